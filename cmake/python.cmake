@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# The extension module mtfreeze._core and what the package carries beside it (component `python`).
+find_package(Python 3.10 COMPONENTS Interpreter Development.Module NumPy REQUIRED)
+Python_add_library(_core MODULE WITH_SOABI ${MTF_PYTHON_SOURCES})
+mtf_set_flags(_core)
+target_include_directories(_core SYSTEM PRIVATE ${Python_NumPy_INCLUDE_DIRS})
+target_link_libraries(_core PRIVATE mtfcore)
+install(TARGETS _core DESTINATION mtfreeze COMPONENT python)
+if(MTF_BLAS STREQUAL "openblas")
+    foreach(_file IN LISTS MTF_OPENBLAS_FILES)
+        get_filename_component(_name "${_file}" NAME)
+        if(_name MATCHES "LICEN")
+            set(_name "LICENSE.openblas.txt")
+        endif()
+        install(FILES "${_file}" DESTINATION mtfreeze/_libs RENAME "${_name}" COMPONENT python)
+    endforeach()
+endif()

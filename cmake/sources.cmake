@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every source file of the core by name; a new file is one line here (a new model family or head: one
+# line in MTF_FAMILIES or MTF_HEADS). Results: MTF_CORE_SOURCES, MTF_AVX2_SOURCES, MTF_PYTHON_SOURCES.
+
+set(MTF_FAMILIES # csrc/model/<name>.c defines mtf_family_<name>
+    bert
+)
+set(MTF_HEADS # csrc/model/<name>.c defines mtf_head_<name>
+    classification
+)
+
+set(_base alloc.c cpu.c random.c status.c threads.c)
+set(_blas gemm.c openblas.c)
+set(_kernels
+    table.c
+    ref/activation.c
+    ref/adamw.c
+    ref/attention.c
+    ref/dropout.c
+    ref/elementwise.c
+    ref/embedding.c
+    ref/gemm.c
+    ref/layernorm.c
+    ref/reduce.c
+    ref/softmax.c
+)
+set(_ops
+    attention.c
+    cross_entropy.c
+    dropout.c
+    embedding.c
+    l2_normalize.c
+    layernorm.c
+    linear.c
+    pooling.c
+)
+set(_model program.c)
+set(_plan plan.c)
+set(_train step.c)
+set(_avx2
+    activation.c
+    adamw.c
+    layernorm.c
+    softmax.c
+)
+set(_python module.c)
+
+# mtf_listed(OUT FOLDER FILE...): full paths; a missing file is an error with MTF_STRICT_SOURCES and
+# left out without.
+function(mtf_listed out folder)
+    set(paths "")
+    foreach(file IN LISTS ARGN)
+        set(path "${PROJECT_SOURCE_DIR}/csrc/${folder}/${file}")
+        if(EXISTS "${path}")
+            list(APPEND paths "${path}")
+        elseif(MTF_STRICT_SOURCES)
+            message(FATAL_ERROR "cmake/sources.cmake lists ${path}, which does not exist")
+        endif()
+    endforeach()
+    set(${out} ${${out}} ${paths} PARENT_SCOPE)
+endfunction()
+
+set(MTF_CORE_SOURCES "")
+mtf_listed(MTF_CORE_SOURCES base ${_base})
+mtf_listed(MTF_CORE_SOURCES blas ${_blas})
+mtf_listed(MTF_CORE_SOURCES kernels ${_kernels})
+mtf_listed(MTF_CORE_SOURCES ops ${_ops})
+mtf_listed(MTF_CORE_SOURCES model ${_model})
+mtf_listed(MTF_CORE_SOURCES plan ${_plan})
+mtf_listed(MTF_CORE_SOURCES train ${_train})
+foreach(_name IN LISTS MTF_FAMILIES MTF_HEADS)
+    mtf_listed(MTF_CORE_SOURCES model ${_name}.c)
+endforeach()
+mtf_listed(MTF_AVX2_SOURCES kernels/avx2 ${_avx2})
+mtf_listed(MTF_PYTHON_SOURCES python ${_python})
