@@ -1,0 +1,238 @@
+/* Attention of several heads over packed sequences, forward and backward.
+ *
+ *   per sequence and head:  P = softmax(scale * q k^T + bias)     y = drop(P) v
+ *   dv = drop(P)^T dy     dP = drop(dy v^T)     dS = P * (dP - rowsum(dy * y))
+ *   dq = scale * dS k     dk = scale * dS^T q
+ *
+ * Head h owns columns h*D .. (h+1)*D-1 of q, k, v and y. Queries and keys have row spaces of their
+ * own, so that sequence s of one attends to sequence s of the other. causal: query i sees keys
+ * 0 .. i + Lk - Lq; callers then guarantee Lk >= Lq in every sequence.
+ * bias (Rq,W), W at least the longest key sequence: row i is added to the scores of query i in
+ * every head, columns 0 .. Lk-1; it is a constant, no gradient flows into it.
+ * Saved for backward: q, k, v (and bias), y and the log-sum-exp of each row; never the (L,L)
+ * probabilities, which are computed again.
+ * Dropout (rate > 0): row key of query i is mix(mix(mix(mix(dropout_key, key), sequence), head), i).
+ * Cut: (sequence, head) items; the columns of a head are written by its own items only.
+ * Tolerance family: gemm. Reference: Vaswani et al. 2017; the recomputation as in Dao et al. 2022.
+ * Derivation: docs/derivations/attention.md. SPDX-License-Identifier: Apache-2.0 */
+#include "ops.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "../base/status.h"
+#include "../base/threads.h"
+#include "checks.h"
+#include "span.h"
+
+enum { Q, K, V, SCORE_BIAS };
+
+static mtf_status attention_check(mtf_node_shape *shape, mtf_error *err)
+{
+    mtf_status status = mtf_check_input(shape, "attention", Q, "q", 0, err);
+    int64_t c = shape->in[Q].width;
+    if (status == MTF_OK) {
+        status = mtf_check_input(shape, "attention", K, "k", c, err);
+    }
+    if (status == MTF_OK) {
+        status = mtf_check_input(shape, "attention", V, "v", c, err);
+    }
+    if (status == MTF_OK && mtf_has_input(shape, SCORE_BIAS)) {
+        status = mtf_check_input(shape, "attention", SCORE_BIAS, "bias", 0, err);
+        if (status == MTF_OK) {
+            status = mtf_check_space(shape, "attention", SCORE_BIAS, "bias", err);
+        }
+    }
+    if (status == MTF_OK) {
+        status = mtf_check_rate(shape, "attention", err);
+    }
+    if (status != MTF_OK) {
+        return status;
+    }
+    if (shape->in[V].space != shape->in[K].space) {
+        return mtf_fail(err, MTF_ERR_SHAPE,
+                        "%s: attention expects k and v in one row space, found two; connect both "
+                        "to the same sequence",
+                        shape->label);
+    }
+    int64_t heads = shape->attrs.n_heads;
+    if (heads < 1 || c % heads != 0) {
+        return mtf_fail(err, MTF_ERR_SHAPE,
+                        "%s: attention expects a number of heads that divides the width %lld, "
+                        "found %lld; correct the configuration",
+                        shape->label, (long long)c, (long long)heads);
+    }
+    double scale = (double)shape->attrs.scale;
+    if (!(scale > 0) || !isfinite(scale)) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "%s: attention expects a positive, finite scale, found %g; use "
+                        "1/sqrt(head width)",
+                        shape->label, scale);
+    }
+    mtf_set_output(shape, shape->in[Q].space, c);
+    shape->aux[0].space = shape->in[Q].space;
+    shape->aux[0].width = heads;
+    return MTF_OK;
+}
+
+/* One head of one sequence: where its rows and columns begin, and its options. */
+typedef struct head_item {
+    int64_t at_q, at_k, at_lse; /* elements from the start of (Rq,C), (Rk,C), (Rq,heads) */
+    int64_t lq, lk, c, d, n_heads;
+    const mtf_real *bias; /* (Lq,Lk) or NULL */
+    mtf_mask mask;
+    const mtf_mask *drop;
+} head_item;
+
+/* Bias rows of sequence `sequence`, copied to `work` (Lq,Lk): kernels take them without gaps. */
+static const mtf_real *gather_bias(const mtf_op_call *call, int64_t first_row, int64_t lq,
+                                   int64_t lk, mtf_real *work)
+{
+    const mtf_real *bias = call->in[SCORE_BIAS];
+    if (bias == NULL) {
+        return NULL;
+    }
+    int64_t width = call->shape->in[SCORE_BIAS].width;
+    for (int64_t i = 0; i < lq; i++) {
+        memcpy(work + i * lk, bias + (first_row + i) * width, (size_t)lk * sizeof *work);
+    }
+    return work;
+}
+
+/* Elements of work that the kernels take; the bias of a sequence lies behind them. */
+static size_t kernel_work(const mtf_node_shape *shape, const mtf_span *span)
+{
+    return mtf_attention_work(span->max_length[shape->in[Q].space],
+                              span->max_length[shape->in[K].space],
+                              shape->in[Q].width / shape->attrs.n_heads);
+}
+
+/* Fills in the sequence's part; `work` is this worker's. */
+static void begin_sequence(head_item *item, const mtf_op_call *call, int64_t sequence,
+                           mtf_real *work)
+{
+    const mtf_node_shape *shape = call->shape;
+    const mtf_span *span = call->span;
+    int32_t space_q = shape->in[Q].space;
+    int32_t space_k = shape->in[K].space;
+    int64_t first_q = mtf_span_start(span, space_q, sequence);
+    int64_t first_k = mtf_span_start(span, space_k, sequence);
+    item->c = shape->in[Q].width;
+    item->n_heads = shape->attrs.n_heads;
+    item->d = item->c / item->n_heads;
+    item->lq = mtf_span_start(span, space_q, sequence + 1) - first_q;
+    item->lk = mtf_span_start(span, space_k, sequence + 1) - first_k;
+    item->at_q = first_q * item->c;
+    item->at_k = first_k * item->c;
+    item->at_lse = first_q * item->n_heads;
+    item->bias = gather_bias(call, first_q, item->lq, item->lk, work + kernel_work(shape, span));
+    item->drop = NULL;
+}
+
+/* Moves to head `head`. */
+static void begin_head(head_item *item, const mtf_op_call *call, int64_t sequence, int64_t head)
+{
+    if (mtf_drop_active(call)) {
+        mtf_real rate = call->shape->attrs.rate;
+        item->mask.key = mtf_random_mix(mtf_drop_key(call, sequence), (uint64_t)head);
+        item->mask.threshold = mtf_drop_threshold(rate);
+        item->mask.keep_scale = mtf_drop_scale(rate);
+        item->drop = &item->mask;
+    }
+}
+
+static void attention_forward(const mtf_op_call *call)
+{
+    const mtf_attrs *attrs = &call->shape->attrs;
+    for (int64_t s = 0; s < call->span->n_sequences; s++) {
+        head_item item = {0};
+        begin_sequence(&item, call, s, call->work);
+        for (int64_t h = 0; h < item.n_heads; h++) {
+            begin_head(&item, call, s, h);
+            int64_t at_q = item.at_q + h * item.d;
+            int64_t at_k = item.at_k + h * item.d;
+            mtf_real *lse = call->aux[0] != NULL ? call->aux[0] + item.at_lse + h : NULL;
+            mtf_kernel->attention_fwd(call->out[0] + at_q, item.c, lse, item.n_heads,
+                                      call->in[Q] + at_q, item.c, call->in[K] + at_k, item.c,
+                                      call->in[V] + at_k, item.c, item.bias, item.lq, item.lk,
+                                      item.d, attrs->causal, attrs->scale, item.drop, call->work);
+        }
+    }
+}
+
+static void backward_item(void *context, int64_t index, int worker)
+{
+    const mtf_op_call *call = *(const mtf_op_call *const *)context;
+    const mtf_attrs *attrs = &call->shape->attrs;
+    mtf_real *work = call->work + (size_t)worker * call->work_stride;
+    int64_t sequence = index / attrs->n_heads;
+    int64_t head = index % attrs->n_heads;
+    head_item item = {0};
+    begin_sequence(&item, call, sequence, work);
+    begin_head(&item, call, sequence, head);
+    int64_t at_q = item.at_q + head * item.d;
+    int64_t at_k = item.at_k + head * item.d;
+    int64_t c = item.c;
+    mtf_real *dq = call->din[Q] != NULL ? call->din[Q] + at_q : NULL;
+    mtf_real *dk = call->din[K] != NULL ? call->din[K] + at_k : NULL;
+    mtf_real *dv = call->din[V] != NULL ? call->din[V] + at_k : NULL;
+    mtf_kernel->attention_bwd(dq, c, call->din_add[Q], dk, c, call->din_add[K], dv, c,
+                              call->din_add[V], call->dout[0] + at_q, c, call->out[0] + at_q, c,
+                              call->aux[0] + item.at_lse + head, item.n_heads, call->in[Q] + at_q,
+                              c, call->in[K] + at_k, c, call->in[V] + at_k, c, item.bias, item.lq,
+                              item.lk, item.d, attrs->causal, attrs->scale, item.drop, work);
+}
+
+static void attention_backward(const mtf_op_call *call)
+{
+    if (call->din[Q] == NULL && call->din[K] == NULL && call->din[V] == NULL) {
+        return;
+    }
+    mtf_parallel_for(call->span->n_sequences * call->shape->attrs.n_heads, backward_item, &call);
+}
+
+static mtf_save attention_saves(const mtf_node_shape *shape, mtf_need need)
+{
+    mtf_save save = {0};
+    if (need.dx & ((1U << Q) | (1U << K) | (1U << V))) {
+        save.in = (1U << Q) | (1U << K) | (1U << V);
+        if (mtf_has_input(shape, SCORE_BIAS)) {
+            save.in |= 1U << SCORE_BIAS;
+        }
+        save.out = 1U;
+        save.aux = 1U;
+    }
+    return save;
+}
+
+/* Two products forward, five backward; about five operations a probability for the softmax. The
+ * pairs of two different spaces are bounded by Cauchy-Schwarz; causal halves them. */
+static mtf_cost attention_cost(const mtf_node_shape *shape, const mtf_extent *extent)
+{
+    double pairs =
+        sqrt(extent->sum_squares[shape->in[Q].space] * extent->sum_squares[shape->in[K].space]);
+    if (shape->attrs.causal) {
+        pairs /= 2;
+    }
+    double product = 2 * pairs * (double)shape->in[Q].width;
+    double softmax = 5 * pairs * (double)shape->attrs.n_heads;
+    return (mtf_cost){.forward = 2 * product + softmax, .dx = 5 * product + softmax, .dw = 0};
+}
+
+static size_t attention_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
+{
+    (void)backward;
+    int64_t lq = max_length[shape->in[Q].space];
+    int64_t lk = max_length[shape->in[K].space];
+    size_t bias = mtf_has_input(shape, SCORE_BIAS) ? (size_t)lq * (size_t)lk : 0;
+    return mtf_attention_work(lq, lk, shape->in[Q].width / shape->attrs.n_heads) + bias;
+}
+
+const mtf_op mtf_op_attention = {.name = "attention",
+                                 .locality = MTF_LOCAL_SEQUENCE,
+                                 .check = attention_check,
+                                 .forward = attention_forward,
+                                 .backward = attention_backward,
+                                 .saves = attention_saves,
+                                 .cost = attention_cost,
+                                 .work = attention_work};

@@ -1,0 +1,99 @@
+/* Mean over the rows of each sequence, forward and backward.
+ *
+ *   y[s] = (sum of x[r] over the rows r of s) / L[s]     dx[r] = dy[s] / L[s]
+ *
+ * x (R,C) of any space, y (B,C). Saved for backward: nothing, offsets are enough.
+ * Rows are added in order. Cut: by sequences. Tolerance family: reduction.
+ * Callers guarantee at least one row in each sequence. SPDX-License-Identifier: Apache-2.0 */
+#include "ops.h"
+
+#include <string.h>
+
+#include "../base/threads.h"
+#include "checks.h"
+#include "span.h"
+
+static mtf_status mean_pool_check(mtf_node_shape *shape, mtf_error *err)
+{
+    mtf_status status = mtf_check_input(shape, "mean_pool", 0, "x", 0, err);
+    if (status == MTF_OK) {
+        mtf_set_output(shape, MTF_SPACE_SEQUENCES, shape->in[0].width);
+    }
+    return status;
+}
+
+static void mean_pool_forward(const mtf_op_call *call)
+{
+    const mtf_span *span = call->span;
+    int32_t space = call->shape->in[0].space;
+    int64_t c = call->shape->in[0].width;
+    for (int64_t s = 0; s < span->n_sequences; s++) {
+        int64_t first = mtf_span_start(span, space, s);
+        int64_t last = mtf_span_start(span, space, s + 1);
+        mtf_real *y = call->out[0] + s * c;
+        memcpy(y, call->in[0] + first * c, (size_t)c * sizeof *y);
+        for (int64_t row = first + 1; row < last; row++) {
+            mtf_kernel->add_to(y, call->in[0] + row * c, c);
+        }
+        mtf_real length = (mtf_real)(last - first);
+        for (int64_t j = 0; j < c; j++) {
+            y[j] /= length;
+        }
+    }
+}
+
+static void backward_item(void *context, int64_t s, int worker)
+{
+    const mtf_op_call *call = *(const mtf_op_call *const *)context;
+    int32_t space = call->shape->in[0].space;
+    int64_t c = call->shape->in[0].width;
+    (void)worker;
+    int64_t first = mtf_span_start(call->span, space, s);
+    int64_t last = mtf_span_start(call->span, space, s + 1);
+    mtf_real length = (mtf_real)(last - first);
+    const mtf_real *dy = call->dout[0] + s * c;
+    for (int64_t row = first; row < last; row++) {
+        mtf_real *dx = call->din[0] + row * c;
+        for (int64_t j = 0; j < c; j++) {
+            mtf_real share = dy[j] / length;
+            dx[j] = call->din_add[0] ? dx[j] + share : share;
+        }
+    }
+}
+
+static void mean_pool_backward(const mtf_op_call *call)
+{
+    if (call->din[0] != NULL) {
+        mtf_parallel_for(call->span->n_sequences, backward_item, &call);
+    }
+}
+
+static mtf_save mean_pool_saves(const mtf_node_shape *shape, mtf_need need)
+{
+    (void)shape;
+    (void)need;
+    return (mtf_save){0};
+}
+
+static mtf_cost mean_pool_cost(const mtf_node_shape *shape, const mtf_extent *extent)
+{
+    double elements = (double)extent->n_rows[shape->in[0].space] * (double)shape->in[0].width;
+    return (mtf_cost){.forward = elements, .dx = elements, .dw = 0};
+}
+
+static size_t mean_pool_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
+{
+    (void)shape;
+    (void)max_length;
+    (void)backward;
+    return 0;
+}
+
+const mtf_op mtf_op_mean_pool = {.name = "mean_pool",
+                                 .locality = MTF_LOCAL_SEQUENCE,
+                                 .check = mean_pool_check,
+                                 .forward = mean_pool_forward,
+                                 .backward = mean_pool_backward,
+                                 .saves = mean_pool_saves,
+                                 .cost = mean_pool_cost,
+                                 .work = mean_pool_work};
