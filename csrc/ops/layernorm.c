@@ -114,25 +114,6 @@ static void ds_item(const layernorm_job *job, int64_t item, int worker)
     deliver(dresidual, ds, n, call->din_add[RESIDUAL]);
 }
 
-/* dw, db: columns first .. last-1 of (C), either may be NULL. */
-static void sum_columns(const layernorm_job *job, mtf_real *dw, mtf_real *db, int64_t first,
-                        int64_t last, int add)
-{
-    const mtf_op_call *call = job->call;
-    if (call->dout[Y] != NULL) {
-        mtf_kernel->layernorm_bwd_w(dw, db, call->dout[Y], job->sum, call->aux[0], job->rows,
-                                    job->c, first, last, add);
-        return;
-    }
-    size_t bytes = (size_t)(last - first) * sizeof(mtf_real);
-    if (dw != NULL && !add) {
-        memset(dw + first, 0, bytes);
-    }
-    if (db != NULL && !add) {
-        memset(db + first, 0, bytes);
-    }
-}
-
 static void backward_item(void *context, int64_t item, int worker)
 {
     const layernorm_job *job = context;
@@ -146,15 +127,19 @@ static void backward_item(void *context, int64_t item, int worker)
     int64_t last = mtf_piece_end(job->c, COLUMNS, item);
     mtf_real *dw = call->dw[WEIGHT];
     mtf_real *db = call->dw[BIAS];
-    if (dw != NULL && db != NULL && call->dw_add[WEIGHT] == call->dw_add[BIAS]) {
-        sum_columns(job, dw, db, first, last, call->dw_add[BIAS]);
-        return;
+    const mtf_real *dy = call->dout[Y];
+    if (dw != NULL && dy != NULL) {
+        mtf_kernel->layernorm_bwd_w(dw, NULL, dy, job->sum, call->aux[0], job->rows, job->c, first,
+                                    last, call->dw_add[WEIGHT]);
+    } else if (dw != NULL && !call->dw_add[WEIGHT]) {
+        memset(dw + first, 0, (size_t)(last - first) * sizeof *dw);
     }
-    if (dw != NULL) {
-        sum_columns(job, dw, NULL, first, last, call->dw_add[WEIGHT]);
-    }
-    if (db != NULL) {
-        sum_columns(job, NULL, db, first, last, call->dw_add[BIAS]);
+    /* not by the kernel above: a bias that trains alone has no statistics */
+    if (db != NULL && dy != NULL) {
+        mtf_kernel->column_sum(db + first, dy + first, job->c, job->rows, last - first,
+                               call->dw_add[BIAS]);
+    } else if (db != NULL && !call->dw_add[BIAS]) {
+        memset(db + first, 0, (size_t)(last - first) * sizeof *db);
     }
 }
 
