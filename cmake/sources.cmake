@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every source file of the core by name; a new file is one line here (a new model family or head: one
-# line in MTF_FAMILIES or MTF_HEADS). Results: MTF_CORE_SOURCES, MTF_AVX2_SOURCES, MTF_PYTHON_SOURCES.
+# Every source file of the core by name; a new file is one line here. Results: MTF_CORE_SOURCES, MTF_AVX2_SOURCES, MTF_PYTHON_SOURCES.
 
-set(MTF_FAMILIES # csrc/model/<name>.c defines mtf_family_<name>
+# Model families: csrc/model/<name>.c defines mtf_family_<name>. A new family is one line here.
+set(MTF_FAMILIES
     bert
 )
-set(MTF_HEADS # csrc/model/<name>.c defines mtf_head_<name>
-    classification
+# Kinds of heads: a file of `_model` below defines mtf_head_<name>; one file may define several.
+set(MTF_HEADS
+    sequence_classification
+    token_classification
 )
 
 set(_base alloc.c cpu.c random.c status.c threads.c)
@@ -17,7 +19,7 @@ set(_kernels
     ref/adamw.c
     ref/attention.c
     ref/dropout.c
-    ref/elementwise.c
+    ref/elementary.c
     ref/embedding.c
     ref/gemm.c
     ref/layernorm.c
@@ -26,15 +28,24 @@ set(_kernels
 )
 set(_ops
     attention.c
+    checks.c
     cross_entropy.c
     dropout.c
     embedding.c
-    l2_normalize.c
+    first_pool.c
     layernorm.c
     linear.c
-    pooling.c
+    mean_pool.c
+    normalize.c
 )
-set(_model program.c)
+set(_model
+    config.c
+    head_classification.c
+    network.c
+    pooling.c
+    program.c
+    program_nodes.c
+)
 set(_plan plan.c)
 set(_train step.c)
 set(_avx2
@@ -68,7 +79,7 @@ mtf_listed(MTF_CORE_SOURCES ops ${_ops})
 mtf_listed(MTF_CORE_SOURCES model ${_model})
 mtf_listed(MTF_CORE_SOURCES plan ${_plan})
 mtf_listed(MTF_CORE_SOURCES train ${_train})
-foreach(_name IN LISTS MTF_FAMILIES MTF_HEADS)
+foreach(_name IN LISTS MTF_FAMILIES)
     mtf_listed(MTF_CORE_SOURCES model ${_name}.c)
 endforeach()
 mtf_listed(MTF_AVX2_SOURCES kernels/avx2 ${_avx2})

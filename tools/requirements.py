@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Print what pip shall install for the build or for extras, from pyproject.toml, one a line.
 
-    python tools/requirements.py build          the build requirements, cmake too where none works
-    python tools/requirements.py test dev       the packages of these extras, without mtfreeze itself
+    python tools/requirements.py build       the build requirements, cmake too where none works
+    python tools/requirements.py test dev    the packages of these extras, without mtfreeze itself
 
 The Makefile uses it to build without isolation (a rebuild compiles only what changed) and to add an
 extra to .venv without building the package again.
@@ -65,7 +65,9 @@ def main() -> None:
     """Print the requirements of everything named on the command line."""
     project = read_toml(ROOT / "pyproject.toml")
     for name in sys.argv[1:]:
-        wanted = build_requirements(project) if name == "build" else extra_requirements(project, name)
+        wanted = (
+            build_requirements(project) if name == "build" else extra_requirements(project, name)
+        )
         print("\n".join(wanted))
 
 
