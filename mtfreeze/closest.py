@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The "did you mean" part of error messages: the known names closest to an unknown one.
+
+Case is ignored in the comparison (``"Backbone"`` is close to ``"backbone"``), the order of the
+answer is by likeness and then by the order given, so messages are the same in every run.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["closest", "did_you_mean", "name_list", "unknown"]
+
+_CUTOFF = 0.5
+"""Least likeness (0 to 1, as in ``difflib``) at which a name is worth proposing."""
+
+
+def closest(name: str, candidates: Iterable[str], limit: int = 2) -> list[str]:
+    """Return at most `limit` of the `candidates`, those most like `name` first.
+
+    Parameters
+    ----------
+    name : str
+        What the user wrote.
+    candidates : iterable of str
+        The names that exist.
+    limit : int
+        The longest list to return.
+
+    Returns
+    -------
+    list of str
+        Empty where nothing is alike.
+
+    Examples
+    --------
+    >>> closest("clasifier", ["classifier", "ner_head"])
+    ['classifier']
+    """
+    wanted = name.casefold()
+    scored = []
+    for position, candidate in enumerate(dict.fromkeys(candidates)):
+        likeness = difflib.SequenceMatcher(None, wanted, candidate.casefold()).ratio()
+        if likeness >= _CUTOFF:
+            scored.append((-likeness, position, candidate))
+    return [candidate for _, _, candidate in sorted(scored)[:limit]]
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """Return ``"did you mean 'x'?"`` or, where nothing is alike, an empty string.
+
+    Examples
+    --------
+    >>> did_you_mean("backbon", ["backbone", "heads"])
+    "did you mean 'backbone'?"
+    >>> did_you_mean("qqq", ["backbone", "heads"])
+    ''
+    """
+    near = closest(name, candidates)
+    if not near:
+        return ""
+    return f"did you mean {' or '.join(repr(item) for item in near)}?"
+
+
+def name_list(names: Iterable[object], limit: int = 12) -> str:
+    """Return names as ``'a', 'b', 'c'``, cut after `limit` of them; ``(none)`` if there are none.
+
+    Examples
+    --------
+    >>> name_list(["a", "b", "c"], limit=2)
+    "'a', 'b' and 1 more"
+    """
+    shown = [repr(name) for name in names]
+    if not shown:
+        return "(none)"
+    if len(shown) <= limit:
+        return ", ".join(shown)
+    return f"{', '.join(shown[:limit])} and {len(shown) - limit} more"
+
+
+def unknown(kind: str, name: str, candidates: Iterable[str]) -> str:
+    """Return the whole message for an unknown name: what was found, what exists, the closest.
+
+    Parameters
+    ----------
+    kind : str
+        What the name should have been: ``"head"``, ``"label"``, ``"key of 'training'"``.
+    name : str
+        What was found.
+    candidates : iterable of str
+        The names that exist.
+
+    Examples
+    --------
+    >>> unknown("head", "clasifier", ["classifier", "ner_head"])
+    "unknown head 'clasifier'; expected one of 'classifier', 'ner_head'; did you mean 'classifier'?"
+    """
+    known = list(candidates)
+    parts = [f"unknown {kind} {name!r}", f"expected one of {name_list(known)}"]
+    hint = did_you_mean(name, known)
+    if hint:
+        parts.append(hint)
+    return "; ".join(parts)

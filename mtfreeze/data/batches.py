@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which rows each step of an epoch takes: data order, batches and the mixing of tasks.
+
+Pure functions of (seed, task, epoch): a step needs nothing of the steps before it, so a run can be
+taken up at any of them. The order of one task's rows does not depend on the other tasks.
+
+    proportional  one task a step; all batches of all tasks at random places: every row once
+    round_robin   one task a step, in turn, as many steps each as the task with most batches has
+    joint         a batch of every task in one step, as many steps as the largest has batches
+
+In the last two a task with fewer batches starts over in a new order. The last batch of a pass may
+be smaller; it is kept.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import unknown
+from ..errors import ConfigError, DataError
+from .examples import Examples
+from .order import permutation
+from .task import Task
+
+__all__ = [
+    "MIXING",
+    "Group",
+    "Part",
+    "Step",
+    "epoch_batches",
+    "group_tasks",
+    "plan_epoch",
+    "steps_per_epoch",
+]
+
+MIXING = ("proportional", "round_robin", "joint")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that are drawn together, and the tasks that they carry labels for.
+
+    Attributes
+    ----------
+    tasks : tuple of str
+        One task, or in joint mixing all tasks that share these rows.
+    examples : Examples
+        The data that `rows` count in.
+    rows : (n,) int64 array
+        Numbers of the rows with a label for at least one of the tasks.
+    """
+
+    tasks: tuple[str, ...]
+    examples: Examples
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The share of one group in one step.
+
+    Attributes
+    ----------
+    group : int
+        Position of the group.
+    tasks : tuple of str
+        The tasks whose losses these rows feed.
+    rows : (b,) int64 array
+        Row numbers in the group's examples, in the order of the batch.
+    """
+
+    group: int
+    tasks: tuple[str, ...]
+    rows: NDArray[np.int64]
+
+
+Step = tuple[Part, ...]
+"""One optimizer step: one part, or in joint mixing one for each group."""
+
+
+def _same_inputs(first: Examples, second: Examples) -> bool:
+    """Say whether two data sets hold the same texts or words in the same order."""
+    return first is second or (
+        len(first) == len(second)
+        and all(a.content == b.content for a, b in zip(first, second, strict=True))
+    )
+
+
+def group_tasks(tasks: Mapping[str, Task], mixing: str = "proportional") -> list[Group]:
+    """Group the training data of tasks for `plan_epoch`.
+
+    Parameters
+    ----------
+    tasks : mapping of str to Task
+        Only tasks with training data take part.
+    mixing : {"proportional", "round_robin", "joint"}
+        In joint mixing tasks whose training data hold the same inputs in the same order (the same
+        rows with several labels) form one group, so that a row is encoded once for all of them.
+
+    Returns
+    -------
+    list of Group
+        In the order of `tasks`.
+
+    Raises
+    ------
+    ConfigError
+        If `mixing` is unknown.
+    DataError
+        If no row of a task's training data carries a label for it.
+    """
+    _check_mixing(mixing)
+    members: list[tuple[list[str], Examples, NDArray[np.bool_]]] = []
+    for name, task in tasks.items():
+        if task.train is None:
+            continue
+        key = task.label_name(name)
+        labelled = np.fromiter(
+            (row.label_for(key) is not None for row in task.train), bool, len(task.train)
+        )
+        if not labelled.any():
+            raise DataError(
+                f"task {name!r}: expected training rows with a label for {key!r}; found "
+                f"{len(task.train)} rows without; "
+                f"{unknown('task label', key, task.train.tasks)}; pass Task(label=...)"
+            )
+        for names, examples, mask in members if mixing == "joint" else ():
+            if _same_inputs(examples, task.train):
+                names.append(name)
+                mask |= labelled
+                break
+        else:
+            members.append(([name], task.train, labelled))
+    return [
+        Group(tuple(names), examples, np.flatnonzero(mask).astype(np.int64))
+        for names, examples, mask in members
+    ]
+
+
+def epoch_batches(
+    n: int, batch_size: int, seed: int, task: str, epoch: int, n_batches: int | None = None
+) -> list[NDArray[np.int64]]:
+    """Cut ``range(n)``, in the random order of (seed, task, epoch), into batches.
+
+    Parameters
+    ----------
+    n : int
+        How many rows.
+    batch_size : int
+        Rows of a batch; the last one of a pass may have fewer.
+    seed, task, epoch
+        What the order depends on.
+    n_batches : int, optional
+        How many batches to return; beyond one pass further passes follow, each in its own order.
+
+    Returns
+    -------
+    list of (b,) int64 arrays
+        One pass by default.
+    """
+    per_pass = _n_batches(n, batch_size)
+    wanted = per_pass if n_batches is None else n_batches
+    batches: list[NDArray[np.int64]] = []
+    for again in range(-(-wanted // per_pass)):
+        order = permutation(n, seed, "rows", task, epoch, again)
+        batches += [order[i : i + batch_size] for i in range(0, n, batch_size)]
+    return batches[:wanted]
+
+
+def plan_epoch(
+    groups: Sequence[Group], batch_size: int, mixing: str, seed: int, epoch: int
+) -> list[Step]:
+    """Return the steps of one epoch.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        From `group_tasks` with the same `mixing`.
+    batch_size : int
+        Rows of each part.
+    mixing : {"proportional", "round_robin", "joint"}
+        See the module's docstring.
+    seed, epoch : int
+        What the order depends on, beside the tasks' names.
+
+    Returns
+    -------
+    list of tuple of Part
+        One tuple a step.
+
+    Raises
+    ------
+    ConfigError
+        If `mixing` is unknown or `batch_size` is not at least 1.
+
+    Examples
+    --------
+    >>> task = Task(train=[("a", 0), ("b", 1), ("c", 0)])
+    >>> steps = plan_epoch(group_tasks({"t": task}), 2, "proportional", seed=0, epoch=0)
+    >>> [len(part.rows) for step in steps for part in step]
+    [2, 1]
+    """
+    _check_mixing(mixing)
+    size = _check_batch_size(batch_size)
+    if not groups:
+        return []
+    counts = [_n_batches(len(group.rows), size) for group in groups]
+    longest = max(counts)
+    parts = [
+        [
+            Part(i, group.tasks, group.rows[batch])
+            for batch in epoch_batches(
+                len(group.rows),
+                size,
+                seed,
+                group.tasks[0],
+                epoch,
+                None if mixing == "proportional" else longest,
+            )
+        ]
+        for i, group in enumerate(groups)
+    ]
+    if mixing == "joint":
+        return list(zip(*parts, strict=True))
+    if mixing == "round_robin":
+        return [(part,) for turn in zip(*parts, strict=True) for part in turn]
+    turns = np.repeat(np.arange(len(groups)), counts)
+    turns = turns[permutation(len(turns), seed, "mixing", epoch)]
+    following = [iter(own) for own in parts]
+    return [(next(following[i]),) for i in turns]
+
+
+def steps_per_epoch(groups: Sequence[Group], batch_size: int, mixing: str) -> int:
+    """Return how many steps `plan_epoch` makes, which is the same in every epoch."""
+    _check_mixing(mixing)
+    size = _check_batch_size(batch_size)
+    counts = [_n_batches(len(group.rows), size) for group in groups]
+    if not counts:
+        return 0
+    return {
+        "proportional": sum(counts),
+        "round_robin": max(counts) * len(counts),
+        "joint": max(counts),
+    }[mixing]
+
+
+def _n_batches(n: int, batch_size: int) -> int:
+    return -(-n // batch_size)
+
+
+def _check_mixing(mixing: str) -> None:
+    if mixing not in MIXING:
+        raise ConfigError(unknown("mixing", str(mixing), MIXING))
+
+
+def _check_batch_size(batch_size: int) -> int:
+    try:
+        if isinstance(batch_size, bool):
+            raise TypeError
+        size = operator.index(batch_size)
+    except TypeError:
+        raise TypeError(
+            f"batch_size must be an int; found {type(batch_size).__name__} {batch_size!r}"
+        ) from None
+    if size < 1:
+        raise ConfigError(f"batch_size must be at least 1; found {size}; 32 is the usual choice")
+    return size

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labelled rows in memory: `Example`, one row, and `Examples`, a sequence of them.
+
+A row holds a text or a list of words, and either one label (of whatever task the data is given
+to) or several, by task name. Rows come from the readers or from plain Python lists; every row
+remembers its source ("train.tsv:17", "row 3 of train") for the error messages of later stages.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+
+from ..closest import did_you_mean, name_list
+from ..entities import OUTSIDE
+from ..errors import ConfigError, DataError
+from .order import permutation
+
+__all__ = ["Example", "Examples", "Label", "Tags"]
+
+Tags = tuple[str, ...] | tuple[int, ...]
+Label = str | int | Tags
+"""A label of a text (name or index), or one tag per word."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row of data.
+
+    Attributes
+    ----------
+    text : str or None
+        The text; None where the row holds words.
+    words : tuple of str or None
+        The words; None where the row holds a text.
+    label : str, int, tuple or None
+        The only label; for words with tags, one tag per word.
+    labels : mapping of str to label, or None
+        Labels by task name, where the row carries several; a task may be missing.
+    source : str
+        Where the row comes from, for messages.
+    """
+
+    text: str | None
+    words: tuple[str, ...] | None
+    label: Label | None
+    labels: Mapping[str, Label] | None
+    source: str
+
+    def label_for(self, task: str) -> Label | None:
+        """Return the row's label for `task`, None if it carries none."""
+        return self.label if self.labels is None else self.labels.get(task)
+
+    @property
+    def content(self) -> str | tuple[str, ...]:
+        """The text or the words, whichever the row holds."""
+        return self.text if self.text is not None else (self.words or ())
+
+
+class Examples(Sequence[Example]):
+    """An immutable sequence of rows that all hold texts, or all hold words.
+
+    Parameters
+    ----------
+    rows : iterable of Example
+        The rows.
+    name : str
+        What messages call the data: a file name, ``"train"``.
+
+    Examples
+    --------
+    >>> data = Examples.from_rows([("good", "positive"), ("bad", "negative")], name="train")
+    >>> len(data), data[0].text, data.labels()
+    (2, 'good', {'negative': 1, 'positive': 1})
+    >>> data[1:]
+    Examples(1 text, name='train', labels: negative 1)
+    """
+
+    def __init__(self, rows: Iterable[Example], name: str = "data") -> None:
+        self._rows = tuple(rows)
+        self.name = name
+        for row in self._rows:
+            if (row.text is None) != (self._rows[0].text is None):
+                first = self._rows[0]
+                raise DataError(
+                    f"expected rows of one kind; {first.source} holds {_kind_of(first)} and "
+                    f"{row.source} holds {_kind_of(row)}; give texts and words to separate tasks"
+                )
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[object], name: str = "data") -> Examples:
+        """Build from plain rows: ``(text, label)``, ``(words, tags)`` or dictionaries.
+
+        Parameters
+        ----------
+        rows : iterable
+            Pairs, or dictionaries ``{"text": ..., "label": ...}``, ``{"words": [...], "tags":
+            [...]}``, ``{"text": ..., "labels": {task: label}}``, or `Example` objects.
+        name : str
+            What messages call the data.
+
+        Raises
+        ------
+        TypeError
+            If a text, word or label is of the wrong type; the message has the row number.
+        DataError
+            If a row is incomplete, or words and tags differ in number.
+        """
+        from .rows import example_from_row
+
+        return cls((example_from_row(r, f"row {i} of {name}") for i, r in enumerate(rows)), name)
+
+    @property
+    def kind(self) -> str:
+        """``"words"`` if the rows hold words, else ``"text"``."""
+        return "words" if self._rows and self._rows[0].text is None else "text"
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that rows carry labels for by name; empty if each has one label."""
+        names = dict.fromkeys(name for row in self._rows for name in row.labels or ())
+        return tuple(names)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Examples: ...
+    def __getitem__(self, index: int | slice) -> Example | Examples:
+        if isinstance(index, slice):
+            return Examples(self._rows[index], self.name)
+        return self._rows[operator.index(index)]
+
+    def __add__(self, other: Examples) -> Examples:
+        """Return the rows of both, in order."""
+        if not isinstance(other, Examples):
+            return NotImplemented
+        return Examples(self._rows + other._rows, f"{self.name}+{other.name}")
+
+    def select(self, rows: Iterable[int]) -> Examples:
+        """Return the rows of these numbers, in the order given."""
+        return Examples((self._rows[operator.index(i)] for i in rows), self.name)
+
+    def labels(self, task: str | None = None) -> dict[str | int, int]:
+        """Count the labels (of word rows: the tags), sorted by label.
+
+        Parameters
+        ----------
+        task : str, optional
+            Which task's labels; needed where rows carry several.
+
+        Raises
+        ------
+        ConfigError
+            If rows carry labels by task and `task` is none of them.
+        """
+        names = self.tasks
+        if names and task not in names:
+            hint = did_you_mean(task, names) if task is not None else f"pass labels({names[0]!r})"
+            raise ConfigError(
+                f"rows of {self.name} carry labels of {name_list(names)}; found task {task!r}; "
+                f"{hint or 'name one of them'}"
+            )
+        counts: dict[str | int, int] = {}
+        for row in self._rows:
+            label = row.label_for(task or "")
+            for one in label if isinstance(label, tuple) else () if label is None else (label,):
+                counts[one] = counts.get(one, 0) + 1
+        return dict(sorted(counts.items(), key=lambda item: (isinstance(item[0], str), item[0])))
+
+    def split(
+        self, fraction: float, seed: int = 0, stratify: bool = True
+    ) -> tuple[Examples, Examples]:
+        """Cut into two parts at random; rows keep their order within each part.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of rows in the first part, between 0 and 1.
+        seed : int
+            The same seed gives the same parts on every machine.
+        stratify : bool
+            Keep the share of every label equal in both parts as far as whole rows allow. Rows with
+            tags are grouped by whether they hold any tag but ``O`` (or index 0).
+
+        Raises
+        ------
+        ConfigError
+            If `fraction` is not between 0 and 1.
+        DataError
+            If one part would be empty.
+        """
+        if not 0.0 < fraction < 1.0:
+            raise ConfigError(f"fraction must be between 0 and 1, both excluded; found {fraction}")
+        n_first = round(fraction * len(self))
+        if not 0 < n_first < len(self):
+            raise DataError(
+                f"{self.name} has {len(self)} rows: a part of {fraction} would hold {n_first}; "
+                "use more rows or another fraction"
+            )
+        groups: dict[str, list[int]] = {}
+        for position, row in enumerate(self._rows):
+            groups.setdefault(_stratum(row) if stratify else "", []).append(position)
+        exact = [fraction * len(groups[key]) for key in sorted(groups)]
+        taken = [int(share) for share in exact]
+        by_remainder = sorted(range(len(exact)), key=lambda i: (taken[i] - exact[i], i))
+        for i in by_remainder[: n_first - sum(taken)]:
+            taken[i] += 1
+        chosen = np.zeros(len(self), dtype=bool)
+        for key, count in zip(sorted(groups), taken, strict=True):
+            order = permutation(len(groups[key]), seed, "split", key)[:count]
+            chosen[np.asarray(groups[key])[order]] = True
+        return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
+
+    def __repr__(self) -> str:
+        unit = "sentence" if self.kind == "words" else "text"
+        head = f"Examples({len(self)} {unit}{'' if len(self) == 1 else 's'}, name={self.name!r}"
+        if self.tasks:
+            return f"{head}, labels of {', '.join(self.tasks)})"
+        counts = self.labels()
+        shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:6])
+        more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
+        return f"{head}, labels: {shown or 'none'}{more})"
+
+
+def _kind_of(row: Example) -> str:
+    return "words" if row.text is None else "a text"
+
+
+def _stratum(row: Example) -> str:
+    """Key of the group that a row is drawn from when splitting."""
+
+    def one(label: Label | None) -> str:
+        if isinstance(label, tuple):
+            return "tagged" if any(tag not in (OUTSIDE, 0) for tag in label) else "untagged"
+        return repr(label)
+
+    if row.labels is None:
+        return one(row.label)
+    return "|".join(f"{task}={one(label)}" for task, label in sorted(row.labels.items()))

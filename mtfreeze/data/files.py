@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text files as lines: UTF-8 only, a byte-order mark tolerated, faults named by line and byte.
+
+Lines end at LF (a CR before it is dropped) and nowhere else: characters such as U+0085 or U+2028,
+at which ``str.splitlines`` would cut, stay inside their line.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from ..closest import did_you_mean
+from ..errors import DataError
+
+__all__ = ["read_lines", "read_text"]
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Return the decoded text of a file, without its byte-order mark.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file; the message names the closest file of that folder.
+    DataError
+        If the file is empty or not UTF-8; the message has line and byte.
+    TypeError
+        If `path` is no path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"expected the path of a file; found {type(path).__name__} {path!r}")
+    place = Path(path)
+    try:
+        raw = place.read_bytes()
+    except FileNotFoundError:
+        folder = place.parent
+        names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+        hint = did_you_mean(place.name, names) if folder.is_dir() else f"no folder {str(folder)!r}"
+        text = os.strerror(errno.ENOENT) + (f"; {hint}" if hint else "")
+        raise FileNotFoundError(errno.ENOENT, text, str(place)) from None
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raw = raw[3:]
+    if not raw.strip():
+        raise DataError(f"{place}: expected rows of data; the file is empty")
+    if raw.startswith(_UTF16):
+        raise DataError(f"{place}: expected UTF-8; found UTF-16; save the file as UTF-8")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
+        raise DataError(
+            f"{place}:{line}: expected UTF-8; found byte 0x{raw[error.start]:02x} at byte {column} "
+            f"of the line ({error.reason}); save the file as UTF-8, for instance with "
+            "iconv -f latin1 -t utf-8"
+        ) from None
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[str]:
+    """Return the lines of a file without their ends; see `read_text` for what it raises."""
+    lines = read_text(path).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]

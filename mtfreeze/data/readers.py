@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readers of data files: TSV, CSV, JSON lines and CoNLL -> `Examples`.
+
+All read UTF-8, take `label_map=` (what is written in the file -> the label's name) and raise
+`DataError` with file and line for a malformed line. TSV has no quoting: the label is the last TAB
+field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. In CoNLL a line of
+white space, a lone TAB too, ends a sentence.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..closest import did_you_mean, name_list, unknown
+from ..entities import SCHEMES, to_iob2
+from ..errors import ConfigError, DataError
+from .examples import Example, Examples
+from .files import read_lines, read_text
+from .labels import LabelMap, map_labels
+from .rows import example_from_row
+
+__all__ = ["read_conll", "read_csv", "read_file", "read_jsonl", "read_tsv"]
+
+PathLike = str | os.PathLike[str]
+
+
+def _finish(rows: Iterable[Example], path: PathLike, label_map: LabelMap | None) -> Examples:
+    """Apply the label map; refuse a file without rows."""
+    examples = Examples(rows, Path(path).name)
+    if not len(examples):
+        raise DataError(f"{path}: expected rows of data; found none")
+    return examples if label_map is None else map_labels(examples, label_map)
+
+
+def read_tsv(
+    path: PathLike, *, label_map: LabelMap | None = None, header: bool = False
+) -> Examples:
+    """Read ``text<TAB>label`` lines; the label is the last TAB field, quotes mean nothing.
+
+    Parameters
+    ----------
+    path : path
+        A UTF-8 file.
+    label_map : mapping, optional
+        Label in the file -> label name, for instance ``{"0": "negative", "1": "positive"}``.
+    header : bool
+        Skip the first line.
+
+    Returns
+    -------
+    Examples
+        One text a line; lines of nothing are skipped.
+
+    Raises
+    ------
+    DataError
+        For a line without a TAB or label, a label outside of `label_map`, an empty file, a file
+        that is not UTF-8.
+    OSError
+        If the file cannot be read.
+    """
+    rows = []
+    for number, line in enumerate(read_lines(path), start=1):
+        if (header and number == 1) or (not line.strip() and "\t" not in line):
+            continue
+        where = f"{path}:{number}"
+        text, tab, label = line.rpartition("\t")
+        if not tab:
+            raise DataError(
+                f"{where}: expected text<TAB>label; found no TAB in {_shown(line)}; "
+                "add the label, or read the file with read_csv(delimiter=...)"
+            )
+        if not label.strip():
+            raise DataError(
+                f"{where}: expected a label after the last TAB; found none in {_shown(line)}; "
+                "add the label or remove the line"
+            )
+        rows.append(Example(text, None, label.strip(), None, where))
+    return _finish(rows, path, label_map)
+
+
+def read_csv(
+    path: PathLike,
+    *,
+    text: str | int = "text",
+    label: str | int = "label",
+    header: bool = True,
+    delimiter: str = ",",
+    label_map: LabelMap | None = None,
+) -> Examples:
+    """Read two columns of a CSV file.
+
+    Parameters
+    ----------
+    path : path
+        A UTF-8 file.
+    text, label : str or int
+        Name or number (from 0; negative numbers count from the end) of the two columns.
+    header : bool
+        Whether the first row holds the columns' names.
+    delimiter : str
+        What separates the fields, one character.
+    label_map : mapping, optional
+        As in `read_tsv`.
+
+    Raises
+    ------
+    ConfigError
+        If a column name is given without a header.
+    DataError
+        For an unknown column (with the closest name), a row with too few fields, broken quoting,
+        an empty file, a file that is not UTF-8.
+    OSError
+        If the file cannot be read.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
+    rows: list[Example] = []
+    columns: tuple[int, int] | None = None if header else _columns(text, label, None, path)
+    start = 1
+    try:
+        for fields in reader:
+            where, start = f"{path}:{start}", reader.line_num + 1
+            if columns is None:
+                columns = _columns(text, label, fields, path)
+            elif fields:
+                rows.append(_csv_row(fields, columns, where))
+    except csv.Error as error:
+        raise DataError(
+            f"{path}:{reader.line_num}: expected CSV; found a row that is not ({error}); "
+            "correct the quotes of the row that begins at line "
+            f"{start}, or use read_tsv for a file without quoting"
+        ) from None
+    return _finish(rows, path, label_map)
+
+
+def _columns(
+    text: str | int, label: str | int, names: Sequence[str] | None, path: PathLike
+) -> tuple[int, int]:
+    """Return the numbers of the text and the label column."""
+    found = []
+    for argument, column in (("text", text), ("label", label)):
+        if isinstance(column, int):
+            found.append(column)
+        elif names is None:
+            raise ConfigError(
+                f"header=False leaves columns without names; found {argument}={column!r}; "
+                "pass numbers, for instance text=0, label=1"
+            )
+        elif column not in names:
+            raise DataError(
+                f"{path}:1: {unknown('column', column, names)}; pass {argument}=, or header=False "
+                "with column numbers"
+            )
+        else:
+            found.append(list(names).index(column))
+    return found[0], found[1]
+
+
+def _csv_row(fields: Sequence[str], columns: tuple[int, int], where: str) -> Example:
+    try:
+        content, label = (fields[column] for column in columns)
+    except IndexError:
+        raise DataError(
+            f"{where}: expected a column {max(columns, key=abs)}; found {len(fields)} fields; "
+            "correct the row or the delimiter"
+        ) from None
+    if not label.strip():
+        raise DataError(f"{where}: expected a label; found an empty field; add it or drop the row")
+    return Example(content, None, label.strip(), None, where)
+
+
+def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples:
+    """Read one JSON object a line.
+
+    The objects are ``{"text": ..., "label": ...}``, ``{"words": [...], "tags": [...]}``, or carry
+    several labels: ``{"text": ..., "labels": {"classifier": "positive", "topic": "film"}}``. Other
+    keys are ignored.
+
+    Parameters
+    ----------
+    path : path
+        A UTF-8 file.
+    label_map : mapping, optional
+        As in `read_tsv`; for several labels one map, or a map of maps by task name.
+
+    Raises
+    ------
+    DataError
+        For a line that is not such an object, an empty file, a file that is not UTF-8.
+    OSError
+        If the file cannot be read.
+    """
+    rows = []
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{where}: expected a JSON object; found {_shown(line)} ({error}); "
+                "write one object a line"
+            ) from None
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{where}: expected a JSON object; found {_shown(line)}; "
+                'write {"text": ..., "label": ...}'
+            )
+        try:
+            rows.append(example_from_row(row, where))
+        except TypeError as error:
+            raise DataError(str(error)) from None
+    return _finish(rows, path, label_map)
+
+
+def read_conll(
+    path: PathLike,
+    *,
+    scheme: str = "iob2",
+    column: int = -1,
+    label_map: LabelMap | None = None,
+) -> Examples:
+    """Read words with tags, one word a line, sentences apart by a line of white space.
+
+    Parameters
+    ----------
+    path : path
+        A UTF-8 file of ``token<TAB>tag`` or ``token tag`` lines; further columns are allowed.
+        ``-DOCSTART-`` lines are skipped.
+    scheme : {"iob2", "iob1", "iobes", "bioes", "bilou"}
+        How the file writes entities; the result is IOB2.
+    column : int
+        Which column holds the tag.
+    label_map : mapping, optional
+        Tag in the file -> tag.
+
+    Raises
+    ------
+    ConfigError
+        If the scheme is unknown.
+    DataError
+        For a line without a tag, an empty file, a file that is not UTF-8.
+    OSError
+        If the file cannot be read.
+    """
+    if scheme not in SCHEMES:
+        raise ConfigError(unknown("tag scheme", scheme, SCHEMES))
+    rows: list[Example] = []
+    words: list[str] = []
+    tags: list[str] = []
+    first = 1
+    for number, line in enumerate([*read_lines(path), ""], start=1):
+        if not line.strip() or line.startswith("-DOCSTART-"):
+            if words:
+                source = f"{path}:{first}"
+                rows.append(Example(None, tuple(words), tuple(to_iob2(tags, scheme)), None, source))
+                words, tags = [], []
+            first = number + 1
+            continue
+        fields = line.split("\t") if "\t" in line else line.split()
+        where = f"{path}:{number}"
+        if len(fields) < 2:
+            raise DataError(
+                f"{where}: expected token<TAB>tag; found one field {_shown(line)}; "
+                "add the tag, or an empty line if the sentence ends here"
+            )
+        if not -len(fields) < column < len(fields) or column == 0:
+            raise DataError(f"{where}: expected a tag in column {column}; found {_shown(line)}")
+        word, tag = fields[0], fields[column].strip()
+        if not word or not tag:
+            raise DataError(
+                f"{where}: expected token<TAB>tag; found an empty {'tag' if word else 'token'} in "
+                f"{_shown(line)}; correct the line"
+            )
+        words.append(word)
+        tags.append(tag)
+    return _finish(rows, path, label_map)
+
+
+_READERS: Mapping[str, Callable[..., Examples]] = {
+    ".tsv": read_tsv,
+    ".txt": read_tsv,
+    ".csv": read_csv,
+    ".jsonl": read_jsonl,
+    ".conll": read_conll,
+    ".iob2": read_conll,
+    ".bio": read_conll,
+}
+
+
+def read_file(path: PathLike, **options: Any) -> Examples:
+    """Read a file with the reader that its suffix names; `options` go to that reader.
+
+    Raises
+    ------
+    ConfigError
+        If no reader goes with the suffix.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _READERS:
+        hint = did_you_mean(suffix, _READERS)
+        raise ConfigError(
+            f"{path}: expected a file name that ends in one of {name_list(_READERS)}; found "
+            f"{suffix or 'none'!r}; {hint or 'call the reader that fits, such as read_tsv'}"
+        )
+    return _READERS[suffix](path, **options)
+
+
+def _shown(line: str) -> str:
+    """The beginning of a line, as a message shows it."""
+    return repr(line if len(line) <= 60 else line[:57] + "...")

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain rows -> `Example`: checks of types and shapes, shared by plain lists and the JSONL reader.
+
+A wrong Python type is a ``TypeError``, a row that is incomplete or does not add up a `DataError`;
+both begin with where the row is.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any, cast
+
+from ..closest import did_you_mean, name_list
+from ..errors import DataError
+from .examples import Example, Label, Tags
+
+__all__ = ["check_label", "check_tags", "check_text", "check_words", "example_from_row"]
+
+_WORD_KEYS = ("words", "tokens")
+_TAG_KEYS = ("tags", "ner_tags")
+_LABEL_KEYS = ("label", "labels", *_TAG_KEYS)
+
+
+def _found(value: object) -> str:
+    """Describe a value in a message: its type and the beginning of its repr."""
+    if value is None:
+        return "None"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
+
+
+def check_text(value: object, where: str) -> str:
+    """Return `value` if it is a str (``""`` is one).
+
+    Raises
+    ------
+    TypeError
+        For None, bytes, numbers and everything else, naming `where`.
+    """
+    if isinstance(value, str):
+        return value
+    advice = "decode it first" if isinstance(value, bytes | bytearray) else "leave the row out"
+    if isinstance(value, list | tuple):
+        advice = "give words together with tags, as (words, tags)"
+    raise TypeError(f"{where}: expected a text (str); found {_found(value)}; {advice}")
+
+
+def check_words(value: object, where: str) -> tuple[str, ...]:
+    """Return a list or tuple of str as a tuple; the error names the position of a bad word."""
+    if not isinstance(value, list | tuple):
+        raise TypeError(
+            f"{where}: expected a list of words (str); found {_found(value)}; split the text first"
+        )
+    for position, word in enumerate(value):
+        if not isinstance(word, str):
+            raise TypeError(
+                f"{where}: expected words (str); word {position} is {_found(word)}; "
+                "leave it out or write it as a str"
+            )
+    return tuple(value)
+
+
+def check_label(value: object, where: str) -> str | int:
+    """Return a label name (str) or index (any integer, as int)."""
+    if isinstance(value, str):
+        return value
+    try:
+        if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+            raise TypeError
+        return operator.index(cast(Any, value))
+    except TypeError:
+        raise TypeError(
+            f"{where}: expected a label name (str) or index (int); found {_found(value)}; "
+            "write the label's name"
+        ) from None
+
+
+def check_tags(value: object, n_words: int, where: str) -> Tags:
+    """Return a list of `n_words` tags, all names or all indices, as a tuple."""
+    if not isinstance(value, list | tuple) and not hasattr(value, "tolist"):
+        raise TypeError(f"{where}: expected a list of tags, one per word; found {_found(value)}")
+    tags = tuple(check_label(tag, f"{where}, tag {i}") for i, tag in enumerate(cast(Any, value)))
+    if len(tags) != n_words:
+        raise DataError(
+            f"{where}: expected one tag per word; found {n_words} words and {len(tags)} tags; "
+            "correct the row"
+        )
+    if len({type(tag) for tag in tags}) > 1:
+        raise DataError(f"{where}: expected tags that are all names or all indices; found both")
+    return cast(Tags, tags)
+
+
+def _any_label(value: object, words: tuple[str, ...] | None, where: str) -> Label:
+    """Check a label of either kind: a list is tags (needs words), anything else one label."""
+    if isinstance(value, list | tuple) or (int(getattr(value, "ndim", 0)) > 0):
+        if words is None:
+            raise DataError(
+                f"{where}: a list of tags needs a list of words beside it; found a text; "
+                "give the row as words"
+            )
+        return check_tags(value, len(words), where)
+    return check_label(value, where)
+
+
+def _from_pair(content: object, label: object, where: str) -> Example:
+    if isinstance(content, list | tuple):
+        words = check_words(content, where)
+        return Example(None, words, _any_label(label, words, where), None, where)
+    return Example(check_text(content, where), None, _any_label(label, None, where), None, where)
+
+
+def _one_of(row: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
+    return next((key for key in keys if key in row), None)
+
+
+def _from_mapping(row: Mapping[str, object], where: str) -> Example:
+    for key in row:
+        if not isinstance(key, str):
+            raise TypeError(f"{where}: expected keys that are str; found {_found(key)}")
+    content = _one_of(row, ("text", *_WORD_KEYS))
+    if content is None:
+        raise DataError(f"{where}: {_missing('text or words', ('text', 'words'), row)}")
+    text = check_text(row[content], where) if content == "text" else None
+    words = None if content == "text" else check_words(row[content], where)
+    given = [k for k in _LABEL_KEYS if k in row]
+    if not given:
+        raise DataError(f"{where}: {_missing('label, tags or labels', _LABEL_KEYS, row)}")
+    if len(given) > 1:
+        raise DataError(
+            f"{where}: expected one of the keys {name_list(_LABEL_KEYS)}; "
+            f"found {name_list(given)}; "
+            "put several labels into 'labels', by task name"
+        )
+    value = row[given[0]]
+    if given[0] != "labels":
+        return Example(text, words, _any_label(value, words, where), None, where)
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f"{where}: expected 'labels' to map task names to labels; found {_found(value)}; "
+            "for a single label use the key 'label', for tags 'tags'"
+        )
+    labels: dict[str, Label] = {}
+    for task, label in value.items():
+        if not isinstance(task, str):
+            raise TypeError(f"{where}: expected task names (str) in 'labels'; found {_found(task)}")
+        if label is not None:
+            labels[task] = _any_label(label, words, f"{where}, label of {task!r}")
+    return Example(text, words, None, labels, where)
+
+
+def _missing(what: str, keys: tuple[str, ...], row: Mapping[str, object]) -> str:
+    """Say which key is missing and, if one is misspelt, which."""
+    for present in row:
+        hint = did_you_mean(present, keys)
+        if hint:
+            return f"expected the key {what}; found {present!r}; {hint}"
+    return f"expected the key {what}; found {name_list(row)}; add it"
+
+
+def example_from_row(row: object, where: str) -> Example:
+    """Turn one plain row into an `Example`.
+
+    Parameters
+    ----------
+    row : Example, pair or mapping
+        See `Examples.from_rows`.
+    where : str
+        How messages name the row.
+
+    Raises
+    ------
+    TypeError, DataError
+        See the module's docstring.
+    """
+    if isinstance(row, Example):
+        return row
+    if isinstance(row, Mapping):
+        return _from_mapping(row, where)
+    if isinstance(row, list | tuple):
+        if len(row) != 2:
+            raise DataError(
+                f"{where}: expected (text, label) or (words, tags); found {len(row)} fields; "
+                "for several labels use {'text': ..., 'labels': {task: label}}"
+            )
+        return _from_pair(row[0], row[1], where)
+    raise TypeError(
+        f"{where}: expected (text, label), (words, tags) or a dictionary; found {_found(row)}"
+    )

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Task`: what one head learns from and is judged on.
+
+The loss of a step adds up weight x mean loss over the labelled rows of each of its tasks. A task
+belongs to the head of the same name in ``fit(model, {"classifier": Task(...)})``.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Iterable, Mapping
+
+from ..closest import unknown
+from ..errors import ConfigError, DataError
+from ..metrics import SEQUENCE_METRICS, TOKEN_METRICS
+from .examples import Examples
+
+__all__ = ["Rows", "Task", "as_examples"]
+
+Rows = Examples | Iterable[object]
+"""`Examples`, or plain rows as `Examples.from_rows` takes them."""
+
+
+def as_examples(data: Rows, name: str) -> Examples:
+    """Return `data` as non-empty `Examples`.
+
+    Parameters
+    ----------
+    data : Examples or iterable of rows
+        See `Examples.from_rows`.
+    name : str
+        What messages call the data.
+
+    Raises
+    ------
+    TypeError
+        If `data` is a path, a text or no iterable of rows.
+    DataError
+        If there are no rows, or a row does not hold.
+    """
+    if isinstance(data, Examples):
+        examples = data
+    elif isinstance(data, str | bytes | os.PathLike):
+        raise TypeError(
+            f"{name}: expected rows of data; found {type(data).__name__} {data!r}; read the file "
+            "first, for instance with read_tsv or read_conll"
+        )
+    elif isinstance(data, Mapping) or not isinstance(data, Iterable):
+        raise TypeError(
+            f"{name}: expected rows such as [(text, label), ...] or what read_tsv returns; found "
+            f"{type(data).__name__}"
+        )
+    else:
+        examples = Examples.from_rows(data, name)
+    if not len(examples):
+        raise DataError(f"{name}: expected at least one row; found none; give data or leave it out")
+    return examples
+
+
+class Task:
+    """Training and evaluation data of one head, and how much its loss counts.
+
+    Parameters
+    ----------
+    train : Examples or rows, optional
+        What a reader returns, or plain rows: ``[(text, label), ...]``, ``[(words, tags), ...]``,
+        ``[{"text": ..., "labels": {task: label, ...}}, ...]``. Give the same object to several
+        tasks where rows carry labels for several; with ``mixing="joint"`` each row is then encoded
+        once a step. Without it the task is only evaluated.
+    eval : Examples or rows, optional
+        Data that `evaluate` scores.
+    weight : float
+        Factor of this task's loss, 0 or more.
+    train_through_frozen : bool
+        Let the loss of this task train the backbone even while its head is frozen.
+    metric : str, optional
+        The figure that the task is judged by: ``accuracy``, ``f1_macro``, ``mcc`` for labels of
+        texts, ``f1``, ``precision``, ``recall``, ``accuracy`` for tags; by default the first.
+    label : str, optional
+        Name of this task's label in rows that carry several; by default the task's own name.
+
+    Raises
+    ------
+    TypeError
+        If data, weight or a row is of the wrong type (with the row's number).
+    DataError
+        If data is empty or a row does not hold.
+    ConfigError
+        If there is no data at all, the weight is negative or not finite, or the metric unknown.
+
+    Examples
+    --------
+    >>> Task(train=[("good", "positive"), ("bad", "negative")])
+    Task(train=2 rows, eval=none, weight=1.0)
+    """
+
+    def __init__(
+        self,
+        train: Rows | None = None,
+        eval: Rows | None = None,
+        *,
+        weight: float = 1.0,
+        train_through_frozen: bool = False,
+        metric: str | None = None,
+        label: str | None = None,
+    ) -> None:
+        if train is None and eval is None:
+            raise ConfigError("a Task needs data; found neither train= nor eval=; pass one of them")
+        self.train = None if train is None else as_examples(train, "train")
+        self.eval = None if eval is None else as_examples(eval, "eval")
+        self.weight = _checked_weight(weight)
+        if not isinstance(train_through_frozen, bool):
+            raise TypeError(
+                f"train_through_frozen must be True or False; found {train_through_frozen!r}"
+            )
+        self.train_through_frozen = train_through_frozen
+        metrics = tuple(dict.fromkeys(SEQUENCE_METRICS + TOKEN_METRICS))
+        if metric is not None and metric not in metrics:
+            raise ConfigError(unknown("metric", str(metric), metrics))
+        self.metric = metric
+        if label is not None and not isinstance(label, str):
+            raise TypeError(f"label must be the name of a label (str); found {label!r}")
+        self.label = label
+
+    def label_name(self, task: str) -> str:
+        """Return the name of this task's label in rows that carry several."""
+        return task if self.label is None else self.label
+
+    def __repr__(self) -> str:
+        sizes = (
+            f"{name}={'none' if data is None else f'{len(data)} rows'}"
+            for name, data in (("train", self.train), ("eval", self.eval))
+        )
+        parts = [*sizes, f"weight={self.weight}"]
+        if self.train_through_frozen:
+            parts.append("train_through_frozen=True")
+        parts += [
+            f"{name}={value!r}"
+            for name, value in (("metric", self.metric), ("label", self.label))
+            if value is not None
+        ]
+        return f"Task({', '.join(parts)})"
+
+
+def _checked_weight(weight: object) -> float:
+    if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
+        raise TypeError(f"weight must be a number; found {type(weight).__name__} {weight!r}")
+    value = float(weight)
+    if not math.isfinite(value) or value < 0:
+        raise ConfigError(
+            f"weight must be a finite number of at least 0; found {value}; use 0 to evaluate only"
+        )
+    return value
