@@ -12,7 +12,7 @@ set(MTF_HEADS
 )
 
 set(_base alloc.c cpu.c random.c status.c threads.c)
-set(_blas gemm.c openblas.c)
+set(_blas gemm.c openblas.c runtime.c)
 set(_kernels
     table.c
     ref/activation.c
@@ -20,11 +20,9 @@ set(_kernels
     ref/attention.c
     ref/dropout.c
     ref/elementary.c
-    ref/embedding.c
     ref/gemm.c
     ref/layernorm.c
     ref/reduce.c
-    ref/softmax.c
 )
 set(_ops
     attention.c
@@ -49,10 +47,8 @@ set(_model
 set(_plan plan.c)
 set(_train step.c)
 set(_avx2
-    activation.c
     adamw.c
-    layernorm.c
-    softmax.c
+    fill.c
 )
 set(_python module.c)
 

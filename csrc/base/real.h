@@ -1,0 +1,31 @@
+/* real.h: the scalar type of reference kernels, operations and the reference product.
+ *
+ * mtf_real is float in the product and double in the gradient-check build (MTF_REAL_DOUBLE), where
+ * finite differences need the digits. The math functions follow the type.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_BASE_REAL_H
+#define MTF_BASE_REAL_H
+
+#include <math.h>
+
+#include "../include/mtfreeze.h"
+
+#ifdef MTF_REAL_DOUBLE
+#define MTF_R(x) (x)
+#define mtf_exp exp
+#define mtf_erf erf
+#define mtf_tanh tanh
+#define mtf_log log
+#define mtf_sqrt sqrt
+#define mtf_fabs fabs
+#else
+#define MTF_R(x) (x##f)
+#define mtf_exp expf
+#define mtf_erf erff
+#define mtf_tanh tanhf
+#define mtf_log logf
+#define mtf_sqrt sqrtf
+#define mtf_fabs fabsf
+#endif
+
+#endif

@@ -1,0 +1,39 @@
+/* runtime.c: the public calls that choose kernels and BLAS. They stand here because this is the
+ * lowest folder that sees threads, kernels and OpenBLAS.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "../base/cpu.h"
+#include "../base/status.h"
+#include "../base/threads.h"
+#include "../kernels/kernels.h"
+#include "check.h"
+#include "openblas.h"
+
+mtf_status mtf_runtime_init(const char *isa, mtf_error *err)
+{
+    mtf_status status = mtf_threads_check(err);
+    if (status != MTF_OK) {
+        return status;
+    }
+    return mtf_kernels_choose(isa != NULL ? isa : mtf_cpu_isa_wanted(), err);
+}
+
+mtf_status mtf_runtime_load_blas(const char *path, mtf_error *err)
+{
+    const int was_loaded = mtf_openblas_is_loaded();
+    mtf_status status = mtf_openblas_load(path, err);
+    return status != MTF_OK || was_loaded ? status : mtf_gemm_check_rows(err);
+}
+
+void mtf_runtime_get_info(mtf_runtime_info *info)
+{
+    static char compiled[MTF_KERNELS_LIST];
+    static char available[MTF_KERNELS_LIST];
+    mtf_kernels_list(compiled, sizeof compiled, 0);
+    mtf_kernels_list(available, sizeof available, 1);
+    info->isa = mtf_kernel->isa;
+    info->isa_compiled = compiled;
+    info->isa_available = available;
+    info->blas = mtf_openblas_text();
+    info->n_threads = mtf_threads_get();
+    info->blas_rows_checked = mtf_gemm_rows_independent();
+}

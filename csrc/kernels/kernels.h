@@ -1,0 +1,63 @@
+/* kernels.h: the table of kernels and the small types its slots take.
+ *
+ * table.c fills every slot with the reference kernel, then each compiled ISA level that the CPU has
+ * overwrites what it implements, up to the level that was asked for. The table is set once by
+ * mtf_runtime_init() and constant afterwards.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_KERNELS_KERNELS_H
+#define MTF_KERNELS_KERNELS_H
+
+#include "../include/mtfreeze.h"
+
+typedef enum mtf_activation {
+    MTF_ACT_NONE = 0,
+    MTF_ACT_GELU,     /* x/2 (1 + erf(x / sqrt 2)) */
+    MTF_ACT_GELU_NEW, /* tanh form, "gelu_new" and "gelu_pytorch_tanh" */
+    MTF_ACT_RELU,
+    MTF_ACT_TANH,
+    MTF_ACT_SILU
+} mtf_activation;
+
+/* In double, as torch keeps them: 1 - beta and rate / correction1 are rounded to mtf_real once. */
+typedef struct mtf_adamw {
+    double rate, decay, beta1, beta2, eps;
+    double correction1, correction2; /* 1 - beta^t of this tensor's own step count */
+    double grad_scale;               /* clipping factor */
+} mtf_adamw;
+
+/* Dropout of one attention head: probability (i, j) is kept when mtf_mask_keeps(row key of query
+ * i, j). The row key of query i is mtf_random_mix(key, i). */
+typedef struct mtf_mask {
+    uint64_t key;
+    uint32_t threshold;  /* drop when the 32-bit draw is below: rate * 2^32 */
+    mtf_real keep_scale; /* 1 / (1 - rate) */
+} mtf_mask;
+
+typedef struct mtf_kernels {
+    const char *isa;
+#define MTF_KERNEL(result, name, args) result(*name) args;
+#include "kernels.def"
+#undef MTF_KERNEL
+} mtf_kernels;
+
+/* The table in use; the reference one before mtf_runtime_init(). */
+extern const mtf_kernels *mtf_kernel;
+
+/* mtf_real elements of `work` for attention kernels over sequences of at most lq, lk rows, head
+ * width d: the same for every ISA level. */
+size_t mtf_attention_work(int64_t lq, int64_t lk, int64_t d);
+
+/* Fills `table` with the levels up to and including `isa`; 0 if no such level in this build and
+ * CPU. Tests use it to hold two levels side by side. */
+int mtf_kernels_fill(mtf_kernels *table, const char *isa);
+
+/* Queries whose scores an attention kernel may hold at once. */
+#define MTF_ATTENTION_ROWS 8
+
+/* For mtf_runtime_init: makes `isa` (NULL: the best of this CPU) the table in use; and the names
+ * of levels, from low to high with spaces between, of the build or of build and CPU. */
+#define MTF_KERNELS_LIST 64
+MTF_NODISCARD mtf_status mtf_kernels_choose(const char *isa, mtf_error *err);
+void mtf_kernels_list(char *list, size_t size, int available_only);
+
+#endif

@@ -1,0 +1,105 @@
+/* table.c: the table of kernels: reference first, then each level over it that this build and this
+ * CPU have. A new level is one line in `levels` and a file fill.c in its folder.
+ *
+ * Compiled with baseline flags. mtf_kernel is set by mtf_kernels_choose() before any thread of ours
+ * exists and constant afterwards. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels.h"
+
+#include "../base/cpu.h"
+#include "../base/status.h"
+#include "ref/ref.h"
+
+#include <string.h>
+
+static const mtf_kernels reference = {
+    .isa = "ref",
+#define MTF_KERNEL(result, name, args) .name = mtf_##name##_ref,
+#include "kernels.def"
+#undef MTF_KERNEL
+};
+
+const mtf_kernels *mtf_kernel = &reference;
+
+static mtf_kernels chosen;
+
+typedef struct level {
+    const char *name;
+    int (*cpu_has)(void);
+    void (*fill)(mtf_kernels *table); /* overwrites the slots that the level implements */
+} level;
+
+#if MTF_WITH_AVX2
+void mtf_kernels_fill_avx2(mtf_kernels *table);
+#endif
+
+static const level levels[] = {
+#if MTF_WITH_AVX2
+    {"avx2", mtf_cpu_has_avx2, mtf_kernels_fill_avx2},
+#endif
+    {NULL, NULL, NULL},
+};
+
+int mtf_kernels_fill(mtf_kernels *table, const char *isa)
+{
+    *table = reference;
+    for (const level *one = levels; strcmp(table->isa, isa) != 0; one++) {
+        if (one->name == NULL || !one->cpu_has()) {
+            return 0;
+        }
+        one->fill(table);
+        table->isa = one->name;
+    }
+    return 1;
+}
+
+/* Appends a name and a space before it; the lists are short and fixed by `levels`. */
+static void append(char *list, size_t size, const char *name)
+{
+    size_t used = strlen(list);
+    if (used + strlen(name) + 2 <= size) {
+        list[used] = ' ';
+        strcpy(list + used + 1, name);
+    }
+}
+
+void mtf_kernels_list(char *list, size_t size, int available_only)
+{
+    strcpy(list, reference.isa);
+    for (const level *one = levels; one->name != NULL; one++) {
+        if (available_only && !one->cpu_has()) {
+            break;
+        }
+        append(list, size, one->name);
+    }
+}
+
+mtf_status mtf_kernels_choose(const char *isa, mtf_error *err)
+{
+    char available[MTF_KERNELS_LIST];
+    mtf_kernels_list(available, sizeof available, 1);
+    if (isa == NULL) {
+        const char *last = strrchr(available, ' ');
+        isa = last != NULL ? last + 1 : available;
+    }
+    mtf_kernels table;
+    if (!mtf_kernels_fill(&table, isa)) {
+        char compiled[MTF_KERNELS_LIST];
+        mtf_kernels_list(compiled, sizeof compiled, 0);
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "the ISA level must be one of: %s (what this build and this CPU have; the "
+                        "build has: %s); found '%s'; change MTFREEZE_ISA or unset it",
+                        available, compiled, isa);
+    }
+    chosen = table;
+    mtf_kernel = &chosen;
+    return MTF_OK;
+}
+
+/* Room for the largest user: transposed k and v with rows padded to whole vectors, and a block of
+ * rows of scores and their gradients. */
+size_t mtf_attention_work(int64_t lq, int64_t lk, int64_t d)
+{
+    (void)lq;
+    size_t keys = ((size_t)lk + 15) / 16 * 16;
+    return 2 * (size_t)d * keys + 2 * MTF_ATTENTION_ROWS * keys + 64;
+}
