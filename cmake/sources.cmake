@@ -44,13 +44,35 @@ set(_model
     program.c
     program_nodes.c
 )
-set(_plan plan.c)
+set(_plan
+    batch.c
+    places.c
+    plan.c
+    price.c
+    run.c
+    workspace.c
+)
 set(_train step.c)
 set(_avx2
     adamw.c
     fill.c
 )
-set(_python module.c)
+set(_python
+    args.c
+    arrays.c
+    batch.c
+    config.c
+    errors.c
+    forward.c
+    losses.c
+    model.c
+    module.c
+    moments.c
+    params.c
+    plan.c
+    results.c
+    train.c
+)
 
 # mtf_listed(OUT FOLDER FILE...): full paths; a missing file is an error with MTF_STRICT_SOURCES and
 # left out without.
