@@ -15,3 +15,6 @@ if(MTF_BLAS STREQUAL "openblas")
         install(FILES "${_file}" DESTINATION mtfreeze/_libs RENAME "${_name}" COMPONENT python)
     endforeach()
 endif()
+# The demo's data goes along, so that `mtfreeze demo` runs from any folder.
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples/data/" DESTINATION mtfreeze/_examples
+    COMPONENT python)
