@@ -9,6 +9,7 @@ SPDX-License-Identifier: Apache-2.0
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -122,15 +123,38 @@ def schedule(
     yield from steps
 
 
-def loss_of(model: TorchMultiTask, task: TorchTask, name: str, rows: list[int]) -> torch.Tensor:
-    """Return the mean cross entropy over the labelled rows or sub-words of a batch."""
+def loss_of(
+    model: TorchMultiTask, task: TorchTask, name: str, rows: list[int], n_labelled: int
+) -> torch.Tensor:
+    """Return the cross entropy summed over labelled rows or sub-words, divided by `n_labelled`."""
     ids = pad([task.train_ids[i] for i in rows], 0)
     mask = pad([[1] * len(task.train_ids[i]) for i in rows], 0)
     gold = pad([task.train_labels[i] for i in rows], IGNORE)
     logits = model.logits(name, ids, mask)
-    return nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]), gold.reshape(-1), ignore_index=IGNORE
+    total = nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]),
+        gold.reshape(-1),
+        ignore_index=IGNORE,
+        reduction="sum",
     )
+    return total / n_labelled
+
+
+def backward(
+    model: TorchMultiTask, task: TorchTask, name: str, rows: list[int], micro_batch: int | None
+) -> None:
+    """Leave the gradients of the mean loss of a batch in the parameters.
+
+    With `micro_batch` the rows are ordered by length and passed in parts of that many rows whose
+    gradients add up to the same: less padding, the same step (but for the draws of dropout).
+    """
+    n_labelled = sum(y != IGNORE for i in rows for y in task.train_labels[i])
+    if micro_batch is None:
+        loss_of(model, task, name, rows, n_labelled).backward()
+        return
+    rows = sorted(rows, key=lambda i: len(task.train_ids[i]))
+    for at in range(0, len(rows), micro_batch):
+        loss_of(model, task, name, rows[at : at + micro_batch], n_labelled).backward()
 
 
 def train(
@@ -145,6 +169,7 @@ def train(
     warmup_ratio: float = 0.1,
     max_grad_norm: float = 1.0,
     seed: int = 0,
+    micro_batch: int | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """Train in place with what `mode` names frozen; return seconds, steps and tokens.
@@ -159,7 +184,7 @@ def train(
     plan = [
         step for epoch in range(epochs) for step in schedule(active, batch_size, epoch, seed)
     ]
-    warmup = int(warmup_ratio * len(plan))
+    warmup = math.ceil(warmup_ratio * len(plan))
     decay = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda step: (
@@ -175,7 +200,7 @@ def train(
     start = time.perf_counter()
     for step, (name, rows) in enumerate(plan):
         optimizer.zero_grad(set_to_none=True)
-        loss_of(model, active[name], name, rows).backward()
+        backward(model, active[name], name, rows, micro_batch)
         nn.utils.clip_grad_norm_(trainable, max_grad_norm)
         optimizer.step()
         decay.step()

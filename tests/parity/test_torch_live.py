@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C core against torch and transformers, live: the real MiniLM and a random BERT-base.
+
+Hidden states of every layer, embeddings, logits, every gradient, and the losses of ten steps. Skips
+where torch or transformers is not installed; the golden files cover small models there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cases
+import numpy as np
+import pytest
+from core_model import CoreModel
+from numpy.typing import NDArray
+from tolerances import ERROR_RATIO, forward_fault, gradient_faults, loss_faults
+
+torch = pytest.importorskip("torch", reason="live parity needs torch")
+pytest.importorskip("transformers", reason="live parity needs transformers")
+
+from torch_reference import Head, Packed, Reference  # noqa: E402
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "data"
+HEADS = {"classifier": Head("sequence_classification", 3), "ner_head": Head("token_classification", 5)}
+N_STEPS = 10
+
+
+class Case:
+    """A model with weights, batches of ids with labels, and the rates of its ten steps."""
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        weights: dict[str, NDArray[np.float32]],
+        batches: list[Packed],
+        rates: dict[str, float],
+    ) -> None:
+        self.config, self.weights, self.batches, self.rates = config, weights, batches, rates
+
+    def core(self) -> CoreModel:
+        """Return the C model."""
+        return CoreModel(self.config, {n: tuple(h) for n, h in HEADS.items()}, self.weights)
+
+    def reference(self, dtype: Any) -> Reference:
+        """Return the torch model."""
+        return Reference(self.config, HEADS, self.weights, dtype)
+
+    def output_names(self) -> list[str]:
+        """Return every output: hidden states of all layers, pooled, embedding, logits."""
+        states = [f"hidden_states.{i}" for i in range(self.config["num_hidden_layers"] + 1)]
+        return [*states, "hidden", "pooled", "embedding", *HEADS]
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    """Keep torch from taking the whole machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(2, before))
+    yield
+    torch.set_num_threads(before)
+
+
+def with_labels(rows: list[list[int]], seed: int) -> Packed:
+    """Pack sequences of ids and give them seeded labels, a third of the tokens without one."""
+    rng = np.random.default_rng(seed)
+    ids = np.concatenate(rows).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    tags = rng.integers(0, HEADS["ner_head"].n_labels, len(ids)).astype(np.int32)
+    tags[rng.random(len(ids)) < 1 / 3] = cases.IGNORE
+    classes = rng.integers(0, HEADS["classifier"].n_labels, len(rows)).astype(np.int32)
+    return Packed(ids, offsets, None, {"classifier": classes, "ner_head": tags})
+
+
+@pytest.fixture(scope="module")
+def minilm(minilm_folder: Path) -> Case:
+    """The real weights, and the first review sentences as batches."""
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    config = json.loads((minilm_folder / "config.json").read_text("utf-8"))
+    config |= {"pooling": "mean", "normalize": True}
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    head_shapes = {
+        key: shape
+        for key, shape in cases.parameter_shapes(config, {}).items()
+        if not key.startswith("backbone.")
+    }
+    weights = cases.seeded_weights(head_shapes, seed=3, scale=0.1)
+    for name, values in load_file(minilm_folder / "model.safetensors").items():
+        if name != "embeddings.position_ids" and not name.startswith("pooler."):
+            weights[f"backbone.{name}"] = values
+    tokenizer = Tokenizer.from_file(str(minilm_folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    lines = (EXAMPLES / "reviews_eval.tsv").read_text("utf-8").split("\n")[: 8 * N_STEPS]
+    rows = [tokenizer.encode(line.rsplit("\t", 1)[0]).ids for line in lines]
+    batches = [with_labels(rows[8 * i : 8 * i + 8], i) for i in range(N_STEPS)]
+    return Case(config, weights, batches, {"backbone": 2e-5, "heads": 1e-3})
+
+
+@pytest.fixture(scope="module")
+def bert_base() -> Case:
+    """Twelve layers of 768, seeded random weights of the usual deviation."""
+    shapes = cases.parameter_shapes(cases.BERT_BASE, {})
+    weights = cases.seeded_weights(shapes, seed=4, scale=0.02)
+    batches = [
+        Packed(*cases.seeded_batch(cases.BERT_BASE, 20 + i, (19, 1, 34, 8)))
+        for i in range(N_STEPS)
+    ]
+    return Case(cases.BERT_BASE, weights, batches, {"backbone": 2e-5, "heads": 1e-3})
+
+
+def torch_outputs(case: Case, dtype: Any) -> dict[str, NDArray[Any]]:
+    """Return torch's outputs of the first batch."""
+    with torch.no_grad():
+        return {k: v.numpy() for k, v in case.reference(dtype).outputs(case.batches[0]).items()}
+
+
+def test_minilm_outputs(minilm: Case) -> None:
+    found = minilm.core().outputs(minilm.batches[0], minilm.output_names())
+    expected = torch_outputs(minilm, torch.float32)
+    faults = [forward_fault(name, found[name], expected[name]) for name in found]
+    assert not any(faults), "\n".join(filter(None, faults))
+
+
+def test_bert_base_outputs(bert_base: Case) -> None:
+    found = bert_base.core().outputs(bert_base.batches[0], bert_base.output_names())
+    exact = torch_outputs(bert_base, torch.float64)
+    theirs = torch_outputs(bert_base, torch.float32)
+    faults = []
+    for name, values in found.items():
+        limit = ERROR_RATIO * float(np.abs(theirs[name] - exact[name]).max())
+        faults.append(forward_fault(name, values, exact[name], limit))
+    assert not any(faults), "\n".join(filter(None, faults))
+
+
+@pytest.mark.parametrize("which", ["minilm", "bert_base"])
+def test_every_gradient(which: str, request: pytest.FixtureRequest) -> None:
+    case: Case = request.getfixturevalue(which)
+    core = case.core()
+    loss = core.loss(case.batches[0], cases.TASK_WEIGHTS)
+    reference = case.reference(torch.float32)
+    expected = reference.gradients(case.batches[0], cases.TASK_WEIGHTS)
+    with torch.no_grad():
+        exact = float(reference.loss(case.batches[0], cases.TASK_WEIGHTS))
+    assert loss == pytest.approx(exact, rel=1e-5)
+    faults = gradient_faults(core.gradients(), expected)
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("which", ["minilm", "bert_base"])
+def test_losses_of_ten_steps(which: str, request: pytest.FixtureRequest) -> None:
+    case: Case = request.getfixturevalue(which)
+    core = case.core()
+    losses = []
+    for batch in case.batches:
+        losses.append(core.loss(batch, cases.TASK_WEIGHTS))
+        core.apply(case.rates)
+    reference = case.reference(torch.float32)
+    expected, _ = reference.take_steps(case.batches, cases.TASK_WEIGHTS, rates=case.rates)
+    faults = loss_faults(losses, expected)
+    assert not faults, "\n".join(faults)
