@@ -52,7 +52,7 @@ set(_plan
     run.c
     workspace.c
 )
-set(_train step.c)
+set(_train apply.c infer.c object.c state.c step.c)
 set(_avx2
     adamw.c
     fill.c
@@ -65,12 +65,16 @@ set(_python
     errors.c
     forward.c
     losses.c
+    methods.c
+    methods.c
     model.c
     module.c
     moments.c
     params.c
     plan.c
     results.c
+    runtime.c
+    runtime.c
     train.c
 )
 

@@ -4,22 +4,22 @@
 #define MTF_BASE_COMPILER_H
 
 #if defined(__GNUC__) || defined(__clang__)
-#define MTF_RESTRICT __restrict__
-#define MTF_ALIGNED(n) __attribute__((aligned(n)))
+#define MTF_RESTRICT          __restrict__
+#define MTF_ALIGNED(n)        __attribute__((aligned(n)))
 #define MTF_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#define MTF_LIKELY(x) __builtin_expect(!!(x), 1)
-#define MTF_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define MTF_LIKELY(x)         __builtin_expect(!!(x), 1)
+#define MTF_UNLIKELY(x)       __builtin_expect(!!(x), 0)
 #elif defined(_MSC_VER)
-#define MTF_RESTRICT __restrict
+#define MTF_RESTRICT   __restrict
 #define MTF_ALIGNED(n) __declspec(align(n))
 #define MTF_PRINTF(fmt, args)
-#define MTF_LIKELY(x) (x)
+#define MTF_LIKELY(x)   (x)
 #define MTF_UNLIKELY(x) (x)
 #else
 #define MTF_RESTRICT
 #define MTF_ALIGNED(n)
 #define MTF_PRINTF(fmt, args)
-#define MTF_LIKELY(x) (x)
+#define MTF_LIKELY(x)   (x)
 #define MTF_UNLIKELY(x) (x)
 #endif
 

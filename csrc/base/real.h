@@ -12,18 +12,18 @@
 
 #ifdef MTF_REAL_DOUBLE
 #define MTF_R(x) (x)
-#define mtf_exp exp
-#define mtf_erf erf
+#define mtf_exp  exp
+#define mtf_erf  erf
 #define mtf_tanh tanh
-#define mtf_log log
+#define mtf_log  log
 #define mtf_sqrt sqrt
 #define mtf_fabs fabs
 #else
 #define MTF_R(x) (x##f)
-#define mtf_exp expf
-#define mtf_erf erff
+#define mtf_exp  expf
+#define mtf_erf  erff
 #define mtf_tanh tanhf
-#define mtf_log logf
+#define mtf_log  logf
 #define mtf_sqrt sqrtf
 #define mtf_fabs fabsf
 #endif

@@ -13,12 +13,12 @@
 /* Writes code and formatted text into err (if given) and returns code. */
 mtf_status mtf_fail(mtf_error *err, mtf_status code, const char *format, ...) MTF_PRINTF(3, 4);
 /* Returns from the calling function when `call` fails; only where nothing is held that must be freed. */
-#define MTF_TRY(call) \
-    do { \
-        mtf_status mtf_try_ = (call); \
-        if (mtf_try_ != MTF_OK) { \
-            return mtf_try_; \
-        } \
+#define MTF_TRY(call)                                                                              \
+    do {                                                                                           \
+        mtf_status mtf_try_ = (call);                                                              \
+        if (mtf_try_ != MTF_OK) {                                                                  \
+            return mtf_try_;                                                                       \
+        }                                                                                          \
     } while (0)
 
 /* The message for a failed allocation of `bytes`. */

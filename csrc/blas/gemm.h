@@ -13,7 +13,7 @@
 typedef enum mtf_layout { MTF_LAYOUT_OUT_IN = 0, MTF_LAYOUT_IN_OUT = 1 } mtf_layout;
 
 #define MTF_BLAS_MIN_WEIGHT 65536
-#define MTF_BLAS_MIN_ROWS 16
+#define MTF_BLAS_MIN_ROWS   16
 
 /* mtf_real elements of `work` that mtf_linear_y and mtf_linear_dx need for this weight. */
 size_t mtf_linear_work(int64_t n, int64_t k);

@@ -1,0 +1,323 @@
+/* mtfreeze.h: the one public header of the C core.
+ *
+ * Reading order: real type, status, runtime, configuration, model, parameters, freezing, batches,
+ * forward, training, plans. Nothing here knows Python. One thread per model unless a function says
+ * otherwise; the runtime functions are called once, before the first model.
+ *
+ * Shape letters: B sequences, T tokens, C width, V vocabulary, N rows of a named row space.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTFREEZE_H
+#define MTFREEZE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define MTF_NODISCARD __attribute__((warn_unused_result))
+#else
+#define MTF_NODISCARD
+#endif
+
+/* float, or double in the gradient-check build. */
+#ifdef MTF_REAL_DOUBLE
+typedef double mtf_real;
+#else
+typedef float mtf_real;
+#endif
+
+#define MTF_VERSION_TEXT "0.1.0"
+#define MTF_MAX_DIMS     4
+#define MTF_IGNORE_LABEL (-100)
+
+/* ---- status ---------------------------------------------------------------------------------- */
+
+typedef enum mtf_status {
+    MTF_OK = 0,
+    MTF_ERR_VALUE = -1,     /* an argument is outside what is allowed */
+    MTF_ERR_SHAPE = -2,     /* sizes disagree */
+    MTF_ERR_CONFIG = -3,    /* a model or head configuration cannot be built */
+    MTF_ERR_NAME = -4,      /* no such output, head or parameter */
+    MTF_ERR_MEMORY = -5,    /* an allocation failed; nothing changed */
+    MTF_ERR_IO = -6,        /* a file could not be used */
+    MTF_ERR_NONFINITE = -7, /* a loss or a gradient norm is not finite; no weight changed */
+    MTF_ERR_STATE = -8      /* calls in the wrong order, e.g. backward without forward */
+} mtf_status;
+
+typedef struct mtf_error {
+    mtf_status code;
+    char text[512]; /* what was expected, what was found, what to do; empty when code is MTF_OK */
+} mtf_error;
+
+/* ---- runtime --------------------------------------------------------------------------------- */
+
+typedef struct mtf_runtime_info {
+    const char *isa;           /* level in use: "ref", "avx2", ... */
+    const char *isa_compiled;  /* levels in this build, separated by spaces */
+    const char *isa_available; /* those of them that this CPU has */
+    const char *blas;          /* "openblas ..." with its own version text, or "reference" */
+    int n_threads;
+    int blas_rows_checked; /* 1: rows were found independent of the row count; 0: calls are padded */
+} mtf_runtime_info;
+
+typedef struct mtf_memory_info {
+    uint64_t n_allocations; /* since the process began */
+    uint64_t bytes_now;
+    uint64_t bytes_peak;
+} mtf_memory_info;
+
+/* Chooses the kernel table. `isa` NULL: MTFREEZE_ISA if set, else the best level of this CPU.
+ * MTF_ERR_VALUE names the levels that can be had. Not thread-safe; call before any model exists. */
+MTF_NODISCARD mtf_status mtf_runtime_init(const char *isa, mtf_error *err);
+/* Loads the OpenBLAS at `path` (absolute) with local symbols and one thread. MTF_ERR_IO: not usable;
+ * the reference product stays in place. A second call with the same path does nothing. */
+MTF_NODISCARD mtf_status mtf_runtime_load_blas(const char *path, mtf_error *err);
+void mtf_runtime_get_info(mtf_runtime_info *info);
+/* Worker threads of every model, 1..256; they start at the first use. */
+MTF_NODISCARD mtf_status mtf_threads_set(int n_threads, mtf_error *err);
+int mtf_threads_get(void);
+void mtf_memory_get(mtf_memory_info *info);
+void mtf_memory_reset_peak(void);
+/* Tests only: the n-th allocation from now fails once (0: off). */
+void mtf_memory_fail_after(uint64_t n);
+
+/* ---- configuration: keys and values from config.json and from heads --------------------------- */
+
+typedef struct mtf_config mtf_config;
+MTF_NODISCARD mtf_config *mtf_config_new(void); /* NULL: out of memory */
+void mtf_config_free(mtf_config *config);
+/* Keys and texts are copied. A second set of a key replaces the first. */
+MTF_NODISCARD mtf_status mtf_config_set_int(mtf_config *config, const char *key, int64_t value);
+MTF_NODISCARD mtf_status mtf_config_set_real(mtf_config *config, const char *key, double value);
+MTF_NODISCARD mtf_status mtf_config_set_bool(mtf_config *config, const char *key, int value);
+MTF_NODISCARD mtf_status mtf_config_set_text(mtf_config *config, const char *key,
+                                             const char *value);
+MTF_NODISCARD mtf_status mtf_config_set_ints(mtf_config *config, const char *key,
+                                             const int64_t *values, size_t n);
+
+/* ---- model ----------------------------------------------------------------------------------- */
+
+typedef struct mtf_model mtf_model;
+
+/* Builds a backbone of the family named by "model_type", all parameters zero and trainable.
+ * Besides the family's own keys: "pooling" = "mean" | "cls" | "pooler" (default mean),
+ * "normalize" (bool): adds the output "embedding". MTF_ERR_CONFIG says which key and why. */
+MTF_NODISCARD mtf_status mtf_model_new(const mtf_config *config, mtf_model **model, mtf_error *err);
+void mtf_model_free(mtf_model *model);
+/* Adds a head of the kind named by "kind" ("sequence_classification", "token_classification"):
+ * "n_labels", "hidden" (ints), "activation", "dropout", "features" ("pooled", "embedding",
+ * "hidden"), "pooling". Weights are drawn from (seed, name). Parameter indexes of what was there
+ * stay as they are; new ones follow. */
+MTF_NODISCARD mtf_status mtf_model_add_head(mtf_model *model, const char *name,
+                                            const mtf_config *config, uint64_t seed,
+                                            mtf_error *err);
+/* Parameters behind the removed ones move down; views of removed ones stay readable until the
+ * model is freed. */
+MTF_NODISCARD mtf_status mtf_model_remove_head(mtf_model *model, const char *name, mtf_error *err);
+
+typedef struct mtf_param_info {
+    const char *key; /* "backbone." + the hub's tensor name, "<head>.weight" */
+    int32_t unit;    /* index of its unit */
+    int32_t n_dims;  /* 1..MTF_MAX_DIMS */
+    int64_t shape[MTF_MAX_DIMS];
+    int64_t size;         /* elements */
+    const mtf_real *data; /* (shape), C order; the address holds for the life of the model */
+    uint64_t version;     /* raised by every change */
+    int decays;           /* 1: weight decay applies unless the user says otherwise */
+    int frozen;
+    int64_t n_steps; /* optimizer steps of this tensor since its state began; 0: no state */
+    int n_aliases;   /* other keys of the same (tied) tensor */
+    const char *const *aliases;
+} mtf_param_info;
+
+typedef struct mtf_unit_info {
+    const char *path; /* "backbone.embeddings", "backbone.layers[3]", "classifier" */
+    int is_head;
+    int32_t first_param; /* parameters first_param .. first_param + n_params - 1 */
+    int32_t n_params;
+    int64_t n_values; /* elements of all its parameters */
+    int64_t n_values_frozen;
+    int frozen; /* 1: frozen as a whole (for a head without parameters: its own flag) */
+} mtf_unit_info;
+
+typedef struct mtf_output_info {
+    const char *name;  /* "hidden", "pooled", "embedding", "hidden_states.2", head names */
+    const char *space; /* "tokens" or "sequences" */
+    int64_t width;
+} mtf_output_info;
+
+size_t mtf_model_n_params(const mtf_model *model);
+size_t mtf_model_n_units(const mtf_model *model);
+size_t mtf_model_n_outputs(const mtf_model *model);
+/* Borrowed until the next change of heads. Indexes must be in range. */
+void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *info);
+void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *info);
+void mtf_model_get_output(const mtf_model *model, size_t index, mtf_output_info *info);
+/* Longest sequence that row space "tokens" takes. */
+int64_t mtf_model_max_tokens(const mtf_model *model);
+
+/* Copies `values` (n elements, C order) over parameter `index`; its optimizer state is kept. */
+MTF_NODISCARD mtf_status mtf_model_set_param(mtf_model *model, size_t index, const mtf_real *values,
+                                             size_t n, mtf_error *err);
+
+/* ---- freezing -------------------------------------------------------------------------------- */
+
+/* `params` (n_params) and `units` (n_units; read for heads only): 1 = frozen. Replaces the whole
+ * freeze state. Gradients and moments of what becomes frozen are freed. Sizes must match. */
+MTF_NODISCARD mtf_status mtf_model_set_frozen(mtf_model *model, const uint8_t *params,
+                                              size_t n_params, const uint8_t *units, size_t n_units,
+                                              mtf_error *err);
+
+/* ---- batches: packed, no padding ------------------------------------------------------------- */
+
+typedef struct mtf_rows {
+    const char *space;      /* "tokens" */
+    const int64_t *offsets; /* (B + 1), from 0, strictly rising: rows of sequence i are
+                               offsets[i] .. offsets[i + 1] - 1 */
+} mtf_rows;
+
+typedef struct mtf_input {
+    const char *name; /* "ids", "token_types" */
+    const void *data; /* int32 (N) for ids; mtf_real (N, width) for float rows */
+} mtf_input;
+
+/* An input that the family declares optional ("token_types") may be left out: all zeros. The row
+ * space "sequences" has one row a sequence and needs no offsets. */
+typedef struct mtf_batch {
+    int64_t n_sequences;
+    size_t n_spaces;
+    const mtf_rows *spaces;
+    size_t n_inputs;
+    const mtf_input *inputs;
+} mtf_batch;
+
+/* ---- forward --------------------------------------------------------------------------------- */
+
+typedef struct mtf_output {
+    const char *name;
+    mtf_real *data; /* (N, width) of that output, written; the caller's */
+} mtf_output;
+
+/* Inference: no dropout, nothing kept. The bits of a sequence's rows depend neither on the other
+ * sequences nor on the number of threads. */
+MTF_NODISCARD mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch,
+                                           size_t n_outputs, const mtf_output *outputs,
+                                           mtf_error *err);
+
+/* ---- training: begin, (forward, backward) per micro-batch, apply ------------------------------ */
+
+typedef struct mtf_loss {
+    const char *output;    /* a head's name */
+    const int32_t *labels; /* (N) of that output's row space; MTF_IGNORE_LABEL rows count nowhere */
+    double weight;         /* the mean over labelled rows is multiplied by it */
+} mtf_loss;
+
+typedef struct mtf_injection {
+    const char *output;
+    const mtf_real *grad; /* (N, width): d loss / d output, added to what losses give */
+} mtf_injection;
+
+typedef struct mtf_train_options {
+    uint64_t seed; /* dropout is drawn from (seed, step, operation, sequence, position, lane) */
+    uint64_t step;
+    int dropout; /* 0: off everywhere */
+} mtf_train_options;
+
+typedef struct mtf_update {
+    const double *learning_rate; /* (n_params); read for tensors that are stepped; must be finite */
+    const double *weight_decay;  /* (n_params) */
+    double beta1, beta2, eps;
+    double max_grad_norm; /* <= 0: no clipping */
+} mtf_update;
+
+typedef struct mtf_update_result {
+    double grad_norm; /* over all tensors that are stepped, before clipping */
+    double clip;      /* factor applied, 1 = none */
+    int64_t n_stepped;
+} mtf_update_result;
+
+/* Starts a step: gradients count as not reached. Allocates the state of what newly trains. */
+MTF_NODISCARD mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options,
+                                         mtf_error *err);
+/* Forward of one micro-batch, keeping what the backward to `wanted` outputs needs; `values`
+ * (n_wanted, or NULL; entries may be NULL) receives them. `batch` is borrowed until backward.
+ * `first_sequence` is the number of its first sequence in the step. */
+MTF_NODISCARD mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch,
+                                           int64_t first_sequence, size_t n_wanted,
+                                           const char *const *wanted, mtf_real *const *values,
+                                           mtf_error *err);
+/* Backward of the last forward: losses use `scale[i]` (weight over labelled rows of the whole
+ * step) instead of their weight; `loss_sums` (n_losses) receives the sum of -log p over labelled
+ * rows. Gradients add to those of earlier micro-batches of the step. */
+MTF_NODISCARD mtf_status mtf_train_backward(mtf_model *model, size_t n_losses,
+                                            const mtf_loss *losses, const double *scale,
+                                            double *loss_sums, size_t n_injections,
+                                            const mtf_injection *injections, mtf_error *err);
+/* Clips by the global norm and applies AdamW to every trainable tensor that was reached.
+ * MTF_ERR_NONFINITE names the first tensor with a non-finite gradient; nothing was changed. */
+MTF_NODISCARD mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update,
+                                         mtf_update_result *result, mtf_error *err);
+/* Losses and gradients of a whole batch, cut into micro-batches of whole sequences of at most
+ * `token_budget` tokens (a longer single sequence is one micro-batch): begin, forward, backward,
+ * without apply. `loss_means` and `n_labelled` (n_losses) may be NULL. A loss without a labelled
+ * row has mean 0 and reaches nothing. */
+MTF_NODISCARD mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch,
+                                             size_t n_losses, const mtf_loss *losses,
+                                             size_t n_injections, const mtf_injection *injections,
+                                             int64_t token_budget, const mtf_train_options *options,
+                                             double *loss_means, int64_t *n_labelled,
+                                             mtf_error *err);
+
+/* Gradient of the step under way, (shape), or NULL: frozen or not reached. */
+const mtf_real *mtf_train_get_gradient(const mtf_model *model, size_t index);
+/* Replaces a trainable tensor's gradient (n elements) and counts it as reached. */
+MTF_NODISCARD mtf_status mtf_train_set_gradient(mtf_model *model, size_t index,
+                                                const mtf_real *values, size_t n, mtf_error *err);
+/* First and second moment (shape) and step count of one tensor, or NULLs: it has no state. */
+void mtf_train_get_state(const mtf_model *model, size_t index, const mtf_real **moment1,
+                         const mtf_real **moment2, int64_t *n_steps);
+MTF_NODISCARD mtf_status mtf_train_set_state(mtf_model *model, size_t index,
+                                             const mtf_real *moment1, const mtf_real *moment2,
+                                             size_t n, int64_t n_steps, mtf_error *err);
+/* Frees gradients and moments of every tensor. */
+void mtf_train_reset(mtf_model *model);
+
+/* ---- plans: what a freeze choice runs, keeps and costs ---------------------------------------- */
+
+typedef struct mtf_plan_request {
+    int training; /* 0: inference of `outputs` */
+    size_t n_outputs;
+    const char *const *outputs;                /* training: the outputs that receive a gradient */
+    int64_t n_tokens, n_sequences, max_length; /* of the micro-batch to be priced */
+} mtf_plan_request;
+
+typedef struct mtf_plan_unit {
+    double forward_flops, dx_flops, dw_flops;
+    uint64_t saved_bytes; /* activations of this unit kept for the backward pass */
+    int runs, in_prefix, dropout;
+} mtf_plan_unit;
+
+typedef struct mtf_plan_info {
+    double forward_flops, prefix_flops, dx_flops, dw_flops;
+    uint64_t weight_bytes;   /* fp32 masters */
+    uint64_t gradient_bytes; /* of trainable parameters */
+    uint64_t moment_bytes;   /* both moments of trainable parameters */
+    uint64_t saved_bytes;    /* activations kept from forward to backward */
+    uint64_t activation_grad_bytes;
+    uint64_t worker_bytes;         /* scratch of one worker thread */
+    int64_t n_trainable, n_values; /* parameters, elements */
+    int n_forward, n_backward;     /* operations run */
+} mtf_plan_info;
+
+/* `units` (mtf_model_n_units) or NULL. Makes the same plan that the runner executes. */
+MTF_NODISCARD mtf_status mtf_model_get_plan(mtf_model *model, const mtf_plan_request *request,
+                                            mtf_plan_info *info, mtf_plan_unit *units,
+                                            mtf_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

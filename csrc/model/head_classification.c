@@ -1,0 +1,137 @@
+/* head_classification.c: labels for sequences or for tokens: dropout, optional hidden layers, logits.
+ *
+ *   x = dropout(features);  x = dropout(act(W_i x + b_i)) for each hidden layer;  logits = W x + b
+ *
+ * Weights are uniform with the deviation 0.02 that BERT's heads are drawn with; biases are zero.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "family.h"
+
+#include "../base/status.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The table is generated, so these have no header of their own. */
+extern const mtf_head_kind mtf_head_sequence_classification;
+extern const mtf_head_kind mtf_head_token_classification;
+
+#define INIT_DEVIATION 0.02
+#define SQRT_3         1.7320508075688772
+
+typedef struct head_config {
+    int64_t n_labels;
+    const int64_t *hidden;
+    size_t n_hidden;
+    double dropout;
+    mtf_activation activation;
+    const char *features, *pooling;
+} head_config;
+
+static mtf_status read_config(head_config *c, const mtf_config *config, const char *features,
+                              mtf_error *err)
+{
+    const char *act = "gelu";
+    *c = (head_config){.dropout = 0.1, .features = features};
+    MTF_TRY(mtf_config_get_int(config, "n_labels", 2, INT64_C(1) << 20, 1, &c->n_labels, err));
+    MTF_TRY(mtf_config_get_ints(config, "hidden", &c->hidden, &c->n_hidden, err));
+    MTF_TRY(mtf_config_get_real(config, "dropout", 0, 0.999, &c->dropout, err));
+    MTF_TRY(mtf_config_get_text(config, "activation", &act, err));
+    MTF_TRY(mtf_config_get_text(config, "features", &c->features, err));
+    MTF_TRY(mtf_config_get_text(config, "pooling", &c->pooling, err));
+    if (!mtf_activation_from_name(act, &c->activation)) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "head activation \"%s\" is not known; gelu, gelu_new, relu, tanh, silu and "
+                        "none are",
+                        act);
+    }
+    for (size_t i = 0; i < c->n_hidden; i++) {
+        if (c->hidden[i] < 1 || c->hidden[i] > (INT64_C(1) << 20)) {
+            return mtf_fail(err, MTF_ERR_CONFIG,
+                            "hidden layer %zu of a head must be 1..1048576 wide, found %lld", i,
+                            (long long)c->hidden[i]);
+        }
+    }
+    return MTF_OK;
+}
+
+/* The features that the head reads; its own pooling stands in its unit. */
+static mtf_status find_features(mtf_program *p, const char *name, const head_config *c,
+                                const char *space, mtf_tensor_id *x, mtf_error *err)
+{
+    const char *wanted = c->pooling != NULL ? "hidden" : c->features;
+    *x = mtf_program_find_output(p, wanted);
+    if (*x == MTF_NO_TENSOR) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "head \"%s\" reads \"%s\", which this backbone does not have; use "
+                        "\"pooled\", \"embedding\" or \"hidden\"",
+                        name, wanted);
+    }
+    if (c->pooling != NULL) {
+        char label[160];
+        (void)snprintf(label, sizeof label, "%s pooling", name);
+        *x = mtf_build_pool(p, label, c->pooling, *x);
+        if (*x == MTF_NO_TENSOR && p->failure.code == MTF_OK) {
+            return mtf_fail(err, MTF_ERR_CONFIG,
+                            "pooling of head \"%s\" must be \"mean\" or \"cls\", found \"%s\"",
+                            name, c->pooling);
+        }
+    }
+    if (*x != MTF_NO_TENSOR && strcmp(p->spaces[p->tensors[*x].space].name, space) != 0) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "head \"%s\" needs one row for each of the %s, but \"%s\" has one for each "
+                        "of the %s",
+                        name, space, wanted, p->spaces[p->tensors[*x].space].name);
+    }
+    return MTF_OK;
+}
+
+static mtf_tensor_id dense(mtf_program *p, const char *name, const char *part, mtf_tensor_id x,
+                           int64_t n, mtf_activation activation)
+{
+    char key[224];
+    int64_t shape[2] = {n, x == MTF_NO_TENSOR ? 1 : p->tensors[x].width};
+    (void)snprintf(key, sizeof key, "%s%s.weight", name, part);
+    int32_t w = mtf_program_param(p, key, 2, shape, MTF_LAYOUT_OUT_IN, 1, MTF_INIT_UNIFORM,
+                                  INIT_DEVIATION * SQRT_3);
+    (void)snprintf(key, sizeof key, "%s%s.bias", name, part);
+    int32_t b = mtf_program_param(p, key, 1, shape, MTF_LAYOUT_OUT_IN, 0, MTF_INIT_ZERO, 0);
+    (void)snprintf(key, sizeof key, "%s%s", name, part);
+    return mtf_node_linear(p, key, x, w, b, activation);
+}
+
+static mtf_status build(mtf_program *p, const char *name, const mtf_config *config,
+                        const char *features, const char *space, mtf_error *err)
+{
+    head_config c;
+    char part[64], label[224];
+    MTF_TRY(read_config(&c, config, features, err));
+    mtf_program_unit(p, name, 1);
+    mtf_tensor_id x;
+    MTF_TRY(find_features(p, name, &c, space, &x, err));
+    (void)snprintf(label, sizeof label, "%s dropout", name);
+    x = mtf_node_dropout(p, label, x, c.dropout);
+    for (size_t i = 0; i < c.n_hidden; i++) {
+        (void)snprintf(part, sizeof part, ".hidden.%zu", i);
+        x = dense(p, name, part, x, c.hidden[i], c.activation);
+        (void)snprintf(label, sizeof label, "%s dropout.%zu", name, i);
+        x = mtf_node_dropout(p, label, x, c.dropout);
+    }
+    mtf_program_output(p, name, dense(p, name, "", x, c.n_labels, MTF_ACT_NONE));
+    mtf_program_end_unit(p);
+    return mtf_program_finish(p, err);
+}
+
+static mtf_status build_sequence(mtf_program *p, const char *name, const mtf_config *config,
+                                 mtf_error *err)
+{
+    return build(p, name, config, "pooled", "sequences", err);
+}
+
+static mtf_status build_token(mtf_program *p, const char *name, const mtf_config *config,
+                              mtf_error *err)
+{
+    return build(p, name, config, "hidden", "tokens", err);
+}
+
+const mtf_head_kind mtf_head_sequence_classification = {"sequence_classification", build_sequence};
+const mtf_head_kind mtf_head_token_classification = {"token_classification", build_token};

@@ -1,0 +1,308 @@
+/* network.c: building, growing and shrinking a network; see network.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "network.h"
+
+#include "../base/alloc.h"
+#include "../base/random.h"
+#include "../base/status.h"
+#include "family.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static mtf_status find_family(const mtf_config *config, const mtf_family **family, mtf_error *err)
+{
+    const char *type = NULL;
+    MTF_TRY(mtf_config_get_text(config, "model_type", &type, err));
+    if (type == NULL) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "configuration key \"model_type\" is missing; it names the family");
+    }
+    char known[256] = "";
+    size_t length = 0;
+    for (size_t i = 0; mtf_family_table[i] != NULL; i++) {
+        if (strcmp(mtf_family_table[i]->model_type, type) == 0) {
+            *family = mtf_family_table[i];
+            return MTF_OK;
+        }
+        int written = snprintf(known + length, sizeof known - length, "%s%s", i ? ", " : "",
+                               mtf_family_table[i]->model_type);
+        length = written > 0 && length + (size_t)written < sizeof known ? length + (size_t)written
+                                                                        : length;
+    }
+    return mtf_fail(err, MTF_ERR_CONFIG, "model_type \"%s\" is not supported; this build has: %s",
+                    type, known);
+}
+
+static mtf_status build_head(mtf_program *program, const char *name, const mtf_config *config,
+                             mtf_error *err)
+{
+    const char *kind = NULL;
+    MTF_TRY(mtf_config_get_text(config, "kind", &kind, err));
+    for (size_t i = 0; kind != NULL && mtf_head_table[i] != NULL; i++) {
+        if (strcmp(mtf_head_table[i]->kind, kind) == 0) {
+            return mtf_head_table[i]->build(program, name, config, err);
+        }
+    }
+    return mtf_fail(err, MTF_ERR_CONFIG,
+                    "head \"%s\" has the kind \"%s\", which does not exist; "
+                    "\"sequence_classification\" and \"token_classification\" do",
+                    name, kind != NULL ? kind : "(none)");
+}
+
+/* The whole program of the backbone and the heads that have a name (removed ones have none). */
+static mtf_status build_program(const mtf_config *config, const mtf_head *heads, int32_t n_heads,
+                                mtf_program **program, mtf_error *err)
+{
+    const mtf_family *family = NULL;
+    MTF_TRY(find_family(config, &family, err));
+    mtf_program *fresh = mtf_program_new();
+    if (fresh == NULL) {
+        return mtf_fail_memory(err, sizeof *fresh);
+    }
+    mtf_status status = family->build(fresh, config, err);
+    for (int32_t i = 0; status == MTF_OK && i < n_heads; i++) {
+        status = build_head(fresh, heads[i].name, heads[i].config, err);
+    }
+    if (status == MTF_OK) {
+        status = mtf_program_finish(fresh, err);
+    }
+    if (status != MTF_OK) {
+        mtf_program_free(fresh);
+        return status;
+    }
+    *program = fresh;
+    return MTF_OK;
+}
+
+/* A value count rounded up to whole cache lines. */
+static int64_t padded(int64_t size)
+{
+    return (size + 15) / 16 * 16;
+}
+
+static void set_handle(mtf_param *param, const mtf_param_def *def)
+{
+    param->handle.master = param->data;
+    param->handle.rows = def->shape[0];
+    param->handle.cols = def->size / def->shape[0];
+    param->handle.layout = def->layout;
+}
+
+static void draw(mtf_param *param, const mtf_param_def *def, uint64_t seed)
+{
+    if (def->init == MTF_INIT_UNIFORM) {
+        uint64_t key = mtf_random_mix(mtf_random_text_key(def->key), seed);
+        mtf_random_uniform(param->data, def->size, key, def->init_bound);
+        return;
+    }
+    for (int64_t i = 0; i < def->size; i++) {
+        param->data[i] = def->init == MTF_INIT_ONE ? 1 : 0;
+    }
+}
+
+/* Gives parameters first .. of `program` a new arena in `params` and fills them. */
+static mtf_status add_arena(mtf_network *network, const mtf_program *program, mtf_param *params,
+                            int32_t first, uint64_t seed, mtf_error *err)
+{
+    int64_t total = 0;
+    for (int32_t i = first; i < program->n_params; i++) {
+        total += padded(program->params[i].size);
+    }
+    size_t bytes = (size_t)total * sizeof(mtf_real);
+    void **arenas = mtf_realloc(network->arenas, (size_t)(network->n_arenas + 1) * sizeof *arenas);
+    if (arenas == NULL) {
+        return mtf_fail_memory(err, sizeof *arenas);
+    }
+    network->arenas = arenas;
+    mtf_real *arena = mtf_alloc(bytes);
+    if (arena == NULL) {
+        return mtf_fail_memory(err, bytes);
+    }
+    network->arenas[network->n_arenas++] = arena;
+    for (int32_t i = first; i < program->n_params; i++) {
+        params[i].data = arena;
+        set_handle(&params[i], &program->params[i]);
+        draw(&params[i], &program->params[i], seed);
+        arena += padded(program->params[i].size);
+    }
+    return MTF_OK;
+}
+
+mtf_status mtf_network_new(const mtf_config *config, mtf_network **network, mtf_error *err)
+{
+    mtf_network *n = mtf_alloc_zero(sizeof *n);
+    if (n == NULL) {
+        return mtf_fail_memory(err, sizeof *n);
+    }
+    mtf_status status = MTF_OK;
+    n->config = mtf_config_copy(config);
+    if (n->config == NULL) {
+        status = mtf_fail_memory(err, sizeof(void *));
+        goto fail;
+    }
+    status = build_program(n->config, NULL, 0, &n->program, err);
+    if (status != MTF_OK) {
+        goto fail;
+    }
+    n->params = mtf_alloc_zero((size_t)n->program->n_params * sizeof *n->params);
+    if (n->params == NULL) {
+        status = mtf_fail_memory(err, (size_t)n->program->n_params * sizeof *n->params);
+        goto fail;
+    }
+    status = add_arena(n, n->program, n->params, 0, 0, err);
+    if (status != MTF_OK) {
+        goto fail;
+    }
+    *network = n;
+    return MTF_OK;
+fail:
+    mtf_network_free(n);
+    return status;
+}
+
+void mtf_param_drop_state(mtf_param *param)
+{
+    mtf_free(param->gradient);
+    mtf_free(param->moment1);
+    mtf_free(param->moment2);
+    param->gradient = param->moment1 = param->moment2 = NULL;
+    param->n_steps = 0;
+    param->reached = 0;
+}
+
+static void head_clear(mtf_head *head)
+{
+    mtf_free(head->name);
+    mtf_config_free(head->config);
+}
+
+void mtf_network_free(mtf_network *n)
+{
+    if (n == NULL) {
+        return;
+    }
+    for (int32_t i = 0; i < n->n_heads; i++) {
+        head_clear(&n->heads[i]);
+    }
+    for (int32_t i = 0; n->params != NULL && i < n->program->n_params; i++) {
+        mtf_param_drop_state(&n->params[i]);
+    }
+    for (int32_t i = 0; i < n->n_arenas; i++) {
+        mtf_free(n->arenas[i]);
+    }
+    mtf_free(n->heads);
+    mtf_free(n->arenas);
+    mtf_free(n->params);
+    mtf_program_free(n->program);
+    mtf_config_free(n->config);
+    mtf_free(n);
+}
+
+mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_config *config,
+                                uint64_t seed, mtf_error *err)
+{
+    if (name[0] == '\0' || mtf_program_find_output(n->program, name) != MTF_NO_TENSOR) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "a head named \"%s\" cannot be added: the name is empty or taken by a head "
+                        "or an output of the backbone; choose another",
+                        name);
+    }
+    mtf_status status = MTF_OK;
+    mtf_program *program = NULL;
+    mtf_param *params = NULL;
+    const int32_t n_old = n->program->n_params;
+    mtf_head *heads = mtf_realloc(n->heads, (size_t)(n->n_heads + 1) * sizeof *heads);
+    if (heads == NULL) {
+        return mtf_fail_memory(err, (size_t)(n->n_heads + 1) * sizeof *heads);
+    }
+    n->heads = heads;
+    mtf_head *head = &heads[n->n_heads];
+    *head = (mtf_head){.name = mtf_alloc_text(name), .config = mtf_config_copy(config)};
+    if (head->name == NULL || head->config == NULL) {
+        status = mtf_fail_memory(err, strlen(name) + 1);
+        goto fail;
+    }
+    status = build_program(n->config, heads, n->n_heads + 1, &program, err);
+    if (status != MTF_OK) {
+        goto fail;
+    }
+    params = mtf_alloc_zero((size_t)program->n_params * sizeof *params);
+    if (params == NULL) {
+        status = mtf_fail_memory(err, (size_t)program->n_params * sizeof *params);
+        goto fail;
+    }
+    memcpy(params, n->params, (size_t)n_old * sizeof *params);
+    status = add_arena(n, program, params, n_old, seed, err);
+    if (status != MTF_OK) {
+        goto fail;
+    }
+    mtf_program_free(n->program);
+    mtf_free(n->params);
+    n->program = program;
+    n->params = params;
+    n->n_heads++;
+    return MTF_OK;
+fail:
+    head_clear(head);
+    mtf_free(params);
+    mtf_program_free(program);
+    return status;
+}
+
+mtf_status mtf_network_remove_head(mtf_network *n, const char *name, int32_t *first, int32_t *count,
+                                   mtf_error *err)
+{
+    int32_t at = 0;
+    while (at < n->n_heads && strcmp(n->heads[at].name, name) != 0) {
+        at++;
+    }
+    if (at == n->n_heads) {
+        return mtf_fail(err, MTF_ERR_NAME, "there is no head \"%s\"", name);
+    }
+    mtf_head removed = n->heads[at];
+    const mtf_unit_def *unit = NULL;
+    for (int32_t i = 0; i < n->program->n_units; i++) {
+        if (n->program->units[i].is_head && strcmp(n->program->units[i].path, name) == 0) {
+            unit = &n->program->units[i];
+        }
+    }
+    *first = unit != NULL ? unit->first_param : n->program->n_params;
+    *count = unit != NULL ? unit->n_params : 0;
+    memmove(&n->heads[at], &n->heads[at + 1], (size_t)(n->n_heads - at - 1) * sizeof *n->heads);
+    mtf_program *program = NULL;
+    mtf_status status = build_program(n->config, n->heads, n->n_heads - 1, &program, err);
+    if (status != MTF_OK) {
+        memmove(&n->heads[at + 1], &n->heads[at], (size_t)(n->n_heads - at - 1) * sizeof *n->heads);
+        n->heads[at] = removed;
+        return status;
+    }
+    for (int32_t i = *first; i < *first + *count; i++) {
+        mtf_param_drop_state(&n->params[i]);
+    }
+    memmove(&n->params[*first], &n->params[*first + *count],
+            (size_t)(n->program->n_params - *first - *count) * sizeof *n->params);
+    mtf_program_free(n->program);
+    n->program = program;
+    n->n_heads--;
+    head_clear(&removed);
+    return MTF_OK;
+}
+
+int mtf_network_unit_frozen(const mtf_network *n, int32_t unit)
+{
+    const mtf_unit_def *def = &n->program->units[unit];
+    if (def->n_params == 0 && def->is_head) {
+        for (int32_t i = 0; i < n->n_heads; i++) {
+            if (strcmp(n->heads[i].name, def->path) == 0) {
+                return n->heads[i].frozen;
+            }
+        }
+    }
+    for (int32_t i = 0; i < def->n_params; i++) {
+        if (!n->params[def->first_param + i].frozen) {
+            return 0;
+        }
+    }
+    return 1;
+}

@@ -1,0 +1,55 @@
+/* network.h: one backbone and its heads: the program, and the parameters' masters.
+ *
+ * The masters of the backbone lie in one arena, those of each head in one of its own, so addresses
+ * hold for the life of the network; the arena of a removed head stays until the end, for views of
+ * it. Adding or removing a head builds the program anew from the configurations and carries
+ * parameters over by key.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_MODEL_NETWORK_H
+#define MTF_MODEL_NETWORK_H
+
+#include "config.h"
+#include "program.h"
+
+/* Gradient and moments exist only while the parameter trains; train/ makes and drops them. */
+typedef struct mtf_param {
+    mtf_real *data; /* (shape) of its definition, like the three below */
+    mtf_weight handle;
+    int frozen;
+    int reached; /* the gradient holds a value of the step under way */
+    mtf_real *gradient, *moment1, *moment2;
+    int64_t n_steps;
+} mtf_param;
+
+typedef struct mtf_head {
+    char *name;
+    mtf_config *config;
+    int frozen; /* its own flag, for a head without parameters too */
+} mtf_head;
+
+typedef struct mtf_network {
+    mtf_config *config;
+    mtf_program *program;
+    mtf_param *params; /* program->n_params, same indexes */
+    mtf_head *heads;
+    int32_t n_heads;
+    void **arenas;
+    int32_t n_arenas;
+} mtf_network;
+
+MTF_NODISCARD mtf_status mtf_network_new(const mtf_config *config, mtf_network **network,
+                                         mtf_error *err);
+void mtf_network_free(mtf_network *network);
+/* Frees gradient and moments, if any. */
+void mtf_param_drop_state(mtf_param *param);
+/* On failure the network is as before. */
+MTF_NODISCARD mtf_status mtf_network_add_head(mtf_network *network, const char *name,
+                                              const mtf_config *config, uint64_t seed,
+                                              mtf_error *err);
+/* `first` and `n`: the range of parameter indexes that went away. */
+MTF_NODISCARD mtf_status mtf_network_remove_head(mtf_network *network, const char *name,
+                                                 int32_t *first, int32_t *n, mtf_error *err);
+/* 1: every parameter of the unit is frozen; a head also by its own flag when it has none. */
+int mtf_network_unit_frozen(const mtf_network *network, int32_t unit);
+
+#endif

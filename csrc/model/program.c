@@ -1,0 +1,254 @@
+/* program.c: the lists of a program, and declaring what is in them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "program.h"
+
+#include "../base/alloc.h"
+#include "../base/status.h"
+
+#include <string.h>
+
+/* Makes room for one more element of a list; 0 and a recorded failure when memory is short. */
+static int grow(mtf_program *p, void **list, int32_t n, int32_t *capacity, size_t size)
+{
+    if (p->failure.code != MTF_OK) {
+        return 0;
+    }
+    if (n < *capacity) {
+        return 1;
+    }
+    int32_t wanted = *capacity ? 2 * *capacity : 16;
+    void *grown = mtf_realloc(*list, (size_t)wanted * size);
+    if (grown == NULL) {
+        (void)mtf_fail_memory(&p->failure, (size_t)wanted * size);
+        return 0;
+    }
+    *list = grown;
+    *capacity = wanted;
+    memset((char *)grown + (size_t)n * size, 0, (size_t)(wanted - n) * size);
+    return 1;
+}
+#define GROW(p, what)                                                                              \
+    grow(p, (void **)&(p)->what, (p)->n_##what, &(p)->capacity_##what, sizeof *(p)->what)
+
+static char *copy_text(mtf_program *p, const char *text)
+{
+    char *copy = mtf_alloc_text(text);
+    if (copy == NULL) {
+        (void)mtf_fail_memory(&p->failure, strlen(text) + 1);
+    }
+    return copy;
+}
+
+mtf_program *mtf_program_new(void)
+{
+    mtf_program *p = mtf_alloc_zero(sizeof *p);
+    if (p == NULL) {
+        return NULL;
+    }
+    p->current_unit = MTF_NO_UNIT;
+    (void)mtf_program_space(p, "sequences", 1);
+    return p;
+}
+
+void mtf_program_free(mtf_program *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    for (int32_t i = 0; i < p->n_tensors; i++) {
+        mtf_free(p->tensors[i].name);
+    }
+    for (int32_t i = 0; i < p->n_params; i++) {
+        for (int32_t a = 0; a < p->params[i].n_aliases; a++) {
+            mtf_free(p->params[i].aliases[a]);
+        }
+        mtf_free(p->params[i].aliases);
+        mtf_free(p->params[i].key);
+    }
+    for (int32_t i = 0; i < p->n_units; i++) {
+        mtf_free(p->units[i].path);
+    }
+    for (int32_t i = 0; i < p->n_spaces; i++) {
+        mtf_free(p->spaces[i].name);
+    }
+    for (int32_t i = 0; i < p->n_nodes; i++) {
+        mtf_free(p->nodes[i].label);
+    }
+    for (int32_t i = 0; i < p->n_outputs; i++) {
+        mtf_free(p->outputs[i].name);
+    }
+    mtf_free(p->tensors);
+    mtf_free(p->params);
+    mtf_free(p->units);
+    mtf_free(p->spaces);
+    mtf_free(p->nodes);
+    mtf_free(p->outputs);
+    mtf_free(p);
+}
+
+mtf_status mtf_program_finish(const mtf_program *p, mtf_error *err)
+{
+    if (p->failure.code != MTF_OK && err != NULL) {
+        *err = p->failure;
+    }
+    return p->failure.code;
+}
+
+void mtf_program_fail(mtf_program *p, mtf_status code, const char *text)
+{
+    if (p->failure.code == MTF_OK) {
+        (void)mtf_fail(&p->failure, code, "%s", text);
+    }
+}
+
+int32_t mtf_program_space(mtf_program *p, const char *name, int64_t max_length)
+{
+    if (p->n_spaces == MTF_MAX_SPACES) {
+        mtf_program_fail(p, MTF_ERR_CONFIG, "a program has at most 4 row spaces");
+    }
+    if (!GROW(p, spaces)) {
+        return 0;
+    }
+    p->spaces[p->n_spaces].name = copy_text(p, name);
+    p->spaces[p->n_spaces].max_length = max_length;
+    return p->n_spaces++;
+}
+
+mtf_tensor_id mtf_program_input_ids(mtf_program *p, const char *name, int32_t space, int64_t limit,
+                                    int optional)
+{
+    if (!GROW(p, tensors)) {
+        return MTF_NO_TENSOR;
+    }
+    p->tensors[p->n_tensors] = (mtf_tensor){.role = MTF_ROLE_INPUT,
+                                            .name = copy_text(p, name),
+                                            .space = space,
+                                            .width = 1,
+                                            .is_ids = 1,
+                                            .limit = limit,
+                                            .optional = optional,
+                                            .node = -1};
+    return p->n_tensors++;
+}
+
+void mtf_program_unit(mtf_program *p, const char *path, int is_head)
+{
+    if (!GROW(p, units)) {
+        return;
+    }
+    p->units[p->n_units] =
+        (mtf_unit_def){.path = copy_text(p, path), .is_head = is_head, .first_param = p->n_params};
+    p->current_unit = p->n_units++;
+}
+
+void mtf_program_end_unit(mtf_program *p)
+{
+    p->current_unit = MTF_NO_UNIT;
+}
+
+int32_t mtf_program_param(mtf_program *p, const char *key, int32_t n_dims, const int64_t *shape,
+                          mtf_layout layout, int decays, mtf_init init, double init_bound)
+{
+    int32_t found = mtf_program_find_param(p, key);
+    if (found >= 0) {
+        return found;
+    }
+    if (p->current_unit == MTF_NO_UNIT) {
+        mtf_program_fail(p, MTF_ERR_CONFIG, "a parameter was declared outside of a unit");
+    }
+    if (!GROW(p, params)) {
+        return -1;
+    }
+    mtf_param_def *def = &p->params[p->n_params];
+    *def = (mtf_param_def){.key = copy_text(p, key),
+                           .unit = p->current_unit,
+                           .n_dims = n_dims,
+                           .size = 1,
+                           .layout = layout,
+                           .decays = decays,
+                           .init = init,
+                           .init_bound = init_bound};
+    for (int32_t d = 0; d < n_dims; d++) {
+        if (shape[d] < 1 || def->size > (INT64_C(1) << 40) / shape[d]) {
+            mtf_program_fail(p, MTF_ERR_CONFIG, "a parameter's shape is empty or too large");
+            mtf_free(def->key);
+            def->key = NULL;
+            return -1;
+        }
+        def->shape[d] = shape[d];
+        def->size *= shape[d];
+    }
+    p->units[p->current_unit].n_params++;
+    return p->n_params++;
+}
+
+void mtf_program_alias(mtf_program *p, int32_t param, const char *key)
+{
+    if (p->failure.code != MTF_OK || param < 0) {
+        return;
+    }
+    mtf_param_def *def = &p->params[param];
+    char **grown = mtf_realloc(def->aliases, (size_t)(def->n_aliases + 1) * sizeof *def->aliases);
+    if (grown == NULL) {
+        (void)mtf_fail_memory(&p->failure, sizeof *def->aliases);
+        return;
+    }
+    def->aliases = grown;
+    def->aliases[def->n_aliases] = copy_text(p, key);
+    if (def->aliases[def->n_aliases] != NULL) {
+        def->n_aliases++;
+    }
+}
+
+void mtf_program_output(mtf_program *p, const char *name, mtf_tensor_id tensor)
+{
+    if (tensor == MTF_NO_TENSOR || !GROW(p, outputs)) {
+        return;
+    }
+    p->outputs[p->n_outputs].name = copy_text(p, name);
+    p->outputs[p->n_outputs].tensor = tensor;
+    p->n_outputs++;
+}
+
+mtf_tensor_id mtf_program_find_output(const mtf_program *p, const char *name)
+{
+    for (int32_t i = 0; i < p->n_outputs; i++) {
+        if (p->outputs[i].name != NULL && strcmp(p->outputs[i].name, name) == 0) {
+            return p->outputs[i].tensor;
+        }
+    }
+    return MTF_NO_TENSOR;
+}
+
+int32_t mtf_program_find_param(const mtf_program *p, const char *key)
+{
+    for (int32_t i = 0; i < p->n_params; i++) {
+        if (p->params[i].key != NULL && strcmp(p->params[i].key, key) == 0) {
+            return i;
+        }
+        for (int32_t a = 0; a < p->params[i].n_aliases; a++) {
+            if (strcmp(p->params[i].aliases[a], key) == 0) {
+                return i;
+            }
+        }
+    }
+    return -1;
+}
+
+int mtf_activation_from_name(const char *name, mtf_activation *activation)
+{
+    static const struct {
+        const char *name;
+        mtf_activation activation;
+    } names[] = {{"none", MTF_ACT_NONE},         {"gelu", MTF_ACT_GELU},
+                 {"gelu_new", MTF_ACT_GELU_NEW}, {"gelu_pytorch_tanh", MTF_ACT_GELU_NEW},
+                 {"relu", MTF_ACT_RELU},         {"tanh", MTF_ACT_TANH},
+                 {"silu", MTF_ACT_SILU},         {"swish", MTF_ACT_SILU}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i].name, name) == 0) {
+            *activation = names[i].activation;
+            return 1;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,136 @@
+/* program.h: what a backbone and its heads compute: a flat list of nodes over described tensors.
+ *
+ * A family builds it by calls that return tensor ids. The first failure sticks: later calls return
+ * MTF_NO_TENSOR and do nothing, and mtf_program_finish() reports it, so builders need no checks.
+ * Calls are made in an order in which every tensor exists before it is read.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_MODEL_PROGRAM_H
+#define MTF_MODEL_PROGRAM_H
+
+#include "../ops/ops.h"
+
+#define MTF_NO_TENSOR (-1)
+#define MTF_NO_UNIT   (-1)
+
+typedef int32_t mtf_tensor_id;
+
+typedef enum mtf_role { MTF_ROLE_INPUT, MTF_ROLE_ACTIVATION } mtf_role;
+
+typedef struct mtf_tensor {
+    mtf_role role;
+    char *name;    /* inputs: the name batches use; activations: NULL */
+    int32_t space; /* index of its row space */
+    int64_t width;
+    int is_ids; /* input of int32 ids, each in 0 .. limit - 1 */
+    int64_t limit;
+    int optional; /* input that a batch may leave out: zeros */
+    int32_t node; /* the node that makes it; -1 for inputs */
+} mtf_tensor;
+
+/* How a fresh parameter is filled. */
+typedef enum mtf_init { MTF_INIT_ZERO, MTF_INIT_ONE, MTF_INIT_UNIFORM } mtf_init;
+
+typedef struct mtf_param_def {
+    char *key;
+    int32_t unit;
+    int32_t n_dims;
+    int64_t shape[MTF_MAX_DIMS];
+    int64_t size;
+    mtf_layout layout;
+    int decays;
+    mtf_init init;
+    double init_bound; /* MTF_INIT_UNIFORM: values in [-bound, bound) */
+    char **aliases;
+    int32_t n_aliases;
+} mtf_param_def;
+
+typedef struct mtf_unit_def {
+    char *path;
+    int is_head;
+    int32_t first_param, n_params;
+} mtf_unit_def;
+
+typedef struct mtf_space_def {
+    char *name;
+    int64_t max_length; /* longest sequence it takes */
+} mtf_space_def;
+
+typedef struct mtf_node {
+    const mtf_op *op;
+    int32_t unit; /* MTF_NO_UNIT: no parameters and no dropout of its own (pooling) */
+    char *label;
+    mtf_tensor_id in[MTF_MAX_IN], out[MTF_MAX_OUT], aux[MTF_MAX_AUX];
+    int32_t weight[MTF_MAX_WEIGHTS]; /* parameter indexes, -1: absent */
+    mtf_node_shape shape;
+} mtf_node;
+
+typedef struct mtf_named_output {
+    char *name;
+    mtf_tensor_id tensor;
+} mtf_named_output;
+
+typedef struct mtf_program {
+    mtf_tensor *tensors;
+    mtf_param_def *params;
+    mtf_unit_def *units;
+    mtf_space_def *spaces;
+    mtf_node *nodes;
+    mtf_named_output *outputs;
+    int32_t n_tensors, n_params, n_units, n_spaces, n_nodes, n_outputs;
+    int32_t capacity_tensors, capacity_params, capacity_units, capacity_spaces, capacity_nodes,
+        capacity_outputs;
+    int32_t current_unit;
+    mtf_error failure; /* the first one */
+} mtf_program;
+
+MTF_NODISCARD mtf_program *mtf_program_new(void); /* NULL: out of memory */
+void mtf_program_free(mtf_program *program);
+/* Status and message of the first failed call. */
+MTF_NODISCARD mtf_status mtf_program_finish(const mtf_program *program, mtf_error *err);
+/* Lets a builder record a failure of its own. */
+void mtf_program_fail(mtf_program *program, mtf_status code, const char *text);
+
+/* ---- declaring ---- */
+/* A row space; "sequences" (one row a sequence) is always space 0. */
+int32_t mtf_program_space(mtf_program *program, const char *name, int64_t max_length);
+mtf_tensor_id mtf_program_input_ids(mtf_program *program, const char *name, int32_t space,
+                                    int64_t limit, int optional);
+/* What follows belongs to this unit, until the next call; MTF_NO_UNIT by mtf_program_end_unit. */
+void mtf_program_unit(mtf_program *program, const char *path, int is_head);
+void mtf_program_end_unit(mtf_program *program);
+/* Index of a new parameter of the current unit; declared before (same key): that one, which ties
+ * them. shape (n_dims). `decays`: whether weight decay applies by default. */
+int32_t mtf_program_param(mtf_program *program, const char *key, int32_t n_dims,
+                          const int64_t *shape, mtf_layout layout, int decays, mtf_init init,
+                          double init_bound);
+/* Another key of a parameter; freezing either freezes it. */
+void mtf_program_alias(mtf_program *program, int32_t param, const char *key);
+void mtf_program_output(mtf_program *program, const char *name, mtf_tensor_id tensor);
+
+/* ---- finding ---- */
+mtf_tensor_id mtf_program_find_output(const mtf_program *program, const char *name);
+int32_t mtf_program_find_param(const mtf_program *program, const char *key);
+
+/* ---- nodes (program_nodes.c); `label` names them in messages and dropout draws ---- */
+mtf_tensor_id mtf_node_embedding(mtf_program *program, const char *label, mtf_tensor_id ids,
+                                 mtf_tensor_id types, int32_t word, int32_t position, int32_t type,
+                                 int32_t position_offset);
+mtf_tensor_id mtf_node_linear(mtf_program *program, const char *label, mtf_tensor_id x,
+                              int32_t weight, int32_t bias, mtf_activation activation);
+mtf_tensor_id mtf_node_layernorm(mtf_program *program, const char *label, mtf_tensor_id x,
+                                 mtf_tensor_id residual, int32_t weight, int32_t bias, double eps);
+mtf_tensor_id mtf_node_attention(mtf_program *program, const char *label, mtf_tensor_id q,
+                                 mtf_tensor_id k, mtf_tensor_id v, int32_t n_heads, int causal,
+                                 double scale, double rate);
+/* rate 0: returns x, no node. */
+mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
+                               double rate);
+mtf_tensor_id mtf_node_mean_pool(mtf_program *program, const char *label, mtf_tensor_id x);
+mtf_tensor_id mtf_node_first_pool(mtf_program *program, const char *label, mtf_tensor_id x);
+mtf_tensor_id mtf_node_normalize(mtf_program *program, const char *label, mtf_tensor_id x,
+                                 double eps);
+
+/* Activation of a config.json name ("gelu", "gelu_new", "relu", ...); 0 if it is not one of ours. */
+int mtf_activation_from_name(const char *name, mtf_activation *activation);
+
+#endif

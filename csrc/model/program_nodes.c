@@ -1,0 +1,181 @@
+/* program_nodes.c: adding one operation to a program.
+ *
+ * Every call goes through add_node(): it copies tensor facts into the node's shape, lets the
+ * operation check them and describe its outputs, and makes the output tensors.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "program.h"
+
+#include "../base/alloc.h"
+#include "../base/random.h"
+#include "../base/status.h"
+
+#include <string.h>
+
+static mtf_tensor_id add_tensor(mtf_program *p, const mtf_slot *slot, int32_t node)
+{
+    if (p->failure.code != MTF_OK) {
+        return MTF_NO_TENSOR;
+    }
+    if (p->n_tensors == p->capacity_tensors) {
+        int32_t wanted = p->capacity_tensors ? 2 * p->capacity_tensors : 64;
+        mtf_tensor *grown = mtf_realloc(p->tensors, (size_t)wanted * sizeof *grown);
+        if (grown == NULL) {
+            (void)mtf_fail_memory(&p->failure, (size_t)wanted * sizeof *grown);
+            return MTF_NO_TENSOR;
+        }
+        p->tensors = grown;
+        p->capacity_tensors = wanted;
+    }
+    p->tensors[p->n_tensors] = (mtf_tensor){
+        .role = MTF_ROLE_ACTIVATION, .space = slot->space, .width = slot->width, .node = node};
+    return p->n_tensors++;
+}
+
+static int reserve_node(mtf_program *p)
+{
+    if (p->n_nodes < p->capacity_nodes) {
+        return 1;
+    }
+    int32_t wanted = p->capacity_nodes ? 2 * p->capacity_nodes : 64;
+    mtf_node *grown = mtf_realloc(p->nodes, (size_t)wanted * sizeof *grown);
+    if (grown == NULL) {
+        (void)mtf_fail_memory(&p->failure, (size_t)wanted * sizeof *grown);
+        return 0;
+    }
+    p->nodes = grown;
+    p->capacity_nodes = wanted;
+    return 1;
+}
+
+/* Completes `node` (op, in, weight, shape.attrs are set) and returns its first output. */
+static mtf_tensor_id add_node(mtf_program *p, const char *label, mtf_node *node)
+{
+    if (p->failure.code != MTF_OK || !reserve_node(p)) {
+        return MTF_NO_TENSOR;
+    }
+    node->label = mtf_alloc_text(label);
+    if (node->label == NULL) {
+        (void)mtf_fail_memory(&p->failure, strlen(label) + 1);
+        return MTF_NO_TENSOR;
+    }
+    node->unit = p->current_unit;
+    node->shape.label = node->label;
+    node->shape.key = mtf_random_text_key(label);
+    for (int i = 0; i < MTF_MAX_IN; i++) {
+        if (node->in[i] != MTF_NO_TENSOR) {
+            const mtf_tensor *t = &p->tensors[node->in[i]];
+            node->shape.in[i] = (mtf_slot){t->space, t->width, t->is_ids};
+        }
+    }
+    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+        if (node->weight[i] >= 0) {
+            const mtf_param_def *def = &p->params[node->weight[i]];
+            node->shape.weight_rows[i] = def->shape[0];
+            node->shape.weight_cols[i] = def->size / def->shape[0];
+        }
+    }
+    if (node->op->check(&node->shape, &p->failure) != MTF_OK) {
+        mtf_free(node->label);
+        return MTF_NO_TENSOR;
+    }
+    for (int i = 0; i < MTF_MAX_OUT; i++) {
+        node->out[i] = node->shape.out[i].width > 0 ? add_tensor(p, &node->shape.out[i], p->n_nodes)
+                                                    : MTF_NO_TENSOR;
+    }
+    for (int i = 0; i < MTF_MAX_AUX; i++) {
+        node->aux[i] = node->shape.aux[i].width > 0 ? add_tensor(p, &node->shape.aux[i], p->n_nodes)
+                                                    : MTF_NO_TENSOR;
+    }
+    p->nodes[p->n_nodes++] = *node;
+    return p->failure.code == MTF_OK ? node->out[0] : MTF_NO_TENSOR;
+}
+
+/* A node of `op` reading a and b, without weights yet. */
+static mtf_node blank(const mtf_op *op, mtf_tensor_id a, mtf_tensor_id b)
+{
+    mtf_node node = {.op = op};
+    for (int i = 0; i < MTF_MAX_IN; i++) {
+        node.in[i] = MTF_NO_TENSOR;
+    }
+    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+        node.weight[i] = -1;
+    }
+    node.in[0] = a;
+    node.in[1] = b;
+    return node;
+}
+
+mtf_tensor_id mtf_node_embedding(mtf_program *p, const char *label, mtf_tensor_id ids,
+                                 mtf_tensor_id types, int32_t word, int32_t position, int32_t type,
+                                 int32_t position_offset)
+{
+    mtf_node node = blank(&mtf_op_embedding, ids, types);
+    node.weight[0] = word;
+    node.weight[1] = position;
+    node.weight[2] = type;
+    node.shape.attrs.position_offset = position_offset;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_linear(mtf_program *p, const char *label, mtf_tensor_id x, int32_t weight,
+                              int32_t bias, mtf_activation activation)
+{
+    mtf_node node = blank(&mtf_op_linear, x, MTF_NO_TENSOR);
+    node.weight[0] = weight;
+    node.weight[1] = bias;
+    node.shape.attrs.activation = activation;
+    node.shape.attrs.layout = weight >= 0 ? p->params[weight].layout : MTF_LAYOUT_OUT_IN;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_layernorm(mtf_program *p, const char *label, mtf_tensor_id x,
+                                 mtf_tensor_id residual, int32_t weight, int32_t bias, double eps)
+{
+    mtf_node node = blank(&mtf_op_layernorm, x, residual);
+    node.weight[0] = weight;
+    node.weight[1] = bias;
+    node.shape.attrs.eps = (mtf_real)eps;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_attention(mtf_program *p, const char *label, mtf_tensor_id q,
+                                 mtf_tensor_id k, mtf_tensor_id v, int32_t n_heads, int causal,
+                                 double scale, double rate)
+{
+    mtf_node node = blank(&mtf_op_attention, q, k);
+    node.in[2] = v;
+    node.shape.attrs.n_heads = n_heads;
+    node.shape.attrs.causal = causal;
+    node.shape.attrs.scale = (mtf_real)scale;
+    node.shape.attrs.rate = (mtf_real)rate;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_dropout(mtf_program *p, const char *label, mtf_tensor_id x, double rate)
+{
+    if (rate <= 0) {
+        return x;
+    }
+    mtf_node node = blank(&mtf_op_dropout, x, MTF_NO_TENSOR);
+    node.shape.attrs.rate = (mtf_real)rate;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_mean_pool(mtf_program *p, const char *label, mtf_tensor_id x)
+{
+    mtf_node node = blank(&mtf_op_mean_pool, x, MTF_NO_TENSOR);
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_first_pool(mtf_program *p, const char *label, mtf_tensor_id x)
+{
+    mtf_node node = blank(&mtf_op_first_pool, x, MTF_NO_TENSOR);
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_normalize(mtf_program *p, const char *label, mtf_tensor_id x, double eps)
+{
+    mtf_node node = blank(&mtf_op_normalize, x, MTF_NO_TENSOR);
+    node.shape.attrs.eps = (mtf_real)eps;
+    return add_node(p, label, &node);
+}

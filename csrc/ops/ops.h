@@ -1,0 +1,159 @@
+/* ops.h: what an operation is, and the operations there are.
+ *
+ * An operation is one row of facts (mtf_op): checks its node when the program is built, says what
+ * its backward pass reads, what it costs, and runs over a *span*, a range of whole sequences.
+ * Forward runs on one worker over its span; backward gets the whole micro-batch and cuts the work
+ * itself (mtf_parallel_for), by shape. Neither can fail or allocate.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_OPS_OPS_H
+#define MTF_OPS_OPS_H
+
+#include "../blas/gemm.h"
+#include "../include/mtfreeze.h"
+#include "../kernels/kernels.h"
+
+#define MTF_MAX_IN      4
+#define MTF_MAX_OUT     2
+#define MTF_MAX_AUX     2
+#define MTF_MAX_WEIGHTS 6
+#define MTF_MAX_SPACES  4
+
+/* The row space of one row a sequence; a span may leave its offsets NULL. */
+#define MTF_SPACE_SEQUENCES 0
+
+/* How far rows look: a row alone, its whole sequence, or the whole batch (then no splitting). */
+typedef enum mtf_locality { MTF_LOCAL_ROW, MTF_LOCAL_SEQUENCE, MTF_LOCAL_BATCH } mtf_locality;
+
+/* A weight by handle: the master and, later, derived forms; `version` keys them. */
+typedef struct mtf_weight {
+    const mtf_real *master; /* (rows, cols), C order; (rows) for vectors with cols = 1 */
+    int64_t rows, cols;
+    mtf_layout layout;
+    uint64_t version;
+} mtf_weight;
+
+/* Options of a node; each operation reads its own. */
+typedef struct mtf_attrs {
+    mtf_activation activation; /* linear */
+    mtf_layout layout;         /* linear */
+    mtf_real eps;              /* layernorm, normalize */
+    mtf_real rate;             /* dropout, attention: probability of dropping */
+    mtf_real scale;            /* attention */
+    int32_t n_heads;           /* attention */
+    int32_t causal;            /* attention */
+    int32_t position_offset;   /* embedding: position of a sequence's first row */
+} mtf_attrs;
+
+/* Static facts of a node as the operation sees them. Slots that are absent have width 0. Spaces
+ * are small indexes into a span; inputs of dtype int32 (ids) have is_ids set. */
+typedef struct mtf_slot {
+    int32_t space;
+    int64_t width;
+    int is_ids;
+} mtf_slot;
+
+typedef struct mtf_node_shape {
+    const char *label; /* for messages: "backbone.layers[0] attention.output" */
+    mtf_attrs attrs;
+    mtf_slot in[MTF_MAX_IN], out[MTF_MAX_OUT], aux[MTF_MAX_AUX];
+    int64_t weight_rows[MTF_MAX_WEIGHTS], weight_cols[MTF_MAX_WEIGHTS]; /* 0: absent */
+    uint64_t key; /* of the label: names this operation in dropout draws */
+} mtf_node_shape;
+
+/* A range of whole sequences. offsets[space] has n_sequences + 1 entries, absolute rows of the
+ * micro-batch: row r of sequence s is number offsets[s] + r - offsets[0] of the span. */
+typedef struct mtf_span {
+    int64_t first_sequence; /* its number in the step, for random draws */
+    int64_t n_sequences;
+    int64_t n_rows[MTF_MAX_SPACES];
+    const int64_t *offsets[MTF_MAX_SPACES];
+    int64_t max_length[MTF_MAX_SPACES]; /* longest sequence of the micro-batch */
+} mtf_span;
+
+/* One run of one node. Every pointer is at the span's first row. (R) rows of the slot's space. */
+typedef struct mtf_op_call {
+    const mtf_node_shape *shape;
+    const mtf_span *span;
+    const mtf_real *in[MTF_MAX_IN]; /* (R, width); NULL: absent or ids */
+    const int32_t *ids[MTF_MAX_IN]; /* (R); NULL: absent, or an optional input left out (zeros) */
+    const mtf_weight *w[MTF_MAX_WEIGHTS]; /* NULL: absent */
+    mtf_real
+        *out[MTF_MAX_OUT]; /* (R, width) forward: written; NULL: nobody reads it (never out[0]).
+                                   backward: what forward wrote if `saves` asked for it, else NULL */
+    mtf_real *aux[MTF_MAX_AUX];        /* (R, width) likewise; forward NULL: not kept */
+    const mtf_real *dout[MTF_MAX_OUT]; /* (R, width) NULL: no gradient arrives (never all NULL) */
+    mtf_real *din[MTF_MAX_IN];         /* (R, width) NULL: not needed */
+    int din_add[MTF_MAX_IN];           /* 1: add to what is there, 0: overwrite every element */
+    mtf_real *dw[MTF_MAX_WEIGHTS];     /* shape of w; NULL: frozen */
+    int dw_add[MTF_MAX_WEIGHTS];
+    mtf_real *work;     /* forward: this worker's; backward: worker i's at work + i * work_stride */
+    size_t work_stride; /* elements */
+    uint64_t dropout_key; /* of (seed, step); 0 with dropout_on == 0 */
+    int dropout_on;
+} mtf_op_call;
+
+/* What backward is asked for, as bits: bit i = input i (dx) or weight i (dw). */
+typedef struct mtf_need {
+    uint32_t dx, dw;
+} mtf_need;
+
+/* What backward will read, as bits over in[], out[], aux[]. */
+typedef struct mtf_save {
+    uint32_t in, out, aux;
+} mtf_save;
+
+/* Rows of a micro-batch, for prices: per space the rows, and the sum over sequences of length^2. */
+typedef struct mtf_extent {
+    int64_t n_rows[MTF_MAX_SPACES];
+    double sum_squares[MTF_MAX_SPACES];
+    int64_t max_length[MTF_MAX_SPACES];
+} mtf_extent;
+
+typedef struct mtf_cost {
+    double forward, dx, dw; /* floating-point operations */
+} mtf_cost;
+
+typedef struct mtf_op {
+    const char *name;
+    mtf_locality locality;
+    /* Slots and widths agree, attributes are in range; fills out[] and aux[] of `shape` (space,
+     * width) from inputs, weights and attributes. */
+    mtf_status (*check)(mtf_node_shape *shape, mtf_error *err);
+    void (*forward)(const mtf_op_call *call);
+    void (*backward)(const mtf_op_call *call);
+    mtf_save (*saves)(const mtf_node_shape *shape, mtf_need need);
+    mtf_cost (*cost)(const mtf_node_shape *shape, const mtf_extent *extent);
+    /* mtf_real elements of `work` for one worker, forward or backward, given longest sequences. */
+    size_t (*work)(const mtf_node_shape *shape, const int64_t *max_length, int backward);
+} mtf_op;
+
+/* in: ids, token types (may be absent); w: word (V,C), position (P,C), token type (types,C) or
+ * absent. out: sum of the three rows (T,C). */
+extern const mtf_op mtf_op_embedding;
+/* in: x (R,K); w: weight, bias (N) or absent. out: act(x W^T + b) (R,N); aux[0]: before act (only
+ * with an activation); backward overwrites aux[0] by its gradient. */
+extern const mtf_op mtf_op_linear;
+/* in: x, residual or absent (R,C); w: weight, bias (C). out[0]: normalised, out[1]: x + residual;
+ * aux[0]: mean and 1/deviation (R,2). */
+extern const mtf_op mtf_op_layernorm;
+/* in: q (Rq,C), k, v (Rk,C), bias or absent; each row space has its own offsets. out: (Rq,C);
+ * aux[0]: log-sum-exp (Rq, heads). Rate > 0 drops probabilities. bias (Rq,W), W at least the
+ * longest key sequence: added to the scores of every head, a constant (din[3] is never written). */
+extern const mtf_op mtf_op_attention;
+/* in: x (R,C). out: x with lanes dropped and scaled. With dropout_on == 0 a copy; plans remove
+ * such nodes. */
+extern const mtf_op mtf_op_dropout;
+/* in: x (R,C) of any space. out: per sequence (B,C): mean of its rows, or its first row. */
+extern const mtf_op mtf_op_mean_pool;
+extern const mtf_op mtf_op_first_pool;
+/* in: x (R,C). out: x / max(|x|, eps) by row; aux[0]: max(|x|, eps) (R,1). */
+extern const mtf_op mtf_op_normalize;
+
+/* Cross entropy with ignored labels; a loss is a gradient injected at a head's output.
+ * Returns the sum over labelled rows of -log softmax(logits)[label], in double, rows in order;
+ * dlogits (M,N) += scale * (softmax - onehot) for labelled rows, untouched for ignored ones; may be
+ * NULL. logits (M,N), labels (M) in 0..N-1 or MTF_IGNORE_LABEL (checked by the caller). */
+double mtf_cross_entropy(mtf_real *dlogits, const mtf_real *logits, const int32_t *labels,
+                         int64_t m, int64_t n, mtf_real scale);
+
+#endif

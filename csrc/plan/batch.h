@@ -1,0 +1,28 @@
+/* batch.h: a checked batch, and views of runs of its sequences.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_PLAN_BATCH_H
+#define MTF_PLAN_BATCH_H
+
+#include "../model/program.h"
+
+/* Sequences of a checked batch. Row numbers in offsets count from the whole batch's start: row r
+ * of space s is row r - offsets[s][0] of the view. */
+typedef struct mtf_view {
+    int64_t n_sequences;
+    int64_t first_sequence;                 /* its number in the step */
+    const int64_t *offsets[MTF_MAX_SPACES]; /* (n_sequences + 1) */
+    const void *inputs[MTF_MAX_IN * 2];     /* by number of the input tensor; at the view's row 0 */
+} mtf_view;
+
+#define MTF_MAX_INPUTS (MTF_MAX_IN * 2)
+
+/* Checks everything a caller can get wrong: names, offsets, lengths, id ranges. `identity`
+ * (n_sequences + 1) holds 0, 1, 2, ...: the offsets of space "sequences". */
+MTF_NODISCARD mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
+                                         const int64_t *identity, mtf_view *view, mtf_error *err);
+/* Sequences first .. first + n - 1 of a view. */
+mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t first, int64_t n);
+int64_t mtf_view_rows(const mtf_view *view, int32_t space);
+int64_t mtf_view_max_length(const mtf_view *view, int32_t space);
+
+#endif

@@ -1,0 +1,214 @@
+/* places.c: regions for tensors: one each for what is saved, shared ones for what is short-lived.
+ *
+ * Short-lived tensors take the free region of their row space that fits best (the smallest that is
+ * wide enough, else the widest, widened); a region is free again after the last step that reads its
+ * tensor. A step's outputs are placed before its inputs are let go, so they never overlap.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "places.h"
+
+#include "../base/alloc.h"
+
+#include <string.h>
+
+typedef struct pool {
+    mtf_arena *arena;
+    unsigned char *busy; /* one a region */
+    int32_t capacity;
+} pool;
+
+static int32_t add_region(mtf_arena *arena, int32_t space, int64_t width)
+{
+    if (arena->n_regions == arena->capacity) {
+        int32_t wanted = arena->capacity ? 2 * arena->capacity : 16;
+        mtf_region *grown = mtf_realloc(arena->regions, (size_t)wanted * sizeof *grown);
+        if (grown == NULL) {
+            return -1;
+        }
+        arena->regions = grown;
+        arena->capacity = wanted;
+    }
+    arena->regions[arena->n_regions] = (mtf_region){space, width};
+    return arena->n_regions++;
+}
+
+static int32_t take(pool *p, int32_t space, int64_t width)
+{
+    mtf_region *regions = p->arena->regions;
+    int32_t best = -1;
+    for (int32_t r = 0; r < p->arena->n_regions; r++) {
+        if (p->busy[r] || regions[r].space != space) {
+            continue;
+        }
+        if (best < 0) {
+            best = r;
+            continue;
+        }
+        int fits = regions[r].width >= width, best_fits = regions[best].width >= width;
+        if (fits != best_fits ? fits
+                              : (fits ? regions[r].width < regions[best].width
+                                      : regions[r].width > regions[best].width)) {
+            best = r;
+        }
+    }
+    if (best < 0) {
+        best = add_region(p->arena, space, width);
+        if (best >= p->capacity) {
+            return -1; /* cannot be: capacity is one region a tensor */
+        }
+    } else if (regions[best].width < width) {
+        regions[best].width = width;
+    }
+    if (best >= 0) {
+        p->busy[best] = 1;
+    }
+    return best;
+}
+
+static int save(mtf_plan *plan, mtf_tensor_id t)
+{
+    const mtf_tensor *tensor = &plan->program->tensors[t];
+    if (tensor->role == MTF_ROLE_INPUT || plan->place[t].store == MTF_STORE_SAVED) {
+        return 1;
+    }
+    int32_t slot = add_region(&plan->saved, tensor->space, tensor->width);
+    plan->place[t] = (mtf_place){MTF_STORE_SAVED, slot};
+    return slot >= 0;
+}
+
+static int place_saved(mtf_plan *plan)
+{
+    int ok = 1;
+    for (int32_t i = 0; i < plan->n_backward; i++) {
+        const mtf_step *step = &plan->backward[i];
+        const mtf_node *node = &plan->program->nodes[step->node];
+        for (int k = 0; k < MTF_MAX_IN; k++) {
+            ok &= !(step->save.in & (1u << k)) || save(plan, step->in[k]);
+        }
+        for (int o = 0; o < MTF_MAX_OUT; o++) {
+            ok &= !(step->save.out & (1u << o)) || save(plan, node->out[o]);
+        }
+        for (int a = 0; a < MTF_MAX_AUX; a++) {
+            ok &= !(step->save.aux & (1u << a)) || save(plan, node->aux[a]);
+        }
+    }
+    for (size_t i = 0; i < plan->n_outputs; i++) {
+        mtf_tensor_id t = plan->resolved[i];
+        if (plan->training) {
+            ok &= save(plan, t);
+        } else if (plan->place[t].store == MTF_STORE_NONE) {
+            plan->place[t] = (mtf_place){MTF_STORE_CALLER, (int32_t)i};
+        }
+    }
+    return ok;
+}
+
+/* Places what forward steps hand on and nobody keeps. last (n_tensors): number of the last step
+ * that reads a tensor; -1: none. */
+static int place_temporary(mtf_plan *plan, pool *p, int32_t *last)
+{
+    for (int32_t i = 0; i < plan->n_forward; i++) {
+        for (int k = 0; k < MTF_MAX_IN; k++) {
+            if (plan->forward[i].in[k] != MTF_NO_TENSOR) {
+                last[plan->forward[i].in[k]] = i;
+            }
+        }
+    }
+    for (int32_t i = 0; i < plan->n_forward; i++) {
+        const mtf_step *step = &plan->forward[i];
+        const mtf_node *node = &plan->program->nodes[step->node];
+        for (int o = 0; o < MTF_MAX_OUT; o++) {
+            mtf_tensor_id t = node->out[o];
+            if (t == MTF_NO_TENSOR || plan->place[t].store != MTF_STORE_NONE ||
+                (o > 0 && last[t] < 0)) {
+                continue;
+            }
+            const mtf_tensor *tensor = &plan->program->tensors[t];
+            int32_t slot = take(p, tensor->space, tensor->width);
+            if (slot < 0) {
+                return 0;
+            }
+            plan->place[t] = (mtf_place){MTF_STORE_TEMPORARY, slot};
+        }
+        for (int k = 0; k < MTF_MAX_IN; k++) {
+            mtf_tensor_id t = step->in[k];
+            if (t != MTF_NO_TENSOR && last[t] == i && plan->place[t].store == MTF_STORE_TEMPORARY) {
+                p->busy[plan->place[t].slot] = 0;
+            }
+        }
+    }
+    return 1;
+}
+
+/* Gradients live from the first backward step that adds to them (outputs: from the start) to the
+ * step of the node that made the tensor. */
+static int place_gradients(mtf_plan *plan, pool *p, const unsigned char *gets)
+{
+    const mtf_program *program = plan->program;
+    for (size_t i = 0; i < plan->n_outputs; i++) {
+        mtf_tensor_id t = plan->resolved[i];
+        if (gets[t] && plan->grad_slot[t] < 0) {
+            plan->grad_slot[t] = take(p, program->tensors[t].space, program->tensors[t].width);
+            if (plan->grad_slot[t] < 0) {
+                return 0;
+            }
+        }
+    }
+    for (int32_t i = 0; i < plan->n_backward; i++) {
+        const mtf_step *step = &plan->backward[i];
+        const mtf_node *node = &program->nodes[step->node];
+        for (int k = 0; k < MTF_MAX_IN; k++) {
+            mtf_tensor_id t = step->in[k];
+            if ((step->need.dx & (1u << k)) && plan->grad_slot[t] < 0) {
+                plan->grad_slot[t] = take(p, program->tensors[t].space, program->tensors[t].width);
+                if (plan->grad_slot[t] < 0) {
+                    return 0;
+                }
+            }
+        }
+        for (int o = 0; o < MTF_MAX_OUT; o++) {
+            if (node->out[o] != MTF_NO_TENSOR && plan->grad_slot[node->out[o]] >= 0) {
+                p->busy[plan->grad_slot[node->out[o]]] = 0;
+            }
+        }
+    }
+    return 1;
+}
+
+int mtf_places_assign(mtf_plan *plan, const unsigned char *gets)
+{
+    const int32_t n = plan->program->n_tensors;
+    int done = 0;
+    pool p = {&plan->temporary, NULL, n};
+    int32_t *last = mtf_alloc_array((size_t)n, sizeof *last);
+    p.busy = mtf_alloc_zero((size_t)n);
+    if (last == NULL || p.busy == NULL) {
+        goto end;
+    }
+    for (int32_t t = 0; t < n; t++) {
+        last[t] = -1;
+        plan->grad_slot[t] = -1;
+    }
+    if (!place_saved(plan) || !place_temporary(plan, &p, last)) {
+        goto end;
+    }
+    p.arena = &plan->gradients;
+    memset(p.busy, 0, (size_t)n);
+    done = place_gradients(plan, &p, gets);
+end:
+    mtf_free(last);
+    mtf_free(p.busy);
+    return done;
+}
+
+size_t mtf_arena_layout(const mtf_arena *arena, const int64_t *rows, size_t *starts)
+{
+    size_t total = 0;
+    for (int32_t r = 0; r < arena->n_regions; r++) {
+        if (starts != NULL) {
+            starts[r] = total;
+        }
+        size_t size = (size_t)rows[arena->regions[r].space] * (size_t)arena->regions[r].width;
+        total += (size + 15) / 16 * 16;
+    }
+    return total;
+}

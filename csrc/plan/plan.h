@@ -1,0 +1,83 @@
+/* plan.h: what runs for one choice of frozen parts and wanted outputs; the only place that knows
+ * what freezing means.
+ *
+ * A plan is a pure function of (program, freeze state, request). It lists the forward steps, the
+ * backward steps, what is kept between them and where every tensor lies: in the caller's memory, in
+ * the arena kept for backward (*saved*), or in a worker's own scratch (*temporary*, reused as soon
+ * as nobody reads it). Sizes are per row, so a plan serves every batch.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_PLAN_PLAN_H
+#define MTF_PLAN_PLAN_H
+
+#include "../model/network.h"
+
+typedef struct mtf_request {
+    int training; /* 1: gradients arrive at the outputs; 0: outputs are written to the caller */
+    int dropout;  /* 0: dropout off everywhere, also in what trains */
+    size_t n_outputs;
+    const mtf_tensor_id *outputs;
+} mtf_request;
+
+typedef enum mtf_store {
+    MTF_STORE_NONE,     /* not computed, or computed and not kept (auxiliary values) */
+    MTF_STORE_CALLER,   /* an inference output; slot = its position in the request */
+    MTF_STORE_SAVED,    /* kept for backward, over the whole micro-batch */
+    MTF_STORE_TEMPORARY /* scratch of one worker, over one block of sequences */
+} mtf_store;
+
+typedef struct mtf_place {
+    mtf_store store;
+    int32_t slot;
+} mtf_place;
+
+/* One region of an arena: `width` elements for each row of `space`. */
+typedef struct mtf_region {
+    int32_t space;
+    int64_t width;
+} mtf_region;
+
+typedef struct mtf_arena {
+    mtf_region *regions;
+    int32_t n_regions, capacity;
+} mtf_arena;
+
+typedef struct mtf_step {
+    int32_t node;
+    mtf_tensor_id in[MTF_MAX_IN]; /* with removed dropout nodes looked through */
+    int in_prefix;                /* forward: lies in the frozen prefix */
+    int dropout_on;
+    mtf_need need; /* backward */
+    mtf_save save; /* backward: what it reads */
+    int din_add[MTF_MAX_IN];
+} mtf_step;
+
+typedef struct mtf_plan {
+    uint64_t freeze_version; /* these three and the request: what the plan was made for */
+    int training, dropout;
+    mtf_tensor_id *outputs;  /* as asked */
+    mtf_tensor_id *resolved; /* with removed dropout nodes looked through */
+    size_t n_outputs;
+    const mtf_program *program;
+    mtf_step *forward, *backward;
+    int32_t n_forward, n_backward;
+    mtf_place *place;   /* (n_tensors) */
+    int32_t *grad_slot; /* (n_tensors) region of the gradient arena, -1: none */
+    mtf_arena saved, temporary, gradients;
+    int splits; /* 0: an operation couples the batch, so it is one block */
+} mtf_plan;
+
+MTF_NODISCARD mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
+                                      const mtf_request *request, mtf_plan **plan, mtf_error *err);
+void mtf_plan_free(mtf_plan *plan);
+int mtf_plan_matches(const mtf_plan *plan, uint64_t freeze_version, const mtf_request *request);
+
+/* mtf_real elements of an arena for `rows` of each space (regions rounded up to cache lines); fills
+ * `starts` (n_regions) if not NULL. */
+size_t mtf_arena_layout(const mtf_arena *arena, const int64_t *rows, size_t *starts);
+/* Largest `work` of the plan's forward (0) or backward (1) operations, in elements. */
+size_t mtf_plan_work(const mtf_plan *plan, const int64_t *max_length, int backward);
+/* FLOPs and bytes of a micro-batch; `units` (n_units) or NULL. (price.c) */
+void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_extent *extent,
+                    mtf_plan_info *info, mtf_plan_unit *units);
+
+#endif

@@ -1,0 +1,216 @@
+/* run.c: the two walks over a plan; see run.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "run.h"
+
+#include "../base/threads.h"
+
+typedef struct forward_context {
+    const mtf_plan *plan;
+    const mtf_network *network;
+    const mtf_workspace *workspace;
+    const mtf_view *view;
+    uint64_t dropout_key;
+    mtf_real *const *caller;
+    int64_t max_length[MTF_MAX_SPACES];
+} forward_context;
+
+/* Row `first_row` of a tensor of a view whose block begins at `block_row`; NULL: not there. */
+static mtf_real *locate(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t,
+                        mtf_real *worker, int64_t first_row, mtf_real *const *caller)
+{
+    if (t == MTF_NO_TENSOR) {
+        return NULL;
+    }
+    const size_t skipped = (size_t)first_row * (size_t)plan->program->tensors[t].width;
+    const int32_t slot = plan->place[t].slot;
+    switch (plan->place[t].store) {
+    case MTF_STORE_SAVED:
+        return w->saved + w->saved_starts[slot] + skipped;
+    case MTF_STORE_TEMPORARY:
+        return worker + w->temporary_starts[slot];
+    case MTF_STORE_CALLER:
+        return caller[slot] + skipped;
+    case MTF_STORE_NONE:
+        break;
+    }
+    return NULL;
+}
+
+static void set_weights(mtf_op_call *call, const mtf_node *node, const mtf_network *network)
+{
+    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+        call->w[i] = node->weight[i] >= 0 ? &network->params[node->weight[i]].handle : NULL;
+    }
+}
+
+static void run_step(const forward_context *c, const mtf_step *step, const mtf_span *span,
+                     const mtf_view *part, mtf_real *worker, size_t work)
+{
+    const mtf_plan *plan = c->plan;
+    const mtf_node *node = &plan->program->nodes[step->node];
+    mtf_op_call call = {.shape = &node->shape,
+                        .span = span,
+                        .work = worker + work,
+                        .dropout_key = c->dropout_key,
+                        .dropout_on = step->dropout_on};
+    int64_t first[MTF_MAX_SPACES];
+    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
+        first[s] = part->offsets[s][0] - c->view->offsets[s][0];
+    }
+    for (int k = 0; k < MTF_MAX_IN; k++) {
+        mtf_tensor_id t = step->in[k];
+        if (t == MTF_NO_TENSOR) {
+            continue;
+        }
+        const mtf_tensor *tensor = &plan->program->tensors[t];
+        if (tensor->role == MTF_ROLE_INPUT) {
+            if (tensor->is_ids) {
+                call.ids[k] = part->inputs[t];
+            } else {
+                call.in[k] = part->inputs[t];
+            }
+        } else {
+            call.in[k] = locate(plan, c->workspace, t, worker, first[tensor->space], c->caller);
+        }
+    }
+    for (int o = 0; o < MTF_MAX_OUT; o++) {
+        int64_t row = node->out[o] == MTF_NO_TENSOR ? 0 : first[node->shape.out[o].space];
+        call.out[o] = locate(plan, c->workspace, node->out[o], worker, row, c->caller);
+    }
+    for (int a = 0; a < MTF_MAX_AUX; a++) {
+        int64_t row = node->aux[a] == MTF_NO_TENSOR ? 0 : first[node->shape.aux[a].space];
+        call.aux[a] = locate(plan, c->workspace, node->aux[a], worker, row, c->caller);
+    }
+    set_weights(&call, node, c->network);
+    node->op->forward(&call);
+}
+
+static mtf_span span_of(const mtf_plan *plan, const mtf_view *part, const int64_t *max_length)
+{
+    mtf_span span = {.first_sequence = part->first_sequence, .n_sequences = part->n_sequences};
+    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
+        span.offsets[s] = part->offsets[s];
+        span.n_rows[s] = mtf_view_rows(part, s);
+        span.max_length[s] = max_length[s];
+    }
+    return span;
+}
+
+static void run_block(void *context, int64_t item, int number)
+{
+    const forward_context *c = context;
+    const mtf_workspace *w = c->workspace;
+    mtf_real *worker = w->workers + (size_t)number * w->worker_stride;
+    const mtf_view part = mtf_view_part(c->plan->program, c->view, w->blocks[item],
+                                        w->blocks[item + 1] - w->blocks[item]);
+    const mtf_span span = span_of(c->plan, &part, c->max_length);
+    /* Work lies behind the temporary regions, at the stride's end. */
+    const size_t work = w->worker_stride - mtf_plan_work(c->plan, c->max_length, 0);
+    for (int32_t i = 0; i < c->plan->n_forward; i++) {
+        run_step(c, &c->plan->forward[i], &span, &part, worker, work);
+    }
+}
+
+void mtf_run_forward(const mtf_plan *plan, const mtf_network *network, mtf_workspace *workspace,
+                     const mtf_view *view, uint64_t dropout_key, mtf_real *const *caller)
+{
+    forward_context c = {.plan = plan,
+                         .network = network,
+                         .workspace = workspace,
+                         .view = view,
+                         .dropout_key = dropout_key,
+                         .caller = caller};
+    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
+        c.max_length[s] = mtf_view_max_length(view, s);
+    }
+    mtf_parallel_for(workspace->n_blocks, run_block, &c);
+}
+
+const mtf_real *mtf_run_output_value(const mtf_plan *plan, const mtf_workspace *w, size_t output)
+{
+    return locate(plan, w, plan->resolved[output], NULL, 0, NULL);
+}
+
+static mtf_real *gradient_of(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t)
+{
+    if (t == MTF_NO_TENSOR || plan->grad_slot[t] < 0) {
+        return NULL;
+    }
+    return w->gradients + w->gradient_starts[plan->grad_slot[t]];
+}
+
+mtf_real *mtf_run_output_gradient(const mtf_plan *plan, const mtf_workspace *w, size_t output)
+{
+    return gradient_of(plan, w, plan->resolved[output]);
+}
+
+/* Fills one backward call; what the operation did not ask to be saved stays NULL. */
+static void set_backward(mtf_op_call *call, const mtf_plan *plan, const mtf_step *step,
+                         const mtf_node *node, const mtf_workspace *w, const mtf_view *view)
+{
+    for (int k = 0; k < MTF_MAX_IN; k++) {
+        mtf_tensor_id t = step->in[k];
+        if (t == MTF_NO_TENSOR) {
+            continue;
+        }
+        const mtf_tensor *tensor = &plan->program->tensors[t];
+        if (tensor->role == MTF_ROLE_INPUT) {
+            if (tensor->is_ids) {
+                call->ids[k] = view->inputs[t];
+            } else {
+                call->in[k] = view->inputs[t];
+            }
+        } else if (step->save.in & (1u << k)) {
+            call->in[k] = locate(plan, w, t, NULL, 0, NULL);
+        }
+        if (step->need.dx & (1u << k)) {
+            call->din[k] = gradient_of(plan, w, t);
+            call->din_add[k] = step->din_add[k];
+        }
+    }
+    for (int o = 0; o < MTF_MAX_OUT; o++) {
+        if (step->save.out & (1u << o)) {
+            call->out[o] = locate(plan, w, node->out[o], NULL, 0, NULL);
+        }
+        call->dout[o] = gradient_of(plan, w, node->out[o]);
+    }
+    for (int a = 0; a < MTF_MAX_AUX; a++) {
+        if (step->save.aux & (1u << a)) {
+            call->aux[a] = locate(plan, w, node->aux[a], NULL, 0, NULL);
+        }
+    }
+}
+
+void mtf_run_backward(const mtf_plan *plan, mtf_network *network, mtf_workspace *workspace,
+                      const mtf_view *view, uint64_t dropout_key)
+{
+    int64_t max_length[MTF_MAX_SPACES];
+    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
+        max_length[s] = mtf_view_max_length(view, s);
+    }
+    const mtf_span span = span_of(plan, view, max_length);
+    for (int32_t i = 0; i < plan->n_backward; i++) {
+        const mtf_step *step = &plan->backward[i];
+        const mtf_node *node = &plan->program->nodes[step->node];
+        mtf_op_call call = {.shape = &node->shape,
+                            .span = &span,
+                            .work = workspace->workers,
+                            .work_stride = workspace->worker_stride,
+                            .dropout_key = dropout_key,
+                            .dropout_on = step->dropout_on};
+        set_backward(&call, plan, step, node, workspace, view);
+        set_weights(&call, node, network);
+        for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
+            if (step->need.dw & (1u << k)) {
+                call.dw[k] = network->params[node->weight[k]].gradient;
+                call.dw_add[k] = network->params[node->weight[k]].reached;
+            }
+        }
+        node->op->backward(&call);
+        for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
+            if (step->need.dw & (1u << k)) {
+                network->params[node->weight[k]].reached = 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+/* apply.c: clipping by the global norm, then AdamW, over every trainable tensor that was reached.
+ *
+ *   clip = min(1, max_grad_norm / (norm + 1e-6))      as torch.nn.utils.clip_grad_norm_
+ *   AdamW (Loshchilov, Hutter 2019) with bias correction by the tensor's own step count
+ *
+ * Everything that can fail is done before the first weight changes.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "../base/status.h"
+#include "../base/threads.h"
+#include "state.h"
+
+#include <math.h>
+
+#define CLIP_EPS 1e-6
+
+static void sum_chunk(void *context, int64_t item, int worker)
+{
+    mtf_model *model = context;
+    (void)worker;
+    const mtf_chunk *chunk = &model->chunks[item];
+    const mtf_param *param = &model->network->params[chunk->param];
+    model->partial_sums[item] =
+        param->reached ? mtf_kernel->sum_squares(param->gradient + chunk->first, chunk->n) : 0;
+}
+
+static void update_chunk(void *context, int64_t item, int worker)
+{
+    mtf_model *model = context;
+    (void)worker;
+    const mtf_chunk *chunk = &model->chunks[item];
+    const mtf_param *param = &model->network->params[chunk->param];
+    if (param->reached) {
+        mtf_kernel->adamw(param->data + chunk->first, param->moment1 + chunk->first,
+                          param->moment2 + chunk->first, param->gradient + chunk->first, chunk->n,
+                          &model->updates[chunk->param]);
+    }
+}
+
+/* Sum of squares over all reached tensors; a non-finite one is an error that names it. */
+static mtf_status global_norm(mtf_model *model, double *norm, mtf_error *err)
+{
+    double total = 0;
+    mtf_parallel_for(model->n_chunks, sum_chunk, model);
+    for (int64_t i = 0; i < model->n_chunks; i++) {
+        if (!isfinite(model->partial_sums[i])) {
+            return mtf_fail(err, MTF_ERR_NONFINITE,
+                            "the gradient of \"%s\" is not finite in step %llu; weights are as "
+                            "before the step; lower the learning rate or look at the data",
+                            model->network->program->params[model->chunks[i].param].key,
+                            (unsigned long long)model->session.options.step);
+        }
+        total += model->partial_sums[i];
+    }
+    *norm = sqrt(total);
+    return MTF_OK;
+}
+
+static mtf_status check_update(const mtf_model *model, const mtf_update *update, mtf_error *err)
+{
+    if (!(update->beta1 >= 0 && update->beta1 < 1 && update->beta2 >= 0 && update->beta2 < 1 &&
+          update->eps >= 0 && isfinite(update->eps))) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "AdamW needs 0 <= beta < 1 and eps >= 0, found beta1 %g, beta2 %g, eps %g",
+                        update->beta1, update->beta2, update->eps);
+    }
+    if (isnan(update->max_grad_norm)) {
+        return mtf_fail(err, MTF_ERR_VALUE, "max_grad_norm is not a number");
+    }
+    for (int32_t i = 0; i < model->network->program->n_params; i++) {
+        const double rate = update->learning_rate[i], decay = update->weight_decay[i];
+        if (model->network->params[i].reached &&
+            !(isfinite(rate) && rate >= 0 && isfinite(decay) && decay >= 0)) {
+            return mtf_fail(err, MTF_ERR_VALUE,
+                            "\"%s\" needs a learning rate and a weight decay of at least 0, found "
+                            "%g and %g",
+                            model->network->program->params[i].key, rate, decay);
+        }
+    }
+    return MTF_OK;
+}
+
+static void set_updates(mtf_model *model, const mtf_update *update, double clip)
+{
+    for (int32_t i = 0; i < model->network->program->n_params; i++) {
+        const mtf_param *param = &model->network->params[i];
+        const double t = (double)(param->n_steps + 1);
+        model->updates[i] = (mtf_adamw){.rate = (mtf_real)update->learning_rate[i],
+                                        .decay = (mtf_real)update->weight_decay[i],
+                                        .beta1 = (mtf_real)update->beta1,
+                                        .beta2 = (mtf_real)update->beta2,
+                                        .eps = (mtf_real)update->eps,
+                                        .correction1 = (mtf_real)(1 - pow(update->beta1, t)),
+                                        .correction2 = (mtf_real)(1 - pow(update->beta2, t)),
+                                        .grad_scale = (mtf_real)clip};
+    }
+}
+
+mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update, mtf_update_result *result,
+                           mtf_error *err)
+{
+    double norm = 0, clip = 1;
+    if (!model->session.open) {
+        return mtf_fail(err, MTF_ERR_STATE,
+                        "no step is under way; compute gradients before they "
+                        "are applied");
+    }
+    MTF_TRY(check_update(model, update, err));
+    MTF_TRY(global_norm(model, &norm, err));
+    MTF_TRY(mtf_state_moments(model, err));
+    if (update->max_grad_norm > 0) {
+        clip = update->max_grad_norm / (norm + CLIP_EPS);
+        clip = clip < 1 ? clip : 1;
+    }
+    set_updates(model, update, clip);
+    mtf_parallel_for(model->n_chunks, update_chunk, model);
+    *result = (mtf_update_result){.grad_norm = norm, .clip = clip};
+    for (int32_t i = 0; i < model->network->program->n_params; i++) {
+        mtf_param *param = &model->network->params[i];
+        if (param->reached) {
+            param->n_steps++;
+            param->handle.version++;
+            param->reached = 0;
+            result->n_stepped++;
+        }
+    }
+    mtf_object_close_session(model);
+    return MTF_OK;
+}

@@ -1,0 +1,268 @@
+/* object.c: making, describing and changing a model: heads, parameters, freeze state.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "object.h"
+
+#include "../base/alloc.h"
+#include "../base/status.h"
+
+#include <string.h>
+
+static void drop_plans(mtf_model *model)
+{
+    for (int i = 0; i < MTF_MAX_PLANS; i++) {
+        mtf_plan_free(model->plans[i]);
+        model->plans[i] = NULL;
+        model->plan_used[i] = 0;
+    }
+}
+
+void mtf_object_close_session(mtf_model *model)
+{
+    model->session.open = 0;
+    model->session.pending = 0;
+    model->session.plan = NULL;
+}
+
+/* After the program changed; the tables were made large enough before. */
+static void program_changed(mtf_model *model)
+{
+    drop_plans(model);
+    mtf_object_close_session(model);
+    model->chunks_valid = 0;
+    model->freeze_version++;
+}
+
+/* Scratch for as many names as a program with `extra` more outputs has. */
+static mtf_status reserve_names(mtf_model *model, size_t extra, mtf_error *err)
+{
+    size_t n = (size_t)model->network->program->n_outputs + extra + 1;
+    mtf_tensor_id *wanted = mtf_realloc(model->wanted, n * sizeof *wanted);
+    if (wanted == NULL) {
+        return mtf_fail_memory(err, n * sizeof *wanted);
+    }
+    model->wanted = wanted;
+    mtf_real **caller = mtf_realloc(model->caller, n * sizeof *caller);
+    if (caller == NULL) {
+        return mtf_fail_memory(err, n * sizeof *caller);
+    }
+    model->caller = caller;
+    return MTF_OK;
+}
+
+mtf_status mtf_model_new(const mtf_config *config, mtf_model **out, mtf_error *err)
+{
+    mtf_model *model = mtf_alloc_zero(sizeof *model);
+    if (model == NULL) {
+        return mtf_fail_memory(err, sizeof *model);
+    }
+    mtf_status status = mtf_network_new(config, &model->network, err);
+    if (status == MTF_OK) {
+        status = reserve_names(model, 0, err);
+    }
+    if (status != MTF_OK) {
+        mtf_model_free(model);
+        return status;
+    }
+    *out = model;
+    return MTF_OK;
+}
+
+void mtf_model_free(mtf_model *model)
+{
+    if (model == NULL) {
+        return;
+    }
+    drop_plans(model);
+    mtf_workspace_clear(&model->workspace);
+    mtf_network_free(model->network);
+    mtf_free(model->wanted);
+    mtf_free(model->caller);
+    mtf_free(model->chunks);
+    mtf_free(model->partial_sums);
+    mtf_free(model->updates);
+    mtf_free(model->step_memory);
+    mtf_free(model);
+}
+
+mtf_status mtf_model_add_head(mtf_model *model, const char *name, const mtf_config *config,
+                              uint64_t seed, mtf_error *err)
+{
+    MTF_TRY(reserve_names(model, 1, err));
+    MTF_TRY(mtf_network_add_head(model->network, name, config, seed, err));
+    program_changed(model);
+    return MTF_OK;
+}
+
+mtf_status mtf_model_remove_head(mtf_model *model, const char *name, mtf_error *err)
+{
+    int32_t first, n;
+    MTF_TRY(mtf_network_remove_head(model->network, name, &first, &n, err));
+    program_changed(model);
+    return MTF_OK;
+}
+
+size_t mtf_model_n_params(const mtf_model *model)
+{
+    return (size_t)model->network->program->n_params;
+}
+
+size_t mtf_model_n_units(const mtf_model *model)
+{
+    return (size_t)model->network->program->n_units;
+}
+
+size_t mtf_model_n_outputs(const mtf_model *model)
+{
+    return (size_t)model->network->program->n_outputs;
+}
+
+void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *info)
+{
+    const mtf_param_def *def = &model->network->program->params[index];
+    const mtf_param *param = &model->network->params[index];
+    *info = (mtf_param_info){.key = def->key,
+                             .unit = def->unit,
+                             .n_dims = def->n_dims,
+                             .size = def->size,
+                             .data = param->data,
+                             .version = param->handle.version,
+                             .decays = def->decays,
+                             .frozen = param->frozen,
+                             .n_steps = param->n_steps,
+                             .n_aliases = def->n_aliases,
+                             .aliases = (const char *const *)def->aliases};
+    memcpy(info->shape, def->shape, sizeof info->shape);
+}
+
+void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *info)
+{
+    const mtf_unit_def *def = &model->network->program->units[index];
+    *info = (mtf_unit_info){.path = def->path,
+                            .is_head = def->is_head,
+                            .first_param = def->first_param,
+                            .n_params = def->n_params,
+                            .frozen = mtf_network_unit_frozen(model->network, (int32_t)index)};
+    for (int32_t i = def->first_param; i < def->first_param + def->n_params; i++) {
+        int64_t size = model->network->program->params[i].size;
+        info->n_values += size;
+        info->n_values_frozen += model->network->params[i].frozen ? size : 0;
+    }
+}
+
+void mtf_model_get_output(const mtf_model *model, size_t index, mtf_output_info *info)
+{
+    const mtf_program *program = model->network->program;
+    const mtf_tensor *tensor = &program->tensors[program->outputs[index].tensor];
+    *info = (mtf_output_info){.name = program->outputs[index].name,
+                              .space = program->spaces[tensor->space].name,
+                              .width = tensor->width};
+}
+
+int64_t mtf_model_max_tokens(const mtf_model *model)
+{
+    const mtf_program *program = model->network->program;
+    for (int32_t s = 0; s < program->n_spaces; s++) {
+        if (strcmp(program->spaces[s].name, "tokens") == 0) {
+            return program->spaces[s].max_length;
+        }
+    }
+    return 0;
+}
+
+mtf_status mtf_model_set_param(mtf_model *model, size_t index, const mtf_real *values, size_t n,
+                               mtf_error *err)
+{
+    if (index >= mtf_model_n_params(model)) {
+        return mtf_fail(err, MTF_ERR_NAME, "there is no parameter %zu", index);
+    }
+    const mtf_param_def *def = &model->network->program->params[index];
+    if ((int64_t)n != def->size) {
+        return mtf_fail(err, MTF_ERR_SHAPE, "parameter \"%s\" has %lld values, found %zu", def->key,
+                        (long long)def->size, n);
+    }
+    mtf_param *param = &model->network->params[index];
+    memmove(param->data, values, n * sizeof *values);
+    param->handle.version++;
+    return MTF_OK;
+}
+
+mtf_status mtf_model_set_frozen(mtf_model *model, const uint8_t *params, size_t n_params,
+                                const uint8_t *units, size_t n_units, mtf_error *err)
+{
+    mtf_network *network = model->network;
+    if (n_params != mtf_model_n_params(model) || n_units != mtf_model_n_units(model)) {
+        return mtf_fail(err, MTF_ERR_SHAPE,
+                        "the freeze mask must have %zu parameters and %zu units, found %zu and %zu",
+                        mtf_model_n_params(model), mtf_model_n_units(model), n_params, n_units);
+    }
+    for (size_t i = 0; i < n_params; i++) {
+        network->params[i].frozen = params[i] != 0;
+        if (params[i]) {
+            mtf_param_drop_state(&network->params[i]);
+        }
+    }
+    for (int32_t h = 0; h < network->n_heads; h++) {
+        for (size_t u = 0; u < n_units; u++) {
+            if (network->program->units[u].is_head &&
+                strcmp(network->program->units[u].path, network->heads[h].name) == 0) {
+                network->heads[h].frozen = units[u] != 0;
+            }
+        }
+    }
+    model->freeze_version++;
+    model->chunks_valid = 0;
+    mtf_object_close_session(model);
+    return MTF_OK;
+}
+
+mtf_status mtf_object_plan(mtf_model *model, const mtf_request *request, mtf_plan **plan,
+                           mtf_error *err)
+{
+    int oldest = 0;
+    for (int i = 0; i < MTF_MAX_PLANS; i++) {
+        if (model->plans[i] != NULL &&
+            mtf_plan_matches(model->plans[i], model->freeze_version, request)) {
+            model->plan_used[i] = ++model->clock;
+            *plan = model->plans[i];
+            return MTF_OK;
+        }
+        if (model->plan_used[i] < model->plan_used[oldest]) {
+            oldest = i;
+        }
+    }
+    mtf_plan *fresh = NULL;
+    MTF_TRY(mtf_plan_new(model->network, model->freeze_version, request, &fresh, err));
+    if (model->plans[oldest] == model->session.plan) {
+        model->session.pending = 0;
+        model->session.plan = NULL;
+    }
+    mtf_plan_free(model->plans[oldest]);
+    model->plans[oldest] = fresh;
+    model->plan_used[oldest] = ++model->clock;
+    *plan = fresh;
+    return MTF_OK;
+}
+
+mtf_status mtf_object_count(const mtf_model *model, size_t n, mtf_error *err)
+{
+    return n <= mtf_model_n_outputs(model)
+               ? MTF_OK
+               : mtf_fail(err, MTF_ERR_VALUE, "%zu outputs were asked for, the model has %zu", n,
+                          mtf_model_n_outputs(model));
+}
+
+mtf_status mtf_object_output(const mtf_model *model, const char *name, mtf_tensor_id *tensor,
+                             mtf_error *err)
+{
+    *tensor = mtf_program_find_output(model->network->program, name);
+    return *tensor != MTF_NO_TENSOR
+               ? MTF_OK
+               : mtf_fail(err, MTF_ERR_NAME, "there is no output \"%s\"", name);
+}
+
+mtf_status mtf_object_view(mtf_model *model, const mtf_batch *batch, mtf_view *view, mtf_error *err)
+{
+    int64_t n = batch->n_sequences > 0 ? batch->n_sequences : 0;
+    MTF_TRY(mtf_workspace_identity(&model->workspace, n, err));
+    return mtf_batch_check(model->network->program, batch, model->workspace.identity, view, err);
+}

@@ -1,0 +1,58 @@
+/* object.h: the public model object: a network, its plans, its memory and the step under way.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_TRAIN_OBJECT_H
+#define MTF_TRAIN_OBJECT_H
+
+#include "../plan/run.h"
+
+/* Plans kept at a time: one for each set of active heads, for training and for inference. */
+#define MTF_MAX_PLANS 16
+
+/* A fixed part of a trainable parameter; norm and update go over these in parallel. */
+typedef struct mtf_chunk {
+    int32_t param;
+    int64_t first, n;
+} mtf_chunk;
+
+typedef struct mtf_session {
+    int open;    /* between begin and apply */
+    int pending; /* a forward waits for its backward */
+    mtf_train_options options;
+    uint64_t dropout_key;
+    mtf_plan *plan; /* of the pending forward; borrowed from the cache */
+    mtf_view view;
+} mtf_session;
+
+struct mtf_model {
+    mtf_network *network;
+    mtf_workspace workspace;
+    mtf_plan *plans[MTF_MAX_PLANS];
+    uint64_t plan_used[MTF_MAX_PLANS], clock;
+    uint64_t freeze_version;
+    mtf_tensor_id *wanted; /* (n_outputs of the program) scratch for resolved names */
+    mtf_real **caller;     /* likewise */
+    mtf_session session;
+    mtf_chunk *chunks;
+    double *partial_sums; /* (n_chunks) */
+    mtf_adamw *updates;   /* (n_params) */
+    int64_t n_chunks;
+    int chunks_valid;
+    void *step_memory; /* small arrays of mtf_train_gradients() */
+    size_t step_memory_size;
+};
+
+/* The plan for a request, from the cache or new. */
+MTF_NODISCARD mtf_status mtf_object_plan(mtf_model *model, const mtf_request *request,
+                                         mtf_plan **plan, mtf_error *err);
+/* The n names of a request fit into model->wanted. */
+MTF_NODISCARD mtf_status mtf_object_count(const mtf_model *model, size_t n, mtf_error *err);
+/* Tensor of a named output. */
+MTF_NODISCARD mtf_status mtf_object_output(const mtf_model *model, const char *name,
+                                           mtf_tensor_id *tensor, mtf_error *err);
+/* Forgets the step under way. */
+void mtf_object_close_session(mtf_model *model);
+/* Checks a batch; the view's row numbers begin at 0. */
+MTF_NODISCARD mtf_status mtf_object_view(mtf_model *model, const mtf_batch *batch, mtf_view *view,
+                                         mtf_error *err);
+
+#endif

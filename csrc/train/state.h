@@ -1,0 +1,15 @@
+/* state.h: training memory of a model; each call makes what is missing and keeps what is there.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_TRAIN_STATE_H
+#define MTF_TRAIN_STATE_H
+
+#include "object.h"
+
+/* Gradient arrays of everything that trains. */
+MTF_NODISCARD mtf_status mtf_state_gradients(mtf_model *model, mtf_error *err);
+/* Moments, zero, of everything reached in the step under way. */
+MTF_NODISCARD mtf_status mtf_state_moments(mtf_model *model, mtf_error *err);
+/* The cut of everything that trains into chunks. */
+MTF_NODISCARD mtf_status mtf_state_chunks(mtf_model *model, mtf_error *err);
+
+#endif

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C core as Python sees it. Shapes: B sequences, T tokens, N rows of an output's row space.
+
+Every method that computes releases the GIL. A model is used by one thread at a time: a call that
+meets another one under way raises `mtfreeze.errors.ConcurrencyError`. Errors: TypeError (also for
+a dtype that does not fit), ValueError (value, shape), IndexError (no such parameter index),
+mtfreeze.errors.ConfigError, mtfreeze.errors.SelectorError (no such name), MemoryError, OSError,
+mtfreeze.errors.TrainingError (non-finite), mtfreeze.errors.Error (wrong order of calls).
+
+Arrays must be `numpy.ndarray`. Integer arrays (ids, offsets, token types, labels) may have any
+integer dtype whose values fit; they are copied. Float arrays may have any real dtype and strides;
+what is not float32 (float64 for rates) in C order is converted once. Lists of names, losses and
+batches are lists or tuples. Results are struct sequences: tuples whose fields have names, without
+the `_replace` and `_asdict` of a namedtuple.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+ConfigValue = int | float | bool | str | Sequence[int]
+Float32 = NDArray[np.float32]
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+Mask = NDArray[np.uint8] | NDArray[np.bool_]
+
+IGNORE_LABEL: int
+VERSION: str
+
+class ParamInfo(NamedTuple):
+    key: str
+    unit: int
+    shape: tuple[int, ...]
+    size: int
+    version: int
+    decays: bool
+    frozen: bool
+    n_steps: int
+    aliases: tuple[str, ...]
+
+class UnitInfo(NamedTuple):
+    path: str
+    is_head: bool
+    first_param: int
+    n_params: int
+    n_values: int
+    n_values_frozen: int
+    frozen: bool
+
+class OutputInfo(NamedTuple):
+    name: str
+    space: str  # "tokens" or "sequences"
+    width: int
+
+class UnitPlan(NamedTuple):
+    forward_flops: float
+    dx_flops: float
+    dw_flops: float
+    saved_bytes: int
+    runs: bool
+    in_prefix: bool
+    dropout: bool
+
+class PlanInfo(NamedTuple):
+    forward_flops: float
+    prefix_flops: float
+    dx_flops: float
+    dw_flops: float
+    weight_bytes: int
+    gradient_bytes: int
+    moment_bytes: int
+    saved_bytes: int
+    activation_grad_bytes: int
+    worker_bytes: int
+    n_trainable: int
+    n_values: int
+    n_forward: int
+    n_backward: int
+    units: tuple[UnitPlan, ...]
+
+class UpdateResult(NamedTuple):
+    grad_norm: float
+    clip: float
+    n_stepped: int
+
+class RuntimeInfo(NamedTuple):
+    isa: str
+    isa_compiled: str
+    isa_available: str
+    blas: str
+    n_threads: int
+    blas_rows_checked: bool
+
+class MemoryInfo(NamedTuple):
+    n_allocations: int
+    bytes_now: int
+    bytes_peak: int
+
+def runtime_init(isa: str | None = None) -> None:
+    """Before the first model only."""
+
+def load_blas(path: str) -> None: ...
+def runtime_info() -> RuntimeInfo:
+    """Chooses the kernels if nobody has."""
+
+def set_threads(n_threads: int) -> None: ...
+def get_threads() -> int: ...
+def memory_info() -> MemoryInfo: ...
+def reset_peak_memory() -> None: ...
+def fail_allocation_after(n: int) -> None:
+    """Tests only: the n-th allocation from now fails once; 0 switches it off."""
+
+# A batch is (ids (T,) int32, offsets (B+1,) int64, token_types (T,) int32 or None).
+Batch = tuple[Int32, Int64, Int32 | None]
+
+class Model:
+    """One backbone and its heads. Parameter and unit indexes are positions in params() and units()."""
+
+    def __init__(self, config: Mapping[str, ConfigValue]) -> None:
+        """All parameters zero, nothing frozen. `config`: flat keys of config.json that are numbers,
+        booleans or texts, plus "pooling" and "normalize"."""
+
+    def add_head(self, name: str, config: Mapping[str, ConfigValue], seed: int = 0) -> None: ...
+    def remove_head(self, name: str) -> None: ...
+    def params(self) -> list[ParamInfo]: ...
+    def units(self) -> list[UnitInfo]: ...
+    def outputs(self) -> list[OutputInfo]: ...
+    @property
+    def max_tokens(self) -> int: ...
+    def view(self, index: int) -> Float32:
+        """Read-only array over the master weights; its base keeps the model alive; never stale."""
+
+    def set_param(self, index: int, values: Float32) -> None:
+        """Copies values of the same shape (any strides; other real dtypes are rounded)."""
+
+    def set_frozen(self, params: Mask, units: Mask) -> None:
+        """Replaces the freeze state. `units` is read for heads only."""
+
+    def forward(self, batch: Batch, outputs: Sequence[str]) -> list[Float32]:
+        """Inference. One fresh (N, width) array an output."""
+
+    def train_begin(self, seed: int, step: int, dropout: bool = True) -> None: ...
+    def train_forward(
+        self, batch: Batch, wanted: Sequence[str], first_sequence: int = 0
+    ) -> list[Float32]:
+        """Forward of a micro-batch that keeps what backward needs; values of the wanted outputs."""
+
+    def train_backward(
+        self,
+        losses: Sequence[tuple[str, Int32, float]] = (),
+        injections: Mapping[str, Float32] | None = None,
+    ) -> list[float]:
+        """losses: (output, labels, scale). Returns the sums of -log p over labelled rows."""
+
+    def train_gradients(
+        self,
+        batch: Batch,
+        losses: Sequence[tuple[str, Int32, float]],
+        injections: Mapping[str, Float32] | None = None,
+        *,
+        token_budget: int = 4096,
+        seed: int = 0,
+        step: int = 0,
+        dropout: bool = True,
+    ) -> tuple[list[float], list[int]]:
+        """A whole batch, in micro-batches. losses: (output, labels, weight). Returns mean losses
+        (unweighted, over labelled rows) and labelled rows; gradients wait in the model."""
+
+    def train_apply(
+        self,
+        learning_rate: NDArray[np.float64],
+        weight_decay: NDArray[np.float64],
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        max_grad_norm: float = 1.0,
+    ) -> UpdateResult:
+        """learning_rate, weight_decay: one number a parameter."""
+
+    def gradient(self, index: int) -> Float32 | None:
+        """Copy of the gradient of the step under way; None: frozen or not reached."""
+
+    def set_gradient(self, index: int, values: Float32) -> None: ...
+    def state(self, index: int) -> tuple[Float32, Float32, int] | None:
+        """Copies of both moments, and the step count; None: no state."""
+
+    def set_state(self, index: int, moment1: Float32, moment2: Float32, n_steps: int) -> None: ...
+    def train_reset(self) -> None: ...
+    def plan(
+        self,
+        outputs: Sequence[str],
+        *,
+        training: bool,
+        n_tokens: int,
+        n_sequences: int,
+        max_length: int,
+    ) -> PlanInfo: ...
