@@ -66,14 +66,12 @@ set(_python
     forward.c
     losses.c
     methods.c
-    methods.c
     model.c
     module.c
     moments.c
     params.c
     plan.c
     results.c
-    runtime.c
     runtime.c
     train.c
 )
