@@ -64,7 +64,11 @@ def _openblas() -> ctypes.CDLL | None:
         return None
     folder = Path(scipy_openblas32.get_lib_dir())
     library = next(
-        (p for suffix in ("so", "dylib", "dll") for p in folder.glob(f"libscipy_openblas*.{suffix}")),
+        (
+            p
+            for suffix in ("so", "dylib", "dll")
+            for p in folder.glob(f"libscipy_openblas*.{suffix}")
+        ),
         None,
     )
     return ctypes.CDLL(str(library)) if library else None

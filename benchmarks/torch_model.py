@@ -94,7 +94,9 @@ class TorchMultiTask(nn.Module):
         elif mode in self.heads:
             frozen = [self.heads[mode], self.dropout[mode]]
         elif mode not in ("all", "none"):
-            raise ValueError(f"unknown mode {mode!r}: expected all, none, backbone, backbone[:k] or a head")
+            raise ValueError(
+                f"unknown mode {mode!r}: expected all, none, backbone, backbone[:k] or a head"
+            )
         for module in frozen:
             module.requires_grad_(False)
         self._frozen = [self] if mode == "all" else frozen

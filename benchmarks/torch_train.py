@@ -181,9 +181,7 @@ def train(
         return {"seconds": 0.0, "steps": 0, "tokens": 0}
     active = {name: task for name, task in tasks.items() if name != mode}
     optimizer = torch.optim.AdamW(parameter_groups(model, rates, weight_decay))
-    plan = [
-        step for epoch in range(epochs) for step in schedule(active, batch_size, epoch, seed)
-    ]
+    plan = [step for epoch in range(epochs) for step in schedule(active, batch_size, epoch, seed)]
     warmup = math.ceil(warmup_ratio * len(plan))
     decay = torch.optim.lr_scheduler.LambdaLR(
         optimizer,

@@ -1,8 +1,8 @@
 """Make tests/golden/*.npz: what torch and transformers compute for small seeded BERTs.
 
 Each file holds one model (tests/parity/cases.py): its weights, a packed batch, all hidden states,
-embeddings, logits, the gradient of every parameter, and the losses and gradient norms of ten steps of
-AdamW with clipping. Computed in float64, stored as float32 (weights as float16, which holds them
+embeddings, logits, the gradient of every parameter, and the losses and gradient norms of ten steps
+of AdamW with clipping. Computed in float64, stored as float32 (weights as float16, which holds them
 exactly), without pickle. `make test` compares mtfreeze with them where torch is not installed.
 
     python tools/make_golden.py [--check]
@@ -26,9 +26,13 @@ ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
 
-import cases  # noqa: E402
+import cases  # type: ignore[import-not-found]  # noqa: E402
 import torch  # noqa: E402
-from torch_reference import Head, Packed, Reference  # noqa: E402
+from torch_reference import (  # type: ignore[import-not-found]  # noqa: E402
+    Head,
+    Packed,
+    Reference,
+)
 
 N_STEPS = 10
 
@@ -70,12 +74,13 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare only")
     options = parser.parse_args()
     status = 0
+    save: Any = np.savez_compressed
     for name in cases.GOLDEN:
         path = GOLDEN / f"{name}.npz"
         arrays = compute(name)
         if not options.check:
             GOLDEN.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(path, **arrays)
+            save(path, **arrays)
             print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes, {len(arrays)} arrays")
             continue
         with np.load(path, allow_pickle=False) as stored:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C model, given weights by key and batches of ids: what the parity tests hold against torch."""
+"""The C model, given weights by key and batches of ids; parity tests hold it against torch."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class CoreModel:
         heads: Mapping[str, tuple[str, int, tuple[int, ...]]],
         weights: Mapping[str, NDArray[np.float32]],
     ) -> None:
-        from mtfreeze import _runtime
+        from mtfreeze import _core, _runtime
 
-        core = _runtime.core()
-        self.model = core.Model(dict(config))
+        _runtime.initialize()
+        self.model = _core.Model(dict(config))
         for name, (kind, n_labels, hidden) in heads.items():
             head = {"kind": kind, "n_labels": n_labels, "dropout": 0.0, "hidden": list(hidden)}
             self.model.add_head(name, head, 0)
@@ -73,6 +73,4 @@ class CoreModel:
         infos = self.model.params()
         rate = [rates["backbone" if i.key.startswith("backbone.") else "heads"] for i in infos]
         decay = [weight_decay if info.decays else 0.0 for info in infos]
-        return self.model.train_apply(
-            np.array(rate), np.array(decay), max_grad_norm=max_grad_norm
-        )
+        return self.model.train_apply(np.array(rate), np.array(decay), max_grad_norm=max_grad_norm)

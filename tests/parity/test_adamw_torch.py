@@ -12,6 +12,7 @@ from core_model import CoreModel
 from tolerances import UPDATE_REL
 
 torch = pytest.importorskip("torch", reason="live parity needs torch")
+pytestmark = pytest.mark.parity
 
 CONFIG = cases.GOLDEN["gelu"]
 HEADS: dict[str, tuple[str, int, tuple[int, ...]]] = {

@@ -38,9 +38,7 @@ class Golden:
             arrays = {key: file[key] for key in file.files}
         self.name = name
         self.config = cases.GOLDEN[name]
-        self.weights = {
-            k: v.astype(np.float32) for k, v in self._group(arrays, "weight/").items()
-        }
+        self.weights = {k: v.astype(np.float32) for k, v in self._group(arrays, "weight/").items()}
         self.outputs = self._group(arrays, "output/")
         self.gradients = self._group(arrays, "gradient/")
         self.losses = arrays["steps/losses"].tolist()

@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     import mtfreeze as mtf
 
+pytestmark = pytest.mark.real
+
 TEXTS = [
     "The battery died after a week.",
     "",

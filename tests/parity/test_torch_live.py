@@ -24,8 +24,13 @@ pytest.importorskip("transformers", reason="live parity needs transformers")
 
 from torch_reference import Head, Packed, Reference  # noqa: E402
 
+pytestmark = pytest.mark.parity
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "data"
-HEADS = {"classifier": Head("sequence_classification", 3), "ner_head": Head("token_classification", 5)}
+HEADS = {
+    "classifier": Head("sequence_classification", 3),
+    "ner_head": Head("token_classification", 5),
+}
 N_STEPS = 10
 
 
@@ -108,8 +113,7 @@ def bert_base() -> Case:
     shapes = cases.parameter_shapes(cases.BERT_BASE, {})
     weights = cases.seeded_weights(shapes, seed=4, scale=0.02)
     batches = [
-        Packed(*cases.seeded_batch(cases.BERT_BASE, 20 + i, (19, 1, 34, 8)))
-        for i in range(N_STEPS)
+        Packed(*cases.seeded_batch(cases.BERT_BASE, 20 + i, (19, 1, 34, 8))) for i in range(N_STEPS)
     ]
     return Case(cases.BERT_BASE, weights, batches, {"backbone": 2e-5, "heads": 1e-3})
 

@@ -21,8 +21,8 @@ GRADIENT_REL = 1e-5
 """Norm of a gradient's difference over its norm."""
 
 GRADIENT_FLOOR = 1e-3
-"""A tensor's norm counts as at least this share of the largest tensor's, since some true gradients are
-zero (key biases) and the difference there is rounding noise of the sums that cancel."""
+"""A tensor's norm counts as at least this share of the largest tensor's, since some true gradients
+are zero (key biases) and the difference there is rounding noise of the sums that cancel."""
 
 UPDATE_REL = 1e-7
 """AdamW and clipping on equal gradients, norm over norm: below one rounding of each element."""

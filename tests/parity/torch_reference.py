@@ -104,9 +104,7 @@ class Reference(nn.Module):
             types = None
             if batch.token_types is not None:
                 types = torch.from_numpy(batch.token_types[first:end].astype(np.int64))[None]
-            result = self.backbone(
-                input_ids=ids, token_type_ids=types, output_hidden_states=True
-            )
+            result = self.backbone(input_ids=ids, token_type_ids=types, output_hidden_states=True)
             for at, state in enumerate(result.hidden_states):
                 rows.setdefault(f"hidden_states.{at}", []).append(state[0])
             hidden = result.last_hidden_state[0]
