@@ -54,8 +54,15 @@ set(_plan
 )
 set(_train apply.c infer.c object.c state.c step.c)
 set(_avx2
+    activation.c
     adamw.c
+    attention.c
+    dropout.c
+    elementary.c
     fill.c
+    gemm.c
+    layernorm.c
+    reduce.c
 )
 set(_python
     args.c
