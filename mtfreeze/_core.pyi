@@ -116,7 +116,7 @@ def fail_allocation_after(n: int) -> None:
 Batch = tuple[Int32, Int64, Int32 | None]
 
 class Model:
-    """One backbone and its heads. Parameter and unit indexes are positions in params() and units()."""
+    """One backbone and its heads. Indexes are positions in params() and units()."""
 
     def __init__(self, config: Mapping[str, ConfigValue]) -> None:
         """All parameters zero, nothing frozen. `config`: flat keys of config.json that are numbers,

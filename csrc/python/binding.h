@@ -1,0 +1,213 @@
+/* binding.h: what the files of the extension module mtfreeze._core share.
+ *
+ * A binding function parses, converts arrays, calls the core without the GIL, translates the
+ * status and builds the result; it decides nothing and computes nothing. Every method of a model
+ * runs under that model's lock (methods.c), so borrowed core pointers stay valid inside it even
+ * where argument conversion runs Python code. Functions that return int give 0, or -1 with an
+ * exception set; functions that return an object give NULL with an exception set.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_PYTHON_BINDING_H
+#define MTF_PYTHON_BINDING_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#define NPY_NO_DEPRECATED_API  NPY_1_23_API_VERSION
+#define NPY_TARGET_VERSION     NPY_1_23_API_VERSION
+#define PY_ARRAY_UNIQUE_SYMBOL mtf_py_array_api
+#ifndef MTF_PY_IMPORTS_ARRAY /* module.c alone defines and fills the table */
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "../include/mtfreeze.h"
+
+_Static_assert(sizeof(mtf_real) == sizeof(npy_float32), "the extension needs the float build");
+
+/* ---- module state ---------------------------------------------------------------------------- */
+
+/* The classes of mtfreeze.errors that the binding raises. */
+enum {
+    MTF_PY_ERROR,
+    MTF_PY_CONFIG_ERROR,
+    MTF_PY_SELECTOR_ERROR,
+    MTF_PY_TRAINING_ERROR,
+    MTF_PY_CONCURRENCY_ERROR,
+    MTF_PY_N_EXCEPTIONS
+};
+
+/* The result types of results.c. */
+enum {
+    MTF_PY_PARAM_INFO,
+    MTF_PY_UNIT_INFO,
+    MTF_PY_OUTPUT_INFO,
+    MTF_PY_UNIT_PLAN,
+    MTF_PY_PLAN_INFO,
+    MTF_PY_UPDATE_RESULT,
+    MTF_PY_RUNTIME_INFO,
+    MTF_PY_MEMORY_INFO,
+    MTF_PY_N_RESULTS
+};
+
+typedef struct mtf_py_state {
+    PyObject *exceptions[MTF_PY_N_EXCEPTIONS];
+    PyTypeObject *results[MTF_PY_N_RESULTS];
+    PyTypeObject *model_type;
+    Py_ssize_t n_models;  /* alive */
+    Py_ssize_t n_running; /* methods under way, of all models */
+    int runtime_ready;    /* mtf_runtime_init has succeeded */
+} mtf_py_state;
+
+/* ---- batches: batch.c ------------------------------------------------------------------------ */
+
+/* One packed batch and the private integer copies that it points into. Never moved: `batch` points
+ * at `rows` and `inputs`. */
+typedef struct mtf_py_batch {
+    mtf_batch batch;
+    mtf_rows rows;
+    mtf_input inputs[2];
+    npy_intp n_tokens;
+    npy_intp n_sequences;
+    PyArrayObject *ids, *offsets, *token_types;
+} mtf_py_batch;
+
+/* From (ids, offsets, token_types or None). */
+mtf_py_batch *mtf_py_batch_new(PyObject *object);
+void mtf_py_batch_free(mtf_py_batch *batch); /* NULL is fine */
+
+/* ---- model object: model.c ------------------------------------------------------------------- */
+
+typedef struct mtf_py_model {
+    PyObject_HEAD mtf_model *model;
+    PyObject *module; /* kept alive for its state */
+    mtf_py_state *state;
+    mtf_py_batch *pending; /* borrowed by the core from train_forward until train_backward */
+    atomic_flag busy;
+} mtf_py_model;
+
+extern PyType_Spec mtf_py_model_spec;
+extern PyMethodDef mtf_py_model_methods[];    /* methods.c */
+extern PyMethodDef mtf_py_module_functions[]; /* runtime.c */
+
+/* The lock: never blocks, raises ConcurrencyError. */
+int mtf_py_enter(mtf_py_model *self);
+void mtf_py_leave(mtf_py_model *self);
+/* Chooses the kernel table if nobody has yet. */
+int mtf_py_runtime_ready(mtf_py_state *state);
+/* Position of a parameter, from any integer object; IndexError when there is no such parameter. */
+int mtf_py_param_index(const mtf_py_model *self, PyObject *object, size_t *index);
+/* The output of that name; SelectorError lists the names there are. */
+int mtf_py_find_output(const mtf_py_model *self, const char *name, mtf_output_info *info);
+/* Rows of an output for that batch. */
+npy_intp mtf_py_output_rows(const mtf_output_info *info, const mtf_py_batch *batch);
+
+/* ---- methods, each called under the lock ------------------------------------------------------ */
+
+typedef PyObject *(*mtf_py_method)(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+
+PyObject *mtf_py_add_head(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_remove_head(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_params(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_units(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_outputs(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_view(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_set_param(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_set_frozen(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_train_begin(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_train_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_train_backward(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_train_gradients(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_train_apply(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_train_reset(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_gradient(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_set_gradient(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_get_state(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_set_state(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+
+/* ---- errors.c -------------------------------------------------------------------------------- */
+
+int mtf_py_errors_init(mtf_py_state *state);
+/* Raises what the status table says, with the core's text; returns NULL. */
+PyObject *mtf_py_raise(const mtf_py_state *state, mtf_status status, const mtf_error *err);
+
+/* ---- results.c ------------------------------------------------------------------------------- */
+
+int mtf_py_results_init(mtf_py_state *state, PyObject *module);
+/* A result of type `kind` from new references, which are stolen; a NULL among them is an error
+ * already set. */
+PyObject *mtf_py_result(const mtf_py_state *state, int kind, PyObject **fields);
+
+/* ---- args.c: names, numbers, mappings --------------------------------------------------------- */
+
+/* Borrowed UTF-8 of a str without NUL characters. */
+const char *mtf_py_text(PyObject *object, const char *what);
+int mtf_py_int64(PyObject *object, const char *what, int64_t *value);
+int mtf_py_uint64(PyObject *object, const char *what, uint64_t *value);
+int mtf_py_double(PyObject *object, const char *what, double *value);
+/* Items of a list or tuple as a new tuple. */
+PyObject *mtf_py_items(PyObject *object, const char *what);
+/* (key, value) pairs of a mapping as a new tuple of tuples; None gives an empty one. */
+PyObject *mtf_py_pairs(PyObject *object, const char *what);
+
+typedef struct mtf_py_names {
+    PyObject *keep; /* tuple that owns the texts */
+    size_t n;
+    const char **names; /* (n) */
+} mtf_py_names;
+
+/* Distinct names from a list or tuple of str. */
+int mtf_py_names_init(mtf_py_names *names, PyObject *object, const char *what);
+void mtf_py_names_clear(mtf_py_names *names);
+
+/* config.c: a new configuration from a mapping, to be freed by the caller. */
+mtf_config *mtf_py_config_new(const mtf_py_state *state, PyObject *mapping);
+
+/* ---- arrays.c -------------------------------------------------------------------------------- */
+
+/* Private copies of one-dimensional integer arrays of any integer dtype; ValueError where a value
+ * does not fit. */
+PyArrayObject *mtf_py_int32_copy(PyObject *object, const char *what);
+PyArrayObject *mtf_py_int64_copy(PyObject *object, const char *what);
+/* 0/1 per element from a one-dimensional bool or uint8 array of n elements; a new reference. */
+PyArrayObject *mtf_py_mask(PyObject *object, const char *what, size_t n);
+/* C-contiguous array of exactly that shape in NPY_FLOAT32 or NPY_FLOAT64: the object itself where
+ * it already is one, else one conversion (same-kind casting). */
+PyArrayObject *mtf_py_floats(PyObject *object, const char *what, int type, int n_dims,
+                             const npy_intp *shape);
+/* The same in float32 with the shape of a parameter. */
+PyArrayObject *mtf_py_param_floats(PyObject *object, const char *what, const mtf_param_info *info);
+/* Fresh float32 array of a parameter's shape with a copy of `values`. */
+PyObject *mtf_py_param_copy(const mtf_param_info *info, const mtf_real *values);
+/* Read-only array over a parameter; keeps `owner` alive. */
+PyObject *mtf_py_param_view(const mtf_param_info *info, PyObject *owner);
+
+/* ---- losses.c: what training injects ---------------------------------------------------------- */
+
+typedef struct mtf_py_losses {
+    PyObject *keep; /* list of what the entries point into */
+    size_t n;
+    mtf_loss *items; /* (n) */
+    double *scales;  /* (n), the same as the weights */
+    double *values;  /* (n), for the core to write */
+    int64_t *counts; /* (n), for the core to write */
+} mtf_py_losses;
+
+typedef struct mtf_py_injections {
+    PyObject *keep;
+    size_t n;
+    mtf_injection *items; /* (n) */
+} mtf_py_injections;
+
+int mtf_py_losses_init(mtf_py_losses *losses, const mtf_py_model *self, PyObject *object,
+                       const mtf_py_batch *batch);
+void mtf_py_losses_clear(mtf_py_losses *losses);
+int mtf_py_injections_init(mtf_py_injections *injections, const mtf_py_model *self,
+                           PyObject *object, const mtf_py_batch *batch);
+void mtf_py_injections_clear(mtf_py_injections *injections);
+
+#endif

@@ -1,0 +1,151 @@
+/* Losses and injected gradients from Python, checked against the outputs of a model and a batch.
+ *
+ * A loss is (output, labels (N,), number); an injection is output -> gradient (N, width).
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "binding.h"
+
+#include <string.h>
+
+/* Reads one (output, labels, number) into losses->items[i]. */
+static int read_loss(mtf_py_losses *losses, size_t i, const mtf_py_model *self, PyObject *object,
+                     const mtf_py_batch *batch)
+{
+    PyObject *parts = mtf_py_items(object, "a loss");
+    if (parts == NULL) {
+        return -1;
+    }
+    int failed = PyList_Append(losses->keep, parts); /* owns the name */
+    Py_DECREF(parts);
+    if (failed < 0) {
+        return -1;
+    }
+    if (PyTuple_GET_SIZE(parts) != 3) {
+        PyErr_Format(PyExc_ValueError,
+                     "a loss must be (output, labels, number), found %zd elements",
+                     PyTuple_GET_SIZE(parts));
+        return -1;
+    }
+    const char *name = mtf_py_text(PyTuple_GET_ITEM(parts, 0), "the output of a loss");
+    mtf_output_info info;
+    if (name == NULL || mtf_py_find_output(self, name, &info) < 0) {
+        return -1;
+    }
+    double number;
+    if (mtf_py_double(PyTuple_GET_ITEM(parts, 2), "the number of a loss", &number) < 0) {
+        return -1;
+    }
+    PyArrayObject *labels = mtf_py_int32_copy(PyTuple_GET_ITEM(parts, 1), "labels");
+    if (labels == NULL) {
+        return -1;
+    }
+    failed = PyList_Append(losses->keep, (PyObject *)labels);
+    Py_DECREF(labels);
+    if (failed < 0) {
+        return -1;
+    }
+    npy_intp n_rows = mtf_py_output_rows(&info, batch);
+    if (PyArray_DIM(labels, 0) != n_rows) {
+        PyErr_Format(PyExc_ValueError,
+                     "labels of '%s' must have %zd elements, one for each of its %s, found %zd",
+                     name, (Py_ssize_t)n_rows, info.space, (Py_ssize_t)PyArray_DIM(labels, 0));
+        return -1;
+    }
+    losses->items[i] = (mtf_loss){.output = name, .labels = PyArray_DATA(labels), .weight = number};
+    losses->scales[i] = number;
+    return 0;
+}
+
+int mtf_py_losses_init(mtf_py_losses *losses, const mtf_py_model *self, PyObject *object,
+                       const mtf_py_batch *batch)
+{
+    memset(losses, 0, sizeof(*losses));
+    PyObject *items = mtf_py_items(object, "losses");
+    if (items == NULL) {
+        return -1;
+    }
+    losses->n = (size_t)PyTuple_GET_SIZE(items);
+    losses->keep = PyList_New(0);
+    losses->items = PyMem_Calloc(losses->n + 1, sizeof(*losses->items));
+    losses->scales = PyMem_Calloc(losses->n + 1, sizeof(*losses->scales));
+    losses->values = PyMem_Calloc(losses->n + 1, sizeof(*losses->values));
+    losses->counts = PyMem_Calloc(losses->n + 1, sizeof(*losses->counts));
+    if (losses->keep == NULL || losses->items == NULL || losses->scales == NULL ||
+        losses->values == NULL || losses->counts == NULL) {
+        PyErr_NoMemory();
+        goto fail;
+    }
+    for (size_t i = 0; i < losses->n; i++) {
+        if (read_loss(losses, i, self, PyTuple_GET_ITEM(items, (Py_ssize_t)i), batch) < 0) {
+            goto fail;
+        }
+    }
+    Py_DECREF(items);
+    return 0;
+fail:
+    Py_DECREF(items);
+    mtf_py_losses_clear(losses);
+    return -1;
+}
+
+void mtf_py_losses_clear(mtf_py_losses *losses)
+{
+    PyMem_Free(losses->items);
+    PyMem_Free(losses->scales);
+    PyMem_Free(losses->values);
+    PyMem_Free(losses->counts);
+    Py_XDECREF(losses->keep);
+    memset(losses, 0, sizeof(*losses));
+}
+
+int mtf_py_injections_init(mtf_py_injections *injections, const mtf_py_model *self,
+                           PyObject *object, const mtf_py_batch *batch)
+{
+    memset(injections, 0, sizeof(*injections));
+    PyObject *pairs = mtf_py_pairs(object, "injections");
+    if (pairs == NULL) {
+        return -1;
+    }
+    injections->n = (size_t)PyTuple_GET_SIZE(pairs);
+    injections->keep = PyList_New(0);
+    injections->items = PyMem_Calloc(injections->n + 1, sizeof(*injections->items));
+    if (injections->keep == NULL || injections->items == NULL) {
+        PyErr_NoMemory();
+        goto fail;
+    }
+    if (PyList_Append(injections->keep, pairs) < 0) {
+        goto fail;
+    }
+    for (size_t i = 0; i < injections->n; i++) {
+        PyObject *pair = PyTuple_GET_ITEM(pairs, (Py_ssize_t)i);
+        const char *name = mtf_py_text(PyTuple_GET_ITEM(pair, 0), "the output of an injection");
+        mtf_output_info info;
+        if (name == NULL || mtf_py_find_output(self, name, &info) < 0) {
+            goto fail;
+        }
+        npy_intp shape[2] = {mtf_py_output_rows(&info, batch), (npy_intp)info.width};
+        PyArrayObject *grad =
+            mtf_py_floats(PyTuple_GET_ITEM(pair, 1), "an injected gradient", NPY_FLOAT32, 2, shape);
+        if (grad == NULL) {
+            goto fail;
+        }
+        int failed = PyList_Append(injections->keep, (PyObject *)grad);
+        Py_DECREF(grad);
+        if (failed < 0) {
+            goto fail;
+        }
+        injections->items[i] = (mtf_injection){.output = name, .grad = PyArray_DATA(grad)};
+    }
+    Py_DECREF(pairs);
+    return 0;
+fail:
+    Py_DECREF(pairs);
+    mtf_py_injections_clear(injections);
+    return -1;
+}
+
+void mtf_py_injections_clear(mtf_py_injections *injections)
+{
+    PyMem_Free(injections->items);
+    Py_XDECREF(injections->keep);
+    memset(injections, 0, sizeof(*injections));
+}

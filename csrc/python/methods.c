@@ -1,0 +1,151 @@
+/* The method table of mtfreeze._core.Model, in the order of mtfreeze/_core.pyi: names, signatures,
+ * docstrings, and the lock around every one of them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "binding.h"
+
+static PyObject *locked(PyObject *object, PyObject *args, PyObject *kwargs, mtf_py_method method)
+{
+    mtf_py_model *self = (mtf_py_model *)object;
+    if (mtf_py_enter(self) < 0) {
+        return NULL;
+    }
+    PyObject *result = method(self, args, kwargs);
+    mtf_py_leave(self);
+    return result;
+}
+
+#define LOCKED(name)                                                                               \
+    static PyObject *name(PyObject *object, PyObject *args, PyObject *kwargs)                      \
+    {                                                                                              \
+        return locked(object, args, kwargs, mtf_py_##name);                                        \
+    }
+
+LOCKED(add_head)
+LOCKED(remove_head)
+LOCKED(params)
+LOCKED(units)
+LOCKED(outputs)
+LOCKED(view)
+LOCKED(set_param)
+LOCKED(set_frozen)
+LOCKED(forward)
+LOCKED(train_begin)
+LOCKED(train_forward)
+LOCKED(train_backward)
+LOCKED(train_gradients)
+LOCKED(train_apply)
+LOCKED(gradient)
+LOCKED(set_gradient)
+LOCKED(get_state)
+LOCKED(set_state)
+LOCKED(train_reset)
+LOCKED(plan)
+
+PyDoc_STRVAR(
+    add_head_doc,
+    "add_head($self, /, name, config, seed=0)\n--\n\n"
+    "Adds a head. config: kind, n_labels, hidden, activation, dropout, features, pooling.\n"
+    "Weights are drawn from (seed, name). Parameter indexes of what was there stay.");
+PyDoc_STRVAR(
+    remove_head_doc,
+    "remove_head($self, /, name)\n--\n\n"
+    "Removes a head. Parameters behind its own move down; views of its own stay readable.");
+PyDoc_STRVAR(params_doc, "params($self, /)\n--\n\n"
+                         "List of ParamInfo, one a parameter.");
+PyDoc_STRVAR(units_doc, "units($self, /)\n--\n\n"
+                        "List of UnitInfo: embeddings, each layer, pooler, each head.");
+PyDoc_STRVAR(outputs_doc, "outputs($self, /)\n--\n\n"
+                          "List of OutputInfo: the names that forward and training know.");
+PyDoc_STRVAR(view_doc,
+             "view($self, /, index)\n--\n\n"
+             "Read-only float32 array over a parameter's weights. It keeps the model alive, is\n"
+             "never stale, and stays readable after its head was removed.");
+PyDoc_STRVAR(set_param_doc,
+             "set_param($self, /, index, values)\n--\n\n"
+             "Copies an array of the parameter's shape (any strides) over it. float32 is taken as\n"
+             "it is; other real dtypes, float64 among them, are rounded to float32.");
+PyDoc_STRVAR(
+    set_frozen_doc,
+    "set_frozen($self, /, params, units)\n--\n\n"
+    "Replaces the freeze state. params, units: bool or uint8, one element a parameter and\n"
+    "a unit, true = frozen; units is read for heads only.");
+PyDoc_STRVAR(
+    forward_doc,
+    "forward($self, /, batch, outputs)\n--\n\n"
+    "Inference. batch: (ids (T,), offsets (B + 1,), token_types (T,) or None), arrays of any\n"
+    "integer dtype whose values fit; outputs: distinct names. Returns one fresh float32\n"
+    "array (N, width) an output.");
+PyDoc_STRVAR(train_begin_doc,
+             "train_begin($self, /, seed, step, dropout=True)\n--\n\n"
+             "Starts a step: gradients count as not reached. Dropout is drawn from (seed, step).");
+PyDoc_STRVAR(
+    train_forward_doc,
+    "train_forward($self, /, batch, wanted, first_sequence=0)\n--\n\n"
+    "Forward of one micro-batch that keeps what the backward needs. Returns the values of\n"
+    "the wanted outputs. first_sequence: number of its first sequence in the step.");
+PyDoc_STRVAR(train_backward_doc,
+             "train_backward($self, /, losses=(), injections=None)\n--\n\n"
+             "Backward of the last train_forward. losses: (output, labels (N,), scale) each;\n"
+             "injections: output -> d loss / d output (N, width), added. Gradients add up over\n"
+             "the step. Returns the sums of -log p over labelled rows, one a loss.");
+PyDoc_STRVAR(
+    train_gradients_doc,
+    "train_gradients($self, /, batch, losses, injections=None, *, token_budget=4096, "
+    "seed=0, step=0, dropout=True)\n--\n\n"
+    "Begin, forward and backward of a whole batch, cut into micro-batches of whole\n"
+    "sequences of at most token_budget tokens. losses: (output, labels (N,), weight) each.\n"
+    "Returns (mean losses over labelled rows, unweighted; labelled rows).");
+PyDoc_STRVAR(
+    train_apply_doc,
+    "train_apply($self, /, learning_rate, weight_decay, *, beta1=0.9, beta2=0.999, "
+    "eps=1e-08, max_grad_norm=1.0)\n--\n\n"
+    "Clips by the global norm (max_grad_norm <= 0: not at all) and applies AdamW to every\n"
+    "trainable tensor that was reached. learning_rate, weight_decay: one number a\n"
+    "parameter. TrainingError: a gradient is not finite, and nothing was changed.");
+PyDoc_STRVAR(gradient_doc,
+             "gradient($self, /, index)\n--\n\n"
+             "Copy of the gradient of the step under way; None: frozen or not reached.");
+PyDoc_STRVAR(set_gradient_doc,
+             "set_gradient($self, /, index, values)\n--\n\n"
+             "Replaces a trainable parameter's gradient; dtypes and strides as in set_param.");
+PyDoc_STRVAR(
+    get_state_doc,
+    "state($self, /, index)\n--\n\n"
+    "Optimizer state of a parameter as copies: (first moment, second moment, steps taken);\n"
+    "None: it has none.");
+PyDoc_STRVAR(set_state_doc, "set_state($self, /, index, moment1, moment2, n_steps)\n--\n\n"
+                            "Replaces the optimizer state of a trainable parameter.");
+PyDoc_STRVAR(train_reset_doc, "train_reset($self, /)\n--\n\n"
+                              "Frees gradients and optimizer state of every parameter.");
+PyDoc_STRVAR(plan_doc,
+             "plan($self, /, outputs, *, training, n_tokens, n_sequences, max_length)\n--\n\n"
+             "What the present freeze state runs, keeps and costs for a micro-batch of that size,\n"
+             "as a PlanInfo. outputs: what is wanted or, in training, what receives a gradient.");
+
+/* METH_VARARGS | METH_KEYWORDS functions have another type than the table's; the cast is CPython's
+ * own convention. */
+#define METHOD(name, function, doc)                                                                \
+    {name, (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS, doc}
+
+PyMethodDef mtf_py_model_methods[] = {
+    METHOD("add_head", add_head, add_head_doc),
+    METHOD("remove_head", remove_head, remove_head_doc),
+    METHOD("params", params, params_doc),
+    METHOD("units", units, units_doc),
+    METHOD("outputs", outputs, outputs_doc),
+    METHOD("view", view, view_doc),
+    METHOD("set_param", set_param, set_param_doc),
+    METHOD("set_frozen", set_frozen, set_frozen_doc),
+    METHOD("forward", forward, forward_doc),
+    METHOD("train_begin", train_begin, train_begin_doc),
+    METHOD("train_forward", train_forward, train_forward_doc),
+    METHOD("train_backward", train_backward, train_backward_doc),
+    METHOD("train_gradients", train_gradients, train_gradients_doc),
+    METHOD("train_apply", train_apply, train_apply_doc),
+    METHOD("gradient", gradient, gradient_doc),
+    METHOD("set_gradient", set_gradient, set_gradient_doc),
+    METHOD("state", get_state, get_state_doc),
+    METHOD("set_state", set_state, set_state_doc),
+    METHOD("train_reset", train_reset, train_reset_doc),
+    METHOD("plan", plan, plan_doc),
+    {NULL, NULL, 0, NULL}};

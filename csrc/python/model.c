@@ -1,0 +1,210 @@
+/* The type mtfreeze._core.Model: construction, lock, lookups, end of life.
+ *
+ * A Model owns one mtf_model and a reference to the module (whose state it uses). Parameter views
+ * keep the Model alive, never the other way round, so that no cycle runs through it.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "binding.h"
+
+#include <string.h>
+
+int mtf_py_enter(mtf_py_model *self)
+{
+    if (atomic_flag_test_and_set(&self->busy)) {
+        PyErr_SetString(self->state->exceptions[MTF_PY_CONCURRENCY_ERROR],
+                        "this model is in use by another call, and one call at a time is allowed; "
+                        "wait for it, or give each thread its own copy of the model");
+        return -1;
+    }
+    self->state->n_running++;
+    return 0;
+}
+
+void mtf_py_leave(mtf_py_model *self)
+{
+    self->state->n_running--;
+    atomic_flag_clear(&self->busy);
+}
+
+int mtf_py_runtime_ready(mtf_py_state *state)
+{
+    if (!state->runtime_ready) {
+        mtf_error err = {MTF_OK, ""};
+        mtf_status status = mtf_runtime_init(NULL, &err);
+        if (status != MTF_OK) {
+            mtf_py_raise(state, status, &err);
+            return -1;
+        }
+        state->runtime_ready = 1;
+    }
+    return 0;
+}
+
+/* ---- lookups ---------------------------------------------------------------------------------- */
+
+int mtf_py_param_index(const mtf_py_model *self, PyObject *object, size_t *index)
+{
+    int64_t position;
+    if (mtf_py_int64(object, "index", &position) < 0) {
+        return -1;
+    }
+    size_t n = mtf_model_n_params(self->model);
+    if (position < 0 || (uint64_t)position >= n) {
+        PyErr_Format(PyExc_IndexError, "index must be from 0 to %zd, found %lld", (Py_ssize_t)n - 1,
+                     (long long)position);
+        return -1;
+    }
+    *index = (size_t)position;
+    return 0;
+}
+
+/* Raises SelectorError with the names of all outputs. */
+static void raise_no_output(const mtf_py_model *self, const char *name)
+{
+    size_t n = mtf_model_n_outputs(self->model);
+    PyObject *names = PyList_New(0);
+    PyObject *comma = PyUnicode_FromString(", ");
+    PyObject *all = NULL;
+    for (size_t i = 0; names != NULL && i < n; i++) {
+        mtf_output_info info;
+        mtf_model_get_output(self->model, i, &info);
+        PyObject *item = PyUnicode_FromString(info.name);
+        if (item == NULL || PyList_Append(names, item) < 0) {
+            Py_CLEAR(names);
+        }
+        Py_XDECREF(item);
+    }
+    if (names != NULL && comma != NULL) {
+        all = PyUnicode_Join(comma, names);
+    }
+    if (all != NULL) {
+        PyErr_Format(self->state->exceptions[MTF_PY_SELECTOR_ERROR],
+                     "this model has no output '%.200s'; it has: %U", name, all);
+    }
+    Py_XDECREF(all);
+    Py_XDECREF(comma);
+    Py_XDECREF(names);
+}
+
+int mtf_py_find_output(const mtf_py_model *self, const char *name, mtf_output_info *info)
+{
+    size_t n = mtf_model_n_outputs(self->model);
+    for (size_t i = 0; i < n; i++) {
+        mtf_model_get_output(self->model, i, info);
+        if (strcmp(info->name, name) == 0) {
+            return 0;
+        }
+    }
+    raise_no_output(self, name);
+    return -1;
+}
+
+npy_intp mtf_py_output_rows(const mtf_output_info *info, const mtf_py_batch *batch)
+{
+    return strcmp(info->space, "tokens") == 0 ? batch->n_tokens : batch->n_sequences;
+}
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+/* Builds the core's model in a new, locked object. */
+static int build(mtf_py_model *self, PyObject *mapping)
+{
+    mtf_config *config = mtf_py_config_new(self->state, mapping);
+    if (config == NULL) {
+        return -1;
+    }
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status;
+    Py_BEGIN_ALLOW_THREADS status = mtf_model_new(config, &self->model, &err);
+    Py_END_ALLOW_THREADS mtf_config_free(config);
+    if (status != MTF_OK) {
+        mtf_py_raise(self->state, status, &err);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"config", NULL};
+    PyObject *mapping;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Model", keywords, &mapping)) {
+        return NULL;
+    }
+    PyObject *module = PyType_GetModule(type);
+    mtf_py_state *state = module == NULL ? NULL : PyModule_GetState(module);
+    if (state == NULL || mtf_py_runtime_ready(state) < 0) {
+        return NULL;
+    }
+    mtf_py_model *self = (mtf_py_model *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->module = Py_NewRef(module);
+    self->state = state;
+    state->n_models++;
+    atomic_flag_clear(&self->busy);
+    int built = -1;
+    if (mtf_py_enter(self) == 0) {
+        built = build(self, mapping);
+        mtf_py_leave(self);
+    }
+    if (built < 0) {
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+static int model_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(((mtf_py_model *)object)->module);
+    return 0;
+}
+
+static void model_dealloc(PyObject *object)
+{
+    mtf_py_model *self = (mtf_py_model *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    mtf_model_free(self->model);
+    mtf_py_batch_free(self->pending);
+    if (self->state != NULL) {
+        self->state->n_models--;
+    }
+    Py_XDECREF(self->module);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyObject *get_max_tokens(PyObject *object, void *closure)
+{
+    (void)closure;
+    return PyLong_FromLongLong(mtf_model_max_tokens(((mtf_py_model *)object)->model));
+}
+
+static PyGetSetDef model_properties[] = {{"max_tokens", get_max_tokens, NULL,
+                                          "Longest sequence, in tokens, that the model takes.",
+                                          NULL},
+                                         {NULL, NULL, NULL, NULL, NULL}};
+
+PyDoc_STRVAR(model_doc,
+             "Model(config)\n--\n\n"
+             "One backbone and its heads. Parameter and unit indexes are positions in params()\n"
+             "and units(). All parameters start at zero and trainable.\n\n"
+             "config: flat keys of config.json that are numbers, booleans, texts or lists of\n"
+             "integers, plus \"pooling\" and \"normalize\".");
+
+static PyType_Slot model_slots[] = {{Py_tp_doc, (void *)(uintptr_t)model_doc},
+                                    {Py_tp_new, model_new},
+                                    {Py_tp_dealloc, model_dealloc},
+                                    {Py_tp_traverse, model_traverse},
+                                    {Py_tp_methods, mtf_py_model_methods},
+                                    {Py_tp_getset, model_properties},
+                                    {0, NULL}};
+
+PyType_Spec mtf_py_model_spec = {
+    .name = "mtfreeze._core.Model",
+    .basicsize = sizeof(mtf_py_model),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = model_slots,
+};

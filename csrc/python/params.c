@@ -1,0 +1,222 @@
+/* Methods over what a model consists of: heads, parameters, units, outputs, freeze state.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "binding.h"
+
+PyObject *mtf_py_add_head(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"name", "config", "seed", NULL};
+    PyObject *name_object, *mapping, *seed_object = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O:add_head", keywords, &name_object,
+                                     &mapping, &seed_object)) {
+        return NULL;
+    }
+    const char *name = mtf_py_text(name_object, "name");
+    uint64_t seed = 0;
+    if (name == NULL || (seed_object != NULL && mtf_py_uint64(seed_object, "seed", &seed) < 0)) {
+        return NULL;
+    }
+    mtf_config *config = mtf_py_config_new(self->state, mapping);
+    if (config == NULL) {
+        return NULL;
+    }
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status;
+    Py_BEGIN_ALLOW_THREADS status = mtf_model_add_head(self->model, name, config, seed, &err);
+    Py_END_ALLOW_THREADS mtf_config_free(config);
+    if (status != MTF_OK) {
+        return mtf_py_raise(self->state, status, &err);
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *mtf_py_remove_head(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"name", NULL};
+    PyObject *name_object;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:remove_head", keywords, &name_object)) {
+        return NULL;
+    }
+    const char *name = mtf_py_text(name_object, "name");
+    if (name == NULL) {
+        return NULL;
+    }
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status = mtf_model_remove_head(self->model, name, &err);
+    if (status != MTF_OK) {
+        return mtf_py_raise(self->state, status, &err);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *alias_tuple(const mtf_param_info *info)
+{
+    PyObject *aliases = PyTuple_New(info->n_aliases);
+    for (int i = 0; aliases != NULL && i < info->n_aliases; i++) {
+        PyObject *alias = PyUnicode_FromString(info->aliases[i]);
+        if (alias == NULL) {
+            Py_CLEAR(aliases);
+        } else {
+            PyTuple_SET_ITEM(aliases, i, alias);
+        }
+    }
+    return aliases;
+}
+
+static PyObject *shape_tuple(const mtf_param_info *info)
+{
+    npy_intp shape[MTF_MAX_DIMS];
+    for (int32_t i = 0; i < info->n_dims; i++) {
+        shape[i] = (npy_intp)info->shape[i];
+    }
+    return PyArray_IntTupleFromIntp(info->n_dims, shape);
+}
+
+static PyObject *param_result(mtf_py_model *self, size_t index)
+{
+    mtf_param_info info;
+    mtf_model_get_param(self->model, index, &info);
+    PyObject *fields[] = {PyUnicode_FromString(info.key),
+                          PyLong_FromLong(info.unit),
+                          shape_tuple(&info),
+                          PyLong_FromLongLong(info.size),
+                          PyLong_FromUnsignedLongLong(info.version),
+                          PyBool_FromLong(info.decays),
+                          PyBool_FromLong(info.frozen),
+                          PyLong_FromLongLong(info.n_steps),
+                          alias_tuple(&info)};
+    return mtf_py_result(self->state, MTF_PY_PARAM_INFO, fields);
+}
+
+static PyObject *unit_result(mtf_py_model *self, size_t index)
+{
+    mtf_unit_info info;
+    mtf_model_get_unit(self->model, index, &info);
+    PyObject *fields[] = {
+        PyUnicode_FromString(info.path),    PyBool_FromLong(info.is_head),
+        PyLong_FromLong(info.first_param),  PyLong_FromLong(info.n_params),
+        PyLong_FromLongLong(info.n_values), PyLong_FromLongLong(info.n_values_frozen),
+        PyBool_FromLong(info.frozen)};
+    return mtf_py_result(self->state, MTF_PY_UNIT_INFO, fields);
+}
+
+static PyObject *output_result(mtf_py_model *self, size_t index)
+{
+    mtf_output_info info;
+    mtf_model_get_output(self->model, index, &info);
+    PyObject *fields[] = {PyUnicode_FromString(info.name), PyUnicode_FromString(info.space),
+                          PyLong_FromLongLong(info.width)};
+    return mtf_py_result(self->state, MTF_PY_OUTPUT_INFO, fields);
+}
+
+/* List of make(self, 0 .. n - 1). */
+static PyObject *list_of(mtf_py_model *self, size_t n, PyObject *(*make)(mtf_py_model *, size_t))
+{
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        PyObject *item = make(self, i);
+        if (item == NULL) {
+            Py_CLEAR(list);
+        } else {
+            PyList_SET_ITEM(list, (Py_ssize_t)i, item);
+        }
+    }
+    return list;
+}
+
+PyObject *mtf_py_params(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":params", keywords)) {
+        return NULL;
+    }
+    return list_of(self, mtf_model_n_params(self->model), param_result);
+}
+
+PyObject *mtf_py_units(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":units", keywords)) {
+        return NULL;
+    }
+    return list_of(self, mtf_model_n_units(self->model), unit_result);
+}
+
+PyObject *mtf_py_outputs(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":outputs", keywords)) {
+        return NULL;
+    }
+    return list_of(self, mtf_model_n_outputs(self->model), output_result);
+}
+
+PyObject *mtf_py_view(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"index", NULL};
+    PyObject *index_object;
+    size_t index;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:view", keywords, &index_object) ||
+        mtf_py_param_index(self, index_object, &index) < 0) {
+        return NULL;
+    }
+    mtf_param_info info;
+    mtf_model_get_param(self->model, index, &info);
+    return mtf_py_param_view(&info, (PyObject *)self);
+}
+
+PyObject *mtf_py_set_param(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"index", "values", NULL};
+    PyObject *index_object, *values_object;
+    size_t index;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:set_param", keywords, &index_object,
+                                     &values_object) ||
+        mtf_py_param_index(self, index_object, &index) < 0) {
+        return NULL;
+    }
+    mtf_param_info info;
+    mtf_model_get_param(self->model, index, &info);
+    PyArrayObject *values = mtf_py_param_floats(values_object, "values", &info);
+    if (values == NULL) {
+        return NULL;
+    }
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status;
+    Py_BEGIN_ALLOW_THREADS status =
+        mtf_model_set_param(self->model, index, PyArray_DATA(values), (size_t)info.size, &err);
+    Py_END_ALLOW_THREADS Py_DECREF(values);
+    if (status != MTF_OK) {
+        return mtf_py_raise(self->state, status, &err);
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *mtf_py_set_frozen(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"params", "units", NULL};
+    PyObject *params_object, *units_object;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:set_frozen", keywords, &params_object,
+                                     &units_object)) {
+        return NULL;
+    }
+    size_t n_params = mtf_model_n_params(self->model);
+    size_t n_units = mtf_model_n_units(self->model);
+    PyArrayObject *params = mtf_py_mask(params_object, "params", n_params);
+    if (params == NULL) {
+        return NULL;
+    }
+    PyArrayObject *units = mtf_py_mask(units_object, "units", n_units);
+    if (units == NULL) {
+        Py_DECREF(params);
+        return NULL;
+    }
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status = mtf_model_set_frozen(self->model, PyArray_DATA(params), n_params,
+                                             PyArray_DATA(units), n_units, &err);
+    Py_DECREF(params);
+    Py_DECREF(units);
+    if (status != MTF_OK) {
+        return mtf_py_raise(self->state, status, &err);
+    }
+    Py_RETURN_NONE;
+}

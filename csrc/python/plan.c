@@ -1,0 +1,95 @@
+/* The plan of a freeze choice as numbers: the same plan that the runner executes.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "binding.h"
+
+static PyObject *unit_plan_result(const mtf_py_state *state, const mtf_plan_unit *unit)
+{
+    PyObject *fields[] = {PyFloat_FromDouble(unit->forward_flops),
+                          PyFloat_FromDouble(unit->dx_flops),
+                          PyFloat_FromDouble(unit->dw_flops),
+                          PyLong_FromUnsignedLongLong(unit->saved_bytes),
+                          PyBool_FromLong(unit->runs),
+                          PyBool_FromLong(unit->in_prefix),
+                          PyBool_FromLong(unit->dropout)};
+    return mtf_py_result(state, MTF_PY_UNIT_PLAN, fields);
+}
+
+static PyObject *unit_plan_tuple(const mtf_py_state *state, const mtf_plan_unit *units, size_t n)
+{
+    PyObject *tuple = PyTuple_New((Py_ssize_t)n);
+    for (size_t i = 0; tuple != NULL && i < n; i++) {
+        PyObject *item = unit_plan_result(state, &units[i]);
+        if (item == NULL) {
+            Py_CLEAR(tuple);
+        } else {
+            PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, item);
+        }
+    }
+    return tuple;
+}
+
+static PyObject *plan_result(const mtf_py_state *state, const mtf_plan_info *info,
+                             const mtf_plan_unit *units, size_t n_units)
+{
+    PyObject *fields[] = {PyFloat_FromDouble(info->forward_flops),
+                          PyFloat_FromDouble(info->prefix_flops),
+                          PyFloat_FromDouble(info->dx_flops),
+                          PyFloat_FromDouble(info->dw_flops),
+                          PyLong_FromUnsignedLongLong(info->weight_bytes),
+                          PyLong_FromUnsignedLongLong(info->gradient_bytes),
+                          PyLong_FromUnsignedLongLong(info->moment_bytes),
+                          PyLong_FromUnsignedLongLong(info->saved_bytes),
+                          PyLong_FromUnsignedLongLong(info->activation_grad_bytes),
+                          PyLong_FromUnsignedLongLong(info->worker_bytes),
+                          PyLong_FromLongLong(info->n_trainable),
+                          PyLong_FromLongLong(info->n_values),
+                          PyLong_FromLong(info->n_forward),
+                          PyLong_FromLong(info->n_backward),
+                          unit_plan_tuple(state, units, n_units)};
+    return mtf_py_result(state, MTF_PY_PLAN_INFO, fields);
+}
+
+PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"outputs",     "training",   "n_tokens",
+                               "n_sequences", "max_length", NULL};
+    PyObject *names_object, *tokens = NULL, *sequences = NULL, *length = NULL;
+    mtf_plan_request request = {.training = -1};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pOOO:plan", keywords, &names_object,
+                                     &request.training, &tokens, &sequences, &length)) {
+        return NULL;
+    }
+    if (request.training < 0 || tokens == NULL || sequences == NULL || length == NULL) {
+        PyErr_SetString(PyExc_TypeError, "plan() needs the keyword arguments training, n_tokens, "
+                                         "n_sequences and max_length");
+        return NULL;
+    }
+    if (mtf_py_int64(tokens, "n_tokens", &request.n_tokens) < 0 ||
+        mtf_py_int64(sequences, "n_sequences", &request.n_sequences) < 0 ||
+        mtf_py_int64(length, "max_length", &request.max_length) < 0) {
+        return NULL;
+    }
+    mtf_py_names names;
+    if (mtf_py_names_init(&names, names_object, "outputs") < 0) {
+        return NULL;
+    }
+    request.n_outputs = names.n;
+    request.outputs = names.names;
+    PyObject *result = NULL;
+    size_t n_units = mtf_model_n_units(self->model);
+    mtf_plan_unit *units = PyMem_Calloc(n_units + 1, sizeof(*units));
+    mtf_plan_info info = {.forward_flops = 0.0};
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status = MTF_ERR_MEMORY;
+    if (units != NULL) {
+        status = mtf_model_get_plan(self->model, &request, &info, units, &err);
+    }
+    if (status == MTF_OK) {
+        result = plan_result(self->state, &info, units, n_units);
+    } else {
+        mtf_py_raise(self->state, status, &err);
+    }
+    PyMem_Free(units);
+    mtf_py_names_clear(&names);
+    return result;
+}

@@ -1,0 +1,86 @@
+/* The result types: struct sequences, i.e. tuples whose fields have names.
+ *
+ * Names, order and meaning are those of mtfreeze/_core.pyi.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "binding.h"
+
+#define FIELD(name) {#name, NULL}
+#define END         {NULL, NULL}
+
+/* clang-format off */
+static PyStructSequence_Field param_info_fields[] = {
+    FIELD(key), FIELD(unit), FIELD(shape), FIELD(size), FIELD(version), FIELD(decays),
+    FIELD(frozen), FIELD(n_steps), FIELD(aliases), END
+};
+static PyStructSequence_Field unit_info_fields[] = {
+    FIELD(path), FIELD(is_head), FIELD(first_param), FIELD(n_params), FIELD(n_values),
+    FIELD(n_values_frozen), FIELD(frozen), END
+};
+static PyStructSequence_Field output_info_fields[] = {
+    FIELD(name), FIELD(space), FIELD(width), END
+};
+static PyStructSequence_Field unit_plan_fields[] = {
+    FIELD(forward_flops), FIELD(dx_flops), FIELD(dw_flops), FIELD(saved_bytes), FIELD(runs),
+    FIELD(in_prefix), FIELD(dropout), END
+};
+static PyStructSequence_Field plan_info_fields[] = {
+    FIELD(forward_flops), FIELD(prefix_flops), FIELD(dx_flops), FIELD(dw_flops),
+    FIELD(weight_bytes), FIELD(gradient_bytes), FIELD(moment_bytes), FIELD(saved_bytes),
+    FIELD(activation_grad_bytes), FIELD(worker_bytes), FIELD(n_trainable), FIELD(n_values),
+    FIELD(n_forward), FIELD(n_backward), FIELD(units), END
+};
+static PyStructSequence_Field update_result_fields[] = {
+    FIELD(grad_norm), FIELD(clip), FIELD(n_stepped), END
+};
+static PyStructSequence_Field runtime_info_fields[] = {
+    FIELD(isa), FIELD(isa_compiled), FIELD(isa_available), FIELD(blas), FIELD(n_threads),
+    FIELD(blas_rows_checked), END
+};
+static PyStructSequence_Field memory_info_fields[] = {
+    FIELD(n_allocations), FIELD(bytes_now), FIELD(bytes_peak), END
+};
+
+static PyStructSequence_Desc result_types[MTF_PY_N_RESULTS] = {
+    [MTF_PY_PARAM_INFO] = {"mtfreeze._core.ParamInfo", "One parameter of a model.", param_info_fields, 9},
+    [MTF_PY_UNIT_INFO] = {"mtfreeze._core.UnitInfo", "One unit of freezing.", unit_info_fields, 7},
+    [MTF_PY_OUTPUT_INFO] = {"mtfreeze._core.OutputInfo", "One named output.", output_info_fields, 3},
+    [MTF_PY_UNIT_PLAN] = {"mtfreeze._core.UnitPlan", "What a plan does with one unit.", unit_plan_fields, 7},
+    [MTF_PY_PLAN_INFO] = {"mtfreeze._core.PlanInfo", "What a plan runs, keeps and costs.", plan_info_fields, 15},
+    [MTF_PY_UPDATE_RESULT] = {"mtfreeze._core.UpdateResult", "What one update did.", update_result_fields, 3},
+    [MTF_PY_RUNTIME_INFO] = {"mtfreeze._core.RuntimeInfo", "Kernels, BLAS and threads in use.", runtime_info_fields, 6},
+    [MTF_PY_MEMORY_INFO] = {"mtfreeze._core.MemoryInfo", "Heap of the core.", memory_info_fields, 3},
+};
+/* clang-format on */
+
+int mtf_py_results_init(mtf_py_state *state, PyObject *module)
+{
+    for (int i = 0; i < MTF_PY_N_RESULTS; i++) {
+        PyTypeObject *type = PyStructSequence_NewType(&result_types[i]);
+        if (type == NULL) {
+            return -1;
+        }
+        Py_XSETREF(state->results[i], type);
+        if (PyModule_AddType(module, type) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyObject *mtf_py_result(const mtf_py_state *state, int kind, PyObject **fields)
+{
+    int n = result_types[kind].n_in_sequence;
+    int complete = 1;
+    for (int i = 0; i < n; i++) {
+        complete = complete && fields[i] != NULL;
+    }
+    PyObject *result = complete ? PyStructSequence_New(state->results[kind]) : NULL;
+    for (int i = 0; i < n; i++) {
+        if (result != NULL) {
+            PyStructSequence_SetItem(result, i, fields[i]);
+        } else {
+            Py_XDECREF(fields[i]);
+        }
+    }
+    return result;
+}

@@ -1,0 +1,195 @@
+/* Module functions: kernel level, BLAS, threads, memory counters.
+ *
+ * They change what every model uses, so they keep the GIL and refuse while any model is at work;
+ * the kernel level is fixed once a model exists.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "binding.h"
+
+#include <limits.h>
+
+static int refuse_while_running(const mtf_py_state *state, const char *what)
+{
+    if (state->n_running > 0) {
+        PyErr_Format(state->exceptions[MTF_PY_CONCURRENCY_ERROR],
+                     "%s must not be called while a model is at work in another thread", what);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *runtime_init(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"isa", NULL};
+    PyObject *isa_object = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:runtime_init", keywords, &isa_object)) {
+        return NULL;
+    }
+    mtf_py_state *state = PyModule_GetState(module);
+    if (refuse_while_running(state, "runtime_init") < 0) {
+        return NULL;
+    }
+    if (state->n_models > 0) {
+        return PyErr_Format(state->exceptions[MTF_PY_ERROR],
+                            "runtime_init must come before the first model, and %zd exist",
+                            state->n_models);
+    }
+    const char *isa = NULL;
+    if (isa_object != Py_None) {
+        isa = mtf_py_text(isa_object, "isa");
+        if (isa == NULL) {
+            return NULL;
+        }
+    }
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status = mtf_runtime_init(isa, &err);
+    if (status != MTF_OK) {
+        return mtf_py_raise(state, status, &err);
+    }
+    state->runtime_ready = 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *load_blas(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"path", NULL};
+    PyObject *path_object, *path = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:load_blas", keywords, &path_object)) {
+        return NULL;
+    }
+    mtf_py_state *state = PyModule_GetState(module);
+    if (refuse_while_running(state, "load_blas") < 0 || mtf_py_runtime_ready(state) < 0 ||
+        !PyUnicode_FSConverter(path_object, &path)) {
+        return NULL;
+    }
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status = mtf_runtime_load_blas(PyBytes_AS_STRING(path), &err);
+    Py_DECREF(path);
+    if (status != MTF_OK) {
+        return mtf_py_raise(state, status, &err);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *text_or_empty(const char *text)
+{
+    return PyUnicode_FromString(text != NULL ? text : "");
+}
+
+static PyObject *runtime_info(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    mtf_py_state *state = PyModule_GetState(module);
+    if (mtf_py_runtime_ready(state) < 0) {
+        return NULL;
+    }
+    mtf_runtime_info info;
+    mtf_runtime_get_info(&info);
+    PyObject *fields[] = {
+        text_or_empty(info.isa),           text_or_empty(info.isa_compiled),
+        text_or_empty(info.isa_available), text_or_empty(info.blas),
+        PyLong_FromLong(info.n_threads),   PyBool_FromLong(info.blas_rows_checked)};
+    return mtf_py_result(state, MTF_PY_RUNTIME_INFO, fields);
+}
+
+static PyObject *set_threads(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"n_threads", NULL};
+    PyObject *number;
+    int64_t n_threads;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:set_threads", keywords, &number) ||
+        mtf_py_int64(number, "n_threads", &n_threads) < 0) {
+        return NULL;
+    }
+    mtf_py_state *state = PyModule_GetState(module);
+    if (refuse_while_running(state, "set_threads") < 0) {
+        return NULL;
+    }
+    /* what does not fit an int is out of range just as well */
+    int narrow = n_threads < INT_MIN || n_threads > INT_MAX ? 0 : (int)n_threads;
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status = mtf_threads_set(narrow, &err);
+    if (status != MTF_OK) {
+        return mtf_py_raise(state, status, &err);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_threads(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromLong(mtf_threads_get());
+}
+
+static PyObject *memory_info(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    mtf_memory_info info;
+    mtf_memory_get(&info);
+    PyObject *fields[] = {PyLong_FromUnsignedLongLong(info.n_allocations),
+                          PyLong_FromUnsignedLongLong(info.bytes_now),
+                          PyLong_FromUnsignedLongLong(info.bytes_peak)};
+    return mtf_py_result(PyModule_GetState(module), MTF_PY_MEMORY_INFO, fields);
+}
+
+static PyObject *reset_peak_memory(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    mtf_memory_reset_peak();
+    Py_RETURN_NONE;
+}
+
+static PyObject *fail_allocation_after(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"n", NULL};
+    PyObject *number;
+    uint64_t n;
+    (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:fail_allocation_after", keywords, &number) ||
+        mtf_py_uint64(number, "n", &n) < 0) {
+        return NULL;
+    }
+    mtf_memory_fail_after(n);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(runtime_init_doc,
+             "runtime_init($module, /, isa=None)\n--\n\n"
+             "Chooses the kernels: the named level, or MTFREEZE_ISA, or the best of this CPU.\n"
+             "Only before the first model; ValueError names the levels that can be had.");
+PyDoc_STRVAR(load_blas_doc,
+             "load_blas($module, /, path)\n--\n\n"
+             "Loads the OpenBLAS at an absolute path with local symbols and one thread. OSError:\n"
+             "not usable, and the product in use stays. The same path again does nothing.");
+PyDoc_STRVAR(runtime_info_doc,
+             "runtime_info($module, /)\n--\n\n"
+             "Kernel level, BLAS and threads in use, as a RuntimeInfo. Chooses the "
+             "kernels if nobody has.");
+PyDoc_STRVAR(set_threads_doc, "set_threads($module, /, n_threads)\n--\n\n"
+                              "Worker threads of every model, 1 to 256.");
+PyDoc_STRVAR(get_threads_doc, "get_threads($module, /)\n--\n\n"
+                              "Worker threads of every model.");
+PyDoc_STRVAR(memory_info_doc, "memory_info($module, /)\n--\n\n"
+                              "Heap of the core since the process began, as a MemoryInfo.");
+PyDoc_STRVAR(reset_peak_memory_doc, "reset_peak_memory($module, /)\n--\n\n"
+                                    "Starts memory_info().bytes_peak anew from bytes_now.");
+PyDoc_STRVAR(fail_allocation_after_doc,
+             "fail_allocation_after($module, /, n)\n--\n\n"
+             "Tests only: the n-th allocation from now fails once; 0 switches it off.");
+
+/* METH_VARARGS | METH_KEYWORDS functions have another type than the table's; the cast is CPython's
+ * own convention. */
+#define WITH_KEYWORDS(function)                                                                    \
+    (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS
+
+PyMethodDef mtf_py_module_functions[] = {
+    {"runtime_init", WITH_KEYWORDS(runtime_init), runtime_init_doc},
+    {"load_blas", WITH_KEYWORDS(load_blas), load_blas_doc},
+    {"runtime_info", runtime_info, METH_NOARGS, runtime_info_doc},
+    {"set_threads", WITH_KEYWORDS(set_threads), set_threads_doc},
+    {"get_threads", get_threads, METH_NOARGS, get_threads_doc},
+    {"memory_info", memory_info, METH_NOARGS, memory_info_doc},
+    {"reset_peak_memory", reset_peak_memory, METH_NOARGS, reset_peak_memory_doc},
+    {"fail_allocation_after", WITH_KEYWORDS(fail_allocation_after), fail_allocation_after_doc},
+    {NULL, NULL, 0, NULL}};
