@@ -57,6 +57,7 @@ set(_avx2
     activation.c
     adamw.c
     attention.c
+    attention_bwd.c
     dropout.c
     elementary.c
     fill.c
