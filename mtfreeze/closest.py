@@ -79,7 +79,7 @@ def name_list(names: Iterable[object], limit: int = 12) -> str:
     return f"{', '.join(shown[:limit])} and {len(shown) - limit} more"
 
 
-def unknown(kind: str, name: str, candidates: Iterable[str]) -> str:
+def unknown(kind: str, name: str, candidates: Iterable[str], of: str = "") -> str:
     """Return the whole message for an unknown name: what was found, what exists, the closest.
 
     Parameters
@@ -90,6 +90,8 @@ def unknown(kind: str, name: str, candidates: Iterable[str]) -> str:
         What was found.
     candidates : iterable of str
         The names that exist.
+    of : str
+        What the name belongs to: ``"head 'classifier'"``.
 
     Examples
     --------
@@ -97,7 +99,8 @@ def unknown(kind: str, name: str, candidates: Iterable[str]) -> str:
     "unknown head 'clasifier'; expected one of 'classifier', 'ner_head'; did you mean 'classifier'?"
     """
     known = list(candidates)
-    parts = [f"unknown {kind} {name!r}", f"expected one of {name_list(known)}"]
+    parts = [f"unknown {kind} {name!r}{f' of {of}' if of else ''}"]
+    parts.append(f"expected one of {name_list(known)}")
     hint = did_you_mean(name, known)
     if hint:
         parts.append(hint)

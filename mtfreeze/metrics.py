@@ -332,5 +332,5 @@ def primary_metric(kind: str, metric: str | None = None) -> str:
     if metric is None:
         return known[0]
     if metric not in known:
-        raise ConfigError(unknown(f"metric of a {kind} head", metric, known))
+        raise ConfigError(unknown("metric", metric, known, of=f"a {kind} head"))
     return metric

@@ -109,6 +109,7 @@ def check_tokenizer(
             "or tokens were added to it: use the model's own tokenizer"
         )
     probe = _guarded(folder, lambda: tokenizer.encode(""))
+    _guarded(folder, lambda: tokenizer.encode("a \u2603"))  # meets a piece that is not known
     if needs_special and tokenizer.num_special_tokens_to_add(False) < 2:
         raise CheckpointError(
             f"{folder}: expected a tokenizer that puts special tokens such as [CLS] and [SEP] "

@@ -109,7 +109,7 @@ def label_index(label: str | int, names: Sequence[str], head: str, where: str) -
             return list(names).index(label)
         except ValueError:
             raise DataError(
-                f"{where}: {unknown(f'label of head {head!r}', label, names)}"
+                f"{where}: {unknown('label', label, names, of=f'head {head!r}')}"
             ) from None
     if not 0 <= label < len(names):
         raise DataError(

@@ -20,6 +20,7 @@ __all__ = ["check_label", "check_tags", "check_text", "check_words", "example_fr
 _WORD_KEYS = ("words", "tokens")
 _TAG_KEYS = ("tags", "ner_tags")
 _LABEL_KEYS = ("label", "labels", *_TAG_KEYS)
+_NEEDS_WORDS = "a list of tags needs a list of words beside it; found a text; give the row as words"
 
 
 def _found(value: object) -> str:
@@ -78,8 +79,11 @@ def check_label(value: object, where: str) -> str | int:
 
 def check_tags(value: object, n_words: int, where: str) -> Tags:
     """Return a list of `n_words` tags, all names or all indices, as a tuple."""
-    if not isinstance(value, list | tuple) and not hasattr(value, "tolist"):
-        raise TypeError(f"{where}: expected a list of tags, one per word; found {_found(value)}")
+    if not isinstance(value, list | tuple) and int(getattr(value, "ndim", 0)) != 1:
+        raise TypeError(
+            f"{where}: expected a list of tags, one per word; found {_found(value)}; "
+            "write the tags as a list"
+        )
     tags = tuple(check_label(tag, f"{where}, tag {i}") for i, tag in enumerate(cast(Any, value)))
     if len(tags) != n_words:
         raise DataError(
@@ -95,10 +99,7 @@ def _any_label(value: object, words: tuple[str, ...] | None, where: str) -> Labe
     """Check a label of either kind: a list is tags (needs words), anything else one label."""
     if isinstance(value, list | tuple) or (int(getattr(value, "ndim", 0)) > 0):
         if words is None:
-            raise DataError(
-                f"{where}: a list of tags needs a list of words beside it; found a text; "
-                "give the row as words"
-            )
+            raise DataError(f"{where}: {_NEEDS_WORDS}")
         return check_tags(value, len(words), where)
     return check_label(value, where)
 
@@ -133,6 +134,10 @@ def _from_mapping(row: Mapping[str, object], where: str) -> Example:
             "put several labels into 'labels', by task name"
         )
     value = row[given[0]]
+    if given[0] in _TAG_KEYS:
+        if words is None:
+            raise DataError(f"{where}: {_NEEDS_WORDS}")
+        return Example(text, words, check_tags(value, len(words), where), None, where)
     if given[0] != "labels":
         return Example(text, words, _any_label(value, words, where), None, where)
     if not isinstance(value, Mapping):

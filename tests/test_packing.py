@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packed batches, and labels and predictions on their way between words and tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mtfreeze.data import IGNORE
+from mtfreeze.errors import DataError
+from mtfreeze.packing import Encoded, PackedBatch, pack, token_labels, word_values
+
+
+def ids(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int32)
+
+
+@pytest.fixture
+def encoded() -> Encoded:
+    """Three sentences: two words (the second of two pieces), none, two words (the first lost)."""
+    return Encoded(
+        ids(101, 5, 6, 7, 102, 101, 102, 101, 8, 102),
+        ids(0, 0, 0, 1, 1, 0, 0, 0, 0, 0),
+        np.array([0, 5, 7, 10], dtype=np.int64),
+        np.array([False, False, True]),
+        ids(1, 2, -1, 1),
+        np.array([0, 2, 2, 4], dtype=np.int64),
+    )
+
+
+def test_pack() -> None:
+    batch = pack([ids(1, 2), ids(), ids(3)])
+    assert (batch.ids.dtype, batch.token_types.dtype, batch.offsets.dtype) == (
+        np.int32,
+        np.int32,
+        np.int64,
+    )
+    assert batch.ids.tolist() == [1, 2, 3]
+    assert batch.token_types.tolist() == [0, 0, 0]
+    assert batch.offsets.tolist() == [0, 2, 2, 3]
+    assert batch.lengths.tolist() == [2, 0, 1]
+    assert (batch.n_sequences, batch.n_tokens) == (3, 3)
+
+
+def test_pack_of_nothing() -> None:
+    batch = pack([])
+    assert (batch.n_sequences, batch.n_tokens, batch.offsets.tolist()) == (0, 0, [0])
+    assert batch.ids.dtype == np.int32
+
+
+def test_pack_with_token_types() -> None:
+    assert pack([ids(1, 2)], [ids(0, 1)]).token_types.tolist() == [0, 1]
+    with pytest.raises(DataError, match="as many token types as ids"):
+        pack([ids(1, 2)], [ids(0)])
+
+
+def test_join() -> None:
+    batch = PackedBatch.join([pack([ids(1, 2)]), pack([ids(3)], [ids(1)]), pack([])])
+    assert batch.ids.tolist() == [1, 2, 3]
+    assert batch.token_types.tolist() == [0, 0, 1]
+    assert batch.offsets.tolist() == [0, 2, 3]
+
+
+def test_rows_of_an_encoded_data_set(encoded: Encoded) -> None:
+    assert len(encoded) == 3
+    assert [row.tolist() for row in encoded] == [[101, 5, 6, 7, 102], [101, 102], [101, 8, 102]]
+    assert encoded[-1].tolist() == [101, 8, 102]
+    assert encoded.lengths.tolist() == [5, 2, 3]
+    assert (encoded.n_truncated, encoded.n_lost_words) == (1, 1)
+    assert encoded.first_subwords(0).tolist() == [1, 2]
+    assert encoded.first_subwords(1).tolist() == []
+    with pytest.raises(IndexError):
+        encoded[3]
+    with pytest.raises(ValueError, match="read-only"):
+        encoded[0][0] = 1
+
+
+def test_pack_rows(encoded: Encoded) -> None:
+    batch = encoded.pack([2, 0])
+    assert batch.ids.tolist() == [101, 8, 102, 101, 5, 6, 7, 102]
+    assert batch.token_types.tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert batch.offsets.tolist() == [0, 3, 8]
+    assert encoded.pack().offsets.tolist() == [0, 5, 7, 10]
+    assert encoded.pack([]).n_sequences == 0
+
+
+def test_labels_sit_on_first_subwords_and_come_back(encoded: Encoded) -> None:
+    tags = [ids(3, 4), ids(), ids(5, 6)]
+    labels = token_labels(encoded, [2, 0, 1], tags)
+    x = IGNORE
+    assert labels.dtype == np.int32
+    assert labels.tolist() == [x, 6, x, x, 3, 4, x, x, x, x]
+    back = word_values(encoded, [2, 0, 1], np.where(labels == x, 9, labels), lost=0)
+    assert [words.tolist() for words in back] == [[0, 6], [3, 4], []]
+
+
+def test_unlabelled_words_stay_ignored(encoded: Encoded) -> None:
+    labels = token_labels(encoded, [0], [ids(IGNORE, IGNORE)])
+    assert labels.tolist() == [IGNORE] * 5
+
+
+def test_counts_must_agree(encoded: Encoded) -> None:
+    with pytest.raises(DataError, match="row 0: expected one tag per word; found 2 words and 1"):
+        token_labels(encoded, [0], [ids(1)])
+    with pytest.raises(DataError, match="expected values of 5 tokens; found 6"):
+        word_values(encoded, [0], np.zeros(6, dtype=np.int64), lost=0)
+
+
+def test_texts_have_no_words() -> None:
+    texts = Encoded(ids(1), ids(0), np.array([0, 1], dtype=np.int64), np.array([False]))
+    assert not texts.has_words
+    assert texts.n_lost_words == 0
+    with pytest.raises(DataError, match="encode them with encode_words"):
+        texts.first_subwords(0)
