@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mtfreeze: multi-task fine-tuning on the CPU that shows what freezing costs and saves.
+
+    import mtfreeze as mtf
+
+    model = mtf.MultiTaskModel.from_pretrained("sentence-transformers/all-MiniLM-L6-v2")
+    model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    model.freeze("backbone")
+    run = mtf.fit(model, {"classifier": mtf.Task(train=mtf.read_tsv("train.tsv"))})
+
+Names are imported when they are first used, so that ``import mtfreeze`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._core import VERSION as __version__
+    from ._runtime import get_threads, set_threads, show_config
+    from .data import Example, Examples, Task, read_conll, read_csv, read_jsonl, read_tsv
+    from .errors import (
+        CheckpointError,
+        ConcurrencyError,
+        ConfigError,
+        DataError,
+        Error,
+        SelectorError,
+        TrainingError,
+    )
+    from .heads import SequenceClassification, TokenClassification
+    from .model import MultiTaskModel
+    from .notices import FreezeWarning, NoPrefixWarning, PictureWarning, UntrainedHeadWarning
+    from .training.evaluate import evaluate
+    from .training.fit import fit
+
+_HOME = {
+    "CheckpointError": "errors",
+    "ConcurrencyError": "errors",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "Error": "errors",
+    "Example": "data",
+    "Examples": "data",
+    "FreezeWarning": "notices",
+    "MultiTaskModel": "model",
+    "NoPrefixWarning": "notices",
+    "PictureWarning": "notices",
+    "SelectorError": "errors",
+    "SequenceClassification": "heads",
+    "Task": "data",
+    "TokenClassification": "heads",
+    "TrainingError": "errors",
+    "UntrainedHeadWarning": "notices",
+    "evaluate": "training.evaluate",
+    "fit": "training.fit",
+    "get_threads": "_runtime",
+    "read_conll": "data",
+    "read_csv": "data",
+    "read_jsonl": "data",
+    "read_tsv": "data",
+    "set_threads": "_runtime",
+    "show_config": "_runtime",
+}
+"""Public name -> module that has it."""
+
+__all__ = [
+    "CheckpointError",
+    "ConcurrencyError",
+    "ConfigError",
+    "DataError",
+    "Error",
+    "Example",
+    "Examples",
+    "FreezeWarning",
+    "MultiTaskModel",
+    "NoPrefixWarning",
+    "PictureWarning",
+    "SelectorError",
+    "SequenceClassification",
+    "Task",
+    "TokenClassification",
+    "TrainingError",
+    "UntrainedHeadWarning",
+    "__version__",
+    "evaluate",
+    "fit",
+    "get_threads",
+    "read_conll",
+    "read_csv",
+    "read_jsonl",
+    "read_tsv",
+    "set_threads",
+    "show_config",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name == "__version__":
+        value: Any = importlib.import_module("._core", __name__).VERSION
+    elif name in _HOME:
+        value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

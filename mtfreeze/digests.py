@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proof that what was frozen did not move: a digest of every tensor before and after.
+
+A digest is blake2b over the tensor's bytes. `snapshot` notes them with what is frozen at that
+moment; `compare` names every tensor that was frozen then and has other bits now. Tensors that the
+model keeps but does not use count as frozen. Nothing is looked up by value or position.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .closest import name_list
+from .freeze import FreezeState
+from .tensor_files import RawTensor
+
+__all__ = ["Digestible", "FrozenReport", "Snapshot", "compare", "digest", "snapshot"]
+
+
+class Digestible(Protocol):
+    """What this file needs of a model."""
+
+    def parameters(self) -> Mapping[str, NDArray[np.float32]]: ...
+    def freeze_state(self) -> FreezeState: ...
+    @property
+    def unused(self) -> Mapping[str, RawTensor]: ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Digests of a model's tensors at one moment.
+
+    Attributes
+    ----------
+    digests : dict of str to str
+        Hexadecimal blake2b by parameter key; unused tensors as ``unused:<name>``.
+    frozen : frozenset of str
+        The keys among them that were frozen.
+    """
+
+    digests: dict[str, str]
+    frozen: frozenset[str]
+
+
+@dataclass(frozen=True)
+class FrozenReport:
+    """What became of the frozen tensors.
+
+    Attributes
+    ----------
+    moved : tuple of str
+        Frozen tensors whose bits changed, or that are gone.
+    n_frozen : int
+        How many tensors were frozen at the snapshot.
+    changed : tuple of str
+        Trainable tensors whose bits changed.
+    n_trainable : int
+        How many tensors were trainable at the snapshot.
+    """
+
+    moved: tuple[str, ...]
+    n_frozen: int
+    changed: tuple[str, ...]
+    n_trainable: int
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing frozen moved."""
+        return not self.moved
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        trained = f"{len(self.changed)} of {self.n_trainable} trainable tensors changed"
+        if self.moved:
+            return f"{len(self.moved)} frozen tensors MOVED: {name_list(self.moved, 5)}; {trained}"
+        if not self.n_frozen:
+            return f"nothing was frozen; {trained}"
+        return f"{self.n_frozen} frozen tensors unchanged, bit for bit; {trained}"
+
+
+def digest(data: bytes | NDArray[np.float32]) -> str:
+    """Return the hexadecimal blake2b (128 bits) of a tensor's bytes."""
+    raw: Any = data if isinstance(data, bytes) else np.ascontiguousarray(data)
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+
+def snapshot(model: Digestible) -> Snapshot:
+    """Note the digest of every tensor, and which are frozen now."""
+    digests = {key: digest(values) for key, values in model.parameters().items()}
+    unused = {f"unused:{name}": digest(raw.data) for name, raw in model.unused.items()}
+    return Snapshot({**digests, **unused}, model.freeze_state().frozen | frozenset(unused))
+
+
+def compare(before: Snapshot, model: Digestible) -> FrozenReport:
+    """Compare a model with an earlier snapshot of it.
+
+    Parameters
+    ----------
+    before : Snapshot
+        What was frozen then is what must not have moved, whatever is frozen now.
+    model : MultiTaskModel
+        The same model, or the same one loaded again.
+
+    Returns
+    -------
+    FrozenReport
+        A head that was removed since counts as moved if it was frozen.
+    """
+    now = snapshot(model).digests
+    differ = [key for key, value in before.digests.items() if now.get(key) != value]
+    return FrozenReport(
+        tuple(key for key in differ if key in before.frozen),
+        len(before.frozen),
+        tuple(key for key in differ if key not in before.frozen),
+        len(before.digests) - len(before.frozen),
+    )

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Freeze, unfreeze, pin: the freeze state of a model, kept by names.
+
+The mask itself lives in the core, which derives from it what is computed, kept and stepped. Here
+are the words for it: selectors become masks, pins remember what the user froze for good, and
+choices that are probably mistakes are said.
+
+A frozen parameter gets no gradient, no optimizer state, no weight decay and no share in the
+clipping norm, and dropout in a frozen unit is off. Tied tensors are one tensor: freezing any of
+its keys freezes it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .closest import name_list
+from .heads import Head
+from .notices import NoPrefixWarning, UntrainedHeadWarning
+from .selectors import ModelIndex, Selection, Selector, resolve
+
+if TYPE_CHECKING:
+    from ._core import Model as CoreModel
+
+__all__ = ["Freezable", "FreezeState", "freeze", "freeze_to", "frozen", "get_state", "set_state"]
+
+
+class Freezable(Protocol):
+    """What this file needs of a model."""
+
+    _pinned: frozenset[str]
+    _pinned_heads: frozenset[str]
+
+    @property
+    def _core(self) -> CoreModel: ...
+    @property
+    def index(self) -> ModelIndex: ...
+    @property
+    def heads(self) -> Mapping[str, Head]: ...
+
+
+@dataclass(frozen=True)
+class FreezeState:
+    """Everything that freezing sets, by name, so that it fits the same model loaded again.
+
+    Attributes
+    ----------
+    frozen : frozenset of str
+        Keys of frozen parameters.
+    frozen_heads : frozenset of str
+        Heads that are frozen as a whole.
+    pinned, pinned_heads : frozenset of str
+        Those of them that no schedule may unfreeze.
+    """
+
+    frozen: frozenset[str] = frozenset()
+    frozen_heads: frozenset[str] = frozenset()
+    pinned: frozenset[str] = frozenset()
+    pinned_heads: frozenset[str] = frozenset()
+
+
+def get_state(model: Freezable) -> FreezeState:
+    """Return the freeze state of a model."""
+    return FreezeState(
+        frozenset(info.key for info in model._core.params() if info.frozen),
+        frozenset(unit.path for unit in model._core.units() if unit.is_head and unit.frozen),
+        model._pinned,
+        model._pinned_heads,
+    )
+
+
+def set_state(model: Freezable, state: FreezeState) -> None:
+    """Make `state` the freeze state; names that the model does not have are passed over.
+
+    Moments of what becomes frozen are dropped; what becomes trainable starts with none.
+    """
+    index = model.index
+    params = np.array([key in state.frozen for key in index.keys], dtype=np.uint8)
+    units = np.zeros(len(index.unit_paths), dtype=np.uint8)
+    for position, path in enumerate(index.unit_paths):
+        own = params[index.unit_of == position]
+        units[position] = own.all() if own.size else path in state.frozen_heads
+    model._core.set_frozen(params, units)
+    frozen_heads = {name for name in index.heads if units[index.unit_index[name]]}
+    model._pinned = state.pinned & {key for key in index.keys if key in state.frozen}
+    model._pinned_heads = state.pinned_heads & frozen_heads
+    for name, head in model.heads.items():
+        head.frozen = name in frozen_heads
+
+
+def _names(index: ModelIndex, selection: Selection) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the parameter keys and the heads of a selection."""
+    keys = frozenset(
+        key for key, chosen in zip(index.keys, selection.params, strict=True) if chosen
+    )
+    return keys, frozenset(name for name in index.heads if selection.units[index.unit_index[name]])
+
+
+def freeze(
+    model: Freezable, what: Selector, *, pin: bool = True, strict: bool = True, stacklevel: int = 3
+) -> None:
+    """Freeze what a selector names, and warn where that is probably not what was meant."""
+    selection = resolve(model.index, what, strict=strict)
+    keys, heads = _names(model.index, selection)
+    state = get_state(model)
+    state = replace(state, frozen=state.frozen | keys, frozen_heads=state.frozen_heads | heads)
+    if pin:
+        state = replace(state, pinned=state.pinned | keys, pinned_heads=state.pinned_heads | heads)
+    set_state(model, state)
+    _warn_untrained(model, heads, stacklevel + 1)
+    _warn_no_prefix(model, selection, stacklevel + 1)
+
+
+def unfreeze(model: Freezable, what: Selector, *, strict: bool = True) -> None:
+    """Make what a selector names trainable, and take its pins off."""
+    keys, heads = _names(model.index, resolve(model.index, what, strict=strict))
+    state = get_state(model)
+    set_state(
+        model,
+        FreezeState(
+            state.frozen - keys,
+            state.frozen_heads - heads,
+            state.pinned - keys,
+            state.pinned_heads - heads,
+        ),
+    )
+
+
+def freeze_to(model: Freezable, k: int, *, pin: bool = True, stacklevel: int = 3) -> None:
+    """Freeze ``backbone[:k]``, make the rest of the backbone trainable, leave heads alone."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+        raise TypeError(f"freeze_to expects a number of layers; found {type(k).__name__} {k!r}")
+    lower = f"backbone[:{int(k)}]"
+    resolve(model.index, lower)  # an error leaves everything as it was
+    unfreeze(model, "backbone")
+    freeze(model, lower, pin=pin, stacklevel=stacklevel + 1)
+
+
+def trainable(model: Freezable, what: Selector) -> bool | Literal["partial"]:
+    """Return True if all of it trains, False if nothing does, else ``"partial"``."""
+    index = model.index
+    selection = resolve(index, what)
+    frozen_params = np.array([info.frozen for info in model._core.params()], dtype=bool)
+    flags = list(frozen_params[selection.params])
+    for position, unit in enumerate(model._core.units()):
+        if selection.units[position] and unit.n_params == 0:
+            flags.append(unit.frozen)
+    if all(flags):
+        return False
+    return "partial" if any(flags) else True
+
+
+@contextmanager
+def frozen(model: Freezable, what: Selector, *, stacklevel: int = 3) -> Iterator[None]:
+    """Freeze for the length of a ``with`` block; then restore the exact earlier state, pins too.
+
+    Heads added inside the block keep what they have at its end.
+    """
+    before, known = get_state(model), frozenset(model.index.keys)
+    known_heads = frozenset(model.index.heads)
+    freeze(model, what, stacklevel=stacklevel + 2)
+    try:
+        yield
+    finally:
+        now = get_state(model)
+        set_state(
+            model,
+            FreezeState(
+                before.frozen | (now.frozen - known),
+                before.frozen_heads | (now.frozen_heads - known_heads),
+                before.pinned | (now.pinned - known),
+                before.pinned_heads | (now.pinned_heads - known_heads),
+            ),
+        )
+
+
+def prefix_length(model: Freezable) -> int:
+    """Return how many units, from the input upward, form the frozen prefix."""
+    count = 0
+    for unit in model._core.units():
+        if unit.is_head or not unit.frozen:
+            break
+        count += 1
+    return count
+
+
+def _warn_untrained(model: Freezable, heads: frozenset[str], stacklevel: int) -> None:
+    random = [name for name in model.index.heads if name in heads and not model.heads[name].trained]
+    if random:
+        warnings.warn(
+            f"froze {name_list(random)}, which no step has trained: predictions stay random; train "
+            "the head first, then freeze it",
+            UntrainedHeadWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _warn_no_prefix(model: Freezable, selection: Selection, stacklevel: int) -> None:
+    """Say that frozen layers above something trainable save little."""
+    index = model.index
+    chosen: NDArray[np.int64] = np.flatnonzero(selection.units[list(index.layers)])
+    if not chosen.size:
+        return
+    top = int(chosen[-1])
+    if prefix_length(model) > index.layers[top]:
+        return
+    units = model._core.units()
+    below = next(unit.path for unit in units if not unit.frozen)
+    warnings.warn(
+        f"froze layers up to {top} while {below} below them trains: there is no frozen prefix, so "
+        f"the backward pass still goes through these layers and little is saved; did you mean "
+        f"'backbone[:{top + 1}]'?",
+        NoPrefixWarning,
+        stacklevel=stacklevel + 1,
+    )

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`MultiTaskModel`: one pre-trained backbone, many heads, and which of their weights train.
+
+This is the user's view, in four files: what a model holds (`model_state`), freezing
+(`model_freezing`), computing (`model_computing`), and here making, saving and showing. Each method
+hands on to the file that does the work. The weights live in the core; arrays handed out are
+read-only views of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _core
+from .closest import unknown
+from .errors import ConfigError, SelectorError
+from .freeze import FreezeState
+from .heads import Head, HeadSpec, check_head_name
+from .model_computing import ComputingMethods
+from .model_freezing import FreezingMethods
+from .selectors import ModelIndex
+
+if TYPE_CHECKING:
+    from .summary import Summary
+
+__all__ = ["MultiTaskModel"]
+
+
+class MultiTaskModel(FreezingMethods, ComputingMethods):
+    """A pre-trained backbone with task heads, any part of which can be frozen.
+
+    Make one with `from_pretrained`. One thread at a time may use a model; give each thread its own
+    `copy`.
+
+    Attributes
+    ----------
+    name : str
+        What it was loaded from.
+    config : dict
+        The backbone's ``config.json``.
+    heads : dict of str to Head
+        By name, in the order in which they were added; change it with `add_head`, `remove_head`.
+    encoder : TextEncoder
+        The tokenizer, with the model's maximum length.
+    unused : dict of str to RawTensor
+        Tensors of the folder that the computation does not use (a pooler under mean pooling):
+        present, never trained, saved back unchanged.
+    index : ModelIndex
+        Names and positions of units and parameters.
+    tasks : dict
+        Notes on tasks that were saved with the model.
+
+    Examples
+    --------
+    >>> import mtfreeze as mtf  # doctest: +SKIP
+    >>> model = mtf.MultiTaskModel.from_pretrained("all-MiniLM-L6-v2")  # doctest: +SKIP
+    >>> model.encode(["good", "bad"]).shape  # doctest: +SKIP
+    (2, 384)
+    """
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        max_length: int | None = None,
+        ignore_config: Collection[str] = (),
+    ) -> MultiTaskModel:
+        """Load a model from a folder, the Hugging Face cache, an installed package, or the hub.
+
+        Parameters
+        ----------
+        name_or_path : str or path
+            Looked for in that order; a path is never looked up online.
+        pooling : {"mean", "cls", "pooler"}, optional
+            From token vectors to one vector a text; by default what the folder says, else "mean".
+        normalize : bool, optional
+            Whether embeddings are divided by their length; by default what the folder says.
+            Acts on `encode` and on heads with ``features="embedding"``.
+        max_length : int, optional
+            Tokens of a text, special ones included; by default what the folder says.
+        ignore_config : collection of str
+            Keys of config.json that mtfreeze does not know and you know to be harmless.
+
+        Returns
+        -------
+        MultiTaskModel
+            With the heads, freeze state and pins that were saved with it, if any.
+
+        Raises
+        ------
+        CheckpointError
+            If nothing is found, or files are missing, damaged or do not fit one another.
+        ConfigError
+            If the model needs a computation that is not supported.
+        """
+        from .hub import find_model_folder
+        from .loading import fill_head, load_folder
+
+        folder = find_model_folder(name_or_path)
+        loaded = load_folder(
+            folder,
+            pooling=pooling,
+            normalize=normalize,
+            max_length=max_length,
+            ignore_config=ignore_config,
+        )
+        model = cls(loaded, os.fspath(name_or_path))
+        for saved in loaded.heads:
+            model.add_head(saved.name, saved.spec)
+            fill_head(model._core, saved)
+            model.heads[saved.name].trained = saved.trained
+        model.set_freeze_state(loaded.freeze)
+        return model
+
+    def copy(self) -> MultiTaskModel:
+        """Return an independent model: the same bits, heads, freeze state and pins.
+
+        Optimizer state is not copied: the copy's moments start at zero.
+        """
+        core = _core.Model(self._loaded.build_config)
+        twin = type(self)(replace(self._loaded, core=core), self.name)
+        twin.tasks = dict(self.tasks)
+        for name, head in self.heads.items():
+            twin.add_head(name, head.spec)
+            twin.heads[name].trained = head.trained
+        for key, values in self.parameters().items():
+            core.set_param(twin.index.key_index[key], values)
+        twin.set_freeze_state(self.freeze_state())
+        return twin
+
+    def save_pretrained(
+        self, path: str | os.PathLike[str], *, tasks: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Write the model as a Hugging Face and sentence-transformers folder.
+
+        Parameters
+        ----------
+        path : str or path
+            The folder; an earlier model in it is replaced as a whole, once the new one is on the
+            disk. The folder that the model was loaded from is fine.
+        tasks : mapping, optional
+            Notes on the tasks (JSON values), kept in ``mtfreeze.json`` and in ``model.tasks``.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or fails; an earlier folder is then untouched.
+        ConfigError
+            If the path holds something that is not a model.
+        """
+        from .saving import save_model
+
+        if tasks is not None:
+            self.tasks = dict(tasks)
+        return save_model(self, Path(path))
+
+    def add_head(self, name: str, spec: HeadSpec, seed: int = 0) -> MultiTaskModel:
+        """Add a head; its weights are drawn from (seed, name).
+
+        Parameters
+        ----------
+        name : str
+            New, not reserved; the name of its output, its parameters and its task.
+        spec : SequenceClassification or TokenClassification
+            What it predicts.
+        seed : int
+            At least 0.
+
+        Raises
+        ------
+        TypeError, ConfigError
+            If name or description cannot be used.
+        """
+        check_head_name(name, list(self.heads))
+        if not isinstance(spec, HeadSpec):
+            raise TypeError(
+                f"head {name!r}: expected mtf.SequenceClassification(labels=[...]) or "
+                f"mtf.TokenClassification(labels=[...]); found {type(spec).__name__}"
+            )
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise ConfigError(f"seed must be an int of at least 0; found {seed!r}; use e.g. 0")
+        state = self.freeze_state()
+        self._core.add_head(name, spec.core_config(), int(seed))
+        self.heads[name] = Head(name, spec)
+        self._reindex(state)
+        return self
+
+    def remove_head(self, name: str) -> MultiTaskModel:
+        """Remove a head with its weights; SelectorError with the closest name if there is none."""
+        if name not in self.heads:
+            raise SelectorError(unknown("head", str(name), self.heads))
+        state = self.freeze_state()
+        self._core.remove_head(name)
+        del self.heads[name]
+        self._reindex(state)
+        return self
+
+    def _reindex(self, state: FreezeState) -> None:
+        """Take over the core's names after a change of heads; what was frozen stays so."""
+        self.index = ModelIndex(self._core.params(), self._core.units())
+        self.set_freeze_state(state)
+
+    def summary(self) -> Summary:
+        """Return the table of units: parameters, what is frozen, and what that saves."""
+        from .summary import summarize
+
+        return summarize(self)
+
+    def explain(self) -> str:
+        """Say in words what the present freeze choice saves, and what it does not."""
+        from .explain import explain
+
+        return explain(self)
+
+    def plot_trainability(self, path: str | os.PathLike[str]) -> Path:
+        """Draw which parts are frozen and which train.
+
+        Parameters
+        ----------
+        path : str or path
+            The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
+
+        Returns
+        -------
+        Path
+            The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+            PictureWarning.
+        """
+        from .plots import plot_trainability
+
+        return plot_trainability(self, Path(path))
+
+    def __repr__(self) -> str:
+        return repr(self.summary())
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The freezing methods of a model: freeze, unfreeze, freeze_to, frozen, trainable, pins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from . import freeze as freezing
+from .freeze import FreezeState
+from .model_state import ModelState
+from .selectors import Selector
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11 on
+
+__all__ = ["FreezingMethods"]
+
+
+class FreezingMethods(ModelState):
+    """Methods of `MultiTaskModel` that choose what trains."""
+
+    def freeze(self, *what: Selector, pin: bool = True, strict: bool = True) -> Self:
+        """Freeze parts of the model; without argument everything.
+
+        A frozen part gets no gradient, no optimizer state and no weight decay, and its dropout is
+        off; what lies below everything that trains is not even run backward.
+
+        Parameters
+        ----------
+        *what : selectors
+            ``"backbone"``, ``"backbone[:3]"``, ``"backbone.layers[2:5]"``, a head, ``"heads"``,
+            ``"all"``, globs and ``re:`` on parameter keys, lists of them.
+        pin : bool
+            Keep schedules from unfreezing it.
+        strict : bool
+            False: a selector that matches nothing is passed over.
+
+        Returns
+        -------
+        MultiTaskModel
+            This model.
+
+        Raises
+        ------
+        SelectorError
+            If a selector matches nothing, with the closest names; nothing is frozen then.
+
+        Warns
+        -----
+        UntrainedHeadWarning
+            If a head is frozen that was never trained.
+        NoPrefixWarning
+            If layers are frozen above something that trains.
+        """
+        freezing.freeze(self, what or "all", pin=pin, strict=strict)
+        return self
+
+    def unfreeze(self, *what: Selector, strict: bool = True) -> Self:
+        """Make parts trainable and take their pins off; without argument everything."""
+        freezing.unfreeze(self, what or "all", strict=strict)
+        return self
+
+    def freeze_to(self, k: int, *, pin: bool = True) -> Self:
+        """Freeze ``backbone[:k]`` and unfreeze the rest of the backbone; heads stay as they are.
+
+        Negative `k` counts from the top: ``freeze_to(-1)`` leaves one layer trainable.
+        """
+        freezing.freeze_to(self, k, pin=pin)
+        return self
+
+    def frozen(self, *what: Selector) -> AbstractContextManager[Self]:
+        """Freeze for the length of a ``with`` block, then restore the exact earlier state."""
+
+        @contextmanager
+        def block() -> Iterator[Self]:
+            with freezing.frozen(self, what or "all", stacklevel=6):
+                yield self
+
+        return block()
+
+    def trainable(self, what: Selector) -> bool | Literal["partial"]:
+        """Return True if everything selected trains, False if nothing, else ``"partial"``."""
+        return freezing.trainable(self, what)
+
+    def freeze_state(self) -> FreezeState:
+        """Return what is frozen and pinned, by name."""
+        return freezing.get_state(self)
+
+    def set_freeze_state(self, state: FreezeState) -> None:
+        """Replace the freeze state, pins included."""
+        freezing.set_state(self, state)

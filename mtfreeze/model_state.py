@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model holds: the core with its weights, names of its parts, tokenizer, heads.
+
+The methods that need no more than that are here; `MultiTaskModel` adds the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .closest import unknown
+from .errors import ConfigError, SelectorError
+from .selectors import ModelIndex, Selector, resolve
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11 on
+
+    from .heads import Head
+    from .loading import Loaded
+    from .tensor_files import RawTensor
+    from .text import TextEncoder
+
+__all__ = ["ModelState"]
+
+Float32 = NDArray[np.float32]
+
+
+class ModelState:
+    """The state of a model; see `MultiTaskModel`."""
+
+    def __init__(self, loaded: Loaded, name: str) -> None:
+        self._loaded = loaded
+        self._core = loaded.core
+        self._pinned: frozenset[str] = frozenset()
+        self._pinned_heads: frozenset[str] = frozenset()
+        self._n_steps = 0
+        self.name = name
+        self.config = loaded.config
+        self.encoder: TextEncoder = loaded.encoder
+        self.unused: dict[str, RawTensor] = loaded.unused
+        self.heads: dict[str, Head] = {}
+        self.tasks: dict[str, Any] = dict(loaded.tasks)
+        self.index = ModelIndex(self._core.params(), self._core.units())
+
+    @property
+    def pooling(self) -> str:
+        """How one vector a text is made: ``"mean"``, ``"cls"`` or ``"pooler"``."""
+        return self._loaded.settings.pooling
+
+    @property
+    def normalize(self) -> bool:
+        """Whether embeddings are divided by their length."""
+        return self._loaded.settings.normalize
+
+    @property
+    def width(self) -> int:
+        """Width of the pooled vector."""
+        return next(info.width for info in self._core.outputs() if info.name == "pooled")
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a text, special ones included, before it is truncated."""
+        return self.encoder.max_length
+
+    @property
+    def param_keys(self) -> tuple[str, ...]:
+        """Keys of all parameters, in the core's order."""
+        return self.index.keys
+
+    @property
+    def unit_index(self) -> dict[str, int]:
+        """Position of every unit by its path."""
+        return self.index.unit_index
+
+    def parameters(self) -> dict[str, Float32]:
+        """Return read-only views of all parameters by key; they show every later change."""
+        return {key: self._core.view(i) for i, key in enumerate(self.index.keys)}
+
+    def trainable_parameters(self) -> dict[str, Float32]:
+        """Return read-only views of the parameters that are not frozen."""
+        infos = self._core.params()
+        return {i.key: self._core.view(n) for n, i in enumerate(infos) if not i.frozen}
+
+    def set_parameter(self, key: str, values: ArrayLike) -> Self:
+        """Write a parameter, frozen or not.
+
+        Parameters
+        ----------
+        key : str
+            A key of `parameters`; tied tensors answer to each of theirs.
+        values : array_like
+            Numbers of the parameter's shape; converted to float32.
+
+        Raises
+        ------
+        SelectorError
+            If there is no such key, with the closest.
+        TypeError, ConfigError
+            If the values are no real numbers, or of another shape.
+        """
+        position = self.index.key_index.get(key)
+        if position is None:
+            raise SelectorError(unknown("parameter", str(key), self.index.keys))
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{key}: expected real numbers; found an array of {array.dtype}")
+        shape = self._core.view(position).shape
+        if array.shape != shape:
+            raise ConfigError(f"{key}: expected an array of shape {shape}; found {array.shape}")
+        self._core.set_param(position, array.astype(np.float32, copy=False))
+        return self
+
+    def mark_trained(self, names: Iterable[str]) -> None:
+        """Note that a step has trained these heads."""
+        for name in names:
+            self.heads[name].trained = True
+
+    def select(self, *what: Selector) -> NDArray[np.bool_]:
+        """Return the mask, (n_params,) bool, of the parameters that selectors choose."""
+        return resolve(self.index, what).params

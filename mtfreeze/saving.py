@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write a model folder, all or nothing.
+
+The folder is written under another name beside its place, every file synced, and then swapped in,
+so that whatever fails, the earlier folder is still whole. It is a Hugging Face and
+sentence-transformers folder; beside their files lie mtfreeze's own: ``mtfreeze.json`` (heads,
+freeze state, tasks), ``heads/<name>.safetensors``, ``freeze_report.json`` (what was frozen, and a
+digest of every tensor).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .digests import snapshot
+from .errors import ConfigError
+from .folder_swap import swap_in, sync_folder
+from .json_files import to_json
+from .loading import FORMAT
+from .sentence_files import settings_files
+from .tensor_files import write_tensors
+
+if TYPE_CHECKING:
+    from .model import MultiTaskModel
+
+__all__ = ["save_model"]
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".onnx", ".h5", ".msgpack", ".ot", ".index.json")
+"""Endings of weight files: those of an earlier model never survive beside new ones."""
+
+_OURS = (
+    "config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling",
+    "2_Normalize",
+    "heads",
+    "mtfreeze.json",
+    "freeze_report.json",
+    "onnx",
+    "openvino",
+)
+"""What an earlier folder may hold that the new model replaces, or makes untrue."""
+
+
+def save_model(model: MultiTaskModel, path: Path) -> Path:
+    """Write `model` to the folder `path`; see `MultiTaskModel.save_pretrained`."""
+    target = path.expanduser().resolve()
+    _check_target(target, path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / f".{target.name}.new-{uuid.uuid4().hex[:8]}"
+    with _explained(path):
+        try:
+            draft.mkdir()
+            _write_all(model, draft)
+            if target.is_dir():
+                _carry_over(target, draft)
+            sync_folder(draft)
+            swap_in(draft, target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return path
+
+
+def _check_target(target: Path, path: Path) -> None:
+    """Refuse a place that holds something else than a model."""
+    if target.exists() and not target.is_dir():
+        raise ConfigError(f"expected a folder to save to; found the file {str(path)!r}; choose one")
+    if target.is_dir() and any(target.iterdir()) and not (target / "config.json").is_file():
+        raise ConfigError(
+            f"expected a new or empty folder, or an earlier model; found {str(path)!r} with other "
+            "files in it; choose a folder of its own for the model"
+        )
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Add to a failing disk's error what became of the folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(
+            error.errno,
+            f"cannot save the model to {str(path)!r}: {error.strerror}; what was there before is "
+            "untouched; free space or choose another place",
+        ) from error
+
+
+def _write_all(model: MultiTaskModel, folder: Path) -> None:
+    params = model.parameters()
+    heads = {
+        name: {key: array for key, array in params.items() if key.startswith(name + ".")}
+        for name in model.heads
+    }
+    backbone = {
+        key.removeprefix("backbone."): array
+        for key, array in params.items()
+        if key.startswith("backbone.")
+    }
+    write_tensors(folder / "model.safetensors", {**backbone, **model.unused})
+    (folder / "heads").mkdir()
+    for name, tensors in heads.items():
+        write_tensors(folder / "heads" / f"{name}.safetensors", tensors)
+    settings = model._loaded.settings
+    files = {
+        "config.json": to_json(model.config),
+        "mtfreeze.json": to_json(_own_file(model)),
+        "freeze_report.json": to_json(_report(model)),
+        **settings_files(settings, model.width),
+        **model.encoder.files,
+        **model._loaded.extra_files,
+    }
+    for name, data in files.items():
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        _write(file, data)
+    if settings.normalize and "modules.json" in files:
+        (folder / "2_Normalize").mkdir()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _own_file(model: MultiTaskModel) -> dict[str, Any]:
+    """Return ``mtfreeze.json``: what the other libraries' files have no place for."""
+    from ._core import VERSION
+
+    state = model.freeze_state()
+    order = {key: i for i, key in enumerate(model.param_keys)}
+    return {
+        "format": FORMAT,
+        "mtfreeze_version": VERSION,
+        "pooling": model.pooling,
+        "normalize": model.normalize,
+        "heads": {
+            name: {**head.spec.to_dict(), "trained": head.trained}
+            for name, head in model.heads.items()
+        },
+        "freeze": {
+            "frozen": sorted(state.frozen, key=order.__getitem__),
+            "frozen_heads": sorted(state.frozen_heads),
+            "pinned": sorted(state.pinned, key=order.__getitem__),
+            "pinned_heads": sorted(state.pinned_heads),
+        },
+        "tasks": model.tasks,
+    }
+
+
+def _report(model: MultiTaskModel) -> dict[str, Any]:
+    """Return ``freeze_report.json``: what is frozen, and the digest of every tensor."""
+    noted = snapshot(model)
+    units = {
+        unit.path: "frozen"
+        if unit.frozen
+        else "partly trainable"
+        if unit.n_values_frozen
+        else "trainable"
+        for unit in model._core.units()
+    }
+    return {
+        "digest": "blake2b, 16 bytes, over the tensor's bytes (float32, C order)",
+        "units": units,
+        "n_values": sum(unit.n_values for unit in model._core.units()),
+        "n_values_frozen": sum(unit.n_values_frozen for unit in model._core.units()),
+        "tensors": {
+            key: {"frozen": key in noted.frozen, "blake2b": value}
+            for key, value in noted.digests.items()
+        },
+    }
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Take the user's own files (README.md, logs) of the earlier folder into the new one."""
+    for item in old.iterdir():
+        if item.name in _OURS or item.name.endswith(_WEIGHTS) or (new / item.name).exists():
+            continue
+        if item.is_dir():
+            shutil.copytree(item, new / item.name)
+        else:
+            shutil.copy2(item, new / item.name)
