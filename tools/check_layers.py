@@ -30,25 +30,26 @@ C_LAYERS: tuple[tuple[str, ...], ...] = (
     ("train",),
     ("python",),
 )
-# Modules of mtfreeze/ from the lowest layer to the highest; one layer may import each other.
+# Modules of mtfreeze/ from the lowest layer to the highest; one layer may import each other. A module
+# may stand apart from the folder it lies in: the longest name counts.
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_core", "errors", "closest"),
-    ("_runtime", "digests", "entities", "metrics"),
-    ("data", "text"),
-    (
-        "explain",
-        "freeze",
-        "heads",
-        "hub",
-        "loading",
-        "model",
-        "plots",
-        "saving",
-        "selectors",
-        "summary",
+    ("_core", "closest", "errors", "notices"),
+    ("_runtime", "entities", "folder_swap", "json_files", "metrics", "pricing"),
+    ("data", "families", "hub", "selectors", "sentence_files", "tensor_files", "tokenizer_files"),
+    ("heads", "packing", "text"),
+    (  # what a step is made of, without a model
+        "training.encoded",
+        "training.interrupt",
+        "training.mixing",
+        "training.progress",
+        "training.rates",
+        "training.schedules",
+        "training.settings",
     ),
+    ("digests", "encoding", "explain", "freeze", "plots", "prediction", "stepping", "summary"),
+    ("loading", "model", "model_computing", "model_freezing", "model_state", "saving"),
     ("training",),
-    ("cli", "config", "demo", "freeze_control"),
+    ("cli", "config", "demo", "freeze_control", "mode_table"),
     ("__init__", "__main__"),
 )
 MAX_LINES = 500
@@ -67,8 +68,13 @@ def code_files(root: Path, *suffixes: str) -> Iterator[Path]:
 
 
 def rank_of(layers: tuple[tuple[str, ...], ...], name: str) -> int | None:
-    """Return the number of the layer that holds `name`, None when no layer does."""
-    return next((rank for rank, names in enumerate(layers) if name in names), None)
+    """Return the number of the layer that holds `name` or the nearest folder above it, or None."""
+    while name:
+        for rank, names in enumerate(layers):
+            if name in names:
+                return rank
+        name = name.rpartition(".")[0]
+    return None
 
 
 def check_includes(root: Path) -> Iterator[str]:
@@ -115,10 +121,10 @@ def check_includes(root: Path) -> Iterator[str]:
 
 
 def imported(tree: ast.Module, module: str) -> Iterator[tuple[int, str]]:
-    """Yield (line, first name below mtfreeze) of each import of the package's own modules.
+    """Yield (line, dotted name below mtfreeze) of each import of the package's own modules.
 
     `module` is the dotted name of the file with ``__init__`` spelled out, which is what relative
-    imports are counted from.
+    imports are counted from. A name taken from a module is yielded as if it were its submodule.
     """
     skipped: set[ast.AST] = set()
     for node in ast.walk(tree):
@@ -134,13 +140,13 @@ def imported(tree: ast.Module, module: str) -> Iterator[tuple[int, str]]:
             if node.level:
                 parents = module.split(".")[: -node.level]
                 base = ".".join([*parents, base] if base else parents)
-            names = [base] if "." in base else [f"{base}.{alias.name}" for alias in node.names]
+            names = [f"{base}.{alias.name}" for alias in node.names]
         else:
             continue
         for name in names:
-            parts = name.split(".")
-            if parts[0] == "mtfreeze":
-                yield node.lineno, parts[1] if len(parts) > 1 else "__init__"
+            first, _, rest = name.partition(".")
+            if first == "mtfreeze":
+                yield node.lineno, rest or "__init__"
 
 
 def check_imports(root: Path) -> Iterator[str]:
@@ -151,17 +157,19 @@ def check_imports(root: Path) -> Iterator[str]:
             continue
         relative = path.relative_to(root)
         module = ".".join(relative.with_suffix("").parts)
-        where = module.split(".")[1]
+        where = module.partition(".")[2]
         mine = rank_of(PYTHON_LAYERS, where)
         if mine is None:
             yield f"{relative}:1: module {where} is in no layer of PYTHON_LAYERS"
             continue
         for line, name in imported(ast.parse(path.read_text(encoding="utf-8")), module):
-            if name == where:
-                continue
+            top = name.partition(".")[0]
             theirs = rank_of(PYTHON_LAYERS, name)
-            exists = (package / name).is_dir() or any(package.glob(f"{name}.py*"))
-            if theirs is None and not exists:
+            if (
+                theirs is None
+                and not (package / top).is_dir()
+                and not any(package.glob(f"{top}.py*"))
+            ):
                 theirs = rank_of(PYTHON_LAYERS, "__init__")  # a name of the package itself
             if theirs is None:
                 yield f"{relative}:{line}: module {name} is in no layer of PYTHON_LAYERS"
