@@ -8,7 +8,8 @@
  *
  * op_check_all holds the laws of an operation: finite differences (double build, R10: 1e-6
  * relative), parts alone equal all together, adding equals writing plus what was there, forward by
- * spans and backward by threads give the same bits, and backward reads no more than saves() names.
+ * spans and backward by threads give the same bits, backward reads no more than saves() names, and
+ * nothing allocates.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_OP_HARNESS_H
 #define MTF_OP_HARNESS_H
@@ -76,6 +77,14 @@ static inline int64_t op_size(const op_case *c, const mtf_slot *slot)
 static inline int64_t op_weight_size(const op_case *c, int i)
 {
     return c->shape.weight_rows[i] * c->shape.weight_cols[i];
+}
+
+/* Blocks that the core has asked for so far: an operation asks for none. */
+static inline uint64_t op_allocations(void)
+{
+    mtf_memory_info info;
+    mtf_memory_get(&info);
+    return info.n_allocations;
 }
 
 /* Gives space `space` these lengths (n_sequences). */
@@ -225,7 +234,9 @@ static inline void op_forward(op_case *c, mtf_real *const out[MTF_MAX_OUT],
         call.aux[i] = op_at(c, aux[i], &c->shape.aux[i], first);
     }
     call.work = op_new((int64_t)c->op->work(&c->shape, span.max_length, 0));
+    const uint64_t before = op_allocations();
     c->op->forward(&call);
+    CHECK_INT(op_allocations(), before);
     free(call.work);
 }
 
@@ -299,7 +310,9 @@ static inline op_grads op_backward(op_case *c, mtf_need need, int add)
     }
     call.work_stride = c->op->work(&c->shape, c->span.max_length, 1);
     call.work = op_new((int64_t)call.work_stride * mtf_threads_get());
+    const uint64_t before = op_allocations();
     c->op->backward(&call);
+    CHECK_INT(op_allocations(), before);
     free(call.work);
     return grads;
 }
