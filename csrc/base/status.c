@@ -19,8 +19,9 @@ mtf_status mtf_fail(mtf_error *err, mtf_status code, const char *format, ...)
 
 mtf_status mtf_fail_memory(mtf_error *err, size_t bytes)
 {
-    return mtf_fail(err, MTF_ERR_MEMORY,
-                    "out of memory: %.1f MiB more were needed; use a smaller batch or token budget, "
-                    "or freeze more of the model",
-                    (double)bytes / 1048576.0);
+    return mtf_fail(
+        err, MTF_ERR_MEMORY,
+        "out of memory: %.1f MiB more were needed; use a smaller batch or token budget, "
+        "or freeze more of the model",
+        (double)bytes / 1048576.0);
 }

@@ -50,9 +50,9 @@ static struct {
     /* written under `busy` */
     pthread_t threads[MAX_THREADS];
     int numbers[MAX_THREADS]; /* argument of each thread: its worker number */
-    int n_workers; /* threads besides the caller */
-    int n_asked;   /* how many were asked for; fewer may have started */
-    int spins;     /* 0: more threads than CPUs, so park at once */
+    int n_workers;            /* threads besides the caller */
+    int n_asked;              /* how many were asked for; fewer may have started */
+    int spins;                /* 0: more threads than CPUs, so park at once */
 } pool = {
     .mutex = PTHREAD_MUTEX_INITIALIZER,
     .wake = PTHREAD_COND_INITIALIZER,
@@ -98,10 +98,11 @@ static int threads_from_environment(void)
 mtf_status mtf_threads_check(mtf_error *err)
 {
     if (threads_from_environment() < 0) {
-        return mtf_fail(err, MTF_ERR_VALUE,
-                        "MTFREEZE_THREADS must be a whole number from 1 to %d, found '%s'; correct or "
-                        "unset it",
-                        MAX_THREADS, getenv("MTFREEZE_THREADS"));
+        return mtf_fail(
+            err, MTF_ERR_VALUE,
+            "MTFREEZE_THREADS must be a whole number from 1 to %d, found '%s'; correct or "
+            "unset it",
+            MAX_THREADS, getenv("MTFREEZE_THREADS"));
     }
     return MTF_OK;
 }
@@ -124,10 +125,11 @@ int mtf_threads_get(void)
 mtf_status mtf_threads_set(int n_threads, mtf_error *err)
 {
     if (n_threads < 1 || n_threads > MAX_THREADS) {
-        return mtf_fail(err, MTF_ERR_VALUE,
-                        "the number of threads must be from 1 to %d, found %d; this process may use "
-                        "%d CPUs",
-                        MAX_THREADS, n_threads, n_cpus());
+        return mtf_fail(
+            err, MTF_ERR_VALUE,
+            "the number of threads must be from 1 to %d, found %d; this process may use "
+            "%d CPUs",
+            MAX_THREADS, n_threads, n_cpus());
     }
     atomic_store(&n_threads_wanted, n_threads);
     return MTF_OK;
@@ -139,8 +141,7 @@ static int spin_for_change(uint64_t seen, uint64_t mask)
     int64_t end = now_ns() + SPIN_NS;
     do {
         for (int i = 0; i < 64; i++) {
-            if ((atomic_load_explicit(&pool.state, memory_order_relaxed) & mask) !=
-                (seen & mask)) {
+            if ((atomic_load_explicit(&pool.state, memory_order_relaxed) & mask) != (seen & mask)) {
                 return 1;
             }
             MTF_CPU_PAUSE();

@@ -54,10 +54,11 @@ mtf_status mtf_openblas_load(const char *path, mtf_error *err)
     }
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
-        return mtf_fail(err, MTF_ERR_IO,
-                        "OpenBLAS could not be loaded (%.400s); reinstall the package, or build with "
-                        "MTF_BLAS=ref",
-                        dlerror());
+        return mtf_fail(
+            err, MTF_ERR_IO,
+            "OpenBLAS could not be loaded (%.400s); reinstall the package, or build with "
+            "MTF_BLAS=ref",
+            dlerror());
     }
     sgemm_fn sgemm;
     set_threads_fn set_threads;

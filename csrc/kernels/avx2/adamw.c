@@ -19,8 +19,7 @@ static inline __m256 update(const rounded *o, __m256 p, __m256 *m, __m256 *v, __
     *m = _mm256_add_ps(*m, _mm256_mul_ps(o->share1, _mm256_sub_ps(grad, *m)));
     *v = _mm256_add_ps(_mm256_mul_ps(*v, o->beta2),
                        _mm256_mul_ps(_mm256_mul_ps(o->share2, grad), grad));
-    const __m256 spread =
-        _mm256_add_ps(_mm256_div_ps(_mm256_sqrt_ps(*v), o->root2), o->eps);
+    const __m256 spread = _mm256_add_ps(_mm256_div_ps(_mm256_sqrt_ps(*v), o->root2), o->eps);
     return _mm256_sub_ps(_mm256_mul_ps(p, o->shrink),
                          _mm256_div_ps(_mm256_mul_ps(o->step, *m), spread));
 }
@@ -51,8 +50,8 @@ void mtf_adamw_f32_avx2(float *p, float *m, float *v, const float *g, int64_t n,
         const __m256i tail = first_lanes(n - j);
         __m256 mj = _mm256_maskload_ps(m + j, tail);
         __m256 vj = _mm256_maskload_ps(v + j, tail);
-        __m256 pj = update(&o, _mm256_maskload_ps(p + j, tail), &mj, &vj,
-                           _mm256_maskload_ps(g + j, tail));
+        __m256 pj =
+            update(&o, _mm256_maskload_ps(p + j, tail), &mj, &vj, _mm256_maskload_ps(g + j, tail));
         _mm256_maskstore_ps(m + j, tail, mj);
         _mm256_maskstore_ps(v + j, tail, vj);
         _mm256_maskstore_ps(p + j, tail, pj);

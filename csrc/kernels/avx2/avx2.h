@@ -24,11 +24,28 @@
 #error "files of kernels/avx2 need the flags of their folder (cmake/isa.cmake)"
 #endif
 
-/* All ones in the first n lanes (0 <= n <= 8). */
+/* All ones in the first n lanes (none when n <= 0, all when n >= 8). */
 static inline __m256i first_lanes(int64_t n)
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
+}
+
+/* The first n lanes of p (n) (all eight when n >= 8); the others read as 0. A branch, because masked
+ * stores are slow on some processors. */
+static inline __m256 load_lanes(const float *p, int64_t n)
+{
+    return n >= 8 ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first_lanes(n));
+}
+
+/* The same for writing: p (n). */
+static inline void store_lanes(float *p, int64_t n, __m256 x)
+{
+    if (n >= 8) {
+        _mm256_storeu_ps(p, x);
+    } else {
+        _mm256_maskstore_ps(p, first_lanes(n), x);
+    }
 }
 
 /* Lanes 0..3 plus 4..7, then halves again: one fixed tree. */

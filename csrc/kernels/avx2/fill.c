@@ -6,5 +6,23 @@ void mtf_kernels_fill_avx2(mtf_kernels *table);
 
 void mtf_kernels_fill_avx2(mtf_kernels *table)
 {
+    table->gemm_nt = mtf_gemm_nt_f32_avx2;
+    table->gemm_nn = mtf_gemm_nn_f32_avx2;
+    table->gemm_tn = mtf_gemm_tn_f32_avx2;
+    table->bias_act_fwd = mtf_bias_act_fwd_f32_avx2;
+    table->act_bwd = mtf_act_bwd_f32_avx2;
+    table->column_sum = mtf_column_sum_f32_avx2;
+    table->layernorm_fwd = mtf_layernorm_fwd_f32_avx2;
+    table->layernorm_bwd_x = mtf_layernorm_bwd_x_f32_avx2;
+    table->layernorm_bwd_w = mtf_layernorm_bwd_w_f32_avx2;
+    table->attention_fwd = mtf_attention_fwd_f32_avx2;
+    table->attention_bwd = mtf_attention_bwd_f32_avx2;
+    table->dropout_row = mtf_dropout_row_f32_avx2;
+    table->add_to = mtf_add_to_f32_avx2;
+    table->sum_squares = mtf_sum_squares_f32_avx2;
     table->adamw = mtf_adamw_f32_avx2;
+    table->vector_exp = mtf_vector_exp_f32_avx2;
+    table->vector_erf = mtf_vector_erf_f32_avx2;
+    table->vector_tanh = mtf_vector_tanh_f32_avx2;
+    table->softmax_rows = mtf_softmax_rows_f32_avx2;
 }

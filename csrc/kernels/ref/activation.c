@@ -40,8 +40,7 @@ static mtf_real derivative(mtf_real x, mtf_activation act)
     const mtf_real half = MTF_R(0.5);
     switch (act) {
     case MTF_ACT_GELU:
-        return half * (1 + mtf_erf(x * INV_SQRT_2)) +
-               x * INV_SQRT_2PI * mtf_exp(-half * x * x);
+        return half * (1 + mtf_erf(x * INV_SQRT_2)) + x * INV_SQRT_2PI * mtf_exp(-half * x * x);
     case MTF_ACT_GELU_NEW: {
         mtf_real t = mtf_tanh(SQRT_2_OVER_PI * (x + GELU_CUBIC * x * x * x));
         mtf_real ds = SQRT_2_OVER_PI * (1 + 3 * GELU_CUBIC * x * x);

@@ -23,8 +23,8 @@ static void transpose(mtf_real *t, const mtf_real *x, int64_t ldx, int64_t rows,
 }
 
 /* row (n) = factor * sum over c of x[c] * t[c][j]. */
-static void row_times_transposed(mtf_real *row, const mtf_real *x, const mtf_real *t,
-                                 int64_t ldt, int64_t n, int64_t d, mtf_real factor)
+static void row_times_transposed(mtf_real *row, const mtf_real *x, const mtf_real *t, int64_t ldt,
+                                 int64_t n, int64_t d, mtf_real factor)
 {
     for (int64_t j = 0; j < n; j++) {
         row[j] = 0;
@@ -64,8 +64,8 @@ void mtf_attention_fwd_ref(mtf_real *out, int64_t ldo, mtf_real *lse, int64_t ld
                            int64_t lk, int64_t d, int causal, mtf_real scale, const mtf_mask *drop,
                            mtf_real *work)
 {
-    mtf_real *kt = work;          /* (D,Lk) */
-    mtf_real *row = kt + d * lk;  /* (Lk) */
+    mtf_real *kt = work;         /* (D,Lk) */
+    mtf_real *row = kt + d * lk; /* (Lk) */
     transpose(kt, k, ldk, lk, d);
     for (int64_t i = 0; i < lq; i++) {
         const int64_t n = visible_keys(i, lq, lk, causal);
@@ -122,10 +122,10 @@ void mtf_attention_bwd_ref(mtf_real *dq, int64_t lddq, int add_q, mtf_real *dk, 
                            int64_t lq, int64_t lk, int64_t d, int causal, mtf_real scale,
                            const mtf_mask *drop, mtf_real *work)
 {
-    mtf_real *kt = work;          /* (D,Lk) */
-    mtf_real *vt = kt + d * lk;   /* (D,Lk) */
-    mtf_real *p = vt + d * lk;    /* (Lk) */
-    mtf_real *dp = p + lk;        /* (Lk) */
+    mtf_real *kt = work;        /* (D,Lk) */
+    mtf_real *vt = kt + d * lk; /* (D,Lk) */
+    mtf_real *p = vt + d * lk;  /* (Lk) */
+    mtf_real *dp = p + lk;      /* (Lk) */
     transpose(kt, k, ldk, lk, d);
     transpose(vt, v, ldv, lk, d);
     if (dq != NULL && !add_q) {

@@ -11,8 +11,7 @@ void mtf_dropout_row_ref(mtf_real *y, const mtf_real *x, int64_t n, uint64_t row
                          uint32_t threshold, mtf_real keep_scale, int add)
 {
     for (int64_t j = 0; j < n; j++) {
-        mtf_real value =
-            mtf_mask_keeps(row_key, (uint32_t)j, threshold) ? x[j] * keep_scale : 0;
+        mtf_real value = mtf_mask_keeps(row_key, (uint32_t)j, threshold) ? x[j] * keep_scale : 0;
         y[j] = add ? y[j] + value : value;
     }
 }

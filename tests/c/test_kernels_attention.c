@@ -1,0 +1,249 @@
+/* Attention kernels of every level against a plain computation in double, forward and backward.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "kernel_levels.h"
+
+#include "base/random.h"
+
+typedef struct head {
+    int64_t lq, lk, d, ld;
+    int causal;
+    mtf_real scale;
+    const mtf_mask *drop;
+    buffer q, k, v, bias, out, lse, dout, dq, dk, dv, work;
+    int with_bias, add;
+} head;
+
+static head head_new(int64_t lq, int64_t lk, int64_t d, int causal, int with_bias, int add,
+                     const mtf_mask *drop)
+{
+    const int64_t ld = d + 3; /* rows are strided, as heads inside (T,C) are */
+    head h = {.lq = lq, .lk = lk, .d = d, .ld = ld, .causal = causal, .drop = drop};
+    h.with_bias = with_bias;
+    h.add = add;
+    h.scale = (mtf_real)(1 / sqrt((double)d));
+    h.q = buffer_random(lq * ld, 1, -2.0, 2.0);
+    h.k = buffer_random(lk * ld, 3, -2.0, 2.0);
+    h.v = buffer_random(lk * ld, 5, -1.0, 1.0);
+    h.bias = buffer_random(lq * lk, 1, -1.0, 1.0);
+    h.out = buffer_new(lq * ld, 2);
+    h.lse = buffer_new(lq * 2, 0);
+    h.dout = buffer_random(lq * ld, 1, -1.0, 1.0);
+    h.dq = buffer_random(lq * ld, 2, -1.0, 1.0);
+    h.dk = buffer_random(lk * ld, 3, -1.0, 1.0);
+    h.dv = buffer_random(lk * ld, 4, -1.0, 1.0);
+    h.work = buffer_new((int64_t)mtf_attention_work(lq, lk, d), 1);
+    return h;
+}
+
+static void head_free(head h)
+{
+    buffer_free(h.q), buffer_free(h.k), buffer_free(h.v), buffer_free(h.bias);
+    buffer_free(h.out), buffer_free(h.lse), buffer_free(h.dout), buffer_free(h.dq);
+    buffer_free(h.dk), buffer_free(h.dv), buffer_free(h.work);
+}
+
+static void forward(const mtf_kernels *t, head *h)
+{
+    t->attention_fwd(h->out.data, h->ld, h->lse.data, 2, h->q.data, h->ld, h->k.data, h->ld,
+                     h->v.data, h->ld, h->with_bias ? h->bias.data : NULL, h->lq, h->lk, h->d,
+                     h->causal, h->scale, h->drop, h->work.data);
+}
+
+static void backward(const mtf_kernels *t, head *h, mtf_real *dq, mtf_real *dk, mtf_real *dv)
+{
+    t->attention_bwd(dq, h->ld, h->add, dk, h->ld, h->add, dv, h->ld, h->add, h->dout.data, h->ld,
+                     h->out.data, h->ld, h->lse.data, 2, h->q.data, h->ld, h->k.data, h->ld,
+                     h->v.data, h->ld, h->with_bias ? h->bias.data : NULL, h->lq, h->lk, h->d,
+                     h->causal, h->scale, h->drop, h->work.data);
+}
+
+static double at(buffer b, int64_t row, int64_t ld, int64_t column)
+{
+    return (double)b.data[row * ld + column];
+}
+
+/* Probabilities p (Lq,Lk) and what dropout multiplies them by, in double. */
+static void probabilities(const head *h, double *p, double *keep, double *lse)
+{
+    for (int64_t i = 0; i < h->lq; i++) {
+        double total = 0;
+        const int64_t seen = h->causal ? i + h->lk - h->lq + 1 : h->lk;
+        for (int64_t j = 0; j < h->lk; j++) {
+            double s = h->with_bias ? (double)h->bias.data[i * h->lk + j] : 0;
+            for (int64_t c = 0; c < h->d; c++) {
+                s += (double)h->scale * at(h->q, i, h->ld, c) * at(h->k, j, h->ld, c);
+            }
+            p[i * h->lk + j] = j < seen ? exp(s) : 0;
+            total += p[i * h->lk + j];
+            keep[i * h->lk + j] = 1;
+            if (h->drop != NULL) {
+                const uint64_t key = mtf_random_mix(h->drop->key, (uint64_t)i);
+                keep[i * h->lk + j] = mtf_mask_keeps(key, (uint32_t)j, h->drop->threshold)
+                                          ? (double)h->drop->keep_scale
+                                          : 0;
+            }
+        }
+        for (int64_t j = 0; j < h->lk && total > 0; j++) {
+            p[i * h->lk + j] /= total;
+        }
+        lse[i] = log(total);
+    }
+}
+
+static void check_head(const mtf_kernels *t, head *h)
+{
+    const int64_t lq = h->lq;
+    const int64_t lk = h->lk;
+    double *p = calloc((size_t)(lq * lk), sizeof *p);
+    double *keep = calloc((size_t)(lq * lk), sizeof *keep);
+    double *ds = calloc((size_t)(lq * lk), sizeof *ds);
+    double *lse = calloc((size_t)lq, sizeof *lse);
+    buffer dq0 = buffer_copy(h->dq, 0);
+    buffer dk0 = buffer_copy(h->dk, 0);
+    buffer dv0 = buffer_copy(h->dv, 0);
+    probabilities(h, p, keep, lse);
+    forward(t, h);
+    backward(t, h, h->dq.data, h->dk.data, h->dv.data);
+    for (int64_t i = 0; i < lq; i++) {
+        CHECK_CLOSE(h->lse.data[2 * i], lse[i], 1e-5);
+        double delta = 0;
+        for (int64_t c = 0; c < h->d; c++) {
+            double o = 0;
+            for (int64_t j = 0; j < lk; j++) {
+                o += p[i * lk + j] * keep[i * lk + j] * at(h->v, j, h->ld, c);
+            }
+            CHECK_CLOSE(at(h->out, i, h->ld, c), o, TOLERANCE_ATTENTION);
+            delta += o * at(h->dout, i, h->ld, c);
+        }
+        for (int64_t j = 0; j < lk; j++) {
+            double dp = 0;
+            for (int64_t c = 0; c < h->d; c++) {
+                dp += at(h->dout, i, h->ld, c) * at(h->v, j, h->ld, c);
+            }
+            ds[i * lk + j] = (double)h->scale * p[i * lk + j] * (dp * keep[i * lk + j] - delta);
+        }
+        for (int64_t c = 0; c < h->d; c++) {
+            double dq = h->add ? at(dq0, i, h->ld, c) : 0;
+            for (int64_t j = 0; j < lk; j++) {
+                dq += ds[i * lk + j] * at(h->k, j, h->ld, c);
+            }
+            CHECK_CLOSE(at(h->dq, i, h->ld, c), dq, TOLERANCE_ATTENTION_BWD);
+        }
+    }
+    for (int64_t j = 0; j < lk; j++) {
+        for (int64_t c = 0; c < h->d; c++) {
+            double dk = h->add ? at(dk0, j, h->ld, c) : 0;
+            double dv = h->add ? at(dv0, j, h->ld, c) : 0;
+            for (int64_t i = 0; i < lq; i++) {
+                dk += ds[i * lk + j] * at(h->q, i, h->ld, c);
+                dv += p[i * lk + j] * keep[i * lk + j] * at(h->dout, i, h->ld, c);
+            }
+            CHECK_CLOSE(at(h->dk, j, h->ld, c), dk, TOLERANCE_ATTENTION_BWD);
+            CHECK_CLOSE(at(h->dv, j, h->ld, c), dv, TOLERANCE_ATTENTION_BWD);
+        }
+    }
+    buffer_free(dq0), buffer_free(dk0), buffer_free(dv0);
+    free(p), free(keep), free(ds), free(lse);
+}
+
+MTF_TEST(attention_values)
+{
+    static const int64_t lengths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 65};
+    static const int64_t widths[] = {1, 4, 8, 12, 16, 17, 24, 32, 40, 64};
+    const mtf_mask mask = {.key = 99, .threshold = 1u << 30, .keep_scale = (mtf_real)(4.0 / 3)};
+    mtf_kernels tables[MAX_LEVELS];
+    const int n_levels = fill_levels(tables);
+    for (int l = 0; l < n_levels; l++) {
+        for (int i = 0; i < 13; i++) {
+            for (int w = 0; w < 10; w++) {
+                const int64_t lk = lengths[(i * 5 + w) % 13];
+                const int causal = (i + w) % 3 == 0 && lk >= lengths[i];
+                head h = head_new(lengths[i], w % 2 ? lengths[i] : lk, widths[w], causal,
+                                  w % 4 == 0, i % 2, w % 3 == 1 ? &mask : NULL);
+                check_head(&tables[l], &h);
+                head_free(h);
+            }
+        }
+    }
+}
+
+/* Each gradient may be left out, and the others keep their bits. */
+MTF_TEST(gradients_that_nobody_wants)
+{
+    mtf_kernels tables[MAX_LEVELS];
+    const int n_levels = fill_levels(tables);
+    for (int l = 0; l < n_levels; l++) {
+        for (int wanted = 0; wanted < 8; wanted++) {
+            head h = head_new(9, 9, 16, 0, 0, 0, NULL);
+            buffer got[3] = {buffer_new(9 * h.ld, 1), buffer_new(9 * h.ld, 1),
+                             buffer_new(9 * h.ld, 1)};
+            forward(&tables[l], &h);
+            backward(&tables[l], &h, h.dq.data, h.dk.data, h.dv.data);
+            backward(&tables[l], &h, wanted & 1 ? got[0].data : NULL,
+                     wanted & 2 ? got[1].data : NULL, wanted & 4 ? got[2].data : NULL);
+            for (int64_t i = 0; i < 9; i++) {
+                const size_t bytes = (size_t)h.d * sizeof(mtf_real);
+                const int64_t row = i * h.ld;
+                CHECK(!(wanted & 1) || memcmp(got[0].data + row, h.dq.data + row, bytes) == 0);
+                CHECK(!(wanted & 2) || memcmp(got[1].data + row, h.dk.data + row, bytes) == 0);
+                CHECK(!(wanted & 4) || memcmp(got[2].data + row, h.dv.data + row, bytes) == 0);
+            }
+            for (int g = 0; g < 3; g++) {
+                buffer_free(got[g]);
+            }
+            head_free(h);
+        }
+    }
+}
+
+/* A query's bits are its own: one query alone, and among any number of others. */
+MTF_TEST(a_query_keeps_its_bits)
+{
+    mtf_kernels tables[MAX_LEVELS];
+    const int n_levels = fill_levels(tables);
+    for (int l = 0; l < n_levels; l++) {
+        head h = head_new(11, 19, 20, 0, 0, 0, NULL);
+        forward(&tables[l], &h);
+        buffer all = buffer_copy(h.out, 0);
+        for (int64_t first = 0; first < 11; first++) {
+            head one = h;
+            one.q.data += first * h.ld;
+            one.out.data += first * h.ld;
+            one.lq = 11 - first < 3 ? 11 - first : 3;
+            forward(&tables[l], &one);
+        }
+        for (int64_t i = 0; i < 11; i++) {
+            CHECK_BITS(h.out.data + i * h.ld, all.data + i * h.ld, (size_t)h.d * sizeof *all.data);
+        }
+        buffer_free(all);
+        head_free(h);
+    }
+}
+
+/* Causal: later keys, even NaN, do not reach earlier queries; a query without keys gives zeros. */
+MTF_TEST(causal_attention_sees_nothing_later)
+{
+    mtf_kernels tables[MAX_LEVELS];
+    const int n_levels = fill_levels(tables);
+    for (int l = 0; l < n_levels; l++) {
+        head h = head_new(10, 10, 16, 1, 0, 0, NULL);
+        for (int64_t c = 0; c < 16; c++) {
+            h.k.data[7 * h.ld + c] = (mtf_real)NAN;
+            h.v.data[7 * h.ld + c] = (mtf_real)NAN;
+        }
+        forward(&tables[l], &h);
+        for (int64_t i = 0; i < 10; i++) {
+            CHECK(!isnan(h.out.data[i * h.ld]) == (i < 7));
+        }
+        head_free(h);
+        head few = head_new(6, 2, 8, 1, 0, 0, NULL);
+        forward(&tables[l], &few);
+        backward(&tables[l], &few, few.dq.data, few.dk.data, few.dv.data);
+        for (int64_t i = 0; i < 4; i++) {
+            CHECK(few.out.data[i * few.ld + 7] == 0 && few.dq.data[i * few.ld + 7] == 0);
+            CHECK(few.lse.data[2 * i] == -(mtf_real)INFINITY);
+        }
+        CHECK(!isnan(few.out.data[5 * few.ld]) && !isnan(few.dk.data[0]));
+        head_free(few);
+    }
+}
