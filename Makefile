@@ -62,6 +62,7 @@ $(STAMP)-venv:
 	         "name another one: make PYTHON=python3.12"; exit 1; }
 	@command -v cc >/dev/null || { echo "mtfreeze needs a C compiler: install gcc or clang"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q 'pip>=23.1'
 	@touch $@
 
 $(STAMP)-package: $(STAMP)-build $(SOURCES)

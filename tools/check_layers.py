@@ -30,8 +30,8 @@ C_LAYERS: tuple[tuple[str, ...], ...] = (
     ("train",),
     ("python",),
 )
-# Modules of mtfreeze/ from the lowest layer to the highest; one layer may import each other. A module
-# may stand apart from the folder it lies in: the longest name counts.
+# Modules of mtfreeze/ from the lowest layer to the highest; one layer may import each other.
+# A module may stand apart from the folder it lies in: the longest name counts.
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("_core", "closest", "errors", "notices"),
     ("_runtime", "entities", "folder_swap", "json_files", "metrics", "pricing"),
