@@ -201,8 +201,6 @@ def _guarded(path: Path, build: Any) -> Any:
     """Run `build`; whatever the tokenizer library raises becomes a `CheckpointError`."""
     try:
         return build()
-    except CheckpointError:
-        raise
     except BaseException as error:
         panicked = type(error).__name__ == "PanicException"
         if not isinstance(error, Exception) and not panicked:

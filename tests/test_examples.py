@@ -31,6 +31,11 @@ def test_sequence_behaviour() -> None:
         data + TEXTS  # type: ignore[operator]
 
 
+def test_rows_that_are_examples_already_stay_as_they_are() -> None:
+    data = Examples.from_rows(TEXTS[:2], "train")
+    assert list(Examples.from_rows(list(data), "other")) == list(data)
+
+
 def test_words_and_tags() -> None:
     data = Examples.from_rows([(["Anna", "left"], ["B-person", "O"]), (("He",), (0,))])
     assert data.kind == "words"

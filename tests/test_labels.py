@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from shared_data import shared_file
 
-from mtfreeze.data import IGNORE, Examples, encode_labels, encode_tags, read_conll
+from mtfreeze.data import IGNORE, Example, Examples, encode_labels, encode_tags, read_conll
 from mtfreeze.errors import DataError
 
 SENTIMENT = ["negative", "positive"]
@@ -69,6 +69,12 @@ def test_rows_without_the_label_are_ignored() -> None:
 def test_label_errors(rows: list[Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         labels_of(rows)
+
+
+def test_data_without_any_label() -> None:
+    data = Examples([Example("a", None, None, None, "row 0")], "train")
+    with pytest.raises(DataError, match="train: expected rows with labels for 'classifier'; found"):
+        encode_labels(data, "classifier", SENTIMENT, "classifier")
 
 
 def test_no_proposal_where_numbers_do_not_fit_the_labels() -> None:

@@ -59,6 +59,7 @@ def test_join() -> None:
     assert batch.ids.tolist() == [1, 2, 3]
     assert batch.token_types.tolist() == [0, 0, 1]
     assert batch.offsets.tolist() == [0, 2, 3]
+    assert PackedBatch.join([batch]) is batch
 
 
 def test_rows_of_an_encoded_data_set(encoded: Encoded) -> None:

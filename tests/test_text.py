@@ -175,6 +175,15 @@ def test_lone_surrogates(encoder: TextEncoder) -> None:
         encoder.encode_words([["fine"], ["ab\ud800"]])
 
 
+def test_an_interrupt_is_no_damaged_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tokenizers.Tokenizer", type("T", (), {"from_str": interrupted}))
+    with pytest.raises(KeyboardInterrupt):
+        TextEncoder.from_folder(folder, max_length=12)
+
+
 def test_unusual_texts_pass(encoder: TextEncoder) -> None:
     texts = ["\x00", "\ufeff", "🦄" * 50, "a" * 100_000, "\n\t ", "[SEP] [PAD]", "e\u0301", "مرحبا"]
     encoded = encoder.encode_texts(texts)
@@ -258,6 +267,14 @@ def test_special_tokens_with_two_ids(folder: Path, tmp_path: Path) -> None:
         TextEncoder.from_folder(path, max_length=12)
 
 
+def test_an_empty_vocabulary(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.WordLevel({}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(CheckpointError, match="with a vocabulary; found an empty one"):
+        TextEncoder.from_folder(tmp_path, max_length=12)
+
+
 def test_a_vocabulary_without_its_unknown_token(folder: Path, tmp_path: Path) -> None:
     def change(content: dict[str, Any]) -> None:
         content["model"]["unk_token"] = "[NOPE]"
@@ -297,8 +314,12 @@ def test_vocab_txt_errors(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"special token '\[SEP\]' among its lines"):
         TextEncoder.from_folder(tmp_path, max_length=12)
     shutil.copy(folder / "vocab.txt", tmp_path)
-    for content, message in (("{", "found a damaged file"), ("[]", "found list")):
-        (tmp_path / "tokenizer_config.json").write_text(content)
+    for content, message in (
+        (b"{", "found a damaged file"),
+        (b"[]", "found list"),
+        (b"\xfe{}", "expected UTF-8; found byte 0xfe"),
+    ):
+        (tmp_path / "tokenizer_config.json").write_bytes(content)
         with pytest.raises(CheckpointError, match=f"tokenizer_config.json: .*{message}"):
             TextEncoder.from_folder(tmp_path, max_length=12)
 
