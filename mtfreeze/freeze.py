@@ -114,8 +114,8 @@ def freeze(
     if pin:
         state = replace(state, pinned=state.pinned | keys, pinned_heads=state.pinned_heads | heads)
     set_state(model, state)
-    _warn_untrained(model, heads, stacklevel + 1)
-    _warn_no_prefix(model, selection, stacklevel + 1)
+    _warn_untrained(model, heads, stacklevel)
+    _warn_no_prefix(model, selection, stacklevel)
 
 
 def unfreeze(model: Freezable, what: Selector, *, strict: bool = True) -> None:
@@ -165,7 +165,7 @@ def frozen(model: Freezable, what: Selector, *, stacklevel: int = 3) -> Iterator
     """
     before, known = get_state(model), frozenset(model.index.keys)
     known_heads = frozenset(model.index.heads)
-    freeze(model, what, stacklevel=stacklevel + 2)
+    freeze(model, what, stacklevel=stacklevel)
     try:
         yield
     finally:

@@ -65,7 +65,7 @@ def _draw(axes: Any, table: Summary) -> None:
             fontsize=8,
         )
     axes.set_yticks(range(len(table.rows)), [row.unit for row in table.rows], fontsize=9)
-    axes.set_xlim(0, 1.42 * longest)
+    axes.set_xlim(0, 1.5 * longest)
     axes.set_xticks([])
     axes.set_ylim(-0.7, len(table.rows) - 0.3)
     axes.set_xlabel("parameters (length of a bar: logarithm)", fontsize=8)
@@ -106,7 +106,7 @@ def _draw_bar(axes: Any, position: int, row: UnitRow) -> None:
 def _caption(row: UnitRow) -> str:
     words = [in_values(row.n_values)]
     if row.state == "partly":
-        words.append(f"{in_values(row.n_values - row.n_frozen)} of them train")
+        words.append(f"{in_values(row.n_frozen)} of them frozen")
     if row.in_prefix:
         words.append("prefix: no backward pass")
     if row.trained is False:

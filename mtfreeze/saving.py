@@ -29,7 +29,7 @@ from .tensor_files import write_tensors
 if TYPE_CHECKING:
     from .model import MultiTaskModel
 
-__all__ = ["save_model"]
+__all__ = ["check_target", "save_model"]
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".onnx", ".h5", ".msgpack", ".ot", ".index.json")
 """Endings of weight files: those of an earlier model never survive beside new ones."""
@@ -52,7 +52,7 @@ _OURS = (
 def save_model(model: MultiTaskModel, path: Path) -> Path:
     """Write `model` to the folder `path`; see `MultiTaskModel.save_pretrained`."""
     target = path.expanduser().resolve()
-    _check_target(target, path)
+    check_target(target, path)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.parent / f".{target.name}.new-{uuid.uuid4().hex[:8]}"
     with _explained(path):
@@ -68,7 +68,7 @@ def save_model(model: MultiTaskModel, path: Path) -> Path:
     return path
 
 
-def _check_target(target: Path, path: Path) -> None:
+def check_target(target: Path, path: Path) -> None:
     """Refuse a place that holds something else than a model."""
     if target.exists() and not target.is_dir():
         raise ConfigError(f"expected a folder to save to; found the file {str(path)!r}; choose one")

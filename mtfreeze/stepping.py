@@ -8,7 +8,6 @@ mathematics is in the core; `mtfreeze.fit` uses the same calls.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from .closest import name_list, unknown
 from .encoding import check_count, core_batch
-from .errors import ConfigError, SelectorError, TrainingError
+from .errors import ConfigError, SelectorError
 
 if TYPE_CHECKING:
     from .model_state import ModelState
@@ -165,17 +164,8 @@ def step(
     decay = expand_decay(params, weight_decay, model.select)
     batch = make_batch(model, data)
     losses = _compute(model, batch, None, dropout, seed, number, token_budget)
-    for head, loss in losses.items():
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"step {number + 1}: expected a finite loss of head {head!r}; found {loss}; the "
-                "weights are as before the step; use a lower learning rate or check the weights"
-            )
-    try:
-        update = model._core.train_apply(
-            rates, decay, beta1=betas[0], beta2=betas[1], eps=eps, max_grad_norm=max_grad_norm
-        )
-    except TrainingError as error:
-        raise TrainingError(f"step {number + 1}: {error}") from error
+    update = model._core.train_apply(
+        rates, decay, beta1=betas[0], beta2=betas[1], eps=eps, max_grad_norm=max_grad_norm
+    )
     model.mark_trained(head for head in losses if not model.heads[head].frozen)
     return StepResult(losses, update.grad_norm, update.clip, update.n_stepped)

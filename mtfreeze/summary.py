@@ -145,7 +145,7 @@ class Summary:
 def _state_text(row: UnitRow) -> str:
     text = _MARKS[row.state]
     if row.state == "partly":
-        text += f" ({in_values(row.n_values - row.n_frozen)} train)"
+        text += f" ({in_values(row.n_frozen)})"
     if row.in_prefix:
         text += ", prefix"
     if row.trained is False:
