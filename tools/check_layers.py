@@ -49,7 +49,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("digests", "encoding", "explain", "freeze", "plots", "prediction", "stepping", "summary"),
     ("loading", "model", "model_computing", "model_freezing", "model_state", "saving"),
     ("training",),
-    ("cli", "config", "demo", "freeze_control", "mode_table"),
+    ("cli", "config", "demo", "freeze_control", "mode_picture", "mode_table"),
     ("__init__", "__main__"),
 )
 MAX_LINES = 500
