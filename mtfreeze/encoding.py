@@ -9,7 +9,7 @@ order are free: long texts go first, and every row is put back in its place.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def encode_rows(model: ModelState, texts: Sequence[Row], *, as_words: bool = Fal
         If an item is neither, or both kinds are mixed; names the position.
     """
     rows: Any = texts
-    if isinstance(texts, str | bytes) or not hasattr(texts, "__iter__"):
+    if isinstance(texts, str | bytes | Mapping) or not hasattr(texts, "__iter__"):
         return model.encoder.encode_texts(rows)  # raises
     rows = list(texts)
     of_words = [isinstance(row, list | tuple) for row in rows]
@@ -154,6 +154,11 @@ def forward(
         wanted = ["pooled", *model.heads]
     elif isinstance(outputs, str):
         wanted = [outputs]
+    elif isinstance(outputs, Mapping) or not hasattr(outputs, "__iter__"):
+        raise TypeError(
+            f"outputs must be a list of names; found {type(outputs).__name__} {outputs!r}; use "
+            "e.g. ['hidden', 'pooled']"
+        )
     else:
         wanted = list(outputs)
     if hidden_states:

@@ -104,6 +104,8 @@ def load_folder(
     """
     if pooling is not None and pooling not in POOLINGS:
         raise ConfigError(unknown("pooling", str(pooling), POOLINGS))
+    if normalize is not None and not isinstance(normalize, bool):
+        raise TypeError(f"normalize must be True or False; found {normalize!r}; pass one of them")
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     family = family_of(config, where)
@@ -114,7 +116,7 @@ def load_folder(
     if own.get("normalize") is not None:
         settings = replace(settings, normalize=own["normalize"] is True)
     if normalize is not None:
-        settings = replace(settings, normalize=bool(normalize))
+        settings = replace(settings, normalize=normalize)
     build = core_config(family, config, where, ignore_config)
     build |= {"pooling": settings.pooling, "normalize": settings.normalize}
     entries = _named_tensors(family, find_tensors(folder), folder)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .closest import unknown
+from .closest import did_you_mean
 from .errors import ConfigError, SelectorError
 from .selectors import ModelIndex, Selector, resolve
 
@@ -104,7 +104,10 @@ class ModelState:
         """
         position = self.index.key_index.get(key)
         if position is None:
-            raise SelectorError(unknown("parameter", str(key), self.index.keys))
+            hint = did_you_mean(str(key), self.index.key_index)
+            raise SelectorError(
+                f"unknown parameter {key!r}; {hint or 'model.parameters() lists the keys'}"
+            )
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{key}: expected real numbers; found an array of {array.dtype}")

@@ -15,7 +15,7 @@ that proposes the closest names.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -151,7 +151,7 @@ def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Select
             if strict:
                 raise
             return index.of_units(())
-    if isinstance(what, bytes | bytearray) or not isinstance(what, Collection):
+    if isinstance(what, bytes | bytearray | Mapping) or not isinstance(what, Collection):
         raise TypeError(
             f"a selector must be a str or a list of them; found {type(what).__name__} {what!r}; "
             "use e.g. 'backbone', 'backbone.layers[2:5]'"

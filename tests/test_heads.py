@@ -123,6 +123,18 @@ def test_parameters_of_a_head(
     assert found == shapes
 
 
+def test_a_head_too_large_for_memory_leaves_the_model_as_it_was(
+    two_head_model: mtf.MultiTaskModel,
+) -> None:
+    before = two_head_model.encode(SENTENCES)
+    huge = mtf.SequenceClassification(TWO, hidden=(2**20,) * 4)
+    with pytest.raises((MemoryError, mtf.ConfigError)):
+        two_head_model.add_head("huge", huge)
+    assert list(two_head_model.heads) == ["classifier", "ner_head"]
+    assert len(two_head_model.parameters()) == 53 + 4
+    assert np.array_equal(before, two_head_model.encode(SENTENCES))
+
+
 def test_weights_are_drawn_from_seed_and_name(tiny_model: mtf.MultiTaskModel) -> None:
     def drawn(name: str, seed: int) -> bytes:
         tiny_model.add_head(name, mtf.SequenceClassification(TWO), seed=seed)

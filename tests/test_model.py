@@ -112,6 +112,8 @@ def test_forward_of_nothing_and_of_an_unknown_output(two_head_model: mtf.MultiTa
     assert found["offsets"].tolist() == [0]
     with pytest.raises(mtf.SelectorError, match=r"unknown output 'poled'.*did you mean 'pooled'"):
         two_head_model.forward(SENTENCES, ["poled"])
+    with pytest.raises(TypeError, match="outputs must be a list of names; found int 3"):
+        two_head_model.forward(SENTENCES, 3)  # type: ignore[arg-type]
 
 
 @pytest.mark.laws
@@ -155,6 +157,7 @@ def test_encode_empty_and_long(tiny_model: mtf.MultiTaskModel) -> None:
         (None, "expected a list of texts; found NoneType"),
         ("text", "expected a list of texts; found one str; put it into a list"),
         (b"text", "found one bytes"),
+        ({"good": 1}, "expected a list of texts; found dict"),
         (["good", None], "text 1: expected a text .*; found None"),
         ([b"good"], "text 0: .*found bytes.*decode it first"),
         ([3], "text 0: .*found int 3"),

@@ -151,7 +151,7 @@ def test_heads_of_a_model_without(tiny_model: mtf.MultiTaskModel) -> None:
         tiny_model.freeze("heads")
 
 
-@pytest.mark.parametrize("what", [3, None, b"backbone", 1.5])
+@pytest.mark.parametrize("what", [3, None, b"backbone", 1.5, {"backbone": 1}, ["backbone", 3]])
 def test_wrong_types(two_head_model: mtf.MultiTaskModel, what: Any) -> None:
     with pytest.raises(TypeError, match="a selector must be a str or a list of them; found"):
         two_head_model.freeze(what)
