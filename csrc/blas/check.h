@@ -1,15 +1,15 @@
-/* check.h: does a row's result depend on how many rows a BLAS call has? Asked once after loading.
+/* check.h: does a row's result depend on the rows around it in a BLAS call? Asked once after loading.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_BLAS_CHECK_H
 #define MTF_BLAS_CHECK_H
 
 #include "../base/status.h"
 
-/* Looks at a few shapes (below 5 ms) and decides how calls are cut from then on. */
+/* Looks at a few shapes (a few milliseconds) and decides who makes products of rows from then on. */
 MTF_NODISCARD mtf_status mtf_gemm_check_rows(mtf_error *err);
-/* 1: rows were found independent, or no BLAS is loaded (our kernels promise it). */
-int mtf_gemm_rows_independent(void);
-/* Tests only: takes the other way of cutting. */
-void mtf_gemm_set_rows_independent(int yes);
+/* 1: rows of weights with sides that are multiples of 16 hold, or no BLAS is loaded. */
+int mtf_gemm_rows_hold(void);
+/* Tests only: as if the look had failed, until the next mtf_gemm_check_rows(). */
+void mtf_gemm_distrust_rows(void);
 
 #endif

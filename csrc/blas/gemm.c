@@ -2,10 +2,12 @@
  *
  *   y = x W^T,  dx = dy W,  dw = dy^T x      (W (N,K) for OUT_IN, stored as (K,N) for IN_OUT)
  *
- * The bits of a row of y or dx must not depend on the number of rows. Our own kernels promise it.
- * OpenBLAS keeps it for calls of enough rows, which mtf_gemm_check_rows() looks at once after
- * loading; shorter calls are padded. Where the look fails, all rows go through padded calls of
- * BLOCK_ROWS rows, so that every row is made by a call of one size.
+ * The bits of a row of y or dx must depend neither on the number of rows nor on its place among
+ * them. Our own kernels promise it. OpenBLAS keeps it on some cores (SkylakeX and later) for calls
+ * of enough rows, shorter ones are padded; on others (Haswell, Zen) rows 6..11 of every twelve are
+ * added up in another order. mtf_gemm_check_rows() looks at that once after loading, and where it
+ * fails, y and dx come from our kernels. No row of dw is shared between calls, so dw may always
+ * use OpenBLAS.
  * dw is cut into tiles by its shape alone; the sum over M stays in one call per tile.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gemm.h"
@@ -19,16 +21,21 @@
 #include <limits.h>
 #include <string.h>
 
-#define BLOCK_ROWS 64
-#define TILE_ROWS  192
-#define TILE_COLS  384
+#define TILE_ROWS 192
+#define TILE_COLS 384
 /* Rows in one BLAS call: narrows M to an int; row products are independent of the cut. */
 #define MAX_CALL_ROWS ((int64_t)1 << 22)
 /* A weight with a side below this goes to our kernels: BLAS takes gemv for them. */
 #define MIN_SIDE 16
 
-/* -1: not looked at yet (or no BLAS), 0: rows depend on the row count, 1: they do not. */
-static int rows_independent = -1;
+/* Whether OpenBLAS makes rows as they must be: for weights whose sides are multiples of 16, and for
+ * others (some cores finish those with other arithmetic at the edges). */
+static int rows_hold[2];
+
+static int has_edges(int64_t n, int64_t k)
+{
+    return n % 16 != 0 || k % 16 != 0;
+}
 
 static int uses_blas(int64_t n, int64_t k)
 {
@@ -36,15 +43,10 @@ static int uses_blas(int64_t n, int64_t k)
            k <= INT_MAX && n * k >= MTF_BLAS_MIN_WEIGHT;
 }
 
-static int64_t padded_rows(void)
-{
-    return rows_independent == 1 ? MTF_BLAS_MIN_ROWS : BLOCK_ROWS;
-}
-
 size_t mtf_linear_work(int64_t n, int64_t k)
 {
 #if MTF_WITH_OPENBLAS
-    return n * k >= MTF_BLAS_MIN_WEIGHT ? (size_t)padded_rows() * (size_t)(n + k) : 0;
+    return n * k >= MTF_BLAS_MIN_WEIGHT ? MTF_BLAS_MIN_ROWS * (size_t)(n + k) : 0;
 #else
     (void)n;
     (void)k;
@@ -66,11 +68,12 @@ static void call_rows(const row_product *p, mtf_real *y, const mtf_real *x, int6
                       p->add ? 1 : 0);
 }
 
-/* m <= rows: the same by way of a call of `rows` rows in work (rows * (N + K)). What is added to
- * goes through the padded call too, since BLAS adds it to partial sums in its own order. */
+/* m < MTF_BLAS_MIN_ROWS: the same by way of a call of that many rows in work. What is added to goes
+ * through the padded call too, since BLAS adds it to partial sums in its own order. */
 static void call_padded(const row_product *p, mtf_real *y, const mtf_real *x, int64_t m,
-                        int64_t rows, mtf_real *work)
+                        mtf_real *work)
 {
+    const int64_t rows = MTF_BLAS_MIN_ROWS;
     mtf_real *in = work;
     mtf_real *out = work + rows * p->k;
     const size_t y_bytes = (size_t)(m * p->n) * sizeof *y;
@@ -87,17 +90,13 @@ static void call_padded(const row_product *p, mtf_real *y, const mtf_real *x, in
 static void multiply_rows(const row_product *p, mtf_real *y, const mtf_real *x, int64_t m,
                           mtf_real *work)
 {
-    const int64_t pad = padded_rows();
-    const int64_t most = rows_independent == 1 ? MAX_CALL_ROWS : BLOCK_ROWS;
-    int64_t done = 0;
-    while (done < m) {
-        int64_t rows = m - done < most ? m - done : most;
-        if (rows < pad) {
-            call_padded(p, y + done * p->n, x + done * p->k, rows, pad, work);
+    for (int64_t done = 0; done < m; done += MAX_CALL_ROWS) {
+        const int64_t rows = m - done < MAX_CALL_ROWS ? m - done : MAX_CALL_ROWS;
+        if (rows < MTF_BLAS_MIN_ROWS) {
+            call_padded(p, y + done * p->n, x + done * p->k, rows, work);
         } else {
             call_rows(p, y + done * p->n, x + done * p->k, rows);
         }
-        done += rows;
     }
 }
 
@@ -105,7 +104,7 @@ void mtf_linear_y(mtf_real *y, const mtf_real *x, const mtf_real *w, int64_t m, 
                   int64_t k, mtf_layout layout, int add, mtf_real *work)
 {
     const int out_in = layout == MTF_LAYOUT_OUT_IN;
-    if (uses_blas(n, k)) {
+    if (uses_blas(n, k) && rows_hold[has_edges(n, k)]) {
         const row_product p = {w, out_in ? k : n, n, k, out_in, add};
         multiply_rows(&p, y, x, m, work);
         return;
@@ -169,55 +168,54 @@ void mtf_linear_dw(mtf_real *dw, const mtf_real *dy, const mtf_real *x, int64_t 
     mtf_kernel->gemm_tn(out, cols, left, rows, right, cols, tile_rows, tile_cols, m, add);
 }
 
-/* Rows 0..m-1 of a call with m rows have the bits of a call with `most` rows. */
-static int rows_agree(mtf_real *short_y, const mtf_real *long_y, const mtf_real *x,
-                      const mtf_real *w, int64_t m, int64_t n, int64_t k, int transpose_b)
+/* A call with m rows from row `first` on has the bits of those rows in a call with many. */
+static int rows_agree(const row_product *p, mtf_real *short_y, const mtf_real *long_y,
+                      const mtf_real *x, int64_t first, int64_t m)
 {
-    const row_product p = {w, transpose_b ? k : n, n, k, transpose_b, 0};
-    call_rows(&p, short_y, x, m);
-    return memcmp(short_y, long_y, (size_t)(m * n) * sizeof *long_y) == 0;
+    call_rows(p, short_y, x + first * p->k, m);
+    return memcmp(short_y, long_y + first * p->n, (size_t)(m * p->n) * sizeof *long_y) == 0;
 }
 
 mtf_status mtf_gemm_check_rows(mtf_error *err)
 {
-    enum { MOST = 97, SIDE = 256, SHAPES = 2 };
-    static const int64_t rows[] = {16, 17, 23, 31, 48, 65, 96};
-    static const int64_t shapes[SHAPES][2] = {{SIDE, SIDE}, {SIDE, 2 * SIDE}};
-    const size_t n_values = (size_t)(4 * SIDE * SIDE);
-    mtf_real *x = mtf_alloc_array(n_values, sizeof *x);
-    mtf_real *w = mtf_alloc_array(n_values, sizeof *w);
-    mtf_real *y = mtf_alloc_array(2 * MOST * 2 * SIDE, sizeof *y);
-    mtf_status status = MTF_OK;
-    if (x == NULL || w == NULL || y == NULL) {
-        status = mtf_fail_memory(err, 3 * n_values * sizeof *x);
-        goto done;
+    enum { MOST = 97, WIDEST = 512, SHAPES = 3 };
+    static const int64_t rows[] = {16, 17, 31, 48, 65, 96};
+    static const int64_t shapes[SHAPES][2] = {{256, 256}, {128, 512}, {513, 129}};
+    const size_t x_size = MOST * WIDEST;
+    const size_t w_size = 513 * 129;
+    const size_t y_size = MOST * 513;
+    mtf_real *x = mtf_alloc_array(x_size + w_size + 2 * y_size, sizeof *x);
+    if (x == NULL) {
+        return mtf_fail_memory(err, (x_size + w_size + 2 * y_size) * sizeof *x);
     }
-    mtf_random_uniform(x, (int64_t)n_values, 1, 1.0);
-    mtf_random_uniform(w, (int64_t)n_values, 2, 1.0);
-    rows_independent = 1;
-    for (int s = 0; s < 2 * SHAPES && rows_independent; s++) {
+    mtf_real *w = x + x_size;
+    mtf_real *long_y = w + w_size;
+    mtf_real *short_y = long_y + y_size;
+    mtf_random_uniform(x, (int64_t)(x_size + w_size), 1, 1.0);
+    rows_hold[0] = 1;
+    rows_hold[1] = 1;
+    for (int s = 0; s < 2 * SHAPES; s++) {
         const int64_t n = shapes[s / 2][0];
         const int64_t k = shapes[s / 2][1];
-        const row_product whole = {w, s % 2 ? k : n, n, k, s % 2, 0};
-        mtf_real *long_y = y + MOST * 2 * SIDE;
-        call_rows(&whole, long_y, x, MOST);
-        for (size_t r = 0; r < sizeof rows / sizeof *rows && rows_independent; r++) {
-            rows_independent = rows_agree(y, long_y, x, w, rows[r], n, k, s % 2);
+        int *holds = &rows_hold[has_edges(n, k)];
+        const row_product p = {w, s % 2 ? k : n, n, k, s % 2, 0};
+        call_rows(&p, long_y, x, MOST);
+        for (size_t r = 0; r < sizeof rows / sizeof *rows && *holds; r++) {
+            const int64_t first = r % 2 ? MOST - rows[r] : 0;
+            *holds = rows_agree(&p, short_y, long_y, x, first, rows[r]);
         }
     }
-done:
     mtf_free(x);
-    mtf_free(w);
-    mtf_free(y);
-    return status;
+    return MTF_OK;
 }
 
-int mtf_gemm_rows_independent(void)
+int mtf_gemm_rows_hold(void)
 {
-    return mtf_openblas_is_loaded() ? rows_independent == 1 : 1;
+    return mtf_openblas_is_loaded() ? rows_hold[0] : 1;
 }
 
-void mtf_gemm_set_rows_independent(int yes)
+void mtf_gemm_distrust_rows(void)
 {
-    rows_independent = yes != 0;
+    rows_hold[0] = 0;
+    rows_hold[1] = 0;
 }

@@ -1,9 +1,10 @@
 /* gemm.h: the matrix products of a linear layer, over OpenBLAS or our own kernels.
  *
  * Which one is decided by the weight's shape, never by the number of rows (M): products with
- * N * K >= MTF_BLAS_MIN_WEIGHT go to OpenBLAS when it is loaded, the others to the kernel table. A
- * call with fewer than MTF_BLAS_MIN_ROWS rows is padded to that many, because BLAS takes other
- * paths, with other bits, for small ones. So a row's bits never depend on M.
+ * N * K >= MTF_BLAS_MIN_WEIGHT go to OpenBLAS when it is loaded and was found to keep rows apart
+ * (check.h), the others to the kernel table. A call with fewer than MTF_BLAS_MIN_ROWS rows is
+ * padded to that many, because BLAS takes other paths, with other bits, for small ones. So a row's
+ * bits never depend on M or on its place.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_BLAS_GEMM_H
 #define MTF_BLAS_GEMM_H

@@ -35,5 +35,5 @@ void mtf_runtime_get_info(mtf_runtime_info *info)
     info->isa_available = available;
     info->blas = mtf_openblas_text();
     info->n_threads = mtf_threads_get();
-    info->blas_rows_checked = mtf_gemm_rows_independent();
+    info->blas_rows_checked = mtf_gemm_rows_hold();
 }

@@ -60,7 +60,8 @@ typedef struct mtf_runtime_info {
     const char *isa_available; /* those of them that this CPU has */
     const char *blas;          /* "openblas ..." with its own version text, or "reference" */
     int n_threads;
-    int blas_rows_checked; /* 1: rows were found independent of the row count; 0: calls are padded */
+    int blas_rows_checked; /* 1: BLAS rows were found independent of the rows around them; 0: they
+                              are not, so only weight gradients use BLAS */
 } mtf_runtime_info;
 
 typedef struct mtf_memory_info {

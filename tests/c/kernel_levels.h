@@ -58,7 +58,9 @@ static inline buffer buffer_random(int64_t n, int shift, double low, double high
 static inline buffer buffer_copy(buffer from, int shift)
 {
     buffer b = buffer_new((int64_t)from.n, shift);
-    memcpy(b.data, from.data, from.n * sizeof *from.data);
+    for (size_t i = 0; i < from.n; i++) {
+        b.data[i] = from.data[i];
+    }
     return b;
 }
 

@@ -103,6 +103,9 @@ MTF_TEST(several_callers_at_once)
 
 MTF_TEST(a_forked_child_has_a_pool_of_its_own)
 {
+#ifdef __SANITIZE_THREAD__
+    SKIP("thread sanitizer cannot start threads after a fork");
+#endif
     static job j;
     use_threads(3);
     CHECK(run_and_check(&j, 100));
