@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: ``mtfreeze train | inspect | verify | predict | demo``.
+
+`main` is what the installed script calls. click and everything else is imported only then, so that
+``import mtfreeze`` stays cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows the program's name; by default ``sys.argv[1:]``.
+    """
+    from .app import cli
+    from .guard import run_guarded
+
+    raise SystemExit(run_guarded(cli, arguments, program="mtfreeze"))

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checked `Config` -> a model with heads, frozen as asked, and its tasks.
+
+What every command shares stands here once: the options of a job, applied to the configuration in
+one order (file, ``--set``, then ``--mode``, ``--freeze``, ``--train``).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..closest import unknown
+from ..config import Config, Freezing, load_config
+from ..data import Task, read_file
+from ..errors import ConfigError
+from ..heads import KINDS, spec_from_dict
+from ..notices import UntrainedHeadWarning
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["apply_freezing", "build_model", "build_tasks", "freezing_of", "job_options", "read_job"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_TASK_KEYS = ("weight", "metric", "train_through_frozen")
+
+
+def job_options(command: F) -> F:
+    """Add ``--config --set --mode --freeze --train --debug`` to a command."""
+    options = [
+        click.option("--config", "config_path", metavar="FILE.yaml", help="The job, as YAML."),
+        click.option(
+            "--set", "settings", multiple=True, metavar="a.b=c", help="Change one key of the job."
+        ),
+        click.option("--mode", metavar="SELECTOR", help="What is FROZEN; everything else trains."),
+        click.option("--freeze", multiple=True, metavar="SELECTOR", help="Freeze this."),
+        click.option(
+            "--train", multiple=True, metavar="SELECTOR", help="Train this, freeze the rest."
+        ),
+        debug_option,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def debug_option(command: F) -> F:
+    """Add ``--debug``, which `run_guarded` reads from the command line itself."""
+    return click.option(
+        "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
+    )(command)
+
+
+def freezing_of(
+    given: Freezing, mode: str | None, freeze: Sequence[str], train: Sequence[str]
+) -> Freezing:
+    """Return what is to be frozen: the command line's word, or else the file's.
+
+    Raises
+    ------
+    ConfigError
+        If ``--mode`` stands beside ``--freeze`` or ``--train``.
+    """
+    if mode is not None and (freeze or train):
+        raise ConfigError(
+            "--mode names what is frozen; found --freeze or --train beside it; "
+            "use --mode alone, or --freeze and --train"
+        )
+    if mode is not None:
+        return Freezing(mode=mode)
+    if freeze or train:
+        return Freezing(freeze=list(freeze) or None, train=list(train) or None)
+    return given
+
+
+def read_job(
+    config_path: str | None,
+    settings: Sequence[str],
+    mode: str | None,
+    freeze: Sequence[str],
+    train: Sequence[str],
+) -> Config:
+    """Read ``--config`` and apply the other options of a job to it.
+
+    Raises
+    ------
+    click.UsageError
+        If there is no ``--config``.
+    """
+    if config_path is None:
+        raise click.UsageError("expected --config FILE.yaml; found none")
+    config = load_config(config_path, settings)
+    return replace(config, freezing=freezing_of(config.freezing, mode, freeze, train))
+
+
+def build_model(config: Config) -> MultiTaskModel:
+    """Load the model and add the heads that it does not have yet; nothing is frozen by this.
+
+    Raises
+    ------
+    ConfigError
+        If a head's description is wrong, or differs from that of a head of the loaded model.
+    """
+    from ..model import MultiTaskModel
+
+    arguments = dict(config.model)
+    model = MultiTaskModel.from_pretrained(arguments.pop("name"), **arguments)
+    for name, entry in config.heads.items():
+        options = dict(entry)
+        seed = options.pop("seed", 0)
+        kind = options.pop("task")
+        if kind not in KINDS:
+            raise ConfigError(f"heads.{name}.task: {unknown('kind of head', kind, KINDS)}")
+        spec = spec_from_dict({"kind": kind, **options}, f"heads.{name}")
+        if name not in model.heads:
+            model.add_head(name, spec, seed=seed)
+        elif model.heads[name].labels != spec.labels:
+            raise ConfigError(
+                f"heads.{name} has the labels {list(spec.labels)}; found {name!r} with "
+                f"{list(model.heads[name].labels)} in the loaded model; use its labels or "
+                "another name"
+            )
+    return model
+
+
+def build_tasks(config: Config, model: MultiTaskModel) -> dict[str, Task]:
+    """Read the data files of a job.
+
+    Raises
+    ------
+    ConfigError
+        If there is no data, a task has no head, or a reader does not take an option.
+    DataError, OSError
+        As the readers raise.
+    """
+    if not config.data:
+        raise ConfigError("expected data for at least one head; found none; add a data section")
+    tasks = {}
+    for name, entry in config.data.items():
+        if name not in model.heads:
+            raise ConfigError(f"data: {unknown('head', name, model.heads)}")
+        options = dict(entry)
+        own = {key: options.pop(key) for key in _TASK_KEYS if key in options}
+        files = {part: options.pop(part) for part in ("train", "eval") if part in options}
+        tasks[name] = Task(
+            **{part: _read(path, options, f"data.{name}") for part, path in files.items()}, **own
+        )
+    return tasks
+
+
+def _read(path: str, options: Mapping[str, Any], where: str) -> Any:
+    try:
+        return read_file(path, **options)
+    except TypeError as error:
+        # A keyword that this file's reader does not have; all else is the reader's own message.
+        if "unexpected keyword" not in str(error):
+            raise
+        key = str(error).rsplit("'", 2)[-2]
+        raise ConfigError(
+            f"{where}: the reader of {path} does not take {key!r}; remove the key"
+        ) from None
+
+
+def apply_freezing(model: MultiTaskModel, freezing: Freezing) -> None:
+    """Replace the model's freeze state, pins included, by what a job asks for.
+
+    Raises
+    ------
+    SelectorError
+        If a selector matches nothing; the closest names are in the message.
+    """
+    # Every selector is looked up before anything changes.
+    for what in (freezing.mode, freezing.freeze or [], freezing.train or []):
+        model.select(what)
+    model.unfreeze()
+    if freezing.freeze is None and freezing.train is None:
+        model.freeze(freezing.mode)
+        return
+    if freezing.train is not None:
+        with warnings.catch_warnings():
+            # Of heads that the next line lets train again.
+            warnings.simplefilter("ignore", UntrainedHeadWarning)
+            model.freeze()
+        model.unfreeze(freezing.train)
+    if freezing.freeze is not None:
+        model.freeze(freezing.freeze)

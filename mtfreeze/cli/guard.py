@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exit codes and messages: how a command ends, whatever happened.
+
+    0  done
+    1  failed: training went wrong, the disk is full, memory ran out, Ctrl-C
+    2  wrong usage or input: an option, a file, a name, a label
+    3  a frozen tensor changed
+
+An error of the user's is one line on stderr, without a traceback; ``--debug`` shows it.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from ..errors import ConcurrencyError, Error, TrainingError
+
+__all__ = ["CHANGED", "FAILED", "USAGE", "FrozenChanged", "run_guarded"]
+
+FAILED, USAGE, CHANGED = 1, 2, 3
+
+_INPUT_ERRORS = (ValueError, LookupError, TypeError, FileNotFoundError, IsADirectoryError)
+
+
+class FrozenChanged(Error):
+    """A frozen tensor does not have the bits that it should have."""
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, FrozenChanged):
+        return CHANGED
+    if isinstance(error, TrainingError | ConcurrencyError | MemoryError):
+        return FAILED
+    if isinstance(error, (Error, *_INPUT_ERRORS)):
+        return USAGE
+    return FAILED
+
+
+@contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Print warnings as one line on stderr, without file, line and source."""
+
+    def show(message: Any, category: Any, *rest: object, **named: object) -> None:
+        click.echo(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = show
+        yield
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Say whether an error was raised on purpose: by mtfreeze, or by the system."""
+    if isinstance(error, Error | OSError | MemoryError | ImportError):
+        return True
+    # A TypeError or ValueError counts if mtfreeze's own code raised it, not some library's.
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1].filename if frames else ""
+    return isinstance(error, TypeError | ValueError) and "mtfreeze" in last
+
+
+def run_guarded(command: click.Command, arguments: Sequence[str] | None, program: str) -> int:
+    """Run a command and return its exit code; print what went wrong, if anything did."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        with _short_warnings():
+            result = command.main(args=given, prog_name=program, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        return FAILED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        return FAILED
+    except BrokenPipeError:
+        return FAILED
+    except Exception as error:
+        if debug or not _is_ours(error):
+            traceback.print_exc()
+        else:
+            click.echo(f"{program}: {error}", err=True)
+        return _exit_code(error)

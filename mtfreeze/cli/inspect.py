@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mtfreeze inspect``: what a model is made of, what is frozen in it, and what that saves."""
+
+from __future__ import annotations
+
+import click
+
+from ..config import Freezing
+from ..training.describe import frozen_line
+from .build import apply_freezing, build_model, freezing_of, job_options, read_job
+
+__all__ = ["inspect"]
+
+
+@click.command()
+@click.argument("model", required=False)
+@job_options
+@click.option("--picture", metavar="FILE.png", help="Draw which parts train.")
+def inspect(
+    model: str | None,
+    config_path: str | None,
+    settings: tuple[str, ...],
+    mode: str | None,
+    freeze: tuple[str, ...],
+    train: tuple[str, ...],
+    picture: str | None,
+) -> None:
+    """Show a model (a folder or a name), or the model of a job.
+
+    \b
+    mtfreeze inspect outputs/reviews
+    mtfreeze inspect sentence-transformers/all-MiniLM-L6-v2 --mode "backbone[:3]"
+    mtfreeze inspect --config job.yaml
+    """
+    from ..model import MultiTaskModel
+
+    if (model is None) == (config_path is None):
+        raise click.UsageError("expected a model or --config FILE.yaml, one of the two")
+    if model is None:
+        config = read_job(config_path, settings, mode, freeze, train)
+        loaded = build_model(config)
+        apply_freezing(loaded, config.freezing)
+    else:
+        if settings:
+            raise click.UsageError("--set changes a job; found no --config")
+        loaded = MultiTaskModel.from_pretrained(model)
+        if mode is not None or freeze or train:
+            apply_freezing(loaded, freezing_of(Freezing(), mode, freeze, train))
+    click.echo(frozen_line(loaded))
+    click.echo()
+    click.echo(str(loaded.summary()))
+    click.echo()
+    click.echo(loaded.explain())
+    if picture is not None:
+        click.echo(f"picture: {loaded.plot_trainability(picture)}")

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mtfreeze predict``: texts in (arguments, a file, or stdin), labels out (TSV or JSON lines).
+
+TSV has the text and one column a head, tags of words joined by spaces; a TAB in a text becomes a
+space. JSON lines hold ``text``, ``words`` where a head labels words, and each head's answer; with
+``--probabilities`` the share of every label as well.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..data.files import read_lines
+from ..errors import DataError
+from .build import debug_option
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["predict"]
+
+ROWS_AT_A_TIME = 1024
+
+
+def _stdin_lines() -> list[str]:
+    raw = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
+    try:
+        lines = raw.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"stdin: expected UTF-8; found byte 0x{raw[error.start]:02x}") from None
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _answers(
+    model: MultiTaskModel, heads: list[str], texts: list[str], probabilities: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield one answer a text, in order."""
+    for begin in range(0, len(texts), ROWS_AT_A_TIME):
+        rows = texts[begin : begin + ROWS_AT_A_TIME]
+        found = {head: model.predict(head, rows) for head in heads}
+        shares = {head: model.predict_proba(head, rows) for head in heads} if probabilities else {}
+        for at, text in enumerate(rows):
+            answer: dict[str, Any] = {"text": text}
+            if any(model.heads[head].space == "tokens" for head in heads):
+                answer["words"] = text.split()
+            for head in heads:
+                answer[head] = found[head][at]
+                if head in shares:
+                    answer[f"{head}_probabilities"] = shares[head][at].round(6).tolist()
+            yield answer
+
+
+def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
+    cells = [" ".join(answer["text"].split("\t"))]
+    for head in heads:
+        value = answer[head]
+        cells.append(value if isinstance(value, str) else " ".join(value))
+    return "\t".join(cells)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("texts", nargs=-1)
+@click.option("--head", "heads", multiple=True, help="Ask this head; by default all of them.")
+@click.option("--input", "path", metavar="FILE", help="One text a line; - is stdin.")
+@click.option("--format", "form", type=click.Choice(["tsv", "jsonl"]), default="tsv")
+@click.option("--probabilities", is_flag=True, help="Add every label's share (JSON lines only).")
+@debug_option
+def predict(
+    model: str,
+    texts: tuple[str, ...],
+    heads: tuple[str, ...],
+    path: str | None,
+    form: str,
+    probabilities: bool,
+) -> None:
+    """Predict labels with a saved model; texts come as arguments, from a file, or from stdin.
+
+    \b
+    mtfreeze predict outputs/reviews "the food was great" "never again"
+    mtfreeze predict outputs/reviews --input texts.txt --format jsonl > answers.jsonl
+    """
+    from ..model import MultiTaskModel
+
+    if texts and path is not None:
+        raise click.UsageError("expected texts as arguments or --input FILE; found both")
+    if probabilities and form != "jsonl":
+        raise click.UsageError("--probabilities needs --format jsonl")
+    loaded = MultiTaskModel.from_pretrained(model)
+    if not loaded.heads:
+        raise click.UsageError(f"{model} has no heads; train it first (mtfreeze train)")
+    asked = list(heads) or list(loaded.heads)
+    rows = list(texts)
+    if not rows:
+        rows = _stdin_lines() if path in (None, "-") else read_lines(str(path))
+    if form == "tsv":
+        click.echo("\t".join(["text", *asked]))
+    for answer in _answers(loaded, asked, rows, probabilities):
+        click.echo(
+            json.dumps(answer, ensure_ascii=False) if form == "jsonl" else _tsv(answer, asked)
+        )

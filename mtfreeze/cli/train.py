@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mtfreeze train``: one job, from a YAML file to a trained and saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..digests import FrozenReport
+from ..training.fit import fit
+from ..training.run import Run
+from .build import apply_freezing, build_model, build_tasks, job_options, read_job
+from .guard import FAILED, FrozenChanged
+
+__all__ = ["check_unmoved", "train"]
+
+
+def check_unmoved(report: FrozenReport) -> None:
+    """Raise `FrozenChanged`, exit code 3, if a frozen tensor moved."""
+    if not report.ok:
+        raise FrozenChanged(f"expected frozen tensors to keep their bits; found {report}")
+
+
+def _show(run: Run) -> None:
+    for name, value in run.metrics.items():
+        click.echo(f"{name}\t{value:.6g}")
+
+
+@click.command()
+@job_options
+@click.option("--output", metavar="FOLDER", help="Save the trained model here.")
+@click.option("--quiet", is_flag=True, help="Print the metrics only.")
+def train(
+    config_path: str | None,
+    settings: tuple[str, ...],
+    mode: str | None,
+    freeze: tuple[str, ...],
+    train: tuple[str, ...],
+    output: str | None,
+    quiet: bool,
+) -> int:
+    """Train what the job does not freeze, evaluate every task, prove that the rest did not move.
+
+    \b
+    mtfreeze train --config job.yaml --mode "backbone[:3]"
+    mtfreeze train --config job.yaml --train classifier --set training.epochs=2
+    """
+    config = read_job(config_path, settings, mode, freeze, train)
+    model = build_model(config)
+    apply_freezing(model, config.freezing)  # a selector that matches nothing ends here
+    tasks = build_tasks(config, model)
+    arguments = dict(config.training)
+    arguments["output_dir"] = output if output is not None else arguments.get("output_dir")
+    arguments["progress"] = not quiet and arguments.get("progress", True)
+    if config.start is not None:
+        if arguments["progress"]:
+            click.echo("start:")
+        apply_freezing(model, config.start_freezing)
+        before = fit(model, tasks, **{**config.start, "progress": arguments["progress"]})
+        check_unmoved(before.frozen)
+        if before.interrupted:
+            return FAILED
+        apply_freezing(model, config.freezing)
+    run = fit(model, tasks, **arguments)
+    _show(run)
+    if arguments["output_dir"] is not None:
+        click.echo(f"saved\t{Path(arguments['output_dir'])}")
+    check_unmoved(run.frozen)
+    return FAILED if run.interrupted else 0

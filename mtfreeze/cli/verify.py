@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mtfreeze verify``: does a saved model hold the bits it should hold?
+
+Every tensor of the folder is compared with the digest that ``freeze_report.json`` noted when it
+was saved. With ``--base`` every tensor that was frozen is compared with the model that training
+began from; the two need not have the same heads. Exit code 3 names what differs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..closest import name_list
+from ..digests import Snapshot, compare, snapshot
+from ..errors import CheckpointError
+from ..json_files import read_object
+from .build import debug_option
+from .guard import FrozenChanged
+
+__all__ = ["read_report", "verify"]
+
+REPORT = "freeze_report.json"
+
+
+def read_report(folder: Path) -> Snapshot:
+    """Return the digests that a folder was saved with.
+
+    Raises
+    ------
+    CheckpointError
+        If the report is missing or damaged.
+    """
+    path = folder / REPORT
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder}: expected {REPORT}, which save_pretrained writes; found none; "
+            "verify a folder that mtfreeze saved"
+        )
+    tensors: Any = read_object(path).get("tensors")
+    try:
+        digests = {str(key): str(entry["blake2b"]) for key, entry in tensors.items()}
+        frozen = frozenset(key for key, entry in tensors.items() if entry["frozen"] is True)
+    except (AttributeError, KeyError, TypeError):
+        raise CheckpointError(
+            f"{path}: expected a digest and a frozen flag for every tensor; found something else; "
+            "save the model again"
+        ) from None
+    if not digests:
+        raise CheckpointError(f"{path}: expected digests of tensors; found none")
+    return Snapshot(digests, frozen)
+
+
+def _against_itself(folder: Path) -> str:
+    """Compare the folder's tensors with its report."""
+    from ..model import MultiTaskModel
+
+    noted = read_report(folder)
+    report = compare(noted, MultiTaskModel.from_pretrained(folder))
+    differ = [*report.moved, *report.changed]
+    if differ:
+        raise FrozenChanged(
+            f"{folder}: expected the bits that {REPORT} notes; found {len(differ)} tensors with "
+            f"others: {name_list(differ, 5)}; the files were changed after saving"
+        )
+    return f"{len(noted.digests)} tensors have the bits they were saved with"
+
+
+def _against_base(folder: Path, base: str) -> str:
+    """Compare what was frozen with the model that training began from."""
+    from ..model import MultiTaskModel
+
+    noted = read_report(folder)
+    before = snapshot(MultiTaskModel.from_pretrained(base)).digests
+    shared = [key for key in noted.digests if key in noted.frozen and key in before]
+    moved = [key for key in shared if before[key] != noted.digests[key]]
+    if moved:
+        raise FrozenChanged(
+            f"{folder}: expected frozen tensors with the bits of {base}; found {len(moved)} with "
+            f"others: {name_list(moved, 5)}; they were trained before they were frozen, or this is "
+            "another base"
+        )
+    if not shared:
+        return "nothing that was frozen is also in the base"
+    return f"{len(shared)} frozen tensors have the bits of {base}"
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--base", metavar="MODEL", help="The model that training began from.")
+@debug_option
+def verify(folder: Path, base: str | None) -> None:
+    """Check a saved model against its own digests and, with --base, against where it began."""
+    if not folder.is_dir():
+        raise CheckpointError(f"expected the folder of a saved model; found no folder {folder}")
+    click.echo(_against_itself(folder))
+    if base is not None:
+        click.echo(_against_base(folder, base))

@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The YAML description of a training job, read and checked: file -> `Config`.
+
+    model:    {name: sentence-transformers/all-MiniLM-L6-v2, pooling: mean, normalize: true}
+    heads:    {sent_head: {task: sequence_classification, labels: [negative, positive]}}
+    data:     {sent_head: {train: reviews.train.tsv, eval: reviews.dev.tsv}}
+    training: {freeze_mode: backbone, epochs: 3, learning_rate: {backbone: 2.0e-5, heads: 1.0e-3}}
+
+`start` (keys of `training`) is trained before `training`, usually the heads on the frozen backbone;
+`modes` lists what the demo compares. Unknown keys are errors that name the closest one; Hugging
+Face's spellings of training arguments are accepted. Relative data paths are relative to the file.
+What only the model can judge (selectors, head names, labels) is checked where it is built.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .closest import name_list, unknown
+from .errors import ConfigError
+
+__all__ = ["HF_SPELLINGS", "Config", "Freezing", "load_config", "parse_config", "parse_setting"]
+
+HF_SPELLINGS = {
+    "num_train_epochs": "epochs",
+    "per_device_train_batch_size": "batch_size",
+    "train_batch_size": "batch_size",
+    "lr": "learning_rate",
+    "lr_scheduler_type": "lr_schedule",
+    "adam_epsilon": "eps",
+    "disable_tqdm": "progress",
+}
+"""Training arguments of transformers -> the name used here (``disable_tqdm`` is turned round)."""
+
+
+@dataclass(frozen=True)
+class Freezing:
+    """What a job freezes: a mode (what is frozen), or explicit lists.
+
+    Attributes
+    ----------
+    mode : str or list of str
+        Selectors of what is frozen; the rest trains. Used where both lists are None.
+    freeze, train : list of str or None
+        `train` alone: everything else is frozen. `freeze` wins where both name something.
+    """
+
+    mode: str | list[str] = "backbone"
+    freeze: list[str] | None = None
+    train: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """A checked description.
+
+    Attributes
+    ----------
+    model : dict
+        ``name`` and arguments of `MultiTaskModel.from_pretrained`.
+    heads : dict of str to dict
+        Arguments of the head by its name, ``task`` (the kind) among them.
+    data : dict of str to dict
+        ``train`` and ``eval`` (absolute paths) and arguments of the reader and of `Task`.
+    training, start : dict
+        Arguments of `fit`; `start` is None where nothing is trained before.
+    freezing, start_freezing : Freezing
+        What is frozen in each.
+    modes : list of str
+        What is to be compared.
+    """
+
+    model: dict[str, Any]
+    heads: dict[str, dict[str, Any]]
+    data: dict[str, dict[str, Any]]
+    training: dict[str, Any]
+    freezing: Freezing
+    start: dict[str, Any] | None = None
+    start_freezing: Freezing = field(default_factory=Freezing)
+    modes: list[str] = field(default_factory=list)
+
+
+def _found(value: object) -> str:
+    return f"{type(value).__name__} {value!r}"
+
+
+def _text(path: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{path} must be a text; found {_found(value)}; put it in quotes")
+    return value
+
+
+def _bool(path: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{path} must be true or false; found {_found(value)}")
+    return value
+
+
+def _number(path: str, value: object) -> Any:
+    # YAML 1.1 reads 2e-5 (no dot) as a text; people write it all the same.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{path} must be a number; found {_found(value)}; write 2.0e-5 or 0.1")
+    return value
+
+
+def _rate(path: str, value: object) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _number(f"{path}.{key}", one) for key, one in value.items()}
+    return _number(path, value)
+
+
+def _texts(path: str, value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise ConfigError(f"{path} must be a list of texts; found {_found(value)}")
+    return [_text(f"{path}[{i}]", one) for i, one in enumerate(value)]
+
+
+def _labels(path: str, value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise ConfigError(f"{path} must be a list of label names; found {_found(value)}")
+    for i, one in enumerate(value):
+        if not isinstance(one, str):
+            raise ConfigError(
+                f"{path}[{i}] must be a text; found {_found(one)}; YAML reads no, yes, on, off and "
+                f'numbers as something else: put the label in quotes, "{one}"'
+            )
+    return list(value)
+
+
+def _mapping(path: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"{path} must be a section of keys and values; found {_found(value)}; "
+            f"write {path.rsplit('.', 1)[-1]}: {{key: value}}"
+        )
+    return {str(key): one for key, one in value.items()}
+
+
+def _anything(path: str, value: object) -> Any:
+    return value
+
+
+Check = Callable[[str, object], Any]
+
+_SECTIONS = ("model", "heads", "data", "training", "start", "modes")
+_MODEL: dict[str, Check] = {
+    "name": _text,
+    "pooling": _text,
+    "normalize": _bool,
+    "max_length": _number,
+}
+_HEAD: dict[str, Check] = {
+    "task": _text,
+    "labels": _labels,
+    "hidden": _anything,
+    "activation": _text,
+    "dropout": _number,
+    "features": _text,
+    "pooling": _text,
+    "seed": _number,
+}
+_DATA: dict[str, Check] = {
+    "train": _text,
+    "eval": _text,
+    "label_map": _mapping,
+    "weight": _number,
+    "metric": _text,
+    "train_through_frozen": _bool,
+    "header": _bool,
+    "text": _anything,
+    "label": _anything,
+    "delimiter": _text,
+    "scheme": _text,
+    "column": _number,
+}
+_TRAINING: dict[str, Check] = {
+    "freeze_mode": _texts,
+    "freeze": _texts,
+    "train": _texts,
+    "epochs": _number,
+    "batch_size": _number,
+    "learning_rate": _rate,
+    "weight_decay": _rate,
+    "warmup_ratio": _number,
+    "warmup_steps": _number,
+    "lr_schedule": _text,
+    "max_grad_norm": _number,
+    "mixing": _text,
+    "seed": _number,
+    "token_budget": _number,
+    "betas": _anything,
+    "eps": _number,
+    "eval_every": _anything,
+    "cache": _anything,
+    "output_dir": _text,
+    "progress": _bool,
+}
+
+
+def _section(path: str, value: object, known: Mapping[str, Check]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, one in _mapping(path, value).items():
+        if key not in known:
+            raise ConfigError(unknown(f"key of {path!r}", key, known))
+        result[key] = known[key](f"{path}.{key}", one)
+    return result
+
+
+def _training(path: str, value: object, folder: Path) -> tuple[dict[str, Any], Freezing]:
+    given = _mapping(path, value)
+    renamed: dict[str, Any] = {}
+    for key, one in given.items():
+        name = HF_SPELLINGS.get(key, key)
+        if name in renamed:
+            raise ConfigError(f"{path} has both {name!r} and another spelling of it, {key!r}")
+        renamed[name] = (not _bool(f"{path}.{key}", one)) if key == "disable_tqdm" else one
+    if "adam_beta1" in renamed or "adam_beta2" in renamed:
+        renamed["betas"] = [renamed.pop("adam_beta1", 0.9), renamed.pop("adam_beta2", 0.999)]
+    if "eval_strategy" in renamed:
+        strategy, steps = renamed.pop("eval_strategy"), renamed.pop("eval_steps", None)
+        # YAML reads a bare `no` as false.
+        choices = {"no": None, False: None, "epoch": "epoch", "steps": steps or 500}
+        if strategy not in choices:
+            raise ConfigError(
+                f"{path}.eval_strategy must be no, epoch or steps; found {strategy!r}"
+            )
+        renamed["eval_every"] = choices[strategy]
+    result = _section(path, renamed, _TRAINING)
+    lists = {key: result.pop(key) for key in ("freeze_mode", "freeze", "train") if key in result}
+    if "freeze_mode" in lists and len(lists) > 1:
+        others = name_list(key for key in lists if key != "freeze_mode")
+        raise ConfigError(
+            f"{path} has freeze_mode together with {others}; "
+            "use freeze_mode alone (what is frozen), or freeze and train"
+        )
+    if "output_dir" in result:
+        result["output_dir"] = str(folder / result["output_dir"])
+    mode = lists.get("freeze_mode", ["backbone"])
+    freezing = Freezing(
+        mode[0] if len(mode) == 1 else mode, lists.get("freeze"), lists.get("train")
+    )
+    return result, freezing
+
+
+def _require(path: str, section: Mapping[str, Any], keys: Iterable[str]) -> None:
+    for key in keys:
+        if key not in section:
+            raise ConfigError(f"{path} lacks the key {key!r}; found {name_list(section)}; add it")
+
+
+def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
+    """Check a description that is already a Python mapping.
+
+    Parameters
+    ----------
+    raw : mapping
+        What the YAML file holds.
+    folder : path
+        What relative data paths are relative to.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown key (names the closest), a missing one, or a value of the wrong kind; the
+        message has the dotted path of the key.
+
+    Examples
+    --------
+    >>> config = parse_config({"model": {"name": "m"}, "training": {"num_train_epochs": 2}})
+    >>> config.training, config.freezing.mode
+    ({'epochs': 2}, 'backbone')
+    """
+    place = Path(folder)
+    top = _mapping("the configuration", raw)
+    for key in top:
+        if key not in _SECTIONS:
+            raise ConfigError(unknown("section", key, _SECTIONS))
+    _require("the configuration", top, ("model",))
+    model = _section("model", top["model"], _MODEL)
+    _require("model", model, ("name",))
+    if model["name"].startswith(("./", "../")):
+        model["name"] = str(place / model["name"])
+    heads = {}
+    for name, one in _mapping("heads", top.get("heads", {})).items():
+        heads[name] = _section(f"heads.{name}", one, _HEAD)
+        _require(f"heads.{name}", heads[name], ("task", "labels"))
+    data = {}
+    for name, one in _mapping("data", top.get("data", {})).items():
+        entry = data[name] = _section(f"data.{name}", one, _DATA)
+        if heads and name not in heads:
+            raise ConfigError(unknown("head in data", name, heads))
+        if not {"train", "eval"} & set(entry):
+            raise ConfigError(f"data.{name} names no file; add train: FILE or eval: FILE")
+        for part in {"train", "eval"} & set(entry):
+            entry[part] = str(place / entry[part])
+    training, freezing = _training("training", top.get("training", {}), place)
+    start, start_freezing = None, Freezing()
+    if "start" in top:
+        start, start_freezing = _training("start", top["start"], place)
+    modes = _texts("modes", top.get("modes", []))
+    return Config(model, heads, data, training, freezing, start, start_freezing, modes)
+
+
+def parse_setting(text: str) -> tuple[list[str], Any]:
+    """Split ``"training.epochs=3"`` into its path and its value, read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        If there is no ``=``, no key, or a value that is no YAML.
+
+    Examples
+    --------
+    >>> parse_setting("training.epochs=3")
+    (['training', 'epochs'], 3)
+    """
+    import yaml
+
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip(". "):
+        raise ConfigError(f"expected a setting such as training.epochs=3; found {text!r}")
+    try:
+        return key.strip().split("."), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"expected YAML after '=' in the setting; found {text!r}") from None
+
+
+def _apply_setting(raw: dict[str, Any], text: str) -> None:
+    keys, value = parse_setting(text)
+    if keys[0] not in _SECTIONS:
+        raise ConfigError(f"{unknown('section', keys[0], _SECTIONS)} (in the setting {text!r})")
+    place = raw
+    for depth, key in enumerate(keys[:-1]):
+        below = place.setdefault(key, {})
+        if not isinstance(below, dict):
+            path = ".".join(keys[: depth + 1])
+            raise ConfigError(f"setting {text!r}: {path} is no section; found {_found(below)}")
+        place = below
+    place[keys[-1]] = value
+
+
+def load_config(path: str | os.PathLike[str], settings: Iterable[str] = ()) -> Config:
+    """Read a YAML file, apply ``a.b=c`` settings on top of it, and check the whole.
+
+    Raises
+    ------
+    ConfigError
+        If the file is no YAML (line and column are named), or as in `parse_config`.
+    OSError
+        If the file cannot be read.
+    DataError
+        If the file is empty or not UTF-8.
+    """
+    import yaml
+
+    from .data.files import read_text
+
+    place = Path(path)
+    try:
+        raw = yaml.safe_load(read_text(place))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{place}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(place)
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(f"{where}: expected YAML; {problem}; correct the line") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{place}: expected sections {name_list(_SECTIONS)}; found {_found(raw)}")
+    for text in settings:
+        _apply_setting(raw, text)
+    try:
+        return parse_config(raw, place.parent)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None

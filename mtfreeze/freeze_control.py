@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m mtfreeze.freeze_control --mode backbone``: what a freeze mode leaves to train.
+
+Runs without a file, on the configuration that the package carries (``presets/``): a sentence
+encoder with a topic head and a sentiment head. Prints one line, the table of units, what freezing
+saves, and draws the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .training.describe import frozen_line
+
+__all__ = ["PRESET", "main"]
+
+PRESET = Path(__file__).parent / "presets" / "freeze_control.yaml"
+"""The job that the package carries."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and leave the process with its exit code (see ``cli/guard.py``)."""
+    import click
+
+    from .cli.build import apply_freezing, build_model, job_options, read_job
+    from .cli.guard import run_guarded
+
+    @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+    @job_options
+    @click.option("--picture", default="outputs/trainability.png", metavar="FILE.png")
+    def freeze_control(
+        config_path: str | None,
+        settings: tuple[str, ...],
+        mode: str | None,
+        freeze: tuple[str, ...],
+        train: tuple[str, ...],
+        picture: str,
+    ) -> None:
+        """Show what a freeze mode leaves to train: table and picture."""
+        config = read_job(config_path or str(PRESET), settings, mode, freeze, train)
+        model = build_model(config)
+        apply_freezing(model, config.freezing)
+        click.echo(frozen_line(model))
+        click.echo(f"\n{model.summary()}\n\n{model.explain()}")
+        click.echo(f"\npicture: {model.plot_trainability(picture)}")
+
+    raise SystemExit(run_guarded(freeze_control, arguments, program="freeze_control"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of tasks -> what the core trains on: packed token ids and class indices, made once.
+
+All labels are checked and all texts tokenized before the first step, so a bad row in the last
+batch is found in the first second. The tokens of rows that several tasks share are made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import unknown
+from ..data.batches import Group, Step
+from ..data.examples import Examples
+from ..data.labels import IGNORE, encode_labels, encode_tags
+from ..data.task import Task
+from ..errors import ConfigError
+from ..packing import Encoded, PackedBatch, token_labels
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["StepBatch", "TaskLabels", "TrainingRows", "check_tasks", "encode_task"]
+
+Int32 = NDArray[np.int32]
+Codes = Int32 | Sequence[Int32]
+
+
+@dataclass(frozen=True)
+class TaskLabels:
+    """The labels of one data set for one head.
+
+    Attributes
+    ----------
+    head : str
+        The head's name.
+    codes : (n,) int32 array, or list of (n_words,) int32 arrays
+        Class indices of every row, or of every row's words; `IGNORE` where there is none.
+    of_words : bool
+        Whether `codes` are of words.
+    """
+
+    head: str
+    codes: Codes
+    of_words: bool
+
+    def for_rows(self, encoded: Encoded, rows: NDArray[np.int64]) -> Int32:
+        """Return the labels of a packed batch of these rows, (B,) or (T,) int32."""
+        if self.of_words:
+            return token_labels(encoded, rows.tolist(), cast("Sequence[Int32]", self.codes))
+        return cast(Int32, self.codes)[rows]
+
+    def n_labelled(self) -> int:
+        """Return how many rows or words carry a label."""
+        if self.of_words:
+            return int(sum((codes != IGNORE).sum() for codes in self.codes))
+        return int((cast(Int32, self.codes) != IGNORE).sum())
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """One optimizer step as the core takes it.
+
+    Attributes
+    ----------
+    batch : PackedBatch
+        The sequences of all parts, in order.
+    losses : list of (str, int32 array, float)
+        Head, labels of its row space, weight.
+    """
+
+    batch: PackedBatch
+    losses: list[tuple[str, Int32, float]]
+
+    @property
+    def name(self) -> str:
+        """The tasks of this step, joined by ``+``."""
+        return "+".join(head for head, _, _ in self.losses)
+
+
+def check_tasks(model: MultiTaskModel, tasks: object) -> dict[str, Task]:
+    """Return the tasks by head name after checking that model and tasks go together.
+
+    Raises
+    ------
+    TypeError
+        If `tasks` is no mapping of names to `Task`.
+    ConfigError
+        If there is none, or one is named like no head (the closest is named).
+    """
+    if not isinstance(tasks, Mapping):
+        raise TypeError(
+            'tasks must map head names to Task, such as {"classifier": Task(...)}; '
+            f"found {type(tasks).__name__}"
+        )
+    if not tasks:
+        raise ConfigError("expected at least one task; found none; add one for a head")
+    for name, task in tasks.items():
+        if name not in model.heads:
+            if not model.heads:
+                raise ConfigError(
+                    f"task {name!r} needs a head of that name; found a model without heads; "
+                    f"call model.add_head({name!r}, ...) first"
+                )
+            raise ConfigError(
+                f"task {name!r} has no head: {unknown('head', str(name), model.heads)}"
+            )
+        if not isinstance(task, Task):
+            raise TypeError(
+                f"task {name!r} must be a Task; found {type(task).__name__}; "
+                "write Task(train=..., eval=...)"
+            )
+    return dict(tasks)
+
+
+def encode_task(model: MultiTaskModel, name: str, task: Task, examples: Examples) -> TaskLabels:
+    """Turn the labels of a data set into class indices of the head `name`.
+
+    Raises
+    ------
+    DataError
+        For a label that the head does not have, and whatever else does not fit; the row is named.
+    """
+    head = model.heads[name]
+    of_words = head.space == "tokens"
+    encode = encode_tags if of_words else encode_labels
+    return TaskLabels(name, encode(examples, task.label_name(name), head.labels, name), of_words)
+
+
+class TrainingRows:
+    """The training data of a run: row numbers in, `StepBatch` out.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Its tokenizer and heads.
+    tasks : mapping of str to Task
+        Those whose loss trains.
+    groups : sequence of Group
+        From ``group_tasks`` with the run's mixing.
+    """
+
+    def __init__(
+        self, model: MultiTaskModel, tasks: Mapping[str, Task], groups: Sequence[Group]
+    ) -> None:
+        self._weights = {name: task.weight for name, task in tasks.items()}
+        self._labels = {
+            name: encode_task(model, name, task, task.train)
+            for name, task in tasks.items()
+            if task.train is not None
+        }
+        self._encoded = [model.encoder.encode_examples(group.examples) for group in groups]
+
+    @property
+    def n_truncated(self) -> int:
+        """How many training rows were longer than the model's maximum."""
+        return sum(one.n_truncated for one in self._encoded)
+
+    @property
+    def n_lost_words(self) -> int:
+        """How many words of training rows have no token, and so no label."""
+        return sum(one.n_lost_words for one in self._encoded)
+
+    def batch(self, step: Step) -> StepBatch:
+        """Put together one step: every part's sequences, and each task's labels on them."""
+        parts = [self._encoded[part.group].pack(part.rows) for part in step]
+        losses = []
+        for position, part in enumerate(step):
+            for name in part.tasks:
+                labels = self._labels[name]
+                pieces = [
+                    labels.for_rows(self._encoded[part.group], part.rows)
+                    if at == position
+                    else np.full(
+                        one.n_tokens if labels.of_words else one.n_sequences, IGNORE, np.int32
+                    )
+                    for at, one in enumerate(parts)
+                ]
+                losses.append((name, np.concatenate(pieces), self._weights[name]))
+        return StepBatch(PackedBatch.join(parts), losses)

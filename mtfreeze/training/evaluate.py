@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`evaluate`: what the heads of a model score on the evaluation data of their tasks.
+
+Tasks whose evaluation rows hold the same inputs share one pass through the backbone. Frozen heads
+are evaluated like all others, so that forgetting shows. For heads of words a word that truncation
+cut off counts as predicted ``O``. The loss is the mean of -log p over labelled rows or tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.batches import group_tasks
+from ..data.labels import IGNORE
+from ..data.task import Task
+from ..encoding import calls, core_batch
+from ..entities import OUTSIDE, is_iob2
+from ..errors import DataError
+from ..metrics import metric_name, sequence_metrics, token_metrics
+from ..packing import Encoded, word_values
+from .encoded import TaskLabels, check_tasks, encode_task
+from .progress import Reporter
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["EvalData", "Stopped", "evaluate"]
+
+
+class Stopped(Exception):
+    """The user asked for an end in the middle of an evaluation."""
+
+
+class EvalData:
+    """Evaluation data, checked and tokenized once, scored as often as wanted.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        The model that will be scored; its heads must stay as they are.
+    tasks : mapping of str to Task
+        Tasks without evaluation data are left out.
+    """
+
+    def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
+        scored = {name: task for name, task in tasks.items() if task.eval is not None}
+        as_train = {name: Task(train=task.eval, label=task.label) for name, task in scored.items()}
+        self._labels = {
+            name: encode_task(model, name, task, task.eval)
+            for name, task in scored.items()
+            if task.eval is not None
+        }
+        self._groups = group_tasks(as_train, "joint")
+        self._encoded = [model.encoder.encode_examples(group.examples) for group in self._groups]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks that are scored."""
+        return list(self._labels)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of one evaluation."""
+        return int(
+            sum(
+                encoded.lengths[group.rows].sum()
+                for group, encoded in zip(self._groups, self._encoded, strict=True)
+            )
+        )
+
+    def score(
+        self,
+        model: MultiTaskModel,
+        reporter: Reporter,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> dict[str, float]:
+        """Return the figures of all tasks, by ``eval_<task>_<metric>``.
+
+        Raises
+        ------
+        Stopped
+            If `stop` returned true between two passes.
+        """
+        found: dict[str, dict[str, float]] = {}
+        with reporter.bar(self.n_tokens, "evaluating", unit="token"):
+            for group, encoded in zip(self._groups, self._encoded, strict=True):
+                scorers = {
+                    name: _Scorer(self._labels[name], model.heads[name].labels, encoded)
+                    for name in group.tasks
+                }
+                for at in calls(encoded.lengths[group.rows]):
+                    if stop():
+                        raise Stopped
+                    rows = group.rows[at]
+                    batch = encoded.pack(rows)
+                    logits = model._core.forward(core_batch(batch), list(scorers))
+                    for scorer, values in zip(scorers.values(), logits, strict=True):
+                        scorer.add(rows, values)
+                    reporter.advance(batch.n_tokens)
+                found |= {name: scorer.figures() for name, scorer in scorers.items()}
+        return {
+            metric_name(name, metric): value
+            for name in self._labels
+            for metric, value in found[name].items()
+        }
+
+
+def _log_likelihood(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> tuple[float, int]:
+    """Return the sum of -log p over the labelled rows, and their number."""
+    labelled = labels != IGNORE
+    chosen = logits[labelled].astype(np.float64)
+    if not len(chosen):
+        return 0.0, 0
+    top = chosen.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(chosen - top).sum(axis=1)) + top[:, 0]
+    return float((log_sum - chosen[np.arange(len(chosen)), labels[labelled]]).sum()), len(chosen)
+
+
+class _Scorer:
+    """Collects the predictions of one head, then turns them into figures."""
+
+    def __init__(self, labels: TaskLabels, names: Sequence[str], encoded: Encoded) -> None:
+        self._labels, self._names, self._encoded = labels, list(names), encoded
+        # Without an O among the labels a lost word is wrong whatever its label: -1 is no class.
+        self._lost = self._names.index(OUTSIDE) if OUTSIDE in self._names else -1
+        self._loss, self._n_loss = 0.0, 0
+        self._gold: list[NDArray[np.int32]] = []
+        self._found: list[NDArray[np.int64]] = []
+
+    def add(self, rows: NDArray[np.int64], logits: NDArray[np.float32]) -> None:
+        """Take the logits, (N, n_labels), of a pass over these rows."""
+        labels = self._labels.for_rows(self._encoded, rows)
+        loss, n = _log_likelihood(logits, labels)
+        self._loss, self._n_loss = self._loss + loss, self._n_loss + n
+        best = logits.argmax(axis=1)
+        if not self._labels.of_words:
+            self._gold.append(labels)
+            self._found.append(best)
+            return
+        codes = cast("Sequence[NDArray[np.int32]]", self._labels.codes)
+        words = word_values(self._encoded, rows.tolist(), best, self._lost)
+        for row, predicted in zip(rows, words, strict=True):
+            # A row of a shared pass may carry no tags of this task.
+            if not (codes[row] == IGNORE).any():
+                self._gold.append(codes[row])
+                self._found.append(predicted)
+
+    def figures(self) -> dict[str, float]:
+        """Return loss and metrics."""
+        loss = {"loss": self._loss / max(1, self._n_loss)}
+        if not self._labels.of_words:
+            gold, found = np.concatenate(self._gold), np.concatenate(self._found)
+            labelled = gold != IGNORE
+            return loss | sequence_metrics(gold[labelled], found[labelled])
+        if is_iob2(self._names):
+            return loss | token_metrics(self._tags(self._gold), self._tags(self._found))
+        right = sum(int((g == f).sum()) for g, f in zip(self._gold, self._found, strict=True))
+        return loss | {"accuracy": right / max(1, sum(map(len, self._gold)))}
+
+    def _tags(
+        self, rows: Sequence[NDArray[np.int32]] | Sequence[NDArray[np.int64]]
+    ) -> list[list[str]]:
+        return [[self._names[code] for code in row] for row in rows]
+
+
+def evaluate(
+    model: MultiTaskModel, tasks: Mapping[str, Task], *, progress: bool = False
+) -> dict[str, float]:
+    """Score the heads on the evaluation data of their tasks.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Not changed.
+    tasks : mapping of str to Task
+        By head name; those without ``eval`` are left out.
+    progress : bool
+        Draw a progress bar.
+
+    Returns
+    -------
+    dict of str to float
+        ``eval_<task>_loss``; for heads of texts ``_accuracy``, ``_f1_macro`` and ``_mcc``; for
+        heads of words with IOB2 labels ``_f1``, ``_precision``, ``_recall`` (whole entities, strict
+        IOB2, micro-averaged) and ``_accuracy`` (of words); for other heads of words ``_accuracy``.
+
+    Raises
+    ------
+    DataError
+        If no task has evaluation data, or a label is not one of the head's.
+    ConfigError
+        If a task has no head.
+
+    Examples
+    --------
+    >>> metrics = evaluate(model, tasks)  # doctest: +SKIP
+    >>> metrics["eval_classifier_accuracy"]  # doctest: +SKIP
+    0.89
+    """
+    data = EvalData(model, check_tasks(model, tasks))
+    if not data.tasks:
+        raise DataError(
+            "expected evaluation data; found tasks with training data only; pass Task(eval=...)"
+        )
+    return data.score(model, Reporter(progress))

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ctrl-C during training: the first one asks for an end after the step under way.
+
+`InterruptGuard` replaces the SIGINT handler while it is entered, in the main thread only (Python
+allows no other), and puts the earlier handler back whatever happens. A second Ctrl-C is a plain
+KeyboardInterrupt: the core applies a step as a whole, so the weights are between two steps then
+as well.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+__all__ = ["InterruptGuard"]
+
+
+class InterruptGuard:
+    """Context manager that turns the first SIGINT into the flag `requested`.
+
+    Examples
+    --------
+    >>> with InterruptGuard() as guard:
+    ...     guard.requested
+    False
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._earlier: Any = None
+        self._installed = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def __enter__(self) -> InterruptGuard:
+        if threading.current_thread() is threading.main_thread():
+            earlier = signal.getsignal(signal.SIGINT)
+            # None: a handler that was not set from Python and could not be put back.
+            # Ignored: the process was started to outlive Ctrl-C (nohup, a job in the background).
+            if earlier is not None and earlier is not signal.SIG_IGN:
+                self._earlier = signal.signal(signal.SIGINT, self._handle)
+                self._installed = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, self._earlier)
+            self._installed = False

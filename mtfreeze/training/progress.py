@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The progress bar and the sentences that a run prints: terminal, notebook, or silent.
+
+`Reporter` is the only place of the training code that writes to the screen. The bar is
+``tqdm.auto``'s, which draws a widget in a notebook that can show one and plain text elsewhere;
+lines go through it, so that they never break the bar.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["Reporter"]
+
+_SECONDS_SEEN, _SECONDS_LOGGED = 0.2, 10.0
+"""Between two drawings, before someone's eyes and in a log file."""
+
+
+def _is_seen() -> bool:
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+class Reporter:
+    """Bars and lines on stderr and stdout; nothing at all with ``enabled=False``.
+
+    Parameters
+    ----------
+    enabled : bool
+        ``fit(progress=...)``.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled = bool(enabled)
+        self._bar: Any = None
+
+    def say(self, line: str) -> None:
+        """Print one line on stdout, above a bar that is being drawn."""
+        if not self.enabled:
+            return
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stdout)
+        else:
+            print(line, flush=True)
+
+    @contextmanager
+    def bar(self, total: int, title: str, unit: str = "step") -> Iterator[Reporter]:
+        """Draw a bar of `total` units while the block runs; inside another bar draw nothing."""
+        outer = self._bar
+        if not self.enabled or total == 0 or outer is not None:
+            self._bar = None
+            try:
+                yield self
+            finally:
+                self._bar = outer
+            return
+        import warnings
+
+        with warnings.catch_warnings():
+            # Without ipywidgets a notebook gets the plain bar; tqdm's advice is noise.
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(
+                total=total,
+                desc=title,
+                unit=unit,
+                dynamic_ncols=True,
+                mininterval=_SECONDS_SEEN if _is_seen() else _SECONDS_LOGGED,
+            )
+        try:
+            yield self
+        finally:
+            self._bar.close()
+            self._bar = None
+
+    def advance(self, n: int = 1, **figures: float) -> None:
+        """Move the bar on by `n`, with figures such as ``loss=0.31`` behind it."""
+        if self._bar is None:
+            return
+        if figures:
+            text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(n)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learning rates and weight decay: one number, or numbers by selector -> one number a parameter.
+
+Later entries win, so ``{"backbone": 2e-5, "backbone.layers[5]": 1e-4, "heads": 1e-3}`` reads from
+the general to the particular. Every trainable tensor must end up with a learning rate. Biases and
+norms are not decayed by default: an entry that covers weights as well leaves them out, and only an
+entry that names nothing else (``{"*.LayerNorm.*": 0.01}``) decays them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import name_list
+from ..errors import ConfigError
+from .settings import Rate, check_number
+
+__all__ = ["ParamLike", "Rates", "expand_decay", "expand_rates"]
+
+Float64 = NDArray[np.float64]
+Select = Callable[[str], NDArray[np.bool_]]
+"""A selector -> (n_params,) mask; raises SelectorError for one that matches nothing."""
+
+
+@dataclass(frozen=True)
+class ParamLike:
+    """What this file needs to know of one parameter: its key, whether it trains, and decays."""
+
+    key: str
+    trains: bool
+    decays: bool
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Numbers for the optimizer.
+
+    Attributes
+    ----------
+    learning_rate, weight_decay : (n_params,) float64 arrays
+        Peak rates before the schedule's factor, and decay. 0 for what is frozen.
+    groups : dict of str to float
+        The learning rates as the user wrote them, by selector, for the history.
+    """
+
+    learning_rate: Float64
+    weight_decay: Float64
+    groups: dict[str, float]
+
+
+def _entries(name: str, rate: Rate) -> dict[str, float]:
+    """Return the checked numbers by selector; a single number stands under ``"all"``."""
+    if not isinstance(rate, Mapping):
+        return {"all": check_number(name, rate)}
+    if not rate:
+        raise ConfigError(
+            f"{name} is an empty mapping; give a number, or numbers by selector such as "
+            '{"backbone": 2e-5, "heads": 1e-3}'
+        )
+    for selector in rate:
+        if not isinstance(selector, str):
+            raise TypeError(
+                f"{name} must have selectors (str) as keys; found {type(selector).__name__} "
+                f"{selector!r}"
+            )
+    return {selector: check_number(f"{name}[{selector!r}]", one) for selector, one in rate.items()}
+
+
+def expand_rates(
+    params: Sequence[ParamLike], rate: Rate, select: Select
+) -> tuple[Float64, dict[str, float]]:
+    """Return the learning rate of each parameter, (n_params,), and the entries as given.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        For something that is no finite number of at least 0, or if a trainable tensor has no rate.
+    SelectorError
+        If an entry's selector matches nothing.
+    """
+    entries = _entries("learning_rate", rate)
+    result = np.full(len(params), np.nan)
+    for selector, number in entries.items():
+        result[select(selector)] = number
+    missing = [
+        one.key for one, value in zip(params, result, strict=True) if one.trains and np.isnan(value)
+    ]
+    if missing:
+        raise ConfigError(
+            f"learning_rate covers {name_list(entries)}; found {len(missing)} trainable tensors "
+            f"without a rate: {name_list(missing, 3)}; add an entry for them or freeze them"
+        )
+    result[[not one.trains for one in params]] = 0.0
+    return result, entries
+
+
+def expand_decay(params: Sequence[ParamLike], decay: Rate, select: Select) -> Float64:
+    """Return the weight decay of each parameter, (n_params,); 0 where no entry reaches.
+
+    Raises
+    ------
+    TypeError, ConfigError, SelectorError
+        As in `expand_rates`, but no tensor needs an entry.
+    """
+    decays = np.array([one.decays for one in params], dtype=bool)
+    trains = np.array([one.trains for one in params], dtype=bool)
+    result = np.zeros(len(params))
+    for selector, number in _entries("weight_decay", decay).items():
+        chosen = select(selector)
+        if (chosen & decays).any():
+            chosen = chosen & decays
+        result[chosen] = number
+    return np.where(trains, result, 0.0)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learning-rate schedules: a factor for each optimizer step, with linear warm-up.
+
+Equal to ``get_linear_schedule_with_warmup`` and ``get_constant_schedule_with_warmup`` of Hugging
+Face transformers. With n steps, w of them warm-up, the factor of step s (from 0) is
+
+    s / w                          for s < w
+    (n - s) / (n - w)              after it, "linear"
+    1                              after it, "constant"
+
+so that with a warm-up the very first step has a rate of zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..closest import unknown
+from ..errors import ConfigError
+
+__all__ = ["SCHEDULES", "count_warmup_steps", "schedule_factor"]
+
+
+def _linear(step: int, n_steps: int, n_warmup: int) -> float:
+    return max(0.0, (n_steps - step) / max(1, n_steps - n_warmup))
+
+
+def _constant(step: int, n_steps: int, n_warmup: int) -> float:
+    return 1.0
+
+
+SCHEDULES: dict[str, Callable[[int, int, int], float]] = {"linear": _linear, "constant": _constant}
+"""What follows the warm-up, by the name that ``fit(lr_schedule=...)`` takes."""
+
+
+def count_warmup_steps(n_steps: int, warmup_ratio: float, warmup_steps: int | None) -> int:
+    """Return the number of warm-up steps of a run.
+
+    Parameters
+    ----------
+    n_steps : int
+        All optimizer steps of the run.
+    warmup_ratio : float
+        Share of the steps, in [0, 1], rounded up as transformers does.
+    warmup_steps : int or None
+        A number of steps; wins over the ratio unless it is None.
+
+    Examples
+    --------
+    >>> count_warmup_steps(95, 0.1, None), count_warmup_steps(95, 0.1, 3)
+    (10, 3)
+    """
+    if warmup_steps is not None:
+        return warmup_steps
+    return math.ceil(n_steps * warmup_ratio)
+
+
+def schedule_factor(kind: str, step: int, n_steps: int, n_warmup: int) -> float:
+    """Return the factor on every learning rate at one step.
+
+    Parameters
+    ----------
+    kind : {"linear", "constant"}
+        What follows the warm-up.
+    step : int
+        The optimizer step, from 0.
+    n_steps, n_warmup : int
+        Steps of the whole run, and how many of them are warm-up.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown kind; the message names the closest one.
+
+    Examples
+    --------
+    >>> [schedule_factor("linear", step, 4, 2) for step in range(4)]
+    [0.0, 0.5, 1.0, 0.5]
+    """
+    if kind not in SCHEDULES:
+        raise ConfigError(unknown("lr_schedule", kind, SCHEDULES))
+    if step < n_warmup:
+        return step / max(1, n_warmup)
+    return SCHEDULES[kind](step, n_steps, n_warmup)
