@@ -181,11 +181,16 @@ typedef struct mtf_rows {
 } mtf_rows;
 
 typedef struct mtf_input {
-    const char *name; /* "ids", "token_types" */
+    const char *name; /* "ids", "token_types"; or an output: what the frozen prefix gives */
     const void *data; /* int32 (N) for ids; mtf_real (N, width) for float rows */
 } mtf_input;
 
-/* An input that the family declares optional ("token_types") may be left out: all zeros. The row
+/* Most outputs that a batch may carry. */
+#define MTF_MAX_FEATURES 8
+
+/* A batch that carries outputs of the frozen prefix (mtf_model_get_prefix) is computed from there: the
+ * prefix does not run and ids need not be given. The same values give the same bits as running it.
+ * An input that the family declares optional ("token_types") may be left out: all zeros. The row
  * space "sequences" has one row a sequence and needs no offsets. */
 typedef struct mtf_batch {
     int64_t n_sequences;
@@ -207,6 +212,12 @@ typedef struct mtf_output {
 MTF_NODISCARD mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch,
                                            size_t n_outputs, const mtf_output *outputs,
                                            mtf_error *err);
+
+/* Names of what the frozen prefix hands on towards `outputs`, for training or inference: `names`
+ * (MTF_MAX_FEATURES) receives *n of them. 0: there is no prefix, or it cannot be given. */
+MTF_NODISCARD mtf_status mtf_model_get_prefix(mtf_model *model, int training, size_t n_outputs,
+                                              const char *const *outputs, size_t *n,
+                                              const char **names, mtf_error *err);
 
 /* ---- training: begin, (forward, backward) per micro-batch, apply ------------------------------ */
 

@@ -57,6 +57,31 @@ static mtf_status check_ids(const mtf_tensor *tensor, const int32_t *ids, int64_
     return MTF_OK;
 }
 
+/* Puts one named pointer of the batch where it belongs: an input of the program, or an output whose
+ * values are given. */
+static mtf_status place_input(const mtf_program *program, const mtf_input *input, mtf_view *view,
+                              mtf_error *err)
+{
+    for (int32_t t = 0; t < program->n_tensors && t < MTF_MAX_INPUTS; t++) {
+        if (program->tensors[t].role == MTF_ROLE_INPUT &&
+            strcmp(program->tensors[t].name, input->name) == 0) {
+            view->inputs[t] = input->data;
+            return MTF_OK;
+        }
+    }
+    const mtf_tensor_id given = mtf_program_find_output(program, input->name);
+    if (given == MTF_NO_TENSOR) {
+        return mtf_fail(err, MTF_ERR_NAME, "the model has no input or output \"%s\"", input->name);
+    }
+    if (view->n_features == MTF_MAX_FEATURES) {
+        return mtf_fail(err, MTF_ERR_VALUE, "a batch carries at most %d features",
+                        MTF_MAX_FEATURES);
+    }
+    view->feature_tensor[view->n_features] = given;
+    view->features[view->n_features++] = input->data;
+    return MTF_OK;
+}
+
 mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
                            const int64_t *identity, mtf_view *view, mtf_error *err)
 {
@@ -70,19 +95,13 @@ mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
         view->offsets[s] = find_offsets(batch, program->spaces[s].name);
         MTF_TRY(check_offsets(&program->spaces[s], view->offsets[s], batch->n_sequences, err));
     }
+    for (size_t i = 0; i < batch->n_inputs; i++) {
+        if (batch->inputs[i].data != NULL) {
+            MTF_TRY(place_input(program, &batch->inputs[i], view, err));
+        }
+    }
     for (int32_t t = 0; t < program->n_tensors && t < MTF_MAX_INPUTS; t++) {
         const mtf_tensor *tensor = &program->tensors[t];
-        if (tensor->role != MTF_ROLE_INPUT) {
-            continue;
-        }
-        for (size_t i = 0; i < batch->n_inputs; i++) {
-            if (strcmp(batch->inputs[i].name, tensor->name) == 0) {
-                view->inputs[t] = batch->inputs[i].data;
-            }
-        }
-        if (view->inputs[t] == NULL && !tensor->optional) {
-            return mtf_fail(err, MTF_ERR_VALUE, "the batch lacks the input \"%s\"", tensor->name);
-        }
         if (view->inputs[t] != NULL && tensor->is_ids) {
             MTF_TRY(check_ids(tensor, view->inputs[t],
                               view->offsets[tensor->space][batch->n_sequences], err));
@@ -108,7 +127,47 @@ mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t
                 (const char *)view->inputs[t] + (size_t)skipped * (size_t)tensor->width * size;
         }
     }
+    for (int32_t f = 0; f < view->n_features; f++) {
+        const mtf_tensor *tensor = &program->tensors[view->feature_tensor[f]];
+        part.features[f] +=
+            (part.offsets[tensor->space][0] - view->offsets[tensor->space][0]) * tensor->width;
+    }
     return part;
+}
+
+mtf_status mtf_view_bind(const mtf_plan *plan, mtf_view *view, mtf_error *err)
+{
+    const mtf_program *program = plan->program;
+    for (int32_t i = 0; i < plan->n_forward; i++) {
+        for (int k = 0; k < MTF_MAX_IN; k++) {
+            const mtf_tensor_id t = plan->forward[i].in[k];
+            if (t != MTF_NO_TENSOR && program->tensors[t].role == MTF_ROLE_INPUT &&
+                !program->tensors[t].optional && view->inputs[t] == NULL) {
+                return mtf_fail(err, MTF_ERR_VALUE, "the batch lacks the input \"%s\"",
+                                program->tensors[t].name);
+            }
+        }
+    }
+    for (int32_t b = 0; plan->features && b < plan->n_boundary; b++) {
+        int32_t f = b;
+        while (f < view->n_features && plan->alias[view->feature_tensor[f]] != plan->boundary[b]) {
+            f++;
+        }
+        if (f >= view->n_features) {
+            const char *name = mtf_plan_boundary_name(plan, b);
+            return mtf_fail(err, MTF_ERR_VALUE,
+                            "the batch carries features, but not \"%s\", which the frozen prefix "
+                            "hands on here",
+                            name != NULL ? name : "(an unnamed tensor)");
+        }
+        const mtf_tensor_id tensor = view->feature_tensor[f];
+        const mtf_real *values = view->features[f];
+        view->feature_tensor[f] = view->feature_tensor[b];
+        view->features[f] = view->features[b];
+        view->feature_tensor[b] = tensor;
+        view->features[b] = values;
+    }
+    return MTF_OK;
 }
 
 int64_t mtf_view_rows(const mtf_view *view, int32_t space)

@@ -3,7 +3,9 @@
 #ifndef MTF_PLAN_BATCH_H
 #define MTF_PLAN_BATCH_H
 
-#include "../model/program.h"
+#include "plan.h"
+
+#define MTF_MAX_INPUTS 8
 
 /* Sequences of a checked batch. Row numbers in offsets count from the whole batch's start: row r
  * of space s is row r - offsets[s][0] of the view. */
@@ -11,15 +13,18 @@ typedef struct mtf_view {
     int64_t n_sequences;
     int64_t first_sequence;                 /* its number in the step */
     const int64_t *offsets[MTF_MAX_SPACES]; /* (n_sequences + 1) */
-    const void *inputs[MTF_MAX_IN * 2];     /* by number of the input tensor; at the view's row 0 */
+    const void *inputs[MTF_MAX_INPUTS];     /* by number of the input tensor; at the view's row 0 */
+    int32_t n_features;
+    mtf_tensor_id feature_tensor[MTF_MAX_FEATURES]; /* outputs whose values are given */
+    const mtf_real *features[MTF_MAX_FEATURES];     /* (rows, width), at the view's row 0 */
 } mtf_view;
-
-#define MTF_MAX_INPUTS (MTF_MAX_IN * 2)
 
 /* Checks everything a caller can get wrong: names, offsets, lengths, id ranges. `identity`
  * (n_sequences + 1) holds 0, 1, 2, ...: the offsets of space "sequences". */
 MTF_NODISCARD mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
                                          const int64_t *identity, mtf_view *view, mtf_error *err);
+/* Whether the view has what the plan reads; puts features in the order of the plan's boundary. */
+MTF_NODISCARD mtf_status mtf_view_bind(const mtf_plan *plan, mtf_view *view, mtf_error *err);
 /* Sequences first .. first + n - 1 of a view. */
 mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t first, int64_t n);
 int64_t mtf_view_rows(const mtf_view *view, int32_t space);

@@ -67,7 +67,8 @@ static int32_t take(pool *p, int32_t space, int64_t width)
 static int save(mtf_plan *plan, mtf_tensor_id t)
 {
     const mtf_tensor *tensor = &plan->program->tensors[t];
-    if (tensor->role == MTF_ROLE_INPUT || plan->place[t].store == MTF_STORE_SAVED) {
+    if (tensor->role == MTF_ROLE_INPUT || plan->place[t].store == MTF_STORE_SAVED ||
+        plan->place[t].store == MTF_STORE_FEATURE) {
         return 1;
     }
     int32_t slot = add_region(&plan->saved, tensor->space, tensor->width);

@@ -1,7 +1,8 @@
 /* plan.c: from program and freeze state to steps.
  *
  *   1. look through dropout nodes that are off (frozen unit, inference)
- *   2. forward steps: the nodes that wanted outputs depend on; marked when in the frozen prefix
+ *   2. forward steps: the nodes that wanted outputs depend on; marked when in the frozen prefix, and
+ *      left out there when what the prefix hands on (the boundary) is given with the batch
  *   3. which tensors *need* a gradient (something trainable at or below) and which *get* one
  *      (a loss, or a backward step above): a node runs backward where both hold
  *   4. what the backward steps read is saved; places for everything else (places.c)
@@ -19,8 +20,7 @@ typedef struct draft {
     const mtf_network *network;
     const mtf_program *program;
     mtf_plan *plan;
-    mtf_tensor_id *alias; /* the tensor that is really read */
-    unsigned char *wanted, *needs, *gets, *written, *in_prefix;
+    unsigned char *wanted, *needs, *gets, *written, *in_prefix, *listed;
     unsigned char *runs; /* nodes */
 } draft;
 
@@ -43,12 +43,12 @@ static int node_trains(const draft *d, const mtf_node *node)
 static void find_aliases(draft *d)
 {
     for (int32_t t = 0; t < d->program->n_tensors; t++) {
-        d->alias[t] = t;
+        d->plan->alias[t] = t;
     }
     for (int32_t i = 0; i < d->program->n_nodes; i++) {
         const mtf_node *node = &d->program->nodes[i];
         if (node->op == &mtf_op_dropout && !node_dropout_on(d, node)) {
-            d->alias[node->out[0]] = d->alias[node->in[0]];
+            d->plan->alias[node->out[0]] = d->plan->alias[node->in[0]];
         }
     }
 }
@@ -57,7 +57,7 @@ static void find_forward(draft *d)
 {
     mtf_plan *plan = d->plan;
     for (size_t i = 0; i < plan->n_outputs; i++) {
-        plan->resolved[i] = d->alias[plan->outputs[i]];
+        plan->resolved[i] = plan->alias[plan->outputs[i]];
         d->wanted[plan->resolved[i]] = 1;
     }
     for (int32_t i = d->program->n_nodes - 1; i >= 0; i--) {
@@ -69,7 +69,7 @@ static void find_forward(draft *d)
         }
         for (int k = 0; d->runs[i] && k < MTF_MAX_IN; k++) {
             if (node->in[k] != MTF_NO_TENSOR) {
-                d->wanted[d->alias[node->in[k]]] = 1;
+                d->wanted[plan->alias[node->in[k]]] = 1;
             }
         }
     }
@@ -83,11 +83,24 @@ static int extends_prefix(const draft *d, const mtf_node *node)
         return 0;
     }
     for (int k = 0; k < MTF_MAX_IN; k++) {
-        if (node->in[k] != MTF_NO_TENSOR && !d->in_prefix[d->alias[node->in[k]]]) {
+        if (node->in[k] != MTF_NO_TENSOR && !d->in_prefix[d->plan->alias[node->in[k]]]) {
             return 0;
         }
     }
     return 1;
+}
+
+/* Notes a tensor that the prefix hands on. */
+static void add_boundary(draft *d, mtf_tensor_id t)
+{
+    mtf_plan *plan = d->plan;
+    if (d->in_prefix[t] && !d->listed[t] && plan->program->tensors[t].role != MTF_ROLE_INPUT) {
+        d->listed[t] = 1;
+        if (plan->features) {
+            plan->place[t] = (mtf_place){MTF_STORE_FEATURE, plan->n_boundary};
+        }
+        plan->boundary[plan->n_boundary++] = t;
+    }
 }
 
 static void list_forward(draft *d)
@@ -102,7 +115,7 @@ static void list_forward(draft *d)
         int prefix = extends_prefix(d, node);
         int needs = node_trains(d, node);
         for (int k = 0; k < MTF_MAX_IN; k++) {
-            needs |= node->in[k] != MTF_NO_TENSOR && d->needs[d->alias[node->in[k]]];
+            needs |= node->in[k] != MTF_NO_TENSOR && d->needs[plan->alias[node->in[k]]];
         }
         for (int o = 0; o < MTF_MAX_OUT; o++) {
             if (node->out[o] != MTF_NO_TENSOR) {
@@ -110,15 +123,21 @@ static void list_forward(draft *d)
                 d->needs[node->out[o]] = (unsigned char)needs;
             }
         }
-        if (!d->runs[i]) {
+        if (!d->runs[i] || (prefix && plan->features)) {
             continue;
         }
         plan->splits &= node->op->locality != MTF_LOCAL_BATCH;
         mtf_step *step = &plan->forward[plan->n_forward++];
         *step = (mtf_step){.node = i, .in_prefix = prefix, .dropout_on = node_dropout_on(d, node)};
         for (int k = 0; k < MTF_MAX_IN; k++) {
-            step->in[k] = node->in[k] == MTF_NO_TENSOR ? MTF_NO_TENSOR : d->alias[node->in[k]];
+            step->in[k] = node->in[k] == MTF_NO_TENSOR ? MTF_NO_TENSOR : plan->alias[node->in[k]];
+            if (step->in[k] != MTF_NO_TENSOR && !prefix) {
+                add_boundary(d, step->in[k]);
+            }
         }
+    }
+    for (size_t i = 0; i < plan->n_outputs; i++) {
+        add_boundary(d, plan->resolved[i]);
     }
 }
 
@@ -174,7 +193,8 @@ static void list_backward(draft *d)
 int mtf_plan_matches(const mtf_plan *plan, uint64_t freeze_version, const mtf_request *request)
 {
     return plan->freeze_version == freeze_version && plan->training == request->training &&
-           plan->dropout == request->dropout && plan->n_outputs == request->n_outputs &&
+           plan->dropout == request->dropout && plan->features == request->features &&
+           plan->n_outputs == request->n_outputs &&
            memcmp(plan->outputs, request->outputs, request->n_outputs * sizeof *request->outputs) ==
                0;
 }
@@ -184,16 +204,16 @@ static int draft_init(draft *d, const mtf_network *network, mtf_plan *plan)
     const mtf_program *program = network->program;
     size_t tensors = (size_t)program->n_tensors, nodes = (size_t)program->n_nodes;
     *d = (draft){.network = network, .program = program, .plan = plan};
-    d->alias = mtf_alloc_array(tensors, sizeof *d->alias);
-    d->wanted = mtf_alloc_zero(5 * tensors + nodes);
-    if (d->alias == NULL || d->wanted == NULL) {
+    d->wanted = mtf_alloc_zero(6 * tensors + nodes);
+    if (d->wanted == NULL) {
         return 0;
     }
     d->needs = d->wanted + tensors;
     d->gets = d->needs + tensors;
     d->written = d->gets + tensors;
     d->in_prefix = d->written + tensors;
-    d->runs = d->in_prefix + tensors;
+    d->listed = d->in_prefix + tensors;
+    d->runs = d->listed + tensors;
     return 1;
 }
 
@@ -204,15 +224,19 @@ static int plan_init(mtf_plan *plan, const mtf_program *program, const mtf_reque
     plan->program = program;
     plan->training = request->training;
     plan->dropout = request->dropout;
+    plan->features = request->features;
     plan->n_outputs = request->n_outputs;
     plan->outputs = mtf_alloc_array(n, sizeof *plan->outputs);
     plan->resolved = mtf_alloc_array(n, sizeof *plan->resolved);
     plan->forward = mtf_alloc_array(nodes, sizeof *plan->forward);
     plan->backward = mtf_alloc_array(nodes, sizeof *plan->backward);
+    plan->alias = mtf_alloc_array(tensors, sizeof *plan->alias);
+    plan->boundary = mtf_alloc_array(tensors, sizeof *plan->boundary);
     plan->place = mtf_alloc_zero(tensors * sizeof *plan->place);
     plan->grad_slot = mtf_alloc_array(tensors, sizeof *plan->grad_slot);
     if (plan->outputs == NULL || plan->resolved == NULL || plan->forward == NULL ||
-        plan->backward == NULL || plan->place == NULL || plan->grad_slot == NULL) {
+        plan->backward == NULL || plan->alias == NULL || plan->boundary == NULL ||
+        plan->place == NULL || plan->grad_slot == NULL) {
         return 0;
     }
     if (request->n_outputs > 0) {
@@ -240,7 +264,6 @@ mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
         }
         done = mtf_places_assign(plan, d.gets);
     }
-    mtf_free(d.alias);
     mtf_free(d.wanted);
     if (!done) {
         mtf_plan_free(plan);
@@ -248,6 +271,17 @@ mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
     }
     *out = plan;
     return MTF_OK;
+}
+
+const char *mtf_plan_boundary_name(const mtf_plan *plan, int32_t b)
+{
+    const char *name = NULL; /* the last one: "hidden" rather than "hidden_states.6" */
+    for (int32_t i = 0; i < plan->program->n_outputs; i++) {
+        if (plan->alias[plan->program->outputs[i].tensor] == plan->boundary[b]) {
+            name = plan->program->outputs[i].name;
+        }
+    }
+    return name;
 }
 
 void mtf_plan_free(mtf_plan *plan)
@@ -259,6 +293,8 @@ void mtf_plan_free(mtf_plan *plan)
     mtf_free(plan->resolved);
     mtf_free(plan->forward);
     mtf_free(plan->backward);
+    mtf_free(plan->alias);
+    mtf_free(plan->boundary);
     mtf_free(plan->place);
     mtf_free(plan->grad_slot);
     mtf_free(plan->saved.regions);

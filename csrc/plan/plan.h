@@ -14,6 +14,7 @@
 typedef struct mtf_request {
     int training; /* 1: gradients arrive at the outputs; 0: outputs are written to the caller */
     int dropout;  /* 0: dropout off everywhere, also in what trains */
+    int features; /* 1: what the frozen prefix gives is given, so the prefix does not run */
     size_t n_outputs;
     const mtf_tensor_id *outputs;
 } mtf_request;
@@ -21,6 +22,7 @@ typedef struct mtf_request {
 typedef enum mtf_store {
     MTF_STORE_NONE,     /* not computed, or computed and not kept (auxiliary values) */
     MTF_STORE_CALLER,   /* an inference output; slot = its position in the request */
+    MTF_STORE_FEATURE,  /* given with the batch: an output of the frozen prefix */
     MTF_STORE_SAVED,    /* kept for backward, over the whole micro-batch */
     MTF_STORE_TEMPORARY /* scratch of one worker, over one block of sequences */
 } mtf_store;
@@ -53,13 +55,16 @@ typedef struct mtf_step {
 
 typedef struct mtf_plan {
     uint64_t freeze_version; /* these three and the request: what the plan was made for */
-    int training, dropout;
+    int training, dropout, features;
     mtf_tensor_id *outputs;  /* as asked */
     mtf_tensor_id *resolved; /* with removed dropout nodes looked through */
     size_t n_outputs;
     const mtf_program *program;
     mtf_step *forward, *backward;
     int32_t n_forward, n_backward;
+    mtf_tensor_id *alias;    /* (n_tensors) the tensor that is read in its stead */
+    mtf_tensor_id *boundary; /* what the frozen prefix hands on: to steps above it, or as output */
+    int32_t n_boundary;
     mtf_place *place;   /* (n_tensors) */
     int32_t *grad_slot; /* (n_tensors) region of the gradient arena, -1: none */
     mtf_arena saved, temporary, gradients;
@@ -71,6 +76,8 @@ MTF_NODISCARD mtf_status mtf_plan_new(const mtf_network *network, uint64_t freez
 void mtf_plan_free(mtf_plan *plan);
 int mtf_plan_matches(const mtf_plan *plan, uint64_t freeze_version, const mtf_request *request);
 
+/* Name of the output that boundary tensor `b` is; NULL: it has none, so it cannot be given. */
+const char *mtf_plan_boundary_name(const mtf_plan *plan, int32_t b);
 /* mtf_real elements of an arena for `rows` of each space (regions rounded up to cache lines); fills
  * `starts` (n_regions) if not NULL. */
 size_t mtf_arena_layout(const mtf_arena *arena, const int64_t *rows, size_t *starts);

@@ -30,10 +30,22 @@ static mtf_real *locate(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor
         return worker + w->temporary_starts[slot];
     case MTF_STORE_CALLER:
         return caller[slot] + skipped;
+    case MTF_STORE_FEATURE:
     case MTF_STORE_NONE:
         break;
     }
     return NULL;
+}
+
+/* The same for reading: also what the batch carries. */
+static const mtf_real *locate_value(const mtf_plan *plan, const mtf_workspace *w,
+                                    const mtf_view *view, mtf_tensor_id t, mtf_real *worker,
+                                    int64_t first_row, mtf_real *const *caller)
+{
+    if (plan->place[t].store == MTF_STORE_FEATURE) {
+        return view->features[plan->place[t].slot] + first_row * plan->program->tensors[t].width;
+    }
+    return locate(plan, w, t, worker, first_row, caller);
 }
 
 static void set_weights(mtf_op_call *call, const mtf_node *node, const mtf_network *network)
@@ -70,7 +82,8 @@ static void run_step(const forward_context *c, const mtf_step *step, const mtf_s
                 call.in[k] = part->inputs[t];
             }
         } else {
-            call.in[k] = locate(plan, c->workspace, t, worker, first[tensor->space], c->caller);
+            call.in[k] = locate_value(plan, c->workspace, c->view, t, worker, first[tensor->space],
+                                      c->caller);
         }
     }
     for (int o = 0; o < MTF_MAX_OUT; o++) {
@@ -126,9 +139,10 @@ void mtf_run_forward(const mtf_plan *plan, const mtf_network *network, mtf_works
     mtf_parallel_for(workspace->n_blocks, run_block, &c);
 }
 
-const mtf_real *mtf_run_output_value(const mtf_plan *plan, const mtf_workspace *w, size_t output)
+const mtf_real *mtf_run_output_value(const mtf_plan *plan, const mtf_workspace *w,
+                                     const mtf_view *view, size_t output)
 {
-    return locate(plan, w, plan->resolved[output], NULL, 0, NULL);
+    return locate_value(plan, w, view, plan->resolved[output], NULL, 0, NULL);
 }
 
 static mtf_real *gradient_of(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t)
@@ -161,7 +175,7 @@ static void set_backward(mtf_op_call *call, const mtf_plan *plan, const mtf_step
                 call->in[k] = view->inputs[t];
             }
         } else if (step->save.in & (1u << k)) {
-            call->in[k] = locate(plan, w, t, NULL, 0, NULL);
+            call->in[k] = locate_value(plan, w, view, t, NULL, 0, NULL);
         }
         if (step->need.dx & (1u << k)) {
             call->din[k] = gradient_of(plan, w, t);

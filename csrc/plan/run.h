@@ -41,7 +41,7 @@ void mtf_run_backward(const mtf_plan *plan, mtf_network *network, mtf_workspace 
                       const mtf_view *view, uint64_t dropout_key);
 /* Value (rows, width) of an output after a training forward. */
 const mtf_real *mtf_run_output_value(const mtf_plan *plan, const mtf_workspace *workspace,
-                                     size_t output);
+                                     const mtf_view *view, size_t output);
 /* Gradient buffer (rows, width) of an output; NULL: nothing below it trains. */
 mtf_real *mtf_run_output_gradient(const mtf_plan *plan, const mtf_workspace *workspace,
                                   size_t output);

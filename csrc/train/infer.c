@@ -20,19 +20,51 @@ mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_
     if (view.n_sequences == 0 || n_outputs == 0) {
         return MTF_OK;
     }
-    mtf_request request = {.training = 0, .n_outputs = n_outputs, .outputs = model->wanted};
+    mtf_request request = {.training = 0,
+                           .features = view.n_features > 0,
+                           .n_outputs = n_outputs,
+                           .outputs = model->wanted};
     MTF_TRY(mtf_object_plan(model, &request, &plan, err));
+    MTF_TRY(mtf_view_bind(plan, &view, err));
     model->session.pending = 0; /* its workspace is overwritten */
     MTF_TRY(mtf_workspace_prepare(&model->workspace, plan, &view, err));
     mtf_run_forward(plan, model->network, &model->workspace, &view, 0, model->caller);
-    /* Names of one tensor: the run wrote the first, the others are copies. */
+    /* Names of one tensor: the run wrote the first, the others are copies, as are features. */
     for (size_t i = 0; i < n_outputs; i++) {
         const mtf_place place = plan->place[plan->resolved[i]];
-        if (place.store == MTF_STORE_CALLER && place.slot != (int32_t)i) {
-            const mtf_tensor *tensor = &program->tensors[plan->resolved[i]];
-            size_t n = (size_t)mtf_view_rows(&view, tensor->space) * (size_t)tensor->width;
+        const mtf_tensor *tensor = &program->tensors[plan->resolved[i]];
+        size_t n = (size_t)mtf_view_rows(&view, tensor->space) * (size_t)tensor->width;
+        if (place.store == MTF_STORE_FEATURE) {
+            memcpy(model->caller[i], view.features[place.slot], n * sizeof(mtf_real));
+        } else if (place.slot != (int32_t)i) {
             memcpy(model->caller[i], model->caller[place.slot], n * sizeof(mtf_real));
         }
+    }
+    return MTF_OK;
+}
+
+mtf_status mtf_model_get_prefix(mtf_model *model, int training, size_t n_outputs,
+                                const char *const *outputs, size_t *n, const char **names,
+                                mtf_error *err)
+{
+    mtf_plan *plan = NULL;
+    MTF_TRY(mtf_object_count(model, n_outputs, err));
+    for (size_t i = 0; i < n_outputs; i++) {
+        MTF_TRY(mtf_object_output(model, outputs[i], &model->wanted[i], err));
+    }
+    const mtf_request request = {.training = training,
+                                 .dropout = training,
+                                 .n_outputs = n_outputs,
+                                 .outputs = model->wanted};
+    MTF_TRY(mtf_object_plan(model, &request, &plan, err));
+    *n = 0;
+    for (int32_t b = 0; b < plan->n_boundary; b++) {
+        const char *name = mtf_plan_boundary_name(plan, b);
+        if (name == NULL || b == MTF_MAX_FEATURES) {
+            *n = 0;
+            return MTF_OK;
+        }
+        names[(*n)++] = name;
     }
     return MTF_OK;
 }

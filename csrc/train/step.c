@@ -31,14 +31,16 @@ static mtf_status forward_view(mtf_model *model, const mtf_view *view, size_t n,
     mtf_session *session = &model->session;
     mtf_request request = {.training = 1,
                            .dropout = session->options.dropout,
+                           .features = view->n_features > 0,
                            .n_outputs = n,
                            .outputs = model->wanted};
     session->pending = 0;
     MTF_TRY(mtf_object_plan(model, &request, &session->plan, err));
-    MTF_TRY(mtf_workspace_prepare(&model->workspace, session->plan, view, err));
     session->view = *view;
-    mtf_run_forward(session->plan, model->network, &model->workspace, view, session->dropout_key,
-                    NULL);
+    MTF_TRY(mtf_view_bind(session->plan, &session->view, err));
+    MTF_TRY(mtf_workspace_prepare(&model->workspace, session->plan, view, err));
+    mtf_run_forward(session->plan, model->network, &model->workspace, &session->view,
+                    session->dropout_key, NULL);
     session->pending = 1;
     return MTF_OK;
 }
@@ -67,7 +69,8 @@ mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t f
     for (size_t i = 0; values != NULL && i < n_wanted; i++) {
         if (values[i] != NULL) {
             const mtf_plan *plan = model->session.plan;
-            memcpy(values[i], mtf_run_output_value(plan, &model->workspace, i),
+            memcpy(values[i],
+                   mtf_run_output_value(plan, &model->workspace, &model->session.view, i),
                    output_values(model->network->program, &view, plan->resolved[i]) *
                        sizeof(mtf_real));
         }
@@ -138,10 +141,10 @@ static mtf_status add_losses(mtf_model *model, size_t n, const mtf_loss *losses,
         const int64_t rows = mtf_view_rows(&session->view, tensor->space);
         MTF_TRY(check_labels(losses[i].output, losses[i].labels, rows, tensor->width, &n_labelled,
                              err));
-        double sum =
-            mtf_cross_entropy(mtf_run_output_gradient(session->plan, &model->workspace, place),
-                              mtf_run_output_value(session->plan, &model->workspace, place),
-                              losses[i].labels, rows, tensor->width, (mtf_real)scale[i]);
+        double sum = mtf_cross_entropy(
+            mtf_run_output_gradient(session->plan, &model->workspace, place),
+            mtf_run_output_value(session->plan, &model->workspace, &session->view, place),
+            losses[i].labels, rows, tensor->width, (mtf_real)scale[i]);
         if (!isfinite(sum)) {
             return mtf_fail(err, MTF_ERR_NONFINITE,
                             "the loss of \"%s\" is not finite (%g) in step %llu; weights are as "

@@ -333,3 +333,73 @@ MTF_TEST(each_allocation_may_fail)
     mtf_memory_get(&end);
     CHECK_INT(end.bytes_now, start.bytes_now);
 }
+
+/* Training from given prefix values has the bits of training from ids. */
+static void train_from(mtf_model *model, int given, const char *const *outputs, size_t n_losses)
+{
+    static mtf_real values[MTF_MAX_FEATURES][ROWS * TINY_WIDTH];
+    const mtf_loss losses[2] = {{"cls", tiny_labels_cls, 1.0}, {"ner", tiny_labels_ner, 0.5}};
+    for (uint64_t s = 0; s < 5; s++) {
+        mtf_error err = {0};
+        tiny_batch b;
+        const mtf_batch *batch = tiny_get_batch(&b, TINY_SEQUENCES);
+        mtf_batch features = *batch;
+        mtf_input inputs[MTF_MAX_FEATURES];
+        if (given) {
+            const char *names[MTF_MAX_FEATURES];
+            size_t n = 0;
+            CHECK(mtf_model_get_prefix(model, 1, n_losses, outputs, &n, names, &err) == MTF_OK);
+            CHECK(n > 0);
+            for (size_t i = 0; i < n; i++) {
+                forward(model, batch, names[i], values[i]);
+                inputs[i] = (mtf_input){names[i], values[i]};
+            }
+            features.n_inputs = n;
+            features.inputs = inputs;
+        }
+        const mtf_train_options options = {1, s, 1};
+        CHECK(mtf_train_gradients(model, &features, n_losses, losses, 0, NULL, 7, &options, NULL,
+                                  NULL, &err) == MTF_OK);
+        CHECK(apply(model, 1e-2, 0.1, 1, &err) == MTF_OK);
+        CHECK_TEXT(err.text, "");
+    }
+}
+
+MTF_TEST(given_prefix_has_the_bits_of_the_computed_one)
+{
+    static const char *const outputs[2] = {"cls", "ner"};
+    static const char *const states[][5] = {
+        {"backbone", NULL},
+        {"backbone", "cls", NULL},
+        {"backbone.embeddings", NULL},
+        {"backbone.embeddings", "backbone.layers[0]", "backbone.layers[1]", NULL}};
+    for (size_t s = 0; s < sizeof states / sizeof states[0]; s++) {
+        size_t n = 0;
+        for (int given = 0; given < 2; given++) {
+            test_now.random = 5;
+            mtf_model *model = tiny_model(0.1, "mean");
+            tiny_freeze(model, states[s]);
+            train_from(model, given, outputs, 2);
+            n = dump(model, given ? after : before);
+            mtf_model_free(model);
+        }
+        CHECK_BITS(before, after, n * sizeof *after);
+    }
+}
+
+MTF_TEST(a_prefix_that_is_not_whole_is_refused)
+{
+    mtf_model *model = tiny_model(0, "mean");
+    static mtf_real pooled[ROWS * TINY_WIDTH], logits[ROWS * 4];
+    mtf_error err = {0};
+    const mtf_rows rows = {"tokens", tiny_offsets};
+    const mtf_input given = {"pooled", pooled};
+    const mtf_output output = {"ner", logits};
+    const mtf_batch batch = {TINY_SEQUENCES, 1, &rows, 1, &given};
+    CHECK(mtf_model_forward(model, &batch, 1, &output, &err) == MTF_ERR_VALUE);
+    CHECK_MSG(strstr(err.text, "lacks the input") != NULL, err.text);
+    tiny_freeze(model, (const char *const[]){"backbone", NULL});
+    CHECK(mtf_model_forward(model, &batch, 1, &output, &err) == MTF_ERR_VALUE);
+    CHECK_MSG(strstr(err.text, "\"hidden\"") != NULL, err.text);
+    mtf_model_free(model);
+}
