@@ -111,7 +111,8 @@ def run_mtfreeze(mode: str, seed: int, threads: int) -> dict[str, float]:
         seed=seed,
         progress=False,
     )
-    run.verify_frozen()
+    if not run.verify_frozen():
+        raise SystemExit(f"frozen tensors moved: {run.verify_frozen().moved}")
     result = {"seconds": run.metrics["train_runtime"]}
     for part in ("dev", "test"):
         tasks = {"classifier": mtf.Task(eval=sst[part]), "ner_head": mtf.Task(eval=ner[part])}

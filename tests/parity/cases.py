@@ -151,11 +151,12 @@ def seeded_batch(
     """Return ids (T,), offsets (B+1,), token types (T,) or None, and labels of both heads.
 
     About every third token carries no label, and neither does the first sequence for the
-    classifier, so that ignored labels are part of every comparison.
+    classifier, so that ignored labels are part of every comparison. Id 0, the padding, never
+    occurs: torch gives its row no gradient, and here nothing is padded.
     """
     rng = np.random.default_rng(seed)
     n_tokens = sum(lengths)
-    ids = rng.integers(0, int(config["vocab_size"]), n_tokens).astype(np.int32)
+    ids = rng.integers(1, int(config["vocab_size"]), n_tokens).astype(np.int32)
     types = None
     if int(config["type_vocab_size"]) > 1:
         types = rng.integers(0, int(config["type_vocab_size"]), n_tokens).astype(np.int32)

@@ -34,7 +34,8 @@ class CoreModel:
         from mtfreeze import _core, _runtime
 
         _runtime.initialize()
-        self.model = _core.Model(dict(config))
+        plain = {k: v for k, v in config.items() if isinstance(v, (bool, int, float, str))}
+        self.model = _core.Model(plain)
         for name, (kind, n_labels, hidden) in heads.items():
             head = {"kind": kind, "n_labels": n_labels, "dropout": 0.0, "hidden": list(hidden)}
             self.model.add_head(name, head, 0)

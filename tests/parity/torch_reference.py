@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the C core must compute, said in torch and transformers.
 
-Sequences go through transformers' own BertModel one at a time, without padding, so that nothing of
-batching or masking can be wrong here; the rows are then put one after another as the core packs
-them. Works in float32 and in float64. Imports torch: import it from tests only after
-``pytest.importorskip("torch")``.
+Sequences go through transformers' own BertModel as a padded batch with its mask; the rows of real
+tokens are then put one after another, as the core packs them. Works in float32 and in float64.
+Imports torch: import it from tests only after ``pytest.importorskip("torch")``.
 """
 
 from __future__ import annotations
@@ -98,22 +97,31 @@ class Reference(nn.Module):
 
     def outputs(self, batch: Packed) -> dict[str, torch.Tensor]:
         """Return every named output, rows of all sequences one after another."""
-        rows: dict[str, list[torch.Tensor]] = {}
-        for first, end in zip(batch.offsets[:-1], batch.offsets[1:], strict=True):
-            ids = torch.from_numpy(batch.ids[first:end].astype(np.int64))[None]
-            types = None
-            if batch.token_types is not None:
-                types = torch.from_numpy(batch.token_types[first:end].astype(np.int64))[None]
-            result = self.backbone(input_ids=ids, token_type_ids=types, output_hidden_states=True)
-            for at, state in enumerate(result.hidden_states):
-                rows.setdefault(f"hidden_states.{at}", []).append(state[0])
-            hidden = result.last_hidden_state[0]
-            pooled = hidden[:1] if self.pooling == "cls" else hidden.mean(0, keepdim=True)
-            rows.setdefault("hidden", []).append(hidden)
-            rows.setdefault("pooled", []).append(pooled)
-            embedding = nn.functional.normalize(pooled, dim=-1)
-            rows.setdefault("embedding", []).append(embedding)
-        packed = {name: torch.cat(parts) for name, parts in rows.items()}
+        lengths = np.diff(batch.offsets)
+        real = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
+
+        def padded(values: NDArray[np.int32]) -> torch.Tensor:
+            rows = torch.zeros(real.shape, dtype=torch.int64)
+            rows[real] = torch.from_numpy(values.astype(np.int64))
+            return rows
+
+        types = None if batch.token_types is None else padded(batch.token_types)
+        result = self.backbone(
+            input_ids=padded(batch.ids),
+            attention_mask=real.to(torch.int64),
+            token_type_ids=types,
+            output_hidden_states=True,
+        )
+        states = [state[real] for state in result.hidden_states]
+        packed = {f"hidden_states.{at}": state for at, state in enumerate(states)}
+        hidden = result.last_hidden_state
+        if self.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            weight = real.unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * weight).sum(1) / weight.sum(1)
+        packed |= {"hidden": hidden[real], "pooled": pooled}
+        packed["embedding"] = nn.functional.normalize(pooled, dim=-1)
         for name, head in self.heads.items():
             features = packed["pooled" if head.kind == "sequence_classification" else "hidden"]
             packed[name] = self.head_modules[name](features)
@@ -152,17 +160,14 @@ class Reference(nn.Module):
         max_grad_norm: float = 1.0,
     ) -> tuple[list[float], list[float]]:
         """Take one AdamW step a batch; return the loss before each and the norm of its gradient."""
-        groups = []
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for key, parameter in self.by_key().items():
-            decays = not (key.endswith(".bias") or "LayerNorm" in key)
-            groups.append(
-                {
-                    "params": [parameter],
-                    "lr": rates["backbone" if key.startswith("backbone.") else "heads"],
-                    "weight_decay": weight_decay if decays else 0.0,
-                }
-            )
-        optimizer = torch.optim.AdamW(groups)
+            rate = rates["backbone" if key.startswith("backbone.") else "heads"]
+            bare = key.endswith(".bias") or "LayerNorm" in key
+            groups.setdefault((rate, 0.0 if bare else weight_decay), []).append(parameter)
+        optimizer = torch.optim.AdamW(
+            [{"params": p, "lr": rate, "weight_decay": d} for (rate, d), p in groups.items()]
+        )
         losses, norms = [], []
         for batch in batches:
             optimizer.zero_grad(set_to_none=True)
