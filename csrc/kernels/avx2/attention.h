@@ -75,8 +75,7 @@ static inline void scale_row(float *row, const float *bias, int64_t n, float sca
     }
 }
 
-/* y[c] (lanes) = factor * sum over j < n of p[j] * v[j][c], or += with add. One row; the part from
- * `first` on continues from `acc`. */
+/* Sum over first <= j < n of p[j] * v[j][0..lanes-1] on top of acc, for one row. */
 static inline __m256 continue_sum(__m256 acc, const float *p, int64_t first, int64_t n,
                                   const float *v, int64_t ldv, int64_t lanes)
 {
@@ -84,6 +83,31 @@ static inline __m256 continue_sum(__m256 acc, const float *p, int64_t first, int
         acc = _mm256_fmadd_ps(_mm256_broadcast_ss(p + j), load_lanes(v + j * ldv, lanes), acc);
     }
     return acc;
+}
+
+/* out[r][h] = sum over j < n of p[r][j] * v[j][0..15]. The sums are local, so that compilers keep
+ * them in registers. */
+static inline void common_sums(__m256 out[ROWS][2], const float *p, int64_t ldp, int64_t n,
+                               const float *v, int64_t ldv)
+{
+    __m256 acc[ROWS][2];
+    for (int r = 0; r < ROWS; r++) {
+        acc[r][0] = _mm256_setzero_ps();
+        acc[r][1] = _mm256_setzero_ps();
+    }
+    for (int64_t j = 0; j < n; j++) {
+        const __m256 v0 = _mm256_loadu_ps(v + j * ldv);
+        const __m256 v1 = _mm256_loadu_ps(v + j * ldv + 8);
+        for (int r = 0; r < ROWS; r++) {
+            const __m256 pr = _mm256_broadcast_ss(p + r * ldp + j);
+            acc[r][0] = _mm256_fmadd_ps(pr, v0, acc[r][0]);
+            acc[r][1] = _mm256_fmadd_ps(pr, v1, acc[r][1]);
+        }
+    }
+    for (int r = 0; r < ROWS; r++) {
+        out[r][0] = acc[r][0];
+        out[r][1] = acc[r][1];
+    }
 }
 
 /* y[r] (D) = factor[r] * sum over j < n[r] of p[r][j] * v[j], or += with add; n[] never falls.
@@ -94,27 +118,13 @@ static inline void weighted_sum(float *y, int64_t ldy, const float *p, int64_t l
 {
     for (int64_t c = 0; c < d; c += 16) {
         const int64_t left = d - c;
-        __m256 acc[ROWS][2];
-        for (int r = 0; r < ROWS; r++) {
-            acc[r][0] = _mm256_setzero_ps();
-            acc[r][1] = _mm256_setzero_ps();
-        }
-        if (left >= 16) {
-            for (int64_t j = 0; j < n[0]; j++) {
-                const __m256 v0 = _mm256_loadu_ps(v + j * ldv + c);
-                const __m256 v1 = _mm256_loadu_ps(v + j * ldv + c + 8);
-                for (int r = 0; r < ROWS; r++) {
-                    const __m256 pr = _mm256_broadcast_ss(p + r * ldp + j);
-                    acc[r][0] = _mm256_fmadd_ps(pr, v0, acc[r][0]);
-                    acc[r][1] = _mm256_fmadd_ps(pr, v1, acc[r][1]);
-                }
-            }
-        }
-        const int64_t done = left >= 16 ? n[0] : 0;
+        const int64_t common = left >= 16 ? n[0] : 0; /* v has 16 lanes to read */
+        __m256 sums[ROWS][2];
+        common_sums(sums, p, ldp, common, v + c, ldv);
         for (int r = 0; r < n_rows; r++) {
             for (int h = 0; h < 2 && left > 8 * h; h++) {
                 float *out = y + r * ldy + c + 8 * h;
-                __m256 sum = continue_sum(acc[r][h], p + r * ldp, done, n[r], v + c + 8 * h, ldv,
+                __m256 sum = continue_sum(sums[r][h], p + r * ldp, common, n[r], v + c + 8 * h, ldv,
                                           left - 8 * h);
                 sum = _mm256_mul_ps(sum, _mm256_set1_ps(factor[r]));
                 sum = add ? _mm256_add_ps(load_lanes(out, left - 8 * h), sum) : sum;

@@ -9,9 +9,10 @@
 
 AVX2_COMPILED(gemm)
 
-#define NT_ROWS 3
-#define NT_COLS 4
-#define NN_ROWS 6
+#define NT_ROWS      3
+#define NT_COLS      4
+#define NN_ROWS      6
+#define PANEL_VALUES 32768
 
 static inline int64_t at_most(int64_t i, int64_t last)
 {
@@ -61,8 +62,9 @@ static inline void nt_sums(__m128 sums[NT_ROWS], const float *const x[NT_ROWS],
     }
 }
 
-void mtf_gemm_nt_f32_avx2(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w,
-                          int64_t ldw, int64_t m, int64_t n, int64_t k, int add)
+/* y (M,N) for a few rows w (N,K). */
+static void nt_panel(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w,
+                     int64_t ldw, int64_t m, int64_t n, int64_t k, int add)
 {
     for (int64_t i = 0; i < m; i += NT_ROWS) {
         const float *x_rows[NT_ROWS];
@@ -76,7 +78,6 @@ void mtf_gemm_nt_f32_avx2(float *y, int64_t ldy, const float *x, int64_t ldx, co
             }
             __m128 sums[NT_ROWS];
             nt_sums(sums, x_rows, w_rows, k);
-            const __m128i lanes = _mm256_castsi256_si128(first_lanes(n - j));
             for (int r = 0; r < NT_ROWS && i + r < m; r++) {
                 float *out = y + (i + r) * ldy + j;
                 __m128 sum = sums[r];
@@ -84,6 +85,7 @@ void mtf_gemm_nt_f32_avx2(float *y, int64_t ldy, const float *x, int64_t ldx, co
                     sum = add ? _mm_add_ps(_mm_loadu_ps(out), sum) : sum;
                     _mm_storeu_ps(out, sum);
                 } else {
+                    const __m128i lanes = _mm256_castsi256_si128(first_lanes(n - j));
                     sum = add ? _mm_add_ps(_mm_maskload_ps(out, lanes), sum) : sum;
                     _mm_maskstore_ps(out, lanes, sum);
                 }
@@ -92,40 +94,43 @@ void mtf_gemm_nt_f32_avx2(float *y, int64_t ldy, const float *x, int64_t ldx, co
     }
 }
 
-/* 6 x 16 sums over p of x[r][p * xp] * w[p][0..15]; the second eight columns may be masked off. */
-static inline void nn_sums(__m256 acc[NN_ROWS][2], const float *const x[NN_ROWS], int64_t xp,
-                           const float *w, int64_t ldw, int64_t k)
+void mtf_gemm_nt_f32_avx2(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w,
+                          int64_t ldw, int64_t m, int64_t n, int64_t k, int add)
 {
-    for (int r = 0; r < NN_ROWS; r++) {
-        acc[r][0] = _mm256_setzero_ps();
-        acc[r][1] = _mm256_setzero_ps();
-    }
-    for (int64_t p = 0; p < k; p++) {
-        const __m256 w0 = _mm256_loadu_ps(w + p * ldw);
-        const __m256 w1 = _mm256_loadu_ps(w + p * ldw + 8);
-        for (int r = 0; r < NN_ROWS; r++) {
-            const __m256 factor = _mm256_broadcast_ss(x[r] + p * xp);
-            acc[r][0] = _mm256_fmadd_ps(factor, w0, acc[r][0]);
-            acc[r][1] = _mm256_fmadd_ps(factor, w1, acc[r][1]);
-        }
+    /* as many rows of w at a time as a second-level cache holds beside x */
+    int64_t panel = PANEL_VALUES / (k > 0 ? k : 1) / NT_COLS * NT_COLS;
+    panel = panel < NT_COLS ? NT_COLS : panel;
+    for (int64_t j = 0; j < n; j += panel) {
+        nt_panel(y + j, ldy, x, ldx, w + j * ldw, ldw, m, at_most(panel, n - j), k, add);
     }
 }
 
-static inline void nn_sums_masked(__m256 acc[NN_ROWS][2], const float *const x[NN_ROWS], int64_t xp,
-                                  const float *w, int64_t ldw, int64_t k, const __m256i lanes[2])
+/* out[r][h] = 6 x 16 sums over p of x[r][p * xp] * w[p][0..15], of which `left` columns exist. The
+ * sums are local, so that compilers keep them in registers. */
+static inline void nn_sums(__m256 out[NN_ROWS][2], const float *const x[NN_ROWS], int64_t xp,
+                           const float *w, int64_t ldw, int64_t k, int64_t left)
 {
+    const __m256i lanes0 = first_lanes(left);
+    const __m256i lanes1 = first_lanes(left - 8);
+    const int whole = left >= 16;
+    __m256 acc[NN_ROWS][2];
     for (int r = 0; r < NN_ROWS; r++) {
         acc[r][0] = _mm256_setzero_ps();
         acc[r][1] = _mm256_setzero_ps();
     }
     for (int64_t p = 0; p < k; p++) {
-        const __m256 w0 = _mm256_maskload_ps(w + p * ldw, lanes[0]);
-        const __m256 w1 = _mm256_maskload_ps(w + p * ldw + 8, lanes[1]);
+        const float *wp = w + p * ldw;
+        const __m256 w0 = whole ? _mm256_loadu_ps(wp) : _mm256_maskload_ps(wp, lanes0);
+        const __m256 w1 = whole ? _mm256_loadu_ps(wp + 8) : _mm256_maskload_ps(wp + 8, lanes1);
         for (int r = 0; r < NN_ROWS; r++) {
             const __m256 factor = _mm256_broadcast_ss(x[r] + p * xp);
             acc[r][0] = _mm256_fmadd_ps(factor, w0, acc[r][0]);
             acc[r][1] = _mm256_fmadd_ps(factor, w1, acc[r][1]);
         }
+    }
+    for (int r = 0; r < NN_ROWS; r++) {
+        out[r][0] = acc[r][0];
+        out[r][1] = acc[r][1];
     }
 }
 
@@ -134,18 +139,13 @@ static void outer_product(float *y, int64_t ldy, const float *x, int64_t xi, int
                           const float *w, int64_t ldw, int64_t m, int64_t n, int64_t k, int add)
 {
     for (int64_t j = 0; j < n; j += 16) {
-        const __m256i lanes[2] = {first_lanes(n - j), first_lanes(n - j - 8)};
         for (int64_t i = 0; i < m; i += NN_ROWS) {
             const float *rows[NN_ROWS];
             for (int r = 0; r < NN_ROWS; r++) {
                 rows[r] = x + at_most(i + r, m - 1) * xi;
             }
             __m256 acc[NN_ROWS][2];
-            if (n - j >= 16) {
-                nn_sums(acc, rows, xp, w + j, ldw, k);
-            } else {
-                nn_sums_masked(acc, rows, xp, w + j, ldw, k, lanes);
-            }
+            nn_sums(acc, rows, xp, w + j, ldw, k, n - j);
             for (int r = 0; r < NN_ROWS && i + r < m; r++) {
                 for (int h = 0; h < 2; h++) {
                     const int64_t left = n - j - 8 * h;
