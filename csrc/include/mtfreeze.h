@@ -222,7 +222,7 @@ MTF_NODISCARD mtf_status mtf_model_get_prefix(mtf_model *model, int training, si
 /* ---- training: begin, (forward, backward) per micro-batch, apply ------------------------------ */
 
 typedef struct mtf_loss {
-    const char *output;    /* a head's name */
+    const char *output;    /* of logits: a head's name */
     const int32_t *labels; /* (N) of that output's row space; MTF_IGNORE_LABEL rows count nowhere */
     double weight;         /* the mean over labelled rows is multiplied by it */
 } mtf_loss;

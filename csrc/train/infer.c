@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* Keeps bytes and FLOPs of any supported width within 64 bits. */
+#define PRICE_TOKENS_MAX (1LL << 32)
+
 mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
                              const mtf_output *outputs, mtf_error *err)
 {
@@ -74,12 +77,15 @@ mtf_status mtf_model_get_plan(mtf_model *model, const mtf_plan_request *request,
 {
     const mtf_program *program = model->network->program;
     mtf_plan *plan = NULL;
-    if (request->n_tokens < 0 || request->n_sequences < 0 || request->max_length < 0 ||
-        request->n_tokens < request->n_sequences) {
+    if (request->n_sequences < 0 || request->n_tokens < request->n_sequences ||
+        request->n_tokens > PRICE_TOKENS_MAX || request->max_length < 0 ||
+        request->max_length > request->n_tokens) {
         return mtf_fail(err, MTF_ERR_VALUE,
-                        "a batch to be priced has at least one token a sequence, found %lld tokens "
-                        "in %lld sequences",
-                        (long long)request->n_tokens, (long long)request->n_sequences);
+                        "a batch to be priced has at least one token a sequence, none longer than "
+                        "the whole and at most %lld tokens; found %lld tokens in %lld sequences, "
+                        "the longest of %lld",
+                        PRICE_TOKENS_MAX, (long long)request->n_tokens,
+                        (long long)request->n_sequences, (long long)request->max_length);
     }
     MTF_TRY(mtf_object_count(model, request->n_outputs, err));
     for (size_t i = 0; i < request->n_outputs; i++) {
