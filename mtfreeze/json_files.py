@@ -47,8 +47,8 @@ def parse_json(data: bytes, where: str) -> Any:
         ) from None
     except json.JSONDecodeError as error:
         raise CheckpointError(
-            f"{where}: expected JSON; found {error.msg.lower()} in line {error.lineno}, column "
-            f"{error.colno}; correct the file or fetch it again"
+            f"{where}: expected JSON; found an error in line {error.lineno}, column "
+            f"{error.colno} ({error.msg}); correct the file or fetch it again"
         ) from None
     except RecursionError:
         raise CheckpointError(

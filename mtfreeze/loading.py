@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ._core import Model as CoreModel
 from ._runtime import initialize
-from .closest import closest, name_list, unknown
+from .closest import name_list, unknown
 from .errors import CheckpointError, ConfigError
 from .families import Family, core_config, family_of
 from .freeze import FreezeState
@@ -138,7 +139,7 @@ def load_folder(
         unused,
         extra,
         heads,
-        _read_freeze(own),
+        _read_freeze(own, folder / _OWN_FILE),
         dict(own.get("tasks") or {}),
     )
 
@@ -227,7 +228,7 @@ def _fill(
     missing = [name for name in names if name not in entries]
     if missing:
         present = [name for name in entries if name not in names]
-        near = closest(missing[0], present, limit=1)
+        near = get_close_matches(missing[0], present, n=1, cutoff=0.9)
         hint = f" ({missing[0]!r} may be {near[0]!r})" if near else ""
         raise CheckpointError(
             f"{folder}: expected the weights to hold {len(names)} tensors of the backbone; not "
@@ -325,14 +326,14 @@ def fill_head(core: CoreModel, head: SavedHead) -> None:
         )
 
 
-def _read_freeze(own: Mapping[str, Any]) -> FreezeState:
+def _read_freeze(own: Mapping[str, Any], path: Path) -> FreezeState:
     saved = own.get("freeze", {})
     names: dict[str, frozenset[str]] = {}
     for key in ("frozen", "frozen_heads", "pinned", "pinned_heads"):
         listed = saved.get(key, []) if isinstance(saved, dict) else None
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
             raise CheckpointError(
-                f"{_OWN_FILE}: expected freeze.{key} as a list of names; found {str(listed)[:60]}"
+                f"{path}: expected freeze.{key} as a list of names; found {str(listed)[:60]}"
             )
         names[key] = frozenset(listed)
     return FreezeState(**names)

@@ -122,12 +122,10 @@ def read_entries(path: Path) -> dict[str, TensorEntry]:
         raise CheckpointError(f"expected the weights file {path}; found none; fetch it again")
     size = path.stat().st_size
     with path.open("rb") as file:
-        n_header = int.from_bytes(file.read(8), "little")
+        start_of_file = file.read(8)
+        n_header = int.from_bytes(start_of_file, "little")
         if size < 8 or n_header > min(size - 8, _MAX_HEADER):
-            raise CheckpointError(
-                f"{path}: expected a safetensors header of {n_header} bytes; found a file of "
-                f"{size} bytes; it is cut short or not a safetensors file: fetch it again"
-            )
+            raise CheckpointError(f"{path}: {_no_header(start_of_file, n_header, size)}")
         header = parse_json(file.read(n_header), f"{path} (header)")
     if not isinstance(header, dict):
         raise CheckpointError(
@@ -139,6 +137,20 @@ def read_entries(path: Path) -> dict[str, TensorEntry]:
     entries = {name: _check_entry(path, name, item, start) for name, item in header.items()}
     _check_layout(path, entries.values(), start, size)
     return entries
+
+
+def _no_header(start: bytes, n_header: int, size: int) -> str:
+    """Say what a file is that does not begin with the length of a header."""
+    if start == b"version ":  # of the text that stands for a file in a repository
+        return (
+            "expected safetensors; found a Git LFS pointer, a few lines instead of the weights; "
+            "run `git lfs pull` or download the file itself"
+        )
+    wanted = f"a header of {n_header} bytes" if size >= 8 else "the length of a header"
+    return (
+        f"expected safetensors, which begin with {wanted}; found a file of {size} bytes; it is cut "
+        "short or of another kind: fetch it again"
+    )
 
 
 def _check_entry(path: Path, name: str, item: object, start: int) -> TensorEntry:

@@ -289,7 +289,7 @@ def write(name: str, content: str | bytes | None) -> Callable[[Path], None]:
         (write("config.json", b"\xff"), mtf.CheckpointError, "config.json: expected UTF-8 text"),
         (write("config.json", "[]"), mtf.CheckpointError, "expected a JSON object"),
         (write("model.safetensors", None), mtf.CheckpointError, "expected model.safetensors in"),
-        (write("model.safetensors", b"abc"), mtf.CheckpointError, "cut short or not a safetens"),
+        (write("model.safetensors", b"abc"), mtf.CheckpointError, "cut short or of another kind"),
         (write("modules.json", "{}"), mtf.CheckpointError, "expected a list of modules"),
         (
             write("modules.json", '[{"type": "sentence_transformers.models.Dense"}]'),
