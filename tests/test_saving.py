@@ -372,3 +372,20 @@ def test_the_real_model_comes_back(minilm_shared: mtf.MultiTaskModel, tmp_path: 
     assert bits(again.parameters()) == bits(model.parameters())
     assert again.freeze_state() == model.freeze_state()
     assert np.array_equal(again.encode(SENTENCES), minilm_shared.encode(SENTENCES))
+
+
+@pytest.mark.real
+@pytest.mark.parity
+def test_sentence_transformers_encodes_the_saved_real_model_alike(
+    minilm_shared: mtf.MultiTaskModel, tmp_path: Path
+) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    model = minilm_shared.copy()
+    model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    model.step({"classifier": BATCH["classifier"]}, learning_rate={"all": 1e-4})
+    model.save_pretrained(tmp_path / "out")
+    texts = [*SENTENCES, "", "A longer text, with Capitals and naïve accents. " * 40]
+    theirs = sentence_transformers.SentenceTransformer(str(tmp_path / "out"), device="cpu")
+    ours = mtf.MultiTaskModel.from_pretrained(tmp_path / "out").encode(texts)
+    assert not np.allclose(ours, minilm_shared.encode(texts), atol=1e-4)
+    np.testing.assert_allclose(theirs.encode(texts), ours, atol=1e-5)
