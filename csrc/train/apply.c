@@ -84,14 +84,14 @@ static void set_updates(mtf_model *model, const mtf_update *update, double clip)
     for (int32_t i = 0; i < model->network->program->n_params; i++) {
         const mtf_param *param = &model->network->params[i];
         const double t = (double)(param->n_steps + 1);
-        model->updates[i] = (mtf_adamw){.rate = (mtf_real)update->learning_rate[i],
-                                        .decay = (mtf_real)update->weight_decay[i],
-                                        .beta1 = (mtf_real)update->beta1,
-                                        .beta2 = (mtf_real)update->beta2,
-                                        .eps = (mtf_real)update->eps,
-                                        .correction1 = (mtf_real)(1 - pow(update->beta1, t)),
-                                        .correction2 = (mtf_real)(1 - pow(update->beta2, t)),
-                                        .grad_scale = (mtf_real)clip};
+        model->updates[i] = (mtf_adamw){.rate = update->learning_rate[i],
+                                        .decay = update->weight_decay[i],
+                                        .beta1 = update->beta1,
+                                        .beta2 = update->beta2,
+                                        .eps = update->eps,
+                                        .correction1 = 1 - pow(update->beta1, t),
+                                        .correction2 = 1 - pow(update->beta2, t),
+                                        .grad_scale = clip};
     }
 }
 
