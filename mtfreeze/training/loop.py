@@ -3,8 +3,8 @@
 
 A step is two calls of the core. `train_gradients` runs forward and backward in micro-batches whose
 losses add up to the mean over the whole step; `train_apply` clips by the global norm and steps
-every trainable tensor that a loss reached. Between the two the loss is checked, so that a
-non-finite one leaves the weights as they were; the core does the same for a non-finite norm.
+every trainable tensor that a loss reached. The core refuses a non-finite loss in the first and a
+non-finite norm in the second, before any weight changes; here the message gets its names.
 """
 
 from __future__ import annotations
@@ -81,7 +81,15 @@ def _culprit(model: MultiTaskModel) -> str:
         gradient = core.gradient(index)
         if gradient is not None and not np.isfinite(gradient).all():
             return f"the gradient of {param.key} is not finite"
-    return "every weight is finite, the head's outputs overflow"
+    return "every weight and gradient is finite, their sums are not"
+
+
+def _after(number: int) -> str:
+    """End of a message about step `number` (from 0)."""
+    return (
+        f"the weights are those after step {number}; use a lower learning rate, a longer warm-up "
+        "or a smaller max_grad_norm"
+    )
 
 
 def _one_step(
@@ -94,20 +102,19 @@ def _one_step(
 ) -> dict[str, Any]:
     """Run step `number` (from 0) and return its figures."""
     core, batch = model._core, data.batch
-    means, counts = core.train_gradients(
-        core_batch(batch),
-        data.losses,
-        token_budget=settings.token_budget,
-        seed=settings.seed,
-        step=number,
-    )
-    for (head, _, _), mean in zip(data.losses, means, strict=True):
-        if not math.isfinite(mean):
-            raise TrainingError(
-                f"step {number + 1}: expected a finite loss of task {head!r}; found {mean}; "
-                f"{_culprit(model)}; the weights are those after step {number}; "
-                "use a lower learning rate, a longer warm-up or a smaller max_grad_norm"
-            )
+    try:
+        means, counts = core.train_gradients(
+            core_batch(batch),
+            data.losses,
+            token_budget=settings.token_budget,
+            seed=settings.seed,
+            step=number,
+        )
+    except TrainingError:
+        raise TrainingError(
+            f"step {number + 1}: expected a finite loss of {data.name}; found none: "
+            f"{_culprit(model)}; {_after(number)}"
+        ) from None
     try:
         update = core.train_apply(
             rates.learning_rate * factor,
@@ -117,10 +124,10 @@ def _one_step(
             eps=settings.eps,
             max_grad_norm=settings.max_grad_norm,
         )
-    except TrainingError as error:
+    except TrainingError:
         raise TrainingError(
-            f"step {number + 1} ({data.name}): {error}; the weights are those after step {number}; "
-            "use a lower learning rate, a longer warm-up or a smaller max_grad_norm"
+            f"step {number + 1}: expected finite gradients from {data.name}; found none: "
+            f"{_culprit(model)}; {_after(number)}"
         ) from None
     reached = [head for (head, _, _), n in zip(data.losses, counts, strict=True) if n]
     model.mark_trained(head for head in reached if not model.heads[head].frozen)

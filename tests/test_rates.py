@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learning rates and weight decay by selector: later entries win, every tensor needs a rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mtfreeze as mtf
+from mtfreeze.training.rates import ParamLike, expand_decay, expand_rates
+
+
+def params(model: mtf.MultiTaskModel) -> list[ParamLike]:
+    return [ParamLike(one.key, not one.frozen, one.decays) for one in model._core.params()]
+
+
+def by_key(model: mtf.MultiTaskModel, values: np.ndarray[Any, Any]) -> dict[str, float]:
+    return dict(zip(model.param_keys, values.tolist(), strict=True))
+
+
+def test_one_number_goes_to_everything(two_head_model: mtf.MultiTaskModel) -> None:
+    rates, groups = expand_rates(params(two_head_model), 0.5, two_head_model.select)
+    assert set(rates) == {0.5}
+    assert groups == {"all": 0.5}
+
+
+def test_later_entries_win(two_head_model: mtf.MultiTaskModel) -> None:
+    rate = {"backbone": 1e-5, "backbone.layers[2]": 1e-4, "heads": 1e-3, "ner_head": 0.0}
+    found = by_key(
+        two_head_model, expand_rates(params(two_head_model), rate, two_head_model.select)[0]
+    )
+    assert found["backbone.encoder.layer.1.output.dense.weight"] == 1e-5
+    assert found["backbone.encoder.layer.2.output.dense.weight"] == 1e-4
+    assert found["classifier.weight"] == 1e-3
+    assert found["ner_head.weight"] == 0.0
+
+
+def test_missing_rate_names_the_tensors(two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(mtf.ConfigError, match=r"4 trainable tensors.*'classifier\.weight'"):
+        expand_rates(params(two_head_model), {"backbone": 1e-5}, two_head_model.select)
+
+
+def test_frozen_tensors_need_no_rate(two_head_model: mtf.MultiTaskModel) -> None:
+    two_head_model.freeze("backbone")
+    rates, _ = expand_rates(params(two_head_model), {"heads": 1e-2}, two_head_model.select)
+    assert by_key(two_head_model, rates)["backbone.embeddings.LayerNorm.weight"] == 0.0
+    assert by_key(two_head_model, rates)["classifier.bias"] == 1e-2
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1e-3])
+def test_rates_must_be_finite_and_not_negative(
+    two_head_model: mtf.MultiTaskModel, bad: float
+) -> None:
+    with pytest.raises(mtf.ConfigError, match="learning_rate must be a finite number"):
+        expand_rates(params(two_head_model), bad, two_head_model.select)
+    with pytest.raises(mtf.ConfigError, match=r"learning_rate\['heads'\] must be"):
+        expand_rates(params(two_head_model), {"heads": bad}, two_head_model.select)
+
+
+@pytest.mark.parametrize("bad", ["1e-3", None, True, [1e-3]])
+def test_rates_must_be_numbers(two_head_model: mtf.MultiTaskModel, bad: Any) -> None:
+    with pytest.raises(TypeError, match="must be a number"):
+        expand_rates(params(two_head_model), {"all": bad}, two_head_model.select)
+
+
+def test_unknown_selector_names_the_closest(two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(mtf.SelectorError, match="did you mean 'classifier'"):
+        expand_rates(params(two_head_model), {"clasifier": 1e-3}, two_head_model.select)
+
+
+def test_biases_and_norms_are_not_decayed(two_head_model: mtf.MultiTaskModel) -> None:
+    decay = by_key(
+        two_head_model, expand_decay(params(two_head_model), 0.01, two_head_model.select)
+    )
+    for key, value in decay.items():
+        assert value == (0.0 if key.endswith("bias") or "LayerNorm" in key else 0.01), key
+
+
+def test_decay_of_norms_must_be_asked_for_by_name(two_head_model: mtf.MultiTaskModel) -> None:
+    rate = {"backbone": 0.1, "re:LayerNorm": 0.02}
+    decay = by_key(
+        two_head_model, expand_decay(params(two_head_model), rate, two_head_model.select)
+    )
+    assert decay["backbone.embeddings.LayerNorm.bias"] == 0.02
+    assert decay["backbone.encoder.layer.0.output.dense.weight"] == 0.1
+    assert decay["backbone.encoder.layer.0.output.dense.bias"] == 0.0
+    assert decay["classifier.weight"] == 0.0  # no entry reaches it
+
+
+def test_frozen_tensors_are_never_decayed(two_head_model: mtf.MultiTaskModel) -> None:
+    two_head_model.freeze("backbone")
+    decay = by_key(two_head_model, expand_decay(params(two_head_model), 0.5, two_head_model.select))
+    assert {key for key, value in decay.items() if value} == {
+        "classifier.weight",
+        "ner_head.weight",
+    }
+
+
+def test_the_last_rate_is_what_a_step_uses(two_head_model: mtf.MultiTaskModel) -> None:
+    """AdamW's first step moves every element by the rate (up to eps), so the rate shows."""
+    task = {"classifier": mtf.Task(train=[("good film", "positive")])}
+    before = {k: v.copy() for k, v in two_head_model.parameters().items()}
+    mtf.fit(
+        two_head_model,
+        task,
+        epochs=1,
+        learning_rate={"all": 1e-3, "classifier.bias": 0.25},
+        weight_decay=0.0,
+        warmup_ratio=0.0,
+        max_grad_norm=None,
+        progress=False,
+    )
+    after = two_head_model.parameters()
+    assert np.abs(after["classifier.bias"] - before["classifier.bias"]) == pytest.approx(
+        0.25, rel=1e-3
+    )
+    moved = np.abs(after["classifier.weight"] - before["classifier.weight"])
+    assert moved.max() == pytest.approx(1e-3, rel=1e-3)
