@@ -75,7 +75,7 @@ static inline void scale_row(float *row, const float *bias, int64_t n, float sca
     }
 }
 
-/* Sum over first <= j < n of p[j] * v[j][0..lanes-1] on top of acc, for one row: p (n), v (n,ldv). */
+/* Sum over first <= j < n of p[j] * v[j][0..lanes-1] on top of acc: p (n), v (n,ldv). */
 static inline __m256 continue_sum(__m256 acc, const float *p, int64_t first, int64_t n,
                                   const float *v, int64_t ldv, int64_t lanes)
 {
@@ -85,8 +85,8 @@ static inline __m256 continue_sum(__m256 acc, const float *p, int64_t first, int
     return acc;
 }
 
-/* out[r][h] = sum over j < n of p[r][j] * v[j][0..15]: p (ROWS,ldp), v (n,ldv). The sums are local, so
- * that compilers keep them in registers. */
+/* out[r][h] = sum over j < n of p[r][j] * v[j][0..15]: p (ROWS,ldp), v (n,ldv). The sums are local,
+ * so that compilers keep them in registers. */
 static inline void common_sums(__m256 out[ROWS][2], const float *p, int64_t ldp, int64_t n,
                                const float *v, int64_t ldv)
 {
