@@ -47,7 +47,7 @@ static mtf_status global_norm(mtf_model *model, double *norm, mtf_error *err)
                             "the gradient of \"%s\" is not finite in step %llu; weights are as "
                             "before the step; lower the learning rate or look at the data",
                             model->network->program->params[model->chunks[i].param].key,
-                            (unsigned long long)model->session.options.step);
+                            (unsigned long long)model->session.options.step + 1);
         }
         total += model->partial_sums[i];
     }

@@ -149,7 +149,7 @@ static mtf_status add_losses(mtf_model *model, size_t n, const mtf_loss *losses,
             return mtf_fail(err, MTF_ERR_NONFINITE,
                             "the loss of \"%s\" is not finite (%g) in step %llu; weights are as "
                             "before the step; lower the learning rate or look at the data",
-                            losses[i].output, sum, (unsigned long long)session->options.step);
+                            losses[i].output, sum, (unsigned long long)session->options.step + 1);
         }
         sums[i] = sum;
     }

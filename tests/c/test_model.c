@@ -233,7 +233,7 @@ MTF_TEST(a_gradient_that_is_not_finite_changes_nothing)
     const mtf_real bad[3] = {1, NAN, 0};
     CHECK(mtf_train_set_gradient(model, at, bad, 3, &err) == MTF_OK);
     CHECK(apply(model, 1e-2, 0.1, 1, &err) == MTF_ERR_NONFINITE);
-    CHECK(strstr(err.text, "cls.bias") != NULL && strstr(err.text, "step 9") != NULL);
+    CHECK(strstr(err.text, "cls.bias") != NULL && strstr(err.text, "step 10") != NULL);
     size_t n = dump(model, after);
     CHECK_BITS(before, after, n * sizeof *after);
     mtf_model_free(model);
