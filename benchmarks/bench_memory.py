@@ -51,9 +51,9 @@ def child(engine: str, threads: int, steps: int) -> None:
         model = mtf.MultiTaskModel.from_pretrained("sentence-transformers/all-MiniLM-L6-v2")
         model.add_head("classifier", mtf.SequenceClassification(labels=["negative", "positive"]))
         rates = {"backbone": 2e-5, "heads": 1e-3}
-        for number, batch in enumerate(batches):
+        for batch in batches:
             ready = make_batch(model, {"classifier": batch})
-            model.step(ready, learning_rate=rates, number=number)
+            model.step(ready, learning_rate=rates)
     print(json.dumps({"peak": peak_bytes(), "before": before}))
 
 

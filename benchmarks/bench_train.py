@@ -57,8 +57,8 @@ def our_steps(mode: str, batches: list[Rows]) -> Callable[[], None]:
     ready = [make_batch(model, {"classifier": batch}) for batch in batches]
 
     def steps() -> None:
-        for number, batch in enumerate(ready):
-            model.step(batch, learning_rate=RATES, number=number)
+        for batch in ready:
+            model.step(batch, learning_rate=RATES)
 
     return steps
 
@@ -69,8 +69,8 @@ def allocations_per_step(mode: str, batches: list[Rows]) -> float:
     ready: list[Any] = [make_batch(model, {"classifier": batch}) for batch in batches]
 
     def steps() -> None:
-        for number, batch in enumerate(ready):
-            model.step(batch, learning_rate=RATES, number=number)
+        for batch in ready:
+            model.step(batch, learning_rate=RATES)
 
     steps()
     before = _core.memory_info().n_allocations

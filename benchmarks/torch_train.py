@@ -48,6 +48,8 @@ def sequence_task(
 
     def encode(rows: Sequence[tuple[str, str]]) -> list[list[int]]:
         texts = [text for text, _ in rows]
+        if not texts:
+            return []
         return model.tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
 
     task.train_ids = encode(train)
