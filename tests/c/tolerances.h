@@ -21,6 +21,9 @@
  * tanh: the absolute error of that function times the size of the argument. */
 #define TOLERANCE_ACTIVATION(x) (TOLERANCE_ERF * (1.0 + fabs(x)))
 
+/* gelu: the tail of the normal distribution within 1.6e-7, and the rounding of the result. */
+#define TOLERANCE_GELU 2e-7
+
 /* reduction: sums of n values in [-1, 1] in another order than the reference. */
 #define TOLERANCE_REDUCTION(n) (4 * UNIT_ROUNDOFF * (8.0 + (double)(n)))
 
