@@ -15,11 +15,15 @@ same comparison on all of it.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import mtfreeze as mtf
+
+if TYPE_CHECKING:
+    from mtfreeze.training.run import Run
 
 pytestmark = pytest.mark.real
 
@@ -59,7 +63,7 @@ def tasks() -> dict[str, mtf.Task]:
 
 
 @pytest.fixture(scope="module")
-def start(minilm_folder: Path, tasks: dict[str, mtf.Task]) -> tuple[mtf.MultiTaskModel, mtf.Run]:
+def start(minilm_folder: Path, tasks: dict[str, mtf.Task]) -> tuple[mtf.MultiTaskModel, Run]:
     """The starting point of every mode: both heads trained on the frozen backbone."""
     model = mtf.MultiTaskModel.from_pretrained(minilm_folder, pooling="mean", normalize=True)
     model.add_head("classifier", mtf.SequenceClassification(labels=list(SENTIMENT.values())))
@@ -79,7 +83,7 @@ def keys_of(model: mtf.MultiTaskModel, selectors: list[str]) -> list[str]:
     return keys
 
 
-def test_the_heads_work_at_the_start(start: tuple[mtf.MultiTaskModel, mtf.Run]) -> None:
+def test_the_heads_work_at_the_start(start: tuple[mtf.MultiTaskModel, Run]) -> None:
     _, run = start
     assert run.verify_frozen(), run.verify_frozen().moved
     assert run.metrics["eval_classifier_accuracy"] > 0.7, "half of the reviews are positive"
@@ -89,9 +93,7 @@ def test_the_heads_work_at_the_start(start: tuple[mtf.MultiTaskModel, mtf.Run]) 
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_mode(
-    mode: str, start: tuple[mtf.MultiTaskModel, mtf.Run], tasks: dict[str, mtf.Task]
-) -> None:
+def test_mode(mode: str, start: tuple[mtf.MultiTaskModel, Run], tasks: dict[str, mtf.Task]) -> None:
     begin, begin_run = start
     still, moving, training = MODES[mode]
     model = begin.copy().unfreeze()
@@ -132,7 +134,7 @@ def test_mode(
 
 
 def test_a_frozen_head_on_a_frozen_backbone_predicts_the_same(
-    start: tuple[mtf.MultiTaskModel, mtf.Run], tasks: dict[str, mtf.Task]
+    start: tuple[mtf.MultiTaskModel, Run], tasks: dict[str, mtf.Task]
 ) -> None:
     """Freezing both ends of a path keeps its predictions, whatever the other head learns."""
     begin, _ = start
