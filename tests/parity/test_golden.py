@@ -18,6 +18,8 @@ from core_model import CoreModel
 from numpy.typing import NDArray
 from tolerances import forward_fault, gradient_faults, loss_faults
 
+pytestmark = pytest.mark.laws  # run again for every build and ISA level
+
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
