@@ -18,7 +18,7 @@ BUILD_PY ?= build/py
 BUILD_C  ?= build/c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-c test-py bench lint format clean
+.PHONY: help demo dev test test-c test-py bench lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +35,8 @@ test-c: $(STAMP)-build
 
 test-py: $(STAMP)-package $(STAMP)-test $(STAMP)-weights
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+dev: $(STAMP)-package $(STAMP)-dev ## what developers need: editable install, formatters, linters
 
 bench: $(STAMP)-package $(STAMP)-weights $(STAMP)-parity ## the benchmarks against PyTorch (installs torch into .venv)
 	$(PY) benchmarks/run_all.py $(BENCH_ARGS)
