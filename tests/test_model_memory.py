@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory runs out at the n-th allocation of the core, n = 1, 2, ...: an error, and nothing changed."""
+"""Memory runs out at the n-th allocation of the core, n = 1, 2, ...: an error, nothing changed."""
 
 from __future__ import annotations
 

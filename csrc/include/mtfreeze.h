@@ -235,7 +235,7 @@ typedef struct mtf_injection {
 typedef struct mtf_train_options {
     uint64_t seed; /* dropout is drawn from (seed, step, operation, sequence, position, lane) */
     uint64_t step; /* from 0; messages count from 1 */
-    int dropout; /* 0: off everywhere */
+    int dropout;   /* 0: off everywhere */
 } mtf_train_options;
 
 typedef struct mtf_update {
