@@ -1,6 +1,7 @@
 /* exp, erf and tanh of every level over all floats (target R13): exp within 2 ulp, erf and tanh
  * within 3e-7, special values exact. MTF_TEST_LONG=1 takes all 2^32 bit patterns (of the levels of
- * ours: the reference is the C library's); otherwise every 509th, from a random one. SPDX-License-Identifier: Apache-2.0 */
+ * ours: the reference is the C library's); otherwise every 509th, from a random one.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "kernel_levels.h"
 
 #define CHUNK 4096
