@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every source file of the core by name; a new file is one line here. Results: MTF_CORE_SOURCES, MTF_AVX2_SOURCES, MTF_PYTHON_SOURCES.
+# Every source file of the core by name; a new file is one line here.
+# Results: MTF_CORE_SOURCES, MTF_AVX2_SOURCES, MTF_PYTHON_SOURCES.
 
 # Model families: csrc/model/<name>.c defines mtf_family_<name>. A new family is one line here.
 set(MTF_FAMILIES
@@ -84,22 +85,15 @@ set(_python
     train.c
 )
 
-# mtf_listed(OUT FOLDER FILE...): full paths; a missing file is an error with MTF_STRICT_SOURCES and
-# left out without.
+# mtf_listed(OUT FOLDER FILE...): appends the full paths.
 function(mtf_listed out folder)
-    set(paths "")
-    foreach(file IN LISTS ARGN)
-        set(path "${PROJECT_SOURCE_DIR}/csrc/${folder}/${file}")
-        if(EXISTS "${path}")
-            list(APPEND paths "${path}")
-        elseif(MTF_STRICT_SOURCES)
-            message(FATAL_ERROR "cmake/sources.cmake lists ${path}, which does not exist")
-        endif()
-    endforeach()
+    list(TRANSFORM ARGN PREPEND "${PROJECT_SOURCE_DIR}/csrc/${folder}/" OUTPUT_VARIABLE paths)
     set(${out} ${${out}} ${paths} PARENT_SCOPE)
 endfunction()
 
 set(MTF_CORE_SOURCES "")
+set(MTF_AVX2_SOURCES "")
+set(MTF_PYTHON_SOURCES "")
 mtf_listed(MTF_CORE_SOURCES base ${_base})
 mtf_listed(MTF_CORE_SOURCES blas ${_blas})
 mtf_listed(MTF_CORE_SOURCES kernels ${_kernels})
