@@ -1,7 +1,7 @@
 /* elementary.h: exp, erf and tanh of eight floats, for the files of this folder.
  *
  *   exp   x = n ln 2 + r, |r| <= ln 2 / 2; exp(r) = 1 + r + r^2 P(r) (Cephes expf); times 2^n in two
- *         halves, so that the ends of the range round once. At most 1 ulp, denormals too.
+ *         halves, so that the ends of the range round once. At most 1.01 ulp, denormals too.
  *   erf   |x| <= 0.93: x + x Q(x^2); else 1 - exp(R(|x|)), sign put back. Minimax polynomials
  *         of N. Juffa (2014, "erff() with 1 ulp"). At most 1.1 ulp.
  *   tanh  |x| < 0.625: x + x^3 S(x^2) (Cephes tanhf); else 1 - 2 / (exp(2|x|) + 1). 2 ulp.
