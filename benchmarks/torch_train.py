@@ -126,13 +126,22 @@ def schedule(
 
 
 def loss_of(
-    model: TorchMultiTask, task: TorchTask, name: str, rows: list[int], n_labelled: int
+    model: TorchMultiTask,
+    task: TorchTask,
+    name: str,
+    rows: list[int],
+    n_labelled: int,
+    features: list[torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Return the cross entropy summed over labelled rows or sub-words, divided by `n_labelled`."""
-    ids = pad([task.train_ids[i] for i in rows], 0)
-    mask = pad([[1] * len(task.train_ids[i]) for i in rows], 0)
     gold = pad([task.train_labels[i] for i in rows], IGNORE)
-    logits = model.logits(name, ids, mask)
+    if features is not None:
+        hidden = nn.utils.rnn.pad_sequence([features[i] for i in rows], batch_first=True)
+        logits = model.heads[name](model.dropout[name](hidden))
+    else:
+        ids = pad([task.train_ids[i] for i in rows], 0)
+        mask = pad([[1] * len(task.train_ids[i]) for i in rows], 0)
+        logits = model.logits(name, ids, mask)
     total = nn.functional.cross_entropy(
         logits.reshape(-1, logits.shape[-1]),
         gold.reshape(-1),
@@ -142,8 +151,34 @@ def loss_of(
     return total / n_labelled
 
 
+@torch.no_grad()
+def frozen_features(model: TorchMultiTask, task: TorchTask) -> list[torch.Tensor]:
+    """Return what a head reads of every training row when the backbone is frozen.
+
+    Hidden states (tokens, width), or the one pooled row (1, width) for a head of sequences: a
+    frozen backbone has no dropout, so they are the same in every epoch.
+    """
+    model.eval()
+    result: list[torch.Tensor] = [torch.empty(0)] * len(task.train_ids)
+    by_length = sorted(range(len(task.train_ids)), key=lambda i: len(task.train_ids[i]))
+    for at in range(0, len(by_length), 32):
+        rows = by_length[at : at + 32]
+        ids = pad([task.train_ids[i] for i in rows], 0)
+        mask = pad([[1] * len(task.train_ids[i]) for i in rows], 0)
+        hidden = model.hidden(ids, mask)
+        for row, i in enumerate(rows):
+            own = hidden[row, : len(task.train_ids[i])]
+            result[i] = own.mean(0, keepdim=True) if task.kind == "sequence" else own.clone()
+    return result
+
+
 def backward(
-    model: TorchMultiTask, task: TorchTask, name: str, rows: list[int], micro_batch: int | None
+    model: TorchMultiTask,
+    task: TorchTask,
+    name: str,
+    rows: list[int],
+    micro_batch: int | None,
+    features: list[torch.Tensor] | None = None,
 ) -> None:
     """Leave the gradients of the mean loss of a batch in the parameters.
 
@@ -152,11 +187,12 @@ def backward(
     """
     n_labelled = sum(y != IGNORE for i in rows for y in task.train_labels[i])
     if micro_batch is None:
-        loss_of(model, task, name, rows, n_labelled).backward()
+        loss_of(model, task, name, rows, n_labelled, features).backward()
         return
     rows = sorted(rows, key=lambda i: len(task.train_ids[i]))
     for at in range(0, len(rows), micro_batch):
-        loss_of(model, task, name, rows[at : at + micro_batch], n_labelled).backward()
+        part = rows[at : at + micro_batch]
+        loss_of(model, task, name, part, n_labelled, features).backward()
 
 
 def train(
@@ -172,11 +208,13 @@ def train(
     max_grad_norm: float = 1.0,
     seed: int = 0,
     micro_batch: int | None = None,
+    cache: bool = False,
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """Train in place with what `mode` names frozen; return seconds, steps and tokens.
 
-    The task of a frozen head is not trained on, as in mtfreeze.
+    The task of a frozen head is not trained on, as in mtfreeze. `cache` computes the features of a
+    frozen backbone once instead of in every epoch; without effect in the other modes.
     """
     model.freeze_mode(mode)
     if mode == "all":
@@ -195,12 +233,15 @@ def train(
     )
     trainable = [p for p in model.parameters() if p.requires_grad]
     torch.manual_seed(seed)
-    model.train()
     tokens = 0
     start = time.perf_counter()
+    features: dict[str, list[torch.Tensor]] = {}
+    if cache and mode == "backbone":
+        features = {name: frozen_features(model, task) for name, task in active.items()}
+    model.train()
     for step, (name, rows) in enumerate(plan):
         optimizer.zero_grad(set_to_none=True)
-        backward(model, active[name], name, rows, micro_batch)
+        backward(model, active[name], name, rows, micro_batch, features.get(name))
         nn.utils.clip_grad_norm_(trainable, max_grad_norm)
         optimizer.step()
         decay.step()

@@ -42,6 +42,7 @@ RECIPE: dict[str, Any] = {
     "warmup_ratio": 0.1,
     "max_grad_norm": 1.0,
 }
+N_SEEDS = 3
 LIMITS = {"accuracy": 0.010, "f1": 0.020}  # how far the means of the two engines may be apart
 
 
@@ -75,6 +76,7 @@ def run_torch(mode: str, seed: int, threads: int) -> dict[str, float]:
         rates=RECIPE["learning_rate"],
         seed=seed,
         micro_batch=8,
+        cache=True,
         report=_report(mode, seed),
     )
     result = dict(spent)
@@ -156,11 +158,13 @@ def table() -> str:
     verdicts = []
     for mode in MODES:
         means: dict[str, list[float]] = {}
+        counts: dict[str, int] = {}
         for engine in ("torch", "mtfreeze"):
             runs = [run for run in read_runs(engine) if run["mode"] == mode]
             if not runs:
                 continue
             values = [[run[column] for run in runs] for column in columns]
+            counts[engine] = len(runs)
             means[engine] = [statistics.mean(v) for v in values]
             cells = [
                 f"{statistics.mean(v):.3f}"
@@ -173,10 +177,13 @@ def table() -> str:
         if len(means) == 2:
             apart = [abs(a - b) for a, b in zip(means["torch"], means["mtfreeze"], strict=True)]
             fine = max(apart[:2]) <= LIMITS["accuracy"] and max(apart[2:4]) <= LIMITS["f1"]
+            verdict = "agree" if fine else "DO NOT AGREE"
+            if min(counts.values()) < N_SEEDS:
+                verdict = f"too few runs to judge, {N_SEEDS} of each are needed"
             verdicts.append(
                 f"- {mode}: means differ by {100 * max(apart[:2]):.1f} points of accuracy"
                 f" (limit {100 * LIMITS['accuracy']:.1f}) and {100 * max(apart[2:4]):.1f} of strict"
-                f" F1 (limit {100 * LIMITS['f1']:.1f}): {'agree' if fine else 'DO NOT AGREE'}"
+                f" F1 (limit {100 * LIMITS['f1']:.1f}): {verdict}"
             )
     return "\n".join([*lines, "", *verdicts])
 

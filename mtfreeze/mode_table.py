@@ -63,7 +63,7 @@ class ModeRow:
     verdict: str = ""
 
 
-@dataclass
+@dataclass(repr=False)
 class ModeTable:
     """Rows under common columns.
 
@@ -149,7 +149,7 @@ class ModeTable:
             end += gap + width
         return "\n".join([names.rstrip(), line(header), *map(line, body)])
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.text()
 
     def _repr_html_(self) -> str:
