@@ -27,7 +27,7 @@ GOLDEN = ROOT / "tests" / "golden"
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
 
 import cases  # type: ignore[import-not-found]  # noqa: E402
-import torch  # noqa: E402
+import torch  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
 from torch_reference import (  # type: ignore[import-not-found]  # noqa: E402
     Head,
     Packed,
