@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 from .errors import CheckpointError
 
@@ -83,14 +84,24 @@ def find_model_folder(name_or_path: str | os.PathLike[str]) -> Path:
     return _download(text, names)
 
 
+def _hub() -> ModuleType:
+    """Import huggingface_hub, without tqdm's advice to install widgets in notebooks."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import huggingface_hub
+        import huggingface_hub.errors
+        import huggingface_hub.utils.tqdm  # where the advice comes from
+    return huggingface_hub
+
+
 def _cached_folder(name: str) -> Path | None:
     """Return the copy in the Hugging Face cache if it is whole enough to load."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
+    hub = _hub()
     try:
-        config = try_to_load_from_cache(name, "config.json")
-    except HFValidationError:
+        config = hub.try_to_load_from_cache(name, "config.json")
+    except hub.errors.HFValidationError:
         return None
     if not isinstance(config, str):
         return None
@@ -118,13 +129,12 @@ def packaged_folder(name: str) -> Path | None:
 
 def _download(text: str, names: list[str]) -> Path:
     """Fetch the model from the hub, the last resort."""
-    import huggingface_hub
-
+    hub = _hub()
     reason: Exception | None = None
     for name in names:
         try:
             return Path(
-                huggingface_hub.snapshot_download(
+                hub.snapshot_download(
                     name, allow_patterns=_PATTERNS, ignore_patterns=_SKIPPED
                 )
             )
