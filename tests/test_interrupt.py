@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +17,14 @@ import mtfreeze as mtf
 from mtfreeze.training import fit as fit_module
 from mtfreeze.training import loop
 from mtfreeze.training.interrupt import InterruptGuard
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Start from Python's own handler: a job in the background inherits an ignored SIGINT."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
 
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
