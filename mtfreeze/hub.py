@@ -134,9 +134,7 @@ def _download(text: str, names: list[str]) -> Path:
     for name in names:
         try:
             return Path(
-                hub.snapshot_download(
-                    name, allow_patterns=_PATTERNS, ignore_patterns=_SKIPPED
-                )
+                hub.snapshot_download(name, allow_patterns=_PATTERNS, ignore_patterns=_SKIPPED)
             )
         except Exception as error:  # of many kinds: names, network, offline mode, disk
             reason = error
