@@ -3,7 +3,8 @@
 A classifier on SST-2; AdamW with clipping; token ids are made before the clock starts. PyTorch gets
 batches grouped by length (its better setting) and, once, in random order. Modes: nothing frozen,
 `backbone[:3]` frozen, backbone frozen. Then counts the allocations that a step makes in the core.
-Prints markdown.
+Prints markdown. Each case is timed in a process of its own: the thread teams that PyTorch's
+backward pass leaves behind slow down whatever is timed after it in the same process.
 
     python benchmarks/bench_train.py [--threads 2] [--repeats 5] [--batches 8]
 
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -84,21 +87,27 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batches", type=int, default=8)
+    parser.add_argument("--case", type=int, choices=range(len(CASES)), help="only this one")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     mtf.set_threads(options.threads)
     texts, labels = sentences(options.batches * BATCH)
     rows = list(zip(texts, labels, strict=True))
-    roof = machine.fp32_roof(options.threads)
-    print(f"### Training steps, batches of {BATCH}, {options.threads} threads\n")
-    print(f"fp32 roof {roof:.0f} GFLOP/s\n\n{pairs.HEADER}")
-    for mode, grouped, target, passes in CASES:
+    if options.case is None:
+        print(f"### Training steps, batches of {BATCH}, {options.threads} threads\n")
+        print(pairs.HEADER, flush=True)
+        for case in range(len(CASES)):
+            subprocess.run([sys.executable, *sys.argv, "--case", str(case)], check=True)
+    else:
+        roof = machine.fp32_roof(options.threads)
+        mode, grouped, target, passes = CASES[options.case]
         batches = cut(rows, options.batches, grouped)
         theirs, tokens = torch_steps(mode, batches)
         pair = pairs.measure(theirs, our_steps(mode, batches), options.repeats)
         what = f"frozen: {mode}, {'grouped by length' if grouped else 'random order'}"
         flops = passes * FLOPS_PER_TOKEN * tokens
         print(pairs.row(what, pair, tokens, flops, roof, target), flush=True)
+        return
     batches = cut(rows, options.batches, True)
     counts = {mode: allocations_per_step(mode, batches) for mode, _, _, _ in CASES}
     said = ", ".join(f"{mode}: {count:g}" for mode, count in counts.items())
