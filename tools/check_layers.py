@@ -45,6 +45,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "training.rates",
         "training.schedules",
         "training.settings",
+        "training.weighting",
     ),
     ("digests", "encoding", "explain", "freeze", "plots", "prediction", "stepping", "summary"),
     ("loading", "model", "model_computing", "model_freezing", "model_state", "saving"),

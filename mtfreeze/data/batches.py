@@ -5,11 +5,12 @@ Pure functions of (seed, task, epoch): a step needs nothing of the steps before 
 taken up at any of them. The order of one task's rows does not depend on the other tasks.
 
     proportional  one task a step; all batches of all tasks at random places: every row once
+                  (or another share for each task, see ``sampling.py``)
     round_robin   one task a step, in turn, as many steps each as the task with most batches has
     joint         a batch of every task in one step, as many steps as the largest has batches
 
-In the last two a task with fewer batches starts over in a new order. The last batch of a pass may
-be smaller; it is kept.
+In the last two, a task with fewer batches starts over in a new order within the epoch. The last
+batch of a pass may be smaller; it is kept.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from ..closest import unknown
 from ..errors import ConfigError, DataError
 from .examples import Examples
 from .order import permutation
+from .sampling import SAMPLING, check_sampling, share_steps
 from .task import Task
 
 __all__ = [
     "MIXING",
+    "SAMPLING",
     "Group",
     "Part",
     "Step",
@@ -172,8 +175,29 @@ def epoch_batches(
     return batches[:wanted]
 
 
+def _next_batches(
+    n: int, batch_size: int, seed: int, task: str, first: int, n_batches: int
+) -> list[NDArray[np.int64]]:
+    """Return batches number `first` and following of an endless row of passes over ``range(n)``.
+
+    Pass p has the order of epoch p in `epoch_batches`, so a task that takes one pass an epoch
+    meets the same batches in both.
+    """
+    per_pass = _n_batches(n, batch_size)
+    begin, end = first // per_pass, -(-(first + n_batches) // per_pass)
+    passes = [epoch_batches(n, batch_size, seed, task, number) for number in range(begin, end)]
+    batches = [batch for one in passes for batch in one]
+    return batches[first - begin * per_pass :][:n_batches]
+
+
 def plan_epoch(
-    groups: Sequence[Group], batch_size: int, mixing: str, seed: int, epoch: int
+    groups: Sequence[Group],
+    batch_size: int,
+    mixing: str,
+    seed: int,
+    epoch: int,
+    sampling: str = "size",
+    temperature: float = 1.0,
 ) -> list[Step]:
     """Return the steps of one epoch.
 
@@ -187,6 +211,16 @@ def plan_epoch(
         See the module's docstring.
     seed, epoch : int
         What the order depends on, beside the tasks' names.
+    sampling : {"size", "equal", "temperature"}
+        How proportional mixing shares the steps among tasks. "size": every batch once. "equal": as
+        many steps for each task. "temperature": in proportion to rows ** (1 / temperature). An
+        epoch is then no longer one pass over each task's rows but that number of steps: as many in
+        all as with "size", at least one for each task. A task with fewer batches than steps starts
+        over in a new order; one with more goes on in the next epoch where it stopped, so that
+        all its rows are met before any is met again (as long as tasks, batch size and sampling
+        stay what they are from epoch to epoch).
+    temperature : float
+        T, above 0. 1 is "size".
 
     Returns
     -------
@@ -196,7 +230,10 @@ def plan_epoch(
     Raises
     ------
     ConfigError
-        If `mixing` is unknown or `batch_size` is not at least 1.
+        If `mixing` or `sampling` is unknown, `batch_size` is not at least 1, `temperature` is not
+        above 0, or another sampling than "size" is asked of another mixing than "proportional".
+    TypeError
+        If one of them is of the wrong type.
 
     Examples
     --------
@@ -207,46 +244,54 @@ def plan_epoch(
     """
     _check_mixing(mixing)
     size = _check_batch_size(batch_size)
+    shares = _shares(groups, size, mixing, sampling, temperature)
     if not groups:
         return []
-    counts = [_n_batches(len(group.rows), size) for group in groups]
-    longest = max(counts)
+
+    def batches_of(group: Group, share: int) -> list[NDArray[np.int64]]:
+        n, name = len(group.rows), group.tasks[0]
+        if mixing == "proportional":
+            return _next_batches(n, size, seed, name, epoch * share, share)
+        return epoch_batches(n, size, seed, name, epoch, share)
+
     parts = [
-        [
-            Part(i, group.tasks, group.rows[batch])
-            for batch in epoch_batches(
-                len(group.rows),
-                size,
-                seed,
-                group.tasks[0],
-                epoch,
-                None if mixing == "proportional" else longest,
-            )
-        ]
-        for i, group in enumerate(groups)
+        [Part(i, group.tasks, group.rows[batch]) for batch in batches_of(group, share)]
+        for i, (group, share) in enumerate(zip(groups, shares, strict=True))
     ]
     if mixing == "joint":
         return list(zip(*parts, strict=True))
     if mixing == "round_robin":
         return [(part,) for turn in zip(*parts, strict=True) for part in turn]
-    turns = np.repeat(np.arange(len(groups)), counts)
+    turns = np.repeat(np.arange(len(groups)), shares)
     turns = turns[permutation(len(turns), seed, "mixing", epoch)]
     following = [iter(own) for own in parts]
     return [(next(following[i]),) for i in turns]
 
 
-def steps_per_epoch(groups: Sequence[Group], batch_size: int, mixing: str) -> int:
+def steps_per_epoch(
+    groups: Sequence[Group],
+    batch_size: int,
+    mixing: str,
+    sampling: str = "size",
+    temperature: float = 1.0,
+) -> int:
     """Return how many steps `plan_epoch` makes, which is the same in every epoch."""
     _check_mixing(mixing)
     size = _check_batch_size(batch_size)
-    counts = [_n_batches(len(group.rows), size) for group in groups]
-    if not counts:
-        return 0
-    return {
-        "proportional": sum(counts),
-        "round_robin": max(counts) * len(counts),
-        "joint": max(counts),
-    }[mixing]
+    shares = _shares(groups, size, mixing, sampling, temperature)
+    return max(shares, default=0) if mixing == "joint" else sum(shares)
+
+
+def _shares(
+    groups: Sequence[Group], batch_size: int, mixing: str, sampling: str, temperature: float
+) -> list[int]:
+    """Return how many batches of each group an epoch takes."""
+    sampling, temperature = check_sampling(sampling, temperature, mixing)
+    sizes = [len(group.rows) for group in groups]
+    counts = [_n_batches(n, batch_size) for n in sizes]
+    if mixing == "proportional":
+        return share_steps(sizes, counts, sampling, temperature) if groups else []
+    return [max(counts)] * len(counts) if counts else []
 
 
 def _n_batches(n: int, batch_size: int) -> int:
