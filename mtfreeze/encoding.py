@@ -64,9 +64,10 @@ def encode_rows(model: ModelState, texts: Sequence[Row], *, as_words: bool = Fal
     return model.encoder.encode_texts(rows)
 
 
-def core_batch(batch: PackedBatch) -> tuple[Any, Any, Any]:
+def core_batch(batch: PackedBatch) -> tuple[Any, ...]:
     """Return a packed batch in the form of the core."""
-    return batch.ids, batch.offsets, batch.token_types
+    parts = (batch.ids, batch.offsets, batch.token_types)
+    return (*parts, batch.features) if batch.features else parts
 
 
 def calls(

@@ -9,8 +9,8 @@ it also knows at which token each word begins, which is where its label sits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,11 +36,15 @@ class PackedBatch:
         Segment of each token.
     offsets : (B+1,) int64 array
         Where each sequence begins; the last entry is T.
+    features : mapping of str to (N, width) float32 array
+        Outputs of the frozen prefix for these sequences, by name, one row a token or a sequence;
+        what lies below them is not computed again. Empty: everything is computed from `ids`.
     """
 
     ids: NDArray[np.int32]
     token_types: NDArray[np.int32]
     offsets: NDArray[np.int64]
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def n_sequences(self) -> int:
@@ -57,15 +61,24 @@ class PackedBatch:
         """Tokens of each sequence, (B,) int64."""
         return np.diff(self.offsets)
 
+    def with_features(self, features: Mapping[str, NDArray[np.float32]]) -> PackedBatch:
+        """Return the same sequences with outputs of the frozen prefix beside them."""
+        return replace(self, features=features)
+
     @staticmethod
     def join(batches: Sequence[PackedBatch]) -> PackedBatch:
-        """Return one batch with the sequences of all, in order."""
+        """Return one batch with the sequences of all, in order, and the features that all have."""
         if len(batches) == 1:
             return batches[0]
+        shared = set.intersection(*(set(batch.features) for batch in batches)) if batches else set()
         return PackedBatch(
             _joined([batch.ids for batch in batches]),
             _joined([batch.token_types for batch in batches]),
             _offsets([length for batch in batches for length in batch.lengths]),
+            {
+                name: np.concatenate([batch.features[name] for batch in batches])
+                for name in sorted(shared)
+            },
         )
 
 
@@ -182,9 +195,32 @@ class Encoded(Sequence[NDArray[np.int32]]):
         """Return these rows (by default all) as a packed batch, in the order given."""
         if rows is None:
             return PackedBatch(self.ids, self.token_types, self.offsets)
-        chosen = [int(row) for row in np.asarray(rows, dtype=np.int64)]
-        spans = [slice(self.offsets[row], self.offsets[row + 1]) for row in chosen]
-        return pack([self.ids[s] for s in spans], [self.token_types[s] for s in spans])
+        index, offsets = self.tokens_of(rows)
+        return PackedBatch(self.ids[index], self.token_types[index], offsets)
+
+    def tokens_of(self, rows: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where the tokens of rows lie.
+
+        Parameters
+        ----------
+        rows : (B,) integer array_like
+            Row numbers, in the order of a batch.
+
+        Returns
+        -------
+        index : (T,) int64 array
+            Positions in `ids`, or in any array with one entry a token of the data set.
+        offsets : (B+1,) int64 array
+            Where each row begins in `index`.
+        """
+        chosen = np.asarray(rows, dtype=np.int64)
+        begins = self.offsets[chosen]
+        lengths = self.offsets[chosen + 1] - begins
+        offsets = np.zeros(len(chosen) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        index = np.arange(offsets[-1], dtype=np.int64)
+        index += np.repeat(begins - offsets[:-1], lengths)
+        return index, offsets
 
 
 def token_labels(

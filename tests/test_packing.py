@@ -113,3 +113,22 @@ def test_texts_have_no_words() -> None:
     assert texts.n_lost_words == 0
     with pytest.raises(DataError, match="encode them with encode_words"):
         texts.first_subwords(0)
+
+
+def test_features_go_with_their_sequences() -> None:
+    first = pack([ids(1, 2)]).with_features({"hidden": np.ones((2, 3), np.float32)})
+    second = pack([ids(3)]).with_features(
+        {"hidden": np.zeros((1, 3), np.float32), "pooled": np.zeros((1, 3), np.float32)}
+    )
+    joined = PackedBatch.join([first, second])
+    assert list(joined.features) == ["hidden"]  # only what every part has can be given
+    assert joined.features["hidden"].tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0]]
+    assert not pack([ids(1)]).features
+
+
+def test_tokens_of(encoded: Encoded) -> None:
+    index, offsets = encoded.tokens_of([2, 0, 2])
+    assert encoded.ids[index].tolist() == [101, 8, 102, 101, 5, 6, 7, 102, 101, 8, 102]
+    assert offsets.tolist() == [0, 3, 8, 11]
+    index, offsets = encoded.tokens_of([])
+    assert (index.tolist(), offsets.tolist()) == ([], [0])

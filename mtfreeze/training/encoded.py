@@ -8,7 +8,7 @@ batch is found in the first second. The tokens of rows that several tasks share 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -31,7 +31,7 @@ Int32 = NDArray[np.int32]
 Codes = Int32 | Sequence[Int32]
 
 
-@dataclass(frozen=True)
+@dataclass
 class TaskLabels:
     """The labels of one data set for one head.
 
@@ -48,12 +48,17 @@ class TaskLabels:
     head: str
     codes: Codes
     of_words: bool
+    _laid: tuple[Encoded, Int32] | None = field(default=None, init=False, repr=False)
 
     def for_rows(self, encoded: Encoded, rows: NDArray[np.int64]) -> Int32:
         """Return the labels of a packed batch of these rows, (B,) or (T,) int32."""
-        if self.of_words:
-            return token_labels(encoded, rows.tolist(), cast("Sequence[Int32]", self.codes))
-        return cast(Int32, self.codes)[rows]
+        if not self.of_words:
+            return cast(Int32, self.codes)[rows]
+        if self._laid is None or self._laid[0] is not encoded:
+            # Laid on the tokens of the whole data set once; a batch is then one look-up.
+            codes = cast("Sequence[Int32]", self.codes)
+            self._laid = encoded, token_labels(encoded, range(len(encoded)), codes)
+        return self._laid[1][encoded.tokens_of(rows)[0]]
 
     def n_labelled(self) -> int:
         """Return how many rows or words carry a label."""
