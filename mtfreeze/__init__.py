@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     )
     from .heads import SequenceClassification, TokenClassification
     from .model import MultiTaskModel
-    from .notices import FreezeWarning, NoPrefixWarning, PictureWarning, UntrainedHeadWarning
+    from .notices import (
+        FreezeWarning,
+        NoPrefixWarning,
+        OtherBackboneWarning,
+        PictureWarning,
+        UntrainedHeadWarning,
+    )
     from .training.evaluate import evaluate
     from .training.fit import fit
 
@@ -46,6 +52,7 @@ _HOME = {
     "FreezeWarning": "notices",
     "MultiTaskModel": "model",
     "NoPrefixWarning": "notices",
+    "OtherBackboneWarning": "notices",
     "PictureWarning": "notices",
     "SelectorError": "errors",
     "SequenceClassification": "heads",
@@ -76,6 +83,7 @@ __all__ = [
     "FreezeWarning",
     "MultiTaskModel",
     "NoPrefixWarning",
+    "OtherBackboneWarning",
     "PictureWarning",
     "SelectorError",
     "SequenceClassification",

@@ -26,7 +26,15 @@ from .sentence_files import POOLINGS, SentenceSettings, read_settings
 from .tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
 from .text import TextEncoder
 
-__all__ = ["FORMAT", "Loaded", "SavedHead", "fill_head", "load_folder"]
+__all__ = [
+    "FORMAT",
+    "Loaded",
+    "SavedHead",
+    "fill_head",
+    "load_folder",
+    "read_own_file",
+    "read_saved_heads",
+]
 
 FORMAT = 1
 """Version of ``mtfreeze.json``; a higher one is refused."""
@@ -111,7 +119,7 @@ def load_folder(
     config = read_object(folder / "config.json")
     family = family_of(config, where)
     settings = read_settings(folder, pooling)
-    own = _read_own(folder)
+    own = read_own_file(folder)
     if own.get("pooling") is not None and pooling is None:
         settings = replace(settings, pooling=str(own["pooling"]))
     if own.get("normalize") is not None:
@@ -122,7 +130,7 @@ def load_folder(
     build |= {"pooling": settings.pooling, "normalize": settings.normalize}
     entries = _named_tensors(family, find_tensors(folder), folder)
     _check_sizes(family, config, entries, where)
-    heads = _read_heads(folder, own)
+    heads = read_saved_heads(folder, own)
     settings, encoder = _read_text(folder, config, settings, max_length)
     initialize()
     core = CoreModel(build)
@@ -259,7 +267,7 @@ def _fill(
     return {name: entry.read_raw() for name, entry in entries.items() if name not in used}
 
 
-def _read_own(folder: Path) -> dict[str, Any]:
+def read_own_file(folder: Path) -> dict[str, Any]:
     """Read ``mtfreeze.json``; an empty dict for a model that another library saved."""
     path = folder / _OWN_FILE
     if not path.is_file():
@@ -277,7 +285,7 @@ def _read_own(folder: Path) -> dict[str, Any]:
     return own
 
 
-def _read_heads(folder: Path, own: Mapping[str, Any]) -> list[SavedHead]:
+def read_saved_heads(folder: Path, own: Mapping[str, Any]) -> list[SavedHead]:
     """Read the descriptions of saved heads and the headers of their weights."""
     path = folder / _OWN_FILE
     saved = own.get("heads", {})

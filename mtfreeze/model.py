@@ -168,24 +168,64 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
             self.tasks = dict(tasks)
         return save_model(self, Path(path))
 
-    def add_head(self, name: str, spec: HeadSpec, seed: int = 0) -> MultiTaskModel:
-        """Add a head; its weights are drawn from (seed, name).
+    def add_head(
+        self,
+        name: str,
+        spec: HeadSpec | None = None,
+        seed: int = 0,
+        *,
+        from_pretrained: str | os.PathLike[str] | None = None,
+        head: str | None = None,
+    ) -> MultiTaskModel:
+        """Add a head: a new one, its weights drawn from (seed, name), or one that already works.
 
         Parameters
         ----------
         name : str
             New, not reserved; the name of its output, its parameters and its task.
         spec : SequenceClassification or TokenClassification
-            What it predicts.
+            What it predicts. With `from_pretrained` it may be left out; given, it must fit, and
+            its dropout counts (and its labels, where the checkpoint has no names for them).
         seed : int
             At least 0.
+        from_pretrained : str or path, optional
+            Take the head of this model, a folder or a hub name: a ``...ForSequenceClassification``
+            or ``...ForTokenClassification`` checkpoint of Hugging Face (BERT, RoBERTa, DistilBERT;
+            safetensors only), or a folder that mtfreeze saved. Labels and dropout come with it,
+            and it counts as trained.
+        head : str, optional
+            Which head of a saved folder, if it has several.
+
+        Returns
+        -------
+        MultiTaskModel
+            This model.
 
         Raises
         ------
         TypeError, ConfigError
-            If name or description cannot be used.
+            If name or description cannot be used, or the head does not fit this model.
+        CheckpointError
+            If the folder is not found, or its files are missing or damaged.
+
+        Warns
+        -----
+        OtherBackboneWarning
+            If the head was trained over other backbone weights than this model's.
+
+        Examples
+        --------
+        >>> model.add_head("sentiment", SequenceClassification(["no", "yes"]))  # doctest: +SKIP
+        >>> model.add_head("tags", from_pretrained="checkpoints/ner")  # doctest: +SKIP
         """
         check_head_name(name, list(self.heads))
+        if from_pretrained is not None:
+            return self._add_pretrained_head(name, spec, from_pretrained, head)
+        if head is not None:
+            raise ConfigError(
+                f"head= chooses one of the heads of from_pretrained=; found head={head!r} alone; "
+                "pass from_pretrained=folder too, or leave it out"
+            )
         if not isinstance(spec, HeadSpec):
             raise TypeError(
                 f"head {name!r}: expected mtf.SequenceClassification(labels=[...]) or "
@@ -197,6 +237,30 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
         self._core.add_head(name, spec.core_config(), int(seed))
         self.heads[name] = Head(name, spec)
         self._reindex(state)
+        return self
+
+    def _add_pretrained_head(
+        self,
+        name: str,
+        spec: HeadSpec | None,
+        source: str | os.PathLike[str],
+        head: str | None,
+    ) -> MultiTaskModel:
+        """Read and check all of it, then add the head."""
+        from .heads_pretrained import read_pretrained_head, warn_of_another_backbone
+
+        if spec is not None and not isinstance(spec, HeadSpec):
+            raise TypeError(
+                f"head {name!r}: expected mtf.SequenceClassification(labels=[...]), "
+                "mtf.TokenClassification(labels=[...]) or None, to make it from the checkpoint; "
+                f"found {type(spec).__name__}"
+            )
+        found = read_pretrained_head(self, spec, source, head)
+        self.add_head(name, found.spec)
+        for part, values in found.weights.items():
+            self._core.set_param(self.index.key_index[f"{name}.{part}"], values)
+        self.heads[name].trained = found.trained
+        warn_of_another_backbone(name, found, stacklevel=3)
         return self
 
     def remove_head(self, name: str) -> MultiTaskModel:

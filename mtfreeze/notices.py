@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
-__all__ = ["FreezeWarning", "NoPrefixWarning", "PictureWarning", "UntrainedHeadWarning"]
+__all__ = [
+    "FreezeWarning",
+    "NoPrefixWarning",
+    "OtherBackboneWarning",
+    "PictureWarning",
+    "UntrainedHeadWarning",
+]
 
 
 class FreezeWarning(UserWarning):
@@ -16,6 +22,10 @@ class UntrainedHeadWarning(FreezeWarning):
 
 class NoPrefixWarning(FreezeWarning):
     """Layers were frozen while something below them trains: little work is saved."""
+
+
+class OtherBackboneWarning(UserWarning):
+    """A head was taken that was trained over another backbone: it may predict nothing useful."""
 
 
 class PictureWarning(UserWarning):
