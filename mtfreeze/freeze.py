@@ -29,7 +29,16 @@ from .selectors import ModelIndex, Selection, Selector, resolve
 if TYPE_CHECKING:
     from ._core import Model as CoreModel
 
-__all__ = ["Freezable", "FreezeState", "freeze", "freeze_to", "frozen", "get_state", "set_state"]
+__all__ = [
+    "Freezable",
+    "FreezeState",
+    "freeze",
+    "freeze_to",
+    "frozen",
+    "get_state",
+    "masks",
+    "set_state",
+]
 
 
 class Freezable(Protocol):
@@ -76,17 +85,24 @@ def get_state(model: Freezable) -> FreezeState:
     )
 
 
-def set_state(model: Freezable, state: FreezeState) -> None:
-    """Make `state` the freeze state; names that the model does not have are passed over.
-
-    Moments of what becomes frozen are dropped; what becomes trainable starts with none.
-    """
+def masks(model: Freezable, state: FreezeState) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return what `state` freezes of a model: (n_params,), and (n_units,) frozen as a whole."""
     index = model.index
     params = np.array([key in state.frozen for key in index.keys], dtype=np.uint8)
     units = np.zeros(len(index.unit_paths), dtype=np.uint8)
     for position, path in enumerate(index.unit_paths):
         own = params[index.unit_of == position]
         units[position] = own.all() if own.size else path in state.frozen_heads
+    return params, units
+
+
+def set_state(model: Freezable, state: FreezeState) -> None:
+    """Make `state` the freeze state; names that the model does not have are passed over.
+
+    Moments of what becomes frozen are dropped; what becomes trainable starts with none.
+    """
+    index = model.index
+    params, units = masks(model, state)
     model._core.set_frozen(params, units)
     frozen_heads = {name for name in index.heads if units[index.unit_index[name]]}
     model._pinned = state.pinned & {key for key in index.keys if key in state.frozen}

@@ -92,7 +92,7 @@ def make_batch(model: ModelState, data: object) -> StepBatch:
             f"expected a batch with a loss; found only frozen heads ({name_list(rows)}), whose "
             "tasks contribute none; unfreeze one, or pass Task(..., train_through_frozen=True)"
         )
-    return TrainingRows(whole_model, tasks, groups).batch(whole)
+    return TrainingRows(whole_model, tasks).batch(groups, whole)
 
 
 def gradients(

@@ -15,7 +15,7 @@ from small_tasks import quick_fit, two_tasks
 
 import mtfreeze as mtf
 from mtfreeze.training import fit as fit_module
-from mtfreeze.training import loop
+from mtfreeze.training import trainer
 from mtfreeze.training.interrupt import InterruptGuard
 
 
@@ -29,14 +29,14 @@ def ctrl_c_is_heard() -> Iterator[None]:
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Send SIGINT to this process in the middle of a step (from 0), after its gradients."""
-    real = loop._one_step
+    real = trainer.run_step
 
     def one_step(model: Any, data: Any, number: int, *rest: Any) -> dict[str, Any]:
         if number == step:
             os.kill(os.getpid(), signal.SIGINT)
         return real(model, data, number, *rest)
 
-    monkeypatch.setattr(loop, "_one_step", one_step)
+    monkeypatch.setattr(trainer, "run_step", one_step)
 
 
 def test_ends_after_a_whole_step(
@@ -58,7 +58,7 @@ def test_model_is_as_after_that_step(
     """Equal, bit for bit, to a run with the same schedule that was cut from outside."""
     twin = two_head_model.copy()
     after: dict[str, bytes] = {}
-    real = loop._one_step
+    real = trainer.run_step
 
     def spy(model: Any, data: Any, number: int, *rest: Any) -> dict[str, Any]:
         figures = real(model, data, number, *rest)
@@ -66,9 +66,9 @@ def test_model_is_as_after_that_step(
             after.update(bits(model.parameters()))
         return figures
 
-    monkeypatch.setattr(loop, "_one_step", spy)
+    monkeypatch.setattr(trainer, "run_step", spy)
     quick_fit(twin)
-    monkeypatch.setattr(loop, "_one_step", real)
+    monkeypatch.setattr(trainer, "run_step", real)
     interrupt_at(monkeypatch, 3)
     quick_fit(two_head_model)
     assert changed(after, two_head_model.parameters()) == []

@@ -130,17 +130,17 @@ def test_step_counts_are_per_tensor(
     two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a proportional run each head's bias correction counts its own task's steps."""
-    from mtfreeze.training import loop
+    from mtfreeze.training import trainer
 
     counts: dict[str, int] = {}
-    real = loop._one_step
+    real = trainer.run_step
 
     def spy(model: Any, *rest: Any) -> dict[str, Any]:
         figures = real(model, *rest)
         counts.update({param.key: param.n_steps for param in model._core.params()})
         return figures
 
-    monkeypatch.setattr(loop, "_one_step", spy)
+    monkeypatch.setattr(trainer, "run_step", spy)
     quick_fit(two_head_model)  # 2 epochs of 3 and 2 batches
     assert counts["classifier.weight"] == 6
     assert counts["ner_head.weight"] == 4

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is frozen and what trains, in one line, read from the core's own state.
+"""What is frozen and what trains, in one line: now (the core's own state), or in a state to come.
 
     frozen: backbone (22.6 M) | trained: cls_head, sent_head (1.9 k)
 
@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from ..freeze import FreezeState, masks
 
 if TYPE_CHECKING:
     from .._core import UnitInfo
     from ..model import MultiTaskModel
 
-__all__ = ["count_text", "frozen_line", "frozen_names"]
+__all__ = ["UnitState", "count_text", "frozen_line", "frozen_names", "trained_names", "unit_states"]
 
 _LAYER = re.compile(r"backbone\.layers\[(\d+)\]")
 
@@ -66,7 +69,36 @@ def _names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
     return names + [path for path in paths if path not in backbone]
 
 
-def _states(units: Sequence[UnitInfo]) -> tuple[list[str], list[str], list[str]]:
+@dataclass(frozen=True)
+class UnitState:
+    """What a freeze state makes of one unit; the names are those of the core's ``UnitInfo``."""
+
+    path: str
+    is_head: bool
+    n_values: int
+    n_values_frozen: int
+    frozen: bool
+
+
+def unit_states(
+    model: MultiTaskModel, state: FreezeState | None = None
+) -> Sequence[UnitState | UnitInfo]:
+    """Return the units as they are, or as they would be in `state`; the model is left alone."""
+    units = model._core.units()
+    if state is None:
+        return units
+    params, whole = masks(model, state)
+    sizes = [info.size for info in model._core.params()]
+    n_frozen = [0] * len(units)
+    for unit, size, frozen in zip(model.index.unit_of, sizes, params, strict=True):
+        n_frozen[unit] += size if frozen else 0
+    return [
+        UnitState(unit.path, unit.is_head, unit.n_values, n, bool(frozen))
+        for unit, n, frozen in zip(units, n_frozen, whole, strict=True)
+    ]
+
+
+def _states(units: Sequence[UnitState | UnitInfo]) -> tuple[list[str], list[str], list[str]]:
     frozen, partly, trained = [], [], []
     for unit in units:
         if unit.frozen:
@@ -78,24 +110,32 @@ def _states(units: Sequence[UnitInfo]) -> tuple[list[str], list[str], list[str]]
     return frozen, partly, trained
 
 
-def frozen_names(model: MultiTaskModel) -> list[str]:
+def _side(units: Sequence[UnitState | UnitInfo], *, frozen: bool) -> list[str]:
+    """Return one side as short selectors; partly frozen units end in `` (partly)``."""
+    backbone = [unit.path for unit in units if not unit.is_head]
+    wholly_frozen, partly, trained = _states(units)
+    whole = wholly_frozen if frozen else trained
+    return _names(whole, backbone) + [f"{name} (partly)" for name in _names(partly, backbone)]
+
+
+def frozen_names(model: MultiTaskModel, state: FreezeState | None = None) -> list[str]:
     """Return what is frozen as short selectors; partly frozen units end in `` (partly)``."""
-    units = model._core.units()
-    backbone = [unit.path for unit in units if not unit.is_head]
-    frozen, partly, _ = _states(units)
-    return _names(frozen, backbone) + [f"{name} (partly)" for name in _names(partly, backbone)]
+    return _side(unit_states(model, state), frozen=True)
 
 
-def frozen_line(model: MultiTaskModel) -> str:
-    """Return the line that a run starts with."""
-    units = model._core.units()
-    backbone = [unit.path for unit in units if not unit.is_head]
-    _, partly, trained = _states(units)
-    trains = _names(trained, backbone) + [f"{name} (partly)" for name in _names(partly, backbone)]
+def trained_names(model: MultiTaskModel, state: FreezeState | None = None) -> list[str]:
+    """Return what trains as short selectors; partly frozen units end in `` (partly)``."""
+    return _side(unit_states(model, state), frozen=False)
+
+
+def frozen_line(model: MultiTaskModel, state: FreezeState | None = None) -> str:
+    """Return the line that a run, or a phase of one, starts with."""
+    units = unit_states(model, state)
     n_frozen = sum(unit.n_values_frozen for unit in units)
     n_trained = sum(unit.n_values for unit in units) - n_frozen
 
-    def side(names: Sequence[str], n: int) -> str:
+    def side(frozen: bool, n: int) -> str:
+        names = _side(units, frozen=frozen)
         return f"{', '.join(names)} ({count_text(n)})" if names else "nothing"
 
-    return f"frozen: {side(frozen_names(model), n_frozen)} | trained: {side(trains, n_trained)}"
+    return f"frozen: {side(True, n_frozen)} | trained: {side(False, n_trained)}"

@@ -7,7 +7,7 @@ batch is found in the first second. The tokens of rows that several tasks share 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -145,41 +145,58 @@ class TrainingRows:
     model : MultiTaskModel
         Its tokenizer and heads.
     tasks : mapping of str to Task
-        Those whose loss trains.
-    groups : sequence of Group
-        From ``group_tasks`` with the run's mixing.
+        Those that have training data; each set of rows is tokenized once.
+
+    Raises
+    ------
+    DataError
+        For a text or label that does not fit; the row is named.
     """
 
-    def __init__(
-        self, model: MultiTaskModel, tasks: Mapping[str, Task], groups: Sequence[Group]
-    ) -> None:
+    def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
         self._weights = {name: task.weight for name, task in tasks.items()}
-        self._labels = {
-            name: encode_task(model, name, task, task.train)
-            for name, task in tasks.items()
-            if task.train is not None
-        }
-        self._encoded = [model.encoder.encode_examples(group.examples) for group in groups]
+        self._labels: dict[str, TaskLabels] = {}
+        self._encoded: dict[int, Encoded] = {}
+        for name, task in tasks.items():
+            if task.train is not None:
+                self._labels[name] = encode_task(model, name, task, task.train)
+                if id(task.train) not in self._encoded:
+                    self._encoded[id(task.train)] = model.encoder.encode_examples(task.train)
+        self._tasks = dict(tasks)  # keeps the examples, and so their ids, alive
 
-    @property
-    def n_truncated(self) -> int:
-        """How many training rows were longer than the model's maximum."""
-        return sum(one.n_truncated for one in self._encoded)
+    def encoded(self, examples: Examples) -> Encoded:
+        """Return the tokens of the training data of a task."""
+        return self._encoded[id(examples)]
 
-    @property
-    def n_lost_words(self) -> int:
-        """How many words of training rows have no token, and so no label."""
-        return sum(one.n_lost_words for one in self._encoded)
+    def _distinct(self, groups: Iterable[Group]) -> list[Encoded]:
+        return [self._encoded[key] for key in {id(group.examples): None for group in groups}]
 
-    def batch(self, step: Step) -> StepBatch:
-        """Put together one step: every part's sequences, and each task's labels on them."""
-        parts = [self._encoded[part.group].pack(part.rows) for part in step]
+    def n_truncated(self, groups: Iterable[Group]) -> int:
+        """Return how many rows of these groups' data are longer than the model's maximum."""
+        return sum(one.n_truncated for one in self._distinct(groups))
+
+    def n_lost_words(self, groups: Iterable[Group]) -> int:
+        """Return how many words of these groups' data have no token, and so no label."""
+        return sum(one.n_lost_words for one in self._distinct(groups))
+
+    def batch(self, groups: Sequence[Group], step: Step) -> StepBatch:
+        """Put together one step: every part's sequences, and each task's labels on them.
+
+        Parameters
+        ----------
+        groups : sequence of Group
+            What the parts of `step` count in.
+        step : tuple of Part
+            From ``plan_epoch``.
+        """
+        encoded = [self.encoded(groups[part.group].examples) for part in step]
+        parts = [one.pack(part.rows) for one, part in zip(encoded, step, strict=True)]
         losses = []
         for position, part in enumerate(step):
             for name in part.tasks:
                 labels = self._labels[name]
                 pieces = [
-                    labels.for_rows(self._encoded[part.group], part.rows)
+                    labels.for_rows(encoded[position], part.rows)
                     if at == position
                     else np.full(
                         one.n_tokens if labels.of_words else one.n_sequences, IGNORE, np.int32

@@ -9,27 +9,25 @@ digests again. Optimizer state is fresh at the start of every call and freed at 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.batches import group_tasks, plan_epoch
 from ..data.task import Task
-from ..digests import compare, snapshot
+from ..digests import Snapshot, unused_keys
 from ..errors import DataError
-from ..metrics import metric_name, primary_metric
 from ..saving import check_target
-from .describe import frozen_line, frozen_names
 from .encoded import TrainingRows, check_tasks
-from .evaluate import EvalData, Stopped
+from .evaluate import EvalData
 from .interrupt import InterruptGuard
-from .loop import LoopResult, PlannedStep, run_steps
 from .progress import Reporter
-from .rates import ParamLike, Rates, expand_decay, expand_rates
 from .run import Run
-from .schedules import count_warmup_steps
-from .settings import EvalEvery, FitSettings, Rate, check_settings
+from .run_plan import RunPlan, plan_run
+from .scoring import Scoring
+from .settings import EvalEvery, Rate, check_settings
+from .trainer import Trainer
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
@@ -42,103 +40,10 @@ DEFAULT_RATES: Mapping[str, float] = {"backbone": 2e-5, "heads": 1e-3}
 HISTORY_FILE = "training_history.jsonl"
 
 
-def _rates(model: MultiTaskModel, settings: FitSettings) -> Rates:
-    params = [ParamLike(one.key, not one.frozen, one.decays) for one in model._core.params()]
-    learning_rate, groups = expand_rates(params, settings.learning_rate, model.select)
-    return Rates(learning_rate, expand_decay(params, settings.weight_decay, model.select), groups)
-
-
-def _trained_tasks(
-    model: MultiTaskModel, tasks: Mapping[str, Task], notes: list[str]
-) -> dict[str, Task]:
-    """Return the tasks whose loss trains something; say why others do not."""
-    with_data = {n: t for n, t in tasks.items() if t.train is not None and t.weight > 0}
-    units = model._core.units()
-    backbone_trains = any(not u.is_head and u.n_values_frozen < u.n_values for u in units)
-    trained: dict[str, Task] = {}
-    for name, task in with_data.items():
-        if not model.heads[name].frozen:
-            trained[name] = task
-        elif task.train_through_frozen and backbone_trains:
-            trained[name] = task
-            notes.append(f"{name}: frozen; its loss trains the backbone through it")
-        else:
-            notes.append(f"{name}: frozen; its task is evaluated, its loss trains nothing")
-    if any(one.n_values_frozen < one.n_values for one in units):
-        if not trained:
-            notes.append(
-                "nothing trains: no task with training data has a loss that reaches what is "
-                "trainable; this run only evaluates"
-            )
-    else:
-        notes.append("nothing trains: everything is frozen; this run only evaluates")
-        trained = {}
-    return trained
-
-
-def _weights_note(trained: Mapping[str, Task], mixing: str) -> list[str]:
-    if mixing == "joint" or all(task.weight == 1.0 for task in trained.values()):
-        return []
-    return [
-        f"mixing={mixing!r} takes one task a step, and AdamW divides a gradient by its own size: "
-        "loss weights act mostly through clipping; mixing='joint' adds the weighted losses up"
-    ]
-
-
 def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
     with (folder / HISTORY_FILE).open("w", encoding="utf-8") as file:
         for row in history:
             file.write(json.dumps(row) + "\n")
-
-
-class _Evaluations:
-    """Evaluates between steps and at the end, never twice at the same step."""
-
-    def __init__(
-        self,
-        model: MultiTaskModel,
-        tasks: Mapping[str, Task],
-        data: EvalData,
-        every: EvalEvery,
-        history: list[dict[str, Any]],
-        reporter: Reporter,
-        guard: InterruptGuard,
-    ) -> None:
-        self._model, self._tasks, self._data, self._every = model, tasks, data, every
-        self._history, self._reporter, self._guard = history, reporter, guard
-        self._last_step = -1
-        self.metrics: dict[str, float] = {}
-
-    def run(self, step: int, epoch: int) -> None:
-        if not self._data.tasks or step == self._last_step:
-            return
-        try:
-            self.metrics = self._data.score(
-                self._model, self._reporter, lambda: self._guard.requested
-            )
-        except Stopped:
-            return
-        self._last_step = step
-        self._history.append({"step": step, "epoch": epoch, **self.metrics})
-
-    def after_step(self, step: int, planned: PlannedStep) -> None:
-        if self._every == "epoch":
-            due = planned.ends_epoch
-        else:
-            due = isinstance(self._every, int) and step % self._every == 0
-        if due:
-            self.run(step, planned.epoch + 1)
-            self._reporter.say(f"step {step}, epoch {planned.epoch + 1}: {self._figures()}")
-
-    def _figures(self) -> str:
-        shown = []
-        for name in self._data.tasks:
-            kind = "token" if self._model.heads[name].space == "tokens" else "sequence"
-            metric = primary_metric(kind, self._tasks[name].metric)
-            value = self.metrics.get(metric_name(name, metric))
-            if value is not None:
-                shown.append(f"{name} {metric} {value:.3f}")
-        return ", ".join(shown) or "no metrics"
 
 
 def fit(
@@ -252,64 +157,33 @@ def fit(
     )
     checked = check_tasks(model, tasks)
     folder = None if output_dir is None else _prepare_folder(output_dir)
-    rates = _rates(model, settings)
-    notes = [frozen_line(model)]
-    trained = _trained_tasks(model, checked, notes)
+    plan = plan_run(model, checked, settings)
     if all(task.train is None for task in checked.values()):
         raise DataError(
             "expected a task with training data; found evaluation data only; pass Task(train=...), "
             "or call evaluate(model, tasks)"
         )
     # All rows and labels are checked, those of tasks that a freeze leaves out as well.
-    every = {name: task for name, task in checked.items() if task.train is not None}
-    TrainingRows(model, every, group_tasks(every, "proportional"))
-    groups = group_tasks(trained, settings.mixing)
-    rows = TrainingRows(model, trained, groups)
-    eval_data = EvalData(model, checked)
-    steps = []
-    for epoch in range(settings.epochs):
-        plan = plan_epoch(groups, settings.batch_size, settings.mixing, settings.seed, epoch)
-        steps += [PlannedStep(epoch, step, i + 1 == len(plan)) for i, step in enumerate(plan)]
-    notes += _weights_note(trained, settings.mixing)
-    if rows.n_truncated:
-        notes.append(
-            f"{rows.n_truncated} training rows are longer than {model.encoder.max_length} tokens "
-            f"and were cut; {rows.n_lost_words} labelled words fell off"
-        )
-
+    rows = TrainingRows(model, checked)
+    scoring = Scoring(model, checked, EvalData(model, checked), settings.eval_every)
+    notes = _notes(model, plan, rows)
     reporter = Reporter(progress)
     for note in notes:
         reporter.say(note)
-    n_trained = sum(param.size for param in model._core.params() if not param.frozen)
-    history: list[dict[str, Any]] = []
-    before = snapshot(model)
     with InterruptGuard() as guard:
-        evaluations = _Evaluations(
-            model, checked, eval_data, settings.eval_every, history, reporter, guard
-        )
-        result = _train(model, rows, steps, settings, rates, history, reporter, guard, evaluations)
-        if not guard.requested:
-            evaluations.run(result.n_steps, settings.epochs if steps else 0)
-        report = compare(before, model)
+        trainer = Trainer(model, plan, rows, scoring, reporter, lambda: guard.requested)
+        state = trainer.run()
         interrupted = guard.requested
-    metrics = {} if interrupted else dict(evaluations.metrics)
-    if result.n_steps:
-        metrics["train_loss"] = result.loss
-        metrics["train_runtime"] = result.seconds
-        metrics["train_samples_per_second"] = result.n_sequences / max(result.seconds, 1e-9)
-    run = Run(
-        metrics, history, result.n_steps, len(steps), n_trained if result.n_steps else 0,
-        interrupted, notes, report, before, model,
-    )  # fmt: skip
+    run = _make_run(model, plan, trainer, notes, interrupted)
     if interrupted:
         reporter.say(
             f"interrupted after step {run.n_steps} of {run.n_planned}; the model is as after that "
             "step; mtfreeze.evaluate(model, tasks) gives its metrics"
         )
-    reporter.say(str(report))
+    reporter.say(str(run.frozen))
     if folder is not None:
         model.save_pretrained(folder)
-        _write_history(folder, history)
+        _write_history(folder, state.history)
     return run
 
 
@@ -324,33 +198,38 @@ def _prepare_folder(output_dir: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def _train(
-    model: MultiTaskModel,
-    rows: TrainingRows,
-    steps: list[PlannedStep],
-    settings: FitSettings,
-    rates: Rates,
-    history: list[dict[str, Any]],
-    reporter: Reporter,
-    guard: InterruptGuard,
-    evaluations: _Evaluations,
-) -> LoopResult:
-    """Run the steps between two resets of the optimizer's state."""
-    n_warmup = count_warmup_steps(len(steps), settings.warmup_ratio, settings.warmup_steps)
-    model._core.train_reset()
-    try:
-        return run_steps(
-            model,
-            rows,
-            steps,
-            settings,
-            rates,
-            n_warmup,
-            history,
-            ", ".join(frozen_names(model)) or "nothing",
-            reporter,
-            lambda: guard.requested,
-            evaluations.after_step,
+def _notes(model: MultiTaskModel, plan: RunPlan, rows: TrainingRows) -> list[str]:
+    """Return everything that is worth saying before a run."""
+    notes = [note for phase in plan.phases for note in (phase.line, *phase.notes)] + plan.notes
+    groups = [group for phase in plan.phases for group in phase.groups]
+    if rows.n_truncated(groups):
+        notes.append(
+            f"{rows.n_truncated(groups)} training rows are longer than {model.encoder.max_length} "
+            f"tokens and were cut; {rows.n_lost_words(groups)} labelled words fell off"
         )
-    finally:
-        model._core.train_reset()
+    return notes
+
+
+def _make_run(
+    model: MultiTaskModel, plan: RunPlan, trainer: Trainer, notes: list[str], interrupted: bool
+) -> Run:
+    state = trainer.state
+    metrics = {} if interrupted else dict(state.metrics)
+    if state.n_steps:
+        losses = [row["loss"] for row in state.history if "loss" in row]
+        metrics["train_loss"] = math.fsum(losses) / len(losses)
+        metrics["train_runtime"] = state.seconds
+        metrics["train_samples_per_second"] = state.n_sequences / max(state.seconds, 1e-9)
+    frozen = plan.phases[0].freeze.frozen | unused_keys(model)
+    return Run(
+        metrics=metrics,
+        history=state.history,
+        n_steps=state.n_steps,
+        n_planned=plan.n_steps,
+        n_trained=plan.phases[0].n_trained if state.n_steps else 0,
+        interrupted=interrupted,
+        notes=notes,
+        frozen=trainer.reports()[0],
+        _before=Snapshot(state.before, frozen),
+        _model=model,
+    )

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ..closest import unknown
 from ..errors import ConfigError
 
-__all__ = ["SCHEDULES", "count_warmup_steps", "schedule_factor"]
+__all__ = ["SCHEDULES", "RateClock", "count_warmup_steps", "schedule_factor"]
 
 
 def _linear(step: int, n_steps: int, n_warmup: int) -> float:
@@ -83,3 +84,33 @@ def schedule_factor(kind: str, step: int, n_steps: int, n_warmup: int) -> float:
     if step < n_warmup:
         return step / max(1, n_warmup)
     return SCHEDULES[kind](step, n_steps, n_warmup)
+
+
+@dataclass(frozen=True)
+class RateClock:
+    """A schedule laid over steps of a run: all of them, or those of one phase.
+
+    Attributes
+    ----------
+    kind : {"linear", "constant"}
+        What follows the warm-up.
+    first_step : int
+        Where it begins, counted over the run from 0.
+    n_steps, n_warmup : int
+        How long it is, and how much of that is warm-up.
+    """
+
+    kind: str
+    first_step: int
+    n_steps: int
+    n_warmup: int
+
+    def factor(self, step: int) -> float:
+        """Return the factor on every learning rate at a step, counted over the run from 0.
+
+        Examples
+        --------
+        >>> RateClock("linear", 10, 4, 0).factor(12)
+        0.5
+        """
+        return schedule_factor(self.kind, step - self.first_step, self.n_steps, self.n_warmup)
