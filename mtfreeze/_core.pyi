@@ -112,8 +112,15 @@ def reset_peak_memory() -> None: ...
 def fail_allocation_after(n: int) -> None:
     """Tests only: the n-th allocation from now fails once; 0 switches it off."""
 
-# A batch is (ids (T,) int32, offsets (B+1,) int64, token_types (T,) int32 or None).
-Batch = tuple[Int32, Int64, Int32 | None]
+# A batch is (ids (T,) int32, offsets (B+1,) int64, token_types (T,) int32 or None), and perhaps
+# features: values (N, width) of outputs, taken as they are when float32 in C order. What only they
+# need does not run; ids may be None where nothing reads them. In training nothing below a given
+# output may train (ValueError); given outputs that nothing reads are passed over.
+Features = Mapping[str, Float32]
+Batch = (
+    tuple[Int32 | None, Int64, Int32 | None]
+    | tuple[Int32 | None, Int64, Int32 | None, Features | None]
+)
 
 class Model:
     """One backbone and its heads. Indexes are positions in params() and units()."""
@@ -129,6 +136,14 @@ class Model:
     def outputs(self) -> list[OutputInfo]: ...
     @property
     def max_tokens(self) -> int: ...
+    @property
+    def version(self) -> int:
+        """Counter raised by set_param, set_frozen, add_head and remove_head, not by train_apply."""
+
+    def prefix(self, outputs: Sequence[str], training: bool) -> list[str]:
+        """Outputs that the frozen prefix hands on, the highest that features may be given at; []:
+        there is no prefix, or it cannot be given."""
+
     def view(self, index: int) -> Float32:
         """Read-only array over the master weights; its base keeps the model alive; never stale."""
 

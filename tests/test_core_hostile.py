@@ -102,8 +102,14 @@ BATCHES: list[Case] = [
     ("batch array", lambda m: m.forward(IDS, ["pooled"]), TYPE),  # type: ignore[arg-type]
     ("batch empty", forward(), VALUE),
     ("batch of two", forward(IDS, OFFSETS), VALUE),
-    ("batch of four", forward(IDS, OFFSETS, None, None), VALUE),
-    ("ids none", forward(None, OFFSETS, None), TYPE),
+    ("batch of five", forward(IDS, OFFSETS, None, None, None), VALUE),
+    ("ids none", forward(None, OFFSETS, None), VALUE),
+    ("features list", forward(IDS, OFFSETS, None, []), TYPE),
+    ("features lying", forward(IDS, OFFSETS, None, Lying()), TYPE),
+    ("features lying array", forward(None, OFFSETS, None, {"pooled": Lying()}), TYPE),
+    ("prefix unknown", lambda m: m.prefix(["x"], True), (SelectorError,)),
+    ("prefix number", lambda m: m.prefix(3, True), TYPE),  # type: ignore[arg-type]
+    ("prefix twice", lambda m: m.prefix(["pooled", "pooled"], True), VALUE),
     ("ids list", forward([1, 2], array([0, 2], "i8"), None), TYPE),
     ("ids lying", forward(Lying(), OFFSETS, None), TYPE),
     ("ids float", forward(IDS.astype("f4"), OFFSETS, None), TYPE),

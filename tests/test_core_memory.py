@@ -37,6 +37,13 @@ def train_step_in_parts(model: _core.Model) -> Any:
     return [v.tobytes() for v in values], sums, cm.apply(model)
 
 
+def from_features(model: _core.Model) -> Any:
+    """Infer from a given output: conversion, another plan; and the plan of the prefix."""
+    values = np.full((len(cm.IDS), 16), 0.5)
+    batch = (None, cm.OFFSETS, None, {"hidden": values})
+    return model.prefix(cm.OUTPUTS, True), [a.tobytes() for a in model.forward(batch, cm.OUTPUTS)]
+
+
 def new_model(model: _core.Model) -> Any:
     """Build another model beside this one."""
     return len(_core.Model(cm.CONFIG).params())
@@ -60,6 +67,7 @@ CALLS: dict[str, Call] = {
     "train_step": train_step,
     "train_step_in_parts": train_step_in_parts,
     "write_state": write_state,
+    "from_features": from_features,
     "plan": lambda m: m.plan(cm.OUTPUTS, training=True, n_tokens=9, n_sequences=3, max_length=4),
 }
 

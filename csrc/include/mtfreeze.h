@@ -150,6 +150,9 @@ typedef struct mtf_output_info {
     int64_t width;
 } mtf_output_info;
 
+/* A counter that mtf_model_set_param, mtf_model_set_frozen and a change of heads raise, and steps do
+ * not: while it stands still, what is frozen computes the same. */
+uint64_t mtf_model_version(const mtf_model *model);
 size_t mtf_model_n_params(const mtf_model *model);
 size_t mtf_model_n_units(const mtf_model *model);
 size_t mtf_model_n_outputs(const mtf_model *model);
@@ -181,17 +184,19 @@ typedef struct mtf_rows {
 } mtf_rows;
 
 typedef struct mtf_input {
-    const char *name; /* "ids", "token_types"; or an output: what the frozen prefix gives */
+    const char *name; /* "ids", "token_types"; or an output, whose values are given */
     const void *data; /* int32 (N) for ids; mtf_real (N, width) for float rows */
 } mtf_input;
 
 /* Most outputs that a batch may carry. */
-#define MTF_MAX_FEATURES 8
+#define MTF_MAX_FEATURES 16
 
-/* A batch that carries outputs of the frozen prefix (mtf_model_get_prefix) is computed from there: the
- * prefix does not run and ids need not be given. The same values give the same bits as running it.
- * An input that the family declares optional ("token_types") may be left out: all zeros. The row
- * space "sequences" has one row a sequence and needs no offsets. */
+/* A batch that carries values of outputs is computed from there: what only they need does not run,
+ * and inputs that nothing else reads need not be given. The same values give the same bits as
+ * running it. In training nothing below a given output may train (MTF_ERR_VALUE names what does), so
+ * it is the frozen prefix's boundary (mtf_model_get_prefix) or lies below; given outputs that nothing
+ * reads are passed over. An input that the family declares optional ("token_types") may be left out:
+ * all zeros. The row space "sequences" has one row a sequence and needs no offsets. */
 typedef struct mtf_batch {
     int64_t n_sequences;
     size_t n_spaces;
@@ -214,7 +219,8 @@ MTF_NODISCARD mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *ba
                                            mtf_error *err);
 
 /* Names of what the frozen prefix hands on towards `outputs`, for training or inference: `names`
- * (MTF_MAX_FEATURES) receives *n of them. 0: there is no prefix, or it cannot be given. */
+ * (MTF_MAX_FEATURES) receives *n of them. 0: there is no prefix, or it cannot be given. Outputs
+ * below them may be given as well. */
 MTF_NODISCARD mtf_status mtf_model_get_prefix(mtf_model *model, int training, size_t n_outputs,
                                               const char *const *outputs, size_t *n,
                                               const char **names, mtf_error *err);

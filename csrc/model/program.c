@@ -220,6 +220,16 @@ mtf_tensor_id mtf_program_find_output(const mtf_program *p, const char *name)
     return MTF_NO_TENSOR;
 }
 
+const char *mtf_program_output_name(const mtf_program *p, mtf_tensor_id tensor)
+{
+    for (int32_t i = 0; i < p->n_outputs; i++) {
+        if (p->outputs[i].tensor == tensor) {
+            return p->outputs[i].name;
+        }
+    }
+    return NULL;
+}
+
 int32_t mtf_program_find_param(const mtf_program *p, const char *key)
 {
     for (int32_t i = 0; i < p->n_params; i++) {

@@ -109,6 +109,8 @@ void mtf_program_output(mtf_program *program, const char *name, mtf_tensor_id te
 
 /* ---- finding ---- */
 mtf_tensor_id mtf_program_find_output(const mtf_program *program, const char *name);
+/* Name of an output that is this tensor; NULL: none is. */
+const char *mtf_program_output_name(const mtf_program *program, mtf_tensor_id tensor);
 int32_t mtf_program_find_param(const mtf_program *program, const char *key);
 
 /* ---- nodes (program_nodes.c); `label` names them in messages and dropout draws ---- */

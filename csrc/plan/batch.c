@@ -2,8 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "batch.h"
 
+#include "../base/alloc.h"
 #include "../base/status.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const int64_t *find_offsets(const mtf_batch *batch, const char *space)
@@ -135,37 +137,64 @@ mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t
     return part;
 }
 
-mtf_status mtf_view_bind(const mtf_plan *plan, mtf_view *view, mtf_error *err)
+/* Marks in `reads` (n_tensors) what the plan computes from tensor `input`. */
+static void mark_readers(const mtf_plan *plan, mtf_tensor_id input, unsigned char *reads)
 {
-    const mtf_program *program = plan->program;
+    reads[input] = 1;
     for (int32_t i = 0; i < plan->n_forward; i++) {
+        const mtf_step *step = &plan->forward[i];
+        const mtf_node *node = &plan->program->nodes[step->node];
+        int depends = 0;
         for (int k = 0; k < MTF_MAX_IN; k++) {
-            const mtf_tensor_id t = plan->forward[i].in[k];
-            if (t != MTF_NO_TENSOR && program->tensors[t].role == MTF_ROLE_INPUT &&
-                !program->tensors[t].optional && view->inputs[t] == NULL) {
-                return mtf_fail(err, MTF_ERR_VALUE, "the batch lacks the input \"%s\"",
-                                program->tensors[t].name);
+            depends |= step->in[k] != MTF_NO_TENSOR && reads[step->in[k]];
+        }
+        for (int o = 0; depends && o < MTF_MAX_OUT; o++) {
+            if (node->out[o] != MTF_NO_TENSOR) {
+                reads[node->out[o]] = 1;
             }
         }
     }
-    for (int32_t b = 0; plan->features && b < plan->n_boundary; b++) {
-        int32_t f = b;
-        while (f < view->n_features && plan->alias[view->feature_tensor[f]] != plan->boundary[b]) {
-            f++;
+}
+
+/* Says what is missing: the input, or the outputs of the frozen prefix that would make it needless. */
+static mtf_status fail_missing(const mtf_plan *plan, mtf_tensor_id input, mtf_error *err)
+{
+    const mtf_program *program = plan->program;
+    char names[256] = "";
+    size_t used = 0;
+    unsigned char *reads = mtf_alloc_zero((size_t)program->n_tensors);
+    if (reads == NULL) {
+        return mtf_fail_memory(err, (size_t)program->n_tensors);
+    }
+    mark_readers(plan, input, reads);
+    for (int32_t b = 0; b < plan->n_boundary && used < sizeof names; b++) {
+        const char *name = mtf_plan_boundary_name(plan, b);
+        if (name != NULL && reads[plan->boundary[b]]) {
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s\"%s\"",
+                                     used > 0 ? ", " : "", name);
         }
-        if (f >= view->n_features) {
-            const char *name = mtf_plan_boundary_name(plan, b);
-            return mtf_fail(err, MTF_ERR_VALUE,
-                            "the batch carries features, but not \"%s\", which the frozen prefix "
-                            "hands on here",
-                            name != NULL ? name : "(an unnamed tensor)");
+    }
+    mtf_free(reads);
+    if (used == 0) {
+        return mtf_fail(err, MTF_ERR_VALUE, "the batch lacks the input \"%s\"; give it",
+                        program->tensors[input].name);
+    }
+    return mtf_fail(err, MTF_ERR_VALUE,
+                    "the batch lacks the input \"%s\"; give it, or give as features what is "
+                    "computed from it: %s (or outputs below)",
+                    program->tensors[input].name, names);
+}
+
+mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *err)
+{
+    for (int32_t i = 0; i < plan->n_forward; i++) {
+        for (int k = 0; k < MTF_MAX_IN; k++) {
+            const mtf_tensor_id t = plan->forward[i].in[k];
+            if (t != MTF_NO_TENSOR && plan->program->tensors[t].role == MTF_ROLE_INPUT &&
+                !plan->program->tensors[t].optional && view->inputs[t] == NULL) {
+                return fail_missing(plan, t, err);
+            }
         }
-        const mtf_tensor_id tensor = view->feature_tensor[f];
-        const mtf_real *values = view->features[f];
-        view->feature_tensor[f] = view->feature_tensor[b];
-        view->features[f] = view->features[b];
-        view->feature_tensor[b] = tensor;
-        view->features[b] = values;
     }
     return MTF_OK;
 }

@@ -23,8 +23,8 @@ typedef struct mtf_view {
  * (n_sequences + 1) holds 0, 1, 2, ...: the offsets of space "sequences". */
 MTF_NODISCARD mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
                                          const int64_t *identity, mtf_view *view, mtf_error *err);
-/* Whether the view has what the plan reads; puts features in the order of the plan's boundary. */
-MTF_NODISCARD mtf_status mtf_view_bind(const mtf_plan *plan, mtf_view *view, mtf_error *err);
+/* Whether the view, whose features are those that the plan was made for, has what it reads. */
+MTF_NODISCARD mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *err);
 /* Sequences first .. first + n - 1 of a view. */
 mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t first, int64_t n);
 int64_t mtf_view_rows(const mtf_view *view, int32_t space);

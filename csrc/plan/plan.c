@@ -1,8 +1,8 @@
 /* plan.c: from program and freeze state to steps.
  *
  *   1. look through dropout nodes that are off (frozen unit, inference)
- *   2. forward steps: the nodes that wanted outputs depend on; marked when in the frozen prefix, and
- *      left out there when what the prefix hands on (the boundary) is given with the batch
+ *   2. forward steps: the nodes that wanted outputs depend on, not looking below what is given with
+ *      the batch; marked when in the frozen prefix, whose last tensors are its boundary
  *   3. which tensors *need* a gradient (something trainable at or below) and which *get* one
  *      (a loss, or a backward step above): a node runs backward where both hold
  *   4. what the backward steps read is saved; places for everything else (places.c)
@@ -20,7 +20,7 @@ typedef struct draft {
     const mtf_network *network;
     const mtf_program *program;
     mtf_plan *plan;
-    unsigned char *wanted, *needs, *gets, *written, *in_prefix, *listed;
+    unsigned char *wanted, *given, *needs, *gets, *written, *in_prefix, *listed;
     unsigned char *runs; /* nodes */
 } draft;
 
@@ -60,17 +60,30 @@ static void find_forward(draft *d)
         plan->resolved[i] = plan->alias[plan->outputs[i]];
         d->wanted[plan->resolved[i]] = 1;
     }
+    for (size_t g = 0; g < plan->n_given; g++) {
+        d->given[plan->alias[plan->given[g]]] = 1;
+    }
     for (int32_t i = d->program->n_nodes - 1; i >= 0; i--) {
         const mtf_node *node = &d->program->nodes[i];
         for (int o = 0; o < MTF_MAX_OUT; o++) {
-            if (node->out[o] != MTF_NO_TENSOR && d->wanted[node->out[o]]) {
-                d->runs[i] = 1;
+            const mtf_tensor_id t = node->out[o];
+            d->runs[i] |= t != MTF_NO_TENSOR && d->wanted[t] && !d->given[t];
+        }
+        for (int o = 0; d->runs[i] && o < MTF_MAX_OUT; o++) {
+            if (node->out[o] != MTF_NO_TENSOR) {
+                d->given[node->out[o]] = 0; /* computed with its sibling */
             }
         }
         for (int k = 0; d->runs[i] && k < MTF_MAX_IN; k++) {
             if (node->in[k] != MTF_NO_TENSOR) {
                 d->wanted[plan->alias[node->in[k]]] = 1;
             }
+        }
+    }
+    for (size_t g = plan->n_given; g-- > 0;) { /* of two names of one tensor the first is read */
+        const mtf_tensor_id t = plan->alias[plan->given[g]];
+        if (d->given[t] && d->wanted[t]) {
+            plan->place[t] = (mtf_place){MTF_STORE_FEATURE, (int32_t)g};
         }
     }
 }
@@ -96,9 +109,6 @@ static void add_boundary(draft *d, mtf_tensor_id t)
     mtf_plan *plan = d->plan;
     if (d->in_prefix[t] && !d->listed[t] && plan->program->tensors[t].role != MTF_ROLE_INPUT) {
         d->listed[t] = 1;
-        if (plan->features) {
-            plan->place[t] = (mtf_place){MTF_STORE_FEATURE, plan->n_boundary};
-        }
         plan->boundary[plan->n_boundary++] = t;
     }
 }
@@ -123,7 +133,7 @@ static void list_forward(draft *d)
                 d->needs[node->out[o]] = (unsigned char)needs;
             }
         }
-        if (!d->runs[i] || (prefix && plan->features)) {
+        if (!d->runs[i]) {
             continue;
         }
         plan->splits &= node->op->locality != MTF_LOCAL_BATCH;
@@ -139,6 +149,51 @@ static void list_forward(draft *d)
     for (size_t i = 0; i < plan->n_outputs; i++) {
         add_boundary(d, plan->resolved[i]);
     }
+}
+
+/* The lowest node that trains, or whose unit does, among those that tensor `t` depends on. */
+static const mtf_node *find_trainable_below(draft *d, mtf_tensor_id t)
+{
+    const mtf_node *lowest = NULL;
+    unsigned char *below = d->listed; /* not needed any more */
+    memset(below, 0, (size_t)d->program->n_tensors);
+    below[t] = 1;
+    for (int32_t i = d->program->n_nodes - 1; i >= 0; i--) {
+        const mtf_node *node = &d->program->nodes[i];
+        int depends = 0;
+        for (int o = 0; o < MTF_MAX_OUT; o++) {
+            depends |= node->out[o] != MTF_NO_TENSOR && below[node->out[o]];
+        }
+        for (int k = 0; depends && k < MTF_MAX_IN; k++) {
+            if (node->in[k] != MTF_NO_TENSOR) {
+                below[d->plan->alias[node->in[k]]] = 1;
+            }
+        }
+        if (depends && node->unit != MTF_NO_UNIT &&
+            (node_trains(d, node) || !mtf_network_unit_frozen(d->network, node->unit))) {
+            lowest = node;
+        }
+    }
+    return lowest;
+}
+
+/* In training, values that are given and read must not change from step to step. */
+static mtf_status check_given(draft *d, mtf_error *err)
+{
+    const mtf_plan *plan = d->plan;
+    for (size_t g = 0; plan->training && g < plan->n_given; g++) {
+        const mtf_tensor_id t = plan->alias[plan->given[g]];
+        if (plan->place[t].store != MTF_STORE_FEATURE || d->in_prefix[t]) {
+            continue;
+        }
+        const mtf_node *node = find_trainable_below(d, t);
+        const char *unit = node != NULL ? d->program->units[node->unit].path : "something";
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "\"%s\" cannot be given in training: %s trains below it, so its values "
+                        "change with every step; freeze %s, or give an output below it",
+                        mtf_program_output_name(d->program, plan->given[g]), unit, unit);
+    }
+    return MTF_OK;
 }
 
 /* What a backward step of `node` has to produce. */
@@ -190,13 +245,17 @@ static void list_backward(draft *d)
     }
 }
 
+static int same_ids(const mtf_tensor_id *a, size_t n_a, const mtf_tensor_id *b, size_t n_b)
+{
+    return n_a == n_b && (n_a == 0 || memcmp(a, b, n_a * sizeof *a) == 0);
+}
+
 int mtf_plan_matches(const mtf_plan *plan, uint64_t freeze_version, const mtf_request *request)
 {
     return plan->freeze_version == freeze_version && plan->training == request->training &&
-           plan->dropout == request->dropout && plan->features == request->features &&
-           plan->n_outputs == request->n_outputs &&
-           memcmp(plan->outputs, request->outputs, request->n_outputs * sizeof *request->outputs) ==
-               0;
+           plan->dropout == request->dropout &&
+           same_ids(plan->outputs, plan->n_outputs, request->outputs, request->n_outputs) &&
+           same_ids(plan->given, plan->n_given, request->given, request->n_given);
 }
 
 static int draft_init(draft *d, const mtf_network *network, mtf_plan *plan)
@@ -204,11 +263,12 @@ static int draft_init(draft *d, const mtf_network *network, mtf_plan *plan)
     const mtf_program *program = network->program;
     size_t tensors = (size_t)program->n_tensors, nodes = (size_t)program->n_nodes;
     *d = (draft){.network = network, .program = program, .plan = plan};
-    d->wanted = mtf_alloc_zero(6 * tensors + nodes);
+    d->wanted = mtf_alloc_zero(7 * tensors + nodes);
     if (d->wanted == NULL) {
         return 0;
     }
-    d->needs = d->wanted + tensors;
+    d->given = d->wanted + tensors;
+    d->needs = d->given + tensors;
     d->gets = d->needs + tensors;
     d->written = d->gets + tensors;
     d->in_prefix = d->written + tensors;
@@ -217,57 +277,64 @@ static int draft_init(draft *d, const mtf_network *network, mtf_plan *plan)
     return 1;
 }
 
+/* A copy of n ids; with n 0 a block too, so that NULL means that memory is short. */
+static mtf_tensor_id *copy_ids(const mtf_tensor_id *ids, size_t n)
+{
+    mtf_tensor_id *copy = mtf_alloc_array(n + 1, sizeof *copy);
+    if (copy != NULL && n > 0) {
+        memcpy(copy, ids, n * sizeof *copy);
+    }
+    return copy;
+}
+
 static int plan_init(mtf_plan *plan, const mtf_program *program, const mtf_request *request)
 {
     size_t tensors = (size_t)program->n_tensors, nodes = (size_t)program->n_nodes;
-    size_t n = request->n_outputs ? request->n_outputs : 1;
     plan->program = program;
     plan->training = request->training;
     plan->dropout = request->dropout;
-    plan->features = request->features;
     plan->n_outputs = request->n_outputs;
-    plan->outputs = mtf_alloc_array(n, sizeof *plan->outputs);
-    plan->resolved = mtf_alloc_array(n, sizeof *plan->resolved);
+    plan->n_given = request->n_given;
+    plan->outputs = copy_ids(request->outputs, request->n_outputs);
+    plan->resolved = copy_ids(request->outputs, request->n_outputs);
+    plan->given = copy_ids(request->given, request->n_given);
     plan->forward = mtf_alloc_array(nodes, sizeof *plan->forward);
     plan->backward = mtf_alloc_array(nodes, sizeof *plan->backward);
     plan->alias = mtf_alloc_array(tensors, sizeof *plan->alias);
     plan->boundary = mtf_alloc_array(tensors, sizeof *plan->boundary);
     plan->place = mtf_alloc_zero(tensors * sizeof *plan->place);
     plan->grad_slot = mtf_alloc_array(tensors, sizeof *plan->grad_slot);
-    if (plan->outputs == NULL || plan->resolved == NULL || plan->forward == NULL ||
-        plan->backward == NULL || plan->alias == NULL || plan->boundary == NULL ||
-        plan->place == NULL || plan->grad_slot == NULL) {
-        return 0;
-    }
-    if (request->n_outputs > 0) {
-        memcpy(plan->outputs, request->outputs, request->n_outputs * sizeof *plan->outputs);
-    }
-    return 1;
+    return plan->outputs != NULL && plan->resolved != NULL && plan->given != NULL &&
+           plan->forward != NULL && plan->backward != NULL && plan->alias != NULL &&
+           plan->boundary != NULL && plan->place != NULL && plan->grad_slot != NULL;
 }
 
 mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
                         const mtf_request *request, mtf_plan **out, mtf_error *err)
 {
     draft d = {0};
-    int done = 0;
     mtf_plan *plan = mtf_alloc_zero(sizeof *plan);
     if (plan == NULL) {
         return mtf_fail_memory(err, sizeof *plan);
     }
     plan->freeze_version = freeze_version;
+    mtf_status status = MTF_ERR_MEMORY;
     if (plan_init(plan, network->program, request) && draft_init(&d, network, plan)) {
         find_aliases(&d);
         find_forward(&d);
         list_forward(&d);
-        if (plan->training) {
-            list_backward(&d);
-        }
-        done = mtf_places_assign(plan, d.gets);
+        status = check_given(&d, err);
+    }
+    if (status == MTF_OK && plan->training) {
+        list_backward(&d);
+    }
+    if (status == MTF_OK && !mtf_places_assign(plan, d.gets)) {
+        status = MTF_ERR_MEMORY;
     }
     mtf_free(d.wanted);
-    if (!done) {
+    if (status != MTF_OK) {
         mtf_plan_free(plan);
-        return mtf_fail_memory(err, sizeof *plan);
+        return status == MTF_ERR_MEMORY ? mtf_fail_memory(err, sizeof *plan) : status;
     }
     *out = plan;
     return MTF_OK;
@@ -291,6 +358,7 @@ void mtf_plan_free(mtf_plan *plan)
     }
     mtf_free(plan->outputs);
     mtf_free(plan->resolved);
+    mtf_free(plan->given);
     mtf_free(plan->forward);
     mtf_free(plan->backward);
     mtf_free(plan->alias);

@@ -14,15 +14,17 @@
 typedef struct mtf_request {
     int training; /* 1: gradients arrive at the outputs; 0: outputs are written to the caller */
     int dropout;  /* 0: dropout off everywhere, also in what trains */
-    int features; /* 1: what the frozen prefix gives is given, so the prefix does not run */
     size_t n_outputs;
     const mtf_tensor_id *outputs;
+    size_t n_given;
+    const mtf_tensor_id *given; /* outputs whose values come with the batch: what only they need
+                                   does not run. Those that nothing reads are passed over. */
 } mtf_request;
 
 typedef enum mtf_store {
     MTF_STORE_NONE,     /* not computed, or computed and not kept (auxiliary values) */
     MTF_STORE_CALLER,   /* an inference output; slot = its position in the request */
-    MTF_STORE_FEATURE,  /* given with the batch: an output of the frozen prefix */
+    MTF_STORE_FEATURE,  /* given with the batch; slot = its position in the request */
     MTF_STORE_SAVED,    /* kept for backward, over the whole micro-batch */
     MTF_STORE_TEMPORARY /* scratch of one worker, over one block of sequences */
 } mtf_store;
@@ -55,10 +57,12 @@ typedef struct mtf_step {
 
 typedef struct mtf_plan {
     uint64_t freeze_version; /* these three and the request: what the plan was made for */
-    int training, dropout, features;
+    int training, dropout;
     mtf_tensor_id *outputs;  /* as asked */
     mtf_tensor_id *resolved; /* with removed dropout nodes looked through */
     size_t n_outputs;
+    mtf_tensor_id *given; /* as asked */
+    size_t n_given;
     const mtf_program *program;
     mtf_step *forward, *backward;
     int32_t n_forward, n_backward;
@@ -71,6 +75,7 @@ typedef struct mtf_plan {
     int splits; /* 0: an operation couples the batch, so it is one block */
 } mtf_plan;
 
+/* MTF_ERR_VALUE: in training, a given tensor that is read has something trainable below it. */
 MTF_NODISCARD mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
                                       const mtf_request *request, mtf_plan **plan, mtf_error *err);
 void mtf_plan_free(mtf_plan *plan);

@@ -61,32 +61,37 @@ typedef struct mtf_py_state {
     int runtime_ready;    /* mtf_runtime_init has succeeded */
 } mtf_py_state;
 
+typedef struct mtf_py_model mtf_py_model;
+
 /* ---- batches: batch.c ------------------------------------------------------------------------ */
 
-/* One packed batch and the private integer copies that it points into. Never moved: `batch` points
- * at `rows` and `inputs`. */
+/* One packed batch and what it points into: private copies of integers, borrowed features. Never
+ * moved: `batch` points at `rows` and `inputs`. */
 typedef struct mtf_py_batch {
     mtf_batch batch;
     mtf_rows rows;
-    mtf_input inputs[2];
+    mtf_input inputs[2 + MTF_MAX_FEATURES];
     npy_intp n_tokens;
     npy_intp n_sequences;
     PyArrayObject *ids, *offsets, *token_types;
+    PyObject *features; /* list that owns names and arrays */
 } mtf_py_batch;
 
-/* From (ids, offsets, token_types or None). */
-mtf_py_batch *mtf_py_batch_new(PyObject *object);
+/* From (ids or None, offsets, token_types or None[, features]). */
+mtf_py_batch *mtf_py_batch_new(const mtf_py_model *self, PyObject *object);
 void mtf_py_batch_free(mtf_py_batch *batch); /* NULL is fine */
+/* Private copy of offsets that rise strictly from 0. */
+PyArrayObject *mtf_py_offsets(PyObject *object);
 
 /* ---- model object: model.c ------------------------------------------------------------------- */
 
-typedef struct mtf_py_model {
+struct mtf_py_model {
     PyObject_HEAD mtf_model *model;
     PyObject *module; /* kept alive for its state */
     mtf_py_state *state;
     mtf_py_batch *pending; /* borrowed by the core from train_forward until train_backward */
     atomic_flag busy;
-} mtf_py_model;
+};
 
 extern PyType_Spec mtf_py_model_spec;
 extern PyMethodDef mtf_py_model_methods[];    /* methods.c */
@@ -127,6 +132,7 @@ PyObject *mtf_py_gradient(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_set_gradient(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_get_state(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_set_state(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_prefix(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 
 /* ---- errors.c -------------------------------------------------------------------------------- */

@@ -64,7 +64,7 @@ PyObject *mtf_py_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     PyObject *result = NULL;
     mtf_py_names names = {NULL, 0, NULL};
     output_arrays arrays = {NULL, NULL, NULL};
-    mtf_py_batch *batch = mtf_py_batch_new(batch_object);
+    mtf_py_batch *batch = mtf_py_batch_new(self, batch_object);
     if (batch == NULL || mtf_py_names_init(&names, names_object, "outputs") < 0 ||
         output_arrays_init(&arrays, self, &names, batch) < 0) {
         goto end;
@@ -101,7 +101,7 @@ PyObject *mtf_py_train_forward(mtf_py_model *self, PyObject *args, PyObject *kwa
     PyObject *result = NULL;
     mtf_py_names names = {NULL, 0, NULL};
     output_arrays arrays = {NULL, NULL, NULL};
-    mtf_py_batch *batch = mtf_py_batch_new(batch_object);
+    mtf_py_batch *batch = mtf_py_batch_new(self, batch_object);
     if (batch == NULL || mtf_py_names_init(&names, names_object, "wanted") < 0 ||
         output_arrays_init(&arrays, self, &names, batch) < 0) {
         goto end;

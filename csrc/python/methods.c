@@ -39,6 +39,7 @@ LOCKED(set_gradient)
 LOCKED(get_state)
 LOCKED(set_state)
 LOCKED(train_reset)
+LOCKED(prefix)
 LOCKED(plan)
 
 PyDoc_STRVAR(
@@ -72,9 +73,11 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(
     forward_doc,
     "forward($self, /, batch, outputs)\n--\n\n"
-    "Inference. batch: (ids (T,), offsets (B + 1,), token_types (T,) or None), arrays of any\n"
-    "integer dtype whose values fit; outputs: distinct names. Returns one fresh float32\n"
-    "array (N, width) an output.");
+    "Inference. batch: (ids (T,) or None, offsets (B + 1,), token_types (T,) or None), arrays\n"
+    "of any integer dtype whose values fit, and perhaps features, a mapping from outputs to\n"
+    "their values (N, width): what only they need does not run, and ids may be None where\n"
+    "nothing reads them. outputs: distinct names. Returns one fresh float32 array (N, width)\n"
+    "an output.");
 PyDoc_STRVAR(train_begin_doc,
              "train_begin($self, /, seed, step, dropout=True)\n--\n\n"
              "Starts a step: gradients count as not reached. Dropout is drawn from (seed, step).");
@@ -117,6 +120,10 @@ PyDoc_STRVAR(set_state_doc, "set_state($self, /, index, moment1, moment2, n_step
                             "Replaces the optimizer state of a trainable parameter.");
 PyDoc_STRVAR(train_reset_doc, "train_reset($self, /)\n--\n\n"
                               "Frees gradients and optimizer state of every parameter.");
+PyDoc_STRVAR(prefix_doc,
+             "prefix($self, /, outputs, training)\n--\n\n"
+             "Names of what the frozen prefix hands on towards these outputs, so that a batch may\n"
+             "carry their values instead of ids; []: nothing is frozen as far as a named output.");
 PyDoc_STRVAR(plan_doc,
              "plan($self, /, outputs, *, training, n_tokens, n_sequences, max_length)\n--\n\n"
              "What the present freeze state runs, keeps and costs for a micro-batch of that size,\n"
@@ -147,5 +154,6 @@ PyMethodDef mtf_py_model_methods[] = {
     METHOD("state", get_state, get_state_doc),
     METHOD("set_state", set_state, set_state_doc),
     METHOD("train_reset", train_reset, train_reset_doc),
+    METHOD("prefix", prefix, prefix_doc),
     METHOD("plan", plan, plan_doc),
     {NULL, NULL, 0, NULL}};

@@ -182,10 +182,24 @@ static PyObject *get_max_tokens(PyObject *object, void *closure)
     return PyLong_FromLongLong(mtf_model_max_tokens(((mtf_py_model *)object)->model));
 }
 
-static PyGetSetDef model_properties[] = {{"max_tokens", get_max_tokens, NULL,
-                                          "Longest sequence, in tokens, that the model takes.",
-                                          NULL},
-                                         {NULL, NULL, NULL, NULL, NULL}};
+static PyObject *get_version(PyObject *object, void *closure)
+{
+    mtf_py_model *self = (mtf_py_model *)object;
+    (void)closure;
+    if (mtf_py_enter(self) < 0) {
+        return NULL;
+    }
+    uint64_t version = mtf_model_version(self->model);
+    mtf_py_leave(self);
+    return PyLong_FromUnsignedLongLong(version);
+}
+
+static PyGetSetDef model_properties[] = {
+    {"max_tokens", get_max_tokens, NULL, "Longest sequence, in tokens, that the model takes.",
+     NULL},
+    {"version", get_version, NULL,
+     "Counter that set_param, set_frozen, add_head and remove_head raise; steps do not.", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
 
 PyDoc_STRVAR(model_doc,
              "Model(config)\n--\n\n"

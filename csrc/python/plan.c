@@ -1,4 +1,4 @@
-/* The plan of a freeze choice as numbers: the same plan that the runner executes.
+/* The plan of a freeze choice as numbers: the same plan that the runner executes; and its prefix.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
 
@@ -47,6 +47,38 @@ static PyObject *plan_result(const mtf_py_state *state, const mtf_plan_info *inf
                           PyLong_FromLong(info->n_backward),
                           unit_plan_tuple(state, units, n_units)};
     return mtf_py_result(state, MTF_PY_PLAN_INFO, fields);
+}
+
+PyObject *mtf_py_prefix(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"outputs", "training", NULL};
+    PyObject *outputs_object;
+    int training;
+    mtf_py_names outputs;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Op:prefix", keywords, &outputs_object,
+                                     &training) ||
+        mtf_py_names_init(&outputs, outputs_object, "outputs") < 0) {
+        return NULL;
+    }
+    size_t n = 0;
+    const char *names[MTF_MAX_FEATURES];
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status =
+        mtf_model_get_prefix(self->model, training, outputs.n, outputs.names, &n, names, &err);
+    mtf_py_names_clear(&outputs);
+    if (status != MTF_OK) {
+        return mtf_py_raise(self->state, status, &err);
+    }
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        PyObject *name = PyUnicode_FromString(names[i]);
+        if (name == NULL) {
+            Py_CLEAR(list);
+        } else {
+            PyList_SET_ITEM(list, (Py_ssize_t)i, name);
+        }
+    }
+    return list;
 }
 
 PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)

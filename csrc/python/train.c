@@ -136,7 +136,7 @@ PyObject *mtf_py_train_gradients(mtf_py_model *self, PyObject *args, PyObject *k
     PyObject *result = NULL;
     mtf_py_losses losses = {.n = 0};
     mtf_py_injections injections = {.n = 0};
-    mtf_py_batch *batch = mtf_py_batch_new(batch_object);
+    mtf_py_batch *batch = mtf_py_batch_new(self, batch_object);
     if (batch == NULL || mtf_py_losses_init(&losses, self, losses_object, batch) < 0 ||
         mtf_py_injections_init(&injections, self, injections_object, batch) < 0) {
         goto end;

@@ -24,9 +24,10 @@ mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_
         return MTF_OK;
     }
     mtf_request request = {.training = 0,
-                           .features = view.n_features > 0,
                            .n_outputs = n_outputs,
-                           .outputs = model->wanted};
+                           .outputs = model->wanted,
+                           .n_given = (size_t)view.n_features,
+                           .given = view.feature_tensor};
     MTF_TRY(mtf_object_plan(model, &request, &plan, err));
     MTF_TRY(mtf_view_bind(plan, &view, err));
     model->session.pending = 0; /* its workspace is overwritten */

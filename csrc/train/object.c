@@ -30,6 +30,7 @@ static void program_changed(mtf_model *model)
     mtf_object_close_session(model);
     model->chunks_valid = 0;
     model->freeze_version++;
+    model->version++;
 }
 
 /* Scratch for as many names as a program with `extra` more outputs has. */
@@ -99,6 +100,11 @@ mtf_status mtf_model_remove_head(mtf_model *model, const char *name, mtf_error *
     MTF_TRY(mtf_network_remove_head(model->network, name, &first, &n, err));
     program_changed(model);
     return MTF_OK;
+}
+
+uint64_t mtf_model_version(const mtf_model *model)
+{
+    return model->version;
 }
 
 size_t mtf_model_n_params(const mtf_model *model)
@@ -183,6 +189,7 @@ mtf_status mtf_model_set_param(mtf_model *model, size_t index, const mtf_real *v
     mtf_param *param = &model->network->params[index];
     memmove(param->data, values, n * sizeof *values);
     param->handle.version++;
+    model->version++;
     return MTF_OK;
 }
 
@@ -210,6 +217,7 @@ mtf_status mtf_model_set_frozen(mtf_model *model, const uint8_t *params, size_t 
         }
     }
     model->freeze_version++;
+    model->version++;
     model->chunks_valid = 0;
     mtf_object_close_session(model);
     return MTF_OK;

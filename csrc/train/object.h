@@ -29,6 +29,7 @@ struct mtf_model {
     mtf_plan *plans[MTF_MAX_PLANS];
     uint64_t plan_used[MTF_MAX_PLANS], clock;
     uint64_t freeze_version;
+    uint64_t version;      /* raised by what a caller changes from outside */
     mtf_tensor_id *wanted; /* (n_outputs of the program) scratch for resolved names */
     mtf_real **caller;     /* likewise */
     mtf_session session;

@@ -31,9 +31,10 @@ static mtf_status forward_view(mtf_model *model, const mtf_view *view, size_t n,
     mtf_session *session = &model->session;
     mtf_request request = {.training = 1,
                            .dropout = session->options.dropout,
-                           .features = view->n_features > 0,
                            .n_outputs = n,
-                           .outputs = model->wanted};
+                           .outputs = model->wanted,
+                           .n_given = (size_t)view->n_features,
+                           .given = view->feature_tensor};
     session->pending = 0;
     MTF_TRY(mtf_object_plan(model, &request, &session->plan, err));
     session->view = *view;
