@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .heads import SequenceClassification, TokenClassification
     from .model import MultiTaskModel
     from .notices import (
+        CacheWarning,
         FreezeWarning,
         NoPrefixWarning,
         OtherBackboneWarning,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .training.fit import fit
 
 _HOME = {
+    "CacheWarning": "notices",
     "CheckpointError": "errors",
     "ConcurrencyError": "errors",
     "ConfigError": "errors",
@@ -73,6 +75,7 @@ _HOME = {
 """Public name -> module that has it."""
 
 __all__ = [
+    "CacheWarning",
     "CheckpointError",
     "ConcurrencyError",
     "ConfigError",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "CacheWarning",
     "FreezeWarning",
     "NoPrefixWarning",
     "OtherBackboneWarning",
@@ -30,3 +31,7 @@ class OtherBackboneWarning(UserWarning):
 
 class PictureWarning(UserWarning):
     """A picture was asked for, matplotlib is missing, and the facts were written as text."""
+
+
+class CacheWarning(UserWarning):
+    """A file or folder of stored features cannot be used; the run goes on correctly without."""

@@ -47,7 +47,17 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "training.settings",
         "training.weighting",
     ),
-    ("digests", "encoding", "explain", "freeze", "plots", "prediction", "stepping", "summary"),
+    (
+        "digests",
+        "encoding",
+        "explain",
+        "features",
+        "freeze",
+        "plots",
+        "prediction",
+        "stepping",
+        "summary",
+    ),
     (
         "heads_pretrained",
         "loading",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from .._core import VERSION
+from .cache import cache
 from .demo import demo
 from .inspect import inspect
 from .predict import predict
@@ -24,5 +25,5 @@ def cli() -> None:
     """
 
 
-for _command in (train, inspect, verify, predict, demo):
+for _command in (train, inspect, verify, predict, demo, cache):
     cli.add_command(_command)

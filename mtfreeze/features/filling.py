@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One pass over the texts that miss features: each text once, all its missing outputs together.
+
+A text whose lower boundary is stored is computed from there, so that a layer that has run for a
+text never runs for it again. Long texts go first, in calls that are short enough for the question
+whether to stop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..packing import Encoded, pack
+from .gather import FeatureView
+from .keys import units_run
+from .shards import Stopped
+from .sinks import Sink
+
+if TYPE_CHECKING:
+    from ..model_state import ModelState
+    from ..training.progress import Reporter
+    from .cache import FeatureCache
+
+__all__ = ["Request", "Texts", "run_pass"]
+
+MOST_TOKENS, FEWEST_TOKENS = 1024, 64
+"""Tokens of a call; its answer's bits do not depend on how many go together."""
+
+_SECONDS_A_CALL = 0.05
+"""What a call should take at most, so that `stop` is asked ten times a second and more."""
+
+
+@dataclass
+class Request:
+    """One output, and the texts whose features are wanted.
+
+    Attributes
+    ----------
+    name, key, space, width
+        The output, its prefix key, ``"tokens"`` or ``"sequences"``, its columns.
+    texts : dict of bytes to None
+        Text keys in the order in which they came.
+    missing : list of bytes
+        Those that are not stored.
+    """
+
+    name: str
+    key: str
+    space: str
+    width: int
+    texts: dict[bytes, None] = field(default_factory=dict)
+    missing: list[bytes] = field(default_factory=list)
+
+
+class Texts:
+    """The distinct texts of a fill: text key -> where its tokens are."""
+
+    def __init__(self) -> None:
+        self._sources: list[Encoded] = []
+        self._places: dict[bytes, tuple[int, int]] = {}
+
+    def add(self, encoded: Encoded, rows: Sequence[int], texts: Sequence[bytes]) -> None:
+        """Note rows of `encoded`; `texts` are the keys of these rows."""
+        self._sources.append(encoded)
+        number = len(self._sources) - 1
+        for row, text in zip(rows, texts, strict=True):
+            self._places.setdefault(text, (number, row))
+
+    def lengths(self, texts: Sequence[bytes]) -> NDArray[np.int64]:
+        """Return the tokens of each text, (n,) int64."""
+        sizes = [one.lengths for one in self._sources]
+        places = (self._places[text] for text in texts)
+        return np.fromiter((sizes[n][row] for n, row in places), np.int64, count=len(texts))
+
+    def counts(self, space: str, texts: Sequence[bytes]) -> NDArray[np.int64]:
+        """Return how many rows an output of this space has for each text, (n,) int64."""
+        return np.ones(len(texts), np.int64) if space == "sequences" else self.lengths(texts)
+
+    def core_batch(self, texts: Sequence[bytes]) -> tuple[Any, Any, Any]:
+        """Return the texts packed, as the core takes them."""
+        places = [self._places[text] for text in texts]
+        spans = [
+            (self._sources[n], slice(*self._sources[n].offsets[row : row + 2])) for n, row in places
+        ]
+        batch = pack([e.ids[s] for e, s in spans], [e.token_types[s] for e, s in spans])
+        return batch.ids, batch.offsets, batch.token_types
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Texts that miss the same outputs and begin at the same place."""
+
+    names: tuple[str, ...]
+    texts: list[bytes]
+    start: FeatureView | None
+
+
+def run_pass(
+    cache: FeatureCache,
+    model: ModelState,
+    texts: Texts,
+    sinks: Mapping[str, tuple[Sink, Sequence[bytes]]],
+    reporter: Reporter,
+    stop: Callable[[], bool],
+) -> tuple[int, int]:
+    """Compute what is missing into the sinks.
+
+    Parameters
+    ----------
+    cache : FeatureCache
+        Where lower boundaries are looked up.
+    model : MultiTaskModel
+        Computes; not changed.
+    texts : Texts
+        Where each text's tokens are.
+    sinks : mapping of str to (Sink, sequence of bytes)
+        By name of the output: where its rows go, and the texts that it takes.
+    reporter : Reporter
+        Draws the bar.
+    stop : callable
+        Asked between two calls.
+
+    Returns
+    -------
+    (int, int)
+        Texts and tokens that were computed.
+
+    Raises
+    ------
+    Stopped
+        If `stop` returned true; what the sinks hold is then not whole.
+    """
+    names: dict[bytes, tuple[str, ...]] = {}
+    for name, (_, takes) in sinks.items():
+        for text in takes:
+            names[text] = (*names.get(text, ()), name)
+    together: dict[tuple[str, ...], list[bytes]] = {}
+    for text, wanted in names.items():
+        together.setdefault(wanted, []).append(text)
+    n_tokens = int(texts.lengths(list(names)).sum()) if names else 0
+    spaces = {info.name: info.space for info in model._core.outputs()}
+    with reporter.bar(n_tokens, "frozen prefix", unit="token"):
+        for group in _groups(cache, model, texts, together):
+            lengths = texts.lengths(group.texts)
+            for at in _calls(lengths, stop):
+                chosen = [group.texts[n] for n in at.tolist()]
+                batch = _batch(texts, group, chosen, at)
+                values = model._core.forward(batch, list(group.names))
+                for name, rows in zip(group.names, values, strict=True):
+                    sinks[name][0].append(chosen, texts.counts(spaces[name], chosen), rows)
+                reporter.advance(int(lengths[at].sum()))
+    return len(names), n_tokens
+
+
+def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int64]) -> Any:
+    """Return a call's batch: token ids, or the features of a lower boundary in their place."""
+    if group.start is None:
+        return texts.core_batch(chosen)
+    offsets = np.concatenate(([0], np.cumsum(texts.lengths(chosen)))).astype(np.int64)
+    return None, offsets, None, {group.start.name: group.start.gather(at)}
+
+
+def _calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator[NDArray[np.int64]]:
+    """Cut positions, longest text first, into calls; shorter ones where the machine is slow."""
+    order = np.argsort(-lengths, kind="stable").astype(np.int64)
+    ends = np.cumsum(lengths[order])
+    tokens, begin = MOST_TOKENS, 0
+    while begin < len(order):
+        if stop():
+            raise Stopped
+        done = int(ends[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, done + tokens, side="right")))
+        began = time.perf_counter()
+        yield order[begin:end]
+        share = _SECONDS_A_CALL / max(1e-9, time.perf_counter() - began)
+        tokens = max(FEWEST_TOKENS, min(MOST_TOKENS, int((int(ends[end - 1]) - done) * share)))
+        begin = end
+
+
+def _groups(
+    cache: FeatureCache,
+    model: ModelState,
+    texts: Texts,
+    together: Mapping[tuple[str, ...], list[bytes]],
+) -> Iterator[_Group]:
+    """Split each set of texts by the highest stored boundary that it can begin at."""
+    for names, members in together.items():
+        left = members
+        for start in _boundaries(model, names) if cache.dtype == "float32" else ():
+            stored = cache.stored(model, start, texts, left)
+            if stored:
+                blocks, found = stored
+                width = next(o.width for o in model._core.outputs() if o.name == start)
+                view = FeatureView(start, found, texts.lengths(found), width, blocks)
+                yield _Group(names, found, view)
+                has = set(found)
+                left = [text for text in left if text not in has]
+        if left:
+            yield _Group(names, left, None)
+
+
+def _boundaries(model: ModelState, names: Sequence[str]) -> list[str]:
+    """Return the outputs below all of `names` at which a pass may begin, highest first."""
+    if not hasattr(model._core, "prefix"):
+        return []
+    above = [set(units_run(model, name)) for name in names]
+    common = set.intersection(*above)
+    found = []
+    for info in model._core.outputs():
+        if info.space == "tokens" and info.name.startswith("hidden_states."):
+            below = set(units_run(model, info.name))
+            if below < common:
+                found.append((len(below), info.name))
+    return [name for _, name in sorted(found, reverse=True)]

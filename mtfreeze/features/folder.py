@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of feature files that any number of processes share without a lock.
+
+Every file is whole from the moment it has its name (written under another, synced, renamed) and is
+never changed after that. Two processes may each add a file with the same texts; that costs room and
+nothing else. Only files that bear our kind of name are ever opened, counted or removed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ..notices import CacheWarning
+from ..pricing import in_bytes
+from .shards import Shard, ShardError, ShardHead, ShardWriter, read_shard
+
+__all__ = ["FeatureFolder", "FileInfo", "default_folder", "folder_files", "folder_info"]
+
+_DAY = 86_400.0
+_NAME = re.compile(r"[0-9a-f]{32}-(float32|bf16)-[0-9a-f]{16}\.mtff")
+_DRAFT = re.compile(r"\.[0-9a-f]{32}-(float32|bf16)-[0-9a-f]{16}\.mtff\.tmp")
+
+
+def default_folder() -> Path:
+    """Return ``MTFREEZE_CACHE``, or ``mtfreeze/features`` in the user's cache folder."""
+    import sys
+
+    given = os.environ.get("MTFREEZE_CACHE")
+    if given:
+        return Path(given).expanduser()
+    if os.name == "nt":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "mtfreeze" / "features"
+
+
+def folder_files(folder: Path, drafts: bool = False) -> list[tuple[Path, os.stat_result]]:
+    """Return our finished files (or those being written), oldest used first."""
+    pattern = _DRAFT if drafts else _NAME
+    found = []
+    for path in folder.iterdir():
+        if pattern.fullmatch(path.name):
+            with suppress(OSError):  # another process may have removed it
+                found.append((path, path.lstat()))
+    return sorted(found, key=lambda item: (item[1].st_mtime, item[0].name))
+
+
+class FeatureFolder:
+    """A folder as one run uses it; troubles are warned of once each, and never raised.
+
+    Parameters
+    ----------
+    path : Path
+        Made when the first file is added.
+    limit : int
+        Bytes of all its files.
+    """
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.path, self.limit = path, limit
+        self.writable = True
+        self._passed_over: set[Path] = set()
+        self._used: set[Path] = set()
+        self._remove_old_drafts()
+
+    def warn(self, what: str, reason: object, instead: str) -> None:
+        """Warn that something of the folder cannot be used, and say what is done instead."""
+        text = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
+        warnings.warn(f"feature cache {what}: {text}; {instead}", CacheWarning, stacklevel=4)
+
+    def pass_over(self, path: Path, reason: object) -> None:
+        """Leave a file out from now on, with one warning; silently if it is gone."""
+        if path in self._passed_over:
+            return
+        self._passed_over.add(path)
+        if isinstance(reason, FileNotFoundError):
+            return
+        self.warn(
+            str(path),
+            reason,
+            "it is passed over and what it held is computed again; `mtfreeze cache clear` removes "
+            "such files",
+        )
+
+    def give_up_writing(self, reason: object) -> None:
+        """Add nothing more in this run, with one warning."""
+        if self.writable:
+            self.writable = False
+            self.warn(str(self.path), reason, "nothing is added to it; the run goes on without")
+
+    def shards(self, key: str, output: str, dtype: str, width: int) -> Iterator[Shard]:
+        """Yield the shards of a prefix key whose head and tables are whole, newest first."""
+        try:
+            files = folder_files(self.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.pass_over(self.path, error)
+            return
+        for path, _ in reversed(files):
+            if not path.name.startswith(f"{key}-{dtype}-") or path in self._passed_over:
+                continue
+            try:
+                shard = read_shard(path)
+                head = shard.head
+                if (head.key, head.output, head.dtype, head.width) != (key, output, dtype, width):
+                    raise ShardError("it holds something else than its name says")
+            except (OSError, ShardError) as error:
+                self.pass_over(path, error)
+            else:
+                yield shard
+
+    def note_use(self, path: Path) -> None:
+        """Count a file as used now, by this run."""
+        self._used.add(path)
+        with suppress(OSError):
+            os.utime(path)
+
+    def has_room(self, n_bytes: int) -> bool:
+        """Say whether a file of this size may be added beside those that this run uses."""
+        if not self.writable:
+            return False
+        in_use = 0
+        for path in self._used:
+            with suppress(OSError):
+                in_use += path.stat().st_size
+        if in_use + n_bytes <= self.limit:
+            return True
+        self.give_up_writing(
+            f"its limit of {in_bytes(self.limit)} leaves no room for another {in_bytes(n_bytes)} "
+            "beside what this run uses"
+        )
+        return False
+
+    @contextmanager
+    def draft(self, head: ShardHead) -> Iterator[tuple[ShardWriter, IO[bytes], Callable[[], Path]]]:
+        """Open a new file: its writer, the file, and a function that gives it its final name.
+
+        Without that call, and after any error, the file is gone at the end of the block.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        name = f"{head.key}-{head.dtype}-{uuid.uuid4().hex[:16]}.mtff"
+        temporary, final = self.path / f".{name}.tmp", self.path / name
+
+        def publish() -> Path:
+            os.replace(temporary, final)
+            _sync_names(self.path)
+            self._used.add(final)
+            return final
+
+        file = temporary.open("x+b")
+        try:
+            with file:
+                yield ShardWriter(file, head), file, publish
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+
+    def trim(self) -> None:
+        """Remove files, oldest used first, until the limit holds; never one that this run uses."""
+        try:
+            files = folder_files(self.path)
+        except OSError:
+            return
+        total = sum(status.st_size for _, status in files)
+        for path, status in files:
+            if total <= self.limit:
+                break
+            if path not in self._used:
+                with suppress(OSError):
+                    path.unlink()
+                    total -= status.st_size
+
+    def _remove_old_drafts(self) -> None:
+        """Remove what a process that died has left, once it is a day old."""
+        try:
+            drafts = folder_files(self.path, drafts=True)
+        except OSError:
+            return
+        for path, status in drafts:
+            if time.time() - status.st_mtime > _DAY:
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _sync_names(folder: Path) -> None:
+    """Sync the folder's list of names where the system can."""
+    if os.name != "posix":
+        return
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """One file of a folder: its head if it can be read, and whether all of it is whole.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    n_bytes : int
+        Its size.
+    used : float
+        When it was last used, seconds since 1970.
+    head : ShardHead or None
+        None if it cannot be read.
+    fault : str
+        Why it cannot be used; empty if it is whole.
+    """
+
+    path: Path
+    n_bytes: int
+    used: float
+    head: ShardHead | None
+    fault: str
+
+
+def folder_info(folder: Path, names: Collection[str] | None = None) -> list[FileInfo]:
+    """Read through our files in a folder (or those of these names), oldest used first."""
+    found = []
+    for path, status in folder_files(folder):
+        if names is not None and path.name not in names:
+            continue
+        head, fault = None, ""
+        try:
+            shard = read_shard(path)
+            head = shard.head
+            shard.check()
+        except ShardError as error:
+            fault = str(error)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            fault = error.strerror or str(error)
+        found.append(FileInfo(path, status.st_size, status.st_mtime, head, fault))
+    return found

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`open_cache`: from the setting that a user wrote to the cache of one run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..closest import did_you_mean, unknown
+from ..errors import ConfigError
+from .cache import FeatureCache
+from .rounding import DTYPES
+from .sizes import DISK_LIMIT, MEMORY_LIMIT, read_limit
+
+__all__ = ["open_cache"]
+
+
+def open_cache(
+    setting: object,
+    *,
+    dtype: str = "float32",
+    memory_limit: int | str | None = None,
+    disk_limit: int | str | None = None,
+) -> FeatureCache | None:
+    """Open a cache for one run.
+
+    Parameters
+    ----------
+    setting : False, "auto", "memory", or a path
+        No cache; memory and, beyond its limit, a private temporary file; memory alone, where rows
+        beyond the limit are computed again; a folder that processes share.
+    dtype : {"float32", "bf16"}
+        How rows are kept; bf16 halves the room at a relative error of at most 2**-8 a value.
+    memory_limit : int or str, optional
+        Bytes in memory for all runs of the process; by default ``MTFREEZE_CACHE_MEMORY`` or 1 GiB.
+    disk_limit : int or str, optional
+        Bytes of the folder or of the private files; by default ``MTFREEZE_CACHE_LIMIT`` or 10 GB.
+
+    Returns
+    -------
+    FeatureCache or None
+        None for False.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If an argument cannot be used.
+
+    Examples
+    --------
+    >>> open_cache(False) is None
+    True
+    >>> with open_cache("auto", memory_limit="512MB") as cache:
+    ...     cache.memory_limit
+    512000000
+    """
+    if dtype not in DTYPES:
+        raise ConfigError(unknown("dtype of the cache", str(dtype), DTYPES))
+    memory = read_limit(memory_limit, "memory_limit", "MTFREEZE_CACHE_MEMORY", MEMORY_LIMIT)
+    disk = read_limit(disk_limit, "disk_limit", "MTFREEZE_CACHE_LIMIT", DISK_LIMIT)
+    if setting is False:
+        return None
+    if setting is True or not isinstance(setting, str | os.PathLike):
+        raise TypeError(
+            'cache: expected False, "auto", "memory" or a folder; found '
+            f'{type(setting).__name__} {setting!r}; "auto" is the usual choice'
+        )
+    text = os.fspath(setting)
+    if text in ("auto", "memory"):
+        return FeatureCache(text, dtype, memory, disk, None)
+    return FeatureCache(text, dtype, memory, disk, _folder(text))
+
+
+def _folder(text: str) -> Path:
+    """Return the folder that a setting means; ConfigError if it cannot be one."""
+    path = Path(text).expanduser()
+    if not text.strip():
+        raise ConfigError('cache: expected "auto", "memory" or a folder; found ""; use "auto"')
+    if path.name == text and not path.exists():
+        near = did_you_mean(text, ("auto", "memory"))
+        if near or text.lower() in ("false", "true", "none", "off", "on"):
+            raise ConfigError(
+                f'cache: expected False, "auto", "memory" or a folder; found {text!r}; '
+                f"{near or 'write False for no cache'} (a new folder of that name is './{text}')"
+            )
+    if path.exists() and not path.is_dir():
+        raise ConfigError(
+            f"cache: expected a folder; found the file {path}; name a folder, it is made if needed"
+        )
+    return path
