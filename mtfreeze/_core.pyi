@@ -209,7 +209,11 @@ class Model:
         outputs: Sequence[str],
         *,
         training: bool,
-        n_tokens: int,
-        n_sequences: int,
-        max_length: int,
-    ) -> PlanInfo: ...
+        offsets: Int64,
+        features: Sequence[str] = (),
+        token_budget: int = 4096,
+    ) -> PlanInfo:
+        """Price of exactly the batch with these offsets, carrying these features: FLOPs of the whole
+        (one train_gradients, or one forward), and the bytes that running it reserves at the present
+        number of threads: arenas of the largest micro-batch, scratch of all workers together,
+        gradients and moments of the parameters that it reaches."""

@@ -98,7 +98,7 @@ def test_nothing_is_missing_on_either_side() -> None:
 
 def test_result_values_have_the_types_of_the_stub() -> None:
     model = cm.make_model()
-    plan = model.plan(["classifier"], training=True, n_tokens=12, n_sequences=3, max_length=5)
+    plan = model.plan(["classifier"], training=True, offsets=cm.OFFSETS)
     model.train_gradients(cm.BATCH, cm.losses())
     results = [model.params()[0], model.units()[0], model.outputs()[0], plan, plan.units[0]]
     results += [cm.apply(model), _core.runtime_info(), _core.memory_info()]

@@ -75,7 +75,7 @@ def update(rate: Any = None, decay: Any = None, **options: Any) -> Callable[[_co
 
 def plan(outputs: Any = ("pooled",), **changes: Any) -> Callable[[_core.Model], Any]:
     """Return a call of plan."""
-    sizes = {"training": False, "n_tokens": 12, "n_sequences": 3, "max_length": 5, **changes}
+    sizes = {"training": False, "offsets": OFFSETS, **changes}
     return lambda m: m.plan(outputs, **sizes)  # type: ignore[arg-type]
 
 
@@ -307,10 +307,23 @@ PLANS: list[Case] = [
     ("plan unknown", plan(["x"]), (SelectorError,)),
     ("plan outputs", plan(3), TYPE),
     ("plan incomplete", lambda m: m.plan(["pooled"], training=True), TYPE),  # type: ignore[call-arg]
-    ("plan negative", plan(n_tokens=-1), VALUE),
-    ("plan huge", plan(n_tokens=HUGE), VALUE),
-    ("plan text", plan(n_sequences="3"), TYPE),
-    ("plan more sequences than tokens", plan(n_sequences=13), VALUE),
+    ("plan offsets none", plan(offsets=None), TYPE),
+    ("plan offsets list", plan(offsets=[0, 4]), TYPE),
+    ("plan offsets float", plan(offsets=OFFSETS.astype("f8")), TYPE),
+    ("plan offsets matrix", plan(offsets=OFFSETS.reshape(2, 2)), VALUE),
+    ("plan offsets empty", plan(offsets=array([], "i8")), VALUE),
+    ("plan offsets from 1", plan(offsets=array([1, 4], "i8")), VALUE),
+    ("plan offsets falling", plan(offsets=array([0, 4, 3], "i8")), VALUE),
+    ("plan offsets too long", plan(offsets=array([0, 13], "i8")), VALUE),
+    ("plan offsets huge", plan(offsets=array([0, 2**62], "i8")), VALUE),
+    ("plan features text", plan(features="hidden"), TYPE),
+    ("plan features unknown", plan(features=["hiden"]), (SelectorError,)),
+    ("plan features many", plan(features=[f"x{i}" for i in range(17)]), VALUE),
+    ("plan features above", plan(["pooled"], training=True, features=["hidden"]), VALUE),
+    ("plan budget zero", plan(training=True, token_budget=0), VALUE),
+    ("plan budget huge", plan(training=True, token_budget=HUGE), VALUE),
+    ("plan budget float", plan(training=True, token_budget=1.0), TYPE),
+    ("plan old names", plan(n_tokens=9), TYPE),
     ("fail_allocation_after", lambda m: _core.fail_allocation_after(-1), VALUE),
     ("load_blas none", lambda m: _core.load_blas(None), TYPE),  # type: ignore[arg-type]
     ("load_blas NUL", lambda m: _core.load_blas("/a\0b"), VALUE),

@@ -68,7 +68,7 @@ CALLS: dict[str, Call] = {
     "train_step_in_parts": train_step_in_parts,
     "write_state": write_state,
     "from_features": from_features,
-    "plan": lambda m: m.plan(cm.OUTPUTS, training=True, n_tokens=9, n_sequences=3, max_length=4),
+    "plan": lambda m: m.plan(cm.OUTPUTS, training=True, offsets=cm.OFFSETS),
 }
 
 
@@ -155,7 +155,7 @@ def every_call(model: _core.Model) -> int:
         lambda: model.set_param(0, np.ones((16, 50)).T),
         lambda: model.gradient(n - 1),
         lambda: model.state(n - 1),
-        lambda: model.plan(["pooled"], training=True, n_tokens=9, n_sequences=3, max_length=4),
+        lambda: model.plan(["pooled"], training=True, offsets=cm.OFFSETS),
         lambda: cm.make_model().remove_head("tagger"),  # a model keeps removed heads for views
         lambda: cm.freeze_all(model, False),
         lambda: _core.Model(cm.CONFIG),
@@ -185,7 +185,7 @@ def every_call(model: _core.Model) -> int:
         lambda: model.train_apply(np.ones(n), np.ones(2)),
         lambda: model.train_apply(np.full(n, np.nan), np.ones(n)),
         lambda: model.set_state(0, np.ones((50, 16)), np.ones(3), 1),
-        lambda: model.plan(["x"], training=True, n_tokens=9, n_sequences=3, max_length=4),
+        lambda: model.plan(["x"], training=True, offsets=cm.OFFSETS),
         lambda: _core.set_threads(0),
         lambda: _core.load_blas("relative.so"),
     ]

@@ -257,7 +257,7 @@ typedef struct mtf_update_result {
     int64_t n_stepped;
 } mtf_update_result;
 
-/* Starts a step: gradients count as not reached. Allocates the state of what newly trains. */
+/* Starts a step: gradients count as not reached. */
 MTF_NODISCARD mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options,
                                          mtf_error *err);
 /* Forward of one micro-batch, keeping what the backward to `wanted` outputs needs; `values`
@@ -308,29 +308,36 @@ void mtf_train_reset(mtf_model *model);
 typedef struct mtf_plan_request {
     int training; /* 0: inference of `outputs` */
     size_t n_outputs;
-    const char *const *outputs;                /* training: the outputs that receive a gradient */
-    int64_t n_tokens, n_sequences, max_length; /* of the micro-batch to be priced */
+    const char *const *outputs; /* training: the outputs that receive a gradient */
+    int64_t n_sequences;        /* of the whole batch, with its offsets as in mtf_batch */
+    size_t n_spaces;
+    const mtf_rows *spaces;
+    size_t n_features;
+    const char *const *features; /* the outputs whose values the batch would carry */
+    int64_t token_budget;        /* training: cut as by mtf_train_gradients(); inference: unread */
 } mtf_plan_request;
 
 typedef struct mtf_plan_unit {
     double forward_flops, dx_flops, dw_flops;
-    uint64_t saved_bytes; /* activations of this unit kept for the backward pass */
+    uint64_t saved_bytes; /* activations of this unit kept for the backward pass, likewise */
     int runs, in_prefix, dropout;
 } mtf_plan_unit;
 
 typedef struct mtf_plan_info {
     double forward_flops, prefix_flops, dx_flops, dw_flops;
-    uint64_t weight_bytes;   /* fp32 masters */
-    uint64_t gradient_bytes; /* of trainable parameters */
-    uint64_t moment_bytes;   /* both moments of trainable parameters */
-    uint64_t saved_bytes;    /* activations kept from forward to backward */
-    uint64_t activation_grad_bytes;
-    uint64_t worker_bytes;         /* scratch of one worker thread */
-    int64_t n_trainable, n_values; /* parameters, elements */
-    int n_forward, n_backward;     /* operations run */
+    uint64_t weight_bytes;          /* fp32 masters */
+    uint64_t gradient_bytes;        /* of the parameters that a step of this plan reaches */
+    uint64_t moment_bytes;          /* both moments of the same */
+    uint64_t saved_bytes;           /* arena of activations kept from forward to backward */
+    uint64_t activation_grad_bytes; /* arena of their gradients */
+    uint64_t worker_bytes;          /* scratch of all worker threads, as many as are set now */
+    int64_t n_trainable, n_values;  /* parameters, elements */
+    int n_forward, n_backward;      /* operations run */
 } mtf_plan_info;
 
-/* `units` (mtf_model_n_units) or NULL. Makes the same plan that the runner executes. */
+/* FLOPs of the whole batch, and the memory that running it reserves: that of its largest micro-batch.
+ * `units` (mtf_model_n_units) or NULL. Makes the same plan that the runner executes, and changes
+ * nothing. MTF_ERR_VALUE, MTF_ERR_SHAPE: as running that batch would. */
 MTF_NODISCARD mtf_status mtf_model_get_plan(mtf_model *model, const mtf_plan_request *request,
                                             mtf_plan_info *info, mtf_plan_unit *units,
                                             mtf_error *err);

@@ -199,6 +199,20 @@ mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *
     return MTF_OK;
 }
 
+int64_t mtf_view_cut(const mtf_program *program, const mtf_view *view, int64_t first,
+                     int64_t budget)
+{
+    int64_t n = 1;
+    for (; first + n < view->n_sequences; n++) {
+        for (int32_t s = 0; s < program->n_spaces; s++) {
+            if (view->offsets[s][first + n + 1] - view->offsets[s][first] > budget) {
+                return n;
+            }
+        }
+    }
+    return n;
+}
+
 int64_t mtf_view_rows(const mtf_view *view, int32_t space)
 {
     return view->offsets[space][view->n_sequences] - view->offsets[space][0];

@@ -27,6 +27,10 @@ MTF_NODISCARD mtf_status mtf_batch_check(const mtf_program *program, const mtf_b
 MTF_NODISCARD mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *err);
 /* Sequences first .. first + n - 1 of a view. */
 mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t first, int64_t n);
+/* Sequences from `first` that make a micro-batch: at most `budget` rows of any space, at least one
+ * sequence. */
+int64_t mtf_view_cut(const mtf_program *program, const mtf_view *view, int64_t first,
+                     int64_t budget);
 int64_t mtf_view_rows(const mtf_view *view, int32_t space);
 int64_t mtf_view_max_length(const mtf_view *view, int32_t space);
 

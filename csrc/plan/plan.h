@@ -88,8 +88,5 @@ const char *mtf_plan_boundary_name(const mtf_plan *plan, int32_t b);
 size_t mtf_arena_layout(const mtf_arena *arena, const int64_t *rows, size_t *starts);
 /* Largest `work` of the plan's forward (0) or backward (1) operations, in elements. */
 size_t mtf_plan_work(const mtf_plan *plan, const int64_t *max_length, int backward);
-/* FLOPs and bytes of a micro-batch; `units` (n_units) or NULL. (price.c) */
-void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_extent *extent,
-                    mtf_plan_info *info, mtf_plan_unit *units);
 
 #endif

@@ -1,8 +1,6 @@
-/* price.c: a plan's FLOPs and bytes for one micro-batch; what `summary` and `estimate` read.
+/* price.c: what a plan does with one batch: its FLOPs, and the bytes that running it reserves.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "plan.h"
-
-#include "../base/alloc.h"
+#include "run.h"
 
 #include <string.h>
 
@@ -43,45 +41,97 @@ static void price_backward(const mtf_plan *plan, const mtf_extent *extent, mtf_p
     }
 }
 
-static void price_parameters(const mtf_network *network, mtf_plan_info *info)
+/* 1: a backward step of the plan gives parameter `p` a gradient. */
+static int reaches(const mtf_plan *plan, int32_t p)
+{
+    for (int32_t i = 0; i < plan->n_backward; i++) {
+        const mtf_step *step = &plan->backward[i];
+        for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
+            if ((step->need.dw & (1u << k)) && plan->program->nodes[step->node].weight[k] == p) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+static void price_parameters(const mtf_plan *plan, const mtf_network *network, mtf_plan_info *info)
 {
     for (int32_t i = 0; i < network->program->n_params; i++) {
-        int64_t size = network->program->params[i].size;
+        const int64_t size = network->program->params[i].size;
         info->n_values += size;
         info->n_trainable += network->params[i].frozen ? 0 : size;
+        info->gradient_bytes += reaches(plan, i) ? (uint64_t)size * sizeof(mtf_real) : 0;
     }
     info->weight_bytes = (uint64_t)info->n_values * sizeof(mtf_real);
-    info->gradient_bytes = (uint64_t)info->n_trainable * sizeof(mtf_real);
     info->moment_bytes = 2 * info->gradient_bytes;
 }
 
-void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_extent *extent,
-                    mtf_plan_info *info, mtf_plan_unit *units)
+/* Arenas grow to the largest that any micro-batch wants; `largest`: of the most saved. */
+static void price_arenas(const mtf_plan *plan, const mtf_view *view, int64_t token_budget,
+                         mtf_plan_info *info, mtf_sizes *largest)
 {
-    memset(info, 0, sizeof *info);
-    if (units != NULL) {
-        memset(units, 0, (size_t)plan->program->n_units * sizeof *units);
+    memset(largest, 0, sizeof *largest);
+    for (int64_t first = 0, n; first < view->n_sequences; first += n) {
+        mtf_sizes sizes;
+        n = token_budget > 0 ? mtf_view_cut(plan->program, view, first, token_budget)
+                             : view->n_sequences;
+        const mtf_view part = mtf_view_part(plan->program, view, first, n);
+        mtf_plan_measure(plan, &part, NULL, &sizes);
+        const uint64_t saved = sizes.saved * sizeof(mtf_real);
+        const uint64_t gradients = sizes.gradients * sizeof(mtf_real);
+        const uint64_t workers = sizes.workers * sizeof(mtf_real);
+        if (first == 0 || saved > info->saved_bytes) {
+            info->saved_bytes = saved;
+            *largest = sizes;
+        }
+        if (gradients > info->activation_grad_bytes) {
+            info->activation_grad_bytes = gradients;
+        }
+        if (workers > info->worker_bytes) {
+            info->worker_bytes = workers;
+        }
     }
-    price_forward(plan, extent, info, units);
-    price_backward(plan, extent, info, units);
-    price_parameters(network, info);
-    info->n_forward = plan->n_forward;
-    info->n_backward = plan->n_backward;
-    info->saved_bytes = mtf_arena_layout(&plan->saved, extent->n_rows, NULL) * sizeof(mtf_real);
-    info->activation_grad_bytes =
-        mtf_arena_layout(&plan->gradients, extent->n_rows, NULL) * sizeof(mtf_real);
-    size_t forward = mtf_arena_layout(&plan->temporary, extent->n_rows, NULL) +
-                     mtf_plan_work(plan, extent->max_length, 0);
-    size_t backward = mtf_plan_work(plan, extent->max_length, 1);
-    info->worker_bytes = (forward > backward ? forward : backward) * sizeof(mtf_real);
-    for (int32_t t = 0; units != NULL && t < plan->program->n_tensors; t++) {
-        int32_t node = plan->program->tensors[t].node;
+}
+
+static void price_saved(const mtf_plan *plan, const mtf_sizes *sizes, mtf_plan_unit *units)
+{
+    for (int32_t t = 0; t < plan->program->n_tensors; t++) {
+        const int32_t node = plan->program->tensors[t].node;
         if (plan->place[t].store != MTF_STORE_SAVED || node < 0 ||
             plan->program->nodes[node].unit == MTF_NO_UNIT) {
             continue;
         }
         const mtf_region *region = &plan->saved.regions[plan->place[t].slot];
         units[plan->program->nodes[node].unit].saved_bytes +=
-            (uint64_t)(extent->n_rows[region->space] * region->width) * sizeof(mtf_real);
+            (uint64_t)(sizes->rows[region->space] * region->width) * sizeof(mtf_real);
+    }
+}
+
+void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_view *view,
+                    int64_t token_budget, mtf_plan_info *info, mtf_plan_unit *units)
+{
+    mtf_extent extent = {0};
+    mtf_sizes largest;
+    memset(info, 0, sizeof *info);
+    if (units != NULL) {
+        memset(units, 0, (size_t)plan->program->n_units * sizeof *units);
+    }
+    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
+        extent.n_rows[s] = mtf_view_rows(view, s);
+        extent.max_length[s] = mtf_view_max_length(view, s);
+        for (int64_t i = 0; i < view->n_sequences; i++) {
+            const double length = (double)(view->offsets[s][i + 1] - view->offsets[s][i]);
+            extent.sum_squares[s] += length * length;
+        }
+    }
+    price_forward(plan, &extent, info, units);
+    price_backward(plan, &extent, info, units);
+    price_parameters(plan, network, info);
+    info->n_forward = plan->n_forward;
+    info->n_backward = plan->n_backward;
+    price_arenas(plan, view, token_budget, info, &largest);
+    if (units != NULL) {
+        price_saved(plan, &largest, units);
     }
 }

@@ -11,7 +11,6 @@ typedef struct forward_context {
     const mtf_view *view;
     uint64_t dropout_key;
     mtf_real *const *caller;
-    int64_t max_length[MTF_MAX_SPACES];
 } forward_context;
 
 /* Row `first_row` of a tensor of a view whose block begins at `block_row`; NULL: not there. */
@@ -56,13 +55,13 @@ static void set_weights(mtf_op_call *call, const mtf_node *node, const mtf_netwo
 }
 
 static void run_step(const forward_context *c, const mtf_step *step, const mtf_span *span,
-                     const mtf_view *part, mtf_real *worker, size_t work)
+                     const mtf_view *part, mtf_real *worker)
 {
     const mtf_plan *plan = c->plan;
     const mtf_node *node = &plan->program->nodes[step->node];
     mtf_op_call call = {.shape = &node->shape,
                         .span = span,
-                        .work = worker + work,
+                        .work = worker + c->workspace->now.work_start,
                         .dropout_key = c->dropout_key,
                         .dropout_on = step->dropout_on};
     int64_t first[MTF_MAX_SPACES];
@@ -113,14 +112,12 @@ static void run_block(void *context, int64_t item, int number)
 {
     const forward_context *c = context;
     const mtf_workspace *w = c->workspace;
-    mtf_real *worker = w->workers + (size_t)number * w->worker_stride;
+    mtf_real *worker = w->workers + (size_t)number * w->now.worker;
     const mtf_view part = mtf_view_part(c->plan->program, c->view, w->blocks[item],
                                         w->blocks[item + 1] - w->blocks[item]);
-    const mtf_span span = span_of(c->plan, &part, c->max_length);
-    /* Work lies behind the temporary regions, at the stride's end. */
-    const size_t work = w->worker_stride - mtf_plan_work(c->plan, c->max_length, 0);
+    const mtf_span span = span_of(c->plan, &part, w->now.max_length);
     for (int32_t i = 0; i < c->plan->n_forward; i++) {
-        run_step(c, &c->plan->forward[i], &span, &part, worker, work);
+        run_step(c, &c->plan->forward[i], &span, &part, worker);
     }
 }
 
@@ -133,10 +130,7 @@ void mtf_run_forward(const mtf_plan *plan, const mtf_network *network, mtf_works
                          .view = view,
                          .dropout_key = dropout_key,
                          .caller = caller};
-    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
-        c.max_length[s] = mtf_view_max_length(view, s);
-    }
-    mtf_parallel_for(workspace->n_blocks, run_block, &c);
+    mtf_parallel_for(workspace->now.n_blocks, run_block, &c);
 }
 
 const mtf_real *mtf_run_output_value(const mtf_plan *plan, const mtf_workspace *w,
@@ -198,18 +192,14 @@ static void set_backward(mtf_op_call *call, const mtf_plan *plan, const mtf_step
 void mtf_run_backward(const mtf_plan *plan, mtf_network *network, mtf_workspace *workspace,
                       const mtf_view *view, uint64_t dropout_key)
 {
-    int64_t max_length[MTF_MAX_SPACES];
-    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
-        max_length[s] = mtf_view_max_length(view, s);
-    }
-    const mtf_span span = span_of(plan, view, max_length);
+    const mtf_span span = span_of(plan, view, workspace->now.max_length);
     for (int32_t i = 0; i < plan->n_backward; i++) {
         const mtf_step *step = &plan->backward[i];
         const mtf_node *node = &plan->program->nodes[step->node];
         mtf_op_call call = {.shape = &node->shape,
                             .span = &span,
                             .work = workspace->workers,
-                            .work_stride = workspace->worker_stride,
+                            .work_stride = workspace->now.worker,
                             .dropout_key = dropout_key,
                             .dropout_on = step->dropout_on};
         set_backward(&call, plan, step, node, workspace, view);

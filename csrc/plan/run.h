@@ -11,22 +11,39 @@
 #include "batch.h"
 #include "plan.h"
 
+/* What a view needs under a plan, with the threads that are set: blocks, and arenas in elements. */
+typedef struct mtf_sizes {
+    int64_t n_blocks;
+    int64_t rows[MTF_MAX_SPACES], max_length[MTF_MAX_SPACES];
+    int64_t block_rows[MTF_MAX_SPACES]; /* of the largest block */
+    size_t saved, gradients;
+    size_t worker, work_start; /* scratch of one worker, and where in it `work` begins */
+    size_t workers;            /* of all */
+} mtf_sizes;
+
 typedef struct mtf_workspace {
     mtf_real *saved, *gradients, *workers;
     size_t saved_size, gradients_size, workers_size; /* elements that are there */
-    size_t worker_stride;
     size_t *saved_starts, *temporary_starts, *gradient_starts;
     size_t starts_size;
     int64_t *identity; /* 0, 1, 2, ... */
     int64_t identity_size;
     int64_t *blocks; /* first sequences of the blocks, then the end */
-    int64_t blocks_size, n_blocks;
+    int64_t blocks_size;
+    mtf_sizes now; /* of the view that it was prepared for */
 } mtf_workspace;
 
 void mtf_workspace_clear(mtf_workspace *workspace);
 /* Makes identity[0..n] available. */
 MTF_NODISCARD mtf_status mtf_workspace_identity(mtf_workspace *workspace, int64_t n,
                                                 mtf_error *err);
+/* `blocks` (n_sequences + 1) or NULL receives first sequences of the blocks, then the end. */
+void mtf_plan_measure(const mtf_plan *plan, const mtf_view *view, int64_t *blocks,
+                      mtf_sizes *sizes);
+/* FLOPs of the view and the bytes that running it reserves, cut into micro-batches by `token_budget`
+ * (0: not cut); `units` (n_units) or NULL. (price.c) */
+void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_view *view,
+                    int64_t token_budget, mtf_plan_info *info, mtf_plan_unit *units);
 /* Cuts the view into blocks and makes all arenas large enough for forward and backward. */
 MTF_NODISCARD mtf_status mtf_workspace_prepare(mtf_workspace *workspace, const mtf_plan *plan,
                                                const mtf_view *view, mtf_error *err);
@@ -35,7 +52,7 @@ MTF_NODISCARD mtf_status mtf_workspace_prepare(mtf_workspace *workspace, const m
 void mtf_run_forward(const mtf_plan *plan, const mtf_network *network, mtf_workspace *workspace,
                      const mtf_view *view, uint64_t dropout_key, mtf_real *const *caller);
 /* After a training forward of the same plan and view. The gradients at the outputs stand in
- * mtf_run_output_gradient(). Every trainable parameter has its gradient array; those that get a
+ * mtf_run_output_gradient(). Every parameter that the plan reaches has its gradient array; those that get a
  * gradient add to it if they were reached before, and count as reached. */
 void mtf_run_backward(const mtf_plan *plan, mtf_network *network, mtf_workspace *workspace,
                       const mtf_view *view, uint64_t dropout_key);

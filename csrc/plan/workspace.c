@@ -73,20 +73,10 @@ static int32_t widest_space(const mtf_plan *plan, const mtf_view *view)
     return widest;
 }
 
-/* Whole sequences, so that blocks have nearly equal rows; fills w->blocks. */
-static mtf_status cut_blocks(mtf_workspace *w, const mtf_plan *plan, const mtf_view *view,
-                             mtf_error *err)
+/* Whole sequences, so that blocks have nearly equal rows. */
+static void cut_blocks(const mtf_plan *plan, const mtf_view *view, int64_t *blocks,
+                       mtf_sizes *sizes)
 {
-    if (view->n_sequences + 1 > w->blocks_size) {
-        int64_t size = view->n_sequences + 1 + view->n_sequences / 2;
-        int64_t *grown = mtf_alloc_array((size_t)size, sizeof *grown);
-        if (grown == NULL) {
-            return mtf_fail_memory(err, (size_t)size * sizeof *grown);
-        }
-        mtf_free(w->blocks);
-        w->blocks = grown;
-        w->blocks_size = size;
-    }
     const int32_t space = widest_space(plan, view);
     const int64_t *offsets = view->offsets[space];
     const int64_t rows = mtf_view_rows(view, space);
@@ -96,17 +86,58 @@ static mtf_status cut_blocks(mtf_workspace *w, const mtf_plan *plan, const mtf_v
     int64_t most = rows / BLOCK_ROWS_MIN;
     wanted = wanted < most ? wanted : most;
     wanted = plan->splits && wanted > 1 ? wanted : 1;
-    w->n_blocks = 0;
     int64_t sequence = 0;
     while (sequence < view->n_sequences) {
-        w->blocks[w->n_blocks++] = sequence;
-        int64_t end = rows * w->n_blocks / wanted; /* rows after which this block is full */
+        const int64_t first = sequence;
+        if (blocks != NULL) {
+            blocks[sizes->n_blocks] = first;
+        }
+        sizes->n_blocks++;
+        int64_t end = rows * sizes->n_blocks / wanted; /* rows after which this block is full */
         do {
             sequence++;
         } while (sequence < view->n_sequences &&
                  (offsets[sequence + 1] - offsets[0] + offsets[sequence] - offsets[0]) / 2 <= end);
+        for (int32_t s = 0; s < plan->program->n_spaces; s++) {
+            const int64_t n = view->offsets[s][sequence] - view->offsets[s][first];
+            sizes->block_rows[s] = n > sizes->block_rows[s] ? n : sizes->block_rows[s];
+        }
     }
-    w->blocks[w->n_blocks] = view->n_sequences;
+    if (blocks != NULL) {
+        blocks[sizes->n_blocks] = view->n_sequences;
+    }
+}
+
+void mtf_plan_measure(const mtf_plan *plan, const mtf_view *view, int64_t *blocks, mtf_sizes *sizes)
+{
+    memset(sizes, 0, sizeof *sizes);
+    cut_blocks(plan, view, blocks, sizes);
+    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
+        sizes->rows[s] = mtf_view_rows(view, s);
+        sizes->max_length[s] = mtf_view_max_length(view, s);
+    }
+    sizes->saved = mtf_arena_layout(&plan->saved, sizes->rows, NULL);
+    sizes->gradients = mtf_arena_layout(&plan->gradients, sizes->rows, NULL);
+    sizes->work_start = mtf_arena_layout(&plan->temporary, sizes->block_rows, NULL);
+    const size_t forward = sizes->work_start + mtf_plan_work(plan, sizes->max_length, 0);
+    const size_t backward = mtf_plan_work(plan, sizes->max_length, 1);
+    sizes->worker = forward > backward ? forward : backward;
+    sizes->workers = sizes->worker * (size_t)mtf_threads_get();
+}
+
+static mtf_status reserve_blocks(mtf_workspace *w, int64_t n, mtf_error *err)
+{
+    if (n <= w->blocks_size) {
+        return MTF_OK;
+    }
+    int64_t size = n + n / 2;
+    int64_t *grown = mtf_alloc_array((size_t)size, sizeof *grown);
+    if (grown == NULL) {
+        return mtf_fail_memory(err, (size_t)size * sizeof *grown);
+    }
+    mtf_free(w->blocks);
+    w->blocks = grown;
+    w->blocks_size = size;
     return MTF_OK;
 }
 
@@ -131,26 +162,14 @@ static mtf_status reserve_starts(mtf_workspace *w, const mtf_plan *plan, mtf_err
 mtf_status mtf_workspace_prepare(mtf_workspace *w, const mtf_plan *plan, const mtf_view *view,
                                  mtf_error *err)
 {
-    int64_t rows[MTF_MAX_SPACES] = {0}, block_rows[MTF_MAX_SPACES] = {0};
-    int64_t longest[MTF_MAX_SPACES] = {0};
-    MTF_TRY(cut_blocks(w, plan, view, err));
+    mtf_sizes *now = &w->now;
+    MTF_TRY(reserve_blocks(w, view->n_sequences + 1, err));
     MTF_TRY(reserve_starts(w, plan, err));
-    for (int32_t s = 0; s < plan->program->n_spaces; s++) {
-        rows[s] = mtf_view_rows(view, s);
-        longest[s] = mtf_view_max_length(view, s);
-        for (int64_t b = 0; b < w->n_blocks; b++) {
-            int64_t n = view->offsets[s][w->blocks[b + 1]] - view->offsets[s][w->blocks[b]];
-            block_rows[s] = n > block_rows[s] ? n : block_rows[s];
-        }
-    }
-    MTF_TRY(reserve(&w->saved, &w->saved_size,
-                    mtf_arena_layout(&plan->saved, rows, w->saved_starts), err));
-    MTF_TRY(reserve(&w->gradients, &w->gradients_size,
-                    mtf_arena_layout(&plan->gradients, rows, w->gradient_starts), err));
-    size_t forward = mtf_arena_layout(&plan->temporary, block_rows, w->temporary_starts) +
-                     mtf_plan_work(plan, longest, 0);
-    size_t backward = mtf_plan_work(plan, longest, 1);
-    w->worker_stride = forward > backward ? forward : backward;
-    return reserve(&w->workers, &w->workers_size, w->worker_stride * (size_t)mtf_threads_get(),
-                   err);
+    mtf_plan_measure(plan, view, w->blocks, now);
+    (void)mtf_arena_layout(&plan->saved, now->rows, w->saved_starts);
+    (void)mtf_arena_layout(&plan->gradients, now->rows, w->gradient_starts);
+    (void)mtf_arena_layout(&plan->temporary, now->block_rows, w->temporary_starts);
+    MTF_TRY(reserve(&w->saved, &w->saved_size, now->saved, err));
+    MTF_TRY(reserve(&w->gradients, &w->gradients_size, now->gradients, err));
+    return reserve(&w->workers, &w->workers_size, now->workers, err);
 }

@@ -124,10 +124,14 @@ PyDoc_STRVAR(prefix_doc,
              "prefix($self, /, outputs, training)\n--\n\n"
              "Names of what the frozen prefix hands on towards these outputs, so that a batch may\n"
              "carry their values instead of ids; []: nothing is frozen as far as a named output.");
-PyDoc_STRVAR(plan_doc,
-             "plan($self, /, outputs, *, training, n_tokens, n_sequences, max_length)\n--\n\n"
-             "What the present freeze state runs, keeps and costs for a micro-batch of that size,\n"
-             "as a PlanInfo. outputs: what is wanted or, in training, what receives a gradient.");
+PyDoc_STRVAR(
+    plan_doc,
+    "plan($self, /, outputs, *, training, offsets, features=(), token_budget=4096)\n--\n\n"
+    "What the present freeze state runs, keeps and costs for exactly this batch, as a\n"
+    "PlanInfo: FLOPs of the whole, memory of its largest micro-batch at the present number\n"
+    "of threads. outputs: what is wanted or, in training, what receives a gradient;\n"
+    "features: outputs whose values the batch would carry. token_budget: as in\n"
+    "train_gradients; inference runs a batch whole.");
 
 /* METH_VARARGS | METH_KEYWORDS functions have another type than the table's; the cast is CPython's
  * own convention. */

@@ -81,47 +81,67 @@ PyObject *mtf_py_prefix(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     return list;
 }
 
+/* Fills what the arguments say and asks the core; units (n_units). */
+static mtf_status ask(mtf_py_model *self, mtf_plan_request *request, PyArrayObject *offsets,
+                      mtf_plan_info *info, mtf_plan_unit *units, mtf_error *err)
+{
+    const mtf_rows rows = {.space = "tokens", .offsets = PyArray_DATA(offsets)};
+    mtf_status status;
+    request->n_sequences = PyArray_DIM(offsets, 0) - 1;
+    request->n_spaces = 1;
+    request->spaces = &rows;
+    Py_BEGIN_ALLOW_THREADS status = mtf_model_get_plan(self->model, request, info, units, err);
+    Py_END_ALLOW_THREADS return status;
+}
+
 PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"outputs",     "training",   "n_tokens",
-                               "n_sequences", "max_length", NULL};
-    PyObject *names_object, *tokens = NULL, *sequences = NULL, *length = NULL;
-    mtf_plan_request request = {.training = -1};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pOOO:plan", keywords, &names_object,
-                                     &request.training, &tokens, &sequences, &length)) {
+    static char *keywords[] = {"outputs", "training", "offsets", "features", "token_budget", NULL};
+    PyObject *outputs_object, *offsets_object = NULL, *features_object = NULL, *budget = NULL;
+    mtf_plan_request request = {.training = -1, .token_budget = 4096};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pOOO:plan", keywords, &outputs_object,
+                                     &request.training, &offsets_object, &features_object,
+                                     &budget)) {
         return NULL;
     }
-    if (request.training < 0 || tokens == NULL || sequences == NULL || length == NULL) {
-        PyErr_SetString(PyExc_TypeError, "plan() needs the keyword arguments training, n_tokens, "
-                                         "n_sequences and max_length");
+    if (request.training < 0 || offsets_object == NULL) {
+        PyErr_SetString(PyExc_TypeError, "plan() needs the keyword arguments training and offsets");
         return NULL;
     }
-    if (mtf_py_int64(tokens, "n_tokens", &request.n_tokens) < 0 ||
-        mtf_py_int64(sequences, "n_sequences", &request.n_sequences) < 0 ||
-        mtf_py_int64(length, "max_length", &request.max_length) < 0) {
+    if (budget != NULL && mtf_py_int64(budget, "token_budget", &request.token_budget) < 0) {
         return NULL;
     }
-    mtf_py_names names;
-    if (mtf_py_names_init(&names, names_object, "outputs") < 0) {
-        return NULL;
-    }
-    request.n_outputs = names.n;
-    request.outputs = names.names;
     PyObject *result = NULL;
-    size_t n_units = mtf_model_n_units(self->model);
-    mtf_plan_unit *units = PyMem_Calloc(n_units + 1, sizeof(*units));
+    const size_t n_units = mtf_model_n_units(self->model);
+    mtf_py_names outputs = {NULL, 0, NULL}, features = {NULL, 0, NULL};
+    mtf_plan_unit *units = NULL;
+    PyArrayObject *offsets = mtf_py_offsets(offsets_object);
+    if (offsets == NULL || mtf_py_names_init(&outputs, outputs_object, "outputs") < 0 ||
+        (features_object != NULL &&
+         mtf_py_names_init(&features, features_object, "features") < 0)) {
+        goto end;
+    }
+    units = PyMem_Calloc(n_units + 1, sizeof(*units));
+    if (units == NULL) {
+        PyErr_NoMemory();
+        goto end;
+    }
+    request.n_outputs = outputs.n;
+    request.outputs = outputs.names;
+    request.n_features = features.n;
+    request.features = features.names;
     mtf_plan_info info = {.forward_flops = 0.0};
     mtf_error err = {MTF_OK, ""};
-    mtf_status status = MTF_ERR_MEMORY;
-    if (units != NULL) {
-        status = mtf_model_get_plan(self->model, &request, &info, units, &err);
-    }
+    mtf_status status = ask(self, &request, offsets, &info, units, &err);
     if (status == MTF_OK) {
         result = plan_result(self->state, &info, units, n_units);
     } else {
         mtf_py_raise(self->state, status, &err);
     }
+end:
     PyMem_Free(units);
-    mtf_py_names_clear(&names);
+    mtf_py_names_clear(&features);
+    mtf_py_names_clear(&outputs);
+    Py_XDECREF(offsets);
     return result;
 }

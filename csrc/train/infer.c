@@ -1,12 +1,10 @@
 /* infer.c: outputs of a batch without training, and the price of a plan.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "../base/alloc.h"
 #include "../base/status.h"
 #include "object.h"
 
 #include <string.h>
-
-/* Keeps bytes and FLOPs of any supported width within 64 bits. */
-#define PRICE_TOKENS_MAX (1LL << 32)
 
 mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
                              const mtf_output *outputs, mtf_error *err)
@@ -73,40 +71,67 @@ mtf_status mtf_model_get_prefix(mtf_model *model, int training, size_t n_outputs
     return MTF_OK;
 }
 
+/* The outputs of a request's features in `given` (MTF_MAX_FEATURES). */
+static mtf_status find_given(const mtf_model *model, const mtf_plan_request *request,
+                             mtf_tensor_id *given, mtf_error *err)
+{
+    if (request->n_features > MTF_MAX_FEATURES) {
+        return mtf_fail(err, MTF_ERR_VALUE, "a batch carries at most %d features",
+                        MTF_MAX_FEATURES);
+    }
+    for (size_t i = 0; i < request->n_features; i++) {
+        MTF_TRY(mtf_object_output(model, request->features[i], &given[i], err));
+    }
+    return MTF_OK;
+}
+
+/* The plan of a checked request, priced for the batch of these offsets. `identity`: see
+ * mtf_batch_check(). */
+static mtf_status price_request(mtf_model *model, const mtf_plan_request *request,
+                                const int64_t *identity, mtf_plan_info *info, mtf_plan_unit *units,
+                                mtf_error *err)
+{
+    const mtf_batch batch = {.n_sequences = request->n_sequences,
+                             .n_spaces = request->n_spaces,
+                             .spaces = request->spaces};
+    mtf_tensor_id given[MTF_MAX_FEATURES];
+    mtf_view view;
+    mtf_plan *plan = NULL;
+    MTF_TRY(mtf_batch_check(model->network->program, &batch, identity, &view, err));
+    MTF_TRY(find_given(model, request, given, err));
+    const mtf_request wanted = {.training = request->training,
+                                .dropout = request->training,
+                                .n_outputs = request->n_outputs,
+                                .outputs = model->wanted,
+                                .n_given = request->n_features,
+                                .given = given};
+    MTF_TRY(mtf_object_plan(model, &wanted, &plan, err));
+    mtf_plan_price(plan, model->network, &view, request->training ? request->token_budget : 0, info,
+                   units);
+    return MTF_OK;
+}
+
 mtf_status mtf_model_get_plan(mtf_model *model, const mtf_plan_request *request,
                               mtf_plan_info *info, mtf_plan_unit *units, mtf_error *err)
 {
-    const mtf_program *program = model->network->program;
-    mtf_plan *plan = NULL;
-    if (request->n_sequences < 0 || request->n_tokens < request->n_sequences ||
-        request->n_tokens > PRICE_TOKENS_MAX || request->max_length < 0 ||
-        request->max_length > request->n_tokens) {
-        return mtf_fail(err, MTF_ERR_VALUE,
-                        "a batch to be priced has at least one token a sequence, none longer than "
-                        "the whole and at most %lld tokens; found %lld tokens in %lld sequences, "
-                        "the longest of %lld",
-                        PRICE_TOKENS_MAX, (long long)request->n_tokens,
-                        (long long)request->n_sequences, (long long)request->max_length);
+    if (request->training && request->token_budget < 1) {
+        return mtf_fail(err, MTF_ERR_VALUE, "token_budget must be at least 1, found %lld",
+                        (long long)request->token_budget);
     }
     MTF_TRY(mtf_object_count(model, request->n_outputs, err));
     for (size_t i = 0; i < request->n_outputs; i++) {
         MTF_TRY(mtf_object_output(model, request->outputs[i], &model->wanted[i], err));
     }
-    mtf_request wanted = {.training = request->training,
-                          .dropout = request->training,
-                          .n_outputs = request->n_outputs,
-                          .outputs = model->wanted};
-    MTF_TRY(mtf_object_plan(model, &wanted, &plan, err));
-    mtf_extent extent = {0};
-    extent.n_rows[0] = request->n_sequences;
-    extent.sum_squares[0] = (double)request->n_sequences;
-    extent.max_length[0] = 1;
-    for (int32_t s = 1; s < program->n_spaces; s++) {
-        double sequences = request->n_sequences > 0 ? (double)request->n_sequences : 1;
-        extent.n_rows[s] = request->n_tokens;
-        extent.sum_squares[s] = (double)request->n_tokens * (double)request->n_tokens / sequences;
-        extent.max_length[s] = request->max_length;
+    /* its own, because the workspace's may be in use by a forward that waits for its backward */
+    const int64_t n = request->n_sequences > 0 ? request->n_sequences : 0;
+    int64_t *identity = mtf_alloc_array((size_t)n + 1, sizeof *identity);
+    if (identity == NULL) {
+        return mtf_fail_memory(err, ((size_t)n + 1) * sizeof *identity);
     }
-    mtf_plan_price(plan, model->network, &extent, info, units);
-    return MTF_OK;
+    for (int64_t i = 0; i <= n; i++) {
+        identity[i] = i;
+    }
+    mtf_status status = price_request(model, request, identity, info, units, err);
+    mtf_free(identity);
+    return status;
 }

@@ -27,12 +27,16 @@ static mtf_status reserve_values(mtf_real **block, int64_t n, int zero, mtf_erro
     return *block != NULL ? MTF_OK : mtf_fail_memory(err, bytes);
 }
 
-mtf_status mtf_state_gradients(mtf_model *model, mtf_error *err)
+mtf_status mtf_state_gradients(mtf_model *model, const mtf_plan *plan, mtf_error *err)
 {
-    for (int32_t i = 0; i < model->network->program->n_params; i++) {
-        mtf_param *param = &model->network->params[i];
-        if (!param->frozen) {
-            MTF_TRY(reserve_values(&param->gradient, param_size(model, i), 0, err));
+    for (int32_t i = 0; i < plan->n_backward; i++) {
+        const mtf_step *step = &plan->backward[i];
+        for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
+            if (step->need.dw & (1u << k)) {
+                const int32_t p = plan->program->nodes[step->node].weight[k];
+                mtf_real **gradient = &model->network->params[p].gradient;
+                MTF_TRY(reserve_values(gradient, param_size(model, p), 0, err));
+            }
         }
     }
     return MTF_OK;

@@ -5,8 +5,9 @@
 
 #include "object.h"
 
-/* Gradient arrays of everything that trains. */
-MTF_NODISCARD mtf_status mtf_state_gradients(mtf_model *model, mtf_error *err);
+/* Gradient arrays of every parameter that a backward step of the plan reaches. */
+MTF_NODISCARD mtf_status mtf_state_gradients(mtf_model *model, const mtf_plan *plan,
+                                             mtf_error *err);
 /* Moments, zero, of everything reached in the step under way. */
 MTF_NODISCARD mtf_status mtf_state_moments(mtf_model *model, mtf_error *err);
 /* The cut of everything that trains into chunks. */

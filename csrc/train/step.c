@@ -17,7 +17,6 @@ mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options, m
     for (int32_t i = 0; i < model->network->program->n_params; i++) {
         model->network->params[i].reached = 0;
     }
-    MTF_TRY(mtf_state_gradients(model, err));
     MTF_TRY(mtf_state_chunks(model, err));
     model->session.options = *options;
     model->session.dropout_key = mtf_random_mix(mtf_random_mix(0, options->seed), options->step);
@@ -39,6 +38,7 @@ static mtf_status forward_view(mtf_model *model, const mtf_view *view, size_t n,
     MTF_TRY(mtf_object_plan(model, &request, &session->plan, err));
     session->view = *view;
     MTF_TRY(mtf_view_bind(session->plan, &session->view, err));
+    MTF_TRY(mtf_state_gradients(model, session->plan, err));
     MTF_TRY(mtf_workspace_prepare(&model->workspace, session->plan, view, err));
     mtf_run_forward(session->plan, model->network, &model->workspace, &session->view,
                     session->dropout_key, NULL);
@@ -288,21 +288,6 @@ static mtf_status run_part(mtf_model *model, const mtf_view *view, const mtf_vie
     return MTF_OK;
 }
 
-/* Sequences from `first` that fit into the budget, at least one. */
-static int64_t part_length(const mtf_program *program, const mtf_view *view, int64_t first,
-                           int64_t budget)
-{
-    int64_t n = 1;
-    for (; first + n < view->n_sequences; n++) {
-        for (int32_t s = 0; s < program->n_spaces; s++) {
-            if (view->offsets[s][first + n + 1] - view->offsets[s][first] > budget) {
-                return n;
-            }
-        }
-    }
-    return n;
-}
-
 mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch, size_t n_losses,
                                const mtf_loss *losses, size_t n_injections,
                                const mtf_injection *injections, int64_t token_budget,
@@ -327,7 +312,7 @@ mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch, size_t 
     }
     int64_t first = 0;
     while (status == MTF_OK && n_wanted > 0 && first < view.n_sequences) {
-        int64_t n = part_length(model->network->program, &view, first, token_budget);
+        int64_t n = mtf_view_cut(model->network->program, &view, first, token_budget);
         mtf_view part = mtf_view_part(model->network->program, &view, first, n);
         status = run_part(model, &view, &part, &s, n_wanted, err);
         first += n;
