@@ -9,6 +9,7 @@ __all__ = [
     "NoPrefixWarning",
     "OtherBackboneWarning",
     "PictureWarning",
+    "ResumeWarning",
     "UntrainedHeadWarning",
 ]
 
@@ -35,3 +36,7 @@ class PictureWarning(UserWarning):
 
 class CacheWarning(UserWarning):
     """A file or folder of stored features cannot be used; the run goes on correctly without."""
+
+
+class ResumeWarning(UserWarning):
+    """A run goes on, but from an earlier checkpoint, or where other bits may come out."""

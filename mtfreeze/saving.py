@@ -29,7 +29,10 @@ from .tensor_files import write_tensors
 if TYPE_CHECKING:
     from .model import MultiTaskModel
 
-__all__ = ["check_target", "save_model"]
+__all__ = ["CHECKPOINTS", "check_target", "save_model", "write_model"]
+
+CHECKPOINTS = "checkpoints"
+"""Folder beside a model's files with the checkpoints of a run that trains it."""
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".onnx", ".h5", ".msgpack", ".ot", ".index.json")
 """Endings of weight files: those of an earlier model never survive beside new ones."""
@@ -45,6 +48,7 @@ _OURS = (
     "freeze_report.json",
     "onnx",
     "openvino",
+    "trainer",
 )
 """What an earlier folder may hold that the new model replaces, or makes untrue."""
 
@@ -58,7 +62,7 @@ def save_model(model: MultiTaskModel, path: Path) -> Path:
     with _explained(path):
         try:
             draft.mkdir()
-            _write_all(model, draft)
+            write_model(model, draft)
             if target.is_dir():
                 _carry_over(target, draft)
             sync_folder(draft)
@@ -72,7 +76,8 @@ def check_target(target: Path, path: Path) -> None:
     """Refuse a place that holds something else than a model."""
     if target.exists() and not target.is_dir():
         raise ConfigError(f"expected a folder to save to; found the file {str(path)!r}; choose one")
-    if target.is_dir() and any(target.iterdir()) and not (target / "config.json").is_file():
+    held = {item.name for item in target.iterdir()} if target.is_dir() else set()
+    if held - {CHECKPOINTS} and "config.json" not in held:
         raise ConfigError(
             f"expected a new or empty folder, or an earlier model; found {str(path)!r} with other "
             "files in it; choose a folder of its own for the model"
@@ -94,7 +99,8 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_all(model: MultiTaskModel, folder: Path) -> None:
+def write_model(model: MultiTaskModel, folder: Path) -> None:
+    """Write all files of a model into the new folder `folder`, each synced, names not yet."""
     params = model.parameters()
     heads = {
         name: {key: array for key, array in params.items() if key.startswith(name + ".")}
@@ -186,7 +192,17 @@ def _carry_over(old: Path, new: Path) -> None:
     for item in old.iterdir():
         if item.name in _OURS or item.name.endswith(_WEIGHTS) or (new / item.name).exists():
             continue
-        if item.is_dir():
+        if item.name == CHECKPOINTS:
+            shutil.copytree(item, new / item.name, copy_function=_link)
+        elif item.is_dir():
             shutil.copytree(item, new / item.name)
         else:
             shutil.copy2(item, new / item.name)
+
+
+def _link(source: str, target: str) -> None:
+    """Give a file that never changes a second name; copy it where the disk has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints on disk: a model folder with the state of the run beside it, whole or not there.
+
+    <output_dir>/checkpoints/step-00000120/
+        config.json, model.safetensors, heads/ ...   a saved model, which from_pretrained loads
+        trainer/state.json             how far the run got, and what run it is
+        trainer/moments.safetensors    AdamW: both moments and step counts of what has any
+        trainer/manifest.json          length and digest of every other file
+
+A checkpoint is written under another name, every file and folder synced, then renamed, and only
+then the earlier one is removed, which loses its name first. At every moment, also at kill -9 or a
+loss of power, a folder called ``step-...`` is whole. The manifest tells a folder that the disk
+damaged later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..closest import name_list
+from ..errors import CheckpointError
+from ..folder_swap import swap_in, sync_folder
+from ..json_files import read_object, to_json
+from ..saving import CHECKPOINTS, write_model
+from ..tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = [
+    "Checkpoint",
+    "checkpoint_step",
+    "clear_drafts",
+    "list_checkpoints",
+    "read_checkpoint",
+    "remove_checkpoint",
+    "write_checkpoint",
+]
+
+FORMAT = 1
+"""Of the files in ``trainer/``; another one is refused."""
+
+_NAME = re.compile(r"step-(\d{8,})")
+_DRAFT = re.compile(r"\.step-\d{8,}\.(new|old)-[0-9a-f]{8}")
+_TRAINER = "trainer"
+_STATE, _MOMENTS, _MANIFEST = "state.json", "moments.safetensors", "manifest.json"
+_PARTS = ("moment1", "moment2", "n_steps")
+_ARRAYS = "arrays.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files were found whole.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+    facts : dict
+        What ``describe_run`` said of the run.
+    state : dict
+        What ``TrainerState.to_dict`` said.
+    environment : dict
+        Version, instruction set and BLAS that computed it, and the threads.
+    trained_heads : dict of str to bool
+        Whether each head was trained by then.
+    finished : bool
+        Whether the run had nothing left to do but to evaluate.
+    """
+
+    path: Path
+    facts: dict[str, Any]
+    state: dict[str, Any]
+    environment: dict[str, Any]
+    trained_heads: dict[str, bool]
+    finished: bool
+
+    def parameters(self) -> dict[str, TensorEntry]:
+        """Return where every parameter lies, by its key."""
+        backbone = find_tensors(self.path)
+        found = {f"backbone.{name}": entry for name, entry in backbone.items()}
+        for head in self.trained_heads:
+            found |= read_entries(self.path / "heads" / f"{head}.safetensors")
+        return found
+
+    def moments(self) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32], int]]:
+        """Read both moments and the step count of every tensor that has any, by key."""
+        path = self.path / _TRAINER / _MOMENTS
+        found = read_entries(path)
+        keys = [name.rpartition(":")[0] for name in found if name.endswith(":n_steps")]
+        moments = {}
+        for key in keys:
+            one, two, count = (found.get(f"{key}:{part}") for part in _PARTS)
+            if one is None or two is None or count is None or count.dtype != "I64":
+                raise CheckpointError(
+                    f"{path}: expected both moments and the step count of {key!r}; found "
+                    f"{name_list(found, 4)}; resume from another checkpoint"
+                )
+            n_steps = int.from_bytes(count.read_raw().data, "little", signed=True)
+            moments[key] = (one.read_float32(), two.read_float32(), n_steps)
+        return moments
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Read the arrays that the run keeps beside the model, such as its best parameters."""
+        path = self.path / _TRAINER / _ARRAYS
+        return {name: entry.read_float32() for name, entry in read_entries(path).items()}
+
+
+def checkpoint_step(path: Path) -> int | None:
+    """Return the number of steps in a checkpoint's name; None for another name."""
+    found = _NAME.fullmatch(path.name)
+    return int(found[1]) if found else None
+
+
+def list_checkpoints(output_dir: Path) -> list[Path]:
+    """Return the checkpoints of an output folder, that with most steps first."""
+    folder = output_dir / CHECKPOINTS
+    found = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    steps = {path: step for path in found if (step := checkpoint_step(path)) is not None}
+    return sorted(steps, key=lambda path: steps[path], reverse=True)
+
+
+def clear_drafts(output_dir: Path) -> None:
+    """Remove what a killed process left half written or half removed."""
+    folder = output_dir / CHECKPOINTS
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _DRAFT.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Remove a checkpoint: its name at once, then its files."""
+    aside = path.with_name(f".{path.name}.old-{uuid.uuid4().hex[:8]}")
+    try:
+        os.rename(path, aside)
+    except OSError:
+        return  # it stays whole; the next one tries again
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+
+def write_checkpoint(
+    model: MultiTaskModel,
+    output_dir: Path,
+    *,
+    n_steps: int,
+    facts: Mapping[str, Any],
+    state: Mapping[str, Any],
+    finished: bool = False,
+    boundary: Sequence[str] = (),
+    arrays: Mapping[str, NDArray[np.float32]] | None = None,
+) -> Path:
+    """Write the checkpoint after `n_steps` steps and return its folder.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        With the freeze state and the moments of the step.
+    output_dir : Path
+        The run's folder; it is made.
+    n_steps : int
+        Its name; an earlier checkpoint of that name is replaced.
+    facts, state, finished
+        See `Checkpoint`; JSON values.
+    boundary : sequence of str
+        Outputs that the frozen prefix hands on to what trains, for the reader of the file.
+    arrays : mapping of str to array, optional
+        What the run keeps beside the model, float32.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or fails. Checkpoints that are there stay whole.
+    """
+    folder = output_dir.expanduser().resolve() / CHECKPOINTS
+    target = folder / f"step-{n_steps:08d}"
+    draft = folder / f".{target.name}.new-{uuid.uuid4().hex[:8]}"
+    with _explained(target):
+        try:
+            if not folder.is_dir():
+                folder.mkdir(parents=True)
+                _sync_name(folder.parent)
+            draft.mkdir()
+            write_model(model, draft)
+            trainer = draft / _TRAINER
+            trainer.mkdir()
+            write_tensors(trainer / _MOMENTS, _moments_of(model))
+            write_tensors(trainer / _ARRAYS, dict(arrays or {}))
+            content = {
+                "format": FORMAT,
+                "environment": environment(),
+                "facts": facts,
+                "finished": finished,
+                "trained_heads": {name: head.trained for name, head in model.heads.items()},
+                "boundary": list(boundary),
+                "state": state,
+            }
+            # In one line: a long history would take three times the room otherwise.
+            _write(trainer / _STATE, json.dumps(content, ensure_ascii=False).encode())
+            _write(trainer / _MANIFEST, to_json({"format": FORMAT, "files": _manifest(draft)}))
+            sync_folder(draft)
+            swap_in(draft, target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def environment() -> dict[str, Any]:
+    """Return what computes: numbers may differ in their last bits between two of these."""
+    info = _core.runtime_info()
+    return {
+        "mtfreeze_version": _core.VERSION,
+        "isa": info.isa,
+        "blas": info.blas,
+        "n_threads": info.n_threads,
+    }
+
+
+@contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    """Add to a failing disk's error what became of the run's checkpoints."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(
+            error.errno,
+            f"cannot write the checkpoint {str(target)!r}: {error.strerror}; an earlier one is "
+            "whole; free space or choose another place, then go on with fit(..., resume=True)",
+        ) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_name(folder: Path) -> None:
+    """Sync the names in one folder to the disk."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _moments_of(model: MultiTaskModel) -> dict[str, NDArray[np.float32] | RawTensor]:
+    """Return the optimizer's state as tensors, of the parameters that have any."""
+    tensors: dict[str, NDArray[np.float32] | RawTensor] = {}
+    for position, key in enumerate(model.param_keys):
+        state = model._core.state(position)
+        if state is not None:
+            tensors[f"{key}:moment1"], tensors[f"{key}:moment2"] = state[0], state[1]
+            count = int(state[2]).to_bytes(8, "little", signed=True)
+            tensors[f"{key}:n_steps"] = RawTensor("I64", (1,), count)
+    return tensors
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield every file of a checkpoint but the manifest itself, in order."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != folder / _TRAINER / _MANIFEST:
+            yield path
+
+
+def _file_digest(path: Path) -> str:
+    state = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()
+
+
+def _manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    return {
+        path.relative_to(folder).as_posix(): {
+            "n_bytes": path.stat().st_size,
+            "blake2b": _file_digest(path),
+        }
+        for path in _files(folder)
+    }
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint after checking that every file of it is whole.
+
+    Raises
+    ------
+    CheckpointError
+        If it is none, a file is missing or damaged (it is named), or of another version.
+    """
+    manifest_path = path / _TRAINER / _MANIFEST
+    if not manifest_path.is_file():
+        raise CheckpointError(
+            f"expected a checkpoint at {str(path)!r}; found no {_TRAINER}/{_MANIFEST} in it; give "
+            "a folder 'step-...' of a run, or the output_dir of the run"
+        )
+    manifest = read_object(manifest_path)
+    _check_format(manifest, manifest_path)
+    listed = manifest.get("files")
+    if not isinstance(listed, dict):
+        raise CheckpointError(f"{manifest_path}: expected 'files' to map names to digests")
+    for name, facts in listed.items():
+        file = path / str(name)
+        if not file.is_file():
+            raise CheckpointError(
+                f"checkpoint {path}: expected the file {name}; found none; resume from another"
+            )
+        size = file.stat().st_size
+        if not isinstance(facts, dict) or size != facts.get("n_bytes"):
+            wanted = facts.get("n_bytes") if isinstance(facts, dict) else facts
+            raise CheckpointError(
+                f"{file}: expected {wanted} bytes; found {size}; the file is damaged: resume from "
+                "another checkpoint"
+            )
+        if _file_digest(file) != facts.get("blake2b"):
+            raise CheckpointError(
+                f"{file}: expected the bytes that were written; found others (its digest differs); "
+                "the file is damaged: resume from another checkpoint"
+            )
+    needed = [f"{_TRAINER}/{_STATE}", f"{_TRAINER}/{_MOMENTS}", f"{_TRAINER}/{_ARRAYS}"]
+    missing = [name for name in needed if name not in listed]
+    if missing:
+        raise CheckpointError(
+            f"{manifest_path}: expected it to list {name_list(needed)}; not found: "
+            f"{name_list(missing)}; the file is damaged: resume from another checkpoint"
+        )
+    return _checkpoint(path, read_object(path / _TRAINER / _STATE))
+
+
+def _check_format(values: Mapping[str, Any], path: Path) -> None:
+    if values.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: expected format {FORMAT}; found {values.get('format')!r}; it was written by "
+            "another version of mtfreeze: resume with that version"
+        )
+
+
+def _checkpoint(path: Path, content: Mapping[str, Any]) -> Checkpoint:
+    where = path / _TRAINER / _STATE
+    _check_format(content, where)
+    parts: dict[str, Any] = {}
+    for name in ("facts", "state", "environment", "trained_heads"):
+        parts[name] = content.get(name)
+        if not isinstance(parts[name], dict):
+            raise CheckpointError(
+                f"{where}: expected {name!r} to be an object; found {type(parts[name]).__name__}; "
+                "resume from another checkpoint"
+            )
+    heads = {name: value is True for name, value in parts.pop("trained_heads").items()}
+    return Checkpoint(path, trained_heads=heads, finished=content.get("finished") is True, **parts)

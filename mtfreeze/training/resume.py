@@ -1,0 +1,464 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a run saves checkpoints, and how a later one goes on from them.
+
+`Keeper` is what the trainer calls after every step: it saves when one is due, after the last step,
+and where Ctrl-C ends the run. `find_resume` finds the checkpoint to go on from and checks, before
+anything is changed, that it belongs to this very run; `ResumedRun` then writes it into the model.
+After that every number of the run is what it would have been, bit for bit.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..closest import name_list
+from ..data.task import Task
+from ..digests import digest_model, unused_keys
+from ..errors import CheckpointError, ConfigError
+from ..notices import ResumeWarning
+from .checkpoint import (
+    Checkpoint,
+    checkpoint_step,
+    clear_drafts,
+    environment,
+    list_checkpoints,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
+from .progress import Reporter
+from .run_facts import describe_run, differences
+from .run_plan import RunPlan
+from .settings import check_integer
+from .trainer import TrainerState
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["Checkpointing", "Keeper", "ResumedRun", "SaveEvery", "check_checkpointing"]
+
+SaveEvery = int | str | None
+"""``fit(save_every=...)``: None, "epoch", or a number of steps."""
+
+
+@dataclass(frozen=True)
+class Checkpointing:
+    """The checked arguments of `fit` that have to do with checkpoints.
+
+    Attributes
+    ----------
+    save_every : None, "epoch" or int
+        When to save.
+    resume : bool or Path
+        True: from the newest whole checkpoint of `output_dir`, if there is any; a path: from that
+        checkpoint, or from the newest of that output folder.
+    keep : int
+        How many checkpoints stay.
+    output_dir : Path, optional
+        Of the run.
+    """
+
+    save_every: SaveEvery
+    resume: bool | Path
+    keep: int
+    output_dir: Path | None
+
+    def begin(
+        self,
+        model: MultiTaskModel,
+        tasks: Mapping[str, Task],
+        plan: RunPlan,
+        reporter: Reporter,
+        stop: Callable[[], bool],
+    ) -> tuple[Keeper | None, ResumedRun | None]:
+        """Return what saves during a run, and what it goes on from; nothing is changed yet.
+
+        Parameters
+        ----------
+        model, tasks, plan
+            The run.
+        reporter : Reporter
+            Says where the run goes on.
+        stop : callable
+            Whether the user asked for an end.
+
+        Raises
+        ------
+        CheckpointError, ConfigError
+            See `find_resume`.
+        """
+        if self.save_every is None and self.resume is False:
+            return None, None
+        facts = describe_run(model, tasks, plan)
+        saves = self.save_every is not None
+        resumed = find_resume(self.resume, self.output_dir, model, plan, facts, saves=saves)
+        if resumed is not None:
+            reporter.say(
+                f"going on after step {resumed.state.n_steps} of {plan.n_steps}, from "
+                f"{resumed.checkpoint.path}"
+            )
+        elif self.resume is not False:
+            reporter.say(f"no checkpoint in {str(self.output_dir)!r} yet: the run begins anew")
+        if self.save_every is None or self.output_dir is None:
+            return None, resumed
+        earlier = None if resumed is None else resumed.checkpoint
+        keeper = Keeper(self.output_dir, facts, self.save_every, self.keep, stop, reporter, earlier)
+        return keeper, resumed
+
+
+def check_checkpointing(
+    save_every: object, resume: object, keep_checkpoints: object, output_dir: object
+) -> Checkpointing:
+    """Check the arguments of `fit` that have to do with checkpoints.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If one does not hold, or needs an `output_dir` that is not given; the message names it.
+    """
+    folder = Path(output_dir) if isinstance(output_dir, str | os.PathLike) else None
+    return Checkpointing(
+        _check_save_every(save_every, output_dir),
+        _check_resume(resume, output_dir),
+        check_integer("keep_checkpoints", keep_checkpoints, 1),
+        folder,
+    )
+
+
+def _check_save_every(value: object, output_dir: object) -> SaveEvery:
+    if value is None:
+        return None
+    if isinstance(value, str) and value != "epoch":
+        raise ConfigError(f"save_every must be None, 'epoch' or a number of steps; found {value!r}")
+    every = "epoch" if value == "epoch" else check_integer("save_every", value, 1)
+    if output_dir is None:
+        raise ConfigError(
+            f"save_every={value!r} needs a folder to save to; found output_dir=None; pass "
+            "output_dir='...'"
+        )
+    return every
+
+
+def _check_resume(value: object, output_dir: object) -> bool | Path:
+    if isinstance(value, bool):
+        if value and output_dir is None:
+            raise ConfigError(
+                "resume=True looks for checkpoints in output_dir; found output_dir=None; pass the "
+                "output_dir of the run, or resume=the folder of a checkpoint"
+            )
+        return value
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(
+            f"resume must be True, False or a path; found {type(value).__name__} {value!r}"
+        )
+    return Path(value).expanduser()
+
+
+class Keeper:
+    """Saves checkpoints of a run, and removes the earlier ones once a new one is on the disk.
+
+    Parameters
+    ----------
+    output_dir : Path
+        Of the run.
+    facts : mapping
+        From ``describe_run``.
+    every : None, "epoch" or int
+        When to save; the last step and an interrupt always are, except with None: never.
+    keep : int
+        How many checkpoints stay, at least 1.
+    stop : callable
+        Whether the user asked for an end.
+    reporter : Reporter
+        Says where an interrupted run was saved.
+    resumed : Checkpoint, optional
+        What the run goes on from.
+
+    Attributes
+    ----------
+    saved : list of Path
+        The run's checkpoints that are there, oldest first.
+    """
+
+    def __init__(
+        self,
+        output_dir: Path,
+        facts: Mapping[str, Any],
+        every: SaveEvery,
+        keep: int,
+        stop: Callable[[], bool],
+        reporter: Reporter,
+        resumed: Checkpoint | None = None,
+    ) -> None:
+        self._output_dir = output_dir.expanduser().resolve()
+        self._facts, self._every, self._keep = facts, every, keep
+        self._stop, self._reporter = stop, reporter
+        self._last = -1 if resumed is None else int(resumed.state["n_steps"])
+        self.saved: list[Path] = []
+        if resumed is not None:
+            own = resumed.path.resolve()
+            earlier = [path for path in list_checkpoints(self._output_dir) if path != own]
+            step = checkpoint_step(own) or 0
+            self.saved = [path for path in reversed(earlier) if (checkpoint_step(path) or 0) < step]
+            if own.parent.parent == self._output_dir:
+                self.saved.append(own)
+
+    def __call__(self, model: MultiTaskModel, plan: RunPlan, state: TrainerState) -> None:
+        """Save if it is time to; see `Checkpointer`.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or fails; earlier checkpoints stay whole.
+        """
+        stopped = self._stop()
+        if self._every is None or state.n_steps == 0:
+            return
+        if not (stopped or self._due(plan, state)) or state.n_steps == self._last:
+            return
+        phase = plan.phase_of(state.n_steps - 1)
+        path = write_checkpoint(
+            model,
+            self._output_dir,
+            n_steps=state.n_steps,
+            facts=self._facts,
+            state=state.to_dict(),
+            finished=state.n_steps == plan.n_steps,
+            boundary=model._core.prefix(list(phase.trained), True),
+        )
+        self._last = state.n_steps
+        self.saved = [one for one in self.saved if one != path] + [path]
+        self.saved = self.saved[-self._keep :]
+        for other in list_checkpoints(self._output_dir):
+            if other not in self.saved:
+                remove_checkpoint(other)
+        if stopped:
+            self._reporter.say(f"saved after step {state.n_steps}: {path}; resume=True goes on")
+
+    def _due(self, plan: RunPlan, state: TrainerState) -> bool:
+        if state.n_steps == plan.n_steps:
+            return True
+        if self._every == "epoch":
+            phase = plan.phase_of(state.n_steps - 1)
+            return phase.steps[state.n_steps - 1 - phase.first_step].ends_epoch
+        return isinstance(self._every, int) and state.n_steps % self._every == 0
+
+
+class ResumedRun:
+    """A checkpoint that fits the run which goes on from it; see `Resume`.
+
+    Attributes
+    ----------
+    checkpoint : Checkpoint
+        Where it comes from.
+    state : TrainerState
+        How far the run got.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, state: TrainerState) -> None:
+        self.checkpoint, self.state = checkpoint, state
+
+    def restore(self, model: MultiTaskModel) -> None:
+        """Write parameters, moments and what heads were trained; the phase's freeze is in force."""
+        entries = self.checkpoint.parameters()
+        views = model.parameters()
+        for position, key in enumerate(model.param_keys):
+            values = entries[key].read_float32()
+            # Writing the same bits again would count as a change of what is frozen.
+            if values.tobytes() != views[key].tobytes():
+                model._core.set_param(position, values)
+        for key, (moment1, moment2, n_steps) in self.checkpoint.moments().items():
+            model._core.set_state(model.index.key_index[key], moment1, moment2, n_steps)
+        for name, trained in self.checkpoint.trained_heads.items():
+            model.heads[name].trained = trained
+
+
+def find_resume(
+    resume: bool | Path,
+    output_dir: Path | None,
+    model: MultiTaskModel,
+    plan: RunPlan,
+    facts: Mapping[str, Any],
+    *,
+    saves: bool,
+    stacklevel: int = 3,
+) -> ResumedRun | None:
+    """Find the checkpoint to go on from and check that it belongs to this run.
+
+    Parameters
+    ----------
+    resume : bool or Path
+        True: the newest whole checkpoint of `output_dir`; a path: that checkpoint, or the newest
+        of that output folder. False: none.
+    output_dir : Path, optional
+        Of the run.
+    model, plan, facts
+        The run, and ``describe_run`` of it.
+    saves : bool
+        Whether the run will save checkpoints itself.
+
+    Returns
+    -------
+    ResumedRun or None
+        None: there is nothing to go on from. Nothing was changed in either case.
+
+    Raises
+    ------
+    CheckpointError
+        If there are checkpoints but none is whole.
+    ConfigError
+        If the checkpoint is of another model, other tasks, settings or another schedule; or if the
+        run would begin anew in a folder that holds checkpoints of one that is not finished.
+
+    Warns
+    -----
+    ResumeWarning
+        If a damaged checkpoint was passed over, or another machine's numbers may come out.
+    """
+    if output_dir is not None and (saves or resume is True):
+        clear_drafts(output_dir)
+    if resume is False:
+        if saves and output_dir is not None:
+            _make_room(output_dir)
+        return None
+    candidates = _candidates(resume, output_dir)
+    if not candidates:
+        return None
+    checkpoint = _newest_whole(candidates, stacklevel + 1)
+    _check_fit(checkpoint, model, facts)
+    state = _state_of(checkpoint, plan)
+    _warn_of_environment(checkpoint, stacklevel + 1)
+    return ResumedRun(checkpoint, state)
+
+
+def _make_room(output_dir: Path) -> None:
+    """Remove the checkpoints of a finished run; refuse to lose those of an unfinished one."""
+    found = list_checkpoints(output_dir)
+    if not found:
+        return
+    try:
+        finished = read_checkpoint(found[0]).finished
+    except CheckpointError:
+        finished = False
+    if not finished:
+        raise ConfigError(
+            f"expected a folder without checkpoints; found {str(found[0])!r} of a run that did not "
+            "finish, which this one would replace; pass resume=True to go on with it, another "
+            "output_dir, or delete the folder"
+        )
+    for path in found:
+        remove_checkpoint(path)
+
+
+def _candidates(resume: bool | Path, output_dir: Path | None) -> list[Path]:
+    """Return the checkpoints that may be meant, the newest first."""
+    if isinstance(resume, bool):
+        return list_checkpoints(output_dir) if output_dir is not None else []
+    found = list_checkpoints(resume)
+    if found:
+        return found
+    if not resume.is_dir():
+        raise CheckpointError(
+            f"expected a checkpoint at {str(resume)!r}; found nothing; give a folder 'step-...' of "
+            "a run, or the output_dir of the run"
+        )
+    return [resume]
+
+
+def _newest_whole(candidates: Sequence[Path], stacklevel: int) -> Checkpoint:
+    """Return the first checkpoint that is whole; say which ones were not."""
+    faults: list[CheckpointError] = []
+    for path in candidates:
+        try:
+            checkpoint = read_checkpoint(path)
+        except CheckpointError as error:
+            faults.append(error)
+            continue
+        if faults:
+            warnings.warn(
+                f"{faults[0]}; the run goes on from the earlier {path}",
+                ResumeWarning,
+                stacklevel=stacklevel + 1,
+            )
+        return checkpoint
+    raise faults[0]
+
+
+def _check_fit(checkpoint: Checkpoint, model: MultiTaskModel, facts: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of another run, and say what is different."""
+    found = differences(checkpoint.facts, facts)
+    if found:
+        more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
+        raise ConfigError(
+            f"cannot go on from {checkpoint.path}: expected the run that it belongs to; found "
+            f"another: {'; '.join(found[:4])}{more}; give the same model, tasks and settings, or "
+            "begin anew with resume=False and another output_dir"
+        )
+    entries = checkpoint.parameters()
+    shapes = {info.key: info.shape for info in model._core.params()}
+    wrong = [key for key in shapes if key not in entries or entries[key].shape != shapes[key]]
+    if wrong:
+        raise CheckpointError(
+            f"{checkpoint.path}: expected the parameters of this model; not found: "
+            f"{name_list(wrong, 4)}; resume from another checkpoint"
+        )
+    # What no phase trains is not in question: it must be what the run began with.
+    always = set.intersection(*(set(phase["freeze"]["frozen"]) for phase in facts["phases"]))
+    before = checkpoint.state.get("before")
+    now = digest_model(model)
+    others = [
+        key
+        for key in (*sorted(always), *sorted(unused_keys(model)))
+        if isinstance(before, dict) and before.get(key) != now.get(key)
+    ]
+    if others:
+        raise ConfigError(
+            f"cannot go on from {checkpoint.path}: expected the frozen tensors that the run began "
+            f"with; found others: {name_list(others, 3)}; load the model that the run began with"
+        )
+
+
+def _state_of(checkpoint: Checkpoint, plan: RunPlan) -> TrainerState:
+    """Return the trainer's state after checking that it lies inside the plan."""
+    where = f"{checkpoint.path}/trainer/state.json"
+    try:
+        state = TrainerState.from_dict(checkpoint.state)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{where}: expected the state of a run; found {type(error).__name__}: {error}; resume "
+            "from another checkpoint"
+        ) from None
+    phases = {phase.number: phase for phase in plan.phases}
+    inside = (
+        type(state.n_steps) is int
+        and state.phase in phases
+        and phases[state.phase].first_step <= state.n_steps <= phases[state.phase].last_step
+    )
+    if not inside:
+        raise CheckpointError(
+            f"{where}: expected a step of phase {state.phase!r}; found n_steps = "
+            f"{state.n_steps!r}; resume from another checkpoint"
+        )
+    return state
+
+
+def _warn_of_environment(checkpoint: Checkpoint, stacklevel: int) -> None:
+    """Warn where other kernels go on: same run, but perhaps not the same last bits."""
+    now = environment()
+    differ = [
+        f"{key} {checkpoint.environment.get(key)!r} then, {now[key]!r} now"
+        for key in ("mtfreeze_version", "isa", "blas")
+        if checkpoint.environment.get(key) != now[key]
+    ]
+    if differ:
+        warnings.warn(
+            f"the run goes on with other code than it began with ({'; '.join(differ)}): the "
+            "numbers may differ from those of an uninterrupted run in their last bits",
+            ResumeWarning,
+            stacklevel=stacklevel + 1,
+        )
