@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         SelectorError,
         TrainingError,
     )
+    from .freeze_schedule import FreezeSchedule
     from .heads import SequenceClassification, TokenClassification
     from .model import MultiTaskModel
     from .notices import (
@@ -37,25 +38,32 @@ if TYPE_CHECKING:
         NoPrefixWarning,
         OtherBackboneWarning,
         PictureWarning,
+        ResumeWarning,
         UntrainedHeadWarning,
     )
+    from .training.callbacks import Callback, EarlyStopping
     from .training.evaluate import evaluate
+    from .training.fine_tune import fine_tune
     from .training.fit import fit
 
 _HOME = {
     "CacheWarning": "notices",
+    "Callback": "training.callbacks",
     "CheckpointError": "errors",
     "ConcurrencyError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",
+    "EarlyStopping": "training.callbacks",
     "Error": "errors",
     "Example": "data",
     "Examples": "data",
+    "FreezeSchedule": "freeze_schedule",
     "FreezeWarning": "notices",
     "MultiTaskModel": "model",
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
     "PictureWarning": "notices",
+    "ResumeWarning": "notices",
     "SelectorError": "errors",
     "SequenceClassification": "heads",
     "Task": "data",
@@ -63,6 +71,7 @@ _HOME = {
     "TrainingError": "errors",
     "UntrainedHeadWarning": "notices",
     "evaluate": "training.evaluate",
+    "fine_tune": "training.fine_tune",
     "fit": "training.fit",
     "get_threads": "_runtime",
     "read_conll": "data",
@@ -76,18 +85,22 @@ _HOME = {
 
 __all__ = [
     "CacheWarning",
+    "Callback",
     "CheckpointError",
     "ConcurrencyError",
     "ConfigError",
     "DataError",
+    "EarlyStopping",
     "Error",
     "Example",
     "Examples",
+    "FreezeSchedule",
     "FreezeWarning",
     "MultiTaskModel",
     "NoPrefixWarning",
     "OtherBackboneWarning",
     "PictureWarning",
+    "ResumeWarning",
     "SelectorError",
     "SequenceClassification",
     "Task",
@@ -96,6 +109,7 @@ __all__ = [
     "UntrainedHeadWarning",
     "__version__",
     "evaluate",
+    "fine_tune",
     "fit",
     "get_threads",
     "read_conll",

@@ -37,6 +37,7 @@ __all__ = [
     "frozen",
     "get_state",
     "masks",
+    "names_of",
     "set_state",
 ]
 
@@ -111,7 +112,7 @@ def set_state(model: Freezable, state: FreezeState) -> None:
         head.frozen = name in frozen_heads
 
 
-def _names(index: ModelIndex, selection: Selection) -> tuple[frozenset[str], frozenset[str]]:
+def names_of(index: ModelIndex, selection: Selection) -> tuple[frozenset[str], frozenset[str]]:
     """Return the parameter keys and the heads of a selection."""
     keys = frozenset(
         key for key, chosen in zip(index.keys, selection.params, strict=True) if chosen
@@ -124,7 +125,7 @@ def freeze(
 ) -> None:
     """Freeze what a selector names, and warn where that is probably not what was meant."""
     selection = resolve(model.index, what, strict=strict)
-    keys, heads = _names(model.index, selection)
+    keys, heads = names_of(model.index, selection)
     state = get_state(model)
     state = replace(state, frozen=state.frozen | keys, frozen_heads=state.frozen_heads | heads)
     if pin:
@@ -136,7 +137,7 @@ def freeze(
 
 def unfreeze(model: Freezable, what: Selector, *, strict: bool = True) -> None:
     """Make what a selector names trainable, and take its pins off."""
-    keys, heads = _names(model.index, resolve(model.index, what, strict=strict))
+    keys, heads = names_of(model.index, resolve(model.index, what, strict=strict))
     state = get_state(model)
     set_state(
         model,

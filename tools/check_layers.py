@@ -40,7 +40,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     (  # what a step is made of, without a model
         "training.encoded",
         "training.interrupt",
-        "training.mixing",
+        "training.phase",
         "training.progress",
         "training.rates",
         "training.schedules",
@@ -67,7 +67,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "model_state",
         "saving",
     ),
-    ("training",),
+    ("freeze_schedule", "training"),
     ("cli", "config", "demo", "freeze_control", "mode_picture", "mode_table"),
     ("__init__", "__main__"),
 )

@@ -1,30 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fit`: train what is not frozen, evaluate every task, prove that what is frozen did not move.
 
-The order of things: arguments and labels are checked and texts tokenized; digests of all tensors
-are taken; the first line says what is frozen and what trains; the steps run; the evaluation; the
-digests again. Optimizer state is fresh at the start of every call and freed at its end.
+The order of things: arguments are checked and the whole run is planned; labels are checked and
+texts tokenized; the first line says what is frozen and what trains; the trainer runs the plan,
+taking digests of all tensors before and after each phase. Optimizer state is fresh at the start of
+every call and freed at its end.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
-from ..digests import Snapshot, unused_keys
 from ..errors import DataError
+from ..freeze_schedule import FreezeSchedule, as_schedule
 from ..saving import check_target
+from .callbacks import Callback, check_callbacks
 from .encoded import TrainingRows, check_tasks
 from .evaluate import EvalData
 from .interrupt import InterruptGuard
+from .judging import BestModel, make_judge
+from .outcome import last_words, make_run, notes_of
 from .progress import Reporter
+from .rates import DEFAULT_RATES
+from .resume import SaveEvery, check_checkpointing
 from .run import Run
-from .run_plan import RunPlan, plan_run
+from .run_plan import plan_run
 from .scoring import Scoring
 from .settings import EvalEvery, Rate, check_settings
 from .trainer import Trainer
@@ -33,9 +38,6 @@ if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
 __all__ = ["DEFAULT_RATES", "fit"]
-
-DEFAULT_RATES: Mapping[str, float] = {"backbone": 2e-5, "heads": 1e-3}
-"""Usual rates: a pre-trained backbone moves little, fresh heads move much."""
 
 HISTORY_FILE = "training_history.jsonl"
 
@@ -50,24 +52,35 @@ def fit(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
     *,
-    epochs: int = 3,
+    epochs: int | None = None,
     batch_size: int = 32,
-    learning_rate: Rate = DEFAULT_RATES,
+    learning_rate: Rate | None = None,
     weight_decay: Rate = 0.01,
     warmup_ratio: float = 0.1,
     warmup_steps: int | None = None,
     lr_schedule: str = "linear",
+    layer_decay: float | None = None,
     max_grad_norm: float | None = 1.0,
     mixing: str = "proportional",
+    sampling: str = "size",
+    temperature: float = 1.0,
+    loss_weighting: str = "static",
     seed: int = 0,
     cache: str | bool = "auto",
-    freeze_schedule: None = None,
+    freeze_schedule: FreezeSchedule | None = None,
+    callbacks: Iterable[Callback] = (),
+    load_best_model_at_end: bool = False,
+    metric_for_best_model: str | None = None,
+    greater_is_better: bool | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     progress: bool = True,
     token_budget: int = 4096,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     eval_every: EvalEvery = None,
+    save_every: SaveEvery = None,
+    resume: bool | str | os.PathLike[str] = False,
+    keep_checkpoints: int = 1,
 ) -> Run:
     """Train what is not frozen in `model`, in place, and evaluate every task.
 
@@ -79,30 +92,47 @@ def fit(
     tasks : mapping of str to Task
         By head name. The task of a frozen head is evaluated but its loss trains nothing, unless
         ``Task(train_through_frozen=True)``.
-    epochs : int
-        Passes over the data; see `mixing` for what an epoch is.
+    epochs : int, optional
+        Passes over the training data; by default 3, or as many as the freeze schedule has.
     batch_size : int
         Sequences a step (with ``mixing="joint"`` of each task). The last, short batch is kept.
-    learning_rate : float or {selector: float}
-        Peak rate; later entries win. Every trainable tensor needs one.
+    learning_rate : float or {selector: float}, optional
+        Peak rate; later entries win. Every trainable tensor needs one. By default 2e-5 for the
+        backbone and 1e-3 for heads; where the whole backbone is frozen 1e-2 for heads.
     weight_decay : float or {selector: float}
         Of AdamW; biases and norms are left out unless an entry names nothing but them.
     warmup_ratio, warmup_steps : float, int
         Linear warm-up, as a share of all steps (rounded up) or as a number, which wins.
     lr_schedule : {"linear", "constant"}
         After the warm-up: down to zero, or level.
+    layer_decay : float, optional
+        The rate of each layer of the backbone is that of the one above divided by this (2.6 in
+        ULMFiT), embeddings one below layer 0.
     max_grad_norm : float or None
         Limit of the global norm over all trainable tensors; 0 or None: none.
     mixing : {"proportional", "round_robin", "joint"}
         One task a step, every batch once in random order; one task a step in turn; a batch of
         every task in one packed forward. In the last two an epoch is as long as the task with most
         batches, and shorter ones start over.
+    sampling, temperature : {"size", "equal", "temperature"}, float
+        How proportional mixing shares the steps among tasks: every batch once; as many steps for
+        each; in proportion to rows ** (1 / temperature). An epoch has the same number of steps.
+    loss_weighting : {"static", "uncertainty"}
+        Each loss counts ``Task.weight`` times; or weights are learned (Kendall et al. 2018).
     seed : int
         Of data order and dropout: the same seed gives the same bits, whatever the thread count.
     cache : "auto" or False
         There is no cache of the frozen prefix yet; both values recompute it.
-    freeze_schedule : None
-        Not available yet.
+    freeze_schedule : FreezeSchedule, optional
+        What trains when. Pinned parts stay frozen; the freeze state is as before at the end.
+    callbacks : list of Callback
+        Called at fixed moments; `EarlyStopping` is one.
+    load_best_model_at_end : bool
+        Hand back the model of the best evaluation instead of the last; needs `eval_every`. An
+        interrupted run keeps the last.
+    metric_for_best_model, greater_is_better : str, bool
+        A figure of ``run.metrics`` or a metric alone; by default what the tasks are judged by, mean
+        over tasks. More is better unless it is a loss.
     output_dir : path, optional
         Where the trained model and ``training_history.jsonl`` are saved.
     progress : bool
@@ -114,6 +144,16 @@ def fit(
         Of AdamW.
     eval_every : None, "epoch" or int
         Evaluate only at the end, after every epoch, or every so many steps.
+    save_every : None, "epoch" or int
+        Save a checkpoint after every epoch or every so many steps, and after the last step; with
+        either, Ctrl-C saves one too. They lie in ``output_dir/checkpoints`` and are model folders.
+    resume : bool or path
+        True: go on from the newest whole checkpoint of `output_dir`, or begin if there is none
+        yet. A path: from that checkpoint (``.../step-00000120``), or the newest of that output
+        folder. Give model, tasks and settings as at the first time; what comes out is, bit for
+        bit, what the uninterrupted run would have given.
+    keep_checkpoints : int
+        How many stay on the disk; an earlier one is removed only once a later one is whole.
 
     Returns
     -------
@@ -127,6 +167,8 @@ def fit(
         Before anything trains: an argument, selector, task or label does not hold.
     TrainingError
         For a non-finite loss or gradient norm; the weights are those after the step before.
+    CheckpointError, ConfigError
+        If a checkpoint to go on from is damaged, or of another run (it says what differs).
     OSError
         If `output_dir` cannot be written.
 
@@ -145,16 +187,25 @@ def fit(
         warmup_ratio=warmup_ratio,
         warmup_steps=warmup_steps,
         lr_schedule=lr_schedule,
+        layer_decay=layer_decay,
         max_grad_norm=max_grad_norm,
         mixing=mixing,
+        sampling=sampling,
+        temperature=temperature,
+        loss_weighting=loss_weighting,
         seed=seed,
         token_budget=token_budget,
         betas=betas,
         eps=eps,
         eval_every=eval_every,
         cache=cache,
-        freeze_schedule=freeze_schedule,
+        freeze_schedule=as_schedule(freeze_schedule),
+        load_best_model_at_end=load_best_model_at_end,
+        metric_for_best_model=metric_for_best_model,
+        greater_is_better=greater_is_better,
     )
+    called = check_callbacks(callbacks, settings.eval_every)
+    checkpointing = check_checkpointing(save_every, resume, keep_checkpoints, output_dir)
     checked = check_tasks(model, tasks)
     folder = None if output_dir is None else _prepare_folder(output_dir)
     plan = plan_run(model, checked, settings)
@@ -166,24 +217,39 @@ def fit(
     # All rows and labels are checked, those of tasks that a freeze leaves out as well.
     rows = TrainingRows(model, checked)
     scoring = Scoring(model, checked, EvalData(model, checked), settings.eval_every)
-    notes = _notes(model, plan, rows)
+    best = None
+    if settings.load_best_model_at_end:
+        judge = make_judge(scoring, settings.metric_for_best_model, settings.greater_is_better)
+        best = BestModel(model, plan, judge)
+    first, of_phases = notes_of(model, plan, rows)
     reporter = Reporter(progress)
-    for note in notes:
+    for note in first:
         reporter.say(note)
     with InterruptGuard() as guard:
-        trainer = Trainer(model, plan, rows, scoring, reporter, lambda: guard.requested)
-        state = trainer.run()
-        interrupted = guard.requested
-    run = _make_run(model, plan, trainer, notes, interrupted)
-    if interrupted:
-        reporter.say(
-            f"interrupted after step {run.n_steps} of {run.n_planned}; the model is as after that "
-            "step; mtfreeze.evaluate(model, tasks) gives its metrics"
+
+        def stop() -> bool:
+            return guard.requested
+
+        keeper, resumed = checkpointing.begin(model, checked, plan, reporter, stop)
+        trainer = Trainer(
+            model,
+            plan,
+            rows,
+            scoring,
+            reporter,
+            stop,
+            callbacks=called,
+            best=best,
+            checkpointer=keeper,
+            resume=resumed,
         )
-    reporter.say(str(run.frozen))
+        trainer.run()
+    run = make_run(model, plan, trainer, first + of_phases, guard.requested, best)
+    for line in last_words(run):
+        reporter.say(line)
     if folder is not None:
         model.save_pretrained(folder)
-        _write_history(folder, state.history)
+        _write_history(folder, run.history)
     return run
 
 
@@ -196,40 +262,3 @@ def _prepare_folder(output_dir: str | os.PathLike[str]) -> Path:
     folder = Path(output_dir)
     check_target(folder.expanduser().resolve(), folder)
     return folder
-
-
-def _notes(model: MultiTaskModel, plan: RunPlan, rows: TrainingRows) -> list[str]:
-    """Return everything that is worth saying before a run."""
-    notes = [note for phase in plan.phases for note in (phase.line, *phase.notes)] + plan.notes
-    groups = [group for phase in plan.phases for group in phase.groups]
-    if rows.n_truncated(groups):
-        notes.append(
-            f"{rows.n_truncated(groups)} training rows are longer than {model.encoder.max_length} "
-            f"tokens and were cut; {rows.n_lost_words(groups)} labelled words fell off"
-        )
-    return notes
-
-
-def _make_run(
-    model: MultiTaskModel, plan: RunPlan, trainer: Trainer, notes: list[str], interrupted: bool
-) -> Run:
-    state = trainer.state
-    metrics = {} if interrupted else dict(state.metrics)
-    if state.n_steps:
-        losses = [row["loss"] for row in state.history if "loss" in row]
-        metrics["train_loss"] = math.fsum(losses) / len(losses)
-        metrics["train_runtime"] = state.seconds
-        metrics["train_samples_per_second"] = state.n_sequences / max(state.seconds, 1e-9)
-    frozen = plan.phases[0].freeze.frozen | unused_keys(model)
-    return Run(
-        metrics=metrics,
-        history=state.history,
-        n_steps=state.n_steps,
-        n_planned=plan.n_steps,
-        n_trained=plan.phases[0].n_trained if state.n_steps else 0,
-        interrupted=interrupted,
-        notes=notes,
-        frozen=trainer.reports()[0],
-        _before=Snapshot(state.before, frozen),
-        _model=model,
-    )

@@ -17,9 +17,24 @@ from numpy.typing import NDArray
 
 from ..closest import name_list
 from ..errors import ConfigError
-from .settings import Rate, check_number
+from ..selectors import ModelIndex
+from .settings import Rate, check_rate
 
-__all__ = ["ParamLike", "Rates", "expand_decay", "expand_rates"]
+__all__ = [
+    "DEFAULT_RATES",
+    "FROZEN_BACKBONE_RATES",
+    "ParamLike",
+    "Rates",
+    "expand_decay",
+    "expand_rates",
+    "layer_factors",
+]
+
+DEFAULT_RATES: Mapping[str, float] = {"backbone": 2e-5, "heads": 1e-3}
+"""Usual rates: a pre-trained backbone moves little, fresh heads move much."""
+
+FROZEN_BACKBONE_RATES: Mapping[str, float] = {"heads": 1e-2}
+"""Where only heads train: linear in fixed features, they bear, and need, a far larger rate."""
 
 Float64 = NDArray[np.float64]
 Select = Callable[[str], NDArray[np.bool_]]
@@ -44,30 +59,13 @@ class Rates:
     learning_rate, weight_decay : (n_params,) float64 arrays
         Peak rates before the schedule's factor, and decay. 0 for what is frozen.
     groups : dict of str to float
-        The learning rates as the user wrote them, by selector, for the history.
+        The learning rates as the user wrote them, by selector, for the history; with a layer
+        decay those of the top layer.
     """
 
     learning_rate: Float64
     weight_decay: Float64
     groups: dict[str, float]
-
-
-def _entries(name: str, rate: Rate) -> dict[str, float]:
-    """Return the checked numbers by selector; a single number stands under ``"all"``."""
-    if not isinstance(rate, Mapping):
-        return {"all": check_number(name, rate)}
-    if not rate:
-        raise ConfigError(
-            f"{name} is an empty mapping; give a number, or numbers by selector such as "
-            '{"backbone": 2e-5, "heads": 1e-3}'
-        )
-    for selector in rate:
-        if not isinstance(selector, str):
-            raise TypeError(
-                f"{name} must have selectors (str) as keys; found {type(selector).__name__} "
-                f"{selector!r}"
-            )
-    return {selector: check_number(f"{name}[{selector!r}]", one) for selector, one in rate.items()}
 
 
 def expand_rates(
@@ -82,7 +80,7 @@ def expand_rates(
     SelectorError
         If an entry's selector matches nothing.
     """
-    entries = _entries("learning_rate", rate)
+    entries = check_rate("learning_rate", rate)
     result = np.full(len(params), np.nan)
     for selector, number in entries.items():
         result[select(selector)] = number
@@ -98,6 +96,20 @@ def expand_rates(
     return result, entries
 
 
+def layer_factors(index: ModelIndex, layer_decay: float | None) -> Float64:
+    """Return what every parameter's learning rate is multiplied by, (n_params,).
+
+    1 for heads, the top layer and what lies above it; divided by `layer_decay` for each layer
+    downward from there; embeddings are one below layer 0.
+    """
+    units = np.ones(len(index.unit_paths))
+    if layer_decay is not None and index.layers:
+        for depth, unit in enumerate(reversed(index.layers)):
+            units[unit] = layer_decay**-depth
+        units[: index.layers[0]] = layer_decay**-index.n_layers
+    return units[index.unit_of]
+
+
 def expand_decay(params: Sequence[ParamLike], decay: Rate, select: Select) -> Float64:
     """Return the weight decay of each parameter, (n_params,); 0 where no entry reaches.
 
@@ -109,7 +121,7 @@ def expand_decay(params: Sequence[ParamLike], decay: Rate, select: Select) -> Fl
     decays = np.array([one.decays for one in params], dtype=bool)
     trains = np.array([one.trains for one in params], dtype=bool)
     result = np.zeros(len(params))
-    for selector, number in _entries("weight_decay", decay).items():
+    for selector, number in check_rate("weight_decay", decay).items():
         chosen = select(selector)
         if (chosen & decays).any():
             chosen = chosen & decays

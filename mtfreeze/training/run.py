@@ -16,7 +16,37 @@ from ..digests import FrozenReport, Snapshot, compare
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
-__all__ = ["Run"]
+__all__ = ["PhaseResult", "Run"]
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """What one phase of a run came to.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    name : str
+        As in the history.
+    n_steps, n_sequences, n_tokens : int
+        Done.
+    seconds : float
+        In steps, evaluation not counted.
+    n_trained : int
+        Parameters (values) that trained.
+    frozen : FrozenReport
+        What became of the tensors that were frozen throughout the phase, checked at its end.
+    """
+
+    number: int
+    name: str
+    n_steps: int
+    n_sequences: int
+    n_tokens: int
+    seconds: float
+    n_trained: int
+    frozen: FrozenReport
 
 
 @dataclass(repr=False)
@@ -30,20 +60,27 @@ class Run:
         ``train_runtime`` (seconds in steps, evaluation not counted) and
         ``train_samples_per_second``.
     history : list of dict
-        One row a step: step and epoch (from 1), task, loss (weighted), ``<task>_loss`` (not),
-        grad_norm (before clipping), clip (the factor applied), learning rates, what is frozen,
-        sequences, tokens, seconds. One row an evaluation: step, epoch and the metrics.
-        ``pandas.DataFrame(run.history)`` takes it.
+        One row a step: step, epoch and phase (from 1), phase_name, task, loss (weighted),
+        ``<task>_loss`` (not), grad_norm (before clipping), clip (the factor applied), learned
+        weights, learning rates, what is frozen, sequences, tokens, seconds. One row an evaluation:
+        step, epoch and the metrics. With a freeze schedule one row a change: ``freeze_change`` says
+        what is frozen and trained from then on. ``pandas.DataFrame(run.history)`` takes it.
     n_steps, n_planned : int
         Optimizer steps done, and planned.
     n_trained : int
-        Parameters (values) that trained.
+        Parameters (values) that trained, in some phase.
     interrupted : bool
         Whether Ctrl-C ended the run early; the model is as after the last step.
     notes : list of str
-        What the run said before it began.
+        What the run said before it began, and of its phases.
     frozen : FrozenReport
-        What became of the frozen tensors, checked at the end of the run.
+        What became of the frozen tensors: ``moved`` in any phase, the counts for the whole run.
+    phases : list of PhaseResult
+        One for each phase that was begun; without a schedule a run is one phase.
+    stopped : str or None
+        Why a callback ended the run early.
+    best_step : int or None
+        The step whose model was restored at the end, with ``load_best_model_at_end``.
     """
 
     metrics: dict[str, float]
@@ -54,11 +91,14 @@ class Run:
     interrupted: bool
     notes: list[str]
     frozen: FrozenReport
+    phases: list[PhaseResult]
+    stopped: str | None
+    best_step: int | None
     _before: Snapshot = field(repr=False)
     _model: MultiTaskModel = field(repr=False)
 
     def verify_frozen(self) -> FrozenReport:
-        """Compare the model as it is now with what was frozen when the run began.
+        """Compare the model as it is now with what was frozen in every phase, as the run began.
 
         Returns
         -------
@@ -82,10 +122,31 @@ class Run:
         key = "loss" if task is None else f"{task}_loss"
         return [row[key] for row in self.history if key in row]
 
+    @property
+    def verdict(self) -> str:
+        """What became of the frozen tensors, in words."""
+        if len(self.phases) < 2 or not self.frozen.ok:
+            return str(self.frozen)
+        counts = ", ".join(str(phase.frozen.n_frozen) for phase in self.phases)
+        return (
+            f"frozen tensors unchanged, bit for bit, in each of {len(self.phases)} phases "
+            f"({counts}); {len(self.frozen.changed)} of {self.frozen.n_trainable} trainable "
+            "tensors changed"
+        )
+
     def _facts(self) -> list[tuple[str, str]]:
-        steps = f"{self.n_steps} of {self.n_planned}" if self.interrupted else f"{self.n_steps}"
+        early = self.interrupted or self.stopped is not None
+        steps = f"{self.n_steps} of {self.n_planned}" if early else f"{self.n_steps}"
         facts = [("steps", steps + (" (interrupted)" if self.interrupted else ""))]
-        facts += [("frozen", str(self.frozen))]
+        if self.stopped is not None:
+            facts.append(("stopped", self.stopped))
+        if self.best_step is not None:
+            facts.append(("best", f"the model after step {self.best_step}"))
+        facts += [
+            (f"phase {one.number}", f"{one.name}: {one.n_steps} steps, {one.seconds:.1f} s")
+            for one in (self.phases if len(self.phases) > 1 else [])
+        ]
+        facts += [("frozen", self.verdict)]
         return facts + [(name, f"{value:.4f}") for name, value in self.metrics.items()]
 
     def __repr__(self) -> str:

@@ -9,15 +9,26 @@ checkpoints read from the same plan what is still to come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..data.batches import Group, Step, group_tasks, plan_epoch
+from ..data.batches import Group, Step, group_tasks, plan_epoch, steps_per_epoch
 from ..data.task import Task
+from ..errors import ConfigError, SelectorError
 from ..freeze import FreezeState, masks
 from .describe import frozen_line, frozen_names, trained_names, unit_states
-from .rates import ParamLike, Rates, expand_decay, expand_rates
+from .phase import Phase
+from .rates import (
+    DEFAULT_RATES,
+    FROZEN_BACKBONE_RATES,
+    ParamLike,
+    Rates,
+    expand_decay,
+    expand_rates,
+    layer_factors,
+)
+from .resolving import DEFAULT_EPOCHS, ResolvedPhase, phase_label
 from .schedules import RateClock, count_warmup_steps
 from .settings import FitSettings
 
@@ -25,6 +36,9 @@ if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
 __all__ = ["PhasePlan", "PlannedStep", "RunPlan", "plan_run"]
+
+_SMALL_HEAD_RATE = 1e-4
+"""At or below this, on a frozen backbone, a run says that heads may not learn."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +126,8 @@ class RunPlan:
         In order.
     n_epochs : int
         Passes over the data, counted as the steps' epochs are.
+    scheduled : bool
+        Whether the phases are those of a freeze schedule.
     notes : list of str
         What is worth saying before it begins, of the whole run.
     """
@@ -119,6 +135,7 @@ class RunPlan:
     settings: FitSettings
     phases: list[PhasePlan]
     n_epochs: int
+    scheduled: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -129,54 +146,6 @@ class RunPlan:
     def phase_of(self, step: int) -> PhasePlan:
         """Return the phase that step number `step` (from 0) belongs to."""
         return next(phase for phase in self.phases if step < phase.last_step)
-
-
-def _trained_tasks(
-    model: MultiTaskModel, tasks: Mapping[str, Task], freeze: FreezeState, notes: list[str]
-) -> dict[str, Task]:
-    """Return the tasks whose loss trains something in a state; say why others do not."""
-    with_data = {n: t for n, t in tasks.items() if t.train is not None and t.weight > 0}
-    units = unit_states(model, freeze)
-    frozen_heads = {unit.path for unit in units if unit.is_head and unit.frozen}
-    backbone_trains = any(not u.is_head and u.n_values_frozen < u.n_values for u in units)
-    trained: dict[str, Task] = {}
-    for name, task in with_data.items():
-        if name not in frozen_heads:
-            trained[name] = task
-        elif task.train_through_frozen and backbone_trains:
-            trained[name] = task
-            notes.append(f"{name}: frozen; its loss trains the backbone through it")
-        else:
-            notes.append(f"{name}: frozen; its task is evaluated, its loss trains nothing")
-    if any(one.n_values_frozen < one.n_values for one in units):
-        if not trained:
-            notes.append(
-                "nothing trains: no task with training data has a loss that reaches what is "
-                "trainable; this run only evaluates"
-            )
-    else:
-        notes.append("nothing trains: everything is frozen; this run only evaluates")
-        trained = {}
-    return trained
-
-
-def _weights_note(trained: Mapping[str, Task], mixing: str) -> list[str]:
-    if mixing == "joint" or all(task.weight == 1.0 for task in trained.values()):
-        return []
-    return [
-        f"mixing={mixing!r} takes one task a step, and AdamW divides a gradient by its own size: "
-        "loss weights act mostly through clipping; mixing='joint' adds the weighted losses up"
-    ]
-
-
-def _rates(model: MultiTaskModel, freeze: FreezeState, settings: FitSettings) -> Rates:
-    frozen, _ = masks(model, freeze)
-    params = [
-        ParamLike(info.key, not still, info.decays)
-        for info, still in zip(model._core.params(), frozen, strict=True)
-    ]
-    learning_rate, groups = expand_rates(params, settings.learning_rate, model.select)
-    return Rates(learning_rate, expand_decay(params, settings.weight_decay, model.select), groups)
 
 
 def plan_run(model: MultiTaskModel, tasks: Mapping[str, Task], settings: FitSettings) -> RunPlan:
@@ -194,35 +163,258 @@ def plan_run(model: MultiTaskModel, tasks: Mapping[str, Task], settings: FitSett
     Raises
     ------
     ConfigError, SelectorError, TypeError
-        If rates do not cover what trains, or a selector matches nothing.
+        If rates do not cover what trains, a selector matches nothing, a phase trains a pinned part
+        or nothing, or lengths contradict each other.
     DataError
         If a task's training data has no row with a label for it.
     """
-    freeze = model.freeze_state()
-    rates = _rates(model, freeze, settings)
-    notes: list[str] = []
-    trained = _trained_tasks(model, tasks, freeze, notes)
+    schedule, epochs = settings.freeze_schedule, settings.epochs
+    if schedule is not None:
+        resolved = schedule.resolve(model, epochs)
+    else:
+        state = model.freeze_state()
+        name = ", ".join(trained_names(model, state)) or "nothing"
+        length = DEFAULT_EPOCHS if epochs is None else epochs
+        resolved = [ResolvedPhase(1, name, state, length, None, Phase(freeze="none"))]
     # Labels are looked for in the data of every task, also of those that no phase trains.
     group_tasks({name: task for name, task in tasks.items() if task.train is not None})
-    groups = group_tasks(trained, settings.mixing)
-    steps: list[PlannedStep] = []
-    for epoch in range(settings.epochs):
-        drawn = plan_epoch(groups, settings.batch_size, settings.mixing, settings.seed, epoch)
-        steps += [PlannedStep(epoch, step, i + 1 == len(drawn)) for i, step in enumerate(drawn)]
-    n_warmup = count_warmup_steps(len(steps), settings.warmup_ratio, settings.warmup_steps)
-    phase = PhasePlan(
-        number=1,
-        name=", ".join(trained_names(model, freeze)) or "nothing",
-        freeze=freeze,
-        trained=trained,
-        groups=groups,
-        steps=steps,
-        rates=rates,
-        clock=RateClock(settings.lr_schedule, 0, len(steps), n_warmup),
-        first_step=0,
-        line=frozen_line(model, freeze),
-        frozen=", ".join(frozen_names(model, freeze)) or "nothing",
-        n_trained=sum(u.n_values - u.n_values_frozen for u in unit_states(model, freeze)),
-        notes=notes,
+    drafts = [_draft(model, tasks, settings, phase, schedule is not None) for phase in resolved]
+    n_epochs = _draw_steps(drafts, settings)
+    phases = _finish(model, settings, drafts)
+    notes = _weights_note({n: t for one in phases for n, t in one.trained.items()}, settings)
+    return RunPlan(settings, phases, n_epochs, schedule is not None, notes)
+
+
+@dataclass
+class _Draft:
+    """A phase while it is being planned."""
+
+    phase: ResolvedPhase
+    trained: dict[str, Task]
+    groups: list[Group]
+    rates: Rates
+    notes: list[str]
+    steps: list[PlannedStep] = field(default_factory=list)
+
+
+def _draft(
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    settings: FitSettings,
+    phase: ResolvedPhase,
+    scheduled: bool,
+) -> _Draft:
+    """Find out what trains in a phase, and how fast."""
+    notes = [*phase.notes]
+    try:
+        rates = _rates(model, phase, settings, notes)
+    except (ConfigError, SelectorError, TypeError) as error:
+        if not scheduled:
+            raise
+        raise type(error)(f"{phase_label(phase.number, phase.name)}: {error}") from None
+    trained = _trained_tasks(model, tasks, phase.freeze, notes, scheduled)
+    return _Draft(phase, trained, group_tasks(trained, settings.mixing), rates, notes)
+
+
+def _trained_tasks(
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    freeze: FreezeState,
+    notes: list[str],
+    scheduled: bool,
+) -> dict[str, Task]:
+    """Return the tasks whose loss trains something in a state; say why others do not."""
+    with_data = {n: t for n, t in tasks.items() if t.train is not None and t.weight > 0}
+    units = unit_states(model, freeze)
+    frozen_heads = {unit.path for unit in units if unit.is_head and unit.frozen}
+    backbone_trains = any(not u.is_head and u.n_values_frozen < u.n_values for u in units)
+    trained: dict[str, Task] = {}
+    for name, task in with_data.items():
+        if name not in frozen_heads:
+            trained[name] = task
+        elif task.train_through_frozen and backbone_trains:
+            trained[name] = task
+            notes.append(f"{name}: frozen; its loss trains the backbone through it")
+        else:
+            notes.append(f"{name}: frozen; its task is evaluated, its loss trains nothing")
+    what = "this phase has no step" if scheduled else "this run only evaluates"
+    if any(one.n_values_frozen < one.n_values for one in units):
+        if not trained:
+            notes.append(
+                "nothing trains: no task with training data has a loss that reaches what is "
+                f"trainable; {what}"
+            )
+    else:
+        notes.append(f"nothing trains: everything is frozen; {what}")
+        trained = {}
+    return trained
+
+
+def _rates(
+    model: MultiTaskModel, phase: ResolvedPhase, settings: FitSettings, notes: list[str]
+) -> Rates:
+    """Return the rates of a phase: its own, else the run's, else what is usual."""
+    frozen, _ = masks(model, phase.freeze)
+    params = [
+        ParamLike(info.key, not still, info.decays)
+        for info, still in zip(model._core.params(), frozen, strict=True)
+    ]
+    units = unit_states(model, phase.freeze)
+    heads_only = all(unit.frozen for unit in units if not unit.is_head and unit.n_values)
+    heads_train = any(unit.is_head and unit.n_values_frozen < unit.n_values for unit in units)
+    own = phase.options
+    given = settings.learning_rate if own.learning_rate is None else own.learning_rate
+    if given is not None:
+        rate = given
+    elif heads_only:
+        rate = FROZEN_BACKBONE_RATES
+    else:
+        rate = DEFAULT_RATES if own.usual_rate is None else own.usual_rate
+    peak, groups = expand_rates(params, rate, model.select)
+    if heads_only and heads_train:
+        notes += _head_rate_note(float(peak.max()), given is not None)
+    layer_decay = settings.layer_decay if own.layer_decay is None else own.layer_decay
+    weight_decay = settings.weight_decay if own.weight_decay is None else own.weight_decay
+    return Rates(
+        peak * layer_factors(model.index, layer_decay),
+        expand_decay(params, weight_decay, model.select),
+        groups,
     )
-    return RunPlan(settings, [phase], settings.epochs, _weights_note(trained, settings.mixing))
+
+
+def _head_rate_note(highest: float, given: bool) -> list[str]:
+    """Say which rate heads get on a frozen backbone, or that the user's is very small for them."""
+    usual = max(FROZEN_BACKBONE_RATES.values())
+    if not given:
+        return [
+            f"learning rate of heads: {usual:g}, since the whole backbone is frozen; pass "
+            "learning_rate to choose another"
+        ]
+    if highest <= _SMALL_HEAD_RATE:
+        return [
+            f"learning rate of heads: {highest:g} is small where the whole backbone is frozen; "
+            f"{usual:g} is usual; with 5e-05 a head stayed at chance on a frozen RoBERTa (evidence "
+            "E6, not shown for your model)"
+        ]
+    return []
+
+
+def _draw_steps(drafts: Sequence[_Draft], settings: FitSettings) -> int:
+    """Draw the steps of all phases; return how many epochs they begin, counted over the run.
+
+    Every phase begins a new epoch; one that counts in steps may end in the middle of its last.
+    """
+    lengths = {id(one): _epochs_begun(one, settings) for one in drafts}
+    in_steps = any(one.phase.steps is not None for one in drafts)
+    known = sum(length or 0 for length in lengths.values())
+    for one in drafts:
+        if lengths[id(one)] is None:
+            total = DEFAULT_EPOCHS if settings.epochs is None else settings.epochs
+            if total <= known:
+                raise ConfigError(
+                    f"{phase_label(one.phase.number, one.phase.name)} takes the epochs that the "
+                    f"others leave; found epochs={total} and {known} epochs begun by the others; "
+                    "give fit more epochs, or the phase its own"
+                )
+            lengths[id(one)] = total - known
+            in_steps = False
+    if in_steps and settings.epochs not in (None, known):
+        raise ConfigError(
+            f"epochs must be those of the schedule; found epochs={settings.epochs} and phases that "
+            f"begin {known} epochs together; leave epochs out, or the length of one phase"
+        )
+    first = 0
+    for one in drafts:
+        n_epochs = lengths[id(one)] or 0
+        for epoch in range(first, first + n_epochs):
+            drawn = plan_epoch(
+                one.groups,
+                settings.batch_size,
+                settings.mixing,
+                settings.seed,
+                epoch,
+                settings.sampling,
+                settings.temperature,
+            )
+            if one.phase.steps is not None:
+                drawn = drawn[: one.phase.steps - len(one.steps)]
+            one.steps += [PlannedStep(epoch, s, i + 1 == len(drawn)) for i, s in enumerate(drawn)]
+        first += n_epochs
+    return first
+
+
+def _epochs_begun(draft: _Draft, settings: FitSettings) -> int | None:
+    """Return how many epochs a phase begins; None: those that are left."""
+    if draft.phase.steps is None:
+        return draft.phase.epochs
+    per_epoch = steps_per_epoch(
+        draft.groups,
+        settings.batch_size,
+        settings.mixing,
+        settings.sampling,
+        settings.temperature,
+    )
+    return -(-draft.phase.steps // per_epoch) if per_epoch else 0
+
+
+def _finish(
+    model: MultiTaskModel, settings: FitSettings, drafts: Sequence[_Draft]
+) -> list[PhasePlan]:
+    """Lay the steps of the phases one after another, with their clocks."""
+    n_steps = sum(len(one.steps) for one in drafts)
+    whole = RateClock(
+        settings.lr_schedule,
+        0,
+        n_steps,
+        count_warmup_steps(n_steps, settings.warmup_ratio, settings.warmup_steps),
+    )
+    phases: list[PhasePlan] = []
+    first = 0
+    for one in drafts:
+        freeze = one.phase.freeze
+        units = unit_states(model, freeze)
+        phases.append(
+            PhasePlan(
+                number=one.phase.number,
+                name=one.phase.name,
+                freeze=freeze,
+                trained=one.trained,
+                groups=one.groups,
+                steps=one.steps,
+                rates=one.rates,
+                clock=_own_clock(one, first, settings) or whole,
+                first_step=first,
+                line=frozen_line(model, freeze),
+                frozen=", ".join(frozen_names(model, freeze)) or "nothing",
+                n_trained=sum(unit.n_values - unit.n_values_frozen for unit in units),
+                notes=one.notes,
+            )
+        )
+        first += len(one.steps)
+    return phases
+
+
+def _own_clock(draft: _Draft, first: int, settings: FitSettings) -> RateClock | None:
+    """Return warm-up and decay over the phase's own steps, if it asks for them."""
+    own, n_steps = draft.phase.options, len(draft.steps)
+    if not own.has_own_rates:
+        return None
+    ratio = settings.warmup_ratio if own.warmup_ratio is None else own.warmup_ratio
+    steps = own.warmup_steps
+    if steps is None and own.warmup_ratio is None:
+        steps = settings.warmup_steps
+    kind = settings.lr_schedule if own.lr_schedule is None else own.lr_schedule
+    return RateClock(kind, first, n_steps, count_warmup_steps(n_steps, ratio, steps))
+
+
+def _weights_note(trained: Mapping[str, Task], settings: FitSettings) -> list[str]:
+    learned = settings.loss_weighting != "static"
+    if settings.mixing == "joint" or len(trained) == 0:
+        return []
+    if not learned and all(task.weight == 1.0 for task in trained.values()):
+        return []
+    return [
+        f"mixing={settings.mixing!r} takes one task a step, and AdamW divides a gradient by its "
+        "own size: loss weights act mostly through clipping; mixing='joint' adds the weighted "
+        "losses up"
+    ]

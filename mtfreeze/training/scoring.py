@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ..data.task import Task
-from ..metrics import metric_name, primary_metric
+from ..entities import is_iob2
+from ..metrics import SEQUENCE_METRICS, TOKEN_METRICS, metric_name, primary_metric
 from .evaluate import EvalData, Stopped
 from .progress import Reporter
 from .settings import EvalEvery
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
 __all__ = ["Scoring"]
+
+
+def _figures(model: MultiTaskModel, name: str) -> tuple[str, ...]:
+    """Return the figures that an evaluation of this head has."""
+    head = model.heads[name]
+    if head.space != "tokens":
+        return ("loss", *SEQUENCE_METRICS)
+    return ("loss", *TOKEN_METRICS) if is_iob2(list(head.labels)) else ("loss", "accuracy")
 
 
 class Scoring:
@@ -37,6 +46,8 @@ class Scoring:
     primary : dict of str to str
         Name of the figure that each evaluated task is judged by, e.g.
         ``{"classifier": "eval_classifier_accuracy"}``.
+    metric_names : dict of str to dict of str to str
+        All figures of each evaluated task: name without the task -> name in ``run.metrics``.
     """
 
     def __init__(
@@ -48,6 +59,10 @@ class Scoring:
             kind = "token" if model.heads[name].space == "tokens" else "sequence"
             self._short[name] = primary_metric(kind, tasks[name].metric)
         self.primary = {name: metric_name(name, short) for name, short in self._short.items()}
+        self.metric_names = {
+            name: {short: metric_name(name, short) for short in _figures(model, name)}
+            for name in data.tasks
+        }
 
     def due(self, n_steps: int, ends_epoch: bool) -> bool:
         """Say whether to evaluate after this many steps of the run."""

@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`Trainer`: executes a `RunPlan` step by step; `TrainerState`: everything about how far it got.
+"""`Trainer`: executes a `RunPlan` step by step.
 
 The plan says what every step does, so a run is taken up anywhere from the model, the optimizer's
 moments and a `TrainerState`: the number of steps done says which phase, which rows, which rate and
-which dropout come next. After each step come, in this order, the evaluation if one is due, and the
-checkpoint, which therefore never lies inside any of it.
+which dropout come next. After each step come, in this order, the callbacks, the evaluation if one
+is due, the end of the epoch, and the checkpoint, which therefore never lies inside any of it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Protocol
 
 from ..digests import FrozenReport, Snapshot, digest_model, report, unused_keys
+from ..errors import TrainingError
 from ..freeze import FreezeState
+from .callbacks import Callback, Context
 from .encoded import StepBatch, TrainingRows
+from .judging import BestModel
 from .progress import Reporter
 from .run_plan import PhasePlan, PlannedStep, RunPlan
 from .scoring import Scoring
 from .step import run_step
+from .trainer_state import TrainerState
+from .weighting import make_weighting
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
@@ -52,57 +57,6 @@ class Resume(Protocol):
         """Write parameters and moments; the freeze state of the phase is in force by then."""
 
 
-@dataclass
-class TrainerState:
-    """How far a run got. JSON values only.
-
-    Attributes
-    ----------
-    n_steps, n_sequences, n_tokens : int
-        Done.
-    seconds : float
-        Spent in steps, evaluations between them not counted.
-    phase : int
-        Number of the phase that was begun last; 0 before the first.
-    pending : bool
-        Whether what follows the last step (an evaluation that is due) is still to come.
-    history : list of dict
-        See `Run.history`.
-    smooth : dict of str to float
-        Smoothed loss of each task, for the progress bar.
-    metrics : dict of str to float
-        Of the last evaluation, which was after `evaluated_at` steps (-1: none yet).
-    evaluated_at : int
-    before, phase_before : dict of str to str
-        Digests of every tensor at the begin of the run, and of the phase.
-    reports : list of dict
-        The verdict on what was frozen, of each phase that ended.
-    """
-
-    n_steps: int = 0
-    n_sequences: int = 0
-    n_tokens: int = 0
-    seconds: float = 0.0
-    phase: int = 0
-    pending: bool = False
-    history: list[dict[str, Any]] = field(default_factory=list)
-    smooth: dict[str, float] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    evaluated_at: int = -1
-    before: dict[str, str] = field(default_factory=dict)
-    phase_before: dict[str, str] = field(default_factory=dict)
-    reports: list[dict[str, Any]] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the state as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainerState:
-        """Return the state that `to_dict` gave; KeyError if a part of it is missing."""
-        return cls(**{one.name: values[one.name] for one in fields(cls)})
-
-
 class Trainer:
     """Executes a plan on a model.
 
@@ -121,6 +75,10 @@ class Trainer:
         Bars and lines.
     stop : callable
         Asked after every step whether to end.
+    callbacks : sequence of Callback
+        Called in this order at every moment.
+    best : BestModel, optional
+        Keeps the best model; at the end of a run that was not interrupted it is restored.
     features : Features, optional
         Puts batches together instead of `rows`.
     checkpointer : Checkpointer, optional
@@ -143,15 +101,21 @@ class Trainer:
         reporter: Reporter,
         stop: Callable[[], bool],
         *,
+        callbacks: Sequence[Callback] = (),
+        best: BestModel | None = None,
         features: Features | None = None,
         checkpointer: Checkpointer | None = None,
         resume: Resume | None = None,
     ) -> None:
         self._model, self._plan, self._rows = model, plan, rows
         self._scoring, self._reporter, self._stop = scoring, reporter, stop
+        self._callbacks, self._best = list(callbacks), best
         self._features, self._checkpointer, self._resume = features, checkpointer, resume
         self._unused = unused_keys(model)
         self.state = TrainerState() if resume is None else resume.state
+        self._context = Context(model, plan, self.state, scoring)
+        weights = {n: task.weight for phase in plan.phases for n, task in phase.trained.items()}
+        self._weighting = make_weighting(plan.settings.loss_weighting, weights)
 
     def run(self) -> TrainerState:
         """Run what is left of the plan, then evaluate, and return the state.
@@ -164,51 +128,117 @@ class Trainer:
         core, earlier = self._model._core, self._model.freeze_state()
         core.train_reset()
         try:
+            self._begin()
             with self._reporter.bar(self._plan.n_steps, "training"):
                 self._reporter.advance(self.state.n_steps)
-                for phase in self._plan.phases:
-                    if phase.number >= self.state.phase:
-                        self._enter(phase)
-                        self._run_steps(phase)
-                        self._prove(phase)
-                        if self._stop():
-                            break
+                for phase in self._plan.phases[max(0, self.state.phase - 1) :]:
+                    # What is gone on with is written back even if no step follows.
+                    if phase.number == self.state.phase or not self._ends():
+                        self._run_phase(phase)
             if not self._stop():
-                self._evaluate(self._plan.n_epochs if self.state.n_steps else 0)
+                self._evaluate(self._context.epoch)
+            if self._best is not None and self.state.best_step >= 0 and not self._stop():
+                self._best.restore(self._model, self.state)
+                self.state.metrics = dict(self.state.best_metrics)
+            self._call("on_train_end")
         finally:
             core.train_reset()
             self._set_freeze(earlier)
         return self.state
+
+    def _begin(self) -> None:
+        if self._resume is not None:
+            self._weighting.from_dict(self.state.weighting)
+            for callback, state in zip(self._callbacks, self.state.callbacks, strict=False):
+                callback.set_state(state)
+        else:
+            self.state.before = self.state.phase_before = digest_model(self._model)
+        self._call("on_train_begin")
+
+    def _ends(self) -> bool:
+        """Say whether no further step is to be taken."""
+        return self.state.stop_reason is not None or self._stop()
+
+    def _call(self, moment: str) -> None:
+        for callback in self._callbacks:
+            if getattr(type(callback), moment) is getattr(Callback, moment):
+                continue
+            before = self._model.freeze_state()
+            getattr(callback, moment)(self._context)
+            if self._model.freeze_state() != before:
+                self._model.set_freeze_state(before)
+                raise TrainingError(
+                    f"{type(callback).__name__}.{moment}: expected the freeze state of the phase; "
+                    "found another one after the call, which the plan of the run does not know; "
+                    "write a FreezeSchedule for what is to change during a run"
+                )
 
     def _set_freeze(self, freeze: FreezeState) -> None:
         # Setting a state that is in force would still count as a change of the model.
         if self._model.freeze_state() != freeze:
             self._model.set_freeze_state(freeze)
 
-    def _enter(self, phase: PhasePlan) -> None:
-        state = self.state
+    def _run_phase(self, phase: PhasePlan) -> None:
+        state, self._context.phase = self.state, phase
         self._set_freeze(phase.freeze)
         if state.phase == phase.number and self._resume is not None:
             self._resume.restore(self._model)
-            return
-        state.phase = phase.number
-        if not state.before:
-            state.before = state.phase_before = digest_model(self._model)
+            if state.n_steps > phase.first_step:
+                self._context.epoch = self._last_step(phase).epoch + 1
+        else:
+            state.phase = phase.number
+            if self._plan.scheduled:
+                self._say_change(phase)
+        self._run_steps(phase)
+        self._prove(phase)
+
+    def _last_step(self, phase: PhasePlan) -> PlannedStep:
+        return phase.steps[self.state.n_steps - phase.first_step - 1]
+
+    def _say_change(self, phase: PhasePlan) -> None:
+        """Note a change of what is frozen: a line, a row of the history, the callbacks."""
+        n_phases = len(self._plan.phases)
+        self._reporter.say(f'phase {phase.number}/{n_phases} "{phase.name}": {phase.line}')
+        for note in phase.notes:
+            self._reporter.say(f"  {note}")
+        self.state.history.append(
+            {
+                "step": self.state.n_steps,
+                "epoch": phase.steps[0].epoch + 1 if phase.steps else self._context.epoch,
+                "phase": phase.number,
+                "phase_name": phase.name,
+                "freeze_change": phase.line,
+                "frozen": phase.frozen,
+                "n_trained": phase.n_trained,
+            }
+        )
+        self._call("on_freeze_change")
 
     def _run_steps(self, phase: PhasePlan) -> None:
         state = self.state
-        done = state.n_steps - phase.first_step
-        if state.pending and done:
-            self._follow_up(phase.steps[done - 1])
-        for planned in phase.steps[done:]:
-            if self._stop():
+        if state.pending and state.n_steps > phase.first_step:
+            self._follow_up(self._last_step(phase))
+        ended = state.n_steps == phase.first_step or self._last_step(phase).ends_epoch
+        for planned in phase.steps[state.n_steps - phase.first_step :]:
+            if self._ends():
                 break
+            if ended:
+                self._context.epoch = planned.epoch + 1
+                self._call("on_epoch_begin")
+                if self._ends():
+                    break
             self._run_step(phase, planned)
-            state.pending = True
+            ended, state.pending = planned.ends_epoch, True
+            self._call("on_step_end")
             if not self._stop():
                 self._follow_up(planned)
-            if self._checkpointer is not None:
-                self._checkpointer(self._model, self._plan, state)
+            self._save()
+
+    def _save(self) -> None:
+        if self._checkpointer is not None:
+            self.state.weighting = self._weighting.to_dict()
+            self.state.callbacks = [callback.get_state() for callback in self._callbacks]
+            self._checkpointer(self._model, self._plan, self.state)
 
     def _run_step(self, phase: PhasePlan, planned: PlannedStep) -> None:
         state = self.state
@@ -217,12 +247,16 @@ class Trainer:
             data = self._features.batch(phase, planned)
         else:
             data = self._rows.batch(phase.groups, planned.step)
+        data = replace(data, losses=self._weighting.weigh(data.losses))
+        heads = [head for head, _, _ in data.losses]
         factor = phase.clock.factor(state.n_steps)
         figures = run_step(
             self._model, data, state.n_steps, self._plan.settings, phase.rates, factor
         )
+        weights = self._weighting.figures(heads)
+        self._weighting.update({head: figures[f"{head}_loss"] for head in heads})
         took = time.perf_counter() - begin
-        for head, _, _ in data.losses:
+        for head in heads:
             loss = figures[f"{head}_loss"]
             smooth = state.smooth.get(head, loss)
             state.smooth[head] = _SMOOTHING * smooth + (1 - _SMOOTHING) * loss
@@ -234,6 +268,7 @@ class Trainer:
                 "phase_name": phase.name,
                 "task": data.name,
                 **figures,
+                **weights,
                 **{
                     "learning_rate" if name == "all" else f"learning_rate.{name}": rate * factor
                     for name, rate in phase.rates.groups.items()
@@ -259,6 +294,8 @@ class Trainer:
                 return
             figures = self._scoring.text(state.metrics)
             self._reporter.say(f"step {state.n_steps}, epoch {epoch}: {figures}")
+        if planned.ends_epoch:
+            self._call("on_epoch_end")
         state.pending = False
 
     def _evaluate(self, epoch: int) -> bool:
@@ -267,10 +304,14 @@ class Trainer:
         if state.evaluated_at == state.n_steps:
             return True
         metrics = self._scoring.score(self._reporter, self._stop)
-        if metrics is not None:
-            state.metrics, state.evaluated_at = metrics, state.n_steps
-            state.history.append({"step": state.n_steps, "epoch": epoch, **metrics})
-        return not self._stop()
+        if metrics is None:
+            return not self._stop()
+        state.metrics, state.evaluated_at = metrics, state.n_steps
+        state.history.append({"step": state.n_steps, "epoch": epoch, **metrics})
+        if self._best is not None:
+            self._best.consider(self._model, state)
+        self._call("on_evaluate")
+        return True
 
     def _prove(self, phase: PhasePlan) -> None:
         """Compare what was frozen in a phase with what it was at its begin."""

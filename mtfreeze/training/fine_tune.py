@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fine_tune`: heads first, then everything, in one call; `fit` with a schedule, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..data.task import Task
+from ..errors import ConfigError
+from ..freeze_schedule import FreezeSchedule
+from .fit import fit
+from .run import Run
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["fine_tune"]
+
+
+def fine_tune(
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    epochs: int,
+    freeze_epochs: int = 1,
+    **fit_arguments: Any,
+) -> Run:
+    """Train the heads on the frozen backbone, then everything, lower layers with lower rates.
+
+    The same as ``fit(model, tasks, freeze_schedule=FreezeSchedule.fine_tune(epochs,
+    freeze_epochs), **fit_arguments)``, after fastai's method of that name.
+
+    Parameters
+    ----------
+    model, tasks
+        As for `fit`. Pinned parts stay frozen.
+    epochs, freeze_epochs : int
+        With everything trainable; before it, with the backbone frozen.
+    **fit_arguments
+        Of `fit`, `epochs` and `freeze_schedule` apart.
+
+    Returns
+    -------
+    Run
+        With one result for each of the two phases.
+
+    Raises
+    ------
+    ConfigError
+        If a freeze schedule is given; whatever else as `fit`.
+
+    Examples
+    --------
+    >>> run = fine_tune(model, tasks, epochs=2)  # doctest: +SKIP
+    """
+    if "freeze_schedule" in fit_arguments:
+        raise ConfigError(
+            "fine_tune is a freeze schedule itself; found freeze_schedule= beside it; call fit for "
+            "a schedule of your own"
+        )
+    schedule = FreezeSchedule.fine_tune(epochs, freeze_epochs)
+    return fit(model, tasks, freeze_schedule=schedule, **fit_arguments)

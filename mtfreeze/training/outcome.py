@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run says before and after, and what it hands back: plan and state -> notes and `Run`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..digests import FrozenReport, Snapshot, report, unused_keys
+from ..freeze import masks
+from .encoded import TrainingRows
+from .judging import BestModel
+from .run import PhaseResult, Run
+from .run_plan import PhasePlan, RunPlan
+from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["last_words", "make_run", "notes_of"]
+
+
+def notes_of(
+    model: MultiTaskModel, plan: RunPlan, rows: TrainingRows
+) -> tuple[list[str], list[str]]:
+    """Return what is worth saying before a run, and of each of its phases as it begins."""
+    phases = plan.phases
+    if plan.scheduled:
+        names = " -> ".join(phase.name for phase in phases)
+        whole = [
+            f"freeze schedule: {len(phases)} phases, {plan.n_epochs} epochs, {plan.n_steps} steps: "
+            f"{names}"
+        ]
+        later = [
+            f'phase {phase.number}/{len(phases)} "{phase.name}": {text}'
+            for phase in phases
+            for text in (phase.line, *phase.notes)
+        ]
+    else:
+        whole, later = [phases[0].line, *phases[0].notes], []
+    whole += plan.notes
+    groups = [group for phase in phases for group in phase.groups]
+    if rows.n_truncated(groups):
+        whole.append(
+            f"{rows.n_truncated(groups)} training rows are longer than {model.encoder.max_length} "
+            f"tokens and were cut; {rows.n_lost_words(groups)} labelled words fell off"
+        )
+    return whole, later
+
+
+def make_run(
+    model: MultiTaskModel,
+    plan: RunPlan,
+    trainer: Trainer,
+    notes: list[str],
+    interrupted: bool,
+    best: BestModel | None,
+) -> Run:
+    """Put together what a run hands back."""
+    state = trainer.state
+    metrics = {} if interrupted else dict(state.metrics)
+    if state.n_steps:
+        losses = [row["loss"] for row in state.history if "loss" in row]
+        metrics["train_loss"] = math.fsum(losses) / len(losses)
+        metrics["train_runtime"] = state.seconds
+        metrics["train_samples_per_second"] = state.n_sequences / max(state.seconds, 1e-9)
+    best_step = None
+    if best is not None and state.best_value is not None and not interrupted:
+        best_step = state.best_step
+        metrics["best_step"] = float(best_step)
+        name = best.judge.name
+        notes = [*notes, f"best model: step {best_step}, {name} {state.best_value:.4f}; restored"]
+    phases = _phase_results(plan, state.history, trainer.reports())
+    begun = plan.phases[: max(1, len(phases))]
+    always = frozenset.intersection(*(phase.freeze.frozen for phase in begun))
+    before = Snapshot(state.before, always | unused_keys(model))
+    stepped = {phase.number for phase in phases if phase.n_steps}
+    return Run(
+        metrics=metrics,
+        history=state.history,
+        n_steps=state.n_steps,
+        n_planned=plan.n_steps,
+        n_trained=_n_trained(model, [one for one in plan.phases if one.number in stepped]),
+        interrupted=interrupted,
+        notes=notes,
+        frozen=_whole_report(before, state.phase_before, trainer.reports()),
+        phases=phases,
+        stopped=state.stop_reason,
+        best_step=best_step,
+        _before=before,
+        _model=model,
+    )
+
+
+def last_words(run: Run) -> list[str]:
+    """Return what a run says at its end."""
+    lines = []
+    if run.interrupted:
+        lines.append(
+            f"interrupted after step {run.n_steps} of {run.n_planned}; the model is as after that "
+            "step; mtfreeze.evaluate(model, tasks) gives its metrics"
+        )
+    if run.stopped is not None:
+        lines.append(f"ended after step {run.n_steps} of {run.n_planned}: {run.stopped}")
+    if run.best_step is not None:
+        lines.append(run.notes[-1])
+    return [*lines, run.verdict]
+
+
+def _phase_results(
+    plan: RunPlan, history: Sequence[Mapping[str, Any]], reports: Sequence[FrozenReport]
+) -> list[PhaseResult]:
+    """Add up the steps of each phase that was begun."""
+    results = []
+    for phase, verdict in zip(plan.phases, reports, strict=False):
+        rows = [row for row in history if "task" in row and row["phase"] == phase.number]
+        results.append(
+            PhaseResult(
+                number=phase.number,
+                name=phase.name,
+                n_steps=len(rows),
+                n_sequences=sum(row["n_sequences"] for row in rows),
+                n_tokens=sum(row["n_tokens"] for row in rows),
+                seconds=math.fsum(row["seconds"] for row in rows),
+                n_trained=phase.n_trained if rows else 0,
+                frozen=verdict,
+            )
+        )
+    return results
+
+
+def _n_trained(model: MultiTaskModel, phases: Sequence[PhasePlan]) -> int:
+    """Return how many values train in at least one of these phases."""
+    if not phases:
+        return 0
+    always = np.all([masks(model, phase.freeze)[0] for phase in phases], axis=0)
+    sizes = (info.size for info in model._core.params())
+    return sum(size for size, still in zip(sizes, always, strict=True) if not still)
+
+
+def _whole_report(
+    before: Snapshot, now: Mapping[str, str], reports: Sequence[FrozenReport]
+) -> FrozenReport:
+    """Return the verdict on a run: moved in any phase, counted over all of them."""
+    whole = report(before, now)
+    moved = dict.fromkeys([*whole.moved, *(key for one in reports for key in one.moved)])
+    return FrozenReport(tuple(moved), whole.n_frozen, whole.changed, whole.n_trainable)
