@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "Texts", "run_pass"]
 
-MOST_TOKENS, FEWEST_TOKENS = 1024, 64
+MOST_TOKENS, FEWEST_TOKENS = 1024, 128
 """Tokens of a call; its answer's bits do not depend on how many go together."""
 
-_SECONDS_A_CALL = 0.05
+_SECONDS_A_CALL = 0.08
 """What a call should take at most, so that `stop` is asked ten times a second and more."""
 
 
@@ -63,20 +63,22 @@ class Texts:
 
     def __init__(self) -> None:
         self._sources: list[Encoded] = []
+        self._lengths: list[NDArray[np.int64]] = []
         self._places: dict[bytes, tuple[int, int]] = {}
 
     def add(self, encoded: Encoded, rows: Sequence[int], texts: Sequence[bytes]) -> None:
         """Note rows of `encoded`; `texts` are the keys of these rows."""
         self._sources.append(encoded)
+        self._lengths.append(encoded.lengths)
         number = len(self._sources) - 1
         for row, text in zip(rows, texts, strict=True):
             self._places.setdefault(text, (number, row))
 
     def lengths(self, texts: Sequence[bytes]) -> NDArray[np.int64]:
         """Return the tokens of each text, (n,) int64."""
-        sizes = [one.lengths for one in self._sources]
         places = (self._places[text] for text in texts)
-        return np.fromiter((sizes[n][row] for n, row in places), np.int64, count=len(texts))
+        found = (self._lengths[number][row] for number, row in places)
+        return np.fromiter(found, np.int64, count=len(texts))
 
     def counts(self, space: str, texts: Sequence[bytes]) -> NDArray[np.int64]:
         """Return how many rows an output of this space has for each text, (n,) int64."""
@@ -206,15 +208,19 @@ def _groups(
 
 
 def _boundaries(model: ModelState, names: Sequence[str]) -> list[str]:
-    """Return the outputs below all of `names` at which a pass may begin, highest first."""
-    if not hasattr(model._core, "prefix"):
-        return []
-    above = [set(units_run(model, name)) for name in names]
-    common = set.intersection(*above)
-    found = []
-    for info in model._core.outputs():
-        if info.space == "tokens" and info.name.startswith("hidden_states."):
-            below = set(units_run(model, info.name))
-            if below < common:
-                found.append((len(below), info.name))
-    return [name for _, name in sorted(found, reverse=True)]
+    """Return the outputs below all of `names` at which a pass may begin, highest first.
+
+    A token output of the backbone cuts the program in two: what comes later in the core's list and
+    runs all its units can be computed from it.
+    """
+    outputs = model._core.outputs()
+    position = {info.name: at for at, info in enumerate(outputs)}
+    lowest = min(position[name] for name in names)
+    common = set.intersection(*(set(units_run(model, name)) for name in names))
+    return [
+        info.name
+        for info in reversed(outputs[:lowest])
+        if info.space == "tokens"
+        and info.name not in model.heads
+        and common.issuperset(units_run(model, info.name))
+    ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -53,11 +53,7 @@ def output_info(model: ModelState, name: str) -> OutputInfo:
 def units_run(model: ModelState, name: str) -> tuple[int, ...]:
     """Return the positions of the units that run to compute an output."""
     one_text = np.array([0, 1], dtype=np.int64)
-    plan: Any = model._core.plan
-    try:
-        units = plan([name], training=False, offsets=one_text).units
-    except TypeError:
-        units = plan([name], training=False, n_tokens=1, n_sequences=1, max_length=1).units
+    units = model._core.plan([name], training=False, offsets=one_text).units
     return tuple(position for position, unit in enumerate(units) if unit.runs)
 
 

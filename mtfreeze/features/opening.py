@@ -27,8 +27,8 @@ def open_cache(
     Parameters
     ----------
     setting : False, "auto", "memory", or a path
-        No cache; memory and, beyond its limit, a private temporary file; memory alone, where rows
-        beyond the limit are computed again; a folder that processes share.
+        No cache; memory and, for an output that does not fit into it, a private temporary file;
+        memory alone, where rows beyond the limit are computed again; a folder that processes share.
     dtype : {"float32", "bf16"}
         How rows are kept; bf16 halves the room at a relative error of at most 2**-8 a value.
     memory_limit : int or str, optional
