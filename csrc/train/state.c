@@ -173,4 +173,5 @@ void mtf_train_reset(mtf_model *model)
         mtf_param_drop_state(&model->network->params[i]);
     }
     mtf_object_close_session(model);
+    mtf_workspace_clear(&model->workspace);
 }
