@@ -164,6 +164,13 @@ class Encoded(Sequence[NDArray[np.int32]]):
         return np.diff(self.offsets)
 
     @property
+    def n_bytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = (self.ids, self.token_types, self.offsets, self.truncated)
+        own = (self._first, self._word_offsets)
+        return sum(array.nbytes for array in (*arrays, *own) if array is not None)
+
+    @property
     def n_truncated(self) -> int:
         """How many rows were cut."""
         return int(self.truncated.sum())

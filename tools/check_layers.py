@@ -36,7 +36,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("_core", "closest", "errors", "notices"),
     ("_runtime", "entities", "folder_swap", "json_files", "metrics", "pricing"),
     ("data", "families", "hub", "selectors", "sentence_files", "tensor_files", "tokenizer_files"),
-    ("heads", "packing", "text"),
+    ("heads", "packing", "plan_prices", "text"),
     (  # what a step is made of, without a model
         "training.encoded",
         "training.interrupt",
@@ -68,7 +68,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "saving",
     ),
     ("freeze_schedule", "training"),
-    ("cli", "config", "demo", "freeze_control", "mode_picture", "mode_table"),
+    ("cli", "config", "config_values", "demo", "freeze_control", "mode_picture", "mode_table"),
     ("__init__", "__main__"),
 )
 MAX_LINES = 500

@@ -139,13 +139,14 @@ class FeatureCache:
         began = time.perf_counter()
         texts, requests = self._requests(model, wanted, snapshot)
         n_texts = n_tokens = n_bytes = 0
+        flops = 0.0
         incomplete: set[bytes] = set()
         stopped = False
         try:
             for request in requests:
                 self._look_up(request, texts, stop)
                 incomplete.update(request.missing)
-            n_texts, n_tokens, n_bytes = self._compute(
+            n_texts, n_tokens, flops, n_bytes = self._compute(
                 model, texts, requests, reporter or _quiet(), stop
             )
             if self.folder is not None:
@@ -162,6 +163,7 @@ class FeatureCache:
             len(every - incomplete - left),
             len(left),
             n_bytes,
+            flops,
             time.perf_counter() - began,
             stopped,
         )
@@ -280,8 +282,8 @@ class FeatureCache:
         requests: Sequence[Request],
         reporter: Reporter,
         stop: Callable[[], bool],
-    ) -> tuple[int, int, int]:
-        """Run the pass; returns texts, tokens and bytes. All of it is stored, or nothing."""
+    ) -> tuple[int, int, float, int]:
+        """Run the pass; returns texts, tokens, FLOPs and bytes. All of it is stored, or nothing."""
         with ExitStack() as stack:
             sinks: dict[str, tuple[Sink, Sequence[bytes]]] = {}
             for request in requests:
@@ -291,12 +293,12 @@ class FeatureCache:
                         sinks[request.name] = opened
                         stack.enter_context(opened[0])
             if not sinks:
-                return 0, 0, 0
-            n_texts, n_tokens = run_pass(self, model, texts, sinks, reporter, stop)
+                return 0, 0, 0.0, 0
+            n_texts, n_tokens, flops = run_pass(self, model, texts, sinks, reporter, stop)
             blocks = [block for sink, _ in sinks.values() if (block := sink.finish()) is not None]
             for block in blocks:
                 self._hold(block, new=True)
-        return n_texts, n_tokens, sum(block.data.nbytes for block in blocks)
+        return n_texts, n_tokens, flops, sum(block.data.nbytes for block in blocks)
 
 
 def _quiet() -> Reporter:

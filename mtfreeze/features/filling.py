@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..packing import Encoded, pack
+from ..plan_prices import PlanPrices, sizes_of
 from .gather import FeatureView
 from .keys import units_run
 from .shards import Stopped
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..training.progress import Reporter
     from .cache import FeatureCache
 
-__all__ = ["Request", "Texts", "run_pass"]
+__all__ = ["Request", "Texts", "boundaries", "pass_calls", "run_pass"]
 
 MOST_TOKENS, FEWEST_TOKENS = 1024, 128
 """Tokens of a call; its answer's bits do not depend on how many go together."""
@@ -110,7 +111,7 @@ def run_pass(
     sinks: Mapping[str, tuple[Sink, Sequence[bytes]]],
     reporter: Reporter,
     stop: Callable[[], bool],
-) -> tuple[int, int]:
+) -> tuple[int, int, float]:
     """Compute what is missing into the sinks.
 
     Parameters
@@ -130,8 +131,8 @@ def run_pass(
 
     Returns
     -------
-    (int, int)
-        Texts and tokens that were computed.
+    (int, int, float)
+        Texts and tokens that were computed, and the FLOPs of it.
 
     Raises
     ------
@@ -147,17 +148,22 @@ def run_pass(
         together.setdefault(wanted, []).append(text)
     n_tokens = int(texts.lengths(list(names)).sum()) if names else 0
     spaces = {info.name: info.space for info in model._core.outputs()}
+    prices, flops = PlanPrices(model._core), 0.0
     with reporter.bar(n_tokens, "frozen prefix", unit="token"):
         for group in _groups(cache, model, texts, together):
             lengths = texts.lengths(group.texts)
-            for at in _calls(lengths, stop):
+            given = () if group.start is None else (group.start.name,)
+            flops += prices.flops(
+                group.names, sizes_of(lengths), features=given, training=False
+            ).forward
+            for at in pass_calls(lengths, stop):
                 chosen = [group.texts[n] for n in at.tolist()]
                 batch = _batch(texts, group, chosen, at)
                 values = model._core.forward(batch, list(group.names))
                 for name, rows in zip(group.names, values, strict=True):
                     sinks[name][0].append(chosen, texts.counts(spaces[name], chosen), rows)
                 reporter.advance(int(lengths[at].sum()))
-    return len(names), n_tokens
+    return len(names), n_tokens, flops
 
 
 def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int64]) -> Any:
@@ -168,8 +174,8 @@ def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int6
     return None, offsets, None, {group.start.name: group.start.gather(at)}
 
 
-def _calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator[NDArray[np.int64]]:
-    """Cut positions, longest text first, into calls; shorter ones where the machine is slow."""
+def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator[NDArray[np.int64]]:
+    """Cut positions, longest text first, into the calls of a pass; short ones on a slow machine."""
     order = np.argsort(-lengths, kind="stable").astype(np.int64)
     ends = np.cumsum(lengths[order])
     tokens, begin = MOST_TOKENS, 0
@@ -194,7 +200,7 @@ def _groups(
     """Split each set of texts by the highest stored boundary that it can begin at."""
     for names, members in together.items():
         left = members
-        for start in _boundaries(model, names) if cache.dtype == "float32" else ():
+        for start in boundaries(model, names) if cache.dtype == "float32" else ():
             stored = cache.stored(model, start, texts, left)
             if stored:
                 blocks, found = stored
@@ -207,7 +213,7 @@ def _groups(
             yield _Group(names, left, None)
 
 
-def _boundaries(model: ModelState, names: Sequence[str]) -> list[str]:
+def boundaries(model: ModelState, names: Sequence[str]) -> list[str]:
     """Return the outputs below all of `names` at which a pass may begin, highest first.
 
     A token output of the backbone cuts the program in two: what comes later in the core's list and

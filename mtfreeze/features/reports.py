@@ -22,6 +22,8 @@ class FillReport:
         Distinct texts of which something is not stored: beyond the limits, or after a stop.
     n_bytes : int
         Bytes of features that were computed and stored.
+    flops : float
+        Of the pass.
     seconds : float
         Wall-clock time.
     stopped : bool
@@ -33,6 +35,7 @@ class FillReport:
     n_reused: int
     n_not_kept: int
     n_bytes: int
+    flops: float
     seconds: float
     stopped: bool
 
