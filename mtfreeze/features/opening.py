@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..closest import did_you_mean, unknown
@@ -12,7 +13,42 @@ from .cache import FeatureCache
 from .rounding import DTYPES
 from .sizes import DISK_LIMIT, MEMORY_LIMIT, read_limit
 
-__all__ = ["open_cache"]
+__all__ = ["CacheChoice", "check_cache", "open_cache"]
+
+
+@dataclass(frozen=True)
+class CacheChoice:
+    """Checked settings of a cache; see `open_cache`."""
+
+    setting: str
+    dtype: str
+    memory_limit: int
+    disk_limit: int
+    folder: Path | None
+
+
+def check_cache(
+    setting: object,
+    *,
+    dtype: str = "float32",
+    memory_limit: int | str | None = None,
+    disk_limit: int | str | None = None,
+) -> CacheChoice | None:
+    """Check the arguments of `open_cache` and open nothing; None for False."""
+    if dtype not in DTYPES:
+        raise ConfigError(unknown("dtype of the cache", str(dtype), DTYPES))
+    memory = read_limit(memory_limit, "memory_limit", "MTFREEZE_CACHE_MEMORY", MEMORY_LIMIT)
+    disk = read_limit(disk_limit, "disk_limit", "MTFREEZE_CACHE_LIMIT", DISK_LIMIT)
+    if setting is False:
+        return None
+    if setting is True or not isinstance(setting, str | os.PathLike):
+        raise TypeError(
+            'cache: expected False, "auto", "memory" or a folder; found '
+            f'{type(setting).__name__} {setting!r}; "auto" is the usual choice'
+        )
+    text = os.fspath(setting)
+    folder = None if text in ("auto", "memory") else _folder(text)
+    return CacheChoice(text, dtype, memory, disk, folder)
 
 
 def open_cache(
@@ -54,21 +90,12 @@ def open_cache(
     ...     cache.memory_limit
     512000000
     """
-    if dtype not in DTYPES:
-        raise ConfigError(unknown("dtype of the cache", str(dtype), DTYPES))
-    memory = read_limit(memory_limit, "memory_limit", "MTFREEZE_CACHE_MEMORY", MEMORY_LIMIT)
-    disk = read_limit(disk_limit, "disk_limit", "MTFREEZE_CACHE_LIMIT", DISK_LIMIT)
-    if setting is False:
+    choice = check_cache(setting, dtype=dtype, memory_limit=memory_limit, disk_limit=disk_limit)
+    if choice is None:
         return None
-    if setting is True or not isinstance(setting, str | os.PathLike):
-        raise TypeError(
-            'cache: expected False, "auto", "memory" or a folder; found '
-            f'{type(setting).__name__} {setting!r}; "auto" is the usual choice'
-        )
-    text = os.fspath(setting)
-    if text in ("auto", "memory"):
-        return FeatureCache(text, dtype, memory, disk, None)
-    return FeatureCache(text, dtype, memory, disk, _folder(text))
+    return FeatureCache(
+        choice.setting, choice.dtype, choice.memory_limit, choice.disk_limit, choice.folder
+    )
 
 
 def _folder(text: str) -> Path:
