@@ -6,21 +6,37 @@
     data:     {sent_head: {train: reviews.train.tsv, eval: reviews.dev.tsv}}
     training: {freeze_mode: backbone, epochs: 3, learning_rate: {backbone: 2.0e-5, heads: 1.0e-3}}
 
-`start` (keys of `training`) is trained before `training`, usually the heads on the frozen backbone;
-`modes` lists what the demo compares. Unknown keys are errors that name the closest one; Hugging
-Face's spellings of training arguments are accepted. Relative data paths are relative to the file.
-What only the model can judge (selectors, head names, labels) is checked where it is built.
+`freeze_schedule` in `training` is a list of phases or the name of a usual schedule; nothing else is
+frozen then unless it is named. `start` (keys of `training`) is trained before `training`, usually
+the heads on the frozen backbone; `modes` lists what the demo compares. Unknown keys are errors that
+name the closest one; Hugging Face's spellings of training arguments are accepted. Relative data
+paths are relative to the file. What only the model can judge (selectors, head names, labels) is
+checked where it is built.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .closest import name_list, unknown
+from .config_values import (
+    Check,
+    check_anything,
+    check_bool,
+    check_early_stopping,
+    check_labels,
+    check_mapping,
+    check_number,
+    check_rate,
+    check_schedule,
+    check_text,
+    check_texts,
+    found_text,
+)
 from .errors import ConfigError
 
 __all__ = ["HF_SPELLINGS", "Config", "Freezing", "load_config", "parse_config", "parse_setting"]
@@ -33,6 +49,8 @@ HF_SPELLINGS = {
     "lr_scheduler_type": "lr_schedule",
     "adam_epsilon": "eps",
     "disable_tqdm": "progress",
+    "resume_from_checkpoint": "resume",
+    "save_total_limit": "keep_checkpoints",
 }
 """Training arguments of transformers -> the name used here (``disable_tqdm`` is turned round)."""
 
@@ -84,133 +102,77 @@ class Config:
     modes: list[str] = field(default_factory=list)
 
 
-def _found(value: object) -> str:
-    return f"{type(value).__name__} {value!r}"
-
-
-def _text(path: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ConfigError(f"{path} must be a text; found {_found(value)}; put it in quotes")
-    return value
-
-
-def _bool(path: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{path} must be true or false; found {_found(value)}")
-    return value
-
-
-def _number(path: str, value: object) -> Any:
-    # YAML 1.1 reads 2e-5 (no dot) as a text; people write it all the same.
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{path} must be a number; found {_found(value)}; write 2.0e-5 or 0.1")
-    return value
-
-
-def _rate(path: str, value: object) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _number(f"{path}.{key}", one) for key, one in value.items()}
-    return _number(path, value)
-
-
-def _texts(path: str, value: object) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, list):
-        raise ConfigError(f"{path} must be a list of texts; found {_found(value)}")
-    return [_text(f"{path}[{i}]", one) for i, one in enumerate(value)]
-
-
-def _labels(path: str, value: object) -> list[str]:
-    if not isinstance(value, list):
-        raise ConfigError(f"{path} must be a list of label names; found {_found(value)}")
-    for i, one in enumerate(value):
-        if not isinstance(one, str):
-            raise ConfigError(
-                f"{path}[{i}] must be a text; found {_found(one)}; YAML reads no, yes, on, off and "
-                f'numbers as something else: put the label in quotes, "{one}"'
-            )
-    return list(value)
-
-
-def _mapping(path: str, value: object) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(
-            f"{path} must be a section of keys and values; found {_found(value)}; "
-            f"write {path.rsplit('.', 1)[-1]}: {{key: value}}"
-        )
-    return {str(key): one for key, one in value.items()}
-
-
-def _anything(path: str, value: object) -> Any:
-    return value
-
-
-Check = Callable[[str, object], Any]
-
 _SECTIONS = ("model", "heads", "data", "training", "start", "modes")
 _MODEL: dict[str, Check] = {
-    "name": _text,
-    "pooling": _text,
-    "normalize": _bool,
-    "max_length": _number,
+    "name": check_text,
+    "pooling": check_text,
+    "normalize": check_bool,
+    "max_length": check_number,
 }
 _HEAD: dict[str, Check] = {
-    "task": _text,
-    "labels": _labels,
-    "hidden": _anything,
-    "activation": _text,
-    "dropout": _number,
-    "features": _text,
-    "pooling": _text,
-    "seed": _number,
+    "task": check_text,
+    "labels": check_labels,
+    "hidden": check_anything,
+    "activation": check_text,
+    "dropout": check_number,
+    "features": check_text,
+    "pooling": check_text,
+    "seed": check_number,
 }
 _DATA: dict[str, Check] = {
-    "train": _text,
-    "eval": _text,
-    "label_map": _mapping,
-    "weight": _number,
-    "metric": _text,
-    "train_through_frozen": _bool,
-    "header": _bool,
-    "text": _anything,
-    "label": _anything,
-    "delimiter": _text,
-    "scheme": _text,
-    "column": _number,
+    "train": check_text,
+    "eval": check_text,
+    "label_map": check_mapping,
+    "weight": check_number,
+    "metric": check_text,
+    "train_through_frozen": check_bool,
+    "header": check_bool,
+    "text": check_anything,
+    "label": check_anything,
+    "delimiter": check_text,
+    "scheme": check_text,
+    "column": check_number,
 }
 _TRAINING: dict[str, Check] = {
-    "freeze_mode": _texts,
-    "freeze": _texts,
-    "train": _texts,
-    "epochs": _number,
-    "batch_size": _number,
-    "learning_rate": _rate,
-    "weight_decay": _rate,
-    "warmup_ratio": _number,
-    "warmup_steps": _number,
-    "lr_schedule": _text,
-    "max_grad_norm": _number,
-    "mixing": _text,
-    "seed": _number,
-    "token_budget": _number,
-    "betas": _anything,
-    "eps": _number,
-    "eval_every": _anything,
-    "cache": _anything,
-    "output_dir": _text,
-    "progress": _bool,
+    "freeze_mode": check_texts,
+    "freeze": check_texts,
+    "train": check_texts,
+    "epochs": check_number,
+    "batch_size": check_number,
+    "learning_rate": check_rate,
+    "weight_decay": check_rate,
+    "warmup_ratio": check_number,
+    "warmup_steps": check_number,
+    "lr_schedule": check_text,
+    "layer_decay": check_number,
+    "max_grad_norm": check_number,
+    "mixing": check_text,
+    "sampling": check_text,
+    "temperature": check_number,
+    "loss_weighting": check_text,
+    "seed": check_number,
+    "token_budget": check_number,
+    "betas": check_anything,
+    "eps": check_number,
+    "eval_every": check_anything,
+    "save_every": check_anything,
+    "resume": check_anything,
+    "keep_checkpoints": check_number,
+    "cache": check_anything,
+    "cache_dtype": check_text,
+    "freeze_schedule": check_schedule,
+    "early_stopping": check_early_stopping,
+    "load_best_model_at_end": check_bool,
+    "metric_for_best_model": check_text,
+    "greater_is_better": check_bool,
+    "output_dir": check_text,
+    "progress": check_bool,
 }
 
 
 def _section(path: str, value: object, known: Mapping[str, Check]) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    for key, one in _mapping(path, value).items():
+    for key, one in check_mapping(path, value).items():
         if key not in known:
             raise ConfigError(unknown(f"key of {path!r}", key, known))
         result[key] = known[key](f"{path}.{key}", one)
@@ -218,13 +180,13 @@ def _section(path: str, value: object, known: Mapping[str, Check]) -> dict[str, 
 
 
 def _training(path: str, value: object, folder: Path) -> tuple[dict[str, Any], Freezing]:
-    given = _mapping(path, value)
+    given = check_mapping(path, value)
     renamed: dict[str, Any] = {}
     for key, one in given.items():
         name = HF_SPELLINGS.get(key, key)
         if name in renamed:
             raise ConfigError(f"{path} has both {name!r} and another spelling of it, {key!r}")
-        renamed[name] = (not _bool(f"{path}.{key}", one)) if key == "disable_tqdm" else one
+        renamed[name] = (not check_bool(f"{path}.{key}", one)) if key == "disable_tqdm" else one
     if "adam_beta1" in renamed or "adam_beta2" in renamed:
         renamed["betas"] = [renamed.pop("adam_beta1", 0.9), renamed.pop("adam_beta2", 0.999)]
     if "eval_strategy" in renamed:
@@ -246,7 +208,12 @@ def _training(path: str, value: object, folder: Path) -> tuple[dict[str, Any], F
         )
     if "output_dir" in result:
         result["output_dir"] = str(folder / result["output_dir"])
-    mode = lists.get("freeze_mode", ["backbone"])
+    stopping = result.pop("early_stopping", None)
+    if stopping is not None:
+        result["callbacks"] = [stopping]
+    # A schedule says itself what is frozen; what is frozen beside it, the user must have named.
+    usual = ["backbone"] if result.get("freeze_schedule") is None else ["none"]
+    mode = lists.get("freeze_mode", usual)
     freezing = Freezing(
         mode[0] if len(mode) == 1 else mode, lists.get("freeze"), lists.get("train")
     )
@@ -282,7 +249,7 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
     ({'epochs': 2}, 'backbone')
     """
     place = Path(folder)
-    top = _mapping("the configuration", raw)
+    top = check_mapping("the configuration", raw)
     for key in top:
         if key not in _SECTIONS:
             raise ConfigError(unknown("section", key, _SECTIONS))
@@ -292,11 +259,11 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
     if model["name"].startswith(("./", "../")):
         model["name"] = str(place / model["name"])
     heads = {}
-    for name, one in _mapping("heads", top.get("heads", {})).items():
+    for name, one in check_mapping("heads", top.get("heads", {})).items():
         heads[name] = _section(f"heads.{name}", one, _HEAD)
         _require(f"heads.{name}", heads[name], ("task", "labels"))
     data = {}
-    for name, one in _mapping("data", top.get("data", {})).items():
+    for name, one in check_mapping("data", top.get("data", {})).items():
         entry = data[name] = _section(f"data.{name}", one, _DATA)
         if heads and name not in heads:
             raise ConfigError(unknown("head in data", name, heads))
@@ -308,7 +275,7 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
     start, start_freezing = None, Freezing()
     if "start" in top:
         start, start_freezing = _training("start", top["start"], place)
-    modes = _texts("modes", top.get("modes", []))
+    modes = check_texts("modes", top.get("modes", []))
     return Config(model, heads, data, training, freezing, start, start_freezing, modes)
 
 
@@ -345,7 +312,7 @@ def _apply_setting(raw: dict[str, Any], text: str) -> None:
         below = place.setdefault(key, {})
         if not isinstance(below, dict):
             path = ".".join(keys[: depth + 1])
-            raise ConfigError(f"setting {text!r}: {path} is no section; found {_found(below)}")
+            raise ConfigError(f"setting {text!r}: {path} is no section; found {found_text(below)}")
         place = below
     place[keys[-1]] = value
 
@@ -375,7 +342,9 @@ def load_config(path: str | os.PathLike[str], settings: Iterable[str] = ()) -> C
         problem = getattr(error, "problem", None) or "not YAML"
         raise ConfigError(f"{where}: expected YAML; {problem}; correct the line") from None
     if not isinstance(raw, dict):
-        raise ConfigError(f"{place}: expected sections {name_list(_SECTIONS)}; found {_found(raw)}")
+        raise ConfigError(
+            f"{place}: expected sections {name_list(_SECTIONS)}; found {found_text(raw)}"
+        )
     for text in settings:
         _apply_setting(raw, text)
     try:

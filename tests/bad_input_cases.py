@@ -140,6 +140,22 @@ def fit(tasks: Any = None, **options: Any) -> Case:
     return run
 
 
+def schedule(*phases: dict[str, Any], pin: str | None = None, **options: Any) -> Case:
+    """Return a case that fits a copy, some of it pinned, with a schedule of these phases."""
+
+    def run(place: Place) -> object:
+        model = place.model.copy()
+        if pin is not None:
+            model.freeze(pin)
+        chosen = mtf.FreezeSchedule()
+        for phase in phases:
+            chosen = chosen.phase(**phase)
+        given = {"freeze_schedule": chosen, "progress": False, **options}
+        return mtf.fit(model, {"classifier": mtf.Task(train=ROWS)}, **given)
+
+    return run
+
+
 def task(rows: Any) -> Case:
     return fit(lambda: {"classifier": mtf.Task(train=rows)})
 
@@ -364,7 +380,62 @@ CASES: dict[str, Case] = {
     "unknown mixing": fit(mixing="proportionl"),
     "unknown schedule": fit(lr_schedule="cosin"),
     "warm-up above one": fit(warmup_ratio=1.5),
+    "layer decay below one": fit(layer_decay=0.95),
+    "unknown loss weighting": fit(loss_weighting="uncertain"),
+    "temperature without its sampling": fit(temperature=2.0),
+    "best model without evaluations": fit(load_best_model_at_end=True),
+    "best model by an unknown metric": fit(
+        lambda: {"classifier": mtf.Task(train=ROWS, eval=ROWS)},
+        eval_every="epoch",
+        load_best_model_at_end=True,
+        metric_for_best_model="acuracy",
+    ),
+    "metric of a best model that is not kept": fit(metric_for_best_model="loss"),
+    "early stopping without evaluations": fit(callbacks=[mtf.EarlyStopping()]),
+    "early stopping without data": fit(callbacks=[mtf.EarlyStopping()], eval_every="epoch"),
+    "no patience": lambda p: mtf.EarlyStopping(patience=0),
+    "callback outside a list": fit(callbacks=mtf.EarlyStopping()),
+    "callback that is a class": fit(callbacks=[mtf.Callback]),
     "loss is not finite": not_finite,
+    # schedules
+    "schedule is a text": fit(freeze_schedule="gradual"),
+    "schedule without phases": schedule(),
+    "phase that says nothing": schedule({"epochs": 1}),
+    "phase with two lengths": schedule({"train": "heads", "epochs": 1, "steps": 5}),
+    "phase of no epochs": schedule({"train": "heads", "epochs": 0}),
+    "phase of an unknown part": schedule({"train": "haeds", "epochs": 1}),
+    "phase of a number": schedule({"train": 3, "epochs": 1}),
+    "phase that trains nothing": schedule({"freeze": "all", "epochs": 1}),
+    "phase with a rate for nothing": schedule(
+        {"train": "heads", "epochs": 1, "learning_rate": {"backbone": 1e-3}}
+    ),
+    "phase that trains a pinned part": schedule(
+        {"train": "heads", "epochs": 1}, {"train": "all", "epochs": 1}, pin="backbone[:2]"
+    ),
+    "phases that pins make the same": schedule(
+        {"freeze": "backbone", "epochs": 1}, {"freeze": "none", "epochs": 1}, pin="backbone"
+    ),
+    "gradual on a pinned backbone": lambda p: mtf.FreezeSchedule.gradual().resolve(
+        p.model.copy().freeze("backbone")
+    ),
+    "phases of fewer epochs than the run": schedule({"train": "heads", "epochs": 2}, epochs=3),
+    "no epochs left for a phase": schedule(
+        {"train": "heads", "epochs": 3}, {"freeze": "none"}, epochs=3
+    ),
+    "two phases take what is left": schedule({"train": "heads"}, {"freeze": "none"}),
+    "steps that begin more epochs than the run": schedule(
+        {"train": "heads", "steps": 9}, {"freeze": "none"}, epochs=2
+    ),
+    "phase after gradual": lambda p: mtf.FreezeSchedule.gradual().phase(train="heads"),
+    "gradual after a phase": lambda p: mtf.FreezeSchedule().phase(train="heads").gradual(),
+    "gradual of no layers": lambda p: mtf.FreezeSchedule.gradual(per_step=0),
+    "fine_tune with a schedule": lambda p: mtf.fine_tune(
+        p.model, {}, 1, freeze_schedule=mtf.FreezeSchedule.gradual()
+    ),
+    "unknown schedule in YAML": settings(freeze_schedule="gradul"),
+    "unknown key of a phase in YAML": settings(freeze_schedule=[{"trian": "heads"}]),
+    "unknown argument of gradual in YAML": settings(freeze_schedule={"gradual": {"evry": 2}}),
+    "unknown key of early stopping in YAML": settings(early_stopping={"patients": 2}),
     "step of a list": step(batch=ROWS),
     "step with a rate for nothing": step(learning_rate={"ner_head": 1e-3}),
     "step on nothing trainable": lambda p: frozen_copy(p).step(

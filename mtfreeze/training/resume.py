@@ -35,7 +35,7 @@ from .progress import Reporter
 from .run_facts import describe_run, differences
 from .run_plan import RunPlan
 from .settings import check_integer
-from .trainer import TrainerState
+from .trainer_state import TrainerState
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
@@ -228,7 +228,8 @@ class Keeper:
             n_steps=state.n_steps,
             facts=self._facts,
             state=state.to_dict(),
-            finished=state.n_steps == plan.n_steps,
+            finished=state.n_steps == plan.n_steps or state.stop_reason is not None,
+            arrays=state.best_params,
             boundary=model._core.prefix(list(phase.trained), True),
         )
         self._last = state.n_steps
@@ -241,7 +242,7 @@ class Keeper:
             self._reporter.say(f"saved after step {state.n_steps}: {path}; resume=True goes on")
 
     def _due(self, plan: RunPlan, state: TrainerState) -> bool:
-        if state.n_steps == plan.n_steps:
+        if state.n_steps == plan.n_steps or state.stop_reason is not None:
             return True
         if self._every == "epoch":
             phase = plan.phase_of(state.n_steps - 1)
@@ -427,7 +428,7 @@ def _state_of(checkpoint: Checkpoint, plan: RunPlan) -> TrainerState:
     """Return the trainer's state after checking that it lies inside the plan."""
     where = f"{checkpoint.path}/trainer/state.json"
     try:
-        state = TrainerState.from_dict(checkpoint.state)
+        state = TrainerState.from_dict(checkpoint.state, checkpoint.arrays())
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{where}: expected the state of a run; found {type(error).__name__}: {error}; resume "

@@ -16,18 +16,11 @@ from typing import TYPE_CHECKING
 from ..data.batches import Group, Step, group_tasks, plan_epoch, steps_per_epoch
 from ..data.task import Task
 from ..errors import ConfigError, SelectorError
-from ..freeze import FreezeState, masks
+from ..freeze import FreezeState
 from .describe import frozen_line, frozen_names, trained_names, unit_states
 from .phase import Phase
-from .rates import (
-    DEFAULT_RATES,
-    FROZEN_BACKBONE_RATES,
-    ParamLike,
-    Rates,
-    expand_decay,
-    expand_rates,
-    layer_factors,
-)
+from .phase_rates import phase_clock, phase_rates
+from .rates import Rates
 from .resolving import DEFAULT_EPOCHS, ResolvedPhase, phase_label
 from .schedules import RateClock, count_warmup_steps
 from .settings import FitSettings
@@ -36,9 +29,6 @@ if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
 __all__ = ["PhasePlan", "PlannedStep", "RunPlan", "plan_run"]
-
-_SMALL_HEAD_RATE = 1e-4
-"""At or below this, on a frozen backbone, a run says that heads may not learn."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +197,7 @@ def _draft(
     """Find out what trains in a phase, and how fast."""
     notes = [*phase.notes]
     try:
-        rates = _rates(model, phase, settings, notes)
+        rates = phase_rates(model, phase, settings, notes)
     except (ConfigError, SelectorError, TypeError) as error:
         if not scheduled:
             raise
@@ -248,55 +238,6 @@ def _trained_tasks(
         notes.append(f"nothing trains: everything is frozen; {what}")
         trained = {}
     return trained
-
-
-def _rates(
-    model: MultiTaskModel, phase: ResolvedPhase, settings: FitSettings, notes: list[str]
-) -> Rates:
-    """Return the rates of a phase: its own, else the run's, else what is usual."""
-    frozen, _ = masks(model, phase.freeze)
-    params = [
-        ParamLike(info.key, not still, info.decays)
-        for info, still in zip(model._core.params(), frozen, strict=True)
-    ]
-    units = unit_states(model, phase.freeze)
-    heads_only = all(unit.frozen for unit in units if not unit.is_head and unit.n_values)
-    heads_train = any(unit.is_head and unit.n_values_frozen < unit.n_values for unit in units)
-    own = phase.options
-    given = settings.learning_rate if own.learning_rate is None else own.learning_rate
-    if given is not None:
-        rate = given
-    elif heads_only:
-        rate = FROZEN_BACKBONE_RATES
-    else:
-        rate = DEFAULT_RATES if own.usual_rate is None else own.usual_rate
-    peak, groups = expand_rates(params, rate, model.select)
-    if heads_only and heads_train:
-        notes += _head_rate_note(float(peak.max()), given is not None)
-    layer_decay = settings.layer_decay if own.layer_decay is None else own.layer_decay
-    weight_decay = settings.weight_decay if own.weight_decay is None else own.weight_decay
-    return Rates(
-        peak * layer_factors(model.index, layer_decay),
-        expand_decay(params, weight_decay, model.select),
-        groups,
-    )
-
-
-def _head_rate_note(highest: float, given: bool) -> list[str]:
-    """Say which rate heads get on a frozen backbone, or that the user's is very small for them."""
-    usual = max(FROZEN_BACKBONE_RATES.values())
-    if not given:
-        return [
-            f"learning rate of heads: {usual:g}, since the whole backbone is frozen; pass "
-            "learning_rate to choose another"
-        ]
-    if highest <= _SMALL_HEAD_RATE:
-        return [
-            f"learning rate of heads: {highest:g} is small where the whole backbone is frozen; "
-            f"{usual:g} is usual; with 5e-05 a head stayed at chance on a frozen RoBERTa (evidence "
-            "E6, not shown for your model)"
-        ]
-    return []
 
 
 def _draw_steps(drafts: Sequence[_Draft], settings: FitSettings) -> int:
@@ -382,7 +323,7 @@ def _finish(
                 groups=one.groups,
                 steps=one.steps,
                 rates=one.rates,
-                clock=_own_clock(one, first, settings) or whole,
+                clock=phase_clock(one.phase.options, first, len(one.steps), settings) or whole,
                 first_step=first,
                 line=frozen_line(model, freeze),
                 frozen=", ".join(frozen_names(model, freeze)) or "nothing",
@@ -392,19 +333,6 @@ def _finish(
         )
         first += len(one.steps)
     return phases
-
-
-def _own_clock(draft: _Draft, first: int, settings: FitSettings) -> RateClock | None:
-    """Return warm-up and decay over the phase's own steps, if it asks for them."""
-    own, n_steps = draft.phase.options, len(draft.steps)
-    if not own.has_own_rates:
-        return None
-    ratio = settings.warmup_ratio if own.warmup_ratio is None else own.warmup_ratio
-    steps = own.warmup_steps
-    if steps is None and own.warmup_ratio is None:
-        steps = settings.warmup_steps
-    kind = settings.lr_schedule if own.lr_schedule is None else own.lr_schedule
-    return RateClock(kind, first, n_steps, count_warmup_steps(n_steps, ratio, steps))
 
 
 def _weights_note(trained: Mapping[str, Task], settings: FitSettings) -> list[str]:
