@@ -7,7 +7,7 @@ batch is found in the first second. The tokens of rows that several tasks share 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -137,6 +137,14 @@ def encode_task(model: MultiTaskModel, name: str, task: Task, examples: Examples
     return TaskLabels(name, encode(examples, task.label_name(name), head.labels, name), of_words)
 
 
+Pack = Callable[[Encoded, int, NDArray[np.int64]], PackedBatch]
+"""Tokens of a data set, position of the group, row numbers -> the rows as a packed batch."""
+
+
+def _pack(encoded: Encoded, group: int, rows: NDArray[np.int64]) -> PackedBatch:
+    return encoded.pack(rows)
+
+
 class TrainingRows:
     """The training data of a run: row numbers in, `StepBatch` out.
 
@@ -179,7 +187,7 @@ class TrainingRows:
         """Return how many words of these groups' data have no token, and so no label."""
         return sum(one.n_lost_words for one in self._distinct(groups))
 
-    def batch(self, groups: Sequence[Group], step: Step) -> StepBatch:
+    def batch(self, groups: Sequence[Group], step: Step, pack: Pack = _pack) -> StepBatch:
         """Put together one step: every part's sequences, and each task's labels on them.
 
         Parameters
@@ -188,9 +196,11 @@ class TrainingRows:
             What the parts of `step` count in.
         step : tuple of Part
             From ``plan_epoch``.
+        pack : callable, optional
+            (tokens, group, rows) -> packed batch, where it is to carry features.
         """
         encoded = [self.encoded(groups[part.group].examples) for part in step]
-        parts = [one.pack(part.rows) for one, part in zip(encoded, step, strict=True)]
+        parts = [pack(one, part.group, part.rows) for one, part in zip(encoded, step, strict=True)]
         losses = []
         for position, part in enumerate(step):
             for name in part.tasks:

@@ -14,21 +14,25 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.batches import group_tasks
+from ..data.batches import Group, group_tasks
 from ..data.labels import IGNORE
 from ..data.task import Task
 from ..encoding import calls, core_batch
 from ..entities import OUTSIDE, is_iob2
 from ..errors import DataError
 from ..metrics import metric_name, sequence_metrics, token_metrics
-from ..packing import Encoded, word_values
+from ..packing import Encoded, PackedBatch, word_values
 from .encoded import TaskLabels, check_tasks, encode_task
 from .progress import Reporter
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
-__all__ = ["EvalData", "Stopped", "evaluate"]
+__all__ = ["EvalData", "PackRows", "Stopped", "evaluate"]
+
+
+PackRows = Callable[[Encoded, NDArray[np.int64]], PackedBatch]
+"""Tokens of a data set, row numbers -> the rows as a packed batch."""
 
 
 class Stopped(Exception):
@@ -63,6 +67,11 @@ class EvalData:
         return list(self._labels)
 
     @property
+    def groups(self) -> list[tuple[Group, Encoded]]:
+        """The tasks that are scored in one pass, with their tokens."""
+        return list(zip(self._groups, self._encoded, strict=True))
+
+    @property
     def n_tokens(self) -> int:
         """Tokens of one evaluation."""
         return int(
@@ -77,8 +86,11 @@ class EvalData:
         model: MultiTaskModel,
         reporter: Reporter,
         stop: Callable[[], bool] = lambda: False,
+        pack: PackRows = Encoded.pack,
     ) -> dict[str, float]:
         """Return the figures of all tasks, by ``eval_<task>_<metric>``.
+
+        `pack` makes the packed batch of rows, where it is to carry features.
 
         Raises
         ------
@@ -96,7 +108,7 @@ class EvalData:
                     if stop():
                         raise Stopped
                     rows = group.rows[at]
-                    batch = encoded.pack(rows)
+                    batch = pack(encoded, rows)
                     logits = model._core.forward(core_batch(batch), list(scorers))
                     for scorer, values in zip(scorers.values(), logits, strict=True):
                         scorer.add(rows, values)

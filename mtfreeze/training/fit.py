@@ -12,13 +12,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
 from ..errors import DataError
+from ..features import open_cache
 from ..freeze_schedule import FreezeSchedule, as_schedule
 from ..saving import check_target
+from .cached import PrefixFeatures
 from .callbacks import Callback, check_callbacks
 from .encoded import TrainingRows, check_tasks
 from .evaluate import EvalData
@@ -66,7 +69,8 @@ def fit(
     temperature: float = 1.0,
     loss_weighting: str = "static",
     seed: int = 0,
-    cache: str | bool = "auto",
+    cache: str | bool | os.PathLike[str] = "auto",
+    cache_dtype: str = "float32",
     freeze_schedule: FreezeSchedule | None = None,
     callbacks: Iterable[Callback] = (),
     load_best_model_at_end: bool = False,
@@ -121,8 +125,13 @@ def fit(
         Each loss counts ``Task.weight`` times; or weights are learned (Kendall et al. 2018).
     seed : int
         Of data order and dropout: the same seed gives the same bits, whatever the thread count.
-    cache : "auto" or False
-        There is no cache of the frozen prefix yet; both values recompute it.
+    cache : "auto", "memory", False or path
+        Where what the frozen prefix gives is kept, so that it is computed once for each text: in
+        memory and, beyond a limit (``MTFREEZE_CACHE_MEMORY``, 1 GiB), in a private file, where it
+        is used more than once; in memory alone; not at all; in a folder that other processes
+        share. Losses and weights are the same bits with it and without.
+    cache_dtype : {"float32", "bf16"}
+        How it is kept; bf16 takes half the room and rounds each value by at most 1 part in 256.
     freeze_schedule : FreezeSchedule, optional
         What trains when. Pinned parts stay frozen; the freeze state is as before at the end.
     callbacks : list of Callback
@@ -179,6 +188,7 @@ def fit(
     >>> run.metrics["eval_classifier_accuracy"]  # doctest: +SKIP
     0.87
     """
+    opened = open_cache(cache, dtype=cache_dtype)
     settings = check_settings(
         epochs=epochs,
         batch_size=batch_size,
@@ -198,7 +208,7 @@ def fit(
         betas=betas,
         eps=eps,
         eval_every=eval_every,
-        cache=cache,
+        cache_dtype=cache_dtype,
         freeze_schedule=as_schedule(freeze_schedule),
         load_best_model_at_end=load_best_model_at_end,
         metric_for_best_model=metric_for_best_model,
@@ -216,7 +226,8 @@ def fit(
         )
     # All rows and labels are checked, those of tasks that a freeze leaves out as well.
     rows = TrainingRows(model, checked)
-    scoring = Scoring(model, checked, EvalData(model, checked), settings.eval_every)
+    eval_data = EvalData(model, checked)
+    scoring = Scoring(model, checked, eval_data, settings.eval_every)
     best = None
     if settings.load_best_model_at_end:
         judge = make_judge(scoring, settings.metric_for_best_model, settings.greater_is_better)
@@ -225,11 +236,14 @@ def fit(
     reporter = Reporter(progress)
     for note in first:
         reporter.say(note)
-    with InterruptGuard() as guard:
+    with opened or nullcontext(), InterruptGuard() as guard:
 
         def stop() -> bool:
             return guard.requested
 
+        features = None
+        if opened is not None:
+            features = PrefixFeatures(model, plan, rows, eval_data, opened)
         keeper, resumed = checkpointing.begin(model, checked, plan, reporter, stop)
         trainer = Trainer(
             model,
@@ -240,11 +254,12 @@ def fit(
             stop,
             callbacks=called,
             best=best,
+            features=features,
             checkpointer=keeper,
             resume=resumed,
         )
         trainer.run()
-    run = make_run(model, plan, trainer, first + of_phases, guard.requested, best)
+    run = make_run(model, plan, trainer, first + of_phases, guard.requested, best, features)
     for line in last_words(run):
         reporter.say(line)
     if folder is not None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..digests import FrozenReport, Snapshot, report, unused_keys
 from ..freeze import masks
+from .cached import PrefixFeatures
 from .encoded import TrainingRows
 from .judging import BestModel
 from .run import PhaseResult, Run
@@ -58,6 +59,7 @@ def make_run(
     notes: list[str],
     interrupted: bool,
     best: BestModel | None,
+    features: PrefixFeatures | None = None,
 ) -> Run:
     """Put together what a run hands back."""
     state = trainer.state
@@ -67,6 +69,9 @@ def make_run(
         metrics["train_loss"] = math.fsum(losses) / len(losses)
         metrics["train_runtime"] = state.seconds
         metrics["train_samples_per_second"] = state.n_sequences / max(state.seconds, 1e-9)
+    if features is not None and features.fills:
+        metrics["prefix_runtime"] = features.seconds
+        notes = [*notes, features.note()]
     best_step = None
     if best is not None and state.best_value is not None and not interrupted:
         best_step = state.best_step

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ..data.task import Task
 from ..entities import is_iob2
 from ..metrics import SEQUENCE_METRICS, TOKEN_METRICS, metric_name, primary_metric
-from .evaluate import EvalData, Stopped
+from ..packing import Encoded
+from .evaluate import EvalData, PackRows, Stopped
 from .progress import Reporter
 from .settings import EvalEvery
 
@@ -70,12 +71,14 @@ class Scoring:
             return ends_epoch
         return isinstance(self._every, int) and n_steps % self._every == 0
 
-    def score(self, reporter: Reporter, stop: Callable[[], bool]) -> dict[str, float] | None:
+    def score(
+        self, reporter: Reporter, stop: Callable[[], bool], pack: PackRows = Encoded.pack
+    ) -> dict[str, float] | None:
         """Return the figures of all tasks; None if there is no data, or `stop` returned true."""
         if not self._data.tasks:
             return None
         try:
-            return self._data.score(self._model, reporter, stop)
+            return self._data.score(self._model, reporter, stop, pack)
         except Stopped:
             return None
 

@@ -67,6 +67,7 @@ class FitSettings:
     load_best_model_at_end: bool
     metric_for_best_model: str | None
     greater_is_better: bool | None
+    cache_dtype: str
 
 
 def check_integer(name: str, value: object, lowest: int) -> int:
@@ -239,7 +240,7 @@ def check_settings(
     betas: object,
     eps: object,
     eval_every: object,
-    cache: object,
+    cache_dtype: str,
     freeze_schedule: FreezeSchedule | None,
     load_best_model_at_end: object,
     metric_for_best_model: object,
@@ -254,11 +255,6 @@ def check_settings(
     ConfigError
         If one is out of its range or unknown; the message has its name.
     """
-    if not (cache is False or cache == "auto"):
-        raise ConfigError(
-            f"cache must be 'auto' or False; found {cache!r}; this version recomputes the frozen "
-            "prefix in every epoch and keeps no cache of it"
-        )
     # 0 switches clipping off, as does None.
     norm = check_number("max_grad_norm", 0.0 if max_grad_norm is None else max_grad_norm)
     how = check_choice("mixing", mixing, MIXING)
@@ -290,4 +286,5 @@ def check_settings(
         load_best_model_at_end=bool(load_best_model_at_end),
         metric_for_best_model=cast("str | None", metric_for_best_model),
         greater_is_better=cast("bool | None", greater_is_better),
+        cache_dtype=cache_dtype,
     )

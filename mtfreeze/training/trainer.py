@@ -10,13 +10,17 @@ is due, the end of the epoch, and the checkpoint, which therefore never lies ins
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..digests import FrozenReport, Snapshot, digest_model, report, unused_keys
 from ..errors import TrainingError
 from ..freeze import FreezeState
+from ..packing import Encoded, PackedBatch
 from .callbacks import Callback, Context
 from .encoded import StepBatch, TrainingRows
 from .judging import BestModel
@@ -37,9 +41,18 @@ _SMOOTHING = 0.9
 
 
 class Features(Protocol):
-    """Puts together the batch of a step in place of `TrainingRows.batch`, with cached features."""
+    """Puts batches together with cached features of the frozen prefix; see ``cached.py``."""
 
+    def prepare(
+        self,
+        first_phase: int,
+        digests: Mapping[str, str],
+        reporter: Reporter,
+        stop: Callable[[], bool],
+    ) -> None: ...
+    def enter(self, phase: PhasePlan, reporter: Reporter, stop: Callable[[], bool]) -> None: ...
     def batch(self, phase: PhasePlan, planned: PlannedStep) -> StepBatch: ...
+    def evaluation_batch(self, encoded: Encoded, rows: NDArray[np.int64]) -> PackedBatch: ...
 
 
 class Checkpointer(Protocol):
@@ -129,6 +142,9 @@ class Trainer:
         core.train_reset()
         try:
             self._begin()
+            if self._features is not None:
+                first, digests = max(1, self.state.phase), self.state.phase_before
+                self._features.prepare(first, digests, self._reporter, self._stop)
             with self._reporter.bar(self._plan.n_steps, "training"):
                 self._reporter.advance(self.state.n_steps)
                 for phase in self._plan.phases[max(0, self.state.phase - 1) :]:
@@ -189,6 +205,8 @@ class Trainer:
             state.phase = phase.number
             if self._plan.scheduled:
                 self._say_change(phase)
+        if self._features is not None:
+            self._features.enter(phase, self._reporter, self._stop)
         self._run_steps(phase)
         self._prove(phase)
 
@@ -232,6 +250,8 @@ class Trainer:
             self._call("on_step_end")
             if not self._stop():
                 self._follow_up(planned)
+            self._save()
+        if self._stop():  # asked for since the last step was saved
             self._save()
 
     def _save(self) -> None:
@@ -303,7 +323,8 @@ class Trainer:
         state = self.state
         if state.evaluated_at == state.n_steps:
             return True
-        metrics = self._scoring.score(self._reporter, self._stop)
+        pack = Encoded.pack if self._features is None else self._features.evaluation_batch
+        metrics = self._scoring.score(self._reporter, self._stop, pack)
         if metrics is None:
             return not self._stop()
         state.metrics, state.evaluated_at = metrics, state.n_steps

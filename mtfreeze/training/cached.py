@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The prefix cache of a run: which outputs of the frozen prefix are stored, and used at which step.
+
+Before the first step one pass computes every boundary that the run's phases and evaluations will
+need; a later phase whose prefix holds something that this run trained is filled when it begins. A
+batch then carries the highest stored boundary of its phase; where none is stored it carries none,
+and is computed from the token ids. All of these give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..digests import Snapshot
+from ..features import FeatureCache, FeatureView, FillReport
+from ..features.keys import units_run
+from ..freeze import FreezeState
+from ..packing import Encoded, PackedBatch
+from ..pricing import in_bytes
+from .encoded import StepBatch, TrainingRows
+from .evaluate import EvalData
+from .progress import Reporter
+from .run_plan import PhasePlan, PlannedStep, RunPlan
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["PrefixFeatures", "PrefixUse", "prefix_uses"]
+
+_WORTH = 32.0
+"""FLOPs that a byte of features must spare: reading is dearer than, for instance, computing the
+embeddings of a token again."""
+
+
+@dataclass(frozen=True)
+class PrefixUse:
+    """What one data set needs of the frozen prefix in one phase.
+
+    Attributes
+    ----------
+    phase : int
+        Number of the phase.
+    group : int or None
+        Position of the training group in the phase; None for evaluation.
+    data : int
+        Position of the data set among the distinct ones of the run.
+    rows : (n,) int64 array
+        Its rows.
+    names : tuple of str
+        Outputs that stand for the prefix; the heads need no more.
+    times : int
+        How often each row is used.
+    """
+
+    phase: int
+    group: int | None
+    data: int
+    rows: NDArray[np.int64]
+    names: tuple[str, ...]
+    times: int
+
+
+def prefix_uses(
+    model: MultiTaskModel, plan: RunPlan, rows: TrainingRows, evaluation: EvalData
+) -> tuple[list[Encoded], list[PrefixUse]]:
+    """Return the distinct data sets of a run, and what each needs of the prefix in each phase.
+
+    The model's freeze state is that of each phase in turn and then the earlier one again, so this
+    belongs before the first step.
+    """
+    data: list[Encoded] = []
+    uses: list[PrefixUse] = []
+
+    def number(encoded: Encoded) -> int:
+        for at, known in enumerate(data):
+            if known is encoded:
+                return at
+        data.append(encoded)
+        return len(data) - 1
+
+    earlier = model.freeze_state()
+    try:
+        for phase in plan.phases:
+            if phase.steps:
+                model.set_freeze_state(phase.freeze)
+                for at, group in enumerate(phase.groups):
+                    # In joint mixing every row of a batch runs through every task's head.
+                    heads = list(phase.trained) if _joint(plan) else list(group.tasks)
+                    names = model._core.prefix(heads, training=True)
+                    if _worth_it(model, names):
+                        encoded = number(rows.encoded(group.examples))
+                        times = _times(phase, at, len(group.rows))
+                        uses.append(
+                            PrefixUse(phase.number, at, encoded, group.rows, tuple(names), times)
+                        )
+            times = _evaluations(plan, phase)
+            if times:
+                # Where heads are frozen too, what they read still serves all of them.
+                model.set_freeze_state(_backbone_only(phase.freeze))
+                for group, own in evaluation.groups:
+                    names = model._core.prefix(list(group.tasks), training=True)
+                    if _worth_it(model, names):
+                        uses.append(
+                            PrefixUse(
+                                phase.number, None, number(own), group.rows, tuple(names), times
+                            )
+                        )
+    finally:
+        if model.freeze_state() != earlier:
+            model.set_freeze_state(earlier)
+    return data, uses
+
+
+def _joint(plan: RunPlan) -> bool:
+    return plan.settings.mixing == "joint"
+
+
+def _backbone_only(freeze: FreezeState) -> FreezeState:
+    return FreezeState(frozenset(key for key in freeze.frozen if key.startswith("backbone.")))
+
+
+def _times(phase: PhasePlan, group: int, n_rows: int) -> int:
+    """Return how often a phase goes through a group's rows, rounded up."""
+    drawn = sum(
+        len(part.rows) for planned in phase.steps for part in planned.step if part.group == group
+    )
+    return -(-drawn // max(1, n_rows))
+
+
+def _evaluations(plan: RunPlan, phase: PhasePlan) -> int:
+    """Return how many evaluations fall into a phase."""
+    every = plan.settings.eval_every
+    last = phase is plan.phases[-1]
+    if every == "epoch":
+        count = sum(planned.ends_epoch for planned in phase.steps)
+        return count + (last and not (phase.steps and phase.steps[-1].ends_epoch))
+    if isinstance(every, int):
+        count = phase.last_step // every - phase.first_step // every
+        return count + (last and (phase.last_step % every != 0 or not phase.last_step))
+    return int(last)
+
+
+def _worth_it(model: MultiTaskModel, names: Sequence[str]) -> bool:
+    """Say whether reading these outputs is cheaper than computing them."""
+    if not names:
+        return False
+    length = min(32, model.max_length)
+    offsets = np.array([0, length], dtype=np.int64)
+    flops = model._core.plan(list(names), training=False, offsets=offsets).forward_flops
+    sizes = {
+        info.name: info.width * 4 * (length if info.space == "tokens" else 1)
+        for info in model._core.outputs()
+    }
+    return flops >= _WORTH * sum(sizes[name] for name in names)
+
+
+@dataclass
+class _Source:
+    """How the rows of one data set are given in the phase under way.
+
+    Attributes
+    ----------
+    options : list of {name: view}
+        Sets of outputs that stand for the prefix, or a part of it; the best one first.
+    """
+
+    options: list[dict[str, FeatureView]] = field(default_factory=list)
+
+    def features(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """Return the features of rows, from the best option that has them all."""
+        for option in self.options:
+            if all(view.has(rows) for view in option.values()):
+                return {name: view.gather(rows) for name, view in option.items()}
+        return {}
+
+
+class PrefixFeatures:
+    """Connects a run with a `FeatureCache`; see the top of this file.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        The model that trains.
+    plan : RunPlan
+        Its run.
+    rows : TrainingRows
+        Training data.
+    evaluation : EvalData
+        Evaluation data.
+    cache : FeatureCache
+        Open; the caller closes it.
+
+    Attributes
+    ----------
+    fills : list of FillReport
+        What was computed and what was found, at the begin and where a later phase needed more.
+    stats : CacheStats
+        What the cache held after the last of them.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        plan: RunPlan,
+        rows: TrainingRows,
+        evaluation: EvalData,
+        cache: FeatureCache,
+    ) -> None:
+        self._model, self._plan, self._rows, self._cache = model, plan, rows, cache
+        self._data, self._uses = prefix_uses(model, plan, rows, evaluation)
+        self._sources: dict[tuple[int | None, int], _Source] = {}
+        self._phase = 0
+        self._version = -1
+        self.fills: list[FillReport] = []
+        self.stats = cache.stats
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in passes over the prefix."""
+        return sum(fill.seconds for fill in self.fills)
+
+    def note(self) -> str:
+        """Return the line that a run prints about its cache; empty if it has no use for one."""
+        if not self.fills:
+            return ""
+        stats = self.stats
+        held = stats.memory_bytes + stats.file_bytes + stats.folder_bytes
+        line = (
+            f"frozen prefix: computed for {stats.n_texts:,} texts, found for {stats.n_reused:,}; "
+            f"{in_bytes(held)} kept; {stats.seconds:.1f} s"
+        )
+        left = sum(fill.n_not_kept for fill in self.fills)
+        if left:
+            line += f"; {left:,} texts beyond the limit are computed at every use"
+        return line
+
+    def prepare(
+        self,
+        first_phase: int,
+        digests: Mapping[str, str],
+        reporter: Reporter,
+        stop: Callable[[], bool],
+    ) -> None:
+        """Compute what the phases from `first_phase` on need, as far as it is known by now.
+
+        `digests` are those of the model's tensors, taken just now; they spare hashing them again.
+        """
+        trained: set[str] = set()
+        known = []
+        for phase in self._plan.phases:
+            if phase.number >= first_phase:
+                known += [
+                    use
+                    for use in self._uses
+                    if use.phase == phase.number and not self._needs(use.names) & trained
+                ]
+                trained |= set(self._model.param_keys) - phase.freeze.frozen
+        self._fill(known, reporter, stop, Snapshot(dict(digests), frozenset()))
+        if self.fills:
+            reporter.say(self.note())
+
+    def enter(self, phase: PhasePlan, reporter: Reporter, stop: Callable[[], bool]) -> None:
+        """Begin a phase whose freeze state is in force."""
+        self._phase = phase.number
+        uses = [use for use in self._uses if use.phase == phase.number]
+        unknown = [use for use in uses if any(self._view(use, n) is None for n in use.names)]
+        if unknown and self.fills and not self.fills[-1].n_not_kept:
+            self._fill(unknown, reporter, stop)
+        self._look()
+
+    def batch(self, phase: PhasePlan, planned: PlannedStep) -> StepBatch:
+        """Put together one step, with features where they are stored."""
+        self._follow()
+
+        def pack(encoded: Encoded, group: int, rows: NDArray[np.int64]) -> PackedBatch:
+            return self._pack(encoded, group, rows)
+
+        return self._rows.batch(phase.groups, planned.step, pack)
+
+    def evaluation_batch(self, encoded: Encoded, rows: NDArray[np.int64]) -> PackedBatch:
+        """Put together one pass of an evaluation, with features where they are stored."""
+        self._follow()
+        return self._pack(encoded, None, rows)
+
+    def _pack(self, encoded: Encoded, group: int | None, rows: NDArray[np.int64]) -> PackedBatch:
+        at = next((i for i, known in enumerate(self._data) if known is encoded), None)
+        batch = encoded.pack(rows)
+        source = None if at is None else self._sources.get((group, at))
+        return batch if source is None else batch.with_features(source.features(rows))
+
+    def _follow(self) -> None:
+        """Look features up again if someone wrote to the model: a changed weight has other keys."""
+        if self._model._core.version != self._version:
+            self._look()
+
+    def _look(self) -> None:
+        self._version = self._model._core.version
+        self._sources = {}
+        frozen = self._model.freeze_state().frozen
+        for use in self._uses:
+            if use.phase != self._phase:
+                continue
+            source = self._sources.setdefault((use.group, use.data), _Source())
+            # Below the boundary itself, those of other phases: higher ones spare more.
+            lower = {
+                (name,)
+                for other in self._uses
+                if other.data == use.data
+                for name in other.names
+                if self._model_space(name) == "tokens"
+                and name not in use.names
+                and self._needs([name]) <= frozen
+                and self._needs([name]) <= self._needs(use.names)
+            }
+            ranked = sorted(lower, key=lambda names: -len(self._needs(names)))
+            for names in (use.names, *ranked):
+                views = {name: self._view(use, name) for name in names}
+                found = {name: view for name, view in views.items() if view is not None}
+                if len(found) == len(names):
+                    source.options.append(found)
+
+    def _view(self, use: PrefixUse, name: str) -> FeatureView | None:
+        return self._cache.view(self._data[use.data], name, model=self._model)
+
+    def _model_space(self, name: str) -> str:
+        return next(info.space for info in self._model._core.outputs() if info.name == name)
+
+    def _needs(self, names: Sequence[str]) -> set[str]:
+        """Return the keys of the parameters that outputs are computed with."""
+        core = self._model._core
+        units = {unit for name in names for unit in units_run(self._model, name)}
+        return {info.key for info in core.params() if info.unit in units}
+
+    def _fill(
+        self,
+        uses: Sequence[PrefixUse],
+        reporter: Reporter,
+        stop: Callable[[], bool],
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        wanted = [use for use in uses if self._pays(use)]
+        if wanted:
+            # The lowest boundaries first: they serve the later phases as well.
+            wanted.sort(key=lambda use: len(self._needs(use.names)))
+            self.fills.append(
+                self._cache.fill(
+                    self._model,
+                    [(self._data[use.data], use.rows, use.names) for use in wanted],
+                    reporter=reporter,
+                    stop=stop,
+                    snapshot=snapshot,
+                )
+            )
+            self.stats = self._cache.stats
+
+    def _pays(self, use: PrefixUse) -> bool:
+        """Say whether to store something: with "auto" not what is large and used once."""
+        if self._cache.setting != "auto":
+            return True
+        if all(self._model_space(name) == "sequences" for name in use.names):
+            return True
+        return self._uses_of(use.data, self._needs(use.names)) > 1
+
+    def _uses_of(self, data: int, needs: set[str]) -> int:
+        """Return how often rows are used at a boundary or above it."""
+        return sum(
+            use.times for use in self._uses if use.data == data and needs <= self._needs(use.names)
+        )
