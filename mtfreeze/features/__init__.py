@@ -15,7 +15,15 @@ from __future__ import annotations
 
 from .cache import FeatureCache
 from .gather import FeatureView
+from .memory import clear_memory
 from .opening import open_cache
 from .reports import CacheStats, FillReport
 
-__all__ = ["CacheStats", "FeatureCache", "FeatureView", "FillReport", "open_cache"]
+__all__ = [
+    "CacheStats",
+    "FeatureCache",
+    "FeatureView",
+    "FillReport",
+    "clear_memory",
+    "open_cache",
+]

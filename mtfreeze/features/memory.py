@@ -18,7 +18,7 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STORE", "TEXT_BYTES", "Block", "FeatureStore", "block_bytes"]
+__all__ = ["STORE", "TEXT_BYTES", "Block", "FeatureStore", "block_bytes", "clear_memory"]
 
 TEXT_BYTES = 128
 """What a text costs beside its rows: its key, its place in the table, its offset."""
@@ -163,3 +163,8 @@ class FeatureStore:
 
 STORE = FeatureStore()
 """The store of this process."""
+
+
+def clear_memory() -> None:
+    """Forget the features that the process keeps and no run under way uses."""
+    STORE.clear()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..digests import FrozenReport, Snapshot, report, unused_keys
+from ..features import CacheStats
 from ..freeze import masks
 from .cached import PrefixFeatures
 from .encoded import TrainingRows
@@ -84,6 +85,7 @@ def make_run(
     before = Snapshot(state.before, always | unused_keys(model))
     stepped = {phase.number for phase in phases if phase.n_steps}
     return Run(
+        cache=CacheStats() if features is None else features.stats,
         metrics=metrics,
         history=state.history,
         n_steps=state.n_steps,
@@ -93,7 +95,7 @@ def make_run(
         notes=notes,
         frozen=_whole_report(before, state.phase_before, trainer.reports()),
         phases=phases,
-        stopped=state.stop_reason,
+        stopped=state.stop_reason if state.n_steps < plan.n_steps else None,
         best_step=best_step,
         _before=before,
         _model=model,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..digests import FrozenReport, Snapshot, compare
+from ..features import CacheStats
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
@@ -81,6 +82,8 @@ class Run:
         Why a callback ended the run early.
     best_step : int or None
         The step whose model was restored at the end, with ``load_best_model_at_end``.
+    cache : CacheStats
+        What the run had of its cache of the frozen prefix: bytes kept, texts computed and found.
     """
 
     metrics: dict[str, float]
@@ -94,6 +97,7 @@ class Run:
     phases: list[PhaseResult]
     stopped: str | None
     best_step: int | None
+    cache: CacheStats
     _before: Snapshot = field(repr=False)
     _model: MultiTaskModel = field(repr=False)
 

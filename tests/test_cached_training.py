@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cached = uncached: the same losses, metrics and weights, bit for bit, and each layer run once."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import LABELS, SENTENCES, bits, write_tiny_bert
+from small_tasks import quick_fit, two_tasks
+
+import mtfreeze as mtf
+from mtfreeze import _core
+from mtfreeze.features import clear_memory
+
+N_LAYERS = 6
+MODES = ("backbone", "backbone[:3]", "backbone[:5]", "gradual")
+SCHEDULED = {"epochs": N_LAYERS + 2, "freeze_schedule": mtf.FreezeSchedule.gradual(every=1)}
+
+
+@pytest.fixture(autouse=True)
+def empty_memory() -> None:
+    clear_memory()
+
+
+@pytest.fixture(scope="module")
+def six_layers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small BERT as deep as MiniLM."""
+    folder = tmp_path_factory.mktemp("six")
+    write_tiny_bert(folder, num_hidden_layers=N_LAYERS)
+    return folder
+
+
+def make(folder: Path, mode: str) -> mtf.MultiTaskModel:
+    model = mtf.MultiTaskModel.from_pretrained(folder)
+    model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    tags = ["O", "B-person", "I-person", "B-location", "I-location"]
+    model.add_head("ner_head", mtf.TokenClassification(tags))
+    return model if mode in ("gradual", "none") else model.freeze(mode)
+
+
+def train(folder: Path, mode: str, **changes: Any) -> tuple[mtf.MultiTaskModel, Any]:
+    model = make(folder, mode)
+    settings = SCHEDULED if mode == "gradual" else {"epochs": 5}
+    return model, quick_fit(model, eval_every="epoch", **{**settings, **changes})
+
+
+def same(first: tuple[mtf.MultiTaskModel, Any], second: tuple[mtf.MultiTaskModel, Any]) -> None:
+    """Assert that two runs gave the same bits."""
+    assert first[1].losses() == second[1].losses()
+    assert bits(first[0].parameters()) == bits(second[0].parameters())
+    first_found, second_found = (_found(run) for _, run in (first, second))
+    assert first_found == second_found
+
+
+def _found(run: Any) -> list[Any]:
+    """Return all figures of a run that are no seconds."""
+    timed = ("train_runtime", "train_samples_per_second", "prefix_runtime")
+    rows = [row for row in run.history if "eval_classifier_loss" in row]
+    return [{k: v for k, v in run.metrics.items() if k not in timed}, rows]
+
+
+@pytest.mark.laws
+@pytest.mark.parametrize("mixing", ["proportional", "round_robin", "joint"])
+@pytest.mark.parametrize("mode", MODES)
+def test_cached_is_uncached(six_layers: Path, mode: str, mixing: str) -> None:
+    plain = train(six_layers, mode, cache=False, mixing=mixing)
+    cached = train(six_layers, mode, cache="memory", mixing=mixing)
+    assert "prefix_runtime" not in plain[1].metrics
+    assert cached[1].cache.memory_bytes > 0 and cached[1].cache.n_texts > 0
+    same(plain, cached)
+    assert cached[1].verify_frozen()
+
+
+@pytest.mark.laws
+@pytest.mark.parametrize("mode", MODES)
+def test_small_micro_batches_and_learned_weights(six_layers: Path, mode: str) -> None:
+    # Micro-batches are cut by tokens, also where only pooled rows are given.
+    how = {"token_budget": 20, "loss_weighting": "uncertainty", "batch_size": 6}
+    same(train(six_layers, mode, cache=False, **how), train(six_layers, mode, cache="auto", **how))
+
+
+@pytest.mark.parametrize("limit", ["1", "6KB", "1MB"])
+@pytest.mark.parametrize("setting", ["memory", "auto"])
+def test_beyond_the_limit(
+    six_layers: Path, setting: str, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = train(six_layers, "gradual", cache=False)
+    monkeypatch.setenv("MTFREEZE_CACHE_MEMORY", limit)
+    cached = train(six_layers, "gradual", cache=setting)
+    same(plain, cached)
+    if setting == "auto" and limit == "1":
+        assert cached[1].cache.file_bytes > 0
+    if setting == "memory" and limit == "1":
+        assert cached[1].cache.memory_bytes == 0
+        assert any("beyond the limit" in note for note in cached[1].notes)
+
+
+def test_a_folder_serves_the_next_process(six_layers: Path, tmp_path: Path) -> None:
+    plain = train(six_layers, "backbone[:3]", cache=False)
+    first = train(six_layers, "backbone[:3]", cache=tmp_path / "cache")
+    clear_memory()  # as a new process would begin
+    second = train(six_layers, "backbone[:3]", cache=tmp_path / "cache")
+    same(plain, first)
+    same(plain, second)
+    assert first[1].cache.n_texts > 0
+    assert second[1].cache.n_texts == 0 and second[1].cache.n_reused > 0
+
+
+def test_a_damaged_folder_is_said_and_passed_over(six_layers: Path, tmp_path: Path) -> None:
+    plain = train(six_layers, "backbone", cache=False)
+    train(six_layers, "backbone", cache=tmp_path / "cache")
+    clear_memory()
+    for file in (tmp_path / "cache").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:-1])
+    with pytest.warns(mtf.CacheWarning):
+        again = train(six_layers, "backbone", cache=tmp_path / "cache")
+    same(plain, again)
+
+
+def test_bf16_is_close_and_said_in_its_size(six_layers: Path) -> None:
+    full = train(six_layers, "backbone[:3]", cache="memory")
+    clear_memory()
+    half = train(six_layers, "backbone[:3]", cache="memory", cache_dtype="bf16")
+    assert half[1].cache.memory_bytes * 2 == full[1].cache.memory_bytes
+    np.testing.assert_allclose(half[1].losses(), full[1].losses(), rtol=0.02)
+    assert half[1].losses() != full[1].losses()
+
+
+def test_a_run_finds_what_an_earlier_one_computed(six_layers: Path) -> None:
+    first = train(six_layers, "backbone[:3]", cache="memory")
+    second = train(six_layers, "backbone[:3]", cache="memory")
+    assert first[1].cache.n_texts > 0
+    assert second[1].cache.n_texts == 0
+    same(first, second)
+
+
+def test_a_changed_weight_never_meets_an_old_feature(six_layers: Path) -> None:
+    train(six_layers, "backbone[:3]", cache="memory")
+
+    def nudged() -> mtf.MultiTaskModel:
+        model = make(six_layers, "backbone[:3]")
+        key = next(key for key in model.param_keys if "layer.0.intermediate.dense.bias" in key)
+        values = model.parameters()[key].copy()
+        values[0] = np.nextafter(values[0], np.float32(1))
+        return model.set_parameter(key, values)
+
+    plain, cached = nudged(), nudged()
+    runs = quick_fit(plain, cache=False), quick_fit(cached, cache="memory")
+    assert runs[1].cache.n_texts > 0
+    same((plain, runs[0]), (cached, runs[1]))
+
+
+class Nudge(mtf.Callback):
+    """Writes to a frozen weight in the middle of a run."""
+
+    def on_step_end(self, context: Any) -> None:
+        if context.step == 3:
+            key = next(k for k in context.model.param_keys if "layer.0.output.dense.bias" in k)
+            context.model.set_parameter(key, context.model.parameters()[key] + 0.5)
+
+
+@pytest.mark.parametrize("mode", ["backbone", "backbone[:3]"])
+def test_a_weight_written_in_the_middle_of_a_run(six_layers: Path, mode: str) -> None:
+    plain = train(six_layers, mode, cache=False, callbacks=[Nudge()])
+    cached = train(six_layers, mode, cache="memory", callbacks=[Nudge()])
+    same(plain, cached)
+    assert not cached[1].verify_frozen()
+
+
+def test_refrozen_layers_are_computed_anew(six_layers: Path) -> None:
+    schedule = (
+        mtf.FreezeSchedule()
+        .phase(epochs=2, train=["heads", "backbone.layers[2:]"])
+        .phase(epochs=2, train="heads")
+        .phase(epochs=2, train=["heads", "backbone.layers[4:]"])
+    )
+    how = {"epochs": None, "freeze_schedule": schedule}
+    plain = train(six_layers, "none", cache=False, **how)
+    cached = train(six_layers, "none", cache="memory", **how)
+    same(plain, cached)
+
+
+@pytest.mark.laws
+def test_gradual_runs_each_frozen_layer_once_per_text(six_layers: Path) -> None:
+    """The forward FLOPs of the whole run are one pass, and in each epoch what trains."""
+    model = make(six_layers, "gradual")
+    tasks = {"classifier": two_tasks()["classifier"]}
+    tasks = {"classifier": mtf.Task(train=tasks["classifier"].train)}
+    n = len(SENTENCES)
+    how = {"epochs": N_LAYERS + 1, "freeze_schedule": mtf.FreezeSchedule.gradual(every=1)}
+    _core.count_flops(True)
+    try:
+        before = _core.flops().forward
+        run = quick_fit(model, tasks, cache="memory", batch_size=n, **how)
+        counted = _core.flops().forward - before
+    finally:
+        _core.count_flops(False)
+    assert run.cache.n_texts == n
+    encoded = model.encoder.encode_texts(SENTENCES)
+
+    def flops(outputs: list[str], features: list[str]) -> float:
+        return model._core.plan(
+            outputs, training=False, offsets=encoded.offsets, features=features
+        ).forward_flops
+
+    # Once everything; then epoch e runs the top e layers, pooling and head, from a boundary.
+    boundaries = ["pooled"] + [f"hidden_states.{N_LAYERS - k}" for k in range(1, N_LAYERS + 1)]
+    once = flops(["pooled"], [])
+    # What has no product below it (the embeddings alone) is not worth a place in the cache.
+    later = [flops(["classifier"], [name]) for name in boundaries[:-1]]
+    last = flops(["classifier"], [])
+    assert counted == pytest.approx(once + sum(later) + last, rel=1e-6)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_minilm(minilm_folder: Path, mode: str) -> None:
+    def run(cache: str | bool) -> tuple[mtf.MultiTaskModel, Any]:
+        model = mtf.MultiTaskModel.from_pretrained(minilm_folder)
+        model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+        tasks = {"classifier": mtf.Task(train=list(zip(SENTENCES, LABELS, strict=True)))}
+        if mode != "gradual":
+            model.freeze(mode)
+        settings = SCHEDULED if mode == "gradual" else {"epochs": 5}
+        return model, quick_fit(model, tasks, cache=cache, learning_rate=1e-4, **settings)
+
+    plain, cached = run(False), run("memory")
+    same(plain, cached)
+    assert cached[1].cache.memory_bytes > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cached[1].verify_frozen()
