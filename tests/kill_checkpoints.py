@@ -34,7 +34,7 @@ from mtfreeze.training import checkpoint
 SETTINGS: dict[str, Any] = {"epochs": 1000, "lr_schedule": "constant", "eval_every": None}
 
 
-LONGEST_WAIT_S = 0.1
+LONGEST_WAIT_S = 0.2
 """Time for a few checkpoints: nearly every kill meets one that is being written."""
 
 

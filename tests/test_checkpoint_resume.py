@@ -18,7 +18,7 @@ from mtfreeze.tensor_files import read_entries
 
 pytestmark = [pytest.mark.laws, pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")]
 
-TIMES = ("seconds", "train_runtime", "train_samples_per_second")
+TIMES = ("seconds", "prefix_runtime", "train_runtime", "train_samples_per_second")
 """Figures of the clock, which no two runs share."""
 
 

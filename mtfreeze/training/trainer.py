@@ -148,7 +148,7 @@ class Trainer:
             with self._reporter.bar(self._plan.n_steps, "training"):
                 self._reporter.advance(self.state.n_steps)
                 for phase in self._plan.phases[max(0, self.state.phase - 1) :]:
-                    # What is gone on with is written back even if no step follows.
+                    # The phase that is gone on with is ended even if no step follows.
                     if phase.number == self.state.phase or not self._ends():
                         self._run_phase(phase)
             if not self._stop():
@@ -164,6 +164,9 @@ class Trainer:
 
     def _begin(self) -> None:
         if self._resume is not None:
+            # Before anything is computed: what is frozen by now may have trained before.
+            self._set_freeze(self._plan.phases[self.state.phase - 1].freeze)
+            self._resume.restore(self._model)
             self._weighting.from_dict(self.state.weighting)
             for callback, state in zip(self._callbacks, self.state.callbacks, strict=False):
                 callback.set_state(state)
@@ -198,7 +201,6 @@ class Trainer:
         state, self._context.phase = self.state, phase
         self._set_freeze(phase.freeze)
         if state.phase == phase.number and self._resume is not None:
-            self._resume.restore(self._model)
             if state.n_steps > phase.first_step:
                 self._context.epoch = self._last_step(phase).epoch + 1
         else:
