@@ -12,9 +12,10 @@ set(MTF_HEADS
     token_classification
 )
 
-set(_base alloc.c cpu.c random.c status.c threads.c)
+set(_base alloc.c cpu.c flops.c random.c status.c threads.c)
 set(_blas gemm.c openblas.c runtime.c)
 set(_kernels
+    count.c
     table.c
     ref/activation.c
     ref/adamw.c

@@ -98,6 +98,11 @@ class MemoryInfo(NamedTuple):
     bytes_now: int
     bytes_peak: int
 
+class Flops(NamedTuple):
+    forward: float
+    dx: float  # gradients of activations
+    dw: float  # gradients of weights
+
 def runtime_init(isa: str | None = None) -> None:
     """Before the first model only."""
 
@@ -109,6 +114,11 @@ def set_threads(n_threads: int) -> None: ...
 def get_threads() -> int: ...
 def memory_info() -> MemoryInfo: ...
 def reset_peak_memory() -> None: ...
+def count_flops(on: bool) -> None:
+    """True: counts floating-point operations from zero, where they are done; False: stops. Losses and
+    updates are not counted, so the counts are those that `Model.plan` promises."""
+
+def flops() -> Flops: ...
 def fail_allocation_after(n: int) -> None:
     """Tests only: the n-th allocation from now fails once; 0 switches it off."""
 

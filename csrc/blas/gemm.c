@@ -13,6 +13,7 @@
 #include "gemm.h"
 
 #include "../base/alloc.h"
+#include "../base/flops.h"
 #include "../base/random.h"
 #include "../kernels/kernels.h"
 #include "check.h"
@@ -100,8 +101,9 @@ static void multiply_rows(const row_product *p, mtf_real *y, const mtf_real *x, 
     }
 }
 
-void mtf_linear_y(mtf_real *y, const mtf_real *x, const mtf_real *w, int64_t m, int64_t n,
-                  int64_t k, mtf_layout layout, int add, mtf_real *work)
+/* y (M,N) = x (M,K) . W^T, or += with add; both products of rows are this one. */
+static void product_of_rows(mtf_real *y, const mtf_real *x, const mtf_real *w, int64_t m, int64_t n,
+                            int64_t k, mtf_layout layout, int add, mtf_real *work)
 {
     const int out_in = layout == MTF_LAYOUT_OUT_IN;
     if (uses_blas(n, k) && rows_hold[has_edges(n, k)]) {
@@ -116,12 +118,20 @@ void mtf_linear_y(mtf_real *y, const mtf_real *x, const mtf_real *w, int64_t m, 
     }
 }
 
+void mtf_linear_y(mtf_real *y, const mtf_real *x, const mtf_real *w, int64_t m, int64_t n,
+                  int64_t k, mtf_layout layout, int add, mtf_real *work)
+{
+    mtf_flops_add(MTF_FLOPS_FORWARD, 2 * m * n * k);
+    product_of_rows(y, x, w, m, n, k, layout, add, work);
+}
+
 void mtf_linear_dx(mtf_real *dx, const mtf_real *dy, const mtf_real *w, int64_t m, int64_t n,
                    int64_t k, mtf_layout layout, int add, mtf_real *work)
 {
+    mtf_flops_add(MTF_FLOPS_DX, 2 * m * n * k);
     /* the product of y with the roles of N and K, and of the layouts, exchanged */
-    mtf_linear_y(dx, dy, w, m, k, n,
-                 layout == MTF_LAYOUT_OUT_IN ? MTF_LAYOUT_IN_OUT : MTF_LAYOUT_OUT_IN, add, work);
+    product_of_rows(dx, dy, w, m, k, n,
+                    layout == MTF_LAYOUT_OUT_IN ? MTF_LAYOUT_IN_OUT : MTF_LAYOUT_OUT_IN, add, work);
 }
 
 /* Part i of `size` cut into parts of at most `most`, all but the last of one multiple of 16. */
@@ -160,6 +170,7 @@ void mtf_linear_dw(mtf_real *dw, const mtf_real *dy, const mtf_real *x, int64_t 
     const mtf_real *left = (out_in ? dy : x) + r0;
     const mtf_real *right = (out_in ? x : dy) + c0;
     mtf_real *out = dw + r0 * cols + c0;
+    mtf_flops_add(MTF_FLOPS_DW, 2 * m * tile_rows * tile_cols);
     if (m > 0 && m <= INT_MAX && uses_blas(n, k)) {
         mtf_openblas_gemm(out, cols, left, rows, 1, right, cols, 0, tile_rows, tile_cols, m,
                           add ? 1 : 0);

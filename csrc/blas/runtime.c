@@ -2,6 +2,7 @@
  * lowest folder that sees threads, kernels and OpenBLAS.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../base/cpu.h"
+#include "../base/flops.h"
 #include "../base/status.h"
 #include "../base/threads.h"
 #include "../kernels/kernels.h"
@@ -14,7 +15,18 @@ mtf_status mtf_runtime_init(const char *isa, mtf_error *err)
     if (status != MTF_OK) {
         return status;
     }
-    return mtf_kernels_choose(isa != NULL ? isa : mtf_cpu_isa_wanted(), err);
+    status = mtf_kernels_choose(isa != NULL ? isa : mtf_cpu_isa_wanted(), err);
+    mtf_kernels_count(atomic_load(&mtf_flops_on));
+    return status;
+}
+
+void mtf_flops_count(int on)
+{
+    mtf_kernels_count(on);
+    for (int kind = 0; on && kind < MTF_FLOPS_KINDS; kind++) {
+        atomic_store(&mtf_flops_counted[kind], 0);
+    }
+    atomic_store(&mtf_flops_on, on != 0);
 }
 
 mtf_status mtf_runtime_load_blas(const char *path, mtf_error *err)

@@ -82,6 +82,15 @@ MTF_NODISCARD mtf_status mtf_threads_set(int n_threads, mtf_error *err);
 int mtf_threads_get(void);
 void mtf_memory_get(mtf_memory_info *info);
 void mtf_memory_reset_peak(void);
+
+typedef struct mtf_flops {
+    double forward, dx, dw; /* floating-point operations, counted where they were done */
+} mtf_flops;
+
+/* 1: counts the operations of all models from zero; 0: stops. The counts are those that plans
+ * promise; losses and updates are left out. Not while a model is at work. */
+void mtf_flops_count(int on);
+void mtf_flops_get(mtf_flops *flops);
 /* Tests only: the n-th allocation from now fails once (0: off). */
 void mtf_memory_fail_after(uint64_t n);
 
@@ -300,7 +309,7 @@ void mtf_train_get_state(const mtf_model *model, size_t index, const mtf_real **
 MTF_NODISCARD mtf_status mtf_train_set_state(mtf_model *model, size_t index,
                                              const mtf_real *moment1, const mtf_real *moment2,
                                              size_t n, int64_t n_steps, mtf_error *err);
-/* Frees gradients and moments of every tensor. */
+/* Frees gradients and moments of every tensor, and the arenas. */
 void mtf_train_reset(mtf_model *model);
 
 /* ---- plans: what a freeze choice runs, keeps and costs ---------------------------------------- */

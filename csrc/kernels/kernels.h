@@ -1,8 +1,8 @@
 /* kernels.h: the table of kernels and the small types its slots take.
  *
  * table.c fills every slot with the reference kernel, then each compiled ISA level that the CPU has
- * overwrites what it implements, up to the level that was asked for. The table is set once by
- * mtf_runtime_init() and constant afterwards.
+ * overwrites what it implements, up to the level that was asked for. The table is set by
+ * mtf_runtime_init() and changes only when counting of operations is switched on or off.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_KERNELS_KERNELS_H
 #define MTF_KERNELS_KERNELS_H
@@ -40,7 +40,7 @@ typedef struct mtf_kernels {
 #undef MTF_KERNEL
 } mtf_kernels;
 
-/* The table in use; the reference one before mtf_runtime_init(). */
+/* The table in use; the reference one before mtf_runtime_init(). Set between runs only. */
 extern const mtf_kernels *mtf_kernel;
 
 /* mtf_real elements of `work` for attention kernels over sequences of at most lq, lk rows, head
@@ -50,6 +50,9 @@ size_t mtf_attention_work(int64_t lq, int64_t lk, int64_t d);
 /* Fills `table` with the levels up to and including `isa`; 0 if no such level in this build and
  * CPU. Tests use it to hold two levels side by side. */
 int mtf_kernels_fill(mtf_kernels *table, const char *isa);
+
+/* Puts a table that counts operations before the one in use, or takes it away. (count.c) */
+void mtf_kernels_count(int on);
 
 /* Queries whose scores an attention kernel may hold at once. */
 #define MTF_ATTENTION_ROWS 8

@@ -2,7 +2,7 @@
  * CPU have. A new level is one line in `levels` and a file fill.c in its folder.
  *
  * Compiled with baseline flags. mtf_kernel is set by mtf_kernels_choose() before any thread of ours
- * exists and constant afterwards. SPDX-License-Identifier: Apache-2.0 */
+ * exists; afterwards only count.c changes it. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels.h"
 
 #include "../base/cpu.h"

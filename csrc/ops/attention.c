@@ -164,6 +164,9 @@ static void backward_item(void *context, int64_t index, int worker)
 {
     const mtf_op_call *call = *(const mtf_op_call *const *)context;
     const mtf_attrs *attrs = &call->shape->attrs;
+    /* what a gradient of v alone does not read was not saved */
+    const mtf_real *o = call->out[0];
+    const mtf_real *v = call->in[V];
     mtf_real *work = call->work + (size_t)worker * call->work_stride;
     int64_t sequence = index / attrs->n_heads;
     int64_t head = index % attrs->n_heads;
@@ -176,11 +179,11 @@ static void backward_item(void *context, int64_t index, int worker)
     mtf_real *dq = call->din[Q] != NULL ? call->din[Q] + at_q : NULL;
     mtf_real *dk = call->din[K] != NULL ? call->din[K] + at_k : NULL;
     mtf_real *dv = call->din[V] != NULL ? call->din[V] + at_k : NULL;
-    mtf_kernel->attention_bwd(dq, c, call->din_add[Q], dk, c, call->din_add[K], dv, c,
-                              call->din_add[V], call->dout[0] + at_q, c, call->out[0] + at_q, c,
-                              call->aux[0] + item.at_lse + head, item.n_heads, call->in[Q] + at_q,
-                              c, call->in[K] + at_k, c, call->in[V] + at_k, c, item.bias, item.lq,
-                              item.lk, item.d, attrs->causal, attrs->scale, item.drop, work);
+    mtf_kernel->attention_bwd(
+        dq, c, call->din_add[Q], dk, c, call->din_add[K], dv, c, call->din_add[V],
+        call->dout[0] + at_q, c, o != NULL ? o + at_q : NULL, c, call->aux[0] + item.at_lse + head,
+        item.n_heads, call->in[Q] + at_q, c, call->in[K] + at_k, c, v != NULL ? v + at_k : NULL, c,
+        item.bias, item.lq, item.lk, item.d, attrs->causal, attrs->scale, item.drop, work);
 }
 
 static void attention_backward(const mtf_op_call *call)
@@ -195,28 +198,41 @@ static mtf_save attention_saves(const mtf_node_shape *shape, mtf_need need)
 {
     mtf_save save = {0};
     if (need.dx & ((1U << Q) | (1U << K) | (1U << V))) {
-        save.in = (1U << Q) | (1U << K) | (1U << V);
+        save.in = (1U << Q) | (1U << K);
         if (mtf_has_input(shape, SCORE_BIAS)) {
             save.in |= 1U << SCORE_BIAS;
         }
-        save.out = 1U;
         save.aux = 1U;
+    }
+    if (need.dx & ((1U << Q) | (1U << K))) {
+        save.in |= 1U << V;
+        save.out = 1U;
     }
     return save;
 }
 
-/* Two products forward, five backward; about five operations a probability for the softmax. The
- * pairs of two different spaces are bounded by Cauchy-Schwarz; causal halves them. */
-static mtf_cost attention_cost(const mtf_node_shape *shape, const mtf_extent *extent)
+/* Two products forward; backward the scores anew, their gradients for q and k, and one product a
+ * gradient; five operations a probability for the softmax. The pairs of two different spaces are
+ * bounded by Cauchy-Schwarz; causal leaves those on and below the diagonal. */
+static mtf_cost attention_cost(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need)
 {
-    double pairs =
-        sqrt(extent->sum_squares[shape->in[Q].space] * extent->sum_squares[shape->in[K].space]);
+    const int32_t of_q = shape->in[Q].space;
+    const int32_t of_k = shape->in[K].space;
+    double pairs = sqrt(extent->sum_squares[of_q] * extent->sum_squares[of_k]);
     if (shape->attrs.causal) {
-        pairs /= 2;
+        pairs = (pairs + (of_q == of_k ? (double)extent->n_rows[of_q] : 0)) / 2;
     }
     double product = 2 * pairs * (double)shape->in[Q].width;
     double softmax = 5 * pairs * (double)shape->attrs.n_heads;
-    return (mtf_cost){.forward = 2 * product + softmax, .dx = 5 * product + softmax, .dw = 0};
+    mtf_cost cost = {.forward = 2 * product + softmax};
+    if (need.dx & ((1U << Q) | (1U << K) | (1U << V))) {
+        int products = 1 + ((need.dx & ((1U << Q) | (1U << K))) != 0);
+        for (int i = Q; i <= V; i++) {
+            products += (need.dx & (1U << i)) != 0;
+        }
+        cost.dx = products * product + softmax;
+    }
+    return cost;
 }
 
 static size_t attention_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "../base/flops.h"
 #include "../base/threads.h"
 #include "checks.h"
 #include "span.h"
@@ -63,7 +64,9 @@ static void mask_rows(const mtf_op_call *call, mtf_real *to, const mtf_real *fro
 
 static void dropout_forward(const mtf_op_call *call)
 {
-    mask_rows(call, call->out[0], call->in[0], 0, call->span->n_rows[call->shape->in[0].space], 0);
+    int64_t rows = call->span->n_rows[call->shape->in[0].space];
+    mask_rows(call, call->out[0], call->in[0], 0, rows, 0);
+    mtf_flops_add(MTF_FLOPS_FORWARD, rows * call->shape->in[0].width);
 }
 
 static void backward_item(void *context, int64_t item, int worker)
@@ -72,6 +75,7 @@ static void backward_item(void *context, int64_t item, int worker)
     (void)worker;
     int64_t last = mtf_piece_end(call->span->n_rows[call->shape->in[0].space], ROWS, item);
     mask_rows(call, call->din[0], call->dout[0], item * ROWS, last, call->din_add[0]);
+    mtf_flops_add(MTF_FLOPS_DX, (last - item * ROWS) * call->shape->in[0].width);
 }
 
 static void dropout_backward(const mtf_op_call *call)
@@ -90,10 +94,10 @@ static mtf_save dropout_saves(const mtf_node_shape *shape, mtf_need need)
     return (mtf_save){0};
 }
 
-static mtf_cost dropout_cost(const mtf_node_shape *shape, const mtf_extent *extent)
+static mtf_cost dropout_cost(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need)
 {
     double elements = (double)extent->n_rows[shape->in[0].space] * (double)shape->in[0].width;
-    return (mtf_cost){.forward = elements, .dx = elements, .dw = 0};
+    return (mtf_cost){.forward = elements, .dx = need.dx != 0 ? elements : 0, .dw = 0};
 }
 
 static size_t dropout_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)

@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#include "../base/flops.h"
 #include "../base/status.h"
 #include "../base/threads.h"
 #include "checks.h"
@@ -92,6 +93,7 @@ static void embedding_forward(const mtf_op_call *call)
                 if (w != NULL) {
                     int64_t at = table_row(call, later[i], row, row - first);
                     mtf_kernel->add_to(y, w->master + at * c, c);
+                    mtf_flops_add(MTF_FLOPS_FORWARD, c);
                 }
             }
         }
@@ -146,6 +148,7 @@ static void add_item(void *context, int64_t item, int worker)
         for (int64_t row = first; row < last; row++) {
             int64_t at = table_row(call, table, row, row - first);
             mtf_kernel->add_to(dw + at * c, dout + row * c, n_columns);
+            mtf_flops_add(MTF_FLOPS_DW, n_columns);
         }
     }
 }
@@ -181,12 +184,16 @@ static mtf_save embedding_saves(const mtf_node_shape *shape, mtf_need need)
     return save;
 }
 
-/* dw is the price of all tables training. */
-static mtf_cost embedding_cost(const mtf_node_shape *shape, const mtf_extent *extent)
+/* One addition an element and table: all but the first forward, those that train backward. */
+static mtf_cost embedding_cost(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need)
 {
     double elements = (double)extent->n_rows[shape->in[IDS].space] * (double)shape->out[0].width;
-    int n_tables = 1 + mtf_has_weight(shape, POSITION) + mtf_has_weight(shape, TYPE);
-    return (mtf_cost){.forward = elements * (n_tables - 1), .dx = 0, .dw = elements * n_tables};
+    int n_added = mtf_has_weight(shape, POSITION) + mtf_has_weight(shape, TYPE);
+    int n_train = 0;
+    for (int table = WORD; table < N_TABLES; table++) {
+        n_train += (need.dw & (1U << table)) != 0;
+    }
+    return (mtf_cost){.forward = elements * n_added, .dx = 0, .dw = elements * n_train};
 }
 
 static size_t embedding_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)

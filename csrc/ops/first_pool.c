@@ -65,10 +65,12 @@ static mtf_save first_pool_saves(const mtf_node_shape *shape, mtf_need need)
 }
 
 /* Copies only: no arithmetic. */
-static mtf_cost first_pool_cost(const mtf_node_shape *shape, const mtf_extent *extent)
+static mtf_cost first_pool_cost(const mtf_node_shape *shape, const mtf_extent *extent,
+                                mtf_need need)
 {
     (void)shape;
     (void)extent;
+    (void)need;
     return (mtf_cost){0};
 }
 

@@ -172,14 +172,14 @@ static mtf_save layernorm_saves(const mtf_node_shape *shape, mtf_need need)
     return save;
 }
 
-/* Operations an element: forward mean 1, variance 3, normalise 2, affine 2; dx normalise 2, g 1,
- * two averages 3, combine 4; dw normalise 2, product and sum 2, bias 1. */
-static mtf_cost layernorm_cost(const mtf_node_shape *shape, const mtf_extent *extent)
+/* Operations an element as kernels/count.c has them. */
+static mtf_cost layernorm_cost(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need)
 {
     double elements = (double)extent->n_rows[shape->in[X].space] * (double)shape->in[X].width;
-    double residual = mtf_has_input(shape, RESIDUAL) ? elements : 0;
-    return (mtf_cost){
-        .forward = 8 * elements + residual, .dx = 10 * elements + residual, .dw = 5 * elements};
+    int dw = (need.dw & (1U << WEIGHT) ? 4 : 0) + (need.dw & (1U << BIAS) ? 1 : 0);
+    return (mtf_cost){.forward = (mtf_has_input(shape, RESIDUAL) ? 9 : 8) * elements,
+                      .dx = need.dx != 0 ? 10 * elements : 0,
+                      .dw = dw * elements};
 }
 
 static size_t layernorm_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)

@@ -145,16 +145,22 @@ static mtf_save linear_saves(const mtf_node_shape *shape, mtf_need need)
     return save;
 }
 
-/* A bias or activation counts as one operation an element, in the pass where it runs. */
-static mtf_cost linear_cost(const mtf_node_shape *shape, const mtf_extent *extent)
+/* A bias or activation counts as one operation an element; the gradient before the activation is one
+ * of activations also where only the weight needs it. */
+static mtf_cost linear_cost(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need)
 {
     double rows = (double)extent->n_rows[shape->in[X].space];
     double elements = rows * (double)shape->out[0].width;
     double product = 2 * elements * (double)shape->in[X].width;
     double bias = mtf_has_weight(shape, BIAS) ? elements : 0;
     double activation = shape->attrs.activation != MTF_ACT_NONE ? elements : 0;
-    return (mtf_cost){
-        .forward = product + bias + activation, .dx = product + activation, .dw = product + bias};
+    mtf_cost cost = {.forward = product + bias + activation};
+    if ((need.dx | need.dw) != 0) {
+        cost.dx = (need.dx != 0 ? product : 0) + activation;
+        cost.dw =
+            (need.dw & (1U << WEIGHT) ? product : 0) + (need.dw & (1U << BIAS) ? elements : 0);
+    }
+    return cost;
 }
 
 static size_t linear_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)

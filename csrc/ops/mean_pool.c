@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "../base/flops.h"
 #include "../base/threads.h"
 #include "checks.h"
 #include "span.h"
@@ -39,6 +40,7 @@ static void mean_pool_forward(const mtf_op_call *call)
         for (int64_t j = 0; j < c; j++) {
             y[j] /= length;
         }
+        mtf_flops_add(MTF_FLOPS_FORWARD, (last - first - 1) * c + c);
     }
 }
 
@@ -59,6 +61,7 @@ static void backward_item(void *context, int64_t s, int worker)
             dx[j] = call->din_add[0] ? dx[j] + share : share;
         }
     }
+    mtf_flops_add(MTF_FLOPS_DX, (last - first) * c);
 }
 
 static void mean_pool_backward(const mtf_op_call *call)
@@ -75,10 +78,11 @@ static mtf_save mean_pool_saves(const mtf_node_shape *shape, mtf_need need)
     return (mtf_save){0};
 }
 
-static mtf_cost mean_pool_cost(const mtf_node_shape *shape, const mtf_extent *extent)
+/* Forward a row less to add than there are, and a division; backward a division an element. */
+static mtf_cost mean_pool_cost(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need)
 {
     double elements = (double)extent->n_rows[shape->in[0].space] * (double)shape->in[0].width;
-    return (mtf_cost){.forward = elements, .dx = elements, .dw = 0};
+    return (mtf_cost){.forward = elements, .dx = need.dx != 0 ? elements : 0, .dw = 0};
 }
 
 static size_t mean_pool_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)

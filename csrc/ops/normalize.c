@@ -10,6 +10,7 @@
 
 #include <math.h>
 
+#include "../base/flops.h"
 #include "../base/threads.h"
 #include "checks.h"
 #include "span.h"
@@ -45,6 +46,7 @@ static void normalize_forward(const mtf_op_call *call)
         for (int64_t j = 0; j < c; j++) {
             y[j] = x[j] / norm;
         }
+        mtf_flops_add(MTF_FLOPS_FORWARD, 2 * c + c); /* squares and their sum; division */
         if (call->aux[0] != NULL) {
             call->aux[0][row] = norm;
         }
@@ -60,12 +62,14 @@ static void backward_row(mtf_real *dx, const mtf_real *dy, const mtf_real *y, mt
         for (int64_t j = 0; j < c; j++) {
             dot += (double)y[j] * (double)dy[j];
         }
+        mtf_flops_add(MTF_FLOPS_DX, 2 * c);
     }
     mtf_real along = (mtf_real)dot;
     for (int64_t j = 0; j < c; j++) {
         mtf_real value = (dy[j] - y[j] * along) / norm;
         dx[j] = add ? dx[j] + value : value;
     }
+    mtf_flops_add(MTF_FLOPS_DX, 3 * c);
 }
 
 static void backward_item(void *context, int64_t item, int worker)
@@ -95,11 +99,12 @@ static mtf_save normalize_saves(const mtf_node_shape *shape, mtf_need need)
     return (mtf_save){.in = 0, .out = need.dx ? 1U : 0U, .aux = need.dx ? 1U : 0U};
 }
 
-/* Operations an element: forward square, sum and division; dx a dot product, its share, division. */
-static mtf_cost normalize_cost(const mtf_node_shape *shape, const mtf_extent *extent)
+/* Operations an element: forward square, sum and division; dx a dot product (which rows shorter than
+ * eps do without), its share, division. */
+static mtf_cost normalize_cost(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need)
 {
     double elements = (double)extent->n_rows[shape->in[0].space] * (double)shape->in[0].width;
-    return (mtf_cost){.forward = 3 * elements, .dx = 5 * elements, .dw = 0};
+    return (mtf_cost){.forward = 3 * elements, .dx = need.dx != 0 ? 5 * elements : 0, .dw = 0};
 }
 
 static size_t normalize_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)

@@ -110,7 +110,7 @@ typedef struct mtf_extent {
 } mtf_extent;
 
 typedef struct mtf_cost {
-    double forward, dx, dw; /* floating-point operations */
+    double forward, dx, dw; /* floating-point operations, as base/flops.h counts them */
 } mtf_cost;
 
 typedef struct mtf_op {
@@ -122,7 +122,8 @@ typedef struct mtf_op {
     void (*forward)(const mtf_op_call *call);
     void (*backward)(const mtf_op_call *call);
     mtf_save (*saves)(const mtf_node_shape *shape, mtf_need need);
-    mtf_cost (*cost)(const mtf_node_shape *shape, const mtf_extent *extent);
+    /* `need`: what backward is asked for; forward does not depend on it. */
+    mtf_cost (*cost)(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need);
     /* mtf_real elements of `work` for one worker, forward or backward, given longest sequences. */
     size_t (*work)(const mtf_node_shape *shape, const int64_t *max_length, int backward);
 } mtf_op;

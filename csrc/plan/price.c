@@ -10,7 +10,7 @@ static void price_forward(const mtf_plan *plan, const mtf_extent *extent, mtf_pl
     for (int32_t i = 0; i < plan->n_forward; i++) {
         const mtf_step *step = &plan->forward[i];
         const mtf_node *node = &plan->program->nodes[step->node];
-        mtf_cost cost = node->op->cost(&node->shape, extent);
+        mtf_cost cost = node->op->cost(&node->shape, extent, (mtf_need){0, 0});
         info->forward_flops += cost.forward;
         info->prefix_flops += step->in_prefix ? cost.forward : 0;
         if (units == NULL || node->unit == MTF_NO_UNIT) {
@@ -30,13 +30,12 @@ static void price_backward(const mtf_plan *plan, const mtf_extent *extent, mtf_p
     for (int32_t i = 0; i < plan->n_backward; i++) {
         const mtf_step *step = &plan->backward[i];
         const mtf_node *node = &plan->program->nodes[step->node];
-        mtf_cost cost = node->op->cost(&node->shape, extent);
-        double dx = step->need.dx ? cost.dx : 0, dw = step->need.dw ? cost.dw : 0;
-        info->dx_flops += dx;
-        info->dw_flops += dw;
+        mtf_cost cost = node->op->cost(&node->shape, extent, step->need);
+        info->dx_flops += cost.dx;
+        info->dw_flops += cost.dw;
         if (units != NULL && node->unit != MTF_NO_UNIT) {
-            units[node->unit].dx_flops += dx;
-            units[node->unit].dw_flops += dw;
+            units[node->unit].dx_flops += cost.dx;
+            units[node->unit].dw_flops += cost.dw;
         }
     }
 }

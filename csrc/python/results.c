@@ -40,6 +40,10 @@ static PyStructSequence_Field memory_info_fields[] = {
     FIELD(n_allocations), FIELD(bytes_now), FIELD(bytes_peak), END
 };
 
+static PyStructSequence_Field flops_fields[] = {
+    FIELD(forward), FIELD(dx), FIELD(dw), END
+};
+
 static PyStructSequence_Desc result_types[MTF_PY_N_RESULTS] = {
     [MTF_PY_PARAM_INFO] = {"mtfreeze._core.ParamInfo", "One parameter of a model.", param_info_fields, 9},
     [MTF_PY_UNIT_INFO] = {"mtfreeze._core.UnitInfo", "One unit of freezing.", unit_info_fields, 7},
@@ -49,6 +53,7 @@ static PyStructSequence_Desc result_types[MTF_PY_N_RESULTS] = {
     [MTF_PY_UPDATE_RESULT] = {"mtfreeze._core.UpdateResult", "What one update did.", update_result_fields, 3},
     [MTF_PY_RUNTIME_INFO] = {"mtfreeze._core.RuntimeInfo", "Kernels, BLAS and threads in use.", runtime_info_fields, 6},
     [MTF_PY_MEMORY_INFO] = {"mtfreeze._core.MemoryInfo", "Heap of the core.", memory_info_fields, 3},
+    [MTF_PY_FLOPS] = {"mtfreeze._core.Flops", "Floating-point operations that were done.", flops_fields, 3},
 };
 /* clang-format on */
 

@@ -1,4 +1,4 @@
-/* Module functions: kernel level, BLAS, threads, memory counters.
+/* Module functions: kernel level, BLAS, threads, counters of memory and operations.
  *
  * They change what every model uses, so they keep the GIL and refuse while any model is at work;
  * the kernel level is fixed once a model exists.
@@ -140,6 +140,28 @@ static PyObject *reset_peak_memory(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *count_flops(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"on", NULL};
+    int on;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "p:count_flops", keywords, &on) ||
+        refuse_while_running(PyModule_GetState(module), "count_flops") < 0) {
+        return NULL;
+    }
+    mtf_flops_count(on);
+    Py_RETURN_NONE;
+}
+
+static PyObject *flops(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    mtf_flops counted;
+    mtf_flops_get(&counted);
+    PyObject *fields[] = {PyFloat_FromDouble(counted.forward), PyFloat_FromDouble(counted.dx),
+                          PyFloat_FromDouble(counted.dw)};
+    return mtf_py_result(PyModule_GetState(module), MTF_PY_FLOPS, fields);
+}
+
 static PyObject *fail_allocation_after(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"n", NULL};
@@ -174,6 +196,11 @@ PyDoc_STRVAR(memory_info_doc, "memory_info($module, /)\n--\n\n"
                               "Heap of the core since the process began, as a MemoryInfo.");
 PyDoc_STRVAR(reset_peak_memory_doc, "reset_peak_memory($module, /)\n--\n\n"
                                     "Starts memory_info().bytes_peak anew from bytes_now.");
+PyDoc_STRVAR(count_flops_doc,
+             "count_flops($module, /, on)\n--\n\n"
+             "True: counts the floating-point operations of all models from zero; False: stops.");
+PyDoc_STRVAR(flops_doc, "flops($module, /)\n--\n\n"
+                        "Operations counted since count_flops(True), as Flops(forward, dx, dw).");
 PyDoc_STRVAR(fail_allocation_after_doc,
              "fail_allocation_after($module, /, n)\n--\n\n"
              "Tests only: the n-th allocation from now fails once; 0 switches it off.");
@@ -191,5 +218,7 @@ PyMethodDef mtf_py_module_functions[] = {
     {"get_threads", get_threads, METH_NOARGS, get_threads_doc},
     {"memory_info", memory_info, METH_NOARGS, memory_info_doc},
     {"reset_peak_memory", reset_peak_memory, METH_NOARGS, reset_peak_memory_doc},
+    {"count_flops", WITH_KEYWORDS(count_flops), count_flops_doc},
+    {"flops", flops, METH_NOARGS, flops_doc},
     {"fail_allocation_after", WITH_KEYWORDS(fail_allocation_after), fail_allocation_after_doc},
     {NULL, NULL, 0, NULL}};

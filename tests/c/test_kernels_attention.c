@@ -49,12 +49,15 @@ static void forward(const mtf_kernels *t, head *h)
                      h->causal, h->scale, h->drop, h->work.data);
 }
 
+/* Without dq and dk it does not hand over what need not be there then. */
 static void backward(const mtf_kernels *t, head *h, mtf_real *dq, mtf_real *dk, mtf_real *dv)
 {
+    const int scores_train = dq != NULL || dk != NULL;
     t->attention_bwd(dq, h->ld, h->add, dk, h->ld, h->add, dv, h->ld, h->add, h->dout.data, h->ld,
-                     h->out.data, h->ld, h->lse.data, 2, h->q.data, h->ld, h->k.data, h->ld,
-                     h->v.data, h->ld, h->with_bias ? h->bias.data : NULL, h->lq, h->lk, h->d,
-                     h->causal, h->scale, h->drop, h->work.data);
+                     scores_train ? h->out.data : NULL, h->ld, h->lse.data, 2, h->q.data, h->ld,
+                     h->k.data, h->ld, scores_train ? h->v.data : NULL, h->ld,
+                     h->with_bias ? h->bias.data : NULL, h->lq, h->lk, h->d, h->causal, h->scale,
+                     h->drop, h->work.data);
 }
 
 static double at(buffer b, int64_t row, int64_t ld, int64_t column)

@@ -180,11 +180,15 @@ MTF_TEST(costs_follow_squared_lengths)
     begin_attention(&c, &variants[0]);
     if (op_build(&c)) {
         mtf_extent extent = op_extent(&c);
-        mtf_cost cost = c.op->cost(&c.shape, &extent);
-        double pairs = 9 + 1 + 64 + 25;
+        const mtf_need all = {.dx = 7}, value = {.dx = 4};
+        mtf_cost cost = c.op->cost(&c.shape, &extent, all);
+        double pairs = 9 + 1 + 64 + 25, rows = 3 + 1 + 8 + 5;
         CHECK(cost.forward >= 4 * pairs * WIDTH && cost.dx >= 10 * pairs * WIDTH && cost.dw == 0);
+        CHECK(c.op->cost(&c.shape, &extent, value).dx == cost.dx - 6 * pairs * WIDTH);
+        CHECK(c.op->cost(&c.shape, &extent, (mtf_need){0}).dx == 0);
         c.shape.attrs.causal = 1;
-        CHECK(c.op->cost(&c.shape, &extent).forward == cost.forward / 2);
+        CHECK_CLOSE(c.op->cost(&c.shape, &extent, all).forward,
+                    cost.forward * (pairs + rows) / 2 / pairs, 1e-9);
     }
     op_end(&c);
 }

@@ -163,9 +163,11 @@ MTF_TEST(costs_two_operations_a_product)
     begin_linear(&c, 6, 5, MTF_ACT_NONE, MTF_LAYOUT_OUT_IN, 0);
     if (op_build(&c)) {
         mtf_extent extent = op_extent(&c);
-        mtf_cost cost = c.op->cost(&c.shape, &extent);
+        mtf_cost cost = c.op->cost(&c.shape, &extent, (mtf_need){.dx = 1, .dw = 1});
         const double product = 2.0 * 18 * 6 * 5; /* rows, K, N */
         CHECK(cost.forward == product && cost.dx == product && cost.dw == product);
+        cost = c.op->cost(&c.shape, &extent, (mtf_need){.dw = 1});
+        CHECK(cost.forward == product && cost.dx == 0 && cost.dw == product);
     }
     op_end(&c);
 }

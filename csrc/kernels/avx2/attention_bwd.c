@@ -31,8 +31,8 @@ static float dot(const float *a, const float *b, int64_t d)
     return sum_lanes(acc);
 }
 
-/* In: p holds scores (scaled, biased), dp the products dout.v. Out: p = dropped probabilities,
- * dp = gradient at scale * (q.k), both zero past n in the last register. */
+/* In: p holds scores (scaled, biased), dp the products dout.v, or NULL: not needed. Out: p = dropped
+ * probabilities, dp = gradient at scale * (q.k), both zero past n in the last register. */
 static void gradients_of_row(float *p, float *dp, int64_t n, float lse, float delta, float scale,
                              const mtf_mask *drop, int64_t query)
 {
@@ -46,9 +46,11 @@ static void gradients_of_row(float *p, float *dp, int64_t n, float lse, float de
         }
         __m256 e = exp_f32x8(_mm256_sub_ps(_mm256_loadu_ps(p + j), F32X8(lse)));
         e = _mm256_and_ps(e, lanes);
-        const __m256 inner = _mm256_fmsub_ps(_mm256_loadu_ps(dp + j), keep, F32X8(delta));
-        const __m256 ds = _mm256_mul_ps(_mm256_mul_ps(F32X8(scale), e), inner);
-        _mm256_storeu_ps(dp + j, _mm256_and_ps(ds, lanes));
+        if (dp != NULL) {
+            const __m256 inner = _mm256_fmsub_ps(_mm256_loadu_ps(dp + j), keep, F32X8(delta));
+            const __m256 ds = _mm256_mul_ps(_mm256_mul_ps(F32X8(scale), e), inner);
+            _mm256_storeu_ps(dp + j, _mm256_and_ps(ds, lanes));
+        }
         _mm256_storeu_ps(p + j, _mm256_mul_ps(e, keep));
     }
 }
@@ -117,8 +119,11 @@ void mtf_attention_bwd_f32_avx2(float *dq, int64_t lddq, int add_q, float *dk, i
     float *vt = kt + d * ldt;   /* (D, ldt) */
     float *p = vt + d * ldt;    /* (ROWS, ldt) */
     float *dp = p + ROWS * ldt; /* (ROWS, ldt) */
+    const int scores_train = dq != NULL || dk != NULL;
     transpose_keys(kt, ldt, k, ldk, lk, d);
-    transpose_keys(vt, ldt, v, ldv, lk, d);
+    if (scores_train) {
+        transpose_keys(vt, ldt, v, ldv, lk, d);
+    }
     if (dk != NULL && !add_k) {
         zero_rows(dk, lddk, lk, d);
     }
@@ -137,13 +142,15 @@ void mtf_attention_bwd_f32_avx2(float *dq, int64_t lddq, int add_q, float *dk, i
             n[r] = visible_keys(query, lq, lk, causal);
         }
         dot_rows(p, ldt, q_rows, kt, n[ROWS - 1], d);
-        dot_rows(dp, ldt, g_rows, vt, n[ROWS - 1], d);
+        if (scores_train) {
+            dot_rows(dp, ldt, g_rows, vt, n[ROWS - 1], d);
+        }
         for (int r = 0; r < n_rows; r++) {
             const int64_t query = i + r;
             scale_row(p + r * ldt, bias != NULL ? bias + query * lk : NULL, n[r], scale);
-            const float delta = dot(g_rows[r], o + query * ldo, d);
-            gradients_of_row(p + r * ldt, dp + r * ldt, n[r], lse[query * ld_lse], delta, scale,
-                             drop, query);
+            const float delta = scores_train ? dot(g_rows[r], o + query * ldo, d) : 0;
+            gradients_of_row(p + r * ldt, scores_train ? dp + r * ldt : NULL, n[r],
+                             lse[query * ld_lse], delta, scale, drop, query);
         }
         if (dv != NULL) {
             add_block(dv, lddv, p, ldt, n_rows, g_rows, n, d);

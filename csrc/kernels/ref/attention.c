@@ -126,8 +126,11 @@ void mtf_attention_bwd_ref(mtf_real *dq, int64_t lddq, int add_q, mtf_real *dk, 
     mtf_real *vt = kt + d * lk; /* (D,Lk) */
     mtf_real *p = vt + d * lk;  /* (Lk) */
     mtf_real *dp = p + lk;      /* (Lk) */
+    const int scores_train = dq != NULL || dk != NULL;
     transpose(kt, k, ldk, lk, d);
-    transpose(vt, v, ldv, lk, d);
+    if (scores_train) {
+        transpose(vt, v, ldv, lk, d);
+    }
     if (dq != NULL && !add_q) {
         zero_rows(dq, lddq, lq, d);
     }
@@ -142,17 +145,21 @@ void mtf_attention_bwd_ref(mtf_real *dq, int64_t lddq, int add_q, mtf_real *dk, 
         const mtf_real *g = dout + i * lddo;
         const uint64_t row_key = drop != NULL ? mtf_random_mix(drop->key, (uint64_t)i) : 0;
         mtf_real delta = 0;
-        for (int64_t c = 0; c < d; c++) {
+        for (int64_t c = 0; scores_train && c < d; c++) {
             delta += g[c] * o[i * ldo + c];
         }
         row_times_transposed(p, q + i * ldq, kt, lk, n, d, scale);
         add_bias(p, bias, i, lk, n);
-        row_times_transposed(dp, g, vt, lk, n, d, 1);
+        if (scores_train) {
+            row_times_transposed(dp, g, vt, lk, n, d, 1);
+        }
         for (int64_t j = 0; j < n; j++) {
             const mtf_real keep = drop != NULL ? kept(drop, row_key, j) : 1;
             const mtf_real probability = mtf_exp(p[j] - lse[i * ld_lse]);
             p[j] = probability * keep;
-            dp[j] = scale * probability * (dp[j] * keep - delta);
+            if (scores_train) {
+                dp[j] = scale * probability * (dp[j] * keep - delta);
+            }
         }
         for (int64_t j = 0; j < n; j++) {
             if (dv != NULL) {

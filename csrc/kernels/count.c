@@ -1,0 +1,122 @@
+/* count.c: a table that counts operations and hands on to the real one (base/flops.h).
+ *
+ * It stands in mtf_kernel only while counting is on, so counting costs nothing otherwise. Slots whose
+ * use says what their work is for are wrapped; products are counted by blas/gemm.c, and the
+ * elementary slots (add_to, dropout_row, sum_squares), which serve several passes, by their callers.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "kernels.h"
+
+#include "../base/flops.h"
+
+static const mtf_kernels *real; /* while counting */
+static mtf_kernels counting;
+
+static void count_bias_act_fwd(mtf_real *y, mtf_real *pre, const mtf_real *b, int64_t m, int64_t n,
+                               mtf_activation act)
+{
+    mtf_flops_add(MTF_FLOPS_FORWARD, m * n * ((b != NULL) + (act != MTF_ACT_NONE)));
+    real->bias_act_fwd(y, pre, b, m, n, act);
+}
+
+static void count_act_bwd(mtf_real *dpre, const mtf_real *dy, const mtf_real *pre, int64_t n,
+                          mtf_activation act)
+{
+    mtf_flops_add(MTF_FLOPS_DX, n);
+    real->act_bwd(dpre, dy, pre, n, act);
+}
+
+static void count_column_sum(mtf_real *sum, const mtf_real *dy, int64_t lddy, int64_t m, int64_t n,
+                             int add)
+{
+    mtf_flops_add(MTF_FLOPS_DW, m * n);
+    real->column_sum(sum, dy, lddy, m, n, add);
+}
+
+/* Mean 1, variance 3, normalise 2, affine 2 an element; the residual 1. */
+static void count_layernorm_fwd(mtf_real *y, mtf_real *sum, mtf_real *stats, const mtf_real *x,
+                                const mtf_real *residual, const mtf_real *w, const mtf_real *b,
+                                int64_t m, int64_t c, mtf_real eps)
+{
+    mtf_flops_add(MTF_FLOPS_FORWARD, m * c * (8 + (residual != NULL)));
+    real->layernorm_fwd(y, sum, stats, x, residual, w, b, m, c, eps);
+}
+
+/* Normalise 2, product with the weight 1, two averages 3, combine 4. */
+static void count_layernorm_bwd_x(mtf_real *dsum, const mtf_real *dy, const mtf_real *extra,
+                                  const mtf_real *sum, const mtf_real *stats, const mtf_real *w,
+                                  int64_t m, int64_t c)
+{
+    mtf_flops_add(MTF_FLOPS_DX, 10 * m * c);
+    real->layernorm_bwd_x(dsum, dy, extra, sum, stats, w, m, c);
+}
+
+/* Normalise 2, product and sum 2; the bias 1. */
+static void count_layernorm_bwd_w(mtf_real *dw, mtf_real *db, const mtf_real *dy,
+                                  const mtf_real *sum, const mtf_real *stats, int64_t m, int64_t c,
+                                  int64_t c0, int64_t c1, int add)
+{
+    mtf_flops_add(MTF_FLOPS_DW, m * (c1 - c0) * ((dw != NULL ? 4 : 0) + (db != NULL)));
+    real->layernorm_bwd_w(dw, db, dy, sum, stats, m, c, c0, c1, add);
+}
+
+/* Pairs of a query and a key that it sees. */
+static int64_t pairs(int64_t lq, int64_t lk, int causal)
+{
+    int64_t n = 0;
+    if (!causal) {
+        return lq * lk;
+    }
+    for (int64_t i = 0; i < lq; i++) {
+        const int64_t seen = i + lk - lq + 1;
+        n += seen > 0 ? seen : 0;
+    }
+    return n;
+}
+
+/* Two products; five operations a probability for the softmax. */
+static void count_attention_fwd(mtf_real *out, int64_t ldo, mtf_real *lse, int64_t ld_lse,
+                                const mtf_real *q, int64_t ldq, const mtf_real *k, int64_t ldk,
+                                const mtf_real *v, int64_t ldv, const mtf_real *bias, int64_t lq,
+                                int64_t lk, int64_t d, int causal, mtf_real scale,
+                                const mtf_mask *drop, mtf_real *work)
+{
+    mtf_flops_add(MTF_FLOPS_FORWARD, pairs(lq, lk, causal) * (4 * d + 5));
+    real->attention_fwd(out, ldo, lse, ld_lse, q, ldq, k, ldk, v, ldv, bias, lq, lk, d, causal,
+                        scale, drop, work);
+}
+
+/* The scores anew, their gradients where q or k asks for them, and a product a gradient. */
+static void count_attention_bwd(mtf_real *dq, int64_t lddq, int add_q, mtf_real *dk, int64_t lddk,
+                                int add_k, mtf_real *dv, int64_t lddv, int add_v,
+                                const mtf_real *dout, int64_t lddo, const mtf_real *o, int64_t ldo,
+                                const mtf_real *lse, int64_t ld_lse, const mtf_real *q, int64_t ldq,
+                                const mtf_real *k, int64_t ldk, const mtf_real *v, int64_t ldv,
+                                const mtf_real *bias, int64_t lq, int64_t lk, int64_t d, int causal,
+                                mtf_real scale, const mtf_mask *drop, mtf_real *work)
+{
+    const int products =
+        1 + (dq != NULL || dk != NULL) + (dq != NULL) + (dk != NULL) + (dv != NULL);
+    mtf_flops_add(MTF_FLOPS_DX, pairs(lq, lk, causal) * (2 * products * d + 5));
+    real->attention_bwd(dq, lddq, add_q, dk, lddk, add_k, dv, lddv, add_v, dout, lddo, o, ldo, lse,
+                        ld_lse, q, ldq, k, ldk, v, ldv, bias, lq, lk, d, causal, scale, drop, work);
+}
+
+void mtf_kernels_count(int on)
+{
+    if (!on && mtf_kernel == &counting) {
+        mtf_kernel = real;
+    }
+    if (on && mtf_kernel != &counting) {
+        real = mtf_kernel;
+        counting = *real;
+        counting.bias_act_fwd = count_bias_act_fwd;
+        counting.act_bwd = count_act_bwd;
+        counting.column_sum = count_column_sum;
+        counting.layernorm_fwd = count_layernorm_fwd;
+        counting.layernorm_bwd_x = count_layernorm_bwd_x;
+        counting.layernorm_bwd_w = count_layernorm_bwd_w;
+        counting.attention_fwd = count_attention_fwd;
+        counting.attention_bwd = count_attention_bwd;
+        mtf_kernel = &counting;
+    }
+}

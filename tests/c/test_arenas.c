@@ -1,0 +1,208 @@
+/* Memory of a step: as many bytes as the plan says, and nothing kept that backward does not read.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tiny_bert.h"
+
+#include "../../csrc/train/object.h"
+
+#define MOST_VALUES 20000
+
+static const mtf_rows TINY_ROWS = {"tokens", tiny_offsets};
+static const char *const BOTH[2] = {"cls", "ner"};
+
+typedef struct mode {
+    const char *units[5];
+    const char *trains; /* only parameters whose keys hold this train; NULL: all of the others */
+} mode;
+
+static const mode MODES[] = {
+    {{NULL}, NULL},
+    {{"backbone"}, NULL},
+    {{"backbone.embeddings", "backbone.layers[0]"}, NULL},
+    {{"backbone.layers[2]"}, NULL},
+    {{"backbone.embeddings", "backbone.layers[1]"}, NULL},
+    {{"cls"}, NULL},
+    {{"backbone", "ner"}, NULL},
+    {{"cls", "ner"}, NULL},
+    {{NULL}, "bias"},
+    {{NULL}, "LayerNorm"},
+    {{NULL}, "LayerNorm.bias"},
+    {{NULL}, "word_embeddings"},
+    {{"backbone.embeddings"}, "layer.0.attention.self.value.weight"},
+    {{"backbone.embeddings"}, "layer.1.attention.self.query.weight"},
+    {{"backbone.embeddings"}, "layer.1.attention.self.key.weight"},
+    {{"backbone.embeddings"}, "layer.2.intermediate.dense.weight"},
+    {{"backbone.embeddings"}, "layer.2.output.dense.weight"},
+};
+enum { N_MODES = sizeof MODES / sizeof MODES[0] };
+
+static mtf_model *model_in(const mode *m, const char *pooling)
+{
+    uint8_t params[128], heads[16] = {0};
+    mtf_error err = {0};
+    test_now.random = 5;
+    mtf_model *model = tiny_model(0.1, pooling);
+    tiny_freeze(model, m->units);
+    for (size_t i = 0; m->trains != NULL && i < mtf_model_n_params(model); i++) {
+        mtf_param_info info;
+        mtf_model_get_param(model, i, &info);
+        params[i] = info.frozen || strstr(info.key, m->trains) == NULL;
+    }
+    if (m->trains != NULL) {
+        CHECK(mtf_model_set_frozen(model, params, mtf_model_n_params(model), heads,
+                                   mtf_model_n_units(model), &err) == MTF_OK);
+    }
+    return model;
+}
+
+/* ---- bytes -------------------------------------------------------------------------------------- */
+
+static mtf_plan_info price(mtf_model *model, size_t n, const char *const *outputs, int64_t budget)
+{
+    const mtf_plan_request request = {.training = 1,
+                                      .n_outputs = n,
+                                      .outputs = outputs,
+                                      .n_sequences = TINY_SEQUENCES,
+                                      .n_spaces = 1,
+                                      .spaces = &TINY_ROWS,
+                                      .token_budget = budget};
+    mtf_plan_info info = {0};
+    mtf_error err = {0};
+    CHECK(mtf_model_get_plan(model, &request, &info, NULL, &err) == MTF_OK);
+    CHECK_TEXT(err.text, "");
+    return info;
+}
+
+static void step_and_compare(const mode *m, size_t n, const char *const *outputs, int64_t budget)
+{
+    mtf_model *model = model_in(m, "mean");
+    const mtf_plan_info plan = price(model, n, outputs, budget);
+    double rates[128] = {0};
+    mtf_error err = {0};
+    mtf_update_result result;
+    mtf_memory_info with_state, without;
+    tiny_batch b;
+    const mtf_loss losses[2] = {
+        {outputs[0], strcmp(outputs[0], "cls") ? tiny_labels_ner : tiny_labels_cls, 1.0},
+        {"ner", tiny_labels_ner, 0.5}};
+    const mtf_train_options options = {.dropout = 1};
+    const mtf_update update = {rates, rates, 0.9, 0.999, 1e-8, 1.0};
+    CHECK(mtf_train_gradients(model, tiny_get_batch(&b, TINY_SEQUENCES), n, losses, 0, NULL, budget,
+                              &options, NULL, NULL, &err) == MTF_OK);
+    CHECK(mtf_train_apply(model, &update, &result, &err) == MTF_OK);
+    CHECK_TEXT(err.text, "");
+    CHECK_INT(model->workspace.saved_size * sizeof(mtf_real), plan.saved_bytes);
+    CHECK_INT(model->workspace.gradients_size * sizeof(mtf_real), plan.activation_grad_bytes);
+    CHECK_INT(model->workspace.workers_size * sizeof(mtf_real), plan.worker_bytes);
+    mtf_memory_get(&with_state);
+    tiny_freeze(model, (const char *const[]){"backbone", "cls", "ner", NULL}); /* lets it go */
+    mtf_memory_get(&without);
+    CHECK_INT(with_state.bytes_now - without.bytes_now, plan.gradient_bytes + plan.moment_bytes);
+    mtf_model_free(model);
+}
+
+MTF_TEST(a_step_reserves_what_the_plan_says)
+{
+    static const int64_t budgets[] = {4096, 7, 1};
+    const int before = mtf_threads_get();
+    mtf_error err = {0};
+    for (int threads = 1; threads <= 3; threads++) {
+        CHECK(mtf_threads_set(threads, &err) == MTF_OK);
+        for (int i = 0; i < N_MODES; i++) {
+            for (int b = 0; b < 3; b++) {
+                step_and_compare(&MODES[i], 2, BOTH, budgets[b]);
+                step_and_compare(&MODES[i], 1, BOTH, budgets[b]);
+                step_and_compare(&MODES[i], 1, BOTH + 1, budgets[b]);
+            }
+        }
+    }
+    CHECK(mtf_threads_set(before, &err) == MTF_OK);
+}
+
+/* ---- what is saved -------------------------------------------------------------------------------- */
+
+static void run_forward(mtf_model *model, tiny_batch *b)
+{
+    const mtf_train_options options = {.seed = 2, .dropout = 1};
+    mtf_error err = {0};
+    CHECK(mtf_train_begin(model, &options, &err) == MTF_OK);
+    CHECK(mtf_train_forward(model, tiny_get_batch(b, TINY_SEQUENCES), 0, 2, BOTH, NULL, &err) == 0);
+    CHECK_TEXT(err.text, "");
+}
+
+/* Losses (2) and all gradients, one after another; returns how many. */
+static size_t run_backward(mtf_model *model, mtf_real *all)
+{
+    const mtf_loss losses[2] = {{"cls", tiny_labels_cls, 1.0}, {"ner", tiny_labels_ner, 0.5}};
+    const double scale[2] = {1.0, 0.5};
+    double sums[2];
+    mtf_error err = {0};
+    size_t n = 2;
+    CHECK(mtf_train_backward(model, 2, losses, scale, sums, 0, NULL, &err) == MTF_OK);
+    CHECK_TEXT(err.text, "");
+    all[0] = (mtf_real)sums[0];
+    all[1] = (mtf_real)sums[1];
+    for (size_t i = 0; i < mtf_model_n_params(model); i++) {
+        mtf_param_info info;
+        mtf_model_get_param(model, i, &info);
+        const mtf_real *gradient = mtf_train_get_gradient(model, i);
+        if (gradient != NULL) {
+            memcpy(all + n, gradient, (size_t)info.size * sizeof *all);
+            n += (size_t)info.size;
+        }
+    }
+    CHECK(n <= MOST_VALUES);
+    return n;
+}
+
+/* First element and number of elements of a saved region. */
+static mtf_real *region_of(const mtf_model *model, int32_t r, size_t *n)
+{
+    const mtf_region *region = &model->session.plan->saved.regions[r];
+    *n = (size_t)(model->workspace.now.rows[region->space] * region->width);
+    return model->workspace.saved + model->workspace.saved_starts[r];
+}
+
+static void check_saved(const mode *m, const char *pooling)
+{
+    static mtf_real expected[MOST_VALUES], found[MOST_VALUES];
+    const uint32_t pattern = 0x7fc0beef; /* a NaN that no operation makes */
+    mtf_model *model = model_in(m, pooling);
+    tiny_batch b;
+    run_forward(model, &b);
+    for (size_t i = 0; i < model->workspace.saved_size; i++) {
+        memcpy(model->workspace.saved + i, &pattern, sizeof pattern);
+    }
+    run_forward(model, &b);
+    const int32_t n_regions = model->session.plan->saved.n_regions;
+    CHECK(n_regions > 0);
+    for (int32_t r = 0; r < n_regions; r++) {
+        size_t n, n_left = 0;
+        const mtf_real *values = region_of(model, r, &n);
+        for (size_t i = 0; i < n; i++) {
+            n_left += memcmp(values + i, &pattern, sizeof pattern) == 0;
+        }
+        CHECK_INT(n_left, 0); /* all was written */
+    }
+    const size_t n_expected = run_backward(model, expected);
+    for (int32_t r = 0; r < n_regions; r++) {
+        size_t n;
+        run_forward(model, &b);
+        mtf_real *values = region_of(model, r, &n);
+        for (size_t i = 0; i < n; i++) {
+            values[i] = values[i] * (mtf_real)1.25 + (mtf_real)0.125;
+        }
+        CHECK_INT(run_backward(model, found), n_expected);
+        CHECK(memcmp(expected, found, n_expected * sizeof *found) != 0); /* it was read */
+    }
+    mtf_model_free(model);
+}
+
+MTF_TEST(what_is_saved_is_written_and_read)
+{
+    static const char *const poolings[] = {"mean", "cls", "pooler"};
+    for (int p = 0; p < 3; p++) {
+        for (int i = 0; i < N_MODES; i++) {
+            check_saved(&MODES[i], poolings[p]);
+        }
+    }
+}
