@@ -74,6 +74,25 @@ def saved(command: Command, job: Path, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
+def test_train_prints_the_phases_of_a_schedule(command: Command, job: Path) -> None:
+    setting = "training.freeze_schedule=[{train: heads, epochs: 1}, {freeze: embeddings}]"
+    code, out, err = command("train", "--config", job, "--set", setting)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[0].startswith("freeze schedule: 2 phases, 2 epochs, 10 steps: heads -> all but")
+    phases = [line for line in lines if line.startswith("phase ")]
+    assert phases[0].startswith('phase 1/2 "heads": frozen: backbone (')
+    assert phases[1].startswith('phase 2/2 "all but embeddings": frozen: backbone.embeddings (')
+    assert "in each of 2 phases" in out
+
+
+def test_train_refuses_a_schedule_that_pins_forbid(command: Command, job: Path) -> None:
+    setting = "training.freeze_schedule=gradual"
+    code, _, err = command("train", "--config", job, "--set", setting, "--freeze", "backbone")
+    assert code == 2
+    assert "would unfreeze nothing: model.freeze() pinned backbone" in err
+
+
 def test_train_prints_freezing_first_and_metrics(command: Command, job: Path) -> None:
     code, out, _ = command("train", "--config", job)
     lines = out.splitlines()

@@ -97,6 +97,89 @@ def test_freeze_mode_and_lists() -> None:
     assert freezing(freeze=["embeddings"], train=["heads"]).freeze == ["embeddings"]
 
 
+def training_of(text: str, folder: Path) -> dict[str, Any]:
+    """Return what a job with this training section (YAML) gives to `fit`."""
+    path = write(folder, f"model: {{name: m}}\ntraining:\n{text}")
+    return load_config(path).training
+
+
+@pytest.mark.parametrize(
+    ("text", "schedule"),
+    [
+        ("gradual", mtf.FreezeSchedule.gradual()),
+        ("{gradual: {every: 2, learning_rate: 2e-5}}",
+         mtf.FreezeSchedule.gradual(2, learning_rate=2e-5)),
+        ("probe_then_tune", mtf.FreezeSchedule.probe_then_tune()),
+        ("{fine_tune: {epochs: 3, layer_decay: 2}}",
+         mtf.FreezeSchedule.fine_tune(3, layer_decay=2.0)),
+        ('[{train: heads, epochs: 1}, {freeze: ["backbone[:2]"], steps: 30, learning_rate: '
+         "{backbone: 1e-5, heads: 1e-3}, unpin: true}]",
+         mtf.FreezeSchedule()
+         .phase(train="heads", epochs=1)
+         .phase(freeze=["backbone[:2]"], steps=30, unpin=True,
+                learning_rate={"backbone": 1e-5, "heads": 1e-3})),
+    ],
+)  # fmt: skip
+def test_freeze_schedules(tmp_path: Path, text: str, schedule: mtf.FreezeSchedule) -> None:
+    assert training_of(f"  freeze_schedule: {text}\n", tmp_path) == {"freeze_schedule": schedule}
+
+
+def test_a_schedule_freezes_nothing_beside_it_unless_told() -> None:
+    def freezing(**training: Any) -> Freezing:
+        training["freeze_schedule"] = "gradual"
+        return parse_config({"model": {"name": "m"}, "training": training}).freezing
+
+    assert freezing() == Freezing("none")
+    assert freezing(freeze="embeddings").freeze == ["embeddings"]
+    assert freezing(freeze_mode="backbone[:2]") == Freezing("backbone[:2]")
+
+
+def test_early_stopping_and_the_best_model(tmp_path: Path) -> None:
+    text = "  early_stopping: {patience: 4, metric: loss}\n  load_best_model_at_end: true\n"
+    found = training_of(text + "  metric_for_best_model: f1\n  eval_strategy: epoch\n", tmp_path)
+    (stopping,) = found.pop("callbacks")
+    assert isinstance(stopping, mtf.EarlyStopping)
+    assert (stopping.patience, stopping.metric) == (4, "loss")
+    assert found == {
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "f1",
+        "eval_every": "epoch",
+    }
+    assert len(training_of("  early_stopping: true\n", tmp_path)["callbacks"]) == 1
+    assert training_of("  early_stopping: false\n", tmp_path) == {}
+
+
+def test_other_choices_of_a_run(tmp_path: Path) -> None:
+    text = (
+        "  layer_decay: 2.6\n  loss_weighting: uncertainty\n  sampling: temperature\n"
+        "  temperature: 2\n  cache: memory\n  save_every: 50\n  resume_from_checkpoint: true\n"
+        "  save_total_limit: 2\n"
+    )
+    assert training_of(text, tmp_path) == {
+        "layer_decay": 2.6,
+        "loss_weighting": "uncertainty",
+        "sampling": "temperature",
+        "temperature": 2,
+        "cache": "memory",
+        "save_every": 50,
+        "resume": True,
+        "keep_checkpoints": 2,
+    }
+
+
+def test_every_key_of_training_is_an_argument_of_fit() -> None:
+    from inspect import signature
+
+    from mtfreeze.config import _TRAINING
+
+    ours = {"freeze_mode", "freeze", "train", "early_stopping"}
+    assert set(_TRAINING) - ours == set(signature(mtf.fit).parameters) - {
+        "model",
+        "tasks",
+        "callbacks",
+    }
+
+
 def test_start_and_modes() -> None:
     raw = {
         "model": {"name": "m"},

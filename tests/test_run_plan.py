@@ -226,3 +226,23 @@ def test_sampling_reaches_the_plan(two_head_model: mtf.MultiTaskModel) -> None:
         names = [part.tasks[0] for one in phase.steps for part in one.step]
         shares[sampling] = (names.count("classifier"), names.count("ner_head"))
     assert shares == {"size": (10, 2), "equal": (6, 6)}
+
+
+def test_freezing_that_is_probably_a_mistake_is_said(
+    two_head_model: mtf.MultiTaskModel,
+) -> None:
+    schedule = (
+        FS()
+        .phase(train=["classifier", "embeddings"], epochs=1)
+        .phase(train=["ner_head", "layers[2]"], epochs=1)
+        .phase(train="layers[2]", freeze="heads", epochs=1)
+    )
+    notes = [phase.notes for phase in plan(two_head_model, freeze_schedule=schedule).phases]
+    random = "ner_head: frozen and never trained; its predictions are random"
+    assert [random in own for own in notes] == [True, False, False]
+    assert not any("classifier: frozen and never" in note for own in notes for note in own)
+    little = (
+        "backbone.layers[2] is frozen while backbone.embeddings below it trains: the backward pass "
+        "still goes through it, and little is saved"
+    )
+    assert [little in own for own in notes] == [True, False, False]

@@ -169,6 +169,8 @@ def plan_run(model: MultiTaskModel, tasks: Mapping[str, Task], settings: FitSett
     # Labels are looked for in the data of every task, also of those that no phase trains.
     group_tasks({name: task for name, task in tasks.items() if task.train is not None})
     drafts = [_draft(model, tasks, settings, phase, schedule is not None) for phase in resolved]
+    if schedule is not None:
+        _add_freeze_notes(model, drafts)
     n_epochs = _draw_steps(drafts, settings)
     phases = _finish(model, settings, drafts)
     notes = _weights_note({n: t for one in phases for n, t in one.trained.items()}, settings)
@@ -238,6 +240,27 @@ def _trained_tasks(
         notes.append(f"nothing trains: everything is frozen; {what}")
         trained = {}
     return trained
+
+
+def _add_freeze_notes(model: MultiTaskModel, drafts: Sequence[_Draft]) -> None:
+    """Say what `model.freeze` would warn of: heads that stay random, layers that save little."""
+    trained = {name for name, head in model.heads.items() if head.trained}
+    for one in drafts:
+        units = unit_states(model, one.phase.freeze)
+        for unit in units:
+            if unit.is_head and unit.frozen and unit.path not in trained:
+                one.notes.append(
+                    f"{unit.path}: frozen and never trained; its predictions are random"
+                )
+        trained |= set(one.trained) - one.phase.freeze.frozen_heads
+        backbone = [unit for unit in units if not unit.is_head]
+        lowest = next((i for i, unit in enumerate(backbone) if not unit.frozen), len(backbone))
+        above = [unit.path for unit in backbone[lowest:] if unit.frozen]
+        if above:
+            one.notes.append(
+                f"{above[-1]} is frozen while {backbone[lowest].path} below it trains: the "
+                "backward pass still goes through it, and little is saved"
+            )
 
 
 def _draw_steps(drafts: Sequence[_Draft], settings: FitSettings) -> int:
