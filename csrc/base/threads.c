@@ -27,6 +27,8 @@
 
 #define MAX_THREADS 256
 #define SPIN_NS     30000
+/* Operations of some ten microseconds. */
+#define WORTH_WAKING 131072
 
 #define STATE_OPEN    (UINT64_C(1) << 31)
 #define STATE_INSIDE  (STATE_OPEN - 1)
@@ -285,13 +287,27 @@ static void wait_for_those_inside(void)
     }
 }
 
+static void run_alone(int64_t n_items, mtf_item_fn fn, void *context)
+{
+    for (int64_t i = 0; i < n_items; i++) {
+        fn(context, i, 0);
+    }
+}
+
+void mtf_parallel_work(int64_t n_items, int64_t n_operations, mtf_item_fn fn, void *context)
+{
+    if (n_operations < WORTH_WAKING) {
+        run_alone(n_items, fn, context);
+    } else {
+        mtf_parallel_for(n_items, fn, context);
+    }
+}
+
 void mtf_parallel_for(int64_t n_items, mtf_item_fn fn, void *context)
 {
     int n = mtf_threads_get();
     if (n_items <= 1 || n <= 1 || atomic_flag_test_and_set(&pool.busy)) {
-        for (int64_t i = 0; i < n_items; i++) {
-            fn(context, i, 0);
-        }
+        run_alone(n_items, fn, context);
         return;
     }
     resize(n);

@@ -16,6 +16,10 @@ typedef void (*mtf_item_fn)(void *context, int64_t item, int worker);
  * the pool has started. Not to be called from inside an item. */
 void mtf_parallel_for(int64_t n_items, mtf_item_fn fn, void *context);
 
+/* The same for items that make about `n_operations` in all: when these take less time than waking a
+ * worker, the caller runs them alone. */
+void mtf_parallel_work(int64_t n_items, int64_t n_operations, mtf_item_fn fn, void *context);
+
 /* MTF_ERR_VALUE when MTFREEZE_THREADS is set to something that is no number from 1 to 256. */
 MTF_NODISCARD mtf_status mtf_threads_check(mtf_error *err);
 

@@ -130,7 +130,10 @@ static void linear_backward(const mtf_op_call *call)
         job.n_dx = mtf_pieces(job.rows, DX_ROWS);
     }
     int64_t n_db = call->dw[BIAS] != NULL ? mtf_pieces(job.n, BIAS_COLUMNS) : 0;
-    mtf_parallel_for(job.n_dw + job.n_dx + n_db, gradient_item, &job);
+    int64_t product = 2 * job.rows * job.n * job.k;
+    mtf_parallel_work(job.n_dw + job.n_dx + n_db,
+                      product * ((job.n_dw > 0) + (job.n_dx > 0)) + job.rows * job.n, gradient_item,
+                      &job);
 }
 
 static mtf_save linear_saves(const mtf_node_shape *shape, mtf_need need)

@@ -139,6 +139,7 @@ static void list_forward(draft *d)
         plan->splits &= node->op->locality != MTF_LOCAL_BATCH;
         mtf_step *step = &plan->forward[plan->n_forward++];
         *step = (mtf_step){.node = i, .in_prefix = prefix, .dropout_on = node_dropout_on(d, node)};
+        plan->spaces |= 1u << node->shape.in[0].space | 1u << node->shape.out[0].space;
         for (int k = 0; k < MTF_MAX_IN; k++) {
             step->in[k] = node->in[k] == MTF_NO_TENSOR ? MTF_NO_TENSOR : plan->alias[node->in[k]];
             if (step->in[k] != MTF_NO_TENSOR && !prefix) {

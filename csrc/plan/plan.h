@@ -72,7 +72,8 @@ typedef struct mtf_plan {
     mtf_place *place;   /* (n_tensors) */
     int32_t *grad_slot; /* (n_tensors) region of the gradient arena, -1: none */
     mtf_arena saved, temporary, gradients;
-    int splits; /* 0: an operation couples the batch, so it is one block */
+    uint32_t spaces; /* bit s: a forward step has rows of space s */
+    int splits;      /* 0: an operation couples the batch, so it is one block */
 } mtf_plan;
 
 /* MTF_ERR_VALUE: in training, a given tensor that is read has something trainable below it. */

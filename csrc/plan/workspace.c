@@ -61,12 +61,12 @@ mtf_status mtf_workspace_identity(mtf_workspace *w, int64_t n, mtf_error *err)
     return MTF_OK;
 }
 
-/* Rows of the largest row space: what blocks are measured in. */
+/* The row space with most rows among those that are computed in: what blocks are measured in. */
 static int32_t widest_space(const mtf_plan *plan, const mtf_view *view)
 {
     int32_t widest = 0;
     for (int32_t s = 1; s < plan->program->n_spaces; s++) {
-        if (mtf_view_rows(view, s) > mtf_view_rows(view, widest)) {
+        if ((plan->spaces >> s & 1u) && mtf_view_rows(view, s) > mtf_view_rows(view, widest)) {
             widest = s;
         }
     }

@@ -12,6 +12,8 @@
 #include <math.h>
 
 #define CLIP_EPS 1e-6
+/* Of AdamW, for one value. */
+#define UPDATE_OPERATIONS 16
 
 static void sum_chunk(void *context, int64_t item, int worker)
 {
@@ -40,7 +42,7 @@ static void update_chunk(void *context, int64_t item, int worker)
 static mtf_status global_norm(mtf_model *model, double *norm, mtf_error *err)
 {
     double total = 0;
-    mtf_parallel_for(model->n_chunks, sum_chunk, model);
+    mtf_parallel_work(model->n_chunks, 2 * model->n_chunk_values, sum_chunk, model);
     for (int64_t i = 0; i < model->n_chunks; i++) {
         if (!isfinite(model->partial_sums[i])) {
             return mtf_fail(err, MTF_ERR_NONFINITE,
@@ -83,6 +85,9 @@ static void set_updates(mtf_model *model, const mtf_update *update, double clip)
 {
     for (int32_t i = 0; i < model->network->program->n_params; i++) {
         const mtf_param *param = &model->network->params[i];
+        if (!param->reached) {
+            continue;
+        }
         const double t = (double)(param->n_steps + 1);
         model->updates[i] = (mtf_adamw){.rate = update->learning_rate[i],
                                         .decay = update->weight_decay[i],
@@ -112,7 +117,8 @@ mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update, mtf_updat
         clip = clip < 1 ? clip : 1;
     }
     set_updates(model, update, clip);
-    mtf_parallel_for(model->n_chunks, update_chunk, model);
+    mtf_parallel_work(model->n_chunks, UPDATE_OPERATIONS * model->n_chunk_values, update_chunk,
+                      model);
     *result = (mtf_update_result){.grad_norm = norm, .clip = clip};
     for (int32_t i = 0; i < model->network->program->n_params; i++) {
         mtf_param *param = &model->network->params[i];

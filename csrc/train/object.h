@@ -36,7 +36,7 @@ struct mtf_model {
     mtf_chunk *chunks;
     double *partial_sums; /* (n_chunks) */
     mtf_adamw *updates;   /* (n_params) */
-    int64_t n_chunks;
+    int64_t n_chunks, n_chunk_values;
     int chunks_valid;
     void *step_memory; /* small arrays of mtf_train_gradients() */
     size_t step_memory_size;

@@ -76,8 +76,10 @@ mtf_status mtf_state_chunks(mtf_model *model, mtf_error *err)
         return mtf_fail_memory(err, (size_t)n * sizeof *model->chunks);
     }
     model->n_chunks = 0;
+    model->n_chunk_values = 0;
     for (int32_t i = 0; i < n_params; i++) {
         const int64_t size = param_size(model, i);
+        model->n_chunk_values += model->network->params[i].frozen ? 0 : size;
         for (int64_t at = 0; !model->network->params[i].frozen && at < size; at += CHUNK_VALUES) {
             int64_t left = size - at;
             model->chunks[model->n_chunks++] =

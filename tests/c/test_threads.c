@@ -126,6 +126,21 @@ MTF_TEST(a_forked_child_has_a_pool_of_its_own)
     }
 }
 
+MTF_TEST(little_work_stays_with_the_caller)
+{
+    static job j;
+    use_threads(4);
+    atomic_store(&j.worst_worker, 0);
+    for (int repeat = 0; repeat < 200; repeat++) {
+        mtf_parallel_work(MOST_ITEMS, 1000, mark, &j);
+    }
+    CHECK_INT(atomic_load(&j.worst_worker), 0);
+    mtf_parallel_work(MOST_ITEMS, INT64_MAX, mark, &j);
+    for (int i = 0; i < MOST_ITEMS; i++) {
+        CHECK_INT(atomic_load(&j.done[i]), 201);
+    }
+}
+
 MTF_TEST(wrong_numbers_are_refused)
 {
     mtf_error err = {MTF_OK, ""};
