@@ -118,6 +118,8 @@ _HEAD: dict[str, Check] = {
     "features": check_text,
     "pooling": check_text,
     "seed": check_number,
+    "from_pretrained": check_text,
+    "head": check_text,
 }
 _DATA: dict[str, Check] = {
     "train": check_text,
@@ -189,15 +191,17 @@ def _training(path: str, value: object, folder: Path) -> tuple[dict[str, Any], F
         renamed[name] = (not check_bool(f"{path}.{key}", one)) if key == "disable_tqdm" else one
     if "adam_beta1" in renamed or "adam_beta2" in renamed:
         renamed["betas"] = [renamed.pop("adam_beta1", 0.9), renamed.pop("adam_beta2", 0.999)]
-    if "eval_strategy" in renamed:
-        strategy, steps = renamed.pop("eval_strategy"), renamed.pop("eval_steps", None)
+    for kind in ("eval", "save"):
+        if f"{kind}_strategy" not in renamed:
+            continue
+        strategy, steps = renamed.pop(f"{kind}_strategy"), renamed.pop(f"{kind}_steps", None)
         # YAML reads a bare `no` as false.
         choices = {"no": None, False: None, "epoch": "epoch", "steps": steps or 500}
         if strategy not in choices:
             raise ConfigError(
-                f"{path}.eval_strategy must be no, epoch or steps; found {strategy!r}"
+                f"{path}.{kind}_strategy must be no, epoch or steps; found {strategy!r}"
             )
-        renamed["eval_every"] = choices[strategy]
+        renamed[f"{kind}_every"] = choices[strategy]
     result = _section(path, renamed, _TRAINING)
     lists = {key: result.pop(key) for key in ("freeze_mode", "freeze", "train") if key in result}
     if "freeze_mode" in lists and len(lists) > 1:
@@ -208,6 +212,8 @@ def _training(path: str, value: object, folder: Path) -> tuple[dict[str, Any], F
         )
     if "output_dir" in result:
         result["output_dir"] = str(folder / result["output_dir"])
+    if isinstance(result.get("resume"), str):
+        result["resume"] = str(folder / result["resume"])
     stopping = result.pop("early_stopping", None)
     if stopping is not None:
         result["callbacks"] = [stopping]
@@ -260,8 +266,12 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
         model["name"] = str(place / model["name"])
     heads = {}
     for name, one in check_mapping("heads", top.get("heads", {})).items():
-        heads[name] = _section(f"heads.{name}", one, _HEAD)
-        _require(f"heads.{name}", heads[name], ("task", "labels"))
+        entry = heads[name] = _section(f"heads.{name}", one, _HEAD)
+        described = set(entry) - {"from_pretrained", "head"}
+        if described or "from_pretrained" not in entry:
+            _require(f"heads.{name}", entry, ("task", "labels"))
+        if entry.get("from_pretrained", "").startswith(("./", "../")):
+            entry["from_pretrained"] = str(place / entry["from_pretrained"])
     data = {}
     for name, one in check_mapping("data", top.get("data", {})).items():
         entry = data[name] = _section(f"data.{name}", one, _DATA)

@@ -18,7 +18,7 @@ from ..closest import unknown
 from ..config import Config, Freezing, load_config
 from ..data import Task, read_file
 from ..errors import ConfigError
-from ..heads import KINDS, spec_from_dict
+from ..heads import KINDS, HeadSpec, spec_from_dict
 from ..notices import UntrainedHeadWarning
 
 if TYPE_CHECKING:
@@ -114,19 +114,28 @@ def build_model(config: Config) -> MultiTaskModel:
     for name, entry in config.heads.items():
         options = dict(entry)
         seed = options.pop("seed", 0)
-        kind = options.pop("task")
-        if kind not in KINDS:
-            raise ConfigError(f"heads.{name}.task: {unknown('kind of head', kind, KINDS)}")
-        spec = spec_from_dict({"kind": kind, **options}, f"heads.{name}")
+        source, head = options.pop("from_pretrained", None), options.pop("head", None)
+        spec = _head_spec(name, options)
         if name not in model.heads:
-            model.add_head(name, spec, seed=seed)
-        elif model.heads[name].labels != spec.labels:
+            model.add_head(name, spec, seed=seed, from_pretrained=source, head=head)
+        elif spec is not None and model.heads[name].labels != spec.labels:
             raise ConfigError(
                 f"heads.{name} has the labels {list(spec.labels)}; found {name!r} with "
                 f"{list(model.heads[name].labels)} in the loaded model; use its labels or "
                 "another name"
             )
     return model
+
+
+def _head_spec(name: str, options: Mapping[str, Any]) -> HeadSpec | None:
+    """Return the description of a head; None where it comes with the checkpoint."""
+    if not options:
+        return None
+    kind = options["task"]
+    if kind not in KINDS:
+        raise ConfigError(f"heads.{name}.task: {unknown('kind of head', kind, KINDS)}")
+    rest = {key: value for key, value in options.items() if key != "task"}
+    return spec_from_dict({"kind": kind, **rest}, f"heads.{name}")
 
 
 def build_tasks(config: Config, model: MultiTaskModel) -> dict[str, Task]:

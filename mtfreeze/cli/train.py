@@ -30,6 +30,13 @@ def _show(run: Run) -> None:
 @click.command()
 @job_options
 @click.option("--output", metavar="FOLDER", help="Save the trained model here.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    metavar="[FOLDER]",
+    help="Go on from the newest checkpoint of the output folder, or from this one.",
+)
 @click.option("--quiet", is_flag=True, help="Print the metrics only.")
 def train(
     config_path: str | None,
@@ -38,6 +45,7 @@ def train(
     freeze: tuple[str, ...],
     train: tuple[str, ...],
     output: str | None,
+    resume: str | None,
     quiet: bool,
 ) -> int:
     """Train what the job does not freeze, evaluate every task, prove that the rest did not move.
@@ -45,6 +53,7 @@ def train(
     \b
     mtfreeze train --config job.yaml --mode "backbone[:3]"
     mtfreeze train --config job.yaml --train classifier --set training.epochs=2
+    mtfreeze train --config job.yaml --set training.save_every=epoch --output out --resume
     """
     config = read_job(config_path, settings, mode, freeze, train)
     model = build_model(config)
@@ -53,6 +62,8 @@ def train(
     arguments = dict(config.training)
     arguments["output_dir"] = output if output is not None else arguments.get("output_dir")
     arguments["progress"] = not quiet and arguments.get("progress", True)
+    if resume is not None:
+        arguments["resume"] = resume or True
     if config.start is not None:
         if arguments["progress"]:
             click.echo("start:")
