@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         SelectorError,
         TrainingError,
     )
+    from .estimating import Estimate, estimate
     from .freeze_schedule import FreezeSchedule
     from .heads import SequenceClassification, TokenClassification
     from .model import MultiTaskModel
@@ -55,6 +56,7 @@ _HOME = {
     "DataError": "errors",
     "EarlyStopping": "training.callbacks",
     "Error": "errors",
+    "Estimate": "estimating",
     "Example": "data",
     "Examples": "data",
     "FreezeSchedule": "freeze_schedule",
@@ -70,6 +72,7 @@ _HOME = {
     "TokenClassification": "heads",
     "TrainingError": "errors",
     "UntrainedHeadWarning": "notices",
+    "estimate": "estimating",
     "evaluate": "training.evaluate",
     "fine_tune": "training.fine_tune",
     "fit": "training.fit",
@@ -92,6 +95,7 @@ __all__ = [
     "DataError",
     "EarlyStopping",
     "Error",
+    "Estimate",
     "Example",
     "Examples",
     "FreezeSchedule",
@@ -108,6 +112,7 @@ __all__ = [
     "TrainingError",
     "UntrainedHeadWarning",
     "__version__",
+    "estimate",
     "evaluate",
     "fine_tune",
     "fit",

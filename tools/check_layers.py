@@ -68,6 +68,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "saving",
     ),
     ("freeze_schedule", "training"),
+    ("estimating",),
     ("cli", "config", "config_values", "demo", "freeze_control", "mode_picture", "mode_table"),
     ("__init__", "__main__"),
 )

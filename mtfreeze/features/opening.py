@@ -13,7 +13,7 @@ from .cache import FeatureCache
 from .rounding import DTYPES
 from .sizes import DISK_LIMIT, MEMORY_LIMIT, read_limit
 
-__all__ = ["CacheChoice", "check_cache", "open_cache"]
+__all__ = ["CacheChoice", "check_cache", "open_cache", "open_checked"]
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,11 @@ def open_cache(
     512000000
     """
     choice = check_cache(setting, dtype=dtype, memory_limit=memory_limit, disk_limit=disk_limit)
-    if choice is None:
-        return None
+    return None if choice is None else open_checked(choice)
+
+
+def open_checked(choice: CacheChoice) -> FeatureCache:
+    """Open a cache whose settings were checked by `check_cache`."""
     return FeatureCache(
         choice.setting, choice.dtype, choice.memory_limit, choice.disk_limit, choice.folder
     )

@@ -30,7 +30,7 @@ from .run_plan import PhasePlan, PlannedStep, RunPlan
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
-__all__ = ["PrefixFeatures", "PrefixUse", "prefix_uses"]
+__all__ = ["PrefixFeatures", "PrefixUse", "evaluations_of", "prefix_uses"]
 
 _WORTH = 32.0
 """FLOPs that a byte of features must spare: reading is dearer than, for instance, computing the
@@ -98,7 +98,7 @@ def prefix_uses(
                         uses.append(
                             PrefixUse(phase.number, at, encoded, group.rows, tuple(names), times)
                         )
-            times = _evaluations(plan, phase)
+            times = evaluations_of(plan, phase)
             if times:
                 # Where heads are frozen too, what they read still serves all of them.
                 model.set_freeze_state(_backbone_only(phase.freeze))
@@ -132,7 +132,7 @@ def _times(phase: PhasePlan, group: int, n_rows: int) -> int:
     return -(-drawn // max(1, n_rows))
 
 
-def _evaluations(plan: RunPlan, phase: PhasePlan) -> int:
+def evaluations_of(plan: RunPlan, phase: PhasePlan) -> int:
     """Return how many evaluations fall into a phase."""
     every = plan.settings.eval_every
     last = phase is plan.phases[-1]

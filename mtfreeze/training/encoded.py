@@ -172,6 +172,11 @@ class TrainingRows:
                     self._encoded[id(task.train)] = model.encoder.encode_examples(task.train)
         self._tasks = dict(tasks)  # keeps the examples, and so their ids, alive
 
+    @property
+    def data(self) -> list[Encoded]:
+        """The tokens of all distinct sets of rows."""
+        return list(self._encoded.values())
+
     def encoded(self, examples: Examples) -> Encoded:
         """Return the tokens of the training data of a task."""
         return self._encoded[id(examples)]

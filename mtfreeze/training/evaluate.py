@@ -8,7 +8,9 @@ cut off counts as predicted ``O``. The loss is the mean of -log p over labelled 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -70,6 +72,15 @@ class EvalData:
     def groups(self) -> list[tuple[Group, Encoded]]:
         """The tasks that are scored in one pass, with their tokens."""
         return list(zip(self._groups, self._encoded, strict=True))
+
+    def part(self, n_rows: int) -> EvalData:
+        """Return the same with at most so many rows of each data set, spread over it."""
+        small = copy.copy(self)
+        small._groups = [
+            replace(group, rows=group.rows[:: -(-len(group.rows) // n_rows)][:n_rows])
+            for group in self._groups
+        ]
+        return small
 
     @property
     def n_tokens(self) -> int:

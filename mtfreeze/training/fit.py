@@ -11,30 +11,26 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
-from ..errors import DataError
-from ..features import open_cache
-from ..freeze_schedule import FreezeSchedule, as_schedule
-from ..saving import check_target
+from ..features.opening import open_checked
+from ..freeze_schedule import FreezeSchedule
 from .cached import PrefixFeatures
-from .callbacks import Callback, check_callbacks
-from .encoded import TrainingRows, check_tasks
-from .evaluate import EvalData
+from .callbacks import Callback
+from .costs import CostMeter
 from .interrupt import InterruptGuard
-from .judging import BestModel, make_judge
-from .outcome import last_words, make_run, notes_of
+from .outcome import last_words, make_run
+from .prepare import prepare
 from .progress import Reporter
 from .rates import DEFAULT_RATES
-from .resume import SaveEvery, check_checkpointing
+from .resume import SaveEvery
 from .run import Run
-from .run_plan import plan_run
-from .scoring import Scoring
-from .settings import EvalEvery, Rate, check_settings
+from .settings import EvalEvery, Rate
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -188,8 +184,10 @@ def fit(
     >>> run.metrics["eval_classifier_accuracy"]  # doctest: +SKIP
     0.87
     """
-    opened = open_cache(cache, dtype=cache_dtype)
-    settings = check_settings(
+    began = time.perf_counter()
+    ready = prepare(
+        model,
+        tasks,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -204,76 +202,57 @@ def fit(
         temperature=temperature,
         loss_weighting=loss_weighting,
         seed=seed,
+        cache=cache,
+        cache_dtype=cache_dtype,
+        freeze_schedule=freeze_schedule,
+        callbacks=callbacks,
+        load_best_model_at_end=load_best_model_at_end,
+        metric_for_best_model=metric_for_best_model,
+        greater_is_better=greater_is_better,
+        output_dir=output_dir,
         token_budget=token_budget,
         betas=betas,
         eps=eps,
         eval_every=eval_every,
-        cache_dtype=cache_dtype,
-        freeze_schedule=as_schedule(freeze_schedule),
-        load_best_model_at_end=load_best_model_at_end,
-        metric_for_best_model=metric_for_best_model,
-        greater_is_better=greater_is_better,
+        save_every=save_every,
+        resume=resume,
+        keep_checkpoints=keep_checkpoints,
     )
-    called = check_callbacks(callbacks, settings.eval_every)
-    checkpointing = check_checkpointing(save_every, resume, keep_checkpoints, output_dir)
-    checked = check_tasks(model, tasks)
-    folder = None if output_dir is None else _prepare_folder(output_dir)
-    plan = plan_run(model, checked, settings)
-    if all(task.train is None for task in checked.values()):
-        raise DataError(
-            "expected a task with training data; found evaluation data only; pass Task(train=...), "
-            "or call evaluate(model, tasks)"
-        )
-    # All rows and labels are checked, those of tasks that a freeze leaves out as well.
-    rows = TrainingRows(model, checked)
-    eval_data = EvalData(model, checked)
-    scoring = Scoring(model, checked, eval_data, settings.eval_every)
-    best = None
-    if settings.load_best_model_at_end:
-        judge = make_judge(scoring, settings.metric_for_best_model, settings.greater_is_better)
-        best = BestModel(model, plan, judge)
-    first, of_phases = notes_of(model, plan, rows)
+    plan = ready.plan
     reporter = Reporter(progress)
-    for note in first:
+    for note in ready.notes:
         reporter.say(note)
+    opened = None if ready.cache is None else open_checked(ready.cache)
     with opened or nullcontext(), InterruptGuard() as guard:
 
         def stop() -> bool:
             return guard.requested
 
+        meter = CostMeter(model, ready.encoded, ready.eval_data, began)
         features = None
         if opened is not None:
-            features = PrefixFeatures(model, plan, rows, eval_data, opened)
-        keeper, resumed = checkpointing.begin(model, checked, plan, reporter, stop)
+            features = PrefixFeatures(model, plan, ready.rows, ready.eval_data, opened)
+        keeper, resumed = ready.checkpointing.begin(model, ready.tasks, plan, reporter, stop)
         trainer = Trainer(
             model,
             plan,
-            rows,
-            scoring,
+            ready.rows,
+            ready.scoring,
             reporter,
             stop,
-            callbacks=called,
-            best=best,
+            callbacks=ready.callbacks,
+            best=ready.best,
             features=features,
             checkpointer=keeper,
             resume=resumed,
+            meter=meter,
         )
         trainer.run()
-    run = make_run(model, plan, trainer, first + of_phases, guard.requested, best, features)
+    notes = ready.notes + ready.phase_notes
+    run = make_run(model, plan, trainer, notes, guard.requested, ready.best, features, meter)
     for line in last_words(run):
         reporter.say(line)
-    if folder is not None:
-        model.save_pretrained(folder)
-        _write_history(folder, run.history)
+    if ready.folder is not None:
+        model.save_pretrained(ready.folder)
+        _write_history(ready.folder, run.history)
     return run
-
-
-def _prepare_folder(output_dir: str | os.PathLike[str]) -> Path:
-    """Fail before training if the result could not be saved after it."""
-    if not isinstance(output_dir, str | os.PathLike):
-        raise TypeError(
-            f"output_dir must be a path; found {type(output_dir).__name__} {output_dir!r}"
-        )
-    folder = Path(output_dir)
-    check_target(folder.expanduser().resolve(), folder)
-    return folder

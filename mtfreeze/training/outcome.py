@@ -13,6 +13,7 @@ from ..digests import FrozenReport, Snapshot, report, unused_keys
 from ..features import CacheStats
 from ..freeze import masks
 from .cached import PrefixFeatures
+from .costs import CostMeter
 from .encoded import TrainingRows
 from .judging import BestModel
 from .run import PhaseResult, Run
@@ -60,7 +61,8 @@ def make_run(
     notes: list[str],
     interrupted: bool,
     best: BestModel | None,
-    features: PrefixFeatures | None = None,
+    features: PrefixFeatures | None,
+    meter: CostMeter,
 ) -> Run:
     """Put together what a run hands back."""
     state = trainer.state
@@ -86,6 +88,7 @@ def make_run(
     stepped = {phase.number for phase in phases if phase.n_steps}
     return Run(
         cache=CacheStats() if features is None else features.stats,
+        costs=meter.phases,
         metrics=metrics,
         history=state.history,
         n_steps=state.n_steps,

@@ -15,7 +15,9 @@ from ..digests import FrozenReport, Snapshot, compare
 from ..features import CacheStats
 
 if TYPE_CHECKING:
+    from ..estimating import Beside, Estimate
     from ..model import MultiTaskModel
+    from .costs import PhaseCosts
 
 __all__ = ["PhaseResult", "Run"]
 
@@ -84,6 +86,9 @@ class Run:
         The step whose model was restored at the end, with ``load_best_model_at_end``.
     cache : CacheStats
         What the run had of its cache of the frozen prefix: bytes kept, texts computed and found.
+    costs : list of PhaseCosts
+        Measured seconds and bytes, and FLOPs, of each phase; of a run that went on from a
+        checkpoint what it did itself. ``run.beside(estimate)`` compares them with an estimate.
     """
 
     metrics: dict[str, float]
@@ -98,6 +103,7 @@ class Run:
     stopped: str | None
     best_step: int | None
     cache: CacheStats
+    costs: list[PhaseCosts]
     _before: Snapshot = field(repr=False)
     _model: MultiTaskModel = field(repr=False)
 
@@ -114,6 +120,16 @@ class Run:
         >>> assert run.verify_frozen(), run.verify_frozen().moved  # doctest: +SKIP
         """
         return compare(self._before, self._model)
+
+    def beside(self, estimate: Estimate) -> Beside:
+        """Return what was estimated before the run and what was measured, side by side.
+
+        Parameters
+        ----------
+        estimate : Estimate
+            From ``mtfreeze.estimate`` with the arguments of this run.
+        """
+        return estimate.beside(self)
 
     def losses(self, task: str | None = None) -> list[float]:
         """Return the losses of the steps in order.

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_run", "differences"]
 
-_FREE_SETTINGS = frozenset({"cache"})
-"""Settings that change no bit of the result, and so may be other ones when a run goes on."""
-
 
 def _digest(parts: Iterable[bytes]) -> str:
     """Return one digest of many parts, of where each ends too."""
@@ -111,9 +108,7 @@ def describe_run(model: MultiTaskModel, tasks: Mapping[str, Task], plan: RunPlan
     files = model.encoder.files
     return {
         "settings": {
-            one.name: _plain(getattr(plan.settings, one.name))
-            for one in fields(plan.settings)
-            if one.name not in _FREE_SETTINGS
+            one.name: _plain(getattr(plan.settings, one.name)) for one in fields(plan.settings)
         },
         "tasks": {name: _task(task) for name, task in tasks.items()},
         "task_order": list(tasks),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,7 +33,9 @@ from .trainer_state import TrainerState
 from .weighting import make_weighting
 
 if TYPE_CHECKING:
+    from ..features import CacheStats, FillReport
     from ..model import MultiTaskModel
+    from .costs import CostMeter
 
 __all__ = ["Checkpointer", "Features", "Resume", "Trainer", "TrainerState"]
 
@@ -43,6 +46,10 @@ _SMOOTHING = 0.9
 class Features(Protocol):
     """Puts batches together with cached features of the frozen prefix; see ``cached.py``."""
 
+    @property
+    def stats(self) -> CacheStats: ...
+    @property
+    def fills(self) -> Sequence[FillReport]: ...
     def prepare(
         self,
         first_phase: int,
@@ -98,6 +105,8 @@ class Trainer:
         Called after every step.
     resume : Resume, optional
         What to go on from; by default a run begins.
+    meter : CostMeter, optional
+        Measures what the phases cost.
 
     Attributes
     ----------
@@ -119,11 +128,13 @@ class Trainer:
         features: Features | None = None,
         checkpointer: Checkpointer | None = None,
         resume: Resume | None = None,
+        meter: CostMeter | None = None,
     ) -> None:
         self._model, self._plan, self._rows = model, plan, rows
         self._scoring, self._reporter, self._stop = scoring, reporter, stop
         self._callbacks, self._best = list(callbacks), best
         self._features, self._checkpointer, self._resume = features, checkpointer, resume
+        self._meter, self._measured = meter, 0
         self._unused = unused_keys(model)
         self.state = TrainerState() if resume is None else resume.state
         self._context = Context(model, plan, self.state, scoring)
@@ -157,6 +168,7 @@ class Trainer:
                 self._best.restore(self._model, self.state)
                 self.state.metrics = dict(self.state.best_metrics)
             self._call("on_train_end")
+            self._measure()
         finally:
             core.train_reset()
             self._set_freeze(earlier)
@@ -170,6 +182,8 @@ class Trainer:
             self._weighting.from_dict(self.state.weighting)
             for callback, state in zip(self._callbacks, self.state.callbacks, strict=False):
                 callback.set_state(state)
+            if self._meter is not None:
+                self._meter.start(self.state)
         else:
             self.state.before = self.state.phase_before = digest_model(self._model)
         self._call("on_train_begin")
@@ -198,6 +212,8 @@ class Trainer:
             self._model.set_freeze_state(freeze)
 
     def _run_phase(self, phase: PhasePlan) -> None:
+        self._measure()
+        self._measured = phase.number
         state, self._context.phase = self.state, phase
         self._set_freeze(phase.freeze)
         if state.phase == phase.number and self._resume is not None:
@@ -211,6 +227,12 @@ class Trainer:
             self._features.enter(phase, self._reporter, self._stop)
         self._run_steps(phase)
         self._prove(phase)
+
+    def _measure(self) -> None:
+        """Put down what the phase under way has cost, while its freeze state is in force."""
+        if self._meter is not None and self._measured:
+            phase = self._plan.phases[self._measured - 1]
+            self._meter.end_phase(phase, self.state, self._features)
 
     def _last_step(self, phase: PhasePlan) -> PlannedStep:
         return phase.steps[self.state.n_steps - phase.first_step - 1]
@@ -278,6 +300,8 @@ class Trainer:
         weights = self._weighting.figures(heads)
         self._weighting.update({head: figures[f"{head}_loss"] for head in heads})
         took = time.perf_counter() - begin
+        if self._meter is not None:
+            self._meter.count_step(data)
         for head in heads:
             loss = figures[f"{head}_loss"]
             smooth = state.smooth.get(head, loss)
@@ -326,7 +350,9 @@ class Trainer:
         if state.evaluated_at == state.n_steps:
             return True
         pack = Encoded.pack if self._features is None else self._features.evaluation_batch
-        metrics = self._scoring.score(self._reporter, self._stop, pack)
+        watch = nullcontext(pack) if self._meter is None else self._meter.evaluation(pack)
+        with watch as counted:
+            metrics = self._scoring.score(self._reporter, self._stop, counted)
         if metrics is None:
             return not self._stop()
         state.metrics, state.evaluated_at = metrics, state.n_steps

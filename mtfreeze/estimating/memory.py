@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The most memory that a run takes in the core, read off the plans of its largest batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+
+__all__ = ["CorePeak"]
+
+_CANDIDATES = 6
+"""Batches that are asked for a plan: so many with most tokens, so many with the longest text."""
+
+
+class CorePeak:
+    """Follows the memory of a model through a run: arenas only grow, state follows the freezing.
+
+    Parameters
+    ----------
+    core : _core.Model
+        In the freeze state of each phase as it is asked.
+    token_budget : int
+        Of the run.
+    """
+
+    def __init__(self, core: _core.Model, token_budget: int) -> None:
+        self._core, self._budget = core, token_budget
+        self._arenas = np.zeros(3, dtype=np.int64)
+        core.train_reset()
+        self._before = _core.memory_info().bytes_now
+
+    def add_batches(
+        self,
+        outputs: Sequence[str],
+        lengths: Sequence[NDArray[np.int64]],
+        features: Iterable[str],
+        *,
+        training: bool,
+    ) -> None:
+        """Let the arenas grow to the largest of these batches.
+
+        Parameters
+        ----------
+        outputs : sequence of str
+            As for ``core.plan``.
+        lengths : sequence of (b,) int64 arrays
+            Tokens of the sequences of each batch.
+        features : iterable of str
+            Outputs that the batches carry.
+        training : bool
+            Whether they are trained on.
+        """
+        if not lengths:
+            return
+        tokens = np.array([one.sum() for one in lengths])
+        longest = np.array([one.max(initial=0) for one in lengths])
+        chosen = {*np.argsort(-tokens)[:_CANDIDATES], *np.argsort(-longest)[:_CANDIDATES]}
+        for at in sorted(chosen):
+            offsets = np.concatenate(([0], np.cumsum(lengths[at]))).astype(np.int64)
+            plan = self._core.plan(
+                list(outputs),
+                training=training,
+                offsets=offsets,
+                features=tuple(features),
+                token_budget=self._budget,
+            )
+            found = (plan.saved_bytes, plan.activation_grad_bytes, plan.worker_bytes)
+            self._arenas = np.maximum(self._arenas, found)
+
+    def phase_bytes(self, heads: Sequence[str]) -> int:
+        """Return weights, state of what the heads' losses train now, and the arenas so far.
+
+        What the plans themselves take, a few kilobytes each, is measured on the model of this
+        object, which lets go of its state and arenas for that.
+        """
+        self._core.train_reset()
+        plans = max(0, _core.memory_info().bytes_now - self._before)
+        # One text of one token: state does not depend on the batch.
+        one = np.array([0, 1], dtype=np.int64)
+        training = bool(heads)
+        outputs = list(heads) or [self._core.outputs()[0].name]
+        plan = self._core.plan(outputs, training=training, offsets=one)
+        state = plan.gradient_bytes + plan.moment_bytes if training else 0
+        return int(plan.weight_bytes + state + self._arenas.sum()) + plans

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`TrialCache`: stands before `PrefixFeatures` in the place of a cache, and stores next to nothing.
+
+It notes what a run would compute and keep, looks at what the process and the folder have already,
+and computes for real only the rows that the calibration will use. Nothing of the real cache
+changes: blocks are neither added nor counted as used, files are only read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..digests import Snapshot
+from ..features import CacheStats, FeatureView, FillReport
+from ..features.filling import Texts, boundaries, pass_calls
+from ..features.folder import folder_files
+from ..features.keys import output_info, prefix_key, text_keys, units_run
+from ..features.memory import STORE, Block, block_bytes
+from ..features.rounding import ITEM_BYTES
+from ..features.shards import ShardError, read_shard
+from ..packing import Encoded
+from ..plan_prices import PlanPrices, sizes_of
+
+if TYPE_CHECKING:
+    from ..features.cache import Wanted
+    from ..features.opening import CacheChoice
+    from ..model import MultiTaskModel
+    from ..training.progress import Reporter
+
+__all__ = ["TrialCache"]
+
+
+@dataclass
+class _Kept:
+    """What a run keeps of one output, as its parameters are by then.
+
+    Attributes
+    ----------
+    texts : dict of bytes to None
+        Keys of the texts.
+    blocks : list of Block
+        The rows of them that the calibration uses.
+    """
+
+    texts: dict[bytes, None] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+
+
+class TrialCache:
+    """Has of a `FeatureCache` what `PrefixFeatures` uses.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        The copy that the calibration runs on.
+    choice : CacheChoice
+        The run's checked cache settings.
+    sample : mapping of int to (n,) int64 array
+        ``id(encoded)`` -> the rows that the calibration will use.
+
+    Attributes
+    ----------
+    setting, dtype : str
+        As of a `FeatureCache`.
+    timings : list of (float, float)
+        FLOPs and seconds of the calls that computed sample rows.
+    seconds : float
+        What looking up keys took since it was last set to 0; a run takes it too.
+    n_not_kept : int
+        Texts that the limits leave out.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        choice: CacheChoice,
+        sample: Mapping[int, NDArray[np.int64]],
+    ) -> None:
+        self.setting, self.dtype, self._choice = choice.setting, choice.dtype, choice
+        self._model, self._sample = model, sample
+        self._prices = PlanPrices(model._core)
+        self._kept: dict[tuple[str, int], _Kept] = {}
+        self._touched: list[set[str]] = []
+        self._bytes = {"memory": 0, "file": 0, "folder": 0}
+        self.timings: list[tuple[float, float]] = []
+        self.calls: list[tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64]]] = []
+        self.seconds = 0.0
+        self.n_not_kept = 0
+
+    def note_trained(self, keys: set[str]) -> None:
+        """Note that a phase has trained these parameters: features above them are others now."""
+        self._touched.append(keys)
+
+    def _needs(self, name: str) -> set[str]:
+        running = set(units_run(self._model, name))
+        return {info.key for info in self._model._core.params() if info.unit in running}
+
+    def _of(self, name: str) -> _Kept:
+        needs = self._needs(name)
+        generation = sum(1 for keys in self._touched if keys & needs)
+        return self._kept.setdefault((name, generation), _Kept())
+
+    def _take_found(self, name: str, texts: Texts, asked: Mapping[bytes, None]) -> None:
+        """Count as kept what the process or the folder has of these texts."""
+        kept = self._of(name).texts
+        found = [text for text in self._found_before(name, asked) if text not in kept]
+        self._place(name, texts, found)
+        kept.update(dict.fromkeys(found))
+
+    def _found_before(self, name: str, texts: Mapping[bytes, None]) -> set[bytes]:
+        """Return the texts whose features the process or the folder has by now."""
+        if any(keys & self._needs(name) for keys in self._touched):
+            return set()
+        key = prefix_key(self._model, name)
+        found: set[bytes] = set()
+        for block in STORE.find(key, self.dtype):
+            found |= texts.keys() & block.index.keys()
+        folder = self._choice.folder
+        if folder is not None and folder.is_dir():
+            for path, _ in folder_files(folder):
+                if path.name.startswith(f"{key}-{self.dtype}-"):
+                    try:
+                        found |= texts.keys() & set(read_shard(path).texts)
+                    except (OSError, ShardError):
+                        continue
+        return found
+
+    def fill(
+        self,
+        model: MultiTaskModel,
+        wanted: Sequence[Wanted],
+        *,
+        reporter: Reporter | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        snapshot: Snapshot | None = None,
+    ) -> FillReport:
+        """Note what a run would compute and keep, and compute the sample."""
+        began = time.perf_counter()
+        texts, requests = self._requests(wanted)
+        for name in requests:
+            prefix_key(model, name, snapshot)  # remembers the digests for the look-ups below
+        missing: dict[str, list[bytes]] = {}
+        for name, asked in requests.items():
+            self._take_found(name, texts, asked)
+            kept = self._of(name).texts
+            missing[name] = [text for text in asked if text not in kept]
+        self.seconds += time.perf_counter() - began
+        n_texts, n_tokens, flops = self._price(texts, missing)
+        left: set[bytes] = set()
+        for name, absent in missing.items():
+            n = self._place(name, texts, absent)
+            left.update(absent[n:])
+            self._of(name).texts.update(dict.fromkeys(absent[:n]))
+        self.n_not_kept += len(left)
+        self._compute_sample(wanted, requests)
+        every = {text for asked in requests.values() for text in asked}
+        computed = {text for absent in missing.values() for text in absent}
+        return FillReport(n_texts, n_tokens, len(every - computed), len(left), 0, flops, 0.0, False)
+
+    def view(
+        self, encoded: Encoded, name: str, *, model: MultiTaskModel | None = None
+    ) -> FeatureView | None:
+        """Return the sample's features; None where a run would have none, or not of all texts."""
+        kept = self._of(name)
+        keys = text_keys(encoded)
+        rows = self._sample.get(id(encoded))
+        if rows is None or not kept.blocks:
+            return None
+        # A batch with one text that is not kept is computed from its ids.
+        if any(keys[row] not in kept.texts for row in rows.tolist()):
+            return None
+        info = output_info(self._model, name)
+        counts = np.ones(len(encoded), np.int64) if info.space == "sequences" else encoded.lengths
+        view = FeatureView(name, keys, counts, info.width, kept.blocks)
+        return view if view.has(rows) else None
+
+    @property
+    def stats(self) -> CacheStats:
+        """Bytes that a run would hold by now."""
+        return CacheStats(
+            memory_bytes=self._bytes["memory"],
+            file_bytes=self._bytes["file"],
+            folder_bytes=self._bytes["folder"],
+        )
+
+    def _requests(self, wanted: Sequence[Wanted]) -> tuple[Texts, dict[str, dict[bytes, None]]]:
+        texts = Texts()
+        requests: dict[str, dict[bytes, None]] = {}
+        for encoded, rows, names in wanted:
+            keys = text_keys(encoded)
+            chosen: Any = range(len(keys)) if rows is None else np.asarray(rows, np.int64).tolist()
+            mine = [keys[row] for row in chosen]
+            texts.add(encoded, chosen, mine)
+            for name in dict.fromkeys(names):
+                requests.setdefault(name, {}).update(dict.fromkeys(mine))
+        return texts, requests
+
+    def _price(
+        self, texts: Texts, missing: Mapping[str, Sequence[bytes]]
+    ) -> tuple[int, int, float]:
+        """Return texts, tokens and FLOPs of the pass: each text from the highest stored height."""
+        names: dict[bytes, tuple[str, ...]] = {}
+        for name, absent in missing.items():
+            for text in absent:
+                names[text] = (*names.get(text, ()), name)
+        together: dict[tuple[str, ...], list[bytes]] = {}
+        for text, wanted in names.items():
+            together.setdefault(wanted, []).append(text)
+        flops = 0.0
+        for wanted, members in together.items():
+            left = members
+            heights = boundaries(self._model, wanted) if self.dtype == "float32" else []
+            for start in heights:
+                self._take_found(start, texts, dict.fromkeys(left))
+                stored = self._of(start).texts
+                begin = [text for text in left if text in stored]
+                flops += self._price_calls(texts, wanted, (start,), begin)
+                left = [text for text in left if text not in stored]
+            flops += self._price_calls(texts, wanted, (), left)
+        n_tokens = int(texts.lengths(list(names)).sum()) if names else 0
+        return len(names), n_tokens, flops
+
+    def _price_calls(
+        self, texts: Texts, names: tuple[str, ...], given: tuple[str, ...], members: list[bytes]
+    ) -> float:
+        if not members:
+            return 0.0
+        lengths = texts.lengths(members)
+        self.calls.append((names, given, lengths))
+        return self._prices.flops(names, sizes_of(lengths), features=given, training=False).forward
+
+    def _place(self, name: str, texts: Texts, members: Sequence[bytes]) -> int:
+        """Find the place that a run would find for these rows; return how many texts are kept."""
+        if not members:
+            return 0
+        info = output_info(self._model, name)
+        counts = texts.counts(info.space, members)
+        sizes = counts * (info.width * ITEM_BYTES[self.dtype])
+        n_bytes = int(sizes.sum())
+        room = STORE.room(self._choice.memory_limit) - self._bytes["memory"]
+        if block_bytes(len(members), n_bytes) <= room:
+            where = "memory"
+        elif self._choice.folder is not None:
+            where = "folder"
+        elif self.setting != "memory":
+            where = "file"
+        else:
+            n = int(np.searchsorted(np.cumsum(sizes), max(0, room), side="right"))
+            self._bytes["memory"] += int(sizes[:n].sum())
+            return n
+        if where != "memory" and n_bytes + self._bytes[where] > self._choice.disk_limit:
+            return 0
+        self._bytes[where] += n_bytes
+        return len(members)
+
+    def _compute_sample(
+        self, wanted: Sequence[Wanted], requests: Mapping[str, Mapping[bytes, None]]
+    ) -> None:
+        """Compute the rows that the calibration uses, timing every call."""
+        texts = Texts()
+        names: dict[bytes, dict[str, None]] = {}
+        for encoded, _, asked in wanted:
+            keys = text_keys(encoded)
+            rows = self._sample.get(id(encoded), np.zeros(0, np.int64)).tolist()
+            texts.add(encoded, rows, [keys[row] for row in rows])
+            for name in dict.fromkeys(asked):
+                has = {text for block in self._of(name).blocks for text in block.index}
+                for row in rows:
+                    text = keys[row]
+                    if text in requests[name] and text not in has:
+                        names.setdefault(text, {})[name] = None
+        together: dict[tuple[str, ...], list[bytes]] = {}
+        for text, mine in names.items():
+            together.setdefault(tuple(mine), []).append(text)
+        for outputs, members in together.items():
+            self._compute(texts, outputs, members)
+
+    def _compute(self, texts: Texts, outputs: tuple[str, ...], members: list[bytes]) -> None:
+        lengths = texts.lengths(members)
+        order: list[bytes] = []
+        parts: list[list[NDArray[np.float32]]] = [[] for _ in outputs]
+        for at in pass_calls(lengths, lambda: False):
+            chosen = [members[i] for i in at.tolist()]
+            flops = self._prices.flops(outputs, sizes_of(lengths[at]), training=False).forward
+            began = time.perf_counter()
+            values = self._model._core.forward(texts.core_batch(chosen), list(outputs))
+            self.timings.append((flops, time.perf_counter() - began))
+            order += chosen
+            for part, rows in zip(parts, values, strict=True):
+                part.append(rows)
+        for name, part in zip(outputs, parts, strict=True):
+            counts = texts.counts(output_info(self._model, name).space, order)
+            offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+            self._of(name).blocks.append(Block("", "float32", order, offsets, np.concatenate(part)))

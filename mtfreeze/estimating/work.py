@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of a phase sorted by what they compute, and the few of them that are timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..packing import Encoded
+from ..plan_prices import Float64, sizes_of
+from ..training.encoded import TrainingRows
+from ..training.evaluate import EvalData
+from ..training.run_plan import PhasePlan, PlannedStep
+
+__all__ = ["StepKind", "kinds_of", "pick_steps", "sample_rows"]
+
+Heads = tuple[str, ...]
+
+_QUANTILES = (0.5, 0.15, 0.85)
+"""Steps that are timed, by their place among all when sorted by tokens; the usual one first."""
+
+
+@dataclass
+class StepKind:
+    """Steps of a phase that train the same heads.
+
+    Attributes
+    ----------
+    heads : tuple of str
+        In the order of the losses.
+    steps : list of PlannedStep
+    lengths : list of (b,) int64 arrays
+        Tokens of the sequences of each step.
+    """
+
+    heads: Heads
+    steps: list[PlannedStep] = field(default_factory=list)
+    lengths: list[NDArray[np.int64]] = field(default_factory=list)
+
+    @property
+    def sizes(self) -> Float64:
+        """Sequences, tokens and squared lengths of all steps together, (3,)."""
+        total: Float64 = np.sum([sizes_of(one) for one in self.lengths], axis=0)
+        return total
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all steps."""
+        return int(sum(one.sum() for one in self.lengths))
+
+
+def kinds_of(phase: PhasePlan, rows: TrainingRows) -> dict[Heads, StepKind]:
+    """Sort the steps of a phase by the heads that they train."""
+    lengths = [rows.encoded(group.examples).lengths for group in phase.groups]
+    kinds: dict[Heads, StepKind] = {}
+    for planned in phase.steps:
+        heads = tuple(name for part in planned.step for name in part.tasks)
+        kind = kinds.setdefault(heads, StepKind(heads))
+        kind.steps.append(planned)
+        kind.lengths.append(
+            np.concatenate([lengths[part.group][part.rows] for part in planned.step])
+        )
+    return kinds
+
+
+def pick_steps(kind: StepKind) -> list[PlannedStep]:
+    """Return a few steps of different sizes; the middle one first."""
+    order = np.argsort([one.sum() for one in kind.lengths], kind="stable")
+    places = [round(q * (len(order) - 1)) for q in _QUANTILES]
+    return [kind.steps[order[at]] for at in dict.fromkeys(places)]
+
+
+def sample_rows(
+    rows: TrainingRows,
+    picked: Sequence[tuple[PhasePlan, PlannedStep]],
+    part: EvalData,
+) -> dict[int, NDArray[np.int64]]:
+    """Return the rows that picked steps and a part of the evaluation need, by ``id(encoded)``."""
+    found: dict[int, list[NDArray[np.int64]]] = {}
+
+    def add(encoded: Encoded, chosen: NDArray[np.int64]) -> None:
+        found.setdefault(id(encoded), []).append(chosen)
+
+    for phase, planned in picked:
+        for one in planned.step:
+            add(rows.encoded(phase.groups[one.group].examples), one.rows)
+    for group, encoded in part.groups:
+        add(encoded, group.rows)
+    return {key: np.unique(np.concatenate(chosen)) for key, chosen in found.items()}

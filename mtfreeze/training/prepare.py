@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything about a run that is settled before it: arguments checked, planned, texts tokenized.
+
+`fit` runs what is prepared here and `estimate` prices it, so that the same call that was priced can
+be run. Nothing is written and the model is only read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..data.task import Task
+from ..errors import DataError
+from ..features.opening import CacheChoice, check_cache
+from ..freeze_schedule import as_schedule
+from ..packing import Encoded
+from ..saving import check_target
+from .callbacks import Callback, check_callbacks
+from .encoded import TrainingRows, check_tasks
+from .evaluate import EvalData
+from .judging import BestModel, make_judge
+from .outcome import notes_of
+from .resume import Checkpointing, check_checkpointing
+from .run_plan import RunPlan, plan_run
+from .scoring import Scoring
+from .settings import check_settings
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["Prepared", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that only needs to be run.
+
+    Attributes
+    ----------
+    tasks : dict of str to Task
+        Checked.
+    plan : RunPlan
+        Phases, steps, rates, and the checked settings.
+    rows : TrainingRows
+        Tokens and labels to train on.
+    eval_data : EvalData
+        Those to evaluate on.
+    scoring : Scoring
+        When to evaluate, and which figures count.
+    best : BestModel or None
+        With ``load_best_model_at_end``.
+    callbacks : list of Callback
+    checkpointing : Checkpointing
+    cache : CacheChoice or None
+        None: no cache.
+    folder : Path or None
+        ``output_dir``.
+    notes, phase_notes : list of str
+        What a run says before it begins, and as its phases begin.
+    """
+
+    tasks: dict[str, Task]
+    plan: RunPlan
+    rows: TrainingRows
+    eval_data: EvalData
+    scoring: Scoring
+    best: BestModel | None
+    callbacks: list[Callback]
+    checkpointing: Checkpointing
+    cache: CacheChoice | None
+    folder: Path | None
+    notes: list[str]
+    phase_notes: list[str]
+
+    @property
+    def encoded(self) -> list[Encoded]:
+        """The tokens of all data of the run."""
+        return [*self.rows.data, *(encoded for _, encoded in self.eval_data.groups)]
+
+
+def prepare(
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    *,
+    cache: object,
+    cache_dtype: str,
+    freeze_schedule: Any,
+    callbacks: Iterable[Callback],
+    output_dir: str | os.PathLike[str] | None,
+    save_every: object,
+    resume: object,
+    keep_checkpoints: object,
+    **settings: Any,
+) -> Prepared:
+    """Check and plan a run; the arguments are those of `fit`, without ``progress``.
+
+    Raises
+    ------
+    ConfigError, SelectorError, DataError, TypeError
+        As `fit` does before anything trains.
+    """
+    choice = check_cache(cache, dtype=cache_dtype)
+    checked_settings = check_settings(
+        **settings, cache_dtype=cache_dtype, freeze_schedule=as_schedule(freeze_schedule)
+    )
+    called = check_callbacks(callbacks, checked_settings.eval_every)
+    checkpointing = check_checkpointing(save_every, resume, keep_checkpoints, output_dir)
+    checked = check_tasks(model, tasks)
+    folder = None if output_dir is None else _check_folder(output_dir)
+    plan = plan_run(model, checked, checked_settings)
+    if all(task.train is None for task in checked.values()):
+        raise DataError(
+            "expected a task with training data; found evaluation data only; pass Task(train=...), "
+            "or call evaluate(model, tasks)"
+        )
+    # All rows and labels are checked, those of tasks that a freeze leaves out as well.
+    rows = TrainingRows(model, checked)
+    eval_data = EvalData(model, checked)
+    scoring = Scoring(model, checked, eval_data, checked_settings.eval_every)
+    best = None
+    if checked_settings.load_best_model_at_end:
+        judge = make_judge(
+            scoring, checked_settings.metric_for_best_model, checked_settings.greater_is_better
+        )
+        best = BestModel(model, plan, judge)
+    notes, phase_notes = notes_of(model, plan, rows)
+    return Prepared(
+        checked,
+        plan,
+        rows,
+        eval_data,
+        scoring,
+        best,
+        called,
+        checkpointing,
+        choice,
+        folder,
+        notes,
+        phase_notes,
+    )
+
+
+def _check_folder(output_dir: object) -> Path:
+    """Fail before training if the result could not be saved after it."""
+    if not isinstance(output_dir, str | os.PathLike):
+        raise TypeError(
+            f"output_dir must be a path; found {type(output_dir).__name__} {output_dir!r}"
+        )
+    folder = Path(output_dir)
+    check_target(folder.expanduser().resolve(), folder)
+    return folder
