@@ -1,4 +1,5 @@
-/* checks.h: the questions that every operation's check asks of its node.
+/* checks.h: the questions that every operation's check asks of its node, and the answers that
+ * several give.
  *
  * Messages name the node by its label and say what was expected, what was found and what to do.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -37,5 +38,9 @@ MTF_NODISCARD mtf_status mtf_check_rate(const mtf_node_shape *shape, const char 
 
 /* Clears out[] and aux[] and gives out[0] this space and width. */
 void mtf_set_output(mtf_node_shape *shape, int32_t space, int64_t width);
+
+/* For mtf_op.work and mtf_op.saves of operations that need no work and read no activation back. */
+size_t mtf_no_work(const mtf_node_shape *shape, const int64_t *max_length, int backward);
+mtf_save mtf_saves_nothing(const mtf_node_shape *shape, mtf_need need);
 
 #endif

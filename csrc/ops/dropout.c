@@ -87,25 +87,10 @@ static void dropout_backward(const mtf_op_call *call)
     mtf_parallel_for(mtf_pieces(rows, ROWS), backward_item, &call);
 }
 
-static mtf_save dropout_saves(const mtf_node_shape *shape, mtf_need need)
-{
-    (void)shape;
-    (void)need;
-    return (mtf_save){0};
-}
-
 static mtf_cost dropout_cost(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need)
 {
     double elements = (double)extent->n_rows[shape->in[0].space] * (double)shape->in[0].width;
     return (mtf_cost){.forward = elements, .dx = need.dx != 0 ? elements : 0, .dw = 0};
-}
-
-static size_t dropout_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
-{
-    (void)shape;
-    (void)max_length;
-    (void)backward;
-    return 0;
 }
 
 const mtf_op mtf_op_dropout = {.name = "dropout",
@@ -113,6 +98,6 @@ const mtf_op mtf_op_dropout = {.name = "dropout",
                                .check = dropout_check,
                                .forward = dropout_forward,
                                .backward = dropout_backward,
-                               .saves = dropout_saves,
+                               .saves = mtf_saves_nothing,
                                .cost = dropout_cost,
-                               .work = dropout_work};
+                               .work = mtf_no_work};

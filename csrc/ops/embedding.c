@@ -196,14 +196,6 @@ static mtf_cost embedding_cost(const mtf_node_shape *shape, const mtf_extent *ex
     return (mtf_cost){.forward = elements * n_added, .dx = 0, .dw = elements * n_train};
 }
 
-static size_t embedding_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
-{
-    (void)shape;
-    (void)max_length;
-    (void)backward;
-    return 0;
-}
-
 const mtf_op mtf_op_embedding = {.name = "embedding",
                                  .locality = MTF_LOCAL_SEQUENCE,
                                  .check = embedding_check,
@@ -211,4 +203,4 @@ const mtf_op mtf_op_embedding = {.name = "embedding",
                                  .backward = embedding_backward,
                                  .saves = embedding_saves,
                                  .cost = embedding_cost,
-                                 .work = embedding_work};
+                                 .work = mtf_no_work};

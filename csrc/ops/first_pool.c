@@ -57,13 +57,6 @@ static void first_pool_backward(const mtf_op_call *call)
     }
 }
 
-static mtf_save first_pool_saves(const mtf_node_shape *shape, mtf_need need)
-{
-    (void)shape;
-    (void)need;
-    return (mtf_save){0};
-}
-
 /* Copies only: no arithmetic. */
 static mtf_cost first_pool_cost(const mtf_node_shape *shape, const mtf_extent *extent,
                                 mtf_need need)
@@ -74,19 +67,11 @@ static mtf_cost first_pool_cost(const mtf_node_shape *shape, const mtf_extent *e
     return (mtf_cost){0};
 }
 
-static size_t first_pool_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
-{
-    (void)shape;
-    (void)max_length;
-    (void)backward;
-    return 0;
-}
-
 const mtf_op mtf_op_first_pool = {.name = "first_pool",
                                   .locality = MTF_LOCAL_SEQUENCE,
                                   .check = first_pool_check,
                                   .forward = first_pool_forward,
                                   .backward = first_pool_backward,
-                                  .saves = first_pool_saves,
+                                  .saves = mtf_saves_nothing,
                                   .cost = first_pool_cost,
-                                  .work = first_pool_work};
+                                  .work = mtf_no_work};

@@ -71,13 +71,6 @@ static void mean_pool_backward(const mtf_op_call *call)
     }
 }
 
-static mtf_save mean_pool_saves(const mtf_node_shape *shape, mtf_need need)
-{
-    (void)shape;
-    (void)need;
-    return (mtf_save){0};
-}
-
 /* Forward a row less to add than there are, and a division; backward a division an element. */
 static mtf_cost mean_pool_cost(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need)
 {
@@ -85,19 +78,11 @@ static mtf_cost mean_pool_cost(const mtf_node_shape *shape, const mtf_extent *ex
     return (mtf_cost){.forward = elements, .dx = need.dx != 0 ? elements : 0, .dw = 0};
 }
 
-static size_t mean_pool_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
-{
-    (void)shape;
-    (void)max_length;
-    (void)backward;
-    return 0;
-}
-
 const mtf_op mtf_op_mean_pool = {.name = "mean_pool",
                                  .locality = MTF_LOCAL_SEQUENCE,
                                  .check = mean_pool_check,
                                  .forward = mean_pool_forward,
                                  .backward = mean_pool_backward,
-                                 .saves = mean_pool_saves,
+                                 .saves = mtf_saves_nothing,
                                  .cost = mean_pool_cost,
-                                 .work = mean_pool_work};
+                                 .work = mtf_no_work};

@@ -107,14 +107,6 @@ static mtf_cost normalize_cost(const mtf_node_shape *shape, const mtf_extent *ex
     return (mtf_cost){.forward = 3 * elements, .dx = need.dx != 0 ? 5 * elements : 0, .dw = 0};
 }
 
-static size_t normalize_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
-{
-    (void)shape;
-    (void)max_length;
-    (void)backward;
-    return 0;
-}
-
 const mtf_op mtf_op_normalize = {.name = "normalize",
                                  .locality = MTF_LOCAL_ROW,
                                  .check = normalize_check,
@@ -122,4 +114,4 @@ const mtf_op mtf_op_normalize = {.name = "normalize",
                                  .backward = normalize_backward,
                                  .saves = normalize_saves,
                                  .cost = normalize_cost,
-                                 .work = normalize_work};
+                                 .work = mtf_no_work};
