@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-/* Makes room for one more element of a list; 0 and a recorded failure when memory is short. */
-static int grow(mtf_program *p, void **list, int32_t n, int32_t *capacity, size_t size)
+int mtf_program_grow(mtf_program *p, void *list, int32_t n, int32_t *capacity, size_t size)
 {
     if (p->failure.code != MTF_OK) {
         return 0;
@@ -17,18 +16,18 @@ static int grow(mtf_program *p, void **list, int32_t n, int32_t *capacity, size_
         return 1;
     }
     int32_t wanted = *capacity ? 2 * *capacity : 16;
-    void *grown = mtf_realloc(*list, (size_t)wanted * size);
+    void *old;
+    memcpy(&old, list, sizeof old);
+    void *grown = mtf_realloc(old, (size_t)wanted * size);
     if (grown == NULL) {
         (void)mtf_fail_memory(&p->failure, (size_t)wanted * size);
         return 0;
     }
-    *list = grown;
+    memcpy(list, &grown, sizeof grown);
     *capacity = wanted;
     memset((char *)grown + (size_t)n * size, 0, (size_t)(wanted - n) * size);
     return 1;
 }
-#define GROW(p, what)                                                                              \
-    grow(p, (void **)&(p)->what, (p)->n_##what, &(p)->capacity_##what, sizeof *(p)->what)
 
 static char *copy_text(mtf_program *p, const char *text)
 {
@@ -106,7 +105,7 @@ int32_t mtf_program_space(mtf_program *p, const char *name, int64_t max_length)
     if (p->n_spaces == MTF_MAX_SPACES) {
         mtf_program_fail(p, MTF_ERR_CONFIG, "a program has at most 4 row spaces");
     }
-    if (!GROW(p, spaces)) {
+    if (!MTF_GROW(p, spaces)) {
         return 0;
     }
     p->spaces[p->n_spaces].name = copy_text(p, name);
@@ -117,7 +116,7 @@ int32_t mtf_program_space(mtf_program *p, const char *name, int64_t max_length)
 mtf_tensor_id mtf_program_input_ids(mtf_program *p, const char *name, int32_t space, int64_t limit,
                                     int optional)
 {
-    if (!GROW(p, tensors)) {
+    if (!MTF_GROW(p, tensors)) {
         return MTF_NO_TENSOR;
     }
     p->tensors[p->n_tensors] = (mtf_tensor){.role = MTF_ROLE_INPUT,
@@ -133,7 +132,7 @@ mtf_tensor_id mtf_program_input_ids(mtf_program *p, const char *name, int32_t sp
 
 void mtf_program_unit(mtf_program *p, const char *path, int is_head)
 {
-    if (!GROW(p, units)) {
+    if (!MTF_GROW(p, units)) {
         return;
     }
     p->units[p->n_units] =
@@ -156,7 +155,7 @@ int32_t mtf_program_param(mtf_program *p, const char *key, int32_t n_dims, const
     if (p->current_unit == MTF_NO_UNIT) {
         mtf_program_fail(p, MTF_ERR_CONFIG, "a parameter was declared outside of a unit");
     }
-    if (!GROW(p, params)) {
+    if (!MTF_GROW(p, params)) {
         return -1;
     }
     mtf_param_def *def = &p->params[p->n_params];
@@ -188,12 +187,10 @@ void mtf_program_alias(mtf_program *p, int32_t param, const char *key)
         return;
     }
     mtf_param_def *def = &p->params[param];
-    char **grown = mtf_realloc(def->aliases, (size_t)(def->n_aliases + 1) * sizeof *def->aliases);
-    if (grown == NULL) {
-        (void)mtf_fail_memory(&p->failure, sizeof *def->aliases);
+    if (!mtf_program_grow(p, &def->aliases, def->n_aliases, &def->capacity_aliases,
+                          sizeof *def->aliases)) {
         return;
     }
-    def->aliases = grown;
     def->aliases[def->n_aliases] = copy_text(p, key);
     if (def->aliases[def->n_aliases] != NULL) {
         def->n_aliases++;
@@ -202,7 +199,7 @@ void mtf_program_alias(mtf_program *p, int32_t param, const char *key)
 
 void mtf_program_output(mtf_program *p, const char *name, mtf_tensor_id tensor)
 {
-    if (tensor == MTF_NO_TENSOR || !GROW(p, outputs)) {
+    if (tensor == MTF_NO_TENSOR || !MTF_GROW(p, outputs)) {
         return;
     }
     p->outputs[p->n_outputs].name = copy_text(p, name);

@@ -41,7 +41,7 @@ typedef struct mtf_param_def {
     mtf_init init;
     double init_bound; /* MTF_INIT_UNIFORM: values in [-bound, bound) */
     char **aliases;
-    int32_t n_aliases;
+    int32_t n_aliases, capacity_aliases;
 } mtf_param_def;
 
 typedef struct mtf_unit_def {
@@ -89,6 +89,12 @@ void mtf_program_free(mtf_program *program);
 MTF_NODISCARD mtf_status mtf_program_finish(const mtf_program *program, mtf_error *err);
 /* Lets a builder record a failure of its own. */
 void mtf_program_fail(mtf_program *program, mtf_status code, const char *text);
+
+/* Makes room for one more element, zero, of a list that has n; `list` is where its pointer stands. 0
+ * and a recorded failure when memory is short, or after an earlier failure. */
+int mtf_program_grow(mtf_program *program, void *list, int32_t n, int32_t *capacity, size_t size);
+#define MTF_GROW(p, what)                                                                          \
+    mtf_program_grow(p, &(p)->what, (p)->n_##what, &(p)->capacity_##what, sizeof *(p)->what)
 
 /* ---- declaring ---- */
 /* A row space; "sequences" (one row a sequence) is always space 0. */

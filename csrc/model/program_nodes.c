@@ -13,44 +13,18 @@
 
 static mtf_tensor_id add_tensor(mtf_program *p, const mtf_slot *slot, int32_t node)
 {
-    if (p->failure.code != MTF_OK) {
+    if (!MTF_GROW(p, tensors)) {
         return MTF_NO_TENSOR;
-    }
-    if (p->n_tensors == p->capacity_tensors) {
-        int32_t wanted = p->capacity_tensors ? 2 * p->capacity_tensors : 64;
-        mtf_tensor *grown = mtf_realloc(p->tensors, (size_t)wanted * sizeof *grown);
-        if (grown == NULL) {
-            (void)mtf_fail_memory(&p->failure, (size_t)wanted * sizeof *grown);
-            return MTF_NO_TENSOR;
-        }
-        p->tensors = grown;
-        p->capacity_tensors = wanted;
     }
     p->tensors[p->n_tensors] = (mtf_tensor){
         .role = MTF_ROLE_ACTIVATION, .space = slot->space, .width = slot->width, .node = node};
     return p->n_tensors++;
 }
 
-static int reserve_node(mtf_program *p)
-{
-    if (p->n_nodes < p->capacity_nodes) {
-        return 1;
-    }
-    int32_t wanted = p->capacity_nodes ? 2 * p->capacity_nodes : 64;
-    mtf_node *grown = mtf_realloc(p->nodes, (size_t)wanted * sizeof *grown);
-    if (grown == NULL) {
-        (void)mtf_fail_memory(&p->failure, (size_t)wanted * sizeof *grown);
-        return 0;
-    }
-    p->nodes = grown;
-    p->capacity_nodes = wanted;
-    return 1;
-}
-
 /* Completes `node` (op, in, weight, shape.attrs are set) and returns its first output. */
 static mtf_tensor_id add_node(mtf_program *p, const char *label, mtf_node *node)
 {
-    if (p->failure.code != MTF_OK || !reserve_node(p)) {
+    if (!MTF_GROW(p, nodes)) {
         return MTF_NO_TENSOR;
     }
     node->label = mtf_alloc_text(label);
