@@ -50,10 +50,7 @@ mtf_status mtf_model_get_prefix(mtf_model *model, int training, size_t n_outputs
                                 mtf_error *err)
 {
     mtf_plan *plan = NULL;
-    MTF_TRY(mtf_object_count(model, n_outputs, err));
-    for (size_t i = 0; i < n_outputs; i++) {
-        MTF_TRY(mtf_object_output(model, outputs[i], &model->wanted[i], err));
-    }
+    MTF_TRY(mtf_object_outputs(model, n_outputs, outputs, err));
     const mtf_request request = {.training = training,
                                  .dropout = training,
                                  .n_outputs = n_outputs,
@@ -118,10 +115,7 @@ mtf_status mtf_model_get_plan(mtf_model *model, const mtf_plan_request *request,
         return mtf_fail(err, MTF_ERR_VALUE, "token_budget must be at least 1, found %lld",
                         (long long)request->token_budget);
     }
-    MTF_TRY(mtf_object_count(model, request->n_outputs, err));
-    for (size_t i = 0; i < request->n_outputs; i++) {
-        MTF_TRY(mtf_object_output(model, request->outputs[i], &model->wanted[i], err));
-    }
+    MTF_TRY(mtf_object_outputs(model, request->n_outputs, request->outputs, err));
     /* its own, because the workspace's may be in use by a forward that waits for its backward */
     const int64_t n = request->n_sequences > 0 ? request->n_sequences : 0;
     int64_t *identity = mtf_alloc_array((size_t)n + 1, sizeof *identity);

@@ -268,6 +268,15 @@ mtf_status mtf_object_output(const mtf_model *model, const char *name, mtf_tenso
                : mtf_fail(err, MTF_ERR_NAME, "there is no output \"%s\"", name);
 }
 
+mtf_status mtf_object_outputs(mtf_model *model, size_t n, const char *const *names, mtf_error *err)
+{
+    MTF_TRY(mtf_object_count(model, n, err));
+    for (size_t i = 0; i < n; i++) {
+        MTF_TRY(mtf_object_output(model, names[i], &model->wanted[i], err));
+    }
+    return MTF_OK;
+}
+
 mtf_status mtf_object_view(mtf_model *model, const mtf_batch *batch, mtf_view *view, mtf_error *err)
 {
     int64_t n = batch->n_sequences > 0 ? batch->n_sequences : 0;

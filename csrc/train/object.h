@@ -50,6 +50,9 @@ MTF_NODISCARD mtf_status mtf_object_count(const mtf_model *model, size_t n, mtf_
 /* Tensor of a named output. */
 MTF_NODISCARD mtf_status mtf_object_output(const mtf_model *model, const char *name,
                                            mtf_tensor_id *tensor, mtf_error *err);
+/* The tensors of n named outputs, into model->wanted. */
+MTF_NODISCARD mtf_status mtf_object_outputs(mtf_model *model, size_t n, const char *const *names,
+                                            mtf_error *err);
 /* Forgets the step under way. */
 void mtf_object_close_session(mtf_model *model);
 /* Checks a batch; the view's row numbers begin at 0. */

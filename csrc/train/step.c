@@ -60,10 +60,7 @@ mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t f
     if (!model->session.open) {
         return mtf_fail(err, MTF_ERR_STATE, "no step is under way; begin one before its forward");
     }
-    MTF_TRY(mtf_object_count(model, n_wanted, err));
-    for (size_t i = 0; i < n_wanted; i++) {
-        MTF_TRY(mtf_object_output(model, wanted[i], &model->wanted[i], err));
-    }
+    MTF_TRY(mtf_object_outputs(model, n_wanted, wanted, err));
     MTF_TRY(mtf_object_view(model, batch, &view, err));
     view.first_sequence = first_sequence;
     MTF_TRY(forward_view(model, &view, n_wanted, err));
