@@ -105,6 +105,11 @@ void mtf_py_leave(mtf_py_model *self);
 int mtf_py_runtime_ready(mtf_py_state *state);
 /* Position of a parameter, from any integer object; IndexError when there is no such parameter. */
 int mtf_py_param_index(const mtf_py_model *self, PyObject *object, size_t *index);
+/* Reads (index, values) by `format` and hands values of the parameter's shape to a core function. */
+typedef mtf_status (*mtf_py_setter)(mtf_model *model, size_t index, const mtf_real *values,
+                                    size_t n, mtf_error *err); /* values (n) */
+PyObject *mtf_py_set_values(mtf_py_model *self, PyObject *args, PyObject *kwargs,
+                            const char *format, mtf_py_setter set);
 /* The output of that name; SelectorError lists the names there are. */
 int mtf_py_find_output(const mtf_py_model *self, const char *name, mtf_output_info *info);
 /* Rows of an output for that batch. */

@@ -53,76 +53,86 @@ fail:
     return -1;
 }
 
+/* What a forward pass is asked for. */
+typedef struct {
+    mtf_py_batch *batch;
+    mtf_py_names names;
+    output_arrays arrays;
+} forward_call;
+
+static void forward_call_clear(forward_call *call)
+{
+    output_arrays_clear(&call->arrays);
+    mtf_py_names_clear(&call->names);
+    mtf_py_batch_free(call->batch);
+}
+
+static int forward_call_init(forward_call *call, const mtf_py_model *self, PyObject *batch,
+                             PyObject *names, const char *what)
+{
+    memset(call, 0, sizeof(*call));
+    call->batch = mtf_py_batch_new(self, batch);
+    if (call->batch == NULL || mtf_py_names_init(&call->names, names, what) < 0 ||
+        output_arrays_init(&call->arrays, self, &call->names, call->batch) < 0) {
+        forward_call_clear(call);
+        return -1;
+    }
+    return 0;
+}
+
+/* The outputs, or the exception of a status; clears the call. */
+static PyObject *forward_call_finish(forward_call *call, const mtf_py_model *self,
+                                     mtf_status status, const mtf_error *err)
+{
+    PyObject *result = NULL;
+    if (status == MTF_OK) {
+        result = Py_NewRef(call->arrays.list);
+    } else {
+        mtf_py_raise(self->state, status, err);
+    }
+    forward_call_clear(call);
+    return result;
+}
+
 PyObject *mtf_py_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"batch", "outputs", NULL};
-    PyObject *batch_object, *names_object;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:forward", keywords, &batch_object,
-                                     &names_object)) {
+    PyObject *batch, *names;
+    forward_call call;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:forward", keywords, &batch, &names) ||
+        forward_call_init(&call, self, batch, names, "outputs") < 0) {
         return NULL;
-    }
-    PyObject *result = NULL;
-    mtf_py_names names = {NULL, 0, NULL};
-    output_arrays arrays = {NULL, NULL, NULL};
-    mtf_py_batch *batch = mtf_py_batch_new(self, batch_object);
-    if (batch == NULL || mtf_py_names_init(&names, names_object, "outputs") < 0 ||
-        output_arrays_init(&arrays, self, &names, batch) < 0) {
-        goto end;
     }
     mtf_error err = {MTF_OK, ""};
     mtf_status status;
     Py_BEGIN_ALLOW_THREADS status =
-        mtf_model_forward(self->model, &batch->batch, names.n, arrays.outputs, &err);
-    Py_END_ALLOW_THREADS if (status != MTF_OK)
-    {
-        mtf_py_raise(self->state, status, &err);
-        goto end;
-    }
-    result = Py_NewRef(arrays.list);
-end:
-    output_arrays_clear(&arrays);
-    mtf_py_names_clear(&names);
-    mtf_py_batch_free(batch);
-    return result;
+        mtf_model_forward(self->model, &call.batch->batch, call.names.n, call.arrays.outputs, &err);
+    Py_END_ALLOW_THREADS return forward_call_finish(&call, self, status, &err);
 }
 
 PyObject *mtf_py_train_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"batch", "wanted", "first_sequence", NULL};
-    PyObject *batch_object, *names_object, *first_object = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O:train_forward", keywords, &batch_object,
-                                     &names_object, &first_object)) {
-        return NULL;
-    }
+    PyObject *batch, *names, *first = NULL;
     int64_t first_sequence = 0;
-    if (first_object != NULL && mtf_py_int64(first_object, "first_sequence", &first_sequence) < 0) {
+    forward_call call;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O:train_forward", keywords, &batch, &names,
+                                     &first) ||
+        (first != NULL && mtf_py_int64(first, "first_sequence", &first_sequence) < 0) ||
+        forward_call_init(&call, self, batch, names, "wanted") < 0) {
         return NULL;
-    }
-    PyObject *result = NULL;
-    mtf_py_names names = {NULL, 0, NULL};
-    output_arrays arrays = {NULL, NULL, NULL};
-    mtf_py_batch *batch = mtf_py_batch_new(self, batch_object);
-    if (batch == NULL || mtf_py_names_init(&names, names_object, "wanted") < 0 ||
-        output_arrays_init(&arrays, self, &names, batch) < 0) {
-        goto end;
     }
     mtf_error err = {MTF_OK, ""};
     mtf_status status;
-    Py_BEGIN_ALLOW_THREADS status = mtf_train_forward(self->model, &batch->batch, first_sequence,
-                                                      names.n, names.names, arrays.data, &err);
+    Py_BEGIN_ALLOW_THREADS status =
+        mtf_train_forward(self->model, &call.batch->batch, first_sequence, call.names.n,
+                          call.names.names, call.arrays.data, &err);
     Py_END_ALLOW_THREADS mtf_py_batch_free(
         self->pending); /* of an earlier forward, which this one replaced */
     self->pending = NULL;
-    if (status != MTF_OK) {
-        mtf_py_raise(self->state, status, &err);
-        goto end;
+    if (status == MTF_OK) {
+        self->pending = call.batch;
+        call.batch = NULL;
     }
-    self->pending = batch;
-    batch = NULL;
-    result = Py_NewRef(arrays.list);
-end:
-    output_arrays_clear(&arrays);
-    mtf_py_names_clear(&names);
-    mtf_py_batch_free(batch);
-    return result;
+    return forward_call_finish(&call, self, status, &err);
 }

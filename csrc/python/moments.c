@@ -32,29 +32,7 @@ PyObject *mtf_py_gradient(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 
 PyObject *mtf_py_set_gradient(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"index", "values", NULL};
-    PyObject *index_object, *values_object;
-    size_t index;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:set_gradient", keywords, &index_object,
-                                     &values_object) ||
-        mtf_py_param_index(self, index_object, &index) < 0) {
-        return NULL;
-    }
-    mtf_param_info info;
-    mtf_model_get_param(self->model, index, &info);
-    PyArrayObject *values = mtf_py_param_floats(values_object, "values", &info);
-    if (values == NULL) {
-        return NULL;
-    }
-    mtf_error err = {MTF_OK, ""};
-    mtf_status status;
-    Py_BEGIN_ALLOW_THREADS status =
-        mtf_train_set_gradient(self->model, index, PyArray_DATA(values), (size_t)info.size, &err);
-    Py_END_ALLOW_THREADS Py_DECREF(values);
-    if (status != MTF_OK) {
-        return mtf_py_raise(self->state, status, &err);
-    }
-    Py_RETURN_NONE;
+    return mtf_py_set_values(self, args, kwargs, "OO:set_gradient", mtf_train_set_gradient);
 }
 
 PyObject *mtf_py_get_state(mtf_py_model *self, PyObject *args, PyObject *kwargs)

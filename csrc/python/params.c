@@ -164,12 +164,13 @@ PyObject *mtf_py_view(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     return mtf_py_param_view(&info, (PyObject *)self);
 }
 
-PyObject *mtf_py_set_param(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+PyObject *mtf_py_set_values(mtf_py_model *self, PyObject *args, PyObject *kwargs,
+                            const char *format, mtf_py_setter set)
 {
     static char *keywords[] = {"index", "values", NULL};
     PyObject *index_object, *values_object;
     size_t index;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:set_param", keywords, &index_object,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, keywords, &index_object,
                                      &values_object) ||
         mtf_py_param_index(self, index_object, &index) < 0) {
         return NULL;
@@ -183,12 +184,17 @@ PyObject *mtf_py_set_param(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     mtf_error err = {MTF_OK, ""};
     mtf_status status;
     Py_BEGIN_ALLOW_THREADS status =
-        mtf_model_set_param(self->model, index, PyArray_DATA(values), (size_t)info.size, &err);
+        set(self->model, index, PyArray_DATA(values), (size_t)info.size, &err);
     Py_END_ALLOW_THREADS Py_DECREF(values);
     if (status != MTF_OK) {
         return mtf_py_raise(self->state, status, &err);
     }
     Py_RETURN_NONE;
+}
+
+PyObject *mtf_py_set_param(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    return mtf_py_set_values(self, args, kwargs, "OO:set_param", mtf_model_set_param);
 }
 
 PyObject *mtf_py_set_frozen(mtf_py_model *self, PyObject *args, PyObject *kwargs)
