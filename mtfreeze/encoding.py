@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _core
 from .closest import unknown
 from .errors import ConfigError, SelectorError
 from .packing import Encoded, PackedBatch
@@ -22,7 +23,15 @@ from .packing import Encoded, PackedBatch
 if TYPE_CHECKING:
     from .model_state import ModelState
 
-__all__ = ["TOKENS_PER_CALL", "calls", "check_count", "encode", "encode_rows", "forward"]
+__all__ = [
+    "TOKENS_PER_CALL",
+    "brief_tokens",
+    "calls",
+    "check_count",
+    "encode",
+    "encode_rows",
+    "forward",
+]
 
 Float32 = NDArray[np.float32]
 Row = str | Sequence[str]
@@ -30,6 +39,9 @@ Row = str | Sequence[str]
 
 TOKENS_PER_CALL = 8192
 """Tokens given to the core at a time: enough to keep every thread busy, bounds memory."""
+
+_BLOCK_TOKENS = 512
+"""What one thread takes at a time; the core cuts a call into such blocks."""
 
 _NORM_EPS = 1e-12
 """As in the core: a vector of zeros stays one."""
@@ -100,6 +112,12 @@ def calls(
         total += length
     if begin < len(order):
         yield order[begin:]
+
+
+def brief_tokens() -> int:
+    """Return the tokens of a call that ends soon, because somebody may want to stop: one block for
+    each thread, about a tenth of a second for a small model."""
+    return _BLOCK_TOKENS * max(2, _core.get_threads())
 
 
 def check_count(name: str, value: object) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..encoding import calls
+from ..encoding import brief_tokens, calls
 from ..packing import Encoded
 from ..plan_prices import Flops, PlanPrices, sizes_of
 from ..training.cached import PrefixFeatures, evaluations_of
@@ -249,7 +249,7 @@ class _Walk:
 
     def _add_calls(self, outputs: Sequence[str], lengths: Any, given: Sequence[str]) -> None:
         """Let the arenas grow to the largest call of the core that infers these sequences."""
-        largest = [lengths[at] for at in calls(lengths)]
+        largest = [lengths[at] for at in calls(lengths, brief_tokens())]
         self._peak.add_batches(list(outputs), largest, given, training=False)
 
     def _settle(self, draft: _Draft, drafts: Sequence[_Draft]) -> tuple[PhaseCosts, float]:
@@ -295,7 +295,7 @@ class _Walk:
         return rate * flops, 2.0 * rate * flops * spread / math.sqrt(len(rates))
 
     def _notes(self, timed: set[int]) -> list[str]:
-        notes = [*self._prepared.notes]
+        notes = [*self._prepared.notes, *self._prepared.phase_notes]
         n_phases = sum(1 for phase in self._plan.phases if phase.steps)
         if len(timed) < n_phases:
             notes.append(

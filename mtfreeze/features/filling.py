@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..encoding import brief_tokens
 from ..packing import Encoded, pack
 from ..plan_prices import PlanPrices, sizes_of
 from .gather import FeatureView
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "Texts", "boundaries", "pass_calls", "run_pass"]
 
-MOST_TOKENS, FEWEST_TOKENS = 1024, 128
-"""Tokens of a call; its answer's bits do not depend on how many go together."""
+FEWEST_TOKENS = 128
+"""Of a call, on the slowest machine; bits do not depend on how many tokens go together."""
 
-_SECONDS_A_CALL = 0.08
-"""What a call should take at most, so that `stop` is asked ten times a second and more."""
+_SECONDS_A_CALL = 0.1
+"""What a call should take at most, so that `stop` is asked ten times a second."""
 
 
 @dataclass
@@ -178,7 +179,8 @@ def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator
     """Cut positions, longest text first, into the calls of a pass; short ones on a slow machine."""
     order = np.argsort(-lengths, kind="stable").astype(np.int64)
     ends = np.cumsum(lengths[order])
-    tokens, begin = MOST_TOKENS, 0
+    most = brief_tokens()
+    tokens, begin = most, 0
     while begin < len(order):
         if stop():
             raise Stopped
@@ -187,7 +189,7 @@ def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator
         began = time.perf_counter()
         yield order[begin:end]
         share = _SECONDS_A_CALL / max(1e-9, time.perf_counter() - began)
-        tokens = max(FEWEST_TOKENS, min(MOST_TOKENS, int((int(ends[end - 1]) - done) * share)))
+        tokens = max(FEWEST_TOKENS, min(most, int((int(ends[end - 1]) - done) * share)))
         begin = end
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..data.batches import Group, group_tasks
 from ..data.labels import IGNORE
 from ..data.task import Task
-from ..encoding import calls, core_batch
+from ..encoding import brief_tokens, calls, core_batch
 from ..entities import OUTSIDE, is_iob2
 from ..errors import DataError
 from ..metrics import metric_name, sequence_metrics, token_metrics
@@ -115,7 +115,7 @@ class EvalData:
                     name: _Scorer(self._labels[name], model.heads[name].labels, encoded)
                     for name in group.tasks
                 }
-                for at in calls(encoded.lengths[group.rows]):
+                for at in calls(encoded.lengths[group.rows], brief_tokens()):
                     if stop():
                         raise Stopped
                     rows = group.rows[at]
