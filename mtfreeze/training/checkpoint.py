@@ -200,7 +200,7 @@ def write_checkpoint(
             write_model(model, draft)
             trainer = draft / _TRAINER
             trainer.mkdir()
-            write_tensors(trainer / _MOMENTS, _moments_of(model))
+            write_tensors(trainer / _MOMENTS, _Moments(model))
             write_tensors(trainer / _ARRAYS, dict(arrays or {}))
             content = {
                 "format": FORMAT,
@@ -264,16 +264,38 @@ def _sync_name(folder: Path) -> None:
             os.close(handle)
 
 
-def _moments_of(model: MultiTaskModel) -> dict[str, NDArray[np.float32] | RawTensor]:
-    """Return the optimizer's state as tensors, of the parameters that have any."""
-    tensors: dict[str, NDArray[np.float32] | RawTensor] = {}
-    for position, key in enumerate(model.param_keys):
-        state = model._core.state(position)
-        if state is not None:
-            tensors[f"{key}:moment1"], tensors[f"{key}:moment2"] = state[0], state[1]
-            count = int(state[2]).to_bytes(8, "little", signed=True)
-            tensors[f"{key}:n_steps"] = RawTensor("I64", (1,), count)
-    return tensors
+class _Moments(Mapping[str, "NDArray[np.float32] | RawTensor"]):
+    """The optimizer's state as tensors by name, read from the core one parameter at a time.
+
+    All moments at once would be a second copy of what training needs most memory for.
+    """
+
+    def __init__(self, model: MultiTaskModel) -> None:
+        self._core = model._core
+        self._positions = {
+            key: position
+            for position, (key, info) in enumerate(
+                zip(model.param_keys, self._core.params(), strict=True)
+            )
+            if not info.frozen and self._core.state(position) is not None
+        }
+        self._read: tuple[str, Any] = ("", None)
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{key}:{part}" for key in self._positions for part in _PARTS)
+
+    def __len__(self) -> int:
+        return len(self._positions) * len(_PARTS)
+
+    def __getitem__(self, name: str) -> NDArray[np.float32] | RawTensor:
+        key, _, part = name.rpartition(":")
+        if self._read[0] != key:
+            self._read = (key, self._core.state(self._positions[key]))
+        moment1, moment2, n_steps = self._read[1]
+        if part == "n_steps":
+            return RawTensor("I64", (1,), int(n_steps).to_bytes(8, "little", signed=True))
+        values: NDArray[np.float32] = moment1 if part == "moment1" else moment2
+        return values
 
 
 def _files(folder: Path) -> Iterator[Path]:
