@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
+import json
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -41,8 +44,6 @@ SCHEDULES = {
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_schedule_survives_its_dict(name: str) -> None:
-    import json
-
     schedule = SCHEDULES[name]
     assert FS.from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
 
@@ -236,3 +237,12 @@ def test_from_dict_takes_what_yaml_has() -> None:
     phases = [{"train": "heads", "epochs": 1}, {"freeze": ["embeddings"], "steps": 3}]
     expected = FS().phase(train="heads", epochs=1).phase(freeze=["embeddings"], steps=3)
     assert FS.from_dict(phases) == FS.from_dict({"phases": phases}) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["freeze_schedule", "training.resolving", "training.schedules", "training.describe"]
+)
+def test_docstring_examples(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"mtfreeze.{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -137,7 +137,7 @@ def damaged(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (LossWeighting(TASKS).to_dict(), "expected the state of weighting='uncertainty'"),
+        (LossWeighting(TASKS).to_dict(), "expected the state of loss_weighting='uncertainty'"),
         (damaged(task_weights={"classifier": 1.0}), "the tasks and weights that the run began"),
         (damaged(rate=0.5), "expected the state of weighting_rate=0.01; found 0.5"),
         (damaged(state={"classifier": [0.0, 0.0, 0.0, 0]}), "expected the weighting's state of"),

@@ -34,7 +34,9 @@ DEFAULT_RATES: Mapping[str, float] = {"backbone": 2e-5, "heads": 1e-3}
 """Usual rates: a pre-trained backbone moves little, fresh heads move much."""
 
 FROZEN_BACKBONE_RATES: Mapping[str, float] = {"heads": 1e-2}
-"""Where only heads train: linear in fixed features, they bear, and need, a far larger rate."""
+"""Where only heads train: linear in fixed features, they bear, and need, a far larger rate. On the
+demo's data, three epochs at 5e-5 leave them near chance, at 1e-3 far from done; from 1e-2 to 3e-2
+they are as good as they get."""
 
 Float64 = NDArray[np.float64]
 Select = Callable[[str], NDArray[np.bool_]]

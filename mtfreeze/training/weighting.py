@@ -64,7 +64,7 @@ class LossWeighting:
     Attributes
     ----------
     kind : str
-        ``"static"``; the name that ``fit(weighting=...)`` takes.
+        ``"static"``; the name that ``fit(loss_weighting=...)`` takes.
     """
 
     kind: ClassVar[str] = "static"
@@ -113,8 +113,8 @@ class LossWeighting:
         kind, weights = state.get("kind"), state.get("task_weights")
         if kind != self.kind:
             raise CheckpointError(
-                f"expected the state of weighting={self.kind!r}; found {kind!r}; resume with the "
-                "weighting that the run began with"
+                f"expected the state of loss_weighting={self.kind!r}; found {kind!r}; resume with "
+                "the weighting that the run began with"
             )
         if weights != self._task_weights:
             raise CheckpointError(
@@ -163,8 +163,9 @@ class UncertaintyWeighting(LossWeighting):
         for name, weight in self._task_weights.items():
             if not weight > 0:
                 raise ConfigError(
-                    f"weighting='uncertainty' needs weights above 0; found Task(weight={weight}) "
-                    f"for {name!r}; leave its training data out, or use weighting='static'"
+                    f"loss_weighting='uncertainty' needs weights above 0; found "
+                    f"Task(weight={weight}) for {name!r}; leave its training data out, or use "
+                    "loss_weighting='static'"
                 )
         # Per task: s, both moments of Adam, its step count.
         self._state = {name: [0.0, 0.0, 0.0, 0] for name in self._task_weights}
@@ -247,7 +248,7 @@ class UncertaintyWeighting(LossWeighting):
 
 
 WEIGHTING = (LossWeighting.kind, UncertaintyWeighting.kind)
-"""What ``fit(weighting=...)`` takes."""
+"""What ``fit(loss_weighting=...)`` takes."""
 
 
 def make_weighting(
