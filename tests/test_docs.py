@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages do what they say: their code runs as it stands and prints what stands under it.
+
+Python blocks of a page run one after another in one namespace, in a folder with the examples' data.
+A text block right under one is what it prints; ``...`` stands for anything in it. The commands of
+sh blocks and the jobs of yaml blocks run too. Tables that a script prints are compared with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import importlib.util
+import io
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mtfreeze.cli.app import cli
+from mtfreeze.cli.build import build_model, build_tasks
+from mtfreeze.config import parse_config
+from mtfreeze.features import clear_memory
+
+ROOT = Path(__file__).resolve().parents[1]
+FREEZING, README = ROOT / "docs" / "freezing.md", ROOT / "README.md"
+
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+_SAME = doctest.OutputChecker()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, text, first line in the page, and whether it follows another
+    with nothing between."""
+
+    language: str
+    text: str
+    line: int
+    follows: bool
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the fenced blocks of a page in order."""
+    text = page.read_text(encoding="utf-8")
+    found, end = [], -1
+    for match in _BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start(2)) + 1
+        follows = end >= 0 and not text[end : match.start()].strip()
+        found.append(Block(match[1], match[2], line, follows))
+        end = match.end()
+    return found
+
+
+def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> str:
+    """Run a block, so that a traceback names the page's line; return what it printed."""
+    code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
+        exec(code, namespace)
+    # Lines above a progress bar are preceded by what wipes it.
+    return "".join(f"{line.rstrip()}\n" for line in printed.getvalue().splitlines())
+
+
+def check_printed(block: Block, printed: str, page: Path) -> None:
+    """Compare a text block with what was printed."""
+    if not _SAME.check_output(block.text, printed, doctest.ELLIPSIS):
+        pytest.fail(f"{page.name}:{block.line}: expected\n{block.text}\nfound\n{printed}")
+
+
+def check_page(page: Path, namespace: dict[str, Any]) -> int:
+    """Run a page in the current folder; returns how many blocks of code ran."""
+    printed, n_run = "", 0
+    for block in blocks(page):
+        if block.language == "python":
+            printed = run_python(block, page, namespace)
+            n_run += 1
+        elif block.language == "text":
+            assert block.follows, f"{page.name}:{block.line}: what prints this?"
+            check_printed(block, printed, page)
+        elif block.language == "sh":
+            for line in block.text.splitlines():
+                program, *arguments = shlex.split(line, comments=True)
+                assert program == "mtfreeze", f"{page.name}:{block.line}: {line}"
+                with contextlib.redirect_stdout(io.StringIO()):
+                    assert cli.main(arguments, standalone_mode=False) in (0, None), line
+        elif block.language == "yaml":
+            config = parse_config(yaml.safe_load(block.text))
+            model = build_model(config)
+            assert build_tasks(config, model)
+            assert config.training["freeze_schedule"].resolve(model)
+    return n_run
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the examples' data to run pages in, and an empty memory of features."""
+    shutil.copytree(ROOT / "examples" / "data", tmp_path / "examples" / "data")
+    monkeypatch.chdir(tmp_path)
+    for name in ("MTFREEZE_CACHE_MEMORY", "MTFREEZE_CACHE_LIMIT", "MTFREEZE_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    clear_memory()
+    yield tmp_path
+    clear_memory()
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_page_on_freezing(workplace: Path, minilm_folder: Path) -> None:
+    assert check_page(FREEZING, {}) >= 10
+
+
+@pytest.mark.real
+def test_the_table_of_prices_is_what_its_script_prints(minilm_folder: Path) -> None:
+    path = ROOT / "benchmarks" / "freeze_prices.py"
+    spec = importlib.util.spec_from_file_location("freeze_prices", path)
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert f"<!-- table: benchmarks/{path.name} -->\n{script.table()}\n" in FREEZING.read_text(
+        "utf-8"
+    )
