@@ -9,7 +9,7 @@ changes: blocks are neither added nor counted as used, files are only read.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +61,8 @@ class TrialCache:
         The copy that the calibration runs on.
     choice : CacheChoice
         The run's checked cache settings.
-    sample : mapping of int to (n,) int64 array
-        ``id(encoded)`` -> the rows that the calibration will use.
+    sample : sequence of (Encoded, (n,) int64 array)
+        The rows that the calibration will use.
 
     Attributes
     ----------
@@ -80,10 +80,18 @@ class TrialCache:
         self,
         model: MultiTaskModel,
         choice: CacheChoice,
-        sample: Mapping[int, NDArray[np.int64]],
+        sample: Sequence[tuple[Encoded, NDArray[np.int64]]],
     ) -> None:
         self.setting, self.dtype, self._choice = choice.setting, choice.dtype, choice
-        self._model, self._sample = model, sample
+        self._model = model
+        self._rows = {id(encoded): rows for encoded, rows in sample}
+        self._texts = Texts()
+        self._sampled: dict[bytes, None] = {}
+        for encoded, rows in sample:
+            keys = text_keys(encoded)
+            chosen = rows.tolist()
+            self._texts.add(encoded, chosen, [keys[row] for row in chosen])
+            self._sampled.update({keys[row]: None for row in chosen})
         self._prices = PlanPrices(model._core)
         self._kept: dict[tuple[str, int], _Kept] = {}
         self._touched: list[set[str]] = []
@@ -139,6 +147,7 @@ class TrialCache:
         reporter: Reporter | None = None,
         stop: Callable[[], bool] = lambda: False,
         snapshot: Snapshot | None = None,
+        compute: bool = True,
     ) -> FillReport:
         """Note what a run would compute and keep, and compute the sample."""
         began = time.perf_counter()
@@ -151,14 +160,14 @@ class TrialCache:
             kept = self._of(name).texts
             missing[name] = [text for text in asked if text not in kept]
         self.seconds += time.perf_counter() - began
-        n_texts, n_tokens, flops = self._price(texts, missing)
+        n_texts, n_tokens, flops = self._price(texts, missing if compute else {})
         left: set[bytes] = set()
         for name, absent in missing.items():
-            n = self._place(name, texts, absent)
+            n = self._place(name, texts, absent) if compute else 0
             left.update(absent[n:])
             self._of(name).texts.update(dict.fromkeys(absent[:n]))
-        self.n_not_kept += len(left)
-        self._compute_sample(wanted, requests)
+        self.n_not_kept += len(left) if compute else 0
+        self._compute_sample(requests)
         every = {text for asked in requests.values() for text in asked}
         computed = {text for absent in missing.values() for text in absent}
         return FillReport(n_texts, n_tokens, len(every - computed), len(left), 0, flops, 0.0, False)
@@ -169,7 +178,7 @@ class TrialCache:
         """Return the sample's features; None where a run would have none, or not of all texts."""
         kept = self._of(name)
         keys = text_keys(encoded)
-        rows = self._sample.get(id(encoded))
+        rows = self._rows.get(id(encoded))
         if rows is None or not kept.blocks:
             return None
         # A batch with one text that is not kept is computed from its ids.
@@ -259,29 +268,24 @@ class TrialCache:
         self._bytes[where] += n_bytes
         return len(members)
 
-    def _compute_sample(
-        self, wanted: Sequence[Wanted], requests: Mapping[str, Mapping[bytes, None]]
-    ) -> None:
+    def _compute_sample(self, outputs: Iterable[str]) -> None:
         """Compute the rows that the calibration uses, timing every call."""
-        texts = Texts()
-        names: dict[bytes, dict[str, None]] = {}
-        for encoded, _, asked in wanted:
-            keys = text_keys(encoded)
-            rows = self._sample.get(id(encoded), np.zeros(0, np.int64)).tolist()
-            texts.add(encoded, rows, [keys[row] for row in rows])
-            for name in dict.fromkeys(asked):
-                has = {text for block in self._of(name).blocks for text in block.index}
-                for row in rows:
-                    text = keys[row]
-                    if text in requests[name] and text not in has:
-                        names.setdefault(text, {})[name] = None
         together: dict[tuple[str, ...], list[bytes]] = {}
-        for text, mine in names.items():
-            together.setdefault(tuple(mine), []).append(text)
-        for outputs, members in together.items():
-            self._compute(texts, outputs, members)
+        lacks: dict[bytes, list[str]] = {}
+        for name in outputs:
+            kept = self._of(name)
+            has = {text for block in kept.blocks for text in block.index}
+            # Also texts of other data sets: the same text has the same features.
+            for text in self._sampled:
+                if text in kept.texts and text not in has:
+                    lacks.setdefault(text, []).append(name)
+        for text, names in lacks.items():
+            together.setdefault(tuple(names), []).append(text)
+        for names_of, members in together.items():
+            self._compute(names_of, members)
 
-    def _compute(self, texts: Texts, outputs: tuple[str, ...], members: list[bytes]) -> None:
+    def _compute(self, outputs: tuple[str, ...], members: list[bytes]) -> None:
+        texts = self._texts
         lengths = texts.lengths(members)
         order: list[bytes] = []
         parts: list[list[NDArray[np.float32]]] = [[] for _ in outputs]

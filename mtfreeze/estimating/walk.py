@@ -18,7 +18,7 @@ import numpy as np
 from ..encoding import brief_tokens, calls
 from ..packing import Encoded
 from ..plan_prices import Flops, PlanPrices, sizes_of
-from ..training.cached import PrefixFeatures, evaluations_of
+from ..training.cached import PrefixFeatures, evaluations_of, run_features
 from ..training.costs import PhaseCosts, encoded_bytes
 from ..training.encoded import StepBatch
 from ..training.prepare import Prepared
@@ -140,7 +140,7 @@ class _Walk:
         sample = sample_rows(self._rows, picked, part)
         self._trial = TrialCache(self._model, self._prepared.cache, sample)
         stand_in: Any = self._trial
-        self._features = PrefixFeatures(
+        self._features = run_features(
             self._model, self._plan, self._rows, self._prepared.eval_data, stand_in
         )
         self._features.prepare(1, digests, Reporter(False), _never)
@@ -154,7 +154,7 @@ class _Walk:
         if trial is not None and features is not None:
             # The pass before the first step was noted when the cache was opened.
             n_fills = 0 if phase is self._plan.phases[0] else len(features.fills)
-            features.enter(phase, Reporter(False), _never)
+            features.enter(phase.number, Reporter(False), _never)
         draft = _Draft(PhaseCosts(phase.number, phase.name))
         for heads, kind in self._kinds[phase.number].items():
             draft.steps.append(self._look_at_steps(phase, heads, kind, timed))

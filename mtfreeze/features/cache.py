@@ -101,6 +101,7 @@ class FeatureCache:
         reporter: Reporter | None = None,
         stop: Callable[[], bool] = lambda: False,
         snapshot: Snapshot | None = None,
+        compute: bool = True,
     ) -> FillReport:
         """See to it that features are stored, as far as the limits allow.
 
@@ -116,6 +117,8 @@ class FeatureCache:
             Asked at least ten times a second; True ends the pass and stores nothing of it.
         snapshot : Snapshot, optional
             Digests of this model taken just now; see `keys.prefix_key`.
+        compute : bool
+            False: only what is stored already is looked up.
 
         Returns
         -------
@@ -146,10 +149,11 @@ class FeatureCache:
             for request in requests:
                 self._look_up(request, texts, stop)
                 incomplete.update(request.missing)
-            n_texts, n_tokens, flops, n_bytes = self._compute(
-                model, texts, requests, reporter or _quiet(), stop
-            )
-            if self.folder is not None:
+            if compute:
+                n_texts, n_tokens, flops, n_bytes = self._compute(
+                    model, texts, requests, reporter or _quiet(), stop
+                )
+            if compute and self.folder is not None:
                 for request in requests:
                     save_rows(self.folder, self.dtype, request, texts, self._blocks, stop)
                 self.folder.trim()

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..digests import Snapshot
+from ..errors import DataError
 from ..features import FeatureCache, FeatureView, FillReport
 from ..features.keys import units_run
 from ..freeze import FreezeState
@@ -30,7 +31,14 @@ from .run_plan import PhasePlan, PlannedStep, RunPlan
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
-__all__ = ["PrefixFeatures", "PrefixUse", "evaluations_of", "prefix_uses"]
+__all__ = [
+    "PrefixFeatures",
+    "PrefixUse",
+    "evaluation_features",
+    "evaluations_of",
+    "prefix_uses",
+    "run_features",
+]
 
 _WORTH = 32.0
 """FLOPs that a byte of features must spare: reading is dearer than, for instance, computing the
@@ -87,7 +95,7 @@ def prefix_uses(
     try:
         for phase in plan.phases:
             if phase.steps:
-                model.set_freeze_state(phase.freeze)
+                _set_freeze(model, phase.freeze)
                 for at, group in enumerate(phase.groups):
                     # In joint mixing every row of a batch runs through every task's head.
                     heads = list(phase.trained) if _joint(plan) else list(group.tasks)
@@ -101,7 +109,7 @@ def prefix_uses(
             times = evaluations_of(plan, phase)
             if times:
                 # Where heads are frozen too, what they read still serves all of them.
-                model.set_freeze_state(_backbone_only(phase.freeze))
+                _set_freeze(model, _backbone_only(phase.freeze))
                 for group, own in evaluation.groups:
                     names = model._core.prefix(list(group.tasks), training=True)
                     if _worth_it(model, names):
@@ -111,9 +119,14 @@ def prefix_uses(
                             )
                         )
     finally:
-        if model.freeze_state() != earlier:
-            model.set_freeze_state(earlier)
+        _set_freeze(model, earlier)
     return data, uses
+
+
+def _set_freeze(model: MultiTaskModel, freeze: FreezeState) -> None:
+    # Setting a state that is in force would still count as a change of the model.
+    if model.freeze_state() != freeze:
+        model.set_freeze_state(freeze)
 
 
 def _joint(plan: RunPlan) -> bool:
@@ -179,6 +192,44 @@ class _Source:
         return {}
 
 
+def run_features(
+    model: MultiTaskModel,
+    plan: RunPlan,
+    rows: TrainingRows,
+    evaluation: EvalData,
+    cache: FeatureCache,
+) -> PrefixFeatures:
+    """Return the features of a run of training."""
+    data, uses = prefix_uses(model, plan, rows, evaluation)
+    phases = [(phase.number, phase.freeze) for phase in plan.phases]
+    return PrefixFeatures(model, phases, data, uses, rows, cache)
+
+
+def evaluation_features(
+    model: MultiTaskModel,
+    evaluation: EvalData,
+    cache: FeatureCache,
+    reporter: Reporter,
+) -> PrefixFeatures:
+    """Return the features of one evaluation, computed and looked up."""
+    freeze = model.freeze_state()
+    data: list[Encoded] = []
+    uses: list[PrefixUse] = []
+    try:
+        _set_freeze(model, _backbone_only(freeze))
+        for at, (group, encoded) in enumerate(evaluation.groups):
+            names = model._core.prefix(list(group.tasks), training=True)
+            data.append(encoded)
+            if _worth_it(model, names):
+                uses.append(PrefixUse(1, None, at, group.rows, tuple(names), 1))
+    finally:
+        _set_freeze(model, freeze)
+    features = PrefixFeatures(model, [(1, freeze)], data, uses, None, cache)
+    features.prepare(1, {}, reporter, lambda: False)
+    features.enter(1, reporter, lambda: False)
+    return features
+
+
 class PrefixFeatures:
     """Connects a run with a `FeatureCache`; see the top of this file.
 
@@ -186,12 +237,14 @@ class PrefixFeatures:
     ----------
     model : MultiTaskModel
         The model that trains.
-    plan : RunPlan
-        Its run.
-    rows : TrainingRows
-        Training data.
-    evaluation : EvalData
-        Evaluation data.
+    phases : sequence of (int, FreezeState)
+        Number and freeze state of each phase of the run.
+    data : sequence of Encoded
+        The data sets that `uses` count in.
+    uses : sequence of PrefixUse
+        What they need of the prefix in each phase.
+    rows : TrainingRows or None
+        Training data; None if nothing trains.
     cache : FeatureCache
         Open; the caller closes it.
 
@@ -206,16 +259,18 @@ class PrefixFeatures:
     def __init__(
         self,
         model: MultiTaskModel,
-        plan: RunPlan,
-        rows: TrainingRows,
-        evaluation: EvalData,
+        phases: Sequence[tuple[int, FreezeState]],
+        data: Sequence[Encoded],
+        uses: Sequence[PrefixUse],
+        rows: TrainingRows | None,
         cache: FeatureCache,
     ) -> None:
-        self._model, self._plan, self._rows, self._cache = model, plan, rows, cache
-        self._data, self._uses = prefix_uses(model, plan, rows, evaluation)
+        self._model, self._phases, self._data, self._uses = model, phases, data, uses
+        self._rows, self._cache = rows, cache
         self._sources: dict[tuple[int | None, int], _Source] = {}
         self._phase = 0
         self._version = -1
+        self._n_left = 0
         self.fills: list[FillReport] = []
         self.stats = cache.stats
 
@@ -234,9 +289,8 @@ class PrefixFeatures:
             f"frozen prefix: computed for {stats.n_texts:,} texts, found for {stats.n_reused:,}; "
             f"{in_bytes(held)} kept; {stats.seconds:.1f} s"
         )
-        left = sum(fill.n_not_kept for fill in self.fills)
-        if left:
-            line += f"; {left:,} texts beyond the limit are computed at every use"
+        if self._n_left:
+            line += f"; {self._n_left:,} texts beyond the limit are computed at every use"
         return line
 
     def prepare(
@@ -252,24 +306,24 @@ class PrefixFeatures:
         """
         trained: set[str] = set()
         known = []
-        for phase in self._plan.phases:
-            if phase.number >= first_phase:
+        for number, freeze in self._phases:
+            if number >= first_phase:
                 known += [
                     use
                     for use in self._uses
-                    if use.phase == phase.number and not self._needs(use.names) & trained
+                    if use.phase == number and not self._needs(use.names) & trained
                 ]
-                trained |= set(self._model.param_keys) - phase.freeze.frozen
+                trained |= set(self._model.param_keys) - freeze.frozen
         self._fill(known, reporter, stop, Snapshot(dict(digests), frozenset()))
         if self.fills:
             reporter.say(self.note())
 
-    def enter(self, phase: PhasePlan, reporter: Reporter, stop: Callable[[], bool]) -> None:
-        """Begin a phase whose freeze state is in force."""
-        self._phase = phase.number
-        uses = [use for use in self._uses if use.phase == phase.number]
+    def enter(self, phase: int, reporter: Reporter, stop: Callable[[], bool]) -> None:
+        """Begin the phase of this number, whose freeze state is in force."""
+        self._phase = phase
+        uses = [use for use in self._uses if use.phase == phase]
         unknown = [use for use in uses if any(self._view(use, n) is None for n in use.names)]
-        if unknown and self.fills and not self.fills[-1].n_not_kept:
+        if unknown and not self._n_left:
             self._fill(unknown, reporter, stop)
         self._look()
 
@@ -280,6 +334,8 @@ class PrefixFeatures:
         def pack(encoded: Encoded, group: int, rows: NDArray[np.int64]) -> PackedBatch:
             return self._pack(encoded, group, rows)
 
+        if self._rows is None:
+            raise DataError("expected training data; found features for an evaluation only")
         return self._rows.batch(phase.groups, planned.step, pack)
 
     def evaluation_batch(self, encoded: Encoded, rows: NDArray[np.int64]) -> PackedBatch:
@@ -343,20 +399,25 @@ class PrefixFeatures:
         stop: Callable[[], bool],
         snapshot: Snapshot | None = None,
     ) -> None:
-        wanted = [use for use in uses if self._pays(use)]
-        if wanted:
-            # The lowest boundaries first: they serve the later phases as well.
-            wanted.sort(key=lambda use: len(self._needs(use.names)))
-            self.fills.append(
-                self._cache.fill(
-                    self._model,
-                    [(self._data[use.data], use.rows, use.names) for use in wanted],
-                    reporter=reporter,
-                    stop=stop,
-                    snapshot=snapshot,
-                )
+        # The lowest boundaries first: they serve the later phases as well.
+        ordered = sorted(uses, key=lambda use: len(self._needs(use.names)))
+        for compute in (True, False):
+            chosen = [use for use in ordered if self._pays(use) == compute]
+            if not chosen:
+                continue
+            done = self._cache.fill(
+                self._model,
+                [(self._data[use.data], use.rows, use.names) for use in chosen],
+                reporter=reporter,
+                stop=stop,
+                snapshot=snapshot,
+                compute=compute,
             )
-            self.stats = self._cache.stats
+            if compute:
+                self._n_left += done.n_not_kept
+            if compute or done.n_reused:
+                self.fills.append(done)
+        self.stats = self._cache.stats
 
     def _pays(self, use: PrefixUse) -> bool:
         """Say whether to store something: with "auto" not what is large and used once."""

@@ -9,6 +9,7 @@ cut off counts as predicted ``O``. The loss is the mean of -log p over labelled 
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -22,6 +23,7 @@ from ..data.task import Task
 from ..encoding import brief_tokens, calls, core_batch
 from ..entities import OUTSIDE, is_iob2
 from ..errors import DataError
+from ..features import open_cache
 from ..metrics import metric_name, sequence_metrics, token_metrics
 from ..packing import Encoded, PackedBatch, word_values
 from .encoded import TaskLabels, check_tasks, encode_task
@@ -191,7 +193,11 @@ class _Scorer:
 
 
 def evaluate(
-    model: MultiTaskModel, tasks: Mapping[str, Task], *, progress: bool = False
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    *,
+    cache: str | bool | os.PathLike[str] = "auto",
+    progress: bool = False,
 ) -> dict[str, float]:
     """Score the heads on the evaluation data of their tasks.
 
@@ -201,6 +207,9 @@ def evaluate(
         Not changed.
     tasks : mapping of str to Task
         By head name; those without ``eval`` are left out.
+    cache : "auto", "memory", False or path
+        As in `fit`: what the frozen prefix gave for these texts before is not computed again.
+        "auto" keeps what is small (a row a text) and looks for the rest. The figures are the same.
     progress : bool
         Draw a progress bar.
 
@@ -229,4 +238,12 @@ def evaluate(
         raise DataError(
             "expected evaluation data; found tasks with training data only; pass Task(eval=...)"
         )
-    return data.score(model, Reporter(progress))
+    from .cached import evaluation_features  # which knows this file
+
+    reporter = Reporter(progress)
+    opened = open_cache(cache)
+    if opened is None:
+        return data.score(model, reporter)
+    with opened:
+        features = evaluation_features(model, data, opened, reporter)
+        return data.score(model, reporter, pack=features.evaluation_batch)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.task import Task
 from ..features.opening import open_checked
 from ..freeze_schedule import FreezeSchedule
-from .cached import PrefixFeatures
+from .cached import run_features
 from .callbacks import Callback
 from .costs import CostMeter
 from .interrupt import InterruptGuard
@@ -231,7 +231,7 @@ def fit(
         meter = CostMeter(model, ready.encoded, ready.eval_data, began)
         features = None
         if opened is not None:
-            features = PrefixFeatures(model, plan, ready.rows, ready.eval_data, opened)
+            features = run_features(model, plan, ready.rows, ready.eval_data, opened)
         keeper, resumed = ready.checkpointing.begin(model, ready.tasks, plan, reporter, stop)
         trainer = Trainer(
             model,

@@ -57,7 +57,7 @@ class Features(Protocol):
         reporter: Reporter,
         stop: Callable[[], bool],
     ) -> None: ...
-    def enter(self, phase: PhasePlan, reporter: Reporter, stop: Callable[[], bool]) -> None: ...
+    def enter(self, phase: int, reporter: Reporter, stop: Callable[[], bool]) -> None: ...
     def batch(self, phase: PhasePlan, planned: PlannedStep) -> StepBatch: ...
     def evaluation_batch(self, encoded: Encoded, rows: NDArray[np.int64]) -> PackedBatch: ...
 
@@ -177,7 +177,8 @@ class Trainer:
     def _begin(self) -> None:
         if self._resume is not None:
             # Before anything is computed: what is frozen by now may have trained before.
-            self._set_freeze(self._plan.phases[self.state.phase - 1].freeze)
+            self._context.phase = self._plan.phases[self.state.phase - 1]
+            self._set_freeze(self._context.phase.freeze)
             self._resume.restore(self._model)
             self._weighting.from_dict(self.state.weighting)
             for callback, state in zip(self._callbacks, self.state.callbacks, strict=False):
@@ -224,7 +225,7 @@ class Trainer:
             if self._plan.scheduled:
                 self._say_change(phase)
         if self._features is not None:
-            self._features.enter(phase, self._reporter, self._stop)
+            self._features.enter(phase.number, self._reporter, self._stop)
         self._run_steps(phase)
         self._prove(phase)
 
