@@ -233,3 +233,21 @@ def test_minilm(minilm_folder: Path, mode: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert cached[1].verify_frozen()
+
+
+@pytest.mark.parametrize("mode", ["backbone", "backbone[:3]", "none"])
+def test_an_evaluation_finds_what_a_run_computed(six_layers: Path, mode: str) -> None:
+    model, _ = train(six_layers, mode, cache="memory")
+    tasks = two_tasks()
+
+    def evaluated(cache: str | bool) -> tuple[dict[str, float], float]:
+        _core.count_flops(True)
+        try:
+            return mtf.evaluate(model, tasks, cache=cache), _core.flops().forward
+        finally:
+            _core.count_flops(False)
+
+    plain, found = evaluated(False), evaluated("auto")
+    assert plain[0] == found[0]
+    assert (found[1] < 0.75 * plain[1]) == (mode != "none")
+    assert (found[1] == plain[1]) == (mode == "none")
