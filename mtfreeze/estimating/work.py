@@ -74,19 +74,17 @@ def pick_steps(kind: StepKind) -> list[PlannedStep]:
 
 
 def sample_rows(
-    rows: TrainingRows,
-    picked: Sequence[tuple[PhasePlan, PlannedStep]],
-    part: EvalData,
-) -> dict[int, NDArray[np.int64]]:
-    """Return the rows that picked steps and a part of the evaluation need, by ``id(encoded)``."""
-    found: dict[int, list[NDArray[np.int64]]] = {}
+    rows: TrainingRows, picked: Sequence[tuple[PhasePlan, PlannedStep]], part: EvalData
+) -> list[tuple[Encoded, NDArray[np.int64]]]:
+    """Return the rows of each data set that picked steps and a part of the evaluation need."""
+    found: dict[int, tuple[Encoded, list[NDArray[np.int64]]]] = {}
 
     def add(encoded: Encoded, chosen: NDArray[np.int64]) -> None:
-        found.setdefault(id(encoded), []).append(chosen)
+        found.setdefault(id(encoded), (encoded, []))[1].append(chosen)
 
     for phase, planned in picked:
         for one in planned.step:
             add(rows.encoded(phase.groups[one.group].examples), one.rows)
     for group, encoded in part.groups:
         add(encoded, group.rows)
-    return {key: np.unique(np.concatenate(chosen)) for key, chosen in found.items()}
+    return [(encoded, np.unique(np.concatenate(own))) for encoded, own in found.values()]
