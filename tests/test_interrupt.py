@@ -14,8 +14,8 @@ from helpers import bits, changed
 from small_tasks import quick_fit, two_tasks
 
 import mtfreeze as mtf
-from mtfreeze.training import fit as fit_module
 from mtfreeze.training import trainer
+from mtfreeze.training.evaluate import EvalData
 from mtfreeze.training.interrupt import InterruptGuard
 
 
@@ -103,13 +103,13 @@ def test_interrupt_says_so(
 def test_interrupt_in_the_evaluation(
     two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = fit_module.EvalData.score
+    real = EvalData.score
 
-    def score(self: Any, model: Any, reporter: Any, stop: Any) -> Any:
+    def score(*arguments: Any, **named: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        return real(self, model, reporter, stop)
+        return real(*arguments, **named)
 
-    monkeypatch.setattr(fit_module.EvalData, "score", score)
+    monkeypatch.setattr(EvalData, "score", score)
     run = quick_fit(two_head_model)
     assert run.interrupted
     assert run.n_steps == 10
