@@ -20,9 +20,9 @@ HEADS = {"classifier": cm.SEQUENCE_LABELS, "tagger": cm.TOKEN_LABELS}
 BELOW = [f"hidden_states.{k}" for k in range(N_LAYERS + 1)]
 
 
-def make(frozen: list[str]) -> _core.Model:
+def make(frozen: list[str], **changes: Any) -> _core.Model:
     """Return a model of three layers with dropout, of which these units are frozen."""
-    model = cm.make_model(num_hidden_layers=N_LAYERS, **DROPOUT)
+    model = cm.make_model(num_hidden_layers=N_LAYERS, **{**DROPOUT, **changes})
     freeze(model, frozen)
     return model
 
@@ -46,10 +46,10 @@ def carrying(model: _core.Model, *names: str, ids: bool = False) -> Any:
 
 
 def train(
-    frozen: list[str], heads: list[str], given: list[str] | None, budget: int
+    frozen: list[str], heads: list[str], given: list[str] | None, budget: int, **changes: Any
 ) -> tuple[list[Any], bytes]:
     """Return losses and gradients of some steps, and the bytes of all weights at the end."""
-    model, seen = make(frozen), []
+    model, seen = make(frozen, **changes), []
     batch = cm.BATCH if given is None else carrying(model, *given)
     losses = [(name, HEADS[name], 1.0) for name in heads]
     for step in range(4):
@@ -95,6 +95,16 @@ def test_given_has_the_bits_of_computed(budget: int, n_threads: int) -> None:
             assert found == expected, (frozen, heads, given)
     finally:
         _core.set_threads(before)
+
+
+@pytest.mark.laws
+def test_products_of_blas_give_the_same_bits() -> None:
+    wide = {"hidden_size": 256, "intermediate_size": 272, "pooling": "pooler"}
+    frozen = UNITS[:3]
+    for budget in (4096, 5):
+        expected = train(frozen, list(HEADS), None, budget, **wide)
+        for name in BELOW[:3]:
+            assert train(frozen, list(HEADS), [name], budget, **wide) == expected
 
 
 @pytest.mark.laws
