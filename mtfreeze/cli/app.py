@@ -8,6 +8,7 @@ import click
 from .._core import VERSION
 from .cache import cache
 from .demo import demo
+from .estimate import estimate
 from .inspect import inspect
 from .predict import predict
 from .train import train
@@ -25,5 +26,5 @@ def cli() -> None:
     """
 
 
-for _command in (train, inspect, verify, predict, demo, cache):
+for _command in (train, estimate, inspect, verify, predict, demo, cache):
     cli.add_command(_command)

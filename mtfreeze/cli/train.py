@@ -11,6 +11,7 @@ from ..digests import FrozenReport
 from ..training.fit import fit
 from ..training.run import Run
 from .build import apply_freezing, build_model, build_tasks, job_options, read_job
+from .estimate import estimate_job, estimates_text
 from .guard import FAILED, FrozenChanged
 
 __all__ = ["check_unmoved", "train"]
@@ -37,6 +38,9 @@ def _show(run: Run) -> None:
     metavar="[FOLDER]",
     help="Go on from the newest checkpoint of the output folder, or from this one.",
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything, say what it will take, train nothing."
+)
 @click.option("--quiet", is_flag=True, help="Print the metrics only.")
 def train(
     config_path: str | None,
@@ -46,6 +50,7 @@ def train(
     train: tuple[str, ...],
     output: str | None,
     resume: str | None,
+    dry_run: bool,
     quiet: bool,
 ) -> int:
     """Train what the job does not freeze, evaluate every task, prove that the rest did not move.
@@ -53,6 +58,7 @@ def train(
     \b
     mtfreeze train --config job.yaml --mode "backbone[:3]"
     mtfreeze train --config job.yaml --train classifier --set training.epochs=2
+    mtfreeze train --config job.yaml --dry-run
     mtfreeze train --config job.yaml --set training.save_every=epoch --output out --resume
     """
     config = read_job(config_path, settings, mode, freeze, train)
@@ -64,6 +70,9 @@ def train(
     arguments["progress"] = not quiet and arguments.get("progress", True)
     if resume is not None:
         arguments["resume"] = resume or True
+    if dry_run:
+        click.echo(estimates_text(estimate_job(config, model, tasks, arguments)))
+        return 0
     if config.start is not None:
         if arguments["progress"]:
             click.echo("start:")

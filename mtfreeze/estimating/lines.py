@@ -29,7 +29,7 @@ class Line:
     Attributes
     ----------
     intercept, slope : float
-        Both at least 0.
+        Both at least 0 in a line that was fitted.
     centre : (float, float)
         Median work and the seconds of it.
     spread : float
@@ -91,7 +91,8 @@ def join_lines(lines: Sequence[Line], work: float) -> Line:
     (x, y), (x2, y2) = below[-1].centre, above[0].centre
     slope = max(0.0, (y2 - y) / (x2 - x))
     spread = max(below[-1].spread, above[0].spread)
-    return Line(max(0.0, y - slope * x), slope, (work, y + slope * (work - x)), spread, below[-1].n)
+    centre = (work, y + slope * (work - x))
+    return Line(y - slope * x, slope, centre, spread, min(below[-1].n, above[0].n))
 
 
 def relative_error(line: Line, n_calls: int) -> float:

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mtfreeze estimate``: what a job will take, before it runs; and ``train --dry-run``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..config import Config
+from .build import apply_freezing, build_model, build_tasks, job_options, read_job
+
+if TYPE_CHECKING:
+    from ..data import Task
+    from ..estimating import Estimate
+    from ..model import MultiTaskModel
+
+__all__ = ["estimate", "estimate_job", "estimates_text"]
+
+
+def estimate_job(
+    config: Config,
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    arguments: Mapping[str, Any],
+) -> dict[str, Estimate]:
+    """Estimate the parts of a job: ``start``, where it has one, and ``training``.
+
+    Parameters
+    ----------
+    config : Config
+        The job.
+    model, tasks
+        Built from it; the model is left frozen as ``training`` wants it.
+    arguments : mapping
+        Those of `fit` for the part ``training``.
+    """
+    from ..estimating import estimate
+
+    found = {}
+    if config.start is not None:
+        apply_freezing(model, config.start_freezing)
+        start = {**config.start, "progress": arguments.get("progress", True)}
+        found["start"] = estimate(model, tasks, **start)
+        apply_freezing(model, config.freezing)
+    found["training"] = estimate(model, tasks, **arguments)
+    return found
+
+
+@click.command()
+@job_options
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+def estimate(
+    config_path: str | None,
+    settings: tuple[str, ...],
+    mode: str | None,
+    freeze: tuple[str, ...],
+    train: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Say what a job will take: seconds, memory, cache and FLOPs of each phase.
+
+    Times a few steps on the job's own data and trains nothing.
+
+    \b
+    mtfreeze estimate --config job.yaml --mode "backbone[:3]"
+    """
+    config = read_job(config_path, settings, mode, freeze, train)
+    model = build_model(config)
+    apply_freezing(model, config.freezing)
+    arguments = dict(config.training)
+    if as_json:
+        arguments["progress"] = False
+    found = estimate_job(config, model, build_tasks(config, model), arguments)
+    if as_json:
+        click.echo(json.dumps({part: one.to_dict() for part, one in found.items()}, indent=2))
+    else:
+        click.echo(estimates_text(found))
+
+
+def estimates_text(found: Mapping[str, Estimate]) -> str:
+    """Return the tables of the parts of a job, each under its name where there are several."""
+    if len(found) == 1:
+        return str(next(iter(found.values())))
+    return "\n\n".join(f"{part}:\n{one}" for part, one in found.items())
