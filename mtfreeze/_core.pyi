@@ -115,8 +115,8 @@ def get_threads() -> int: ...
 def memory_info() -> MemoryInfo: ...
 def reset_peak_memory() -> None: ...
 def count_flops(on: bool) -> None:
-    """True: counts floating-point operations from zero, where they are done; False: stops. Losses and
-    updates are not counted, so the counts are those that `Model.plan` promises."""
+    """True: counts floating-point operations from zero, where they are done; False: stops. Losses
+    and updates are not counted, so the counts are those that `Model.plan` promises."""
 
 def flops() -> Flops: ...
 def fail_allocation_after(n: int) -> None:
@@ -223,7 +223,7 @@ class Model:
         features: Sequence[str] = (),
         token_budget: int = 4096,
     ) -> PlanInfo:
-        """Price of exactly the batch with these offsets, carrying these features: FLOPs of the whole
-        (one train_gradients, or one forward), and the bytes that running it reserves at the present
-        number of threads: arenas of the largest micro-batch, scratch of all workers together,
-        gradients and moments of the parameters that it reaches."""
+        """Price of exactly the batch with these offsets, carrying these features: FLOPs of the
+        whole (one train_gradients, or one forward), and the bytes that running it reserves at the
+        present number of threads: arenas of the largest micro-batch, scratch of all workers
+        together, gradients and moments of the parameters that it reaches."""

@@ -18,9 +18,10 @@ import numpy as np
 from ..encoding import brief_tokens, calls
 from ..packing import Encoded
 from ..plan_prices import Flops, PlanPrices, sizes_of
-from ..training.cached import PrefixFeatures, evaluations_of, run_features
+from ..training.cached import PrefixFeatures, run_features
 from ..training.costs import PhaseCosts, encoded_bytes
 from ..training.encoded import StepBatch
+from ..training.prefix_uses import evaluations_of
 from ..training.prepare import Prepared
 from ..training.progress import Reporter
 from ..training.run_plan import PhasePlan, PlannedStep

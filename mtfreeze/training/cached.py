@@ -25,151 +25,14 @@ from ..packing import Encoded, PackedBatch
 from ..pricing import in_bytes
 from .encoded import StepBatch, TrainingRows
 from .evaluate import EvalData
+from .prefix_uses import PrefixUse, evaluation_uses, prefix_uses
 from .progress import Reporter
 from .run_plan import PhasePlan, PlannedStep, RunPlan
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
-__all__ = [
-    "PrefixFeatures",
-    "PrefixUse",
-    "evaluation_features",
-    "evaluations_of",
-    "prefix_uses",
-    "run_features",
-]
-
-_WORTH = 32.0
-"""FLOPs that a byte of features must spare: reading is dearer than, for instance, computing the
-embeddings of a token again."""
-
-
-@dataclass(frozen=True)
-class PrefixUse:
-    """What one data set needs of the frozen prefix in one phase.
-
-    Attributes
-    ----------
-    phase : int
-        Number of the phase.
-    group : int or None
-        Position of the training group in the phase; None for evaluation.
-    data : int
-        Position of the data set among the distinct ones of the run.
-    rows : (n,) int64 array
-        Its rows.
-    names : tuple of str
-        Outputs that stand for the prefix; the heads need no more.
-    times : int
-        How often each row is used.
-    """
-
-    phase: int
-    group: int | None
-    data: int
-    rows: NDArray[np.int64]
-    names: tuple[str, ...]
-    times: int
-
-
-def prefix_uses(
-    model: MultiTaskModel, plan: RunPlan, rows: TrainingRows, evaluation: EvalData
-) -> tuple[list[Encoded], list[PrefixUse]]:
-    """Return the distinct data sets of a run, and what each needs of the prefix in each phase.
-
-    The model's freeze state is that of each phase in turn and then the earlier one again, so this
-    belongs before the first step.
-    """
-    data: list[Encoded] = []
-    uses: list[PrefixUse] = []
-
-    def number(encoded: Encoded) -> int:
-        for at, known in enumerate(data):
-            if known is encoded:
-                return at
-        data.append(encoded)
-        return len(data) - 1
-
-    earlier = model.freeze_state()
-    try:
-        for phase in plan.phases:
-            if phase.steps:
-                _set_freeze(model, phase.freeze)
-                for at, group in enumerate(phase.groups):
-                    # In joint mixing every row of a batch runs through every task's head.
-                    heads = list(phase.trained) if _joint(plan) else list(group.tasks)
-                    names = model._core.prefix(heads, training=True)
-                    if _worth_it(model, names):
-                        encoded = number(rows.encoded(group.examples))
-                        times = _times(phase, at, len(group.rows))
-                        uses.append(
-                            PrefixUse(phase.number, at, encoded, group.rows, tuple(names), times)
-                        )
-            times = evaluations_of(plan, phase)
-            if times:
-                # Where heads are frozen too, what they read still serves all of them.
-                _set_freeze(model, _backbone_only(phase.freeze))
-                for group, own in evaluation.groups:
-                    names = model._core.prefix(list(group.tasks), training=True)
-                    if _worth_it(model, names):
-                        uses.append(
-                            PrefixUse(
-                                phase.number, None, number(own), group.rows, tuple(names), times
-                            )
-                        )
-    finally:
-        _set_freeze(model, earlier)
-    return data, uses
-
-
-def _set_freeze(model: MultiTaskModel, freeze: FreezeState) -> None:
-    # Setting a state that is in force would still count as a change of the model.
-    if model.freeze_state() != freeze:
-        model.set_freeze_state(freeze)
-
-
-def _joint(plan: RunPlan) -> bool:
-    return plan.settings.mixing == "joint"
-
-
-def _backbone_only(freeze: FreezeState) -> FreezeState:
-    return FreezeState(frozenset(key for key in freeze.frozen if key.startswith("backbone.")))
-
-
-def _times(phase: PhasePlan, group: int, n_rows: int) -> int:
-    """Return how often a phase goes through a group's rows, rounded up."""
-    drawn = sum(
-        len(part.rows) for planned in phase.steps for part in planned.step if part.group == group
-    )
-    return -(-drawn // max(1, n_rows))
-
-
-def evaluations_of(plan: RunPlan, phase: PhasePlan) -> int:
-    """Return how many evaluations fall into a phase."""
-    every = plan.settings.eval_every
-    last = phase is plan.phases[-1]
-    if every == "epoch":
-        count = sum(planned.ends_epoch for planned in phase.steps)
-        return count + (last and not (phase.steps and phase.steps[-1].ends_epoch))
-    if isinstance(every, int):
-        count = phase.last_step // every - phase.first_step // every
-        return count + (last and (phase.last_step % every != 0 or not phase.last_step))
-    return int(last)
-
-
-def _worth_it(model: MultiTaskModel, names: Sequence[str]) -> bool:
-    """Say whether reading these outputs is cheaper than computing them."""
-    if not names:
-        return False
-    length = min(32, model.max_length)
-    offsets = np.array([0, length], dtype=np.int64)
-    flops = model._core.plan(list(names), training=False, offsets=offsets).forward_flops
-    sizes = {
-        info.name: info.width * 4 * (length if info.space == "tokens" else 1)
-        for info in model._core.outputs()
-    }
-    return flops >= _WORTH * sum(sizes[name] for name in names)
+__all__ = ["PrefixFeatures", "evaluation_features", "run_features"]
 
 
 @dataclass
@@ -212,19 +75,9 @@ def evaluation_features(
     reporter: Reporter,
 ) -> PrefixFeatures:
     """Return the features of one evaluation, computed and looked up."""
-    freeze = model.freeze_state()
-    data: list[Encoded] = []
-    uses: list[PrefixUse] = []
-    try:
-        _set_freeze(model, _backbone_only(freeze))
-        for at, (group, encoded) in enumerate(evaluation.groups):
-            names = model._core.prefix(list(group.tasks), training=True)
-            data.append(encoded)
-            if _worth_it(model, names):
-                uses.append(PrefixUse(1, None, at, group.rows, tuple(names), 1))
-    finally:
-        _set_freeze(model, freeze)
-    features = PrefixFeatures(model, [(1, freeze)], data, uses, None, cache)
+    data, uses = evaluation_uses(model, evaluation)
+    phases = [(1, model.freeze_state())]
+    features = PrefixFeatures(model, phases, data, uses, None, cache)
     features.prepare(1, {}, reporter, lambda: False)
     features.enter(1, reporter, lambda: False)
     return features
