@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .pricing import N_TOKENS, Prices, in_bytes, in_values, price, unit_state
+import numpy as np
+
+from .plan_prices import row_bytes, worth_keeping
+from .pricing import LENGTH, N_TOKENS, Prices, in_bytes, in_values, price, unit_state
 
 if TYPE_CHECKING:
     from .model import MultiTaskModel
 
 __all__ = ["explain"]
+
+_EPOCHS = 3
+"""That the worth of a cache is told for: as many as `fit` takes by default."""
 
 
 def explain(model: MultiTaskModel) -> str:
@@ -24,8 +30,9 @@ def explain(model: MultiTaskModel) -> str:
     lines = [
         _headline(prices),
         *_prefix(prices),
+        *_kept(model, prices),
         *_above_prefix(prices),
-        *_partly(prices),
+        *_partly(model, prices),
         *_costs(prices),
         *_heads(model, prices),
     ]
@@ -102,30 +109,90 @@ def _prefix(prices: Prices) -> list[str]:
     ]
 
 
+def _kept(model: MultiTaskModel, prices: Prices) -> list[str]:
+    """Say what computing the prefix once a text saves over several epochs, and what it takes."""
+    core, now = model._core, prices.now
+    names = {head: core.prefix([head], True) for head in prices.active}
+    if now.n_backward == 0 or not any(names.values()):
+        return []
+    if not any(worth_keeping(core, outputs) for outputs in names.values()):
+        return [
+            "It is so cheap that reading it back would take longer than computing it, so fit keeps "
+            "nothing of it."
+        ]
+    work, _ = prices.work
+    later = work - now.prefix_flops
+    readers: dict[str, list[str]] = {}
+    for head, outputs in names.items():
+        for name in outputs:
+            readers.setdefault(name, []).append(head)
+    parts = []
+    for name, (space, size) in row_bytes(core, readers).items():
+        heads = ", ".join(readers[name])
+        if space == "tokens":
+            parts.append(f"one row a token for {heads} ({in_bytes(1000 * size)} for 1,000 tokens)")
+        else:
+            length = min(LENGTH, model.max_length)
+            parts.append(
+                f"one row a text for {heads} ({in_bytes(1000 / length * size)} for 1,000 tokens in "
+                f"texts of {length})"
+            )
+    return [
+        f"Over several epochs fit computes the prefix once for each text: {_EPOCHS} epochs take "
+        f"{(now.prefix_flops + _EPOCHS * later) / (_EPOCHS * work):.0%} of the work that they "
+        f"would take otherwise, an epoch after the first {100 * later / work:.2g}%. The cache "
+        f"keeps {' and '.join(parts)}."
+    ]
+
+
 def _above_prefix(prices: Prices) -> list[str]:
-    """Name frozen units that the backward pass still crosses."""
+    """Name frozen units that the backward pass still crosses, and say what freezing them saves."""
     crossed = [
-        unit.path
-        for unit, plan in zip(prices.units, prices.now.units, strict=True)
-        if unit.frozen and not plan.in_prefix and plan.dx_flops > 0
+        position
+        for position, unit in enumerate(prices.units)
+        if unit.frozen
+        and not prices.now.units[position].in_prefix
+        and prices.now.units[position].dx_flops > 0
     ]
     if not crossed:
         return []
+    weights, inputs = _weights_and_inputs(prices, crossed)
     return [
-        f"Frozen above something that trains: {unit_list(crossed)}. No gradient, no moments, no "
-        "weight decay, and inputs of its linear layers are not kept; but the backward pass still "
-        "goes through it, because what trains below needs it."
+        "Frozen above something that trains: "
+        f"{unit_list([prices.units[position].path for position in crossed])}. Of the work of a "
+        f"step that saves {weights} GFLOP of weight gradients, nothing else: the backward pass "
+        f"still crosses it ({inputs} GFLOP), because what trains below needs it. Of the memory it "
+        f"saves {in_bytes(sum(prices.saved_by(position) for position in crossed))}: gradients, "
+        "moments, and inputs of its linear layers."
     ]
 
 
-def _partly(prices: Prices) -> list[str]:
-    partly = _named(prices, "partly")
+def _weights_and_inputs(prices: Prices, positions: Sequence[int]) -> tuple[str, str]:
+    """Return GFLOP of weight gradients that units do without, and of gradients to their inputs."""
+    now = [prices.now.units[position] for position in positions]
+    full = [prices.full.units[position] for position in positions]
+    weights = sum(one.dw_flops for one in full) - sum(one.dw_flops for one in now)
+    return f"{weights / 1e9:.3g}", f"{sum(one.dx_flops for one in now) / 1e9:.3g}"
+
+
+def _partly(model: MultiTaskModel, prices: Prices) -> list[str]:
+    partly = [at for at, unit in enumerate(prices.units) if unit_state(unit) == "partly"]
     if not partly:
         return []
-    return [
-        f"Partly trainable: {unit_list(partly)}. Its frozen tensors have no gradient and no "
-        "moments, but it is run as a trainable unit: dropout on, never part of the prefix."
+    lines = [
+        f"Partly trainable: {unit_list([prices.units[at].path for at in partly])}. Its frozen "
+        "tensors have no gradient and no moments, but it is run as a trainable unit: dropout on, "
+        "never part of the prefix."
     ]
+    trained = [info for info in model._core.params() if info.unit in partly and not info.frozen]
+    if prices.now.n_backward and all(len(info.shape) == 1 for info in trained):
+        weights, inputs = _weights_and_inputs(prices, partly)
+        lines.append(
+            f"Only biases and norms train there. Of the work of a step that saves {weights} GFLOP "
+            f"of weight gradients, nothing else: the backward pass still crosses it ({inputs} "
+            "GFLOP)."
+        )
+    return lines
 
 
 def _costs(prices: Prices) -> list[str]:
@@ -153,6 +220,20 @@ def _costs(prices: Prices) -> list[str]:
     return lines
 
 
+def _through(model: MultiTaskModel, prices: Prices, frozen: Sequence[str]) -> list[str]:
+    """Say what freezing a head saves where its task trains on, through it."""
+    if not frozen or prices.now.n_backward == 0:
+        return []
+    one_text = np.array([0, min(LENGTH, model.max_length)], dtype=np.int64)
+    if model._core.plan(list(frozen), training=True, offsets=one_text).n_backward == 0:
+        return []
+    weights = sum(prices.full.units[model.unit_index[head]].dw_flops for head in frozen)
+    return [
+        f"Where a loss trains through {', '.join(frozen)}, freezing it saves {weights / 1e9:.3g} "
+        "GFLOP of weight gradients a step, nothing else: the backward pass still crosses it."
+    ]
+
+
 def _heads(model: MultiTaskModel, prices: Prices) -> list[str]:
     """Say what frozen and untrained heads mean."""
     lines = []
@@ -163,6 +244,7 @@ def _heads(model: MultiTaskModel, prices: Prices) -> list[str]:
             "that forgetting shows; Task(train_through_frozen=True) lets a loss train the backbone "
             "through its frozen head."
         )
+    lines += _through(model, prices, frozen)
     random = [name for name, head in model.heads.items() if not head.trained]
     if random:
         lines.append(f"Never trained, so predictions are random: {', '.join(random)}.")

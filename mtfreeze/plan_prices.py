@@ -7,7 +7,7 @@ small batches give what each of these costs for given outputs and given features
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,19 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from . import _core
 
-__all__ = ["Flops", "PlanPrices", "sizes_of"]
+__all__ = ["Flops", "PlanPrices", "row_bytes", "sizes_of", "worth_keeping"]
 
 Float64 = NDArray[np.float64]
 
 _PROBES = (1, 2, 3)
 """Tokens of the one sequence of each batch that is priced."""
+
+_WORTH = 32.0
+"""FLOPs that a byte of features must spare: reading is dearer than, for instance, computing the
+embeddings of a token again."""
+
+_USUAL_LENGTH = 32
+"""Tokens of the text that this is judged by."""
 
 
 @dataclass(frozen=True)
@@ -116,3 +123,21 @@ class PlanPrices:
             token = two - one - 3 * square
             self._known[key] = np.stack([one - token - square, token, square], axis=1)
         return self._known[key]
+
+
+def row_bytes(core: _core.Model, outputs: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Return the row space of outputs, ``"tokens"`` or ``"sequences"``, and the bytes of a row."""
+    known = {info.name: (info.space, 4 * info.width) for info in core.outputs()}
+    return {name: known[name] for name in outputs}
+
+
+def worth_keeping(core: _core.Model, outputs: Sequence[str]) -> bool:
+    """Say whether reading what was stored of these outputs is cheaper than computing them."""
+    if not outputs:
+        return False
+    length = min(_USUAL_LENGTH, core.max_tokens)
+    offsets = np.array([0, length], dtype=np.int64)
+    flops = core.plan(list(outputs), training=False, offsets=offsets).forward_flops
+    sizes = row_bytes(core, outputs).values()
+    n_bytes = sum(size * (length if space == "tokens" else 1) for space, size in sizes)
+    return flops >= _WORTH * n_bytes

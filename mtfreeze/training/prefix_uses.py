@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..freeze import FreezeState
 from ..packing import Encoded
+from ..plan_prices import worth_keeping
 from .encoded import TrainingRows
 from .evaluate import EvalData
 from .run_plan import PhasePlan, RunPlan
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
 __all__ = ["PrefixUse", "evaluation_uses", "evaluations_of", "prefix_uses"]
-
-_WORTH = 32.0
-"""FLOPs that a byte of features must spare: reading is dearer than, for instance, computing the
-embeddings of a token again."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ def _set_freeze(model: MultiTaskModel, freeze: FreezeState) -> None:
 def _boundary(model: MultiTaskModel, heads: Sequence[str]) -> tuple[str, ...]:
     """Return the outputs that stand for the prefix of these heads, if they are worth keeping."""
     names = tuple(model._core.prefix(list(heads), training=True))
-    return names if _worth_it(model, names) else ()
+    return names if worth_keeping(model._core, names) else ()
 
 
 def _joint(plan: RunPlan) -> bool:
@@ -173,17 +170,3 @@ def evaluations_of(plan: RunPlan, phase: PhasePlan) -> int:
         count = phase.last_step // every - phase.first_step // every
         return count + (last and (phase.last_step % every != 0 or not phase.last_step))
     return int(last)
-
-
-def _worth_it(model: MultiTaskModel, names: Sequence[str]) -> bool:
-    """Say whether reading these outputs is cheaper than computing them."""
-    if not names:
-        return False
-    length = min(32, model.max_length)
-    offsets = np.array([0, length], dtype=np.int64)
-    flops = model._core.plan(list(names), training=False, offsets=offsets).forward_flops
-    sizes = {
-        info.name: info.width * 4 * (length if info.space == "tokens" else 1)
-        for info in model._core.outputs()
-    }
-    return flops >= _WORTH * sum(sizes[name] for name in names)
