@@ -2,8 +2,9 @@
 """The pages do what they say: their code runs as it stands and prints what stands under it.
 
 Python blocks of a page run one after another in one namespace, in a folder with the examples' data.
-A text block right under one is what it prints; ``...`` stands for anything in it. The commands of
-sh blocks and the jobs of yaml blocks run too. Tables that a script prints are compared with it.
+A text block right under one is what it prints; ``...`` stands for anything in it, and how many
+spaces there are does not count. The commands of sh blocks and the jobs of yaml blocks run too.
+Tables that a script prints are compared with it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
+import mtfreeze as mtf
 from mtfreeze.cli.app import cli
 from mtfreeze.cli.build import build_model, build_tasks
 from mtfreeze.config import parse_config
@@ -32,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FREEZING, README = ROOT / "docs" / "freezing.md", ROOT / "README.md"
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-_SAME = doctest.OutputChecker()
+_SAME, _HOW = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> str:
 
 def check_printed(block: Block, printed: str, page: Path) -> None:
     """Compare a text block with what was printed."""
-    if not _SAME.check_output(block.text, printed, doctest.ELLIPSIS):
+    if not _SAME.check_output(block.text, printed, _HOW):
         pytest.fail(f"{page.name}:{block.line}: expected\n{block.text}\nfound\n{printed}")
 
 
@@ -126,3 +128,23 @@ def test_the_table_of_prices_is_what_its_script_prints(minilm_folder: Path) -> N
     assert f"<!-- table: benchmarks/{path.name} -->\n{script.table()}\n" in FREEZING.read_text(
         "utf-8"
     )
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_example_of_the_readme(workplace: Path, minilm_folder: Path) -> None:
+    for part in ("train", "eval"):
+        name = "train" if part == "train" else "dev"
+        reviews = (ROOT / "examples" / "data" / f"reviews_{part}.tsv").read_text(encoding="utf-8")
+        (workplace / f"{name}.tsv").write_text("\n".join(reviews.splitlines()[:24]) + "\n")
+        tweets = mtf.read_conll(ROOT / "examples" / "data" / f"wnut_{part}.conll")
+        few = [row for row in tweets if set(row.label) <= {"O", "B-person", "I-person"}][:16]
+        pairs = [zip(row.words, row.label, strict=True) for row in few]
+        lines = ["".join(f"{word}\t{tag}\n" for word, tag in row) for row in pairs]
+        (workplace / f"{name}.conll").write_text("\n".join(lines), encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    assert check_page(README, namespace) == 1
+    run = namespace["run"]
+    assert run.verify_frozen() and run.cache.n_texts == 80
+    assert [phase.name for phase in run.phases][-1] == "layers[3:]"
+    assert (workplace / "out" / "model.safetensors").is_file()
