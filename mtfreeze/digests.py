@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proof that what was frozen did not move: a digest of every tensor before and after.
 
-A digest is blake2b over the tensor's bytes. `snapshot` notes them with what is frozen at that
-moment; `compare` names every tensor that was frozen then and has other bits now. Tensors that the
-model keeps but does not use count as frozen. Nothing is looked up by value or position. hashlib
-lets the GIL go, so a few threads hash a model in a fraction of a tenth of a second.
+A digest is blake2b over the tensor's bytes; of one that is larger than 4 MiB it is blake2b over the
+digests of its pieces of 4 MiB, so that all threads have work to the end. `snapshot` notes them with
+what is frozen at that moment; `compare` names every tensor that was frozen then and has other bits
+now. Tensors that the model keeps but does not use count as frozen. Nothing is looked up by value or
+position. hashlib lets the GIL go, so a few threads hash a model in a fraction of a tenth of a
+second.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +37,12 @@ __all__ = [
     "snapshot",
     "unused_keys",
 ]
+
+_PIECE = 4 << 20
+"""Bytes that one thread hashes at a time."""
+
+_SIZE = 16
+"""Bytes of a digest."""
 
 _MAX_THREADS = 8
 """More do not hash faster: memory is the limit."""
@@ -113,18 +122,31 @@ class FrozenReport:
 
 
 def digest(data: bytes | NDArray[np.float32]) -> str:
-    """Return the hexadecimal blake2b (128 bits) of a tensor's bytes."""
-    raw: Any = data if isinstance(data, bytes) else np.ascontiguousarray(data)
-    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+    """Return the hexadecimal digest (128 bits) of a tensor; see the top of this file."""
+    return _join([_hash(piece) for piece in _pieces(data)])
+
+
+def _pieces(data: bytes | NDArray[np.float32]) -> list[memoryview]:
+    """Cut a tensor's bytes; an empty one has one empty piece."""
+    flat: Any = data if isinstance(data, bytes) else np.ascontiguousarray(data).reshape(-1)
+    raw = memoryview(flat).cast("B")
+    return [raw[at : at + _PIECE] for at in range(0, max(1, len(raw)), _PIECE)]
+
+
+def _hash(piece: memoryview) -> bytes:
+    return hashlib.blake2b(piece, digest_size=_SIZE).digest()
+
+
+def _join(hashes: Sequence[bytes]) -> str:
+    """Return the digest of a tensor from those of its pieces."""
+    if len(hashes) == 1:
+        return hashes[0].hex()
+    return hashlib.blake2b(b"".join(hashes), digest_size=_SIZE).hexdigest()
 
 
 def unused_keys(model: Digestible) -> frozenset[str]:
     """Return the keys under which the digests of unused tensors stand."""
     return frozenset(f"unused:{name}" for name in model.unused)
-
-
-def _n_bytes(data: bytes | NDArray[np.float32]) -> int:
-    return len(data) if isinstance(data, bytes) else data.nbytes
 
 
 def digest_model(model: Digestible) -> dict[str, str]:
@@ -134,11 +156,10 @@ def digest_model(model: Digestible) -> dict[str, str]:
     n_threads = min(_MAX_THREADS, os.cpu_count() or 1)
     if n_threads == 1:
         return {key: digest(data) for key, data in tensors.items()}
-    # The largest first, or one thread would still be hashing it when the others are done.
-    order = sorted(tensors, key=lambda key: -_n_bytes(tensors[key]))
+    pieces = {key: _pieces(data) for key, data in tensors.items()}
     with ThreadPoolExecutor(n_threads) as pool:
-        found = dict(zip(order, pool.map(lambda key: digest(tensors[key]), order), strict=True))
-    return {key: found[key] for key in tensors}
+        hashes = pool.map(_hash, (piece for own in pieces.values() for piece in own))
+        return {key: _join(list(islice(hashes, len(own)))) for key, own in pieces.items()}
 
 
 def snapshot(model: Digestible) -> Snapshot:

@@ -176,7 +176,8 @@ def _report(model: MultiTaskModel) -> dict[str, Any]:
         for unit in model._core.units()
     }
     return {
-        "digest": "blake2b, 16 bytes, over the tensor's bytes (float32, C order)",
+        "digest": "blake2b, 16 bytes, over the tensor's bytes (float32, C order); above 4 MiB over "
+        "the digests of its pieces of 4 MiB",
         "units": units,
         "n_values": sum(unit.n_values for unit in model._core.units()),
         "n_values_frozen": sum(unit.n_values_frozen for unit in model._core.units()),

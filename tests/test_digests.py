@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from helpers import LABELS, SENTENCES
 
 import mtfreeze as mtf
-from mtfreeze.digests import compare, snapshot
+from mtfreeze.digests import compare, digest, snapshot
 
 BATCH: dict[str, Any] = {"classifier": list(zip(SENTENCES, LABELS, strict=True))}
 KEY = "backbone.encoder.layer.0.output.dense.weight"
@@ -80,3 +81,17 @@ def test_digests_outlive_copies_and_files(
         two_head_model.save_pretrained(tmp_path / "out")
         other = mtf.MultiTaskModel.from_pretrained(tmp_path / "out")
     assert snapshot(other) == before
+
+
+def test_a_large_tensor_is_hashed_in_pieces() -> None:
+    data = np.arange(3_000_001, dtype=np.float32)
+    raw = data.tobytes()
+    pieces = [raw[at : at + (4 << 20)] for at in range(0, len(raw), 4 << 20)]
+    assert len(pieces) == 3
+    joined = b"".join(hashlib.blake2b(piece, digest_size=16).digest() for piece in pieces)
+    assert digest(data) == digest(raw) == hashlib.blake2b(joined, digest_size=16).hexdigest()
+    for at in (0, 1 << 20, 3_000_000):  # in each piece
+        other = data.copy()
+        other[at] = np.nextafter(other[at], np.float32(-1))
+        assert digest(other) != digest(data)
+    assert digest(np.zeros((0, 4), np.float32)) == hashlib.blake2b(b"", digest_size=16).hexdigest()
