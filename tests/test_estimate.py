@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import bits
+from helpers import TAGGED, bits
 from small_tasks import ROWS, two_tasks
 
 import mtfreeze as mtf
@@ -51,6 +51,12 @@ CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "a frozen head": (["backbone", "ner_head"], {"epochs": 2, "eval_every": "epoch"}),
     "everything": (["all"], {"epochs": 2}),
     "joint": (["backbone[:1]"], {"epochs": 2, "mixing": "joint"}),
+    "bf16": (["backbone[:2]"], {"epochs": 2, "cache_dtype": "bf16"}),
+    "memory": (["backbone[:2]"], {"epochs": 1, "cache": "memory", "mixing": "round_robin"}),
+    "the best model": (
+        ["backbone[:1]"],
+        {"epochs": 2, "eval_every": 3, "load_best_model_at_end": True, "sampling": "equal"},
+    ),
     "small micro-batches": ([], {"epochs": 1, "token_budget": 20}),
     "gradual": ([], gradual()),
     "steps": (
@@ -92,6 +98,22 @@ def test_all_but_the_seconds_is_what_the_run_measures(
         assert estimated.peak_bytes == pytest.approx(measured.peak_bytes, rel=0.10)
     assert before.total.n_steps == run.n_steps == run.n_planned
     assert before.total.flops == sum(one.flops for one in run.costs)
+
+
+@pytest.mark.filterwarnings("ignore::mtfreeze.UntrainedHeadWarning")
+def test_a_task_may_have_no_evaluation_or_train_through_its_frozen_head(
+    two_head_model: mtf.MultiTaskModel,
+) -> None:
+    tasks = {
+        "classifier": mtf.Task(train=ROWS),
+        "ner_head": mtf.Task(train=TAGGED, eval=TAGGED, train_through_frozen=True),
+    }
+    before, run = both(two_head_model, ["ner_head"], tasks, epochs=2)
+    for name in EXACT:
+        assert getattr(before.phases[0], name) == getattr(run.costs[0], name), name
+    del tasks["ner_head"]
+    before, run = both(two_head_model, [], tasks, epochs=1)
+    assert before.total.eval_seconds == before.total.eval_flops == run.costs[0].eval_flops == 0
 
 
 @pytest.mark.filterwarnings("ignore::mtfreeze.UntrainedHeadWarning")
@@ -229,7 +251,7 @@ def test_seconds_and_bands_are_positive_and_add_up(two_head_model: mtf.MultiTask
     assert before.phases[-1].eval_seconds > 0
     assert all(one.eval_seconds == 0 for one in before.phases[:-1])
     assert before.seconds == pytest.approx(sum(one.seconds for one in before.phases))
-    assert before.band >= 0.05 * before.seconds
+    assert before.band >= 0.1 * before.seconds
 
 
 def test_the_table_names_phases_and_parts(two_head_model: mtf.MultiTaskModel) -> None:

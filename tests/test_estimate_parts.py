@@ -13,6 +13,8 @@ from mtfreeze.estimating.work import kinds_of, pick_steps
 from mtfreeze.plan_prices import PlanPrices, sizes_of
 from mtfreeze.training.costs import PhaseCosts, total_costs
 from mtfreeze.training.encoded import TrainingRows
+from mtfreeze.training.evaluate import EvalData
+from mtfreeze.training.progress import Reporter
 from mtfreeze.training.run_plan import PhasePlan, plan_run
 
 
@@ -120,3 +122,18 @@ def test_totals_add_up_and_keep_the_largest() -> None:
     total = total_costs([first, second])
     assert (total.n_steps, total.seconds) == (5, 3.0)
     assert (total.peak_bytes, total.cache_bytes, total.n_trained) == (10, 4, 7)
+
+
+def test_a_part_of_the_evaluation_lies_in_a_larger_one(
+    two_head_model: mtf.MultiTaskModel,
+) -> None:
+    data = EvalData(two_head_model, two_tasks())
+    large = data.part(4)
+    small = large.part(2)
+    for (whole, _), (one, _), (two, _) in zip(data.groups, large.groups, small.groups, strict=True):
+        assert set(two.rows) < set(one.rows) < set(whole.rows)
+        assert len(one.rows) <= 4 and len(two.rows) <= 2
+    assert small.n_tokens < large.n_tokens < data.n_tokens
+    assert set(small.score(two_head_model, Reporter(False))) == set(
+        data.score(two_head_model, Reporter(False))
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..digests import digest_model
 from ..training.encoded import StepBatch
@@ -31,10 +31,13 @@ _FEWEST, _MOST = 3, 24
 _SECONDS = 0.4
 """Of a kind of step; no further timing begins after it, once there are the fewest."""
 
-_SLOW = 0.5
-"""Seconds of one step, above which the fewest timings are one less."""
+_SLOW = 0.25
+"""Seconds of one step or evaluation, above which the fewest timings are one less."""
 
-EVAL_ROWS = (48, 16)
+_COMPUTES = 0.02
+"""Seconds of an evaluation of a few rows, above which what does not grow with them is little."""
+
+EVAL_ROWS = (40, 12)
 """Rows of each data set that a timed evaluation takes, the larger set first."""
 
 BatchOf = Callable[[PhasePlan, PlannedStep], StepBatch]
@@ -70,41 +73,45 @@ def time_steps(
     TrainingError
         If the model's loss or gradients are not finite.
     """
-    timings: list[Timing] = []
-    begin, number = time.perf_counter(), 0
 
     def once(planned: PlannedStep) -> Timing:
         began = time.perf_counter()
         data = batch_of(phase, planned)
-        run_step(model, data, number, settings, phase.rates, 0.0)
+        run_step(model, data, 0, settings, phase.rates, 0.0)
         return flops_of(data), time.perf_counter() - began
 
     # The largest first: it makes the arenas as large as all of these need.
-    _, first = once(steps[-1])
-    fewest = _FEWEST - (first > _SLOW)
+    once(steps[-1])
+    return _time(once, steps)
+
+
+def _time(once: Callable[[Any], Timing], works: Sequence[Any]) -> Line:
+    """Time works in turn until there are enough."""
+    timings: list[Timing] = []
+    begin = time.perf_counter()
     while len(timings) < _MOST:
+        fewest = _FEWEST - (len(timings) > 0 and timings[0][1] > _SLOW)
         if len(timings) >= fewest and time.perf_counter() - begin > _SECONDS:
             break
-        number += 1
-        timings.append(once(steps[len(timings) % len(steps)]))
+        timings.append(once(works[len(timings) % len(works)]))
     return fit_line(timings)
 
 
 def time_evaluation(model: MultiTaskModel, data: EvalData, pack: PackRows) -> Line:
     """Time evaluations of parts of the data; work is counted in tokens."""
     quiet = Reporter(False)
-    parts = [data.part(n) for n in EVAL_ROWS]
-    timings: list[Timing] = []
-    parts[-1].score(model, quiet, pack=pack)
-    begin = time.perf_counter()
-    while len(timings) < _MOST:
-        if len(timings) >= _FEWEST and time.perf_counter() - begin > _SECONDS:
-            break
-        part = parts[len(timings) % len(parts)]
+    # The smaller part lies in the larger: features are there for those rows only.
+    large = data.part(EVAL_ROWS[0])
+    parts = [large, large.part(EVAL_ROWS[1])]
+
+    def once(part: EvalData) -> Timing:
         began = time.perf_counter()
         part.score(model, quiet, pack=pack)
-        timings.append((float(part.n_tokens), time.perf_counter() - began))
-    return fit_line(timings)
+        return float(part.n_tokens), time.perf_counter() - began
+
+    _, first = once(parts[1])
+    # Where computing takes most of the time, the larger part alone says more about all the data.
+    return _time(once, parts[:1] if first > _COMPUTES else parts)
 
 
 def time_digests(model: MultiTaskModel) -> tuple[dict[str, str], float]:

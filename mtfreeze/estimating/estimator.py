@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate"]
 
-_DRIFT = 0.05
+_DRIFT = 0.1
 """Share of the seconds that every band has at least: clocks change, caches and pages warm up."""
 
 

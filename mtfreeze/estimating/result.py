@@ -92,7 +92,7 @@ class Estimate:
     """What a run will cost, by phases; prints as a table. Made by `estimate`.
 
     The band of the seconds covers the scatter of the calibration's timings, as two standard errors
-    of the sums they are scaled to, and a few per cent for clocks that change. It does not cover a
+    of the sums they are scaled to, and a tenth for clocks that change. It does not cover a
     machine that has other work to do during the run than during the calibration.
 
     Attributes

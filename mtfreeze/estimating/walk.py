@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["walk"]
 
-_PHASES = 4
+_PHASES = 3
 """Phases of a schedule that are timed; those between take their place between these."""
 
 
@@ -74,12 +74,21 @@ class _Steps:
 
 
 @dataclass
+class _Evaluations:
+    """The evaluations of a phase: how many, FLOPs of one, and its line if such a one was timed."""
+
+    times: int
+    flops: float
+    line: Line | None
+
+
+@dataclass
 class _Draft:
     """A phase while it is being priced; `costs` without the seconds of its steps and prefix."""
 
     costs: PhaseCosts
     steps: list[_Steps] = field(default_factory=list)
-    evaluation: tuple[Line, int] | None = None
+    evaluation: _Evaluations | None = None
     key_seconds: float = 0.0
 
 
@@ -160,7 +169,7 @@ class _Walk:
         for heads, kind in self._kinds[phase.number].items():
             draft.steps.append(self._look_at_steps(phase, heads, kind, timed))
             reporter.advance(int(timed))
-        eval_flops = self._look_at_evaluations(phase, draft)
+        draft.evaluation = self._look_at_evaluations(phase, timed)
         steps = sum((one.flops for one in draft.steps), Flops())
         fills = [] if features is None else features.fills[n_fills:]
         held = in_memory = 0
@@ -173,7 +182,7 @@ class _Walk:
             draft.key_seconds, trial.seconds = trial.seconds, 0.0
             frozen = phase.freeze.frozen
             trial.note_trained({key for key in model.param_keys if key not in frozen})
-        n_steps = len(phase.steps)
+        n_steps, done = len(phase.steps), draft.evaluation
         draft.costs = replace(
             draft.costs,
             n_steps=n_steps,
@@ -183,7 +192,7 @@ class _Walk:
             forward_flops=steps.forward,
             dx_flops=steps.dx,
             dw_flops=steps.dw,
-            eval_flops=eval_flops,
+            eval_flops=0.0 if done is None else done.flops * done.times,
             cache_bytes=held,
             peak_bytes=self._peak.phase_bytes(list(phase.trained) if n_steps else []) + in_memory,
         )
@@ -225,11 +234,11 @@ class _Walk:
             return self._features.batch(phase, planned)
         return self._rows.batch(phase.groups, planned.step)
 
-    def _look_at_evaluations(self, phase: PhasePlan, draft: _Draft) -> float:
-        """Time an evaluation, if the phase has any; return the FLOPs of all of them."""
+    def _look_at_evaluations(self, phase: PhasePlan, timed: bool) -> _Evaluations | None:
+        """Price an evaluation, if the phase has any, and time it if the phase is timed."""
         data, times = self._prepared.eval_data, evaluations_of(self._plan, phase)
         if not times or not data.tasks:
-            return 0.0
+            return None
         pack = Encoded.pack if self._features is None else self._features.evaluation_batch
         flops, givens = 0.0, []
         part = data.part(EVAL_ROWS[0])
@@ -243,10 +252,10 @@ class _Walk:
             givens.append(given)
         # What it takes depends on the features alone, not on what is frozen.
         key = tuple(givens)
-        if key not in self._evaluated:
+        last = phase is self._plan.phases[-1]
+        if key not in self._evaluated and (timed or last):
             self._evaluated[key] = time_evaluation(self._model, data, pack)
-        draft.evaluation = (self._evaluated[key], times)
-        return flops * times
+        return _Evaluations(times, flops, self._evaluated.get(key))
 
     def _add_calls(self, outputs: Sequence[str], lengths: Any, given: Sequence[str]) -> None:
         """Let the arenas grow to the largest call of the core that infers these sequences."""
@@ -272,9 +281,10 @@ class _Walk:
             errors.append(took * relative_error(line, n))
         evaluation = 0.0
         if draft.evaluation is not None:
-            line, times = draft.evaluation
-            evaluation = times * line.seconds(self._prepared.eval_data.n_tokens)
-            errors.append(evaluation * relative_error(line, times))
+            times = draft.evaluation.times
+            evaluation, error = self._evaluation_seconds(draft.evaluation, drafts)
+            evaluation *= times
+            errors.append(evaluation * error)
         prefix, error = self._prefix_seconds(draft.costs.prefix_flops)
         errors.append(error)
         costs = replace(
@@ -284,6 +294,24 @@ class _Walk:
             eval_seconds=evaluation,
         )
         return costs, math.hypot(*errors)
+
+    def _evaluation_seconds(
+        self, wanted: _Evaluations, drafts: Sequence[_Draft]
+    ) -> tuple[float, float]:
+        """Return the seconds of one evaluation, and the relative error of several."""
+        n_tokens = self._prepared.eval_data.n_tokens
+        if wanted.line is not None:
+            return wanted.line.seconds(n_tokens), relative_error(wanted.line, wanted.times)
+        known = [
+            (one.evaluation.flops, one.evaluation.line.seconds(n_tokens), one.evaluation.line)
+            for one in drafts
+            if one.evaluation is not None and one.evaluation.line is not None
+        ]
+        whole = [replace(line, centre=(flops, took)) for flops, took, line in known]
+        line = join_lines(whole, wanted.flops)
+        # Beyond the last that was timed there is nothing better than that one.
+        took = line.seconds(wanted.flops) if line not in whole else line.centre[1]
+        return took, relative_error(line, wanted.times)
 
     def _prefix_seconds(self, flops: float) -> tuple[float, float]:
         """Return the seconds of a pass, and their error, from the calls for the sample."""
