@@ -339,3 +339,25 @@ def test_memory_of_minilm(minilm_shared: mtf.MultiTaskModel) -> None:
     )
     assert before.peak_bytes == pytest.approx(run.costs[0].peak_bytes, rel=0.02)
     assert before.total.flops == run.costs[0].flops
+
+
+def test_a_resumed_run_has_the_costs_of_what_it_did(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {
+        "epochs": 2,
+        "batch_size": 4,
+        "progress": False,
+        "output_dir": tmp_path,
+        "save_every": "epoch",
+        "keep_checkpoints": 2,
+    }
+    twin = two_head_model.copy()
+    whole = mtf.fit(two_head_model, two_tasks(), **given)
+    first = sorted((tmp_path / "checkpoints").glob("step-*"))[0]
+    rest = mtf.fit(twin, two_tasks(), **{**given, "resume": first, "save_every": None})
+    (all_costs,), (costs,) = whole.costs, rest.costs
+    assert costs.n_steps == all_costs.n_steps / 2 == 5
+    assert 0 < costs.dw_flops < all_costs.dw_flops
+    assert costs.step_seconds < rest.metrics["train_runtime"]
+    assert costs.peak_bytes == pytest.approx(all_costs.peak_bytes, rel=0.10)
