@@ -70,6 +70,9 @@ class TrialCache:
         As of a `FeatureCache`.
     timings : list of (float, float)
         FLOPs and seconds of the calls that computed sample rows.
+    calls : list of (outputs, features, (n,) int64 array)
+        What a run would compute since this was last emptied: outputs, from which features, of
+        sequences of these lengths.
     seconds : float
         What looking up keys took since it was last set to 0; a run takes it too.
     n_not_kept : int
