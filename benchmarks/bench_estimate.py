@@ -141,7 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cases += [("SST-2 + WNUT", mode) for mode in OTHER_MODES]
     else:
         print("shared/data is not beside the checkout: only the demo's modes\n")
-    print(f"{describe(options.threads)}\n")
+    about = describe(options.threads)
+    print(f"{about['cpu']}, {about['cores']} cores, {options.threads} threads, {about['date']}\n")
     print(
         "| data | frozen | estimated s | measured s | off | estimated MB | measured MB | off | "
         "cache MB, est. / meas. | FLOPs off | estimate took s | within limits |"
