@@ -49,6 +49,45 @@ def test_frozen_tensors_need_no_rate(two_head_model: mtf.MultiTaskModel) -> None
     assert by_key(two_head_model, rates)["classifier.bias"] == 1e-2
 
 
+def test_entries_that_nothing_trains_with_are_left_out(two_head_model: mtf.MultiTaskModel) -> None:
+    rate = {"all": 0.5, "layers": 0.25, "layers[:2]": 0.2, "embeddings": 0.1, "heads": 0.01}
+
+    def entries() -> dict[str, float]:
+        return expand_rates(params(two_head_model), rate, two_head_model.select)[1]
+
+    # Later entries reach all that `all` does.
+    assert list(entries()) == ["layers", "layers[:2]", "embeddings", "heads"]
+    two_head_model.freeze("embeddings")
+    assert list(entries()) == ["layers", "layers[:2]", "heads"]
+    two_head_model.freeze("layers[:2]")
+    assert entries() == {"layers": 0.25, "heads": 0.01}
+    two_head_model.freeze("backbone")
+    assert entries() == {"heads": 0.01}
+    with pytest.warns(mtf.UntrainedHeadWarning):
+        two_head_model.freeze("heads")
+    assert entries() == {}
+
+
+def test_rows_carry_the_rates_of_what_trains(two_head_model: mtf.MultiTaskModel) -> None:
+    schedule = (
+        mtf.FreezeSchedule().phase(train="heads", epochs=1).phase(train=["heads", "layers[1:]"])
+    )
+    run = mtf.fit(
+        two_head_model,
+        {"classifier": mtf.Task(train=[("good film", "positive")])},
+        epochs=2,
+        learning_rate={"backbone": 2e-5, "heads": 1e-3},
+        freeze_schedule=schedule,
+        progress=False,
+    )
+    shown = [
+        {name.partition(".")[2] for name in row if name.startswith("learning_rate")}
+        for row in run.history
+        if "task" in row
+    ]
+    assert shown == [{"heads"}, {"backbone", "heads"}]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1e-3])
 def test_rates_must_be_finite_and_not_negative(
     two_head_model: mtf.MultiTaskModel, bad: float

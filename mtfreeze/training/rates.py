@@ -61,8 +61,8 @@ class Rates:
     learning_rate, weight_decay : (n_params,) float64 arrays
         Peak rates before the schedule's factor, and decay. 0 for what is frozen.
     groups : dict of str to float
-        The learning rates as the user wrote them, by selector, for the history; with a layer
-        decay those of the top layer.
+        For the history: the learning rates as the user wrote them, by selector, without those that
+        nothing trains with.
     """
 
     learning_rate: Float64
@@ -73,7 +73,10 @@ class Rates:
 def expand_rates(
     params: Sequence[ParamLike], rate: Rate, select: Select
 ) -> tuple[Float64, dict[str, float]]:
-    """Return the learning rate of each parameter, (n_params,), and the entries as given.
+    """Return the learning rate of each parameter, (n_params,), and the entries that count.
+
+    An entry counts if something trains with its rate: not all that it selects is frozen, or has
+    its rate from a later entry.
 
     Raises
     ------
@@ -84,8 +87,10 @@ def expand_rates(
     """
     entries = check_rate("learning_rate", rate)
     result = np.full(len(params), np.nan)
-    for selector, number in entries.items():
-        result[select(selector)] = number
+    source = np.full(len(params), -1)
+    for position, (selector, number) in enumerate(entries.items()):
+        chosen = select(selector)
+        result[chosen], source[chosen] = number, position
     missing = [
         one.key for one, value in zip(params, result, strict=True) if one.trains and np.isnan(value)
     ]
@@ -94,8 +99,9 @@ def expand_rates(
             f"learning_rate covers {name_list(entries)}; found {len(missing)} trainable tensors "
             f"without a rate: {name_list(missing, 3)}; add an entry for them or freeze them"
         )
-    result[[not one.trains for one in params]] = 0.0
-    return result, entries
+    still = [not one.trains for one in params]
+    result[still], source[still] = 0.0, -1
+    return result, {name: one for at, (name, one) in enumerate(entries.items()) if at in source}
 
 
 def layer_factors(index: ModelIndex, layer_decay: float | None) -> Float64:
