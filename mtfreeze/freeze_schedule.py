@@ -131,7 +131,7 @@ class FreezeSchedule:
             With one of them, or a learning rate, the phase has its own warm-up and decay over its
             own steps (what it does not say is as in the run); else those of the run go on.
         layer_decay : float, optional
-            As for `fit`.
+            As for `fit`; the history shows the phase's rates by layer.
         unpin : bool
             Also train what was pinned.
         name : str, optional

@@ -88,6 +88,25 @@ def test_rows_carry_the_rates_of_what_trains(two_head_model: mtf.MultiTaskModel)
     assert shown == [{"heads"}, {"backbone", "heads"}]
 
 
+def test_rows_show_the_rate_of_each_layer_with_a_decay(two_head_model: mtf.MultiTaskModel) -> None:
+    two_head_model.freeze("embeddings", "layers[0]")
+    settings: dict[str, Any] = {
+        "epochs": 1,
+        "learning_rate": {"layers": 0.5, "heads": 0.25, "re:layer.1.*bias$": 0.125},
+        "warmup_ratio": 0.0,
+        "progress": False,
+    }
+    task = {"classifier": mtf.Task(train=[("good film", "positive")])}
+    for decay, by_layer in (
+        (None, {}),
+        (4.0, {"learning_rate.layers[1]": 0.5 / 4, "learning_rate.layers[2]": 0.5}),
+    ):
+        run = mtf.fit(two_head_model.copy(), task, layer_decay=decay, **settings)
+        row = run.history[0]
+        assert {name: rate for name, rate in row.items() if ".layers[" in name} == by_layer
+        assert row["learning_rate.layers"] == 0.5 and row["learning_rate.heads"] == 0.25
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1e-3])
 def test_rates_must_be_finite_and_not_negative(
     two_head_model: mtf.MultiTaskModel, bad: float

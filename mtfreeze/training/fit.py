@@ -107,7 +107,7 @@ def fit(
         After the warm-up: down to zero, or level.
     layer_decay : float, optional
         The rate of each layer of the backbone is that of the one above divided by this (2.6 in
-        ULMFiT), embeddings one below layer 0.
+        ULMFiT), embeddings one below layer 0. The history shows the rates by layer.
     max_grad_norm : float or None
         Limit of the global norm over all trainable tensors; 0 or None: none.
     mixing : {"proportional", "round_robin", "joint"}

@@ -16,6 +16,7 @@ from .rates import (
     expand_decay,
     expand_rates,
     layer_factors,
+    layer_rates,
 )
 from .resolving import ResolvedPhase
 from .schedules import RateClock, count_warmup_steps
@@ -55,8 +56,12 @@ def phase_rates(
         notes += _head_rate_note(float(peak.max()), given is not None)
     layer_decay = settings.layer_decay if own.layer_decay is None else own.layer_decay
     weight_decay = settings.weight_decay if own.weight_decay is None else own.weight_decay
+    rates = peak * layer_factors(model.index, layer_decay)
+    if layer_decay is not None:
+        # No tensor below the top layer has the rate that its selector was given.
+        groups |= layer_rates(model.index, frozen == 0, rates)
     return Rates(
-        peak * layer_factors(model.index, layer_decay),
+        rates,
         expand_decay(params, weight_decay, model.select),
         groups,
     )

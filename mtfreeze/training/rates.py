@@ -28,6 +28,7 @@ __all__ = [
     "expand_decay",
     "expand_rates",
     "layer_factors",
+    "layer_rates",
 ]
 
 DEFAULT_RATES: Mapping[str, float] = {"backbone": 2e-5, "heads": 1e-3}
@@ -62,7 +63,7 @@ class Rates:
         Peak rates before the schedule's factor, and decay. 0 for what is frozen.
     groups : dict of str to float
         For the history: the learning rates as the user wrote them, by selector, without those that
-        nothing trains with.
+        nothing trains with; with a layer decay also those of `layer_rates`.
     """
 
     learning_rate: Float64
@@ -116,6 +117,26 @@ def layer_factors(index: ModelIndex, layer_decay: float | None) -> Float64:
             units[unit] = layer_decay**-depth
         units[: index.layers[0]] = layer_decay**-index.n_layers
     return units[index.unit_of]
+
+
+def layer_rates(index: ModelIndex, trains: NDArray[np.bool_], rates: Float64) -> dict[str, float]:
+    """Return the highest rate in each unit of the backbone that trains, ``"layers[0]"`` and so on.
+
+    Parameters
+    ----------
+    index : ModelIndex
+        Of the model.
+    trains : (n_params,) bool array
+        What trains.
+    rates : (n_params,) float64 array
+        Rates with the layer decay.
+    """
+    found = {}
+    for unit, path in enumerate(index.unit_paths):
+        mine = trains & (index.unit_of == unit)
+        if mine.any() and not index.is_head[unit]:
+            found[path.removeprefix("backbone.")] = float(rates[mine].max())
+    return found
 
 
 def expand_decay(params: Sequence[ParamLike], decay: Rate, select: Select) -> Float64:
