@@ -14,6 +14,8 @@ from small_tasks import ROWS, two_tasks
 
 import mtfreeze as mtf
 from mtfreeze import _core
+from mtfreeze.estimating.earlier import EarlierRuns
+from mtfreeze.estimating.estimator import estimate_after
 from mtfreeze.features.memory import STORE
 from mtfreeze.training.costs import PhaseCosts
 
@@ -214,6 +216,74 @@ def test_features_of_a_folder_are_not_priced(
     again, run = both(model, [], epochs=2, cache=tmp_path)
     assert again.total.prefix_flops == run.costs[0].prefix_flops == 0
     assert again.cache_bytes == run.costs[0].cache_bytes > 0
+
+
+# What an earlier run of the job freezes and how it keeps features, and the same of the second.
+PARTS: dict[str, tuple[tuple[str, dict[str, Any]], tuple[str, dict[str, Any]]]] = {
+    "the same prefix": (("backbone", {}), ("backbone", {})),
+    "a lower prefix": (("backbone", {}), ("backbone[:2]", {})),
+    "a higher prefix": (("backbone[:1]", {}), ("backbone[:2]", {})),
+    "the first trains all": (("none", {}), ("backbone", {})),
+    "the first stores nothing": (("backbone", {"cache": False}), ("backbone", {})),
+    "another dtype": (("backbone", {"cache_dtype": "bf16"}), ("backbone", {})),
+    "a folder": (("backbone", {"cache": "folder"}), ("backbone", {"cache": "folder"})),
+    "a folder without memory": (
+        ("backbone", {"cache": "folder", "memory": 0}),
+        ("backbone", {"cache": "folder", "memory": 0}),
+    ),
+    "a folder, then none": (
+        ("backbone", {"cache": "folder", "memory": 0}),
+        ("backbone", {}),
+    ),
+    "private files": (("backbone", {"memory": 0}), ("backbone", {})),
+    "too little memory": (
+        ("backbone[:2]", {"cache": "memory", "memory": 5000}),
+        ("backbone[:2]", {}),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_the_second_part_of_a_job_finds_what_the_first_stores(
+    case: str,
+    two_head_model: mtf.MultiTaskModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def given(part: dict[str, Any]) -> dict[str, Any]:
+        monkeypatch.setenv("MTFREEZE_CACHE_MEMORY", str(part.get("memory", "")))
+        common = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "progress": False}
+        folder = {"cache": tmp_path / "kept"} if part.get("cache") == "folder" else {}
+        return common | {key: part[key] for key in part if key != "memory"} | folder
+
+    earlier, tasks, estimates = EarlierRuns(), two_tasks(), []
+    for what, part in PARTS[case]:
+        two_head_model.unfreeze().freeze(what)
+        estimates.append(estimate_after(earlier, two_head_model, tasks, **given(part)))
+    assert STORE.used("memory") == 0 and not (tmp_path / "kept").exists()
+    for (what, part), before in zip(PARTS[case], estimates, strict=True):
+        two_head_model.unfreeze().freeze(what)
+        run = mtf.fit(two_head_model, tasks, **given(part))
+        assert before.total.prefix_flops == run.costs[0].prefix_flops
+        assert before.cache_bytes == run.costs[0].cache_bytes
+
+
+def test_what_the_process_has_is_lost_to_the_part_after_it_is_trained(
+    two_head_model: mtf.MultiTaskModel,
+) -> None:
+    both(two_head_model, ["backbone"], epochs=2)
+    earlier, estimates = EarlierRuns(), []
+    for what in ("backbone", "backbone[:1]", "backbone"):
+        two_head_model.unfreeze().freeze(what)
+        estimates.append(
+            estimate_after(
+                earlier, two_head_model, two_tasks(), 2, batch_size=4, progress=False
+            ).total.prefix_flops
+        )
+    assert estimates[0] == 0 and estimates[1] > 0
+    # The second part has trained layers that the third one needs, but not the lowest.
+    alone = mtf.estimate(two_head_model, two_tasks(), 2, cache="memory", progress=False)
+    assert alone.total.prefix_flops == 0 < estimates[2]
 
 
 def test_a_prefix_that_an_earlier_phase_trained_is_computed_again(

@@ -78,6 +78,22 @@ def test_a_job_with_a_start_has_two_tables(command: Command, job: Path) -> None:
     assert "frozen: backbone (" in start and "frozen: nothing |" in training
 
 
+@pytest.mark.parametrize("mode", ["backbone", "backbone[:2]"])
+def test_the_prefix_of_a_job_with_a_start_is_priced_once(
+    mode: str, command: Command, job: Path
+) -> None:
+    with job.open("a", encoding="utf-8") as file:
+        file.write("start: {freeze_mode: backbone, epochs: 2, batch_size: 5}\n")
+    code, out, err = command("estimate", "--config", job, "--mode", mode, "--json")
+    assert code == 0, err
+    start, training = (json.loads(out)[part]["total"] for part in ("start", "training"))
+    assert start["prefix_flops"] > 0 and start["prefix_seconds"] > 0
+    if mode == "backbone":
+        assert training["prefix_flops"] == 0
+    else:  # the start stores pooled vectors, from which no layer can go on
+        assert 0 < training["prefix_flops"] < start["prefix_flops"]
+
+
 def test_dry_run_says_everything_and_writes_nothing(command: Command, job: Path) -> None:
     before = sorted(job.parent.rglob("*"))
     settings = ["--set", "training.freeze_schedule=gradual", "--set", "training.epochs=5"]

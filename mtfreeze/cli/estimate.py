@@ -37,15 +37,17 @@ def estimate_job(
     arguments : mapping
         Those of `fit` for the part ``training``.
     """
-    from ..estimating import estimate
+    from ..estimating.earlier import EarlierRuns
+    from ..estimating.estimator import estimate_after
 
     found = {}
+    before = EarlierRuns()  # the second part finds in the process what the first one stores
     if config.start is not None:
         apply_freezing(model, config.start_freezing)
         start = {**config.start, "progress": arguments.get("progress", True)}
-        found["start"] = estimate(model, tasks, **start)
+        found["start"] = estimate_after(before, model, tasks, **start)
         apply_freezing(model, config.freezing)
-    found["training"] = estimate(model, tasks, **arguments)
+    found["training"] = estimate_after(before, model, tasks, **arguments)
     return found
 
 

@@ -2,8 +2,8 @@
 """What a run will take, before it runs: seconds, memory, cache, FLOPs, by phases.
 
 From below: `lines` (seconds against work), `work` (the steps of a phase by kind), `memory` (peaks
-off the plans), `trial_cache` (what a cache would hold), `calibration` (timings), `walk` (phase by
-phase), `result` (the table), `estimator` (the function).
+off the plans), `earlier` (what runs before it leave), `trial_cache` (what a cache would hold),
+`calibration` (timings), `walk` (phase by phase), `result` (the table), `estimator` (the function).
 """
 
 from __future__ import annotations

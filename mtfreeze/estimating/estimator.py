@@ -20,13 +20,14 @@ from ..data.task import Task
 from ..training.fit import fit
 from ..training.prepare import prepare
 from ..training.progress import Reporter
+from .earlier import EarlierRuns
 from .result import Estimate
 from .walk import walk
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
-__all__ = ["estimate"]
+__all__ = ["estimate", "estimate_after"]
 
 _DRIFT = 0.1
 """Share of the seconds that every band has at least: clocks change, caches and pages warm up."""
@@ -79,12 +80,31 @@ def estimate(
     >>> run = mtf.fit(model, tasks, epochs=3)  # doctest: +SKIP
     >>> print(before.beside(run))  # doctest: +SKIP
     """
+    return estimate_after(EarlierRuns(), model, tasks, epochs, **fit_arguments)
+
+
+def estimate_after(
+    earlier: EarlierRuns,
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    epochs: int | None = None,
+    **fit_arguments: Any,
+) -> Estimate:
+    """Estimate a run that other runs come before in the same process; see `estimate`.
+
+    Parameters
+    ----------
+    earlier : EarlierRuns
+        What they will have left; gets what this one leaves.
+    model, tasks, epochs, **fit_arguments
+        As for `estimate`.
+    """
     began = time.perf_counter()
     arguments = _complete(epochs, fit_arguments)
     reporter = Reporter(arguments.pop("progress"))
     prepared = prepare(model, tasks, **arguments)
     tokenizing = time.perf_counter() - began
-    found, notes = walk(model.copy(), prepared, reporter)
+    found, notes = walk(model.copy(), prepared, reporter, earlier)
     phases, errors = [costs for costs, _ in found], [error for _, error in found]
     phases[0] = replace(phases[0], other_seconds=phases[0].other_seconds + tokenizing)
     bands = [

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +22,12 @@ from ..features import CacheStats, FeatureView, FillReport
 from ..features.filling import Texts, boundaries, pass_calls
 from ..features.folder import folder_files
 from ..features.keys import output_info, prefix_key, text_keys, units_run
-from ..features.memory import STORE, Block, block_bytes
+from ..features.memory import STORE, TEXT_BYTES, Block, block_bytes
 from ..features.rounding import ITEM_BYTES
 from ..features.shards import ShardError, read_shard
 from ..packing import Encoded
 from ..plan_prices import PlanPrices, sizes_of
+from .earlier import EarlierRuns
 
 if TYPE_CHECKING:
     from ..features.cache import Wanted
@@ -33,7 +35,13 @@ if TYPE_CHECKING:
     from ..model import MultiTaskModel
     from ..training.progress import Reporter
 
-__all__ = ["TrialCache"]
+__all__ = ["TrialCache", "needed_keys"]
+
+
+def needed_keys(model: MultiTaskModel, name: str) -> set[str]:
+    """Return the keys of the parameters that an output is computed with."""
+    running = set(units_run(model, name))
+    return {info.key for info in model._core.params() if info.unit in running}
 
 
 @dataclass
@@ -44,11 +52,14 @@ class _Kept:
     ----------
     texts : dict of bytes to None
         Keys of the texts.
+    places : list of (Path or None, sequence of bytes)
+        Where later runs find them: in a folder, or (None) in the process.
     blocks : list of Block
         The rows of them that the calibration uses.
     """
 
     texts: dict[bytes, None] = field(default_factory=dict)
+    places: list[tuple[Path | None, Sequence[bytes]]] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
 
 
@@ -63,6 +74,8 @@ class TrialCache:
         The run's checked cache settings.
     sample : sequence of (Encoded, (n,) int64 array)
         The rows that the calibration will use.
+    earlier : EarlierRuns
+        What runs before this one will have left in the process; read, not changed.
 
     Attributes
     ----------
@@ -84,9 +97,10 @@ class TrialCache:
         model: MultiTaskModel,
         choice: CacheChoice,
         sample: Sequence[tuple[Encoded, NDArray[np.int64]]],
+        earlier: EarlierRuns,
     ) -> None:
         self.setting, self.dtype, self._choice = choice.setting, choice.dtype, choice
-        self._model = model
+        self._model, self._earlier = model, earlier
         self._rows = {id(encoded): rows for encoded, rows in sample}
         self._texts = Texts()
         self._sampled: dict[bytes, None] = {}
@@ -108,14 +122,19 @@ class TrialCache:
         """Note that a phase has trained these parameters: features above them are others now."""
         self._touched.append(keys)
 
-    def _needs(self, name: str) -> set[str]:
-        running = set(units_run(self._model, name))
-        return {info.key for info in self._model._core.params() if info.unit in running}
+    def leave(self, earlier: EarlierRuns) -> None:
+        """Add what a run leaves, at its end, in the process and in its folder."""
+        for (name, generation), kept in self._kept.items():
+            if generation == self._generation(name):
+                for folder, texts in kept.places:
+                    earlier.add((name, self.dtype, folder), texts)
+
+    def _generation(self, name: str) -> int:
+        needs = needed_keys(self._model, name)
+        return sum(1 for keys in self._touched if keys & needs)
 
     def _of(self, name: str) -> _Kept:
-        needs = self._needs(name)
-        generation = sum(1 for keys in self._touched if keys & needs)
-        return self._kept.setdefault((name, generation), _Kept())
+        return self._kept.setdefault((name, self._generation(name)), _Kept())
 
     def _take_found(self, name: str, texts: Texts, asked: Mapping[bytes, None]) -> None:
         """Count as kept what the process or the folder has of these texts."""
@@ -126,10 +145,13 @@ class TrialCache:
 
     def _found_before(self, name: str, texts: Mapping[bytes, None]) -> set[bytes]:
         """Return the texts whose features the process or the folder has by now."""
-        if any(keys & self._needs(name) for keys in self._touched):
+        needs = needed_keys(self._model, name)
+        if any(keys & needs for keys in self._touched):
             return set()
+        found = texts.keys() & self._earlier.texts(name, self.dtype, self._choice.folder)
+        if needs & self._earlier.trained:
+            return found  # the rest was made with the bits that the model has now
         key = prefix_key(self._model, name)
-        found: set[bytes] = set()
         for block in STORE.find(key, self.dtype):
             found |= texts.keys() & block.index.keys()
         folder = self._choice.folder
@@ -163,12 +185,16 @@ class TrialCache:
             kept = self._of(name).texts
             missing[name] = [text for text in asked if text not in kept]
         self.seconds += time.perf_counter() - began
-        n_texts, n_tokens, flops = self._price(texts, missing if compute else {})
+        # As in a run: first a place for each output, then one pass over what has a place.
+        placed: dict[str, list[bytes]] = {}
         left: set[bytes] = set()
         for name, absent in missing.items():
             n = self._place(name, texts, absent) if compute else 0
             left.update(absent[n:])
-            self._of(name).texts.update(dict.fromkeys(absent[:n]))
+            placed[name] = absent[:n]
+        n_texts, n_tokens, flops = self._price(texts, placed)
+        for name, members in placed.items():
+            self._of(name).texts.update(dict.fromkeys(members))
         self.n_not_kept += len(left) if compute else 0
         self._compute_sample(requests)
         every = {text for asked in requests.values() for text in asked}
@@ -263,12 +289,16 @@ class TrialCache:
         elif self.setting != "memory":
             where = "file"
         else:
-            n = int(np.searchsorted(np.cumsum(sizes), max(0, room), side="right"))
+            n = int(np.searchsorted(np.cumsum(sizes + TEXT_BYTES), max(0, room), side="right"))
             self._bytes["memory"] += int(sizes[:n].sum())
+            self._of(name).places.append((None, members[:n]))
             return n
         if where != "memory" and n_bytes + self._bytes[where] > self._choice.disk_limit:
             return 0
         self._bytes[where] += n_bytes
+        # The rows that a run maps from a folder are let go at its end.
+        place = self._choice.folder if where == "folder" else None
+        self._of(name).places.append((place, members))
         return len(members)
 
     def _compute_sample(self, outputs: Iterable[str]) -> None:

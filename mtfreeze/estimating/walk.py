@@ -26,9 +26,10 @@ from ..training.prepare import Prepared
 from ..training.progress import Reporter
 from ..training.run_plan import PhasePlan, PlannedStep
 from .calibration import EVAL_ROWS, time_digests, time_evaluation, time_steps
+from .earlier import EarlierRuns
 from .lines import Line, join_lines, relative_error
 from .memory import CorePeak
-from .trial_cache import TrialCache
+from .trial_cache import TrialCache, needed_keys
 from .work import Heads, StepKind, kinds_of, pick_steps, sample_rows
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _PHASES = 3
 
 
 def walk(
-    model: MultiTaskModel, prepared: Prepared, reporter: Reporter
+    model: MultiTaskModel, prepared: Prepared, reporter: Reporter, earlier: EarlierRuns
 ) -> tuple[list[tuple[PhaseCosts, float]], list[str]]:
     """Price a run.
 
@@ -53,6 +54,8 @@ def walk(
         The run.
     reporter : Reporter
         Draws the bar.
+    earlier : EarlierRuns
+        What runs before this one will have left; gets what this one leaves.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def walk(
     list of str
         What is worth saying.
     """
-    return _Walk(model, prepared).run(reporter)
+    return _Walk(model, prepared, earlier).run(reporter)
 
 
 @dataclass
@@ -95,7 +98,8 @@ class _Draft:
 class _Walk:
     """See `walk`."""
 
-    def __init__(self, model: MultiTaskModel, prepared: Prepared) -> None:
+    def __init__(self, model: MultiTaskModel, prepared: Prepared, earlier: EarlierRuns) -> None:
+        self._earlier = earlier
         self._model, self._prepared, self._plan = model, prepared, prepared.plan
         self._rows, self._settings = prepared.rows, prepared.plan.settings
         self._prices = PlanPrices(model._core)
@@ -131,8 +135,25 @@ class _Walk:
                 )
                 drafts.append(replace(draft, costs=costs))
                 reporter.advance()
+        self._leave()
         found = [self._settle(draft, drafts) for draft in drafts]
         return found, self._notes(timed)
+
+    def _leave(self) -> None:
+        """Note what this run leaves for the next: parameters with other bits, and features."""
+        earlier = self._earlier
+        trained = {
+            key
+            for phase in self._plan.phases
+            for key in self._model.param_keys
+            if key not in phase.freeze.frozen
+        }
+        for kind in list(earlier.kept):
+            if needed_keys(self._model, kind[0]) & trained:
+                del earlier.kept[kind]
+        earlier.trained |= trained
+        if self._trial is not None:
+            self._trial.leave(earlier)
 
     def _choose_phases(self) -> set[int]:
         """Return the phases that are timed: the first and last with steps, and some between."""
@@ -148,7 +169,7 @@ class _Walk:
         picked = [(phase, step) for phase, steps in self._picked.values() for step in steps]
         part = self._prepared.eval_data.part(EVAL_ROWS[0])
         sample = sample_rows(self._rows, picked, part)
-        self._trial = TrialCache(self._model, self._prepared.cache, sample)
+        self._trial = TrialCache(self._model, self._prepared.cache, sample, self._earlier)
         stand_in: Any = self._trial
         self._features = run_features(
             self._model, self._plan, self._rows, self._prepared.eval_data, stand_in
