@@ -80,10 +80,19 @@ def _named(prices: Prices, *states: str) -> list[str]:
 def _headline(prices: Prices) -> str:
     frozen = sum(unit.n_values_frozen for unit in prices.units)
     total = sum(unit.n_values for unit in prices.units)
+    partly = _named(prices, "partly")
+
+    def side(state: str) -> str:
+        whole = unit_list(_named(prices, state))
+        if not partly:
+            return whole
+        if whole == "nothing":
+            return f"parts of {unit_list(partly)}"
+        return f"{whole} and, partly, {unit_list(partly)}"
+
     return (
-        f"Frozen: {unit_list(_named(prices, 'frozen'))} ({in_values(frozen)} of "
-        f"{in_values(total)} parameters). Trains: "
-        f"{unit_list(_named(prices, 'trainable', 'partly'))} ({in_values(total - frozen)})."
+        f"Frozen: {side('frozen')} ({in_values(frozen)} of {in_values(total)} parameters). "
+        f"Trains: {side('trainable')} ({in_values(total - frozen)})."
     )
 
 

@@ -54,6 +54,23 @@ def test_biases_alone_save_weight_gradients(two_head_model: mtf.MultiTaskModel) 
 
 
 @QUIET
+def test_the_first_line_names_what_is_partly_frozen(two_head_model: mtf.MultiTaskModel) -> None:
+    def first() -> str:
+        return two_head_model.explain().splitlines()[0]
+
+    two_head_model.freeze("all").unfreeze("*.bias")
+    units = "parts of embeddings, layers 0-2, classifier, ner_head"
+    assert first().startswith(f"Frozen: {units} (")
+    assert f"Trains: {units} (" in first()
+    two_head_model.unfreeze().freeze("embeddings", "re:layer\\.1.*query")
+    assert first().startswith("Frozen: embeddings and, partly, layer 1 (")
+    assert "Trains: layer 0, layer 2, classifier, ner_head and, partly, layer 1 (" in first()
+    two_head_model.unfreeze("re:layer\\.1")
+    assert first().startswith("Frozen: embeddings (")
+    assert "partly" not in first()
+
+
+@QUIET
 def test_a_frozen_head_is_crossed_where_its_loss_trains(
     two_head_model: mtf.MultiTaskModel,
 ) -> None:
