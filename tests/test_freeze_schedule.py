@@ -190,6 +190,45 @@ def test_gradual_heeds_pins(two_head_model: mtf.MultiTaskModel) -> None:
     assert FS.gradual().resolve(two_head_model)[0].name == "layers[2:]"
 
 
+@pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
+@pytest.mark.parametrize(
+    ("pinned", "per_step", "names"),
+    [
+        (
+            ["layers[2]"],
+            1,
+            ["heads", "layers[1]", "layers[0:2]", "backbone[:2], classifier, ner_head"],
+        ),
+        (
+            ["layers[0]"],
+            1,
+            ["heads", "layers[2:]", "layers[1:]", "embeddings, layers[1:], classifier, ner_head"],
+        ),
+        (["backbone[:2]"], 2, ["heads", "layers[2]"]),
+        (["backbone[:1]"], 3, ["heads", "layers[1:]"]),
+        (["ner_head"], 9, ["classifier", "layers", "backbone, classifier"]),
+        (
+            ["re:layer\\.2.*query"],
+            9,
+            [
+                "heads",
+                "layers[0:2], layers[2] (partly)",
+                "backbone[:2], classifier, ner_head, layers[2] (partly)",
+            ],
+        ),
+    ],
+)
+def test_a_gradual_phase_is_named_by_what_it_trains(
+    pinned: list[str], per_step: int, names: list[str], two_head_model: mtf.MultiTaskModel
+) -> None:
+    two_head_model.freeze(*pinned)
+    found = FS.gradual(1, per_step).resolve(two_head_model)
+    assert [phase.name for phase in found] == names
+    for phase in found:
+        trained = set(two_head_model.param_keys) - phase.freeze.frozen
+        assert not trained & two_head_model.freeze_state().pinned
+
+
 @pytest.mark.parametrize(
     "schedule", [FS.gradual(), FS.probe_then_tune(1, 1), FS.fine_tune(2)], ids=repr
 )

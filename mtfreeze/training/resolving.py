@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError, SelectorError
 from ..freeze import FreezeState, masks, names_of
 from ..selectors import Selector, resolve
-from .describe import frozen_names
+from .describe import frozen_names, trained_names
 from .phase import Gradual, Phase
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _gradual_stages(model: MultiTaskModel, rule: Gradual) -> list[tuple[Phase, F
         except ConfigError:
             continue  # nothing trains yet: the heads are pinned, or there are none
         if not found or state.frozen != found[-1][1].frozen:
-            found.append((stage, state))
+            found.append((replace(stage, name=_stage_name(model, stage, state)), state))
     if len(found) < 2:
         pinned = ", ".join(frozen_names(model, FreezeState(model.freeze_state().pinned)))
         raise ConfigError(
@@ -203,6 +203,30 @@ def _gradual_stages(model: MultiTaskModel, rule: Gradual) -> list[tuple[Phase, F
             "write FreezeSchedule.gradual(unpin=True), or model.freeze(..., pin=False) before it"
         )
     return found
+
+
+def _stage_name(model: MultiTaskModel, stage: Phase, state: FreezeState) -> str:
+    """Return the name of a stage, or, where pins hold back some of it, what it does train."""
+    assert stage.name is not None
+    index = model.index
+    of_layers = stage.name.startswith("layers")  # such a name says nothing of heads
+    meant, _ = _names(model, "none" if stage.freeze is None else stage.freeze, "gradual()")
+    held = {
+        key
+        for key, unit in zip(index.keys, index.unit_of, strict=True)
+        if key in state.frozen - meant and not (of_layers and index.is_head[unit])
+    }
+    if not held:
+        return stage.name
+    names = [
+        name.removeprefix("backbone.")
+        for name in trained_names(model, state)
+        if not (of_layers and name.removesuffix(" (partly)") in index.heads)
+    ]
+    top = f":{index.n_layers}]"
+    return ", ".join(
+        name.replace(top, ":]") if name.startswith("layers[") else name for name in names
+    )
 
 
 def resolve_gradual(
