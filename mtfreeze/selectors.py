@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from .closest import did_you_mean, name_list
 from .errors import SelectorError
+from .spellings import is_layer, spellings
 
 if TYPE_CHECKING:
     from ._core import ParamInfo, UnitInfo
@@ -162,7 +163,8 @@ def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Select
     return selection
 
 
-def _resolve_one(index: ModelIndex, text: str) -> Selection:
+def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selection:
+    """Resolve one selector; `hints` False: the message of an error proposes nothing."""
     everything = range(len(index.unit_paths))
     if text == "all":
         return index.of_units(everything)
@@ -188,10 +190,10 @@ def _resolve_one(index: ModelIndex, text: str) -> Selection:
     if match:
         return _resolve_bracket(index, text, match["name"], match["inside"])
     if text.startswith("re:"):
-        return _resolve_regex(index, text)
+        return _resolve_regex(index, text, hints)
     if any(mark in text for mark in "*?["):
-        return _matched(index, text, [k for k in index.key_index if fnmatchcase(k, text)])
-    raise SelectorError(_miss(index, text))
+        return _matched(index, text, [k for k in index.key_index if fnmatchcase(k, text)], hints)
+    raise SelectorError(_miss(index, text, hints))
 
 
 def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Selection:
@@ -241,7 +243,7 @@ def _bounded(text: str, number: int, n: int, last: int) -> int:
     return number + n if number < 0 else number
 
 
-def _resolve_regex(index: ModelIndex, text: str) -> Selection:
+def _resolve_regex(index: ModelIndex, text: str, hints: bool) -> Selection:
     pattern = text.removeprefix("re:")
     try:
         compiled = re.compile(pattern)
@@ -249,25 +251,48 @@ def _resolve_regex(index: ModelIndex, text: str) -> Selection:
         raise SelectorError(
             f"{text!r}: expected a regular expression after 're:'; found an error in it: {error}"
         ) from None
-    return _matched(index, text, [key for key in index.key_index if compiled.search(key)])
+    return _matched(index, text, [key for key in index.key_index if compiled.search(key)], hints)
 
 
-def _matched(index: ModelIndex, text: str, keys: list[str]) -> Selection:
+def _matched(index: ModelIndex, text: str, keys: list[str], hints: bool) -> Selection:
     if not keys:
+        hint = _respelled(index, text) if hints else ""
         raise SelectorError(
             f"{text!r} matches no parameter key; keys look like {name_list(index.keys[:1])}, "
-            f"{name_list(index.keys[-1:])}; model.parameters() lists them"
+            f"{name_list(index.keys[-1:])}; {hint or 'model.parameters() lists them'}"
         )
     return index.of_params({index.key_index[key] for key in keys})
 
 
-def _miss(index: ModelIndex, text: str) -> str:
+def _respelled(index: ModelIndex, text: str) -> str:
+    """Return the question for what was meant, if another spelling of it matches; else ``""``."""
+    for kind in spellings(text, index.keys):
+        matching = []
+        for other in kind:
+            try:
+                if other != text and _resolve_one(index, other, hints=False).params.any():
+                    matching.append(repr(other))
+            except SelectorError:
+                continue
+        if matching:
+            return f"did you mean {' or '.join(matching)}?"
+    if is_layer(text) and index.layers:
+        return (
+            "layers are written 'backbone.layers[i]' or 'backbone.layers[i:j]'; the backbone has "
+            f"layers 0 to {index.n_layers - 1}"
+        )
+    return ""
+
+
+def _miss(index: ModelIndex, text: str, hints: bool) -> str:
     if text.removeprefix("backbone.") == "pooler":
         return (
             f"{text!r} matches nothing: this model does not use its pooler (pooling is not "
             "'pooler'), so there is nothing to freeze"
         )
-    hint = did_you_mean(text, [*index.names(), *index.keys])
+    hint = ""
+    if hints:
+        hint = _respelled(index, text) or did_you_mean(text, [*index.names(), *index.keys])
     expected = name_list(["all", "none", "backbone", "heads", *index.heads, "backbone[:k]"])
     return (
         f"selector {text!r} matches nothing; expected {expected}, a unit such as "

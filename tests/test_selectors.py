@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -127,6 +128,25 @@ def test_lists_are_unions(two_head_model: mtf.MultiTaskModel) -> None:
         ("re:(", "an error in it"),
         ("", "matches nothing"),
         ("backbone.encoder.layer.0.output.dense.weigh", "output.dense.weight'"),
+        ("layer[2]", "did you mean 'backbone.layers[2]'?"),
+        ("backbone.layer[2]", "did you mean 'backbone.layers[2]'?"),
+        ("Layers[0:2]", "did you mean 'backbone.layers[0:2]'?"),
+        ("encoder.layer.2", "did you mean 'backbone.layers[2]'?"),
+        ("layer 2", "did you mean 'backbone.layers[2]'?"),
+        ("layers.-1", "did you mean 'backbone.layers[-1]'?"),
+        ("layers[1", "did you mean 'backbone.layers[1]'?"),
+        ("encoder.layer.9", "layers are written 'backbone.layers[i]'"),
+        ("layer[9]", "the backbone has layers 0 to 2"),
+        ("Layers", "did you mean 'layers'?"),
+        ("Backbone[:2]", "did you mean 'backbone[:2]'?"),
+        ("bakbone[:2]", "did you mean 'backbone[:2]'"),
+        ("layrs[1]", "did you mean 'layers[1]' or 'backbone.layers[1]'?"),
+        ("encoder", "did you mean 'layers'?"),
+        ("*.Biass", "did you mean '*.bias'?"),
+        ("encoder.*.bias", "did you mean '*.encoder.*.bias'?"),
+        ("encoder.layer.2.attention", "did you mean '*.encoder.layer.2.attention.*'?"),
+        ("encodr.layer.2.attention", "did you mean '*.encoder.layer.2.attention.*'?"),
+        ("re:QUERY", "did you mean 're:(?i)QUERY'?"),
     ],
 )
 def test_a_miss_says_what_is_close(
@@ -136,6 +156,17 @@ def test_a_miss_says_what_is_close(
         two_head_model.freeze(selector)
     assert message in str(caught.value)
     assert not two_head_model.freeze_state().frozen
+
+
+def test_what_a_message_proposes_can_be_written(two_head_model: mtf.MultiTaskModel) -> None:
+    for wrong in ("layer[2]", "h.1", "Block[:2]", "layrs[1]", "*.wieght", "embedings.*", "Heads"):
+        with pytest.raises(mtf.SelectorError) as caught:
+            two_head_model.select(wrong)
+        hint = str(caught.value).partition("did you mean ")[2]
+        proposed = re.findall(r"'([^']+)'", hint)
+        assert proposed, wrong
+        for selector in proposed:
+            assert two_head_model.select(selector).any()
 
 
 def test_a_miss_in_a_list_freezes_nothing(two_head_model: mtf.MultiTaskModel) -> None:
