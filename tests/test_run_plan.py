@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,6 +192,15 @@ def test_default_rates_without_a_schedule(
     assert rates(two_head_model, found)["classifier.weight"] == expected
     small = any("is small where the whole backbone is frozen" in n for n in found.phases[0].notes)
     assert small == (expected == 5e-5)
+
+
+def test_what_a_note_refers_to_exists(two_head_model: mtf.MultiTaskModel) -> None:
+    two_head_model.freeze("backbone")
+    (note,) = (n for n in plan(two_head_model, learning_rate=5e-5).phases[0].notes if "small" in n)
+    found = re.search(r'see "(.+)" in (docs/\S+\.md)', note)
+    assert found is not None
+    page = (Path(__file__).resolve().parents[1] / found[2]).read_text(encoding="utf-8")
+    assert re.search(rf"^(#+ {found[1]}$|\*\*{found[1]}\.\*\*)", page, re.M)
 
 
 def test_rates_of_the_recipes(two_head_model: mtf.MultiTaskModel) -> None:
