@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["closest", "did_you_mean", "name_list", "unknown"]
+__all__ = ["closest", "counted", "did_you_mean", "name_list", "unknown"]
 
 _CUTOFF = 0.5
 """Least likeness (0 to 1, as in ``difflib``) at which a name is worth proposing."""
@@ -61,6 +61,17 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     if not near:
         return ""
     return f"did you mean {' or '.join(repr(item) for item in near)}?"
+
+
+def counted(n: int, what: str) -> str:
+    """Return a number of things in words; the plural ends in s.
+
+    Examples
+    --------
+    >>> counted(1, "text"), counted(0, "text"), counted(1200, "frozen tensor")
+    ('1 text', '0 texts', '1,200 frozen tensors')
+    """
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def name_list(names: Iterable[object], limit: int = 12) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .closest import name_list
+from .closest import counted, name_list
 from .freeze import FreezeState
 from .tensor_files import RawTensor
 
@@ -115,10 +115,11 @@ class FrozenReport:
     def __str__(self) -> str:
         trained = f"{len(self.changed)} of {self.n_trainable} trainable tensors changed"
         if self.moved:
-            return f"{len(self.moved)} frozen tensors MOVED: {name_list(self.moved, 5)}; {trained}"
+            moved = counted(len(self.moved), "frozen tensor")
+            return f"{moved} MOVED: {name_list(self.moved, 5)}; {trained}"
         if not self.n_frozen:
             return f"nothing was frozen; {trained}"
-        return f"{self.n_frozen} frozen tensors unchanged, bit for bit; {trained}"
+        return f"{counted(self.n_frozen, 'frozen tensor')} unchanged, bit for bit; {trained}"
 
 
 def digest(data: bytes | NDArray[np.float32]) -> str:

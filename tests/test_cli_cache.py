@@ -84,7 +84,7 @@ def test_clear_frees_our_files_only(command: Command, folder: Path) -> None:
     assert f"removed 2 files, freed {n_bytes / 1000:.3g} kB; 1 kept" in out
     assert sorted(path.name for path in folder.iterdir()) == [draft.name, "notes.txt"]
     os.utime(draft, (time.time() - 90_000,) * 2)
-    assert command("clear", folder)[1].endswith("removed 1 files, freed 1 kB\n")
+    assert command("clear", folder)[1].endswith("removed 1 file, freed 1 kB\n")
     code, _, err = command("clear", folder)
     assert code == 2 and "expected files of stored features (*.mtff); found none" in err
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
@@ -94,7 +94,7 @@ def test_clear_by_age(command: Command, folder: Path) -> None:
     old, young = shard_files(folder)
     os.utime(old, (time.time() - 3 * 86_400,) * 2)
     assert "removed 0 files, freed 0; 2 kept" in command("clear", folder, "--older-than", 4)[1]
-    assert "removed 1 files" in command("clear", folder, "--older-than", "2.5")[1]
+    assert "removed 1 file" in command("clear", folder, "--older-than", "2.5")[1]
     assert shard_files(folder) == [young]
     assert command("clear", folder, "--older-than", -1)[0] == 2
 
@@ -119,3 +119,8 @@ def test_a_file_that_cannot_be_removed(
     assert code == 1 and "removed 0 files, freed 0; 2 kept" in out
     assert "could not remove" in err and "Permission denied" in err
     assert len(shard_files(folder)) == 2
+
+
+def test_one_file_is_not_a_plural(command: Command, folder: Path) -> None:
+    next(iter(shard_files(folder))).unlink()
+    assert f"{folder}: 1 file, " in command("info", folder)[1]

@@ -42,7 +42,7 @@ def test_one_bit_is_enough(two_head_model: mtf.MultiTaskModel) -> None:
     two_head_model.set_parameter(KEY, values)
     report = compare(before, two_head_model.unfreeze())
     assert not report and report.moved == (KEY,)
-    assert f"1 frozen tensors MOVED: {KEY!r}" in str(report)
+    assert f"1 frozen tensor MOVED: {KEY!r}" in str(report)
 
 
 @pytest.mark.laws

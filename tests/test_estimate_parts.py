@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_tasks import two_tasks
 
 import mtfreeze as mtf
+from mtfreeze.estimating import Beside, Estimate
 from mtfreeze.estimating.lines import Line, fit_line, join_lines, relative_error
 from mtfreeze.estimating.work import kinds_of, pick_steps
 from mtfreeze.plan_prices import PlanPrices, sizes_of
@@ -137,3 +140,17 @@ def test_a_part_of_the_evaluation_lies_in_a_larger_one(
     assert set(small.score(two_head_model, Reporter(False))) == set(
         data.score(two_head_model, Reporter(False))
     )
+
+
+def test_a_deviation_of_nothing_has_no_minus() -> None:
+    phase = PhaseCosts(1, "heads", n_steps=1, step_seconds=0.999)
+    measured = PhaseCosts(1, "heads", n_steps=1, step_seconds=1.0)
+    beside = Beside(Estimate((phase,), (0.1,), 0.1, 0.0), (measured,))
+    assert {row[-1] for row in beside.rows()[1:]} == {"+0 %"}
+    low = Beside(Estimate((measured,), (0.1,), 0.1, 0.0), (replace(measured, step_seconds=1.25),))
+    assert {row[-1] for row in low.rows()[1:]} == {"-20 %"}
+
+
+def test_one_thing_is_not_a_plural() -> None:
+    phase = PhaseCosts(1, "heads", n_steps=1, n_tokens=1, step_seconds=1.0)
+    assert "; 1 token in 1 step\n" in str(Estimate((phase,), (0.1,), 0.1, 0.0))

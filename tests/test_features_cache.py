@@ -309,6 +309,12 @@ def test_an_unknown_output(tiny_model: mtf.MultiTaskModel) -> None:
 def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_cache(False) is None
     monkeypatch.setenv("MTFREEZE_CACHE_MEMORY", "3MB")
+    monkeypatch.setenv("MTFREEZE_CACHE_LIMIT", "much")
+    assert open_cache(False) is None
+    with pytest.raises(ConfigError, match="MTFREEZE_CACHE_LIMIT: expected a number of bytes"):
+        open_cache("auto")
+    with pytest.raises(ConfigError, match="disk_limit: expected a number of bytes"):
+        open_cache(False, disk_limit="more")
     monkeypatch.setenv("MTFREEZE_CACHE_LIMIT", "4MB")
     cache = open_cache(tmp_path / "a")
     assert cache is not None and cache.folder is not None

@@ -129,7 +129,7 @@ def test_beyond_memory_lies_a_file_that_has_no_name(
 def test_beyond_both_limits_rows_are_computed_again(tiny_model: mtf.MultiTaskModel) -> None:
     encoded = encode(tiny_model)
     with open_cache("auto", memory_limit=3000, disk_limit=100) as cache:  # type: ignore[union-attr]
-        with pytest.warns(mtf.CacheWarning, match="its limit of 100 bytes is reached"):
+        with pytest.warns(mtf.CacheWarning, match="its limit of 100 B is reached"):
             report = cache.fill(tiny_model, [(encoded, None, ["pooled"])])
         assert 0 < report.n_not_kept < 10
         view = cache.view(encoded, "pooled")

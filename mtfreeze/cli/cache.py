@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from ..closest import counted
 from ..errors import ConfigError
 from ..features.folder import FileInfo, default_folder, folder_files, folder_info
 from ..features.sizes import DISK_LIMIT, read_limit
@@ -44,7 +45,8 @@ def info(folder: Path | None) -> None:
     limit = read_limit(None, "limit", "MTFREEZE_CACHE_LIMIT", DISK_LIMIT)
     n_bytes = sum(one.n_bytes for one in files)
     corrupt = [one for one in files if one.fault]
-    click.echo(f"\n{folder}: {len(files)} files, {in_bytes(n_bytes)} of at most {in_bytes(limit)}")
+    n_files = counted(len(files), "file")
+    click.echo(f"\n{folder}: {n_files}, {in_bytes(n_bytes)} of at most {in_bytes(limit)}")
     for one in corrupt:
         click.echo(f"corrupt: {one.path.name}: {one.fault}")
 
@@ -90,9 +92,8 @@ def clear(folder: Path | None, older_than: float | None) -> None:
             failed.append(f"{path.name}: {error.strerror or error}")
     n_left = len(finished) + len(drafts) - len(chosen) + len(failed)
     kept = f"; {n_left} kept" if n_left else ""
-    click.echo(
-        f"{folder}: removed {len(chosen) - len(failed)} files, freed {in_bytes(freed)}{kept}"
-    )
+    removed = counted(len(chosen) - len(failed), "file")
+    click.echo(f"{folder}: removed {removed}, freed {in_bytes(freed)}{kept}")
     if failed:
         raise OSError(f"{folder}: could not remove {'; '.join(failed)}")
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ..closest import counted
 from ..pricing import in_bytes, in_values
 from ..training.costs import PhaseCosts, total_costs
 
@@ -159,7 +160,7 @@ class Estimate:
             f"GFLOP: frozen prefix {in_flops(total.prefix_flops)}, forward "
             f"{in_flops(total.forward_flops)}, backward to inputs {in_flops(total.dx_flops)}, to "
             f"weights {in_flops(total.dw_flops)}, evaluation {in_flops(total.eval_flops)}; "
-            f"{total.n_tokens:,} tokens in {total.n_steps:,} steps",
+            f"{counted(total.n_tokens, 'token')} in {counted(total.n_steps, 'step')}",
             *self.notes,
             f"nothing has run yet; this took {in_seconds(self.calibration_seconds)}",
         ]
@@ -244,7 +245,7 @@ class Beside:
                 if first or second:
                     deviation = _deviation(first, second)
                     table.append(
-                        (name, what, show(first), show(second), f"{100 * deviation:+.0f} %")
+                        (name, what, show(first), show(second), _signed_percent(deviation))
                     )
                     name = ""
         return table
@@ -268,6 +269,18 @@ _COMPARED = (
     ("cache", "cache_bytes", in_bytes),
     ("GFLOP", "flops", in_flops),
 )
+
+
+def _signed_percent(share: float) -> str:
+    """Return a share in percent; nothing is -0 %.
+
+    Examples
+    --------
+    >>> _signed_percent(-0.004), _signed_percent(-0.126), _signed_percent(float("inf"))
+    ('+0 %', '-13 %', '+inf %')
+    """
+    percent = 100 * share
+    return f"{0.0 if abs(percent) <= 0.5 else percent:+.0f} %"
 
 
 def _deviation(estimated: float, measured: float) -> float:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..closest import counted
 from ..encoding import brief_tokens, calls
 from ..packing import Encoded
 from ..plan_prices import Flops, PlanPrices, sizes_of
@@ -349,12 +350,13 @@ class _Walk:
         n_phases = sum(1 for phase in self._plan.phases if phase.steps)
         if len(timed) < n_phases:
             notes.append(
-                f"{len(timed)} of {n_phases} phases were timed; the others lie between these"
+                f"{len(timed)} of {counted(n_phases, 'phase')} were timed; the others lie between "
+                "these"
             )
         if self._trial is not None and self._trial.n_not_kept:
             notes.append(
-                f"{self._trial.n_not_kept:,} texts lie beyond the cache's limits; all steps that "
-                "would read these features are priced as computed from the tokens"
+                f"beyond the cache's limits: {counted(self._trial.n_not_kept, 'text')}; all steps "
+                "that would read these features are priced as computed from the tokens"
             )
         return notes
 

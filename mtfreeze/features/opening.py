@@ -11,7 +11,7 @@ from ..closest import did_you_mean, unknown
 from ..errors import ConfigError
 from .cache import FeatureCache
 from .rounding import DTYPES
-from .sizes import DISK_LIMIT, MEMORY_LIMIT, read_limit
+from .sizes import DISK_LIMIT, MEMORY_LIMIT, parse_size, read_limit
 
 __all__ = ["CacheChoice", "check_cache", "open_cache", "open_checked"]
 
@@ -37,10 +37,15 @@ def check_cache(
     """Check the arguments of `open_cache` and open nothing; None for False."""
     if dtype not in DTYPES:
         raise ConfigError(unknown("dtype of the cache", str(dtype), DTYPES))
-    memory = read_limit(memory_limit, "memory_limit", "MTFREEZE_CACHE_MEMORY", MEMORY_LIMIT)
-    disk = read_limit(disk_limit, "disk_limit", "MTFREEZE_CACHE_LIMIT", DISK_LIMIT)
+    # A limit from the environment means nothing to a run without a cache.
+    given = {"memory_limit": memory_limit, "disk_limit": disk_limit}
+    for name, limit in given.items():
+        if limit is not None:
+            parse_size(limit, name)
     if setting is False:
         return None
+    memory = read_limit(memory_limit, "memory_limit", "MTFREEZE_CACHE_MEMORY", MEMORY_LIMIT)
+    disk = read_limit(disk_limit, "disk_limit", "MTFREEZE_CACHE_LIMIT", DISK_LIMIT)
     if setting is True or not isinstance(setting, str | os.PathLike):
         raise TypeError(
             'cache: expected False, "auto", "memory" or a folder; found '

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..notices import CacheWarning
+from ..pricing import in_bytes
 from .folder import FeatureFolder
 from .memory import STORE, Block, block_bytes
 from .rounding import from_float32, stored_dtype
@@ -150,7 +151,7 @@ def private_sink(head: ShardHead, limit: int) -> Sink | None:
     """Return a sink into a file of this process alone; None, after a warning, without room."""
     sink = Sink(head, "file")
     if not _reserve(sink, limit, "file"):
-        _warn_private(f"its limit of {limit} bytes is reached")
+        _warn_private(f"its limit of {in_bytes(limit)} is reached")
         return None
     try:
         # Unlinked when it is made, where the system can: nothing is left behind by a kill.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..closest import counted
 from ..digests import Snapshot
 from ..errors import DataError
 from ..features import FeatureCache, FeatureView, FillReport
@@ -139,11 +140,11 @@ class PrefixFeatures:
         stats = self.stats
         held = stats.memory_bytes + stats.file_bytes + stats.folder_bytes
         line = (
-            f"frozen prefix: computed for {stats.n_texts:,} texts, found for {stats.n_reused:,}; "
-            f"{in_bytes(held)} kept; {stats.seconds:.1f} s"
+            f"frozen prefix: computed for {counted(stats.n_texts, 'text')}, found for "
+            f"{stats.n_reused:,}; {in_bytes(held)} kept; {stats.seconds:.1f} s"
         )
         if self._n_left:
-            line += f"; {self._n_left:,} texts beyond the limit are computed at every use"
+            line += f"; beyond the limit, computed at every use: {counted(self._n_left, 'text')}"
         return line
 
     def prepare(

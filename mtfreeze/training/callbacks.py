@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..closest import counted
 from ..errors import ConfigError
 from .judging import Judge, make_judge
 from .settings import EvalEvery, check_integer, check_number
@@ -192,7 +193,7 @@ class EarlyStopping(Callback):
             best = "none" if self.best is None else f"{self.best:.4f}"
             context.stop(
                 f"early stopping: {self._judge.name} was no better than {best} in "
-                f"{self.n_waited} evaluations"
+                f"{counted(self.n_waited, 'evaluation')}"
             )
 
     def get_state(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..closest import counted
 from ..digests import FrozenReport, Snapshot, report, unused_keys
 from ..features import CacheStats
 from ..freeze import masks
@@ -34,8 +35,8 @@ def notes_of(
     if plan.scheduled:
         names = " -> ".join(phase.name for phase in phases)
         whole = [
-            f"freeze schedule: {len(phases)} phases, {plan.n_epochs} epochs, {plan.n_steps} steps: "
-            f"{names}"
+            f"freeze schedule: {counted(len(phases), 'phase')}, {counted(plan.n_epochs, 'epoch')}, "
+            f"{counted(plan.n_steps, 'step')}: {names}"
         ]
         later = [
             f'phase {phase.number}/{len(phases)} "{phase.name}": {text}'
@@ -48,8 +49,9 @@ def notes_of(
     groups = [group for phase in phases for group in phase.groups]
     if rows.n_truncated(groups):
         whole.append(
-            f"{rows.n_truncated(groups)} training rows are longer than {model.encoder.max_length} "
-            f"tokens and were cut; {rows.n_lost_words(groups)} labelled words fell off"
+            f"cut to {model.encoder.max_length} tokens: "
+            f"{counted(rows.n_truncated(groups), 'training row')}; "
+            f"{counted(rows.n_lost_words(groups), 'labelled word')} fell off"
         )
     return whole, later
 

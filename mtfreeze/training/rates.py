@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..closest import name_list
+from ..closest import counted, name_list
 from ..errors import ConfigError
 from ..selectors import ModelIndex
 from .settings import Rate, check_rate
@@ -97,8 +97,9 @@ def expand_rates(
     ]
     if missing:
         raise ConfigError(
-            f"learning_rate covers {name_list(entries)}; found {len(missing)} trainable tensors "
-            f"without a rate: {name_list(missing, 3)}; add an entry for them or freeze them"
+            f"learning_rate covers {name_list(entries)}; found "
+            f"{counted(len(missing), 'trainable tensor')} without a rate: "
+            f"{name_list(missing, 3)}; add an entry for them or freeze them"
         )
     still = [not one.trains for one in params]
     result[still], source[still] = 0.0, -1

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..closest import counted
 from ..errors import ConfigError, SelectorError
 from ..freeze import FreezeState, masks, names_of
 from ..selectors import Selector, resolve
@@ -134,13 +135,14 @@ def _settle_lengths(
             said = f"epochs={epochs}" if epochs is not None else f"the default, epochs={total}"
             raise ConfigError(
                 f"{labels[still_open[0]]} takes the epochs that the others leave; found {said} and "
-                f"{known} epochs in the others; give fit more epochs, or the phase its own"
+                f"{counted(known, 'epoch')} in the others; give fit more epochs, or the "
+                "phase its own"
             )
         lengths[still_open[0]] = (total - known, None)
     elif epochs is not None and epochs != known:
         raise ConfigError(
-            f"epochs must be those of the schedule; found epochs={epochs} and phases of {known} "
-            "epochs together; leave epochs out, or the epochs of one phase"
+            f"epochs must be those of the schedule; found epochs={epochs} and phases of "
+            f"{counted(known, 'epoch')} together; leave epochs out, or the epochs of one phase"
         )
     return lengths
 
@@ -246,7 +248,7 @@ def resolve_gradual(
     if len(resolved) < len(stages):
         note = (
             f"epochs={epochs} end the gradual schedule before {stages[-1][0].name!r}: "
-            f"{needed} epochs reach it"
+            f"it takes {counted(needed, 'epoch')} to reach it"
         )
         resolved[-1] = replace(resolved[-1], notes=(note,))
     return resolved

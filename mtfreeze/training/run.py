@@ -11,6 +11,7 @@ import html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..closest import counted
 from ..digests import FrozenReport, Snapshot, compare
 from ..features import CacheStats
 
@@ -166,7 +167,10 @@ class Run:
         if self.best_step is not None:
             facts.append(("best", f"the model after step {self.best_step}"))
         facts += [
-            (f"phase {one.number}", f"{one.name}: {one.n_steps} steps, {one.seconds:.1f} s")
+            (
+                f"phase {one.number}",
+                f"{one.name}: {counted(one.n_steps, 'step')}, {one.seconds:.1f} s",
+            )
             for one in (self.phases if len(self.phases) > 1 else [])
         ]
         facts += [("frozen", self.verdict)]

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..closest import counted
 from ..data.batches import Group, Step, group_tasks, plan_epoch, steps_per_epoch
 from ..data.task import Task
 from ..errors import ConfigError, SelectorError
@@ -277,15 +278,17 @@ def _draw_steps(drafts: Sequence[_Draft], settings: FitSettings) -> int:
             if total <= known:
                 raise ConfigError(
                     f"{phase_label(one.phase.number, one.phase.name)} takes the epochs that the "
-                    f"others leave; found epochs={total} and {known} epochs begun by the others; "
-                    "give fit more epochs, or the phase its own"
+                    f"others leave; found epochs={total} and "
+                    f"{counted(known, 'epoch')} begun by the others; give fit more epochs, or "
+                    "the phase its own"
                 )
             lengths[id(one)] = total - known
             in_steps = False
     if in_steps and settings.epochs not in (None, known):
         raise ConfigError(
             f"epochs must be those of the schedule; found epochs={settings.epochs} and phases that "
-            f"begin {known} epochs together; leave epochs out, or the length of one phase"
+            f"begin {counted(known, 'epoch')} together; leave epochs out, or the length of one "
+            "phase"
         )
     first = 0
     for one in drafts:
