@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from .closest import name_list
 from .heads import Head
 from .notices import NoPrefixWarning, UntrainedHeadWarning
 from .selectors import ModelIndex, Selection, Selector, resolve
+from .unit_names import tensors_text
 
 if TYPE_CHECKING:
     from ._core import Model as CoreModel
@@ -56,7 +57,7 @@ class Freezable(Protocol):
     def heads(self) -> Mapping[str, Head]: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FreezeState:
     """Everything that freezing sets, by name, so that it fits the same model loaded again.
 
@@ -75,6 +76,19 @@ class FreezeState:
     pinned: frozenset[str] = frozenset()
     pinned_heads: frozenset[str] = frozenset()
 
+    _index: ClassVar[ModelIndex | None] = None  # of one that a model gave; for the repr alone
+
+    def named(self, index: ModelIndex) -> FreezeState:
+        """Return the same state, printed with the units of a model."""
+        same = replace(self)
+        object.__setattr__(same, "_index", index)
+        return same
+
+    def __repr__(self) -> str:
+        frozen = tensors_text(self._index, self.frozen, self.frozen_heads)
+        pinned = tensors_text(self._index, self.pinned, self.pinned_heads)
+        return f"FreezeState(frozen: {frozen}, pinned: {pinned})"
+
 
 def get_state(model: Freezable) -> FreezeState:
     """Return the freeze state of a model."""
@@ -83,7 +97,7 @@ def get_state(model: Freezable) -> FreezeState:
         frozenset(unit.path for unit in model._core.units() if unit.is_head and unit.frozen),
         model._pinned,
         model._pinned_heads,
-    )
+    ).named(model.index)
 
 
 def masks(model: Freezable, state: FreezeState) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

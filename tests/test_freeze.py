@@ -6,6 +6,7 @@ Every point of the law has a test here; the core's own tests say the same of the
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from helpers import LABELS, SENTENCES, TAGGED, TAGS, bits, changed
 
 import mtfreeze as mtf
+from mtfreeze.freeze import FreezeState
 
 BATCH: dict[str, Any] = {
     "classifier": list(zip(SENTENCES, LABELS, strict=True)),
@@ -411,3 +413,24 @@ def test_frozen_bits_stay_on_real_weights(minilm_shared: mtf.MultiTaskModel, mod
     train(model, 2)
     moved = set(changed(before, model.parameters()))
     assert moved and not moved & frozen
+
+
+@pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
+def test_a_freeze_state_prints_units_and_counts(two_head_model: mtf.MultiTaskModel) -> None:
+    assert repr(FreezeState()) == "FreezeState(frozen: none, pinned: none)"
+    two_head_model.freeze("backbone[:2]").freeze("ner_head", pin=False)
+    two_head_model.freeze("re:layer\\.2.*query", pin=False)
+    state = two_head_model.freeze_state()
+    lower = int(two_head_model.select("backbone[:2]").sum())
+    assert repr(state) == (
+        f"FreezeState(frozen: backbone[:2], ner_head, backbone.layers[2] (partly) ({lower + 4} "
+        f"tensors), pinned: backbone[:2] ({lower} tensors))"
+    )
+    # Made by hand it knows no model, but is the same state.
+    plain = FreezeState(state.frozen, state.frozen_heads, state.pinned, state.pinned_heads)
+    assert plain == state and hash(plain) == hash(state) and copy.deepcopy(state) == state
+    assert repr(plain) == (
+        f"FreezeState(frozen: ner_head, {lower + 4} tensors, pinned: {lower} tensors)"
+    )
+    two_head_model.unfreeze().set_freeze_state(plain)
+    assert repr(two_head_model.freeze_state()) == repr(state)

@@ -36,7 +36,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("_core", "closest", "errors", "notices"),
     ("_runtime", "entities", "folder_swap", "json_files", "metrics", "pricing", "spellings"),
     ("data", "families", "hub", "selectors", "sentence_files", "tensor_files", "tokenizer_files"),
-    ("heads", "packing", "plan_prices", "text"),
+    ("heads", "packing", "plan_prices", "text", "unit_names"),
     (  # what a step is made of, without a model
         "training.encoded",
         "training.interrupt",

@@ -9,20 +9,18 @@ a run of layers is ``backbone.layers[2:5]``. The figures count parameters (value
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..freeze import FreezeState, masks
+from ..unit_names import short_names
 
 if TYPE_CHECKING:
     from .._core import UnitInfo
     from ..model import MultiTaskModel
 
 __all__ = ["UnitState", "count_text", "frozen_line", "frozen_names", "trained_names", "unit_states"]
-
-_LAYER = re.compile(r"backbone\.layers\[(\d+)\]")
 
 
 def count_text(n: int) -> str:
@@ -36,37 +34,6 @@ def count_text(n: int) -> str:
     if n < 1_000:
         return str(n)
     return f"{n / 1e3:.1f} k" if n < 999_950 else f"{n / 1e6:.1f} M"
-
-
-def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Group sorted numbers into half-open runs."""
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and runs[-1][1] == number:
-            runs[-1] = (runs[-1][0], number + 1)
-        else:
-            runs.append((number, number + 1))
-    return runs
-
-
-def _names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
-    """Name units of one state as shortly as selectors allow, in the model's order."""
-    chosen = [path for path in paths if path in backbone]
-    if len(chosen) == len(backbone) and backbone:
-        return ["backbone", *(path for path in paths if path not in backbone)]
-    names = []
-    layers = sorted(int(m[1]) for path in chosen if (m := _LAYER.fullmatch(path)))
-    runs = _runs(layers)
-    rest = [path for path in chosen if not _LAYER.fullmatch(path)]
-    if "backbone.embeddings" in rest and runs and runs[0][0] == 0:
-        names.append(f"backbone[:{runs.pop(0)[1]}]")
-        rest.remove("backbone.embeddings")
-    names += [path for path in rest if path == "backbone.embeddings"]
-    names += [
-        f"backbone.layers[{a}]" if b == a + 1 else f"backbone.layers[{a}:{b}]" for a, b in runs
-    ]
-    names += [path for path in rest if path != "backbone.embeddings"]
-    return names + [path for path in paths if path not in backbone]
 
 
 @dataclass(frozen=True)
@@ -115,7 +82,9 @@ def _side(units: Sequence[UnitState | UnitInfo], *, frozen: bool) -> list[str]:
     backbone = [unit.path for unit in units if not unit.is_head]
     wholly_frozen, partly, trained = _states(units)
     whole = wholly_frozen if frozen else trained
-    return _names(whole, backbone) + [f"{name} (partly)" for name in _names(partly, backbone)]
+    return short_names(whole, backbone) + [
+        f"{name} (partly)" for name in short_names(partly, backbone)
+    ]
 
 
 def frozen_names(model: MultiTaskModel, state: FreezeState | None = None) -> list[str]:

@@ -26,7 +26,7 @@ DEFAULT_EPOCHS = 3
 """Of a run where nothing says how long it is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ResolvedPhase:
     """A phase of a schedule for one model.
 
@@ -55,6 +55,16 @@ class ResolvedPhase:
     options: Phase
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        length = "the epochs that are left"
+        if self.steps is not None or self.epochs is not None:
+            n, what = (self.epochs, "epoch") if self.steps is None else (self.steps, "step")
+            length = counted(n or 0, what)
+        return (
+            f"ResolvedPhase({phase_label(self.number, self.name)}, {length}, {self.freeze}, "
+            f"options: {self.options})"
+        )
+
 
 def phase_label(number: int, name: str) -> str:
     """Return what messages call a phase.
@@ -73,7 +83,8 @@ def _normal(model: MultiTaskModel, state: FreezeState) -> FreezeState:
     index = model.index
     frozen = frozenset(key for key, still in zip(index.keys, params, strict=True) if still)
     heads = frozenset(name for name in index.heads if units[index.unit_index[name]])
-    return FreezeState(frozen, heads, state.pinned & frozen, state.pinned_heads & heads)
+    normal = FreezeState(frozen, heads, state.pinned & frozen, state.pinned_heads & heads)
+    return normal.named(index)
 
 
 def _names(
