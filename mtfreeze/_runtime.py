@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
 from . import _core
+from .notices import warn
 
 __all__ = ["get_threads", "initialize", "openblas_path", "set_threads", "show_config"]
 
@@ -58,11 +58,10 @@ def initialize() -> None:
             try:
                 _core.load_blas(os.fspath(path))
             except OSError as error:
-                warnings.warn(
+                warn(
                     f"The packaged OpenBLAS cannot be used, so matrix products run on the slower "
                     f"built-in code ({error}). Reinstall mtfreeze to repair it.",
                     RuntimeWarning,
-                    stacklevel=3,
                 )
         _ready = True
 

@@ -12,7 +12,6 @@ its keys freezes it.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from .closest import name_list
 from .heads import Head
-from .notices import NoPrefixWarning, UntrainedHeadWarning
+from .notices import NoPrefixWarning, UntrainedHeadWarning, warn
 from .selectors import ModelIndex, Selection, Selector, resolve
 from .unit_names import tensors_text
 
@@ -134,9 +133,7 @@ def names_of(index: ModelIndex, selection: Selection) -> tuple[frozenset[str], f
     return keys, frozenset(name for name in index.heads if selection.units[index.unit_index[name]])
 
 
-def freeze(
-    model: Freezable, what: Selector, *, pin: bool = True, strict: bool = True, stacklevel: int = 3
-) -> None:
+def freeze(model: Freezable, what: Selector, *, pin: bool = True, strict: bool = True) -> None:
     """Freeze what a selector names, and warn where that is probably not what was meant."""
     selection = resolve(model.index, what, strict=strict)
     keys, heads = names_of(model.index, selection)
@@ -145,8 +142,8 @@ def freeze(
     if pin:
         state = replace(state, pinned=state.pinned | keys, pinned_heads=state.pinned_heads | heads)
     set_state(model, state)
-    _warn_untrained(model, heads, stacklevel)
-    _warn_no_prefix(model, selection, stacklevel)
+    _warn_untrained(model, heads)
+    _warn_no_prefix(model, selection)
 
 
 def unfreeze(model: Freezable, what: Selector, *, strict: bool = True) -> None:
@@ -164,14 +161,14 @@ def unfreeze(model: Freezable, what: Selector, *, strict: bool = True) -> None:
     )
 
 
-def freeze_to(model: Freezable, k: int, *, pin: bool = True, stacklevel: int = 3) -> None:
+def freeze_to(model: Freezable, k: int, *, pin: bool = True) -> None:
     """Freeze ``backbone[:k]``, make the rest of the backbone trainable, leave heads alone."""
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise TypeError(f"freeze_to expects a number of layers; found {type(k).__name__} {k!r}")
     lower = f"backbone[:{int(k)}]"
     resolve(model.index, lower)  # an error leaves everything as it was
     unfreeze(model, "backbone")
-    freeze(model, lower, pin=pin, stacklevel=stacklevel + 1)
+    freeze(model, lower, pin=pin)
 
 
 def trainable(model: Freezable, what: Selector) -> bool | Literal["partial"]:
@@ -189,14 +186,14 @@ def trainable(model: Freezable, what: Selector) -> bool | Literal["partial"]:
 
 
 @contextmanager
-def frozen(model: Freezable, what: Selector, *, stacklevel: int = 3) -> Iterator[None]:
+def frozen(model: Freezable, what: Selector) -> Iterator[None]:
     """Freeze for the length of a ``with`` block; then restore the exact earlier state, pins too.
 
     Heads added inside the block keep what they have at its end.
     """
     before, known = get_state(model), frozenset(model.index.keys)
     known_heads = frozenset(model.index.heads)
-    freeze(model, what, stacklevel=stacklevel)
+    freeze(model, what)
     try:
         yield
     finally:
@@ -222,18 +219,17 @@ def prefix_length(model: Freezable) -> int:
     return count
 
 
-def _warn_untrained(model: Freezable, heads: frozenset[str], stacklevel: int) -> None:
+def _warn_untrained(model: Freezable, heads: frozenset[str]) -> None:
     random = [name for name in model.index.heads if name in heads and not model.heads[name].trained]
     if random:
-        warnings.warn(
+        warn(
             f"froze {name_list(random)}, which no step has trained: predictions stay random; train "
             "the head first, then freeze it",
             UntrainedHeadWarning,
-            stacklevel=stacklevel + 1,
         )
 
 
-def _warn_no_prefix(model: Freezable, selection: Selection, stacklevel: int) -> None:
+def _warn_no_prefix(model: Freezable, selection: Selection) -> None:
     """Say that frozen layers above something trainable save little."""
     index = model.index
     chosen: NDArray[np.int64] = np.flatnonzero(selection.units[list(index.layers)])
@@ -244,10 +240,9 @@ def _warn_no_prefix(model: Freezable, selection: Selection, stacklevel: int) -> 
         return
     units = model._core.units()
     below = next(unit.path for unit in units if not unit.frozen)
-    warnings.warn(
+    warn(
         f"froze layers up to {top} while {below} below them trains: there is no frozen prefix, so "
         f"the backward pass still goes through these layers and little is saved; did you mean "
         f"'backbone[:{top + 1}]'?",
         NoPrefixWarning,
-        stacklevel=stacklevel + 1,
     )

@@ -17,7 +17,6 @@ A head works over the backbone that it was trained with; over other weights the 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +32,7 @@ from .heads import HeadSpec, SequenceClassification, TokenClassification
 from .hub import find_model_folder
 from .json_files import read_object
 from .loading import read_own_file, read_saved_heads
-from .notices import OtherBackboneWarning
+from .notices import OtherBackboneWarning, warn
 from .tensor_files import TensorEntry, find_tensors
 
 if TYPE_CHECKING:
@@ -130,18 +129,17 @@ def read_pretrained_head(
     return PretrainedHead(chosen, weights, trained, folder, other, n_compared)
 
 
-def warn_of_another_backbone(name: str, head: PretrainedHead, stacklevel: int = 3) -> None:
+def warn_of_another_backbone(name: str, head: PretrainedHead) -> None:
     """Warn if the head's numbers were learned over other weights than the model's."""
     if not head.other_tensors:
         return
-    warnings.warn(
+    warn(
         f"head {name!r} was trained over the backbone of {head.source}; found another one here "
         f"({len(head.other_tensors)} of {head.n_compared} tensors differ, e.g. "
         f"{head.other_tensors[0]!r}): its predictions may be worthless; load "
         f"MultiTaskModel.from_pretrained({str(head.source)!r}) and add the head to that, or train "
         "the head before you freeze or use it",
         OtherBackboneWarning,
-        stacklevel=stacklevel + 1,
     )
 
 

@@ -8,12 +8,11 @@ trainable unit is cut in proportion. Behind each row stand the parameters that t
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .notices import PictureWarning
+from .notices import PictureWarning, warn
 from .plots import _EDGE, _STYLES, _legend
 from .pricing import in_values
 
@@ -103,10 +102,9 @@ def _as_text(models: Mapping[str, MultiTaskModel], place: Path) -> Path:
     text = place.with_suffix(".txt")
     blocks = [f"mode {mode}\n{model.summary()}\n" for mode, model in models.items()]
     text.write_text("\n".join(blocks), encoding="utf-8")
-    warnings.warn(
+    warn(
         f"pictures need matplotlib, which is not installed: run `pip install mtfreeze[viz]`; "
         f"the facts were written to {str(text)!r} instead of {str(place)!r}",
         PictureWarning,
-        stacklevel=4,
     )
     return text

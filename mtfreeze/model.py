@@ -260,7 +260,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
         for part, values in found.weights.items():
             self._core.set_param(self.index.key_index[f"{name}.{part}"], values)
         self.heads[name].trained = found.trained
-        warn_of_another_backbone(name, found, stacklevel=3)
+        warn_of_another_backbone(name, found)
         return self
 
     def remove_head(self, name: str) -> MultiTaskModel:

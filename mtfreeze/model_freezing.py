@@ -75,7 +75,7 @@ class FreezingMethods(ModelState):
 
         @contextmanager
         def block() -> Iterator[Self]:
-            with freezing.frozen(self, what or "all", stacklevel=6):
+            with freezing.frozen(self, what or "all"):
                 yield self
 
         return block()

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Warnings of mtfreeze, each a class of its own so that one can be silenced or made an error."""
+"""Warnings of mtfreeze, each a class of its own so that one can be silenced or made an error.
+
+`warn` lets them point at the user's own line, however deep in the package they arise.
+"""
 
 from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
 
 __all__ = [
     "CacheWarning",
@@ -11,7 +19,11 @@ __all__ = [
     "PictureWarning",
     "ResumeWarning",
     "UntrainedHeadWarning",
+    "warn",
 ]
+
+# Beside the package contextlib, which stands between a `with` block and what opens it.
+_NOT_THE_USERS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, contextlib.__file__)
 
 
 class FreezeWarning(UserWarning):
@@ -40,3 +52,14 @@ class CacheWarning(UserWarning):
 
 class ResumeWarning(UserWarning):
     """A run goes on, but from an earlier checkpoint, or where other bits may come out."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn, naming the line outside the package from which it was called.
+
+    A number of frames in the caller's place would be wrong as soon as two ways lead there.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_code.co_filename.startswith(_NOT_THE_USERS) and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

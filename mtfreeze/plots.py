@@ -9,11 +9,10 @@ logarithm of the number of parameters, because a head has a thousandth of a laye
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .notices import PictureWarning
+from .notices import PictureWarning, warn
 from .pricing import in_bytes, in_values
 from .summary import Summary, UnitRow, summarize
 
@@ -39,11 +38,10 @@ def plot_trainability(model: MultiTaskModel, path: Path) -> Path:
     except ImportError:
         text = path.with_suffix(".txt")
         text.write_text(f"{table}\n\n{model.explain()}\n", encoding="utf-8")
-        warnings.warn(
+        warn(
             f"pictures need matplotlib, which is not installed: run `pip install mtfreeze[viz]`; "
             f"the facts were written to {str(text)!r} instead of {str(path)!r}",
             PictureWarning,
-            stacklevel=3,
         )
         return text
     figure = Figure(figsize=(8.0, 1.9 + 0.36 * len(table.rows)), layout="constrained")

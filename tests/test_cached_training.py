@@ -117,9 +117,10 @@ def test_a_damaged_folder_is_said_and_passed_over(six_layers: Path, tmp_path: Pa
     for file in (tmp_path / "cache").rglob("*"):
         if file.is_file():
             file.write_bytes(file.read_bytes()[:-1])
-    with pytest.warns(mtf.CacheWarning):
+    with pytest.warns(mtf.CacheWarning) as seen:
         again = train(six_layers, "backbone", cache=tmp_path / "cache")
     same(plain, again)
+    assert {Path(one.filename).name for one in seen} == {"small_tasks.py"}  # where fit was called
 
 
 def test_bf16_is_close_and_said_in_its_size(six_layers: Path) -> None:

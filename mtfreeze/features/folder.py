@@ -12,14 +12,13 @@ import os
 import re
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..notices import CacheWarning
+from ..notices import CacheWarning, warn
 from ..pricing import in_bytes
 from .shards import Shard, ShardError, ShardHead, ShardWriter, read_shard
 
@@ -78,7 +77,7 @@ class FeatureFolder:
     def warn(self, what: str, reason: object, instead: str) -> None:
         """Warn that something of the folder cannot be used, and say what is done instead."""
         text = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
-        warnings.warn(f"feature cache {what}: {text}; {instead}", CacheWarning, stacklevel=4)
+        warn(f"feature cache {what}: {text}; {instead}", CacheWarning)
 
     def pass_over(self, path: Path, reason: object) -> None:
         """Leave a file out from now on, with one warning; silently if it is gone."""

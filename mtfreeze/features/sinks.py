@@ -9,7 +9,6 @@ are claimed, written and then mapped for reading.
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..notices import CacheWarning
+from ..notices import CacheWarning, warn
 from ..pricing import in_bytes
 from .folder import FeatureFolder
 from .memory import STORE, Block, block_bytes
@@ -169,9 +168,8 @@ def private_sink(head: ShardHead, limit: int) -> Sink | None:
 
 def _warn_private(reason: object) -> None:
     text = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
-    warnings.warn(
+    warn(
         f"feature cache, temporary file in {tempfile.gettempdir()}: {text}; features beyond the "
         "memory limit are not kept but computed again where they are needed",
         CacheWarning,
-        stacklevel=4,
     )

@@ -78,8 +78,8 @@ def _head_rate_note(highest: float, given: bool) -> list[str]:
     if highest <= _SMALL_HEAD_RATE:
         return [
             f"learning rate of heads: {highest:g} is small where the whole backbone is frozen; "
-            f"{usual:g} is usual; with 5e-05 a head stayed at chance on a frozen RoBERTa (not shown "
-            'for your model; see "Rates" in docs/freezing.md)'
+            f"{usual:g} is usual; with 5e-05 a head stayed at chance on a frozen RoBERTa (not "
+            'shown for your model; see "Rates" in docs/freezing.md)'
         ]
     return []
 

@@ -10,7 +10,6 @@ bit.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from ..closest import name_list
 from ..data.task import Task
 from ..digests import digest_model, unused_keys
 from ..errors import CheckpointError, ConfigError
-from ..notices import ResumeWarning
+from ..notices import ResumeWarning, warn
 from .checkpoint import (
     Checkpoint,
     clear_drafts,
@@ -192,7 +191,6 @@ def find_resume(
     facts: Mapping[str, Any],
     *,
     saves: bool,
-    stacklevel: int = 3,
 ) -> ResumedRun | None:
     """Find the checkpoint to go on from and check that it belongs to this run.
 
@@ -235,10 +233,10 @@ def find_resume(
     candidates = _candidates(resume, output_dir)
     if not candidates:
         return None
-    checkpoint = _newest_whole(candidates, stacklevel + 1)
+    checkpoint = _newest_whole(candidates)
     _check_fit(checkpoint, model, facts)
     state = _state_of(checkpoint, plan)
-    _warn_of_environment(checkpoint, stacklevel + 1)
+    _warn_of_environment(checkpoint)
     return ResumedRun(checkpoint, state)
 
 
@@ -276,7 +274,7 @@ def _candidates(resume: bool | Path, output_dir: Path | None) -> list[Path]:
     return [resume]
 
 
-def _newest_whole(candidates: Sequence[Path], stacklevel: int) -> Checkpoint:
+def _newest_whole(candidates: Sequence[Path]) -> Checkpoint:
     """Return the first checkpoint that is whole; say which ones were not."""
     faults: list[CheckpointError] = []
     for path in candidates:
@@ -286,10 +284,9 @@ def _newest_whole(candidates: Sequence[Path], stacklevel: int) -> Checkpoint:
             faults.append(error)
             continue
         if faults:
-            warnings.warn(
+            warn(
                 f"{faults[0]}; the run goes on from the earlier {path}",
                 ResumeWarning,
-                stacklevel=stacklevel + 1,
             )
         return checkpoint
     raise faults[0]
@@ -353,7 +350,7 @@ def _state_of(checkpoint: Checkpoint, plan: RunPlan) -> TrainerState:
     return state
 
 
-def _warn_of_environment(checkpoint: Checkpoint, stacklevel: int) -> None:
+def _warn_of_environment(checkpoint: Checkpoint) -> None:
     """Warn where other kernels go on: same run, but perhaps not the same last bits."""
     now = environment()
     differ = [
@@ -362,9 +359,8 @@ def _warn_of_environment(checkpoint: Checkpoint, stacklevel: int) -> None:
         if checkpoint.environment.get(key) != now[key]
     ]
     if differ:
-        warnings.warn(
+        warn(
             f"the run goes on with other code than it began with ({'; '.join(differ)}): the "
             "numbers may differ from those of an uninterrupted run in their last bits",
             ResumeWarning,
-            stacklevel=stacklevel + 1,
         )
