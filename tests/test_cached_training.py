@@ -120,6 +120,8 @@ def test_a_damaged_folder_is_said_and_passed_over(six_layers: Path, tmp_path: Pa
     with pytest.warns(mtf.CacheWarning) as seen:
         again = train(six_layers, "backbone", cache=tmp_path / "cache")
     same(plain, again)
+    advice = f"`mtfreeze cache clear {tmp_path / 'cache'} --damaged`"
+    assert all(advice in str(one.message) for one in seen)
     assert {Path(one.filename).name for one in seen} == {"small_tasks.py"}  # where fit was called
 
 

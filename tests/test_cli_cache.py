@@ -99,6 +99,19 @@ def test_clear_by_age(command: Command, folder: Path) -> None:
     assert command("clear", folder, "--older-than", -1)[0] == 2
 
 
+def test_clear_what_is_damaged(command: Command, folder: Path) -> None:
+    draft = folder / f".{'0' * 32}-bf16-{'1' * 16}.mtff.tmp"
+    draft.write_bytes(bytes(1000))
+    os.utime(draft, (time.time() - 90_000,) * 2)
+    assert "removed 0 files, freed 0; 3 kept" in command("clear", folder, "--damaged")[1]
+    broken, whole = shard_files(folder)
+    with broken.open("r+b") as file:
+        file.seek(-3, os.SEEK_END)
+        file.write(b"xyz")
+    assert "removed 1 file, freed" in command("clear", folder, "--damaged")[1]
+    assert shard_files(folder) == [whole] and draft.exists()
+
+
 @pytest.mark.parametrize("what", ["info", "clear"])
 def test_folders_without_features(command: Command, tmp_path: Path, what: str) -> None:
     for path in (tmp_path / "none", tmp_path):

@@ -59,8 +59,9 @@ def info(folder: Path | None) -> None:
     type=click.FloatRange(min=0),
     help="Only files that were last used longer ago.",
 )
+@click.option("--damaged", is_flag=True, help="Only files that are not whole.")
 @debug_option
-def clear(folder: Path | None, older_than: float | None) -> None:
+def clear(folder: Path | None, older_than: float | None, damaged: bool) -> None:
     """Remove the stored features of a folder, and what broken-off runs have left there.
 
     A run that is using a file keeps what it has.
@@ -83,6 +84,9 @@ def clear(folder: Path | None, older_than: float | None) -> None:
     chosen = [item for item in finished if older_than is None or item[1].st_mtime < oldest]
     abandoned = min(oldest, time.time() - _DAY)
     chosen += [item for item in drafts if item[1].st_mtime < abandoned]
+    if damaged:
+        broken = {one.path for one in folder_info(folder) if one.fault}
+        chosen = [item for item in chosen if item[0] in broken]
     freed, failed = 0, []
     for path, status in chosen:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
@@ -89,8 +90,8 @@ class FeatureFolder:
         self.warn(
             str(path),
             reason,
-            "it is passed over and what it held is computed again; `mtfreeze cache clear` removes "
-            "such files",
+            "it is passed over and what it held is computed again; `mtfreeze cache clear "
+            f"{shlex.quote(str(self.path))} --damaged` removes damaged files",
         )
 
     def give_up_writing(self, reason: object) -> None:
