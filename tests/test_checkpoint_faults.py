@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Failing disks, kills and damaged files: a checkpoint is whole, or it is not there."""
+"""Failing disks, kills and damaged files: a checkpoint is whole, or it is not there.
+
+MTFREEZE_LONG_TESTS=1 pytest tests/test_checkpoint_faults.py      200 kills besides the 12
+"""
 
 from __future__ import annotations
 
@@ -256,6 +259,10 @@ def test_killed_while_writing() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("MTFREEZE_LONG_TESTS"),
+    reason="minutes: MTFREEZE_LONG_TESTS=1 pytest tests/test_checkpoint_faults.py",
+)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the tool forks")
 def test_killed_while_writing_many_times() -> None:
     assert "200 kills" in kills(200)

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run that goes on from a checkpoint ends with the bits of the run that was never interrupted."""
+"""A run that goes on from a checkpoint ends with the bits of the run that was never interrupted.
+
+    MTFREEZE_LONG_TESTS=1 pytest tests/test_checkpoint_resume.py      54 steps to go on from, not 12
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 from pathlib import Path
@@ -91,8 +95,8 @@ RUNS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
 }
 
-N_POINTS = 9
-"""At how many random steps each of the runs is taken up: 54 in all."""
+N_POINTS = 9 if os.environ.get("MTFREEZE_LONG_TESTS") else 2
+"""At how many random steps each of the runs is taken up: 54 in all, or 12."""
 
 
 @pytest.mark.parametrize("name", RUNS)
