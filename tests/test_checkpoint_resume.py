@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run that goes on from a checkpoint ends with the bits of the run that was never interrupted.
 
-    MTFREEZE_LONG_TESTS=1 pytest tests/test_checkpoint_resume.py      54 steps to go on from, not 12
+MTFREEZE_LONG_TESTS=1 pytest tests/test_checkpoint_resume.py      54 steps to go on from, not 12
 """
 
 from __future__ import annotations

@@ -242,7 +242,7 @@ def test_train_reports_a_moved_tensor(
     monkeypatch.setattr(train_module, "fit", fit)
     code, _, err = command("train", "--config", job, "--quiet")
     assert code == 3
-    assert "1 frozen tensors MOVED: 'backbone.embeddings.LayerNorm.bias'" in err
+    assert "1 frozen tensor MOVED: 'backbone.embeddings.LayerNorm.bias'" in err
 
 
 @pytest.mark.parametrize(
