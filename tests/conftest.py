@@ -7,6 +7,8 @@ Fixtures that hand out a model make a new one for each test, so no test sees ano
 from __future__ import annotations
 
 import importlib.util
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,3 +58,11 @@ def minilm_shared(minilm_folder: Path) -> mtf.MultiTaskModel:
     import mtfreeze as mtf
 
     return mtf.MultiTaskModel.from_pretrained(minilm_folder)
+
+
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Start from Python's own handler: a job in the background inherits an ignored SIGINT."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)

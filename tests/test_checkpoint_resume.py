@@ -21,7 +21,11 @@ import mtfreeze as mtf
 from mtfreeze.features.memory import clear_memory
 from mtfreeze.tensor_files import read_entries
 
-pytestmark = [pytest.mark.laws, pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")]
+pytestmark = [
+    pytest.mark.laws,
+    pytest.mark.usefixtures("ctrl_c_is_heard"),
+    pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning"),
+]
 
 TIMES = ("seconds", "prefix_runtime", "train_runtime", "train_samples_per_second")
 """Figures of the clock, which no two runs share."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,13 +17,7 @@ from mtfreeze.training import trainer
 from mtfreeze.training.evaluate import EvalData
 from mtfreeze.training.interrupt import InterruptGuard
 
-
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heard() -> Iterator[None]:
-    """Start from Python's own handler: a job in the background inherits an ignored SIGINT."""
-    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, earlier)
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
