@@ -90,7 +90,7 @@ def mode_row(mode: str, run: Run) -> ModeRow:
         verdict = "nothing changed"
     else:
         verdict = f"{report.n_frozen} frozen tensors unchanged"
-    seconds = run.metrics.get("train_runtime", 0.0)
+    seconds = sum(run.metrics.get(f"{part}_runtime", 0.0) for part in ("train", "prefix"))
     return ModeRow(mode, run.metrics, run.n_trained, seconds, verdict)
 
 
@@ -177,7 +177,7 @@ def demo(folder: str | None, output: str, modes: tuple[str, ...], settings: tupl
     click.echo(f"\n{table.text()}")
     click.echo(
         "\nmode: what was frozen. change: of the first metric, against start. "
-        "seconds: training alone."
+        "seconds: training, and the pass over the frozen prefix where it was not found."
     )
     click.echo(f"table: {table.to_csv(Path(output) / 'freeze_modes.csv')}")
     if models:
