@@ -20,7 +20,7 @@ from ..closest import counted
 from ..digests import Snapshot
 from ..errors import DataError
 from ..features import FeatureCache, FeatureView, FillReport
-from ..features.keys import units_run
+from ..features.keys import output_info, units_run
 from ..freeze import FreezeState
 from ..packing import Encoded, PackedBatch
 from ..pricing import in_bytes
@@ -125,6 +125,8 @@ class PrefixFeatures:
         self._phase = 0
         self._version = -1
         self._n_left = 0
+        # By output; the program does not change while a run lasts.
+        self._needed: dict[str, frozenset[str]] = {}
         self.fills: list[FillReport] = []
         self.stats = cache.stats
 
@@ -222,7 +224,7 @@ class PrefixFeatures:
                 for other in self._uses
                 if other.data == use.data
                 for name in other.names
-                if self._model_space(name) == "tokens"
+                if self._space(name) == "tokens"
                 and name not in use.names
                 and self._needs([name]) <= frozen
                 and self._needs([name]) <= self._needs(use.names)
@@ -237,14 +239,17 @@ class PrefixFeatures:
     def _view(self, use: PrefixUse, name: str) -> FeatureView | None:
         return self._cache.view(self._data[use.data], name, model=self._model)
 
-    def _model_space(self, name: str) -> str:
-        return next(info.space for info in self._model._core.outputs() if info.name == name)
+    def _space(self, name: str) -> str:
+        return output_info(self._model, name).space
 
-    def _needs(self, names: Sequence[str]) -> set[str]:
+    def _needs(self, names: Sequence[str]) -> frozenset[str]:
         """Return the keys of the parameters that outputs are computed with."""
-        core = self._model._core
-        units = {unit for name in names for unit in units_run(self._model, name)}
-        return {info.key for info in core.params() if info.unit in units}
+        for name in names:
+            if name not in self._needed:
+                units = units_run(self._model, name)
+                params = self._model._core.params()
+                self._needed[name] = frozenset(one.key for one in params if one.unit in units)
+        return frozenset().union(*(self._needed[name] for name in names))
 
     def _fill(
         self,
@@ -277,11 +282,11 @@ class PrefixFeatures:
         """Say whether to store something: with "auto" not what is large and used once."""
         if self._cache.setting != "auto":
             return True
-        if all(self._model_space(name) == "sequences" for name in use.names):
+        if all(self._space(name) == "sequences" for name in use.names):
             return True
         return self._uses_of(use.data, self._needs(use.names)) > 1
 
-    def _uses_of(self, data: int, needs: set[str]) -> int:
+    def _uses_of(self, data: int, needs: frozenset[str]) -> int:
         """Return how often rows are used at a boundary or above it."""
         return sum(
             use.times for use in self._uses if use.data == data and needs <= self._needs(use.names)
