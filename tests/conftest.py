@@ -6,9 +6,10 @@ Fixtures that hand out a model make a new one for each test, so no test sees ano
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,3 +67,29 @@ def ctrl_c_is_heard() -> Iterator[None]:
     earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, earlier)
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run ``mtfreeze`` in this process: (exit code, stdout, stderr); ``entry`` is what to call."""
+    from mtfreeze.cli import main
+
+    def run(*arguments: object, entry: Callable[..., None] = main) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            entry([str(one) for one in arguments])
+        assert isinstance(ended.value.code, int)
+        return (ended.value.code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def fresh_store() -> Iterator[None]:
+    """Begin and end with no stored features; caches that a failed test left open are gone."""
+    from mtfreeze.features.memory import STORE
+
+    gc.collect()
+    STORE.clear()
+    yield
+    gc.collect()
+    STORE.clear()

@@ -17,23 +17,9 @@ from helpers import LABELS, SENTENCES, TAGGED, TAGS
 
 import mtfreeze as mtf
 from mtfreeze import freeze_control
-from mtfreeze.cli import main
 from mtfreeze.cli import train as train_module
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run ``mtfreeze`` in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: object, entry: Callable[..., None] = main) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            entry([str(one) for one in arguments])
-        assert isinstance(ended.value.code, int)
-        return (ended.value.code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

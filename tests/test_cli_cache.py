@@ -6,29 +6,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from feature_cases import encode, fill, shard_files
 
 import mtfreeze as mtf
-from mtfreeze.cli import main
 from mtfreeze.features.memory import STORE
 
 Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def command(capfd: pytest.CaptureFixture[str]) -> Command:
+def command(command: Command) -> Command:
     """Run ``mtfreeze cache`` in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["cache", *map(str, arguments)])
-        assert isinstance(ended.value.code, int)
-        return (ended.value.code, *capfd.readouterr())
-
-    return run
+    return partial(command, "cache")
 
 
 @pytest.fixture

@@ -12,24 +12,10 @@ from helpers import LABELS, SENTENCES, TAGS, bits
 from pretrained_folders import TOKEN, write_classifier
 
 import mtfreeze as mtf
-from mtfreeze.cli import main
 from mtfreeze.config import parse_config
 from mtfreeze.training import trainer
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run ``mtfreeze`` in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(one) for one in arguments])
-        assert isinstance(ended.value.code, int)
-        return (ended.value.code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -10,22 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import LABELS, SENTENCES
 
-from mtfreeze.cli import main
-
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run ``mtfreeze`` in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(one) for one in arguments])
-        assert isinstance(ended.value.code, int)
-        return (ended.value.code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

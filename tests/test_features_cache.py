@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,7 @@ from mtfreeze.errors import ConfigError, DataError, Error, SelectorError
 from mtfreeze.features import open_cache
 from mtfreeze.features.memory import STORE, TEXT_BYTES
 
-
-@pytest.fixture(autouse=True)
-def _fresh_store() -> Any:
-    """Begin and end with no stored features; caches that a failed test left open are gone."""
-    gc.collect()
-    STORE.clear()
-    yield
-    gc.collect()
-    STORE.clear()
+pytestmark = pytest.mark.usefixtures("fresh_store")
 
 
 class ForwardSpy(CoreSpy):

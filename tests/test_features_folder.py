@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import signal
 import subprocess
@@ -23,17 +22,8 @@ from mtfreeze.features import open_cache
 from mtfreeze.features.folder import FeatureFolder, default_folder, folder_info
 from mtfreeze.features.memory import STORE
 
+pytestmark = pytest.mark.usefixtures("fresh_store")
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(autouse=True)
-def _fresh_store() -> Any:
-    """Begin and end with no stored features."""
-    gc.collect()
-    STORE.clear()
-    yield
-    gc.collect()
-    STORE.clear()
 
 
 def filled(model: mtf.MultiTaskModel, folder: Path, texts: list[str] = SENTENCES) -> list[Path]:
@@ -291,6 +281,7 @@ from pathlib import Path
 import mtfreeze as mtf
 from feature_cases import check_bits, encode, fill, many_texts
 from mtfreeze.features import shards
+
 
 model = mtf.MultiTaskModel.from_pretrained({model!r})
 slow = float(sys.argv[2])

@@ -17,19 +17,11 @@ import mtfreeze as mtf
 from mtfreeze.features import open_cache
 from mtfreeze.features.memory import STORE, TEXT_BYTES, Block, FeatureStore
 
+pytestmark = pytest.mark.usefixtures("fresh_store")
+
 
 class Run:
     """Stands for an open cache."""
-
-
-@pytest.fixture(autouse=True)
-def _fresh_store() -> Any:
-    """Begin and end with no stored features."""
-    gc.collect()
-    STORE.clear()
-    yield
-    gc.collect()
-    STORE.clear()
 
 
 def block(key: str, where: str = "memory", n: int = 4) -> Block:

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,15 +20,7 @@ from mtfreeze.features.memory import STORE
 from mtfreeze.features.shards import ShardError, ShardHead, ShardWriter, Stopped, read_shard
 from mtfreeze.packing import Encoded
 
-
-@pytest.fixture(autouse=True)
-def _fresh_store() -> Any:
-    """Begin and end with no stored features."""
-    gc.collect()
-    STORE.clear()
-    yield
-    gc.collect()
-    STORE.clear()
+pytestmark = pytest.mark.usefixtures("fresh_store")
 
 
 @pytest.fixture
