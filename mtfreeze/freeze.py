@@ -117,7 +117,12 @@ def set_state(model: Freezable, state: FreezeState) -> None:
     """
     index = model.index
     params, units = masks(model, state)
-    model._core.set_frozen(params, units)
+    core = model._core
+    # Setting what is in force would still count as a change of the model.
+    if any(info.frozen != want for info, want in zip(core.params(), params, strict=True)) or any(
+        unit.frozen != want for unit, want in zip(core.units(), units, strict=True)
+    ):
+        core.set_frozen(params, units)
     frozen_heads = {name for name in index.heads if units[index.unit_index[name]]}
     model._pinned = state.pinned & {key for key in index.keys if key in state.frozen}
     model._pinned_heads = state.pinned_heads & frozen_heads

@@ -282,7 +282,6 @@ import mtfreeze as mtf
 from feature_cases import check_bits, encode, fill, many_texts
 from mtfreeze.features import shards
 
-
 model = mtf.MultiTaskModel.from_pretrained({model!r})
 slow = float(sys.argv[2])
 append = shards.ShardWriter.append

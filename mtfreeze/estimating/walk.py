@@ -180,8 +180,7 @@ class _Walk:
     def _look(self, phase: PhasePlan, timed: bool, reporter: Reporter) -> _Draft:
         """Price a phase in its freeze state."""
         model, trial, features = self._model, self._trial, self._features
-        if model.freeze_state() != phase.freeze:
-            model.set_freeze_state(phase.freeze)
+        model.set_freeze_state(phase.freeze)
         n_fills = 0
         if trial is not None and features is not None:
             # The pass before the first step was noted when the cache was opened.

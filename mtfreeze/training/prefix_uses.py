@@ -69,7 +69,7 @@ def prefix_uses(
     with _kept(model):
         for phase in plan.phases:
             if phase.steps:
-                _set_freeze(model, phase.freeze)
+                model.set_freeze_state(phase.freeze)
                 for at, group in enumerate(phase.groups):
                     # In joint mixing every row of a batch runs through every task's head.
                     heads = list(phase.trained) if _joint(plan) else list(group.tasks)
@@ -102,7 +102,7 @@ def _evaluated(
     times: int,
 ) -> list[PrefixUse]:
     # Where heads are frozen too, what they read still serves all of them.
-    _set_freeze(model, _backbone_only(freeze))
+    model.set_freeze_state(_backbone_only(freeze))
     uses = []
     for group, encoded in evaluation.groups:
         names = _boundary(model, group.tasks)
@@ -128,13 +128,7 @@ def _kept(model: MultiTaskModel) -> Iterator[None]:
     try:
         yield
     finally:
-        _set_freeze(model, earlier)
-
-
-def _set_freeze(model: MultiTaskModel, freeze: FreezeState) -> None:
-    # Setting a state that is in force would still count as a change of the model.
-    if model.freeze_state() != freeze:
-        model.set_freeze_state(freeze)
+        model.set_freeze_state(earlier)
 
 
 def _boundary(model: MultiTaskModel, heads: Sequence[str]) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from ..digests import FrozenReport, Snapshot, digest_model, report, unused_keys
 from ..errors import TrainingError
-from ..freeze import FreezeState
 from ..packing import Encoded, PackedBatch
 from .callbacks import Callback, Context
 from .encoded import StepBatch, TrainingRows
@@ -171,14 +170,14 @@ class Trainer:
             self._measure()
         finally:
             core.train_reset()
-            self._set_freeze(earlier)
+            self._model.set_freeze_state(earlier)
         return self.state
 
     def _begin(self) -> None:
         if self._resume is not None:
             # Before anything is computed: what is frozen by now may have trained before.
             self._context.phase = self._plan.phases[self.state.phase - 1]
-            self._set_freeze(self._context.phase.freeze)
+            self._model.set_freeze_state(self._context.phase.freeze)
             self._resume.restore(self._model)
             self._weighting.from_dict(self.state.weighting)
             for callback, state in zip(self._callbacks, self.state.callbacks, strict=False):
@@ -207,16 +206,11 @@ class Trainer:
                     "write a FreezeSchedule for what is to change during a run"
                 )
 
-    def _set_freeze(self, freeze: FreezeState) -> None:
-        # Setting a state that is in force would still count as a change of the model.
-        if self._model.freeze_state() != freeze:
-            self._model.set_freeze_state(freeze)
-
     def _run_phase(self, phase: PhasePlan) -> None:
         self._measure()
         self._measured = phase.number
         state, self._context.phase = self.state, phase
-        self._set_freeze(phase.freeze)
+        self._model.set_freeze_state(phase.freeze)
         if state.phase == phase.number and self._resume is not None:
             if state.n_steps > phase.first_step:
                 self._context.epoch = self._last_step(phase).epoch + 1
