@@ -24,6 +24,7 @@ from .closest import unknown
 from .errors import ConfigError
 from .selectors import Selector
 from .training.phase import Gradual, Phase
+from .training.rates import DEFAULT_RATES
 from .training.resolving import ResolvedPhase, resolve_gradual, resolve_phases
 from .training.settings import Rate, check_integer
 
@@ -299,7 +300,7 @@ class FreezeSchedule:
             layer_decay=layer_decay,
             unpin=unpin,
             name="unfrozen",
-            usual_rate={"backbone": 2e-5, "heads": 1e-3},
+            usual_rate=DEFAULT_RATES,
         )
         first = check_integer("freeze_epochs", freeze_epochs, 0)
         heads = Phase(

@@ -13,14 +13,12 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .digests import snapshot
 from .errors import ConfigError
-from .folder_swap import swap_in, sync_folder
+from .folder_swap import explained, swap_in, sync_folder, write_synced
 from .json_files import to_json
 from .loading import FORMAT
 from .sentence_files import settings_files
@@ -59,7 +57,9 @@ def save_model(model: MultiTaskModel, path: Path) -> Path:
     check_target(target, path)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.parent / f".{target.name}.new-{uuid.uuid4().hex[:8]}"
-    with _explained(path):
+    begin = f"cannot save the model to {str(path)!r}"
+    untouched = "what was there before is untouched; free space or choose another place"
+    with explained(begin, untouched):
         try:
             draft.mkdir()
             write_model(model, draft)
@@ -82,21 +82,6 @@ def check_target(target: Path, path: Path) -> None:
             f"expected a new or empty folder, or an earlier model; found {str(path)!r} with other "
             "files in it; choose a folder of its own for the model"
         )
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Add to a failing disk's error what became of the folder."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(
-            error.errno,
-            f"cannot save the model to {str(path)!r}: {error.strerror}; what was there before is "
-            "untouched; free space or choose another place",
-        ) from error
 
 
 def write_model(model: MultiTaskModel, folder: Path) -> None:
@@ -127,16 +112,9 @@ def write_model(model: MultiTaskModel, folder: Path) -> None:
     for name, data in files.items():
         file = folder / name
         file.parent.mkdir(exist_ok=True)
-        _write(file, data)
+        write_synced(file, data)
     if settings.normalize and "modules.json" in files:
         (folder / "2_Normalize").mkdir()
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _own_file(model: MultiTaskModel) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ..folder_swap import sync_names
 from ..notices import CacheWarning, warn
 from ..pricing import in_bytes
 from .shards import Shard, ShardError, ShardHead, ShardWriter, read_shard
@@ -156,7 +157,8 @@ class FeatureFolder:
 
         def publish() -> Path:
             os.replace(temporary, final)
-            _sync_names(self.path)
+            with suppress(OSError):  # it has its name, at worst not after a loss of power
+                sync_names(self.path)
             self._used.add(final)
             return final
 
@@ -193,18 +195,6 @@ class FeatureFolder:
             if time.time() - status.st_mtime > _DAY:
                 with suppress(OSError):
                     path.unlink()
-
-
-def _sync_names(folder: Path) -> None:
-    """Sync the folder's list of names where the system can."""
-    if os.name != "posix":
-        return
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..closest import name_list
 from ..errors import CheckpointError
-from ..folder_swap import swap_in, sync_folder
+from ..folder_swap import explained, swap_in, sync_folder, sync_names, write_synced
 from ..json_files import read_object, to_json
 from ..saving import CHECKPOINTS, write_model
 from ..tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
@@ -191,11 +190,16 @@ def write_checkpoint(
     folder = output_dir.expanduser().resolve() / CHECKPOINTS
     target = folder / f"step-{n_steps:08d}"
     draft = folder / f".{target.name}.new-{uuid.uuid4().hex[:8]}"
-    with _explained(target):
+    begin = f"cannot write the checkpoint {str(target)!r}"
+    whole = (
+        "an earlier one is whole; free space or choose another place, then go on with "
+        "fit(..., resume=True)"
+    )
+    with explained(begin, whole):
         try:
             if not folder.is_dir():
                 folder.mkdir(parents=True)
-                _sync_name(folder.parent)
+                sync_names(folder.parent)
             draft.mkdir()
             write_model(model, draft)
             trainer = draft / _TRAINER
@@ -212,8 +216,10 @@ def write_checkpoint(
                 "state": state,
             }
             # In one line: a long history would take three times the room otherwise.
-            _write(trainer / _STATE, json.dumps(content, ensure_ascii=False).encode())
-            _write(trainer / _MANIFEST, to_json({"format": FORMAT, "files": _manifest(draft)}))
+            write_synced(trainer / _STATE, json.dumps(content, ensure_ascii=False).encode())
+            write_synced(
+                trainer / _MANIFEST, to_json({"format": FORMAT, "files": _manifest(draft)})
+            )
             sync_folder(draft)
             swap_in(draft, target)
         finally:
@@ -230,38 +236,6 @@ def environment() -> dict[str, Any]:
         "blas": info.blas,
         "n_threads": info.n_threads,
     }
-
-
-@contextmanager
-def _explained(target: Path) -> Iterator[None]:
-    """Add to a failing disk's error what became of the run's checkpoints."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(
-            error.errno,
-            f"cannot write the checkpoint {str(target)!r}: {error.strerror}; an earlier one is "
-            "whole; free space or choose another place, then go on with fit(..., resume=True)",
-        ) from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_name(folder: Path) -> None:
-    """Sync the names in one folder to the disk."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 class _Moments(Mapping[str, "NDArray[np.float32] | RawTensor"]):
