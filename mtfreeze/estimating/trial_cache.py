@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..digests import Snapshot
 from ..features import CacheStats, FeatureView, FillReport
-from ..features.filling import Texts, boundaries, pass_calls
+from ..features.filling import Texts, Wanted, boundaries, pass_calls, row_counts, take_apart
 from ..features.folder import folder_files
 from ..features.keys import output_info, prefix_key, text_keys, units_run
 from ..features.memory import STORE, TEXT_BYTES, Block, block_bytes
@@ -30,7 +30,6 @@ from ..plan_prices import PlanPrices, sizes_of
 from .earlier import EarlierRuns
 
 if TYPE_CHECKING:
-    from ..features.cache import Wanted
     from ..features.opening import CacheChoice
     from ..model import MultiTaskModel
     from ..training.progress import Reporter
@@ -176,7 +175,7 @@ class TrialCache:
     ) -> FillReport:
         """Note what a run would compute and keep, and compute the sample."""
         began = time.perf_counter()
-        texts, requests = self._requests(wanted)
+        texts, requests = take_apart(wanted)
         for name in requests:
             prefix_key(model, name, snapshot)  # remembers the digests for the look-ups below
         missing: dict[str, list[bytes]] = {}
@@ -214,7 +213,7 @@ class TrialCache:
         if any(keys[row] not in kept.texts for row in rows.tolist()):
             return None
         info = output_info(self._model, name)
-        counts = np.ones(len(encoded), np.int64) if info.space == "sequences" else encoded.lengths
+        counts = row_counts(info.space, encoded.lengths)
         view = FeatureView(name, keys, counts, info.width, kept.blocks)
         return view if view.has(rows) else None
 
@@ -226,18 +225,6 @@ class TrialCache:
             file_bytes=self._bytes["file"],
             folder_bytes=self._bytes["folder"],
         )
-
-    def _requests(self, wanted: Sequence[Wanted]) -> tuple[Texts, dict[str, dict[bytes, None]]]:
-        texts = Texts()
-        requests: dict[str, dict[bytes, None]] = {}
-        for encoded, rows, names in wanted:
-            keys = text_keys(encoded)
-            chosen: Any = range(len(keys)) if rows is None else np.asarray(rows, np.int64).tolist()
-            mine = [keys[row] for row in chosen]
-            texts.add(encoded, chosen, mine)
-            for name in dict.fromkeys(names):
-                requests.setdefault(name, {}).update(dict.fromkeys(mine))
-        return texts, requests
 
     def _price(
         self, texts: Texts, missing: Mapping[str, Sequence[bytes]]

@@ -14,15 +14,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING
 
 from ..digests import Snapshot
 from ..errors import Error
 from ..packing import Encoded
-from .filling import Request, Texts, run_pass
+from .filling import Request, Texts, Wanted, row_counts, run_pass, take_apart
 from .folder import FeatureFolder
 from .gather import FeatureView
 from .keys import output_info, prefix_key, text_keys
@@ -38,10 +35,7 @@ if TYPE_CHECKING:
     from ..model_state import ModelState
     from ..training.progress import Reporter
 
-__all__ = ["FeatureCache", "Wanted"]
-
-Wanted = tuple[Encoded, ArrayLike | None, Sequence[str]]
-"""Texts, the rows of them (None: all), and the names of the outputs that are wanted for them."""
+__all__ = ["FeatureCache"]
 
 
 class FeatureCache:
@@ -199,7 +193,7 @@ class FeatureCache:
         if of is None or self._closed:
             return None
         info, key = output_info(of, name), prefix_key(of, name)
-        counts = np.ones(len(encoded), np.int64) if info.space == "sequences" else encoded.lengths
+        counts = row_counts(info.space, encoded.lengths)
         blocks = [block for block in self._blocks if block.key == key]
         view = FeatureView(name, text_keys(encoded), counts, info.width, blocks)
         return None if len(encoded) and view.n_missing == len(encoded) else view
@@ -229,20 +223,14 @@ class FeatureCache:
     def _requests(
         self, model: ModelState, wanted: Sequence[Wanted], snapshot: Snapshot | None
     ) -> tuple[Texts, list[Request]]:
-        """Take the wishes apart: distinct texts by output."""
-        texts, requests = Texts(), {}
-        for encoded, rows, names in wanted:
-            keys = text_keys(encoded)
-            chosen: Any = range(len(keys)) if rows is None else np.asarray(rows, np.int64).tolist()
-            mine = [keys[row] for row in chosen]
-            texts.add(encoded, chosen, mine)
-            for name in dict.fromkeys(names):
-                if name not in requests:
-                    info, key = output_info(model, name), prefix_key(model, name, snapshot)
-                    requests[name] = Request(name, key, info.space, info.width)
-                    self._filled[name] = (model, key)
-                requests[name].texts.update(dict.fromkeys(mine))
-        return texts, list(requests.values())
+        """Return what is wanted of each output, and under which key it is kept."""
+        texts, found = take_apart(wanted)
+        requests = []
+        for name, asked in found.items():
+            info, key = output_info(model, name), prefix_key(model, name, snapshot)
+            requests.append(Request(name, key, info.space, info.width, asked))
+            self._filled[name] = (model, key)
+        return texts, requests
 
     def _keeps(self, key: str, text: bytes) -> bool:
         return any(block.key == key and text in block.index for block in self._blocks)

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..encoding import brief_tokens
 from ..packing import Encoded, pack
 from ..plan_prices import PlanPrices, sizes_of
 from .gather import FeatureView
-from .keys import units_run
+from .keys import output_info, text_keys, units_run
 from .shards import Stopped
 from .sinks import Sink
 
@@ -29,7 +29,19 @@ if TYPE_CHECKING:
     from ..training.progress import Reporter
     from .cache import FeatureCache
 
-__all__ = ["Request", "Texts", "boundaries", "pass_calls", "run_pass"]
+__all__ = [
+    "Request",
+    "Texts",
+    "Wanted",
+    "boundaries",
+    "pass_calls",
+    "row_counts",
+    "run_pass",
+    "take_apart",
+]
+
+Wanted = tuple[Encoded, ArrayLike | None, Sequence[str]]
+"""Texts, the rows of them (None: all), and the names of the outputs that are wanted for them."""
 
 FEWEST_TOKENS = 128
 """Of a call, on the slowest machine; bits do not depend on how many tokens go together."""
@@ -84,7 +96,7 @@ class Texts:
 
     def counts(self, space: str, texts: Sequence[bytes]) -> NDArray[np.int64]:
         """Return how many rows an output of this space has for each text, (n,) int64."""
-        return np.ones(len(texts), np.int64) if space == "sequences" else self.lengths(texts)
+        return row_counts(space, self.lengths(texts))
 
     def core_batch(self, texts: Sequence[bytes]) -> tuple[Any, Any, Any]:
         """Return the texts packed, as the core takes them."""
@@ -94,6 +106,28 @@ class Texts:
         ]
         batch = pack([e.ids[s] for e, s in spans], [e.token_types[s] for e, s in spans])
         return batch.ids, batch.offsets, batch.token_types
+
+
+def row_counts(space: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many rows an output of this space has for texts of these lengths, (n,) int64."""
+    return np.ones(len(lengths), np.int64) if space == "sequences" else lengths
+
+
+def take_apart(wanted: Sequence[Wanted]) -> tuple[Texts, dict[str, dict[bytes, None]]]:
+    """Return the distinct texts of wishes, and for each output the keys of those it is wanted of.
+
+    Outputs and keys are in the order in which they came.
+    """
+    texts = Texts()
+    requests: dict[str, dict[bytes, None]] = {}
+    for encoded, rows, names in wanted:
+        keys = text_keys(encoded)
+        chosen: Any = range(len(keys)) if rows is None else np.asarray(rows, np.int64).tolist()
+        mine = [keys[row] for row in chosen]
+        texts.add(encoded, chosen, mine)
+        for name in dict.fromkeys(names):
+            requests.setdefault(name, {}).update(dict.fromkeys(mine))
+    return texts, requests
 
 
 @dataclass(frozen=True)
@@ -148,7 +182,7 @@ def run_pass(
     for text, wanted in names.items():
         together.setdefault(wanted, []).append(text)
     n_tokens = int(texts.lengths(list(names)).sum()) if names else 0
-    spaces = {info.name: info.space for info in model._core.outputs()}
+    spaces = {name: output_info(model, name).space for name in sinks}
     prices, flops = PlanPrices(model._core), 0.0
     with reporter.bar(n_tokens, "frozen prefix", unit="token"):
         for group in _groups(cache, model, texts, together):
@@ -206,7 +240,7 @@ def _groups(
             stored = cache.stored(model, start, texts, left)
             if stored:
                 blocks, found = stored
-                width = next(o.width for o in model._core.outputs() if o.name == start)
+                width = output_info(model, start).width
                 view = FeatureView(start, found, texts.lengths(found), width, blocks)
                 yield _Group(names, found, view)
                 has = set(found)
