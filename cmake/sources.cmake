@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every source file of the core by name; a new file is one line here.
-# Results: MTF_CORE_SOURCES, MTF_AVX2_SOURCES, MTF_PYTHON_SOURCES.
+# Results: MTF_CORE_SOURCES, MTF_PYTHON_SOURCES, and MTF_<LEVEL>_SOURCES of each ISA level.
 
 # Model families: csrc/model/<name>.c defines mtf_family_<name>. A new family is one line here.
 set(MTF_FAMILIES
@@ -13,7 +13,7 @@ set(MTF_HEADS
 )
 
 set(_base alloc.c cpu.c flops.c random.c status.c threads.c)
-set(_blas gemm.c openblas.c runtime.c)
+set(_blas gemm.c openblas.c packed.c runtime.c)
 set(_kernels
     count.c
     table.c
@@ -24,6 +24,8 @@ set(_kernels
     ref/elementary.c
     ref/gemm.c
     ref/layernorm.c
+    ref/pack.c
+    ref/packed.c
     ref/reduce.c
 )
 set(_ops
@@ -35,6 +37,7 @@ set(_ops
     first_pool.c
     layernorm.c
     linear.c
+    linear_bwd.c
     mean_pool.c
     normalize.c
 )
@@ -48,6 +51,7 @@ set(_model
 )
 set(_plan
     batch.c
+    forms.c
     places.c
     plan.c
     price.c
@@ -67,6 +71,10 @@ set(_avx2
     layernorm.c
     reduce.c
 )
+set(_avx512 fill.c)
+set(_avx512vnni fill.c)
+set(_avx512bf16 fill.c)
+set(_amx fill.c)
 set(_python
     args.c
     arrays.c
@@ -93,7 +101,6 @@ function(mtf_listed out folder)
 endfunction()
 
 set(MTF_CORE_SOURCES "")
-set(MTF_AVX2_SOURCES "")
 set(MTF_PYTHON_SOURCES "")
 mtf_listed(MTF_CORE_SOURCES base ${_base})
 mtf_listed(MTF_CORE_SOURCES blas ${_blas})
@@ -105,5 +112,11 @@ mtf_listed(MTF_CORE_SOURCES train ${_train})
 foreach(_name IN LISTS MTF_FAMILIES)
     mtf_listed(MTF_CORE_SOURCES model ${_name}.c)
 endforeach()
-mtf_listed(MTF_AVX2_SOURCES kernels/avx2 ${_avx2})
+# From low to high, each with all below it; flags and probes in cmake/isa.cmake.
+set(MTF_ISA_LEVELS avx2 avx512 avx512vnni avx512bf16 amx)
+foreach(_name IN LISTS MTF_ISA_LEVELS)
+    string(TOUPPER ${_name} _level)
+    set(MTF_${_level}_SOURCES "")
+    mtf_listed(MTF_${_level}_SOURCES kernels/${_name} ${_${_name}})
+endforeach()
 mtf_listed(MTF_PYTHON_SOURCES python ${_python})

@@ -210,8 +210,8 @@ def check_lists(root: Path) -> Iterator[str]:
     families = lists.get("MTF_FAMILIES", set())
     for path in sorted((root / "csrc").rglob("*.c")):
         folder, _, name = path.relative_to(root / "csrc").as_posix().partition("/")
-        if name.startswith("avx2/"):
-            folder, name = "avx2", path.name
+        if folder == "kernels" and "/" in name and not name.startswith("ref/"):
+            folder, name = path.parent.name, path.name
         if name in lists.get(f"_{folder}", set()) or (folder == "model" and path.stem in families):
             continue
         yield f"{path.relative_to(root)}:1: not listed in cmake/sources.cmake"

@@ -33,6 +33,20 @@ typedef struct mtf_mask {
     mtf_real keep_scale; /* 1 / (1 - rate) */
 } mtf_mask;
 
+/* Output columns of one panel of packed weights. */
+#define MTF_PANEL 32
+
+/* What a packed product does with its sums while they are in registers. */
+typedef struct mtf_epilogue {
+    const mtf_real *bias; /* (N) or NULL */
+    mtf_real *pre;        /* (M,N), rows ldy apart, or NULL: receives product + bias */
+    mtf_activation activation;
+    int add; /* the product is added to what y holds; then no bias, pre or activation */
+} mtf_epilogue;
+
+/* int8 products: rows of x that stay below count as zeros, so that 127 / maxabs is finite. */
+#define MTF_INT8_LEAST 0x1p-119F
+
 typedef struct mtf_kernels {
     const char *isa;
 #define MTF_KERNEL(result, name, args) result(*name) args;
@@ -46,6 +60,9 @@ extern const mtf_kernels *mtf_kernel;
 /* mtf_real elements of `work` for attention kernels over sequences of at most lq, lk rows, head
  * width d: the same for every ISA level. */
 size_t mtf_attention_work(int64_t lq, int64_t lk, int64_t d);
+
+/* mtf_real elements of `work` of a packed product of k terms: the same for every ISA level. */
+size_t mtf_packed_work(int64_t k);
 
 /* Fills `table` with the levels up to and including `isa`; 0 if no such level in this build and
  * CPU. Tests use it to hold two levels side by side. */

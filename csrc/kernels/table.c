@@ -31,10 +31,35 @@ typedef struct level {
 #if MTF_WITH_AVX2
 void mtf_kernels_fill_avx2(mtf_kernels *table);
 #endif
+#if MTF_WITH_AVX512
+void mtf_kernels_fill_avx512(mtf_kernels *table);
+#endif
+#if MTF_WITH_AVX512VNNI
+void mtf_kernels_fill_avx512vnni(mtf_kernels *table);
+#endif
+#if MTF_WITH_AVX512BF16
+void mtf_kernels_fill_avx512bf16(mtf_kernels *table);
+#endif
+#if MTF_WITH_AMX
+void mtf_kernels_fill_amx(mtf_kernels *table);
+#endif
 
+/* A chain: a CPU that lacks one level stops below it. cmake/isa.cmake builds it without gaps. */
 static const level levels[] = {
 #if MTF_WITH_AVX2
     {"avx2", mtf_cpu_has_avx2, mtf_kernels_fill_avx2},
+#endif
+#if MTF_WITH_AVX512
+    {"avx512", mtf_cpu_has_avx512, mtf_kernels_fill_avx512},
+#endif
+#if MTF_WITH_AVX512VNNI
+    {"avx512vnni", mtf_cpu_has_avx512vnni, mtf_kernels_fill_avx512vnni},
+#endif
+#if MTF_WITH_AVX512BF16
+    {"avx512bf16", mtf_cpu_has_avx512bf16, mtf_kernels_fill_avx512bf16},
+#endif
+#if MTF_WITH_AMX
+    {"amx", mtf_cpu_has_amx, mtf_kernels_fill_amx},
 #endif
     {NULL, NULL, NULL},
 };
@@ -102,4 +127,12 @@ size_t mtf_attention_work(int64_t lq, int64_t lk, int64_t d)
     (void)lq;
     size_t keys = ((size_t)lk + 15) / 16 * 16;
     return 2 * (size_t)d * keys + 2 * MTF_ATTENTION_ROWS * keys + 64;
+}
+
+/* Room for a block of rows of x: float kernels cut k into blocks, so that theirs has a bound; int8
+ * kernels quantise whole rows. Whole cache lines, and one to align them. */
+size_t mtf_packed_work(int64_t k)
+{
+    const size_t terms = ((size_t)k + 63) / 64 * 64;
+    return 32 * terms + 65536;
 }

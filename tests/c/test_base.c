@@ -141,8 +141,4 @@ MTF_TEST(a_level_is_chosen_by_name)
     const char *best = strrchr(info.isa_available, ' ');
     CHECK_TEXT(info.isa, wanted != NULL ? wanted : best != NULL ? best + 1 : info.isa_available);
     CHECK(strncmp(info.isa_compiled, info.isa_available, strlen(info.isa_available)) == 0);
-#if MTF_WITH_AVX2
-    CHECK_TEXT(info.isa_compiled, "ref avx2");
-    CHECK(mtf_cpu_has_avx2() == (strstr(info.isa_available, "avx2") != NULL));
-#endif
 }
