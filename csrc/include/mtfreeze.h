@@ -108,6 +108,24 @@ MTF_NODISCARD mtf_status mtf_config_set_text(mtf_config *config, const char *key
 MTF_NODISCARD mtf_status mtf_config_set_ints(mtf_config *config, const char *key,
                                              const int64_t *values, size_t n);
 
+/* ---- precision ------------------------------------------------------------------------------- */
+
+/* What linear products are made in. bf16: both factors rounded to bfloat16, sums in fp32. int8:
+ * weights by output channel, inputs by row, both symmetric, sums in int32. Masters are fp32 always;
+ * weights of fewer than 65,536 values, or with a side below 32, are multiplied in fp32. */
+typedef enum mtf_precision {
+    MTF_PRECISION_F32 = 0,
+    MTF_PRECISION_BF16 = 1,
+    MTF_PRECISION_INT8 = 2
+} mtf_precision;
+#define MTF_N_PRECISIONS 3
+
+/* Where a run is asked for a precision: what freezing says (fp32 where it says nothing); or a
+ * mtf_precision for every product; or, with MTF_UNLESS_FROZEN added, for those of which freezing
+ * says nothing. */
+#define MTF_AS_FROZEN     (-1)
+#define MTF_UNLESS_FROZEN 16
+
 /* ---- model ----------------------------------------------------------------------------------- */
 
 typedef struct mtf_model mtf_model;
@@ -138,8 +156,9 @@ typedef struct mtf_param_info {
     uint64_t version;     /* raised by every change */
     int decays;           /* 1: weight decay applies unless the user says otherwise */
     int frozen;
-    int64_t n_steps; /* optimizer steps of this tensor since its state began; 0: no state */
-    int n_aliases;   /* other keys of the same (tied) tensor */
+    mtf_precision precision; /* of its products while it is frozen */
+    int64_t n_steps;         /* optimizer steps of this tensor since its state began; 0: no state */
+    int n_aliases;           /* other keys of the same (tied) tensor */
     const char *const *aliases;
 } mtf_param_info;
 
@@ -184,6 +203,11 @@ MTF_NODISCARD mtf_status mtf_model_set_frozen(mtf_model *model, const uint8_t *p
                                               size_t n_params, const uint8_t *units, size_t n_units,
                                               mtf_error *err);
 
+/* `params` (n_params) of mtf_precision: what the products of each parameter are made in while it is
+ * frozen. Replaces what was said before; masters stay as they are. Raises the model's version. */
+MTF_NODISCARD mtf_status mtf_model_set_precision(mtf_model *model, const uint8_t *params,
+                                                 size_t n_params, mtf_error *err);
+
 /* ---- batches: packed, no padding ------------------------------------------------------------- */
 
 typedef struct mtf_rows {
@@ -222,10 +246,11 @@ typedef struct mtf_output {
 } mtf_output;
 
 /* Inference: no dropout, nothing kept. The bits of a sequence's rows depend neither on the other
- * sequences nor on the number of threads. */
+ * sequences nor on the number of threads. `precision`: MTF_AS_FROZEN, a mtf_precision, or
+ * MTF_UNLESS_FROZEN + a mtf_precision. */
 MTF_NODISCARD mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch,
                                            size_t n_outputs, const mtf_output *outputs,
-                                           mtf_error *err);
+                                           int precision, mtf_error *err);
 
 /* Names of what the frozen prefix hands on towards `outputs`, for training or inference: `names`
  * (MTF_MAX_FEATURES) receives *n of them. 0: there is no prefix, or it cannot be given. Outputs
@@ -251,6 +276,11 @@ typedef struct mtf_train_options {
     uint64_t seed; /* dropout is drawn from (seed, step, operation, sequence, position, lane) */
     uint64_t step; /* from 0; messages count from 1 */
     int dropout;   /* 0: off everywhere */
+    mtf_precision
+        precision; /* F32 or BF16: of the step's products, forward, dx and dW; frozen parts
+                                with a precision of their own run forward in that, and hand
+                                gradients down in this one */
+    int save_bf16; /* 1: activations kept for the backward pass are rounded to bfloat16 */
 } mtf_train_options;
 
 typedef struct mtf_update {
@@ -324,6 +354,8 @@ typedef struct mtf_plan_request {
     size_t n_features;
     const char *const *features; /* the outputs whose values the batch would carry */
     int64_t token_budget;        /* training: cut as by mtf_train_gradients(); inference: unread */
+    int precision;               /* inference: as mtf_model_forward(); training: a mtf_precision */
+    int save_bf16;               /* training: as mtf_train_options */
 } mtf_plan_request;
 
 typedef struct mtf_plan_unit {
@@ -335,11 +367,13 @@ typedef struct mtf_plan_unit {
 typedef struct mtf_plan_info {
     double forward_flops, prefix_flops, dx_flops, dw_flops;
     uint64_t weight_bytes;          /* fp32 masters */
+    uint64_t form_bytes;            /* packed copies of the weights that the plan reads */
     uint64_t gradient_bytes;        /* of the parameters that a step of this plan reaches */
     uint64_t moment_bytes;          /* both moments of the same */
     uint64_t saved_bytes;           /* arena of activations kept from forward to backward */
     uint64_t activation_grad_bytes; /* arena of their gradients */
-    uint64_t worker_bytes;          /* scratch of all worker threads, as many as are set now */
+    uint64_t worker_bytes;          /* scratch of all worker threads, as many as are set now, and
+                                       what they share in a backward step */
     int64_t n_trainable, n_values;  /* parameters, elements */
     int n_forward, n_backward;      /* operations run */
 } mtf_plan_info;

@@ -142,10 +142,16 @@ static mtf_tensor_id build_layer(mtf_program *p, const bert_config *c, int64_t i
     layer_names names = {.unit = unit, .index = index};
     const int64_t width = c->width;
     const double scale = 1.0 / sqrt((double)(width / c->n_heads));
-    mtf_tensor_id q = dense(p, &names, "attention.self.query", x, width, width, MTF_ACT_NONE);
-    mtf_tensor_id k = dense(p, &names, "attention.self.key", x, width, width, MTF_ACT_NONE);
-    mtf_tensor_id v = dense(p, &names, "attention.self.value", x, width, width, MTF_ACT_NONE);
-    mtf_tensor_id a = mtf_node_attention(p, label_of(&names, "attention"), q, k, v,
+    static const char *const parts[] = {"attention.self.query", "attention.self.key",
+                                        "attention.self.value"};
+    int32_t weights[3], biases[3];
+    mtf_tensor_id qkv[3];
+    for (int i = 0; i < 3; i++) {
+        weights[i] = weight(p, stem_of(&names, parts[i]), width, width, 1);
+        biases[i] = bias(p, names.stem, width);
+    }
+    mtf_node_linears(p, label_of(&names, "attention.self"), x, 3, weights, biases, qkv);
+    mtf_tensor_id a = mtf_node_attention(p, label_of(&names, "attention"), qkv[0], qkv[1], qkv[2],
                                          (int32_t)c->n_heads, 0, scale, c->attention_dropout);
     a = dense(p, &names, "attention.output.dense", a, width, width, MTF_ACT_NONE);
     a = mtf_node_dropout(p, label_of(&names, "attention dropout"), a, c->dropout);

@@ -187,6 +187,7 @@ void mtf_network_free(mtf_network *n)
     }
     for (int32_t i = 0; n->params != NULL && i < n->program->n_params; i++) {
         mtf_param_drop_state(&n->params[i]);
+        mtf_forms_free(&n->params[i].handle);
     }
     for (int32_t i = 0; i < n->n_arenas; i++) {
         mtf_free(n->arenas[i]);
@@ -279,6 +280,7 @@ mtf_status mtf_network_remove_head(mtf_network *n, const char *name, int32_t *fi
     }
     for (int32_t i = *first; i < *first + *count; i++) {
         mtf_param_drop_state(&n->params[i]);
+        mtf_forms_free(&n->params[i].handle);
     }
     memmove(&n->params[*first], &n->params[*first + *count],
             (size_t)(n->program->n_params - *first - *count) * sizeof *n->params);

@@ -16,7 +16,8 @@ typedef struct mtf_param {
     mtf_real *data; /* (shape) of its definition, like the three below */
     mtf_weight handle;
     int frozen;
-    int reached; /* the gradient holds a value of the step under way */
+    mtf_precision precision; /* of its products while it is frozen */
+    int reached;             /* the gradient holds a value of the step under way */
     mtf_real *gradient, *moment1, *moment2;
     int64_t n_steps;
 } mtf_param;

@@ -12,7 +12,8 @@
  * Saved for backward: q, k, v (and bias), y and the log-sum-exp of each row; never the (L,L)
  * probabilities, which are computed again.
  * Dropout (rate > 0): row key of query i is mix(mix(mix(mix(dropout_key, key), sequence), head), i).
- * Cut: (sequence, head) items; the columns of a head are written by its own items only.
+ * Cut (backward, and forward over one block on many workers): (sequence, head) items; the columns of
+ * a head are written by its own items only.
  * Tolerance family: gemm. Reference: Vaswani et al. 2017; the recomputation as in Dao et al. 2022.
  * Derivation: docs/derivations/attention.md. SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
@@ -141,21 +142,46 @@ static void begin_head(head_item *item, const mtf_op_call *call, int64_t sequenc
     }
 }
 
-static void attention_forward(const mtf_op_call *call)
+static void forward_head(const mtf_op_call *call, head_item *item, int64_t sequence, int64_t head,
+                         mtf_real *work)
 {
     const mtf_attrs *attrs = &call->shape->attrs;
-    for (int64_t s = 0; s < call->span->n_sequences; s++) {
+    begin_head(item, call, sequence, head);
+    int64_t at_q = item->at_q + head * item->d;
+    int64_t at_k = item->at_k + head * item->d;
+    mtf_real *lse = call->aux[0] != NULL ? call->aux[0] + item->at_lse + head : NULL;
+    mtf_kernel->attention_fwd(call->out[0] + at_q, item->c, lse, item->n_heads, call->in[Q] + at_q,
+                              item->c, call->in[K] + at_k, item->c, call->in[V] + at_k, item->c,
+                              item->bias, item->lq, item->lk, item->d, attrs->causal, attrs->scale,
+                              item->drop, work);
+}
+
+static void wide_item(void *context, int64_t index, int worker)
+{
+    const mtf_op_call *call = *(const mtf_op_call *const *)context;
+    mtf_real *work = call->work + (size_t)worker * call->work_stride;
+    const int64_t n_heads = call->shape->attrs.n_heads;
+    head_item item = {0};
+    begin_sequence(&item, call, index / n_heads, work);
+    forward_head(call, &item, index / n_heads, index % n_heads, work);
+}
+
+static void attention_forward(const mtf_op_call *call)
+{
+    const mtf_node_shape *shape = call->shape;
+    const mtf_span *span = call->span;
+    if (call->work_stride > 0) {
+        mtf_parallel_work(span->n_sequences * shape->attrs.n_heads,
+                          4 * span->n_rows[shape->in[Q].space] * shape->in[Q].width *
+                              span->max_length[shape->in[K].space],
+                          wide_item, &call);
+        return;
+    }
+    for (int64_t s = 0; s < span->n_sequences; s++) {
         head_item item = {0};
         begin_sequence(&item, call, s, call->work);
         for (int64_t h = 0; h < item.n_heads; h++) {
-            begin_head(&item, call, s, h);
-            int64_t at_q = item.at_q + h * item.d;
-            int64_t at_k = item.at_k + h * item.d;
-            mtf_real *lse = call->aux[0] != NULL ? call->aux[0] + item.at_lse + h : NULL;
-            mtf_kernel->attention_fwd(call->out[0] + at_q, item.c, lse, item.n_heads,
-                                      call->in[Q] + at_q, item.c, call->in[K] + at_k, item.c,
-                                      call->in[V] + at_k, item.c, item.bias, item.lq, item.lk,
-                                      item.d, attrs->causal, attrs->scale, item.drop, call->work);
+            forward_head(call, &item, s, h, call->work);
         }
     }
 }
@@ -235,11 +261,11 @@ static mtf_cost attention_cost(const mtf_node_shape *shape, const mtf_extent *ex
     return cost;
 }
 
-static size_t attention_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
+static size_t attention_work(const mtf_node_shape *shape, const mtf_extent *extent, int backward)
 {
     (void)backward;
-    int64_t lq = max_length[shape->in[Q].space];
-    int64_t lk = max_length[shape->in[K].space];
+    int64_t lq = extent->max_length[shape->in[Q].space];
+    int64_t lk = extent->max_length[shape->in[K].space];
     size_t bias = mtf_has_input(shape, SCORE_BIAS) ? (size_t)lq * (size_t)lk : 0;
     return mtf_attention_work(lq, lk, shape->in[Q].width / shape->attrs.n_heads) + bias;
 }

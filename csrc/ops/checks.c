@@ -109,10 +109,10 @@ void mtf_set_output(mtf_node_shape *shape, int32_t space, int64_t width)
     shape->out[0].width = width;
 }
 
-size_t mtf_no_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
+size_t mtf_no_work(const mtf_node_shape *shape, const mtf_extent *extent, int backward)
 {
     (void)shape;
-    (void)max_length;
+    (void)extent;
     (void)backward;
     return 0;
 }

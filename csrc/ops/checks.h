@@ -40,7 +40,7 @@ MTF_NODISCARD mtf_status mtf_check_rate(const mtf_node_shape *shape, const char 
 void mtf_set_output(mtf_node_shape *shape, int32_t space, int64_t width);
 
 /* For mtf_op.work and mtf_op.saves of operations that need no work and read no activation back. */
-size_t mtf_no_work(const mtf_node_shape *shape, const int64_t *max_length, int backward);
+size_t mtf_no_work(const mtf_node_shape *shape, const mtf_extent *extent, int backward);
 mtf_save mtf_saves_nothing(const mtf_node_shape *shape, mtf_need need);
 
 #endif

@@ -182,9 +182,9 @@ static mtf_cost layernorm_cost(const mtf_node_shape *shape, const mtf_extent *ex
                       .dw = dw * elements};
 }
 
-static size_t layernorm_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
+static size_t layernorm_work(const mtf_node_shape *shape, const mtf_extent *extent, int backward)
 {
-    (void)max_length;
+    (void)extent;
     return backward ? (size_t)ROWS * (size_t)shape->in[X].width : 0;
 }
 

@@ -1,146 +1,166 @@
-/* Linear layer with fused bias and activation, forward and backward.
+/* Linear layers with fused bias and activation: facts and forward (linear_bwd.c: backward).
  *
  *   pre = x W^T + b       y = act(pre)
  *   dpre = dy * act'(pre)     dx = dpre W     dW = dpre^T x     db = column sums of dpre
  *
+ * A node holds one layer, or up to three that read the same rows, as query, key and value do: one
+ * region of work forward, and backward x is packed once for all dW and dx is written once.
  * The weight is (N,K), or (K,N) with attribute layout IN_OUT; the bias may be absent.
- * Saved for backward: pre if there is an activation and anything needs a gradient; x only if the
- * weight trains. A frozen linear without activation saves nothing. Backward overwrites pre by dpre,
- * which needs all rows at once for dW and has no other place to live.
- * Cut: dpre by rows; then dW by tiles of the weight, dx by rows, db by columns, all one list.
- * Bits: a row of y and dx depends on that row alone; dW and db add over rows in order.
+ * Saved for backward: pre if there is an activation and anything needs a gradient; x only if a
+ * weight trains. A frozen linear without activation saves nothing.
+ * Forward on many workers (the whole batch is one block): cut by columns of the products.
+ * Bits: a row of y depends on that row alone.
  * Tolerance family: gemm. Derivation of the activations: docs/derivations/gelu.md.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "ops.h"
+#include "linear.h"
 
 #include "../base/status.h"
 #include "../base/threads.h"
 #include "checks.h"
 #include "span.h"
 
-enum { DPRE_ROWS = 64, DX_ROWS = 256, BIAS_COLUMNS = 64 };
+/* Columns of a product that a worker takes at a time when it shares the rows with others. */
+enum { WIDE_COLUMNS = 4 * MTF_PANEL };
 
-enum { X };
-enum { WEIGHT, BIAS };
+static mtf_status check_part(mtf_node_shape *shape, int part, mtf_error *err)
+{
+    const int in_out = shape->attrs.layout == MTF_LAYOUT_IN_OUT;
+    const int64_t k = shape->in[LINEAR_X].width;
+    const int weight = linear_weight(part);
+    mtf_status status =
+        mtf_check_weight(shape, "linear", weight, "weight", in_out ? k : 0, in_out ? 0 : k, err);
+    if (status != MTF_OK) {
+        return status;
+    }
+    const int64_t n = in_out ? shape->weight_cols[weight] : shape->weight_rows[weight];
+    if (mtf_has_weight(shape, linear_bias(part))) {
+        status = mtf_check_weight(shape, "linear", linear_bias(part), "bias", n, 1, err);
+    }
+    if (status == MTF_OK) {
+        shape->out[part] = (mtf_slot){.space = shape->in[LINEAR_X].space, .width = n};
+    }
+    return status;
+}
 
 static mtf_status linear_check(mtf_node_shape *shape, mtf_error *err)
 {
-    mtf_status status = mtf_check_input(shape, "linear", X, "x", 0, err);
-    if (status != MTF_OK) {
-        return status;
-    }
-    int in_out = shape->attrs.layout == MTF_LAYOUT_IN_OUT;
-    int64_t k = shape->in[X].width;
-    status =
-        mtf_check_weight(shape, "linear", WEIGHT, "weight", in_out ? k : 0, in_out ? 0 : k, err);
-    if (status != MTF_OK) {
-        return status;
-    }
-    int64_t n = in_out ? shape->weight_cols[WEIGHT] : shape->weight_rows[WEIGHT];
-    if (mtf_has_weight(shape, BIAS)) {
-        status = mtf_check_weight(shape, "linear", BIAS, "bias", n, 1, err);
-        if (status != MTF_OK) {
-            return status;
+    mtf_status status = mtf_check_input(shape, "linear", LINEAR_X, "x", 0, err);
+    int part = 0;
+    do {
+        if (status == MTF_OK) {
+            status = check_part(shape, part, err);
         }
+        part++;
+    } while (status == MTF_OK && part < LINEAR_PARTS && mtf_has_weight(shape, linear_weight(part)));
+    if (status != MTF_OK || shape->attrs.activation == MTF_ACT_NONE) {
+        return status;
     }
-    mtf_set_output(shape, shape->in[X].space, n);
-    if (shape->attrs.activation != MTF_ACT_NONE) {
-        shape->aux[0] = shape->out[0];
+    if (part > 1) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "%s: linear layers that share a node expect no activation; give each a "
+                        "node of its own",
+                        shape->label);
     }
+    shape->aux[0] = shape->out[0];
     return MTF_OK;
+}
+
+/* Columns n0 .. n1 - 1 of one part; all of them where the master is multiplied as it is. */
+static void forward_columns(const mtf_op_call *call, int part, int64_t n0, int64_t n1,
+                            mtf_real *work)
+{
+    const mtf_node_shape *shape = call->shape;
+    const mtf_weight *w = call->w[linear_weight(part)];
+    const mtf_weight *b = call->w[linear_bias(part)];
+    const mtf_real *bias = b != NULL ? b->master : NULL;
+    const int64_t rows = call->span->n_rows[shape->in[LINEAR_X].space];
+    const int64_t n = shape->out[part].width;
+    const int64_t k = shape->in[LINEAR_X].width;
+    const mtf_activation activation = shape->attrs.activation;
+    mtf_real *pre = activation != MTF_ACT_NONE ? call->aux[0] : NULL;
+    const mtf_precision precision = mtf_precision_of(n, k, call->precision[linear_weight(part)]);
+    const mtf_form *form = mtf_weight_form(w, MTF_USE_Y, precision);
+    if (form != NULL) {
+        const mtf_product product = {.precision = precision,
+                                     .kind = MTF_FLOPS_FORWARD,
+                                     .form = form,
+                                     .m = rows,
+                                     .n = n,
+                                     .k = k,
+                                     .n0 = n0,
+                                     .n1 = n1,
+                                     .ldy = n,
+                                     .xi = k,
+                                     .xp = 1,
+                                     .epilogue = {bias, pre, activation, 0}};
+        mtf_packed_product(call->out[part], call->in[LINEAR_X], &product, work);
+        return;
+    }
+    mtf_linear_y(call->out[part], call->in[LINEAR_X], w->master, rows, n, k, shape->attrs.layout, 0,
+                 work);
+    if (bias != NULL || activation != MTF_ACT_NONE) {
+        mtf_kernel->bias_act_fwd(call->out[part], pre, bias, rows, n, activation);
+    }
+}
+
+/* How many pieces of columns a part is cut into. */
+static int64_t wide_pieces(const mtf_op_call *call, int part)
+{
+    const int64_t n = call->shape->out[part].width;
+    const mtf_precision precision =
+        mtf_precision_of(n, call->shape->in[LINEAR_X].width, call->precision[linear_weight(part)]);
+    if (call->out[part] == NULL) {
+        return 0;
+    }
+    return mtf_weight_form(call->w[linear_weight(part)], MTF_USE_Y, precision) != NULL
+               ? mtf_pieces(n, WIDE_COLUMNS)
+               : 1;
+}
+
+static void wide_item(void *context, int64_t item, int worker)
+{
+    const mtf_op_call *call = *(const mtf_op_call *const *)context;
+    int part = 0;
+    int64_t pieces = wide_pieces(call, 0);
+    while (item >= pieces) {
+        item -= pieces;
+        pieces = wide_pieces(call, ++part);
+    }
+    const int64_t n = call->shape->out[part].width;
+    forward_columns(call, part, pieces > 1 ? item * WIDE_COLUMNS : 0,
+                    pieces > 1 ? mtf_piece_end(n, WIDE_COLUMNS, item) : n,
+                    call->work + (size_t)worker * call->work_stride);
 }
 
 static void linear_forward(const mtf_op_call *call)
 {
     const mtf_node_shape *shape = call->shape;
-    int64_t rows = call->span->n_rows[shape->in[X].space];
-    int64_t n = shape->out[0].width;
-    int64_t k = shape->in[X].width;
-    const mtf_real *bias = call->w[BIAS] != NULL ? call->w[BIAS]->master : NULL;
-    mtf_linear_y(call->out[0], call->in[X], call->w[WEIGHT]->master, rows, n, k,
-                 shape->attrs.layout, 0, call->work);
-    if (bias != NULL || shape->attrs.activation != MTF_ACT_NONE) {
-        mtf_kernel->bias_act_fwd(call->out[0], call->aux[0], bias, rows, n,
-                                 shape->attrs.activation);
-    }
-}
-
-/* One backward call, as its items see it: dW tiles first, then dx rows, then db columns. */
-typedef struct linear_job {
-    const mtf_op_call *call;
-    const mtf_real *dpre; /* (R,N) */
-    int64_t rows, n, k;
-    int64_t n_dw, n_dx;
-} linear_job;
-
-static void dpre_item(void *context, int64_t item, int worker)
-{
-    const linear_job *job = context;
-    const mtf_op_call *call = job->call;
-    (void)worker;
-    int64_t first = item * DPRE_ROWS * job->n;
-    int64_t last = mtf_piece_end(job->rows, DPRE_ROWS, item) * job->n;
-    mtf_real *pre = call->aux[0] + first;
-    mtf_kernel->act_bwd(pre, call->dout[0] + first, pre, last - first,
-                        call->shape->attrs.activation);
-}
-
-static void gradient_item(void *context, int64_t item, int worker)
-{
-    const linear_job *job = context;
-    const mtf_op_call *call = job->call;
-    mtf_layout layout = call->shape->attrs.layout;
-    if (item < job->n_dw) {
-        mtf_linear_dw(call->dw[WEIGHT], job->dpre, call->in[X], job->rows, job->n, job->k, layout,
-                      item, call->dw_add[WEIGHT]);
+    const int n_parts = linear_n_parts(shape);
+    if (call->work_stride > 0) {
+        int64_t items = 0;
+        int64_t columns = 0;
+        for (int part = 0; part < n_parts; part++) {
+            items += wide_pieces(call, part);
+            columns += shape->out[part].width;
+        }
+        mtf_parallel_work(items,
+                          2 * call->span->n_rows[shape->in[LINEAR_X].space] * columns *
+                              shape->in[LINEAR_X].width,
+                          wide_item, &call);
         return;
     }
-    item -= job->n_dw;
-    if (item < job->n_dx) {
-        int64_t first = item * DX_ROWS;
-        int64_t last = mtf_piece_end(job->rows, DX_ROWS, item);
-        mtf_linear_dx(call->din[X] + first * job->k, job->dpre + first * job->n,
-                      call->w[WEIGHT]->master, last - first, job->n, job->k, layout,
-                      call->din_add[X], call->work + (size_t)worker * call->work_stride);
-        return;
+    for (int part = 0; part < n_parts; part++) {
+        if (call->out[part] != NULL) {
+            forward_columns(call, part, 0, shape->out[part].width, call->work);
+        }
     }
-    item -= job->n_dx;
-    int64_t first = item * BIAS_COLUMNS;
-    int64_t last = mtf_piece_end(job->n, BIAS_COLUMNS, item);
-    mtf_kernel->column_sum(call->dw[BIAS] + first, job->dpre + first, job->n, job->rows,
-                           last - first, call->dw_add[BIAS]);
-}
-
-static void linear_backward(const mtf_op_call *call)
-{
-    const mtf_node_shape *shape = call->shape;
-    linear_job job = {.call = call,
-                      .dpre = call->dout[0],
-                      .rows = call->span->n_rows[shape->in[X].space],
-                      .n = shape->out[0].width,
-                      .k = shape->in[X].width};
-    if (shape->attrs.activation != MTF_ACT_NONE) {
-        mtf_parallel_for(mtf_pieces(job.rows, DPRE_ROWS), dpre_item, &job);
-        job.dpre = call->aux[0];
-    }
-    if (call->dw[WEIGHT] != NULL) {
-        job.n_dw = mtf_linear_dw_tiles(job.n, job.k, shape->attrs.layout);
-    }
-    if (call->din[X] != NULL) {
-        job.n_dx = mtf_pieces(job.rows, DX_ROWS);
-    }
-    int64_t n_db = call->dw[BIAS] != NULL ? mtf_pieces(job.n, BIAS_COLUMNS) : 0;
-    int64_t product = 2 * job.rows * job.n * job.k;
-    mtf_parallel_work(job.n_dw + job.n_dx + n_db,
-                      product * ((job.n_dw > 0) + (job.n_dx > 0)) + job.rows * job.n, gradient_item,
-                      &job);
 }
 
 static mtf_save linear_saves(const mtf_node_shape *shape, mtf_need need)
 {
     mtf_save save = {0};
-    if (need.dw & (1U << WEIGHT)) {
-        save.in = 1U << X;
+    if (need.dw & mtf_op_linear.factors) {
+        save.in = 1U << LINEAR_X;
     }
     if (shape->attrs.activation != MTF_ACT_NONE && (need.dx | need.dw) != 0) {
         save.aux = 1U;
@@ -152,32 +172,50 @@ static mtf_save linear_saves(const mtf_node_shape *shape, mtf_need need)
  * of activations also where only the weight needs it. */
 static mtf_cost linear_cost(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need)
 {
-    double rows = (double)extent->n_rows[shape->in[X].space];
-    double elements = rows * (double)shape->out[0].width;
-    double product = 2 * elements * (double)shape->in[X].width;
-    double bias = mtf_has_weight(shape, BIAS) ? elements : 0;
-    double activation = shape->attrs.activation != MTF_ACT_NONE ? elements : 0;
-    mtf_cost cost = {.forward = product + bias + activation};
-    if ((need.dx | need.dw) != 0) {
-        cost.dx = (need.dx != 0 ? product : 0) + activation;
-        cost.dw =
-            (need.dw & (1U << WEIGHT) ? product : 0) + (need.dw & (1U << BIAS) ? elements : 0);
+    mtf_cost cost = {0};
+    const double rows = (double)extent->n_rows[shape->in[LINEAR_X].space];
+    for (int part = 0; part < linear_n_parts(shape); part++) {
+        const double elements = rows * (double)shape->out[part].width;
+        const double product = 2 * elements * (double)shape->in[LINEAR_X].width;
+        const double bias = mtf_has_weight(shape, linear_bias(part)) ? elements : 0;
+        const double activation = shape->attrs.activation != MTF_ACT_NONE ? elements : 0;
+        cost.forward += product + bias + activation;
+        if ((need.dx | need.dw) != 0) {
+            cost.dx += (need.dx != 0 ? product : 0) + activation;
+            cost.dw += (need.dw >> linear_weight(part) & 1U ? product : 0) +
+                       (need.dw >> linear_bias(part) & 1U ? elements : 0);
+        }
     }
     return cost;
 }
 
-static size_t linear_work(const mtf_node_shape *shape, const int64_t *max_length, int backward)
+static size_t linear_work(const mtf_node_shape *shape, const mtf_extent *extent, int backward)
 {
-    (void)max_length;
-    (void)backward;
-    return mtf_linear_work(shape->out[0].width, shape->in[X].width);
+    size_t most = 0;
+    for (int part = 0; part < linear_n_parts(shape); part++) {
+        const int64_t n = shape->out[part].width;
+        const int64_t k = shape->in[LINEAR_X].width;
+        size_t work = mtf_linear_work(n, k);
+        most = work > most ? work : most;
+        /* sums over K forward; backward over N (dx) and over the rows (dW) */
+        const int64_t rows = extent->n_rows[shape->in[LINEAR_X].space];
+        const int64_t longest = n > rows ? n : rows;
+        work = mtf_precision_of(n, k, MTF_PRECISION_BF16) == MTF_PRECISION_F32
+                   ? 0
+                   : mtf_packed_work(backward ? longest : k);
+        most = work > most ? work : most;
+    }
+    return most;
 }
 
 const mtf_op mtf_op_linear = {.name = "linear",
                               .locality = MTF_LOCAL_ROW,
                               .check = linear_check,
                               .forward = linear_forward,
-                              .backward = linear_backward,
+                              .backward = mtf_linear_backward,
                               .saves = linear_saves,
                               .cost = linear_cost,
-                              .work = linear_work};
+                              .work = linear_work,
+                              .shared = mtf_linear_shared,
+                              .factors = 1U << 0 | 1U << 2 | 1U << 4,
+                              .in_pairs = 1};

@@ -2,18 +2,20 @@
  *
  * An operation is one row of facts (mtf_op): checks its node when the program is built, says what
  * its backward pass reads, what it costs, and runs over a *span*, a range of whole sequences.
- * Forward runs on one worker over its span; backward gets the whole micro-batch and cuts the work
- * itself (mtf_parallel_for), by shape. Neither can fail or allocate.
+ * Forward runs on one worker over its span, or, where a batch is too small to give every worker a
+ * span, over all of it on all workers; backward gets the whole micro-batch. These two cut the work
+ * themselves (mtf_parallel_for), so that no bit depends on the number of workers. Neither can fail or
+ * allocate.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_OPS_OPS_H
 #define MTF_OPS_OPS_H
 
-#include "../blas/gemm.h"
+#include "../blas/packed.h"
 #include "../include/mtfreeze.h"
 #include "../kernels/kernels.h"
 
 #define MTF_MAX_IN      4
-#define MTF_MAX_OUT     2
+#define MTF_MAX_OUT     3
 #define MTF_MAX_AUX     2
 #define MTF_MAX_WEIGHTS 6
 #define MTF_MAX_SPACES  4
@@ -23,14 +25,6 @@
 
 /* How far rows look: a row alone, its whole sequence, or the whole batch (then no splitting). */
 typedef enum mtf_locality { MTF_LOCAL_ROW, MTF_LOCAL_SEQUENCE, MTF_LOCAL_BATCH } mtf_locality;
-
-/* A weight by handle: the master and, later, derived forms; `version` keys them. */
-typedef struct mtf_weight {
-    const mtf_real *master; /* (rows, cols), C order; (rows) for vectors with cols = 1 */
-    int64_t rows, cols;
-    mtf_layout layout;
-    uint64_t version;
-} mtf_weight;
 
 /* Options of a node; each operation reads its own. */
 typedef struct mtf_attrs {
@@ -86,9 +80,13 @@ typedef struct mtf_op_call {
     int din_add[MTF_MAX_IN];           /* 1: add to what is there, 0: overwrite every element */
     mtf_real *dw[MTF_MAX_WEIGHTS];     /* shape of w; NULL: frozen */
     int dw_add[MTF_MAX_WEIGHTS];
-    mtf_real *work;     /* forward: this worker's; backward: worker i's at work + i * work_stride */
-    size_t work_stride; /* elements */
-    uint64_t dropout_key; /* of (seed, step); 0 with dropout_on == 0 */
+    mtf_real *work; /* worker i's at work + i * work_stride; in a forward over one of many blocks
+                       this worker's alone */
+    size_t work_stride; /* elements; 0: alone */
+    mtf_real *shared;   /* backward: of all workers, `shared` elements; NULL: none */
+    mtf_precision precision[MTF_MAX_WEIGHTS]; /* of the products of forward with each weight */
+    mtf_precision grad_precision;             /* of those of backward */
+    uint64_t dropout_key;                     /* of (seed, step); 0 with dropout_on == 0 */
     int dropout_on;
 } mtf_op_call;
 
@@ -102,7 +100,8 @@ typedef struct mtf_save {
     uint32_t in, out, aux;
 } mtf_save;
 
-/* Rows of a micro-batch, for prices: per space the rows, and the sum over sequences of length^2. */
+/* Rows of a micro-batch, for prices and for scratch: per space the rows, the longest sequence, and
+ * (prices only) the sum over sequences of length^2. */
 typedef struct mtf_extent {
     int64_t n_rows[MTF_MAX_SPACES];
     double sum_squares[MTF_MAX_SPACES];
@@ -124,15 +123,22 @@ typedef struct mtf_op {
     mtf_save (*saves)(const mtf_node_shape *shape, mtf_need need);
     /* `need`: what backward is asked for; forward does not depend on it. */
     mtf_cost (*cost)(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need);
-    /* mtf_real elements of `work` for one worker, forward or backward, given longest sequences. */
-    size_t (*work)(const mtf_node_shape *shape, const int64_t *max_length, int backward);
+    /* mtf_real elements of `work` for one worker, forward or backward. */
+    size_t (*work)(const mtf_node_shape *shape, const mtf_extent *extent, int backward);
+    /* Likewise of `shared` for a backward step that has to produce `need`; NULL: none. */
+    size_t (*shared)(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need,
+                     mtf_precision precision);
+    /* Bits of the weights that are factors of products, and so may have forms. */
+    uint32_t factors;
+    int in_pairs; /* 1: of the weights, output i depends on number 2i and 2i + 1 only */
 } mtf_op;
 
 /* in: ids, token types (may be absent); w: word (V,C), position (P,C), token type (types,C) or
  * absent. out: sum of the three rows (T,C). */
 extern const mtf_op mtf_op_embedding;
-/* in: x (R,K); w: weight, bias (N) or absent. out: act(x W^T + b) (R,N); aux[0]: before act (only
- * with an activation); backward overwrites aux[0] by its gradient. */
+/* in: x (R,K); w: one to three pairs of a weight and its bias (N) or absent; out: one a pair,
+ * act(x W^T + b) (R,N); aux[0]: before act (only with an activation, and then there is one pair);
+ * backward overwrites aux[0] by its gradient. */
 extern const mtf_op mtf_op_linear;
 /* in: x, residual or absent (R,C); w: weight, bias (C). out[0]: normalised, out[1]: x + residual;
  * aux[0]: mean and 1/deviation (R,2). */

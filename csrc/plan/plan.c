@@ -30,14 +30,45 @@ static int node_dropout_on(const draft *d, const mtf_node *node)
            (node->unit == MTF_NO_UNIT || !mtf_network_unit_frozen(d->network, node->unit));
 }
 
-static int node_trains(const draft *d, const mtf_node *node)
+/* Whether weights first .. last - 1 of a node have one that trains. */
+static int weights_train(const draft *d, const mtf_node *node, int first, int last)
 {
-    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+    for (int i = first; i < last; i++) {
         if (node->weight[i] >= 0 && !d->network->params[node->weight[i]].frozen) {
             return 1;
         }
     }
     return 0;
+}
+
+/* What the forward products of each weight are made in: what was said for a frozen weight, else what
+ * the run asks for. */
+static void set_precision(const draft *d, const mtf_node *node, mtf_precision *precision)
+{
+    const int asked = d->plan->precision;
+    const int for_all = !d->plan->training && asked >= 0 && asked < MTF_UNLESS_FROZEN;
+    const int otherwise = asked >= MTF_UNLESS_FROZEN ? asked - MTF_UNLESS_FROZEN
+                          : asked == MTF_AS_FROZEN   ? MTF_PRECISION_F32
+                                                     : asked;
+    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+        if ((node->op->factors >> i & 1u) && node->weight[i] >= 0) {
+            const mtf_param *param = &d->network->params[node->weight[i]];
+            const int said = !for_all && param->frozen && param->precision != MTF_PRECISION_F32;
+            precision[i] = said ? param->precision : (mtf_precision)otherwise;
+        }
+    }
+}
+
+static int node_trains(const draft *d, const mtf_node *node)
+{
+    return weights_train(d, node, 0, MTF_MAX_WEIGHTS);
+}
+
+/* Whether an output of a node has something trainable below it, besides what its inputs have. */
+static int output_trains(const draft *d, const mtf_node *node, int output)
+{
+    return node->op->in_pairs ? weights_train(d, node, 2 * output, 2 * output + 2)
+                              : node_trains(d, node);
 }
 
 static void find_aliases(draft *d)
@@ -123,14 +154,14 @@ static void list_forward(draft *d)
     for (int32_t i = 0; i < d->program->n_nodes; i++) {
         const mtf_node *node = &d->program->nodes[i];
         int prefix = extends_prefix(d, node);
-        int needs = node_trains(d, node);
+        int needs = 0;
         for (int k = 0; k < MTF_MAX_IN; k++) {
             needs |= node->in[k] != MTF_NO_TENSOR && d->needs[plan->alias[node->in[k]]];
         }
         for (int o = 0; o < MTF_MAX_OUT; o++) {
             if (node->out[o] != MTF_NO_TENSOR) {
                 d->in_prefix[node->out[o]] = (unsigned char)prefix;
-                d->needs[node->out[o]] = (unsigned char)needs;
+                d->needs[node->out[o]] = (unsigned char)(needs || output_trains(d, node, o));
             }
         }
         if (!d->runs[i]) {
@@ -139,6 +170,7 @@ static void list_forward(draft *d)
         plan->splits &= node->op->locality != MTF_LOCAL_BATCH;
         mtf_step *step = &plan->forward[plan->n_forward++];
         *step = (mtf_step){.node = i, .in_prefix = prefix, .dropout_on = node_dropout_on(d, node)};
+        set_precision(d, node, step->precision);
         plan->spaces |= 1u << node->shape.in[0].space | 1u << node->shape.out[0].space;
         for (int k = 0; k < MTF_MAX_IN; k++) {
             step->in[k] = node->in[k] == MTF_NO_TENSOR ? MTF_NO_TENSOR : plan->alias[node->in[k]];
@@ -254,7 +286,8 @@ static int same_ids(const mtf_tensor_id *a, size_t n_a, const mtf_tensor_id *b, 
 int mtf_plan_matches(const mtf_plan *plan, uint64_t freeze_version, const mtf_request *request)
 {
     return plan->freeze_version == freeze_version && plan->training == request->training &&
-           plan->dropout == request->dropout &&
+           plan->dropout == request->dropout && plan->precision == request->precision &&
+           plan->save_bf16 == request->save_bf16 &&
            same_ids(plan->outputs, plan->n_outputs, request->outputs, request->n_outputs) &&
            same_ids(plan->given, plan->n_given, request->given, request->n_given);
 }
@@ -294,6 +327,8 @@ static int plan_init(mtf_plan *plan, const mtf_program *program, const mtf_reque
     plan->program = program;
     plan->training = request->training;
     plan->dropout = request->dropout;
+    plan->precision = request->precision;
+    plan->save_bf16 = request->save_bf16;
     plan->n_outputs = request->n_outputs;
     plan->n_given = request->n_given;
     plan->outputs = copy_ids(request->outputs, request->n_outputs);
@@ -372,14 +407,29 @@ void mtf_plan_free(mtf_plan *plan)
     mtf_free(plan);
 }
 
-size_t mtf_plan_work(const mtf_plan *plan, const int64_t *max_length, int backward)
+size_t mtf_plan_shared(const mtf_plan *plan, const mtf_extent *extent)
+{
+    size_t most = 0;
+    for (int32_t i = 0; i < plan->n_backward; i++) {
+        const mtf_step *step = &plan->backward[i];
+        const mtf_node *node = &plan->program->nodes[step->node];
+        if (node->op->shared != NULL) {
+            size_t size =
+                node->op->shared(&node->shape, extent, step->need, (mtf_precision)plan->precision);
+            most = size > most ? size : most;
+        }
+    }
+    return (most + 15) / 16 * 16;
+}
+
+size_t mtf_plan_work(const mtf_plan *plan, const mtf_extent *extent, int backward)
 {
     size_t most = 0;
     const mtf_step *steps = backward ? plan->backward : plan->forward;
     int32_t n = backward ? plan->n_backward : plan->n_forward;
     for (int32_t i = 0; i < n; i++) {
         const mtf_node *node = &plan->program->nodes[steps[i].node];
-        size_t work = node->op->work(&node->shape, max_length, backward);
+        size_t work = node->op->work(&node->shape, extent, backward);
         most = work > most ? work : most;
     }
     return (most + 15) / 16 * 16;

@@ -12,8 +12,10 @@
 #include "../model/network.h"
 
 typedef struct mtf_request {
-    int training; /* 1: gradients arrive at the outputs; 0: outputs are written to the caller */
-    int dropout;  /* 0: dropout off everywhere, also in what trains */
+    int training;  /* 1: gradients arrive at the outputs; 0: outputs are written to the caller */
+    int dropout;   /* 0: dropout off everywhere, also in what trains */
+    int precision; /* as mtf_model_forward(); training: a mtf_precision */
+    int save_bf16; /* training: what is kept for backward is rounded to bfloat16 */
     size_t n_outputs;
     const mtf_tensor_id *outputs;
     size_t n_given;
@@ -50,14 +52,15 @@ typedef struct mtf_step {
     mtf_tensor_id in[MTF_MAX_IN]; /* with removed dropout nodes looked through */
     int in_prefix;                /* forward: lies in the frozen prefix */
     int dropout_on;
-    mtf_need need; /* backward */
-    mtf_save save; /* backward: what it reads */
+    mtf_precision precision[MTF_MAX_WEIGHTS]; /* forward: of the products with each weight */
+    mtf_need need;                            /* backward */
+    mtf_save save;                            /* backward: what it reads */
     int din_add[MTF_MAX_IN];
 } mtf_step;
 
 typedef struct mtf_plan {
     uint64_t freeze_version; /* these three and the request: what the plan was made for */
-    int training, dropout;
+    int training, dropout, precision, save_bf16;
     mtf_tensor_id *outputs;  /* as asked */
     mtf_tensor_id *resolved; /* with removed dropout nodes looked through */
     size_t n_outputs;
@@ -80,6 +83,10 @@ typedef struct mtf_plan {
 MTF_NODISCARD mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
                                       const mtf_request *request, mtf_plan **plan, mtf_error *err);
 void mtf_plan_free(mtf_plan *plan);
+/* Calls `visit` for every packed form that the plan's runs read. (forms.c) */
+void mtf_plan_forms(const mtf_plan *plan, void *context,
+                    void (*visit)(void *context, int32_t param, mtf_use use,
+                                  mtf_precision precision));
 int mtf_plan_matches(const mtf_plan *plan, uint64_t freeze_version, const mtf_request *request);
 
 /* Name of the output that boundary tensor `b` is; NULL: it has none, so it cannot be given. */
@@ -88,6 +95,8 @@ const char *mtf_plan_boundary_name(const mtf_plan *plan, int32_t b);
  * `starts` (n_regions) if not NULL. */
 size_t mtf_arena_layout(const mtf_arena *arena, const int64_t *rows, size_t *starts);
 /* Largest `work` of the plan's forward (0) or backward (1) operations, in elements. */
-size_t mtf_plan_work(const mtf_plan *plan, const int64_t *max_length, int backward);
+size_t mtf_plan_work(const mtf_plan *plan, const mtf_extent *extent, int backward);
+/* Largest `shared` of the plan's backward operations, in elements. */
+size_t mtf_plan_shared(const mtf_plan *plan, const mtf_extent *extent);
 
 #endif

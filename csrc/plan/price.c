@@ -40,6 +40,17 @@ static void price_backward(const mtf_plan *plan, const mtf_extent *extent, mtf_p
     }
 }
 
+typedef struct form_sum {
+    const mtf_network *network;
+    uint64_t bytes;
+} form_sum;
+
+static void add_form(void *context, int32_t param, mtf_use use, mtf_precision precision)
+{
+    form_sum *sum = context;
+    sum->bytes += mtf_form_bytes(&sum->network->params[param].handle, use, precision);
+}
+
 /* 1: a backward step of the plan gives parameter `p` a gradient. */
 static int reaches(const mtf_plan *plan, int32_t p)
 {
@@ -64,6 +75,9 @@ static void price_parameters(const mtf_plan *plan, const mtf_network *network, m
     }
     info->weight_bytes = (uint64_t)info->n_values * sizeof(mtf_real);
     info->moment_bytes = 2 * info->gradient_bytes;
+    form_sum forms = {network, 0};
+    mtf_plan_forms(plan, &forms, add_form);
+    info->form_bytes = forms.bytes;
 }
 
 /* Arenas grow to the largest that any micro-batch wants; `largest`: of the most saved. */
@@ -79,7 +93,7 @@ static void price_arenas(const mtf_plan *plan, const mtf_view *view, int64_t tok
         mtf_plan_measure(plan, &part, NULL, &sizes);
         const uint64_t saved = sizes.saved * sizeof(mtf_real);
         const uint64_t gradients = sizes.gradients * sizeof(mtf_real);
-        const uint64_t workers = sizes.workers * sizeof(mtf_real);
+        const uint64_t workers = (sizes.workers + sizes.shared) * sizeof(mtf_real);
         if (first == 0 || saved > info->saved_bytes) {
             info->saved_bytes = saved;
             *largest = sizes;

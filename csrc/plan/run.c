@@ -4,6 +4,8 @@
 
 #include "../base/threads.h"
 
+#include <string.h>
+
 typedef struct forward_context {
     const mtf_plan *plan;
     const mtf_network *network;
@@ -62,8 +64,10 @@ static void run_step(const forward_context *c, const mtf_step *step, const mtf_s
     mtf_op_call call = {.shape = &node->shape,
                         .span = span,
                         .work = worker + c->workspace->now.work_start,
+                        .work_stride = c->workspace->now.wide ? c->workspace->now.worker : 0,
                         .dropout_key = c->dropout_key,
                         .dropout_on = step->dropout_on};
+    memcpy(call.precision, step->precision, sizeof call.precision);
     int64_t first[MTF_MAX_SPACES];
     for (int32_t s = 0; s < plan->program->n_spaces; s++) {
         first[s] = part->offsets[s][0] - c->view->offsets[s][0];
@@ -130,7 +134,11 @@ void mtf_run_forward(const mtf_plan *plan, const mtf_network *network, mtf_works
                          .view = view,
                          .dropout_key = dropout_key,
                          .caller = caller};
-    mtf_parallel_for(workspace->now.n_blocks, run_block, &c);
+    if (workspace->now.wide) {
+        run_block(&c, 0, 0); /* not an item: its steps are parallel themselves */
+    } else {
+        mtf_parallel_for(workspace->now.n_blocks, run_block, &c);
+    }
 }
 
 const mtf_real *mtf_run_output_value(const mtf_plan *plan, const mtf_workspace *w,
@@ -200,6 +208,8 @@ void mtf_run_backward(const mtf_plan *plan, mtf_network *network, mtf_workspace 
                             .span = &span,
                             .work = workspace->workers,
                             .work_stride = workspace->now.worker,
+                            .shared = node->op->shared != NULL ? workspace->shared : NULL,
+                            .grad_precision = (mtf_precision)plan->precision,
                             .dropout_key = dropout_key,
                             .dropout_on = step->dropout_on};
         set_backward(&call, plan, step, node, workspace, view);

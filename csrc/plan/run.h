@@ -3,7 +3,8 @@
  *
  * Forward goes depth-first: the sequences are cut into blocks, and each worker takes a block
  * through all steps in its own scratch. Rows do not depend on the cut (ops.h), so the number of
- * blocks is free. Backward takes one operation at a time over the whole micro-batch.
+ * blocks is free. A batch too small for a block a worker goes *wide*: one step at a time, in which
+ * all workers share. So does backward, over the whole micro-batch.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_PLAN_RUN_H
 #define MTF_PLAN_RUN_H
@@ -16,14 +17,15 @@ typedef struct mtf_sizes {
     int64_t n_blocks;
     int64_t rows[MTF_MAX_SPACES], max_length[MTF_MAX_SPACES];
     int64_t block_rows[MTF_MAX_SPACES]; /* of the largest block */
-    size_t saved, gradients;
+    size_t saved, gradients, shared;
+    int wide;                  /* 1: one block, in which all workers take part in every step */
     size_t worker, work_start; /* scratch of one worker, and where in it `work` begins */
     size_t workers;            /* of all */
 } mtf_sizes;
 
 typedef struct mtf_workspace {
-    mtf_real *saved, *gradients, *workers;
-    size_t saved_size, gradients_size, workers_size; /* elements that are there */
+    mtf_real *saved, *gradients, *workers, *shared;
+    size_t saved_size, gradients_size, workers_size, shared_size; /* elements that are there */
     size_t *saved_starts, *temporary_starts, *gradient_starts;
     size_t starts_size;
     int64_t *identity; /* 0, 1, 2, ... */
@@ -40,6 +42,10 @@ MTF_NODISCARD mtf_status mtf_workspace_identity(mtf_workspace *workspace, int64_
 /* `blocks` (n_sequences + 1) or NULL receives first sequences of the blocks, then the end. */
 void mtf_plan_measure(const mtf_plan *plan, const mtf_view *view, int64_t *blocks,
                       mtf_sizes *sizes);
+/* Makes and fills the packed forms of weights that the plan reads and that are not there or are older
+ * than their master. (forms.c) */
+MTF_NODISCARD mtf_status mtf_forms_prepare(const mtf_plan *plan, mtf_network *network,
+                                           mtf_error *err);
 /* FLOPs of the view and the bytes that running it reserves, cut into micro-batches by `token_budget`
  * (0: not cut); `units` (n_units) or NULL. (price.c) */
 void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_view *view,

@@ -20,6 +20,7 @@ void mtf_workspace_clear(mtf_workspace *w)
     mtf_free(w->saved);
     mtf_free(w->gradients);
     mtf_free(w->workers);
+    mtf_free(w->shared);
     mtf_free(w->saved_starts);
     mtf_free(w->identity);
     mtf_free(w->blocks);
@@ -83,9 +84,9 @@ static void cut_blocks(const mtf_plan *plan, const mtf_view *view, int64_t *bloc
     const int64_t workers = mtf_threads_get();
     int64_t wanted = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
     wanted = (wanted + workers - 1) / workers * workers;
-    int64_t most = rows / BLOCK_ROWS_MIN;
-    wanted = wanted < most ? wanted : most;
-    wanted = plan->splits && wanted > 1 ? wanted : 1;
+    if (wanted > rows / BLOCK_ROWS_MIN || wanted > view->n_sequences || !plan->splits) {
+        wanted = 1;
+    }
     int64_t sequence = 0;
     while (sequence < view->n_sequences) {
         const int64_t first = sequence;
@@ -106,6 +107,7 @@ static void cut_blocks(const mtf_plan *plan, const mtf_view *view, int64_t *bloc
     if (blocks != NULL) {
         blocks[sizes->n_blocks] = view->n_sequences;
     }
+    sizes->wide = sizes->n_blocks == 1;
 }
 
 void mtf_plan_measure(const mtf_plan *plan, const mtf_view *view, int64_t *blocks, mtf_sizes *sizes)
@@ -119,8 +121,12 @@ void mtf_plan_measure(const mtf_plan *plan, const mtf_view *view, int64_t *block
     sizes->saved = mtf_arena_layout(&plan->saved, sizes->rows, NULL);
     sizes->gradients = mtf_arena_layout(&plan->gradients, sizes->rows, NULL);
     sizes->work_start = mtf_arena_layout(&plan->temporary, sizes->block_rows, NULL);
-    const size_t forward = sizes->work_start + mtf_plan_work(plan, sizes->max_length, 0);
-    const size_t backward = mtf_plan_work(plan, sizes->max_length, 1);
+    mtf_extent extent = {0};
+    memcpy(extent.n_rows, sizes->rows, sizeof extent.n_rows);
+    memcpy(extent.max_length, sizes->max_length, sizeof extent.max_length);
+    sizes->shared = mtf_plan_shared(plan, &extent);
+    const size_t forward = sizes->work_start + mtf_plan_work(plan, &extent, 0);
+    const size_t backward = mtf_plan_work(plan, &extent, 1);
     sizes->worker = forward > backward ? forward : backward;
     sizes->workers = sizes->worker * (size_t)mtf_threads_get();
 }
@@ -171,5 +177,6 @@ mtf_status mtf_workspace_prepare(mtf_workspace *w, const mtf_plan *plan, const m
     (void)mtf_arena_layout(&plan->temporary, now->block_rows, w->temporary_starts);
     MTF_TRY(reserve(&w->saved, &w->saved_size, now->saved, err));
     MTF_TRY(reserve(&w->gradients, &w->gradients_size, now->gradients, err));
+    MTF_TRY(reserve(&w->shared, &w->shared_size, now->shared, err));
     return reserve(&w->workers, &w->workers_size, now->workers, err);
 }

@@ -6,8 +6,24 @@
 
 #include <string.h>
 
+mtf_status mtf_object_check_precision(int precision, int training, mtf_error *err)
+{
+    if (training && precision != MTF_PRECISION_F32 && precision != MTF_PRECISION_BF16) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "training runs in precision 0 (fp32) or 1 (bf16), found %d", precision);
+    }
+    const int plain = precision >= MTF_UNLESS_FROZEN ? precision - MTF_UNLESS_FROZEN : precision;
+    if (precision != MTF_AS_FROZEN && (plain < 0 || plain >= MTF_N_PRECISIONS)) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "precision must be 0 (fp32), 1 (bf16), 2 (int8), %d plus one of these, or "
+                        "%d, found %d",
+                        MTF_UNLESS_FROZEN, MTF_AS_FROZEN, precision);
+    }
+    return MTF_OK;
+}
+
 mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
-                             const mtf_output *outputs, mtf_error *err)
+                             const mtf_output *outputs, int precision, mtf_error *err)
 {
     const mtf_program *program = model->network->program;
     mtf_view view;
@@ -18,10 +34,12 @@ mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_
         model->caller[i] = outputs[i].data;
     }
     MTF_TRY(mtf_object_view(model, batch, &view, err));
+    MTF_TRY(mtf_object_check_precision(precision, 0, err));
     if (view.n_sequences == 0 || n_outputs == 0) {
         return MTF_OK;
     }
     mtf_request request = {.training = 0,
+                           .precision = precision,
                            .n_outputs = n_outputs,
                            .outputs = model->wanted,
                            .n_given = (size_t)view.n_features,
@@ -29,6 +47,7 @@ mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_
     MTF_TRY(mtf_object_plan(model, &request, &plan, err));
     MTF_TRY(mtf_view_bind(plan, &view, err));
     model->session.pending = 0; /* its workspace is overwritten */
+    MTF_TRY(mtf_forms_prepare(plan, model->network, err));
     MTF_TRY(mtf_workspace_prepare(&model->workspace, plan, &view, err));
     mtf_run_forward(plan, model->network, &model->workspace, &view, 0, model->caller);
     /* Names of one tensor: the run wrote the first, the others are copies, as are features. */
@@ -98,6 +117,8 @@ static mtf_status price_request(mtf_model *model, const mtf_plan_request *reques
     MTF_TRY(find_given(model, request, given, err));
     const mtf_request wanted = {.training = request->training,
                                 .dropout = request->training,
+                                .precision = request->precision,
+                                .save_bf16 = request->training && request->save_bf16,
                                 .n_outputs = request->n_outputs,
                                 .outputs = model->wanted,
                                 .n_given = request->n_features,
@@ -115,6 +136,7 @@ mtf_status mtf_model_get_plan(mtf_model *model, const mtf_plan_request *request,
         return mtf_fail(err, MTF_ERR_VALUE, "token_budget must be at least 1, found %lld",
                         (long long)request->token_budget);
     }
+    MTF_TRY(mtf_object_check_precision(request->precision, request->training, err));
     MTF_TRY(mtf_object_outputs(model, request->n_outputs, request->outputs, err));
     /* its own, because the workspace's may be in use by a forward that waits for its backward */
     const int64_t n = request->n_sequences > 0 ? request->n_sequences : 0;

@@ -134,6 +134,7 @@ void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *i
                              .version = param->handle.version,
                              .decays = def->decays,
                              .frozen = param->frozen,
+                             .precision = param->precision,
                              .n_steps = param->n_steps,
                              .n_aliases = def->n_aliases,
                              .aliases = (const char *const *)def->aliases};
@@ -219,6 +220,31 @@ mtf_status mtf_model_set_frozen(mtf_model *model, const uint8_t *params, size_t 
     model->freeze_version++;
     model->version++;
     model->chunks_valid = 0;
+    mtf_object_close_session(model);
+    return MTF_OK;
+}
+
+mtf_status mtf_model_set_precision(mtf_model *model, const uint8_t *params, size_t n_params,
+                                   mtf_error *err)
+{
+    if (n_params != mtf_model_n_params(model)) {
+        return mtf_fail(err, MTF_ERR_SHAPE,
+                        "the precisions must be those of %zu parameters, found %zu",
+                        mtf_model_n_params(model), n_params);
+    }
+    for (size_t i = 0; i < n_params; i++) {
+        if (params[i] >= MTF_N_PRECISIONS) {
+            return mtf_fail(err, MTF_ERR_VALUE,
+                            "the precision of parameter %zu must be 0 (fp32), 1 (bf16) or 2 "
+                            "(int8), found %d",
+                            i, params[i]);
+        }
+    }
+    for (size_t i = 0; i < n_params; i++) {
+        model->network->params[i].precision = (mtf_precision)params[i];
+    }
+    model->freeze_version++;
+    model->version++;
     mtf_object_close_session(model);
     return MTF_OK;
 }

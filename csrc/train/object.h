@@ -53,6 +53,8 @@ MTF_NODISCARD mtf_status mtf_object_output(const mtf_model *model, const char *n
 /* The tensors of n named outputs, into model->wanted. */
 MTF_NODISCARD mtf_status mtf_object_outputs(mtf_model *model, size_t n, const char *const *names,
                                             mtf_error *err);
+/* A precision as mtf_model_forward() takes it, or as training does. */
+MTF_NODISCARD mtf_status mtf_object_check_precision(int precision, int training, mtf_error *err);
 /* Forgets the step under way. */
 void mtf_object_close_session(mtf_model *model);
 /* Checks a batch; the view's row numbers begin at 0. */

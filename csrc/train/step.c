@@ -13,6 +13,7 @@
 
 mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options, mtf_error *err)
 {
+    MTF_TRY(mtf_object_check_precision((int)options->precision, 1, err));
     mtf_object_close_session(model);
     for (int32_t i = 0; i < model->network->program->n_params; i++) {
         model->network->params[i].reached = 0;
@@ -30,6 +31,8 @@ static mtf_status forward_view(mtf_model *model, const mtf_view *view, size_t n,
     mtf_session *session = &model->session;
     mtf_request request = {.training = 1,
                            .dropout = session->options.dropout,
+                           .precision = (int)session->options.precision,
+                           .save_bf16 = session->options.save_bf16,
                            .n_outputs = n,
                            .outputs = model->wanted,
                            .n_given = (size_t)view->n_features,
@@ -39,6 +42,7 @@ static mtf_status forward_view(mtf_model *model, const mtf_view *view, size_t n,
     session->view = *view;
     MTF_TRY(mtf_view_bind(session->plan, &session->view, err));
     MTF_TRY(mtf_state_gradients(model, session->plan, err));
+    MTF_TRY(mtf_forms_prepare(session->plan, model->network, err));
     MTF_TRY(mtf_workspace_prepare(&model->workspace, session->plan, view, err));
     mtf_run_forward(session->plan, model->network, &model->workspace, &session->view,
                     session->dropout_key, NULL);

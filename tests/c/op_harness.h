@@ -202,6 +202,15 @@ static inline mtf_real *op_at(const op_case *c, mtf_real *values, const mtf_slot
     return values != NULL ? values + row * slot->width : NULL;
 }
 
+/* Rows and longest sequences of a span. */
+static inline mtf_extent op_span_extent(const mtf_span *span)
+{
+    mtf_extent extent = {0};
+    memcpy(extent.n_rows, span->n_rows, sizeof extent.n_rows);
+    memcpy(extent.max_length, span->max_length, sizeof extent.max_length);
+    return extent;
+}
+
 /* Forward over sequences first .. last-1 into out and aux (whole arrays; entries may be NULL). */
 static inline void op_forward(op_case *c, mtf_real *const out[MTF_MAX_OUT],
                               mtf_real *const aux[MTF_MAX_AUX], int64_t first, int64_t last)
@@ -233,7 +242,8 @@ static inline void op_forward(op_case *c, mtf_real *const out[MTF_MAX_OUT],
     for (int i = 0; i < MTF_MAX_AUX; i++) {
         call.aux[i] = op_at(c, aux[i], &c->shape.aux[i], first);
     }
-    call.work = op_new((int64_t)c->op->work(&c->shape, span.max_length, 0));
+    const mtf_extent extent = op_span_extent(&span);
+    call.work = op_new((int64_t)c->op->work(&c->shape, &extent, 0));
     const uint64_t before = op_allocations();
     c->op->forward(&call);
     CHECK_INT(op_allocations(), before);
@@ -308,7 +318,8 @@ static inline op_grads op_backward(op_case *c, mtf_need need, int add)
     for (int i = 0; i < MTF_MAX_AUX; i++) {
         call.aux[i] = (save.aux >> i & 1U) ? c->aux[i] : NULL;
     }
-    call.work_stride = c->op->work(&c->shape, c->span.max_length, 1);
+    const mtf_extent extent = op_span_extent(&c->span);
+    call.work_stride = c->op->work(&c->shape, &extent, 1);
     call.work = op_new((int64_t)call.work_stride * mtf_threads_get());
     const uint64_t before = op_allocations();
     c->op->backward(&call);

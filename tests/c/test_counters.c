@@ -59,7 +59,7 @@ static mtf_flops count(mtf_model *model, size_t n_outputs, const char *const *ou
     mtf_batch batch = *tiny_get_batch(&tiny, TINY_SEQUENCES);
     for (size_t i = 0; i < n_features; i++) {
         const mtf_output output = {features[i], values[i]};
-        CHECK(mtf_model_forward(model, &batch, 1, &output, &err) == MTF_OK);
+        CHECK(mtf_model_forward(model, &batch, 1, &output, MTF_AS_FROZEN, &err) == MTF_OK);
         inputs[i] = (mtf_input){features[i], values[i]};
     }
     if (n_features > 0) {
@@ -191,7 +191,8 @@ MTF_TEST(inference_is_counted_too)
     mtf_flops found;
     const mtf_output outputs[2] = {{"cls", values}, {"ner", more}};
     mtf_flops_count(1);
-    CHECK(mtf_model_forward(model, tiny_get_batch(&tiny, TINY_SEQUENCES), 2, outputs, &err) == 0);
+    CHECK(mtf_model_forward(model, tiny_get_batch(&tiny, TINY_SEQUENCES), 2, outputs, MTF_AS_FROZEN,
+                            &err) == 0);
     mtf_flops_get(&found);
     mtf_flops_count(0);
     const mtf_plan_info plan = price(model, 0, 2, names, 0, NULL, 0);

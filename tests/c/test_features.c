@@ -25,7 +25,7 @@ static const mtf_batch *give(mtf_model *model, given_batch *g, const char *const
     for (; names[n] != NULL; n++) {
         mtf_error err = {0};
         const mtf_output output = {names[n], given_values[n]};
-        CHECK(mtf_model_forward(model, whole, 1, &output, &err) == MTF_OK);
+        CHECK(mtf_model_forward(model, whole, 1, &output, MTF_AS_FROZEN, &err) == MTF_OK);
         CHECK_TEXT(err.text, "");
         g->inputs[n] = (mtf_input){names[n], given_values[n]};
     }
@@ -153,8 +153,9 @@ MTF_TEST(inference_goes_on_from_any_output)
             memset(whole, 0, sizeof whole);
             memset(part, 0, sizeof part);
             const mtf_output a = {wanted[w], whole}, b = {wanted[w], part};
-            CHECK(mtf_model_forward(model, tiny_get_batch(&t, TINY_SEQUENCES), 1, &a, &err) == 0);
-            CHECK(mtf_model_forward(model, carried, 1, &b, &err) == MTF_OK);
+            CHECK(mtf_model_forward(model, tiny_get_batch(&t, TINY_SEQUENCES), 1, &a, MTF_AS_FROZEN,
+                                    &err) == 0);
+            CHECK(mtf_model_forward(model, carried, 1, &b, MTF_AS_FROZEN, &err) == MTF_OK);
             CHECK_TEXT(err.text, "");
             CHECK_BITS(whole, part, sizeof whole);
         }
@@ -215,7 +216,7 @@ MTF_TEST(needless_features_are_passed_over)
     tiny_batch t;
     given_batch g;
     double means[2];
-    const mtf_train_options options = {0, 0, 0};
+    const mtf_train_options options = {0};
     const mtf_loss loss = {"ner", tiny_labels_ner, 1.0};
     const char *low[1] = {"hidden_states.1"};
     mtf_real *no_values[1] = {NULL};

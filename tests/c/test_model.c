@@ -8,7 +8,7 @@ static void forward(mtf_model *model, const mtf_batch *batch, const char *name, 
 {
     mtf_error err = {0};
     const mtf_output output = {name, data};
-    CHECK(mtf_model_forward(model, batch, 1, &output, &err) == MTF_OK);
+    CHECK(mtf_model_forward(model, batch, 1, &output, MTF_AS_FROZEN, &err) == MTF_OK);
     CHECK_TEXT(err.text, "");
 }
 
@@ -136,7 +136,8 @@ MTF_TEST(two_names_of_one_tensor)
     mtf_error err = {0};
     tiny_batch t;
     const mtf_output outputs[2] = {{"hidden", a}, {"hidden_states.3", b}};
-    CHECK(mtf_model_forward(model, tiny_get_batch(&t, 4), 2, outputs, &err) == MTF_OK);
+    CHECK(mtf_model_forward(model, tiny_get_batch(&t, 4), 2, outputs, MTF_AS_FROZEN, &err) ==
+          MTF_OK);
     CHECK_BITS(a, b, sizeof a);
     mtf_model_free(model);
 }
@@ -180,7 +181,7 @@ MTF_TEST(what_no_loss_reached_is_not_stepped)
     mtf_error err = {0};
     tiny_batch b;
     const mtf_loss loss = {"cls", tiny_labels_cls, 1.0};
-    const mtf_train_options options = {0, 0, 0};
+    const mtf_train_options options = {0};
     (void)dump(model, before);
     CHECK(mtf_train_gradients(model, tiny_get_batch(&b, 4), 1, &loss, 0, NULL, 4096, &options, NULL,
                               NULL, &err) == MTF_OK);
@@ -203,7 +204,7 @@ MTF_TEST(gradients_can_be_injected)
     for (int i = 0; i < TINY_SEQUENCES * TINY_WIDTH; i++) {
         ones[i] = 1;
     }
-    const mtf_train_options options = {0, 0, 0};
+    const mtf_train_options options = {0};
     const mtf_injection injection = {"pooled", ones};
     CHECK(mtf_train_begin(model, &options, &err) == MTF_OK);
     CHECK(mtf_train_forward(model, tiny_get_batch(&b, 4), 0, 1, names, values, &err) == MTF_OK);
@@ -260,7 +261,7 @@ MTF_TEST(hostile_batches_are_refused)
         const mtf_rows rows = {"tokens", cases[i].offsets};
         const mtf_input input = {"ids", cases[i].ids};
         const mtf_batch batch = {cases[i].n, 1, &rows, 1, &input};
-        CHECK(mtf_model_forward(model, &batch, 1, &output, &err) != MTF_OK);
+        CHECK(mtf_model_forward(model, &batch, 1, &output, MTF_AS_FROZEN, &err) != MTF_OK);
         CHECK_MSG(strstr(err.text, cases[i].words) != NULL, err.text);
     }
     mtf_model_free(model);

@@ -1,0 +1,208 @@
+/* packed.c: forms of weights and products over them; see packed.h.
+ *
+ * Where one linear layer's three products stand in terms of "rows of x times packed columns":
+ *   y  (M,N) = x  (M,K) . form Y       element (n,k) of the form = W[n][k]
+ *   dx (M,K) = dy (M,N) . form DX      element (k,n) of the form = W[n][k]
+ *   dW (N,K) = dy^T     . packed x     x operand read by columns (xi = 1), the sum goes over M
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "packed.h"
+
+#include "../base/alloc.h"
+#include "../base/status.h"
+
+#include <string.h>
+
+/* Smallest weight and side that go over packed forms: below, packing and whole panels cost more
+ * than they give, and a head's few outputs are better kept exact. */
+#define MIN_WEIGHT MTF_BLAS_MIN_WEIGHT
+#define MIN_SIDE   32
+
+/* Whose fp32 products are ours; at other levels OpenBLAS makes them, or the kernels of gemm.h. From
+ * benchmarks/bench_kernels.py: a level stands here when its packed product beats OpenBLAS on every
+ * weight shape of the models that we run. Reduced precision is always ours. */
+static const char *const own_fp32[] = {"avx512", "avx512vnni", "avx512bf16", "amx"};
+
+static int level_is_own(void)
+{
+    for (size_t i = 0; i < sizeof own_fp32 / sizeof *own_fp32; i++) {
+        if (strcmp(mtf_kernel->isa, own_fp32[i]) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+mtf_precision mtf_precision_of(int64_t n, int64_t k, mtf_precision wanted)
+{
+    return n * k >= MIN_WEIGHT && n >= MIN_SIDE && k >= MIN_SIDE ? wanted : MTF_PRECISION_F32;
+}
+
+int mtf_packs(int64_t n, int64_t k, mtf_precision precision)
+{
+    if (mtf_precision_of(n, k, MTF_PRECISION_BF16) == MTF_PRECISION_F32) {
+        return 0; /* small */
+    }
+    return precision != MTF_PRECISION_F32 || level_is_own();
+}
+
+/* The weight as rows of a form: `n` columns of the product, sums over `k`. */
+typedef struct form_shape {
+    int64_t n, k, ldw;
+    int transposed;
+} form_shape;
+
+static form_shape shape_of(const mtf_weight *w, mtf_use use)
+{
+    const int out_in = w->layout == MTF_LAYOUT_OUT_IN;
+    const int rows_are_n = (use == MTF_USE_Y) == out_in;
+    const form_shape s = {rows_are_n ? w->rows : w->cols, rows_are_n ? w->cols : w->rows, w->cols,
+                          !rows_are_n};
+    return s;
+}
+
+static int64_t panels_of(int64_t n)
+{
+    return (n + MTF_PANEL - 1) / MTF_PANEL;
+}
+
+/* Bytes of one panel with sums over k. */
+static size_t panel_bytes(int64_t k, mtf_precision precision)
+{
+    switch (precision) {
+    case MTF_PRECISION_BF16:
+        return (size_t)((k + 1) / 2) * MTF_PANEL * 2 * sizeof(uint16_t);
+    case MTF_PRECISION_INT8:
+        return (size_t)((k + 3) / 4) * MTF_PANEL * 4 * sizeof(int8_t);
+    case MTF_PRECISION_F32:
+        break;
+    }
+    return (size_t)k * MTF_PANEL * sizeof(mtf_real);
+}
+
+/* Of the panels, rounded up so that what follows them begins on a cache line. */
+static size_t panels_bytes(const form_shape *s, mtf_precision precision)
+{
+    return ((size_t)panels_of(s->n) * panel_bytes(s->k, precision) + 63) / 64 * 64;
+}
+
+static size_t extra_bytes(const form_shape *s, mtf_precision precision)
+{
+    return precision == MTF_PRECISION_INT8
+               ? (size_t)panels_of(s->n) * MTF_PANEL * (sizeof(float) + sizeof(int32_t))
+               : 0;
+}
+
+size_t mtf_form_bytes(const mtf_weight *w, mtf_use use, mtf_precision precision)
+{
+    const form_shape s = shape_of(w, use);
+    return panels_bytes(&s, precision) + extra_bytes(&s, precision);
+}
+
+mtf_status mtf_form_reserve(mtf_weight *w, mtf_use use, mtf_precision precision, mtf_error *err)
+{
+    mtf_form *form = &w->forms[use][precision];
+    if (form->panels != NULL) {
+        return MTF_OK;
+    }
+    const form_shape s = shape_of(w, use);
+    const size_t bytes = mtf_form_bytes(w, use, precision);
+    char *block = mtf_alloc(bytes);
+    if (block == NULL) {
+        return mtf_fail_memory(err, bytes);
+    }
+    form->panels = block;
+    form->filled = 0;
+    if (precision == MTF_PRECISION_INT8) {
+        form->scale = (float *)(void *)(block + panels_bytes(&s, precision));
+        form->sums = (int32_t *)(void *)(form->scale + panels_of(s.n) * MTF_PANEL);
+    }
+    return MTF_OK;
+}
+
+int64_t mtf_form_panels(const mtf_weight *w, mtf_use use)
+{
+    return panels_of(shape_of(w, use).n);
+}
+
+void mtf_form_fill(mtf_weight *w, mtf_use use, mtf_precision precision, int64_t first, int64_t last)
+{
+    const form_shape s = shape_of(w, use);
+    mtf_form *form = &w->forms[use][precision];
+    switch (precision) {
+    case MTF_PRECISION_F32:
+        mtf_kernel->pack_f32(form->panels, w->master, s.ldw, s.transposed, s.n, s.k, first, last);
+        break;
+    case MTF_PRECISION_BF16:
+        mtf_kernel->pack_bf16(form->panels, w->master, s.ldw, s.transposed, s.n, s.k, first, last);
+        break;
+    case MTF_PRECISION_INT8:
+        mtf_kernel->pack_int8(form->panels, form->scale, form->sums, w->master, s.ldw, s.transposed,
+                              s.n, s.k, first, last);
+        break;
+    }
+}
+
+void mtf_forms_free(mtf_weight *w)
+{
+    for (int use = 0; use < MTF_N_USES; use++) {
+        for (int p = 0; p < MTF_N_PRECISIONS; p++) {
+            mtf_free(w->forms[use][p].panels);
+            memset(&w->forms[use][p], 0, sizeof w->forms[use][p]);
+        }
+    }
+}
+
+const mtf_form *mtf_weight_form(const mtf_weight *w, mtf_use use, mtf_precision precision)
+{
+    const mtf_form *form = &w->forms[use][precision];
+    return form->filled == w->version + 1 ? form : NULL;
+}
+
+void mtf_packed_product(mtf_real *y, const mtf_real *x, const mtf_product *p, mtf_real *work)
+{
+    const int64_t n = p->n1 - p->n0;
+    mtf_epilogue e = p->epilogue;
+    if (e.bias != NULL) {
+        e.bias += p->n0;
+    }
+    if (e.pre != NULL) {
+        e.pre += p->n0;
+    }
+    y += p->n0;
+    mtf_flops_add(p->kind, 2 * p->m * n * p->k + (e.bias != NULL ? p->m * n : 0) +
+                               (e.activation != MTF_ACT_NONE ? p->m * n : 0));
+    const char *panels = (const char *)p->form->panels +
+                         (size_t)(p->n0 / MTF_PANEL) * panel_bytes(p->k, p->precision);
+    switch (p->precision) {
+    case MTF_PRECISION_F32:
+        mtf_kernel->packed_f32(y, p->ldy, x, p->xi, p->xp, (const mtf_real *)(const void *)panels,
+                               p->m, n, p->k, &e, work);
+        break;
+    case MTF_PRECISION_BF16:
+        mtf_kernel->packed_bf16(y, p->ldy, x, p->xi, p->xp, (const uint16_t *)(const void *)panels,
+                                p->m, n, p->k, &e, work);
+        break;
+    case MTF_PRECISION_INT8:
+        mtf_kernel->packed_int8(y, p->ldy, x, p->xi, p->xp, (const int8_t *)panels,
+                                p->form->scale + p->n0, p->form->sums + p->n0, p->m, n, p->k, &e,
+                                work);
+        break;
+    }
+}
+
+size_t mtf_packed_x_size(int64_t m, int64_t k, mtf_precision precision)
+{
+    const size_t bytes = (size_t)panels_of(k) * panel_bytes(m, precision);
+    return (bytes + sizeof(mtf_real) - 1) / sizeof(mtf_real);
+}
+
+void mtf_packed_x_fill(mtf_real *panels, const mtf_real *x, int64_t m, int64_t k,
+                       mtf_precision precision, int64_t first, int64_t last)
+{
+    /* element (n = column of x, k = row of x) of the "weight" is x[k * ldw + n] */
+    if (precision == MTF_PRECISION_BF16) {
+        mtf_kernel->pack_bf16((uint16_t *)(void *)panels, x, k, 1, k, m, first, last);
+    } else {
+        mtf_kernel->pack_f32(panels, x, k, 1, k, m, first, last);
+    }
+}

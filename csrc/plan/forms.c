@@ -1,0 +1,90 @@
+/* forms.c: the packed forms of weights that a plan reads, brought up to date before it runs.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "run.h"
+
+#include "../base/threads.h"
+
+/* Panels that one item fills. */
+#define FILL_PANELS 4
+
+/* Whether a weight is a factor of this node that goes over packed forms; its own sides into n, k. */
+static int is_packed(const mtf_plan *plan, const mtf_node *node, int i, mtf_precision *precision)
+{
+    if (!(node->op->factors >> i & 1u) || node->weight[i] < 0) {
+        return 0;
+    }
+    const mtf_param_def *def = &plan->program->params[node->weight[i]];
+    const int64_t rows = def->shape[0];
+    const int64_t cols = def->size / rows;
+    *precision = mtf_precision_of(rows, cols, *precision);
+    return mtf_packs(rows, cols, *precision);
+}
+
+void mtf_plan_forms(const mtf_plan *plan, void *context,
+                    void (*visit)(void *context, int32_t param, mtf_use use,
+                                  mtf_precision precision))
+{
+    for (int32_t s = 0; s < plan->n_forward; s++) {
+        const mtf_node *node = &plan->program->nodes[plan->forward[s].node];
+        for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+            mtf_precision precision = plan->forward[s].precision[i];
+            if (is_packed(plan, node, i, &precision)) {
+                visit(context, node->weight[i], MTF_USE_Y, precision);
+            }
+        }
+    }
+    for (int32_t s = 0; s < plan->n_backward; s++) {
+        const mtf_node *node = &plan->program->nodes[plan->backward[s].node];
+        for (int i = 0; plan->backward[s].need.dx != 0 && i < MTF_MAX_WEIGHTS; i++) {
+            mtf_precision precision = (mtf_precision)plan->precision;
+            if (is_packed(plan, node, i, &precision)) {
+                visit(context, node->weight[i], MTF_USE_DX, precision);
+            }
+        }
+    }
+}
+
+typedef struct preparation {
+    mtf_network *network;
+    mtf_error *err;
+    mtf_status status;
+    mtf_weight *weight; /* the one that is being filled */
+    mtf_use use;
+    mtf_precision precision;
+} preparation;
+
+static void fill_item(void *context, int64_t item, int worker)
+{
+    const preparation *p = context;
+    const int64_t panels = mtf_form_panels(p->weight, p->use);
+    const int64_t first = item * FILL_PANELS;
+    (void)worker;
+    mtf_form_fill(p->weight, p->use, p->precision, first,
+                  first + FILL_PANELS < panels ? first + FILL_PANELS : panels);
+}
+
+static void prepare(void *context, int32_t param, mtf_use use, mtf_precision precision)
+{
+    preparation *p = context;
+    mtf_weight *w = &p->network->params[param].handle;
+    if (p->status != MTF_OK || mtf_weight_form(w, use, precision) != NULL) {
+        return;
+    }
+    p->status = mtf_form_reserve(w, use, precision, p->err);
+    if (p->status != MTF_OK) {
+        return;
+    }
+    p->weight = w;
+    p->use = use;
+    p->precision = precision;
+    mtf_parallel_work((mtf_form_panels(w, use) + FILL_PANELS - 1) / FILL_PANELS,
+                      2 * w->rows * w->cols, fill_item, p);
+    w->forms[use][precision].filled = w->version + 1;
+}
+
+mtf_status mtf_forms_prepare(const mtf_plan *plan, mtf_network *network, mtf_error *err)
+{
+    preparation p = {.network = network, .err = err, .status = MTF_OK};
+    mtf_plan_forms(plan, &p, prepare);
+    return p.status;
+}
