@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         NoPrefixWarning,
         OtherBackboneWarning,
         PictureWarning,
+        PrecisionWarning,
         ResumeWarning,
         UntrainedHeadWarning,
     )
@@ -65,6 +66,7 @@ _HOME = {
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
     "PictureWarning": "notices",
+    "PrecisionWarning": "notices",
     "ResumeWarning": "notices",
     "SelectorError": "errors",
     "SequenceClassification": "heads",
@@ -104,6 +106,7 @@ __all__ = [
     "NoPrefixWarning",
     "OtherBackboneWarning",
     "PictureWarning",
+    "PrecisionWarning",
     "ResumeWarning",
     "SelectorError",
     "SequenceClassification",

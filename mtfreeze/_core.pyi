@@ -37,6 +37,7 @@ class ParamInfo(NamedTuple):
     version: int
     decays: bool
     frozen: bool
+    precision: int  # of its products while it is frozen: 0 fp32, 1 bf16, 2 int8
     n_steps: int
     aliases: tuple[str, ...]
 
@@ -69,6 +70,7 @@ class PlanInfo(NamedTuple):
     dx_flops: float
     dw_flops: float
     weight_bytes: int
+    form_bytes: int  # packed copies of the weights that it reads
     gradient_bytes: int
     moment_bytes: int
     saved_bytes: int
@@ -148,7 +150,8 @@ class Model:
     def max_tokens(self) -> int: ...
     @property
     def version(self) -> int:
-        """Counter raised by set_param, set_frozen, add_head and remove_head, not by train_apply."""
+        """Counter raised by set_param, set_frozen, set_precision, add_head and remove_head, not by
+        train_apply."""
 
     def prefix(self, outputs: Sequence[str], training: bool) -> list[str]:
         """Outputs that the frozen prefix hands on, the highest that features may be given at; []:
@@ -163,10 +166,24 @@ class Model:
     def set_frozen(self, params: Mask, units: Mask) -> None:
         """Replaces the freeze state. `units` is read for heads only."""
 
-    def forward(self, batch: Batch, outputs: Sequence[str]) -> list[Float32]:
-        """Inference. One fresh (N, width) array an output."""
+    def set_precision(self, params: NDArray[np.uint8]) -> None:
+        """Replaces what the products of frozen parameters are made in: 0 fp32, 1 bf16, 2 int8."""
 
-    def train_begin(self, seed: int, step: int, dropout: bool = True) -> None: ...
+    def forward(self, batch: Batch, outputs: Sequence[str], precision: int = -1) -> list[Float32]:
+        """Inference. One fresh (N, width) array an output. precision of the products: 0 fp32,
+        1 bf16, 2 int8; -1: of frozen parameters as set_precision says, of others fp32."""
+
+    def train_begin(
+        self,
+        seed: int,
+        step: int,
+        dropout: bool = True,
+        precision: int = 0,
+        save_bf16: bool = False,
+    ) -> None:
+        """precision of the step's products: 0 fp32, 1 bf16; frozen parameters with a precision of
+        their own run forward in that. save_bf16: rounds what is kept for the backward pass."""
+
     def train_forward(
         self, batch: Batch, wanted: Sequence[str], first_sequence: int = 0
     ) -> list[Float32]:
@@ -189,6 +206,8 @@ class Model:
         seed: int = 0,
         step: int = 0,
         dropout: bool = True,
+        precision: int = 0,
+        save_bf16: bool = False,
     ) -> tuple[list[float], list[int]]:
         """A whole batch, in micro-batches. losses: (output, labels, weight). Returns mean losses
         (unweighted, over labelled rows) and labelled rows; gradients wait in the model."""
@@ -222,8 +241,11 @@ class Model:
         offsets: Int64,
         features: Sequence[str] = (),
         token_budget: int = 4096,
+        precision: int | None = None,
+        save_bf16: bool = False,
     ) -> PlanInfo:
         """Price of exactly the batch with these offsets, carrying these features: FLOPs of the
         whole (one train_gradients, or one forward), and the bytes that running it reserves at the
         present number of threads: arenas of the largest micro-batch, scratch of all workers
-        together, gradients and moments of the parameters that it reaches."""
+        together, packed copies of the weights, gradients and moments of the parameters that it
+        reaches. precision, save_bf16: as in forward or train_begin; None: the default there."""

@@ -31,10 +31,12 @@ from .config_values import (
     check_labels,
     check_mapping,
     check_number,
+    check_precision_name,
     check_rate,
     check_schedule,
     check_text,
     check_texts,
+    check_training_precision,
     found_text,
 )
 from .errors import ConfigError
@@ -65,11 +67,14 @@ class Freezing:
         Selectors of what is frozen; the rest trains. Used where both lists are None.
     freeze, train : list of str or None
         `train` alone: everything else is frozen. `freeze` wins where both name something.
+    precision : str or None
+        What frozen parts are computed in; None: fp32.
     """
 
     mode: str | list[str] = "backbone"
     freeze: list[str] | None = None
     train: list[str] | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,7 @@ _DATA: dict[str, Check] = {
 }
 _TRAINING: dict[str, Check] = {
     "freeze_mode": check_texts,
+    "freeze_precision": check_precision_name,
     "freeze": check_texts,
     "train": check_texts,
     "epochs": check_number,
@@ -169,6 +175,8 @@ _TRAINING: dict[str, Check] = {
     "greater_is_better": check_bool,
     "output_dir": check_text,
     "progress": check_bool,
+    "precision": check_training_precision,
+    "save_activations": check_training_precision,
 }
 
 
@@ -191,6 +199,7 @@ def _training(path: str, value: object, folder: Path) -> tuple[dict[str, Any], F
         renamed[name] = (not check_bool(f"{path}.{key}", one)) if key == "disable_tqdm" else one
     if "adam_beta1" in renamed or "adam_beta2" in renamed:
         renamed["betas"] = [renamed.pop("adam_beta1", 0.9), renamed.pop("adam_beta2", 0.999)]
+    _read_half_precision(path, renamed)
     for kind in ("eval", "save"):
         if f"{kind}_strategy" not in renamed:
             continue
@@ -204,6 +213,13 @@ def _training(path: str, value: object, folder: Path) -> tuple[dict[str, Any], F
         renamed[f"{kind}_every"] = choices[strategy]
     result = _section(path, renamed, _TRAINING)
     lists = {key: result.pop(key) for key in ("freeze_mode", "freeze", "train") if key in result}
+    lower = result.pop("freeze_precision", None)
+    if lower is not None and result.get("freeze_schedule") is not None and not lists:
+        raise ConfigError(
+            f"{path}.freeze_precision is that of what freeze_mode or freeze names; found a "
+            "freeze_schedule alone, whose phases freeze what was not frozen before; name it with "
+            "freeze_mode, or leave freeze_precision out"
+        )
     if "freeze_mode" in lists and len(lists) > 1:
         others = name_list(key for key in lists if key != "freeze_mode")
         raise ConfigError(
@@ -221,9 +237,23 @@ def _training(path: str, value: object, folder: Path) -> tuple[dict[str, Any], F
     usual = ["backbone"] if result.get("freeze_schedule") is None else ["none"]
     mode = lists.get("freeze_mode", usual)
     freezing = Freezing(
-        mode[0] if len(mode) == 1 else mode, lists.get("freeze"), lists.get("train")
+        mode[0] if len(mode) == 1 else mode, lists.get("freeze"), lists.get("train"), lower
     )
     return result, freezing
+
+
+def _read_half_precision(path: str, given: dict[str, Any]) -> None:
+    """Turn ``bf16: true`` of transformers into ``precision: bf16``."""
+    for key in ("fp16", "tf32"):
+        if check_bool(f"{path}.{key}", given.pop(key, False)):
+            raise ConfigError(
+                f"{path}.{key} asks for a precision that mtfreeze does not train in; write "
+                "precision: bf16 (or bf16: true), or leave it out for fp32"
+            )
+    if "bf16" in given:
+        if "precision" in given:
+            raise ConfigError(f"{path} has both 'precision' and another spelling of it, 'bf16'")
+        given["precision"] = "bf16" if check_bool(f"{path}.bf16", given.pop("bf16")) else "fp32"
 
 
 def _require(path: str, section: Mapping[str, Any], keys: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .closest import unknown
 from .errors import ConfigError
+from .precision import TRAINING_PRECISIONS, check_precision
 
 if TYPE_CHECKING:
     from .freeze_schedule import FreezeSchedule
@@ -21,10 +22,12 @@ __all__ = [
     "check_labels",
     "check_mapping",
     "check_number",
+    "check_precision_name",
     "check_rate",
     "check_schedule",
     "check_text",
     "check_texts",
+    "check_training_precision",
     "found_text",
 ]
 
@@ -67,6 +70,16 @@ def check_number(path: str, value: object) -> Any:
             f"{path} must be a number; found {found_text(value)}; write 2.0e-5 or 0.1"
         )
     return value
+
+
+def check_precision_name(path: str, value: object) -> str:
+    """Check for what frozen parts can be computed in."""
+    return check_precision(check_text(path, value), name=path)
+
+
+def check_training_precision(path: str, value: object) -> str:
+    """Check for what a step can be computed in."""
+    return check_precision(check_text(path, value), TRAINING_PRECISIONS, name=path)
 
 
 def check_rate(path: str, value: object) -> Any:

@@ -19,6 +19,7 @@ from . import _core
 from .closest import unknown
 from .errors import ConfigError, SelectorError
 from .packing import Encoded, PackedBatch
+from .precision import forward_options
 
 if TYPE_CHECKING:
     from .model_state import ModelState
@@ -142,9 +143,11 @@ def encode(
     batch_size: int | None = None,
     normalize_embeddings: bool | None = None,
     show_progress_bar: bool = False,
+    precision: str | None = None,
 ) -> Float32:
     """Return the embeddings of texts, (n, width) float32; see `MultiTaskModel.encode`."""
     limit = None if batch_size is None else check_count("batch_size", batch_size)
+    how = forward_options(precision)
     normalize = model.normalize if normalize_embeddings is None else bool(normalize_embeddings)
     output = "embedding" if normalize and model.normalize else "pooled"
     encoded = encode_rows(model, texts)
@@ -152,7 +155,7 @@ def encode(
     reporter = _reporter(show_progress_bar)
     with reporter.bar(len(encoded), "encoding", unit="text"):
         for rows in calls(encoded.lengths, rows=limit):
-            result[rows] = model._core.forward(core_batch(encoded.pack(rows)), [output])[0]
+            result[rows] = model._core.forward(core_batch(encoded.pack(rows)), [output], **how)[0]
             reporter.advance(len(rows))
     if normalize and output == "pooled":
         norms = np.sqrt(np.einsum("nc,nc->n", result, result))
@@ -166,8 +169,10 @@ def forward(
     outputs: Sequence[str] | None = None,
     *,
     hidden_states: bool = False,
+    precision: str | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Return named outputs of one packed pass; see `MultiTaskModel.forward`."""
+    how = forward_options(precision)
     known = {info.name: info for info in model._core.outputs()}
     if outputs is None:
         wanted = ["pooled", *model.heads]
@@ -189,7 +194,7 @@ def forward(
     encoded = encode_rows(model, texts)
     per_token = any(known[name].space == "tokens" for name in wanted)
     if len(encoded):
-        values = model._core.forward(core_batch(encoded.pack()), wanted) if wanted else []
+        values = model._core.forward(core_batch(encoded.pack()), wanted, **how) if wanted else []
     else:
         values = [np.zeros((0, known[name].width), dtype=np.float32) for name in wanted]
     result: dict[str, NDArray[Any]] = dict(zip(wanted, values, strict=True))

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .freeze import reduced_keys
 from .plan_prices import row_bytes, worth_keeping
+from .precision import LEAST_WEIGHTS
 from .pricing import LENGTH, N_TOKENS, Prices, in_bytes, in_values, price, unit_state
+from .unit_names import unit_names
 
 if TYPE_CHECKING:
     from .model import MultiTaskModel
@@ -33,6 +36,7 @@ def explain(model: MultiTaskModel) -> str:
         *_kept(model, prices),
         *_above_prefix(prices),
         *_partly(model, prices),
+        *_lower(model, prices),
         *_costs(prices),
         *_heads(model, prices),
     ]
@@ -202,6 +206,25 @@ def _partly(model: MultiTaskModel, prices: Prices) -> list[str]:
             "GFLOP)."
         )
     return lines
+
+
+def _lower(model: MultiTaskModel, prices: Prices) -> list[str]:
+    """Say which frozen parts are computed in less than fp32, and what stays."""
+    able = reduced_keys(model)
+    named = [
+        f"{', '.join(unit_names(model.index, keys))} in {name}"
+        for name, keys in model.freeze_state().precisions.items()
+        if keys & able
+    ]
+    if not named:
+        return []
+    return [
+        f"Computed in lower precision: {'; '.join(named)}. That holds for products of at least "
+        f"{LEAST_WEIGHTS:,} weights; smaller ones (heads), attention, norms, pooling and "
+        "embeddings stay fp32. The fp32 weights stay too: they are what is saved and proven, and "
+        "unfreezing gives the earlier results back, bit for bit. Packed copies of the weights that a step "
+        f"reads take {in_bytes(prices.now.form_bytes)}."
+    ]
 
 
 def _costs(prices: Prices) -> list[str]:

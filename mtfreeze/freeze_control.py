@@ -35,10 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         mode: str | None,
         freeze: tuple[str, ...],
         train: tuple[str, ...],
+        freeze_precision: str | None,
         picture: str,
     ) -> None:
         """Show what a freeze mode leaves to train: table and picture."""
-        config = read_job(config_path or str(PRESET), settings, mode, freeze, train)
+        job = config_path or str(PRESET)
+        config = read_job(job, settings, mode, freeze, train, freeze_precision)
         model = build_model(config)
         apply_freezing(model, config.freezing)
         click.echo(frozen_line(model))

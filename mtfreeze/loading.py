@@ -22,6 +22,7 @@ from .families import Family, core_config, family_of
 from .freeze import FreezeState
 from .heads import HeadSpec, spec_from_dict
 from .json_files import read_object
+from .precision import FP32, PRECISIONS
 from .sentence_files import POOLINGS, SentenceSettings, read_settings
 from .tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
 from .text import TextEncoder
@@ -344,4 +345,23 @@ def _read_freeze(own: Mapping[str, Any], path: Path) -> FreezeState:
                 f"{path}: expected freeze.{key} as a list of names; found {str(listed)[:60]}"
             )
         names[key] = frozenset(listed)
-    return FreezeState(**names)
+    return FreezeState(**names, **_read_precisions(saved.get("precision", {}), path))
+
+
+def _read_precisions(saved: object, path: Path) -> dict[str, frozenset[str]]:
+    """Return the keys by precision; files of earlier versions name none."""
+    if not isinstance(saved, dict):
+        raise CheckpointError(
+            f"{path}: expected freeze.precision as lists of names by precision; found "
+            f"{str(saved)[:60]}"
+        )
+    known = [name for name in PRECISIONS if name != FP32]
+    for name, listed in saved.items():
+        if name not in known:
+            raise CheckpointError(f"{path}: freeze.precision: {unknown('precision', name, known)}")
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            raise CheckpointError(
+                f"{path}: expected freeze.precision.{name} as a list of names; found "
+                f"{str(listed)[:60]}"
+            )
+    return {name: frozenset(listed) for name, listed in saved.items()}

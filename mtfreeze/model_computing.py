@@ -30,6 +30,7 @@ class ComputingMethods(ModelState):
         outputs: Sequence[str] | None = None,
         *,
         hidden_states: bool = False,
+        precision: str | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Compute named outputs of texts in one pass, without dropout.
 
@@ -42,6 +43,9 @@ class ComputingMethods(ModelState):
             logits); by default ``"pooled"`` and every head.
         hidden_states : bool
             Add the embeddings' output and every layer's, ``"hidden_states.0"`` and so on.
+        precision : {"fp32", "bf16", "int8"}, optional
+            What linear products are computed in; by default as `freeze` said, in fp32 where it
+            said nothing.
 
         Returns
         -------
@@ -53,10 +57,12 @@ class ComputingMethods(ModelState):
         ------
         SelectorError
             If an output is unknown.
+        TypeError, ConfigError
+            If there is no such precision, with the closest name.
         """
         from .encoding import forward
 
-        return forward(self, texts, outputs, hidden_states=hidden_states)
+        return forward(self, texts, outputs, hidden_states=hidden_states, precision=precision)
 
     def encode(
         self,
@@ -65,6 +71,7 @@ class ComputingMethods(ModelState):
         *,
         normalize_embeddings: bool | None = None,
         show_progress_bar: bool = False,
+        precision: str | None = None,
     ) -> Float32:
         """Return one vector for each text.
 
@@ -79,6 +86,9 @@ class ComputingMethods(ModelState):
             By default the model's `normalize`.
         show_progress_bar : bool
             Draw one.
+        precision : {"fp32", "bf16", "int8"}, optional
+            What linear products are computed in; by default as `freeze` said, in fp32 where it
+            said nothing.
 
         Returns
         -------
@@ -89,6 +99,8 @@ class ComputingMethods(ModelState):
         ------
         TypeError
             For None, bytes or numbers as text; names the position.
+        ConfigError
+            If there is no such precision, with the closest name.
         """
         from .encoding import encode
 
@@ -98,31 +110,38 @@ class ComputingMethods(ModelState):
             batch_size=batch_size,
             normalize_embeddings=normalize_embeddings,
             show_progress_bar=show_progress_bar,
+            precision=precision,
         )
 
-    def predict(self, head: str, texts: Sequence[Row]) -> Labels:
+    def predict(self, head: str, texts: Sequence[Row], *, precision: str | None = None) -> Labels:
         """Return a head's labels: one a text, or for word heads a list of one tag a word.
 
         Word heads take lists of words, or texts that are split at white space. A word that
-        truncation cut off is ``O``.
+        truncation cut off is ``O``. `precision` is that of `encode`.
         """
         from .prediction import predict
 
-        return predict(self, [head], texts)[head]
+        return predict(self, [head], texts, precision)[head]
 
-    def predict_proba(self, head: str, texts: Sequence[Row]) -> Probabilities:
+    def predict_proba(
+        self, head: str, texts: Sequence[Row], *, precision: str | None = None
+    ) -> Probabilities:
         """Return a head's probabilities: (n, n_labels), or a list of (n_words, n_labels)."""
         from .prediction import predict_proba
 
-        return predict_proba(self, [head], texts)[head]
+        return predict_proba(self, [head], texts, precision)[head]
 
     def predict_all(
-        self, texts: Sequence[Row], heads: Sequence[str] | None = None
+        self,
+        texts: Sequence[Row],
+        heads: Sequence[str] | None = None,
+        *,
+        precision: str | None = None,
     ) -> dict[str, Labels]:
         """Return the labels of several heads, by default all, in one pass through the backbone."""
         from .prediction import heads_of, predict
 
-        return predict(self, heads_of(self, heads), texts)
+        return predict(self, heads_of(self, heads), texts, precision)
 
     def gradients(
         self,
@@ -133,6 +152,8 @@ class ComputingMethods(ModelState):
         seed: int = 0,
         step: int = 0,
         token_budget: int = 4096,
+        precision: str = "fp32",
+        save_activations: str = "fp32",
     ) -> dict[str, Float32]:
         """Return the gradient of a batch's loss for every tensor that it reaches.
 
@@ -149,6 +170,11 @@ class ComputingMethods(ModelState):
             What dropout is drawn from.
         token_budget : int
             Tokens of a micro-batch; they add up to the same gradients.
+        precision : {"fp32", "bf16"}
+            What linear products are computed in, forward and backward; gradients are float32. What
+            `freeze` gave a precision of its own runs forward in that.
+        save_activations : {"fp32", "bf16"}
+            What is kept of the forward pass for the backward pass; bf16 takes half the memory.
 
         Returns
         -------
@@ -165,6 +191,8 @@ class ComputingMethods(ModelState):
             seed=seed,
             step=step,
             token_budget=token_budget,
+            precision=precision,
+            save_activations=save_activations,
         )
 
     def step(
@@ -179,6 +207,8 @@ class ComputingMethods(ModelState):
         dropout: bool = True,
         seed: int = 0,
         token_budget: int = 4096,
+        precision: str = "fp32",
+        save_activations: str = "fp32",
     ) -> StepResult:
         """Run one optimizer step (AdamW) on a batch.
 
@@ -192,8 +222,9 @@ class ComputingMethods(ModelState):
             Clip the global norm of all gradients to it; 0 or less for none.
         betas, eps
             Of AdamW.
-        dropout, seed, token_budget
-            As for `gradients`; dropout also depends on the number of the step.
+        dropout, seed, token_budget, precision, save_activations
+            As for `gradients`; dropout also depends on the number of the step. Weights, moments and
+            their update are float32 in any case.
 
         Returns
         -------
@@ -218,6 +249,8 @@ class ComputingMethods(ModelState):
             dropout=dropout,
             seed=seed,
             token_budget=token_budget,
+            precision=precision,
+            save_activations=save_activations,
             number=self._n_steps,
         )
         self._n_steps += 1

@@ -21,7 +21,13 @@ __all__ = ["FreezingMethods"]
 class FreezingMethods(ModelState):
     """Methods of `MultiTaskModel` that choose what trains."""
 
-    def freeze(self, *what: Selector, pin: bool = True, strict: bool = True) -> Self:
+    def freeze(
+        self,
+        *what: Selector,
+        pin: bool = True,
+        strict: bool = True,
+        precision: str | None = None,
+    ) -> Self:
         """Freeze parts of the model; without argument everything.
 
         A frozen part gets no gradient, no optimizer state and no weight decay, and its dropout is
@@ -36,6 +42,11 @@ class FreezingMethods(ModelState):
             Keep schedules from unfreezing it.
         strict : bool
             False: a selector that matches nothing is passed over.
+        precision : {"fp32", "bf16", "int8"}, optional
+            What its linear products are computed in, in every use of the model, until it is
+            unfrozen. The float32 weights stay as they are: they are what is saved and proven, and
+            unfreezing gives the earlier results back, bit for bit. By default what was frozen
+            already keeps its precision, and the rest is computed in fp32.
 
         Returns
         -------
@@ -46,6 +57,8 @@ class FreezingMethods(ModelState):
         ------
         SelectorError
             If a selector matches nothing, with the closest names; nothing is frozen then.
+        TypeError, ConfigError
+            If there is no such precision, with the closest name; nothing is frozen then.
 
         Warns
         -----
@@ -53,29 +66,35 @@ class FreezingMethods(ModelState):
             If a head is frozen that was never trained.
         NoPrefixWarning
             If layers are frozen above something that trains.
+        PrecisionWarning
+            If everything frozen is too small for a precision below fp32.
         """
-        freezing.freeze(self, what or "all", pin=pin, strict=strict)
+        freezing.freeze(self, what or "all", pin=pin, strict=strict, precision=precision)
         return self
 
     def unfreeze(self, *what: Selector, strict: bool = True) -> Self:
-        """Make parts trainable and take their pins off; without argument everything."""
+        """Make parts trainable, in fp32, and take their pins off; without argument everything."""
         freezing.unfreeze(self, what or "all", strict=strict)
         return self
 
-    def freeze_to(self, k: int, *, pin: bool = True) -> Self:
+    def freeze_to(self, k: int, *, pin: bool = True, precision: str | None = None) -> Self:
         """Freeze ``backbone[:k]`` and unfreeze the rest of the backbone; heads stay as they are.
 
-        Negative `k` counts from the top: ``freeze_to(-1)`` leaves one layer trainable.
+        Negative `k` counts from the top: ``freeze_to(-1)`` leaves one layer trainable. `precision`
+        is that of `freeze`.
         """
-        freezing.freeze_to(self, k, pin=pin)
+        freezing.freeze_to(self, k, pin=pin, precision=precision)
         return self
 
-    def frozen(self, *what: Selector) -> AbstractContextManager[Self]:
-        """Freeze for the length of a ``with`` block, then restore the exact earlier state."""
+    def frozen(self, *what: Selector, precision: str | None = None) -> AbstractContextManager[Self]:
+        """Freeze for the length of a ``with`` block, then restore the exact earlier state.
+
+        The arguments are those of `freeze`; precisions are restored too.
+        """
 
         @contextmanager
         def block() -> Iterator[Self]:
-            with freezing.frozen(self, what or "all"):
+            with freezing.frozen(self, what or "all", precision=precision):
                 yield self
 
         return block()
@@ -85,9 +104,9 @@ class FreezingMethods(ModelState):
         return freezing.trainable(self, what)
 
     def freeze_state(self) -> FreezeState:
-        """Return what is frozen and pinned, by name."""
+        """Return what is frozen and pinned, and in which precision, by name."""
         return freezing.get_state(self)
 
     def set_freeze_state(self, state: FreezeState) -> None:
-        """Replace the freeze state, pins included."""
+        """Replace the freeze state, pins and precisions included."""
         freezing.set_state(self, state)

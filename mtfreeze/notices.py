@@ -17,6 +17,7 @@ __all__ = [
     "NoPrefixWarning",
     "OtherBackboneWarning",
     "PictureWarning",
+    "PrecisionWarning",
     "ResumeWarning",
     "UntrainedHeadWarning",
     "warn",
@@ -36,6 +37,10 @@ class UntrainedHeadWarning(FreezeWarning):
 
 class NoPrefixWarning(FreezeWarning):
     """Layers were frozen while something below them trains: little work is saved."""
+
+
+class PrecisionWarning(FreezeWarning):
+    """A part was frozen in a lower precision, but all of its products stay float32."""
 
 
 class OtherBackboneWarning(UserWarning):

@@ -18,6 +18,7 @@ from .encoding import Row, calls, core_batch, encode_rows
 from .entities import OUTSIDE
 from .errors import SelectorError
 from .packing import LOST, Encoded
+from .precision import forward_options
 
 if TYPE_CHECKING:
     from .heads import Head
@@ -31,7 +32,10 @@ Labels = list[str] | list[list[str]]
 
 
 def predict_proba(
-    model: ModelState, names: Sequence[str], texts: Sequence[Row]
+    model: ModelState,
+    names: Sequence[str],
+    texts: Sequence[Row],
+    precision: str | None = None,
 ) -> dict[str, Probabilities]:
     """Return the probabilities of every label, by head, in one pass through the backbone.
 
@@ -43,6 +47,8 @@ def predict_proba(
         Its heads to ask.
     texts : sequence of str or of lists of words
         If a word head is among them, texts are split at white space.
+    precision : {"fp32", "bf16", "int8"}, optional
+        What linear products are computed in; by default as freezing says.
 
     Returns
     -------
@@ -55,13 +61,14 @@ def predict_proba(
     SelectorError
         If a head is unknown.
     """
+    how = forward_options(precision)
     heads = [_head(model, name) for name in names]
     of_words = any(head.space == "tokens" for head in heads)
     encoded = encode_rows(model, texts, as_words=of_words)
     found: dict[str, Any] = {head.name: _empty(head, len(encoded)) for head in heads}
     for rows in calls(encoded.lengths) if heads else ():
         batch = encoded.pack(rows)
-        logits = model._core.forward(core_batch(batch), [head.name for head in heads])
+        logits = model._core.forward(core_batch(batch), [head.name for head in heads], **how)
         for head, values in zip(heads, logits, strict=True):
             shares = _softmax(values)
             if head.space == "sequences":
@@ -73,7 +80,12 @@ def predict_proba(
     return found
 
 
-def predict(model: ModelState, names: Sequence[str], texts: Sequence[Row]) -> dict[str, Labels]:
+def predict(
+    model: ModelState,
+    names: Sequence[str],
+    texts: Sequence[Row],
+    precision: str | None = None,
+) -> dict[str, Labels]:
     """Return the most probable labels, by head; see `predict_proba`.
 
     Returns
@@ -82,7 +94,7 @@ def predict(model: ModelState, names: Sequence[str], texts: Sequence[Row]) -> di
         For text heads one label a text; for word heads a list of one tag a word.
     """
     result: dict[str, Labels] = {}
-    for name, shares in predict_proba(model, names, texts).items():
+    for name, shares in predict_proba(model, names, texts, precision).items():
         labels = model.heads[name].labels
         if isinstance(shares, list):
             result[name] = [_names(rows, labels) for rows in shares]

@@ -137,14 +137,19 @@ def _own_file(model: MultiTaskModel) -> dict[str, Any]:
             "frozen_heads": sorted(state.frozen_heads),
             "pinned": sorted(state.pinned, key=order.__getitem__),
             "pinned_heads": sorted(state.pinned_heads),
+            "precision": {
+                name: sorted(keys, key=order.__getitem__) for name, keys in state.precisions.items()
+            },
         },
         "tasks": model.tasks,
     }
 
 
 def _report(model: MultiTaskModel) -> dict[str, Any]:
-    """Return ``freeze_report.json``: what is frozen, and the digest of every tensor."""
+    """Return ``freeze_report.json``: what is frozen, in which precision its products are computed
+    if not in fp32, and the digest of every tensor."""
     noted = snapshot(model)
+    lower = {key: name for name, keys in model.freeze_state().precisions.items() for key in keys}
     units = {
         unit.path: "frozen"
         if unit.frozen
@@ -161,6 +166,7 @@ def _report(model: MultiTaskModel) -> dict[str, Any]:
         "n_values_frozen": sum(unit.n_values_frozen for unit in model._core.units()),
         "tensors": {
             key: {"frozen": key in noted.frozen, "blake2b": value}
+            | ({"precision": lower[key]} if key in lower else {})
             for key, value in noted.digests.items()
         },
     }

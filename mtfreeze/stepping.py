@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from .closest import name_list, unknown
 from .encoding import check_count, core_batch
 from .errors import ConfigError, SelectorError
+from .precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
 
 if TYPE_CHECKING:
     from .model_state import ModelState
     from .training.encoded import StepBatch
 
-__all__ = ["StepResult", "gradients", "make_batch", "step"]
+__all__ = ["StepResult", "computed_in", "gradients", "make_batch", "step"]
 
 Float32 = NDArray[np.float32]
 
@@ -104,11 +105,28 @@ def gradients(
     seed: int = 0,
     step: int = 0,
     token_budget: int = 4096,
+    precision: str = "fp32",
+    save_activations: str = "fp32",
 ) -> dict[str, Float32]:
     """Return the gradients of a batch, by parameter key; see `MultiTaskModel.gradients`."""
-    _compute(model, make_batch(model, data), injections, dropout, seed, step, token_budget)
+    how = computed_in(precision, save_activations)
+    _compute(model, make_batch(model, data), injections, dropout, seed, step, token_budget, how)
     found = {key: model._core.gradient(i) for i, key in enumerate(model.param_keys)}
     return {key: gradient for key, gradient in found.items() if gradient is not None}
+
+
+def computed_in(precision: object, save_activations: object) -> dict[str, Any]:
+    """Return the core's arguments for what a step is computed in and what is kept of it.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If one is unknown, with the closest name.
+    """
+    known = TRAINING_PRECISIONS
+    code = core_code(check_precision(precision, known))
+    kept = check_precision(save_activations, known, name="save_activations")
+    return {"precision": code, "save_bf16": kept != FP32}
 
 
 def _compute(
@@ -119,6 +137,7 @@ def _compute(
     seed: int,
     step: int,
     token_budget: int,
+    how: Mapping[str, Any],
 ) -> dict[str, float]:
     """Run forward and backward; return the mean losses by head."""
     outputs = [info.name for info in model._core.outputs()]
@@ -133,6 +152,7 @@ def _compute(
         seed=seed,
         step=step,
         dropout=dropout,
+        **how,
     )
     return {head: mean for (head, _, _), mean in zip(batch.losses, means, strict=True)}
 
@@ -149,11 +169,14 @@ def step(
     dropout: bool,
     seed: int,
     token_budget: int,
+    precision: str,
+    save_activations: str,
     number: int,
 ) -> StepResult:
     """Run one AdamW step; see `MultiTaskModel.step`."""
     from .training.rates import ParamLike, expand_decay, expand_rates
 
+    how = computed_in(precision, save_activations)
     params = [ParamLike(info.key, not info.frozen, info.decays) for info in model._core.params()]
     if not any(one.trains for one in params):
         raise ConfigError(
@@ -163,7 +186,7 @@ def step(
     rates, _ = expand_rates(params, learning_rate, model.select)
     decay = expand_decay(params, weight_decay, model.select)
     batch = make_batch(model, data)
-    losses = _compute(model, batch, None, dropout, seed, number, token_budget)
+    losses = _compute(model, batch, None, dropout, seed, number, token_budget, how)
     update = model._core.train_apply(
         rates, decay, beta1=betas[0], beta2=betas[1], eps=eps, max_grad_norm=max_grad_norm
     )

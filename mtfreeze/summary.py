@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from .freeze import reduced_keys
+from .precision import FP32, PRECISIONS
 from .pricing import N_TOKENS, Prices, in_bytes, in_values, price, unit_state
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ class UnitRow:
         Of a head: whether a step ever trained it. None for the backbone.
     saved_bytes : int
         Gradients, moments and kept activations that freezing saves, in a micro-batch.
+    precision : str
+        What its products are computed in: ``"fp32"``, ``"bf16"``, ``"int8"``, or several of them
+        with commas between. Products of heads are small and stay in fp32.
     """
 
     unit: str
@@ -46,6 +51,7 @@ class UnitRow:
     in_prefix: bool
     trained: bool | None
     saved_bytes: int
+    precision: str = FP32
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ class Summary:
     weight_bytes, gradient_bytes, moment_bytes, saved_bytes : int
         Of the whole model now: weights; gradients and moments of what trains; activations kept
         for the backward pass of one micro-batch.
+    form_bytes : int
+        Packed copies of the weights, in the precision in which they are multiplied.
     full_bytes : int
         The last three together if nothing were frozen.
     work : float
@@ -78,6 +86,7 @@ class Summary:
     saved_bytes: int
     full_bytes: int
     work: float
+    form_bytes: int = 0
 
     @property
     def n_values(self) -> int:
@@ -102,7 +111,7 @@ class Summary:
         lines = [
             f"{in_values(self.n_values)} parameters: {in_values(self.n_frozen)} frozen, "
             f"{in_values(self.n_values - self.n_frozen)} train; weights "
-            f"{in_bytes(self.weight_bytes)}",
+            f"{in_bytes(self.weight_bytes)}, packed for products {in_bytes(self.form_bytes)}",
             f"a step of {N_TOKENS:,} tokens keeps {in_bytes(training)} beside the weights "
             f"({in_bytes(self.full_bytes)} if nothing were frozen) and takes {self.work:.0%} of "
             "the work",
@@ -146,6 +155,8 @@ def _state_text(row: UnitRow) -> str:
     text = _MARKS[row.state]
     if row.state == "partly":
         text += f" ({in_values(row.n_frozen)})"
+    if row.precision != FP32:
+        text += f", {row.precision}"
     if row.in_prefix:
         text += ", prefix"
     if row.trained is False:
@@ -156,6 +167,7 @@ def _state_text(row: UnitRow) -> str:
 def summarize(model: MultiTaskModel) -> Summary:
     """Make the table of a model; the numbers come from the core's plans."""
     prices: Prices = price(model)
+    lower = _precisions(model)
     rows = tuple(
         UnitRow(
             unit.path,
@@ -165,6 +177,7 @@ def summarize(model: MultiTaskModel) -> Summary:
             prices.now.units[position].in_prefix,
             model.heads[unit.path].trained if unit.is_head else None,
             prices.saved_by(position),
+            lower.get(position, FP32),
         )
         for position, unit in enumerate(prices.units)
     )
@@ -180,7 +193,20 @@ def summarize(model: MultiTaskModel) -> Summary:
         now.saved_bytes,
         full.gradient_bytes + full.moment_bytes + full.saved_bytes,
         work_now / work_full if work_full else 0.0,
+        now.form_bytes,
     )
+
+
+def _precisions(model: MultiTaskModel) -> dict[int, str]:
+    """Return what the products of units are computed in, by position, where it is not fp32."""
+    able, state = reduced_keys(model), model.freeze_state()
+    found: dict[int, set[str]] = {}
+    for key, unit in zip(model.index.keys, model.index.unit_of.tolist(), strict=True):
+        if key in able:
+            name = next((name for name, keys in state.precisions.items() if key in keys), FP32)
+            found.setdefault(unit, set()).add(name)
+    order = {unit: [name for name in PRECISIONS if name in names] for unit, names in found.items()}
+    return {unit: ", ".join(names) for unit, names in order.items() if names != [FP32]}
 
 
 def _size(shape: tuple[int, ...]) -> int:

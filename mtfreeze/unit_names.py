@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from .closest import counted
 from .selectors import ModelIndex
 
-__all__ = ["short_names", "tensors_text"]
+__all__ = ["short_names", "tensors_text", "unit_names"]
 
 _LAYER = re.compile(r"backbone\.layers\[(\d+)\]")
 
@@ -85,6 +85,11 @@ def tensors_text(
         return "none"
     if index is None:
         return ", ".join([*sorted(heads), counted(len(keys), "tensor")])
+    return f"{', '.join(unit_names(index, keys, heads))} ({counted(len(keys), 'tensor')})"
+
+
+def unit_names(index: ModelIndex, keys: Collection[str], heads: Collection[str] = ()) -> list[str]:
+    """Return a set of parameters as short selectors; parts of units end in `` (partly)``."""
     whole, partly = [], []
     for position, path in enumerate(index.unit_paths):
         own = [
@@ -98,5 +103,4 @@ def tensors_text(
             partly.append(path)
     backbone = [path for path in index.unit_paths if path not in index.heads]
     names = short_names(whole, backbone)
-    names += [f"{name} (partly)" for name in short_names(partly, backbone)]
-    return f"{', '.join(names)} ({counted(len(keys), 'tensor')})"
+    return names + [f"{name} (partly)" for name in short_names(partly, backbone)]

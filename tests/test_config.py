@@ -172,7 +172,7 @@ def test_every_key_of_training_is_an_argument_of_fit() -> None:
 
     from mtfreeze.config import _TRAINING
 
-    ours = {"freeze_mode", "freeze", "train", "early_stopping"}
+    ours = {"freeze_mode", "freeze", "train", "early_stopping", "freeze_precision"}
     assert set(_TRAINING) - ours == set(signature(mtf.fit).parameters) - {
         "model",
         "tasks",

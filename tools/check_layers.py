@@ -34,7 +34,16 @@ C_LAYERS: tuple[tuple[str, ...], ...] = (
 # A module may stand apart from the folder it lies in: the longest name counts.
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("_core", "closest", "errors", "notices"),
-    ("_runtime", "entities", "folder_swap", "json_files", "metrics", "pricing", "spellings"),
+    (
+        "_runtime",
+        "entities",
+        "folder_swap",
+        "json_files",
+        "metrics",
+        "precision",
+        "pricing",
+        "spellings",
+    ),
     ("data", "families", "hub", "selectors", "sentence_files", "tensor_files", "tokenizer_files"),
     ("heads", "packing", "plan_prices", "text", "unit_names"),
     (  # what a step is made of, without a model

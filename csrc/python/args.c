@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
 
+#include <limits.h>
 #include <string.h>
 
 const char *mtf_py_text(PyObject *object, const char *what)
@@ -50,6 +51,20 @@ int mtf_py_int64(PyObject *object, const char *what, int64_t *value)
         return -1;
     }
     *value = wide;
+    return 0;
+}
+
+int mtf_py_int(PyObject *object, const char *what, int *value)
+{
+    int64_t wide;
+    if (mtf_py_int64(object, what, &wide) < 0) {
+        return -1;
+    }
+    if (wide < INT_MIN || wide > INT_MAX) {
+        PyErr_Format(PyExc_ValueError, "%s is out of range, found %lld", what, (long long)wide);
+        return -1;
+    }
+    *value = (int)wide;
     return 0;
 }
 

@@ -133,6 +133,25 @@ PyArrayObject *mtf_py_mask(PyObject *object, const char *what, size_t n)
     return copy;
 }
 
+PyArrayObject *mtf_py_codes(PyObject *object, const char *what, size_t n)
+{
+    PyArrayObject *array = as_vector(object, what);
+    if (array == NULL) {
+        return NULL;
+    }
+    if (PyArray_TYPE(array) != NPY_UINT8) {
+        PyErr_Format(PyExc_TypeError, "%s must have dtype uint8, found %S", what,
+                     PyArray_DESCR(array));
+        return NULL;
+    }
+    if ((size_t)PyArray_SIZE(array) != n) {
+        PyErr_Format(PyExc_ValueError, "%s must have %zu elements, found %zd", what, n,
+                     (Py_ssize_t)PyArray_SIZE(array));
+        return NULL;
+    }
+    return copy_as(array, NPY_UINT8);
+}
+
 /* Raises: this shape was expected. */
 static void raise_shape(PyArrayObject *array, const char *what, int n_dims, const npy_intp *shape)
 {

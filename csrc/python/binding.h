@@ -127,6 +127,7 @@ PyObject *mtf_py_outputs(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_view(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_set_param(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_set_frozen(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_set_precision(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_train_begin(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_train_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs);
@@ -159,6 +160,7 @@ PyObject *mtf_py_result(const mtf_py_state *state, int kind, PyObject **fields);
 /* Borrowed UTF-8 of a str without NUL characters. */
 const char *mtf_py_text(PyObject *object, const char *what);
 int mtf_py_int64(PyObject *object, const char *what, int64_t *value);
+int mtf_py_int(PyObject *object, const char *what, int *value);
 int mtf_py_uint64(PyObject *object, const char *what, uint64_t *value);
 int mtf_py_double(PyObject *object, const char *what, double *value);
 /* Items of a list or tuple as a new tuple. */
@@ -187,6 +189,8 @@ PyArrayObject *mtf_py_int32_copy(PyObject *object, const char *what);
 PyArrayObject *mtf_py_int64_copy(PyObject *object, const char *what);
 /* 0/1 per element from a one-dimensional bool or uint8 array of n elements; a new reference. */
 PyArrayObject *mtf_py_mask(PyObject *object, const char *what, size_t n);
+/* Private copy of a one-dimensional uint8 array of n elements; a new reference. */
+PyArrayObject *mtf_py_codes(PyObject *object, const char *what, size_t n);
 /* C-contiguous array of exactly that shape in NPY_FLOAT32 or NPY_FLOAT64: the object itself where
  * it already is one, else one conversion (same-kind casting). */
 PyArrayObject *mtf_py_floats(PyObject *object, const char *what, int type, int n_dims,

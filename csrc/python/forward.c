@@ -96,17 +96,20 @@ static PyObject *forward_call_finish(forward_call *call, const mtf_py_model *sel
 
 PyObject *mtf_py_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"batch", "outputs", NULL};
-    PyObject *batch, *names;
+    static char *keywords[] = {"batch", "outputs", "precision", NULL};
+    PyObject *batch, *names, *number = NULL;
+    int precision = MTF_AS_FROZEN;
     forward_call call;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:forward", keywords, &batch, &names) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O:forward", keywords, &batch, &names,
+                                     &number) ||
+        (number != NULL && mtf_py_int(number, "precision", &precision) < 0) ||
         forward_call_init(&call, self, batch, names, "outputs") < 0) {
         return NULL;
     }
     mtf_error err = {MTF_OK, ""};
     mtf_status status;
-    Py_BEGIN_ALLOW_THREADS status =
-        mtf_model_forward(self->model, &call.batch->batch, call.names.n, call.arrays.outputs, &err);
+    Py_BEGIN_ALLOW_THREADS status = mtf_model_forward(self->model, &call.batch->batch, call.names.n,
+                                                      call.arrays.outputs, precision, &err);
     Py_END_ALLOW_THREADS return forward_call_finish(&call, self, status, &err);
 }
 

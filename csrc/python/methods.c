@@ -28,6 +28,7 @@ LOCKED(outputs)
 LOCKED(view)
 LOCKED(set_param)
 LOCKED(set_frozen)
+LOCKED(set_precision)
 LOCKED(forward)
 LOCKED(train_begin)
 LOCKED(train_forward)
@@ -71,16 +72,24 @@ PyDoc_STRVAR(
     "Replaces the freeze state. params, units: bool or uint8, one element a parameter and\n"
     "a unit, true = frozen; units is read for heads only.");
 PyDoc_STRVAR(
+    set_precision_doc,
+    "set_precision($self, /, params)\n--\n\n"
+    "Replaces what the products of frozen parameters are made in. params: uint8, one element\n"
+    "a parameter: 0 fp32, 1 bf16, 2 int8. The weights stay as they are.");
+PyDoc_STRVAR(
     forward_doc,
-    "forward($self, /, batch, outputs)\n--\n\n"
+    "forward($self, /, batch, outputs, precision=-1)\n--\n\n"
     "Inference. batch: (ids (T,) or None, offsets (B + 1,), token_types (T,) or None), arrays\n"
     "of any integer dtype whose values fit, and perhaps features, a mapping from outputs to\n"
     "their values (N, width): what only they need does not run, and ids may be None where\n"
-    "nothing reads them. outputs: distinct names. Returns one fresh float32 array (N, width)\n"
-    "an output.");
+    "nothing reads them. outputs: distinct names. precision of the products: 0 fp32, 1 bf16,\n"
+    "2 int8, -1 as freezing says. Returns one fresh float32 array (N, width) an output.");
 PyDoc_STRVAR(train_begin_doc,
-             "train_begin($self, /, seed, step, dropout=True)\n--\n\n"
-             "Starts a step: gradients count as not reached. Dropout is drawn from (seed, step).");
+             "train_begin($self, /, seed, step, dropout=True, precision=0, save_bf16=False)"
+             "\n--\n\n"
+             "Starts a step: gradients count as not reached. Dropout is drawn from (seed, step).\n"
+             "precision of its products: 0 fp32, 1 bf16. save_bf16: rounds what is kept for the\n"
+             "backward pass.");
 PyDoc_STRVAR(
     train_forward_doc,
     "train_forward($self, /, batch, wanted, first_sequence=0)\n--\n\n"
@@ -94,9 +103,10 @@ PyDoc_STRVAR(train_backward_doc,
 PyDoc_STRVAR(
     train_gradients_doc,
     "train_gradients($self, /, batch, losses, injections=None, *, token_budget=4096, "
-    "seed=0, step=0, dropout=True)\n--\n\n"
+    "seed=0, step=0, dropout=True, precision=0, save_bf16=False)\n--\n\n"
     "Begin, forward and backward of a whole batch, cut into micro-batches of whole\n"
     "sequences of at most token_budget tokens. losses: (output, labels (N,), weight) each.\n"
+    "precision, save_bf16: as in train_begin.\n"
     "Returns (mean losses over labelled rows, unweighted; labelled rows).");
 PyDoc_STRVAR(
     train_apply_doc,
@@ -126,12 +136,14 @@ PyDoc_STRVAR(prefix_doc,
              "carry their values instead of ids; []: nothing is frozen as far as a named output.");
 PyDoc_STRVAR(
     plan_doc,
-    "plan($self, /, outputs, *, training, offsets, features=(), token_budget=4096)\n--\n\n"
+    "plan($self, /, outputs, *, training, offsets, features=(), token_budget=4096, "
+    "precision=None, save_bf16=False)\n--\n\n"
     "What the present freeze state runs, keeps and costs for exactly this batch, as a\n"
     "PlanInfo: FLOPs of the whole, memory of its largest micro-batch at the present number\n"
     "of threads. outputs: what is wanted or, in training, what receives a gradient;\n"
     "features: outputs whose values the batch would carry. token_budget: as in\n"
-    "train_gradients; inference runs a batch whole.");
+    "train_gradients; inference runs a batch whole. precision, save_bf16: as in forward or\n"
+    "train_begin; None: as freezing says, or fp32 in training.");
 
 /* METH_VARARGS | METH_KEYWORDS functions have another type than the table's; the cast is CPython's
  * own convention. */
@@ -147,6 +159,7 @@ PyMethodDef mtf_py_model_methods[] = {
     METHOD("view", view, view_doc),
     METHOD("set_param", set_param, set_param_doc),
     METHOD("set_frozen", set_frozen, set_frozen_doc),
+    METHOD("set_precision", set_precision, set_precision_doc),
     METHOD("forward", forward, forward_doc),
     METHOD("train_begin", train_begin, train_begin_doc),
     METHOD("train_forward", train_forward, train_forward_doc),

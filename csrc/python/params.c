@@ -82,6 +82,7 @@ static PyObject *param_result(mtf_py_model *self, size_t index)
                           PyLong_FromUnsignedLongLong(info.version),
                           PyBool_FromLong(info.decays),
                           PyBool_FromLong(info.frozen),
+                          PyLong_FromLong((long)info.precision),
                           PyLong_FromLongLong(info.n_steps),
                           alias_tuple(&info)};
     return mtf_py_result(self->state, MTF_PY_PARAM_INFO, fields);
@@ -221,6 +222,27 @@ PyObject *mtf_py_set_frozen(mtf_py_model *self, PyObject *args, PyObject *kwargs
                                              PyArray_DATA(units), n_units, &err);
     Py_DECREF(params);
     Py_DECREF(units);
+    if (status != MTF_OK) {
+        return mtf_py_raise(self->state, status, &err);
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *mtf_py_set_precision(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"params", NULL};
+    PyObject *params_object;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:set_precision", keywords, &params_object)) {
+        return NULL;
+    }
+    const size_t n_params = mtf_model_n_params(self->model);
+    PyArrayObject *params = mtf_py_codes(params_object, "params", n_params);
+    if (params == NULL) {
+        return NULL;
+    }
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status = mtf_model_set_precision(self->model, PyArray_DATA(params), n_params, &err);
+    Py_DECREF(params);
     if (status != MTF_OK) {
         return mtf_py_raise(self->state, status, &err);
     }

@@ -36,6 +36,7 @@ static PyObject *plan_result(const mtf_py_state *state, const mtf_plan_info *inf
                           PyFloat_FromDouble(info->dx_flops),
                           PyFloat_FromDouble(info->dw_flops),
                           PyLong_FromUnsignedLongLong(info->weight_bytes),
+                          PyLong_FromUnsignedLongLong(info->form_bytes),
                           PyLong_FromUnsignedLongLong(info->gradient_bytes),
                           PyLong_FromUnsignedLongLong(info->moment_bytes),
                           PyLong_FromUnsignedLongLong(info->saved_bytes),
@@ -96,19 +97,23 @@ static mtf_status ask(mtf_py_model *self, mtf_plan_request *request, PyArrayObje
 
 PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"outputs", "training", "offsets", "features", "token_budget", NULL};
+    static char *keywords[] = {"outputs",      "training",  "offsets",   "features",
+                               "token_budget", "precision", "save_bf16", NULL};
     PyObject *outputs_object, *offsets_object = NULL, *features_object = NULL, *budget = NULL;
+    PyObject *precision = Py_None;
     mtf_plan_request request = {.training = -1, .token_budget = 4096};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pOOO:plan", keywords, &outputs_object,
-                                     &request.training, &offsets_object, &features_object,
-                                     &budget)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pOOOOp:plan", keywords, &outputs_object,
+                                     &request.training, &offsets_object, &features_object, &budget,
+                                     &precision, &request.save_bf16)) {
         return NULL;
     }
+    request.precision = request.training ? MTF_PRECISION_F32 : MTF_AS_FROZEN;
     if (request.training < 0 || offsets_object == NULL) {
         PyErr_SetString(PyExc_TypeError, "plan() needs the keyword arguments training and offsets");
         return NULL;
     }
-    if (budget != NULL && mtf_py_int64(budget, "token_budget", &request.token_budget) < 0) {
+    if ((budget != NULL && mtf_py_int64(budget, "token_budget", &request.token_budget) < 0) ||
+        (precision != Py_None && mtf_py_int(precision, "precision", &request.precision) < 0)) {
         return NULL;
     }
     PyObject *result = NULL;

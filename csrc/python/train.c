@@ -11,13 +11,26 @@ static void drop_pending(mtf_py_model *self)
     self->pending = NULL;
 }
 
+/* Reads what the products of a step are made in. */
+static int read_precision(PyObject *object, mtf_train_options *options)
+{
+    int precision = MTF_PRECISION_F32;
+    if (object != NULL && mtf_py_int(object, "precision", &precision) < 0) {
+        return -1;
+    }
+    options->precision = (mtf_precision)precision; /* the core looks whether there is such a one */
+    return 0;
+}
+
 PyObject *mtf_py_train_begin(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"seed", "step", "dropout", NULL};
-    PyObject *seed_object, *step_object;
+    static char *keywords[] = {"seed", "step", "dropout", "precision", "save_bf16", NULL};
+    PyObject *seed_object, *step_object, *precision = NULL;
     mtf_train_options options = {.dropout = 1};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|p:train_begin", keywords, &seed_object,
-                                     &step_object, &options.dropout) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|pOp:train_begin", keywords, &seed_object,
+                                     &step_object, &options.dropout, &precision,
+                                     &options.save_bf16) ||
+        read_precision(precision, &options) < 0 ||
         mtf_py_uint64(seed_object, "seed", &options.seed) < 0 ||
         mtf_py_uint64(step_object, "step", &options.step) < 0) {
         return NULL;
@@ -119,15 +132,17 @@ static PyObject *gradients_result(const mtf_py_losses *losses)
 
 PyObject *mtf_py_train_gradients(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"batch", "losses", "injections", "token_budget",
-                               "seed",  "step",   "dropout",    NULL};
+    static char *keywords[] = {"batch", "losses",  "injections", "token_budget", "seed",
+                               "step",  "dropout", "precision",  "save_bf16",    NULL};
     PyObject *batch_object, *losses_object, *injections_object = Py_None;
-    PyObject *budget_object = NULL, *seed_object = NULL, *step_object = NULL;
+    PyObject *budget_object = NULL, *seed_object = NULL, *step_object = NULL, *precision = NULL;
     mtf_train_options options = {.dropout = 1};
     int64_t token_budget = 4096;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OO|O$OOOp:train_gradients", keywords, &batch_object, &losses_object,
-            &injections_object, &budget_object, &seed_object, &step_object, &options.dropout) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O$OOOpOp:train_gradients", keywords,
+                                     &batch_object, &losses_object, &injections_object,
+                                     &budget_object, &seed_object, &step_object, &options.dropout,
+                                     &precision, &options.save_bf16) ||
+        read_precision(precision, &options) < 0 ||
         (budget_object != NULL && mtf_py_int64(budget_object, "token_budget", &token_budget) < 0) ||
         (seed_object != NULL && mtf_py_uint64(seed_object, "seed", &options.seed) < 0) ||
         (step_object != NULL && mtf_py_uint64(step_object, "step", &options.step) < 0)) {

@@ -8,6 +8,7 @@ import click
 from .._core import VERSION
 from .cache import cache
 from .demo import demo
+from .encode import encode
 from .estimate import estimate
 from .inspect import inspect
 from .predict import predict
@@ -26,5 +27,5 @@ def cli() -> None:
     """
 
 
-for _command in (train, estimate, inspect, verify, predict, demo, cache):
+for _command in (train, estimate, inspect, verify, predict, encode, demo, cache):
     cli.add_command(_command)

@@ -20,6 +20,7 @@ from ..data import Task, read_file
 from ..errors import ConfigError
 from ..heads import KINDS, HeadSpec, spec_from_dict
 from ..notices import UntrainedHeadWarning
+from ..precision import PRECISIONS, TRAINING_PRECISIONS, check_precision
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
@@ -32,7 +33,7 @@ _TASK_KEYS = ("weight", "metric", "train_through_frozen")
 
 
 def job_options(command: F) -> F:
-    """Add ``--config --set --mode --freeze --train --debug`` to a command."""
+    """Add ``--config --set --mode --freeze --train --freeze-precision --debug`` to a command."""
     options = [
         click.option("--config", "config_path", metavar="FILE.yaml", help="The job, as YAML."),
         click.option(
@@ -43,11 +44,34 @@ def job_options(command: F) -> F:
         click.option(
             "--train", multiple=True, metavar="SELECTOR", help="Train this, freeze the rest."
         ),
+        click.option(
+            "--freeze-precision",
+            metavar="|".join(PRECISIONS),
+            help="What frozen parts are computed in.",
+        ),
         debug_option,
     ]
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def precision_option(command: F) -> F:
+    """Add ``--precision``, what linear products are computed in."""
+    return click.option(
+        "--precision",
+        metavar="|".join(PRECISIONS),
+        help="What linear products are computed in; by default as the model's freezing says.",
+    )(command)
+
+
+def training_precision_option(command: F) -> F:
+    """Add ``--precision``, what the steps of a job are computed in."""
+    return click.option(
+        "--precision",
+        metavar="|".join(TRAINING_PRECISIONS),
+        help="What the products of a step are computed in; weights stay fp32.",
+    )(command)
 
 
 def debug_option(command: F) -> F:
@@ -58,7 +82,11 @@ def debug_option(command: F) -> F:
 
 
 def freezing_of(
-    given: Freezing, mode: str | None, freeze: Sequence[str], train: Sequence[str]
+    given: Freezing,
+    mode: str | None,
+    freeze: Sequence[str],
+    train: Sequence[str],
+    precision: str | None = None,
 ) -> Freezing:
     """Return what is to be frozen: the command line's word, or else the file's.
 
@@ -72,10 +100,12 @@ def freezing_of(
             "--mode names what is frozen; found --freeze or --train beside it; "
             "use --mode alone, or --freeze and --train"
         )
+    if precision is not None:
+        given = replace(given, precision=check_precision(precision, name="--freeze-precision"))
     if mode is not None:
-        return Freezing(mode=mode)
+        return Freezing(mode=mode, precision=given.precision)
     if freeze or train:
-        return Freezing(freeze=list(freeze) or None, train=list(train) or None)
+        return Freezing("backbone", list(freeze) or None, list(train) or None, given.precision)
     return given
 
 
@@ -85,6 +115,8 @@ def read_job(
     mode: str | None,
     freeze: Sequence[str],
     train: Sequence[str],
+    freeze_precision: str | None = None,
+    precision: str | None = None,
 ) -> Config:
     """Read ``--config`` and apply the other options of a job to it.
 
@@ -96,7 +128,11 @@ def read_job(
     if config_path is None:
         raise click.UsageError("expected --config FILE.yaml; found none")
     config = load_config(config_path, settings)
-    return replace(config, freezing=freezing_of(config.freezing, mode, freeze, train))
+    if precision is not None:
+        known = check_precision(precision, TRAINING_PRECISIONS, name="--precision")
+        config = replace(config, training={**config.training, "precision": known})
+    freezing = freezing_of(config.freezing, mode, freeze, train, freeze_precision)
+    return replace(config, freezing=freezing)
 
 
 def build_model(config: Config) -> MultiTaskModel:
@@ -189,13 +225,13 @@ def apply_freezing(model: MultiTaskModel, freezing: Freezing) -> None:
         model.select(what)
     model.unfreeze()
     if freezing.freeze is None and freezing.train is None:
-        model.freeze(freezing.mode)
+        model.freeze(freezing.mode, precision=freezing.precision)
         return
     if freezing.train is not None:
         with warnings.catch_warnings():
             # Of heads that the next line lets train again.
             warnings.simplefilter("ignore", UntrainedHeadWarning)
-            model.freeze()
+            model.freeze(precision=freezing.precision)
         model.unfreeze(freezing.train)
     if freezing.freeze is not None:
-        model.freeze(freezing.freeze)
+        model.freeze(freezing.freeze, precision=freezing.precision)

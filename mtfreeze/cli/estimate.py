@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..config import Config
-from .build import apply_freezing, build_model, build_tasks, job_options, read_job
+from .build import (
+    apply_freezing,
+    build_model,
+    build_tasks,
+    job_options,
+    read_job,
+    training_precision_option,
+)
 
 if TYPE_CHECKING:
     from ..data import Task
@@ -53,6 +60,7 @@ def estimate_job(
 
 @click.command()
 @job_options
+@training_precision_option
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def estimate(
     config_path: str | None,
@@ -60,6 +68,8 @@ def estimate(
     mode: str | None,
     freeze: tuple[str, ...],
     train: tuple[str, ...],
+    freeze_precision: str | None,
+    precision: str | None,
     as_json: bool,
 ) -> None:
     """Say what a job will take: seconds, memory, cache and FLOPs of each phase.
@@ -69,7 +79,7 @@ def estimate(
     \b
     mtfreeze estimate --config job.yaml --mode "backbone[:3]"
     """
-    config = read_job(config_path, settings, mode, freeze, train)
+    config = read_job(config_path, settings, mode, freeze, train, freeze_precision, precision)
     model = build_model(config)
     apply_freezing(model, config.freezing)
     arguments = dict(config.training)

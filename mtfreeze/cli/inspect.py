@@ -23,6 +23,7 @@ def inspect(
     mode: str | None,
     freeze: tuple[str, ...],
     train: tuple[str, ...],
+    freeze_precision: str | None,
     picture: str | None,
 ) -> None:
     """Show a model (a folder or a name), or the model of a job.
@@ -37,15 +38,21 @@ def inspect(
     if (model is None) == (config_path is None):
         raise click.UsageError("expected a model or --config FILE.yaml, one of the two")
     if model is None:
-        config = read_job(config_path, settings, mode, freeze, train)
+        config = read_job(config_path, settings, mode, freeze, train, freeze_precision)
         loaded = build_model(config)
         apply_freezing(loaded, config.freezing)
     else:
         if settings:
             raise click.UsageError("--set changes a job; found no --config")
         loaded = MultiTaskModel.from_pretrained(model)
+        if freeze_precision is not None and not (mode or freeze or train):
+            raise click.UsageError(
+                "--freeze-precision says how frozen parts are computed; found none of --mode, "
+                "--freeze, --train, which say what is frozen"
+            )
         if mode is not None or freeze or train:
-            apply_freezing(loaded, freezing_of(Freezing(), mode, freeze, train))
+            freezing = freezing_of(Freezing(), mode, freeze, train, freeze_precision)
+            apply_freezing(loaded, freezing)
     click.echo(frozen_line(loaded))
     click.echo()
     click.echo(str(loaded.summary()))

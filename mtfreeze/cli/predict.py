@@ -17,17 +17,19 @@ import click
 
 from ..data.files import read_lines
 from ..errors import DataError
-from .build import debug_option
+from ..precision import check_precision
+from .build import debug_option, precision_option
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
-__all__ = ["predict"]
+__all__ = ["predict", "stdin_lines"]
 
 ROWS_AT_A_TIME = 1024
 
 
-def _stdin_lines() -> list[str]:
+def stdin_lines() -> list[str]:
+    """Return the lines of stdin; DataError if they are not UTF-8."""
     raw = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
     try:
         lines = raw.decode("utf-8").split("\n")
@@ -39,13 +41,20 @@ def _stdin_lines() -> list[str]:
 
 
 def _answers(
-    model: MultiTaskModel, heads: list[str], texts: list[str], probabilities: bool
+    model: MultiTaskModel,
+    heads: list[str],
+    texts: list[str],
+    probabilities: bool,
+    precision: str | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield one answer a text, in order."""
     for begin in range(0, len(texts), ROWS_AT_A_TIME):
         rows = texts[begin : begin + ROWS_AT_A_TIME]
-        found = {head: model.predict(head, rows) for head in heads}
-        shares = {head: model.predict_proba(head, rows) for head in heads} if probabilities else {}
+        found = {head: model.predict(head, rows, precision=precision) for head in heads}
+        shares = {
+            head: model.predict_proba(head, rows, precision=precision)
+            for head in (heads if probabilities else ())
+        }
         for at, text in enumerate(rows):
             answer: dict[str, Any] = {"text": text}
             if any(model.heads[head].space == "tokens" for head in heads):
@@ -72,6 +81,7 @@ def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
 @click.option("--input", "path", metavar="FILE", help="One text a line; - is stdin.")
 @click.option("--format", "form", type=click.Choice(["tsv", "jsonl"]), default="tsv")
 @click.option("--probabilities", is_flag=True, help="Add every label's share (JSON lines only).")
+@precision_option
 @debug_option
 def predict(
     model: str,
@@ -80,6 +90,7 @@ def predict(
     path: str | None,
     form: str,
     probabilities: bool,
+    precision: str | None,
 ) -> None:
     """Predict labels with a saved model; texts come as arguments, from a file, or from stdin.
 
@@ -93,16 +104,18 @@ def predict(
         raise click.UsageError("expected texts as arguments or --input FILE; found both")
     if probabilities and form != "jsonl":
         raise click.UsageError("--probabilities needs --format jsonl")
+    if precision is not None:
+        check_precision(precision, name="--precision")
     loaded = MultiTaskModel.from_pretrained(model)
     if not loaded.heads:
         raise click.UsageError(f"{model} has no heads; train it first (mtfreeze train)")
     asked = list(heads) or list(loaded.heads)
     rows = list(texts)
     if not rows:
-        rows = _stdin_lines() if path in (None, "-") else read_lines(str(path))
+        rows = stdin_lines() if path in (None, "-") else read_lines(str(path))
     if form == "tsv":
         click.echo("\t".join(["text", *asked]))
-    for answer in _answers(loaded, asked, rows, probabilities):
+    for answer in _answers(loaded, asked, rows, probabilities, precision):
         click.echo(
             json.dumps(answer, ensure_ascii=False) if form == "jsonl" else _tsv(answer, asked)
         )

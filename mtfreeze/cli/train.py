@@ -10,7 +10,14 @@ import click
 from ..digests import FrozenReport
 from ..training.fit import fit
 from ..training.run import Run
-from .build import apply_freezing, build_model, build_tasks, job_options, read_job
+from .build import (
+    apply_freezing,
+    build_model,
+    build_tasks,
+    job_options,
+    read_job,
+    training_precision_option,
+)
 from .estimate import estimate_job, estimates_text
 from .guard import FAILED, FrozenChanged
 
@@ -30,6 +37,7 @@ def _show(run: Run) -> None:
 
 @click.command()
 @job_options
+@training_precision_option
 @click.option("--output", metavar="FOLDER", help="Save the trained model here.")
 @click.option(
     "--resume",
@@ -48,6 +56,8 @@ def train(
     mode: str | None,
     freeze: tuple[str, ...],
     train: tuple[str, ...],
+    freeze_precision: str | None,
+    precision: str | None,
     output: str | None,
     resume: str | None,
     dry_run: bool,
@@ -58,10 +68,11 @@ def train(
     \b
     mtfreeze train --config job.yaml --mode "backbone[:3]"
     mtfreeze train --config job.yaml --train classifier --set training.epochs=2
+    mtfreeze train --config job.yaml --mode backbone --freeze-precision bf16
     mtfreeze train --config job.yaml --dry-run
     mtfreeze train --config job.yaml --set training.save_every=epoch --output out --resume
     """
-    config = read_job(config_path, settings, mode, freeze, train)
+    config = read_job(config_path, settings, mode, freeze, train, freeze_precision, precision)
     model = build_model(config)
     apply_freezing(model, config.freezing)  # a selector that matches nothing ends here
     tasks = build_tasks(config, model)

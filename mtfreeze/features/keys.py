@@ -21,7 +21,9 @@ from .. import _core
 from ..closest import unknown
 from ..digests import Snapshot, digest
 from ..errors import SelectorError
+from ..freeze import get_state
 from ..packing import Encoded
+from ..precision import FP32
 
 if TYPE_CHECKING:
     from .._core import OutputInfo
@@ -34,8 +36,6 @@ KEY_BYTES = 16
 
 _VERSION = 1
 """Of the meaning of features; raised when an operation comes to give other bits."""
-
-_NUMERICS = "fp32"
 
 # Per model: parameter key -> (version of its bits in the core, digest).
 _known_digests: WeakKeyDictionary[ModelState, dict[str, tuple[int, str]]] = WeakKeyDictionary()
@@ -94,13 +94,23 @@ def prefix_key(model: ModelState, name: str, snapshot: Snapshot | None = None) -
         "output": name,
         "operations": model._loaded.build_config,
         "heads": heads,
-        "numerics": _NUMERICS,
+        "numerics": _numerics(model, running),
         "isa": kernels.isa,
         "blas": [kernels.blas, bool(kernels.blas_rows_checked)],
         "parameters": _digests(model, running, snapshot),
     }
     text = json.dumps(described, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode("utf-8"), digest_size=KEY_BYTES).hexdigest()
+
+
+def _numerics(model: ModelState, running: set[int]) -> str | dict[str, list[str]]:
+    """Return what these units are computed in: fp32, but for the frozen weights that are named."""
+    unit_of = dict(zip(model.index.keys, model.index.unit_of.tolist(), strict=True))
+    lower = {
+        name: sorted(key for key in keys if unit_of[key] in running)
+        for name, keys in get_state(model).precisions.items()
+    }
+    return {name: keys for name, keys in lower.items() if keys} or FP32
 
 
 def _digests(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is frozen and what trains, in one line: now (the core's own state), or in a state to come.
 
-    frozen: backbone (22.6 M) | trained: cls_head, sent_head (1.9 k)
+    frozen: backbone (22.6 M, bf16) | trained: cls_head, sent_head (1.9 k)
 
 Units of one kind are drawn together: the embeddings and the first k layers are ``backbone[:k]``,
 a run of layers is ``backbone.layers[2:5]``. The figures count parameters (values).
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..freeze import FreezeState, masks
-from ..unit_names import short_names
+from ..freeze import FreezeState, masks, reduced_keys
+from ..unit_names import short_names, unit_names
 
 if TYPE_CHECKING:
     from .._core import UnitInfo
@@ -97,14 +97,30 @@ def trained_names(model: MultiTaskModel, state: FreezeState | None = None) -> li
     return _side(unit_states(model, state), frozen=False)
 
 
+def precision_text(model: MultiTaskModel, state: FreezeState) -> str:
+    """Return which frozen parts are not computed in fp32, to stand after a count; else ``""``.
+
+    ``, bf16`` where it is all that can be; ``, bf16: backbone[:3]`` where it is a part.
+    """
+    able = reduced_keys(model) & state.frozen
+    parts = []
+    for name, keys in state.precisions.items():
+        if keys & able:
+            part = unit_names(model.index, keys)
+            parts.append(name if able <= keys else f"{name}: {', '.join(part)}")
+    return "".join(f", {part}" for part in parts)
+
+
 def frozen_line(model: MultiTaskModel, state: FreezeState | None = None) -> str:
     """Return the line that a run, or a phase of one, starts with."""
     units = unit_states(model, state)
+    in_force = model.freeze_state() if state is None else state
+    lower = precision_text(model, in_force)
     n_frozen = sum(unit.n_values_frozen for unit in units)
     n_trained = sum(unit.n_values for unit in units) - n_frozen
 
-    def side(frozen: bool, n: int) -> str:
+    def side(frozen: bool, n: int, more: str = "") -> str:
         names = _side(units, frozen=frozen)
-        return f"{', '.join(names)} ({count_text(n)})" if names else "nothing"
+        return f"{', '.join(names)} ({count_text(n)}{more})" if names else "nothing"
 
-    return f"frozen: {side(True, n_frozen)} | trained: {side(False, n_trained)}"
+    return f"frozen: {side(True, n_frozen, lower)} | trained: {side(False, n_trained)}"

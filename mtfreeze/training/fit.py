@@ -81,6 +81,8 @@ def fit(
     save_every: SaveEvery = None,
     resume: bool | str | os.PathLike[str] = False,
     keep_checkpoints: int = 1,
+    precision: str = "fp32",
+    save_activations: str = "fp32",
 ) -> Run:
     """Train what is not frozen in `model`, in place, and evaluate every task.
 
@@ -159,6 +161,13 @@ def fit(
         bit, what the uninterrupted run would have given.
     keep_checkpoints : int
         How many stay on the disk; an earlier one is removed only once a later one is whole.
+    precision : {"fp32", "bf16"}
+        What linear products are computed in, forward and backward; their sums, gradients, moments
+        and the weights themselves are float32. In bf16 what is frozen in fp32 is computed in bf16
+        too while the run lasts, in its evaluations as well; what was frozen in int8 stays so.
+    save_activations : {"fp32", "bf16"}
+        What is kept of the forward pass for the backward pass: bf16 takes half the memory and
+        rounds what weight gradients are made of by at most 1 part in 256.
 
     Returns
     -------
@@ -217,6 +226,8 @@ def fit(
         save_every=save_every,
         resume=resume,
         keep_checkpoints=keep_checkpoints,
+        precision=precision,
+        save_activations=save_activations,
     )
     plan = ready.plan
     reporter = Reporter(progress)

@@ -142,7 +142,8 @@ def _joint(plan: RunPlan) -> bool:
 
 
 def _backbone_only(freeze: FreezeState) -> FreezeState:
-    return FreezeState(frozenset(key for key in freeze.frozen if key.startswith("backbone.")))
+    frozen = frozenset(key for key in freeze.frozen if key.startswith("backbone."))
+    return FreezeState(frozen, bf16=freeze.bf16, int8=freeze.int8)
 
 
 def _times(phase: PhasePlan, group: int, n_rows: int) -> int:

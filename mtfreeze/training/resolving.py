@@ -83,7 +83,13 @@ def _normal(model: MultiTaskModel, state: FreezeState) -> FreezeState:
     index = model.index
     frozen = frozenset(key for key, still in zip(index.keys, params, strict=True) if still)
     heads = frozenset(name for name in index.heads if units[index.unit_index[name]])
-    normal = FreezeState(frozen, heads, state.pinned & frozen, state.pinned_heads & heads)
+    normal = replace(
+        state,
+        frozen=frozen,
+        frozen_heads=heads,
+        pinned=state.pinned & frozen,
+        pinned_heads=state.pinned_heads & heads,
+    )
     return normal.named(index)
 
 
@@ -114,7 +120,8 @@ def _freeze_state(model: MultiTaskModel, phase: Phase, where: str) -> FreezeStat
             )
     elif not phase.unpin:
         keys, heads = keys | base.pinned, heads | base.pinned_heads
-    state = _normal(model, FreezeState(keys, heads, base.pinned, base.pinned_heads))
+    # What the model froze before keeps its precision in every phase that freezes it.
+    state = _normal(model, replace(base, frozen=keys, frozen_heads=heads))
     if state.frozen == all_keys:
         pinned = bool(state.pinned) and not phase.unpin
         raise ConfigError(

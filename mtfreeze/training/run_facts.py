@@ -20,6 +20,7 @@ from ..closest import name_list
 from ..data.examples import Examples
 from ..data.task import Task
 from ..freeze import FreezeState
+from ..precision import FP32
 from .run_plan import PhasePlan, RunPlan
 
 if TYPE_CHECKING:
@@ -126,6 +127,29 @@ def describe_run(model: MultiTaskModel, tasks: Mapping[str, Task], plan: RunPlan
 
 _MISSING = "nothing"
 
+_NEWER = {"precision": FP32, "save_activations": FP32}
+"""Settings that checkpoints of earlier versions do not name, and what those runs did."""
+
+
+def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts with what a run of an earlier version has not put down."""
+    whole = dict(facts)
+    if isinstance(facts.get("settings"), dict):
+        whole["settings"] = {**facts["settings"], **_kept(_NEWER, facts["settings"])}
+    if isinstance(facts.get("phases"), list):
+        empty: dict[str, Any] = {one.name: [] for one in fields(FreezeState)}
+        whole["phases"] = [
+            {**phase, "freeze": {**phase["freeze"], **_kept(empty, phase["freeze"])}}
+            if isinstance(phase, dict) and isinstance(phase.get("freeze"), dict)
+            else phase
+            for phase in facts["phases"]
+        ]
+    return whole
+
+
+def _kept(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in defaults.items() if key not in given}
+
 
 def _walk(path: str, then: Any, now: Any) -> Iterable[str]:
     """Yield a line for each value that differs."""
@@ -168,6 +192,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     >>> differences({"settings": {"seed": 0}}, {"settings": {"seed": 1}})
     ['settings.seed: 0 then, 1 now']
     """
+    then, now = _completed(then), _completed(now)
     causes = {key: [value.get(key, {}) for value in (then, now)] for key in (*then, *now)}
     found = [
         line

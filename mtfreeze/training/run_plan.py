@@ -10,7 +10,7 @@ checkpoints read from the same plan what is still to come.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..closest import counted
@@ -18,6 +18,7 @@ from ..data.batches import Group, Step, group_tasks, plan_epoch, steps_per_epoch
 from ..data.task import Task
 from ..errors import ConfigError, SelectorError
 from ..freeze import FreezeState
+from ..precision import FP32
 from .describe import frozen_line, frozen_names, trained_names, unit_states
 from .phase import Phase
 from .phase_rates import phase_clock, phase_rates
@@ -167,6 +168,10 @@ def plan_run(model: MultiTaskModel, tasks: Mapping[str, Task], settings: FitSett
         name = ", ".join(trained_names(model, state)) or "nothing"
         length = DEFAULT_EPOCHS if epochs is None else epochs
         resolved = [ResolvedPhase(1, name, state, length, None, Phase(freeze="none"))]
+    # The one place that says so: a run in bf16 computes in bf16 what is frozen in fp32, too. Cache,
+    # evaluations and steps all follow the freeze state of the phase.
+    if settings.precision != FP32:
+        resolved = [replace(one, freeze=one.freeze.filled(settings.precision)) for one in resolved]
     # Labels are looked for in the data of every task, also of those that no phase trains.
     group_tasks({name: task for name, task in tasks.items() if task.train is not None})
     drafts = [_draft(model, tasks, settings, phase, schedule is not None) for phase in resolved]
@@ -174,7 +179,8 @@ def plan_run(model: MultiTaskModel, tasks: Mapping[str, Task], settings: FitSett
         _add_freeze_notes(model, drafts)
     n_epochs = _draw_steps(drafts, settings)
     phases = _finish(model, settings, drafts)
-    notes = _weights_note({n: t for one in phases for n, t in one.trained.items()}, settings)
+    notes = _precision_note(settings)
+    notes += _weights_note({n: t for one in phases for n, t in one.trained.items()}, settings)
     return RunPlan(settings, phases, n_epochs, schedule is not None, notes)
 
 
@@ -359,6 +365,18 @@ def _finish(
         )
         first += len(one.steps)
     return phases
+
+
+def _precision_note(settings: FitSettings) -> list[str]:
+    parts = []
+    if settings.precision != FP32:
+        parts.append(
+            f"precision: products in {settings.precision}, forward and backward, frozen parts too; "
+            "sums, gradients, weights and moments in fp32"
+        )
+    if settings.save_activations != FP32:
+        parts.append(f"activations kept for the backward pass are {settings.save_activations}")
+    return ["; ".join(parts)] if parts else []
 
 
 def _weights_note(trained: Mapping[str, Task], settings: FitSettings) -> list[str]:

@@ -17,6 +17,7 @@ from ..closest import unknown
 from ..data.batches import MIXING
 from ..data.sampling import check_sampling
 from ..errors import ConfigError
+from ..precision import FP32, TRAINING_PRECISIONS, check_precision
 from .schedules import SCHEDULES
 from .weighting import WEIGHTING
 
@@ -68,6 +69,8 @@ class FitSettings:
     metric_for_best_model: str | None
     greater_is_better: bool | None
     cache_dtype: str
+    precision: str = FP32
+    save_activations: str = FP32
 
 
 def check_integer(name: str, value: object, lowest: int) -> int:
@@ -245,6 +248,8 @@ def check_settings(
     load_best_model_at_end: object,
     metric_for_best_model: object,
     greater_is_better: object,
+    precision: object,
+    save_activations: object,
 ) -> FitSettings:
     """Check every argument of `fit` that is a number or a choice.
 
@@ -287,4 +292,8 @@ def check_settings(
         metric_for_best_model=cast("str | None", metric_for_best_model),
         greater_is_better=cast("bool | None", greater_is_better),
         cache_dtype=cache_dtype,
+        precision=check_precision(precision, TRAINING_PRECISIONS),
+        save_activations=check_precision(
+            save_activations, TRAINING_PRECISIONS, name="save_activations"
+        ),
     )

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..encoding import core_batch
 from ..errors import TrainingError
+from ..stepping import computed_in
 from .encoded import StepBatch
 from .rates import Rates
 from .settings import FitSettings
@@ -80,6 +81,7 @@ def run_step(
             token_budget=settings.token_budget,
             seed=settings.seed,
             step=number,
+            **computed_in(settings.precision, settings.save_activations),
         )
     except TrainingError:
         raise TrainingError(

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mtfreeze encode``: texts in (arguments, a file, or stdin), one vector a text out.
+
+Vectors go to a NumPy file, (n, width) float32 in the order of the texts, or without ``--output`` to
+stdout, as JSON lines of ``text`` and ``embedding``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+
+from ..data.files import read_lines
+from ..precision import check_precision
+from .build import debug_option, precision_option
+from .predict import stdin_lines
+
+__all__ = ["encode"]
+
+ROWS_AT_A_TIME = 1024
+
+
+@click.command()
+@click.argument("model")
+@click.argument("texts", nargs=-1)
+@click.option("--input", "path", metavar="FILE", help="One text a line; - is stdin.")
+@click.option("--output", metavar="FILE.npy", help="Write all vectors here, as one array.")
+@precision_option
+@debug_option
+def encode(
+    model: str,
+    texts: tuple[str, ...],
+    path: str | None,
+    output: str | None,
+    precision: str | None,
+) -> None:
+    """Give every text its vector; texts come as arguments, from a file, or from stdin.
+
+    \b
+    mtfreeze encode sentence-transformers/all-MiniLM-L6-v2 "good food" "bad food"
+    mtfreeze encode outputs/reviews --input texts.txt --output vectors.npy --precision bf16
+    """
+    from ..model import MultiTaskModel
+
+    if texts and path is not None:
+        raise click.UsageError("expected texts as arguments or --input FILE; found both")
+    if precision is not None:
+        check_precision(precision, name="--precision")
+    loaded = MultiTaskModel.from_pretrained(model)
+    rows = list(texts)
+    if not rows:
+        rows = stdin_lines() if path in (None, "-") else read_lines(str(path))
+    if output is not None:
+        vectors = loaded.encode(rows, precision=precision)
+        with Path(output).open("wb") as file:
+            np.save(file, vectors)
+        click.echo(f"{len(vectors)} vectors of {loaded.width} values: {output}")
+        return
+    for begin in range(0, len(rows), ROWS_AT_A_TIME):
+        some = rows[begin : begin + ROWS_AT_A_TIME]
+        for text, vector in zip(some, loaded.encode(some, precision=precision), strict=True):
+            # The shortest digits that give the same float32 back.
+            values = [float(str(value)) for value in vector]
+            click.echo(json.dumps({"text": text, "embedding": values}, ensure_ascii=False))
