@@ -20,6 +20,7 @@ set(_kernels
     ref/activation.c
     ref/adamw.c
     ref/attention.c
+    ref/bf16.c
     ref/dropout.c
     ref/elementary.c
     ref/gemm.c
@@ -56,6 +57,7 @@ set(_plan
     plan.c
     price.c
     run.c
+    scratch.c
     workspace.c
 )
 set(_train apply.c infer.c object.c state.c step.c)
@@ -64,6 +66,7 @@ set(_avx2
     adamw.c
     attention.c
     attention_bwd.c
+    bf16.c
     dropout.c
     elementary.c
     fill.c
@@ -71,9 +74,9 @@ set(_avx2
     layernorm.c
     reduce.c
 )
-set(_avx512 fill.c)
-set(_avx512vnni fill.c)
-set(_avx512bf16 fill.c)
+set(_avx512 fill.c pack.c packed.c)
+set(_avx512vnni fill.c packed_int8.c)
+set(_avx512bf16 fill.c packed_bf16.c)
 set(_amx fill.c)
 set(_python
     args.c

@@ -13,7 +13,7 @@
 #undef MTF_KERNEL
 
 /* Lets tests ask whether a file really got the flags of its folder. */
-#if (defined(__AMX_BF16__) && defined(__AMX_INT8__)) || defined(_MSC_VER)
+#if defined(__AMX_INT8__) || defined(__AMXINT8__) || defined(_MSC_VER) /* as older clang says it */
 #define AMX_COMPILED(topic)                                                                        \
     extern const int mtf_amx_compiled_##topic;                                                     \
     const int mtf_amx_compiled_##topic = 1;

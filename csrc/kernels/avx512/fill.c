@@ -6,5 +6,6 @@ void mtf_kernels_fill_avx512(mtf_kernels *table);
 
 void mtf_kernels_fill_avx512(mtf_kernels *table)
 {
-    (void)table;
+    table->pack_f32 = mtf_pack_f32_f32_avx512;
+    table->packed_f32 = mtf_packed_f32_f32_avx512;
 }

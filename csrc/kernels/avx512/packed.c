@@ -1,0 +1,190 @@
+/* The product with packed weights in float.
+ *
+ *   chunks of at most CHUNK_ROWS rows, then blocks of at most BLOCK_TERMS terms, then panels, then
+ *   strips of at most 14 rows: a tile of 14 x 32 sums is 28 registers, two hold the weights.
+ *
+ * Strips of a chunk are copied as [term][row] into `work` and stay in the second-level cache while
+ * the weights stream by once a chunk. Between blocks of terms the sums wait in y. Strips are cut
+ * evenly: 23 rows are 12 and 11. An element is one chain of fused multiply-adds over its terms, the
+ * same in every tile, so a row's bits depend on nothing else.
+ * Goto, van de Geijn 2008, with what they pack first streamed and what they stream packed.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "avx512.h"
+#include "transpose.h"
+
+AVX512_COMPILED(packed)
+
+#define STRIP_ROWS  14
+#define CHUNK_ROWS  (8 * STRIP_ROWS)
+#define BLOCK_TERMS 512
+#define AHEAD       (16 * MTF_PANEL) /* weights are asked for this early */
+
+/* y (rows,32), of which the lanes of `lanes` exist, = [y +] strip [K][rows] . w [K][32]. `go_on`: y
+ * is added to. Inlined with `rows` known, so that the sums are registers. */
+static inline __attribute__((always_inline)) void tile(int rows, float *y, int64_t ldy,
+                                                       const __mmask16 lanes[2], const float *strip,
+                                                       const float *w, int64_t k, int go_on)
+{
+    __m512 sums[STRIP_ROWS][2];
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; r++) {
+        sums[r][0] = go_on ? _mm512_maskz_loadu_ps(lanes[0], y + r * ldy) : _mm512_setzero_ps();
+        sums[r][1] =
+            go_on ? _mm512_maskz_loadu_ps(lanes[1], y + r * ldy + 16) : _mm512_setzero_ps();
+    }
+    for (int64_t p = 0; p < k; p++) {
+        const __m512 w0 = _mm512_loadu_ps(w);
+        const __m512 w1 = _mm512_loadu_ps(w + 16);
+        _mm_prefetch((const char *)(w + AHEAD), _MM_HINT_T0);
+        _mm_prefetch((const char *)(w + AHEAD + 16), _MM_HINT_T0);
+#pragma GCC unroll 14
+        for (int r = 0; r < rows; r++) {
+            const __m512 factor = _mm512_set1_ps(strip[r]);
+            sums[r][0] = _mm512_fmadd_ps(factor, w0, sums[r][0]);
+            sums[r][1] = _mm512_fmadd_ps(factor, w1, sums[r][1]);
+        }
+        strip += rows;
+        w += MTF_PANEL;
+    }
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; r++) {
+        _mm512_mask_storeu_ps(y + r * ldy, lanes[0], sums[r][0]);
+        _mm512_mask_storeu_ps(y + r * ldy + 16, lanes[1], sums[r][1]);
+    }
+}
+
+typedef void (*tile_function)(float *y, int64_t ldy, const __mmask16 lanes[2], const float *strip,
+                              const float *w, int64_t k, int go_on);
+
+#define TILE(rows)                                                                                 \
+    static void tile_##rows(float *y, int64_t ldy, const __mmask16 lanes[2], const float *strip,   \
+                            const float *w, int64_t k, int go_on)                                  \
+    {                                                                                              \
+        tile(rows, y, ldy, lanes, strip, w, k, go_on);                                             \
+    }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+TILE(5)
+TILE(6)
+TILE(7)
+TILE(8)
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+TILE(13)
+TILE(14)
+
+static const tile_function tiles[STRIP_ROWS + 1] = {NULL,    tile_1,  tile_2,  tile_3,  tile_4,
+                                                    tile_5,  tile_6,  tile_7,  tile_8,  tile_9,
+                                                    tile_10, tile_11, tile_12, tile_13, tile_14};
+
+/* strip [K][rows] = x, element (r, p) at x[r * xi + p * xp]. Writes 16 values a term, so up to 15
+ * past the end. */
+static void strip_load(float *strip, const float *x, int64_t xi, int64_t xp, int64_t rows,
+                       int64_t k)
+{
+    if (xp != 1) {
+        const __mmask16 lanes = first_lanes(rows);
+        for (int64_t p = 0; p < k; p++) {
+            if (xi == 1) {
+                _mm512_storeu_ps(strip + p * rows, _mm512_maskz_loadu_ps(lanes, x + p * xp));
+                continue;
+            }
+            for (int64_t r = 0; r < rows; r++) {
+                strip[p * rows + r] = x[r * xi + p * xp];
+            }
+        }
+        return;
+    }
+    const float *row[16];
+    for (int64_t r = 0; r < 16; r++) {
+        row[r] = x + (r < rows ? r : rows - 1) * xi;
+    }
+    int64_t p = 0;
+    for (; p + 4 <= k; p += 4) {
+        __m512 column[4];
+        four_columns(column, row, p);
+        for (int c = 0; c < 4; c++) {
+            _mm512_storeu_ps(strip + (p + c) * rows, column[c]);
+        }
+    }
+    for (; p < k; p++) {
+        for (int64_t r = 0; r < rows; r++) {
+            strip[p * rows + r] = row[r][p];
+        }
+    }
+}
+
+/* Bias, activation and the copy before it, on the tile y (rows,width) that was just written. */
+static void finish(float *y, float *pre, int64_t ldy, int64_t rows, int64_t width,
+                   const float *bias, mtf_activation act);
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* All panels over the packed strips of a chunk. last: the sums are complete. */
+static void chunk_product(float *y, int64_t ldy, const float *strips, int64_t m, int64_t n,
+                          const float *panels, int64_t k_all, int64_t k, int go_on, int last,
+                          const mtf_epilogue *e, float *pre)
+{
+    const int64_t n_strips = ceil_div(m, STRIP_ROWS);
+    const int finishes =
+        last && !e->add && (e->bias != NULL || e->pre != NULL || e->activation != MTF_ACT_NONE);
+    for (int64_t j = 0; j < n; j += MTF_PANEL) {
+        const float *w = panels + j * k_all;
+        const __mmask16 lanes[2] = {first_lanes(n - j), first_lanes(n - j - 16)};
+        for (int64_t s = 0; s < n_strips; s++) {
+            const int64_t i = m * s / n_strips;
+            const int64_t rows = m * (s + 1) / n_strips - i;
+            float *to = y + i * ldy + j;
+            tiles[rows](to, ldy, lanes, strips + i * k, w, k, go_on);
+            if (finishes) {
+                finish(to, pre != NULL ? pre + i * ldy + j : NULL, ldy, rows,
+                       n - j < MTF_PANEL ? n - j : MTF_PANEL, e->bias != NULL ? e->bias + j : NULL,
+                       e->activation);
+            }
+        }
+    }
+}
+
+void mtf_packed_f32_f32_avx512(float *y, int64_t ldy, const float *x, int64_t xi, int64_t xp,
+                               const float *panels, int64_t m, int64_t n, int64_t k,
+                               const mtf_epilogue *e, float *work)
+{
+    const int64_t n_chunks = ceil_div(m, CHUNK_ROWS);
+    const int64_t n_blocks = k > BLOCK_TERMS ? ceil_div(k, BLOCK_TERMS) : 1;
+    for (int64_t c = 0; c < n_chunks; c++) {
+        const int64_t first = m * c / n_chunks;
+        const int64_t rows = m * (c + 1) / n_chunks - first;
+        for (int64_t b = 0; b < n_blocks; b++) {
+            const int64_t p = k * b / n_blocks;
+            const int64_t terms = k * (b + 1) / n_blocks - p;
+            const int64_t n_strips = ceil_div(rows, STRIP_ROWS);
+            for (int64_t s = 0; s < n_strips; s++) {
+                const int64_t i = rows * s / n_strips;
+                strip_load(work + i * terms, x + (first + i) * xi + p * xp, xi, xp,
+                           rows * (s + 1) / n_strips - i, terms);
+            }
+            chunk_product(y + first * ldy, ldy, work, rows, n, panels + p * MTF_PANEL, k, terms,
+                          b > 0 || e->add, b + 1 == n_blocks, e,
+                          e->pre != NULL ? e->pre + first * ldy : NULL);
+        }
+    }
+}
+
+void mtf_bias_act_fwd_f32_avx2(float *y, float *pre, const float *b, int64_t m, int64_t n,
+                               mtf_activation act);
+
+static void finish(float *y, float *pre, int64_t ldy, int64_t rows, int64_t width,
+                   const float *bias, mtf_activation act)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        mtf_bias_act_fwd_f32_avx2(y + r * ldy, pre != NULL ? pre + r * ldy : NULL, bias, 1, width,
+                                  act);
+    }
+}
