@@ -91,6 +91,7 @@ class RuntimeInfo(NamedTuple):
     isa: str
     isa_compiled: str
     isa_available: str
+    product_isa: tuple[str, ...]  # level that makes large products in fp32, bf16, int8; or "blas"
     blas: str
     n_threads: int
     blas_rows_checked: bool

@@ -14,8 +14,31 @@ from typing import Any
 
 from . import _core
 from .notices import warn
+from .precision import PRECISIONS
 
 __all__ = ["get_threads", "initialize", "openblas_path", "set_threads", "show_config"]
+
+UNTESTED = ("amx",)
+"""Levels that no machine of the project has run: they are compiled, and chosen where a CPU has
+them, but their tests have passed nowhere yet."""
+
+_HOW = {
+    "bf16": {
+        "ref": "plain C, slower than fp32",
+        "avx2": "widened to fp32, about fp32's speed",
+        "avx512": "widened to fp32, about fp32's speed",
+        "avx512bf16": "avx512bf16 instructions",
+        "amx": "amx tiles",
+    },
+    "int8": {
+        "ref": "plain C, slower than fp32",
+        "avx2": "avx2 instructions, without a dot product of bytes",
+        "avx512": "avx512 instructions, without a dot product of bytes",
+        "avx512vnni": "avx512vnni instructions",
+        "amx": "amx tiles",
+    },
+}
+"""What the kernel of a level multiplies with."""
 
 _lock = threading.Lock()
 _ready = False
@@ -113,7 +136,9 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     dict or None
         With ``mode="dict"``: ``version`` (str), ``isa``, ``isa_compiled``, ``isa_available`` (level
         in use, levels of this build, those of them that this CPU has), ``blas``, ``blas_path``
-        (str or None), ``threads`` (int).
+        (str or None), ``threads`` (int); ``fp32``, ``bf16``, ``int8`` (str): what makes the linear
+        products of each precision; ``isa_untested`` (list of str): levels of this build that no
+        machine of the project has run, whose results are therefore unproven.
 
     Raises
     ------
@@ -124,18 +149,21 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     --------
     >>> import mtfreeze as mtf
     >>> sorted(mtf.show_config(mode="dict"))[:3]
-    ['blas', 'blas_path', 'isa']
+    ['bf16', 'blas', 'blas_path']
     """
     if mode not in ("print", "dict"):
         raise ValueError(f"mode must be 'print' or 'dict', found {mode!r}.")
     initialize()
     info = _core.runtime_info()
     path = openblas_path()
+    compiled = info.isa_compiled.split()
     config: dict[str, Any] = {
         "version": _core.VERSION,
         "isa": info.isa,
-        "isa_compiled": info.isa_compiled.split(),
+        "isa_compiled": compiled,
         "isa_available": info.isa_available.split(),
+        "isa_untested": [level for level in compiled if level in UNTESTED],
+        **_products(info),
         "blas": info.blas,
         "blas_path": None if path is None else os.fspath(path),
         "threads": info.n_threads,
@@ -145,3 +173,15 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     for key, value in config.items():
         print(f"{key:14} {' '.join(value) if isinstance(value, list) else value}")
     return None
+
+
+def _products(info: _core.RuntimeInfo) -> dict[str, str]:
+    """Say for each precision what makes its linear products."""
+    found = {}
+    for name, level in zip(PRECISIONS, info.product_isa, strict=True):
+        if level == "blas":
+            found[name] = info.blas
+        else:
+            found[name] = _HOW.get(name, {}).get(level, f"{level} instructions")
+            found[name] += " (untested)" if level in UNTESTED else ""
+    return found

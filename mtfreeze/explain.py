@@ -222,8 +222,8 @@ def _lower(model: MultiTaskModel, prices: Prices) -> list[str]:
         f"Computed in lower precision: {'; '.join(named)}. That holds for products of at least "
         f"{LEAST_WEIGHTS:,} weights; smaller ones (heads), attention, norms, pooling and "
         "embeddings stay fp32. The fp32 weights stay too: they are what is saved and proven, and "
-        "unfreezing gives the earlier results back, bit for bit. Packed copies of the weights that a step "
-        f"reads take {in_bytes(prices.now.form_bytes)}."
+        "unfreezing gives the earlier results back, bit for bit. Packed copies of the weights that "
+        f"a step reads take {in_bytes(prices.now.form_bytes)}."
     ]
 
 

@@ -8,6 +8,7 @@
 #include "../kernels/kernels.h"
 #include "check.h"
 #include "openblas.h"
+#include "packed.h"
 
 mtf_status mtf_runtime_init(const char *isa, mtf_error *err)
 {
@@ -46,6 +47,11 @@ void mtf_runtime_get_info(mtf_runtime_info *info)
     info->isa_compiled = compiled;
     info->isa_available = available;
     info->blas = mtf_openblas_text();
+    for (int i = 0; i < MTF_N_PRECISIONS; i++) {
+        /* any shape that is large enough for a packed product */
+        const int packed = mtf_packs(1024, 1024, (mtf_precision)i);
+        info->product_isa[i] = packed ? mtf_kernel->product_isa[i] : "blas";
+    }
     info->n_threads = mtf_threads_get();
     info->blas_rows_checked = mtf_gemm_rows_hold();
 }

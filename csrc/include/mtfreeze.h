@@ -52,6 +52,24 @@ typedef struct mtf_error {
     char text[512]; /* what was expected, what was found, what to do; empty when code is MTF_OK */
 } mtf_error;
 
+/* ---- precision ------------------------------------------------------------------------------- */
+
+/* What linear products are made in. bf16: both factors rounded to bfloat16, sums in fp32. int8:
+ * weights by output channel, inputs by row, both symmetric, sums in int32. Masters are fp32 always;
+ * weights of fewer than 65,536 values, or with a side below 32, are multiplied in fp32. */
+typedef enum mtf_precision {
+    MTF_PRECISION_F32 = 0,
+    MTF_PRECISION_BF16 = 1,
+    MTF_PRECISION_INT8 = 2
+} mtf_precision;
+#define MTF_N_PRECISIONS 3
+
+/* Where a run is asked for a precision: what freezing says (fp32 where it says nothing); or a
+ * mtf_precision for every product; or, with MTF_UNLESS_FROZEN added, for those of which freezing
+ * says nothing. */
+#define MTF_AS_FROZEN     (-1)
+#define MTF_UNLESS_FROZEN 16
+
 /* ---- runtime --------------------------------------------------------------------------------- */
 
 typedef struct mtf_runtime_info {
@@ -59,6 +77,8 @@ typedef struct mtf_runtime_info {
     const char *isa_compiled;  /* levels in this build, separated by spaces */
     const char *isa_available; /* those of them that this CPU has */
     const char *blas;          /* "openblas ..." with its own version text, or "reference" */
+    const char *product_isa[MTF_N_PRECISIONS]; /* level whose kernel makes large products in each
+                                                  mtf_precision; "blas": that one */
     int n_threads;
     int blas_rows_checked; /* 1: BLAS rows were found independent of the rows around them; 0: they
                               are not, so only weight gradients use BLAS */
@@ -107,24 +127,6 @@ MTF_NODISCARD mtf_status mtf_config_set_text(mtf_config *config, const char *key
                                              const char *value);
 MTF_NODISCARD mtf_status mtf_config_set_ints(mtf_config *config, const char *key,
                                              const int64_t *values, size_t n);
-
-/* ---- precision ------------------------------------------------------------------------------- */
-
-/* What linear products are made in. bf16: both factors rounded to bfloat16, sums in fp32. int8:
- * weights by output channel, inputs by row, both symmetric, sums in int32. Masters are fp32 always;
- * weights of fewer than 65,536 values, or with a side below 32, are multiplied in fp32. */
-typedef enum mtf_precision {
-    MTF_PRECISION_F32 = 0,
-    MTF_PRECISION_BF16 = 1,
-    MTF_PRECISION_INT8 = 2
-} mtf_precision;
-#define MTF_N_PRECISIONS 3
-
-/* Where a run is asked for a precision: what freezing says (fp32 where it says nothing); or a
- * mtf_precision for every product; or, with MTF_UNLESS_FROZEN added, for those of which freezing
- * says nothing. */
-#define MTF_AS_FROZEN     (-1)
-#define MTF_UNLESS_FROZEN 16
 
 /* ---- model ----------------------------------------------------------------------------------- */
 

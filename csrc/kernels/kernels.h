@@ -49,6 +49,7 @@ typedef struct mtf_epilogue {
 
 typedef struct mtf_kernels {
     const char *isa;
+    const char *product_isa[MTF_N_PRECISIONS]; /* levels whose packed products stand in it */
 #define MTF_KERNEL(result, name, args) result(*name) args;
 #include "kernels.def"
 #undef MTF_KERNEL

@@ -13,6 +13,7 @@
 
 static const mtf_kernels reference = {
     .isa = "ref",
+    .product_isa = {"ref", "ref", "ref"},
 #define MTF_KERNEL(result, name, args) .name = mtf_##name##_ref,
 #include "kernels.def"
 #undef MTF_KERNEL
@@ -64,6 +65,23 @@ static const level levels[] = {
     {NULL, NULL, NULL},
 };
 
+/* Lets a level fill the table, and notes which products it brought. */
+static void add_level(mtf_kernels *table, const level *one)
+{
+    const mtf_kernels below = *table;
+    one->fill(table);
+    table->isa = one->name;
+    if (table->packed_f32 != below.packed_f32) {
+        table->product_isa[MTF_PRECISION_F32] = one->name;
+    }
+    if (table->packed_bf16 != below.packed_bf16) {
+        table->product_isa[MTF_PRECISION_BF16] = one->name;
+    }
+    if (table->packed_int8 != below.packed_int8) {
+        table->product_isa[MTF_PRECISION_INT8] = one->name;
+    }
+}
+
 int mtf_kernels_fill(mtf_kernels *table, const char *isa)
 {
     *table = reference;
@@ -71,8 +89,7 @@ int mtf_kernels_fill(mtf_kernels *table, const char *isa)
         if (one->name == NULL || !one->cpu_has()) {
             return 0;
         }
-        one->fill(table);
-        table->isa = one->name;
+        add_level(table, one);
     }
     return 1;
 }

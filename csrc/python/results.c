@@ -33,8 +33,8 @@ static PyStructSequence_Field update_result_fields[] = {
     FIELD(grad_norm), FIELD(clip), FIELD(n_stepped), END
 };
 static PyStructSequence_Field runtime_info_fields[] = {
-    FIELD(isa), FIELD(isa_compiled), FIELD(isa_available), FIELD(blas), FIELD(n_threads),
-    FIELD(blas_rows_checked), END
+    FIELD(isa), FIELD(isa_compiled), FIELD(isa_available), FIELD(product_isa), FIELD(blas),
+    FIELD(n_threads), FIELD(blas_rows_checked), END
 };
 static PyStructSequence_Field memory_info_fields[] = {
     FIELD(n_allocations), FIELD(bytes_now), FIELD(bytes_peak), END
@@ -51,7 +51,7 @@ static PyStructSequence_Desc result_types[MTF_PY_N_RESULTS] = {
     [MTF_PY_UNIT_PLAN] = {"mtfreeze._core.UnitPlan", "What a plan does with one unit.", unit_plan_fields, 7},
     [MTF_PY_PLAN_INFO] = {"mtfreeze._core.PlanInfo", "What a plan runs, keeps and costs.", plan_info_fields, 16},
     [MTF_PY_UPDATE_RESULT] = {"mtfreeze._core.UpdateResult", "What one update did.", update_result_fields, 3},
-    [MTF_PY_RUNTIME_INFO] = {"mtfreeze._core.RuntimeInfo", "Kernels, BLAS and threads in use.", runtime_info_fields, 6},
+    [MTF_PY_RUNTIME_INFO] = {"mtfreeze._core.RuntimeInfo", "Kernels, BLAS and threads in use.", runtime_info_fields, 7},
     [MTF_PY_MEMORY_INFO] = {"mtfreeze._core.MemoryInfo", "Heap of the core.", memory_info_fields, 3},
     [MTF_PY_FLOPS] = {"mtfreeze._core.Flops", "Floating-point operations that were done.", flops_fields, 3},
 };

@@ -84,10 +84,22 @@ static PyObject *runtime_info(PyObject *module, PyObject *unused)
     }
     mtf_runtime_info info;
     mtf_runtime_get_info(&info);
-    PyObject *fields[] = {
-        text_or_empty(info.isa),           text_or_empty(info.isa_compiled),
-        text_or_empty(info.isa_available), text_or_empty(info.blas),
-        PyLong_FromLong(info.n_threads),   PyBool_FromLong(info.blas_rows_checked)};
+    PyObject *products = PyTuple_New(MTF_N_PRECISIONS);
+    for (int i = 0; products != NULL && i < MTF_N_PRECISIONS; i++) {
+        PyObject *level = text_or_empty(info.product_isa[i]);
+        if (level == NULL) {
+            Py_CLEAR(products);
+        } else {
+            PyTuple_SET_ITEM(products, i, level);
+        }
+    }
+    PyObject *fields[] = {text_or_empty(info.isa),
+                          text_or_empty(info.isa_compiled),
+                          text_or_empty(info.isa_available),
+                          products,
+                          text_or_empty(info.blas),
+                          PyLong_FromLong(info.n_threads),
+                          PyBool_FromLong(info.blas_rows_checked)};
     return mtf_py_result(state, MTF_PY_RUNTIME_INFO, fields);
 }
 
