@@ -74,6 +74,8 @@ void mtf_kernels_count(int on);
 
 /* Queries whose scores an attention kernel may hold at once. */
 #define MTF_ATTENTION_ROWS 8
+/* Keys of a tile, for kernels that hold no more of them at once. */
+#define MTF_ATTENTION_KEYS 128
 
 /* For mtf_runtime_init: makes `isa` (NULL: the best of this CPU) the table in use; and the names
  * of levels, from low to high with spaces between, of the build or of build and CPU. */

@@ -143,7 +143,9 @@ size_t mtf_attention_work(int64_t lq, int64_t lk, int64_t d)
 {
     (void)lq;
     size_t keys = ((size_t)lk + 15) / 16 * 16;
-    return 2 * (size_t)d * keys + 2 * MTF_ATTENTION_ROWS * keys + 64;
+    const size_t whole = 2 * (size_t)d * keys + 2 * MTF_ATTENTION_ROWS * keys;
+    const size_t tiled = 32 * ((size_t)d + MTF_ATTENTION_KEYS);
+    return (whole > tiled ? whole : tiled) + 64;
 }
 
 /* Room for a block of rows of x: float kernels cut k into blocks, so that theirs has a bound; int8
