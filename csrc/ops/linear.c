@@ -218,4 +218,5 @@ const mtf_op mtf_op_linear = {.name = "linear",
                               .work = linear_work,
                               .shared = mtf_linear_shared,
                               .factors = 1U << 0 | 1U << 2 | 1U << 4,
+                              .rounds_aux = 1,
                               .in_pairs = 1};

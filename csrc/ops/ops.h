@@ -130,7 +130,8 @@ typedef struct mtf_op {
                      mtf_precision precision);
     /* Bits of the weights that are factors of products, and so may have forms. */
     uint32_t factors;
-    int in_pairs; /* 1: of the weights, output i depends on number 2i and 2i + 1 only */
+    int rounds_aux; /* 1: aux values may be kept in bfloat16; 0: they are statistics */
+    int in_pairs;   /* 1: of the weights, output i depends on number 2i and 2i + 1 only */
 } mtf_op;
 
 /* in: ids, token types (may be absent); w: word (V,C), position (P,C), token type (types,C) or

@@ -64,46 +64,74 @@ static int32_t take(pool *p, int32_t space, int64_t width)
     return best;
 }
 
-static int save(mtf_plan *plan, mtf_tensor_id t)
+static int save(mtf_plan *plan, mtf_tensor_id t, int in_half)
 {
     const mtf_tensor *tensor = &plan->program->tensors[t];
     if (tensor->role == MTF_ROLE_INPUT || plan->place[t].store == MTF_STORE_SAVED ||
-        plan->place[t].store == MTF_STORE_FEATURE) {
+        plan->place[t].store == MTF_STORE_HALF || plan->place[t].store == MTF_STORE_FEATURE) {
         return 1;
     }
-    int32_t slot = add_region(&plan->saved, tensor->space, tensor->width);
-    plan->place[t] = (mtf_place){MTF_STORE_SAVED, slot};
+    int32_t slot = add_region(in_half ? &plan->halves : &plan->saved, tensor->space, tensor->width);
+    plan->place[t] = (mtf_place){in_half ? MTF_STORE_HALF : MTF_STORE_SAVED, slot};
     return slot >= 0;
 }
 
-static int place_saved(mtf_plan *plan)
+/* Kept whole: what losses read, statistics, and what the frozen prefix hands on, so that it has the
+ * same bits where it comes out of a cache. */
+static int place_saved(mtf_plan *plan, const unsigned char *in_prefix)
 {
     int ok = 1;
+    for (size_t i = 0; plan->training && i < plan->n_outputs; i++) {
+        ok &= save(plan, plan->resolved[i], 0);
+    }
     for (int32_t i = 0; i < plan->n_backward; i++) {
         const mtf_step *step = &plan->backward[i];
         const mtf_node *node = &plan->program->nodes[step->node];
         for (int k = 0; k < MTF_MAX_IN; k++) {
-            ok &= !(step->save.in & (1u << k)) || save(plan, step->in[k]);
+            ok &= !(step->save.in & (1u << k)) ||
+                  save(plan, step->in[k], plan->save_bf16 && !in_prefix[step->in[k]]);
         }
         for (int o = 0; o < MTF_MAX_OUT; o++) {
-            ok &= !(step->save.out & (1u << o)) || save(plan, node->out[o]);
+            ok &= !(step->save.out & (1u << o)) || save(plan, node->out[o], plan->save_bf16);
         }
         for (int a = 0; a < MTF_MAX_AUX; a++) {
-            ok &= !(step->save.aux & (1u << a)) || save(plan, node->aux[a]);
+            ok &= !(step->save.aux & (1u << a)) ||
+                  save(plan, node->aux[a], plan->save_bf16 && node->op->rounds_aux);
         }
     }
-    for (size_t i = 0; i < plan->n_outputs; i++) {
+    for (size_t i = 0; !plan->training && i < plan->n_outputs; i++) {
         mtf_tensor_id t = plan->resolved[i];
-        if (plan->training) {
-            ok &= save(plan, t);
-        } else if (plan->place[t].store == MTF_STORE_NONE) {
+        if (plan->place[t].store == MTF_STORE_NONE) {
             plan->place[t] = (mtf_place){MTF_STORE_CALLER, (int32_t)i};
         }
     }
     return ok;
 }
 
-/* Places what forward steps hand on and nobody keeps. last (n_tensors): number of the last step
+/* Scratch for a tensor that a forward step makes; 0: no room. */
+static int take_scratch(mtf_plan *plan, pool *p, mtf_tensor_id t)
+{
+    const mtf_tensor *tensor = &plan->program->tensors[t];
+    const int32_t slot = take(p, tensor->space, tensor->width);
+    if (plan->place[t].store == MTF_STORE_HALF) {
+        plan->scratch[t] = slot;
+    } else {
+        plan->place[t] = (mtf_place){MTF_STORE_TEMPORARY, slot};
+    }
+    return slot >= 0;
+}
+
+/* Lets go of a tensor's scratch, if it has any. */
+static void drop_scratch(const mtf_plan *plan, pool *p, mtf_tensor_id t)
+{
+    if (plan->place[t].store == MTF_STORE_TEMPORARY) {
+        p->busy[plan->place[t].slot] = 0;
+    } else if (plan->place[t].store == MTF_STORE_HALF) {
+        p->busy[plan->scratch[t]] = 0;
+    }
+}
+
+/* Places what forward steps hand on and nobody keeps whole. last (n_tensors): number of the last step
  * that reads a tensor; -1: none. */
 static int place_temporary(mtf_plan *plan, pool *p, int32_t *last)
 {
@@ -119,21 +147,36 @@ static int place_temporary(mtf_plan *plan, pool *p, int32_t *last)
         const mtf_node *node = &plan->program->nodes[step->node];
         for (int o = 0; o < MTF_MAX_OUT; o++) {
             mtf_tensor_id t = node->out[o];
-            if (t == MTF_NO_TENSOR || plan->place[t].store != MTF_STORE_NONE ||
-                (o > 0 && last[t] < 0)) {
+            if (t == MTF_NO_TENSOR ||
+                (plan->place[t].store != MTF_STORE_HALF &&
+                 (plan->place[t].store != MTF_STORE_NONE || (o > 0 && last[t] < 0)))) {
                 continue;
             }
-            const mtf_tensor *tensor = &plan->program->tensors[t];
-            int32_t slot = take(p, tensor->space, tensor->width);
-            if (slot < 0) {
+            if (!take_scratch(plan, p, t)) {
                 return 0;
             }
-            plan->place[t] = (mtf_place){MTF_STORE_TEMPORARY, slot};
         }
+        for (int a = 0; a < MTF_MAX_AUX; a++) {
+            const mtf_tensor_id t = node->aux[a];
+            if (t != MTF_NO_TENSOR && plan->place[t].store == MTF_STORE_HALF &&
+                !take_scratch(plan, p, t)) {
+                return 0;
+            }
+        }
+        /* What ends here: inputs read for the last time, and what no forward step reads. */
         for (int k = 0; k < MTF_MAX_IN; k++) {
-            mtf_tensor_id t = step->in[k];
-            if (t != MTF_NO_TENSOR && last[t] == i && plan->place[t].store == MTF_STORE_TEMPORARY) {
-                p->busy[plan->place[t].slot] = 0;
+            if (step->in[k] != MTF_NO_TENSOR && last[step->in[k]] == i) {
+                drop_scratch(plan, p, step->in[k]);
+            }
+        }
+        for (int o = 0; o < MTF_MAX_OUT; o++) {
+            if (node->out[o] != MTF_NO_TENSOR && last[node->out[o]] < 0) {
+                drop_scratch(plan, p, node->out[o]);
+            }
+        }
+        for (int a = 0; a < MTF_MAX_AUX; a++) {
+            if (node->aux[a] != MTF_NO_TENSOR) {
+                drop_scratch(plan, p, node->aux[a]);
             }
         }
     }
@@ -175,7 +218,7 @@ static int place_gradients(mtf_plan *plan, pool *p, const unsigned char *gets)
     return 1;
 }
 
-int mtf_places_assign(mtf_plan *plan, const unsigned char *gets)
+int mtf_places_assign(mtf_plan *plan, const unsigned char *gets, const unsigned char *in_prefix)
 {
     const int32_t n = plan->program->n_tensors;
     int done = 0;
@@ -189,7 +232,7 @@ int mtf_places_assign(mtf_plan *plan, const unsigned char *gets)
         last[t] = -1;
         plan->grad_slot[t] = -1;
     }
-    if (!place_saved(plan) || !place_temporary(plan, &p, last)) {
+    if (!place_saved(plan, in_prefix) || !place_temporary(plan, &p, last)) {
         goto end;
     }
     p.arena = &plan->gradients;

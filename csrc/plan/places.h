@@ -5,8 +5,9 @@
 
 #include "plan.h"
 
-/* Fills place, grad_slot and the three arenas of a plan whose steps are listed. `gets`
- * (n_tensors): a gradient arrives. 0: out of memory. */
-int mtf_places_assign(mtf_plan *plan, const unsigned char *gets);
+/* Fills place, scratch, grad_slot and the arenas of a plan whose steps are listed. `gets`
+ * (n_tensors): a gradient arrives; `in_prefix` (n_tensors): the frozen prefix makes it. 0: out of
+ * memory. */
+int mtf_places_assign(mtf_plan *plan, const unsigned char *gets, const unsigned char *in_prefix);
 
 #endif

@@ -340,9 +340,11 @@ static int plan_init(mtf_plan *plan, const mtf_program *program, const mtf_reque
     plan->boundary = mtf_alloc_array(tensors, sizeof *plan->boundary);
     plan->place = mtf_alloc_zero(tensors * sizeof *plan->place);
     plan->grad_slot = mtf_alloc_array(tensors, sizeof *plan->grad_slot);
+    plan->scratch = mtf_alloc_array(tensors, sizeof *plan->scratch);
     return plan->outputs != NULL && plan->resolved != NULL && plan->given != NULL &&
            plan->forward != NULL && plan->backward != NULL && plan->alias != NULL &&
-           plan->boundary != NULL && plan->place != NULL && plan->grad_slot != NULL;
+           plan->boundary != NULL && plan->place != NULL && plan->grad_slot != NULL &&
+           plan->scratch != NULL;
 }
 
 mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
@@ -364,7 +366,7 @@ mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
     if (status == MTF_OK && plan->training) {
         list_backward(&d);
     }
-    if (status == MTF_OK && !mtf_places_assign(plan, d.gets)) {
+    if (status == MTF_OK && !mtf_places_assign(plan, d.gets, d.in_prefix)) {
         status = MTF_ERR_MEMORY;
     }
     mtf_free(d.wanted);
@@ -401,36 +403,10 @@ void mtf_plan_free(mtf_plan *plan)
     mtf_free(plan->boundary);
     mtf_free(plan->place);
     mtf_free(plan->grad_slot);
+    mtf_free(plan->scratch);
     mtf_free(plan->saved.regions);
+    mtf_free(plan->halves.regions);
     mtf_free(plan->temporary.regions);
     mtf_free(plan->gradients.regions);
     mtf_free(plan);
-}
-
-size_t mtf_plan_shared(const mtf_plan *plan, const mtf_extent *extent)
-{
-    size_t most = 0;
-    for (int32_t i = 0; i < plan->n_backward; i++) {
-        const mtf_step *step = &plan->backward[i];
-        const mtf_node *node = &plan->program->nodes[step->node];
-        if (node->op->shared != NULL) {
-            size_t size =
-                node->op->shared(&node->shape, extent, step->need, (mtf_precision)plan->precision);
-            most = size > most ? size : most;
-        }
-    }
-    return (most + 15) / 16 * 16;
-}
-
-size_t mtf_plan_work(const mtf_plan *plan, const mtf_extent *extent, int backward)
-{
-    size_t most = 0;
-    const mtf_step *steps = backward ? plan->backward : plan->forward;
-    int32_t n = backward ? plan->n_backward : plan->n_forward;
-    for (int32_t i = 0; i < n; i++) {
-        const mtf_node *node = &plan->program->nodes[steps[i].node];
-        size_t work = node->op->work(&node->shape, extent, backward);
-        most = work > most ? work : most;
-    }
-    return (most + 15) / 16 * 16;
 }

@@ -28,6 +28,7 @@ typedef enum mtf_store {
     MTF_STORE_CALLER,   /* an inference output; slot = its position in the request */
     MTF_STORE_FEATURE,  /* given with the batch; slot = its position in the request */
     MTF_STORE_SAVED,    /* kept for backward, over the whole micro-batch */
+    MTF_STORE_HALF,     /* the same in bfloat16; forward has it in scratch first, as a temporary */
     MTF_STORE_TEMPORARY /* scratch of one worker, over one block of sequences */
 } mtf_store;
 
@@ -73,10 +74,11 @@ typedef struct mtf_plan {
     mtf_tensor_id *boundary; /* what the frozen prefix hands on: to steps above it, or as output */
     int32_t n_boundary;
     mtf_place *place;   /* (n_tensors) */
+    int32_t *scratch;   /* (n_tensors) region of the temporary arena of what is kept in bfloat16 */
     int32_t *grad_slot; /* (n_tensors) region of the gradient arena, -1: none */
-    mtf_arena saved, temporary, gradients;
-    uint32_t spaces; /* bit s: a forward step has rows of space s */
-    int splits;      /* 0: an operation couples the batch, so it is one block */
+    mtf_arena saved, halves, temporary, gradients; /* halves: of 16-bit elements */
+    uint32_t spaces;                               /* bit s: a forward step has rows of space s */
+    int splits; /* 0: an operation couples the batch, so it is one block */
 } mtf_plan;
 
 /* MTF_ERR_VALUE: in training, a given tensor that is read has something trainable below it. */
@@ -96,6 +98,10 @@ const char *mtf_plan_boundary_name(const mtf_plan *plan, int32_t b);
 size_t mtf_arena_layout(const mtf_arena *arena, const int64_t *rows, size_t *starts);
 /* Largest `work` of the plan's forward (0) or backward (1) operations, in elements. */
 size_t mtf_plan_work(const mtf_plan *plan, const mtf_extent *extent, int backward);
+/* Which of the tensors that a backward step reads are kept in bfloat16. */
+mtf_save mtf_plan_halves(const mtf_plan *plan, const mtf_step *step);
+/* Elements that the tensors kept in bfloat16 which one backward step reads take when widened. */
+size_t mtf_plan_widened(const mtf_plan *plan, const mtf_extent *extent);
 /* Largest `shared` of the plan's backward operations, in elements. */
 size_t mtf_plan_shared(const mtf_plan *plan, const mtf_extent *extent);
 

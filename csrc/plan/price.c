@@ -80,10 +80,16 @@ static void price_parameters(const mtf_plan *plan, const mtf_network *network, m
     info->form_bytes = forms.bytes;
 }
 
-/* Arenas grow to the largest that any micro-batch wants; `largest`: of the most saved. */
+static void raise_to(size_t *most, size_t size)
+{
+    *most = size > *most ? size : *most;
+}
+
+/* Arenas grow each to the largest that any micro-batch wants; `largest`: of the most saved. */
 static void price_arenas(const mtf_plan *plan, const mtf_view *view, int64_t token_budget,
                          mtf_plan_info *info, mtf_sizes *largest)
 {
+    mtf_sizes most = {0};
     memset(largest, 0, sizeof *largest);
     for (int64_t first = 0, n; first < view->n_sequences; first += n) {
         mtf_sizes sizes;
@@ -91,33 +97,35 @@ static void price_arenas(const mtf_plan *plan, const mtf_view *view, int64_t tok
                              : view->n_sequences;
         const mtf_view part = mtf_view_part(plan->program, view, first, n);
         mtf_plan_measure(plan, &part, NULL, &sizes);
-        const uint64_t saved = sizes.saved * sizeof(mtf_real);
-        const uint64_t gradients = sizes.gradients * sizeof(mtf_real);
-        const uint64_t workers = (sizes.workers + sizes.shared) * sizeof(mtf_real);
-        if (first == 0 || saved > info->saved_bytes) {
-            info->saved_bytes = saved;
+        if (first == 0 || sizes.saved + sizes.halves > largest->saved + largest->halves) {
             *largest = sizes;
         }
-        if (gradients > info->activation_grad_bytes) {
-            info->activation_grad_bytes = gradients;
-        }
-        if (workers > info->worker_bytes) {
-            info->worker_bytes = workers;
-        }
+        raise_to(&most.saved, sizes.saved);
+        raise_to(&most.halves, sizes.halves);
+        raise_to(&most.gradients, sizes.gradients);
+        raise_to(&most.workers, sizes.workers);
+        raise_to(&most.shared, sizes.shared);
+        raise_to(&most.widened, sizes.widened);
     }
+    info->saved_bytes = most.saved * sizeof(mtf_real) + most.halves * sizeof(uint16_t);
+    info->activation_grad_bytes = most.gradients * sizeof(mtf_real);
+    info->worker_bytes = (most.workers + most.shared + most.widened) * sizeof(mtf_real);
 }
 
 static void price_saved(const mtf_plan *plan, const mtf_sizes *sizes, mtf_plan_unit *units)
 {
     for (int32_t t = 0; t < plan->program->n_tensors; t++) {
         const int32_t node = plan->program->tensors[t].node;
-        if (plan->place[t].store != MTF_STORE_SAVED || node < 0 ||
+        const int half = plan->place[t].store == MTF_STORE_HALF;
+        if ((!half && plan->place[t].store != MTF_STORE_SAVED) || node < 0 ||
             plan->program->nodes[node].unit == MTF_NO_UNIT) {
             continue;
         }
-        const mtf_region *region = &plan->saved.regions[plan->place[t].slot];
+        const mtf_arena *arena = half ? &plan->halves : &plan->saved;
+        const mtf_region *region = &arena->regions[plan->place[t].slot];
         units[plan->program->nodes[node].unit].saved_bytes +=
-            (uint64_t)(sizes->rows[region->space] * region->width) * sizeof(mtf_real);
+            (uint64_t)(sizes->rows[region->space] * region->width) *
+            (half ? sizeof(uint16_t) : sizeof(mtf_real));
     }
 }
 

@@ -29,6 +29,8 @@ static mtf_real *locate(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor
         return w->saved + w->saved_starts[slot] + skipped;
     case MTF_STORE_TEMPORARY:
         return worker + w->temporary_starts[slot];
+    case MTF_STORE_HALF: /* forward; backward widens it first */
+        return worker != NULL ? worker + w->temporary_starts[plan->scratch[t]] : NULL;
     case MTF_STORE_CALLER:
         return caller[slot] + skipped;
     case MTF_STORE_FEATURE:
@@ -53,6 +55,25 @@ static void set_weights(mtf_op_call *call, const mtf_node *node, const mtf_netwo
 {
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
         call->w[i] = node->weight[i] >= 0 ? &network->params[node->weight[i]].handle : NULL;
+    }
+}
+
+/* Rounds what a step has just made and what is kept in bfloat16. */
+static void keep_halves(const forward_context *c, const mtf_tensor_id *tensors, int n,
+                        mtf_real *worker, const int64_t *first, const mtf_span *span)
+{
+    const mtf_plan *plan = c->plan;
+    const mtf_workspace *w = c->workspace;
+    for (int i = 0; i < n; i++) {
+        const mtf_tensor_id t = tensors[i];
+        if (t == MTF_NO_TENSOR || plan->place[t].store != MTF_STORE_HALF) {
+            continue;
+        }
+        const mtf_tensor *tensor = &plan->program->tensors[t];
+        mtf_kernel->bf16_round(w->halves + w->halves_starts[plan->place[t].slot] +
+                                   first[tensor->space] * tensor->width,
+                               worker + w->temporary_starts[plan->scratch[t]],
+                               span->n_rows[tensor->space] * tensor->width);
     }
 }
 
@@ -99,6 +120,10 @@ static void run_step(const forward_context *c, const mtf_step *step, const mtf_s
     }
     set_weights(&call, node, c->network);
     node->op->forward(&call);
+    if (plan->halves.n_regions > 0) {
+        keep_halves(c, node->out, MTF_MAX_OUT, worker, first, span);
+        keep_halves(c, node->aux, MTF_MAX_AUX, worker, first, span);
+    }
 }
 
 static mtf_span span_of(const mtf_plan *plan, const mtf_view *part, const int64_t *max_length)
@@ -160,6 +185,59 @@ mtf_real *mtf_run_output_gradient(const mtf_plan *plan, const mtf_workspace *w, 
     return gradient_of(plan, w, plan->resolved[output]);
 }
 
+/* Widening one tensor, by pieces. */
+typedef struct widening {
+    mtf_real *to;
+    const uint16_t *from;
+    int64_t n;
+} widening;
+
+enum { WIDEN_PIECE = 16384 };
+
+static void widen_item(void *context, int64_t item, int worker)
+{
+    const widening *job = context;
+    const int64_t first = item * WIDEN_PIECE;
+    const int64_t left = job->n - first;
+    (void)worker;
+    mtf_kernel->bf16_widen(job->to + first, job->from + first,
+                           left < WIDEN_PIECE ? left : WIDEN_PIECE);
+}
+
+/* A tensor kept in bfloat16, as mtf_real at *to, which moves on. */
+static mtf_real *widen(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_id t, mtf_real **to)
+{
+    const mtf_tensor *tensor = &plan->program->tensors[t];
+    widening job = {*to, w->halves + w->halves_starts[plan->place[t].slot],
+                    w->now.rows[tensor->space] * tensor->width};
+    mtf_parallel_work((job.n + WIDEN_PIECE - 1) / WIDEN_PIECE, job.n, widen_item, &job);
+    *to += (job.n + 15) / 16 * 16;
+    return job.to;
+}
+
+/* Puts widened copies where set_backward() could not point. */
+static void set_halves(mtf_op_call *call, const mtf_plan *plan, const mtf_step *step,
+                       const mtf_node *node, const mtf_workspace *w)
+{
+    const mtf_save halves = mtf_plan_halves(plan, step);
+    mtf_real *to = w->widened;
+    for (int k = 0; k < MTF_MAX_IN; k++) {
+        if (halves.in >> k & 1u) {
+            call->in[k] = widen(plan, w, step->in[k], &to);
+        }
+    }
+    for (int o = 0; o < MTF_MAX_OUT; o++) {
+        if (halves.out >> o & 1u) {
+            call->out[o] = widen(plan, w, node->out[o], &to);
+        }
+    }
+    for (int a = 0; a < MTF_MAX_AUX; a++) {
+        if (halves.aux >> a & 1u) {
+            call->aux[a] = widen(plan, w, node->aux[a], &to);
+        }
+    }
+}
+
 /* Fills one backward call; what the operation did not ask to be saved stays NULL. */
 static void set_backward(mtf_op_call *call, const mtf_plan *plan, const mtf_step *step,
                          const mtf_node *node, const mtf_workspace *w, const mtf_view *view)
@@ -213,6 +291,9 @@ void mtf_run_backward(const mtf_plan *plan, mtf_network *network, mtf_workspace 
                             .dropout_key = dropout_key,
                             .dropout_on = step->dropout_on};
         set_backward(&call, plan, step, node, workspace, view);
+        if (plan->halves.n_regions > 0) {
+            set_halves(&call, plan, step, node, workspace);
+        }
         set_weights(&call, node, network);
         for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
             if (step->need.dw & (1u << k)) {

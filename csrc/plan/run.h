@@ -18,15 +18,19 @@ typedef struct mtf_sizes {
     int64_t rows[MTF_MAX_SPACES], max_length[MTF_MAX_SPACES];
     int64_t block_rows[MTF_MAX_SPACES]; /* of the largest block */
     size_t saved, gradients, shared;
+    size_t halves;             /* 16-bit elements */
+    size_t widened;            /* of what one backward step reads of them */
     int wide;                  /* 1: one block, in which all workers take part in every step */
     size_t worker, work_start; /* scratch of one worker, and where in it `work` begins */
     size_t workers;            /* of all */
 } mtf_sizes;
 
 typedef struct mtf_workspace {
-    mtf_real *saved, *gradients, *workers, *shared;
-    size_t saved_size, gradients_size, workers_size, shared_size; /* elements that are there */
-    size_t *saved_starts, *temporary_starts, *gradient_starts;
+    mtf_real *saved, *gradients, *workers, *shared, *widened;
+    uint16_t *halves;
+    size_t saved_size, gradients_size, workers_size, shared_size, widened_size,
+        halves_size; /* elements that are there */
+    size_t *saved_starts, *halves_starts, *temporary_starts, *gradient_starts;
     size_t starts_size;
     int64_t *identity; /* 0, 1, 2, ... */
     int64_t identity_size;

@@ -21,6 +21,8 @@ void mtf_workspace_clear(mtf_workspace *w)
     mtf_free(w->gradients);
     mtf_free(w->workers);
     mtf_free(w->shared);
+    mtf_free(w->widened);
+    mtf_free(w->halves);
     mtf_free(w->saved_starts);
     mtf_free(w->identity);
     mtf_free(w->blocks);
@@ -40,6 +42,21 @@ static mtf_status reserve(mtf_real **block, size_t *size, size_t wanted, mtf_err
         return mtf_fail_memory(err, wanted * sizeof **block);
     }
     *size = wanted;
+    return MTF_OK;
+}
+
+static mtf_status reserve_halves(mtf_workspace *w, size_t wanted, mtf_error *err)
+{
+    if (wanted <= w->halves_size) {
+        return MTF_OK;
+    }
+    mtf_free(w->halves);
+    w->halves_size = 0;
+    w->halves = mtf_alloc_array(wanted, sizeof *w->halves);
+    if (w->halves == NULL) {
+        return mtf_fail_memory(err, wanted * sizeof *w->halves);
+    }
+    w->halves_size = wanted;
     return MTF_OK;
 }
 
@@ -119,12 +136,14 @@ void mtf_plan_measure(const mtf_plan *plan, const mtf_view *view, int64_t *block
         sizes->max_length[s] = mtf_view_max_length(view, s);
     }
     sizes->saved = mtf_arena_layout(&plan->saved, sizes->rows, NULL);
+    sizes->halves = mtf_arena_layout(&plan->halves, sizes->rows, NULL);
     sizes->gradients = mtf_arena_layout(&plan->gradients, sizes->rows, NULL);
     sizes->work_start = mtf_arena_layout(&plan->temporary, sizes->block_rows, NULL);
     mtf_extent extent = {0};
     memcpy(extent.n_rows, sizes->rows, sizeof extent.n_rows);
     memcpy(extent.max_length, sizes->max_length, sizeof extent.max_length);
     sizes->shared = mtf_plan_shared(plan, &extent);
+    sizes->widened = mtf_plan_widened(plan, &extent);
     const size_t forward = sizes->work_start + mtf_plan_work(plan, &extent, 0);
     const size_t backward = mtf_plan_work(plan, &extent, 1);
     sizes->worker = forward > backward ? forward : backward;
@@ -150,7 +169,8 @@ static mtf_status reserve_blocks(mtf_workspace *w, int64_t n, mtf_error *err)
 static mtf_status reserve_starts(mtf_workspace *w, const mtf_plan *plan, mtf_error *err)
 {
     size_t saved = (size_t)plan->saved.n_regions, temporary = (size_t)plan->temporary.n_regions;
-    size_t wanted = saved + temporary + (size_t)plan->gradients.n_regions + 1;
+    size_t halves = (size_t)plan->halves.n_regions;
+    size_t wanted = saved + halves + temporary + (size_t)plan->gradients.n_regions + 1;
     if (wanted > w->starts_size) {
         mtf_free(w->saved_starts);
         w->starts_size = 0;
@@ -160,7 +180,8 @@ static mtf_status reserve_starts(mtf_workspace *w, const mtf_plan *plan, mtf_err
         }
         w->starts_size = wanted;
     }
-    w->temporary_starts = w->saved_starts + saved;
+    w->halves_starts = w->saved_starts + saved;
+    w->temporary_starts = w->halves_starts + halves;
     w->gradient_starts = w->temporary_starts + temporary;
     return MTF_OK;
 }
@@ -173,10 +194,13 @@ mtf_status mtf_workspace_prepare(mtf_workspace *w, const mtf_plan *plan, const m
     MTF_TRY(reserve_starts(w, plan, err));
     mtf_plan_measure(plan, view, w->blocks, now);
     (void)mtf_arena_layout(&plan->saved, now->rows, w->saved_starts);
+    (void)mtf_arena_layout(&plan->halves, now->rows, w->halves_starts);
     (void)mtf_arena_layout(&plan->gradients, now->rows, w->gradient_starts);
     (void)mtf_arena_layout(&plan->temporary, now->block_rows, w->temporary_starts);
     MTF_TRY(reserve(&w->saved, &w->saved_size, now->saved, err));
     MTF_TRY(reserve(&w->gradients, &w->gradients_size, now->gradients, err));
     MTF_TRY(reserve(&w->shared, &w->shared_size, now->shared, err));
+    MTF_TRY(reserve(&w->widened, &w->widened_size, now->widened, err));
+    MTF_TRY(reserve_halves(w, now->halves, err));
     return reserve(&w->workers, &w->workers_size, now->workers, err);
 }

@@ -56,7 +56,8 @@ static mtf_model *model_in(const mode *m, const char *pooling)
 
 /* ---- bytes -------------------------------------------------------------------------------------- */
 
-static mtf_plan_info price(mtf_model *model, size_t n, const char *const *outputs, int64_t budget)
+static mtf_plan_info price(mtf_model *model, size_t n, const char *const *outputs, int64_t budget,
+                           int save_bf16)
 {
     const mtf_plan_request request = {.training = 1,
                                       .n_outputs = n,
@@ -64,7 +65,8 @@ static mtf_plan_info price(mtf_model *model, size_t n, const char *const *output
                                       .n_sequences = TINY_SEQUENCES,
                                       .n_spaces = 1,
                                       .spaces = &TINY_ROWS,
-                                      .token_budget = budget};
+                                      .token_budget = budget,
+                                      .save_bf16 = save_bf16};
     mtf_plan_info info = {0};
     mtf_error err = {0};
     CHECK(mtf_model_get_plan(model, &request, &info, NULL, &err) == MTF_OK);
@@ -72,10 +74,11 @@ static mtf_plan_info price(mtf_model *model, size_t n, const char *const *output
     return info;
 }
 
-static void step_and_compare(const mode *m, size_t n, const char *const *outputs, int64_t budget)
+static void step_and_compare(const mode *m, size_t n, const char *const *outputs, int64_t budget,
+                             int save_bf16)
 {
     mtf_model *model = model_in(m, "mean");
-    const mtf_plan_info plan = price(model, n, outputs, budget);
+    const mtf_plan_info plan = price(model, n, outputs, budget, save_bf16);
     double rates[128] = {0};
     mtf_error err = {0};
     mtf_update_result result;
@@ -84,15 +87,20 @@ static void step_and_compare(const mode *m, size_t n, const char *const *outputs
     const mtf_loss losses[2] = {
         {outputs[0], strcmp(outputs[0], "cls") ? tiny_labels_ner : tiny_labels_cls, 1.0},
         {"ner", tiny_labels_ner, 0.5}};
-    const mtf_train_options options = {.dropout = 1};
+    const mtf_train_options options = {.dropout = 1, .save_bf16 = save_bf16};
     const mtf_update update = {rates, rates, 0.9, 0.999, 1e-8, 1.0};
     CHECK(mtf_train_gradients(model, tiny_get_batch(&b, TINY_SEQUENCES), n, losses, 0, NULL, budget,
                               &options, NULL, NULL, &err) == MTF_OK);
     CHECK(mtf_train_apply(model, &update, &result, &err) == MTF_OK);
     CHECK_TEXT(err.text, "");
-    CHECK_INT(model->workspace.saved_size * sizeof(mtf_real), plan.saved_bytes);
+    CHECK_INT(model->workspace.saved_size * sizeof(mtf_real) +
+                  model->workspace.halves_size * sizeof(uint16_t),
+              plan.saved_bytes);
     CHECK_INT(model->workspace.gradients_size * sizeof(mtf_real), plan.activation_grad_bytes);
-    CHECK_INT(model->workspace.workers_size * sizeof(mtf_real), plan.worker_bytes);
+    CHECK_INT((model->workspace.workers_size + model->workspace.shared_size +
+               model->workspace.widened_size) *
+                  sizeof(mtf_real),
+              plan.worker_bytes);
     mtf_memory_get(&with_state);
     tiny_freeze(model, (const char *const[]){"backbone", "cls", "ner", NULL}); /* lets it go */
     mtf_memory_get(&without);
@@ -109,9 +117,10 @@ MTF_TEST(a_step_reserves_what_the_plan_says)
         CHECK(mtf_threads_set(threads, &err) == MTF_OK);
         for (int i = 0; i < N_MODES; i++) {
             for (int b = 0; b < 3; b++) {
-                step_and_compare(&MODES[i], 2, BOTH, budgets[b]);
-                step_and_compare(&MODES[i], 1, BOTH, budgets[b]);
-                step_and_compare(&MODES[i], 1, BOTH + 1, budgets[b]);
+                step_and_compare(&MODES[i], 2, BOTH, budgets[b], 0);
+                step_and_compare(&MODES[i], 1, BOTH, budgets[b], 0);
+                step_and_compare(&MODES[i], 1, BOTH + 1, budgets[b], 0);
+                step_and_compare(&MODES[i], 2, BOTH, budgets[b], 1);
             }
         }
     }
@@ -120,9 +129,9 @@ MTF_TEST(a_step_reserves_what_the_plan_says)
 
 /* ---- what is saved -------------------------------------------------------------------------------- */
 
-static void run_forward(mtf_model *model, tiny_batch *b)
+static void run_forward(mtf_model *model, tiny_batch *b, int save_bf16)
 {
-    const mtf_train_options options = {.seed = 2, .dropout = 1};
+    const mtf_train_options options = {.seed = 2, .dropout = 1, .save_bf16 = save_bf16};
     mtf_error err = {0};
     CHECK(mtf_train_begin(model, &options, &err) == MTF_OK);
     CHECK(mtf_train_forward(model, tiny_get_batch(b, TINY_SEQUENCES), 0, 2, BOTH, NULL, &err) == 0);
@@ -162,17 +171,61 @@ static mtf_real *region_of(const mtf_model *model, int32_t r, size_t *n)
     return model->workspace.saved + model->workspace.saved_starts[r];
 }
 
+/* The same of a region of halves. */
+static uint16_t *half_region_of(const mtf_model *model, int32_t r, size_t *n)
+{
+    const mtf_region *region = &model->session.plan->halves.regions[r];
+    *n = (size_t)(model->workspace.now.rows[region->space] * region->width);
+    return model->workspace.halves + model->workspace.halves_starts[r];
+}
+
+/* What is kept in bfloat16 is written and read too; and with it a step's gradients are those of a
+ * step that keeps all of it whole, but for the rounding. */
+static void check_halves(const mode *m, const char *pooling)
+{
+    static mtf_real whole[MOST_VALUES], expected[MOST_VALUES], found[MOST_VALUES];
+    mtf_model *model = model_in(m, pooling);
+    tiny_batch b;
+    double distance = 0, norm = 0;
+    run_forward(model, &b, 0);
+    const int32_t n_whole_regions = model->session.plan->saved.n_regions;
+    const size_t n_whole = run_backward(model, whole);
+    run_forward(model, &b, 1);
+    const int32_t n_regions = model->session.plan->halves.n_regions;
+    CHECK_INT(model->session.plan->saved.n_regions + n_regions, n_whole_regions);
+    CHECK_INT(run_backward(model, expected), n_whole);
+    CHECK(expected[0] == whole[0] && expected[1] == whole[1]); /* losses: forward reads no half */
+    for (size_t i = 2; i < n_whole; i++) {
+        distance +=
+            ((double)expected[i] - (double)whole[i]) * ((double)expected[i] - (double)whole[i]);
+        norm += (double)whole[i] * (double)whole[i];
+    }
+    CHECK(distance <=
+          1e-3 * norm); /* 3 %: rounding to 0.4 %, of which keys' gradients are differences */
+    for (int32_t r = 0; r < n_regions; r++) {
+        size_t n;
+        run_forward(model, &b, 1);
+        uint16_t *values = half_region_of(model, r, &n);
+        for (size_t i = 0; i < n; i++) {
+            values[i] = (uint16_t)(values[i] ^ 0x41); /* another fraction, sign and size kept */
+        }
+        CHECK_INT(run_backward(model, found), n_whole);
+        CHECK(memcmp(expected, found, n_whole * sizeof *found) != 0); /* it was read */
+    }
+    mtf_model_free(model);
+}
+
 static void check_saved(const mode *m, const char *pooling)
 {
     static mtf_real expected[MOST_VALUES], found[MOST_VALUES];
     const uint32_t pattern = 0x7fc0beef; /* a NaN that no operation makes */
     mtf_model *model = model_in(m, pooling);
     tiny_batch b;
-    run_forward(model, &b);
+    run_forward(model, &b, 0);
     for (size_t i = 0; i < model->workspace.saved_size; i++) {
         memcpy(model->workspace.saved + i, &pattern, sizeof pattern);
     }
-    run_forward(model, &b);
+    run_forward(model, &b, 0);
     const int32_t n_regions = model->session.plan->saved.n_regions;
     CHECK(n_regions > 0);
     for (int32_t r = 0; r < n_regions; r++) {
@@ -186,7 +239,7 @@ static void check_saved(const mode *m, const char *pooling)
     const size_t n_expected = run_backward(model, expected);
     for (int32_t r = 0; r < n_regions; r++) {
         size_t n;
-        run_forward(model, &b);
+        run_forward(model, &b, 0);
         mtf_real *values = region_of(model, r, &n);
         for (size_t i = 0; i < n; i++) {
             values[i] = values[i] * (mtf_real)1.25 + (mtf_real)0.125;
@@ -203,6 +256,7 @@ MTF_TEST(what_is_saved_is_written_and_read)
     for (int p = 0; p < 3; p++) {
         for (int i = 0; i < N_MODES; i++) {
             check_saved(&MODES[i], poolings[p]);
+            check_halves(&MODES[i], poolings[p]);
         }
     }
 }

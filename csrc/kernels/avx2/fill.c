@@ -18,6 +18,8 @@ void mtf_kernels_fill_avx2(mtf_kernels *table)
     table->attention_fwd = mtf_attention_fwd_f32_avx2;
     table->attention_bwd = mtf_attention_bwd_f32_avx2;
     table->dropout_row = mtf_dropout_row_f32_avx2;
+    table->bf16_round = mtf_bf16_round_f32_avx2;
+    table->bf16_widen = mtf_bf16_widen_f32_avx2;
     table->add_to = mtf_add_to_f32_avx2;
     table->sum_squares = mtf_sum_squares_f32_avx2;
     table->adamw = mtf_adamw_f32_avx2;
