@@ -38,7 +38,7 @@ test-py: $(STAMP)-package $(STAMP)-test $(STAMP)-weights
 
 dev: $(STAMP)-package $(STAMP)-dev ## what developers need: editable install, formatters, linters
 
-bench: $(STAMP)-package $(STAMP)-weights $(STAMP)-parity ## the benchmarks against PyTorch (installs torch into .venv)
+bench: $(STAMP)-package $(STAMP)-weights $(STAMP)-bench ## the benchmarks against every peer (installs them into .venv)
 	$(PY) benchmarks/run_all.py $(BENCH_ARGS)
 
 lint: $(STAMP)-package $(STAMP)-dev ## formatters, linters, types, layers, C rules; changes nothing
@@ -76,7 +76,7 @@ $(STAMP)-weights: $(STAMP)-venv
 	@touch $@
 
 # What to build with, and the extras: each is installed once and again when pyproject.toml changes.
-$(STAMP)-build $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-parity: $(STAMP)-%: $(STAMP)-venv pyproject.toml
+$(STAMP)-build $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-parity $(STAMP)-bench: $(STAMP)-%: $(STAMP)-venv pyproject.toml
 	$(PY) tools/requirements.py $* > $(VENV)/$*-requirements.txt
 	$(PIP) install -q -r $(VENV)/$*-requirements.txt
 	@touch $@

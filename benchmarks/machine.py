@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import datetime
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -22,6 +23,7 @@ import numpy as np
 
 ISA_FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "asimd")
 PACKAGES = ("numpy", "torch", "transformers", "scipy-openblas32")
+PACKAGES += ("ctranslate2", "openvino", "onnxruntime")
 
 
 def cpu_name() -> str:
@@ -82,8 +84,56 @@ def fp32_roof(threads: int) -> float:
     Measured in a process of its own: a second OpenBLAS with threads in this one would slow down
     what is timed afterwards.
     """
-    command = [sys.executable, __file__, str(threads)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return _in_process("fp32", threads)
+
+
+def bf16_roof(threads: int) -> float | None:
+    """Return the best GFLOP/s of a bfloat16 product of that size in PyTorch, without it None."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    return _in_process("bf16", threads)
+
+
+def roofs(threads: int) -> dict[str, float]:
+    """Return the roofs by precision, in GFLOP/s; int8 counts as twice bf16.
+
+    A CPU without bf16 instructions has no roof of its own there; fp32's stands in.
+    """
+    fp32, bf16 = fp32_roof(threads), bf16_roof(threads)
+    bf16 = max(fp32, bf16 or 0.0)
+    return {"fp32": fp32, "bf16": bf16, "int8": 2 * bf16}
+
+
+def higher_roofs(found: dict[str, float], threads: int) -> dict[str, float]:
+    """Measure again and return the higher ones: a roof that was disturbed is none."""
+    again = roofs(threads)
+    return {name: max(value, again[name]) for name, value in found.items()}
+
+
+def said_roofs(found: dict[str, float]) -> str:
+    """Return the roofs in words."""
+    parts = [f"{name} {value:.0f}" for name, value in found.items()]
+    return f"Roofs of this run, GFLOP/s: {', '.join(parts)} (int8: twice bf16)"
+
+
+def _in_process(kind: str, threads: int) -> float:
+    command = [sys.executable, __file__, kind, str(threads)]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def _measure_bf16(threads: int, size: int = 2048, repeats: int = 12) -> float:
+    """Return the best GFLOP/s of a bfloat16 product of two (size, size) matrices in PyTorch."""
+    import torch
+
+    torch.set_num_threads(threads)
+    a = torch.randn(size, size).to(torch.bfloat16)
+    b = torch.randn(size, size).to(torch.bfloat16)
+    best = float("inf")
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * size**3 / best / 1e9
 
 
 def _measure_roof(threads: int, size: int = 2048, repeats: int = 5) -> float:
@@ -114,4 +164,5 @@ def _measure_roof(threads: int, size: int = 2048, repeats: int = 5) -> float:
 
 
 if __name__ == "__main__":
-    print(_measure_roof(int(sys.argv[1])))
+    measure = {"fp32": _measure_roof, "bf16": _measure_bf16}[sys.argv[1]]
+    print(measure(int(sys.argv[2])))
