@@ -12,6 +12,11 @@
  * u * sqrt(k) times the size sqrt(k) of the sum; 4 covers the worst of thousands of elements. */
 #define TOLERANCE_GEMM(k) (4 * UNIT_ROUNDOFF * (8.0 + (double)(k)))
 
+/* bf16 products: every level rounds the operands alike and products of two bf16 are exact in float,
+ * so only sums differ, as in gemm; the dot instruction adds a pair of products with a rounding of
+ * its own. Denormals, which it takes for zero, are tested by themselves. */
+#define TOLERANCE_BF16(k) TOLERANCE_GEMM(k)
+
 /* exp: R13, 2 units in the last place against the correctly rounded value. */
 #define TOLERANCE_EXP_ULP 2.0
 /* erf and tanh: R13, absolute; both stay within [-1, 1]. */

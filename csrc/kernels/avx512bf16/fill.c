@@ -6,5 +6,5 @@ void mtf_kernels_fill_avx512bf16(mtf_kernels *table);
 
 void mtf_kernels_fill_avx512bf16(mtf_kernels *table)
 {
-    (void)table;
+    table->packed_bf16 = mtf_packed_bf16_f32_avx512bf16;
 }

@@ -6,5 +6,5 @@ void mtf_kernels_fill_avx512vnni(mtf_kernels *table);
 
 void mtf_kernels_fill_avx512vnni(mtf_kernels *table)
 {
-    (void)table;
+    table->packed_int8 = mtf_packed_int8_f32_avx512vnni;
 }
