@@ -12,7 +12,7 @@ set(MTF_HEADS
     token_classification
 )
 
-set(_base alloc.c cpu.c flops.c random.c status.c threads.c)
+set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c)
 set(_blas gemm.c openblas.c packed.c runtime.c)
 set(_kernels
     count.c

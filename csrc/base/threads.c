@@ -1,19 +1,17 @@
 /* threads.c: the pool behind mtf_parallel_for.
  *
- * One 64-bit word, `state`, holds the number of the job, whether it is open, and how many workers
- * are inside. A worker enters an open job by compare-and-swap; items are claimed by an atomic
- * counter; the caller works too, then closes the job and waits for those inside only, so a worker
- * that wakes late delays nobody. Workers spin for about 30 us after a job, then park. A caller
- * that finds the pool busy runs its items alone.
+ * `latest` holds the number of the latest job and how many workers it is for: all that waiting
+ * workers look at, written once a job. A worker counts itself into `inside`; if the job is open by
+ * then it claims items, several at a time while many are left; the caller works too, then closes
+ * the job and waits for those inside only, so a worker that wakes late delays nobody. Workers spin
+ * for about 30 us after a job, then park. A caller that finds the pool busy runs its items alone.
+ * What different threads write lies in different cache lines.
  * fork(): the child has no workers; a handler resets the pool, and the next job starts new ones.
  * SPDX-License-Identifier: Apache-2.0 */
-#ifdef __linux__
-#define _GNU_SOURCE /* sched_getaffinity */
-#endif
-
 #include "threads.h"
 
 #include "compiler.h"
+#include "quota.h"
 #include "status.h"
 
 #include <errno.h>
@@ -23,38 +21,51 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #define MAX_THREADS 256
-#define SPIN_NS     30000
+/* Long enough for the short serial parts between two jobs. */
+#define SPIN_NS 30000
+/* How long the caller goes on asking for the last item, giving its CPU to whoever wants it:
+ * mostly that takes less time than waking up. */
+#define ASK_NS 200000
 /* Operations of some ten microseconds. */
 #define WORTH_WAKING 131072
+/* A claim is this part of a worker's fair share of what is left, or one item: few claims, and the
+ * last ones are small. */
+#define CLAIMS_PER_SHARE 4
 
-#define STATE_OPEN    (UINT64_C(1) << 31)
-#define STATE_INSIDE  (STATE_OPEN - 1)
-#define STATE_JOB     (~UINT64_C(0) << 32)
-#define STATE_JOB_ONE (UINT64_C(1) << 32)
+/* Two lines of 64 bytes: some processors fetch them in pairs. */
+#define OWN_LINE MTF_ALIGNED(128)
+
+/* of `latest`; the number of the job is above it */
+#define JOB_WORKERS UINT64_C(0xffff)
+/* of `inside` */
+#define OPEN   (1U << 31)
+#define INSIDE (OPEN - 1U)
 
 static struct {
+    OWN_LINE atomic_uint_fast64_t latest; /* number of the job, and its workers with the caller */
+    OWN_LINE atomic_uint inside; /* OPEN, and how many workers are inside */
+    /* of the open job; all but next_item written while nobody is inside. One line with `inside`:
+     * who counts itself in has what it needs next. */
+    atomic_int_fast64_t next_item;
+    int64_t n_items;
+    int64_t n_claims; /* an unclaimed rest is cut by this */
+    mtf_item_fn fn;
+    void *context;
+    OWN_LINE atomic_int n_parked; /* each job asks */
+    atomic_int caller_parked;
+    atomic_int stop;
+    int spins; /* 0: more threads than CPUs, so park at once */
     pthread_mutex_t mutex;
     pthread_cond_t wake; /* workers: a new job, or stop */
     pthread_cond_t left; /* caller: the last worker left */
-    atomic_flag busy;
-    atomic_uint_fast64_t state;
-    atomic_int n_parked;
-    atomic_int caller_parked;
-    atomic_int stop;
-    /* of the open job; written while nobody is inside */
-    atomic_int_fast64_t next_item;
-    int64_t n_items;
-    mtf_item_fn fn;
-    void *context;
     /* written under `busy` */
-    pthread_t threads[MAX_THREADS];
-    int numbers[MAX_THREADS]; /* argument of each thread: its worker number */
+    OWN_LINE atomic_flag busy;
     int n_workers;            /* threads besides the caller */
     int n_asked;              /* how many were asked for; fewer may have started */
-    int spins;                /* 0: more threads than CPUs, so park at once */
+    int numbers[MAX_THREADS]; /* argument of each thread: its worker number */
+    pthread_t threads[MAX_THREADS];
 } pool = {
     .mutex = PTHREAD_MUTEX_INITIALIZER,
     .wake = PTHREAD_COND_INITIALIZER,
@@ -70,18 +81,6 @@ static int64_t now_ns(void)
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int n_cpus(void)
-{
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        return CPU_COUNT(&set);
-    }
-#endif
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 && n < MAX_THREADS ? (int)n : 1;
 }
 
 /* MTFREEZE_THREADS, or 0 when it is not set; -1: set to something else than 1..256. */
@@ -115,7 +114,7 @@ int mtf_threads_get(void)
     if (n == 0) {
         int decided = threads_from_environment();
         if (decided <= 0) {
-            decided = n_cpus();
+            decided = mtf_usable_cpus();
         }
         decided = decided > MAX_THREADS ? MAX_THREADS : decided;
         /* a concurrent mtf_threads_set wins */
@@ -131,19 +130,29 @@ mtf_status mtf_threads_set(int n_threads, mtf_error *err)
             err, MTF_ERR_VALUE,
             "the number of threads must be from 1 to %d, found %d; this process may use "
             "%d CPUs",
-            MAX_THREADS, n_threads, n_cpus());
+            MAX_THREADS, n_threads, mtf_usable_cpus());
     }
     atomic_store(&n_threads_wanted, n_threads);
     return MTF_OK;
 }
 
-/* Spins until `state` differs from `seen` in the bits of `mask`; 0: it did not within the time. */
-static int spin_for_change(uint64_t seen, uint64_t mask)
+static int has_news(uint64_t seen)
+{
+    return atomic_load_explicit(&pool.latest, memory_order_acquire) != seen;
+}
+
+static int all_left(void)
+{
+    return (atomic_load(&pool.inside) & INSIDE) == 0;
+}
+
+/* 1 as soon as there is another job than `seen`, 0: there was none within the time. */
+static int spin_for_news(uint64_t seen)
 {
     int64_t end = now_ns() + SPIN_NS;
     do {
         for (int i = 0; i < 64; i++) {
-            if ((atomic_load_explicit(&pool.state, memory_order_relaxed) & mask) != (seen & mask)) {
+            if (has_news(seen)) {
                 return 1;
             }
             MTF_CPU_PAUSE();
@@ -152,64 +161,96 @@ static int spin_for_change(uint64_t seen, uint64_t mask)
     return 0;
 }
 
+/* 1 as soon as no worker is inside, 0: one was, all the time. */
+static int spin_for_the_last(void)
+{
+    int64_t begin = now_ns();
+    int64_t now = begin;
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (all_left()) {
+                return 1;
+            }
+            MTF_CPU_PAUSE();
+        }
+        now = now_ns();
+        if (now > begin + SPIN_NS) {
+            (void)sched_yield();
+        }
+    } while (now < begin + ASK_NS);
+    return 0;
+}
+
 static void run_items(int worker)
 {
+    const int64_t n_items = pool.n_items;
+    int64_t first = atomic_load_explicit(&pool.next_item, memory_order_relaxed);
     for (;;) {
-        int64_t item = atomic_fetch_add_explicit(&pool.next_item, 1, memory_order_relaxed);
-        if (item >= pool.n_items) {
-            return;
+        int64_t n;
+        do {
+            if (first >= n_items) {
+                return;
+            }
+            n = (n_items - first) / pool.n_claims;
+            n = n > 1 ? n : 1;
+        } while (!atomic_compare_exchange_weak_explicit(
+            &pool.next_item, &first, first + n, memory_order_relaxed, memory_order_relaxed));
+        for (int64_t i = first; i < first + n; i++) {
+            pool.fn(pool.context, i, worker);
         }
-        pool.fn(pool.context, item, worker);
+        first = atomic_load_explicit(&pool.next_item, memory_order_relaxed);
     }
 }
 
-/* Takes part in the job numbered as in `seen`, unless it was closed. */
+/* Takes part in the open job, if there is one. Between two jobs the count goes up and down again:
+ * callers therefore add to `inside` and never store. */
 static void join_job(int worker)
 {
-    uint64_t state = atomic_load(&pool.state);
-    do {
-        if ((state & STATE_OPEN) == 0) {
-            return;
-        }
-    } while (!atomic_compare_exchange_weak(&pool.state, &state, state + 1));
-    run_items(worker);
-    state = atomic_fetch_sub(&pool.state, 1) - 1;
-    if ((state & (STATE_OPEN | STATE_INSIDE)) == 0 && atomic_load(&pool.caller_parked)) {
+    if ((atomic_fetch_add(&pool.inside, 1) & OPEN) != 0) {
+        run_items(worker);
+    }
+    if (atomic_fetch_sub(&pool.inside, 1) == 1 && atomic_load(&pool.caller_parked)) {
         (void)pthread_mutex_lock(&pool.mutex);
         (void)pthread_cond_signal(&pool.left);
         (void)pthread_mutex_unlock(&pool.mutex);
     }
 }
 
+static void park(uint64_t seen)
+{
+    (void)pthread_mutex_lock(&pool.mutex);
+    atomic_fetch_add(&pool.n_parked, 1);
+    while (atomic_load(&pool.latest) == seen && !atomic_load(&pool.stop)) {
+        (void)pthread_cond_wait(&pool.wake, &pool.mutex);
+    }
+    atomic_fetch_sub(&pool.n_parked, 1);
+    (void)pthread_mutex_unlock(&pool.mutex);
+}
+
 static void *worker_main(void *argument)
 {
     const int worker = *(const int *)argument;
     uint64_t seen = 0;
-    for (;;) {
-        if ((!pool.spins || !spin_for_change(seen, STATE_JOB)) && !atomic_load(&pool.stop)) {
-            (void)pthread_mutex_lock(&pool.mutex);
-            atomic_fetch_add(&pool.n_parked, 1);
-            while (((atomic_load(&pool.state) ^ seen) & STATE_JOB) == 0 &&
-                   !atomic_load(&pool.stop)) {
-                (void)pthread_cond_wait(&pool.wake, &pool.mutex);
-            }
-            atomic_fetch_sub(&pool.n_parked, 1);
-            (void)pthread_mutex_unlock(&pool.mutex);
+    while (!atomic_load(&pool.stop)) {
+        if ((!pool.spins || !spin_for_news(seen)) && !has_news(seen)) {
+            park(seen);
         }
-        if (atomic_load(&pool.stop)) {
-            return NULL;
+        seen = atomic_load(&pool.latest);
+        if ((seen & JOB_WORKERS) > (uint64_t)worker) {
+            join_job(worker);
         }
-        seen = atomic_load(&pool.state);
-        join_job(worker);
     }
+    return NULL;
 }
 
 static void wake_workers(void)
 {
     if (atomic_load(&pool.n_parked) > 0) {
+        /* Whoever is counted holds the mutex until it waits; woken after it is let go, they do not
+         * queue for it behind the caller. */
         (void)pthread_mutex_lock(&pool.mutex);
-        (void)pthread_cond_broadcast(&pool.wake);
         (void)pthread_mutex_unlock(&pool.mutex);
+        (void)pthread_cond_broadcast(&pool.wake);
     }
 }
 
@@ -221,7 +262,9 @@ static void reset_in_child(void)
     (void)pthread_cond_init(&pool.left, NULL);
     atomic_store(&pool.n_parked, 0);
     atomic_store(&pool.caller_parked, 0);
-    atomic_store(&pool.state, 0);
+    atomic_store(&pool.stop, 0);
+    atomic_store(&pool.inside, 0);
+    atomic_store(&pool.latest, 0);
     pool.n_workers = 0;
     pool.n_asked = 0;
     atomic_flag_clear(&pool.busy);
@@ -235,7 +278,6 @@ static void install_fork_handler(void)
 static void stop_workers(void)
 {
     atomic_store(&pool.stop, 1);
-    atomic_fetch_add(&pool.state, STATE_JOB_ONE);
     wake_workers();
     for (int i = 1; i <= pool.n_workers; i++) {
         (void)pthread_join(pool.threads[i], NULL);
@@ -253,8 +295,8 @@ static void resize(int n)
     (void)pthread_once(&fork_handler_once, install_fork_handler);
     stop_workers();
     pool.n_asked = n - 1;
-    pool.spins = n <= n_cpus();
-    atomic_store(&pool.state, 0);
+    pool.spins = n <= mtf_usable_cpus();
+    atomic_store(&pool.latest, 0);
     /* signals belong to the threads of the application */
     sigset_t all;
     sigset_t before;
@@ -272,19 +314,17 @@ static void resize(int n)
 
 static void wait_for_those_inside(void)
 {
-    uint64_t state = atomic_fetch_and(&pool.state, ~STATE_OPEN) & ~STATE_OPEN;
-    while ((state & STATE_INSIDE) != 0) {
-        if (!pool.spins || !spin_for_change(state, STATE_INSIDE)) {
-            (void)pthread_mutex_lock(&pool.mutex);
-            atomic_store(&pool.caller_parked, 1);
-            while ((atomic_load(&pool.state) & STATE_INSIDE) != 0) {
-                (void)pthread_cond_wait(&pool.left, &pool.mutex);
-            }
-            atomic_store(&pool.caller_parked, 0);
-            (void)pthread_mutex_unlock(&pool.mutex);
-        }
-        state = atomic_load(&pool.state);
+    if ((atomic_fetch_and(&pool.inside, ~OPEN) & INSIDE) == 0 ||
+        (pool.spins && spin_for_the_last())) {
+        return;
     }
+    (void)pthread_mutex_lock(&pool.mutex);
+    atomic_store(&pool.caller_parked, 1);
+    while (!all_left()) {
+        (void)pthread_cond_wait(&pool.left, &pool.mutex);
+    }
+    atomic_store(&pool.caller_parked, 0);
+    (void)pthread_mutex_unlock(&pool.mutex);
 }
 
 static void run_alone(int64_t n_items, mtf_item_fn fn, void *context)
@@ -312,11 +352,14 @@ void mtf_parallel_for(int64_t n_items, mtf_item_fn fn, void *context)
     }
     resize(n);
     pool.n_items = n_items;
+    pool.n_claims = (int64_t)n * CLAIMS_PER_SHARE;
     pool.fn = fn;
     pool.context = context;
-    atomic_store(&pool.next_item, 0);
-    uint64_t job = (atomic_load(&pool.state) & STATE_JOB) + STATE_JOB_ONE;
-    atomic_store(&pool.state, job | STATE_OPEN);
+    atomic_store_explicit(&pool.next_item, 0, memory_order_relaxed);
+    atomic_fetch_add(&pool.inside, OPEN);
+    /* a worker that sees the number finds the job open, or closed again */
+    uint64_t job = (atomic_load_explicit(&pool.latest, memory_order_relaxed) | JOB_WORKERS) + 1;
+    atomic_store(&pool.latest, job | (uint64_t)(n_items < n ? n_items : n));
     wake_workers();
     run_items(0);
     wait_for_those_inside();
