@@ -20,7 +20,7 @@
 /* Whose fp32 products are ours; at other levels OpenBLAS makes them, or the kernels of gemm.h. From
  * benchmarks/bench_kernels.py: a level stands here when its packed product beats OpenBLAS on every
  * weight shape of the models that we run. Reduced precision is always ours. */
-static const char *const own_fp32[] = {"none yet"};
+static const char *const own_fp32[] = {"avx512", "avx512vnni", "avx512bf16", "amx"};
 
 static int level_is_own(void)
 {

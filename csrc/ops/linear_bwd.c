@@ -11,6 +11,8 @@
 #include "../base/threads.h"
 #include "span.h"
 
+#include <string.h>
+
 enum {
     DPRE_ROWS = 64,
     DX_ROWS = 128,
@@ -170,6 +172,13 @@ static void second_item(void *context, int64_t item, int worker)
                            last - first, call->dw_add[linear_bias(part)]);
 }
 
+static void write_zeros(const mtf_op_call *call, int weight, int64_t n)
+{
+    if (call->dw[weight] != NULL && !call->dw_add[weight]) {
+        memset(call->dw[weight], 0, (size_t)n * sizeof *call->dw[weight]);
+    }
+}
+
 /* Everything that is known of a part before dpre is there; returns the operations of its items. */
 static int64_t plan_part(linear_job *job, int part)
 {
@@ -179,7 +188,9 @@ static int64_t plan_part(linear_job *job, int part)
     const int64_t product = 2 * job->rows * shape->out[part].width * job->k;
     int64_t operations = job->rows * shape->out[part].width;
     *p = (part_job){.dpre = call->dout[part], .n = shape->out[part].width};
-    if (p->dpre == NULL) {
+    if (p->dpre == NULL) { /* nothing arrives at this part */
+        write_zeros(call, linear_weight(part), p->n * job->k);
+        write_zeros(call, linear_bias(part), p->n);
         return 0;
     }
     p->precision = mtf_precision_of(p->n, job->k, call->grad_precision);

@@ -95,6 +95,35 @@ MTF_TEST(laws_without_bias_and_with_the_other_layout)
     }
 }
 
+/* Query, key and value: one node, three weights, one of them without a bias. */
+MTF_TEST(laws_of_layers_that_share_their_input)
+{
+    for (int n_parts = 2; n_parts <= 3; n_parts++) {
+        for (uint32_t no_dout = 0; no_dout < 4; no_dout += 2) { /* nothing arrives at the second */
+            op_case c;
+            op_begin(&c, &mtf_op_linear, lengths, 5);
+            c.no_dout = no_dout;
+            op_input(&c, 0, OP_TOKENS, 6);
+            for (int part = 0; part < n_parts; part++) {
+                op_weight(&c, 2 * part, 4 + part, 6);
+                if (part != 1) {
+                    op_weight(&c, 2 * part + 1, 4 + part, 1);
+                }
+            }
+            if (op_build(&c)) {
+                op_check_all(&c);
+                CHECK_INT(c.shape.out[n_parts - 1].width, 3 + n_parts);
+            }
+            op_end(&c);
+        }
+    }
+    op_case c;
+    begin_linear(&c, 6, 5, MTF_ACT_GELU, MTF_LAYOUT_OUT_IN, 1);
+    op_weight(&c, 2, 5, 6);
+    op_check_refused(&c, MTF_ERR_VALUE, "expect no activation");
+    op_end(&c);
+}
+
 /* More rows and columns than one piece of any cut. */
 MTF_TEST(laws_over_many_pieces)
 {
