@@ -162,14 +162,18 @@ class PrefixFeatures:
         """
         trained: set[str] = set()
         known = []
-        for number, freeze in self._phases:
-            if number >= first_phase:
-                known += [
-                    use
-                    for use in self._uses
-                    if use.phase == number and not self._needs(use.names) & trained
-                ]
-                trained |= set(self._model.param_keys) - freeze.frozen
+        left = [(number, freeze) for number, freeze in self._phases if number >= first_phase]
+        # What is stored must be computed in the precisions of the run. Whatever is stored now is
+        # frozen from the first phase on, and keeps its precision while it is.
+        for _, freeze in left[:1]:
+            self._model.set_freeze_state(freeze)
+        for number, freeze in left:
+            known += [
+                use
+                for use in self._uses
+                if use.phase == number and not self._needs(use.names) & trained
+            ]
+            trained |= set(self._model.param_keys) - freeze.frozen
         self._fill(known, reporter, stop, Snapshot(dict(digests), frozenset()))
         if self.fills:
             reporter.say(self.note())
