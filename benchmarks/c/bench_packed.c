@@ -36,6 +36,7 @@ typedef struct candidate {
     char name[32];
     enum kind kind;
     const mtf_kernels *table;
+    char *block; /* all forms, in one piece as a model keeps them */
     form forms[MAX_COPIES];
     double best; /* seconds */
 } candidate;
@@ -75,24 +76,33 @@ static float *random_values(int64_t n)
     return x;
 }
 
-static form make_form(const candidate *c, const line *l)
+/* Bytes of the scales and sums of int8, and of one form of any kind, in whole cache lines. */
+static size_t column_bytes(const line *l)
+{
+    return (size_t)((l->n + MTF_PANEL - 1) / MTF_PANEL * MTF_PANEL) * sizeof(float);
+}
+
+static size_t form_bytes(const candidate *c, const line *l)
+{
+    static const size_t value[] = {sizeof(float), sizeof(float), sizeof(uint16_t), 1};
+    return column_bytes(l) * (size_t)((l->k + 3) / 4) * value[c->kind] + 2 * column_bytes(l);
+}
+
+static form make_form(const candidate *c, const line *l, int copy)
 {
     const int64_t panels = (l->n + MTF_PANEL - 1) / MTF_PANEL;
-    const size_t values = (size_t)(panels * MTF_PANEL * ((l->k + 3) / 4 * 4));
-    form f = {NULL, NULL, NULL};
+    char *at = c->block + (size_t)copy * form_bytes(c, l);
+    form f;
+    f.scale = (float *)(void *)at;
+    f.sums = (int32_t *)(void *)(at + column_bytes(l));
+    f.panels = at + 2 * column_bytes(l);
     if (c->kind == OPENBLAS) {
-        f.panels = room(values * sizeof(float));
         memcpy(f.panels, l->w, (size_t)(l->n * l->k) * sizeof(float));
     } else if (c->kind == F32) {
-        f.panels = room(values * sizeof(float));
         c->table->pack_f32(f.panels, l->w, l->k, 0, l->n, l->k, 0, panels);
     } else if (c->kind == BF16) {
-        f.panels = room(values * sizeof(uint16_t));
         c->table->pack_bf16(f.panels, l->w, l->k, 0, l->n, l->k, 0, panels);
     } else {
-        f.panels = room(values);
-        f.scale = room((size_t)(panels * MTF_PANEL) * sizeof *f.scale);
-        f.sums = room((size_t)(panels * MTF_PANEL) * sizeof *f.sums);
         c->table->pack_int8(f.panels, f.scale, f.sums, l->w, l->k, 0, l->n, l->k, 0, panels);
     }
     return f;
@@ -125,8 +135,9 @@ static void call(const candidate *c, const line *l, int copy)
 static void measure(candidate *candidates, int n, const line *l)
 {
     for (int c = 0; c < n; c++) {
+        candidates[c].block = room((size_t)l->n_copies * form_bytes(&candidates[c], l));
         for (int copy = 0; copy < l->n_copies; copy++) {
-            candidates[c].forms[copy] = make_form(&candidates[c], l);
+            candidates[c].forms[copy] = make_form(&candidates[c], l, copy);
         }
         candidates[c].best = 1e9;
         call(&candidates[c], l, 0);
@@ -145,11 +156,7 @@ static void measure(candidate *candidates, int n, const line *l)
         }
     } while (now() < until);
     for (int c = 0; c < n; c++) {
-        for (int copy = 0; copy < l->n_copies; copy++) {
-            mtf_free(candidates[c].forms[copy].panels);
-            mtf_free(candidates[c].forms[copy].scale);
-            mtf_free(candidates[c].forms[copy].sums);
-        }
+        mtf_free(candidates[c].block);
     }
 }
 

@@ -2,7 +2,13 @@
  *
  * Counters are atomic, so that blocks may be taken and freed on any thread. mtf_memory_fail_after(n)
  * makes the n-th allocation from then on fail once, by which tests walk through every error path.
+ *
+ * Large blocks ask Linux for huge pages, as far as they fill them: kernels stream weights from memory,
+ * and with pages of 4 KB prefetching ends at each of them (22 GB/s a core where 38 are to be had).
  * SPDX-License-Identifier: Apache-2.0 */
+#if defined(__linux__)
+#define _DEFAULT_SOURCE /* madvise */
+#endif
 #include "alloc.h"
 
 #include <stdatomic.h>
@@ -12,8 +18,13 @@
 #ifdef _MSC_VER
 #include <malloc.h>
 #endif
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
-#define ALIGNMENT ((size_t)64)
+#define ALIGNMENT  ((size_t)64)
+#define HUGE_PAGE  ((size_t)2 << 20)
+#define HUGE_LEAST (2 * HUGE_PAGE) /* smaller blocks would fill too little of theirs */
 
 typedef struct block_header {
     size_t size;
@@ -49,6 +60,14 @@ static void *take_aligned(size_t size)
 {
 #ifdef _MSC_VER
     return _aligned_malloc(size, ALIGNMENT);
+#elif defined(__linux__) && defined(MADV_HUGEPAGE)
+    const size_t alignment = size >= HUGE_LEAST ? HUGE_PAGE : ALIGNMENT;
+    /* aligned_alloc wants a multiple of the alignment; what is not touched takes no memory */
+    void *memory = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    if (memory != NULL && size >= HUGE_LEAST) {
+        (void)madvise(memory, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a wish */
+    }
+    return memory;
 #else
     return aligned_alloc(ALIGNMENT, size);
 #endif
