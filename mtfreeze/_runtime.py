@@ -97,7 +97,8 @@ def set_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        1 to 256. The default is ``MTFREEZE_THREADS`` or the number of usable CPU cores.
+        1 to 256. The default is ``MTFREEZE_THREADS``, or as many CPUs as the process may use by its
+        affinity and by the CPU quota of its container.
 
     Raises
     ------

@@ -177,6 +177,7 @@ _TRAINING: dict[str, Check] = {
     "progress": check_bool,
     "precision": check_training_precision,
     "save_activations": check_training_precision,
+    "group_by_length": check_bool,
 }
 
 

@@ -153,7 +153,7 @@ def test_other_choices_of_a_run(tmp_path: Path) -> None:
     text = (
         "  layer_decay: 2.6\n  loss_weighting: uncertainty\n  sampling: temperature\n"
         "  temperature: 2\n  cache: memory\n  save_every: 50\n  resume_from_checkpoint: true\n"
-        "  save_total_limit: 2\n"
+        "  save_total_limit: 2\n  group_by_length: true\n"
     )
     assert training_of(text, tmp_path) == {
         "layer_decay": 2.6,
@@ -164,6 +164,7 @@ def test_other_choices_of_a_run(tmp_path: Path) -> None:
         "save_every": 50,
         "resume": True,
         "keep_checkpoints": 2,
+        "group_by_length": True,
     }
 
 

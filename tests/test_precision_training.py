@@ -312,7 +312,7 @@ def test_checkpoints_of_earlier_versions_go_on(wide_folder: Path, tmp_path: Path
     _, run = train(wide_folder, "backbone[:2]", **how)
     folder = list_checkpoints(tmp_path)[0] / "trainer"
     state = json.loads((folder / "state.json").read_text("utf-8"))
-    for name in ("precision", "save_activations"):
+    for name in ("precision", "save_activations", "group_by_length"):
         del state["facts"]["settings"][name]
     for phase in state["facts"]["phases"]:
         del phase["freeze"]["bf16"], phase["freeze"]["int8"]

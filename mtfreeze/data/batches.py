@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ..closest import unknown
 from ..errors import ConfigError, DataError
 from .examples import Examples
+from .lengths import grouped_batches
 from .order import permutation
 from .sampling import SAMPLING, check_sampling, share_steps
 from .task import Task
@@ -146,7 +147,13 @@ def group_tasks(tasks: Mapping[str, Task], mixing: str = "proportional") -> list
 
 
 def epoch_batches(
-    n: int, batch_size: int, seed: int, task: str, epoch: int, n_batches: int | None = None
+    n: int,
+    batch_size: int,
+    seed: int,
+    task: str,
+    epoch: int,
+    n_batches: int | None = None,
+    lengths: NDArray[np.int64] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Cut ``range(n)``, in the random order of (seed, task, epoch), into batches.
 
@@ -160,6 +167,8 @@ def epoch_batches(
         What the order depends on.
     n_batches : int, optional
         How many batches to return; beyond one pass further passes follow, each in its own order.
+    lengths : (n,) int64 array, optional
+        Tokens of each row, to draw batches of similar length; see ``lengths.py``.
 
     Returns
     -------
@@ -171,12 +180,22 @@ def epoch_batches(
     batches: list[NDArray[np.int64]] = []
     for again in range(-(-wanted // per_pass)):
         order = permutation(n, seed, "rows", task, epoch, again)
-        batches += [order[i : i + batch_size] for i in range(0, n, batch_size)]
+        if lengths is None:
+            batches += [order[i : i + batch_size] for i in range(0, n, batch_size)]
+        else:
+            key = (seed, "lengths", task, epoch, again)
+            batches += grouped_batches(order, lengths, batch_size, *key)
     return batches[:wanted]
 
 
 def _next_batches(
-    n: int, batch_size: int, seed: int, task: str, first: int, n_batches: int
+    n: int,
+    batch_size: int,
+    seed: int,
+    task: str,
+    first: int,
+    n_batches: int,
+    lengths: NDArray[np.int64] | None,
 ) -> list[NDArray[np.int64]]:
     """Return batches number `first` and following of an endless row of passes over ``range(n)``.
 
@@ -185,7 +204,10 @@ def _next_batches(
     """
     per_pass = _n_batches(n, batch_size)
     begin, end = first // per_pass, -(-(first + n_batches) // per_pass)
-    passes = [epoch_batches(n, batch_size, seed, task, number) for number in range(begin, end)]
+    passes = [
+        epoch_batches(n, batch_size, seed, task, number, lengths=lengths)
+        for number in range(begin, end)
+    ]
     batches = [batch for one in passes for batch in one]
     return batches[first - begin * per_pass :][:n_batches]
 
@@ -198,6 +220,7 @@ def plan_epoch(
     epoch: int,
     sampling: str = "size",
     temperature: float = 1.0,
+    lengths: Sequence[NDArray[np.int64]] | None = None,
 ) -> list[Step]:
     """Return the steps of one epoch.
 
@@ -221,6 +244,8 @@ def plan_epoch(
         stay what they are from epoch to epoch).
     temperature : float
         T, above 0. 1 is "size".
+    lengths : sequence of (n,) int64 arrays, optional
+        Tokens of each group's rows, to draw batches of similar length; see ``lengths.py``.
 
     Returns
     -------
@@ -248,15 +273,16 @@ def plan_epoch(
     if not groups:
         return []
 
-    def batches_of(group: Group, share: int) -> list[NDArray[np.int64]]:
-        n, name = len(group.rows), group.tasks[0]
+    def batches_of(i: int) -> list[NDArray[np.int64]]:
+        n, name, share = len(groups[i].rows), groups[i].tasks[0], shares[i]
+        own = None if lengths is None else lengths[i]
         if mixing == "proportional":
-            return _next_batches(n, size, seed, name, epoch * share, share)
-        return epoch_batches(n, size, seed, name, epoch, share)
+            return _next_batches(n, size, seed, name, epoch * share, share, own)
+        return epoch_batches(n, size, seed, name, epoch, share, own)
 
     parts = [
-        [Part(i, group.tasks, group.rows[batch]) for batch in batches_of(group, share)]
-        for i, (group, share) in enumerate(zip(groups, shares, strict=True))
+        [Part(i, group.tasks, group.rows[batch]) for batch in batches_of(i)]
+        for i, group in enumerate(groups)
     ]
     if mixing == "joint":
         return list(zip(*parts, strict=True))

@@ -83,6 +83,7 @@ def fit(
     keep_checkpoints: int = 1,
     precision: str = "fp32",
     save_activations: str = "fp32",
+    group_by_length: bool = False,
 ) -> Run:
     """Train what is not frozen in `model`, in place, and evaluate every task.
 
@@ -168,6 +169,11 @@ def fit(
     save_activations : {"fp32", "bf16"}
         What is kept of the forward pass for the backward pass: bf16 takes half the memory and
         rounds what weight gradients are made of by at most 1 part in 256.
+    group_by_length : bool
+        Draw each batch from rows of similar length (pools of 50 shuffled batches are sorted and
+        cut, and all batches shuffled). It changes what is learned: a batch is no longer a random
+        sample, and where word losses are means over a step, words of short texts weigh more. There
+        is no padding here that it could save.
 
     Returns
     -------
@@ -228,6 +234,7 @@ def fit(
         keep_checkpoints=keep_checkpoints,
         precision=precision,
         save_activations=save_activations,
+        group_by_length=group_by_length,
     )
     plan = ready.plan
     reporter = Reporter(progress)

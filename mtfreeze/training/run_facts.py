@@ -127,7 +127,7 @@ def describe_run(model: MultiTaskModel, tasks: Mapping[str, Task], plan: RunPlan
 
 _MISSING = "nothing"
 
-_NEWER = {"precision": FP32, "save_activations": FP32}
+_NEWER = {"precision": FP32, "save_activations": FP32, "group_by_length": False}
 """Settings that checkpoints of earlier versions do not name, and what those runs did."""
 
 

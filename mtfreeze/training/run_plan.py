@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..closest import counted
 from ..data.batches import Group, Step, group_tasks, plan_epoch, steps_per_epoch
 from ..data.task import Task
@@ -177,9 +180,17 @@ def plan_run(model: MultiTaskModel, tasks: Mapping[str, Task], settings: FitSett
     drafts = [_draft(model, tasks, settings, phase, schedule is not None) for phase in resolved]
     if schedule is not None:
         _add_freeze_notes(model, drafts)
+    if settings.group_by_length:
+        for one in drafts:
+            one.lengths = [
+                model.encoder.encode_examples(group.examples).lengths[group.rows]
+                for group in one.groups
+            ]
     n_epochs = _draw_steps(drafts, settings)
     phases = _finish(model, settings, drafts)
     notes = _precision_note(settings)
+    if settings.group_by_length:
+        notes.append("batches hold rows of similar length, so they are no random samples")
     notes += _weights_note({n: t for one in phases for n, t in one.trained.items()}, settings)
     return RunPlan(settings, phases, n_epochs, schedule is not None, notes)
 
@@ -194,6 +205,7 @@ class _Draft:
     rates: Rates
     notes: list[str]
     steps: list[PlannedStep] = field(default_factory=list)
+    lengths: list[NDArray[np.int64]] | None = None  # of each group's rows; None: not grouped by it
 
 
 def _draft(
@@ -308,6 +320,7 @@ def _draw_steps(drafts: Sequence[_Draft], settings: FitSettings) -> int:
                 epoch,
                 settings.sampling,
                 settings.temperature,
+                one.lengths,
             )
             if one.phase.steps is not None:
                 drawn = drawn[: one.phase.steps - len(one.steps)]

@@ -71,6 +71,7 @@ class FitSettings:
     cache_dtype: str
     precision: str = FP32
     save_activations: str = FP32
+    group_by_length: bool = False
 
 
 def check_integer(name: str, value: object, lowest: int) -> int:
@@ -250,6 +251,7 @@ def check_settings(
     greater_is_better: object,
     precision: object,
     save_activations: object,
+    group_by_length: object,
 ) -> FitSettings:
     """Check every argument of `fit` that is a number or a choice.
 
@@ -266,6 +268,8 @@ def check_settings(
     drawn, heat = check_sampling(sampling, temperature, how)
     every = _check_eval_every(eval_every)
     _check_best(load_best_model_at_end, metric_for_best_model, greater_is_better, every)
+    if not isinstance(group_by_length, bool):
+        raise TypeError(f"group_by_length must be True or False; found {group_by_length!r}")
     return FitSettings(
         epochs=None if epochs is None else check_integer("epochs", epochs, 1),
         batch_size=check_integer("batch_size", batch_size, 1),
@@ -296,4 +300,5 @@ def check_settings(
         save_activations=check_precision(
             save_activations, TRAINING_PRECISIONS, name="save_activations"
         ),
+        group_by_length=group_by_length,
     )
