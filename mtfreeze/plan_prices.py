@@ -7,7 +7,7 @@ small batches give what each of these costs for given outputs and given features
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from . import _core
 
-__all__ = ["Flops", "PlanPrices", "row_bytes", "sizes_of", "worth_keeping"]
+__all__ = ["Flops", "PlanPrices", "form_bytes", "row_bytes", "sizes_of", "worth_keeping"]
 
 Float64 = NDArray[np.float64]
 
@@ -123,6 +123,25 @@ class PlanPrices:
             token = two - one - 3 * square
             self._known[key] = np.stack([one - token - square, token, square], axis=1)
         return self._known[key]
+
+
+def form_bytes(core: _core.Model, heads: Sequence[str], how: Mapping[str, Any]) -> int:
+    """Return the bytes of packed weights that a step reads, forward and backward.
+
+    Parameters
+    ----------
+    core : _core.Model
+        In the freeze state that is meant.
+    heads : sequence of str
+        Whose losses train; none of them: those that computing every head reads.
+    how : mapping
+        What a step is computed in: the arguments of ``core.plan``.
+    """
+    one = np.array([0, 1], dtype=np.int64)
+    if heads:
+        return core.plan(list(heads), training=True, offsets=one, **how).form_bytes
+    outputs = [info.name for info in core.outputs()]
+    return core.plan(outputs, training=False, offsets=one).form_bytes
 
 
 def row_bytes(core: _core.Model, outputs: Iterable[str]) -> dict[str, tuple[str, int]]:

@@ -345,4 +345,6 @@ def test_an_estimate_prices_the_same_run(
     run = quick_fit(model, **how)
     beside = before.beside(run)
     assert beside.deviation("flops") == 0
-    assert abs(beside.deviation("peak_bytes")) < 0.10
+    assert abs(beside.deviation("peak_bytes")) < 0.02
+    assert beside.deviation("form_bytes") == 0 and before.total.form_bytes > 0
+    assert "packed weights" in str(before)

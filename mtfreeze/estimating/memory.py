@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,12 @@ class CorePeak:
         In the freeze state of each phase as it is asked.
     token_budget : int
         Of the run.
+    how : mapping
+        What its steps are computed in and what they keep: arguments of the core's plans.
     """
 
-    def __init__(self, core: _core.Model, token_budget: int) -> None:
-        self._core, self._budget = core, token_budget
+    def __init__(self, core: _core.Model, token_budget: int, how: Mapping[str, Any]) -> None:
+        self._core, self._budget, self._how = core, token_budget, how
         self._arenas = np.zeros(3, dtype=np.int64)
         core.train_reset()
         self._before = _core.memory_info().bytes_now
@@ -67,6 +70,7 @@ class CorePeak:
                 offsets=offsets,
                 features=tuple(features),
                 token_budget=self._budget,
+                **(self._how if training else {}),
             )
             found = (plan.saved_bytes, plan.activation_grad_bytes, plan.worker_bytes)
             self._arenas = np.maximum(self._arenas, found)
@@ -74,8 +78,9 @@ class CorePeak:
     def phase_bytes(self, heads: Sequence[str]) -> int:
         """Return weights, state of what the heads' losses train now, and the arenas so far.
 
-        What the plans themselves take, a few kilobytes each, is measured on the model of this
-        object, which lets go of its state and arenas for that.
+        What the plans themselves take, and the packed copies of weights for products of every
+        precision that occurs, is measured on the model of this object, which lets go of its state
+        and arenas for that.
         """
         self._core.train_reset()
         plans = max(0, _core.memory_info().bytes_now - self._before)

@@ -156,7 +156,8 @@ class Estimate:
         return [
             f"expected: {in_seconds(total.seconds)} "
             f"({in_seconds(max(0.0, total.seconds - self.band))} to "
-            f"{in_seconds(total.seconds + self.band)}), {in_bytes(total.peak_bytes)} at the peak",
+            f"{in_seconds(total.seconds + self.band)}), {in_bytes(total.peak_bytes)} at the peak"
+            + (f" ({in_bytes(total.form_bytes)} packed weights)" if total.form_bytes else ""),
             f"GFLOP: frozen prefix {in_flops(total.prefix_flops)}, forward "
             f"{in_flops(total.forward_flops)}, backward to inputs {in_flops(total.dx_flops)}, to "
             f"weights {in_flops(total.dw_flops)}, evaluation {in_flops(total.eval_flops)}; "
@@ -266,6 +267,7 @@ _COMPARED = (
     ("evaluation", "eval_seconds", in_seconds),
     ("other", "other_seconds", in_seconds),
     ("peak memory", "peak_bytes", in_bytes),
+    ("packed weights", "form_bytes", in_bytes),
     ("cache", "cache_bytes", in_bytes),
     ("GFLOP", "flops", in_flops),
 )

@@ -18,7 +18,8 @@ import numpy as np
 from ..closest import counted
 from ..encoding import brief_tokens, calls
 from ..packing import Encoded
-from ..plan_prices import Flops, PlanPrices, sizes_of
+from ..plan_prices import Flops, PlanPrices, form_bytes, sizes_of
+from ..stepping import computed_in
 from ..training.cached import PrefixFeatures, run_features
 from ..training.costs import PhaseCosts, encoded_bytes
 from ..training.encoded import StepBatch
@@ -104,7 +105,8 @@ class _Walk:
         self._model, self._prepared, self._plan = model, prepared, prepared.plan
         self._rows, self._settings = prepared.rows, prepared.plan.settings
         self._prices = PlanPrices(model._core)
-        self._peak = CorePeak(model._core, self._settings.token_budget)
+        self._how = computed_in(self._settings.precision, self._settings.save_activations)
+        self._peak = CorePeak(model._core, self._settings.token_budget, self._how)
         self._kinds = {one.number: kinds_of(one, prepared.rows) for one in self._plan.phases}
         # The same rows are timed in every phase, so that few features have to be computed.
         self._picked: dict[Heads, tuple[PhasePlan, list[PlannedStep]]] = {}
@@ -204,6 +206,7 @@ class _Walk:
             frozen = phase.freeze.frozen
             trial.note_trained({key for key in model.param_keys if key not in frozen})
         n_steps, done = len(phase.steps), draft.evaluation
+        trained = list(phase.trained) if n_steps else []
         draft.costs = replace(
             draft.costs,
             n_steps=n_steps,
@@ -215,7 +218,8 @@ class _Walk:
             dw_flops=steps.dw,
             eval_flops=0.0 if done is None else done.flops * done.times,
             cache_bytes=held,
-            peak_bytes=self._peak.phase_bytes(list(phase.trained) if n_steps else []) + in_memory,
+            peak_bytes=self._peak.phase_bytes(trained) + in_memory,
+            form_bytes=form_bytes(model._core, trained, self._how),
         )
         return draft
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..packing import Encoded, PackedBatch
-from ..plan_prices import Float64, Flops, PlanPrices, sizes_of
+from ..plan_prices import Float64, Flops, PlanPrices, form_bytes, sizes_of
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
@@ -59,6 +59,8 @@ class PhaseCosts:
         The most memory that model and data take: what the core holds for the model (weights,
         gradients, moments, activations), features in memory, and encoded texts. The interpreter,
         texts and labels, and arrays of single batches are not in it.
+    form_bytes : int
+        What packed copies of the weights take of it, for the products of a step.
     """
 
     phase: int
@@ -77,6 +79,7 @@ class PhaseCosts:
     eval_flops: float = 0.0
     cache_bytes: int = 0
     peak_bytes: int = 0
+    form_bytes: int = 0
 
     @property
     def seconds(self) -> float:
@@ -90,7 +93,7 @@ class PhaseCosts:
         return self.prefix_flops + steps + self.eval_flops
 
 
-_LARGEST = ("n_trained", "cache_bytes", "peak_bytes")
+_LARGEST = ("n_trained", "cache_bytes", "peak_bytes", "form_bytes")
 _LABELS = ("phase", "name")
 
 
@@ -123,6 +126,8 @@ class CostMeter:
         Those among them that are evaluated, and their heads.
     began : float
         ``time.perf_counter()`` of the run's begin.
+    how : mapping
+        What steps are computed in: arguments of the core's plans.
 
     Attributes
     ----------
@@ -131,8 +136,14 @@ class CostMeter:
     """
 
     def __init__(
-        self, model: MultiTaskModel, data: Iterable[Encoded], evaluation: EvalData, began: float
+        self,
+        model: MultiTaskModel,
+        data: Iterable[Encoded],
+        evaluation: EvalData,
+        began: float,
+        how: Mapping[str, Any],
     ) -> None:
+        self._core, self._how = model._core, how
         self._heads = {id(encoded): group.tasks for group, encoded in evaluation.groups}
         model._core.train_reset()
         self._prices = PlanPrices(model._core)
@@ -202,6 +213,9 @@ class CostMeter:
                 eval_flops=self._flops(training=False).forward,
                 cache_bytes=held,
                 peak_bytes=_core.memory_info().bytes_peak + self._beside + in_memory,
+                form_bytes=form_bytes(
+                    self._core, list(phase.trained) if n_steps else (), self._how
+                ),
             )
         )
         self._mark, self._eval_seconds, self._sums = now, 0.0, {}

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.task import Task
 from ..features.opening import open_checked
 from ..freeze_schedule import FreezeSchedule
+from ..stepping import computed_in
 from .cached import run_features
 from .callbacks import Callback
 from .costs import CostMeter
@@ -246,7 +247,8 @@ def fit(
         def stop() -> bool:
             return guard.requested
 
-        meter = CostMeter(model, ready.encoded, ready.eval_data, began)
+        how = computed_in(plan.settings.precision, plan.settings.save_activations)
+        meter = CostMeter(model, ready.encoded, ready.eval_data, began, how)
         features = None
         if opened is not None:
             features = run_features(model, plan, ready.rows, ready.eval_data, opened)
