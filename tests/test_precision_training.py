@@ -346,5 +346,6 @@ def test_an_estimate_prices_the_same_run(
     beside = before.beside(run)
     assert beside.deviation("flops") == 0
     assert abs(beside.deviation("peak_bytes")) < 0.02
-    assert beside.deviation("form_bytes") == 0 and before.total.form_bytes > 0
-    assert "packed weights" in str(before)
+    assert beside.deviation("form_bytes") == 0
+    if frozen_in or how:  # products in fp32 may be made without packed copies
+        assert before.total.form_bytes > 0 and "packed weights" in str(before)
