@@ -32,6 +32,7 @@ from mtfreeze.features import clear_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 FREEZING, README = ROOT / "docs" / "freezing.md", ROOT / "README.md"
+PRECISION = ROOT / "docs" / "precision.md"
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 _SAME, _HOW = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -96,7 +97,8 @@ def check_page(page: Path, namespace: dict[str, Any]) -> int:
             config = parse_config(yaml.safe_load(block.text))
             model = build_model(config)
             assert build_tasks(config, model)
-            assert config.training["freeze_schedule"].resolve(model)
+            schedule = config.training.get("freeze_schedule")
+            assert schedule is None or schedule.resolve(model)
     return n_run
 
 
@@ -116,6 +118,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 @pytest.mark.slow
 def test_the_page_on_freezing(workplace: Path, minilm_folder: Path) -> None:
     assert check_page(FREEZING, {}) >= 10
+
+
+@pytest.mark.real
+def test_the_page_on_precision(workplace: Path, minilm_folder: Path) -> None:
+    assert check_page(PRECISION, {}) == 3
 
 
 @pytest.mark.real
