@@ -165,13 +165,9 @@ def main() -> None:
         works = make_workloads(Path(folder), options.work, options.sentences)
         roofs = machine.roofs(options.threads)
         ours = [e for e in OURS if e.precision in ("fp32", *options.precision)]
-        running = [
-            en.start(entry, setting, works, options.threads)
-            for entry in (*ours, *entries)
-            for setting in en.settings(entry, options.threads)
-        ]
+        running, failed = en.start_all([*ours, *entries], works, options.threads)
         print(f"### Encode, batches of {wl.BATCH}, {options.threads} threads\n")
-        print("\n".join([*missing, ""]) if missing else "", end="")
+        print("\n".join([*missing, *failed, ""]))
         table, cosine = en.check_all(running, works[0])
         print(f"Embeddings against mtfreeze fp32:\n\n{table}", flush=True)
         found: list[Found] = []

@@ -1,13 +1,13 @@
-"""What the cache of the frozen prefix is worth: five epochs on SST-2 sentences, MiniLM, fp32.
+"""What the cache of the frozen prefix is worth: five epochs on SST-2 sentences, MiniLM.
 
 Every case is a whole training: mtfreeze with `cache="memory"` (an empty cache each time, its cost
 counted) against itself with `cache=False`; against PyTorch that recomputes the frozen part, on
-batches grouped by length; against PyTorch on features computed once; and against
+batches grouped by length and random ones; against PyTorch on features computed once; and against
 `SentenceTransformer.encode` + scikit-learn's LogisticRegression, with the accuracy of both. Texts
 are tokenized before the clock starts, but for the last case, where both sides begin with texts.
-Prints markdown; each case runs in a process of its own.
+Each side runs in a process of its own, timed alternately. Prints markdown.
 
-    python benchmarks/bench_freeze.py [--threads 2] [--repeats 5] [--rows 512]
+    python benchmarks/bench_freeze.py [--threads 2] [--repeats 5] [--rows 512] [--case N ...]
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -15,157 +15,132 @@ SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import argparse
-import random
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import pairs
-import torch
-import torch_train as tt
-from bench_train_torch import BATCH, LABELS, Rows, torch_steps
+from figures import Target, header, line, spread
 from sst2 import sentences
-from torch_model import TorchMultiTask
-
-import mtfreeze as mtf
-from mtfreeze.features import clear_memory
+from workers import Worker
 
 EPOCHS = 5
-RATES = {"backbone": 2e-5, "heads": 1e-2}
-MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+LOWER = "backbone[:3]"
+OURS, TORCH = "train_ours:OurEpochs", "bench_train_torch:TorchEpochs"
+HELD_OUT = 512
+Rows = list[tuple[str, int]]
 
 
-def our_model(mode: str) -> mtf.MultiTaskModel:
-    """Return MiniLM with a classifier, frozen as `mode` says."""
-    model = mtf.MultiTaskModel.from_pretrained(MODEL)
-    model.add_head("classifier", mtf.SequenceClassification(labels=LABELS, dropout=0.1))
-    return model.freeze(mode)
+class Case(NamedTuple):
+    """A peer against mtfreeze, and the targets of whole runs and of one later epoch."""
+
+    what: str
+    mode: str
+    peer: str
+    peer_options: dict[str, Any]
+    our_options: dict[str, Any]
+    whole: Target | None
+    later: Target | None = None
 
 
-def our_run(model: mtf.MultiTaskModel, rows: Rows, cache: str | bool) -> mtf.Run:
-    """Train five epochs, on an empty cache."""
-    clear_memory()
-    task = mtf.Task(train=[(text, LABELS[label]) for text, label in rows])
-    return mtf.fit(
-        model,
-        {"classifier": task},
-        epochs=EPOCHS,
-        batch_size=BATCH,
-        learning_rate=RATES,
-        cache=cache,
-        progress=False,
-    )
+def against_torch(mode: str, whole: Target, later: Target | None, **options: Any) -> Case:
+    """Return a case against PyTorch without a cache."""
+    order = "grouped" if options["grouped"] else "random"
+    return Case(f"against PyTorch {order}", mode, TORCH, options, {}, whole, later)
 
 
-def our_seconds(mode: str, rows: Rows, cache: str | bool) -> Callable[[], tuple[float, float]]:
-    """Return a function giving seconds of a run, and of its later epochs (mean of one)."""
-    model = our_model(mode)
-
-    def run() -> tuple[float, float]:
-        done = our_run(model, rows, cache)
-        later = [
-            row["seconds"] for row in done.history if row.get("epoch", 0) > 1 and "loss" in row
-        ]
-        seconds = done.metrics["train_runtime"] + done.metrics.get("prefix_runtime", 0.0)
-        return seconds, sum(later) / (EPOCHS - 1)
-
-    return run
+CASES = (
+    Case("against cache=False", "backbone", OURS, {"cache": False}, {}, Target(4.5), Target(100)),
+    Case("against cache=False", LOWER, OURS, {"cache": False}, {}, Target(1.15)),
+    against_torch("backbone", Target(10), Target(200), grouped=True),
+    Case("prefix in bf16, against PyTorch grouped", "backbone", TORCH, {"grouped": True},
+         {"frozen_precision": "bf16"}, Target(18)),
+    against_torch(LOWER, Target(1.9, 2.3), None, grouped=True),
+    against_torch(LOWER, Target(3), None, grouped=False),
+    Case("against PyTorch on features", "backbone", TORCH, {"cache": True}, {}, None, Target(3)),
+)  # fmt: skip
 
 
-def grouped(rows: Rows) -> Rows:
-    """Return the rows in batches of neighbours by length, the batches in random order."""
-    ordered = sorted(rows, key=lambda row: len(row[0]))
-    batches = [ordered[at : at + BATCH] for at in range(0, len(rows), BATCH)]
-    random.Random(0).shuffle(batches)
-    return [row for batch in batches for row in batch]
+def compare(case: Case, rows: Rows, threads: int, repeats: int) -> None:
+    """Time both sides alternately and print two lines: whole runs, and one later epoch."""
+    common = {"mode": case.mode, "rows": rows, "threads": threads}
+    theirs = Worker(case.peer, threads, **common, **case.peer_options)
+    ours = Worker(OURS, threads, **common, **case.our_options)
+    theirs("seconds"), ours("seconds")
+    times = [(theirs("seconds"), ours("seconds")) for _ in range(repeats)]
+    theirs.close(), ours.close()
+    for at, name in enumerate((f"{EPOCHS} epochs", "one later epoch")):
+        ratio = spread([a[at] / b[at] for a, b in times])
+        target = (case.whole, case.later)[at]
+        medians = [statistics.median(one[at] for one in side) for side in zip(*times, strict=True)]
+        said = "" if target is None else target.said(ratio.median)
+        what = f"frozen: {case.mode}, {case.what}, {name}"
+        print(line(what, *(f"{one:.4f}" for one in medians), ratio, said), flush=True)
 
 
-def torch_seconds(mode: str, rows: Rows, cache: bool) -> Callable[[], tuple[float, float]]:
-    """The same in PyTorch, on grouped batches; with `cache` on features computed once."""
-    if not cache:
-        ordered = grouped(rows)
-        batches = [ordered[at : at + BATCH] for at in range(0, len(ordered), BATCH)]
-        steps, _ = torch_steps(mode, batches)
+class LogisticSide:
+    """`SentenceTransformer.encode` and LogisticRegression, from texts to accuracy."""
 
-        def recompute() -> tuple[float, float]:
-            start = time.perf_counter()
-            for _ in range(EPOCHS):
-                steps()
-            seconds = time.perf_counter() - start
-            return seconds, seconds / EPOCHS
+    def __init__(self, rows: Rows, held_out: Rows, threads: int) -> None:
+        import torch
+        from peers.folder import minilm_folder
+        from sentence_transformers import SentenceTransformer
 
-        return recompute
-    model = TorchMultiTask({"classifier": ("sequence", len(LABELS))})
-    task = tt.sequence_task(model, LABELS, [(text, LABELS[label]) for text, label in rows], [])
+        torch.set_num_threads(threads)
+        self.rows, self.held_out = rows, held_out
+        self.encoder = SentenceTransformer(str(minilm_folder()), device="cpu")
 
-    def reuse() -> tuple[float, float]:
-        marks: list[float] = []
-        per_epoch = -(-len(rows) // BATCH)
+    def seconds(self) -> tuple[float, float]:
+        """Return the seconds and the accuracy."""
+        import time
+
+        from sklearn.linear_model import LogisticRegression
+
         start = time.perf_counter()
-        tt.train(
-            model, {"classifier": task}, mode, epochs=EPOCHS, batch_size=BATCH, rates=RATES,
-            cache=True, report=lambda step, _: marks.append(time.perf_counter()),
-        )  # fmt: skip
-        later = (marks[-1] - marks[per_epoch - 1]) / (EPOCHS - 1)
-        return marks[-1] - start, later
-
-    return reuse
+        vectors = self.encoder.encode([text for text, _ in self.rows], batch_size=32)
+        labels = [label for _, label in self.rows]
+        classifier = LogisticRegression(max_iter=1000).fit(vectors, labels)
+        tested = self.encoder.encode([text for text, _ in self.held_out], batch_size=32)
+        accuracy = float(classifier.score(tested, [label for _, label in self.held_out]))
+        return time.perf_counter() - start, accuracy
 
 
-def compare(
-    what: str,
-    a: Callable[[], tuple[float, float]],
-    b: Callable[[], tuple[float, float]],
-    repeats: int,
-    targets: tuple[float | None, float | None],
-) -> None:
-    """Time a and b alternately and print two lines: whole runs, and one later epoch."""
-    a(), b()
-    times = [(a(), b()) for _ in range(repeats)]
-    for at, name in enumerate(("five epochs", "one later epoch")):
-        ratios = [x[at] / y[at] for x, y in times]
-        ratio, target = statistics.median(ratios), targets[at]
-        said = "" if target is None else f"{target:g} {'met' if ratio >= target else 'NOT met'}"
-        print(
-            f"| {what}, {name} | {statistics.median(x[at] for x, _ in times):.4f} |"
-            f" {statistics.median(y[at] for _, y in times):.4f} |"
-            f" {ratio:.2f} ({min(ratios):.2f}-{max(ratios):.2f}) | {said} |",
-            flush=True,
-        )
+class OurSide:
+    """mtfreeze, from texts to accuracy: a head on the frozen backbone."""
+
+    def __init__(self, rows: Rows, held_out: Rows, threads: int) -> None:
+        import mtfreeze as mtf
+
+        mtf.set_threads(threads)
+        self.rows, self.held_out, self.threads = rows, held_out, threads
+
+    def seconds(self) -> tuple[float, float]:
+        """Return the seconds, loading included, and the accuracy."""
+        import time
+
+        from train_ours import LABELS, OurEpochs
+
+        start = time.perf_counter()
+        run = OurEpochs("backbone", self.rows, self.threads)
+        run.train()
+        found = run.model.predict("classifier", [text for text, _ in self.held_out])
+        right = sum(p == LABELS[g] for p, (_, g) in zip(found, self.held_out, strict=True))
+        return time.perf_counter() - start, right / len(self.held_out)
 
 
-def against_logistic_regression(rows: Rows, held_out: Rows, repeats: int) -> None:
-    """From texts to accuracy: SentenceTransformer.encode + LogisticRegression, and mtfreeze."""
-    from sentence_transformers import SentenceTransformer
-    from sklearn.linear_model import LogisticRegression
-    from torch_model import minilm_folder
-
-    encoder = SentenceTransformer(str(minilm_folder()), device="cpu")
-    gold = [label for _, label in held_out]
-    found: dict[str, float] = {}
-
-    def theirs() -> None:
-        vectors = encoder.encode([text for text, _ in rows], batch_size=BATCH)
-        classifier = LogisticRegression(max_iter=1000).fit(vectors, [label for _, label in rows])
-        tested = encoder.encode([text for text, _ in held_out], batch_size=BATCH)
-        found["theirs"] = float(classifier.score(tested, gold))
-
-    def ours() -> None:
-        model = our_model("backbone")
-        our_run(model, rows, "memory")
-        predicted = model.predict("classifier", [text for text, _ in held_out])
-        right = sum(p == LABELS[g] for p, g in zip(predicted, gold, strict=True))
-        found["ours"] = right / len(gold)
-
-    pair = pairs.measure(theirs, ours, repeats)
-    print(
-        f"| texts to accuracy, SentenceTransformer + LogisticRegression | {pair.a:.3f} (accuracy"
-        f" {found['theirs']:.3f}) | {pair.b:.3f} (accuracy {found['ours']:.3f}) |"
-        f" {pair.ratio:.2f} ({pair.lowest:.2f}-{pair.highest:.2f}) | |",
-        flush=True,
-    )
+def against_logistic_regression(rows: Rows, held_out: Rows, threads: int, repeats: int) -> None:
+    """Print the line of both from texts to accuracy."""
+    options = {"rows": rows, "held_out": held_out, "threads": threads}
+    theirs = Worker("bench_freeze:LogisticSide", threads, **options)
+    ours = Worker("bench_freeze:OurSide", threads, **options)
+    theirs("seconds"), ours("seconds")
+    times = [(theirs("seconds"), ours("seconds")) for _ in range(repeats)]
+    theirs.close(), ours.close()
+    cells = [
+        f"{statistics.median(one[0] for one in side):.3f} (accuracy {side[0][1]:.3f})"
+        for side in zip(*times, strict=True)
+    ]
+    ratio = spread([a[0] / b[0] for a, b in times])
+    what = "texts to accuracy, SentenceTransformer + LogisticRegression"
+    print(line(what, *cells, ratio, ""), flush=True)
 
 
 def main() -> None:
@@ -174,51 +149,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--rows", type=int, default=512)
-    parser.add_argument("--case", type=int, help="only this one")
+    parser.add_argument("--case", type=int, nargs="+", help=f"only these, 0 to {len(CASES)}")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    mtf.set_threads(options.threads)
-    texts, labels = sentences(options.rows + 512)
+    texts, labels = sentences(options.rows + HELD_OUT)
     rows = list(zip(texts, labels, strict=True))
     rows, held_out = rows[: options.rows], rows[options.rows :]
-
-    def ours(mode: str, cache: str | bool = "memory") -> Callable[[], tuple[float, float]]:
-        return our_seconds(mode, rows, cache)
-
-    def case(number: int) -> None:
-        again = options.repeats
-        lower = "backbone[:3]"
-        if number == 0:
-            compare("frozen: backbone, against cache=False", ours("backbone", False),
-                    ours("backbone"), again, (4.5, 100))  # fmt: skip
-        elif number == 1:
-            compare(f"frozen: {lower}, against cache=False", ours(lower, False), ours(lower),
-                    again, (1.15, None))  # fmt: skip
-        elif number == 2:
-            compare("frozen: backbone, against PyTorch grouped",
-                    torch_seconds("backbone", rows, False), ours("backbone"), again,
-                    (10, 200))  # fmt: skip
-        elif number == 3:
-            compare(f"frozen: {lower}, against PyTorch grouped",
-                    torch_seconds(lower, rows, False), ours(lower), again, (1.9, None))  # fmt: skip
-        elif number == 4:
-            compare("frozen: backbone, against PyTorch on features",
-                    torch_seconds("backbone", rows, True), ours("backbone"), again,
-                    (None, 3))  # fmt: skip
-        else:
-            against_logistic_regression(rows, held_out, again)
-
-    if options.case is not None:
-        case(options.case)
-        return
     print(
         f"### A frozen prefix computed once: {EPOCHS} epochs, {options.rows} SST-2 sentences,"
-        f" batches of {BATCH}, {options.threads} threads\n"
+        f" batches of 32, {options.threads} threads\n"
     )
-    print("| | peer, s | mtfreeze with cache, s | ratio (lowest-highest) | target |")
-    print("| --- | --- | --- | --- | --- |", flush=True)
-    for number in range(6):
-        subprocess.run([sys.executable, *sys.argv, "--case", str(number)], check=True)
+    columns = ("", "peer, s", "mtfreeze with cache, s", "ratio (lowest-highest)", "target")
+    print(header(*columns), flush=True)
+    for number in options.case or range(len(CASES) + 1):
+        if number < len(CASES):
+            compare(CASES[number], rows, options.threads, options.repeats)
+        else:
+            against_logistic_regression(rows, held_out, options.threads, options.repeats)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,8 +84,8 @@ def agreement(found: np.ndarray, exact: np.ndarray, entry: Entry) -> tuple[float
     return float(cosines.mean()), float(cosines.min()), apart
 
 
-def chosen(only: list[str] | None, precisions: list[str]) -> tuple[list[Entry], list[str]]:
-    """Return the peers that run, and a line for each that does not.
+def chosen(only: list[str] | None, precisions: Sequence[str]) -> tuple[list[Entry], list[str]]:
+    """Return the peers that are installed, and a line for each that is not.
 
     Parameters
     ----------
@@ -100,8 +101,28 @@ def chosen(only: list[str] | None, precisions: list[str]) -> tuple[list[Entry], 
         if entry.installed:
             entries.append(entry)
         else:
-            missing.append(f"{entry.label}: not installed (`pip install mtfreeze[bench]`)")
+            missing.append(f"- {entry.label}: not installed (`pip install mtfreeze[bench]`)")
     return entries, missing
+
+
+def start_all(
+    entries: Sequence[Entry], works: list[Workload], threads: int, single: bool = False
+) -> tuple[list[Running], list[str]]:
+    """Start engines at all their settings.
+
+    Returns those that run, and a line for each that does not: a peer that cannot be loaded here
+    must not hide the others. mtfreeze itself must run.
+    """
+    running, failed = [], []
+    for entry in entries:
+        for setting in settings(entry, threads, single):
+            try:
+                running.append(start(entry, setting, works, threads))
+            except RuntimeError as error:
+                if entry in OURS:
+                    raise
+                failed.append(f"- {entry.label}, {setting}: {str(error).splitlines()[0]}")
+    return running, failed
 
 
 def check_all(engines: list[Running], work: Workload) -> tuple[str, dict[str, tuple[float, float]]]:

@@ -113,13 +113,18 @@ def parameter_groups(
 
 
 def schedule(
-    tasks: dict[str, TorchTask], batch_size: int, epoch: int, seed: int
+    tasks: dict[str, TorchTask], batch_size: int, epoch: int, seed: int, grouped: bool = False
 ) -> Iterator[tuple[str, list[int]]]:
-    """Yield (task, rows) of one epoch: every batch of every task once, in random order."""
+    """Yield (task, rows) of one epoch: every batch of every task once, in random order.
+
+    With `grouped` a batch holds rows of neighbouring lengths: less padding, other batches.
+    """
     steps: list[tuple[str, list[int]]] = []
     for name, task in tasks.items():
         rows = list(range(len(task.train_ids)))
         random.Random(f"{seed}/{name}/{epoch}").shuffle(rows)
+        if grouped:
+            rows.sort(key=lambda i: len(task.train_ids[i]))
         steps += [(name, rows[i : i + batch_size]) for i in range(0, len(rows), batch_size)]
     random.Random(f"{seed}/{epoch}").shuffle(steps)
     yield from steps
@@ -179,20 +184,23 @@ def backward(
     rows: list[int],
     micro_batch: int | None,
     features: list[torch.Tensor] | None = None,
+    bf16: bool = False,
 ) -> None:
     """Leave the gradients of the mean loss of a batch in the parameters.
 
     With `micro_batch` the rows are ordered by length and passed in parts of that many rows whose
     gradients add up to the same: less padding, the same step (but for the draws of dropout).
+    `bf16` is autocast, over the forward pass as PyTorch asks for.
     """
     n_labelled = sum(y != IGNORE for i in rows for y in task.train_labels[i])
-    if micro_batch is None:
-        loss_of(model, task, name, rows, n_labelled, features).backward()
-        return
-    rows = sorted(rows, key=lambda i: len(task.train_ids[i]))
-    for at in range(0, len(rows), micro_batch):
-        part = rows[at : at + micro_batch]
-        loss_of(model, task, name, part, n_labelled, features).backward()
+    parts = [rows]
+    if micro_batch is not None:
+        rows = sorted(rows, key=lambda i: len(task.train_ids[i]))
+        parts = [rows[at : at + micro_batch] for at in range(0, len(rows), micro_batch)]
+    for part in parts:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = loss_of(model, task, name, part, n_labelled, features)
+        loss.backward()
 
 
 def train(
@@ -209,19 +217,25 @@ def train(
     seed: int = 0,
     micro_batch: int | None = None,
     cache: bool = False,
+    grouped: bool = False,
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """Train in place with what `mode` names frozen; return seconds, steps and tokens.
 
     The task of a frozen head is not trained on, as in mtfreeze. `cache` computes the features of a
-    frozen backbone once instead of in every epoch; without effect in the other modes.
+    frozen backbone once instead of in every epoch; without effect in the other modes. `grouped` is
+    that of `schedule`.
     """
     model.freeze_mode(mode)
     if mode == "all":
         return {"seconds": 0.0, "steps": 0, "tokens": 0}
     active = {name: task for name, task in tasks.items() if name != mode}
     optimizer = torch.optim.AdamW(parameter_groups(model, rates, weight_decay))
-    plan = [step for epoch in range(epochs) for step in schedule(active, batch_size, epoch, seed)]
+    plan = [
+        step
+        for epoch in range(epochs)
+        for step in schedule(active, batch_size, epoch, seed, grouped)
+    ]
     warmup = math.ceil(warmup_ratio * len(plan))
     decay = torch.optim.lr_scheduler.LambdaLR(
         optimizer,

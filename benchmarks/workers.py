@@ -9,6 +9,7 @@ SPDX-License-Identifier: Apache-2.0
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -49,24 +50,27 @@ class Worker:
     """
 
     def __init__(self, target: str, cores: int, **options: object) -> None:
-        command = [sys.executable, str(Path(__file__).resolve()), target, json.dumps(options)]
+        command = [sys.executable, str(Path(__file__).resolve()), target]
         environment = {**os.environ, **QUIET, "RAYON_NUM_THREADS": str(cores)}
         self.target = target
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
+        self._send(options)
         self._answer()
 
     def __call__(self, method: str, **arguments: object) -> Any:
         """Call a method there and return its result."""
-        assert self.process.stdin is not None
         time.sleep(PAUSE)
-        try:
-            self.process.stdin.write(json.dumps([method, arguments]) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # told by `_answer`
+        self._send([method, arguments])
         return self._answer()
+
+    def _send(self, request: object) -> None:
+        assert self.process.stdin is not None
+        # A process that ended is told by `_answer`.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
 
     def _answer(self) -> Any:
         assert self.process.stdout is not None
@@ -82,13 +86,14 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait()
 
 
-def serve(target: str, options: dict[str, Any]) -> None:
-    """Answer requests until the parent closes the line."""
+def serve(target: str) -> None:
+    """Make the object from the first line, and answer requests until the parent closes it."""
     # Libraries print as they like; the line to the parent is ours alone.
     line = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -96,6 +101,7 @@ def serve(target: str, options: dict[str, Any]) -> None:
     def say(kind: str, value: object) -> None:
         print(json.dumps([kind, value]), file=line, flush=True)
 
+    options = json.loads(sys.stdin.readline())
     try:
         module, name = target.split(":")
         held = getattr(importlib.import_module(module), name)(**options)
@@ -105,8 +111,9 @@ def serve(target: str, options: dict[str, Any]) -> None:
             say("result", getattr(held, method)(**arguments))
     except Exception as error:
         traceback.print_exc()
-        say("error", f"{target} {options}: {type(error).__name__}: {error}")
+        told = {key: value for key, value in options.items() if not isinstance(value, list)}
+        say("error", f"{target} {told}: {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], json.loads(sys.argv[2]))
+    serve(sys.argv[1])
