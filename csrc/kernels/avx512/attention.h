@@ -21,10 +21,10 @@
 /* A tile is taken in steps of so many keys, and of half of them at its end. */
 #define KEY_STEP 8
 
-/* The first whole line of the caller's work. */
+/* work (n) from its first whole cache line on. */
 static inline float *aligned_work(float *work)
 {
-    return (float *)(((uintptr_t)work + 63) / 64 * 64);
+    return work + (64 - (uintptr_t)work % 64) % 64 / sizeof *work;
 }
 
 static inline int64_t at_most(int64_t n, int64_t limit)
@@ -131,7 +131,7 @@ static inline void dot_16(float *s, const float *const row[KEY_STEP], const floa
     }
 }
 
-/* The same for eight lanes. */
+/* s (n_keys,8) = row[..] (n_keys of D) . t (D,8). */
 static inline void dot_8(float *s, const float *const row[KEY_STEP], const float *t, int64_t d,
                          int n_keys)
 {
@@ -198,8 +198,8 @@ typedef struct weights {
     int64_t ldx;
 } weights;
 
-/* Up to 32 columns of `rows` rows (8 or 4) from `row` on: y = (y * before, or 0) + the sum, times
- * after; before, after (rows) or NULL. Keys in order, one chain of sums. */
+/* Up to 32 columns of `rows` rows (8 or 4, of which `left` exist) from `row` on of y
+ * (..,D); before, after (rows) or NULL. Keys in order, one chain of sums. */
 static inline void sum_rows(float *y, int64_t ldy, const weights *w, int width, int row, int rows,
                             int left, int64_t column, int64_t lanes, const float *before,
                             const float *after, int is_causal)
@@ -261,7 +261,7 @@ static inline void sum_rows(float *y, int64_t ldy, const weights *w, int width, 
     }
 }
 
-/* All rows and columns of a block. */
+/* y (rows,D) = (y * before, or 0) + the sum, times after; before, after (rows) or NULL. */
 static inline void weighted_sum(float *y, int64_t ldy, const weights *w, int width, int rows,
                                 int64_t d, const float *before, const float *after, int is_causal)
 {

@@ -9,4 +9,5 @@ void mtf_kernels_fill_avx512(mtf_kernels *table)
     table->pack_f32 = mtf_pack_f32_f32_avx512;
     table->packed_f32 = mtf_packed_f32_f32_avx512;
     table->attention_fwd = mtf_attention_fwd_f32_avx512;
+    table->attention_bwd = mtf_attention_bwd_f32_avx512;
 }
