@@ -142,7 +142,6 @@ _DATA: dict[str, Check] = {
 }
 _TRAINING: dict[str, Check] = {
     "freeze_mode": check_texts,
-    "freeze_precision": check_precision_name,
     "freeze": check_texts,
     "train": check_texts,
     "epochs": check_number,
@@ -176,6 +175,7 @@ _TRAINING: dict[str, Check] = {
     "output_dir": check_text,
     "progress": check_bool,
     "precision": check_training_precision,
+    "freeze_precision": check_precision_name,
     "save_activations": check_training_precision,
     "group_by_length": check_bool,
 }

@@ -64,9 +64,8 @@ def check_precision(
         return value
     if value in PRECISIONS:
         raise ConfigError(
-            f"{name} must be one of {name_list(known)}; found {value!r}, in which no gradient can "
-            f"be computed; model.freeze('backbone', precision={value!r}) computes frozen "
-            "parts in it"
+            f"{name} must be one of {name_list(known)}; found {value!r}, which is for inference "
+            f"and frozen parts alone, as in model.freeze('backbone', precision={value!r})"
         )
     raise ConfigError(unknown(name, value, known))
 

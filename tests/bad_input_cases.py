@@ -324,6 +324,8 @@ CASES: dict[str, Case] = {
     "unused pooler": lambda p: p.model.freeze("pooler"),
     "selector is a number": lambda p: p.model.freeze(3),  # type: ignore[arg-type]
     "freeze_to of a text": lambda p: p.model.freeze_to("3"),  # type: ignore[arg-type]
+    "frozen in an unknown precision": lambda p: p.model.freeze("backbone", precision="bf61"),
+    "frozen in a number": lambda p: p.model.freeze(precision=16),  # type: ignore[arg-type]
     "unknown parameter": lambda p: p.model.set_parameter("classifier.weights", np.zeros((2, 48))),
     "parameter of another shape": lambda p: p.model.set_parameter("classifier.bias", np.zeros(3)),
     "parameter of texts": lambda p: p.model.set_parameter("classifier.bias", ["a", "b"]),
@@ -338,6 +340,7 @@ CASES: dict[str, Case] = {
     "batch size of zero": lambda p: p.model.encode(SENTENCES, batch_size=0),
     "batch size of -1": lambda p: p.model.encode(SENTENCES, batch_size=-1),
     "batch size of a text": lambda p: p.model.encode(SENTENCES, batch_size="32"),  # type: ignore[arg-type]
+    "encoded in an unknown precision": lambda p: p.model.encode(SENTENCES, precision="float32"),
     "unknown output": lambda p: p.model.forward(SENTENCES, ["hiden"]),
     "unknown head to predict": lambda p: p.model.predict("classifer", SENTENCES),
     # data files
@@ -383,6 +386,9 @@ CASES: dict[str, Case] = {
     "layer decay below one": fit(layer_decay=0.95),
     "unknown loss weighting": fit(loss_weighting="uncertain"),
     "temperature without its sampling": fit(temperature=2.0),
+    "steps in int8": fit(precision="int8"),
+    "steps in an unknown precision": fit(precision="fp16"),
+    "activations kept in int8": fit(save_activations="int8"),
     "best model without evaluations": fit(load_best_model_at_end=True),
     "best model by an unknown metric": fit(
         lambda: {"classifier": mtf.Task(train=ROWS, eval=ROWS)},
@@ -452,4 +458,6 @@ CASES: dict[str, Case] = {
         {"model": {"name": "m"}, "heads": {"h": {"task": "sequence_classification", "label": TWO}}}
     ),
     "training key of a wrong type": settings(epochs="many"),
+    "half precision of another library": settings(fp16=True),
+    "precision of nothing frozen": settings(freeze_precision="bf16", freeze_schedule="gradual"),
 }

@@ -224,7 +224,12 @@ def test_single_steps_take_a_precision(wide_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("argument", "value", "error", "message"),
     [
-        ("precision", "int8", ConfigError, "in which no gradient can be computed; model.freeze"),
+        (
+            "precision",
+            "int8",
+            ConfigError,
+            "which is for inference and frozen parts alone, as in model.freeze",
+        ),
         ("precision", "bf61", ConfigError, "unknown precision 'bf61'.*did you mean 'bf16'"),
         ("precision", None, TypeError, "precision must be one of 'fp32', 'bf16'; found NoneType"),
         ("precision", 16, TypeError, "found int 16"),
