@@ -44,7 +44,8 @@ typedef struct mtf_epilogue {
     int add; /* the product is added to what y holds; then no bias, pre or activation */
 } mtf_epilogue;
 
-/* int8 products: rows of x that stay below count as zeros, so that 127 / maxabs is finite. */
+/* int8 products: rows of x and columns of weights that stay below count as zeros, so that 127 / maxabs
+ * is finite and maxabs / 127 keeps its digits. */
 #define MTF_INT8_LEAST 0x1p-119F
 
 typedef struct mtf_kernels {

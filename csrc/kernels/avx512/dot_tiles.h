@@ -2,17 +2,17 @@
  * dot instructions of AVX-512 take them. For one file of an AVX-512 folder each, which defines the
  * functions declared below.
  *
- * Up to DOT_ROWS rows of x are a strip, in `work` as the file's dot_pack leaves it; a tile is a strip
- * times a panel: two vectors of 16 columns for each row, all in registers for the whole of k. Each
- * panel meets the strips of a block while it is in the first cache, so weights come from memory once
- * a block. M is cut into strips of nearly equal height; the loop over k is the same for each height,
- * so a row's bits are its own.
+ * Up to DOT_ROWS rows of x are a strip, in `work` as the file's dot_pack leaves it; a tile is a
+ * strip times a panel: two vectors of 16 columns for each row, all in registers for the whole of k.
+ * Each panel meets the strips of a block while it is in the first cache, so they come from memory
+ * once a block. M is cut into strips of nearly equal height; the loop over k is the same for each
+ * height, so a row's bits are its own.
  *
- * flat strips    [k / DOT_CHUNK][row][DOT_STRIDE]: rows stay rows, the constant stride is part of the
- *                instruction; 13 cache lines, so that rows spread over the first cache.
- * turned strips  [group][row]: for a transposed x, whose groups of neighbouring rows come together.
- * Accumulators are named one by one: compilers spill arrays of them, and integer ones altogether
- * (gcc 12), hence __m512 for the sums of bytes, too.
+ * flat strips    [k / DOT_CHUNK][row][DOT_STRIDE]: rows stay rows, the constant stride is part of
+ *                the instruction; 13 cache lines, so that rows spread over the first cache.
+ * turned strips  [group][row]: for a transposed x, whose neighbouring rows come together.
+ * Sums are named one by one: compilers spill arrays of them, and integer ones altogether (gcc 12),
+ * hence __m512 for the sums of bytes, too.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_KERNELS_AVX512_DOT_TILES_H
 #define MTF_KERNELS_AVX512_DOT_TILES_H
@@ -26,6 +26,8 @@
 #define DOT_ROWS   14 /* 28 sums, two vectors of weights, one of x: 31 of 32 registers */
 #define DOT_CHUNK  192
 #define DOT_STRIDE 208
+/* Weights are asked for this early: at 8 to 32 rows they come from the third cache or memory. */
+#define DOT_AHEAD (32 * MTF_PANEL)
 /* Most groups of x in a block: 320 KB, a good third of the second cache. */
 #define DOT_BLOCK 81920
 /* Rows of a block at most: strips take DOT_STRIDE groups a row or more. */
@@ -60,8 +62,8 @@ typedef struct dot_tile {
     const int32_t *sums;    /* (32) */
 } dot_tile;
 
-/* What the including file defines: one step of a sum, where sums begin (16 columns from `column` on), what they are
- * worth at the end, and the strips number first .. last-1 of x, strip number s at dot_strip(). */
+/* What the including file defines: one step of a sum, where sums begin (16 columns from `column`
+ * on), what they are worth at the end, and strips number first .. last-1 of x, s at dot_strip(). */
 static inline __m512 dot_step(__m512 sum, __m512i x, __m512i w);
 static inline __m512 dot_begin(const dot_tile *t, int64_t row, int column);
 static inline __m512 dot_value(const dot_tile *t, int64_t row, int column, __m512 sum);
@@ -147,6 +149,8 @@ static inline void dot_store(const dot_tile *t, int64_t row, int column, __m512 
             for (; x < end; x++, w += MTF_PANEL) {                              \
                 const __m512i w0 = _mm512_loadu_si512(w);                       \
                 const __m512i w1 = _mm512_loadu_si512(w + 16);                  \
+                _mm_prefetch((const char *)(w + DOT_AHEAD), _MM_HINT_T0);       \
+                _mm_prefetch((const char *)(w + DOT_AHEAD + 16), _MM_HINT_T0);  \
                 DOT_ROWS_##rows(DOT_STEP_FLAT)                                  \
             }                                                                   \
             strip += rows * DOT_STRIDE;                                         \
@@ -162,14 +166,16 @@ static inline void dot_store(const dot_tile *t, int64_t row, int column, __m512 
         for (; w < end; x += rows, w += MTF_PANEL) {                            \
             const __m512i w0 = _mm512_loadu_si512(w);                           \
             const __m512i w1 = _mm512_loadu_si512(w + 16);                      \
+            _mm_prefetch((const char *)(w + DOT_AHEAD), _MM_HINT_T0);           \
+            _mm_prefetch((const char *)(w + DOT_AHEAD + 16), _MM_HINT_T0);      \
             DOT_ROWS_##rows(DOT_STEP_TURNED)                                    \
         }                                                                       \
         DOT_ROWS_##rows(DOT_END)                                                \
     }
-#define DOT_ALL(DEFINE) DEFINE(1) DEFINE(2) DEFINE(3) DEFINE(4) DEFINE(5) DEFINE(6) DEFINE(7) DEFINE(8) \
-    DEFINE(9) DEFINE(10) DEFINE(11) DEFINE(12) DEFINE(13) DEFINE(14)
-#define DOT_NAMES(kind) {NULL, kind##1, kind##2, kind##3, kind##4, kind##5, kind##6, kind##7, kind##8, \
-    kind##9, kind##10, kind##11, kind##12, kind##13, kind##14}
+#define DOT_ALL(DEFINE) DEFINE(1) DEFINE(2) DEFINE(3) DEFINE(4) DEFINE(5) DEFINE(6) DEFINE(7) \
+    DEFINE(8) DEFINE(9) DEFINE(10) DEFINE(11) DEFINE(12) DEFINE(13) DEFINE(14)
+#define DOT_NAMES(kind) {NULL, kind##1, kind##2, kind##3, kind##4, kind##5, kind##6, kind##7, \
+    kind##8, kind##9, kind##10, kind##11, kind##12, kind##13, kind##14}
 /* clang-format on */
 
 typedef void (*dot_tile_function)(const dot_tile *t);

@@ -7,6 +7,8 @@ void mtf_kernels_fill_avx512(mtf_kernels *table);
 void mtf_kernels_fill_avx512(mtf_kernels *table)
 {
     table->pack_f32 = mtf_pack_f32_f32_avx512;
+    table->pack_bf16 = mtf_pack_bf16_f32_avx512;
+    table->pack_int8 = mtf_pack_int8_f32_avx512;
     table->packed_f32 = mtf_packed_f32_f32_avx512;
     table->attention_fwd = mtf_attention_fwd_f32_avx512;
     table->attention_bwd = mtf_attention_bwd_f32_avx512;

@@ -54,7 +54,7 @@ static void pack_flat(const dot_product *d, uint32_t *strip, int64_t i, int64_t 
     }
 }
 
-/* Strips of a transposed x, all of the block at each pair of p, so that rows of memory are read in one go. */
+/* Strips of a transposed x, all of a block at each pair of p: rows of memory are read once. */
 static void pack_turned(const dot_product *d, int64_t first, int64_t last)
 {
     /* words 0, 16, 1, 17, ...: the pair of each row */

@@ -1,5 +1,5 @@
-/* fill.c: the slots of the level AVX-512 with dot products of bytes (VNNI); the others stay with the
- * level below. SPDX-License-Identifier: Apache-2.0 */
+/* fill.c: the slots of the level AVX-512 with dot products of bytes (VNNI); the others stay with
+ * the level below. SPDX-License-Identifier: Apache-2.0 */
 #include "avx512vnni.h"
 
 void mtf_kernels_fill_avx512vnni(mtf_kernels *table);

@@ -2,8 +2,9 @@
  *
  * Column n of the product is row n of the weight (N,K), or its column n with `transposed`. Columns
  * past N and the tail of K are zeros, so that products need no edges on the weights' side.
- * int8: scale = maxabs / 127, q = round(w / scale), ties to even; a column of zeros has scale 0, a
- * column that is not finite has scale NaN and q = 0, which makes the column of the product NaN.
+ * int8: scale = maxabs / 127, q = round(w / scale), ties to even; a column of zeros, or below
+ * MTF_INT8_LEAST, has scale 0; one that is not finite has scale NaN and q = 0, which makes the
+ * column of the product NaN.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../../base/bf16.h"
 #include "../../base/real.h"
@@ -68,7 +69,7 @@ static void pack_int8_column(int8_t *to, float *scale, int32_t *sum, const sourc
         finite = finite && isfinite(size);
         most = size > most ? size : most;
     }
-    *scale = finite ? (float)most / 127.0F : (float)NAN;
+    *scale = !finite ? (float)NAN : most < (mtf_real)MTF_INT8_LEAST ? 0 : (float)most / 127.0F;
     *sum = 0;
     for (int64_t p = 0; p < (s->k + 3) / 4 * 4; p++) {
         int8_t q = 0;
