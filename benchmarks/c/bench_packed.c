@@ -1,5 +1,5 @@
 /* Speed of one thread in products with weights: OpenBLAS and the packed products of every level, as a
- * share of the roof, which is OpenBLAS' sgemm of 2048^3 in the same run.
+ * share of the roof, which is OpenBLAS' sgemm of 2048^3 measured in between.
  *
  *   bench_packed PATH_OF_OPENBLAS [rows=23,128] [shape=1536x384] [cold]
  *
@@ -22,6 +22,8 @@
 #define MAX_COPIES     256
 #define WEIGHT_BYTES   (48 << 20)
 #define SECONDS        0.12 /* for each candidate of a line */
+#define ROOF_SIDE      2048
+#define ROOF_SECONDS   0.25 /* between two looks at the roof */
 
 enum kind { OPENBLAS, F32, BF16, INT8 };
 
@@ -48,10 +50,11 @@ typedef struct line {
     int n_copies;
 } line;
 
+/* Seconds of this thread: what others take of the machine does not count. */
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -131,35 +134,6 @@ static void call(const candidate *c, const line *l, int copy)
     }
 }
 
-/* Least seconds of one call of each candidate, in turn. */
-static void measure(candidate *candidates, int n, const line *l)
-{
-    for (int c = 0; c < n; c++) {
-        candidates[c].block = room((size_t)l->n_copies * form_bytes(&candidates[c], l));
-        for (int copy = 0; copy < l->n_copies; copy++) {
-            candidates[c].forms[copy] = make_form(&candidates[c], l, copy);
-        }
-        candidates[c].best = 1e9;
-        call(&candidates[c], l, 0);
-    }
-    const double flops = 2.0 * (double)(l->m * l->n * l->k);
-    const int repeats = l->n_copies > 1 ? l->n_copies : 1 + (int)(2e7 / flops);
-    const double until = now() + SECONDS * n;
-    do {
-        for (int c = 0; c < n; c++) {
-            const double start = now();
-            for (int r = 0; r < repeats; r++) {
-                call(&candidates[c], l, r % l->n_copies);
-            }
-            const double each = (now() - start) / repeats;
-            candidates[c].best = each < candidates[c].best ? each : candidates[c].best;
-        }
-    } while (now() < until);
-    for (int c = 0; c < n; c++) {
-        mtf_free(candidates[c].block);
-    }
-}
-
 static line make_line(int64_t m, int64_t n, int64_t k, int cold)
 {
     line l = {m,
@@ -181,9 +155,58 @@ static void free_line(line l)
     mtf_free(l.x), mtf_free(l.y), mtf_free(l.w), mtf_free(l.work);
 }
 
-static double flop_rate(const line *l, const candidate *c)
+static double flop_rate(const line *l, double seconds)
 {
-    return 2e-9 * (double)(l->m * l->n * l->k) / c->best;
+    return 2e-9 * (double)(l->m * l->n * l->k) / seconds;
+}
+
+/* Seconds of one product at the roof. */
+static double roof_seconds(void)
+{
+    static line l;
+    if (l.m == 0) {
+        l = make_line(ROOF_SIDE, ROOF_SIDE, ROOF_SIDE, 0);
+    }
+    const double start = now();
+    mtf_openblas_gemm(l.y, l.n, l.x, l.k, 0, l.w, l.k, 1, l.m, l.n, l.k, 0);
+    return now() - start;
+}
+
+/* Least seconds of one call of each candidate, in turn; returns those of the roof. */
+static double measure(candidate *candidates, int n, const line *l)
+{
+    for (int c = 0; c < n; c++) {
+        candidates[c].block = room((size_t)l->n_copies * form_bytes(&candidates[c], l));
+        for (int copy = 0; copy < l->n_copies; copy++) {
+            candidates[c].forms[copy] = make_form(&candidates[c], l, copy);
+        }
+        candidates[c].best = 1e9;
+        call(&candidates[c], l, 0);
+    }
+    const double flops = 2.0 * (double)(l->m * l->n * l->k);
+    const int repeats = l->n_copies > 1 ? l->n_copies : 1 + (int)(2e7 / flops);
+    const double until = now() + SECONDS * n;
+    double roof = roof_seconds();
+    double looked = now();
+    do {
+        for (int c = 0; c < n; c++) {
+            const double start = now();
+            for (int r = 0; r < repeats; r++) {
+                call(&candidates[c], l, r % l->n_copies);
+            }
+            const double each = (now() - start) / repeats;
+            candidates[c].best = each < candidates[c].best ? each : candidates[c].best;
+        }
+        if (now() - looked > ROOF_SECONDS) {
+            const double again = roof_seconds();
+            roof = again < roof ? again : roof;
+            looked = now();
+        }
+    } while (now() < until);
+    for (int c = 0; c < n; c++) {
+        mtf_free(candidates[c].block);
+    }
+    return 2e-9 * ROOF_SIDE * ROOF_SIDE * (double)ROOF_SIDE / roof;
 }
 
 /* OpenBLAS, then the packed products that each level brings. */
@@ -215,33 +238,21 @@ static int list_candidates(candidate *list, mtf_kernels tables[MAX_LEVELS])
     return n;
 }
 
-static double roof(void)
-{
-    static candidate blas;
-    blas.kind = OPENBLAS;
-    line l = make_line(2048, 2048, 2048, 0);
-    measure(&blas, 1, &l);
-    const double rate = flop_rate(&l, &blas);
-    free_line(l);
-    return rate;
-}
-
 static void show_shape(int64_t n, int64_t k, const char *rows, int cold, candidate *candidates,
                        int n_candidates)
 {
-    const double top = roof();
-    printf("\nweight (%" PRId64 ",%" PRId64 ")%s, roof %.1f GFLOP/s; %% of it\n%6s", n, k,
-           cold ? " from memory" : "", top, "rows");
+    printf("\nweight (%" PRId64 ",%" PRId64 ")%s, %% of the roof\n%6s %12s", n, k,
+           cold ? " from memory" : "", "rows", "GFLOP/s roof");
     for (int c = 0; c < n_candidates; c++) {
         printf(" %15s", candidates[c].name);
     }
     printf("\n");
     for (const char *at = rows; *at != 0; at += strcspn(at, ","), at += *at == ',') {
         line l = make_line(atoll(at), n, k, cold);
-        measure(candidates, n_candidates, &l);
-        printf("%6" PRId64, l.m);
+        const double top = measure(candidates, n_candidates, &l);
+        printf("%6" PRId64 " %12.1f", l.m, top);
         for (int c = 0; c < n_candidates; c++) {
-            printf(" %14.1f%%", 100 * flop_rate(&l, &candidates[c]) / top);
+            printf(" %14.1f%%", 100 * flop_rate(&l, candidates[c].best) / top);
         }
         printf("\n");
         fflush(stdout);

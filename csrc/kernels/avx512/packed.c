@@ -1,7 +1,7 @@
 /* The product with packed weights in float.
  *
- *   chunks of at most CHUNK_ROWS rows, then blocks of at most BLOCK_TERMS terms, then panels, then
- *   strips of at most 14 rows: a tile of 14 x 32 sums is 28 registers, two hold the weights.
+ *   chunks of rows, then blocks of at most BLOCK_TERMS terms, then panels, then strips of at most 14
+ *   rows: a tile of 14 x 32 sums is 28 registers, two hold the weights.
  *
  * Strips of a chunk are copied as [term][row] into `work` and stay in the second-level cache while
  * the weights stream by once a chunk. Between blocks of terms the sums wait in y. Strips are cut
@@ -10,14 +10,19 @@
  * Goto, van de Geijn 2008, with what they pack first streamed and what they stream packed.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "avx512.h"
+#include "elementary.h"
 #include "transpose.h"
 
 AVX512_COMPILED(packed)
 
-#define STRIP_ROWS  14
-#define CHUNK_ROWS  (8 * STRIP_ROWS)
-#define BLOCK_TERMS 512
-#define AHEAD       (16 * MTF_PANEL) /* weights are asked for this early */
+#define STRIP_ROWS   14
+#define MOST_STRIPS  16
+#define BLOCK_TERMS  1024
+#define CHUNK_VALUES 65536 /* of x: a quarter of a second-level cache of 1 MB */
+/* Weights are asked for this many terms early: into the second-level cache as far ahead as memory
+ * takes, then into the first. */
+#define AHEAD_FAR  64
+#define AHEAD_NEAR 8
 
 /* y (rows,32), of which the lanes of `lanes` exist, = [y +] strip [K][rows] . w [K][32]. `go_on`: y
  * is added to. Inlined with `rows` known, so that the sums are registers. */
@@ -35,8 +40,10 @@ static inline __attribute__((always_inline)) void tile(int rows, float *y, int64
     for (int64_t p = 0; p < k; p++) {
         const __m512 w0 = _mm512_loadu_ps(w);
         const __m512 w1 = _mm512_loadu_ps(w + 16);
-        _mm_prefetch((const char *)(w + AHEAD), _MM_HINT_T0);
-        _mm_prefetch((const char *)(w + AHEAD + 16), _MM_HINT_T0);
+        _mm_prefetch((const char *)(w + AHEAD_FAR * MTF_PANEL), _MM_HINT_T1);
+        _mm_prefetch((const char *)(w + AHEAD_FAR * MTF_PANEL + 16), _MM_HINT_T1);
+        _mm_prefetch((const char *)(w + AHEAD_NEAR * MTF_PANEL), _MM_HINT_T0);
+        _mm_prefetch((const char *)(w + AHEAD_NEAR * MTF_PANEL + 16), _MM_HINT_T0);
 #pragma GCC unroll 14
         for (int r = 0; r < rows; r++) {
             const __m512 factor = _mm512_set1_ps(strip[r]);
@@ -118,9 +125,48 @@ static void strip_load(float *strip, const float *x, int64_t xi, int64_t xp, int
     }
 }
 
-/* Bias, activation and the copy before it, on the tile y (rows,width) that was just written. */
-static void finish(float *y, float *pre, int64_t ldy, int64_t rows, int64_t width,
-                   const float *bias, mtf_activation act);
+/* The epilogue on a tile y (rows,32) that was just written, of which the lanes of `lanes` exist; bias
+ * (32) or NULL. Inlined with `act` known. */
+static inline __attribute__((always_inline)) void finish_with(float *y, float *pre, int64_t ldy,
+                                                              int64_t rows,
+                                                              const __mmask16 lanes[2],
+                                                              const float *bias, mtf_activation act)
+{
+    for (int h = 0; h < 2; h++) {
+        const __m512 b =
+            bias != NULL ? _mm512_maskz_loadu_ps(lanes[h], bias + 16 * h) : _mm512_setzero_ps();
+        for (int64_t r = 0; r < rows; r++) {
+            float *at = y + r * ldy + 16 * h;
+            __m512 value = _mm512_maskz_loadu_ps(lanes[h], at);
+            value = bias != NULL ? _mm512_add_ps(value, b) : value; /* -0 stays */
+            if (pre != NULL) {
+                _mm512_mask_storeu_ps(pre + r * ldy + 16 * h, lanes[h], value);
+            }
+            _mm512_mask_storeu_ps(at, lanes[h], activate_f32x16(value, act));
+        }
+    }
+}
+
+static void finish(float *y, float *pre, int64_t ldy, int64_t rows, const __mmask16 lanes[2],
+                   const float *bias, mtf_activation act)
+{
+    switch (act) {
+    case MTF_ACT_NONE:
+        finish_with(y, pre, ldy, rows, lanes, bias, MTF_ACT_NONE);
+        break;
+    case MTF_ACT_GELU:
+        finish_with(y, pre, ldy, rows, lanes, bias, MTF_ACT_GELU);
+        break;
+    default:
+        finish_with(y, pre, ldy, rows, lanes, bias, act);
+        break;
+    }
+}
+
+static int64_t at_most(int64_t i, int64_t last)
+{
+    return i < last ? i : last;
+}
 
 static int64_t ceil_div(int64_t a, int64_t b)
 {
@@ -144,9 +190,8 @@ static void chunk_product(float *y, int64_t ldy, const float *strips, int64_t m,
             float *to = y + i * ldy + j;
             tiles[rows](to, ldy, lanes, strips + i * k, w, k, go_on);
             if (finishes) {
-                finish(to, pre != NULL ? pre + i * ldy + j : NULL, ldy, rows,
-                       n - j < MTF_PANEL ? n - j : MTF_PANEL, e->bias != NULL ? e->bias + j : NULL,
-                       e->activation);
+                finish(to, pre != NULL ? pre + i * ldy + j : NULL, ldy, rows, lanes,
+                       e->bias != NULL ? e->bias + j : NULL, e->activation);
             }
         }
     }
@@ -156,8 +201,9 @@ void mtf_packed_f32_f32_avx512(float *y, int64_t ldy, const float *x, int64_t xi
                                const float *panels, int64_t m, int64_t n, int64_t k,
                                const mtf_epilogue *e, float *work)
 {
-    const int64_t n_chunks = ceil_div(m, CHUNK_ROWS);
     const int64_t n_blocks = k > BLOCK_TERMS ? ceil_div(k, BLOCK_TERMS) : 1;
+    const int64_t most_strips = CHUNK_VALUES / (STRIP_ROWS * (ceil_div(k, n_blocks) + 1));
+    const int64_t n_chunks = ceil_div(m, STRIP_ROWS * at_most(most_strips, MOST_STRIPS));
     for (int64_t c = 0; c < n_chunks; c++) {
         const int64_t first = m * c / n_chunks;
         const int64_t rows = m * (c + 1) / n_chunks - first;
@@ -174,17 +220,5 @@ void mtf_packed_f32_f32_avx512(float *y, int64_t ldy, const float *x, int64_t xi
                           b > 0 || e->add, b + 1 == n_blocks, e,
                           e->pre != NULL ? e->pre + first * ldy : NULL);
         }
-    }
-}
-
-void mtf_bias_act_fwd_f32_avx2(float *y, float *pre, const float *b, int64_t m, int64_t n,
-                               mtf_activation act);
-
-static void finish(float *y, float *pre, int64_t ldy, int64_t rows, int64_t width,
-                   const float *bias, mtf_activation act)
-{
-    for (int64_t r = 0; r < rows; r++) {
-        mtf_bias_act_fwd_f32_avx2(y + r * ldy, pre != NULL ? pre + r * ldy : NULL, bias, 1, width,
-                                  act);
     }
 }
