@@ -218,8 +218,8 @@ def _training(path: str, value: object, folder: Path) -> tuple[dict[str, Any], F
     if lower is not None and result.get("freeze_schedule") is not None and not lists:
         raise ConfigError(
             f"{path}.freeze_precision is that of what freeze_mode or freeze names; found a "
-            "freeze_schedule alone, whose phases freeze what was not frozen before; name it with "
-            "freeze_mode, or leave freeze_precision out"
+            "freeze_schedule alone, whose phases say themselves what they freeze; write precision: "
+            f"{lower} in the phases, e.g. freeze_schedule: {{gradual: {{precision: {lower}}}}}"
         )
     if "freeze_mode" in lists and len(lists) > 1:
         others = name_list(key for key in lists if key != "freeze_mode")

@@ -113,6 +113,7 @@ class FreezeSchedule:
         layer_decay: float | None = None,
         unpin: bool = False,
         name: str | None = None,
+        precision: str | None = None,
     ) -> FreezeSchedule:
         """Return this schedule with one more phase at its end.
 
@@ -137,6 +138,8 @@ class FreezeSchedule:
             Also train what was pinned.
         name : str, optional
             For the history; by default what trains.
+        precision : {"fp32", "bf16", "int8"}, optional
+            What the frozen parts are computed in; by default as the model was frozen before.
 
         Raises
         ------
@@ -157,6 +160,7 @@ class FreezeSchedule:
                 layer_decay=layer_decay,
                 unpin=unpin,
                 name=name,
+                precision=precision,
             )
         )
 
@@ -189,6 +193,7 @@ class FreezeSchedule:
         weight_decay: Rate | None = None,
         layer_decay: float | None = None,
         unpin: bool = False,
+        precision: str | None = None,
     ) -> FreezeSchedule:
         """Return gradual unfreezing: heads first, then from the top more and more layers.
 
@@ -202,7 +207,7 @@ class FreezeSchedule:
             Epochs of each phase.
         per_step : int
             Layers that each phase unfreezes.
-        learning_rate, weight_decay, layer_decay, unpin
+        learning_rate, weight_decay, layer_decay, unpin, precision
             As for `phase`, in every phase.
         """
         common = Phase(
@@ -211,6 +216,7 @@ class FreezeSchedule:
             weight_decay=weight_decay,
             layer_decay=layer_decay,
             unpin=unpin,
+            precision=precision,
         )
         return cls(
             (),
@@ -230,6 +236,7 @@ class FreezeSchedule:
         weight_decay: Rate | None = None,
         layer_decay: float | None = None,
         unpin: bool = False,
+        precision: str | None = None,
     ) -> FreezeSchedule:
         """Return a probe of the heads on the frozen backbone, then all with a small rate.
 
@@ -243,7 +250,7 @@ class FreezeSchedule:
         probe_learning_rate, learning_rate : float or {selector: float}, optional
             Of the two phases; by default that of the run, or else 1e-2 for heads while they are
             probed, then 1e-4 for heads and 2e-5 for the backbone.
-        weight_decay, layer_decay, unpin
+        weight_decay, layer_decay, unpin, precision
             As for `phase`.
         """
         probe = Phase(
@@ -253,6 +260,7 @@ class FreezeSchedule:
             weight_decay=weight_decay,
             unpin=unpin,
             name="probe",
+            precision=precision,
             usual_rate=_PROBE_RATES,
         )
         tune = Phase(
@@ -277,6 +285,7 @@ class FreezeSchedule:
         weight_decay: Rate | None = None,
         layer_decay: float | None = FINE_TUNE_LAYER_DECAY,
         unpin: bool = False,
+        precision: str | None = None,
     ) -> FreezeSchedule:
         """Return the schedule of fastai's ``fine_tune``: heads first, then all, lower layers less.
 
@@ -289,7 +298,7 @@ class FreezeSchedule:
             layer and 1e-3 for heads.
         layer_decay : float or None
             Of the second phase: each layer's rate is the one above divided by it.
-        weight_decay, unpin
+        weight_decay, unpin, precision
             As for `phase`.
         """
         tune = Phase(
@@ -309,6 +318,7 @@ class FreezeSchedule:
             weight_decay=weight_decay,
             unpin=unpin,
             name="frozen",
+            precision=precision,
             usual_rate=_PROBE_RATES,
         )
         return cls((heads, tune) if first else (tune,))

@@ -70,6 +70,15 @@ def test_keys_of_a_job() -> None:
     assert (lists.freeze, lists.train, lists.precision) == (["embeddings"], ["heads"], "bf16")
 
 
+def test_phases_of_a_job_name_one() -> None:
+    found = training_of(freeze_schedule={"gradual": {"precision": "int8"}})[0]
+    assert found["freeze_schedule"] == mtf.FreezeSchedule.gradual(precision="int8")
+    found = training_of(freeze_schedule=[{"train": "heads", "precision": "bf16"}])[0]
+    assert found["freeze_schedule"].phases[0].precision == "bf16"
+    with pytest.raises(ConfigError, match="freeze_schedule: unknown precision 'int4'"):
+        training_of(freeze_schedule=[{"train": "heads", "precision": "int4"}])
+
+
 def test_spellings_of_hugging_face() -> None:
     assert training_of(bf16=True)[0] == {"precision": "bf16"}
     assert training_of(bf16=False)[0] == {"precision": "fp32"}
@@ -90,7 +99,7 @@ def test_spellings_of_hugging_face() -> None:
         ({"fp16": True}, r"training.fp16 asks for a precision.*write precision: bf16"),
         (
             {"freeze_precision": "bf16", "freeze_schedule": "gradual"},
-            "freeze_precision is that of what freeze_mode or freeze names",
+            "freeze_precision is that of what freeze_mode or freeze names.*precision: bf16}}",
         ),
     ],
 )

@@ -85,6 +85,25 @@ def test_cached_is_uncached(
     assert plain[1].verify_frozen() and cached[1].verify_frozen()
 
 
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("of_run", ["fp32", "bf16"])
+@pytest.mark.parametrize("frozen_in", LOWER)
+@pytest.mark.parametrize("mode", ["backbone", "backbone[:3]"])
+def test_cached_is_uncached_on_minilm(
+    minilm_shared: mtf.MultiTaskModel, mode: str, frozen_in: str, of_run: str
+) -> None:
+    def run(cache: str | bool) -> tuple[mtf.MultiTaskModel, Any]:
+        model = minilm_shared.copy().freeze(mode, precision=frozen_in)
+        model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+        tasks = {"classifier": mtf.Task(train=ROWS, eval=ROWS)}
+        return model, quick_fit(model, tasks, cache=cache, learning_rate=1e-4, precision=of_run)
+
+    plain, cached = run(False), run("memory")
+    same(plain, cached)
+    assert cached[1].cache.memory_bytes > 0 and cached[1].verify_frozen()
+
+
 @pytest.mark.laws
 @pytest.mark.parametrize("name", LOWER)
 def test_frozen_weights_stay_and_come_back(wide_folder: Path, name: str) -> None:
@@ -136,6 +155,50 @@ def test_a_schedule_keeps_the_precision_of_what_stays_frozen(wide_folder: Path) 
     model.freeze("backbone", precision="bf16")  # pinned now
     phases = mtf.FreezeSchedule().phase(train="heads").resolve(model, 1)
     assert phases[0].freeze.bf16 == model.freeze_state().bf16
+
+
+def test_phases_may_name_a_precision(wide_folder: Path) -> None:
+    model = wide_model(wide_folder)
+    schedules = {
+        "gradual": mtf.FreezeSchedule.gradual(precision="int8"),
+        "probe": mtf.FreezeSchedule.probe_then_tune(1, 1, precision="int8"),
+        "fine": mtf.FreezeSchedule.fine_tune(1, precision="int8"),
+    }
+    for schedule in schedules.values():
+        first = schedule.resolve(model, None)[0].freeze
+        assert first.int8 == first.frozen and len(first.int8) == 53
+        again = mtf.FreezeSchedule.from_dict(schedule.to_dict())
+        assert again.resolve(model, None)[0].freeze == first
+    assert "precision='int8'" in repr(schedules["gradual"])
+    phases = mtf.FreezeSchedule.gradual(precision="bf16").resolve(model, None)
+    assert all(phase.freeze.bf16 == phase.freeze.frozen for phase in phases)
+    model.freeze("backbone[:1]", precision="int8")  # pinned; the phase's word counts
+    phase = mtf.FreezeSchedule().phase(train="heads", precision="fp32").resolve(model, 1)[0]
+    assert phase.freeze.precisions == {}
+    with pytest.raises(ConfigError, match="unknown precision 'bf61'"):
+        mtf.FreezeSchedule().phase(train="heads", precision="bf61")
+
+
+@pytest.mark.laws
+@pytest.mark.parametrize("of_run", ["fp32", "bf16"])
+def test_phases_of_different_precisions_are_cached_apart(wide_folder: Path, of_run: str) -> None:
+    schedule = (
+        mtf.FreezeSchedule()
+        .phase(train="heads", epochs=1, precision="bf16")
+        .phase(train="heads", epochs=1, precision="int8")
+        .phase(train=["heads", "backbone.layers[2]"], epochs=2)
+    )
+    how = {"epochs": None, "freeze_schedule": schedule, "precision": of_run}
+    plain = train(wide_folder, "none", cache=False, **how)
+    cached = train(wide_folder, "none", cache="memory", **how)
+    same(plain, cached)
+    assert cached[1].cache.memory_bytes > 0
+    clear_memory()
+    model = wide_model(wide_folder)
+    settings = {"batch_size": 4, "learning_rate": 1e-3, "eval_every": "epoch", "cache": "memory"}
+    before = mtf.estimate(model, two_tasks(), progress=False, **settings, **how)
+    beside = before.beside(quick_fit(model, **settings, **how))
+    assert beside.deviation("flops") == 0 and beside.deviation("cache_bytes") == 0
 
 
 # ---- steps in bf16 -------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from pathlib import Path
 
 __all__ = ["EarlierRuns"]
 
-_Kind = tuple[str, str, Path | None]
-"""Output, dtype, and the folder that has it; None: the process itself."""
+_Kind = tuple[str, str, str, Path | None]
+"""Output, what it is computed in, dtype, and the folder that has it; None: the process itself."""
 
 
 @dataclass
@@ -25,17 +25,19 @@ class EarlierRuns:
     ----------
     trained : set of str
         Keys of the parameters that they train: their bits are others than those of the model now.
-    kept : dict of (output, dtype, folder) to {text key: None}
+    kept : dict of (output, mode, dtype, folder) to {text key: None}
         What they store that still fits the parameters after them.
     """
 
     trained: set[str] = field(default_factory=set)
     kept: dict[_Kind, dict[bytes, None]] = field(default_factory=dict)
 
-    def texts(self, output: str, dtype: str, folder: Path | None) -> set[bytes]:
+    def texts(self, output: str, mode: str, dtype: str, folder: Path | None) -> set[bytes]:
         """Return the texts of which a run with this folder finds an output."""
         places = {None, folder}
-        return {text for place in places for text in self.kept.get((output, dtype, place), ())}
+        return {
+            text for place in places for text in self.kept.get((output, mode, dtype, place), ())
+        }
 
     def add(self, kind: _Kind, texts: Iterable[bytes]) -> None:
         """Note what a run leaves of an output."""

@@ -8,6 +8,7 @@ changes: blocks are neither added nor counted as used, files are only read.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from ..digests import Snapshot
 from ..features import CacheStats, FeatureView, FillReport
 from ..features.filling import Texts, Wanted, boundaries, pass_calls, row_counts, take_apart
 from ..features.folder import folder_files
-from ..features.keys import output_info, prefix_key, text_keys, units_run
+from ..features.keys import numerics, output_info, prefix_key, text_keys, units_run
 from ..features.memory import STORE, TEXT_BYTES, Block, block_bytes
 from ..features.rounding import ITEM_BYTES
 from ..features.shards import ShardError, read_shard
@@ -109,7 +110,7 @@ class TrialCache:
             self._texts.add(encoded, chosen, [keys[row] for row in chosen])
             self._sampled.update({keys[row]: None for row in chosen})
         self._prices = PlanPrices(model._core)
-        self._kept: dict[tuple[str, int], _Kept] = {}
+        self._kept: dict[tuple[str, str, int], _Kept] = {}
         self._touched: list[set[str]] = []
         self._bytes = {"memory": 0, "file": 0, "folder": 0}
         self.timings: list[tuple[float, float]] = []
@@ -123,17 +124,21 @@ class TrialCache:
 
     def leave(self, earlier: EarlierRuns) -> None:
         """Add what a run leaves, at its end, in the process and in its folder."""
-        for (name, generation), kept in self._kept.items():
+        for (name, mode, generation), kept in self._kept.items():
             if generation == self._generation(name):
                 for folder, texts in kept.places:
-                    earlier.add((name, self.dtype, folder), texts)
+                    earlier.add((name, mode, self.dtype, folder), texts)
 
     def _generation(self, name: str) -> int:
         needs = needed_keys(self._model, name)
         return sum(1 for keys in self._touched if keys & needs)
 
     def _of(self, name: str) -> _Kept:
-        return self._kept.setdefault((name, self._generation(name)), _Kept())
+        return self._kept.setdefault((name, self._mode(name), self._generation(name)), _Kept())
+
+    def _mode(self, name: str) -> str:
+        """Return what an output is computed in, in the freeze state in force."""
+        return json.dumps(numerics(self._model, units_run(self._model, name)))
 
     def _take_found(self, name: str, texts: Texts, asked: Mapping[bytes, None]) -> None:
         """Count as kept what the process or the folder has of these texts."""
@@ -147,7 +152,9 @@ class TrialCache:
         needs = needed_keys(self._model, name)
         if any(keys & needs for keys in self._touched):
             return set()
-        found = texts.keys() & self._earlier.texts(name, self.dtype, self._choice.folder)
+        found = texts.keys() & self._earlier.texts(
+            name, self._mode(name), self.dtype, self._choice.folder
+        )
         if needs & self._earlier.trained:
             return found  # the rest was made with the bits that the model has now
         key = prefix_key(self._model, name)

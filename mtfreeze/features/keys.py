@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .._core import OutputInfo
     from ..model_state import ModelState
 
-__all__ = ["KEY_BYTES", "output_info", "prefix_key", "text_keys", "units_run"]
+__all__ = ["KEY_BYTES", "numerics", "output_info", "prefix_key", "text_keys", "units_run"]
 
 KEY_BYTES = 16
 """Length of a text key; a prefix key is as long, written as 32 hexadecimal digits."""
@@ -94,7 +95,7 @@ def prefix_key(model: ModelState, name: str, snapshot: Snapshot | None = None) -
         "output": name,
         "operations": model._loaded.build_config,
         "heads": heads,
-        "numerics": _numerics(model, running),
+        "numerics": numerics(model, running),
         "isa": kernels.isa,
         "blas": [kernels.blas, bool(kernels.blas_rows_checked)],
         "parameters": _digests(model, running, snapshot),
@@ -103,7 +104,7 @@ def prefix_key(model: ModelState, name: str, snapshot: Snapshot | None = None) -
     return hashlib.blake2b(text.encode("utf-8"), digest_size=KEY_BYTES).hexdigest()
 
 
-def _numerics(model: ModelState, running: set[int]) -> str | dict[str, list[str]]:
+def numerics(model: ModelState, running: Collection[int]) -> str | dict[str, list[str]]:
     """Return what these units are computed in: fp32, but for the frozen weights that are named."""
     unit_of = dict(zip(model.index.keys, model.index.unit_of.tolist(), strict=True))
     lower = {

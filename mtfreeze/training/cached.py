@@ -163,15 +163,16 @@ class PrefixFeatures:
         trained: set[str] = set()
         known = []
         left = [(number, freeze) for number, freeze in self._phases if number >= first_phase]
-        # What is stored must be computed in the precisions of the run. Whatever is stored now is
-        # frozen from the first phase on, and keeps its precision while it is.
-        for _, freeze in left[:1]:
-            self._model.set_freeze_state(freeze)
+        # What is stored now is computed in the precisions of the first phase. A later phase that
+        # computes the same in another one is filled when it begins.
+        first = left[0][1] if left else self._model.freeze_state()
+        self._model.set_freeze_state(first)
         for number, freeze in left:
+            changed = (freeze.bf16 ^ first.bf16 | freeze.int8 ^ first.int8) & freeze.frozen
             known += [
                 use
                 for use in self._uses
-                if use.phase == number and not self._needs(use.names) & trained
+                if use.phase == number and not self._needs(use.names) & (trained | changed)
             ]
             trained |= set(self._model.param_keys) - freeze.frozen
         self._fill(known, reporter, stop, Snapshot(dict(digests), frozenset()))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..precision import check_precision
 from ..selectors import Selector
 from .schedules import SCHEDULES
 from .settings import (
@@ -63,6 +64,7 @@ class Phase:
     unpin: bool = False
     name: str | None = None
     usual_rate: Rate | None = None
+    precision: str | None = None
 
     def __post_init__(self) -> None:
         def keep(name: str, value: object) -> None:
@@ -86,6 +88,8 @@ class Phase:
         if self.lr_schedule is not None:
             check_choice("lr_schedule", self.lr_schedule, tuple(SCHEDULES))
         keep("layer_decay", check_layer_decay(self.layer_decay))
+        if self.precision is not None:
+            check_precision(self.precision)
         if not isinstance(self.unpin, bool):
             raise TypeError(f"unpin must be True or False; found {self.unpin!r}")
         if self.name is not None and not isinstance(self.name, str):

@@ -122,6 +122,8 @@ def _freeze_state(model: MultiTaskModel, phase: Phase, where: str) -> FreezeStat
         keys, heads = keys | base.pinned, heads | base.pinned_heads
     # What the model froze before keeps its precision in every phase that freezes it.
     state = _normal(model, replace(base, frozen=keys, frozen_heads=heads))
+    if phase.precision is not None:
+        state = state.in_precision(phase.precision, state.frozen)
     if state.frozen == all_keys:
         pinned = bool(state.pinned) and not phase.unpin
         raise ConfigError(
