@@ -5,6 +5,9 @@ A file is: 8 bytes, the length n of the header (little endian); n bytes of JSON,
 shape, data_offsets}; then the data, without gaps. Every number of the header is checked against
 the file's size before anything is allocated, so a lying header cannot cost memory or crash.
 
+Files are read, not mapped: the tensors go into memory that training writes to, and a mapped file
+that another process cuts short ends this one without a word (SIGBUS) where reading raises.
+
 The ``safetensors`` package has no NumPy form of BF16, reports a failing disk as its own error, and
 never syncs; hence these few lines. The tests read our files with it, and its files with ours.
 Format: https://huggingface.co/docs/safetensors
@@ -78,15 +81,23 @@ class TensorEntry:
 
     def read_raw(self) -> RawTensor:
         """Read the tensor without converting it."""
-        with self.path.open("rb") as file:
+        return RawTensor(self.dtype, self.shape, self._read_bytes().tobytes())
+
+    def _read_bytes(self) -> NDArray[np.uint8]:
+        # Into an array of NumPy, which asks the system for large pages; a bytes object of the same
+        # size takes longer to get than to fill.
+        data = np.empty(self.n_bytes, np.uint8)
+        with self.path.open("rb", buffering=0) as file:
             file.seek(self.start)
-            data = file.read(self.n_bytes)
-        if len(data) != self.n_bytes:
+            view, done = data.data, 0
+            while done < self.n_bytes and (n := file.readinto(view[done:])):
+                done += n
+        if done != self.n_bytes:
             raise CheckpointError(
                 f"{self.path}: expected {self.n_bytes} bytes of tensor {self.name!r}; found "
-                f"{len(data)}; the file was cut while it was read: fetch it again"
+                f"{done}; the file was cut while it was read: fetch it again"
             )
-        return RawTensor(self.dtype, self.shape, data)
+        return data
 
     def read_float32(self) -> NDArray[np.float32]:
         """Read the tensor as float32 (shape); F16, BF16 and F64 are converted.
@@ -101,7 +112,7 @@ class TensorEntry:
                 f"{self.path}: expected tensor {self.name!r} as {name_list(_FLOATS)}; found "
                 f"{self.dtype}; convert the weights to float32"
             )
-        raw = np.frombuffer(self.read_raw().data, _FLOATS[self.dtype])
+        raw = self._read_bytes().view(_FLOATS[self.dtype])
         if self.dtype == "BF16":  # the upper half of a float32
             values = (raw.astype("<u4") << 16).view("<f4")
         else:
