@@ -22,7 +22,7 @@ class Target(NamedTuple):
         """Whether the limit is met."""
         return value <= self.limit if self.at_most else value >= self.limit
 
-    def said(self, value: float, shape: str = "{:.2f}x") -> str:
+    def said(self, value: float, shape: str = "{:g}x") -> str:
         """Return the limit and whether `value` meets it, in the shape given."""
         sign = "<=" if self.at_most else ">="
         text = f"{sign} {shape.format(self.limit)} {'met' if self.met(value) else 'NOT met'}"

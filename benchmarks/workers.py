@@ -31,6 +31,11 @@ QUIET = {
 }
 
 
+def child_environment(cores: int) -> dict[str, str]:
+    """Return the environment of a benchmark's process: quiet libraries, no look at the network."""
+    return {**os.environ, **QUIET, "RAYON_NUM_THREADS": str(cores)}
+
+
 class Worker:
     """A process that holds an object.
 
@@ -51,7 +56,7 @@ class Worker:
 
     def __init__(self, target: str, cores: int, **options: object) -> None:
         command = [sys.executable, str(Path(__file__).resolve()), target]
-        environment = {**os.environ, **QUIET, "RAYON_NUM_THREADS": str(cores)}
+        environment = child_environment(cores)
         self.target = target
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
