@@ -72,6 +72,8 @@ set(_avx2
     fill.c
     gemm.c
     layernorm.c
+    packed_bf16.c
+    packed_int8.c
     reduce.c
 )
 set(_avx512 activation.c attention.c attention_bwd.c dropout.c elementary.c fill.c layernorm.c pack.c pack_reduced.c packed.c)

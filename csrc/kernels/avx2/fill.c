@@ -11,6 +11,8 @@ void mtf_kernels_fill_avx2(mtf_kernels *table)
     table->gemm_tn = mtf_gemm_tn_f32_avx2;
     table->bias_act_fwd = mtf_bias_act_fwd_f32_avx2;
     table->act_bwd = mtf_act_bwd_f32_avx2;
+    table->packed_bf16 = mtf_packed_bf16_f32_avx2;
+    table->packed_int8 = mtf_packed_int8_f32_avx2;
     table->column_sum = mtf_column_sum_f32_avx2;
     table->layernorm_fwd = mtf_layernorm_fwd_f32_avx2;
     table->layernorm_bwd_x = mtf_layernorm_bwd_x_f32_avx2;

@@ -1,0 +1,165 @@
+/* Products with int8 panels by vpmaddwd on 16-bit operands. vpmaddubsw would take bytes, but adds
+ * pairs in 16 bits and saturates; here every sum is exact, so the bits are the reference's.
+ *
+ * Rows of x are quantised into `work`, CHUNK rows at a time, as 16-bit values in the order 0 2 1 3 of
+ * each four terms: that is how two shifts widen the bytes of a panel. Tiles of 6 rows x 16 columns;
+ * a tile at the edge repeats its last row and stores what exists.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "avx2.h"
+
+#include <math.h>
+#include <string.h>
+
+AVX2_COMPILED(packed_int8)
+
+#define ROWS    6
+#define COLUMNS 16
+#define CHUNK   30
+
+static int64_t at_most(int64_t i, int64_t last)
+{
+    return i < last ? i : last;
+}
+
+/* The largest |x| (k) as bits: ordered as values are, NaN and infinity above all others. */
+static uint32_t largest(const float *x, int64_t k)
+{
+    const __m256i size = _mm256_set1_epi32(0x7FFFFFFF);
+    __m256i most = _mm256_setzero_si256();
+    uint32_t lane[8];
+    uint32_t top = 0;
+    for (int64_t p = 0; p < k; p += 8) {
+        const __m256i bits = _mm256_castps_si256(load_lanes(x + p, k - p));
+        most = _mm256_max_epu32(most, _mm256_and_si256(size, bits));
+    }
+    _mm256_storeu_si256((__m256i *)(void *)lane, most);
+    for (int i = 0; i < 8; i++) {
+        top = lane[i] > top ? lane[i] : top;
+    }
+    return top;
+}
+
+static inline __m256i whole_numbers(const float *x, int64_t left, __m256 factor)
+{
+    return _mm256_cvtps_epi32(_mm256_mul_ps(load_lanes(x, left), factor));
+}
+
+/* to (k up to a multiple of 16) = x (k) * factor as whole numbers, in the order 0 2 1 3. */
+static void quantise(int16_t *to, const float *x, int64_t k, float factor)
+{
+    const __m256 factors = _mm256_set1_ps(factor);
+    for (int64_t p = 0; p < k; p += 16) {
+        const __m256i low = whole_numbers(x + p, k - p, factors);
+        const __m256i high =
+            k - p > 8 ? whole_numbers(x + p + 8, k - p - 8, factors) : _mm256_setzero_si256();
+        const __m256i both =
+            _mm256_packs_epi32(_mm256_shuffle_epi32(low, 0xD8), _mm256_shuffle_epi32(high, 0xD8));
+        _mm256_storeu_si256((__m256i *)(void *)(to + p), _mm256_permute4x64_epi64(both, 0xD8));
+    }
+}
+
+/* to (rows,stride) = rows of x quantised, and their scales; row (K) is room for a gathered row. */
+static void load_rows(int16_t *to, float *scale, const float *x, int64_t xi, int64_t xp,
+                      int64_t rows, int64_t k, int64_t stride, float *row)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        const float *from = x + r * xi;
+        if (xp != 1) {
+            for (int64_t p = 0; p < k; p++) {
+                row[p] = from[p * xp];
+            }
+            from = row;
+        }
+        const uint32_t bits = largest(from, k);
+        float most;
+        memcpy(&most, &bits, sizeof most);
+        const int finite = bits < UINT32_C(0x7F800000);
+        if (finite && most >= MTF_INT8_LEAST) {
+            scale[r] = most / 127.0F;
+            quantise(to, from, k, 127.0F / most);
+        } else {
+            scale[r] = finite ? 0 : NAN;
+            memset(to, 0, (size_t)stride * sizeof *to);
+        }
+        to += stride;
+    }
+}
+
+/* sums += two terms of each four: x holds pairs of 16 bits, w pairs of eight columns each. */
+static inline void two_terms(__m256i sums[ROWS][2], const int16_t *const x[ROWS], int64_t p,
+                             __m256i w0, __m256i w1)
+{
+    for (int r = 0; r < ROWS; r++) {
+        int32_t pair;
+        memcpy(&pair, x[r] + p, sizeof pair);
+        const __m256i factor = _mm256_set1_epi32(pair);
+        sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(factor, w0));
+        sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(factor, w1));
+    }
+}
+
+/* Eight columns of one row: y (width) = [y +] sums * (row_scale * scale). */
+static inline void finish(float *y, int64_t width, __m256i sums, float row_scale,
+                          const float *scale, int add)
+{
+    const __m256 step = _mm256_mul_ps(_mm256_set1_ps(row_scale), _mm256_loadu_ps(scale));
+    const __m256 before = add ? load_lanes(y, width) : _mm256_setzero_ps();
+    store_lanes(y, width, _mm256_add_ps(before, _mm256_mul_ps(_mm256_cvtepi32_ps(sums), step)));
+}
+
+/* y (rows,width) = [y +] x (rows,stride) . w [fours][32][4]: sixteen columns of a panel. */
+static void tile(float *y, int64_t ldy, const int16_t *x, int64_t stride, const int8_t *w,
+                 int64_t rows, int64_t width, int64_t fours, const float *row_scale,
+                 const float *scale, int add)
+{
+    const int16_t *row[ROWS];
+    __m256i sums[ROWS][2];
+    for (int r = 0; r < ROWS; r++) {
+        row[r] = x + at_most(r, rows - 1) * stride;
+        sums[r][0] = sums[r][1] = _mm256_setzero_si256();
+    }
+    for (int64_t p = 0; p < 4 * fours; p += 4) {
+        const __m256i bytes_0 = _mm256_loadu_si256((const __m256i *)(const void *)w);
+        const __m256i bytes_1 = _mm256_loadu_si256((const __m256i *)(const void *)(w + 32));
+        two_terms(sums, row, p, _mm256_srai_epi16(_mm256_slli_epi16(bytes_0, 8), 8),
+                  _mm256_srai_epi16(_mm256_slli_epi16(bytes_1, 8), 8));
+        two_terms(sums, row, p + 2, _mm256_srai_epi16(bytes_0, 8), _mm256_srai_epi16(bytes_1, 8));
+        w += 4 * MTF_PANEL;
+    }
+    for (int r = 0; r < at_most(ROWS, rows); r++) {
+        finish(y + r * ldy, width, sums[r][0], row_scale[r], scale, add);
+        finish(y + r * ldy + 8, width - 8, sums[r][1], row_scale[r], scale + 8, add);
+    }
+}
+
+void mtf_packed_int8_f32_avx2(float *y, int64_t ldy, const float *x, int64_t xi, int64_t xp,
+                              const int8_t *panels, const float *scale, const int32_t *sums,
+                              int64_t m, int64_t n, int64_t k, const mtf_epilogue *e, float *work)
+{
+    (void)sums; /* of use where x is held without sign */
+    const int64_t fours = (k + 3) / 4;
+    const int64_t stride = (k + 15) / 16 * 16;
+    float *row_scale = work;
+    float *gathered = work + CHUNK;
+    int16_t *rows_of_x = (int16_t *)(gathered + k);
+    const int finishes = e->bias != NULL || e->pre != NULL || e->activation != MTF_ACT_NONE;
+    for (int64_t first = 0; first < m; first += CHUNK) {
+        const int64_t last = at_most(first + CHUNK, m);
+        load_rows(rows_of_x, row_scale, x + first * xi, xi, xp, last - first, k, stride, gathered);
+        for (int64_t j = 0; j < n; j += COLUMNS) {
+            const int64_t width = at_most(COLUMNS, n - j);
+            const int8_t *w = panels + j / MTF_PANEL * MTF_PANEL * 4 * fours + j % MTF_PANEL * 4;
+            for (int64_t i = first; i < last; i += ROWS) {
+                const int64_t rows = at_most(ROWS, last - i);
+                tile(y + i * ldy + j, ldy, rows_of_x + (i - first) * stride, stride, w, rows, width,
+                     fours, row_scale + (i - first), scale + j, e->add);
+                for (int64_t r = i; !e->add && finishes && r < i + rows; r++) {
+                    const int64_t at = r * ldy + j;
+                    mtf_bias_act_fwd_f32_avx2(y + at, e->pre != NULL ? e->pre + at : NULL,
+                                              e->bias != NULL ? e->bias + j : NULL, 1, width,
+                                              e->activation);
+                }
+            }
+        }
+    }
+}
