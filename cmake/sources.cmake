@@ -72,6 +72,8 @@ set(_avx2
     fill.c
     gemm.c
     layernorm.c
+    pack.c
+    packed.c
     packed_bf16.c
     packed_int8.c
     reduce.c

@@ -203,6 +203,30 @@ MTF_TEST(adding_continues_the_sum)
     buffer_free(x), buffer_free(w), buffer_free(whole), buffer_free(parts), buffer_free(work);
 }
 
+/* One chain of fused multiply-adds an element, whatever the width of the registers. */
+MTF_TEST(levels_above_the_reference_have_the_same_bits)
+{
+    enum { M = 37, N = 90, K = 1500 };
+    mtf_kernels tables[MAX_LEVELS];
+    const int n_levels = fill_levels(tables);
+    if (n_levels < 3) {
+        SKIP("fewer than two levels above the reference");
+    }
+    buffer x = buffer_random(M * K, 1, -1.0, 1.0);
+    buffer w = buffer_random(N * K, 1, -1.0, 1.0);
+    buffer want = buffer_new(M * N, 0);
+    buffer y = buffer_new(M * N, 0);
+    buffer work = buffer_new((int64_t)mtf_packed_work(K), 0);
+    buffer panels = pack(&tables[1], w, K, 0, N, K);
+    tables[1].packed_f32(want.data, N, x.data, K, 1, panels.data, M, N, K, &PLAIN, work.data);
+    for (int l = 2; l < n_levels; l++) {
+        tables[l].packed_f32(y.data, N, x.data, K, 1, panels.data, M, N, K, &PLAIN, work.data);
+        CHECK_BITS(y.data, want.data, y.n * sizeof *y.data);
+    }
+    buffer_free(x), buffer_free(w), buffer_free(want), buffer_free(y), buffer_free(work);
+    buffer_free(panels);
+}
+
 /* Bias and activation in the product: what bias_act_fwd of the reference makes of the same sums. */
 MTF_TEST(epilogues_match_the_row_functions)
 {
@@ -358,3 +382,14 @@ MTF_TEST(int8_reference_multiplies_quantised_values)
     }
     buffer_free(x), buffer_free(w), buffer_free(y), buffer_free(work);
 }
+
+#if MTF_WITH_AVX2 && MTF_WITH_AVX512
+extern const int mtf_avx2_compiled_pack, mtf_avx2_compiled_packed;
+extern const int mtf_avx512_compiled_pack, mtf_avx512_compiled_packed;
+
+MTF_TEST(files_were_compiled_with_their_flags)
+{
+    CHECK(mtf_avx2_compiled_pack && mtf_avx2_compiled_packed);
+    CHECK(mtf_avx512_compiled_pack && mtf_avx512_compiled_packed);
+}
+#endif

@@ -9,6 +9,8 @@ void mtf_kernels_fill_avx2(mtf_kernels *table)
     table->gemm_nt = mtf_gemm_nt_f32_avx2;
     table->gemm_nn = mtf_gemm_nn_f32_avx2;
     table->gemm_tn = mtf_gemm_tn_f32_avx2;
+    table->pack_f32 = mtf_pack_f32_f32_avx2;
+    table->packed_f32 = mtf_packed_f32_f32_avx2;
     table->bias_act_fwd = mtf_bias_act_fwd_f32_avx2;
     table->act_bwd = mtf_act_bwd_f32_avx2;
     table->packed_bf16 = mtf_packed_bf16_f32_avx2;
