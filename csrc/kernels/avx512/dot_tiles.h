@@ -17,11 +17,7 @@
 #ifndef MTF_KERNELS_AVX512_DOT_TILES_H
 #define MTF_KERNELS_AVX512_DOT_TILES_H
 
-#include "../kernels.h"
-#include "elementary.h"
-
-#include <immintrin.h>
-#include <string.h>
+#include "dot_product.h"
 
 #define DOT_ROWS   14 /* 28 sums, two vectors of weights, one of x: 31 of 32 registers */
 #define DOT_CHUNK  192
@@ -33,46 +29,12 @@
 /* Rows of a block at most: strips take DOT_STRIDE groups a row or more. */
 #define DOT_MOST_ROWS 400
 
-typedef struct dot_product {
-    float *y;       /* (M,N) */
-    const float *x; /* (M,K), element (i, p) at x[i * xi + p * xp] */
-    int64_t ldy, xi, xp, m, n, k;
-    const uint32_t *panels; /* [panel][groups][32] */
-    int64_t groups;         /* of k */
-    const mtf_epilogue *e;
-    uint32_t *work;      /* whole cache lines */
-    int64_t work_groups; /* room there */
-    float *row_scale;    /* (M of a block), int8 */
-    const float *scale;  /* (32 per panel), int8 */
-    const int32_t *sums; /* (32 per panel), int8 */
-    int turned;          /* strips are turned */
-    int64_t n_strips;
-} dot_product;
-
-/* One tile: `rows` rows of y from row `first_row` on, `width` columns. */
-typedef struct dot_tile {
-    float *y;          /* (rows,width) */
-    float *pre;        /* (rows,width) or NULL */
-    const float *bias; /* (width) or NULL */
-    int64_t ldy, width, groups;
-    const uint32_t *x, *w;
-    int add;
-    const float *row_scale; /* (rows) */
-    const float *scale;     /* (32) */
-    const int32_t *sums;    /* (32) */
-} dot_tile;
-
 /* What the including file defines: one step of a sum, where sums begin (16 columns from `column`
  * on), what they are worth at the end, and strips number first .. last-1 of x, s at dot_strip(). */
 static inline __m512 dot_step(__m512 sum, __m512i x, __m512i w);
 static inline __m512 dot_begin(const dot_tile *t, int64_t row, int column);
 static inline __m512 dot_value(const dot_tile *t, int64_t row, int column, __m512 sum);
 static void dot_pack(const dot_product *d, int64_t first, int64_t last);
-
-static inline __mmask16 dot_lanes(int64_t n)
-{
-    return n >= 16 ? (__mmask16)0xFFFF : n <= 0 ? (__mmask16)0 : (__mmask16)((1U << n) - 1);
-}
 
 /* First row of strip s. */
 static inline int64_t dot_strip_row(const dot_product *d, int64_t s)
@@ -91,24 +53,6 @@ static inline int64_t dot_strip_size(const dot_product *d)
 static inline uint32_t *dot_strip(const dot_product *d, int64_t s, int64_t first)
 {
     return d->work + (s - first) * dot_strip_size(d);
-}
-
-static inline void dot_store(const dot_tile *t, int64_t row, int column, __m512 sum)
-{
-    float *y = t->y + row * t->ldy + column;
-    const __mmask16 lanes = dot_lanes(t->width - column);
-    __m512 value = dot_value(t, row, column, sum);
-    if (t->bias != NULL) {
-        value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(lanes, t->bias + column));
-    }
-    if (lanes == 0xFFFF) { /* masked stores are slow on some processors */
-        _mm512_storeu_ps(y, value);
-    } else {
-        _mm512_mask_storeu_ps(y, lanes, value);
-    }
-    if (t->pre != NULL) {
-        _mm512_mask_storeu_ps(t->pre + row * t->ldy + column, lanes, value);
-    }
 }
 
 /* clang-format off */
@@ -135,7 +79,9 @@ static inline void dot_store(const dot_tile *t, int64_t row, int column, __m512 
     }
 #define DOT_STEP_FLAT(i)   DOT_STEP(i, (i) * DOT_STRIDE)
 #define DOT_STEP_TURNED(i) DOT_STEP(i, i)
-#define DOT_END(i) dot_store(t, i, 0, low##i); dot_store(t, i, 16, high##i);
+#define DOT_END(i)                                                              \
+    dot_store(t, i, 0, dot_value(t, i, 0, low##i));                             \
+    dot_store(t, i, 16, dot_value(t, i, 16, high##i));
 
 /* The tiles of `rows` rows, flat and turned. */
 #define DOT_FLAT(rows)                                                          \
@@ -187,42 +133,12 @@ DOT_ALL(DOT_TURNED)
 static const dot_tile_function dot_turned[DOT_ROWS + 1] = DOT_NAMES(dot_turned_);
 #endif
 
-static void dot_activate(const dot_tile *t, int64_t rows, mtf_activation activation)
-{
-    for (int64_t i = 0; i < rows; i++) {
-        for (int column = 0; column < t->width; column += 16) {
-            float *y = t->y + i * t->ldy + column;
-            const __mmask16 lanes = dot_lanes(t->width - column);
-            const __m512 value = _mm512_maskz_loadu_ps(lanes, y);
-            _mm512_mask_storeu_ps(y, lanes, activate_f32x16(value, activation));
-        }
-    }
-}
-
 /* Panel number q times strip number s; the block's first strip is `first`. */
 static void dot_one_tile(const dot_product *d, int64_t q, int64_t s, int64_t first)
 {
-    const int64_t j = q * MTF_PANEL;
     const int64_t i = dot_strip_row(d, s);
     const int64_t rows = dot_strip_row(d, s + 1) - i;
-    const mtf_epilogue *e = d->e;
-    const int last = d->n - j < MTF_PANEL;
-    dot_tile t = {
-        .y = d->y + i * d->ldy + j,
-        .ldy = d->ldy,
-        .width = last ? d->n - j : MTF_PANEL,
-        .groups = d->groups,
-        .x = dot_strip(d, s, first),
-        .w = d->panels + j * d->groups,
-        .add = e->add,
-        .row_scale = d->row_scale != NULL ? d->row_scale + (i - dot_strip_row(d, first)) : NULL,
-        .scale = d->scale != NULL ? d->scale + j : NULL,
-        .sums = d->sums != NULL ? d->sums + j : NULL,
-    };
-    if (!e->add) {
-        t.bias = e->bias != NULL ? e->bias + j : NULL;
-        t.pre = e->pre != NULL ? e->pre + i * d->ldy + j : NULL;
-    }
+    const dot_tile t = dot_tile_at(d, q, i, dot_strip_row(d, first), dot_strip(d, s, first));
 #ifdef DOT_WITH_TURNED
     if (d->turned) {
         dot_turned[rows](&t);
@@ -231,9 +147,7 @@ static void dot_one_tile(const dot_product *d, int64_t q, int64_t s, int64_t fir
     {
         dot_flat[rows](&t);
     }
-    if (!e->add && e->activation != MTF_ACT_NONE) {
-        dot_activate(&t, rows, e->activation);
-    }
+    dot_activate(&t, rows, d->e);
 }
 
 static void dot_multiply(dot_product *d)

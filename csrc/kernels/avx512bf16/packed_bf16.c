@@ -18,10 +18,7 @@ static inline __m512 dot_step(__m512 sum, __m512i x, __m512i w)
 
 static inline __m512 dot_begin(const dot_tile *t, int64_t row, int column)
 {
-    if (!t->add) {
-        return _mm512_setzero_ps();
-    }
-    return _mm512_maskz_loadu_ps(dot_lanes(t->width - column), t->y + row * t->ldy + column);
+    return t->add ? dot_before(t, row, column) : _mm512_setzero_ps();
 }
 
 static inline __m512 dot_value(const dot_tile *t, int64_t row, int column, __m512 sum)

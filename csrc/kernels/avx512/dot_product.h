@@ -1,0 +1,111 @@
+/* dot_product.h: what the products with bf16 and int8 panels share above AVX-512: the call as a
+ * struct, one tile of it, and what happens to a tile's sums at the end: bias, copy, activation.
+ * For files of the AVX-512 folders and of those above.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_KERNELS_AVX512_DOT_PRODUCT_H
+#define MTF_KERNELS_AVX512_DOT_PRODUCT_H
+
+#include "../kernels.h"
+#include "elementary.h"
+
+#include <immintrin.h>
+
+/* A call. Terms of k come in groups of 32 bits: a pair of bf16, four bytes. */
+typedef struct dot_product {
+    float *y;       /* (M,N) */
+    const float *x; /* (M,K), element (i, p) at x[i * xi + p * xp] */
+    int64_t ldy, xi, xp, m, n, k;
+    const uint32_t *panels; /* [panel][groups][32] */
+    int64_t groups;         /* of k */
+    const mtf_epilogue *e;
+    uint32_t *work;      /* whole cache lines */
+    int64_t work_groups; /* room there */
+    float *row_scale;    /* (M of a block), int8 */
+    const float *scale;  /* (32 per panel), int8 */
+    const int32_t *sums; /* (32 per panel), int8 */
+    int turned;          /* bf16: x lies transposed */
+    int64_t n_strips;
+} dot_product;
+
+/* Some rows of y times the columns of one panel. */
+typedef struct dot_tile {
+    float *y;          /* (rows,width) */
+    float *pre;        /* (rows,width) or NULL */
+    const float *bias; /* (width) or NULL */
+    int64_t ldy, width, groups;
+    const uint32_t *x, *w;
+    int add;
+    const float *row_scale; /* (rows) */
+    const float *scale;     /* (32) */
+    const int32_t *sums;    /* (32) */
+} dot_tile;
+
+static inline __mmask16 dot_lanes(int64_t n)
+{
+    return n >= 16 ? (__mmask16)0xFFFF : n <= 0 ? (__mmask16)0 : (__mmask16)((1U << n) - 1);
+}
+
+/* The tile of panel number q from row i on; the block that is in `work` begins at row `first`. */
+static inline dot_tile dot_tile_at(const dot_product *d, int64_t q, int64_t i, int64_t first,
+                                   const uint32_t *x)
+{
+    const int64_t j = q * MTF_PANEL;
+    const mtf_epilogue *e = d->e;
+    dot_tile t = {
+        .y = d->y + i * d->ldy + j,
+        .ldy = d->ldy,
+        .width = d->n - j < MTF_PANEL ? d->n - j : MTF_PANEL,
+        .groups = d->groups,
+        .x = x,
+        .w = d->panels + j * d->groups,
+        .add = e->add,
+        .row_scale = d->row_scale != NULL ? d->row_scale + (i - first) : NULL,
+        .scale = d->scale != NULL ? d->scale + j : NULL,
+        .sums = d->sums != NULL ? d->sums + j : NULL,
+    };
+    if (!e->add) {
+        t.bias = e->bias != NULL ? e->bias + j : NULL;
+        t.pre = e->pre != NULL ? e->pre + i * d->ldy + j : NULL;
+    }
+    return t;
+}
+
+/* Sixteen columns of y as they are; zeros past the width. */
+static inline __m512 dot_before(const dot_tile *t, int64_t row, int column)
+{
+    return _mm512_maskz_loadu_ps(dot_lanes(t->width - column), t->y + row * t->ldy + column);
+}
+
+static inline void dot_store(const dot_tile *t, int64_t row, int column, __m512 value)
+{
+    float *y = t->y + row * t->ldy + column;
+    const __mmask16 lanes = dot_lanes(t->width - column);
+    if (t->bias != NULL) {
+        value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(lanes, t->bias + column));
+    }
+    if (lanes == 0xFFFF) { /* masked stores are slow on some processors */
+        _mm512_storeu_ps(y, value);
+    } else {
+        _mm512_mask_storeu_ps(y, lanes, value);
+    }
+    if (t->pre != NULL) {
+        _mm512_mask_storeu_ps(t->pre + row * t->ldy + column, lanes, value);
+    }
+}
+
+static inline void dot_activate(const dot_tile *t, int64_t rows, const mtf_epilogue *e)
+{
+    if (e->add || e->activation == MTF_ACT_NONE) {
+        return;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        for (int column = 0; column < t->width; column += 16) {
+            float *y = t->y + i * t->ldy + column;
+            const __mmask16 lanes = dot_lanes(t->width - column);
+            const __m512 value = _mm512_maskz_loadu_ps(lanes, y);
+            _mm512_mask_storeu_ps(y, lanes, activate_f32x16(value, e->activation));
+        }
+    }
+}
+
+#endif
