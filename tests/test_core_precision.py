@@ -248,6 +248,19 @@ def test_a_warm_step_allocates_nothing() -> None:
         assert _core.memory_info().n_allocations == start
 
 
+def test_packed_copies_go_with_their_precision() -> None:
+    model = make_model()
+    freeze_in(model, F32)
+    start = _core.memory_info().bytes_now
+    model.set_precision(codes(model, BF16))
+    rows(model)
+    held = _core.memory_info().bytes_now
+    plan = model.plan(cm.OUTPUTS, training=False, offsets=cm.OFFSETS)
+    assert held - start >= plan.form_bytes > 0
+    model.set_precision(codes(model, F32))
+    assert _core.memory_info().bytes_now <= held - plan.form_bytes
+
+
 def test_many_changes_of_precision_keep_no_memory() -> None:
     model = make_model()
 

@@ -241,7 +241,11 @@ mtf_status mtf_model_set_precision(mtf_model *model, const uint8_t *params, size
         }
     }
     for (size_t i = 0; i < n_params; i++) {
-        model->network->params[i].precision = (mtf_precision)params[i];
+        mtf_param *param = &model->network->params[i];
+        if (param->precision != (mtf_precision)params[i]) {
+            mtf_forms_free(&param->handle); /* those in the earlier precision are of no more use */
+        }
+        param->precision = (mtf_precision)params[i];
     }
     model->freeze_version++;
     model->version++;
