@@ -81,7 +81,7 @@ set(_avx2
 set(_avx512 activation.c attention.c attention_bwd.c dropout.c elementary.c fill.c layernorm.c pack.c pack_reduced.c packed.c)
 set(_avx512vnni fill.c packed_int8.c)
 set(_avx512bf16 fill.c packed_bf16.c)
-set(_amx fill.c)
+set(_amx fill.c packed_bf16.c packed_int8.c)
 set(_python
     args.c
     arrays.c

@@ -13,6 +13,10 @@
 #define MAX_LEVELS 8
 #define GUARD      16 /* values before and after */
 
+#ifdef MTF_AMX_EMULATED
+#include "amx_level.h" /* one more level, for CPUs without tiles */
+#endif
+
 /* Fills tables[0] with the reference and the others with each further level; returns how many. */
 static inline int fill_levels(mtf_kernels tables[MAX_LEVELS])
 {
@@ -24,6 +28,9 @@ static inline int fill_levels(mtf_kernels tables[MAX_LEVELS])
         CHECK(mtf_kernels_fill(&tables[n], name));
         n++;
     }
+#ifdef MTF_AMX_EMULATED
+    n = add_emulated_amx(tables, n);
+#endif
     return n;
 }
 

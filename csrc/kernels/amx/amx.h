@@ -13,7 +13,10 @@
 #undef MTF_KERNEL
 
 /* Lets tests ask whether a file really got the flags of its folder. */
-#if defined(__AMX_INT8__) || defined(__AMXINT8__) || defined(_MSC_VER) /* as older clang says it */
+#if defined(MTF_AMX_EMULATED) /* tiles.h */
+#define AMX_COMPILED(topic)
+#elif defined(__AMX_INT8__) || defined(__AMXINT8__) ||                                             \
+    defined(_MSC_VER) /* as older clang says it */
 #define AMX_COMPILED(topic)                                                                        \
     extern const int mtf_amx_compiled_##topic;                                                     \
     const int mtf_amx_compiled_##topic = 1;

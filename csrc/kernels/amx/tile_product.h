@@ -1,0 +1,148 @@
+/* tile_product.h: products with bf16 and int8 panels by AMX tiles. For one file each, which defines
+ * TILE_DOT and the functions declared below.
+ *
+ *   strips of 32 rows of x, as [step][row][64 bytes]: 32 bf16 or 64 bytes of k a step;
+ *   a panel's rows of 16 groups, 128 bytes apart, are the second operand as they lie;
+ *   four tiles hold the sums of 32 rows x 32 columns, two each x and the panel.
+ *
+ * The last step of k may reach past the end of a panel: it comes from a copy filled up with zeros.
+ * Sums pass through a buffer on their way to y. Each tile instruction adds up its step by itself and
+ * then to the sums: one chain of steps for each element, whatever M is.
+ * Never run on hardware: tested with the instructions in plain C (tests/c/test_kernels_amx.c).
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_KERNELS_AMX_TILE_PRODUCT_H
+#define MTF_KERNELS_AMX_TILE_PRODUCT_H
+
+#include "../../base/compiler.h"
+#include "../avx512/dot_product.h"
+#include "tiles.h"
+
+#include <string.h>
+
+#define STRIP_ROWS  32
+#define STEP_GROUPS 16                         /* of 32 bits: a row of a tile */
+#define STEP_SIZE   (STRIP_ROWS * STEP_GROUPS) /* groups of a strip in a step */
+/* Most groups of x in a block: 1 MB, half of the second cache of the processors that have tiles. */
+#define BLOCK_GROUPS 262144
+/* Rows of a block at most: work holds fewer for any k. */
+#define BLOCK_ROWS 1024
+
+/* The sums of a tile, float or int32. */
+typedef struct tile_sums {
+    MTF_ALIGNED(64) float at[STRIP_ROWS][MTF_PANEL];
+} tile_sums;
+
+/* What the including file defines: strip number s of x, of `rows` rows, written to `strip` with
+ * zeros in what is missing; and what sixteen sums (32 bits each) are worth. */
+static void tile_pack(const dot_product *d, uint32_t *strip, int64_t s, int64_t rows,
+                      int64_t in_block);
+static inline __m512 tile_value(const dot_tile *t, int64_t row, int column, __m512 sums);
+
+static inline void tiles_begin(void)
+{
+    /* palette 1; all eight tiles are 16 rows of 64 bytes */
+    MTF_ALIGNED(64) uint8_t config[64] = {1};
+    for (int tile = 0; tile < 8; tile++) {
+        config[16 + 2 * tile] = TILE_BYTES;
+        config[48 + tile] = TILE_ROWS;
+    }
+    tiles_fence();
+    tiles_configure(config);
+}
+
+/* One step: x [32][16] groups, w [16] rows of 32 groups. */
+static inline void tile_step(const uint32_t *x, const uint32_t *w, int both)
+{
+    tile_load(4, x, TILE_BYTES);
+    tile_load(6, w, 2 * TILE_BYTES);
+    tile_load(7, w + STEP_GROUPS, 2 * TILE_BYTES);
+    TILE_DOT(0, 4, 6);
+    TILE_DOT(1, 4, 7);
+    if (both) { /* more than 16 rows */
+        tile_load(5, x + TILE_ROWS * STEP_GROUPS, TILE_BYTES);
+        TILE_DOT(2, 5, 6);
+        TILE_DOT(3, 5, 7);
+    }
+}
+
+/* t's sums, on top of what `sums` holds; tail: the last step of the panel, filled up. */
+static void tile_multiply(tile_sums *sums, const dot_tile *t, int64_t rows, const uint32_t *tail)
+{
+    const int both = rows > TILE_ROWS;
+    const uint32_t *x = t->x;
+    const uint32_t *w = t->w;
+    int64_t left = t->groups;
+    tiles_fence();
+    tile_load(0, &sums->at[0][0], 2 * TILE_BYTES);
+    tile_load(1, &sums->at[0][16], 2 * TILE_BYTES);
+    tile_load(2, &sums->at[16][0], 2 * TILE_BYTES);
+    tile_load(3, &sums->at[16][16], 2 * TILE_BYTES);
+    for (; left >= STEP_GROUPS; left -= STEP_GROUPS) {
+        tile_step(x, w, both);
+        x += STEP_SIZE;
+        w += STEP_GROUPS * MTF_PANEL;
+    }
+    if (left > 0) {
+        tile_step(x, tail, both);
+    }
+    tile_store(0, &sums->at[0][0], 2 * TILE_BYTES);
+    tile_store(1, &sums->at[0][16], 2 * TILE_BYTES);
+    tile_store(2, &sums->at[16][0], 2 * TILE_BYTES);
+    tile_store(3, &sums->at[16][16], 2 * TILE_BYTES);
+    tiles_fence();
+}
+
+/* Panel number q with strip number s; `first` is the first strip of the block. */
+static void tile_one(const dot_product *d, int64_t q, int64_t s, int64_t first, int64_t strip_size,
+                     const uint32_t *tail)
+{
+    const int64_t i = s * STRIP_ROWS;
+    const int64_t rows = d->m - i < STRIP_ROWS ? d->m - i : STRIP_ROWS;
+    const dot_tile t = dot_tile_at(d, q, i, first * STRIP_ROWS, d->work + (s - first) * strip_size);
+    tile_sums sums;
+    memset(&sums, 0, sizeof sums);
+    for (int64_t r = 0; TILE_SUMS_GO_ON && t.add && r < rows; r++) {
+        _mm512_storeu_ps(&sums.at[r][0], dot_before(&t, r, 0));
+        _mm512_storeu_ps(&sums.at[r][16], dot_before(&t, r, 16));
+    }
+    tile_multiply(&sums, &t, rows, tail);
+    for (int64_t r = 0; r < rows; r++) {
+        for (int column = 0; column < MTF_PANEL; column += 16) {
+            const __m512 sixteen = _mm512_loadu_ps(&sums.at[r][column]);
+            dot_store(&t, r, column, tile_value(&t, r, column, sixteen));
+        }
+    }
+    dot_activate(&t, rows, d->e);
+}
+
+static void tile_multiply_all(const dot_product *d)
+{
+    const int64_t steps = (d->groups + STEP_GROUPS - 1) / STEP_GROUPS;
+    const int64_t whole = d->groups / STEP_GROUPS * STEP_GROUPS;
+    const int64_t strip_size = steps > 0 ? steps * STEP_SIZE : STEP_SIZE;
+    const int64_t n_strips = (d->m + STRIP_ROWS - 1) / STRIP_ROWS;
+    const int64_t room = d->work_groups < BLOCK_GROUPS ? d->work_groups : BLOCK_GROUPS;
+    int64_t block = room / strip_size;
+    block = block < 1 ? 1 : block > BLOCK_ROWS / STRIP_ROWS ? BLOCK_ROWS / STRIP_ROWS : block;
+    MTF_ALIGNED(64) uint32_t tail[STEP_GROUPS * MTF_PANEL];
+    memset(tail, 0, sizeof tail);
+    tiles_begin();
+    for (int64_t first = 0; first < n_strips; first += block) {
+        const int64_t last = first + block < n_strips ? first + block : n_strips;
+        for (int64_t s = first; s < last; s++) {
+            const int64_t left = d->m - s * STRIP_ROWS;
+            tile_pack(d, d->work + (s - first) * strip_size, s,
+                      left < STRIP_ROWS ? left : STRIP_ROWS, (s - first) * STRIP_ROWS);
+        }
+        for (int64_t q = 0; q * MTF_PANEL < d->n; q++) {
+            memcpy(tail, d->panels + (q * d->groups + whole) * MTF_PANEL,
+                   (size_t)((d->groups - whole) * MTF_PANEL) * sizeof *tail);
+            for (int64_t s = first; s < last; s++) {
+                tile_one(d, q, s, first, strip_size, tail);
+            }
+        }
+    }
+    tiles_release();
+}
+
+#endif
