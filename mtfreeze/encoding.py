@@ -153,7 +153,7 @@ def encode(
     encoded = encode_rows(model, texts)
     result = np.empty((len(encoded), model.width), dtype=np.float32)
     reporter = _reporter(show_progress_bar)
-    with reporter.bar(len(encoded), "encoding", unit="text"):
+    with model.alone(), reporter.bar(len(encoded), "encoding", unit="text"):
         for rows in calls(encoded.lengths, rows=limit):
             result[rows] = model._core.forward(core_batch(encoded.pack(rows)), [output], **how)[0]
             reporter.advance(len(rows))

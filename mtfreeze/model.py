@@ -24,6 +24,7 @@ from .freeze import FreezeState
 from .heads import Head, HeadSpec, check_head_name
 from .model_computing import ComputingMethods
 from .model_freezing import FreezingMethods
+from .model_state import exclusive
 from .selectors import ModelIndex
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
         model.set_freeze_state(loaded.freeze)
         return model
 
+    @exclusive
     def copy(self) -> MultiTaskModel:
         """Return an independent model: the same bits, heads, freeze state and pins.
 
@@ -137,6 +139,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
         twin.set_freeze_state(self.freeze_state())
         return twin
 
+    @exclusive
     def save_pretrained(
         self, path: str | os.PathLike[str], *, tasks: Mapping[str, Any] | None = None
     ) -> Path:
@@ -168,6 +171,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
             self.tasks = dict(tasks)
         return save_model(self, Path(path))
 
+    @exclusive
     def add_head(
         self,
         name: str,
@@ -263,6 +267,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
         warn_of_another_backbone(name, found)
         return self
 
+    @exclusive
     def remove_head(self, name: str) -> MultiTaskModel:
         """Remove a head with its weights; SelectorError with the closest name if there is none."""
         if name not in self.heads:

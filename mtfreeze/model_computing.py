@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .model_state import ModelState
+from .model_state import ModelState, exclusive
 
 if TYPE_CHECKING:
     from .encoding import Row
@@ -143,6 +143,7 @@ class ComputingMethods(ModelState):
 
         return predict(self, heads_of(self, heads), texts, precision)
 
+    @exclusive
     def gradients(
         self,
         batch: object,
@@ -195,6 +196,7 @@ class ComputingMethods(ModelState):
             save_activations=save_activations,
         )
 
+    @exclusive
     def step(
         self,
         batch: object,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from . import freeze as freezing
 from .freeze import FreezeState
-from .model_state import ModelState
+from .model_state import ModelState, exclusive
 from .selectors import Selector
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = ["FreezingMethods"]
 class FreezingMethods(ModelState):
     """Methods of `MultiTaskModel` that choose what trains."""
 
+    @exclusive
     def freeze(
         self,
         *what: Selector,
@@ -72,11 +73,13 @@ class FreezingMethods(ModelState):
         freezing.freeze(self, what or "all", pin=pin, strict=strict, precision=precision)
         return self
 
+    @exclusive
     def unfreeze(self, *what: Selector, strict: bool = True) -> Self:
         """Make parts trainable, in fp32, and take their pins off; without argument everything."""
         freezing.unfreeze(self, what or "all", strict=strict)
         return self
 
+    @exclusive
     def freeze_to(self, k: int, *, pin: bool = True, precision: str | None = None) -> Self:
         """Freeze ``backbone[:k]`` and unfreeze the rest of the backbone; heads stay as they are.
 
@@ -107,6 +110,7 @@ class FreezingMethods(ModelState):
         """Return what is frozen and pinned, and in which precision, by name."""
         return freezing.get_state(self)
 
+    @exclusive
     def set_freeze_state(self, state: FreezeState) -> None:
         """Replace the freeze state, pins and precisions included."""
         freezing.set_state(self, state)

@@ -6,14 +6,17 @@ The methods that need no more than that are here; `MultiTaskModel` adds the rest
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .closest import did_you_mean
-from .errors import ConfigError, SelectorError
+from .errors import ConcurrencyError, ConfigError, SelectorError
 from .selectors import ModelIndex, Selector, resolve
 
 if TYPE_CHECKING:
@@ -24,9 +27,25 @@ if TYPE_CHECKING:
     from .tensor_files import RawTensor
     from .text import TextEncoder
 
-__all__ = ["ModelState"]
+__all__ = ["ModelState", "exclusive"]
 
 Float32 = NDArray[np.float32]
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result")
+Model = TypeVar("Model", bound="ModelState")
+
+
+def exclusive(
+    method: Callable[Concatenate[Model, Rest], Result],
+) -> Callable[Concatenate[Model, Rest], Result]:
+    """Let a method of a model run while no other thread uses the model; see `ModelState.alone`."""
+
+    @wraps(method)
+    def guarded(model: Model, /, *given: Rest.args, **named: Rest.kwargs) -> Result:
+        with model.alone():
+            return method(model, *given, **named)
+
+    return guarded
 
 
 class ModelState:
@@ -38,6 +57,7 @@ class ModelState:
         self._pinned: frozenset[str] = frozenset()
         self._pinned_heads: frozenset[str] = frozenset()
         self._n_steps = 0
+        self._lock = threading.RLock()
         self.name = name
         self.config = loaded.config
         self.encoder: TextEncoder = loaded.encoder
@@ -45,6 +65,28 @@ class ModelState:
         self.heads: dict[str, Head] = {}
         self.tasks: dict[str, Any] = dict(loaded.tasks)
         self.index = ModelIndex(self._core.params(), self._core.units())
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other threads off the model for the length of a block.
+
+        The core guards each of its calls; what takes several, such as a step or a change of what is
+        frozen, would mix with what other threads do in between.
+
+        Raises
+        ------
+        ConcurrencyError
+            If another thread is in such a block; nobody waits.
+        """
+        if not self._lock.acquire(blocking=False):
+            raise ConcurrencyError(
+                "this model is in use by another call, and one call at a time is allowed; wait for "
+                "it, or give each thread its own copy of the model"
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @property
     def pooling(self) -> str:
@@ -85,6 +127,7 @@ class ModelState:
         infos = self._core.params()
         return {i.key: self._core.view(n) for n, i in enumerate(infos) if not i.frozen}
 
+    @exclusive
     def set_parameter(self, key: str, values: ArrayLike) -> Self:
         """Write a parameter, frozen or not.
 

@@ -58,7 +58,8 @@ typedef struct mtf_py_state {
     PyTypeObject *results[MTF_PY_N_RESULTS];
     PyTypeObject *model_type;
     Py_ssize_t n_models;  /* alive */
-    Py_ssize_t n_running; /* methods under way, of all models */
+    Py_ssize_t n_running; /* methods under way, of all models; ask mtf_py_n_running */
+    long process;         /* that n_running counts in */
     int runtime_ready;    /* mtf_runtime_init has succeeded */
 } mtf_py_state;
 
@@ -97,6 +98,9 @@ struct mtf_py_model {
 extern PyType_Spec mtf_py_model_spec;
 extern PyMethodDef mtf_py_model_methods[];    /* methods.c */
 extern PyMethodDef mtf_py_module_functions[]; /* runtime.c */
+
+/* Methods under way in this process: after a fork none, whatever other threads were at. */
+Py_ssize_t mtf_py_n_running(mtf_py_state *state);
 
 /* The lock: never blocks, raises ConcurrencyError. */
 int mtf_py_enter(mtf_py_model *self);

@@ -6,6 +6,17 @@
 #include "binding.h"
 
 #include <string.h>
+#include <unistd.h>
+
+Py_ssize_t mtf_py_n_running(mtf_py_state *state)
+{
+    const long process = (long)getpid();
+    if (state->process != process) {
+        state->process = process;
+        state->n_running = 0;
+    }
+    return state->n_running;
+}
 
 int mtf_py_enter(mtf_py_model *self)
 {
@@ -15,13 +26,13 @@ int mtf_py_enter(mtf_py_model *self)
                         "wait for it, or give each thread its own copy of the model");
         return -1;
     }
-    self->state->n_running++;
+    self->state->n_running = mtf_py_n_running(self->state) + 1;
     return 0;
 }
 
 void mtf_py_leave(mtf_py_model *self)
 {
-    self->state->n_running--;
+    self->state->n_running = mtf_py_n_running(self->state) - 1;
     atomic_flag_clear(&self->busy);
 }
 

@@ -7,9 +7,9 @@
 
 #include <limits.h>
 
-static int refuse_while_running(const mtf_py_state *state, const char *what)
+static int refuse_while_running(mtf_py_state *state, const char *what)
 {
-    if (state->n_running > 0) {
+    if (mtf_py_n_running(state) > 0) {
         PyErr_Format(state->exceptions[MTF_PY_CONCURRENCY_ERROR],
                      "%s must not be called while a model is at work in another thread", what);
         return -1;

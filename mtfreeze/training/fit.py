@@ -242,7 +242,7 @@ def fit(
     for note in ready.notes:
         reporter.say(note)
     opened = None if ready.cache is None else open_checked(ready.cache)
-    with opened or nullcontext(), InterruptGuard() as guard:
+    with model.alone(), opened or nullcontext(), InterruptGuard() as guard:
 
         def stop() -> bool:
             return guard.requested
