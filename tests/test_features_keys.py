@@ -77,14 +77,19 @@ def test_outputs_and_pooling_give_other_keys(tiny_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("isa", "another level"), ("blas", "other 1.0"), ("blas_rows_checked", False)],
+    [
+        ("isa", "another level"),
+        ("product_isa", ("blas", "blas", "ref")),
+        ("blas", "other 1.0"),
+        ("blas_rows_checked", False),
+    ],
 )
 def test_kernels_are_in_the_key(
     tiny_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch, field: str, value: object
 ) -> None:
     before = prefix_key(tiny_model, NAME)
     info = keys._core.runtime_info()
-    fields = {name: getattr(info, name) for name in ("isa", "blas", "blas_rows_checked")}
+    fields = {name: getattr(info, name) for name in info.__match_args__}
     assert fields[field] != value
 
     class Fake:

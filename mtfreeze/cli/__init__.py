@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``mtfreeze train | inspect | verify | predict | demo``.
+"""The command line, ``mtfreeze``: train, estimate, inspect, verify, predict, encode, demo, cache.
 
 `main` is what the installed script calls. click and everything else is imported only then, so that
 ``import mtfreeze`` stays cheap.

@@ -35,7 +35,7 @@ __all__ = ["KEY_BYTES", "numerics", "output_info", "prefix_key", "text_keys", "u
 KEY_BYTES = 16
 """Length of a text key; a prefix key is as long, written as 32 hexadecimal digits."""
 
-_VERSION = 1
+_VERSION = 2
 """Of the meaning of features; raised when an operation comes to give other bits."""
 
 # Per model: parameter key -> (version of its bits in the core, digest).
@@ -97,6 +97,7 @@ def prefix_key(model: ModelState, name: str, snapshot: Snapshot | None = None) -
         "heads": heads,
         "numerics": numerics(model, running),
         "isa": kernels.isa,
+        "products": list(kernels.product_isa),
         "blas": [kernels.blas, bool(kernels.blas_rows_checked)],
         "parameters": _digests(model, running, snapshot),
     }
