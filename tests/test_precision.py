@@ -7,6 +7,7 @@ Training is in test_precision_training.py.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,38 @@ def test_setting_the_same_state_again_changes_nothing(model: mtf.MultiTaskModel)
     rows = model.encode(SENTENCES)
     assert model._core.version >= version
     assert rows.tobytes() == model.encode(SENTENCES, precision="bf16").tobytes()
+
+
+@pytest.mark.laws
+@pytest.mark.parametrize("seed", range(4))
+def test_any_order_of_calls_keeps_the_rules(model: mtf.MultiTaskModel, seed: int) -> None:
+    """Against a dict that knows the rules: what a key is frozen in, or that it trains."""
+    random = np.random.default_rng(seed)
+    model.mark_trained(model.heads)
+    parts = ["backbone", "backbone[:1]", "backbone[:2]", "backbone.layers[1:]", "heads", "all"]
+    parts += [ONE_WEIGHT, "*.dense.weight", "backbone.layers[2]", "embeddings"]
+    expected: dict[str, str] = {}
+    exact = model.encode(SENTENCES[:2])
+    weights = bits(model.parameters())
+    for _ in range(40):
+        what = parts[random.integers(len(parts))]
+        keys = [k for k, chosen in zip(model.param_keys, model.select(what), strict=True) if chosen]
+        name = [None, "fp32", "bf16", "int8"][random.integers(4)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", mtf.FreezeWarning)
+            if random.integers(3):
+                model.freeze(what, precision=name)
+                expected |= {key: name or expected.get(key, "fp32") for key in keys}
+            else:
+                model.unfreeze(what)
+                expected = {key: one for key, one in expected.items() if key not in keys}
+        state = model.freeze_state()
+        lower = {key: one for one, own in state.precisions.items() for key in own}
+        assert {key: lower.get(key, "fp32") for key in state.frozen} == expected
+        found = model.encode(SENTENCES[:2])
+        plain = not reduced_keys(model) & lower.keys()
+        assert (found.tobytes() == exact.tobytes()) == plain
+    assert bits(model.parameters()) == weights
 
 
 def test_heads_keep_fp32_and_it_is_said(model: mtf.MultiTaskModel) -> None:
