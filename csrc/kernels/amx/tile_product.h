@@ -6,8 +6,8 @@
  *   four tiles hold the sums of 32 rows x 32 columns, two each x and the panel.
  *
  * The last step of k may reach past the end of a panel: it comes from a copy filled up with zeros.
- * Sums pass through a buffer on their way to y. Each tile instruction adds up its step by itself and
- * then to the sums: one chain of steps for each element, whatever M is.
+ * Sums pass through a buffer on their way to y. Each tile instruction adds up its step by itself
+ * and then to the sums: one chain of steps for each element, whatever M is.
  * Never run on hardware: tested with the instructions in plain C (tests/c/test_kernels_amx.c).
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_KERNELS_AMX_TILE_PRODUCT_H

@@ -1,18 +1,22 @@
 /* Products with bf16 panels without bf16 instructions: both operands are widened to float, which is
- * exact, and multiplied as floats. As fast as a float product; the weights take half the memory.
+ * exact, and multiplied as floats. About as fast as a float product; weights take half the memory.
  *
- * Rows of x are rounded to bf16 into `work`, CHUNK rows at a time; tiles of 6 rows x 16 columns. A
- * tile at the edge repeats its last row (or masks lanes) and stores what exists. An element is one
- * chain of fused multiply-adds over p, so a row's bits are its own.
+ * Rows of x are rounded to bf16 into `work`, STRIP_ROWS in [k / CHUNK][row][STRIDE], the rows that
+ * a strip lacks as zeros; tiles of 12 rows x 8 columns. An element is one chain of fused
+ * multiply-adds over p, so a row's bits are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../../base/bf16.h"
 #include "avx2.h"
 
+#include <string.h>
+
 AVX2_COMPILED(packed_bf16)
 
-#define ROWS    6
-#define COLUMNS 16
-#define CHUNK   30
+#define STRIP_ROWS 12 /* and a vector of weights, its even or odd terms, one of x: 15 registers */
+#define COLUMNS    8
+#define CHUNK      256
+#define STRIDE     272 /* 17 cache lines: rows spread over the first cache */
+#define STRIPS     4   /* of a block */
 
 static int64_t at_most(int64_t i, int64_t last)
 {
@@ -32,62 +36,77 @@ static inline __m256 round_floats(__m256 x)
     return _mm256_blendv_ps(_mm256_and_ps(_mm256_castsi256_ps(rounded), upper), x, nan);
 }
 
-/* to (rows,whole) = rows of x rounded; a zero past an odd K. */
-static void load_rows(float *to, const float *x, int64_t xi, int64_t xp, int64_t rows, int64_t k,
-                      int64_t whole)
+/* to (n up to a multiple of 8) = x (n), xp apart, rounded; zeros past n. */
+static void round_row(float *to, const float *x, int64_t xp, int64_t n)
 {
-    for (int64_t r = 0; r < rows; r++) {
-        const float *row = x + r * xi;
-        int64_t p = 0;
-        for (; xp == 1 && p + 8 <= k; p += 8) {
-            _mm256_storeu_ps(to + p, round_floats(_mm256_loadu_ps(row + p)));
+    for (int64_t p = 0; p < n; p += 8) {
+        float lane[8] = {0};
+        for (int64_t i = 0; xp != 1 && i < 8 && p + i < n; i++) {
+            lane[i] = x[(p + i) * xp];
         }
-        for (; p < k; p++) {
-            to[p] = mtf_bf16_value(mtf_bf16_round(row[p * xp]));
-        }
-        if (p < whole) {
-            to[p] = 0;
-        }
-        to += whole;
+        const __m256 eight = xp == 1 ? load_lanes(x + p, n - p) : _mm256_loadu_ps(lane);
+        _mm256_storeu_ps(to + p, round_floats(eight));
     }
 }
 
-/* sums += column p of x times row p of weights, for one p of each pair; w: eight columns each. */
-static inline void one_term(__m256 sums[ROWS][2], const float *const x[ROWS], int64_t p, __m256 w0,
-                            __m256 w1)
+/* strip [chunks][STRIP_ROWS][STRIDE] = rows of x (rows,K). */
+static void load_strip(float *strip, const float *x, int64_t xi, int64_t xp, int64_t rows,
+                       int64_t k)
 {
-    for (int r = 0; r < ROWS; r++) {
-        const __m256 factor = _mm256_broadcast_ss(x[r] + p);
-        sums[r][0] = _mm256_fmadd_ps(factor, w0, sums[r][0]);
-        sums[r][1] = _mm256_fmadd_ps(factor, w1, sums[r][1]);
+    for (int64_t p = 0; p < k; p += CHUNK) {
+        const int64_t terms = at_most(CHUNK, k - p);
+        for (int64_t r = 0; r < rows; r++) {
+            round_row(strip + r * STRIDE, x + r * xi + p * xp, xp, terms);
+        }
+        memset(strip + rows * STRIDE, 0, (size_t)((STRIP_ROWS - rows) * STRIDE) * sizeof *strip);
+        strip += STRIP_ROWS * STRIDE;
     }
 }
 
-/* y (rows,width) = [y +] x (rows,whole) . w [whole/2][32][2]: sixteen columns of a panel. */
-static void tile(float *y, int64_t ldy, const float *x, const uint16_t *w, int64_t rows,
-                 int64_t width, int64_t whole, int add)
+/* clang-format off */
+/* Sums by name: compilers keep an array of them in memory. */
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+#define BEGIN(r)                                                                                \
+    __m256 sum##r = add && (r) < rows ? load_lanes(y + (r) * ldy, width) : _mm256_setzero_ps();
+#define EVEN(r) sum##r = _mm256_fmadd_ps(_mm256_broadcast_ss(x + (r) * STRIDE), even, sum##r);
+#define ODD(r)  sum##r = _mm256_fmadd_ps(_mm256_broadcast_ss(x + (r) * STRIDE + 1), odd, sum##r);
+#define END(r)                                                                                  \
+    if ((r) < rows) {                                                                           \
+        store_lanes(y + (r) * ldy, width, sum##r);                                              \
+    }
+/* clang-format on */
+
+/* y (rows,width) = [y +] strip . w [K/2][32][2]: eight columns of a panel. */
+static void tile(float *y, int64_t ldy, const float *strip, const uint16_t *w, int64_t rows,
+                 int64_t width, int64_t k, int add)
 {
     const __m256i upper = _mm256_set1_epi32((int)0xFFFF0000);
-    const float *row[ROWS];
-    __m256 sums[ROWS][2];
-    for (int r = 0; r < ROWS; r++) {
-        const int64_t i = at_most(r, rows - 1);
-        row[r] = x + i * whole;
-        sums[r][0] = add ? load_lanes(y + i * ldy, width) : _mm256_setzero_ps();
-        sums[r][1] = add ? load_lanes(y + i * ldy + 8, width - 8) : _mm256_setzero_ps();
+    EACH_ROW(BEGIN)
+    for (int64_t left = k; left > 0; left -= CHUNK) {
+        const float *x = strip;
+        const float *end = x + at_most(CHUNK, left);
+        for (; x < end; x += 2, w += 2 * MTF_PANEL) {
+            const __m256i pairs = _mm256_loadu_si256((const __m256i *)(const void *)w);
+            const __m256 even = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+            EACH_ROW(EVEN)
+            const __m256 odd = _mm256_castsi256_ps(_mm256_and_si256(pairs, upper));
+            EACH_ROW(ODD)
+        }
+        strip += STRIP_ROWS * STRIDE;
     }
-    for (int64_t p = 0; p < whole; p += 2) {
-        const __m256i pairs_0 = _mm256_loadu_si256((const __m256i *)(const void *)w);
-        const __m256i pairs_1 = _mm256_loadu_si256((const __m256i *)(const void *)(w + 16));
-        one_term(sums, row, p, _mm256_castsi256_ps(_mm256_slli_epi32(pairs_0, 16)),
-                 _mm256_castsi256_ps(_mm256_slli_epi32(pairs_1, 16)));
-        one_term(sums, row, p + 1, _mm256_castsi256_ps(_mm256_and_si256(pairs_0, upper)),
-                 _mm256_castsi256_ps(_mm256_and_si256(pairs_1, upper)));
-        w += 2 * MTF_PANEL;
+    EACH_ROW(END)
+}
+
+/* Bias, activation and the copy before it, on a tile of y that was just written. */
+static void finish(float *y, int64_t ldy, int64_t at, int64_t rows, int64_t j, int64_t width,
+                   const mtf_epilogue *e)
+{
+    if (e->add || (e->bias == NULL && e->pre == NULL && e->activation == MTF_ACT_NONE)) {
+        return;
     }
-    for (int r = 0; r < at_most(ROWS, rows); r++) {
-        store_lanes(y + r * ldy, width, sums[r][0]);
-        store_lanes(y + r * ldy + 8, width - 8, sums[r][1]);
+    for (int64_t r = 0; r < rows; r++, at += ldy) {
+        mtf_bias_act_fwd_f32_avx2(y + at, e->pre != NULL ? e->pre + at : NULL,
+                                  e->bias != NULL ? e->bias + j : NULL, 1, width, e->activation);
     }
 }
 
@@ -96,23 +115,24 @@ void mtf_packed_bf16_f32_avx2(float *y, int64_t ldy, const float *x, int64_t xi,
                               const mtf_epilogue *e, float *work)
 {
     const int64_t whole = (k + 1) / 2 * 2;
-    const int finishes = e->bias != NULL || e->pre != NULL || e->activation != MTF_ACT_NONE;
-    for (int64_t first = 0; first < m; first += CHUNK) {
-        const int64_t last = at_most(first + CHUNK, m);
-        load_rows(work, x + first * xi, xi, xp, last - first, k, whole);
+    const int64_t strip_size = (k + CHUNK - 1) / CHUNK * STRIP_ROWS * STRIDE;
+    /* what fits in work, whatever k is: at least two */
+    const int64_t room = (int64_t)mtf_packed_work(k) / (strip_size > 0 ? strip_size : 1);
+    const int64_t block = STRIP_ROWS * at_most(STRIPS, room);
+    for (int64_t first = 0; first < m; first += block) {
+        const int64_t last = at_most(first + block, m);
+        for (int64_t i = first; i < last; i += STRIP_ROWS) {
+            load_strip(work + (i - first) / STRIP_ROWS * strip_size, x + i * xi, xi, xp,
+                       at_most(STRIP_ROWS, last - i), k);
+        }
         for (int64_t j = 0; j < n; j += COLUMNS) {
             const int64_t width = at_most(COLUMNS, n - j);
             const uint16_t *w = panels + j / MTF_PANEL * MTF_PANEL * whole + j % MTF_PANEL * 2;
-            for (int64_t i = first; i < last; i += ROWS) {
-                const int64_t rows = at_most(ROWS, last - i);
-                tile(y + i * ldy + j, ldy, work + (i - first) * whole, w, rows, width, whole,
-                     e->add);
-                for (int64_t r = i; !e->add && finishes && r < i + rows; r++) {
-                    const int64_t at = r * ldy + j;
-                    mtf_bias_act_fwd_f32_avx2(y + at, e->pre != NULL ? e->pre + at : NULL,
-                                              e->bias != NULL ? e->bias + j : NULL, 1, width,
-                                              e->activation);
-                }
+            for (int64_t i = first; i < last; i += STRIP_ROWS) {
+                const int64_t rows = at_most(STRIP_ROWS, last - i);
+                tile(y + i * ldy + j, ldy, work + (i - first) / STRIP_ROWS * strip_size, w, rows,
+                     width, k, e->add);
+                finish(y, ldy, i * ldy + j, rows, j, width, e);
             }
         }
     }

@@ -1,9 +1,9 @@
 /* Products with int8 panels by vpmaddwd on 16-bit operands. vpmaddubsw would take bytes, but adds
  * pairs in 16 bits and saturates; here every sum is exact, so the bits are the reference's.
  *
- * Rows of x are quantised into `work`, CHUNK rows at a time, as 16-bit values in the order 0 2 1 3 of
- * each four terms: that is how two shifts widen the bytes of a panel. Tiles of 6 rows x 16 columns;
- * a tile at the edge repeats its last row and stores what exists.
+ * Rows of x are quantised into `work`, CHUNK rows at a time, as 16-bit values in the order 0 2 1 3
+ * of each four terms: that is how two shifts widen the bytes of a panel. Tiles of 6 rows x 16
+ * columns; a tile at the edge repeats its last row and stores what exists.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "avx2.h"
 
@@ -85,17 +85,17 @@ static void load_rows(int16_t *to, float *scale, const float *x, int64_t xi, int
     }
 }
 
-/* sums += two terms of each four: x holds pairs of 16 bits, w pairs of eight columns each. */
-static inline void two_terms(__m256i sums[ROWS][2], const int16_t *const x[ROWS], int64_t p,
-                             __m256i w0, __m256i w1)
+/* Two of four terms of x in every lane. */
+static inline __m256i two_terms(const int16_t *x)
 {
-    for (int r = 0; r < ROWS; r++) {
-        int32_t pair;
-        memcpy(&pair, x[r] + p, sizeof pair);
-        const __m256i factor = _mm256_set1_epi32(pair);
-        sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(factor, w0));
-        sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(factor, w1));
-    }
+    int32_t pair;
+    memcpy(&pair, x, sizeof pair);
+    return _mm256_set1_epi32(pair);
+}
+
+static inline __m256i add_products(__m256i sums, __m256i x, __m256i w)
+{
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(x, w));
 }
 
 /* Eight columns of one row: y (width) = [y +] sums * (row_scale * scale). */
@@ -107,29 +107,43 @@ static inline void finish(float *y, int64_t width, __m256i sums, float row_scale
     store_lanes(y, width, _mm256_add_ps(before, _mm256_mul_ps(_mm256_cvtepi32_ps(sums), step)));
 }
 
+/* clang-format off */
+/* Sums by name: compilers keep an array of them in memory. */
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define BEGIN(r)                                                                \
+    const int16_t *row##r = x + at_most(r, rows - 1) * stride;                  \
+    __m256i low##r = _mm256_setzero_si256(), high##r = _mm256_setzero_si256();
+#define STEP(r) {                                                               \
+        const __m256i factor = two_terms(row##r + p);                           \
+        low##r = add_products(low##r, factor, w0);                              \
+        high##r = add_products(high##r, factor, w1);                            \
+    }
+#define END(r)                                                                  \
+    if (r < rows) {                                                             \
+        finish(y + r * ldy, width, low##r, row_scale[r], scale, add);           \
+        finish(y + r * ldy + 8, width - 8, high##r, row_scale[r], scale + 8, add); \
+    }
+/* clang-format on */
+
 /* y (rows,width) = [y +] x (rows,stride) . w [fours][32][4]: sixteen columns of a panel. */
 static void tile(float *y, int64_t ldy, const int16_t *x, int64_t stride, const int8_t *w,
                  int64_t rows, int64_t width, int64_t fours, const float *row_scale,
                  const float *scale, int add)
 {
-    const int16_t *row[ROWS];
-    __m256i sums[ROWS][2];
-    for (int r = 0; r < ROWS; r++) {
-        row[r] = x + at_most(r, rows - 1) * stride;
-        sums[r][0] = sums[r][1] = _mm256_setzero_si256();
-    }
-    for (int64_t p = 0; p < 4 * fours; p += 4) {
+    EACH_ROW(BEGIN)
+    for (int64_t p = 0; p < 4 * fours; p += 2) {
         const __m256i bytes_0 = _mm256_loadu_si256((const __m256i *)(const void *)w);
         const __m256i bytes_1 = _mm256_loadu_si256((const __m256i *)(const void *)(w + 32));
-        two_terms(sums, row, p, _mm256_srai_epi16(_mm256_slli_epi16(bytes_0, 8), 8),
-                  _mm256_srai_epi16(_mm256_slli_epi16(bytes_1, 8), 8));
-        two_terms(sums, row, p + 2, _mm256_srai_epi16(bytes_0, 8), _mm256_srai_epi16(bytes_1, 8));
+        __m256i w0 = _mm256_srai_epi16(_mm256_slli_epi16(bytes_0, 8), 8);
+        __m256i w1 = _mm256_srai_epi16(_mm256_slli_epi16(bytes_1, 8), 8);
+        EACH_ROW(STEP)
+        p += 2;
+        w0 = _mm256_srai_epi16(bytes_0, 8);
+        w1 = _mm256_srai_epi16(bytes_1, 8);
+        EACH_ROW(STEP)
         w += 4 * MTF_PANEL;
     }
-    for (int r = 0; r < at_most(ROWS, rows); r++) {
-        finish(y + r * ldy, width, sums[r][0], row_scale[r], scale, add);
-        finish(y + r * ldy + 8, width - 8, sums[r][1], row_scale[r], scale + 8, add);
-    }
+    EACH_ROW(END)
 }
 
 void mtf_packed_int8_f32_avx2(float *y, int64_t ldy, const float *x, int64_t xi, int64_t xp,

@@ -50,7 +50,7 @@ static inline __m512i whole_numbers(__m512 x, __m512 factor)
     return _mm512_cvtps_epi32(_mm512_mul_ps(x, factor));
 }
 
-/* 64 terms from x, `left` of which exist, as bytes; the others are 128, zero. */
+/* The first 64 terms of x (left) as bytes; those past its end are 128, zero. */
 static inline __m512i quantise(const float *x, int64_t left, __m512 factor)
 {
     __m512 part[4];
