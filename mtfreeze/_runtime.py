@@ -94,6 +94,11 @@ def set_threads(n: int) -> None:
 
     Results do not depend on it, not in a single bit.
 
+    These threads are mtfreeze's own and sleep while no model works. Those of NumPy's or SciPy's
+    OpenBLAS go on spinning for about 0.1 s after a large product, and a model that works meanwhile
+    shares its CPUs with them. A loop that multiplies with NumPy between the steps is faster with
+    ``OPENBLAS_THREAD_TIMEOUT=4`` in the environment before Python starts.
+
     Parameters
     ----------
     n : int

@@ -335,3 +335,20 @@ def test_the_usual_number_is_that_of_usable_cpus() -> None:
     threads, usable = found(len(cpus))
     assert 1 <= threads <= usable == len(cpus)  # fewer where a container has a quota
     assert found(1) == [1, 1]
+
+
+LOADING = """
+import os
+import numpy
+def tasks(): return len(os.listdir("/proc/self/task"))
+from mtfreeze import _runtime
+before = tasks()
+_runtime.initialize()
+print(tasks() - before, len(os.sched_getaffinity(0)))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no list of threads")
+def test_loading_the_blas_starts_no_thread_and_leaves_the_affinity() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, check=True)
+    assert done.stdout.split() == [b"0", str(len(os.sched_getaffinity(0))).encode()]

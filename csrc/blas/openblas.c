@@ -2,6 +2,10 @@
  * 32-bit integers). It is opened by absolute path with local symbols, so that it never meets the
  * copy that NumPy carries, and runs on one thread: our pool works above it.
  * SPDX-License-Identifier: Apache-2.0 */
+#ifdef __linux__
+#define _GNU_SOURCE /* sched_getcpu, sched_setaffinity */
+#endif
+
 #include "openblas.h"
 
 #include "../base/status.h"
@@ -9,6 +13,7 @@
 #if MTF_WITH_OPENBLAS
 
 #include <dlfcn.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +40,31 @@ static int find_symbol(void *library, const char *name, void *function)
     return address != NULL;
 }
 
+/* OpenBLAS starts a thread for every CPU of its process while it is loaded, and each of them spins
+ * for about 0.1 s before it sleeps. A caller that may use one CPU for that moment gets none. */
+static void *open_library(const char *path)
+{
+#ifdef __linux__
+    cpu_set_t before;
+    const int cpu = sched_getcpu();
+    const int known = cpu >= 0 && cpu < CPU_SETSIZE &&
+                      sched_getaffinity(0, sizeof before, &before) == 0 && CPU_ISSET(cpu, &before);
+    if (known) {
+        cpu_set_t here;
+        CPU_ZERO(&here);
+        CPU_SET(cpu, &here);
+        (void)sched_setaffinity(0, sizeof here, &here);
+    }
+#endif
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+#ifdef __linux__
+    if (known) {
+        (void)sched_setaffinity(0, sizeof before, &before);
+    }
+#endif
+    return library;
+}
+
 mtf_status mtf_openblas_load(const char *path, mtf_error *err)
 {
     if (openblas.sgemm != NULL) {
@@ -52,7 +82,7 @@ mtf_status mtf_openblas_load(const char *path, mtf_error *err)
                         "found '%.200s'",
                         sizeof openblas.path, path);
     }
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *library = open_library(path);
     if (library == NULL) {
         return mtf_fail(
             err, MTF_ERR_IO,
