@@ -47,12 +47,13 @@ static void *open_library(const char *path)
 #ifdef __linux__
     cpu_set_t before;
     const int cpu = sched_getcpu();
-    const int known = cpu >= 0 && cpu < CPU_SETSIZE &&
-                      sched_getaffinity(0, sizeof before, &before) == 0 && CPU_ISSET(cpu, &before);
+    const size_t place = cpu >= 0 && cpu < CPU_SETSIZE ? (size_t)cpu : 0;
+    const int known =
+        sched_getaffinity(0, sizeof before, &before) == 0 && CPU_ISSET(place, &before);
     if (known) {
         cpu_set_t here;
         CPU_ZERO(&here);
-        CPU_SET(cpu, &here);
+        CPU_SET(place, &here);
         (void)sched_setaffinity(0, sizeof here, &here);
     }
 #endif
