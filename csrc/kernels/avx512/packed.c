@@ -32,6 +32,11 @@ static inline __attribute__((always_inline)) void tile(int rows, float *y, int64
 {
     __m512 sums[STRIP_ROWS][2];
 #pragma GCC unroll 14
+    for (int r = 0; r < rows; r++) { /* there when the sums are */
+        _mm_prefetch((const char *)(y + r * ldy), _MM_HINT_T0);
+        _mm_prefetch((const char *)(y + r * ldy + 16), _MM_HINT_T0);
+    }
+#pragma GCC unroll 14
     for (int r = 0; r < rows; r++) {
         sums[r][0] = go_on ? _mm512_maskz_loadu_ps(lanes[0], y + r * ldy) : _mm512_setzero_ps();
         sums[r][1] =
