@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from helpers import TAGS, write_tiny_bert
+from wide_models import write_wide_bert
 
 if TYPE_CHECKING:
     import mtfreeze as mtf
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the tiny BERT: 3 layers, width 48, maximum length 40. Read it, never write it."""
     return write_tiny_bert(tmp_path_factory.mktemp("tiny") / "tiny-bert")
+
+
+@pytest.fixture(scope="session")
+def wide_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a BERT with products large enough for bf16 and int8. Read it, never write it."""
+    return write_wide_bert(tmp_path_factory.mktemp("wide") / "wide-bert")
 
 
 @pytest.fixture

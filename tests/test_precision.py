@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frozen parts and inference in bf16 and int8: what changes, what never does, and what is refused.
 
-Training is in test_precision_training.py.
+Training is in test_precision_training.py, files are in test_precision_files.py.
 """
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +15,11 @@ import numpy as np
 import pytest
 from helpers import SENTENCES, bits
 from numpy.typing import NDArray
-from wide_models import wide_model, write_wide_bert
+from wide_models import wide_model
 
 import mtfreeze as mtf
 from mtfreeze import precision as names
-from mtfreeze.errors import CheckpointError, ConfigError
-from mtfreeze.features.keys import prefix_key
+from mtfreeze.errors import ConfigError
 from mtfreeze.freeze import FreezeState, reduced_keys
 from mtfreeze.training.describe import frozen_line
 
@@ -29,11 +27,6 @@ ROOT = Path(__file__).resolve().parents[1]
 LOWER = ("bf16", "int8")
 ONE_WEIGHT = "backbone.encoder.layer.0.intermediate.dense.weight"
 LONG = [" ".join(SENTENCES[:3]), SENTENCES[3], "", *SENTENCES[4:]]
-
-
-@pytest.fixture(scope="module")
-def wide_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_wide_bert(tmp_path_factory.mktemp("wide"))
 
 
 @pytest.fixture
@@ -367,85 +360,6 @@ def test_show_config_says_what_runs_each(capsys: pytest.CaptureFixture[str]) -> 
     assert config["isa_untested"] == [one for one in config["isa_compiled"] if one == "amx"]
     mtf.show_config()
     assert f"bf16           {config['bf16']}" in capsys.readouterr().out
-
-
-# ---- files ---------------------------------------------------------------------------------------
-
-
-def test_saved_and_copied_models_have_it(model: mtf.MultiTaskModel, tmp_path: Path) -> None:
-    model.freeze("backbone", precision="int8").freeze("backbone[:1]", precision="bf16", pin=False)
-    state, rows = model.freeze_state(), model.encode(SENTENCES)
-    for twin in (
-        model.copy(),
-        mtf.MultiTaskModel.from_pretrained(model.save_pretrained(tmp_path / "saved")),
-    ):
-        assert twin.freeze_state() == state
-        assert twin.encode(SENTENCES).tobytes() == rows.tobytes()
-        assert bits(twin.parameters()) == bits(model.parameters())
-    report = json.loads((tmp_path / "saved" / "freeze_report.json").read_text("utf-8"))
-    tensors = report["tensors"]
-    assert tensors[ONE_WEIGHT]["precision"] == "bf16"
-    assert "precision" not in tensors["classifier.weight"]
-
-
-def edit_own_file(folder: Path, **freeze: Any) -> Path:
-    """Change entries of ``freeze`` in mtfreeze.json; None removes one."""
-    path = folder / "mtfreeze.json"
-    content = json.loads(path.read_text("utf-8"))
-    content["freeze"] |= freeze
-    content["freeze"] = {key: one for key, one in content["freeze"].items() if one is not None}
-    path.write_text(json.dumps(content), "utf-8")
-    return folder
-
-
-def test_older_files_are_fp32(model: mtf.MultiTaskModel, tmp_path: Path) -> None:
-    exact = model.encode(SENTENCES)
-    folder = model.freeze("backbone", precision="bf16").save_pretrained(tmp_path / "saved")
-    older = mtf.MultiTaskModel.from_pretrained(edit_own_file(folder, precision=None))
-    assert older.freeze_state().frozen == model.freeze_state().frozen
-    assert older.freeze_state().precisions == {}
-    assert older.encode(SENTENCES).tobytes() == exact.tobytes()
-    strange = edit_own_file(folder, precision={"bf16": [ONE_WEIGHT, "no.such.key"]})
-    again = mtf.MultiTaskModel.from_pretrained(strange).freeze_state()
-    assert again.bf16 == {ONE_WEIGHT}
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (3, "freeze.precision as lists of names by precision; found 3"),
-        (["bf16"], "freeze.precision as lists of names by precision"),
-        ({"bf61": []}, r"unknown precision 'bf61'.*did you mean 'bf16'"),
-        ({"fp32": []}, "unknown precision 'fp32'"),
-        ({"bf16": "all"}, "freeze.precision.bf16 as a list of names; found all"),
-        ({"int8": [1]}, r"freeze.precision.int8 as a list of names; found \[1\]"),
-    ],
-)
-def test_damaged_files_are_refused(
-    model: mtf.MultiTaskModel, tmp_path: Path, damage: Any, message: str
-) -> None:
-    folder = model.save_pretrained(tmp_path / "saved")
-    with pytest.raises(CheckpointError, match=message):
-        mtf.MultiTaskModel.from_pretrained(edit_own_file(folder, precision=damage))
-
-
-# ---- keys of features ----------------------------------------------------------------------------
-
-
-def test_features_of_two_precisions_never_meet(model: mtf.MultiTaskModel) -> None:
-    plain = prefix_key(model, "hidden_states.2")
-    keys = {plain}
-    for name in LOWER:
-        model.freeze("backbone", precision=name)
-        keys.add(prefix_key(model, "hidden_states.2"))
-    assert len(keys) == 3
-    above = prefix_key(model.freeze("backbone", precision="fp32"), "hidden_states.1")
-    model.freeze("backbone.layers[1:]", precision="bf16")
-    assert prefix_key(model, "hidden_states.1") == above
-    assert prefix_key(model, "hidden_states.2") not in keys
-    model.freeze(ONE_WEIGHT, precision="int8")
-    assert prefix_key(model, "hidden_states.1") != above
-    assert prefix_key(model.unfreeze(), "hidden_states.2") == plain
 
 
 # ---- what is refused -----------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import LABELS, SENTENCES
-from wide_models import write_wide_bert
 
 import mtfreeze as mtf
 from mtfreeze.config import Freezing, parse_config
@@ -19,11 +18,6 @@ from mtfreeze.errors import ConfigError
 
 Command = Callable[..., tuple[int, str, str]]
 ROWS = "".join(f"{text}\t{label}\n" for text, label in zip(SENTENCES, LABELS, strict=True))
-
-
-@pytest.fixture(scope="module")
-def wide_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_wide_bert(tmp_path_factory.mktemp("wide"))
 
 
 @pytest.fixture

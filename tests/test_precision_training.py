@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers import SENTENCES, bits
 from small_tasks import ROWS, quick_fit, two_tasks
-from wide_models import wide_model, write_wide_bert
+from wide_models import wide_model
 
 import mtfreeze as mtf
 from mtfreeze.errors import ConfigError
@@ -29,11 +29,6 @@ def empty_memory() -> Iterator[None]:
     clear_memory()
     yield
     clear_memory()
-
-
-@pytest.fixture(scope="module")
-def wide_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_wide_bert(tmp_path_factory.mktemp("wide"))
 
 
 @pytest.fixture
