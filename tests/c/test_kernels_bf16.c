@@ -279,7 +279,8 @@ MTF_TEST(not_a_number_and_infinity_stay_in_their_row)
         for (size_t i = 0; i < c.w.n; i++) {
             c.w.data[i] = (mtf_real)test_uniform(0.5, 1.0);
         }
-        *reduced_x(&c, 3, 18) = (mtf_real)NAN;
+        const uint32_t all_ones = 0x7FFFFFFF; /* a NaN that rounding must not carry over */
+        memcpy(reduced_x(&c, 3, 18), &all_ones, sizeof all_ones);
         *reduced_x(&c, 20, 2) = (mtf_real)INFINITY;
         *reduced_x(&c, 7, 4) = -3.4e38F; /* rounds to infinity */
         *reduced_x(&c, 8, 5) = 3.0e38F;  /* stays, the sum overflows */

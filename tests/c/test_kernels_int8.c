@@ -121,10 +121,11 @@ MTF_TEST(odd_rows_have_the_bits_of_the_reference)
                 *reduced_x(&c, 1, p) = 0;
                 *reduced_x(&c, 2, p) *= 0x1p-140F; /* denormal: below MTF_INT8_LEAST */
                 *reduced_x(&c, 3, p) *= 0x1p-118F; /* around it */
-                *reduced_x(&c, 4, p) *= 0x1p+127F;
+                *reduced_x(&c, 4, p) *= 0x1p+90F;
                 *reduced_x(&c, 5, p) = -0.0F;
                 *reduced_x(&c, 6, p) = 127.0F - 0.5F * (mtf_real)p; /* ties */
                 c.w.data[9 * c.ldw + p] = 0;
+                c.w.data[10 * c.ldw + p] *= 0x1p27F; /* would show what is left of row 2 */
             }
             *reduced_x(&c, 7, 69) = (mtf_real)NAN;
             *reduced_x(&c, 8, 0) = (mtf_real)-INFINITY;

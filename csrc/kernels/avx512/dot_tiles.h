@@ -71,7 +71,11 @@ static inline uint32_t *dot_strip(const dot_product *d, int64_t s, int64_t first
 #define DOT_ROWS_13(DO) DOT_ROWS_12(DO) DO(12)
 #define DOT_ROWS_14(DO) DOT_ROWS_13(DO) DO(13)
 
-#define DOT_BEGIN(i) __m512 low##i = dot_begin(t, i, 0), high##i = dot_begin(t, i, 16);
+/* y is asked for at the beginning, since most of it has left the caches of long products. */
+#define DOT_BEGIN(i)                                                            \
+    _mm_prefetch((const char *)(t->y + (i) * t->ldy), _MM_HINT_T0);             \
+    _mm_prefetch((const char *)(t->y + (i) * t->ldy + 16), _MM_HINT_T0);        \
+    __m512 low##i = dot_begin(t, i, 0), high##i = dot_begin(t, i, 16);
 #define DOT_STEP(i, offset) {                                                   \
         const __m512i factor = _mm512_set1_epi32((int)x[offset]);               \
         low##i = dot_step(low##i, factor, w0);                                  \

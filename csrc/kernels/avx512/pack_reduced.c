@@ -12,6 +12,8 @@
 
 AVX512_COMPILED(pack_reduced)
 
+#define PANELS_AT_ONCE 8
+
 /* Sixteen columns of the product; `columns` of them exist. */
 typedef struct source {
     const float *w;       /* transposed: (K,columns) */
@@ -81,12 +83,34 @@ static inline __m512i round_pair(__m512 even, __m512 odd)
     return _mm512_mask_blend_epi16(0xAAAAAAAA, low, round_lanes(odd));
 }
 
-void mtf_pack_bf16_f32_avx512(uint16_t *panels, const float *w, int64_t ldw, int transposed,
-                              int64_t n, int64_t k, int64_t first, int64_t last)
+/* to: panels number first .. last-1 of a transposed w (K,N). Some panels at each pair of terms, so
+ * that rows of w are read in long pieces: they are pages apart. */
+static void pack_bf16_transposed(uint16_t *panels, const float *w, int64_t ldw, int64_t n,
+                                 int64_t k, int64_t first, int64_t last)
+{
+    const int64_t pairs = (k + 1) / 2;
+    for (int64_t pair = 0; pair < pairs; pair++) {
+        const float *row = w + 2 * pair * ldw;
+        const int whole = 2 * pair + 1 < k;
+        for (int64_t half = 2 * first; half < 2 * last; half++) {
+            const int64_t j = half * 16;
+            const __mmask16 lanes = first_lanes(n - j);
+            const __m512 even = _mm512_maskz_loadu_ps(lanes, row + j);
+            const __m512 odd =
+                whole ? _mm512_maskz_loadu_ps(lanes, row + ldw + j) : _mm512_setzero_ps();
+            _mm512_storeu_si512(panels + (half / 2 * pairs + pair) * 2 * MTF_PANEL +
+                                    half % 2 * MTF_PANEL,
+                                round_pair(even, odd));
+        }
+    }
+}
+
+static void pack_bf16_rows(uint16_t *panels, const float *w, int64_t ldw, int64_t n, int64_t k,
+                           int64_t first, int64_t last)
 {
     const int64_t pairs = (k + 1) / 2;
     for (int64_t half = 2 * first; half < 2 * last; half++) {
-        const source s = source_of(w, ldw, transposed, n, k, half * 16);
+        const source s = source_of(w, ldw, 0, n, k, half * 16);
         uint16_t *to = panels + half / 2 * pairs * 2 * MTF_PANEL + half % 2 * MTF_PANEL;
         for (int64_t pair = 0; pair < pairs; pair += 2) {
             __m512 term[4];
@@ -96,6 +120,19 @@ void mtf_pack_bf16_f32_avx512(uint16_t *panels, const float *w, int64_t ldw, int
                 _mm512_storeu_si512(to + (pair + 1) * 2 * MTF_PANEL, round_pair(term[2], term[3]));
             }
         }
+    }
+}
+
+void mtf_pack_bf16_f32_avx512(uint16_t *panels, const float *w, int64_t ldw, int transposed,
+                              int64_t n, int64_t k, int64_t first, int64_t last)
+{
+    if (!transposed) {
+        pack_bf16_rows(panels, w, ldw, n, k, first, last);
+        return;
+    }
+    for (; first < last; first += PANELS_AT_ONCE) {
+        const int64_t end = first + PANELS_AT_ONCE < last ? first + PANELS_AT_ONCE : last;
+        pack_bf16_transposed(panels, w, ldw, n, k, first, end);
     }
 }
 
