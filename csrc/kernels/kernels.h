@@ -59,9 +59,9 @@ typedef struct mtf_kernels {
 /* The table in use; the reference one before mtf_runtime_init(). Set between runs only. */
 extern const mtf_kernels *mtf_kernel;
 
-/* mtf_real elements of `work` for attention kernels over sequences of at most lq, lk rows, head
- * width d: the same for every ISA level. */
-size_t mtf_attention_work(int64_t lq, int64_t lk, int64_t d);
+/* mtf_real elements of `work` for attention kernels of head width d, whatever the lengths: the same
+ * for every ISA level. */
+size_t mtf_attention_work(int64_t d);
 
 /* mtf_real elements of `work` of a packed product of k terms: the same for every ISA level. */
 size_t mtf_packed_work(int64_t k);
@@ -73,9 +73,7 @@ int mtf_kernels_fill(mtf_kernels *table, const char *isa);
 /* Puts a table that counts operations before the one in use, or takes it away. (count.c) */
 void mtf_kernels_count(int on);
 
-/* Queries whose scores an attention kernel may hold at once. */
-#define MTF_ATTENTION_ROWS 8
-/* Keys of a tile, for kernels that hold no more of them at once. */
+/* Keys of a tile: attention kernels hold the scores of so many at once, for up to 16 queries. */
 #define MTF_ATTENTION_KEYS 128
 
 /* For mtf_runtime_init: makes `isa` (NULL: the best of this CPU) the table in use; and the names

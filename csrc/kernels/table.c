@@ -137,15 +137,11 @@ mtf_status mtf_kernels_choose(const char *isa, mtf_error *err)
     return MTF_OK;
 }
 
-/* Room for the largest user: transposed k and v with rows padded to whole vectors, and a block of
- * rows of scores and their gradients. */
-size_t mtf_attention_work(int64_t lq, int64_t lk, int64_t d)
+/* Room for the largest user, backward at AVX-512: 16 queries and their gradients, transposed, two
+ * tiles of scores, and a cache line to align them. */
+size_t mtf_attention_work(int64_t d)
 {
-    (void)lq;
-    size_t keys = ((size_t)lk + 15) / 16 * 16;
-    const size_t whole = 2 * (size_t)d * keys + 2 * MTF_ATTENTION_ROWS * keys;
-    const size_t tiled = 32 * ((size_t)d + MTF_ATTENTION_KEYS);
-    return (whole > tiled ? whole : tiled) + 64;
+    return 2 * 16 * ((size_t)d + MTF_ATTENTION_KEYS) + 16;
 }
 
 /* Room for a block of rows of x: float kernels cut k into blocks, so that theirs has a bound; int8

@@ -101,11 +101,9 @@ static const mtf_real *gather_bias(const mtf_op_call *call, int64_t first_row, i
 }
 
 /* Elements of work that the kernels take; the bias of a sequence lies behind them. */
-static size_t kernel_work(const mtf_node_shape *shape, const mtf_span *span)
+static size_t kernel_work(const mtf_node_shape *shape)
 {
-    return mtf_attention_work(span->max_length[shape->in[Q].space],
-                              span->max_length[shape->in[K].space],
-                              shape->in[Q].width / shape->attrs.n_heads);
+    return mtf_attention_work(shape->in[Q].width / shape->attrs.n_heads);
 }
 
 /* Fills in the sequence's part; `work` is this worker's. */
@@ -126,7 +124,7 @@ static void begin_sequence(head_item *item, const mtf_op_call *call, int64_t seq
     item->at_q = first_q * item->c;
     item->at_k = first_k * item->c;
     item->at_lse = first_q * item->n_heads;
-    item->bias = gather_bias(call, first_q, item->lq, item->lk, work + kernel_work(shape, span));
+    item->bias = gather_bias(call, first_q, item->lq, item->lk, work + kernel_work(shape));
     item->drop = NULL;
 }
 
@@ -267,7 +265,7 @@ static size_t attention_work(const mtf_node_shape *shape, const mtf_extent *exte
     int64_t lq = extent->max_length[shape->in[Q].space];
     int64_t lk = extent->max_length[shape->in[K].space];
     size_t bias = mtf_has_input(shape, SCORE_BIAS) ? (size_t)lq * (size_t)lk : 0;
-    return mtf_attention_work(lq, lk, shape->in[Q].width / shape->attrs.n_heads) + bias;
+    return kernel_work(shape) + bias;
 }
 
 const mtf_op mtf_op_attention = {.name = "attention",

@@ -31,7 +31,7 @@ static head head_new(int64_t lq, int64_t lk, int64_t d, int causal, int with_bia
     h.dq = buffer_random(lq * ld, 2, -1.0, 1.0);
     h.dk = buffer_random(lk * ld, 3, -1.0, 1.0);
     h.dv = buffer_random(lk * ld, 4, -1.0, 1.0);
-    h.work = buffer_new((int64_t)mtf_attention_work(lq, lk, d), 1);
+    h.work = buffer_new((int64_t)mtf_attention_work(d), 1);
     return h;
 }
 
@@ -170,6 +170,47 @@ MTF_TEST(attention_values)
     }
 }
 
+/* Around one tile of keys, two and four; few queries and as many as keys. */
+MTF_TEST(attention_over_several_tiles)
+{
+    static const struct {
+        int64_t lq, lk, d;
+        int causal;
+    } shapes[] = {{5, 127, 32, 0},   {23, 128, 20, 0},  {16, 129, 32, 0}, {9, 255, 33, 0},
+                  {33, 256, 32, 0},  {17, 257, 64, 0},  {3, 511, 8, 0},   {24, 512, 32, 0},
+                  {1, 513, 17, 0},   {129, 129, 32, 1}, {20, 257, 24, 1}, {257, 257, 12, 1},
+                  {140, 130, 16, 1}, {40, 300, 32, 0}};
+    const mtf_mask mask = {.key = 5, .threshold = 1u << 30, .keep_scale = (mtf_real)(4.0 / 3)};
+    mtf_kernels tables[MAX_LEVELS];
+    const int n_levels = fill_levels(tables);
+    for (int l = 0; l < n_levels; l++) {
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            head h = head_new(shapes[i].lq, shapes[i].lk, shapes[i].d, shapes[i].causal, i % 2 == 0,
+                              i % 4 > 1, i % 3 == 1 ? &mask : NULL);
+            check_head(&tables[l], &h);
+            head_free(h);
+        }
+    }
+}
+
+/* The running maximum rises and falls from tile to tile, and scores go far below what exp can hold. */
+MTF_TEST(scores_of_any_size_over_tiles)
+{
+    mtf_kernels tables[MAX_LEVELS];
+    const int n_levels = fill_levels(tables);
+    for (int l = 0; l < n_levels; l++) {
+        for (int rising = 0; rising < 2; rising++) {
+            head h = head_new(4, 400, 8, 0, 1, 0, NULL);
+            for (int64_t i = 0; i < 4 * 400; i++) {
+                const mtf_real place = (mtf_real)(i % 400);
+                h.bias.data[i] = rising ? place - 399 : -place;
+            }
+            check_head(&tables[l], &h);
+            head_free(h);
+        }
+    }
+}
+
 /* Each gradient may be left out, and the others keep their bits. */
 MTF_TEST(gradients_that_nobody_wants)
 {
@@ -199,27 +240,44 @@ MTF_TEST(gradients_that_nobody_wants)
     }
 }
 
-/* A query's bits are its own: one query alone, and among any number of others. */
+/* A query's bits are its own: one query alone, and among any number of others. With causal those at
+ * the end, so that each still sees its keys. */
+static void check_bits(const mtf_kernels *t, int64_t lq, int64_t lk, int64_t d, int causal,
+                       int with_bias)
+{
+    head h = head_new(lq, lk, d, causal, with_bias, 0, NULL);
+    const size_t bytes = (size_t)d * sizeof(mtf_real);
+    forward(t, &h);
+    buffer all = buffer_copy(h.out, 0);
+    buffer all_lse = buffer_copy(h.lse, 0);
+    for (int64_t first = 0; first < lq; first++) {
+        head one = h;
+        one.q.data += first * h.ld;
+        one.out.data += first * h.ld;
+        one.bias.data += first * lk;
+        one.lse.data += 2 * first;
+        one.lq = causal ? lq - first : 1 + first % (lq - first);
+        forward(t, &one);
+        for (int64_t i = 0; i < lq; i++) {
+            CHECK_BITS(h.out.data + i * h.ld, all.data + i * h.ld, bytes);
+            CHECK_BITS(&h.lse.data[2 * i], &all_lse.data[2 * i], sizeof(mtf_real));
+        }
+    }
+    buffer_free(all), buffer_free(all_lse);
+    head_free(h);
+}
+
 MTF_TEST(a_query_keeps_its_bits)
 {
     mtf_kernels tables[MAX_LEVELS];
     const int n_levels = fill_levels(tables);
     for (int l = 0; l < n_levels; l++) {
-        head h = head_new(11, 19, 20, 0, 0, 0, NULL);
-        forward(&tables[l], &h);
-        buffer all = buffer_copy(h.out, 0);
-        for (int64_t first = 0; first < 11; first++) {
-            head one = h;
-            one.q.data += first * h.ld;
-            one.out.data += first * h.ld;
-            one.lq = 11 - first < 3 ? 11 - first : 3;
-            forward(&tables[l], &one);
-        }
-        for (int64_t i = 0; i < 11; i++) {
-            CHECK_BITS(h.out.data + i * h.ld, all.data + i * h.ld, (size_t)h.d * sizeof *all.data);
-        }
-        buffer_free(all);
-        head_free(h);
+        check_bits(&tables[l], 11, 19, 20, 0, 0);
+        check_bits(&tables[l], 23, 23, 32, 0, 0);
+        check_bits(&tables[l], 40, 40, 32, 0, 1);
+        check_bits(&tables[l], 21, 25, 17, 1, 0);
+        check_bits(&tables[l], 26, 257, 32, 0, 0);
+        check_bits(&tables[l], 19, 300, 8, 1, 1);
     }
 }
 

@@ -1,53 +1,154 @@
 /* Attention of one head over one sequence, forward; formulas as in ref/attention.c.
  *
- * Four queries at a time: scores against a transposed copy of k (padded to whole registers, so that
- * lanes are keys), exponentials, then the weighted sum of rows of v. A query's bits depend on its
- * own row and on the keys that it sees: every sum goes over d or over keys in order, and a block at
- * the end repeats its last query.
- * Precision: fused multiply-adds, vector exp (elementary.h); the sum of exponentials in eight
- * lanes; the division by it comes after the sum over v. SPDX-License-Identifier: Apache-2.0 */
+ * A block of queries (attention.h) goes over the keys in tiles: scores, exponentials over the
+ * largest score so far, the weighted sum of rows of v on top of what earlier tiles gave, brought
+ * down by 2^(old maximum - new) (Milakov, Gimelshein 2018). Nothing longer than a tile is kept.
+ * A query's bits depend on its own row and on the keys that it sees: sums go over d and over keys
+ * in order, the sum of exponentials over even and over odd keys.
+ * Precision: fused multiply-adds; exponentials by 2^x, the factor log2 e within the scale; the
+ * division by their sum comes last. scale > 0. SPDX-License-Identifier: Apache-2.0 */
 #include "attention.h"
 
-#include "../../base/random.h"
 #include "avx2.h"
 #include "dropout.h"
-#include "elementary.h"
 
 #include <math.h>
 
 AVX2_COMPILED(attention)
 
-/* Turns n scores in `row` into exponentials over their maximum, padded with zeros to whole
- * registers; returns their sum and writes the maximum. */
-static float exponentials(float *row, int64_t n, float *largest)
+/* Of the lanes of a block. */
+typedef struct running {
+    __m256 most;  /* largest score so far */
+    __m256 total; /* sum of exponentials over it */
+} running;
+
+/* `x` in the lanes that see key j, `otherwise` in the others. */
+static inline __m256 where_seen(__m256 x, __m256 otherwise, int64_t j, int64_t seen, int is_causal)
 {
-    __m256 most = F32X8(-INFINITY);
-    for (int64_t j = 0; j < n; j += 8) {
-        const __m256 lanes = _mm256_castsi256_ps(first_lanes(n - j));
-        const __m256 s = _mm256_blendv_ps(F32X8(-INFINITY), _mm256_loadu_ps(row + j), lanes);
-        most = _mm256_max_ps(most, s);
-    }
-    *largest = max_lanes(most);
-    const __m256 top = F32X8(*largest);
-    __m256 total = _mm256_setzero_ps();
-    for (int64_t j = 0; j < n; j += 8) {
-        const __m256 lanes = _mm256_castsi256_ps(first_lanes(n - j));
-        __m256 e = exp_f32x8(_mm256_sub_ps(_mm256_loadu_ps(row + j), top));
-        e = _mm256_and_ps(e, lanes);
-        _mm256_storeu_ps(row + j, e);
-        total = _mm256_add_ps(total, e);
-    }
-    return sum_lanes(total);
+    return is_causal ? _mm256_blendv_ps(otherwise, x, lanes_that_see(j, seen)) : x;
 }
 
-static void drop_row(float *row, int64_t n, const mtf_mask *drop, int64_t query)
+/* Largest of each lane of s (n,8), and of `most`. */
+static inline __m256 largest(const float *s, int64_t n, __m256 most, int64_t seen, int is_causal)
 {
-    const uint64_t row_key = mtf_random_mix(drop->key, (uint64_t)query);
-    const __m256 factor = F32X8(drop->keep_scale);
-    for (int64_t j = 0; j < n; j += 8) {
-        const __m256 kept = keeps_f32x8(row_key, (uint32_t)j, drop->threshold);
-        const __m256 p = _mm256_mul_ps(_mm256_loadu_ps(row + j), factor);
-        _mm256_storeu_ps(row + j, _mm256_and_ps(p, kept));
+    const __m256 least = _mm256_set1_ps(-INFINITY);
+    __m256 other = most;
+    int64_t j = 0;
+    for (; j + 2 <= n; j += 2) {
+        const __m256 s0 = _mm256_loadu_ps(s + j * LANES);
+        const __m256 s1 = _mm256_loadu_ps(s + (j + 1) * LANES);
+        most = _mm256_max_ps(most, where_seen(s0, least, j, seen, is_causal));
+        other = _mm256_max_ps(other, where_seen(s1, least, j + 1, seen, is_causal));
+    }
+    if (j < n) {
+        const __m256 s0 = _mm256_loadu_ps(s + j * LANES);
+        most = _mm256_max_ps(most, where_seen(s0, least, j, seen, is_causal));
+    }
+    return _mm256_max_ps(most, other);
+}
+
+/* s (n,8) = 2^(factor s - top), 0 where a lane does not see the key; returns their sums. */
+static inline __m256 exponentials(float *s, int64_t n, __m256 factor, __m256 top, int64_t seen,
+                                  int is_causal)
+{
+    const __m256 zero = _mm256_setzero_ps();
+    __m256 even = zero;
+    __m256 odd = zero;
+    int64_t j = 0;
+    for (; j + 2 <= n; j += 2) {
+        float *at = s + j * LANES;
+        __m256 e0 = exp2_f32x8(_mm256_fmsub_ps(_mm256_loadu_ps(at), factor, top));
+        __m256 e1 = exp2_f32x8(_mm256_fmsub_ps(_mm256_loadu_ps(at + LANES), factor, top));
+        e0 = where_seen(e0, zero, j, seen, is_causal);
+        e1 = where_seen(e1, zero, j + 1, seen, is_causal);
+        _mm256_storeu_ps(at, e0);
+        _mm256_storeu_ps(at + LANES, e1);
+        even = _mm256_add_ps(even, e0);
+        odd = _mm256_add_ps(odd, e1);
+    }
+    if (j < n) {
+        float *at = s + j * LANES;
+        __m256 e = exp2_f32x8(_mm256_fmsub_ps(_mm256_loadu_ps(at), factor, top));
+        e = where_seen(e, zero, j, seen, is_causal);
+        _mm256_storeu_ps(at, e);
+        even = _mm256_add_ps(even, e);
+    }
+    return _mm256_add_ps(even, odd);
+}
+
+static void drop_tile(float *s, int64_t n, const mtf_mask *drop, int64_t first_query,
+                      int64_t first_key)
+{
+    const row_keys keys = row_keys_of(drop->key, first_query);
+    const __m256 factor = _mm256_set1_ps(drop->keep_scale);
+    for (int64_t j = 0; j < n; j++) {
+        const __m256 kept = keeps_in_rows(keys, (uint32_t)(first_key + j), drop->threshold);
+        const __m256 p = _mm256_mul_ps(_mm256_loadu_ps(s + j * LANES), factor);
+        _mm256_storeu_ps(s + j * LANES, _mm256_and_ps(p, kept));
+    }
+}
+
+/* The arguments of the kernel that a block reads, shapes as there, and its work. */
+typedef struct head {
+    const float *q, *k, *v, *bias;
+    int64_t ldq, ldk, ldv, lq, lk, d;
+    float scale;
+    const mtf_mask *drop;
+    float *t, *s; /* (D,8) (KEYS,8) */
+} head;
+
+/* `rows` queries from `first` on; out (rows,D). `is_causal` is a constant. */
+static inline running forward_block(const head *h, float *out, int64_t ldo, int64_t first, int rows,
+                                    int is_causal)
+{
+    const int64_t n_keys = visible_keys(first + rows - 1, h->lq, h->lk, is_causal);
+    const int64_t offset = first + h->lk - h->lq + 1; /* keys of the first query, or negative */
+    const __m256 factor = _mm256_set1_ps(h->bias != NULL ? LOG2E : h->scale * LOG2E);
+    running state = {_mm256_set1_ps(-INFINITY), _mm256_setzero_ps()};
+    float before[LANES];
+    float after[LANES];
+    transpose_rows(h->t, h->q + first * h->ldq, h->ldq, rows, h->d);
+    for (int64_t j = 0; j < n_keys; j += KEYS) {
+        const int64_t n = at_most(KEYS, n_keys - j);
+        const int64_t seen = offset - j;
+        dot_keys(h->s, h->k + j * h->ldk, h->ldk, n, h->t, h->d);
+        if (h->bias != NULL) {
+            add_bias(h->s, n, h->bias + first * h->lk + j, h->lk, rows, h->scale);
+        }
+        const __m256 most = largest(h->s, n, state.most, seen, is_causal);
+        /* a lane that sees nothing yet keeps -inf: any finite number will do in its place */
+        const __m256 top = _mm256_mul_ps(factor, _mm256_max_ps(_mm256_set1_ps(-1e30F), most));
+        const __m256 shrink = exp2_f32x8(_mm256_fmsub_ps(state.most, factor, top));
+        const __m256 sum = exponentials(h->s, n, factor, top, seen, is_causal);
+        state.total = _mm256_fmadd_ps(state.total, shrink, sum);
+        state.most = most;
+        if (h->drop != NULL) {
+            drop_tile(h->s, n, h->drop, first, j);
+        }
+        const int is_last = j + KEYS >= n_keys;
+        if (is_last) {
+            const __m256 inverse = _mm256_div_ps(_mm256_set1_ps(1.0F), state.total);
+            const __m256 empty = _mm256_cmp_ps(state.total, _mm256_setzero_ps(), _CMP_EQ_OQ);
+            _mm256_storeu_ps(after, _mm256_andnot_ps(empty, inverse));
+        }
+        if (j > 0) {
+            _mm256_storeu_ps(before, shrink);
+        }
+        const weights w = {h->s, n, seen, h->v + j * h->ldv, h->ldv};
+        weighted_sum(out, ldo, &w, rows, h->d, j > 0 ? before : NULL, is_last ? after : NULL,
+                     is_causal);
+    }
+    return state;
+}
+
+static void write_lse(float *lse, int64_t ld_lse, running state, float factor, int rows)
+{
+    float most[LANES];
+    float total[LANES];
+    _mm256_storeu_ps(most, state.most);
+    _mm256_storeu_ps(total, state.total);
+    for (int r = 0; r < rows; r++) {
+        lse[r * ld_lse] = most[r] * factor + logf(total[r]);
     }
 }
 
@@ -56,35 +157,21 @@ void mtf_attention_fwd_f32_avx2(float *out, int64_t ldo, float *lse, int64_t ld_
                                 int64_t ldv, const float *bias, int64_t lq, int64_t lk, int64_t d,
                                 int causal, float scale, const mtf_mask *drop, float *work)
 {
-    const int64_t ldt = padded_keys(lk);
-    float *kt = work;             /* (D, ldt) */
-    float *scores = kt + d * ldt; /* (ROWS, ldt) */
-    transpose_keys(kt, ldt, k, ldk, lk, d);
-    for (int64_t i = 0; i < lq; i += ROWS) {
-        const int n_rows = lq - i < ROWS ? (int)(lq - i) : ROWS;
-        int64_t n[ROWS];
-        float factor[ROWS];
-        const float *q_rows[ROWS];
-        for (int r = 0; r < ROWS; r++) {
-            const int64_t query = i + (r < n_rows ? r : n_rows - 1);
-            q_rows[r] = q + query * ldq;
-            n[r] = visible_keys(query, lq, lk, causal);
+    const head h = {q, k, v, bias, ldq, ldk, ldv, lq, lk, d, scale, drop, work, work + LANES * d};
+    for (int64_t i = 0; i < lq; i += LANES) {
+        const int rows = block_rows(i, lq);
+        float *o = out + i * ldo;
+        if (visible_keys(i + rows - 1, lq, lk, causal) == 0) { /* then no tile writes */
+            zero_rows(o, ldo, rows, d);
         }
-        /* n[] never falls, so the last row sees the most */
-        dot_rows(scores, ldt, q_rows, kt, n[ROWS - 1], d);
-        for (int r = 0; r < n_rows; r++) {
-            float *row = scores + r * ldt;
-            scale_row(row, bias != NULL ? bias + (i + r) * lk : NULL, n[r], scale);
-            float largest = -INFINITY;
-            const float total = n[r] > 0 ? exponentials(row, n[r], &largest) : 0;
-            factor[r] = n[r] > 0 ? 1.0F / total : 0;
-            if (lse != NULL) {
-                lse[(i + r) * ld_lse] = n[r] > 0 ? largest + logf(total) : -INFINITY;
-            }
-            if (drop != NULL) {
-                drop_row(row, n[r], drop, i + r);
-            }
+        running state;
+        if (causal) {
+            state = forward_block(&h, o, ldo, i, rows, 1);
+        } else {
+            state = forward_block(&h, o, ldo, i, rows, 0);
         }
-        weighted_sum(out + i * ldo, ldo, scores, ldt, n, n_rows, v, ldv, d, factor, 0);
+        if (lse != NULL) {
+            write_lse(lse + i * ld_lse, ld_lse, state, bias != NULL ? 1.0F : scale, rows);
+        }
     }
 }

@@ -1,19 +1,30 @@
-/* attention.h: what attention forward and backward share: blocks of ROWS queries, scores against
- * transposed keys, weighted sums of rows. For files of this folder only.
+/* attention.h: what attention forward and backward share: blocks of eight queries as lanes, a tile of
+ * scores (keys, queries), weighted sums of rows. For files of this folder only.
  *
- * Rows of scores have room for whole registers (padded_keys); lanes past the visible keys hold
- * finite rubbish until the caller clears them, and weighted sums never read them.
+ * Queries are the lanes, so that maxima, sums and exponentials need no sum over lanes and keys are
+ * read as they lie; only the queries of a block are transposed. Lanes are independent: a query's
+ * bits are the same in any of them.
+ * Rows of a tile past its keys, and lanes past its queries, hold copies of the last key and query.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_KERNELS_AVX2_ATTENTION_H
 #define MTF_KERNELS_AVX2_ATTENTION_H
 
 #include "avx2.h"
 
-#define ROWS 4
+#define LANES 8
+#define KEYS  MTF_ATTENTION_KEYS
+#define LOG2E 1.44269504F
+#define LN2   0.693147181F
 
-static inline int64_t padded_keys(int64_t lk)
+/* A tile is taken in steps of so many keys, and of half of them at its end. */
+#define KEY_STEP 8
+/* Rows and columns of a weighted sum that go together. */
+#define SUM_ROWS    4
+#define SUM_COLUMNS 16
+
+static inline int64_t at_most(int64_t n, int64_t limit)
 {
-    return (lk + 15) / 16 * 16;
+    return n < limit ? n : limit;
 }
 
 static inline int64_t visible_keys(int64_t i, int64_t lq, int64_t lk, int causal)
@@ -22,114 +33,210 @@ static inline int64_t visible_keys(int64_t i, int64_t lq, int64_t lk, int causal
     return n < 0 ? 0 : n;
 }
 
-/* t (D,ldt) = x (rows,D)^T, padded with zeros. */
-static inline void transpose_keys(float *t, int64_t ldt, const float *x, int64_t ldx, int64_t rows,
-                                  int64_t d)
+/* Queries of a block from `first` on. */
+static inline int block_rows(int64_t first, int64_t lq)
 {
+    return (int)at_most(lq - first, LANES);
+}
+
+/* 2^y for y <= 0, and a little above: 2^r for the distance r of y from its nearest whole number,
+ * degree 5, 1.5e-7 relative. 0 below the normal numbers, minus infinity too; NaN gives NaN. */
+static inline __m256 exp2_f32x8(__m256 y)
+{
+    const __m256 n = _mm256_round_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m256 r = _mm256_sub_ps(y, n);
+    __m256 p = _mm256_set1_ps(0.00132647273F);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.00967151299F));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.0555073358F));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.240222424F));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.693147004F));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0F));
+    const __m256i whole = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    p = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(whole, 23)));
+    return _mm256_and_ps(p, _mm256_cmp_ps(y, _mm256_set1_ps(-126.0F), _CMP_NLT_UQ));
+}
+
+/* column[c] = element p + c of each of eight rows (K), p + 4 <= K. */
+static inline void four_columns(__m256 column[4], const float *const row[LANES], int64_t p)
+{
+    __m256 quarter[4];
+    for (int r = 0; r < 4; r++) {
+        quarter[r] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row[r] + p)),
+                                          _mm_loadu_ps(row[r + 4] + p), 1);
+    }
+    const __m256d ab_low = _mm256_castps_pd(_mm256_unpacklo_ps(quarter[0], quarter[1]));
+    const __m256d ab_high = _mm256_castps_pd(_mm256_unpackhi_ps(quarter[0], quarter[1]));
+    const __m256d cd_low = _mm256_castps_pd(_mm256_unpacklo_ps(quarter[2], quarter[3]));
+    const __m256d cd_high = _mm256_castps_pd(_mm256_unpackhi_ps(quarter[2], quarter[3]));
+    column[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab_low, cd_low));
+    column[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab_low, cd_low));
+    column[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab_high, cd_high));
+    column[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab_high, cd_high));
+}
+
+/* t (D,8) = x (rows,D)^T. */
+static inline void transpose_rows(float *t, const float *x, int64_t ldx, int rows, int64_t d)
+{
+    const float *row[LANES];
+    for (int r = 0; r < LANES; r++) {
+        row[r] = x + (r < rows ? r : rows - 1) * ldx;
+    }
+    int64_t c = 0;
+    for (; c + 4 <= d; c += 4) {
+        __m256 column[4];
+        four_columns(column, row, c);
+        for (int i = 0; i < 4; i++) {
+            _mm256_storeu_ps(t + (c + i) * LANES, column[i]);
+        }
+    }
+    for (; c < d; c++) {
+        for (int r = 0; r < LANES; r++) {
+            t[c * LANES + r] = row[r][c];
+        }
+    }
+}
+
+/* s (n_keys,8) = row[..] (n_keys of D) . t (D,8). The sums are local, so that compilers keep them in
+ * registers. */
+static inline void dot_rows(float *s, const float *const row[KEY_STEP], const float *t, int64_t d,
+                            int n_keys)
+{
+    __m256 acc[KEY_STEP];
+    for (int r = 0; r < n_keys; r++) {
+        acc[r] = _mm256_setzero_ps();
+    }
     for (int64_t c = 0; c < d; c++) {
-        for (int64_t j = 0; j < rows; j++) {
-            t[c * ldt + j] = x[j * ldx + c];
+        const __m256 tc = _mm256_loadu_ps(t + c * LANES);
+        for (int r = 0; r < n_keys; r++) {
+            acc[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(row[r] + c), tc, acc[r]);
         }
-        for (int64_t j = rows; j < ldt; j++) {
-            t[c * ldt + j] = 0;
+    }
+    for (int r = 0; r < n_keys; r++) {
+        _mm256_storeu_ps(s + r * LANES, acc[r]);
+    }
+}
+
+/* s (n,8) = x (n,D) . t (D,8), sums over d in order. Writes whole half steps of rows. */
+static inline void dot_keys(float *s, const float *x, int64_t ldx, int64_t n, const float *t,
+                            int64_t d)
+{
+    for (int64_t j = 0; j < n; j += KEY_STEP) {
+        const float *row[KEY_STEP];
+        for (int r = 0; r < KEY_STEP; r++) {
+            row[r] = x + at_most(j + r, n - 1) * ldx;
+        }
+        if (n - j > KEY_STEP / 2) {
+            dot_rows(s + j * LANES, row, t, d, KEY_STEP);
+        } else {
+            dot_rows(s + j * LANES, row, t, d, KEY_STEP / 2);
         }
     }
 }
 
-/* s (ROWS,lds) = x (ROWS rows of D) . t (D,lds), columns below n, in whole blocks of 16. */
-static inline void dot_rows(float *s, int64_t lds, const float *const x[ROWS], const float *t,
-                            int64_t n, int64_t d)
+/* s (n,8) = scale * s + bias (rows,n)^T. */
+static inline void add_bias(float *s, int64_t n, const float *bias, int64_t ldb, int rows,
+                            float scale)
 {
-    for (int64_t j = 0; j < n; j += 16) {
-        __m256 acc[ROWS][2];
-        for (int r = 0; r < ROWS; r++) {
-            acc[r][0] = _mm256_setzero_ps();
-            acc[r][1] = _mm256_setzero_ps();
-        }
-        for (int64_t c = 0; c < d; c++) {
-            const __m256 t0 = _mm256_loadu_ps(t + c * lds + j);
-            const __m256 t1 = _mm256_loadu_ps(t + c * lds + j + 8);
-            for (int r = 0; r < ROWS; r++) {
-                const __m256 xc = _mm256_broadcast_ss(x[r] + c);
-                acc[r][0] = _mm256_fmadd_ps(xc, t0, acc[r][0]);
-                acc[r][1] = _mm256_fmadd_ps(xc, t1, acc[r][1]);
-            }
-        }
-        for (int r = 0; r < ROWS; r++) {
-            _mm256_storeu_ps(s + r * lds + j, acc[r][0]);
-            _mm256_storeu_ps(s + r * lds + j + 8, acc[r][1]);
+    for (int64_t j = 0; j < n; j++) {
+        for (int r = 0; r < LANES; r++) {
+            s[j * LANES + r] = scale * s[j * LANES + r] + bias[(r < rows ? r : rows - 1) * ldb + j];
         }
     }
 }
 
-/* row (n) = scale * row + bias (n, or NULL), in whole registers; bias is not read past its end. */
-static inline void scale_row(float *row, const float *bias, int64_t n, float scale)
+/* Lanes whose query sees key j, when lane 0 sees the keys below `seen`. */
+static inline __m256 lanes_that_see(int64_t j, int64_t seen)
 {
-    const __m256 factor = _mm256_set1_ps(scale);
-    for (int64_t j = 0; j < n; j += 8) {
-        __m256 s = _mm256_mul_ps(_mm256_loadu_ps(row + j), factor);
-        if (bias != NULL) {
-            s = _mm256_add_ps(s, load_lanes(bias + j, n - j));
-        }
-        _mm256_storeu_ps(row + j, s);
-    }
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(lane, _mm256_set1_epi32((int)(j - seen))));
 }
 
-/* Sum over first <= j < n of p[j] * v[j][0..lanes-1] on top of acc: p (n), v (n,ldv). */
-static inline __m256 continue_sum(__m256 acc, const float *p, int64_t first, int64_t n,
-                                  const float *v, int64_t ldv, int64_t lanes)
-{
-    for (int64_t j = first; j < n; j++) {
-        acc = _mm256_fmadd_ps(_mm256_broadcast_ss(p + j), load_lanes(v + j * ldv, lanes), acc);
-    }
-    return acc;
-}
+/* What a weighted sum is of: p (n,8)^T . x (n,D). `seen` as in lanes_that_see, for causal sums. */
+typedef struct weights {
+    const float *p;
+    int64_t n, seen;
+    const float *x;
+    int64_t ldx;
+} weights;
 
-/* out[r][h] = sum over j < n of p[r][j] * v[j][0..15]: p (ROWS,ldp), v (n,ldv). The sums are local,
- * so that compilers keep them in registers. */
-static inline void common_sums(__m256 out[ROWS][2], const float *p, int64_t ldp, int64_t n,
-                               const float *v, int64_t ldv)
+/* Up to 16 columns of SUM_ROWS rows, of which `left` exist, from `row` on of y (..,D); before, after
+ * (rows) or NULL. Keys in order, one chain of sums. */
+static inline void sum_rows(float *y, int64_t ldy, const weights *w, int row, int left,
+                            int64_t column, int64_t lanes, const float *before, const float *after,
+                            int is_causal)
 {
-    __m256 acc[ROWS][2];
-    for (int r = 0; r < ROWS; r++) {
+    const float *x = w->x + column;
+    const float *p = w->p + row;
+    __m256 acc[SUM_ROWS][2];
+    for (int r = 0; r < SUM_ROWS; r++) {
         acc[r][0] = _mm256_setzero_ps();
         acc[r][1] = _mm256_setzero_ps();
-    }
-    for (int64_t j = 0; j < n; j++) {
-        const __m256 v0 = _mm256_loadu_ps(v + j * ldv);
-        const __m256 v1 = _mm256_loadu_ps(v + j * ldv + 8);
-        for (int r = 0; r < ROWS; r++) {
-            const __m256 pr = _mm256_broadcast_ss(p + r * ldp + j);
-            acc[r][0] = _mm256_fmadd_ps(pr, v0, acc[r][0]);
-            acc[r][1] = _mm256_fmadd_ps(pr, v1, acc[r][1]);
+        if (before != NULL && r < left) {
+            const __m256 factor = _mm256_set1_ps(before[row + r]);
+            const float *out = y + (row + r) * ldy + column;
+            acc[r][0] = _mm256_mul_ps(factor, load_lanes(out, lanes));
+            acc[r][1] = _mm256_mul_ps(factor, load_lanes(out + 8, lanes - 8));
         }
     }
-    for (int r = 0; r < ROWS; r++) {
-        out[r][0] = acc[r][0];
-        out[r][1] = acc[r][1];
+    const int64_t common = is_causal ? at_most(w->n, w->seen + row < 0 ? 0 : w->seen + row) : w->n;
+    if (lanes >= SUM_COLUMNS) {
+        for (int64_t j = 0; j < common; j++) {
+            const __m256 x0 = _mm256_loadu_ps(x + j * w->ldx);
+            const __m256 x1 = _mm256_loadu_ps(x + j * w->ldx + 8);
+            for (int r = 0; r < SUM_ROWS; r++) {
+                const __m256 pr = _mm256_broadcast_ss(p + j * LANES + r);
+                acc[r][0] = _mm256_fmadd_ps(pr, x0, acc[r][0]);
+                acc[r][1] = _mm256_fmadd_ps(pr, x1, acc[r][1]);
+            }
+        }
+    } else {
+        for (int64_t j = 0; j < common; j++) {
+            const __m256 x0 = load_lanes(x + j * w->ldx, lanes);
+            const __m256 x1 = load_lanes(x + j * w->ldx + 8, lanes - 8);
+            for (int r = 0; r < SUM_ROWS; r++) {
+                const __m256 pr = _mm256_broadcast_ss(p + j * LANES + r);
+                acc[r][0] = _mm256_fmadd_ps(pr, x0, acc[r][0]);
+                acc[r][1] = _mm256_fmadd_ps(pr, x1, acc[r][1]);
+            }
+        }
+    }
+    for (int r = 0; r < SUM_ROWS; r++) {
+        const int64_t n = is_causal ? at_most(w->n, w->seen + row + r) : w->n;
+        for (int64_t j = common; j < n; j++) {
+            const __m256 pr = _mm256_broadcast_ss(p + j * LANES + r);
+            const float *xj = x + j * w->ldx;
+            acc[r][0] = _mm256_fmadd_ps(pr, load_lanes(xj, lanes), acc[r][0]);
+            acc[r][1] = _mm256_fmadd_ps(pr, load_lanes(xj + 8, lanes - 8), acc[r][1]);
+        }
+        if (r < left) {
+            const __m256 factor = _mm256_set1_ps(after != NULL ? after[row + r] : 1.0F);
+            float *out = y + (row + r) * ldy + column;
+            store_lanes(out, lanes, _mm256_mul_ps(factor, acc[r][0]));
+            if (lanes > 8) {
+                store_lanes(out + 8, lanes - 8, _mm256_mul_ps(factor, acc[r][1]));
+            }
+        }
     }
 }
 
-/* y[r] (D) = factor[r] * sum over j < n[r] of p[r][j] * v[j], or += with add; n[] never falls.
- * Rows of the block go together over the keys that all see, then each goes on alone. */
-static inline void weighted_sum(float *y, int64_t ldy, const float *p, int64_t ldp,
-                                const int64_t n[ROWS], int n_rows, const float *v, int64_t ldv,
-                                int64_t d, const float factor[ROWS], int add)
+/* y (rows,D) = (y * before, or 0) + the sum, times after; before, after (rows) or NULL. With
+ * is_causal row r takes only the keys that it sees. */
+static inline void weighted_sum(float *y, int64_t ldy, const weights *w, int rows, int64_t d,
+                                const float *before, const float *after, int is_causal)
 {
-    for (int64_t c = 0; c < d; c += 16) {
-        const int64_t left = d - c;
-        const int64_t common = left >= 16 ? n[0] : 0; /* v has 16 lanes to read */
-        __m256 sums[ROWS][2];
-        common_sums(sums, p, ldp, common, v + c, ldv);
-        for (int r = 0; r < n_rows; r++) {
-            for (int h = 0; h < 2 && left > 8 * h; h++) {
-                float *out = y + r * ldy + c + 8 * h;
-                __m256 sum = continue_sum(sums[r][h], p + r * ldp, common, n[r], v + c + 8 * h, ldv,
-                                          left - 8 * h);
-                sum = _mm256_mul_ps(sum, _mm256_set1_ps(factor[r]));
-                sum = add ? _mm256_add_ps(load_lanes(out, left - 8 * h), sum) : sum;
-                store_lanes(out, left - 8 * h, sum);
-            }
+    for (int row = 0; row < rows; row += SUM_ROWS) {
+        for (int64_t c = 0; c < d; c += SUM_COLUMNS) {
+            sum_rows(y, ldy, w, row, rows - row, c, d - c, before, after, is_causal);
+        }
+    }
+}
+
+/* x (rows,D) = 0. */
+static inline void zero_rows(float *x, int64_t ldx, int64_t rows, int64_t d)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t c = 0; c < d; c += 8) {
+            store_lanes(x + i * ldx + c, d - c, _mm256_setzero_ps());
         }
     }
 }

@@ -1,26 +1,15 @@
 /* Attention of one head over one sequence, backward; formulas as in ref/attention.c.
  *
- * Four queries at a time, as in attention.c: probabilities from the saved lse, their gradients, dq
- * as a weighted sum of rows of k; dk and dv get the block's rows added, queries in order, so their
- * order of summation does not depend on the blocks.
- * Precision: fused multiply-adds, vector exp. SPDX-License-Identifier: Apache-2.0 */
+ * Blocks of queries over tiles of keys, as in attention.c: probabilities from the saved lse, their
+ * gradients, then dq as a weighted sum of rows of k; dk and dv get each block's rows added, queries in
+ * order, and dq each tile's, keys in order: one chain of sums each, whatever the blocks.
+ * Precision: fused multiply-adds, exponentials by 2^x. SPDX-License-Identifier: Apache-2.0 */
 #include "attention.h"
 
-#include "../../base/random.h"
 #include "avx2.h"
 #include "dropout.h"
-#include "elementary.h"
 
 AVX2_COMPILED(attention_bwd)
-
-static void zero_rows(float *x, int64_t ldx, int64_t rows, int64_t d)
-{
-    for (int64_t j = 0; j < rows; j++) {
-        for (int64_t c = 0; c < d; c += 8) {
-            store_lanes(x + j * ldx + c, d - c, _mm256_setzero_ps());
-        }
-    }
-}
 
 static float dot(const float *a, const float *b, int64_t d)
 {
@@ -31,77 +20,187 @@ static float dot(const float *a, const float *b, int64_t d)
     return sum_lanes(acc);
 }
 
-/* In: p holds scores (scaled, biased), dp the products dout.v, or NULL: not needed. Out: p = dropped
- * probabilities, dp = gradient at scale * (q.k), both zero past n in the last register. */
-static void gradients_of_row(float *p, float *dp, int64_t n, float lse, float delta, float scale,
-                             const mtf_mask *drop, int64_t query)
+/* Of the lanes of a block. */
+typedef struct lane_values {
+    __m256 top;   /* lse * log2 e */
+    __m256 delta; /* dout . o */
+} lane_values;
+
+/* In: p holds scores (n,8), dp the products dout.v, or NULL: not needed. Out: p = dropped
+ * probabilities, dp = gradient at scale * (q.k). `seen` as in lanes_that_see. */
+static inline void gradients(float *p, float *dp, int64_t n, lane_values of, __m256 factor,
+                             float scale, const mtf_mask *drop, int64_t first_query,
+                             int64_t first_key, int64_t seen, int is_causal)
 {
-    const uint64_t row_key = drop != NULL ? mtf_random_mix(drop->key, (uint64_t)query) : 0;
-    const __m256 keep_scale = F32X8(drop != NULL ? drop->keep_scale : 1.0F);
-    for (int64_t j = 0; j < n; j += 8) {
-        const __m256 lanes = _mm256_castsi256_ps(first_lanes(n - j));
+    const __m256 scales = _mm256_set1_ps(scale);
+    const __m256 keep_scale = _mm256_set1_ps(drop != NULL ? drop->keep_scale : 1.0F);
+    row_keys keys = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    if (drop != NULL) {
+        keys = row_keys_of(drop->key, first_query);
+    }
+    for (int64_t j = 0; j < n; j++) {
+        float *at = p + j * LANES;
+        __m256 e = exp2_f32x8(_mm256_fmsub_ps(_mm256_loadu_ps(at), factor, of.top));
+        e = is_causal ? _mm256_and_ps(e, lanes_that_see(j, seen)) : e;
         __m256 keep = keep_scale;
         if (drop != NULL) {
-            keep = _mm256_and_ps(keep, keeps_f32x8(row_key, (uint32_t)j, drop->threshold));
+            keep = _mm256_and_ps(keep,
+                                 keeps_in_rows(keys, (uint32_t)(first_key + j), drop->threshold));
         }
-        __m256 e = exp_f32x8(_mm256_sub_ps(_mm256_loadu_ps(p + j), F32X8(lse)));
-        e = _mm256_and_ps(e, lanes);
         if (dp != NULL) {
-            const __m256 inner = _mm256_fmsub_ps(_mm256_loadu_ps(dp + j), keep, F32X8(delta));
-            const __m256 ds = _mm256_mul_ps(_mm256_mul_ps(F32X8(scale), e), inner);
-            _mm256_storeu_ps(dp + j, _mm256_and_ps(ds, lanes));
+            float *dp_at = dp + j * LANES;
+            const __m256 inner = _mm256_fmsub_ps(_mm256_loadu_ps(dp_at), keep, of.delta);
+            __m256 ds = _mm256_mul_ps(_mm256_mul_ps(scales, e), inner);
+            ds = is_causal ? _mm256_and_ps(ds, lanes_that_see(j, seen)) : ds;
+            _mm256_storeu_ps(dp_at, ds);
         }
-        _mm256_storeu_ps(p + j, _mm256_mul_ps(e, keep));
+        _mm256_storeu_ps(at, _mm256_mul_ps(e, keep));
     }
 }
 
-/* y[j] (D) += p[j] * x for first <= j < n. */
-static void add_row(float *y, int64_t ldy, const float *p, const float *x, int64_t first, int64_t n,
-                    int64_t d)
+/* Rows of queries that keys get added. */
+typedef struct query_rows {
+    const float *x; /* (n,D) */
+    int64_t ldx;
+    int n;
+} query_rows;
+
+/* Up to 16 columns of n_keys keys (4 or 1, of which `left` exist): y (..,D) = (y, or 0 when fresh) +
+ * p (n_keys,8) . x, queries in order. */
+static inline void add_to_keys(float *y, int64_t ldy, const float *p, int n_keys, int64_t left,
+                               query_rows q, int64_t column, int64_t lanes, int fresh)
 {
-    for (int64_t j = first; j < n; j++) {
-        for (int64_t c = 0; c < d; c += 8) {
-            float *out = y + j * ldy + c;
-            const __m256 x_lanes = load_lanes(x + c, d - c);
-            const __m256 acc =
-                _mm256_fmadd_ps(_mm256_broadcast_ss(p + j), x_lanes, load_lanes(out, d - c));
-            store_lanes(out, d - c, acc);
+    const float *x = q.x + column;
+    float *out = y + column;
+    __m256 acc[SUM_ROWS][2];
+    for (int r = 0; r < n_keys; r++) {
+        acc[r][0] = _mm256_setzero_ps();
+        acc[r][1] = _mm256_setzero_ps();
+        if (!fresh && r < left) {
+            acc[r][0] = load_lanes(out + r * ldy, lanes);
+            acc[r][1] = load_lanes(out + r * ldy + 8, lanes - 8);
+        }
+    }
+    if (lanes >= SUM_COLUMNS) {
+        for (int i = 0; i < q.n; i++) {
+            const __m256 x0 = _mm256_loadu_ps(x + i * q.ldx);
+            const __m256 x1 = _mm256_loadu_ps(x + i * q.ldx + 8);
+            for (int r = 0; r < n_keys; r++) {
+                const __m256 pr = _mm256_broadcast_ss(p + r * LANES + i);
+                acc[r][0] = _mm256_fmadd_ps(pr, x0, acc[r][0]);
+                acc[r][1] = _mm256_fmadd_ps(pr, x1, acc[r][1]);
+            }
+        }
+    } else {
+        for (int i = 0; i < q.n; i++) {
+            const __m256 x0 = load_lanes(x + i * q.ldx, lanes);
+            const __m256 x1 = load_lanes(x + i * q.ldx + 8, lanes - 8);
+            for (int r = 0; r < n_keys; r++) {
+                const __m256 pr = _mm256_broadcast_ss(p + r * LANES + i);
+                acc[r][0] = _mm256_fmadd_ps(pr, x0, acc[r][0]);
+                acc[r][1] = _mm256_fmadd_ps(pr, x1, acc[r][1]);
+            }
+        }
+    }
+    for (int r = 0; r < n_keys && r < left; r++) {
+        store_lanes(out + r * ldy, lanes, acc[r][0]);
+        if (lanes > 8) {
+            store_lanes(out + r * ldy + 8, lanes - 8, acc[r][1]);
         }
     }
 }
 
-/* The same for the four rows of a block at once, D a multiple of 8: they stay in registers. */
-static void add_rows(float *y, int64_t ldy, const float *p, int64_t ldp, const float *const x[ROWS],
-                     int64_t n, int64_t d)
+/* y (n,D) = (y, or 0 when fresh) + p (n,8) . x (rows,D). A query adds nothing to a key that it does
+ * not see, so that what is not a number in it does not arrive there. */
+static inline void add_block(float *y, int64_t ldy, const float *p, int64_t n, query_rows q,
+                             int64_t d, int fresh, int64_t seen, int is_causal)
 {
-    for (int64_t c = 0; c < d; c += 8) {
-        const __m256 x0 = _mm256_loadu_ps(x[0] + c);
-        const __m256 x1 = _mm256_loadu_ps(x[1] + c);
-        const __m256 x2 = _mm256_loadu_ps(x[2] + c);
-        const __m256 x3 = _mm256_loadu_ps(x[3] + c);
-        for (int64_t j = 0; j < n; j++) {
-            float *out = y + j * ldy + c;
-            __m256 acc = _mm256_loadu_ps(out);
-            acc = _mm256_fmadd_ps(_mm256_broadcast_ss(p + j), x0, acc);
-            acc = _mm256_fmadd_ps(_mm256_broadcast_ss(p + ldp + j), x1, acc);
-            acc = _mm256_fmadd_ps(_mm256_broadcast_ss(p + 2 * ldp + j), x2, acc);
-            acc = _mm256_fmadd_ps(_mm256_broadcast_ss(p + 3 * ldp + j), x3, acc);
-            _mm256_storeu_ps(out, acc);
+    for (int64_t j = 0; j < n; j += SUM_ROWS) {
+        const int64_t left = n - j;
+        if (is_causal && j + at_most(left, SUM_ROWS) > seen) {
+            for (int64_t key = j; key < j + SUM_ROWS && key < n; key++) {
+                const int64_t blind = key - seen + 1 < 0 ? 0 : key - seen + 1;
+                const query_rows some = {q.x + blind * q.ldx, q.ldx, q.n - (int)blind};
+                for (int64_t c = 0; c < d; c += SUM_COLUMNS) {
+                    add_to_keys(y + key * ldy, ldy, p + key * LANES + blind, 1, 1, some, c, d - c,
+                                fresh);
+                }
+            }
+            continue;
+        }
+        for (int64_t c = 0; c < d; c += SUM_COLUMNS) {
+            add_to_keys(y + j * ldy, ldy, p + j * LANES, SUM_ROWS, left, q, c, d - c, fresh);
         }
     }
 }
 
-/* Adds a block to dk or dv: keys that all its rows see together, then row by row. */
-static void add_block(float *y, int64_t ldy, const float *p, int64_t ldp, int n_rows,
-                      const float *const x[ROWS], const int64_t n[ROWS], int64_t d)
+/* The arguments of the kernel that a block reads, shapes as there, and its work. */
+typedef struct head {
+    float *dq, *dk, *dv;
+    int64_t lddq, lddk, lddv;
+    int add_q, fresh_k, fresh_v; /* fresh: of the first block, which then need not read */
+    const float *dout, *o, *lse, *q, *k, *v, *bias;
+    int64_t lddo, ldo, ld_lse, ldq, ldk, ldv, lq, lk, d;
+    float scale;
+    const mtf_mask *drop;
+    float *qt, *gt, *p, *dp; /* (D,8) (D,8) (KEYS,8) (KEYS,8); gt, dp NULL: not needed */
+} head;
+
+/* `rows` queries from `first` on; `is_causal` is a constant. */
+static inline void backward_block(const head *h, int64_t first, int rows, int is_causal)
 {
-    int64_t done = 0;
-    if (n_rows == ROWS && d % 8 == 0) {
-        add_rows(y, ldy, p, ldp, x, n[0], d);
-        done = n[0];
+    static const float ones[LANES] = {1, 1, 1, 1, 1, 1, 1, 1};
+    const int64_t n_keys = visible_keys(first + rows - 1, h->lq, h->lk, is_causal);
+    const int64_t offset = first + h->lk - h->lq + 1; /* keys of the first query, or negative */
+    const __m256 factor = _mm256_set1_ps(h->bias != NULL ? LOG2E : h->scale * LOG2E);
+    const query_rows q = {h->q + first * h->ldq, h->ldq, rows};
+    const query_rows g = {h->dout + first * h->lddo, h->lddo, rows};
+    float lse[LANES];
+    float delta[LANES];
+    for (int r = 0; r < LANES; r++) {
+        const int row = r < rows ? r : rows - 1;
+        /* a query that sees nothing has -inf: any finite number will do in its place */
+        lse[r] = h->lse[(first + row) * h->ld_lse];
+        lse[r] = lse[r] < -1e30F ? -1e30F : lse[r];
+        delta[r] = 0;
+        if (h->dp != NULL && r < rows) {
+            delta[r] = dot(g.x + r * g.ldx, h->o + (first + r) * h->ldo, h->d);
+        }
     }
-    for (int r = 0; r < n_rows; r++) {
-        add_row(y, ldy, p + r * ldp, x[r], done, n[r], d);
+    const lane_values of = {_mm256_mul_ps(_mm256_loadu_ps(lse), _mm256_set1_ps(LOG2E)),
+                            _mm256_loadu_ps(delta)};
+    transpose_rows(h->qt, q.x, q.ldx, rows, h->d);
+    if (h->dp != NULL) {
+        transpose_rows(h->gt, g.x, g.ldx, rows, h->d);
+    }
+    for (int64_t j = 0; j < n_keys; j += KEYS) {
+        const int64_t n = at_most(KEYS, n_keys - j);
+        const int64_t seen = offset - j;
+        const float *k = h->k + j * h->ldk;
+        dot_keys(h->p, k, h->ldk, n, h->qt, h->d);
+        if (h->bias != NULL) {
+            add_bias(h->p, n, h->bias + first * h->lk + j, h->lk, rows, h->scale);
+        }
+        if (h->dp != NULL) {
+            dot_keys(h->dp, h->v + j * h->ldv, h->ldv, n, h->gt, h->d);
+        }
+        gradients(h->p, h->dp, n, of, factor, h->scale, h->drop, first, j, seen, is_causal);
+        if (h->dv != NULL) {
+            add_block(h->dv + j * h->lddv, h->lddv, h->p, n, g, h->d, h->fresh_v && first == 0,
+                      seen, is_causal);
+        }
+        if (h->dk != NULL) {
+            add_block(h->dk + j * h->lddk, h->lddk, h->dp, n, q, h->d, h->fresh_k && first == 0,
+                      seen, is_causal);
+        }
+        if (h->dq != NULL) {
+            const weights w = {h->dp, n, seen, k, h->ldk};
+            weighted_sum(h->dq + first * h->lddq, h->lddq, &w, rows, h->d,
+                         j > 0 || h->add_q ? ones : NULL, NULL, is_causal);
+        }
+    }
+    if (n_keys == 0 && h->dq != NULL && !h->add_q) { /* then no tile writes */
+        zero_rows(h->dq + first * h->lddq, h->lddq, rows, h->d);
     }
 }
 
@@ -113,53 +212,55 @@ void mtf_attention_bwd_f32_avx2(float *dq, int64_t lddq, int add_q, float *dk, i
                                 int64_t lq, int64_t lk, int64_t d, int causal, float scale,
                                 const mtf_mask *drop, float *work)
 {
-    static const float ones[ROWS] = {1, 1, 1, 1};
-    const int64_t ldt = padded_keys(lk);
-    float *kt = work;           /* (D, ldt) */
-    float *vt = kt + d * ldt;   /* (D, ldt) */
-    float *p = vt + d * ldt;    /* (ROWS, ldt) */
-    float *dp = p + ROWS * ldt; /* (ROWS, ldt) */
     const int scores_train = dq != NULL || dk != NULL;
-    transpose_keys(kt, ldt, k, ldk, lk, d);
-    if (scores_train) {
-        transpose_keys(vt, ldt, v, ldv, lk, d);
-    }
-    if (dk != NULL && !add_k) {
+    /* the first block sees every key, unless causal */
+    const int fresh = !causal && lq > 0;
+    float *qt = work;
+    float *p = qt + LANES * d;
+    float *dp = p + LANES * KEYS;
+    const head h = {.dq = dq,
+                    .dk = dk,
+                    .dv = dv,
+                    .lddq = lddq,
+                    .lddk = lddk,
+                    .lddv = lddv,
+                    .add_q = add_q,
+                    .fresh_k = fresh && !add_k,
+                    .fresh_v = fresh && !add_v,
+                    .dout = dout,
+                    .o = o,
+                    .lse = lse,
+                    .q = q,
+                    .k = k,
+                    .v = v,
+                    .bias = bias,
+                    .lddo = lddo,
+                    .ldo = ldo,
+                    .ld_lse = ld_lse,
+                    .ldq = ldq,
+                    .ldk = ldk,
+                    .ldv = ldv,
+                    .lq = lq,
+                    .lk = lk,
+                    .d = d,
+                    .scale = scale,
+                    .drop = drop,
+                    .qt = qt,
+                    .gt = scores_train ? dp + LANES * KEYS : NULL,
+                    .p = p,
+                    .dp = scores_train ? dp : NULL};
+    if (dk != NULL && !add_k && !fresh) {
         zero_rows(dk, lddk, lk, d);
     }
-    if (dv != NULL && !add_v) {
+    if (dv != NULL && !add_v && !fresh) {
         zero_rows(dv, lddv, lk, d);
     }
-    for (int64_t i = 0; i < lq; i += ROWS) {
-        const int n_rows = lq - i < ROWS ? (int)(lq - i) : ROWS;
-        int64_t n[ROWS];
-        const float *q_rows[ROWS];
-        const float *g_rows[ROWS];
-        for (int r = 0; r < ROWS; r++) {
-            const int64_t query = i + (r < n_rows ? r : n_rows - 1);
-            q_rows[r] = q + query * ldq;
-            g_rows[r] = dout + query * lddo;
-            n[r] = visible_keys(query, lq, lk, causal);
-        }
-        dot_rows(p, ldt, q_rows, kt, n[ROWS - 1], d);
-        if (scores_train) {
-            dot_rows(dp, ldt, g_rows, vt, n[ROWS - 1], d);
-        }
-        for (int r = 0; r < n_rows; r++) {
-            const int64_t query = i + r;
-            scale_row(p + r * ldt, bias != NULL ? bias + query * lk : NULL, n[r], scale);
-            const float delta = scores_train ? dot(g_rows[r], o + query * ldo, d) : 0;
-            gradients_of_row(p + r * ldt, scores_train ? dp + r * ldt : NULL, n[r],
-                             lse[query * ld_lse], delta, scale, drop, query);
-        }
-        if (dv != NULL) {
-            add_block(dv, lddv, p, ldt, n_rows, g_rows, n, d);
-        }
-        if (dk != NULL) {
-            add_block(dk, lddk, dp, ldt, n_rows, q_rows, n, d);
-        }
-        if (dq != NULL) {
-            weighted_sum(dq + i * lddq, lddq, dp, ldt, n, n_rows, k, ldk, d, ones, add_q);
+    for (int64_t i = 0; i < lq; i += LANES) {
+        const int rows = block_rows(i, lq);
+        if (causal) {
+            backward_block(&h, i, rows, 1);
+        } else {
+            backward_block(&h, i, rows, 0);
         }
     }
 }

@@ -146,7 +146,7 @@ static inline running forward_block(const head *h, float *out, int64_t ldo, int6
         const int is_last = j + KEYS >= n_keys;
         if (is_last) {
             const __m512 inverse = _mm512_div_ps(_mm512_set1_ps(1.0F), state.total);
-            const __mmask16 none = _mm512_cmp_ps_mask(most, _mm512_set1_ps(-INFINITY), _CMP_EQ_OQ);
+            const __mmask16 none = _mm512_cmp_ps_mask(state.total, _mm512_setzero_ps(), _CMP_EQ_OQ);
             _mm512_store_ps(after, _mm512_mask_mov_ps(inverse, none, _mm512_setzero_ps()));
         }
         if (j > 0) {

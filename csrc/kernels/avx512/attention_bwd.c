@@ -99,7 +99,6 @@ typedef struct query_rows {
 static inline void add_to_keys(float *y, int64_t ldy, const float *p, int width, int n_keys,
                                int64_t left, query_rows q, int64_t column, int64_t lanes, int fresh)
 {
-    const int whole = lanes >= 32;
     const __mmask16 lanes0 = first_lanes(lanes);
     const __mmask16 lanes1 = first_lanes(lanes - 16);
     const float *x = q.x + column;
@@ -113,14 +112,25 @@ static inline void add_to_keys(float *y, int64_t ldy, const float *p, int width,
             acc[r][1] = _mm512_maskz_loadu_ps(lanes1, out + r * ldy + 16);
         }
     }
-    for (int i = 0; i < q.n; i++) {
-        const float *xi = x + i * q.ldx;
-        const __m512 x0 = whole ? _mm512_loadu_ps(xi) : _mm512_maskz_loadu_ps(lanes0, xi);
-        const __m512 x1 = whole ? _mm512_loadu_ps(xi + 16) : _mm512_maskz_loadu_ps(lanes1, xi + 16);
-        for (int r = 0; r < n_keys; r++) {
-            const __m512 pr = _mm512_set1_ps(p[r * width + i]);
-            acc[r][0] = _mm512_fmadd_ps(pr, x0, acc[r][0]);
-            acc[r][1] = _mm512_fmadd_ps(pr, x1, acc[r][1]);
+    if (lanes >= 32) {
+        for (int i = 0; i < q.n; i++) {
+            const __m512 x0 = _mm512_loadu_ps(x + i * q.ldx);
+            const __m512 x1 = _mm512_loadu_ps(x + i * q.ldx + 16);
+            for (int r = 0; r < n_keys; r++) {
+                const __m512 pr = _mm512_set1_ps(p[r * width + i]);
+                acc[r][0] = _mm512_fmadd_ps(pr, x0, acc[r][0]);
+                acc[r][1] = _mm512_fmadd_ps(pr, x1, acc[r][1]);
+            }
+        }
+    } else {
+        for (int i = 0; i < q.n; i++) {
+            const __m512 x0 = _mm512_maskz_loadu_ps(lanes0, x + i * q.ldx);
+            const __m512 x1 = _mm512_maskz_loadu_ps(lanes1, x + i * q.ldx + 16);
+            for (int r = 0; r < n_keys; r++) {
+                const __m512 pr = _mm512_set1_ps(p[r * width + i]);
+                acc[r][0] = _mm512_fmadd_ps(pr, x0, acc[r][0]);
+                acc[r][1] = _mm512_fmadd_ps(pr, x1, acc[r][1]);
+            }
         }
     }
     for (int r = 0; r < n_keys && r < left; r++) {

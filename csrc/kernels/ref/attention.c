@@ -4,58 +4,98 @@
  *   D[i] = dout[i].o[i];  dp = drop(dout[i].v[j]);  ds = p * (dp - D)
  *   dq = scale ds k;  dk = scale ds^T q;  dv = drop(p)^T dout          Vaswani et al. 2017
  *
- * The probabilities are recomputed in backward from lse = log sum exp(s) (Dao et al. 2022).
- * Products run as sums of rows ("axpy") over transposed copies of k and v in `work`, which
- * compilers vectorise. Queries go in order, so dk and dv have one order of summation. A query that
- * sees no key (causal, fewer keys than queries) gets zeros and lse = -inf.
+ * Blocks of LANES queries go over tiles of MTF_ATTENTION_KEYS keys. Forward keeps the largest score
+ * and the sum of exponentials of the keys so far, and brings down what earlier tiles gave by
+ * exp(old maximum - new) (Milakov, Gimelshein 2018). The probabilities are recomputed in backward
+ * from lse = log sum exp(s) (Dao et al. 2022). Every sum goes over keys, over queries or over d in
+ * order. A query that sees no key (causal, fewer keys than queries) gets zeros and lse = -inf.
  * Tolerance family: attention. SPDX-License-Identifier: Apache-2.0 */
 #include "../../base/random.h"
 #include "../../base/real.h"
 #include "ref.h"
 
-static void transpose(mtf_real *t, const mtf_real *x, int64_t ldx, int64_t rows, int64_t d)
-{
-    for (int64_t c = 0; c < d; c++) {
-        for (int64_t j = 0; j < rows; j++) {
-            t[c * rows + j] = x[j * ldx + c];
-        }
-    }
-}
+#define LANES REF_LANES
+#define KEYS  MTF_ATTENTION_KEYS
 
-/* row (n) = factor * sum over c of x[c] * t[c][j]. */
-static void row_times_transposed(mtf_real *row, const mtf_real *x, const mtf_real *t, int64_t ldt,
-                                 int64_t n, int64_t d, mtf_real factor)
-{
-    for (int64_t j = 0; j < n; j++) {
-        row[j] = 0;
-    }
-    for (int64_t c = 0; c < d; c++) {
-        const mtf_real xc = x[c];
-        for (int64_t j = 0; j < n; j++) {
-            row[j] += xc * t[c * ldt + j];
-        }
-    }
-    for (int64_t j = 0; j < n; j++) {
-        row[j] *= factor;
-    }
-}
+typedef mtf_real lanes[LANES];
 
 static int64_t visible_keys(int64_t i, int64_t lq, int64_t lk, int causal)
 {
-    int64_t n = causal ? i + lk - lq + 1 : lk;
+    const int64_t n = causal ? i + lk - lq + 1 : lk;
     return n < 0 ? 0 : n;
 }
 
-static void add_bias(mtf_real *row, const mtf_real *bias, int64_t i, int64_t lk, int64_t n)
+static int64_t at_most(int64_t n, int64_t limit)
 {
-    for (int64_t j = 0; bias != NULL && j < n; j++) {
-        row[j] += bias[i * lk + j];
+    return n < limit ? n : limit;
+}
+
+/* t (D,LANES) = x (rows,D)^T; lanes past the rows repeat the last one. */
+static void transpose(lanes *t, const mtf_real *x, int64_t ldx, int rows, int64_t d)
+{
+    for (int64_t c = 0; c < d; c++) {
+        for (int r = 0; r < LANES; r++) {
+            t[c][r] = x[(r < rows ? r : rows - 1) * ldx + c];
+        }
     }
 }
 
-static mtf_real kept(const mtf_mask *drop, uint64_t row_key, int64_t j)
+/* s (n,LANES) = x (n,D) . t (D,LANES). */
+static void dot_keys(lanes *s, const mtf_real *x, int64_t ldx, int64_t n, lanes *t, int64_t d)
 {
-    return mtf_mask_keeps(row_key, (uint32_t)j, drop->threshold) ? drop->keep_scale : 0;
+    for (int64_t j = 0; j < n; j++) {
+        lanes sum = {0};
+        for (int64_t c = 0; c < d; c++) {
+            for (int r = 0; r < LANES; r++) {
+                sum[r] += x[j * ldx + c] * t[c][r];
+            }
+        }
+        for (int r = 0; r < LANES; r++) {
+            s[j][r] = sum[r];
+        }
+    }
+}
+
+static mtf_real kept(const mtf_mask *drop, int64_t query, int64_t key)
+{
+    const uint64_t row_key = mtf_random_mix(drop->key, (uint64_t)query);
+    return mtf_mask_keeps(row_key, (uint32_t)key, drop->threshold) ? drop->keep_scale : 0;
+}
+
+/* y (D) += a * x (D). */
+static void axpy(mtf_real *y, mtf_real a, const mtf_real *x, int64_t d)
+{
+    for (int64_t c = 0; c < d; c++) {
+        y[c] += a * x[c];
+    }
+}
+
+/* y (D) = a * y, zeros when a is 0. */
+static void shrink_row(mtf_real *y, mtf_real a, int64_t d)
+{
+    for (int64_t c = 0; c < d; c++) {
+        y[c] = a == 0 ? 0 : a * y[c];
+    }
+}
+
+/* One query, lane r: turns its n scores in s (n,LANES) into exponentials over the largest so far, and
+ * returns what earlier ones are multiplied by. */
+static mtf_real exponentials(lanes *s, int r, int64_t n, mtf_real *most, mtf_real *total)
+{
+    const mtf_real before = *most;
+    for (int64_t j = 0; j < n; j++) {
+        *most = s[j][r] > *most ? s[j][r] : *most;
+    }
+    const mtf_real lowest = -(mtf_real)INFINITY;
+    const mtf_real top = *most == lowest ? 0 : *most; /* a bias of -inf everywhere */
+    const mtf_real shrink = before == lowest ? 0 : mtf_exp(before - top);
+    mtf_real sum = 0;
+    for (int64_t j = 0; j < n; j++) {
+        s[j][r] = mtf_exp(s[j][r] - top);
+        sum += s[j][r];
+    }
+    *total = *total * shrink + sum;
+    return shrink;
 }
 
 void mtf_attention_fwd_ref(mtf_real *out, int64_t ldo, mtf_real *lse, int64_t ld_lse,
@@ -64,53 +104,53 @@ void mtf_attention_fwd_ref(mtf_real *out, int64_t ldo, mtf_real *lse, int64_t ld
                            int64_t lk, int64_t d, int causal, mtf_real scale, const mtf_mask *drop,
                            mtf_real *work)
 {
-    mtf_real *kt = work;         /* (D,Lk) */
-    mtf_real *row = kt + d * lk; /* (Lk) */
-    transpose(kt, k, ldk, lk, d);
-    for (int64_t i = 0; i < lq; i++) {
-        const int64_t n = visible_keys(i, lq, lk, causal);
-        mtf_real *o = out + i * ldo;
-        row_times_transposed(row, q + i * ldq, kt, lk, n, d, scale);
-        add_bias(row, bias, i, lk, n);
-        mtf_real largest = -(mtf_real)INFINITY;
-        for (int64_t j = 0; j < n; j++) {
-            largest = row[j] > largest ? row[j] : largest;
+    lanes *t = (lanes *)work; /* (D,LANES) */
+    lanes *s = t + d;         /* (KEYS,LANES) */
+    for (int64_t first = 0; first < lq; first += LANES) {
+        const int rows = (int)at_most(lq - first, LANES);
+        lanes most;
+        lanes total = {0};
+        transpose(t, q + first * ldq, ldq, rows, d);
+        for (int r = 0; r < rows; r++) {
+            most[r] = -(mtf_real)INFINITY;
+            shrink_row(out + (first + r) * ldo, 0, d);
         }
-        mtf_real total = 0;
-        for (int64_t j = 0; j < n; j++) {
-            row[j] = mtf_exp(row[j] - largest);
-            total += row[j];
-        }
-        for (int64_t c = 0; c < d; c++) {
-            o[c] = 0;
-        }
-        const uint64_t row_key = drop != NULL ? mtf_random_mix(drop->key, (uint64_t)i) : 0;
-        for (int64_t j = 0; j < n; j++) {
-            mtf_real p = row[j] / total;
-            p = drop != NULL ? p * kept(drop, row_key, j) : p;
-            for (int64_t c = 0; c < d; c++) {
-                o[c] += p * v[j * ldv + c];
+        for (int64_t j0 = 0; j0 < lk; j0 += KEYS) {
+            dot_keys(s, k + j0 * ldk, ldk, at_most(KEYS, lk - j0), t, d);
+            for (int r = 0; r < rows; r++) {
+                const int64_t i = first + r;
+                const int64_t n = at_most(visible_keys(i, lq, lk, causal) - j0, KEYS);
+                for (int64_t j = 0; j < n; j++) {
+                    s[j][r] = s[j][r] * scale + (bias != NULL ? bias[i * lk + j0 + j] : 0);
+                }
+                if (n <= 0) {
+                    continue;
+                }
+                shrink_row(out + i * ldo, exponentials(s, r, n, &most[r], &total[r]), d);
+                for (int64_t j = 0; j < n; j++) {
+                    const mtf_real p = drop != NULL ? s[j][r] * kept(drop, i, j0 + j) : s[j][r];
+                    axpy(out + i * ldo, p, v + (j0 + j) * ldv, d);
+                }
             }
         }
-        if (lse != NULL) {
-            lse[i * ld_lse] = n > 0 ? largest + mtf_log(total) : -(mtf_real)INFINITY;
+        for (int r = 0; r < rows; r++) {
+            const int sees = total[r] != 0; /* what is not a number does */
+            shrink_row(out + (first + r) * ldo, sees ? 1 / total[r] : 0, d);
+            if (lse != NULL) {
+                lse[(first + r) * ld_lse] =
+                    sees ? most[r] + mtf_log(total[r]) : -(mtf_real)INFINITY;
+            }
         }
     }
 }
 
+/* x (rows,D) = 0. */
 static void zero_rows(mtf_real *x, int64_t ldx, int64_t rows, int64_t d)
 {
     for (int64_t j = 0; j < rows; j++) {
         for (int64_t c = 0; c < d; c++) {
             x[j * ldx + c] = 0;
         }
-    }
-}
-
-static void axpy(mtf_real *y, mtf_real a, const mtf_real *x, int64_t d)
-{
-    for (int64_t c = 0; c < d; c++) {
-        y[c] += a * x[c];
     }
 }
 
@@ -122,15 +162,11 @@ void mtf_attention_bwd_ref(mtf_real *dq, int64_t lddq, int add_q, mtf_real *dk, 
                            int64_t lq, int64_t lk, int64_t d, int causal, mtf_real scale,
                            const mtf_mask *drop, mtf_real *work)
 {
-    mtf_real *kt = work;        /* (D,Lk) */
-    mtf_real *vt = kt + d * lk; /* (D,Lk) */
-    mtf_real *p = vt + d * lk;  /* (Lk) */
-    mtf_real *dp = p + lk;      /* (Lk) */
+    lanes *t = (lanes *)work; /* (D,LANES): q */
+    lanes *g_t = t + d;       /* (D,LANES): dout */
+    lanes *p = g_t + d;       /* (KEYS,LANES) */
+    lanes *dp = p + KEYS;     /* (KEYS,LANES) */
     const int scores_train = dq != NULL || dk != NULL;
-    transpose(kt, k, ldk, lk, d);
-    if (scores_train) {
-        transpose(vt, v, ldv, lk, d);
-    }
     if (dq != NULL && !add_q) {
         zero_rows(dq, lddq, lq, d);
     }
@@ -140,36 +176,42 @@ void mtf_attention_bwd_ref(mtf_real *dq, int64_t lddq, int add_q, mtf_real *dk, 
     if (dv != NULL && !add_v) {
         zero_rows(dv, lddv, lk, d);
     }
-    for (int64_t i = 0; i < lq; i++) {
-        const int64_t n = visible_keys(i, lq, lk, causal);
-        const mtf_real *g = dout + i * lddo;
-        const uint64_t row_key = drop != NULL ? mtf_random_mix(drop->key, (uint64_t)i) : 0;
-        mtf_real delta = 0;
-        for (int64_t c = 0; scores_train && c < d; c++) {
-            delta += g[c] * o[i * ldo + c];
-        }
-        row_times_transposed(p, q + i * ldq, kt, lk, n, d, scale);
-        add_bias(p, bias, i, lk, n);
-        if (scores_train) {
-            row_times_transposed(dp, g, vt, lk, n, d, 1);
-        }
-        for (int64_t j = 0; j < n; j++) {
-            const mtf_real keep = drop != NULL ? kept(drop, row_key, j) : 1;
-            const mtf_real probability = mtf_exp(p[j] - lse[i * ld_lse]);
-            p[j] = probability * keep;
+    for (int64_t first = 0; first < lq; first += LANES) {
+        const int rows = (int)at_most(lq - first, LANES);
+        transpose(t, q + first * ldq, ldq, rows, d);
+        transpose(g_t, dout + first * lddo, lddo, rows, d);
+        for (int64_t j0 = 0; j0 < lk; j0 += KEYS) {
+            dot_keys(p, k + j0 * ldk, ldk, at_most(KEYS, lk - j0), t, d);
             if (scores_train) {
-                dp[j] = scale * probability * (dp[j] * keep - delta);
+                dot_keys(dp, v + j0 * ldv, ldv, at_most(KEYS, lk - j0), g_t, d);
             }
-        }
-        for (int64_t j = 0; j < n; j++) {
-            if (dv != NULL) {
-                axpy(dv + j * lddv, p[j], g, d);
-            }
-            if (dq != NULL) {
-                axpy(dq + i * lddq, dp[j], k + j * ldk, d);
-            }
-            if (dk != NULL) {
-                axpy(dk + j * lddk, dp[j], q + i * ldq, d);
+            for (int r = 0; r < rows; r++) {
+                const int64_t i = first + r;
+                const int64_t n = at_most(visible_keys(i, lq, lk, causal) - j0, KEYS);
+                const mtf_real *g = dout + i * lddo;
+                mtf_real delta = 0;
+                for (int64_t c = 0; scores_train && c < d; c++) {
+                    delta += g[c] * o[i * ldo + c];
+                }
+                for (int64_t j = 0; j < n; j++) {
+                    const int64_t key = j0 + j;
+                    const mtf_real keep = drop != NULL ? kept(drop, i, key) : 1;
+                    const mtf_real s = scale * p[j][r] + (bias != NULL ? bias[i * lk + key] : 0);
+                    const mtf_real probability = mtf_exp(s - lse[i * ld_lse]);
+                    if (dv != NULL) {
+                        axpy(dv + key * lddv, probability * keep, g, d);
+                    }
+                    if (!scores_train) {
+                        continue;
+                    }
+                    const mtf_real ds = scale * probability * (dp[j][r] * keep - delta);
+                    if (dq != NULL) {
+                        axpy(dq + i * lddq, ds, k + key * ldk, d);
+                    }
+                    if (dk != NULL) {
+                        axpy(dk + key * lddk, ds, q + i * ldq, d);
+                    }
+                }
             }
         }
     }
