@@ -44,8 +44,7 @@ class PyTorchEngine(Engine):
         torch.set_num_threads(threads)
         self.model: Any = Embedder(folder).eval()
         if compiled:
-            # Freezing lays the weights out for the products once: its best setting on a CPU.
-            torch._inductor.config.freezing = True
+            # One graph for every shape; freezing of weights was tried and is not faster here.
             self.model = torch.compile(self.model, dynamic=True)
 
     def begin_stream(self) -> None:
