@@ -1,6 +1,8 @@
-/* exp, erf and tanh of every level over all floats (target R13): exp within 2 ulp, erf and tanh
- * within 3e-7, special values exact. MTF_TEST_LONG=1 takes all 2^32 bit patterns (of the levels of
- * ours: the reference is the C library's); otherwise every 509th, from a random one.
+/* exp, erf, tanh and GELU of every level over all floats (target R13): exp within 2 ulp, erf and tanh
+ * within 3e-7, GELU and its slope within the tolerance of theirs, special values exact.
+ * MTF_TEST_LONG=1 takes all 2^32 bit patterns (of the levels of ours: the reference is the C
+ * library's); otherwise every 509th, from a random one. A function that a level has from the one
+ * below is not taken again.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernel_levels.h"
 
@@ -22,23 +24,46 @@ static double ulp_error(float got, double want)
     return fabs((double)got - want) / ldexp(1.0, exponent - 24);
 }
 
-static int is_wrong(float got, float x, double want, int in_ulp)
+/* How an error is measured: in units of the last place; as it is, of a function that has its
+ * argument's sign and stays within 1; over the size of x; as it is. */
+typedef enum measure { IN_ULP, ABSOLUTE, OVER_SIZE, OF_SLOPE } measure;
+
+static double error_of(float got, float x, double want, measure by)
 {
+    const double difference = fabs((double)got - want);
+    switch (by) {
+    case IN_ULP:
+        return ulp_error(got, want);
+    case OVER_SIZE:
+        return difference / (1 + fabs((double)x));
+    case ABSOLUTE:
+    case OF_SLOPE:
+        break;
+    }
+    return difference;
+}
+
+static int is_wrong(float got, float x, double want, measure by)
+{
+    static const double tolerances[] = {TOLERANCE_EXP_ULP, TOLERANCE_ERF, TOLERANCE_GELU,
+                                        2 * TOLERANCE_GELU};
     if (isnan(x)) {
         return !isnan(got);
+    }
+    if (by >= OVER_SIZE && isinf(x)) {
+        return got != (float)want;
     }
     if (x == 0 || isinf(x)) {
         return got != (float)want || !signbit(got) != !signbit(want);
     }
     /* sign and bounds hold everywhere */
-    if (!in_ulp && (!signbit(got) != !signbit(x) || fabsf(got) > 1)) {
+    if (by == ABSOLUTE && (!signbit(got) != !signbit(x) || fabsf(got) > 1)) {
         return 1;
     }
-    return in_ulp ? !(ulp_error(got, want) <= TOLERANCE_EXP_ULP)
-                  : !(fabs((double)got - want) <= TOLERANCE_ERF);
+    return !(error_of(got, x, want, by) <= tolerances[by]);
 }
 
-static void sweep(map_fn map, truth_fn truth, int in_ulp, const char *name)
+static void sweep(map_fn map, truth_fn truth, measure by, const char *name)
 {
     static float x[CHUNK];
     static float y[CHUNK];
@@ -56,18 +81,19 @@ static void sweep(map_fn map, truth_fn truth, int in_ulp, const char *name)
         map(y, x, n);
         for (int i = 0; i < n; i++) {
             const double want = truth((double)x[i]);
-            if (is_wrong(y[i], x[i], want, in_ulp)) {
+            if (is_wrong(y[i], x[i], want, by)) {
                 if (n_wrong++ == 0) {
                     fprintf(stderr, "    %s(%a) = %a, expected %a\n", name, (double)x[i],
                             (double)y[i], want);
                 }
             } else if (!isnan(x[i]) && isfinite(want) && isfinite(y[i])) {
-                const double error = in_ulp ? ulp_error(y[i], want) : fabs((double)y[i] - want);
+                const double error = error_of(y[i], x[i], want, by);
                 worst = error > worst ? error : worst;
             }
         }
     }
-    printf("    %s: worst error %.3g%s\n", name, worst, in_ulp ? " ulp" : "");
+    static const char *const units[] = {" ulp", "", " (1 + |x|)", ""};
+    printf("    %s: worst error %.3g%s\n", name, worst, units[by]);
     CHECK_INT(n_wrong, 0);
 }
 
@@ -84,7 +110,8 @@ static void check_special(const mtf_kernels *t)
     for (int f = 0; f < 3; f++) {
         maps[f](y, x, N);
         for (int i = 0; i < N; i++) {
-            if (!CHECK(!is_wrong(y[i], x[i], truths[f]((double)x[i]), f == 0))) {
+            if (!CHECK(
+                    !is_wrong(y[i], x[i], truths[f]((double)x[i]), f == 0 ? IN_ULP : ABSOLUTE))) {
                 fprintf(stderr, "    %s of %a gives %a\n",
                         f == 0   ? "exp"
                         : f == 1 ? "erf"
@@ -95,17 +122,63 @@ static void check_special(const mtf_kernels *t)
     }
 }
 
+static const mtf_kernels *swept; /* whose GELU the next two call */
+
+static void map_gelu(mtf_real *y, const mtf_real *x, int64_t n)
+{
+    memcpy(y, x, (size_t)n * sizeof *y);
+    swept->bias_act_fwd(y, NULL, NULL, 1, n, MTF_ACT_GELU);
+}
+
+static void map_gelu_slope(mtf_real *y, const mtf_real *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = 1;
+    }
+    swept->act_bwd(y, y, x, n, MTF_ACT_GELU);
+}
+
+static double true_gelu(double x)
+{
+    return x == -HUGE_VAL ? 0 : 0.5 * x * erfc(-x / sqrt(2.0));
+}
+
+static double true_gelu_slope(double x)
+{
+    const double bell = isinf(x) ? 0 : x * exp(-0.5 * x * x) / sqrt(2 * 3.14159265358979324);
+    return 0.5 * erfc(-x / sqrt(2.0)) + bell;
+}
+
 MTF_TEST(elementary_functions_over_all_floats)
 {
     mtf_kernels tables[MAX_LEVELS];
     const int n_levels = fill_levels(tables);
     const int first = getenv("MTF_TEST_LONG") != NULL;
     for (int l = first; l < n_levels; l++) {
+        if (l > 0 && tables[l].vector_exp == tables[l - 1].vector_exp) {
+            continue;
+        }
         printf("  level %s\n", tables[l].isa);
         check_special(&tables[l]);
-        sweep(tables[l].vector_exp, exp, 1, "exp");
-        sweep(tables[l].vector_erf, erf, 0, "erf");
-        sweep(tables[l].vector_tanh, tanh, 0, "tanh");
+        sweep(tables[l].vector_exp, exp, IN_ULP, "exp");
+        sweep(tables[l].vector_erf, erf, ABSOLUTE, "erf");
+        sweep(tables[l].vector_tanh, tanh, ABSOLUTE, "tanh");
+    }
+}
+
+/* The reference is the formula with the C library's erf, whose limits are not a number. */
+MTF_TEST(gelu_over_all_floats)
+{
+    mtf_kernels tables[MAX_LEVELS];
+    const int n_levels = fill_levels(tables);
+    for (int l = 1; l < n_levels; l++) {
+        if (tables[l].bias_act_fwd == tables[l - 1].bias_act_fwd) {
+            continue;
+        }
+        printf("  level %s\n", tables[l].isa);
+        swept = &tables[l];
+        sweep(map_gelu, true_gelu, OVER_SIZE, "gelu");
+        sweep(map_gelu_slope, true_gelu_slope, OF_SLOPE, "its slope");
     }
 }
 
@@ -142,5 +215,18 @@ MTF_TEST(files_were_compiled_with_their_flags)
     CHECK(mtf_avx2_compiled_attention_bwd && mtf_avx2_compiled_dropout);
     CHECK(mtf_avx2_compiled_elementary && mtf_avx2_compiled_gemm);
     CHECK(mtf_avx2_compiled_layernorm && mtf_avx2_compiled_reduce);
+}
+#endif
+
+#if MTF_WITH_AVX512
+extern const int mtf_avx512_compiled_activation, mtf_avx512_compiled_attention,
+    mtf_avx512_compiled_attention_bwd, mtf_avx512_compiled_dropout, mtf_avx512_compiled_elementary,
+    mtf_avx512_compiled_layernorm;
+
+MTF_TEST(wider_files_were_compiled_with_their_flags)
+{
+    CHECK(mtf_avx512_compiled_activation && mtf_avx512_compiled_attention);
+    CHECK(mtf_avx512_compiled_attention_bwd && mtf_avx512_compiled_dropout);
+    CHECK(mtf_avx512_compiled_elementary && mtf_avx512_compiled_layernorm);
 }
 #endif
