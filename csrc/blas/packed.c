@@ -98,24 +98,43 @@ size_t mtf_form_bytes(const mtf_weight *w, mtf_use use, mtf_precision precision)
     return panels_bytes(&s, precision) + extra_bytes(&s, precision);
 }
 
-mtf_status mtf_form_reserve(mtf_weight *w, mtf_use use, mtf_precision precision, mtf_error *err)
+/* Bytes before the first form of a block: a cache line. */
+#define BLOCK_HEAD ((size_t)64)
+
+mtf_status mtf_form_block_new(mtf_form_block **block, size_t bytes, mtf_error *err)
 {
-    mtf_form *form = &w->forms[use][precision];
-    if (form->panels != NULL) {
-        return MTF_OK;
+    *block = mtf_alloc(BLOCK_HEAD + bytes);
+    if (*block == NULL) {
+        return mtf_fail_memory(err, BLOCK_HEAD + bytes);
     }
+    **block = (mtf_form_block){.used = BLOCK_HEAD, .n_forms = 0};
+    return MTF_OK;
+}
+
+void mtf_form_place(mtf_weight *w, mtf_use use, mtf_precision precision, mtf_form_block *block)
+{
     const form_shape s = shape_of(w, use);
-    const size_t bytes = mtf_form_bytes(w, use, precision);
-    char *block = mtf_alloc(bytes);
-    if (block == NULL) {
-        return mtf_fail_memory(err, bytes);
-    }
-    form->panels = block;
+    mtf_form *form = &w->forms[use][precision];
+    char *memory = (char *)block + block->used;
+    form->block = block;
+    form->panels = memory;
     form->filled = 0;
     if (precision == MTF_PRECISION_INT8) {
-        form->scale = (float *)(void *)(block + panels_bytes(&s, precision));
+        form->scale = (float *)(void *)(memory + panels_bytes(&s, precision));
         form->sums = (int32_t *)(void *)(form->scale + panels_of(s.n) * MTF_PANEL);
     }
+    block->used += mtf_form_bytes(w, use, precision);
+    block->n_forms++;
+}
+
+mtf_status mtf_form_reserve(mtf_weight *w, mtf_use use, mtf_precision precision, mtf_error *err)
+{
+    if (w->forms[use][precision].panels != NULL) {
+        return MTF_OK;
+    }
+    mtf_form_block *block;
+    MTF_TRY(mtf_form_block_new(&block, mtf_form_bytes(w, use, precision), err));
+    mtf_form_place(w, use, precision, block);
     return MTF_OK;
 }
 
@@ -146,7 +165,10 @@ void mtf_forms_free(mtf_weight *w)
 {
     for (int use = 0; use < MTF_N_USES; use++) {
         for (int p = 0; p < MTF_N_PRECISIONS; p++) {
-            mtf_free(w->forms[use][p].panels);
+            mtf_form_block *block = w->forms[use][p].block;
+            if (block != NULL && --block->n_forms == 0) {
+                mtf_free(block);
+            }
             memset(&w->forms[use][p], 0, sizeof w->forms[use][p]);
         }
     }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "run.h"
 
+#include "../base/status.h"
 #include "../base/threads.h"
 
 /* Panels that one item fills. */
@@ -46,8 +47,8 @@ void mtf_plan_forms(const mtf_plan *plan, void *context,
 
 typedef struct preparation {
     mtf_network *network;
-    mtf_error *err;
-    mtf_status status;
+    size_t missing; /* bytes of the forms that have no memory */
+    mtf_form_block *block;
     mtf_weight *weight; /* the one that is being filled */
     mtf_use use;
     mtf_precision precision;
@@ -63,16 +64,24 @@ static void fill_item(void *context, int64_t item, int worker)
                   first + FILL_PANELS < panels ? first + FILL_PANELS : panels);
 }
 
+static void count_missing(void *context, int32_t param, mtf_use use, mtf_precision precision)
+{
+    preparation *p = context;
+    const mtf_weight *w = &p->network->params[param].handle;
+    if (w->forms[use][precision].panels == NULL) {
+        p->missing += mtf_form_bytes(w, use, precision);
+    }
+}
+
 static void prepare(void *context, int32_t param, mtf_use use, mtf_precision precision)
 {
     preparation *p = context;
     mtf_weight *w = &p->network->params[param].handle;
-    if (p->status != MTF_OK || mtf_weight_form(w, use, precision) != NULL) {
+    if (mtf_weight_form(w, use, precision) != NULL) {
         return;
     }
-    p->status = mtf_form_reserve(w, use, precision, p->err);
-    if (p->status != MTF_OK) {
-        return;
+    if (w->forms[use][precision].panels == NULL) {
+        mtf_form_place(w, use, precision, p->block);
     }
     p->weight = w;
     p->use = use;
@@ -84,7 +93,11 @@ static void prepare(void *context, int32_t param, mtf_use use, mtf_precision pre
 
 mtf_status mtf_forms_prepare(const mtf_plan *plan, mtf_network *network, mtf_error *err)
 {
-    preparation p = {.network = network, .err = err, .status = MTF_OK};
+    preparation p = {.network = network};
+    mtf_plan_forms(plan, &p, count_missing);
+    if (p.missing > 0) {
+        MTF_TRY(mtf_form_block_new(&p.block, p.missing, err));
+    }
     mtf_plan_forms(plan, &p, prepare);
-    return p.status;
+    return MTF_OK;
 }
