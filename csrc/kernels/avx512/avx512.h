@@ -27,7 +27,8 @@
 /* The first n lanes (none when n <= 0, all when n >= 16). */
 static inline __mmask16 first_lanes(int64_t n)
 {
-    return n >= 16 ? (__mmask16)0xFFFF : n <= 0 ? (__mmask16)0 : (__mmask16)((1U << n) - 1);
+    const unsigned bits = n >= 16 ? 0xFFFFU : n <= 0 ? 0 : (1U << n) - 1;
+    return (__mmask16)bits;
 }
 
 /* The first n lanes of p (n) (all sixteen when n >= 16); the others read as 0. */
