@@ -158,6 +158,7 @@ def draw(points: list[Point], path: Path) -> None:
                     places = [p.at for p in own]
                     panel.plot(places, rates, style, color=colour, marker=".", label=label)
             panel.set_xscale("log", base=2)
+            panel.xaxis.set_major_formatter("{x:g}")
             panel.set_ylim(bottom=0)
             panel.set_xlabel({"length": "tokens a sequence", "batch": "sequences"}.get(one, one))
             panel.set_title(model)

@@ -46,14 +46,26 @@ VERDICT = re.compile(r"[<>]= \S+ (?:\w+ )?(?:NOT )?met")
 def command(name: str, options: argparse.Namespace) -> list[str]:
     """Return the command line of a benchmark."""
     script, quick = SCRIPTS[name]
-    line = [sys.executable, str(HERE / script), "--threads", str(options.threads)]
+    words = [sys.executable, str(HERE / script), "--threads", str(options.threads)]
     if options.quick:
-        line += quick
+        words += quick
     if name == "scenarios":
-        line += ["--rows", str(QUICK_ROWS if options.quick else options.scenario_rows)]
+        words += ["--rows", str(QUICK_ROWS if options.quick else options.scenario_rows)]
     if name == "scaling" and not options.quick:
-        line += ["--picture", str(PICTURE)]
-    return line
+        words += ["--picture", str(PICTURE)]
+    return words
+
+
+def run(words: list[str], threads: int) -> tuple[str, int]:
+    """Run a command, showing its lines as they come; return them and its status."""
+    lines = []
+    environment = child_environment(threads)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for one in process.stdout:
+            print(one, end="", flush=True)
+            lines.append(one)
+    return "".join(lines), process.returncode
 
 
 def all_targets(text: str) -> str:
@@ -96,18 +108,12 @@ def main() -> int:
     parts: list[str] = []
     failed = 0
     for benchmark in options.only:
-        done = subprocess.run(
-            command(benchmark, options),
-            stdout=subprocess.PIPE,
-            text=True,
-            env=child_environment(options.threads),
-            check=False,
-        )
-        failed += done.returncode != 0
-        text = done.stdout.strip() or f"{benchmark} printed nothing"
-        if done.returncode:
-            text += f"\n\n{benchmark} failed with status {done.returncode}"
-        print(text, end="\n\n", flush=True)
+        text, status = run(command(benchmark, options), options.threads)
+        failed += status != 0
+        text = text.strip() or f"{benchmark} printed nothing"
+        if status:
+            text += f"\n\n{benchmark} failed with status {status}"
+        print(flush=True)
         parts.append(text)
         path.write_text(result(about, parts, options.quick), encoding="utf-8")
     print(f"written: benchmarks/results/{path.name}")
