@@ -20,8 +20,10 @@ AVX2_COMPILED(packed)
 #define MOST_STRIPS  32
 #define BLOCK_TERMS  1024
 #define CHUNK_VALUES 32768 /* of x: half of a second-level cache of 256 KB */
-/* Weights are asked for this many terms early. */
-#define AHEAD_FAR 64
+/* Weights are asked for this many terms early: both halves into the second-level cache as far ahead
+ * as memory takes, then the own half into the first. */
+#define AHEAD_FAR  64
+#define AHEAD_NEAR 12
 
 static inline int64_t at_most(int64_t i, int64_t last)
 {
@@ -49,7 +51,9 @@ static inline __attribute__((always_inline)) void tile(int rows, float *y, int64
     for (int64_t p = 0; p < k; p++) {
         const __m256 w0 = _mm256_loadu_ps(w);
         const __m256 w1 = _mm256_loadu_ps(w + 8);
-        _mm_prefetch((const char *)(w + AHEAD_FAR * MTF_PANEL), _MM_HINT_T0);
+        _mm_prefetch((const char *)(w + AHEAD_FAR * MTF_PANEL), _MM_HINT_T1);
+        _mm_prefetch((const char *)(w + AHEAD_FAR * MTF_PANEL + TILE_COLS), _MM_HINT_T1);
+        _mm_prefetch((const char *)(w + AHEAD_NEAR * MTF_PANEL), _MM_HINT_T0);
 #pragma GCC unroll 6
         for (int r = 0; r < rows; r++) {
             const __m256 factor = _mm256_broadcast_ss(strip + r);
