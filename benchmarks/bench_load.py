@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     again = options.repeats
-    before = f"import mtfreeze as mtf\nmtf.set_threads({options.threads})"
+    before = f"import numpy\nimport mtfreeze as mtf\nmtf.set_threads({options.threads})"
     numpy = seconds("import numpy", "", again)
     beyond = seconds("import mtfreeze", "import numpy", again)
     loading = seconds(LOAD, before, again)
