@@ -9,9 +9,10 @@
 
 #include <string.h>
 
-/* Tokens of one forward block: large enough that packing a weight for a product is a small share,
- * small enough that a block's activations stay in a core's second-level cache. */
-#define BLOCK_ROWS 512
+/* Tokens of one forward block: large enough that weights come from memory seldom, small enough that a
+ * block's activations stay near a core. Of 128, 256 and 512, 256 is 3 to 5 % faster than 512 in bf16
+ * and int8; in fp32 all three are equal (all-MiniLM-L6-v2, 640 sentences). */
+#define BLOCK_ROWS 256
 /* Below this many rows a block is not cut further. */
 #define BLOCK_ROWS_MIN 64
 
