@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -91,17 +92,32 @@ def _hub() -> ModuleType:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")
         import huggingface_hub
-        import huggingface_hub.errors
         import huggingface_hub.utils.tqdm  # where the advice comes from
     return huggingface_hub
 
 
+def _hub_cache() -> Path:
+    """Return where huggingface_hub keeps models; if it is not imported, by its documentation."""
+    constants = sys.modules.get("huggingface_hub.constants")
+    if constants is not None:
+        return Path(constants.HF_HUB_CACHE)
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if os.environ.get(variable):
+            return Path(os.path.expandvars(os.environ[variable])).expanduser()
+    home = os.environ.get("HF_HOME")
+    if not home:
+        home = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    return Path(os.path.expandvars(home)).expanduser() / "hub"
+
+
 def _cached_folder(name: str) -> Path | None:
     """Return the copy in the Hugging Face cache if it is whole enough to load."""
-    hub = _hub()
+    # Asked first, because importing huggingface_hub takes as long as loading a model does.
+    if not (_hub_cache() / f"models--{name.replace('/', '--')}").is_dir():
+        return None
     try:
-        config = hub.try_to_load_from_cache(name, "config.json")
-    except hub.errors.HFValidationError:
+        config = _hub().try_to_load_from_cache(name, "config.json")
+    except ValueError:  # no name that the hub takes
         return None
     if not isinstance(config, str):
         return None

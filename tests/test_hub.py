@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +122,25 @@ def test_names_of_a_wrong_type(name: Any) -> None:
 def test_the_real_package_is_found(asked: list[str], minilm_folder: Path) -> None:
     assert hub.find_model_folder(MINILM) == minilm_folder
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "below"),
+    [("HF_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub")],
+)
+def test_where_the_cache_lies_is_known_without_the_hub(
+    variable: str, below: str, tmp_path: Path
+) -> None:
+    """Loading does not import huggingface_hub to learn that its cache lacks a model."""
+    code = (
+        "import sys; from mtfreeze import hub; where = hub._hub_cache();"
+        "assert 'huggingface_hub' not in sys.modules;"
+        "from huggingface_hub import constants; print(where == hub.Path(constants.HF_HUB_CACHE), where)"
+    )
+    names = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
+    env = {key: value for key, value in os.environ.items() if key not in names}
+    env[variable] = str(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", str(tmp_path / below)]
