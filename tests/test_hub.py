@@ -135,7 +135,8 @@ def test_where_the_cache_lies_is_known_without_the_hub(
     code = (
         "import sys; from mtfreeze import hub; where = hub._hub_cache();"
         "assert 'huggingface_hub' not in sys.modules;"
-        "from huggingface_hub import constants; print(where == hub.Path(constants.HF_HUB_CACHE), where)"
+        "from huggingface_hub import constants;"
+        "print(where == hub.Path(constants.HF_HUB_CACHE), where)"
     )
     names = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
     env = {key: value for key, value in os.environ.items() if key not in names}

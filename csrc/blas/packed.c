@@ -144,21 +144,26 @@ int64_t mtf_form_panels(const mtf_weight *w, mtf_use use)
     return panels_of(shape_of(w, use).n);
 }
 
-void mtf_form_fill(mtf_weight *w, mtf_use use, mtf_precision precision, int64_t first, int64_t last)
+void mtf_form_pack(void *panels, const mtf_weight *w, mtf_use use, mtf_precision precision,
+                   int64_t first, int64_t last)
 {
     const form_shape s = shape_of(w, use);
+    if (precision == MTF_PRECISION_BF16) {
+        mtf_kernel->pack_bf16(panels, w->master, s.ldw, s.transposed, s.n, s.k, first, last);
+    } else {
+        mtf_kernel->pack_f32(panels, w->master, s.ldw, s.transposed, s.n, s.k, first, last);
+    }
+}
+
+void mtf_form_fill(mtf_weight *w, mtf_use use, mtf_precision precision, int64_t first, int64_t last)
+{
     mtf_form *form = &w->forms[use][precision];
-    switch (precision) {
-    case MTF_PRECISION_F32:
-        mtf_kernel->pack_f32(form->panels, w->master, s.ldw, s.transposed, s.n, s.k, first, last);
-        break;
-    case MTF_PRECISION_BF16:
-        mtf_kernel->pack_bf16(form->panels, w->master, s.ldw, s.transposed, s.n, s.k, first, last);
-        break;
-    case MTF_PRECISION_INT8:
+    if (precision == MTF_PRECISION_INT8) {
+        const form_shape s = shape_of(w, use);
         mtf_kernel->pack_int8(form->panels, form->scale, form->sums, w->master, s.ldw, s.transposed,
                               s.n, s.k, first, last);
-        break;
+    } else {
+        mtf_form_pack(form->panels, w, use, precision, first, last);
     }
 }
 

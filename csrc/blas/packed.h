@@ -56,6 +56,9 @@ int64_t mtf_form_panels(const mtf_weight *w, mtf_use use);
 /* Fills panels first .. last - 1 from the master; the caller sets `filled` after the last one. */
 void mtf_form_fill(mtf_weight *w, mtf_use use, mtf_precision precision, int64_t first,
                    int64_t last);
+/* The same into memory of the caller's, mtf_real or bf16 panels; not for int8. */
+void mtf_form_pack(void *panels, const mtf_weight *w, mtf_use use, mtf_precision precision,
+                   int64_t first, int64_t last);
 void mtf_forms_free(mtf_weight *w);
 /* The form if it is up to date, else NULL. */
 const mtf_form *mtf_weight_form(const mtf_weight *w, mtf_use use, mtf_precision precision);

@@ -1,7 +1,8 @@
 /* Backward of linear layers; formulas in linear.c.
  *
- * First region: dpre by rows (which overwrites pre: dW needs all rows at once), and x into panels,
- * once for the dW of all parts. Second region: dW by rows of the weight (packed) or tiles (BLAS), dx
+ * First region: dpre by rows (which overwrites pre: dW needs all rows at once); x into panels, once
+ * for the dW of all parts; and weights that train into panels for dx, which a frozen weight has as a
+ * form already. Second region: dW by rows of the weight (packed) or tiles (BLAS), dx
  * by rows, where the parts' products add up while the rows are in the cache, db by columns.
  * Work is cut by shape, so no result depends on the number of workers; a row of dx depends on that
  * row alone; dW and db add over rows in order.
@@ -28,8 +29,9 @@ typedef struct part_job {
     int64_t n;
     mtf_precision precision; /* of dx and dW */
     const mtf_form *dx_form; /* NULL: over the master */
+    mtf_form own_form;       /* of a weight that trains, in the shared scratch */
     int packed_dw;
-    int64_t n_dw, n_db;
+    int64_t n_pack, n_dw, n_db;
 } part_job;
 
 typedef struct linear_job {
@@ -39,7 +41,8 @@ typedef struct linear_job {
     int64_t rows, k;
     mtf_form x_panels; /* of all packed dW; panels NULL: there is none */
     mtf_precision x_precision;
-    int64_t n_dpre, dx_rows, n_dx;
+    size_t dx_starts[LINEAR_PARTS]; /* in the shared scratch, of weights that train */
+    int64_t n_dpre, n_fill, dx_rows, n_dx;
 } linear_job;
 
 /* dW of this weight goes over x in panels. The other layout keeps to tiles: no model of ours has a
@@ -50,26 +53,55 @@ static int packs_dw(const mtf_node_shape *shape, int part, mtf_precision precisi
            mtf_packs(shape->out[part].width, shape->in[LINEAR_X].width, precision);
 }
 
+/* Where in the shared scratch weights begin that are packed for dx, in elements, behind x;
+ * SIZE_MAX: not packed here. Returns what all take. */
+static size_t lay_out(const mtf_node_shape *shape, int64_t rows, mtf_need need,
+                      mtf_precision precision, size_t dx_starts[LINEAR_PARTS])
+{
+    const int64_t k = shape->in[LINEAR_X].width;
+    size_t size = 0;
+    for (int part = 0; part < linear_n_parts(shape) && size == 0; part++) {
+        if ((need.dw >> linear_weight(part) & 1U) && packs_dw(shape, part, precision)) {
+            size = (mtf_packed_x_size(rows, k, precision) + 15) / 16 * 16;
+        }
+    }
+    for (int part = 0; part < linear_n_parts(shape); part++) {
+        const int64_t n = shape->out[part].width;
+        dx_starts[part] = SIZE_MAX;
+        if (need.dx != 0 && (need.dw >> linear_weight(part) & 1U) && mtf_packs(n, k, precision)) {
+            dx_starts[part] = size;
+            size += (mtf_packed_x_size(n, k, precision) + 15) / 16 * 16;
+        }
+    }
+    return size;
+}
+
 size_t mtf_linear_shared(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need,
                          mtf_precision precision)
 {
-    for (int part = 0; part < linear_n_parts(shape); part++) {
-        if ((need.dw >> linear_weight(part) & 1U) && packs_dw(shape, part, precision)) {
-            return mtf_packed_x_size(extent->n_rows[shape->in[LINEAR_X].space],
-                                     shape->in[LINEAR_X].width, precision);
-        }
-    }
-    return 0;
+    size_t dx_starts[LINEAR_PARTS];
+    return lay_out(shape, extent->n_rows[shape->in[LINEAR_X].space], need, precision, dx_starts);
 }
 
 static void first_item(void *context, int64_t item, int worker)
 {
     const linear_job *job = context;
     const mtf_op_call *call = job->call;
+    const int64_t panels = mtf_pieces(job->k, MTF_PANEL); /* of x and, for dx, of every weight */
     (void)worker;
+    if (item >= job->n_dpre + job->n_fill) {
+        item -= job->n_dpre + job->n_fill;
+        int part = 0;
+        while (item >= job->parts[part].n_pack) {
+            item -= job->parts[part++].n_pack;
+        }
+        const part_job *p = &job->parts[part];
+        mtf_form_pack(p->own_form.panels, call->w[linear_weight(part)], MTF_USE_DX, p->precision,
+                      item * FILL_PANELS, mtf_piece_end(panels, FILL_PANELS, item));
+        return;
+    }
     if (item >= job->n_dpre) {
         item -= job->n_dpre;
-        const int64_t panels = mtf_pieces(job->k, MTF_PANEL);
         mtf_packed_x_fill(job->x_panels.panels, call->in[LINEAR_X], job->rows, job->k,
                           job->x_precision, item * FILL_PANELS,
                           mtf_piece_end(panels, FILL_PANELS, item));
@@ -205,7 +237,14 @@ static int64_t plan_part(linear_job *job, int part)
         }
     }
     if (call->din[LINEAR_X] != NULL) {
-        p->dx_form = mtf_weight_form(call->w[linear_weight(part)], MTF_USE_DX, p->precision);
+        const size_t start = job->dx_starts[part];
+        if (call->shared != NULL && start != SIZE_MAX) {
+            p->own_form.panels = call->shared + start;
+            p->dx_form = &p->own_form;
+            p->n_pack = mtf_pieces(mtf_pieces(job->k, MTF_PANEL), FILL_PANELS);
+        } else {
+            p->dx_form = mtf_weight_form(call->w[linear_weight(part)], MTF_USE_DX, p->precision);
+        }
         job->dx_rows = p->dx_form != NULL ? DX_ROWS : DX_ROWS_UNPACKED;
         operations += product;
     }
@@ -222,9 +261,16 @@ void mtf_linear_backward(const mtf_op_call *call)
                       .k = shape->in[LINEAR_X].width};
     int64_t operations = 0;
     int64_t items = 0;
+    int64_t packs = 0;
+    mtf_need need = {.dx = call->din[LINEAR_X] != NULL};
+    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+        need.dw |= (uint32_t)(call->dw[i] != NULL) << i;
+    }
+    (void)lay_out(shape, job.rows, need, call->grad_precision, job.dx_starts);
     for (int part = 0; part < job.n_parts; part++) {
         operations += plan_part(&job, part);
         items += job.parts[part].n_dw + job.parts[part].n_db;
+        packs += job.parts[part].n_pack;
     }
     if (call->din[LINEAR_X] != NULL) {
         job.n_dx = mtf_pieces(job.rows, job.dx_rows);
@@ -234,10 +280,11 @@ void mtf_linear_backward(const mtf_op_call *call)
         job.n_dpre = mtf_pieces(job.rows, DPRE_ROWS);
         job.parts[0].dpre = call->aux[0];
     }
-    const int64_t n_fill =
-        job.x_panels.panels != NULL ? mtf_pieces(mtf_pieces(job.k, MTF_PANEL), FILL_PANELS) : 0;
-    if (job.n_dpre + n_fill > 0) {
-        mtf_parallel_work(job.n_dpre + n_fill, operations, first_item, &job);
+    if (job.x_panels.panels != NULL) {
+        job.n_fill = mtf_pieces(mtf_pieces(job.k, MTF_PANEL), FILL_PANELS);
+    }
+    if (job.n_dpre + job.n_fill + packs > 0) {
+        mtf_parallel_work(job.n_dpre + job.n_fill + packs, operations, first_item, &job);
     }
     mtf_parallel_work(items, operations, second_item, &job);
 }

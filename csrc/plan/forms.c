@@ -36,9 +36,11 @@ void mtf_plan_forms(const mtf_plan *plan, void *context,
     }
     for (int32_t s = 0; s < plan->n_backward; s++) {
         const mtf_node *node = &plan->program->nodes[plan->backward[s].node];
-        for (int i = 0; plan->backward[s].need.dx != 0 && i < MTF_MAX_WEIGHTS; i++) {
+        const mtf_need need = plan->backward[s].need;
+        for (int i = 0; need.dx != 0 && i < MTF_MAX_WEIGHTS; i++) {
             mtf_precision precision = (mtf_precision)plan->precision;
-            if (is_packed(plan, node, i, &precision)) {
+            /* one that trains is packed by its backward step: kept, it would serve once */
+            if (!(need.dw >> i & 1u) && is_packed(plan, node, i, &precision)) {
                 visit(context, node->weight[i], MTF_USE_DX, precision);
             }
         }
