@@ -12,7 +12,7 @@
 #define TILE_BYTES 64 /* a row */
 
 #ifdef MTF_AMX_EMULATED
-#include "amx_emulation.h"
+#include <amx_emulation.h> /* of the test build */
 #else
 #include <immintrin.h>
 #include <stdatomic.h>
