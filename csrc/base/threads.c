@@ -45,7 +45,7 @@
 
 static struct {
     OWN_LINE atomic_uint_fast64_t latest; /* number of the job, and its workers with the caller */
-    OWN_LINE atomic_uint inside; /* OPEN, and how many workers are inside */
+    OWN_LINE atomic_uint inside;          /* OPEN, and how many workers are inside */
     /* of the open job; all but next_item written while nobody is inside. One line with `inside`:
      * who counts itself in has what it needs next. */
     atomic_int_fast64_t next_item;
