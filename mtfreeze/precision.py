@@ -2,10 +2,10 @@
 """Names of what linear products are computed in: ``"fp32"``, ``"bf16"``, ``"int8"``.
 
 bf16 products take both sides rounded to bfloat16 and add up in float32. int8 products take weights
-with one scale an output channel and activations with one scale a row, and add up exact integers.
-The float32 weights stay as they are in either case. Only products of at least 65,536 weights with
-no side below 32 are computed so; smaller ones (heads), attention, norms, softmax, pooling and
-embeddings stay float32.
+with one scale an output channel and activations with one scale and one offset a row, and add up
+exact integers. The float32 weights stay as they are in either case. Only products of at least
+65,536 weights with no side below 32 are computed so; smaller ones (heads), attention, norms,
+softmax, pooling and embeddings stay float32.
 """
 
 from __future__ import annotations

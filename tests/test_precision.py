@@ -71,7 +71,7 @@ def test_lower_precision_is_close_to_fp32(
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("name", "mean", "least"), [("bf16", 0.9999, 0.9998), ("int8", 0.99, 0.96)]
+    ("name", "mean", "least"), [("bf16", 0.9999, 0.9998), ("int8", 0.997, 0.985)]
 )
 def test_real_embeddings_stay_close(
     minilm_shared: mtf.MultiTaskModel, name: str, mean: float, least: float

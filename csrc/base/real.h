@@ -18,6 +18,7 @@
 #define mtf_log  log
 #define mtf_sqrt sqrt
 #define mtf_fabs fabs
+#define mtf_fma  fma
 #else
 #define MTF_R(x) (x##f)
 #define mtf_exp  expf
@@ -26,6 +27,7 @@
 #define mtf_log  logf
 #define mtf_sqrt sqrtf
 #define mtf_fabs fabsf
+#define mtf_fma  fmaf
 #endif
 
 #endif

@@ -35,6 +35,9 @@ static int level_is_own(void)
 
 mtf_precision mtf_precision_of(int64_t n, int64_t k, mtf_precision wanted)
 {
+    if (wanted == MTF_PRECISION_INT8 && k > MTF_INT8_MOST_TERMS) {
+        return MTF_PRECISION_F32;
+    }
     return n * k >= MIN_WEIGHT && n >= MIN_SIDE && k >= MIN_SIDE ? wanted : MTF_PRECISION_F32;
 }
 

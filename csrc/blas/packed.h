@@ -41,7 +41,8 @@ typedef struct mtf_weight {
 
 /* 1: products with a weight of N outputs and K inputs go over packed forms in this precision. */
 int mtf_packs(int64_t n, int64_t k, mtf_precision precision);
-/* The precision that a product is really made in: small weights stay in fp32. */
+/* The precision that a product is really made in: small weights stay in fp32, and int8 sums have
+ * MTF_INT8_MOST_TERMS at most. */
 mtf_precision mtf_precision_of(int64_t n, int64_t k, mtf_precision wanted);
 /* Bytes of one form. */
 size_t mtf_form_bytes(const mtf_weight *w, mtf_use use, mtf_precision precision);

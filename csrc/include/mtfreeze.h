@@ -55,8 +55,9 @@ typedef struct mtf_error {
 /* ---- precision ------------------------------------------------------------------------------- */
 
 /* What linear products are made in. bf16: both factors rounded to bfloat16, sums in fp32. int8:
- * weights by output channel, inputs by row, both symmetric, sums in int32. Masters are fp32 always;
- * weights of fewer than 65,536 values, or with a side below 32, are multiplied in fp32. */
+ * weights by output channel, symmetric, inputs by row from its least to its largest value, sums in
+ * int32. Masters are fp32 always; weights of fewer than 65,536 values, or with a side below 32, are
+ * multiplied in fp32. */
 typedef enum mtf_precision {
     MTF_PRECISION_F32 = 0,
     MTF_PRECISION_BF16 = 1,

@@ -44,9 +44,12 @@ typedef struct mtf_epilogue {
     int add; /* the product is added to what y holds; then no bias, pre or activation */
 } mtf_epilogue;
 
-/* int8 products: rows of x and columns of weights that stay below count as zeros, so that 127 / maxabs
- * is finite and maxabs / 127 keeps its digits. */
+/* int8 products: columns of weights that stay below count as zeros, rows of x whose half range stays
+ * below as constant, so that 127 / maxabs and 255 / half are finite and their inverses keep their
+ * digits. */
 #define MTF_INT8_LEAST 0x1p-119F
+/* The most terms whose sum is surely within int32: 2^31 / (255 * 127). Longer sums are made in fp32. */
+#define MTF_INT8_MOST_TERMS 66311
 
 typedef struct mtf_kernels {
     const char *isa;

@@ -367,16 +367,20 @@ MTF_TEST(int8_reference_multiplies_quantised_values)
         CHECK_CLOSE((double)scale[j], most / 127, 1e-8);
         for (int64_t i = 0; i < M; i++) {
             double want = 0;
-            double row_most = 0;
+            double low = INFINITY, high = -INFINITY, size = 0;
             for (int64_t p = 0; p < K; p++) {
-                row_most = fmax(row_most, fabs((double)x.data[i * K + p]));
+                low = fmin(low, (double)x.data[i * K + p]);
+                high = fmax(high, (double)x.data[i * K + p]);
+                size += fabs((double)x.data[i * K + p]);
                 want += (double)x.data[i * K + p] * (double)w.data[j * K + p];
             }
             if (i == 2) {
                 CHECK(isnan(y.data[i * N + j]));
             } else {
-                /* half a step of each operand against the largest value of the other, K times */
-                CHECK_CLOSE(y.data[i * N + j], want, K * row_most * most / 127);
+                /* half a step of x against the largest weight, K times; half a step of the
+                 * weights against all of x; roundings */
+                CHECK_CLOSE(y.data[i * N + j], want,
+                            0.501 * (K * most * (high - low) / 255 + size * most / 127) + 1e-6);
             }
         }
     }

@@ -54,7 +54,8 @@ static double rounded(double x, mtf_precision precision)
     return precision == MTF_PRECISION_BF16 ? (double)mtf_bf16_value(mtf_bf16_round((float)x)) : x;
 }
 
-/* Error allowed of a sum over k terms of values in [-1, 1]; int8 rounds both factors to 1/254. */
+/* Error allowed of a sum over k terms of values in [-1, 1]; int8 rounds each factor
+ * by 1/254 at most. */
 static double tolerance(int64_t k, mtf_precision precision)
 {
     return precision == MTF_PRECISION_INT8 ? 6 * sqrt((double)k) / 254
@@ -205,6 +206,10 @@ MTF_TEST(a_form_is_of_one_version)
 MTF_TEST(small_weights_stay_in_fp32)
 {
     CHECK_INT(mtf_precision_of(2, 384, MTF_PRECISION_INT8), MTF_PRECISION_F32);
+    CHECK_INT(mtf_precision_of(64, MTF_INT8_MOST_TERMS, MTF_PRECISION_INT8), MTF_PRECISION_INT8);
+    CHECK_INT(mtf_precision_of(64, MTF_INT8_MOST_TERMS + 1, MTF_PRECISION_INT8), MTF_PRECISION_F32);
+    CHECK_INT(mtf_precision_of(64, MTF_INT8_MOST_TERMS + 1, MTF_PRECISION_BF16),
+              MTF_PRECISION_BF16);
     CHECK_INT(mtf_precision_of(31, 4096, MTF_PRECISION_BF16), MTF_PRECISION_F32);
     CHECK_INT(mtf_precision_of(255, 256, MTF_PRECISION_BF16), MTF_PRECISION_F32);
     CHECK_INT(mtf_precision_of(256, 256, MTF_PRECISION_BF16), MTF_PRECISION_BF16);

@@ -1,4 +1,4 @@
-/* Products with int8 panels by tdpbusd; loops in tile_product.h, bytes and scales in
+/* Products with int8 panels by tdpbusd; loops in tile_product.h, bytes and steps in
  * avx512/quantise.h. Sums are exact, so the bits are the reference's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "amx.h"
@@ -21,15 +21,15 @@ static void tile_pack(const dot_product *d, uint32_t *strip, int64_t s, int64_t 
 {
     float *gathered = (float *)(d->work + d->work_groups); /* behind the strips */
     for (int64_t r = 0; r < STRIP_ROWS; r++) {
+        const int64_t k = r < rows ? d->k : 0;
         const float *x = r < rows ? flat_row(d, s * STRIP_ROWS + r, gathered) : NULL;
-        __m512 factor = _mm512_setzero_ps();
-        int64_t k = 0;
+        row_bytes bytes = {_mm512_setzero_ps(), _mm512_setzero_ps()};
         if (r < rows) {
-            d->row_scale[in_block + r] = scale_of(x, d->k, &factor, &k);
+            d->rows[in_block + r] = measure_row(x, d->k, &bytes);
         }
         for (int64_t p = 0; p < d->k; p += 4 * STEP_GROUPS) {
             uint32_t *to = strip + p / (4 * STEP_GROUPS) * STEP_SIZE + r * STEP_GROUPS;
-            _mm512_storeu_si512(to, quantise(k > 0 ? x + p : NULL, k - p, factor));
+            _mm512_storeu_si512(to, quantise(k > 0 ? x + p : NULL, k - p, &bytes));
         }
     }
 }
@@ -51,10 +51,10 @@ void mtf_packed_int8_f32_amx(mtf_real *y, int64_t ldy, const mtf_real *x, int64_
         .panels = (const uint32_t *)panels,
         .groups = (k + 3) / 4,
         .e = e,
-        .work = aligned + BLOCK_ROWS,
-        /* the scales of a block's rows before, the values of one row behind */
-        .work_groups = (int64_t)mtf_packed_work(k) - 16 - BLOCK_ROWS - k,
-        .row_scale = (float *)aligned,
+        .work = aligned + 2 * BLOCK_ROWS,
+        /* lows and steps of a block's rows before, the values of one row behind */
+        .work_groups = (int64_t)mtf_packed_work(k) - 16 - 2 * BLOCK_ROWS - k,
+        .rows = (dot_row *)aligned,
         .scale = scale,
         .sums = sums,
     };

@@ -21,45 +21,65 @@ static int64_t at_most(int64_t i, int64_t last)
     return i < last ? i : last;
 }
 
-/* The largest |x| (k) as bits: ordered as values are, NaN and infinity above all others. */
-static uint32_t largest(const float *x, int64_t k)
+/* A row of x (k) is low + q * step with whole numbers q = round((x / 2 - half_low) * factor) of
+ * 0 .. 255; see kernels.def. */
+typedef struct row_of_x {
+    float low, step, half_low, factor;
+} row_of_x;
+
+static row_of_x measure_row(const float *x, int64_t k)
 {
-    const __m256i size = _mm256_set1_epi32(0x7FFFFFFF);
-    __m256i most = _mm256_setzero_si256();
-    uint32_t lane[8];
-    uint32_t top = 0;
+    const __m256 any = _mm256_set1_ps(k > 0 ? x[0] : 0);
+    const __m256 zero = _mm256_setzero_ps();
+    __m256 least = any, most = any;
+    __m256 zeros = zero; /* x * 0 is NaN where x is not finite */
     for (int64_t p = 0; p < k; p += 8) {
-        const __m256i bits = _mm256_castps_si256(load_lanes(x + p, k - p));
-        most = _mm256_max_epu32(most, _mm256_and_si256(size, bits));
+        __m256 part = load_lanes(x + p, k - p);
+        if (k - p < 8) {
+            part = _mm256_blendv_ps(any, part, _mm256_castsi256_ps(first_lanes(k - p)));
+        }
+        least = _mm256_min_ps(least, part);
+        most = _mm256_max_ps(most, part);
+        zeros = _mm256_fmadd_ps(part, zero, zeros);
     }
-    _mm256_storeu_si256((__m256i *)(void *)lane, most);
-    for (int i = 0; i < 8; i++) {
-        top = lane[i] > top ? lane[i] : top;
-    }
-    return top;
+    const int finite = _mm256_movemask_ps(_mm256_cmp_ps(zeros, zero, _CMP_EQ_OQ)) == 0xFF;
+    const float low = finite ? -max_lanes(_mm256_sub_ps(zero, least)) : 0;
+    const float high = finite ? max_lanes(most) : 0;
+    const float half = 0.5F * high - 0.5F * low;
+    const int varies = half >= MTF_INT8_LEAST;
+    return (row_of_x){
+        .low = low,
+        .step = !finite  ? NAN
+                : varies ? half / 127.5F
+                         : 0,
+        .half_low = 0.5F * low,
+        .factor = varies ? 255.0F / half : 0,
+    };
 }
 
-static inline __m256i whole_numbers(const float *x, int64_t left, __m256 factor)
+static inline __m256i whole_numbers(const float *x, int64_t left, const row_of_x *row)
 {
-    return _mm256_cvtps_epi32(_mm256_mul_ps(load_lanes(x, left), factor));
+    const __m256 half_low = _mm256_set1_ps(row->half_low);
+    const __m256 above = _mm256_fmsub_ps(load_lanes(x, left), _mm256_set1_ps(0.5F), half_low);
+    return _mm256_cvtps_epi32(_mm256_mul_ps(above, _mm256_set1_ps(row->factor)));
 }
 
-/* to (k up to a multiple of 16) = x (k) * factor as whole numbers, in the order 0 2 1 3. */
-static void quantise(int16_t *to, const float *x, int64_t k, float factor)
+/* to (k up to a multiple of 16) = x (k) as whole numbers, in the order 0 2 1 3. What stands past the
+ * end is of no use, its weights are 0. */
+static void quantise(int16_t *to, const float *x, int64_t k, const row_of_x *row)
 {
-    const __m256 factors = _mm256_set1_ps(factor);
     for (int64_t p = 0; p < k; p += 16) {
-        const __m256i low = whole_numbers(x + p, k - p, factors);
+        const __m256i low = whole_numbers(x + p, k - p, row);
         const __m256i high =
-            k - p > 8 ? whole_numbers(x + p + 8, k - p - 8, factors) : _mm256_setzero_si256();
+            k - p > 8 ? whole_numbers(x + p + 8, k - p - 8, row) : _mm256_setzero_si256();
         const __m256i both =
             _mm256_packs_epi32(_mm256_shuffle_epi32(low, 0xD8), _mm256_shuffle_epi32(high, 0xD8));
         _mm256_storeu_si256((__m256i *)(void *)(to + p), _mm256_permute4x64_epi64(both, 0xD8));
     }
 }
 
-/* to (rows,stride) = rows of x quantised, and their scales; row (K) is room for a gathered row. */
-static void load_rows(int16_t *to, float *scale, const float *x, int64_t xi, int64_t xp,
+/* to (rows,stride) = rows of x quantised; row (K) is room for a gathered row. */
+static void load_rows(int16_t *to, row_of_x *measured, const float *x, int64_t xi, int64_t xp,
                       int64_t rows, int64_t k, int64_t stride, float *row)
 {
     for (int64_t r = 0; r < rows; r++) {
@@ -70,18 +90,8 @@ static void load_rows(int16_t *to, float *scale, const float *x, int64_t xi, int
             }
             from = row;
         }
-        const uint32_t bits = largest(from, k);
-        float most;
-        memcpy(&most, &bits, sizeof most);
-        const int finite = bits < UINT32_C(0x7F800000);
-        if (finite && most >= MTF_INT8_LEAST) {
-            scale[r] = most / 127.0F;
-            quantise(to, from, k, 127.0F / most);
-        } else {
-            scale[r] = finite ? 0 : NAN;
-            memset(to, 0, (size_t)stride * sizeof *to);
-        }
-        to += stride;
+        measured[r] = measure_row(from, k);
+        quantise(to + r * stride, from, k, &measured[r]);
     }
 }
 
@@ -98,13 +108,18 @@ static inline __m256i add_products(__m256i sums, __m256i x, __m256i w)
     return _mm256_add_epi32(sums, _mm256_madd_epi16(x, w));
 }
 
-/* Eight columns of one row: y (width) = [y +] sums * (row_scale * scale). */
-static inline void finish(float *y, int64_t width, __m256i sums, float row_scale,
-                          const float *scale, int add)
+/* Eight columns of one row: y (width) = [y +] what `sums` are worth (kernels.def). */
+static inline void finish(float *y, int64_t width, __m256i sums, const row_of_x *row,
+                          const float *scale, const int32_t *column_sums, int add)
 {
-    const __m256 step = _mm256_mul_ps(_mm256_set1_ps(row_scale), _mm256_loadu_ps(scale));
+    const __m256 scales = _mm256_loadu_ps(scale);
+    const __m256i columns = _mm256_loadu_si256((const __m256i *)(const void *)column_sums);
+    const __m256 weights = _mm256_mul_ps(scales, _mm256_cvtepi32_ps(columns));
+    const __m256 step = _mm256_mul_ps(_mm256_set1_ps(row->step), scales);
+    const __m256 above = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), step);
+    const __m256 value = _mm256_fmadd_ps(_mm256_set1_ps(row->low), weights, above);
     const __m256 before = add ? load_lanes(y, width) : _mm256_setzero_ps();
-    store_lanes(y, width, _mm256_add_ps(before, _mm256_mul_ps(_mm256_cvtepi32_ps(sums), step)));
+    store_lanes(y, width, _mm256_add_ps(before, value));
 }
 
 /* clang-format off */
@@ -120,15 +135,16 @@ static inline void finish(float *y, int64_t width, __m256i sums, float row_scale
     }
 #define END(r)                                                                  \
     if (r < rows) {                                                             \
-        finish(y + r * ldy, width, low##r, row_scale[r], scale, add);           \
-        finish(y + r * ldy + 8, width - 8, high##r, row_scale[r], scale + 8, add); \
+        finish(y + r * ldy, width, low##r, measured + r, scale, column_sums, add); \
+        finish(y + r * ldy + 8, width - 8, high##r, measured + r, scale + 8,    \
+               column_sums + 8, add);                                           \
     }
 /* clang-format on */
 
 /* y (rows,width) = [y +] x (rows,stride) . w [fours][32][4]: sixteen columns of a panel. */
 static void tile(float *y, int64_t ldy, const int16_t *x, int64_t stride, const int8_t *w,
-                 int64_t rows, int64_t width, int64_t fours, const float *row_scale,
-                 const float *scale, int add)
+                 int64_t rows, int64_t width, int64_t fours, const row_of_x *measured,
+                 const float *scale, const int32_t *column_sums, int add)
 {
     EACH_ROW(BEGIN)
     for (int64_t p = 0; p < 4 * fours; p += 2) {
@@ -150,23 +166,22 @@ void mtf_packed_int8_f32_avx2(float *y, int64_t ldy, const float *x, int64_t xi,
                               const int8_t *panels, const float *scale, const int32_t *sums,
                               int64_t m, int64_t n, int64_t k, const mtf_epilogue *e, float *work)
 {
-    (void)sums; /* of use where x is held without sign */
     const int64_t fours = (k + 3) / 4;
     const int64_t stride = (k + 15) / 16 * 16;
-    float *row_scale = work;
-    float *gathered = work + CHUNK;
+    row_of_x measured[CHUNK];
+    float *gathered = work;
     int16_t *rows_of_x = (int16_t *)(gathered + k);
     const int finishes = e->bias != NULL || e->pre != NULL || e->activation != MTF_ACT_NONE;
     for (int64_t first = 0; first < m; first += CHUNK) {
         const int64_t last = at_most(first + CHUNK, m);
-        load_rows(rows_of_x, row_scale, x + first * xi, xi, xp, last - first, k, stride, gathered);
+        load_rows(rows_of_x, measured, x + first * xi, xi, xp, last - first, k, stride, gathered);
         for (int64_t j = 0; j < n; j += COLUMNS) {
             const int64_t width = at_most(COLUMNS, n - j);
             const int8_t *w = panels + j / MTF_PANEL * MTF_PANEL * 4 * fours + j % MTF_PANEL * 4;
             for (int64_t i = first; i < last; i += ROWS) {
                 const int64_t rows = at_most(ROWS, last - i);
                 tile(y + i * ldy + j, ldy, rows_of_x + (i - first) * stride, stride, w, rows, width,
-                     fours, row_scale + (i - first), scale + j, e->add);
+                     fours, measured + (i - first), scale + j, sums + j, e->add);
                 for (int64_t r = i; !e->add && finishes && r < i + rows; r++) {
                     const int64_t at = r * ldy + j;
                     mtf_bias_act_fwd_f32_avx2(y + at, e->pre != NULL ? e->pre + at : NULL,

@@ -10,6 +10,11 @@
 
 #include <immintrin.h>
 
+/* How bytes stand for a row of x: value = low + byte * step. */
+typedef struct dot_row {
+    float low, step;
+} dot_row;
+
 /* A call. Terms of k come in groups of 32 bits: a pair of bf16, four bytes. */
 typedef struct dot_product {
     float *y;       /* (M,N) */
@@ -20,7 +25,7 @@ typedef struct dot_product {
     const mtf_epilogue *e;
     uint32_t *work;      /* whole cache lines */
     int64_t work_groups; /* room there */
-    float *row_scale;    /* (M of a block), int8 */
+    dot_row *rows;       /* (M of a block), int8 */
     const float *scale;  /* (32 per panel), int8 */
     const int32_t *sums; /* (32 per panel), int8 */
     int turned;          /* bf16: x lies transposed */
@@ -35,9 +40,9 @@ typedef struct dot_tile {
     int64_t ldy, width, groups;
     const uint32_t *x, *w;
     int add;
-    const float *row_scale; /* (rows) */
-    const float *scale;     /* (32) */
-    const int32_t *sums;    /* (32) */
+    const dot_row *rows; /* (rows) */
+    const float *scale;  /* (32) */
+    const int32_t *sums; /* (32) */
 } dot_tile;
 
 static inline __mmask16 dot_lanes(int64_t n)
@@ -59,7 +64,7 @@ static inline dot_tile dot_tile_at(const dot_product *d, int64_t q, int64_t i, i
         .x = x,
         .w = d->panels + j * d->groups,
         .add = e->add,
-        .row_scale = d->row_scale != NULL ? d->row_scale + (i - first) : NULL,
+        .rows = d->rows != NULL ? d->rows + (i - first) : NULL,
         .scale = d->scale != NULL ? d->scale + j : NULL,
         .sums = d->sums != NULL ? d->sums + j : NULL,
     };

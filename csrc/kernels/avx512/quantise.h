@@ -1,9 +1,10 @@
 /* quantise.h: rows of x as bytes, and what sums of bytes are worth; for products with int8 panels.
  *
- *   scale = max |x| / 127,  byte = round(x * (127 / max |x|)) + 128
+ *   half = (max x)/2 - (min x)/2,  step = half / 127.5,  byte = round((x - min x)/2 * (255 / half))
  *
- * Bytes have no sign, as the dot instruction wants its first operand; 128 times the sum of each
- * column of weights is taken off again. All of it is exact or rounded as in ref/packed.c.
+ * Halves, since the range of a row of large values may be beyond floats. A byte is 0 .. 255, as the
+ * dot instruction wants its first operand; what `min x` of every term adds to a product is `min x`
+ * times the sum of a column of weights. All of it is exact or rounded as in ref/packed.c.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_KERNELS_AVX512_QUANTISE_H
 #define MTF_KERNELS_AVX512_QUANTISE_H
@@ -11,47 +12,54 @@
 #include "dot_product.h"
 
 #include <math.h>
-#include <string.h>
 
-/* The largest |x| (k) as bits: ordered as the values are, NaN and infinity above all others. */
-static inline uint32_t largest(const float *x, int64_t k)
+/* What makes bytes of a row: (x / 2 - half_low) * factor. */
+typedef struct row_bytes {
+    __m512 half_low, factor;
+} row_bytes;
+
+/* The row x (k): how bytes stand for it, and how to make them. A row whose half range is below
+ * MTF_INT8_LEAST has step 0 and bytes 0; one that is not finite has step NaN. */
+static inline dot_row measure_row(const float *x, int64_t k, row_bytes *bytes)
 {
-    const __m512i size = _mm512_set1_epi32(0x7FFFFFFF);
-    __m512i most = _mm512_setzero_si512();
-    __m512i most_2 = _mm512_setzero_si512();
+    const __m512 any = _mm512_set1_ps(k > 0 ? x[0] : 0);
+    const __m512 zero = _mm512_setzero_ps();
+    __m512 least = any, least_2 = any, most = any, most_2 = any;
+    __m512 zeros = zero, zeros_2 = zero; /* x * 0 is NaN where x is not finite */
     int64_t p = 0;
     for (; p + 32 <= k; p += 32) {
-        most = _mm512_max_epu32(most, _mm512_and_si512(size, _mm512_loadu_si512(x + p)));
-        most_2 = _mm512_max_epu32(most_2, _mm512_and_si512(size, _mm512_loadu_si512(x + p + 16)));
+        const __m512 first = _mm512_loadu_ps(x + p);
+        const __m512 second = _mm512_loadu_ps(x + p + 16);
+        least = _mm512_min_ps(least, first), least_2 = _mm512_min_ps(least_2, second);
+        most = _mm512_max_ps(most, first), most_2 = _mm512_max_ps(most_2, second);
+        zeros = _mm512_fmadd_ps(first, zero, zeros);
+        zeros_2 = _mm512_fmadd_ps(second, zero, zeros_2);
     }
     for (; p < k; p += 16) {
-        const __m512i tail = _mm512_maskz_loadu_epi32(dot_lanes(k - p), x + p);
-        most = _mm512_max_epu32(most, _mm512_and_si512(size, tail));
+        const __m512 tail = _mm512_mask_loadu_ps(any, dot_lanes(k - p), x + p);
+        least = _mm512_min_ps(least, tail);
+        most = _mm512_max_ps(most, tail);
+        zeros = _mm512_fmadd_ps(tail, zero, zeros);
     }
-    return _mm512_reduce_max_epu32(_mm512_max_epu32(most, most_2));
+    const __m512 all_zeros = _mm512_add_ps(zeros, zeros_2);
+    const int finite = _mm512_cmp_ps_mask(all_zeros, zero, _CMP_EQ_OQ) == 0xFFFF;
+    const float low = finite ? _mm512_reduce_min_ps(_mm512_min_ps(least, least_2)) : 0;
+    const float high = finite ? _mm512_reduce_max_ps(_mm512_max_ps(most, most_2)) : 0;
+    const float half = 0.5F * high - 0.5F * low;
+    const int varies = half >= MTF_INT8_LEAST;
+    bytes->half_low = _mm512_set1_ps(0.5F * low);
+    bytes->factor = _mm512_set1_ps(varies ? 255.0F / half : 0);
+    return (dot_row){.low = low, .step = !finite ? NAN : varies ? half / 127.5F : 0};
 }
 
-/* The scale of the row x (k): 0 for one below MTF_INT8_LEAST, NaN for one that is not finite.
- * *factor makes x whole numbers; *usable is k, or 0 where the row counts as zeros. */
-static inline float scale_of(const float *x, int64_t k, __m512 *factor, int64_t *usable)
+static inline __m512i whole_numbers(__m512 x, const row_bytes *bytes)
 {
-    const uint32_t bits = largest(x, k);
-    float most;
-    memcpy(&most, &bits, sizeof most);
-    const int finite = bits < UINT32_C(0x7F800000);
-    const int some = finite && most >= MTF_INT8_LEAST;
-    *factor = _mm512_set1_ps(some ? 127.0F / most : 0);
-    *usable = some ? k : 0;
-    return !finite ? NAN : some ? most / 127.0F : 0;
+    const __m512 above = _mm512_fmsub_ps(x, _mm512_set1_ps(0.5F), bytes->half_low);
+    return _mm512_cvtps_epi32(_mm512_mul_ps(above, bytes->factor));
 }
 
-static inline __m512i whole_numbers(__m512 x, __m512 factor)
-{
-    return _mm512_cvtps_epi32(_mm512_mul_ps(x, factor));
-}
-
-/* The first 64 terms of x (left) as bytes; those past its end are 128, zero. */
-static inline __m512i quantise(const float *x, int64_t left, __m512 factor)
+/* The first 64 terms of x (left) as bytes; those past its end are of no use, their weights are 0. */
+static inline __m512i quantise(const float *x, int64_t left, const row_bytes *bytes)
 {
     __m512 part[4];
     for (int i = 0; i < 4; i++) {
@@ -61,11 +69,10 @@ static inline __m512i quantise(const float *x, int64_t left, __m512 factor)
     /* both packs interleave quarters of their operands */
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     const __m512i low =
-        _mm512_packs_epi32(whole_numbers(part[0], factor), whole_numbers(part[1], factor));
+        _mm512_packs_epi32(whole_numbers(part[0], bytes), whole_numbers(part[1], bytes));
     const __m512i high =
-        _mm512_packs_epi32(whole_numbers(part[2], factor), whole_numbers(part[3], factor));
-    const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
-    return _mm512_xor_si512(bytes, _mm512_set1_epi8((char)0x80));
+        _mm512_packs_epi32(whole_numbers(part[2], bytes), whole_numbers(part[3], bytes));
+    return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
 }
 
 /* Row i of x as it lies, or gathered into `row` (K). */
@@ -81,12 +88,14 @@ static inline const float *flat_row(const dot_product *d, int64_t i, float *row)
 /* What sixteen sums are worth, on top of what y holds where the product is added. */
 static inline __m512 value_of_sums(const dot_tile *t, int64_t row, int column, __m512i sums)
 {
-    const __m512i columns = _mm512_loadu_si512(t->sums + column);
-    const __m512i exact = _mm512_sub_epi32(sums, _mm512_slli_epi32(columns, 7));
+    const __m512 low = _mm512_set1_ps(t->rows[row].low);
     const __m512 scale = _mm512_loadu_ps(t->scale + column);
-    const __m512 step = _mm512_mul_ps(_mm512_set1_ps(t->row_scale[row]), scale);
+    const __m512 weights = _mm512_cvtepi32_ps(_mm512_loadu_si512(t->sums + column));
+    const __m512 step = _mm512_mul_ps(_mm512_set1_ps(t->rows[row].step), scale);
+    const __m512 above = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), step);
+    const __m512 value = _mm512_fmadd_ps(low, _mm512_mul_ps(scale, weights), above);
     const __m512 before = t->add ? dot_before(t, row, column) : _mm512_setzero_ps();
-    return _mm512_add_ps(before, _mm512_mul_ps(_mm512_cvtepi32_ps(exact), step));
+    return _mm512_add_ps(before, value);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* Products with int8 panels by vpdpbusd; tiles and loops in avx512/dot_tiles.h, bytes and scales in
+/* Products with int8 panels by vpdpbusd; tiles and loops in avx512/dot_tiles.h, bytes and steps in
  * avx512/quantise.h. Sums are exact, so the bits are the reference's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "avx512vnni.h"
@@ -26,7 +26,7 @@ static inline __m512 dot_value(const dot_tile *t, int64_t row, int column, __m51
 
 static void dot_pack(const dot_product *d, int64_t first, int64_t last)
 {
-    float *scale = d->row_scale;
+    dot_row *measured = d->rows;
     float *gathered = (float *)(d->work + d->work_groups); /* behind the strips */
     for (int64_t s = first; s < last; s++) {
         const int64_t i = dot_strip_row(d, s);
@@ -34,12 +34,11 @@ static void dot_pack(const dot_product *d, int64_t first, int64_t last)
         for (int64_t r = 0; r < rows; r++) {
             const float *x = flat_row(d, i + r, gathered);
             uint32_t *to = dot_strip(d, s, first) + r * DOT_STRIDE;
-            __m512 factor;
-            int64_t k;
-            *scale++ = scale_of(x, d->k, &factor, &k);
+            row_bytes bytes;
+            *measured++ = measure_row(x, d->k, &bytes);
             for (int64_t group = 0; group < d->groups; group += 16) {
                 const int64_t at = group / DOT_CHUNK * rows * DOT_STRIDE + group % DOT_CHUNK;
-                _mm512_storeu_si512(to + at, quantise(x + 4 * group, k - 4 * group, factor));
+                _mm512_storeu_si512(to + at, quantise(x + 4 * group, d->k - 4 * group, &bytes));
             }
         }
     }
@@ -51,8 +50,8 @@ void mtf_packed_int8_f32_avx512vnni(mtf_real *y, int64_t ldy, const mtf_real *x,
                                     const mtf_epilogue *e, mtf_real *work)
 {
     uint32_t *aligned = (uint32_t *)(((uintptr_t)work + 63) & ~(uintptr_t)63);
-    /* the scales of a block's rows first, the values of one row last */
-    const int64_t room = (int64_t)mtf_packed_work(k) - 16 - DOT_MOST_ROWS - k;
+    /* lows and steps of a block's rows first, the values of one row last */
+    const int64_t room = (int64_t)mtf_packed_work(k) - 16 - 2 * DOT_MOST_ROWS - k;
     dot_product d = {
         .y = y,
         .x = x,
@@ -65,9 +64,9 @@ void mtf_packed_int8_f32_avx512vnni(mtf_real *y, int64_t ldy, const mtf_real *x,
         .panels = (const uint32_t *)panels,
         .groups = (k + 3) / 4,
         .e = e,
-        .work = aligned + DOT_MOST_ROWS,
+        .work = aligned + 2 * DOT_MOST_ROWS,
         .work_groups = room,
-        .row_scale = (float *)aligned,
+        .rows = (dot_row *)aligned,
         .scale = scale,
         .sums = sums,
     };

@@ -3,7 +3,7 @@
  * STRIP_ROWS rows of x are copied into `work` as [term][row], rounded or quantised on the way; then
  * each panel makes a tile of sums, p ascending. Rows share loads only: a row's bits are its own.
  * Precision: one rounding per multiply and per add (bf16: products of two bf16 are exact in float);
- * int8 sums are exact. Tolerance family: gemm.
+ * int8 sums are exact, what they are worth has the roundings of kernels.def. Tolerance family: gemm.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../../base/bf16.h"
 #include "../../base/real.h"
@@ -109,25 +109,51 @@ void mtf_packed_bf16_ref(mtf_real *y, int64_t ldy, const mtf_real *x, int64_t xi
     }
 }
 
-/* q [K][STRIP_ROWS] = a strip of x quantised row by row; scale: of each row. A row that is not
- * finite gets scale NaN; one that stays below MTF_INT8_LEAST counts as zeros. */
-static void strip_quantise(int8_t *q, mtf_real scale[STRIP_ROWS], const mtf_real *x, int64_t xi,
-                           int64_t xp, int64_t rows, int64_t k)
+/* How bytes stand for a row of x: value = low + byte * step. */
+typedef struct row_bytes {
+    mtf_real low, step;
+} row_bytes;
+
+/* Column r of q [K][STRIP_ROWS] = a row of x (K), element p at x[p * xp], as bytes. A row whose half
+ * range is below MTF_INT8_LEAST has step 0 and bytes 0; one that is not finite has step NaN. Halves,
+ * since the range of large values may be beyond floats. */
+static row_bytes row_quantise(uint8_t *q, const mtf_real *x, int64_t xp, int64_t k)
 {
-    for (int64_t r = 0; r < STRIP_ROWS; r++) {
-        mtf_real most = 0;
-        int finite = 1;
-        for (int64_t p = 0; r < rows && p < k; p++) {
-            const mtf_real size = mtf_fabs(x[r * xi + p * xp]);
-            finite = finite && isfinite(size);
-            most = size > most ? size : most;
-        }
-        const int zero = !finite || most < (mtf_real)MTF_INT8_LEAST;
-        const mtf_real factor = zero ? 0 : 127 / most;
-        scale[r] = !finite ? (mtf_real)NAN : zero ? 0 : most / 127;
-        for (int64_t p = 0; p < k; p++) {
-            q[p * STRIP_ROWS + r] =
-                zero || r >= rows ? 0 : (int8_t)nearbyint((double)(x[r * xi + p * xp] * factor));
+    mtf_real low = k > 0 ? x[0] : 0;
+    mtf_real high = low;
+    int finite = 1;
+    for (int64_t p = 0; p < k; p++) {
+        const mtf_real value = x[p * xp];
+        finite = finite && isfinite(value);
+        low = value < low ? value : low;
+        high = value > high ? value : high;
+    }
+    const mtf_real half = MTF_R(0.5) * high - MTF_R(0.5) * low;
+    const int varies = finite && half >= (mtf_real)MTF_INT8_LEAST;
+    const mtf_real factor = varies ? MTF_R(255.0) / half : 0;
+    for (int64_t p = 0; p < k; p++) {
+        const mtf_real above = mtf_fma(x[p * xp], MTF_R(0.5), -(MTF_R(0.5) * low));
+        q[p * STRIP_ROWS] = varies ? (uint8_t)nearbyint((double)(above * factor)) : 0;
+    }
+    return (row_bytes){
+        .low = finite ? low : 0,
+        .step = !finite  ? (mtf_real)NAN
+                : varies ? half / MTF_R(127.5)
+                         : 0,
+    };
+}
+
+/* sums (STRIP_ROWS,REF_LANES) = bytes q [K][STRIP_ROWS] times REF_LANES columns of a panel: exact up
+ * to MTF_INT8_MOST_TERMS. */
+static void multiply_bytes(int32_t sums[STRIP_ROWS][REF_LANES], const uint8_t *q, const int8_t *w,
+                           int64_t k)
+{
+    for (int64_t p = 0; p < k; p++) {
+        const int8_t *four = w + p / 4 * 4 * MTF_PANEL + p % 4;
+        for (int r = 0; r < STRIP_ROWS; r++) {
+            for (int c = 0; c < REF_LANES; c++) {
+                sums[r][c] += q[p * STRIP_ROWS + r] * four[4 * c];
+            }
         }
     }
 }
@@ -136,30 +162,26 @@ void mtf_packed_int8_ref(mtf_real *y, int64_t ldy, const mtf_real *x, int64_t xi
                          const int8_t *panels, const float *scale, const int32_t *sums, int64_t m,
                          int64_t n, int64_t k, const mtf_epilogue *e, mtf_real *work)
 {
-    (void)sums; /* of use where x is held without sign */
     const int64_t whole = (k + 3) / 4 * 4;
-    int8_t *q = (int8_t *)work;
+    uint8_t *q = (uint8_t *)work;
     for (int64_t i = 0; i < m; i += STRIP_ROWS) {
         const int64_t rows = at_most(STRIP_ROWS, m - i);
-        mtf_real row_scale[STRIP_ROWS];
-        strip_quantise(q, row_scale, x + i * xi, xi, xp, rows, k);
+        row_bytes measured[STRIP_ROWS];
+        for (int64_t r = 0; r < STRIP_ROWS; r++) { /* a strip at the edge repeats its last row */
+            measured[r] = row_quantise(q + r, x + at_most(i + r, m - 1) * xi, xp, k);
+        }
         for (int64_t j = 0; j < n; j += REF_LANES) {
             const int64_t width = at_most(REF_LANES, n - j);
             const int8_t *w = panels + j / MTF_PANEL * MTF_PANEL * whole + j % MTF_PANEL * 4;
             int32_t exact[STRIP_ROWS][REF_LANES] = {{0}};
-            for (int64_t p = 0; p < k; p++) {
-                const int8_t *four = w + p / 4 * 4 * MTF_PANEL + p % 4;
-                for (int r = 0; r < STRIP_ROWS; r++) {
-                    for (int c = 0; c < REF_LANES; c++) {
-                        exact[r][c] += q[p * STRIP_ROWS + r] * four[4 * c];
-                    }
-                }
-            }
+            multiply_bytes(exact, q, w, k);
             mtf_real out[STRIP_ROWS][REF_LANES];
             tile_begin(out, y + i * ldy + j, ldy, rows, width, e->add);
             for (int r = 0; r < STRIP_ROWS; r++) {
                 for (int c = 0; c < REF_LANES; c++) {
-                    out[r][c] += (mtf_real)exact[r][c] * (row_scale[r] * (mtf_real)scale[j + c]);
+                    const mtf_real column = (mtf_real)scale[j + c];
+                    const mtf_real above = (mtf_real)exact[r][c] * (measured[r].step * column);
+                    out[r][c] += mtf_fma(measured[r].low, column * (mtf_real)sums[j + c], above);
                 }
             }
             tile_end(y, ldy, out, i, rows, j, width, e);
