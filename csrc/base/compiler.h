@@ -32,4 +32,12 @@
 #define MTF_CPU_PAUSE() ((void)0)
 #endif
 
+/* The vector (AVX-512) is in a register here. gcc 12 keeps sums in memory through a whole loop where
+ * it sees that the operation behind the loop could read them there. */
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define MTF_IN_REGISTER(vector) __asm__("" : "+v"(vector))
+#else
+#define MTF_IN_REGISTER(vector) ((void)0)
+#endif
+
 #endif

@@ -9,6 +9,7 @@
 #ifndef MTF_KERNELS_AVX512_QUANTISE_H
 #define MTF_KERNELS_AVX512_QUANTISE_H
 
+#include "../../base/compiler.h"
 #include "dot_product.h"
 
 #include <math.h>
@@ -88,6 +89,7 @@ static inline const float *flat_row(const dot_product *d, int64_t i, float *row)
 /* What sixteen sums are worth, on top of what y holds where the product is added. */
 static inline __m512 value_of_sums(const dot_tile *t, int64_t row, int column, __m512i sums)
 {
+    MTF_IN_REGISTER(sums);
     const __m512 low = _mm512_set1_ps(t->rows[row].low);
     const __m512 scale = _mm512_loadu_ps(t->scale + column);
     const __m512 weights = _mm512_cvtepi32_ps(_mm512_loadu_si512(t->sums + column));
