@@ -8,7 +8,7 @@
  * The weight is (N,K), or (K,N) with attribute layout IN_OUT; the bias may be absent.
  * Saved for backward: pre if there is an activation and anything needs a gradient; x only if a
  * weight trains. A frozen linear without activation saves nothing.
- * Forward on many workers (the whole batch is one block): cut by columns of the products.
+ * Forward on many workers (the whole batch is one block): cut by rows and columns of the products.
  * Bits: a row of y depends on that row alone.
  * Tolerance family: gemm. Derivation of the activations: docs/derivations/gelu.md.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -19,8 +19,8 @@
 #include "checks.h"
 #include "span.h"
 
-/* Columns of a product that a worker takes at a time when it shares the rows with others. */
-enum { WIDE_COLUMNS = 4 * MTF_PANEL };
+/* Least rows that a worker takes for itself when all share a batch: two strips of a product. */
+enum { WIDE_ROWS = 28 };
 
 static mtf_status check_part(mtf_node_shape *shape, int part, mtf_error *err)
 {
@@ -65,21 +65,35 @@ static mtf_status linear_check(mtf_node_shape *shape, mtf_error *err)
     return MTF_OK;
 }
 
-/* Columns n0 .. n1 - 1 of one part; all of them where the master is multiplied as it is. */
-static void forward_columns(const mtf_op_call *call, int part, int64_t n0, int64_t n1,
-                            mtf_real *work)
+/* What of a product one call makes: rows first .. last - 1, columns n0 .. n1 - 1 (all of them where the
+ * master is multiplied as it is). */
+typedef struct region {
+    int64_t first, last, n0, n1;
+} region;
+
+static const mtf_form *form_of(const mtf_op_call *call, int part, mtf_precision *precision)
+{
+    const int weight = linear_weight(part);
+    *precision = mtf_precision_of(call->shape->out[part].width, call->shape->in[LINEAR_X].width,
+                                  call->precision[weight]);
+    return mtf_weight_form(call->w[weight], MTF_USE_Y, *precision);
+}
+
+static void forward_region(const mtf_op_call *call, int part, const region *r, mtf_real *work)
 {
     const mtf_node_shape *shape = call->shape;
-    const mtf_weight *w = call->w[linear_weight(part)];
     const mtf_weight *b = call->w[linear_bias(part)];
     const mtf_real *bias = b != NULL ? b->master : NULL;
-    const int64_t rows = call->span->n_rows[shape->in[LINEAR_X].space];
+    const int64_t rows = r->last - r->first;
     const int64_t n = shape->out[part].width;
     const int64_t k = shape->in[LINEAR_X].width;
     const mtf_activation activation = shape->attrs.activation;
-    mtf_real *pre = activation != MTF_ACT_NONE ? call->aux[0] : NULL;
-    const mtf_precision precision = mtf_precision_of(n, k, call->precision[linear_weight(part)]);
-    const mtf_form *form = mtf_weight_form(w, MTF_USE_Y, precision);
+    const mtf_real *x = call->in[LINEAR_X] + r->first * k;
+    mtf_real *y = call->out[part] + r->first * n;
+    mtf_real *pre =
+        activation != MTF_ACT_NONE && call->aux[0] != NULL ? call->aux[0] + r->first * n : NULL;
+    mtf_precision precision;
+    const mtf_form *form = form_of(call, part, &precision);
     if (form != NULL) {
         const mtf_product product = {.precision = precision,
                                      .kind = MTF_FLOPS_FORWARD,
@@ -87,71 +101,88 @@ static void forward_columns(const mtf_op_call *call, int part, int64_t n0, int64
                                      .m = rows,
                                      .n = n,
                                      .k = k,
-                                     .n0 = n0,
-                                     .n1 = n1,
+                                     .n0 = r->n0,
+                                     .n1 = r->n1,
                                      .ldy = n,
                                      .xi = k,
                                      .xp = 1,
                                      .epilogue = {bias, pre, activation, 0}};
-        mtf_packed_product(call->out[part], call->in[LINEAR_X], &product, work);
+        mtf_packed_product(y, x, &product, work);
         return;
     }
-    mtf_linear_y(call->out[part], call->in[LINEAR_X], w->master, rows, n, k, shape->attrs.layout, 0,
+    mtf_linear_y(y, x, call->w[linear_weight(part)]->master, rows, n, k, shape->attrs.layout, 0,
                  work);
     if (bias != NULL || activation != MTF_ACT_NONE) {
-        mtf_kernel->bias_act_fwd(call->out[part], pre, bias, rows, n, activation);
+        mtf_kernel->bias_act_fwd(y, pre, bias, rows, n, activation);
     }
 }
 
-/* How many pieces of columns a part is cut into. */
-static int64_t wide_pieces(const mtf_op_call *call, int part)
+/* How a part is cut among the workers: by rows while each gets enough of them, since a product packs
+ * the rows that it reads; what is left of the workers shares the columns. */
+typedef struct grid {
+    int64_t row_pieces, rows, column_pieces, columns; /* rows and columns of a piece */
+} grid;
+
+static grid wide_grid(const mtf_op_call *call, int part)
 {
     const int64_t n = call->shape->out[part].width;
-    const mtf_precision precision =
-        mtf_precision_of(n, call->shape->in[LINEAR_X].width, call->precision[linear_weight(part)]);
-    if (call->out[part] == NULL) {
-        return 0;
+    const int64_t rows = call->span->n_rows[call->shape->in[LINEAR_X].space];
+    const int64_t workers = mtf_threads_get();
+    grid g = {1, rows, 1, n};
+    mtf_precision precision;
+    if (call->out[part] == NULL || rows == 0) {
+        return (grid){0, 0, 0, 0};
     }
-    return mtf_weight_form(call->w[linear_weight(part)], MTF_USE_Y, precision) != NULL
-               ? mtf_pieces(n, WIDE_COLUMNS)
-               : 1;
+    g.row_pieces = rows / WIDE_ROWS < workers ? rows / WIDE_ROWS : workers;
+    g.row_pieces = g.row_pieces > 1 ? g.row_pieces : 1;
+    if (form_of(call, part, &precision) != NULL) {
+        const int64_t wanted = mtf_pieces(workers, g.row_pieces);
+        const int64_t panels = mtf_pieces(n, MTF_PANEL);
+        g.columns = mtf_pieces(panels, wanted) * MTF_PANEL;
+        g.column_pieces = mtf_pieces(n, g.columns);
+    }
+    g.rows = mtf_pieces(rows, g.row_pieces);
+    g.row_pieces = mtf_pieces(rows, g.rows);
+    return g;
 }
 
 static void wide_item(void *context, int64_t item, int worker)
 {
     const mtf_op_call *call = *(const mtf_op_call *const *)context;
+    const int64_t rows = call->span->n_rows[call->shape->in[LINEAR_X].space];
     int part = 0;
-    int64_t pieces = wide_pieces(call, 0);
-    while (item >= pieces) {
-        item -= pieces;
-        pieces = wide_pieces(call, ++part);
+    grid g = wide_grid(call, 0);
+    while (item >= g.row_pieces * g.column_pieces) {
+        item -= g.row_pieces * g.column_pieces;
+        g = wide_grid(call, ++part);
     }
-    const int64_t n = call->shape->out[part].width;
-    forward_columns(call, part, pieces > 1 ? item * WIDE_COLUMNS : 0,
-                    pieces > 1 ? mtf_piece_end(n, WIDE_COLUMNS, item) : n,
-                    call->work + (size_t)worker * call->work_stride);
+    const int64_t row = item / g.column_pieces;
+    const int64_t column = item % g.column_pieces;
+    const region r = {row * g.rows, mtf_piece_end(rows, g.rows, row), column * g.columns,
+                      mtf_piece_end(call->shape->out[part].width, g.columns, column)};
+    forward_region(call, part, &r, call->work + (size_t)worker * call->work_stride);
 }
 
 static void linear_forward(const mtf_op_call *call)
 {
     const mtf_node_shape *shape = call->shape;
     const int n_parts = linear_n_parts(shape);
+    const int64_t rows = call->span->n_rows[shape->in[LINEAR_X].space];
     if (call->work_stride > 0) {
         int64_t items = 0;
         int64_t columns = 0;
         for (int part = 0; part < n_parts; part++) {
-            items += wide_pieces(call, part);
+            const grid g = wide_grid(call, part);
+            items += g.row_pieces * g.column_pieces;
             columns += shape->out[part].width;
         }
-        mtf_parallel_work(items,
-                          2 * call->span->n_rows[shape->in[LINEAR_X].space] * columns *
-                              shape->in[LINEAR_X].width,
-                          wide_item, &call);
+        mtf_parallel_work(items, 2 * rows * columns * shape->in[LINEAR_X].width, wide_item, &call);
         return;
     }
     for (int part = 0; part < n_parts; part++) {
+        const region all = {0, rows, 0, shape->out[part].width};
         if (call->out[part] != NULL) {
-            forward_columns(call, part, 0, shape->out[part].width, call->work);
+            forward_region(call, part, &all, call->work);
         }
     }
 }
