@@ -76,6 +76,7 @@ class PlanInfo(NamedTuple):
     saved_bytes: int
     activation_grad_bytes: int
     worker_bytes: int
+    shared_bytes: int
     n_trainable: int
     n_values: int
     n_forward: int

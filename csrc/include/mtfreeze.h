@@ -375,8 +375,8 @@ typedef struct mtf_plan_info {
     uint64_t moment_bytes;          /* both moments of the same */
     uint64_t saved_bytes;           /* arena of activations kept from forward to backward */
     uint64_t activation_grad_bytes; /* arena of their gradients */
-    uint64_t worker_bytes;          /* scratch of all worker threads, as many as are set now, and
-                                       what they share in a backward step */
+    uint64_t worker_bytes;          /* scratch of all worker threads, as many as are set now */
+    uint64_t shared_bytes;          /* what they share in a backward step */
     int64_t n_trainable, n_values;  /* parameters, elements */
     int n_forward, n_backward;      /* operations run */
 } mtf_plan_info;

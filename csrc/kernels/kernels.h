@@ -36,6 +36,10 @@ typedef struct mtf_mask {
 /* Output columns of one panel of packed weights. */
 #define MTF_PANEL 32
 
+/* Terms of one chain of additions in a packed product in float: longer sums are sums of chains, which
+ * loses less to rounding. */
+#define MTF_CHAIN 256
+
 /* What a packed product does with its sums while they are in registers. */
 typedef struct mtf_epilogue {
     const mtf_real *bias; /* (N) or NULL */

@@ -109,7 +109,8 @@ static void price_arenas(const mtf_plan *plan, const mtf_view *view, int64_t tok
     }
     info->saved_bytes = most.saved * sizeof(mtf_real) + most.halves * sizeof(uint16_t);
     info->activation_grad_bytes = most.gradients * sizeof(mtf_real);
-    info->worker_bytes = (most.workers + most.shared + most.widened) * sizeof(mtf_real);
+    info->worker_bytes = most.workers * sizeof(mtf_real);
+    info->shared_bytes = (most.shared + most.widened) * sizeof(mtf_real);
 }
 
 static void price_saved(const mtf_plan *plan, const mtf_sizes *sizes, mtf_plan_unit *units)

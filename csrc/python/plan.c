@@ -42,6 +42,7 @@ static PyObject *plan_result(const mtf_py_state *state, const mtf_plan_info *inf
                           PyLong_FromUnsignedLongLong(info->saved_bytes),
                           PyLong_FromUnsignedLongLong(info->activation_grad_bytes),
                           PyLong_FromUnsignedLongLong(info->worker_bytes),
+                          PyLong_FromUnsignedLongLong(info->shared_bytes),
                           PyLong_FromLongLong(info->n_trainable),
                           PyLong_FromLongLong(info->n_values),
                           PyLong_FromLong(info->n_forward),

@@ -26,7 +26,7 @@ static PyStructSequence_Field unit_plan_fields[] = {
 static PyStructSequence_Field plan_info_fields[] = {
     FIELD(forward_flops), FIELD(prefix_flops), FIELD(dx_flops), FIELD(dw_flops),
     FIELD(weight_bytes), FIELD(form_bytes), FIELD(gradient_bytes), FIELD(moment_bytes), FIELD(saved_bytes),
-    FIELD(activation_grad_bytes), FIELD(worker_bytes), FIELD(n_trainable), FIELD(n_values),
+    FIELD(activation_grad_bytes), FIELD(worker_bytes), FIELD(shared_bytes), FIELD(n_trainable), FIELD(n_values),
     FIELD(n_forward), FIELD(n_backward), FIELD(units), END
 };
 static PyStructSequence_Field update_result_fields[] = {
@@ -49,7 +49,7 @@ static PyStructSequence_Desc result_types[MTF_PY_N_RESULTS] = {
     [MTF_PY_UNIT_INFO] = {"mtfreeze._core.UnitInfo", "One unit of freezing.", unit_info_fields, 7},
     [MTF_PY_OUTPUT_INFO] = {"mtfreeze._core.OutputInfo", "One named output.", output_info_fields, 3},
     [MTF_PY_UNIT_PLAN] = {"mtfreeze._core.UnitPlan", "What a plan does with one unit.", unit_plan_fields, 7},
-    [MTF_PY_PLAN_INFO] = {"mtfreeze._core.PlanInfo", "What a plan runs, keeps and costs.", plan_info_fields, 16},
+    [MTF_PY_PLAN_INFO] = {"mtfreeze._core.PlanInfo", "What a plan runs, keeps and costs.", plan_info_fields, 17},
     [MTF_PY_UPDATE_RESULT] = {"mtfreeze._core.UpdateResult", "What one update did.", update_result_fields, 3},
     [MTF_PY_RUNTIME_INFO] = {"mtfreeze._core.RuntimeInfo", "Kernels, BLAS and threads in use.", runtime_info_fields, 7},
     [MTF_PY_MEMORY_INFO] = {"mtfreeze._core.MemoryInfo", "Heap of the core.", memory_info_fields, 3},

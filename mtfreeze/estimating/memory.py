@@ -32,7 +32,7 @@ class CorePeak:
 
     def __init__(self, core: _core.Model, token_budget: int, how: Mapping[str, Any]) -> None:
         self._core, self._budget, self._how = core, token_budget, how
-        self._arenas = np.zeros(3, dtype=np.int64)
+        self._arenas = np.zeros(4, dtype=np.int64)
         core.train_reset()
         self._before = _core.memory_info().bytes_now
 
@@ -72,7 +72,12 @@ class CorePeak:
                 token_budget=self._budget,
                 **(self._how if training else {}),
             )
-            found = (plan.saved_bytes, plan.activation_grad_bytes, plan.worker_bytes)
+            found = (
+                plan.saved_bytes,
+                plan.activation_grad_bytes,
+                plan.worker_bytes,
+                plan.shared_bytes,
+            )
             self._arenas = np.maximum(self._arenas, found)
 
     def phase_bytes(self, heads: Sequence[str]) -> int:

@@ -176,10 +176,10 @@ MTF_TEST(a_row_keeps_its_bits_among_any_number)
     buffer_free(work);
 }
 
-/* A sum cut in two and added on has the bits of the whole: the chain goes on from y. */
+/* A sum cut in two between chains and added on has the bits of the whole. */
 MTF_TEST(adding_continues_the_sum)
 {
-    enum { M = 17, N = 40, K = 90, CUT = 31 };
+    enum { M = 17, N = 40, K = 700, CUT = 2 * MTF_CHAIN };
     mtf_kernels tables[MAX_LEVELS];
     const int n_levels = fill_levels(tables);
     buffer x = buffer_random(M * K, 0, -1.0, 1.0);
@@ -203,7 +203,7 @@ MTF_TEST(adding_continues_the_sum)
     buffer_free(x), buffer_free(w), buffer_free(whole), buffer_free(parts), buffer_free(work);
 }
 
-/* One chain of fused multiply-adds an element, whatever the width of the registers. */
+/* The same chains of fused multiply-adds, whatever the width of the registers. */
 MTF_TEST(levels_above_the_reference_have_the_same_bits)
 {
     enum { M = 37, N = 90, K = 1500 };

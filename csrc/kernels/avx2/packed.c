@@ -5,8 +5,8 @@
  *
  * Strips of a chunk are copied as [term][row] into `work` and stay in the second-level cache while
  * the weights stream by once a chunk. Between blocks of terms the sums wait in y. Strips are cut
- * evenly: 8 rows are 4 and 4. An element is one chain of fused multiply-adds over its terms, the same
- * in every tile, so a row's bits depend on nothing else; the AVX-512 level has the same bits.
+ * evenly: 8 rows are 4 and 4. An element is the sum of its chains (kernels.def), the same in every
+ * tile, so a row's bits depend on nothing else; the AVX-512 level has the same bits.
  * Goto, van de Geijn 2008, with what they pack first streamed and what they stream packed.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "activation.h"
@@ -35,8 +35,8 @@ static inline int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-/* y (rows,16), of which `left` columns exist, = [y +] strip [K][rows] . w [K][32]. `go_on`: y is
- * added to. Inlined with `rows` known, so that the sums are registers. */
+/* y (rows,16), of which `left` columns exist, = [y +] strip [K][rows] . w [K][32], one chain.
+ * `go_on`: y is added to. Inlined with `rows` known, so that the sums are registers. */
 static inline __attribute__((always_inline)) void tile(int rows, float *y, int64_t ldy,
                                                        int64_t left, const float *strip,
                                                        const float *w, int64_t k, int go_on)
@@ -44,9 +44,8 @@ static inline __attribute__((always_inline)) void tile(int rows, float *y, int64
     __m256 sums[STRIP_ROWS][2];
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
-        sums[r][0] = go_on ? load_lanes(y + r * ldy, left) : _mm256_setzero_ps();
-        sums[r][1] =
-            go_on && left > 8 ? load_lanes(y + r * ldy + 8, left - 8) : _mm256_setzero_ps();
+        sums[r][0] = _mm256_setzero_ps();
+        sums[r][1] = _mm256_setzero_ps();
     }
     for (int64_t p = 0; p < k; p++) {
         const __m256 w0 = _mm256_loadu_ps(w);
@@ -62,6 +61,15 @@ static inline __attribute__((always_inline)) void tile(int rows, float *y, int64
         }
         strip += rows;
         w += MTF_PANEL;
+    }
+    if (go_on) {
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++) {
+            sums[r][0] = _mm256_add_ps(load_lanes(y + r * ldy, left), sums[r][0]);
+            if (left > 8) {
+                sums[r][1] = _mm256_add_ps(load_lanes(y + r * ldy + 8, left - 8), sums[r][1]);
+            }
+        }
     }
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
@@ -172,7 +180,12 @@ static void chunk_product(float *y, int64_t ldy, const float *strips, int64_t m,
             const int64_t i = m * s / n_strips;
             const int64_t rows = m * (s + 1) / n_strips - i;
             float *to = y + i * ldy + j;
-            tiles[rows](to, ldy, n - j, strips + i * k, w, k, go_on);
+            int64_t p = 0;
+            do {
+                tiles[rows](to, ldy, n - j, strips + i * k + p * rows, w + p * MTF_PANEL,
+                            at_most(MTF_CHAIN, k - p), go_on || p > 0);
+                p += MTF_CHAIN;
+            } while (p < k);
             if (finishes) {
                 finish(to, pre != NULL ? pre + i * ldy + j : NULL, ldy, rows,
                        at_most(TILE_COLS, n - j), e->bias != NULL ? e->bias + j : NULL,
@@ -186,16 +199,18 @@ void mtf_packed_f32_f32_avx2(float *y, int64_t ldy, const float *x, int64_t xi, 
                              const float *panels, int64_t m, int64_t n, int64_t k,
                              const mtf_epilogue *e, float *work)
 {
-    const int64_t n_blocks = k > BLOCK_TERMS ? ceil_div(k, BLOCK_TERMS) : 1;
-    const int64_t most_strips = CHUNK_VALUES / (STRIP_ROWS * (ceil_div(k, n_blocks) + 1));
+    const int64_t n_sums = ceil_div(k, MTF_CHAIN);
+    const int64_t n_blocks = k > BLOCK_TERMS ? ceil_div(n_sums, BLOCK_TERMS / MTF_CHAIN) : 1;
+    const int64_t block = at_most(ceil_div(n_sums, n_blocks) * MTF_CHAIN, k);
+    const int64_t most_strips = CHUNK_VALUES / (STRIP_ROWS * (block + 1));
     const int64_t n_chunks = ceil_div(m, STRIP_ROWS * at_most(most_strips, MOST_STRIPS));
     for (int64_t c = 0; c < n_chunks; c++) {
         const int64_t first = m * c / n_chunks;
         const int64_t rows = m * (c + 1) / n_chunks - first;
         const int64_t n_strips = ceil_div(rows, STRIP_ROWS);
         for (int64_t b = 0; b < n_blocks; b++) {
-            const int64_t p = k * b / n_blocks;
-            const int64_t terms = k * (b + 1) / n_blocks - p;
+            const int64_t p = n_sums * b / n_blocks * MTF_CHAIN; /* blocks are whole chains */
+            const int64_t terms = at_most(n_sums * (b + 1) / n_blocks * MTF_CHAIN, k) - p;
             for (int64_t s = 0; s < n_strips; s++) {
                 const int64_t i = rows * s / n_strips;
                 strip_load(work + i * terms, x + (first + i) * xi + p * xp, xi, xp,

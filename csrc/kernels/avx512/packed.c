@@ -5,8 +5,8 @@
  *
  * Strips of a chunk are copied as [term][row] into `work` and stay in the second-level cache while
  * the weights stream by once a chunk. Between blocks of terms the sums wait in y. Strips are cut
- * evenly: 23 rows are 12 and 11. An element is one chain of fused multiply-adds over its terms, the
- * same in every tile, so a row's bits depend on nothing else.
+ * evenly: 23 rows are 12 and 11. An element is the sum of its chains (kernels.def), the same in every
+ * tile, so a row's bits depend on nothing else.
  * Goto, van de Geijn 2008, with what they pack first streamed and what they stream packed.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "avx512.h"
@@ -24,8 +24,8 @@ AVX512_COMPILED(packed)
 #define AHEAD_FAR  64
 #define AHEAD_NEAR 8
 
-/* y (rows,32), of which the lanes of `lanes` exist, = [y +] strip [K][rows] . w [K][32]. `go_on`: y
- * is added to. Inlined with `rows` known, so that the sums are registers. */
+/* y (rows,32), of which the lanes of `lanes` exist, = [y +] strip [K][rows] . w [K][32], one chain.
+ * `go_on`: y is added to. Inlined with `rows` known, so that the sums are registers. */
 static inline __attribute__((always_inline)) void tile(int rows, float *y, int64_t ldy,
                                                        const __mmask16 lanes[2], const float *strip,
                                                        const float *w, int64_t k, int go_on)
@@ -38,9 +38,8 @@ static inline __attribute__((always_inline)) void tile(int rows, float *y, int64
     }
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++) {
-        sums[r][0] = go_on ? _mm512_maskz_loadu_ps(lanes[0], y + r * ldy) : _mm512_setzero_ps();
-        sums[r][1] =
-            go_on ? _mm512_maskz_loadu_ps(lanes[1], y + r * ldy + 16) : _mm512_setzero_ps();
+        sums[r][0] = _mm512_setzero_ps();
+        sums[r][1] = _mm512_setzero_ps();
     }
     for (int64_t p = 0; p < k; p++) {
         const __m512 w0 = _mm512_loadu_ps(w);
@@ -57,6 +56,15 @@ static inline __attribute__((always_inline)) void tile(int rows, float *y, int64
         }
         strip += rows;
         w += MTF_PANEL;
+    }
+    if (go_on) {
+#pragma GCC unroll 14
+        for (int r = 0; r < rows; r++) {
+            const __m512 y0 = _mm512_maskz_loadu_ps(lanes[0], y + r * ldy);
+            const __m512 y1 = _mm512_maskz_loadu_ps(lanes[1], y + r * ldy + 16);
+            sums[r][0] = _mm512_add_ps(y0, sums[r][0]);
+            sums[r][1] = _mm512_add_ps(y1, sums[r][1]);
+        }
     }
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++) {
@@ -193,7 +201,12 @@ static void chunk_product(float *y, int64_t ldy, const float *strips, int64_t m,
             const int64_t i = m * s / n_strips;
             const int64_t rows = m * (s + 1) / n_strips - i;
             float *to = y + i * ldy + j;
-            tiles[rows](to, ldy, lanes, strips + i * k, w, k, go_on);
+            int64_t p = 0;
+            do {
+                tiles[rows](to, ldy, lanes, strips + i * k + p * rows, w + p * MTF_PANEL,
+                            at_most(MTF_CHAIN, k - p), go_on || p > 0);
+                p += MTF_CHAIN;
+            } while (p < k);
             if (finishes) {
                 finish(to, pre != NULL ? pre + i * ldy + j : NULL, ldy, rows, lanes,
                        e->bias != NULL ? e->bias + j : NULL, e->activation);
@@ -206,15 +219,17 @@ void mtf_packed_f32_f32_avx512(float *y, int64_t ldy, const float *x, int64_t xi
                                const float *panels, int64_t m, int64_t n, int64_t k,
                                const mtf_epilogue *e, float *work)
 {
-    const int64_t n_blocks = k > BLOCK_TERMS ? ceil_div(k, BLOCK_TERMS) : 1;
-    const int64_t most_strips = CHUNK_VALUES / (STRIP_ROWS * (ceil_div(k, n_blocks) + 1));
+    const int64_t n_sums = ceil_div(k, MTF_CHAIN);
+    const int64_t n_blocks = k > BLOCK_TERMS ? ceil_div(n_sums, BLOCK_TERMS / MTF_CHAIN) : 1;
+    const int64_t block = at_most(ceil_div(n_sums, n_blocks) * MTF_CHAIN, k);
+    const int64_t most_strips = CHUNK_VALUES / (STRIP_ROWS * (block + 1));
     const int64_t n_chunks = ceil_div(m, STRIP_ROWS * at_most(most_strips, MOST_STRIPS));
     for (int64_t c = 0; c < n_chunks; c++) {
         const int64_t first = m * c / n_chunks;
         const int64_t rows = m * (c + 1) / n_chunks - first;
         for (int64_t b = 0; b < n_blocks; b++) {
-            const int64_t p = k * b / n_blocks;
-            const int64_t terms = k * (b + 1) / n_blocks - p;
+            const int64_t p = n_sums * b / n_blocks * MTF_CHAIN; /* blocks are whole chains */
+            const int64_t terms = at_most(n_sums * (b + 1) / n_blocks * MTF_CHAIN, k) - p;
             const int64_t n_strips = ceil_div(rows, STRIP_ROWS);
             for (int64_t s = 0; s < n_strips; s++) {
                 const int64_t i = rows * s / n_strips;

@@ -66,11 +66,20 @@ void mtf_packed_f32_ref(mtf_real *y, int64_t ldy, const mtf_real *x, int64_t xi,
             const mtf_real *w = panels + j / MTF_PANEL * MTF_PANEL * k + j % MTF_PANEL;
             mtf_real sums[STRIP_ROWS][REF_LANES];
             tile_begin(sums, y + i * ldy + j, ldy, rows, width, e->add);
-            for (int64_t p = 0; p < k; p++) {
+            for (int64_t begin = 0; begin < k; begin += MTF_CHAIN) {
+                const int64_t end = at_most(begin + MTF_CHAIN, k);
+                mtf_real chain[STRIP_ROWS][REF_LANES] = {{0}};
+                for (int64_t p = begin; p < end; p++) {
+                    for (int r = 0; r < STRIP_ROWS; r++) {
+                        const mtf_real factor = work[p * STRIP_ROWS + r];
+                        for (int c = 0; c < REF_LANES; c++) {
+                            chain[r][c] += factor * w[p * MTF_PANEL + c];
+                        }
+                    }
+                }
                 for (int r = 0; r < STRIP_ROWS; r++) {
-                    const mtf_real factor = work[p * STRIP_ROWS + r];
                     for (int c = 0; c < REF_LANES; c++) {
-                        sums[r][c] += factor * w[p * MTF_PANEL + c];
+                        sums[r][c] += chain[r][c];
                     }
                 }
             }
