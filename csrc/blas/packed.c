@@ -147,15 +147,22 @@ int64_t mtf_form_panels(const mtf_weight *w, mtf_use use)
     return panels_of(shape_of(w, use).n);
 }
 
+/* Panels first .. last - 1 of `values`, (N,K) or (K,N) as the shape says, in fp32 or bf16. */
+static void pack(void *panels, const mtf_real *values, const form_shape *s, mtf_precision precision,
+                 int64_t first, int64_t last)
+{
+    if (precision == MTF_PRECISION_BF16) {
+        mtf_kernel->pack_bf16(panels, values, s->ldw, s->transposed, s->n, s->k, first, last);
+    } else {
+        mtf_kernel->pack_f32(panels, values, s->ldw, s->transposed, s->n, s->k, first, last);
+    }
+}
+
 void mtf_form_pack(void *panels, const mtf_weight *w, mtf_use use, mtf_precision precision,
                    int64_t first, int64_t last)
 {
     const form_shape s = shape_of(w, use);
-    if (precision == MTF_PRECISION_BF16) {
-        mtf_kernel->pack_bf16(panels, w->master, s.ldw, s.transposed, s.n, s.k, first, last);
-    } else {
-        mtf_kernel->pack_f32(panels, w->master, s.ldw, s.transposed, s.n, s.k, first, last);
-    }
+    pack(panels, w->master, &s, precision, first, last);
 }
 
 void mtf_form_fill(mtf_weight *w, mtf_use use, mtf_precision precision, int64_t first, int64_t last)
@@ -231,9 +238,6 @@ void mtf_packed_x_fill(mtf_real *panels, const mtf_real *x, int64_t m, int64_t k
                        mtf_precision precision, int64_t first, int64_t last)
 {
     /* element (n = column of x, k = row of x) of the "weight" is x[k * ldw + n] */
-    if (precision == MTF_PRECISION_BF16) {
-        mtf_kernel->pack_bf16((uint16_t *)(void *)panels, x, k, 1, k, m, first, last);
-    } else {
-        mtf_kernel->pack_f32(panels, x, k, 1, k, m, first, last);
-    }
+    const form_shape s = {.n = k, .k = m, .ldw = k, .transposed = 1};
+    pack(panels, x, &s, precision, first, last);
 }

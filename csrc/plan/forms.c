@@ -4,6 +4,7 @@
 
 #include "../base/status.h"
 #include "../base/threads.h"
+#include "../ops/span.h"
 
 /* Panels that one item fills. */
 #define FILL_PANELS 4
@@ -59,11 +60,9 @@ typedef struct preparation {
 static void fill_item(void *context, int64_t item, int worker)
 {
     const preparation *p = context;
-    const int64_t panels = mtf_form_panels(p->weight, p->use);
-    const int64_t first = item * FILL_PANELS;
     (void)worker;
-    mtf_form_fill(p->weight, p->use, p->precision, first,
-                  first + FILL_PANELS < panels ? first + FILL_PANELS : panels);
+    mtf_form_fill(p->weight, p->use, p->precision, item * FILL_PANELS,
+                  mtf_piece_end(mtf_form_panels(p->weight, p->use), FILL_PANELS, item));
 }
 
 static void count_missing(void *context, int32_t param, mtf_use use, mtf_precision precision)
@@ -88,8 +87,8 @@ static void prepare(void *context, int32_t param, mtf_use use, mtf_precision pre
     p->weight = w;
     p->use = use;
     p->precision = precision;
-    mtf_parallel_work((mtf_form_panels(w, use) + FILL_PANELS - 1) / FILL_PANELS,
-                      2 * w->rows * w->cols, fill_item, p);
+    mtf_parallel_work(mtf_pieces(mtf_form_panels(w, use), FILL_PANELS), 2 * w->rows * w->cols,
+                      fill_item, p);
     w->forms[use][precision].filled = w->version + 1;
 }
 

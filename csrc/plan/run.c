@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include "../base/threads.h"
+#include "../ops/span.h"
 
 #include <string.h>
 
@@ -198,10 +199,9 @@ static void widen_item(void *context, int64_t item, int worker)
 {
     const widening *job = context;
     const int64_t first = item * WIDEN_PIECE;
-    const int64_t left = job->n - first;
     (void)worker;
     mtf_kernel->bf16_widen(job->to + first, job->from + first,
-                           left < WIDEN_PIECE ? left : WIDEN_PIECE);
+                           mtf_piece_end(job->n, WIDEN_PIECE, item) - first);
 }
 
 /* A tensor kept in bfloat16, as mtf_real at *to, which moves on. */
@@ -210,7 +210,7 @@ static mtf_real *widen(const mtf_plan *plan, const mtf_workspace *w, mtf_tensor_
     const mtf_tensor *tensor = &plan->program->tensors[t];
     widening job = {*to, w->halves + w->halves_starts[plan->place[t].slot],
                     w->now.rows[tensor->space] * tensor->width};
-    mtf_parallel_work((job.n + WIDEN_PIECE - 1) / WIDEN_PIECE, job.n, widen_item, &job);
+    mtf_parallel_work(mtf_pieces(job.n, WIDEN_PIECE), job.n, widen_item, &job);
     *to += (job.n + 15) / 16 * 16;
     return job.to;
 }

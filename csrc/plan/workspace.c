@@ -30,35 +30,20 @@ void mtf_workspace_clear(mtf_workspace *w)
     memset(w, 0, sizeof *w);
 }
 
-/* Contents are not kept. */
-static mtf_status reserve(mtf_real **block, size_t *size, size_t wanted, mtf_error *err)
+/* Makes room for `wanted` elements of `element` bytes; `place` is where their pointer stands. Contents
+ * are not kept. */
+static mtf_status reserve(void *place, size_t *size, size_t wanted, size_t element, mtf_error *err)
 {
+    void *block;
     if (wanted <= *size) {
         return MTF_OK;
     }
-    mtf_free(*block);
-    *size = 0;
-    *block = mtf_alloc_array(wanted, sizeof **block);
-    if (*block == NULL) {
-        return mtf_fail_memory(err, wanted * sizeof **block);
-    }
-    *size = wanted;
-    return MTF_OK;
-}
-
-static mtf_status reserve_halves(mtf_workspace *w, size_t wanted, mtf_error *err)
-{
-    if (wanted <= w->halves_size) {
-        return MTF_OK;
-    }
-    mtf_free(w->halves);
-    w->halves_size = 0;
-    w->halves = mtf_alloc_array(wanted, sizeof *w->halves);
-    if (w->halves == NULL) {
-        return mtf_fail_memory(err, wanted * sizeof *w->halves);
-    }
-    w->halves_size = wanted;
-    return MTF_OK;
+    memcpy(&block, place, sizeof block);
+    mtf_free(block);
+    block = mtf_alloc_array(wanted, element);
+    memcpy(place, &block, sizeof block);
+    *size = block != NULL ? wanted : 0;
+    return block != NULL ? MTF_OK : mtf_fail_memory(err, wanted * element);
 }
 
 mtf_status mtf_workspace_identity(mtf_workspace *w, int64_t n, mtf_error *err)
@@ -172,15 +157,7 @@ static mtf_status reserve_starts(mtf_workspace *w, const mtf_plan *plan, mtf_err
     size_t saved = (size_t)plan->saved.n_regions, temporary = (size_t)plan->temporary.n_regions;
     size_t halves = (size_t)plan->halves.n_regions;
     size_t wanted = saved + halves + temporary + (size_t)plan->gradients.n_regions + 1;
-    if (wanted > w->starts_size) {
-        mtf_free(w->saved_starts);
-        w->starts_size = 0;
-        w->saved_starts = mtf_alloc_array(wanted, sizeof *w->saved_starts);
-        if (w->saved_starts == NULL) {
-            return mtf_fail_memory(err, wanted * sizeof *w->saved_starts);
-        }
-        w->starts_size = wanted;
-    }
+    MTF_TRY(reserve(&w->saved_starts, &w->starts_size, wanted, sizeof *w->saved_starts, err));
     w->halves_starts = w->saved_starts + saved;
     w->temporary_starts = w->halves_starts + halves;
     w->gradient_starts = w->temporary_starts + temporary;
@@ -198,10 +175,11 @@ mtf_status mtf_workspace_prepare(mtf_workspace *w, const mtf_plan *plan, const m
     (void)mtf_arena_layout(&plan->halves, now->rows, w->halves_starts);
     (void)mtf_arena_layout(&plan->gradients, now->rows, w->gradient_starts);
     (void)mtf_arena_layout(&plan->temporary, now->block_rows, w->temporary_starts);
-    MTF_TRY(reserve(&w->saved, &w->saved_size, now->saved, err));
-    MTF_TRY(reserve(&w->gradients, &w->gradients_size, now->gradients, err));
-    MTF_TRY(reserve(&w->shared, &w->shared_size, now->shared, err));
-    MTF_TRY(reserve(&w->widened, &w->widened_size, now->widened, err));
-    MTF_TRY(reserve_halves(w, now->halves, err));
-    return reserve(&w->workers, &w->workers_size, now->workers, err);
+    const size_t real = sizeof(mtf_real);
+    MTF_TRY(reserve(&w->saved, &w->saved_size, now->saved, real, err));
+    MTF_TRY(reserve(&w->gradients, &w->gradients_size, now->gradients, real, err));
+    MTF_TRY(reserve(&w->shared, &w->shared_size, now->shared, real, err));
+    MTF_TRY(reserve(&w->widened, &w->widened_size, now->widened, real, err));
+    MTF_TRY(reserve(&w->halves, &w->halves_size, now->halves, sizeof *w->halves, err));
+    return reserve(&w->workers, &w->workers_size, now->workers, real, err);
 }
