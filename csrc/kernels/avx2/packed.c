@@ -11,6 +11,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "activation.h"
 #include "avx2.h"
+#include "../packed_loops.h"
 #include "transpose.h"
 
 AVX2_COMPILED(packed)
@@ -24,16 +25,6 @@ AVX2_COMPILED(packed)
  * as memory takes, then the own half into the first. */
 #define AHEAD_FAR  64
 #define AHEAD_NEAR 12
-
-static inline int64_t at_most(int64_t i, int64_t last)
-{
-    return i < last ? i : last;
-}
-
-static inline int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 /* y (rows,16), of which `left` columns exist, = [y +] strip [K][rows] . w [K][32], one chain.
  * `go_on`: y is added to. Inlined with `rows` known, so that the sums are registers. */
@@ -80,9 +71,6 @@ static inline __attribute__((always_inline)) void tile(int rows, float *y, int64
     }
 }
 
-typedef void (*tile_function)(float *y, int64_t ldy, int64_t left, const float *strip,
-                              const float *w, int64_t k, int go_on);
-
 #define TILE(rows)                                                                                 \
     static void tile_##rows(float *y, int64_t ldy, int64_t left, const float *strip,               \
                             const float *w, int64_t k, int go_on)                                  \
@@ -95,9 +83,6 @@ TILE(3)
 TILE(4)
 TILE(5)
 TILE(6)
-
-static const tile_function tiles[STRIP_ROWS + 1] = {NULL,   tile_1, tile_2, tile_3,
-                                                    tile_4, tile_5, tile_6};
 
 /* strip [K][rows] = x, element (r, p) at x[r * xi + p * xp]. Writes 8 values a term, so up to 7 past
  * the end. */
@@ -149,9 +134,10 @@ static inline __attribute__((always_inline)) void finish_with(float *y, float *p
     }
 }
 
-static void finish(float *y, float *pre, int64_t ldy, int64_t rows, int64_t width,
-                   const float *bias, mtf_activation act)
+static void finish(float *y, float *pre, int64_t ldy, int64_t rows, int64_t left, const float *bias,
+                   mtf_activation act)
 {
+    const int64_t width = at_most(TILE_COLS, left);
     switch (act) {
     case MTF_ACT_NONE:
         finish_with(y, pre, ldy, rows, width, bias, MTF_ACT_NONE);
@@ -165,60 +151,20 @@ static void finish(float *y, float *pre, int64_t ldy, int64_t rows, int64_t widt
     }
 }
 
-/* All panels over the packed strips of a chunk, for terms that begin at `panels` [panel][k_all][32].
- * last: the sums are complete. pre: that of the chunk. */
-static void chunk_product(float *y, int64_t ldy, const float *strips, int64_t m, int64_t n,
-                          const float *panels, int64_t k_all, int64_t k, int go_on, int last,
-                          const mtf_epilogue *e, float *pre)
-{
-    const int64_t n_strips = ceil_div(m, STRIP_ROWS);
-    const int finishes =
-        last && !e->add && (e->bias != NULL || e->pre != NULL || e->activation != MTF_ACT_NONE);
-    for (int64_t j = 0; j < n; j += TILE_COLS) {
-        const float *w = panels + j / MTF_PANEL * MTF_PANEL * k_all + j % MTF_PANEL;
-        for (int64_t s = 0; s < n_strips; s++) {
-            const int64_t i = m * s / n_strips;
-            const int64_t rows = m * (s + 1) / n_strips - i;
-            float *to = y + i * ldy + j;
-            int64_t p = 0;
-            do {
-                tiles[rows](to, ldy, n - j, strips + i * k + p * rows, w + p * MTF_PANEL,
-                            at_most(MTF_CHAIN, k - p), go_on || p > 0);
-                p += MTF_CHAIN;
-            } while (p < k);
-            if (finishes) {
-                finish(to, pre != NULL ? pre + i * ldy + j : NULL, ldy, rows,
-                       at_most(TILE_COLS, n - j), e->bias != NULL ? e->bias + j : NULL,
-                       e->activation);
-            }
-        }
-    }
-}
+static const packed_level level = {
+    .strip_rows = STRIP_ROWS,
+    .tile_columns = TILE_COLS,
+    .most_strips = MOST_STRIPS,
+    .block_terms = BLOCK_TERMS,
+    .chunk_values = CHUNK_VALUES,
+    .load = strip_load,
+    .tiles = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6},
+    .finish = finish,
+};
 
 void mtf_packed_f32_f32_avx2(float *y, int64_t ldy, const float *x, int64_t xi, int64_t xp,
                              const float *panels, int64_t m, int64_t n, int64_t k,
                              const mtf_epilogue *e, float *work)
 {
-    const int64_t n_sums = ceil_div(k, MTF_CHAIN);
-    const int64_t n_blocks = k > BLOCK_TERMS ? ceil_div(n_sums, BLOCK_TERMS / MTF_CHAIN) : 1;
-    const int64_t block = at_most(ceil_div(n_sums, n_blocks) * MTF_CHAIN, k);
-    const int64_t most_strips = CHUNK_VALUES / (STRIP_ROWS * (block + 1));
-    const int64_t n_chunks = ceil_div(m, STRIP_ROWS * at_most(most_strips, MOST_STRIPS));
-    for (int64_t c = 0; c < n_chunks; c++) {
-        const int64_t first = m * c / n_chunks;
-        const int64_t rows = m * (c + 1) / n_chunks - first;
-        const int64_t n_strips = ceil_div(rows, STRIP_ROWS);
-        for (int64_t b = 0; b < n_blocks; b++) {
-            const int64_t p = n_sums * b / n_blocks * MTF_CHAIN; /* blocks are whole chains */
-            const int64_t terms = at_most(n_sums * (b + 1) / n_blocks * MTF_CHAIN, k) - p;
-            for (int64_t s = 0; s < n_strips; s++) {
-                const int64_t i = rows * s / n_strips;
-                strip_load(work + i * terms, x + (first + i) * xi + p * xp, xi, xp,
-                           rows * (s + 1) / n_strips - i, terms);
-            }
-            chunk_product(y + first * ldy, ldy, work, rows, n, panels + p * MTF_PANEL, k, terms,
-                          b > 0 || e->add, b + 1 == n_blocks, e,
-                          e->pre != NULL ? e->pre + first * ldy : NULL);
-        }
-    }
+    packed_product(&level, y, ldy, x, xi, xp, panels, m, n, k, e, work);
 }
