@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,6 +117,7 @@ def start_all(
     running, failed = [], []
     for entry in entries:
         for setting in settings(entry, threads, single):
+            print(f"starting {entry.label}, {setting}", file=sys.stderr, flush=True)
             try:
                 running.append(start(entry, setting, works, threads))
             except RuntimeError as error:

@@ -75,7 +75,7 @@ def embeddings() -> list[tuple[str, str, str]]:
             similar = np.einsum("nc,nc->n", vectors[: len(gold)], vectors[len(gold) :])
             scores[part] = spearman(similar, gold)
         cosine = np.concatenate(cosines)
-        found[precision] = {**scores, "cosine": float(cosine.mean())}
+        found[precision] = {**scores, "cosine": float(cosine.min())}
         shown = [f"{cosine.mean():.6f}", f"{cosine.min():.6f}"]
         print(line(precision, *shown, *(f"{one:.5f}" for one in scores.values())), flush=True)
     rows = []
@@ -87,9 +87,9 @@ def embeddings() -> list[tuple[str, str, str]]:
         share = (one["fp32"] - one["int8"]) / one["fp32"]
         what = f"STS-B {part}, share of Spearman lost in int8"
         rows.append((what, f"{share:.3%}", INT8_DROP.said(share, "{:.1%}")))
-    cosine_mean = found["int8"]["cosine"]
-    said = INT8_COSINE.said(cosine_mean, "{:g}")
-    rows.append(("int8, cosine to fp32, mean", f"{cosine_mean:.4f}", said))
+    least = found["int8"]["cosine"]
+    said = INT8_COSINE.said(least, "{:g}")
+    rows.append(("int8, least cosine to fp32", f"{least:.4f}", said))
     return rows
 
 

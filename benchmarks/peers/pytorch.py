@@ -42,7 +42,9 @@ class PyTorchEngine(Engine):
         super().__init__(folder, streams)
         self.threads, self.bf16 = threads, precision == "bf16"
         torch.set_num_threads(threads)
-        self.model: Any = Embedder(folder).eval()
+        # Autocast keeps casts of weights that want a gradient behind a lock, and two threads that
+        # compile wait for it and for Python's at once, for ever. A pass uses each cast only once.
+        self.model: Any = Embedder(folder).eval().requires_grad_(False)
         if compiled:
             # One graph for every shape; freezing of weights was tried and is not faster here.
             self.model = torch.compile(self.model, dynamic=True)
