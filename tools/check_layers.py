@@ -40,6 +40,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "folder_swap",
         "json_files",
         "metrics",
+        "pictures",
         "precision",
         "pricing",
         "spellings",
@@ -78,6 +79,8 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("freeze_schedule", "training"),
     ("estimating",),
+    ("comparing",),
+    ("recommending",),
     ("cli", "config", "config_values", "demo", "freeze_control", "mode_picture", "mode_table"),
     ("__init__", "__main__"),
 )
