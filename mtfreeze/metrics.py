@@ -36,7 +36,9 @@ __all__ = [
     "sequence_baseline",
     "sequence_metrics",
     "token_baseline",
+    "token_counts",
     "token_metrics",
+    "token_sums",
 ]
 
 SEQUENCE_METRICS = ("accuracy", "f1_macro", "mcc")
@@ -249,21 +251,42 @@ def sequence_metrics(gold: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     }
 
 
-def token_metrics(
+def token_counts(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
-) -> dict[str, float]:
-    """Return entity F1, precision and recall, and the accuracy over words (`TOKEN_METRICS`)."""
-    overall, _ = entity_scores(gold, predicted)
-    n_words = sum(len(row) for row in gold)
-    right = sum(
-        a == b for t, p in zip(gold, predicted, strict=True) for a, b in zip(t, p, strict=True)
-    )
+) -> NDArray[np.int64]:
+    """Return what each sentence adds to the sums that `token_metrics` follows from.
+
+    Returns
+    -------
+    (n, 5) int64 array
+        Entities in gold, predicted, in both (same type, same words); words, words with equal tags.
+    """
+    _check_tags(gold, predicted)
+    counts = np.zeros((len(gold), 5), dtype=np.int64)
+    for row, (true, guess) in enumerate(zip(gold, predicted, strict=True)):
+        expected, found = set(entity_spans(true)), set(entity_spans(guess))
+        right = sum(a == b for a, b in zip(true, guess, strict=True))
+        counts[row] = len(expected), len(found), len(expected & found), len(true), right
+    return counts
+
+
+def token_sums(sums: Sequence[int]) -> dict[str, float]:
+    """Return the figures of `TOKEN_METRICS` from sums over the rows of `token_counts`."""
+    n_gold, n_predicted, n_correct, n_words, n_right = map(int, sums)
+    overall = EntityScore.from_counts(n_gold, n_predicted, n_correct)
     return {
         "f1": overall.f1,
         "precision": overall.precision,
         "recall": overall.recall,
-        "accuracy": right / n_words if n_words else 0.0,
+        "accuracy": n_right / n_words if n_words else 0.0,
     }
+
+
+def token_metrics(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
+) -> dict[str, float]:
+    """Return entity F1, precision and recall, and the accuracy over words (`TOKEN_METRICS`)."""
+    return token_sums(token_counts(gold, predicted).sum(axis=0))
 
 
 def majority_label(train: ArrayLike) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -23,8 +23,8 @@ from ..data.task import Task
 from ..encoding import brief_tokens, calls, core_batch
 from ..entities import OUTSIDE, is_iob2
 from ..errors import DataError
-from ..features import open_cache
-from ..metrics import metric_name, sequence_metrics, token_metrics
+from ..features import CacheStats, open_cache
+from ..metrics import metric_name, sequence_metrics, token_counts, token_sums
 from ..packing import Encoded, PackedBatch, word_values
 from .encoded import TaskLabels, check_tasks, encode_task
 from .progress import Reporter
@@ -32,7 +32,7 @@ from .progress import Reporter
 if TYPE_CHECKING:
     from ..model import MultiTaskModel
 
-__all__ = ["EvalData", "PackRows", "Stopped", "evaluate"]
+__all__ = ["EvalData", "Outcome", "PackRows", "Stopped", "evaluate", "evaluate_rows"]
 
 
 PackRows = Callable[[Encoded, NDArray[np.int64]], PackedBatch]
@@ -41,6 +41,26 @@ PackRows = Callable[[Encoded, NDArray[np.int64]], PackedBatch]
 
 class Stopped(Exception):
     """The user asked for an end in the middle of an evaluation."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an evaluation found for one task.
+
+    Attributes
+    ----------
+    kind : {"sequence", "token", "word"}
+        Labels of texts; IOB2 tags; other tags.
+    counts : (n, k) int64 array
+        Of every row with labels. "sequence": class in gold and predicted; "token": `token_counts`;
+        "word": words, words with the right tag.
+    metrics : dict of str to float
+        Loss and metrics by short name.
+    """
+
+    kind: str
+    counts: NDArray[np.int64]
+    metrics: dict[str, float]
 
 
 class EvalData:
@@ -110,7 +130,21 @@ class EvalData:
         Stopped
             If `stop` returned true between two passes.
         """
-        found: dict[str, dict[str, float]] = {}
+        return {
+            metric_name(name, metric): value
+            for name, outcome in self.outcomes(model, reporter, stop, pack).items()
+            for metric, value in outcome.metrics.items()
+        }
+
+    def outcomes(
+        self,
+        model: MultiTaskModel,
+        reporter: Reporter,
+        stop: Callable[[], bool] = lambda: False,
+        pack: PackRows = Encoded.pack,
+    ) -> dict[str, Outcome]:
+        """Return the figures of all tasks with each row's share in them; see `score`."""
+        found: dict[str, Outcome] = {}
         with reporter.bar(self.n_tokens, "evaluating", unit="token"):
             for group, encoded in zip(self._groups, self._encoded, strict=True):
                 scorers = {
@@ -126,12 +160,8 @@ class EvalData:
                     for scorer, values in zip(scorers.values(), logits, strict=True):
                         scorer.add(rows, values)
                     reporter.advance(batch.n_tokens)
-                found |= {name: scorer.figures() for name, scorer in scorers.items()}
-        return {
-            metric_name(name, metric): value
-            for name in self._labels
-            for metric, value in found[name].items()
-        }
+                found |= {name: scorer.outcome() for name, scorer in scorers.items()}
+        return {name: found[name] for name in self._labels}
 
 
 def _log_likelihood(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> tuple[float, int]:
@@ -174,17 +204,21 @@ class _Scorer:
                 self._gold.append(codes[row])
                 self._found.append(predicted)
 
-    def figures(self) -> dict[str, float]:
-        """Return loss and metrics."""
+    def outcome(self) -> Outcome:
+        """Return loss and metrics, and what each row adds to them."""
         loss = {"loss": self._loss / max(1, self._n_loss)}
         if not self._labels.of_words:
             gold, found = np.concatenate(self._gold), np.concatenate(self._found)
-            labelled = gold != IGNORE
-            return loss | sequence_metrics(gold[labelled], found[labelled])
+            pairs = np.stack([gold, found], axis=1)[gold != IGNORE].astype(np.int64)
+            metrics = sequence_metrics(pairs[:, 0], pairs[:, 1])
+            return Outcome("sequence", pairs, loss | metrics)
         if is_iob2(self._names):
-            return loss | token_metrics(self._tags(self._gold), self._tags(self._found))
-        right = sum(int((g == f).sum()) for g, f in zip(self._gold, self._found, strict=True))
-        return loss | {"accuracy": right / max(1, sum(map(len, self._gold)))}
+            counts = token_counts(self._tags(self._gold), self._tags(self._found))
+            return Outcome("token", counts, loss | token_sums(counts.sum(axis=0)))
+        right = [int((g == f).sum()) for g, f in zip(self._gold, self._found, strict=True)]
+        counts = np.array([[len(g) for g in self._gold], right], dtype=np.int64).T
+        n_words, n_right = counts.sum(axis=0)
+        return Outcome("word", counts, loss | {"accuracy": int(n_right) / max(1, int(n_words))})
 
     def _tags(
         self, rows: Sequence[NDArray[np.int32]] | Sequence[NDArray[np.int64]]
@@ -233,6 +267,26 @@ def evaluate(
     >>> metrics["eval_classifier_accuracy"]  # doctest: +SKIP
     0.89
     """
+    found = evaluate_rows(model, tasks, cache=cache, progress=progress)
+    return {
+        metric_name(name, metric): value
+        for name, outcome in found.items()
+        for metric, value in outcome.metrics.items()
+    }
+
+
+def evaluate_rows(
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    *,
+    cache: str | bool | os.PathLike[str] = "auto",
+    progress: bool = False,
+    told: Callable[[CacheStats], None] = lambda stats: None,
+) -> dict[str, Outcome]:
+    """Do what `evaluate` does and keep each row's share in the figures, by task.
+
+    `told` hears what the cache did.
+    """
     data = EvalData(model, check_tasks(model, tasks))
     if not data.tasks:
         raise DataError(
@@ -243,7 +297,9 @@ def evaluate(
     reporter = Reporter(progress)
     opened = open_cache(cache)
     if opened is None:
-        return data.score(model, reporter)
+        return data.outcomes(model, reporter)
     with opened:
         features = evaluation_features(model, data, opened, reporter)
-        return data.score(model, reporter, pack=features.evaluation_batch)
+        found = data.outcomes(model, reporter, pack=features.evaluation_batch)
+        told(features.stats)
+        return found
