@@ -67,6 +67,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "prediction",
         "stepping",
         "summary",
+        "unit_states",
     ),
     (
         "heads_pretrained",

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..unit_states import UnitState
+
 __all__ = ["MAJORITY", "START", "ScenarioRun", "TaskScore", "UnitState"]
 
 START = "start"
@@ -76,25 +78,6 @@ class TaskScore:
             counts,
             dict(values["metrics"]),
         )
-
-
-@dataclass(frozen=True)
-class UnitState:
-    """One unit of a model in one phase of a scenario.
-
-    Attributes
-    ----------
-    path : str
-        E.g. ``"backbone.layers[2]"``, or the head's name.
-    n_values, n_frozen : int
-        Values of its parameters, and how many of them were frozen.
-    is_head : bool
-    """
-
-    path: str
-    n_values: int
-    n_frozen: int
-    is_head: bool
 
 
 @dataclass(frozen=True)

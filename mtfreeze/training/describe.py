@@ -10,17 +10,16 @@ a run of layers is ``backbone.layers[2:5]``. The figures count parameters (value
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..freeze import FreezeState, masks, reduced_keys
+from ..freeze import FreezeState, reduced_keys
 from ..unit_names import short_names, unit_names
+from ..unit_states import UnitState, unit_states
 
 if TYPE_CHECKING:
-    from .._core import UnitInfo
     from ..model import MultiTaskModel
 
-__all__ = ["UnitState", "count_text", "frozen_line", "frozen_names", "trained_names", "unit_states"]
+__all__ = ["count_text", "frozen_line", "frozen_names", "trained_names"]
 
 
 def count_text(n: int) -> str:
@@ -36,48 +35,19 @@ def count_text(n: int) -> str:
     return f"{n / 1e3:.1f} k" if n < 999_950 else f"{n / 1e6:.1f} M"
 
 
-@dataclass(frozen=True)
-class UnitState:
-    """What a freeze state makes of one unit; the names are those of the core's ``UnitInfo``."""
-
-    path: str
-    is_head: bool
-    n_values: int
-    n_values_frozen: int
-    frozen: bool
-
-
-def unit_states(
-    model: MultiTaskModel, state: FreezeState | None = None
-) -> Sequence[UnitState | UnitInfo]:
-    """Return the units as they are, or as they would be in `state`; the model is left alone."""
-    units = model._core.units()
-    if state is None:
-        return units
-    params, whole = masks(model, state)
-    sizes = [info.size for info in model._core.params()]
-    n_frozen = [0] * len(units)
-    for unit, size, frozen in zip(model.index.unit_of, sizes, params, strict=True):
-        n_frozen[unit] += size if frozen else 0
-    return [
-        UnitState(unit.path, unit.is_head, unit.n_values, n, bool(frozen))
-        for unit, n, frozen in zip(units, n_frozen, whole, strict=True)
-    ]
-
-
-def _states(units: Sequence[UnitState | UnitInfo]) -> tuple[list[str], list[str], list[str]]:
+def _states(units: Sequence[UnitState]) -> tuple[list[str], list[str], list[str]]:
     frozen, partly, trained = [], [], []
     for unit in units:
         if unit.frozen:
             frozen.append(unit.path)
-        elif unit.n_values_frozen:
+        elif unit.n_frozen:
             partly.append(unit.path)
         else:
             trained.append(unit.path)
     return frozen, partly, trained
 
 
-def _side(units: Sequence[UnitState | UnitInfo], *, frozen: bool) -> list[str]:
+def _side(units: Sequence[UnitState], *, frozen: bool) -> list[str]:
     """Return one side as short selectors; partly frozen units end in `` (partly)``."""
     backbone = [unit.path for unit in units if not unit.is_head]
     wholly_frozen, partly, trained = _states(units)
@@ -116,7 +86,7 @@ def frozen_line(model: MultiTaskModel, state: FreezeState | None = None) -> str:
     units = unit_states(model, state)
     in_force = model.freeze_state() if state is None else state
     lower = precision_text(model, in_force)
-    n_frozen = sum(unit.n_values_frozen for unit in units)
+    n_frozen = sum(unit.n_frozen for unit in units)
     n_trained = sum(unit.n_values for unit in units) - n_frozen
 
     def side(frozen: bool, n: int, more: str = "") -> str:

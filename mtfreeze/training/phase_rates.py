@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..freeze import masks
-from .describe import unit_states
+from ..unit_states import unit_states
 from .phase import Phase
 from .rates import (
     DEFAULT_RATES,
@@ -42,7 +42,7 @@ def phase_rates(
     ]
     units = unit_states(model, phase.freeze)
     heads_only = all(unit.frozen for unit in units if not unit.is_head and unit.n_values)
-    heads_train = any(unit.is_head and unit.n_values_frozen < unit.n_values for unit in units)
+    heads_train = any(unit.is_head and unit.n_frozen < unit.n_values for unit in units)
     own = phase.options
     given = settings.learning_rate if own.learning_rate is None else own.learning_rate
     if given is not None:

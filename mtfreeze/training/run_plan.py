@@ -22,7 +22,8 @@ from ..data.task import Task
 from ..errors import ConfigError, SelectorError
 from ..freeze import FreezeState
 from ..precision import FP32
-from .describe import frozen_line, frozen_names, trained_names, unit_states
+from ..unit_states import unit_states
+from .describe import frozen_line, frozen_names, trained_names
 from .phase import Phase
 from .phase_rates import phase_clock, phase_rates
 from .rates import Rates
@@ -238,7 +239,7 @@ def _trained_tasks(
     with_data = {n: t for n, t in tasks.items() if t.train is not None and t.weight > 0}
     units = unit_states(model, freeze)
     frozen_heads = {unit.path for unit in units if unit.is_head and unit.frozen}
-    backbone_trains = any(not u.is_head and u.n_values_frozen < u.n_values for u in units)
+    backbone_trains = any(not u.is_head and u.n_frozen < u.n_values for u in units)
     trained: dict[str, Task] = {}
     for name, task in with_data.items():
         if name not in frozen_heads:
@@ -249,7 +250,7 @@ def _trained_tasks(
         else:
             notes.append(f"{name}: frozen; its task is evaluated, its loss trains nothing")
     what = "this phase has no step" if scheduled else "this run only evaluates"
-    if any(one.n_values_frozen < one.n_values for one in units):
+    if any(one.n_frozen < one.n_values for one in units):
         if not trained:
             notes.append(
                 "nothing trains: no task with training data has a loss that reaches what is "
@@ -372,7 +373,7 @@ def _finish(
                 first_step=first,
                 line=frozen_line(model, freeze),
                 frozen=", ".join(frozen_names(model, freeze)) or "nothing",
-                n_trained=sum(unit.n_values - unit.n_values_frozen for unit in units),
+                n_trained=sum(unit.n_values - unit.n_frozen for unit in units),
                 notes=one.notes,
             )
         )

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading the history of a run for pictures: steps, evaluations, freeze changes, tasks.
+
+A history is a list of rows, each a mapping, as `Run` describes: one a step (it has ``task``), one
+an evaluation (``eval_<task>_<metric>``), one a change of what is frozen (``freeze_change``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Change",
+    "History",
+    "freeze_changes",
+    "last_step",
+    "metric_points",
+    "primary_metrics",
+    "smoothed",
+    "step_losses",
+    "tasks_of",
+]
+
+History = Sequence[Mapping[str, Any]]
+"""Rows of `Run.history`."""
+
+Float64 = NDArray[np.float64]
+_LOSS = "_loss"
+_EVAL = "eval_"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of what is frozen.
+
+    Attributes
+    ----------
+    step : int
+        The number of steps before it.
+    name : str
+        Of the phase that begins.
+    line : str
+        What is frozen and trained from then on.
+    """
+
+    step: int
+    name: str
+    line: str
+
+
+def _is_step(row: Mapping[str, Any]) -> bool:
+    return "task" in row
+
+
+def _is_evaluation(row: Mapping[str, Any]) -> bool:
+    return not _is_step(row) and any(key.startswith(_EVAL) for key in row)
+
+
+def tasks_of(history: History) -> list[str]:
+    """Return the tasks that were trained or evaluated, in the order of their appearance."""
+    found: dict[str, None] = {}
+    for row in history:
+        if _is_step(row):
+            found |= {key.removesuffix(_LOSS): None for key in row if key.endswith(_LOSS)}
+    for row in history:
+        if _is_evaluation(row):
+            keys = [key for key in row if key.startswith(_EVAL) and key.endswith(_LOSS)]
+            found |= {key.removeprefix(_EVAL).removesuffix(_LOSS): None for key in keys}
+    return list(found)
+
+
+def last_step(history: History) -> int:
+    """Return the number of the last step; 0 if none was taken."""
+    return max((int(row["step"]) for row in history), default=0)
+
+
+def step_losses(history: History, task: str) -> tuple[Float64, Float64]:
+    """Return the steps at which a task's loss was computed, and those losses, without weights."""
+    return _column((row for row in history if _is_step(row)), f"{task}{_LOSS}")
+
+
+def metric_points(history: History, task: str, metric: str) -> tuple[Float64, Float64]:
+    """Return the steps after which a task was evaluated, and its metric."""
+    rows = (row for row in history if _is_evaluation(row))
+    return _column(rows, f"{_EVAL}{task}_{metric}")
+
+
+def _column(rows: Any, key: str) -> tuple[Float64, Float64]:
+    pairs = [(row["step"], row[key]) for row in rows if key in row]
+    table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def primary_metrics(history: History) -> dict[str, str]:
+    """Return the metric that each evaluated task is usually judged by.
+
+    Entity F1 where there is one (heads of words with IOB2 tags), else accuracy.
+    """
+    found = {}
+    for task in tasks_of(history):
+        for metric in ("f1", "accuracy"):
+            if metric_points(history, task, metric)[0].size:
+                found[task] = metric
+                break
+    return found
+
+
+def freeze_changes(history: History) -> list[Change]:
+    """Return the changes of what is frozen, the first phase's begin included."""
+    return [
+        Change(int(row["step"]), str(row["phase_name"]), str(row["freeze_change"]))
+        for row in history
+        if "freeze_change" in row
+    ]
+
+
+def smoothed(values: Float64, window: int | None = None) -> Float64:
+    """Return the mean of each value and its neighbours.
+
+    Parameters
+    ----------
+    values : (n,) float64 array
+        In order.
+    window : int, optional
+        How many values a mean is taken over, by default a tenth of them, at least 3; half as many
+        at the ends, where there are neighbours on one side only.
+
+    Examples
+    --------
+    >>> smoothed(np.array([4.0, 1.0, 1.0, 4.0]), 3).tolist()
+    [2.5, 2.0, 2.0, 2.5]
+    """
+    n = len(values)
+    half = (max(3, n // 10) if window is None else window) // 2
+    first = np.maximum(np.arange(n) - half, 0)
+    end = np.minimum(np.arange(n) + half + 1, n)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    return np.asarray((sums[end] - sums[first]) / np.maximum(end - first, 1))

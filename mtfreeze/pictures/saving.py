@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A figure into a file, or into SVG text for a page: always the same bytes for the same facts.
+
+Figures are made and written under matplotlib's default style, whatever the user's own is. Without
+matplotlib the facts are written as text: a missing picture never ends a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..closest import did_you_mean
+from ..errors import ConfigError
+from ..notices import PictureWarning, warn
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["check_ending", "has_matplotlib", "svg_text", "write_picture"]
+
+_METADATA: dict[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""What is left out of each format: dates and versions, which differ where the facts do not."""
+
+_DPI = 150
+_ID = re.compile(r'\bid="([^"]+)"')
+_USE = re.compile(r'(\bid="|href="#|url\(#)([^")]+)')
+
+
+def check_ending(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a picture whose format is known.
+
+    Raises
+    ------
+    ConfigError
+        If the ending is not that of a format.
+    """
+    place = Path(path)
+    if place.suffix.lower() not in _METADATA:
+        known = ", ".join(_METADATA)
+        found = f"the ending {place.suffix!r}" if place.suffix else "no ending"
+        hint = did_you_mean(place.suffix, _METADATA) if place.suffix else ""
+        raise ConfigError(
+            f"picture {str(place)!r}: expected a name that ends in one of {known}; found {found}; "
+            + (hint or f"write for example {str(place.with_suffix('.png'))!r}")
+        )
+    return place
+
+
+def has_matplotlib() -> bool:
+    """Say whether figures can be made."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def write_picture(
+    make: Callable[[], Figure], text: Callable[[], str], path: str | os.PathLike[str]
+) -> Path:
+    """Write a figure, or without matplotlib its facts as text.
+
+    Parameters
+    ----------
+    make : callable
+        Gives the figure; called once, if matplotlib is there.
+    text : callable
+        Gives the same facts in words; called only if it is not.
+    path : path
+        The picture; the ending (.png, .svg, .pdf) says the format. Folders are made. A file of that
+        name is replaced in one step.
+
+    Returns
+    -------
+    Path
+        The file. Without matplotlib a .txt beside it, with a PictureWarning.
+
+    Raises
+    ------
+    ConfigError
+        If the ending is not that of a known format.
+    OSError
+        If the file cannot be written.
+    """
+    place = check_ending(path)
+    if not has_matplotlib():
+        words = place.with_suffix(".txt")
+        _write(words, f"{text().rstrip()}\n".encode())
+        warn(
+            f"pictures need matplotlib, which is not installed: run `pip install mtfreeze[viz]`; "
+            f"the facts were written to {str(words)!r} instead of {str(place)!r}",
+            PictureWarning,
+        )
+        return words
+    data = _render(make, place.suffix.lower())
+    if place.suffix.lower() == ".svg":
+        data = _own_ids(data.decode("utf-8")).encode("utf-8")
+    _write(place, data)
+    return place
+
+
+def svg_text(make: Callable[[], Figure]) -> str | None:
+    """Return a figure as an ``<svg>`` element for an HTML page; None without matplotlib.
+
+    The same figure gives the same text. Ids begin with a digest of the picture, so that several
+    pictures can stand in one page.
+    """
+    if not has_matplotlib():
+        return None
+    whole = _render(make, ".svg").decode("utf-8")
+    return _own_ids(whole[whole.index("<svg") :].strip())
+
+
+@contextmanager
+def _default_style() -> Iterator[None]:
+    import matplotlib.style
+
+    # A salt of one's own instead of a random one; words as paths look alike on every machine.
+    fixed = {"svg.hashsalt": "mtfreeze", "svg.fonttype": "path", "hatch.linewidth": 0.6}
+    with matplotlib.style.context(["default", fixed]):
+        yield
+
+
+def _render(make: Callable[[], Figure], ending: str) -> bytes:
+    data = io.BytesIO()
+    with _default_style():
+        figure = make()
+        figure.savefig(data, format=ending[1:], dpi=_DPI, metadata=_METADATA[ending])
+    return data.getvalue()
+
+
+def _own_ids(svg: str) -> str:
+    """Give the elements ids that only this picture has: its digest and a number."""
+    numbers = {old: str(n) for n, old in enumerate(dict.fromkeys(_ID.findall(svg)))}
+
+    def renamed(prefix: str) -> str:
+        return _USE.sub(lambda m: m[1] + prefix + numbers.get(m[2], m[2]), svg)
+
+    digest = hashlib.blake2b(renamed("").encode("utf-8"), digest_size=5).hexdigest()
+    return renamed(f"mtf-{digest}-")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file so that no one ever sees a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

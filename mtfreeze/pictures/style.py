@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all pictures share: figures without pyplot, hatches of the states, colours of the lines.
+
+Whatever is told by colour is told by something else as well: states by hatch and lightness, lines
+by dashes and markers. Lines have the colours of Okabe and Ito (2008), which the colour-blind tell
+apart, without the yellow one, which is too light on white.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "EDGE",
+    "FROZEN",
+    "PARTLY",
+    "TRAINABLE",
+    "bare",
+    "line_look",
+    "new_figure",
+    "short_unit",
+    "state_legend",
+    "state_look",
+    "step_axis",
+]
+
+EDGE = "#333333"
+"""Of everything that has an edge."""
+
+FROZEN, PARTLY, TRAINABLE = "frozen", "partly", "trainable"
+"""States, as in `mtfreeze.summary.UnitRow`."""
+
+_LOOKS: Mapping[str, dict[str, Any]] = {
+    FROZEN: {"facecolor": "#8fa9c4", "hatch": "xxxx"},
+    PARTLY: {"facecolor": "#d5c6dc", "hatch": "oo"},
+    TRAINABLE: {"facecolor": "#fdecd0", "hatch": "///"},
+}
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#7f7f7f")
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1, 1.5)))
+_MARKERS = "osD^vPX*"
+_LAYER = re.compile(r"layers\[(\d+)\]")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure of a size in inches that draws itself into memory, unknown to pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def state_look(state: str) -> dict[str, Any]:
+    """Return colour, hatch and edge of a state, for patches."""
+    return {"edgecolor": EDGE, "linewidth": 0.6, **_LOOKS[state]}
+
+
+def state_legend(
+    figure: Figure, labels: Mapping[str, str], title: str | None = None, **place: Any
+) -> None:
+    """Add the legend of the states that `labels` (state -> words) names, below the figure."""
+    from matplotlib.patches import Patch
+
+    figure.legend(
+        handles=[Patch(label=label, **state_look(state)) for state, label in labels.items()],
+        title=title,
+        title_fontsize=8,
+        fontsize=8,
+        ncols=len(labels),
+        handlelength=3.2,
+        handleheight=1.5,
+        frameon=False,
+        **{"loc": "outside lower center", **place},
+    )
+
+
+def line_look(position: int) -> dict[str, Any]:
+    """Return colour, dashes and marker of the line with this number, from 0; they repeat late."""
+    return {
+        "color": _COLOURS[position % len(_COLOURS)],
+        "linestyle": _DASHES[(position + position // len(_COLOURS)) % len(_DASHES)],
+        "marker": _MARKERS[position % len(_MARKERS)],
+    }
+
+
+def bare(axes: Axes, sides: Sequence[str] = ("top", "right")) -> None:
+    """Take away the lines on some sides of the axes."""
+    for side in sides:
+        axes.spines[side].set_visible(False)
+
+
+def step_axis(axes: Axes) -> None:
+    """Let an axis count in whole optimizer steps."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axes.set_xlabel("optimizer step", fontsize=9)
+    axes.tick_params(labelsize=8)
+
+
+def short_unit(path: str) -> str:
+    """Return how a picture calls a unit.
+
+    Examples
+    --------
+    >>> short_unit("backbone.layers[4]"), short_unit("backbone.embeddings"), short_unit("ner_head")
+    ('layer 4', 'embeddings', 'ner_head')
+    """
+    return _LAYER.sub(r"layer \1", path.removeprefix("backbone."))
