@@ -309,9 +309,15 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
             The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
             PictureWarning.
         """
-        from .plots import plot_trainability
+        from .pictures.saving import write_picture
+        from .pictures.trainability import trainability_figure, trainability_text
 
-        return plot_trainability(self, Path(path))
+        table = self.summary()
+        return write_picture(
+            lambda: trainability_figure(table),
+            lambda: trainability_text(table, self.explain()),
+            path,
+        )
 
     def __repr__(self) -> str:
         return repr(self.summary())

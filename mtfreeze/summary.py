@@ -8,13 +8,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from .freeze import reduced_keys
+from .part_kinds import part_kind
 from .precision import FP32, PRECISIONS
 from .pricing import N_TOKENS, Prices, in_bytes, in_values, price, unit_state
 
 if TYPE_CHECKING:
     from .model import MultiTaskModel
 
-__all__ = ["Summary", "UnitRow", "summarize"]
+__all__ = ["PartRow", "Summary", "UnitRow", "summarize"]
 
 _MARKS = {"frozen": "frozen", "partly": "partly frozen", "trainable": "trains"}
 
@@ -55,6 +56,26 @@ class UnitRow:
 
 
 @dataclass(frozen=True)
+class PartRow:
+    """Parameters of one kind in one unit.
+
+    Attributes
+    ----------
+    unit : str
+        As in `UnitRow`.
+    kind : str
+        What they are for: ``"query"``, ``"feed-forward in"``, ``"biases"``.
+    n_values, n_frozen : int
+        Their values, and how many of them are frozen.
+    """
+
+    unit: str
+    kind: str
+    n_values: int
+    n_frozen: int
+
+
+@dataclass(frozen=True)
 class Summary:
     """The table; it prints as text, and as HTML in a notebook.
 
@@ -75,6 +96,8 @@ class Summary:
         The last three together if nothing were frozen.
     work : float
         FLOPs of a step as a share of training everything, 0 to 1.
+    parts : tuple of PartRow
+        The same parameters by kind, unit by unit.
     """
 
     title: str
@@ -87,6 +110,7 @@ class Summary:
     full_bytes: int
     work: float
     form_bytes: int = 0
+    parts: tuple[PartRow, ...] = ()
 
     @property
     def n_values(self) -> int:
@@ -194,7 +218,19 @@ def summarize(model: MultiTaskModel) -> Summary:
         full.gradient_bytes + full.moment_bytes + full.saved_bytes,
         work_now / work_full if work_full else 0.0,
         now.form_bytes,
+        _parts(model),
     )
+
+
+def _parts(model: MultiTaskModel) -> tuple[PartRow, ...]:
+    """Add up the parameters of each kind in each unit; kinds keep the order of the core."""
+    paths = model.index.unit_paths
+    sums: dict[tuple[int, str], list[int]] = {}
+    for info in model._core.params():
+        both = sums.setdefault((info.unit, part_kind(info.key)), [0, 0])
+        both[0] += info.size
+        both[1] += info.size if info.frozen else 0
+    return tuple(PartRow(paths[unit], kind, *both) for (unit, kind), both in sums.items())
 
 
 def _precisions(model: MultiTaskModel) -> dict[int, str]:

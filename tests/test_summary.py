@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,52 +140,6 @@ def test_words_without_heads(tiny_model: mtf.MultiTaskModel) -> None:
 )
 def test_lists_of_units(paths: list[str], text: str) -> None:
     assert unit_list(paths) == text
-
-
-@QUIET
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_the_picture(two_head_model: mtf.MultiTaskModel, tmp_path: Path, ending: str) -> None:
-    pytest.importorskip("matplotlib")
-    two_head_model.freeze("backbone[:2]").freeze("*.layer.2.*.bias")
-    path = two_head_model.plot_trainability(tmp_path / "new" / f"picture.{ending}")
-    start = path.read_bytes()[:5]
-    assert {"png": b"\x89PNG\r", "svg": b"<?xml", "pdf": b"%PDF-"}[ending] == start
-
-
-@QUIET
-def test_the_picture_says_what_the_table_says(
-    two_head_model: mtf.MultiTaskModel, tmp_path: Path
-) -> None:
-    pytest.importorskip("matplotlib")
-    from matplotlib.figure import Figure
-
-    from mtfreeze.plots import _draw
-
-    two_head_model.freeze("backbone[:1]").freeze("*.layer.1.*.bias")
-    axes = Figure().add_subplot()
-    table = two_head_model.summary()
-    _draw(axes, table)
-    hatches = [
-        [p.get_hatch() for p in axes.patches if round(p.get_y() + 0.36) == i] for i in range(6)
-    ]
-    assert hatches == [["xxx"], ["xxx"], ["xxx", "///"], ["///"], ["///"], ["///"]]
-    assert [label.get_text() for label in axes.get_yticklabels()] == list(two_head_model.unit_index)
-    assert "parameters frozen" in axes.get_title(loc="left")
-    legend = axes.figure.legends[0]
-    assert [text.get_text() for text in legend.get_texts()] == ["frozen", "trainable"]
-
-
-def test_without_matplotlib_the_facts_are_written_as_text(
-    two_head_model: mtf.MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in [name for name in sys.modules if name.startswith("matplotlib")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    two_head_model.freeze("backbone")
-    with pytest.warns(mtf.PictureWarning, match=r"pip install mtfreeze\[viz\]"):
-        path = two_head_model.plot_trainability(tmp_path / "picture.png")
-    assert path == tmp_path / "picture.txt"
-    assert str(two_head_model.summary()) in path.read_text()
 
 
 @pytest.mark.real

@@ -40,6 +40,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "folder_swap",
         "json_files",
         "metrics",
+        "part_kinds",
         "pictures",
         "precision",
         "pricing",
@@ -63,7 +64,6 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "explain",
         "features",
         "freeze",
-        "plots",
         "prediction",
         "stepping",
         "summary",
@@ -82,7 +82,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("estimating",),
     ("comparing",),
     ("recommending",),
-    ("cli", "config", "config_values", "demo", "freeze_control", "mode_picture", "mode_table"),
+    ("cli", "config", "config_values", "demo", "freeze_control", "mode_table"),
     ("__init__", "__main__"),
 )
 MAX_LINES = 500

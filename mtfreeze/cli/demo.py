@@ -147,7 +147,9 @@ def demo(folder: str | None, output: str, modes: tuple[str, ...], settings: tupl
     """Compare freeze modes on all-MiniLM-L6-v2 with two heads (minutes, on real data)."""
     from .._runtime import show_config
     from ..config import load_config
-    from ..mode_picture import draw_modes
+    from ..pictures.modes import modes_figure, modes_text
+    from ..pictures.saving import write_picture
+    from ..unit_states import unit_states
 
     place = find_data(folder)
     config = load_config(place / RECIPE, settings)
@@ -181,7 +183,13 @@ def demo(folder: str | None, output: str, modes: tuple[str, ...], settings: tupl
     )
     click.echo(f"table: {table.to_csv(Path(output) / 'freeze_modes.csv')}")
     if models:
-        click.echo(f"picture: {draw_modes(models, Path(output) / 'trainability.png')}")
+        units = {mode: [(mode, unit_states(one))] for mode, one in models.items()}
+        picture = write_picture(
+            lambda: modes_figure(units),
+            lambda: modes_text(units),
+            Path(output) / "trainability.png",
+        )
+        click.echo(f"picture: {picture}")
     for run in runs:
         check_unmoved(run.frozen)
     return FAILED if any(run.interrupted for run in runs) else 0
