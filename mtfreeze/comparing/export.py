@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A comparison as plain values: one row a scenario and task, for CSV, JSON and pandas.
+
+Figures are unrounded; what is not there is None (an empty field in CSV). Files are written aside
+and renamed, so no one ever reads a part of one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+from ..folder_swap import explained
+from .figures import ScenarioFigures
+from .judging import Best
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "long_rows", "to_csv_text", "to_frame", "write_aside"]
+
+COLUMNS = (
+    "scenario",
+    "task",
+    "old_task",
+    "metric",
+    "value",
+    "spread",
+    "n_seeds",
+    "best",
+    "change",
+    "change_low",
+    "change_high",
+    "change_p",
+    "change_p_adjusted",
+    "change_real",
+    "trained",
+    "forgetting",
+    "head_drift",
+    "loss",
+    "n_trained",
+    "seconds",
+    "prefix_seconds",
+    "memory_bytes",
+    "n_found",
+    "n_computed",
+    "drift",
+    "frozen_ok",
+    "error",
+)
+"""Of `long_rows`. ``best`` is "winner", "tied" or "". ``trained`` says whether the task was."""
+
+
+def long_rows(
+    rows: Iterable[ScenarioFigures], old_tasks: Sequence[str], best: Mapping[str, Best]
+) -> list[dict[str, Any]]:
+    """Return one mapping with `COLUMNS` for each scenario and task.
+
+    A scenario of which every seed failed has one row, without a task.
+    """
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        common = {
+            "scenario": row.name,
+            "n_seeds": len(row.seeds),
+            "n_trained": row.n_trained,
+            "seconds": row.seconds,
+            "prefix_seconds": row.prefix_seconds,
+            "memory_bytes": row.memory_bytes or None,
+            "n_found": row.n_found,
+            "n_computed": row.n_computed,
+            "drift": row.drift,
+            "frozen_ok": row.frozen_ok,
+            "error": row.failure or None,
+        }
+        for task, one in row.tasks.items():
+            verdict, change = best.get(task), one.change
+            values = {
+                "task": task,
+                "old_task": task in old_tasks,
+                "metric": one.metric,
+                "value": one.mean,
+                "spread": one.spread,
+                "best": _mark(row.name, verdict),
+                "trained": one.trained,
+                "forgetting": one.forgetting,
+                "head_drift": one.head_drift,
+                "loss": one.metrics.get("loss"),
+            }
+            if change is not None:
+                values |= {
+                    "change": change.value,
+                    "change_low": change.low,
+                    "change_high": change.high,
+                    "change_p": change.p,
+                    "change_p_adjusted": change.adjusted,
+                    "change_real": change.real,
+                }
+            found.append(_complete(common | values))
+        if not row.tasks:
+            found.append(_complete(common | {"frozen_ok": None}))
+    return found
+
+
+def _mark(name: str, verdict: Best | None) -> str:
+    if verdict is None:
+        return ""
+    if name == verdict.name:
+        return "winner" if verdict.wins else "tied"
+    return "tied" if name in verdict.tied else ""
+
+
+def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values.get(name) for name in COLUMNS}
+
+
+def to_csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as CSV with a header."""
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, COLUMNS)
+    writer.writeheader()
+    writer.writerows(
+        {name: "" if value is None else value for name, value in row.items()} for row in rows
+    )
+    return out.getvalue()
+
+
+def to_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as a pandas frame.
+
+    Raises
+    ------
+    ConfigError
+        If pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ConfigError(
+            "to_pandas needs pandas, which is not installed: run `pip install mtfreeze[data]`; "
+            "to_csv and to_dict give the same rows without it"
+        ) from None
+    return pd.DataFrame(list(rows), columns=list(COLUMNS))
+
+
+def write_aside(path: str | os.PathLike[str], text: str) -> Path:
+    """Write a text file in one step, making its folder, and return its path.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; a file that was there is then what it was.
+    """
+    place = Path(path)
+    draft = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}")
+    with explained(f"cannot write {str(place)!r}", "choose another place, or free space"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_bytes(text.encode("utf-8"))
+            os.replace(draft, place)
+        finally:
+            draft.unlink(missing_ok=True)
+    return place
