@@ -125,7 +125,14 @@ def set_threads(n: int) -> None:
 
 
 def get_threads() -> int:
-    """Return how many threads the models of this process use."""
+    """Return how many threads the models of this process use.
+
+    Examples
+    --------
+    >>> import mtfreeze as mtf
+    >>> mtf.get_threads() >= 1
+    True
+    """
     return _core.get_threads()
 
 

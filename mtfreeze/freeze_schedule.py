@@ -145,6 +145,14 @@ class FreezeSchedule:
         ------
         TypeError, ConfigError
             If an argument does not hold; selectors are looked up when a model is known.
+
+        Examples
+        --------
+        >>> schedule = FreezeSchedule().phase(epochs=1, train="heads")
+        >>> schedule.phase(epochs=2, train=["heads", "backbone.layers[4:]"], learning_rate=2e-5)
+        FreezeSchedule()
+          .phase(train='heads', epochs=1)
+          .phase(train=['heads', 'backbone.layers[4:]'], epochs=2, learning_rate=2e-05)
         """
         return self._with(
             Phase(
@@ -209,6 +217,15 @@ class FreezeSchedule:
             Layers that each phase unfreezes.
         learning_rate, weight_decay, layer_decay, unpin, precision
             As for `phase`, in every phase.
+
+        Examples
+        --------
+        >>> for phase in FreezeSchedule.gradual(per_step=3).resolve(model):
+        ...     print(phase.number, phase.name, phase.epochs)
+        1 heads 1
+        2 layers[3:] 1
+        3 layers 1
+        4 all 1
         """
         common = Phase(
             freeze="none",
@@ -252,6 +269,11 @@ class FreezeSchedule:
             probed, then 1e-4 for heads and 2e-5 for the backbone.
         weight_decay, layer_decay, unpin, precision
             As for `phase`.
+
+        Examples
+        --------
+        >>> [phase.name for phase in FreezeSchedule.probe_then_tune().resolve(model, epochs=3)]
+        ['probe', 'tune']
         """
         probe = Phase(
             freeze="backbone",
@@ -300,6 +322,11 @@ class FreezeSchedule:
             Of the second phase: each layer's rate is the one above divided by it.
         weight_decay, unpin, precision
             As for `phase`.
+
+        Examples
+        --------
+        >>> [(phase.name, phase.epochs) for phase in FreezeSchedule.fine_tune(2).resolve(model)]
+        [('frozen', 1), ('unfrozen', 2)]
         """
         tune = Phase(
             freeze="none",
@@ -339,6 +366,12 @@ class FreezeSchedule:
             If a phase trains a pinned part or nothing, or lengths contradict each other.
         SelectorError
             If a selector matches nothing, with the closest names.
+
+        Examples
+        --------
+        >>> schedule = FreezeSchedule().phase(epochs=1, train="heads").phase(freeze="backbone[:4]")
+        >>> [(phase.name, phase.epochs) for phase in schedule.resolve(model, epochs=3)]
+        [('heads', 1), ('all but backbone[:4]', 2)]
         """
         if epochs is not None:
             epochs = check_integer("epochs", epochs, 1)
@@ -347,7 +380,13 @@ class FreezeSchedule:
         return resolve_phases(model, self.phases, epochs)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the schedule as JSON values, as YAML files hold it."""
+        """Return the schedule as JSON values, as YAML files hold it.
+
+        Examples
+        --------
+        >>> FreezeSchedule().phase(epochs=1, train="heads").to_dict()
+        {'phases': [{'train': 'heads', 'epochs': 1}]}
+        """
         if self.rule is not None:
             return {"gradual": self.rule.to_dict()}
         return {"phases": [phase.to_dict() for phase in self.phases]}
@@ -367,6 +406,13 @@ class FreezeSchedule:
         ------
         ConfigError
             For an unknown key, with the closest; TypeError, ConfigError as the methods raise.
+
+        Examples
+        --------
+        >>> FreezeSchedule.from_dict([{"train": "heads", "epochs": 1}, {"freeze": "backbone[:4]"}])
+        FreezeSchedule()
+          .phase(train='heads', epochs=1)
+          .phase(freeze='backbone[:4]')
         """
         if isinstance(values, str):
             values = {values: {}}

@@ -59,9 +59,9 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
 
     Examples
     --------
-    >>> import mtfreeze as mtf  # doctest: +SKIP
-    >>> model = mtf.MultiTaskModel.from_pretrained("all-MiniLM-L6-v2")  # doctest: +SKIP
-    >>> model.encode(["good", "bad"]).shape  # doctest: +SKIP
+    >>> import mtfreeze as mtf
+    >>> model = mtf.MultiTaskModel.from_pretrained("sentence-transformers/all-MiniLM-L6-v2")
+    >>> model.encode(["good", "bad"]).shape
     (2, 384)
     """
 
@@ -102,6 +102,12 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
             If nothing is found, or files are missing, damaged or do not fit one another.
         ConfigError
             If the model needs a computation that is not supported.
+
+        Examples
+        --------
+        >>> model = mtf.MultiTaskModel.from_pretrained("all-MiniLM-L6-v2", max_length=128)
+        >>> model.pooling, model.normalize, model.max_length
+        ('mean', True, 128)
         """
         from .hub import find_model_folder
         from .loading import fill_head, load_folder
@@ -127,6 +133,12 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
         """Return an independent model: the same bits, heads, freeze state and pins.
 
         Optimizer state is not copied: the copy's moments start at zero.
+
+        Examples
+        --------
+        >>> twin = model.copy().freeze("backbone")
+        >>> twin.trainable("backbone"), model.trainable("backbone")
+        (False, True)
         """
         core = _core.Model(self._loaded.build_config)
         twin = type(self)(replace(self._loaded, core=core), self.name)
@@ -164,6 +176,12 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
             If the disk is full or fails; an earlier folder is then untouched.
         ConfigError
             If the path holds something that is not a model.
+
+        Examples
+        --------
+        >>> folder = model.save_pretrained("two-tasks")
+        >>> list(mtf.MultiTaskModel.from_pretrained(folder).heads)
+        ['classifier', 'ner_head']
         """
         from .saving import save_model
 
@@ -219,8 +237,11 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
 
         Examples
         --------
-        >>> model.add_head("sentiment", SequenceClassification(["no", "yes"]))  # doctest: +SKIP
-        >>> model.add_head("tags", from_pretrained="checkpoints/ner")  # doctest: +SKIP
+        >>> list(model.add_head("topic", mtf.SequenceClassification(["film", "food"])).heads)
+        ['classifier', 'ner_head', 'topic']
+        >>> folder = model.save_pretrained("two-tasks")
+        >>> list(model.add_head("again", from_pretrained=folder, head="classifier").heads)
+        ['classifier', 'ner_head', 'topic', 'again']
         """
         check_head_name(name, list(self.heads))
         if from_pretrained is not None:
@@ -269,7 +290,13 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
 
     @exclusive
     def remove_head(self, name: str) -> MultiTaskModel:
-        """Remove a head with its weights; SelectorError with the closest name if there is none."""
+        """Remove a head with its weights; SelectorError with the closest name if there is none.
+
+        Examples
+        --------
+        >>> list(model.remove_head("ner_head").heads)
+        ['classifier']
+        """
         if name not in self.heads:
             raise SelectorError(unknown("head", str(name), self.heads))
         state = self.freeze_state()
@@ -284,13 +311,41 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
         self.set_freeze_state(state)
 
     def summary(self) -> Summary:
-        """Return the table of units: parameters, what is frozen, and what that saves."""
+        """Return the table of units: parameters, what is frozen, and what that saves.
+
+        Examples
+        --------
+        >>> model.freeze("backbone[:5]").summary()
+        MultiTaskModel('sentence-transformers/all-MiniLM-L6-v2')
+        unit                 parameters  state                  freezing saves
+        ----------------------------------------------------------------------
+        backbone.embeddings      11.9 M  frozen, prefix                 156 MB
+        backbone.layers[0]       1.77 M  frozen, prefix                 122 MB
+        ...
+        backbone.layers[4]       1.77 M  frozen, prefix                 116 MB
+        backbone.layers[5]       1.77 M  trains                              0
+        classifier                  770  trains, never trained               0
+        ner_head                    5 k  trains, never trained               0
+        ----------------------------------------------------------------------
+        22.6 M parameters: 20.8 M frozen, 1.78 M train; ...
+        """
         from .summary import summarize
 
         return summarize(self)
 
     def explain(self) -> str:
-        """Say in words what the present freeze choice saves, and what it does not."""
+        """Say in words what the present freeze choice saves, and what it does not.
+
+        Examples
+        --------
+        >>> print(model.freeze("backbone[:5]").explain())
+        Frozen: embeddings, layers 0-4 (20.8 M of 22.6 M parameters). Trains: layer 5, classifier,
+        ner_head (1.78 M).
+        Prefix: embeddings, layers 0-4. It is computed forward only, keeps nothing for a backward
+        pass, and gives the same for the same text as long as it stays frozen; it is 83% of the
+        forward work.
+        ...
+        """
         from .explain import explain
 
         return explain(self)
@@ -308,6 +363,11 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
         Path
             The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
             PictureWarning.
+
+        Examples
+        --------
+        >>> model.freeze("backbone[:5]").plot_trainability("trainability.svg").name
+        'trainability.svg'
         """
         from .pictures.saving import write_picture
         from .pictures.trainability import trainability_figure, trainability_text

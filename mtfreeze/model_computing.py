@@ -59,6 +59,14 @@ class ComputingMethods(ModelState):
             If an output is unknown.
         TypeError, ConfigError
             If there is no such precision, with the closest name.
+
+        Examples
+        --------
+        >>> found = model.forward(["good food", "bad"], ["hidden", "pooled", "classifier"])
+        >>> {name: rows.shape for name, rows in found.items()}
+        {'hidden': (7, 384), 'pooled': (2, 384), 'classifier': (2, 2), 'offsets': (3,)}
+        >>> found["offsets"]
+        array([0, 4, 7])
         """
         from .encoding import forward
 
@@ -101,6 +109,14 @@ class ComputingMethods(ModelState):
             For None, bytes or numbers as text; names the position.
         ConfigError
             If there is no such precision, with the closest name.
+
+        Examples
+        --------
+        >>> vectors = model.encode(["good food", "tasty meal", "flat battery"])
+        >>> vectors.shape, vectors.dtype
+        ((3, 384), dtype('float32'))
+        >>> bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2])
+        True
         """
         from .encoding import encode
 
@@ -118,6 +134,13 @@ class ComputingMethods(ModelState):
 
         Word heads take lists of words, or texts that are split at white space. A word that
         truncation cut off is ``O``. `precision` is that of `encode`.
+
+        Examples
+        --------
+        >>> model.predict("classifier", ["good food", "never again"])
+        ['negative', 'positive']
+        >>> model.predict("ner_head", ["Anna went to Paris"])
+        [['B-person', 'B-corporation', 'I-location', 'I-creative-work']]
         """
         from .prediction import predict
 
@@ -126,7 +149,13 @@ class ComputingMethods(ModelState):
     def predict_proba(
         self, head: str, texts: Sequence[Row], *, precision: str | None = None
     ) -> Probabilities:
-        """Return a head's probabilities: (n, n_labels), or a list of (n_words, n_labels)."""
+        """Return a head's probabilities: (n, n_labels), or a list of (n_words, n_labels).
+
+        Examples
+        --------
+        >>> model.predict_proba("classifier", ["good food", "never again"]).sum(axis=1)
+        array([1., 1.], dtype=float32)
+        """
         from .prediction import predict_proba
 
         return predict_proba(self, [head], texts, precision)[head]
@@ -138,7 +167,13 @@ class ComputingMethods(ModelState):
         *,
         precision: str | None = None,
     ) -> dict[str, Labels]:
-        """Return the labels of several heads, by default all, in one pass through the backbone."""
+        """Return the labels of several heads, by default all, in one pass through the backbone.
+
+        Examples
+        --------
+        >>> sorted(model.predict_all(["Anna went to Paris"]))
+        ['classifier', 'ner_head']
+        """
         from .prediction import heads_of, predict
 
         return predict(self, heads_of(self, heads), texts, precision)
@@ -181,6 +216,15 @@ class ComputingMethods(ModelState):
         -------
         dict of str to float32 array
             Copies, by parameter key; frozen tensors and those that no loss reaches are absent.
+
+        Examples
+        --------
+        >>> model = model.freeze("backbone[:5]")
+        >>> found = model.gradients({"classifier": [("good", "positive"), ("bad", "negative")]})
+        >>> len(found), "backbone.encoder.layer.4.output.dense.weight" in found
+        (18, False)
+        >>> found["classifier.weight"].shape
+        (2, 384)
         """
         from .stepping import gradients
 
@@ -237,6 +281,13 @@ class ComputingMethods(ModelState):
         ------
         TrainingError
             If a loss or the norm is not finite; the weights are untouched.
+
+        Examples
+        --------
+        >>> rows = {"classifier": [("good", "positive"), ("bad", "negative")]}
+        >>> first = model.step(rows, learning_rate=1e-4)
+        >>> first.n_stepped
+        103
         """
         from .stepping import step
 

@@ -69,13 +69,28 @@ class FreezingMethods(ModelState):
             If layers are frozen above something that trains.
         PrecisionWarning
             If everything frozen is too small for a precision below fp32.
+
+        Examples
+        --------
+        >>> model.freeze("backbone[:3]").freeze_state()
+        FreezeState(frozen: backbone[:3] (53 tensors), pinned: backbone[:3] (53 tensors))
+        >>> model.freeze("bakbone")
+        Traceback (most recent call last):
+            ...
+        mtfreeze.errors.SelectorError: selector 'bakbone' matches nothing; ...
         """
         freezing.freeze(self, what or "all", pin=pin, strict=strict, precision=precision)
         return self
 
     @exclusive
     def unfreeze(self, *what: Selector, strict: bool = True) -> Self:
-        """Make parts trainable, in fp32, and take their pins off; without argument everything."""
+        """Make parts trainable, in fp32, and take their pins off; without argument everything.
+
+        Examples
+        --------
+        >>> model.freeze("backbone").unfreeze("backbone.layers[4:]").freeze_state()
+        FreezeState(frozen: backbone[:4] (69 tensors), pinned: backbone[:4] (69 tensors))
+        """
         freezing.unfreeze(self, what or "all", strict=strict)
         return self
 
@@ -85,6 +100,11 @@ class FreezingMethods(ModelState):
 
         Negative `k` counts from the top: ``freeze_to(-1)`` leaves one layer trainable. `precision`
         is that of `freeze`.
+
+        Examples
+        --------
+        >>> model.freeze_to(-1).trainable("backbone.layers[5]")
+        True
         """
         freezing.freeze_to(self, k, pin=pin, precision=precision)
         return self
@@ -93,6 +113,14 @@ class FreezingMethods(ModelState):
         """Freeze for the length of a ``with`` block, then restore the exact earlier state.
 
         The arguments are those of `freeze`; precisions are restored too.
+
+        Examples
+        --------
+        >>> with model.frozen("backbone"):
+        ...     print(model.trainable("backbone"))
+        False
+        >>> model.trainable("backbone")
+        True
         """
 
         @contextmanager
@@ -103,14 +131,35 @@ class FreezingMethods(ModelState):
         return block()
 
     def trainable(self, what: Selector) -> bool | Literal["partial"]:
-        """Return True if everything selected trains, False if nothing, else ``"partial"``."""
+        """Return True if everything selected trains, False if nothing, else ``"partial"``.
+
+        Examples
+        --------
+        >>> model = model.freeze("backbone[:3]")
+        >>> model.trainable("heads"), model.trainable("backbone[:3]"), model.trainable("backbone")
+        (True, False, 'partial')
+        """
         return freezing.trainable(self, what)
 
     def freeze_state(self) -> FreezeState:
-        """Return what is frozen and pinned, and in which precision, by name."""
+        """Return what is frozen and pinned, and in which precision, by name.
+
+        Examples
+        --------
+        >>> model.freeze("backbone.embeddings", pin=False).freeze_state()
+        FreezeState(frozen: backbone.embeddings (5 tensors), pinned: none)
+        """
         return freezing.get_state(self)
 
     @exclusive
     def set_freeze_state(self, state: FreezeState) -> None:
-        """Replace the freeze state, pins and precisions included."""
+        """Replace the freeze state, pins and precisions included.
+
+        Examples
+        --------
+        >>> before = model.freeze_state()
+        >>> model.freeze("backbone").set_freeze_state(before)
+        >>> model.trainable("backbone")
+        True
+        """
         freezing.set_state(self, state)

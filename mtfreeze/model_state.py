@@ -119,11 +119,23 @@ class ModelState:
         return self.index.unit_index
 
     def parameters(self) -> dict[str, Float32]:
-        """Return read-only views of all parameters by key; they show every later change."""
+        """Return read-only views of all parameters by key; they show every later change.
+
+        Examples
+        --------
+        >>> model.parameters()["classifier.weight"].shape
+        (2, 384)
+        """
         return {key: self._core.view(i) for i, key in enumerate(self.index.keys)}
 
     def trainable_parameters(self) -> dict[str, Float32]:
-        """Return read-only views of the parameters that are not frozen."""
+        """Return read-only views of the parameters that are not frozen.
+
+        Examples
+        --------
+        >>> sorted(model.freeze("backbone").trainable_parameters())
+        ['classifier.bias', 'classifier.weight', 'ner_head.bias', 'ner_head.weight']
+        """
         infos = self._core.params()
         return {i.key: self._core.view(n) for n, i in enumerate(infos) if not i.frozen}
 
@@ -144,6 +156,11 @@ class ModelState:
             If there is no such key, with the closest.
         TypeError, ConfigError
             If the values are no real numbers, or of another shape.
+
+        Examples
+        --------
+        >>> model.set_parameter("classifier.bias", [0.5, -0.5]).parameters()["classifier.bias"]
+        array([ 0.5, -0.5], dtype=float32)
         """
         position = self.index.key_index.get(key)
         if position is None:
@@ -166,5 +183,11 @@ class ModelState:
             self.heads[name].trained = True
 
     def select(self, *what: Selector) -> NDArray[np.bool_]:
-        """Return the mask, (n_params,) bool, of the parameters that selectors choose."""
+        """Return the mask, (n_params,) bool, of the parameters that selectors choose.
+
+        Examples
+        --------
+        >>> int(model.select("backbone.layers[5]").sum()), model.select("all").shape
+        (16, (105,))
+        """
         return resolve(self.index, what).params

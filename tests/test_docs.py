@@ -1,128 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pages do what they say: their code runs as it stands and prints what stands under it.
 
-Python blocks of a page run one after another in one namespace, in a folder with the examples' data.
-A text block right under one is what it prints; ``...`` stands for anything in it, and how many
-spaces there are does not count. The commands of sh blocks and the jobs of yaml blocks run too.
-Tables that a script prints are compared with it.
+How a page is run stands in `doc_pages`. Tables that a script prints are compared with it, and lists
+of keys and names with the code that takes them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import doctest
 import importlib.util
-import io
-import re
-import shlex
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from doc_pages import API_INDEX, DOCS, ROOT, blocks, check_page, workplace
 
 import mtfreeze as mtf
-from mtfreeze.cli.app import cli
-from mtfreeze.cli.build import build_model, build_tasks
-from mtfreeze.config import parse_config
-from mtfreeze.features import clear_memory
+from mtfreeze import config, notices
 
-ROOT = Path(__file__).resolve().parents[1]
-FREEZING, README = ROOT / "docs" / "freezing.md", ROOT / "README.md"
-PRECISION = ROOT / "docs" / "precision.md"
+__all__ = ["workplace"]
 
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-_SAME, _HOW = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language, text, first line in the page, and whether it follows another
-    with nothing between."""
-
-    language: str
-    text: str
-    line: int
-    follows: bool
-
-
-def blocks(page: Path) -> list[Block]:
-    """Return the fenced blocks of a page in order."""
-    text = page.read_text(encoding="utf-8")
-    found, end = [], -1
-    for match in _BLOCK.finditer(text):
-        line = text.count("\n", 0, match.start(2)) + 1
-        follows = end >= 0 and not text[end : match.start()].strip()
-        found.append(Block(match[1], match[2], line, follows))
-        end = match.end()
-    return found
-
-
-def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> str:
-    """Run a block, so that a traceback names the page's line; return what it printed."""
-    code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
-        exec(code, namespace)
-    # Lines above a progress bar are preceded by what wipes it.
-    return "".join(f"{line.rstrip()}\n" for line in printed.getvalue().splitlines())
-
-
-def check_printed(block: Block, printed: str, page: Path) -> None:
-    """Compare a text block with what was printed."""
-    if not _SAME.check_output(block.text, printed, _HOW):
-        pytest.fail(f"{page.name}:{block.line}: expected\n{block.text}\nfound\n{printed}")
-
-
-def check_page(page: Path, namespace: dict[str, Any]) -> int:
-    """Run a page in the current folder; returns how many blocks of code ran."""
-    printed, n_run = "", 0
-    for block in blocks(page):
-        if block.language == "python":
-            printed = run_python(block, page, namespace)
-            n_run += 1
-        elif block.language == "text":
-            assert block.follows, f"{page.name}:{block.line}: what prints this?"
-            check_printed(block, printed, page)
-        elif block.language == "sh":
-            for line in block.text.splitlines():
-                program, *arguments = shlex.split(line, comments=True)
-                assert program == "mtfreeze", f"{page.name}:{block.line}: {line}"
-                with contextlib.redirect_stdout(io.StringIO()):
-                    assert cli.main(arguments, standalone_mode=False) in (0, None), line
-        elif block.language == "yaml":
-            config = parse_config(yaml.safe_load(block.text))
-            model = build_model(config)
-            assert build_tasks(config, model)
-            schedule = config.training.get("freeze_schedule")
-            assert schedule is None or schedule.resolve(model)
-    return n_run
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with the examples' data to run pages in, and an empty memory of features."""
-    shutil.copytree(ROOT / "examples" / "data", tmp_path / "examples" / "data")
-    monkeypatch.chdir(tmp_path)
-    for name in ("MTFREEZE_CACHE_MEMORY", "MTFREEZE_CACHE_LIMIT", "MTFREEZE_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    clear_memory()
-    yield tmp_path
-    clear_memory()
+FREEZING, README = DOCS / "freezing.md", ROOT / "README.md"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if blocks(page))
+WITHOUT_CODE = ("benchmarks.md", "derivations", "api", "TRAINING_CONSIDERATIONS.md", "evidence.md")
+"""Pages (or folders of them) that describe measurements or mathematics, or whose examples stand in
+docstrings (`test_docstrings`)."""
 
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_the_page_on_freezing(workplace: Path, minilm_folder: Path) -> None:
-    assert check_page(FREEZING, {}) >= 10
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_a_page(page: Path, workplace: Path, minilm_folder: Path) -> None:
+    check_page(page, {})
 
 
-@pytest.mark.real
-def test_the_page_on_precision(workplace: Path, minilm_folder: Path) -> None:
-    assert check_page(PRECISION, {}) == 3
+def test_every_page_for_users_has_code_that_runs() -> None:
+    for page in DOCS.rglob("*.md"):
+        name = page.relative_to(DOCS).parts[0]
+        languages = {block.language for block in blocks(page)}
+        assert name in WITHOUT_CODE or languages & {"python", "sh"}, page.name
+    assert "python" in {block.language for block in blocks(API_INDEX)}
+
+
+def test_the_page_on_jobs_has_every_key() -> None:
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    tables = (config._SECTIONS, config._MODEL, config._HEAD, config._DATA, config._TRAINING)
+    for key in {key for table in tables for key in table} | set(config.HF_SPELLINGS):
+        assert f"`{key}`" in page, f"{key} is missing in configuration.md"
+
+
+def test_the_page_on_errors_has_every_class() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    for name in (*mtf.errors.__all__, *notices.__all__):
+        assert name == "warn" or f"`{name}`" in page, f"{name} is missing in troubleshooting.md"
+
+
+def test_every_public_name_is_on_an_api_page() -> None:
+    pages = "\n".join(page.read_text("utf-8") for page in (DOCS / "api").glob("*.md"))
+    lines = set(pages.splitlines())
+    index = API_INDEX.read_text(encoding="utf-8")
+    for name in mtf.__all__:
+        if name != "__version__":
+            assert f"::: mtfreeze.{name}" in lines, f"{name} has no entry in docs/api"
+        error = isinstance(getattr(mtf, name), type) and issubclass(getattr(mtf, name), Exception)
+        assert error or f"`{name}`" in index, f"{name} is not in the list of docs/api/index.md"
 
 
 @pytest.mark.real

@@ -43,6 +43,12 @@ class Example:
         Labels by task name, where the row carries several; a task may be missing.
     source : str
         Where the row comes from, for messages.
+
+    Examples
+    --------
+    >>> row = Examples.from_rows([("good", "positive")], name="train")[0]
+    >>> row.text, row.label, row.source
+    ('good', 'positive', 'row 0 of train')
     """
 
     text: str | None
@@ -198,6 +204,13 @@ class Examples(Sequence[Example]):
             If `fraction` is not between 0 and 1.
         DataError
             If one part would be empty.
+
+        Examples
+        --------
+        >>> data = Examples.from_rows([(f"text {i}", i % 2) for i in range(10)])
+        >>> data.split(0.8)
+        (Examples(8 texts, name='data', labels: 0 4, 1 4),
+         Examples(2 texts, name='data', labels: 0 1, 1 1))
         """
         if not 0.0 < fraction < 1.0:
             raise ConfigError(f"fraction must be between 0 and 1, both excluded; found {fraction}")

@@ -64,6 +64,12 @@ def read_tsv(
         that is not UTF-8.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> names = {"0": "negative", "1": "positive"}
+    >>> read_tsv("examples/data/reviews_eval.tsv", label_map=names)
+    Examples(510 texts, name='reviews_eval.tsv', labels: negative 255, positive 255)
     """
     rows = []
     for number, line in enumerate(read_lines(path), start=1):
@@ -118,6 +124,14 @@ def read_csv(
         an empty file, a file that is not UTF-8.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> n = Path("reviews.csv").write_text('stars,review\\n5,"good, and cheap"\\n1,bad\\n')
+    >>> rows = read_csv("reviews.csv", text="review", label="stars")
+    >>> rows[0].text, rows[0].label
+    ('good, and cheap', '5')
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     rows: list[Example] = []
@@ -195,6 +209,14 @@ def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples
         For a line that is not such an object, an empty file, a file that is not UTF-8.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> row = '{"text": "good food", "labels": {"sentiment": "positive", "topic": "food"}}'
+    >>> n = Path("reviews.jsonl").write_text(row)
+    >>> read_jsonl("reviews.jsonl")
+    Examples(1 text, name='reviews.jsonl', labels of sentiment, topic)
     """
     rows = []
     for number, line in enumerate(read_lines(path), start=1):
@@ -249,6 +271,12 @@ def read_conll(
         For a line without a tag, an empty file, a file that is not UTF-8.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> rows = read_conll("examples/data/wnut_train.conll")
+    >>> len(rows), rows[0].words[:3], rows[0].label[:3]
+    (600, ('Citizens', 'of', 'Earth'), ('B-creative-work', 'I-creative-work', 'I-creative-work'))
     """
     if scheme not in SCHEMES:
         raise ConfigError(unknown("tag scheme", scheme, SCHEMES))

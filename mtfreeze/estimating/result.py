@@ -109,6 +109,12 @@ class Estimate:
         What the estimate itself took, tokenizing included.
     notes : tuple of str
         What is worth saying.
+
+    Examples
+    --------
+    >>> price = mtf.estimate(model.freeze("backbone"), tasks, epochs=2, progress=False)
+    >>> price.total.n_steps, price.seconds > 0, price.peak_bytes > 0
+    (4, True, True)
     """
 
     phases: tuple[PhaseCosts, ...]

@@ -98,6 +98,16 @@ class Callback:
     ----------
     needs_evaluation : bool
         Whether it is of use only in a run that evaluates between steps.
+
+    Examples
+    --------
+    >>> class Steps(Callback):
+    ...     def on_epoch_end(self, context):
+    ...         print(f"epoch {context.epoch}: {context.step} of {context.n_steps} steps")
+    >>> model = model.freeze("backbone")
+    >>> run = mtf.fit(model, tasks, epochs=2, callbacks=[Steps()], progress=False)
+    epoch 1: 2 of 4 steps
+    epoch 2: 4 of 4 steps
     """
 
     needs_evaluation = False
@@ -150,6 +160,14 @@ class EarlyStopping(Callback):
     ------
     TypeError, ConfigError
         If an argument does not hold; the metric is looked up when the run begins.
+
+    Examples
+    --------
+    >>> stopping = EarlyStopping(metric="loss", patience=1, min_delta=1.0)
+    >>> settings = {"eval_every": "epoch", "callbacks": [stopping], "progress": False}
+    >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=5, **settings)
+    >>> run.n_steps < run.n_planned, run.stopped
+    (True, 'early stopping: loss was no better than ... in 1 evaluation')
     """
 
     needs_evaluation = True

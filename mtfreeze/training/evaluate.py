@@ -263,9 +263,9 @@ def evaluate(
 
     Examples
     --------
-    >>> metrics = evaluate(model, tasks)  # doctest: +SKIP
-    >>> metrics["eval_classifier_accuracy"]  # doctest: +SKIP
-    0.89
+    >>> metrics = evaluate(model, tasks)
+    >>> 0 <= metrics["eval_classifier_accuracy"] <= 1
+    True
     """
     found = evaluate_rows(model, tasks, cache=cache, progress=progress)
     return {

@@ -51,7 +51,9 @@ def fine_tune(
 
     Examples
     --------
-    >>> run = fine_tune(model, tasks, epochs=2)  # doctest: +SKIP
+    >>> run = fine_tune(model, tasks, epochs=1, progress=False)
+    >>> [phase.name for phase in run.phases]
+    ['frozen', 'unfrozen']
     """
     if "freeze_schedule" in fit_arguments:
         raise ConfigError(

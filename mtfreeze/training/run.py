@@ -121,7 +121,8 @@ class Run:
 
         Examples
         --------
-        >>> assert run.verify_frozen(), run.verify_frozen().moved  # doctest: +SKIP
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> assert run.verify_frozen(), run.verify_frozen().moved
         """
         return compare(self._before, self._model)
 
