@@ -18,7 +18,7 @@ BUILD_PY ?= build/py
 BUILD_C  ?= build/c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-c test-py bench lint format clean
+.PHONY: help demo dev docs test test-c test-py bench lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -49,6 +49,10 @@ lint: $(STAMP)-package $(STAMP)-dev ## formatters, linters, types, layers, C rul
 	$(PY) tools/check_layers.py
 	$(PY) tools/check_c_rules.py
 
+docs: $(STAMP)-package $(STAMP)-docs ## the documentation site, into build/site; any broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+	@echo "open build/site/index.html; to search in it: $(PY) -m http.server -d build/site"
+
 format: $(STAMP)-dev ## let the formatters rewrite the tree
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
@@ -76,7 +80,7 @@ $(STAMP)-weights: $(STAMP)-venv
 	@touch $@
 
 # What to build with, and the extras: each is installed once and again when pyproject.toml changes.
-$(STAMP)-build $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-parity $(STAMP)-bench: $(STAMP)-%: $(STAMP)-venv pyproject.toml
+$(STAMP)-build $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-docs $(STAMP)-parity $(STAMP)-bench: $(STAMP)-%: $(STAMP)-venv pyproject.toml
 	$(PY) tools/requirements.py $* > $(VENV)/$*-requirements.txt
 	$(PIP) install -q -r $(VENV)/$*-requirements.txt
 	@touch $@
