@@ -43,12 +43,14 @@ if TYPE_CHECKING:
         ResumeWarning,
         UntrainedHeadWarning,
     )
+    from .recommending import Advice, recommend
     from .training.callbacks import Callback, EarlyStopping
     from .training.evaluate import evaluate
     from .training.fine_tune import fine_tune
     from .training.fit import fit
 
 _HOME = {
+    "Advice": "recommending",
     "CacheWarning": "notices",
     "Callback": "training.callbacks",
     "CheckpointError": "errors",
@@ -83,12 +85,14 @@ _HOME = {
     "read_csv": "data",
     "read_jsonl": "data",
     "read_tsv": "data",
+    "recommend": "recommending",
     "set_threads": "_runtime",
     "show_config": "_runtime",
 }
 """Public name -> module that has it."""
 
 __all__ = [
+    "Advice",
     "CacheWarning",
     "Callback",
     "CheckpointError",
@@ -124,6 +128,7 @@ __all__ = [
     "read_csv",
     "read_jsonl",
     "read_tsv",
+    "recommend",
     "set_threads",
     "show_config",
 ]

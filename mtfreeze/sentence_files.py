@@ -45,12 +45,15 @@ class SentenceSettings:
         Tokens of a text; None where the folder does not say.
     do_lower_case : bool
         Whether texts are lower-cased before the tokenizer sees them.
+    has_modules : bool
+        Whether the folder has ``modules.json``, so that it was made for sentences.
     """
 
     pooling: str = "mean"
     normalize: bool = False
     max_length: int | None = None
     do_lower_case: bool = False
+    has_modules: bool = False
 
 
 def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
@@ -90,7 +93,7 @@ def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
                 "which changes the embeddings and is not supported; choose a model without it"
             )
     _check_prompts(folder)
-    return SentenceSettings(pooling or found, normalize, max_length, lower)
+    return SentenceSettings(pooling or found, normalize, max_length, lower, True)
 
 
 def _read_transformer(folder: Path) -> tuple[int | None, bool]:

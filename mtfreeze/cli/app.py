@@ -12,6 +12,7 @@ from .encode import encode
 from .estimate import estimate
 from .inspect import inspect
 from .predict import predict
+from .recommend import recommend
 from .train import train
 from .verify import verify
 
@@ -27,5 +28,5 @@ def cli() -> None:
     """
 
 
-for _command in (train, estimate, inspect, verify, predict, encode, demo, cache):
+for _command in (train, estimate, recommend, inspect, verify, predict, encode, demo, cache):
     cli.add_command(_command)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mtfreeze recommend``: what to freeze for a job's data, and why."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from .build import apply_freezing, build_model, build_tasks, job_options, read_job
+
+__all__ = ["recommend"]
+
+
+@click.command()
+@job_options
+@click.option(
+    "--budget", type=float, metavar="SECONDS", help="Seconds that training may take at most."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def recommend(
+    config_path: str | None,
+    settings: tuple[str, ...],
+    mode: str | None,
+    freeze: tuple[str, ...],
+    train: tuple[str, ...],
+    freeze_precision: str | None,
+    budget: float | None,
+    as_json: bool,
+) -> None:
+    """Advise what to freeze for a job's model and data.
+
+    Probes the frozen layers, prices schedules and trains nothing. What the job's file freezes is
+    the question and is left aside; what --mode, --freeze or --train freeze here stays frozen.
+
+    \b
+    mtfreeze recommend --config job.yaml --budget 120
+    """
+    from ..recommending import recommend as recommend_for
+
+    config = read_job(config_path, settings, mode, freeze, train, freeze_precision)
+    model = build_model(config)
+    if mode is not None or freeze or train:
+        apply_freezing(model, config.freezing)
+    advice = recommend_for(model, build_tasks(config, model), budget, progress=not as_json)
+    click.echo(json.dumps(advice.to_dict(), indent=2) if as_json else str(advice))

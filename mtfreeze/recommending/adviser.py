@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`recommend`: which parts to freeze for a model and its data, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..closest import name_list
+from ..data.task import Task
+from ..estimating.result import in_seconds
+from ..training.progress import Reporter
+from ..training.settings import check_number
+from .advice import Advice, Alternative, Reason
+from .budget import Priced, choose, possible
+from .candidates import BATCH_SIZE, make_candidates
+from .findings import Findings, find
+from .rules import decide, trade_of
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["recommend"]
+
+_ALTERNATIVES = 2
+_OWN = ("probe", "data", "budget", "measured")
+
+
+def recommend(
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    budget: float | None = None,
+    *,
+    progress: bool = True,
+) -> Advice:
+    """Say what to freeze for these data: a `FreezeSchedule`, its reasons, its price, alternatives.
+
+    Looks at the data (examples of a label, balance, lengths), the kind of backbone, and what a
+    linear probe reads off each of its layers (a sample of at most 1,000 texts or 200 sentences a
+    task), at how far evaluation texts are from training texts and tasks from each other; labels of
+    evaluation rows are not looked at. Then prices the best schedules with `estimate`. Takes some
+    ten seconds for a small model; nothing trains.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Not changed. What `freeze` pinned stays frozen in every schedule.
+    tasks : mapping of str to Task
+        By head name, each with training data.
+    budget : float, optional
+        Seconds that training may take. The best schedule that keeps within it is advised; if none
+        does, the fastest.
+    progress : bool
+        Draw progress bars.
+
+    Returns
+    -------
+    Advice
+        Prints as text, and as a list in notebooks.
+
+    Raises
+    ------
+    DataError
+        If a task has no training data, fewer rows than labels, or one class only.
+    ConfigError, TypeError
+        If a task has no head (the closest name is in the message), everything is pinned, or the
+        budget is no number above 0.
+
+    Examples
+    --------
+    >>> advice = mtf.recommend(model, tasks)  # doctest: +SKIP
+    >>> print(advice)  # doctest: +SKIP
+    >>> run = mtf.fit(  # doctest: +SKIP
+    ...     model, tasks, freeze_schedule=advice.schedule, **advice.fit_arguments
+    ... )
+    """
+    limit = None if budget is None else check_number("budget", budget, above=True)
+    reporter = Reporter(progress)
+    found = find(model, tasks, reporter)
+    _, ranking, reasons = decide(found)
+    n_rows = sum(one.n_rows for one in found.data.values())
+    candidates = make_candidates(found.backbone.n_layers, n_rows)
+    ranked = possible(model, [candidates[name] for name in ranking])
+    arguments = {"batch_size": BATCH_SIZE}
+    chosen, others = choose(model, tasks, ranked, arguments, limit, _ALTERNATIVES, reporter)
+    first = ranked[0].name
+    notes = _notes(model, ranking, [one.name for one in ranked])
+    if chosen.candidate.name != ranking[0]:
+        # Reasons speak for the first of the ranking; say what stands against it.
+        reasons = _against(found, ranking[0], first, chosen, others, limit, reasons)
+    return Advice(
+        name=chosen.candidate.name,
+        says=chosen.candidate.says,
+        schedule=chosen.candidate.schedule,
+        fit_arguments=arguments,
+        seconds=chosen.seconds,
+        reasons=tuple(reasons),
+        alternatives=tuple(
+            Alternative(
+                one.candidate.name,
+                one.candidate.says,
+                one.candidate.schedule,
+                one.seconds,
+                trade_of(one.candidate.name, found, chosen.seconds, one.seconds),
+            )
+            for one in others
+        ),
+        findings=found,
+        budget=limit,
+        notes=tuple(notes),
+    )
+
+
+def _against(
+    found: Findings,
+    wanted: str,
+    first: str,
+    chosen: Priced,
+    others: list[Priced],
+    limit: float | None,
+    reasons: list[Reason],
+) -> list[Reason]:
+    """Return the reasons with the one why the first of the ranking was not taken."""
+    kind = found.backbone.kind
+    if wanted != first:
+        why = Reason(
+            f"{wanted} would be advised, but trains what model.freeze() pinned; "
+            f"{chosen.candidate.name} keeps to the pins.",
+            "data",
+            kind,
+        )
+        return [why, *reasons]
+    times = ", ".join(
+        f"{one.candidate.name} {in_seconds(one.seconds)}" for one in others if one is not chosen
+    )
+    fits = limit is not None and chosen.seconds <= limit
+    verdict = "the best that keeps within it" if fits else "the fastest, and still above it"
+    why = Reason(
+        f"The budget is {in_seconds(limit or 0.0)}: {chosen.candidate.name} "
+        f"({in_seconds(chosen.seconds)}) is {verdict}; {times}.",
+        "budget",
+        kind,
+    )
+    return [why, *reasons]
+
+
+def _notes(model: MultiTaskModel, ranking: tuple[str, ...], left: list[str]) -> list[str]:
+    """Return what is worth knowing beside the advice."""
+    notes = []
+    state = model.freeze_state()
+    if state.pinned or state.pinned_heads:
+        gone = [name for name in ranking if name not in left]
+        said = f"; not possible with them: {name_list(gone)}" if gone else ""
+        notes.append(
+            f"what model.freeze() pinned stays frozen{said}; call model.unfreeze() before for "
+            "advice about all of it"
+        )
+    notes.append(
+        "lengths and rates are those that the rules were measured with; "
+        "mtf.compare(model, tasks, modes=[...]) shows how the alternatives do on your data"
+    )
+    return notes

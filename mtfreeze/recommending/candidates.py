@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schedules that advice chooses from, each complete: what trains, how long, at which rates.
+
+    heads            only heads train, at a rate that a linear layer in fixed features needs
+    half             embeddings and lower half frozen
+    none             everything trains
+    probe_then_tune  heads on the frozen backbone, then everything (Kumar et al. 2022)
+    gradual          from the top down in three steps, lower layers slower (Howard, Ruder 2018)
+
+They are written with what is *frozen*, so parts that the user pinned stay frozen in all of them.
+Rates and lengths are those that `benchmarks/bench_advice.py` ran with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..freeze_schedule import FreezeSchedule
+
+__all__ = [
+    "BATCH_SIZE",
+    "NAMES",
+    "Candidate",
+    "make_candidates",
+    "training_epochs",
+]
+
+BATCH_SIZE = 16
+"""Rows of a step: little data gets more steps out of an epoch than with the usual 32."""
+
+LEAST_STEPS = 120
+"""Fewer steps than these leave a run unfinished (Mosbach et al. 2021: too few steps, E12)."""
+
+LEAST_EPOCHS, MOST_EPOCHS = 3, 10
+HEAD_EPOCHS = 8
+"""Passes over stored features; they cost next to nothing."""
+
+HEAD_RATE = 1e-2
+TUNE_RATES = {"backbone": 5e-5, "heads": 1e-3}
+LAYER_DECAY = 2.6
+"""Of the gradual schedule: Howard and Ruder 2018."""
+
+NAMES = ("heads", "half", "none", "probe_then_tune", "gradual")
+"""From what trains least to what trains most, each schedule after its plain form."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A schedule that may be advised.
+
+    Attributes
+    ----------
+    name : str
+        One of `NAMES`.
+    says : str
+        What it does, as the rest of a sentence that begins with "This".
+    schedule : FreezeSchedule
+    """
+
+    name: str
+    says: str
+    schedule: FreezeSchedule
+
+
+def training_epochs(n_rows: int, batch_size: int = BATCH_SIZE) -> int:
+    """Return how many passes over the rows make enough steps, within limits.
+
+    Examples
+    --------
+    >>> training_epochs(100), training_epochs(320), training_epochs(5000)
+    (10, 6, 3)
+    """
+    per_epoch = -(-n_rows // batch_size)
+    return min(MOST_EPOCHS, max(LEAST_EPOCHS, -(-LEAST_STEPS // per_epoch)))
+
+
+def make_candidates(n_layers: int, n_rows: int) -> dict[str, Candidate]:
+    """Return all candidates by name.
+
+    Parameters
+    ----------
+    n_layers : int
+        Of the backbone.
+    n_rows : int
+        Training rows of all tasks together.
+    """
+    epochs = training_epochs(n_rows)
+    middle = n_layers // 2
+    # Three steps from the top to the bottom, before them the heads, after them the embeddings.
+    per_step = max(1, -(-n_layers // 3))
+    every = max(1, epochs // 3)
+    found = [
+        Candidate(
+            "heads",
+            "trains the heads on the frozen backbone",
+            FreezeSchedule().phase(
+                freeze="backbone",
+                epochs=max(HEAD_EPOCHS, epochs),
+                learning_rate={"heads": HEAD_RATE},
+                name="heads only",
+            ),
+        ),
+        Candidate(
+            "half",
+            f"freezes the embeddings and layers below {middle} and trains the rest",
+            FreezeSchedule().phase(
+                freeze=f"backbone[:{middle}]",
+                epochs=epochs,
+                learning_rate=TUNE_RATES,
+                name="upper half",
+            ),
+        ),
+        Candidate(
+            "none",
+            "trains everything from the first step",
+            FreezeSchedule().phase(
+                freeze="none", epochs=epochs, learning_rate=TUNE_RATES, name="everything"
+            ),
+        ),
+        Candidate(
+            "probe_then_tune",
+            "trains the heads on the frozen backbone, then everything",
+            FreezeSchedule.probe_then_tune(
+                HEAD_EPOCHS,
+                epochs,
+                probe_learning_rate={"heads": HEAD_RATE},
+                learning_rate=TUNE_RATES,
+            ),
+        ),
+        Candidate(
+            "gradual",
+            "unfreezes from the top down, lower layers at lower rates",
+            FreezeSchedule.gradual(
+                every, per_step, learning_rate=TUNE_RATES, layer_decay=LAYER_DECAY
+            ),
+        ),
+    ]
+    return {one.name: one for one in found}

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be said of a task's data before anything is computed: counts, balance, lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import counted, name_list
+from ..data.labels import IGNORE
+from ..data.task import Task
+from ..entities import OUTSIDE, entity_spans, is_iob2
+from ..errors import DataError
+from ..packing import Encoded
+from ..training.encoded import TaskLabels, encode_task
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["DataFacts", "TaskRows", "task_rows"]
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a task's training data are like.
+
+    Attributes
+    ----------
+    task : str
+    kind : {"text", "word"}
+        What carries a label.
+    n_rows : int
+        Rows with a label.
+    n_labels : int
+        Labels of the head; with IOB2 tags, types of entities.
+    examples : dict of str to int
+        Rows of each label; with IOB2 tags, entities of each type; with other tags, words.
+    balance : float
+        Entropy of the labels that occur over the largest possible one of all the head's labels:
+        1 if all are equally frequent, 0 if only one occurs.
+    majority : float
+        Share of rows (words) that the most frequent label has.
+    mean_tokens, longest : float, int
+        Tokens of a row, special ones included.
+    truncated : float
+        Share of rows that are longer than the model's maximum.
+    n_eval : int
+        Evaluation rows.
+    """
+
+    task: str
+    kind: str
+    n_rows: int
+    n_labels: int
+    examples: dict[str, int]
+    balance: float
+    majority: float
+    mean_tokens: float
+    longest: int
+    truncated: float
+    n_eval: int
+
+    @property
+    def per_label(self) -> float:
+        """Examples of a label, on average over the labels of the head."""
+        return sum(self.examples.values()) / self.n_labels
+
+    @property
+    def rarest(self) -> tuple[str, int]:
+        """The label with the fewest examples, and how many it has."""
+        return min(self.examples.items(), key=lambda item: item[1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self) | {"per_label": self.per_label}
+
+    def __str__(self) -> str:
+        what = "text" if self.kind == "text" else "sentence"
+        label, n = self.rarest
+        parts = [
+            f"{self.task}: {counted(self.n_rows, f'training {what}')}, {self.n_labels} "
+            f"{'labels' if self.kind == 'text' else 'types'}, {self.per_label:.0f} examples of "
+            f"each on average, fewest of {label!r} ({n:,})",
+            f"balance {self.balance:.2f}",
+            f"{self.mean_tokens:.0f} tokens on average",
+        ]
+        if self.truncated:
+            parts.append(f"{100 * self.truncated:.0f} % truncated")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """The training rows of a task, tokenized, with the facts about them.
+
+    Attributes
+    ----------
+    facts : DataFacts
+    encoded : Encoded
+        All rows.
+    labels : TaskLabels
+        Class indices of all rows, or of their words.
+    rows : (n,) int64 array
+        Numbers of the rows with a label.
+    """
+
+    facts: DataFacts
+    encoded: Encoded
+    labels: TaskLabels
+    rows: NDArray[np.int64]
+
+
+def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
+    """Read the training data of a task.
+
+    Raises
+    ------
+    DataError
+        If there is none, fewer rows than labels, or one class only; and for whatever does not fit
+        the head, as `fit` raises.
+    """
+    if task.train is None:
+        raise DataError(
+            f"task {name!r}: advice is drawn from training data; found evaluation data only; pass "
+            "Task(train=...), or leave the task out"
+        )
+    labels = encode_task(model, name, task, task.train)
+    encoded = model.encoder.encode_examples(task.train)
+    names = model.heads[name].labels
+    if labels.of_words:
+        codes = cast("Sequence[NDArray[np.int32]]", labels.codes)
+        rows = np.array([i for i, row in enumerate(codes) if (row != IGNORE).any()], np.int64)
+        every = np.concatenate([codes[i] for i in rows])
+    else:
+        all_codes = cast("NDArray[np.int32]", labels.codes)
+        rows = np.flatnonzero(all_codes != IGNORE).astype(np.int64)
+        every = all_codes[rows]
+    counts = np.bincount(every[every != IGNORE], minlength=len(names))
+    # Entities are what a user counts; a tag's words say how balanced the classes of the probe are.
+    examples = {label: int(n) for label, n in zip(names, counts, strict=True)}
+    if labels.of_words and is_iob2(names):
+        examples = _entities(names, [codes[i] for i in rows])
+    _check(name, labels.of_words, len(rows), counts, names)
+    lengths = encoded.lengths[rows]
+    facts = DataFacts(
+        task=name,
+        kind="word" if labels.of_words else "text",
+        n_rows=len(rows),
+        n_labels=len(examples),
+        examples=examples,
+        balance=_balance(np.array(list(examples.values()))),
+        majority=float(counts.max() / counts.sum()),
+        mean_tokens=float(lengths.mean()),
+        longest=int(lengths.max()),
+        truncated=float(encoded.truncated[rows].mean()),
+        n_eval=0 if task.eval is None else len(task.eval),
+    )
+    return TaskRows(facts, encoded, labels, rows)
+
+
+def _entities(names: Sequence[str], rows: Sequence[NDArray[np.int32]]) -> dict[str, int]:
+    """Count the entities of each type of the head."""
+    found = {name.partition("-")[2]: 0 for name in names if name != OUTSIDE}
+    for row in rows:
+        if (row != IGNORE).all():
+            for span in entity_spans([names[code] for code in row]):
+                found[span[0]] += 1
+    return found
+
+
+def _balance(counts: NDArray[np.int64]) -> float:
+    """Return the entropy of counts over that of equal counts."""
+    share = counts[counts > 0] / max(1, counts.sum())
+    return float(-(share * np.log(share)).sum() / np.log(len(counts))) if len(counts) > 1 else 1.0
+
+
+def _check(
+    name: str,
+    of_words: bool,
+    n_rows: int,
+    counts: NDArray[np.int64],
+    names: Sequence[str],
+) -> None:
+    """Raise where the data cannot say anything about a head."""
+    present = [label for label, n in zip(names, counts, strict=True) if n]
+    what = "words" if of_words else "rows"
+    if len(present) < 2:
+        raise DataError(
+            f"task {name!r}: expected training {what} of at least two labels; found "
+            f"{int(counts.sum()):,} {what}, all of them {present[0]!r}; add examples of "
+            f"{name_list([label for label in names if label != present[0]], 4)}"
+        )
+    total = int(counts.sum()) if of_words else n_rows
+    if total < len(names):
+        raise DataError(
+            f"task {name!r}: expected at least as many training {what} as the head has labels "
+            f"({len(names)}); found {total}; add examples, or give the head fewer labels"
+        )

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Features of every layer for a sample of a task's rows, from one pass through the backbone.
+
+A text has one vector a layer: the hidden states pooled as its head reads them. For heads of words
+each word has one, the hidden state of its first sub-word. Samples are seeded by the task's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.labels import IGNORE
+from ..data.order import permutation
+from ..encoding import calls, core_batch
+from ..packing import LOST, Encoded
+from .data_facts import TaskRows
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["MOST_SENTENCES", "MOST_TEXTS", "LayerFeatures", "layer_features", "pooled_features"]
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+
+MOST_TEXTS = 1000
+"""Texts of a task that are looked at; more make the probes' figures hardly steadier."""
+
+MOST_SENTENCES = 200
+"""Sentences of a task whose words are looked at: some thousand words."""
+
+
+@dataclass(frozen=True)
+class LayerFeatures:
+    """What each layer gives for the sampled rows of a task.
+
+    Attributes
+    ----------
+    layers : list of (n, width) float32 arrays
+        Embeddings, then every layer from below, of n texts or words.
+    pooled : (m, width) float32 array
+        One vector a sampled row, from the top layer: what tasks are compared by.
+    labels : (n,) int64 array
+        Class indices.
+    rows : (n,) int64 array
+        Which sampled row a word belongs to; for texts 0, 1, 2 ...
+    n_sampled : int
+        m, the texts or sentences that were looked at.
+    """
+
+    layers: list[Float32]
+    pooled: Float32
+    labels: Int64
+    rows: Int64
+    n_sampled: int
+
+
+def sample(rows: Int64, most: int, name: str) -> Int64:
+    """Return at most so many row numbers, in ascending order."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(rows[permutation(len(rows), 0, "advice sample", name)[:most]])
+
+
+def _pool(states: Float32, offsets: Int64, how: str) -> Float32:
+    """Return one vector a sequence."""
+    if how == "mean":
+        lengths = np.diff(offsets).astype(np.float32)
+        sums = np.add.reduceat(states, offsets[:-1], axis=0)
+        return np.asarray(sums / lengths[:, None], dtype=np.float32)
+    # "pooler" is a layer above the first token; below the top there is only the token itself.
+    return states[offsets[:-1]]
+
+
+def _pooling_of(model: MultiTaskModel, head: str) -> str:
+    """Return how a head's texts become vectors: "mean" or "cls"."""
+    own = getattr(model.heads[head].spec, "pooling", None) or model.pooling
+    return "mean" if own == "mean" else "cls"
+
+
+def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFeatures:
+    """Compute the features of a task's sampled rows.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Only read.
+    name : str
+        The task's head.
+    task : TaskRows
+        Its data.
+    """
+    of_words = task.labels.of_words
+    rows = sample(task.rows, MOST_SENTENCES if of_words else MOST_TEXTS, name)
+    outputs = [f"hidden_states.{k}" for k in range(model.index.n_layers + 1)]
+    how = _pooling_of(model, name)
+    parts: list[list[Float32]] = [[] for _ in outputs]
+    pooled = np.empty((len(rows), model.width), dtype=np.float32)
+    labels: list[Int64] = []
+    owners: list[Int64] = []
+    with model.alone():
+        for at in calls(task.encoded.lengths[rows]):
+            batch = task.encoded.pack(rows[at])
+            states = model._core.forward(core_batch(batch), outputs)
+            pooled[at] = _pool(states[-1], batch.offsets, "mean" if of_words else how)
+            if of_words:
+                keep, codes, owner = _words(task, rows[at], at, batch.offsets)
+            else:
+                codes = cast("NDArray[np.int32]", task.labels.codes)[rows[at]].astype(np.int64)
+                owner = at
+            for layer, state in zip(parts, states, strict=True):
+                layer.append(state[keep] if of_words else _pool(state, batch.offsets, how))
+            labels.append(codes)
+            owners.append(owner)
+    owner = np.concatenate(owners)
+    # Long rows came first; what is drawn from the features must not depend on the cut into calls.
+    order = np.argsort(owner, kind="stable")
+    return LayerFeatures(
+        [np.concatenate(layer)[order] for layer in parts],
+        pooled,
+        np.concatenate(labels)[order],
+        owner[order],
+        len(rows),
+    )
+
+
+def _words(task: TaskRows, rows: Int64, at: Int64, offsets: Int64) -> tuple[Int64, Int64, Int64]:
+    """Return token, class and sampled row of the labelled words of a batch."""
+    keep, codes, owners = [], [], []
+    tags = cast("Sequence[NDArray[np.int32]]", task.labels.codes)
+    for position, row in enumerate(rows):
+        first = task.encoded.first_subwords(int(row))
+        known = (first != LOST) & (tags[int(row)] != IGNORE)
+        keep.append(offsets[position] + first[known].astype(np.int64))
+        codes.append(tags[int(row)][known].astype(np.int64))
+        owners.append(np.full(int(known.sum()), at[position], dtype=np.int64))
+    return np.concatenate(keep), np.concatenate(codes), np.concatenate(owners)
+
+
+def pooled_features(
+    model: MultiTaskModel, head: str, encoded: Encoded, most: int = MOST_TEXTS
+) -> Float32:
+    """Return the top layer's vectors, (n, width), of at most so many rows."""
+    rows = sample(np.arange(len(encoded), dtype=np.int64), most, f"{head} eval")
+    how = "mean" if encoded.has_words else _pooling_of(model, head)
+    output = f"hidden_states.{model.index.n_layers}"
+    found = np.empty((len(rows), model.width), dtype=np.float32)
+    with model.alone():
+        for at in calls(encoded.lengths[rows]):
+            batch = encoded.pack(rows[at])
+            found[at] = _pool(
+                model._core.forward(core_batch(batch), [output])[0], batch.offsets, how
+            )
+    return found
