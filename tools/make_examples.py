@@ -1,7 +1,7 @@
 """Make the small committed data set of the demo, `examples/data`, from the full data sets.
 
 Reads `shared/data` beside the checkout (Sentiment Labelled Sentences and WNUT 2017, both CC BY 4.0)
-and writes four files. The choice depends on nothing but the sentences: within a stratum they are
+and writes them there. The choice depends on nothing but the sentences: within a stratum they are
 ordered by a digest of their text, so the same input gives the same files on every machine.
 
     python tools/make_examples.py [--source FOLDER] [--check]
@@ -66,25 +66,34 @@ def read_conll(path: Path) -> list[Sentence]:
     return [sentence for sentence in sentences if sentence]
 
 
-def pick_reviews(source: Path) -> tuple[str, str]:
-    """Return the text of the training and the evaluation file, stratified by domain and label."""
+def pick_reviews(source: Path) -> dict[str, str]:
+    """Return the text of the files of reviews by name, stratified by domain and label."""
     train: list[tuple[str, str]] = []
     evaluation: list[tuple[str, str]] = []
+    files: dict[str, str] = {}
     seen: set[str] = set()
     for domain in DOMAINS:
         rows = read_reviews(source / "reviews" / f"{domain}_labelled.txt")
+        parts: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
         for label in ("0", "1"):
             texts = sorted(
                 (t for t, y in rows if y == label and len(t.split()) <= REVIEW_WORDS), key=order
             )
             texts = [t for t in texts if t.lower() not in seen]
             seen.update(t.lower() for t in texts)
-            train += [(t, label) for t in texts[:REVIEWS_TRAIN]]
-            evaluation += [(t, label) for t in texts[REVIEWS_TRAIN:][:REVIEWS_EVAL]]
-    return tuple(  # type: ignore[return-value]
-        "".join(f"{t}\t{y}\n" for t, y in sorted(rows, key=lambda row: order(row[0])))
-        for rows in (train, evaluation)
-    )
+            parts[0].extend((t, label) for t in texts[:REVIEWS_TRAIN])
+            parts[1].extend((t, label) for t in texts[REVIEWS_TRAIN:][:REVIEWS_EVAL])
+        name = domain.partition("_")[0]
+        files[f"domains/{name}_train.tsv"] = as_tsv(parts[0])
+        files[f"domains/{name}_eval.tsv"] = as_tsv(parts[1])
+        train += parts[0]
+        evaluation += parts[1]
+    return {"reviews_train.tsv": as_tsv(train), "reviews_eval.tsv": as_tsv(evaluation), **files}
+
+
+def as_tsv(rows: list[tuple[str, str]]) -> str:
+    """Return rows of (sentence, label) as the text of a file, mixed."""
+    return "".join(f"{t}\t{y}\n" for t, y in sorted(rows, key=lambda row: order(row[0])))
 
 
 def pick_wnut(source: Path) -> tuple[str, str]:
@@ -118,7 +127,7 @@ def pick_wnut(source: Path) -> tuple[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write or check the four files; return the exit status."""
+    """Write or check the files; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--source", type=Path, default=SOURCE, help="folder of the full data sets")
     parser.add_argument("--check", action="store_true", help="compare only")
@@ -131,11 +140,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
 
-    reviews_train, reviews_eval = pick_reviews(options.source)
     wnut_train, wnut_eval = pick_wnut(options.source)
     files = {
-        "reviews_train.tsv": reviews_train,
-        "reviews_eval.tsv": reviews_eval,
+        **pick_reviews(options.source),
         "wnut_train.conll": wnut_train,
         "wnut_eval.conll": wnut_eval,
     }
