@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._core import VERSION as __version__
     from ._runtime import get_threads, set_threads, show_config
+    from .comparing.compare import compare
+    from .comparing.comparison import Comparison
+    from .confusion import plot_confusion
     from .data import Example, Examples, Task, read_conll, read_csv, read_jsonl, read_tsv
     from .errors import (
         CheckpointError,
@@ -54,6 +57,7 @@ _HOME = {
     "CacheWarning": "notices",
     "Callback": "training.callbacks",
     "CheckpointError": "errors",
+    "Comparison": "comparing.comparison",
     "ConcurrencyError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",
@@ -76,11 +80,13 @@ _HOME = {
     "TokenClassification": "heads",
     "TrainingError": "errors",
     "UntrainedHeadWarning": "notices",
+    "compare": "comparing.compare",
     "estimate": "estimating",
     "evaluate": "training.evaluate",
     "fine_tune": "training.fine_tune",
     "fit": "training.fit",
     "get_threads": "_runtime",
+    "plot_confusion": "confusion",
     "read_conll": "data",
     "read_csv": "data",
     "read_jsonl": "data",
@@ -96,6 +102,7 @@ __all__ = [
     "CacheWarning",
     "Callback",
     "CheckpointError",
+    "Comparison",
     "ConcurrencyError",
     "ConfigError",
     "DataError",
@@ -119,11 +126,13 @@ __all__ = [
     "TrainingError",
     "UntrainedHeadWarning",
     "__version__",
+    "compare",
     "estimate",
     "evaluate",
     "fine_tune",
     "fit",
     "get_threads",
+    "plot_confusion",
     "read_conll",
     "read_csv",
     "read_jsonl",

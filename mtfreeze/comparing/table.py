@@ -18,7 +18,7 @@ from .grid import Column, Grid
 from .judging import Best
 from .results import START
 
-__all__ = ["ComparisonTable", "make_table"]
+__all__ = ["ComparisonTable", "in_time", "make_table"]
 
 WIDTH = 120
 """Letters that a line of the text should hold at most."""
@@ -130,7 +130,7 @@ def _quality(
         cells = [row.name + (" !" if row.errors else "")]
         if first:
             cells.append(_NOTHING if row.n_trained is None else in_values(row.n_trained))
-            cells.append(_NOTHING if row.seconds is None else f"{row.seconds:.1f}")
+            cells.append(_NOTHING if row.seconds is None else in_time(row.seconds))
         for task in tasks:
             found = row.tasks.get(task)
             cells += [
@@ -157,6 +157,23 @@ def _change(found: TaskFigures) -> str:
     if found.change is None:
         return ""
     return f"{_signed(found.change.value)}{'*' if found.change.real else ' '}"
+
+
+def in_time(seconds: float) -> str:
+    """Return seconds with as many digits as are worth reading.
+
+    Examples
+    --------
+    >>> in_time(0.0), in_time(0.034), in_time(1.26), in_time(74.26), in_time(1234.5)
+    ('0.00', '0.03', '1.26', '74.3', '1,234')
+    """
+    return (
+        f"{seconds:.2f}"
+        if seconds < 9.995
+        else f"{seconds:.1f}"
+        if seconds < 100
+        else (f"{seconds:,.0f}")
+    )
 
 
 def _signed(value: float, digits: int = 3) -> str:
@@ -225,7 +242,7 @@ def _legend(rows: Sequence[ScenarioFigures], best: Mapping[str, Best]) -> list[s
         "mean"
         + (" ± standard deviation over seeds" if spread else "")
         + f"; change: against {START}; "
-        "* a real one (paired bootstrap; 5 % for all rows together); [ ]: 95 % interval"
+        "* real (paired bootstrap, 5 % for all rows); [ ]: 95 % interval"
     ]
     marks = []
     if any(one.wins for one in best.values()):

@@ -11,6 +11,7 @@ from .bootstrap import Difference
 from .figures import ScenarioFigures
 from .judging import Best
 from .results import START
+from .table import in_time
 
 __all__ = ["few_rows", "joined", "troubles", "verdict"]
 
@@ -79,7 +80,7 @@ def verdict(best: Best, rows: Mapping[str, ScenarioFigures]) -> str:
 
 def _times(rows: Mapping[str, ScenarioFigures], fast: str, slow: str) -> str:
     first, second = rows[fast].seconds or 0.0, rows[slow].seconds or 0.0
-    return f"{first:.1f} s against {second:.1f} s"
+    return f"{in_time(first)} s against {in_time(second)} s"
 
 
 def forgotten(task: str, rows: Sequence[ScenarioFigures]) -> list[str]:

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`compare`: every freeze scenario from one start, with the same batches, side by side.
+
+Everything is checked first; then the model, the tasks and the settings are written into a folder,
+and jobs run from there (`worker`): one row and seed each. The start of the first seed runs alone,
+because it computes what the frozen backbone gives, which all others find.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._runtime import get_threads
+from ..data.task import Task
+from ..training.encoded import check_tasks
+from ..training.progress import Reporter
+from ..training.settings import check_integer
+from ..training.sufficient import check_sufficient
+from .comparison import Comparison
+from .folder import ComparisonFolder, described
+from .probes import probe_texts
+from .results import MAJORITY, START, ScenarioRun
+from .running import Job, check_executor, run_here, run_on
+from .scenarios import read_modes, usual_modes
+from .settings import check_arguments, check_plans, check_seeds, check_start, describe
+from .task_files import tasks_to_values
+from .worker import Interrupted
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["compare"]
+
+
+def compare(
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    modes: Iterable[Any] | None = None,
+    *,
+    seeds: int | Sequence[int] = 3,
+    warm_start: str | None = "heads",
+    start: Mapping[str, Any] | None = None,
+    old_tasks: Mapping[str, Task] | None = None,
+    probe: Sequence[str] | None = None,
+    gradients: bool = False,
+    executor: Executor | None = None,
+    threads: int | None = None,
+    output_dir: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    **fit_arguments: Any,
+) -> Comparison:
+    """Train every scenario from one starting point and compare what comes out.
+
+    All scenarios of a seed begin with the same heads, see the same batches and draw the same
+    dropout. What a frozen prefix gives is computed once and shared, through a folder, by all
+    scenarios, seeds and workers. The same call gives the same bits at any number of workers.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Where all scenarios begin; it is not changed. Heads that were never trained are drawn anew
+        for each seed.
+    tasks : mapping of str to Task
+        By head name, each with data to train and to evaluate on.
+    modes : iterable, optional
+        A scenario each: a selector of what is FROZEN (``"backbone"``, ``"backbone[:3]"``, a head,
+        ``"all"``, ``"none"``, or a list of them), a `FreezeSchedule`, or a ``(name, schedule)``
+        pair. It replaces the model's freeze state, pins included. By default the backbone, each of
+        several heads, the lower half of the backbone, and nothing.
+    seeds : int or sequence of int
+        How many (0, 1, ...), or which: of data order, dropout and new heads.
+    warm_start : "heads" or None
+        Train the heads that were never trained on the frozen backbone first; every scenario begins
+        there (row ``start``), because a head is frozen when it already works. None: as drawn.
+    start : mapping, optional
+        Arguments of `fit` for that; by default its own, with ``epochs`` and ``batch_size`` of the
+        comparison.
+    old_tasks : mapping of str to Task, optional
+        Tasks of other heads, with data to evaluate on, that must not be forgotten.
+    probe : sequence of str, optional
+        Texts whose embeddings show how far the backbone drifted; by default up to 256 of the
+        evaluation data.
+    gradients : bool
+        Compute the cosine between the tasks' gradients at each scenario's start.
+    executor : concurrent.futures.Executor, optional
+        Where jobs run: a process pool, loky, dask's ``client.get_executor()``. All workers must see
+        `output_dir`. By default here, one after the other.
+    threads : int, optional
+        Of each worker; by default 1 on an executor, and as now here. It changes no bits.
+    output_dir : path, optional
+        Keeps settings and results. The same call goes on where an interrupted one stopped, and may
+        name more modes and seeds. By default a folder that is deleted at the end.
+    progress : bool
+        A line a job and a bar, or silence.
+    **fit_arguments
+        Of `fit`, for every scenario: ``epochs``, ``learning_rate``, ``batch_size`` ...
+
+    Returns
+    -------
+    Comparison
+        Prints as a table; ``.plot(path)``, ``.to_html(path)``, ``.to_pandas()``. A scenario that
+        failed says why in its row. After Ctrl-C it holds what was done.
+
+    Raises
+    ------
+    ConfigError, SelectorError, DataError, TypeError
+        Before anything trains: an argument, mode, task or label does not hold, data is missing or
+        too little, or `output_dir` holds something else or another comparison.
+    OSError
+        If `output_dir` cannot be written.
+
+    Examples
+    --------
+    >>> comparison = compare(  # doctest: +SKIP
+    ...     model, tasks, modes=["backbone", "backbone[:3]", "none"], epochs=2
+    ... )
+    >>> comparison.to_html("report.html")  # doctest: +SKIP
+    """
+    given = check_tasks(model, tasks)
+    old = {} if not old_tasks else check_tasks(model, old_tasks)
+    fit_settings = check_arguments(fit_arguments)
+    numbers = check_seeds(seeds)
+    if executor is not None:
+        check_executor(executor)
+    if threads is not None:
+        threads = check_integer("threads", threads, 1)
+    epochs = fit_settings.get("epochs")
+    scenarios = read_modes(model, usual_modes(model) if modes is None else modes, epochs)
+    check_sufficient(model, given)
+    first = check_start(warm_start, start, fit_settings)
+    check_plans(model, given, old, scenarios, fit_settings, first)
+    texts = probe_texts([*given.values(), *old.values()]) if probe is None else list(probe)
+    model.encoder.encode_texts(texts)  # what is no text is said now
+    values = {
+        "tasks": tasks_to_values(given),
+        "old_tasks": tasks_to_values(old),
+        "probe": texts,
+    }
+    settings = describe(
+        model, values, scenarios, numbers, fit_settings, first, warm_start, gradients
+    )
+    workers = threads if threads is not None or executor is None else 1
+    settings["threads"] = workers or get_threads()
+    with _folder(output_dir) as path:
+        folder = ComparisonFolder(path)
+        folder.begin(settings, values)
+        if not (folder.model / "config.json").is_file():
+            model.save_pretrained(folder.model)
+        if not folder.has_probe():
+            folder.save_probe(model.encode(texts))
+        work = _Work(folder, settings, executor, workers, Reporter(progress))
+        interrupted = work.run([Job(one.name, seed) for seed in numbers for one in scenarios])
+        if not interrupted and not any(run.error for run in work.found.values()):
+            folder.forget_features()
+        kept = None if output_dir is None else Path(output_dir)
+        return Comparison(work.in_order(), settings, kept, interrupted)
+
+
+@contextmanager
+def _folder(output_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
+    if output_dir is not None:
+        yield Path(output_dir).expanduser().resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="mtfreeze-compare-") as path:
+        yield Path(path)
+
+
+class _Work:
+    """The jobs of one call: what is there already, what is run, what failed."""
+
+    def __init__(
+        self,
+        folder: ComparisonFolder,
+        settings: Mapping[str, Any],
+        executor: Executor | None,
+        threads: int | None,
+        reporter: Reporter,
+    ) -> None:
+        self.folder, self.settings, self.executor = folder, settings, executor
+        self.threads, self.reporter = threads, reporter
+        self.found: dict[Job, ScenarioRun] = {}
+        self._n_jobs = 0
+
+    def run(self, jobs: Sequence[Job]) -> bool:
+        """Run what is not there yet; return whether Ctrl-C ended it."""
+        seeds = list(self.settings["seeds"])
+        starts = [Job(START, seed) for seed in seeds]
+        everything = [Job(MAJORITY, seeds[0]), *starts, *jobs]
+        for job in everything:
+            row = described(self.settings, job.name)
+            earlier = self.folder.result(job.name, job.seed, row)
+            if earlier is not None and (job.name != START or self.folder.has_start(job.seed)):
+                self.found[job] = earlier
+        self._n_jobs = len(everything)
+        if self.found:
+            self.reporter.say(
+                f"{len(self.found)} of {self._n_jobs} results are in {self.folder.path} already"
+            )
+        try:
+            with self.reporter.bar(self._n_jobs, "comparing", unit="run"):
+                self.reporter.advance(len(self.found))
+                # The first start fills the features that all others look for.
+                for batch in ([everything[0], starts[0]], starts[1:], jobs):
+                    self._run([job for job in batch if job not in self.found])
+        except Interrupted as error:
+            self.reporter.say(str(error))
+            return True
+        return False
+
+    def _run(self, jobs: Sequence[Job]) -> None:
+        ready = []
+        for job in jobs:
+            start = self.found.get(Job(START, job.seed))
+            if start is not None and start.error is not None and job.name != START:
+                self._take(ScenarioRun(job.name, job.seed, error=f"its start: {start.error}"))
+            else:
+                ready.append(job)
+        if not ready:
+            return
+        if self.executor is None:
+            done = run_here(self.folder, ready, self.threads)
+        else:
+            done = run_on(self.executor, self.folder, ready, self.threads or 1)
+        for run in done:
+            self._take(run)
+
+    def _take(self, run: ScenarioRun) -> None:
+        self.found[Job(run.scenario, run.seed)] = run
+        self.reporter.advance()
+        self.reporter.say(f"[{len(self.found)}/{self._n_jobs}] {_line(run)}")
+
+    def in_order(self) -> list[ScenarioRun]:
+        """Return the results by row, then by seed."""
+        names = [MAJORITY, START, *(one["name"] for one in self.settings["modes"])]
+        seeds = self.settings["seeds"]
+        order = [Job(name, seed) for name in names for seed in seeds]
+        return [self.found[job] for job in order if job in self.found]
+
+
+def _line(run: ScenarioRun) -> str:
+    """Return what is said of a finished job."""
+    what = f"{run.scenario}, seed {run.seed}"
+    if run.error is not None:
+        return f"{what}: FAILED: {run.error}"
+    scores = ", ".join(f"{name} {one.primary} {one.value:.3f}" for name, one in run.tasks.items())
+    seconds = run.seconds + run.prefix_seconds
+    return f"{what}: {scores}" + (f"; {seconds:.1f} s" if run.n_trained else "")

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a comparison: all that a worker needs to run one of its jobs, and all results.
+
+    comparison.json     settings; what they must agree in for a folder to be taken up again
+    tasks.json          rows of the tasks (and of old_tasks)
+    model/              the model that was given
+    probe.npy           its embeddings of the probe texts
+    start/              seed-0.safetensors ...: heads as every scenario of that seed begins
+    results/            one file a scenario and seed
+    features/           what frozen prefixes give, shared by all; removed when all is done
+
+Every file is whole or absent: it is written aside, synced and renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CheckpointError, ConfigError
+from ..folder_swap import explained, sync_names, write_synced
+from ..json_files import read_object, to_json
+from ..tensor_files import read_entries, write_tensors
+from .results import START, ScenarioRun
+
+__all__ = ["ComparisonFolder", "described"]
+
+_SETTINGS = "comparison.json"
+_SLUG = re.compile(r"[^A-Za-z0-9]+")
+
+
+class ComparisonFolder:
+    """Reads and writes the files of one comparison.
+
+    Parameters
+    ----------
+    path : path
+        Made by `begin`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @property
+    def model(self) -> Path:
+        """The folder of the model that was given."""
+        return self.path / "model"
+
+    @property
+    def features(self) -> Path:
+        """The folder of features."""
+        return self.path / "features"
+
+    def begin(self, settings: Mapping[str, Any], tasks: Mapping[str, Any]) -> bool:
+        """Take the folder for a comparison.
+
+        Parameters
+        ----------
+        settings : mapping
+            JSON values; ``settings["identity"]`` (names to texts) is what another call must agree
+            in to go on here.
+        tasks : mapping
+            JSON values of the tasks.
+
+        Returns
+        -------
+        bool
+            Whether an earlier call began it.
+
+        Raises
+        ------
+        ConfigError
+            If it holds something else, or another comparison; it is left untouched.
+        OSError
+            If it cannot be written.
+        """
+        began = (self.path / _SETTINGS).is_file()
+        if began:
+            self._check_same(settings["identity"])
+        elif self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"output_dir must be a folder; found the file {str(self.path)!r}")
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise ConfigError(
+                f"output_dir must be new, empty, or of this comparison; found {str(self.path)!r} "
+                "with other files in it; choose a folder of its own"
+            )
+        with explained(
+            f"cannot write the comparison to {str(self.path)!r}",
+            "what is there stays and is taken up by the next call; free space or choose another",
+        ):
+            for name in ("start", "results"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+            if not began:
+                self._write(self.path / "tasks.json", to_json(tasks))
+            # Last: a folder with settings has all that they need, but for the model.
+            self._write(self.path / _SETTINGS, to_json(settings))
+        return began
+
+    def _check_same(self, identity: Mapping[str, str]) -> None:
+        earlier = read_object(self.path / _SETTINGS).get("identity", {})
+        other = [name for name, value in identity.items() if earlier.get(name) != value]
+        if other:
+            raise ConfigError(
+                f"{str(self.path)!r} holds another comparison: {', '.join(other)} "
+                f"{'differs' if len(other) == 1 else 'differ'}; nothing in it was changed; choose "
+                "another output_dir, or repeat the call that began it"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings; CheckpointError if there are none."""
+        return read_object(self.path / _SETTINGS)
+
+    def tasks(self) -> dict[str, Any]:
+        """Return the JSON values of the tasks."""
+        return read_object(self.path / "tasks.json")
+
+    def save_probe(self, embeddings: NDArray[np.float32]) -> None:
+        """Keep the embeddings, (n, width), of the probe texts by the model that was given."""
+        with self._aside(self.path / "probe.npy") as draft, draft.open("wb") as file:
+            np.save(file, embeddings, allow_pickle=False)
+
+    def has_probe(self) -> bool:
+        """Say whether `save_probe` was called."""
+        return (self.path / "probe.npy").is_file()
+
+    def probe(self) -> NDArray[np.float32]:
+        """Return the embeddings of the probe texts, (n, width) float32."""
+        values: NDArray[np.float32] = np.load(self.path / "probe.npy", allow_pickle=False)
+        return values
+
+    def save_start(self, seed: int, heads: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep the heads' parameters as the scenarios of a seed begin."""
+        with self._aside(self._start(seed)) as draft:
+            write_tensors(draft, heads)
+
+    def start(self, seed: int) -> dict[str, NDArray[np.float32]]:
+        """Return the heads' parameters as the scenarios of a seed begin, by key."""
+        entries = read_entries(self._start(seed))
+        return {key: entry.read_float32() for key, entry in entries.items()}
+
+    def has_start(self, seed: int) -> bool:
+        """Say whether `save_start` was called for a seed."""
+        return self._start(seed).is_file()
+
+    def _start(self, seed: int) -> Path:
+        return self.path / "start" / f"seed-{seed}.safetensors"
+
+    def save_result(self, run: ScenarioRun, scenario: Any) -> None:
+        """Keep the result of a row and seed; `scenario` is what `described` says of the row."""
+        # One line: the counts of a thousand rows would be as many lines.
+        text = json.dumps({"scenario": scenario, "run": run.to_dict()}, ensure_ascii=False)
+        self._write(self._result(run.scenario, run.seed), text.encode("utf-8") + b"\n")
+
+    def result(self, name: str, seed: int, scenario: Any) -> ScenarioRun | None:
+        """Return a result that is kept; None if there is none, or it is of another scenario."""
+        path = self._result(name, seed)
+        if not path.is_file():
+            return None
+        try:
+            values = read_object(path)
+            if values["scenario"] != scenario:
+                return None
+            return ScenarioRun.from_dict(values["run"])
+        except (CheckpointError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path}: expected a result of this comparison; found a damaged file "
+                f"({type(error).__name__}: {error}); delete it to run the scenario again"
+            ) from error
+
+    def results(self) -> list[ScenarioRun]:
+        """Return all results that are kept, by file name."""
+        files = sorted((self.path / "results").glob("*.json"))
+        return [ScenarioRun.from_dict(read_object(path)["run"]) for path in files]
+
+    def _result(self, name: str, seed: int) -> Path:
+        # Names may hold what file names may not, and differ in that alone.
+        mark = hashlib.blake2b(name.encode("utf-8"), digest_size=4).hexdigest()
+        slug = _SLUG.sub("-", name).strip("-")[:40] or "mode"
+        return self.path / "results" / f"{slug}-{mark}-seed-{seed}.json"
+
+    def forget_features(self) -> None:
+        """Delete the features; the results stay."""
+        shutil.rmtree(self.features, ignore_errors=True)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with self._aside(path) as draft:
+            write_synced(draft, data)
+
+    @contextmanager
+    def _aside(self, path: Path) -> Iterator[Path]:
+        draft = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
+        try:
+            yield draft
+            os.replace(draft, path)
+            sync_names(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def described(settings: Mapping[str, Any], name: str) -> Any:
+    """Return what a row of a comparison is, as JSON values; a result is kept with it."""
+    modes = {one["name"]: one for one in settings["modes"]}
+    return settings["start"] if name == START else modes.get(name)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is compared: a scenario freezes by a mode (what is frozen) or trains by a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+from ..freeze_schedule import FreezeSchedule
+from .results import MAJORITY, START
+from .units import unit_states
+
+if TYPE_CHECKING:
+    from ..freeze import FreezeState
+    from ..model import MultiTaskModel
+    from .results import UnitState
+
+__all__ = ["Scenario", "read_modes", "usual_modes"]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One scenario; it replaces the freeze state of a model, pins included.
+
+    Attributes
+    ----------
+    name : str
+        Of its row.
+    mode : tuple of str or None
+        Selectors of what is frozen.
+    schedule : FreezeSchedule or None
+        What trains when; nothing else is frozen then.
+    """
+
+    name: str
+    mode: tuple[str, ...] | None = None
+    schedule: FreezeSchedule | None = None
+
+    def apply(self, model: MultiTaskModel) -> None:
+        """Freeze a model as the scenario begins."""
+        model.unfreeze()
+        if self.mode is not None:
+            model.freeze(list(self.mode))
+
+    def phases(
+        self, model: MultiTaskModel, epochs: int | None
+    ) -> list[tuple[str, list[UnitState]]]:
+        """Return name and units of each phase, for a model that `apply` has frozen."""
+        if self.schedule is None:
+            return [(self.name, unit_states(model))]
+        states: list[tuple[str, FreezeState]] = [
+            (phase.name, phase.freeze) for phase in self.schedule.resolve(model, epochs)
+        ]
+        return [(name, unit_states(model, state)) for name, state in states]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "name": self.name,
+            "mode": None if self.mode is None else list(self.mode),
+            "schedule": None if self.schedule is None else self.schedule.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Scenario:
+        """Return what `to_dict` gave the values of."""
+        mode, schedule = values["mode"], values["schedule"]
+        return cls(
+            values["name"],
+            None if mode is None else tuple(mode),
+            None if schedule is None else FreezeSchedule.from_dict(schedule),
+        )
+
+
+def usual_modes(model: MultiTaskModel) -> list[str]:
+    """Return the modes that are compared where none are named."""
+    heads = list(model.heads) if len(model.heads) > 1 else []
+    half = len(model.index.layers) // 2
+    lower = [f"backbone[:{half}]"] if half else []
+    return ["backbone", *heads, *lower, "none"]
+
+
+def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list[Scenario]:
+    """Return the scenarios that a user's list means, each tried on a copy of the model.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Left alone.
+    modes : iterable
+        Selectors of what is frozen (a str or a list of them), `FreezeSchedule`, or
+        ``(name, schedule)`` pairs; a mapping of names to either is one too.
+    epochs : int or None
+        ``fit(epochs=...)``; what schedules divide among their phases.
+
+    Raises
+    ------
+    TypeError
+        If `modes` or one of them is something else.
+    ConfigError
+        If there is none, or two have the same or a reserved name, or a schedule does not hold.
+    SelectorError
+        If a selector matches nothing; the closest names are in the message.
+    """
+    if isinstance(modes, Mapping):
+        modes = list(modes.items())
+    if isinstance(modes, str | FreezeSchedule) or not isinstance(modes, Iterable):
+        raise TypeError(
+            "modes must be a list of what is frozen in each scenario, such as "
+            f'["backbone", "none"]; found {type(modes).__name__} {modes!r}'
+        )
+    scenarios: list[Scenario] = []
+    for number, given in enumerate(modes, start=1):
+        scenarios.append(_read(given, number))
+    if not scenarios:
+        raise ConfigError('modes is empty; name what is frozen, such as ["backbone", "none"]')
+    names = [one.name for one in scenarios]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"two modes are called {name!r}; leave one out, or name them: (name, schedule)"
+            )
+        if name in (START, MAJORITY):
+            raise ConfigError(f"{name!r} is the name of a row to compare with; choose another name")
+    trial = model.copy()
+    for one in scenarios:
+        if one.mode is not None:
+            for selector in one.mode:
+                trial.select(selector)
+        else:
+            one.apply(trial)
+            one.phases(trial, epochs)
+    return scenarios
+
+
+def _read(given: Any, number: int) -> Scenario:
+    name = None
+    if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[1], str):
+        name, given = given
+        if not isinstance(name, str) or not name.strip():
+            raise TypeError(f"the name of mode {number} must be a text; found {name!r}")
+    if isinstance(given, FreezeSchedule):
+        return Scenario(name or _schedule_name(given, number), schedule=given)
+    selectors = [given] if isinstance(given, str) else given
+    known = isinstance(selectors, list | tuple) and bool(selectors)
+    if known and all(isinstance(one, str) for one in selectors):
+        return Scenario(name or " + ".join(selectors), mode=tuple(selectors))
+    raise TypeError(
+        f"mode {number} must be what is frozen (a selector or a list of them), a FreezeSchedule, "
+        f"or a (name, FreezeSchedule) pair; found {type(given).__name__} {given!r}"
+    )
+
+
+def _schedule_name(schedule: FreezeSchedule, number: int) -> str:
+    if schedule.rule is not None:
+        return "gradual"
+    names = [phase.name or "" for phase in schedule.phases]
+    return " → ".join(names) if all(names) and names else f"schedule {number}"

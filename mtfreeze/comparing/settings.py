@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of `compare`, checked before anything is written or trained, and as JSON values."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from .. import _core
+from ..closest import unknown
+from ..data.task import Task
+from ..digests import digest_model
+from ..errors import ConfigError
+from ..notices import UntrainedHeadWarning
+from ..training.encoded import TrainingRows
+from ..training.evaluate import EvalData
+from ..training.fit import fit
+from ..training.run_plan import plan_run
+from ..training.settings import check_choice, check_integer, check_settings
+from .scenarios import Scenario
+from .worker import HEADS_ONLY
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+
+__all__ = ["check_arguments", "check_plans", "check_seeds", "check_start", "describe"]
+
+_OWN = {
+    "seed": "name seeds=, which every scenario gets",
+    "freeze_schedule": "a schedule is a mode: modes=[('gradual', FreezeSchedule.gradual())]",
+    "callbacks": "callbacks cannot be sent to workers; train that scenario with fit",
+    "output_dir": "output_dir= is the comparison's; train the scenario you choose with fit",
+    "save_every": "results are kept by output_dir=, a job at a time",
+    "resume": "the same call with output_dir= goes on where it stopped",
+    "keep_checkpoints": "results are kept by output_dir=, a job at a time",
+}
+"""Arguments of `fit` that scenarios do not take -> what to do instead."""
+
+_ELSEWHERE = ("model", "tasks", "progress", *_OWN)
+
+
+def _known() -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(fit).parameters
+    return {name: one for name, one in parameters.items() if name not in _ELSEWHERE}
+
+
+def check_arguments(given: Mapping[str, Any], where: str = "compare") -> dict[str, Any]:
+    """Return arguments of `fit` as JSON values; a cache of "auto" is the shared one.
+
+    Raises
+    ------
+    TypeError
+        If one is unknown (the closest is named), or is no JSON value.
+    ConfigError
+        If one is not for comparisons.
+    """
+    known = _known()
+    for name in given:
+        if name in _OWN:
+            raise ConfigError(f"{where} does not take {name}=: {_OWN[name]}")
+        if name not in known:
+            raise TypeError(unknown("argument", name, [*known, "modes", "seeds"], of=where))
+    values = dict(given)
+    if values.get("cache", "auto") == "auto":
+        values.pop("cache", None)
+    elif values["cache"] is not False:
+        values["cache"] = str(values["cache"])
+    try:
+        copied: dict[str, Any] = json.loads(json.dumps(values))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{where} sends the arguments of fit to workers as JSON values; {error}; found {values}"
+        ) from None
+    return copied
+
+
+def check_seeds(seeds: object) -> list[int]:
+    """Return the seeds; an int is how many.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If there is none, one is negative, or one stands twice.
+    """
+    if isinstance(seeds, list | tuple | range):
+        numbers = [check_integer(f"seeds[{i}]", one, 0) for i, one in enumerate(seeds)]
+        if not numbers or len(set(numbers)) < len(numbers):
+            raise ConfigError(f"seeds must name at least one, each once; found {seeds!r}")
+        return numbers
+    return list(range(check_integer("seeds", seeds, 1)))
+
+
+def check_start(
+    warm_start: object, start: Mapping[str, Any] | None, fit_settings: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the arguments of `fit` for the warm start, None without one.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If they do not hold, or are given without a warm start.
+    """
+    if warm_start is None:
+        if start is not None:
+            raise ConfigError(
+                "start= says how the heads are trained before; found warm_start=None beside it; "
+                "leave one of them out"
+            )
+        return None
+    check_choice("warm_start", warm_start, ("heads",))
+    if start is not None:
+        return check_arguments(start, "start")
+    both = ("epochs", "batch_size", "token_budget", "precision", "cache")
+    return {name: fit_settings[name] for name in both if name in fit_settings}
+
+
+def check_plans(
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    old_tasks: Mapping[str, Task],
+    scenarios: Sequence[Scenario],
+    fit_settings: Mapping[str, Any],
+    start: Mapping[str, Any] | None,
+) -> None:
+    """Plan every scenario on a copy of the model, so that none fails after an hour.
+
+    Raises
+    ------
+    ConfigError, SelectorError, DataError, TypeError
+        As `fit` would; the scenario is named.
+    """
+    for name in old_tasks:
+        if name in tasks:
+            raise ConfigError(f"{name!r} is one of tasks= and of old_tasks=; leave it out of one")
+        if old_tasks[name].eval is None:
+            raise ConfigError(f"old task {name!r} needs data to evaluate on; pass Task(eval=...)")
+    trial = model.copy()
+    # All rows, labels and texts.
+    TrainingRows(trial, tasks)
+    EvalData(trial, {**tasks, **old_tasks})
+    jobs = [(one, fit_settings) for one in scenarios]
+    if start is not None:
+        jobs.append((HEADS_ONLY, start))
+    for scenario, arguments in jobs:
+        with warnings.catch_warnings():
+            # Its heads were trained before, or the user wants it so.
+            warnings.simplefilter("ignore", UntrainedHeadWarning)
+            scenario.apply(trial)
+        known = {name: one.default for name, one in _known().items()}
+        del known["cache"]
+        given = {name: value for name, value in arguments.items() if name != "cache"}
+        settings = check_settings(**{**known, **given}, seed=0, freeze_schedule=scenario.schedule)
+        try:
+            plan_run(trial, tasks, settings)
+        except ConfigError as error:
+            raise type(error)(f"mode {scenario.name!r}: {error}") from error
+
+
+def describe(
+    model: MultiTaskModel,
+    values: Mapping[str, Any],
+    scenarios: Sequence[Scenario],
+    seeds: Sequence[int],
+    fit_settings: Mapping[str, Any],
+    start: Mapping[str, Any] | None,
+    warm_start: object,
+    gradients: bool,
+) -> dict[str, Any]:
+    """Return the settings of a comparison, as JSON values."""
+    runtime = _core.runtime_info()
+    parameters = digest_model(model)
+    identity = {
+        "model": _digest([parameters, model._loaded.build_config, model.encoder.max_length]),
+        "heads": _digest({name: repr(head.spec) for name, head in model.heads.items()}),
+        "tasks": _digest(values["tasks"]),
+        "old_tasks": _digest(values["old_tasks"]),
+        "probe": _digest(values["probe"]),
+        "arguments of fit": _digest(fit_settings),
+        "start": _digest([warm_start, start]),
+        "gradients": _digest(bool(gradients)),
+        "version and kernels": _digest([_core.VERSION, runtime.isa]),
+    }
+    return {
+        "model": model.name,
+        "modes": [one.to_dict() for one in scenarios],
+        "seeds": list(seeds),
+        "warm_start": warm_start,
+        "start": None if start is None else dict(start),
+        "fit": dict(fit_settings),
+        "gradients": bool(gradients),
+        "tasks": {name: _sizes(model, name, one) for name, one in _named(values["tasks"])},
+        "old_tasks": {name: _sizes(model, name, one) for name, one in _named(values["old_tasks"])},
+        "version": _core.VERSION,
+        "isa": runtime.isa,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "identity": identity,
+    }
+
+
+def _named(tasks: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the tasks with the sizes of their data."""
+    sizes = [len(one["rows"]) for one in tasks["sets"]]
+    return [
+        (
+            name,
+            {part: None if one[part] is None else sizes[one[part]] for part in ("train", "eval")},
+        )
+        for name, one in tasks["tasks"].items()
+    ]
+
+
+def _sizes(model: MultiTaskModel, name: str, sizes: Mapping[str, Any]) -> dict[str, Any]:
+    return {**sizes, "labels": list(model.heads[name].labels)}
+
+
+def _digest(values: object) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks as JSON values, rows and all, so that another process trains on the same data.
+
+Rows that several tasks share stay shared: they are encoded once a step with ``mixing="joint"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..data.examples import Example, Examples, Label
+from ..data.task import Task
+
+__all__ = ["tasks_from_values", "tasks_to_values"]
+
+_OPTIONS = ("weight", "train_through_frozen", "metric", "label")
+
+
+def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """Return JSON values of tasks: sets of rows, and which task uses which."""
+    sets: dict[int, Examples] = {}
+
+    def place(examples: Examples | None) -> int | None:
+        if examples is None:
+            return None
+        sets.setdefault(id(examples), examples)
+        return list(sets).index(id(examples))
+
+    described = {
+        name: {
+            "train": place(task.train),
+            "eval": place(task.eval),
+            **{option: getattr(task, option) for option in _OPTIONS},
+        }
+        for name, task in tasks.items()
+    }
+    rows = [{"name": one.name, "rows": [_row(row) for row in one]} for one in sets.values()]
+    return {"sets": rows, "tasks": described}
+
+
+def _row(row: Example) -> list[Any]:
+    words = None if row.words is None else list(row.words)
+    labels = None if row.labels is None else {k: _label(v) for k, v in row.labels.items()}
+    return [row.text, words, _label(row.label), labels, row.source]
+
+
+def _label(label: Label | None) -> Any:
+    return list(label) if isinstance(label, tuple) else label
+
+
+def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
+    """Return the tasks that `tasks_to_values` gave the values of."""
+    sets = [Examples(map(_example, one["rows"]), one["name"]) for one in values["sets"]]
+
+    def rows(number: int | None) -> Examples | None:
+        return None if number is None else sets[number]
+
+    return {
+        name: Task(
+            rows(one["train"]), rows(one["eval"]), **{option: one[option] for option in _OPTIONS}
+        )
+        for name, one in values["tasks"].items()
+    }
+
+
+def _example(row: list[Any]) -> Example:
+    text, words, label, labels, source = row
+    return Example(
+        text,
+        None if words is None else tuple(words),
+        _tuple(label),
+        None if labels is None else {k: _tuple(v) for k, v in labels.items()},
+        source,
+    )
+
+
+def _tuple(label: Any) -> Any:
+    return tuple(label) if isinstance(label, list) else label

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One job of a comparison, run from its folder alone: here, or in a process on another machine.
+
+A job is a row of the comparison and a seed. The row `START` trains the heads on the frozen backbone
+and keeps them; a scenario begins from there. Its bits depend on the folder alone, so they are the
+same wherever it runs, in any order, and beside any number of other jobs.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .._runtime import set_threads
+from ..data.task import Task
+from ..errors import TrainingError
+from ..features import CacheStats
+from ..metrics import primary_metric
+from ..notices import FreezeWarning
+from ..training.evaluate import evaluate_rows
+from ..training.fit import fit
+from .baseline import majority_scores
+from .folder import ComparisonFolder, described
+from .probes import drift, gradient_cosines
+from .results import MAJORITY, START, ScenarioRun, TaskScore
+from .scenarios import Scenario
+from .task_files import tasks_from_values
+from .units import unit_states
+
+if TYPE_CHECKING:
+    from ..model import MultiTaskModel
+    from ..training.evaluate import Outcome
+    from ..training.run import Run
+
+__all__ = ["Interrupted", "run_job", "score_of", "starting_model"]
+
+HEADS_ONLY = Scenario(START, mode=("backbone",))
+
+
+class Interrupted(TrainingError):
+    """Ctrl-C ended a job; nothing of it is kept."""
+
+
+def run_job(folder: str, name: str, seed: int, threads: int | None) -> ScenarioRun:
+    """Run one row of the comparison in `folder` with one seed, and keep its result there.
+
+    Parameters
+    ----------
+    folder : str
+        Of the comparison.
+    name : str
+        `START`, `MAJORITY` or the name of a scenario.
+    seed : int
+    threads : int or None
+        Threads of this process from now on; None leaves them.
+
+    Raises
+    ------
+    Interrupted
+        If Ctrl-C ended it.
+    Exception
+        Whatever training raises.
+    """
+    if threads is not None:
+        set_threads(threads)
+    place = ComparisonFolder(folder)
+    settings = place.settings()
+    with warnings.catch_warnings():
+        # Said once by the comparison, not by each of its jobs.
+        warnings.simplefilter("ignore", FreezeWarning)
+        job = _Job(place, settings, seed)
+        row = described(settings, name)
+        if name == MAJORITY:
+            run = job.majority()
+        elif name == START:
+            run = job.start()
+        else:
+            run = job.scenario(Scenario.from_dict(row))
+    place.save_result(run, row)
+    return run
+
+
+def starting_model(place: ComparisonFolder, seed: int) -> MultiTaskModel:
+    """Return the model that was given, nothing frozen, heads never trained drawn for `seed`."""
+    from ..model import MultiTaskModel
+
+    model = MultiTaskModel.from_pretrained(place.model)
+    model.unfreeze()
+    specs = {name: (head.spec, head.trained) for name, head in model.heads.items()}
+    values = {key: view.copy() for key, view in model.parameters().items()}
+    for name in specs:
+        model.remove_head(name)
+    for name, (spec, trained) in specs.items():
+        # All anew, so that their order stays.
+        model.add_head(name, spec, seed=seed)
+        if trained:
+            model.heads[name].trained = True
+            for key in model.index.keys:
+                if key.startswith(f"{name}."):
+                    model._core.set_param(model.index.key_index[key], values[key])
+    return model
+
+
+def score_of(model: MultiTaskModel, name: str, task: Task, outcome: Outcome) -> TaskScore:
+    """Return an evaluation as it is kept."""
+    head = model.heads[name]
+    if outcome.kind == "word":
+        primary = "accuracy"
+    else:
+        primary = primary_metric(outcome.kind, task.metric)
+    return TaskScore(outcome.kind, primary, tuple(head.labels), outcome.counts, outcome.metrics)
+
+
+class _Job:
+    """What the jobs of one folder and seed have in common."""
+
+    def __init__(self, place: ComparisonFolder, settings: Mapping[str, Any], seed: int) -> None:
+        self.place, self.settings, self.seed = place, settings, seed
+        values = place.tasks()
+        self.tasks = tasks_from_values(values["tasks"])
+        self.old_tasks = tasks_from_values(values["old_tasks"])
+        self.probe: list[str] = values["probe"]
+        self.stats: list[CacheStats] = []
+
+    def majority(self) -> ScenarioRun:
+        model = starting_model(self.place, self.seed)
+        return ScenarioRun(MAJORITY, self.seed, majority_scores(model, self.tasks))
+
+    def start(self) -> ScenarioRun:
+        """Train the heads that were never trained on the frozen backbone, and keep all heads."""
+        model = starting_model(self.place, self.seed)
+        arguments = self.settings["start"]
+        new = [name for name, head in model.heads.items() if not head.trained]
+        tasks = {n: t for n, t in self.tasks.items() if n in new and t.train is not None}
+        run = None
+        HEADS_ONLY.apply(model)
+        if arguments is not None and tasks:
+            model.freeze([name for name in model.heads if name not in tasks] or "backbone")
+            run = self._fit(model, tasks, arguments)
+        heads = {k: v for k, v in model.parameters().items() if not k.startswith("backbone.")}
+        self.place.save_start(self.seed, heads)
+        return self._result(START, model, run, [(START, unit_states(model))])
+
+    def scenario(self, scenario: Scenario) -> ScenarioRun:
+        """Train one scenario from the start of its seed."""
+        arguments = dict(self.settings["fit"])
+        model = starting_model(self.place, self.seed)
+        for key, values in self.place.start(self.seed).items():
+            model._core.set_param(model.index.key_index[key], values)
+        if self.settings["start"] is not None:
+            for name in self.tasks:
+                model.heads[name].trained = True
+        scenario.apply(model)
+        cosines: dict[str, float] = {}
+        if self.settings["gradients"]:
+            size = arguments.get("batch_size", 32)
+            cosines = gradient_cosines(model, self.tasks, size, self.seed)
+        phases = scenario.phases(model, arguments.get("epochs"))
+        if scenario.schedule is not None:
+            arguments["freeze_schedule"] = scenario.schedule
+        run = self._fit(model, self.tasks, arguments)
+        return self._result(scenario.name, model, run, phases, cosines)
+
+    def _fit(
+        self, model: MultiTaskModel, tasks: Mapping[str, Task], arguments: Mapping[str, Any]
+    ) -> Run:
+        given = dict(arguments)
+        if given.get("eval_every") is None:
+            # Evaluated once, at the end, where each row's share is kept.
+            tasks = {
+                name: Task(
+                    task.train,
+                    weight=task.weight,
+                    train_through_frozen=task.train_through_frozen,
+                    metric=task.metric,
+                    label=task.label,
+                )
+                for name, task in tasks.items()
+                if task.train is not None
+            }
+        given.setdefault("cache", str(self.place.features))
+        run = fit(model, tasks, **given, seed=self.seed, progress=False)
+        if run.interrupted:
+            raise Interrupted("Ctrl-C ended the comparison; call it again to go on")
+        self.stats.append(run.cache)
+        return run
+
+    def _result(
+        self,
+        name: str,
+        model: MultiTaskModel,
+        run: Run | None,
+        phases: list[Any],
+        cosines: Mapping[str, float] | None = None,
+    ) -> ScenarioRun:
+        everything = {**self.tasks, **self.old_tasks}
+        cache = self.settings["fit"].get("cache", str(self.place.features))
+        outcomes = evaluate_rows(model, everything, cache=cache, told=self.stats.append)
+        scores = {
+            task: score_of(model, task, everything[task], outcome)
+            for task, outcome in outcomes.items()
+        }
+        always = [set(_frozen_heads(units)) for _, units in phases]
+        result = ScenarioRun(
+            name,
+            self.seed,
+            scores,
+            frozen_heads=tuple(h for h in model.heads if all(h in one for one in always)),
+            drift=self._drift(model, run),
+            gradient_cosines=dict(cosines or {}),
+            phases=phases,
+            n_computed=sum(one.n_texts for one in self.stats),
+            n_found=sum(one.n_reused for one in self.stats),
+            prefix_seconds=sum(one.seconds for one in self.stats),
+            verdict="nothing was trained",
+        )
+        if run is None:
+            return result
+        return replace(
+            result,
+            trained=tuple(
+                task for task in self.tasks if any(f"{task}_loss" in row for row in run.history)
+            ),
+            n_trained=run.n_trained,
+            seconds=run.metrics.get("train_runtime", 0.0),
+            memory_bytes=max((one.peak_bytes for one in run.costs), default=0),
+            frozen_ok=bool(run.frozen.ok),
+            verdict=run.verdict,
+            history=run.history,
+            notes=run.notes,
+        )
+
+    def _drift(self, model: MultiTaskModel, run: Run | None) -> float | None:
+        if not self.probe:
+            return None
+        if run is None or not any(key.startswith("backbone.") for key in run.frozen.changed):
+            return 0.0
+        return drift(self.place.probe(), model.encode(self.probe))
+
+
+def _frozen_heads(units: list[Any]) -> list[str]:
+    return [u.path for u in units if u.is_head and u.n_frozen == u.n_values]
+
+
+def main() -> None:
+    """Run one job in a process of its own: ``python -m ... FOLDER NAME SEED THREADS``."""
+    folder, name, seed, threads = sys.argv[1:]
+    run_job(folder, name, int(seed), int(threads))
+
+
+if __name__ == "__main__":
+    main()
