@@ -120,6 +120,8 @@ def test_old_tasks_are_watched() -> None:
     with pytest.raises(ConfigError, match="unknown task 'old'"):
         whole.best("old")
     assert whole.difference("old", "none") is not None
+    watched = [row for row in whole.to_rows() if row["task"] == "old"]
+    assert all(row["old_task"] and row["best"] == "" for row in watched)
 
 
 def test_the_verdict_does_not_pretend(usual: Comparison) -> None:
@@ -127,7 +129,7 @@ def test_the_verdict_does_not_pretend(usual: Comparison) -> None:
     assert best.name == "none" and best.gained and not best.wins
     assert best.tied == ("backbone[:1]",)
     assert "tied with backbone[:1]" in usual.sentences()[0]
-    assert "the fastest of them is backbone[:1]: 9.0 s against 12.0 s" in usual.sentences()[0]
+    assert "the fastest of them is backbone[:1]: 9.00 s against 12.0 s" in usual.sentences()[0]
 
 
 def whole_with(skills: dict[str, float], n_rows: int = 400) -> Comparison:
@@ -248,6 +250,26 @@ def test_a_scenario_that_failed_says_why_in_its_row(usual: Comparison) -> None:
     assert whole.to_rows()[-1]["error"] == whole.failed["none"]
     with pytest.raises(ConfigError, match="no scenario was scored on 'classifier'"):
         Comparison([ScenarioRun("none", 0, error="x")], usual.settings).best("classifier")
+
+
+def test_a_long_error_is_cut_in_the_text_only(usual: Comparison) -> None:
+    reason = "DataError: " + "a long story " * 20
+    found = [*usual.runs, ScenarioRun("x", 0, error=reason)]
+    whole = Comparison(found, usual.settings)
+    row = next(line for line in str(whole).splitlines() if line.startswith("x "))
+    assert len(row) <= 120 and row.endswith("...")
+    assert reason.strip() in whole._repr_html_()
+
+
+def test_a_task_that_one_scenario_lacks(usual: Comparison) -> None:
+    scores = {
+        "ner_head": next(run for run in usual.runs if run.scenario == "none").tasks["ner_head"]
+    }
+    whole = changed(usual, "backbone", tasks=scores)
+    row = next(line for line in str(whole).splitlines() if line.startswith("backbone "))
+    assert row.split()[4] == "-"
+    assert whole.best("classifier").n_compared == 3
+    assert whole.difference("classifier", "backbone") is None
 
 
 def test_a_seed_that_failed_is_left_out(usual: Comparison) -> None:

@@ -145,6 +145,15 @@ def test_a_comparison_in_which_all_failed_has_a_page(tmp_path: Path) -> None:
     assert "TrainingError: nan" in str(whole)
 
 
+def test_a_seed_that_failed_is_named(tmp_path: Path) -> None:
+    world = World(120)
+    found = runs(world, {"none": (0.5, 0.6, ("classifier", "ner_head"))}, seeds=[0])
+    found.append(ScenarioRun("none", 1, error="OSError: no space"))
+    _, page = report(Comparison(found, settings(["none"], [0, 1], 120)), tmp_path)
+    assert "seed 1: OSError: no space" in page.words
+    assert "none: failed with seed 1: OSError: no space" in page.words
+
+
 def test_settings_can_be_read_again() -> None:
     given = settings(["none", "backbone"], [0, 1], 40)
     shown = yaml.safe_load(settings_yaml(given))

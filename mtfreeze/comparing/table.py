@@ -167,13 +167,9 @@ def in_time(seconds: float) -> str:
     >>> in_time(0.0), in_time(0.034), in_time(1.26), in_time(74.26), in_time(1234.5)
     ('0.00', '0.03', '1.26', '74.3', '1,234')
     """
-    return (
-        f"{seconds:.2f}"
-        if seconds < 9.995
-        else f"{seconds:.1f}"
-        if seconds < 100
-        else (f"{seconds:,.0f}")
-    )
+    if seconds < 9.995:
+        return f"{seconds:.2f}"
+    return f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:,.0f}"
 
 
 def _signed(value: float, digits: int = 3) -> str:
