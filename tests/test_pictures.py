@@ -11,15 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from picture_cases import history, lower, summary, units
 
 import mtfreeze as mtf
 from mtfreeze.errors import ConfigError
+from mtfreeze.pictures.confusion import confusion_figure, confusion_text
 from mtfreeze.pictures.curves import curves_figure, curves_text
 from mtfreeze.pictures.modes import modes_figure, modes_text
 from mtfreeze.pictures.quality import QualityPoint, quality_figure, quality_text
+from mtfreeze.pictures.rates import rates_figure, rates_text
 from mtfreeze.pictures.saving import svg_text, write_picture
+from mtfreeze.pictures.timeline import TimelinePhase, timeline_figure, timeline_text
 from mtfreeze.pictures.trainability import trainability_figure, trainability_text
 
 HEADS = ["classifier", "ner_head"]
@@ -27,11 +31,19 @@ MODES = {"backbone": [("", units(3, HEADS, lower(3)))], "none": [("", units(3, H
 POINTS = {"classifier": [QualityPoint("a", 1.0, 0.5, 0.4, 0.6), QualityPoint("b", 2.0, 0.7)]}
 RUNS = {"run": history()}
 TABLE = summary(3, HEADS, 2, 1)
+COUNTS = np.array([[30, 4], [2, 50]])
+PHASES = [TimelinePhase(name, 20, phases[0][1]) for name, phases in MODES.items()]
 
 ALL: dict[str, tuple[Callable[[], Any], Callable[[], str]]] = {
+    "confusion": (
+        lambda: confusion_figure(COUNTS, ["a", "b"]),
+        lambda: confusion_text(COUNTS, ["a", "b"]),
+    ),
     "curves": (lambda: curves_figure(RUNS), lambda: curves_text(RUNS)),
     "modes": (lambda: modes_figure(MODES), lambda: modes_text(MODES)),
     "quality": (lambda: quality_figure(POINTS), lambda: quality_text(POINTS)),
+    "rates": (lambda: rates_figure(RUNS["run"]), lambda: rates_text(RUNS["run"])),
+    "timeline": (lambda: timeline_figure(PHASES), lambda: timeline_text(PHASES)),
     "trainability": (lambda: trainability_figure(TABLE), lambda: trainability_text(TABLE)),
 }
 """Every picture: how its figure is made, and its words."""
@@ -139,8 +151,9 @@ def test_importing_pictures_brings_no_matplotlib() -> None:
     import subprocess
 
     code = (
-        "import sys, mtfreeze.pictures.curves, mtfreeze.pictures.modes, mtfreeze.pictures.quality,"
-        "mtfreeze.pictures.saving, mtfreeze.pictures.trainability;"
+        "import importlib, pkgutil, sys, mtfreeze.pictures as pictures\n"
+        "for one in pkgutil.iter_modules(pictures.__path__):\n"
+        "    importlib.import_module(f'{pictures.__name__}.{one.name}')\n"
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

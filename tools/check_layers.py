@@ -59,6 +59,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "training.weighting",
     ),
     (
+        "confusion",
         "digests",
         "encoding",
         "explain",
@@ -82,7 +83,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("estimating",),
     ("comparing",),
     ("recommending",),
-    ("cli", "config", "config_values", "demo", "freeze_control", "mode_table"),
+    ("cli", "config", "config_values", "demo", "freeze_control"),
     ("__init__", "__main__"),
 )
 MAX_LINES = 500

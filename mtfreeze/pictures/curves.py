@@ -8,12 +8,11 @@ Several runs lie over one another, told apart by colour, dashes and markers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from .histories import (
-    Change,
     History,
     freeze_changes,
     last_step,
@@ -23,7 +22,8 @@ from .histories import (
     step_losses,
     tasks_of,
 )
-from .style import EDGE, bare, line_look, new_figure, step_axis
+from .marks import change_handle, mark_changes
+from .style import bare, line_look, new_figure, step_axis
 from .words import metric_words, text_table
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ __all__ = ["curves_figure", "curves_text"]
 _TITLE = "Learning curves"
 _FEW_STEPS = 30
 """Up to this many steps of a task each of them is drawn as a dot, not as a faint line only."""
-
-_LABELS_APART = 0.035
-"""Least distance of the names of two phases, as a share of the axis."""
 
 
 def curves_figure(
@@ -84,7 +81,7 @@ def curves_figure(
             axes = grid[row][column]
             axes.tick_params(labelsize=8)
             bare(axes)
-            _mark_changes(axes, changes, labelled=row == n_rows - 1 and len(histories) == 1)
+            mark_changes(axes, changes, labelled=row == n_rows - 1 and len(histories) == 1)
         step_axis(grid[-1][column])
     figure.suptitle(title, fontsize=11)
     _legend(figure, histories, bool(chosen), any(changes.values()))
@@ -146,35 +143,6 @@ def _say_nothing(axes: Axes, words: str) -> None:
     axes.set_yticks([])
 
 
-def _mark_changes(axes: Axes, changes: Mapping[str, Sequence[Change]], labelled: bool) -> None:
-    """Draw an upright line at each change of what is frozen, with the names of the phases."""
-    apart = _LABELS_APART * axes.get_xlim()[1]
-    for number, name in enumerate(changes):
-        single, labelled_at = len(changes) == 1, -apart
-        for change in changes[name]:
-            if change.step > 0:
-                axes.axvline(
-                    change.step,
-                    color=EDGE if single else line_look(number)["color"],
-                    linestyle=(0, (2, 2)),
-                    linewidth=0.9,
-                    zorder=0,
-                )
-            if labelled and change.step - labelled_at >= apart:
-                labelled_at = change.step
-                axes.annotate(
-                    change.name,
-                    (change.step, 1.0),
-                    (2.5, -2),
-                    xycoords=("data", "axes fraction"),
-                    textcoords="offset points",
-                    rotation=90,
-                    va="top",
-                    fontsize=7,
-                    color="#444444",
-                )
-
-
 def _legend(
     figure: Figure, histories: Mapping[str, History], with_metric: bool, marked: bool
 ) -> None:
@@ -188,9 +156,7 @@ def _legend(
         Line2D([], [], color="#777777", linewidth=0.8, alpha=0.6, label="loss of single steps")
     )
     if marked:
-        handles.append(
-            Line2D([], [], color=EDGE, linestyle=(0, (2, 2)), linewidth=0.9, label="freeze change")
-        )
+        handles.append(change_handle())
     figure.legend(
         handles=handles,
         loc="outside lower center",

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 __all__ = [
     "Change",
     "History",
+    "epoch_ends",
     "freeze_changes",
     "last_step",
+    "learning_rates",
     "metric_points",
     "primary_metrics",
     "smoothed",
@@ -141,3 +143,35 @@ def smoothed(values: Float64, window: int | None = None) -> Float64:
     end = np.minimum(np.arange(n) + half + 1, n)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     return np.asarray((sums[end] - sums[first]) / np.maximum(end - first, 1))
+
+
+def learning_rates(history: History) -> tuple[Float64, dict[str, Float64]]:
+    """Return the steps and the learning rates at them, NaN where something does not train.
+
+    Returns
+    -------
+    steps : (n,) float64 array
+    rates : dict of str to (n,) float64 array
+        By selector, ``"all"`` for a run with one rate; with a layer decay also by unit of the
+        backbone (``"layers[0]"``), the highest of each.
+    """
+    rows = [row for row in history if _is_step(row)]
+    names: dict[str, str] = {}
+    for row in rows:
+        for key in row:
+            if key == "learning_rate" or key.startswith("learning_rate."):
+                names.setdefault(key.removeprefix("learning_rate").removeprefix(".") or "all", key)
+    steps = np.array([row["step"] for row in rows], dtype=np.float64)
+    return steps, {
+        name: np.array([row.get(key, np.nan) for row in rows], dtype=np.float64)
+        for name, key in names.items()
+    }
+
+
+def epoch_ends(history: History) -> list[tuple[int, int]]:
+    """Return each epoch that steps were taken in, with the number of its last step."""
+    ends: dict[int, int] = {}
+    for row in history:
+        if _is_step(row):
+            ends[int(row["epoch"])] = int(row["step"])
+    return list(ends.items())

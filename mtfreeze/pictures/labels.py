@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names beside points, laid so that they cover neither one another nor the points.
 
-Greedy: the points are taken from the most crowded on; each name goes to the free place nearest to
-its point, tried on rings of growing size. A name away from its point gets a thin line to it.
+Greedy: the points are taken from the most crowded on; each name goes to the cheapest place on rings
+of growing size around its point. Covering a point or a name is forbidden as long as there is any
+other place, crossing a line costs as much as some distance. Names have a white rim, so that they
+can be read on lines; a name away from its point, or near another one, has a thin line to its own.
 """
 
 from __future__ import annotations
@@ -24,6 +26,12 @@ _ANGLES = tuple(
     math.radians(degrees)
     for degrees in (0, 180, 90, 270, 45, 315, 135, 225, 20, 340, 160, 200, 65, 295, 115, 245)
 )
+_CROSSING = 22.0
+"""A line under a name is as bad as this much more distance, in typographic points."""
+
+_COVERED = 1e4
+"""So is a point or a name that is covered whole."""
+
 _LINE_FROM = 15.0
 """A name at least this far away has a line to its point, in typographic points."""
 
@@ -65,9 +73,9 @@ def place_labels(
     names : sequence of str
         One a point.
     spreads : sequence of (float, float), optional
-        Lower and upper end of each point's error bar, in data coordinates; not written over.
+        Lower and upper end of each point's error bar, in data coordinates.
     lines : sequence of (float, float, float, float), optional
-        Level and upright lines that are not written over: x0, y0, x1, y1, in data coordinates.
+        Other level and upright lines: x0, y0, x1, y1, in data coordinates.
     size : float
         Of the letters, in typographic points.
 
@@ -76,6 +84,8 @@ def place_labels(
     list of Annotation
         In the order of the points.
     """
+    from matplotlib.patheffects import withStroke
+
     figure: Any = axes.figure
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -84,15 +94,17 @@ def place_labels(
     frame = _Box(*axes.get_window_extent().extents)
     taken = [_around(x, y, 4.5 * scale) for x, y in at]
     bars = [(x, low, x, high) for (x, _), (low, high) in zip(points, spreads, strict=False)]
-    taken += [_along(axes, line, scale) for line in (*bars, *lines)]
+    crossed = [_along(axes, line, scale) for line in (*bars, *lines)]
+    rim = withStroke(linewidth=2.5, foreground="white")
     notes: dict[int, Any] = {}
     for i in sorted(range(len(at)), key=lambda i: -_crowd(at, i)):
         note = axes.annotate(
             names[i], points[i], (0, 0), textcoords="offset points", fontsize=size, va="bottom"
         )
         note.set_in_layout(False)
+        note.set_path_effects([rim])
         extent = note.get_window_extent()
-        offset = _best(at[i], (extent.width, extent.height), taken, frame, scale)
+        offset = _best(at[i], (extent.width, extent.height), taken, crossed, frame, scale)
         x, y = at[i][0] + offset[0], at[i][1] + offset[1]
         taken.append(_Box(x, y, x + extent.width, y + extent.height))
         note.set_position((offset[0] / scale, offset[1] / scale))
@@ -121,6 +133,7 @@ def _best(
     at: tuple[float, ...],
     extent: tuple[float, float],
     taken: Sequence[_Box],
+    crossed: Sequence[_Box],
     frame: _Box,
     scale: float,
 ) -> tuple[float, float]:
@@ -128,16 +141,18 @@ def _best(
     width, height = extent
     least, best = math.inf, (0.0, 0.0)
     for ring in _RINGS:
+        if ring >= least:  # nothing nearer to come
+            break
         for angle in _ANGLES:
             across, up = math.cos(angle), math.sin(angle)
             # The middle of the name lies so far out that its near edge touches the ring.
             x = ring * scale * across + 0.5 * width * (across - 1)
             y = ring * scale * up + 0.5 * height * (up - 1)
             box = _Box(at[0] + x, at[1] + y, at[0] + x + width, at[1] + y + height)
-            cost = sum(box.overlap(other) for other in taken) + 2 * box.outside(frame)
-            if cost <= 1e-6:
-                return x, y
-            if cost < least:
+            covered = sum(box.overlap(other) for other in taken) + box.outside(frame)
+            cost = ring + _COVERED * covered / (width * height)
+            cost += _CROSSING * sum(box.overlap(line) > 0 for line in crossed)
+            if cost < least - 1e-9:
                 least, best = cost, (x, y)
     return best
 

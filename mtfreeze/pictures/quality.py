@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from .labels import place_labels
@@ -109,7 +109,7 @@ def quality_figure(
         If there is no panel.
     """
     _check(panels)
-    figure = new_figure(max(6.4, 5.2 * len(panels)), 4.6)
+    figure = new_figure(max(6.4, 5.2 * len(panels)), 5.0)
     names = list(dict.fromkeys(p.name for points in panels.values() for p in points))
     looks = {
         name: line_look(number)
@@ -136,6 +136,7 @@ def quality_figure(
             axes.legend(
                 fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.14), ncols=3
             )
+    _add_legend(figure, looks)
     for axes, (_, points) in everything:
         scenarios, lines = _split(points, references)
         place_labels(
@@ -149,6 +150,25 @@ def quality_figure(
             ],
         )
     return figure
+
+
+def _add_legend(figure: Figure, looks: Mapping[str, dict[str, Any]]) -> None:
+    """Name the markers once more: where points lie on one another, names stand some way off."""
+    from matplotlib.lines import Line2D
+
+    if len(looks) < 2:
+        return
+    handles = [
+        Line2D([], [], label=name, markersize=7, **{**look, "linestyle": "none"})
+        for name, look in looks.items()
+    ]
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(len(handles), 4 if figure.get_size_inches()[0] < 8 else 6),
+        fontsize=8,
+        frameon=False,
+    )
 
 
 def _check(panels: Mapping[str, Sequence[QualityPoint]]) -> None:
@@ -166,7 +186,7 @@ def _ends(point: QualityPoint) -> tuple[float, float]:
 
 
 def _draw_points(
-    axes: Axes, points: Sequence[QualityPoint], looks: Mapping[str, dict[str, str]]
+    axes: Axes, points: Sequence[QualityPoint], looks: Mapping[str, dict[str, Any]]
 ) -> None:
     front = pareto_front(points)
     axes.step(

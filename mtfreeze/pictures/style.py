@@ -43,7 +43,7 @@ _LOOKS: Mapping[str, dict[str, Any]] = {
 }
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#7f7f7f")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1, 1.5)))
-_MARKERS = "osD^vPX*"
+_MARKERS = "osD^vPX*<"  # one more than colours: the two repeat together after 72 lines
 _LAYER = re.compile(r"layers\[(\d+)\]")
 
 

@@ -13,6 +13,7 @@ from ..closest import counted
 from ..digests import FrozenReport, Snapshot, report, unused_keys
 from ..features import CacheStats
 from ..freeze import masks
+from ..unit_states import unit_states
 from .cached import PrefixFeatures
 from .costs import CostMeter
 from .encoded import TrainingRows
@@ -83,7 +84,7 @@ def make_run(
         metrics["best_step"] = float(best_step)
         name = best.judge.name
         notes = [*notes, f"best model: step {best_step}, {name} {state.best_value:.4f}; restored"]
-    phases = _phase_results(plan, state.history, trainer.reports())
+    phases = _phase_results(model, plan, state.history, trainer.reports())
     begun = plan.phases[: max(1, len(phases))]
     always = frozenset.intersection(*(phase.freeze.frozen for phase in begun))
     before = Snapshot(state.before, always | unused_keys(model))
@@ -123,7 +124,10 @@ def last_words(run: Run) -> list[str]:
 
 
 def _phase_results(
-    plan: RunPlan, history: Sequence[Mapping[str, Any]], reports: Sequence[FrozenReport]
+    model: MultiTaskModel,
+    plan: RunPlan,
+    history: Sequence[Mapping[str, Any]],
+    reports: Sequence[FrozenReport],
 ) -> list[PhaseResult]:
     """Add up the steps of each phase that was begun."""
     results = []
@@ -139,6 +143,7 @@ def _phase_results(
                 seconds=math.fsum(row["seconds"] for row in rows),
                 n_trained=phase.n_trained if rows else 0,
                 frozen=verdict,
+                units=tuple(unit_states(model, phase.freeze)),
             )
         )
     return results

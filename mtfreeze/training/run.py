@@ -8,7 +8,9 @@ first step, so that it can be proven at any later time that what was frozen did 
 from __future__ import annotations
 
 import html
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
@@ -18,6 +20,7 @@ from ..features import CacheStats
 if TYPE_CHECKING:
     from ..estimating import Beside, Estimate
     from ..model import MultiTaskModel
+    from ..unit_states import UnitState
     from .costs import PhaseCosts
 
 __all__ = ["PhaseResult", "Run"]
@@ -41,6 +44,8 @@ class PhaseResult:
         Parameters (values) that trained.
     frozen : FrozenReport
         What became of the tensors that were frozen throughout the phase, checked at its end.
+    units : tuple of UnitState
+        The units of the model with what was frozen of each.
     """
 
     number: int
@@ -51,6 +56,7 @@ class PhaseResult:
     seconds: float
     n_trained: int
     frozen: FrozenReport
+    units: tuple[UnitState, ...] = ()
 
 
 @dataclass(repr=False)
@@ -146,6 +152,62 @@ class Run:
         """
         key = "loss" if task is None else f"{task}_loss"
         return [row[key] for row in self.history if key in row]
+
+    def plot_learning_curves(self, path: str | os.PathLike[str]) -> Path:
+        """Draw each task's loss and metric over the steps, with the freeze changes marked.
+
+        Parameters
+        ----------
+        path : str or path
+            The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
+
+        Returns
+        -------
+        Path
+            The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+            PictureWarning.
+
+        Raises
+        ------
+        ConfigError
+            If nothing was trained or evaluated, or the ending is not that of a known format.
+        """
+        from ..pictures.curves import curves_figure, curves_text
+        from ..pictures.saving import write_picture
+
+        runs = {"this run": self.history}
+        return write_picture(lambda: curves_figure(runs), lambda: curves_text(runs), path)
+
+    def plot_learning_rates(self, path: str | os.PathLike[str]) -> Path:
+        """Draw the learning rate of each layer or part over the steps; as `plot_learning_curves`.
+
+        Layers have lines of their own in a run with a layer decay.
+
+        Raises
+        ------
+        ConfigError
+            If no step was taken, or the ending is not that of a known format.
+        """
+        from ..pictures.rates import rates_figure, rates_text
+        from ..pictures.saving import write_picture
+
+        return write_picture(
+            lambda: rates_figure(self.history), lambda: rates_text(self.history), path
+        )
+
+    def plot_unfreezing(self, path: str | os.PathLike[str]) -> Path:
+        """Draw which unit was frozen in which phase, step by step; as `plot_learning_curves`."""
+        from ..pictures.histories import epoch_ends
+        from ..pictures.saving import write_picture
+        from ..pictures.timeline import TimelinePhase, timeline_figure, timeline_text
+
+        phases = [TimelinePhase(one.name, one.n_steps, one.units) for one in self.phases]
+        epochs = epoch_ends(self.history)
+        return write_picture(
+            lambda: timeline_figure(phases, epochs=epochs),
+            lambda: timeline_text(phases, epochs=epochs),
+            path,
+        )
 
     @property
     def verdict(self) -> str:
