@@ -124,8 +124,8 @@ def plot_confusion(
 
     Examples
     --------
-    >>> rows = [("a fine film", "positive"), ("dull", "negative")]
-    >>> path = mtf.plot_confusion(model, "classifier", rows, "confusion.png")  # doctest: +SKIP
+    >>> mtf.plot_confusion(model, "ner_head", tasks["ner_head"].eval, "confusion.png").name
+    'confusion.png'
     """
     from .pictures.confusion import confusion_figure, confusion_text
 

@@ -171,6 +171,12 @@ class Run:
         ------
         ConfigError
             If nothing was trained or evaluated, or the ending is not that of a known format.
+
+        Examples
+        --------
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> run.plot_learning_curves("curves.svg").name
+        'curves.svg'
         """
         from ..pictures.curves import curves_figure, curves_text
         from ..pictures.saving import write_picture
@@ -187,6 +193,12 @@ class Run:
         ------
         ConfigError
             If no step was taken, or the ending is not that of a known format.
+
+        Examples
+        --------
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> run.plot_learning_rates("rates.png").name
+        'rates.png'
         """
         from ..pictures.rates import rates_figure, rates_text
         from ..pictures.saving import write_picture
@@ -196,7 +208,15 @@ class Run:
         )
 
     def plot_unfreezing(self, path: str | os.PathLike[str]) -> Path:
-        """Draw which unit was frozen in which phase, step by step; as `plot_learning_curves`."""
+        """Draw which unit was frozen in which phase, step by step; as `plot_learning_curves`.
+
+        Examples
+        --------
+        >>> schedule = mtf.FreezeSchedule.gradual(per_step=3)
+        >>> run = mtf.fit(model, tasks, epochs=3, freeze_schedule=schedule, progress=False)
+        >>> run.plot_unfreezing("unfreezing.png").name
+        'unfreezing.png'
+        """
         from ..pictures.histories import epoch_ends
         from ..pictures.saving import write_picture
         from ..pictures.timeline import TimelinePhase, timeline_figure, timeline_text
