@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mtfreeze.recommending import layer_features
 from mtfreeze.recommending.probes import cross_validate, fit_probe, folds_of, standardized
 from mtfreeze.recommending.similarity import linear_cka, proxy_distance
 from mtfreeze.recommending.transferability import log_me
@@ -152,3 +153,16 @@ def test_proxy_distance() -> None:
     assert apart == pytest.approx(2.0)
     assert proxy_distance(a, a, "t") == 0.0  # the same texts are no other domain
     assert proxy_distance(a[:9], b, "t") is None
+
+
+def test_samples_are_bounded_by_rows_and_by_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_features, "MOST_TOKENS", 300)
+    monkeypatch.setattr(layer_features, "LEAST_ROWS", 4)
+    rows = np.arange(50, dtype=np.int64) * 2
+    short, long = np.full(50, 3), np.full(50, 200)
+    assert (layer_features.sample(rows, short, 100, "t") == rows).all()
+    some = layer_features.sample(rows, short, 10, "t")
+    assert len(some) == 10 and (np.diff(some) > 0).all() and set(some) <= set(rows)
+    assert (some == layer_features.sample(rows, short, 10, "t")).all()
+    assert len(layer_features.sample(rows, long, 100, "t")) == 4
+    assert len(layer_features.sample(rows, short * 10, 100, "t")) == 10

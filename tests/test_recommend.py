@@ -18,6 +18,7 @@ from mtfreeze.recommending.backbone_facts import backbone_facts
 from mtfreeze.recommending.candidates import NAMES, make_candidates
 from mtfreeze.recommending.data_facts import task_rows
 from mtfreeze.recommending.evidence import EVIDENCE, as_markdown, evidence
+from mtfreeze.recommending.findings import Findings
 from mtfreeze.recommending.rules import CASES, RANKING
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -47,7 +48,8 @@ def test_advice_can_be_followed_and_changes_nothing(two_head_model: mtf.MultiTas
 
 def test_advice_is_the_same_again(two_head_model: mtf.MultiTaskModel) -> None:
     first, second = advise(two_head_model), advise(two_head_model)
-    assert first.findings.to_dict() == second.findings.to_dict()
+    assert first.findings == second.findings
+    assert Findings.from_dict(json.loads(json.dumps(first.findings.to_dict()))) == first.findings
     assert (first.name, first.reasons) == (second.name, second.reasons)
 
 

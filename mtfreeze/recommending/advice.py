@@ -130,6 +130,12 @@ class Advice:
     budget : float or None
         Seconds, as given.
     notes : tuple of str
+
+    Examples
+    --------
+    >>> advice = mtf.recommend(model, {"classifier": tasks["classifier"]}, progress=False)
+    >>> advice.schedule.resolve(model)[0].number, len(advice.reasons) > 0
+    (1, True)
     """
 
     name: str

@@ -68,11 +68,12 @@ def recommend(
 
     Examples
     --------
-    >>> advice = mtf.recommend(model, tasks)  # doctest: +SKIP
-    >>> print(advice)  # doctest: +SKIP
-    >>> run = mtf.fit(  # doctest: +SKIP
-    ...     model, tasks, freeze_schedule=advice.schedule, **advice.fit_arguments
-    ... )
+    >>> few = {"classifier": tasks["classifier"]}
+    >>> advice = recommend(model, few, progress=False)
+    >>> settings = {"freeze_schedule": advice.schedule, **advice.fit_arguments}
+    >>> run = mtf.fit(model, few, progress=False, **settings)
+    >>> bool(run.verify_frozen())
+    True
     """
     limit = None if budget is None else check_number("budget", budget, above=True)
     reporter = Reporter(progress)

@@ -60,6 +60,25 @@ class Findings:
             "likeness": [one.to_dict() for one in self.likeness],
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Findings:
+        """Return what `to_dict` gave the values of."""
+        data = {
+            name: DataFacts(**{key: value for key, value in one.items() if key != "per_label"})
+            for name, one in values["data"].items()
+        }
+        scores = {
+            name: LayerScores(
+                **{**one, "probe": tuple(one["probe"]), "log_me": tuple(one["log_me"])}
+            )
+            for name, one in values["scores"].items()
+        }
+        likeness = tuple(
+            TaskLikeness(**{**one, "tasks": tuple(one["tasks"])}) for one in values["likeness"]
+        )
+        backbone = BackboneFacts(**values["backbone"])
+        return cls(backbone, data, scores, dict(values["shifts"]), likeness)
+
 
 def find(model: MultiTaskModel, tasks: Mapping[str, Task], reporter: Reporter) -> Findings:
     """Look at data and layers.

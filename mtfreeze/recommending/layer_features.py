@@ -34,6 +34,11 @@ MOST_TEXTS = 1000
 MOST_SENTENCES = 200
 """Sentences of a task whose words are looked at: some thousand words."""
 
+MOST_TOKENS = 60_000
+"""Of a task, so that long texts take seconds as well; at least `LEAST_ROWS` are looked at."""
+
+LEAST_ROWS = 100
+
 
 @dataclass(frozen=True)
 class LayerFeatures:
@@ -60,11 +65,21 @@ class LayerFeatures:
     n_sampled: int
 
 
-def sample(rows: Int64, most: int, name: str) -> Int64:
-    """Return at most so many row numbers, in ascending order."""
-    if len(rows) <= most:
-        return rows
-    return np.sort(rows[permutation(len(rows), 0, "advice sample", name)[:most]])
+def sample(rows: Int64, lengths: Int64, most: int, name: str) -> Int64:
+    """Return at most so many of the row numbers, in ascending order.
+
+    Parameters
+    ----------
+    rows : (n,) int64 array
+    lengths : (n,) int64 array
+        Tokens of each of these rows.
+    most : int
+    name : str
+        What the draw depends on.
+    """
+    order = permutation(len(rows), 0, "advice sample", name)[:most]
+    fits = int((np.cumsum(lengths[order]) <= MOST_TOKENS).sum())
+    return np.sort(rows[order[: max(fits, LEAST_ROWS)]])
 
 
 def _pool(states: Float32, offsets: Int64, how: str) -> Float32:
@@ -96,7 +111,8 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
         Its data.
     """
     of_words = task.labels.of_words
-    rows = sample(task.rows, MOST_SENTENCES if of_words else MOST_TEXTS, name)
+    most = MOST_SENTENCES if of_words else MOST_TEXTS
+    rows = sample(task.rows, task.encoded.lengths[task.rows], most, name)
     outputs = [f"hidden_states.{k}" for k in range(model.index.n_layers + 1)]
     how = _pooling_of(model, name)
     parts: list[list[Float32]] = [[] for _ in outputs]
@@ -146,7 +162,8 @@ def pooled_features(
     model: MultiTaskModel, head: str, encoded: Encoded, most: int = MOST_TEXTS
 ) -> Float32:
     """Return the top layer's vectors, (n, width), of at most so many rows."""
-    rows = sample(np.arange(len(encoded), dtype=np.int64), most, f"{head} eval")
+    every = np.arange(len(encoded), dtype=np.int64)
+    rows = sample(every, encoded.lengths, most, f"{head} eval")
     how = "mean" if encoded.has_words else _pooling_of(model, head)
     output = f"hidden_states.{model.index.n_layers}"
     found = np.empty((len(rows), model.width), dtype=np.float32)
