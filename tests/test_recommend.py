@@ -245,7 +245,7 @@ data:
     )
     code, out, err = command("recommend", "--config", job)
     assert code == 0, err
-    assert re.match(r"Advice: \w+, which ", out)
+    assert re.match(r"Advice: [A-Z].* \(\w+\): about ", out)
     code, out, err = command("recommend", "--config", job, "--json", "--budget", "3600")
     assert code == 0, err
     found = json.loads(out)

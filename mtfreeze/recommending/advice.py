@@ -55,6 +55,8 @@ class Reason:
         return found
 
     def __str__(self) -> str:
+        if self.basis == "measured":
+            return f"{self.sentence} [measured: docs/TRAINING_CONSIDERATIONS.md]"
         if self.basis in _NO_ROWS:
             return f"{self.sentence} [{self.basis}]"
         row = evidence(self.basis)
@@ -82,7 +84,7 @@ class Alternative:
     ----------
     name : str
     says : str
-        What it does.
+        What to do, as an order.
     schedule : FreezeSchedule
     seconds : float
         Estimated.
@@ -115,7 +117,7 @@ class Advice:
     name : str
         ``"heads"``, ``"half"``, ``"none"``, ``"probe_then_tune"`` or ``"gradual"``.
     says : str
-        What the schedule does.
+        What to do, as an order.
     schedule : FreezeSchedule
         With lengths and learning rates.
     fit_arguments : dict
@@ -162,9 +164,11 @@ class Advice:
             for phase in phases
         ]
 
+    @property
     def sentence(self) -> str:
-        """Return the advice in one sentence."""
-        return f"Advice: {self.name}, which {self.says}; about {in_seconds(self.seconds)}."
+        """The advice in one sentence."""
+        order = self.says[0].upper() + self.says[1:]
+        return f"{order} ({self.name}): about {in_seconds(self.seconds)}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -228,7 +232,7 @@ class Advice:
         return f"mtf.fit(model, tasks, freeze_schedule=advice.schedule{extra})"
 
     def __str__(self) -> str:
-        lines = [self.sentence(), "", repr(self.schedule), self._call()]
+        lines = [f"Advice: {self.sentence}", "", repr(self.schedule), self._call()]
         for title, items in self.sections():
             lines += ["", title]
             for item in items:
@@ -246,7 +250,7 @@ class Advice:
 
     def _repr_html_(self) -> str:
         parts = [
-            f"<p><b>{escape(self.sentence())}</b></p>",
+            f"<p><b>{escape(self.sentence)}</b></p>",
             f"<pre>{escape(repr(self.schedule))}\n{escape(self._call())}</pre>",
         ]
         for title, items in self.sections():

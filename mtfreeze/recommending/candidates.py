@@ -53,7 +53,7 @@ class Candidate:
     name : str
         One of `NAMES`.
     says : str
-        What it does, as the rest of a sentence that begins with "This".
+        What to do, as an order.
     schedule : FreezeSchedule
     """
 
@@ -92,7 +92,7 @@ def make_candidates(n_layers: int, n_rows: int) -> dict[str, Candidate]:
     found = [
         Candidate(
             "heads",
-            "trains the heads on the frozen backbone",
+            "train the heads on the frozen backbone",
             FreezeSchedule().phase(
                 freeze="backbone",
                 epochs=max(HEAD_EPOCHS, epochs),
@@ -102,7 +102,7 @@ def make_candidates(n_layers: int, n_rows: int) -> dict[str, Candidate]:
         ),
         Candidate(
             "half",
-            f"freezes the embeddings and layers below {middle} and trains the rest",
+            f"freeze the embeddings and the layers below {middle}, train the rest",
             FreezeSchedule().phase(
                 freeze=f"backbone[:{middle}]",
                 epochs=epochs,
@@ -112,14 +112,14 @@ def make_candidates(n_layers: int, n_rows: int) -> dict[str, Candidate]:
         ),
         Candidate(
             "none",
-            "trains everything from the first step",
+            "train everything from the first step",
             FreezeSchedule().phase(
                 freeze="none", epochs=epochs, learning_rate=TUNE_RATES, name="everything"
             ),
         ),
         Candidate(
             "probe_then_tune",
-            "trains the heads on the frozen backbone, then everything",
+            "train the heads on the frozen backbone, then everything",
             FreezeSchedule.probe_then_tune(
                 HEAD_EPOCHS,
                 epochs,
@@ -129,7 +129,7 @@ def make_candidates(n_layers: int, n_rows: int) -> dict[str, Candidate]:
         ),
         Candidate(
             "gradual",
-            "unfreezes from the top down, lower layers at lower rates",
+            "unfreeze from the top down, lower layers at lower rates",
             FreezeSchedule.gradual(
                 every, per_step, learning_rate=TUNE_RATES, layer_decay=LAYER_DECAY
             ),
