@@ -13,6 +13,7 @@ from helpers import TAGGED, TAGS, write_tiny_bert
 from small_tasks import ROWS, two_tasks
 
 import mtfreeze as mtf
+from mtfreeze.recommending import rules
 from mtfreeze.recommending.advice import Reason
 from mtfreeze.recommending.backbone_facts import backbone_facts
 from mtfreeze.recommending.candidates import NAMES, make_candidates
@@ -257,3 +258,24 @@ data:
     assert code == 2 and "budget must be a finite number" in err
     code, _, err = command("recommend", "--config", job, "--mode", "backbon")
     assert code == 2 and "did you mean 'backbone'" in err
+
+
+def test_the_page_of_rules_is_the_code_s() -> None:
+    page = (DOCS / "TRAINING_CONSIDERATIONS.md").read_text(encoding="utf-8")
+    decides = page.partition("## How `recommend` decides")[2]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", decides, re.M))
+    assert set(rows) == set(CASES)
+    first = {
+        "heads": "heads only",
+        "half": "lower half frozen",
+        "none": "nothing frozen",
+        "probe_then_tune": "heads first, then everything",
+    }
+    for case, row in rows.items():
+        assert row.endswith(first[RANKING[case][0]]), case
+    assert f"reaches {rules.ENOUGH} " in rows["enough"]
+    assert f"at most {rules.FEW} examples" in rows["few"]
+    assert f"at most {rules.SMALL} examples" in rows["small"]
+    assert f"{rules.FAR} or more" in rows["shifted"]
+    quoted = set(re.findall(r"\bE\d+\b", page))
+    assert quoted <= {one.id for one in EVIDENCE} and len(quoted) > 10
