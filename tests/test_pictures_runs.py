@@ -144,7 +144,7 @@ def test_many_phases_are_named_as_far_as_there_is_room() -> None:
     figure = curves_figure({"run": rows})
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    named = list(figure.axes[2].texts)
+    named = list(figure.axes[0].texts)
     assert 10 < len(named) < 50
     assert overlaps(named, renderer) == []
 

@@ -81,7 +81,7 @@ def curves_figure(
             axes = grid[row][column]
             axes.tick_params(labelsize=8)
             bare(axes)
-            mark_changes(axes, changes, labelled=row == n_rows - 1 and len(histories) == 1)
+            mark_changes(axes, changes, labelled=row == 0 and len(histories) == 1)
         step_axis(grid[-1][column])
     figure.suptitle(title, fontsize=11)
     _legend(figure, histories, bool(chosen), any(changes.values()))

@@ -64,15 +64,13 @@ def _is_evaluation(row: Mapping[str, Any]) -> bool:
 
 
 def tasks_of(history: History) -> list[str]:
-    """Return the tasks that were trained or evaluated, in the order of their appearance."""
+    """Return the tasks that were evaluated or trained; evaluations keep the order of the user."""
     found: dict[str, None] = {}
-    for row in history:
-        if _is_step(row):
-            found |= {key.removesuffix(_LOSS): None for key in row if key.endswith(_LOSS)}
-    for row in history:
-        if _is_evaluation(row):
-            keys = [key for key in row if key.startswith(_EVAL) and key.endswith(_LOSS)]
-            found |= {key.removeprefix(_EVAL).removesuffix(_LOSS): None for key in keys}
+    for row in filter(_is_evaluation, history):
+        keys = [key for key in row if key.startswith(_EVAL) and key.endswith(_LOSS)]
+        found |= {key.removeprefix(_EVAL).removesuffix(_LOSS): None for key in keys}
+    for row in filter(_is_step, history):
+        found |= {key.removesuffix(_LOSS): None for key in row if key.endswith(_LOSS)}
     return list(found)
 
 

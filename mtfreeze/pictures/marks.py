@@ -31,6 +31,9 @@ def mark_changes(axes: Axes, changes: Mapping[str, Sequence[Change]], labelled: 
     labelled : bool
         Write the names of the phases beside the lines, as far as there is room.
     """
+    from matplotlib.patheffects import withStroke
+
+    rim = withStroke(linewidth=2.0, foreground="white")  # names can be read on curves
     apart = _LABELS_APART * axes.get_xlim()[1]
     for number, name in enumerate(changes):
         labelled_at = -apart
@@ -55,6 +58,7 @@ def mark_changes(axes: Axes, changes: Mapping[str, Sequence[Change]], labelled: 
                     va="top",
                     fontsize=7,
                     color="#444444",
+                    path_effects=[rim],
                 )
 
 

@@ -128,7 +128,7 @@ def timeline_figure(
     axes.tick_params(axis="y", length=0)
     if counts:
         step_axis(axes)
-        _add_epochs(axes, epochs, -0.62 / (2.5 + row * len(units)))
+        _add_epochs(axes, epochs, -0.55 / (row * len(units)))
     else:
         axes.set_xticks([])
         axes.set_xlabel("no optimizer step was taken", fontsize=9)

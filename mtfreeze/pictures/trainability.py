@@ -164,7 +164,9 @@ def _caption(
     for at, row in zip(ticks, rows, strict=True):
         words = in_values(row.n_values)
         if row.state == "partly":
-            words += f", {in_values(row.n_values - row.n_frozen)} train"
+            n_trained = row.n_values - row.n_frozen
+            smaller = min((row.n_frozen, "frozen"), (n_trained, "train"))
+            words += f", {in_values(smaller[0])} {smaller[1]}"
         if row.trained is False:
             words += ", never trained"
         axes.text(n_columns + 0.08, at, words, va="center", fontsize=min(size, 8.0))
