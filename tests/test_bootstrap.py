@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from mtfreeze import metrics
 from mtfreeze.comparing import bootstrap
-from mtfreeze.comparing.bootstrap import Difference, draw, holm, subtract
+from mtfreeze.comparing.bootstrap import Difference, draw, holm, seed_spread, subtract
 from mtfreeze.comparing.judging import Judgement, judge
 from mtfreeze.comparing.results import START, TaskScore
 from mtfreeze.comparing.sums import RowSums
@@ -116,7 +117,9 @@ def models(rng: Rng, n_rows: int, skills: Sequence[Sequence[float]]) -> list[dic
     return found
 
 
-def difference(first: dict[int, TaskScore], second: dict[int, TaskScore], n_draws: int = 10_000):
+def difference(
+    first: dict[int, TaskScore], second: dict[int, TaskScore], n_draws: int = 10_000
+) -> Difference:
     """Return the difference of two models."""
     drawn = draw({"a": first, "b": second}, n_draws=n_draws)
     found = subtract(drawn["a"], drawn["b"])
@@ -249,21 +252,46 @@ def test_holm() -> None:
     assert holm({}) == {}
 
 
-def test_none_wins_among_equals() -> None:
-    """Six equal scenarios and a start: none wins, and hardly ever is one left out of the tied."""
+@pytest.mark.parametrize(
+    ("n_seeds", "spreads"),
+    [(1, [0.0] * 7), (2, [0.0] * 7), (3, [0.2] * 7), (3, [0.0, 0.0, 0.05, 0.05, 0.1, 0.2, 0.3])],
+    ids=["one seed", "two seeds", "seeds vary", "seeds vary some scenarios"],
+)
+def test_none_wins_among_equals(n_seeds: int, spreads: list[float]) -> None:
+    """Six equal scenarios and a start: hardly ever is one of them called another than the rest."""
     rng = np.random.default_rng(31)
     n_times, wins, left_out, gains = 60, 0, 0, 0
     names = [START, *"abcdef"]
     for _ in range(n_times):
-        scores = dict(zip(names, models(rng, 200, [[0.2, 0.2]] * 7), strict=True))
+        skills = [rng.normal(0.2, spread, n_seeds).tolist() for spread in spreads]
+        scores = dict(zip(names, models(rng, 200, skills), strict=True))
         best = judge("task", "accuracy", Judgement(draw(scores, n_draws=1000)))
         assert best is not None and best.n_compared == 6
         wins += best.wins
         left_out += len(best.tied) < 6
         gains += bool(best.gained)
     assert wins == 0
-    assert left_out <= 0.1 * n_times
-    assert gains <= 0.1 * n_times
+    assert left_out <= 0.12 * n_times
+    assert gains <= 0.12 * n_times
+
+
+def test_other_pairs_say_how_much_seeds_vary() -> None:
+    """Two seeds that happen to agree, or not, do not make a pair sure, or worthless."""
+    rng = np.random.default_rng(14)
+    skills = [(0.7, 0.2), (0.0, 0.3), (0.2, 0.0), (0.4, 0.3), (0.1, 0.3)]
+    drawn = draw({str(i): one for i, one in enumerate(models(rng, 400, skills))})
+    spread = seed_spread(list(drawn.values()))
+    by_pair = [
+        (drawn[a].values - drawn[b].values).var(ddof=1) for a, b in itertools.combinations(drawn, 2)
+    ]
+    assert spread.variance == pytest.approx(np.mean(by_pair)) and spread.freedom == 2.0
+    alone, beside = (subtract(drawn["0"], drawn["1"], one) for one in (None, spread))
+    assert alone is not None and beside is not None
+    assert alone.value == beside.value
+    assert alone.high - alone.low > 1.5 * (beside.high - beside.low)
+    # A pair alone has no others to learn from.
+    assert seed_spread([drawn["0"], drawn["1"]]).freedom == 0
+    assert seed_spread([drawn["0"]]) == bootstrap.SeedSpread()
 
 
 def test_the_best_wins_where_it_is() -> None:

@@ -7,22 +7,25 @@ rows for every scenario and seed, so what makes a row hard cancels in the differ
 Seeds are few, and a bootstrap over three seeds is far too sure: where scenarios differ by the
 chance of seeds alone it calls a quarter of equal pairs different. So the spread over seeds comes in
 as in a t test. With d_r the difference of seed r of R, a normal deviate of the variance
-var(d_r) / R is added to each drawn difference, and all deviations are widened by sqrt(f / chi2_f),
-which makes them t distributed. f is the number of degrees of freedom of the sum of both variances
-(Satterthwaite 1946): R - 1 where seeds are all that varies, rows - 1 where they do not matter. The
-test simulates it: 2 to 7 % false alarms with three seeds, whatever varies. With one seed it is the
-plain bootstrap over rows, and says nothing of other seeds.
+V = var(d_r) / R is added to each drawn difference, and all deviations are widened by
+sqrt(f / chi2_f), which makes them t distributed. f is the number of degrees of freedom of the sum
+of both variances (Satterthwaite 1946): those of V where seeds are all that varies, rows - 1 where
+they do not matter. Since R - 1 are few, var(d_r) is moderated (Smyth 2004): the mean over all pairs
+of the task counts as two more degrees of freedom. With one seed all this is the plain bootstrap
+over rows, and says nothing of other seeds. The tests simulate what varies and count false alarms.
 
 Several differences of one task are judged together by Holm's procedure (1979).
 
 References: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993. P. Koehn, Statistical
 significance tests for machine translation evaluation, EMNLP 2004. F. Satterthwaite, Biometrics
-Bulletin 2, 1946. S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian
-Journal of Statistics 6, 1979.
+Bulletin 2, 1946. G. Smyth, Linear models and empirical Bayes methods, Statistical Applications in
+Genetics and Molecular Biology 3, 2004. S. Holm, A simple sequentially rejective multiple test
+procedure, Scandinavian Journal of Statistics 6, 1979.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -34,7 +37,17 @@ from ..errors import DataError
 from .results import TaskScore
 from .sums import Floats, RowSums
 
-__all__ = ["LEVEL", "N_DRAWS", "Difference", "Drawn", "draw", "holm", "subtract"]
+__all__ = [
+    "LEVEL",
+    "N_DRAWS",
+    "Difference",
+    "Drawn",
+    "SeedSpread",
+    "draw",
+    "holm",
+    "seed_spread",
+    "subtract",
+]
 
 LEVEL = 0.05
 """Share of false alarms that is accepted: a difference is real at an adjusted p below it."""
@@ -44,6 +57,9 @@ N_DRAWS = 10_000
 
 _BLOCK = 1 << 22
 """Weights held at once; 32 MiB."""
+
+_USUAL_FREEDOM = 2.0
+"""Degrees of freedom that the seeds' variance in all pairs is worth in one of them."""
 
 Key = TypeVar("Key")
 
@@ -176,7 +192,48 @@ def _gold(score: TaskScore) -> NDArray[np.int64]:
     return score.counts[:, [0, 3]] if score.kind == "token" else score.counts[:, :1]
 
 
-def subtract(first: Drawn, second: Drawn, seed: int = 0) -> Difference | None:
+@dataclass(frozen=True)
+class SeedSpread:
+    """How much seeds vary the differences of one task.
+
+    Attributes
+    ----------
+    variance : float
+        Of a difference over the seeds, mean over all pairs.
+    freedom : float
+        Degrees of freedom that it adds to those of one pair.
+    """
+
+    variance: float = 0.0
+    freedom: float = 0.0
+
+
+def seed_spread(drawn: Sequence[Drawn]) -> SeedSpread:
+    """Return how much seeds vary the differences of all pairs; nothing where it is one pair."""
+    pairs = [_by_seed(*pair) for pair in itertools.combinations(drawn, 2)]
+    variances = [one[0].var(ddof=1) for one in pairs if one is not None and len(one[0]) > 1]
+    if not variances:
+        return SeedSpread()
+    others = (len(drawn) - 2) * (max(len(one.seeds) for one in drawn) - 1)
+    return SeedSpread(float(np.mean(variances)), min(_USUAL_FREEDOM, others))
+
+
+def _by_seed(first: Drawn, second: Drawn) -> tuple[Floats, Floats] | None:
+    """Return the difference of each seed, (n_seeds,), and of each draw, mean over seeds."""
+    if len(first.seeds) > 1 and len(second.seeds) > 1:
+        shared = [number for number in first.seeds if number in second.seeds]
+        if not shared:
+            return None
+        ours, theirs = ([one.seeds.index(n) for n in shared] for one in (first, second))
+    else:
+        ours, theirs = ([*range(len(one.seeds))] for one in (first, second))
+    by_seed = first.values[ours] - second.values[theirs]
+    return by_seed, (first.draws[:, ours] - second.draws[:, theirs]).mean(axis=1)
+
+
+def subtract(
+    first: Drawn, second: Drawn, spread: SeedSpread | None = None, seed: int = 0
+) -> Difference | None:
     """Return by how much `first` is better than `second`.
 
     Both are taken at the seeds that they share; one that has a single seed stands against every
@@ -186,6 +243,8 @@ def subtract(first: Drawn, second: Drawn, seed: int = 0) -> Difference | None:
     ----------
     first, second : Drawn
         From the same call of `draw`.
+    spread : SeedSpread, optional
+        Of the task; by default this pair alone says how much seeds vary.
     seed : int
         Of the part that seeds have in the draws.
 
@@ -194,38 +253,35 @@ def subtract(first: Drawn, second: Drawn, seed: int = 0) -> Difference | None:
     Difference or None
         None if they share no seed.
     """
-    shared = [number for number in first.seeds if number in second.seeds]
-    if len(first.seeds) > 1 and len(second.seeds) > 1:
-        if not shared:
-            return None
-        ours, theirs = ([one.seeds.index(n) for n in shared] for one in (first, second))
-    else:
-        ours, theirs = ([*range(len(one.seeds))] for one in (first, second))
-    by_seed = first.values[ours] - second.values[theirs]
-    draws = (first.draws[:, ours] - second.draws[:, theirs]).mean(axis=1)
+    found = _by_seed(first, second)
+    if found is None:
+        return None
+    by_seed, draws = found
     value, n_seeds = float(by_seed.mean()), len(by_seed)
-    if n_seeds > 1:
-        draws = value + _widened(draws - value, by_seed, first.n_rows, seed)
+    if n_seeds > 1 and (by_seed.any() or draws.any()):
+        usual = SeedSpread() if spread is None else spread
+        draws = value + _widened(draws - value, by_seed, first.n_rows, usual, seed)
     below, above = (1 + int((draws <= 0).sum()), 1 + int((draws >= 0).sum()))
     p = min(1.0, 2.0 * min(below, above) / (len(draws) + 1))
     low, high = np.quantile(draws, (LEVEL / 2, 1 - LEVEL / 2))
     return Difference(value, float(low), float(high), p, p, n_seeds)
 
 
-def _widened(deviations: Floats, by_seed: Floats, n_rows: int, seed: int) -> Floats:
+def _widened(
+    deviations: Floats, by_seed: Floats, n_rows: int, spread: SeedSpread, seed: int
+) -> Floats:
     """Add what seeds vary to deviations that rows vary; see the top of this file."""
-    n_seeds = len(by_seed)
-    of_seeds = float(by_seed.var(ddof=1)) / n_seeds
-    of_rows = float(deviations.var())
+    own = len(by_seed) - 1
+    freedom = own + spread.freedom
+    variance = (own * float(by_seed.var(ddof=1)) + spread.freedom * spread.variance) / freedom
+    of_seeds, of_rows = variance / len(by_seed), float(deviations.var())
     if of_seeds <= 0:
         return deviations
-    freedom = (of_seeds + of_rows) ** 2 / (
-        of_seeds**2 / (n_seeds - 1) + of_rows**2 / max(1, n_rows - 1)
-    )
+    both = (of_seeds + of_rows) ** 2 / (of_seeds**2 / freedom + of_rows**2 / max(1, n_rows - 1))
     # The same deviates for every pair: what is compared must not depend on the order of comparing.
     rng = np.random.default_rng([seed, 1])
     wider = deviations + np.sqrt(of_seeds) * rng.standard_normal(len(deviations))
-    return np.asarray(wider * np.sqrt(freedom / rng.chisquare(freedom, len(deviations))))
+    return np.asarray(wider * np.sqrt(both / rng.chisquare(both, len(deviations))))
 
 
 def holm(differences: Mapping[Key, Difference]) -> dict[Key, Difference]:

@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .bootstrap import Difference, Drawn, holm, subtract
+from .bootstrap import Difference, Drawn, holm, seed_spread, subtract
 from .results import MAJORITY, START
 
 __all__ = ["Best", "Judgement", "judge"]
@@ -67,6 +67,7 @@ class Judgement:
     def __init__(self, drawn: Mapping[str, Drawn], seed: int = 0) -> None:
         self._drawn = {name: one for name, one in drawn.items() if name != MAJORITY}
         self._seed = seed
+        self._spread = seed_spread(list(self._drawn.values()))
         self.means = {name: float(one.values.mean()) for name, one in self._drawn.items()}
         scenarios = [name for name in self._drawn if name != START]
         self.changes: dict[str, Difference] = {}
@@ -77,7 +78,7 @@ class Judgement:
         self._pairs = holm({pair: one for pair, one in pairs.items() if one is not None})
 
     def _subtract(self, first: str, second: str) -> Difference | None:
-        return subtract(self._drawn[first], self._drawn[second], self._seed)
+        return subtract(self._drawn[first], self._drawn[second], self._spread, self._seed)
 
     def between(self, first: str, second: str) -> Difference | None:
         """Return by how much `first` is better than `second`, as judged with all others."""
