@@ -50,7 +50,7 @@ lint: $(STAMP)-package $(STAMP)-dev ## formatters, linters, types, layers, C rul
 	$(PY) tools/check_c_rules.py
 
 docs: $(STAMP)-package $(STAMP)-docs ## the documentation site, into build/site; any broken link is an error
-	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	@echo "open build/site/index.html; to search in it: $(PY) -m http.server -d build/site"
 
 format: $(STAMP)-dev ## let the formatters rewrite the tree

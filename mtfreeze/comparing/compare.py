@@ -117,10 +117,12 @@ def compare(
 
     Examples
     --------
-    >>> comparison = compare(  # doctest: +SKIP
-    ...     model, tasks, modes=["backbone", "backbone[:3]", "none"], epochs=2
-    ... )
-    >>> comparison.to_html("report.html")  # doctest: +SKIP
+    >>> settings = {"seeds": 1, "epochs": 1, "progress": False}
+    >>> comparison = compare(model, tasks, modes=["backbone", "backbone[:5]"], **settings)
+    >>> comparison.scenarios
+    ['majority', 'start', 'backbone', 'backbone[:5]']
+    >>> comparison.frozen_ok, comparison.to_html("report.html").name
+    (True, 'report.html')
     """
     given = check_tasks(model, tasks)
     old = {} if not old_tasks else check_tasks(model, old_tasks)
