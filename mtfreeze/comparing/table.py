@@ -237,8 +237,7 @@ def _legend(rows: Sequence[ScenarioFigures], best: Mapping[str, Best]) -> list[s
     lines = [
         "mean"
         + (" ± standard deviation over seeds" if spread else "")
-        + f"; change: against {START}; "
-        "* real (paired bootstrap, 5 % for all rows); [ ]: 95 % interval"
+        + f"; change: against {START}; * real (paired bootstrap, 5 % for all rows)"
     ]
     marks = []
     if any(one.wins for one in best.values()):
@@ -251,6 +250,6 @@ def _legend(rows: Sequence[ScenarioFigures], best: Mapping[str, Best]) -> list[s
         lines.append("; ".join(marks))
     lines.append(
         "seconds: training and passes over the frozen prefix, mean over seeds; lost: by tasks not "
-        "trained"
+        "trained; [ ]: 95 % interval"
     )
     return lines
