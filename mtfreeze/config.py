@@ -8,7 +8,7 @@
 
 `freeze_schedule` in `training` is a list of phases or the name of a usual schedule; nothing else is
 frozen then unless it is named. `start` (keys of `training`) is trained before `training`, usually
-the heads on the frozen backbone; `modes` lists what the demo compares. Unknown keys are errors that
+the heads on the frozen backbone; `modes` lists what is compared. Unknown keys are errors that
 name the closest one; Hugging Face's spellings of training arguments are accepted. Relative data
 paths are relative to the file. What only the model can judge (selectors, head names, labels) is
 checked where it is built.
@@ -30,6 +30,7 @@ from .config_values import (
     check_early_stopping,
     check_labels,
     check_mapping,
+    check_modes,
     check_number,
     check_precision_name,
     check_rate,
@@ -93,8 +94,8 @@ class Config:
         Arguments of `fit`; `start` is None where nothing is trained before.
     freezing, start_freezing : Freezing
         What is frozen in each.
-    modes : list of str
-        What is to be compared.
+    modes : list of str or (str, FreezeSchedule)
+        What is to be compared: selectors of what is frozen, and named schedules.
     """
 
     model: dict[str, Any]
@@ -104,7 +105,7 @@ class Config:
     freezing: Freezing
     start: dict[str, Any] | None = None
     start_freezing: Freezing = field(default_factory=Freezing)
-    modes: list[str] = field(default_factory=list)
+    modes: list[Any] = field(default_factory=list)
 
 
 _SECTIONS = ("model", "heads", "data", "training", "start", "modes")
@@ -316,7 +317,7 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
     start, start_freezing = None, Freezing()
     if "start" in top:
         start, start_freezing = _training("start", top["start"], place)
-    modes = check_texts("modes", top.get("modes", []))
+    modes = check_modes("modes", top.get("modes", []))
     return Config(model, heads, data, training, freezing, start, start_freezing, modes)
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "check_early_stopping",
     "check_labels",
     "check_mapping",
+    "check_modes",
     "check_number",
     "check_precision_name",
     "check_rate",
@@ -96,6 +97,32 @@ def check_texts(path: str, value: object) -> list[str]:
     if not isinstance(value, list):
         raise ConfigError(f"{path} must be a list of texts; found {found_text(value)}")
     return [check_text(f"{path}[{i}]", one) for i, one in enumerate(value)]
+
+
+def check_modes(path: str, value: object) -> list[Any]:
+    """Check for a list of what is compared: selectors of what is frozen, and named schedules.
+
+    modes: [backbone, none, {gradual: {gradual: {every: 1}}}, {top first: [{train: heads}]}]
+    """
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise ConfigError(f"{path} must be a list of modes; found {found_text(value)}")
+    modes: list[Any] = []
+    for i, one in enumerate(value):
+        where = f"{path}[{i}]"
+        if not isinstance(one, Mapping):
+            modes.append(check_text(where, one))
+            continue
+        if len(one) != 1:
+            raise ConfigError(
+                f"{where} must have one name and its schedule, such as {{gradual: {{gradual: "
+                f"{{every: 1}}}}}}; found {found_text(one)}"
+            )
+        ((name, schedule),) = one.items()
+        name = check_text(where, name)
+        modes.append((name, check_schedule(f"{where}.{name}", schedule)))
+    return modes
 
 
 def check_labels(path: str, value: object) -> list[str]:

@@ -296,7 +296,7 @@ def test_version_and_help(command: Command) -> None:
     assert command("--version") == (0, f"mtfreeze {VERSION}\n", "")
     code, out, _ = command("--help")
     assert code == 0
-    for name in ("train", "inspect", "verify", "predict", "demo"):
+    for name in ("train", "compare", "recommend", "inspect", "verify", "predict", "demo"):
         assert name in out
 
 
@@ -342,30 +342,86 @@ def test_demo_prints_table_and_writes_files(
     code, out, _ = command("demo", "--data", small_demo, "--output", out_folder)
     assert code == 0
     assert "classifier: 10 sentences to train on, 10 to evaluate on, 2 labels" in out
-    with (out_folder / "freeze_modes.csv").open(newline="", encoding="utf-8") as file:
-        rows = {row["mode"]: row for row in csv.DictReader(file)}
-    assert list(rows) == ["majority", "start", "all", "backbone", "backbone[:2]", "none"]
+    with (out_folder / "comparison.csv").open(newline="", encoding="utf-8") as file:
+        rows = {(row["scenario"], row["task"]): row for row in csv.DictReader(file)}
+    scenarios = ["majority", "start", "all", "backbone", "backbone[:2]", "none"]
+    assert list(dict.fromkeys(name for name, _ in rows)) == scenarios
     # 6 of 10 rows are positive.
-    assert float(rows["majority"]["eval_classifier_accuracy"]) == 0.6
-    assert float(rows["majority"]["eval_ner_head_f1"]) == 0.0
-    for name in ("eval_classifier_accuracy", "eval_ner_head_f1"):
-        assert rows["all"][name] == rows["start"][name]
-        assert float(rows["all"][f"change_{name}"]) == 0.0
-        assert rows["start"][f"change_{name}"] == ""
-        change = float(rows["none"][name]) - float(rows["start"][name])
-        assert float(rows["none"][f"change_{name}"]) == pytest.approx(change)
-    trained = {mode: int(row["trained"] or 0) for mode, row in rows.items()}
+    assert float(rows["majority", "classifier"]["value"]) == 0.6
+    assert float(rows["majority", "ner_head"]["value"]) == 0.0
+    for task in ("classifier", "ner_head"):
+        assert rows["all", task]["value"] == rows["start", task]["value"]
+        assert float(rows["all", task]["change"]) == 0.0
+        change = float(rows["none", task]["value"]) - float(rows["start", task]["value"])
+        assert float(rows["none", task]["change"]) == pytest.approx(change)
+    trained = {name: int(float(rows[name, "classifier"]["n_trained"])) for name in scenarios[1:]}
     assert trained["all"] == 0
     assert trained["start"] == trained["backbone"] == 2 * 49 + 5 * 49
     assert trained["backbone"] < trained["backbone[:2]"] < trained["none"]
-    for mode in ("start", "all", "backbone", "backbone[:2]", "none"):
-        assert rows[mode]["verdict"].endswith("frozen tensors unchanged")
-        assert any(line.startswith(mode) for line in out.splitlines())
-    assert (out_folder / "trainability.png").read_bytes().startswith(b"\x89PNG")
+    for name in scenarios:
+        assert any(line.startswith(name) for line in out.splitlines())
+    for picture in ("trainability.png", "comparison.png"):
+        assert (out_folder / picture).read_bytes().startswith(b"\x89PNG")
+    assert "<html" in (out_folder / "report.html").read_text("utf-8")
+    assert out.splitlines()[-1].startswith("advice: ")
 
 
 def test_demo_checks_modes_first(command: Command, small_demo: Path) -> None:
     code, out, err = command("demo", "--data", small_demo, "--mode", "backbone[:9]")
     assert code == 2
-    assert "[start]" not in out
+    assert "start" not in out
     assert "expected a number from -3 to 3" in err
+
+
+def compare_job(job: Path, *more: str) -> tuple[object, ...]:
+    """Return the words of a short comparison of a job."""
+    return ("compare", "--config", job, "--seeds", "1", "--set", "training.epochs=1", *more)
+
+
+def test_compare_prints_table_and_writes_report(
+    command: Command, job: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    report, plot, figures = (tmp_path / name for name in ("r.html", "p.svg", "f.csv"))
+    files = ("--report", str(report), "--plot", str(plot), "--csv", str(figures))
+    code, out, _ = command(*compare_job(job, "--modes", "backbone, none", "--quiet", *files))
+    assert code == 0
+    names = [line.split()[0] for line in out.splitlines() if line]
+    assert {"majority", "start", "backbone", "none"} <= set(names)
+    assert "<html" in report.read_text("utf-8")
+    assert "<svg" in plot.read_text("utf-8")
+    assert figures.read_text("utf-8").startswith("scenario,")
+
+
+def test_compare_takes_modes_and_schedules_of_the_job(
+    command: Command, job: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "with_modes.yaml"
+    modes = "modes: [backbone, {late: [{train: heads, epochs: 1}]}]\n"
+    path.write_text(job.read_text("utf-8") + modes, encoding="utf-8")
+    out_folder = tmp_path / "kept"
+    words = compare_job(path, "--output", str(out_folder))
+    code, out, _ = command(*words)
+    assert code == 0
+    assert any(line.startswith("late") for line in out.splitlines())
+    code, out, _ = command(*words)
+    assert code == 0
+    assert "results are in" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--modes", "backbon"), "did you mean 'backbone'"),
+        (("--modes", "none", "--seeds", "0"), "seeds must be at least 1"),
+        (("--set", "modes=[{a: [], b: []}]"), "modes[0] must have one name"),
+        (("--set", "modes=[{a: graduall}]"), "gradual"),
+        (("--set", "modes=3"), "modes must be a list"),
+    ],
+)
+def test_compare_says_what_is_wrong(
+    command: Command, job: Path, more: tuple[str, ...], message: str
+) -> None:
+    code, _, err = command(*compare_job(job, *more))
+    assert code == 2
+    assert message in err

@@ -7,6 +7,7 @@ import click
 
 from .._core import VERSION
 from .cache import cache
+from .compare import compare
 from .demo import demo
 from .encode import encode
 from .estimate import estimate
@@ -28,5 +29,16 @@ def cli() -> None:
     """
 
 
-for _command in (train, estimate, recommend, inspect, verify, predict, encode, demo, cache):
+for _command in (
+    train,
+    compare,
+    estimate,
+    recommend,
+    inspect,
+    verify,
+    predict,
+    encode,
+    demo,
+    cache,
+):
     cli.add_command(_command)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
+from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import QualityPoint, pareto_front, quality_figure, quality_text
 from ..pictures.saving import write_picture
 from ..pictures.words import metric_words
@@ -197,6 +198,14 @@ class Comparison:
         if task not in known:
             raise ConfigError(unknown("task", task, known))
 
+    def first_runs(self) -> dict[str, ScenarioRun]:
+        """Return the first finished run of every scenario, by name."""
+        found: dict[str, ScenarioRun] = {}
+        for run in self.runs:
+            if run.error is None and run.scenario not in REFERENCES:
+                found.setdefault(run.scenario, run)
+        return found
+
     def figures(self, scenario: str) -> ScenarioFigures:
         """Return the figures of one scenario.
 
@@ -381,6 +390,19 @@ class Comparison:
         return write_picture(
             lambda: quality_figure(panels, **words), lambda: quality_text(panels, **words), path
         )
+
+    def plot_modes(self, path: str | os.PathLike[str]) -> Path:
+        """Draw what each scenario trains: a row a scenario and phase, a column a unit.
+
+        Raises
+        ------
+        ConfigError
+            For an unknown ending, or if no scenario finished.
+        OSError
+            If it cannot be written.
+        """
+        phases = {name: run.phases for name, run in self.first_runs().items() if run.phases}
+        return write_picture(lambda: modes_figure(phases), lambda: modes_text(phases), path)
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the report: one page that opens offline, and return its path.

@@ -21,7 +21,6 @@ from ..pictures.saving import has_matplotlib, svg_text
 from .grid import Column, Grid
 from .repeat import python_call, settings_yaml
 from .report_style import bullets, details, page, preformatted, section
-from .results import MAJORITY, START, ScenarioRun
 
 if TYPE_CHECKING:
     from .comparison import Comparison
@@ -102,24 +101,15 @@ def _quality(comparison: Comparison) -> str:
     return _figure(quality_figure, quality_text, panels, **comparison.plot_arguments())
 
 
-def _first_runs(comparison: Comparison) -> dict[str, ScenarioRun]:
-    """Return the first finished run of every scenario."""
-    found: dict[str, ScenarioRun] = {}
-    for run in comparison.runs:
-        if run.error is None and run.scenario not in (MAJORITY, START):
-            found.setdefault(run.scenario, run)
-    return found
-
-
 def _modes(comparison: Comparison) -> str:
-    runs = _first_runs(comparison)
+    runs = comparison.first_runs()
     phases = {name: run.phases for name, run in runs.items() if run.phases}
     return _figure(modes_figure, modes_text, phases)
 
 
 def _curves(comparison: Comparison) -> list[str]:
     """Return the curves of all scenarios over one another, then of each alone."""
-    runs = {name: run for name, run in _first_runs(comparison).items() if run.history}
+    runs = {name: run for name, run in comparison.first_runs().items() if run.history}
     histories: Mapping[str, Any] = {name: run.history for name, run in runs.items()}
     if not any("task" in row for history in histories.values() for row in history):
         return ["<p>Nothing was trained.</p>"]
@@ -200,7 +190,7 @@ def _by_seed(comparison: Comparison) -> str:
 
 def _notes(comparison: Comparison) -> str:
     blocks = []
-    for name, run in _first_runs(comparison).items():
+    for name, run in comparison.first_runs().items():
         lines = [*run.notes, run.verdict] if run.verdict else list(run.notes)
         if lines:
             blocks.append(details(f"{name}, seed {run.seed}", bullets(lines)))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..freeze_schedule import FreezeSchedule
+from ..unit_states import unit_states
 from .results import MAJORITY, START
-from .units import unit_states
 
 if TYPE_CHECKING:
     from ..freeze import FreezeState

@@ -22,13 +22,13 @@ from ..metrics import primary_metric
 from ..notices import FreezeWarning
 from ..training.evaluate import evaluate_rows
 from ..training.fit import fit
+from ..unit_states import unit_states
 from .baseline import majority_scores
 from .folder import ComparisonFolder, described
 from .probes import drift, gradient_cosines
 from .results import MAJORITY, START, ScenarioRun, TaskScore
 from .scenarios import Scenario
 from .task_files import tasks_from_values
-from .units import unit_states
 
 if TYPE_CHECKING:
     from ..model import MultiTaskModel

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mtfreeze compare``: the scenarios of a job side by side, in a table, a report and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..closest import counted
+from ..config import load_config
+from .build import build_model, build_tasks, debug_option
+from .guard import FAILED, FrozenChanged
+
+if TYPE_CHECKING:
+    from ..comparing.comparison import Comparison
+
+__all__ = ["check_comparison", "compare", "scenario_arguments"]
+
+_OF_ONE_RUN = ("seed", "freeze_schedule", "output_dir", "save_every", "resume", "keep_checkpoints")
+"""Keys of ``training`` that are about one run, not about a comparison."""
+
+
+def scenario_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `fit` that the scenarios of a job share."""
+    return {k: v for k, v in training.items() if k not in (*_OF_ONE_RUN, "progress")}
+
+
+def check_comparison(comparison: Comparison) -> int:
+    """Return the exit code; raise `FrozenChanged` if a frozen tensor moved."""
+    if not comparison.frozen_ok:
+        moved = [run for run in comparison.runs if not run.frozen_ok]
+        raise FrozenChanged(
+            "expected frozen tensors to keep their bits; found "
+            + "; ".join(f"{run.scenario}, seed {run.seed}: {run.verdict}" for run in moved)
+        )
+    return FAILED if comparison.interrupted or comparison.failed else 0
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor | None]:
+    if workers == 0:
+        yield None
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+@click.command()
+@click.option("--config", "config_path", required=True, metavar="FILE.yaml", help="The job.")
+@click.option("--set", "settings", multiple=True, metavar="a.b=c", help="Change a key of the job.")
+@click.option(
+    "--modes", metavar="A,B,...", help="What is FROZEN in each scenario; default: the job's modes."
+)
+@click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="How many.")
+@click.option("--report", metavar="FILE.html", help="Write the whole report, one page.")
+@click.option("--plot", metavar="FILE.png", help="Draw quality against time.")
+@click.option("--csv", "csv_path", metavar="FILE.csv", help="Write all figures.")
+@click.option("--output", metavar="FOLDER", help="Keep results; the same call goes on from there.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Run on N processes of one thread each; by default one after the other, here.",
+)
+@click.option("--gradients", is_flag=True, help="Also say whether the tasks pull together.")
+@click.option("--quiet", is_flag=True, help="Print the table only.")
+@debug_option
+def compare(
+    config_path: str,
+    settings: tuple[str, ...],
+    modes: str | None,
+    seeds: int,
+    report: str | None,
+    plot: str | None,
+    csv_path: str | None,
+    output: str | None,
+    workers: int,
+    gradients: bool,
+    quiet: bool,
+) -> int:
+    """Train every freeze scenario of a job from one start and say which differences are real.
+
+    \b
+    mtfreeze compare --config job.yaml --modes backbone,classifier,none --report report.html
+    mtfreeze compare --config job.yaml --seeds 5 --workers 8 --output outputs/comparison
+    """
+    from ..comparing.compare import compare as compare_scenarios
+
+    config = load_config(config_path, settings)
+    chosen = [one.strip() for one in modes.split(",")] if modes is not None else config.modes
+    model = build_model(config)
+    tasks = build_tasks(config, model)
+    with _pool(workers) as executor:
+        found = compare_scenarios(
+            model,
+            tasks,
+            chosen or None,
+            seeds=seeds,
+            start=None if config.start is None else scenario_arguments(config.start),
+            gradients=gradients,
+            executor=executor,
+            output_dir=output,
+            progress=not quiet,
+            **scenario_arguments(config.training),
+        )
+    click.echo(f"{'' if quiet else chr(10)}{found}")
+    if csv_path is not None:
+        click.echo(f"figures: {found.to_csv(csv_path)}")
+    if plot is not None:
+        click.echo(f"picture: {found.plot(plot)}")
+    if report is not None:
+        click.echo(f"report: {found.to_html(report)}")
+    if found.failed:
+        click.echo(f"{counted(len(found.failed), 'scenario')} failed; see the table", err=True)
+    return check_comparison(found)
