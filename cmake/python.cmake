@@ -15,6 +15,6 @@ if(MTF_BLAS STREQUAL "openblas")
         install(FILES "${_file}" DESTINATION mtfreeze/_libs RENAME "${_name}" COMPONENT python)
     endforeach()
 endif()
-# The demo's data goes along, so that `mtfreeze demo` runs from any folder.
+# The demo's data goes along, so that `mtfreeze demo` runs from any folder; domains/ has the same rows.
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples/data/" DESTINATION mtfreeze/_examples
-    COMPONENT python)
+    COMPONENT python PATTERN domains EXCLUDE)
