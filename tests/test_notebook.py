@@ -53,6 +53,13 @@ CASES = [
         ("freeze_modes_notebook.png", "two-task-model/model.safetensors"),
     ),
     Case(
+        "02_transfer_learning.ipynb",
+        "ROWS = 24\nSEEDS = 1\nEPOCHS = 2",
+        ("feature extraction", "head first, then all", "home", "away"),
+        ("feature extraction", "lost", "points against feature extraction"),
+        ("transfer_learning.png",),
+    ),
+    Case(
         "03_gradual_unfreezing.ipynb",
         "ROWS = 24\nEVAL_ROWS = 16\nEPOCHS = 8",
         (
@@ -64,6 +71,13 @@ CASES = [
         ),
         ("phase 8: frozen: nothing", "estimated", "nothing frozen moved", "the power went at step"),
         ("gradual_unfreezing.png", "gradual-run/model.safetensors"),
+    ),
+    Case(
+        "04_multi_task.ipynb",
+        "ROWS = 24\nEVAL_ROWS = 16\nSEEDS = 1\nEPOCHS = 1",
+        ("accuracy", "entity F1", "backbone", "entities", "none"),
+        ("entity F1", "frozen parts", "entities"),
+        ("multi_task.png",),
     ),
 ]
 
