@@ -96,7 +96,7 @@ def test_links_in_code_are_left_alone() -> None:
 
 
 def test_a_notebook_becomes_a_page_with_its_pictures() -> None:
-    text = (ROOT / "notebooks" / "01_freeze_modes.ipynb").read_text(encoding="utf-8")
+    text = (ROOT / "notebooks" / "03_gradual_unfreezing.ipynb").read_text(encoding="utf-8")
     page, pictures = hook.notebook_page(text, "modes")
     assert page.startswith("# ") and "```python\n" in page
     assert pictures and all(data.startswith(b"\x89PNG") for data in pictures.values())
