@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
-
 import pytest
 
 from mtfreeze import errors
@@ -52,14 +49,3 @@ def test_exceptions_are_of_both_trees(kind: type[errors.Error], builtin: type[Ex
 def test_every_exception_is_exported() -> None:
     defined = {n for n, v in vars(errors).items() if isinstance(v, type)}
     assert defined == set(errors.__all__)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["closest", "entities", "metrics", "packing"]
-    + [f"data.{n}" for n in ("order", "examples", "labels", "task", "batches")],
-)
-def test_docstring_examples(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"mtfreeze.{name}"))
-    assert result.attempted > 0
-    assert result.failed == 0

@@ -92,6 +92,9 @@ def test_the_example_of_the_readme(workplace: Path, minilm_folder: Path) -> None
     namespace: dict[str, Any] = {}
     assert check_page(README, namespace) == 1
     run = namespace["run"]
-    assert run.verify_frozen() and run.cache.n_texts == 80
-    assert [phase.name for phase in run.phases][-1] == "layers[3:]"
+    # Whether computed here or by the comparison before it.
+    assert run.verify_frozen() and run.cache.n_texts + run.cache.n_reused == 80
+    comparison = namespace["comparison"]
+    assert comparison.frozen_ok and "gradual" in comparison.scenarios
+    assert (workplace / "report.html").is_file()
     assert (workplace / "out" / "model.safetensors").is_file()

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,10 +208,3 @@ def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SOME_LIMIT", "lots")
     with pytest.raises(ConfigError, match="SOME_LIMIT: expected"):
         read(None, "limit", "SOME_LIMIT", 5)
-
-
-@pytest.mark.parametrize("name", ["sizes", "opening"])
-def test_docstring_examples(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"mtfreeze.features.{name}"))
-    assert result.attempted > 0
-    assert result.failed == 0

@@ -47,10 +47,10 @@ class Case:
 CASES = [
     Case(
         "01_freeze_modes.ipynb",
-        "ROWS = 24\nSTART_EPOCHS = 2\nEPOCHS = 1",
+        "ROWS = 24\nSEEDS = 1\nSTART_EPOCHS = 2\nEPOCHS = 1",
         ("majority", "start", "backbone[:3]", "none"),
         ("unchanged",),
-        ("freeze_modes_notebook.png", "two-task-model/model.safetensors"),
+        ("freeze_modes_notebook.png", "report_notebook.html", "two-task-model/model.safetensors"),
     ),
     Case(
         "02_transfer_learning.ipynb",
