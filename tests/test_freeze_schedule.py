@@ -12,6 +12,7 @@ from helpers import bits
 
 import mtfreeze as mtf
 from mtfreeze.freeze import FreezeState
+from mtfreeze.training.resolving import phase_label
 
 FS = mtf.FreezeSchedule
 
@@ -274,3 +275,21 @@ def test_from_dict_takes_what_yaml_has() -> None:
     phases = [{"train": "heads", "epochs": 1}, {"freeze": ["embeddings"], "steps": 3}]
     expected = FS().phase(train="heads", epochs=1).phase(freeze=["embeddings"], steps=3)
     assert FS.from_dict(phases) == FS.from_dict({"phases": phases}) == expected
+
+
+def test_what_resolve_returns_prints_in_a_line(two_head_model: mtf.MultiTaskModel) -> None:
+    two_head_model.freeze("embeddings")
+    schedule = FS().phase(epochs=1, train="heads").phase(steps=3, freeze="backbone[:2]")
+    heads, top = schedule.resolve(two_head_model)
+    n, n_pinned = (len(frozen_of(two_head_model, of)) for of in ("backbone[:2]", "embeddings"))
+    assert repr(top) == (
+        f"ResolvedPhase({phase_label(2, top.name)}, 3 steps, FreezeState(frozen: backbone[:2] "
+        f"({n} tensors), pinned: backbone.embeddings ({n_pinned} tensors)), options: "
+        f"{schedule.phases[1]})"
+    )
+    assert ", 1 epoch, FreezeState(frozen: backbone (" in repr(heads)
+    (rest, _) = (
+        FS().phase(train="all", unpin=True).phase(steps=1, train="heads").resolve(two_head_model)
+    )
+    assert "the epochs that are left, FreezeState(frozen: none, pinned: none)" in repr(rest)
+    assert top == schedule.resolve(two_head_model)[1] != heads
