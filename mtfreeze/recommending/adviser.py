@@ -136,13 +136,21 @@ def _against(
     )
     fits = limit is not None and chosen.seconds <= limit
     verdict = "the best that keeps within it" if fits else "the fastest, and still above it"
-    why = Reason(
-        f"The budget is {in_seconds(limit or 0.0)}: {chosen.candidate.name} "
-        f"({in_seconds(chosen.seconds)}) is {verdict}; {times}.",
-        "budget",
-        kind,
-    )
-    return [why, *reasons]
+    more = [
+        Reason(
+            f"The budget is {in_seconds(limit or 0.0)}: {chosen.candidate.name} "
+            f"({in_seconds(chosen.seconds)}) is {verdict}. Without it {first} would be advised "
+            f"({times}), for what follows.",
+            "budget",
+            kind,
+        )
+    ]
+    if chosen.candidate.name == "heads":
+        figures = ", ".join(
+            f"{one.task} {one.metric} {one.top:.3f}" for one in found.scores.values()
+        )
+        more.append(Reason(f"Heads alone would reach the probes' {figures}.", "probe", kind))
+    return [*more, *reasons]
 
 
 def _notes(model: MultiTaskModel, ranking: tuple[str, ...], left: list[str]) -> list[str]:
