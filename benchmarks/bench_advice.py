@@ -44,6 +44,7 @@ class Outcome(NamedTuple):
 
     situation: Situation
     n_rows: int
+    n_seeds: int
     metric: str
     means: dict[str, float]
     """By candidate."""
@@ -123,13 +124,16 @@ def read_outcomes(folder: Path, situations: Sequence[Situation]) -> list[Outcome
             values[run["name"]].append(run["value"])
         means = {name: statistics.mean(own) for name, own in values.items()}
         metric = result["runs"][0]["metric"]
-        outcomes.append(Outcome(situation, result["n_rows"], metric, means, ranking[0], case))
+        n_seeds = min(map(len, values.values()))
+        outcomes.append(
+            Outcome(situation, result["n_rows"], n_seeds, metric, means, ranking[0], case)
+        )
     return outcomes
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """Return the situations with the figures of every candidate."""
-    lines = [header("situation", "rows", "metric", *NAMES, "advised (case)", "regret")]
+    lines = [header("situation", "rows", "seeds", "metric", *NAMES, "advised (case)", "regret")]
     for one in outcomes:
         cells = [
             f"**{100 * one.means[name]:.1f}**"
@@ -142,7 +146,15 @@ def table(outcomes: Sequence[Outcome]) -> str:
         if one.advised == one.worst:
             regret += ", the worst"
         lines.append(
-            line(one.situation.name, f"{one.n_rows:,}", one.metric, *cells, advised, regret)
+            line(
+                one.situation.name,
+                f"{one.n_rows:,}",
+                one.n_seeds,
+                one.metric,
+                *cells,
+                advised,
+                regret,
+            )
         )
     return "\n".join(lines)
 
@@ -206,7 +218,7 @@ def main() -> None:
     mtf.set_threads(options.threads)
     chosen = [one for one in SITUATIONS if one.name in options.situations]
     size = f"at most {options.rows:,} training rows" if options.rows else "all training rows"
-    print(f"### Advice against what it chooses from, {size}, {options.seeds} seeds\n", flush=True)
+    print(f"### Advice against what it chooses from, {size}\n", flush=True)
     if not options.table:
         for situation in chosen:
             run_situation(situation, options.output, options.rows, options.seeds)

@@ -34,7 +34,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 def outcome(bench: ModuleType, advised: str, *values: float) -> Any:
     """Return an outcome of the first situation with these figures of the candidates."""
     means = dict(zip(bench.NAMES, values, strict=True))
-    return bench.Outcome(bench.SITUATIONS[0], 200, "accuracy", means, advised, "small")
+    return bench.Outcome(bench.SITUATIONS[0], 200, 2, "accuracy", means, advised, "small")
 
 
 def test_regret_is_what_the_best_has_more(bench: ModuleType) -> None:
@@ -79,5 +79,18 @@ def test_advice_is_drawn_anew_from_what_is_kept(
     result = {"n_rows": 10, "runs": runs}
     (place / "result.json").write_text(json.dumps(result), encoding="utf-8")
     (one,) = bench.read_outcomes(tmp_path, [situation])
-    assert one.advised == advice.name and one.n_rows == 10
+    assert one.advised == advice.name and one.n_rows == 10 and one.n_seeds == 2
     assert one.means[bench.NAMES[2]] == pytest.approx(0.21)
+
+
+def test_the_page_shows_the_dated_result(bench: ModuleType) -> None:
+    result = max((FOLDER / "results").glob("*-advice.md")).read_text(encoding="utf-8")
+    page = (FOLDER.parent / "docs" / "TRAINING_CONSIDERATIONS.md").read_text(encoding="utf-8")
+    known = tuple(f"| {one.name} |" for one in bench.SITUATIONS)
+    rows = [line for line in result.splitlines() if line.startswith(known)]
+    assert len(rows) >= 8
+    assert rows == [line for line in page.splitlines() if line.startswith(known)]
+    verdict = "| mean regret of the advice, report half |"
+    assert [line for line in result.splitlines() if line.startswith(verdict)] == [
+        line for line in page.splitlines() if line.startswith(verdict)
+    ]
