@@ -58,7 +58,8 @@ class PhaseCosts:
     peak_bytes : int
         The most memory that model and data take: what the core holds for the model (weights,
         gradients, moments, activations), features in memory, and encoded texts. The interpreter,
-        texts and labels, and arrays of single batches are not in it.
+        texts and labels, and arrays of single batches are not in it. Other models of the process
+        are not counted; one that is made or goes away during the run shifts the figure.
     form_bytes : int
         What packed copies of the weights take of it, for the products of a step.
     """
