@@ -8,9 +8,11 @@ folder is empty at first and the passes that fill it are counted. Seconds are th
 accuracy and strict entity F1 are of dev and test. Prints markdown.
 
     python benchmarks/bench_scenarios.py [--threads 2] [--rows 0] [--epochs 3] [--seed 0]
-        [--side NAME ...] [--mode MODE ...]
+        [--side NAME ...] [--mode MODE ...] [--output FILE]
 
 `--rows` cuts every file to its first rows, for a quick look; 0 takes everything (about two hours).
+With `--output` every finished training is a line of JSON in FILE, and one that is there already is
+not run again: two hours may be had in pieces.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -18,8 +20,10 @@ SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import warnings
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from figures import Target, header, line, verdicts
@@ -166,6 +170,46 @@ def scores(found: dict[str, float], name: str) -> str:
     return f"{found[f'dev_{name}']:.3f} / {found[f'test_{name}']:.3f}"
 
 
+class Runs:
+    """The trainings of a command, each run when it is asked for, unless the file holds it.
+
+    Parameters
+    ----------
+    path
+        Lines of JSON; None keeps nothing.
+    common
+        What all of them share: threads, rows, epochs, seed.
+    """
+
+    def __init__(self, path: Path | None, common: dict[str, int]) -> None:
+        self.path, self.common = path, common
+        self.workers: dict[str, Worker] = {}
+        self.kept: list[dict[str, Any]] = []
+        if path is not None and path.is_file():
+            self.kept = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+    def __call__(self, side: Side, mode: str) -> dict[str, float]:
+        """Return seconds and scores."""
+        key = {"side": side.name, "mode": mode, **self.common}
+        for run in self.kept:
+            if key.items() <= run.items():
+                return run["found"]
+        if side.name not in self.workers:
+            threads = self.common["threads"]
+            self.workers[side.name] = Worker(side.target, threads, **self.common, **side.options)
+        found = self.workers[side.name]("run", mode=mode)
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**key, "found": found}) + "\n")
+        return found
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self.workers.values():
+            worker.close()
+
+
 def judge(total: dict[str, float]) -> str:
     """Return the targets with their verdicts."""
     wanted = (
@@ -192,30 +236,30 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--side", nargs="+", choices=names, default=names, dest="sides")
     parser.add_argument("--mode", nargs="+", choices=MODES, default=MODES, dest="modes")
+    parser.add_argument("--output", type=Path, help="file of finished trainings, gone on with")
     options = parser.parse_args()
     if not (DATA / "sst2").is_dir():
         print("skipped: needs shared/data beside the checkout")
         return
     common = {name: getattr(options, name) for name in ("threads", "rows", "epochs", "seed")}
     sides = [side for side in SIDES if side.name in options.sides]
-    workers = {s.name: Worker(s.target, options.threads, **common, **s.options) for s in sides}
+    runs = Runs(options.output, common)
     size = f"first {options.rows} rows of each file" if options.rows else "all rows"
     print(
         f"### Six freeze scenarios, SST-2 + WNUT 2017, {size}, {options.epochs} epochs, fp32"
         f" unless said, {options.threads} threads, seed {options.seed}\n"
     )
     print(header("frozen", "side", "seconds", "accuracy, dev / test", "entity F1, dev / test"))
-    total = dict.fromkeys(workers, 0.0)
+    total = dict.fromkeys((side.name for side in sides), 0.0)
     for mode in options.modes:
-        for name, worker in workers.items():
-            found = worker("run", mode=mode)
-            total[name] += found["seconds"]
+        for side in sides:
+            found = runs(side, mode)
+            total[side.name] += found["seconds"]
             said = [scores(found, score) for score in SCORES]
-            print(line(mode, name, f"{found['seconds']:.1f}", *said), flush=True)
+            print(line(mode, side.name, f"{found['seconds']:.1f}", *said), flush=True)
     for name, seconds in total.items():
         print(line("sum", name, f"{seconds:.1f}", "", ""))
-    for worker in workers.values():
-        worker.close()
+    runs.close()
     print(f"\n{judge(total)}")
 
 
