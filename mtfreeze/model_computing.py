@@ -153,7 +153,7 @@ class ComputingMethods(ModelState):
 
         Examples
         --------
-        >>> model.predict_proba("classifier", ["good food", "never again"]).sum(axis=1)
+        >>> model.predict_proba("classifier", ["good food", "never again"]).sum(axis=1).round(5)
         array([1., 1.], dtype=float32)
         """
         from .prediction import predict_proba
