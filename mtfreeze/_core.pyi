@@ -73,6 +73,7 @@ class PlanInfo(NamedTuple):
     form_bytes: int  # packed copies of the weights that it reads
     gradient_bytes: int
     moment_bytes: int
+    row_bytes: int  # what is known of the rows of tables: reached, moved, never
     saved_bytes: int
     activation_grad_bytes: int
     worker_bytes: int

@@ -373,6 +373,7 @@ typedef struct mtf_plan_info {
     uint64_t form_bytes;            /* packed copies of the weights that the plan reads */
     uint64_t gradient_bytes;        /* of the parameters that a step of this plan reaches */
     uint64_t moment_bytes;          /* both moments of the same */
+    uint64_t row_bytes;             /* what is known of the rows of tables among them */
     uint64_t saved_bytes;           /* arena of activations kept from forward to backward */
     uint64_t activation_grad_bytes; /* arena of their gradients */
     uint64_t worker_bytes;          /* scratch of all worker threads, as many as are set now */

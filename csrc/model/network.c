@@ -166,6 +166,8 @@ void mtf_param_drop_state(mtf_param *param)
     mtf_free(param->gradient);
     mtf_free(param->moment1);
     mtf_free(param->moment2);
+    mtf_free(param->rows);
+    param->rows = NULL;
     param->gradient = param->moment1 = param->moment2 = NULL;
     param->n_steps = 0;
     param->reached = 0;

@@ -7,6 +7,7 @@
  * Type and position tables may be absent. A type input that is absent or left out means type 0.
  * Backward reads ids only, which the batch holds anyway: no activation is saved.
  * Callers guarantee ids within the tables and p(r) + position_offset below the position rows.
+ * Where the states of a table's rows are kept, only rows that the last step reached are zeroed.
  * Cut: tables are zeroed by rows, then filled by column ranges, each visiting rows in token order,
  * so that the accumulation order is one at any thread count. Tolerance family: elementwise forward,
  * reduction backward.
@@ -125,8 +126,31 @@ static void zero_item(void *context, int64_t item, int worker)
     int table = find_table(job, &item);
     int64_t first = item * ZERO_ROWS;
     int64_t last = mtf_piece_end(job->call->shape->weight_rows[table], ZERO_ROWS, item);
-    memset(job->call->dw[table] + first * job->c, 0,
-           (size_t)((last - first) * job->c) * sizeof(mtf_real));
+    mtf_real *dw = job->call->dw[table];
+    uint8_t *state = job->call->dw_rows[table];
+    if (state == NULL) {
+        memset(dw + first * job->c, 0, (size_t)((last - first) * job->c) * sizeof *dw);
+        return;
+    }
+    for (int64_t row = first; row < last; row++) {
+        if (state[row] == MTF_ROW_REACHED) {
+            memset(dw + row * job->c, 0, (size_t)job->c * sizeof *dw);
+            state[row] = MTF_ROW_MOVED;
+        }
+    }
+}
+
+static void mark_rows(const mtf_op_call *call, int table)
+{
+    const mtf_span *span = call->span;
+    const int32_t space = call->shape->in[IDS].space;
+    for (int64_t s = 0; s < span->n_sequences; s++) {
+        const int64_t first = mtf_span_start(span, space, s);
+        const int64_t last = mtf_span_start(span, space, s + 1);
+        for (int64_t row = first; row < last; row++) {
+            call->dw_rows[table][table_row(call, table, row, row - first)] = MTF_ROW_REACHED;
+        }
+    }
 }
 
 static void add_item(void *context, int64_t item, int worker)
@@ -166,6 +190,9 @@ static void embedding_backward(const mtf_op_call *call)
     mtf_parallel_for(total, zero_item, &job);
     total = 0;
     for (int table = WORD; table < N_TABLES; table++) {
+        if (call->dw[table] != NULL && call->dw_rows[table] != NULL) {
+            mark_rows(call, table);
+        }
         job.n_items[table] = call->dw[table] != NULL ? mtf_pieces(job.c, COLUMNS) : 0;
         total += job.n_items[table];
     }
@@ -203,4 +230,5 @@ const mtf_op mtf_op_embedding = {.name = "embedding",
                                  .backward = embedding_backward,
                                  .saves = embedding_saves,
                                  .cost = embedding_cost,
+                                 .by_rows = 1U << WORD | 1U << POSITION | 1U << TYPE,
                                  .work = mtf_no_work};

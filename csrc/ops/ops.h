@@ -64,6 +64,14 @@ typedef struct mtf_span {
     int64_t max_length[MTF_MAX_SPACES]; /* longest sequence of the micro-batch */
 } mtf_span;
 
+/* What is known of a row of a table that backward reaches by rows: most rows of a vocabulary are in
+ * no batch, and what is zero need be neither cleared nor read. */
+enum {
+    MTF_ROW_NEVER,  /* gradient and moments are zero */
+    MTF_ROW_MOVED,  /* the gradient is zero, the moments may not be */
+    MTF_ROW_REACHED /* the gradient is that of the step under way, or of the last one */
+};
+
 /* One run of one node. Every pointer is at the span's first row. (R) rows of the slot's space. */
 typedef struct mtf_op_call {
     const mtf_node_shape *shape;
@@ -80,6 +88,8 @@ typedef struct mtf_op_call {
     int din_add[MTF_MAX_IN];           /* 1: add to what is there, 0: overwrite every element */
     mtf_real *dw[MTF_MAX_WEIGHTS];     /* shape of w; NULL: frozen */
     int dw_add[MTF_MAX_WEIGHTS];
+    uint8_t *dw_rows[MTF_MAX_WEIGHTS]; /* (V) states of the rows of dw, for weights in `by_rows`;
+                                          NULL: unknown, every row is written */
     mtf_real *work; /* worker i's at work + i * work_stride; in a forward over one of many blocks
                        this worker's alone */
     size_t work_stride; /* elements; 0: alone */
@@ -130,6 +140,8 @@ typedef struct mtf_op {
                      mtf_precision precision);
     /* Bits of the weights that are factors of products, and so may have forms. */
     uint32_t factors;
+    /* Bits of the weights of which backward reaches some rows only, and says which. */
+    uint32_t by_rows;
     int rounds_aux; /* 1: aux values may be kept in bfloat16; 0: they are statistics */
     int in_pairs;   /* 1: of the weights, output i depends on number 2i and 2i + 1 only */
 } mtf_op;

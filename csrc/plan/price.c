@@ -51,18 +51,22 @@ static void add_form(void *context, int32_t param, mtf_use use, mtf_precision pr
     sum->bytes += mtf_form_bytes(&sum->network->params[param].handle, use, precision);
 }
 
-/* 1: a backward step of the plan gives parameter `p` a gradient. */
-static int reaches(const mtf_plan *plan, int32_t p)
+/* A backward step of the plan gives parameter `p` a gradient; *by_rows: and does so by rows. */
+static int reaches(const mtf_plan *plan, int32_t p, int *by_rows)
 {
+    int found = 0;
+    *by_rows = 0;
     for (int32_t i = 0; i < plan->n_backward; i++) {
         const mtf_step *step = &plan->backward[i];
+        const mtf_node *node = &plan->program->nodes[step->node];
         for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
-            if ((step->need.dw & (1u << k)) && plan->program->nodes[step->node].weight[k] == p) {
-                return 1;
+            if ((step->need.dw & (1u << k)) && node->weight[k] == p) {
+                found = 1;
+                *by_rows |= (node->op->by_rows >> k & 1u) != 0;
             }
         }
     }
-    return 0;
+    return found;
 }
 
 static void price_parameters(const mtf_plan *plan, const mtf_network *network, mtf_plan_info *info)
@@ -71,7 +75,11 @@ static void price_parameters(const mtf_plan *plan, const mtf_network *network, m
         const int64_t size = network->program->params[i].size;
         info->n_values += size;
         info->n_trainable += network->params[i].frozen ? 0 : size;
-        info->gradient_bytes += reaches(plan, i) ? (uint64_t)size * sizeof(mtf_real) : 0;
+        int by_rows;
+        if (reaches(plan, i, &by_rows)) {
+            info->gradient_bytes += (uint64_t)size * sizeof(mtf_real);
+            info->row_bytes += by_rows ? (uint64_t)network->program->params[i].shape[0] : 0;
+        }
     }
     info->weight_bytes = (uint64_t)info->n_values * sizeof(mtf_real);
     info->moment_bytes = 2 * info->gradient_bytes;

@@ -275,6 +275,26 @@ static void set_backward(mtf_op_call *call, const mtf_plan *plan, const mtf_step
     }
 }
 
+/* Points a backward call at the gradients that it is to write. */
+static void set_gradients(mtf_op_call *call, const mtf_step *step, const mtf_node *node,
+                          const mtf_network *network)
+{
+    for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
+        if (!(step->need.dw & (1u << k))) {
+            continue;
+        }
+        const mtf_param *param = &network->params[node->weight[k]];
+        call->dw[k] = param->gradient;
+        call->dw_add[k] = param->reached;
+        if (node->op->by_rows & (1u << k)) {
+            call->dw_rows[k] = param->rows;
+        } else if (param->rows != NULL) {
+            const mtf_param_def *def = &network->program->params[node->weight[k]];
+            memset(param->rows, MTF_ROW_REACHED, (size_t)def->shape[0]);
+        }
+    }
+}
+
 void mtf_run_backward(const mtf_plan *plan, mtf_network *network, mtf_workspace *workspace,
                       const mtf_view *view, uint64_t dropout_key)
 {
@@ -295,12 +315,7 @@ void mtf_run_backward(const mtf_plan *plan, mtf_network *network, mtf_workspace 
             set_halves(&call, plan, step, node, workspace);
         }
         set_weights(&call, node, network);
-        for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
-            if (step->need.dw & (1u << k)) {
-                call.dw[k] = network->params[node->weight[k]].gradient;
-                call.dw_add[k] = network->params[node->weight[k]].reached;
-            }
-        }
+        set_gradients(&call, step, node, network);
         node->op->backward(&call);
         for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
             if (step->need.dw & (1u << k)) {

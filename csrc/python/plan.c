@@ -39,6 +39,7 @@ static PyObject *plan_result(const mtf_py_state *state, const mtf_plan_info *inf
                           PyLong_FromUnsignedLongLong(info->form_bytes),
                           PyLong_FromUnsignedLongLong(info->gradient_bytes),
                           PyLong_FromUnsignedLongLong(info->moment_bytes),
+                          PyLong_FromUnsignedLongLong(info->row_bytes),
                           PyLong_FromUnsignedLongLong(info->saved_bytes),
                           PyLong_FromUnsignedLongLong(info->activation_grad_bytes),
                           PyLong_FromUnsignedLongLong(info->worker_bytes),

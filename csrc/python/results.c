@@ -6,6 +6,8 @@
 
 #define FIELD(name) {#name, NULL}
 #define END         {NULL, NULL}
+/* An array that END closes, and how many fields it has. */
+#define ALL(fields) fields, (int)(sizeof(fields) / sizeof *(fields)) - 1
 
 /* clang-format off */
 static PyStructSequence_Field param_info_fields[] = {
@@ -25,8 +27,8 @@ static PyStructSequence_Field unit_plan_fields[] = {
 };
 static PyStructSequence_Field plan_info_fields[] = {
     FIELD(forward_flops), FIELD(prefix_flops), FIELD(dx_flops), FIELD(dw_flops),
-    FIELD(weight_bytes), FIELD(form_bytes), FIELD(gradient_bytes), FIELD(moment_bytes), FIELD(saved_bytes),
-    FIELD(activation_grad_bytes), FIELD(worker_bytes), FIELD(shared_bytes), FIELD(n_trainable), FIELD(n_values),
+    FIELD(weight_bytes), FIELD(form_bytes), FIELD(gradient_bytes), FIELD(moment_bytes), FIELD(row_bytes),
+    FIELD(saved_bytes), FIELD(activation_grad_bytes), FIELD(worker_bytes), FIELD(shared_bytes), FIELD(n_trainable), FIELD(n_values),
     FIELD(n_forward), FIELD(n_backward), FIELD(units), END
 };
 static PyStructSequence_Field update_result_fields[] = {
@@ -45,15 +47,15 @@ static PyStructSequence_Field flops_fields[] = {
 };
 
 static PyStructSequence_Desc result_types[MTF_PY_N_RESULTS] = {
-    [MTF_PY_PARAM_INFO] = {"mtfreeze._core.ParamInfo", "One parameter of a model.", param_info_fields, 10},
-    [MTF_PY_UNIT_INFO] = {"mtfreeze._core.UnitInfo", "One unit of freezing.", unit_info_fields, 7},
-    [MTF_PY_OUTPUT_INFO] = {"mtfreeze._core.OutputInfo", "One named output.", output_info_fields, 3},
-    [MTF_PY_UNIT_PLAN] = {"mtfreeze._core.UnitPlan", "What a plan does with one unit.", unit_plan_fields, 7},
-    [MTF_PY_PLAN_INFO] = {"mtfreeze._core.PlanInfo", "What a plan runs, keeps and costs.", plan_info_fields, 17},
-    [MTF_PY_UPDATE_RESULT] = {"mtfreeze._core.UpdateResult", "What one update did.", update_result_fields, 3},
-    [MTF_PY_RUNTIME_INFO] = {"mtfreeze._core.RuntimeInfo", "Kernels, BLAS and threads in use.", runtime_info_fields, 7},
-    [MTF_PY_MEMORY_INFO] = {"mtfreeze._core.MemoryInfo", "Heap of the core.", memory_info_fields, 3},
-    [MTF_PY_FLOPS] = {"mtfreeze._core.Flops", "Floating-point operations that were done.", flops_fields, 3},
+    [MTF_PY_PARAM_INFO] = {"mtfreeze._core.ParamInfo", "One parameter of a model.", ALL(param_info_fields)},
+    [MTF_PY_UNIT_INFO] = {"mtfreeze._core.UnitInfo", "One unit of freezing.", ALL(unit_info_fields)},
+    [MTF_PY_OUTPUT_INFO] = {"mtfreeze._core.OutputInfo", "One named output.", ALL(output_info_fields)},
+    [MTF_PY_UNIT_PLAN] = {"mtfreeze._core.UnitPlan", "What a plan does with one unit.", ALL(unit_plan_fields)},
+    [MTF_PY_PLAN_INFO] = {"mtfreeze._core.PlanInfo", "What a plan runs, keeps and costs.", ALL(plan_info_fields)},
+    [MTF_PY_UPDATE_RESULT] = {"mtfreeze._core.UpdateResult", "What one update did.", ALL(update_result_fields)},
+    [MTF_PY_RUNTIME_INFO] = {"mtfreeze._core.RuntimeInfo", "Kernels, BLAS and threads in use.", ALL(runtime_info_fields)},
+    [MTF_PY_MEMORY_INFO] = {"mtfreeze._core.MemoryInfo", "Heap of the core.", ALL(memory_info_fields)},
+    [MTF_PY_FLOPS] = {"mtfreeze._core.Flops", "Floating-point operations that were done.", ALL(flops_fields)},
 };
 /* clang-format on */
 

@@ -14,6 +14,76 @@
 #define CLIP_EPS 1e-6
 /* Of AdamW, for one value. */
 #define UPDATE_OPERATIONS 16
+/* Values that a call on rows without gradient covers at most. */
+#define ZERO_VALUES 1024
+
+static const mtf_real zeros[ZERO_VALUES];
+
+/* Values of the row at `at`, or of what is left of it before `end`. */
+static int64_t row_values(int64_t at, int64_t end, int64_t width)
+{
+    const int64_t n = width - at % width;
+    return n < end - at ? n : end - at;
+}
+
+/* Row by row, rows without gradient left out: the same sum whether or not they are known as such. */
+static double sum_rows(const mtf_param *param, const mtf_chunk *chunk, int64_t width)
+{
+    const int64_t end = chunk->first + chunk->n;
+    double total = 0;
+    int64_t n;
+    for (int64_t at = chunk->first; at < end; at += n) {
+        n = row_values(at, end, width);
+        if (param->rows[at / width] == MTF_ROW_REACHED) {
+            total += mtf_kernel->sum_squares(param->gradient + at, n);
+        }
+    }
+    return total;
+}
+
+/* AdamW on n values at `at` whose gradients are zero. */
+static void update_still(const mtf_param *param, int64_t at, int64_t n, const mtf_adamw *options)
+{
+    for (int64_t i = 0; i < n; i += ZERO_VALUES) {
+        const int64_t part = n - i < ZERO_VALUES ? n - i : ZERO_VALUES;
+        mtf_kernel->adamw(param->data + at + i, param->moment1 + at + i, param->moment2 + at + i,
+                          zeros, part, options);
+    }
+}
+
+/* The same where the moments are zero, too; what is left is the decay of values (n). */
+static void decay_values(mtf_real *values, int64_t n, const mtf_adamw *options)
+{
+    const mtf_real shrink = (mtf_real)(1 - options->rate * options->decay);
+    for (int64_t i = 0; shrink != 1 && i < n; i++) {
+        values[i] *= shrink;
+    }
+}
+
+static void update_rows(const mtf_param *param, const mtf_chunk *chunk, int64_t width,
+                        const mtf_adamw *options)
+{
+    const int64_t end = chunk->first + chunk->n;
+    int64_t n;
+    for (int64_t at = chunk->first; at < end; at += n) {
+        const int state = param->rows[at / width];
+        n = row_values(at, end, width);
+        if (state == MTF_ROW_REACHED) {
+            mtf_kernel->adamw(param->data + at, param->moment1 + at, param->moment2 + at,
+                              param->gradient + at, n, options);
+        } else if (state == MTF_ROW_MOVED || !(options->eps > 0)) { /* 0 / (0 + 0) is not 0 */
+            update_still(param, at, n, options);
+        } else {
+            decay_values(param->data + at, n, options);
+        }
+    }
+}
+
+static int64_t row_width(const mtf_model *model, int32_t param)
+{
+    const mtf_param_def *def = &model->network->program->params[param];
+    return def->size / def->shape[0];
+}
 
 static void sum_chunk(void *context, int64_t item, int worker)
 {
@@ -21,8 +91,14 @@ static void sum_chunk(void *context, int64_t item, int worker)
     (void)worker;
     const mtf_chunk *chunk = &model->chunks[item];
     const mtf_param *param = &model->network->params[chunk->param];
-    model->partial_sums[item] =
-        param->reached ? mtf_kernel->sum_squares(param->gradient + chunk->first, chunk->n) : 0;
+    if (!param->reached) {
+        model->partial_sums[item] = 0;
+    } else if (param->rows != NULL) {
+        model->partial_sums[item] = sum_rows(param, chunk, row_width(model, chunk->param));
+    } else {
+        model->partial_sums[item] =
+            mtf_kernel->sum_squares(param->gradient + chunk->first, chunk->n);
+    }
 }
 
 static void update_chunk(void *context, int64_t item, int worker)
@@ -31,10 +107,16 @@ static void update_chunk(void *context, int64_t item, int worker)
     (void)worker;
     const mtf_chunk *chunk = &model->chunks[item];
     const mtf_param *param = &model->network->params[chunk->param];
-    if (param->reached) {
+    const mtf_adamw *options = &model->updates[chunk->param];
+    if (!param->reached) {
+        return;
+    }
+    if (param->rows != NULL) {
+        update_rows(param, chunk, row_width(model, chunk->param), options);
+    } else {
         mtf_kernel->adamw(param->data + chunk->first, param->moment1 + chunk->first,
                           param->moment2 + chunk->first, param->gradient + chunk->first, chunk->n,
-                          &model->updates[chunk->param]);
+                          options);
     }
 }
 

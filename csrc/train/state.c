@@ -27,15 +27,43 @@ static mtf_status reserve_values(mtf_real **block, int64_t n, int zero, mtf_erro
     return *block != NULL ? MTF_OK : mtf_fail_memory(err, bytes);
 }
 
+/* States of the rows of a table that an operation reaches by rows. */
+static mtf_status reserve_rows(mtf_param *param, int64_t n_rows, mtf_error *err)
+{
+    if (param->rows != NULL) {
+        return MTF_OK;
+    }
+    param->rows = mtf_alloc((size_t)n_rows);
+    if (param->rows == NULL) {
+        return mtf_fail_memory(err, (size_t)n_rows);
+    }
+    int state = param->moment1 != NULL ? MTF_ROW_MOVED : MTF_ROW_NEVER;
+    memset(param->rows, param->gradient != NULL ? MTF_ROW_REACHED : state, (size_t)n_rows);
+    return MTF_OK;
+}
+
+static void set_rows(const mtf_model *model, size_t index, int state)
+{
+    const mtf_param *param = &model->network->params[index];
+    if (param->rows != NULL) {
+        memset(param->rows, state, (size_t)model->network->program->params[index].shape[0]);
+    }
+}
+
 mtf_status mtf_state_gradients(mtf_model *model, const mtf_plan *plan, mtf_error *err)
 {
     for (int32_t i = 0; i < plan->n_backward; i++) {
         const mtf_step *step = &plan->backward[i];
         for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
             if (step->need.dw & (1u << k)) {
-                const int32_t p = plan->program->nodes[step->node].weight[k];
-                mtf_real **gradient = &model->network->params[p].gradient;
-                MTF_TRY(reserve_values(gradient, param_size(model, p), 0, err));
+                const mtf_node *node = &plan->program->nodes[step->node];
+                const int32_t p = node->weight[k];
+                mtf_param *param = &model->network->params[p];
+                const int by_rows = (node->op->by_rows >> k & 1u) != 0;
+                if (by_rows) {
+                    MTF_TRY(reserve_rows(param, plan->program->params[p].shape[0], err));
+                }
+                MTF_TRY(reserve_values(&param->gradient, param_size(model, p), by_rows, err));
             }
         }
     }
@@ -136,6 +164,7 @@ mtf_status mtf_train_set_gradient(mtf_model *model, size_t index, const mtf_real
     }
     MTF_TRY(reserve_values(&param->gradient, (int64_t)n, 0, err));
     memcpy(param->gradient, values, n * sizeof *values);
+    set_rows(model, index, MTF_ROW_REACHED);
     param->reached = 1;
     return MTF_OK;
 }
@@ -165,6 +194,8 @@ mtf_status mtf_train_set_state(mtf_model *model, size_t index, const mtf_real *m
     MTF_TRY(reserve_values(&param->moment2, (int64_t)n, 1, err));
     memcpy(param->moment1, moment1, n * sizeof *moment1);
     memcpy(param->moment2, moment2, n * sizeof *moment2);
+    /* Whatever gradients stand there count as the last step's. */
+    set_rows(model, index, MTF_ROW_REACHED);
     param->n_steps = n_steps;
     return MTF_OK;
 }

@@ -94,5 +94,5 @@ class CorePeak:
         training = bool(heads)
         outputs = list(heads) or [self._core.outputs()[0].name]
         plan = self._core.plan(outputs, training=training, offsets=one)
-        state = plan.gradient_bytes + plan.moment_bytes if training else 0
+        state = plan.gradient_bytes + plan.moment_bytes + plan.row_bytes if training else 0
         return int(plan.weight_bytes + state + self._arenas.sum()) + plans
