@@ -141,12 +141,17 @@ def draw(points: list[Point], path: Path) -> None:
     models = list(dict.fromkeys(p.model for p in points))
     series = list(dict.fromkeys(p.series for p in points))
     size = (4.2 * len(series), 3.4 * len(models))
-    figure, panels = pyplot.subplots(len(models), len(series), figsize=size, squeeze=False)
-    colours = {name: f"C{i}" for i, (name, _, _) in enumerate(SIDES)}
+    figure, panels = pyplot.subplots(
+        len(models), len(series), figsize=size, squeeze=False, sharey="row"
+    )
+    looks = {
+        name: {"color": f"C{i}", "marker": "os^"[i], "markersize": 4}
+        for i, (name, _, _) in enumerate(SIDES)
+    }
     styles = {"forward": "-", "step": "--"}
     for row, model in zip(panels, models, strict=True):
         for panel, one in zip(row, series, strict=True):
-            for name, colour in colours.items():
+            for name, look in looks.items():
                 for work, style in styles.items():
                     own = [
                         p
@@ -156,15 +161,19 @@ def draw(points: list[Point], path: Path) -> None:
                     rates = [p.tokens / p.seconds for p in own]
                     label = f"{name}, {work}"
                     places = [p.at for p in own]
-                    panel.plot(places, rates, style, color=colour, marker=".", label=label)
+                    panel.plot(places, rates, linestyle=style, label=label, **look)
             panel.set_xscale("log", base=2)
-            panel.xaxis.set_major_formatter("{x:g}")
-            panel.set_ylim(bottom=0)
+            panel.set_yscale("log")
+            for axis in (panel.xaxis, panel.yaxis):
+                axis.set_major_formatter("{x:,g}")
+                axis.set_minor_formatter("")
+            panel.grid(alpha=0.3)
             panel.set_xlabel({"length": "tokens a sequence", "batch": "sequences"}.get(one, one))
             panel.set_title(model)
         row[0].set_ylabel("tokens per second")
-    panels[0][0].legend(fontsize=7)
-    figure.tight_layout()
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncol=len(SIDES), frameon=False)
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
     figure.savefig(path, dpi=120)
 
 

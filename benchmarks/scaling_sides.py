@@ -1,7 +1,8 @@
 """Both sides of the scaling benchmark: a forward pass or a training step on sequences of a length.
 
 Token ids are random but seeded, since only their number matters for time. Short calls are repeated:
-the first after a pause pays for threads that sleep and caches that are cold, which is another cost.
+the first ones after a pause pay for threads that sleep and caches that are cold, which is another
+cost.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -18,22 +19,24 @@ from peers.folder import cache_root, minilm_folder
 RATES = {"backbone": 2e-5, "heads": 1e-3}
 FIRST_ID, LAST_ID = 1000, 29000
 ENOUGH = 0.1
-"""Seconds over which short calls are averaged."""
+"""Seconds for which short calls are repeated."""
 
 
 def timed(call: Callable[[], object]) -> float:
-    """Return the seconds of a call, or the mean of several short ones after the first."""
-    start = time.perf_counter()
-    call()
-    first = time.perf_counter() - start
-    if first > ENOUGH:
-        return first
-    n = 0
-    start = time.perf_counter()
+    """Return the seconds of a call; of a short one the mean, after as many unmeasured."""
+    spent, n = repeated(call)
+    if n > 1:
+        spent, n = repeated(call)
+    return spent / n
+
+
+def repeated(call: Callable[[], object]) -> tuple[float, int]:
+    """Call until enough time has passed; return the seconds and the calls."""
+    n, start = 0, time.perf_counter()
     while (spent := time.perf_counter() - start) < ENOUGH:
         call()
         n += 1
-    return spent / n
+    return spent, n
 
 
 def random_ids(lengths: list[int]) -> list[np.ndarray]:
