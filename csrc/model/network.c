@@ -173,6 +173,14 @@ void mtf_param_drop_state(mtf_param *param)
     param->reached = 0;
 }
 
+void mtf_network_reach_rows(const mtf_network *n, size_t index)
+{
+    uint8_t *rows = n->params[index].rows;
+    if (rows != NULL) {
+        memset(rows, MTF_ROW_REACHED, (size_t)n->program->params[index].shape[0]);
+    }
+}
+
 static void head_clear(mtf_head *head)
 {
     mtf_free(head->name);

@@ -44,6 +44,8 @@ MTF_NODISCARD mtf_status mtf_network_new(const mtf_config *config, mtf_network *
 void mtf_network_free(mtf_network *network);
 /* Frees gradient and moments, if any. */
 void mtf_param_drop_state(mtf_param *param);
+/* Every row of parameter `index` counts as reached, if its rows are told apart. */
+void mtf_network_reach_rows(const mtf_network *network, size_t index);
 /* On failure the network is as before. */
 MTF_NODISCARD mtf_status mtf_network_add_head(mtf_network *network, const char *name,
                                               const mtf_config *config, uint64_t seed,

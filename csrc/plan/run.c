@@ -288,9 +288,8 @@ static void set_gradients(mtf_op_call *call, const mtf_step *step, const mtf_nod
         call->dw_add[k] = param->reached;
         if (node->op->by_rows & (1u << k)) {
             call->dw_rows[k] = param->rows;
-        } else if (param->rows != NULL) {
-            const mtf_param_def *def = &network->program->params[node->weight[k]];
-            memset(param->rows, MTF_ROW_REACHED, (size_t)def->shape[0]);
+        } else {
+            mtf_network_reach_rows(network, (size_t)node->weight[k]);
         }
     }
 }

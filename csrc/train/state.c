@@ -42,14 +42,6 @@ static mtf_status reserve_rows(mtf_param *param, int64_t n_rows, mtf_error *err)
     return MTF_OK;
 }
 
-static void set_rows(const mtf_model *model, size_t index, int state)
-{
-    const mtf_param *param = &model->network->params[index];
-    if (param->rows != NULL) {
-        memset(param->rows, state, (size_t)model->network->program->params[index].shape[0]);
-    }
-}
-
 mtf_status mtf_state_gradients(mtf_model *model, const mtf_plan *plan, mtf_error *err)
 {
     for (int32_t i = 0; i < plan->n_backward; i++) {
@@ -164,7 +156,7 @@ mtf_status mtf_train_set_gradient(mtf_model *model, size_t index, const mtf_real
     }
     MTF_TRY(reserve_values(&param->gradient, (int64_t)n, 0, err));
     memcpy(param->gradient, values, n * sizeof *values);
-    set_rows(model, index, MTF_ROW_REACHED);
+    mtf_network_reach_rows(model->network, index);
     param->reached = 1;
     return MTF_OK;
 }
@@ -195,7 +187,7 @@ mtf_status mtf_train_set_state(mtf_model *model, size_t index, const mtf_real *m
     memcpy(param->moment1, moment1, n * sizeof *moment1);
     memcpy(param->moment2, moment2, n * sizeof *moment2);
     /* Whatever gradients stand there count as the last step's. */
-    set_rows(model, index, MTF_ROW_REACHED);
+    mtf_network_reach_rows(model->network, index);
     param->n_steps = n_steps;
     return MTF_OK;
 }
