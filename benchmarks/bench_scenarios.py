@@ -20,14 +20,13 @@ SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from figures import Target, header, line, verdicts
-from two_task_recipe import DATA, LABEL_MAP, RECIPE, SENTIMENT, TAGS
+from two_task_recipe import DATA, LABEL_MAP, RECIPE, SENTIMENT, TAGS, add_line, read_lines
 from workers import Worker
 
 MODES = ("all", "backbone", "classifier", "ner_head", "backbone[:3]", "none")
@@ -184,9 +183,7 @@ class Runs:
     def __init__(self, path: Path | None, common: dict[str, int]) -> None:
         self.path, self.common = path, common
         self.workers: dict[str, Worker] = {}
-        self.kept: list[dict[str, Any]] = []
-        if path is not None and path.is_file():
-            self.kept = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        self.kept = [] if path is None else read_lines(path)
 
     def __call__(self, side: Side, mode: str) -> dict[str, float]:
         """Return seconds and scores."""
@@ -199,9 +196,7 @@ class Runs:
             self.workers[side.name] = Worker(side.target, threads, **self.common, **side.options)
         found = self.workers[side.name]("run", mode=mode)
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**key, "found": found}) + "\n")
+            add_line(self.path, {**key, "found": found})
         return found
 
     def close(self) -> None:

@@ -141,10 +141,21 @@ def result_file(engine: str) -> Path:
 
 def read_runs(engine: str) -> list[dict[str, Any]]:
     """Return the runs made so far."""
-    path = result_file(engine)
+    return read_lines(result_file(engine))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the runs that a file of JSON lines holds; none where there is no file."""
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
+
+
+def add_line(path: Path, run: dict[str, Any]) -> None:
+    """Append a run to such a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(run) + "\n")
 
 
 def table() -> str:
@@ -204,7 +215,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("shared/data is not beside the checkout: nothing to train on", file=sys.stderr)
         return 2
     engine = {"torch": run_torch, "mtfreeze": run_mtfreeze}[options.engine]
-    RESULTS.mkdir(exist_ok=True)
     for seed in options.seeds:
         for mode in options.modes:
             if any(r["mode"] == mode and r["seed"] == seed for r in read_runs(options.engine)):
@@ -212,8 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             scores = engine(mode, seed, options.threads)
             run = {"mode": mode, "seed": seed, **scores, "machine": describe(options.threads)}
-            with result_file(options.engine).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(run) + "\n")
+            add_line(result_file(options.engine), run)
             print(json.dumps({k: v for k, v in run.items() if k != "machine"}), flush=True)
     return 0
 
