@@ -25,7 +25,7 @@ from two_task_recipe import DATA, LABEL_MAP, RECIPE, SENTIMENT, TAGS
 
 import mtfreeze as mtf
 from mtfreeze.cli.build import build_model, build_tasks
-from mtfreeze.config import load_config
+from mtfreeze.cli.job import load_config
 
 DEMO = Path(__file__).resolve().parents[1] / "examples" / "data" / "recipe.yaml"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"

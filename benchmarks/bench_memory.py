@@ -39,7 +39,7 @@ def child(engine: str, threads: int, steps: int) -> None:
         torch_steps("none", batches)[0]()
     else:
         import mtfreeze as mtf
-        from mtfreeze.stepping import make_batch
+        from mtfreeze.steps.by_hand import make_batch
 
         mtf.set_threads(threads)
         before = peak_bytes()

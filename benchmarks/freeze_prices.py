@@ -15,8 +15,8 @@ import warnings
 from collections.abc import Sequence
 
 import mtfreeze as mtf
-from mtfreeze.pricing import in_bytes, in_values, price
-from mtfreeze.selectors import Selector
+from mtfreeze.freezing.selectors import Selector
+from mtfreeze.pricing.freeze_prices import in_bytes, in_values, price
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 

@@ -24,7 +24,7 @@ from figures import Target, header, line, verdicts
 
 import mtfreeze as mtf
 from mtfreeze.cli.build import build_model, build_tasks
-from mtfreeze.config import Config, load_config
+from mtfreeze.cli.job import Config, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 STSB = ROOT.parent / "shared" / "data" / "stsb"

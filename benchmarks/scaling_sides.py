@@ -81,8 +81,8 @@ class OurScaling:
 
     def forward(self, lengths: list[int]) -> float:
         """Return the seconds of one pass to embeddings."""
-        from mtfreeze.encoding import core_batch
-        from mtfreeze.packing import pack
+        from mtfreeze.inputs.packing import pack
+        from mtfreeze.model.encoding import core_batch
 
         batch = core_batch(pack(random_ids(lengths)))
         code = {"fp32": 0, "bf16": 1, "int8": 2}[self.precision]
@@ -90,8 +90,8 @@ class OurScaling:
 
     def step(self, lengths: list[int]) -> float:
         """Return the seconds of one training step, nothing frozen."""
-        from mtfreeze.packing import pack
-        from mtfreeze.training.encoded import StepBatch
+        from mtfreeze.inputs.packing import pack
+        from mtfreeze.steps.batch import StepBatch
 
         labels = np.zeros(len(lengths), dtype=np.int32)
         batch = StepBatch(pack(random_ids(lengths)), [("classifier", labels, 1.0)])

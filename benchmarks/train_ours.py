@@ -12,7 +12,7 @@ from memory import peak_bytes
 import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.features import clear_memory
-from mtfreeze.stepping import make_batch
+from mtfreeze.steps.by_hand import make_batch
 
 LABELS = ["negative", "positive"]
 RATES = {"backbone": 2e-5, "heads": 1e-3}

@@ -18,10 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._core import VERSION as __version__
-    from ._runtime import get_threads, set_threads, show_config
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
-    from .confusion import plot_confusion
     from .data import Example, Examples, Task, read_conll, read_csv, read_jsonl, read_tsv
     from .errors import (
         CheckpointError,
@@ -33,9 +31,10 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from .estimating import Estimate, estimate
-    from .freeze_schedule import FreezeSchedule
-    from .heads import SequenceClassification, TokenClassification
-    from .model import MultiTaskModel
+    from .evaluating.confusion import plot_confusion
+    from .evaluating.evaluate import evaluate
+    from .heads.specs import SequenceClassification, TokenClassification
+    from .multi_task_model import MultiTaskModel
     from .notices import (
         CacheWarning,
         FreezeWarning,
@@ -46,9 +45,10 @@ if TYPE_CHECKING:
         ResumeWarning,
         UntrainedHeadWarning,
     )
+    from .planning.freeze_schedule import FreezeSchedule
     from .recommending import Advice, recommend
+    from .runtime.threads import get_threads, set_threads, show_config
     from .training.callbacks import Callback, EarlyStopping
-    from .training.evaluate import evaluate
     from .training.fine_tune import fine_tune
     from .training.fit import fit
 
@@ -66,34 +66,34 @@ _HOME = {
     "Estimate": "estimating",
     "Example": "data",
     "Examples": "data",
-    "FreezeSchedule": "freeze_schedule",
+    "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
-    "MultiTaskModel": "model",
+    "MultiTaskModel": "multi_task_model",
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
     "ResumeWarning": "notices",
     "SelectorError": "errors",
-    "SequenceClassification": "heads",
+    "SequenceClassification": "heads.specs",
     "Task": "data",
-    "TokenClassification": "heads",
+    "TokenClassification": "heads.specs",
     "TrainingError": "errors",
     "UntrainedHeadWarning": "notices",
     "compare": "comparing.compare",
     "estimate": "estimating",
-    "evaluate": "training.evaluate",
+    "evaluate": "evaluating.evaluate",
     "fine_tune": "training.fine_tune",
     "fit": "training.fit",
-    "get_threads": "_runtime",
-    "plot_confusion": "confusion",
+    "get_threads": "runtime.threads",
+    "plot_confusion": "evaluating.confusion",
     "read_conll": "data",
     "read_csv": "data",
     "read_jsonl": "data",
     "read_tsv": "data",
     "recommend": "recommending",
-    "set_threads": "_runtime",
-    "show_config": "_runtime",
+    "set_threads": "runtime.threads",
+    "show_config": "runtime.threads",
 }
 """Public name -> module that has it."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .training.describe import frozen_line
+from .freezing.describe import frozen_line
 
 __all__ = ["PRESET", "main"]
 

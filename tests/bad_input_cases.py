@@ -19,7 +19,7 @@ from helpers import SENTENCES, TAGGED, tiny_config, tiny_tensors, write_json, wr
 from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
-from mtfreeze.config import load_config, parse_config
+from mtfreeze.cli.job import load_config, parse_config
 
 ROWS = [("good", "positive"), ("bad", "negative")]
 TWO = ["negative", "positive"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mtfreeze.comparing.comparison import Comparison
 from mtfreeze.comparing.results import MAJORITY, START, ScenarioRun, TaskScore, UnitState
-from mtfreeze.metrics import sequence_metrics
+from mtfreeze.metrics.scores import sequence_metrics
 
 LABELS = ("negative", "positive")
 UNITS = (

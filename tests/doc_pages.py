@@ -31,7 +31,7 @@ import yaml
 
 from mtfreeze.cli.app import cli
 from mtfreeze.cli.build import build_model, build_tasks
-from mtfreeze.config import parse_config
+from mtfreeze.cli.job import parse_config
 from mtfreeze.features import clear_memory
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import mtfreeze as mtf
 from mtfreeze.features import FeatureCache, FillReport, open_cache
 from mtfreeze.features.shards import ShardHead, ShardWriter
-from mtfreeze.packing import Encoded
+from mtfreeze.inputs.packing import Encoded
 
 NAMES = ("hidden_states.2", "pooled")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mtfreeze.summary import PartRow, Summary, UnitRow
-from mtfreeze.unit_states import UnitState
+from mtfreeze.freezing.unit_states import UnitState
+from mtfreeze.pricing.summary import PartRow, Summary, UnitRow
 
 N_EMBEDDINGS, N_LAYER, N_HEAD = 11_900_000, 1_774_464, 770
 

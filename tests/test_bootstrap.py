@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paired bootstrap: its metrics are those of ``metrics.py``, its alarms as rare as it says."""
+"""The paired bootstrap: its metrics are those of `metrics`, its alarms as rare as it says."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from comparison_cases import sequence_score, token_score
 from numpy.typing import NDArray
 
-from mtfreeze import metrics
 from mtfreeze.comparing import bootstrap
 from mtfreeze.comparing.bootstrap import Difference, draw, holm, seed_spread, subtract
 from mtfreeze.comparing.judging import Judgement, judge
 from mtfreeze.comparing.results import START, TaskScore
 from mtfreeze.comparing.sums import RowSums
 from mtfreeze.errors import ConfigError, DataError
+from mtfreeze.metrics.scores import scores as metrics
 
 Rng = np.random.Generator
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b")

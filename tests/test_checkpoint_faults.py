@@ -233,7 +233,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_earlier(tiny_folder: Path, tmp_pa
 
 
 def test_moments_that_are_not_whole(tiny_folder: Path, tmp_path: Path) -> None:
-    from mtfreeze.tensor_files import read_entries, write_tensors
+    from mtfreeze.files.tensor_files import read_entries, write_tensors
 
     path = save(trained(tiny_folder), tmp_path / "out", 1)
     file = path / "trainer" / "moments.safetensors"

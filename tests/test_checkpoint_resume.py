@@ -19,7 +19,7 @@ from small_tasks import ROWS, quick_fit, two_tasks
 
 import mtfreeze as mtf
 from mtfreeze.features.memory import clear_memory
-from mtfreeze.tensor_files import read_entries
+from mtfreeze.files.tensor_files import read_entries
 
 pytestmark = [
     pytest.mark.laws,

@@ -12,7 +12,7 @@ from helpers import LABELS, SENTENCES, TAGS, bits
 from pretrained_folders import TOKEN, write_classifier
 
 import mtfreeze as mtf
-from mtfreeze.config import parse_config
+from mtfreeze.cli.job import parse_config
 from mtfreeze.training import trainer
 
 Command = Callable[..., tuple[int, str, str]]

@@ -22,7 +22,7 @@ from mtfreeze.comparing.folder import ComparisonFolder
 from mtfreeze.comparing.probes import drift, gradient_cosines, probe_texts
 from mtfreeze.comparing.results import START, ScenarioRun
 from mtfreeze.comparing.running import Job, run_on
-from mtfreeze.digests import digest_model
+from mtfreeze.freezing.digests import digest_model
 
 SETTINGS: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "progress": False}
 START_SETTINGS: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-2}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.config import HF_SPELLINGS, Freezing, load_config, parse_config, parse_setting
+from mtfreeze.cli.job import HF_SPELLINGS, Freezing, load_config, parse_config, parse_setting
 from mtfreeze.freeze_control import PRESET
 
 JOB = """
@@ -171,7 +171,7 @@ def test_other_choices_of_a_run(tmp_path: Path) -> None:
 def test_every_key_of_training_is_an_argument_of_fit() -> None:
     from inspect import signature
 
-    from mtfreeze.config import _TRAINING
+    from mtfreeze.cli.job import _TRAINING
 
     ours = {"freeze_mode", "freeze", "train", "early_stopping", "freeze_precision"}
     assert set(_TRAINING) - ours == set(signature(mtf.fit).parameters) - {

@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 
 import mtfreeze
-from mtfreeze import _core, _runtime
+from mtfreeze import _core
 from mtfreeze.errors import ConcurrencyError, Error, SelectorError, TrainingError
+from mtfreeze.runtime import threads as _runtime
 
 STUB = ast.parse((Path(mtfreeze.__file__).parent / "_core.pyi").read_text(encoding="utf-8"))
 CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
@@ -456,6 +457,8 @@ def test_broken_openblas_is_an_os_error_and_the_runtime_goes_on(tmp_path: Path) 
 
 
 def test_import_loads_no_blas_and_chooses_nothing() -> None:
-    code = "import mtfreeze._runtime as r; print(r._ready, r._core.memory_info().n_allocations)"
+    code = (
+        "import mtfreeze.runtime.threads as r; print(r._ready, r._core.memory_info().n_allocations)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["False", "0"], done.stderr

@@ -12,7 +12,7 @@ import pytest
 from helpers import LABELS, SENTENCES
 
 import mtfreeze as mtf
-from mtfreeze.digests import compare, digest, snapshot
+from mtfreeze.freezing.digests import compare, digest, snapshot
 
 BATCH: dict[str, Any] = {"classifier": list(zip(SENTENCES, LABELS, strict=True))}
 KEY = "backbone.encoder.layer.0.output.dense.weight"

@@ -15,7 +15,8 @@ import pytest
 from doc_pages import API_INDEX, DOCS, ROOT, blocks, check_page, workplace
 
 import mtfreeze as mtf
-from mtfreeze import config, notices
+from mtfreeze import notices
+from mtfreeze.cli import job as config
 
 __all__ = ["workplace"]
 

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from mtfreeze.entities import check_tag_names, entity_spans, iob2_fault, is_iob2, to_iob2
 from mtfreeze.errors import ConfigError
+from mtfreeze.metrics.entities import check_tag_names, entity_spans, iob2_fault, is_iob2, to_iob2
 
 
 @pytest.mark.parametrize(

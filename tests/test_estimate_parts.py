@@ -13,12 +13,12 @@ import mtfreeze as mtf
 from mtfreeze.estimating import Beside, Estimate
 from mtfreeze.estimating.lines import Line, fit_line, join_lines, relative_error
 from mtfreeze.estimating.work import kinds_of, pick_steps
-from mtfreeze.plan_prices import PlanPrices, sizes_of
+from mtfreeze.evaluating.evaluate import EvalData
+from mtfreeze.planning.run_plan import PhasePlan, plan_run
+from mtfreeze.pricing.plan_prices import PlanPrices, sizes_of
+from mtfreeze.runtime.progress import Reporter
+from mtfreeze.steps.batch import TrainingRows
 from mtfreeze.training.costs import PhaseCosts, total_costs
-from mtfreeze.training.encoded import TrainingRows
-from mtfreeze.training.evaluate import EvalData
-from mtfreeze.training.progress import Reporter
-from mtfreeze.training.run_plan import PhasePlan, plan_run
 
 
 def test_a_line_is_not_moved_by_slow_samples() -> None:

@@ -11,7 +11,7 @@ from helpers import LABELS, SENTENCES, TAGGED, TAGS, bits, changed
 from small_tasks import ROWS, CoreSpy, quick_fit, two_tasks
 
 import mtfreeze as mtf
-from mtfreeze.metrics import entity_scores
+from mtfreeze.metrics.scores import entity_scores
 
 
 def test_accuracy_and_f1_from_predictions(two_head_model: mtf.MultiTaskModel) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.pricing import LENGTH, N_TOKENS, in_bytes
+from mtfreeze.pricing.freeze_prices import LENGTH, N_TOKENS, in_bytes
 
 QUIET = pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
 

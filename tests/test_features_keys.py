@@ -12,13 +12,13 @@ import pytest
 from helpers import SENTENCES
 
 import mtfreeze as mtf
-from mtfreeze import digests
 from mtfreeze.errors import ConfigError, SelectorError
 from mtfreeze.features import keys
 from mtfreeze.features.keys import prefix_key, text_keys
 from mtfreeze.features.rounding import from_float32, widen
 from mtfreeze.features.sizes import parse_size, read_limit
-from mtfreeze.packing import Encoded
+from mtfreeze.freezing import digests
+from mtfreeze.inputs.packing import Encoded
 
 NAME = "hidden_states.2"
 LOWER, UPPER = (f"backbone.encoder.layer.{n}.output.dense.bias" for n in (0, 2))

@@ -18,7 +18,7 @@ import mtfreeze as mtf
 from mtfreeze.features import shards
 from mtfreeze.features.memory import STORE
 from mtfreeze.features.shards import ShardError, ShardHead, ShardWriter, Stopped, read_shard
-from mtfreeze.packing import Encoded
+from mtfreeze.inputs.packing import Encoded
 
 pytestmark = pytest.mark.usefixtures("fresh_store")
 

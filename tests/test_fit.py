@@ -13,7 +13,7 @@ from helpers import TAGGED, bits, changed
 from small_tasks import ROWS, quick_fit, two_tasks
 
 import mtfreeze as mtf
-from mtfreeze.training.describe import frozen_line
+from mtfreeze.freezing.describe import frozen_line
 
 
 def test_a_run_learns(two_head_model: mtf.MultiTaskModel) -> None:

@@ -15,7 +15,7 @@ import pytest
 from helpers import LABELS, SENTENCES, TAGGED, TAGS, bits, changed
 
 import mtfreeze as mtf
-from mtfreeze.freeze import FreezeState
+from mtfreeze.freezing.state import FreezeState
 
 BATCH: dict[str, Any] = {
     "classifier": list(zip(SENTENCES, LABELS, strict=True)),

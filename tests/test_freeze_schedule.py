@@ -11,8 +11,8 @@ import pytest
 from helpers import bits
 
 import mtfreeze as mtf
-from mtfreeze.freeze import FreezeState
-from mtfreeze.training.resolving import phase_label
+from mtfreeze.freezing.state import FreezeState
+from mtfreeze.planning.resolving import phase_label
 
 FS = mtf.FreezeSchedule
 

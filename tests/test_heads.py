@@ -10,7 +10,7 @@ import pytest
 from helpers import SENTENCES, TAGS
 
 import mtfreeze as mtf
-from mtfreeze.heads import RESERVED, spec_from_dict
+from mtfreeze.heads.specs import RESERVED, spec_from_dict
 
 TWO = ["negative", "positive"]
 

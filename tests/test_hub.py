@@ -15,7 +15,7 @@ import pytest
 from helpers import write_tiny_bert
 
 import mtfreeze as mtf
-from mtfreeze import hub
+from mtfreeze.multi_task_model import hub
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 

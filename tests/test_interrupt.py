@@ -13,9 +13,9 @@ from helpers import bits, changed
 from small_tasks import quick_fit, two_tasks
 
 import mtfreeze as mtf
+from mtfreeze.evaluating.evaluate import EvalData
+from mtfreeze.runtime.interrupt import InterruptGuard
 from mtfreeze.training import trainer
-from mtfreeze.training.evaluate import EvalData
-from mtfreeze.training.interrupt import InterruptGuard
 
 pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 

@@ -15,7 +15,7 @@ from small_tasks import ROWS, quick_fit, two_tasks
 
 import mtfreeze as mtf
 from mtfreeze.data.batches import group_tasks, plan_epoch
-from mtfreeze.training.schedules import count_warmup_steps, schedule_factor
+from mtfreeze.planning.rate_clock import count_warmup_steps, schedule_factor
 
 FS = mtf.FreezeSchedule
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtfreeze import metrics
 from mtfreeze.errors import ConfigError, DataError
-from mtfreeze.metrics import entity_scores
+from mtfreeze.metrics.scores import entity_scores
+from mtfreeze.metrics.scores import scores as metrics
 
 has_seqeval = importlib.util.find_spec("seqeval") is not None
 needs_seqeval = pytest.mark.skipif(not has_seqeval, reason="seqeval not installed")

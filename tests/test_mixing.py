@@ -13,7 +13,7 @@ from small_tasks import ROWS, quick_fit, two_tasks
 
 import mtfreeze as mtf
 from mtfreeze.data import IGNORE
-from mtfreeze.stepping import make_batch
+from mtfreeze.steps.by_hand import make_batch
 
 
 def tasks_of(run: Any) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from helpers import LABELS, SENTENCES, TAGGED, bits, changed
 
 import mtfreeze as mtf
-from mtfreeze.encoding import calls
+from mtfreeze.model.encoding import calls
 
 BATCH: dict[str, Any] = {
     "classifier": list(zip(SENTENCES, LABELS, strict=True)),

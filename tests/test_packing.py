@@ -8,7 +8,7 @@ import pytest
 
 from mtfreeze.data import IGNORE
 from mtfreeze.errors import DataError
-from mtfreeze.packing import Encoded, PackedBatch, pack, token_labels, word_values
+from mtfreeze.inputs.packing import Encoded, PackedBatch, pack, token_labels, word_values
 
 
 def ids(*values: int) -> np.ndarray:

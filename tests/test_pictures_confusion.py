@@ -11,8 +11,8 @@ from helpers import LABELS, SENTENCES, TAGGED, TAGS
 from picture_cases import overlaps, words_of
 
 import mtfreeze as mtf
-from mtfreeze.confusion import confusion
 from mtfreeze.errors import ConfigError, DataError, SelectorError
+from mtfreeze.evaluating.confusion import confusion
 from mtfreeze.pictures.confusion import confusion_figure, confusion_text
 
 ROWS = list(zip(SENTENCES, LABELS, strict=True))

@@ -9,7 +9,7 @@ import pytest
 from picture_cases import LAYER_KINDS, hatches_of, overlaps, summary, words_of
 
 import mtfreeze as mtf
-from mtfreeze.part_kinds import part_kind
+from mtfreeze.families.part_kinds import part_kind
 from mtfreeze.pictures.style import short_unit, state_look
 from mtfreeze.pictures.trainability import trainability_figure, trainability_text
 

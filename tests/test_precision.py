@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from wide_models import wide_model
 
 import mtfreeze as mtf
-from mtfreeze import precision as names
 from mtfreeze.errors import ConfigError
-from mtfreeze.freeze import FreezeState, reduced_keys
-from mtfreeze.training.describe import frozen_line
+from mtfreeze.freezing.describe import frozen_line
+from mtfreeze.freezing.state import FreezeState, reduced_keys
+from mtfreeze.runtime import precision as names
 
 ROOT = Path(__file__).resolve().parents[1]
 LOWER = ("bf16", "int8")

@@ -13,7 +13,7 @@ import pytest
 from helpers import LABELS, SENTENCES
 
 import mtfreeze as mtf
-from mtfreeze.config import Freezing, parse_config
+from mtfreeze.cli.job import Freezing, parse_config
 from mtfreeze.errors import ConfigError
 
 Command = Callable[..., tuple[int, str, str]]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.training.rates import ParamLike, expand_decay, expand_rates
+from mtfreeze.planning.rates import ParamLike, expand_decay, expand_rates
 
 
 def params(model: mtf.MultiTaskModel) -> list[ParamLike]:

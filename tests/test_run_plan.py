@@ -15,8 +15,8 @@ from small_tasks import ROWS, two_tasks
 
 import mtfreeze as mtf
 from mtfreeze.data.batches import group_tasks, plan_epoch
-from mtfreeze.training.run_plan import RunPlan, plan_run
-from mtfreeze.training.settings import check_settings
+from mtfreeze.planning.run_plan import RunPlan, plan_run
+from mtfreeze.planning.settings import check_settings
 
 FS = mtf.FreezeSchedule
 

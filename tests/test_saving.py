@@ -16,7 +16,8 @@ from helpers import LABELS, SENTENCES, TAGGED, TAGS, bits, write_tiny_bert
 from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
-from mtfreeze import folder_swap, saving
+from mtfreeze.files import folder_swap
+from mtfreeze.multi_task_model import saving
 
 load = mtf.MultiTaskModel.from_pretrained
 BATCH: dict[str, Any] = {
@@ -232,7 +233,7 @@ def test_a_full_disk_for_real(trained: mtf.MultiTaskModel, tmp_path: Path) -> No
     """Write to /dev/full, which has no space left, through a link in the draft folder."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
-    from mtfreeze.tensor_files import write_tensors
+    from mtfreeze.files.tensor_files import write_tensors
 
     with pytest.raises(OSError, match="No space left"):
         write_tensors(Path("/dev/full"), dict(trained.parameters()))

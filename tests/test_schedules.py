@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.training.schedules import SCHEDULES, count_warmup_steps, schedule_factor
+from mtfreeze.planning.rate_clock import SCHEDULES, count_warmup_steps, schedule_factor
 
 
 def factors(kind: str, n_steps: int, n_warmup: int) -> list[float]:

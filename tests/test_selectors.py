@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.selectors import ModelIndex, resolve
+from mtfreeze.freezing.selectors import ModelIndex, resolve
 
 
 def keys(model: mtf.MultiTaskModel, *what: Any) -> set[str]:

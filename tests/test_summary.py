@@ -9,7 +9,7 @@ import pytest
 from helpers import LABELS, SENTENCES
 
 import mtfreeze as mtf
-from mtfreeze.explain import unit_list
+from mtfreeze.pricing.explain import unit_list
 
 QUIET = pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
 BATCH: dict[str, Any] = {"classifier": list(zip(SENTENCES, LABELS, strict=True))}

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mtfreeze as mtf
-from mtfreeze.tensor_files import RawTensor, find_tensors, read_entries, write_tensors
+from mtfreeze.files.tensor_files import RawTensor, find_tensors, read_entries, write_tensors
 
 
 def build(header: object, data: bytes = b"", length: int | None = None) -> bytes:

@@ -19,7 +19,7 @@ from shared_data import EXAMPLES, ROOT
 
 from mtfreeze.data import Examples, read_conll, read_tsv
 from mtfreeze.errors import CheckpointError, ConfigError, DataError
-from mtfreeze.text import TextEncoder
+from mtfreeze.inputs.text import TextEncoder
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_many_rows_go_through_in_chunks(
 ) -> None:
     rows = [["film"] * (i % 5) for i in range(50)]
     whole = encoder.encode_words(rows)
-    monkeypatch.setattr("mtfreeze.text._CHUNK", 7)
+    monkeypatch.setattr("mtfreeze.inputs.text._CHUNK", 7)
     chunked = encoder.encode_words(rows)
     assert (chunked.ids == whole.ids).all()
     assert (chunked.offsets == whole.offsets).all()
@@ -388,7 +388,7 @@ def test_minilm_equals_transformers(minilm: TextEncoder, minilm_folder: Path) ->
 
 def test_nothing_heavy_is_imported_and_no_variable_is_changed() -> None:
     code = (
-        "import os, sys; before = dict(os.environ); import mtfreeze.text, mtfreeze.data; "
+        "import os, sys; before = dict(os.environ); import mtfreeze.inputs.text, mtfreeze.data; "
         "assert dict(os.environ) == before; "
         "heavy = {'tokenizers', 'safetensors', 'huggingface_hub', 'yaml', 'click', 'tqdm'}; "
         "found = heavy & set(sys.modules); assert not found, found"

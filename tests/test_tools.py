@@ -48,7 +48,7 @@ def tree(tmp_path: Path) -> Path:
     write(tmp_path, "mtfreeze/data/rows.py", "from ..errors import Error\n")
     write(
         tmp_path,
-        "mtfreeze/model.py",
+        "mtfreeze/multi_task_model.py",
         "from typing import TYPE_CHECKING\nfrom mtfreeze.data import rows\n"
         "if TYPE_CHECKING:\n    from .training import fit\n",
     )
@@ -91,10 +91,14 @@ LAYER_VIOLATIONS = [
     ("csrc/ops/unlisted.c", "", r"csrc/ops/unlisted\.c:1: not listed"),
     ("csrc/kernels/ref/exp.c", "", r"csrc/kernels/ref/exp\.c:1: not listed"),
     ("tests/c/test_new.c", "", r"test_new\.c:1: not listed in tests/c"),
-    ("mtfreeze/text.py", "from .training import fit\n", r"text may not import training"),
-    ("mtfreeze/closest.py", "import mtfreeze.model\n", r"closest may not import model"),
-    ("mtfreeze/hub.py", "def f():\n    from . import cli\n", r"hub\.py:3: hub may not import cli"),
-    ("mtfreeze/heads.py", "from mtfreeze import fit\n", "heads may not import fit"),
+    ("mtfreeze/inputs/text.py", "from .training import fit\n", r"text may not import training"),
+    ("mtfreeze/closest.py", "import mtfreeze.multi_task_model\n", r"closest may not import model"),
+    (
+        "mtfreeze/model/hub.py",
+        "def f():\n    from . import cli\n",
+        r"hub\.py:3: hub may not import cli",
+    ),
+    ("mtfreeze/heads/specs.py", "from mtfreeze import fit\n", "heads may not import fit"),
     ("mtfreeze/extra.py", "", "module extra is in no layer"),
     ("mtfreeze/long.py", "#\n" * 500, r"long\.py:501: longer than 500 lines"),
 ]
@@ -107,15 +111,15 @@ def test_layer_violations_are_found(tree: Path, path: str, text: str, expected: 
 
 
 def test_missing_licence_line_is_found(tree: Path) -> None:
-    (tree / "mtfreeze" / "hub.py").write_text("x = 1\n", encoding="utf-8")
-    assert [f for f in layers.check(tree) if "hub.py:1: no line" in f]
+    (tree / "mtfreeze" / "model/hub.py").write_text("x = 1\n", encoding="utf-8")
+    assert [f for f in layers.check(tree) if "model/hub.py:1: no line" in f]
 
 
 def test_architecture_page_excuses_a_long_file(tree: Path) -> None:
-    write(tree, "mtfreeze/model.py", "#\n" * 600)
+    write(tree, "mtfreeze/multi_task_model.py", "#\n" * 600)
     assert [f for f in layers.check(tree) if "longer than" in f]
     (tree / "ARCHITECTURE.md").write_text(
-        "`mtfreeze/model.py` is long because ...", encoding="utf-8"
+        "`mtfreeze/multi_task_model.py` is long because ...", encoding="utf-8"
     )
     assert layers.check(tree) == []
 

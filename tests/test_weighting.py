@@ -11,12 +11,7 @@ import numpy as np
 import pytest
 
 from mtfreeze.errors import CheckpointError, ConfigError, TrainingError
-from mtfreeze.training.weighting import (
-    WEIGHTING,
-    LossWeighting,
-    UncertaintyWeighting,
-    make_weighting,
-)
+from mtfreeze.losses.weighting import WEIGHTING, LossWeighting, UncertaintyWeighting, make_weighting
 
 TASKS = {"classifier": 1.0, "ner_head": 0.5, "third": 2.0}
 

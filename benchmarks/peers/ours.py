@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import mtfreeze as mtf
-from mtfreeze.encoding import calls, core_batch
-from mtfreeze.packing import Encoded, pack
+from mtfreeze.inputs.packing import Encoded, pack
+from mtfreeze.model.encoding import calls, core_batch
 
 from .base import Batch, Engine
 from .folder import source_folder

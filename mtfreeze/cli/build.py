@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..closest import unknown
-from ..config import Config, Freezing, load_config
 from ..data import Task, read_file
 from ..errors import ConfigError
-from ..heads import KINDS, HeadSpec, spec_from_dict
+from ..heads.specs import KINDS, HeadSpec, spec_from_dict
 from ..notices import UntrainedHeadWarning
-from ..precision import PRECISIONS, TRAINING_PRECISIONS, check_precision
+from ..runtime.precision import PRECISIONS, TRAINING_PRECISIONS, check_precision
+from .job import Config, Freezing, load_config
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["apply_freezing", "build_model", "build_tasks", "freezing_of", "job_options", "read_job"]
 
@@ -143,7 +143,7 @@ def build_model(config: Config) -> MultiTaskModel:
     ConfigError
         If a head's description is wrong, or differs from that of a head of the loaded model.
     """
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
     arguments = dict(config.model)
     model = MultiTaskModel.from_pretrained(arguments.pop("name"), **arguments)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..closest import counted
-from ..config import load_config
 from .build import build_model, build_tasks, debug_option
 from .guard import FAILED, FrozenChanged
+from .job import load_config
 
 if TYPE_CHECKING:
     from ..comparing.comparison import Comparison

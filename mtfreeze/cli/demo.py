@@ -21,7 +21,7 @@ from .guard import FAILED
 
 if TYPE_CHECKING:
     from ..data import Task
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["demo", "find_data"]
 
@@ -77,10 +77,10 @@ def demo(
     folder: str | None, output: str, modes: tuple[str, ...], seeds: int, settings: tuple[str, ...]
 ) -> int:
     """Compare freeze modes on all-MiniLM-L6-v2 with two heads (minutes, on real data)."""
-    from .._runtime import show_config
     from ..comparing.compare import compare
-    from ..config import load_config
     from ..recommending import recommend
+    from ..runtime.threads import show_config
+    from .job import load_config
 
     place = find_data(folder)
     config = load_config(place / RECIPE, settings)

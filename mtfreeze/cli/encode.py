@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from ..data.files import read_lines
-from ..precision import check_precision
+from ..runtime.precision import check_precision
 from .build import debug_option, precision_option
 from .predict import stdin_lines
 
@@ -43,7 +43,7 @@ def encode(
     mtfreeze encode sentence-transformers/all-MiniLM-L6-v2 "good food" "bad food"
     mtfreeze encode outputs/reviews --input texts.txt --output vectors.npy --precision bf16
     """
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
     if texts and path is not None:
         raise click.UsageError("expected texts as arguments or --input FILE; found both")

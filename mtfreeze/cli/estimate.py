@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..config import Config
 from .build import (
     apply_freezing,
     build_model,
@@ -18,11 +17,12 @@ from .build import (
     read_job,
     training_precision_option,
 )
+from .job import Config
 
 if TYPE_CHECKING:
     from ..data import Task
     from ..estimating import Estimate
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["estimate", "estimate_job", "estimates_text"]
 

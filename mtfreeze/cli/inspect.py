@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import click
 
-from ..config import Freezing
-from ..training.describe import frozen_line
+from ..freezing.describe import frozen_line
 from .build import apply_freezing, build_model, freezing_of, job_options, read_job
+from .job import Freezing
 
 __all__ = ["inspect"]
 
@@ -33,7 +33,7 @@ def inspect(
     mtfreeze inspect sentence-transformers/all-MiniLM-L6-v2 --mode "backbone[:3]"
     mtfreeze inspect --config job.yaml
     """
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
     if (model is None) == (config_path is None):
         raise click.UsageError("expected a model or --config FILE.yaml, one of the two")

@@ -17,11 +17,11 @@ import click
 
 from ..data.files import read_lines
 from ..errors import DataError
-from ..precision import check_precision
+from ..runtime.precision import check_precision
 from .build import debug_option, precision_option
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["predict", "stdin_lines"]
 
@@ -98,7 +98,7 @@ def predict(
     mtfreeze predict outputs/reviews "the food was great" "never again"
     mtfreeze predict outputs/reviews --input texts.txt --format jsonl > answers.jsonl
     """
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
     if texts and path is not None:
         raise click.UsageError("expected texts as arguments or --input FILE; found both")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..digests import FrozenReport
+from ..freezing.digests import FrozenReport
 from ..training.fit import fit
 from ..training.run import Run
 from .build import (

@@ -14,9 +14,9 @@ from typing import Any
 import click
 
 from ..closest import name_list
-from ..digests import Snapshot, compare, snapshot
 from ..errors import CheckpointError
-from ..json_files import read_object
+from ..files.json_files import read_object
+from ..freezing.digests import Snapshot, compare, snapshot
 from .build import debug_option
 from .guard import FrozenChanged
 
@@ -55,7 +55,7 @@ def read_report(folder: Path) -> Snapshot:
 
 def _against_itself(folder: Path) -> str:
     """Compare the folder's tensors with its report."""
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
     noted = read_report(folder)
     report = compare(noted, MultiTaskModel.from_pretrained(folder))
@@ -70,7 +70,7 @@ def _against_itself(folder: Path) -> str:
 
 def _against_base(folder: Path, base: str) -> str:
     """Compare what was frozen with the model that training began from."""
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
     noted = read_report(folder)
     before = snapshot(MultiTaskModel.from_pretrained(base)).digests

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data.labels import IGNORE
-from ..entities import OUTSIDE, is_iob2
-from ..metrics import (
+from ..metrics.entities import OUTSIDE, is_iob2
+from ..metrics.scores import (
     majority_label,
     primary_metric,
     sequence_metrics,
     token_counts,
     token_sums,
 )
-from ..training.encoded import encode_task
+from ..steps.batch import encode_task
 from .results import TaskScore
 
 if TYPE_CHECKING:
     from ..data.task import Task
-    from ..model import MultiTaskModel
-    from ..training.encoded import TaskLabels
+    from ..multi_task_model import MultiTaskModel
+    from ..steps.batch import TaskLabels
 
 __all__ = ["majority_scores"]
 

@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._runtime import get_threads
 from ..data.task import Task
-from ..training.encoded import check_tasks
-from ..training.progress import Reporter
-from ..training.settings import check_integer
-from ..training.sufficient import check_sufficient
+from ..evaluating.sufficient import check_sufficient
+from ..planning.settings import check_integer
+from ..runtime.progress import Reporter
+from ..runtime.threads import get_threads
+from ..steps.batch import check_tasks
 from .comparison import Comparison
 from .folder import ComparisonFolder, described
 from .probes import probe_texts
@@ -33,7 +33,7 @@ from .task_files import tasks_to_values
 from .worker import Interrupted
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["compare"]
 

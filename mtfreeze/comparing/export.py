@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from ..folder_swap import explained
+from ..files.folder_swap import explained
 from .figures import ScenarioFigures
 from .judging import Best
 

@@ -29,9 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CheckpointError, ConfigError
-from ..folder_swap import explained, sync_names, write_synced
-from ..json_files import read_object, to_json
-from ..tensor_files import read_entries, write_tensors
+from ..files.folder_swap import explained, sync_names, write_synced
+from ..files.json_files import read_object, to_json
+from ..files.tensor_files import read_entries, write_tensors
 from .results import START, ScenarioRun
 
 __all__ = ["ComparisonFolder", "described"]

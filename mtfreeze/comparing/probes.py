@@ -14,7 +14,7 @@ from ..data.order import permutation
 
 if TYPE_CHECKING:
     from ..data.task import Task
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["drift", "gradient_cosines", "probe_texts"]
 

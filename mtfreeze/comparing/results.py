@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..unit_states import UnitState
+from ..freezing.unit_states import UnitState
 
 __all__ = ["MAJORITY", "START", "ScenarioRun", "TaskScore", "UnitState"]
 

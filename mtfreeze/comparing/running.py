@@ -15,7 +15,7 @@ from concurrent.futures import BrokenExecutor as Broken
 from concurrent.futures import CancelledError, Executor, Future, as_completed
 from typing import NamedTuple
 
-from .._runtime import get_threads, set_threads
+from ..runtime.threads import get_threads, set_threads
 from .folder import ComparisonFolder, described
 from .results import ScenarioRun
 from .worker import Interrupted, run_job

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from ..freeze_schedule import FreezeSchedule
-from ..unit_states import unit_states
+from ..freezing.unit_states import unit_states
+from ..planning.freeze_schedule import FreezeSchedule
 from .results import MAJORITY, START
 
 if TYPE_CHECKING:
-    from ..freeze import FreezeState
-    from ..model import MultiTaskModel
+    from ..freezing.state import FreezeState
+    from ..multi_task_model import MultiTaskModel
     from .results import UnitState
 
 __all__ = ["Scenario", "read_modes", "usual_modes"]

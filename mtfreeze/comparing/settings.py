@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 from .. import _core
 from ..closest import unknown
 from ..data.task import Task
-from ..digests import digest_model
 from ..errors import ConfigError
+from ..evaluating.evaluate import EvalData
+from ..freezing.digests import digest_model
 from ..notices import UntrainedHeadWarning
-from ..training.encoded import TrainingRows
-from ..training.evaluate import EvalData
+from ..planning.run_plan import plan_run
+from ..planning.settings import check_choice, check_integer, check_settings
+from ..steps.batch import TrainingRows
 from ..training.fit import fit
-from ..training.run_plan import plan_run
-from ..training.settings import check_choice, check_integer, check_settings
 from .scenarios import Scenario
 from .worker import HEADS_ONLY
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["check_arguments", "check_plans", "check_seeds", "check_start", "describe"]
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics from sums over evaluation rows, for many weightings of the rows at once.
 
-Every metric of ``metrics.py`` but the loss follows from sums: a text adds one to a cell of the
+Every metric of `metrics.scores` but the loss follows from sums: a text adds one to a cell of the
 confusion matrix, a sentence adds its entities and words. So the metric of a redrawn evaluation set
 needs one product, weights (draws x rows) times what each row adds (rows x sums), and no text. The
-definitions are those of ``metrics.py``, division by zero included; a test holds the two together.
+definitions are those of `metrics.scores`, division by zero included; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..closest import unknown
 from ..errors import ConfigError
-from ..metrics import SEQUENCE_METRICS, TOKEN_METRICS
+from ..metrics.scores import SEQUENCE_METRICS, TOKEN_METRICS
 from .results import TaskScore
 
 __all__ = ["RowSums"]

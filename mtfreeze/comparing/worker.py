@@ -14,15 +14,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .._runtime import set_threads
 from ..data.task import Task
 from ..errors import TrainingError
+from ..evaluating.evaluate import evaluate_rows
 from ..features import CacheStats
-from ..metrics import primary_metric
+from ..freezing.unit_states import unit_states
+from ..metrics.scores import primary_metric
 from ..notices import FreezeWarning
-from ..training.evaluate import evaluate_rows
+from ..runtime.threads import set_threads
 from ..training.fit import fit
-from ..unit_states import unit_states
 from .baseline import majority_scores
 from .folder import ComparisonFolder, described
 from .probes import drift, gradient_cosines
@@ -31,8 +31,8 @@ from .scenarios import Scenario
 from .task_files import tasks_from_values
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
-    from ..training.evaluate import Outcome
+    from ..evaluating.evaluate import Outcome
+    from ..multi_task_model import MultiTaskModel
     from ..training.run import Run
 
 __all__ = ["Interrupted", "run_job", "score_of", "starting_model"]
@@ -85,7 +85,7 @@ def run_job(folder: str, name: str, seed: int, threads: int | None) -> ScenarioR
 
 def starting_model(place: ComparisonFolder, seed: int) -> MultiTaskModel:
     """Return the model that was given, nothing frozen, heads never trained drawn for `seed`."""
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
     model = MultiTaskModel.from_pretrained(place.model)
     model.unfreeze()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data: files and plain rows -> `Examples` -> `Task`, label indices and batches of row numbers.
 
-Nothing here knows a tokenizer or a model; `mtfreeze.text` turns rows into packed token ids.
+Nothing here knows a tokenizer or a model; `mtfreeze.inputs.text` turns rows into packed token ids.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from typing import overload
 import numpy as np
 
 from ..closest import did_you_mean, name_list
-from ..entities import OUTSIDE
 from ..errors import ConfigError, DataError
+from ..metrics.entities import OUTSIDE
 from .order import permutation
 
 __all__ = ["Example", "Examples", "Label", "Tags"]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..closest import name_list, unknown
-from ..entities import iob2_fault, is_iob2
 from ..errors import DataError
+from ..metrics.entities import iob2_fault, is_iob2
 from .examples import Example, Examples, Label
 
 __all__ = ["IGNORE", "LabelMap", "encode_labels", "encode_tags", "label_index", "map_labels"]

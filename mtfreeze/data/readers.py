@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ..closest import did_you_mean, name_list, unknown
-from ..entities import SCHEMES, to_iob2
 from ..errors import ConfigError, DataError
+from ..metrics.entities import SCHEMES, to_iob2
 from .examples import Example, Examples
 from .files import read_lines, read_text
 from .labels import LabelMap, map_labels

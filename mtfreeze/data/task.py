@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from ..closest import unknown
 from ..errors import ConfigError, DataError
-from ..metrics import SEQUENCE_METRICS, TOKEN_METRICS
+from ..metrics.scores import SEQUENCE_METRICS, TOKEN_METRICS
 from .examples import Examples
 
 __all__ = ["Rows", "Task", "as_examples"]

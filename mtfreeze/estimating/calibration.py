@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..digests import digest_model
-from ..training.encoded import StepBatch
-from ..training.evaluate import EvalData, PackRows
-from ..training.progress import Reporter
-from ..training.run_plan import PhasePlan, PlannedStep
-from ..training.settings import FitSettings
-from ..training.step import run_step
+from ..evaluating.evaluate import EvalData, PackRows
+from ..freezing.digests import digest_model
+from ..planning.run_plan import PhasePlan, PlannedStep
+from ..planning.settings import FitSettings
+from ..runtime.progress import Reporter
+from ..steps.batch import StepBatch
+from ..steps.step import run_step
 from .lines import Line, Timing, fit_line
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["EVAL_ROWS", "time_digests", "time_evaluation", "time_steps"]
 

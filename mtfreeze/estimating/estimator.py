@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..closest import unknown
 from ..data.task import Task
+from ..runtime.progress import Reporter
 from ..training.fit import fit
 from ..training.prepare import prepare
-from ..training.progress import Reporter
 from .earlier import EarlierRuns
 from .result import Estimate
 from .walk import walk
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["estimate", "estimate_after"]
 

@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
-from ..pricing import in_bytes, in_values
+from ..pricing.freeze_prices import in_bytes, in_values
 from ..training.costs import PhaseCosts, total_costs
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..digests import Snapshot
 from ..features import CacheStats, FeatureView, FillReport
 from ..features.filling import Texts, Wanted, boundaries, pass_calls, row_counts, take_apart
 from ..features.folder import folder_files
@@ -26,14 +25,15 @@ from ..features.keys import numerics, output_info, prefix_key, text_keys, units_
 from ..features.memory import STORE, TEXT_BYTES, Block, block_bytes
 from ..features.rounding import ITEM_BYTES
 from ..features.shards import ShardError, read_shard
-from ..packing import Encoded
-from ..plan_prices import PlanPrices, sizes_of
+from ..freezing.digests import Snapshot
+from ..inputs.packing import Encoded
+from ..pricing.plan_prices import PlanPrices, sizes_of
 from .earlier import EarlierRuns
 
 if TYPE_CHECKING:
     from ..features.opening import CacheChoice
-    from ..model import MultiTaskModel
-    from ..training.progress import Reporter
+    from ..multi_task_model import MultiTaskModel
+    from ..runtime.progress import Reporter
 
 __all__ = ["TrialCache", "needed_keys"]
 

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..closest import counted
-from ..encoding import brief_tokens, calls
-from ..packing import Encoded
-from ..plan_prices import Flops, PlanPrices, form_bytes, sizes_of
-from ..stepping import computed_in
-from ..training.cached import PrefixFeatures, run_features
+from ..inputs.packing import Encoded
+from ..model.encoding import brief_tokens, calls
+from ..planning.run_plan import PhasePlan, PlannedStep
+from ..pricing.plan_prices import Flops, PlanPrices, form_bytes, sizes_of
+from ..runtime.progress import Reporter
+from ..steps.batch import StepBatch
+from ..steps.by_hand import computed_in
+from ..steps.prefix_features import PrefixFeatures, run_features
+from ..steps.prefix_uses import evaluations_of
 from ..training.costs import PhaseCosts, encoded_bytes
-from ..training.encoded import StepBatch
-from ..training.prefix_uses import evaluations_of
 from ..training.prepare import Prepared
-from ..training.progress import Reporter
-from ..training.run_plan import PhasePlan, PlannedStep
 from .calibration import EVAL_ROWS, time_digests, time_evaluation, time_steps
 from .earlier import EarlierRuns
 from .lines import Line, join_lines, relative_error
@@ -35,7 +35,7 @@ from .trial_cache import TrialCache, needed_keys
 from .work import Heads, StepKind, kinds_of, pick_steps, sample_rows
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["walk"]
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..packing import Encoded
-from ..plan_prices import Float64, sizes_of
-from ..training.encoded import TrainingRows
-from ..training.evaluate import EvalData
-from ..training.run_plan import PhasePlan, PlannedStep
+from ..evaluating.evaluate import EvalData
+from ..inputs.packing import Encoded
+from ..planning.run_plan import PhasePlan, PlannedStep
+from ..pricing.plan_prices import Float64, sizes_of
+from ..steps.batch import TrainingRows
 
 __all__ = ["StepKind", "kinds_of", "pick_steps", "sample_rows"]
 

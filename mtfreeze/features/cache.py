@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..digests import Snapshot
 from ..errors import Error
-from ..packing import Encoded
+from ..freezing.digests import Snapshot
+from ..inputs.packing import Encoded
 from .filling import Request, Texts, Wanted, row_counts, run_pass, take_apart
 from .folder import FeatureFolder
 from .gather import FeatureView
@@ -32,8 +32,8 @@ from .storing import load_block, open_sink, save_rows
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
 
-    from ..model_state import ModelState
-    from ..training.progress import Reporter
+    from ..model.state import ModelState
+    from ..runtime.progress import Reporter
 
 __all__ = ["FeatureCache"]
 
@@ -294,6 +294,6 @@ class FeatureCache:
 
 
 def _quiet() -> Reporter:
-    from ..training.progress import Reporter
+    from ..runtime.progress import Reporter
 
     return Reporter(False)

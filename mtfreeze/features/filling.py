@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..encoding import brief_tokens
-from ..packing import Encoded, pack
-from ..plan_prices import PlanPrices, sizes_of
+from ..inputs.packing import Encoded, pack
+from ..model.encoding import brief_tokens
+from ..pricing.plan_prices import PlanPrices, sizes_of
 from .gather import FeatureView
 from .keys import output_info, text_keys, units_run
 from .shards import Stopped
 from .sinks import Sink
 
 if TYPE_CHECKING:
-    from ..model_state import ModelState
-    from ..training.progress import Reporter
+    from ..model.state import ModelState
+    from ..runtime.progress import Reporter
     from .cache import FeatureCache
 
 __all__ = [

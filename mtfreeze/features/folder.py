@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..folder_swap import sync_names
+from ..files.folder_swap import sync_names
 from ..notices import CacheWarning, warn
-from ..pricing import in_bytes
+from ..pricing.freeze_prices import in_bytes
 from .shards import Shard, ShardError, ShardHead, ShardWriter, read_shard
 
 __all__ = ["FeatureFolder", "FileInfo", "default_folder", "folder_files", "folder_info"]

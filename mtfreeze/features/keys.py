@@ -20,15 +20,15 @@ import numpy as np
 
 from .. import _core
 from ..closest import unknown
-from ..digests import Snapshot, digest
 from ..errors import SelectorError
-from ..freeze import get_state
-from ..packing import Encoded
-from ..precision import FP32
+from ..freezing.digests import Snapshot, digest
+from ..freezing.state import get_state
+from ..inputs.packing import Encoded
+from ..runtime.precision import FP32
 
 if TYPE_CHECKING:
     from .._core import OutputInfo
-    from ..model_state import ModelState
+    from ..model.state import ModelState
 
 __all__ = ["KEY_BYTES", "numerics", "output_info", "prefix_key", "text_keys", "units_run"]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..pricing import in_values
+from ..pricing.freeze_prices import in_values
 from .style import FROZEN, TRAINABLE, new_figure, short_unit, state_legend, state_look
 from .words import text_table
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..unit_states import UnitState
+    from ..freezing.unit_states import UnitState
 
 __all__ = ["Phases", "modes_figure", "modes_text"]
 

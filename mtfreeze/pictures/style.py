@@ -34,7 +34,7 @@ EDGE = "#333333"
 """Of everything that has an edge."""
 
 FROZEN, PARTLY, TRAINABLE = "frozen", "partly", "trainable"
-"""States, as in `mtfreeze.summary.UnitRow`."""
+"""States, as in `mtfreeze.pricing.summary.UnitRow`."""
 
 _LOOKS: Mapping[str, dict[str, Any]] = {
     FROZEN: {"facecolor": "#8fa9c4", "hatch": "xxxx"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..closest import counted
 from ..errors import ConfigError
-from ..pricing import in_values
+from ..pricing.freeze_prices import in_values
 from .style import (
     FROZEN,
     PARTLY,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..unit_states import UnitState
+    from ..freezing.unit_states import UnitState
 
 __all__ = ["TimelinePhase", "timeline_figure", "timeline_text"]
 

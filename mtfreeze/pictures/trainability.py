@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..pricing import in_bytes, in_values
+from ..pricing.freeze_prices import in_bytes, in_values
 from .style import EDGE, FROZEN, PARTLY, TRAINABLE, new_figure, short_unit, state_legend, state_look
 from .words import text_table
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..summary import PartRow, Summary, UnitRow
+    from ..pricing.summary import PartRow, Summary, UnitRow
 
 __all__ = ["trainability_figure", "trainability_text"]
 

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from ..estimating.result import in_seconds
-from ..freeze_schedule import FreezeSchedule
+from ..planning.freeze_schedule import FreezeSchedule
 from .backbone_facts import KINDS
 from .evidence import evidence
 from .findings import Findings

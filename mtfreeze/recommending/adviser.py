@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ..closest import name_list
 from ..data.task import Task
 from ..estimating.result import in_seconds
-from ..training.progress import Reporter
-from ..training.settings import check_number
+from ..planning.settings import check_number
+from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason
 from .budget import Priced, choose, possible
 from .candidates import BATCH_SIZE, make_candidates
@@ -18,7 +18,7 @@ from .findings import Findings, find
 from .rules import decide, trade_of
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["recommend"]
 

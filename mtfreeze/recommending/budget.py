@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from ..data.task import Task
 from ..errors import ConfigError
 from ..estimating.estimator import estimate
-from ..training.progress import Reporter
+from ..runtime.progress import Reporter
 from .candidates import NAMES, Candidate
 
 if TYPE_CHECKING:
     from ..estimating import Estimate
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["Priced", "choose", "possible"]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..freeze_schedule import FreezeSchedule
+from ..planning.freeze_schedule import FreezeSchedule
 
 __all__ = [
     "BATCH_SIZE",

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from ..closest import counted, name_list
 from ..data.labels import IGNORE
 from ..data.task import Task
-from ..entities import OUTSIDE, entity_spans, is_iob2
 from ..errors import DataError
-from ..packing import Encoded
-from ..training.encoded import TaskLabels, encode_task
+from ..inputs.packing import Encoded
+from ..metrics.entities import OUTSIDE, entity_spans, is_iob2
+from ..steps.batch import TaskLabels, encode_task
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["DataFacts", "TaskRows", "task_rows"]
 

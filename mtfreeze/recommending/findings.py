@@ -12,8 +12,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
-from ..training.encoded import check_tasks
-from ..training.progress import Reporter
+from ..runtime.progress import Reporter
+from ..steps.batch import check_tasks
 from .backbone_facts import BackboneFacts, backbone_facts
 from .data_facts import DataFacts, task_rows
 from .layer_features import layer_features, pooled_features
@@ -21,7 +21,7 @@ from .layer_scores import LayerScores, layer_scores
 from .similarity import TaskLikeness, proxy_distance, task_likeness
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["Findings", "find"]
 

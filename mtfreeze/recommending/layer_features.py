@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from ..data.labels import IGNORE
 from ..data.order import permutation
-from ..encoding import calls, core_batch
-from ..packing import LOST, Encoded
+from ..inputs.packing import LOST, Encoded
+from ..model.encoding import calls, core_batch
 from .data_facts import TaskRows
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["MOST_SENTENCES", "MOST_TEXTS", "LayerFeatures", "layer_features", "pooled_features"]
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..entities import is_iob2
-from ..metrics import majority_label, primary_metric, sequence_metrics, token_metrics
+from ..metrics.entities import is_iob2
+from ..metrics.scores import majority_label, primary_metric, sequence_metrics, token_metrics
 from .layer_features import LayerFeatures
 from .probes import STRENGTHS, cross_validate, folds_of
 from .transferability import log_me

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
 from ..errors import ConfigError
+from ..planning.settings import EvalEvery, check_integer, check_number
 from .judging import Judge, make_judge
-from .settings import EvalEvery, check_integer, check_number
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
-    from .run_plan import RunPlan
-    from .scoring import Scoring
+    from ..evaluating.scoring import Scoring
+    from ..multi_task_model import MultiTaskModel
+    from ..planning.run_plan import RunPlan
     from .trainer_state import TrainerState
 
 __all__ = ["Callback", "Context", "EarlyStopping", "check_callbacks"]

@@ -32,13 +32,13 @@ from numpy.typing import NDArray
 from .. import _core
 from ..closest import name_list
 from ..errors import CheckpointError
-from ..folder_swap import explained, swap_in, sync_folder, sync_names, write_synced
-from ..json_files import read_object, to_json
-from ..saving import CHECKPOINTS, write_model
-from ..tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
+from ..files.folder_swap import explained, swap_in, sync_folder, sync_names, write_synced
+from ..files.json_files import read_object, to_json
+from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
+from ..model.saving import CHECKPOINTS, write_model
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = [
     "Checkpoint",

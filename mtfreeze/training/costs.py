@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..packing import Encoded, PackedBatch
-from ..plan_prices import Float64, Flops, PlanPrices, form_bytes, sizes_of
+from ..inputs.packing import Encoded, PackedBatch
+from ..pricing.plan_prices import Float64, Flops, PlanPrices, form_bytes, sizes_of
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
-    from .encoded import StepBatch
-    from .evaluate import EvalData, PackRows
-    from .run_plan import PhasePlan
+    from ..evaluating.evaluate import EvalData, PackRows
+    from ..multi_task_model import MultiTaskModel
+    from ..planning.run_plan import PhasePlan
+    from ..steps.batch import StepBatch
     from .trainer import Features
     from .trainer_state import TrainerState
 

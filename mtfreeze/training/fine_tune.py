@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
 from ..errors import ConfigError
-from ..freeze_schedule import FreezeSchedule
+from ..planning.freeze_schedule import FreezeSchedule
 from .fit import fit
 from .run import Run
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["fine_tune"]
 

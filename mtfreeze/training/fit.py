@@ -19,23 +19,23 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
 from ..features.opening import open_checked
-from ..freeze_schedule import FreezeSchedule
-from ..stepping import computed_in
-from .cached import run_features
+from ..planning.freeze_schedule import FreezeSchedule
+from ..planning.rates import DEFAULT_RATES
+from ..planning.settings import EvalEvery, Rate
+from ..runtime.interrupt import InterruptGuard
+from ..runtime.progress import Reporter
+from ..steps.by_hand import computed_in
+from ..steps.prefix_features import run_features
 from .callbacks import Callback
 from .costs import CostMeter
-from .interrupt import InterruptGuard
 from .outcome import last_words, make_run
 from .prepare import prepare
-from .progress import Reporter
-from .rates import DEFAULT_RATES
 from .resume import SaveEvery
 from .run import Run
-from .settings import EvalEvery, Rate
 from .trainer import Trainer
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["DEFAULT_RATES", "fit"]
 

@@ -17,12 +17,12 @@ import numpy as np
 
 from ..closest import unknown
 from ..errors import ConfigError
-from ..freeze import masks
+from ..freezing.state import masks
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
-    from .run_plan import RunPlan
-    from .scoring import Scoring
+    from ..evaluating.scoring import Scoring
+    from ..multi_task_model import MultiTaskModel
+    from ..planning.run_plan import RunPlan
     from .trainer_state import TrainerState
 
 __all__ = ["BestModel", "Judge", "make_judge"]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..planning.run_plan import RunPlan
+from ..runtime.progress import Reporter
 from .checkpoint import (
     Checkpoint,
     checkpoint_step,
@@ -17,12 +19,10 @@ from .checkpoint import (
     remove_checkpoint,
     write_checkpoint,
 )
-from .progress import Reporter
-from .run_plan import RunPlan
 from .trainer_state import TrainerState
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["Keeper", "SaveEvery"]
 

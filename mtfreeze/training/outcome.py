@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..closest import counted
-from ..digests import FrozenReport, Snapshot, report, unused_keys
 from ..features import CacheStats
-from ..freeze import masks
-from ..unit_states import unit_states
-from .cached import PrefixFeatures
+from ..freezing.digests import FrozenReport, Snapshot, report, unused_keys
+from ..freezing.state import masks
+from ..freezing.unit_states import unit_states
+from ..planning.run_plan import PhasePlan, RunPlan
+from ..steps.batch import TrainingRows
+from ..steps.prefix_features import PrefixFeatures
 from .costs import CostMeter
-from .encoded import TrainingRows
 from .judging import BestModel
 from .run import PhaseResult, Run
-from .run_plan import PhasePlan, RunPlan
 from .trainer import Trainer
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["last_words", "make_run", "notes_of"]
 

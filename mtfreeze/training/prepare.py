@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
 from ..errors import DataError
+from ..evaluating.evaluate import EvalData
+from ..evaluating.scoring import Scoring
 from ..features.opening import CacheChoice, check_cache
-from ..freeze_schedule import as_schedule
-from ..packing import Encoded
-from ..saving import check_target
+from ..inputs.packing import Encoded
+from ..model.saving import check_target
+from ..planning.freeze_schedule import as_schedule
+from ..planning.run_plan import RunPlan, plan_run
+from ..planning.settings import check_settings
+from ..steps.batch import TrainingRows, check_tasks
 from .callbacks import Callback, check_callbacks
-from .encoded import TrainingRows, check_tasks
-from .evaluate import EvalData
 from .judging import BestModel, make_judge
 from .outcome import notes_of
 from .resume import Checkpointing, check_checkpointing
-from .run_plan import RunPlan, plan_run
-from .scoring import Scoring
-from .settings import check_settings
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["Prepared", "prepare"]
 

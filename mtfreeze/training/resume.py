@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..closest import name_list
 from ..data.task import Task
-from ..digests import digest_model, unused_keys
 from ..errors import CheckpointError, ConfigError
+from ..freezing.digests import digest_model, unused_keys
 from ..notices import ResumeWarning, warn
+from ..planning.run_plan import RunPlan
+from ..planning.settings import check_integer
+from ..runtime.progress import Reporter
 from .checkpoint import (
     Checkpoint,
     clear_drafts,
@@ -29,14 +32,11 @@ from .checkpoint import (
     remove_checkpoint,
 )
 from .keeper import Keeper, SaveEvery
-from .progress import Reporter
 from .run_facts import describe_run, differences
-from .run_plan import RunPlan
-from .settings import check_integer
 from .trainer_state import TrainerState
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["Checkpointing", "ResumedRun", "SaveEvery", "check_checkpointing"]
 

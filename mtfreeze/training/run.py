@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
-from ..digests import FrozenReport, Snapshot, compare
 from ..features import CacheStats
+from ..freezing.digests import FrozenReport, Snapshot, compare
 
 if TYPE_CHECKING:
     from ..estimating import Beside, Estimate
-    from ..model import MultiTaskModel
-    from ..unit_states import UnitState
+    from ..freezing.unit_states import UnitState
+    from ..multi_task_model import MultiTaskModel
     from .costs import PhaseCosts
 
 __all__ = ["PhaseResult", "Run"]

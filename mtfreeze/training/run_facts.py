@@ -19,12 +19,12 @@ import numpy as np
 from ..closest import name_list
 from ..data.examples import Examples
 from ..data.task import Task
-from ..freeze import FreezeState
-from ..precision import FP32
-from .run_plan import PhasePlan, RunPlan
+from ..freezing.state import FreezeState
+from ..planning.run_plan import PhasePlan, RunPlan
+from ..runtime.precision import FP32
 
 if TYPE_CHECKING:
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["describe_run", "differences"]
 

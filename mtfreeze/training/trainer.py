@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..digests import FrozenReport, Snapshot, digest_model, report, unused_keys
 from ..errors import TrainingError
-from ..packing import Encoded, PackedBatch
+from ..evaluating.scoring import Scoring
+from ..freezing.digests import FrozenReport, Snapshot, digest_model, report, unused_keys
+from ..inputs.packing import Encoded, PackedBatch
+from ..losses.weighting import make_weighting
+from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
+from ..runtime.progress import Reporter
+from ..steps.batch import StepBatch, TrainingRows
+from ..steps.step import run_step
 from .callbacks import Callback, Context
-from .encoded import StepBatch, TrainingRows
 from .judging import BestModel
-from .progress import Reporter
-from .run_plan import PhasePlan, PlannedStep, RunPlan
-from .scoring import Scoring
-from .step import run_step
 from .trainer_state import TrainerState
-from .weighting import make_weighting
 
 if TYPE_CHECKING:
     from ..features import CacheStats, FillReport
-    from ..model import MultiTaskModel
+    from ..multi_task_model import MultiTaskModel
     from .costs import CostMeter
 
 __all__ = ["Checkpointer", "Features", "Resume", "Trainer", "TrainerState"]

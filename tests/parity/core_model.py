@@ -31,7 +31,8 @@ class CoreModel:
         heads: Mapping[str, tuple[str, int, tuple[int, ...]]],
         weights: Mapping[str, NDArray[np.float32]],
     ) -> None:
-        from mtfreeze import _core, _runtime
+        from mtfreeze import _core
+        from mtfreeze.runtime import threads as _runtime
 
         _runtime.initialize()
         plain = {k: v for k, v in config.items() if isinstance(v, (bool, int, float, str))}

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values of YAML keys, checked one by one: what is wrong is said with the key's dotted path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..closest import unknown
+from ..errors import ConfigError
+from ..runtime.precision import TRAINING_PRECISIONS, check_precision
+
+if TYPE_CHECKING:
+    from ..planning.freeze_schedule import FreezeSchedule
+    from ..training.callbacks import EarlyStopping
+
+__all__ = [
+    "Check",
+    "check_anything",
+    "check_bool",
+    "check_early_stopping",
+    "check_labels",
+    "check_mapping",
+    "check_modes",
+    "check_number",
+    "check_precision_name",
+    "check_rate",
+    "check_schedule",
+    "check_text",
+    "check_texts",
+    "check_training_precision",
+    "found_text",
+]
+
+Check = Callable[[str, object], Any]
+"""(dotted path, value) -> the value as Python takes it; ConfigError if it does not hold."""
+
+_RATES = ("learning_rate", "probe_learning_rate", "weight_decay")
+_NUMBERS = ("warmup_ratio", "layer_decay")
+
+
+def found_text(value: object) -> str:
+    """Return what messages say of a value that was found."""
+    return f"{type(value).__name__} {value!r}"
+
+
+def check_text(path: str, value: object) -> str:
+    """Check for a text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{path} must be a text; found {found_text(value)}; put it in quotes")
+    return value
+
+
+def check_bool(path: str, value: object) -> bool:
+    """Check for true or false."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{path} must be true or false; found {found_text(value)}")
+    return value
+
+
+def check_number(path: str, value: object) -> Any:
+    """Check for a number."""
+    # YAML 1.1 reads 2e-5 (no dot) as a text; people write it all the same.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(
+            f"{path} must be a number; found {found_text(value)}; write 2.0e-5 or 0.1"
+        )
+    return value
+
+
+def check_precision_name(path: str, value: object) -> str:
+    """Check for what frozen parts can be computed in."""
+    return check_precision(check_text(path, value), name=path)
+
+
+def check_training_precision(path: str, value: object) -> str:
+    """Check for what a step can be computed in."""
+    return check_precision(check_text(path, value), TRAINING_PRECISIONS, name=path)
+
+
+def check_rate(path: str, value: object) -> Any:
+    """Check for a number, or numbers by selector."""
+    if isinstance(value, Mapping):
+        return {str(key): check_number(f"{path}.{key}", one) for key, one in value.items()}
+    return check_number(path, value)
+
+
+def check_texts(path: str, value: object) -> list[str]:
+    """Check for a list of texts; one text stands for a list of it."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise ConfigError(f"{path} must be a list of texts; found {found_text(value)}")
+    return [check_text(f"{path}[{i}]", one) for i, one in enumerate(value)]
+
+
+def check_modes(path: str, value: object) -> list[Any]:
+    """Check for a list of what is compared: selectors of what is frozen, and named schedules.
+
+    modes: [backbone, none, {gradual: {gradual: {every: 1}}}, {top first: [{train: heads}]}]
+    """
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise ConfigError(f"{path} must be a list of modes; found {found_text(value)}")
+    modes: list[Any] = []
+    for i, one in enumerate(value):
+        where = f"{path}[{i}]"
+        if not isinstance(one, Mapping):
+            modes.append(check_text(where, one))
+            continue
+        if len(one) != 1:
+            raise ConfigError(
+                f"{where} must have one name and its schedule, such as {{gradual: {{gradual: "
+                f"{{every: 1}}}}}}; found {found_text(one)}"
+            )
+        ((name, schedule),) = one.items()
+        name = check_text(where, name)
+        modes.append((name, check_schedule(f"{where}.{name}", schedule)))
+    return modes
+
+
+def check_labels(path: str, value: object) -> list[str]:
+    """Check for a list of names of labels."""
+    if not isinstance(value, list):
+        raise ConfigError(f"{path} must be a list of label names; found {found_text(value)}")
+    for i, one in enumerate(value):
+        if not isinstance(one, str):
+            raise ConfigError(
+                f"{path}[{i}] must be a text; found {found_text(one)}; YAML reads no, yes, on, off "
+                f'and numbers as something else: put the label in quotes, "{one}"'
+            )
+    return list(value)
+
+
+def check_mapping(path: str, value: object) -> dict[str, Any]:
+    """Check for a section of keys and values."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"{path} must be a section of keys and values; found {found_text(value)}; "
+            f"write {path.rsplit('.', 1)[-1]}: {{key: value}}"
+        )
+    return {str(key): one for key, one in value.items()}
+
+
+def check_anything(path: str, value: object) -> Any:
+    """Leave the check to whoever takes the value."""
+    return value
+
+
+def _numbers(path: str, value: object) -> Any:
+    """Return keys and values of a phase with 2e-5, which YAML reads as a text, as a number."""
+    if not isinstance(value, Mapping):
+        return value
+    checks: dict[str, Check] = {
+        **dict.fromkeys(_RATES, check_rate),
+        **dict.fromkeys(_NUMBERS, check_number),
+    }
+    return {
+        key: checks[key](f"{path}.{key}", one) if key in checks and one is not None else one
+        for key, one in value.items()
+    }
+
+
+def check_schedule(path: str, value: object) -> FreezeSchedule | None:
+    """Check for a freeze schedule: a list of phases, or the name of a usual one.
+
+    freeze_schedule: [{train: heads, epochs: 1}, {freeze: "backbone[:4]", epochs: 2}]
+    freeze_schedule: {gradual: {every: 1, layer_decay: 2.6}}
+    freeze_schedule: probe_then_tune
+    """
+    from ..planning.freeze_schedule import FreezeSchedule
+
+    if value is None:
+        return None
+    if isinstance(value, list):
+        value = [_numbers(f"{path}[{i}]", one) for i, one in enumerate(value)]
+    elif isinstance(value, Mapping):
+        value = {
+            key: [_numbers(f"{path}.{key}[{i}]", phase) for i, phase in enumerate(one)]
+            if isinstance(one, list)
+            else _numbers(f"{path}.{key}", one)
+            for key, one in value.items()
+        }
+    try:
+        return FreezeSchedule.from_dict(value)
+    except (ConfigError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def check_early_stopping(path: str, value: object) -> EarlyStopping | None:
+    """Check for the arguments of early stopping; true stands for its defaults."""
+    from ..training.callbacks import EarlyStopping
+
+    if value is None or value is False:
+        return None
+    given = {} if value is True else check_mapping(path, value)
+    known = ("metric", "patience", "min_delta", "greater_is_better")
+    for key in given:
+        if key not in known:
+            raise ConfigError(unknown("key", key, known, of=repr(path)))
+    try:
+        return EarlyStopping(**given)
+    except (ConfigError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from None

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a head confuses: its predictions on labelled rows, counted by right and predicted label."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import counted, unknown
+from ..data.labels import IGNORE, encode_labels, encode_tags
+from ..data.task import Rows, as_examples
+from ..errors import DataError, SelectorError
+from ..metrics.scores import confusion_matrix
+from ..pictures.saving import check_ending, write_picture
+
+if TYPE_CHECKING:
+    from ..multi_task_model import MultiTaskModel
+
+__all__ = ["Confusion", "confusion", "plot_confusion"]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Predictions of one head, counted.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Of the head.
+    counts : (n, n) int64 array
+        Right label in the row, predicted one in the column.
+    unit : {"texts", "words"}
+        What was counted.
+    n_lost : int
+        Words that truncation cut off, of a head without ``O`` to predict for them; not in `counts`.
+    """
+
+    labels: tuple[str, ...]
+    counts: NDArray[np.int64]
+    unit: str
+    n_lost: int
+
+
+def confusion(
+    model: MultiTaskModel, head: str, examples: Rows, *, label: str | None = None
+) -> Confusion:
+    """Predict labelled rows and count; see `plot_confusion`."""
+    if head not in model.heads:
+        raise SelectorError(unknown("head", str(head), model.heads))
+    data = as_examples(examples, "examples")
+    names = tuple(model.heads[head].labels)
+    of_words = model.heads[head].space == "tokens"
+    encode = encode_tags if of_words else encode_labels
+    codes = encode(data, label or head, names, head)
+    predicted: Any = model.predict(head, [_content(row.content) for row in data])
+    if not of_words:
+        gold, found = np.asarray(codes), predicted
+    else:
+        gold = np.concatenate([np.asarray(row) for row in codes])
+        found = [tag for row in predicted for tag in row]
+    table = {name: i for i, name in enumerate(names)}
+    guesses = np.array([table.get(name, -1) for name in found], dtype=np.int64)
+    labelled = gold != IGNORE
+    if not labelled.any():
+        raise DataError(
+            f"{data.name}: expected rows with labels for head {head!r}; found "
+            f"{counted(len(data), 'row')} and no label; add labels to the rows"
+        )
+    there = labelled & (guesses >= 0)
+    return Confusion(
+        names,
+        confusion_matrix(gold[there].astype(np.int64), guesses[there], len(names)),
+        "words" if of_words else "texts",
+        int((labelled & ~there).sum()),
+    )
+
+
+def _content(content: str | tuple[str, ...]) -> str | list[str]:
+    return content if isinstance(content, str) else list(content)
+
+
+def plot_confusion(
+    model: MultiTaskModel,
+    head: str,
+    examples: Rows,
+    path: str | os.PathLike[str],
+    *,
+    label: str | None = None,
+) -> Path:
+    """Predict labelled rows and draw which labels are taken for which.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Not changed.
+    head : str
+        The head that predicts: of texts (rows are counted) or of words (words are).
+    examples : Examples or rows
+        What a reader returns, or plain rows, as for `Task`. Those without a label are left out.
+    path : path
+        The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
+    label : str, optional
+        Under which name rows with several labels carry this one; by default the head's.
+
+    Returns
+    -------
+    Path
+        The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+        PictureWarning.
+
+    Raises
+    ------
+    SelectorError
+        If the head is unknown.
+    DataError
+        If no row carries a label, or one is not the head's.
+    ConfigError
+        If the ending is not that of a known format.
+
+    Examples
+    --------
+    >>> mtf.plot_confusion(model, "ner_head", tasks["ner_head"].eval, "confusion.png").name
+    'confusion.png'
+    """
+    from ..pictures.confusion import confusion_figure, confusion_text
+
+    place = check_ending(path)  # before anything is predicted
+    found = confusion(model, head, examples, label=label)
+    title = f"{head}: right and predicted labels"
+    if found.n_lost:
+        title += f" ({counted(found.n_lost, 'word')} cut off and left out)"
+    return write_picture(
+        lambda: confusion_figure(found.counts, found.labels, title=title, unit=found.unit),
+        lambda: confusion_text(found.counts, found.labels, title=title, unit=found.unit),
+        place,
+    )

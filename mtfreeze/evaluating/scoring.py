@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The evaluations of a run: when one is due, what it found, and the line that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from ..data.task import Task
+from ..inputs.packing import Encoded
+from ..metrics.entities import is_iob2
+from ..metrics.scores import SEQUENCE_METRICS, TOKEN_METRICS, metric_name, primary_metric
+from ..planning.settings import EvalEvery
+from ..runtime.progress import Reporter
+from .evaluate import EvalData, PackRows, Stopped
+
+if TYPE_CHECKING:
+    from ..multi_task_model import MultiTaskModel
+
+__all__ = ["Scoring"]
+
+
+def _figures(model: MultiTaskModel, name: str) -> tuple[str, ...]:
+    """Return the figures that an evaluation of this head has."""
+    head = model.heads[name]
+    if head.space != "tokens":
+        return ("loss", *SEQUENCE_METRICS)
+    return ("loss", *TOKEN_METRICS) if is_iob2(list(head.labels)) else ("loss", "accuracy")
+
+
+class Scoring:
+    """Evaluation data of a run, and the rhythm in which it is looked at.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        The model that trains.
+    tasks : mapping of str to Task
+        All tasks of the run.
+    data : EvalData
+        Their evaluation data.
+    every : None, "epoch" or int
+        ``fit(eval_every=...)``.
+
+    Attributes
+    ----------
+    primary : dict of str to str
+        Name of the figure that each evaluated task is judged by, e.g.
+        ``{"classifier": "eval_classifier_accuracy"}``.
+    metric_names : dict of str to dict of str to str
+        All figures of each evaluated task: name without the task -> name in ``run.metrics``.
+    """
+
+    def __init__(
+        self, model: MultiTaskModel, tasks: Mapping[str, Task], data: EvalData, every: EvalEvery
+    ) -> None:
+        self._model, self._data, self._every = model, data, every
+        self._short: dict[str, str] = {}
+        for name in data.tasks:
+            kind = "token" if model.heads[name].space == "tokens" else "sequence"
+            self._short[name] = primary_metric(kind, tasks[name].metric)
+        self.primary = {name: metric_name(name, short) for name, short in self._short.items()}
+        self.metric_names = {
+            name: {short: metric_name(name, short) for short in _figures(model, name)}
+            for name in data.tasks
+        }
+
+    def due(self, n_steps: int, ends_epoch: bool) -> bool:
+        """Say whether to evaluate after this many steps of the run."""
+        if self._every == "epoch":
+            return ends_epoch
+        return isinstance(self._every, int) and n_steps % self._every == 0
+
+    def score(
+        self, reporter: Reporter, stop: Callable[[], bool], pack: PackRows = Encoded.pack
+    ) -> dict[str, float] | None:
+        """Return the figures of all tasks; None if there is no data, or `stop` returned true."""
+        if not self._data.tasks:
+            return None
+        try:
+            return self._data.score(self._model, reporter, stop, pack)
+        except Stopped:
+            return None
+
+    def text(self, metrics: Mapping[str, float]) -> str:
+        """Return the figure of each task that it is judged by."""
+        shown = [
+            f"{name} {short} {metrics[self.primary[name]]:.3f}"
+            for name, short in self._short.items()
+            if self.primary[name] in metrics
+        ]
+        return ", ".join(shown) or "no metrics"

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is frozen and what trains, in one line: now (the core's own state), or in a state to come.
+
+    frozen: backbone (22.6 M, bf16) | trained: cls_head, sent_head (1.9 k)
+
+Units of one kind are drawn together: the embeddings and the first k layers are ``backbone[:k]``,
+a run of layers is ``backbone.layers[2:5]``. The figures count parameters (values).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .state import Freezable, FreezeState, get_state, reduced_keys
+from .unit_names import short_names, unit_names
+from .unit_states import UnitState, unit_states
+
+__all__ = ["count_text", "frozen_line", "frozen_names", "trained_names"]
+
+
+def count_text(n: int) -> str:
+    """Return a count with one decimal and a unit.
+
+    Examples
+    --------
+    >>> count_text(22_565_376), count_text(1925), count_text(770)
+    ('22.6 M', '1.9 k', '770')
+    """
+    if n < 1_000:
+        return str(n)
+    return f"{n / 1e3:.1f} k" if n < 999_950 else f"{n / 1e6:.1f} M"
+
+
+def _states(units: Sequence[UnitState]) -> tuple[list[str], list[str], list[str]]:
+    frozen, partly, trained = [], [], []
+    for unit in units:
+        if unit.frozen:
+            frozen.append(unit.path)
+        elif unit.n_frozen:
+            partly.append(unit.path)
+        else:
+            trained.append(unit.path)
+    return frozen, partly, trained
+
+
+def _side(units: Sequence[UnitState], *, frozen: bool) -> list[str]:
+    """Return one side as short selectors; partly frozen units end in `` (partly)``."""
+    backbone = [unit.path for unit in units if not unit.is_head]
+    wholly_frozen, partly, trained = _states(units)
+    whole = wholly_frozen if frozen else trained
+    return short_names(whole, backbone) + [
+        f"{name} (partly)" for name in short_names(partly, backbone)
+    ]
+
+
+def frozen_names(model: Freezable, state: FreezeState | None = None) -> list[str]:
+    """Return what is frozen as short selectors; partly frozen units end in `` (partly)``."""
+    return _side(unit_states(model, state), frozen=True)
+
+
+def trained_names(model: Freezable, state: FreezeState | None = None) -> list[str]:
+    """Return what trains as short selectors; partly frozen units end in `` (partly)``."""
+    return _side(unit_states(model, state), frozen=False)
+
+
+def precision_text(model: Freezable, state: FreezeState) -> str:
+    """Return which frozen parts are not computed in fp32, to stand after a count; else ``""``.
+
+    ``, bf16`` where it is all that can be; ``, bf16: backbone[:3]`` where it is a part.
+    """
+    able = reduced_keys(model) & state.frozen
+    parts = []
+    for name, keys in state.precisions.items():
+        if keys & able:
+            part = unit_names(model.index, keys)
+            parts.append(name if able <= keys else f"{name}: {', '.join(part)}")
+    return "".join(f", {part}" for part in parts)
+
+
+def frozen_line(model: Freezable, state: FreezeState | None = None) -> str:
+    """Return the line that a run, or a phase of one, starts with."""
+    units = unit_states(model, state)
+    in_force = get_state(model) if state is None else state
+    lower = precision_text(model, in_force)
+    n_frozen = sum(unit.n_frozen for unit in units)
+    n_trained = sum(unit.n_values for unit in units) - n_frozen
+
+    def side(frozen: bool, n: int, more: str = "") -> str:
+        names = _side(units, frozen=frozen)
+        return f"{', '.join(names)} ({count_text(n)}{more})" if names else "nothing"
+
+    return f"frozen: {side(True, n_frozen, lower)} | trained: {side(False, n_trained)}"

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Selectors: what the user writes ("backbone[:3]", "heads", "*.bias") -> a mask over parameters.
+
+    all, none, backbone, heads, <head>      whole parts
+    backbone[:k]                            embeddings and layers below k (negative k: from the top)
+    embeddings, layers, layers[4], layers[2:5], pooler      units, also after "backbone."
+    backbone.encoder.*.bias                 a glob over parameter keys (*, ?, [abc])
+    re:query|key                            a regular expression found anywhere in a parameter key
+    <parameter key>                         one tensor; tied tensors answer to each of their keys
+
+Lists mean everything that any of their items selects. A selector that matches nothing is an error
+that proposes the closest names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import did_you_mean, name_list
+from ..errors import SelectorError
+from .spellings import is_layer, spellings
+
+if TYPE_CHECKING:
+    from .._core import ParamInfo, UnitInfo
+
+__all__ = ["ModelIndex", "Selection", "Selector", "resolve"]
+
+Selector = str | Collection[Any]
+"""A str, or a collection of selectors, however deep."""
+
+_BRACKET = re.compile(r"(?P<name>backbone|layers)\[(?P<inside>[^\[\]]*)\]")
+_LAYER = re.compile(r"backbone\.layers\[(\d+)\]")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What selectors chose.
+
+    Attributes
+    ----------
+    params : (n_params,) bool array
+        Parameters.
+    units : (n_units,) bool array
+        Units chosen as a whole; says which heads without parameters are meant.
+    """
+
+    params: NDArray[np.bool_]
+    units: NDArray[np.bool_]
+
+    def __or__(self, other: Selection) -> Selection:
+        return Selection(self.params | other.params, self.units | other.units)
+
+
+class ModelIndex:
+    """Names of a model's units and parameters, in the core's order.
+
+    Parameters
+    ----------
+    params : sequence of ParamInfo
+        From the core.
+    units : sequence of UnitInfo
+        From the core.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        Parameter keys.
+    key_index : dict of str to int
+        Position by key, aliases of tied tensors included.
+    unit_paths : tuple of str
+        ``"backbone.embeddings"``, ``"backbone.layers[0]"``, ..., head names.
+    unit_index : dict of str to int
+        Position by unit path.
+    heads : tuple of str
+        Names of the heads.
+    layers : tuple of int
+        Positions of the layers' units, from the input upward.
+    unit_of : (n_params,) int array
+        The unit in which each parameter lies.
+    """
+
+    def __init__(self, params: Sequence[ParamInfo], units: Sequence[UnitInfo]) -> None:
+        self.keys = tuple(info.key for info in params)
+        self.key_index = {info.key: i for i, info in enumerate(params)}
+        for i, info in enumerate(params):
+            self.key_index.update(dict.fromkeys(info.aliases, i))
+        self.unit_paths = tuple(unit.path for unit in units)
+        self.unit_index = {path: i for i, path in enumerate(self.unit_paths)}
+        self.is_head = np.array([unit.is_head for unit in units], dtype=bool)
+        self.heads = tuple(unit.path for unit in units if unit.is_head)
+        self.layers = tuple(i for i, u in enumerate(units) if _LAYER.fullmatch(u.path))
+        self.unit_of = np.array([info.unit for info in params], dtype=np.int64)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers of the backbone."""
+        return len(self.layers)
+
+    def of_units(self, positions: Iterable[int]) -> Selection:
+        """Select whole units."""
+        units = np.zeros(len(self.unit_paths), dtype=bool)
+        units[list(positions)] = True
+        return Selection(units[self.unit_of], units)
+
+    def of_params(self, positions: Iterable[int]) -> Selection:
+        """Select single parameters; units count as chosen where all of theirs are."""
+        params = np.zeros(len(self.keys), dtype=bool)
+        params[list(positions)] = True
+        units = [
+            bool(params[self.unit_of == unit].all()) and bool((self.unit_of == unit).any())
+            for unit in range(len(self.unit_paths))
+        ]
+        return Selection(params, np.array(units, dtype=bool))
+
+    def names(self) -> list[str]:
+        """Return what a message may propose: parts, heads, units."""
+        units = [path for path in self.unit_paths if path not in self.heads]
+        short = [path.removeprefix("backbone.") for path in units]
+        return ["all", "none", "backbone", "heads", *self.heads, "layers", *units, *short]
+
+
+def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Selection:
+    """Turn one selector, or a list of them, into a selection.
+
+    Parameters
+    ----------
+    index : ModelIndex
+        The model's names.
+    what : str or collection of selectors
+        See the module's docstring.
+    strict : bool
+        False: a selector that matches nothing selects nothing.
+
+    Raises
+    ------
+    TypeError
+        If something is neither str nor a collection.
+    SelectorError
+        If a selector matches nothing, with the closest names.
+    """
+    if isinstance(what, str):
+        try:
+            return _resolve_one(index, what.strip())
+        except SelectorError:
+            if strict:
+                raise
+            return index.of_units(())
+    if isinstance(what, bytes | bytearray | Mapping) or not isinstance(what, Collection):
+        raise TypeError(
+            f"a selector must be a str or a list of them; found {type(what).__name__} {what!r}; "
+            "use e.g. 'backbone', 'backbone.layers[2:5]'"
+        )
+    selection = index.of_units(())
+    for item in what:
+        selection = selection | resolve(index, item, strict=strict)
+    return selection
+
+
+def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selection:
+    """Resolve one selector; `hints` False: the message of an error proposes nothing."""
+    everything = range(len(index.unit_paths))
+    if text == "all":
+        return index.of_units(everything)
+    if text == "none":
+        return index.of_units(())
+    if text == "backbone":
+        return index.of_units(np.flatnonzero(~index.is_head))
+    if text == "heads":
+        if not index.heads:
+            raise SelectorError(
+                "'heads' matches nothing: the model has no heads; call add_head first"
+            )
+        return index.of_units(np.flatnonzero(index.is_head))
+    for path in (text, f"backbone.{text}"):
+        if path in index.unit_index:
+            return index.of_units([index.unit_index[path]])
+        if path in index.key_index:
+            return index.of_params([index.key_index[path]])
+    inner = text.removeprefix("backbone.")
+    if inner == "layers":
+        return index.of_units(index.layers)
+    match = _BRACKET.fullmatch(text if text.startswith("backbone[") else inner)
+    if match:
+        return _resolve_bracket(index, text, match["name"], match["inside"])
+    if text.startswith("re:"):
+        return _resolve_regex(index, text, hints)
+    if any(mark in text for mark in "*?["):
+        return _matched(index, text, [k for k in index.key_index if fnmatchcase(k, text)], hints)
+    raise SelectorError(_miss(index, text, hints))
+
+
+def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Selection:
+    """Resolve ``backbone[:k]``, ``layers[i]``, ``layers[a:b]`` and ``layers[a:b:step]``."""
+    parts = [part.strip() for part in inside.split(":")]
+    try:
+        numbers = [int(part) if part else None for part in parts]
+    except ValueError:
+        numbers = []
+    n = index.n_layers
+    if name == "backbone":
+        if len(numbers) != 2 or numbers[0] not in (None, 0) or numbers[1] is None:
+            raise SelectorError(
+                f"{text!r}: expected 'backbone[:k]', the embeddings and the layers below k; for "
+                "other layers write e.g. 'backbone.layers[2:5]', for everything 'backbone'"
+            )
+        stop = _bounded(text, numbers[1], n, last=n)
+        first = index.layers[0] if index.layers else 0
+        return index.of_units([*range(first), *index.layers[:stop]])
+    if not 1 <= len(numbers) <= 3 or numbers == [None] or (len(numbers) == 3 and numbers[2] == 0):
+        raise SelectorError(
+            f"{text!r}: expected a number or a slice, as in 'layers[4]', 'layers[2:5]', "
+            f"'layers[-2:]'; the backbone has layers 0 to {n - 1}"
+        )
+    if len(numbers) == 1:
+        assert numbers[0] is not None
+        return index.of_units([index.layers[_bounded(text, numbers[0], n, last=n - 1)]])
+    for number in numbers[:2]:
+        if number is not None:
+            _bounded(text, number, n, last=n)
+    chosen = index.layers[slice(*numbers)]
+    if not chosen:
+        raise SelectorError(
+            f"{text!r} selects no layer; the backbone has layers 0 to {n - 1}, and the end of a "
+            "slice is not part of it"
+        )
+    return index.of_units(chosen)
+
+
+def _bounded(text: str, number: int, n: int, last: int) -> int:
+    """Return `number` counted from 0; negative ones count from the top."""
+    if not -n <= number <= last:
+        raise SelectorError(
+            f"{text!r}: expected a number from {-n} to {last}; found {number}; the backbone has "
+            f"layers 0 to {n - 1}"
+        )
+    return number + n if number < 0 else number
+
+
+def _resolve_regex(index: ModelIndex, text: str, hints: bool) -> Selection:
+    pattern = text.removeprefix("re:")
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise SelectorError(
+            f"{text!r}: expected a regular expression after 're:'; found an error in it: {error}"
+        ) from None
+    return _matched(index, text, [key for key in index.key_index if compiled.search(key)], hints)
+
+
+def _matched(index: ModelIndex, text: str, keys: list[str], hints: bool) -> Selection:
+    if not keys:
+        hint = _respelled(index, text) if hints else ""
+        raise SelectorError(
+            f"{text!r} matches no parameter key; keys look like {name_list(index.keys[:1])}, "
+            f"{name_list(index.keys[-1:])}; {hint or 'model.parameters() lists them'}"
+        )
+    return index.of_params({index.key_index[key] for key in keys})
+
+
+def _respelled(index: ModelIndex, text: str) -> str:
+    """Return the question for what was meant, if another spelling of it matches; else ``""``."""
+    for kind in spellings(text, index.keys):
+        matching = []
+        for other in kind:
+            try:
+                if other != text and _resolve_one(index, other, hints=False).params.any():
+                    matching.append(repr(other))
+            except SelectorError:
+                continue
+        if matching:
+            return f"did you mean {' or '.join(matching)}?"
+    if is_layer(text) and index.layers:
+        return (
+            "layers are written 'backbone.layers[i]' or 'backbone.layers[i:j]'; the backbone has "
+            f"layers 0 to {index.n_layers - 1}"
+        )
+    return ""
+
+
+def _miss(index: ModelIndex, text: str, hints: bool) -> str:
+    if text.removeprefix("backbone.") == "pooler":
+        return (
+            f"{text!r} matches nothing: this model does not use its pooler (pooling is not "
+            "'pooler'), so there is nothing to freeze"
+        )
+    hint = ""
+    if hints:
+        hint = _respelled(index, text) or did_you_mean(text, [*index.names(), *index.keys])
+    expected = name_list(["all", "none", "backbone", "heads", *index.heads, "backbone[:k]"])
+    return (
+        f"selector {text!r} matches nothing; expected {expected}, a unit such as "
+        f"'backbone.layers[2:5]', a parameter key or a glob over keys; "
+        f"{hint or 'model.summary() lists the units'}"
+    )

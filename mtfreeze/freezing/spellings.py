@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other spellings of a selector that matches nothing, for messages: the likeliest first.
+
+People write layers as other libraries do (``layer[5]``, ``encoder.layer.5``), in another case, or
+leave out the begin of a key. What is proposed here need not match either: the caller looks.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+
+from ..closest import closest
+
+__all__ = ["is_layer", "spellings"]
+
+_LAYER = re.compile(
+    r"(?:.*[.\s_\[])?(?:layers?|blocks?|h)[\s._\[(]*"
+    r"(?P<inside>-?\d+|-?\d*(?::-?\d*){1,2})[\s\])]*"
+)
+_OTHER_NAMES = {
+    "encoder": "layers",
+    "encoder.layer": "layers",
+    "encoder.layers": "layers",
+    "base_model": "backbone",
+    "bert": "backbone",
+    "body": "backbone",
+    "trunk": "backbone",
+}
+_LIKENESS = 0.75
+"""Least likeness of a word between the dots of a key: several are exchanged at once."""
+
+
+def is_layer(text: str) -> bool:
+    """Say whether a selector looks like layers by number.
+
+    Examples
+    --------
+    >>> is_layer("encoder.layer.5"), is_layer("layer")
+    (True, False)
+    """
+    return _LAYER.fullmatch(text.casefold()) is not None
+
+
+def spellings(text: str, keys: Sequence[str]) -> Iterator[list[str]]:
+    """Yield lists of selectors that may have been meant.
+
+    Parameters
+    ----------
+    text : str
+        What the user wrote.
+    keys : sequence of str
+        The model's parameter keys.
+
+    Yields
+    ------
+    list of str
+        Of one kind each; if one of them matches, later kinds are worse.
+
+    Examples
+    --------
+    >>> next(spellings("Layer[2:5]", []))
+    ['backbone.layers[2:5]']
+    """
+    low = text.casefold()
+    layer = _LAYER.fullmatch(low)
+    if layer is not None:
+        yield [f"backbone.layers[{layer['inside']}]"]
+    if text.startswith("re:"):
+        yield [f"re:(?i){text.removeprefix('re:')}"]
+        return
+    yield [low] if low != text else []
+    if low in _OTHER_NAMES:
+        yield [_OTHER_NAMES[low]]
+    base, bracket, inside = text.partition("[")
+    if bracket:
+        near = closest(base, ("backbone", "layers", "backbone.layers"))
+        yield [f"{name}[{inside}" for name in near]
+    if not any(mark in text for mark in ".*?["):
+        return  # a single word: the closest of all names is better
+    known = {part.casefold(): part for key in keys for part in key.split(".")}
+    fixed = re.sub(r"[^*?\[\].]+", lambda found: _word(found[0], known), text)
+    yield [fixed]
+    # Whole parts of keys: what stands before, behind, or on both sides of this one.
+    yield [f"*.{fixed}"]
+    yield [f"{fixed}.*"]
+    yield [f"*.{fixed}.*"]
+
+
+def _word(text: str, known: dict[str, str]) -> str:
+    """Return the part of a key that is most like this text."""
+    near = difflib.get_close_matches(text.casefold(), known, 1, _LIKENESS)
+    return known[near[0]] if near else text

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Freeze, unfreeze, pin: the freeze state of a model, kept by names.
+
+The mask itself lives in the core, which derives from it what is computed, kept and stepped. Here
+are the words for it: selectors become masks, pins remember what the user froze for good, and
+choices that are probably mistakes are said.
+
+A frozen parameter gets no gradient, no optimizer state, no weight decay and no share in the
+clipping norm, and dropout in a frozen unit is off. Tied tensors are one tensor: freezing any of
+its keys freezes it. What is frozen may be computed in a lower precision; its float32 weights stay
+as they are, so unfreezing gives the earlier results back, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import name_list
+from ..heads.specs import Head
+from ..notices import NoPrefixWarning, PrecisionWarning, UntrainedHeadWarning, warn
+from ..runtime.precision import (
+    FP32,
+    LEAST_SIDE,
+    LEAST_WEIGHTS,
+    PRECISIONS,
+    check_precision,
+    core_code,
+    is_reduced,
+)
+from .selectors import ModelIndex, Selection, Selector, resolve
+from .unit_names import tensors_text
+
+if TYPE_CHECKING:
+    from .._core import Model as CoreModel
+
+__all__ = [
+    "Freezable",
+    "FreezeState",
+    "freeze",
+    "freeze_to",
+    "frozen",
+    "get_state",
+    "masks",
+    "names_of",
+    "reduced_keys",
+    "set_state",
+]
+
+
+class Freezable(Protocol):
+    """What this file needs of a model."""
+
+    _pinned: frozenset[str]
+    _pinned_heads: frozenset[str]
+
+    @property
+    def _core(self) -> CoreModel: ...
+    @property
+    def index(self) -> ModelIndex: ...
+    @property
+    def heads(self) -> Mapping[str, Head]: ...
+
+
+@dataclass(frozen=True, repr=False)
+class FreezeState:
+    """Everything that freezing sets, by name, so that it fits the same model loaded again.
+
+    Attributes
+    ----------
+    frozen : frozenset of str
+        Keys of frozen parameters.
+    frozen_heads : frozenset of str
+        Heads that are frozen as a whole.
+    pinned, pinned_heads : frozenset of str
+        Those of them that no schedule may unfreeze.
+    bf16, int8 : frozenset of str
+        Those keys of them whose products are computed in that precision; all others in float32.
+        What is not frozen is left out of them, so that unfreezing drops the precision.
+    """
+
+    frozen: frozenset[str] = frozenset()
+    frozen_heads: frozenset[str] = frozenset()
+    pinned: frozenset[str] = frozenset()
+    pinned_heads: frozenset[str] = frozenset()
+    bf16: frozenset[str] = frozenset()
+    int8: frozenset[str] = frozenset()
+
+    _index: ClassVar[ModelIndex | None] = None  # of one that a model gave; for the repr alone
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bf16", self.bf16 & self.frozen)
+        object.__setattr__(self, "int8", self.int8 & self.frozen - self.bf16)
+
+    def named(self, index: ModelIndex) -> FreezeState:
+        """Return the same state, printed with the units of a model."""
+        same = replace(self)
+        object.__setattr__(same, "_index", index)
+        return same
+
+    @property
+    def precisions(self) -> dict[str, frozenset[str]]:
+        """Keys by the name of their precision, where it is not float32."""
+        return {name: keys for name in PRECISIONS if name != FP32 and (keys := getattr(self, name))}
+
+    def in_precision(self, name: str, keys: frozenset[str]) -> FreezeState:
+        """Return the same with these keys, those of them that are frozen, in another precision."""
+        others = {one: getattr(self, one) - keys for one in PRECISIONS if one != FP32}
+        if name != FP32:
+            others[name] |= keys
+        return replace(self, **others)
+
+    def filled(self, name: str) -> FreezeState:
+        """Return the same with all that is frozen in float32 in precision `name` instead."""
+        return self.in_precision(name, self.frozen - self.bf16 - self.int8)
+
+    def __repr__(self) -> str:
+        frozen = tensors_text(self._index, self.frozen, self.frozen_heads)
+        pinned = tensors_text(self._index, self.pinned, self.pinned_heads)
+        parts = [f"frozen: {frozen}", f"pinned: {pinned}"]
+        for name, keys in self.precisions.items():
+            parts.append(f"{name}: {tensors_text(self._index, keys)}")
+        return f"FreezeState({', '.join(parts)})"
+
+
+def get_state(model: Freezable) -> FreezeState:
+    """Return the freeze state of a model."""
+    infos = [info for info in model._core.params() if info.frozen]
+    lower = {
+        name: frozenset(info.key for info in infos if info.precision == code)
+        for code, name in enumerate(PRECISIONS)
+        if name != FP32
+    }
+    return FreezeState(
+        frozenset(info.key for info in infos),
+        frozenset(unit.path for unit in model._core.units() if unit.is_head and unit.frozen),
+        model._pinned,
+        model._pinned_heads,
+        **lower,
+    ).named(model.index)
+
+
+def masks(model: Freezable, state: FreezeState) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return what `state` freezes of a model: (n_params,), and (n_units,) frozen as a whole."""
+    index = model.index
+    params = np.array([key in state.frozen for key in index.keys], dtype=np.uint8)
+    units = np.zeros(len(index.unit_paths), dtype=np.uint8)
+    for position, path in enumerate(index.unit_paths):
+        own = params[index.unit_of == position]
+        units[position] = own.all() if own.size else path in state.frozen_heads
+    return params, units
+
+
+def set_state(model: Freezable, state: FreezeState) -> None:
+    """Make `state` the freeze state; names that the model does not have are passed over.
+
+    Moments of what becomes frozen are dropped; what becomes trainable starts with none, and is
+    computed in float32.
+    """
+    index = model.index
+    params, units = masks(model, state)
+    core = model._core
+    # Setting what is in force would still count as a change of the model.
+    if any(info.frozen != want for info, want in zip(core.params(), params, strict=True)) or any(
+        unit.frozen != want for unit, want in zip(core.units(), units, strict=True)
+    ):
+        core.set_frozen(params, units)
+    codes = np.zeros(len(index.keys), dtype=np.uint8)
+    for name, keys in state.precisions.items():
+        codes[[index.key_index[key] for key in keys if key in index.key_index]] = core_code(name)
+    if any(info.precision != want for info, want in zip(core.params(), codes, strict=True)):
+        core.set_precision(codes)
+    frozen_heads = {name for name in index.heads if units[index.unit_index[name]]}
+    model._pinned = state.pinned & {key for key in index.keys if key in state.frozen}
+    model._pinned_heads = state.pinned_heads & frozen_heads
+    for name, head in model.heads.items():
+        head.frozen = name in frozen_heads
+
+
+def names_of(index: ModelIndex, selection: Selection) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the parameter keys and the heads of a selection."""
+    keys = frozenset(
+        key for key, chosen in zip(index.keys, selection.params, strict=True) if chosen
+    )
+    return keys, frozenset(name for name in index.heads if selection.units[index.unit_index[name]])
+
+
+def freeze(
+    model: Freezable,
+    what: Selector,
+    *,
+    pin: bool = True,
+    strict: bool = True,
+    precision: str | None = None,
+) -> None:
+    """Freeze what a selector names, and warn where that is probably not what was meant."""
+    if precision is not None:
+        check_precision(precision)
+    selection = resolve(model.index, what, strict=strict)
+    keys, heads = names_of(model.index, selection)
+    state = get_state(model)
+    state = replace(state, frozen=state.frozen | keys, frozen_heads=state.frozen_heads | heads)
+    if pin:
+        state = replace(state, pinned=state.pinned | keys, pinned_heads=state.pinned_heads | heads)
+    if precision is not None:
+        state = state.in_precision(precision, keys)
+    set_state(model, state)
+    if precision not in (None, FP32):
+        _warn_too_small(model, keys, precision)
+    _warn_untrained(model, heads)
+    _warn_no_prefix(model, selection)
+
+
+def unfreeze(model: Freezable, what: Selector, *, strict: bool = True) -> None:
+    """Make what a selector names trainable, in float32, and take its pins off."""
+    keys, heads = names_of(model.index, resolve(model.index, what, strict=strict))
+    state = get_state(model)
+    set_state(
+        model,
+        replace(
+            state,
+            frozen=state.frozen - keys,
+            frozen_heads=state.frozen_heads - heads,
+            pinned=state.pinned - keys,
+            pinned_heads=state.pinned_heads - heads,
+        ),
+    )
+
+
+def freeze_to(model: Freezable, k: int, *, pin: bool = True, precision: str | None = None) -> None:
+    """Freeze ``backbone[:k]``, make the rest of the backbone trainable, leave heads alone."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+        raise TypeError(f"freeze_to expects a number of layers; found {type(k).__name__} {k!r}")
+    if precision is not None:
+        check_precision(precision)
+    lower = f"backbone[:{int(k)}]"
+    resolve(model.index, lower)  # an error leaves everything as it was
+    before = get_state(model)
+    unfreeze(model, "backbone")
+    freeze(model, lower, pin=pin, precision=precision)
+    if precision is None:  # what stays frozen keeps its precision
+        state = get_state(model)
+        set_state(
+            model, replace(state, bf16=state.bf16 | before.bf16, int8=state.int8 | before.int8)
+        )
+
+
+def trainable(model: Freezable, what: Selector) -> bool | Literal["partial"]:
+    """Return True if all of it trains, False if nothing does, else ``"partial"``."""
+    index = model.index
+    selection = resolve(index, what)
+    frozen_params = np.array([info.frozen for info in model._core.params()], dtype=bool)
+    flags = list(frozen_params[selection.params])
+    for position, unit in enumerate(model._core.units()):
+        if selection.units[position] and unit.n_params == 0:
+            flags.append(unit.frozen)
+    if all(flags):
+        return False
+    return "partial" if any(flags) else True
+
+
+@contextmanager
+def frozen(model: Freezable, what: Selector, *, precision: str | None = None) -> Iterator[None]:
+    """Freeze for the length of a ``with`` block; then restore the exact earlier state, pins too.
+
+    Heads added inside the block keep what they have at its end.
+    """
+    before, known = get_state(model), frozenset(model.index.keys)
+    known_heads = frozenset(model.index.heads)
+    freeze(model, what, precision=precision)
+    try:
+        yield
+    finally:
+        now = get_state(model)
+        set_state(
+            model,
+            FreezeState(
+                before.frozen | (now.frozen - known),
+                before.frozen_heads | (now.frozen_heads - known_heads),
+                before.pinned | (now.pinned - known),
+                before.pinned_heads | (now.pinned_heads - known_heads),
+                before.bf16 | (now.bf16 - known),
+                before.int8 | (now.int8 - known),
+            ),
+        )
+
+
+def prefix_length(model: Freezable) -> int:
+    """Return how many units, from the input upward, form the frozen prefix."""
+    count = 0
+    for unit in model._core.units():
+        if unit.is_head or not unit.frozen:
+            break
+        count += 1
+    return count
+
+
+def reduced_keys(model: Freezable) -> frozenset[str]:
+    """Return the keys of the weights whose products can be computed in less than float32.
+
+    Tables of embeddings are looked up, not multiplied; small weights stay float32.
+    """
+    index = model.index
+    tables = index.unit_index.get("backbone.embeddings", -1)
+    infos = model._core.params()
+    return frozenset(info.key for info in infos if info.unit != tables and is_reduced(info.shape))
+
+
+def _warn_too_small(model: Freezable, keys: frozenset[str], precision: str) -> None:
+    """Say that a precision changes nothing where every product is small."""
+    if keys and not keys & reduced_keys(model):
+        warn(
+            f"froze with precision={precision!r}, but nothing of it is computed in it: products of "
+            f"fewer than {LEAST_WEIGHTS:,} weights or with a side below {LEAST_SIDE} (heads), "
+            "embeddings and norms stay float32",
+            PrecisionWarning,
+        )
+
+
+def _warn_untrained(model: Freezable, heads: frozenset[str]) -> None:
+    random = [name for name in model.index.heads if name in heads and not model.heads[name].trained]
+    if random:
+        warn(
+            f"froze {name_list(random)}, which no step has trained: predictions stay random; train "
+            "the head first, then freeze it",
+            UntrainedHeadWarning,
+        )
+
+
+def _warn_no_prefix(model: Freezable, selection: Selection) -> None:
+    """Say that frozen layers above something trainable save little."""
+    index = model.index
+    chosen: NDArray[np.int64] = np.flatnonzero(selection.units[list(index.layers)])
+    if not chosen.size:
+        return
+    top = int(chosen[-1])
+    if prefix_length(model) > index.layers[top]:
+        return
+    units = model._core.units()
+    below = next(unit.path for unit in units if not unit.frozen)
+    warn(
+        f"froze layers up to {top} while {below} below them trains: there is no frozen prefix, so "
+        f"the backward pass still goes through these layers and little is saved; did you mean "
+        f"'backbone[:{top + 1}]'?",
+        NoPrefixWarning,
+    )

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Units of a model named as shortly as selectors allow: ``backbone[:5]``, ``backbone.layers[2:4]``.
+
+The embeddings and the first k layers are ``backbone[:k]``, a run of layers is one slice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from ..closest import counted
+from .selectors import ModelIndex
+
+__all__ = ["short_names", "tensors_text", "unit_names"]
+
+_LAYER = re.compile(r"backbone\.layers\[(\d+)\]")
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Group sorted numbers into half-open runs."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number:
+            runs[-1] = (runs[-1][0], number + 1)
+        else:
+            runs.append((number, number + 1))
+    return runs
+
+
+def short_names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
+    """Name units as shortly as selectors allow, in the model's order.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The units to name.
+    backbone : sequence of str
+        All units of the backbone.
+
+    Examples
+    --------
+    >>> units = ["backbone.embeddings", "backbone.layers[0]", "backbone.layers[1]"]
+    >>> short_names([*units[:2], "classifier"], units), short_names(units, units)
+    (['backbone[:1]', 'classifier'], ['backbone'])
+    """
+    chosen = [path for path in paths if path in backbone]
+    if len(chosen) == len(backbone) and backbone:
+        return ["backbone", *(path for path in paths if path not in backbone)]
+    names = []
+    layers = sorted(int(m[1]) for path in chosen if (m := _LAYER.fullmatch(path)))
+    runs = _runs(layers)
+    rest = [path for path in chosen if not _LAYER.fullmatch(path)]
+    if "backbone.embeddings" in rest and runs and runs[0][0] == 0:
+        names.append(f"backbone[:{runs.pop(0)[1]}]")
+        rest.remove("backbone.embeddings")
+    names += [path for path in rest if path == "backbone.embeddings"]
+    names += [
+        f"backbone.layers[{a}]" if b == a + 1 else f"backbone.layers[{a}:{b}]" for a, b in runs
+    ]
+    names += [path for path in rest if path != "backbone.embeddings"]
+    return names + [path for path in paths if path not in backbone]
+
+
+def tensors_text(
+    index: ModelIndex | None, keys: Collection[str], heads: Collection[str] = ()
+) -> str:
+    """Return a set of parameters in words: units and how many tensors; ``none`` for none.
+
+    Parameters
+    ----------
+    index : ModelIndex or None
+        The names of the model; without it there are no units to name.
+    keys : collection of str
+        Parameter keys.
+    heads : collection of str
+        Heads that belong to the set, also those that have no parameter.
+
+    Examples
+    --------
+    >>> tensors_text(None, {"classifier.weight"}), tensors_text(None, {})
+    ('1 tensor', 'none')
+    """
+    if not keys and not heads:
+        return "none"
+    if index is None:
+        return ", ".join([*sorted(heads), counted(len(keys), "tensor")])
+    return f"{', '.join(unit_names(index, keys, heads))} ({counted(len(keys), 'tensor')})"
+
+
+def unit_names(index: ModelIndex, keys: Collection[str], heads: Collection[str] = ()) -> list[str]:
+    """Return a set of parameters as short selectors; parts of units end in `` (partly)``."""
+    whole, partly = [], []
+    for position, path in enumerate(index.unit_paths):
+        own = [
+            key in keys
+            for key, unit in zip(index.keys, index.unit_of, strict=True)
+            if unit == position
+        ]
+        if all(own) if own else path in heads:
+            whole.append(path)
+        elif any(own):
+            partly.append(path)
+    backbone = [path for path in index.unit_paths if path not in index.heads]
+    names = short_names(whole, backbone)
+    return names + [f"{name} (partly)" for name in short_names(partly, backbone)]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a freeze state makes of each unit, in plain values: for lines of text, pictures, files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .state import Freezable, FreezeState, masks
+
+__all__ = ["UnitState", "unit_states"]
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """One unit of a model under one freeze state.
+
+    Attributes
+    ----------
+    path : str
+        E.g. ``"backbone.layers[2]"``, or the head's name.
+    n_values, n_frozen : int
+        Values of its parameters, and how many of them are frozen.
+    is_head : bool
+    empty_frozen : bool
+        Of a unit without parameters: whether it is frozen.
+    """
+
+    path: str
+    n_values: int
+    n_frozen: int
+    is_head: bool
+    empty_frozen: bool = False
+
+    @property
+    def frozen(self) -> bool:
+        """Whether all of it is frozen."""
+        return self.n_frozen == self.n_values if self.n_values else self.empty_frozen
+
+    @property
+    def state(self) -> str:
+        """``"frozen"``, ``"partly"`` or ``"trainable"``."""
+        if self.frozen:
+            return "frozen"
+        return "partly" if self.n_frozen else "trainable"
+
+
+def unit_states(model: Freezable, state: FreezeState | None = None) -> list[UnitState]:
+    """Return the units as they are, or as they would be in `state`; the model is left alone."""
+    units = model._core.units()
+    if state is None:
+        whole, n_frozen = [one.frozen for one in units], [one.n_values_frozen for one in units]
+    else:
+        params, flags = masks(model, state)
+        whole, n_frozen = flags.astype(bool).tolist(), [0] * len(units)
+        sizes = [info.size for info in model._core.params()]
+        for unit, size, frozen in zip(model.index.unit_of, sizes, params, strict=True):
+            n_frozen[unit] += size if frozen else 0
+    return [
+        UnitState(one.path, one.n_values, n, one.is_head, not one.n_values and frozen)
+        for one, n, frozen in zip(units, n_frozen, whole, strict=True)
+    ]

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts and word lists -> token ids, with the tokenizer of a model folder.
+
+`TextEncoder` reads tokenizer.json, or builds the BERT WordPiece tokenizer from vocab.txt, and uses
+it without that file's own padding and truncation (all-MiniLM-L6-v2 carries a fixed padding to 128):
+the maximum length is the model's. What does not fit the model is refused when it is loaded.
+``tokenizers`` is imported on first use; no environment variable is read or changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.examples import Examples
+from ..data.rows import check_text, check_words
+from ..errors import ConfigError, DataError
+from .packing import LOST, Encoded, PackedBatch, pack, token_labels, word_values
+from .tokenizer_files import check_tokenizer, load_tokenizer, read_tokenizer_files
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = ["Encoded", "PackedBatch", "TextEncoder", "pack", "token_labels", "word_values"]
+
+_CHUNK = 4096
+"""Rows given to the tokenizer at a time: bounds the memory that its encodings take."""
+
+
+class TextEncoder:
+    """Turns texts into token ids that fit one model.
+
+    Parameters
+    ----------
+    tokenizer : tokenizers.Tokenizer
+        Changed here: its padding goes, its truncation becomes `max_length`.
+    max_length : int
+        Tokens of a sequence, special tokens included.
+    do_lower_case : bool
+        Lower-case texts first (``do_lower_case`` of sentence_bert_config.json; the tokenizer's own
+        setting of that name is part of the tokenizer).
+    files : mapping of str to bytes, optional
+        The tokenizer's files as they were read, for saving.
+
+    Raises
+    ------
+    ConfigError
+        If `max_length` leaves no room beside the special tokens.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        max_length: int,
+        *,
+        do_lower_case: bool = False,
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
+        n_special = tokenizer.num_special_tokens_to_add(False)
+        if max_length <= n_special:
+            raise ConfigError(
+                f"max_length must be more than the {n_special} special tokens of each text; "
+                f"found {max_length}; use the model's own maximum, often 128 to 512"
+            )
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_length=max_length)
+        self._tokenizer: Any = tokenizer
+        self._cache: WeakKeyDictionary[Examples, Encoded] = WeakKeyDictionary()
+        self.max_length = max_length
+        self.do_lower_case = do_lower_case
+        self.files: dict[str, bytes] = dict(files or {})
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        max_length: int,
+        n_embeddings: int | None = None,
+        do_lower_case: bool = False,
+        needs_special: bool = True,
+    ) -> TextEncoder:
+        """Read a model folder's tokenizer and check it against the model.
+
+        Parameters
+        ----------
+        folder : path
+            Holds tokenizer.json, or vocab.txt with or without tokenizer_config.json.
+        max_length : int
+            Tokens of a sequence, from the model's configuration.
+        n_embeddings : int, optional
+            Rows of the model's token embedding; larger ids are an error.
+        do_lower_case : bool
+            From sentence_bert_config.json.
+        needs_special : bool
+            Whether the model's family expects special tokens around a text.
+
+        Raises
+        ------
+        CheckpointError
+            If files are missing or damaged, or the tokenizer does not fit the model.
+        OSError
+            If a file cannot be read.
+        """
+        files = read_tokenizer_files(Path(folder))
+        tokenizer = load_tokenizer(files, Path(folder))
+        check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
+        return cls(tokenizer, max_length, do_lower_case=do_lower_case, files=files)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids, added tokens included."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def encode_texts(self, texts: Sequence[str]) -> Encoded:
+        """Encode texts; a text longer than `max_length` is cut and counted.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            May be empty and may hold ``""``.
+
+        Returns
+        -------
+        Encoded
+            Row i holds the ids of text i, special tokens included.
+
+        Raises
+        ------
+        TypeError
+            If `texts` is one str, or an item is None, bytes or a number; names the position.
+        DataError
+            If a text holds half a surrogate pair, which is no character.
+        """
+        rows = [check_text(text, f"text {i}") for i, text in enumerate(_list_of(texts, "texts"))]
+        if self.do_lower_case:
+            rows = [text.lower() for text in rows]
+        return self._encode(rows, words=False)
+
+    def encode_words(self, sentences: Sequence[Sequence[str]]) -> Encoded:
+        """Encode lists of words; each word's first sub-word is kept (`Encoded.first_subwords`).
+
+        Parameters
+        ----------
+        sentences : sequence of list or tuple of str
+            May be empty and may hold ``[]``.
+
+        Returns
+        -------
+        Encoded
+            With words. A word that gives no token, or lies beyond `max_length`, has first
+            sub-word -1.
+
+        Raises
+        ------
+        TypeError
+            If an item is no list of str; names the position.
+        DataError
+            As for `encode_texts`.
+        """
+        rows = [
+            list(check_words(words, f"sentence {i}"))
+            for i, words in enumerate(_list_of(sentences, "sentences"))
+        ]
+        if self.do_lower_case:
+            rows = [[word.lower() for word in words] for words in rows]
+        return self._encode(rows, words=True)
+
+    def encode_examples(self, examples: Examples) -> Encoded:
+        """Encode the rows of a data set, once: asked again for the same object, it is remembered.
+
+        The result is kept as long as `examples` lives.
+        """
+        encoded = self._cache.get(examples)
+        if encoded is None:
+            if examples.kind == "words":
+                encoded = self.encode_words([row.words or () for row in examples])
+            else:
+                encoded = self.encode_texts([row.text or "" for row in examples])
+            self._cache[examples] = encoded
+        return encoded
+
+    def _encode(self, rows: Sequence[Any], words: bool) -> Encoded:
+        """Run the tokenizer over rows that were checked, a chunk at a time."""
+        ids: list[NDArray[np.int32]] = []
+        types: list[NDArray[np.int32]] = []
+        first: list[NDArray[np.int32]] = []
+        lengths = np.zeros(len(rows), dtype=np.int64)
+        truncated = np.zeros(len(rows), dtype=bool)
+        for begin in range(0, len(rows), _CHUNK):
+            chunk = rows[begin : begin + _CHUNK]
+            encodings = self._run(chunk, begin, words)
+            end = begin + len(chunk)
+            lengths[begin:end] = [len(encoding) for encoding in encodings]
+            truncated[begin:end] = [len(encoding.overflowing) > 0 for encoding in encodings]
+            ids.append(_flat(encoding.ids for encoding in encodings))
+            types.append(_flat(encoding.type_ids for encoding in encodings))
+            if words:
+                pairs = zip(encodings, chunk, strict=True)
+                first += [_first_subwords(e.word_ids, len(sentence)) for e, sentence in pairs]
+        empty = np.zeros(0, dtype=np.int32)
+        word_counts = [len(sentence) for sentence in rows] if words else []
+        return Encoded(
+            np.concatenate([empty, *ids]),
+            np.concatenate([empty, *types]),
+            np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+            truncated,
+            np.concatenate([empty, *first]) if words else None,
+            np.concatenate(([0], np.cumsum(word_counts))).astype(np.int64) if words else None,
+        )
+
+    def _run(self, rows: Sequence[Any], begin: int, words: bool) -> list[Any]:
+        try:
+            return list(self._tokenizer.encode_batch(rows, is_pretokenized=words))
+        except (TypeError, UnicodeEncodeError):
+            for position, row in enumerate(rows, start=begin):
+                _check_characters(" ".join(row) if words else row, position)
+            raise
+
+
+def _list_of(values: object, what: str) -> Sequence[Any]:
+    """Return a list, tuple or array of items; a lone str or a number is refused."""
+    if isinstance(values, str | bytes | bytearray):
+        raise TypeError(
+            f"expected a list of {what}; found one {type(values).__name__}; put it into a list"
+        )
+    if isinstance(values, Mapping) or not hasattr(values, "__iter__"):
+        raise TypeError(f"expected a list of {what}; found {type(values).__name__}")
+    return list(values)
+
+
+def _check_characters(text: str, position: int) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"text {position}: expected Unicode text; found the lone surrogate "
+            f"U+{ord(text[error.start]):04X} at character {error.start}; decode the text with "
+            "errors='replace'"
+        ) from None
+
+
+def _flat(lists: Any) -> NDArray[np.int32]:
+    return np.fromiter(chain.from_iterable(lists), dtype=np.int32)
+
+
+def _first_subwords(word_ids: Sequence[int | None], n_words: int) -> NDArray[np.int32]:
+    """Return, (n_words,) int32, the first token of each word; `LOST` for a word without."""
+    first = np.full(n_words, LOST, dtype=np.int32)
+    for token in range(len(word_ids) - 1, -1, -1):
+        word = word_ids[token]
+        if word is not None:
+            first[word] = token
+    return first

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts in, arrays out: `forward` and `encode` of a model.
+
+Texts are packed without padding into calls of several thousand tokens, which the core spreads over
+its threads. A text's rows are the same bits in whatever call they are computed, so cutting and
+order are free: long texts go first, and every row is put back in its place.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..closest import unknown
+from ..errors import ConfigError, SelectorError
+from ..inputs.packing import Encoded, PackedBatch
+from ..runtime.precision import forward_options
+
+if TYPE_CHECKING:
+    from .state import ModelState
+
+__all__ = [
+    "TOKENS_PER_CALL",
+    "brief_tokens",
+    "calls",
+    "check_count",
+    "encode",
+    "encode_rows",
+    "forward",
+]
+
+Float32 = NDArray[np.float32]
+Row = str | Sequence[str]
+"""A text, or its words."""
+
+TOKENS_PER_CALL = 8192
+"""Tokens given to the core at a time: enough to keep every thread busy, bounds memory."""
+
+_BLOCK_TOKENS = 512
+"""What one thread takes at a time; the core cuts a call into such blocks."""
+
+_NORM_EPS = 1e-12
+"""As in the core: a vector of zeros stays one."""
+
+
+def encode_rows(model: ModelState, texts: Sequence[Row], *, as_words: bool = False) -> Encoded:
+    """Turn texts, or lists of words, into token ids.
+
+    Parameters
+    ----------
+    model : ModelState
+        Its tokenizer and maximum length.
+    texts : sequence of str, or of lists of str
+        All of one kind.
+    as_words : bool
+        Split texts at white space, so that each word's first sub-word is known.
+
+    Raises
+    ------
+    TypeError
+        If an item is neither, or both kinds are mixed; names the position.
+    """
+    rows: Any = texts
+    if isinstance(texts, str | bytes | Mapping) or not hasattr(texts, "__iter__"):
+        return model.encoder.encode_texts(rows)  # raises
+    rows = list(texts)
+    of_words = [isinstance(row, list | tuple) for row in rows]
+    if any(of_words):
+        return model.encoder.encode_words(rows)
+    if as_words and all(isinstance(row, str) for row in rows):
+        return model.encoder.encode_words([row.split() for row in rows])
+    return model.encoder.encode_texts(rows)
+
+
+def core_batch(batch: PackedBatch) -> tuple[Any, ...]:
+    """Return a packed batch in the form of the core."""
+    parts = (batch.ids, batch.offsets, batch.token_types)
+    return (*parts, batch.features) if batch.features else parts
+
+
+def calls(
+    lengths: NDArray[np.int64], tokens: int = TOKENS_PER_CALL, rows: int | None = None
+) -> Iterator[NDArray[np.int64]]:
+    """Cut row numbers, longest row first, into calls of the core.
+
+    Parameters
+    ----------
+    lengths : (n,) int64 array
+        Tokens of each row.
+    tokens : int
+        Most tokens of a call; a longer row stands alone.
+    rows : int, optional
+        Most rows of a call.
+
+    Yields
+    ------
+    (b,) int64 array
+        Row numbers; every row once.
+    """
+    order = np.argsort(-lengths, kind="stable").astype(np.int64)
+    begin, total = 0, 0
+    for at, row in enumerate(order):
+        length = int(lengths[row])
+        full = at > begin and (total + length > tokens or (rows and at - begin >= rows))
+        if full:
+            yield order[begin:at]
+            begin, total = at, 0
+        total += length
+    if begin < len(order):
+        yield order[begin:]
+
+
+def brief_tokens() -> int:
+    """Return the tokens of a call that ends soon, because somebody may want to stop: one block for
+    each thread, about a tenth of a second for a small model."""
+    return _BLOCK_TOKENS * max(2, _core.get_threads())
+
+
+def check_count(name: str, value: object) -> int:
+    """Return `value` as an int of at least 1; TypeError or ConfigError otherwise."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an int; found {type(value).__name__} {value!r}; 32 is the usual choice"
+        ) from None
+    if number < 1:
+        raise ConfigError(f"{name} must be at least 1; found {number}; 32 is the usual choice")
+    return number
+
+
+def encode(
+    model: ModelState,
+    texts: Sequence[Row],
+    *,
+    batch_size: int | None = None,
+    normalize_embeddings: bool | None = None,
+    show_progress_bar: bool = False,
+    precision: str | None = None,
+) -> Float32:
+    """Return the embeddings of texts, (n, width) float32; see `MultiTaskModel.encode`."""
+    limit = None if batch_size is None else check_count("batch_size", batch_size)
+    how = forward_options(precision)
+    normalize = model.normalize if normalize_embeddings is None else bool(normalize_embeddings)
+    output = "embedding" if normalize and model.normalize else "pooled"
+    encoded = encode_rows(model, texts)
+    result = np.empty((len(encoded), model.width), dtype=np.float32)
+    reporter = _reporter(show_progress_bar)
+    with model.alone(), reporter.bar(len(encoded), "encoding", unit="text"):
+        for rows in calls(encoded.lengths, rows=limit):
+            result[rows] = model._core.forward(core_batch(encoded.pack(rows)), [output], **how)[0]
+            reporter.advance(len(rows))
+    if normalize and output == "pooled":
+        norms = np.sqrt(np.einsum("nc,nc->n", result, result))
+        result /= np.maximum(norms, _NORM_EPS)[:, None]
+    return result
+
+
+def forward(
+    model: ModelState,
+    texts: Sequence[Row],
+    outputs: Sequence[str] | None = None,
+    *,
+    hidden_states: bool = False,
+    precision: str | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Return named outputs of one packed pass; see `MultiTaskModel.forward`."""
+    how = forward_options(precision)
+    known = {info.name: info for info in model._core.outputs()}
+    if outputs is None:
+        wanted = ["pooled", *model.heads]
+    elif isinstance(outputs, str):
+        wanted = [outputs]
+    elif isinstance(outputs, Mapping) or not hasattr(outputs, "__iter__"):
+        raise TypeError(
+            f"outputs must be a list of names; found {type(outputs).__name__} {outputs!r}; use "
+            "e.g. ['hidden', 'pooled']"
+        )
+    else:
+        wanted = list(outputs)
+    if hidden_states:
+        wanted += [name for name in known if name.startswith("hidden_states.")]
+    for name in wanted:
+        if name not in known:
+            raise SelectorError(unknown("output", str(name), known))
+    wanted = list(dict.fromkeys(wanted))
+    encoded = encode_rows(model, texts)
+    per_token = any(known[name].space == "tokens" for name in wanted)
+    if len(encoded):
+        values = model._core.forward(core_batch(encoded.pack()), wanted, **how) if wanted else []
+    else:
+        values = [np.zeros((0, known[name].width), dtype=np.float32) for name in wanted]
+    result: dict[str, NDArray[Any]] = dict(zip(wanted, values, strict=True))
+    if per_token:
+        result["offsets"] = encoded.offsets
+    return result
+
+
+def _reporter(show: bool) -> Any:
+    """Return a progress reporter; tqdm is imported only where one is shown."""
+    from ..runtime.progress import Reporter
+
+    return Reporter(show)

@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read a model folder: configuration, weights, tokenizer, and mtfreeze's own files.
+
+Everything is checked before it is used, from the small to the large: configuration, then the
+headers of the weight files against it, then the tensors one by one. A folder that does not hold
+together is a `CheckpointError` or `ConfigError` and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from .._core import Model as CoreModel
+from ..closest import name_list, unknown
+from ..errors import CheckpointError, ConfigError
+from ..families import Family, core_config, family_of
+from ..files.json_files import read_object
+from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
+from ..freezing.state import FreezeState
+from ..heads.specs import HeadSpec, spec_from_dict
+from ..inputs.text import TextEncoder
+from ..runtime.precision import FP32, PRECISIONS
+from ..runtime.threads import initialize
+from .sentence_files import POOLINGS, SentenceSettings, read_settings
+
+__all__ = [
+    "FORMAT",
+    "Loaded",
+    "SavedHead",
+    "fill_head",
+    "load_folder",
+    "read_own_file",
+    "read_saved_heads",
+]
+
+FORMAT = 1
+"""Version of ``mtfreeze.json``; a higher one is refused."""
+
+_OWN_FILE = "mtfreeze.json"
+_KEPT_FILES = ("config_sentence_transformers.json",)
+_PREFIX = "backbone."
+
+
+@dataclass(frozen=True)
+class SavedHead:
+    """A head of a saved model: its description, whether it was trained, where its weights lie."""
+
+    name: str
+    spec: HeadSpec
+    trained: bool
+    tensors: dict[str, TensorEntry]
+
+
+@dataclass
+class Loaded:
+    """All that `MultiTaskModel` is made of.
+
+    Attributes
+    ----------
+    core : mtfreeze._core.Model
+        The backbone with its weights.
+    config : dict
+        ``config.json``, whole.
+    build_config : dict
+        What the core was built from.
+    settings : SentenceSettings
+        Pooling, normalisation, maximum length.
+    encoder : TextEncoder
+        The tokenizer.
+    unused : dict of str to RawTensor
+        Tensors that the computation does not use; saved back unchanged.
+    extra_files : dict of str to bytes
+        Small files that are saved back unchanged.
+    heads : list of SavedHead
+        In the order in which they were added.
+    freeze : FreezeState
+        As it was saved.
+    tasks : dict
+        What ``save_pretrained(tasks=...)`` noted.
+    """
+
+    core: CoreModel
+    config: dict[str, Any]
+    build_config: dict[str, Any]
+    settings: SentenceSettings
+    encoder: TextEncoder
+    unused: dict[str, RawTensor]
+    extra_files: dict[str, bytes]
+    heads: list[SavedHead] = field(default_factory=list)
+    freeze: FreezeState = field(default_factory=FreezeState)
+    tasks: dict[str, Any] = field(default_factory=dict)
+
+
+def load_folder(
+    folder: Path,
+    *,
+    pooling: str | None = None,
+    normalize: bool | None = None,
+    max_length: int | None = None,
+    ignore_config: Collection[str] = (),
+) -> Loaded:
+    """Load a model folder; the arguments are those of `MultiTaskModel.from_pretrained`.
+
+    Raises
+    ------
+    CheckpointError
+        If files are missing, damaged, or do not fit one another.
+    ConfigError
+        If the model needs a computation that is not supported, or an argument is wrong.
+    """
+    if pooling is not None and pooling not in POOLINGS:
+        raise ConfigError(unknown("pooling", str(pooling), POOLINGS))
+    if normalize is not None and not isinstance(normalize, bool):
+        raise TypeError(f"normalize must be True or False; found {normalize!r}; pass one of them")
+    where = str(folder / "config.json")
+    config = read_object(folder / "config.json")
+    family = family_of(config, where)
+    settings = read_settings(folder, pooling)
+    own = read_own_file(folder)
+    if own.get("pooling") is not None and pooling is None:
+        settings = replace(settings, pooling=str(own["pooling"]))
+    if own.get("normalize") is not None:
+        settings = replace(settings, normalize=own["normalize"] is True)
+    if normalize is not None:
+        settings = replace(settings, normalize=normalize)
+    build = core_config(family, config, where, ignore_config)
+    build |= {"pooling": settings.pooling, "normalize": settings.normalize}
+    entries = _named_tensors(family, find_tensors(folder), folder)
+    _check_sizes(family, config, entries, where)
+    heads = read_saved_heads(folder, own)
+    settings, encoder = _read_text(folder, config, settings, max_length)
+    initialize()
+    core = CoreModel(build)
+    unused = _fill(core, family, entries, folder)
+    extra = {
+        name: (folder / name).read_bytes() for name in _KEPT_FILES if (folder / name).is_file()
+    }
+    return Loaded(
+        core,
+        config,
+        build,
+        settings,
+        encoder,
+        unused,
+        extra,
+        heads,
+        _read_freeze(own, folder / _OWN_FILE),
+        dict(own.get("tasks") or {}),
+    )
+
+
+def _read_text(
+    folder: Path, config: Mapping[str, Any], settings: SentenceSettings, max_length: int | None
+) -> tuple[SentenceSettings, TextEncoder]:
+    """Settle the maximum length and read the tokenizer."""
+    positions = int(config["max_position_embeddings"])
+    length = settings.max_length or positions
+    if max_length is not None:
+        if isinstance(max_length, bool) or not isinstance(max_length, int):
+            raise TypeError(
+                f"max_length must be an int; found {type(max_length).__name__} {max_length!r}"
+            )
+        if not 3 <= max_length <= positions:
+            raise ConfigError(
+                f"max_length must be from 3 to {positions}, the positions that the model knows; "
+                f"found {max_length}"
+            )
+        length = max_length
+    settings = replace(settings, max_length=min(length, positions))
+    assert settings.max_length is not None
+    return settings, TextEncoder.from_folder(
+        folder,
+        max_length=settings.max_length,
+        n_embeddings=int(config["vocab_size"]),
+        do_lower_case=settings.do_lower_case,
+    )
+
+
+def _named_tensors(
+    family: Family, found: Mapping[str, TensorEntry], folder: Path
+) -> dict[str, TensorEntry]:
+    """Return the file's tensors under the hub's present names."""
+    named: dict[str, TensorEntry] = {}
+    for name, entry in found.items():
+        plain = family.plain_name(name)
+        if plain in named:
+            raise CheckpointError(
+                f"{folder}: expected each tensor once; found {named[plain].name!r} and {name!r}, "
+                f"both meaning {plain!r}; remove one of them"
+            )
+        named[plain] = entry
+    return named
+
+
+def _check_sizes(
+    family: Family, config: Mapping[str, Any], entries: Mapping[str, TensorEntry], where: str
+) -> None:
+    """Compare the main sizes with the weights before a model of these sizes is built."""
+    for name, keys in family.sizes.items():
+        if name not in entries:
+            raise CheckpointError(
+                f"{where}: expected the weights to hold {name!r}; found {name_list(entries, 4)}; "
+                "they belong to another kind of model, or the file is incomplete"
+            )
+        for axis, key in enumerate(keys):
+            shape = entries[name].shape
+            found = shape[axis] if axis < len(shape) else None
+            if key in config and config[key] != found:
+                raise CheckpointError(
+                    f"{where}: {key} = {config[key]!r}, but tensor {name!r} has shape {shape}, "
+                    f"which means {found}; config.json and weights belong to different models"
+                )
+    layers = {
+        int(name.removeprefix(family.layer_stem).partition(".")[0])
+        for name in entries
+        if name.startswith(family.layer_stem)
+        and name.removeprefix(family.layer_stem).partition(".")[0].isdecimal()
+    }
+    found_layers = max(layers, default=-1) + 1
+    if found_layers != config[family.layer_key]:
+        raise CheckpointError(
+            f"{where}: {family.layer_key} = {config[family.layer_key]!r}, but the weights hold "
+            f"{found_layers} layers; config.json and weights belong to different models"
+        )
+
+
+def _fill(
+    core: CoreModel, family: Family, entries: Mapping[str, TensorEntry], folder: Path
+) -> dict[str, RawTensor]:
+    """Copy the weights into the core; return what it has no use for."""
+    infos = core.params()
+    names = [info.key.removeprefix(_PREFIX) for info in infos]
+    missing = [name for name in names if name not in entries]
+    if missing:
+        present = [name for name in entries if name not in names]
+        near = get_close_matches(missing[0], present, n=1, cutoff=0.9)
+        hint = f" ({missing[0]!r} may be {near[0]!r})" if near else ""
+        raise CheckpointError(
+            f"{folder}: expected the weights to hold {len(names)} tensors of the backbone; not "
+            f"found: {name_list(missing, 5)}{hint}; config.json and weights belong to different "
+            "models, or the file is incomplete"
+        )
+    used = {alias.removeprefix(_PREFIX) for info in infos for alias in (info.key, *info.aliases)}
+    extra = [
+        name
+        for name in entries
+        if name not in used
+        and name not in family.buffers
+        and name.startswith(family.backbone_stems)
+    ]
+    if extra:
+        raise CheckpointError(
+            f"{folder}: expected only tensors that config.json describes; found also "
+            f"{name_list(extra, 5)}; config.json and weights belong to different models"
+        )
+    for position, (info, name) in enumerate(zip(infos, names, strict=True)):
+        entry = entries[name]
+        if entry.shape != info.shape:
+            raise CheckpointError(
+                f"{entry.path}: expected tensor {entry.name!r} of shape {info.shape}; found "
+                f"{entry.shape}; config.json and weights belong to different models"
+            )
+        core.set_param(position, entry.read_float32())
+    return {name: entry.read_raw() for name, entry in entries.items() if name not in used}
+
+
+def read_own_file(folder: Path) -> dict[str, Any]:
+    """Read ``mtfreeze.json``; an empty dict for a model that another library saved."""
+    path = folder / _OWN_FILE
+    if not path.is_file():
+        return {}
+    own = read_object(path)
+    if own.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: expected format {FORMAT}; found {own.get('format')!r}; it was written by "
+            "another version of mtfreeze: update the package"
+        )
+    if not isinstance(own.get("tasks", {}), dict):
+        raise CheckpointError(f"{path}: expected 'tasks' to map names to notes; found a list")
+    if own.get("pooling") is not None and own["pooling"] not in POOLINGS:
+        raise CheckpointError(f"{path}: {unknown('pooling', str(own['pooling']), POOLINGS)}")
+    return own
+
+
+def read_saved_heads(folder: Path, own: Mapping[str, Any]) -> list[SavedHead]:
+    """Read the descriptions of saved heads and the headers of their weights."""
+    path = folder / _OWN_FILE
+    saved = own.get("heads", {})
+    if not isinstance(saved, dict) or not all(isinstance(one, dict) for one in saved.values()):
+        raise CheckpointError(f"{path}: expected 'heads' to map names to descriptions")
+    heads = []
+    for name, values in saved.items():
+        trained = values.get("trained") is True
+        plain = {key: value for key, value in values.items() if key != "trained"}
+        try:
+            spec = spec_from_dict(plain, f"head {name!r}")
+        except (ConfigError, TypeError) as error:
+            raise CheckpointError(f"{path}: {error}") from None
+        heads.append(
+            SavedHead(name, spec, trained, read_entries(folder / "heads" / f"{name}.safetensors"))
+        )
+    return heads
+
+
+def fill_head(core: CoreModel, head: SavedHead) -> None:
+    """Copy a saved head's weights into the head that was just added.
+
+    Raises
+    ------
+    CheckpointError
+        If the file does not hold what the description asks for.
+    """
+    left = dict(head.tensors)
+    for position, info in enumerate(core.params()):
+        if not info.key.startswith(head.name + "."):
+            continue
+        entry = left.pop(info.key, None)
+        if entry is None or entry.shape != info.shape:
+            found = f"shape {entry.shape}" if entry else name_list(head.tensors, 6)
+            raise CheckpointError(
+                f"head {head.name!r} does not fit its saved weights: expected tensor {info.key!r} "
+                f"of shape {info.shape} for {len(head.spec.labels)} labels and hidden layers "
+                f"{head.spec.hidden}; found {found}; mtfreeze.json and heads/{head.name}."
+                "safetensors belong to different models"
+            )
+        core.set_param(position, entry.read_float32())
+    if left:
+        raise CheckpointError(
+            f"head {head.name!r} does not fit its saved weights: found also {name_list(left, 5)}; "
+            f"mtfreeze.json and heads/{head.name}.safetensors belong to different models"
+        )
+
+
+def _read_freeze(own: Mapping[str, Any], path: Path) -> FreezeState:
+    saved = own.get("freeze", {})
+    names: dict[str, frozenset[str]] = {}
+    for key in ("frozen", "frozen_heads", "pinned", "pinned_heads"):
+        listed = saved.get(key, []) if isinstance(saved, dict) else None
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            raise CheckpointError(
+                f"{path}: expected freeze.{key} as a list of names; found {str(listed)[:60]}"
+            )
+        names[key] = frozenset(listed)
+    return FreezeState(**names, **_read_precisions(saved.get("precision", {}), path))
+
+
+def _read_precisions(saved: object, path: Path) -> dict[str, frozenset[str]]:
+    """Return the keys by precision; files of earlier versions name none."""
+    if not isinstance(saved, dict):
+        raise CheckpointError(
+            f"{path}: expected freeze.precision as lists of names by precision; found "
+            f"{str(saved)[:60]}"
+        )
+    known = [name for name in PRECISIONS if name != FP32]
+    for name, listed in saved.items():
+        if name not in known:
+            raise CheckpointError(f"{path}: freeze.precision: {unknown('precision', name, known)}")
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            raise CheckpointError(
+                f"{path}: expected freeze.precision.{name} as a list of names; found "
+                f"{str(listed)[:60]}"
+            )
+    return {name: frozenset(listed) for name, listed in saved.items()}

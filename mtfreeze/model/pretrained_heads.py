@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Heads that already work: taken from a checkpoint of Hugging Face or from a folder of ours.
+
+A ``...ForTokenClassification`` head is one linear layer over the hidden states. A
+``...ForSequenceClassification`` head reads the first token's vector h through one more layer,
+
+    BERT        logits = W tanh(P h + p) + b        P, p: the pooler
+    RoBERTa     logits = W tanh(D h + d) + b        D, d: classifier.dense
+    DistilBERT  logits = W relu(D h + d) + b        D, d: pre_classifier
+
+which is a head with ``pooling="cls"`` and one hidden layer; or, where the model's own pooling is
+BERT's pooler with the same weights, ``W pooled + b``. In training a head with a hidden layer has
+dropout before that layer too, where transformers has it only before the logits.
+
+A head works over the backbone that it was trained with; over other weights the caller is warned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import name_list, unknown
+from ..errors import CheckpointError, ConfigError
+from ..families import FAMILIES
+from ..files.json_files import read_object
+from ..files.tensor_files import TensorEntry, find_tensors
+from ..heads.specs import HeadSpec, SequenceClassification, TokenClassification
+from ..notices import OtherBackboneWarning, warn
+from .hub import find_model_folder
+from .loading import read_own_file, read_saved_heads
+
+if TYPE_CHECKING:
+    import os
+
+    from .state import ModelState
+
+__all__ = ["PretrainedHead", "read_pretrained_head", "warn_of_another_backbone"]
+
+_SEQUENCE, _TOKEN = "ForSequenceClassification", "ForTokenClassification"
+_SPECS: dict[str, type[HeadSpec]] = {_SEQUENCE: SequenceClassification, _TOKEN: TokenClassification}
+
+
+class _Layout(NamedTuple):
+    """Where a family of transformers keeps a head: names of linear layers, keys of dropout."""
+
+    logits: str
+    dropout: tuple[str, ...]
+    hidden: str = ""
+    activation: str = "none"
+
+
+_DROPOUT = ("classifier_dropout", "hidden_dropout_prob")
+_ROBERTA = {
+    _SEQUENCE: _Layout("classifier.out_proj", _DROPOUT, "classifier.dense", "tanh"),
+    _TOKEN: _Layout("classifier", _DROPOUT),
+}
+_LAYOUTS: dict[str, dict[str, _Layout]] = {
+    "bert": {
+        _SEQUENCE: _Layout("classifier", _DROPOUT, "pooler.dense", "tanh"),
+        _TOKEN: _Layout("classifier", _DROPOUT),
+    },
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "distilbert": {
+        _SEQUENCE: _Layout("classifier", ("seq_classif_dropout",), "pre_classifier", "relu"),
+        _TOKEN: _Layout("classifier", ("dropout",)),
+    },
+}
+"""By ``model_type`` and the end of the architecture's name."""
+
+
+@dataclass(frozen=True)
+class PretrainedHead:
+    """A head that was read and checked against a model, which it is not part of yet.
+
+    Attributes
+    ----------
+    spec : HeadSpec
+        What it computes, its labels and dropout.
+    weights : dict of str to float32 array
+        By the parameter's key without the head's name: ``weight`` (labels, width), ``bias``, ...
+    trained : bool
+        Whether it was trained where it comes from.
+    source : Path
+        The folder.
+    other_tensors : list of str
+        Parameters of the model's backbone whose bits are not those of the source.
+    n_compared : int
+        How many were compared.
+    """
+
+    spec: HeadSpec
+    weights: dict[str, NDArray[np.float32]]
+    trained: bool
+    source: Path
+    other_tensors: list[str]
+    n_compared: int
+
+
+def read_pretrained_head(
+    model: ModelState,
+    spec: HeadSpec | None,
+    source: str | os.PathLike[str],
+    head: str | None,
+) -> PretrainedHead:
+    """Read a head and check that it fits the model; see `MultiTaskModel.add_head`."""
+    folder = find_model_folder(source)
+    own = read_own_file(folder)
+    if own.get("heads"):
+        candidates, entries, trained = _own_head(model, folder, own, head)
+    elif head is not None:
+        raise ConfigError(
+            f"head={head!r} chooses among the heads of a folder that mtfreeze saved; found none "
+            f"in {folder}; leave head= out"
+        )
+    else:
+        candidates, entries = _hugging_face_head(model, folder, spec)
+        trained = True
+    chosen = candidates[-1] if spec is None else _fitting(model, spec, candidates, folder)
+    weights = _read_weights(model, chosen, entries, folder)
+    pools = isinstance(chosen, SequenceClassification) and chosen.pooling is None
+    other, n_compared = _compare_backbone(model, folder, pooler=pools)
+    return PretrainedHead(chosen, weights, trained, folder, other, n_compared)
+
+
+def warn_of_another_backbone(name: str, head: PretrainedHead) -> None:
+    """Warn if the head's numbers were learned over other weights than the model's."""
+    if not head.other_tensors:
+        return
+    warn(
+        f"head {name!r} was trained over the backbone of {head.source}; found another one here "
+        f"({len(head.other_tensors)} of {head.n_compared} tensors differ, e.g. "
+        f"{head.other_tensors[0]!r}): its predictions may be worthless; load "
+        f"MultiTaskModel.from_pretrained({str(head.source)!r}) and add the head to that, or train "
+        "the head before you freeze or use it",
+        OtherBackboneWarning,
+    )
+
+
+# ---- where a head comes from ---------------------------------------------------------------------
+
+
+def _own_head(
+    model: ModelState, folder: Path, own: Mapping[str, Any], head: str | None
+) -> tuple[list[HeadSpec], dict[str, TensorEntry], bool]:
+    """Find one head of a folder that mtfreeze saved."""
+    saved = {one.name: one for one in read_saved_heads(folder, own)}
+    if head is None and len(saved) > 1:
+        raise ConfigError(
+            f"expected one head in {folder}; found {name_list(saved)}; choose with "
+            f"head={next(iter(saved))!r}"
+        )
+    name = next(iter(saved)) if head is None else head
+    if name not in saved:
+        raise ConfigError(unknown("head", str(name), saved, f"{folder}"))
+    found = saved[name]
+    spec = found.spec
+    pooling, normalize = own.get("pooling", model.pooling), own.get("normalize") is True
+    if isinstance(spec, SequenceClassification) and spec.pooling is None:
+        if spec.features == "embedding" and (pooling, normalize) != (
+            model.pooling,
+            model.normalize,
+        ):
+            raise ConfigError(
+                f"head {name!r} of {folder} reads embeddings with pooling={pooling!r}, "
+                f"normalize={normalize}; found a model with pooling={model.pooling!r}, "
+                f"normalize={model.normalize}; load the model with the former"
+            )
+        if pooling != model.pooling:
+            if pooling == "pooler":
+                raise ConfigError(
+                    f"head {name!r} of {folder} reads the pooler's output; found a model with "
+                    f"pooling={model.pooling!r}; load the model with pooling='pooler'"
+                )
+            spec = replace(spec, pooling=pooling)
+    entries = {key.removeprefix(name + "."): entry for key, entry in found.tensors.items()}
+    return [spec], entries, found.trained
+
+
+def _hugging_face_head(
+    model: ModelState, folder: Path, spec: HeadSpec | None
+) -> tuple[list[HeadSpec], dict[str, TensorEntry]]:
+    """Describe the head of a checkpoint of transformers in our terms, the best form last."""
+    where = str(folder / "config.json")
+    config = read_object(folder / "config.json")
+    kind, layout = _find_layout(config, where, spec)
+    _check_problem(config, where)
+    found = _named(folder, kind, str(config["model_type"]))
+    entries: dict[str, TensorEntry] = {}
+    layers = [("", layout.logits)] + ([("hidden.0.", layout.hidden)] if layout.hidden else [])
+    for ours, theirs in layers:
+        for part in ("weight", "bias"):
+            if f"{theirs}.{part}" not in found:
+                near = [key for key in found if not key.startswith(("embeddings.", "encoder."))]
+                raise CheckpointError(
+                    f"{folder}: expected tensor {theirs + '.' + part!r} of a {kind} head; found "
+                    f"{name_list(near, 6)}; give the folder of a whole checkpoint"
+                )
+            entries[ours + part] = found[f"{theirs}.{part}"]
+    labels, rate = _labels(config, entries["weight"], where), _dropout(config, layout, where)
+    try:
+        made = _SPECS[kind](labels=labels, dropout=rate)
+    except (ConfigError, TypeError) as error:
+        raise CheckpointError(f"{where}: {error}") from None
+    if not layout.hidden:
+        return [made], entries
+    width = entries["hidden.0.weight"].shape[0] if entries["hidden.0.weight"].shape else 0
+    plain = made
+    made = replace(
+        made,
+        hidden=(max(width, 1),),
+        activation=layout.activation,
+        pooling="cls",  # type: ignore[call-arg]
+    )
+    if config["model_type"] == model.config.get("model_type") == "bert" and _same_pooler(
+        model, entries
+    ):
+        return [made, plain], entries
+    return [made], entries
+
+
+def _find_layout(
+    config: Mapping[str, Any], where: str, spec: HeadSpec | None
+) -> tuple[str, _Layout]:
+    """Return which kind of head the checkpoint has, and where its family keeps it."""
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in _LAYOUTS:
+        raise ConfigError(f"{where}: {unknown('model_type', str(model_type), _LAYOUTS)}")
+    named = config.get("architectures") or []
+    kinds = [kind for kind in _SPECS for one in named if str(one).endswith(kind)]
+    if not named and spec is not None:  # an old checkpoint: the caller says what it is
+        kinds = [kind for kind, cls in _SPECS.items() if isinstance(spec, cls)]
+    if len(kinds) != 1:
+        raise ConfigError(
+            f"{where}: expected the checkpoint of a model named ...{_SEQUENCE} or ...{_TOKEN}; "
+            f"found architectures = {named!r}; give a checkpoint that was fine-tuned for "
+            "classification" + ("" if named else ", or pass the head's description as well")
+        )
+    return kinds[0], _LAYOUTS[model_type][kinds[0]]
+
+
+def _check_problem(config: Mapping[str, Any], where: str) -> None:
+    """Refuse heads whose logits mean something else than one of several labels."""
+    problem = config.get("problem_type")
+    if problem not in (None, "single_label_classification"):
+        raise ConfigError(
+            f"{where}: expected problem_type 'single_label_classification'; found {problem!r}, "
+            "whose logits mean something else; this version has heads that choose one label"
+        )
+
+
+def _named(folder: Path, kind: str, model_type: str) -> dict[str, TensorEntry]:
+    """Return the checkpoint's tensors by their plain names."""
+    if not any(folder.glob("*.safetensors")) and any(folder.glob("*.bin")):
+        raise CheckpointError(
+            f"expected model.safetensors in {folder}; found "
+            f"{next(iter(sorted(p.name for p in folder.glob('*.bin'))))}, a pickle, which can run "
+            "any code and is never opened; convert it once where torch is trusted: "
+            f"transformers.AutoModel{kind}.from_pretrained(folder).save_pretrained(folder)"
+        )
+    family = FAMILIES.get(model_type)
+    tensors = find_tensors(folder)
+    return {family.plain_name(key) if family else key: tensors[key] for key in tensors}
+
+
+def _labels(config: Mapping[str, Any], logits: TensorEntry, where: str) -> tuple[str, ...]:
+    """Return the labels' names in the order of the logits."""
+    n = logits.shape[0] if logits.shape else 0
+    if n < 2:
+        raise ConfigError(
+            f"{where}: expected a head with two or more labels; found {n}: a regression head, "
+            "which this version does not have; choose a classification checkpoint"
+        )
+    names = config.get("id2label")
+    if names is None:
+        return tuple(f"LABEL_{i}" for i in range(n))  # as transformers calls them
+    if not isinstance(names, dict) or set(names) != {str(i) for i in range(n)}:
+        raise CheckpointError(
+            f"{where}: expected id2label to name the {n} rows of {logits.name!r}, '0' to "
+            f"'{n - 1}'; found {str(names)[:80]}; config.json and weights belong to different "
+            "models"
+        )
+    return tuple(str(names[str(i)]) for i in range(n))
+
+
+def _dropout(config: Mapping[str, Any], layout: _Layout, where: str) -> float:
+    """Return the rate before the logits, as transformers would find it."""
+    for key in layout.dropout:
+        rate = config.get(key)
+        if rate is None:
+            continue
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+            raise CheckpointError(
+                f"{where}: expected {key} as a rate of at least 0 and below 1; found {rate!r}; "
+                "correct the file"
+            )
+        return float(rate)
+    return 0.2 if layout.dropout == ("seq_classif_dropout",) else 0.1  # transformers' defaults
+
+
+# ---- whether it fits -----------------------------------------------------------------------------
+
+
+def _same_pooler(model: ModelState, entries: Mapping[str, TensorEntry]) -> bool:
+    """Say whether the model pools by BERT's pooler with the checkpoint's weights."""
+    params = model.parameters()
+    for part in ("weight", "bias"):
+        own, entry = params.get(f"backbone.pooler.dense.{part}"), entries[f"hidden.0.{part}"]
+        if own is None or own.shape != entry.shape:
+            return False
+        if entry.read_float32().tobytes() != own.tobytes():
+            return False
+    return True
+
+
+def _computed(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
+    """Return what decides which function of the hidden states a head is."""
+    facts: dict[str, Any] = {"kind": spec.kind, "hidden": spec.hidden}
+    if spec.hidden:
+        facts["activation"] = spec.activation
+    if isinstance(spec, SequenceClassification):
+        normalized = spec.features == "embedding" and model.normalize
+        facts["pooling"] = spec.pooling or model.pooling
+        facts["features"] = "embedding" if normalized else "pooled"
+    return facts
+
+
+def _fitting(
+    model: ModelState, spec: HeadSpec, candidates: list[HeadSpec], folder: Path
+) -> HeadSpec:
+    """Return the caller's description if the head that was found is one of that kind."""
+    facts = _computed(model, spec)
+    wanted = [_computed(model, one) for one in candidates]
+    if facts not in wanted:
+        differ = {key: value for key, value in facts.items() if value != wanted[-1].get(key)}
+        differ = differ or {key: facts.get(key) for key in wanted[-1] if key not in facts}
+        expected = {key: wanted[-1].get(key) for key in differ}
+        raise ConfigError(
+            f"expected a description that fits the head in {folder}: {expected}; found {differ}; "
+            "leave the description out, and it is made from the checkpoint"
+        )
+    labels = candidates[0].labels
+    generic = tuple(f"LABEL_{i}" for i in range(len(labels)))
+    if len(spec.labels) != len(labels) or (labels != generic and spec.labels != labels):
+        raise ConfigError(
+            f"expected the labels of the head in {folder}, in the order of its logits: "
+            f"{list(labels)}; found {list(spec.labels)}; use its labels, or leave the description "
+            "out"
+        )
+    return spec
+
+
+def _read_weights(
+    model: ModelState, spec: HeadSpec, entries: Mapping[str, TensorEntry], folder: Path
+) -> dict[str, NDArray[np.float32]]:
+    """Read the head's tensors after checking their shapes against model and description."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    n_in = model.width
+    for i, n_out in enumerate(spec.hidden):
+        shapes |= {f"hidden.{i}.weight": (n_out, n_in), f"hidden.{i}.bias": (n_out,)}
+        n_in = n_out
+    shapes |= {"weight": (len(spec.labels), n_in), "bias": (len(spec.labels),)}
+    first = entries.get("hidden.0.weight" if spec.hidden else "weight")
+    if first is not None and len(first.shape) == 2 and first.shape[1] != model.width:
+        raise ConfigError(
+            f"expected a head that reads vectors of the model's width {model.width}; found width "
+            f"{first.shape[1]} in {folder}; choose a checkpoint of the model's own backbone, or "
+            "load that folder as the model"
+        )
+    weights = {}
+    for key, shape in shapes.items():
+        entry = entries.get(key)
+        if entry is None or entry.shape != shape:
+            found = f"shape {entry.shape}" if entry else f"only {name_list(entries, 6)}"
+            raise CheckpointError(
+                f"{folder}: expected the head's tensor {entry.name if entry else key!r} of shape "
+                f"{shape}; found {found}; its files belong to different models"
+            )
+        weights[key] = entry.read_float32()
+    return weights
+
+
+def _compare_backbone(model: ModelState, folder: Path, *, pooler: bool) -> tuple[list[str], int]:
+    """Return which of the backbone's parameters have other bits in `folder`, and of how many."""
+    config = read_object(folder / "config.json")
+    keys = [key for key in model.param_keys if key.startswith("backbone.")]
+    if not pooler:  # the head does not read it, or brings its own
+        keys = [key for key in keys if not key.startswith("backbone.pooler.")]
+    family = FAMILIES.get(str(config.get("model_type")))
+    if family is None or family.model_type != model.config.get("model_type"):
+        return keys, len(keys)
+    for key in family.computed:
+        both = key in config and key in model.config
+        if both and config[key] != model.config[key] and "dropout" not in key:
+            return keys, len(keys)
+    found = {family.plain_name(key): entry for key, entry in find_tensors(folder).items()}
+    params = model.parameters()
+
+    def differs(key: str) -> bool:
+        entry = found.get(key.removeprefix("backbone."))
+        if entry is None or entry.shape != params[key].shape:
+            return True
+        return entry.read_float32().tobytes() != params[key].tobytes()
+
+    return [key for key in keys if differs(key)], len(keys)

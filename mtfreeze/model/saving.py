@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write a model folder, all or nothing.
+
+The folder is written under another name beside its place, every file synced, and then swapped in,
+so that whatever fails, the earlier folder is still whole. It is a Hugging Face and
+sentence-transformers folder; beside their files lie mtfreeze's own: ``mtfreeze.json`` (heads,
+freeze state, tasks), ``heads/<name>.safetensors``, ``freeze_report.json`` (what was frozen, and a
+digest of every tensor).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+from ..files.folder_swap import explained, swap_in, sync_folder, write_synced
+from ..files.json_files import to_json
+from ..files.tensor_files import write_tensors
+from ..freezing.digests import snapshot
+from .loading import FORMAT
+from .sentence_files import settings_files
+
+if TYPE_CHECKING:
+    from .state import ModelState
+
+__all__ = ["CHECKPOINTS", "check_target", "save_model", "write_model"]
+
+CHECKPOINTS = "checkpoints"
+"""Folder beside a model's files with the checkpoints of a run that trains it."""
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".onnx", ".h5", ".msgpack", ".ot", ".index.json")
+"""Endings of weight files: those of an earlier model never survive beside new ones."""
+
+_OURS = (
+    "config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling",
+    "2_Normalize",
+    "heads",
+    "mtfreeze.json",
+    "freeze_report.json",
+    "onnx",
+    "openvino",
+    "trainer",
+)
+"""What an earlier folder may hold that the new model replaces, or makes untrue."""
+
+
+def save_model(model: ModelState, path: Path) -> Path:
+    """Write `model` to the folder `path`; see `MultiTaskModel.save_pretrained`."""
+    target = path.expanduser().resolve()
+    check_target(target, path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / f".{target.name}.new-{uuid.uuid4().hex[:8]}"
+    begin = f"cannot save the model to {str(path)!r}"
+    untouched = "what was there before is untouched; free space or choose another place"
+    with explained(begin, untouched):
+        try:
+            draft.mkdir()
+            write_model(model, draft)
+            if target.is_dir():
+                _carry_over(target, draft)
+            sync_folder(draft)
+            swap_in(draft, target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return path
+
+
+def check_target(target: Path, path: Path) -> None:
+    """Refuse a place that holds something else than a model."""
+    if target.exists() and not target.is_dir():
+        raise ConfigError(f"expected a folder to save to; found the file {str(path)!r}; choose one")
+    held = {item.name for item in target.iterdir()} if target.is_dir() else set()
+    if held - {CHECKPOINTS} and "config.json" not in held:
+        raise ConfigError(
+            f"expected a new or empty folder, or an earlier model; found {str(path)!r} with other "
+            "files in it; choose a folder of its own for the model"
+        )
+
+
+def write_model(model: ModelState, folder: Path) -> None:
+    """Write all files of a model into the new folder `folder`, each synced, names not yet."""
+    params = model.parameters()
+    heads = {
+        name: {key: array for key, array in params.items() if key.startswith(name + ".")}
+        for name in model.heads
+    }
+    backbone = {
+        key.removeprefix("backbone."): array
+        for key, array in params.items()
+        if key.startswith("backbone.")
+    }
+    write_tensors(folder / "model.safetensors", {**backbone, **model.unused})
+    (folder / "heads").mkdir()
+    for name, tensors in heads.items():
+        write_tensors(folder / "heads" / f"{name}.safetensors", tensors)
+    settings = model._loaded.settings
+    files = {
+        "config.json": to_json(model.config),
+        "mtfreeze.json": to_json(_own_file(model)),
+        "freeze_report.json": to_json(_report(model)),
+        **settings_files(settings, model.width),
+        **model.encoder.files,
+        **model._loaded.extra_files,
+    }
+    for name, data in files.items():
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        write_synced(file, data)
+    if settings.normalize and "modules.json" in files:
+        (folder / "2_Normalize").mkdir()
+
+
+def _own_file(model: ModelState) -> dict[str, Any]:
+    """Return ``mtfreeze.json``: what the other libraries' files have no place for."""
+    from .._core import VERSION
+
+    state = model.freeze_state()
+    order = {key: i for i, key in enumerate(model.param_keys)}
+    return {
+        "format": FORMAT,
+        "mtfreeze_version": VERSION,
+        "pooling": model.pooling,
+        "normalize": model.normalize,
+        "heads": {
+            name: {**head.spec.to_dict(), "trained": head.trained}
+            for name, head in model.heads.items()
+        },
+        "freeze": {
+            "frozen": sorted(state.frozen, key=order.__getitem__),
+            "frozen_heads": sorted(state.frozen_heads),
+            "pinned": sorted(state.pinned, key=order.__getitem__),
+            "pinned_heads": sorted(state.pinned_heads),
+            "precision": {
+                name: sorted(keys, key=order.__getitem__) for name, keys in state.precisions.items()
+            },
+        },
+        "tasks": model.tasks,
+    }
+
+
+def _report(model: ModelState) -> dict[str, Any]:
+    """Return ``freeze_report.json``: what is frozen, in which precision its products are computed
+    if not in fp32, and the digest of every tensor."""
+    noted = snapshot(model)
+    lower = {key: name for name, keys in model.freeze_state().precisions.items() for key in keys}
+    units = {
+        unit.path: "frozen"
+        if unit.frozen
+        else "partly trainable"
+        if unit.n_values_frozen
+        else "trainable"
+        for unit in model._core.units()
+    }
+    return {
+        "digest": "blake2b, 16 bytes, over the tensor's bytes (float32, C order); above 4 MiB over "
+        "the digests of its pieces of 4 MiB",
+        "units": units,
+        "n_values": sum(unit.n_values for unit in model._core.units()),
+        "n_values_frozen": sum(unit.n_values_frozen for unit in model._core.units()),
+        "tensors": {
+            key: {"frozen": key in noted.frozen, "blake2b": value}
+            | ({"precision": lower[key]} if key in lower else {})
+            for key, value in noted.digests.items()
+        },
+    }
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Take the user's own files (README.md, logs) of the earlier folder into the new one."""
+    for item in old.iterdir():
+        if item.name in _OURS or item.name.endswith(_WEIGHTS) or (new / item.name).exists():
+            continue
+        if item.name == CHECKPOINTS:
+            shutil.copytree(item, new / item.name, copy_function=_link)
+        elif item.is_dir():
+            shutil.copytree(item, new / item.name)
+        else:
+            shutil.copy2(item, new / item.name)
+
+
+def _link(source: str, target: str) -> None:
+    """Give a file that never changes a second name; copy it where the disk has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

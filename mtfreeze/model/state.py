@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model holds: the core with its weights, names of its parts, tokenizer, heads.
+
+The methods that need no more than that are here; `MultiTaskModel` adds the rest.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..closest import did_you_mean
+from ..errors import ConcurrencyError, ConfigError, SelectorError
+from ..freezing import state as freezing
+from ..freezing.selectors import ModelIndex, Selector, resolve
+from ..freezing.state import FreezeState
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11 on
+
+    from ..files.tensor_files import RawTensor
+    from ..heads.specs import Head
+    from ..inputs.text import TextEncoder
+    from .loading import Loaded
+
+__all__ = ["ModelState", "exclusive"]
+
+Float32 = NDArray[np.float32]
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result")
+Model = TypeVar("Model", bound="ModelState")
+
+
+def exclusive(
+    method: Callable[Concatenate[Model, Rest], Result],
+) -> Callable[Concatenate[Model, Rest], Result]:
+    """Let a method of a model run while no other thread uses the model; see `ModelState.alone`."""
+
+    @wraps(method)
+    def guarded(model: Model, /, *given: Rest.args, **named: Rest.kwargs) -> Result:
+        with model.alone():
+            return method(model, *given, **named)
+
+    return guarded
+
+
+class ModelState:
+    """The state of a model; see `MultiTaskModel`."""
+
+    def __init__(self, loaded: Loaded, name: str) -> None:
+        self._loaded = loaded
+        self._core = loaded.core
+        self._pinned: frozenset[str] = frozenset()
+        self._pinned_heads: frozenset[str] = frozenset()
+        self._n_steps = 0
+        self._lock = threading.RLock()
+        self.name = name
+        self.config = loaded.config
+        self.encoder: TextEncoder = loaded.encoder
+        self.unused: dict[str, RawTensor] = loaded.unused
+        self.heads: dict[str, Head] = {}
+        self.tasks: dict[str, Any] = dict(loaded.tasks)
+        self.index = ModelIndex(self._core.params(), self._core.units())
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other threads off the model for the length of a block.
+
+        The core guards each of its calls; what takes several, such as a step or a change of what is
+        frozen, would mix with what other threads do in between.
+
+        Raises
+        ------
+        ConcurrencyError
+            If another thread is in such a block; nobody waits.
+        """
+        if not self._lock.acquire(blocking=False):
+            raise ConcurrencyError(
+                "this model is in use by another call, and one call at a time is allowed; wait for "
+                "it, or give each thread its own copy of the model"
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @property
+    def pooling(self) -> str:
+        """How one vector a text is made: ``"mean"``, ``"cls"`` or ``"pooler"``."""
+        return self._loaded.settings.pooling
+
+    @property
+    def normalize(self) -> bool:
+        """Whether embeddings are divided by their length."""
+        return self._loaded.settings.normalize
+
+    @property
+    def width(self) -> int:
+        """Width of the pooled vector."""
+        return next(info.width for info in self._core.outputs() if info.name == "pooled")
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a text, special ones included, before it is truncated."""
+        return self.encoder.max_length
+
+    @property
+    def param_keys(self) -> tuple[str, ...]:
+        """Keys of all parameters, in the core's order."""
+        return self.index.keys
+
+    @property
+    def unit_index(self) -> dict[str, int]:
+        """Position of every unit by its path."""
+        return self.index.unit_index
+
+    def parameters(self) -> dict[str, Float32]:
+        """Return read-only views of all parameters by key; they show every later change.
+
+        Examples
+        --------
+        >>> model.parameters()["classifier.weight"].shape
+        (2, 384)
+        """
+        return {key: self._core.view(i) for i, key in enumerate(self.index.keys)}
+
+    def trainable_parameters(self) -> dict[str, Float32]:
+        """Return read-only views of the parameters that are not frozen.
+
+        Examples
+        --------
+        >>> sorted(model.freeze("backbone").trainable_parameters())
+        ['classifier.bias', 'classifier.weight', 'ner_head.bias', 'ner_head.weight']
+        """
+        infos = self._core.params()
+        return {i.key: self._core.view(n) for n, i in enumerate(infos) if not i.frozen}
+
+    @exclusive
+    def set_parameter(self, key: str, values: ArrayLike) -> Self:
+        """Write a parameter, frozen or not.
+
+        Parameters
+        ----------
+        key : str
+            A key of `parameters`; tied tensors answer to each of theirs.
+        values : array_like
+            Numbers of the parameter's shape; converted to float32.
+
+        Raises
+        ------
+        SelectorError
+            If there is no such key, with the closest.
+        TypeError, ConfigError
+            If the values are no real numbers, or of another shape.
+
+        Examples
+        --------
+        >>> model.set_parameter("classifier.bias", [0.5, -0.5]).parameters()["classifier.bias"]
+        array([ 0.5, -0.5], dtype=float32)
+        """
+        position = self.index.key_index.get(key)
+        if position is None:
+            hint = did_you_mean(str(key), self.index.key_index)
+            raise SelectorError(
+                f"unknown parameter {key!r}; {hint or 'model.parameters() lists the keys'}"
+            )
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{key}: expected real numbers; found an array of {array.dtype}")
+        shape = self._core.view(position).shape
+        if array.shape != shape:
+            raise ConfigError(f"{key}: expected an array of shape {shape}; found {array.shape}")
+        self._core.set_param(position, array.astype(np.float32, copy=False))
+        return self
+
+    def mark_trained(self, names: Iterable[str]) -> None:
+        """Note that a step has trained these heads."""
+        for name in names:
+            self.heads[name].trained = True
+
+    def select(self, *what: Selector) -> NDArray[np.bool_]:
+        """Return the mask, (n_params,) bool, of the parameters that selectors choose.
+
+        Examples
+        --------
+        >>> int(model.select("backbone.layers[5]").sum()), model.select("all").shape
+        (16, (105,))
+        """
+        return resolve(self.index, what).params
+
+    def trainable(self, what: Selector) -> bool | Literal["partial"]:
+        """Return True if everything selected trains, False if nothing, else ``"partial"``.
+
+        Examples
+        --------
+        >>> model = model.freeze("backbone[:3]")
+        >>> model.trainable("heads"), model.trainable("backbone[:3]"), model.trainable("backbone")
+        (True, False, 'partial')
+        """
+        return freezing.trainable(self, what)
+
+    def freeze_state(self) -> FreezeState:
+        """Return what is frozen and pinned, and in which precision, by name.
+
+        Examples
+        --------
+        >>> model.freeze("backbone.embeddings", pin=False).freeze_state()
+        FreezeState(frozen: backbone.embeddings (5 tensors), pinned: none)
+        """
+        return freezing.get_state(self)
+
+    @exclusive
+    def set_freeze_state(self, state: FreezeState) -> None:
+        """Replace the freeze state, pins and precisions included.
+
+        Examples
+        --------
+        >>> before = model.freeze_state()
+        >>> model.freeze("backbone").set_freeze_state(before)
+        >>> model.trainable("backbone")
+        True
+        """
+        freezing.set_state(self, state)

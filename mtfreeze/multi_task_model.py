@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`MultiTaskModel`: one pre-trained backbone, many heads, and which of their weights train.
+
+This is the user's view, in four files: what a model holds (`model_state`), freezing
+(`model_freezing`), computing (`model_computing`), and here making, saving and showing. Each method
+hands on to the file that does the work. The weights live in the core; arrays handed out are
+read-only views of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _core
+from .closest import unknown
+from .errors import ConfigError, SelectorError
+from .freezing.selectors import ModelIndex
+from .freezing.state import FreezeState
+from .heads.specs import Head, HeadSpec, check_head_name
+from .model.computing_methods import ComputingMethods
+from .model.freezing_methods import FreezingMethods
+from .model.state import exclusive
+
+if TYPE_CHECKING:
+    from .pricing.summary import Summary
+
+__all__ = ["MultiTaskModel"]
+
+
+class MultiTaskModel(FreezingMethods, ComputingMethods):
+    """A pre-trained backbone with task heads, any part of which can be frozen.
+
+    Make one with `from_pretrained`. One thread at a time may use a model; give each thread its own
+    `copy`.
+
+    Attributes
+    ----------
+    name : str
+        What it was loaded from.
+    config : dict
+        The backbone's ``config.json``.
+    heads : dict of str to Head
+        By name, in the order in which they were added; change it with `add_head`, `remove_head`.
+    encoder : TextEncoder
+        The tokenizer, with the model's maximum length.
+    unused : dict of str to RawTensor
+        Tensors of the folder that the computation does not use (a pooler under mean pooling):
+        present, never trained, saved back unchanged.
+    index : ModelIndex
+        Names and positions of units and parameters.
+    tasks : dict
+        Notes on tasks that were saved with the model.
+
+    Examples
+    --------
+    >>> import mtfreeze as mtf
+    >>> model = mtf.MultiTaskModel.from_pretrained("sentence-transformers/all-MiniLM-L6-v2")
+    >>> model.encode(["good", "bad"]).shape
+    (2, 384)
+    """
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        max_length: int | None = None,
+        ignore_config: Collection[str] = (),
+    ) -> MultiTaskModel:
+        """Load a model from a folder, the Hugging Face cache, an installed package, or the hub.
+
+        Parameters
+        ----------
+        name_or_path : str or path
+            Looked for in that order; a path is never looked up online.
+        pooling : {"mean", "cls", "pooler"}, optional
+            From token vectors to one vector a text; by default what the folder says, else "mean".
+        normalize : bool, optional
+            Whether embeddings are divided by their length; by default what the folder says.
+            Acts on `encode` and on heads with ``features="embedding"``.
+        max_length : int, optional
+            Tokens of a text, special ones included; by default what the folder says.
+        ignore_config : collection of str
+            Keys of config.json that mtfreeze does not know and you know to be harmless.
+
+        Returns
+        -------
+        MultiTaskModel
+            With the heads, freeze state and pins that were saved with it, if any.
+
+        Raises
+        ------
+        CheckpointError
+            If nothing is found, or files are missing, damaged or do not fit one another.
+        ConfigError
+            If the model needs a computation that is not supported.
+
+        Examples
+        --------
+        >>> model = mtf.MultiTaskModel.from_pretrained("all-MiniLM-L6-v2", max_length=128)
+        >>> model.pooling, model.normalize, model.max_length
+        ('mean', True, 128)
+        """
+        from .model.hub import find_model_folder
+        from .model.loading import fill_head, load_folder
+
+        folder = find_model_folder(name_or_path)
+        loaded = load_folder(
+            folder,
+            pooling=pooling,
+            normalize=normalize,
+            max_length=max_length,
+            ignore_config=ignore_config,
+        )
+        model = cls(loaded, os.fspath(name_or_path))
+        for saved in loaded.heads:
+            model.add_head(saved.name, saved.spec)
+            fill_head(model._core, saved)
+            model.heads[saved.name].trained = saved.trained
+        model.set_freeze_state(loaded.freeze)
+        return model
+
+    @exclusive
+    def copy(self) -> MultiTaskModel:
+        """Return an independent model: the same bits, heads, freeze state and pins.
+
+        Optimizer state is not copied: the copy's moments start at zero.
+
+        Examples
+        --------
+        >>> twin = model.copy().freeze("backbone")
+        >>> twin.trainable("backbone"), model.trainable("backbone")
+        (False, True)
+        """
+        core = _core.Model(self._loaded.build_config)
+        twin = type(self)(replace(self._loaded, core=core), self.name)
+        twin.tasks = dict(self.tasks)
+        for name, head in self.heads.items():
+            twin.add_head(name, head.spec)
+            twin.heads[name].trained = head.trained
+        for key, values in self.parameters().items():
+            core.set_param(twin.index.key_index[key], values)
+        twin.set_freeze_state(self.freeze_state())
+        return twin
+
+    @exclusive
+    def save_pretrained(
+        self, path: str | os.PathLike[str], *, tasks: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Write the model as a Hugging Face and sentence-transformers folder.
+
+        Parameters
+        ----------
+        path : str or path
+            The folder; an earlier model in it is replaced as a whole, once the new one is on the
+            disk. The folder that the model was loaded from is fine.
+        tasks : mapping, optional
+            Notes on the tasks (JSON values), kept in ``mtfreeze.json`` and in ``model.tasks``.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or fails; an earlier folder is then untouched.
+        ConfigError
+            If the path holds something that is not a model.
+
+        Examples
+        --------
+        >>> folder = model.save_pretrained("two-tasks")
+        >>> list(mtf.MultiTaskModel.from_pretrained(folder).heads)
+        ['classifier', 'ner_head']
+        """
+        from .model.saving import save_model
+
+        if tasks is not None:
+            self.tasks = dict(tasks)
+        return save_model(self, Path(path))
+
+    @exclusive
+    def add_head(
+        self,
+        name: str,
+        spec: HeadSpec | None = None,
+        seed: int = 0,
+        *,
+        from_pretrained: str | os.PathLike[str] | None = None,
+        head: str | None = None,
+    ) -> MultiTaskModel:
+        """Add a head: a new one, its weights drawn from (seed, name), or one that already works.
+
+        Parameters
+        ----------
+        name : str
+            New, not reserved; the name of its output, its parameters and its task.
+        spec : SequenceClassification or TokenClassification
+            What it predicts. With `from_pretrained` it may be left out; given, it must fit, and
+            its dropout counts (and its labels, where the checkpoint has no names for them).
+        seed : int
+            At least 0.
+        from_pretrained : str or path, optional
+            Take the head of this model, a folder or a hub name: a ``...ForSequenceClassification``
+            or ``...ForTokenClassification`` checkpoint of Hugging Face (BERT, RoBERTa, DistilBERT;
+            safetensors only), or a folder that mtfreeze saved. Labels and dropout come with it,
+            and it counts as trained.
+        head : str, optional
+            Which head of a saved folder, if it has several.
+
+        Returns
+        -------
+        MultiTaskModel
+            This model.
+
+        Raises
+        ------
+        TypeError, ConfigError
+            If name or description cannot be used, or the head does not fit this model.
+        CheckpointError
+            If the folder is not found, or its files are missing or damaged.
+
+        Warns
+        -----
+        OtherBackboneWarning
+            If the head was trained over other backbone weights than this model's.
+
+        Examples
+        --------
+        >>> list(model.add_head("topic", mtf.SequenceClassification(["film", "food"])).heads)
+        ['classifier', 'ner_head', 'topic']
+        >>> folder = model.save_pretrained("two-tasks")
+        >>> list(model.add_head("again", from_pretrained=folder, head="classifier").heads)
+        ['classifier', 'ner_head', 'topic', 'again']
+        """
+        check_head_name(name, list(self.heads))
+        if from_pretrained is not None:
+            return self._add_pretrained_head(name, spec, from_pretrained, head)
+        if head is not None:
+            raise ConfigError(
+                f"head= chooses one of the heads of from_pretrained=; found head={head!r} alone; "
+                "pass from_pretrained=folder too, or leave it out"
+            )
+        if not isinstance(spec, HeadSpec):
+            raise TypeError(
+                f"head {name!r}: expected mtf.SequenceClassification(labels=[...]) or "
+                f"mtf.TokenClassification(labels=[...]); found {type(spec).__name__}"
+            )
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise ConfigError(f"seed must be an int of at least 0; found {seed!r}; use e.g. 0")
+        state = self.freeze_state()
+        self._core.add_head(name, spec.core_config(), int(seed))
+        self.heads[name] = Head(name, spec)
+        self._reindex(state)
+        return self
+
+    def _add_pretrained_head(
+        self,
+        name: str,
+        spec: HeadSpec | None,
+        source: str | os.PathLike[str],
+        head: str | None,
+    ) -> MultiTaskModel:
+        """Read and check all of it, then add the head."""
+        from .model.pretrained_heads import read_pretrained_head, warn_of_another_backbone
+
+        if spec is not None and not isinstance(spec, HeadSpec):
+            raise TypeError(
+                f"head {name!r}: expected mtf.SequenceClassification(labels=[...]), "
+                "mtf.TokenClassification(labels=[...]) or None, to make it from the checkpoint; "
+                f"found {type(spec).__name__}"
+            )
+        found = read_pretrained_head(self, spec, source, head)
+        self.add_head(name, found.spec)
+        for part, values in found.weights.items():
+            self._core.set_param(self.index.key_index[f"{name}.{part}"], values)
+        self.heads[name].trained = found.trained
+        warn_of_another_backbone(name, found)
+        return self
+
+    @exclusive
+    def remove_head(self, name: str) -> MultiTaskModel:
+        """Remove a head with its weights; SelectorError with the closest name if there is none.
+
+        Examples
+        --------
+        >>> list(model.remove_head("ner_head").heads)
+        ['classifier']
+        """
+        if name not in self.heads:
+            raise SelectorError(unknown("head", str(name), self.heads))
+        state = self.freeze_state()
+        self._core.remove_head(name)
+        del self.heads[name]
+        self._reindex(state)
+        return self
+
+    def _reindex(self, state: FreezeState) -> None:
+        """Take over the core's names after a change of heads; what was frozen stays so."""
+        self.index = ModelIndex(self._core.params(), self._core.units())
+        self.set_freeze_state(state)
+
+    def summary(self) -> Summary:
+        """Return the table of units: parameters, what is frozen, and what that saves.
+
+        Examples
+        --------
+        >>> model.freeze("backbone[:5]").summary()
+        MultiTaskModel('sentence-transformers/all-MiniLM-L6-v2')
+        unit                 parameters  state                  freezing saves
+        ----------------------------------------------------------------------
+        backbone.embeddings      11.9 M  frozen, prefix                 156 MB
+        backbone.layers[0]       1.77 M  frozen, prefix                 122 MB
+        ...
+        backbone.layers[4]       1.77 M  frozen, prefix                 116 MB
+        backbone.layers[5]       1.77 M  trains                              0
+        classifier                  770  trains, never trained               0
+        ner_head                    5 k  trains, never trained               0
+        ----------------------------------------------------------------------
+        22.6 M parameters: 20.8 M frozen, 1.78 M train; ...
+        """
+        from .pricing.summary import summarize
+
+        return summarize(self)
+
+    def explain(self) -> str:
+        """Say in words what the present freeze choice saves, and what it does not.
+
+        Examples
+        --------
+        >>> print(model.freeze("backbone[:5]").explain())
+        Frozen: embeddings, layers 0-4 (20.8 M of 22.6 M parameters). Trains: layer 5, classifier,
+        ner_head (1.78 M).
+        Prefix: embeddings, layers 0-4. It is computed forward only, keeps nothing for a backward
+        pass, and gives the same for the same text as long as it stays frozen; it is 83% of the
+        forward work.
+        ...
+        """
+        from .pricing.explain import explain
+
+        return explain(self)
+
+    def plot_trainability(self, path: str | os.PathLike[str]) -> Path:
+        """Draw which parts are frozen and which train.
+
+        Parameters
+        ----------
+        path : str or path
+            The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
+
+        Returns
+        -------
+        Path
+            The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+            PictureWarning.
+
+        Examples
+        --------
+        >>> model.freeze("backbone[:5]").plot_trainability("trainability.svg").name
+        'trainability.svg'
+        """
+        from .pictures.saving import write_picture
+        from .pictures.trainability import trainability_figure, trainability_text
+
+        table = self.summary()
+        return write_picture(
+            lambda: trainability_figure(table),
+            lambda: trainability_text(table, self.explain()),
+            path,
+        )
+
+    def __repr__(self) -> str:
+        return repr(self.summary())
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()

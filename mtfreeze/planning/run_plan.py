@@ -1,0 +1,404 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run will do, all of it known before it starts: `plan_run` -> `RunPlan`.
+
+A run is a list of phases. A phase has one freeze state, the tasks whose losses train in it, its
+optimizer steps with their rows, and its rates; a run without a schedule is one phase. Planning
+changes nothing: the model is only read. The trainer executes the plan; caches, estimates and
+checkpoints read from the same plan what is still to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import counted
+from ..data.batches import Group, Step, group_tasks, plan_epoch, steps_per_epoch
+from ..data.task import Task
+from ..errors import ConfigError, SelectorError
+from ..freezing.describe import frozen_line, frozen_names, trained_names
+from ..freezing.state import FreezeState
+from ..freezing.unit_states import unit_states
+from ..runtime.precision import FP32
+from .phase import Phase
+from .phase_rates import phase_clock, phase_rates
+from .rate_clock import RateClock, count_warmup_steps
+from .rates import Rates
+from .resolving import DEFAULT_EPOCHS, ResolvedPhase, phase_label
+from .settings import FitSettings
+
+if TYPE_CHECKING:
+    from ..model.state import ModelState
+
+__all__ = ["PhasePlan", "PlannedStep", "RunPlan", "plan_run"]
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One optimizer step to come.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted over the whole run, from 0.
+    step : tuple of Part
+        Its rows; the parts count in the groups of the phase.
+    ends_epoch : bool
+        Whether it is the last of its epoch.
+    """
+
+    epoch: int
+    step: Step
+    ends_epoch: bool
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """Steps under one freeze state.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    name : str
+        For the history and for people.
+    freeze : FreezeState
+        The model's state while the phase runs.
+    trained : dict of str to Task
+        The tasks whose losses train something in it.
+    groups : list of Group
+        What the steps' row numbers count in.
+    steps : list of PlannedStep
+        In order; empty if no loss reaches anything trainable.
+    rates : Rates
+        Peak rates and decay of each parameter.
+    clock : RateClock
+        The schedule's factor at each step.
+    first_step : int
+        Number of its first step, counted over the run from 0.
+    line : str
+        What is frozen and what trains, with counts.
+    frozen : str
+        What is frozen, short.
+    n_trained : int
+        Parameters (values) that may train in it.
+    notes : list of str
+        What is worth saying about it before it begins.
+    """
+
+    number: int
+    name: str
+    freeze: FreezeState
+    trained: dict[str, Task]
+    groups: list[Group]
+    steps: list[PlannedStep]
+    rates: Rates
+    clock: RateClock
+    first_step: int
+    line: str
+    frozen: str
+    n_trained: int
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def last_step(self) -> int:
+        """Number after that of its last step."""
+        return self.first_step + len(self.steps)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A whole run.
+
+    Attributes
+    ----------
+    settings : FitSettings
+        The checked arguments.
+    phases : list of PhasePlan
+        In order.
+    n_epochs : int
+        Passes over the data, counted as the steps' epochs are.
+    scheduled : bool
+        Whether the phases are those of a freeze schedule.
+    notes : list of str
+        What is worth saying before it begins, of the whole run.
+    """
+
+    settings: FitSettings
+    phases: list[PhasePlan]
+    n_epochs: int
+    scheduled: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def n_steps(self) -> int:
+        """Optimizer steps of all phases."""
+        return sum(len(phase.steps) for phase in self.phases)
+
+    def phase_of(self, step: int) -> PhasePlan:
+        """Return the phase that step number `step` (from 0) belongs to."""
+        return next(phase for phase in self.phases if step < phase.last_step)
+
+
+def plan_run(model: ModelState, tasks: Mapping[str, Task], settings: FitSettings) -> RunPlan:
+    """Plan a run; nothing is changed by it.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Frozen as the user left it.
+    tasks : mapping of str to Task
+        Checked by ``check_tasks``.
+    settings : FitSettings
+        From ``check_settings``.
+
+    Raises
+    ------
+    ConfigError, SelectorError, TypeError
+        If rates do not cover what trains, a selector matches nothing, a phase trains a pinned part
+        or nothing, or lengths contradict each other.
+    DataError
+        If a task's training data has no row with a label for it.
+    """
+    schedule, epochs = settings.freeze_schedule, settings.epochs
+    if schedule is not None:
+        resolved = schedule.resolve(model, epochs)
+    else:
+        state = model.freeze_state()
+        name = ", ".join(trained_names(model, state)) or "nothing"
+        length = DEFAULT_EPOCHS if epochs is None else epochs
+        resolved = [ResolvedPhase(1, name, state, length, None, Phase(freeze="none"))]
+    # The one place that says so: a run in bf16 computes in bf16 what is frozen in fp32, too. Cache,
+    # evaluations and steps all follow the freeze state of the phase.
+    if settings.precision != FP32:
+        resolved = [replace(one, freeze=one.freeze.filled(settings.precision)) for one in resolved]
+    # Labels are looked for in the data of every task, also of those that no phase trains.
+    group_tasks({name: task for name, task in tasks.items() if task.train is not None})
+    drafts = [_draft(model, tasks, settings, phase, schedule is not None) for phase in resolved]
+    if schedule is not None:
+        _add_freeze_notes(model, drafts)
+    if settings.group_by_length:
+        for one in drafts:
+            one.lengths = [
+                model.encoder.encode_examples(group.examples).lengths[group.rows]
+                for group in one.groups
+            ]
+    n_epochs = _draw_steps(drafts, settings)
+    phases = _finish(model, settings, drafts)
+    notes = _precision_note(settings)
+    if settings.group_by_length:
+        notes.append("batches hold rows of similar length, so they are no random samples")
+    notes += _weights_note({n: t for one in phases for n, t in one.trained.items()}, settings)
+    return RunPlan(settings, phases, n_epochs, schedule is not None, notes)
+
+
+@dataclass
+class _Draft:
+    """A phase while it is being planned."""
+
+    phase: ResolvedPhase
+    trained: dict[str, Task]
+    groups: list[Group]
+    rates: Rates
+    notes: list[str]
+    steps: list[PlannedStep] = field(default_factory=list)
+    lengths: list[NDArray[np.int64]] | None = None  # of each group's rows; None: not grouped by it
+
+
+def _draft(
+    model: ModelState,
+    tasks: Mapping[str, Task],
+    settings: FitSettings,
+    phase: ResolvedPhase,
+    scheduled: bool,
+) -> _Draft:
+    """Find out what trains in a phase, and how fast."""
+    notes = [*phase.notes]
+    try:
+        rates = phase_rates(model, phase, settings, notes)
+    except (ConfigError, SelectorError, TypeError) as error:
+        if not scheduled:
+            raise
+        raise type(error)(f"{phase_label(phase.number, phase.name)}: {error}") from None
+    trained = _trained_tasks(model, tasks, phase.freeze, notes, scheduled)
+    return _Draft(phase, trained, group_tasks(trained, settings.mixing), rates, notes)
+
+
+def _trained_tasks(
+    model: ModelState,
+    tasks: Mapping[str, Task],
+    freeze: FreezeState,
+    notes: list[str],
+    scheduled: bool,
+) -> dict[str, Task]:
+    """Return the tasks whose loss trains something in a state; say why others do not."""
+    with_data = {n: t for n, t in tasks.items() if t.train is not None and t.weight > 0}
+    units = unit_states(model, freeze)
+    frozen_heads = {unit.path for unit in units if unit.is_head and unit.frozen}
+    backbone_trains = any(not u.is_head and u.n_frozen < u.n_values for u in units)
+    trained: dict[str, Task] = {}
+    for name, task in with_data.items():
+        if name not in frozen_heads:
+            trained[name] = task
+        elif task.train_through_frozen and backbone_trains:
+            trained[name] = task
+            notes.append(f"{name}: frozen; its loss trains the backbone through it")
+        else:
+            notes.append(f"{name}: frozen; its task is evaluated, its loss trains nothing")
+    what = "this phase has no step" if scheduled else "this run only evaluates"
+    if any(one.n_frozen < one.n_values for one in units):
+        if not trained:
+            notes.append(
+                "nothing trains: no task with training data has a loss that reaches what is "
+                f"trainable; {what}"
+            )
+    else:
+        notes.append(f"nothing trains: everything is frozen; {what}")
+        trained = {}
+    return trained
+
+
+def _add_freeze_notes(model: ModelState, drafts: Sequence[_Draft]) -> None:
+    """Say what `model.freeze` would warn of: heads that stay random, layers that save little."""
+    trained = {name for name, head in model.heads.items() if head.trained}
+    for one in drafts:
+        units = unit_states(model, one.phase.freeze)
+        for unit in units:
+            if unit.is_head and unit.frozen and unit.path not in trained:
+                one.notes.append(
+                    f"{unit.path}: frozen and never trained; its predictions are random"
+                )
+        trained |= set(one.trained) - one.phase.freeze.frozen_heads
+        backbone = [unit for unit in units if not unit.is_head]
+        lowest = next((i for i, unit in enumerate(backbone) if not unit.frozen), len(backbone))
+        above = [unit.path for unit in backbone[lowest:] if unit.frozen]
+        if above:
+            one.notes.append(
+                f"{above[-1]} is frozen while {backbone[lowest].path} below it trains: the "
+                "backward pass still goes through it, and little is saved"
+            )
+
+
+def _draw_steps(drafts: Sequence[_Draft], settings: FitSettings) -> int:
+    """Draw the steps of all phases; return how many epochs they begin, counted over the run.
+
+    Every phase begins a new epoch; one that counts in steps may end in the middle of its last.
+    """
+    lengths = {id(one): _epochs_begun(one, settings) for one in drafts}
+    in_steps = any(one.phase.steps is not None for one in drafts)
+    known = sum(length or 0 for length in lengths.values())
+    for one in drafts:
+        if lengths[id(one)] is None:
+            total = DEFAULT_EPOCHS if settings.epochs is None else settings.epochs
+            if total <= known:
+                raise ConfigError(
+                    f"{phase_label(one.phase.number, one.phase.name)} takes the epochs that the "
+                    f"others leave; found epochs={total} and "
+                    f"{counted(known, 'epoch')} begun by the others; give fit more epochs, or "
+                    "the phase its own"
+                )
+            lengths[id(one)] = total - known
+            in_steps = False
+    if in_steps and settings.epochs not in (None, known):
+        raise ConfigError(
+            f"epochs must be those of the schedule; found epochs={settings.epochs} and phases that "
+            f"begin {counted(known, 'epoch')} together; leave epochs out, or the length of one "
+            "phase"
+        )
+    first = 0
+    for one in drafts:
+        n_epochs = lengths[id(one)] or 0
+        for epoch in range(first, first + n_epochs):
+            drawn = plan_epoch(
+                one.groups,
+                settings.batch_size,
+                settings.mixing,
+                settings.seed,
+                epoch,
+                settings.sampling,
+                settings.temperature,
+                one.lengths,
+            )
+            if one.phase.steps is not None:
+                drawn = drawn[: one.phase.steps - len(one.steps)]
+            one.steps += [PlannedStep(epoch, s, i + 1 == len(drawn)) for i, s in enumerate(drawn)]
+        first += n_epochs
+    return first
+
+
+def _epochs_begun(draft: _Draft, settings: FitSettings) -> int | None:
+    """Return how many epochs a phase begins; None: those that are left."""
+    if draft.phase.steps is None:
+        return draft.phase.epochs
+    per_epoch = steps_per_epoch(
+        draft.groups,
+        settings.batch_size,
+        settings.mixing,
+        settings.sampling,
+        settings.temperature,
+    )
+    return -(-draft.phase.steps // per_epoch) if per_epoch else 0
+
+
+def _finish(model: ModelState, settings: FitSettings, drafts: Sequence[_Draft]) -> list[PhasePlan]:
+    """Lay the steps of the phases one after another, with their clocks."""
+    n_steps = sum(len(one.steps) for one in drafts)
+    whole = RateClock(
+        settings.lr_schedule,
+        0,
+        n_steps,
+        count_warmup_steps(n_steps, settings.warmup_ratio, settings.warmup_steps),
+    )
+    phases: list[PhasePlan] = []
+    first = 0
+    for one in drafts:
+        freeze = one.phase.freeze
+        units = unit_states(model, freeze)
+        phases.append(
+            PhasePlan(
+                number=one.phase.number,
+                name=one.phase.name,
+                freeze=freeze,
+                trained=one.trained,
+                groups=one.groups,
+                steps=one.steps,
+                rates=one.rates,
+                clock=phase_clock(one.phase.options, first, len(one.steps), settings) or whole,
+                first_step=first,
+                line=frozen_line(model, freeze),
+                frozen=", ".join(frozen_names(model, freeze)) or "nothing",
+                n_trained=sum(unit.n_values - unit.n_frozen for unit in units),
+                notes=one.notes,
+            )
+        )
+        first += len(one.steps)
+    return phases
+
+
+def _precision_note(settings: FitSettings) -> list[str]:
+    parts = []
+    if settings.precision != FP32:
+        parts.append(
+            f"precision: products in {settings.precision}, forward and backward, frozen parts too; "
+            "sums, gradients, weights and moments in fp32"
+        )
+    if settings.save_activations != FP32:
+        parts.append(f"activations kept for the backward pass are {settings.save_activations}")
+    return ["; ".join(parts)] if parts else []
+
+
+def _weights_note(trained: Mapping[str, Task], settings: FitSettings) -> list[str]:
+    learned = settings.loss_weighting != "static"
+    if settings.mixing == "joint" or len(trained) == 0:
+        return []
+    if not learned and all(task.weight == 1.0 for task in trained.values()):
+        return []
+    return [
+        f"mixing={settings.mixing!r} takes one task a step, and AdamW divides a gradient by its "
+        "own size: loss weights act mostly through clipping; mixing='joint' adds the weighted "
+        "losses up"
+    ]

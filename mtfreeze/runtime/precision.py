@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of what linear products are computed in: ``"fp32"``, ``"bf16"``, ``"int8"``.
+
+bf16 products take both sides rounded to bfloat16 and add up in float32. int8 products take weights
+with one scale an output channel and activations with one scale and one offset a row, and add up
+exact integers. The float32 weights stay as they are in either case. Only products of at least
+65,536 weights with no side below 32 are computed so; smaller ones (heads), attention, norms,
+softmax, pooling and embeddings stay float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..closest import name_list, unknown
+from ..errors import ConfigError
+
+__all__ = [
+    "FP32",
+    "LEAST_SIDE",
+    "LEAST_WEIGHTS",
+    "PRECISIONS",
+    "TRAINING_PRECISIONS",
+    "check_precision",
+    "core_code",
+    "forward_options",
+    "is_reduced",
+]
+
+FP32 = "fp32"
+
+PRECISIONS = (FP32, "bf16", "int8")
+"""Their positions are the numbers by which the core knows them."""
+
+TRAINING_PRECISIONS = (FP32, "bf16")
+"""What a step can be computed in: gradients do not fit into eight bits."""
+
+LEAST_WEIGHTS, LEAST_SIDE = 65_536, 32
+"""Smaller products stay float32: rounding their inputs would take as long as it saves."""
+
+
+def check_precision(
+    value: object, known: Sequence[str] = PRECISIONS, *, name: str = "precision"
+) -> str:
+    """Return `value` if it is one of `known`.
+
+    Raises
+    ------
+    TypeError
+        If it is no str.
+    ConfigError
+        If it is another name; the message has the closest.
+
+    Examples
+    --------
+    >>> check_precision("bf16")
+    'bf16'
+    """
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{name} must be one of {name_list(known)}; found {type(value).__name__} {value!r}"
+        )
+    if value in known:
+        return value
+    if value in PRECISIONS:
+        raise ConfigError(
+            f"{name} must be one of {name_list(known)}; found {value!r}, which is for inference "
+            f"and frozen parts alone, as in model.freeze('backbone', precision={value!r})"
+        )
+    raise ConfigError(unknown(name, value, known))
+
+
+def core_code(value: object) -> int:
+    """Return the core's number of a precision.
+
+    Examples
+    --------
+    >>> core_code("fp32"), core_code("int8")
+    (0, 2)
+    """
+    return PRECISIONS.index(check_precision(value))
+
+
+def forward_options(value: object) -> dict[str, int]:
+    """Return the core's argument for what a forward pass is computed in.
+
+    None gives none: each frozen weight as freezing says, all else in float32.
+
+    Examples
+    --------
+    >>> forward_options(None), forward_options("bf16")
+    ({}, {'precision': 1})
+    """
+    return {} if value is None else {"precision": core_code(value)}
+
+
+def is_reduced(shape: Sequence[int]) -> bool:
+    """Say whether products with a weight of this shape can be computed in bf16 and int8.
+
+    Examples
+    --------
+    >>> is_reduced((384, 384)), is_reduced((2, 384)), is_reduced((384,))
+    (True, False, False)
+    """
+    return len(shape) == 2 and shape[0] * shape[1] >= LEAST_WEIGHTS and min(shape) >= LEAST_SIDE

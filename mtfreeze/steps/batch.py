@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of tasks -> what the core trains on: packed token ids and class indices, made once.
+
+All labels are checked and all texts tokenized before the first step, so a bad row in the last
+batch is found in the first second. The tokens of rows that several tasks share are made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import unknown
+from ..data.batches import Group, Step
+from ..data.examples import Examples
+from ..data.labels import IGNORE, encode_labels, encode_tags
+from ..data.task import Task
+from ..errors import ConfigError
+from ..inputs.packing import Encoded, PackedBatch, token_labels
+
+if TYPE_CHECKING:
+    from ..model.state import ModelState
+
+__all__ = ["StepBatch", "TaskLabels", "TrainingRows", "check_tasks", "encode_task"]
+
+Int32 = NDArray[np.int32]
+Codes = Int32 | Sequence[Int32]
+
+
+@dataclass
+class TaskLabels:
+    """The labels of one data set for one head.
+
+    Attributes
+    ----------
+    head : str
+        The head's name.
+    codes : (n,) int32 array, or list of (n_words,) int32 arrays
+        Class indices of every row, or of every row's words; `IGNORE` where there is none.
+    of_words : bool
+        Whether `codes` are of words.
+    """
+
+    head: str
+    codes: Codes
+    of_words: bool
+    _laid: tuple[Encoded, Int32] | None = field(default=None, init=False, repr=False)
+
+    def for_rows(self, encoded: Encoded, rows: NDArray[np.int64]) -> Int32:
+        """Return the labels of a packed batch of these rows, (B,) or (T,) int32."""
+        if not self.of_words:
+            return cast(Int32, self.codes)[rows]
+        if self._laid is None or self._laid[0] is not encoded:
+            # Laid on the tokens of the whole data set once; a batch is then one look-up.
+            codes = cast("Sequence[Int32]", self.codes)
+            self._laid = encoded, token_labels(encoded, range(len(encoded)), codes)
+        return self._laid[1][encoded.tokens_of(rows)[0]]
+
+    def n_labelled(self) -> int:
+        """Return how many rows or words carry a label."""
+        if self.of_words:
+            return int(sum((codes != IGNORE).sum() for codes in self.codes))
+        return int((cast(Int32, self.codes) != IGNORE).sum())
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """One optimizer step as the core takes it.
+
+    Attributes
+    ----------
+    batch : PackedBatch
+        The sequences of all parts, in order.
+    losses : list of (str, int32 array, float)
+        Head, labels of its row space, weight.
+    """
+
+    batch: PackedBatch
+    losses: list[tuple[str, Int32, float]]
+
+    @property
+    def name(self) -> str:
+        """The tasks of this step, joined by ``+``."""
+        return "+".join(head for head, _, _ in self.losses)
+
+
+def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
+    """Return the tasks by head name after checking that model and tasks go together.
+
+    Raises
+    ------
+    TypeError
+        If `tasks` is no mapping of names to `Task`.
+    ConfigError
+        If there is none, or one is named like no head (the closest is named).
+    """
+    if not isinstance(tasks, Mapping):
+        raise TypeError(
+            'tasks must map head names to Task, such as {"classifier": Task(...)}; '
+            f"found {type(tasks).__name__}"
+        )
+    if not tasks:
+        raise ConfigError("expected at least one task; found none; add one for a head")
+    for name, task in tasks.items():
+        if name not in model.heads:
+            if not model.heads:
+                raise ConfigError(
+                    f"task {name!r} needs a head of that name; found a model without heads; "
+                    f"call model.add_head({name!r}, ...) first"
+                )
+            raise ConfigError(
+                f"task {name!r} has no head: {unknown('head', str(name), model.heads)}"
+            )
+        if not isinstance(task, Task):
+            raise TypeError(
+                f"task {name!r} must be a Task; found {type(task).__name__}; "
+                "write Task(train=..., eval=...)"
+            )
+    return dict(tasks)
+
+
+def encode_task(model: ModelState, name: str, task: Task, examples: Examples) -> TaskLabels:
+    """Turn the labels of a data set into class indices of the head `name`.
+
+    Raises
+    ------
+    DataError
+        For a label that the head does not have, and whatever else does not fit; the row is named.
+    """
+    head = model.heads[name]
+    of_words = head.space == "tokens"
+    encode = encode_tags if of_words else encode_labels
+    return TaskLabels(name, encode(examples, task.label_name(name), head.labels, name), of_words)
+
+
+Pack = Callable[[Encoded, int, NDArray[np.int64]], PackedBatch]
+"""Tokens of a data set, position of the group, row numbers -> the rows as a packed batch."""
+
+
+def _pack(encoded: Encoded, group: int, rows: NDArray[np.int64]) -> PackedBatch:
+    return encoded.pack(rows)
+
+
+class TrainingRows:
+    """The training data of a run: row numbers in, `StepBatch` out.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Its tokenizer and heads.
+    tasks : mapping of str to Task
+        Those that have training data; each set of rows is tokenized once.
+
+    Raises
+    ------
+    DataError
+        For a text or label that does not fit; the row is named.
+    """
+
+    def __init__(self, model: ModelState, tasks: Mapping[str, Task]) -> None:
+        self._weights = {name: task.weight for name, task in tasks.items()}
+        self._labels: dict[str, TaskLabels] = {}
+        self._encoded: dict[int, Encoded] = {}
+        for name, task in tasks.items():
+            if task.train is not None:
+                self._labels[name] = encode_task(model, name, task, task.train)
+                if id(task.train) not in self._encoded:
+                    self._encoded[id(task.train)] = model.encoder.encode_examples(task.train)
+        self._tasks = dict(tasks)  # keeps the examples, and so their ids, alive
+
+    @property
+    def data(self) -> list[Encoded]:
+        """The tokens of all distinct sets of rows."""
+        return list(self._encoded.values())
+
+    def encoded(self, examples: Examples) -> Encoded:
+        """Return the tokens of the training data of a task."""
+        return self._encoded[id(examples)]
+
+    def _distinct(self, groups: Iterable[Group]) -> list[Encoded]:
+        return [self._encoded[key] for key in {id(group.examples): None for group in groups}]
+
+    def n_truncated(self, groups: Iterable[Group]) -> int:
+        """Return how many rows of these groups' data are longer than the model's maximum."""
+        return sum(one.n_truncated for one in self._distinct(groups))
+
+    def n_lost_words(self, groups: Iterable[Group]) -> int:
+        """Return how many words of these groups' data have no token, and so no label."""
+        return sum(one.n_lost_words for one in self._distinct(groups))
+
+    def batch(self, groups: Sequence[Group], step: Step, pack: Pack = _pack) -> StepBatch:
+        """Put together one step: every part's sequences, and each task's labels on them.
+
+        Parameters
+        ----------
+        groups : sequence of Group
+            What the parts of `step` count in.
+        step : tuple of Part
+            From ``plan_epoch``.
+        pack : callable, optional
+            (tokens, group, rows) -> packed batch, where it is to carry features.
+        """
+        encoded = [self.encoded(groups[part.group].examples) for part in step]
+        parts = [pack(one, part.group, part.rows) for one, part in zip(encoded, step, strict=True)]
+        losses = []
+        for position, part in enumerate(step):
+            for name in part.tasks:
+                labels = self._labels[name]
+                pieces = [
+                    labels.for_rows(encoded[position], part.rows)
+                    if at == position
+                    else np.full(
+                        one.n_tokens if labels.of_words else one.n_sequences, IGNORE, np.int32
+                    )
+                    for at, one in enumerate(parts)
+                ]
+                losses.append((name, np.concatenate(pieces), self._weights[name]))
+        return StepBatch(PackedBatch.join(parts), losses)

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gradients and single optimizer steps on a few rows, for those who write their own loop.
+
+A batch is a mapping from heads to rows, ``{"classifier": [("good", "positive"), ...]}``; heads
+given the same rows share one pass. Rows may also come as a `Task`, which carries a weight. The
+mathematics is in the core; `mtfreeze.fit` uses the same calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import name_list, unknown
+from ..errors import ConfigError, SelectorError
+from ..model.encoding import check_count, core_batch
+from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
+
+if TYPE_CHECKING:
+    from ..model.state import ModelState
+    from .batch import StepBatch
+
+__all__ = ["StepResult", "computed_in", "gradients", "make_batch", "step"]
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one optimizer step did.
+
+    Attributes
+    ----------
+    losses : dict of str to float
+        Mean loss of every head over its labelled rows, before the step, without weights.
+    grad_norm : float
+        Global norm of the gradients before clipping.
+    clip : float
+        Factor by which they were multiplied; 1 is none.
+    n_stepped : int
+        Tensors that changed.
+    """
+
+    losses: dict[str, float]
+    grad_norm: float
+    clip: float
+    n_stepped: int
+
+
+def make_batch(model: ModelState, data: object) -> StepBatch:
+    """Turn rows by head into one packed batch with labels.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Its tokenizer and heads.
+    data : mapping of str to Task or rows, or a StepBatch
+        The loss of a frozen head is left out unless its Task says ``train_through_frozen``.
+
+    Raises
+    ------
+    TypeError, ConfigError, DataError
+        If heads, rows or labels do not fit.
+    """
+    from ..data import Task, group_tasks
+    from ..data.batches import Part
+    from .batch import StepBatch, TrainingRows, check_tasks
+
+    if isinstance(data, StepBatch):
+        return data
+    if not isinstance(data, Mapping):
+        raise TypeError(
+            'a batch must map head names to rows, such as {"classifier": [("good", "positive")]}; '
+            f"found {type(data).__name__}"
+        )
+    whole_model: Any = model
+    rows: dict[str, Any] = {
+        name: one if isinstance(one, Task) else Task(train=one) for name, one in data.items()
+    }
+    tasks = {
+        name: task
+        for name, task in check_tasks(whole_model, rows).items()
+        if not model.heads[name].frozen or task.train_through_frozen
+    }
+    groups = group_tasks(tasks, "joint")
+    whole = tuple(Part(i, group.tasks, group.rows) for i, group in enumerate(groups))
+    if not whole:
+        raise ConfigError(
+            f"expected a batch with a loss; found only frozen heads ({name_list(rows)}), whose "
+            "tasks contribute none; unfreeze one, or pass Task(..., train_through_frozen=True)"
+        )
+    return TrainingRows(whole_model, tasks).batch(groups, whole)
+
+
+def gradients(
+    model: ModelState,
+    data: object,
+    *,
+    injections: Mapping[str, Float32] | None = None,
+    dropout: bool = False,
+    seed: int = 0,
+    step: int = 0,
+    token_budget: int = 4096,
+    precision: str = "fp32",
+    save_activations: str = "fp32",
+) -> dict[str, Float32]:
+    """Return the gradients of a batch, by parameter key; see `MultiTaskModel.gradients`."""
+    how = computed_in(precision, save_activations)
+    _compute(model, make_batch(model, data), injections, dropout, seed, step, token_budget, how)
+    found = {key: model._core.gradient(i) for i, key in enumerate(model.param_keys)}
+    return {key: gradient for key, gradient in found.items() if gradient is not None}
+
+
+def computed_in(precision: object, save_activations: object) -> dict[str, Any]:
+    """Return the core's arguments for what a step is computed in and what is kept of it.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If one is unknown, with the closest name.
+    """
+    known = TRAINING_PRECISIONS
+    code = core_code(check_precision(precision, known))
+    kept = check_precision(save_activations, known, name="save_activations")
+    return {"precision": code, "save_bf16": kept != FP32}
+
+
+def _compute(
+    model: ModelState,
+    batch: StepBatch,
+    injections: Mapping[str, Float32] | None,
+    dropout: bool,
+    seed: int,
+    step: int,
+    token_budget: int,
+    how: Mapping[str, Any],
+) -> dict[str, float]:
+    """Run forward and backward; return the mean losses by head."""
+    outputs = [info.name for info in model._core.outputs()]
+    for name in injections or ():
+        if name not in outputs:
+            raise SelectorError(unknown("output", str(name), outputs))
+    means, _ = model._core.train_gradients(
+        core_batch(batch.batch),
+        batch.losses,
+        dict(injections) if injections else None,
+        token_budget=check_count("token_budget", token_budget),
+        seed=seed,
+        step=step,
+        dropout=dropout,
+        **how,
+    )
+    return {head: mean for (head, _, _), mean in zip(batch.losses, means, strict=True)}
+
+
+def step(
+    model: ModelState,
+    data: object,
+    *,
+    learning_rate: float | Mapping[str, float],
+    weight_decay: float | Mapping[str, float],
+    max_grad_norm: float,
+    betas: tuple[float, float],
+    eps: float,
+    dropout: bool,
+    seed: int,
+    token_budget: int,
+    precision: str,
+    save_activations: str,
+    number: int,
+) -> StepResult:
+    """Run one AdamW step; see `MultiTaskModel.step`."""
+    from ..planning.rates import ParamLike, expand_decay, expand_rates
+
+    how = computed_in(precision, save_activations)
+    params = [ParamLike(info.key, not info.frozen, info.decays) for info in model._core.params()]
+    if not any(one.trains for one in params):
+        raise ConfigError(
+            "expected something trainable; found everything frozen; unfreeze a part, e.g. "
+            "model.unfreeze('heads')"
+        )
+    rates, _ = expand_rates(params, learning_rate, model.select)
+    decay = expand_decay(params, weight_decay, model.select)
+    batch = make_batch(model, data)
+    losses = _compute(model, batch, None, dropout, seed, number, token_budget, how)
+    update = model._core.train_apply(
+        rates, decay, beta1=betas[0], beta2=betas[1], eps=eps, max_grad_norm=max_grad_norm
+    )
+    model.mark_trained(head for head in losses if not model.heads[head].frozen)
+    return StepResult(losses, update.grad_norm, update.clip, update.n_stepped)

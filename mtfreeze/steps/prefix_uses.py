@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run needs of the frozen prefix: outputs by phase and data set, and how often.
+
+The core says what the prefix hands on in a freeze state (`prefix`). Nothing is computed here; the
+cache of a run (``cached.py``) and its estimate read the same list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluating.evaluate import EvalData
+from ..freezing.state import FreezeState
+from ..inputs.packing import Encoded
+from ..planning.run_plan import PhasePlan, RunPlan
+from ..pricing.plan_prices import worth_keeping
+from .batch import TrainingRows
+
+if TYPE_CHECKING:
+    from ..model.state import ModelState
+
+__all__ = ["PrefixUse", "evaluation_uses", "evaluations_of", "prefix_uses"]
+
+
+@dataclass(frozen=True)
+class PrefixUse:
+    """What one data set needs of the frozen prefix in one phase.
+
+    Attributes
+    ----------
+    phase : int
+        Number of the phase.
+    group : int or None
+        Position of the training group in the phase; None for evaluation.
+    data : int
+        Position of the data set among the distinct ones of the run.
+    rows : (n,) int64 array
+        Its rows.
+    names : tuple of str
+        Outputs that stand for the prefix; the heads need no more.
+    times : int
+        How often each row is used.
+    """
+
+    phase: int
+    group: int | None
+    data: int
+    rows: NDArray[np.int64]
+    names: tuple[str, ...]
+    times: int
+
+
+def prefix_uses(
+    model: ModelState, plan: RunPlan, rows: TrainingRows, evaluation: EvalData
+) -> tuple[list[Encoded], list[PrefixUse]]:
+    """Return the distinct data sets of a run, and what each needs of the prefix in each phase.
+
+    The model's freeze state is that of each phase in turn and then the earlier one again, so this
+    belongs before the first step.
+    """
+    data: list[Encoded] = []
+    uses: list[PrefixUse] = []
+    with _kept(model):
+        for phase in plan.phases:
+            if phase.steps:
+                model.set_freeze_state(phase.freeze)
+                for at, group in enumerate(phase.groups):
+                    # In joint mixing every row of a batch runs through every task's head.
+                    heads = list(phase.trained) if _joint(plan) else list(group.tasks)
+                    names = _boundary(model, heads)
+                    if names:
+                        own = _number(data, rows.encoded(group.examples))
+                        times = _times(phase, at, len(group.rows))
+                        uses.append(PrefixUse(phase.number, at, own, group.rows, names, times))
+            times = evaluations_of(plan, phase)
+            if times:
+                uses += _evaluated(model, phase.number, phase.freeze, evaluation, data, times)
+    return data, uses
+
+
+def evaluation_uses(
+    model: ModelState, evaluation: EvalData
+) -> tuple[list[Encoded], list[PrefixUse]]:
+    """Return the same of one evaluation by itself, in the model's own freeze state, as phase 1."""
+    data: list[Encoded] = []
+    with _kept(model):
+        return data, _evaluated(model, 1, model.freeze_state(), evaluation, data, 1)
+
+
+def _evaluated(
+    model: ModelState,
+    phase: int,
+    freeze: FreezeState,
+    evaluation: EvalData,
+    data: list[Encoded],
+    times: int,
+) -> list[PrefixUse]:
+    # Where heads are frozen too, what they read still serves all of them.
+    model.set_freeze_state(_backbone_only(freeze))
+    uses = []
+    for group, encoded in evaluation.groups:
+        names = _boundary(model, group.tasks)
+        if names:
+            own = _number(data, encoded)
+            uses.append(PrefixUse(phase, None, own, group.rows, names, times))
+    return uses
+
+
+def _number(data: list[Encoded], encoded: Encoded) -> int:
+    """Return the position of a data set, which is noted if it is new."""
+    for at, known in enumerate(data):
+        if known is encoded:
+            return at
+    data.append(encoded)
+    return len(data) - 1
+
+
+@contextmanager
+def _kept(model: ModelState) -> Iterator[None]:
+    """Put the freeze state back at the end."""
+    earlier = model.freeze_state()
+    try:
+        yield
+    finally:
+        model.set_freeze_state(earlier)
+
+
+def _boundary(model: ModelState, heads: Sequence[str]) -> tuple[str, ...]:
+    """Return the outputs that stand for the prefix of these heads, if they are worth keeping."""
+    names = tuple(model._core.prefix(list(heads), training=True))
+    return names if worth_keeping(model._core, names) else ()
+
+
+def _joint(plan: RunPlan) -> bool:
+    return plan.settings.mixing == "joint"
+
+
+def _backbone_only(freeze: FreezeState) -> FreezeState:
+    frozen = frozenset(key for key in freeze.frozen if key.startswith("backbone."))
+    return FreezeState(frozen, bf16=freeze.bf16, int8=freeze.int8)
+
+
+def _times(phase: PhasePlan, group: int, n_rows: int) -> int:
+    """Return how often a phase goes through a group's rows, rounded up."""
+    drawn = sum(
+        len(part.rows) for planned in phase.steps for part in planned.step if part.group == group
+    )
+    return -(-drawn // max(1, n_rows))
+
+
+def evaluations_of(plan: RunPlan, phase: PhasePlan) -> int:
+    """Return how many evaluations fall into a phase."""
+    every = plan.settings.eval_every
+    last = phase is plan.phases[-1]
+    if every == "epoch":
+        count = sum(planned.ends_epoch for planned in phase.steps)
+        return count + (last and not (phase.steps and phase.steps[-1].ends_epoch))
+    if isinstance(every, int):
+        count = phase.last_step // every - phase.first_step // every
+        return count + (last and (phase.last_step % every != 0 or not phase.last_step))
+    return int(last)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One optimizer step: batch -> gradients -> clipped AdamW -> its figures.
+
+A step is two calls of the core. `train_gradients` runs forward and backward in micro-batches whose
+losses add up to the mean over the whole step; `train_apply` clips by the global norm and steps
+every trainable tensor that a loss reached. The core refuses a non-finite loss in the first and a
+non-finite norm in the second, before any weight changes; here the message gets its names.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import TrainingError
+from ..model.encoding import core_batch
+from ..planning.rates import Rates
+from ..planning.settings import FitSettings
+from .batch import StepBatch
+from .by_hand import computed_in
+
+if TYPE_CHECKING:
+    from ..model.state import ModelState
+
+__all__ = ["run_step"]
+
+
+def _culprit(model: ModelState) -> str:
+    """Name the first tensor that holds a value that is not finite: weights, then gradients."""
+    core = model._core
+    params = core.params()
+    for index, param in enumerate(params):
+        values = core.view(index)
+        if not np.isfinite(values).all():
+            n = int((~np.isfinite(values)).sum())
+            return f"{param.key} holds {n} of {param.size} values that are not finite"
+    for index, param in enumerate(params):
+        gradient = core.gradient(index)
+        if gradient is not None and not np.isfinite(gradient).all():
+            return f"the gradient of {param.key} is not finite"
+    return "every weight and gradient is finite, their sums are not"
+
+
+def _after(number: int) -> str:
+    """End of a message about step `number` (from 0)."""
+    return (
+        f"the weights are those after step {number}; use a lower learning rate, a longer warm-up "
+        "or a smaller max_grad_norm"
+    )
+
+
+def run_step(
+    model: ModelState,
+    data: StepBatch,
+    number: int,
+    settings: FitSettings,
+    rates: Rates,
+    factor: float,
+) -> dict[str, Any]:
+    """Run step `number` (from 0, over the whole run) and return its figures.
+
+    Parameters
+    ----------
+    data : StepBatch
+        Sequences and losses of the step.
+    factor : float
+        The schedule's factor on every learning rate of `rates`.
+
+    Raises
+    ------
+    TrainingError
+        For a non-finite loss or norm, naming step and tensor; weights as after the step before.
+    """
+    core, batch = model._core, data.batch
+    try:
+        means, counts = core.train_gradients(
+            core_batch(batch),
+            data.losses,
+            token_budget=settings.token_budget,
+            seed=settings.seed,
+            step=number,
+            **computed_in(settings.precision, settings.save_activations),
+        )
+    except TrainingError:
+        raise TrainingError(
+            f"step {number + 1}: expected a finite loss of {data.name}; found none: "
+            f"{_culprit(model)}; {_after(number)}"
+        ) from None
+    try:
+        update = core.train_apply(
+            rates.learning_rate * factor,
+            rates.weight_decay,
+            beta1=settings.betas[0],
+            beta2=settings.betas[1],
+            eps=settings.eps,
+            max_grad_norm=settings.max_grad_norm,
+        )
+    except TrainingError:
+        raise TrainingError(
+            f"step {number + 1}: expected finite gradients from {data.name}; found none: "
+            f"{_culprit(model)}; {_after(number)}"
+        ) from None
+    reached = [head for (head, _, _), n in zip(data.losses, counts, strict=True) if n]
+    model.mark_trained(head for head in reached if not model.heads[head].frozen)
+    weights = [weight for _, _, weight in data.losses]
+    figures: dict[str, Any] = {
+        "loss": math.fsum(w * mean for w, mean in zip(weights, means, strict=True))
+    }
+    # Of each task by itself, without its weight.
+    figures |= {f"{head}_loss": mean for (head, _, _), mean in zip(data.losses, means, strict=True)}
+    return figures | {"grad_norm": update.grad_norm, "clip": update.clip}
