@@ -119,7 +119,7 @@ def test_it_is_committed_with_its_outputs(case: Case) -> None:
 
 @cases
 @pytest.mark.real
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_it_runs_on_a_few_rows(case: Case, minilm_folder: Path, tmp_path: Path) -> None:
     notebook = read(case)

@@ -28,7 +28,7 @@ docstrings (`test_docstrings`)."""
 
 
 @pytest.mark.real
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
 def test_a_page(page: Path, workplace: Path, minilm_folder: Path) -> None:
     check_page(page, {})
@@ -79,7 +79,7 @@ def test_the_table_of_prices_is_what_its_script_prints(minilm_folder: Path) -> N
 
 
 @pytest.mark.real
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_example_of_the_readme(workplace: Path, minilm_folder: Path) -> None:
     for part in ("train", "eval"):
         name = "train" if part == "train" else "dev"

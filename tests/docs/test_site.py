@@ -117,7 +117,7 @@ class Loaded(html.parser.HTMLParser):
             self.found.append(values.get("href") or "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_site_builds_strictly_and_needs_no_network(tmp_path: Path) -> None:
     for name in ("mkdocs", "material", "mkdocstrings", "mkdocs_click"):
         pytest.importorskip(name, reason="needs the extra docs")

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Failing disks, kills and damaged files: a checkpoint is whole, or it is not there.
-
-MTFREEZE_LONG_TESTS=1 pytest tests/drills/test_checkpoint_faults.py      200 kills besides the 12
-"""
+"""Failing disks, kills and damaged files: a checkpoint is whole, or it is not there."""
 
 from __future__ import annotations
 
@@ -254,16 +251,7 @@ def kills(count: int) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.long)])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the tool forks")
-def test_killed_while_writing() -> None:
-    assert "12 kills" in kills(12)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not os.environ.get("MTFREEZE_LONG_TESTS"),
-    reason="minutes: MTFREEZE_LONG_TESTS=1 pytest tests/drills/test_checkpoint_faults.py",
-)
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the tool forks")
-def test_killed_while_writing_many_times() -> None:
-    assert "200 kills" in kills(200)
+def test_killed_while_writing(count: int) -> None:
+    assert f"{count} kills" in kills(count)

@@ -220,7 +220,7 @@ def test_gradual_runs_each_frozen_layer_once_per_text(six_layers: Path) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 def test_minilm(minilm_folder: Path, mode: str) -> None:
     def run(cache: str | bool) -> tuple[mtf.MultiTaskModel, Any]:

@@ -157,7 +157,7 @@ def test_every_gradient(which: str, request: pytest.FixtureRequest) -> None:
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("which", ["minilm", pytest.param("bert_base", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("which", ["minilm", pytest.param("bert_base", marks=pytest.mark.long)])
 def test_losses_of_ten_steps(which: str, request: pytest.FixtureRequest) -> None:
     case: Case = request.getfixturevalue(which)
     core = case.core()

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run that goes on from a checkpoint ends with the bits of the run that was never interrupted.
-
-MTFREEZE_LONG_TESTS=1 pytest tests/training/test_checkpoint_resume.py  54 steps, not 12
-"""
+"""A run that goes on from a checkpoint ends with the bits of the run that was never interrupted."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 from pathlib import Path
@@ -100,12 +96,13 @@ RUNS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
 }
 
-N_POINTS = 9 if os.environ.get("MTFREEZE_LONG_TESTS") else 2
-"""At how many random steps each of the runs is taken up: 54 in all, or 12."""
 
-
+@pytest.mark.parametrize("n_points", [2, pytest.param(9, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", RUNS)
-def test_any_step_is_as_good_as_the_first(name: str, tiny_folder: Path, tmp_path: Path) -> None:
+def test_any_step_is_as_good_as_the_first(
+    name: str, n_points: int, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Each of the runs is taken up at `n_points` random steps."""
     frozen, changes = RUNS[name]
     settings = {"epochs": 4, **changes}
     if settings["epochs"] is None:
@@ -117,8 +114,8 @@ def test_any_step_is_as_good_as_the_first(name: str, tiny_folder: Path, tmp_path
     expected = outcome(whole, model, tmp_path / "whole")
     assert whole.frozen.ok and expected["moments"]
     saved = sorted((tmp_path / "whole" / "checkpoints").iterdir())
-    assert len(saved) == whole.n_steps > N_POINTS
-    for path in random.Random(name).sample(saved[:-1], N_POINTS):
+    assert len(saved) == whole.n_steps > n_points
+    for path in random.Random(name).sample(saved[:-1], n_points):
         again = fresh(tiny_folder, *frozen)
         clear_memory()  # a new process has no features of the prefix yet
         out = tmp_path / path.name

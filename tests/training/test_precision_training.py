@@ -82,7 +82,7 @@ def test_cached_is_uncached(
 
 
 @pytest.mark.real
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("of_run", ["fp32", "bf16"])
 @pytest.mark.parametrize("frozen_in", LOWER)
 @pytest.mark.parametrize("mode", ["backbone", "backbone[:3]"])
