@@ -5,7 +5,7 @@
 #include "../base/alloc.h"
 #include "../base/random.h"
 #include "../base/status.h"
-#include "family.h"
+#include "registry.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,12 +1,10 @@
-/* head_classification.c: labels for sequences or for tokens: dropout, optional hidden layers, logits.
+/* classification.c: labels for sequences or for tokens: dropout, optional hidden layers, logits.
  *
  *   x = dropout(features);  x = dropout(act(W_i x + b_i)) for each hidden layer;  logits = W x + b
  *
  * Weights are uniform with the deviation 0.02 that BERT's heads are drawn with; biases are zero.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "family.h"
-
-#include "../base/status.h"
+#include "heads.h"
 
 #include <stdio.h>
 #include <string.h>
