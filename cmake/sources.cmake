@@ -6,7 +6,7 @@
 set(MTF_FAMILIES
     bert
 )
-# Kinds of heads: a file of `_heads` below defines mtf_head_<name>; one file may define several.
+# Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
     sequence_classification
     token_classification
@@ -47,9 +47,10 @@ set(_model
     pooling.c
     program.c
     program_nodes.c
+    registry.c
 )
 set(_losses cross_entropy.c)
-set(_heads classification.c)
+set(_heads layers.c)
 set(_plan
     batch.c
     forms.c
@@ -123,6 +124,9 @@ mtf_listed(MTF_CORE_SOURCES object ${_object})
 mtf_listed(MTF_CORE_SOURCES train ${_train})
 foreach(_name IN LISTS MTF_FAMILIES)
     mtf_listed(MTF_CORE_SOURCES families ${_name}.c)
+endforeach()
+foreach(_name IN LISTS MTF_HEADS)
+    mtf_listed(MTF_CORE_SOURCES heads ${_name}.c)
 endforeach()
 # From low to high, each with all below it; flags and probes in cmake/isa.cmake.
 set(MTF_ISA_LEVELS avx2 avx512 avx512vnni avx512bf16 amx)

@@ -224,7 +224,7 @@ def cmake_lists(path: Path) -> dict[str, set[str]]:
 def check_lists(root: Path) -> Iterator[str]:
     """Check that the build knows every C file."""
     lists = cmake_lists(root / "cmake" / "sources.cmake")
-    tables = {"families": lists.get("MTF_FAMILIES", set())}  # of which a table is generated
+    tables = {folder: lists.get(f"MTF_{folder.upper()}", set()) for folder in ("families", "heads")}
     for path in sorted((root / "csrc").rglob("*.c")):
         folder, _, name = path.relative_to(root / "csrc").as_posix().partition("/")
         if folder == "kernels" and "/" in name and not name.startswith("ref/"):
