@@ -44,6 +44,7 @@ set(_ops
 set(_model
     config.c
     network.c
+    parts.c
     pooling.c
     program.c
     program_nodes.c

@@ -11,6 +11,7 @@
 #define MTF_FAMILIES_FAMILIES_H
 
 #include "../base/status.h"
+#include "../model/parts.h"
 #include "../model/registry.h"
 
 #endif

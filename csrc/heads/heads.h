@@ -11,6 +11,7 @@
 #define MTF_HEADS_HEADS_H
 
 #include "../base/status.h"
+#include "../model/parts.h"
 #include "../model/registry.h"
 
 #define MTF_HEAD_MAX_OUTPUTS (INT64_C(1) << 20)

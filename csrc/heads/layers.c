@@ -77,39 +77,29 @@ static mtf_status find_features(mtf_program *p, const char *name, const head_con
     return MTF_OK;
 }
 
-static mtf_tensor_id dense(mtf_program *p, const char *name, const char *part, mtf_tensor_id x,
-                           int64_t n, mtf_activation activation)
-{
-    char key[224];
-    int64_t shape[2] = {n, x == MTF_NO_TENSOR ? 1 : p->tensors[x].width};
-    (void)snprintf(key, sizeof key, "%s%s.weight", name, part);
-    int32_t w = mtf_program_param(p, key, 2, shape, MTF_LAYOUT_OUT_IN, 1, MTF_INIT_UNIFORM,
-                                  INIT_DEVIATION * SQRT_3);
-    (void)snprintf(key, sizeof key, "%s%s.bias", name, part);
-    int32_t b = mtf_program_param(p, key, 1, shape, MTF_LAYOUT_OUT_IN, 0, MTF_INIT_ZERO, 0);
-    (void)snprintf(key, sizeof key, "%s%s", name, part);
-    return mtf_node_linear(p, key, x, w, b, activation);
-}
-
 mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *config,
                            const char *features, const char *space, int64_t n_outputs,
                            mtf_error *err)
 {
+    const mtf_block block = {.program = p,
+                             .keys = name,
+                             .label = name,
+                             .init = MTF_INIT_UNIFORM,
+                             .init_bound = INIT_DEVIATION * SQRT_3};
     head_config c;
-    char part[64], label[224];
+    char part[64];
     MTF_TRY(read_config(&c, config, features, err));
     mtf_program_unit(p, name, 1);
     mtf_tensor_id x;
     MTF_TRY(find_features(p, name, &c, space, &x, err));
-    (void)snprintf(label, sizeof label, "%s dropout", name);
-    x = mtf_node_dropout(p, label, x, c.dropout);
+    x = mtf_part_dropout(&block, "dropout", x, c.dropout);
     for (size_t i = 0; i < c.n_hidden; i++) {
-        (void)snprintf(part, sizeof part, ".hidden.%zu", i);
-        x = dense(p, name, part, x, c.hidden[i], c.activation);
-        (void)snprintf(label, sizeof label, "%s dropout.%zu", name, i);
-        x = mtf_node_dropout(p, label, x, c.dropout);
+        (void)snprintf(part, sizeof part, "hidden.%zu", i);
+        x = mtf_part_dense(&block, part, x, c.hidden[i], c.activation);
+        (void)snprintf(part, sizeof part, "dropout.%zu", i);
+        x = mtf_part_dropout(&block, part, x, c.dropout);
     }
-    mtf_program_output(p, name, dense(p, name, "", x, n_outputs, MTF_ACT_NONE));
+    mtf_program_output(p, name, mtf_part_dense(&block, "", x, n_outputs, MTF_ACT_NONE));
     mtf_program_end_unit(p);
     return mtf_program_finish(p, err);
 }

@@ -34,12 +34,4 @@ MTF_NODISCARD mtf_status mtf_family_find(const mtf_config *config, const mtf_fam
 MTF_NODISCARD mtf_status mtf_head_kind_find(const mtf_config *config, const char *name,
                                             const mtf_head_kind **kind, mtf_error *err);
 
-/* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" ("mean", "cls",
- * "pooler"), and "embedding" (L2-normalized when key "normalize" is true). */
-mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,
-                             mtf_error *err);
-/* A pooled vector of `hidden` without parameters: "mean" or "cls"; MTF_NO_TENSOR for other names. */
-mtf_tensor_id mtf_build_pool(mtf_program *program, const char *label, const char *how,
-                             mtf_tensor_id hidden);
-
 #endif
