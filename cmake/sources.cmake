@@ -11,6 +11,11 @@ set(MTF_HEADS
     sequence_classification
     token_classification
 )
+# Losses: csrc/losses/<name>.c defines mtf_loss_<name>. A new loss is one line here.
+set(MTF_LOSSES
+    cross_entropy
+    mse
+)
 
 set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c)
 set(_blas gemm.c openblas.c packed.c runtime.c)
@@ -32,7 +37,6 @@ set(_kernels
 set(_ops
     attention.c
     checks.c
-    cross_entropy.c
     dropout.c
     embedding.c
     first_pool.c
@@ -42,6 +46,7 @@ set(_ops
     mean_pool.c
     normalize.c
 )
+set(_losses losses.c)
 set(_model
     config.c
     head_classification.c
@@ -113,11 +118,15 @@ mtf_listed(MTF_CORE_SOURCES base ${_base})
 mtf_listed(MTF_CORE_SOURCES blas ${_blas})
 mtf_listed(MTF_CORE_SOURCES kernels ${_kernels})
 mtf_listed(MTF_CORE_SOURCES ops ${_ops})
+mtf_listed(MTF_CORE_SOURCES losses ${_losses})
 mtf_listed(MTF_CORE_SOURCES model ${_model})
 mtf_listed(MTF_CORE_SOURCES plan ${_plan})
 mtf_listed(MTF_CORE_SOURCES train ${_train})
 foreach(_name IN LISTS MTF_FAMILIES)
     mtf_listed(MTF_CORE_SOURCES model ${_name}.c)
+endforeach()
+foreach(_name IN LISTS MTF_LOSSES)
+    mtf_listed(MTF_CORE_SOURCES losses ${_name}.c)
 endforeach()
 # From low to high, each with all below it; flags and probes in cmake/isa.cmake.
 set(MTF_ISA_LEVELS avx2 avx512 avx512vnni avx512bf16 amx)

@@ -25,6 +25,7 @@ C_LAYERS: tuple[tuple[str, ...], ...] = (
     ("kernels",),
     ("blas",),
     ("ops",),
+    ("losses",),
     ("model",),
     ("plan",),
     ("train",),
@@ -221,12 +222,13 @@ def cmake_lists(path: Path) -> dict[str, set[str]]:
 def check_lists(root: Path) -> Iterator[str]:
     """Check that the build knows every C file."""
     lists = cmake_lists(root / "cmake" / "sources.cmake")
-    families = lists.get("MTF_FAMILIES", set())
+    named = {"model": "MTF_FAMILIES", "losses": "MTF_LOSSES"}
     for path in sorted((root / "csrc").rglob("*.c")):
         folder, _, name = path.relative_to(root / "csrc").as_posix().partition("/")
         if folder == "kernels" and "/" in name and not name.startswith("ref/"):
             folder, name = path.parent.name, path.name
-        if name in lists.get(f"_{folder}", set()) or (folder == "model" and path.stem in families):
+        of_table = lists.get(named.get(folder, ""), set())
+        if name in lists.get(f"_{folder}", set()) or path.stem in of_table:
             continue
         yield f"{path.relative_to(root)}:1: not listed in cmake/sources.cmake"
     lists = cmake_lists(root / "tests" / "c" / "CMakeLists.txt")

@@ -133,5 +133,7 @@ static mtf_status build_token(mtf_program *p, const char *name, const mtf_config
     return build(p, name, config, "hidden", "tokens", err);
 }
 
-const mtf_head_kind mtf_head_sequence_classification = {"sequence_classification", build_sequence};
-const mtf_head_kind mtf_head_token_classification = {"token_classification", build_token};
+const mtf_head_kind mtf_head_sequence_classification = {"sequence_classification", "cross_entropy",
+                                                        build_sequence};
+const mtf_head_kind mtf_head_token_classification = {"token_classification", "cross_entropy",
+                                                     build_token};

@@ -5,7 +5,6 @@
 #include "../base/alloc.h"
 #include "../base/random.h"
 #include "../base/status.h"
-#include "family.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,20 +33,20 @@ static mtf_status find_family(const mtf_config *config, const mtf_family **famil
                     type, known);
 }
 
-static mtf_status build_head(mtf_program *program, const char *name, const mtf_config *config,
-                             mtf_error *err)
+static mtf_status find_head_kind(mtf_head *head, mtf_error *err)
 {
     const char *kind = NULL;
-    MTF_TRY(mtf_config_get_text(config, "kind", &kind, err));
+    MTF_TRY(mtf_config_get_text(head->config, "kind", &kind, err));
     for (size_t i = 0; kind != NULL && mtf_head_table[i] != NULL; i++) {
         if (strcmp(mtf_head_table[i]->kind, kind) == 0) {
-            return mtf_head_table[i]->build(program, name, config, err);
+            head->kind = mtf_head_table[i];
+            return MTF_OK;
         }
     }
     return mtf_fail(err, MTF_ERR_CONFIG,
                     "head \"%s\" has the kind \"%s\", which does not exist; "
                     "\"sequence_classification\" and \"token_classification\" do",
-                    name, kind != NULL ? kind : "(none)");
+                    head->name, kind != NULL ? kind : "(none)");
 }
 
 /* The whole program of the backbone and the heads that have a name (removed ones have none). */
@@ -62,7 +61,7 @@ static mtf_status build_program(const mtf_config *config, const mtf_head *heads,
     }
     mtf_status status = family->build(fresh, config, err);
     for (int32_t i = 0; status == MTF_OK && i < n_heads; i++) {
-        status = build_head(fresh, heads[i].name, heads[i].config, err);
+        status = heads[i].kind->build(fresh, heads[i].name, heads[i].config, err);
     }
     if (status == MTF_OK) {
         status = mtf_program_finish(fresh, err);
@@ -181,6 +180,16 @@ void mtf_network_reach_rows(const mtf_network *n, size_t index)
     }
 }
 
+const mtf_head *mtf_network_find_head(const mtf_network *n, const char *name)
+{
+    for (int32_t i = 0; i < n->n_heads; i++) {
+        if (strcmp(n->heads[i].name, name) == 0) {
+            return &n->heads[i];
+        }
+    }
+    return NULL;
+}
+
 static void head_clear(mtf_head *head)
 {
     mtf_free(head->name);
@@ -232,6 +241,10 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
     *head = (mtf_head){.name = mtf_alloc_text(name), .config = mtf_config_copy(config)};
     if (head->name == NULL || head->config == NULL) {
         status = mtf_fail_memory(err, strlen(name) + 1);
+        goto fail;
+    }
+    status = find_head_kind(head, err);
+    if (status != MTF_OK) {
         goto fail;
     }
     status = build_program(n->config, heads, n->n_heads + 1, &program, err);
