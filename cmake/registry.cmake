@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Writes <build>/registry.c, the tables of model families and kinds of heads (csrc/model/family.h) and
-# of losses (csrc/losses/losses.h), from the lists MTF_FAMILIES, MTF_HEADS and MTF_LOSSES of
+# Writes <build>/registry.c, the tables of model families and kinds of heads (csrc/model/registry.h)
+# and of losses (csrc/losses/losses.h), from the lists MTF_FAMILIES, MTF_HEADS and MTF_LOSSES of
 # cmake/sources.cmake.
 set(MTF_REGISTRY_DECLARATIONS "")
 set(MTF_FAMILY_ENTRIES "")

@@ -27,7 +27,9 @@ C_LAYERS: tuple[tuple[str, ...], ...] = (
     ("ops",),
     ("losses",),
     ("model",),
+    ("families", "heads"),
     ("plan",),
+    ("object",),
     ("train",),
     ("python",),
 )
@@ -222,13 +224,15 @@ def cmake_lists(path: Path) -> dict[str, set[str]]:
 def check_lists(root: Path) -> Iterator[str]:
     """Check that the build knows every C file."""
     lists = cmake_lists(root / "cmake" / "sources.cmake")
-    named = {"model": "MTF_FAMILIES", "losses": "MTF_LOSSES"}
+    tables = {
+        folder: lists.get(f"MTF_{folder.upper()}", set())
+        for folder in ("families", "heads", "losses")
+    }
     for path in sorted((root / "csrc").rglob("*.c")):
         folder, _, name = path.relative_to(root / "csrc").as_posix().partition("/")
         if folder == "kernels" and "/" in name and not name.startswith("ref/"):
             folder, name = path.parent.name, path.name
-        of_table = lists.get(named.get(folder, ""), set())
-        if name in lists.get(f"_{folder}", set()) or path.stem in of_table:
+        if name in lists.get(f"_{folder}", set()) or path.stem in tables.get(folder, set()):
             continue
         yield f"{path.relative_to(root)}:1: not listed in cmake/sources.cmake"
     lists = cmake_lists(root / "tests" / "c" / "CMakeLists.txt")

@@ -1,5 +1,9 @@
 /* kernels.h: the table of kernels and the small types its slots take.
  *
+ * csrc/kernels holds loops over plain arrays: ref/ in C, one folder an ISA level. blas/, ops/ and
+ * train/ call them through the table; they know no shapes beyond their arguments, call base/ only, and
+ * can neither fail nor allocate.
+ *
  * table.c fills every slot with the reference kernel, then each compiled ISA level that the CPU has
  * overwrites what it implements, up to the level that was asked for. The table is set by
  * mtf_runtime_init() and changes only when counting of operations is switched on or off.

@@ -6,55 +6,14 @@
 #include "../base/random.h"
 #include "../base/status.h"
 
-#include <stdio.h>
 #include <string.h>
-
-static mtf_status find_family(const mtf_config *config, const mtf_family **family, mtf_error *err)
-{
-    const char *type = NULL;
-    MTF_TRY(mtf_config_get_text(config, "model_type", &type, err));
-    if (type == NULL) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "configuration key \"model_type\" is missing; it names the family");
-    }
-    char known[256] = "";
-    size_t length = 0;
-    for (size_t i = 0; mtf_family_table[i] != NULL; i++) {
-        if (strcmp(mtf_family_table[i]->model_type, type) == 0) {
-            *family = mtf_family_table[i];
-            return MTF_OK;
-        }
-        int written = snprintf(known + length, sizeof known - length, "%s%s", i ? ", " : "",
-                               mtf_family_table[i]->model_type);
-        length = written > 0 && length + (size_t)written < sizeof known ? length + (size_t)written
-                                                                        : length;
-    }
-    return mtf_fail(err, MTF_ERR_CONFIG, "model_type \"%s\" is not supported; this build has: %s",
-                    type, known);
-}
-
-static mtf_status find_head_kind(mtf_head *head, mtf_error *err)
-{
-    const char *kind = NULL;
-    MTF_TRY(mtf_config_get_text(head->config, "kind", &kind, err));
-    for (size_t i = 0; kind != NULL && mtf_head_table[i] != NULL; i++) {
-        if (strcmp(mtf_head_table[i]->kind, kind) == 0) {
-            head->kind = mtf_head_table[i];
-            return MTF_OK;
-        }
-    }
-    return mtf_fail(err, MTF_ERR_CONFIG,
-                    "head \"%s\" has the kind \"%s\", which does not exist; "
-                    "\"sequence_classification\" and \"token_classification\" do",
-                    head->name, kind != NULL ? kind : "(none)");
-}
 
 /* The whole program of the backbone and the heads that have a name (removed ones have none). */
 static mtf_status build_program(const mtf_config *config, const mtf_head *heads, int32_t n_heads,
                                 mtf_program **program, mtf_error *err)
 {
     const mtf_family *family = NULL;
-    MTF_TRY(find_family(config, &family, err));
+    MTF_TRY(mtf_family_find(config, &family, err));
     mtf_program *fresh = mtf_program_new();
     if (fresh == NULL) {
         return mtf_fail_memory(err, sizeof *fresh);
@@ -243,7 +202,7 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
         status = mtf_fail_memory(err, strlen(name) + 1);
         goto fail;
     }
-    status = find_head_kind(head, err);
+    status = mtf_head_kind_find(head->config, name, &head->kind, err);
     if (status != MTF_OK) {
         goto fail;
     }

@@ -9,8 +9,8 @@
 #define MTF_MODEL_NETWORK_H
 
 #include "config.h"
-#include "family.h"
 #include "program.h"
+#include "registry.h"
 
 /* Gradient and moments exist only while the parameter trains; train/ makes and drops them. */
 typedef struct mtf_param {

@@ -3,7 +3,7 @@
  * "mean": mean of all rows; "cls": the first row; "pooler": tanh(W first + b), BERT's own pooler,
  * a unit with parameters. Mean and cls stand in no unit: nothing in them can be frozen.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "family.h"
+#include "registry.h"
 
 #include "../base/status.h"
 

@@ -1,5 +1,9 @@
 /* program.h: what a backbone and its heads compute: a flat list of nodes over described tensors.
  *
+ * csrc/model holds what a model is made of: configurations, programs, what builders of programs
+ * share, and the network with its parameters. families/ and heads/ build with it, everything above
+ * reads it; it reaches them through the generated table (registry.h) and calls ops/ and below.
+ *
  * A family builds it by calls that return tensor ids. The first failure sticks: later calls return
  * MTF_NO_TENSOR and do nothing, and mtf_program_finish() reports it, so builders need no checks.
  * Calls are made in an order in which every tensor exists before it is read.

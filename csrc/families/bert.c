@@ -6,9 +6,7 @@
  *
  * Parameter keys are the hub's tensor names behind "backbone." (without "bert.").
  * SPDX-License-Identifier: Apache-2.0 */
-#include "family.h"
-
-#include "../base/status.h"
+#include "families.h"
 
 #include <math.h>
 #include <stdio.h>
