@@ -8,6 +8,7 @@ set(MTF_FAMILIES
 )
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
+    regression
     sequence_classification
     token_classification
 )

@@ -138,8 +138,8 @@ typedef struct mtf_model mtf_model;
  * "normalize" (bool): adds the output "embedding". MTF_ERR_CONFIG says which key and why. */
 MTF_NODISCARD mtf_status mtf_model_new(const mtf_config *config, mtf_model **model, mtf_error *err);
 void mtf_model_free(mtf_model *model);
-/* Adds a head of the kind named by "kind" ("sequence_classification", "token_classification"):
- * "n_labels", "hidden" (ints), "activation", "dropout", "features" ("pooled", "embedding",
+/* Adds a head of the kind named by "kind" ("sequence_classification", "token_classification":
+ * "n_labels"; "regression": "n_outputs"): "hidden" (ints), "activation", "dropout", "features" ("pooled", "embedding",
  * "hidden"), "pooling". Weights are drawn from (seed, name). Parameter indexes of what was there
  * stay as they are; new ones follow. */
 MTF_NODISCARD mtf_status mtf_model_add_head(mtf_model *model, const char *name,

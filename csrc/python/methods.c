@@ -97,15 +97,18 @@ PyDoc_STRVAR(
     "the wanted outputs. first_sequence: number of its first sequence in the step.");
 PyDoc_STRVAR(train_backward_doc,
              "train_backward($self, /, losses=(), injections=None)\n--\n\n"
-             "Backward of the last train_forward. losses: (output, labels (N,), scale) each;\n"
-             "injections: output -> d loss / d output (N, width), added. Gradients add up over\n"
-             "the step. Returns the sums of -log p over labelled rows, one a loss.");
+             "Backward of the last train_forward. losses: (output, targets, scale) or (output,\n"
+             "targets, scale, kind) each; injections: output -> d loss / d output (N, width),\n"
+             "added. Gradients add up over the step. Returns the sums of each loss over labelled\n"
+             "rows.");
 PyDoc_STRVAR(
     train_gradients_doc,
     "train_gradients($self, /, batch, losses, injections=None, *, token_budget=4096, "
     "seed=0, step=0, dropout=True, precision=0, save_bf16=False)\n--\n\n"
     "Begin, forward and backward of a whole batch, cut into micro-batches of whole\n"
-    "sequences of at most token_budget tokens. losses: (output, labels (N,), weight) each.\n"
+    "sequences of at most token_budget tokens. losses: (output, targets, weight) or (output,\n"
+    "targets, weight, kind) each: targets are int32 (N,) or float32 (N, width), as the kind of\n"
+    "loss says, without a name that of the head.\n"
     "precision, save_bf16: as in train_begin.\n"
     "Returns (mean losses over labelled rows, unweighted; labelled rows).");
 PyDoc_STRVAR(
