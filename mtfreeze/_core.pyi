@@ -196,6 +196,12 @@ class Model:
     ) -> list[Float32]:
         """Forward of a micro-batch that keeps what backward needs; values of the wanted outputs."""
 
+    def train_outputs(
+        self, batch: Batch, outputs: Sequence[str], token_budget: int
+    ) -> tuple[list[Float32], bool]:
+        """Values of outputs of the whole step, in micro-batches as in train_gradients; whether
+        there was one micro-batch, which now waits for train_backward."""
+
     def train_backward(
         self,
         losses: Sequence[Loss] = (),

@@ -42,6 +42,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "entities",
         "folder_swap",
         "json_files",
+        "losses",
         "metrics",
         "part_kinds",
         "pictures",

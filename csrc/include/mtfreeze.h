@@ -327,6 +327,13 @@ MTF_NODISCARD mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *ba
                                            int64_t first_sequence, size_t n_wanted,
                                            const char *const *wanted, mtf_real *const *values,
                                            mtf_error *err);
+/* Values of outputs of a whole step, in micro-batches as by mtf_train_gradients(), for losses that
+ * are not of the core. *waits: 1 if there was one micro-batch, whose forward now waits for its
+ * backward as after mtf_train_forward(); 0: call mtf_train_gradients() with the gradients of these
+ * losses as injections. Same options, same dropout, same bits. */
+MTF_NODISCARD mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch,
+                                           size_t n_outputs, const mtf_output *outputs,
+                                           int64_t token_budget, int *waits, mtf_error *err);
 /* Backward of the last forward: losses use `scale[i]` (weight over labelled rows of the whole
  * step) instead of their weight; `loss_sums` (n_losses) receives the sum of the loss over labelled
  * rows. Gradients add to those of earlier micro-batches of the step. */

@@ -32,6 +32,7 @@ LOCKED(set_precision)
 LOCKED(forward)
 LOCKED(train_begin)
 LOCKED(train_forward)
+LOCKED(train_outputs)
 LOCKED(train_backward)
 LOCKED(train_gradients)
 LOCKED(train_apply)
@@ -95,6 +96,12 @@ PyDoc_STRVAR(
     "train_forward($self, /, batch, wanted, first_sequence=0)\n--\n\n"
     "Forward of one micro-batch that keeps what the backward needs. Returns the values of\n"
     "the wanted outputs. first_sequence: number of its first sequence in the step.");
+PyDoc_STRVAR(
+    train_outputs_doc,
+    "train_outputs($self, /, batch, outputs, token_budget)\n--\n\n"
+    "Values of outputs of the whole step under way, in micro-batches as in train_gradients.\n"
+    "Returns (one float32 array (N, width) an output; whether there was one micro-batch, which\n"
+    "now waits for train_backward).");
 PyDoc_STRVAR(train_backward_doc,
              "train_backward($self, /, losses=(), injections=None)\n--\n\n"
              "Backward of the last train_forward. losses: (output, targets, scale) or (output,\n"
@@ -166,6 +173,7 @@ PyMethodDef mtf_py_model_methods[] = {
     METHOD("forward", forward, forward_doc),
     METHOD("train_begin", train_begin, train_begin_doc),
     METHOD("train_forward", train_forward, train_forward_doc),
+    METHOD("train_outputs", train_outputs, train_outputs_doc),
     METHOD("train_backward", train_backward, train_backward_doc),
     METHOD("train_gradients", train_gradients, train_gradients_doc),
     METHOD("train_apply", train_apply, train_apply_doc),

@@ -28,6 +28,15 @@ mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options, m
     return MTF_OK;
 }
 
+static mtf_status check_budget(int64_t token_budget, mtf_error *err)
+{
+    if (token_budget < 1) {
+        return mtf_fail(err, MTF_ERR_VALUE, "token_budget must be at least 1, found %lld",
+                        (long long)token_budget);
+    }
+    return MTF_OK;
+}
+
 /* Forward of a checked view towards model->wanted[0 .. n - 1]. */
 static mtf_status forward_view(mtf_model *model, const mtf_view *view, size_t n, mtf_error *err)
 {
@@ -59,6 +68,21 @@ static size_t output_values(const mtf_program *program, const mtf_view *view, mt
     return (size_t)mtf_view_rows(view, tensor->space) * (size_t)tensor->width;
 }
 
+/* Copies output number `i` of the pending forward to `values` (N,width). */
+static void copy_output(const mtf_model *model, size_t i, mtf_real *values)
+{
+    const mtf_session *session = &model->session;
+    memcpy(values, mtf_run_output_value(session->plan, &model->workspace, &session->view, i),
+           output_values(session->plan->program, &session->view, session->plan->resolved[i]) *
+               sizeof *values);
+}
+
+/* First row of a micro-batch in the whole step, in the row space of a tensor. */
+static int64_t first_row(const mtf_view *view, const mtf_view *part, const mtf_tensor *tensor)
+{
+    return part->offsets[tensor->space][0] - view->offsets[tensor->space][0];
+}
+
 mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t first_sequence,
                              size_t n_wanted, const char *const *wanted, mtf_real *const *values,
                              mtf_error *err)
@@ -73,13 +97,41 @@ mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t f
     MTF_TRY(forward_view(model, &view, n_wanted, err));
     for (size_t i = 0; values != NULL && i < n_wanted; i++) {
         if (values[i] != NULL) {
-            const mtf_plan *plan = model->session.plan;
-            memcpy(values[i],
-                   mtf_run_output_value(plan, &model->workspace, &model->session.view, i),
-                   output_values(model->network->program, &view, plan->resolved[i]) *
-                       sizeof(mtf_real));
+            copy_output(model, i, values[i]);
         }
     }
+    return MTF_OK;
+}
+
+mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
+                             const mtf_output *outputs, int64_t token_budget, int *waits,
+                             mtf_error *err)
+{
+    const mtf_program *program = model->network->program;
+    mtf_view view;
+    int64_t n_parts = 0;
+    if (!model->session.open) {
+        return mtf_fail(err, MTF_ERR_STATE, "no step is under way; begin one before its outputs");
+    }
+    MTF_TRY(check_budget(token_budget, err));
+    MTF_TRY(mtf_object_count(model, n_outputs, err));
+    for (size_t i = 0; i < n_outputs; i++) {
+        MTF_TRY(mtf_object_output(model, outputs[i].name, &model->wanted[i], err));
+    }
+    MTF_TRY(mtf_object_view(model, batch, &view, err));
+    for (int64_t first = 0, n = 0; first < view.n_sequences; first += n) {
+        n = mtf_view_cut(program, &view, first, token_budget);
+        const mtf_view part = mtf_view_part(program, &view, first, n);
+        MTF_TRY(forward_view(model, &part, n_outputs, err));
+        for (size_t i = 0; i < n_outputs; i++) {
+            const mtf_tensor *tensor = &program->tensors[model->wanted[i]];
+            copy_output(model, i,
+                        outputs[i].data + first_row(&view, &part, tensor) * tensor->width);
+        }
+        n_parts++;
+    }
+    *waits = n_parts == 1;
+    model->session.pending = *waits; /* of several, the workspace holds the last only */
     return MTF_OK;
 }
 
@@ -264,12 +316,6 @@ static mtf_status step_outputs(mtf_model *model, const whole_step *s, size_t *n_
     return MTF_OK;
 }
 
-/* First row of a micro-batch in the whole step, in the row space of a tensor. */
-static int64_t first_row(const mtf_view *view, const mtf_view *part, const mtf_tensor *tensor)
-{
-    return part->offsets[tensor->space][0] - view->offsets[tensor->space][0];
-}
-
 static mtf_status run_part(mtf_model *model, const whole_step *s, const mtf_view *part,
                            size_t n_wanted, mtf_error *err)
 {
@@ -314,10 +360,7 @@ mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch, size_t 
                           .losses = losses,
                           .injections = injections};
     size_t n_wanted = 0;
-    if (token_budget < 1) {
-        return mtf_fail(err, MTF_ERR_VALUE, "token_budget must be at least 1, found %lld",
-                        (long long)token_budget);
-    }
+    MTF_TRY(check_budget(token_budget, err));
     MTF_TRY(mtf_object_view(model, batch, &view, err));
     mtf_status status = step_outputs(model, &s, &n_wanted, err);
     if (status == MTF_OK) {
