@@ -4,25 +4,20 @@
 
 #include "../base/status.h"
 
-#include <stdio.h>
 #include <string.h>
 
 mtf_status mtf_loss_find(const char *name, const mtf_loss_kind **kind, mtf_error *err)
 {
-    char known[256] = "";
-    size_t length = 0;
+    mtf_name_list known = {"", 0};
     for (size_t i = 0; mtf_loss_table[i] != NULL; i++) {
         if (strcmp(mtf_loss_table[i]->name, name) == 0) {
             *kind = mtf_loss_table[i];
             return MTF_OK;
         }
-        const int written = snprintf(known + length, sizeof known - length, "%s%s",
-                                     i > 0 ? ", " : "", mtf_loss_table[i]->name);
-        if (written > 0 && length + (size_t)written < sizeof known) {
-            length += (size_t)written;
-        }
+        mtf_list_name(&known, mtf_loss_table[i]->name);
     }
-    return mtf_fail(err, MTF_ERR_NAME, "there is no loss \"%s\"; this build has: %s", name, known);
+    return mtf_fail(err, MTF_ERR_NAME, "there is no loss \"%s\"; this build has: %s", name,
+                    known.text);
 }
 
 const void *mtf_loss_target(const mtf_loss_kind *kind, const void *targets, int64_t row, int64_t n)

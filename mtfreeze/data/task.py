@@ -114,6 +114,7 @@ class Task:
 
     Cross entropy with smoothed labels:
 
+    >>> import numpy as np
     >>> def smoothed(outputs, targets):
     ...     n, width = outputs.shape
     ...     z = outputs - outputs.max(axis=1, keepdims=True)

@@ -51,7 +51,10 @@ def loss_sum(
     """
     labelled = labelled_rows(targets)
     n = int(labelled.sum())
-    return (_call(loss, outputs[labelled], targets[labelled], where)[0] * n if n else 0.0), n
+    if not n:
+        return 0.0, 0
+    mean, _ = _call(loss, outputs[labelled], targets[labelled], where)
+    return mean * n, n
 
 
 def value_and_gradient(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .own import LossFunction, Targets, labelled_rows, value_and_gradient
+from .own import Float32, LossFunction, Targets, labelled_rows, value_and_gradient
 
 __all__ = ["prepare_gradients"]
 
@@ -31,7 +31,7 @@ def prepare_gradients(
     batch: Any,
     losses: Sequence[Loss],
     own: Mapping[str, LossFunction],
-    injections: Mapping[str, NDArray[np.float32]] | None = None,
+    injections: Mapping[str, Float32] | None = None,
     *,
     token_budget: int,
     seed: int,
@@ -88,12 +88,11 @@ def prepare_gradients(
         outputs = dict(zip(wanted, values, strict=True))
         for head, targets, weight in losses:
             if head in own and counts[head]:
-                at, where = rows[head], f"step {step + 1}, task {head!r}"
-                found = value_and_gradient(own[head], outputs[head][at], targets[at], where)
-                means[head], gradient = found
-                injected = np.zeros_like(outputs[head])
-                injected[at] = gradient * np.float32(weight)
-                added[head] = injected + added[head] if head in added else injected
+                means[head], gradient = _of_all_rows(
+                    own[head], outputs[head], targets, rows[head], f"step {step + 1}, task {head!r}"
+                )
+                gradient *= np.float32(weight)
+                added[head] = gradient + added[head] if head in added else gradient
     of_core = [one for one in losses if one[0] not in own and counts[one[0]]]
 
     def finish() -> Means:
@@ -107,3 +106,17 @@ def prepare_gradients(
         return list(means.values()), list(counts.values())
 
     return finish
+
+
+def _of_all_rows(
+    loss: LossFunction,
+    outputs: Float32,
+    targets: Targets,
+    labelled: NDArray[np.bool_],
+    where: str,
+) -> tuple[float, Float32]:
+    """Return mean and gradient of a loss on the labelled rows; the gradient of others is zero."""
+    mean, of_labelled = value_and_gradient(loss, outputs[labelled], targets[labelled], where)
+    gradient = np.zeros_like(outputs)
+    gradient[labelled] = of_labelled
+    return mean, gradient
