@@ -25,7 +25,7 @@ from ..freezing.digests import Snapshot
 from ..freezing.state import FreezeState
 from ..inputs.packing import Encoded, PackedBatch
 from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
-from ..pricing.freeze_prices import in_bytes
+from ..quantities import in_bytes
 from ..runtime.progress import Reporter
 from .batch import StepBatch, TrainingRows
 from .prefix_uses import PrefixUse, evaluation_uses, prefix_uses

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
 from ..features.opening import open_checked
+from ..planning.checks import Rate
 from ..planning.freeze_schedule import FreezeSchedule
 from ..planning.rates import DEFAULT_RATES
-from ..planning.settings import EvalEvery, Rate
+from ..planning.settings import EvalEvery
 from ..runtime.interrupt import InterruptGuard
 from ..runtime.progress import Reporter
 from ..steps.by_hand import computed_in
