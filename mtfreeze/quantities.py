@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantities in words: parameters, bytes, seconds and FLOPs.
 
-Each form is for one place: `in_values` and `in_bytes` for tables (three digits), `in_count` for lines
-(one decimal); `in_seconds` for estimates, `in_time` for columns of seconds, `in_duration` for
-pictures and sentences.
+Each form is for one place: `in_values` and `in_bytes` for tables (three digits), `in_count` for
+lines (one decimal); `in_seconds` for estimates, `in_time` for columns of seconds, `in_duration`
+for pictures and sentences.
 """
 
 from __future__ import annotations

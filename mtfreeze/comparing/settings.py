@@ -15,7 +15,7 @@ from .. import _core
 from ..closest import unknown
 from ..data.task import Task
 from ..errors import ConfigError
-from ..evaluating.evaluate import EvalData
+from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
 from ..notices import UntrainedHeadWarning
 from ..planning.checks import check_choice, check_integer

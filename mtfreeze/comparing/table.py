@@ -12,7 +12,7 @@ from html import escape
 from textwrap import fill
 
 from ..pictures.words import metric_words
-from ..quantities import in_bytes, in_values
+from ..quantities import in_bytes, in_time, in_values
 from .figures import ScenarioFigures, TaskFigures
 from .grid import Column, Grid
 from .judging import Best

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..quantities import in_count
 from .state import Freezable, FreezeState, get_state, reduced_keys
 from .unit_names import short_names, unit_names
 from .unit_states import UnitState, unit_states

@@ -15,6 +15,7 @@ from ..data.sampling import check_sampling
 from ..errors import ConfigError
 from ..losses.weighting import WEIGHTING
 from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision
+from .checks import Rate, check_choice, check_integer, check_layer_decay, check_number
 from .rate_clock import SCHEDULES
 
 if TYPE_CHECKING:

@@ -250,10 +250,10 @@ def fit(
             return guard.requested
 
         how = computed_in(plan.settings.precision, plan.settings.save_activations)
-        meter = CostMeter(model, ready.encoded, ready.eval_data, began, how)
+        meter = CostMeter(model, ready.encoded, ready.eval_data.groups, began, how)
         features = None
         if opened is not None:
-            features = run_features(model, plan, ready.rows, ready.eval_data, opened)
+            features = run_features(model, plan, ready.rows, ready.eval_data.groups, opened)
         keeper, resumed = ready.checkpointing.begin(model, ready.tasks, plan, reporter, stop)
         trainer = Trainer(
             model,

@@ -6,14 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..closest import counted
-from ..quantities import in_bytes, in_values
-from ..training.costs import PhaseCosts, total_costs
-
-if TYPE_CHECKING:
-    from ..training.run import Run
+from ..quantities import in_bytes, in_flops, in_seconds, in_values
+from .costs import PhaseCosts, total_costs
 
 __all__ = [
     "Beside",
@@ -60,6 +57,13 @@ def _html(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
         f"<table><thead><tr>{cells('th', rows[0])}</tr></thead><tbody>{body}</tbody></table>"
         f"<p>{below}</p>"
     )
+
+
+class Measured(Protocol):
+    """A run that is over: what it cost by phases."""
+
+    @property
+    def costs(self) -> Sequence[PhaseCosts]: ...
 
 
 @dataclass(frozen=True, repr=False)
@@ -146,7 +150,7 @@ class Estimate:
             f"nothing has run yet; this took {in_seconds(self.calibration_seconds)}",
         ]
 
-    def beside(self, run: Run) -> Beside:
+    def beside(self, run: Measured) -> Beside:
         """Return estimated and measured values side by side.
 
         Parameters
