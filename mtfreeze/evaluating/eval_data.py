@@ -2,8 +2,8 @@
 """Evaluation data: checked and tokenized once, scored as often as wanted.
 
 Tasks whose rows hold the same inputs share one pass through the backbone. For heads of words a word
-that truncation cut off counts as predicted ``O``. The loss is the mean over labelled rows or tokens:
-of -log p, or of ``Task.loss``.
+that truncation cut off counts as predicted ``O``. The loss is the mean over labelled rows or
+tokens: of -log p, or of ``Task.loss``.
 """
 
 from __future__ import annotations
