@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..closest import unknown
-from ..data import Task, read_file
+from ..data import read_file
 from ..errors import ConfigError
-from ..heads.specs import KINDS, HeadSpec, spec_from_dict
+from ..heads.kind import HeadSpec
+from ..heads.registry import KINDS, spec_from_dict
+from ..heads.task import Task
 from ..notices import UntrainedHeadWarning
 from ..runtime.precision import PRECISIONS, TRAINING_PRECISIONS, check_precision
 from .job import Config, Freezing, load_config

@@ -20,8 +20,8 @@ from .build import (
 from .job import Config
 
 if TYPE_CHECKING:
-    from ..data import Task
     from ..estimating import Estimate
+    from ..heads.task import Task
     from ..multi_task_model import MultiTaskModel
 
 __all__ = ["estimate", "estimate_job", "estimates_text"]

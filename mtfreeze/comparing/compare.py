@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.task import Task
 from ..evaluating.sufficient import check_sufficient
+from ..heads.task import Task
 from ..planning.checks import check_integer
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads

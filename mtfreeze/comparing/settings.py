@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from ..closest import unknown
-from ..data.task import Task
 from ..errors import ConfigError
 from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
+from ..heads.task import Task
 from ..notices import UntrainedHeadWarning
 from ..planning.checks import check_choice, check_integer
 from ..planning.run_plan import plan_run

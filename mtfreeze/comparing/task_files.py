@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..data.examples import Example, Examples, Label
-from ..data.task import Task
 from ..errors import ConfigError
+from ..heads.task import Task
 from ..losses.own import loss_name
 
 __all__ = ["tasks_from_values", "tasks_to_values"]

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..closest import name_list
-from ..heads.specs import Head
+from ..heads.head import Head
 from ..notices import NoPrefixWarning, PrecisionWarning, UntrainedHeadWarning, warn
 from ..runtime.precision import (
     FP32,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..closest import name_list
-from ..data.task import Task
+from ..heads.task import Task
 from ..planning.checks import check_number
 from ..quantities import in_seconds
 from ..runtime.progress import Reporter

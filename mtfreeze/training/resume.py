@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..closest import name_list
-from ..data.task import Task
 from ..errors import CheckpointError, ConfigError
 from ..freezing.digests import digest_model, unused_keys
+from ..heads.task import Task
 from ..notices import ResumeWarning, warn
 from ..planning.checks import check_integer
 from ..planning.run_plan import RunPlan
