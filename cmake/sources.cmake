@@ -89,11 +89,13 @@ set(_python
     config.c
     errors.c
     forward.c
+    inputs.c
     losses.c
     methods.c
     model.c
     module.c
     moments.c
+    offsets.c
     params.c
     plan.c
     results.c

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .closest import name_list, unknown
-from .encoding import check_count, core_batch
+from .encoding import check_count
 from .errors import ConfigError, SelectorError
 from .precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
 
@@ -145,7 +145,7 @@ def _compute(
         if name not in outputs:
             raise SelectorError(unknown("output", str(name), outputs))
     means, _ = model._core.train_gradients(
-        core_batch(batch.batch),
+        batch.batch.for_core(),
         batch.losses,
         dict(injections) if injections else None,
         token_budget=check_count("token_budget", token_budget),

@@ -27,6 +27,10 @@ typedef struct mtf_head_kind {
 extern const mtf_family *const mtf_family_table[];
 extern const mtf_head_kind *const mtf_head_table[];
 
+/* The family that key "model_type" names; MTF_ERR_CONFIG lists those there are. */
+MTF_NODISCARD mtf_status mtf_family_find(const mtf_config *config, const mtf_family **family,
+                                         mtf_error *err);
+
 /* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" ("mean", "cls",
  * "pooler"), and "embedding" (L2-normalized when key "normalize" is true). */
 mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,

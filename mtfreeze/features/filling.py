@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..encoding import brief_tokens
-from ..packing import Encoded, pack
+from ..packing import TOKENS, Encoded, PackedBatch, pack_rows
 from ..plan_prices import PlanPrices, sizes_of
 from .gather import FeatureView
 from .keys import output_info, text_keys, units_run
@@ -98,14 +98,10 @@ class Texts:
         """Return how many rows an output of this space has for each text, (n,) int64."""
         return row_counts(space, self.lengths(texts))
 
-    def core_batch(self, texts: Sequence[bytes]) -> tuple[Any, Any, Any]:
-        """Return the texts packed, as the core takes them."""
+    def pack(self, texts: Sequence[bytes]) -> PackedBatch:
+        """Return the texts as a packed batch."""
         places = [self._places[text] for text in texts]
-        spans = [
-            (self._sources[n], slice(*self._sources[n].offsets[row : row + 2])) for n, row in places
-        ]
-        batch = pack([e.ids[s] for e, s in spans], [e.token_types[s] for e, s in spans])
-        return batch.ids, batch.offsets, batch.token_types
+        return pack_rows([(self._sources[number], row) for number, row in places])
 
 
 def row_counts(space: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -194,19 +190,19 @@ def run_pass(
             for at in pass_calls(lengths, stop):
                 chosen = [group.texts[n] for n in at.tolist()]
                 batch = _batch(texts, group, chosen, at)
-                values = model._core.forward(batch, list(group.names))
+                values = model._core.forward(batch.for_core(), list(group.names))
                 for name, rows in zip(group.names, values, strict=True):
                     sinks[name][0].append(chosen, texts.counts(spaces[name], chosen), rows)
                 reporter.advance(int(lengths[at].sum()))
     return len(names), n_tokens, flops
 
 
-def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int64]) -> Any:
+def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int64]) -> PackedBatch:
     """Return a call's batch: token ids, or the features of a lower boundary in their place."""
     if group.start is None:
-        return texts.core_batch(chosen)
+        return texts.pack(chosen)
     offsets = np.concatenate(([0], np.cumsum(texts.lengths(chosen)))).astype(np.int64)
-    return None, offsets, None, {group.start.name: group.start.gather(at)}
+    return PackedBatch({}, {TOKENS: offsets}, {group.start.name: group.start.gather(at)})
 
 
 def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator[NDArray[np.int64]]:

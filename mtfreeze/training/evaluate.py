@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..data.batches import Group, group_tasks
 from ..data.labels import IGNORE
 from ..data.task import Task
-from ..encoding import brief_tokens, calls, core_batch
+from ..encoding import brief_tokens, calls
 from ..entities import OUTSIDE, is_iob2
 from ..errors import DataError
 from ..features import CacheStats, open_cache
@@ -156,7 +156,7 @@ class EvalData:
                         raise Stopped
                     rows = group.rows[at]
                     batch = pack(encoded, rows)
-                    logits = model._core.forward(core_batch(batch), list(scorers))
+                    logits = model._core.forward(batch.for_core(), list(scorers))
                     for scorer, values in zip(scorers.values(), logits, strict=True):
                         scorer.add(rows, values)
                     reporter.advance(batch.n_tokens)

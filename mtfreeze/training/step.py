@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..encoding import core_batch
 from ..errors import TrainingError
 from ..stepping import computed_in
 from .encoded import StepBatch
@@ -76,7 +75,7 @@ def run_step(
     core, batch = model._core, data.batch
     try:
         means, counts = core.train_gradients(
-            core_batch(batch),
+            batch.for_core(),
             data.losses,
             token_budget=settings.token_budget,
             seed=settings.seed,

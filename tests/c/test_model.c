@@ -121,7 +121,7 @@ MTF_TEST(rows_do_not_depend_on_their_batch)
         const mtf_rows rows = {"tokens", offsets};
         const mtf_input inputs[2] = {{"ids", tiny_ids + tiny_offsets[s]},
                                      {"token_types", tiny_types + tiny_offsets[s]}};
-        const mtf_batch batch = {1, 1, &rows, 2, inputs};
+        const mtf_batch batch = {1, 1, &rows, 2, inputs, 0, NULL};
         forward(model, &batch, "hidden", alone);
         CHECK_BITS(alone, whole + tiny_offsets[s] * TINY_WIDTH,
                    (size_t)offsets[1] * TINY_WIDTH * sizeof(mtf_real));
@@ -260,7 +260,7 @@ MTF_TEST(hostile_batches_are_refused)
         mtf_error err = {0};
         const mtf_rows rows = {"tokens", cases[i].offsets};
         const mtf_input input = {"ids", cases[i].ids};
-        const mtf_batch batch = {cases[i].n, 1, &rows, 1, &input};
+        const mtf_batch batch = {cases[i].n, 1, &rows, 1, &input, 0, NULL};
         CHECK(mtf_model_forward(model, &batch, 1, &output, MTF_AS_FROZEN, &err) != MTF_OK);
         CHECK_MSG(strstr(err.text, cases[i].words) != NULL, err.text);
     }
