@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Writes <build>/registry.c, the tables of model families and kinds of heads declared in
-# csrc/model/family.h, from the lists MTF_FAMILIES and MTF_HEADS of cmake/sources.cmake.
+# csrc/model/registry.h, from the lists MTF_FAMILIES and MTF_HEADS of cmake/sources.cmake.
 set(MTF_REGISTRY_DECLARATIONS "")
 set(MTF_FAMILY_ENTRIES "")
 set(MTF_HEAD_ENTRIES "")

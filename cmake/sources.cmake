@@ -2,11 +2,11 @@
 # Every source file of the core by name; a new file is one line here.
 # Results: MTF_CORE_SOURCES, MTF_PYTHON_SOURCES, and MTF_<LEVEL>_SOURCES of each ISA level.
 
-# Model families: csrc/model/<name>.c defines mtf_family_<name>. A new family is one line here.
+# Model families: csrc/families/<name>.c defines mtf_family_<name>. A new family is one line here.
 set(MTF_FAMILIES
     bert
 )
-# Kinds of heads: a file of `_model` below defines mtf_head_<name>; one file may define several.
+# Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
     sequence_classification
     token_classification
@@ -32,7 +32,6 @@ set(_kernels
 set(_ops
     attention.c
     checks.c
-    cross_entropy.c
     dropout.c
     embedding.c
     first_pool.c
@@ -44,12 +43,15 @@ set(_ops
 )
 set(_model
     config.c
-    head_classification.c
     network.c
+    parts.c
     pooling.c
     program.c
     program_nodes.c
+    registry.c
 )
+set(_losses cross_entropy.c)
+set(_heads layers.c)
 set(_plan
     batch.c
     forms.c
@@ -60,7 +62,8 @@ set(_plan
     scratch.c
     workspace.c
 )
-set(_train apply.c infer.c object.c state.c step.c)
+set(_object infer.c object.c)
+set(_train apply.c state.c step.c)
 set(_avx2
     activation.c
     adamw.c
@@ -96,6 +99,7 @@ set(_python
     module.c
     moments.c
     offsets.c
+    outputs.c
     params.c
     plan.c
     results.c
@@ -115,11 +119,17 @@ mtf_listed(MTF_CORE_SOURCES base ${_base})
 mtf_listed(MTF_CORE_SOURCES blas ${_blas})
 mtf_listed(MTF_CORE_SOURCES kernels ${_kernels})
 mtf_listed(MTF_CORE_SOURCES ops ${_ops})
+mtf_listed(MTF_CORE_SOURCES losses ${_losses})
 mtf_listed(MTF_CORE_SOURCES model ${_model})
+mtf_listed(MTF_CORE_SOURCES heads ${_heads})
 mtf_listed(MTF_CORE_SOURCES plan ${_plan})
+mtf_listed(MTF_CORE_SOURCES object ${_object})
 mtf_listed(MTF_CORE_SOURCES train ${_train})
 foreach(_name IN LISTS MTF_FAMILIES)
-    mtf_listed(MTF_CORE_SOURCES model ${_name}.c)
+    mtf_listed(MTF_CORE_SOURCES families ${_name}.c)
+endforeach()
+foreach(_name IN LISTS MTF_HEADS)
+    mtf_listed(MTF_CORE_SOURCES heads ${_name}.c)
 endforeach()
 # From low to high, each with all below it; flags and probes in cmake/isa.cmake.
 set(MTF_ISA_LEVELS avx2 avx512 avx512vnni avx512bf16 amx)

@@ -25,8 +25,11 @@ C_LAYERS: tuple[tuple[str, ...], ...] = (
     ("kernels",),
     ("blas",),
     ("ops",),
+    ("losses",),
     ("model",),
+    ("families", "heads"),
     ("plan",),
+    ("object",),
     ("train",),
     ("python",),
 )
@@ -221,12 +224,12 @@ def cmake_lists(path: Path) -> dict[str, set[str]]:
 def check_lists(root: Path) -> Iterator[str]:
     """Check that the build knows every C file."""
     lists = cmake_lists(root / "cmake" / "sources.cmake")
-    families = lists.get("MTF_FAMILIES", set())
+    tables = {folder: lists.get(f"MTF_{folder.upper()}", set()) for folder in ("families", "heads")}
     for path in sorted((root / "csrc").rglob("*.c")):
         folder, _, name = path.relative_to(root / "csrc").as_posix().partition("/")
         if folder == "kernels" and "/" in name and not name.startswith("ref/"):
             folder, name = path.parent.name, path.name
-        if name in lists.get(f"_{folder}", set()) or (folder == "model" and path.stem in families):
+        if name in lists.get(f"_{folder}", set()) or path.stem in tables.get(folder, set()):
             continue
         yield f"{path.relative_to(root)}:1: not listed in cmake/sources.cmake"
     lists = cmake_lists(root / "tests" / "c" / "CMakeLists.txt")

@@ -1,5 +1,9 @@
 /* status.h: filling an mtf_error. Nothing here allocates.
  *
+ * csrc/base holds what needs nothing else: status, memory, threads, what the CPU can do and how much
+ * of it we may use, random numbers, the scalar type, counters. Everybody may call it; it calls only
+ * the system and mtfreeze.h.
+ *
  *   return mtf_fail(err, MTF_ERR_SHAPE, "head expects %lld features, ...", ...);
  *
  * `err` may be NULL. The first failure wins: callers pass the error on and add nothing.

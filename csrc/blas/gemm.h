@@ -1,5 +1,8 @@
 /* gemm.h: the matrix products of a linear layer, over OpenBLAS or our own kernels.
  *
+ * csrc/blas holds matrix products and the packed forms of weights; it alone knows OpenBLAS. ops/
+ * calls the products, plan/ keeps the forms; it calls kernels/ and base/.
+ *
  * Which one is decided by the weight's shape, never by the number of rows (M): products with
  * N * K >= MTF_BLAS_MIN_WEIGHT go to OpenBLAS when it is loaded and was found to keep rows apart
  * (check.h), the others to the kernel table. A call with fewer than MTF_BLAS_MIN_ROWS rows is

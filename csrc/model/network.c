@@ -5,50 +5,9 @@
 #include "../base/alloc.h"
 #include "../base/random.h"
 #include "../base/status.h"
-#include "family.h"
+#include "registry.h"
 
-#include <stdio.h>
 #include <string.h>
-
-mtf_status mtf_family_find(const mtf_config *config, const mtf_family **family, mtf_error *err)
-{
-    const char *type = NULL;
-    MTF_TRY(mtf_config_get_text(config, "model_type", &type, err));
-    if (type == NULL) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "configuration key \"model_type\" is missing; it names the family");
-    }
-    char known[256] = "";
-    size_t length = 0;
-    for (size_t i = 0; mtf_family_table[i] != NULL; i++) {
-        if (strcmp(mtf_family_table[i]->model_type, type) == 0) {
-            *family = mtf_family_table[i];
-            return MTF_OK;
-        }
-        int written = snprintf(known + length, sizeof known - length, "%s%s", i ? ", " : "",
-                               mtf_family_table[i]->model_type);
-        length = written > 0 && length + (size_t)written < sizeof known ? length + (size_t)written
-                                                                        : length;
-    }
-    return mtf_fail(err, MTF_ERR_CONFIG, "model_type \"%s\" is not supported; this build has: %s",
-                    type, known);
-}
-
-static mtf_status build_head(mtf_program *program, const char *name, const mtf_config *config,
-                             mtf_error *err)
-{
-    const char *kind = NULL;
-    MTF_TRY(mtf_config_get_text(config, "kind", &kind, err));
-    for (size_t i = 0; kind != NULL && mtf_head_table[i] != NULL; i++) {
-        if (strcmp(mtf_head_table[i]->kind, kind) == 0) {
-            return mtf_head_table[i]->build(program, name, config, err);
-        }
-    }
-    return mtf_fail(err, MTF_ERR_CONFIG,
-                    "head \"%s\" has the kind \"%s\", which does not exist; "
-                    "\"sequence_classification\" and \"token_classification\" do",
-                    name, kind != NULL ? kind : "(none)");
-}
 
 /* The whole program of the backbone and the heads that have a name (removed ones have none). */
 static mtf_status build_program(const mtf_network *n, const mtf_head *heads, int32_t n_heads,
@@ -60,7 +19,11 @@ static mtf_status build_program(const mtf_network *n, const mtf_head *heads, int
     }
     mtf_status status = n->family->build(fresh, n->config, err);
     for (int32_t i = 0; status == MTF_OK && i < n_heads; i++) {
-        status = build_head(fresh, heads[i].name, heads[i].config, err);
+        const mtf_head_kind *kind = NULL;
+        status = mtf_head_kind_find(heads[i].config, heads[i].name, &kind, err);
+        if (status == MTF_OK) {
+            status = kind->build(fresh, heads[i].name, heads[i].config, err);
+        }
     }
     if (status == MTF_OK) {
         status = mtf_program_finish(fresh, err);

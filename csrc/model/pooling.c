@@ -3,7 +3,7 @@
  * "mean": mean of all rows; "cls": the first row; "pooler": tanh(W first + b), BERT's own pooler,
  * a unit with parameters. Mean and cls stand in no unit: nothing in them can be frozen.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "family.h"
+#include "parts.h"
 
 #include "../base/status.h"
 
@@ -26,16 +26,12 @@ mtf_tensor_id mtf_build_pool(mtf_program *program, const char *label, const char
 
 static mtf_tensor_id build_pooler(mtf_program *program, mtf_tensor_id hidden)
 {
+    const mtf_block block = {
+        .program = program, .keys = "backbone.pooler", .label = "backbone.pooler"};
     mtf_program_unit(program, "backbone.pooler", 0);
-    int64_t width = hidden == MTF_NO_TENSOR ? 1 : program->tensors[hidden].width;
-    int64_t shape[2] = {width, width};
-    int32_t weight = mtf_program_param(program, "backbone.pooler.dense.weight", 2, shape,
-                                       MTF_LAYOUT_OUT_IN, 1, MTF_INIT_ZERO, 0);
-    int32_t bias = mtf_program_param(program, "backbone.pooler.dense.bias", 1, shape,
-                                     MTF_LAYOUT_OUT_IN, 0, MTF_INIT_ZERO, 0);
     mtf_tensor_id first = mtf_node_first_pool(program, "backbone.pooler first", hidden);
-    mtf_tensor_id pooled =
-        mtf_node_linear(program, "backbone.pooler dense", first, weight, bias, MTF_ACT_TANH);
+    const int64_t width = first != MTF_NO_TENSOR ? program->tensors[first].width : 1;
+    mtf_tensor_id pooled = mtf_part_dense(&block, "dense", first, width, MTF_ACT_TANH);
     mtf_program_end_unit(program);
     return pooled;
 }

@@ -1,5 +1,9 @@
 /* program.h: what a backbone and its heads compute: a flat list of nodes over described tensors.
  *
+ * csrc/model holds what a model is made of: configurations, programs, what builders of programs
+ * share, and the network with its parameters. families/ and heads/ build with it, everything above
+ * reads it; it reaches them through the generated table (registry.h) and calls ops/ and below.
+ *
  * A family builds it by calls that return tensor ids. The first failure sticks: later calls return
  * MTF_NO_TENSOR and do nothing, and mtf_program_finish() reports it, so builders need no checks.
  * Calls are made in an order in which every tensor exists before it is read.
@@ -127,11 +131,13 @@ int32_t mtf_program_find_param(const mtf_program *program, const char *key);
 mtf_tensor_id mtf_node_embedding(mtf_program *program, const char *label, mtf_tensor_id ids,
                                  mtf_tensor_id types, int32_t word, int32_t position, int32_t type,
                                  int32_t position_offset);
+/* n (1 to 3) layers that read the same rows; x's products into out (n). An activation goes with one
+ * layer only, which mtf_node_linear() makes and returns. */
+void mtf_node_linears(mtf_program *program, const char *label, mtf_tensor_id x, int n,
+                      const int32_t *weights, const int32_t *biases, mtf_activation activation,
+                      mtf_tensor_id *out);
 mtf_tensor_id mtf_node_linear(mtf_program *program, const char *label, mtf_tensor_id x,
                               int32_t weight, int32_t bias, mtf_activation activation);
-/* n (2 or 3) layers without activation that read the same rows; x's products into out (n). */
-void mtf_node_linears(mtf_program *program, const char *label, mtf_tensor_id x, int n,
-                      const int32_t *weights, const int32_t *biases, mtf_tensor_id *out);
 mtf_tensor_id mtf_node_layernorm(mtf_program *program, const char *label, mtf_tensor_id x,
                                  mtf_tensor_id residual, int32_t weight, int32_t bias, double eps);
 mtf_tensor_id mtf_node_attention(mtf_program *program, const char *label, mtf_tensor_id q,

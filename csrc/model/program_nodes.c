@@ -91,30 +91,29 @@ mtf_tensor_id mtf_node_embedding(mtf_program *p, const char *label, mtf_tensor_i
     return add_node(p, label, &node);
 }
 
-mtf_tensor_id mtf_node_linear(mtf_program *p, const char *label, mtf_tensor_id x, int32_t weight,
-                              int32_t bias, mtf_activation activation)
-{
-    mtf_node node = blank(&mtf_op_linear, x, MTF_NO_TENSOR);
-    node.weight[0] = weight;
-    node.weight[1] = bias;
-    node.shape.attrs.activation = activation;
-    node.shape.attrs.layout = weight >= 0 ? p->params[weight].layout : MTF_LAYOUT_OUT_IN;
-    return add_node(p, label, &node);
-}
-
 void mtf_node_linears(mtf_program *p, const char *label, mtf_tensor_id x, int n,
-                      const int32_t *weights, const int32_t *biases, mtf_tensor_id *out)
+                      const int32_t *weights, const int32_t *biases, mtf_activation activation,
+                      mtf_tensor_id *out)
 {
     mtf_node node = blank(&mtf_op_linear, x, MTF_NO_TENSOR);
     for (int i = 0; i < n; i++) {
         node.weight[2 * i] = weights[i];
         node.weight[2 * i + 1] = biases[i];
     }
+    node.shape.attrs.activation = activation;
     node.shape.attrs.layout = weights[0] >= 0 ? p->params[weights[0]].layout : MTF_LAYOUT_OUT_IN;
     const mtf_tensor_id first = add_node(p, label, &node);
     for (int i = 0; i < n; i++) {
         out[i] = first != MTF_NO_TENSOR ? node.out[i] : MTF_NO_TENSOR;
     }
+}
+
+mtf_tensor_id mtf_node_linear(mtf_program *p, const char *label, mtf_tensor_id x, int32_t weight,
+                              int32_t bias, mtf_activation activation)
+{
+    mtf_tensor_id out;
+    mtf_node_linears(p, label, x, 1, &weight, &bias, activation, &out);
+    return out;
 }
 
 mtf_tensor_id mtf_node_layernorm(mtf_program *p, const char *label, mtf_tensor_id x,

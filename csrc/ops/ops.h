@@ -1,5 +1,8 @@
 /* ops.h: what an operation is, and the operations there are.
  *
+ * csrc/ops holds one operation a file. Programs (model/) name operations, plan/ runs and prices
+ * them; they call blas/, kernels/ and base/ and know nothing of families, freezing or plans.
+ *
  * An operation is one row of facts (mtf_op): checks its node when the program is built, says what
  * its backward pass reads, what it costs, and runs over a *span*, a range of whole sequences.
  * Forward runs on one worker over its span, or, where a batch is too small to give every worker a

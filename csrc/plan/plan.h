@@ -1,6 +1,10 @@
 /* plan.h: what runs for one choice of frozen parts and wanted outputs; the only place that knows
  * what freezing means.
  *
+ * csrc/plan holds everything between a program and its execution: plans, checked batches, memory,
+ * running, prices. object/ and train/ call it; it calls model/ and below and knows neither losses nor
+ * updates.
+ *
  * A plan is a pure function of (program, freeze state, request). It lists the forward steps, the
  * backward steps, what is kept between them and where every tensor lies: in the caller's memory, in
  * the arena kept for backward (*saved*), or in a worker's own scratch (*temporary*, reused as soon

@@ -1,5 +1,7 @@
 /* binding.h: what the files of the extension module mtfreeze._core share.
  *
+ * csrc/python holds the extension module. Python calls it; it calls nothing but mtfreeze.h.
+ *
  * A binding function parses, converts arrays, calls the core without the GIL, translates the
  * status and builds the result; it decides nothing and computes nothing. Every method of a model
  * runs under that model's lock (methods.c), so borrowed core pointers stay valid inside it even
@@ -126,6 +128,9 @@ typedef mtf_status (*mtf_py_setter)(mtf_model *model, size_t index, const mtf_re
                                     size_t n, mtf_error *err); /* values (n) */
 PyObject *mtf_py_set_values(mtf_py_model *self, PyObject *args, PyObject *kwargs,
                             const char *format, mtf_py_setter set);
+
+/* ---- outputs.c ------------------------------------------------------------------------------- */
+
 /* The output of that name; SelectorError lists the names there are. */
 int mtf_py_find_output(const mtf_py_model *self, const char *name, mtf_output_info *info);
 /* Rows of an output for that batch. */

@@ -1,11 +1,10 @@
-/* The type mtfreeze._core.Model: construction, lock, lookups, end of life.
+/* The type mtfreeze._core.Model: construction, lock, parameter indexes, end of life.
  *
  * A Model owns one mtf_model and a reference to the module (whose state it uses). Parameter views
  * keep the Model alive, never the other way round, so that no cycle runs through it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
 
-#include <string.h>
 #include <unistd.h>
 
 Py_ssize_t mtf_py_n_running(mtf_py_state *state)
@@ -50,7 +49,7 @@ int mtf_py_runtime_ready(mtf_py_state *state)
     return 0;
 }
 
-/* ---- lookups ---------------------------------------------------------------------------------- */
+/* ---- parameter indexes ------------------------------------------------------------------------ */
 
 int mtf_py_param_index(const mtf_py_model *self, PyObject *object, size_t *index)
 {
@@ -66,31 +65,6 @@ int mtf_py_param_index(const mtf_py_model *self, PyObject *object, size_t *index
     }
     *index = (size_t)position;
     return 0;
-}
-
-static const char *output_name(const mtf_model *model, size_t index)
-{
-    mtf_output_info info;
-    mtf_model_get_output(model, index, &info);
-    return info.name;
-}
-
-int mtf_py_find_output(const mtf_py_model *self, const char *name, mtf_output_info *info)
-{
-    size_t n = mtf_model_n_outputs(self->model);
-    for (size_t i = 0; i < n; i++) {
-        mtf_model_get_output(self->model, i, info);
-        if (strcmp(info->name, name) == 0) {
-            return 0;
-        }
-    }
-    mtf_py_raise_unknown(self, "output", name, n, output_name);
-    return -1;
-}
-
-npy_intp mtf_py_output_rows(const mtf_output_info *info, const mtf_py_batch *batch)
-{
-    return mtf_py_rows(&batch->offsets, info->space);
 }
 
 /* ---- life ------------------------------------------------------------------------------------- */

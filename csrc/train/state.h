@@ -1,9 +1,12 @@
 /* state.h: training memory of a model; each call makes what is missing and keeps what is there.
+ *
+ * csrc/train holds the training step: gradients of losses, their norm, the update, and the memory
+ * they need. It is called through mtfreeze.h only; it calls object/ and below.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_TRAIN_STATE_H
 #define MTF_TRAIN_STATE_H
 
-#include "object.h"
+#include "../object/object.h"
 
 /* Gradient arrays of every parameter that a backward step of the plan reaches. */
 MTF_NODISCARD mtf_status mtf_state_gradients(mtf_model *model, const mtf_plan *plan,

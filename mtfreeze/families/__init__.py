@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backbone families: which keys of ``config.json`` count, and how tensors are called on the hub.
 
-A family is one file here and one in ``csrc/model``; `FAMILIES` lists them.
+A family is one file here and one in ``csrc/families``; `FAMILIES` lists them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tiny_bert.h"
 
-#include "../../csrc/train/object.h"
+#include "../../csrc/object/object.h"
 
 #define MOST_VALUES 20000
 

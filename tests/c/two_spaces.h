@@ -10,8 +10,8 @@
 #define MTF_TEST_TWO_SPACES_H
 
 #include "../../csrc/base/status.h"
-#include "../../csrc/model/family.h"
-#include "../../csrc/train/object.h"
+#include "../../csrc/model/registry.h"
+#include "../../csrc/object/object.h"
 #include "tiny_bert.h"
 
 #define PAIR_WIDTH       8

@@ -1,7 +1,10 @@
 /* object.h: the public model object: a network, its plans, its memory and the step under way.
+ *
+ * csrc/object holds the model of mtfreeze.h and what can be asked of it without training. train/ works
+ * on the same object; it calls plan/ and below.
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef MTF_TRAIN_OBJECT_H
-#define MTF_TRAIN_OBJECT_H
+#ifndef MTF_OBJECT_OBJECT_H
+#define MTF_OBJECT_OBJECT_H
 
 #include "../plan/run.h"
 

@@ -7,7 +7,7 @@
  * taken off first; a row with a NaN or with only -inf gives NaN, which the step then refuses.
  * Serial: a head has few labels, and the sum is over rows in order. Tolerance family: reduction.
  * Derivation: docs/derivations/cross_entropy.md. SPDX-License-Identifier: Apache-2.0 */
-#include "ops.h"
+#include "../ops/ops.h"
 
 #include <math.h>
 

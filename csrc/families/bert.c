@@ -6,11 +6,8 @@
  *
  * Parameter keys are the hub's tensor names behind "backbone." (without "bert.").
  * SPDX-License-Identifier: Apache-2.0 */
-#include "family.h"
+#include "families.h"
 
-#include "../base/status.h"
-
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,106 +77,46 @@ static mtf_status read_config(bert_config *c, const mtf_config *config, mtf_erro
     return MTF_OK;
 }
 
-/* "backbone.<stem>.weight" (rows, cols), or (rows) with cols 0; "....bias" (rows). */
-static int32_t weight(mtf_program *p, const char *stem, int64_t rows, int64_t cols, int decays)
+static mtf_tensor_id build_embeddings(mtf_program *p, const bert_config *c)
 {
-    char key[160];
-    (void)snprintf(key, sizeof key, "backbone.%s.weight", stem);
-    int64_t shape[2] = {rows, cols};
-    return mtf_program_param(p, key, cols > 0 ? 2 : 1, shape, MTF_LAYOUT_OUT_IN, decays,
-                             cols > 0 ? MTF_INIT_ZERO : MTF_INIT_ONE, 0);
-}
-
-static int32_t bias(mtf_program *p, const char *stem, int64_t rows)
-{
-    char key[160];
-    (void)snprintf(key, sizeof key, "backbone.%s.bias", stem);
-    return mtf_program_param(p, key, 1, &rows, MTF_LAYOUT_OUT_IN, 0, MTF_INIT_ZERO, 0);
-}
-
-typedef struct layer_names {
-    char stem[96], label[128];
-    const char *unit;
-    int64_t index;
-} layer_names;
-
-static const char *stem_of(layer_names *names, const char *part)
-{
-    (void)snprintf(names->stem, sizeof names->stem, "encoder.layer.%lld.%s",
-                   (long long)names->index, part);
-    return names->stem;
-}
-
-static const char *label_of(layer_names *names, const char *part)
-{
-    (void)snprintf(names->label, sizeof names->label, "%s %s", names->unit, part);
-    return names->label;
-}
-
-static mtf_tensor_id dense(mtf_program *p, layer_names *names, const char *part, mtf_tensor_id x,
-                           int64_t n, int64_t k, mtf_activation activation)
-{
-    const char *stem = stem_of(names, part);
-    int32_t w = weight(p, stem, n, k, 1);
-    return mtf_node_linear(p, label_of(names, part), x, w, bias(p, stem, n), activation);
-}
-
-static mtf_tensor_id norm(mtf_program *p, layer_names *names, const char *part, mtf_tensor_id x,
-                          mtf_tensor_id residual, const bert_config *c)
-{
-    const char *stem = stem_of(names, part);
-    int32_t w = weight(p, stem, c->width, 0, 0);
-    return mtf_node_layernorm(p, label_of(names, part), x, residual, w, bias(p, stem, c->width),
-                              c->eps);
+    const mtf_block block = {
+        .program = p, .keys = "backbone.embeddings", .label = "backbone.embeddings"};
+    int32_t tokens = mtf_program_space(p, "tokens", c->positions);
+    mtf_tensor_id ids = mtf_program_input_ids(p, "ids", tokens, c->vocabulary, 0);
+    mtf_tensor_id types = mtf_program_input_ids(p, "token_types", tokens, c->types, 1);
+    mtf_program_unit(p, "backbone.embeddings", 0);
+    int32_t word = mtf_part_weight(&block, "word_embeddings", c->vocabulary, c->width);
+    int32_t position = mtf_part_weight(&block, "position_embeddings", c->positions, c->width);
+    int32_t type = mtf_part_weight(&block, "token_type_embeddings", c->types, c->width);
+    mtf_tensor_id x =
+        mtf_node_embedding(p, "backbone.embeddings sum", ids, types, word, position, type, 0);
+    x = mtf_part_norm(&block, "LayerNorm", x, MTF_NO_TENSOR, c->eps);
+    x = mtf_part_dropout(&block, "dropout", x, c->dropout);
+    mtf_program_end_unit(p);
+    return x;
 }
 
 static mtf_tensor_id build_layer(mtf_program *p, const bert_config *c, int64_t index,
                                  mtf_tensor_id x)
 {
-    char unit[64];
+    char unit[64], keys[64];
     (void)snprintf(unit, sizeof unit, "backbone.layers[%lld]", (long long)index);
+    (void)snprintf(keys, sizeof keys, "backbone.encoder.layer.%lld", (long long)index);
+    const mtf_block block = {.program = p, .keys = keys, .label = unit};
+    const mtf_attention_part attention = {.query = "attention.self.query",
+                                          .key = "attention.self.key",
+                                          .value = "attention.self.value",
+                                          .output = "attention.output.dense",
+                                          .n_heads = c->n_heads,
+                                          .rate = c->attention_dropout};
     mtf_program_unit(p, unit, 0);
-    layer_names names = {.unit = unit, .index = index};
-    const int64_t width = c->width;
-    const double scale = 1.0 / sqrt((double)(width / c->n_heads));
-    static const char *const parts[] = {"attention.self.query", "attention.self.key",
-                                        "attention.self.value"};
-    int32_t weights[3], biases[3];
-    mtf_tensor_id qkv[3];
-    for (int i = 0; i < 3; i++) {
-        weights[i] = weight(p, stem_of(&names, parts[i]), width, width, 1);
-        biases[i] = bias(p, names.stem, width);
-    }
-    mtf_node_linears(p, label_of(&names, "attention.self"), x, 3, weights, biases, qkv);
-    mtf_tensor_id a = mtf_node_attention(p, label_of(&names, "attention"), qkv[0], qkv[1], qkv[2],
-                                         (int32_t)c->n_heads, 0, scale, c->attention_dropout);
-    a = dense(p, &names, "attention.output.dense", a, width, width, MTF_ACT_NONE);
-    a = mtf_node_dropout(p, label_of(&names, "attention dropout"), a, c->dropout);
-    x = norm(p, &names, "attention.output.LayerNorm", a, x, c);
-    mtf_tensor_id f = dense(p, &names, "intermediate.dense", x, c->ffn, width, c->activation);
-    f = dense(p, &names, "output.dense", f, width, c->ffn, MTF_ACT_NONE);
-    f = mtf_node_dropout(p, label_of(&names, "output dropout"), f, c->dropout);
-    x = norm(p, &names, "output.LayerNorm", f, x, c);
-    mtf_program_end_unit(p);
-    return x;
-}
-
-static mtf_tensor_id build_embeddings(mtf_program *p, const bert_config *c)
-{
-    int32_t tokens = mtf_program_space(p, "tokens", c->positions);
-    mtf_tensor_id ids = mtf_program_input_ids(p, "ids", tokens, c->vocabulary, 0);
-    mtf_tensor_id types = mtf_program_input_ids(p, "token_types", tokens, c->types, 1);
-    mtf_program_unit(p, "backbone.embeddings", 0);
-    int32_t word = weight(p, "embeddings.word_embeddings", c->vocabulary, c->width, 1);
-    int32_t position = weight(p, "embeddings.position_embeddings", c->positions, c->width, 1);
-    int32_t type = weight(p, "embeddings.token_type_embeddings", c->types, c->width, 1);
-    int32_t norm_w = weight(p, "embeddings.LayerNorm", c->width, 0, 0);
-    int32_t norm_b = bias(p, "embeddings.LayerNorm", c->width);
-    mtf_tensor_id x =
-        mtf_node_embedding(p, "backbone.embeddings sum", ids, types, word, position, type, 0);
-    x = mtf_node_layernorm(p, "backbone.embeddings LayerNorm", x, MTF_NO_TENSOR, norm_w, norm_b,
-                           c->eps);
-    x = mtf_node_dropout(p, "backbone.embeddings dropout", x, c->dropout);
+    mtf_tensor_id a = mtf_part_attention(&block, "attention", &attention, x);
+    a = mtf_part_dropout(&block, "attention dropout", a, c->dropout);
+    x = mtf_part_norm(&block, "attention.output.LayerNorm", a, x, c->eps);
+    mtf_tensor_id f = mtf_part_dense(&block, "intermediate.dense", x, c->ffn, c->activation);
+    f = mtf_part_dense(&block, "output.dense", f, c->width, MTF_ACT_NONE);
+    f = mtf_part_dropout(&block, "output dropout", f, c->dropout);
+    x = mtf_part_norm(&block, "output.LayerNorm", f, x, c->eps);
     mtf_program_end_unit(p);
     return x;
 }

@@ -4,7 +4,7 @@
 
 #include "../base/alloc.h"
 #include "../base/status.h"
-#include "../model/family.h"
+#include "../model/registry.h"
 
 #include <string.h>
 

@@ -1,25 +1,18 @@
-/* head_classification.c: labels for sequences or for tokens: dropout, optional hidden layers, logits.
+/* layers.c: the layers of a head: dropout, optional hidden layers, a linear output.
  *
- *   x = dropout(features);  x = dropout(act(W_i x + b_i)) for each hidden layer;  logits = W x + b
+ *   x = dropout(features);  x = dropout(act(W_i x + b_i)) for each hidden layer;  output = W x + b
  *
  * Weights are uniform with the deviation 0.02 that BERT's heads are drawn with; biases are zero.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "family.h"
-
-#include "../base/status.h"
+#include "heads.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* The table is generated, so these have no header of their own. */
-extern const mtf_head_kind mtf_head_sequence_classification;
-extern const mtf_head_kind mtf_head_token_classification;
 
 #define INIT_DEVIATION 0.02
 #define SQRT_3         1.7320508075688772
 
 typedef struct head_config {
-    int64_t n_labels;
     const int64_t *hidden;
     size_t n_hidden;
     double dropout;
@@ -32,7 +25,6 @@ static mtf_status read_config(head_config *c, const mtf_config *config, const ch
 {
     const char *act = "gelu";
     *c = (head_config){.dropout = 0.1, .features = features};
-    MTF_TRY(mtf_config_get_int(config, "n_labels", 2, INT64_C(1) << 20, 1, &c->n_labels, err));
     MTF_TRY(mtf_config_get_ints(config, "hidden", &c->hidden, &c->n_hidden, err));
     MTF_TRY(mtf_config_get_real(config, "dropout", 0, 0.999, &c->dropout, err));
     MTF_TRY(mtf_config_get_text(config, "activation", &act, err));
@@ -85,53 +77,29 @@ static mtf_status find_features(mtf_program *p, const char *name, const head_con
     return MTF_OK;
 }
 
-static mtf_tensor_id dense(mtf_program *p, const char *name, const char *part, mtf_tensor_id x,
-                           int64_t n, mtf_activation activation)
+mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *config,
+                           const char *features, const char *space, int64_t n_outputs,
+                           mtf_error *err)
 {
-    char key[224];
-    int64_t shape[2] = {n, x == MTF_NO_TENSOR ? 1 : p->tensors[x].width};
-    (void)snprintf(key, sizeof key, "%s%s.weight", name, part);
-    int32_t w = mtf_program_param(p, key, 2, shape, MTF_LAYOUT_OUT_IN, 1, MTF_INIT_UNIFORM,
-                                  INIT_DEVIATION * SQRT_3);
-    (void)snprintf(key, sizeof key, "%s%s.bias", name, part);
-    int32_t b = mtf_program_param(p, key, 1, shape, MTF_LAYOUT_OUT_IN, 0, MTF_INIT_ZERO, 0);
-    (void)snprintf(key, sizeof key, "%s%s", name, part);
-    return mtf_node_linear(p, key, x, w, b, activation);
-}
-
-static mtf_status build(mtf_program *p, const char *name, const mtf_config *config,
-                        const char *features, const char *space, mtf_error *err)
-{
+    const mtf_block block = {.program = p,
+                             .keys = name,
+                             .label = name,
+                             .init = MTF_INIT_UNIFORM,
+                             .init_bound = INIT_DEVIATION * SQRT_3};
     head_config c;
-    char part[64], label[224];
+    char part[64];
     MTF_TRY(read_config(&c, config, features, err));
     mtf_program_unit(p, name, 1);
     mtf_tensor_id x;
     MTF_TRY(find_features(p, name, &c, space, &x, err));
-    (void)snprintf(label, sizeof label, "%s dropout", name);
-    x = mtf_node_dropout(p, label, x, c.dropout);
+    x = mtf_part_dropout(&block, "dropout", x, c.dropout);
     for (size_t i = 0; i < c.n_hidden; i++) {
-        (void)snprintf(part, sizeof part, ".hidden.%zu", i);
-        x = dense(p, name, part, x, c.hidden[i], c.activation);
-        (void)snprintf(label, sizeof label, "%s dropout.%zu", name, i);
-        x = mtf_node_dropout(p, label, x, c.dropout);
+        (void)snprintf(part, sizeof part, "hidden.%zu", i);
+        x = mtf_part_dense(&block, part, x, c.hidden[i], c.activation);
+        (void)snprintf(part, sizeof part, "dropout.%zu", i);
+        x = mtf_part_dropout(&block, part, x, c.dropout);
     }
-    mtf_program_output(p, name, dense(p, name, "", x, c.n_labels, MTF_ACT_NONE));
+    mtf_program_output(p, name, mtf_part_dense(&block, "", x, n_outputs, MTF_ACT_NONE));
     mtf_program_end_unit(p);
     return mtf_program_finish(p, err);
 }
-
-static mtf_status build_sequence(mtf_program *p, const char *name, const mtf_config *config,
-                                 mtf_error *err)
-{
-    return build(p, name, config, "pooled", "sequences", err);
-}
-
-static mtf_status build_token(mtf_program *p, const char *name, const mtf_config *config,
-                              mtf_error *err)
-{
-    return build(p, name, config, "hidden", "tokens", err);
-}
-
-const mtf_head_kind mtf_head_sequence_classification = {"sequence_classification", build_sequence};
-const mtf_head_kind mtf_head_token_classification = {"token_classification", build_token};

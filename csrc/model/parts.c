@@ -1,0 +1,106 @@
+/* parts.c: parameters with the nodes that read them; see parts.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "parts.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* The longest key or label of a part. */
+#define NAME_SIZE 256
+
+/* Joins up to four texts in `name` and returns it. */
+static const char *join(const mtf_block *block, char name[NAME_SIZE], const char *first,
+                        const char *second, const char *third, const char *fourth)
+{
+    const int length = snprintf(name, NAME_SIZE, "%s%s%s%s", first, second, third, fourth);
+    if (length < 0 || length >= NAME_SIZE) {
+        mtf_program_fail(block->program, MTF_ERR_CONFIG,
+                         "a parameter's key or an operation's label would be longer than 255 "
+                         "bytes; choose a shorter name");
+    }
+    return name;
+}
+
+/* "<keys>.<part><kind>" */
+static const char *key_of(const mtf_block *block, const char *part, const char *kind,
+                          char key[NAME_SIZE])
+{
+    return join(block, key, block->keys, part[0] != '\0' ? "." : "", part, kind);
+}
+
+/* "<label> <part>" */
+static const char *label_of(const mtf_block *block, const char *part, char label[NAME_SIZE])
+{
+    return join(block, label, block->label, part[0] != '\0' ? " " : "", part, "");
+}
+
+/* After a failure any width will do: nothing is declared any more. */
+static int64_t width_of(const mtf_block *block, mtf_tensor_id x)
+{
+    return x != MTF_NO_TENSOR ? block->program->tensors[x].width : 1;
+}
+
+int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, int64_t cols)
+{
+    char key[NAME_SIZE];
+    const int64_t shape[2] = {rows, cols};
+    return mtf_program_param(block->program, key_of(block, part, ".weight", key), 2, shape,
+                             MTF_LAYOUT_OUT_IN, 1, block->init, block->init_bound);
+}
+
+/* One value a column, which does not decay: ".weight" of a norm or ".bias". */
+static int32_t vector(const mtf_block *block, const char *part, const char *kind, int64_t n,
+                      mtf_init init)
+{
+    char key[NAME_SIZE];
+    return mtf_program_param(block->program, key_of(block, part, kind, key), 1, &n,
+                             MTF_LAYOUT_OUT_IN, 0, init, 0);
+}
+
+mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                             mtf_activation activation)
+{
+    char label[NAME_SIZE];
+    const int32_t weight = mtf_part_weight(block, part, n, width_of(block, x));
+    const int32_t bias = vector(block, part, ".bias", n, MTF_INIT_ZERO);
+    return mtf_node_linear(block->program, label_of(block, part, label), x, weight, bias,
+                           activation);
+}
+
+mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor_id x,
+                            mtf_tensor_id residual, double eps)
+{
+    char label[NAME_SIZE];
+    const int64_t width = width_of(block, x);
+    const int32_t weight = vector(block, part, ".weight", width, MTF_INIT_ONE);
+    const int32_t bias = vector(block, part, ".bias", width, MTF_INIT_ZERO);
+    return mtf_node_layernorm(block->program, label_of(block, part, label), x, residual, weight,
+                              bias, eps);
+}
+
+mtf_tensor_id mtf_part_dropout(const mtf_block *block, const char *part, mtf_tensor_id x,
+                               double rate)
+{
+    char label[NAME_SIZE];
+    return mtf_node_dropout(block->program, label_of(block, part, label), x, rate);
+}
+
+mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
+                                 const mtf_attention_part *names, mtf_tensor_id x)
+{
+    char label[NAME_SIZE];
+    const char *const projections[3] = {names->query, names->key, names->value};
+    const int64_t width = width_of(block, x);
+    const double scale = 1.0 / sqrt((double)(width / names->n_heads));
+    int32_t weights[3], biases[3];
+    mtf_tensor_id qkv[3];
+    for (int i = 0; i < 3; i++) {
+        weights[i] = mtf_part_weight(block, projections[i], width, width);
+        biases[i] = vector(block, projections[i], ".bias", width, MTF_INIT_ZERO);
+    }
+    label_of(block, part, label);
+    mtf_node_linears(block->program, label, x, 3, weights, biases, MTF_ACT_NONE, qkv);
+    x = mtf_node_attention(block->program, label, qkv[0], qkv[1], qkv[2], (int32_t)names->n_heads,
+                           0, scale, names->rate);
+    return mtf_part_dense(block, names->output, x, width, MTF_ACT_NONE);
+}
