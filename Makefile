@@ -18,7 +18,7 @@ BUILD_PY ?= build/py
 BUILD_C  ?= build/c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev docs test test-c test-py bench lint format clean
+.PHONY: help demo dev docs test test-c test-py test-long bench lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,15 +26,22 @@ help: ## this list
 demo: $(STAMP)-package $(STAMP)-viz $(STAMP)-weights ## install, then compare freeze modes on real weights and data
 	$(VENV)/bin/mtfreeze demo
 
-test: test-c test-py ## install, then all tests of C and Python
+test: test-c test-py ## install, then the tests of C and Python, all but the long ones
 
 test-c: $(STAMP)-build
 	cmake -S . -B $(BUILD_C) -DMTF_PYTHON=OFF -DMTF_TESTS=ON -DPython_EXECUTABLE=$(CURDIR)/$(PY)
 	cmake --build $(BUILD_C) -j $(JOBS)
 	ctest --test-dir $(BUILD_C) --output-on-failure -j $(JOBS)
 
+# One thread for each of the processes side by side: threads of several that wait for each other on the
+# same cores cost more than they bring.
+PYTEST := MTFREEZE_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
+
 test-py: $(STAMP)-package $(STAMP)-test $(STAMP)-weights
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PYTEST) -m 'not long' $(PYTEST_ARGS)
+
+test-long: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## the long tests of Python, which `make test` leaves out
+	$(PYTEST) -m long $(PYTEST_ARGS)
 
 dev: $(STAMP)-package $(STAMP)-dev ## what developers need: editable install, formatters, linters
 

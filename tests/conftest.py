@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import TAGS, write_tiny_bert
-from wide_models import write_wide_bert
+
+from support.texts import TAGS
+from support.tiny_bert import write_tiny_bert
+from support.wide_bert import write_wide_bert
 
 if TYPE_CHECKING:
     import mtfreeze as mtf

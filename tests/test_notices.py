@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from feature_cases import shard_files
-from small_tasks import two_tasks
 
 import mtfreeze as mtf
 from mtfreeze import notices
 from mtfreeze.features import clear_memory
+from support.small_tasks import two_tasks
+from support.stored_features import shard_files
 
 PACKAGE = str(Path(mtf.__file__).parent)
 

@@ -8,7 +8,6 @@ epsilon, pooling and hidden layers of a head.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cases
@@ -18,9 +17,11 @@ from core_model import CoreModel
 from numpy.typing import NDArray
 from tolerances import forward_fault, gradient_faults, loss_faults
 
+from support.places import TESTS
+
 pytestmark = pytest.mark.laws  # run again for every build and ISA level
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = TESTS / "golden"
 
 
 class Batch(NamedTuple):

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import SENTENCES, TAGS, tiny_config, write_tokenizer
 
 import mtfreeze as mtf
+from support.texts import SENTENCES, TAGS
+from support.tiny_bert import tiny_config, write_tokenizer
 
 torch = pytest.importorskip("torch", reason="parity needs torch")
 transformers = pytest.importorskip("transformers", reason="parity needs transformers")
@@ -79,7 +80,7 @@ def test_shapes_of_other_families(tmp_path: Path, name: str) -> None:
     config = getattr(transformers, f"{name}Config")(**sizes)
     network = getattr(transformers, f"{name}ForSequenceClassification")(config).eval()
     network.save_pretrained(tmp_path / "ckpt")
-    from helpers import write_tiny_bert
+    from support.tiny_bert import write_tiny_bert
 
     model = mtf.MultiTaskModel.from_pretrained(write_tiny_bert(tmp_path / "model"))
     with pytest.warns(mtf.OtherBackboneWarning):

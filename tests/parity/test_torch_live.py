@@ -19,6 +19,8 @@ from core_model import CoreModel
 from numpy.typing import NDArray
 from tolerances import ERROR_RATIO, forward_fault, gradient_faults, loss_faults
 
+from support.places import EXAMPLES
+
 torch = pytest.importorskip("torch", reason="live parity needs torch")
 pytest.importorskip("transformers", reason="live parity needs transformers")
 
@@ -26,7 +28,6 @@ from torch_reference import Head, Packed, Reference  # noqa: E402
 
 pytestmark = pytest.mark.parity
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "data"
 HEADS = {
     "classifier": Head("sequence_classification", 3),
     "ner_head": Head("token_classification", 5),
@@ -156,7 +157,7 @@ def test_every_gradient(which: str, request: pytest.FixtureRequest) -> None:
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("which", ["minilm", pytest.param("bert_base", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("which", ["minilm", pytest.param("bert_base", marks=pytest.mark.long)])
 def test_losses_of_ten_steps(which: str, request: pytest.FixtureRequest) -> None:
     case: Case = request.getfixturevalue(which)
     core = case.core()

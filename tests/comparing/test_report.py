@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report: one page that parses, needs nothing from outside, and says what the table says."""
+
+from __future__ import annotations
+
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mtfreeze as mtf
+from mtfreeze.comparing.comparison import Comparison
+from mtfreeze.comparing.repeat import python_call, settings_yaml
+from mtfreeze.comparing.results import ScenarioRun
+from support.made_up_comparisons import SCENARIOS, World, comparison, runs, settings
+
+VOID = {"meta", "br", "hr", "img", "link", "input", "col"}
+LOADS = {"src", "href", "xlink:href", "data", "poster", "srcset", "action"}
+
+
+class Page(HTMLParser):
+    """Reads a page: checks that tags close, keeps texts, ids and all that would be loaded."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.ids: list[str] = []
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        self._look(tag, attrs)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._look(tag, attrs)
+
+    def _look(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in LOADS:
+                self.loads.append(value or "")
+            assert not name.startswith("on"), (tag, name)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return "".join(self.text)
+
+
+@pytest.fixture
+def without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+
+def report(whole: Comparison, folder: Path) -> tuple[str, Page]:
+    path = whole.to_html(folder / "new" / "report.html")
+    assert path == folder / "new" / "report.html"
+    assert [one.name for one in path.parent.iterdir()] == ["report.html"]
+    text = path.read_text("utf-8")
+    return text, Page(text)
+
+
+def test_the_page_stands_alone(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    text, page = report(comparison(), tmp_path)
+    # Whatever is referred to lies in the page itself.
+    assert all(one.startswith("#") and one[1:] in page.ids for one in page.loads)
+    assert not re.search(r"url\((?!#)|@import|<script|<link|<iframe", text)
+    assert len(page.ids) == len(set(page.ids))
+    assert "prefers-color-scheme: dark" in text
+    # Quality, modes, curves of all, and of each scenario.
+    assert page.tags.count("svg") == 3 + len(SCENARIOS)
+
+
+def test_the_page_says_what_the_table_says(tmp_path: Path) -> None:
+    whole = comparison()
+    _, page = report(whole, tmp_path)
+    for line in whole.sentences():
+        assert line in page.words
+    found = whole.figures("none").tasks["classifier"]
+    assert f"{found.mean:.3f} ± {found.spread:.3f} ~" in page.words
+    assert found.change is not None
+    assert f"{found.change.low:+.4f} to {found.change.high:+.4f}" in page.words
+    assert "mtf.compare(" in page.words and "learning_rate:" in page.words
+    assert "900 rows to train on, 400 to evaluate on" in page.words
+    assert f"{whole.runs[-1].tasks['ner_head'].value:.4f}" in page.words  # every seed
+
+
+def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
+    first, _ = report(comparison(), tmp_path / "a")
+    second, _ = report(comparison(), tmp_path / "b")
+    assert first == second
+
+
+@pytest.mark.usefixtures("without_matplotlib")
+def test_without_matplotlib_the_facts_stand_as_text(tmp_path: Path) -> None:
+    _, page = report(comparison(), tmp_path)
+    assert "svg" not in page.tags
+    assert "pip install mtfreeze[viz]" in page.words
+    assert "Pareto front" in page.words and "Learning curves" in page.words
+    assert page.words.count("train") > 10
+
+
+HOSTILE = "<script>alert('x')</script> & \"q\""
+
+
+def test_names_and_errors_are_escaped(tmp_path: Path) -> None:
+    world = World(120)
+    skills = {HOSTILE: (0.1, 0.4, ("classifier",)), "none": (0.5, 0.6, ("classifier", "ner_head"))}
+    found = runs(world, skills, seeds=[0])
+    found.append(ScenarioRun("bad & <worse>", 0, error=f"no good: {HOSTILE}"))
+    chosen = settings([HOSTILE, "none", "bad & <worse>"], [0], 120, model=HOSTILE)
+    whole = Comparison(found, chosen)
+    text, page = report(whole, tmp_path)
+    assert "<script" not in text
+    assert "script" not in page.tags
+    assert HOSTILE in page.words and "bad & <worse>" in page.words
+    assert "<script" not in whole._repr_html_()
+    Page(whole._repr_html_())
+
+
+def test_a_comparison_in_which_all_failed_has_a_page(tmp_path: Path) -> None:
+    found = [ScenarioRun(name, 0, error="TrainingError: nan") for name in ("start", "none")]
+    whole = Comparison(found, settings(["none"], [0], 50))
+    _, page = report(whole, tmp_path)
+    assert "TrainingError: nan" in page.words
+    assert "svg" not in page.tags
+    assert "TrainingError: nan" in str(whole)
+
+
+def test_a_seed_that_failed_is_named(tmp_path: Path) -> None:
+    world = World(120)
+    found = runs(world, {"none": (0.5, 0.6, ("classifier", "ner_head"))}, seeds=[0])
+    found.append(ScenarioRun("none", 1, error="OSError: no space"))
+    _, page = report(Comparison(found, settings(["none"], [0, 1], 120)), tmp_path)
+    assert "seed 1: OSError: no space" in page.words
+    assert "none: failed with seed 1: OSError: no space" in page.words
+
+
+def test_settings_can_be_read_again() -> None:
+    given = settings(["none", "backbone"], [0, 1], 40)
+    shown = yaml.safe_load(settings_yaml(given))
+    assert "identity" not in shown
+    assert shown == {name: value for name, value in given.items() if name != "identity"}
+
+
+def test_the_call_is_python_that_means_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule = mtf.FreezeSchedule().phase(epochs=1, train="heads").phase(freeze="backbone[:2]")
+    modes = [
+        {"name": "none", "mode": ["none"], "schedule": None},
+        {"name": "ner_head + layers[1]", "mode": ["ner_head", "layers[1]"], "schedule": None},
+        {"name": "low", "mode": ["backbone[:2]"], "schedule": None},
+        {"name": "later", "mode": None, "schedule": schedule.to_dict()},
+    ]
+    old = {"old": {"train": None, "eval": 12, "labels": ["a'b", "c"]}}
+    given = settings([], [0, 1], 40, old_tasks=old, gradients=True, start=None)
+    given["modes"] = modes
+    seen: dict[str, object] = {}
+
+    class Model:
+        @staticmethod
+        def from_pretrained(name: str) -> str:
+            return name
+
+    monkeypatch.setattr(mtf, "MultiTaskModel", Model, raising=False)
+    monkeypatch.setattr(mtf, "Task", lambda **parts: parts, raising=False)
+    monkeypatch.setattr(
+        mtf,
+        "compare",
+        lambda model, tasks, **named: seen.update(model=model, tasks=tasks, **named),
+        raising=False,
+    )
+    exec(python_call(given), {})
+    assert seen["model"] == given["model"]
+    assert list(seen["tasks"]) == ["classifier", "ner_head"]  # type: ignore[call-overload]
+    assert list(seen["old_tasks"]) == ["old"]  # type: ignore[call-overload]
+    assert seen["seeds"] == [0, 1] and seen["gradients"] is True and seen["warm_start"] is None
+    assert {name: seen[name] for name in given["fit"]} == given["fit"]
+    none, both, low, later = seen["modes"]  # type: ignore[misc]
+    assert (none, both, low) == ("none", ["ner_head", "layers[1]"], ("low", ["backbone[:2]"]))
+    assert later == ("later", schedule)

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory of `mtfreeze._core`: each allocation fails once; 10,000 calls leave nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtfreeze import _core
+from mtfreeze.errors import Error
+from support import core_models as cm
+
+Call = Callable[[_core.Model], Any]
+
+
+# ---- the n-th allocation fails ----------------------------------------------------------------
+
+
+def train_step(model: _core.Model) -> Any:
+    """Run one step: gradients in two micro-batches, then the update."""
+    found = model.train_gradients(cm.BATCH, cm.losses(), token_budget=7, seed=3, step=2)
+    return found, cm.apply(model)
+
+
+def train_step_in_parts(model: _core.Model) -> Any:
+    """Run the same by hand, in one micro-batch, with an injected gradient."""
+    model.train_begin(3, 2)
+    values = model.train_forward(cm.BATCH, ["classifier", "tagger", "pooled"])
+    sums = model.train_backward(cm.losses(), {"pooled": np.ones((3, 16), np.float32)})
+    return [v.tobytes() for v in values], sums, cm.apply(model)
+
+
+def from_features(model: _core.Model) -> Any:
+    """Infer from a given output: conversion, another plan; and the plan of the prefix."""
+    values = np.full((len(cm.IDS), 16), 0.5)
+    batch = (None, cm.OFFSETS, None, {"hidden": values})
+    return model.prefix(cm.OUTPUTS, True), [a.tobytes() for a in model.forward(batch, cm.OUTPUTS)]
+
+
+def new_model(model: _core.Model) -> Any:
+    """Build another model beside this one."""
+    return len(_core.Model(cm.CONFIG).params())
+
+
+def write_state(model: _core.Model) -> None:
+    """Write gradient and optimizer state of a parameter that has none."""
+    values = np.full((50, 16), 0.5, np.float32)
+    model.train_begin(0, 0)
+    model.set_gradient(0, values)
+    model.set_state(0, values, values, 3)
+
+
+CALLS: dict[str, Call] = {
+    "model": new_model,
+    "add_head": lambda m: m.add_head("third", {**cm.TOKEN_HEAD, "hidden": [4, 4]}, 5),
+    "remove_head": lambda m: m.remove_head("classifier"),
+    "set_param": lambda m: m.set_param(0, np.ones((50, 16), np.float32)),
+    "set_frozen": cm.freeze_all,
+    "forward": lambda m: [a.tobytes() for a in m.forward(cm.BATCH, cm.OUTPUTS)],
+    "train_step": train_step,
+    "train_step_in_parts": train_step_in_parts,
+    "write_state": write_state,
+    "from_features": from_features,
+    "plan": lambda m: m.plan(cm.OUTPUTS, training=True, offsets=cm.OFFSETS),
+}
+
+
+def state_bits(model: _core.Model) -> list[Any]:
+    """Return all that must stay when a call fails: weights, outputs, heads, freeze state."""
+    frozen = [(info.key, info.frozen) for info in model.params()]
+    return [cm.bits(model), model.units(), frozen]
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_every_failing_allocation_is_a_memory_error_and_changes_nothing(name: str) -> None:
+    call = CALLS[name]
+    calm = cm.make_model()
+    cm.bits(calm)
+    start = _core.memory_info().n_allocations
+    expected = call(calm)
+    n_allocations = _core.memory_info().n_allocations - start
+    after = state_bits(calm)
+    for n in range(1, n_allocations + 1):
+        model = cm.make_model()
+        before = state_bits(model)
+        _core.fail_allocation_after(n)
+        try:
+            with pytest.raises(MemoryError):
+                call(model)
+        except BaseException as error:
+            pytest.fail(f"allocation {n} of {n_allocations} failed without MemoryError: {error!r}")
+        finally:
+            _core.fail_allocation_after(0)
+        assert state_bits(model) == before, f"allocation {n} of {n_allocations}"
+        assert call(model) == expected, f"allocation {n} of {n_allocations}"
+        assert state_bits(model) == after, f"allocation {n} of {n_allocations}"
+
+
+def test_failing_allocations_leak_nothing() -> None:
+    def all_failures() -> None:
+        for call in CALLS.values():
+            for n in range(1, 60):
+                model = cm.make_model()
+                _core.fail_allocation_after(n)
+                try:
+                    call(model)
+                except MemoryError:
+                    continue
+                finally:
+                    _core.fail_allocation_after(0)
+                break
+
+    all_failures()
+    gc.collect()
+    start = _core.memory_info().bytes_now
+    all_failures()
+    gc.collect()
+    assert _core.memory_info().bytes_now == start
+
+
+def test_a_warm_step_allocates_nothing() -> None:
+    model = cm.make_model()
+    for _ in range(2):
+        train_step(model)
+    start = _core.memory_info().n_allocations
+    for _ in range(5):
+        train_step(model)
+    assert _core.memory_info().n_allocations == start
+
+
+# ---- many calls -------------------------------------------------------------------------------
+
+
+def every_call(model: _core.Model) -> int:
+    """Make some fifty calls that work or fail in all the ways there are; return how many."""
+    n = len(model.params())
+    works: list[Callable[[], Any]] = [
+        lambda: model.forward(cm.BATCH, cm.OUTPUTS),
+        lambda: model.forward(cm.batch(cm.IDS[::-1], cm.STARTS.astype("i2")), ["pooled"]),
+        lambda: train_step(model),
+        lambda: train_step_in_parts(model),
+        lambda: model.train_begin(0, 0),
+        lambda: model.train_forward(cm.BATCH, ["pooled"]),
+        lambda: model.params(),
+        lambda: model.units(),
+        lambda: model.outputs(),
+        lambda: model.view(n - 1),
+        lambda: model.set_param(0, np.ones((16, 50)).T),
+        lambda: model.gradient(n - 1),
+        lambda: model.state(n - 1),
+        lambda: model.plan(["pooled"], training=True, offsets=cm.OFFSETS),
+        lambda: cm.make_model().remove_head("tagger"),  # a model keeps removed heads for views
+        lambda: cm.freeze_all(model, False),
+        lambda: _core.Model(cm.CONFIG),
+        lambda: _core.runtime_info(),
+    ]
+    fails: list[Callable[[], Any]] = [
+        lambda: _core.Model({**cm.CONFIG, "model_type": "none"}),
+        lambda: _core.Model({**cm.CONFIG, "hidden_size": None}),
+        lambda: model.add_head("classifier", cm.SEQUENCE_HEAD),
+        lambda: model.add_head("x", {"hidden": [1, "2"]}),
+        lambda: model.remove_head("x"),
+        lambda: model.forward({"inputs": {"ids": cm.IDS}}, ["pooled"]),
+        lambda: model.forward(cm.batch(cm.IDS, cm.STARTS[:2]), ["pooled"]),
+        lambda: model.forward(cm.batch(cm.IDS + 99), ["pooled"]),
+        lambda: model.forward(cm.batch(cm.IDS.astype("u8") + 2**40), ["pooled"]),
+        lambda: model.forward(cm.batch(cm.IDS, types=cm.TYPES[1:]), ["pooled"]),
+        lambda: model.forward(cm.BATCH, ["pooled", "x"]),
+        lambda: model.forward(cm.BATCH, ["pooled", "pooled"]),
+        lambda: model.forward(cm.BATCH, ["pooled", 3]),  # type: ignore[list-item]
+        lambda: model.view(n),
+        lambda: model.set_param(0, np.ones((16, 50))),
+        lambda: model.set_frozen(np.zeros(n, bool), np.full(99, 1, np.uint8)),
+        lambda: model.train_gradients(cm.BATCH, [*cm.losses(), ("x", cm.TYPES, 1.0)]),
+        lambda: model.train_gradients(cm.BATCH, [*cm.losses(), ("tagger", cm.TYPES[1:], 1.0)]),
+        lambda: model.train_gradients(cm.BATCH, [*cm.losses(), ("tagger", cm.TYPES, "x")]),  # type: ignore[list-item]
+        lambda: model.train_gradients(cm.BATCH, cm.losses(), {"pooled": cm.IDS}),
+        lambda: model.train_apply(np.ones(n), np.ones(2)),
+        lambda: model.train_apply(np.full(n, np.nan), np.ones(n)),
+        lambda: model.set_state(0, np.ones((50, 16)), np.ones(3), 1),
+        lambda: model.plan(["x"], training=True, offsets=cm.OFFSETS),
+        lambda: _core.set_threads(0),
+        lambda: _core.load_blas("relative.so"),
+    ]
+    for work in works:
+        work()
+    for fail in fails:
+        with pytest.raises((Error, ValueError, TypeError, IndexError, OSError)):
+            fail()
+    return len(works) + len(fails)
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc, which Linux has")
+def test_ten_thousand_calls_leave_no_memory_behind() -> None:
+    model = cm.make_model()
+    for _ in range(40):
+        every_call(model)
+    gc.collect()
+    arguments = [cm.IDS, cm.STARTS, cm.TYPES, cm.BATCH, cm.SEQUENCE_LABELS, cm.TOKEN_LABELS]
+    arguments += [cm.CONFIG, cm.SEQUENCE_HEAD]
+    counts = [sys.getrefcount(a) for a in arguments]
+    core, resident = _core.memory_info().bytes_now, resident_bytes()
+    n_calls = 0
+    while n_calls < 10_000:
+        n_calls += every_call(model)
+    gc.collect()
+    assert [sys.getrefcount(a) for a in arguments] == counts
+    assert _core.memory_info().bytes_now == core
+    assert resident_bytes() - resident < 1_000_000

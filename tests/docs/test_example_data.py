@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The examples' data are whole and apart, and are what their script makes of the full data."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+import mtfreeze as mtf
+from support.places import EXAMPLES, ROOT, SHARED, shared_file
+
+DOMAINS = ("amazon", "imdb", "yelp")
+
+
+def rows_of(path: Path) -> list[tuple[object, object]]:
+    return [(row.text, row.label) for row in mtf.read_tsv(path)]
+
+
+@pytest.mark.parametrize("part", ["train", "eval"])
+def test_the_domains_are_the_reviews(part: str) -> None:
+    found = [rows_of(EXAMPLES / "domains" / f"{domain}_{part}.tsv") for domain in DOMAINS]
+    assert sorted(row for rows in found for row in rows) == sorted(
+        rows_of(EXAMPLES / f"reviews_{part}.tsv")
+    )
+    for rows in found:
+        labels = [label for _, label in rows]
+        assert labels.count("0") == labels.count("1") == len(rows) // 2
+
+
+def test_no_sentence_is_in_both_parts() -> None:
+    train, held = (
+        {text for text, _ in rows_of(EXAMPLES / f"reviews_{p}.tsv")} for p in ("train", "eval")
+    )
+    assert train and held and not train & held
+
+
+def test_every_file_is_described() -> None:
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    for path in EXAMPLES.iterdir():
+        assert path.name == "README.md" or path.name in page, path.name
+
+
+def test_the_script_gives_the_same_files(capsys: pytest.CaptureFixture[str]) -> None:
+    shared_file("reviews", "yelp_labelled.txt")
+    spec = importlib.util.spec_from_file_location("make_examples", ROOT / "tools/make_examples.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.main(["--source", str(SHARED), "--check"]) == 0, capsys.readouterr().err

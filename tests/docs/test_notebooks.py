@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The notebooks run from their first cell to their last, and are committed with outputs.
+
+They are executed on a few rows, by replacing the cell tagged `parameters`; the committed outputs
+come from a run on all that the cell says.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.places import ROOT
+
+nbformat = pytest.importorskip("nbformat", reason="needs the extra notebook")
+nbclient = pytest.importorskip("nbclient", reason="needs the extra notebook")
+pytest.importorskip("ipykernel", reason="needs the extra notebook")
+
+FOLDER = ROOT / "notebooks"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is expected of a notebook.
+
+    Attributes
+    ----------
+    name : str
+        Of the file.
+    parameters : str
+        What stands in the place of its parameters, OUTPUTS apart.
+    committed, said : tuple of str
+        What its committed outputs say, and those of a run on a few rows.
+    files : tuple of str
+        What it leaves in OUTPUTS.
+    """
+
+    name: str
+    parameters: str
+    committed: tuple[str, ...]
+    said: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+CASES = [
+    Case(
+        "01_freeze_modes.ipynb",
+        "ROWS = 24\nSEEDS = 1\nSTART_EPOCHS = 2\nEPOCHS = 1",
+        ("majority", "start", "backbone[:3]", "none"),
+        ("unchanged",),
+        ("freeze_modes_notebook.png", "report_notebook.html", "two-task-model/model.safetensors"),
+    ),
+    Case(
+        "02_transfer_learning.ipynb",
+        "ROWS = 24\nSEEDS = 1\nEPOCHS = 2",
+        ("feature extraction", "head first, then all", "home", "away"),
+        ("feature extraction", "lost", "points against feature extraction"),
+        ("transfer_learning.png",),
+    ),
+    Case(
+        "03_gradual_unfreezing.ipynb",
+        "ROWS = 24\nEVAL_ROWS = 16\nEPOCHS = 8",
+        (
+            "phase 8: frozen: nothing",
+            "estimated",
+            "computed",
+            "everything",
+            "the power went at step 8 of 9",
+        ),
+        ("phase 8: frozen: nothing", "estimated", "nothing frozen moved", "the power went at step"),
+        ("gradual_unfreezing.png", "gradual-run/model.safetensors"),
+    ),
+    Case(
+        "04_multi_task.ipynb",
+        "ROWS = 24\nEVAL_ROWS = 16\nSEEDS = 1\nEPOCHS = 1",
+        ("accuracy", "entity F1", "backbone", "entities", "none"),
+        ("entity F1", "frozen parts", "entities"),
+        ("multi_task.png",),
+    ),
+]
+
+cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def read(case: Case) -> Any:
+    """Return the committed notebook."""
+    return nbformat.read(FOLDER / case.name, as_version=4)
+
+
+def texts(cell: Any) -> str:
+    """Return all text outputs of a cell."""
+    parts = []
+    for output in cell.get("outputs", []):
+        parts.append(output.get("text", ""))
+        parts += [v for k, v in output.get("data", {}).items() if k.startswith("text/")]
+    return "\n".join(parts)
+
+
+def test_every_notebook_is_tested() -> None:
+    assert sorted(path.name for path in FOLDER.glob("*.ipynb")) == [case.name for case in CASES]
+
+
+@cases
+def test_it_is_committed_with_its_outputs(case: Case) -> None:
+    cells = [cell for cell in read(case).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    said = "\n".join(map(texts, cells))
+    for words in case.committed:
+        assert words in said
+    assert not re.search(r"(?m)/(home|root|tmp|Users|work)/", said), "a path of some machine"
+
+
+@cases
+@pytest.mark.real
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_it_runs_on_a_few_rows(case: Case, minilm_folder: Path, tmp_path: Path) -> None:
+    notebook = read(case)
+    found = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(found) == 1
+    found[0].source = f"{case.parameters}\nOUTPUTS = {str(tmp_path)!r}"
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(FOLDER)}},
+    )
+    client.execute()
+    for name in case.files:
+        assert (tmp_path / name).is_file()
+    said = "\n".join(texts(cell) for cell in notebook.cells if cell.cell_type == "code")
+    for words in case.said:
+        assert words in said

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages do what they say: their code runs as it stands and prints what stands under it.
+
+How a page is run stands in `support.doc_pages`. Tables that a script prints are compared with it,
+and lists of keys and names with the code that takes them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mtfreeze as mtf
+from mtfreeze import config, notices
+from support.doc_pages import API_INDEX, blocks, check_page, workplace
+from support.places import DOCS, EXAMPLES, ROOT
+
+__all__ = ["workplace"]
+
+FREEZING, README = DOCS / "freezing.md", ROOT / "README.md"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if blocks(page))
+WITHOUT_CODE = ("benchmarks.md", "derivations", "api", "TRAINING_CONSIDERATIONS.md", "evidence.md")
+"""Pages (or folders of them) that describe measurements or mathematics, or whose examples stand in
+docstrings (`test_docstrings`)."""
+
+
+@pytest.mark.real
+@pytest.mark.long
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_a_page(page: Path, workplace: Path, minilm_folder: Path) -> None:
+    check_page(page, {})
+
+
+def test_every_page_for_users_has_code_that_runs() -> None:
+    for page in DOCS.rglob("*.md"):
+        name = page.relative_to(DOCS).parts[0]
+        languages = {block.language for block in blocks(page)}
+        assert name in WITHOUT_CODE or languages & {"python", "sh"}, page.name
+    assert "python" in {block.language for block in blocks(API_INDEX)}
+
+
+def test_the_page_on_jobs_has_every_key() -> None:
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    tables = (config._SECTIONS, config._MODEL, config._HEAD, config._DATA, config._TRAINING)
+    for key in {key for table in tables for key in table} | set(config.HF_SPELLINGS):
+        assert f"`{key}`" in page, f"{key} is missing in configuration.md"
+
+
+def test_the_page_on_errors_has_every_class() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    for name in (*mtf.errors.__all__, *notices.__all__):
+        assert name == "warn" or f"`{name}`" in page, f"{name} is missing in troubleshooting.md"
+
+
+def test_every_public_name_is_on_an_api_page() -> None:
+    pages = "\n".join(page.read_text("utf-8") for page in (DOCS / "api").glob("*.md"))
+    lines = set(pages.splitlines())
+    index = API_INDEX.read_text(encoding="utf-8")
+    for name in mtf.__all__:
+        if name != "__version__":
+            assert f"::: mtfreeze.{name}" in lines, f"{name} has no entry in docs/api"
+        error = isinstance(getattr(mtf, name), type) and issubclass(getattr(mtf, name), Exception)
+        assert error or f"`{name}`" in index, f"{name} is not in the list of docs/api/index.md"
+
+
+@pytest.mark.real
+def test_the_table_of_prices_is_what_its_script_prints(minilm_folder: Path) -> None:
+    path = ROOT / "benchmarks" / "freeze_prices.py"
+    spec = importlib.util.spec_from_file_location("freeze_prices", path)
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert f"<!-- table: benchmarks/{path.name} -->\n{script.table()}\n" in FREEZING.read_text(
+        "utf-8"
+    )
+
+
+@pytest.mark.real
+@pytest.mark.long
+def test_the_example_of_the_readme(workplace: Path, minilm_folder: Path) -> None:
+    for part in ("train", "eval"):
+        name = "train" if part == "train" else "dev"
+        reviews = (EXAMPLES / f"reviews_{part}.tsv").read_text(encoding="utf-8")
+        (workplace / f"{name}.tsv").write_text("\n".join(reviews.splitlines()[:24]) + "\n")
+        tweets = mtf.read_conll(EXAMPLES / f"wnut_{part}.conll")
+        few = [row for row in tweets if set(row.label) <= {"O", "B-person", "I-person"}][:16]
+        pairs = [zip(row.words, row.label, strict=True) for row in few]
+        lines = ["".join(f"{word}\t{tag}\n" for word, tag in row) for row in pairs]
+        (workplace / f"{name}.conll").write_text("\n".join(lines), encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    assert check_page(README, namespace) == 1
+    run = namespace["run"]
+    # Whether computed here or by the comparison before it.
+    assert run.verify_frozen() and run.cache.n_texts + run.cache.n_reused == 80
+    comparison = namespace["comparison"]
+    assert comparison.frozen_ok and "gradual" in comparison.scenarios
+    assert (workplace / "report.html").is_file()
+    assert (workplace / "out" / "model.safetensors").is_file()

