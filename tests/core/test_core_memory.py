@@ -40,7 +40,7 @@ def train_step_in_parts(model: _core.Model) -> Any:
 def from_features(model: _core.Model) -> Any:
     """Infer from a given output: conversion, another plan; and the plan of the prefix."""
     values = np.full((len(cm.IDS), 16), 0.5)
-    batch = (None, cm.OFFSETS, None, {"hidden": values})
+    batch = cm.batch(features={"hidden": values})
     return model.prefix(cm.OUTPUTS, True), [a.tobytes() for a in model.forward(batch, cm.OUTPUTS)]
 
 
@@ -150,6 +150,8 @@ def every_call(model: _core.Model) -> int:
         lambda: model.train_forward(cm.BATCH, ["pooled"]),
         lambda: model.params(),
         lambda: model.units(),
+        lambda: model.spaces(),
+        lambda: model.inputs(),
         lambda: model.outputs(),
         lambda: model.view(n - 1),
         lambda: model.set_param(0, np.ones((16, 50)).T),
@@ -172,6 +174,9 @@ def every_call(model: _core.Model) -> int:
         lambda: model.forward(cm.batch(cm.IDS + 99), ["pooled"]),
         lambda: model.forward(cm.batch(cm.IDS.astype("u8") + 2**40), ["pooled"]),
         lambda: model.forward(cm.batch(cm.IDS, types=cm.TYPES[1:]), ["pooled"]),
+        lambda: model.forward({**cm.BATCH, "inputs": {"idz": cm.IDS}}, ["pooled"]),
+        lambda: model.forward({**cm.BATCH, "offsets": {"words": cm.STARTS}}, ["pooled"]),
+        lambda: model.forward({**cm.BATCH, "labels": None}, ["pooled"]),
         lambda: model.forward(cm.BATCH, ["pooled", "x"]),
         lambda: model.forward(cm.BATCH, ["pooled", "pooled"]),
         lambda: model.forward(cm.BATCH, ["pooled", 3]),  # type: ignore[list-item]
