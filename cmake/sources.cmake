@@ -40,6 +40,7 @@ set(_ops
     linear_bwd.c
     mean_pool.c
     normalize.c
+    pool.c
 )
 set(_model
     config.c
