@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..closest import name_list, unknown
 from ..errors import ConfigError, SelectorError
 from ..losses.step_gradients import prepare_gradients
-from ..model.encoding import check_count, core_batch
+from ..model.encoding import check_count
 from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _compute(
             raise SelectorError(unknown("output", str(name), outputs))
     compute = prepare_gradients(
         model._core,
-        core_batch(batch.batch),
+        batch.batch.for_core(),
         batch.losses,
         batch.own,
         injections,
