@@ -437,7 +437,8 @@ def test_set_threads_is_remembered_and_checked() -> None:
 
 BROKEN_OPENBLAS = """
 import pathlib, sys, warnings
-from mtfreeze import _core, _runtime
+from mtfreeze import _core
+from mtfreeze.runtime import threads as _runtime
 broken = pathlib.Path(sys.argv[1])
 for path in (broken, broken.with_name("missing.so")):
     try:

@@ -39,9 +39,9 @@ class CoreModel:
         weights: Mapping[str, NDArray[np.float32]],
     ) -> None:
         from mtfreeze import _core
-        from mtfreeze.runtime import threads as _runtime
+        from mtfreeze.runtime import threads
 
-        _runtime.initialize()
+        threads.initialize()
         plain = {k: v for k, v in config.items() if isinstance(v, (bool, int, float, str))}
         self.model = _core.Model(plain)
         for name, (kind, n_labels, hidden) in heads.items():
