@@ -12,13 +12,13 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from .. import _core
+from ..checks import check_choice, check_integer
 from ..closest import unknown
 from ..data.task import Task
 from ..errors import ConfigError
 from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
 from ..notices import UntrainedHeadWarning
-from ..planning.checks import check_choice, check_integer
 from ..planning.run_plan import plan_run
 from ..planning.settings import check_settings
 from ..steps.batch import TrainingRows

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from ..checks import check_choice, check_integer, check_number
 from ..data.batches import MIXING
 from ..data.sampling import check_sampling
 from ..errors import ConfigError
 from ..losses.weighting import WEIGHTING
 from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision
-from .checks import Rate, check_choice, check_integer, check_layer_decay, check_number
+from .checks import Rate, check_layer_decay
 from .rate_clock import SCHEDULES
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def check_settings(
             None if warmup_steps is None else check_integer("warmup_steps", warmup_steps, 0)
         ),
         lr_schedule=check_choice("lr_schedule", lr_schedule, tuple(SCHEDULES)),
-        layer_decay=check_layer_decay(layer_decay),
+        layer_decay=check_layer_decay("layer_decay", layer_decay),
         max_grad_norm=norm,
         mixing=how,
         sampling=drawn,

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_count
 from ..closest import name_list, unknown
 from ..errors import ConfigError, SelectorError
-from ..model.encoding import check_count, core_batch
+from ..model.encoding import core_batch
 from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _compute(
         core_batch(batch.batch),
         batch.losses,
         dict(injections) if injections else None,
-        token_budget=check_count("token_budget", token_budget),
+        token_budget=check_count("token_budget", token_budget, usual=4096),
         seed=seed,
         step=step,
         dropout=dropout,
