@@ -40,6 +40,7 @@ C_LAYERS: tuple[tuple[str, ...], ...] = (
 # one line do not import each other. Imports for typing count.
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("_core", "closest", "errors", "quantities"),
+    ("checks", "notices"),
     ("notices",),
     ("families", "files", "losses", "metrics", "runtime"),
     ("data",),

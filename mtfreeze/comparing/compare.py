@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import check_integer
 from ..data.task import Task
 from ..evaluating.sufficient import check_sufficient
-from ..planning.checks import check_integer
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
 from ..steps.batch import check_tasks

@@ -8,7 +8,6 @@ order are free: long texts go first, and every row is put back in its place.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from ..checks import check_count
 from ..closest import unknown
-from ..errors import ConfigError, SelectorError
+from ..errors import SelectorError
 from ..inputs.packing import Encoded
 from ..runtime.precision import forward_options
 
@@ -28,7 +28,6 @@ __all__ = [
     "TOKENS_PER_CALL",
     "brief_tokens",
     "calls",
-    "check_count",
     "encode",
     "encode_rows",
     "forward",
@@ -115,21 +114,6 @@ def brief_tokens() -> int:
     return _BLOCK_TOKENS * max(2, _core.get_threads())
 
 
-def check_count(name: str, value: object) -> int:
-    """Return `value` as an int of at least 1; TypeError or ConfigError otherwise."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(
-            f"{name} must be an int; found {type(value).__name__} {value!r}; 32 is the usual choice"
-        ) from None
-    if number < 1:
-        raise ConfigError(f"{name} must be at least 1; found {number}; 32 is the usual choice")
-    return number
-
-
 def encode(
     model: ModelState,
     texts: Sequence[Row],
@@ -140,7 +124,7 @@ def encode(
     precision: str | None = None,
 ) -> Float32:
     """Return the embeddings of texts, (n, width) float32; see `MultiTaskModel.encode`."""
-    limit = None if batch_size is None else check_count("batch_size", batch_size)
+    limit = None if batch_size is None else check_count("batch_size", batch_size, usual=32)
     how = forward_options(precision)
     normalize = model.normalize if normalize_embeddings is None else bool(normalize_embeddings)
     output = "embedding" if normalize and model.normalize else "pooled"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core import Model as CoreModel
+from ..checks import as_integer
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
@@ -164,16 +165,17 @@ def _read_text(
     positions = int(config["max_position_embeddings"])
     length = settings.max_length or positions
     if max_length is not None:
-        if isinstance(max_length, bool) or not isinstance(max_length, int):
+        number = as_integer(max_length)
+        if number is None:
             raise TypeError(
                 f"max_length must be an int; found {type(max_length).__name__} {max_length!r}"
             )
-        if not 3 <= max_length <= positions:
+        if not 3 <= number <= positions:
             raise ConfigError(
                 f"max_length must be from 3 to {positions}, the positions that the model knows; "
-                f"found {max_length}"
+                f"found {number}"
             )
-        length = max_length
+        length = number
     settings = replace(settings, max_length=min(length, positions))
     assert settings.max_length is not None
     return settings, TextEncoder.from_folder(
