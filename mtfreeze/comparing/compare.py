@@ -252,4 +252,4 @@ def _line(run: ScenarioRun) -> str:
         return f"{what}: FAILED: {run.error}"
     scores = ", ".join(f"{name} {one.primary} {one.value:.3f}" for name, one in run.tasks.items())
     seconds = run.seconds + run.prefix_seconds
-    return f"{what}: {scores}" + (f"; {seconds:.1f} s" if run.n_trained else "")
+    return f"{what}: {scores}" + (f"; {seconds:.1f} s" if run.parameters_trained else "")

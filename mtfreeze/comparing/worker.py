@@ -226,7 +226,7 @@ class _Job:
             trained=tuple(
                 task for task in self.tasks if any(f"{task}_loss" in row for row in run.history)
             ),
-            n_trained=run.n_trained,
+            parameters_trained=run.parameters_trained,
             seconds=run.metrics.get("train_runtime", 0.0),
             memory_bytes=max((one.peak_bytes for one in run.costs), default=0),
             frozen_ok=bool(run.frozen.ok),

@@ -122,11 +122,11 @@ def test_steps_are_sorted_by_the_heads_that_they_train(
 
 
 def test_totals_add_up_and_keep_the_largest() -> None:
-    first = PhaseCosts(1, "a", n_steps=2, step_seconds=1.0, peak_bytes=10, n_trained=7)
+    first = PhaseCosts(1, "a", n_steps=2, step_seconds=1.0, peak_bytes=10, parameters_trained=7)
     second = PhaseCosts(2, "b", n_steps=3, step_seconds=2.0, peak_bytes=8, cache_bytes=4)
     total = total_costs([first, second])
     assert (total.n_steps, total.seconds) == (5, 3.0)
-    assert (total.peak_bytes, total.cache_bytes, total.n_trained) == (10, 4, 7)
+    assert (total.peak_bytes, total.cache_bytes, total.parameters_trained) == (10, 4, 7)
 
 
 def test_a_part_of_the_evaluation_lies_in_a_larger_one(
