@@ -5,27 +5,20 @@
 #include "../base/alloc.h"
 #include "../base/random.h"
 #include "../base/status.h"
-#include "registry.h"
 
 #include <string.h>
 
 /* The whole program of the backbone and the heads that have a name (removed ones have none). */
-static mtf_status build_program(const mtf_config *config, const mtf_head *heads, int32_t n_heads,
+static mtf_status build_program(const mtf_network *n, const mtf_head *heads, int32_t n_heads,
                                 mtf_program **program, mtf_error *err)
 {
-    const mtf_family *family = NULL;
-    MTF_TRY(mtf_family_find(config, &family, err));
     mtf_program *fresh = mtf_program_new();
     if (fresh == NULL) {
         return mtf_fail_memory(err, sizeof *fresh);
     }
-    mtf_status status = family->build(fresh, config, err);
+    mtf_status status = n->family->build(fresh, n->config, err);
     for (int32_t i = 0; status == MTF_OK && i < n_heads; i++) {
-        const mtf_head_kind *kind = NULL;
-        status = mtf_head_kind_find(heads[i].config, heads[i].name, &kind, err);
-        if (status == MTF_OK) {
-            status = kind->build(fresh, heads[i].name, heads[i].config, err);
-        }
+        status = heads[i].kind->build(fresh, heads[i].name, heads[i].config, err);
     }
     if (status == MTF_OK) {
         status = mtf_program_finish(fresh, err);
@@ -92,19 +85,21 @@ static mtf_status add_arena(mtf_network *network, const mtf_program *program, mt
     return MTF_OK;
 }
 
-mtf_status mtf_network_new(const mtf_config *config, mtf_network **network, mtf_error *err)
+mtf_status mtf_network_new(const mtf_family *family, const mtf_config *config,
+                           mtf_network **network, mtf_error *err)
 {
     mtf_network *n = mtf_alloc_zero(sizeof *n);
     if (n == NULL) {
         return mtf_fail_memory(err, sizeof *n);
     }
     mtf_status status = MTF_OK;
+    n->family = family;
     n->config = mtf_config_copy(config);
     if (n->config == NULL) {
         status = mtf_fail_memory(err, sizeof(void *));
         goto fail;
     }
-    status = build_program(n->config, NULL, 0, &n->program, err);
+    status = build_program(n, NULL, 0, &n->program, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -142,6 +137,16 @@ void mtf_network_reach_rows(const mtf_network *n, size_t index)
     if (rows != NULL) {
         memset(rows, MTF_ROW_REACHED, (size_t)n->program->params[index].shape[0]);
     }
+}
+
+const mtf_head *mtf_network_find_head(const mtf_network *n, const char *name)
+{
+    for (int32_t i = 0; i < n->n_heads; i++) {
+        if (strcmp(n->heads[i].name, name) == 0) {
+            return &n->heads[i];
+        }
+    }
+    return NULL;
 }
 
 static void head_clear(mtf_head *head)
@@ -197,7 +202,11 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
         status = mtf_fail_memory(err, strlen(name) + 1);
         goto fail;
     }
-    status = build_program(n->config, heads, n->n_heads + 1, &program, err);
+    status = mtf_head_kind_find(head->config, name, &head->kind, err);
+    if (status != MTF_OK) {
+        goto fail;
+    }
+    status = build_program(n, heads, n->n_heads + 1, &program, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -245,7 +254,7 @@ mtf_status mtf_network_remove_head(mtf_network *n, const char *name, int32_t *fi
     *count = unit != NULL ? unit->n_params : 0;
     memmove(&n->heads[at], &n->heads[at + 1], (size_t)(n->n_heads - at - 1) * sizeof *n->heads);
     mtf_program *program = NULL;
-    mtf_status status = build_program(n->config, n->heads, n->n_heads - 1, &program, err);
+    mtf_status status = build_program(n, n->heads, n->n_heads - 1, &program, err);
     if (status != MTF_OK) {
         memmove(&n->heads[at + 1], &n->heads[at], (size_t)(n->n_heads - at - 1) * sizeof *n->heads);
         n->heads[at] = removed;

@@ -10,6 +10,9 @@
 
 #include "config.h"
 #include "program.h"
+#include "registry.h"
+
+struct mtf_family;
 
 /* Gradient and moments exist only while the parameter trains; train/ makes and drops them. */
 typedef struct mtf_param {
@@ -25,11 +28,13 @@ typedef struct mtf_param {
 
 typedef struct mtf_head {
     char *name;
+    const mtf_head_kind *kind;
     mtf_config *config;
     int frozen; /* its own flag, for a head without parameters too */
 } mtf_head;
 
 typedef struct mtf_network {
+    const struct mtf_family *family;
     mtf_config *config;
     mtf_program *program;
     mtf_param *params; /* program->n_params, same indexes */
@@ -39,13 +44,16 @@ typedef struct mtf_network {
     int32_t n_arenas;
 } mtf_network;
 
-MTF_NODISCARD mtf_status mtf_network_new(const mtf_config *config, mtf_network **network,
-                                         mtf_error *err);
+/* The backbone that `family` builds from `config`. */
+MTF_NODISCARD mtf_status mtf_network_new(const struct mtf_family *family, const mtf_config *config,
+                                         mtf_network **network, mtf_error *err);
 void mtf_network_free(mtf_network *network);
 /* Frees gradient and moments, if any. */
 void mtf_param_drop_state(mtf_param *param);
 /* Every row of parameter `index` counts as reached, if its rows are told apart. */
 void mtf_network_reach_rows(const mtf_network *network, size_t index);
+/* NULL: there is no head of that name. */
+const mtf_head *mtf_network_find_head(const mtf_network *network, const char *name);
 /* On failure the network is as before. */
 MTF_NODISCARD mtf_status mtf_network_add_head(mtf_network *network, const char *name,
                                               const mtf_config *config, uint64_t seed,

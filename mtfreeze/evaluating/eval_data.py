@@ -2,8 +2,8 @@
 """Evaluation data: checked and tokenized once, scored as often as wanted.
 
 Tasks whose rows hold the same inputs share one pass through the backbone. For heads of words a word
-that truncation cut off counts as predicted ``O``. The loss is the mean of -log p over labelled rows
-or tokens.
+that truncation cut off counts as predicted ``O``. The loss is the mean over labelled rows or
+tokens: of -log p, or of ``Task.loss``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from ..data.batches import Group, group_tasks
 from ..data.labels import IGNORE
 from ..data.task import Task
 from ..inputs.packing import Encoded, PackedBatch, word_values
+from ..losses.own import LossFunction, loss_sum
 from ..metrics.entities import OUTSIDE, is_iob2
 from ..metrics.scores import metric_name, sequence_metrics, token_counts, token_sums
-from ..model.encoding import brief_tokens, calls, core_batch
+from ..model.encoding import brief_tokens, calls
 from ..multi_task_model import MultiTaskModel
 from ..runtime.progress import Reporter
 from ..steps.batch import TaskLabels, encode_task
@@ -77,6 +78,7 @@ class EvalData:
             for name, task in scored.items()
             if task.eval is not None
         }
+        self._own = {name: task.loss for name, task in scored.items()}
         self._groups = group_tasks(as_train, "joint")
         self._encoded = [model.encoder.encode_examples(group.examples) for group in self._groups]
 
@@ -143,7 +145,9 @@ class EvalData:
         with reporter.bar(self.n_tokens, "evaluating", unit="token"):
             for group, encoded in zip(self._groups, self._encoded, strict=True):
                 scorers = {
-                    name: _Scorer(self._labels[name], model.heads[name].labels, encoded)
+                    name: _Scorer(
+                        self._labels[name], model.heads[name].labels, encoded, self._own[name]
+                    )
                     for name in group.tasks
                 }
                 for at in calls(encoded.lengths[group.rows], brief_tokens()):
@@ -151,7 +155,7 @@ class EvalData:
                         raise Stopped
                     rows = group.rows[at]
                     batch = pack(encoded, rows)
-                    logits = model._core.forward(core_batch(batch), list(scorers))
+                    logits = model._core.forward(batch.for_core(), list(scorers))
                     for scorer, values in zip(scorers.values(), logits, strict=True):
                         scorer.add(rows, values)
                     reporter.advance(batch.n_tokens)
@@ -173,8 +177,14 @@ def _log_likelihood(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> t
 class _Scorer:
     """Collects the predictions of one head, then turns them into figures."""
 
-    def __init__(self, labels: TaskLabels, names: Sequence[str], encoded: Encoded) -> None:
-        self._labels, self._names, self._encoded = labels, list(names), encoded
+    def __init__(
+        self,
+        labels: TaskLabels,
+        names: Sequence[str],
+        encoded: Encoded,
+        own: LossFunction | None = None,
+    ) -> None:
+        self._labels, self._names, self._encoded, self._own = labels, list(names), encoded, own
         # Without an O among the labels a lost word is wrong whatever its label: -1 is no class.
         self._lost = self._names.index(OUTSIDE) if OUTSIDE in self._names else -1
         self._loss, self._n_loss = 0.0, 0
@@ -184,7 +194,10 @@ class _Scorer:
     def add(self, rows: NDArray[np.int64], logits: NDArray[np.float32]) -> None:
         """Take the logits, (N, n_labels), of a pass over these rows."""
         labels = self._labels.for_rows(self._encoded, rows)
-        loss, n = _log_likelihood(logits, labels)
+        if self._own is None:
+            loss, n = _log_likelihood(logits, labels)
+        else:
+            loss, n = loss_sum(self._own, logits, labels, f"evaluation, task {self._labels.head!r}")
         self._loss, self._n_loss = self._loss + loss, self._n_loss + n
         best = logits.argmax(axis=1)
         if not self._labels.of_words:

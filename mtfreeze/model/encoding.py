@@ -18,7 +18,7 @@ from .. import _core
 from ..checks import check_count
 from ..closest import unknown
 from ..errors import SelectorError
-from ..inputs.packing import Encoded, PackedBatch
+from ..inputs.packing import Encoded
 from ..runtime.precision import forward_options
 
 if TYPE_CHECKING:
@@ -74,12 +74,6 @@ def encode_rows(model: ModelState, texts: Sequence[Row], *, as_words: bool = Fal
     if as_words and all(isinstance(row, str) for row in rows):
         return model.encoder.encode_words([row.split() for row in rows])
     return model.encoder.encode_texts(rows)
-
-
-def core_batch(batch: PackedBatch) -> tuple[Any, ...]:
-    """Return a packed batch in the form of the core."""
-    parts = (batch.ids, batch.offsets, batch.token_types)
-    return (*parts, batch.features) if batch.features else parts
 
 
 def calls(
@@ -139,7 +133,7 @@ def encode(
     reporter = _reporter(show_progress_bar)
     with model.alone(), reporter.bar(len(encoded), "encoding", unit="text"):
         for rows in calls(encoded.lengths, rows=limit):
-            result[rows] = model._core.forward(core_batch(encoded.pack(rows)), [output], **how)[0]
+            result[rows] = model._core.forward(encoded.pack(rows).for_core(), [output], **how)[0]
             reporter.advance(len(rows))
     if normalize and output == "pooled":
         norms = np.sqrt(np.einsum("nc,nc->n", result, result))
@@ -178,7 +172,8 @@ def forward(
     encoded = encode_rows(model, texts)
     per_token = any(known[name].space == "tokens" for name in wanted)
     if len(encoded):
-        values = model._core.forward(core_batch(encoded.pack()), wanted, **how) if wanted else []
+        batch = encoded.pack().for_core()
+        values = model._core.forward(batch, wanted, **how) if wanted else []
     else:
         values = [np.zeros((0, known[name].width), dtype=np.float32) for name in wanted]
     result: dict[str, NDArray[Any]] = dict(zip(wanted, values, strict=True))

@@ -133,9 +133,9 @@ def load_folder(
     entries = _named_tensors(family, find_tensors(folder), folder)
     _check_sizes(family, config, entries, where)
     heads = read_saved_heads(folder, own)
-    settings, encoder = _read_text(folder, config, settings, max_length)
     initialize()
     core = CoreModel(build)
+    settings, encoder = _read_text(folder, config, settings, max_length, core)
     unused = _fill(core, family, entries, folder)
     extra = {
         name: (folder / name).read_bytes() for name in _KEPT_FILES if (folder / name).is_file()
@@ -155,7 +155,11 @@ def load_folder(
 
 
 def _read_text(
-    folder: Path, config: Mapping[str, Any], settings: SentenceSettings, max_length: int | None
+    folder: Path,
+    config: Mapping[str, Any],
+    settings: SentenceSettings,
+    max_length: int | None,
+    core: CoreModel,
 ) -> tuple[SentenceSettings, TextEncoder]:
     """Settle the maximum length and read the tokenizer."""
     positions = int(config["max_position_embeddings"])
@@ -179,6 +183,7 @@ def _read_text(
         max_length=settings.max_length,
         n_embeddings=int(config["vocab_size"]),
         do_lower_case=settings.do_lower_case,
+        inputs=[info.name for info in core.inputs()],
     )
 
 

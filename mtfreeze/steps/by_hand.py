@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..checks import check_count
 from ..closest import name_list, unknown
 from ..errors import ConfigError, SelectorError
-from ..model.encoding import core_batch
+from ..losses.step_gradients import prepare_gradients
 from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
 
 if TYPE_CHECKING:
@@ -145,16 +145,19 @@ def _compute(
     for name in injections or ():
         if name not in outputs:
             raise SelectorError(unknown("output", str(name), outputs))
-    means, _ = model._core.train_gradients(
-        core_batch(batch.batch),
+    compute = prepare_gradients(
+        model._core,
+        batch.batch.for_core(),
         batch.losses,
-        dict(injections) if injections else None,
+        batch.own,
+        injections,
         token_budget=check_count("token_budget", token_budget, usual=4096),
         seed=seed,
         step=step,
         dropout=dropout,
         **how,
     )
+    means, _ = compute()
     return {head: mean for (head, _, _), mean in zip(batch.losses, means, strict=True)}
 
 

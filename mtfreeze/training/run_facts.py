@@ -20,6 +20,7 @@ from ..closest import name_list
 from ..data.examples import Examples
 from ..data.task import Task
 from ..freezing.state import FreezeState
+from ..losses.own import loss_name
 from ..planning.run_plan import PhasePlan, RunPlan
 from ..planning.settings import RUN_SETTINGS
 
@@ -67,6 +68,7 @@ def _task(task: Task) -> dict[str, Any]:
         "train_through_frozen": task.train_through_frozen,
         "metric": task.metric,
         "label": task.label,
+        "loss": None if task.loss is None else loss_name(task.loss),
     }
 
 
@@ -127,6 +129,9 @@ def describe_run(model: MultiTaskModel, tasks: Mapping[str, Task], plan: RunPlan
 
 _MISSING = "nothing"
 
+_NEWER_OF_TASKS = {"loss": None}
+"""What checkpoints of earlier versions do not say of tasks, and what those runs did."""
+
 
 def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return facts with what a run of an earlier version has not put down.
@@ -137,6 +142,11 @@ def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(facts.get("settings"), dict):
         usual = {name: _plain(one.default) for name, one in RUN_SETTINGS.items()}
         whole["settings"] = {**facts["settings"], **_kept(usual, facts["settings"])}
+    if isinstance(facts.get("tasks"), dict):
+        whole["tasks"] = {
+            name: {**task, **_kept(_NEWER_OF_TASKS, task)} if isinstance(task, dict) else task
+            for name, task in facts["tasks"].items()
+        }
     if isinstance(facts.get("phases"), list):
         empty: dict[str, Any] = {one.name: [] for one in fields(FreezeState)}
         whole["phases"] = [

@@ -12,7 +12,7 @@ static const char *const LOW[] = {"backbone.embeddings", "backbone.layers[0]", "
 
 typedef struct given_batch {
     tiny_batch tiny;
-    mtf_input inputs[MTF_MAX_FEATURES];
+    mtf_feature features[MTF_MAX_FEATURES];
     mtf_batch batch;
 } given_batch;
 
@@ -27,18 +27,20 @@ static const mtf_batch *give(mtf_model *model, given_batch *g, const char *const
         const mtf_output output = {names[n], given_values[n]};
         CHECK(mtf_model_forward(model, whole, 1, &output, MTF_AS_FROZEN, &err) == MTF_OK);
         CHECK_TEXT(err.text, "");
-        g->inputs[n] = (mtf_input){names[n], given_values[n]};
+        g->features[n] = (mtf_feature){names[n], given_values[n]};
     }
     g->batch = *whole;
-    g->batch.n_inputs = n;
-    g->batch.inputs = g->inputs;
+    g->batch.n_inputs = 0;
+    g->batch.n_features = n;
+    g->batch.features = g->features;
     return &g->batch;
 }
 
 static mtf_status step(mtf_model *model, const mtf_batch *batch, uint64_t number, int64_t budget,
                        double *means, mtf_error *err)
 {
-    const mtf_loss losses[2] = {{"cls", tiny_labels_cls, 1.0}, {"ner", tiny_labels_ner, 0.5}};
+    const mtf_loss losses[2] = {{.output = "cls", .targets = tiny_labels_cls, .weight = 1.0},
+                                {.output = "ner", .targets = tiny_labels_ner, .weight = 0.5}};
     const mtf_train_options options = {.seed = 1, .step = number, .dropout = 1};
     return mtf_train_gradients(model, batch, 2, losses, 0, NULL, budget, &options, means, NULL,
                                err);
@@ -217,7 +219,7 @@ MTF_TEST(needless_features_are_passed_over)
     given_batch g;
     double means[2];
     const mtf_train_options options = {0};
-    const mtf_loss loss = {"ner", tiny_labels_ner, 1.0};
+    const mtf_loss loss = {.output = "ner", .targets = tiny_labels_ner, .weight = 1.0};
     const char *low[1] = {"hidden_states.1"};
     mtf_real *no_values[1] = {NULL};
     tiny_freeze(model, (const char *const[]){"backbone.embeddings", NULL});

@@ -73,7 +73,9 @@ def test_prices_of_any_batch_are_those_of_its_plan(
         for training in (True, False):
             lengths = rng.integers(2, 40, size=9)
             offsets = np.concatenate(([0], np.cumsum(lengths)))
-            plan = core.plan(outputs, training=training, offsets=offsets, features=given)
+            plan = core.plan(
+                outputs, training=training, offsets={"tokens": offsets}, features=given
+            )
             found = prices.flops(outputs, sizes_of(lengths), features=given, training=training)
             assert found.forward == plan.forward_flops > 0
             assert (found.dx, found.dw) == (plan.dx_flops, plan.dw_flops)
