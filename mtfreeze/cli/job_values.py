@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..checks import as_number
 from ..closest import unknown
 from ..errors import ConfigError
 from ..runtime.precision import TRAINING_PRECISIONS, check_precision
@@ -67,7 +68,7 @@ def check_number(path: str, value: object) -> Any:
             return float(value)
         except ValueError:
             pass
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if as_number(value) is None:
         raise ConfigError(
             f"{path} must be a number; found {found_text(value)}; write 2.0e-5 or 0.1"
         )
