@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`MultiTaskModel`: one pre-trained backbone, many heads, and which of their weights train.
 
-This is the user's view, in four files: what a model holds (`model_state`), freezing
-(`model_freezing`), computing (`model_computing`), and here making, saving and showing. Each method
-hands on to the file that does the work. The weights live in the core; arrays handed out are
-read-only views of them.
+This is the user's view. Its methods come from the rooms that do the work: what a model holds
+(`model.state`), freezing and computing (`model`), stepping (`steps`); here are making, saving and
+showing. Each method hands on to the file that does the work. The weights live in the core; arrays
+handed out are read-only views of them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from . import _core
+from .checks import as_integer
 from .closest import unknown
 from .errors import ConfigError, SelectorError
 from .freezing.selectors import ModelIndex
@@ -28,6 +27,7 @@ from .heads.registry import descriptions
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
 from .model.state import exclusive
+from .steps.stepping_methods import SteppingMethods
 
 if TYPE_CHECKING:
     from .pricing.summary import Summary
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["MultiTaskModel"]
 
 
-class MultiTaskModel(FreezingMethods, ComputingMethods):
+class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
     """A pre-trained backbone with task heads, any part of which can be frozen.
 
     Make one with `from_pretrained`. One thread at a time may use a model; give each thread its own
@@ -257,10 +257,11 @@ class MultiTaskModel(FreezingMethods, ComputingMethods):
             raise TypeError(
                 f"head {name!r}: expected {descriptions()}; found {type(spec).__name__}"
             )
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        number = as_integer(seed)
+        if number is None or number < 0:
             raise ConfigError(f"seed must be an int of at least 0; found {seed!r}; use e.g. 0")
         state = self.freeze_state()
-        self._core.add_head(name, spec.core_config(), int(seed))
+        self._core.add_head(name, spec.core_config(), number)
         self.heads[name] = Head(name, spec)
         self._reindex(state)
         return self

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..checks import as_number
 from ..closest import unknown
 from ..errors import ConfigError
 from ..runtime.precision import TRAINING_PRECISIONS, check_precision
@@ -26,6 +27,7 @@ __all__ = [
     "check_precision_name",
     "check_rate",
     "check_schedule",
+    "check_section",
     "check_text",
     "check_texts",
     "check_training_precision",
@@ -66,7 +68,7 @@ def check_number(path: str, value: object) -> Any:
             return float(value)
         except ValueError:
             pass
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if as_number(value) is None:
         raise ConfigError(
             f"{path} must be a number; found {found_text(value)}; write 2.0e-5 or 0.1"
         )
@@ -146,6 +148,16 @@ def check_mapping(path: str, value: object) -> dict[str, Any]:
             f"write {path.rsplit('.', 1)[-1]}: {{key: value}}"
         )
     return {str(key): one for key, one in value.items()}
+
+
+def check_section(path: str, value: object, known: Mapping[str, Check]) -> dict[str, Any]:
+    """Check for a section whose keys are all `known`, each with a check of its own."""
+    result: dict[str, Any] = {}
+    for key, one in check_mapping(path, value).items():
+        if key not in known:
+            raise ConfigError(unknown(f"key of {path!r}", key, known))
+        result[key] = known[key](f"{path}.{key}", one)
+    return result
 
 
 def check_anything(path: str, value: object) -> Any:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..data.examples import Example, Examples, Label
+from ..data.example import Example, Label
+from ..data.examples import Examples
 from ..errors import ConfigError
 from ..heads.task import Task
 from ..losses.own import loss_name

@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..checks import as_integer
 from ..closest import name_list, unknown
 from ..errors import DataError
-from .examples import Example, Examples, Label
+from .example import Example, Label
+from .examples import Examples
 
 __all__ = ["IGNORE", "LabelMap", "map_labels"]
 
@@ -42,11 +44,12 @@ def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
         if str(label) not in table:
             raise DataError(f"{where}: {unknown('label', str(label), table)}; add it to label_map")
         value = table[str(label)]
-        if isinstance(value, bool) or not isinstance(value, str | int):
+        name = value if isinstance(value, str) else as_integer(value)
+        if name is None:
             raise TypeError(
                 f"label_map: expected label names (str) or indices (int); found {value!r}"
             )
-        return value
+        return name
 
     def whole(label: Label, table: Mapping[str, object], where: str) -> Label:
         if isinstance(label, tuple):

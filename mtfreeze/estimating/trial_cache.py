@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..features import CacheStats, FeatureView, FillReport
-from ..features.filling import Texts, Wanted, boundaries, pass_calls, row_counts, take_apart
+from ..features.filling import boundaries, pass_calls
 from ..features.folder import folder_files
 from ..features.keys import numerics, output_info, prefix_key, text_keys, units_run
 from ..features.memory import STORE, TEXT_BYTES, Block, block_bytes
+from ..features.requests import Texts, Wanted, row_counts, take_apart
 from ..features.rounding import ITEM_BYTES
 from ..features.shards import ShardError, read_shard
 from ..freezing.digests import Snapshot
@@ -320,7 +321,7 @@ class TrialCache:
             chosen = [members[i] for i in at.tolist()]
             flops = self._prices.flops(outputs, sizes_of(lengths[at]), training=False).forward
             began = time.perf_counter()
-            values = self._model._core.forward(texts.core_batch(chosen), list(outputs))
+            values = self._model._core.forward(texts.pack(chosen).for_core(), list(outputs))
             self.timings.append((flops, time.perf_counter() - began))
             order += chosen
             for part, rows in zip(parts, values, strict=True):

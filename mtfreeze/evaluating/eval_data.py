@@ -23,7 +23,7 @@ from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
 from ..losses.own import LossFunction, loss_sum
 from ..metrics.scores import metric_name
-from ..model.encoding import brief_tokens, calls, core_batch
+from ..model.encoding import brief_tokens, calls
 from ..multi_task_model import MultiTaskModel
 from ..runtime.progress import Reporter
 from ..steps.batch import encode_task
@@ -158,7 +158,7 @@ class EvalData:
                         raise Stopped
                     rows = group.rows[at]
                     batch = pack(encoded, rows)
-                    outputs = model._core.forward(core_batch(batch), list(scorers))
+                    outputs = model._core.forward(batch.for_core(), list(scorers))
                     for scorer, values in zip(scorers.values(), outputs, strict=True):
                         scorer.add(rows, values)
                     reporter.advance(batch.n_tokens)

@@ -41,14 +41,14 @@ def _side(units: Sequence[UnitState], *, frozen: bool) -> list[str]:
     ]
 
 
-def frozen_names(model: Freezable, state: FreezeState | None = None) -> list[str]:
+def frozen_names(units: Sequence[UnitState]) -> list[str]:
     """Return what is frozen as short selectors; partly frozen units end in `` (partly)``."""
-    return _side(unit_states(model, state), frozen=True)
+    return _side(units, frozen=True)
 
 
-def trained_names(model: Freezable, state: FreezeState | None = None) -> list[str]:
+def trained_names(units: Sequence[UnitState]) -> list[str]:
     """Return what trains as short selectors; partly frozen units end in `` (partly)``."""
-    return _side(unit_states(model, state), frozen=False)
+    return _side(units, frozen=False)
 
 
 def precision_text(model: Freezable, state: FreezeState) -> str:
@@ -65,9 +65,14 @@ def precision_text(model: Freezable, state: FreezeState) -> str:
     return "".join(f", {part}" for part in parts)
 
 
-def frozen_line(model: Freezable, state: FreezeState | None = None) -> str:
-    """Return the line that a run, or a phase of one, starts with."""
-    units = unit_states(model, state)
+def frozen_line(
+    model: Freezable,
+    state: FreezeState | None = None,
+    units: Sequence[UnitState] | None = None,
+) -> str:
+    """Return the line that a run, or a phase of one, starts with; `units` are those of `state`."""
+    if units is None:
+        units = unit_states(model, state)
     in_force = get_state(model) if state is None else state
     lower = precision_text(model, in_force)
     n_frozen = sum(unit.n_frozen for unit in units)

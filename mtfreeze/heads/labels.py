@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..closest import unknown
-from ..data.examples import Examples, Label
+from ..data.example import Label
+from ..data.examples import Examples
 from ..errors import DataError
 
 __all__ = ["label_index", "proposed_map", "rows_labels"]

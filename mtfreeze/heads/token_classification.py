@@ -15,7 +15,8 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.examples import Example, Examples
+from ..data.example import Example
+from ..data.examples import Examples
 from ..data.labels import IGNORE
 from ..errors import DataError
 from ..inputs.packing import Encoded, word_values

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..closest import name_list, unknown
 from ..errors import ConfigError, SelectorError
 from ..runtime.precision import forward_options
-from .encoding import Row, calls, core_batch, encode_rows
+from .encoding import Row, calls, encode_rows
 
 if TYPE_CHECKING:
     from ..heads.head import Head
@@ -103,7 +103,7 @@ def _kept(
         head.name: head.spec.row_space.empty(len(encoded), len(head.labels)) for head in heads
     }
     for rows in calls(encoded.lengths) if heads else ():
-        batch = core_batch(encoded.pack(rows))
+        batch = encoded.pack(rows).for_core()
         outputs = model._core.forward(batch, [head.name for head in heads], **how)
         for head, values in zip(heads, outputs, strict=True):
             spec = head.spec

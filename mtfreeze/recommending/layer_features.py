@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.order import permutation
-from ..inputs.packing import Encoded
-from ..model.encoding import calls, core_batch
+from ..inputs.packing import TOKENS, Encoded
+from ..model.encoding import calls
 from .data_facts import TaskRows
 
 if TYPE_CHECKING:
@@ -120,11 +120,12 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     with model.alone():
         for at in calls(task.encoded.lengths[rows]):
             batch = task.encoded.pack(rows[at])
-            states = model._core.forward(core_batch(batch), outputs)
-            pooled[at] = _pool(states[-1], batch.offsets, "mean" if per_token else how)
+            offsets = batch.offsets[TOKENS]
+            states = model._core.forward(batch.for_core(), outputs)
+            pooled[at] = _pool(states[-1], offsets, "mean" if per_token else how)
             keep, codes, owner = task.targets.items(task.encoded, rows[at])
             for layer, state in zip(parts, states, strict=True):
-                vectors = state if per_token else _pool(state, batch.offsets, how)
+                vectors = state if per_token else _pool(state, offsets, how)
                 layer.append(vectors[keep])
             labels.append(codes.astype(np.int64))
             owners.append(at[owner])
@@ -152,7 +153,6 @@ def pooled_features(
     with model.alone():
         for at in calls(encoded.lengths[rows]):
             batch = encoded.pack(rows[at])
-            found[at] = _pool(
-                model._core.forward(core_batch(batch), [output])[0], batch.offsets, how
-            )
+            states = model._core.forward(batch.for_core(), [output])
+            found[at] = _pool(states[0], batch.offsets[TOKENS], how)
     return found

@@ -13,7 +13,6 @@ from ..closest import counted
 from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, report, unused_keys
 from ..freezing.state import masks
-from ..freezing.unit_states import unit_states
 from ..planning.run_plan import PhasePlan, RunPlan
 from ..steps.batch import TrainingRows
 from ..steps.prefix_features import PrefixFeatures
@@ -84,7 +83,7 @@ def make_run(
         metrics["best_step"] = float(best_step)
         name = best.judge.name
         notes = [*notes, f"best model: step {best_step}, {name} {state.best_value:.4f}; restored"]
-    phases = _phase_results(model, plan, state.history, trainer.reports())
+    phases = _phase_results(plan, state.history, trainer.reports())
     begun = plan.phases[: max(1, len(phases))]
     always = frozenset.intersection(*(phase.freeze.frozen for phase in begun))
     before = Snapshot(state.before, always | unused_keys(model))
@@ -96,7 +95,9 @@ def make_run(
         history=state.history,
         n_steps=state.n_steps,
         n_planned=plan.n_steps,
-        n_trained=_n_trained(model, [one for one in plan.phases if one.number in stepped]),
+        parameters_trained=_parameters_trained(
+            model, [one for one in plan.phases if one.number in stepped]
+        ),
         interrupted=interrupted,
         notes=notes,
         frozen=_whole_report(before, state.phase_before, trainer.reports()),
@@ -124,7 +125,6 @@ def last_words(run: Run) -> list[str]:
 
 
 def _phase_results(
-    model: MultiTaskModel,
     plan: RunPlan,
     history: Sequence[Mapping[str, Any]],
     reports: Sequence[FrozenReport],
@@ -141,15 +141,15 @@ def _phase_results(
                 n_sequences=sum(row["n_sequences"] for row in rows),
                 n_tokens=sum(row["n_tokens"] for row in rows),
                 seconds=math.fsum(row["seconds"] for row in rows),
-                n_trained=phase.n_trained if rows else 0,
+                parameters_trained=phase.parameters_trained if rows else 0,
                 frozen=verdict,
-                units=tuple(unit_states(model, phase.freeze)),
+                units=phase.units,
             )
         )
     return results
 
 
-def _n_trained(model: MultiTaskModel, phases: Sequence[PhasePlan]) -> int:
+def _parameters_trained(model: MultiTaskModel, phases: Sequence[PhasePlan]) -> int:
     """Return how many values train in at least one of these phases."""
     if not phases:
         return 0
