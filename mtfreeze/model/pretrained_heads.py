@@ -278,7 +278,7 @@ def _labels(config: Mapping[str, Any], logits: TensorEntry, where: str) -> tuple
     if n < 2:
         raise ConfigError(
             f"{where}: expected a head with two or more labels; found {n}: a regression head, "
-            "which this version does not have; choose a classification checkpoint"
+            "which this version does not read; choose a classification checkpoint"
         )
     names = config.get("id2label")
     if names is None:
