@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._core import VERSION as __version__
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
-    from .data import Example, Examples, Task, read_conll, read_csv, read_jsonl, read_tsv
+    from .data import Example, Examples, read_conll, read_csv, read_jsonl, read_tsv
     from .errors import (
         CheckpointError,
         ConcurrencyError,
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
-    from .heads.specs import SequenceClassification, TokenClassification
+    from .heads.sequence_classification import SequenceClassification
+    from .heads.task import Task
+    from .heads.token_classification import TokenClassification
     from .multi_task_model import MultiTaskModel
     from .notices import (
         CacheWarning,
@@ -75,9 +77,9 @@ _HOME = {
     "PrecisionWarning": "notices",
     "ResumeWarning": "notices",
     "SelectorError": "errors",
-    "SequenceClassification": "heads.specs",
-    "Task": "data",
-    "TokenClassification": "heads.specs",
+    "SequenceClassification": "heads.sequence_classification",
+    "Task": "heads.task",
+    "TokenClassification": "heads.token_classification",
     "TrainingError": "errors",
     "UntrainedHeadWarning": "notices",
     "compare": "comparing.compare",

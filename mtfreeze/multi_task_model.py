@@ -21,7 +21,9 @@ from .closest import unknown
 from .errors import ConfigError, SelectorError
 from .freezing.selectors import ModelIndex
 from .freezing.state import FreezeState
-from .heads.specs import Head, HeadSpec, check_head_name
+from .heads.head import Head, check_head_name
+from .heads.kind import HeadSpec
+from .heads.registry import descriptions
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
 from .model.state import exclusive
@@ -253,8 +255,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             )
         if not isinstance(spec, HeadSpec):
             raise TypeError(
-                f"head {name!r}: expected mtf.SequenceClassification(labels=[...]) or "
-                f"mtf.TokenClassification(labels=[...]); found {type(spec).__name__}"
+                f"head {name!r}: expected {descriptions()}; found {type(spec).__name__}"
             )
         number = as_integer(seed)
         if number is None or number < 0:
@@ -277,9 +278,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
 
         if spec is not None and not isinstance(spec, HeadSpec):
             raise TypeError(
-                f"head {name!r}: expected mtf.SequenceClassification(labels=[...]), "
-                "mtf.TokenClassification(labels=[...]) or None, to make it from the checkpoint; "
-                f"found {type(spec).__name__}"
+                f"head {name!r}: expected {descriptions('None')}, to make it from "
+                f"the checkpoint; found {type(spec).__name__}"
             )
         found = read_pretrained_head(self, spec, source, head)
         self.add_head(name, found.spec)

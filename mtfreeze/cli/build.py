@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..closest import unknown
-from ..data import Task, read_file
+from ..data import read_file
 from ..errors import ConfigError
-from ..heads.specs import KINDS, HeadSpec, spec_from_dict
+from ..heads.kind import HeadSpec
+from ..heads.registry import KINDS, spec_from_dict
+from ..heads.task import Task
 from ..notices import UntrainedHeadWarning
 from .job import Config
 from .job_training import Freezing

@@ -21,7 +21,7 @@ from .guard import FAILED
 from .options import debug_option
 
 if TYPE_CHECKING:
-    from ..data import Task
+    from ..heads.task import Task
     from ..multi_task_model import MultiTaskModel
 
 __all__ = ["demo", "find_data"]
@@ -59,7 +59,7 @@ def find_data(folder: str | None) -> Path:
 
 def _say_sizes(model: MultiTaskModel, tasks: dict[str, Task]) -> None:
     for name, task in tasks.items():
-        unit = "sentences" if model.heads[name].space == "sequences" else "tagged sentences"
+        unit = model.heads[name].spec.row_space.data
         sizes = [0 if part is None else len(part) for part in (task.train, task.eval)]
         click.echo(
             f"{name}: {sizes[0]:,} {unit} to train on, {sizes[1]:,} to evaluate on, "

@@ -14,8 +14,8 @@ from .job import Config
 from .options import JobOptions, job_options, training_precision_option
 
 if TYPE_CHECKING:
-    from ..data import Task
     from ..estimating import Estimate
+    from ..heads.task import Task
     from ..multi_task_model import MultiTaskModel
 
 __all__ = ["estimate", "estimate_job", "estimates_text"]

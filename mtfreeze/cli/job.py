@@ -24,6 +24,7 @@ from typing import Any
 
 from ..closest import name_list, unknown
 from ..errors import ConfigError
+from ..heads.registry import required_keys
 from .job_training import Freezing, read_training
 from .job_values import (
     Check,
@@ -149,7 +150,8 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
         entry = heads[name] = check_section(f"heads.{name}", one, _HEAD)
         described = set(entry) - {"from_pretrained", "head"}
         if described or "from_pretrained" not in entry:
-            _require(f"heads.{name}", entry, ("task", "labels"))
+            _require(f"heads.{name}", entry, ("task",))
+            _require(f"heads.{name}", entry, required_keys(entry["task"]))
         if entry.get("from_pretrained", "").startswith(("./", "../")):
             entry["from_pretrained"] = str(place / entry["from_pretrained"])
     data = {}

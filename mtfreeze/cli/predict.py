@@ -57,7 +57,7 @@ def _answers(
         }
         for at, text in enumerate(rows):
             answer: dict[str, Any] = {"text": text}
-            if any(model.heads[head].space == "tokens" for head in heads):
+            if any(model.heads[head].spec.row_space.splits for head in heads):
                 answer["words"] = text.split()
             for head in heads:
                 answer[head] = found[head][at]

@@ -31,11 +31,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..heads.measure import Floats
+from ..heads.registry import measure_named
 from .results import TaskScore
-from .sums import Floats, RowSums
+from .sums import RowSums
 
 __all__ = [
     "LEVEL",
@@ -173,7 +174,7 @@ def _check_rows(scores: Sequence[tuple[str, TaskScore]]) -> None:
     """Check that scores belong to the same rows, as far as their counts tell."""
     for name, score in scores:
         first_name, first = scores[0]
-        expected, found = _gold(first), _gold(score)
+        expected, found = (measure_named(one.kind).gold(one.counts) for one in (first, score))
         if expected.shape != found.shape or (expected != found).any():
             raise DataError(
                 f"expected scores on the same evaluation rows; {first_name} and {name} were "
@@ -185,11 +186,6 @@ def _check_rows(scores: Sequence[tuple[str, TaskScore]]) -> None:
                 f"expected evaluation rows to compare by; {name} has none; give the task labelled "
                 "evaluation data"
             )
-
-
-def _gold(score: TaskScore) -> NDArray[np.int64]:
-    """Return the counts that the model has no part in: gold class, entities and words in gold."""
-    return score.counts[:, [0, 3]] if score.kind == "token" else score.counts[:, :1]
 
 
 @dataclass(frozen=True)

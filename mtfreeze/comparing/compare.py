@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checks import check_integer
-from ..data.task import Task
 from ..evaluating.sufficient import check_sufficient
+from ..heads.task import Task
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
 from ..steps.batch import check_tasks

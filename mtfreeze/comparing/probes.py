@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..data.order import permutation
 
 if TYPE_CHECKING:
-    from ..data.task import Task
+    from ..heads.task import Task
     from ..multi_task_model import MultiTaskModel
 
 __all__ = ["drift", "gradient_cosines", "probe_texts"]

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..freezing.unit_states import UnitState
+from ..heads.measure import RowCounts
+from ..heads.registry import measure_named
 from ..notices import renamed
 
 __all__ = ["MAJORITY", "START", "ScenarioRun", "TaskScore", "UnitState"]
@@ -33,16 +34,17 @@ class TaskScore:
 
     Attributes
     ----------
-    kind : {"sequence", "token", "word"}
-        Labels of texts; IOB2 tags, scored as entities; other tags, scored word by word.
+    kind : str
+        Name of the head's measure: "sequence", labels of texts; "token", IOB2 tags, scored as
+        entities; "word", other tags, scored word by word.
     primary : str
         Short name of the metric that the task is judged by.
     labels : tuple of str
         Of the head.
-    counts : (n, k) int64
-        What each evaluation row adds to the sums that metrics follow from: "sequence": gold and
-        predicted class (k = 2); "token": entities in gold, predicted, right, words, right words
-        (k = 5); "word": words, right words (k = 2).
+    counts : (n, k) array
+        What each evaluation row adds to the measure: "sequence": gold and predicted class (k = 2);
+        "token": entities in gold, predicted, right, words, right words (k = 5); "word": words,
+        right words (k = 2).
     metrics : dict of str to float
         By short name: loss, accuracy, f1 ... of all rows.
     """
@@ -50,7 +52,7 @@ class TaskScore:
     kind: str
     primary: str
     labels: tuple[str, ...]
-    counts: NDArray[np.int64]
+    counts: RowCounts
     metrics: dict[str, float]
 
     @property
@@ -71,7 +73,9 @@ class TaskScore:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TaskScore:
         """Return what `to_dict` gave the values of."""
-        counts = np.asarray(values["counts"], dtype=np.int64)
+        counts: RowCounts = np.asarray(
+            values["counts"], dtype=measure_named(str(values["kind"])).dtype
+        )
         return cls(
             str(values["kind"]),
             str(values["primary"]),

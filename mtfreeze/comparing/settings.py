@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from .. import _core
 from ..checks import check_choice, check_integer
 from ..closest import unknown
-from ..data.task import Task
 from ..errors import ConfigError
 from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
+from ..heads.task import Task
 from ..notices import UntrainedHeadWarning
 from ..planning.run_plan import plan_run
 from ..planning.settings import RUN_SETTINGS, check_settings

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..data.example import Example, Label
 from ..data.examples import Examples
-from ..data.task import Task
 from ..errors import ConfigError
+from ..heads.task import Task
 from ..losses.own import loss_name
 
 __all__ = ["tasks_from_values", "tasks_to_values"]

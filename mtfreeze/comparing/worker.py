@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..data.task import Task
 from ..errors import TrainingError
 from ..evaluating.evaluate import evaluate_rows
 from ..features import CacheStats
 from ..freezing.unit_states import unit_states
-from ..metrics.scores import primary_metric
+from ..heads.task import Task
 from ..notices import FreezeWarning
 from ..planning.settings import FitSettings
 from ..runtime.threads import set_threads
@@ -108,12 +107,9 @@ def starting_model(place: ComparisonFolder, seed: int) -> MultiTaskModel:
 
 def score_of(model: MultiTaskModel, name: str, task: Task, outcome: Outcome) -> TaskScore:
     """Return an evaluation as it is kept."""
-    head = model.heads[name]
-    if outcome.kind == "word":
-        primary = "accuracy"
-    else:
-        primary = primary_metric(outcome.kind, task.metric)
-    return TaskScore(outcome.kind, primary, tuple(head.labels), outcome.counts, outcome.metrics)
+    spec = model.heads[name].spec
+    primary = spec.measure.choose(task.metric)
+    return TaskScore(outcome.kind, primary, spec.labels, outcome.counts, outcome.metrics)
 
 
 class _Job:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,6 @@ from .examples import Examples
 from .lengths import grouped_batches
 from .order import permutation
 from .sampling import SAMPLING, check_sampling, share_steps
-from .task import Task
 
 __all__ = [
     "MIXING",
@@ -95,7 +95,18 @@ def _same_inputs(first: Examples, second: Examples) -> bool:
     )
 
 
-def group_tasks(tasks: Mapping[str, Task], mixing: str = "proportional") -> list[Group]:
+class Learner(Protocol):
+    """What is read of a task here."""
+
+    @property
+    def train(self) -> Examples | None:
+        """Its training data."""
+
+    def label_name(self, task: str) -> str:
+        """Return the name of its label in rows that carry several."""
+
+
+def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> list[Group]:
     """Group the training data of tasks for `plan_epoch`.
 
     Parameters
@@ -262,6 +273,7 @@ def plan_epoch(
 
     Examples
     --------
+    >>> from mtfreeze import Task
     >>> task = Task(train=[("a", 0), ("b", 1), ("c", 0)])
     >>> steps = plan_epoch(group_tasks({"t": task}), 2, "proportional", seed=0, epoch=0)
     >>> [len(part.rows) for step in steps for part in step]

@@ -9,7 +9,8 @@ remembers its source ("train.tsv:17", "row 3 of train") for the error messages o
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import overload
 
 import numpy as np
@@ -20,9 +21,7 @@ from ..metrics.entities import OUTSIDE
 from .example import Example, Label
 from .order import permutation
 
-__all__ = [
-    "Examples",
-]
+__all__ = ["Examples", "Rows", "as_examples"]
 
 
 class Examples(Sequence[Example]):
@@ -201,6 +200,46 @@ class Examples(Sequence[Example]):
         shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:6])
         more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
         return f"{head}, labels: {shown or 'none'}{more})"
+
+
+Rows = Examples | Iterable[object]
+"""`Examples`, or plain rows as `Examples.from_rows` takes them."""
+
+
+def as_examples(data: Rows, name: str) -> Examples:
+    """Return `data` as non-empty `Examples`.
+
+    Parameters
+    ----------
+    data : Examples or iterable of rows
+        See `Examples.from_rows`.
+    name : str
+        What messages call the data.
+
+    Raises
+    ------
+    TypeError
+        If `data` is a path, a text or no iterable of rows.
+    DataError
+        If there are no rows, or a row does not hold.
+    """
+    if isinstance(data, Examples):
+        examples = data
+    elif isinstance(data, str | bytes | os.PathLike):
+        raise TypeError(
+            f"{name}: expected rows of data; found {type(data).__name__} {data!r}; read the file "
+            "first, for instance with read_tsv or read_conll"
+        )
+    elif isinstance(data, Mapping) or not isinstance(data, Iterable):
+        raise TypeError(
+            f"{name}: expected rows such as [(text, label), ...] or what read_tsv returns; found "
+            f"{type(data).__name__}"
+        )
+    else:
+        examples = Examples.from_rows(data, name)
+    if not len(examples):
+        raise DataError(f"{name}: expected at least one row; found none; give data or leave it out")
+    return examples
 
 
 def _kind_of(row: Example) -> str:

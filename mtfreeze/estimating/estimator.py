@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..closest import unknown
-from ..data.task import Task
+from ..heads.task import Task
 from ..runtime.progress import Reporter
 from ..training.estimate import Estimate
 from ..training.fit import fit

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..closest import counted, unknown
-from ..data.labels import IGNORE, encode_labels, encode_tags
-from ..data.task import Rows, as_examples
+from ..data.examples import Rows, as_examples
+from ..data.labels import IGNORE
 from ..errors import DataError, SelectorError
+from ..heads.classes import check_classes
 from ..metrics.scores import confusion_matrix
 from ..pictures.saving import check_ending, write_picture
 
@@ -53,17 +54,12 @@ def confusion(
     if head not in model.heads:
         raise SelectorError(unknown("head", str(head), model.heads))
     data = as_examples(examples, "examples")
-    names = tuple(model.heads[head].labels)
-    of_words = model.heads[head].space == "tokens"
-    encode = encode_tags if of_words else encode_labels
-    codes = encode(data, label or head, names, head)
+    spec = check_classes(model.heads[head].spec, head, "a picture of what is confused needs")
+    gold = spec.targets(data, label or head, head).flat()
     predicted: Any = model.predict(head, [_content(row.content) for row in data])
-    if not of_words:
-        gold, found = np.asarray(codes), predicted
-    else:
-        gold = np.concatenate([np.asarray(row) for row in codes])
-        found = [tag for row in predicted for tag in row]
+    names = spec.labels
     table = {name: i for i, name in enumerate(names)}
+    found = spec.row_space.joined(predicted)
     guesses = np.array([table.get(name, -1) for name in found], dtype=np.int64)
     labelled = gold != IGNORE
     if not labelled.any():
@@ -75,7 +71,7 @@ def confusion(
     return Confusion(
         names,
         confusion_matrix(gold[there].astype(np.int64), guesses[there], len(names)),
-        "words" if of_words else "texts",
+        spec.row_space.items,
         int((labelled & ~there).sum()),
     )
 

@@ -9,24 +9,24 @@ tokens: of -log p, or of ``Task.loss``.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.batches import Group, group_tasks
-from ..data.labels import IGNORE
-from ..data.task import Task
-from ..inputs.packing import Encoded, PackedBatch, word_values
+from ..heads.kind import HeadSpec
+from ..heads.measure import LOSS, RowCounts
+from ..heads.row_spaces import Targets
+from ..heads.task import Task
+from ..inputs.packing import Encoded, PackedBatch
 from ..losses.own import LossFunction, loss_sum
-from ..metrics.entities import OUTSIDE, is_iob2
-from ..metrics.scores import metric_name, sequence_metrics, token_counts, token_sums
+from ..metrics.scores import metric_name
 from ..model.encoding import brief_tokens, calls
 from ..multi_task_model import MultiTaskModel
 from ..runtime.progress import Reporter
-from ..steps.batch import TaskLabels, encode_task
+from ..steps.batch import encode_task
 
 __all__ = ["EvalData", "Outcome", "PackRows", "Stopped"]
 
@@ -45,17 +45,16 @@ class Outcome:
 
     Attributes
     ----------
-    kind : {"sequence", "token", "word"}
-        Labels of texts; IOB2 tags; other tags.
-    counts : (n, k) int64 array
-        Of every row with labels. "sequence": class in gold and predicted; "token": `token_counts`;
-        "word": words, words with the right tag.
+    kind : str
+        Name of the head's measure.
+    counts : (n, k) array
+        What every row with labels adds to it.
     metrics : dict of str to float
         Loss and metrics by short name.
     """
 
     kind: str
-    counts: NDArray[np.int64]
+    counts: RowCounts
     metrics: dict[str, float]
 
 
@@ -73,7 +72,7 @@ class EvalData:
     def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
         scored = {name: task for name, task in tasks.items() if task.eval is not None}
         as_train = {name: Task(train=task.eval, label=task.label) for name, task in scored.items()}
-        self._labels = {
+        self._targets = {
             name: encode_task(model, name, task, task.eval)
             for name, task in scored.items()
             if task.eval is not None
@@ -85,7 +84,7 @@ class EvalData:
     @property
     def tasks(self) -> list[str]:
         """Names of the tasks that are scored."""
-        return list(self._labels)
+        return list(self._targets)
 
     @property
     def groups(self) -> list[tuple[Group, Encoded]]:
@@ -146,7 +145,11 @@ class EvalData:
             for group, encoded in zip(self._groups, self._encoded, strict=True):
                 scorers = {
                     name: _Scorer(
-                        self._labels[name], model.heads[name].labels, encoded, self._own[name]
+                        name,
+                        model.heads[name].spec,
+                        self._targets[name],
+                        encoded,
+                        self._own[name],
                     )
                     for name in group.tasks
                 }
@@ -155,80 +158,42 @@ class EvalData:
                         raise Stopped
                     rows = group.rows[at]
                     batch = pack(encoded, rows)
-                    logits = model._core.forward(batch.for_core(), list(scorers))
-                    for scorer, values in zip(scorers.values(), logits, strict=True):
+                    outputs = model._core.forward(batch.for_core(), list(scorers))
+                    for scorer, values in zip(scorers.values(), outputs, strict=True):
                         scorer.add(rows, values)
                     reporter.advance(batch.n_tokens)
                 found |= {name: scorer.outcome() for name, scorer in scorers.items()}
-        return {name: found[name] for name in self._labels}
-
-
-def _log_likelihood(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> tuple[float, int]:
-    """Return the sum of -log p over the labelled rows, and their number."""
-    labelled = labels != IGNORE
-    chosen = logits[labelled].astype(np.float64)
-    if not len(chosen):
-        return 0.0, 0
-    top = chosen.max(axis=1, keepdims=True)
-    log_sum = np.log(np.exp(chosen - top).sum(axis=1)) + top[:, 0]
-    return float((log_sum - chosen[np.arange(len(chosen)), labels[labelled]]).sum()), len(chosen)
+        return {name: found[name] for name in self._targets}
 
 
 class _Scorer:
-    """Collects the predictions of one head, then turns them into figures."""
+    """Collects what the rows of one task add, then turns it into figures."""
 
     def __init__(
         self,
-        labels: TaskLabels,
-        names: Sequence[str],
+        name: str,
+        spec: HeadSpec,
+        targets: Targets,
         encoded: Encoded,
-        own: LossFunction | None = None,
+        own: LossFunction | None,
     ) -> None:
-        self._labels, self._names, self._encoded, self._own = labels, list(names), encoded, own
-        # Without an O among the labels a lost word is wrong whatever its label: -1 is no class.
-        self._lost = self._names.index(OUTSIDE) if OUTSIDE in self._names else -1
+        self._name, self._spec, self._own = name, spec, own
+        self._targets, self._encoded = targets, encoded
         self._loss, self._n_loss = 0.0, 0
-        self._gold: list[NDArray[np.int32]] = []
-        self._found: list[NDArray[np.int64]] = []
+        self._rows: list[RowCounts] = []
 
-    def add(self, rows: NDArray[np.int64], logits: NDArray[np.float32]) -> None:
-        """Take the logits, (N, n_labels), of a pass over these rows."""
-        labels = self._labels.for_rows(self._encoded, rows)
+    def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
+        """Take the head's outputs, (N, width), of a pass over these rows."""
+        targets = self._targets.for_rows(self._encoded, rows)
         if self._own is None:
-            loss, n = _log_likelihood(logits, labels)
+            loss, n = self._spec.loss_sum(outputs, targets)
         else:
-            loss, n = loss_sum(self._own, logits, labels, f"evaluation, task {self._labels.head!r}")
+            loss, n = loss_sum(self._own, outputs, targets, f"evaluation, task {self._name!r}")
         self._loss, self._n_loss = self._loss + loss, self._n_loss + n
-        best = logits.argmax(axis=1)
-        if not self._labels.of_words:
-            self._gold.append(labels)
-            self._found.append(best)
-            return
-        codes = cast("Sequence[NDArray[np.int32]]", self._labels.codes)
-        words = word_values(self._encoded, rows.tolist(), best, self._lost)
-        for row, predicted in zip(rows, words, strict=True):
-            # A row of a shared pass may carry no tags of this task.
-            if not (codes[row] == IGNORE).any():
-                self._gold.append(codes[row])
-                self._found.append(predicted)
+        self._rows.append(self._spec.scored(self._targets, self._encoded, rows, outputs))
 
     def outcome(self) -> Outcome:
         """Return loss and metrics, and what each row adds to them."""
-        loss = {"loss": self._loss / max(1, self._n_loss)}
-        if not self._labels.of_words:
-            gold, found = np.concatenate(self._gold), np.concatenate(self._found)
-            pairs = np.stack([gold, found], axis=1)[gold != IGNORE].astype(np.int64)
-            metrics = sequence_metrics(pairs[:, 0], pairs[:, 1])
-            return Outcome("sequence", pairs, loss | metrics)
-        if is_iob2(self._names):
-            counts = token_counts(self._tags(self._gold), self._tags(self._found))
-            return Outcome("token", counts, loss | token_sums(counts.sum(axis=0)))
-        right = [int((g == f).sum()) for g, f in zip(self._gold, self._found, strict=True)]
-        counts = np.array([[len(g) for g in self._gold], right], dtype=np.int64).T
-        n_words, n_right = counts.sum(axis=0)
-        return Outcome("word", counts, loss | {"accuracy": int(n_right) / max(1, int(n_words))})
-
-    def _tags(
-        self, rows: Sequence[NDArray[np.int32]] | Sequence[NDArray[np.int64]]
-    ) -> list[list[str]]:
-        return [[self._names[code] for code in row] for row in rows]
+        counts, measure = np.concatenate(self._rows), self._spec.measure
+        loss = {LOSS.name: self._loss / max(1, self._n_loss)}
+        return Outcome(measure.name, counts, loss | measure.figures(counts))

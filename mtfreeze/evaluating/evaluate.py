@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from ..data.task import Task
 from ..errors import DataError
 from ..features import CacheStats, open_cache
+from ..heads.task import Task
 from ..metrics.scores import metric_name
 from ..runtime.progress import Reporter
 from ..steps.batch import check_tasks

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from ..data.task import Task
+from ..heads.measure import LOSS
+from ..heads.task import Task
 from ..inputs.packing import Encoded
-from ..metrics.entities import is_iob2
-from ..metrics.scores import SEQUENCE_METRICS, TOKEN_METRICS, metric_name, primary_metric
+from ..metrics.scores import metric_name
 from ..planning.settings import EvalEvery
 from ..runtime.progress import Reporter
 from .eval_data import EvalData, PackRows, Stopped
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
 
 __all__ = ["Scoring"]
-
-
-def _figures(model: MultiTaskModel, name: str) -> tuple[str, ...]:
-    """Return the figures that an evaluation of this head has."""
-    head = model.heads[name]
-    if head.space != "tokens":
-        return ("loss", *SEQUENCE_METRICS)
-    return ("loss", *TOKEN_METRICS) if is_iob2(list(head.labels)) else ("loss", "accuracy")
 
 
 class Scoring:
@@ -55,14 +47,12 @@ class Scoring:
         self, model: MultiTaskModel, tasks: Mapping[str, Task], data: EvalData, every: EvalEvery
     ) -> None:
         self._model, self._data, self._every = model, data, every
-        self._short: dict[str, str] = {}
-        for name in data.tasks:
-            kind = "token" if model.heads[name].space == "tokens" else "sequence"
-            self._short[name] = primary_metric(kind, tasks[name].metric)
+        measures = {name: model.heads[name].spec.measure for name in data.tasks}
+        self._short = {name: one.choose(tasks[name].metric) for name, one in measures.items()}
         self.primary = {name: metric_name(name, short) for name, short in self._short.items()}
         self.metric_names = {
-            name: {short: metric_name(name, short) for short in _figures(model, name)}
-            for name in data.tasks
+            name: {short: metric_name(name, short) for short in (LOSS.name, *one.names)}
+            for name, one in measures.items()
         }
 
     def due(self, n_steps: int, ends_epoch: bool) -> bool:

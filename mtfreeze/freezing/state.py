@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..checks import as_integer
 from ..closest import name_list
-from ..heads.specs import Head
+from ..heads.head import Head
 from ..notices import NoPrefixWarning, PrecisionWarning, UntrainedHeadWarning, warn
 from ..runtime.precision import (
     FP32,

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..closest import unknown
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from .entities import OUTSIDE, entity_spans
 
 __all__ = [
@@ -32,7 +31,6 @@ __all__ = [
     "majority_label",
     "mcc",
     "metric_name",
-    "primary_metric",
     "sequence_baseline",
     "sequence_metrics",
     "token_baseline",
@@ -42,12 +40,10 @@ __all__ = [
 ]
 
 SEQUENCE_METRICS = ("accuracy", "f1_macro", "mcc")
-"""What `sequence_metrics` reports, the primary metric first."""
+"""What `sequence_metrics` reports."""
 
 TOKEN_METRICS = ("f1", "precision", "recall", "accuracy")
-"""What `token_metrics` reports, the primary metric first."""
-
-_KINDS = {"sequence": SEQUENCE_METRICS, "token": TOKEN_METRICS}
+"""What `token_metrics` reports."""
 
 
 def _pair(gold: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -334,26 +330,3 @@ def metric_name(task: str, metric: str, split: str = "eval") -> str:
     'eval_ner_head_f1'
     """
     return f"{split}_{task}_{metric}"
-
-
-def primary_metric(kind: str, metric: str | None = None) -> str:
-    """Return the one metric that a task is judged by.
-
-    Parameters
-    ----------
-    kind : {"sequence", "token"}
-        What the head labels.
-    metric : str, optional
-        The user's choice; by default the first of `SEQUENCE_METRICS` or `TOKEN_METRICS`.
-
-    Raises
-    ------
-    ConfigError
-        If this kind of head does not have that metric.
-    """
-    known = _KINDS[kind]
-    if metric is None:
-        return known[0]
-    if metric not in known:
-        raise ConfigError(unknown("metric", metric, known, of=f"a {kind} head"))
-    return metric

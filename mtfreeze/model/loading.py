@@ -22,7 +22,8 @@ from ..families import Family, core_config, family_of
 from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
 from ..freezing.state import FreezeState
-from ..heads.specs import HeadSpec, spec_from_dict
+from ..heads.kind import HeadSpec
+from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize

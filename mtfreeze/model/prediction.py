@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..closest import name_list, unknown
-from ..errors import SelectorError
-from ..inputs.packing import LOST, TOKENS, Encoded
-from ..metrics.entities import OUTSIDE
+from ..errors import ConfigError, SelectorError
 from ..runtime.precision import forward_options
 from .encoding import Row, calls, encode_rows
 
 if TYPE_CHECKING:
-    from ..heads.specs import Head
+    from ..heads.head import Head
     from .state import ModelState
 
 __all__ = ["predict", "predict_proba"]
@@ -60,25 +58,17 @@ def predict_proba(
     ------
     SelectorError
         If a head is unknown.
+    ConfigError
+        If a head gives something else than one of its labels.
     """
-    how = forward_options(precision)
     heads = [_head(model, name) for name in names]
-    of_words = any(head.space == "tokens" for head in heads)
-    encoded = encode_rows(model, texts, as_words=of_words)
-    found: dict[str, Any] = {head.name: _empty(head, len(encoded)) for head in heads}
-    for rows in calls(encoded.lengths) if heads else ():
-        batch = encoded.pack(rows)
-        offsets = batch.offsets[TOKENS]
-        logits = model._core.forward(batch.for_core(), [head.name for head in heads], **how)
-        for head, values in zip(heads, logits, strict=True):
-            shares = _softmax(values)
-            if head.space == "sequences":
-                found[head.name][rows] = shares
-                continue
-            for at, row in enumerate(rows):
-                tokens = shares[offsets[at] : offsets[at + 1]]
-                found[head.name][row] = _of_words(head, encoded, int(row), tokens)
-    return found
+    for head in heads:
+        if not head.spec.has_probabilities:
+            raise ConfigError(
+                f"probabilities are of labels; found {head.name!r}, a {head.kind} head, which has "
+                "none; call predict"
+            )
+    return _kept(model, heads, texts, precision)
 
 
 def predict(
@@ -87,21 +77,39 @@ def predict(
     texts: Sequence[Row],
     precision: str | None = None,
 ) -> dict[str, Labels]:
-    """Return the most probable labels, by head; see `predict_proba`.
+    """Return what each head says of each text, by head; see `predict_proba`.
 
     Returns
     -------
     dict of str to list
         For text heads one label a text; for word heads a list of one tag a word.
     """
-    result: dict[str, Labels] = {}
-    for name, shares in predict_proba(model, names, texts, precision).items():
-        labels = model.heads[name].labels
-        if isinstance(shares, list):
-            result[name] = [_names(rows, labels) for rows in shares]
-        else:
-            result[name] = _names(shares, labels)
-    return result
+    heads = [_head(model, name) for name in names]
+    kept = _kept(model, heads, texts, precision)
+    specs = {head.name: head.spec for head in heads}
+    return {
+        name: specs[name].row_space.each(found, specs[name].predictions)
+        for name, found in kept.items()
+    }
+
+
+def _kept(
+    model: ModelState, heads: Sequence[Head], texts: Sequence[Row], precision: str | None
+) -> dict[str, Any]:
+    """Return what heads keep of their outputs, by head, in one pass through the backbone."""
+    how = forward_options(precision)
+    encoded = encode_rows(model, texts, as_words=any(h.spec.row_space.splits for h in heads))
+    found: dict[str, Any] = {
+        head.name: head.spec.row_space.empty(len(encoded), len(head.labels)) for head in heads
+    }
+    for rows in calls(encoded.lengths) if heads else ():
+        batch = encoded.pack(rows).for_core()
+        outputs = model._core.forward(batch, [head.name for head in heads], **how)
+        for head, values in zip(heads, outputs, strict=True):
+            spec = head.spec
+            kept = spec.decoded(values)
+            spec.row_space.put(found[head.name], encoded, rows, kept, spec.lost())
+    return found
 
 
 def _head(model: ModelState, name: object) -> Head:
@@ -110,36 +118,6 @@ def _head(model: ModelState, name: object) -> Head:
     if not model.heads:
         raise SelectorError(f"no head {name!r}: the model has no heads; call add_head first")
     raise SelectorError(unknown("head", str(name), model.heads))
-
-
-def _empty(head: Head, n: int) -> Any:
-    if head.space == "tokens":
-        return [np.zeros((0, len(head.labels)), dtype=np.float32)] * n
-    return np.zeros((n, len(head.labels)), dtype=np.float32)
-
-
-def _softmax(logits: Float32) -> Float32:
-    """Return exp(x) / sum exp(x) over the last axis."""
-    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares /= shares.sum(axis=-1, keepdims=True)
-    return np.asarray(shares, dtype=np.float32)
-
-
-def _of_words(head: Head, encoded: Encoded, row: int, tokens: Float32) -> Float32:
-    """Take the first sub-words' rows out of a sentence's tokens."""
-    first = encoded.first_subwords(row)
-    words = tokens[np.where(first == LOST, 0, first)]
-    lost = first == LOST
-    if lost.any():
-        words[lost] = 0.0
-        if OUTSIDE in head.labels:
-            words[lost, head.labels.index(OUTSIDE)] = 1.0
-    return words
-
-
-def _names(shares: Float32, labels: Sequence[str]) -> list[str]:
-    """Return the label of the largest share of each row; a row of zeros is a lost word."""
-    return [labels[int(row.argmax())] if row.any() else OUTSIDE for row in shares]
 
 
 def heads_of(model: ModelState, names: Sequence[str] | None) -> list[str]:

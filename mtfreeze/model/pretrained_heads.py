@@ -31,7 +31,9 @@ from ..errors import CheckpointError, ConfigError
 from ..families import FAMILIES
 from ..files.json_files import read_object
 from ..files.tensor_files import TensorEntry, find_tensors
-from ..heads.specs import HeadSpec, SequenceClassification, TokenClassification
+from ..heads.kind import HeadSpec, PooledHead
+from ..heads.sequence_classification import SequenceClassification
+from ..heads.token_classification import TokenClassification
 from ..notices import OtherBackboneWarning, warn
 from .hub import find_model_folder
 from .loading import read_own_file, read_saved_heads
@@ -125,7 +127,7 @@ def read_pretrained_head(
         trained = True
     chosen = candidates[-1] if spec is None else _fitting(model, spec, candidates, folder)
     weights = _read_weights(model, chosen, entries, folder)
-    pools = isinstance(chosen, SequenceClassification) and chosen.pooling is None
+    pools = isinstance(chosen, PooledHead) and chosen.pooling is None
     other, n_compared = _compare_backbone(model, folder, pooler=pools)
     return PretrainedHead(chosen, weights, trained, folder, other, n_compared)
 
@@ -163,7 +165,7 @@ def _own_head(
     found = saved[name]
     spec = found.spec
     pooling, normalize = own.get("pooling", model.pooling), own.get("normalize") is True
-    if isinstance(spec, SequenceClassification) and spec.pooling is None:
+    if isinstance(spec, PooledHead) and spec.pooling is None:
         if spec.features == "embedding" and (pooling, normalize) != (
             model.pooling,
             model.normalize,
@@ -326,7 +328,7 @@ def _computed(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": spec.kind, "hidden": spec.hidden}
     if spec.hidden:
         facts["activation"] = spec.activation
-    if isinstance(spec, SequenceClassification):
+    if isinstance(spec, PooledHead):
         normalized = spec.features == "embedding" and model.normalize
         facts["pooling"] = spec.pooling or model.pooling
         facts["features"] = "embedding" if normalized else "pooled"

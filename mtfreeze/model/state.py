@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
 
     from ..files.tensor_files import RawTensor
-    from ..heads.specs import Head
+    from ..heads.head import Head
     from ..inputs.text import TextEncoder
     from .loading import Loaded
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..heads.registry import METRICS, usual_metric
+
 __all__ = [
     "Change",
     "History",
@@ -99,15 +101,15 @@ def _column(rows: Any, key: str) -> tuple[Float64, Float64]:
 def primary_metrics(history: History) -> dict[str, str]:
     """Return the metric that each evaluated task is usually judged by.
 
-    Entity F1 where there is one (heads of words with IOB2 tags), else accuracy.
+    Entity F1 where there is one (heads of words with IOB2 tags), for other labels accuracy.
     """
-    found = {}
+    usual = {}
     for task in tasks_of(history):
-        for metric in ("f1", "accuracy"):
-            if metric_points(history, task, metric)[0].size:
-                found[task] = metric
-                break
-    return found
+        found = [one for one in METRICS if metric_points(history, task, one)[0].size]
+        metric = usual_metric(found)
+        if metric is not None:
+            usual[task] = metric
+    return usual
 
 
 def freeze_changes(history: History) -> list[Change]:

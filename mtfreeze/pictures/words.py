@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["metric_words", "text_table"]
+from ..heads.registry import METRICS
 
-_METRICS = {"f1": "F1", "f1_macro": "macro F1", "mcc": "MCC"}
+__all__ = ["metric_words", "text_table"]
 
 
 def metric_words(metric: str) -> str:
@@ -18,7 +18,7 @@ def metric_words(metric: str) -> str:
     >>> metric_words("f1"), metric_words("accuracy")
     ('F1', 'accuracy')
     """
-    return _METRICS.get(metric, metric)
+    return METRICS[metric].words if metric in METRICS else metric
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

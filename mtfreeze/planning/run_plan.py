@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from ..closest import counted
 from ..data.batches import Group, Step, group_tasks, plan_epoch, steps_per_epoch
-from ..data.task import Task
 from ..errors import ConfigError, SelectorError
 from ..freezing.describe import frozen_line, frozen_names, trained_names
 from ..freezing.state import FreezeState
 from ..freezing.unit_states import UnitState
+from ..heads.task import Task
 from ..notices import renamed
 from ..runtime.precision import FP32
 from .phase import Phase

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..checks import check_number
 from ..closest import name_list
-from ..data.task import Task
+from ..heads.task import Task
 from ..quantities import in_seconds
 from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..data.task import Task
 from ..errors import ConfigError
 from ..estimating.estimator import estimate
+from ..heads.task import Task
 from ..runtime.progress import Reporter
 from .candidates import NAMES, Candidate
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..closest import counted, name_list
-from ..data.labels import IGNORE
-from ..data.task import Task
 from ..errors import DataError
+from ..heads.classes import Classification, check_classes
+from ..heads.row_spaces import ROW_SPACES, Targets
+from ..heads.task import Task
 from ..inputs.packing import Encoded
-from ..metrics.entities import OUTSIDE, entity_spans, is_iob2
-from ..steps.batch import TaskLabels, encode_task
+from ..steps.batch import encode_task
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -79,12 +79,12 @@ class DataFacts:
         return asdict(self) | {"per_label": self.per_label}
 
     def __str__(self) -> str:
-        what = "text" if self.kind == "text" else "sentence"
+        space = ROW_SPACES[self.kind]
         label, n = self.rarest
         parts = [
-            f"{self.task}: {counted(self.n_rows, f'training {what}')}, {self.n_labels} "
-            f"{'labels' if self.kind == 'text' else 'types'}, {self.per_label:.0f} examples of "
-            f"each on average, fewest of {label!r} ({n:,})",
+            f"{self.task}: {counted(self.n_rows, f'training {space.example}')}, {self.n_labels} "
+            f"{space.classes}, {self.per_label:.0f} examples of each on average, fewest of "
+            f"{label!r} ({n:,})",
             f"balance {self.balance:.2f}",
             f"{self.mean_tokens:.0f} tokens on average",
         ]
@@ -102,15 +102,18 @@ class TaskRows:
     facts : DataFacts
     encoded : Encoded
         All rows.
-    labels : TaskLabels
-        Class indices of all rows, or of their words.
+    spec : Classification
+        The description of the head.
+    targets : Targets
+        Of all rows.
     rows : (n,) int64 array
         Numbers of the rows with a label.
     """
 
     facts: DataFacts
     encoded: Encoded
-    labels: TaskLabels
+    spec: Classification
+    targets: Targets
     rows: NDArray[np.int64]
 
 
@@ -122,33 +125,25 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
     DataError
         If there is none, fewer rows than labels, or one class only; and for whatever does not fit
         the head, as `fit` raises.
+    ConfigError
+        If the head does not choose among labels.
     """
     if task.train is None:
         raise DataError(
             f"task {name!r}: advice is drawn from training data; found evaluation data only; pass "
             "Task(train=...), or leave the task out"
         )
-    labels = encode_task(model, name, task, task.train)
+    spec = check_classes(model.heads[name].spec, name, f"task {name!r}: advice rests on probes of")
+    targets = encode_task(model, name, task, task.train)
     encoded = model.encoder.encode_examples(task.train)
-    names = model.heads[name].labels
-    if labels.of_words:
-        codes = cast("Sequence[NDArray[np.int32]]", labels.codes)
-        rows = np.array([i for i, row in enumerate(codes) if (row != IGNORE).any()], np.int64)
-        every = np.concatenate([codes[i] for i in rows])
-    else:
-        all_codes = cast("NDArray[np.int32]", labels.codes)
-        rows = np.flatnonzero(all_codes != IGNORE).astype(np.int64)
-        every = all_codes[rows]
-    counts = np.bincount(every[every != IGNORE], minlength=len(names))
+    rows, counts = targets.labelled_rows(), spec.class_counts(targets)
     # Entities are what a user counts; a tag's words say how balanced the classes of the probe are.
-    examples = {label: int(n) for label, n in zip(names, counts, strict=True)}
-    if labels.of_words and is_iob2(names):
-        examples = _entities(names, [codes[i] for i in rows])
-    _check(name, labels.of_words, len(rows), counts, names)
+    examples = spec.examples(targets)
+    _check(name, spec.row_space.labelled, counts, spec.labels)
     lengths = encoded.lengths[rows]
     facts = DataFacts(
         task=name,
-        kind="word" if labels.of_words else "text",
+        kind=spec.row_space.item,
         n_rows=len(rows),
         n_labels=len(examples),
         examples=examples,
@@ -159,17 +154,7 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
         truncated=float(encoded.truncated[rows].mean()),
         n_eval=0 if task.eval is None else len(task.eval),
     )
-    return TaskRows(facts, encoded, labels, rows)
-
-
-def _entities(names: Sequence[str], rows: Sequence[NDArray[np.int32]]) -> dict[str, int]:
-    """Count the entities of each type of the head."""
-    found = {name.partition("-")[2]: 0 for name in names if name != OUTSIDE}
-    for row in rows:
-        if (row != IGNORE).all():
-            for span in entity_spans([names[code] for code in row]):
-                found[span[0]] += 1
-    return found
+    return TaskRows(facts, encoded, spec, targets, rows)
 
 
 def _balance(counts: NDArray[np.int64]) -> float:
@@ -178,23 +163,16 @@ def _balance(counts: NDArray[np.int64]) -> float:
     return float(-(share * np.log(share)).sum() / np.log(len(counts))) if len(counts) > 1 else 1.0
 
 
-def _check(
-    name: str,
-    of_words: bool,
-    n_rows: int,
-    counts: NDArray[np.int64],
-    names: Sequence[str],
-) -> None:
-    """Raise where the data cannot say anything about a head."""
+def _check(name: str, what: str, counts: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Raise where the data cannot say anything about a head; `what` is counted."""
     present = [label for label, n in zip(names, counts, strict=True) if n]
-    what = "words" if of_words else "rows"
+    total = int(counts.sum())
     if len(present) < 2:
         raise DataError(
             f"task {name!r}: expected training {what} of at least two labels; found "
-            f"{int(counts.sum()):,} {what}, all of them {present[0]!r}; add examples of "
+            f"{total:,} {what}, all of them {present[0]!r}; add examples of "
             f"{name_list([label for label in names if label != present[0]], 4)}"
         )
-    total = int(counts.sum()) if of_words else n_rows
     if total < len(names):
         raise DataError(
             f"task {name!r}: expected at least as many training {what} as the head has labels "

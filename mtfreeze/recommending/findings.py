@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from ..data.task import Task
+from ..heads.task import Task
 from ..runtime.progress import Reporter
 from ..steps.batch import check_tasks
 from .backbone_facts import BackboneFacts, backbone_facts
@@ -97,9 +97,8 @@ def find(model: MultiTaskModel, tasks: Mapping[str, Task], reporter: Reporter) -
     shifts: dict[str, float | None] = {}
     with reporter.bar(len(checked), "probing layers", unit="task"):
         for name, task in checked.items():
-            labels, of_words = model.heads[name].labels, rows[name].labels.of_words
             features[name] = layer_features(model, name, rows[name])
-            scores[name] = layer_scores(name, task, labels, features[name], of_words)
+            scores[name] = layer_scores(name, task, rows[name].spec, features[name])
             shifts[name] = None
             if task.eval is not None:
                 encoded = model.encoder.encode_examples(task.eval)

@@ -7,16 +7,14 @@ each word has one, the hidden state of its first sub-word. Samples are seeded by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.labels import IGNORE
 from ..data.order import permutation
-from ..inputs.packing import LOST, TOKENS, Encoded
+from ..inputs.packing import TOKENS, Encoded
 from ..model.encoding import calls
 from .data_facts import TaskRows
 
@@ -110,8 +108,8 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     task : TaskRows
         Its data.
     """
-    of_words = task.labels.of_words
-    most = MOST_SENTENCES if of_words else MOST_TEXTS
+    per_token = task.spec.row_space.splits
+    most = MOST_SENTENCES if per_token else MOST_TEXTS
     rows = sample(task.rows, task.encoded.lengths[task.rows], most, name)
     outputs = [f"hidden_states.{k}" for k in range(model.index.n_layers + 1)]
     how = _pooling_of(model, name)
@@ -122,18 +120,14 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     with model.alone():
         for at in calls(task.encoded.lengths[rows]):
             batch = task.encoded.pack(rows[at])
-            offsets = batch.offsets[TOKENS]
             states = model._core.forward(batch.for_core(), outputs)
-            pooled[at] = _pool(states[-1], offsets, "mean" if of_words else how)
-            if of_words:
-                keep, codes, owner = _words(task, rows[at], at, offsets)
-            else:
-                codes = cast("NDArray[np.int32]", task.labels.codes)[rows[at]].astype(np.int64)
-                owner = at
+            pooled[at] = _pool(states[-1], batch.offsets[TOKENS], "mean" if per_token else how)
+            keep, codes, owner = task.targets.items(task.encoded, rows[at])
             for layer, state in zip(parts, states, strict=True):
-                layer.append(state[keep] if of_words else _pool(state, offsets, how))
-            labels.append(codes)
-            owners.append(owner)
+                vectors = state if per_token else _pool(state, batch.offsets[TOKENS], how)
+                layer.append(vectors[keep])
+            labels.append(codes.astype(np.int64))
+            owners.append(at[owner])
     owner = np.concatenate(owners)
     # Long rows came first; what is drawn from the features must not depend on the cut into calls.
     order = np.argsort(owner, kind="stable")
@@ -144,19 +138,6 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
         owner[order],
         len(rows),
     )
-
-
-def _words(task: TaskRows, rows: Int64, at: Int64, offsets: Int64) -> tuple[Int64, Int64, Int64]:
-    """Return token, class and sampled row of the labelled words of a batch."""
-    keep, codes, owners = [], [], []
-    tags = cast("Sequence[NDArray[np.int32]]", task.labels.codes)
-    for position, row in enumerate(rows):
-        first = task.encoded.first_subwords(int(row))
-        known = (first != LOST) & (tags[int(row)] != IGNORE)
-        keep.append(offsets[position] + first[known].astype(np.int64))
-        codes.append(tags[int(row)][known].astype(np.int64))
-        owners.append(np.full(int(known.sum()), at[position], dtype=np.int64))
-    return np.concatenate(keep), np.concatenate(codes), np.concatenate(owners)
 
 
 def pooled_features(

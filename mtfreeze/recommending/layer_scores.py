@@ -9,31 +9,28 @@ task's information lies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..metrics.entities import is_iob2
-from ..metrics.scores import majority_label, primary_metric, sequence_metrics, token_metrics
+from ..heads.classes import Classification
+from ..metrics.scores import majority_label
 from .layer_features import LayerFeatures
 from .probes import STRENGTHS, cross_validate, folds_of
 from .transferability import log_me
 
 if TYPE_CHECKING:
-    from ..data.task import Task
+    from ..heads.task import Task
 
 __all__ = ["LayerScores", "layer_scores"]
 
 Int64 = NDArray[np.int64]
 
-_TEXT_FOLDS, _WORD_FOLDS = 5, 3
-"""Words are many, so that two thirds of them are nearly as good as all."""
-
-_WORD_STRENGTHS = (0.01,)
-"""Tags are rare among words that have none: a strong penalty predicts no entity at all."""
+_PROBING: dict[str, tuple[int, tuple[float, ...]]] = {"text": (5, STRENGTHS), "word": (3, (0.01,))}
+"""Folds and penalties, by what carries a label. Words are many, so that two thirds of them are
+nearly as good as all. Tags are rare among them: a strong penalty predicts no entity at all."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class LayerScores:
 
 
 def layer_scores(
-    name: str, task: Task, names: Sequence[str], features: LayerFeatures, of_words: bool
+    name: str, task: Task, spec: Classification, features: LayerFeatures
 ) -> LayerScores:
     """Probe every layer.
 
@@ -100,26 +97,23 @@ def layer_scores(
         The task.
     task : Task
         Its metric.
-    names : sequence of str
-        Labels of its head.
+    spec : Classification
+        Of its head.
     features : LayerFeatures
         Of its sampled rows.
-    of_words : bool
-        Whether words carry the labels.
     """
-    metric = _metric_of(task, names, of_words)
-    labels, n_classes = features.labels, len(names)
+    metric = spec.measure.choose(task.metric)
+    labels, n_classes = features.labels, len(spec.labels)
     n_groups = len(np.unique(features.rows))
-    n_folds = min(_WORD_FOLDS if of_words else _TEXT_FOLDS, n_groups)
+    most_folds, strengths = _PROBING[spec.row_space.item]
+    n_folds = min(most_folds, n_groups)
     folds = folds_of(labels, features.rows, n_folds, name)
 
     def value(predicted: Int64, at: NDArray[np.bool_] | None = None) -> float:
         chosen = np.ones(len(labels), dtype=bool) if at is None else at
-        return _value(
-            metric, names, labels[chosen], predicted[chosen], features.rows[chosen], of_words
-        )
+        rows = spec.counted(labels[chosen], predicted[chosen], features.rows[chosen])
+        return spec.measure.figures(rows)[metric]
 
-    strengths = _WORD_STRENGTHS if of_words else STRENGTHS
     runs = [
         cross_validate(layer, labels, n_classes, folds, strengths=strengths)
         for layer in features.layers
@@ -140,27 +134,3 @@ def layer_scores(
         n_sampled=features.n_sampled,
         n_items=len(labels),
     )
-
-
-def _metric_of(task: Task, names: Sequence[str], of_words: bool) -> str:
-    if of_words and not is_iob2(names):
-        return "accuracy"
-    return primary_metric("token" if of_words else "sequence", task.metric)
-
-
-def _value(
-    metric: str,
-    names: Sequence[str],
-    gold: Int64,
-    predicted: Int64,
-    rows: Int64,
-    of_words: bool,
-) -> float:
-    if not of_words or not is_iob2(names):
-        return sequence_metrics(gold, predicted)[metric]
-    begins = np.flatnonzero(np.diff(rows, prepend=-1))
-
-    def tags(codes: Int64) -> list[list[str]]:
-        return [[names[code] for code in row] for row in np.split(codes, begins[1:])]
-
-    return token_metrics(tags(gold), tags(predicted))[metric]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of tasks -> what the core trains on: packed token ids and class indices, made once.
+"""Rows of tasks -> what the core trains on: packed token ids and targets, made once.
 
 All labels are checked and all texts tokenized before the first step, so a bad row in the last
 batch is found in the first second. The tokens of rows that several tasks share are made once.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,49 +17,16 @@ from numpy.typing import NDArray
 from ..closest import unknown
 from ..data.batches import Group, Step
 from ..data.examples import Examples
-from ..data.labels import IGNORE, encode_labels, encode_tags
-from ..data.task import Task
 from ..errors import ConfigError
-from ..inputs.packing import Encoded, PackedBatch, token_labels
+from ..heads.row_spaces import Targets, Values
+from ..heads.task import Task
+from ..inputs.packing import Encoded, PackedBatch
 from ..losses.own import LossFunction
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
 
-__all__ = ["StepBatch", "TaskLabels", "TrainingRows", "check_tasks", "encode_task"]
-
-Int32 = NDArray[np.int32]
-Codes = Int32 | Sequence[Int32]
-
-
-@dataclass
-class TaskLabels:
-    """The labels of one data set for one head.
-
-    Attributes
-    ----------
-    head : str
-        The head's name.
-    codes : (n,) int32 array, or list of (n_words,) int32 arrays
-        Class indices of every row, or of every row's words; `IGNORE` where there is none.
-    of_words : bool
-        Whether `codes` are of words.
-    """
-
-    head: str
-    codes: Codes
-    of_words: bool
-    _laid: tuple[Encoded, Int32] | None = field(default=None, init=False, repr=False)
-
-    def for_rows(self, encoded: Encoded, rows: NDArray[np.int64]) -> Int32:
-        """Return the labels of a packed batch of these rows, (B,) or (T,) int32."""
-        if not self.of_words:
-            return cast(Int32, self.codes)[rows]
-        if self._laid is None or self._laid[0] is not encoded:
-            # Laid on the tokens of the whole data set once; a batch is then one look-up.
-            codes = cast("Sequence[Int32]", self.codes)
-            self._laid = encoded, token_labels(encoded, range(len(encoded)), codes)
-        return self._laid[1][encoded.tokens_of(rows)[0]]
+__all__ = ["StepBatch", "TrainingRows", "check_tasks", "encode_task"]
 
 
 @dataclass(frozen=True)
@@ -70,14 +37,14 @@ class StepBatch:
     ----------
     batch : PackedBatch
         The sequences of all parts, in order.
-    losses : list of (str, int32 array, float)
-        Head, labels of its row space, weight.
+    losses : list of (str, array, float)
+        Head, targets of its row space, weight.
     own : mapping of str to callable
         ``Task.loss`` of the heads that have one.
     """
 
     batch: PackedBatch
-    losses: list[tuple[str, Int32, float]]
+    losses: list[tuple[str, Values, float]]
     own: Mapping[str, LossFunction] = field(default_factory=dict)
 
     @property
@@ -121,18 +88,15 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
     return dict(tasks)
 
 
-def encode_task(model: ModelState, name: str, task: Task, examples: Examples) -> TaskLabels:
-    """Turn the labels of a data set into class indices of the head `name`.
+def encode_task(model: ModelState, name: str, task: Task, examples: Examples) -> Targets:
+    """Turn the labels of a data set into targets of the head `name`.
 
     Raises
     ------
     DataError
         For a label that the head does not have, and whatever else does not fit; the row is named.
     """
-    head = model.heads[name]
-    of_words = head.space == "tokens"
-    encode = encode_tags if of_words else encode_labels
-    return TaskLabels(name, encode(examples, task.label_name(name), head.labels, name), of_words)
+    return model.heads[name].spec.targets(examples, task.label_name(name), name)
 
 
 Pack = Callable[[Encoded, int, NDArray[np.int64]], PackedBatch]
@@ -162,11 +126,11 @@ class TrainingRows:
     def __init__(self, model: ModelState, tasks: Mapping[str, Task]) -> None:
         self._weights = {name: task.weight for name, task in tasks.items()}
         self._own = {name: task.loss for name, task in tasks.items() if task.loss is not None}
-        self._labels: dict[str, TaskLabels] = {}
+        self._targets: dict[str, Targets] = {}
         self._encoded: dict[int, Encoded] = {}
         for name, task in tasks.items():
             if task.train is not None:
-                self._labels[name] = encode_task(model, name, task, task.train)
+                self._targets[name] = encode_task(model, name, task, task.train)
                 if id(task.train) not in self._encoded:
                     self._encoded[id(task.train)] = model.encoder.encode_examples(task.train)
         self._tasks = dict(tasks)  # keeps the examples, and so their ids, alive
@@ -205,16 +169,14 @@ class TrainingRows:
         """
         encoded = [self.encoded(groups[part.group].examples) for part in step]
         parts = [pack(one, part.group, part.rows) for one, part in zip(encoded, step, strict=True)]
-        losses = []
+        losses: list[tuple[str, Values, float]] = []
         for position, part in enumerate(step):
             for name in part.tasks:
-                labels = self._labels[name]
-                pieces = [
-                    labels.for_rows(encoded[position], part.rows)
+                targets = self._targets[name]
+                pieces: list[Any] = [
+                    targets.for_rows(encoded[position], part.rows)
                     if at == position
-                    else np.full(
-                        one.n_tokens if labels.of_words else one.n_sequences, IGNORE, np.int32
-                    )
+                    else targets.unlabelled(one)
                     for at, one in enumerate(parts)
                 ]
                 losses.append((name, np.concatenate(pieces), self._weights[name]))

@@ -67,8 +67,8 @@ def make_batch(model: ModelState, data: object) -> StepBatch:
     TypeError, ConfigError, DataError
         If heads, rows or labels do not fit.
     """
-    from ..data import Task, group_tasks
-    from ..data.batches import Part
+    from ..data.batches import Part, group_tasks
+    from ..heads.task import Task
     from .batch import StepBatch, TrainingRows, check_tasks
 
     if isinstance(data, StepBatch):

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..data.task import Task
 from ..errors import ConfigError
+from ..heads.task import Task
 from ..planning.freeze_schedule import FreezeSchedule
 from .fit import fit
 from .run import Run

@@ -18,6 +18,7 @@ import numpy as np
 from ..closest import unknown
 from ..errors import ConfigError
 from ..freezing.state import masks
+from ..heads.registry import METRICS
 
 if TYPE_CHECKING:
     from ..evaluating.scoring import Scoring
@@ -67,7 +68,7 @@ def make_judge(scoring: Scoring, metric: str | None, greater: bool | None = None
     metric : str or None
         See the module's docstring.
     greater : bool, optional
-        Whether more is better; by default unless the figure is a loss.
+        Whether more is better; by default as the metric says, where several are meant if any does.
 
     Raises
     ------
@@ -91,8 +92,10 @@ def make_judge(scoring: Scoring, metric: str | None, greater: bool | None = None
         if not parts:
             alone = dict.fromkeys(one for names in scoring.metric_names.values() for one in names)
             raise ConfigError(unknown("metric", metric, [*sorted(known), *alone]))
-    is_loss = all(part.endswith("_loss") for part in parts)
-    return Judge(name, parts, not is_loss if greater is None else greater)
+    if greater is None:
+        figures = [one for names in scoring.metric_names.values() for one in names.items()]
+        greater = any(METRICS[short].greater for short, whole in figures if whole in parts)
+    return Judge(name, parts, greater)
 
 
 class BestModel:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.task import Task
 from ..errors import DataError
 from ..evaluating.eval_data import EvalData
 from ..evaluating.scoring import Scoring
 from ..features.opening import CacheChoice, check_cache
+from ..heads.task import Task
 from ..inputs.packing import Encoded
 from ..model.saving import check_target
 from ..planning.run_plan import RunPlan, plan_run

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import check_integer
 from ..closest import name_list
-from ..data.task import Task
 from ..errors import CheckpointError, ConfigError
 from ..freezing.digests import digest_model, unused_keys
+from ..heads.task import Task
 from ..notices import ResumeWarning, warn
 from ..planning.run_plan import RunPlan
 from ..runtime.progress import Reporter

@@ -18,8 +18,8 @@ import numpy as np
 
 from ..closest import name_list
 from ..data.examples import Examples
-from ..data.task import Task
 from ..freezing.state import FreezeState
+from ..heads.task import Task
 from ..losses.own import loss_name
 from ..planning.run_plan import PhasePlan, RunPlan
 from ..planning.settings import RUN_SETTINGS

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtfreeze.data import Examples, Task
+from mtfreeze import Task
+from mtfreeze.data import Examples
 from mtfreeze.data.batches import (
     MIXING,
     Group,

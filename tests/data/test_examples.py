@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtfreeze.data import Examples, Task, map_labels
+from mtfreeze import Task
+from mtfreeze.data import Examples, map_labels
 from mtfreeze.errors import ConfigError, DataError
 
 TEXTS = [(f"text {i}", "positive" if i % 4 else "negative") for i in range(40)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mtfreeze.data import Task
+from mtfreeze import Task
 from mtfreeze.data.batches import (
     SAMPLING,
     Group,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.heads.specs import RESERVED, spec_from_dict
+from mtfreeze.heads.head import RESERVED
+from mtfreeze.heads.registry import spec_from_dict
 from support.texts import SENTENCES, TAGS
 
 TWO = ["negative", "positive"]

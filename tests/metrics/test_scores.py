@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtfreeze.errors import ConfigError, DataError
+from mtfreeze.errors import DataError
 from mtfreeze.metrics import scores as metrics
 from mtfreeze.metrics.scores import entity_scores
 
@@ -190,8 +190,3 @@ def test_token_metrics_and_baselines() -> None:
 def test_names() -> None:
     assert metrics.metric_name("classifier", "accuracy") == "eval_classifier_accuracy"
     assert metrics.metric_name("ner", "f1", split="test") == "test_ner_f1"
-    assert metrics.primary_metric("sequence") == "accuracy"
-    assert metrics.primary_metric("token") == "f1"
-    assert metrics.primary_metric("sequence", "mcc") == "mcc"
-    with pytest.raises(ConfigError, match=r"unknown metric 'f1' of a sequence head.*'f1_macro'"):
-        metrics.primary_metric("sequence", "f1")

@@ -8,56 +8,15 @@ belongs to the head of the same name in ``fit(model, {"classifier": Task(...)})`
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterable, Mapping
 
 from ..checks import as_number, check_flag
 from ..closest import unknown
-from ..errors import ConfigError, DataError
+from ..data.examples import Rows, as_examples
+from ..errors import ConfigError
 from ..losses.own import LossFunction, loss_name
-from ..metrics.scores import SEQUENCE_METRICS, TOKEN_METRICS
-from .examples import Examples
+from .registry import MEASURES
 
-__all__ = ["Rows", "Task", "as_examples"]
-
-Rows = Examples | Iterable[object]
-"""`Examples`, or plain rows as `Examples.from_rows` takes them."""
-
-
-def as_examples(data: Rows, name: str) -> Examples:
-    """Return `data` as non-empty `Examples`.
-
-    Parameters
-    ----------
-    data : Examples or iterable of rows
-        See `Examples.from_rows`.
-    name : str
-        What messages call the data.
-
-    Raises
-    ------
-    TypeError
-        If `data` is a path, a text or no iterable of rows.
-    DataError
-        If there are no rows, or a row does not hold.
-    """
-    if isinstance(data, Examples):
-        examples = data
-    elif isinstance(data, str | bytes | os.PathLike):
-        raise TypeError(
-            f"{name}: expected rows of data; found {type(data).__name__} {data!r}; read the file "
-            "first, for instance with read_tsv or read_conll"
-        )
-    elif isinstance(data, Mapping) or not isinstance(data, Iterable):
-        raise TypeError(
-            f"{name}: expected rows such as [(text, label), ...] or what read_tsv returns; found "
-            f"{type(data).__name__}"
-        )
-    else:
-        examples = Examples.from_rows(data, name)
-    if not len(examples):
-        raise DataError(f"{name}: expected at least one row; found none; give data or leave it out")
-    return examples
+__all__ = ["Task"]
 
 
 class Task:
@@ -143,7 +102,7 @@ class Task:
         self.eval = None if eval is None else as_examples(eval, "eval")
         self.weight = _checked_weight(weight)
         self.train_through_frozen = check_flag("train_through_frozen", train_through_frozen)
-        metrics = tuple(dict.fromkeys(SEQUENCE_METRICS + TOKEN_METRICS))
+        metrics = tuple(dict.fromkeys(one for m in MEASURES.values() for one in m.choices))
         if metric is not None and metric not in metrics:
             raise ConfigError(unknown("metric", str(metric), metrics))
         self.metric = metric

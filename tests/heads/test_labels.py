@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtfreeze.data import IGNORE, Example, Examples, encode_labels, encode_tags, read_conll
+from mtfreeze.data import IGNORE, Example, Examples, read_conll
 from mtfreeze.errors import DataError
+from mtfreeze.heads.sequence_classification import encode_labels
+from mtfreeze.heads.token_classification import encode_tags
 from support.places import shared_file
 
 SENTIMENT = ["negative", "positive"]

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a kind of head is: its description, and everything that differs between kinds.
+
+A head is dropout, optional hidden layers, and one linear layer to its outputs. Whoever works with
+heads asks the description and never which kind it is: what the labels of rows are to the loss, what
+outputs are to the user, which figures say how good they are. A kind is one class derived from
+`HeadSpec` in a file of its own, in the list of `registry.py`, and one file in ``csrc/heads`` unless
+the core has a kind that computes the same.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import as_number
+from ..closest import name_list, unknown
+from ..data.examples import Examples
+from ..errors import ConfigError
+from ..inputs.packing import Encoded
+from .measure import Measure, RowCounts
+from .row_spaces import TEXTS, RowSpace, Targets
+
+__all__ = ["HeadSpec", "PooledHead"]
+
+Float32 = NDArray[np.float32]
+
+_ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "none")
+
+
+@dataclass(frozen=True)
+class HeadSpec(ABC):
+    """Common to all kinds of head.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Different names, one for each output; their order is the order of the outputs.
+    hidden : sequence of int
+        Widths of hidden layers between the features and the outputs.
+    dropout : float
+        Rate before every linear layer of the head, 0 <= rate < 1.
+    activation : str
+        After every hidden layer: gelu, gelu_new, relu, tanh, silu, none.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If an argument cannot be used; the message says what was expected.
+    """
+
+    kind: ClassVar[str]
+    """What files and YAML call it, and the core unless `core_config` says otherwise."""
+    written: ClassVar[str]
+    """How messages write a description of this kind."""
+    row_space: ClassVar[RowSpace]
+    measures: ClassVar[tuple[Measure, ...]]
+    """All that heads of this kind are measured by, each head by one of them."""
+    size_key: ClassVar[str]
+    """What the core calls the number of outputs."""
+    has_probabilities: ClassVar[bool] = True
+
+    labels: tuple[str, ...]
+    hidden: tuple[int, ...] = ()
+    dropout: float = 0.1
+    activation: str = "gelu"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", _check_labels(self.labels))
+        object.__setattr__(self, "hidden", _check_hidden(self.hidden))
+        object.__setattr__(self, "dropout", _check_dropout(self.dropout))
+        if self.activation not in _ACTIVATIONS:
+            raise ConfigError(unknown("activation", str(self.activation), _ACTIVATIONS))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments and the kind, as JSON holds them."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        return {"kind": self.kind, **plain}
+
+    def core_config(self) -> dict[str, Any]:
+        """Return what the core needs to build the head."""
+        config: dict[str, Any] = {
+            "kind": self.kind,
+            self.size_key: len(self.labels),
+            "dropout": self.dropout,
+            "activation": self.activation,
+        }
+        if self.hidden:
+            config["hidden"] = list(self.hidden)
+        return config
+
+    @property
+    def space(self) -> str:
+        """What the head has one row of outputs for: ``"sequences"`` or ``"tokens"``."""
+        return self.row_space.name
+
+    # ---- learning --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def targets(self, examples: Examples, label: str, head: str) -> Targets:
+        """Turn the labels of a data set into targets of the loss.
+
+        Parameters
+        ----------
+        examples : Examples
+            The rows.
+        label : str
+            Which label, where rows carry several.
+        head : str
+            What messages call the head.
+
+        Raises
+        ------
+        TypeError, DataError
+            For a label that does not fit, or data without any label; the row is named.
+        """
+
+    @abstractmethod
+    def check_sufficient(self, task: str, targets: Targets, n_rows: int) -> None:
+        """Check that training data of so many rows tell something apart.
+
+        Raises
+        ------
+        DataError
+            If they do not; the task is named.
+        """
+
+    # ---- predicting ------------------------------------------------------------------------------
+
+    def decoded(self, outputs: Float32) -> Float32:
+        """Return what is kept of outputs, (N, width), for each row; by default all as it is."""
+        return outputs
+
+    def lost(self) -> Float32:
+        """Return what is kept, (width,), for a word that has no output; by default zeros."""
+        return np.zeros(len(self.labels), dtype=np.float32)
+
+    @abstractmethod
+    def predictions(self, kept: Float32) -> Any:
+        """Return what the user gets for the rows of `decoded`."""
+
+    # ---- judging ---------------------------------------------------------------------------------
+
+    @property
+    def measure(self) -> Measure:
+        """What heads of this description are measured by."""
+        return self.measures[0]
+
+    @abstractmethod
+    def loss_sum(self, outputs: Float32, targets: Any) -> tuple[float, int]:
+        """Return the core's loss summed over the rows with a target, and their number."""
+
+    @abstractmethod
+    def scored(
+        self, targets: Targets, encoded: Encoded, rows: NDArray[np.int64], outputs: Float32
+    ) -> RowCounts:
+        """Return what each labelled row of a packed batch of these rows adds to the measure."""
+
+    @abstractmethod
+    def baseline(self, train: Targets, gold: Targets) -> RowCounts:
+        """Return the same for all rows, of the best answer that no text has a part in."""
+
+
+@dataclass(frozen=True)
+class PooledHead(HeadSpec):
+    """Common to heads that read one vector a text.
+
+    Parameters
+    ----------
+    labels, hidden, dropout, activation
+        See `HeadSpec`.
+    features : {"pooled", "embedding"}
+        The pooled vector, or the same after the model's L2 normalisation.
+    pooling : {"mean", "cls"}, optional
+        A pooling of this head's own instead of the model's.
+    """
+
+    row_space: ClassVar[RowSpace] = TEXTS
+
+    features: str = "pooled"
+    pooling: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features not in ("pooled", "embedding"):
+            raise ConfigError(unknown("features", str(self.features), ("pooled", "embedding")))
+        if self.pooling not in (None, "mean", "cls"):
+            raise ConfigError(unknown("pooling of a head", str(self.pooling), ("mean", "cls")))
+        if self.pooling is not None and self.features == "embedding":
+            raise ConfigError(
+                "features='embedding' reads the model's own pooling; found "
+                f"pooling={self.pooling!r} as well; leave one of them out"
+            )
+
+    def core_config(self) -> dict[str, Any]:
+        """Return what the core needs to build the head."""
+        config = {**super().core_config(), "features": self.features}
+        if self.pooling is not None:
+            config["pooling"] = self.pooling
+        return config
+
+
+def _check_labels(labels: object) -> tuple[str, ...]:
+    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+        raise TypeError(
+            "labels must be a list of names; found "
+            f"{type(labels).__name__} {labels!r}; use e.g. ['negative', 'positive']"
+        )
+    names = tuple(labels)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"labels must be names (str); found {type(name).__name__} {name!r}; "
+                f"write {str(name)!r}"
+            )
+        if not name:
+            raise ConfigError("labels must not be empty texts; found ''; give it a name")
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise ConfigError(
+            f"labels must differ; found {name_list(twice)} more than once; remove the repetition"
+        )
+    return names
+
+
+def _check_hidden(hidden: object) -> tuple[int, ...]:
+    try:
+        if isinstance(hidden, str | bytes):
+            raise TypeError
+        widths = tuple(operator.index(width) for width in hidden)  # type: ignore[attr-defined]
+    except TypeError:
+        raise TypeError(
+            f"hidden must be a list of widths (int); found {type(hidden).__name__} {hidden!r}; "
+            "use e.g. (64,), or () for none"
+        ) from None
+    if any(width < 1 for width in widths):
+        raise ConfigError(f"widths in hidden must be at least 1; found {widths}")
+    return widths
+
+
+def _check_dropout(dropout: object) -> float:
+    rate = as_number(dropout)
+    if rate is None:
+        raise TypeError(f"dropout must be a number; found {type(dropout).__name__} {dropout!r}")
+    if not 0 <= rate < 1:
+        raise ConfigError(f"dropout must be at least 0 and below 1; found {dropout}; 0.1 is usual")
+    return rate

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of heads that there are, and what is looked up by a name in a file or a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from ..closest import name_list, unknown
+from ..errors import ConfigError
+from .kind import HeadSpec
+from .measure import LOSS, Measure, Metric
+from .sequence_classification import SequenceClassification
+from .token_classification import TokenClassification
+
+__all__ = [
+    "KINDS",
+    "MEASURES",
+    "METRICS",
+    "descriptions",
+    "measure_named",
+    "register",
+    "required_keys",
+    "spec_from_dict",
+    "usual_metric",
+]
+
+KINDS: dict[str, type[HeadSpec]] = {}
+"""By the name that files and YAML know."""
+
+MEASURES: dict[str, Measure] = {}
+"""By the name that results know."""
+
+METRICS: dict[str, Metric] = {LOSS.name: LOSS}
+"""All figures of evaluations, by their short names."""
+
+
+def register(kind: type[HeadSpec]) -> None:
+    """Make a kind of head known, with its measures and their metrics."""
+    KINDS[kind.kind] = kind
+    for measure in kind.measures:
+        MEASURES[measure.name] = measure
+        METRICS.update((one.name, one) for one in measure.metrics)
+
+
+for _kind in (SequenceClassification, TokenClassification):
+    register(_kind)
+
+
+def descriptions(*others: str) -> str:
+    """Return how a head is described, as messages say it: one of the kinds, or of `others`."""
+    *first, last = [*(kind.written for kind in KINDS.values()), *others]
+    return f"{', '.join(first)} or {last}"
+
+
+def required_keys(kind: str) -> tuple[str, ...]:
+    """Return the arguments that a description of this kind must have; none if it is unknown."""
+    if kind not in KINDS:
+        return ()
+    return tuple(field.name for field in fields(KINDS[kind]) if field.default is MISSING)
+
+
+def spec_from_dict(values: Mapping[str, Any], where: str) -> HeadSpec:
+    """Build a head's description from what `HeadSpec.to_dict` returned.
+
+    Raises
+    ------
+    ConfigError
+        If the kind or a key is unknown (with the closest name), or a value cannot be used.
+    """
+    kind = values.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ConfigError(f"{where}: {unknown('kind of head', str(kind), KINDS)}")
+    known = {field.name for field in fields(KINDS[kind])}
+    arguments = {key: value for key, value in values.items() if key != "kind"}
+    for key in arguments:
+        if key not in known:
+            raise ConfigError(f"{where}: {unknown(f'key of a {kind} head', key, sorted(known))}")
+    for key in required_keys(kind):
+        if key not in arguments:
+            raise ConfigError(f"{where}: expected the key {key!r}; found {name_list(arguments)}")
+    return KINDS[kind](**arguments)
+
+
+def measure_named(name: str) -> Measure:
+    """Return the measure that results of an evaluation name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    if name not in MEASURES:
+        raise ConfigError(unknown("measure of results", name, MEASURES))
+    return MEASURES[name]
+
+
+def usual_metric(names: Collection[str]) -> str | None:
+    """Return what a task with figures of these names is usually judged by, if they tell.
+
+    Examples
+    --------
+    >>> usual_metric(["accuracy", "f1", "precision", "recall"]), usual_metric(["accuracy"])
+    ('f1', 'accuracy')
+    """
+    judged = [one for one in MEASURES.values() if one.metrics[0].name in names]
+    best = max(judged, key=lambda one: len(set(one.names) & set(names)), default=None)
+    return None if best is None else best.metrics[0].name
