@@ -63,6 +63,8 @@ class Loaded:
     ----------
     core : mtfreeze._core.Model
         The backbone with its weights.
+    family : Family
+        Of the backbone.
     config : dict
         ``config.json``, whole.
     build_config : dict
@@ -84,6 +86,7 @@ class Loaded:
     """
 
     core: CoreModel
+    family: Family
     config: dict[str, Any]
     build_config: dict[str, Any]
     settings: SentenceSettings
@@ -132,7 +135,7 @@ def load_folder(
     entries = _named_tensors(family, find_tensors(folder), folder)
     _check_sizes(family, config, entries, where)
     heads = read_saved_heads(folder, own)
-    settings, encoder = _read_text(folder, config, settings, max_length)
+    settings, encoder = _read_text(folder, family, config, settings, max_length)
     initialize()
     core = CoreModel(build)
     unused = _fill(core, family, entries, folder)
@@ -141,6 +144,7 @@ def load_folder(
     }
     return Loaded(
         core,
+        family,
         config,
         build,
         settings,
@@ -154,10 +158,14 @@ def load_folder(
 
 
 def _read_text(
-    folder: Path, config: Mapping[str, Any], settings: SentenceSettings, max_length: int | None
+    folder: Path,
+    family: Family,
+    config: Mapping[str, Any],
+    settings: SentenceSettings,
+    max_length: int | None,
 ) -> tuple[SentenceSettings, TextEncoder]:
     """Settle the maximum length and read the tokenizer."""
-    positions = int(config["max_position_embeddings"])
+    positions = int(config[family.positions_key])
     length = settings.max_length or positions
     if max_length is not None:
         if isinstance(max_length, bool) or not isinstance(max_length, int):
@@ -175,7 +183,7 @@ def _read_text(
     return settings, TextEncoder.from_folder(
         folder,
         max_length=settings.max_length,
-        n_embeddings=int(config["vocab_size"]),
+        n_embeddings=int(config[family.vocabulary_key]),
         do_lower_case=settings.do_lower_case,
     )
 

@@ -227,7 +227,7 @@ def _parts(model: ModelState) -> tuple[PartRow, ...]:
     paths = model.index.unit_paths
     sums: dict[tuple[int, str], list[int]] = {}
     for info in model._core.params():
-        both = sums.setdefault((info.unit, part_kind(info.key)), [0, 0])
+        both = sums.setdefault((info.unit, part_kind(model.index.family, info.key)), [0, 0])
         both[0] += info.size
         both[1] += info.size if info.frozen else 0
     return tuple(PartRow(paths[unit], kind, *both) for (unit, kind), both in sums.items())
