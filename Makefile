@@ -34,14 +34,14 @@ test-c: $(STAMP)-build
 	ctest --test-dir $(BUILD_C) --output-on-failure -j $(JOBS)
 
 # One thread for each of the processes side by side: threads of several that wait for each other on the
-# same cores cost more than they bring.
-PYTEST := MTFREEZE_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
+# same cores cost more than they bring. A file of quick tests stays in one process, with its fixtures.
+PYTEST := MTFREEZE_THREADS=1 $(PY) -m pytest -n $(JOBS)
 
 test-py: $(STAMP)-package $(STAMP)-test $(STAMP)-weights
-	$(PYTEST) -m 'not long' $(PYTEST_ARGS)
+	$(PYTEST) --dist loadfile -m 'not long' $(PYTEST_ARGS)
 
 test-long: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## the long tests of Python, which `make test` leaves out
-	$(PYTEST) -m long $(PYTEST_ARGS)
+	$(PYTEST) --dist worksteal -m long $(PYTEST_ARGS)
 
 dev: $(STAMP)-package $(STAMP)-dev ## what developers need: editable install, formatters, linters
 

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 import mtfreeze as mtf
 from mtfreeze.freezing.selectors import Selector
-from mtfreeze.pricing.freeze_prices import in_bytes, in_values, price
+from mtfreeze.pricing.freeze_prices import price
+from mtfreeze.quantities import in_bytes, in_values
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 

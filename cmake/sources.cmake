@@ -8,8 +8,14 @@ set(MTF_FAMILIES
 )
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
+    regression
     sequence_classification
     token_classification
+)
+# Losses: csrc/losses/<name>.c defines mtf_loss_<name>. A new loss is one line here.
+set(MTF_LOSSES
+    cross_entropy
+    mse
 )
 
 set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c)
@@ -40,6 +46,7 @@ set(_ops
     linear_bwd.c
     mean_pool.c
     normalize.c
+    pool.c
 )
 set(_model
     config.c
@@ -50,7 +57,7 @@ set(_model
     program_nodes.c
     registry.c
 )
-set(_losses cross_entropy.c)
+set(_losses losses.c)
 set(_heads layers.c)
 set(_plan
     batch.c
@@ -128,6 +135,9 @@ foreach(_name IN LISTS MTF_FAMILIES)
 endforeach()
 foreach(_name IN LISTS MTF_HEADS)
     mtf_listed(MTF_CORE_SOURCES heads ${_name}.c)
+endforeach()
+foreach(_name IN LISTS MTF_LOSSES)
+    mtf_listed(MTF_CORE_SOURCES losses ${_name}.c)
 endforeach()
 # From low to high, each with all below it; flags and probes in cmake/isa.cmake.
 set(MTF_ISA_LEVELS avx2 avx512 avx512vnni avx512bf16 amx)

@@ -63,7 +63,7 @@ _HOME = {
     "DataError": "errors",
     "EarlyStopping": "training.callbacks",
     "Error": "errors",
-    "Estimate": "estimating",
+    "Estimate": "training.estimate",
     "Example": "data",
     "Examples": "data",
     "FreezeSchedule": "planning.freeze_schedule",

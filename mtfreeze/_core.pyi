@@ -25,6 +25,10 @@ Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Mask = NDArray[np.uint8] | NDArray[np.bool_]
+# (output, targets, weight) or (output, targets, weight, kind of loss); without a kind that of the
+# head. Targets: "cross_entropy" (N,) classes or IGNORE_LABEL, "mse" (N, width) values or NaN first.
+Targets = Int32 | Float32
+Loss = tuple[str, Targets, float] | tuple[str, Targets, float, str]
 
 IGNORE_LABEL: int
 VERSION: str
@@ -193,17 +197,23 @@ class Model:
     ) -> list[Float32]:
         """Forward of a micro-batch that keeps what backward needs; values of the wanted outputs."""
 
+    def train_outputs(
+        self, batch: Batch, outputs: Sequence[str], token_budget: int
+    ) -> tuple[list[Float32], bool]:
+        """Values of outputs of the whole step, in micro-batches as in train_gradients; whether
+        there was one micro-batch, which now waits for train_backward."""
+
     def train_backward(
         self,
-        losses: Sequence[tuple[str, Int32, float]] = (),
+        losses: Sequence[Loss] = (),
         injections: Mapping[str, Float32] | None = None,
     ) -> list[float]:
-        """losses: (output, labels, scale). Returns the sums of -log p over labelled rows."""
+        """losses: with scales as weights. Returns the sums of each loss over labelled rows."""
 
     def train_gradients(
         self,
         batch: Batch,
-        losses: Sequence[tuple[str, Int32, float]],
+        losses: Sequence[Loss],
         injections: Mapping[str, Float32] | None = None,
         *,
         token_budget: int = 4096,
@@ -213,8 +223,8 @@ class Model:
         precision: int = 0,
         save_bf16: bool = False,
     ) -> tuple[list[float], list[int]]:
-        """A whole batch, in micro-batches. losses: (output, labels, weight). Returns mean losses
-        (unweighted, over labelled rows) and labelled rows; gradients wait in the model."""
+        """A whole batch, in micro-batches. Returns mean losses (unweighted, over labelled rows)
+        and labelled rows; gradients wait in the model."""
 
     def train_apply(
         self,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`MultiTaskModel`: one pre-trained backbone, many heads, and which of their weights train.
 
-This is the user's view, in four files: what a model holds (`model_state`), freezing
-(`model_freezing`), computing (`model_computing`), and here making, saving and showing. Each method
-hands on to the file that does the work. The weights live in the core; arrays handed out are
-read-only views of them.
+This is the user's view. Its methods come from the rooms that do the work: what a model holds
+(`model.state`), freezing and computing (`model`), stepping (`steps`); here are making, saving and
+showing. Each method hands on to the file that does the work. The weights live in the core; arrays
+handed out are read-only views of them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .heads.specs import Head, HeadSpec, check_head_name
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
 from .model.state import exclusive
+from .steps.stepping_methods import SteppingMethods
 
 if TYPE_CHECKING:
     from .pricing.summary import Summary
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["MultiTaskModel"]
 
 
-class MultiTaskModel(FreezingMethods, ComputingMethods):
+class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
     """A pre-trained backbone with task heads, any part of which can be frozen.
 
     Make one with `from_pretrained`. One thread at a time may use a model; give each thread its own

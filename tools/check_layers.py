@@ -42,6 +42,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
         "entities",
         "folder_swap",
         "json_files",
+        "losses",
         "metrics",
         "part_kinds",
         "pictures",
@@ -224,7 +225,10 @@ def cmake_lists(path: Path) -> dict[str, set[str]]:
 def check_lists(root: Path) -> Iterator[str]:
     """Check that the build knows every C file."""
     lists = cmake_lists(root / "cmake" / "sources.cmake")
-    tables = {folder: lists.get(f"MTF_{folder.upper()}", set()) for folder in ("families", "heads")}
+    tables = {
+        folder: lists.get(f"MTF_{folder.upper()}", set())
+        for folder in ("families", "heads", "losses")
+    }
     for path in sorted((root / "csrc").rglob("*.c")):
         folder, _, name = path.relative_to(root / "csrc").as_posix().partition("/")
         if folder == "kernels" and "/" in name and not name.startswith("ref/"):

@@ -25,3 +25,13 @@ mtf_status mtf_fail_memory(mtf_error *err, size_t bytes)
         "or freeze more of the model",
         (double)bytes / 1048576.0);
 }
+
+void mtf_list_name(mtf_name_list *list, const char *name)
+{
+    const size_t room = sizeof list->text - list->length;
+    const int n =
+        snprintf(list->text + list->length, room, "%s%s", list->length > 0 ? ", " : "", name);
+    if (n > 0 && (size_t)n < room) {
+        list->length += (size_t)n;
+    }
+}

@@ -28,4 +28,12 @@ mtf_status mtf_fail(mtf_error *err, mtf_status code, const char *format, ...) MT
 /* The message for a failed allocation of `bytes`. */
 mtf_status mtf_fail_memory(mtf_error *err, size_t bytes);
 
+/* The names that a message lists, as many as fit; begins as {"", 0}. */
+typedef struct mtf_name_list {
+    char text[256];
+    size_t length;
+} mtf_name_list;
+
+void mtf_list_name(mtf_name_list *list, const char *name);
+
 #endif

@@ -138,8 +138,8 @@ typedef struct mtf_model mtf_model;
  * "normalize" (bool): adds the output "embedding". MTF_ERR_CONFIG says which key and why. */
 MTF_NODISCARD mtf_status mtf_model_new(const mtf_config *config, mtf_model **model, mtf_error *err);
 void mtf_model_free(mtf_model *model);
-/* Adds a head of the kind named by "kind" ("sequence_classification", "token_classification"):
- * "n_labels", "hidden" (ints), "activation", "dropout", "features" ("pooled", "embedding",
+/* Adds a head of the kind named by "kind" ("sequence_classification", "token_classification":
+ * "n_labels"; "regression": "n_outputs"): "hidden" (ints), "activation", "dropout", "features" ("pooled", "embedding",
  * "hidden"), "pooling". Weights are drawn from (seed, name). Parameter indexes of what was there
  * stay as they are; new ones follow. */
 MTF_NODISCARD mtf_status mtf_model_add_head(mtf_model *model, const char *name,
@@ -265,11 +265,24 @@ MTF_NODISCARD mtf_status mtf_model_get_prefix(mtf_model *model, int training, si
 
 /* ---- training: begin, (forward, backward) per micro-batch, apply ------------------------------ */
 
+/* What a loss compares an output (N, width) with. */
+typedef enum mtf_target_type {
+    MTF_TARGET_LABELS = 0, /* int32 (N): classes; MTF_IGNORE_LABEL rows count nowhere */
+    MTF_TARGET_ROWS = 1    /* mtf_real (N, width): values; rows with NaN first count nowhere */
+} mtf_target_type;
+
 typedef struct mtf_loss {
-    const char *output;    /* of logits: a head's name */
-    const int32_t *labels; /* (N) of that output's row space; MTF_IGNORE_LABEL rows count nowhere */
-    double weight;         /* the mean over labelled rows is multiplied by it */
+    const char *output;   /* a head's name, or with a `kind` any output */
+    const char *kind;     /* "cross_entropy", "mse"; NULL: what the head's kind says */
+    mtf_target_type type; /* of `targets`; must be that of the kind of loss */
+    const void *targets;  /* of that output's row space */
+    double weight;        /* the mean over labelled rows is multiplied by it */
 } mtf_loss;
+
+typedef struct mtf_loss_info {
+    const char *kind;
+    mtf_target_type type; /* of its targets */
+} mtf_loss_info;
 
 typedef struct mtf_injection {
     const char *output;
@@ -300,6 +313,11 @@ typedef struct mtf_update_result {
     int64_t n_stepped;
 } mtf_update_result;
 
+/* The loss of that kind, or for NULL the one that the kind of the head `output` names. MTF_ERR_NAME:
+ * there is none. */
+MTF_NODISCARD mtf_status mtf_model_get_loss(const mtf_model *model, const char *output,
+                                            const char *kind, mtf_loss_info *info, mtf_error *err);
+
 /* Starts a step: gradients count as not reached. */
 MTF_NODISCARD mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options,
                                          mtf_error *err);
@@ -310,8 +328,15 @@ MTF_NODISCARD mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *ba
                                            int64_t first_sequence, size_t n_wanted,
                                            const char *const *wanted, mtf_real *const *values,
                                            mtf_error *err);
+/* Values of outputs of a whole step, in micro-batches as by mtf_train_gradients(), for losses that
+ * are not of the core. *waits: 1 if there was one micro-batch, whose forward now waits for its
+ * backward as after mtf_train_forward(); 0: call mtf_train_gradients() with the gradients of these
+ * losses as injections. Same options, same dropout, same bits. */
+MTF_NODISCARD mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch,
+                                           size_t n_outputs, const mtf_output *outputs,
+                                           int64_t token_budget, int *waits, mtf_error *err);
 /* Backward of the last forward: losses use `scale[i]` (weight over labelled rows of the whole
- * step) instead of their weight; `loss_sums` (n_losses) receives the sum of -log p over labelled
+ * step) instead of their weight; `loss_sums` (n_losses) receives the sum of the loss over labelled
  * rows. Gradients add to those of earlier micro-batches of the step. */
 MTF_NODISCARD mtf_status mtf_train_backward(mtf_model *model, size_t n_losses,
                                             const mtf_loss *losses, const double *scale,

@@ -60,45 +60,33 @@ static void count_layernorm_bwd_w(mtf_real *dw, mtf_real *db, const mtf_real *dy
 }
 
 /* Pairs of a query and a key that it sees. */
-static int64_t pairs(int64_t lq, int64_t lk, int causal)
+static int64_t pairs(const mtf_attention_args *a)
 {
     int64_t n = 0;
-    if (!causal) {
-        return lq * lk;
+    if (!a->causal) {
+        return a->lq * a->lk;
     }
-    for (int64_t i = 0; i < lq; i++) {
-        const int64_t seen = i + lk - lq + 1;
+    for (int64_t i = 0; i < a->lq; i++) {
+        const int64_t seen = i + a->lk - a->lq + 1;
         n += seen > 0 ? seen : 0;
     }
     return n;
 }
 
 /* Two products; five operations a probability for the softmax. */
-static void count_attention_fwd(mtf_real *out, int64_t ldo, mtf_real *lse, int64_t ld_lse,
-                                const mtf_real *q, int64_t ldq, const mtf_real *k, int64_t ldk,
-                                const mtf_real *v, int64_t ldv, const mtf_real *bias, int64_t lq,
-                                int64_t lk, int64_t d, int causal, mtf_real scale,
-                                const mtf_mask *drop, mtf_real *work)
+static void count_attention_fwd(const mtf_attention_args *a)
 {
-    mtf_flops_add(MTF_FLOPS_FORWARD, pairs(lq, lk, causal) * (4 * d + 5));
-    real->attention_fwd(out, ldo, lse, ld_lse, q, ldq, k, ldk, v, ldv, bias, lq, lk, d, causal,
-                        scale, drop, work);
+    mtf_flops_add(MTF_FLOPS_FORWARD, pairs(a) * (4 * a->d + 5));
+    real->attention_fwd(a);
 }
 
 /* The scores anew, their gradients where q or k asks for them, and a product a gradient. */
-static void count_attention_bwd(mtf_real *dq, int64_t lddq, int add_q, mtf_real *dk, int64_t lddk,
-                                int add_k, mtf_real *dv, int64_t lddv, int add_v,
-                                const mtf_real *dout, int64_t lddo, const mtf_real *o, int64_t ldo,
-                                const mtf_real *lse, int64_t ld_lse, const mtf_real *q, int64_t ldq,
-                                const mtf_real *k, int64_t ldk, const mtf_real *v, int64_t ldv,
-                                const mtf_real *bias, int64_t lq, int64_t lk, int64_t d, int causal,
-                                mtf_real scale, const mtf_mask *drop, mtf_real *work)
+static void count_attention_bwd(const mtf_attention_args *a)
 {
     const int products =
-        1 + (dq != NULL || dk != NULL) + (dq != NULL) + (dk != NULL) + (dv != NULL);
-    mtf_flops_add(MTF_FLOPS_DX, pairs(lq, lk, causal) * (2 * products * d + 5));
-    real->attention_bwd(dq, lddq, add_q, dk, lddk, add_k, dv, lddv, add_v, dout, lddo, o, ldo, lse,
-                        ld_lse, q, ldq, k, ldk, v, ldv, bias, lq, lk, d, causal, scale, drop, work);
+        1 + (a->dq != NULL || a->dk != NULL) + (a->dq != NULL) + (a->dk != NULL) + (a->dv != NULL);
+    mtf_flops_add(MTF_FLOPS_DX, pairs(a) * (2 * products * a->d + 5));
+    real->attention_bwd(a);
 }
 
 void mtf_kernels_count(int on)

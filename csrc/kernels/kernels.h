@@ -37,6 +37,29 @@ typedef struct mtf_mask {
     mtf_real keep_scale; /* 1 / (1 - rate) */
 } mtf_mask;
 
+/* Attention of one head over one sequence. Rows of q, k, v and out lie ld* apart; gradients have the
+ * rows of what they are gradients of. Backward reads what forward wrote, and the probabilities are
+ * computed again from lse. */
+typedef struct mtf_attention_args {
+    const mtf_real *q, *k, *v; /* (Lq,D) (Lk,D) (Lk,D) */
+    int64_t ldq, ldk, ldv;
+    mtf_real *out; /* (Lq,D) */
+    int64_t ldo;
+    mtf_real *lse; /* (Lq), ld_lse apart: log of the sum of exponentials; forward NULL: not kept */
+    int64_t ld_lse;
+    const mtf_real *bias; /* (Lq,Lk) without gaps, or NULL; added to the scores */
+    int64_t lq, lk, d;
+    int causal;           /* query i sees keys 0 .. i + Lk - Lq */
+    mtf_real scale;       /* of the products q k^T, > 0 */
+    const mtf_mask *drop; /* NULL: nothing is dropped */
+    mtf_real *work;       /* (mtf_attention_work(D)) */
+    /* backward only */
+    const mtf_real *dout;    /* (Lq,D) */
+    mtf_real *dq, *dk, *dv;  /* as q, k, v; each may be NULL. Without dq and dk neither out nor v is
+                                read, they may be NULL */
+    int add_q, add_k, add_v; /* add to the gradient instead of writing it */
+} mtf_attention_args;
+
 /* Output columns of one panel of packed weights. */
 #define MTF_PANEL 32
 

@@ -5,7 +5,6 @@
 #include "../base/alloc.h"
 #include "../base/random.h"
 #include "../base/status.h"
-#include "registry.h"
 
 #include <string.h>
 
@@ -21,11 +20,7 @@ static mtf_status build_program(const mtf_config *config, const mtf_head *heads,
     }
     mtf_status status = family->build(fresh, config, err);
     for (int32_t i = 0; status == MTF_OK && i < n_heads; i++) {
-        const mtf_head_kind *kind = NULL;
-        status = mtf_head_kind_find(heads[i].config, heads[i].name, &kind, err);
-        if (status == MTF_OK) {
-            status = kind->build(fresh, heads[i].name, heads[i].config, err);
-        }
+        status = heads[i].kind->build(fresh, heads[i].name, heads[i].config, err);
     }
     if (status == MTF_OK) {
         status = mtf_program_finish(fresh, err);
@@ -144,6 +139,16 @@ void mtf_network_reach_rows(const mtf_network *n, size_t index)
     }
 }
 
+const mtf_head *mtf_network_find_head(const mtf_network *n, const char *name)
+{
+    for (int32_t i = 0; i < n->n_heads; i++) {
+        if (strcmp(n->heads[i].name, name) == 0) {
+            return &n->heads[i];
+        }
+    }
+    return NULL;
+}
+
 static void head_clear(mtf_head *head)
 {
     mtf_free(head->name);
@@ -195,6 +200,10 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
     *head = (mtf_head){.name = mtf_alloc_text(name), .config = mtf_config_copy(config)};
     if (head->name == NULL || head->config == NULL) {
         status = mtf_fail_memory(err, strlen(name) + 1);
+        goto fail;
+    }
+    status = mtf_head_kind_find(head->config, name, &head->kind, err);
+    if (status != MTF_OK) {
         goto fail;
     }
     status = build_program(n->config, heads, n->n_heads + 1, &program, err);

@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "program.h"
+#include "registry.h"
 
 /* Gradient and moments exist only while the parameter trains; train/ makes and drops them. */
 typedef struct mtf_param {
@@ -25,6 +26,7 @@ typedef struct mtf_param {
 
 typedef struct mtf_head {
     char *name;
+    const mtf_head_kind *kind;
     mtf_config *config;
     int frozen; /* its own flag, for a head without parameters too */
 } mtf_head;
@@ -46,6 +48,8 @@ void mtf_network_free(mtf_network *network);
 void mtf_param_drop_state(mtf_param *param);
 /* Every row of parameter `index` counts as reached, if its rows are told apart. */
 void mtf_network_reach_rows(const mtf_network *network, size_t index);
+/* NULL: there is no head of that name. */
+const mtf_head *mtf_network_find_head(const mtf_network *network, const char *name);
 /* On failure the network is as before. */
 MTF_NODISCARD mtf_status mtf_network_add_head(mtf_network *network, const char *name,
                                               const mtf_config *config, uint64_t seed,

@@ -6,29 +6,12 @@
 
 #include "../base/status.h"
 
-#include <stdio.h>
 #include <string.h>
-
-/* The names that a message lists, as many as fit. */
-typedef struct name_list {
-    char text[256];
-    size_t length;
-} name_list;
-
-static void list_name(name_list *list, const char *name)
-{
-    const size_t room = sizeof list->text - list->length;
-    const int n =
-        snprintf(list->text + list->length, room, "%s%s", list->length > 0 ? ", " : "", name);
-    if (n > 0 && (size_t)n < room) {
-        list->length += (size_t)n;
-    }
-}
 
 mtf_status mtf_family_find(const mtf_config *config, const mtf_family **family, mtf_error *err)
 {
     const char *type = NULL;
-    name_list known = {"", 0};
+    mtf_name_list known = {"", 0};
     MTF_TRY(mtf_config_get_text(config, "model_type", &type, err));
     if (type == NULL) {
         return mtf_fail(err, MTF_ERR_CONFIG,
@@ -39,7 +22,7 @@ mtf_status mtf_family_find(const mtf_config *config, const mtf_family **family, 
             *family = mtf_family_table[i];
             return MTF_OK;
         }
-        list_name(&known, mtf_family_table[i]->model_type);
+        mtf_list_name(&known, mtf_family_table[i]->model_type);
     }
     return mtf_fail(err, MTF_ERR_CONFIG, "model_type \"%s\" is not supported; this build has: %s",
                     type, known.text);
@@ -49,14 +32,14 @@ mtf_status mtf_head_kind_find(const mtf_config *config, const char *name,
                               const mtf_head_kind **kind, mtf_error *err)
 {
     const char *wanted = NULL;
-    name_list known = {"", 0};
+    mtf_name_list known = {"", 0};
     MTF_TRY(mtf_config_get_text(config, "kind", &wanted, err));
     for (size_t i = 0; mtf_head_table[i] != NULL; i++) {
         if (wanted != NULL && strcmp(mtf_head_table[i]->kind, wanted) == 0) {
             *kind = mtf_head_table[i];
             return MTF_OK;
         }
-        list_name(&known, mtf_head_table[i]->kind);
+        mtf_list_name(&known, mtf_head_table[i]->kind);
     }
     return mtf_fail(err, MTF_ERR_CONFIG,
                     "head \"%s\" has the kind \"%s\", which does not exist; this build has: %s",

@@ -81,7 +81,7 @@ void mtf_model_free(mtf_model *model)
     mtf_free(model->chunks);
     mtf_free(model->partial_sums);
     mtf_free(model->updates);
-    mtf_free(model->step_memory);
+    mtf_free(model->step_losses);
     mtf_free(model);
 }
 
@@ -297,6 +297,30 @@ mtf_status mtf_object_output(const mtf_model *model, const char *name, mtf_tenso
     return *tensor != MTF_NO_TENSOR
                ? MTF_OK
                : mtf_fail(err, MTF_ERR_NAME, "there is no output \"%s\"", name);
+}
+
+mtf_status mtf_object_loss(const mtf_model *model, const char *output, const char *kind,
+                           const mtf_loss_kind **loss, mtf_error *err)
+{
+    if (kind == NULL) {
+        const mtf_head *head = mtf_network_find_head(model->network, output);
+        if (head == NULL) {
+            return mtf_fail(err, MTF_ERR_NAME,
+                            "a loss of \"%s\" must name its kind: only heads have one of their own",
+                            output);
+        }
+        kind = head->kind->loss;
+    }
+    return mtf_loss_find(kind, loss, err);
+}
+
+mtf_status mtf_model_get_loss(const mtf_model *model, const char *output, const char *kind,
+                              mtf_loss_info *info, mtf_error *err)
+{
+    const mtf_loss_kind *loss = NULL;
+    MTF_TRY(mtf_object_loss(model, output, kind, &loss, err));
+    *info = (mtf_loss_info){.kind = loss->name, .type = loss->targets};
+    return MTF_OK;
 }
 
 mtf_status mtf_object_outputs(mtf_model *model, size_t n, const char *const *names, mtf_error *err)

@@ -6,6 +6,7 @@
 #ifndef MTF_OBJECT_OBJECT_H
 #define MTF_OBJECT_OBJECT_H
 
+#include "../losses/losses.h"
 #include "../plan/run.h"
 
 /* Plans kept at a time: one for each set of active heads, for training and for inference. */
@@ -26,6 +27,13 @@ typedef struct mtf_session {
     mtf_view view;
 } mtf_session;
 
+/* One loss of a whole step, while its micro-batches run. */
+typedef struct mtf_step_loss {
+    const mtf_loss_kind *kind;
+    int64_t n_labelled; /* rows of the step with a target; 0: it takes no part */
+    double sum;         /* over those seen so far */
+} mtf_step_loss;
+
 struct mtf_model {
     mtf_network *network;
     mtf_workspace workspace;
@@ -41,8 +49,8 @@ struct mtf_model {
     mtf_adamw *updates;   /* (n_params) */
     int64_t n_chunks, n_chunk_values;
     int chunks_valid;
-    void *step_memory; /* small arrays of mtf_train_gradients() */
-    size_t step_memory_size;
+    mtf_step_loss *step_losses; /* of mtf_train_gradients(); grows and then stays */
+    size_t max_step_losses;
 };
 
 /* The plan for a request, from the cache or new. */
@@ -53,6 +61,10 @@ MTF_NODISCARD mtf_status mtf_object_count(const mtf_model *model, size_t n, mtf_
 /* Tensor of a named output. */
 MTF_NODISCARD mtf_status mtf_object_output(const mtf_model *model, const char *name,
                                            mtf_tensor_id *tensor, mtf_error *err);
+/* The loss called `kind`, or for NULL that of the head `output`; see mtf_model_get_loss(). */
+MTF_NODISCARD mtf_status mtf_object_loss(const mtf_model *model, const char *output,
+                                         const char *kind, const mtf_loss_kind **loss,
+                                         mtf_error *err);
 /* The tensors of n named outputs, into model->wanted. */
 MTF_NODISCARD mtf_status mtf_object_outputs(mtf_model *model, size_t n, const char *const *names,
                                             mtf_error *err);

@@ -76,13 +76,11 @@ static mtf_status attention_check(mtf_node_shape *shape, mtf_error *err)
     return MTF_OK;
 }
 
-/* One head of one sequence: where its rows and columns begin, and its options. */
+/* One head of one sequence: the arguments of the kernels, and what they are made of. */
 typedef struct head_item {
-    int64_t at_q, at_k, at_lse; /* elements from the start of (Rq,C), (Rk,C), (Rq,heads) */
-    int64_t lq, lk, c, d, n_heads;
-    const mtf_real *bias; /* (Lq,Lk) or NULL */
+    int64_t first_q, first_k; /* rows of the span */
     mtf_mask mask;
-    const mtf_mask *drop;
+    mtf_attention_args args;
 } head_item;
 
 /* Bias rows of sequence `sequence`, copied to `work` (Lq,Lk): kernels take them without gaps. */
@@ -112,46 +110,60 @@ static void begin_sequence(head_item *item, const mtf_op_call *call, int64_t seq
 {
     const mtf_node_shape *shape = call->shape;
     const mtf_span *span = call->span;
-    int32_t space_q = shape->in[Q].space;
-    int32_t space_k = shape->in[K].space;
-    int64_t first_q = mtf_span_start(span, space_q, sequence);
-    int64_t first_k = mtf_span_start(span, space_k, sequence);
-    item->c = shape->in[Q].width;
-    item->n_heads = shape->attrs.n_heads;
-    item->d = item->c / item->n_heads;
-    item->lq = mtf_span_start(span, space_q, sequence + 1) - first_q;
-    item->lk = mtf_span_start(span, space_k, sequence + 1) - first_k;
-    item->at_q = first_q * item->c;
-    item->at_k = first_k * item->c;
-    item->at_lse = first_q * item->n_heads;
-    item->bias = gather_bias(call, first_q, item->lq, item->lk, work + kernel_work(shape));
-    item->drop = NULL;
+    const int32_t space_q = shape->in[Q].space;
+    const int32_t space_k = shape->in[K].space;
+    const int64_t c = shape->in[Q].width;
+    const int64_t first_q = mtf_span_start(span, space_q, sequence);
+    const int64_t first_k = mtf_span_start(span, space_k, sequence);
+    const int64_t lq = mtf_span_start(span, space_q, sequence + 1) - first_q;
+    const int64_t lk = mtf_span_start(span, space_k, sequence + 1) - first_k;
+    *item =
+        (head_item){.first_q = first_q,
+                    .first_k = first_k,
+                    .args = {.ldq = c,
+                             .ldk = c,
+                             .ldv = c,
+                             .ldo = c,
+                             .ld_lse = shape->attrs.n_heads,
+                             .bias = gather_bias(call, first_q, lq, lk, work + kernel_work(shape)),
+                             .lq = lq,
+                             .lk = lk,
+                             .d = c / shape->attrs.n_heads,
+                             .causal = shape->attrs.causal,
+                             .scale = shape->attrs.scale,
+                             .work = work}};
+}
+
+/* Where queries, or keys and values, of head `head` begin in arrays of their rows. */
+static int64_t query_at(const head_item *item, int64_t head)
+{
+    return item->first_q * item->args.ldq + head * item->args.d;
+}
+
+static int64_t key_at(const head_item *item, int64_t head)
+{
+    return item->first_k * item->args.ldk + head * item->args.d;
 }
 
 /* Moves to head `head`. */
 static void begin_head(head_item *item, const mtf_op_call *call, int64_t sequence, int64_t head)
 {
+    mtf_attention_args *args = &item->args;
+    const int64_t at_q = query_at(item, head);
+    const int64_t at_k = key_at(item, head);
+    args->q = call->in[Q] + at_q;
+    args->k = call->in[K] + at_k;
+    /* what a gradient of v alone does not read was not saved, and forward need not keep lse */
+    args->v = call->in[V] != NULL ? call->in[V] + at_k : NULL;
+    args->out = call->out[0] != NULL ? call->out[0] + at_q : NULL;
+    args->lse = call->aux[0] != NULL ? call->aux[0] + item->first_q * args->ld_lse + head : NULL;
     if (mtf_drop_active(call)) {
         mtf_real rate = call->shape->attrs.rate;
         item->mask.key = mtf_random_mix(mtf_drop_key(call, sequence), (uint64_t)head);
         item->mask.threshold = mtf_drop_threshold(rate);
         item->mask.keep_scale = mtf_drop_scale(rate);
-        item->drop = &item->mask;
+        args->drop = &item->mask;
     }
-}
-
-static void forward_head(const mtf_op_call *call, head_item *item, int64_t sequence, int64_t head,
-                         mtf_real *work)
-{
-    const mtf_attrs *attrs = &call->shape->attrs;
-    begin_head(item, call, sequence, head);
-    int64_t at_q = item->at_q + head * item->d;
-    int64_t at_k = item->at_k + head * item->d;
-    mtf_real *lse = call->aux[0] != NULL ? call->aux[0] + item->at_lse + head : NULL;
-    mtf_kernel->attention_fwd(call->out[0] + at_q, item->c, lse, item->n_heads, call->in[Q] + at_q,
-                              item->c, call->in[K] + at_k, item->c, call->in[V] + at_k, item->c,
-                              item->bias, item->lq, item->lk, item->d, attrs->causal, attrs->scale,
-                              item->drop, work);
 }
 
 static void wide_item(void *context, int64_t index, int worker)
@@ -159,9 +171,10 @@ static void wide_item(void *context, int64_t index, int worker)
     const mtf_op_call *call = *(const mtf_op_call *const *)context;
     mtf_real *work = call->work + (size_t)worker * call->work_stride;
     const int64_t n_heads = call->shape->attrs.n_heads;
-    head_item item = {0};
+    head_item item;
     begin_sequence(&item, call, index / n_heads, work);
-    forward_head(call, &item, index / n_heads, index % n_heads, work);
+    begin_head(&item, call, index / n_heads, index % n_heads);
+    mtf_kernel->attention_fwd(&item.args);
 }
 
 static void attention_forward(const mtf_op_call *call)
@@ -176,10 +189,11 @@ static void attention_forward(const mtf_op_call *call)
         return;
     }
     for (int64_t s = 0; s < span->n_sequences; s++) {
-        head_item item = {0};
+        head_item item;
         begin_sequence(&item, call, s, call->work);
-        for (int64_t h = 0; h < item.n_heads; h++) {
-            forward_head(call, &item, s, h, call->work);
+        for (int64_t h = 0; h < shape->attrs.n_heads; h++) {
+            begin_head(&item, call, s, h);
+            mtf_kernel->attention_fwd(&item.args);
         }
     }
 }
@@ -187,27 +201,22 @@ static void attention_forward(const mtf_op_call *call)
 static void backward_item(void *context, int64_t index, int worker)
 {
     const mtf_op_call *call = *(const mtf_op_call *const *)context;
-    const mtf_attrs *attrs = &call->shape->attrs;
-    /* what a gradient of v alone does not read was not saved */
-    const mtf_real *o = call->out[0];
-    const mtf_real *v = call->in[V];
     mtf_real *work = call->work + (size_t)worker * call->work_stride;
-    int64_t sequence = index / attrs->n_heads;
-    int64_t head = index % attrs->n_heads;
-    head_item item = {0};
+    const int64_t sequence = index / call->shape->attrs.n_heads;
+    const int64_t head = index % call->shape->attrs.n_heads;
+    head_item item;
     begin_sequence(&item, call, sequence, work);
     begin_head(&item, call, sequence, head);
-    int64_t at_q = item.at_q + head * item.d;
-    int64_t at_k = item.at_k + head * item.d;
-    int64_t c = item.c;
-    mtf_real *dq = call->din[Q] != NULL ? call->din[Q] + at_q : NULL;
-    mtf_real *dk = call->din[K] != NULL ? call->din[K] + at_k : NULL;
-    mtf_real *dv = call->din[V] != NULL ? call->din[V] + at_k : NULL;
-    mtf_kernel->attention_bwd(
-        dq, c, call->din_add[Q], dk, c, call->din_add[K], dv, c, call->din_add[V],
-        call->dout[0] + at_q, c, o != NULL ? o + at_q : NULL, c, call->aux[0] + item.at_lse + head,
-        item.n_heads, call->in[Q] + at_q, c, call->in[K] + at_k, c, v != NULL ? v + at_k : NULL, c,
-        item.bias, item.lq, item.lk, item.d, attrs->causal, attrs->scale, item.drop, work);
+    const int64_t at_q = query_at(&item, head);
+    const int64_t at_k = key_at(&item, head);
+    item.args.dout = call->dout[0] + at_q;
+    item.args.dq = call->din[Q] != NULL ? call->din[Q] + at_q : NULL;
+    item.args.dk = call->din[K] != NULL ? call->din[K] + at_k : NULL;
+    item.args.dv = call->din[V] != NULL ? call->din[V] + at_k : NULL;
+    item.args.add_q = call->din_add[Q];
+    item.args.add_k = call->din_add[K];
+    item.args.add_v = call->din_add[V];
+    mtf_kernel->attention_bwd(&item.args);
 }
 
 static void attention_backward(const mtf_op_call *call)

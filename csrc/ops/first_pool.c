@@ -2,44 +2,34 @@
  *
  *   y[s] = x[first row of s]     dx[first row of s] = dy[s], all other rows 0
  *
- * x (R,C) of any space, y (B,C). Saved for backward: nothing, offsets are enough.
- * Cut: by sequences. Tolerance family: elementwise (a copy).
- * Callers guarantee at least one row in each sequence. SPDX-License-Identifier: Apache-2.0 */
-#include "ops.h"
+ * Shapes, what is saved and the cut: pool.h. Tolerance family: elementwise (a copy).
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "pool.h"
 
 #include <string.h>
 
-#include "../base/threads.h"
 #include "checks.h"
-#include "span.h"
 
 static mtf_status first_pool_check(mtf_node_shape *shape, mtf_error *err)
 {
-    mtf_status status = mtf_check_input(shape, "first_pool", 0, "x", 0, err);
-    if (status == MTF_OK) {
-        mtf_set_output(shape, MTF_SPACE_SEQUENCES, shape->in[0].width);
-    }
-    return status;
+    return mtf_pool_check(shape, "first_pool", err);
+}
+
+static void forward_sequence(const mtf_op_call *call, int64_t s, int64_t first, int64_t last)
+{
+    const int64_t c = call->shape->in[0].width;
+    (void)last;
+    memcpy(call->out[0] + s * c, call->in[0] + first * c, (size_t)c * sizeof(mtf_real));
 }
 
 static void first_pool_forward(const mtf_op_call *call)
 {
-    int32_t space = call->shape->in[0].space;
-    int64_t c = call->shape->in[0].width;
-    for (int64_t s = 0; s < call->span->n_sequences; s++) {
-        memcpy(call->out[0] + s * c, call->in[0] + mtf_span_start(call->span, space, s) * c,
-               (size_t)c * sizeof(mtf_real));
-    }
+    mtf_pool_forward(call, forward_sequence);
 }
 
-static void backward_item(void *context, int64_t s, int worker)
+static void backward_sequence(const mtf_op_call *call, int64_t s, int64_t first, int64_t last)
 {
-    const mtf_op_call *call = *(const mtf_op_call *const *)context;
-    int32_t space = call->shape->in[0].space;
-    int64_t c = call->shape->in[0].width;
-    (void)worker;
-    int64_t first = mtf_span_start(call->span, space, s);
-    int64_t last = mtf_span_start(call->span, space, s + 1);
+    const int64_t c = call->shape->in[0].width;
     mtf_real *dx = call->din[0] + first * c;
     const mtf_real *dy = call->dout[0] + s * c;
     if (call->din_add[0]) {
@@ -52,9 +42,7 @@ static void backward_item(void *context, int64_t s, int worker)
 
 static void first_pool_backward(const mtf_op_call *call)
 {
-    if (call->din[0] != NULL) {
-        mtf_parallel_for(call->span->n_sequences, backward_item, &call);
-    }
+    mtf_pool_backward(call, backward_sequence);
 }
 
 /* Copies only: no arithmetic. */

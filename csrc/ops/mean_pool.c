@@ -2,57 +2,44 @@
  *
  *   y[s] = (sum of x[r] over the rows r of s) / L[s]     dx[r] = dy[s] / L[s]
  *
- * x (R,C) of any space, y (B,C). Saved for backward: nothing, offsets are enough.
- * Rows are added in order. Cut: by sequences. Tolerance family: reduction.
- * Callers guarantee at least one row in each sequence. SPDX-License-Identifier: Apache-2.0 */
-#include "ops.h"
+ * Shapes, what is saved and the cut: pool.h. Rows are added in order. Tolerance family: reduction.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "pool.h"
 
 #include <string.h>
 
 #include "../base/flops.h"
-#include "../base/threads.h"
 #include "checks.h"
-#include "span.h"
 
 static mtf_status mean_pool_check(mtf_node_shape *shape, mtf_error *err)
 {
-    mtf_status status = mtf_check_input(shape, "mean_pool", 0, "x", 0, err);
-    if (status == MTF_OK) {
-        mtf_set_output(shape, MTF_SPACE_SEQUENCES, shape->in[0].width);
+    return mtf_pool_check(shape, "mean_pool", err);
+}
+
+static void forward_sequence(const mtf_op_call *call, int64_t s, int64_t first, int64_t last)
+{
+    const int64_t c = call->shape->in[0].width;
+    const mtf_real length = (mtf_real)(last - first);
+    mtf_real *y = call->out[0] + s * c;
+    memcpy(y, call->in[0] + first * c, (size_t)c * sizeof *y);
+    for (int64_t row = first + 1; row < last; row++) {
+        mtf_kernel->add_to(y, call->in[0] + row * c, c);
     }
-    return status;
+    for (int64_t j = 0; j < c; j++) {
+        y[j] /= length;
+    }
+    mtf_flops_add(MTF_FLOPS_FORWARD, (last - first - 1) * c + c);
 }
 
 static void mean_pool_forward(const mtf_op_call *call)
 {
-    const mtf_span *span = call->span;
-    int32_t space = call->shape->in[0].space;
-    int64_t c = call->shape->in[0].width;
-    for (int64_t s = 0; s < span->n_sequences; s++) {
-        int64_t first = mtf_span_start(span, space, s);
-        int64_t last = mtf_span_start(span, space, s + 1);
-        mtf_real *y = call->out[0] + s * c;
-        memcpy(y, call->in[0] + first * c, (size_t)c * sizeof *y);
-        for (int64_t row = first + 1; row < last; row++) {
-            mtf_kernel->add_to(y, call->in[0] + row * c, c);
-        }
-        mtf_real length = (mtf_real)(last - first);
-        for (int64_t j = 0; j < c; j++) {
-            y[j] /= length;
-        }
-        mtf_flops_add(MTF_FLOPS_FORWARD, (last - first - 1) * c + c);
-    }
+    mtf_pool_forward(call, forward_sequence);
 }
 
-static void backward_item(void *context, int64_t s, int worker)
+static void backward_sequence(const mtf_op_call *call, int64_t s, int64_t first, int64_t last)
 {
-    const mtf_op_call *call = *(const mtf_op_call *const *)context;
-    int32_t space = call->shape->in[0].space;
-    int64_t c = call->shape->in[0].width;
-    (void)worker;
-    int64_t first = mtf_span_start(call->span, space, s);
-    int64_t last = mtf_span_start(call->span, space, s + 1);
-    mtf_real length = (mtf_real)(last - first);
+    const int64_t c = call->shape->in[0].width;
+    const mtf_real length = (mtf_real)(last - first);
     const mtf_real *dy = call->dout[0] + s * c;
     for (int64_t row = first; row < last; row++) {
         mtf_real *dx = call->din[0] + row * c;
@@ -66,9 +53,7 @@ static void backward_item(void *context, int64_t s, int worker)
 
 static void mean_pool_backward(const mtf_op_call *call)
 {
-    if (call->din[0] != NULL) {
-        mtf_parallel_for(call->span->n_sequences, backward_item, &call);
-    }
+    mtf_pool_backward(call, backward_sequence);
 }
 
 /* Forward a row less to add than there are, and a division; backward a division an element. */

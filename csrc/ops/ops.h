@@ -172,11 +172,4 @@ extern const mtf_op mtf_op_first_pool;
 /* in: x (R,C). out: x / max(|x|, eps) by row; aux[0]: max(|x|, eps) (R,1). */
 extern const mtf_op mtf_op_normalize;
 
-/* Cross entropy with ignored labels; a loss is a gradient injected at a head's output.
- * Returns the sum over labelled rows of -log softmax(logits)[label], in double, rows in order;
- * dlogits (M,N) += scale * (softmax - onehot) for labelled rows, untouched for ignored ones; may be
- * NULL. logits (M,N), labels (M) in 0..N-1 or MTF_IGNORE_LABEL (checked by the caller). */
-double mtf_cross_entropy(mtf_real *dlogits, const mtf_real *logits, const int32_t *labels,
-                         int64_t m, int64_t n, mtf_real scale);
-
 #endif

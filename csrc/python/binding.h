@@ -140,6 +140,7 @@ PyObject *mtf_py_set_precision(mtf_py_model *self, PyObject *args, PyObject *kwa
 PyObject *mtf_py_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_train_begin(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_train_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_train_outputs(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_train_backward(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_train_gradients(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_train_apply(mtf_py_model *self, PyObject *args, PyObject *kwargs);

@@ -1,4 +1,5 @@
-/* Forward passes: inference (forward) and the first half of a training step (train_forward).
+/* Forward passes: inference (forward) and the first half of a training step (train_forward,
+ * train_outputs).
  *
  * Outputs are fresh arrays. The batch of train_forward stays with the model until train_backward,
  * because the core goes on reading it.
@@ -113,6 +114,18 @@ PyObject *mtf_py_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     Py_END_ALLOW_THREADS return forward_call_finish(&call, self, status, &err);
 }
 
+/* After a forward of training: its batch stays with the model if it waits for its backward; that of
+ * an earlier one goes. */
+static void keep_pending(mtf_py_model *self, forward_call *call, int waits)
+{
+    mtf_py_batch_free(self->pending);
+    self->pending = NULL;
+    if (waits) {
+        self->pending = call->batch;
+        call->batch = NULL;
+    }
+}
+
 PyObject *mtf_py_train_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"batch", "wanted", "first_sequence", NULL};
@@ -130,12 +143,29 @@ PyObject *mtf_py_train_forward(mtf_py_model *self, PyObject *args, PyObject *kwa
     Py_BEGIN_ALLOW_THREADS status =
         mtf_train_forward(self->model, &call.batch->batch, first_sequence, call.names.n,
                           call.names.names, call.arrays.data, &err);
-    Py_END_ALLOW_THREADS mtf_py_batch_free(
-        self->pending); /* of an earlier forward, which this one replaced */
-    self->pending = NULL;
-    if (status == MTF_OK) {
-        self->pending = call.batch;
-        call.batch = NULL;
-    }
+    Py_END_ALLOW_THREADS keep_pending(self, &call, status == MTF_OK);
     return forward_call_finish(&call, self, status, &err);
+}
+
+PyObject *mtf_py_train_outputs(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"batch", "outputs", "token_budget", NULL};
+    PyObject *batch, *names, *budget;
+    int64_t token_budget;
+    forward_call call;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:train_outputs", keywords, &batch, &names,
+                                     &budget) ||
+        mtf_py_int64(budget, "token_budget", &token_budget) < 0 ||
+        forward_call_init(&call, self, batch, names, "outputs") < 0) {
+        return NULL;
+    }
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status;
+    int waits = 0;
+    Py_BEGIN_ALLOW_THREADS status =
+        mtf_train_outputs(self->model, &call.batch->batch, call.names.n, call.arrays.outputs,
+                          token_budget, &waits, &err);
+    Py_END_ALLOW_THREADS keep_pending(self, &call, waits);
+    PyObject *values = forward_call_finish(&call, self, status, &err);
+    return values != NULL ? Py_BuildValue("(NO)", values, waits ? Py_True : Py_False) : NULL;
 }

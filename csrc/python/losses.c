@@ -1,12 +1,44 @@
 /* Losses and injected gradients from Python, checked against the outputs of a model and a batch.
  *
- * A loss is (output, labels (N,), number); an injection is output -> gradient (N, width).
+ * A loss is (output, targets, number) or (output, targets, number, kind), its targets int32 labels
+ * (N,) or float32 rows (N, width) as the kind of loss says, which without a name is that of the head;
+ * an injection is output -> gradient (N, width).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
 
 #include <string.h>
 
-/* Reads one (output, labels, number) into losses->items[i]. */
+/* Targets (N,) of classes as a private copy, or (N, width) of values, one row a row of the output. */
+static PyArrayObject *read_targets(PyObject *object, mtf_target_type type,
+                                   const mtf_output_info *info, const mtf_py_batch *batch)
+{
+    const npy_intp n_rows = mtf_py_output_rows(info, batch);
+    if (type == MTF_TARGET_ROWS) {
+        const npy_intp shape[2] = {n_rows, (npy_intp)info->width};
+        return mtf_py_floats(object, "targets", NPY_FLOAT32, 2, shape);
+    }
+    PyArrayObject *labels = mtf_py_int32_copy(object, "labels");
+    if (labels != NULL && PyArray_DIM(labels, 0) != n_rows) {
+        PyErr_Format(PyExc_ValueError,
+                     "labels of '%s' must have %zd elements, one for each of its %s, found %zd",
+                     info->name, (Py_ssize_t)n_rows, info->space,
+                     (Py_ssize_t)PyArray_DIM(labels, 0));
+        Py_CLEAR(labels);
+    }
+    return labels;
+}
+
+/* The name of the kind of a loss, its fourth element; *kind stays NULL where there is none. */
+static int read_kind(PyObject *parts, const char **kind)
+{
+    if (PyTuple_GET_SIZE(parts) == 4) {
+        *kind = mtf_py_text(PyTuple_GET_ITEM(parts, 3), "the kind of a loss");
+        return *kind != NULL ? 0 : -1;
+    }
+    return 0;
+}
+
+/* Reads one loss into losses->items[i]. */
 static int read_loss(mtf_py_losses *losses, size_t i, const mtf_py_model *self, PyObject *object,
                      const mtf_py_batch *batch)
 {
@@ -19,9 +51,10 @@ static int read_loss(mtf_py_losses *losses, size_t i, const mtf_py_model *self, 
     if (failed < 0) {
         return -1;
     }
-    if (PyTuple_GET_SIZE(parts) != 3) {
+    if (PyTuple_GET_SIZE(parts) != 3 && PyTuple_GET_SIZE(parts) != 4) {
         PyErr_Format(PyExc_ValueError,
-                     "a loss must be (output, labels, number), found %zd elements",
+                     "a loss must be (output, targets, number) or (output, targets, number, kind), "
+                     "found %zd elements",
                      PyTuple_GET_SIZE(parts));
         return -1;
     }
@@ -31,26 +64,32 @@ static int read_loss(mtf_py_losses *losses, size_t i, const mtf_py_model *self, 
         return -1;
     }
     double number;
-    if (mtf_py_double(PyTuple_GET_ITEM(parts, 2), "the number of a loss", &number) < 0) {
+    const char *kind = NULL;
+    if (mtf_py_double(PyTuple_GET_ITEM(parts, 2), "the number of a loss", &number) < 0 ||
+        read_kind(parts, &kind) < 0) {
         return -1;
     }
-    PyArrayObject *labels = mtf_py_int32_copy(PyTuple_GET_ITEM(parts, 1), "labels");
-    if (labels == NULL) {
+    mtf_loss_info loss;
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status = mtf_model_get_loss(self->model, name, kind, &loss, &err);
+    if (status != MTF_OK) {
+        mtf_py_raise(self->state, status, &err);
         return -1;
     }
-    failed = PyList_Append(losses->keep, (PyObject *)labels);
-    Py_DECREF(labels);
+    PyArrayObject *targets = read_targets(PyTuple_GET_ITEM(parts, 1), loss.type, &info, batch);
+    if (targets == NULL) {
+        return -1;
+    }
+    failed = PyList_Append(losses->keep, (PyObject *)targets);
+    Py_DECREF(targets);
     if (failed < 0) {
         return -1;
     }
-    npy_intp n_rows = mtf_py_output_rows(&info, batch);
-    if (PyArray_DIM(labels, 0) != n_rows) {
-        PyErr_Format(PyExc_ValueError,
-                     "labels of '%s' must have %zd elements, one for each of its %s, found %zd",
-                     name, (Py_ssize_t)n_rows, info.space, (Py_ssize_t)PyArray_DIM(labels, 0));
-        return -1;
-    }
-    losses->items[i] = (mtf_loss){.output = name, .labels = PyArray_DATA(labels), .weight = number};
+    losses->items[i] = (mtf_loss){.output = name,
+                                  .kind = loss.kind,
+                                  .type = loss.type,
+                                  .targets = PyArray_DATA(targets),
+                                  .weight = number};
     losses->scales[i] = number;
     return 0;
 }

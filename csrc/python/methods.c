@@ -32,6 +32,7 @@ LOCKED(set_precision)
 LOCKED(forward)
 LOCKED(train_begin)
 LOCKED(train_forward)
+LOCKED(train_outputs)
 LOCKED(train_backward)
 LOCKED(train_gradients)
 LOCKED(train_apply)
@@ -95,17 +96,26 @@ PyDoc_STRVAR(
     "train_forward($self, /, batch, wanted, first_sequence=0)\n--\n\n"
     "Forward of one micro-batch that keeps what the backward needs. Returns the values of\n"
     "the wanted outputs. first_sequence: number of its first sequence in the step.");
+PyDoc_STRVAR(
+    train_outputs_doc,
+    "train_outputs($self, /, batch, outputs, token_budget)\n--\n\n"
+    "Values of outputs of the whole step under way, in micro-batches as in train_gradients.\n"
+    "Returns (one float32 array (N, width) an output; whether there was one micro-batch, which\n"
+    "now waits for train_backward).");
 PyDoc_STRVAR(train_backward_doc,
              "train_backward($self, /, losses=(), injections=None)\n--\n\n"
-             "Backward of the last train_forward. losses: (output, labels (N,), scale) each;\n"
-             "injections: output -> d loss / d output (N, width), added. Gradients add up over\n"
-             "the step. Returns the sums of -log p over labelled rows, one a loss.");
+             "Backward of the last train_forward. losses: (output, targets, scale) or (output,\n"
+             "targets, scale, kind) each; injections: output -> d loss / d output (N, width),\n"
+             "added. Gradients add up over the step. Returns the sums of each loss over labelled\n"
+             "rows.");
 PyDoc_STRVAR(
     train_gradients_doc,
     "train_gradients($self, /, batch, losses, injections=None, *, token_budget=4096, "
     "seed=0, step=0, dropout=True, precision=0, save_bf16=False)\n--\n\n"
     "Begin, forward and backward of a whole batch, cut into micro-batches of whole\n"
-    "sequences of at most token_budget tokens. losses: (output, labels (N,), weight) each.\n"
+    "sequences of at most token_budget tokens. losses: (output, targets, weight) or (output,\n"
+    "targets, weight, kind) each: targets are int32 (N,) or float32 (N, width), as the kind of\n"
+    "loss says, without a name that of the head.\n"
     "precision, save_bf16: as in train_begin.\n"
     "Returns (mean losses over labelled rows, unweighted; labelled rows).");
 PyDoc_STRVAR(
@@ -163,6 +173,7 @@ PyMethodDef mtf_py_model_methods[] = {
     METHOD("forward", forward, forward_doc),
     METHOD("train_begin", train_begin, train_begin_doc),
     METHOD("train_forward", train_forward, train_forward_doc),
+    METHOD("train_outputs", train_outputs, train_outputs_doc),
     METHOD("train_backward", train_backward, train_backward_doc),
     METHOD("train_gradients", train_gradients, train_gradients_doc),
     METHOD("train_apply", train_apply, train_apply_doc),

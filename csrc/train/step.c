@@ -1,7 +1,7 @@
 /* step.c: losses and gradients of a step: begin, forward and backward per micro-batch.
  *
- * A loss is a gradient injected at a head's output: scale * (softmax - onehot), where scale is the
- * task's weight over its labelled rows of the whole step, so micro-batches add up to the same step.
+ * A loss is a gradient injected at a head's output (csrc/losses/), scaled by the task's weight over
+ * its labelled rows of the whole step, so micro-batches add up to the same step.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../base/alloc.h"
 #include "../base/random.h"
@@ -10,6 +10,9 @@
 
 #include <math.h>
 #include <string.h>
+
+/* Targets in words, by mtf_target_type. */
+static const char *const TARGETS[] = {"labels (int32)", "rows of values (float)"};
 
 mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options, mtf_error *err)
 {
@@ -22,6 +25,15 @@ mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options, m
     model->session.options = *options;
     model->session.dropout_key = mtf_random_mix(mtf_random_mix(0, options->seed), options->step);
     model->session.open = 1;
+    return MTF_OK;
+}
+
+static mtf_status check_budget(int64_t token_budget, mtf_error *err)
+{
+    if (token_budget < 1) {
+        return mtf_fail(err, MTF_ERR_VALUE, "token_budget must be at least 1, found %lld",
+                        (long long)token_budget);
+    }
     return MTF_OK;
 }
 
@@ -56,6 +68,21 @@ static size_t output_values(const mtf_program *program, const mtf_view *view, mt
     return (size_t)mtf_view_rows(view, tensor->space) * (size_t)tensor->width;
 }
 
+/* Copies output number `i` of the pending forward to `values` (N,width). */
+static void copy_output(const mtf_model *model, size_t i, mtf_real *values)
+{
+    const mtf_session *session = &model->session;
+    memcpy(values, mtf_run_output_value(session->plan, &model->workspace, &session->view, i),
+           output_values(session->plan->program, &session->view, session->plan->resolved[i]) *
+               sizeof *values);
+}
+
+/* First row of a micro-batch in the whole step, in the row space of a tensor. */
+static int64_t first_row(const mtf_view *view, const mtf_view *part, const mtf_tensor *tensor)
+{
+    return part->offsets[tensor->space][0] - view->offsets[tensor->space][0];
+}
+
 mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t first_sequence,
                              size_t n_wanted, const char *const *wanted, mtf_real *const *values,
                              mtf_error *err)
@@ -70,13 +97,41 @@ mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t f
     MTF_TRY(forward_view(model, &view, n_wanted, err));
     for (size_t i = 0; values != NULL && i < n_wanted; i++) {
         if (values[i] != NULL) {
-            const mtf_plan *plan = model->session.plan;
-            memcpy(values[i],
-                   mtf_run_output_value(plan, &model->workspace, &model->session.view, i),
-                   output_values(model->network->program, &view, plan->resolved[i]) *
-                       sizeof(mtf_real));
+            copy_output(model, i, values[i]);
         }
     }
+    return MTF_OK;
+}
+
+mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
+                             const mtf_output *outputs, int64_t token_budget, int *waits,
+                             mtf_error *err)
+{
+    const mtf_program *program = model->network->program;
+    mtf_view view;
+    int64_t n_parts = 0;
+    if (!model->session.open) {
+        return mtf_fail(err, MTF_ERR_STATE, "no step is under way; begin one before its outputs");
+    }
+    MTF_TRY(check_budget(token_budget, err));
+    MTF_TRY(mtf_object_count(model, n_outputs, err));
+    for (size_t i = 0; i < n_outputs; i++) {
+        MTF_TRY(mtf_object_output(model, outputs[i].name, &model->wanted[i], err));
+    }
+    MTF_TRY(mtf_object_view(model, batch, &view, err));
+    for (int64_t first = 0, n = 0; first < view.n_sequences; first += n) {
+        n = mtf_view_cut(program, &view, first, token_budget);
+        const mtf_view part = mtf_view_part(program, &view, first, n);
+        MTF_TRY(forward_view(model, &part, n_outputs, err));
+        for (size_t i = 0; i < n_outputs; i++) {
+            const mtf_tensor *tensor = &program->tensors[model->wanted[i]];
+            copy_output(model, i,
+                        outputs[i].data + first_row(&view, &part, tensor) * tensor->width);
+        }
+        n_parts++;
+    }
+    *waits = n_parts == 1;
+    model->session.pending = *waits; /* of several, the workspace holds the last only */
     return MTF_OK;
 }
 
@@ -98,25 +153,6 @@ static mtf_status pending_output(const mtf_model *model, const char *name, size_
         "output \"%s\" was not among the wanted ones of the forward pass; name it there", name);
 }
 
-static mtf_status check_labels(const char *name, const int32_t *labels, int64_t n, int64_t width,
-                               int64_t *n_labelled, mtf_error *err)
-{
-    int64_t labelled = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (labels[i] == MTF_IGNORE_LABEL) {
-            continue;
-        }
-        if (labels[i] < 0 || labels[i] >= width) {
-            return mtf_fail(err, MTF_ERR_VALUE,
-                            "label %d at row %lld of \"%s\": expected 0..%lld, or %d for no label",
-                            labels[i], (long long)i, name, (long long)width - 1, MTF_IGNORE_LABEL);
-        }
-        labelled++;
-    }
-    *n_labelled = labelled;
-    return MTF_OK;
-}
-
 static void zero_output_gradients(mtf_model *model)
 {
     const mtf_session *session = &model->session;
@@ -131,128 +167,145 @@ static void zero_output_gradients(mtf_model *model)
     }
 }
 
-static mtf_status add_losses(mtf_model *model, size_t n, const mtf_loss *losses,
-                             const double *scale, double *sums, mtf_error *err)
+/* What the loss is, by its name or that of its head, and whether its targets fit `n_rows` rows of
+ * its output, a tensor of `program`. */
+static mtf_status check_loss(const mtf_model *model, const mtf_loss *loss, mtf_tensor_id output,
+                             int64_t n_rows, const mtf_loss_kind **kind, int64_t *n_labelled,
+                             mtf_error *err)
+{
+    MTF_TRY(mtf_object_loss(model, loss->output, loss->kind, kind, err));
+    if (loss->type != (*kind)->targets) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "the loss \"%s\" of \"%s\" takes %s, targets of type %d; found type %d",
+                        (*kind)->name, loss->output, TARGETS[(*kind)->targets],
+                        (int)(*kind)->targets, (int)loss->type);
+    }
+    return (*kind)->check(loss->output, loss->targets, n_rows,
+                          model->network->program->tensors[output].width, n_labelled, err);
+}
+
+/* A loss over the rows of the pending forward, whose targets begin at `targets`: adds its gradient
+ * at the output number `place`, and its values to *sum. */
+static mtf_status add_loss(mtf_model *model, const mtf_loss *loss, const mtf_loss_kind *kind,
+                           size_t place, const void *targets, double scale, double *sum,
+                           mtf_error *err)
 {
     const mtf_session *session = &model->session;
-    for (size_t i = 0; i < n; i++) {
-        size_t place = 0;
-        int64_t n_labelled;
-        MTF_TRY(pending_output(model, losses[i].output, &place, err));
-        const mtf_tensor *tensor = &session->plan->program->tensors[session->plan->outputs[place]];
-        const int64_t rows = mtf_view_rows(&session->view, tensor->space);
-        MTF_TRY(check_labels(losses[i].output, losses[i].labels, rows, tensor->width, &n_labelled,
-                             err));
-        double sum = mtf_cross_entropy(
-            mtf_run_output_gradient(session->plan, &model->workspace, place),
-            mtf_run_output_value(session->plan, &model->workspace, &session->view, place),
-            losses[i].labels, rows, tensor->width, (mtf_real)scale[i]);
-        if (!isfinite(sum)) {
-            return mtf_fail(err, MTF_ERR_NONFINITE,
-                            "the loss of \"%s\" is not finite (%g) in step %llu; weights are as "
-                            "before the step; lower the learning rate or look at the data",
-                            losses[i].output, sum, (unsigned long long)session->options.step + 1);
-        }
-        sums[i] = sum;
+    const mtf_plan *plan = session->plan;
+    const mtf_tensor *tensor = &plan->program->tensors[plan->outputs[place]];
+    const double found = kind->value_and_gradient(
+        mtf_run_output_gradient(plan, &model->workspace, place),
+        mtf_run_output_value(plan, &model->workspace, &session->view, place), targets,
+        mtf_view_rows(&session->view, tensor->space), tensor->width, (mtf_real)scale);
+    if (!isfinite(found)) {
+        return mtf_fail(err, MTF_ERR_NONFINITE,
+                        "the loss of \"%s\" is not finite (%g) in step %llu; weights are as "
+                        "before the step; lower the learning rate or look at the data",
+                        loss->output, found, (unsigned long long)session->options.step + 1);
+    }
+    *sum += found;
+    return MTF_OK;
+}
+
+/* Adds `grad` (N,width), the rows of the pending forward, at that output. */
+static mtf_status add_injection(mtf_model *model, const char *output, const mtf_real *grad,
+                                mtf_error *err)
+{
+    const mtf_session *session = &model->session;
+    size_t place = 0;
+    MTF_TRY(pending_output(model, output, &place, err));
+    mtf_real *gradient = mtf_run_output_gradient(session->plan, &model->workspace, place);
+    if (gradient != NULL) {
+        mtf_kernel->add_to(gradient, grad,
+                           (int64_t)output_values(session->plan->program, &session->view,
+                                                  session->plan->resolved[place]));
     }
     return MTF_OK;
 }
 
-static mtf_status add_injections(mtf_model *model, size_t n, const mtf_injection *injections,
-                                 mtf_error *err)
+/* From the gradients at the outputs down. */
+static void run_backward(mtf_model *model)
 {
-    const mtf_session *session = &model->session;
-    for (size_t i = 0; i < n; i++) {
-        size_t place = 0;
-        MTF_TRY(pending_output(model, injections[i].output, &place, err));
-        mtf_real *gradient = mtf_run_output_gradient(session->plan, &model->workspace, place);
-        if (gradient != NULL) {
-            mtf_kernel->add_to(gradient, injections[i].grad,
-                               (int64_t)output_values(session->plan->program, &session->view,
-                                                      session->plan->resolved[place]));
-        }
-    }
-    return MTF_OK;
+    mtf_session *session = &model->session;
+    mtf_run_backward(session->plan, model->network, &model->workspace, &session->view,
+                     session->dropout_key);
+    session->pending = 0;
 }
 
 mtf_status mtf_train_backward(mtf_model *model, size_t n_losses, const mtf_loss *losses,
                               const double *scale, double *loss_sums, size_t n_injections,
                               const mtf_injection *injections, mtf_error *err)
 {
-    mtf_session *session = &model->session;
+    const mtf_session *session = &model->session;
     if (!session->open || !session->pending) {
         return mtf_fail(err, MTF_ERR_STATE,
                         "no forward pass waits for its backward; begin a step "
                         "and run the forward pass first");
     }
     zero_output_gradients(model);
-    MTF_TRY(add_losses(model, n_losses, losses, scale, loss_sums, err));
-    MTF_TRY(add_injections(model, n_injections, injections, err));
-    mtf_run_backward(session->plan, model->network, &model->workspace, &session->view,
-                     session->dropout_key);
-    session->pending = 0;
+    for (size_t i = 0; i < n_losses; i++) {
+        size_t place = 0;
+        const mtf_loss_kind *kind = NULL;
+        int64_t n_labelled;
+        MTF_TRY(pending_output(model, losses[i].output, &place, err));
+        const mtf_tensor_id output = session->plan->outputs[place];
+        const int32_t space = session->plan->program->tensors[output].space;
+        MTF_TRY(check_loss(model, &losses[i], output, mtf_view_rows(&session->view, space), &kind,
+                           &n_labelled, err));
+        loss_sums[i] = 0;
+        MTF_TRY(add_loss(model, &losses[i], kind, place, losses[i].targets, scale[i], &loss_sums[i],
+                         err));
+    }
+    for (size_t i = 0; i < n_injections; i++) {
+        MTF_TRY(add_injection(model, injections[i].output, injections[i].grad, err));
+    }
+    run_backward(model);
     return MTF_OK;
 }
 
-/* What mtf_train_gradients() holds while it goes through the micro-batches. */
+/* What mtf_train_gradients() was given. */
 typedef struct whole_step {
+    const mtf_view *view;
     size_t n_losses, n_injections;
     const mtf_loss *losses;
     const mtf_injection *injections;
-    mtf_loss *part_losses;            /* (n_losses) those with labelled rows, at the micro-batch */
-    mtf_injection *part_injections;   /* (n_injections) */
-    double *scale, *sums, *part_sums; /* (n_losses) */
-    size_t *source;                   /* (n_losses) number of a part loss in losses */
-    int64_t *n_labelled;              /* (n_losses) */
-    size_t n_active;
 } whole_step;
 
-/* Lays the arrays into the model's step memory, which grows once and then stays. */
-static mtf_status step_reserve(mtf_model *model, whole_step *s, mtf_error *err)
+static mtf_status reserve_losses(mtf_model *model, size_t n, mtf_error *err)
 {
-    const size_t n = s->n_losses;
-    const size_t bytes =
-        n * (sizeof(mtf_loss) + 3 * sizeof(double) + sizeof(size_t) + sizeof(int64_t)) +
-        s->n_injections * sizeof(mtf_injection) + 8;
-    if (bytes > model->step_memory_size) {
-        void *grown = mtf_realloc(model->step_memory, bytes);
+    if (n > model->max_step_losses) {
+        mtf_step_loss *grown = mtf_realloc(model->step_losses, n * sizeof *grown);
         if (grown == NULL) {
-            return mtf_fail_memory(err, bytes);
+            return mtf_fail_memory(err, n * sizeof *grown);
         }
-        model->step_memory = grown;
-        model->step_memory_size = bytes;
+        model->step_losses = grown;
+        model->max_step_losses = n;
     }
-    memset(model->step_memory, 0, bytes);
-    s->part_losses = model->step_memory;
-    s->part_injections = (mtf_injection *)(void *)(s->part_losses + n);
-    s->scale = (double *)(void *)(s->part_injections + s->n_injections);
-    s->sums = s->scale + n;
-    s->part_sums = s->sums + n;
-    s->n_labelled = (int64_t *)(void *)(s->part_sums + n);
-    s->source = (size_t *)(void *)(s->n_labelled + n);
     return MTF_OK;
 }
 
-/* Checks labels, counts them, and lists the outputs to be reached in model->wanted. */
-static mtf_status step_outputs(mtf_model *model, const mtf_view *view, whole_step *s,
-                               size_t *n_wanted, mtf_error *err)
+/* Checks the losses, and lists the outputs to be reached in model->wanted: those of the losses that
+ * take part, then those of the injections. */
+static mtf_status step_outputs(mtf_model *model, const whole_step *s, size_t *n_wanted,
+                               mtf_error *err)
 {
     const mtf_program *program = model->network->program;
     *n_wanted = 0;
+    MTF_TRY(reserve_losses(model, s->n_losses, err));
     MTF_TRY(mtf_object_count(model, s->n_losses + s->n_injections, err));
     for (size_t i = 0; i < s->n_losses; i++) {
+        const mtf_loss *loss = &s->losses[i];
+        mtf_step_loss *step = &model->step_losses[i];
         mtf_tensor_id t;
-        MTF_TRY(mtf_object_output(model, s->losses[i].output, &t, err));
-        MTF_TRY(check_labels(s->losses[i].output, s->losses[i].labels,
-                             mtf_view_rows(view, program->tensors[t].space),
-                             program->tensors[t].width, &s->n_labelled[i], err));
-        if (!isfinite(s->losses[i].weight)) {
+        step->sum = 0;
+        MTF_TRY(mtf_object_output(model, loss->output, &t, err));
+        MTF_TRY(check_loss(model, loss, t, mtf_view_rows(s->view, program->tensors[t].space),
+                           &step->kind, &step->n_labelled, err));
+        if (!isfinite(loss->weight)) {
             return mtf_fail(err, MTF_ERR_VALUE, "the weight of the loss \"%s\" is not finite",
-                            s->losses[i].output);
+                            loss->output);
         }
-        if (s->n_labelled[i] > 0) {
-            s->source[s->n_active] = i;
-            s->scale[s->n_active++] = s->losses[i].weight / (double)s->n_labelled[i];
+        if (step->n_labelled > 0) {
             model->wanted[(*n_wanted)++] = t;
         }
     }
@@ -263,29 +316,34 @@ static mtf_status step_outputs(mtf_model *model, const mtf_view *view, whole_ste
     return MTF_OK;
 }
 
-static mtf_status run_part(mtf_model *model, const mtf_view *view, const mtf_view *part,
-                           whole_step *s, size_t n_wanted, mtf_error *err)
+static mtf_status run_part(mtf_model *model, const whole_step *s, const mtf_view *part,
+                           size_t n_wanted, mtf_error *err)
 {
-    const mtf_program *program = model->network->program;
-    for (size_t i = 0; i < s->n_active; i++) {
-        const int32_t space = program->tensors[model->wanted[i]].space;
-        const mtf_loss *loss = &s->losses[s->source[i]];
-        s->part_losses[i] = *loss;
-        s->part_losses[i].labels =
-            loss->labels + (part->offsets[space][0] - view->offsets[space][0]);
+    const mtf_tensor *tensors = model->network->program->tensors;
+    const mtf_tensor_id *wanted = model->wanted; /* in the order of step_outputs() */
+    MTF_TRY(forward_view(model, part, n_wanted, err));
+    zero_output_gradients(model);
+    for (size_t i = 0; i < s->n_losses; i++) {
+        const mtf_loss *loss = &s->losses[i];
+        mtf_step_loss *step = &model->step_losses[i];
+        if (step->n_labelled == 0) {
+            continue;
+        }
+        size_t place = 0;
+        MTF_TRY(pending_output(model, loss->output, &place, err));
+        const mtf_tensor *tensor = &tensors[*wanted++];
+        const void *targets = mtf_loss_target(step->kind, loss->targets,
+                                              first_row(s->view, part, tensor), tensor->width);
+        MTF_TRY(add_loss(model, loss, step->kind, place, targets,
+                         loss->weight / (double)step->n_labelled, &step->sum, err));
     }
     for (size_t i = 0; i < s->n_injections; i++) {
-        const mtf_tensor *tensor = &program->tensors[model->wanted[s->n_active + i]];
-        const int64_t row = part->offsets[tensor->space][0] - view->offsets[tensor->space][0];
-        s->part_injections[i] = s->injections[i];
-        s->part_injections[i].grad = s->injections[i].grad + row * tensor->width;
+        const mtf_tensor *tensor = &tensors[*wanted++];
+        MTF_TRY(add_injection(
+            model, s->injections[i].output,
+            s->injections[i].grad + first_row(s->view, part, tensor) * tensor->width, err));
     }
-    MTF_TRY(forward_view(model, part, n_wanted, err));
-    MTF_TRY(mtf_train_backward(model, s->n_active, s->part_losses, s->scale, s->part_sums,
-                               s->n_injections, s->part_injections, err));
-    for (size_t i = 0; i < s->n_active; i++) {
-        s->sums[s->source[i]] += s->part_sums[i];
-    }
+    run_backward(model);
     return MTF_OK;
 }
 
@@ -295,19 +353,16 @@ mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch, size_t 
                                const mtf_train_options *options, double *loss_means,
                                int64_t *n_labelled, mtf_error *err)
 {
-    whole_step s = {.n_losses = n_losses,
-                    .n_injections = n_injections,
-                    .losses = losses,
-                    .injections = injections};
     mtf_view view;
+    const whole_step s = {.view = &view,
+                          .n_losses = n_losses,
+                          .n_injections = n_injections,
+                          .losses = losses,
+                          .injections = injections};
     size_t n_wanted = 0;
-    if (token_budget < 1) {
-        return mtf_fail(err, MTF_ERR_VALUE, "token_budget must be at least 1, found %lld",
-                        (long long)token_budget);
-    }
+    MTF_TRY(check_budget(token_budget, err));
     MTF_TRY(mtf_object_view(model, batch, &view, err));
-    MTF_TRY(step_reserve(model, &s, err));
-    mtf_status status = step_outputs(model, &view, &s, &n_wanted, err);
+    mtf_status status = step_outputs(model, &s, &n_wanted, err);
     if (status == MTF_OK) {
         status = mtf_train_begin(model, options, err);
     }
@@ -315,15 +370,16 @@ mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch, size_t 
     while (status == MTF_OK && n_wanted > 0 && first < view.n_sequences) {
         int64_t n = mtf_view_cut(model->network->program, &view, first, token_budget);
         mtf_view part = mtf_view_part(model->network->program, &view, first, n);
-        status = run_part(model, &view, &part, &s, n_wanted, err);
+        status = run_part(model, &s, &part, n_wanted, err);
         first += n;
     }
     for (size_t i = 0; status == MTF_OK && i < n_losses; i++) {
+        const mtf_step_loss *step = &model->step_losses[i];
         if (loss_means != NULL) {
-            loss_means[i] = s.n_labelled[i] > 0 ? s.sums[i] / (double)s.n_labelled[i] : 0;
+            loss_means[i] = step->n_labelled > 0 ? step->sum / (double)step->n_labelled : 0;
         }
         if (n_labelled != NULL) {
-            n_labelled[i] = s.n_labelled[i];
+            n_labelled[i] = step->n_labelled;
         }
     }
     if (status != MTF_OK) {

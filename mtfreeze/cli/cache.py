@@ -17,7 +17,7 @@ from ..closest import counted
 from ..errors import ConfigError
 from ..features.folder import FileInfo, default_folder, folder_files, folder_info
 from ..features.sizes import DISK_LIMIT, read_limit
-from ..pricing.freeze_prices import in_bytes
+from ..quantities import in_bytes
 from .build import debug_option
 
 __all__ = ["cache"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
 from ..evaluating.sufficient import check_sufficient
-from ..planning.settings import check_integer
+from ..planning.checks import check_integer
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
 from ..steps.batch import check_tasks

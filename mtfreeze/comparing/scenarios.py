@@ -13,7 +13,6 @@ from ..planning.freeze_schedule import FreezeSchedule
 from .results import MAJORITY, START
 
 if TYPE_CHECKING:
-    from ..freezing.state import FreezeState
     from ..multi_task_model import MultiTaskModel
     from .results import UnitState
 
@@ -50,10 +49,7 @@ class Scenario:
         """Return name and units of each phase, for a model that `apply` has frozen."""
         if self.schedule is None:
             return [(self.name, unit_states(model))]
-        states: list[tuple[str, FreezeState]] = [
-            (phase.name, phase.freeze) for phase in self.schedule.resolve(model, epochs)
-        ]
-        return [(name, unit_states(model, state)) for name, state in states]
+        return [(phase.name, list(phase.units)) for phase in self.schedule.resolve(model, epochs)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -15,11 +15,12 @@ from .. import _core
 from ..closest import unknown
 from ..data.task import Task
 from ..errors import ConfigError
-from ..evaluating.evaluate import EvalData
+from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
 from ..notices import UntrainedHeadWarning
+from ..planning.checks import check_choice, check_integer
 from ..planning.run_plan import plan_run
-from ..planning.settings import check_choice, check_integer, check_settings
+from ..planning.settings import check_settings
 from ..steps.batch import TrainingRows
 from ..training.fit import fit
 from .scenarios import Scenario

@@ -12,13 +12,13 @@ from html import escape
 from textwrap import fill
 
 from ..pictures.words import metric_words
-from ..pricing.freeze_prices import in_bytes, in_values
+from ..quantities import in_bytes, in_time, in_values
 from .figures import ScenarioFigures, TaskFigures
 from .grid import Column, Grid
 from .judging import Best
 from .results import START
 
-__all__ = ["ComparisonTable", "in_time", "make_table"]
+__all__ = ["ComparisonTable", "make_table"]
 
 WIDTH = 120
 """Letters that a line of the text should hold at most."""
@@ -157,19 +157,6 @@ def _change(found: TaskFigures) -> str:
     if found.change is None:
         return ""
     return f"{_signed(found.change.value)}{'*' if found.change.real else ' '}"
-
-
-def in_time(seconds: float) -> str:
-    """Return seconds with as many digits as are worth reading.
-
-    Examples
-    --------
-    >>> in_time(0.0), in_time(0.034), in_time(1.26), in_time(74.26), in_time(1234.5)
-    ('0.00', '0.03', '1.26', '74.3', '1,234')
-    """
-    if seconds < 9.995:
-        return f"{seconds:.2f}"
-    return f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:,.0f}"
 
 
 def _signed(value: float, digits: int = 3) -> str:

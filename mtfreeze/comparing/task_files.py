@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..data.examples import Example, Examples, Label
+from ..data.example import Example, Label
+from ..data.examples import Examples
 from ..data.task import Task
+from ..errors import ConfigError
+from ..losses.own import loss_name
 
 __all__ = ["tasks_from_values", "tasks_to_values"]
 
@@ -18,7 +21,20 @@ _OPTIONS = ("weight", "train_through_frozen", "metric", "label")
 
 
 def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
-    """Return JSON values of tasks: sets of rows, and which task uses which."""
+    """Return JSON values of tasks: sets of rows, and which task uses which.
+
+    Raises
+    ------
+    ConfigError
+        If a task has a loss of its own, which is a function and no value.
+    """
+    for name, task in tasks.items():
+        if task.loss is not None:
+            raise ConfigError(
+                f"task {name!r} has a loss of its own, {loss_name(task.loss)}; the jobs of a "
+                "comparison run from a folder alone, in any process, and a folder cannot hold a "
+                "function; leave loss= out, or call fit for each freeze schedule"
+            )
     sets: dict[int, Examples] = {}
 
     def place(examples: Examples | None) -> int | None:

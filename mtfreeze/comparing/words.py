@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from ..closest import counted
 from ..pictures.words import metric_words
+from ..quantities import in_time
 from .bootstrap import Difference
 from .figures import ScenarioFigures
 from .judging import Best
 from .results import START
-from .table import in_time
 
 __all__ = ["few_rows", "joined", "troubles", "verdict"]
 

@@ -31,7 +31,7 @@ from .scenarios import Scenario
 from .task_files import tasks_from_values
 
 if TYPE_CHECKING:
-    from ..evaluating.evaluate import Outcome
+    from ..evaluating.eval_data import Outcome
     from ..multi_task_model import MultiTaskModel
     from ..training.run import Run
 

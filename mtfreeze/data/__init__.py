@@ -7,7 +7,8 @@ Nothing here knows a tokenizer or a model; `mtfreeze.inputs.text` turns rows int
 from __future__ import annotations
 
 from .batches import Group, Part, group_tasks, plan_epoch, steps_per_epoch
-from .examples import Example, Examples
+from .example import Example
+from .examples import Examples
 from .labels import IGNORE, encode_labels, encode_tags, map_labels
 from .readers import read_conll, read_csv, read_file, read_jsonl, read_tsv
 from .task import Task

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ..closest import name_list, unknown
 from ..errors import DataError
 from ..metrics.entities import iob2_fault, is_iob2
-from .examples import Example, Examples, Label
+from .example import Example, Label
+from .examples import Examples
 
 __all__ = ["IGNORE", "LabelMap", "encode_labels", "encode_tags", "label_index", "map_labels"]
 

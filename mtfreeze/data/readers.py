@@ -20,7 +20,8 @@ from typing import Any
 from ..closest import did_you_mean, name_list, unknown
 from ..errors import ConfigError, DataError
 from ..metrics.entities import SCHEMES, to_iob2
-from .examples import Example, Examples
+from .example import Example
+from .examples import Examples
 from .files import read_lines, read_text
 from .labels import LabelMap, map_labels
 from .rows import example_from_row

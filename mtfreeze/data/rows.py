@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from ..closest import did_you_mean, name_list
 from ..errors import DataError
-from .examples import Example, Label, Tags
+from .example import Example, Label, Tags
 
 __all__ = ["check_label", "check_tags", "check_text", "check_words", "example_from_row"]
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from ..closest import unknown
 from ..errors import ConfigError, DataError
+from ..losses.own import LossFunction, loss_name
 from ..metrics.scores import SEQUENCE_METRICS, TOKEN_METRICS
 from .examples import Examples
 
@@ -80,20 +81,49 @@ class Task:
         texts, ``f1``, ``precision``, ``recall``, ``accuracy`` for tags; by default the first.
     label : str, optional
         Name of this task's label in rows that carry several; by default the task's own name.
+    loss : callable, optional
+        A loss of your own instead of the head's (cross entropy); see below.
 
     Raises
     ------
     TypeError
-        If data, weight or a row is of the wrong type (with the row's number).
+        If data, weight, loss or a row is of the wrong type (with the row's number).
     DataError
         If data is empty or a row does not hold.
     ConfigError
         If there is no data at all, the weight is negative or not finite, or the metric unknown.
 
+    Notes
+    -----
+    ``loss(outputs, targets)`` is called once a step with the rows of the whole step that have a
+    label: `outputs` (N, width) float32, what the head gives, one row a text or, for a head of
+    words, one a labelled word; `targets` (N,) int32, their class indices. It returns the mean of
+    the loss over the rows, and the derivative of that mean by `outputs`, (N, width). Weights,
+    clipping, frozen parts and checkpoints are as with any loss. A value or a derivative that is
+    not finite, or of another shape, raises `TrainingError` and leaves the weights as they were.
+
+    An evaluation calls it for each of its passes and reports the mean over all rows. A step of more
+    tokens than ``token_budget`` runs its forward pass twice, because all outputs have to be there
+    first; `run.costs` counts the work of one. A checkpoint keeps the function's name: give the same
+    function to resume. `compare`, whose jobs run from a folder, refuses it.
+
     Examples
     --------
     >>> Task(train=[("good", "positive"), ("bad", "negative")])
     Task(train=2 rows, eval=none, weight=1.0)
+
+    Cross entropy with smoothed labels:
+
+    >>> import numpy as np
+    >>> def smoothed(outputs, targets):
+    ...     n, width = outputs.shape
+    ...     z = outputs - outputs.max(axis=1, keepdims=True)
+    ...     log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    ...     wanted = 0.9 * np.eye(width)[targets] + 0.1 / width
+    ...     return -(wanted * log_p).sum() / n, (np.exp(log_p) - wanted) / n
+    >>> task = Task(train=[("good", "positive"), ("bad", "negative")], loss=smoothed)
+    >>> model.step({"classifier": task}, learning_rate=1e-4).losses["classifier"] > 0
+    True
     """
 
     def __init__(
@@ -105,6 +135,7 @@ class Task:
         train_through_frozen: bool = False,
         metric: str | None = None,
         label: str | None = None,
+        loss: LossFunction | None = None,
     ) -> None:
         if train is None and eval is None:
             raise ConfigError("a Task needs data; found neither train= nor eval=; pass one of them")
@@ -123,6 +154,12 @@ class Task:
         if label is not None and not isinstance(label, str):
             raise TypeError(f"label must be the name of a label (str); found {label!r}")
         self.label = label
+        if loss is not None and not callable(loss):
+            raise TypeError(
+                "loss must be a function (outputs, targets) -> (value, gradient); found "
+                f"{type(loss).__name__} {loss!r}; leave it out for the loss of the head"
+            )
+        self.loss = loss
 
     def label_name(self, task: str) -> str:
         """Return the name of this task's label in rows that carry several."""
@@ -141,6 +178,8 @@ class Task:
             for name, value in (("metric", self.metric), ("label", self.label))
             if value is not None
         ]
+        if self.loss is not None:
+            parts.append(f"loss={loss_name(self.loss)}")
         return f"Task({', '.join(parts)})"
 
 

@@ -3,12 +3,12 @@
 
 From below: `lines` (seconds against work), `work` (the steps of a phase by kind), `memory` (peaks
 off the plans), `earlier` (what runs before it leave), `trial_cache` (what a cache would hold),
-`calibration` (timings), `walk` (phase by phase), `result` (the table), `estimator` (the function).
+`calibration` (timings), `walk` (phase by phase), `estimator` (the function).
 """
 
 from __future__ import annotations
 
+from ..training.estimate import Beside, Estimate
 from .estimator import estimate
-from .result import Beside, Estimate
 
 __all__ = ["Beside", "Estimate", "estimate"]

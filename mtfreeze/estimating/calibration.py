@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..evaluating.evaluate import EvalData, PackRows
+from ..evaluating.eval_data import EvalData, PackRows
 from ..freezing.digests import digest_model
 from ..planning.run_plan import PhasePlan, PlannedStep
 from ..planning.settings import FitSettings

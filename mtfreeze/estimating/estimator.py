@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from ..closest import unknown
 from ..data.task import Task
 from ..runtime.progress import Reporter
+from ..training.estimate import Estimate
 from ..training.fit import fit
 from ..training.prepare import prepare
 from .earlier import EarlierRuns
-from .result import Estimate
 from .walk import walk
 
 if TYPE_CHECKING:

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..features import CacheStats, FeatureView, FillReport
-from ..features.filling import Texts, Wanted, boundaries, pass_calls, row_counts, take_apart
+from ..features.filling import boundaries, pass_calls
 from ..features.folder import folder_files
 from ..features.keys import numerics, output_info, prefix_key, text_keys, units_run
 from ..features.memory import STORE, TEXT_BYTES, Block, block_bytes
+from ..features.requests import Texts, Wanted, row_counts, take_apart
 from ..features.rounding import ITEM_BYTES
 from ..features.shards import ShardError, read_shard
 from ..freezing.digests import Snapshot

@@ -175,7 +175,7 @@ class _Walk:
         self._trial = TrialCache(self._model, self._prepared.cache, sample, self._earlier)
         stand_in: Any = self._trial
         self._features = run_features(
-            self._model, self._plan, self._rows, self._prepared.eval_data, stand_in
+            self._model, self._plan, self._rows, self._prepared.eval_data.groups, stand_in
         )
         self._features.prepare(1, digests, Reporter(False), _never)
 

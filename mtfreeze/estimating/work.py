@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluating.evaluate import EvalData
+from ..evaluating.eval_data import EvalData
 from ..inputs.packing import Encoded
 from ..planning.run_plan import PhasePlan, PlannedStep
 from ..pricing.plan_prices import Float64, sizes_of

@@ -12,7 +12,7 @@ from ..metrics.entities import is_iob2
 from ..metrics.scores import SEQUENCE_METRICS, TOKEN_METRICS, metric_name, primary_metric
 from ..planning.settings import EvalEvery
 from ..runtime.progress import Reporter
-from .evaluate import EvalData, PackRows, Stopped
+from .eval_data import EvalData, PackRows, Stopped
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel

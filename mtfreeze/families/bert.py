@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """BERT: encoder-only transformer with absolute positions (MiniLM, BGE, E5, bert-base ...).
 
-The computation is built by ``csrc/families/bert.c``, which checks the values of the `computed`
-keys.
+``csrc/families/bert.c`` builds the computation and checks the values of the `computed` keys.
 """
 
 from __future__ import annotations

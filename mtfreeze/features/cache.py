@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -19,15 +20,16 @@ from typing import TYPE_CHECKING
 from ..errors import Error
 from ..freezing.digests import Snapshot
 from ..inputs.packing import Encoded
-from .filling import Request, Texts, Wanted, row_counts, run_pass, take_apart
+from .filling import run_pass
 from .folder import FeatureFolder
 from .gather import FeatureView
 from .keys import output_info, prefix_key, text_keys
 from .memory import STORE, Block
 from .reports import CacheStats, FillReport
+from .requests import Request, Texts, Wanted, row_counts, take_apart
 from .shards import Stopped
 from .sinks import Sink
-from .storing import load_block, open_sink, save_rows
+from .storing import Limits, load_block, open_sink, save_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -207,10 +209,15 @@ class FeatureCache:
             setattr(found, kind, getattr(found, kind) + block.data.nbytes)
         return found
 
-    def stored(
-        self, model: ModelState, name: str, texts: Texts, wanted: Sequence[bytes]
+    def _stored(
+        self, model: ModelState, texts: Texts, name: str, wanted: Sequence[bytes]
     ) -> tuple[list[Block], list[bytes]] | None:
-        """Return blocks of an output and those texts that they have; None without any."""
+        """Return blocks of an output and those texts that they have, for a pass to begin at.
+
+        None without any, and for rounded rows: a pass does not begin at them.
+        """
+        if self.dtype != "float32":
+            return None
         info = output_info(model, name)
         request = Request(name, prefix_key(model, name), info.space, info.width)
         request.texts = dict.fromkeys(wanted)
@@ -276,17 +283,20 @@ class FeatureCache:
         stop: Callable[[], bool],
     ) -> tuple[int, int, float, int]:
         """Run the pass; returns texts, tokens, FLOPs and bytes. All of it is stored, or nothing."""
+        limits = Limits(self.dtype, self.memory_limit, self.disk_limit, self.folder, self.spills)
         with ExitStack() as stack:
             sinks: dict[str, tuple[Sink, Sequence[bytes]]] = {}
             for request in requests:
                 if request.missing:
-                    opened = open_sink(self, request, texts)
+                    opened = open_sink(limits, request, texts)
                     if opened is not None:
                         sinks[request.name] = opened
                         stack.enter_context(opened[0])
             if not sinks:
                 return 0, 0, 0.0, 0
-            n_texts, n_tokens, flops = run_pass(self, model, texts, sinks, reporter, stop)
+            n_texts, n_tokens, flops = run_pass(
+                model, texts, sinks, partial(self._stored, model, texts), reporter, stop
+            )
             blocks = [block for sink, _ in sinks.values() if (block := sink.finish()) is not None]
             for block in blocks:
                 self._hold(block, new=True)

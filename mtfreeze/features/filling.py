@@ -10,124 +10,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ..inputs.packing import Encoded, pack
 from ..model.encoding import brief_tokens
 from ..pricing.plan_prices import PlanPrices, sizes_of
 from .gather import FeatureView
-from .keys import output_info, text_keys, units_run
+from .keys import output_info, units_run
+from .memory import Block
+from .requests import Texts
 from .shards import Stopped
 from .sinks import Sink
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
     from ..runtime.progress import Reporter
-    from .cache import FeatureCache
 
 __all__ = [
-    "Request",
-    "Texts",
-    "Wanted",
     "boundaries",
     "pass_calls",
-    "row_counts",
     "run_pass",
-    "take_apart",
 ]
 
-Wanted = tuple[Encoded, ArrayLike | None, Sequence[str]]
-"""Texts, the rows of them (None: all), and the names of the outputs that are wanted for them."""
+
+LookUp = Callable[[str, Sequence[bytes]], tuple[Sequence[Block], list[bytes]] | None]
+"""Name of an output, text keys -> blocks of it and those of the texts that they have; or None."""
 
 FEWEST_TOKENS = 128
 """Of a call, on the slowest machine; bits do not depend on how many tokens go together."""
 
 _SECONDS_A_CALL = 0.1
 """What a call should take at most, so that `stop` is asked ten times a second."""
-
-
-@dataclass
-class Request:
-    """One output, and the texts whose features are wanted.
-
-    Attributes
-    ----------
-    name, key, space, width
-        The output, its prefix key, ``"tokens"`` or ``"sequences"``, its columns.
-    texts : dict of bytes to None
-        Text keys in the order in which they came.
-    missing : list of bytes
-        Those that are not stored.
-    """
-
-    name: str
-    key: str
-    space: str
-    width: int
-    texts: dict[bytes, None] = field(default_factory=dict)
-    missing: list[bytes] = field(default_factory=list)
-
-
-class Texts:
-    """The distinct texts of a fill: text key -> where its tokens are."""
-
-    def __init__(self) -> None:
-        self._sources: list[Encoded] = []
-        self._lengths: list[NDArray[np.int64]] = []
-        self._places: dict[bytes, tuple[int, int]] = {}
-
-    def add(self, encoded: Encoded, rows: Sequence[int], texts: Sequence[bytes]) -> None:
-        """Note rows of `encoded`; `texts` are the keys of these rows."""
-        self._sources.append(encoded)
-        self._lengths.append(encoded.lengths)
-        number = len(self._sources) - 1
-        for row, text in zip(rows, texts, strict=True):
-            self._places.setdefault(text, (number, row))
-
-    def lengths(self, texts: Sequence[bytes]) -> NDArray[np.int64]:
-        """Return the tokens of each text, (n,) int64."""
-        places = (self._places[text] for text in texts)
-        found = (self._lengths[number][row] for number, row in places)
-        return np.fromiter(found, np.int64, count=len(texts))
-
-    def counts(self, space: str, texts: Sequence[bytes]) -> NDArray[np.int64]:
-        """Return how many rows an output of this space has for each text, (n,) int64."""
-        return row_counts(space, self.lengths(texts))
-
-    def core_batch(self, texts: Sequence[bytes]) -> tuple[Any, Any, Any]:
-        """Return the texts packed, as the core takes them."""
-        places = [self._places[text] for text in texts]
-        spans = [
-            (self._sources[n], slice(*self._sources[n].offsets[row : row + 2])) for n, row in places
-        ]
-        batch = pack([e.ids[s] for e, s in spans], [e.token_types[s] for e, s in spans])
-        return batch.ids, batch.offsets, batch.token_types
-
-
-def row_counts(space: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many rows an output of this space has for texts of these lengths, (n,) int64."""
-    return np.ones(len(lengths), np.int64) if space == "sequences" else lengths
-
-
-def take_apart(wanted: Sequence[Wanted]) -> tuple[Texts, dict[str, dict[bytes, None]]]:
-    """Return the distinct texts of wishes, and for each output the keys of those it is wanted of.
-
-    Outputs and keys are in the order in which they came.
-    """
-    texts = Texts()
-    requests: dict[str, dict[bytes, None]] = {}
-    for encoded, rows, names in wanted:
-        keys = text_keys(encoded)
-        chosen: Any = range(len(keys)) if rows is None else np.asarray(rows, np.int64).tolist()
-        mine = [keys[row] for row in chosen]
-        texts.add(encoded, chosen, mine)
-        for name in dict.fromkeys(names):
-            requests.setdefault(name, {}).update(dict.fromkeys(mine))
-    return texts, requests
 
 
 @dataclass(frozen=True)
@@ -140,10 +56,10 @@ class _Group:
 
 
 def run_pass(
-    cache: FeatureCache,
     model: ModelState,
     texts: Texts,
     sinks: Mapping[str, tuple[Sink, Sequence[bytes]]],
+    stored: LookUp,
     reporter: Reporter,
     stop: Callable[[], bool],
 ) -> tuple[int, int, float]:
@@ -151,14 +67,14 @@ def run_pass(
 
     Parameters
     ----------
-    cache : FeatureCache
-        Where lower boundaries are looked up.
     model : MultiTaskModel
         Computes; not changed.
     texts : Texts
         Where each text's tokens are.
     sinks : mapping of str to (Sink, sequence of bytes)
         By name of the output: where its rows go, and the texts that it takes.
+    stored : LookUp
+        What is stored of a lower boundary.
     reporter : Reporter
         Draws the bar.
     stop : callable
@@ -185,7 +101,7 @@ def run_pass(
     spaces = {name: output_info(model, name).space for name in sinks}
     prices, flops = PlanPrices(model._core), 0.0
     with reporter.bar(n_tokens, "frozen prefix", unit="token"):
-        for group in _groups(cache, model, texts, together):
+        for group in _groups(model, texts, together, stored):
             lengths = texts.lengths(group.texts)
             given = () if group.start is None else (group.start.name,)
             flops += prices.flops(
@@ -228,18 +144,18 @@ def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator
 
 
 def _groups(
-    cache: FeatureCache,
     model: ModelState,
     texts: Texts,
     together: Mapping[tuple[str, ...], list[bytes]],
+    stored: LookUp,
 ) -> Iterator[_Group]:
     """Split each set of texts by the highest stored boundary that it can begin at."""
     for names, members in together.items():
         left = members
-        for start in boundaries(model, names) if cache.dtype == "float32" else ():
-            stored = cache.stored(model, start, texts, left)
-            if stored:
-                blocks, found = stored
+        for start in boundaries(model, names):
+            have = stored(start, left)
+            if have:
+                blocks, found = have
                 width = output_info(model, start).width
                 view = FeatureView(start, found, texts.lengths(found), width, blocks)
                 yield _Group(names, found, view)

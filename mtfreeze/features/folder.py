@@ -21,7 +21,7 @@ from typing import IO
 
 from ..files.folder_swap import sync_names
 from ..notices import CacheWarning, warn
-from ..pricing.freeze_prices import in_bytes
+from ..quantities import in_bytes
 from .shards import Shard, ShardError, ShardHead, ShardWriter, read_shard
 
 __all__ = ["FeatureFolder", "FileInfo", "default_folder", "folder_files", "folder_info"]

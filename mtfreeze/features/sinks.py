@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..notices import CacheWarning, warn
-from ..pricing.freeze_prices import in_bytes
+from ..quantities import in_bytes
 from .folder import FeatureFolder
 from .memory import STORE, Block, block_bytes
 from .rounding import from_float32, stored_dtype

@@ -4,26 +4,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .filling import Request, Texts
 from .folder import FeatureFolder
 from .gather import FeatureView
 from .memory import STORE, TEXT_BYTES, Block, block_bytes
+from .requests import Request, Texts
 from .rounding import ITEM_BYTES, from_float32
 from .shards import Shard, ShardError, ShardHead, Stopped
 from .sinks import Sink, folder_sink, memory_sink, private_sink
 
-if TYPE_CHECKING:
-    from .cache import FeatureCache
-
-__all__ = ["load_block", "open_sink", "save_rows"]
+__all__ = ["Limits", "load_block", "open_sink", "save_rows"]
 
 _ROWS_BYTES = 4 << 20
 """Features that are copied into a file between two questions whether to stop."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where features may be kept: as what, how much of it, in which folder.
+
+    Attributes
+    ----------
+    dtype : {"float32", "bf16"}
+    memory, disk : int
+        Bytes.
+    folder : FeatureFolder or None
+    spills : bool
+        Whether what neither takes may go to a private file.
+    """
+
+    dtype: str
+    memory: int
+    disk: int
+    folder: FeatureFolder | None
+    spills: bool
 
 
 def _head(dtype: str, request: Request, counts: NDArray[np.int64]) -> ShardHead:
@@ -33,7 +51,7 @@ def _head(dtype: str, request: Request, counts: NDArray[np.int64]) -> ShardHead:
 
 
 def open_sink(
-    cache: FeatureCache, request: Request, texts: Texts
+    limits: Limits, request: Request, texts: Texts
 ) -> tuple[Sink, Sequence[bytes]] | None:
     """Find a place for what a request misses: memory, the folder, a private file.
 
@@ -44,18 +62,18 @@ def open_sink(
         allowed or a disk fails, as many as fit; None if not one does.
     """
     counts = texts.counts(request.space, request.missing)
-    head = _head(cache.dtype, request, counts)
-    sink = memory_sink(head, cache.memory_limit)
-    if sink is None and cache.folder is not None:
-        sink = folder_sink(head, cache.folder)
-    if sink is None and cache.spills:
-        sink = private_sink(head, cache.disk_limit)
+    head = _head(limits.dtype, request, counts)
+    sink = memory_sink(head, limits.memory)
+    if sink is None and limits.folder is not None:
+        sink = folder_sink(head, limits.folder)
+    if sink is None and limits.spills:
+        sink = private_sink(head, limits.disk)
     if sink is not None:
         return sink, request.missing
-    row_bytes = request.width * ITEM_BYTES[cache.dtype]
+    row_bytes = request.width * ITEM_BYTES[limits.dtype]
     sizes = np.cumsum(counts * row_bytes + TEXT_BYTES)
-    n = int(np.searchsorted(sizes, STORE.room(cache.memory_limit), side="right"))
-    sink = memory_sink(_head(cache.dtype, request, counts[:n]), cache.memory_limit) if n else None
+    n = int(np.searchsorted(sizes, STORE.room(limits.memory), side="right"))
+    sink = memory_sink(_head(limits.dtype, request, counts[:n]), limits.memory) if n else None
     return None if sink is None else (sink, request.missing[:n])
 
 

@@ -11,24 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..quantities import in_count
 from .state import Freezable, FreezeState, get_state, reduced_keys
 from .unit_names import short_names, unit_names
 from .unit_states import UnitState, unit_states
 
-__all__ = ["count_text", "frozen_line", "frozen_names", "trained_names"]
-
-
-def count_text(n: int) -> str:
-    """Return a count with one decimal and a unit.
-
-    Examples
-    --------
-    >>> count_text(22_565_376), count_text(1925), count_text(770)
-    ('22.6 M', '1.9 k', '770')
-    """
-    if n < 1_000:
-        return str(n)
-    return f"{n / 1e3:.1f} k" if n < 999_950 else f"{n / 1e6:.1f} M"
+__all__ = ["frozen_line", "frozen_names", "trained_names"]
 
 
 def _states(units: Sequence[UnitState]) -> tuple[list[str], list[str], list[str]]:
@@ -53,14 +41,14 @@ def _side(units: Sequence[UnitState], *, frozen: bool) -> list[str]:
     ]
 
 
-def frozen_names(model: Freezable, state: FreezeState | None = None) -> list[str]:
+def frozen_names(units: Sequence[UnitState]) -> list[str]:
     """Return what is frozen as short selectors; partly frozen units end in `` (partly)``."""
-    return _side(unit_states(model, state), frozen=True)
+    return _side(units, frozen=True)
 
 
-def trained_names(model: Freezable, state: FreezeState | None = None) -> list[str]:
+def trained_names(units: Sequence[UnitState]) -> list[str]:
     """Return what trains as short selectors; partly frozen units end in `` (partly)``."""
-    return _side(unit_states(model, state), frozen=False)
+    return _side(units, frozen=False)
 
 
 def precision_text(model: Freezable, state: FreezeState) -> str:
@@ -77,9 +65,14 @@ def precision_text(model: Freezable, state: FreezeState) -> str:
     return "".join(f", {part}" for part in parts)
 
 
-def frozen_line(model: Freezable, state: FreezeState | None = None) -> str:
-    """Return the line that a run, or a phase of one, starts with."""
-    units = unit_states(model, state)
+def frozen_line(
+    model: Freezable,
+    state: FreezeState | None = None,
+    units: Sequence[UnitState] | None = None,
+) -> str:
+    """Return the line that a run, or a phase of one, starts with; `units` are those of `state`."""
+    if units is None:
+        units = unit_states(model, state)
     in_force = get_state(model) if state is None else state
     lower = precision_text(model, in_force)
     n_frozen = sum(unit.n_frozen for unit in units)
@@ -87,6 +80,6 @@ def frozen_line(model: Freezable, state: FreezeState | None = None) -> str:
 
     def side(frozen: bool, n: int, more: str = "") -> str:
         names = _side(units, frozen=frozen)
-        return f"{', '.join(names)} ({count_text(n)}{more})" if names else "nothing"
+        return f"{', '.join(names)} ({in_count(n)}{more})" if names else "nothing"
 
     return f"frozen: {side(True, n_frozen, lower)} | trained: {side(False, n_trained)}"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..pricing.freeze_prices import in_values
+from ..quantities import in_values
 from .style import FROZEN, TRAINABLE, new_figure, short_unit, state_legend, state_look
 from .words import text_table
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..quantities import in_duration
 from .labels import place_labels
 from .style import bare, line_look, new_figure
-from .words import in_seconds, metric_words, text_table
+from .words import metric_words, text_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -306,7 +307,7 @@ def quality_text(
                     point.name,
                     f"{point.value:.4f}",
                     f"{low:.4f} to {high:.4f}" if high > low else "",
-                    "" if point.name in references else in_seconds(point.seconds),
+                    "" if point.name in references else in_duration(point.seconds),
                     "Pareto front" if point in front else mark,
                 )
             )

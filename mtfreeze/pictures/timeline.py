@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..closest import counted
 from ..errors import ConfigError
-from ..pricing.freeze_prices import in_values
+from ..quantities import in_values
 from .style import (
     FROZEN,
     PARTLY,

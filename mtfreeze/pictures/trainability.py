@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..pricing.freeze_prices import in_bytes, in_values
+from ..quantities import in_bytes, in_values
 from .style import EDGE, FROZEN, PARTLY, TRAINABLE, new_figure, short_unit, state_legend, state_look
 from .words import text_table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["in_seconds", "metric_words", "text_table"]
+__all__ = ["metric_words", "text_table"]
 
 _METRICS = {"f1": "F1", "f1_macro": "macro F1", "mcc": "MCC"}
 
@@ -42,23 +42,3 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in cells
     ]
     return "\n".join([lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]])
-
-
-def in_seconds(seconds: float) -> str:
-    """Return a time in the usual short form.
-
-    Examples
-    --------
-    >>> in_seconds(0), in_seconds(0.034), in_seconds(12.34), in_seconds(187), in_seconds(7300)
-    ('0 s', '34 ms', '12.3 s', '3 min 7 s', '2 h 1 min')
-    """
-    if seconds == 0:
-        return "0 s"
-    if seconds < 0.1:
-        return f"{seconds * 1e3:.3g} ms"
-    if seconds < 100:
-        return f"{seconds:.3g} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

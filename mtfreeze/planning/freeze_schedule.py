@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 from ..closest import unknown
 from ..errors import ConfigError
 from ..freezing.selectors import Selector
+from .checks import Rate, check_integer
 from .phase import Gradual, Phase
 from .rates import DEFAULT_RATES
 from .resolving import ResolvedPhase, resolve_gradual, resolve_phases
-from .settings import Rate, check_integer
 
 if TYPE_CHECKING:
     from ..model.state import ModelState

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..freezing.selectors import Selector
 from ..runtime.precision import check_precision
+from .checks import Rate, check_choice, check_integer, check_layer_decay, check_number, check_rate
 from .rate_clock import SCHEDULES
-from .settings import Rate, check_choice, check_integer, check_layer_decay, check_number, check_rate
 
 __all__ = ["Gradual", "Phase"]
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..freezing.state import masks
-from ..freezing.unit_states import unit_states
 from .phase import Phase
 from .rate_clock import RateClock, count_warmup_steps
 from .rates import (
@@ -40,7 +39,7 @@ def phase_rates(
         ParamLike(info.key, not still, info.decays)
         for info, still in zip(model._core.params(), frozen, strict=True)
     ]
-    units = unit_states(model, phase.freeze)
+    units = phase.units
     heads_only = all(unit.frozen for unit in units if not unit.is_head and unit.n_values)
     heads_train = any(unit.is_head and unit.n_frozen < unit.n_values for unit in units)
     own = phase.options

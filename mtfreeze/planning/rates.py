@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..closest import counted, name_list
 from ..errors import ConfigError
 from ..freezing.selectors import ModelIndex
-from .settings import Rate, check_rate
+from .checks import Rate, check_rate
 
 __all__ = [
     "DEFAULT_RATES",

@@ -15,6 +15,7 @@ from ..errors import ConfigError, SelectorError
 from ..freezing.describe import frozen_names, trained_names
 from ..freezing.selectors import Selector, resolve
 from ..freezing.state import FreezeState, masks, names_of
+from ..freezing.unit_states import UnitState, unit_states
 from .phase import Gradual, Phase
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class ResolvedPhase:
         The user's, or what it trains.
     freeze : FreezeState
         What is frozen in it; pins are those of the model, less what the phase unpins.
+    units : tuple of UnitState
+        What that makes of each unit.
     epochs, steps : int or None
         How long it is. Both None: it takes the epochs that are left, which depends on the data
         because another phase counts in steps.
@@ -50,6 +53,7 @@ class ResolvedPhase:
     number: int
     name: str
     freeze: FreezeState
+    units: tuple[UnitState, ...]
     epochs: int | None
     steps: int | None
     options: Phase
@@ -64,6 +68,20 @@ class ResolvedPhase:
             f"ResolvedPhase({phase_label(self.number, self.name)}, {length}, {self.freeze}, "
             f"options: {self.options})"
         )
+
+
+def resolved_phase(
+    model: ModelState,
+    number: int,
+    name: str,
+    freeze: FreezeState,
+    epochs: int | None,
+    steps: int | None,
+    options: Phase,
+) -> ResolvedPhase:
+    """Return a phase with the units of a model as they are in it."""
+    units = tuple(unit_states(model, freeze))
+    return ResolvedPhase(number, name, freeze, units, epochs, steps, options)
 
 
 def phase_label(number: int, name: str) -> str:
@@ -110,7 +128,7 @@ def _freeze_state(model: ModelState, phase: Phase, where: str) -> FreezeState:
         keys, heads = all_keys - (trained - keys), all_heads - (trained_heads - heads)
         stuck = FreezeState(base.pinned - keys, base.pinned_heads - heads)
         if not phase.unpin and (stuck.frozen or stuck.frozen_heads):
-            names = ", ".join(frozen_names(model, stuck))
+            names = ", ".join(frozen_names(unit_states(model, stuck)))
             raise ConfigError(
                 f"{where} trains {names}, which model.freeze() pinned; write unpin=True in the "
                 "phase to train it all the same, freeze= instead of train= to leave pinned parts "
@@ -177,7 +195,7 @@ def resolve_phases(
         _check_pins(model, phases, states)
     lengths = _settle_lengths(phases, labels, epochs)
     return [
-        ResolvedPhase(number, phase.label, state, own_epochs, steps, phase)
+        resolved_phase(model, number, phase.label, state, own_epochs, steps, phase)
         for number, (phase, state, (own_epochs, steps)) in enumerate(
             zip(phases, states, lengths, strict=True), start=1
         )
@@ -188,7 +206,7 @@ def _check_pins(model: ModelState, phases: Sequence[Phase], states: Sequence[Fre
     """Refuse phases that differ as written, but whose pins leave one and the same state."""
     same = all(state.frozen == states[0].frozen for state in states[1:])
     if same and len({phase.freeze for phase in phases}) > 1 and states[0].pinned:
-        pinned = ", ".join(frozen_names(model, FreezeState(states[0].pinned)))
+        pinned = ", ".join(frozen_names(unit_states(model, FreezeState(states[0].pinned))))
         raise ConfigError(
             f"the schedule would unfreeze nothing: model.freeze() pinned {pinned}, which every "
             "phase therefore leaves frozen; write unpin=True in the phases, or "
@@ -214,7 +232,9 @@ def _gradual_stages(model: ModelState, rule: Gradual) -> list[tuple[Phase, Freez
         if not found or state.frozen != found[-1][1].frozen:
             found.append((replace(stage, name=_stage_name(model, stage, state)), state))
     if len(found) < 2:
-        pinned = ", ".join(frozen_names(model, FreezeState(model.freeze_state().pinned)))
+        pinned = ", ".join(
+            frozen_names(unit_states(model, FreezeState(model.freeze_state().pinned)))
+        )
         raise ConfigError(
             f"gradual() would unfreeze nothing: model.freeze() pinned {pinned or 'everything'}; "
             "write FreezeSchedule.gradual(unpin=True), or model.freeze(..., pin=False) before it"
@@ -237,7 +257,7 @@ def _stage_name(model: ModelState, stage: Phase, state: FreezeState) -> str:
         return stage.name
     names = [
         name.removeprefix("backbone.")
-        for name in trained_names(model, state)
+        for name in trained_names(unit_states(model, state))
         if not (of_layers and name.removesuffix(" (partly)") in index.heads)
     ]
     top = f":{index.n_layers}]"
@@ -254,7 +274,7 @@ def resolve_gradual(model: ModelState, rule: Gradual, epochs: int | None) -> lis
     resolved: list[ResolvedPhase] = []
     for number, (phase, state) in enumerate(stages, start=1):
         length = left if number == len(stages) else min(rule.every, left)
-        resolved.append(ResolvedPhase(number, phase.name or "", state, length, None, phase))
+        resolved.append(resolved_phase(model, number, phase.name or "", state, length, None, phase))
         left -= length
         if left == 0:
             break

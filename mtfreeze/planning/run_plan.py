@@ -22,13 +22,13 @@ from ..data.task import Task
 from ..errors import ConfigError, SelectorError
 from ..freezing.describe import frozen_line, frozen_names, trained_names
 from ..freezing.state import FreezeState
-from ..freezing.unit_states import unit_states
+from ..freezing.unit_states import UnitState
 from ..runtime.precision import FP32
 from .phase import Phase
 from .phase_rates import phase_clock, phase_rates
 from .rate_clock import RateClock, count_warmup_steps
 from .rates import Rates
-from .resolving import DEFAULT_EPOCHS, ResolvedPhase, phase_label
+from .resolving import DEFAULT_EPOCHS, ResolvedPhase, phase_label, resolved_phase
 from .settings import FitSettings
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class PhasePlan:
         For the history and for people.
     freeze : FreezeState
         The model's state while the phase runs.
+    units : tuple of UnitState
+        What that makes of each unit.
     trained : dict of str to Task
         The tasks whose losses train something in it.
     groups : list of Group
@@ -93,6 +95,7 @@ class PhasePlan:
     number: int
     name: str
     freeze: FreezeState
+    units: tuple[UnitState, ...]
     trained: dict[str, Task]
     groups: list[Group]
     steps: list[PlannedStep]
@@ -168,10 +171,11 @@ def plan_run(model: ModelState, tasks: Mapping[str, Task], settings: FitSettings
     if schedule is not None:
         resolved = schedule.resolve(model, epochs)
     else:
-        state = model.freeze_state()
-        name = ", ".join(trained_names(model, state)) or "nothing"
         length = DEFAULT_EPOCHS if epochs is None else epochs
-        resolved = [ResolvedPhase(1, name, state, length, None, Phase(freeze="none"))]
+        whole = resolved_phase(
+            model, 1, "", model.freeze_state(), length, None, Phase(freeze="none")
+        )
+        resolved = [replace(whole, name=", ".join(trained_names(whole.units)) or "nothing")]
     # The one place that says so: a run in bf16 computes in bf16 what is frozen in fp32, too. Cache,
     # evaluations and steps all follow the freeze state of the phase.
     if settings.precision != FP32:
@@ -224,20 +228,18 @@ def _draft(
         if not scheduled:
             raise
         raise type(error)(f"{phase_label(phase.number, phase.name)}: {error}") from None
-    trained = _trained_tasks(model, tasks, phase.freeze, notes, scheduled)
+    trained = _trained_tasks(tasks, phase.units, notes, scheduled)
     return _Draft(phase, trained, group_tasks(trained, settings.mixing), rates, notes)
 
 
 def _trained_tasks(
-    model: ModelState,
     tasks: Mapping[str, Task],
-    freeze: FreezeState,
+    units: Sequence[UnitState],
     notes: list[str],
     scheduled: bool,
 ) -> dict[str, Task]:
     """Return the tasks whose loss trains something in a state; say why others do not."""
     with_data = {n: t for n, t in tasks.items() if t.train is not None and t.weight > 0}
-    units = unit_states(model, freeze)
     frozen_heads = {unit.path for unit in units if unit.is_head and unit.frozen}
     backbone_trains = any(not u.is_head and u.n_frozen < u.n_values for u in units)
     trained: dict[str, Task] = {}
@@ -266,14 +268,13 @@ def _add_freeze_notes(model: ModelState, drafts: Sequence[_Draft]) -> None:
     """Say what `model.freeze` would warn of: heads that stay random, layers that save little."""
     trained = {name for name, head in model.heads.items() if head.trained}
     for one in drafts:
-        units = unit_states(model, one.phase.freeze)
-        for unit in units:
+        for unit in one.phase.units:
             if unit.is_head and unit.frozen and unit.path not in trained:
                 one.notes.append(
                     f"{unit.path}: frozen and never trained; its predictions are random"
                 )
         trained |= set(one.trained) - one.phase.freeze.frozen_heads
-        backbone = [unit for unit in units if not unit.is_head]
+        backbone = [unit for unit in one.phase.units if not unit.is_head]
         lowest = next((i for i, unit in enumerate(backbone) if not unit.frozen), len(backbone))
         above = [unit.path for unit in backbone[lowest:] if unit.frozen]
         if above:
@@ -356,21 +357,21 @@ def _finish(model: ModelState, settings: FitSettings, drafts: Sequence[_Draft]) 
     phases: list[PhasePlan] = []
     first = 0
     for one in drafts:
-        freeze = one.phase.freeze
-        units = unit_states(model, freeze)
+        freeze, units = one.phase.freeze, one.phase.units
         phases.append(
             PhasePlan(
                 number=one.phase.number,
                 name=one.phase.name,
                 freeze=freeze,
+                units=units,
                 trained=one.trained,
                 groups=one.groups,
                 steps=one.steps,
                 rates=one.rates,
                 clock=phase_clock(one.phase.options, first, len(one.steps), settings) or whole,
                 first_step=first,
-                line=frozen_line(model, freeze),
-                frozen=", ".join(frozen_names(model, freeze)) or "nothing",
+                line=frozen_line(model, freeze, units),
+                frozen=", ".join(frozen_names(units)) or "nothing",
                 n_trained=sum(unit.n_values - unit.n_frozen for unit in units),
                 notes=one.notes,
             )

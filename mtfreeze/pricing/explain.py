@@ -14,8 +14,9 @@ import numpy as np
 
 from ..freezing.state import reduced_keys
 from ..freezing.unit_names import unit_names
+from ..quantities import in_bytes, in_values
 from ..runtime.precision import LEAST_WEIGHTS
-from .freeze_prices import LENGTH, N_TOKENS, Prices, in_bytes, in_values, price, unit_state
+from .freeze_prices import LENGTH, N_TOKENS, Prices, price, unit_state
 from .plan_prices import row_bytes, worth_keeping
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .._core import PlanInfo, UnitInfo
     from ..model.state import ModelState
 
-__all__ = ["Prices", "in_bytes", "in_values", "price", "unit_state"]
+__all__ = ["Prices", "price", "unit_state"]
 
 N_TOKENS = 4096
 LENGTH = 32
@@ -96,30 +96,3 @@ def unit_state(unit: UnitInfo) -> str:
     if unit.frozen:
         return "frozen"
     return "partly" if unit.n_values_frozen else "trainable"
-
-
-def in_values(n: int) -> str:
-    """Return a number of values in the usual short form.
-
-    Examples
-    --------
-    >>> in_values(770), in_values(22_565_376), in_values(11_830_000)
-    ('770', '22.6 M', '11.8 M')
-    """
-    if n < 1_000:
-        return str(n)
-    return f"{n / 1e3:.3g} k" if n < 999_500 else f"{n / 1e6:.3g} M"
-
-
-def in_bytes(n: float) -> str:
-    """Return a number of bytes in the usual short form.
-
-    Examples
-    --------
-    >>> in_bytes(0), in_bytes(9_240), in_bytes(181_000_000)
-    ('0', '9.24 kB', '181 MB')
-    """
-    for limit, divisor, unit in ((999.5, 1, "B"), (999.5e3, 1e3, "kB"), (999.5e6, 1e6, "MB")):
-        if abs(n) < limit:
-            return "0" if n == 0 else f"{n / divisor:.3g} {unit}"
-    return f"{n / 1e9:.3g} GB"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from ..families.part_kinds import part_kind
 from ..freezing.state import reduced_keys
+from ..quantities import in_bytes, in_values
 from ..runtime.precision import FP32, PRECISIONS
-from .freeze_prices import N_TOKENS, Prices, in_bytes, in_values, price, unit_state
+from .freeze_prices import N_TOKENS, Prices, price, unit_state
 
 if TYPE_CHECKING:
     from ..model.state import ModelState

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ..estimating.result import in_seconds
 from ..planning.freeze_schedule import FreezeSchedule
+from ..quantities import in_seconds
 from .backbone_facts import KINDS
 from .evidence import evidence
 from .findings import Findings

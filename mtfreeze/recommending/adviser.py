@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..closest import name_list
 from ..data.task import Task
-from ..estimating.result import in_seconds
-from ..planning.settings import check_number
+from ..planning.checks import check_number
+from ..quantities import in_seconds
 from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason
 from .budget import Priced, choose, possible

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..pricing.freeze_prices import in_values
+from ..quantities import in_values
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel

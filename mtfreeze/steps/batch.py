@@ -21,6 +21,7 @@ from ..data.labels import IGNORE, encode_labels, encode_tags
 from ..data.task import Task
 from ..errors import ConfigError
 from ..inputs.packing import Encoded, PackedBatch, token_labels
+from ..losses.own import LossFunction
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -77,10 +78,13 @@ class StepBatch:
         The sequences of all parts, in order.
     losses : list of (str, int32 array, float)
         Head, labels of its row space, weight.
+    own : mapping of str to callable
+        ``Task.loss`` of the heads that have one.
     """
 
     batch: PackedBatch
     losses: list[tuple[str, Int32, float]]
+    own: Mapping[str, LossFunction] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -163,6 +167,7 @@ class TrainingRows:
 
     def __init__(self, model: ModelState, tasks: Mapping[str, Task]) -> None:
         self._weights = {name: task.weight for name, task in tasks.items()}
+        self._own = {name: task.loss for name, task in tasks.items() if task.loss is not None}
         self._labels: dict[str, TaskLabels] = {}
         self._encoded: dict[int, Encoded] = {}
         for name, task in tasks.items():
@@ -219,4 +224,5 @@ class TrainingRows:
                     for at, one in enumerate(parts)
                 ]
                 losses.append((name, np.concatenate(pieces), self._weights[name]))
-        return StepBatch(PackedBatch.join(parts), losses)
+        own = {head: self._own[head] for head, _, _ in losses if head in self._own}
+        return StepBatch(PackedBatch.join(parts), losses, own)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..closest import name_list, unknown
 from ..errors import ConfigError, SelectorError
+from ..losses.step_gradients import prepare_gradients
 from ..model.encoding import check_count, core_batch
 from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
 
@@ -144,16 +145,19 @@ def _compute(
     for name in injections or ():
         if name not in outputs:
             raise SelectorError(unknown("output", str(name), outputs))
-    means, _ = model._core.train_gradients(
+    compute = prepare_gradients(
+        model._core,
         core_batch(batch.batch),
         batch.losses,
-        dict(injections) if injections else None,
+        batch.own,
+        injections,
         token_budget=check_count("token_budget", token_budget),
         seed=seed,
         step=step,
         dropout=dropout,
         **how,
     )
+    means, _ = compute()
     return {head: mean for (head, _, _), mean in zip(batch.losses, means, strict=True)}
 
 

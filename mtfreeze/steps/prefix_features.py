@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 
 from ..closest import counted
 from ..errors import DataError
-from ..evaluating.evaluate import EvalData
 from ..features import FeatureCache, FeatureView, FillReport
 from ..features.keys import output_info, units_run
 from ..freezing.digests import Snapshot
 from ..freezing.state import FreezeState
 from ..inputs.packing import Encoded, PackedBatch
 from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
-from ..pricing.freeze_prices import in_bytes
+from ..quantities import in_bytes
 from ..runtime.progress import Reporter
 from .batch import StepBatch, TrainingRows
-from .prefix_uses import PrefixUse, evaluation_uses, prefix_uses
+from .prefix_uses import EvalGroups, PrefixUse, evaluation_uses, prefix_uses
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -60,23 +59,23 @@ def run_features(
     model: ModelState,
     plan: RunPlan,
     rows: TrainingRows,
-    evaluation: EvalData,
+    evaluated: EvalGroups,
     cache: FeatureCache,
 ) -> PrefixFeatures:
     """Return the features of a run of training."""
-    data, uses = prefix_uses(model, plan, rows, evaluation)
+    data, uses = prefix_uses(model, plan, rows, evaluated)
     phases = [(phase.number, phase.freeze) for phase in plan.phases]
     return PrefixFeatures(model, phases, data, uses, rows, cache)
 
 
 def evaluation_features(
     model: ModelState,
-    evaluation: EvalData,
+    evaluated: EvalGroups,
     cache: FeatureCache,
     reporter: Reporter,
 ) -> PrefixFeatures:
     """Return the features of one evaluation, computed and looked up."""
-    data, uses = evaluation_uses(model, evaluation)
+    data, uses = evaluation_uses(model, evaluated)
     phases = [(1, model.freeze_state())]
     features = PrefixFeatures(model, phases, data, uses, None, cache)
     features.prepare(1, {}, reporter, lambda: False)

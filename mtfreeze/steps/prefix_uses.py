@@ -2,7 +2,7 @@
 """What a run needs of the frozen prefix: outputs by phase and data set, and how often.
 
 The core says what the prefix hands on in a freeze state (`prefix`). Nothing is computed here; the
-cache of a run (``cached.py``) and its estimate read the same list.
+cache of a run (``prefix_features.py``) and its estimate read the same list.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluating.evaluate import EvalData
+from ..data.batches import Group
 from ..freezing.state import FreezeState
 from ..inputs.packing import Encoded
 from ..planning.run_plan import PhasePlan, RunPlan
@@ -25,7 +25,11 @@ from .batch import TrainingRows
 if TYPE_CHECKING:
     from ..model.state import ModelState
 
-__all__ = ["PrefixUse", "evaluation_uses", "evaluations_of", "prefix_uses"]
+__all__ = ["EvalGroups", "PrefixUse", "evaluation_uses", "evaluations_of", "prefix_uses"]
+
+
+EvalGroups = Sequence[tuple[Group, Encoded]]
+"""The tasks that are scored in one pass, with their tokens: `EvalData.groups`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class PrefixUse:
 
 
 def prefix_uses(
-    model: ModelState, plan: RunPlan, rows: TrainingRows, evaluation: EvalData
+    model: ModelState, plan: RunPlan, rows: TrainingRows, evaluated: EvalGroups
 ) -> tuple[list[Encoded], list[PrefixUse]]:
     """Return the distinct data sets of a run, and what each needs of the prefix in each phase.
 
@@ -80,31 +84,31 @@ def prefix_uses(
                         uses.append(PrefixUse(phase.number, at, own, group.rows, names, times))
             times = evaluations_of(plan, phase)
             if times:
-                uses += _evaluated(model, phase.number, phase.freeze, evaluation, data, times)
+                uses += _evaluated(model, phase.number, phase.freeze, evaluated, data, times)
     return data, uses
 
 
 def evaluation_uses(
-    model: ModelState, evaluation: EvalData
+    model: ModelState, evaluated: EvalGroups
 ) -> tuple[list[Encoded], list[PrefixUse]]:
     """Return the same of one evaluation by itself, in the model's own freeze state, as phase 1."""
     data: list[Encoded] = []
     with _kept(model):
-        return data, _evaluated(model, 1, model.freeze_state(), evaluation, data, 1)
+        return data, _evaluated(model, 1, model.freeze_state(), evaluated, data, 1)
 
 
 def _evaluated(
     model: ModelState,
     phase: int,
     freeze: FreezeState,
-    evaluation: EvalData,
+    evaluated: EvalGroups,
     data: list[Encoded],
     times: int,
 ) -> list[PrefixUse]:
     # Where heads are frozen too, what they read still serves all of them.
     model.set_freeze_state(_backbone_only(freeze))
     uses = []
-    for group, encoded in evaluation.groups:
+    for group, encoded in evaluated:
         names = _boundary(model, group.tasks)
         if names:
             own = _number(data, encoded)

@@ -2,8 +2,9 @@
 """One optimizer step: batch -> gradients -> clipped AdamW -> its figures.
 
 A step is two calls of the core. `train_gradients` runs forward and backward in micro-batches whose
-losses add up to the mean over the whole step; `train_apply` clips by the global norm and steps
-every trainable tensor that a loss reached. The core refuses a non-finite loss in the first and a
+losses add up to the mean over the whole step (``losses/step_gradients.py`` where one of them is not
+of the core); `train_apply` clips by the global norm and steps every trainable tensor that a loss
+reached. The core refuses a non-finite loss in the first and a
 non-finite norm in the second, before any weight changes; here the message gets its names.
 """
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import TrainingError
+from ..losses.step_gradients import prepare_gradients
 from ..model.encoding import core_batch
 from ..planning.rates import Rates
 from ..planning.settings import FitSettings
@@ -73,16 +75,19 @@ def run_step(
     TrainingError
         For a non-finite loss or norm, naming step and tensor; weights as after the step before.
     """
-    core, batch = model._core, data.batch
+    core = model._core
+    gradients = prepare_gradients(
+        core,
+        core_batch(data.batch),
+        data.losses,
+        data.own,
+        token_budget=settings.token_budget,
+        seed=settings.seed,
+        step=number,
+        **computed_in(settings.precision, settings.save_activations),
+    )
     try:
-        means, counts = core.train_gradients(
-            core_batch(batch),
-            data.losses,
-            token_budget=settings.token_budget,
-            seed=settings.seed,
-            step=number,
-            **computed_in(settings.precision, settings.save_activations),
-        )
+        means, counts = gradients()
     except TrainingError:
         raise TrainingError(
             f"step {number + 1}: expected a finite loss of {data.name}; found none: "

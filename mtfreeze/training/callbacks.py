@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
 from ..errors import ConfigError
-from ..planning.settings import EvalEvery, check_integer, check_number
+from ..planning.checks import check_integer, check_number
+from ..planning.settings import EvalEvery
 from .judging import Judge, make_judge
 
 if TYPE_CHECKING:

@@ -17,11 +17,12 @@ from ..inputs.packing import Encoded, PackedBatch
 from ..pricing.plan_prices import Float64, Flops, PlanPrices, form_bytes, sizes_of
 
 if TYPE_CHECKING:
-    from ..evaluating.evaluate import EvalData, PackRows
+    from ..evaluating.eval_data import PackRows
     from ..multi_task_model import MultiTaskModel
     from ..planning.run_plan import PhasePlan
     from ..steps.batch import StepBatch
-    from .trainer import Features
+    from ..steps.prefix_uses import EvalGroups
+    from .parts import Features
     from .trainer_state import TrainerState
 
 __all__ = ["CostMeter", "PhaseCosts", "encoded_bytes", "total_costs"]
@@ -123,8 +124,8 @@ class CostMeter:
         holds for it are its weights.
     data : iterable of Encoded
         The encoded texts of the run.
-    evaluation : EvalData
-        Those among them that are evaluated, and their heads.
+    evaluated : sequence of (Group, Encoded)
+        Those among them that are evaluated, and their heads: `EvalData.groups`.
     began : float
         ``time.perf_counter()`` of the run's begin.
     how : mapping
@@ -140,12 +141,12 @@ class CostMeter:
         self,
         model: MultiTaskModel,
         data: Iterable[Encoded],
-        evaluation: EvalData,
+        evaluated: EvalGroups,
         began: float,
         how: Mapping[str, Any],
     ) -> None:
         self._core, self._how = model._core, how
-        self._heads = {id(encoded): group.tasks for group, encoded in evaluation.groups}
+        self._heads = {id(encoded): group.tasks for group, encoded in evaluated}
         model._core.train_reset()
         self._prices = PlanPrices(model._core)
         weights = 4 * sum(info.size for info in model._core.params())

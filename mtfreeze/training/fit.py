@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
 from ..features.opening import open_checked
+from ..planning.checks import Rate
 from ..planning.freeze_schedule import FreezeSchedule
 from ..planning.rates import DEFAULT_RATES
-from ..planning.settings import EvalEvery, Rate
+from ..planning.settings import EvalEvery
 from ..runtime.interrupt import InterruptGuard
 from ..runtime.progress import Reporter
 from ..steps.by_hand import computed_in
@@ -249,10 +250,10 @@ def fit(
             return guard.requested
 
         how = computed_in(plan.settings.precision, plan.settings.save_activations)
-        meter = CostMeter(model, ready.encoded, ready.eval_data, began, how)
+        meter = CostMeter(model, ready.encoded, ready.eval_data.groups, began, how)
         features = None
         if opened is not None:
-            features = run_features(model, plan, ready.rows, ready.eval_data, opened)
+            features = run_features(model, plan, ready.rows, ready.eval_data.groups, opened)
         keeper, resumed = ready.checkpointing.begin(model, ready.tasks, plan, reporter, stop)
         trainer = Trainer(
             model,

@@ -13,7 +13,6 @@ from ..closest import counted
 from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, report, unused_keys
 from ..freezing.state import masks
-from ..freezing.unit_states import unit_states
 from ..planning.run_plan import PhasePlan, RunPlan
 from ..steps.batch import TrainingRows
 from ..steps.prefix_features import PrefixFeatures
@@ -84,7 +83,7 @@ def make_run(
         metrics["best_step"] = float(best_step)
         name = best.judge.name
         notes = [*notes, f"best model: step {best_step}, {name} {state.best_value:.4f}; restored"]
-    phases = _phase_results(model, plan, state.history, trainer.reports())
+    phases = _phase_results(plan, state.history, trainer.reports())
     begun = plan.phases[: max(1, len(phases))]
     always = frozenset.intersection(*(phase.freeze.frozen for phase in begun))
     before = Snapshot(state.before, always | unused_keys(model))
@@ -124,7 +123,6 @@ def last_words(run: Run) -> list[str]:
 
 
 def _phase_results(
-    model: MultiTaskModel,
     plan: RunPlan,
     history: Sequence[Mapping[str, Any]],
     reports: Sequence[FrozenReport],
@@ -143,7 +141,7 @@ def _phase_results(
                 seconds=math.fsum(row["seconds"] for row in rows),
                 n_trained=phase.n_trained if rows else 0,
                 frozen=verdict,
-                units=tuple(unit_states(model, phase.freeze)),
+                units=phase.units,
             )
         )
     return results

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.task import Task
 from ..errors import DataError
-from ..evaluating.evaluate import EvalData
+from ..evaluating.eval_data import EvalData
 from ..evaluating.scoring import Scoring
 from ..features.opening import CacheChoice, check_cache
 from ..inputs.packing import Encoded

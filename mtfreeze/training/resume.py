@@ -20,8 +20,8 @@ from ..data.task import Task
 from ..errors import CheckpointError, ConfigError
 from ..freezing.digests import digest_model, unused_keys
 from ..notices import ResumeWarning, warn
+from ..planning.checks import check_integer
 from ..planning.run_plan import RunPlan
-from ..planning.settings import check_integer
 from ..runtime.progress import Reporter
 from .checkpoint import (
     Checkpoint,

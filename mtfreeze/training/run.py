@@ -18,10 +18,10 @@ from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, compare
 
 if TYPE_CHECKING:
-    from ..estimating import Beside, Estimate
     from ..freezing.unit_states import UnitState
     from ..multi_task_model import MultiTaskModel
     from .costs import PhaseCosts
+    from .estimate import Beside, Estimate
 
 __all__ = ["PhaseResult", "Run"]
 

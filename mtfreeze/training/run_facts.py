@@ -20,6 +20,7 @@ from ..closest import name_list
 from ..data.examples import Examples
 from ..data.task import Task
 from ..freezing.state import FreezeState
+from ..losses.own import loss_name
 from ..planning.run_plan import PhasePlan, RunPlan
 from ..runtime.precision import FP32
 
@@ -67,6 +68,7 @@ def _task(task: Task) -> dict[str, Any]:
         "train_through_frozen": task.train_through_frozen,
         "metric": task.metric,
         "label": task.label,
+        "loss": None if task.loss is None else loss_name(task.loss),
     }
 
 
@@ -130,12 +132,20 @@ _MISSING = "nothing"
 _NEWER = {"precision": FP32, "save_activations": FP32, "group_by_length": False}
 """Settings that checkpoints of earlier versions do not name, and what those runs did."""
 
+_NEWER_OF_TASKS = {"loss": None}
+"""The same of tasks."""
+
 
 def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return facts with what a run of an earlier version has not put down."""
     whole = dict(facts)
     if isinstance(facts.get("settings"), dict):
         whole["settings"] = {**facts["settings"], **_kept(_NEWER, facts["settings"])}
+    if isinstance(facts.get("tasks"), dict):
+        whole["tasks"] = {
+            name: {**task, **_kept(_NEWER_OF_TASKS, task)} if isinstance(task, dict) else task
+            for name, task in facts["tasks"].items()
+        }
     if isinstance(facts.get("phases"), list):
         empty: dict[str, Any] = {one.name: [] for one in fields(FreezeState)}
         whole["phases"] = [

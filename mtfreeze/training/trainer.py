@@ -10,70 +10,33 @@ is due, the end of the epoch, and the checkpoint, which therefore never lies ins
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ..errors import TrainingError
 from ..evaluating.scoring import Scoring
 from ..freezing.digests import FrozenReport, Snapshot, digest_model, report, unused_keys
-from ..inputs.packing import Encoded, PackedBatch
+from ..inputs.packing import Encoded
 from ..losses.weighting import make_weighting
 from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
 from ..runtime.progress import Reporter
-from ..steps.batch import StepBatch, TrainingRows
+from ..steps.batch import TrainingRows
 from ..steps.step import run_step
 from .callbacks import Callback, Context
 from .judging import BestModel
+from .parts import Checkpointer, Features, Resume
 from .trainer_state import TrainerState
 
 if TYPE_CHECKING:
-    from ..features import CacheStats, FillReport
     from ..multi_task_model import MultiTaskModel
     from .costs import CostMeter
 
-__all__ = ["Checkpointer", "Features", "Resume", "Trainer", "TrainerState"]
+__all__ = ["Trainer", "TrainerState"]
 
 _SMOOTHING = 0.9
 """Weight of the past in the losses beside the progress bar."""
-
-
-class Features(Protocol):
-    """Puts batches together with cached features of the frozen prefix; see ``cached.py``."""
-
-    @property
-    def stats(self) -> CacheStats: ...
-    @property
-    def fills(self) -> Sequence[FillReport]: ...
-    def prepare(
-        self,
-        first_phase: int,
-        digests: Mapping[str, str],
-        reporter: Reporter,
-        stop: Callable[[], bool],
-    ) -> None: ...
-    def enter(self, phase: int, reporter: Reporter, stop: Callable[[], bool]) -> None: ...
-    def batch(self, phase: PhasePlan, planned: PlannedStep) -> StepBatch: ...
-    def evaluation_batch(self, encoded: Encoded, rows: NDArray[np.int64]) -> PackedBatch: ...
-
-
-class Checkpointer(Protocol):
-    """Called after every step, and once more where a run ends early; saves when it wants to."""
-
-    def __call__(self, model: MultiTaskModel, plan: RunPlan, state: TrainerState) -> None: ...
-
-
-class Resume(Protocol):
-    """An earlier run to go on with."""
-
-    @property
-    def state(self) -> TrainerState: ...
-    def restore(self, model: MultiTaskModel) -> None:
-        """Write parameters and moments; the freeze state of the phase is in force by then."""
 
 
 class Trainer:

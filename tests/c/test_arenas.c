@@ -85,8 +85,10 @@ static void step_and_compare(const mode *m, size_t n, const char *const *outputs
     mtf_memory_info with_state, without;
     tiny_batch b;
     const mtf_loss losses[2] = {
-        {outputs[0], strcmp(outputs[0], "cls") ? tiny_labels_ner : tiny_labels_cls, 1.0},
-        {"ner", tiny_labels_ner, 0.5}};
+        {.output = outputs[0],
+         .targets = strcmp(outputs[0], "cls") ? tiny_labels_ner : tiny_labels_cls,
+         .weight = 1.0},
+        {.output = "ner", .targets = tiny_labels_ner, .weight = 0.5}};
     const mtf_train_options options = {.dropout = 1, .save_bf16 = save_bf16};
     const mtf_update update = {rates, rates, 0.9, 0.999, 1e-8, 1.0};
     CHECK(mtf_train_gradients(model, tiny_get_batch(&b, TINY_SEQUENCES), n, losses, 0, NULL, budget,
@@ -141,7 +143,8 @@ static void run_forward(mtf_model *model, tiny_batch *b, int save_bf16)
 /* Losses (2) and all gradients, one after another; returns how many. */
 static size_t run_backward(mtf_model *model, mtf_real *all)
 {
-    const mtf_loss losses[2] = {{"cls", tiny_labels_cls, 1.0}, {"ner", tiny_labels_ner, 0.5}};
+    const mtf_loss losses[2] = {{.output = "cls", .targets = tiny_labels_cls, .weight = 1.0},
+                                {.output = "ner", .targets = tiny_labels_ner, .weight = 0.5}};
     const double scale[2] = {1.0, 0.5};
     double sums[2];
     mtf_error err = {0};

@@ -68,7 +68,9 @@ static mtf_flops count(mtf_model *model, size_t n_outputs, const char *const *ou
     }
     for (size_t i = 0; i < n_outputs; i++) {
         const int is_ner = strcmp(outputs[i], "ner") == 0;
-        losses[i] = (mtf_loss){outputs[i], is_ner ? tiny_labels_ner : tiny_labels_cls, 1.0};
+        losses[i] = (mtf_loss){.output = outputs[i],
+                               .targets = is_ner ? tiny_labels_ner : tiny_labels_cls,
+                               .weight = 1.0};
     }
     const mtf_train_options options = {.seed = 3, .step = 5, .dropout = 1};
     mtf_flops flops;

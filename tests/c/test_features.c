@@ -38,7 +38,8 @@ static const mtf_batch *give(mtf_model *model, given_batch *g, const char *const
 static mtf_status step(mtf_model *model, const mtf_batch *batch, uint64_t number, int64_t budget,
                        double *means, mtf_error *err)
 {
-    const mtf_loss losses[2] = {{"cls", tiny_labels_cls, 1.0}, {"ner", tiny_labels_ner, 0.5}};
+    const mtf_loss losses[2] = {{.output = "cls", .targets = tiny_labels_cls, .weight = 1.0},
+                                {.output = "ner", .targets = tiny_labels_ner, .weight = 0.5}};
     const mtf_train_options options = {.seed = 1, .step = number, .dropout = 1};
     return mtf_train_gradients(model, batch, 2, losses, 0, NULL, budget, &options, means, NULL,
                                err);
@@ -217,7 +218,7 @@ MTF_TEST(needless_features_are_passed_over)
     given_batch g;
     double means[2];
     const mtf_train_options options = {0};
-    const mtf_loss loss = {"ner", tiny_labels_ner, 1.0};
+    const mtf_loss loss = {.output = "ner", .targets = tiny_labels_ner, .weight = 1.0};
     const char *low[1] = {"hidden_states.1"};
     mtf_real *no_values[1] = {NULL};
     tiny_freeze(model, (const char *const[]){"backbone.embeddings", NULL});

@@ -42,22 +42,48 @@ static void head_free(head h)
     buffer_free(h.dk), buffer_free(h.dv), buffer_free(h.work);
 }
 
+static mtf_attention_args args_of(const head *h)
+{
+    return (mtf_attention_args){.q = h->q.data,
+                                .k = h->k.data,
+                                .v = h->v.data,
+                                .ldq = h->ld,
+                                .ldk = h->ld,
+                                .ldv = h->ld,
+                                .out = h->out.data,
+                                .ldo = h->ld,
+                                .lse = h->lse.data,
+                                .ld_lse = 2,
+                                .bias = h->with_bias ? h->bias.data : NULL,
+                                .lq = h->lq,
+                                .lk = h->lk,
+                                .d = h->d,
+                                .causal = h->causal,
+                                .scale = h->scale,
+                                .drop = h->drop,
+                                .work = h->work.data};
+}
+
 static void forward(const mtf_kernels *t, head *h)
 {
-    t->attention_fwd(h->out.data, h->ld, h->lse.data, 2, h->q.data, h->ld, h->k.data, h->ld,
-                     h->v.data, h->ld, h->with_bias ? h->bias.data : NULL, h->lq, h->lk, h->d,
-                     h->causal, h->scale, h->drop, h->work.data);
+    const mtf_attention_args args = args_of(h);
+    t->attention_fwd(&args);
 }
 
 /* Without dq and dk it does not hand over what need not be there then. */
 static void backward(const mtf_kernels *t, head *h, mtf_real *dq, mtf_real *dk, mtf_real *dv)
 {
-    const int scores_train = dq != NULL || dk != NULL;
-    t->attention_bwd(dq, h->ld, h->add, dk, h->ld, h->add, dv, h->ld, h->add, h->dout.data, h->ld,
-                     scores_train ? h->out.data : NULL, h->ld, h->lse.data, 2, h->q.data, h->ld,
-                     h->k.data, h->ld, scores_train ? h->v.data : NULL, h->ld,
-                     h->with_bias ? h->bias.data : NULL, h->lq, h->lk, h->d, h->causal, h->scale,
-                     h->drop, h->work.data);
+    mtf_attention_args args = args_of(h);
+    if (dq == NULL && dk == NULL) {
+        args.out = NULL;
+        args.v = NULL;
+    }
+    args.dout = h->dout.data;
+    args.dq = dq;
+    args.dk = dk;
+    args.dv = dv;
+    args.add_q = args.add_k = args.add_v = h->add;
+    t->attention_bwd(&args);
 }
 
 static double at(buffer b, int64_t row, int64_t ld, int64_t column)

@@ -206,7 +206,7 @@ MTF_TEST(what_no_loss_reached_is_not_stepped)
     mtf_model *model = tiny_model(0, "mean");
     mtf_error err = {0};
     tiny_batch b;
-    const mtf_loss loss = {"cls", tiny_labels_cls, 1.0};
+    const mtf_loss loss = {.output = "cls", .targets = tiny_labels_cls, .weight = 1.0};
     const mtf_train_options options = {0};
     (void)dump(model, before);
     CHECK(mtf_train_gradients(model, tiny_get_batch(&b, 4), 1, &loss, 0, NULL, 4096, &options, NULL,

@@ -155,7 +155,7 @@ static size_t gradients(mtf_model *model, mtf_precision precision, mtf_real *all
     mtf_input input;
     int64_t own[SEQUENCES + 1];
     const mtf_batch batch = batch_of(0, SEQUENCES, &rows, &input, own);
-    const mtf_loss loss = {"cls", labels, 1.0};
+    const mtf_loss loss = {.output = "cls", .targets = labels, .weight = 1.0};
     const mtf_train_options options = {.seed = 1, .dropout = 1, .precision = precision};
     CHECK_MSG(mtf_train_gradients(model, &batch, 1, &loss, 0, NULL, 400, &options, NULL, NULL,
                                   &err) == MTF_OK,

@@ -149,7 +149,8 @@ static inline mtf_status tiny_gradients(mtf_model *model, int64_t token_budget, 
                                         int dropout, double *means, mtf_error *err)
 {
     tiny_batch b;
-    const mtf_loss losses[2] = {{"cls", tiny_labels_cls, 1.0}, {"ner", tiny_labels_ner, 0.5}};
+    const mtf_loss losses[2] = {{.output = "cls", .targets = tiny_labels_cls, .weight = 1.0},
+                                {.output = "ner", .targets = tiny_labels_ner, .weight = 0.5}};
     const mtf_train_options options = {.seed = 3, .step = step, .dropout = dropout};
     return mtf_train_gradients(model, tiny_get_batch(&b, TINY_SEQUENCES), 2, losses, 0, NULL,
                                token_budget, &options, means, NULL, err);

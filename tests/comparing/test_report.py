@@ -77,9 +77,15 @@ def report(whole: Comparison, folder: Path) -> tuple[str, Page]:
     return text, Page(text)
 
 
-def test_the_page_stands_alone(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Page]:
+    """The page of the usual comparison, which takes seconds to draw; only read it."""
     pytest.importorskip("matplotlib")
-    text, page = report(comparison(), tmp_path)
+    return report(comparison(), tmp_path_factory.mktemp("usual"))
+
+
+def test_the_page_stands_alone(usual: tuple[str, Page]) -> None:
+    text, page = usual
     # Whatever is referred to lies in the page itself.
     assert all(one.startswith("#") and one[1:] in page.ids for one in page.loads)
     assert not re.search(r"url\((?!#)|@import|<script|<link|<iframe", text)
@@ -89,9 +95,9 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     assert page.tags.count("svg") == 3 + len(SCENARIOS)
 
 
-def test_the_page_says_what_the_table_says(tmp_path: Path) -> None:
+def test_the_page_says_what_the_table_says(usual: tuple[str, Page]) -> None:
     whole = comparison()
-    _, page = report(whole, tmp_path)
+    _, page = usual
     for line in whole.sentences():
         assert line in page.words
     found = whole.figures("none").tasks["classifier"]
@@ -103,9 +109,9 @@ def test_the_page_says_what_the_table_says(tmp_path: Path) -> None:
     assert f"{whole.runs[-1].tasks['ner_head'].value:.4f}" in page.words  # every seed
 
 
-def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
-    first, _ = report(comparison(), tmp_path / "a")
-    second, _ = report(comparison(), tmp_path / "b")
+def test_the_same_results_give_the_same_page(usual: tuple[str, Page], tmp_path: Path) -> None:
+    first, _ = usual
+    second, _ = report(comparison(), tmp_path)
     assert first == second
 
 

@@ -37,6 +37,16 @@ def train_step_in_parts(model: _core.Model) -> Any:
     return [v.tobytes() for v in values], sums, cm.apply(model)
 
 
+def own_loss_step(model: _core.Model) -> Any:
+    """Run a step whose outputs are asked for first, in two micro-batches and in one."""
+    found = []
+    for budget in (7, 4096):
+        model.train_begin(3, 2)
+        values, waits = model.train_outputs(cm.BATCH, ["classifier", "tagger"], budget)
+        found += [waits, *(v.tobytes() for v in values)]
+    return found, model.train_backward([], {"classifier": values[0]}), cm.apply(model)
+
+
 def from_features(model: _core.Model) -> Any:
     """Infer from a given output: conversion, another plan; and the plan of the prefix."""
     values = np.full((len(cm.IDS), 16), 0.5)
@@ -66,6 +76,7 @@ CALLS: dict[str, Call] = {
     "forward": lambda m: [a.tobytes() for a in m.forward(cm.BATCH, cm.OUTPUTS)],
     "train_step": train_step,
     "train_step_in_parts": train_step_in_parts,
+    "own_loss_step": own_loss_step,
     "write_state": write_state,
     "from_features": from_features,
     "plan": lambda m: m.plan(cm.OUTPUTS, training=True, offsets=cm.OFFSETS),

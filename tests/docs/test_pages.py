@@ -22,15 +22,24 @@ from support.places import DOCS, EXAMPLES, ROOT
 __all__ = ["workplace"]
 
 FREEZING, README = DOCS / "freezing.md", ROOT / "README.md"
-PAGES = sorted(page for page in DOCS.rglob("*.md") if blocks(page))
+LONG = ("command-line.md", "comparing.md", "freezing.md", "quickstart.md")
+"""Pages that train the real model for many steps."""
+PAGES = [
+    pytest.param(
+        page,
+        id=page.relative_to(DOCS).as_posix(),
+        marks=[pytest.mark.long] if page.name in LONG else [],
+    )
+    for page in sorted(DOCS.rglob("*.md"))
+    if blocks(page)
+]
 WITHOUT_CODE = ("benchmarks.md", "derivations", "api", "TRAINING_CONSIDERATIONS.md", "evidence.md")
 """Pages (or folders of them) that describe measurements or mathematics, or whose examples stand in
 docstrings (`test_docstrings`)."""
 
 
 @pytest.mark.real
-@pytest.mark.long
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page(page: Path, workplace: Path, minilm_folder: Path) -> None:
     check_page(page, {})
 

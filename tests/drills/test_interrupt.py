@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.evaluating.evaluate import EvalData
+from mtfreeze.evaluating.eval_data import EvalData
 from mtfreeze.runtime.interrupt import InterruptGuard
 from mtfreeze.training import trainer
 from support.bits import bits, changed

@@ -12,7 +12,7 @@ import mtfreeze as mtf
 from mtfreeze.estimating import Beside, Estimate
 from mtfreeze.estimating.lines import Line, fit_line, join_lines, relative_error
 from mtfreeze.estimating.work import kinds_of, pick_steps
-from mtfreeze.evaluating.evaluate import EvalData
+from mtfreeze.evaluating.eval_data import EvalData
 from mtfreeze.planning.run_plan import PhasePlan, plan_run
 from mtfreeze.pricing.plan_prices import PlanPrices, sizes_of
 from mtfreeze.runtime.progress import Reporter

@@ -16,7 +16,7 @@ from mtfreeze.pictures.quality import (
     quality_text,
 )
 from mtfreeze.pictures.style import state_look
-from mtfreeze.pictures.words import in_seconds
+from mtfreeze.quantities import in_duration
 from support.figure_parts import hatches_of, overlaps, words_of
 from support.picture_data import lower, units
 
@@ -170,4 +170,4 @@ def test_no_time_at_all_and_no_scenario() -> None:
     [(0, "0 s"), (0.0304, "30.4 ms"), (59.94, "59.9 s"), (119.6, "2 min 0 s"), (7300, "2 h 1 min")],
 )
 def test_times_in_words(seconds: float, text: str) -> None:
-    assert in_seconds(seconds) == text
+    assert in_duration(seconds) == text

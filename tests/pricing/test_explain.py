@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.pricing.freeze_prices import LENGTH, N_TOKENS, in_bytes
+from mtfreeze.pricing.freeze_prices import LENGTH, N_TOKENS
+from mtfreeze.quantities import in_bytes
 
 QUIET = pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
 

@@ -266,7 +266,7 @@ def test_the_default_figure_is_what_tasks_are_judged_by(
 
 
 def test_metric_names_are_those_of_an_evaluation(two_head_model: mtf.MultiTaskModel) -> None:
-    from mtfreeze.evaluating.evaluate import EvalData
+    from mtfreeze.evaluating.eval_data import EvalData
     from mtfreeze.evaluating.scoring import Scoring
 
     two_head_model.add_head("topics", mtf.TokenClassification(["a", "b"]))

@@ -80,21 +80,6 @@ void mtf_packed_bf16_f32_amx(mtf_real *y, int64_t ldy, const mtf_real *x, int64_
                              const uint16_t *panels, int64_t m, int64_t n, int64_t k,
                              const mtf_epilogue *e, mtf_real *work)
 {
-    const dot_product d = {
-        .y = y,
-        .x = x,
-        .ldy = ldy,
-        .xi = xi,
-        .xp = xp,
-        .m = m,
-        .n = n,
-        .k = k,
-        .panels = (const uint32_t *)panels,
-        .groups = (k + 1) / 2,
-        .e = e,
-        .work = (uint32_t *)(((uintptr_t)work + 63) & ~(uintptr_t)63),
-        .work_groups = (int64_t)mtf_packed_work(k) - 16,
-        .turned = xp != 1,
-    };
+    const dot_product d = dot_call_bf16(y, ldy, x, xi, xp, panels, m, n, k, e, work);
     tile_multiply_all(&d);
 }

@@ -38,25 +38,7 @@ void mtf_packed_int8_f32_amx(mtf_real *y, int64_t ldy, const mtf_real *x, int64_
                              const int8_t *panels, const float *scale, const int32_t *sums,
                              int64_t m, int64_t n, int64_t k, const mtf_epilogue *e, mtf_real *work)
 {
-    uint32_t *aligned = (uint32_t *)(((uintptr_t)work + 63) & ~(uintptr_t)63);
-    const dot_product d = {
-        .y = y,
-        .x = x,
-        .ldy = ldy,
-        .xi = xi,
-        .xp = xp,
-        .m = m,
-        .n = n,
-        .k = k,
-        .panels = (const uint32_t *)panels,
-        .groups = (k + 3) / 4,
-        .e = e,
-        .work = aligned + 2 * BLOCK_ROWS,
-        /* lows and steps of a block's rows before, the values of one row behind */
-        .work_groups = (int64_t)mtf_packed_work(k) - 16 - 2 * BLOCK_ROWS - k,
-        .rows = (dot_row *)aligned,
-        .scale = scale,
-        .sums = sums,
-    };
+    const dot_product d =
+        dot_call_int8(y, ldy, x, xi, xp, panels, scale, sums, m, n, k, e, work, BLOCK_ROWS);
     tile_multiply_all(&d);
 }

@@ -88,42 +88,33 @@ static void drop_tile(float *s, int64_t n, const mtf_mask *drop, int64_t first_q
     }
 }
 
-/* The arguments of the kernel that a block reads, shapes as there, and its work. */
-typedef struct head {
-    const float *q, *k, *v, *bias;
-    int64_t ldq, ldk, ldv, lq, lk, d;
-    float scale;
-    const mtf_mask *drop;
-    float *t, *s; /* (D,8) (KEYS,8) */
-} head;
-
-/* `rows` queries from `first` on; out (rows,D). `is_causal` is a constant. */
-static inline running forward_block(const head *h, float *out, int64_t ldo, int64_t first, int rows,
-                                    int is_causal)
+/* `rows` queries from `first` on; t (D,8) and s (KEYS,8) are work. `is_causal` is a constant. */
+static inline running forward_block(const mtf_attention_args *a, float *t, float *s, int64_t first,
+                                    int rows, int is_causal)
 {
-    const int64_t n_keys = visible_keys(first + rows - 1, h->lq, h->lk, is_causal);
-    const int64_t offset = first + h->lk - h->lq + 1; /* keys of the first query, or negative */
-    const __m256 factor = _mm256_set1_ps(h->bias != NULL ? LOG2E : h->scale * LOG2E);
+    const int64_t n_keys = visible_keys(first + rows - 1, a->lq, a->lk, is_causal);
+    const int64_t offset = first + a->lk - a->lq + 1; /* keys of the first query, or negative */
+    const __m256 factor = _mm256_set1_ps(a->bias != NULL ? LOG2E : a->scale * LOG2E);
     running state = {_mm256_set1_ps(-INFINITY), _mm256_setzero_ps()};
     float before[LANES];
     float after[LANES];
-    transpose_rows(h->t, h->q + first * h->ldq, h->ldq, rows, h->d);
+    transpose_rows(t, a->q + first * a->ldq, a->ldq, rows, a->d);
     for (int64_t j = 0; j < n_keys; j += KEYS) {
         const int64_t n = at_most(KEYS, n_keys - j);
         const int64_t seen = offset - j;
-        dot_keys(h->s, h->k + j * h->ldk, h->ldk, n, h->t, h->d);
-        if (h->bias != NULL) {
-            add_bias(h->s, n, h->bias + first * h->lk + j, h->lk, rows, h->scale);
+        dot_keys(s, a->k + j * a->ldk, a->ldk, n, t, a->d);
+        if (a->bias != NULL) {
+            add_bias(s, n, a->bias + first * a->lk + j, a->lk, rows, a->scale);
         }
-        const __m256 most = largest(h->s, n, state.most, seen, is_causal);
+        const __m256 most = largest(s, n, state.most, seen, is_causal);
         /* a lane that sees nothing yet keeps -inf: any finite number will do in its place */
         const __m256 top = _mm256_mul_ps(factor, _mm256_max_ps(_mm256_set1_ps(-1e30F), most));
         const __m256 shrink = exp2_f32x8(_mm256_fmsub_ps(state.most, factor, top));
-        const __m256 sum = exponentials(h->s, n, factor, top, seen, is_causal);
+        const __m256 sum = exponentials(s, n, factor, top, seen, is_causal);
         state.total = _mm256_fmadd_ps(state.total, shrink, sum);
         state.most = most;
-        if (h->drop != NULL) {
-            drop_tile(h->s, n, h->drop, first, j);
+        if (a->drop != NULL) {
+            drop_tile(s, n, a->drop, first, j);
         }
         const int is_last = j + KEYS >= n_keys;
         if (is_last) {
@@ -134,9 +125,9 @@ static inline running forward_block(const head *h, float *out, int64_t ldo, int6
         if (j > 0) {
             _mm256_storeu_ps(before, shrink);
         }
-        const weights w = {h->s, n, seen, h->v + j * h->ldv, h->ldv};
-        weighted_sum(out, ldo, &w, rows, h->d, j > 0 ? before : NULL, is_last ? after : NULL,
-                     is_causal);
+        const weights w = {s, n, seen, a->v + j * a->ldv, a->ldv};
+        weighted_sum(a->out + first * a->ldo, a->ldo, &w, rows, a->d, j > 0 ? before : NULL,
+                     is_last ? after : NULL, is_causal);
     }
     return state;
 }
@@ -152,26 +143,24 @@ static void write_lse(float *lse, int64_t ld_lse, running state, float factor, i
     }
 }
 
-void mtf_attention_fwd_f32_avx2(float *out, int64_t ldo, float *lse, int64_t ld_lse, const float *q,
-                                int64_t ldq, const float *k, int64_t ldk, const float *v,
-                                int64_t ldv, const float *bias, int64_t lq, int64_t lk, int64_t d,
-                                int causal, float scale, const mtf_mask *drop, float *work)
+void mtf_attention_fwd_f32_avx2(const mtf_attention_args *args)
 {
-    const head h = {q, k, v, bias, ldq, ldk, ldv, lq, lk, d, scale, drop, work, work + LANES * d};
-    for (int64_t i = 0; i < lq; i += LANES) {
-        const int rows = block_rows(i, lq);
-        float *o = out + i * ldo;
-        if (visible_keys(i + rows - 1, lq, lk, causal) == 0) { /* then no tile writes */
-            zero_rows(o, ldo, rows, d);
+    const mtf_attention_args a = *args; /* which no store of floats can change */
+    float *t = a.work;
+    float *s = t + LANES * a.d;
+    for (int64_t i = 0; i < a.lq; i += LANES) {
+        const int rows = block_rows(i, a.lq);
+        if (visible_keys(i + rows - 1, a.lq, a.lk, a.causal) == 0) { /* then no tile writes */
+            zero_rows(a.out + i * a.ldo, a.ldo, rows, a.d);
         }
         running state;
-        if (causal) {
-            state = forward_block(&h, o, ldo, i, rows, 1);
+        if (a.causal) {
+            state = forward_block(&a, t, s, i, rows, 1);
         } else {
-            state = forward_block(&h, o, ldo, i, rows, 0);
+            state = forward_block(&a, t, s, i, rows, 0);
         }
-        if (lse != NULL) {
-            write_lse(lse + i * ld_lse, ld_lse, state, bias != NULL ? 1.0F : scale, rows);
+        if (a.lse != NULL) {
+            write_lse(a.lse + i * a.ld_lse, a.ld_lse, state, a.bias != NULL ? 1.0F : a.scale, rows);
         }
     }
 }

@@ -106,42 +106,33 @@ static void drop_tile(float *s, int width, int64_t n, const mtf_mask *drop, int6
     }
 }
 
-/* The arguments of the kernel that a block reads. */
-typedef struct head {
-    const float *q, *k, *v, *bias; /* (Lq,D) (Lk,D) (Lk,D) (Lq,Lk) */
-    int64_t ldq, ldk, ldv, lq, lk, d;
-    float scale;
-    const mtf_mask *drop;
-    float *t, *s; /* (D,16) (KEYS,16) */
-} head;
-
-/* `rows` queries from `first` on; out (rows,D). `width` and `is_causal` are constants. */
-static inline running forward_block(const head *h, float *out, int64_t ldo, int64_t first, int rows,
-                                    int width, int is_causal)
+/* `rows` queries from `first` on; t (D,16) and s (KEYS,16) are work. `width` and `is_causal` are constants. */
+static inline running forward_block(const mtf_attention_args *a, float *t, float *s, int64_t first,
+                                    int rows, int width, int is_causal)
 {
-    const int64_t n_keys = visible_keys(first + rows - 1, h->lq, h->lk, is_causal);
-    const int64_t offset = first + h->lk - h->lq + 1; /* keys of the first query, or negative */
-    const __m512 factor = _mm512_set1_ps(h->bias != NULL ? LOG2E : h->scale * LOG2E);
+    const int64_t n_keys = visible_keys(first + rows - 1, a->lq, a->lk, is_causal);
+    const int64_t offset = first + a->lk - a->lq + 1; /* keys of the first query, or negative */
+    const __m512 factor = _mm512_set1_ps(a->bias != NULL ? LOG2E : a->scale * LOG2E);
     running state = {_mm512_set1_ps(-INFINITY), _mm512_setzero_ps()};
     MTF_ALIGNED(64) float before[LANES];
     MTF_ALIGNED(64) float after[LANES];
-    transpose_rows(h->t, width, h->q + first * h->ldq, h->ldq, rows, h->d);
+    transpose_rows(t, width, a->q + first * a->ldq, a->ldq, rows, a->d);
     for (int64_t j = 0; j < n_keys; j += KEYS) {
         const int64_t n = at_most(KEYS, n_keys - j);
         const int64_t seen = offset - j;
-        dot_keys(h->s, width, h->k + j * h->ldk, h->ldk, n, h->t, h->d);
-        if (h->bias != NULL) {
-            add_bias(h->s, width, n, h->bias + first * h->lk + j, h->lk, rows, h->scale);
+        dot_keys(s, width, a->k + j * a->ldk, a->ldk, n, t, a->d);
+        if (a->bias != NULL) {
+            add_bias(s, width, n, a->bias + first * a->lk + j, a->lk, rows, a->scale);
         }
-        const __m512 most = largest(h->s, width, n, state.most, seen, is_causal);
+        const __m512 most = largest(s, width, n, state.most, seen, is_causal);
         /* a lane that sees nothing yet keeps -inf: any finite number will do in its place */
         const __m512 top = _mm512_mul_ps(factor, _mm512_max_ps(_mm512_set1_ps(-1e30F), most));
         const __m512 shrink = exp2_f32x16(_mm512_fmsub_ps(state.most, factor, top));
-        const __m512 sum = exponentials(h->s, width, n, factor, top, seen, is_causal);
+        const __m512 sum = exponentials(s, width, n, factor, top, seen, is_causal);
         state.total = _mm512_fmadd_ps(state.total, shrink, sum);
         state.most = most;
-        if (h->drop != NULL) {
-            drop_tile(h->s, width, n, h->drop, first, j);
+        if (a->drop != NULL) {
+            drop_tile(s, width, n, a->drop, first, j);
         }
         const int is_last = j + KEYS >= n_keys;
         if (is_last) {
@@ -152,9 +143,9 @@ static inline running forward_block(const head *h, float *out, int64_t ldo, int6
         if (j > 0) {
             _mm512_store_ps(before, shrink);
         }
-        const weights w = {h->s, n, seen, h->v + j * h->ldv, h->ldv};
-        weighted_sum(out, ldo, &w, width, rows, h->d, j > 0 ? before : NULL, is_last ? after : NULL,
-                     is_causal);
+        const weights w = {s, n, seen, a->v + j * a->ldv, a->ldv};
+        weighted_sum(a->out + first * a->ldo, a->ldo, &w, width, rows, a->d, j > 0 ? before : NULL,
+                     is_last ? after : NULL, is_causal);
     }
     return state;
 }
@@ -179,30 +170,26 @@ static void zero_rows(float *x, int64_t ldx, int64_t rows, int64_t d)
     }
 }
 
-void mtf_attention_fwd_f32_avx512(float *out, int64_t ldo, float *lse, int64_t ld_lse,
-                                  const float *q, int64_t ldq, const float *k, int64_t ldk,
-                                  const float *v, int64_t ldv, const float *bias, int64_t lq,
-                                  int64_t lk, int64_t d, int causal, float scale,
-                                  const mtf_mask *drop, float *work)
+void mtf_attention_fwd_f32_avx512(const mtf_attention_args *args)
 {
-    float *t = aligned_work(work);
-    const head h = {q, k, v, bias, ldq, ldk, ldv, lq, lk, d, scale, drop, t, t + LANES * d};
-    for (int64_t i = 0; i < lq; i += LANES) {
-        const int rows = block_rows(i, lq);
-        float *o = out + i * ldo;
-        if (visible_keys(i + rows - 1, lq, lk, causal) == 0) { /* then no tile writes */
-            zero_rows(o, ldo, rows, d);
+    const mtf_attention_args a = *args; /* which no store of floats can change */
+    float *t = aligned_work(a.work);
+    float *s = t + LANES * a.d;
+    for (int64_t i = 0; i < a.lq; i += LANES) {
+        const int rows = block_rows(i, a.lq);
+        if (visible_keys(i + rows - 1, a.lq, a.lk, a.causal) == 0) { /* then no tile writes */
+            zero_rows(a.out + i * a.ldo, a.ldo, rows, a.d);
         }
         running state;
-        if (causal) {
-            state = forward_block(&h, o, ldo, i, rows, LANES, 1);
+        if (a.causal) {
+            state = forward_block(&a, t, s, i, rows, LANES, 1);
         } else if (block_width(rows, 0) == LANES) {
-            state = forward_block(&h, o, ldo, i, rows, LANES, 0);
+            state = forward_block(&a, t, s, i, rows, LANES, 0);
         } else {
-            state = forward_block(&h, o, ldo, i, rows, LANES / 2, 0);
+            state = forward_block(&a, t, s, i, rows, LANES / 2, 0);
         }
-        if (lse != NULL) {
-            write_lse(lse + i * ld_lse, ld_lse, state, bias != NULL ? 1.0F : scale, rows);
+        if (a.lse != NULL) {
+            write_lse(a.lse + i * a.ld_lse, a.ld_lse, state, a.bias != NULL ? 1.0F : a.scale, rows);
         }
     }
 }

@@ -170,135 +170,98 @@ static inline void add_block(float *y, int64_t ldy, const float *p, int width, i
     }
 }
 
-/* The arguments of the kernel that a block reads, shapes as there, and its work. */
-typedef struct head {
-    float *dq, *dk, *dv;
-    int64_t lddq, lddk, lddv;
-    int add_q, fresh_k, fresh_v; /* fresh: of the first block, which then need not read */
-    const float *dout, *o, *lse, *q, *k, *v, *bias;
-    int64_t lddo, ldo, ld_lse, ldq, ldk, ldv, lq, lk, d;
-    float scale;
-    const mtf_mask *drop;
+/* The work of a block. */
+typedef struct tiles {
     float *qt, *gt, *p, *dp; /* (D,16) (D,16) (KEYS,16) (KEYS,16); gt, dp NULL: not needed */
-} head;
+} tiles;
 
 /* `rows` queries from `first` on; `width` and `is_causal` are constants. */
-static inline void backward_block(const head *h, int64_t first, int rows, int width, int is_causal)
+static inline void backward_block(const mtf_attention_args *a, const tiles *t, int64_t first,
+                                  int rows, int width, int is_causal)
 {
     static const float ones[LANES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    const int64_t n_keys = visible_keys(first + rows - 1, h->lq, h->lk, is_causal);
-    const int64_t offset = first + h->lk - h->lq + 1; /* keys of the first query, or negative */
-    const __m512 factor = _mm512_set1_ps(h->bias != NULL ? LOG2E : h->scale * LOG2E);
-    const query_rows q = {h->q + first * h->ldq, h->ldq, rows};
-    const query_rows g = {h->dout + first * h->lddo, h->lddo, rows};
+    const int64_t n_keys = visible_keys(first + rows - 1, a->lq, a->lk, is_causal);
+    const int64_t offset = first + a->lk - a->lq + 1; /* keys of the first query, or negative */
+    const __m512 factor = _mm512_set1_ps(a->bias != NULL ? LOG2E : a->scale * LOG2E);
+    /* sees every key, and so need not read the gradients that it writes */
+    const int is_first = first == 0 && !is_causal;
+    const query_rows q = {a->q + first * a->ldq, a->ldq, rows};
+    const query_rows g = {a->dout + first * a->ldo, a->ldo, rows};
     MTF_ALIGNED(64) float lse[LANES];
     MTF_ALIGNED(64) float delta[LANES];
     for (int r = 0; r < LANES; r++) {
         const int row = r < rows ? r : rows - 1;
         /* a query that sees nothing has -inf: any finite number will do in its place */
-        lse[r] = h->lse[(first + row) * h->ld_lse];
+        lse[r] = a->lse[(first + row) * a->ld_lse];
         lse[r] = lse[r] < -1e30F ? -1e30F : lse[r];
         delta[r] = 0;
-        if (h->dp != NULL && r < rows) {
-            delta[r] = dot(g.x + r * g.ldx, h->o + (first + r) * h->ldo, h->d);
+        if (t->dp != NULL && r < rows) {
+            delta[r] = dot(g.x + r * g.ldx, a->out + (first + r) * a->ldo, a->d);
         }
     }
     const lane_values of = {_mm512_mul_ps(lanes_of(lse, width), _mm512_set1_ps(LOG2E)),
                             lanes_of(delta, width)};
-    transpose_rows(h->qt, width, q.x, q.ldx, rows, h->d);
-    if (h->dp != NULL) {
-        transpose_rows(h->gt, width, g.x, g.ldx, rows, h->d);
+    transpose_rows(t->qt, width, q.x, q.ldx, rows, a->d);
+    if (t->dp != NULL) {
+        transpose_rows(t->gt, width, g.x, g.ldx, rows, a->d);
     }
     for (int64_t j = 0; j < n_keys; j += KEYS) {
         const int64_t n = at_most(KEYS, n_keys - j);
         const int64_t seen = offset - j;
-        const float *k = h->k + j * h->ldk;
-        dot_keys(h->p, width, k, h->ldk, n, h->qt, h->d);
-        if (h->bias != NULL) {
-            add_bias(h->p, width, n, h->bias + first * h->lk + j, h->lk, rows, h->scale);
+        const float *k = a->k + j * a->ldk;
+        dot_keys(t->p, width, k, a->ldk, n, t->qt, a->d);
+        if (a->bias != NULL) {
+            add_bias(t->p, width, n, a->bias + first * a->lk + j, a->lk, rows, a->scale);
         }
-        if (h->dp != NULL) {
-            dot_keys(h->dp, width, h->v + j * h->ldv, h->ldv, n, h->gt, h->d);
+        if (t->dp != NULL) {
+            dot_keys(t->dp, width, a->v + j * a->ldv, a->ldv, n, t->gt, a->d);
         }
-        gradients(h->p, h->dp, width, n, of, factor, h->scale, h->drop, first, j, seen, is_causal);
-        if (h->dv != NULL) {
-            add_block(h->dv + j * h->lddv, h->lddv, h->p, width, n, g, h->d,
-                      h->fresh_v && first == 0, seen, is_causal);
+        gradients(t->p, t->dp, width, n, of, factor, a->scale, a->drop, first, j, seen, is_causal);
+        if (a->dv != NULL) {
+            add_block(a->dv + j * a->ldv, a->ldv, t->p, width, n, g, a->d, is_first && !a->add_v,
+                      seen, is_causal);
         }
-        if (h->dk != NULL) {
-            add_block(h->dk + j * h->lddk, h->lddk, h->dp, width, n, q, h->d,
-                      h->fresh_k && first == 0, seen, is_causal);
+        if (a->dk != NULL) {
+            add_block(a->dk + j * a->ldk, a->ldk, t->dp, width, n, q, a->d, is_first && !a->add_k,
+                      seen, is_causal);
         }
-        if (h->dq != NULL) {
-            const weights w = {h->dp, n, seen, k, h->ldk};
-            weighted_sum(h->dq + first * h->lddq, h->lddq, &w, width, rows, h->d,
-                         j > 0 || h->add_q ? ones : NULL, NULL, is_causal);
+        if (a->dq != NULL) {
+            const weights w = {t->dp, n, seen, k, a->ldk};
+            weighted_sum(a->dq + first * a->ldq, a->ldq, &w, width, rows, a->d,
+                         j > 0 || a->add_q ? ones : NULL, NULL, is_causal);
         }
     }
-    if (n_keys == 0 && h->dq != NULL && !h->add_q) { /* then no tile writes */
-        zero_rows(h->dq + first * h->lddq, h->lddq, rows, h->d);
+    if (n_keys == 0 && a->dq != NULL && !a->add_q) { /* then no tile writes */
+        zero_rows(a->dq + first * a->ldq, a->ldq, rows, a->d);
     }
 }
 
-void mtf_attention_bwd_f32_avx512(float *dq, int64_t lddq, int add_q, float *dk, int64_t lddk,
-                                  int add_k, float *dv, int64_t lddv, int add_v, const float *dout,
-                                  int64_t lddo, const float *o, int64_t ldo, const float *lse,
-                                  int64_t ld_lse, const float *q, int64_t ldq, const float *k,
-                                  int64_t ldk, const float *v, int64_t ldv, const float *bias,
-                                  int64_t lq, int64_t lk, int64_t d, int causal, float scale,
-                                  const mtf_mask *drop, float *work)
+void mtf_attention_bwd_f32_avx512(const mtf_attention_args *args)
 {
-    const int scores_train = dq != NULL || dk != NULL;
-    /* the first block sees every key, unless causal */
-    const int fresh = !causal && lq > 0;
-    float *qt = aligned_work(work);
-    float *p = qt + LANES * d;
+    const mtf_attention_args a = *args; /* which no store of floats can change */
+    const int scores_train = a.dq != NULL || a.dk != NULL;
+    float *qt = aligned_work(a.work);
+    float *p = qt + LANES * a.d;
     float *dp = p + LANES * KEYS;
-    const head h = {.dq = dq,
-                    .dk = dk,
-                    .dv = dv,
-                    .lddq = lddq,
-                    .lddk = lddk,
-                    .lddv = lddv,
-                    .add_q = add_q,
-                    .fresh_k = fresh && !add_k,
-                    .fresh_v = fresh && !add_v,
-                    .dout = dout,
-                    .o = o,
-                    .lse = lse,
-                    .q = q,
-                    .k = k,
-                    .v = v,
-                    .bias = bias,
-                    .lddo = lddo,
-                    .ldo = ldo,
-                    .ld_lse = ld_lse,
-                    .ldq = ldq,
-                    .ldk = ldk,
-                    .ldv = ldv,
-                    .lq = lq,
-                    .lk = lk,
-                    .d = d,
-                    .scale = scale,
-                    .drop = drop,
-                    .qt = qt,
-                    .gt = scores_train ? dp + LANES * KEYS : NULL,
-                    .p = p,
-                    .dp = scores_train ? dp : NULL};
-    if (dk != NULL && !add_k && !fresh) {
-        zero_rows(dk, lddk, lk, d);
+    const tiles t = {.qt = qt,
+                     .gt = scores_train ? dp + LANES * KEYS : NULL,
+                     .p = p,
+                     .dp = scores_train ? dp : NULL};
+    const int all_written = !a.causal && a.lq > 0; /* by the first block */
+    if (a.dk != NULL && !a.add_k && !all_written) {
+        zero_rows(a.dk, a.ldk, a.lk, a.d);
     }
-    if (dv != NULL && !add_v && !fresh) {
-        zero_rows(dv, lddv, lk, d);
+    if (a.dv != NULL && !a.add_v && !all_written) {
+        zero_rows(a.dv, a.ldv, a.lk, a.d);
     }
-    for (int64_t i = 0; i < lq; i += LANES) {
-        const int rows = block_rows(i, lq);
-        if (causal) {
-            backward_block(&h, i, rows, LANES, 1);
+    for (int64_t i = 0; i < a.lq; i += LANES) {
+        const int rows = block_rows(i, a.lq);
+        if (a.causal) {
+            backward_block(&a, &t, i, rows, LANES, 1);
         } else if (block_width(rows, 0) == LANES) {
-            backward_block(&h, i, rows, LANES, 0);
+            backward_block(&a, &t, i, rows, LANES, 0);
         } else {
-            backward_block(&h, i, rows, LANES / 2, 0);
+            backward_block(&a, &t, i, rows, LANES / 2, 0);
         }
     }
 }

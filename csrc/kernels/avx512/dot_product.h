@@ -32,6 +32,57 @@ typedef struct dot_product {
     int64_t n_strips;
 } dot_product;
 
+/* A call of the slot packed_bf16: y (M,N), x (M,K). */
+static inline dot_product dot_call_bf16(float *y, int64_t ldy, const float *x, int64_t xi,
+                                        int64_t xp, const uint16_t *panels, int64_t m, int64_t n,
+                                        int64_t k, const mtf_epilogue *e, float *work)
+{
+    return (dot_product){
+        .y = y,
+        .x = x,
+        .ldy = ldy,
+        .xi = xi,
+        .xp = xp,
+        .m = m,
+        .n = n,
+        .k = k,
+        .panels = (const uint32_t *)panels,
+        .groups = (k + 1) / 2,
+        .e = e,
+        .work = (uint32_t *)(((uintptr_t)work + 63) & ~(uintptr_t)63),
+        .work_groups = (int64_t)mtf_packed_work(k) - 16,
+        .turned = xp != 1,
+    };
+}
+
+/* A call of the slot packed_int8, y (M,N), x (M,K), in blocks of at most `most_rows`: the lows and
+ * steps of a block's rows lie before its strips in `work`, the values of one row behind them. */
+static inline dot_product dot_call_int8(float *y, int64_t ldy, const float *x, int64_t xi,
+                                        int64_t xp, const int8_t *panels, const float *scale,
+                                        const int32_t *sums, int64_t m, int64_t n, int64_t k,
+                                        const mtf_epilogue *e, float *work, int64_t most_rows)
+{
+    uint32_t *aligned = (uint32_t *)(((uintptr_t)work + 63) & ~(uintptr_t)63);
+    return (dot_product){
+        .y = y,
+        .x = x,
+        .ldy = ldy,
+        .xi = xi,
+        .xp = xp,
+        .m = m,
+        .n = n,
+        .k = k,
+        .panels = (const uint32_t *)panels,
+        .groups = (k + 3) / 4,
+        .e = e,
+        .work = aligned + 2 * most_rows,
+        .work_groups = (int64_t)mtf_packed_work(k) - 16 - 2 * most_rows - k,
+        .rows = (dot_row *)aligned,
+        .scale = scale,
+        .sums = sums,
+    };
+}
+
 /* Some rows of y times the columns of one panel. */
 typedef struct dot_tile {
     float *y;          /* (rows,width) */

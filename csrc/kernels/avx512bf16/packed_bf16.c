@@ -92,22 +92,6 @@ void mtf_packed_bf16_f32_avx512bf16(mtf_real *y, int64_t ldy, const mtf_real *x,
                                     int64_t xp, const uint16_t *panels, int64_t m, int64_t n,
                                     int64_t k, const mtf_epilogue *e, mtf_real *work)
 {
-    uint32_t *aligned = (uint32_t *)(((uintptr_t)work + 63) & ~(uintptr_t)63);
-    dot_product d = {
-        .y = y,
-        .x = x,
-        .ldy = ldy,
-        .xi = xi,
-        .xp = xp,
-        .m = m,
-        .n = n,
-        .k = k,
-        .panels = (const uint32_t *)panels,
-        .groups = (k + 1) / 2,
-        .e = e,
-        .work = aligned,
-        .work_groups = (int64_t)mtf_packed_work(k) - 16,
-        .turned = xp != 1,
-    };
+    dot_product d = dot_call_bf16(y, ldy, x, xi, xp, panels, m, n, k, e, work);
     dot_multiply(&d);
 }

@@ -49,26 +49,7 @@ void mtf_packed_int8_f32_avx512vnni(mtf_real *y, int64_t ldy, const mtf_real *x,
                                     const int32_t *sums, int64_t m, int64_t n, int64_t k,
                                     const mtf_epilogue *e, mtf_real *work)
 {
-    uint32_t *aligned = (uint32_t *)(((uintptr_t)work + 63) & ~(uintptr_t)63);
-    /* lows and steps of a block's rows first, the values of one row last */
-    const int64_t room = (int64_t)mtf_packed_work(k) - 16 - 2 * DOT_MOST_ROWS - k;
-    dot_product d = {
-        .y = y,
-        .x = x,
-        .ldy = ldy,
-        .xi = xi,
-        .xp = xp,
-        .m = m,
-        .n = n,
-        .k = k,
-        .panels = (const uint32_t *)panels,
-        .groups = (k + 3) / 4,
-        .e = e,
-        .work = aligned + 2 * DOT_MOST_ROWS,
-        .work_groups = room,
-        .rows = (dot_row *)aligned,
-        .scale = scale,
-        .sums = sums,
-    };
+    dot_product d =
+        dot_call_int8(y, ldy, x, xi, xp, panels, scale, sums, m, n, k, e, work, DOT_MOST_ROWS);
     dot_multiply(&d);
 }

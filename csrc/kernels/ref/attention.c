@@ -98,46 +98,45 @@ static mtf_real exponentials(lanes *s, int r, int64_t n, mtf_real *most, mtf_rea
     return shrink;
 }
 
-void mtf_attention_fwd_ref(mtf_real *out, int64_t ldo, mtf_real *lse, int64_t ld_lse,
-                           const mtf_real *q, int64_t ldq, const mtf_real *k, int64_t ldk,
-                           const mtf_real *v, int64_t ldv, const mtf_real *bias, int64_t lq,
-                           int64_t lk, int64_t d, int causal, mtf_real scale, const mtf_mask *drop,
-                           mtf_real *work)
+void mtf_attention_fwd_ref(const mtf_attention_args *a)
 {
-    lanes *t = (lanes *)work; /* (D,LANES) */
-    lanes *s = t + d;         /* (KEYS,LANES) */
-    for (int64_t first = 0; first < lq; first += LANES) {
-        const int rows = (int)at_most(lq - first, LANES);
+    const int64_t d = a->d;
+    lanes *t = (lanes *)a->work; /* (D,LANES) */
+    lanes *s = t + d;            /* (KEYS,LANES) */
+    for (int64_t first = 0; first < a->lq; first += LANES) {
+        const int rows = (int)at_most(a->lq - first, LANES);
         lanes most;
         lanes total = {0};
-        transpose(t, q + first * ldq, ldq, rows, d);
+        transpose(t, a->q + first * a->ldq, a->ldq, rows, d);
         for (int r = 0; r < rows; r++) {
             most[r] = -(mtf_real)INFINITY;
-            shrink_row(out + (first + r) * ldo, 0, d);
+            shrink_row(a->out + (first + r) * a->ldo, 0, d);
         }
-        for (int64_t j0 = 0; j0 < lk; j0 += KEYS) {
-            dot_keys(s, k + j0 * ldk, ldk, at_most(KEYS, lk - j0), t, d);
+        for (int64_t j0 = 0; j0 < a->lk; j0 += KEYS) {
+            dot_keys(s, a->k + j0 * a->ldk, a->ldk, at_most(KEYS, a->lk - j0), t, d);
             for (int r = 0; r < rows; r++) {
                 const int64_t i = first + r;
-                const int64_t n = at_most(visible_keys(i, lq, lk, causal) - j0, KEYS);
+                const int64_t n = at_most(visible_keys(i, a->lq, a->lk, a->causal) - j0, KEYS);
                 for (int64_t j = 0; j < n; j++) {
-                    s[j][r] = s[j][r] * scale + (bias != NULL ? bias[i * lk + j0 + j] : 0);
+                    s[j][r] =
+                        s[j][r] * a->scale + (a->bias != NULL ? a->bias[i * a->lk + j0 + j] : 0);
                 }
                 if (n <= 0) {
                     continue;
                 }
-                shrink_row(out + i * ldo, exponentials(s, r, n, &most[r], &total[r]), d);
+                shrink_row(a->out + i * a->ldo, exponentials(s, r, n, &most[r], &total[r]), d);
                 for (int64_t j = 0; j < n; j++) {
-                    const mtf_real p = drop != NULL ? s[j][r] * kept(drop, i, j0 + j) : s[j][r];
-                    axpy(out + i * ldo, p, v + (j0 + j) * ldv, d);
+                    const mtf_real p =
+                        a->drop != NULL ? s[j][r] * kept(a->drop, i, j0 + j) : s[j][r];
+                    axpy(a->out + i * a->ldo, p, a->v + (j0 + j) * a->ldv, d);
                 }
             }
         }
         for (int r = 0; r < rows; r++) {
             const int sees = total[r] != 0; /* what is not a number does */
-            shrink_row(out + (first + r) * ldo, sees ? 1 / total[r] : 0, d);
-            if (lse != NULL) {
-                lse[(first + r) * ld_lse] =
+            shrink_row(a->out + (first + r) * a->ldo, sees ? 1 / total[r] : 0, d);
+            if (a->lse != NULL) {
+                a->lse[(first + r) * a->ld_lse] =
                     sees ? most[r] + mtf_log(total[r]) : -(mtf_real)INFINITY;
             }
         }
@@ -154,62 +153,58 @@ static void zero_rows(mtf_real *x, int64_t ldx, int64_t rows, int64_t d)
     }
 }
 
-void mtf_attention_bwd_ref(mtf_real *dq, int64_t lddq, int add_q, mtf_real *dk, int64_t lddk,
-                           int add_k, mtf_real *dv, int64_t lddv, int add_v, const mtf_real *dout,
-                           int64_t lddo, const mtf_real *o, int64_t ldo, const mtf_real *lse,
-                           int64_t ld_lse, const mtf_real *q, int64_t ldq, const mtf_real *k,
-                           int64_t ldk, const mtf_real *v, int64_t ldv, const mtf_real *bias,
-                           int64_t lq, int64_t lk, int64_t d, int causal, mtf_real scale,
-                           const mtf_mask *drop, mtf_real *work)
+void mtf_attention_bwd_ref(const mtf_attention_args *a)
 {
-    lanes *t = (lanes *)work; /* (D,LANES): q */
-    lanes *g_t = t + d;       /* (D,LANES): dout */
-    lanes *p = g_t + d;       /* (KEYS,LANES) */
-    lanes *dp = p + KEYS;     /* (KEYS,LANES) */
-    const int scores_train = dq != NULL || dk != NULL;
-    if (dq != NULL && !add_q) {
-        zero_rows(dq, lddq, lq, d);
+    const int64_t d = a->d;
+    lanes *t = (lanes *)a->work; /* (D,LANES): q */
+    lanes *g_t = t + d;          /* (D,LANES): dout */
+    lanes *p = g_t + d;          /* (KEYS,LANES) */
+    lanes *dp = p + KEYS;        /* (KEYS,LANES) */
+    const int scores_train = a->dq != NULL || a->dk != NULL;
+    if (a->dq != NULL && !a->add_q) {
+        zero_rows(a->dq, a->ldq, a->lq, d);
     }
-    if (dk != NULL && !add_k) {
-        zero_rows(dk, lddk, lk, d);
+    if (a->dk != NULL && !a->add_k) {
+        zero_rows(a->dk, a->ldk, a->lk, d);
     }
-    if (dv != NULL && !add_v) {
-        zero_rows(dv, lddv, lk, d);
+    if (a->dv != NULL && !a->add_v) {
+        zero_rows(a->dv, a->ldv, a->lk, d);
     }
-    for (int64_t first = 0; first < lq; first += LANES) {
-        const int rows = (int)at_most(lq - first, LANES);
-        transpose(t, q + first * ldq, ldq, rows, d);
-        transpose(g_t, dout + first * lddo, lddo, rows, d);
-        for (int64_t j0 = 0; j0 < lk; j0 += KEYS) {
-            dot_keys(p, k + j0 * ldk, ldk, at_most(KEYS, lk - j0), t, d);
+    for (int64_t first = 0; first < a->lq; first += LANES) {
+        const int rows = (int)at_most(a->lq - first, LANES);
+        transpose(t, a->q + first * a->ldq, a->ldq, rows, d);
+        transpose(g_t, a->dout + first * a->ldo, a->ldo, rows, d);
+        for (int64_t j0 = 0; j0 < a->lk; j0 += KEYS) {
+            dot_keys(p, a->k + j0 * a->ldk, a->ldk, at_most(KEYS, a->lk - j0), t, d);
             if (scores_train) {
-                dot_keys(dp, v + j0 * ldv, ldv, at_most(KEYS, lk - j0), g_t, d);
+                dot_keys(dp, a->v + j0 * a->ldv, a->ldv, at_most(KEYS, a->lk - j0), g_t, d);
             }
             for (int r = 0; r < rows; r++) {
                 const int64_t i = first + r;
-                const int64_t n = at_most(visible_keys(i, lq, lk, causal) - j0, KEYS);
-                const mtf_real *g = dout + i * lddo;
+                const int64_t n = at_most(visible_keys(i, a->lq, a->lk, a->causal) - j0, KEYS);
+                const mtf_real *g = a->dout + i * a->ldo;
                 mtf_real delta = 0;
                 for (int64_t c = 0; scores_train && c < d; c++) {
-                    delta += g[c] * o[i * ldo + c];
+                    delta += g[c] * a->out[i * a->ldo + c];
                 }
                 for (int64_t j = 0; j < n; j++) {
                     const int64_t key = j0 + j;
-                    const mtf_real keep = drop != NULL ? kept(drop, i, key) : 1;
-                    const mtf_real s = scale * p[j][r] + (bias != NULL ? bias[i * lk + key] : 0);
-                    const mtf_real probability = mtf_exp(s - lse[i * ld_lse]);
-                    if (dv != NULL) {
-                        axpy(dv + key * lddv, probability * keep, g, d);
+                    const mtf_real keep = a->drop != NULL ? kept(a->drop, i, key) : 1;
+                    const mtf_real s =
+                        a->scale * p[j][r] + (a->bias != NULL ? a->bias[i * a->lk + key] : 0);
+                    const mtf_real probability = mtf_exp(s - a->lse[i * a->ld_lse]);
+                    if (a->dv != NULL) {
+                        axpy(a->dv + key * a->ldv, probability * keep, g, d);
                     }
                     if (!scores_train) {
                         continue;
                     }
-                    const mtf_real ds = scale * probability * (dp[j][r] * keep - delta);
-                    if (dq != NULL) {
-                        axpy(dq + i * lddq, ds, k + key * ldk, d);
+                    const mtf_real ds = a->scale * probability * (dp[j][r] * keep - delta);
+                    if (a->dq != NULL) {
+                        axpy(a->dq + i * a->ldq, ds, a->k + key * a->ldk, d);
                     }
-                    if (dk != NULL) {
-                        axpy(dk + key * lddk, ds, q + i * ldq, d);
+                    if (a->dk != NULL) {
+                        axpy(a->dk + key * a->ldk, ds, a->q + i * a->ldq, d);
                     }
                 }
             }

@@ -6,16 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..closest import counted
-from ..pricing.freeze_prices import in_bytes, in_values
-from ..training.costs import PhaseCosts, total_costs
+from ..quantities import in_bytes, in_flops, in_seconds, in_values
+from .costs import PhaseCosts, total_costs
 
-if TYPE_CHECKING:
-    from ..training.run import Run
-
-__all__ = ["Beside", "Estimate", "in_flops", "in_seconds"]
+__all__ = [
+    "Beside",
+    "Estimate",
+]
 
 _HEADER = (
     "phase",
@@ -31,35 +31,6 @@ _HEADER = (
     "cache",
     "peak memory",
 )
-
-
-def in_seconds(seconds: float) -> str:
-    """Return a time in seconds, or in minutes or hours where it is long.
-
-    Examples
-    --------
-    >>> in_seconds(0.0), in_seconds(0.0123), in_seconds(74.26), in_seconds(700), in_seconds(9000)
-    ('0', '0.012 s', '74.3 s', '11.7 min', '2.5 h')
-    """
-    if seconds == 0:
-        return "0"
-    if seconds < 1:
-        return f"{seconds:.2g} s"
-    if seconds < 600:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def in_flops(flops: float) -> str:
-    """Return FLOPs in units of 10**9.
-
-    Examples
-    --------
-    >>> in_flops(0), in_flops(41.2e9), in_flops(1.5e6), in_flops(8.25e13)
-    ('0', '41.2', '0.0015', '82,500')
-    """
-    value = flops / 1e9
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _text(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -86,6 +57,13 @@ def _html(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
         f"<table><thead><tr>{cells('th', rows[0])}</tr></thead><tbody>{body}</tbody></table>"
         f"<p>{below}</p>"
     )
+
+
+class Measured(Protocol):
+    """A run that is over: what it cost by phases."""
+
+    @property
+    def costs(self) -> Sequence[PhaseCosts]: ...
 
 
 @dataclass(frozen=True, repr=False)
@@ -172,7 +150,7 @@ class Estimate:
             f"nothing has run yet; this took {in_seconds(self.calibration_seconds)}",
         ]
 
-    def beside(self, run: Run) -> Beside:
+    def beside(self, run: Measured) -> Beside:
         """Return estimated and measured values side by side.
 
         Parameters

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wanted of the cache: outputs, and the distinct texts that they are wanted of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..inputs.packing import Encoded, pack
+from .keys import text_keys
+
+__all__ = ["Request", "Texts", "Wanted", "row_counts", "take_apart"]
+
+
+Wanted = tuple[Encoded, ArrayLike | None, Sequence[str]]
+"""Texts, the rows of them (None: all), and the names of the outputs that are wanted for them."""
+
+
+@dataclass
+class Request:
+    """One output, and the texts whose features are wanted.
+
+    Attributes
+    ----------
+    name, key, space, width
+        The output, its prefix key, ``"tokens"`` or ``"sequences"``, its columns.
+    texts : dict of bytes to None
+        Text keys in the order in which they came.
+    missing : list of bytes
+        Those that are not stored.
+    """
+
+    name: str
+    key: str
+    space: str
+    width: int
+    texts: dict[bytes, None] = field(default_factory=dict)
+    missing: list[bytes] = field(default_factory=list)
+
+
+class Texts:
+    """The distinct texts of a fill: text key -> where its tokens are."""
+
+    def __init__(self) -> None:
+        self._sources: list[Encoded] = []
+        self._lengths: list[NDArray[np.int64]] = []
+        self._places: dict[bytes, tuple[int, int]] = {}
+
+    def add(self, encoded: Encoded, rows: Sequence[int], texts: Sequence[bytes]) -> None:
+        """Note rows of `encoded`; `texts` are the keys of these rows."""
+        self._sources.append(encoded)
+        self._lengths.append(encoded.lengths)
+        number = len(self._sources) - 1
+        for row, text in zip(rows, texts, strict=True):
+            self._places.setdefault(text, (number, row))
+
+    def lengths(self, texts: Sequence[bytes]) -> NDArray[np.int64]:
+        """Return the tokens of each text, (n,) int64."""
+        places = (self._places[text] for text in texts)
+        found = (self._lengths[number][row] for number, row in places)
+        return np.fromiter(found, np.int64, count=len(texts))
+
+    def counts(self, space: str, texts: Sequence[bytes]) -> NDArray[np.int64]:
+        """Return how many rows an output of this space has for each text, (n,) int64."""
+        return row_counts(space, self.lengths(texts))
+
+    def core_batch(self, texts: Sequence[bytes]) -> tuple[Any, Any, Any]:
+        """Return the texts packed, as the core takes them."""
+        places = [self._places[text] for text in texts]
+        spans = [
+            (self._sources[n], slice(*self._sources[n].offsets[row : row + 2])) for n, row in places
+        ]
+        batch = pack([e.ids[s] for e, s in spans], [e.token_types[s] for e, s in spans])
+        return batch.ids, batch.offsets, batch.token_types
+
+
+def row_counts(space: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many rows an output of this space has for texts of these lengths, (n,) int64."""
+    return np.ones(len(lengths), np.int64) if space == "sequences" else lengths
+
+
+def take_apart(wanted: Sequence[Wanted]) -> tuple[Texts, dict[str, dict[bytes, None]]]:
+    """Return the distinct texts of wishes, and for each output the keys of those it is wanted of.
+
+    Outputs and keys are in the order in which they came.
+    """
+    texts = Texts()
+    requests: dict[str, dict[bytes, None]] = {}
+    for encoded, rows, names in wanted:
+        keys = text_keys(encoded)
+        chosen: Any = range(len(keys)) if rows is None else np.asarray(rows, np.int64).tolist()
+        mine = [keys[row] for row in chosen]
+        texts.add(encoded, chosen, mine)
+        for name in dict.fromkeys(names):
+            requests.setdefault(name, {}).update(dict.fromkeys(mine))
+    return texts, requests
