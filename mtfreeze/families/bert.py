@@ -93,7 +93,7 @@ BERT = Family(
         "encoder.layers": "layers",
     },
     head_layouts={
-        # The pooler belongs to the backbone, but where it is read only a head trained it.
+        # W tanh(P h + p) + b of the first token's vector h; P, p are the backbone's pooler.
         "ForSequenceClassification": HeadLayout(
             "classifier", _DROPOUT, hidden="pooler.dense", activation="tanh"
         ),

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DistilBERT: where its checkpoints keep heads. Its backbone is not built."""
+"""DistilBERT: where its checkpoints keep heads. Its backbone is not built.
+
+A text's logits are ``W relu(D h + d) + b`` of the first token's vector h.
+"""
 
 from __future__ import annotations
 

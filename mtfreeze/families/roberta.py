@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RoBERTa and XLM-RoBERTa: where their checkpoints keep heads. Their backbones are not built."""
+"""RoBERTa and XLM-RoBERTa: where their checkpoints keep heads. Their backbones are not built.
+
+A text's logits are ``W tanh(D h + d) + b`` of the first token's vector h.
+"""
 
 from __future__ import annotations
 

@@ -2,15 +2,15 @@
 """Heads that already work: taken from a checkpoint of Hugging Face or from a folder of ours.
 
 A ``...ForTokenClassification`` head is one linear layer over the hidden states. A
-``...ForSequenceClassification`` head reads the first token's vector h through one more layer,
+``...ForSequenceClassification`` head reads the first token's vector h, in most families through one
+more layer,
 
-    BERT        logits = W tanh(P h + p) + b        P, p: the pooler
-    RoBERTa     logits = W tanh(D h + d) + b        D, d: classifier.dense
-    DistilBERT  logits = W relu(D h + d) + b        D, d: pre_classifier
+    logits = W act(D h + d) + b
 
 which is a head with ``pooling="cls"`` and one hidden layer; or, where the model's own pooling is
-BERT's pooler with the same weights, ``W pooled + b``. In training a head with a hidden layer has
-dropout before that layer too, where transformers has it only before the logits.
+that layer with the same weights (BERT's pooler), ``W pooled + b``. Families say where they keep
+these layers (`HeadLayout`). In training a head with a hidden layer has dropout before that layer
+too, where transformers has it only before the logits.
 
 A head works over the backbone that it was trained with; over other weights the caller is warned.
 """
