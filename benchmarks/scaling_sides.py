@@ -82,9 +82,8 @@ class OurScaling:
     def forward(self, lengths: list[int]) -> float:
         """Return the seconds of one pass to embeddings."""
         from mtfreeze.inputs.packing import pack
-        from mtfreeze.model.encoding import core_batch
 
-        batch = core_batch(pack(random_ids(lengths)))
+        batch = pack(random_ids(lengths)).for_core()
         code = {"fp32": 0, "bf16": 1, "int8": 2}[self.precision]
         return timed(lambda: self.model._core.forward(batch, ["embedding"], precision=code))
 

@@ -99,11 +99,13 @@ set(_python
     config.c
     errors.c
     forward.c
+    inputs.c
     losses.c
     methods.c
     model.c
     module.c
     moments.c
+    offsets.c
     outputs.c
     params.c
     plan.c

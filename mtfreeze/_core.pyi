@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C core as Python sees it. Shapes: B sequences, T tokens, N rows of an output's row space.
+"""The C core as Python sees it. Shapes: B sequences, N rows of an input's or output's row space.
 
 Every method that computes releases the GIL. A model is used by one thread at a time: a call that
 meets another one under way raises `mtfreeze.errors.ConcurrencyError`. Errors: TypeError (also for
@@ -7,15 +7,15 @@ a dtype that does not fit), ValueError (value, shape), IndexError (no such param
 mtfreeze.errors.ConfigError, mtfreeze.errors.SelectorError (no such name), MemoryError, OSError,
 mtfreeze.errors.TrainingError (non-finite), mtfreeze.errors.Error (wrong order of calls).
 
-Arrays must be `numpy.ndarray`. Integer arrays (ids, offsets, token types, labels) may have any
-integer dtype whose values fit; they are copied. Float arrays may have any real dtype and strides;
-what is not float32 (float64 for rates) in C order is converted once. Lists of names, losses and
-batches are lists or tuples. Results are struct sequences: tuples whose fields have names, without
+Arrays must be `numpy.ndarray`. Integer arrays (ids, offsets, labels) may have any integer
+dtype whose values fit; they are copied. Float arrays may have any real dtype and strides;
+what is not float32 (float64 for rates) in C order is converted once. Lists of names and of losses
+are lists or tuples. Results are struct sequences: tuples whose fields have names, without
 the `_replace` and `_asdict` of a namedtuple.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,17 @@ class UnitInfo(NamedTuple):
     n_values: int
     n_values_frozen: int
     frozen: bool
+
+class SpaceInfo(NamedTuple):
+    name: str  # "sequences", which has one row a sequence and no offsets; then "tokens"
+    max_length: int  # most rows of one sequence
+
+class InputInfo(NamedTuple):
+    name: str  # "ids", "token_types"
+    space: str  # of which it has one row each
+    width: int  # of a row of floats; 0: ids
+    limit: int  # ids are 0 .. limit - 1; 0: floats
+    optional: bool  # ids that a batch may leave out: all zeros
 
 class OutputInfo(NamedTuple):
     name: str
@@ -132,15 +143,15 @@ def flops() -> Flops: ...
 def fail_allocation_after(n: int) -> None:
     """Tests only: the n-th allocation from now fails once; 0 switches it off."""
 
-# A batch is (ids (T,) int32, offsets (B+1,) int64, token_types (T,) int32 or None), and perhaps
-# features: values (N, width) of outputs, taken as they are when float32 in C order. What only they
-# need does not run; ids may be None where nothing reads them. In training nothing below a given
-# output may train (ValueError); given outputs that nothing reads are passed over.
-Features = Mapping[str, Float32]
-Batch = (
-    tuple[Int32 | None, Int64, Int32 | None]
-    | tuple[Int32 | None, Int64, Int32 | None, Features | None]
-)
+# A batch has the keys
+#   "inputs"    input -> ids (N,) or float rows (N, width); without those that nothing reads
+#   "offsets"   row space -> (B+1,) int64, where each sequence's rows begin; all but "sequences"
+#   "features"  output -> values (N, width), perhaps: what only they need does not run. In training
+#               nothing below a given output may train (ValueError); given outputs that nothing
+#               reads are passed over.
+# Float arrays are taken as they are when float32 in C order.
+Offsets = Mapping[str, Int64]
+Batch = Mapping[str, Mapping[str, NDArray[Any]] | None]
 
 class Model:
     """One backbone and its heads. Indexes are positions in params() and units()."""
@@ -153,9 +164,9 @@ class Model:
     def remove_head(self, name: str) -> None: ...
     def params(self) -> list[ParamInfo]: ...
     def units(self) -> list[UnitInfo]: ...
+    def spaces(self) -> list[SpaceInfo]: ...
+    def inputs(self) -> list[InputInfo]: ...
     def outputs(self) -> list[OutputInfo]: ...
-    @property
-    def max_tokens(self) -> int: ...
     @property
     def version(self) -> int:
         """Counter raised by set_param, set_frozen, set_precision, add_head and remove_head, not by
@@ -223,8 +234,9 @@ class Model:
         precision: int = 0,
         save_bf16: bool = False,
     ) -> tuple[list[float], list[int]]:
-        """A whole batch, in micro-batches. Returns mean losses (unweighted, over labelled rows)
-        and labelled rows; gradients wait in the model."""
+        """A whole batch, in micro-batches of at most token_budget rows of any row space. Returns
+        mean losses (unweighted, over labelled rows) and labelled rows; gradients wait in the
+        model."""
 
     def train_apply(
         self,
@@ -252,7 +264,7 @@ class Model:
         outputs: Sequence[str],
         *,
         training: bool,
-        offsets: Int64,
+        offsets: Offsets,
         features: Sequence[str] = (),
         token_budget: int = 4096,
         precision: int | None = None,

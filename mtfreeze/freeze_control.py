@@ -23,24 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave the process with its exit code (see ``cli/guard.py``)."""
     import click
 
-    from .cli.build import apply_freezing, build_model, job_options, read_job
+    from .cli.build import apply_freezing, build_model
     from .cli.guard import run_guarded
+    from .cli.options import JobOptions, job_options
 
     @click.command(context_settings={"help_option_names": ["-h", "--help"]})
     @job_options
     @click.option("--picture", default="outputs/trainability.png", metavar="FILE.png")
-    def freeze_control(
-        config_path: str | None,
-        settings: tuple[str, ...],
-        mode: str | None,
-        freeze: tuple[str, ...],
-        train: tuple[str, ...],
-        freeze_precision: str | None,
-        picture: str,
-    ) -> None:
+    def freeze_control(job: JobOptions, picture: str) -> None:
         """Show what a freeze mode leaves to train: table and picture."""
-        job = config_path or str(PRESET)
-        config = read_job(job, settings, mode, freeze, train, freeze_precision)
+        config = job.read(usual=PRESET)
         model = build_model(config)
         apply_freezing(model, config.freezing)
         click.echo(frozen_line(model))

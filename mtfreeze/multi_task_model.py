@@ -15,9 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from . import _core
+from .checks import as_integer
 from .closest import unknown
 from .errors import ConfigError, SelectorError
 from .freezing.selectors import ModelIndex
@@ -257,10 +256,11 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
                 f"head {name!r}: expected mtf.SequenceClassification(labels=[...]) or "
                 f"mtf.TokenClassification(labels=[...]); found {type(spec).__name__}"
             )
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        number = as_integer(seed)
+        if number is None or number < 0:
             raise ConfigError(f"seed must be an int of at least 0; found {seed!r}; use e.g. 0")
         state = self.freeze_state()
-        self._core.add_head(name, spec.core_config(), int(seed))
+        self._core.add_head(name, spec.core_config(), number)
         self.heads[name] = Head(name, spec)
         self._reindex(state)
         return self

@@ -20,6 +20,7 @@ __all__ = [
     "PrecisionWarning",
     "ResumeWarning",
     "UntrainedHeadWarning",
+    "renamed",
     "warn",
 ]
 
@@ -68,3 +69,14 @@ def warn(message: str, category: type[Warning]) -> None:
     while frame.f_code.co_filename.startswith(_NOT_THE_USERS) and frame.f_back is not None:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def renamed(old: str, new: str) -> property:
+    """Return a property that still answers to the old name of an attribute, for one release."""
+
+    def answer(self: object) -> object:
+        name = type(self).__name__
+        warn(f"{name}.{old} is now {name}.{new}; write {new!r}", DeprecationWarning)
+        return getattr(self, new)
+
+    return property(answer, doc=f"Old name of ``{new}``.")

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import mtfreeze as mtf
-from mtfreeze.inputs.packing import Encoded, pack
-from mtfreeze.model.encoding import calls, core_batch
+from mtfreeze.inputs.packing import TOKENS, Encoded, pack
+from mtfreeze.model.encoding import calls
 
 from .base import Batch, Engine
 from .folder import source_folder
@@ -34,7 +34,7 @@ class OurEngine(Engine):
         self.model = mtf.MultiTaskModel.from_pretrained(str(source), normalize=True)
 
     def prepare(self, batch: Batch) -> Any:
-        return core_batch(pack([np.asarray(row, dtype=np.int32) for row in batch]))
+        return pack([np.asarray(row, dtype=np.int32) for row in batch]).for_core()
 
     def embed(self, prepared: Any) -> np.ndarray:
         options = {} if self.precision == "fp32" else {"precision": CODES[self.precision]}
@@ -43,14 +43,14 @@ class OurEngine(Engine):
     def prepare_all(self, batches: Sequence[Batch]) -> Any:
         packed = pack([np.asarray(row, dtype=np.int32) for batch in batches for row in batch])
         cut = np.zeros(packed.n_sequences, dtype=np.bool_)
-        encoded = Encoded(packed.ids, packed.token_types, packed.offsets, cut)
+        encoded = Encoded(packed.inputs, packed.offsets[TOKENS], cut)
         return encoded, np.cumsum([len(batch) for batch in batches])[:-1]
 
     def run(self, prepared: Any) -> list[np.ndarray]:
         encoded, ends = prepared
         result = np.empty((len(encoded), self.model.width), dtype=np.float32)
         for rows in calls(encoded.lengths):
-            result[rows] = self.embed(core_batch(encoded.pack(rows)))
+            result[rows] = self.embed(encoded.pack(rows).for_core())
         return np.split(result, ends)
 
     def run_texts(self, batches: Sequence[Sequence[str]]) -> list[np.ndarray]:

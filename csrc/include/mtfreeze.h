@@ -31,6 +31,9 @@ typedef float mtf_real;
 
 #define MTF_VERSION_TEXT "0.1.0"
 #define MTF_MAX_DIMS     4
+#define MTF_MAX_SPACES   4  /* row spaces of a family, "sequences" among them */
+#define MTF_MAX_INPUTS   8  /* inputs of a family */
+#define MTF_MAX_FEATURES 16 /* outputs whose values a batch may carry */
 #define MTF_IGNORE_LABEL (-100)
 
 /* ---- status ---------------------------------------------------------------------------------- */
@@ -176,6 +179,19 @@ typedef struct mtf_unit_info {
     int frozen; /* 1: frozen as a whole (for a head without parameters: its own flag) */
 } mtf_unit_info;
 
+typedef struct mtf_space_info {
+    const char *name;   /* "sequences", then the family's own: "tokens" */
+    int64_t max_length; /* most rows of one sequence */
+} mtf_space_info;
+
+typedef struct mtf_input_info {
+    const char *name;  /* "ids", "token_types" */
+    const char *space; /* of which it has one row each */
+    int64_t width;     /* of a row of floats; 0: ids */
+    int64_t limit;     /* ids are 0 .. limit - 1; 0: floats */
+    int optional;      /* ids that a batch may leave out: all zeros */
+} mtf_input_info;
+
 typedef struct mtf_output_info {
     const char *name;  /* "hidden", "pooled", "embedding", "hidden_states.2", head names */
     const char *space; /* "tokens" or "sequences" */
@@ -187,13 +203,15 @@ typedef struct mtf_output_info {
 uint64_t mtf_model_version(const mtf_model *model);
 size_t mtf_model_n_params(const mtf_model *model);
 size_t mtf_model_n_units(const mtf_model *model);
+size_t mtf_model_n_spaces(const mtf_model *model);
+size_t mtf_model_n_inputs(const mtf_model *model);
 size_t mtf_model_n_outputs(const mtf_model *model);
 /* Borrowed until the next change of heads. Indexes must be in range. */
 void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *info);
 void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *info);
+void mtf_model_get_space(const mtf_model *model, size_t index, mtf_space_info *info);
+void mtf_model_get_input(const mtf_model *model, size_t index, mtf_input_info *info);
 void mtf_model_get_output(const mtf_model *model, size_t index, mtf_output_info *info);
-/* Longest sequence that row space "tokens" takes. */
-int64_t mtf_model_max_tokens(const mtf_model *model);
 
 /* Copies `values` (n elements, C order) over parameter `index`; its optimizer state is kept. */
 MTF_NODISCARD mtf_status mtf_model_set_param(mtf_model *model, size_t index, const mtf_real *values,
@@ -221,25 +239,31 @@ typedef struct mtf_rows {
 } mtf_rows;
 
 typedef struct mtf_input {
-    const char *name; /* "ids", "token_types"; or an output, whose values are given */
+    const char *name;
     const void *data; /* int32 (N) for ids; mtf_real (N, width) for float rows */
 } mtf_input;
 
-/* Most outputs that a batch may carry. */
-#define MTF_MAX_FEATURES 16
+typedef struct mtf_feature {
+    const char *output;
+    const mtf_real *values; /* (N, width) of that output */
+} mtf_feature;
 
-/* A batch that carries values of outputs is computed from there: what only they need does not run,
- * and inputs that nothing else reads need not be given. The same values give the same bits as
- * running it. In training nothing below a given output may train (MTF_ERR_VALUE names what does), so
- * it is the frozen prefix's boundary (mtf_model_get_prefix) or lies below; given outputs that nothing
- * reads are passed over. An input that the family declares optional ("token_types") may be left out:
- * all zeros. The row space "sequences" has one row a sequence and needs no offsets. */
+/* Sequences with rows in every row space of the family, and values for its inputs. An input may be
+ * left out where nothing that runs reads it, and where the family declares it optional. The row space
+ * "sequences" has one row a sequence and no offsets.
+ *
+ * A batch that carries features, values of outputs, is computed from there: what only they need does
+ * not run. The same values give the same bits as running it. In training nothing below a given output
+ * may train (MTF_ERR_VALUE names what does), so it is the frozen prefix's boundary
+ * (mtf_model_get_prefix) or lies below; given outputs that nothing reads are passed over. */
 typedef struct mtf_batch {
     int64_t n_sequences;
     size_t n_spaces;
     const mtf_rows *spaces;
     size_t n_inputs;
     const mtf_input *inputs;
+    size_t n_features;
+    const mtf_feature *features;
 } mtf_batch;
 
 /* ---- forward --------------------------------------------------------------------------------- */
@@ -346,9 +370,9 @@ MTF_NODISCARD mtf_status mtf_train_backward(mtf_model *model, size_t n_losses,
  * MTF_ERR_NONFINITE names the first tensor with a non-finite gradient; nothing was changed. */
 MTF_NODISCARD mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update,
                                          mtf_update_result *result, mtf_error *err);
-/* Losses and gradients of a whole batch, cut into micro-batches of whole sequences of at most
- * `token_budget` tokens (a longer single sequence is one micro-batch): begin, forward, backward,
- * without apply. `loss_means` and `n_labelled` (n_losses) may be NULL. A loss without a labelled
+/* Losses and gradients of a whole batch, cut into micro-batches of whole sequences that have at most
+ * `token_budget` rows in any row space (a longer single sequence is one micro-batch): begin, forward,
+ * backward, without apply. `loss_means` and `n_labelled` (n_losses) may be NULL. A loss without a labelled
  * row has mean 0 and reaches nothing. */
 MTF_NODISCARD mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch,
                                              size_t n_losses, const mtf_loss *losses,

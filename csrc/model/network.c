@@ -9,16 +9,14 @@
 #include <string.h>
 
 /* The whole program of the backbone and the heads that have a name (removed ones have none). */
-static mtf_status build_program(const mtf_config *config, const mtf_head *heads, int32_t n_heads,
+static mtf_status build_program(const mtf_network *n, const mtf_head *heads, int32_t n_heads,
                                 mtf_program **program, mtf_error *err)
 {
-    const mtf_family *family = NULL;
-    MTF_TRY(mtf_family_find(config, &family, err));
     mtf_program *fresh = mtf_program_new();
     if (fresh == NULL) {
         return mtf_fail_memory(err, sizeof *fresh);
     }
-    mtf_status status = family->build(fresh, config, err);
+    mtf_status status = n->family->build(fresh, n->config, err);
     for (int32_t i = 0; status == MTF_OK && i < n_heads; i++) {
         status = heads[i].kind->build(fresh, heads[i].name, heads[i].config, err);
     }
@@ -87,19 +85,21 @@ static mtf_status add_arena(mtf_network *network, const mtf_program *program, mt
     return MTF_OK;
 }
 
-mtf_status mtf_network_new(const mtf_config *config, mtf_network **network, mtf_error *err)
+mtf_status mtf_network_new(const mtf_family *family, const mtf_config *config,
+                           mtf_network **network, mtf_error *err)
 {
     mtf_network *n = mtf_alloc_zero(sizeof *n);
     if (n == NULL) {
         return mtf_fail_memory(err, sizeof *n);
     }
     mtf_status status = MTF_OK;
+    n->family = family;
     n->config = mtf_config_copy(config);
     if (n->config == NULL) {
         status = mtf_fail_memory(err, sizeof(void *));
         goto fail;
     }
-    status = build_program(n->config, NULL, 0, &n->program, err);
+    status = build_program(n, NULL, 0, &n->program, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -206,7 +206,7 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
     if (status != MTF_OK) {
         goto fail;
     }
-    status = build_program(n->config, heads, n->n_heads + 1, &program, err);
+    status = build_program(n, heads, n->n_heads + 1, &program, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -254,7 +254,7 @@ mtf_status mtf_network_remove_head(mtf_network *n, const char *name, int32_t *fi
     *count = unit != NULL ? unit->n_params : 0;
     memmove(&n->heads[at], &n->heads[at + 1], (size_t)(n->n_heads - at - 1) * sizeof *n->heads);
     mtf_program *program = NULL;
-    mtf_status status = build_program(n->config, n->heads, n->n_heads - 1, &program, err);
+    mtf_status status = build_program(n, n->heads, n->n_heads - 1, &program, err);
     if (status != MTF_OK) {
         memmove(&n->heads[at + 1], &n->heads[at], (size_t)(n->n_heads - at - 1) * sizeof *n->heads);
         n->heads[at] = removed;

@@ -12,6 +12,8 @@
 #include "program.h"
 #include "registry.h"
 
+struct mtf_family;
+
 /* Gradient and moments exist only while the parameter trains; train/ makes and drops them. */
 typedef struct mtf_param {
     mtf_real *data; /* (shape) of its definition, like the three below */
@@ -32,6 +34,7 @@ typedef struct mtf_head {
 } mtf_head;
 
 typedef struct mtf_network {
+    const struct mtf_family *family;
     mtf_config *config;
     mtf_program *program;
     mtf_param *params; /* program->n_params, same indexes */
@@ -41,8 +44,9 @@ typedef struct mtf_network {
     int32_t n_arenas;
 } mtf_network;
 
-MTF_NODISCARD mtf_status mtf_network_new(const mtf_config *config, mtf_network **network,
-                                         mtf_error *err);
+/* The backbone that `family` builds from `config`. */
+MTF_NODISCARD mtf_status mtf_network_new(const struct mtf_family *family, const mtf_config *config,
+                                         mtf_network **network, mtf_error *err);
 void mtf_network_free(mtf_network *network);
 /* Frees gradient and moments, if any. */
 void mtf_param_drop_state(mtf_param *param);

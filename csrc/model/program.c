@@ -87,10 +87,18 @@ void mtf_program_free(mtf_program *p)
 
 mtf_status mtf_program_finish(const mtf_program *p, mtf_error *err)
 {
-    if (p->failure.code != MTF_OK && err != NULL) {
-        *err = p->failure;
+    if (p->failure.code != MTF_OK) {
+        if (err != NULL) {
+            *err = p->failure;
+        }
+        return p->failure.code;
     }
-    return p->failure.code;
+    if (p->n_spaces == 1) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "a program needs a row space beside \"sequences\", whose offsets say how "
+                        "many sequences a batch has; declare one, of at most 1 row if need be");
+    }
+    return MTF_OK;
 }
 
 void mtf_program_fail(mtf_program *p, mtf_status code, const char *text)
@@ -113,21 +121,34 @@ int32_t mtf_program_space(mtf_program *p, const char *name, int64_t max_length)
     return p->n_spaces++;
 }
 
-mtf_tensor_id mtf_program_input_ids(mtf_program *p, const char *name, int32_t space, int64_t limit,
-                                    int optional)
+/* Adds an input of which all but role, name and node is set. */
+static mtf_tensor_id add_input(mtf_program *p, const char *name, mtf_tensor input)
 {
+    if (p->n_inputs == MTF_MAX_INPUTS || p->n_nodes > 0) {
+        mtf_program_fail(p, MTF_ERR_CONFIG,
+                         "a program has at most 8 inputs, declared before its first node");
+    }
     if (!MTF_GROW(p, tensors)) {
         return MTF_NO_TENSOR;
     }
-    p->tensors[p->n_tensors] = (mtf_tensor){.role = MTF_ROLE_INPUT,
-                                            .name = copy_text(p, name),
-                                            .space = space,
-                                            .width = 1,
-                                            .is_ids = 1,
-                                            .limit = limit,
-                                            .optional = optional,
-                                            .node = -1};
-    return p->n_tensors++;
+    input.role = MTF_ROLE_INPUT;
+    input.name = copy_text(p, name);
+    input.node = -1;
+    p->tensors[p->n_tensors++] = input;
+    return p->n_inputs++;
+}
+
+mtf_tensor_id mtf_program_input_ids(mtf_program *p, const char *name, int32_t space, int64_t limit,
+                                    int optional)
+{
+    const mtf_tensor input = {
+        .space = space, .width = 1, .is_ids = 1, .limit = limit, .optional = optional};
+    return add_input(p, name, input);
+}
+
+mtf_tensor_id mtf_program_input_rows(mtf_program *p, const char *name, int32_t space, int64_t width)
+{
+    return add_input(p, name, (mtf_tensor){.space = space, .width = width});
 }
 
 void mtf_program_unit(mtf_program *p, const char *path, int is_head)
@@ -199,12 +220,25 @@ void mtf_program_alias(mtf_program *p, int32_t param, const char *key)
 
 void mtf_program_output(mtf_program *p, const char *name, mtf_tensor_id tensor)
 {
+    if (tensor != MTF_NO_TENSOR && tensor < p->n_inputs) {
+        mtf_program_fail(p, MTF_ERR_CONFIG, "an input cannot be an output; name what reads it");
+    }
     if (tensor == MTF_NO_TENSOR || !MTF_GROW(p, outputs)) {
         return;
     }
     p->outputs[p->n_outputs].name = copy_text(p, name);
     p->outputs[p->n_outputs].tensor = tensor;
     p->n_outputs++;
+}
+
+mtf_tensor_id mtf_program_find_input(const mtf_program *p, const char *name)
+{
+    for (mtf_tensor_id t = 0; t < p->n_inputs; t++) {
+        if (strcmp(p->tensors[t].name, name) == 0) {
+            return t;
+        }
+    }
+    return MTF_NO_TENSOR;
 }
 
 mtf_tensor_id mtf_program_find_output(const mtf_program *p, const char *name)

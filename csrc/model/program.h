@@ -25,7 +25,7 @@ typedef struct mtf_tensor {
     char *name;    /* inputs: the name batches use; activations: NULL */
     int32_t space; /* index of its row space */
     int64_t width;
-    int is_ids; /* input of int32 ids, each in 0 .. limit - 1 */
+    int is_ids; /* input of int32 ids, each in 0 .. limit - 1; other inputs are rows of mtf_real */
     int64_t limit;
     int optional; /* input that a batch may leave out: zeros */
     int32_t node; /* the node that makes it; -1 for inputs */
@@ -75,13 +75,13 @@ typedef struct mtf_named_output {
 } mtf_named_output;
 
 typedef struct mtf_program {
-    mtf_tensor *tensors;
+    mtf_tensor *tensors; /* the first n_inputs are the inputs */
     mtf_param_def *params;
     mtf_unit_def *units;
     mtf_space_def *spaces;
     mtf_node *nodes;
     mtf_named_output *outputs;
-    int32_t n_tensors, n_params, n_units, n_spaces, n_nodes, n_outputs;
+    int32_t n_tensors, n_params, n_units, n_spaces, n_nodes, n_outputs, n_inputs;
     int32_t capacity_tensors, capacity_params, capacity_units, capacity_spaces, capacity_nodes,
         capacity_outputs;
     int32_t current_unit;
@@ -104,8 +104,11 @@ int mtf_program_grow(mtf_program *program, void *list, int32_t n, int32_t *capac
 /* ---- declaring ---- */
 /* A row space; "sequences" (one row a sequence) is always space 0. */
 int32_t mtf_program_space(mtf_program *program, const char *name, int64_t max_length);
+/* Inputs, declared before the first node: one id a row of the space, or `width` floats. */
 mtf_tensor_id mtf_program_input_ids(mtf_program *program, const char *name, int32_t space,
                                     int64_t limit, int optional);
+mtf_tensor_id mtf_program_input_rows(mtf_program *program, const char *name, int32_t space,
+                                     int64_t width);
 /* What follows belongs to this unit, until the next call; MTF_NO_UNIT by mtf_program_end_unit. */
 void mtf_program_unit(mtf_program *program, const char *path, int is_head);
 void mtf_program_end_unit(mtf_program *program);
@@ -119,6 +122,7 @@ void mtf_program_alias(mtf_program *program, int32_t param, const char *key);
 void mtf_program_output(mtf_program *program, const char *name, mtf_tensor_id tensor);
 
 /* ---- finding ---- */
+mtf_tensor_id mtf_program_find_input(const mtf_program *program, const char *name);
 mtf_tensor_id mtf_program_find_output(const mtf_program *program, const char *name);
 /* Name of an output that is this tensor; NULL: none is. */
 const char *mtf_program_output_name(const mtf_program *program, mtf_tensor_id tensor);

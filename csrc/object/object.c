@@ -4,6 +4,7 @@
 
 #include "../base/alloc.h"
 #include "../base/status.h"
+#include "../model/registry.h"
 
 #include <string.h>
 
@@ -50,13 +51,14 @@ static mtf_status reserve_names(mtf_model *model, size_t extra, mtf_error *err)
     return MTF_OK;
 }
 
-mtf_status mtf_model_new(const mtf_config *config, mtf_model **out, mtf_error *err)
+mtf_status mtf_object_new(const mtf_family *family, const mtf_config *config, mtf_model **out,
+                          mtf_error *err)
 {
     mtf_model *model = mtf_alloc_zero(sizeof *model);
     if (model == NULL) {
         return mtf_fail_memory(err, sizeof *model);
     }
-    mtf_status status = mtf_network_new(config, &model->network, err);
+    mtf_status status = mtf_network_new(family, config, &model->network, err);
     if (status == MTF_OK) {
         status = reserve_names(model, 0, err);
     }
@@ -66,6 +68,13 @@ mtf_status mtf_model_new(const mtf_config *config, mtf_model **out, mtf_error *e
     }
     *out = model;
     return MTF_OK;
+}
+
+mtf_status mtf_model_new(const mtf_config *config, mtf_model **out, mtf_error *err)
+{
+    const mtf_family *family = NULL;
+    MTF_TRY(mtf_family_find(config, &family, err));
+    return mtf_object_new(family, config, out, err);
 }
 
 void mtf_model_free(mtf_model *model)
@@ -117,6 +126,16 @@ size_t mtf_model_n_units(const mtf_model *model)
     return (size_t)model->network->program->n_units;
 }
 
+size_t mtf_model_n_spaces(const mtf_model *model)
+{
+    return (size_t)model->network->program->n_spaces;
+}
+
+size_t mtf_model_n_inputs(const mtf_model *model)
+{
+    return (size_t)model->network->program->n_inputs;
+}
+
 size_t mtf_model_n_outputs(const mtf_model *model)
 {
     return (size_t)model->network->program->n_outputs;
@@ -157,6 +176,23 @@ void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *inf
     }
 }
 
+void mtf_model_get_space(const mtf_model *model, size_t index, mtf_space_info *info)
+{
+    const mtf_space_def *def = &model->network->program->spaces[index];
+    *info = (mtf_space_info){.name = def->name, .max_length = def->max_length};
+}
+
+void mtf_model_get_input(const mtf_model *model, size_t index, mtf_input_info *info)
+{
+    const mtf_program *program = model->network->program;
+    const mtf_tensor *tensor = &program->tensors[index];
+    *info = (mtf_input_info){.name = tensor->name,
+                             .space = program->spaces[tensor->space].name,
+                             .width = tensor->is_ids ? 0 : tensor->width,
+                             .limit = tensor->limit,
+                             .optional = tensor->optional};
+}
+
 void mtf_model_get_output(const mtf_model *model, size_t index, mtf_output_info *info)
 {
     const mtf_program *program = model->network->program;
@@ -164,17 +200,6 @@ void mtf_model_get_output(const mtf_model *model, size_t index, mtf_output_info 
     *info = (mtf_output_info){.name = program->outputs[index].name,
                               .space = program->spaces[tensor->space].name,
                               .width = tensor->width};
-}
-
-int64_t mtf_model_max_tokens(const mtf_model *model)
-{
-    const mtf_program *program = model->network->program;
-    for (int32_t s = 0; s < program->n_spaces; s++) {
-        if (strcmp(program->spaces[s].name, "tokens") == 0) {
-            return program->spaces[s].max_length;
-        }
-    }
-    return 0;
 }
 
 mtf_status mtf_model_set_param(mtf_model *model, size_t index, const mtf_real *values, size_t n,

@@ -53,6 +53,9 @@ struct mtf_model {
     size_t max_step_losses;
 };
 
+/* mtf_model_new() for a family that is not looked up by name. */
+MTF_NODISCARD mtf_status mtf_object_new(const struct mtf_family *family, const mtf_config *config,
+                                        mtf_model **model, mtf_error *err);
 /* The plan for a request, from the cache or new. */
 MTF_NODISCARD mtf_status mtf_object_plan(mtf_model *model, const mtf_request *request,
                                          mtf_plan **plan, mtf_error *err);

@@ -21,7 +21,6 @@
 #define MTF_MAX_OUT     3
 #define MTF_MAX_AUX     2
 #define MTF_MAX_WEIGHTS 6
-#define MTF_MAX_SPACES  4
 
 /* The row space of one row a sequence; a span may leave its offsets NULL. */
 #define MTF_SPACE_SEQUENCES 0

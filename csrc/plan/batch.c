@@ -8,6 +8,23 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Every row space that the batch names is one of the program's, beside "sequences". */
+static mtf_status check_spaces(const mtf_program *program, const mtf_batch *batch, mtf_error *err)
+{
+    for (size_t i = 0; i < batch->n_spaces; i++) {
+        int32_t s = 1;
+        while (s < program->n_spaces &&
+               strcmp(program->spaces[s].name, batch->spaces[i].space) != 0) {
+            s++;
+        }
+        if (s == program->n_spaces) {
+            return mtf_fail(err, MTF_ERR_NAME, "the model has no row space \"%s\" with offsets",
+                            batch->spaces[i].space);
+        }
+    }
+    return MTF_OK;
+}
+
 static const int64_t *find_offsets(const mtf_batch *batch, const char *space)
 {
     for (size_t i = 0; i < batch->n_spaces; i++) {
@@ -22,7 +39,9 @@ static mtf_status check_offsets(const mtf_space_def *space, const int64_t *offse
                                 mtf_error *err)
 {
     if (offsets == NULL) {
-        return mtf_fail(err, MTF_ERR_VALUE, "the batch has no offsets for its %s", space->name);
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "the batch has no offsets for its %s; say where each sequence's begin",
+                        space->name);
     }
     if (offsets[0] != 0) {
         return mtf_fail(err, MTF_ERR_SHAPE, "offsets of the %s must begin with 0, found %lld",
@@ -47,40 +66,57 @@ static mtf_status check_offsets(const mtf_space_def *space, const int64_t *offse
     return MTF_OK;
 }
 
-static mtf_status check_ids(const mtf_tensor *tensor, const int32_t *ids, int64_t n, mtf_error *err)
+static mtf_status check_ids(const mtf_program *program, mtf_tensor_id input, const int32_t *ids,
+                            int64_t n, mtf_error *err)
 {
+    const mtf_tensor *tensor = &program->tensors[input];
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= tensor->limit) {
             return mtf_fail(err, MTF_ERR_VALUE,
-                            "\"%s\" has %d at row %lld; the model takes 0..%lld", tensor->name,
-                            ids[i], (long long)i, (long long)tensor->limit - 1);
+                            "\"%s\" has %d at row %lld of the %s; the model takes 0..%lld",
+                            tensor->name, ids[i], (long long)i, program->spaces[tensor->space].name,
+                            (long long)tensor->limit - 1);
         }
     }
     return MTF_OK;
 }
 
-/* Puts one named pointer of the batch where it belongs: an input of the program, or an output whose
- * values are given. */
-static mtf_status place_input(const mtf_program *program, const mtf_input *input, mtf_view *view,
-                              mtf_error *err)
+static mtf_status place_inputs(const mtf_program *program, const mtf_batch *batch, mtf_view *view,
+                               mtf_error *err)
 {
-    for (int32_t t = 0; t < program->n_tensors && t < MTF_MAX_INPUTS; t++) {
-        if (program->tensors[t].role == MTF_ROLE_INPUT &&
-            strcmp(program->tensors[t].name, input->name) == 0) {
-            view->inputs[t] = input->data;
-            return MTF_OK;
+    for (size_t i = 0; i < batch->n_inputs; i++) {
+        const mtf_input *input = &batch->inputs[i];
+        const mtf_tensor_id t = mtf_program_find_input(program, input->name);
+        if (t == MTF_NO_TENSOR) {
+            return mtf_fail(err, MTF_ERR_NAME, "the model has no input \"%s\"", input->name);
+        }
+        view->inputs[t] = input->data;
+        const mtf_tensor *tensor = &program->tensors[t];
+        if (input->data != NULL && tensor->is_ids) {
+            MTF_TRY(check_ids(program, t, input->data,
+                              view->offsets[tensor->space][view->n_sequences], err));
         }
     }
-    const mtf_tensor_id given = mtf_program_find_output(program, input->name);
-    if (given == MTF_NO_TENSOR) {
-        return mtf_fail(err, MTF_ERR_NAME, "the model has no input or output \"%s\"", input->name);
+    return MTF_OK;
+}
+
+static mtf_status place_features(const mtf_program *program, const mtf_batch *batch, mtf_view *view,
+                                 mtf_error *err)
+{
+    if (batch->n_features > MTF_MAX_FEATURES) {
+        return mtf_fail(err, MTF_ERR_VALUE, "a batch carries at most %d features, found %zu",
+                        MTF_MAX_FEATURES, batch->n_features);
     }
-    if (view->n_features == MTF_MAX_FEATURES) {
-        return mtf_fail(err, MTF_ERR_VALUE, "a batch carries at most %d features",
-                        MTF_MAX_FEATURES);
+    for (size_t i = 0; i < batch->n_features; i++) {
+        const mtf_feature *feature = &batch->features[i];
+        const mtf_tensor_id t = mtf_program_find_output(program, feature->output);
+        if (t == MTF_NO_TENSOR) {
+            return mtf_fail(err, MTF_ERR_NAME, "the model has no output \"%s\" to be given",
+                            feature->output);
+        }
+        view->feature_tensor[view->n_features] = t;
+        view->features[view->n_features++] = feature->values;
     }
-    view->feature_tensor[view->n_features] = given;
-    view->features[view->n_features++] = input->data;
     return MTF_OK;
 }
 
@@ -92,24 +128,14 @@ mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
         return mtf_fail(err, MTF_ERR_VALUE, "a batch of %lld sequences",
                         (long long)batch->n_sequences);
     }
+    MTF_TRY(check_spaces(program, batch, err));
     view->offsets[0] = identity;
     for (int32_t s = 1; s < program->n_spaces; s++) {
         view->offsets[s] = find_offsets(batch, program->spaces[s].name);
         MTF_TRY(check_offsets(&program->spaces[s], view->offsets[s], batch->n_sequences, err));
     }
-    for (size_t i = 0; i < batch->n_inputs; i++) {
-        if (batch->inputs[i].data != NULL) {
-            MTF_TRY(place_input(program, &batch->inputs[i], view, err));
-        }
-    }
-    for (int32_t t = 0; t < program->n_tensors && t < MTF_MAX_INPUTS; t++) {
-        const mtf_tensor *tensor = &program->tensors[t];
-        if (view->inputs[t] != NULL && tensor->is_ids) {
-            MTF_TRY(check_ids(tensor, view->inputs[t],
-                              view->offsets[tensor->space][batch->n_sequences], err));
-        }
-    }
-    return MTF_OK;
+    MTF_TRY(place_inputs(program, batch, view, err));
+    return place_features(program, batch, view, err);
 }
 
 mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t first, int64_t n)
@@ -120,7 +146,7 @@ mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t
     for (int32_t s = 0; s < program->n_spaces; s++) {
         part.offsets[s] = view->offsets[s] + first;
     }
-    for (int32_t t = 0; t < program->n_tensors && t < MTF_MAX_INPUTS; t++) {
+    for (int32_t t = 0; t < program->n_inputs; t++) {
         if (view->inputs[t] != NULL) {
             const mtf_tensor *tensor = &program->tensors[t];
             size_t size = tensor->is_ids ? sizeof(int32_t) : sizeof(mtf_real);
@@ -160,6 +186,7 @@ static void mark_readers(const mtf_plan *plan, mtf_tensor_id input, unsigned cha
 static mtf_status fail_missing(const mtf_plan *plan, mtf_tensor_id input, mtf_error *err)
 {
     const mtf_program *program = plan->program;
+    const char *space = program->spaces[program->tensors[input].space].name;
     char names[256] = "";
     size_t used = 0;
     unsigned char *reads = mtf_alloc_zero((size_t)program->n_tensors);
@@ -176,13 +203,14 @@ static mtf_status fail_missing(const mtf_plan *plan, mtf_tensor_id input, mtf_er
     }
     mtf_free(reads);
     if (used == 0) {
-        return mtf_fail(err, MTF_ERR_VALUE, "the batch lacks the input \"%s\"; give it",
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "each of the batch's %s lacks the input \"%s\"; give it", space,
                         program->tensors[input].name);
     }
     return mtf_fail(err, MTF_ERR_VALUE,
-                    "the batch lacks the input \"%s\"; give it, or give as features what is "
-                    "computed from it: %s (or outputs below)",
-                    program->tensors[input].name, names);
+                    "each of the batch's %s lacks the input \"%s\"; give it, or give as features "
+                    "what is computed from it: %s (or outputs below)",
+                    space, program->tensors[input].name, names);
 }
 
 mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *err)

@@ -5,21 +5,20 @@
 
 #include "plan.h"
 
-#define MTF_MAX_INPUTS 8
-
 /* Sequences of a checked batch. Row numbers in offsets count from the whole batch's start: row r
  * of space s is row r - offsets[s][0] of the view. */
 typedef struct mtf_view {
     int64_t n_sequences;
     int64_t first_sequence;                 /* its number in the step */
     const int64_t *offsets[MTF_MAX_SPACES]; /* (n_sequences + 1) */
-    const void *inputs[MTF_MAX_INPUTS];     /* by number of the input tensor; at the view's row 0 */
+    const void *inputs[MTF_MAX_INPUTS]; /* by input tensor, at the view's row 0; NULL: left out */
     int32_t n_features;
     mtf_tensor_id feature_tensor[MTF_MAX_FEATURES]; /* outputs whose values are given */
     const mtf_real *features[MTF_MAX_FEATURES];     /* (rows, width), at the view's row 0 */
 } mtf_view;
 
-/* Checks everything a caller can get wrong: names, offsets, lengths, id ranges. `identity`
+/* Checks everything that can be wrong in a batch whatever is run of it: names, offsets, lengths, id
+ * ranges (mtf_view_bind: whether all that is read is there). Float values are not looked at. `identity`
  * (n_sequences + 1) holds 0, 1, 2, ...: the offsets of space "sequences". */
 MTF_NODISCARD mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
                                          const int64_t *identity, mtf_view *view, mtf_error *err);

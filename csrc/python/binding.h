@@ -45,6 +45,8 @@ enum {
 enum {
     MTF_PY_PARAM_INFO,
     MTF_PY_UNIT_INFO,
+    MTF_PY_SPACE_INFO,
+    MTF_PY_INPUT_INFO,
     MTF_PY_OUTPUT_INFO,
     MTF_PY_UNIT_PLAN,
     MTF_PY_PLAN_INFO,
@@ -67,25 +69,35 @@ typedef struct mtf_py_state {
 
 typedef struct mtf_py_model mtf_py_model;
 
-/* ---- batches: batch.c ------------------------------------------------------------------------ */
+/* ---- batches: offsets.c, batch.c -------------------------------------------------------------- */
 
-/* One packed batch and what it points into: private copies of integers, borrowed features. Never
- * moved: `batch` points at `rows` and `inputs`. */
+/* Private copies of the offsets of every row space of a model that has any. */
+typedef struct mtf_py_offsets {
+    PyObject *keep; /* list that owns names and arrays */
+    npy_intp n_sequences;
+    size_t n;
+    mtf_rows spaces[MTF_MAX_SPACES]; /* (n) */
+} mtf_py_offsets;
+
+/* From a mapping of row spaces to arrays. */
+int mtf_py_offsets_init(mtf_py_offsets *offsets, const mtf_py_model *self, PyObject *object);
+void mtf_py_offsets_clear(mtf_py_offsets *offsets);
+/* Rows of a row space of the model. */
+npy_intp mtf_py_rows(const mtf_py_offsets *offsets, const char *space);
+
+/* One packed batch and what it points into: private copies of integers, borrowed floats. Never
+ * moved: `batch` points into it. */
 typedef struct mtf_py_batch {
     mtf_batch batch;
-    mtf_rows rows;
-    mtf_input inputs[2 + MTF_MAX_FEATURES];
-    npy_intp n_tokens;
-    npy_intp n_sequences;
-    PyArrayObject *ids, *offsets, *token_types;
-    PyObject *features; /* list that owns names and arrays */
+    mtf_py_offsets offsets;
+    mtf_input inputs[MTF_MAX_INPUTS];
+    mtf_feature features[MTF_MAX_FEATURES];
+    PyObject *keep; /* list that owns names and arrays */
 } mtf_py_batch;
 
-/* From (ids or None, offsets, token_types or None[, features]). */
+/* From a mapping; see batch.c. */
 mtf_py_batch *mtf_py_batch_new(const mtf_py_model *self, PyObject *object);
 void mtf_py_batch_free(mtf_py_batch *batch); /* NULL is fine */
-/* Private copy of offsets that rise strictly from 0. */
-PyArrayObject *mtf_py_offsets(PyObject *object);
 
 /* ---- model object: model.c ------------------------------------------------------------------- */
 
@@ -124,6 +136,12 @@ int mtf_py_find_output(const mtf_py_model *self, const char *name, mtf_output_in
 /* Rows of an output for that batch. */
 npy_intp mtf_py_output_rows(const mtf_output_info *info, const mtf_py_batch *batch);
 
+/* ---- inputs.c -------------------------------------------------------------------------------- */
+
+/* The input, or the row space with offsets, of that name; SelectorError lists the names there are. */
+int mtf_py_find_input(const mtf_py_model *self, const char *name, mtf_input_info *info);
+int mtf_py_find_space(const mtf_py_model *self, const char *name, mtf_space_info *info);
+
 /* ---- methods, each called under the lock ------------------------------------------------------ */
 
 typedef PyObject *(*mtf_py_method)(mtf_py_model *self, PyObject *args, PyObject *kwargs);
@@ -132,6 +150,8 @@ PyObject *mtf_py_add_head(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_remove_head(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_params(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_units(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_spaces(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_inputs(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_outputs(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_view(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_set_param(mtf_py_model *self, PyObject *args, PyObject *kwargs);
@@ -157,6 +177,9 @@ PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 int mtf_py_errors_init(mtf_py_state *state);
 /* Raises what the status table says, with the core's text; returns NULL. */
 PyObject *mtf_py_raise(const mtf_py_state *state, mtf_status status, const mtf_error *err);
+/* SelectorError: the model has no `kind` of that name; lists the `n` that it has. */
+void mtf_py_raise_unknown(const mtf_py_model *self, const char *kind, const char *name, size_t n,
+                          const char *(*name_of)(const mtf_model *model, size_t index));
 
 /* ---- results.c ------------------------------------------------------------------------------- */
 
@@ -164,6 +187,9 @@ int mtf_py_results_init(mtf_py_state *state, PyObject *module);
 /* A result of type `kind` from new references, which are stolen; a NULL among them is an error
  * already set. */
 PyObject *mtf_py_result(const mtf_py_state *state, int kind, PyObject **fields);
+
+/* List of make(self, 0 .. n - 1). */
+PyObject *mtf_py_list_of(mtf_py_model *self, size_t n, PyObject *(*make)(mtf_py_model *, size_t));
 
 /* ---- args.c: names, numbers, mappings --------------------------------------------------------- */
 

@@ -82,3 +82,28 @@ PyObject *mtf_py_raise(const mtf_py_state *state, mtf_status status, const mtf_e
     }
     return NULL;
 }
+
+void mtf_py_raise_unknown(const mtf_py_model *self, const char *kind, const char *name, size_t n,
+                          const char *(*name_of)(const mtf_model *model, size_t index))
+{
+    PyObject *names = PyList_New(0);
+    PyObject *comma = PyUnicode_FromString(", ");
+    PyObject *all = NULL;
+    for (size_t i = 0; names != NULL && i < n; i++) {
+        PyObject *item = PyUnicode_FromString(name_of(self->model, i));
+        if (item == NULL || PyList_Append(names, item) < 0) {
+            Py_CLEAR(names);
+        }
+        Py_XDECREF(item);
+    }
+    if (names != NULL && comma != NULL) {
+        all = PyUnicode_Join(comma, names);
+    }
+    if (all != NULL) {
+        PyErr_Format(self->state->exceptions[MTF_PY_SELECTOR_ERROR],
+                     "this model has no %s '%.200s'; it has: %U", kind, name, all);
+    }
+    Py_XDECREF(all);
+    Py_XDECREF(comma);
+    Py_XDECREF(names);
+}

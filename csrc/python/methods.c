@@ -24,6 +24,8 @@ LOCKED(add_head)
 LOCKED(remove_head)
 LOCKED(params)
 LOCKED(units)
+LOCKED(spaces)
+LOCKED(inputs)
 LOCKED(outputs)
 LOCKED(view)
 LOCKED(set_param)
@@ -57,6 +59,11 @@ PyDoc_STRVAR(params_doc, "params($self, /)\n--\n\n"
                          "List of ParamInfo, one a parameter.");
 PyDoc_STRVAR(units_doc, "units($self, /)\n--\n\n"
                         "List of UnitInfo: embeddings, each layer, pooler, each head.");
+PyDoc_STRVAR(spaces_doc,
+             "spaces($self, /)\n--\n\n"
+             "List of SpaceInfo: what batches have rows of; \"sequences\" comes first.");
+PyDoc_STRVAR(inputs_doc, "inputs($self, /)\n--\n\n"
+                         "List of InputInfo: what batches give for each row.");
 PyDoc_STRVAR(outputs_doc, "outputs($self, /)\n--\n\n"
                           "List of OutputInfo: the names that forward and training know.");
 PyDoc_STRVAR(view_doc,
@@ -80,11 +87,12 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(
     forward_doc,
     "forward($self, /, batch, outputs, precision=-1)\n--\n\n"
-    "Inference. batch: (ids (T,) or None, offsets (B + 1,), token_types (T,) or None), arrays\n"
-    "of any integer dtype whose values fit, and perhaps features, a mapping from outputs to\n"
-    "their values (N, width): what only they need does not run, and ids may be None where\n"
-    "nothing reads them. outputs: distinct names. precision of the products: 0 fp32, 1 bf16,\n"
-    "2 int8, -1 as freezing says. Returns one fresh float32 array (N, width) an output.");
+    "Inference. batch: a mapping of \"inputs\": input -> ids (N,) of any integer dtype, or float\n"
+    "rows (N, width); \"offsets\": row space -> (B + 1,), where each sequence's rows begin; and\n"
+    "perhaps \"features\": output -> values (N, width): what only they need does not run, and\n"
+    "inputs that nothing reads may be left out. outputs: distinct names. precision of the\n"
+    "products: 0 fp32, 1 bf16, 2 int8, -1 as freezing says. Returns one fresh float32 array\n"
+    "(N, width) an output.");
 PyDoc_STRVAR(train_begin_doc,
              "train_begin($self, /, seed, step, dropout=True, precision=0, save_bf16=False)"
              "\n--\n\n"
@@ -113,8 +121,8 @@ PyDoc_STRVAR(
     "train_gradients($self, /, batch, losses, injections=None, *, token_budget=4096, "
     "seed=0, step=0, dropout=True, precision=0, save_bf16=False)\n--\n\n"
     "Begin, forward and backward of a whole batch, cut into micro-batches of whole\n"
-    "sequences of at most token_budget tokens. losses: (output, targets, weight) or (output,\n"
-    "targets, weight, kind) each: targets are int32 (N,) or float32 (N, width), as the kind of\n"
+    "sequences of at most token_budget rows of any space. losses: (output, targets, weight)\n"
+    "or (output, targets, weight, kind) each: targets are int32 (N,) or float32 (N, width), as the kind of\n"
     "loss says, without a name that of the head.\n"
     "precision, save_bf16: as in train_begin.\n"
     "Returns (mean losses over labelled rows, unweighted; labelled rows).");
@@ -151,7 +159,8 @@ PyDoc_STRVAR(
     "What the present freeze state runs, keeps and costs for exactly this batch, as a\n"
     "PlanInfo: FLOPs of the whole, memory of its largest micro-batch at the present number\n"
     "of threads. outputs: what is wanted or, in training, what receives a gradient;\n"
-    "features: outputs whose values the batch would carry. token_budget: as in\n"
+    "offsets: as in a batch; features: outputs whose values the batch would carry. token_budget: "
+    "as in\n"
     "train_gradients; inference runs a batch whole. precision, save_bf16: as in forward or\n"
     "train_begin; None: as freezing says, or fp32 in training.");
 
@@ -165,6 +174,8 @@ PyMethodDef mtf_py_model_methods[] = {
     METHOD("remove_head", remove_head, remove_head_doc),
     METHOD("params", params, params_doc),
     METHOD("units", units, units_doc),
+    METHOD("spaces", spaces, spaces_doc),
+    METHOD("inputs", inputs, inputs_doc),
     METHOD("outputs", outputs, outputs_doc),
     METHOD("view", view, view_doc),
     METHOD("set_param", set_param, set_param_doc),

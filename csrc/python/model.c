@@ -140,12 +140,6 @@ static void model_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-static PyObject *get_max_tokens(PyObject *object, void *closure)
-{
-    (void)closure;
-    return PyLong_FromLongLong(mtf_model_max_tokens(((mtf_py_model *)object)->model));
-}
-
 static PyObject *get_version(PyObject *object, void *closure)
 {
     mtf_py_model *self = (mtf_py_model *)object;
@@ -159,8 +153,6 @@ static PyObject *get_version(PyObject *object, void *closure)
 }
 
 static PyGetSetDef model_properties[] = {
-    {"max_tokens", get_max_tokens, NULL, "Longest sequence, in tokens, that the model takes.",
-     NULL},
     {"version", get_version, NULL,
      "Counter that set_param, set_frozen, add_head and remove_head raise; steps do not.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};

@@ -4,32 +4,11 @@
 
 #include <string.h>
 
-/* Raises SelectorError with the names of all outputs. */
-static void raise_no_output(const mtf_py_model *self, const char *name)
+static const char *output_name(const mtf_model *model, size_t index)
 {
-    size_t n = mtf_model_n_outputs(self->model);
-    PyObject *names = PyList_New(0);
-    PyObject *comma = PyUnicode_FromString(", ");
-    PyObject *all = NULL;
-    for (size_t i = 0; names != NULL && i < n; i++) {
-        mtf_output_info info;
-        mtf_model_get_output(self->model, i, &info);
-        PyObject *item = PyUnicode_FromString(info.name);
-        if (item == NULL || PyList_Append(names, item) < 0) {
-            Py_CLEAR(names);
-        }
-        Py_XDECREF(item);
-    }
-    if (names != NULL && comma != NULL) {
-        all = PyUnicode_Join(comma, names);
-    }
-    if (all != NULL) {
-        PyErr_Format(self->state->exceptions[MTF_PY_SELECTOR_ERROR],
-                     "this model has no output '%.200s'; it has: %U", name, all);
-    }
-    Py_XDECREF(all);
-    Py_XDECREF(comma);
-    Py_XDECREF(names);
+    mtf_output_info info;
+    mtf_model_get_output(model, index, &info);
+    return info.name;
 }
 
 int mtf_py_find_output(const mtf_py_model *self, const char *name, mtf_output_info *info)
@@ -41,11 +20,11 @@ int mtf_py_find_output(const mtf_py_model *self, const char *name, mtf_output_in
             return 0;
         }
     }
-    raise_no_output(self, name);
+    mtf_py_raise_unknown(self, "output", name, n, output_name);
     return -1;
 }
 
 npy_intp mtf_py_output_rows(const mtf_output_info *info, const mtf_py_batch *batch)
 {
-    return strcmp(info->space, "tokens") == 0 ? batch->n_tokens : batch->n_sequences;
+    return mtf_py_rows(&batch->offsets, info->space);
 }

@@ -110,28 +110,13 @@ static PyObject *output_result(mtf_py_model *self, size_t index)
     return mtf_py_result(self->state, MTF_PY_OUTPUT_INFO, fields);
 }
 
-/* List of make(self, 0 .. n - 1). */
-static PyObject *list_of(mtf_py_model *self, size_t n, PyObject *(*make)(mtf_py_model *, size_t))
-{
-    PyObject *list = PyList_New((Py_ssize_t)n);
-    for (size_t i = 0; list != NULL && i < n; i++) {
-        PyObject *item = make(self, i);
-        if (item == NULL) {
-            Py_CLEAR(list);
-        } else {
-            PyList_SET_ITEM(list, (Py_ssize_t)i, item);
-        }
-    }
-    return list;
-}
-
 PyObject *mtf_py_params(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {NULL};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":params", keywords)) {
         return NULL;
     }
-    return list_of(self, mtf_model_n_params(self->model), param_result);
+    return mtf_py_list_of(self, mtf_model_n_params(self->model), param_result);
 }
 
 PyObject *mtf_py_units(mtf_py_model *self, PyObject *args, PyObject *kwargs)
@@ -140,7 +125,7 @@ PyObject *mtf_py_units(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":units", keywords)) {
         return NULL;
     }
-    return list_of(self, mtf_model_n_units(self->model), unit_result);
+    return mtf_py_list_of(self, mtf_model_n_units(self->model), unit_result);
 }
 
 PyObject *mtf_py_outputs(mtf_py_model *self, PyObject *args, PyObject *kwargs)
@@ -149,7 +134,7 @@ PyObject *mtf_py_outputs(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":outputs", keywords)) {
         return NULL;
     }
-    return list_of(self, mtf_model_n_outputs(self->model), output_result);
+    return mtf_py_list_of(self, mtf_model_n_outputs(self->model), output_result);
 }
 
 PyObject *mtf_py_view(mtf_py_model *self, PyObject *args, PyObject *kwargs)

@@ -85,14 +85,13 @@ PyObject *mtf_py_prefix(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 }
 
 /* Fills what the arguments say and asks the core; units (n_units). */
-static mtf_status ask(mtf_py_model *self, mtf_plan_request *request, PyArrayObject *offsets,
+static mtf_status ask(mtf_py_model *self, mtf_plan_request *request, const mtf_py_offsets *offsets,
                       mtf_plan_info *info, mtf_plan_unit *units, mtf_error *err)
 {
-    const mtf_rows rows = {.space = "tokens", .offsets = PyArray_DATA(offsets)};
     mtf_status status;
-    request->n_sequences = PyArray_DIM(offsets, 0) - 1;
-    request->n_spaces = 1;
-    request->spaces = &rows;
+    request->n_sequences = offsets->n_sequences;
+    request->n_spaces = offsets->n;
+    request->spaces = offsets->spaces;
     Py_BEGIN_ALLOW_THREADS status = mtf_model_get_plan(self->model, request, info, units, err);
     Py_END_ALLOW_THREADS return status;
 }
@@ -122,8 +121,9 @@ PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     const size_t n_units = mtf_model_n_units(self->model);
     mtf_py_names outputs = {NULL, 0, NULL}, features = {NULL, 0, NULL};
     mtf_plan_unit *units = NULL;
-    PyArrayObject *offsets = mtf_py_offsets(offsets_object);
-    if (offsets == NULL || mtf_py_names_init(&outputs, outputs_object, "outputs") < 0 ||
+    mtf_py_offsets offsets = {.keep = NULL};
+    if (mtf_py_offsets_init(&offsets, self, offsets_object) < 0 ||
+        mtf_py_names_init(&outputs, outputs_object, "outputs") < 0 ||
         (features_object != NULL &&
          mtf_py_names_init(&features, features_object, "features") < 0)) {
         goto end;
@@ -139,7 +139,7 @@ PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     request.features = features.names;
     mtf_plan_info info = {.forward_flops = 0.0};
     mtf_error err = {MTF_OK, ""};
-    mtf_status status = ask(self, &request, offsets, &info, units, &err);
+    mtf_status status = ask(self, &request, &offsets, &info, units, &err);
     if (status == MTF_OK) {
         result = plan_result(self->state, &info, units, n_units);
     } else {
@@ -149,6 +149,6 @@ end:
     PyMem_Free(units);
     mtf_py_names_clear(&features);
     mtf_py_names_clear(&outputs);
-    Py_XDECREF(offsets);
+    mtf_py_offsets_clear(&offsets);
     return result;
 }

@@ -18,6 +18,12 @@ static PyStructSequence_Field unit_info_fields[] = {
     FIELD(path), FIELD(is_head), FIELD(first_param), FIELD(n_params), FIELD(n_values),
     FIELD(n_values_frozen), FIELD(frozen), END
 };
+static PyStructSequence_Field space_info_fields[] = {
+    FIELD(name), FIELD(max_length), END
+};
+static PyStructSequence_Field input_info_fields[] = {
+    FIELD(name), FIELD(space), FIELD(width), FIELD(limit), FIELD(optional), END
+};
 static PyStructSequence_Field output_info_fields[] = {
     FIELD(name), FIELD(space), FIELD(width), END
 };
@@ -49,6 +55,8 @@ static PyStructSequence_Field flops_fields[] = {
 static PyStructSequence_Desc result_types[MTF_PY_N_RESULTS] = {
     [MTF_PY_PARAM_INFO] = {"mtfreeze._core.ParamInfo", "One parameter of a model.", ALL(param_info_fields)},
     [MTF_PY_UNIT_INFO] = {"mtfreeze._core.UnitInfo", "One unit of freezing.", ALL(unit_info_fields)},
+    [MTF_PY_SPACE_INFO] = {"mtfreeze._core.SpaceInfo", "One row space.", ALL(space_info_fields)},
+    [MTF_PY_INPUT_INFO] = {"mtfreeze._core.InputInfo", "One input of batches.", ALL(input_info_fields)},
     [MTF_PY_OUTPUT_INFO] = {"mtfreeze._core.OutputInfo", "One named output.", ALL(output_info_fields)},
     [MTF_PY_UNIT_PLAN] = {"mtfreeze._core.UnitPlan", "What a plan does with one unit.", ALL(unit_plan_fields)},
     [MTF_PY_PLAN_INFO] = {"mtfreeze._core.PlanInfo", "What a plan runs, keeps and costs.", ALL(plan_info_fields)},
@@ -90,4 +98,18 @@ PyObject *mtf_py_result(const mtf_py_state *state, int kind, PyObject **fields)
         }
     }
     return result;
+}
+
+PyObject *mtf_py_list_of(mtf_py_model *self, size_t n, PyObject *(*make)(mtf_py_model *, size_t))
+{
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        PyObject *item = make(self, i);
+        if (item == NULL) {
+            Py_CLEAR(list);
+        } else {
+            PyList_SET_ITEM(list, (Py_ssize_t)i, item);
+        }
+    }
+    return list;
 }

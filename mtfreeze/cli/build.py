@@ -1,138 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checked `Config` -> a model with heads, frozen as asked, and its tasks.
-
-What every command shares stands here once: the options of a job, applied to the configuration in
-one order (file, ``--set``, then ``--mode``, ``--freeze``, ``--train``).
-"""
+"""A checked `Config` -> a model with heads, frozen as asked, and its tasks."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..closest import unknown
 from ..data import Task, read_file
 from ..errors import ConfigError
 from ..heads.specs import KINDS, HeadSpec, spec_from_dict
 from ..notices import UntrainedHeadWarning
-from ..runtime.precision import PRECISIONS, TRAINING_PRECISIONS, check_precision
-from .job import Config, Freezing, load_config
+from .job import Config
+from .job_training import Freezing
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
 
-__all__ = ["apply_freezing", "build_model", "build_tasks", "freezing_of", "job_options", "read_job"]
-
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = ["apply_freezing", "build_model", "build_tasks"]
 
 _TASK_KEYS = ("weight", "metric", "train_through_frozen")
-
-
-def job_options(command: F) -> F:
-    """Add ``--config --set --mode --freeze --train --freeze-precision --debug`` to a command."""
-    options = [
-        click.option("--config", "config_path", metavar="FILE.yaml", help="The job, as YAML."),
-        click.option(
-            "--set", "settings", multiple=True, metavar="a.b=c", help="Change one key of the job."
-        ),
-        click.option("--mode", metavar="SELECTOR", help="What is FROZEN; everything else trains."),
-        click.option("--freeze", multiple=True, metavar="SELECTOR", help="Freeze this."),
-        click.option(
-            "--train", multiple=True, metavar="SELECTOR", help="Train this, freeze the rest."
-        ),
-        click.option(
-            "--freeze-precision",
-            metavar="|".join(PRECISIONS),
-            help="What frozen parts are computed in.",
-        ),
-        debug_option,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def precision_option(command: F) -> F:
-    """Add ``--precision``, what linear products are computed in."""
-    return click.option(
-        "--precision",
-        metavar="|".join(PRECISIONS),
-        help="What linear products are computed in; by default as the model's freezing says.",
-    )(command)
-
-
-def training_precision_option(command: F) -> F:
-    """Add ``--precision``, what the steps of a job are computed in."""
-    return click.option(
-        "--precision",
-        metavar="|".join(TRAINING_PRECISIONS),
-        help="What the products of a step are computed in; weights stay fp32.",
-    )(command)
-
-
-def debug_option(command: F) -> F:
-    """Add ``--debug``, which `run_guarded` reads from the command line itself."""
-    return click.option(
-        "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
-    )(command)
-
-
-def freezing_of(
-    given: Freezing,
-    mode: str | None,
-    freeze: Sequence[str],
-    train: Sequence[str],
-    precision: str | None = None,
-) -> Freezing:
-    """Return what is to be frozen: the command line's word, or else the file's.
-
-    Raises
-    ------
-    ConfigError
-        If ``--mode`` stands beside ``--freeze`` or ``--train``.
-    """
-    if mode is not None and (freeze or train):
-        raise ConfigError(
-            "--mode names what is frozen; found --freeze or --train beside it; "
-            "use --mode alone, or --freeze and --train"
-        )
-    if precision is not None:
-        given = replace(given, precision=check_precision(precision, name="--freeze-precision"))
-    if mode is not None:
-        return Freezing(mode=mode, precision=given.precision)
-    if freeze or train:
-        return Freezing("backbone", list(freeze) or None, list(train) or None, given.precision)
-    return given
-
-
-def read_job(
-    config_path: str | None,
-    settings: Sequence[str],
-    mode: str | None,
-    freeze: Sequence[str],
-    train: Sequence[str],
-    freeze_precision: str | None = None,
-    precision: str | None = None,
-) -> Config:
-    """Read ``--config`` and apply the other options of a job to it.
-
-    Raises
-    ------
-    click.UsageError
-        If there is no ``--config``.
-    """
-    if config_path is None:
-        raise click.UsageError("expected --config FILE.yaml; found none")
-    config = load_config(config_path, settings)
-    if precision is not None:
-        known = check_precision(precision, TRAINING_PRECISIONS, name="--precision")
-        config = replace(config, training={**config.training, "precision": known})
-    freezing = freezing_of(config.freezing, mode, freeze, train, freeze_precision)
-    return replace(config, freezing=freezing)
 
 
 def build_model(config: Config) -> MultiTaskModel:

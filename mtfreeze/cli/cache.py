@@ -18,7 +18,7 @@ from ..errors import ConfigError
 from ..features.folder import FileInfo, default_folder, folder_files, folder_info
 from ..features.sizes import DISK_LIMIT, read_limit
 from ..quantities import in_bytes
-from .build import debug_option
+from .options import debug_option
 
 __all__ = ["cache"]
 

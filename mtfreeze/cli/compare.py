@@ -11,22 +11,27 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..closest import counted
-from .build import build_model, build_tasks, debug_option
+from .build import build_model, build_tasks
 from .guard import FAILED, FrozenChanged
 from .job import load_config
+from .options import debug_option
 
 if TYPE_CHECKING:
     from ..comparing.comparison import Comparison
 
 __all__ = ["check_comparison", "compare", "scenario_arguments"]
 
-_OF_ONE_RUN = ("seed", "freeze_schedule", "output_dir", "save_every", "resume", "keep_checkpoints")
-"""Keys of ``training`` that are about one run, not about a comparison."""
-
 
 def scenario_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `fit` that the scenarios of a job share."""
-    return {k: v for k, v in training.items() if k not in (*_OF_ONE_RUN, "progress")}
+    """Return the arguments of `fit` that the scenarios of a job share.
+
+    What is about one run is left out. Callbacks (early stopping) stay in: that they cannot be
+    compared with changes what is learned, so `compare` refuses them in words.
+    """
+    from ..comparing.settings import NOT_SHARED
+
+    of_one_run = {*NOT_SHARED, "progress"} - {"callbacks"}
+    return {name: value for name, value in training.items() if name not in of_one_run}
 
 
 def check_comparison(comparison: Comparison) -> int:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import DataError
-from .build import build_model, build_tasks, debug_option
+from .build import build_model, build_tasks
 from .compare import check_comparison, scenario_arguments
 from .guard import FAILED
+from .options import debug_option
 
 if TYPE_CHECKING:
     from ..data import Task

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..data.files import read_lines
 from ..runtime.precision import check_precision
-from .build import debug_option, precision_option
+from .options import debug_option, precision_option
 from .predict import stdin_lines
 
 __all__ = ["encode"]

@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .build import (
-    apply_freezing,
-    build_model,
-    build_tasks,
-    job_options,
-    read_job,
-    training_precision_option,
-)
+from .build import apply_freezing, build_model, build_tasks
 from .job import Config
+from .options import JobOptions, job_options, training_precision_option
 
 if TYPE_CHECKING:
     from ..data import Task
@@ -63,13 +57,7 @@ def estimate_job(
 @training_precision_option
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def estimate(
-    config_path: str | None,
-    settings: tuple[str, ...],
-    mode: str | None,
-    freeze: tuple[str, ...],
-    train: tuple[str, ...],
-    freeze_precision: str | None,
-    precision: str | None,
+    job: JobOptions,
     as_json: bool,
 ) -> None:
     """Say what a job will take: seconds, memory, cache and FLOPs of each phase.
@@ -79,7 +67,7 @@ def estimate(
     \b
     mtfreeze estimate --config job.yaml --mode "backbone[:3]"
     """
-    config = read_job(config_path, settings, mode, freeze, train, freeze_precision, precision)
+    config = job.read()
     model = build_model(config)
     apply_freezing(model, config.freezing)
     arguments = dict(config.training)

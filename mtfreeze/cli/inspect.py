@@ -6,8 +6,9 @@ from __future__ import annotations
 import click
 
 from ..freezing.describe import frozen_line
-from .build import apply_freezing, build_model, freezing_of, job_options, read_job
-from .job import Freezing
+from .build import apply_freezing, build_model
+from .job_training import Freezing
+from .options import JobOptions, job_options
 
 __all__ = ["inspect"]
 
@@ -17,13 +18,8 @@ __all__ = ["inspect"]
 @job_options
 @click.option("--picture", metavar="FILE.png", help="Draw which parts train.")
 def inspect(
+    job: JobOptions,
     model: str | None,
-    config_path: str | None,
-    settings: tuple[str, ...],
-    mode: str | None,
-    freeze: tuple[str, ...],
-    train: tuple[str, ...],
-    freeze_precision: str | None,
     picture: str | None,
 ) -> None:
     """Show a model (a folder or a name), or the model of a job.
@@ -35,24 +31,23 @@ def inspect(
     """
     from ..multi_task_model import MultiTaskModel
 
-    if (model is None) == (config_path is None):
+    if (model is None) == (job.config_path is None):
         raise click.UsageError("expected a model or --config FILE.yaml, one of the two")
     if model is None:
-        config = read_job(config_path, settings, mode, freeze, train, freeze_precision)
+        config = job.read()
         loaded = build_model(config)
         apply_freezing(loaded, config.freezing)
     else:
-        if settings:
+        if job.settings:
             raise click.UsageError("--set changes a job; found no --config")
         loaded = MultiTaskModel.from_pretrained(model)
-        if freeze_precision is not None and not (mode or freeze or train):
+        if job.freeze_precision is not None and not job.says_what_is_frozen:
             raise click.UsageError(
                 "--freeze-precision says how frozen parts are computed; found none of --mode, "
                 "--freeze, --train, which say what is frozen"
             )
-        if mode is not None or freeze or train:
-            freezing = freezing_of(Freezing(), mode, freeze, train, freeze_precision)
-            apply_freezing(loaded, freezing)
+        if job.says_what_is_frozen:
+            apply_freezing(loaded, job.freezing(Freezing()))
     click.echo(frozen_line(loaded))
     click.echo()
     click.echo(str(loaded.summary()))

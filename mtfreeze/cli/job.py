@@ -24,58 +24,21 @@ from typing import Any
 
 from ..closest import name_list, unknown
 from ..errors import ConfigError
+from .job_training import Freezing, read_training
 from .job_values import (
     Check,
     check_anything,
     check_bool,
-    check_early_stopping,
     check_labels,
     check_mapping,
     check_modes,
     check_number,
-    check_precision_name,
-    check_rate,
-    check_schedule,
+    check_section,
     check_text,
-    check_texts,
-    check_training_precision,
     found_text,
 )
 
-__all__ = ["HF_SPELLINGS", "Config", "Freezing", "load_config", "parse_config", "parse_setting"]
-
-HF_SPELLINGS = {
-    "num_train_epochs": "epochs",
-    "per_device_train_batch_size": "batch_size",
-    "train_batch_size": "batch_size",
-    "lr": "learning_rate",
-    "lr_scheduler_type": "lr_schedule",
-    "adam_epsilon": "eps",
-    "disable_tqdm": "progress",
-    "resume_from_checkpoint": "resume",
-    "save_total_limit": "keep_checkpoints",
-}
-"""Training arguments of transformers -> the name used here (``disable_tqdm`` is turned round)."""
-
-
-@dataclass(frozen=True)
-class Freezing:
-    """What a job freezes: a mode (what is frozen), or explicit lists.
-
-    Attributes
-    ----------
-    mode : str or list of str
-        Selectors of what is frozen; the rest trains. Used where both lists are None.
-    freeze, train : list of str or None
-        `train` alone: everything else is frozen. `freeze` wins where both name something.
-    precision : str or None
-        What frozen parts are computed in; None: fp32.
-    """
-
-    mode: str | list[str] = "backbone"
-    freeze: list[str] | None = None
-    train: list[str] | None = None
-    precision: str | None = None
+__all__ = ["Config", "load_config", "parse_config", "parse_setting"]
 
 
 @dataclass(frozen=True)
@@ -141,121 +104,6 @@ _DATA: dict[str, Check] = {
     "scheme": check_text,
     "column": check_number,
 }
-_TRAINING: dict[str, Check] = {
-    "freeze_mode": check_texts,
-    "freeze": check_texts,
-    "train": check_texts,
-    "epochs": check_number,
-    "batch_size": check_number,
-    "learning_rate": check_rate,
-    "weight_decay": check_rate,
-    "warmup_ratio": check_number,
-    "warmup_steps": check_number,
-    "lr_schedule": check_text,
-    "layer_decay": check_number,
-    "max_grad_norm": check_number,
-    "mixing": check_text,
-    "sampling": check_text,
-    "temperature": check_number,
-    "loss_weighting": check_text,
-    "seed": check_number,
-    "token_budget": check_number,
-    "betas": check_anything,
-    "eps": check_number,
-    "eval_every": check_anything,
-    "save_every": check_anything,
-    "resume": check_anything,
-    "keep_checkpoints": check_number,
-    "cache": check_anything,
-    "cache_dtype": check_text,
-    "freeze_schedule": check_schedule,
-    "early_stopping": check_early_stopping,
-    "load_best_model_at_end": check_bool,
-    "metric_for_best_model": check_text,
-    "greater_is_better": check_bool,
-    "output_dir": check_text,
-    "progress": check_bool,
-    "precision": check_training_precision,
-    "freeze_precision": check_precision_name,
-    "save_activations": check_training_precision,
-    "group_by_length": check_bool,
-}
-
-
-def _section(path: str, value: object, known: Mapping[str, Check]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, one in check_mapping(path, value).items():
-        if key not in known:
-            raise ConfigError(unknown(f"key of {path!r}", key, known))
-        result[key] = known[key](f"{path}.{key}", one)
-    return result
-
-
-def _training(path: str, value: object, folder: Path) -> tuple[dict[str, Any], Freezing]:
-    given = check_mapping(path, value)
-    renamed: dict[str, Any] = {}
-    for key, one in given.items():
-        name = HF_SPELLINGS.get(key, key)
-        if name in renamed:
-            raise ConfigError(f"{path} has both {name!r} and another spelling of it, {key!r}")
-        renamed[name] = (not check_bool(f"{path}.{key}", one)) if key == "disable_tqdm" else one
-    if "adam_beta1" in renamed or "adam_beta2" in renamed:
-        renamed["betas"] = [renamed.pop("adam_beta1", 0.9), renamed.pop("adam_beta2", 0.999)]
-    _read_half_precision(path, renamed)
-    for kind in ("eval", "save"):
-        if f"{kind}_strategy" not in renamed:
-            continue
-        strategy, steps = renamed.pop(f"{kind}_strategy"), renamed.pop(f"{kind}_steps", None)
-        # YAML reads a bare `no` as false.
-        choices = {"no": None, False: None, "epoch": "epoch", "steps": steps or 500}
-        if strategy not in choices:
-            raise ConfigError(
-                f"{path}.{kind}_strategy must be no, epoch or steps; found {strategy!r}"
-            )
-        renamed[f"{kind}_every"] = choices[strategy]
-    result = _section(path, renamed, _TRAINING)
-    lists = {key: result.pop(key) for key in ("freeze_mode", "freeze", "train") if key in result}
-    lower = result.pop("freeze_precision", None)
-    if lower is not None and result.get("freeze_schedule") is not None and not lists:
-        raise ConfigError(
-            f"{path}.freeze_precision is that of what freeze_mode or freeze names; found a "
-            "freeze_schedule alone, whose phases say themselves what they freeze; write precision: "
-            f"{lower} in the phases, e.g. freeze_schedule: {{gradual: {{precision: {lower}}}}}"
-        )
-    if "freeze_mode" in lists and len(lists) > 1:
-        others = name_list(key for key in lists if key != "freeze_mode")
-        raise ConfigError(
-            f"{path} has freeze_mode together with {others}; "
-            "use freeze_mode alone (what is frozen), or freeze and train"
-        )
-    if "output_dir" in result:
-        result["output_dir"] = str(folder / result["output_dir"])
-    if isinstance(result.get("resume"), str):
-        result["resume"] = str(folder / result["resume"])
-    stopping = result.pop("early_stopping", None)
-    if stopping is not None:
-        result["callbacks"] = [stopping]
-    # A schedule says itself what is frozen; what is frozen beside it, the user must have named.
-    usual = ["backbone"] if result.get("freeze_schedule") is None else ["none"]
-    mode = lists.get("freeze_mode", usual)
-    freezing = Freezing(
-        mode[0] if len(mode) == 1 else mode, lists.get("freeze"), lists.get("train"), lower
-    )
-    return result, freezing
-
-
-def _read_half_precision(path: str, given: dict[str, Any]) -> None:
-    """Turn ``bf16: true`` of transformers into ``precision: bf16``."""
-    for key in ("fp16", "tf32"):
-        if check_bool(f"{path}.{key}", given.pop(key, False)):
-            raise ConfigError(
-                f"{path}.{key} asks for a precision that mtfreeze does not train in; write "
-                "precision: bf16 (or bf16: true), or leave it out for fp32"
-            )
-    if "bf16" in given:
-        if "precision" in given:
-            raise ConfigError(f"{path} has both 'precision' and another spelling of it, 'bf16'")
-        given["precision"] = "bf16" if check_bool(f"{path}.bf16", given.pop("bf16")) else "fp32"
 
 
 def _require(path: str, section: Mapping[str, Any], keys: Iterable[str]) -> None:
@@ -292,13 +140,13 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
         if key not in _SECTIONS:
             raise ConfigError(unknown("section", key, _SECTIONS))
     _require("the configuration", top, ("model",))
-    model = _section("model", top["model"], _MODEL)
+    model = check_section("model", top["model"], _MODEL)
     _require("model", model, ("name",))
     if model["name"].startswith(("./", "../")):
         model["name"] = str(place / model["name"])
     heads = {}
     for name, one in check_mapping("heads", top.get("heads", {})).items():
-        entry = heads[name] = _section(f"heads.{name}", one, _HEAD)
+        entry = heads[name] = check_section(f"heads.{name}", one, _HEAD)
         described = set(entry) - {"from_pretrained", "head"}
         if described or "from_pretrained" not in entry:
             _require(f"heads.{name}", entry, ("task", "labels"))
@@ -306,17 +154,17 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
             entry["from_pretrained"] = str(place / entry["from_pretrained"])
     data = {}
     for name, one in check_mapping("data", top.get("data", {})).items():
-        entry = data[name] = _section(f"data.{name}", one, _DATA)
+        entry = data[name] = check_section(f"data.{name}", one, _DATA)
         if heads and name not in heads:
             raise ConfigError(unknown("head in data", name, heads))
         if not {"train", "eval"} & set(entry):
             raise ConfigError(f"data.{name} names no file; add train: FILE or eval: FILE")
         for part in {"train", "eval"} & set(entry):
             entry[part] = str(place / entry[part])
-    training, freezing = _training("training", top.get("training", {}), place)
+    training, freezing = read_training("training", top.get("training", {}), place)
     start, start_freezing = None, Freezing()
     if "start" in top:
-        start, start_freezing = _training("start", top["start"], place)
+        start, start_freezing = read_training("start", top["start"], place)
     modes = check_modes("modes", top.get("modes", []))
     return Config(model, heads, data, training, freezing, start, start_freezing, modes)
 

@@ -26,6 +26,7 @@ __all__ = [
     "check_precision_name",
     "check_rate",
     "check_schedule",
+    "check_section",
     "check_text",
     "check_texts",
     "check_training_precision",
@@ -146,6 +147,16 @@ def check_mapping(path: str, value: object) -> dict[str, Any]:
             f"write {path.rsplit('.', 1)[-1]}: {{key: value}}"
         )
     return {str(key): one for key, one in value.items()}
+
+
+def check_section(path: str, value: object, known: Mapping[str, Check]) -> dict[str, Any]:
+    """Check for a section whose keys are all `known`, each with a check of its own."""
+    result: dict[str, Any] = {}
+    for key, one in check_mapping(path, value).items():
+        if key not in known:
+            raise ConfigError(unknown(f"key of {path!r}", key, known))
+        result[key] = known[key](f"{path}.{key}", one)
+    return result
 
 
 def check_anything(path: str, value: object) -> Any:

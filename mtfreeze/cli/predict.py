@@ -18,7 +18,7 @@ import click
 from ..data.files import read_lines
 from ..errors import DataError
 from ..runtime.precision import check_precision
-from .build import debug_option, precision_option
+from .options import debug_option, precision_option
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel

@@ -7,7 +7,8 @@ import json
 
 import click
 
-from .build import apply_freezing, build_model, build_tasks, job_options, read_job
+from .build import apply_freezing, build_model, build_tasks
+from .options import JobOptions, job_options
 
 __all__ = ["recommend"]
 
@@ -19,12 +20,7 @@ __all__ = ["recommend"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def recommend(
-    config_path: str | None,
-    settings: tuple[str, ...],
-    mode: str | None,
-    freeze: tuple[str, ...],
-    train: tuple[str, ...],
-    freeze_precision: str | None,
+    job: JobOptions,
     budget: float | None,
     as_json: bool,
 ) -> None:
@@ -38,9 +34,9 @@ def recommend(
     """
     from ..recommending import recommend as recommend_for
 
-    config = read_job(config_path, settings, mode, freeze, train, freeze_precision)
+    config = job.read()
     model = build_model(config)
-    if mode is not None or freeze or train:
+    if job.says_what_is_frozen:
         apply_freezing(model, config.freezing)
     advice = recommend_for(model, build_tasks(config, model), budget, progress=not as_json)
     click.echo(json.dumps(advice.to_dict(), indent=2) if as_json else str(advice))

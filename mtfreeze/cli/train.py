@@ -10,16 +10,10 @@ import click
 from ..freezing.digests import FrozenReport
 from ..training.fit import fit
 from ..training.run import Run
-from .build import (
-    apply_freezing,
-    build_model,
-    build_tasks,
-    job_options,
-    read_job,
-    training_precision_option,
-)
+from .build import apply_freezing, build_model, build_tasks
 from .estimate import estimate_job, estimates_text
 from .guard import FAILED, FrozenChanged
+from .options import JobOptions, job_options, training_precision_option
 
 __all__ = ["check_unmoved", "train"]
 
@@ -51,13 +45,7 @@ def _show(run: Run) -> None:
 )
 @click.option("--quiet", is_flag=True, help="Print the metrics only.")
 def train(
-    config_path: str | None,
-    settings: tuple[str, ...],
-    mode: str | None,
-    freeze: tuple[str, ...],
-    train: tuple[str, ...],
-    freeze_precision: str | None,
-    precision: str | None,
+    job: JobOptions,
     output: str | None,
     resume: str | None,
     dry_run: bool,
@@ -72,7 +60,7 @@ def train(
     mtfreeze train --config job.yaml --dry-run
     mtfreeze train --config job.yaml --set training.save_every=epoch --output out --resume
     """
-    config = read_job(config_path, settings, mode, freeze, train, freeze_precision, precision)
+    config = job.read()
     model = build_model(config)
     apply_freezing(model, config.freezing)  # a selector that matches nothing ends here
     tasks = build_tasks(config, model)

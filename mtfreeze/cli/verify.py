@@ -17,8 +17,8 @@ from ..closest import name_list
 from ..errors import CheckpointError
 from ..files.json_files import read_object
 from ..freezing.digests import Snapshot, compare, snapshot
-from .build import debug_option
 from .guard import FrozenChanged
+from .options import debug_option
 
 __all__ = ["read_report", "verify"]
 

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import check_integer
 from ..data.task import Task
 from ..evaluating.sufficient import check_sufficient
-from ..planning.checks import check_integer
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
 from ..steps.batch import check_tasks
@@ -252,4 +252,4 @@ def _line(run: ScenarioRun) -> str:
         return f"{what}: FAILED: {run.error}"
     scores = ", ".join(f"{name} {one.primary} {one.value:.3f}" for name, one in run.tasks.items())
     seconds = run.seconds + run.prefix_seconds
-    return f"{what}: {scores}" + (f"; {seconds:.1f} s" if run.n_trained else "")
+    return f"{what}: {scores}" + (f"; {seconds:.1f} s" if run.parameters_trained else "")

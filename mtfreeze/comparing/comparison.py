@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
+from ..pictures.front import QualityPoint, pareto_front
 from ..pictures.modes import modes_figure, modes_text
-from ..pictures.quality import QualityPoint, pareto_front, quality_figure, quality_text
+from ..pictures.quality import quality_figure, quality_text
 from ..pictures.saving import write_picture
 from ..pictures.words import metric_words
 from .bootstrap import Difference, draw

@@ -44,7 +44,7 @@ COLUMNS = (
     "forgetting",
     "head_drift",
     "loss",
-    "n_trained",
+    "parameters_trained",
     "seconds",
     "prefix_seconds",
     "memory_bytes",
@@ -69,7 +69,7 @@ def long_rows(
         common = {
             "scenario": row.name,
             "n_seeds": len(row.seeds),
-            "n_trained": row.n_trained,
+            "parameters_trained": row.parameters_trained,
             "seconds": row.seconds,
             "prefix_seconds": row.prefix_seconds,
             "memory_bytes": row.memory_bytes or None,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from ..notices import renamed
 from .bootstrap import Difference
 from .results import MAJORITY, START, ScenarioRun
 
@@ -75,7 +76,7 @@ class ScenarioFigures:
         Those that finished.
     tasks : dict of str to TaskFigures
         Empty if every seed failed.
-    n_trained : int or None
+    parameters_trained : int or None
         Parameters that trained; None in the row `MAJORITY`.
     seconds : float or None
         Training and passes over the frozen prefix, mean over seeds.
@@ -100,7 +101,7 @@ class ScenarioFigures:
     name: str
     seeds: tuple[int, ...]
     tasks: dict[str, TaskFigures]
-    n_trained: int | None = None
+    parameters_trained: int | None = None
     seconds: float | None = None
     prefix_seconds: float | None = None
     memory_bytes: int = 0
@@ -111,6 +112,8 @@ class ScenarioFigures:
     frozen_ok: bool = True
     verdict: str = ""
     errors: dict[int, str] | None = None
+
+    n_trained = renamed("n_trained", "parameters_trained")
 
     @property
     def failure(self) -> str:
@@ -156,7 +159,7 @@ def scenario_figures(
         name=name,
         seeds=tuple(run.seed for run in done),
         tasks=tasks,
-        n_trained=max(run.n_trained for run in done),
+        parameters_trained=max(run.parameters_trained for run in done),
         seconds=fmean(run.seconds + run.prefix_seconds for run in done),
         prefix_seconds=fmean(run.prefix_seconds for run in done),
         memory_bytes=max(run.memory_bytes for run in done),

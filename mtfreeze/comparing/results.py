@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..freezing.unit_states import UnitState
+from ..notices import renamed
 
 __all__ = ["MAJORITY", "START", "ScenarioRun", "TaskScore", "UnitState"]
 
@@ -95,7 +96,7 @@ class ScenarioRun:
         Tasks whose loss trained something.
     frozen_heads : tuple of str
         Heads that were frozen in every phase.
-    n_trained : int
+    parameters_trained : int
         Parameters (values) that trained in some phase.
     seconds, prefix_seconds : float
         Optimizer steps; passes over the frozen prefix.
@@ -127,7 +128,7 @@ class ScenarioRun:
     tasks: dict[str, TaskScore] = field(default_factory=dict)
     trained: tuple[str, ...] = ()
     frozen_heads: tuple[str, ...] = ()
-    n_trained: int = 0
+    parameters_trained: int = 0
     seconds: float = 0.0
     prefix_seconds: float = 0.0
     memory_bytes: int = 0
@@ -141,6 +142,8 @@ class ScenarioRun:
     phases: list[tuple[str, list[UnitState]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     error: str | None = None
+
+    n_trained = renamed("n_trained", "parameters_trained")
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -161,6 +164,8 @@ class ScenarioRun:
     def from_dict(cls, values: Mapping[str, Any]) -> ScenarioRun:
         """Return what `to_dict` gave the values of."""
         given = dict(values)
+        if "n_trained" in given:  # written before the field had its present name
+            given["parameters_trained"] = given.pop("n_trained")
         given["tasks"] = {
             name: TaskScore.from_dict(one) for name, one in given.get("tasks", {}).items()
         }

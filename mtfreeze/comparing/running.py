@@ -26,7 +26,7 @@ _LOST = ("KilledWorker", "LostRunError")
 """What schedulers call a job whose worker died, where it is no `BrokenExecutor`."""
 
 _N_LINES = 4
-"""Last lines of a dead process that are told."""
+"""How many of the last lines of a dead process the message quotes."""
 
 
 class Job(NamedTuple):
@@ -84,7 +84,8 @@ def run_on(
             try:
                 sent = executor.submit(run_job, str(folder.path), job.name, job.seed, threads)
             except (Broken, RuntimeError):
-                # Of an executor that died before, or was shut down.
+                # The executor takes no more jobs: a worker died (broken), or it was shut down
+                # (RuntimeError). Those that it did not take run below, each in its own process.
                 lost.append(job)
             else:
                 waiting[sent] = job

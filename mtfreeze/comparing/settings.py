@@ -12,15 +12,15 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from .. import _core
+from ..checks import check_choice, check_integer
 from ..closest import unknown
 from ..data.task import Task
 from ..errors import ConfigError
 from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
 from ..notices import UntrainedHeadWarning
-from ..planning.checks import check_choice, check_integer
 from ..planning.run_plan import plan_run
-from ..planning.settings import check_settings
+from ..planning.settings import RUN_SETTINGS, check_settings
 from ..steps.batch import TrainingRows
 from ..training.fit import fit
 from .scenarios import Scenario
@@ -29,9 +29,16 @@ from .worker import HEADS_ONLY
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
 
-__all__ = ["check_arguments", "check_plans", "check_seeds", "check_start", "describe"]
+__all__ = [
+    "NOT_SHARED",
+    "check_arguments",
+    "check_plans",
+    "check_seeds",
+    "check_start",
+    "describe",
+]
 
-_OWN = {
+NOT_SHARED = {
     "seed": "name seeds=, which every scenario gets",
     "freeze_schedule": "a schedule is a mode: modes=[('gradual', FreezeSchedule.gradual())]",
     "callbacks": "callbacks cannot be sent to workers; train that scenario with fit",
@@ -42,12 +49,12 @@ _OWN = {
 }
 """Arguments of `fit` that scenarios do not take -> what to do instead."""
 
-_ELSEWHERE = ("model", "tasks", "progress", *_OWN)
+_ELSEWHERE = ("model", "tasks", "progress", *NOT_SHARED)
 
 
-def _known() -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(fit).parameters
-    return {name: one for name, one in parameters.items() if name not in _ELSEWHERE}
+def _known() -> list[str]:
+    """Return the names of what scenarios can share."""
+    return [name for name in inspect.signature(fit).parameters if name not in _ELSEWHERE]
 
 
 def check_arguments(given: Mapping[str, Any], where: str = "compare") -> dict[str, Any]:
@@ -62,8 +69,8 @@ def check_arguments(given: Mapping[str, Any], where: str = "compare") -> dict[st
     """
     known = _known()
     for name in given:
-        if name in _OWN:
-            raise ConfigError(f"{where} does not take {name}=: {_OWN[name]}")
+        if name in NOT_SHARED:
+            raise ConfigError(f"{where} does not take {name}=: {NOT_SHARED[name]}")
         if name not in known:
             raise TypeError(unknown("argument", name, [*known, "modes", "seeds"], of=where))
     values = dict(given)
@@ -141,7 +148,8 @@ def check_plans(
         if old_tasks[name].eval is None:
             raise ConfigError(f"old task {name!r} needs data to evaluate on; pass Task(eval=...)")
     trial = model.copy()
-    # All rows, labels and texts.
+    # Made for what they check, and not kept: every label must be one of its head's, every text
+    # must become tokens.
     TrainingRows(trial, tasks)
     EvalData(trial, {**tasks, **old_tasks})
     jobs = [(one, fit_settings) for one in scenarios]
@@ -152,10 +160,8 @@ def check_plans(
             # Its heads were trained before, or the user wants it so.
             warnings.simplefilter("ignore", UntrainedHeadWarning)
             scenario.apply(trial)
-        known = {name: one.default for name, one in _known().items()}
-        del known["cache"]
-        given = {name: value for name, value in arguments.items() if name != "cache"}
-        settings = check_settings(**{**known, **given}, seed=0, freeze_schedule=scenario.schedule)
+        given = {name: value for name, value in arguments.items() if name in RUN_SETTINGS}
+        settings = check_settings(**given, freeze_schedule=scenario.schedule)
         try:
             plan_run(trial, tasks, settings)
         except ConfigError as error:

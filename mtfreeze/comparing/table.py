@@ -129,7 +129,9 @@ def _quality(
             continue
         cells = [row.name + (" !" if row.errors else "")]
         if first:
-            cells.append(_NOTHING if row.n_trained is None else in_values(row.n_trained))
+            cells.append(
+                _NOTHING if row.parameters_trained is None else in_values(row.parameters_trained)
+            )
             cells.append(_NOTHING if row.seconds is None else in_time(row.seconds))
         for task in tasks:
             found = row.tasks.get(task)
@@ -191,7 +193,7 @@ def _effects(rows: Sequence[ScenarioFigures], tasks: Sequence[str], first: bool)
         columns += [Column("frozen parts", left=True)]
     grid = Grid(columns)
     for row in rows:
-        if not row.seeds or row.n_trained is None:
+        if not row.seeds or row.parameters_trained is None:
             continue
         cells = [row.name]
         if first:

@@ -21,6 +21,7 @@ from ..features import CacheStats
 from ..freezing.unit_states import unit_states
 from ..metrics.scores import primary_metric
 from ..notices import FreezeWarning
+from ..planning.settings import FitSettings
 from ..runtime.threads import set_threads
 from ..training.fit import fit
 from .baseline import majority_scores
@@ -91,10 +92,11 @@ def starting_model(place: ComparisonFolder, seed: int) -> MultiTaskModel:
     model.unfreeze()
     specs = {name: (head.spec, head.trained) for name, head in model.heads.items()}
     values = {key: view.copy() for key, view in model.parameters().items()}
+    # Heads that were never trained are drawn anew, from `seed`. None can be replaced where it
+    # stands: all go and come back in their order, trained ones with the values that they had.
     for name in specs:
         model.remove_head(name)
     for name, (spec, trained) in specs.items():
-        # All anew, so that their order stays.
         model.add_head(name, spec, seed=seed)
         if trained:
             model.heads[name].trained = True
@@ -156,7 +158,7 @@ class _Job:
         scenario.apply(model)
         cosines: dict[str, float] = {}
         if self.settings["gradients"]:
-            size = arguments.get("batch_size", 32)
+            size = arguments.get("batch_size", FitSettings.batch_size)
             cosines = gradient_cosines(model, self.tasks, size, self.seed)
         phases = scenario.phases(model, arguments.get("epochs"))
         if scenario.schedule is not None:
@@ -198,7 +200,7 @@ class _Job:
     ) -> ScenarioRun:
         everything = {**self.tasks, **self.old_tasks}
         cache = self.settings["fit"].get("cache", str(self.place.features))
-        outcomes = evaluate_rows(model, everything, cache=cache, told=self.stats.append)
+        outcomes = evaluate_rows(model, everything, cache=cache, on_cache_stats=self.stats.append)
         scores = {
             task: score_of(model, task, everything[task], outcome)
             for task, outcome in outcomes.items()
@@ -224,7 +226,7 @@ class _Job:
             trained=tuple(
                 task for task in self.tasks if any(f"{task}_loss" in row for row in run.history)
             ),
-            n_trained=run.n_trained,
+            parameters_trained=run.parameters_trained,
             seconds=run.metrics.get("train_runtime", 0.0),
             memory_bytes=max((one.peak_bytes for one in run.costs), default=0),
             frozen_ok=bool(run.frozen.ok),

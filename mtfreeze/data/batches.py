@@ -15,13 +15,13 @@ batch of a pass may be smaller; it is kept.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_count
 from ..closest import unknown
 from ..errors import ConfigError, DataError
 from .examples import Examples
@@ -268,7 +268,7 @@ def plan_epoch(
     [2, 1]
     """
     _check_mixing(mixing)
-    size = _check_batch_size(batch_size)
+    size = check_count("batch_size", batch_size, usual=32)
     shares = _shares(groups, size, mixing, sampling, temperature)
     if not groups:
         return []
@@ -303,7 +303,7 @@ def steps_per_epoch(
 ) -> int:
     """Return how many steps `plan_epoch` makes, which is the same in every epoch."""
     _check_mixing(mixing)
-    size = _check_batch_size(batch_size)
+    size = check_count("batch_size", batch_size, usual=32)
     shares = _shares(groups, size, mixing, sampling, temperature)
     return max(shares, default=0) if mixing == "joint" else sum(shares)
 
@@ -327,17 +327,3 @@ def _n_batches(n: int, batch_size: int) -> int:
 def _check_mixing(mixing: str) -> None:
     if mixing not in MIXING:
         raise ConfigError(unknown("mixing", str(mixing), MIXING))
-
-
-def _check_batch_size(batch_size: int) -> int:
-    try:
-        if isinstance(batch_size, bool):
-            raise TypeError
-        size = operator.index(batch_size)
-    except TypeError:
-        raise TypeError(
-            f"batch_size must be an int; found {type(batch_size).__name__} {batch_size!r}"
-        ) from None
-    if size < 1:
-        raise ConfigError(f"batch_size must be at least 1; found {size}; 32 is the usual choice")
-    return size

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import as_integer
 from ..closest import name_list, unknown
 from ..errors import DataError
 from ..metrics.entities import iob2_fault, is_iob2
@@ -51,11 +52,12 @@ def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
         if str(label) not in table:
             raise DataError(f"{where}: {unknown('label', str(label), table)}; add it to label_map")
         value = table[str(label)]
-        if isinstance(value, bool) or not isinstance(value, str | int):
+        name = value if isinstance(value, str) else as_integer(value)
+        if name is None:
             raise TypeError(
                 f"label_map: expected label names (str) or indices (int); found {value!r}"
             )
-        return value
+        return name
 
     def whole(label: Label, table: Mapping[str, object], where: str) -> Label:
         if isinstance(label, tuple):

@@ -7,10 +7,10 @@ both begin with where the row is.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import Any, cast
 
+from ..checks import as_integer
 from ..closest import did_you_mean, name_list
 from ..errors import DataError
 from .example import Example, Label, Tags
@@ -66,15 +66,13 @@ def check_label(value: object, where: str) -> str | int:
     """Return a label name (str) or index (any integer, as int)."""
     if isinstance(value, str):
         return value
-    try:
-        if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
-            raise TypeError
-        return operator.index(cast(Any, value))
-    except TypeError:
+    index = as_integer(value)
+    if index is None:
         raise TypeError(
             f"{where}: expected a label name (str) or index (int); found {_found(value)}; "
             "write the label's name"
-        ) from None
+        )
+    return index
 
 
 def check_tags(value: object, n_words: int, where: str) -> Tags:

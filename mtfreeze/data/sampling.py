@@ -17,12 +17,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..closest import unknown
+from ..checks import as_number, check_choice
 from ..errors import ConfigError
 
-__all__ = ["SAMPLING", "check_sampling", "share_steps"]
+__all__ = ["SAMPLING", "check_sampling", "check_temperature", "share_steps"]
 
 SAMPLING = ("size", "equal", "temperature")
+
+
+def check_temperature(name: str, value: object) -> float:
+    """Return T as a float above 0; TypeError or ConfigError otherwise."""
+    number = as_number(value)
+    if number is None:
+        raise TypeError(
+            f"{name} must be a number; found {type(value).__name__} {value!r}; give a float above 0"
+        )
+    if not math.isfinite(number) or number <= 0:
+        raise ConfigError(
+            f"{name} must be a finite number above 0; found {number!r}; 1 is "
+            "sampling='size', and for the same number of steps for each task use sampling='equal'"
+        )
+    return number
 
 
 def check_sampling(sampling: object, temperature: object, mixing: str) -> tuple[str, float]:
@@ -44,37 +59,21 @@ def check_sampling(sampling: object, temperature: object, mixing: str) -> tuple[
     ConfigError
         If one is unknown or out of range, or they do not go together.
     """
-    if not isinstance(sampling, str):
-        raise TypeError(
-            f"sampling must be one of {', '.join(map(repr, SAMPLING))}; found "
-            f"{type(sampling).__name__} {sampling!r}"
-        )
-    if sampling not in SAMPLING:
-        raise ConfigError(unknown("sampling", sampling, SAMPLING))
-    if isinstance(temperature, bool) or not hasattr(temperature, "__float__"):
-        raise TypeError(
-            f"temperature must be a number; found {type(temperature).__name__} {temperature!r}; "
-            "give a float above 0"
-        )
-    number = float(temperature)
-    if not math.isfinite(number) or number <= 0:
-        raise ConfigError(
-            f"temperature must be a finite number above 0; found {number!r}; 1 is "
-            "sampling='size', and for the same number of steps for each task use sampling='equal'"
-        )
-    if number != 1 and sampling != "temperature":
+    how = check_choice("sampling", sampling, SAMPLING)
+    number = check_temperature("temperature", temperature)
+    if number != 1 and how != "temperature":
         raise ConfigError(
             f"temperature acts with sampling='temperature'; found temperature={number:g} and "
-            f"sampling={sampling!r}; change one of them"
+            f"sampling={how!r}; change one of them"
         )
-    if sampling != "size" and mixing != "proportional":
+    if how != "size" and mixing != "proportional":
         taken = "a batch of every task" if mixing == "joint" else "every task in turn"
         raise ConfigError(
             f"sampling shares the steps of mixing='proportional' among the tasks; found "
-            f"sampling={sampling!r} with mixing={mixing!r}, which takes {taken} and so leaves "
+            f"sampling={how!r} with mixing={mixing!r}, which takes {taken} and so leaves "
             "nothing to share; use mixing='proportional' or sampling='size'"
         )
-    return sampling, number
+    return how, number
 
 
 def share_steps(

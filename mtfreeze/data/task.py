@@ -8,10 +8,10 @@ belongs to the head of the same name in ``fit(model, {"classifier": Task(...)})`
 from __future__ import annotations
 
 import math
-import numbers
 import os
 from collections.abc import Iterable, Mapping
 
+from ..checks import as_number, check_flag
 from ..closest import unknown
 from ..errors import ConfigError, DataError
 from ..losses.own import LossFunction, loss_name
@@ -142,11 +142,7 @@ class Task:
         self.train = None if train is None else as_examples(train, "train")
         self.eval = None if eval is None else as_examples(eval, "eval")
         self.weight = _checked_weight(weight)
-        if not isinstance(train_through_frozen, bool):
-            raise TypeError(
-                f"train_through_frozen must be True or False; found {train_through_frozen!r}"
-            )
-        self.train_through_frozen = train_through_frozen
+        self.train_through_frozen = check_flag("train_through_frozen", train_through_frozen)
         metrics = tuple(dict.fromkeys(SEQUENCE_METRICS + TOKEN_METRICS))
         if metric is not None and metric not in metrics:
             raise ConfigError(unknown("metric", str(metric), metrics))
@@ -184,9 +180,9 @@ class Task:
 
 
 def _checked_weight(weight: object) -> float:
-    if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
+    value = as_number(weight)
+    if value is None:
         raise TypeError(f"weight must be a number; found {type(weight).__name__} {weight!r}")
-    value = float(weight)
     if not math.isfinite(value) or value < 0:
         raise ConfigError(
             f"weight must be a finite number of at least 0; found {value}; use 0 to evaluate only"

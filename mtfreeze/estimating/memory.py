@@ -67,7 +67,7 @@ class CorePeak:
             plan = self._core.plan(
                 list(outputs),
                 training=training,
-                offsets=offsets,
+                offsets={"tokens": offsets},
                 features=tuple(features),
                 token_budget=self._budget,
                 **(self._how if training else {}),
@@ -90,7 +90,7 @@ class CorePeak:
         self._core.train_reset()
         plans = max(0, _core.memory_info().bytes_now - self._before)
         # One text of one token: state does not depend on the batch.
-        one = np.array([0, 1], dtype=np.int64)
+        one = {"tokens": np.array([0, 1], dtype=np.int64)}
         training = bool(heads)
         outputs = list(heads) or [self._core.outputs()[0].name]
         plan = self._core.plan(outputs, training=training, offsets=one)

@@ -321,7 +321,7 @@ class TrialCache:
             chosen = [members[i] for i in at.tolist()]
             flops = self._prices.flops(outputs, sizes_of(lengths[at]), training=False).forward
             began = time.perf_counter()
-            values = self._model._core.forward(texts.core_batch(chosen), list(outputs))
+            values = self._model._core.forward(texts.pack(chosen).for_core(), list(outputs))
             self.timings.append((flops, time.perf_counter() - began))
             order += chosen
             for part, rows in zip(parts, values, strict=True):

@@ -211,7 +211,7 @@ class _Walk:
             draft.costs,
             n_steps=n_steps,
             n_tokens=sum(one.kind.n_tokens for one in draft.steps),
-            n_trained=phase.n_trained if n_steps else 0,
+            parameters_trained=phase.parameters_trained if n_steps else 0,
             prefix_flops=math.fsum(fill.flops for fill in fills),
             forward_flops=steps.forward,
             dx_flops=steps.dx,

@@ -23,7 +23,7 @@ from ..inputs.packing import Encoded, PackedBatch, word_values
 from ..losses.own import LossFunction, loss_sum
 from ..metrics.entities import OUTSIDE, is_iob2
 from ..metrics.scores import metric_name, sequence_metrics, token_counts, token_sums
-from ..model.encoding import brief_tokens, calls, core_batch
+from ..model.encoding import brief_tokens, calls
 from ..multi_task_model import MultiTaskModel
 from ..runtime.progress import Reporter
 from ..steps.batch import TaskLabels, encode_task
@@ -155,7 +155,7 @@ class EvalData:
                         raise Stopped
                     rows = group.rows[at]
                     batch = pack(encoded, rows)
-                    logits = model._core.forward(core_batch(batch), list(scorers))
+                    logits = model._core.forward(batch.for_core(), list(scorers))
                     for scorer, values in zip(scorers.values(), logits, strict=True):
                         scorer.add(rows, values)
                     reporter.advance(batch.n_tokens)

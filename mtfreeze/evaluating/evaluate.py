@@ -80,11 +80,11 @@ def evaluate_rows(
     *,
     cache: str | bool | os.PathLike[str] = "auto",
     progress: bool = False,
-    told: Callable[[CacheStats], None] = lambda stats: None,
+    on_cache_stats: Callable[[CacheStats], None] = lambda stats: None,
 ) -> dict[str, Outcome]:
     """Do what `evaluate` does and keep each row's share in the figures, by task.
 
-    `told` hears what the cache did.
+    `on_cache_stats` is called once, with what the cache did.
     """
     data = EvalData(model, check_tasks(model, tasks))
     if not data.tasks:
@@ -98,5 +98,5 @@ def evaluate_rows(
     with opened:
         features = evaluation_features(model, data.groups, opened, reporter)
         found = data.outcomes(model, reporter, pack=features.evaluation_batch)
-        told(features.stats)
+        on_cache_stats(features.stats)
         return found

@@ -57,8 +57,6 @@ BERT = Family(
             "pooler_type",
         }
     ),
-    vocabulary_key="vocab_size",
-    positions_key="max_position_embeddings",
     prefixes=("bert.",),
     renamed={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
     buffers=frozenset({"embeddings.position_ids", "embeddings.token_type_ids"}),

@@ -57,8 +57,6 @@ class Family:
         Keys that change the computation, with the values under which it is the one we have.
     harmless : frozenset of str
         Keys of its own that change nothing that mtfreeze computes.
-    vocabulary_key, positions_key : str
-        Keys of how many token ids and how many positions it knows.
     prefixes : tuple of str
         Prefixes that task models put before the backbone's tensor names.
     renamed : mapping of str to str
@@ -87,8 +85,6 @@ class Family:
     training_only: tuple[str, ...]
     fixed: Mapping[str, tuple[Any, ...]]
     harmless: frozenset[str]
-    vocabulary_key: str
-    positions_key: str
     prefixes: tuple[str, ...]
     renamed: Mapping[str, str]
     buffers: frozenset[str]

@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..inputs.packing import TOKENS, PackedBatch
 from ..model.encoding import brief_tokens
 from ..pricing.plan_prices import PlanPrices, sizes_of
 from .gather import FeatureView
@@ -110,19 +111,19 @@ def run_pass(
             for at in pass_calls(lengths, stop):
                 chosen = [group.texts[n] for n in at.tolist()]
                 batch = _batch(texts, group, chosen, at)
-                values = model._core.forward(batch, list(group.names))
+                values = model._core.forward(batch.for_core(), list(group.names))
                 for name, rows in zip(group.names, values, strict=True):
                     sinks[name][0].append(chosen, texts.counts(spaces[name], chosen), rows)
                 reporter.advance(int(lengths[at].sum()))
     return len(names), n_tokens, flops
 
 
-def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int64]) -> Any:
+def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int64]) -> PackedBatch:
     """Return a call's batch: token ids, or the features of a lower boundary in their place."""
     if group.start is None:
-        return texts.core_batch(chosen)
+        return texts.pack(chosen)
     offsets = np.concatenate(([0], np.cumsum(texts.lengths(chosen)))).astype(np.int64)
-    return None, offsets, None, {group.start.name: group.start.gather(at)}
+    return PackedBatch({}, {TOKENS: offsets}, {group.start.name: group.start.gather(at)})
 
 
 def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator[NDArray[np.int64]]:

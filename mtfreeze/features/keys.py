@@ -53,7 +53,7 @@ def output_info(model: ModelState, name: str) -> OutputInfo:
 
 def units_run(model: ModelState, name: str) -> tuple[int, ...]:
     """Return the positions of the units that run to compute an output."""
-    one_text = np.array([0, 1], dtype=np.int64)
+    one_text = {"tokens": np.array([0, 1], dtype=np.int64)}
     units = model._core.plan([name], training=False, offsets=one_text).units
     return tuple(position for position, unit in enumerate(units) if unit.runs)
 
@@ -138,7 +138,7 @@ def _digests(
 
 
 def text_keys(encoded: Encoded) -> list[bytes]:
-    """Return the key of every row: blake2b of its token ids and token types.
+    """Return the key of every row: blake2b of what the model reads of its tokens.
 
     Parameters
     ----------
@@ -152,10 +152,10 @@ def text_keys(encoded: Encoded) -> list[bytes]:
     """
     found = _known_texts.get(encoded)
     if found is None:
-        # One (id, type) pair a token, so that no two texts give the same bytes.
-        pairs = np.stack([encoded.ids, encoded.token_types], axis=1).astype("<i4", copy=False)
-        data = memoryview(pairs.tobytes())
-        ends = (encoded.offsets * 8).tolist()
+        # All inputs of a token side by side, so that no two texts give the same bytes.
+        inputs = np.stack(list(encoded.inputs.values()), axis=1).astype("<i4", copy=False)
+        data = memoryview(inputs.tobytes())
+        ends = (encoded.offsets * 4 * len(encoded.inputs)).tolist()
         blake2b = hashlib.blake2b
         found = [
             blake2b(data[begin:end], digest_size=KEY_BYTES).digest()

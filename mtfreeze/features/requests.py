@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..inputs.packing import Encoded, pack
+from ..inputs.packing import Encoded, PackedBatch, pack_rows
 from .keys import text_keys
 
 __all__ = ["Request", "Texts", "Wanted", "row_counts", "take_apart"]
@@ -68,14 +68,10 @@ class Texts:
         """Return how many rows an output of this space has for each text, (n,) int64."""
         return row_counts(space, self.lengths(texts))
 
-    def core_batch(self, texts: Sequence[bytes]) -> tuple[Any, Any, Any]:
-        """Return the texts packed, as the core takes them."""
+    def pack(self, texts: Sequence[bytes]) -> PackedBatch:
+        """Return the texts as a packed batch."""
         places = [self._places[text] for text in texts]
-        spans = [
-            (self._sources[n], slice(*self._sources[n].offsets[row : row + 2])) for n, row in places
-        ]
-        batch = pack([e.ids[s] for e, s in spans], [e.token_types[s] for e, s in spans])
-        return batch.ids, batch.offsets, batch.token_types
+        return pack_rows([(self._sources[number], row) for number, row in places])
 
 
 def row_counts(space: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 
+from ..checks import as_integer
 from ..errors import ConfigError
 
 __all__ = ["DISK_LIMIT", "MEMORY_LIMIT", "parse_size", "read_limit"]
@@ -46,14 +47,15 @@ def parse_size(value: int | str, name: str) -> int:
     (512000000, 2048, 7)
     """
     advice = 'write bytes, or a text such as "512MB" or "2GiB"'
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    number = as_integer(value)
+    if number is not None:
+        if number < 0:
+            raise ConfigError(f"{name}: expected at least 0 bytes; found {number}; {advice}")
+        return number
+    if not isinstance(value, str):
         raise TypeError(
             f"{name}: expected a number of bytes; found {type(value).__name__} {value!r}; {advice}"
         )
-    if isinstance(value, int):
-        if value < 0:
-            raise ConfigError(f"{name}: expected at least 0 bytes; found {value}; {advice}")
-        return value
     found = _SIZE.fullmatch(value)
     if found is None or found[2].lower() not in _UNITS:
         raise ConfigError(f"{name}: expected a number of bytes; found {value!r}; {advice}")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import as_integer
 from ..closest import name_list
 from ..heads.specs import Head
 from ..notices import NoPrefixWarning, PrecisionWarning, UntrainedHeadWarning, warn
@@ -234,11 +235,12 @@ def unfreeze(model: Freezable, what: Selector, *, strict: bool = True) -> None:
 
 def freeze_to(model: Freezable, k: int, *, pin: bool = True, precision: str | None = None) -> None:
     """Freeze ``backbone[:k]``, make the rest of the backbone trainable, leave heads alone."""
-    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+    n_layers = as_integer(k)
+    if n_layers is None:
         raise TypeError(f"freeze_to expects a number of layers; found {type(k).__name__} {k!r}")
     if precision is not None:
         check_precision(precision)
-    lower = f"backbone[:{int(k)}]"
+    lower = f"backbone[:{n_layers}]"
     resolve(model.index, lower)  # an error leaves everything as it was
     before = get_state(model)
     unfreeze(model, "backbone")

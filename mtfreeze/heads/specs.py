@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from ..checks import as_number
 from ..closest import name_list, unknown
 from ..errors import ConfigError
 
@@ -300,8 +301,9 @@ def _check_hidden(hidden: object) -> tuple[int, ...]:
 
 
 def _check_dropout(dropout: object) -> float:
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float):
+    rate = as_number(dropout)
+    if rate is None:
         raise TypeError(f"dropout must be a number; found {type(dropout).__name__} {dropout!r}")
-    if not 0 <= dropout < 1:
+    if not 0 <= rate < 1:
         raise ConfigError(f"dropout must be at least 0 and below 1; found {dropout}; 0.1 is usual")
-    return float(dropout)
+    return rate

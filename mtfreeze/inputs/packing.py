@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Token ids of many sequences, and packed batches cut from them.
+"""What a model reads of many texts, and packed batches cut from them.
 
-A packed batch holds the tokens of its sequences one after another, without padding: ids (T,), token
-types (T,) and offsets (B+1,), where sequence b is ``ids[offsets[b]:offsets[b+1]]``. `Encoded` is
-the same for a whole data set, made once; batches are cut from it by row numbers. For rows of words
-it also knows at which token each word begins, which is where its label sits.
+A packed batch holds the rows of its sequences one after another, without padding: one array for
+every input of the model, and offsets (B+1,) for every row space, in which sequence b has the rows
+``offsets[b]`` to ``offsets[b + 1] - 1``. Texts are one case of it: the inputs `IDS` and
+`TOKEN_TYPES` in the row space `TOKENS`. `Encoded` is the same for a whole data set of texts, made
+once; batches are cut from it by row numbers. For rows of words it also knows at which token each
+word begins, which is where its label sits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +21,26 @@ from numpy.typing import ArrayLike, NDArray
 from ..data.labels import IGNORE
 from ..errors import DataError
 
-__all__ = ["Encoded", "PackedBatch", "pack", "token_labels", "word_values"]
+if TYPE_CHECKING:
+    from .._core import Batch
+
+__all__ = [
+    "IDS",
+    "TOKENS",
+    "TOKEN_TYPES",
+    "Encoded",
+    "PackedBatch",
+    "pack",
+    "pack_rows",
+    "token_labels",
+    "word_values",
+]
+
+IDS, TOKEN_TYPES = "ids", "token_types"
+"""Inputs of families that read texts: token ids, and the segment of each token."""
+
+TOKENS = "tokens"
+"""Their row space."""
 
 LOST = -1
 """First sub-word of a word that has none: it gave no token, or truncation cut it off."""
@@ -26,40 +48,45 @@ LOST = -1
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """A batch as the core takes it.
+    """A batch of sequences.
 
     Attributes
     ----------
-    ids : (T,) int32 array
-        Token ids, special tokens included.
-    token_types : (T,) int32 array
-        Segment of each token.
-    offsets : (B+1,) int64 array
-        Where each sequence begins; the last entry is T.
+    inputs : mapping of str to array
+        By the model's names: int32 ids (N,) or float32 rows (N, width), N being the rows of the
+        input's row space. What nothing reads may be left out.
+    offsets : mapping of str to (B+1,) int64 array
+        By row space: where each sequence's rows begin; the last entry is N.
     features : mapping of str to (N, width) float32 array
         Outputs of the frozen prefix for these sequences, by name, one row a token or a sequence;
-        what lies below them is not computed again. Empty: everything is computed from `ids`.
+        what lies below them is not computed again. Empty: everything is computed from `inputs`.
     """
 
-    ids: NDArray[np.int32]
-    token_types: NDArray[np.int32]
-    offsets: NDArray[np.int64]
+    inputs: Mapping[str, NDArray[Any]]
+    offsets: Mapping[str, NDArray[np.int64]]
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def n_sequences(self) -> int:
         """B, the number of sequences."""
-        return len(self.offsets) - 1
+        return len(next(iter(self.offsets.values()))) - 1
 
     @property
     def n_tokens(self) -> int:
-        """T, the number of tokens."""
-        return len(self.ids)
+        """Rows of all row spaces: T, the number of tokens, of a batch of texts."""
+        return sum(int(offsets[-1]) for offsets in self.offsets.values())
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each sequence, (B,) int64."""
-        return np.diff(self.offsets)
+        """Rows of each sequence in all row spaces, (B,) int64: its tokens."""
+        total: NDArray[np.int64] = np.zeros(self.n_sequences, dtype=np.int64)
+        for offsets in self.offsets.values():
+            total += np.diff(offsets)
+        return total
+
+    def for_core(self) -> Batch:
+        """Return the batch in the form that the core takes."""
+        return {"inputs": self.inputs, "offsets": self.offsets, "features": self.features}
 
     def with_features(self, features: Mapping[str, NDArray[np.float32]]) -> PackedBatch:
         """Return the same sequences with outputs of the frozen prefix beside them."""
@@ -67,18 +94,23 @@ class PackedBatch:
 
     @staticmethod
     def join(batches: Sequence[PackedBatch]) -> PackedBatch:
-        """Return one batch with the sequences of all, in order, and the features that all have."""
+        """Return one batch with the sequences of all, in order, and what all have.
+
+        Parameters
+        ----------
+        batches : sequence of PackedBatch
+            At least one; all of one model.
+        """
         if len(batches) == 1:
             return batches[0]
-        shared = set.intersection(*(set(batch.features) for batch in batches)) if batches else set()
+        offsets = {
+            space: _offsets(np.concatenate([np.diff(batch.offsets[space]) for batch in batches]))
+            for space in batches[0].offsets
+        }
         return PackedBatch(
-            _joined([batch.ids for batch in batches]),
-            _joined([batch.token_types for batch in batches]),
-            _offsets([length for batch in batches for length in batch.lengths]),
-            {
-                name: np.concatenate([batch.features[name] for batch in batches])
-                for name in sorted(shared)
-            },
+            _joined_by_name([batch.inputs for batch in batches]),
+            offsets,
+            _joined_by_name([batch.features for batch in batches]),
         )
 
 
@@ -103,16 +135,19 @@ def pack(
     Examples
     --------
     >>> batch = pack([np.array([101, 102], np.int32), np.array([101, 7, 102], np.int32)])
-    >>> batch.ids.tolist(), batch.offsets.tolist()
+    >>> batch.inputs["ids"].tolist(), batch.offsets["tokens"].tolist()
     ([101, 102, 101, 7, 102], [0, 2, 5])
     """
     lengths = [len(sequence) for sequence in sequences]
     ids = _joined(sequences)
-    if token_types is None:
-        return PackedBatch(ids, np.zeros(len(ids), dtype=np.int32), _offsets(lengths))
-    if [len(types) for types in token_types] != lengths:
-        raise DataError("expected as many token types as ids in every sequence; found other counts")
-    return PackedBatch(ids, _joined(token_types), _offsets(lengths))
+    types = np.zeros(len(ids), dtype=np.int32)
+    if token_types is not None:
+        if [len(one) for one in token_types] != lengths:
+            raise DataError(
+                "expected as many token types as ids in every sequence; found other counts"
+            )
+        types = _joined(token_types)
+    return PackedBatch({IDS: ids, TOKEN_TYPES: types}, {TOKENS: _offsets(lengths)})
 
 
 class Encoded(Sequence[NDArray[np.int32]]):
@@ -120,8 +155,8 @@ class Encoded(Sequence[NDArray[np.int32]]):
 
     Parameters
     ----------
-    ids, token_types : (T,) int32 array
-        Of all rows, one after another.
+    inputs : mapping of str to (T,) int32 array
+        What the model reads of each token, of all rows one after another; `IDS` among them.
     offsets : (n+1,) int64 array
         Where each row begins.
     truncated : (n,) bool array
@@ -135,25 +170,27 @@ class Encoded(Sequence[NDArray[np.int32]]):
 
     def __init__(
         self,
-        ids: NDArray[np.int32],
-        token_types: NDArray[np.int32],
+        inputs: Mapping[str, NDArray[np.int32]],
         offsets: NDArray[np.int64],
         truncated: NDArray[np.bool_],
         first: NDArray[np.int32] | None = None,
         word_offsets: NDArray[np.int64] | None = None,
     ) -> None:
-        self.ids, self.token_types, self.offsets = ids, token_types, offsets
-        self.truncated, self._first, self._word_offsets = truncated, first, word_offsets
-        for array in (ids, token_types, offsets, truncated, first, word_offsets):
-            if array is not None:
-                array.flags.writeable = False
+        self.inputs, self.offsets, self.truncated = dict(inputs), offsets, truncated
+        self._first, self._word_offsets = first, word_offsets
+        for array in self._arrays():
+            array.flags.writeable = False
+
+    def _arrays(self) -> list[NDArray[Any]]:
+        words = [array for array in (self._first, self._word_offsets) if array is not None]
+        return [*self.inputs.values(), self.offsets, self.truncated, *words]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, row: int) -> NDArray[np.int32]:  # type: ignore[override]
         position = range(len(self))[row]
-        return self.ids[self.offsets[position] : self.offsets[position + 1]]
+        return self.inputs[IDS][self.offsets[position] : self.offsets[position + 1]]
 
     def __iter__(self) -> Iterator[NDArray[np.int32]]:
         return (self[row] for row in range(len(self)))
@@ -166,9 +203,7 @@ class Encoded(Sequence[NDArray[np.int32]]):
     @property
     def n_bytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (self.ids, self.token_types, self.offsets, self.truncated)
-        own = (self._first, self._word_offsets)
-        return sum(array.nbytes for array in (*arrays, *own) if array is not None)
+        return sum(array.nbytes for array in self._arrays())
 
     @property
     def n_truncated(self) -> int:
@@ -201,9 +236,10 @@ class Encoded(Sequence[NDArray[np.int32]]):
     def pack(self, rows: ArrayLike | None = None) -> PackedBatch:
         """Return these rows (by default all) as a packed batch, in the order given."""
         if rows is None:
-            return PackedBatch(self.ids, self.token_types, self.offsets)
+            return PackedBatch(self.inputs, {TOKENS: self.offsets})
         index, offsets = self.tokens_of(rows)
-        return PackedBatch(self.ids[index], self.token_types[index], offsets)
+        inputs = {name: values[index] for name, values in self.inputs.items()}
+        return PackedBatch(inputs, {TOKENS: offsets})
 
     def tokens_of(self, rows: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return where the tokens of rows lie.
@@ -216,7 +252,7 @@ class Encoded(Sequence[NDArray[np.int32]]):
         Returns
         -------
         index : (T,) int64 array
-            Positions in `ids`, or in any array with one entry a token of the data set.
+            Positions in the inputs, or in any array with one entry a token of the data set.
         offsets : (B+1,) int64 array
             Where each row begins in `index`.
         """
@@ -228,6 +264,19 @@ class Encoded(Sequence[NDArray[np.int32]]):
         index = np.arange(offsets[-1], dtype=np.int64)
         index += np.repeat(begins - offsets[:-1], lengths)
         return index, offsets
+
+
+def pack_rows(rows: Sequence[tuple[Encoded, int]]) -> PackedBatch:
+    """Put rows of several data sets one after another.
+
+    Parameters
+    ----------
+    rows : sequence of (Encoded, int)
+        At least one row, by its data set and its number there; data sets of one model.
+    """
+    spans = [(one.inputs, slice(*one.offsets[row : row + 2])) for one, row in rows]
+    inputs = {name: _joined([values[name][span] for values, span in spans]) for name in spans[0][0]}
+    return PackedBatch(inputs, {TOKENS: _offsets([span.stop - span.start for _, span in spans])})
 
 
 def token_labels(
@@ -310,5 +359,11 @@ def _joined(arrays: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
     return np.concatenate(arrays).astype(np.int32, copy=False)
 
 
-def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
+def _joined_by_name(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays, end to end, of the names that all parts have."""
+    names = sorted(set.intersection(*(set(part) for part in parts)))
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _offsets(lengths: ArrayLike) -> NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64)

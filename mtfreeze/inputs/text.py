@@ -10,8 +10,9 @@ the maximum length is the model's. What does not fit the model is refused when i
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from ..data.examples import Examples
 from ..data.rows import check_text, check_words
 from ..errors import ConfigError, DataError
-from .packing import LOST, Encoded, PackedBatch, pack, token_labels, word_values
+from .packing import IDS, LOST, TOKEN_TYPES, Encoded, PackedBatch, pack, token_labels, word_values
 from .tokenizer_files import check_tokenizer, load_tokenizer, read_tokenizer_files
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ __all__ = ["Encoded", "PackedBatch", "TextEncoder", "pack", "token_labels", "wor
 
 _CHUNK = 4096
 """Rows given to the tokenizer at a time: bounds the memory that its encodings take."""
+
+_COLUMNS: dict[str, Callable[[Any], Iterable[int]]] = {
+    IDS: attrgetter("ids"),
+    TOKEN_TYPES: attrgetter("type_ids"),
+}
+"""Inputs of models that a tokenizer gives, and how to take them from what it returns."""
 
 
 class TextEncoder:
@@ -46,6 +53,8 @@ class TextEncoder:
     do_lower_case : bool
         Lower-case texts first (``do_lower_case`` of sentence_bert_config.json; the tokenizer's own
         setting of that name is part of the tokenizer).
+    inputs : collection of str
+        What the model reads; of these, those that a tokenizer gives are kept for each token.
     files : mapping of str to bytes, optional
         The tokenizer's files as they were read, for saving.
 
@@ -61,6 +70,7 @@ class TextEncoder:
         max_length: int,
         *,
         do_lower_case: bool = False,
+        inputs: Collection[str] = tuple(_COLUMNS),
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         n_special = tokenizer.num_special_tokens_to_add(False)
@@ -73,6 +83,7 @@ class TextEncoder:
         tokenizer.enable_truncation(max_length=max_length)
         self._tokenizer: Any = tokenizer
         self._cache: WeakKeyDictionary[Examples, Encoded] = WeakKeyDictionary()
+        self._columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
         self.max_length = max_length
         self.do_lower_case = do_lower_case
         self.files: dict[str, bytes] = dict(files or {})
@@ -86,6 +97,7 @@ class TextEncoder:
         n_embeddings: int | None = None,
         do_lower_case: bool = False,
         needs_special: bool = True,
+        inputs: Collection[str] = tuple(_COLUMNS),
     ) -> TextEncoder:
         """Read a model folder's tokenizer and check it against the model.
 
@@ -101,6 +113,8 @@ class TextEncoder:
             From sentence_bert_config.json.
         needs_special : bool
             Whether the model's family expects special tokens around a text.
+        inputs : collection of str
+            What the model reads.
 
         Raises
         ------
@@ -112,7 +126,7 @@ class TextEncoder:
         files = read_tokenizer_files(Path(folder))
         tokenizer = load_tokenizer(files, Path(folder))
         check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
-        return cls(tokenizer, max_length, do_lower_case=do_lower_case, files=files)
+        return cls(tokenizer, max_length, do_lower_case=do_lower_case, inputs=inputs, files=files)
 
     @property
     def vocab_size(self) -> int:
@@ -189,8 +203,7 @@ class TextEncoder:
 
     def _encode(self, rows: Sequence[Any], words: bool) -> Encoded:
         """Run the tokenizer over rows that were checked, a chunk at a time."""
-        ids: list[NDArray[np.int32]] = []
-        types: list[NDArray[np.int32]] = []
+        columns: dict[str, list[NDArray[np.int32]]] = {name: [] for name in self._columns}
         first: list[NDArray[np.int32]] = []
         lengths = np.zeros(len(rows), dtype=np.int64)
         truncated = np.zeros(len(rows), dtype=bool)
@@ -200,16 +213,15 @@ class TextEncoder:
             end = begin + len(chunk)
             lengths[begin:end] = [len(encoding) for encoding in encodings]
             truncated[begin:end] = [len(encoding.overflowing) > 0 for encoding in encodings]
-            ids.append(_flat(encoding.ids for encoding in encodings))
-            types.append(_flat(encoding.type_ids for encoding in encodings))
+            for name, read in self._columns.items():
+                columns[name].append(_flat(map(read, encodings)))
             if words:
                 pairs = zip(encodings, chunk, strict=True)
                 first += [_first_subwords(e.word_ids, len(sentence)) for e, sentence in pairs]
         empty = np.zeros(0, dtype=np.int32)
         word_counts = [len(sentence) for sentence in rows] if words else []
         return Encoded(
-            np.concatenate([empty, *ids]),
-            np.concatenate([empty, *types]),
+            {name: np.concatenate([empty, *chunks]) for name, chunks in columns.items()},
             np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
             truncated,
             np.concatenate([empty, *first]) if words else None,

@@ -31,6 +31,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
+from ..checks import as_number
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError, TrainingError
 
@@ -149,12 +150,13 @@ class UncertaintyWeighting(LossWeighting):
         self, task_weights: Mapping[str, float], rate: float = DEFAULT_WEIGHTING_RATE
     ) -> None:
         super().__init__(task_weights)
-        if isinstance(rate, bool) or not hasattr(rate, "__float__"):
+        number = as_number(rate)
+        if number is None:
             raise TypeError(
                 f"weighting_rate must be a number; found {type(rate).__name__} {rate!r}; "
                 "give a float above 0"
             )
-        self.rate = float(rate)
+        self.rate = number
         if not math.isfinite(self.rate) or self.rate <= 0:
             raise ConfigError(
                 f"weighting_rate must be a finite number above 0; found {self.rate!r}; "

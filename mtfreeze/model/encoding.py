@@ -8,7 +8,6 @@ order are free: long texts go first, and every row is put back in its place.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from ..checks import check_count
 from ..closest import unknown
-from ..errors import ConfigError, SelectorError
-from ..inputs.packing import Encoded, PackedBatch
+from ..errors import SelectorError
+from ..inputs.packing import Encoded
 from ..runtime.precision import forward_options
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ __all__ = [
     "TOKENS_PER_CALL",
     "brief_tokens",
     "calls",
-    "check_count",
     "encode",
     "encode_rows",
     "forward",
@@ -77,12 +76,6 @@ def encode_rows(model: ModelState, texts: Sequence[Row], *, as_words: bool = Fal
     return model.encoder.encode_texts(rows)
 
 
-def core_batch(batch: PackedBatch) -> tuple[Any, ...]:
-    """Return a packed batch in the form of the core."""
-    parts = (batch.ids, batch.offsets, batch.token_types)
-    return (*parts, batch.features) if batch.features else parts
-
-
 def calls(
     lengths: NDArray[np.int64], tokens: int = TOKENS_PER_CALL, rows: int | None = None
 ) -> Iterator[NDArray[np.int64]]:
@@ -121,21 +114,6 @@ def brief_tokens() -> int:
     return _BLOCK_TOKENS * max(2, _core.get_threads())
 
 
-def check_count(name: str, value: object) -> int:
-    """Return `value` as an int of at least 1; TypeError or ConfigError otherwise."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(
-            f"{name} must be an int; found {type(value).__name__} {value!r}; 32 is the usual choice"
-        ) from None
-    if number < 1:
-        raise ConfigError(f"{name} must be at least 1; found {number}; 32 is the usual choice")
-    return number
-
-
 def encode(
     model: ModelState,
     texts: Sequence[Row],
@@ -146,7 +124,7 @@ def encode(
     precision: str | None = None,
 ) -> Float32:
     """Return the embeddings of texts, (n, width) float32; see `MultiTaskModel.encode`."""
-    limit = None if batch_size is None else check_count("batch_size", batch_size)
+    limit = None if batch_size is None else check_count("batch_size", batch_size, usual=32)
     how = forward_options(precision)
     normalize = model.normalize if normalize_embeddings is None else bool(normalize_embeddings)
     output = "embedding" if normalize and model.normalize else "pooled"
@@ -155,7 +133,7 @@ def encode(
     reporter = _reporter(show_progress_bar)
     with model.alone(), reporter.bar(len(encoded), "encoding", unit="text"):
         for rows in calls(encoded.lengths, rows=limit):
-            result[rows] = model._core.forward(core_batch(encoded.pack(rows)), [output], **how)[0]
+            result[rows] = model._core.forward(encoded.pack(rows).for_core(), [output], **how)[0]
             reporter.advance(len(rows))
     if normalize and output == "pooled":
         norms = np.sqrt(np.einsum("nc,nc->n", result, result))
@@ -194,7 +172,8 @@ def forward(
     encoded = encode_rows(model, texts)
     per_token = any(known[name].space == "tokens" for name in wanted)
     if len(encoded):
-        values = model._core.forward(core_batch(encoded.pack()), wanted, **how) if wanted else []
+        batch = encoded.pack().for_core()
+        values = model._core.forward(batch, wanted, **how) if wanted else []
     else:
         values = [np.zeros((0, known[name].width), dtype=np.float32) for name in wanted]
     result: dict[str, NDArray[Any]] = dict(zip(wanted, values, strict=True))

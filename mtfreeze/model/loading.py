@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core import Model as CoreModel
+from ..checks import as_integer
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
@@ -135,9 +136,9 @@ def load_folder(
     entries = _named_tensors(family, find_tensors(folder), folder)
     _check_sizes(family, config, entries, where)
     heads = read_saved_heads(folder, own)
-    settings, encoder = _read_text(folder, family, config, settings, max_length)
     initialize()
     core = CoreModel(build)
+    settings, encoder = _read_text(folder, core, settings, max_length)
     unused = _fill(core, family, entries, folder)
     extra = {
         name: (folder / name).read_bytes() for name in _KEPT_FILES if (folder / name).is_file()
@@ -158,33 +159,32 @@ def load_folder(
 
 
 def _read_text(
-    folder: Path,
-    family: Family,
-    config: Mapping[str, Any],
-    settings: SentenceSettings,
-    max_length: int | None,
+    folder: Path, core: CoreModel, settings: SentenceSettings, max_length: int | None
 ) -> tuple[SentenceSettings, TextEncoder]:
     """Settle the maximum length and read the tokenizer."""
-    positions = int(config[family.positions_key])
+    inputs = {info.name: info for info in core.inputs()}
+    positions = next(one.max_length for one in core.spaces() if one.name == inputs["ids"].space)
     length = settings.max_length or positions
     if max_length is not None:
-        if isinstance(max_length, bool) or not isinstance(max_length, int):
+        number = as_integer(max_length)
+        if number is None:
             raise TypeError(
                 f"max_length must be an int; found {type(max_length).__name__} {max_length!r}"
             )
-        if not 3 <= max_length <= positions:
+        if not 3 <= number <= positions:
             raise ConfigError(
                 f"max_length must be from 3 to {positions}, the positions that the model knows; "
-                f"found {max_length}"
+                f"found {number}"
             )
-        length = max_length
+        length = number
     settings = replace(settings, max_length=min(length, positions))
     assert settings.max_length is not None
     return settings, TextEncoder.from_folder(
         folder,
         max_length=settings.max_length,
-        n_embeddings=int(config[family.vocabulary_key]),
+        n_embeddings=inputs["ids"].limit,
         do_lower_case=settings.do_lower_case,
+        inputs=list(inputs),
     )
 
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from ..closest import name_list, unknown
 from ..errors import SelectorError
-from ..inputs.packing import LOST, Encoded
+from ..inputs.packing import LOST, TOKENS, Encoded
 from ..metrics.entities import OUTSIDE
 from ..runtime.precision import forward_options
-from .encoding import Row, calls, core_batch, encode_rows
+from .encoding import Row, calls, encode_rows
 
 if TYPE_CHECKING:
     from ..heads.specs import Head
@@ -68,14 +68,15 @@ def predict_proba(
     found: dict[str, Any] = {head.name: _empty(head, len(encoded)) for head in heads}
     for rows in calls(encoded.lengths) if heads else ():
         batch = encoded.pack(rows)
-        logits = model._core.forward(core_batch(batch), [head.name for head in heads], **how)
+        offsets = batch.offsets[TOKENS]
+        logits = model._core.forward(batch.for_core(), [head.name for head in heads], **how)
         for head, values in zip(heads, logits, strict=True):
             shares = _softmax(values)
             if head.space == "sequences":
                 found[head.name][rows] = shares
                 continue
             for at, row in enumerate(rows):
-                tokens = shares[batch.offsets[at] : batch.offsets[at + 1]]
+                tokens = shares[offsets[at] : offsets[at + 1]]
                 found[head.name][row] = _of_words(head, encoded, int(row), tokens)
     return found
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import as_number
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import FAMILIES, HEAD_LAYOUTS, Family, HeadLayout
@@ -262,15 +263,16 @@ def _labels(config: Mapping[str, Any], logits: TensorEntry, where: str) -> tuple
 def _dropout(config: Mapping[str, Any], layout: HeadLayout, where: str) -> float:
     """Return the rate before the logits, as transformers would find it."""
     for key in layout.dropout:
-        rate = config.get(key)
-        if rate is None:
+        found = config.get(key)
+        if found is None:
             continue
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+        rate = as_number(found)
+        if rate is None or not 0 <= rate < 1:
             raise CheckpointError(
-                f"{where}: expected {key} as a rate of at least 0 and below 1; found {rate!r}; "
+                f"{where}: expected {key} as a rate of at least 0 and below 1; found {found!r}; "
                 "correct the file"
             )
-        return float(rate)
+        return rate
     return layout.default_dropout
 
 

@@ -7,10 +7,12 @@ folder without these files is a plain Hugging Face model: mean pooling, no norma
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..checks import as_number
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
 from ..files.json_files import read_json, read_object, to_json
@@ -111,11 +113,12 @@ def _read_transformer(folder: Path) -> tuple[int | None, bool]:
             length = None
     if length is None:
         return None, lower
-    if isinstance(length, bool) or not isinstance(length, int | float) or int(length) < 3:
+    number = as_number(length)
+    if number is None or not 3 <= number < math.inf:
         raise CheckpointError(
             f"{path}: expected a maximum length of at least 3 tokens; found {length!r}; correct it"
         )
-    return int(length), lower
+    return int(number), lower
 
 
 def _read_pooling(path: Path) -> str:

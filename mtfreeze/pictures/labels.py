@@ -1,177 +1,189 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names beside points, laid so that they cover neither one another nor the points.
+"""Names of points, each written once: beside the point, or in a list beside the panels.
 
-Greedy: the points are taken from the most crowded on; each name goes to the cheapest place on rings
-of growing size around its point. Covering a point or a name is forbidden as long as there is any
-other place, crossing a line costs as much as some distance. Names have a white rim, so that they
-can be read on lines; a name away from its point, or near another one, has a thin line to its own.
+A name that has no free place at one of its points is replaced by a number in all panels; the list
+says what the numbers stand for. A point that has no room even for a number is known by its marker,
+which the list shows as well.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .places import Box, Place, Point, find_places
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
-__all__ = ["place_labels"]
+__all__ = ["LabelledPanel", "name_points"]
 
-_RINGS = (9, 15, 22, 31, 42, 55, 70, 88, 108)
-"""Distances that are tried between a point and its name, in typographic points."""
+_SIZE = 8.0
+"""Of the letters, in typographic points."""
 
-_ANGLES = tuple(
-    math.radians(degrees)
-    for degrees in (0, 180, 90, 270, 45, 315, 135, 225, 20, 340, 160, 200, 65, 295, 115, 245)
-)
-_CROSSING = 22.0
-"""A line under a name is as bad as this much more distance, in typographic points."""
+_CAP = 3.5
+"""Half the width of an error bar with its caps, in typographic points."""
 
-_COVERED = 1e4
-"""So is a point or a name that is covered whole."""
+_LINE = 1.0
+"""Half the width of other lines, in typographic points."""
 
-_LINE_FROM = 15.0
-"""A name at least this far away has a line to its point, in typographic points."""
+_LIST_ROWS = 22
+"""Names that stand under one another in the list, at most."""
 
 
 @dataclass(frozen=True)
-class _Box:
-    left: float
-    bottom: float
-    right: float
-    top: float
+class LabelledPanel:
+    """Axes, and what is drawn in them; in data coordinates.
 
-    def overlap(self, other: _Box) -> float:
-        """Return the area that both cover."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.top, other.top) - max(self.bottom, other.bottom)
-        return width * height if width > 0 and height > 0 else 0.0
-
-    def outside(self, frame: _Box) -> float:
-        """Return the area that lies outside a frame."""
-        return (self.right - self.left) * (self.top - self.bottom) - self.overlap(frame)
-
-
-def place_labels(
-    axes: Axes,
-    points: Sequence[tuple[float, float]],
-    names: Sequence[str],
-    spreads: Sequence[tuple[float, float]] = (),
-    lines: Sequence[tuple[float, float, float, float]] = (),
-    size: float = 8.0,
-) -> list[Any]:
-    """Write names beside points; the layout of the figure stays what it is from here on.
-
-    Parameters
+    Attributes
     ----------
     axes : Axes
         Its limits must be final.
-    points : sequence of (float, float)
-        In data coordinates.
     names : sequence of str
         One a point.
-    spreads : sequence of (float, float), optional
-        Lower and upper end of each point's error bar, in data coordinates.
-    lines : sequence of (float, float, float, float), optional
-        Other level and upright lines: x0, y0, x1, y1, in data coordinates.
-    size : float
-        Of the letters, in typographic points.
-
-    Returns
-    -------
-    list of Annotation
-        In the order of the points.
+    points : sequence of (float, float)
+    spreads : sequence of (float, float)
+        Lower and upper end of each point's error bar.
+    lines : sequence of (Point, Point)
+        Other lines, level or upright.
     """
-    from matplotlib.patheffects import withStroke
 
-    figure: Any = axes.figure
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    scale = figure.dpi / 72.0
-    at = [tuple(axes.transData.transform(point)) for point in points]
-    frame = _Box(*axes.get_window_extent().extents)
-    taken = [_around(x, y, 4.5 * scale) for x, y in at]
-    bars = [(x, low, x, high) for (x, _), (low, high) in zip(points, spreads, strict=False)]
-    crossed = [_along(axes, line, scale) for line in (*bars, *lines)]
-    rim = withStroke(linewidth=2.5, foreground="white")
-    notes: dict[int, Any] = {}
-    for i in sorted(range(len(at)), key=lambda i: -_crowd(at, i)):
-        note = axes.annotate(
-            names[i], points[i], (0, 0), textcoords="offset points", fontsize=size, va="bottom"
-        )
-        note.set_in_layout(False)
-        note.set_path_effects([rim])
-        extent = note.get_window_extent()
-        offset = _best(at[i], (extent.width, extent.height), taken, crossed, frame, scale)
-        x, y = at[i][0] + offset[0], at[i][1] + offset[1]
-        taken.append(_Box(x, y, x + extent.width, y + extent.height))
-        note.set_position((offset[0] / scale, offset[1] / scale))
-        _join(axes, at, i, taken[-1], scale)
-        notes[i] = note
-    return [notes[i] for i in range(len(at))]
+    axes: Axes
+    names: Sequence[str]
+    points: Sequence[Point]
+    spreads: Sequence[tuple[float, float]]
+    lines: Sequence[tuple[Point, Point]]
 
 
-def _around(x: float, y: float, half: float) -> _Box:
-    return _Box(x - half, y - half, x + half, y + half)
+def name_points(
+    figure: Figure, panels: Sequence[LabelledPanel], looks: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Write the name of every point; the layout of the figure stays what it is from here on.
 
-
-def _along(axes: Axes, line: tuple[float, float, float, float], half: float) -> _Box:
-    """Return what a line in data coordinates covers, in pixels."""
-    (x0, y0), (x1, y1) = axes.transData.transform([line[:2], line[2:]])
-    left, right, bottom, top = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
-    return _Box(left - half, bottom - half, right + half, top + half)
-
-
-def _crowd(at: Sequence[tuple[float, ...]], i: int) -> float:
-    """Return how near the others are to one point."""
-    return sum(1.0 / (1.0 + math.dist(at[i], other)) for j, other in enumerate(at) if j != i)
-
-
-def _best(
-    at: tuple[float, ...],
-    extent: tuple[float, float],
-    taken: Sequence[_Box],
-    crossed: Sequence[_Box],
-    frame: _Box,
-    scale: float,
-) -> tuple[float, float]:
-    """Return where the lower left corner of a name goes, from its point, in pixels."""
-    width, height = extent
-    least, best = math.inf, (0.0, 0.0)
-    for ring in _RINGS:
-        if ring >= least:  # nothing nearer to come
+    Parameters
+    ----------
+    figure : Figure
+        Grows to the right if a list of names is needed.
+    panels : sequence of LabelledPanel
+    looks : mapping of str to mapping
+        Colour and marker, by name; the list has this order.
+    """
+    width = figure.get_figwidth()
+    numbers: dict[str, int] = {}
+    while True:
+        listed = _list_names(figure, looks, numbers)
+        figure.set_figwidth(width + _width(listed) / figure.dpi)
+        figure.draw_without_rendering()
+        places = [_places(figure, panel, numbers) for panel in panels]
+        lost = {
+            name
+            for panel, found in zip(panels, places, strict=True)
+            for name, place in zip(panel.names, found, strict=True)
+            if place is None and name not in numbers
+        }
+        if not lost:
             break
-        for angle in _ANGLES:
-            across, up = math.cos(angle), math.sin(angle)
-            # The middle of the name lies so far out that its near edge touches the ring.
-            x = ring * scale * across + 0.5 * width * (across - 1)
-            y = ring * scale * up + 0.5 * height * (up - 1)
-            box = _Box(at[0] + x, at[1] + y, at[0] + x + width, at[1] + y + height)
-            covered = sum(box.overlap(other) for other in taken) + box.outside(frame)
-            cost = ring + _COVERED * covered / (width * height)
-            cost += _CROSSING * sum(box.overlap(line) > 0 for line in crossed)
-            if cost < least - 1e-9:
-                least, best = cost, (x, y)
-    return best
+        if listed is not None:
+            listed.remove()
+        names = [name for name in looks if name in numbers or name in lost]
+        numbers = {name: number for number, name in enumerate(names, 1)}
+    figure.set_layout_engine("none")
+    for panel, found in zip(panels, places, strict=True):
+        _write(panel, found, numbers, figure.dpi / 72.0)
 
 
-def _join(axes: Axes, at: Sequence[tuple[float, ...]], i: int, box: _Box, scale: float) -> None:
-    """Draw the line from a point to its name where they lie apart, or another point is near."""
-    near = [_nearest(box, point) for point in at]
-    gaps = [math.dist(point, end) for point, end in zip(at, near, strict=True)]
-    rival = min((gap for j, gap in enumerate(gaps) if j != i), default=math.inf)
-    if gaps[i] < min(_LINE_FROM * scale, rival - 3 * scale):
-        return
-    (x0, y0), (x1, y1) = axes.transData.inverted().transform([at[i], near[i]])
-    axes.plot(
-        [x0, x1], [y0, y1], color="#888888", linewidth=0.7, zorder=1, scalex=False, scaley=False
+def _list_names(
+    figure: Figure, looks: Mapping[str, Mapping[str, Any]], numbers: Mapping[str, int]
+) -> Legend | None:
+    """Say at the right of all panels what the numbers stand for."""
+    from matplotlib.lines import Line2D
+
+    if not numbers:
+        return None
+    return figure.legend(
+        handles=[
+            Line2D([], [], label=f"{number}  {name}", **{**looks[name], "linestyle": "none"})
+            for name, number in numbers.items()
+        ],
+        loc="outside right center",
+        ncols=math.ceil(len(numbers) / _LIST_ROWS),
+        fontsize=_SIZE,
+        frameon=False,
     )
 
 
-def _nearest(box: _Box, point: tuple[float, ...]) -> tuple[float, float]:
-    return (
-        min(max(point[0], box.left), box.right),
-        min(max(point[1], box.bottom), box.top),
+def _width(listed: Legend | None) -> float:
+    """Return the width of the list, in pixels."""
+    return 0.0 if listed is None else float(listed.get_window_extent().width)
+
+
+def _text(name: str, numbers: Mapping[str, int]) -> str:
+    return str(numbers[name]) if name in numbers else name
+
+
+def _places(figure: Figure, panel: LabelledPanel, numbers: Mapping[str, int]) -> list[Place | None]:
+    """Find places for names or numbers, in pixels of the figure as it is laid out now."""
+    axes, scale = panel.axes, figure.dpi / 72.0
+    bars = [
+        _covered(axes, (x, low), (x, high)).grown(_CAP * scale)
+        for (x, _), (low, high) in zip(panel.points, panel.spreads, strict=True)
+    ]
+    lines = [_covered(axes, *line).grown(_LINE * scale) for line in panel.lines]
+    return find_places(
+        [tuple(axes.transData.transform(point)) for point in panel.points],
+        [_extent(figure, _text(name, numbers)) for name in panel.names],
+        bars,
+        lines,
+        Box(*axes.get_window_extent().extents),
+        scale,
     )
+
+
+def _covered(axes: Axes, one: Point, other: Point) -> Box:
+    """Return what a level or upright line covers, in pixels."""
+    (x0, y0), (x1, y1) = axes.transData.transform([one, other])
+    return Box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+
+
+def _extent(figure: Figure, text: str) -> tuple[float, float]:
+    """Return width and height of a text, in pixels."""
+    drawn = figure.text(0, 0, text, fontsize=_SIZE)
+    box = drawn.get_window_extent()
+    drawn.remove()
+    return box.width, box.height
+
+
+def _write(
+    panel: LabelledPanel,
+    places: Sequence[Place | None],
+    numbers: Mapping[str, int],
+    scale: float,
+) -> None:
+    axes = panel.axes
+    for name, point, place in zip(panel.names, panel.points, places, strict=True):
+        if place is None:
+            continue
+        x, y = axes.transData.transform(point)
+        axes.annotate(
+            _text(name, numbers),
+            point,
+            ((place.box.left - x) / scale, (place.box.bottom - y) / scale),
+            textcoords="offset points",
+            fontsize=_SIZE,
+            va="bottom",
+        )
+        if place.joint is not None:
+            ends = axes.transData.inverted().transform(place.joint)
+            axes.plot(
+                ends[:, 0],
+                ends[:, 1],
+                color="#888888",
+                linewidth=0.7,
+                zorder=1,
+                scalex=False,
+                scaley=False,
+            )

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quality against time: one panel a task, one point a scenario with its spread.
 
-The Pareto front joins the scenarios that no other beats: none is at least as good in no more time
-and better in one of the two. Rows to compare with (``start``, ``majority``) are level lines.
+The Pareto front joins the scenarios that no other beats. Rows to compare with (``start``,
+``majority``) are level lines, which the legend of a panel names; points are named beside them.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..quantities import in_duration
-from .labels import place_labels
+from .front import REFERENCES, QualityPoint, pareto_front
+from .labels import LabelledPanel, name_points
+from .places import Point
 from .style import bare, line_look, new_figure
 from .words import metric_words, text_table
 
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["REFERENCES", "QualityPoint", "pareto_front", "quality_figure", "quality_text"]
-
-REFERENCES = ("start", "majority")
-"""Rows that are compared with; they took no time of their own."""
+__all__ = ["quality_figure", "quality_text"]
 
 _REFERENCE_DASHES = ((0, (6, 3)), (0, (1.5, 2)), (0, (6, 2, 1.5, 2)))
 _NEAR = 1.5
@@ -33,45 +31,6 @@ _NEAR = 1.5
 
 _LOG_FROM = 12.0
 """Times that differ by more than this factor stand on a logarithmic axis."""
-
-
-@dataclass(frozen=True)
-class QualityPoint:
-    """One scenario in one panel.
-
-    Attributes
-    ----------
-    name : str
-        Of the scenario.
-    seconds : float
-        What it took.
-    value : float
-        The metric's mean over the seeds, a fraction.
-    low, high : float or None
-        The ends of its spread; None where there is no spread.
-    """
-
-    name: str
-    seconds: float
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-def pareto_front(points: Sequence[QualityPoint]) -> list[QualityPoint]:
-    """Return the points that no other beats, from the fastest on.
-
-    Examples
-    --------
-    >>> points = [QualityPoint("a", 1, 0.5), QualityPoint("b", 2, 0.4), QualityPoint("c", 3, 0.9)]
-    >>> [point.name for point in pareto_front(points)]
-    ['a', 'c']
-    """
-    front: list[QualityPoint] = []
-    for point in sorted(points, key=lambda one: (one.seconds, -one.value)):
-        if not front or point.value > front[-1].value:
-            front.append(point)
-    return front
 
 
 def _split(
@@ -116,59 +75,40 @@ def quality_figure(
         name: line_look(number)
         for number, name in enumerate(name for name in names if name not in references)
     }
-    # All axes first: labels are laid once the layout of the whole figure stands.
-    everything = list(
-        zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True)
-    )
     figure.suptitle(title, fontsize=11)
-    for axes, (task, points) in everything:
-        scenarios, lines = _split(points, references)
-        metric = metric_words((metrics or {}).get(task, "value"))
+    drawn = []
+    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (task, points) in zip(all_axes, panels.items(), strict=True):
         axes.set_title(task, fontsize=10)
-        axes.set_ylabel(metric, fontsize=9)
+        axes.set_ylabel(metric_words((metrics or {}).get(task, "value")), fontsize=9)
         axes.set_xlabel("seconds" + (f"   (bars: {spread})" if spread else ""), fontsize=9)
         axes.tick_params(labelsize=8)
         bare(axes)
-        _draw_points(axes, scenarios, looks)
-        near = _near(scenarios, lines)
-        _draw_references(axes, lines, near)
-        _set_limits(axes, scenarios, near)
-        if scenarios or lines:
-            axes.legend(
-                fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.14), ncols=3
-            )
-    _add_legend(figure, looks)
-    for axes, (_, points) in everything:
-        scenarios, lines = _split(points, references)
-        place_labels(
-            axes,
-            [(point.seconds, point.value) for point in scenarios],
-            [point.name for point in scenarios],
-            [_ends(point) for point in scenarios],
-            [
-                *_steps(scenarios),
-                *((*axes.get_xlim()[:1], p.value, axes.get_xlim()[1], p.value) for p in lines),
-            ],
-        )
+        drawn.append(_draw_panel(axes, *_split(points, references), looks))
+    name_points(figure, drawn, looks)
     return figure
 
 
-def _add_legend(figure: Figure, looks: Mapping[str, dict[str, Any]]) -> None:
-    """Name the markers once more: where points lie on one another, names stand some way off."""
-    from matplotlib.lines import Line2D
-
-    if len(looks) < 2:
-        return
-    handles = [
-        Line2D([], [], label=name, markersize=7, **{**look, "linestyle": "none"})
-        for name, look in looks.items()
-    ]
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(len(handles), 4 if figure.get_size_inches()[0] < 8 else 6),
-        fontsize=8,
-        frameon=False,
+def _draw_panel(
+    axes: Axes,
+    points: Sequence[QualityPoint],
+    lines: Sequence[QualityPoint],
+    looks: Mapping[str, dict[str, Any]],
+) -> LabelledPanel:
+    """Draw everything but the names, and return what these have to keep clear of."""
+    _draw_points(axes, points, looks)
+    near = _near(points, lines)
+    _draw_references(axes, lines, near)
+    _set_limits(axes, points, near)
+    if points or lines:
+        axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.14), ncols=3)
+    left, right = axes.get_xlim()
+    return LabelledPanel(
+        axes,
+        names=[point.name for point in points],
+        points=[(point.seconds, point.value) for point in points],
+        spreads=[point.ends for point in points],
+        lines=[*_steps(points), *(((left, one.value), (right, one.value)) for one in near)],
     )
 
 
@@ -178,12 +118,6 @@ def _check(panels: Mapping[str, Sequence[QualityPoint]]) -> None:
             "quality against time: expected points of at least one task; found none; "
             "compare scenarios on tasks with evaluation data"
         )
-
-
-def _ends(point: QualityPoint) -> tuple[float, float]:
-    low = point.value if point.low is None else point.low
-    high = point.value if point.high is None else point.high
-    return min(low, point.value), max(high, point.value)
 
 
 def _draw_points(
@@ -201,7 +135,7 @@ def _draw_points(
     )
     for point in points:
         look = looks[point.name]
-        low, high = _ends(point)
+        low, high = point.ends
         axes.errorbar(
             [point.seconds],
             [point.value],
@@ -218,13 +152,13 @@ def _draw_points(
         )
 
 
-def _steps(points: Sequence[QualityPoint]) -> list[tuple[float, float, float, float]]:
+def _steps(points: Sequence[QualityPoint]) -> list[tuple[Point, Point]]:
     """Return the lines of the Pareto front: level, then up."""
-    front = pareto_front(points)
     found = []
-    for one, other in itertools.pairwise(front):
-        found.append((one.seconds, one.value, other.seconds, one.value))
-        found.append((other.seconds, one.value, other.seconds, other.value))
+    for one, other in itertools.pairwise(pareto_front(points)):
+        corner = (other.seconds, one.value)
+        found.append(((one.seconds, one.value), corner))
+        found.append((corner, (other.seconds, other.value)))
     return found
 
 
@@ -232,7 +166,7 @@ def _draw_references(
     axes: Axes, points: Sequence[QualityPoint], near: Sequence[QualityPoint]
 ) -> None:
     for number, point in enumerate(points):
-        low, high = _ends(point)
+        low, high = point.ends
         if point not in near:
             axes.plot([], [], " ", label=f"{point.name}: {point.value:.3f}, off the picture")
             continue
@@ -250,7 +184,7 @@ def _draw_references(
 
 def _near(points: Sequence[QualityPoint], lines: Sequence[QualityPoint]) -> list[QualityPoint]:
     """Return the level lines that the points stay apart with; one far away would squeeze them."""
-    ends = [end for point in points for end in _ends(point)]
+    ends = [end for point in points for end in point.ends]
     if len(points) < 2 or max(ends) == min(ends):
         return list(lines)
     room = _NEAR * (max(ends) - min(ends))
@@ -260,7 +194,7 @@ def _near(points: Sequence[QualityPoint], lines: Sequence[QualityPoint]) -> list
 def _set_limits(axes: Axes, points: Sequence[QualityPoint], lines: Sequence[QualityPoint]) -> None:
     """Leave room for names around the points; far apart times stand on a logarithmic axis."""
     times = [point.seconds for point in points]
-    ends = [end for point in (*points, *lines) for end in _ends(point)]
+    ends = [end for point in (*points, *lines) for end in point.ends]
     if ends:
         room = 0.14 * (max(ends) - min(ends)) or 0.05
         axes.set_ylim(min(ends) - room, max(ends) + room)
@@ -300,7 +234,7 @@ def quality_text(
         front = pareto_front(scenarios)
         rows = []
         for point in points:
-            low, high = _ends(point)
+            low, high = point.ends
             mark = "compared with" if point.name in references else ""
             rows.append(
                 (

@@ -20,10 +20,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from ..checks import check_integer
 from ..closest import unknown
 from ..errors import ConfigError
 from ..freezing.selectors import Selector
-from .checks import Rate, check_integer
+from .checks import Rate
 from .phase import Gradual, Phase
 from .rates import DEFAULT_RATES
 from .resolving import ResolvedPhase, resolve_gradual, resolve_phases

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..checks import check_choice, check_flag, check_integer, check_number
 from ..freezing.selectors import Selector
 from ..runtime.precision import check_precision
-from .checks import Rate, check_choice, check_integer, check_layer_decay, check_number, check_rate
+from .checks import Rate, check_layer_decay, check_rate
 from .rate_clock import SCHEDULES
 
 __all__ = ["Gradual", "Phase"]
@@ -80,11 +81,10 @@ class Phase:
             keep("warmup_steps", check_integer("warmup_steps", self.warmup_steps, 0))
         if self.lr_schedule is not None:
             check_choice("lr_schedule", self.lr_schedule, tuple(SCHEDULES))
-        keep("layer_decay", check_layer_decay(self.layer_decay))
+        keep("layer_decay", check_layer_decay("layer_decay", self.layer_decay))
         if self.precision is not None:
             check_precision(self.precision)
-        if not isinstance(self.unpin, bool):
-            raise TypeError(f"unpin must be True or False; found {self.unpin!r}")
+        check_flag("unpin", self.unpin)
         if self.name is not None and not isinstance(self.name, str):
             raise TypeError(f"name must be a text; found {type(self.name).__name__} {self.name!r}")
 

@@ -23,6 +23,7 @@ from ..errors import ConfigError, SelectorError
 from ..freezing.describe import frozen_line, frozen_names, trained_names
 from ..freezing.state import FreezeState
 from ..freezing.unit_states import UnitState
+from ..notices import renamed
 from ..runtime.precision import FP32
 from .phase import Phase
 from .phase_rates import phase_clock, phase_rates
@@ -86,7 +87,7 @@ class PhasePlan:
         What is frozen and what trains, with counts.
     frozen : str
         What is frozen, short.
-    n_trained : int
+    parameters_trained : int
         Parameters (values) that may train in it.
     notes : list of str
         What is worth saying about it before it begins.
@@ -104,8 +105,10 @@ class PhasePlan:
     first_step: int
     line: str
     frozen: str
-    n_trained: int
+    parameters_trained: int
     notes: list[str] = field(default_factory=list)
+
+    n_trained = renamed("n_trained", "parameters_trained")
 
     @property
     def last_step(self) -> int:
@@ -372,7 +375,7 @@ def _finish(model: ModelState, settings: FitSettings, drafts: Sequence[_Draft]) 
                 first_step=first,
                 line=frozen_line(model, freeze, units),
                 frozen=", ".join(frozen_names(units)) or "nothing",
-                n_trained=sum(unit.n_values - unit.n_frozen for unit in units),
+                parameters_trained=sum(unit.n_values - unit.n_frozen for unit in units),
                 notes=one.notes,
             )
         )

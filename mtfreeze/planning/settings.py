@@ -1,183 +1,167 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arguments of `fit`, checked once before anything is read, encoded or trained.
+"""The table of run settings: what of the arguments of `fit` decides what a run computes.
 
-Whatever is wrong with a number is said here, by the argument's name; what needs the model to be
-judged (selectors of rates) is checked in ``rates.py``.
+A row is a field of `FitSettings`: name, type, default, check. It is the one place where a setting
+is listed. `fit` and `estimate` hand their arguments to `check_settings`, YAML jobs take its names
+as keys, and a run goes on from a checkpoint only if all of them agree. So a new setting is a row
+here and an argument of `fit`, whose signature and docstring are for people and agree with the
+table (tests/planning/test_settings.py).
+
+What does not change a result (cache, callbacks, checkpoints, the output folder, progress) is no
+setting: `prepare` takes it by name. What needs the model to be judged (selectors of rates) is
+checked in ``rates.py``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
+from ..checks import check_integer, check_number, check_optional_flag
 from ..data.batches import MIXING
-from ..data.sampling import check_sampling
+from ..data.sampling import SAMPLING, check_sampling, check_temperature
 from ..errors import ConfigError
 from ..losses.weighting import WEIGHTING
-from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision
-from .checks import Rate, check_choice, check_integer, check_layer_decay, check_number
+from ..runtime.precision import FP32
+from .checks import Rate, check_layer_decay
+from .freeze_schedule import FreezeSchedule, as_schedule
 from .rate_clock import SCHEDULES
+from .run_setting import (
+    RunSetting,
+    ValueCheck,
+    choice,
+    flag,
+    number,
+    optional,
+    setting,
+    step_precision,
+    unchecked,
+    whole,
+)
 
-if TYPE_CHECKING:
-    from .freeze_schedule import FreezeSchedule
-
-__all__ = [
-    "EvalEvery",
-    "FitSettings",
-    "check_settings",
-]
-
+__all__ = ["RUN_SETTINGS", "EvalEvery", "FitSettings", "check_settings"]
 
 EvalEvery = int | str | None
 
 
-@dataclass(frozen=True)
-class FitSettings:
-    """Checked arguments of `fit`; see there for what each means."""
-
-    epochs: int | None
-    batch_size: int
-    learning_rate: Rate | None
-    weight_decay: Rate
-    warmup_ratio: float
-    warmup_steps: int | None
-    lr_schedule: str
-    layer_decay: float | None
-    max_grad_norm: float
-    mixing: str
-    sampling: str
-    temperature: float
-    loss_weighting: str
-    seed: int
-    token_budget: int
-    betas: tuple[float, float]
-    eps: float
-    eval_every: EvalEvery
-    freeze_schedule: FreezeSchedule | None
-    load_best_model_at_end: bool
-    metric_for_best_model: str | None
-    greater_is_better: bool | None
-    cache_dtype: str
-    precision: str = FP32
-    save_activations: str = FP32
-    group_by_length: bool = False
+def _check_norm(name: str, value: object) -> float:
+    # 0 switches clipping off, as does None.
+    return check_number(name, 0.0 if value is None else value)
 
 
-def _check_betas(value: object) -> tuple[float, float]:
+def _check_betas(name: str, value: object) -> tuple[float, float]:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ConfigError(f"betas must be two numbers, such as (0.9, 0.999); found {value!r}")
-    pair = tuple(check_number(f"betas[{i}]", one, 0.0, 1.0) for i, one in enumerate(value))
+        raise ConfigError(f"{name} must be two numbers, such as (0.9, 0.999); found {value!r}")
+    pair = tuple(check_number(f"{name}[{i}]", one, 0.0, 1.0) for i, one in enumerate(value))
     if 1.0 in pair:
-        raise ConfigError(f"betas must be below 1, or nothing is ever forgotten; found {value!r}")
+        raise ConfigError(f"{name} must be below 1, or nothing is ever forgotten; found {value!r}")
     return cast("tuple[float, float]", pair)
 
 
-def _check_eval_every(value: object) -> EvalEvery:
+def _check_every(name: str, value: object) -> EvalEvery:
     if value is None or value == "epoch":
         return cast(EvalEvery, value)
     if isinstance(value, str):
-        raise ConfigError(f"eval_every must be None, 'epoch' or a number of steps; found {value!r}")
-    return check_integer("eval_every", value, 1)
+        raise ConfigError(f"{name} must be None, 'epoch' or a number of steps; found {value!r}")
+    return check_integer(name, value, 1)
 
 
-def _check_best(load: object, metric: object, greater: object, eval_every: object) -> None:
-    if not isinstance(load, bool):
-        raise TypeError(f"load_best_model_at_end must be True or False; found {load!r}")
-    if metric is not None and not isinstance(metric, str):
+def _check_metric(name: str, value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
         raise TypeError(
-            f"metric_for_best_model must be the name of a metric; found {type(metric).__name__} "
-            f"{metric!r}"
+            f"{name} must be the name of a metric; found {type(value).__name__} {value!r}"
         )
-    if greater is not None and not isinstance(greater, bool):
-        raise TypeError(f"greater_is_better must be True, False or None; found {greater!r}")
-    if not load and (metric is not None or greater is not None):
+    return value
+
+
+def _check_schedule(name: str, value: object) -> FreezeSchedule | None:
+    return as_schedule(value)
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Checked settings of a run, as `check_settings` makes them; see `fit` for what each means."""
+
+    epochs: int | None = setting(None, optional(whole(1)))
+    batch_size: int = setting(32, whole(1))
+    learning_rate: Rate | None = setting(None, unchecked("rate"))
+    weight_decay: Rate = setting(0.01, unchecked("rate"))
+    warmup_ratio: float = setting(0.1, number(0.0, 1.0))
+    warmup_steps: int | None = setting(None, optional(whole(0)))
+    lr_schedule: str = setting("linear", choice(SCHEDULES))
+    layer_decay: float | None = setting(None, ValueCheck("number", check_layer_decay))
+    max_grad_norm: float = setting(1.0, ValueCheck("number", _check_norm))
+    mixing: str = setting("proportional", choice(MIXING))
+    sampling: str = setting("size", choice(SAMPLING))
+    temperature: float = setting(1.0, ValueCheck("number", check_temperature))
+    loss_weighting: str = setting("static", choice(WEIGHTING))
+    seed: int = setting(0, whole(0))
+    token_budget: int = setting(4096, whole(1))
+    betas: tuple[float, float] = setting((0.9, 0.999), ValueCheck("other", _check_betas))
+    eps: float = setting(1e-8, number(0.0, above=True))
+    eval_every: EvalEvery = setting(None, ValueCheck("other", _check_every))
+    freeze_schedule: FreezeSchedule | None = setting(None, ValueCheck("schedule", _check_schedule))
+    load_best_model_at_end: bool = setting(False, flag())
+    metric_for_best_model: str | None = setting(None, ValueCheck("text", _check_metric))
+    greater_is_better: bool | None = setting(None, ValueCheck("flag", check_optional_flag))
+    cache_dtype: str = setting("float32", unchecked("text"))
+    precision: str = setting(FP32, step_precision())
+    save_activations: str = setting(FP32, step_precision())
+    group_by_length: bool = setting(False, flag())
+
+
+RUN_SETTINGS: dict[str, RunSetting] = {
+    one.name: RunSetting(one.name, one.default, one.metadata["kind"], one.metadata["check"])
+    for one in fields(FitSettings)
+}
+"""The rows of the table by name, in order."""
+
+
+def _check_sharing(settings: FitSettings) -> None:
+    check_sampling(settings.sampling, settings.temperature, settings.mixing)
+
+
+def _check_best(settings: FitSettings) -> None:
+    """Check what says which model is best, where one is to be kept."""
+    metric, greater = settings.metric_for_best_model, settings.greater_is_better
+    if not settings.load_best_model_at_end and (metric is not None or greater is not None):
         name = "greater_is_better" if metric is None else "metric_for_best_model"
         raise ConfigError(
             f"{name} says which model is best; found load_best_model_at_end=False, so none is "
             "kept; pass load_best_model_at_end=True"
         )
-    if load and eval_every is None:
+    if settings.load_best_model_at_end and settings.eval_every is None:
         raise ConfigError(
             "load_best_model_at_end needs evaluations during the run; found eval_every=None; pass "
             "eval_every='epoch' or a number of steps"
         )
 
 
-def check_settings(
-    *,
-    epochs: object,
-    batch_size: object,
-    learning_rate: Rate | None,
-    weight_decay: Rate,
-    warmup_ratio: object,
-    warmup_steps: object,
-    lr_schedule: object,
-    layer_decay: object,
-    max_grad_norm: object,
-    mixing: object,
-    sampling: object,
-    temperature: object,
-    loss_weighting: object,
-    seed: object,
-    token_budget: object,
-    betas: object,
-    eps: object,
-    eval_every: object,
-    cache_dtype: str,
-    freeze_schedule: FreezeSchedule | None,
-    load_best_model_at_end: object,
-    metric_for_best_model: object,
-    greater_is_better: object,
-    precision: object,
-    save_activations: object,
-    group_by_length: object,
-) -> FitSettings:
-    """Check every argument of `fit` that is a number or a choice.
+_TOGETHER: tuple[Callable[[FitSettings], None], ...] = (_check_sharing, _check_best)
+"""What settings must fulfil together, once each of them holds."""
+
+
+def check_settings(**given: Any) -> FitSettings:
+    """Check settings by name; what is not given has its default.
 
     Raises
     ------
     TypeError
-        If one is of the wrong type.
+        If one is of the wrong type, or there is no such setting.
     ConfigError
-        If one is out of its range or unknown; the message has its name.
+        If one is out of its range or unknown, or several do not go together; the message has the
+        name.
+
+    Examples
+    --------
+    >>> check_settings(epochs=2).batch_size
+    32
     """
-    # 0 switches clipping off, as does None.
-    norm = check_number("max_grad_norm", 0.0 if max_grad_norm is None else max_grad_norm)
-    how = check_choice("mixing", mixing, MIXING)
-    drawn, heat = check_sampling(sampling, temperature, how)
-    every = _check_eval_every(eval_every)
-    _check_best(load_best_model_at_end, metric_for_best_model, greater_is_better, every)
-    if not isinstance(group_by_length, bool):
-        raise TypeError(f"group_by_length must be True or False; found {group_by_length!r}")
-    return FitSettings(
-        epochs=None if epochs is None else check_integer("epochs", epochs, 1),
-        batch_size=check_integer("batch_size", batch_size, 1),
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        warmup_ratio=check_number("warmup_ratio", warmup_ratio, 0.0, 1.0),
-        warmup_steps=(
-            None if warmup_steps is None else check_integer("warmup_steps", warmup_steps, 0)
-        ),
-        lr_schedule=check_choice("lr_schedule", lr_schedule, tuple(SCHEDULES)),
-        layer_decay=check_layer_decay(layer_decay),
-        max_grad_norm=norm,
-        mixing=how,
-        sampling=drawn,
-        temperature=heat,
-        loss_weighting=check_choice("loss_weighting", loss_weighting, WEIGHTING),
-        seed=check_integer("seed", seed, 0),
-        token_budget=check_integer("token_budget", token_budget, 1),
-        betas=_check_betas(betas),
-        eps=check_number("eps", eps, 0.0, above=True),
-        eval_every=every,
-        freeze_schedule=freeze_schedule,
-        load_best_model_at_end=bool(load_best_model_at_end),
-        metric_for_best_model=cast("str | None", metric_for_best_model),
-        greater_is_better=cast("bool | None", greater_is_better),
-        cache_dtype=cache_dtype,
-        precision=check_precision(precision, TRAINING_PRECISIONS),
-        save_activations=check_precision(
-            save_activations, TRAINING_PRECISIONS, name="save_activations"
-        ),
-        group_by_length=group_by_length,
-    )
+    checked = dict(given)
+    for row in RUN_SETTINGS.values():
+        checked[row.name] = row.check(row.name, given.get(row.name, row.default))
+    settings = FitSettings(**checked)
+    for check in _TOGETHER:
+        check(settings)
+    return settings

@@ -257,7 +257,7 @@ def _through(model: ModelState, prices: Prices, frozen: Sequence[str]) -> list[s
     """Say what freezing a head saves where its task trains on, through it."""
     if not frozen or prices.now.n_backward == 0:
         return []
-    one_text = np.array([0, min(LENGTH, model.max_length)], dtype=np.int64)
+    one_text = {"tokens": np.array([0, min(LENGTH, model.max_length)], dtype=np.int64)}
     if model._core.plan(list(frozen), training=True, offsets=one_text).n_backward == 0:
         return []
     weights = sum(prices.full.units[model.unit_index[head]].dw_flops for head in frozen)

@@ -89,5 +89,5 @@ def price(model: ModelState) -> Prices:
 
 def _plan(model: ModelState, outputs: list[str], training: bool) -> PlanInfo:
     length = min(LENGTH, model.max_length)
-    offsets = np.arange(0, N_TOKENS + 1, length, dtype=np.int64)
+    offsets = {"tokens": np.arange(0, N_TOKENS + 1, length, dtype=np.int64)}
     return model._core.plan(outputs, training=training, offsets=offsets, token_budget=N_TOKENS)

@@ -111,7 +111,7 @@ class PlanPrices:
                 self._core.plan(
                     outputs,
                     training=training,
-                    offsets=np.array([0, length], dtype=np.int64),
+                    offsets={"tokens": np.array([0, length], dtype=np.int64)},
                     features=features,
                 )
                 for length in _PROBES
@@ -137,7 +137,7 @@ def form_bytes(core: _core.Model, heads: Sequence[str], how: Mapping[str, Any]) 
     how : mapping
         What a step is computed in: the arguments of ``core.plan``.
     """
-    one = np.array([0, 1], dtype=np.int64)
+    one = {"tokens": np.array([0, 1], dtype=np.int64)}
     if heads:
         return core.plan(list(heads), training=True, offsets=one, **how).form_bytes
     outputs = [info.name for info in core.outputs()]
@@ -154,8 +154,9 @@ def worth_keeping(core: _core.Model, outputs: Sequence[str]) -> bool:
     """Say whether reading what was stored of these outputs is cheaper than computing them."""
     if not outputs:
         return False
-    length = min(_USUAL_LENGTH, core.max_tokens)
-    offsets = np.array([0, length], dtype=np.int64)
+    longest = {space.name: space.max_length for space in core.spaces()}
+    length = min(_USUAL_LENGTH, longest["tokens"])
+    offsets = {"tokens": np.array([0, length], dtype=np.int64)}
     flops = core.plan(list(outputs), training=False, offsets=offsets).forward_flops
     sizes = row_bytes(core, outputs).values()
     n_bytes = sum(size * (length if space == "tokens" else 1) for space, size in sizes)

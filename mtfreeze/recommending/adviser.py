@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..checks import check_number
 from ..closest import name_list
 from ..data.task import Task
-from ..planning.checks import check_number
 from ..quantities import in_seconds
 from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ..data.labels import IGNORE
 from ..data.order import permutation
-from ..inputs.packing import LOST, Encoded
-from ..model.encoding import calls, core_batch
+from ..inputs.packing import LOST, TOKENS, Encoded
+from ..model.encoding import calls
 from .data_facts import TaskRows
 
 if TYPE_CHECKING:
@@ -122,15 +122,16 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     with model.alone():
         for at in calls(task.encoded.lengths[rows]):
             batch = task.encoded.pack(rows[at])
-            states = model._core.forward(core_batch(batch), outputs)
-            pooled[at] = _pool(states[-1], batch.offsets, "mean" if of_words else how)
+            offsets = batch.offsets[TOKENS]
+            states = model._core.forward(batch.for_core(), outputs)
+            pooled[at] = _pool(states[-1], offsets, "mean" if of_words else how)
             if of_words:
-                keep, codes, owner = _words(task, rows[at], at, batch.offsets)
+                keep, codes, owner = _words(task, rows[at], at, offsets)
             else:
                 codes = cast("NDArray[np.int32]", task.labels.codes)[rows[at]].astype(np.int64)
                 owner = at
             for layer, state in zip(parts, states, strict=True):
-                layer.append(state[keep] if of_words else _pool(state, batch.offsets, how))
+                layer.append(state[keep] if of_words else _pool(state, offsets, how))
             labels.append(codes)
             owners.append(owner)
     owner = np.concatenate(owners)
@@ -170,7 +171,6 @@ def pooled_features(
     with model.alone():
         for at in calls(encoded.lengths[rows]):
             batch = encoded.pack(rows[at])
-            found[at] = _pool(
-                model._core.forward(core_batch(batch), [output])[0], batch.offsets, how
-            )
+            states = model._core.forward(batch.for_core(), [output])
+            found[at] = _pool(states[0], batch.offsets[TOKENS], how)
     return found

@@ -80,11 +80,6 @@ class LayerScores:
         return int(np.argmax(self.probe))
 
     @property
-    def lift(self) -> float:
-        """What a task gains from the layers: the top's figure less that of the embeddings."""
-        return self.probe[-1] - self.probe[0]
-
-    @property
     def headroom(self) -> float:
         """What is left to win above the frozen top layer."""
         return 1.0 - self.top

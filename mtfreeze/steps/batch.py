@@ -61,12 +61,6 @@ class TaskLabels:
             self._laid = encoded, token_labels(encoded, range(len(encoded)), codes)
         return self._laid[1][encoded.tokens_of(rows)[0]]
 
-    def n_labelled(self) -> int:
-        """Return how many rows or words carry a label."""
-        if self.of_words:
-            return int(sum((codes != IGNORE).sum() for codes in self.codes))
-        return int((cast(Int32, self.codes) != IGNORE).sum())
-
 
 @dataclass(frozen=True)
 class StepBatch:

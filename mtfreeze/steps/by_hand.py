@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_count
 from ..closest import name_list, unknown
 from ..errors import ConfigError, SelectorError
 from ..losses.step_gradients import prepare_gradients
-from ..model.encoding import check_count, core_batch
 from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
 
 if TYPE_CHECKING:
@@ -147,11 +147,11 @@ def _compute(
             raise SelectorError(unknown("output", str(name), outputs))
     compute = prepare_gradients(
         model._core,
-        core_batch(batch.batch),
+        batch.batch.for_core(),
         batch.losses,
         batch.own,
         injections,
-        token_budget=check_count("token_budget", token_budget),
+        token_budget=check_count("token_budget", token_budget, usual=4096),
         seed=seed,
         step=step,
         dropout=dropout,

@@ -17,7 +17,6 @@ import numpy as np
 
 from ..errors import TrainingError
 from ..losses.step_gradients import prepare_gradients
-from ..model.encoding import core_batch
 from ..planning.rates import Rates
 from ..planning.settings import FitSettings
 from .batch import StepBatch
@@ -78,7 +77,7 @@ def run_step(
     core = model._core
     gradients = prepare_gradients(
         core,
-        core_batch(data.batch),
+        data.batch.for_core(),
         data.losses,
         data.own,
         token_budget=settings.token_budget,

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..checks import check_integer, check_number, check_optional_flag
 from ..closest import counted
 from ..errors import ConfigError
-from ..planning.checks import check_integer, check_number
 from ..planning.settings import EvalEvery
 from .judging import Judge, make_judge
 
@@ -182,14 +182,10 @@ class EarlyStopping(Callback):
     ) -> None:
         if metric is not None and not isinstance(metric, str):
             raise TypeError(f"metric must be the name of a metric; found {metric!r}")
-        if greater_is_better is not None and not isinstance(greater_is_better, bool):
-            raise TypeError(
-                f"greater_is_better must be True, False or None; found {greater_is_better!r}"
-            )
         self.metric = metric
         self.patience = check_integer("patience", patience, 1)
         self.min_delta = check_number("min_delta", min_delta)
-        self.greater_is_better = greater_is_better
+        self.greater_is_better = check_optional_flag("greater_is_better", greater_is_better)
         self.best: float | None = None
         self.n_waited = 0
         self._resumed = False

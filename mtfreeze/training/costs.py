@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..inputs.packing import Encoded, PackedBatch
+from ..notices import renamed
 from ..pricing.plan_prices import Float64, Flops, PlanPrices, form_bytes, sizes_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class PhaseCosts:
         As in the history.
     n_steps, n_tokens : int
         Optimizer steps, and tokens that they trained on.
-    n_trained : int
+    parameters_trained : int
         Parameters (values) that train in it; of a run the most in any phase.
     prefix_seconds : float
         Passes that compute and store what the frozen prefix gives.
@@ -69,7 +70,7 @@ class PhaseCosts:
     name: str
     n_steps: int = 0
     n_tokens: int = 0
-    n_trained: int = 0
+    parameters_trained: int = 0
     prefix_seconds: float = 0.0
     step_seconds: float = 0.0
     eval_seconds: float = 0.0
@@ -83,6 +84,8 @@ class PhaseCosts:
     peak_bytes: int = 0
     form_bytes: int = 0
 
+    n_trained = renamed("n_trained", "parameters_trained")
+
     @property
     def seconds(self) -> float:
         """Everything together."""
@@ -95,7 +98,7 @@ class PhaseCosts:
         return self.prefix_flops + steps + self.eval_flops
 
 
-_LARGEST = ("n_trained", "cache_bytes", "peak_bytes", "form_bytes")
+_LARGEST = ("parameters_trained", "cache_bytes", "peak_bytes", "form_bytes")
 _LABELS = ("phase", "name")
 
 
@@ -203,7 +206,7 @@ class CostMeter:
                 name=phase.name,
                 n_steps=n_steps,
                 n_tokens=n_tokens,
-                n_trained=phase.n_trained if n_steps else 0,
+                parameters_trained=phase.parameters_trained if n_steps else 0,
                 prefix_seconds=prefix_seconds,
                 step_seconds=step_seconds,
                 eval_seconds=self._eval_seconds,

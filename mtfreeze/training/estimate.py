@@ -173,7 +173,7 @@ def _cells(name: str, costs: PhaseCosts, band: float) -> tuple[str, ...]:
     return (
         name,
         f"{costs.n_steps:,}",
-        in_values(costs.n_trained),
+        in_values(costs.parameters_trained),
         in_seconds(costs.prefix_seconds),
         in_seconds(costs.step_seconds),
         in_seconds(costs.eval_seconds),

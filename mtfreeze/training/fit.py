@@ -202,45 +202,12 @@ def fit(
     >>> run.verdict
     '104 frozen tensors unchanged, bit for bit; 4 of 4 trainable tensors changed'
     """
+    # As they stand above, so that a new argument is named there alone.
+    arguments = dict(locals())
     began = time.perf_counter()
-    ready = prepare(
-        model,
-        tasks,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        warmup_ratio=warmup_ratio,
-        warmup_steps=warmup_steps,
-        lr_schedule=lr_schedule,
-        layer_decay=layer_decay,
-        max_grad_norm=max_grad_norm,
-        mixing=mixing,
-        sampling=sampling,
-        temperature=temperature,
-        loss_weighting=loss_weighting,
-        seed=seed,
-        cache=cache,
-        cache_dtype=cache_dtype,
-        freeze_schedule=freeze_schedule,
-        callbacks=callbacks,
-        load_best_model_at_end=load_best_model_at_end,
-        metric_for_best_model=metric_for_best_model,
-        greater_is_better=greater_is_better,
-        output_dir=output_dir,
-        token_budget=token_budget,
-        betas=betas,
-        eps=eps,
-        eval_every=eval_every,
-        save_every=save_every,
-        resume=resume,
-        keep_checkpoints=keep_checkpoints,
-        precision=precision,
-        save_activations=save_activations,
-        group_by_length=group_by_length,
-    )
+    reporter = Reporter(arguments.pop("progress"))
+    ready = prepare(**arguments)
     plan = ready.plan
-    reporter = Reporter(progress)
     for note in ready.notes:
         reporter.say(note)
     opened = None if ready.cache is None else open_checked(ready.cache)

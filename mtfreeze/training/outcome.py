@@ -95,7 +95,9 @@ def make_run(
         history=state.history,
         n_steps=state.n_steps,
         n_planned=plan.n_steps,
-        n_trained=_n_trained(model, [one for one in plan.phases if one.number in stepped]),
+        parameters_trained=_parameters_trained(
+            model, [one for one in plan.phases if one.number in stepped]
+        ),
         interrupted=interrupted,
         notes=notes,
         frozen=_whole_report(before, state.phase_before, trainer.reports()),
@@ -139,7 +141,7 @@ def _phase_results(
                 n_sequences=sum(row["n_sequences"] for row in rows),
                 n_tokens=sum(row["n_tokens"] for row in rows),
                 seconds=math.fsum(row["seconds"] for row in rows),
-                n_trained=phase.n_trained if rows else 0,
+                parameters_trained=phase.parameters_trained if rows else 0,
                 frozen=verdict,
                 units=phase.units,
             )
@@ -147,7 +149,7 @@ def _phase_results(
     return results
 
 
-def _n_trained(model: MultiTaskModel, phases: Sequence[PhasePlan]) -> int:
+def _parameters_trained(model: MultiTaskModel, phases: Sequence[PhasePlan]) -> int:
     """Return how many values train in at least one of these phases."""
     if not phases:
         return 0

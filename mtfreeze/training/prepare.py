@@ -20,7 +20,6 @@ from ..evaluating.scoring import Scoring
 from ..features.opening import CacheChoice, check_cache
 from ..inputs.packing import Encoded
 from ..model.saving import check_target
-from ..planning.freeze_schedule import as_schedule
 from ..planning.run_plan import RunPlan, plan_run
 from ..planning.settings import check_settings
 from ..steps.batch import TrainingRows, check_tasks
@@ -87,8 +86,6 @@ def prepare(
     tasks: Mapping[str, Task],
     *,
     cache: object,
-    cache_dtype: str,
-    freeze_schedule: Any,
     callbacks: Iterable[Callback],
     output_dir: str | os.PathLike[str] | None,
     save_every: object,
@@ -98,15 +95,15 @@ def prepare(
 ) -> Prepared:
     """Check and plan a run; the arguments are those of `fit`, without ``progress``.
 
+    Named here is what does not change a result; ``settings`` are those of `FitSettings`.
+
     Raises
     ------
     ConfigError, SelectorError, DataError, TypeError
         As `fit` does before anything trains.
     """
-    choice = check_cache(cache, dtype=cache_dtype)
-    checked_settings = check_settings(
-        **settings, cache_dtype=cache_dtype, freeze_schedule=as_schedule(freeze_schedule)
-    )
+    checked_settings = check_settings(**settings)
+    choice = check_cache(cache, dtype=checked_settings.cache_dtype)
     called = check_callbacks(callbacks, checked_settings.eval_every)
     checkpointing = check_checkpointing(save_every, resume, keep_checkpoints, output_dir)
     checked = check_tasks(model, tasks)

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import check_integer
 from ..closest import name_list
 from ..data.task import Task
 from ..errors import CheckpointError, ConfigError
 from ..freezing.digests import digest_model, unused_keys
 from ..notices import ResumeWarning, warn
-from ..planning.checks import check_integer
 from ..planning.run_plan import RunPlan
 from ..runtime.progress import Reporter
 from .checkpoint import (

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..closest import counted
 from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, compare
+from ..notices import renamed
 
 if TYPE_CHECKING:
     from ..freezing.unit_states import UnitState
@@ -40,7 +41,7 @@ class PhaseResult:
         Done.
     seconds : float
         In steps, evaluation not counted.
-    n_trained : int
+    parameters_trained : int
         Parameters (values) that trained.
     frozen : FrozenReport
         What became of the tensors that were frozen throughout the phase, checked at its end.
@@ -54,9 +55,11 @@ class PhaseResult:
     n_sequences: int
     n_tokens: int
     seconds: float
-    n_trained: int
+    parameters_trained: int
     frozen: FrozenReport
     units: tuple[UnitState, ...] = ()
+
+    n_trained = renamed("n_trained", "parameters_trained")
 
 
 @dataclass(repr=False)
@@ -80,7 +83,7 @@ class Run:
         ``pandas.DataFrame(run.history)`` takes it.
     n_steps, n_planned : int
         Optimizer steps done, and planned.
-    n_trained : int
+    parameters_trained : int
         Parameters (values) that trained, in some phase.
     interrupted : bool
         Whether Ctrl-C ended the run early; the model is as after the last step.
@@ -105,7 +108,7 @@ class Run:
     history: list[dict[str, Any]]
     n_steps: int
     n_planned: int
-    n_trained: int
+    parameters_trained: int
     interrupted: bool
     notes: list[str]
     frozen: FrozenReport
@@ -116,6 +119,8 @@ class Run:
     costs: list[PhaseCosts]
     _before: Snapshot = field(repr=False)
     _model: MultiTaskModel = field(repr=False)
+
+    n_trained = renamed("n_trained", "parameters_trained")
 
     def verify_frozen(self) -> FrozenReport:
         """Compare the model as it is now with what was frozen in every phase, as the run began.

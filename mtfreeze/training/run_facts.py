@@ -22,7 +22,7 @@ from ..data.task import Task
 from ..freezing.state import FreezeState
 from ..losses.own import loss_name
 from ..planning.run_plan import PhasePlan, RunPlan
-from ..runtime.precision import FP32
+from ..planning.settings import RUN_SETTINGS
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -129,18 +129,19 @@ def describe_run(model: MultiTaskModel, tasks: Mapping[str, Task], plan: RunPlan
 
 _MISSING = "nothing"
 
-_NEWER = {"precision": FP32, "save_activations": FP32, "group_by_length": False}
-"""Settings that checkpoints of earlier versions do not name, and what those runs did."""
-
 _NEWER_OF_TASKS = {"loss": None}
-"""The same of tasks."""
+"""What checkpoints of earlier versions do not say of tasks, and what those runs did."""
 
 
 def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return facts with what a run of an earlier version has not put down."""
+    """Return facts with what a run of an earlier version has not put down.
+
+    A setting's default leaves runs as they were before there was this setting.
+    """
     whole = dict(facts)
     if isinstance(facts.get("settings"), dict):
-        whole["settings"] = {**facts["settings"], **_kept(_NEWER, facts["settings"])}
+        usual = {name: _plain(one.default) for name, one in RUN_SETTINGS.items()}
+        whole["settings"] = {**facts["settings"], **_kept(usual, facts["settings"])}
     if isinstance(facts.get("tasks"), dict):
         whole["tasks"] = {
             name: {**task, **_kept(_NEWER_OF_TASKS, task)} if isinstance(task, dict) else task

@@ -209,7 +209,7 @@ class Trainer:
                 "phase_name": phase.name,
                 "freeze_change": phase.line,
                 "frozen": phase.frozen,
-                "n_trained": phase.n_trained,
+                "n_trained": phase.parameters_trained,
             }
         )
         self._call("on_freeze_change")

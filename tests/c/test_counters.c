@@ -52,7 +52,7 @@ static mtf_flops count(mtf_model *model, size_t n_outputs, const char *const *ou
                        size_t n_features, const char *const *features, int64_t budget)
 {
     static mtf_real values[4][WIDTHS];
-    mtf_input inputs[4];
+    mtf_feature carried[4];
     mtf_loss losses[2];
     mtf_error err = {0};
     tiny_batch tiny;
@@ -60,11 +60,12 @@ static mtf_flops count(mtf_model *model, size_t n_outputs, const char *const *ou
     for (size_t i = 0; i < n_features; i++) {
         const mtf_output output = {features[i], values[i]};
         CHECK(mtf_model_forward(model, &batch, 1, &output, MTF_AS_FROZEN, &err) == MTF_OK);
-        inputs[i] = (mtf_input){features[i], values[i]};
+        carried[i] = (mtf_feature){features[i], values[i]};
     }
     if (n_features > 0) {
-        batch.n_inputs = n_features;
-        batch.inputs = inputs;
+        batch.n_inputs = 0;
+        batch.n_features = n_features;
+        batch.features = carried;
     }
     for (size_t i = 0; i < n_outputs; i++) {
         const int is_ner = strcmp(outputs[i], "ner") == 0;

@@ -12,7 +12,7 @@ static const char *const LOW[] = {"backbone.embeddings", "backbone.layers[0]", "
 
 typedef struct given_batch {
     tiny_batch tiny;
-    mtf_input inputs[MTF_MAX_FEATURES];
+    mtf_feature features[MTF_MAX_FEATURES];
     mtf_batch batch;
 } given_batch;
 
@@ -27,11 +27,12 @@ static const mtf_batch *give(mtf_model *model, given_batch *g, const char *const
         const mtf_output output = {names[n], given_values[n]};
         CHECK(mtf_model_forward(model, whole, 1, &output, MTF_AS_FROZEN, &err) == MTF_OK);
         CHECK_TEXT(err.text, "");
-        g->inputs[n] = (mtf_input){names[n], given_values[n]};
+        g->features[n] = (mtf_feature){names[n], given_values[n]};
     }
     g->batch = *whole;
-    g->batch.n_inputs = n;
-    g->batch.inputs = g->inputs;
+    g->batch.n_inputs = 0;
+    g->batch.n_features = n;
+    g->batch.features = g->features;
     return &g->batch;
 }
 

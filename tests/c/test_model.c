@@ -121,7 +121,7 @@ MTF_TEST(rows_do_not_depend_on_their_batch)
         const mtf_rows rows = {"tokens", offsets};
         const mtf_input inputs[2] = {{"ids", tiny_ids + tiny_offsets[s]},
                                      {"token_types", tiny_types + tiny_offsets[s]}};
-        const mtf_batch batch = {1, 1, &rows, 2, inputs};
+        const mtf_batch batch = {1, 1, &rows, 2, inputs, 0, NULL};
         forward(model, &batch, "hidden", alone);
         CHECK_BITS(alone, whole + tiny_offsets[s] * TINY_WIDTH,
                    (size_t)offsets[1] * TINY_WIDTH * sizeof(mtf_real));
@@ -286,7 +286,7 @@ MTF_TEST(hostile_batches_are_refused)
         mtf_error err = {0};
         const mtf_rows rows = {"tokens", cases[i].offsets};
         const mtf_input input = {"ids", cases[i].ids};
-        const mtf_batch batch = {cases[i].n, 1, &rows, 1, &input};
+        const mtf_batch batch = {cases[i].n, 1, &rows, 1, &input, 0, NULL};
         CHECK(mtf_model_forward(model, &batch, 1, &output, MTF_AS_FROZEN, &err) != MTF_OK);
         CHECK_MSG(strstr(err.text, cases[i].words) != NULL, err.text);
     }
@@ -313,8 +313,28 @@ MTF_TEST(heads_come_and_go)
     CHECK(tiny_add_head(model, "x", "token_classification", 4, 0, "pooled", &err) ==
           MTF_ERR_CONFIG);
     CHECK(tiny_add_head(model, "x", "no_such_kind", 4, 0, NULL, &err) == MTF_ERR_CONFIG);
+    CHECK_MSG(strstr(err.text, "token_classification") != NULL, err.text);
     CHECK(tiny_add_head(model, "cls", "sequence_classification", 3, 5, NULL, &err) == MTF_OK);
     steps(model, 1);
+    mtf_model_free(model);
+}
+
+/* Keys that are cut short would run together. */
+MTF_TEST(a_name_too_long_for_its_keys_is_refused)
+{
+    mtf_model *model = tiny_model(0, "mean");
+    mtf_error err = {0};
+    char name[300];
+    const size_t n = mtf_model_n_params(model);
+    memset(name, 'n', sizeof name);
+    name[247] = '\0'; /* and " dropout" behind it */
+    CHECK(tiny_add_head(model, name, "token_classification", 4, 0, NULL, &err) == MTF_OK);
+    CHECK_INT(mtf_model_n_params(model), n + 2);
+    name[247] = 'n';
+    name[248] = '\0';
+    CHECK(tiny_add_head(model, name, "token_classification", 4, 0, NULL, &err) == MTF_ERR_CONFIG);
+    CHECK_MSG(strstr(err.text, "choose a shorter name") != NULL, err.text);
+    CHECK_INT(mtf_model_n_params(model), n + 2);
     mtf_model_free(model);
 }
 

@@ -53,7 +53,7 @@ static mtf_batch batch_of(int first, int n, mtf_rows *rows, mtf_input *input, in
     }
     *rows = (mtf_rows){"tokens", own};
     *input = (mtf_input){"ids", ids + offsets[first]};
-    return (mtf_batch){n, 1, rows, 1, input};
+    return (mtf_batch){n, 1, rows, 1, input, 0, NULL};
 }
 
 /* "embedding" of sequences first .. first + n - 1 into data (n, WIDTH). */

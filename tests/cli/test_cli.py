@@ -354,7 +354,9 @@ def test_demo_prints_table_and_writes_files(
         assert float(rows["all", task]["change"]) == 0.0
         change = float(rows["none", task]["value"]) - float(rows["start", task]["value"])
         assert float(rows["none", task]["change"]) == pytest.approx(change)
-    trained = {name: int(float(rows[name, "classifier"]["n_trained"])) for name in scenarios[1:]}
+    trained = {
+        name: int(float(rows[name, "classifier"]["parameters_trained"])) for name in scenarios[1:]
+    }
     assert trained["all"] == 0
     assert trained["start"] == trained["backbone"] == 2 * 49 + 5 * 49
     assert trained["backbone"] < trained["backbone[:2]"] < trained["none"]

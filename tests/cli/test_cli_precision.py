@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.cli.job import Freezing, parse_config
+from mtfreeze.cli.job import parse_config
+from mtfreeze.cli.job_training import Freezing
 from mtfreeze.errors import ConfigError
 from support.texts import LABELS, SENTENCES
 

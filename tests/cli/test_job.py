@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.cli.job import HF_SPELLINGS, Freezing, load_config, parse_config, parse_setting
+from mtfreeze.cli.job import load_config, parse_config, parse_setting
+from mtfreeze.cli.job_training import HF_SPELLINGS, Freezing
 from mtfreeze.freeze_control import PRESET
 from support.places import EXAMPLES
 
@@ -172,10 +173,10 @@ def test_other_choices_of_a_run(tmp_path: Path) -> None:
 def test_every_key_of_training_is_an_argument_of_fit() -> None:
     from inspect import signature
 
-    from mtfreeze.cli.job import _TRAINING
+    from mtfreeze.cli.job_training import TRAINING_KEYS
 
     ours = {"freeze_mode", "freeze", "train", "early_stopping", "freeze_precision"}
-    assert set(_TRAINING) - ours == set(signature(mtf.fit).parameters) - {
+    assert set(TRAINING_KEYS) - ours == set(signature(mtf.fit).parameters) - {
         "model",
         "tasks",
         "callbacks",

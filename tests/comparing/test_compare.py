@@ -71,7 +71,9 @@ def test_rows_stand_against_one_start(two_head_model: mtf.MultiTaskModel) -> Non
     assert runs["start"].trained == ("classifier", "ner_head")
     assert runs["classifier"].trained == ("ner_head",)
     assert runs["classifier"].frozen_heads == ("classifier",)
-    assert runs["none"].n_trained == sum(v.size for v in two_head_model.parameters().values())
+    assert runs["none"].parameters_trained == sum(
+        v.size for v in two_head_model.parameters().values()
+    )
     assert runs["grad"].phases[0][0] == "heads"
     assert runs["backbone"].drift == 0.0
     assert (runs["none"].drift or 0.0) > 0.0
@@ -126,7 +128,7 @@ def test_trained_heads_are_kept(two_head_model: mtf.MultiTaskModel) -> None:
 def test_without_warm_start(two_head_model: mtf.MultiTaskModel) -> None:
     found = quick(two_head_model, ["none"], warm_start=None, start=None)
     start = found.runs[1]
-    assert start.n_trained == 0
+    assert start.parameters_trained == 0
     assert start.trained == ()
     kept = mtf.evaluate(two_head_model, two_tasks())
     assert start.tasks["classifier"].metrics["loss"] == kept["eval_classifier_loss"]

@@ -60,14 +60,15 @@ def test_figures_are_means_over_seeds(usual: Comparison) -> None:
     found = row.tasks["classifier"]
     assert (found.mean, found.spread) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
     assert (found.low, found.high) == (min(values), max(values))
-    assert row.seconds == pytest.approx(12.0) and row.n_trained == 4000
+    assert row.seconds == pytest.approx(12.0) and row.parameters_trained == 4000
     assert (row.n_found, row.n_computed) == (2400, 300)
     starts = [run.tasks["classifier"].value for run in usual.runs if run.scenario == START]
     assert found.change is not None
     assert found.change.value == pytest.approx(np.mean(values) - np.mean(starts))
     assert usual.figures(START).seconds == pytest.approx(1.5 + 2.0 / 3)
     assert usual.figures(START).tasks["classifier"].change is None
-    assert usual.figures(MAJORITY).n_trained is None and usual.figures(MAJORITY).seconds is None
+    majority = usual.figures(MAJORITY)
+    assert majority.parameters_trained is None and majority.seconds is None
 
 
 def test_forgetting_and_head_drift_of_what_stood_still(usual: Comparison) -> None:
@@ -308,7 +309,7 @@ def test_csv_holds_unrounded_figures(usual: Comparison, tmp_path: Path) -> None:
     last = rows[-1]
     assert (last["scenario"], last["task"], last["best"]) == ("none", "ner_head", "tied")
     assert float(last["value"]) == usual.figures("none").tasks["ner_head"].mean
-    assert rows[0]["seconds"] == "" and rows[0]["n_trained"] == ""
+    assert rows[0]["seconds"] == "" and rows[0]["parameters_trained"] == ""
     assert [one.name for one in path.parent.iterdir()] == ["rows.csv"]
 
 
@@ -374,6 +375,23 @@ def test_a_comparison_is_read_again(usual: Comparison, tmp_path: Path) -> None:
     assert again.to_dict() == usual.to_dict()
     assert again.folder == tmp_path / "out" and not again.interrupted
     assert [run.to_dict() for run in again.runs] == [run.to_dict() for run in usual.runs]
+
+
+def test_a_comparison_with_the_old_name_is_read(usual: Comparison, tmp_path: Path) -> None:
+    place = stored(usual, tmp_path / "out")
+    for path in (place.path / "results").iterdir():
+        written = path.read_text("utf-8")
+        assert written.count('"parameters_trained"') == 1
+        path.write_text(written.replace('"parameters_trained"', '"n_trained"'), "utf-8")
+    assert Comparison.load(tmp_path / "out").to_dict() == usual.to_dict()
+
+
+@pytest.mark.parametrize("of", ["run", "row"])
+def test_the_old_name_warns_and_answers(usual: Comparison, of: str) -> None:
+    one = usual.runs[-1] if of == "run" else usual.figures("none")
+    with pytest.warns(DeprecationWarning, match=r"n_trained is now .*\.parameters_trained") as seen:
+        assert one.n_trained == 4000
+    assert [warning.filename for warning in seen] == [__file__]
 
 
 def test_part_of_a_comparison_is_read_again(usual: Comparison, tmp_path: Path) -> None:

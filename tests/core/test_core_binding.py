@@ -102,6 +102,7 @@ def test_result_values_have_the_types_of_the_stub() -> None:
     plan = model.plan(["classifier"], training=True, offsets=cm.OFFSETS)
     model.train_gradients(cm.BATCH, cm.losses())
     results = [model.params()[0], model.units()[0], model.outputs()[0], plan, plan.units[0]]
+    results += [model.spaces()[0], model.inputs()[0]]
     results += [cm.apply(model), _core.runtime_info(), _core.memory_info(), _core.flops()]
     assert {type(r).__name__ for r in results} == set(RESULTS)
     for result in results:
@@ -176,7 +177,8 @@ def test_view_of_a_removed_head_stays_readable() -> None:
 def test_any_integer_dtype_gives_the_same_bits(dtype: str) -> None:
     model = cm.make_model()
     expected = model.forward(cm.BATCH, cm.OUTPUTS)
-    found = model.forward(tuple(part.astype(dtype) for part in cm.BATCH), cm.OUTPUTS)
+    parts = [part.astype(dtype) for part in (cm.IDS, cm.STARTS, cm.TYPES)]
+    found = model.forward(cm.batch(*parts), cm.OUTPUTS)
     for name, a, b in zip(cm.OUTPUTS, expected, found, strict=True):
         assert np.array_equal(a, b), name
 
@@ -188,7 +190,8 @@ def test_strides_and_subclasses_give_the_same_bits() -> None:
     backward = cm.IDS[::-1].copy()[::-1]
     masked = np.ma.masked_array(cm.IDS)
     for ids in (double, backward, masked):
-        assert np.array_equal(model.forward((ids, cm.OFFSETS, cm.TYPES), ["hidden"])[0], expected)
+        batch = cm.batch(ids, cm.STARTS, cm.TYPES)
+        assert np.array_equal(model.forward(batch, ["hidden"])[0], expected)
     values = np.arange(50 * 16, dtype=np.float64).reshape(16, 50) / 7
     model.set_param(0, values.T)
     assert np.array_equal(model.view(0), values.T.astype(np.float32))
@@ -204,7 +207,7 @@ def test_outputs_are_fresh_arrays() -> None:
 
 
 def test_no_sequences_give_no_rows() -> None:
-    batch = (np.array([], np.int32), np.array([0]), None)
+    batch = cm.batch(np.array([], np.int32), np.array([0]))
     shapes = [a.shape for a in cm.make_model().forward(batch, cm.OUTPUTS)]
     assert shapes == [(0, 16), (0, 16), (0, 16), (0, 3), (0, 4)]
 
@@ -212,11 +215,11 @@ def test_no_sequences_give_no_rows() -> None:
 def test_batch_of_train_forward_may_change_before_backward() -> None:
     def gradient(spoil: bool) -> np.ndarray:
         model = cm.make_model()
-        batch = tuple(part.copy() for part in cm.BATCH)
+        parts = [part.copy() for part in (cm.IDS, cm.STARTS, cm.TYPES)]
         model.train_begin(1, 1)
-        model.train_forward(batch, ["classifier"])
+        model.train_forward(cm.batch(*parts), ["classifier"])
         if spoil:
-            for part in batch:
+            for part in parts:
                 part[...] = 1_000_000
         model.train_backward([("classifier", cm.SEQUENCE_LABELS, 0.5)])
         found = model.gradient(0)
@@ -305,7 +308,7 @@ def test_model_is_neither_copied_nor_pickled_nor_subclassed() -> None:
 
 
 @pytest.fixture(scope="module")
-def slow() -> tuple[_core.Model, tuple[np.ndarray, np.ndarray, None]]:
+def slow() -> tuple[_core.Model, _core.Batch]:
     """Return a model and a batch whose forward pass takes a tenth of a second or more."""
     model = cm.make_model(
         heads=False, hidden_size=384, intermediate_size=1536, num_attention_heads=6,
@@ -313,7 +316,7 @@ def slow() -> tuple[_core.Model, tuple[np.ndarray, np.ndarray, None]]:
     )  # fmt: skip
     n = 12
     ids = np.random.default_rng(0).integers(0, 50, n * 128).astype(np.int32)
-    return model, (ids, np.arange(n + 1, dtype=np.int64) * 128, None)
+    return model, cm.batch(ids, np.arange(n + 1, dtype=np.int64) * 128)
 
 
 def run_beside(model: _core.Model, batch: object, beside: object) -> int:
@@ -390,7 +393,12 @@ def test_kernels_cannot_change_under_a_model() -> None:
     model = cm.make_model()
     with pytest.raises(Error, match="before the first model"):
         _core.runtime_init("ref")
-    assert model.max_tokens == cm.CONFIG["max_position_embeddings"]
+    spaces = [(space.name, space.max_length) for space in model.spaces()]
+    assert spaces == [("sequences", 1), ("tokens", cm.CONFIG["max_position_embeddings"])]
+    assert [tuple(one) for one in model.inputs()] == [
+        ("ids", "tokens", 0, cm.CONFIG["vocab_size"], False),
+        ("token_types", "tokens", 0, cm.CONFIG["type_vocab_size"], True),
+    ]
 
 
 # ---- runtime ---------------------------------------------------------------------------------
@@ -437,7 +445,8 @@ def test_set_threads_is_remembered_and_checked() -> None:
 
 BROKEN_OPENBLAS = """
 import pathlib, sys, warnings
-from mtfreeze import _core, _runtime
+from mtfreeze import _core
+from mtfreeze.runtime import threads as _runtime
 broken = pathlib.Path(sys.argv[1])
 for path in (broken, broken.with_name("missing.so")):
     try:

@@ -67,7 +67,7 @@ def batch_with(model: _core.Model, features: list[str]) -> Any:
     if not features:
         return cm.BATCH
     values = model.forward(cm.BATCH, features)
-    return (None, cm.OFFSETS, None, dict(zip(features, values, strict=True)))
+    return cm.batch(features=dict(zip(features, values, strict=True)))
 
 
 @pytest.mark.laws
@@ -142,7 +142,9 @@ def test_a_plan_prices_exactly_the_batch() -> None:
     model = make(MODES["none"], "small")
 
     def plan(offsets: list[int], **options: Any) -> _core.PlanInfo:
-        return model.plan(["tagger"], training=True, offsets=np.array(offsets), **options)
+        return model.plan(
+            ["tagger"], training=True, offsets={"tokens": np.array(offsets)}, **options
+        )
 
     short, uneven = plan([0, 6, 12]), plan([0, 1, 12])
     assert short.forward_flops < uneven.forward_flops  # attention: 36 + 36 against 1 + 121
@@ -168,7 +170,7 @@ def test_asking_for_a_plan_does_not_disturb_a_step() -> None:
         model.train_begin(0, 0)
         model.train_forward(cm.BATCH, ["classifier", "tagger"])
         if ask:
-            model.plan(["pooled"], training=False, offsets=np.arange(0, 1000, 3))
+            model.plan(["pooled"], training=False, offsets={"tokens": np.arange(0, 1000, 3)})
         sums = model.train_backward(cm.losses())
         cm.apply(model)
         results.append((sums, cm.bits(model)))

@@ -37,12 +37,10 @@ def freeze(model: _core.Model, frozen: list[str]) -> None:
 def carrying(model: _core.Model, *names: str, ids: bool = False) -> Any:
     """Return the usual batch with values of these outputs, as inference computes them."""
     values = model.forward(cm.BATCH, names)
-    return (
-        cm.IDS if ids else None,
-        cm.OFFSETS,
-        cm.TYPES if ids else None,
-        dict(zip(names, values, strict=True)),
-    )
+    features = dict(zip(names, values, strict=True))
+    if ids:
+        return cm.batch(cm.IDS, cm.STARTS, cm.TYPES, features)
+    return cm.batch(features=features)
 
 
 def train(
@@ -150,12 +148,12 @@ def test_float32_is_taken_as_it_is_and_other_layouts_are_converted_once() -> Non
     }
     layouts["read-only"].flags.writeable = False
     for name, array in layouts.items():
-        batch = (None, cm.OFFSETS, None, {"hidden_states.1": array})
+        batch = cm.batch(features={"hidden_states.1": array})
         assert model.forward(batch, ["tagger"])[0].tobytes() == expected, name
     wide = np.zeros((len(cm.IDS), 16 * 4096), np.float32)[:, :16].copy()
     before = _core.memory_info().n_allocations
     for _ in range(3):
-        model.forward((None, cm.OFFSETS, None, {"hidden_states.1": wide}), ["hidden_states.1"])
+        model.forward(cm.batch(features={"hidden_states.1": wide}), ["hidden_states.1"])
     assert _core.memory_info().n_allocations - before < 50
 
 
@@ -163,7 +161,7 @@ def test_features_are_really_read_and_nan_passes_through() -> None:
     model = make(UNITS[:2])
     batch = carrying(model, "hidden_states.1", ids=True)
     expected = model.forward(batch, ["tagger"])[0]
-    batch[3]["hidden_states.1"][4:7] = np.nan  # the second text
+    batch["features"]["hidden_states.1"][4:7] = np.nan  # the second text
     found = model.forward(batch, ["tagger"])[0]
     assert np.isnan(found[4:7]).all()
     assert found[:4].tobytes() == expected[:4].tobytes()
@@ -172,19 +170,19 @@ def test_features_are_really_read_and_nan_passes_through() -> None:
 
 def test_ids_are_not_looked_at_where_nothing_reads_them() -> None:
     model = make(UNITS)
-    features = carrying(model, "hidden", "pooled")[3]
+    features = carrying(model, "hidden", "pooled")["features"]
     expected = model.train_gradients(cm.BATCH, cm.losses(), step=1)
     other = np.full_like(cm.IDS, 1)
     for ids, types in ((None, None), (None, cm.TYPES), (other, None), (other, cm.TYPES)):
-        batch = (ids, cm.OFFSETS, types, features)
+        batch = cm.batch(ids, cm.STARTS, types, features)
         assert model.train_gradients(batch, cm.losses(), step=1) == expected
 
 
-def test_a_fourth_part_may_be_none_or_empty() -> None:
+def test_features_may_be_none_or_empty() -> None:
     model = make([])
     expected = model.train_gradients(cm.BATCH, cm.losses())
-    assert model.train_gradients((*cm.BATCH, None), cm.losses()) == expected
-    assert model.train_gradients((*cm.BATCH, {}), cm.losses()) == expected
+    assert model.train_gradients({**cm.BATCH, "features": None}, cm.losses()) == expected
+    assert model.train_gradients({**cm.BATCH, "features": {}}, cm.losses()) == expected
 
 
 def test_the_plan_is_found_anew_for_other_features() -> None:
@@ -281,7 +279,7 @@ def test_refused(features: Any, error: type[BaseException], words: str) -> None:
     model.train_begin(0, 0)
     for call in reversed(calls):
         with pytest.raises(error, match=words):
-            call((None, cm.OFFSETS, None, features))
+            call(cm.batch(features=features))
     assert cm.bits(model) == before
     model.train_gradients(carrying(model, "hidden_states.2"), cm.losses())
     assert cm.apply(model).n_stepped > 0
@@ -292,10 +290,11 @@ def test_missing_ids_name_only_what_is_missing() -> None:
     batch = carrying(model, "pooled")
     with pytest.raises(ValueError, match='computed from it: "hidden"'):
         model.train_gradients(batch, cm.losses())
-    with pytest.raises(ValueError, match="number of ids"):
-        model.forward((cm.IDS[:-1], cm.OFFSETS, None, batch[3]), ["pooled"])
-    with pytest.raises(ValueError, match="one element a token"):
-        model.forward((None, cm.OFFSETS, cm.TYPES[:-1], batch[3]), ["pooled"])
+    given = batch["features"]
+    with pytest.raises(ValueError, match="'ids' must have 12 elements, one for each of the tokens"):
+        model.forward(cm.batch(cm.IDS[:-1], features=given), ["pooled"])
+    with pytest.raises(ValueError, match="'token_types' must have 12 elements, one for each"):
+        model.forward(cm.batch(types=cm.TYPES[:-1], features=given), ["pooled"])
     with pytest.raises(ValueError, match="at most 16"):
         many = {f"x{i}": GOOD for i in range(17)}
-        model.forward((None, cm.OFFSETS, None, many), ["pooled"])
+        model.forward(cm.batch(features=many), ["pooled"])

@@ -19,7 +19,7 @@ from support import core_models as cm
 HUGE = 10**30
 NAN = float("nan")
 HEAD = cm.SEQUENCE_HEAD
-IDS, OFFSETS, TYPES = cm.BATCH
+IDS, OFFSETS, TYPES = cm.IDS, cm.STARTS, cm.TYPES
 Y = cm.SEQUENCE_LABELS
 Case = tuple[str, Callable[[_core.Model], Any], tuple[type[BaseException], ...]]
 
@@ -43,14 +43,26 @@ class Lying:
         return [1, 2]
 
 
+class Twice(dict[str, Any]):
+    """A mapping whose items() give each entry more often than there is room for."""
+
+    def items(self) -> Any:
+        return [*super().items()] * 9
+
+
 def array(values: Any, dtype: str = "i4") -> np.ndarray:
     """Return an array, for short rows below."""
     return np.array(values, dtype=dtype)
 
 
 def forward(*batch: Any, outputs: Any = ("pooled",)) -> Callable[[_core.Model], Any]:
-    """Return a call of forward with these three parts."""
-    return lambda m: m.forward(batch, outputs)  # type: ignore[arg-type]
+    """Return a call of forward with a batch of these ids, offsets, token types and features."""
+    return lambda m: m.forward(cm.batch(*batch), outputs)
+
+
+def whole(batch: Any) -> Callable[[_core.Model], Any]:
+    """Return a call of forward with this as its batch."""
+    return lambda m: m.forward(batch, ["pooled"])
 
 
 def gradients(
@@ -75,8 +87,9 @@ def update(rate: Any = None, decay: Any = None, **options: Any) -> Callable[[_co
 
 def plan(outputs: Any = ("pooled",), **changes: Any) -> Callable[[_core.Model], Any]:
     """Return a call of plan."""
-    sizes = {"training": False, "offsets": OFFSETS, **changes}
-    return lambda m: m.plan(outputs, **sizes)  # type: ignore[arg-type]
+    starts = changes.pop("offsets", OFFSETS)
+    sizes = {"training": False, "offsets": {"tokens": starts}, **changes}
+    return lambda m: m.plan(outputs, **sizes)
 
 
 def mask(n: Any, dtype: Any = bool, value: Any = False) -> np.ndarray:
@@ -96,13 +109,32 @@ TYPE, VALUE = (TypeError,), (ValueError,)
 FULL = np.zeros((50, 16), np.float32)
 
 BATCHES: list[Case] = [
-    ("batch none", lambda m: m.forward(None, ["pooled"]), TYPE),  # type: ignore[arg-type]
-    ("batch int", lambda m: m.forward(3, ["pooled"]), TYPE),  # type: ignore[arg-type]
-    ("batch str", lambda m: m.forward("abc", ["pooled"]), TYPE),  # type: ignore[arg-type]
-    ("batch array", lambda m: m.forward(IDS, ["pooled"]), TYPE),  # type: ignore[arg-type]
-    ("batch empty", forward(), VALUE),
-    ("batch of two", forward(IDS, OFFSETS), VALUE),
-    ("batch of five", forward(IDS, OFFSETS, None, None, None), VALUE),
+    ("batch none", whole(None), TYPE),
+    ("batch int", whole(3), TYPE),
+    ("batch str", whole("abc"), TYPE),
+    ("batch array", whole(IDS), TYPE),
+    ("batch tuple", whole((IDS, OFFSETS, TYPES)), TYPE),
+    ("batch lying", whole(Lying()), TYPE),
+    ("batch empty", whole({}), VALUE),
+    ("batch without offsets", whole({"inputs": {"ids": IDS}}), VALUE),
+    ("batch of more", whole({**cm.BATCH, "labels": {}}), VALUE),
+    ("batch of numbers", whole({1: {}}), TYPE),
+    ("inputs list", whole({**cm.BATCH, "inputs": [IDS]}), TYPE),
+    ("inputs array", whole({**cm.BATCH, "inputs": IDS}), TYPE),
+    ("inputs lying", whole({**cm.BATCH, "inputs": Lying()}), TYPE),
+    ("inputs many", whole({**cm.BATCH, "inputs": {f"x{i}": IDS for i in range(9)}}), VALUE),
+    ("input unknown", whole({**cm.BATCH, "inputs": {"idz": IDS}}), (SelectorError,)),
+    ("input of an output's name", whole({**cm.BATCH, "inputs": {"hidden": IDS}}), (SelectorError,)),
+    ("input number as name", whole({**cm.BATCH, "inputs": {3: IDS}}), TYPE),
+    ("input none", whole({**cm.BATCH, "inputs": {"ids": None}}), TYPE),
+    ("spaces none", whole({**cm.BATCH, "offsets": None}), VALUE),
+    ("spaces empty", whole({**cm.BATCH, "offsets": {}}), VALUE),
+    ("spaces array", whole({**cm.BATCH, "offsets": OFFSETS}), TYPE),
+    ("space unknown", whole({**cm.BATCH, "offsets": {"words": OFFSETS}}), (SelectorError,)),
+    ("space of none", whole({**cm.BATCH, "offsets": {"sequences": OFFSETS}}), (SelectorError,)),
+    ("space number", whole({**cm.BATCH, "offsets": {0: OFFSETS}}), TYPE),
+    ("space twice", whole({**cm.BATCH, "offsets": Twice(tokens=OFFSETS)}), VALUE),
+    ("input twice", whole({**cm.BATCH, "inputs": Twice(ids=IDS)}), VALUE),
     ("ids none", forward(None, OFFSETS, None), VALUE),
     ("features list", forward(IDS, OFFSETS, None, []), TYPE),
     ("features lying", forward(IDS, OFFSETS, None, Lying()), TYPE),
@@ -152,20 +184,20 @@ BATCHES: list[Case] = [
     ("broadcast ids", forward(np.broadcast_to(array(60), 12), OFFSETS, None), VALUE),
 ]
 NAMES: list[Case] = [
-    ("outputs none", forward(*cm.BATCH, outputs=None), TYPE),
-    ("outputs str", forward(*cm.BATCH, outputs="pooled"), TYPE),
-    ("outputs bytes", forward(*cm.BATCH, outputs=b"pooled"), TYPE),
-    ("outputs dict", forward(*cm.BATCH, outputs={"pooled": 1}), TYPE),
-    ("outputs generator", forward(*cm.BATCH, outputs=(n for n in "ab")), TYPE),
-    ("outputs of bytes", forward(*cm.BATCH, outputs=[b"pooled"]), TYPE),
-    ("outputs of none", forward(*cm.BATCH, outputs=[None]), TYPE),
-    ("output unknown", forward(*cm.BATCH, outputs=["poold"]), (SelectorError,)),
-    ("output empty", forward(*cm.BATCH, outputs=[""]), (SelectorError,)),
-    ("output format", forward(*cm.BATCH, outputs=["%s%n%d"]), (SelectorError,)),
-    ("output very long", forward(*cm.BATCH, outputs=["x" * 10**6]), (SelectorError,)),
-    ("output with NUL", forward(*cm.BATCH, outputs=["pooled\0"]), VALUE),
-    ("output surrogate", forward(*cm.BATCH, outputs=["\udc80"]), VALUE),
-    ("output twice", forward(*cm.BATCH, outputs=["pooled", "pooled"]), VALUE),
+    ("outputs none", forward(IDS, OFFSETS, TYPES, outputs=None), TYPE),
+    ("outputs str", forward(IDS, OFFSETS, TYPES, outputs="pooled"), TYPE),
+    ("outputs bytes", forward(IDS, OFFSETS, TYPES, outputs=b"pooled"), TYPE),
+    ("outputs dict", forward(IDS, OFFSETS, TYPES, outputs={"pooled": 1}), TYPE),
+    ("outputs generator", forward(IDS, OFFSETS, TYPES, outputs=(n for n in "ab")), TYPE),
+    ("outputs of bytes", forward(IDS, OFFSETS, TYPES, outputs=[b"pooled"]), TYPE),
+    ("outputs of none", forward(IDS, OFFSETS, TYPES, outputs=[None]), TYPE),
+    ("output unknown", forward(IDS, OFFSETS, TYPES, outputs=["poold"]), (SelectorError,)),
+    ("output empty", forward(IDS, OFFSETS, TYPES, outputs=[""]), (SelectorError,)),
+    ("output format", forward(IDS, OFFSETS, TYPES, outputs=["%s%n%d"]), (SelectorError,)),
+    ("output very long", forward(IDS, OFFSETS, TYPES, outputs=["x" * 10**6]), (SelectorError,)),
+    ("output with NUL", forward(IDS, OFFSETS, TYPES, outputs=["pooled\0"]), VALUE),
+    ("output surrogate", forward(IDS, OFFSETS, TYPES, outputs=["\udc80"]), VALUE),
+    ("output twice", forward(IDS, OFFSETS, TYPES, outputs=["pooled", "pooled"]), VALUE),
     ("forward without arguments", lambda m: m.forward(), TYPE),  # type: ignore[call-arg]
     ("forward unknown keyword", lambda m: m.forward(cm.BATCH, [], x=1), TYPE),  # type: ignore[call-arg]
 ]
@@ -308,6 +340,8 @@ PLANS: list[Case] = [
     ("plan outputs", plan(3), TYPE),
     ("plan incomplete", lambda m: m.plan(["pooled"], training=True), TYPE),  # type: ignore[call-arg]
     ("plan offsets none", plan(offsets=None), TYPE),
+    ("plan offsets array", lambda m: m.plan(["pooled"], training=True, offsets=OFFSETS), TYPE),  # type: ignore[arg-type]
+    ("plan offsets of nothing", lambda m: m.plan(["pooled"], training=True, offsets={}), VALUE),
     ("plan offsets list", plan(offsets=[0, 4]), TYPE),
     ("plan offsets float", plan(offsets=OFFSETS.astype("f8")), TYPE),
     ("plan offsets matrix", plan(offsets=OFFSETS.reshape(2, 2)), VALUE),

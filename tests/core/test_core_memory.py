@@ -50,7 +50,7 @@ def own_loss_step(model: _core.Model) -> Any:
 def from_features(model: _core.Model) -> Any:
     """Infer from a given output: conversion, another plan; and the plan of the prefix."""
     values = np.full((len(cm.IDS), 16), 0.5)
-    batch = (None, cm.OFFSETS, None, {"hidden": values})
+    batch = cm.batch(features={"hidden": values})
     return model.prefix(cm.OUTPUTS, True), [a.tobytes() for a in model.forward(batch, cm.OUTPUTS)]
 
 
@@ -154,13 +154,15 @@ def every_call(model: _core.Model) -> int:
     n = len(model.params())
     works: list[Callable[[], Any]] = [
         lambda: model.forward(cm.BATCH, cm.OUTPUTS),
-        lambda: model.forward((cm.IDS[::-1], cm.OFFSETS.astype("i2"), None), ["pooled"]),
+        lambda: model.forward(cm.batch(cm.IDS[::-1], cm.STARTS.astype("i2")), ["pooled"]),
         lambda: train_step(model),
         lambda: train_step_in_parts(model),
         lambda: model.train_begin(0, 0),
         lambda: model.train_forward(cm.BATCH, ["pooled"]),
         lambda: model.params(),
         lambda: model.units(),
+        lambda: model.spaces(),
+        lambda: model.inputs(),
         lambda: model.outputs(),
         lambda: model.view(n - 1),
         lambda: model.set_param(0, np.ones((16, 50)).T),
@@ -178,11 +180,14 @@ def every_call(model: _core.Model) -> int:
         lambda: model.add_head("classifier", cm.SEQUENCE_HEAD),
         lambda: model.add_head("x", {"hidden": [1, "2"]}),
         lambda: model.remove_head("x"),
-        lambda: model.forward((cm.IDS, cm.OFFSETS), ["pooled"]),  # type: ignore[arg-type]
-        lambda: model.forward((cm.IDS, cm.OFFSETS[:2], None), ["pooled"]),
-        lambda: model.forward((cm.IDS + 99, cm.OFFSETS, None), ["pooled"]),
-        lambda: model.forward((cm.IDS.astype("u8") + 2**40, cm.OFFSETS, None), ["pooled"]),
-        lambda: model.forward((cm.IDS, cm.OFFSETS, cm.TYPES[1:]), ["pooled"]),
+        lambda: model.forward({"inputs": {"ids": cm.IDS}}, ["pooled"]),
+        lambda: model.forward(cm.batch(cm.IDS, cm.STARTS[:2]), ["pooled"]),
+        lambda: model.forward(cm.batch(cm.IDS + 99), ["pooled"]),
+        lambda: model.forward(cm.batch(cm.IDS.astype("u8") + 2**40), ["pooled"]),
+        lambda: model.forward(cm.batch(cm.IDS, types=cm.TYPES[1:]), ["pooled"]),
+        lambda: model.forward({**cm.BATCH, "inputs": {"idz": cm.IDS}}, ["pooled"]),
+        lambda: model.forward({**cm.BATCH, "offsets": {"words": cm.STARTS}}, ["pooled"]),
+        lambda: model.forward({**cm.BATCH, "labels": None}, ["pooled"]),
         lambda: model.forward(cm.BATCH, ["pooled", "x"]),
         lambda: model.forward(cm.BATCH, ["pooled", "pooled"]),
         lambda: model.forward(cm.BATCH, ["pooled", 3]),  # type: ignore[list-item]
@@ -220,7 +225,8 @@ def test_ten_thousand_calls_leave_no_memory_behind() -> None:
     for _ in range(40):
         every_call(model)
     gc.collect()
-    arguments = [*cm.BATCH, cm.SEQUENCE_LABELS, cm.TOKEN_LABELS, cm.CONFIG, cm.SEQUENCE_HEAD]
+    arguments = [cm.IDS, cm.STARTS, cm.TYPES, cm.BATCH, cm.SEQUENCE_LABELS, cm.TOKEN_LABELS]
+    arguments += [cm.CONFIG, cm.SEQUENCE_HEAD]
     counts = [sys.getrefcount(a) for a in arguments]
     core, resident = _core.memory_info().bytes_now, resident_bytes()
     n_calls = 0

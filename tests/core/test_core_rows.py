@@ -33,7 +33,7 @@ def compute(model: _core.Model, step: int, *, token_budget: int = 4096) -> None:
     ids = np.where(rng.random(offsets[-1]) < 0.3, rng.integers(3000, size=offsets[-1]), 7 + step)
     labels = rng.integers(3, size=4).astype(np.int32)
     model.train_gradients(
-        (ids, offsets, None),
+        cm.batch(ids, offsets),
         [("classifier", labels, 1.0)],
         token_budget=token_budget,
         seed=1,

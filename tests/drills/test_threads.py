@@ -342,7 +342,7 @@ LOADING = """
 import os
 import numpy
 def tasks(): return len(os.listdir("/proc/self/task"))
-from mtfreeze import _runtime
+from mtfreeze.runtime import threads as _runtime
 before = tasks()
 _runtime.initialize()
 print(tasks() - before, len(os.sched_getaffinity(0)))

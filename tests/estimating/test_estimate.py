@@ -26,7 +26,7 @@ EXACT = (
     "name",
     "n_steps",
     "n_tokens",
-    "n_trained",
+    "parameters_trained",
     "prefix_flops",
     "forward_flops",
     "dx_flops",

@@ -73,7 +73,9 @@ def test_prices_of_any_batch_are_those_of_its_plan(
         for training in (True, False):
             lengths = rng.integers(2, 40, size=9)
             offsets = np.concatenate(([0], np.cumsum(lengths)))
-            plan = core.plan(outputs, training=training, offsets=offsets, features=given)
+            plan = core.plan(
+                outputs, training=training, offsets={"tokens": offsets}, features=given
+            )
             found = prices.flops(outputs, sizes_of(lengths), features=given, training=training)
             assert found.forward == plan.forward_flops > 0
             assert (found.dx, found.dw) == (plan.dx_flops, plan.dw_flops)
@@ -120,11 +122,11 @@ def test_steps_are_sorted_by_the_heads_that_they_train(
 
 
 def test_totals_add_up_and_keep_the_largest() -> None:
-    first = PhaseCosts(1, "a", n_steps=2, step_seconds=1.0, peak_bytes=10, n_trained=7)
+    first = PhaseCosts(1, "a", n_steps=2, step_seconds=1.0, peak_bytes=10, parameters_trained=7)
     second = PhaseCosts(2, "b", n_steps=3, step_seconds=2.0, peak_bytes=8, cache_bytes=4)
     total = total_costs([first, second])
     assert (total.n_steps, total.seconds) == (5, 3.0)
-    assert (total.peak_bytes, total.cache_bytes, total.n_trained) == (10, 4, 7)
+    assert (total.peak_bytes, total.cache_bytes, total.parameters_trained) == (10, 4, 7)
 
 
 def test_a_part_of_the_evaluation_lies_in_a_larger_one(

@@ -22,8 +22,6 @@ PAINTER = Family(
     training_only=("splash",),
     fixed={"mirrored": (False,)},
     harmless=frozenset({"signature"}),
-    vocabulary_key="n_colours",
-    positions_key="n_places",
     prefixes=("painter.",),
     renamed={"scale.g": "scale.weight"},
     buffers=frozenset(),
@@ -165,7 +163,5 @@ def test_facts_of_the_families_that_we_build() -> None:
     for name, family in FAMILIES.items():
         assert name == family.model_type and HEAD_LAYOUTS[name] is family.head_layouts
         assert {*family.required, *family.training_only} <= set(family.computed)
-        assert {family.vocabulary_key, family.positions_key, family.layer_key} <= set(
-            family.required
-        )
+        assert family.layer_key in family.required
         assert not set(family.computed) & (set(family.fixed) | family.harmless)

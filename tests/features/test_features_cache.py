@@ -28,8 +28,8 @@ class ForwardSpy(CoreSpy):
         self.calls: list[tuple[int, str, tuple[str, ...]]] = []
 
     def forward(self, batch: Any, outputs: Any) -> Any:
-        start = "ids" if batch[0] is not None else next(iter(batch[3]))
-        self.calls.append((len(batch[1]) - 1, start, tuple(outputs)))
+        start = "ids" if "ids" in batch["inputs"] else next(iter(batch["features"]))
+        self.calls.append((len(batch["offsets"]["tokens"]) - 1, start, tuple(outputs)))
         return self.core.forward(batch, outputs)
 
     def texts(self) -> dict[tuple[str, tuple[str, ...]], int]:
@@ -63,10 +63,11 @@ def test_the_same_bits_as_without(
             assert cache.view(encoded, "pooled") is None
             return
         check_bits(cache, tiny_model, encoded)
-        n_bytes = 48 * 4 * (len(encoded.ids) + 10)
+        n_tokens = len(encoded.inputs["ids"])
+        n_bytes = 48 * 4 * (n_tokens + 10)
         place = {"auto": "file", "folder": "folder"}[setting] if memory_limit == 0 else "memory"
         assert getattr(stats, f"{place}_bytes") == n_bytes == report.n_bytes
-        assert (report.n_texts, report.n_tokens, report.n_reused) == (10, len(encoded.ids), 0)
+        assert (report.n_texts, report.n_tokens, report.n_reused) == (10, n_tokens, 0)
         assert not report.stopped and report.seconds > 0
 
 
@@ -196,9 +197,7 @@ def test_memory_keeps_what_fits_and_names_the_rest(tiny_model: mtf.MultiTaskMode
 
         def compute(rows: Any) -> Any:
             batch = encoded.pack(rows)
-            return tiny_model._core.forward(
-                (batch.ids, batch.offsets, batch.token_types), ["hidden"]
-            )[0]
+            return tiny_model._core.forward(batch.for_core(), ["hidden"])[0]
 
         rows = [1, 8, 2, 9, 8]
         wanted = computed(tiny_model, encoded, "hidden")[encoded.tokens_of(rows)[0]]

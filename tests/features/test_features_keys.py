@@ -143,8 +143,8 @@ def test_an_unknown_output_names_the_closest(tiny_model: mtf.MultiTaskModel) -> 
 
 def test_text_keys_tell_ids_types_and_borders_apart() -> None:
     def encoded(ids: list[int], types: list[int], offsets: list[int]) -> Encoded:
-        arrays = (np.array(ids, np.int32), np.array(types, np.int32), np.array(offsets, np.int64))
-        return Encoded(*arrays, np.zeros(len(offsets) - 1, bool))
+        inputs = {"ids": np.array(ids, np.int32), "token_types": np.array(types, np.int32)}
+        return Encoded(inputs, np.array(offsets, np.int64), np.zeros(len(offsets) - 1, bool))
 
     found = [
         *text_keys(encoded([5, 6, 7, 5, 6], [0] * 5, [0, 2, 3, 5])),

@@ -19,8 +19,10 @@ def ids(*values: int) -> np.ndarray:
 def encoded() -> Encoded:
     """Three sentences: two words (the second of two pieces), none, two words (the first lost)."""
     return Encoded(
-        ids(101, 5, 6, 7, 102, 101, 102, 101, 8, 102),
-        ids(0, 0, 0, 1, 1, 0, 0, 0, 0, 0),
+        {
+            "ids": ids(101, 5, 6, 7, 102, 101, 102, 101, 8, 102),
+            "token_types": ids(0, 0, 0, 1, 1, 0, 0, 0, 0, 0),
+        },
         np.array([0, 5, 7, 10], dtype=np.int64),
         np.array([False, False, True]),
         ids(1, 2, -1, 1),
@@ -30,35 +32,39 @@ def encoded() -> Encoded:
 
 def test_pack() -> None:
     batch = pack([ids(1, 2), ids(), ids(3)])
-    assert (batch.ids.dtype, batch.token_types.dtype, batch.offsets.dtype) == (
+    assert (
+        batch.inputs["ids"].dtype,
+        batch.inputs["token_types"].dtype,
+        batch.offsets["tokens"].dtype,
+    ) == (
         np.int32,
         np.int32,
         np.int64,
     )
-    assert batch.ids.tolist() == [1, 2, 3]
-    assert batch.token_types.tolist() == [0, 0, 0]
-    assert batch.offsets.tolist() == [0, 2, 2, 3]
+    assert batch.inputs["ids"].tolist() == [1, 2, 3]
+    assert batch.inputs["token_types"].tolist() == [0, 0, 0]
+    assert batch.offsets["tokens"].tolist() == [0, 2, 2, 3]
     assert batch.lengths.tolist() == [2, 0, 1]
     assert (batch.n_sequences, batch.n_tokens) == (3, 3)
 
 
 def test_pack_of_nothing() -> None:
     batch = pack([])
-    assert (batch.n_sequences, batch.n_tokens, batch.offsets.tolist()) == (0, 0, [0])
-    assert batch.ids.dtype == np.int32
+    assert (batch.n_sequences, batch.n_tokens, batch.offsets["tokens"].tolist()) == (0, 0, [0])
+    assert batch.inputs["ids"].dtype == np.int32
 
 
 def test_pack_with_token_types() -> None:
-    assert pack([ids(1, 2)], [ids(0, 1)]).token_types.tolist() == [0, 1]
+    assert pack([ids(1, 2)], [ids(0, 1)]).inputs["token_types"].tolist() == [0, 1]
     with pytest.raises(DataError, match="as many token types as ids"):
         pack([ids(1, 2)], [ids(0)])
 
 
 def test_join() -> None:
     batch = PackedBatch.join([pack([ids(1, 2)]), pack([ids(3)], [ids(1)]), pack([])])
-    assert batch.ids.tolist() == [1, 2, 3]
-    assert batch.token_types.tolist() == [0, 0, 1]
-    assert batch.offsets.tolist() == [0, 2, 3]
+    assert batch.inputs["ids"].tolist() == [1, 2, 3]
+    assert batch.inputs["token_types"].tolist() == [0, 0, 1]
+    assert batch.offsets["tokens"].tolist() == [0, 2, 3]
     assert PackedBatch.join([batch]) is batch
 
 
@@ -78,10 +84,10 @@ def test_rows_of_an_encoded_data_set(encoded: Encoded) -> None:
 
 def test_pack_rows(encoded: Encoded) -> None:
     batch = encoded.pack([2, 0])
-    assert batch.ids.tolist() == [101, 8, 102, 101, 5, 6, 7, 102]
-    assert batch.token_types.tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
-    assert batch.offsets.tolist() == [0, 3, 8]
-    assert encoded.pack().offsets.tolist() == [0, 5, 7, 10]
+    assert batch.inputs["ids"].tolist() == [101, 8, 102, 101, 5, 6, 7, 102]
+    assert batch.inputs["token_types"].tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert batch.offsets["tokens"].tolist() == [0, 3, 8]
+    assert encoded.pack().offsets["tokens"].tolist() == [0, 5, 7, 10]
     assert encoded.pack([]).n_sequences == 0
 
 
@@ -108,7 +114,7 @@ def test_counts_must_agree(encoded: Encoded) -> None:
 
 
 def test_texts_have_no_words() -> None:
-    texts = Encoded(ids(1), ids(0), np.array([0, 1], dtype=np.int64), np.array([False]))
+    texts = Encoded({"ids": ids(1)}, np.array([0, 1], dtype=np.int64), np.array([False]))
     assert not texts.has_words
     assert texts.n_lost_words == 0
     with pytest.raises(DataError, match="encode them with encode_words"):
@@ -128,7 +134,7 @@ def test_features_go_with_their_sequences() -> None:
 
 def test_tokens_of(encoded: Encoded) -> None:
     index, offsets = encoded.tokens_of([2, 0, 2])
-    assert encoded.ids[index].tolist() == [101, 8, 102, 101, 5, 6, 7, 102, 101, 8, 102]
+    assert encoded.inputs["ids"][index].tolist() == [101, 8, 102, 101, 5, 6, 7, 102, 101, 8, 102]
     assert offsets.tolist() == [0, 3, 8, 11]
     index, offsets = encoded.tokens_of([])
     assert (index.tolist(), offsets.tolist()) == ([], [0])

@@ -50,8 +50,8 @@ def test_texts(encoder: TextEncoder) -> None:
     assert encoded[0].tolist() == ids_of("[CLS]", "the", "film", "[SEP]")
     assert encoded[1].tolist() == ids_of("[CLS]", "[SEP]")
     assert encoded[2].tolist() == ids_of("[CLS]", "z", "##o", "##e", "[SEP]")
-    assert encoded.ids.dtype == np.int32
-    assert not encoded.token_types.any()
+    assert encoded.inputs["ids"].dtype == np.int32
+    assert not encoded.inputs["token_types"].any()
     assert encoded.n_truncated == 0
     assert encoder.encode_texts([]).pack().n_sequences == 0
 
@@ -100,7 +100,7 @@ def test_many_rows_go_through_in_chunks(
     whole = encoder.encode_words(rows)
     monkeypatch.setattr("mtfreeze.inputs.text._CHUNK", 7)
     chunked = encoder.encode_words(rows)
-    assert (chunked.ids == whole.ids).all()
+    assert (chunked.inputs["ids"] == whole.inputs["ids"]).all()
     assert (chunked.offsets == whole.offsets).all()
     assert all((chunked.first_subwords(i) == whole.first_subwords(i)).all() for i in range(50))
 
@@ -190,7 +190,7 @@ def test_unusual_texts_pass(encoder: TextEncoder) -> None:
     encoded = encoder.encode_texts(texts)
     assert len(encoded) == len(texts)
     assert (encoded.lengths <= 12).all()
-    assert encoded.ids.max() < len(tiny_vocabulary())
+    assert encoded.inputs["ids"].max() < len(tiny_vocabulary())
 
 
 @pytest.mark.parametrize("max_length", [-1, 0, 1, 2])
@@ -374,7 +374,9 @@ def test_minilm_without_tokenizer_json(
         shutil.copy(minilm_folder / name, tmp_path)
     texts = [row.text or "" for row in read_tsv(EXAMPLES / "reviews_eval.tsv")]
     built = TextEncoder.from_folder(tmp_path, max_length=256, n_embeddings=30522)
-    assert (built.encode_texts(texts).ids == minilm.encode_texts(texts).ids).all()
+    assert (
+        built.encode_texts(texts).inputs["ids"] == minilm.encode_texts(texts).inputs["ids"]
+    ).all()
 
 
 @pytest.mark.real

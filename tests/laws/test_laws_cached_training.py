@@ -206,7 +206,7 @@ def test_gradual_runs_each_frozen_layer_once_per_text(six_layers: Path) -> None:
     finally:
         _core.count_flops(False)
     assert run.cache.n_texts == n
-    offsets = model.encoder.encode_texts(SENTENCES).offsets
+    offsets = {"tokens": model.encoder.encode_texts(SENTENCES).offsets}
     once = model._core.plan(["pooled"], training=False, offsets=offsets).forward_flops
     # Then epoch k runs the top k layers, pooling and head, from a boundary.
     above = []

@@ -95,7 +95,7 @@ def test_dropout_is_off_exactly_in_frozen_units(two_head_model: mtf.MultiTaskMod
         two_head_model.unfreeze()
         two_head_model.freeze(*frozen)
         plan = two_head_model._core.plan(
-            ["classifier", "ner_head"], training=True, offsets=np.arange(0, 65, 16)
+            ["classifier", "ner_head"], training=True, offsets={"tokens": np.arange(0, 65, 16)}
         )
         return dict(
             zip(two_head_model.unit_index, [unit.dropout for unit in plan.units], strict=True)
@@ -148,7 +148,9 @@ def test_the_prefix_is_the_frozen_run_from_the_input(
     two_head_model: mtf.MultiTaskModel, frozen: list[str], prefix: int
 ) -> None:
     two_head_model.freeze(*frozen)
-    plan = two_head_model._core.plan(["classifier"], training=True, offsets=np.arange(0, 65, 16))
+    plan = two_head_model._core.plan(
+        ["classifier"], training=True, offsets={"tokens": np.arange(0, 65, 16)}
+    )
     inside = [unit.in_prefix for unit in plan.units]
     assert inside == [position < prefix for position in range(len(inside))]
 

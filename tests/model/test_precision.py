@@ -149,7 +149,9 @@ def test_only_what_is_frozen_in_it_is_computed_in_it(model: mtf.MultiTaskModel) 
     assert found["hidden_states.1"].tobytes() != exact["hidden_states.1"].tobytes()
     given = {"hidden_states.2": found["hidden_states.2"]}
     encoded = model.encoder.encode_texts(SENTENCES)
-    above = model._core.forward((None, encoded.offsets, None, given), ["hidden"], 0)[0]
+    above = model._core.forward(
+        {"offsets": {"tokens": encoded.offsets}, "features": given}, ["hidden"], 0
+    )[0]
     assert above.tobytes() == found["hidden_states.3"].tobytes()
 
 
@@ -332,7 +334,7 @@ def test_it_is_told_everywhere(model: mtf.MultiTaskModel) -> None:
 
 
 def test_plans_count_the_packed_forms(model: mtf.MultiTaskModel) -> None:
-    offsets = np.array([0, 12, 40], dtype=np.int64)
+    offsets = {"tokens": np.array([0, 12, 40], dtype=np.int64)}
 
     def forms(**options: Any) -> int:
         return model._core.plan(["pooled"], training=False, offsets=offsets, **options).form_bytes
@@ -401,7 +403,7 @@ def test_wrong_names_are_said(
 
 def test_the_least_sizes_are_those_of_the_core(model: mtf.MultiTaskModel) -> None:
     """The core says by its plan which weights it packs; Python must name the same."""
-    offsets = np.array([0, 4], dtype=np.int64)
+    offsets = {"tokens": np.array([0, 4], dtype=np.int64)}
     for position, (key, view) in enumerate(model.parameters().items()):
         codes = np.zeros(len(model.param_keys), dtype=np.uint8)
         codes[position] = 2

@@ -357,7 +357,9 @@ def test_sentence_transformers_and_transformers_read_it(
     backbone = transformers.AutoModel.from_pretrained(str(tmp_path / "out")).eval()
     batch = trained.encoder.encode_texts(SENTENCES[:1]).pack()
     with torch.no_grad():
-        hidden = backbone(torch.from_numpy(batch.ids.astype(np.int64))[None]).last_hidden_state[0]
+        hidden = backbone(
+            torch.from_numpy(batch.inputs["ids"].astype(np.int64))[None]
+        ).last_hidden_state[0]
     ours = trained.forward(SENTENCES[:1], ["hidden"])["hidden"]
     np.testing.assert_allclose(hidden.numpy(), ours, atol=1e-5)
     theirs.save(str(tmp_path / "theirs"))

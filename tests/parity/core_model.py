@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 IGNORE = -100
 
 
+def _packed(batch: Any) -> Any:
+    """Return a packed batch in the form of the core."""
+    inputs = {"ids": batch.ids, "token_types": batch.token_types}
+    given = {name: values for name, values in inputs.items() if values is not None}
+    return {"inputs": given, "offsets": {"tokens": batch.offsets}}
+
+
 class CoreModel:
     """A `mtfreeze._core.Model` with heads and given weights.
 
@@ -32,9 +39,9 @@ class CoreModel:
         weights: Mapping[str, NDArray[np.float32]],
     ) -> None:
         from mtfreeze import _core
-        from mtfreeze.runtime import threads as _runtime
+        from mtfreeze.runtime import threads
 
-        _runtime.initialize()
+        threads.initialize()
         plain = {k: v for k, v in config.items() if isinstance(v, (bool, int, float, str))}
         self.model = _core.Model(plain)
         for name, (kind, n_labels, hidden) in heads.items():
@@ -47,12 +54,12 @@ class CoreModel:
 
     def outputs(self, batch: Any, names: list[str]) -> dict[str, NDArray[np.float32]]:
         """Return named outputs of a packed batch."""
-        packed = (batch.ids, batch.offsets, batch.token_types)
+        packed = _packed(batch)
         return dict(zip(names, self.model.forward(packed, names), strict=True))
 
     def loss(self, batch: Any, weights: Mapping[str, float], token_budget: int = 4096) -> float:
         """Compute gradients, which then wait in the model; return the weighted sum of losses."""
-        packed = (batch.ids, batch.offsets, batch.token_types)
+        packed = _packed(batch)
         losses = [(name, batch.labels[name], weight) for name, weight in weights.items()]
         means, _ = self.model.train_gradients(
             packed, losses, token_budget=token_budget, dropout=False

@@ -37,7 +37,7 @@ def their_logits(network: Any, model: mtf.MultiTaskModel, text: str) -> np.ndarr
     encoded = model.encoder.encode_texts([text])
     with torch.no_grad():
         output = network(
-            input_ids=torch.tensor(np.asarray(encoded.pack([0]).ids)[None].astype(int))
+            input_ids=torch.tensor(np.asarray(encoded.pack([0]).inputs["ids"])[None].astype(int))
         )
     return np.asarray(output.logits[0].numpy())
 

@@ -18,8 +18,9 @@ import mtfreeze as mtf
 from mtfreeze.errors import ConfigError
 from mtfreeze.pictures.confusion import confusion_figure, confusion_text
 from mtfreeze.pictures.curves import curves_figure, curves_text
+from mtfreeze.pictures.front import QualityPoint
 from mtfreeze.pictures.modes import modes_figure, modes_text
-from mtfreeze.pictures.quality import QualityPoint, quality_figure, quality_text
+from mtfreeze.pictures.quality import quality_figure, quality_text
 from mtfreeze.pictures.rates import rates_figure, rates_text
 from mtfreeze.pictures.saving import svg_text, write_picture
 from mtfreeze.pictures.timeline import TimelinePhase, timeline_figure, timeline_text

@@ -8,13 +8,9 @@ from typing import Any
 import pytest
 
 from mtfreeze.errors import ConfigError
+from mtfreeze.pictures.front import QualityPoint, pareto_front
 from mtfreeze.pictures.modes import modes_figure, modes_text
-from mtfreeze.pictures.quality import (
-    QualityPoint,
-    pareto_front,
-    quality_figure,
-    quality_text,
-)
+from mtfreeze.pictures.quality import quality_figure, quality_text
 from mtfreeze.pictures.style import state_look
 from mtfreeze.quantities import in_duration
 from support.figure_parts import hatches_of, overlaps, words_of
@@ -86,16 +82,6 @@ def test_modes_without_units_are_an_error(modes: Any) -> None:
         modes_figure(modes)
 
 
-def _points(n: int) -> list[QualityPoint]:
-    """Return points of which some lie close together."""
-    return [
-        QualityPoint(
-            f"scenario number {i}", 10.0 + i % 4, 0.8 + 0.002 * (i % 3), 0.79, 0.81 + 0.001 * i
-        )
-        for i in range(n)
-    ]
-
-
 def test_the_front_is_what_nothing_beats() -> None:
     points = [
         QualityPoint(*one)
@@ -111,26 +97,6 @@ def test_the_front_is_what_nothing_beats() -> None:
             for other in points
         )
         assert (point in pareto_front(points)) != beaten
-
-
-@pytest.mark.parametrize("n", [1, 6, 12])
-def test_names_cover_neither_each_other_nor_points(n: int) -> None:
-    pytest.importorskip("matplotlib")
-    points = _points(n)
-    figure = quality_figure({"a": points, "b": points[::-1]})
-    figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    for axes in figure.axes:
-        names = list(axes.texts)
-        assert sorted(name.get_text() for name in names) == sorted(p.name for p in points)
-        assert overlaps(names, renderer) == []
-        frame = axes.get_window_extent(renderer)
-        for name in names:
-            box = name.get_window_extent(renderer)
-            assert frame.x0 <= box.x0 and box.x1 <= frame.x1
-            for point in points:
-                x, y = axes.transData.transform((point.seconds, point.value))
-                assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1)
 
 
 def test_quality_shows_spread_front_and_references() -> None:

@@ -84,7 +84,7 @@ def test_phases_of_a_real_run_know_their_units(gradual_run: Any) -> None:
     names = ["backbone.embeddings", *(f"backbone.layers[{i}]" for i in range(3))]
     assert frozen == [names[:n] for n in (4, 3, 2, 1, 0)]
     for phase in gradual_run.phases:
-        assert sum(one.n_values - one.n_frozen for one in phase.units) == phase.n_trained
+        assert sum(one.n_values - one.n_frozen for one in phase.units) == phase.parameters_trained
 
 
 @pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")

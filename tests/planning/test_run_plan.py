@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from typing import Any
 
@@ -27,10 +26,7 @@ def plan(
     model: mtf.MultiTaskModel, tasks: dict[str, mtf.Task] | None = None, **changes: Any
 ) -> RunPlan:
     """Plan a run as `fit` would, with batches of 4: 3 + 2 steps an epoch."""
-    wanted = inspect.signature(check_settings).parameters
-    usual = {name: one.default for name, one in inspect.signature(mtf.fit).parameters.items()}
-    usual |= {"batch_size": 4, **changes}
-    settings = check_settings(**{name: usual[name] for name in wanted})
+    settings = check_settings(**{"batch_size": 4, **changes})
     return plan_run(model, two_tasks() if tasks is None else tasks, settings)
 
 

@@ -30,7 +30,7 @@ def line_with(model: mtf.MultiTaskModel, words: str) -> str:
 def test_layers_above_a_trainable_one_save_their_weight_gradients(
     two_head_model: mtf.MultiTaskModel,
 ) -> None:
-    offsets = np.arange(0, N_TOKENS + 1, LENGTH)
+    offsets = {"tokens": np.arange(0, N_TOKENS + 1, LENGTH)}
     heads = list(two_head_model.heads)
     full = two_head_model._core.plan(heads, training=True, offsets=offsets)
     two_head_model.freeze("backbone.layers[1:]")
@@ -75,7 +75,7 @@ def test_the_first_line_names_what_is_partly_frozen(two_head_model: mtf.MultiTas
 def test_a_frozen_head_is_crossed_where_its_loss_trains(
     two_head_model: mtf.MultiTaskModel,
 ) -> None:
-    offsets = np.arange(0, N_TOKENS + 1, LENGTH)
+    offsets = {"tokens": np.arange(0, N_TOKENS + 1, LENGTH)}
     plan = two_head_model._core.plan(list(two_head_model.heads), training=True, offsets=offsets)
     own = plan.units[two_head_model.unit_index["ner_head"]].dw_flops
     two_head_model.freeze("ner_head")

@@ -35,7 +35,7 @@ def encode(model: mtf.MultiTaskModel, texts: list[str] = SENTENCES) -> Encoded:
 def computed(model: mtf.MultiTaskModel, encoded: Encoded, name: str) -> NDArray[np.float32]:
     """Return an output of all rows, computed without a cache."""
     batch = encoded.pack()
-    return model._core.forward((batch.ids, batch.offsets, batch.token_types), [name])[0]
+    return model._core.forward(batch.for_core(), [name])[0]
 
 
 def fill(

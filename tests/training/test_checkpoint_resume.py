@@ -58,7 +58,7 @@ def outcome(run: Any, model: mtf.MultiTaskModel, folder: Path) -> dict[str, Any]
         "proof": run.verify_frozen(),
         "state": model.freeze_state(),
         "trained": {name: head.trained for name, head in model.heads.items()},
-        "counts": (run.n_steps, run.n_planned, run.n_trained, run.best_step, run.stopped),
+        "counts": (run.n_steps, run.n_planned, run.parameters_trained, run.best_step, run.stopped),
         "phases": [(one.name, one.n_steps, one.frozen) for one in run.phases],
     }
 

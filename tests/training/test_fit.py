@@ -127,7 +127,7 @@ def test_everything_frozen_only_evaluates_and_says_so(
     assert (
         "nothing trains: everything is frozen; this run only evaluates" in capsys.readouterr().out
     )
-    assert run.n_steps == run.n_trained == 0
+    assert run.n_steps == run.parameters_trained == 0
     assert "train_loss" not in run.metrics
     assert run.metrics["eval_classifier_accuracy"] >= 0
     assert changed(before, two_head_model.parameters()) == []

@@ -245,7 +245,7 @@ def test_a_run_says_what_it_computes_in(wide_folder: Path) -> None:
 
 def test_kept_activations_in_bf16_take_less_and_change_little(wide_folder: Path) -> None:
     model = wide_model(wide_folder)
-    offsets = np.array([0, 30, 64], dtype=np.int64)
+    offsets = {"tokens": np.array([0, 30, 64], dtype=np.int64)}
 
     def saved(**options: Any) -> int:
         plan = model._core.plan(["classifier"], training=True, offsets=offsets, **options)
