@@ -26,9 +26,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from advice_situations import ALL, CALIBRATION, REPORT, SITUATIONS, Situation
-from figures import Target, header, line, verdicts
-from two_task_recipe import DATA
+from parts.advice_situations import ALL, CALIBRATION, REPORT, SITUATIONS, Situation
+from parts.figures import Target, header, line, verdicts
+from parts.two_tasks import DATA
 
 import mtfreeze as mtf
 from mtfreeze.recommending.candidates import BATCH_SIZE, NAMES, make_candidates

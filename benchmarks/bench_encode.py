@@ -20,15 +20,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-import engines as en
-import machine
-import sst2
-import workloads as wl
-from figures import Spread, Target, header, line, spread, verdicts
+from parts import engines as en
+from parts import machine, sst2
+from parts import workloads as wl
+from parts.figures import Spread, Target, header, line, spread, verdicts
 from peers import OURS, Entry
-from peers.base import MAX_LENGTH
-from peers.folder import minilm_folder
-from tokenizers import Tokenizer
 
 TITLES = {
     "sorted": "SST-2 sentences, sorted by length",
@@ -47,23 +43,15 @@ class Found(NamedTuple):
     """Of mtfreeze, in FLOP/s."""
 
 
-def lengths(texts: list[str]) -> list[int]:
-    """Return the tokens of texts."""
-    tokenizer = Tokenizer.from_file(str(minilm_folder() / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(MAX_LENGTH)
-    return [len(row.ids) for row in tokenizer.encode_batch(texts)]
-
-
 def make_workloads(folder: Path, names: list[str], n: int) -> list[wl.Workload]:
     """Write the workloads asked for."""
     works = []
     for name in names:
         if name == "long":
-            texts = wl.long_texts(max(wl.BATCH, n // 8), lengths)
+            texts = wl.long_texts(max(wl.BATCH, n // 8), wl.token_counts)
         else:
             texts, _ = sst2.sentences(n)
-        works.append(wl.write(folder, name, texts, lengths(texts), name != "random"))
+        works.append(wl.write(folder, name, texts, wl.token_counts(texts), name != "random"))
     return works
 
 

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from machine import describe
-from two_task_recipe import DATA, LABEL_MAP, RECIPE, SENTIMENT, TAGS
+from parts.machine import describe
+from parts.two_tasks import DATA, LABEL_MAP, RECIPE, SENTIMENT, TAGS
 
 import mtfreeze as mtf
 from mtfreeze.cli.build import build_model, build_tasks

@@ -18,13 +18,13 @@ import argparse
 import statistics
 from typing import Any, NamedTuple
 
-from figures import Target, header, line, spread
-from sst2 import sentences
-from workers import Worker
+from parts.figures import Target, header, line, spread
+from parts.sst2 import sentences
+from parts.workers import Worker
 
 EPOCHS = 5
 LOWER = "backbone[:3]"
-OURS, TORCH = "train_ours:OurEpochs", "bench_train_torch:TorchEpochs"
+OURS, TORCH = "parts.train_ours:OurEpochs", "parts.train_torch:TorchEpochs"
 HELD_OUT = 512
 Rows = list[tuple[str, int]]
 
@@ -116,7 +116,7 @@ class OurSide:
         """Return the seconds, loading included, and the accuracy."""
         import time
 
-        from train_ours import LABELS, OurEpochs
+        from parts.train_ours import LABELS, OurEpochs
 
         start = time.perf_counter()
         run = OurEpochs("backbone", self.rows, self.threads)

@@ -17,13 +17,11 @@ import statistics
 import tempfile
 from pathlib import Path
 
-import engines as en
-import machine
 import numpy as np
-import sst2
-import workloads as wl
-from bench_encode import lengths
-from figures import Spread, Target, header, line, spread, verdicts
+from parts import engines as en
+from parts import machine, sst2
+from parts import workloads as wl
+from parts.figures import Spread, Target, header, line, spread, verdicts
 from peers import OURS, Entry
 
 TARGETS = {
@@ -79,7 +77,7 @@ def main() -> None:
     entries, missing = en.chosen(options.peers, precisions)
     with tempfile.TemporaryDirectory() as folder:
         texts, _ = sst2.sentences(options.texts)
-        work = wl.write(Path(folder), "single", texts, lengths(texts), False)
+        work = wl.write(Path(folder), "single", texts, wl.token_counts(texts), False)
         roofs = machine.roofs(options.threads)
         mine = [entry for entry in OURS if entry.precision in precisions]
         everyone = [*mine, *entries]

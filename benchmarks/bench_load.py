@@ -21,9 +21,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from figures import Target, header, line
+from parts.figures import Target, header, line
+from parts.workers import child_environment
 from peers.folder import minilm_folder
-from workers import child_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMED = """

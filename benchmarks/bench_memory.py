@@ -17,9 +17,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from figures import Target
-from memory import peak_bytes
-from sst2 import sentences
+from parts.figures import Target
+from parts.memory import peak_bytes
+from parts.sst2 import sentences
 
 TARGET = Target(0.45, 0.4, at_most=True)
 BATCH = 32
@@ -32,7 +32,7 @@ def child(engine: str, threads: int, steps: int) -> None:
     batches = [rows[at : at + BATCH] for at in range(0, len(rows), BATCH)]
     if engine == "torch":
         import torch
-        from bench_train_torch import torch_steps
+        from parts.train_torch import torch_steps
 
         torch.set_num_threads(threads)
         before = peak_bytes()

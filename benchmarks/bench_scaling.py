@@ -20,12 +20,12 @@ import statistics
 from pathlib import Path
 from typing import NamedTuple
 
-import machine
-from figures import Target, header, line, verdicts
+from parts import machine
+from parts.figures import Target, header, line, verdicts
+from parts.scaling_sides import bert_base_folder
+from parts.workers import Worker
+from parts.workloads import forward_flops
 from peers.folder import minilm_folder
-from scaling_sides import bert_base_folder
-from workers import Worker
-from workloads import forward_flops
 
 SHAPES = {"MiniLM-L6": (384, 6, 1536), "BERT-base": (768, 12, 3072)}
 LENGTHS = (16, 32, 64, 128, 256, 512)
@@ -33,9 +33,9 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 WORKS = {"forward": 1, "step": 3}
 """What is timed: its FLOPs over those of a forward pass."""
 SIDES = (
-    ("mtfreeze fp32", "scaling_sides:OurScaling", "fp32"),
-    ("mtfreeze bf16", "scaling_sides:OurScaling", "bf16"),
-    ("PyTorch fp32", "scaling_sides:TorchScaling", "fp32"),
+    ("mtfreeze fp32", "parts.scaling_sides:OurScaling", "fp32"),
+    ("mtfreeze bf16", "parts.scaling_sides:OurScaling", "bf16"),
+    ("PyTorch fp32", "parts.scaling_sides:TorchScaling", "fp32"),
 )
 
 

@@ -25,9 +25,10 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from figures import Target, header, line, verdicts
-from two_task_recipe import DATA, LABEL_MAP, RECIPE, SENTIMENT, TAGS, add_line, read_lines
-from workers import Worker
+from parts.figures import Target, header, line, verdicts
+from parts.run_lines import add_line, read_lines
+from parts.two_tasks import DATA, LABEL_MAP, RECIPE, SENTIMENT, TAGS
+from parts.workers import Worker
 
 MODES = ("all", "backbone", "classifier", "ner_head", "backbone[:3]", "none")
 PARTS = ("train", "dev", "test")
@@ -61,9 +62,9 @@ class TorchScenarios:
 
     def run(self, mode: str) -> dict[str, float]:
         """Train and evaluate; return seconds and scores."""
-        import torch_train as tt
-        from demo_recipe_torch import read_conll, read_tsv
-        from torch_model import TorchMultiTask
+        from parts import torch_train as tt
+        from parts.readers import read_conll, read_tsv
+        from parts.torch_model import TorchMultiTask
 
         heads = {"classifier": ("sequence", len(SENTIMENT)), "ner_head": ("token", len(TAGS))}
         model = TorchMultiTask(heads, seed=self.seed)

@@ -19,10 +19,10 @@ import random
 import statistics
 from typing import NamedTuple
 
-import machine
-from figures import Spread, Target, header, line, spread, verdicts
-from sst2 import FLOPS_PER_TOKEN, sentences
-from workers import Worker
+from parts import machine
+from parts.figures import Spread, Target, header, line, spread, verdicts
+from parts.sst2 import FLOPS_PER_TOKEN, sentences
+from parts.workers import Worker
 
 BATCH = 32
 MODES = {"none": 3.0, "backbone[:3]": 2.0, "backbone": 1.0}
@@ -54,8 +54,8 @@ def compare(
 ) -> tuple[int, list[tuple[float, float]], list[int], float]:
     """Return real tokens, seconds of both sides alternately, peaks, and allocations of a step."""
     options = {"mode": mode, "batches": batches, "threads": threads, "precision": precision}
-    theirs = Worker("bench_train_torch:TorchSteps", threads, **options)
-    ours = Worker("train_ours:OurSteps", threads, **options)
+    theirs = Worker("parts.train_torch:TorchSteps", threads, **options)
+    ours = Worker("parts.train_ours:OurSteps", threads, **options)
     tokens = [side("tokens") for side in (theirs, ours)]
     if tokens[0] != tokens[1]:
         raise SystemExit(f"the two do not see the same: {tokens[0]} and {tokens[1]} tokens")

@@ -53,7 +53,7 @@ def row(name: str, model: mtf.MultiTaskModel) -> tuple[str, ...]:
     flops = (now.forward_flops, now.dx_flops, now.dw_flops)
     return (
         name,
-        in_values(sum(unit.n_values - unit.n_values_frozen for unit in prices.units)),
+        in_values(sum(unit.n_values - unit.n_frozen for unit in prices.units)),
         *map(in_bytes, (now.gradient_bytes, now.moment_bytes, now.saved_bytes)),
         *(f"{one / 1e9:.3g}" for one in flops),
         f"{work / full:.0%}",

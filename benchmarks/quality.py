@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import Target, header, line, verdicts
+from parts.figures import Target, header, line, verdicts
 
 import mtfreeze as mtf
 from mtfreeze.cli.build import build_model, build_tasks

@@ -21,9 +21,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from figures import header, line
-from machine import describe
-from workers import child_environment
+from parts.figures import header, line
+from parts.machine import describe
+from parts.workers import child_environment
 
 HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parent / "docs" / "scaling.png"

@@ -24,24 +24,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from machine import describe
+from parts.machine import describe
+from parts.run_lines import add_line, read_lines
+from parts.two_tasks import DATA, LABEL_MAP, RECIPE, SENTIMENT, TAGS
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = Path(__file__).resolve().parent / "results"
 MODES = ("none", "backbone[:3]", "backbone")
-SENTIMENT = ["negative", "positive"]
-LABEL_MAP = {"0": "negative", "1": "positive"}
-TYPES = ("corporation", "creative-work", "group", "location", "person", "product")
-TAGS = ["O", *(f"{prefix}-{kind}" for kind in TYPES for prefix in "BI")]
-RECIPE: dict[str, Any] = {
-    "epochs": 3,
-    "batch_size": 32,
-    "learning_rate": {"backbone": 2e-5, "heads": 1e-3},
-    "weight_decay": 0.01,
-    "warmup_ratio": 0.1,
-    "max_grad_norm": 1.0,
-}
 N_SEEDS = 3
 LIMITS = {"accuracy": 0.010, "f1": 0.020}  # how far the means of the two engines may be apart
 
@@ -49,9 +37,9 @@ LIMITS = {"accuracy": 0.010, "f1": 0.020}  # how far the means of the two engine
 def run_torch(mode: str, seed: int, threads: int) -> dict[str, float]:
     """Train and evaluate in PyTorch; return seconds, tokens and scores."""
     import torch
-    import torch_train as tt
-    from demo_recipe_torch import read_conll, read_tsv
-    from torch_model import TorchMultiTask
+    from parts import torch_train as tt
+    from parts.readers import read_conll, read_tsv
+    from parts.torch_model import TorchMultiTask
 
     torch.set_num_threads(threads)
     model = TorchMultiTask(
@@ -142,20 +130,6 @@ def result_file(engine: str) -> Path:
 def read_runs(engine: str) -> list[dict[str, Any]]:
     """Return the runs made so far."""
     return read_lines(result_file(engine))
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the runs that a file of JSON lines holds; none where there is no file."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
-
-
-def add_line(path: Path, run: dict[str, Any]) -> None:
-    """Append a run to such a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(run) + "\n")
 
 
 def table() -> str:

@@ -308,7 +308,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
 
     def _reindex(self, state: FreezeState) -> None:
         """Take over the core's names after a change of heads; what was frozen stays so."""
-        self.index = ModelIndex(self._core.params(), self._core.units())
+        self.index = ModelIndex(self._core.params(), self._core.units(), self.index.family)
         self.set_freeze_state(state)
 
     def summary(self) -> Summary:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from memory import peak_bytes
+from parts.memory import peak_bytes
 
 from . import make
 

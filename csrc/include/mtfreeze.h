@@ -161,6 +161,7 @@ typedef struct mtf_param_info {
     const mtf_real *data; /* (shape), C order; the address holds for the life of the model */
     uint64_t version;     /* raised by every change */
     int decays;           /* 1: weight decay applies unless the user says otherwise */
+    int in_products;      /* 1: a factor of linear products; 0: a looked-up table, or a vector */
     int frozen;
     mtf_precision precision; /* of its products while it is frozen */
     int64_t n_steps;         /* optimizer steps of this tensor since its state began; 0: no state */

@@ -42,6 +42,7 @@ typedef struct mtf_param_def {
     int64_t size;
     mtf_layout layout;
     int decays;
+    int in_products; /* a node multiplies by it; a table that is looked up, or a vector, is none */
     mtf_init init;
     double init_bound; /* MTF_INIT_UNIFORM: values in [-bound, bound) */
     char **aliases;

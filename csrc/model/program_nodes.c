@@ -60,6 +60,11 @@ static mtf_tensor_id add_node(mtf_program *p, const char *label, mtf_node *node)
         node->aux[i] = node->shape.aux[i].width > 0 ? add_tensor(p, &node->shape.aux[i], p->n_nodes)
                                                     : MTF_NO_TENSOR;
     }
+    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+        if (node->weight[i] >= 0 && (node->op->factors >> i & 1u)) {
+            p->params[node->weight[i]].in_products = 1;
+        }
+    }
     p->nodes[p->n_nodes++] = *node;
     return p->failure.code == MTF_OK ? node->out[0] : MTF_NO_TENSOR;
 }

@@ -152,6 +152,7 @@ void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *i
                              .data = param->data,
                              .version = param->handle.version,
                              .decays = def->decays,
+                             .in_products = def->in_products,
                              .frozen = param->frozen,
                              .precision = param->precision,
                              .n_steps = param->n_steps,

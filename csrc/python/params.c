@@ -81,6 +81,7 @@ static PyObject *param_result(mtf_py_model *self, size_t index)
                           PyLong_FromLongLong(info.size),
                           PyLong_FromUnsignedLongLong(info.version),
                           PyBool_FromLong(info.decays),
+                          PyBool_FromLong(info.in_products),
                           PyBool_FromLong(info.frozen),
                           PyLong_FromLong((long)info.precision),
                           PyLong_FromLongLong(info.n_steps),

@@ -151,11 +151,7 @@ def compare(
     settings["threads"] = workers or get_threads()
     with _folder(output_dir) as path:
         folder = ComparisonFolder(path)
-        folder.begin(settings, values)
-        if not (folder.model / "config.json").is_file():
-            model.save_pretrained(folder.model)
-        if not folder.has_probe():
-            folder.save_probe(model.encode(texts))
+        _fill(folder, model, settings, values)
         work = _Work(folder, settings, executor, workers, Reporter(progress))
         interrupted = work.run([Job(one.name, seed) for seed in numbers for one in scenarios])
         if not interrupted and not any(run.error for run in work.found.values()):
@@ -171,6 +167,20 @@ def _folder(output_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="mtfreeze-compare-") as path:
         yield Path(path)
+
+
+def _fill(
+    folder: ComparisonFolder,
+    model: MultiTaskModel,
+    settings: Mapping[str, Any],
+    values: Mapping[str, Any],
+) -> None:
+    """Write what workers need; what an earlier call wrote stays."""
+    folder.begin(settings, values)
+    if not (folder.model / "config.json").is_file():
+        model.save_pretrained(folder.model)
+    if not folder.has_probe():
+        folder.save_probe(model.encode(values["probe"]))
 
 
 class _Work:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..closest import counted
 from ..errors import ConfigError
@@ -18,26 +18,24 @@ from ..pictures.curves import curves_figure, curves_text
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
 from ..pictures.saving import has_matplotlib, svg_text
+from .comparison_data import ComparisonData
 from .grid import Column, Grid
 from .repeat import python_call, settings_yaml
 from .report_style import bullets, details, page, preformatted, section
-
-if TYPE_CHECKING:
-    from .comparison import Comparison
+from .table import ComparisonTable
 
 __all__ = ["report_page"]
 
 
-def report_page(comparison: Comparison) -> str:
+def report_page(data: ComparisonData, table: ComparisonTable) -> str:
     """Return the page of a comparison as HTML."""
-    model = str(comparison.settings.get("model", "a model"))
-    table = comparison.table()
+    model = str(data.settings.get("model", "a model"))
     shown = [f'<div class="scroll">{grid.html()}</div>' for grid in table.quality]
     effects = [f'<div class="scroll">{grid.html()}</div>' for grid in table.effects]
     legend = f"<p><small>{'<br>'.join(map(escape, table.legend))}</small></p>"
     parts = [
         f"<h1>What to freeze in {escape(model)}</h1>",
-        f'<p class="dim">{escape(_facts(comparison))}</p>',
+        f'<p class="dim">{escape(_facts(data))}</p>',
     ]
     if not has_matplotlib():
         parts.append(
@@ -46,31 +44,31 @@ def report_page(comparison: Comparison) -> str:
         )
     parts += [
         section("In words", bullets(table.sentences)),
-        section("Quality", *shown, legend, _by_seed(comparison)),
-        section("Quality against time", _quality(comparison)),
+        section("Quality", *shown, legend, _by_seed(data)),
+        section("Quality against time", _quality(data)),
         section("What else changed", _effects_words(), *effects),
-        section("Changes against the start", _differences(comparison)),
-        section("What each mode trains", _modes(comparison)),
-        section("Learning curves", *_curves(comparison)),
+        section("Changes against the start", _differences(data)),
+        section("What each mode trains", _modes(data)),
+        section("Learning curves", *_curves(data)),
     ]
-    notes = _notes(comparison)
+    notes = _notes(data)
     if notes:
         parts.append(section("What the runs said", notes))
     parts.append(
         section(
             "To repeat it",
             "<p>The call, from your own data:</p>",
-            preformatted(python_call(comparison.settings)),
+            preformatted(python_call(data.settings)),
             "<p>The settings:</p>",
-            preformatted(settings_yaml(comparison.settings)),
+            preformatted(settings_yaml(data.settings)),
         )
     )
     return page(f"What to freeze in {model}", parts)
 
 
-def _facts(comparison: Comparison) -> str:
+def _facts(data: ComparisonData) -> str:
     """Say when, with what and on which data, in a line."""
-    settings = comparison.settings
+    settings = data.settings
     facts = [str(settings[name]) for name in ("date",) if settings.get(name)]
     facts += [f"mtfreeze {settings['version']}"] if settings.get("version") else []
     facts += [str(settings["isa"])] if settings.get("isa") else []
@@ -96,20 +94,20 @@ def _figure(make: Callable[..., Any], words: Callable[..., str], *data: Any, **n
     return picture + details("the same in words", preformatted(text))
 
 
-def _quality(comparison: Comparison) -> str:
-    panels = {task: points for task, points in comparison.points().items() if points}
-    return _figure(quality_figure, quality_text, panels, **comparison.plot_arguments())
+def _quality(data: ComparisonData) -> str:
+    panels = {task: points for task, points in data.points().items() if points}
+    return _figure(quality_figure, quality_text, panels, **data.plot_arguments())
 
 
-def _modes(comparison: Comparison) -> str:
-    runs = comparison.first_runs()
+def _modes(data: ComparisonData) -> str:
+    runs = data.first_runs()
     phases = {name: run.phases for name, run in runs.items() if run.phases}
     return _figure(modes_figure, modes_text, phases)
 
 
-def _curves(comparison: Comparison) -> list[str]:
+def _curves(data: ComparisonData) -> list[str]:
     """Return the curves of all scenarios over one another, then of each alone."""
-    runs = {name: run for name, run in comparison.first_runs().items() if run.history}
+    runs = {name: run for name, run in data.first_runs().items() if run.history}
     histories: Mapping[str, Any] = {name: run.history for name, run in runs.items()}
     if not any("task" in row for history in histories.values() for row in history):
         return ["<p>Nothing was trained.</p>"]
@@ -136,7 +134,7 @@ def _effects_words() -> str:
     )
 
 
-def _differences(comparison: Comparison) -> str:
+def _differences(data: ComparisonData) -> str:
     grid = Grid(
         [
             Column("frozen"),
@@ -148,7 +146,7 @@ def _differences(comparison: Comparison) -> str:
             Column("real", left=True),
         ]
     )
-    for row in comparison.rows:
+    for row in data.rows:
         for task, one in row.tasks.items():
             if one.change is not None:
                 change = one.change
@@ -173,13 +171,13 @@ def _differences(comparison: Comparison) -> str:
     return f'{how}<div class="scroll">{grid.html()}</div>'
 
 
-def _by_seed(comparison: Comparison) -> str:
+def _by_seed(data: ComparisonData) -> str:
     """Return the metric of every seed, to open where there are several."""
-    if len(comparison.settings.get("seeds", [])) < 2:
+    if len(data.settings.get("seeds", [])) < 2:
         return ""
-    tasks = [*comparison.tasks, *comparison.old_tasks]
+    tasks = [*data.tasks, *data.old_tasks]
     grid = Grid([Column("frozen"), Column("seed"), *map(Column, tasks), Column("seconds")])
-    for run in comparison.runs:
+    for run in data.runs:
         if run.error is not None:
             grid.add([run.scenario], f"seed {run.seed}: {run.error}")
             continue
@@ -188,9 +186,9 @@ def _by_seed(comparison: Comparison) -> str:
     return details("every seed", f'<div class="scroll">{grid.html()}</div>')
 
 
-def _notes(comparison: Comparison) -> str:
+def _notes(data: ComparisonData) -> str:
     blocks = []
-    for name, run in comparison.first_runs().items():
+    for name, run in data.first_runs().items():
         lines = [*run.notes, run.verdict] if run.verdict else list(run.notes)
         if lines:
             blocks.append(details(f"{name}, seed {run.seed}", bullets(lines)))

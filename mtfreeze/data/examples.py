@@ -24,7 +24,6 @@ from .order import permutation
 
 __all__ = ["Examples", "Rows", "as_examples"]
 
-
 _FRACTION = re.compile(r"[-+]?\d*\.\d+")
 """A number that is no index, as files have it."""
 

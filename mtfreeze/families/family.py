@@ -1,17 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Python knows of a backbone family: configuration keys and the hub's tensor names."""
+"""What Python knows of a backbone family: everything that one family does unlike another.
+
+Selectors, words for parameters, loading and heads from the hub read these facts of the model's
+family and know no family themselves. How its units are called is stated by the family's file in
+``csrc/families``: ``backbone.layers[i]`` for what is repeated, from the input upward, any other
+``backbone.<name>`` for what stands below and above it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Family"]
+__all__ = ["Family", "HeadLayout"]
+
+
+@dataclass(frozen=True)
+class HeadLayout:
+    """Where checkpoints of transformers keep a head of one kind.
+
+    Attributes
+    ----------
+    logits : str
+        Plain name of the linear layer that makes the logits.
+    dropout : tuple of str
+        Keys of ``config.json`` for the rate before it; the first that is set counts.
+    default_dropout : float
+        The rate where none is set.
+    hidden, activation : str
+        Name of the linear layer below it and what follows that; ``""`` where there is none.
+    """
+
+    logits: str
+    dropout: tuple[str, ...]
+    default_dropout: float = 0.1
+    hidden: str = ""
+    activation: str = "none"
 
 
 @dataclass(frozen=True)
 class Family:
-    """One backbone family.
+    """One backbone family. Plain names of tensors are those of `plain_name`.
 
     Attributes
     ----------
@@ -21,12 +51,16 @@ class Family:
         Keys that must be there.
     computed : tuple of str
         Keys that the core reads.
+    training_only : tuple of str
+        Those of them that change what a training step computes, and nothing else.
     fixed : mapping of str to tuple
         Keys that change the computation, with the values under which it is the one we have.
     harmless : frozenset of str
-        Keys that change nothing that mtfreeze computes.
+        Keys of its own that change nothing that mtfreeze computes.
     prefixes : tuple of str
         Prefixes that task models put before the backbone's tensor names.
+    renamed : mapping of str to str
+        Ends of tensor names in old checkpoints, and how they are called now.
     buffers : frozenset of str
         Tensors that are no parameters and are computed anew.
     backbone_stems : tuple of str
@@ -36,22 +70,34 @@ class Family:
     sizes : mapping of str to tuple of str
         Tensors whose shape shows the main sizes, and the config keys of these sizes: compared
         before a model of those sizes is built.
+    part_kinds : mapping of str to str
+        Ends of parameter keys without ``.weight``, and what such a parameter is for, in a word or
+        two; the longest end that fits counts.
+    spellings : mapping of str to str
+        What people call parts of it elsewhere, in lower case, and the selector that they mean.
+    head_layouts : mapping of str to HeadLayout
+        By the end of the architecture's name in ``config.json``, e.g. ``ForTokenClassification``.
     """
 
     model_type: str
     required: tuple[str, ...]
     computed: tuple[str, ...]
-    fixed: dict[str, tuple[Any, ...]]
+    training_only: tuple[str, ...]
+    fixed: Mapping[str, tuple[Any, ...]]
     harmless: frozenset[str]
     prefixes: tuple[str, ...]
+    renamed: Mapping[str, str]
     buffers: frozenset[str]
     backbone_stems: tuple[str, ...]
     layer_stem: str
     layer_key: str
-    sizes: dict[str, tuple[str, ...]]
+    sizes: Mapping[str, tuple[str, ...]]
+    part_kinds: Mapping[str, str]
+    spellings: Mapping[str, str]
+    head_layouts: Mapping[str, HeadLayout]
 
     def plain_name(self, name: str) -> str:
-        """Return the hub's present name of a tensor: no task model's prefix, no gamma and beta.
+        """Return the hub's present name of a tensor: no task model's prefix, no old ending.
 
         Examples
         --------
@@ -61,7 +107,7 @@ class Family:
         """
         for prefix in self.prefixes:
             name = name.removeprefix(prefix)
-        for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
-            if name.endswith("LayerNorm" + old):
-                name = name.removesuffix(old) + new
+        for old, new in self.renamed.items():
+            if name.endswith(old):
+                return name.removesuffix(old) + new
         return name

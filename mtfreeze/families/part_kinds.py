@@ -1,52 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a parameter is for, in one or two words, read from its key: a column of the pictures.
 
-Known are the names that encoders have on the hub; a parameter of another name is called by the last
-part of its key, so that nothing is left out. All biases of a unit are one kind, because they are
-usually frozen or trained together.
+A family names its own parameters. A parameter that has no name is called by the last part of its
+key, so that nothing is left out. All biases of a unit are one kind, because they are usually frozen
+or trained together.
 """
 
 from __future__ import annotations
 
 import re
 
+from .family import Family
+
 __all__ = ["part_kind"]
 
-_KINDS = tuple(
-    (re.compile(pattern), kind)
-    for pattern, kind in (
-        (r"\.bias$", "biases"),
-        (r"word_embeddings\.weight$", "words"),
-        (r"position_embeddings\.weight$", "positions"),
-        (r"token_type_embeddings\.weight$", "types"),
-        (r"embeddings\.LayerNorm\.weight$", "norm"),
-        (r"attention\.self\.query\.weight$", "query"),
-        (r"attention\.self\.key\.weight$", "key"),
-        (r"attention\.self\.value\.weight$", "value"),
-        (r"attention\.output\.dense\.weight$", "attention output"),
-        (r"attention\.output\.LayerNorm\.weight$", "attention norm"),
-        (r"intermediate\.dense\.weight$", "feed-forward in"),
-        (r"output\.dense\.weight$", "feed-forward out"),
-        (r"output\.LayerNorm\.weight$", "feed-forward norm"),
-        (r"\.hidden\.\d+\.weight$", "hidden layers"),
-        (r"(^|\.)pooler\.dense\.weight$", "weights"),
-        (r"^[^.]+\.weight$", "weights"),
-    )
-)
+_HIDDEN_LAYER = re.compile(r"\.hidden\.\d+$")
+"""What the key of a head's weight below its last layer ends in."""
 
 
-def part_kind(key: str) -> str:
-    """Return the kind of a parameter.
+def part_kind(family: Family, key: str) -> str:
+    """Return the kind of a parameter of a backbone of `family`, or of a head.
 
     Examples
     --------
-    >>> layer = "backbone.encoder.layer.3."
-    >>> part_kind(layer + "attention.self.query.weight"), part_kind(layer + "output.dense.bias")
-    ('query', 'biases')
-    >>> part_kind("classifier.weight"), part_kind("backbone.encoder.layer.3.adapter.scale")
-    ('weights', 'scale')
+    >>> from mtfreeze.families import FAMILIES
+    >>> bert, layer = FAMILIES["bert"], "backbone.encoder.layer.3."
+    >>> [part_kind(bert, layer + end) for end in ("attention.self.query.weight", "adapter.scale")]
+    ['query', 'scale']
+    >>> [part_kind(bert, key) for key in ("ner.weight", "ner.hidden.0.weight", "ner.bias")]
+    ['weights', 'hidden layers', 'biases']
     """
-    for pattern, kind in _KINDS:
-        if pattern.search(key):
-            return kind
-    return key.removesuffix(".weight").rpartition(".")[2].replace("_", " ")
+    if key.endswith(".bias"):
+        return "biases"
+    part = key.removesuffix(".weight")
+    fitting = [end for end in family.part_kinds if part.endswith("." + end)]
+    if fitting:
+        return family.part_kinds[max(fitting, key=len)]
+    if _HIDDEN_LAYER.search(part):
+        return "hidden layers"
+    if "." not in part:  # of a head: its name alone
+        return "weights"
+    return part.rpartition(".")[2].replace("_", " ")

@@ -19,23 +19,12 @@ from .unit_states import UnitState, unit_states
 __all__ = ["frozen_line", "frozen_names", "trained_names"]
 
 
-def _states(units: Sequence[UnitState]) -> tuple[list[str], list[str], list[str]]:
-    frozen, partly, trained = [], [], []
-    for unit in units:
-        if unit.frozen:
-            frozen.append(unit.path)
-        elif unit.n_frozen:
-            partly.append(unit.path)
-        else:
-            trained.append(unit.path)
-    return frozen, partly, trained
-
-
 def _side(units: Sequence[UnitState], *, frozen: bool) -> list[str]:
     """Return one side as short selectors; partly frozen units end in `` (partly)``."""
     backbone = [unit.path for unit in units if not unit.is_head]
-    wholly_frozen, partly, trained = _states(units)
-    whole = wholly_frozen if frozen else trained
+    wanted = "frozen" if frozen else "trainable"
+    whole = [unit.path for unit in units if unit.state == wanted]
+    partly = [unit.path for unit in units if unit.state == "partly"]
     return short_names(whole, backbone) + [
         f"{name} (partly)" for name in short_names(partly, backbone)
     ]

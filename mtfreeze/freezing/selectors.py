@@ -2,7 +2,8 @@
 """Selectors: what the user writes ("backbone[:3]", "heads", "*.bias") -> a mask over parameters.
 
     all, none, backbone, heads, <head>      whole parts
-    backbone[:k]                            embeddings and layers below k (negative k: from the top)
+    backbone[:k]                            layers below k, and what lies below all layers: the
+                                            embeddings (negative k: from the top)
     embeddings, layers, layers[4], layers[2:5], pooler      units, also after "backbone."
     backbone.encoder.*.bias                 a glob over parameter keys (*, ?, [abc])
     re:query|key                            a regular expression found anywhere in a parameter key
@@ -29,14 +30,16 @@ from .spellings import is_layer, spellings
 
 if TYPE_CHECKING:
     from .._core import ParamInfo, UnitInfo
+    from ..families import Family
 
-__all__ = ["ModelIndex", "Selection", "Selector", "resolve"]
+__all__ = ["ModelIndex", "Selection", "Selector", "layer_number", "resolve"]
 
 Selector = str | Collection[Any]
 """A str, or a collection of selectors, however deep."""
 
 _BRACKET = re.compile(r"(?P<name>backbone|layers)\[(?P<inside>[^\[\]]*)\]")
 _LAYER = re.compile(r"backbone\.layers\[(\d+)\]")
+"""Every family calls what it repeats so, from the input upward."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,13 @@ class ModelIndex:
         From the core.
     units : sequence of UnitInfo
         From the core.
+    family : Family
+        Of the backbone.
 
     Attributes
     ----------
+    family : Family
+        What is told of the backbone's names beside those that the core knows.
     keys : tuple of str
         Parameter keys.
     key_index : dict of str to int
@@ -86,7 +93,10 @@ class ModelIndex:
         The unit in which each parameter lies.
     """
 
-    def __init__(self, params: Sequence[ParamInfo], units: Sequence[UnitInfo]) -> None:
+    def __init__(
+        self, params: Sequence[ParamInfo], units: Sequence[UnitInfo], family: Family
+    ) -> None:
+        self.family = family
         self.keys = tuple(info.key for info in params)
         self.key_index = {info.key: i for i, info in enumerate(params)}
         for i, info in enumerate(params):
@@ -95,7 +105,7 @@ class ModelIndex:
         self.unit_index = {path: i for i, path in enumerate(self.unit_paths)}
         self.is_head = np.array([unit.is_head for unit in units], dtype=bool)
         self.heads = tuple(unit.path for unit in units if unit.is_head)
-        self.layers = tuple(i for i, u in enumerate(units) if _LAYER.fullmatch(u.path))
+        self.layers = tuple(i for i, u in enumerate(units) if layer_number(u.path) is not None)
         self.unit_of = np.array([info.unit for info in params], dtype=np.int64)
 
     @property
@@ -124,6 +134,18 @@ class ModelIndex:
         units = [path for path in self.unit_paths if path not in self.heads]
         short = [path.removeprefix("backbone.") for path in units]
         return ["all", "none", "backbone", "heads", *self.heads, "layers", *units, *short]
+
+
+def layer_number(path: str) -> int | None:
+    """Return the number of a layer by its unit's path; None for other units.
+
+    Examples
+    --------
+    >>> layer_number("backbone.layers[3]"), layer_number("backbone.embeddings")
+    (3, None)
+    """
+    match = _LAYER.fullmatch(path)
+    return int(match[1]) if match else None
 
 
 def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Selection:
@@ -266,7 +288,7 @@ def _matched(index: ModelIndex, text: str, keys: list[str], hints: bool) -> Sele
 
 def _respelled(index: ModelIndex, text: str) -> str:
     """Return the question for what was meant, if another spelling of it matches; else ``""``."""
-    for kind in spellings(text, index.keys):
+    for kind in spellings(text, index.keys, index.family.spellings):
         matching = []
         for other in kind:
             try:

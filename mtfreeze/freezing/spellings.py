@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..closest import closest
 
@@ -19,15 +19,9 @@ _LAYER = re.compile(
     r"(?:.*[.\s_\[])?(?:layers?|blocks?|h)[\s._\[(]*"
     r"(?P<inside>-?\d+|-?\d*(?::-?\d*){1,2})[\s\])]*"
 )
-_OTHER_NAMES = {
-    "encoder": "layers",
-    "encoder.layer": "layers",
-    "encoder.layers": "layers",
-    "base_model": "backbone",
-    "bert": "backbone",
-    "body": "backbone",
-    "trunk": "backbone",
-}
+_OTHER_NAMES = {"base_model": "backbone", "body": "backbone", "trunk": "backbone"}
+"""What other libraries call the backbone of any family."""
+
 _LIKENESS = 0.75
 """Least likeness of a word between the dots of a key: several are exchanged at once."""
 
@@ -43,7 +37,9 @@ def is_layer(text: str) -> bool:
     return _LAYER.fullmatch(text.casefold()) is not None
 
 
-def spellings(text: str, keys: Sequence[str]) -> Iterator[list[str]]:
+def spellings(
+    text: str, keys: Sequence[str], family_names: Mapping[str, str]
+) -> Iterator[list[str]]:
     """Yield lists of selectors that may have been meant.
 
     Parameters
@@ -52,6 +48,8 @@ def spellings(text: str, keys: Sequence[str]) -> Iterator[list[str]]:
         What the user wrote.
     keys : sequence of str
         The model's parameter keys.
+    family_names : mapping of str to str
+        What its family calls parts, and the selector of each; see `Family.spellings`.
 
     Yields
     ------
@@ -60,7 +58,7 @@ def spellings(text: str, keys: Sequence[str]) -> Iterator[list[str]]:
 
     Examples
     --------
-    >>> next(spellings("Layer[2:5]", []))
+    >>> next(spellings("Layer[2:5]", [], {}))
     ['backbone.layers[2:5]']
     """
     low = text.casefold()
@@ -71,8 +69,7 @@ def spellings(text: str, keys: Sequence[str]) -> Iterator[list[str]]:
         yield [f"re:(?i){text.removeprefix('re:')}"]
         return
     yield [low] if low != text else []
-    if low in _OTHER_NAMES:
-        yield [_OTHER_NAMES[low]]
+    yield [names[low] for names in (family_names, _OTHER_NAMES) if low in names]
     base, bracket, inside = text.partition("[")
     if bracket:
         near = closest(base, ("backbone", "layers", "backbone.layers"))

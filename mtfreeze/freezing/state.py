@@ -307,10 +307,8 @@ def reduced_keys(model: Freezable) -> frozenset[str]:
 
     Tables of embeddings are looked up, not multiplied; small weights stay float32.
     """
-    index = model.index
-    tables = index.unit_index.get("backbone.embeddings", -1)
     infos = model._core.params()
-    return frozenset(info.key for info in infos if info.unit != tables and is_reduced(info.shape))
+    return frozenset(info.key for info in infos if info.in_products and is_reduced(info.shape))
 
 
 def _warn_too_small(model: Freezable, keys: frozenset[str], precision: str) -> None:

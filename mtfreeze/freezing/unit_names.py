@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Units of a model named as shortly as selectors allow: ``backbone[:5]``, ``backbone.layers[2:4]``.
 
-The embeddings and the first k layers are ``backbone[:k]``, a run of layers is one slice.
+What lies below all layers (the embeddings) and the first k of them are ``backbone[:k]``, a run of
+layers is one slice.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 
 from ..closest import counted
-from .selectors import ModelIndex
+from .selectors import ModelIndex, layer_number
 
 __all__ = ["short_names", "tensors_text", "unit_names"]
-
-_LAYER = re.compile(r"backbone\.layers\[(\d+)\]")
 
 
 def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
@@ -36,7 +34,7 @@ def short_names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
     paths : sequence of str
         The units to name.
     backbone : sequence of str
-        All units of the backbone.
+        All units of the backbone, from the input upward.
 
     Examples
     --------
@@ -47,19 +45,16 @@ def short_names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
     chosen = [path for path in paths if path in backbone]
     if len(chosen) == len(backbone) and backbone:
         return ["backbone", *(path for path in paths if path not in backbone)]
-    names = []
-    layers = sorted(int(m[1]) for path in chosen if (m := _LAYER.fullmatch(path)))
-    runs = _runs(layers)
-    rest = [path for path in chosen if not _LAYER.fullmatch(path)]
-    if "backbone.embeddings" in rest and runs and runs[0][0] == 0:
-        names.append(f"backbone[:{runs.pop(0)[1]}]")
-        rest.remove("backbone.embeddings")
-    names += [path for path in rest if path == "backbone.embeddings"]
-    names += [
+    first = next((i for i, path in enumerate(backbone) if layer_number(path) is not None), 0)
+    below = [path for path in chosen if path in backbone[:first]]
+    runs = _runs(sorted(n for path in chosen if (n := layer_number(path)) is not None))
+    if below and len(below) == first and runs and runs[0][0] == 0:
+        below = [f"backbone[:{runs.pop(0)[1]}]"]
+    layers = [
         f"backbone.layers[{a}]" if b == a + 1 else f"backbone.layers[{a}:{b}]" for a, b in runs
     ]
-    names += [path for path in rest if path != "backbone.embeddings"]
-    return names + [path for path in paths if path not in backbone]
+    above = [path for path in chosen if path in backbone[first:] and layer_number(path) is None]
+    return [*below, *layers, *above, *(path for path in paths if path not in backbone)]
 
 
 def tensors_text(

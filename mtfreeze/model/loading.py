@@ -65,6 +65,8 @@ class Loaded:
     ----------
     core : mtfreeze._core.Model
         The backbone with its weights.
+    family : Family
+        Of the backbone.
     config : dict
         ``config.json``, whole.
     build_config : dict
@@ -86,6 +88,7 @@ class Loaded:
     """
 
     core: CoreModel
+    family: Family
     config: dict[str, Any]
     build_config: dict[str, Any]
     settings: SentenceSettings
@@ -136,13 +139,14 @@ def load_folder(
     heads = read_saved_heads(folder, own)
     initialize()
     core = CoreModel(build)
-    settings, encoder = _read_text(folder, config, settings, max_length, core)
+    settings, encoder = _read_text(folder, core, settings, max_length)
     unused = _fill(core, family, entries, folder)
     extra = {
         name: (folder / name).read_bytes() for name in _KEPT_FILES if (folder / name).is_file()
     }
     return Loaded(
         core,
+        family,
         config,
         build,
         settings,
@@ -156,14 +160,11 @@ def load_folder(
 
 
 def _read_text(
-    folder: Path,
-    config: Mapping[str, Any],
-    settings: SentenceSettings,
-    max_length: int | None,
-    core: CoreModel,
+    folder: Path, core: CoreModel, settings: SentenceSettings, max_length: int | None
 ) -> tuple[SentenceSettings, TextEncoder]:
     """Settle the maximum length and read the tokenizer."""
-    positions = int(config["max_position_embeddings"])
+    inputs = {info.name: info for info in core.inputs()}
+    positions = next(one.max_length for one in core.spaces() if one.name == inputs["ids"].space)
     length = settings.max_length or positions
     if max_length is not None:
         number = as_integer(max_length)
@@ -182,9 +183,9 @@ def _read_text(
     return settings, TextEncoder.from_folder(
         folder,
         max_length=settings.max_length,
-        n_embeddings=int(config["vocab_size"]),
+        n_embeddings=inputs["ids"].limit,
         do_lower_case=settings.do_lower_case,
-        inputs=[info.name for info in core.inputs()],
+        inputs=list(inputs),
     )
 
 

@@ -2,15 +2,15 @@
 """Heads that already work: taken from a checkpoint of Hugging Face or from a folder of ours.
 
 A ``...ForTokenClassification`` head is one linear layer over the hidden states. A
-``...ForSequenceClassification`` head reads the first token's vector h through one more layer,
+``...ForSequenceClassification`` head reads the first token's vector h, in most families through one
+more layer,
 
-    BERT        logits = W tanh(P h + p) + b        P, p: the pooler
-    RoBERTa     logits = W tanh(D h + d) + b        D, d: classifier.dense
-    DistilBERT  logits = W relu(D h + d) + b        D, d: pre_classifier
+    logits = W act(D h + d) + b
 
 which is a head with ``pooling="cls"`` and one hidden layer; or, where the model's own pooling is
-BERT's pooler with the same weights, ``W pooled + b``. In training a head with a hidden layer has
-dropout before that layer too, where transformers has it only before the logits.
+that layer with the same weights (BERT's pooler), ``W pooled + b``. Families say where they keep
+these layers (`HeadLayout`). In training a head with a hidden layer has dropout before that layer
+too, where transformers has it only before the logits.
 
 A head works over the backbone that it was trained with; over other weights the caller is warned.
 """
@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from ..checks import as_number
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
-from ..families import FAMILIES
+from ..families import FAMILIES, HEAD_LAYOUTS, Family, HeadLayout
 from ..files.json_files import read_object
 from ..files.tensor_files import TensorEntry, find_tensors
 from ..heads.kind import HeadSpec, PooledHead
@@ -47,35 +47,6 @@ __all__ = ["PretrainedHead", "read_pretrained_head", "warn_of_another_backbone"]
 
 _SEQUENCE, _TOKEN = "ForSequenceClassification", "ForTokenClassification"
 _SPECS: dict[str, type[HeadSpec]] = {_SEQUENCE: SequenceClassification, _TOKEN: TokenClassification}
-
-
-class _Layout(NamedTuple):
-    """Where a family of transformers keeps a head: names of linear layers, keys of dropout."""
-
-    logits: str
-    dropout: tuple[str, ...]
-    hidden: str = ""
-    activation: str = "none"
-
-
-_DROPOUT = ("classifier_dropout", "hidden_dropout_prob")
-_ROBERTA = {
-    _SEQUENCE: _Layout("classifier.out_proj", _DROPOUT, "classifier.dense", "tanh"),
-    _TOKEN: _Layout("classifier", _DROPOUT),
-}
-_LAYOUTS: dict[str, dict[str, _Layout]] = {
-    "bert": {
-        _SEQUENCE: _Layout("classifier", _DROPOUT, "pooler.dense", "tanh"),
-        _TOKEN: _Layout("classifier", _DROPOUT),
-    },
-    "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
-    "distilbert": {
-        _SEQUENCE: _Layout("classifier", ("seq_classif_dropout",), "pre_classifier", "relu"),
-        _TOKEN: _Layout("classifier", ("dropout",)),
-    },
-}
-"""By ``model_type`` and the end of the architecture's name."""
 
 
 @dataclass(frozen=True)
@@ -194,13 +165,15 @@ def _hugging_face_head(
     config = read_object(folder / "config.json")
     kind, layout = _find_layout(config, where, spec)
     _check_problem(config, where)
-    found = _named(folder, kind, str(config["model_type"]))
+    family = FAMILIES.get(config["model_type"])
+    found = _named(folder, kind, family)
+    stems = family.backbone_stems if family else ()
     entries: dict[str, TensorEntry] = {}
     layers = [("", layout.logits)] + ([("hidden.0.", layout.hidden)] if layout.hidden else [])
     for ours, theirs in layers:
         for part in ("weight", "bias"):
             if f"{theirs}.{part}" not in found:
-                near = [key for key in found if not key.startswith(("embeddings.", "encoder."))]
+                near = [key for key in found if not key.startswith(stems)]
                 raise CheckpointError(
                     f"{folder}: expected tensor {theirs + '.' + part!r} of a {kind} head; found "
                     f"{name_list(near, 6)}; give the folder of a whole checkpoint"
@@ -221,20 +194,18 @@ def _hugging_face_head(
         activation=layout.activation,
         pooling="cls",  # type: ignore[call-arg]
     )
-    if config["model_type"] == model.config.get("model_type") == "bert" and _same_pooler(
-        model, entries
-    ):
+    if family == model.index.family and _same_layer(model, f"backbone.{layout.hidden}", entries):
         return [made, plain], entries
     return [made], entries
 
 
 def _find_layout(
     config: Mapping[str, Any], where: str, spec: HeadSpec | None
-) -> tuple[str, _Layout]:
+) -> tuple[str, HeadLayout]:
     """Return which kind of head the checkpoint has, and where its family keeps it."""
     model_type = config.get("model_type")
-    if not isinstance(model_type, str) or model_type not in _LAYOUTS:
-        raise ConfigError(f"{where}: {unknown('model_type', str(model_type), _LAYOUTS)}")
+    if not isinstance(model_type, str) or model_type not in HEAD_LAYOUTS:
+        raise ConfigError(f"{where}: {unknown('model_type', str(model_type), HEAD_LAYOUTS)}")
     named = config.get("architectures") or []
     kinds = [kind for kind in _SPECS for one in named if str(one).endswith(kind)]
     if not named and spec is not None:  # an old checkpoint: the caller says what it is
@@ -245,7 +216,7 @@ def _find_layout(
             f"found architectures = {named!r}; give a checkpoint that was fine-tuned for "
             "classification" + ("" if named else ", or pass the head's description as well")
         )
-    return kinds[0], _LAYOUTS[model_type][kinds[0]]
+    return kinds[0], HEAD_LAYOUTS[model_type][kinds[0]]
 
 
 def _check_problem(config: Mapping[str, Any], where: str) -> None:
@@ -258,7 +229,7 @@ def _check_problem(config: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _named(folder: Path, kind: str, model_type: str) -> dict[str, TensorEntry]:
+def _named(folder: Path, kind: str, family: Family | None) -> dict[str, TensorEntry]:
     """Return the checkpoint's tensors by their plain names."""
     if not any(folder.glob("*.safetensors")) and any(folder.glob("*.bin")):
         raise CheckpointError(
@@ -267,7 +238,6 @@ def _named(folder: Path, kind: str, model_type: str) -> dict[str, TensorEntry]:
             "any code and is never opened; convert it once where torch is trusted: "
             f"transformers.AutoModel{kind}.from_pretrained(folder).save_pretrained(folder)"
         )
-    family = FAMILIES.get(model_type)
     tensors = find_tensors(folder)
     return {family.plain_name(key) if family else key: tensors[key] for key in tensors}
 
@@ -292,7 +262,7 @@ def _labels(config: Mapping[str, Any], logits: TensorEntry, where: str) -> tuple
     return tuple(str(names[str(i)]) for i in range(n))
 
 
-def _dropout(config: Mapping[str, Any], layout: _Layout, where: str) -> float:
+def _dropout(config: Mapping[str, Any], layout: HeadLayout, where: str) -> float:
     """Return the rate before the logits, as transformers would find it."""
     for key in layout.dropout:
         found = config.get(key)
@@ -305,17 +275,17 @@ def _dropout(config: Mapping[str, Any], layout: _Layout, where: str) -> float:
                 "correct the file"
             )
         return rate
-    return 0.2 if layout.dropout == ("seq_classif_dropout",) else 0.1  # transformers' defaults
+    return layout.default_dropout
 
 
 # ---- whether it fits -----------------------------------------------------------------------------
 
 
-def _same_pooler(model: ModelState, entries: Mapping[str, TensorEntry]) -> bool:
-    """Say whether the model pools by BERT's pooler with the checkpoint's weights."""
+def _same_layer(model: ModelState, layer: str, entries: Mapping[str, TensorEntry]) -> bool:
+    """Say whether the model's backbone has the head's hidden layer, with the same weights."""
     params = model.parameters()
     for part in ("weight", "bias"):
-        own, entry = params.get(f"backbone.pooler.dense.{part}"), entries[f"hidden.0.{part}"]
+        own, entry = params.get(f"{layer}.{part}"), entries[f"hidden.0.{part}"]
         if own is None or own.shape != entry.shape:
             return False
         if entry.read_float32().tobytes() != own.tobytes():
@@ -397,11 +367,11 @@ def _compare_backbone(model: ModelState, folder: Path, *, pooler: bool) -> tuple
     if not pooler:  # the head does not read it, or brings its own
         keys = [key for key in keys if not key.startswith("backbone.pooler.")]
     family = FAMILIES.get(str(config.get("model_type")))
-    if family is None or family.model_type != model.config.get("model_type"):
+    if family is None or family != model.index.family:
         return keys, len(keys)
     for key in family.computed:
         both = key in config and key in model.config
-        if both and config[key] != model.config[key] and "dropout" not in key:
+        if both and config[key] != model.config[key] and key not in family.training_only:
             return keys, len(keys)
     found = {family.plain_name(key): entry for key, entry in find_tensors(folder).items()}
     params = model.parameters()

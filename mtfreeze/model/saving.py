@@ -21,6 +21,7 @@ from ..files.folder_swap import explained, swap_in, sync_folder, write_synced
 from ..files.json_files import to_json
 from ..files.tensor_files import write_tensors
 from ..freezing.digests import snapshot
+from ..freezing.unit_states import unit_states
 from .loading import FORMAT
 from .sentence_files import settings_files
 
@@ -150,20 +151,16 @@ def _report(model: ModelState) -> dict[str, Any]:
     if not in fp32, and the digest of every tensor."""
     noted = snapshot(model)
     lower = {key: name for name, keys in model.freeze_state().precisions.items() for key in keys}
-    units = {
-        unit.path: "frozen"
-        if unit.frozen
-        else "partly trainable"
-        if unit.n_values_frozen
-        else "trainable"
-        for unit in model._core.units()
-    }
+    units = unit_states(model)
     return {
         "digest": "blake2b, 16 bytes, over the tensor's bytes (float32, C order); above 4 MiB over "
         "the digests of its pieces of 4 MiB",
-        "units": units,
-        "n_values": sum(unit.n_values for unit in model._core.units()),
-        "n_values_frozen": sum(unit.n_values_frozen for unit in model._core.units()),
+        "units": {
+            unit.path: "partly trainable" if unit.state == "partly" else unit.state
+            for unit in units
+        },
+        "n_values": sum(unit.n_values for unit in units),
+        "n_values_frozen": sum(unit.n_frozen for unit in units),
         "tensors": {
             key: {"frozen": key in noted.frozen, "blake2b": value}
             | ({"precision": lower[key]} if key in lower else {})

@@ -66,7 +66,7 @@ class ModelState:
         self.unused: dict[str, RawTensor] = loaded.unused
         self.heads: dict[str, Head] = {}
         self.tasks: dict[str, Any] = dict(loaded.tasks)
-        self.index = ModelIndex(self._core.params(), self._core.units())
+        self.index = ModelIndex(self._core.params(), self._core.units(), loaded.family)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -221,8 +221,7 @@ def _gradual_stages(model: ModelState, rule: Gradual) -> list[tuple[Phase, Freez
     for top in range(rule.per_step, n + rule.per_step, rule.per_step):
         below = n - min(top, n)
         name = f"layers[{below}:]" if below else "layers"
-        frozen = f"backbone[:{below}]" if below else "embeddings"
-        stages.append(replace(rule.common, freeze=frozen, name=name))
+        stages.append(replace(rule.common, freeze=f"backbone[:{below}]", name=name))
     stages.append(replace(rule.common, freeze="none", name="all"))
     found: list[tuple[Phase, FreezeState]] = []
     for stage in stages:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..freezing.selectors import layer_number
 from ..freezing.state import reduced_keys
 from ..freezing.unit_names import unit_names
 from ..quantities import in_bytes, in_values
 from ..runtime.precision import LEAST_WEIGHTS
-from .freeze_prices import LENGTH, N_TOKENS, Prices, price, unit_state
+from .freeze_prices import LENGTH, N_TOKENS, Prices, price
 from .plan_prices import row_bytes, worth_keeping
 
 if TYPE_CHECKING:
@@ -65,25 +66,24 @@ def unit_list(paths: Sequence[str]) -> str:
             run.clear()
 
     for path in paths:
-        short = path.removeprefix("backbone.")
-        if short.startswith("layers[") and short.endswith("]"):
-            number = int(short[7:-1])
-            if run and number != run[-1] + 1:
-                close()
-            run.append(number)
-        else:
+        number = layer_number(path)
+        if number is None:
             close()
-            items.append(short)
+            items.append(path.removeprefix("backbone."))
+            continue
+        if run and number != run[-1] + 1:
+            close()
+        run.append(number)
     close()
     return ", ".join(items) or "nothing"
 
 
 def _named(prices: Prices, *states: str) -> list[str]:
-    return [unit.path for unit in prices.units if unit_state(unit) in states]
+    return [unit.path for unit in prices.units if unit.state in states]
 
 
 def _headline(prices: Prices) -> str:
-    frozen = sum(unit.n_values_frozen for unit in prices.units)
+    frozen = sum(unit.n_frozen for unit in prices.units)
     total = sum(unit.n_values for unit in prices.units)
     partly = _named(prices, "partly")
 
@@ -190,7 +190,7 @@ def _weights_and_inputs(prices: Prices, positions: Sequence[int]) -> tuple[str, 
 
 
 def _partly(model: ModelState, prices: Prices) -> list[str]:
-    partly = [at for at, unit in enumerate(prices.units) if unit_state(unit) == "partly"]
+    partly = [at for at, unit in enumerate(prices.units) if unit.state == "partly"]
     if not partly:
         return []
     lines = [

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..freezing.unit_states import UnitState, unit_states
+
 if TYPE_CHECKING:
-    from .._core import PlanInfo, UnitInfo
+    from .._core import PlanInfo
     from ..model.state import ModelState
 
-__all__ = ["Prices", "price", "unit_state"]
+__all__ = ["Prices", "price"]
 
 N_TOKENS = 4096
 LENGTH = 32
@@ -38,18 +40,18 @@ class Prices:
         With nothing frozen.
     active : tuple of str
         Heads whose losses train something: those that are not frozen.
-    units : tuple of UnitInfo
+    units : tuple of UnitState
         The units with their present state.
     """
 
     now: PlanInfo
     full: PlanInfo
     active: tuple[str, ...]
-    units: tuple[UnitInfo, ...]
+    units: tuple[UnitState, ...]
 
     def saved_by(self, position: int) -> int:
         """Return the bytes that freezing saves in one unit, against training everything."""
-        state = STATE_BYTES * self.units[position].n_values_frozen
+        state = STATE_BYTES * self.units[position].n_frozen
         return state + self.full.units[position].saved_bytes - self.now.units[position].saved_bytes
 
     @property
@@ -71,7 +73,7 @@ def price(model: ModelState) -> Prices:
     core, state = model._core, model.freeze_state()
     active = tuple(name for name, head in model.heads.items() if not head.frozen)
     everything = list(model.heads) or ["pooled"]
-    units = tuple(core.units())
+    units = tuple(unit_states(model))
     trains = bool(model.trainable("all")) and (bool(active) or not model.heads)
     now = _plan(model, (list(active) or everything) if trains else everything, trains)
     if not state.frozen and not state.frozen_heads:
@@ -89,10 +91,3 @@ def _plan(model: ModelState, outputs: list[str], training: bool) -> PlanInfo:
     length = min(LENGTH, model.max_length)
     offsets = {"tokens": np.arange(0, N_TOKENS + 1, length, dtype=np.int64)}
     return model._core.plan(outputs, training=training, offsets=offsets, token_budget=N_TOKENS)
-
-
-def unit_state(unit: UnitInfo) -> str:
-    """Return ``"frozen"``, ``"partly"`` or ``"trainable"``."""
-    if unit.frozen:
-        return "frozen"
-    return "partly" if unit.n_values_frozen else "trainable"

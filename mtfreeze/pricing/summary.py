@@ -11,7 +11,7 @@ from ..families.part_kinds import part_kind
 from ..freezing.state import reduced_keys
 from ..quantities import in_bytes, in_values
 from ..runtime.precision import FP32, PRECISIONS
-from .freeze_prices import N_TOKENS, Prices, price, unit_state
+from .freeze_prices import N_TOKENS, Prices, price
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -197,8 +197,8 @@ def summarize(model: ModelState) -> Summary:
         UnitRow(
             unit.path,
             unit.n_values,
-            unit.n_values_frozen,
-            unit_state(unit),
+            unit.n_frozen,
+            unit.state,
             prices.now.units[position].in_prefix,
             model.heads[unit.path].trained if unit.is_head else None,
             prices.saved_by(position),
@@ -228,7 +228,7 @@ def _parts(model: ModelState) -> tuple[PartRow, ...]:
     paths = model.index.unit_paths
     sums: dict[tuple[int, str], list[int]] = {}
     for info in model._core.params():
-        both = sums.setdefault((info.unit, part_kind(info.key)), [0, 0])
+        both = sums.setdefault((info.unit, part_kind(model.index.family, info.key)), [0, 0])
         both[0] += info.size
         both[1] += info.size if info.frozen else 0
     return tuple(PartRow(paths[unit], kind, *both) for (unit, kind), both in sums.items())

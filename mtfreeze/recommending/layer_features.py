@@ -120,12 +120,11 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     with model.alone():
         for at in calls(task.encoded.lengths[rows]):
             batch = task.encoded.pack(rows[at])
-            offsets = batch.offsets[TOKENS]
             states = model._core.forward(batch.for_core(), outputs)
-            pooled[at] = _pool(states[-1], offsets, "mean" if per_token else how)
+            pooled[at] = _pool(states[-1], batch.offsets[TOKENS], "mean" if per_token else how)
             keep, codes, owner = task.targets.items(task.encoded, rows[at])
             for layer, state in zip(parts, states, strict=True):
-                vectors = state if per_token else _pool(state, offsets, how)
+                vectors = state if per_token else _pool(state, batch.offsets[TOKENS], how)
                 layer.append(vectors[keep])
             labels.append(codes.astype(np.int64))
             owners.append(at[owner])

@@ -37,17 +37,17 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_verdicts_come_from_the_unrounded_figure(load: Any) -> None:
-    target = load("figures").Target(0.86, 0.92)
+    target = load("parts.figures").Target(0.86, 0.92)
     assert target.said(0.8599, "{:.0%}") == ">= 86% NOT met; stretch 92% not met"
     assert target.said(0.86, "{:.0%}") == ">= 86% met; stretch 92% not met"
     assert target.said(0.93, "{:.0%}").endswith("stretch 92% met")
-    least = load("figures").Target(0.85, at_most=True)
+    least = load("parts.figures").Target(0.85, at_most=True)
     assert least.said(0.8501) == "<= 0.85x NOT met"
     assert least.said(0.85) == "<= 0.85x met"
 
 
 def test_the_result_gathers_every_verdict_with_its_figure(load: Any) -> None:
-    figures, run_all = load("figures"), load("run_all")
+    figures, run_all = load("parts.figures"), load("run_all")
     met = figures.Target(1.5)
     text = "\n".join(
         [
@@ -81,9 +81,9 @@ def test_spearman_shares_the_ranks_of_equal_values(load: Any) -> None:
 
 
 def test_forward_flops_count_real_tokens_only(load: Any) -> None:
-    workloads = load("workloads")
+    workloads = load("parts.workloads")
     one = workloads.forward_flops([1])
-    assert one == pytest.approx(load("sst2").FLOPS_PER_TOKEN + 4 * 6 * 384)
+    assert one == pytest.approx(load("parts.sst2").FLOPS_PER_TOKEN + 4 * 6 * 384)
     assert workloads.forward_flops([5, 1]) == workloads.forward_flops([5]) + one
 
 

@@ -142,6 +142,32 @@ MTF_TEST(two_names_of_one_tensor)
     mtf_model_free(model);
 }
 
+MTF_TEST(a_parameter_says_whether_products_read_it)
+{
+    static const struct {
+        const char *key;
+        int in_products;
+    } cases[] = {{"backbone.embeddings.word_embeddings.weight", 0},
+                 {"backbone.embeddings.position_embeddings.weight", 0},
+                 {"backbone.embeddings.token_type_embeddings.weight", 0},
+                 {"backbone.embeddings.LayerNorm.weight", 0},
+                 {"backbone.encoder.layer.0.attention.self.query.weight", 1},
+                 {"backbone.encoder.layer.0.attention.self.value.weight", 1},
+                 {"backbone.encoder.layer.2.output.dense.weight", 1},
+                 {"backbone.encoder.layer.2.output.dense.bias", 0},
+                 {"backbone.pooler.dense.weight", 1},
+                 {"cls.hidden.0.weight", 1},
+                 {"ner.weight", 1},
+                 {"ner.bias", 0}};
+    mtf_model *model = tiny_model(0, "pooler");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        mtf_param_info info;
+        mtf_model_get_param(model, (size_t)tiny_param(model, cases[i].key), &info);
+        CHECK_INT(info.in_products, cases[i].in_products);
+    }
+    mtf_model_free(model);
+}
+
 MTF_TEST(a_step_allocates_nothing_after_the_first)
 {
     mtf_model *model = tiny_model(0.1, "mean");

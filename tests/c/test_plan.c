@@ -157,6 +157,9 @@ MTF_TEST(a_tied_tensor_is_one_and_lies_at_its_lowest_use)
     mtf_program *p = tied_program();
     CHECK_INT(p->n_params, 3);
     CHECK_INT(p->params[0].unit, 0);
+    CHECK_INT(p->params[0].in_products, 1); /* looked up and multiplied */
+    CHECK_INT(p->params[1].in_products, 0);
+    CHECK_INT(p->params[2].in_products, 1);
     mtf_param params[3] = {{0}};
     mtf_network network = {.program = p, .params = params};
     const mtf_tensor_id output = mtf_program_find_output(p, "scores");

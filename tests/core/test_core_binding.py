@@ -113,6 +113,14 @@ def test_result_values_have_the_types_of_the_stub() -> None:
                 assert type(value).__name__ == kind, f"{type(result).__name__}.{field.target.id}"
 
 
+def test_parameters_say_whether_products_read_them() -> None:
+    said = {info.key: info.in_products for info in cm.make_model().params()}
+    tables = {key for key in said if "_embeddings." in key}
+    vectors = {info.key for info in cm.make_model().params() if len(info.shape) == 1}
+    assert len(tables) == 3
+    assert {key for key, products in said.items() if not products} == tables | vectors
+
+
 # ---- views -----------------------------------------------------------------------------------
 
 

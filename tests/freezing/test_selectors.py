@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.families import FAMILIES
 from mtfreeze.freezing.selectors import ModelIndex, resolve
 
 
@@ -205,7 +206,7 @@ def test_tied_tensors_are_one_under_every_name() -> None:
         SimpleNamespace(path="backbone.embeddings", is_head=False),
         SimpleNamespace(path="decoder", is_head=True),
     ]
-    index = ModelIndex(params, units)
+    index = ModelIndex(params, units, FAMILIES["bert"])
     for selector in ("backbone.word.weight", "decoder.weight", "re:^decoder\\.w", "decoder.w*"):
         assert resolve(index, selector).params.tolist() == [True, False, False]
     assert np.array_equal(resolve(index, "embeddings").params, [True, True, False])

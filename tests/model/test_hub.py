@@ -133,7 +133,7 @@ def test_where_the_cache_lies_is_known_without_the_hub(
 ) -> None:
     """Loading does not import huggingface_hub to learn that its cache lacks a model."""
     code = (
-        "import sys; from mtfreeze import hub; where = hub._hub_cache();"
+        "import sys; from mtfreeze.model import hub; where = hub._hub_cache();"
         "assert 'huggingface_hub' not in sys.modules;"
         "from huggingface_hub import constants;"
         "print(where == hub.Path(constants.HF_HUB_CACHE), where)"

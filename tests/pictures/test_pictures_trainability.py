@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.families import FAMILIES
 from mtfreeze.families.part_kinds import part_kind
 from mtfreeze.pictures.style import short_unit, state_look
 from mtfreeze.pictures.trainability import trainability_figure, trainability_text
@@ -120,4 +121,4 @@ def test_the_method_writes_the_picture(two_head_model: mtf.MultiTaskModel, tmp_p
     ],
 )
 def test_kinds(key: str, kind: str) -> None:
-    assert part_kind(key) == kind
+    assert part_kind(FAMILIES["bert"], key) == kind

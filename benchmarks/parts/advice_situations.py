@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from two_task_recipe import DATA, LABEL_MAP, SENTIMENT, TAGS
-
 import mtfreeze as mtf
+
+from .two_tasks import DATA, LABEL_MAP, SENTIMENT, TAGS
 
 REVIEWS = {
     "amazon": "amazon_cells_labelled.txt",

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
-from torch_model import TorchMultiTask
+
+from .torch_model import TorchMultiTask
 
 IGNORE = -100
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from figures import header, line
 from peers import OURS, PEERS, Entry
-from workers import Worker
-from workloads import Workload
+
+from .figures import header, line
+from .workers import Worker
+from .workloads import Workload
 
 PRECISIONS = ("fp32", "bf16", "int8")
 APART = {"fp32": 1e-5, "bf16": 0.02, "int8": 0.2}

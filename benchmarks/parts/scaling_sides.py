@@ -102,8 +102,9 @@ class TorchScaling:
 
     def __init__(self, folder: str, precision: str, threads: int) -> None:
         import torch
-        import torch_train as tt
-        from torch_model import TorchMultiTask
+
+        from . import torch_train as tt
+        from .torch_model import TorchMultiTask
 
         torch.set_num_threads(threads)
         self.bf16 = precision == "bf16"
@@ -130,7 +131,8 @@ class TorchScaling:
     def step(self, lengths: list[int]) -> float:
         """Return the seconds of one training step, nothing frozen."""
         import torch
-        import torch_train as tt
+
+        from . import torch_train as tt
 
         rows = [ids.tolist() for ids in random_ids(lengths)]
         task = tt.TorchTask("sequence", ["no", "yes"], rows, [[0]] * len(rows))

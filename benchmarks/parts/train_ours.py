@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 
-from memory import peak_bytes
-
 import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.features import clear_memory
 from mtfreeze.steps.by_hand import make_batch
+
+from .memory import peak_bytes
 
 LABELS = ["negative", "positive"]
 RATES = {"backbone": 2e-5, "heads": 1e-3}

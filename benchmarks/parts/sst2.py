@@ -12,7 +12,7 @@ import random
 import sys
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parents[2] / "shared" / "data" / "sst2" / "train.tsv"
+FILE = Path(__file__).resolve().parents[3] / "shared" / "data" / "sst2" / "train.tsv"
 FLOPS_PER_TOKEN = 2 * 6 * (4 * 384 * 384 + 2 * 384 * 1536)
 """Of MiniLM's linear layers, forward: 21.2 MFLOP; attention adds 1-2 % at sentence lengths."""
 

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 
 import torch
-import torch_train as tt
-from memory import peak_bytes
-from torch_model import TorchMultiTask
+
+from . import torch_train as tt
+from .memory import peak_bytes
+from .torch_model import TorchMultiTask
 
 BATCH = 32
 RATES = {"backbone": 2e-5, "heads": 1e-3}

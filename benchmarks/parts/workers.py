@@ -20,6 +20,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+SCRIPTS = Path(__file__).resolve().parents[1]
+"""Where targets are found, as modules or as `parts.<module>`."""
+
 PAUSE = 0.15
 """Seconds between two requests: what spins after work has parked by then."""
 
@@ -42,7 +45,7 @@ class Worker:
     Parameters
     ----------
     target
-        ``"module:Class"``, importable from this folder.
+        ``"module:Class"``, importable from `SCRIPTS`.
     cores
         The most threads that tokenizers may use there.
     options
@@ -55,8 +58,9 @@ class Worker:
     """
 
     def __init__(self, target: str, cores: int, **options: object) -> None:
-        command = [sys.executable, str(Path(__file__).resolve()), target]
-        environment = child_environment(cores)
+        command = [sys.executable, "-m", "parts.workers", target]
+        path = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = child_environment(cores) | {"PYTHONPATH": path}
         self.target = target
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment

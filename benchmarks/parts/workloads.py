@@ -11,7 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import sst2
+from peers.base import MAX_LENGTH
+from peers.folder import minilm_folder
+from tokenizers import Tokenizer
+
+from . import sst2
 
 BATCH = 32
 HIDDEN, LAYERS, INNER = 384, 6, 1536
@@ -77,3 +81,11 @@ def write(
     path = folder / f"{name}.json"
     path.write_text(json.dumps({"texts": texts, "batches": batches}), encoding="utf-8")
     return Workload(name, path, len(texts), sum(lengths), forward_flops(lengths))
+
+
+def token_counts(texts: list[str]) -> list[int]:
+    """Return the tokens of texts."""
+    tokenizer = Tokenizer.from_file(str(minilm_folder() / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_LENGTH)
+    return [len(row.ids) for row in tokenizer.encode_batch(texts)]
