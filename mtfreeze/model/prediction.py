@@ -101,7 +101,7 @@ def _kept(
     how = forward_options(precision)
     encoded = encode_rows(model, texts, as_words=any(h.spec.row_space.splits for h in heads))
     found: dict[str, Any] = {
-        head.name: head.spec.row_space.empty(len(encoded), len(head.labels)) for head in heads
+        head.name: head.spec.row_space.empty(len(encoded), head.spec.n_outputs) for head in heads
     }
     for rows in calls(encoded.lengths) if heads else ():
         batch = encoded.pack(rows).for_core()
