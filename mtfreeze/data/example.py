@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["Example", "Label", "Tags"]
 
-
 Tags = tuple[str, ...] | tuple[int, ...]
-
 
 Label = str | int | Tags
 """A label of a text (name or index), or one tag per word."""
@@ -35,6 +33,7 @@ class Example:
 
     Examples
     --------
+    >>> from mtfreeze.data import Examples
     >>> row = Examples.from_rows([("good", "positive")], name="train")[0]
     >>> row.text, row.label, row.source
     ('good', 'positive', 'row 0 of train')
