@@ -370,8 +370,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         >>> model.freeze("backbone[:5]").plot_trainability("trainability.svg").name
         'trainability.svg'
         """
-        from .pictures.saving import write_picture
         from .pictures.trainability import trainability_figure, trainability_text
+        from .pictures.writing import write_picture
 
         table = self.summary()
         return write_picture(

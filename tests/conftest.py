@@ -92,6 +92,14 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, 
     return run
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_features_of_other_files() -> None:
+    """A file of tests begins as a process does, whichever files ran in this one before."""
+    from mtfreeze.features import clear_memory
+
+    clear_memory()
+
+
 @pytest.fixture
 def fresh_store() -> Iterator[None]:
     """Begin and end with no stored features; caches that a failed test left open are gone."""

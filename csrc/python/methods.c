@@ -122,7 +122,8 @@ PyDoc_STRVAR(
     "seed=0, step=0, dropout=True, precision=0, save_bf16=False)\n--\n\n"
     "Begin, forward and backward of a whole batch, cut into micro-batches of whole\n"
     "sequences of at most token_budget rows of any space. losses: (output, targets, weight)\n"
-    "or (output, targets, weight, kind) each: targets are int32 (N,) or float32 (N, width), as the kind of\n"
+    "or (output, targets, weight, kind) each: targets are int32 (N,) or float32 (N, width), as the "
+    "kind of\n"
     "loss says, without a name that of the head.\n"
     "precision, save_bf16: as in train_begin.\n"
     "Returns (mean losses over labelled rows, unweighted; labelled rows).");

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line, ``mtfreeze``: train, estimate, inspect, verify, predict, encode, demo, cache.
+"""Cli: the command line, ``mtfreeze``, and jobs in YAML.
 
-`main` is what the installed script calls. click and everything else is imported only then, so that
+`main` is what the installed script calls, and nobody else calls anything here but
+``freeze_control``; it may call every room. click and everything else is imported only then, so that
 ``import mtfreeze`` stays cheap.
 """
 

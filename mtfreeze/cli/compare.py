@@ -28,7 +28,7 @@ def scenario_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
     What is about one run is left out. Callbacks (early stopping) stay in: that they cannot be
     compared with changes what is learned, so `compare` refuses them in words.
     """
-    from ..comparing.settings import NOT_SHARED
+    from ..comparing.arguments import NOT_SHARED
 
     of_one_run = {*NOT_SHARED, "progress"} - {"callbacks"}
     return {name: value for name, value in training.items() if name not in of_one_run}

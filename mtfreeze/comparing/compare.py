@@ -22,13 +22,13 @@ from ..heads.task import Task
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
 from ..steps.batch import check_tasks
+from .arguments import check_arguments, check_plans, check_seeds, check_start, describe
 from .comparison import Comparison
-from .folder import ComparisonFolder, described
-from .probes import probe_texts
+from .comparison_folder import ComparisonFolder, described
+from .drift import probe_texts
 from .results import MAJORITY, START, ScenarioRun
 from .running import Job, check_executor, run_here, run_on
 from .scenarios import read_modes, usual_modes
-from .settings import check_arguments, check_plans, check_seeds, check_start, describe
 from .task_files import tasks_to_values
 from .worker import Interrupted
 

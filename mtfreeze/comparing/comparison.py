@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CheckpointError
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
-from ..pictures.saving import write_picture
+from ..pictures.writing import write_picture
 from .comparison_data import ComparisonData
+from .comparison_folder import ComparisonFolder, described
 from .export import long_rows, to_csv_text, to_frame, write_aside
 from .figures import REFERENCES
-from .folder import ComparisonFolder, described
 from .table import ComparisonTable, make_table
 
 if TYPE_CHECKING:

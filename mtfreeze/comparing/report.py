@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..pictures.curves import curves_figure, curves_text
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
-from ..pictures.saving import has_matplotlib, svg_text
+from ..pictures.writing import has_matplotlib, svg_text
 from .comparison_data import ComparisonData
 from .grid import Column, Grid
 from .repeat import python_call, settings_yaml

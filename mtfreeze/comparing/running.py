@@ -16,7 +16,7 @@ from concurrent.futures import CancelledError, Executor, Future, as_completed
 from typing import NamedTuple
 
 from ..runtime.threads import get_threads, set_threads
-from .folder import ComparisonFolder, described
+from .comparison_folder import ComparisonFolder, described
 from .results import ScenarioRun
 from .worker import Interrupted, run_job
 

@@ -24,8 +24,8 @@ from ..planning.settings import FitSettings
 from ..runtime.threads import set_threads
 from ..training.fit import fit
 from .baseline import majority_scores
-from .folder import ComparisonFolder, described
-from .probes import drift, gradient_cosines
+from .comparison_folder import ComparisonFolder, described
+from .drift import drift, gradient_cosines
 from .results import MAJORITY, START, ScenarioRun, TaskScore
 from .scenarios import Scenario
 from .task_files import tasks_from_values

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data: files and plain rows -> `Examples`, label maps and batches of row numbers.
 
-Nothing here knows a tokenizer or a model; `mtfreeze.inputs.text` turns rows into packed token ids.
+Called by heads, inputs, planning and the user. Nothing here knows a tokenizer, a head or a model;
+`mtfreeze.inputs.text` turns rows into packed token ids.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 __all__ = ["Example", "Label", "Tags"]
 
-
 Tags = tuple[str, ...] | tuple[int, ...]
 """One tag per word, names or indices."""
 
@@ -35,6 +34,7 @@ class Example:
 
     Examples
     --------
+    >>> from mtfreeze.data import Examples
     >>> row = Examples.from_rows([("good", "positive")], name="train")[0]
     >>> row.text, row.label, row.source
     ('good', 'positive', 'row 0 of train')

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run will take, before it runs: seconds, memory, cache, FLOPs, by phases.
+"""Estimating: what a run will take, before it runs: seconds, memory, cache, FLOPs, by phases.
 
-From below: `lines` (seconds against work), `work` (the steps of a phase by kind), `memory` (peaks
-off the plans), `earlier` (what runs before it leave), `trial_cache` (what a cache would hold),
+Called by advice, the command line and the user; calls training up to where it would begin. From
+below: `lines` (seconds against work), `work` (the steps of a phase by kind), `peaks` (memory off
+the plans), `earlier` (what runs before it leave), `trial_cache` (what a cache would hold),
 `calibration` (timings), `walk` (phase by phase), `estimator` (the function).
 """
 

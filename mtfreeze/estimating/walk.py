@@ -30,7 +30,7 @@ from ..training.prepare import Prepared
 from .calibration import EVAL_ROWS, time_digests, time_evaluation, time_steps
 from .earlier import EarlierRuns
 from .lines import Line, join_lines, relative_error
-from .memory import CorePeak
+from .peaks import CorePeak
 from .trial_cache import TrialCache, needed_keys
 from .work import Heads, StepKind, kinds_of, pick_steps, sample_rows
 

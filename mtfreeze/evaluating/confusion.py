@@ -17,7 +17,7 @@ from ..data.labels import IGNORE
 from ..errors import DataError, SelectorError
 from ..heads.classes import check_classes
 from ..metrics.scores import confusion_matrix
-from ..pictures.saving import check_ending, write_picture
+from ..pictures.writing import check_ending, write_picture
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel

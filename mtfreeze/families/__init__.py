@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backbone families: what each one does unlike another, as facts that everybody else reads.
+"""Families: what each backbone does unlike another, as facts that everybody else reads.
 
-A family is one file here and one in ``csrc/families``; `FAMILIES` lists them. Heads are also taken
-from checkpoints of families whose backbones are not built: `HEAD_LAYOUTS`.
+Called by selectors, loading, saving and summaries; calls nothing but words and errors. A family is
+one file here and one in ``csrc/families``; `FAMILIES` lists them. Heads are also taken from
+checkpoints of families whose backbones are not built: `HEAD_LAYOUTS`.
 """
 
 from __future__ import annotations

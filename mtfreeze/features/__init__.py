@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the frozen prefix gives, computed once per distinct text and reused by whoever needs it.
+"""Features: what the frozen prefix gives, computed once per distinct text, for whoever needs it.
 
     with open_cache("auto") as cache:
         cache.fill(model, [(encoded, None, ["hidden_states.3"])])
         view = cache.view(encoded, "hidden_states.3")
         features = view.gather([4, 0, 2])          # (tokens of these rows, width) float32
 
+Called by steps, evaluation and estimates; calls models and prices, and knows nothing of training.
 From below: `keys` (what a feature belongs to), `rounding` (float32 or bf16), `memory` (the store of
 the process), `shards` and `folder` (files that processes share), `gather` (rows to one array),
-`sinks`, `filling`, `storing` (one pass and where its rows go), `cache` (all of it for one run).
+`sinks`, `requests`, `filling`, `storing` (one pass and where its rows go), `cache` (all of it for
+one run).
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`recommend`: what to freeze for a model and its data, with reasons and their sources.
+"""Recommending: what to freeze for a model and its data, with reasons and their sources.
 
-From below: facts (`data_facts`, `backbone_facts`), features and what they are worth
-(`layer_features`, `probes`, `transferability`, `layer_scores`, `similarity`), all of it together
-(`findings`); the schedules to choose from (`candidates`), the choice (`rules`, with `evidence`),
-prices (`budget`); the answer (`advice`, `adviser`).
+Called by the command line and the user; calls estimates, features and training data. From below:
+facts (`data_facts`, `backbone_facts`), features and what they are worth (`layer_features`,
+`probes`, `transferability`, `layer_scores`, `similarity`), all of it together (`findings`); the
+schedules to choose from (`candidates`), the choice (`rules`, with `evidence`), prices (`budget`);
+the answer (`advice`, `adviser`).
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training and evaluation: `fit`, `evaluate`, the `Run` they report to, and what they are made of.
+"""Training: `fit`, the `Run` it hands back, and what it is made of.
 
-Files, in the order in which a training run meets them: ``settings.py`` (arguments checked),
-``run_plan.py`` (phases, steps and rates, all known before the first step; with ``rates.py`` and
-``schedules.py``), ``encoded.py`` (rows tokenized once), ``trainer.py`` (runs the plan), ``step.py``
-(one step), ``weighting.py`` (what each loss counts), ``scoring.py`` and ``evaluate.py`` (scores),
-``checkpoint.py``, ``keeper.py``, ``run_facts.py`` and ``resume.py`` (saving a run and going on with
-it), ``interrupt.py`` (Ctrl-C), ``run.py`` (what is handed back), and ``fit.py``, which calls them
-all.
+Called by estimates, comparisons and the user; calls plans, steps and evaluation. In the order in
+which a run meets them: `prepare` (everything checked, nothing changed), `resume`, `checkpoint` and
+`run_facts` (going on with an earlier run), `trainer` (runs the plan; its state is `trainer_state`),
+`callbacks`, `best_model`, `keeper` (what happens between steps), `costs` (what phases took),
+`outcome`, `run` and `estimate` (what is handed back), `fit`, which calls them all, and `fine_tune`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from ..checks import check_integer, check_number, check_optional_flag
 from ..closest import counted
 from ..errors import ConfigError
 from ..planning.settings import EvalEvery
-from .judging import Judge, make_judge
+from .best_model import Judge, make_judge
 
 if TYPE_CHECKING:
     from ..evaluating.scoring import Scoring

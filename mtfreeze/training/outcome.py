@@ -16,8 +16,8 @@ from ..freezing.state import masks
 from ..planning.run_plan import PhasePlan, RunPlan
 from ..steps.batch import TrainingRows
 from ..steps.prefix_features import PrefixFeatures
+from .best_model import BestModel
 from .costs import CostMeter
-from .judging import BestModel
 from .run import PhaseResult, Run
 from .trainer import Trainer
 

@@ -23,8 +23,8 @@ from ..model.saving import check_target
 from ..planning.run_plan import RunPlan, plan_run
 from ..planning.settings import check_settings
 from ..steps.batch import TrainingRows, check_tasks
+from .best_model import BestModel, make_judge
 from .callbacks import Callback, check_callbacks
-from .judging import BestModel, make_judge
 from .outcome import notes_of
 from .resume import Checkpointing, check_checkpointing
 

@@ -184,7 +184,7 @@ class Run:
         'curves.svg'
         """
         from ..pictures.curves import curves_figure, curves_text
-        from ..pictures.saving import write_picture
+        from ..pictures.writing import write_picture
 
         runs = {"this run": self.history}
         return write_picture(lambda: curves_figure(runs), lambda: curves_text(runs), path)
@@ -206,7 +206,7 @@ class Run:
         'rates.png'
         """
         from ..pictures.rates import rates_figure, rates_text
-        from ..pictures.saving import write_picture
+        from ..pictures.writing import write_picture
 
         return write_picture(
             lambda: rates_figure(self.history), lambda: rates_text(self.history), path
@@ -223,8 +223,8 @@ class Run:
         'unfreezing.png'
         """
         from ..pictures.histories import epoch_ends
-        from ..pictures.saving import write_picture
         from ..pictures.timeline import TimelinePhase, timeline_figure, timeline_text
+        from ..pictures.writing import write_picture
 
         phases = [TimelinePhase(one.name, one.n_steps, one.units) for one in self.phases]
         epochs = epoch_ends(self.history)

@@ -24,8 +24,8 @@ from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
 from ..runtime.progress import Reporter
 from ..steps.batch import TrainingRows
 from ..steps.step import run_step
+from .best_model import BestModel
 from .callbacks import Callback, Context
-from .judging import BestModel
 from .parts import Checkpointer, Features, Resume
 from .trainer_state import TrainerState
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.comparing.folder import ComparisonFolder
-from mtfreeze.comparing.probes import drift, gradient_cosines, probe_texts
+from mtfreeze.comparing.comparison_folder import ComparisonFolder
+from mtfreeze.comparing.drift import drift, gradient_cosines, probe_texts
 from mtfreeze.comparing.results import START, ScenarioRun
 from mtfreeze.comparing.running import Job, run_on
 from mtfreeze.freezing.digests import digest_model
@@ -432,7 +432,7 @@ def test_disk_errors_leave_what_is_there(
     def full(*given: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mtfreeze.comparing.folder.write_synced", full)
+    monkeypatch.setattr("mtfreeze.comparing.comparison_folder.write_synced", full)
     with pytest.raises(OSError, match="free space or choose another"):
         quick(two_head_model, ["backbone", "none"], output_dir=out)
     assert listing(out) == listing(tmp_path / "copy")

@@ -15,7 +15,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.comparing.comparison import Comparison
-from mtfreeze.comparing.folder import ComparisonFolder, described
+from mtfreeze.comparing.comparison_folder import ComparisonFolder, described
 from mtfreeze.comparing.results import MAJORITY, START, ScenarioRun
 from mtfreeze.errors import CheckpointError, ConfigError, DataError
 from support.made_up_comparisons import SCENARIOS, World, comparison, runs, sequence_score, settings

@@ -22,9 +22,9 @@ from mtfreeze.pictures.front import QualityPoint
 from mtfreeze.pictures.modes import modes_figure, modes_text
 from mtfreeze.pictures.quality import quality_figure, quality_text
 from mtfreeze.pictures.rates import rates_figure, rates_text
-from mtfreeze.pictures.saving import svg_text, write_picture
 from mtfreeze.pictures.timeline import TimelinePhase, timeline_figure, timeline_text
 from mtfreeze.pictures.trainability import trainability_figure, trainability_text
+from mtfreeze.pictures.writing import svg_text, write_picture
 from support.picture_data import history, lower, summary, units
 
 HEADS = ["classifier", "ner_head"]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.training.best_model import BestModel
 from mtfreeze.training.callbacks import Context
-from mtfreeze.training.judging import BestModel
 from support.bits import bits, changed
 from support.small_tasks import quick_fit, two_tasks
 
