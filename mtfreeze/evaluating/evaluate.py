@@ -51,7 +51,8 @@ def evaluate(
     dict of str to float
         ``eval_<task>_loss``; for heads of texts ``_accuracy``, ``_f1_macro`` and ``_mcc``; for
         heads of words with IOB2 labels ``_f1``, ``_precision``, ``_recall`` (whole entities, strict
-        IOB2, micro-averaged) and ``_accuracy`` (of words); for other heads of words ``_accuracy``.
+        IOB2, micro-averaged) and ``_accuracy`` (of words); for other heads of words ``_accuracy``;
+        for heads of numbers ``_pearson``, ``_spearman``, ``_r2``, ``_rmse`` and ``_mae``.
 
     Raises
     ------
