@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from ..data.files import read_lines
 from ..errors import DataError
@@ -60,17 +61,24 @@ def _answers(
             if any(model.heads[head].spec.row_space.splits for head in heads):
                 answer["words"] = text.split()
             for head in heads:
-                answer[head] = found[head][at]
+                answer[head] = _plain(found[head][at])
                 if head in shares:
                     answer[f"{head}_probabilities"] = shares[head][at].round(6).tolist()
             yield answer
+
+
+def _plain(value: Any) -> Any:
+    """Return a prediction as JSON holds it, numbers with the digits that float32 has."""
+    if isinstance(value, np.ndarray):
+        return [_plain(one) for one in value]
+    return float(str(value)) if isinstance(value, np.floating) else value
 
 
 def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
     cells = [" ".join(answer["text"].split("\t"))]
     for head in heads:
         value = answer[head]
-        cells.append(value if isinstance(value, str) else " ".join(value))
+        cells.append(" ".join(map(str, value)) if isinstance(value, list) else str(value))
     return "\t".join(cells)
 
 

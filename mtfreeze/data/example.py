@@ -9,9 +9,10 @@ from dataclasses import dataclass
 __all__ = ["Example", "Label", "Tags"]
 
 Tags = tuple[str, ...] | tuple[int, ...]
+"""One tag per word, names or indices."""
 
-Label = str | int | Tags
-"""A label of a text (name or index), or one tag per word."""
+Label = str | int | float | Tags | tuple[float, ...]
+"""A label of a text (name or index), a number or several, or one tag per word."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Example:
         The text; None where the row holds words.
     words : tuple of str or None
         The words; None where the row holds a text.
-    label : str, int, tuple or None
+    label : str, int, float, tuple or None
         The only label; for words with tags, one tag per word.
     labels : mapping of str to label, or None
         Labels by task name, where the row carries several; a task may be missing.

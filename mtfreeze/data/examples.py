@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import overload
 
@@ -22,6 +23,9 @@ from .example import Example, Label
 from .order import permutation
 
 __all__ = ["Examples", "Rows", "as_examples"]
+
+_FRACTION = re.compile(r"[-+]?\d*\.\d+")
+"""A number that is no index, as files have it."""
 
 
 class Examples(Sequence[Example]):
@@ -113,7 +117,7 @@ class Examples(Sequence[Example]):
         """Return the rows of these numbers, in the order given."""
         return Examples((self._rows[operator.index(i)] for i in rows), self.name)
 
-    def labels(self, task: str | None = None) -> dict[str | int, int]:
+    def labels(self, task: str | None = None) -> dict[str | int | float, int]:
         """Count the labels (of word rows: the tags), sorted by label.
 
         Parameters
@@ -133,7 +137,7 @@ class Examples(Sequence[Example]):
                 f"rows of {self.name} carry labels of {name_list(names)}; found task {task!r}; "
                 f"{hint or 'name one of them'}"
             )
-        counts: dict[str | int, int] = {}
+        counts: dict[str | int | float, int] = {}
         for row in self._rows:
             label = row.label_for(task or "")
             for one in label if isinstance(label, tuple) else () if label is None else (label,):
@@ -247,9 +251,15 @@ def _kind_of(row: Example) -> str:
 
 
 def _stratum(row: Example) -> str:
-    """Key of the group that a row is drawn from when splitting."""
+    """Key of the group that a row is drawn from when splitting.
+
+    Numbers are one group: where each row has its own, groups of one row would be cut by their order
+    and not at random.
+    """
 
     def one(label: Label | None) -> str:
+        if isinstance(label, float) or (isinstance(label, str) and _FRACTION.fullmatch(label)):
+            return "number"
         if isinstance(label, tuple):
             return "tagged" if any(tag not in (OUTSIDE, 0) for tag in label) else "untagged"
         return repr(label)

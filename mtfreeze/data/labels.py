@@ -40,7 +40,7 @@ def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
     by_task = any(isinstance(value, Mapping) for value in label_map.values())
     flat = None if by_task else {str(key): value for key, value in label_map.items()}
 
-    def one(label: str | int, table: Mapping[str, object], where: str) -> str | int:
+    def one(label: str | int | float, table: Mapping[str, object], where: str) -> str | int:
         if str(label) not in table:
             raise DataError(f"{where}: {unknown('label', str(label), table)}; add it to label_map")
         value = table[str(label)]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+import numpy as np
+
 from ..checks import as_integer
 from ..closest import did_you_mean, name_list
 from ..errors import DataError
@@ -93,13 +95,30 @@ def check_tags(value: object, n_words: int, where: str) -> Tags:
     return cast(Tags, tags)
 
 
+def _as_float(value: object) -> float | None:
+    """Return a finite float, Python's or NumPy's, None if it is none."""
+    known = isinstance(value, float | np.floating) and np.isfinite(value)
+    return float(cast(Any, value)) if known else None
+
+
+def _as_numbers(values: Any) -> tuple[float, ...] | None:
+    """Return numbers, whole ones among them, as floats; None if anything else is among them."""
+    found = [_as_float(one) if as_integer(one) is None else as_integer(one) for one in values]
+    numbers = tuple(float(one) for one in found if one is not None)
+    return numbers if len(numbers) == len(found) > 0 else None
+
+
 def _any_label(value: object, words: tuple[str, ...] | None, where: str) -> Label:
-    """Check a label of either kind: a list is tags (needs words), anything else one label."""
+    """Check a label of any kind: a list is tags of words or numbers of a text, else it is one."""
     if isinstance(value, list | tuple) or (int(getattr(value, "ndim", 0)) > 0):
-        if words is None:
+        if words is not None:
+            return check_tags(value, len(words), where)
+        numbers = _as_numbers(value)
+        if numbers is None:
             raise DataError(f"{where}: {_NEEDS_WORDS}")
-        return check_tags(value, len(words), where)
-    return check_label(value, where)
+        return numbers
+    number = _as_float(value)
+    return check_label(value, where) if number is None else number
 
 
 def _from_pair(content: object, label: object, where: str) -> Example:

@@ -45,17 +45,17 @@ class Head:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the labels, in the order of the logits."""
+        """Names of the labels, in the order of the outputs."""
         return self.spec.labels
 
     @property
     def kind(self) -> str:
-        """``"sequence_classification"`` or ``"token_classification"``."""
+        """What files call the kind of head, such as ``"sequence_classification"``."""
         return self.spec.kind
 
     @property
     def space(self) -> str:
-        """``"sequences"`` (one row of logits a text) or ``"tokens"``."""
+        """``"sequences"`` (one row of outputs a text) or ``"tokens"``."""
         return self.spec.space
 
 

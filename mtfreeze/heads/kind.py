@@ -41,7 +41,7 @@ class HeadSpec(ABC):
     Parameters
     ----------
     labels : sequence of str
-        Different names, one for each output; their order is the order of the outputs.
+        Different names of what is told apart or told; their order is the order of the outputs.
     hidden : sequence of int
         Widths of hidden layers between the features and the outputs.
     dropout : float
@@ -88,13 +88,18 @@ class HeadSpec(ABC):
         """Return what the core needs to build the head."""
         config: dict[str, Any] = {
             "kind": self.kind,
-            self.size_key: len(self.labels),
+            self.size_key: self.n_outputs,
             "dropout": self.dropout,
             "activation": self.activation,
         }
         if self.hidden:
             config["hidden"] = list(self.hidden)
         return config
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs the head has; by default one a label."""
+        return len(self.labels)
 
     @property
     def space(self) -> str:
@@ -135,12 +140,12 @@ class HeadSpec(ABC):
     # ---- predicting ------------------------------------------------------------------------------
 
     def decoded(self, outputs: Float32) -> Float32:
-        """Return what is kept of outputs, (N, width), for each row; by default all as it is."""
+        """Return what is kept of outputs, (N, n_outputs), in as many columns; by default all."""
         return outputs
 
     def lost(self) -> Float32:
-        """Return what is kept, (width,), for a word that has no output; by default zeros."""
-        return np.zeros(len(self.labels), dtype=np.float32)
+        """Return what is kept, (n_outputs,), for a word that has no output; by default zeros."""
+        return np.zeros(self.n_outputs, dtype=np.float32)
 
     @abstractmethod
     def predictions(self, kept: Float32) -> Any:

@@ -33,7 +33,7 @@ def rows_labels(examples: Examples, task: str) -> list[Label | None]:
     return labels
 
 
-def label_index(label: str | int, names: Sequence[str], head: str, where: str) -> int:
+def label_index(label: str | int | float, names: Sequence[str], head: str, where: str) -> int:
     """Return the class index of one label.
 
     Parameters
@@ -48,7 +48,7 @@ def label_index(label: str | int, names: Sequence[str], head: str, where: str) -
     Raises
     ------
     DataError
-        If the name is unknown (with the closest) or the index out of range.
+        If the name is unknown (with the closest), the index out of range, or a number no index.
 
     Examples
     --------
@@ -62,6 +62,11 @@ def label_index(label: str | int, names: Sequence[str], head: str, where: str) -
             raise DataError(
                 f"{where}: {unknown('label', label, names, of=f'head {head!r}')}"
             ) from None
+    if isinstance(label, float):
+        raise DataError(
+            f"{where}: expected a label name (str) or index (int); found float {label}; write the "
+            "label's name, or use a head for numbers"
+        )
     if not 0 <= label < len(names):
         raise DataError(
             f"{where}: expected a label index of head {head!r} from 0 to {len(names) - 1}; found "

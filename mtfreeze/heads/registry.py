@@ -55,10 +55,9 @@ def descriptions(*others: str) -> str:
 
 
 def required_keys(kind: str) -> tuple[str, ...]:
-    """Return the arguments that a description of this kind must have; none if it is unknown."""
-    if kind not in KINDS:
-        return ()
-    return tuple(field.name for field in fields(KINDS[kind]) if field.default is MISSING)
+    """Return the arguments that a description of this kind, or of an unknown one, must have."""
+    known = KINDS.get(kind, HeadSpec)
+    return tuple(field.name for field in fields(known) if field.default is MISSING)
 
 
 def spec_from_dict(values: Mapping[str, Any], where: str) -> HeadSpec:

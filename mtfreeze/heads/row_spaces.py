@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.labels import IGNORE
-from ..inputs.packing import LOST, Encoded, PackedBatch, token_labels
+from ..inputs.packing import LOST, TOKENS, Encoded, PackedBatch, token_labels
 from ..losses.own import labelled_rows
 
 __all__ = ["ROW_SPACES", "TEXTS", "WORDS", "RowSpace", "Targets", "TextTargets", "WordTargets"]
@@ -125,7 +125,7 @@ class WordTargets(Targets):
 
     def unlabelled(self, batch: PackedBatch) -> Values:
         """Return nothing for every token of the batch."""
-        return np.full(batch.n_tokens, IGNORE, np.int32)
+        return np.full(int(batch.offsets[TOKENS][-1]), IGNORE, np.int32)
 
     def flat(self) -> Values:
         """Return the targets of all words."""
@@ -250,7 +250,7 @@ class _Words(RowSpace):
 
 TEXTS = _Texts("sequences", "text", "texts", "text", "sentences", "rows", "labels", splits=False)
 WORDS = _Words(
-    "tokens", "word", "words", "sentence", "tagged sentences", "words", "types", splits=True
+    TOKENS, "word", "words", "sentence", "tagged sentences", "words", "types", splits=True
 )
 
 ROW_SPACES = {space.item: space for space in (TEXTS, WORDS)}

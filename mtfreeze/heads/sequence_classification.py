@@ -153,7 +153,7 @@ def encode_labels(
         For an unknown label, tags instead of a label, or data without any label of the task.
     """
     labels = rows_labels(examples, task)
-    table: dict[str | int, int] = {name: index for index, name in enumerate(names)}
+    table: dict[str | int | float, int] = {name: index for index, name in enumerate(names)}
     result = np.full(len(labels), IGNORE, dtype=np.int32)
     for i, label in enumerate(labels):
         if label is None:

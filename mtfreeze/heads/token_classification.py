@@ -201,7 +201,7 @@ def encode_tags(
         data without any tags of the task.
     """
     labels = rows_labels(examples, task)
-    table: dict[str | int, int] = {name: index for index, name in enumerate(names)}
+    table: dict[str | int | float, int] = {name: index for index, name in enumerate(names)}
     iob2 = is_iob2(names)
     result = []
     for row, tags in zip(examples, labels, strict=True):
@@ -233,7 +233,7 @@ def encode_tags(
     return result
 
 
-def _fits(tag: object, table: Mapping[str | int, int], n_names: int) -> bool:
+def _fits(tag: object, table: Mapping[str | int | float, int], n_names: int) -> bool:
     return tag in table or (isinstance(tag, int) and 0 <= tag < n_names)
 
 

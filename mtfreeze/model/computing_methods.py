@@ -13,7 +13,7 @@ from .state import ModelState
 
 if TYPE_CHECKING:
     from .encoding import Row
-    from .prediction import Labels, Probabilities
+    from .prediction import Answers, Probabilities
 
 __all__ = ["ComputingMethods"]
 
@@ -128,8 +128,8 @@ class ComputingMethods(ModelState):
             precision=precision,
         )
 
-    def predict(self, head: str, texts: Sequence[Row], *, precision: str | None = None) -> Labels:
-        """Return a head's labels: one a text, or for word heads a list of one tag a word.
+    def predict(self, head: str, texts: Sequence[Row], *, precision: str | None = None) -> Answers:
+        """Return a head's answers: a label or a number a text, or a list of one tag a word.
 
         Word heads take lists of words, or texts that are split at white space. A word that
         truncation cut off is ``O``. `precision` is that of `encode`.
@@ -165,7 +165,7 @@ class ComputingMethods(ModelState):
         heads: Sequence[str] | None = None,
         *,
         precision: str | None = None,
-    ) -> dict[str, Labels]:
+    ) -> dict[str, Answers]:
         """Return the labels of several heads, by default all, in one pass through the backbone.
 
         Examples

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions of heads: labels and probabilities, one head or many in one pass.
+"""Predictions of heads and probabilities, one head or many in one pass.
 
 A text head gives one label a text. A word head gives one tag a word, read at the word's first
 sub-word; a word that truncation cut off, or that has no token, is ``O``.
@@ -26,7 +26,7 @@ __all__ = ["predict", "predict_proba"]
 
 Float32 = NDArray[np.float32]
 Probabilities = Float32 | list[Float32]
-Labels = list[str] | list[list[str]]
+Answers = list[str] | list[list[str]] | Float32
 
 
 def predict_proba(
@@ -76,13 +76,14 @@ def predict(
     names: Sequence[str],
     texts: Sequence[Row],
     precision: str | None = None,
-) -> dict[str, Labels]:
+) -> dict[str, Answers]:
     """Return what each head says of each text, by head; see `predict_proba`.
 
     Returns
     -------
-    dict of str to list
-        For text heads one label a text; for word heads a list of one tag a word.
+    dict of str to list or array
+        For text heads one label a text; for word heads a list of one tag a word; for heads that
+        give numbers an array with one a text.
     """
     heads = [_head(model, name) for name in names]
     kept = _kept(model, heads, texts, precision)
@@ -100,7 +101,7 @@ def _kept(
     how = forward_options(precision)
     encoded = encode_rows(model, texts, as_words=any(h.spec.row_space.splits for h in heads))
     found: dict[str, Any] = {
-        head.name: head.spec.row_space.empty(len(encoded), len(head.labels)) for head in heads
+        head.name: head.spec.row_space.empty(len(encoded), head.spec.n_outputs) for head in heads
     }
     for rows in calls(encoded.lengths) if heads else ():
         batch = encoded.pack(rows).for_core()

@@ -248,7 +248,7 @@ def _labels(config: Mapping[str, Any], logits: TensorEntry, where: str) -> tuple
     if n < 2:
         raise ConfigError(
             f"{where}: expected a head with two or more labels; found {n}: a regression head, "
-            "which this version does not have; choose a classification checkpoint"
+            "which this version does not read; choose a classification checkpoint"
         )
     names = config.get("id2label")
     if names is None:
@@ -339,7 +339,7 @@ def _read_weights(
     for i, n_out in enumerate(spec.hidden):
         shapes |= {f"hidden.{i}.weight": (n_out, n_in), f"hidden.{i}.bias": (n_out,)}
         n_in = n_out
-    shapes |= {"weight": (len(spec.labels), n_in), "bias": (len(spec.labels),)}
+    shapes |= {"weight": (spec.n_outputs, n_in), "bias": (spec.n_outputs,)}
     first = entries.get("hidden.0.weight" if spec.hidden else "weight")
     if first is not None and len(first.shape) == 2 and first.shape[1] != model.width:
         raise ConfigError(

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mtfreeze import Task
-from mtfreeze.data import Examples, map_labels
+from mtfreeze.data import Examples, map_labels, read_jsonl
 from mtfreeze.errors import ConfigError, DataError
 
 TEXTS = [(f"text {i}", "positive" if i % 4 else "negative") for i in range(40)]
@@ -117,7 +118,7 @@ WRONG_TYPES: list[tuple[object, str]] = [
     ((b"a", 1), r"row 1 of train: expected a text \(str\); found bytes b'a'; decode it first"),
     ((3.5, 1), r"row 1 of train: expected a text \(str\); found float 3.5"),
     (("a", None), r"row 1 of train: expected a label name .* found None"),
-    (("a", 1.0), r"row 1 of train: expected a label name .* found float 1.0"),
+    (("a", float("inf")), r"row 1 of train: expected a label name .* found float inf"),
     (("a", True), r"row 1 of train: expected a label name .* found bool True"),
     (("a", np.bool_(True)), r"row 1 of train: expected a label name"),
     (((1, 2), ("O", "O")), r"row 1 of train: expected words \(str\); word 0 is int 1"),
@@ -170,3 +171,20 @@ def test_label_map_errors_name_row_and_closest() -> None:
         map_labels(data, {"poss": "positive", "neg": "negative"})
     with pytest.raises(TypeError, match="label_map: expected label names"):
         map_labels(data, {"pos": None, "neg": 1})  # type: ignore[dict-item]
+
+
+def test_labels_may_be_numbers(tmp_path: Path) -> None:
+    data = Examples.from_rows([("a", 0.5), ("b", np.float32(2)), ("c", 3), ("d", [1, 0.25])])
+    assert [row.label for row in data] == [0.5, 2.0, 3, (1.0, 0.25)]
+    path = tmp_path / "numbers.jsonl"
+    path.write_text('{"text": "a", "label": 0.5}\n{"text": "b", "label": [1, 2]}\n', "utf-8")
+    assert [row.label for row in read_jsonl(path)] == [0.5, (1.0, 2.0)]
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_numbers_are_split_at_random(as_text: bool) -> None:
+    numbers = [i / 10 + 0.05 for i in range(40)]
+    data = Examples.from_rows([("a", str(one) if as_text else one) for one in numbers])
+    first, second = data.split(0.5)
+    means = [np.mean([float(str(row.label)) for row in part]) for part in (first, second)]
+    assert abs(means[0] - means[1]) < 1.0, "the halves in order would be 2 apart"

@@ -135,3 +135,14 @@ def test_real_tags_are_iob2_and_their_counts_survive() -> None:
     codes = np.concatenate(encode_tags(data, "ner", names, "ner"))
     found = np.bincount(codes, minlength=len(names))
     assert {name: int(n) for name, n in zip(names, found, strict=True)} == counts
+
+
+def test_numbers_are_no_labels() -> None:
+    """Rows may carry numbers; a head that chooses among labels refuses them."""
+    for number in (1.0, 0.5):
+        rows = [("b", 0), ("a", number)]
+        message = f"row 1 of train: expected a label name .* found float {number}"
+        with pytest.raises(DataError, match=message):
+            labels_of(rows)
+    with pytest.raises(DataError, match=r"row 0 of train: .* expected one label; found 2 tags"):
+        labels_of([("a", [0.5, 1])])
