@@ -278,5 +278,5 @@ class Model:
         present number of threads: arenas of the largest micro-batch, scratch of all workers
         together, packed copies of the weights, gradients and moments of the parameters that it
         reaches. precision, save_bf16: as in forward or train_begin; None: the default there.
-        frozen: (params, units) as in set_frozen, the freeze state that is meant, with the precisions
+        frozen: (params, units) as in set_frozen, the freeze state that is meant, in the precisions
         that are set; None: the model's own. Nothing of the model changes."""
