@@ -99,6 +99,7 @@ set(_python
     config.c
     errors.c
     forward.c
+    freezing.c
     inputs.c
     losses.c
     methods.c

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
@@ -94,9 +95,9 @@ def evaluate_rows(
         )
     reporter = Reporter(progress)
     opened = open_cache(cache)
-    if opened is None:
-        return data.outcomes(model, reporter)
-    with opened:
+    with model.reading(), opened or nullcontext():
+        if opened is None:
+            return data.outcomes(model, reporter)
         features = evaluation_features(model, data.groups, opened, reporter)
         found = data.outcomes(model, reporter, pack=features.evaluation_batch)
         on_cache_stats(features.stats)
