@@ -31,8 +31,8 @@ class ModelLock:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._due = False  # work waits
-        # Written and read by the holder; others read `_works` to learn what they have found.
-        self._depth = 0
+        # The holder's; others look at `_works` to learn what they have found.
+        self._depth = 0  # blocks that it is in
         self._works = False
 
     @contextmanager
@@ -47,10 +47,11 @@ class ModelLock:
         if not self._lock.acquire(blocking=False):
             self._wait()
         outer, self._works = self._works, True
+        self._depth += 1
         try:
-            with self._held():
-                yield
+            yield
         finally:
+            self._depth -= 1
             self._works = outer
             self._lock.release()
 
@@ -65,21 +66,15 @@ class ModelLock:
         """
         if not self._lock.acquire(blocking=False):
             raise _in_use()
-        try:
-            if self._due and not self._depth:  # or reads one after another could keep work out
-                raise _in_use()
-            with self._held():
-                yield
-        finally:
+        if self._due and not self._depth:  # or reads one after another could keep work out
             self._lock.release()
-
-    @contextmanager
-    def _held(self) -> Iterator[None]:
+            raise _in_use()
         self._depth += 1
         try:
             yield
         finally:
             self._depth -= 1
+            self._lock.release()
 
     def _wait(self) -> None:
         """Take the lock once the read that holds it has ended."""
