@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 from ..data.files import read_lines
+from ..files.whole_file import whole_file
 from ..runtime.precision import check_precision
 from .options import debug_option, precision_option
 from .predict import stdin_lines
@@ -55,7 +56,7 @@ def encode(
         rows = stdin_lines() if path in (None, "-") else read_lines(str(path))
     if output is not None:
         vectors = loaded.encode(rows, precision=precision)
-        with Path(output).open("wb") as file:
+        with whole_file(Path(output)) as file:
             np.save(file, vectors)
         click.echo(f"{len(vectors)} vectors of {loaded.width} values: {output}")
         return

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
+from ..files.whole_file import write_output
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
 from ..pictures.writing import write_picture
 from .comparison_data import ComparisonData
 from .comparison_folder import ComparisonFolder, described
-from .export import long_rows, to_csv_text, to_frame, write_aside
+from .export import long_rows, to_csv_text, to_frame
 from .figures import REFERENCES
 from .table import ComparisonTable, make_table
 
@@ -142,7 +143,7 @@ class Comparison(ComparisonData):
         OSError
             If it cannot be written.
         """
-        return write_aside(path, to_csv_text(self.to_rows()))
+        return write_output(path, to_csv_text(self.to_rows()).encode("utf-8"))
 
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draw quality against time: one point a scenario with its spread, and the Pareto front.
@@ -196,4 +197,4 @@ class Comparison(ComparisonData):
         """
         from .report import report_page
 
-        return write_aside(path, report_page(self, self.table()))
+        return write_output(path, report_page(self, self.table()).encode("utf-8"))

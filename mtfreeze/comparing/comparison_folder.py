@@ -9,7 +9,8 @@
     results/            one file a scenario and seed
     features/           what frozen prefixes give, shared by all; removed when all is done
 
-Every file is whole or absent: it is written aside, synced and renamed.
+Every file is whole or absent, and the settings are the first: a folder that has them is taken up by
+the next call, however the call that began it has ended.
 """
 
 from __future__ import annotations
@@ -19,9 +20,7 @@ import json
 import os
 import re
 import shutil
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CheckpointError, ConfigError
-from ..files.folder_swap import explained, sync_names, write_synced
 from ..files.json_files import read_object, to_json
-from ..files.tensor_files import read_entries, write_tensors
+from ..files.tensor_files import read_entries, write_tensors_to
+from ..files.whole_file import explained, is_draft, whole_file, write_whole
 from .results import START, ScenarioRun
 
 __all__ = ["ComparisonFolder", "described"]
 
-_SETTINGS = "comparison.json"
+_SETTINGS, _TASKS = "comparison.json", "tasks.json"
 _SLUG = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -90,7 +89,7 @@ class ComparisonFolder:
             self._check_same(settings["identity"])
         elif self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"output_dir must be a folder; found the file {str(self.path)!r}")
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        elif self.path.is_dir() and not all(map(is_draft, self.path.iterdir())):
             raise ConfigError(
                 f"output_dir must be new, empty, or of this comparison; found {str(self.path)!r} "
                 "with other files in it; choose a folder of its own"
@@ -99,12 +98,13 @@ class ComparisonFolder:
             f"cannot write the comparison to {str(self.path)!r}",
             "what is there stays and is taken up by the next call; free space or choose another",
         ):
+            self.path.mkdir(parents=True, exist_ok=True)
+            # First: they tell the next call whose folder it is, should anything fail below.
+            write_whole(self.path / _SETTINGS, to_json(settings))
+            if not (self.path / _TASKS).is_file():
+                write_whole(self.path / _TASKS, to_json(tasks))
             for name in ("start", "results"):
-                (self.path / name).mkdir(parents=True, exist_ok=True)
-            if not began:
-                self._write(self.path / "tasks.json", to_json(tasks))
-            # Last: a folder with settings has all that they need, but for the model.
-            self._write(self.path / _SETTINGS, to_json(settings))
+                (self.path / name).mkdir(exist_ok=True)
         return began
 
     def _check_same(self, identity: Mapping[str, str]) -> None:
@@ -123,11 +123,11 @@ class ComparisonFolder:
 
     def tasks(self) -> dict[str, Any]:
         """Return the JSON values of the tasks."""
-        return read_object(self.path / "tasks.json")
+        return read_object(self.path / _TASKS)
 
     def save_probe(self, embeddings: NDArray[np.float32]) -> None:
         """Keep the embeddings, (n, width), of the probe texts by the model that was given."""
-        with self._aside(self.path / "probe.npy") as draft, draft.open("wb") as file:
+        with whole_file(self.path / "probe.npy") as file:
             np.save(file, embeddings, allow_pickle=False)
 
     def has_probe(self) -> bool:
@@ -141,8 +141,8 @@ class ComparisonFolder:
 
     def save_start(self, seed: int, heads: Mapping[str, NDArray[np.float32]]) -> None:
         """Keep the heads' parameters as the scenarios of a seed begin."""
-        with self._aside(self._start(seed)) as draft:
-            write_tensors(draft, heads)
+        with whole_file(self._start(seed)) as file:
+            write_tensors_to(file, heads)
 
     def start(self, seed: int) -> dict[str, NDArray[np.float32]]:
         """Return the heads' parameters as the scenarios of a seed begin, by key."""
@@ -160,7 +160,7 @@ class ComparisonFolder:
         """Keep the result of a row and seed; `scenario` is what `described` says of the row."""
         # One line: the counts of a thousand rows would be as many lines.
         text = json.dumps({"scenario": scenario, "run": run.to_dict()}, ensure_ascii=False)
-        self._write(self._result(run.scenario, run.seed), text.encode("utf-8") + b"\n")
+        write_whole(self._result(run.scenario, run.seed), text.encode("utf-8") + b"\n")
 
     def result(self, name: str, seed: int, scenario: Any) -> ScenarioRun | None:
         """Return a result that is kept; None if there is none, or it is of another scenario."""
@@ -192,20 +192,6 @@ class ComparisonFolder:
     def forget_features(self) -> None:
         """Delete the features; the results stay."""
         shutil.rmtree(self.features, ignore_errors=True)
-
-    def _write(self, path: Path, data: bytes) -> None:
-        with self._aside(path) as draft:
-            write_synced(draft, data)
-
-    @contextmanager
-    def _aside(self, path: Path) -> Iterator[Path]:
-        draft = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
-        try:
-            yield draft
-            os.replace(draft, path)
-            sync_names(path.parent)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def described(settings: Mapping[str, Any], name: str) -> Any:

@@ -1,29 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """A comparison as plain values: one row a scenario and task, for CSV, JSON and pandas.
 
-Figures are unrounded; what is not there is None (an empty field in CSV). Files are written aside
-and renamed, so no one ever reads a part of one.
+Figures are unrounded; what is not there is None (an empty field in CSV).
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from ..files.folder_swap import explained
 from .figures import ScenarioFigures
 from .judging import Best
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "long_rows", "to_csv_text", "to_frame", "write_aside"]
+__all__ = ["COLUMNS", "long_rows", "to_csv_text", "to_frame"]
 
 COLUMNS = (
     "scenario",
@@ -147,23 +142,3 @@ def to_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             "to_csv and to_dict give the same rows without it"
         ) from None
     return pd.DataFrame(list(rows), columns=list(COLUMNS))
-
-
-def write_aside(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a text file in one step, making its folder, and return its path.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; a file that was there is then what it was.
-    """
-    place = Path(path)
-    draft = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}")
-    with explained(f"cannot write {str(place)!r}", "choose another place, or free space"):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            draft.write_bytes(text.encode("utf-8"))
-            os.replace(draft, place)
-        finally:
-            draft.unlink(missing_ok=True)
-    return place

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..files.folder_swap import sync_names
+from ..files.whole_file import sync_names
 from ..notices import CacheWarning, warn
 from ..quantities import in_bytes
 from .shards import Shard, ShardError, ShardHead, ShardWriter, read_shard

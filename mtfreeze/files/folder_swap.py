@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files and names that are on the disk, and a finished folder in the place of an earlier one.
+"""A finished folder in the place of an earlier one, and what it takes over from there.
 
 Putting a folder in its place is one step where the system has one: Linux exchanges two names
 atomically (``renameat2`` with RENAME_EXCHANGE); elsewhere the earlier folder is moved aside first
-and moved back if the second rename fails.
+and moved back if the second rename fails. The earlier folder is deleted only when the new name is
+on the disk.
 """
 
 from __future__ import annotations
@@ -17,76 +18,104 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["explained", "swap_in", "sync_folder", "sync_names", "write_synced"]
+from .whole_file import explained, keep_access, sync_names, synced_file
+
+__all__ = ["new_folder", "take_over"]
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
 @contextmanager
-def explained(begin: str, end: str) -> Iterator[None]:
-    """Put the system's reason between two texts when a disk fails: what was tried, what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, f"{begin}: {error.strerror}; {end}") from error
+def new_folder(target: Path, begin: str, untouched: str) -> Iterator[Path]:
+    """Make a draft to fill in the block; at its end it is the folder `target`, whole and synced.
 
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and sync its bytes to the disk; its name is not synced yet."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_names(folder: str | Path) -> None:
-    """Sync the names in one folder to the disk, where the system can."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def sync_folder(folder: Path) -> None:
-    """Sync the names in a folder, and in those inside it, to the disk."""
-    for root, _, _ in os.walk(folder):
-        sync_names(root)
-
-
-def swap_in(draft: Path, target: Path) -> None:
-    """Make `draft` the folder `target`; an earlier `target` is deleted afterwards.
+    The new folder has the owner and the permissions of an earlier one. A process that works in the
+    earlier folder works in the new one afterwards.
 
     Parameters
     ----------
-    draft : Path
-        Complete and synced, in the same folder as `target`.
     target : Path
-        May exist.
+        Absolute, without links. May exist; its parent must.
+    begin : str
+        How messages begin when the disk fails: "cannot save ... to ...".
+    untouched : str
+        How they end while `target` is what it was: what is there, and what to do.
+
+    Yields
+    ------
+    Path
+        The draft. The caller syncs the files that it writes there, not their names.
 
     Raises
     ------
     OSError
-        If a rename fails; `target` is then what it was.
+        If the disk is full or fails; it says whether the new folder is in its place.
     """
+    draft = earlier = target.with_name(f".{target.name}.new-{uuid.uuid4().hex[:8]}")
+    try:
+        with explained(begin, untouched):
+            draft.mkdir()
+            if target.is_dir():
+                keep_access(target, draft)
+            yield draft
+            for root, _, _ in os.walk(draft):
+                sync_names(root)
+            here = _working_folder()
+            earlier = _put(draft, target)
+        with explained(
+            f"{begin} for certain",
+            "the new folder is in its place and whole, but a loss of power may undo that; check "
+            "the disk and do it again",
+        ):
+            if here is not None and here.is_relative_to(target):
+                os.chdir(here if here.is_dir() else target)
+            sync_names(target.parent)
+    finally:
+        for path in {draft, earlier}:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def take_over(source: Path, target: Path) -> None:
+    """Give a file, link, pipe or folder of an earlier folder a place in the new one.
+
+    Files get a second name, so they lose nothing that another process is writing to them; they are
+    copied and synced where the disk has no links.
+    """
+    if source.is_symlink():
+        target.symlink_to(os.readlink(source))
+    elif source.is_dir():
+        target.mkdir()
+        for item in source.iterdir():
+            take_over(item, target / item.name)
+        shutil.copystat(source, target)
+    else:
+        try:
+            os.link(source, target)
+        except OSError:
+            if not source.is_file():  # a pipe or socket has no content to copy
+                raise
+            with source.open("rb") as old, synced_file(target) as new:
+                shutil.copyfileobj(old, new)
+            shutil.copystat(source, target)
+
+
+def _put(draft: Path, target: Path) -> Path:
+    """Rename `draft` to `target`; return what an earlier `target` is called now."""
     if not target.exists():
         os.rename(draft, target)
-    elif _exchange(draft, target):
-        shutil.rmtree(draft, ignore_errors=True)
-    else:
-        aside = target.parent / f".{target.name}.old-{uuid.uuid4().hex[:8]}"
-        os.rename(target, aside)
-        try:
-            os.rename(draft, target)
-        except OSError:
+        return draft
+    if _exchange(draft, target):
+        return draft
+    aside = target.with_name(f".{target.name}.old-{uuid.uuid4().hex[:8]}")
+    os.rename(target, aside)
+    try:
+        os.rename(draft, target)
+    except OSError as error:
+        with explained(str(error.strerror), f"the earlier folder is called {str(aside)!r} now"):
             os.rename(aside, target)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
-    sync_names(target.parent)
+        raise
+    return aside
 
 
 def _exchange(first: Path, second: Path) -> bool:
@@ -98,3 +127,11 @@ def _exchange(first: Path, second: Path) -> bool:
         return False
     done = call(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE)
     return bool(done == 0)
+
+
+def _working_folder() -> Path | None:
+    """Return where the process works; None if that folder was deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None

@@ -15,7 +15,6 @@ Format: https://huggingface.co/docs/safetensors
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -28,8 +27,16 @@ from numpy.typing import NDArray
 from ..closest import name_list
 from ..errors import CheckpointError
 from .json_files import parse_json, read_object
+from .whole_file import synced_file
 
-__all__ = ["RawTensor", "TensorEntry", "find_tensors", "read_entries", "write_tensors"]
+__all__ = [
+    "RawTensor",
+    "TensorEntry",
+    "find_tensors",
+    "read_entries",
+    "write_tensors",
+    "write_tensors_to",
+]
 
 _BITS = {
     **dict.fromkeys(["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3"], 1),
@@ -276,6 +283,14 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32] | RawTen
     OSError
         If the disk is full or fails.
     """
+    with synced_file(path) as file:
+        write_tensors_to(file, tensors)
+
+
+def write_tensors_to(
+    file: IO[bytes], tensors: Mapping[str, NDArray[np.float32] | RawTensor]
+) -> None:
+    """Write the bytes of a safetensors file to a file that is open; see `write_tensors`."""
     import json
 
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
@@ -291,13 +306,10 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32] | RawTen
         at += n_bytes
     text = json.dumps(header, separators=(",", ":")).encode("utf-8")
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
-        for tensor in tensors.values():
-            _write_data(file, tensor)
-        file.flush()
-        os.fsync(file.fileno())
+    file.write(len(text).to_bytes(8, "little"))
+    file.write(text)
+    for tensor in tensors.values():
+        _write_data(file, tensor)
 
 
 def _write_data(file: IO[bytes], tensor: NDArray[np.float32] | RawTensor) -> None:

@@ -11,15 +11,14 @@ digest of every tensor).
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from ..files.folder_swap import explained, swap_in, sync_folder, write_synced
+from ..files.folder_swap import new_folder, take_over
 from ..files.json_files import to_json
 from ..files.tensor_files import write_tensors
+from ..files.whole_file import write_synced
 from ..freezing.digests import snapshot
 from ..freezing.unit_states import unit_states
 from .loading import FORMAT
@@ -57,19 +56,12 @@ def save_model(model: ModelState, path: Path) -> Path:
     target = path.expanduser().resolve()
     check_target(target, path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.parent / f".{target.name}.new-{uuid.uuid4().hex[:8]}"
     begin = f"cannot save the model to {str(path)!r}"
     untouched = "what was there before is untouched; free space or choose another place"
-    with explained(begin, untouched):
-        try:
-            draft.mkdir()
-            write_model(model, draft)
-            if target.is_dir():
-                _carry_over(target, draft)
-            sync_folder(draft)
-            swap_in(draft, target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+    with new_folder(target, begin, untouched) as draft:
+        write_model(model, draft)
+        if target.is_dir():
+            _carry_over(target, draft)
     return path
 
 
@@ -172,19 +164,7 @@ def _report(model: ModelState) -> dict[str, Any]:
 def _carry_over(old: Path, new: Path) -> None:
     """Take the user's own files (README.md, logs) of the earlier folder into the new one."""
     for item in old.iterdir():
-        if item.name in _OURS or item.name.endswith(_WEIGHTS) or (new / item.name).exists():
-            continue
-        if item.name == CHECKPOINTS:
-            shutil.copytree(item, new / item.name, copy_function=_link)
-        elif item.is_dir():
-            shutil.copytree(item, new / item.name)
-        else:
-            shutil.copy2(item, new / item.name)
-
-
-def _link(source: str, target: str) -> None:
-    """Give a file that never changes a second name; copy it where the disk has no links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+        if not (
+            item.name in _OURS or item.name.endswith(_WEIGHTS) or os.path.lexists(new / item.name)
+        ):
+            take_over(item, new / item.name)

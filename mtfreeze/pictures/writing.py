@@ -11,7 +11,6 @@ import hashlib
 import io
 import os
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..closest import did_you_mean
 from ..errors import ConfigError
+from ..files.whole_file import write_output
 from ..notices import PictureWarning, warn
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def write_picture(
     place = check_ending(path)
     if not has_matplotlib():
         words = place.with_suffix(".txt")
-        _write(words, f"{text().rstrip()}\n".encode())
+        write_output(words, f"{text().rstrip()}\n".encode())
         warn(
             f"pictures need matplotlib, which is not installed: run `pip install mtfreeze[viz]`; "
             f"the facts were written to {str(words)!r} instead of {str(place)!r}",
@@ -107,8 +107,7 @@ def write_picture(
     data = _render(make, place.suffix.lower())
     if place.suffix.lower() == ".svg":
         data = _own_ids(data.decode("utf-8")).encode("utf-8")
-    _write(place, data)
-    return place
+    return write_output(place, data)
 
 
 def svg_text(make: Callable[[], Figure]) -> str | None:
@@ -150,14 +149,3 @@ def _own_ids(svg: str) -> str:
 
     digest = hashlib.blake2b(renamed("").encode("utf-8"), digest_size=5).hexdigest()
     return renamed(f"mtf-{digest}-")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that no one ever sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -32,9 +32,10 @@ from numpy.typing import NDArray
 from .. import _core
 from ..closest import name_list
 from ..errors import CheckpointError
-from ..files.folder_swap import explained, swap_in, sync_folder, sync_names, write_synced
+from ..files.folder_swap import new_folder
 from ..files.json_files import read_object, to_json
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
+from ..files.whole_file import explained, sync_names, write_synced
 from ..model.saving import CHECKPOINTS, write_model
 
 if TYPE_CHECKING:
@@ -189,41 +190,33 @@ def write_checkpoint(
     """
     folder = output_dir.expanduser().resolve() / CHECKPOINTS
     target = folder / f"step-{n_steps:08d}"
-    draft = folder / f".{target.name}.new-{uuid.uuid4().hex[:8]}"
     begin = f"cannot write the checkpoint {str(target)!r}"
     whole = (
         "an earlier one is whole; free space or choose another place, then go on with "
         "fit(..., resume=True)"
     )
     with explained(begin, whole):
-        try:
-            if not folder.is_dir():
-                folder.mkdir(parents=True)
-                sync_names(folder.parent)
-            draft.mkdir()
-            write_model(model, draft)
-            trainer = draft / _TRAINER
-            trainer.mkdir()
-            write_tensors(trainer / _MOMENTS, _Moments(model))
-            write_tensors(trainer / _ARRAYS, dict(arrays or {}))
-            content = {
-                "format": FORMAT,
-                "environment": environment(),
-                "facts": facts,
-                "finished": finished,
-                "trained_heads": {name: head.trained for name, head in model.heads.items()},
-                "boundary": list(boundary),
-                "state": state,
-            }
-            # In one line: a long history would take three times the room otherwise.
-            write_synced(trainer / _STATE, json.dumps(content, ensure_ascii=False).encode())
-            write_synced(
-                trainer / _MANIFEST, to_json({"format": FORMAT, "files": _manifest(draft)})
-            )
-            sync_folder(draft)
-            swap_in(draft, target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            sync_names(folder.parent)
+    with new_folder(target, begin, whole) as draft:
+        write_model(model, draft)
+        trainer = draft / _TRAINER
+        trainer.mkdir()
+        write_tensors(trainer / _MOMENTS, _Moments(model))
+        write_tensors(trainer / _ARRAYS, dict(arrays or {}))
+        content = {
+            "format": FORMAT,
+            "environment": environment(),
+            "facts": facts,
+            "finished": finished,
+            "trained_heads": {name: head.trained for name, head in model.heads.items()},
+            "boundary": list(boundary),
+            "state": state,
+        }
+        # In one line: a long history would take three times the room otherwise.
+        write_synced(trainer / _STATE, json.dumps(content, ensure_ascii=False).encode())
+        write_synced(trainer / _MANIFEST, to_json({"format": FORMAT, "files": _manifest(draft)}))
     return target
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..features.opening import open_checked
+from ..files.whole_file import write_output
 from ..heads.task import Task
 from ..planning.checks import Rate
 from ..planning.freeze_schedule import FreezeSchedule
@@ -44,9 +45,8 @@ HISTORY_FILE = "training_history.jsonl"
 
 
 def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
-    with (folder / HISTORY_FILE).open("w", encoding="utf-8") as file:
-        for row in history:
-            file.write(json.dumps(row) + "\n")
+    lines = "".join(json.dumps(row) + "\n" for row in history)
+    write_output(folder / HISTORY_FILE, lines.encode("utf-8"))
 
 
 def fit(

@@ -432,7 +432,7 @@ def test_disk_errors_leave_what_is_there(
     def full(*given: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mtfreeze.comparing.comparison_folder.write_synced", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="free space or choose another"):
         quick(two_head_model, ["backbone", "none"], output_dir=out)
     assert listing(out) == listing(tmp_path / "copy")

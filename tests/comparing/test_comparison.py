@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from mtfreeze.comparing.comparison import Comparison
 from mtfreeze.comparing.comparison_folder import ComparisonFolder, described
 from mtfreeze.comparing.results import MAJORITY, START, ScenarioRun
 from mtfreeze.errors import CheckpointError, ConfigError, DataError
+from support.failing_disk import failing_disk
 from support.made_up_comparisons import SCENARIOS, World, comparison, runs, sequence_score, settings
 
 MODES = list(SCENARIOS)
@@ -366,6 +368,43 @@ def stored(whole: Comparison, folder: Path) -> ComparisonFolder:
     for run in whole.runs:
         place.save_result(run, described(whole.settings, run.scenario))
     return place
+
+
+def test_a_folder_whose_begin_failed_is_taken_up(usual: Comparison, tmp_path: Path) -> None:
+    """Whichever operation fails, the same call goes on there, and no other files are touched."""
+    n, taken_up = 0, 0
+    while True:
+        out = tmp_path / str(n)
+        with failing_disk(n, errno.ENOSPC) as disk:
+            try:
+                ComparisonFolder(out).begin(usual.settings, {"tasks": {}, "old_tasks": {}})
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+        if not disk.failed:
+            break
+        taken_up += out.is_dir() and any(out.iterdir())
+        stored(usual, out)
+        assert Comparison.load(out).to_dict() == usual.to_dict()
+        assert ComparisonFolder(out).tasks() == {"tasks": {}, "old_tasks": {}}
+        assert not [path.name for path in out.rglob(".*")]
+        n += 1
+    assert n > 8 and taken_up > 5
+
+
+def test_what_a_killed_begin_left_is_taken_up(usual: Comparison, tmp_path: Path) -> None:
+    (tmp_path / ".comparison.json.0123abcd").write_bytes(b"{")
+    stored(usual, tmp_path)
+    assert Comparison.load(tmp_path).to_dict() == usual.to_dict()
+
+
+def test_a_failing_disk_leaves_no_half_probe(usual: Comparison, tmp_path: Path) -> None:
+    place = stored(usual, tmp_path / "out")
+    for n in range(2):
+        with failing_disk(n, errno.EIO), pytest.raises(OSError, match="Input/output"):
+            place.save_probe(np.zeros((2, 3), np.float32))
+        assert not place.has_probe()
+    place.save_probe(np.ones((2, 3), np.float32))
+    assert np.array_equal(place.probe(), np.ones((2, 3)))
 
 
 def test_a_comparison_is_read_again(usual: Comparison, tmp_path: Path) -> None:

@@ -163,6 +163,28 @@ def test_through_a_link_and_into_new_parents(
     assert load(tmp_path / "deep" / "er" / "real").trainable("backbone") is False
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links, pipes and modes of POSIX")
+def test_into_the_working_folder_beside_links_and_pipes(
+    tiny_model: mtf.MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    tiny_model.save_pretrained(folder)
+    folder.chmod(0o700)
+    (folder / "README.md").write_text("my notes")
+    (folder / "latest").symlink_to("README.md")
+    (folder / "data").symlink_to(tmp_path)
+    (folder / "gone").symlink_to("nothing")
+    os.mkfifo(folder / "pipe")
+    monkeypatch.chdir(folder)
+    assert tiny_model.freeze("backbone").save_pretrained(".") == Path(".")
+    assert load(".").trainable("backbone") is False
+    assert Path.cwd() == folder and folder.stat().st_mode & 0o7777 == 0o700
+    assert Path("latest").is_symlink() and Path("latest").read_text() == "my notes"
+    assert os.readlink("data") == str(tmp_path) and os.readlink("gone") == "nothing"
+    assert Path("pipe").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_pooler_models_are_plain_hugging_face_folders(tiny_folder: Path, tmp_path: Path) -> None:
     model = load(tiny_folder, pooling="pooler", normalize=False)
     model.save_pretrained(tmp_path / "out")
@@ -217,7 +239,9 @@ def test_a_failing_disk_leaves_the_earlier_folder(
             trained.save_pretrained(target)
         except OSError as error:
             assert error.errno == code
-            assert "what was there before is untouched" in str(error)
+            untouched = tree(target) == before
+            assert ("what was there before is untouched" in str(error)) == untouched
+            assert ("the new folder is in its place" in str(error)) != untouched
         monkeypatch.setattr(os, "fsync", failing.real)
         assert [path.name for path in tmp_path.iterdir()] == ["out"], n
         if not failing.failed:
