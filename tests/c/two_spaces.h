@@ -143,7 +143,8 @@ static inline mtf_status pair_gradients(mtf_model *model, const pair_batch *b,
                                         const mtf_batch *batch, int64_t budget, uint64_t step,
                                         double *means, mtf_error *err)
 {
-    const mtf_loss losses[2] = {{"cls", b->classes, 1.0}, {"ner", b->tags, 0.5}};
+    const mtf_loss losses[2] = {{.output = "cls", .targets = b->classes, .weight = 1.0},
+                                {.output = "ner", .targets = b->tags, .weight = 0.5}};
     const mtf_train_options options = {.seed = 3, .step = step, .dropout = 1};
     return mtf_train_gradients(model, batch, 2, losses, 0, NULL, budget, &options, means, NULL,
                                err);
