@@ -178,9 +178,9 @@ mtf_status mtf_train_set_state(mtf_model *model, size_t index, const mtf_real *m
     if (param == NULL) {
         return status;
     }
-    if (n_steps < 0) {
-        return mtf_fail(err, MTF_ERR_VALUE, "a step count cannot be negative, found %lld",
-                        (long long)n_steps);
+    if (n_steps < 0 || n_steps > MTF_MAX_COUNT) {
+        return mtf_fail(err, MTF_ERR_VALUE, "a step count must be from 0 to %lld, found %lld",
+                        (long long)MTF_MAX_COUNT, (long long)n_steps);
     }
     MTF_TRY(reserve_values(&param->moment1, (int64_t)n, 1, err));
     MTF_TRY(reserve_values(&param->moment2, (int64_t)n, 1, err));
