@@ -48,7 +48,7 @@ typedef enum mtf_status {
     MTF_ERR_NAME = -4,      /* no such output, head or parameter */
     MTF_ERR_MEMORY = -5,    /* an allocation failed; nothing changed */
     MTF_ERR_IO = -6,        /* a file could not be used */
-    MTF_ERR_NONFINITE = -7, /* a loss or a gradient norm is not finite; no weight changed */
+    MTF_ERR_NONFINITE = -7, /* a loss, a gradient norm or an update is not; no weight changed */
     MTF_ERR_STATE = -8      /* calls in the wrong order, e.g. backward without forward */
 } mtf_status;
 
@@ -344,7 +344,8 @@ typedef struct mtf_train_options {
 typedef struct mtf_update {
     const double *learning_rate; /* (n_params); read for tensors that are stepped; must be finite */
     const double *weight_decay;  /* (n_params) */
-    double beta1, beta2, eps;
+    double beta1, beta2;
+    double eps;           /* 0: the bare formula, whose 0 / 0 is not refused */
     double max_grad_norm; /* <= 0: no clipping */
 } mtf_update;
 
@@ -384,7 +385,8 @@ MTF_NODISCARD mtf_status mtf_train_backward(mtf_model *model, size_t n_losses,
                                             double *loss_sums, size_t n_injections,
                                             const mtf_injection *injections, mtf_error *err);
 /* Clips by the global norm and applies AdamW to every trainable tensor that was reached.
- * MTF_ERR_NONFINITE names the first tensor with a non-finite gradient; nothing was changed. */
+ * MTF_ERR_NONFINITE names the first tensor with a gradient, or with weights or moments after the step,
+ * that are not finite; nothing was changed. */
 MTF_NODISCARD mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update,
                                          mtf_update_result *result, mtf_error *err);
 /* Losses and gradients of a whole batch, cut into micro-batches of whole sequences that have at most

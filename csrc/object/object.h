@@ -45,7 +45,7 @@ struct mtf_model {
     mtf_real **caller;     /* likewise */
     mtf_session session;
     mtf_chunk *chunks;
-    double *partial_sums; /* (n_chunks) */
+    double *partial_sums; /* (n_chunks) of the norm; of a rehearsal, pieces that are not finite */
     mtf_adamw *updates;   /* (n_params) */
     int64_t n_chunks, n_chunk_values;
     int chunks_valid;

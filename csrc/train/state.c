@@ -7,6 +7,7 @@
 #include "../base/alloc.h"
 #include "../base/status.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Fixed cut of tensors for norm and update: a shape's sums are the same at any thread count. */
@@ -135,6 +136,20 @@ static mtf_param *trainable(mtf_model *model, size_t index, size_t n, mtf_error 
     return &model->network->params[index];
 }
 
+/* The largest first moment; infinite where a moment is none that steps leave behind. */
+static double most_moment(const mtf_real *moment1, const mtf_real *moment2, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double size = fabs((double)moment1[i]);
+        if (!isfinite(size) || !(moment2[i] >= 0) || !isfinite(moment2[i])) {
+            return INFINITY;
+        }
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
 const mtf_real *mtf_train_get_gradient(const mtf_model *model, size_t index)
 {
     const mtf_param *param = &model->network->params[index];
@@ -186,6 +201,7 @@ mtf_status mtf_train_set_state(mtf_model *model, size_t index, const mtf_real *m
     MTF_TRY(reserve_values(&param->moment2, (int64_t)n, 1, err));
     memcpy(param->moment1, moment1, n * sizeof *moment1);
     memcpy(param->moment2, moment2, n * sizeof *moment2);
+    param->moment_most = most_moment(moment1, moment2, n);
     /* Whatever gradients stand there count as the last step's. */
     mtf_network_reach_rows(model->network, index);
     param->n_steps = n_steps;
