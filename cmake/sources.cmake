@@ -70,7 +70,7 @@ set(_plan
     workspace.c
 )
 set(_object infer.c object.c)
-set(_train apply.c state.c step.c)
+set(_train apply.c finite.c state.c step.c)
 set(_avx2
     activation.c
     adamw.c

@@ -127,6 +127,7 @@ void mtf_param_drop_state(mtf_param *param)
     mtf_free(param->rows);
     param->rows = NULL;
     param->gradient = param->moment1 = param->moment2 = NULL;
+    param->moment_most = 0;
     param->n_steps = 0;
     param->reached = 0;
 }
