@@ -56,6 +56,7 @@ set(_model
     program.c
     program_nodes.c
     registry.c
+    values.c
 )
 set(_losses losses.c)
 set(_heads layers.c)

@@ -151,8 +151,8 @@ void mtf_model_free(mtf_model *model);
 MTF_NODISCARD mtf_status mtf_model_add_head(mtf_model *model, const char *name,
                                             const mtf_config *config, uint64_t seed,
                                             mtf_error *err);
-/* Parameters behind the removed ones move down; views of removed ones stay readable until the
- * model is freed. */
+/* Parameters behind the removed ones move down; the memory of the removed ones goes, unless it is held
+ * (mtf_model_hold_values). */
 MTF_NODISCARD mtf_status mtf_model_remove_head(mtf_model *model, const char *name, mtf_error *err);
 
 typedef struct mtf_param_info {
@@ -160,11 +160,13 @@ typedef struct mtf_param_info {
     int32_t unit;    /* index of its unit */
     int32_t n_dims;  /* 1..MTF_MAX_DIMS */
     int64_t shape[MTF_MAX_DIMS];
-    int64_t size;         /* elements */
-    const mtf_real *data; /* (shape), C order; the address holds for the life of the model */
-    uint64_t version;     /* raised by every change */
-    int decays;           /* 1: weight decay applies unless the user says otherwise */
-    int in_products;      /* 1: a factor of linear products; 0: a looked-up table, or a vector */
+    int64_t size; /* elements */
+    /* (shape), C order; the address holds until its head is removed or the model freed, and longer
+     * where it is held. */
+    const mtf_real *data;
+    uint64_t version; /* raised by every change */
+    int decays;       /* 1: weight decay applies unless the user says otherwise */
+    int in_products;  /* 1: a factor of linear products; 0: a looked-up table, or a vector */
     int frozen;
     mtf_precision precision; /* of its products while it is frozen */
     int64_t n_steps;         /* optimizer steps of this tensor since its state began; 0: no state */
@@ -215,6 +217,13 @@ void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *inf
 void mtf_model_get_space(const mtf_model *model, size_t index, mtf_space_info *info);
 void mtf_model_get_input(const mtf_model *model, size_t index, mtf_input_info *info);
 void mtf_model_get_output(const mtf_model *model, size_t index, mtf_output_info *info);
+
+/* The memory of a parameter's values, and of those that come and go with it. */
+typedef struct mtf_values mtf_values;
+/* Keeps the values of parameter `index`, which must be in range, readable where they are until they are
+ * released, whatever becomes of its head and of the model. */
+mtf_values *mtf_model_hold_values(const mtf_model *model, size_t index);
+void mtf_values_release(mtf_values *values); /* on any thread; NULL is fine */
 
 /* Copies `values` (n elements, C order) over parameter `index`; its optimizer state is kept. A forward
  * that waits for its backward waits no more. */

@@ -165,6 +165,11 @@ void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *i
     memcpy(info->shape, def->shape, sizeof info->shape);
 }
 
+mtf_values *mtf_model_hold_values(const mtf_model *model, size_t index)
+{
+    return mtf_values_hold(model->network->params[index].values);
+}
+
 void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *info)
 {
     const mtf_unit_def *def = &model->network->program->units[index];
