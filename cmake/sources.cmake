@@ -56,6 +56,7 @@ set(_model
     program.c
     program_nodes.c
     registry.c
+    values.c
 )
 set(_losses losses.c)
 set(_heads layers.c)
@@ -70,7 +71,7 @@ set(_plan
     workspace.c
 )
 set(_object infer.c object.c)
-set(_train apply.c state.c step.c)
+set(_train apply.c finite.c state.c step.c)
 set(_avx2
     activation.c
     adamw.c

@@ -35,6 +35,8 @@ typedef float mtf_real;
 #define MTF_MAX_INPUTS   8  /* inputs of a family */
 #define MTF_MAX_FEATURES 16 /* outputs whose values a batch may carry */
 #define MTF_IGNORE_LABEL (-100)
+/* Most sequences of a batch, and the largest sequence number and step count that may be given. */
+#define MTF_MAX_COUNT (INT64_C(1) << 53)
 
 /* ---- status ---------------------------------------------------------------------------------- */
 
@@ -46,7 +48,7 @@ typedef enum mtf_status {
     MTF_ERR_NAME = -4,      /* no such output, head or parameter */
     MTF_ERR_MEMORY = -5,    /* an allocation failed; nothing changed */
     MTF_ERR_IO = -6,        /* a file could not be used */
-    MTF_ERR_NONFINITE = -7, /* a loss or a gradient norm is not finite; no weight changed */
+    MTF_ERR_NONFINITE = -7, /* a loss, a gradient norm or an update is not; no weight changed */
     MTF_ERR_STATE = -8      /* calls in the wrong order, e.g. backward without forward */
 } mtf_status;
 
@@ -101,7 +103,8 @@ MTF_NODISCARD mtf_status mtf_runtime_init(const char *isa, mtf_error *err);
  * the reference product stays in place. A second call with the same path does nothing. */
 MTF_NODISCARD mtf_status mtf_runtime_load_blas(const char *path, mtf_error *err);
 void mtf_runtime_get_info(mtf_runtime_info *info);
-/* Worker threads of every model, 1..256; they start at the first use. */
+/* Worker threads of every model, 1..256; they start at the first use. Not while a model is at work;
+ * between two calls on a model always, also between a forward and its backward. */
 MTF_NODISCARD mtf_status mtf_threads_set(int n_threads, mtf_error *err);
 int mtf_threads_get(void);
 void mtf_memory_get(mtf_memory_info *info);
@@ -148,8 +151,8 @@ void mtf_model_free(mtf_model *model);
 MTF_NODISCARD mtf_status mtf_model_add_head(mtf_model *model, const char *name,
                                             const mtf_config *config, uint64_t seed,
                                             mtf_error *err);
-/* Parameters behind the removed ones move down; views of removed ones stay readable until the
- * model is freed. */
+/* Parameters behind the removed ones move down; the memory of the removed ones goes, unless it is held
+ * (mtf_model_hold_values). */
 MTF_NODISCARD mtf_status mtf_model_remove_head(mtf_model *model, const char *name, mtf_error *err);
 
 typedef struct mtf_param_info {
@@ -157,11 +160,13 @@ typedef struct mtf_param_info {
     int32_t unit;    /* index of its unit */
     int32_t n_dims;  /* 1..MTF_MAX_DIMS */
     int64_t shape[MTF_MAX_DIMS];
-    int64_t size;         /* elements */
-    const mtf_real *data; /* (shape), C order; the address holds for the life of the model */
-    uint64_t version;     /* raised by every change */
-    int decays;           /* 1: weight decay applies unless the user says otherwise */
-    int in_products;      /* 1: a factor of linear products; 0: a looked-up table, or a vector */
+    int64_t size; /* elements */
+    /* (shape), C order; the address holds until its head is removed or the model freed, and longer
+     * where it is held. */
+    const mtf_real *data;
+    uint64_t version; /* raised by every change */
+    int decays;       /* 1: weight decay applies unless the user says otherwise */
+    int in_products;  /* 1: a factor of linear products; 0: a looked-up table, or a vector */
     int frozen;
     mtf_precision precision; /* of its products while it is frozen */
     int64_t n_steps;         /* optimizer steps of this tensor since its state began; 0: no state */
@@ -213,7 +218,15 @@ void mtf_model_get_space(const mtf_model *model, size_t index, mtf_space_info *i
 void mtf_model_get_input(const mtf_model *model, size_t index, mtf_input_info *info);
 void mtf_model_get_output(const mtf_model *model, size_t index, mtf_output_info *info);
 
-/* Copies `values` (n elements, C order) over parameter `index`; its optimizer state is kept. */
+/* The memory of a parameter's values, and of those that come and go with it. */
+typedef struct mtf_values mtf_values;
+/* Keeps the values of parameter `index`, which must be in range, readable where they are until they are
+ * released, whatever becomes of its head and of the model. */
+mtf_values *mtf_model_hold_values(const mtf_model *model, size_t index);
+void mtf_values_release(mtf_values *values); /* on any thread; NULL is fine */
+
+/* Copies `values` (n elements, C order) over parameter `index`; its optimizer state is kept. A forward
+ * that waits for its backward waits no more. */
 MTF_NODISCARD mtf_status mtf_model_set_param(mtf_model *model, size_t index, const mtf_real *values,
                                              size_t n, mtf_error *err);
 
@@ -300,6 +313,19 @@ MTF_NODISCARD mtf_status mtf_model_get_prefix(mtf_model *model, int training, si
 
 /* ---- training: begin, (forward, backward) per micro-batch, apply ------------------------------ */
 
+/* Any order of calls is safe; one that means nothing is answered with MTF_ERR_STATE.
+ *
+ * A step is under way from mtf_train_begin(), or from a mtf_train_gradients() that succeeds, to
+ * mtf_train_apply(). It ends unapplied with another begin, with a change of heads, freezing or precisions,
+ * with mtf_train_reset(), and with a mtf_train_gradients() that is refused. After a refused apply it is
+ * still under way: it may be applied with other settings.
+ *
+ * A forward of mtf_train_forward() or mtf_train_outputs() waits for its backward until the step ends or
+ * another batch comes: by mtf_model_forward(), mtf_train_forward(), mtf_train_outputs() or
+ * mtf_train_gradients(), be they refused or not; or until mtf_model_set_param(). A refused backward may be
+ * called again. Questions (mtf_model_get_...(), mtf_train_get_...()), mtf_train_set_gradient(),
+ * mtf_train_set_state() and mtf_threads_set() let it wait. */
+
 /* What a loss compares an output (N, width) with. */
 typedef enum mtf_target_type {
     MTF_TARGET_LABELS = 0, /* int32 (N): classes; MTF_IGNORE_LABEL rows count nowhere */
@@ -338,7 +364,8 @@ typedef struct mtf_train_options {
 typedef struct mtf_update {
     const double *learning_rate; /* (n_params); read for tensors that are stepped; must be finite */
     const double *weight_decay;  /* (n_params) */
-    double beta1, beta2, eps;
+    double beta1, beta2;
+    double eps;           /* 0: the bare formula, whose 0 / 0 is not refused */
     double max_grad_norm; /* <= 0: no clipping */
 } mtf_update;
 
@@ -358,7 +385,7 @@ MTF_NODISCARD mtf_status mtf_train_begin(mtf_model *model, const mtf_train_optio
                                          mtf_error *err);
 /* Forward of one micro-batch, keeping what the backward to `wanted` outputs needs; `values`
  * (n_wanted, or NULL; entries may be NULL) receives them. `batch` is borrowed until backward.
- * `first_sequence` is the number of its first sequence in the step. */
+ * `first_sequence`, 0 .. MTF_MAX_COUNT, is the number of its first sequence in the step. */
 MTF_NODISCARD mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch,
                                            int64_t first_sequence, size_t n_wanted,
                                            const char *const *wanted, mtf_real *const *values,
@@ -378,7 +405,8 @@ MTF_NODISCARD mtf_status mtf_train_backward(mtf_model *model, size_t n_losses,
                                             double *loss_sums, size_t n_injections,
                                             const mtf_injection *injections, mtf_error *err);
 /* Clips by the global norm and applies AdamW to every trainable tensor that was reached.
- * MTF_ERR_NONFINITE names the first tensor with a non-finite gradient; nothing was changed. */
+ * MTF_ERR_NONFINITE names the first tensor with a gradient, or with weights or moments after the step,
+ * that are not finite; nothing was changed. */
 MTF_NODISCARD mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update,
                                          mtf_update_result *result, mtf_error *err);
 /* Losses and gradients of a whole batch, cut into micro-batches of whole sequences that have at most
@@ -400,6 +428,7 @@ MTF_NODISCARD mtf_status mtf_train_set_gradient(mtf_model *model, size_t index,
 /* First and second moment (shape) and step count of one tensor, or NULLs: it has no state. */
 void mtf_train_get_state(const mtf_model *model, size_t index, const mtf_real **moment1,
                          const mtf_real **moment2, int64_t *n_steps);
+/* Sets them; n_steps: 0 .. MTF_MAX_COUNT. */
 MTF_NODISCARD mtf_status mtf_train_set_state(mtf_model *model, size_t index,
                                              const mtf_real *moment1, const mtf_real *moment2,
                                              size_t n, int64_t n_steps, mtf_error *err);

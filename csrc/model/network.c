@@ -57,30 +57,25 @@ static void draw(mtf_param *param, const mtf_param_def *def, uint64_t seed)
     }
 }
 
-/* Gives parameters first .. of `program` a new arena in `params` and fills them. */
-static mtf_status add_arena(mtf_network *network, const mtf_program *program, mtf_param *params,
-                            int32_t first, uint64_t seed, mtf_error *err)
+/* Gives parameters first .. of `program` their memory, *values, in `params` and fills them. */
+static mtf_status add_values(mtf_values **values, const mtf_program *program, mtf_param *params,
+                             int32_t first, uint64_t seed, mtf_error *err)
 {
     int64_t total = 0;
     for (int32_t i = first; i < program->n_params; i++) {
         total += padded(program->params[i].size);
     }
-    size_t bytes = (size_t)total * sizeof(mtf_real);
-    void **arenas = mtf_realloc(network->arenas, (size_t)(network->n_arenas + 1) * sizeof *arenas);
-    if (arenas == NULL) {
-        return mtf_fail_memory(err, sizeof *arenas);
+    *values = mtf_values_new(total);
+    if (*values == NULL) {
+        return mtf_fail_memory(err, (size_t)total * sizeof(mtf_real));
     }
-    network->arenas = arenas;
-    mtf_real *arena = mtf_alloc(bytes);
-    if (arena == NULL) {
-        return mtf_fail_memory(err, bytes);
-    }
-    network->arenas[network->n_arenas++] = arena;
+    mtf_real *data = mtf_values_data(*values);
     for (int32_t i = first; i < program->n_params; i++) {
-        params[i].data = arena;
+        params[i].values = *values;
+        params[i].data = data;
         set_handle(&params[i], &program->params[i]);
         draw(&params[i], &program->params[i], seed);
-        arena += padded(program->params[i].size);
+        data += padded(program->params[i].size);
     }
     return MTF_OK;
 }
@@ -108,7 +103,7 @@ mtf_status mtf_network_new(const mtf_family *family, const mtf_config *config,
         status = mtf_fail_memory(err, (size_t)n->program->n_params * sizeof *n->params);
         goto fail;
     }
-    status = add_arena(n, n->program, n->params, 0, 0, err);
+    status = add_values(&n->values, n->program, n->params, 0, 0, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -127,6 +122,7 @@ void mtf_param_drop_state(mtf_param *param)
     mtf_free(param->rows);
     param->rows = NULL;
     param->gradient = param->moment1 = param->moment2 = NULL;
+    param->moment_most = 0;
     param->n_steps = 0;
     param->reached = 0;
 }
@@ -153,6 +149,7 @@ static void head_clear(mtf_head *head)
 {
     mtf_free(head->name);
     mtf_config_free(head->config);
+    mtf_values_release(head->values);
 }
 
 void mtf_network_free(mtf_network *n)
@@ -167,11 +164,8 @@ void mtf_network_free(mtf_network *n)
         mtf_param_drop_state(&n->params[i]);
         mtf_forms_free(&n->params[i].handle);
     }
-    for (int32_t i = 0; i < n->n_arenas; i++) {
-        mtf_free(n->arenas[i]);
-    }
     mtf_free(n->heads);
-    mtf_free(n->arenas);
+    mtf_values_release(n->values);
     mtf_free(n->params);
     mtf_program_free(n->program);
     mtf_config_free(n->config);
@@ -216,7 +210,7 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
         goto fail;
     }
     memcpy(params, n->params, (size_t)n_old * sizeof *params);
-    status = add_arena(n, program, params, n_old, seed, err);
+    status = add_values(&head->values, program, params, n_old, seed, err);
     if (status != MTF_OK) {
         goto fail;
     }

@@ -1,9 +1,8 @@
 /* network.h: one backbone and its heads: the program, and the parameters' masters.
  *
- * The masters of the backbone lie in one arena, those of each head in one of its own, so addresses
- * hold for the life of the network; the arena of a removed head stays until the end, for views of
- * it. Adding or removing a head builds the program anew from the configurations and carries
- * parameters over by key.
+ * The masters of the backbone lie in one piece of memory, those of each head in one of its own
+ * (values.h), so addresses hold as long as the head; longer where somebody holds them. Adding or
+ * removing a head builds the program anew from the configurations and carries parameters over by key.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_MODEL_NETWORK_H
 #define MTF_MODEL_NETWORK_H
@@ -11,18 +10,21 @@
 #include "config.h"
 #include "program.h"
 #include "registry.h"
+#include "values.h"
 
 struct mtf_family;
 
 /* Gradient and moments exist only while the parameter trains; train/ makes and drops them. */
 typedef struct mtf_param {
-    mtf_real *data; /* (shape) of its definition, like the three below */
+    mtf_real *data;     /* (shape) of its definition, like the three below */
+    mtf_values *values; /* that `data` lies in; the network's or its head's */
     mtf_weight handle;
     int frozen;
     mtf_precision precision; /* of its products while it is frozen */
     int reached;             /* the gradient holds a value of the step under way */
     mtf_real *gradient, *moment1, *moment2;
-    uint8_t *rows; /* (shape[0]) states of its rows, see ops.h; NULL: not reached by rows */
+    double moment_most; /* no value of moment1 is further from zero */
+    uint8_t *rows;      /* (shape[0]) states of its rows, see ops.h; NULL: not reached by rows */
     int64_t n_steps;
 } mtf_param;
 
@@ -30,18 +32,18 @@ typedef struct mtf_head {
     char *name;
     const mtf_head_kind *kind;
     mtf_config *config;
-    int frozen; /* its own flag, for a head without parameters too */
+    int frozen;         /* its own flag, for a head without parameters too */
+    mtf_values *values; /* of its parameters */
 } mtf_head;
 
 typedef struct mtf_network {
     const struct mtf_family *family;
     mtf_config *config;
     mtf_program *program;
-    mtf_param *params; /* program->n_params, same indexes */
+    mtf_values *values; /* of the backbone's parameters */
+    mtf_param *params;  /* program->n_params, same indexes */
     mtf_head *heads;
     int32_t n_heads;
-    void **arenas;
-    int32_t n_arenas;
 } mtf_network;
 
 /* The backbone that `family` builds from `config`. */

@@ -28,6 +28,7 @@ mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_
     const mtf_program *program = model->network->program;
     mtf_view view;
     mtf_plan *plan = NULL;
+    mtf_object_stop_waiting(model);
     MTF_TRY(mtf_object_count(model, n_outputs, err));
     for (size_t i = 0; i < n_outputs; i++) {
         MTF_TRY(mtf_object_output(model, outputs[i].name, &model->wanted[i], err));
@@ -46,7 +47,6 @@ mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_
                            .given = view.feature_tensor};
     MTF_TRY(mtf_object_plan(model, &request, &plan, err));
     MTF_TRY(mtf_view_bind(plan, &view, err));
-    model->session.pending = 0; /* its workspace is overwritten */
     MTF_TRY(mtf_forms_prepare(plan, model->network, err));
     MTF_TRY(mtf_workspace_prepare(&model->workspace, plan, &view, err));
     mtf_run_forward(plan, model->network, &model->workspace, &view, 0, model->caller);

@@ -17,11 +17,15 @@ static void drop_plans(mtf_model *model)
     }
 }
 
+void mtf_object_stop_waiting(mtf_model *model)
+{
+    model->session.plan = NULL;
+}
+
 void mtf_object_close_session(mtf_model *model)
 {
     model->session.open = 0;
-    model->session.pending = 0;
-    model->session.plan = NULL;
+    mtf_object_stop_waiting(model);
 }
 
 /* After the program changed; the tables were made large enough before. */
@@ -161,6 +165,11 @@ void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *i
     memcpy(info->shape, def->shape, sizeof info->shape);
 }
 
+mtf_values *mtf_model_hold_values(const mtf_model *model, size_t index)
+{
+    return mtf_values_hold(model->network->params[index].values);
+}
+
 void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *info)
 {
     const mtf_unit_def *def = &model->network->program->units[index];
@@ -215,6 +224,7 @@ mtf_status mtf_model_set_param(mtf_model *model, size_t index, const mtf_real *v
                         (long long)def->size, n);
     }
     mtf_param *param = &model->network->params[index];
+    mtf_object_stop_waiting(model);
     memmove(param->data, values, n * sizeof *values);
     param->handle.version++;
     model->version++;
@@ -292,7 +302,7 @@ mtf_status mtf_model_set_precision(mtf_model *model, const uint8_t *params, size
 mtf_status mtf_object_plan(mtf_model *model, const mtf_request *request, mtf_plan **plan,
                            mtf_error *err)
 {
-    int oldest = 0;
+    int oldest = -1; /* but that of a forward which waits for its backward */
     for (int i = 0; i < MTF_MAX_PLANS; i++) {
         if (model->plans[i] != NULL &&
             mtf_plan_matches(model->plans[i], model->freeze_version, request)) {
@@ -300,16 +310,13 @@ mtf_status mtf_object_plan(mtf_model *model, const mtf_request *request, mtf_pla
             *plan = model->plans[i];
             return MTF_OK;
         }
-        if (model->plan_used[i] < model->plan_used[oldest]) {
+        const int waits = model->plans[i] != NULL && model->plans[i] == model->session.plan;
+        if (!waits && (oldest < 0 || model->plan_used[i] < model->plan_used[oldest])) {
             oldest = i;
         }
     }
     mtf_plan *fresh = NULL;
     MTF_TRY(mtf_plan_new(model->network, model->freeze_version, request, &fresh, err));
-    if (model->plans[oldest] == model->session.plan) {
-        model->session.pending = 0;
-        model->session.plan = NULL;
-    }
     mtf_plan_free(model->plans[oldest]);
     model->plans[oldest] = fresh;
     model->plan_used[oldest] = ++model->clock;
@@ -369,7 +376,7 @@ mtf_status mtf_object_outputs(mtf_model *model, size_t n, const char *const *nam
 
 mtf_status mtf_object_view(mtf_model *model, const mtf_batch *batch, mtf_view *view, mtf_error *err)
 {
-    int64_t n = batch->n_sequences > 0 ? batch->n_sequences : 0;
-    MTF_TRY(mtf_workspace_identity(&model->workspace, n, err));
+    const int64_t n = batch->n_sequences; /* out of range: refused by the check */
+    MTF_TRY(mtf_workspace_identity(&model->workspace, n >= 0 && n <= MTF_MAX_COUNT ? n : 0, err));
     return mtf_batch_check(model->network->program, batch, model->workspace.identity, view, err);
 }

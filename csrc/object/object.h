@@ -19,11 +19,11 @@ typedef struct mtf_chunk {
 } mtf_chunk;
 
 typedef struct mtf_session {
-    int open;    /* between begin and apply */
-    int pending; /* a forward waits for its backward */
+    int open; /* between begin and apply */
     mtf_train_options options;
     uint64_t dropout_key;
-    mtf_plan *plan; /* of the pending forward; borrowed from the cache */
+    /* Of the forward that waits for its backward; the plan is borrowed from the cache, NULL: none. */
+    mtf_plan *plan;
     mtf_view view;
 } mtf_session;
 
@@ -45,7 +45,7 @@ struct mtf_model {
     mtf_real **caller;     /* likewise */
     mtf_session session;
     mtf_chunk *chunks;
-    double *partial_sums; /* (n_chunks) */
+    double *partial_sums; /* (n_chunks) of the norm; of a rehearsal, pieces that are not finite */
     mtf_adamw *updates;   /* (n_params) */
     int64_t n_chunks, n_chunk_values;
     int chunks_valid;
@@ -76,9 +76,12 @@ MTF_NODISCARD mtf_status mtf_object_outputs(mtf_model *model, size_t n, const ch
                                             mtf_error *err);
 /* A precision as mtf_model_forward() takes it, or as training does. */
 MTF_NODISCARD mtf_status mtf_object_check_precision(int precision, int training, mtf_error *err);
+/* Forgets the forward that waits for its backward: its workspace goes to another batch, or a weight
+ * changes that its backward would read. */
+void mtf_object_stop_waiting(mtf_model *model);
 /* Forgets the step under way. */
 void mtf_object_close_session(mtf_model *model);
-/* Checks a batch; the view's row numbers begin at 0. */
+/* Checks a batch; the view's row numbers begin at 0. No forward may wait for its backward. */
 MTF_NODISCARD mtf_status mtf_object_view(mtf_model *model, const mtf_batch *batch, mtf_view *view,
                                          mtf_error *err);
 

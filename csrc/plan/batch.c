@@ -124,9 +124,9 @@ mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
                            const int64_t *identity, mtf_view *view, mtf_error *err)
 {
     *view = (mtf_view){.n_sequences = batch->n_sequences};
-    if (batch->n_sequences < 0) {
-        return mtf_fail(err, MTF_ERR_VALUE, "a batch of %lld sequences",
-                        (long long)batch->n_sequences);
+    if (batch->n_sequences < 0 || batch->n_sequences > MTF_MAX_COUNT) {
+        return mtf_fail(err, MTF_ERR_VALUE, "a batch of %lld sequences; it must be from 0 to %lld",
+                        (long long)batch->n_sequences, (long long)MTF_MAX_COUNT);
     }
     MTF_TRY(check_spaces(program, batch, err));
     view->offsets[0] = identity;

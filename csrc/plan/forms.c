@@ -50,7 +50,8 @@ void mtf_plan_forms(const mtf_plan *plan, void *context,
 
 typedef struct preparation {
     mtf_network *network;
-    size_t missing; /* bytes of the forms that have no memory */
+    const mtf_values *values; /* forms of the weights that come and go with these; NULL: of all */
+    size_t missing;           /* bytes of those that have no memory */
     mtf_form_block *block;
     mtf_weight *weight; /* the one that is being filled */
     mtf_use use;
@@ -68,21 +69,41 @@ static void fill_item(void *context, int64_t item, int worker)
 static void count_missing(void *context, int32_t param, mtf_use use, mtf_precision precision)
 {
     preparation *p = context;
-    const mtf_weight *w = &p->network->params[param].handle;
-    if (w->forms[use][precision].panels == NULL) {
-        p->missing += mtf_form_bytes(w, use, precision);
+    const mtf_param *owner = &p->network->params[param];
+    if (owner->handle.forms[use][precision].panels == NULL &&
+        (p->values == NULL || p->values == owner->values)) {
+        p->missing += mtf_form_bytes(&owner->handle, use, precision);
     }
 }
 
-static void prepare(void *context, int32_t param, mtf_use use, mtf_precision precision)
+static void place_missing(void *context, int32_t param, mtf_use use, mtf_precision precision)
+{
+    preparation *p = context;
+    mtf_param *owner = &p->network->params[param];
+    if (owner->handle.forms[use][precision].panels == NULL && p->values == owner->values) {
+        mtf_form_place(&owner->handle, use, precision, p->block);
+    }
+}
+
+/* Forms of weights that come and go together share a block, so that it goes with them. */
+static mtf_status reserve_forms(const mtf_plan *plan, mtf_network *network,
+                                const mtf_values *values, mtf_error *err)
+{
+    preparation p = {.network = network, .values = values};
+    mtf_plan_forms(plan, &p, count_missing);
+    if (p.missing > 0) {
+        MTF_TRY(mtf_form_block_new(&p.block, p.missing, err));
+        mtf_plan_forms(plan, &p, place_missing);
+    }
+    return MTF_OK;
+}
+
+static void fill(void *context, int32_t param, mtf_use use, mtf_precision precision)
 {
     preparation *p = context;
     mtf_weight *w = &p->network->params[param].handle;
     if (mtf_weight_form(w, use, precision) != NULL) {
         return;
-    }
-    if (w->forms[use][precision].panels == NULL) {
-        mtf_form_place(w, use, precision, p->block);
     }
     p->weight = w;
     p->use = use;
@@ -97,8 +118,11 @@ mtf_status mtf_forms_prepare(const mtf_plan *plan, mtf_network *network, mtf_err
     preparation p = {.network = network};
     mtf_plan_forms(plan, &p, count_missing);
     if (p.missing > 0) {
-        MTF_TRY(mtf_form_block_new(&p.block, p.missing, err));
+        MTF_TRY(reserve_forms(plan, network, network->values, err));
+        for (int32_t h = 0; h < network->n_heads; h++) {
+            MTF_TRY(reserve_forms(plan, network, network->heads[h].values, err));
+        }
     }
-    mtf_plan_forms(plan, &p, prepare);
+    mtf_plan_forms(plan, &p, fill);
     return MTF_OK;
 }

@@ -58,6 +58,9 @@ void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_
 MTF_NODISCARD mtf_status mtf_workspace_prepare(mtf_workspace *workspace, const mtf_plan *plan,
                                                const mtf_view *view, mtf_error *err);
 
+/* Scratch of the workers that are set now, who may be more than when the workspace was prepared. */
+MTF_NODISCARD mtf_status mtf_workspace_workers(mtf_workspace *workspace, mtf_error *err);
+
 /* `caller` (plan->n_outputs; inference): where outputs go, each (rows, width). */
 void mtf_run_forward(const mtf_plan *plan, const mtf_network *network, mtf_workspace *workspace,
                      const mtf_view *view, uint64_t dropout_key, mtf_real *const *caller);

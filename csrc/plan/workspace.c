@@ -164,6 +164,12 @@ static mtf_status reserve_starts(mtf_workspace *w, const mtf_plan *plan, mtf_err
     return MTF_OK;
 }
 
+mtf_status mtf_workspace_workers(mtf_workspace *w, mtf_error *err)
+{
+    w->now.workers = w->now.worker * (size_t)mtf_threads_get();
+    return reserve(&w->workers, &w->workers_size, w->now.workers, sizeof *w->workers, err);
+}
+
 mtf_status mtf_workspace_prepare(mtf_workspace *w, const mtf_plan *plan, const mtf_view *view,
                                  mtf_error *err)
 {
@@ -181,5 +187,5 @@ mtf_status mtf_workspace_prepare(mtf_workspace *w, const mtf_plan *plan, const m
     MTF_TRY(reserve(&w->shared, &w->shared_size, now->shared, real, err));
     MTF_TRY(reserve(&w->widened, &w->widened_size, now->widened, real, err));
     MTF_TRY(reserve(&w->halves, &w->halves_size, now->halves, sizeof *w->halves, err));
-    return reserve(&w->workers, &w->workers_size, now->workers, real, err);
+    return mtf_workspace_workers(w, err);
 }

@@ -214,10 +214,47 @@ PyObject *mtf_py_param_copy(const mtf_param_info *info, const mtf_real *values)
     return copy;
 }
 
-PyObject *mtf_py_param_view(const mtf_param_info *info, PyObject *owner)
+static void release_values(PyObject *capsule)
 {
+    mtf_values_release(PyCapsule_GetPointer(capsule, NULL));
+}
+
+/* Called with the weak reference to a view that is gone. Nobody else owns the reference, which owns this
+ * callback, which owns the capsule. */
+static PyObject *let_go(PyObject *capsule, PyObject *reference)
+{
+    (void)capsule;
+    Py_DECREF(reference);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef let_go_method = {"let_go", let_go, METH_O, NULL};
+
+/* Holds the memory behind a view for as long as the view lives: its base, the model, stays, but a head
+ * may be removed. Takes over `values`. */
+static int hold_for(PyObject *view, mtf_values *values)
+{
+    PyObject *capsule = PyCapsule_New(values, NULL, release_values);
+    if (capsule == NULL) {
+        mtf_values_release(values);
+        return -1;
+    }
+    PyObject *callback = PyCFunction_New(&let_go_method, capsule);
+    Py_DECREF(capsule);
+    if (callback == NULL) {
+        return -1;
+    }
+    PyObject *reference = PyWeakref_NewRef(view, callback);
+    Py_DECREF(callback);
+    return reference != NULL ? 0 : -1;
+}
+
+PyObject *mtf_py_param_view(mtf_py_model *self, size_t index)
+{
+    mtf_param_info info;
+    mtf_model_get_param(self->model, index, &info);
     npy_intp shape[MTF_MAX_DIMS];
-    param_shape(info, shape);
+    param_shape(&info, shape);
     PyArray_Descr *descr = PyArray_DescrFromType(NPY_FLOAT32);
     if (descr == NULL) {
         return NULL;
@@ -227,13 +264,14 @@ PyObject *mtf_py_param_view(const mtf_param_info *info, PyObject *owner)
     union {
         const mtf_real *in;
         void *out;
-    } data = {.in = info->data};
-    PyObject *view = PyArray_NewFromDescr(&PyArray_Type, descr, info->n_dims, shape, NULL, data.out,
+    } data = {.in = info.data};
+    PyObject *view = PyArray_NewFromDescr(&PyArray_Type, descr, info.n_dims, shape, NULL, data.out,
                                           NPY_ARRAY_CARRAY_RO, NULL);
     if (view == NULL) {
         return NULL;
     }
-    if (PyArray_SetBaseObject((PyArrayObject *)view, Py_NewRef(owner)) < 0) {
+    if (PyArray_SetBaseObject((PyArrayObject *)view, Py_NewRef((PyObject *)self)) < 0 ||
+        hold_for(view, mtf_model_hold_values(self->model, index)) < 0) {
         Py_DECREF(view);
         return NULL;
     }

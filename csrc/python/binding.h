@@ -240,8 +240,8 @@ PyArrayObject *mtf_py_floats(PyObject *object, const char *what, int type, int n
 PyArrayObject *mtf_py_param_floats(PyObject *object, const char *what, const mtf_param_info *info);
 /* Fresh float32 array of a parameter's shape with a copy of `values`. */
 PyObject *mtf_py_param_copy(const mtf_param_info *info, const mtf_real *values);
-/* Read-only array over a parameter; keeps `owner` alive. */
-PyObject *mtf_py_param_view(const mtf_param_info *info, PyObject *owner);
+/* Read-only array over a parameter; keeps the model alive, and the values if their head is removed. */
+PyObject *mtf_py_param_view(mtf_py_model *self, size_t index);
 
 /* ---- freezing.c ------------------------------------------------------------------------------- */
 

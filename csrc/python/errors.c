@@ -55,7 +55,7 @@ static PyObject *exception_of(const mtf_py_state *state, mtf_status status, cons
         *text = "a file could not be used";
         return PyExc_OSError;
     case MTF_ERR_NONFINITE:
-        *text = "a loss or a gradient is not finite; no weight was changed";
+        *text = "a loss, a gradient or an update is not finite; no weight was changed";
         return state->exceptions[MTF_PY_TRAINING_ERROR];
     case MTF_ERR_STATE:
         *text = "the calls come in the wrong order";

@@ -134,7 +134,8 @@ PyDoc_STRVAR(
     "eps=1e-08, max_grad_norm=1.0)\n--\n\n"
     "Clips by the global norm (max_grad_norm <= 0: not at all) and applies AdamW to every\n"
     "trainable tensor that was reached. learning_rate, weight_decay: one number a\n"
-    "parameter. TrainingError: a gradient is not finite, and nothing was changed.");
+    "parameter. TrainingError: a gradient, or what it would make of a weight, is not finite,\n"
+    "and nothing was changed.");
 PyDoc_STRVAR(gradient_doc,
              "gradient($self, /, index)\n--\n\n"
              "Copy of the gradient of the step under way; None: frozen or not reached.");

@@ -146,9 +146,7 @@ PyObject *mtf_py_view(mtf_py_model *self, PyObject *args, PyObject *kwargs)
         mtf_py_param_index(self, index_object, &index) < 0) {
         return NULL;
     }
-    mtf_param_info info;
-    mtf_model_get_param(self->model, index, &info);
-    return mtf_py_param_view(&info, (PyObject *)self);
+    return mtf_py_param_view(self, index);
 }
 
 PyObject *mtf_py_set_values(mtf_py_model *self, PyObject *args, PyObject *kwargs,

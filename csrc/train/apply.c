@@ -193,18 +193,21 @@ mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update, mtf_updat
     }
     MTF_TRY(check_update(model, update, err));
     MTF_TRY(global_norm(model, &norm, err));
-    MTF_TRY(mtf_state_moments(model, err));
     if (update->max_grad_norm > 0) {
         clip = update->max_grad_norm / (norm + CLIP_EPS);
         clip = clip < 1 ? clip : 1;
     }
     set_updates(model, update, clip);
+    MTF_TRY(mtf_update_check_finite(model, norm * clip, err));
+    MTF_TRY(mtf_state_moments(model, err));
     mtf_parallel_work(model->n_chunks, UPDATE_OPERATIONS * model->n_chunk_values, update_chunk,
                       model);
     *result = (mtf_update_result){.grad_norm = norm, .clip = clip};
     for (int32_t i = 0; i < model->network->program->n_params; i++) {
         mtf_param *param = &model->network->params[i];
         if (param->reached) {
+            param->moment_most =
+                norm * clip > param->moment_most ? norm * clip : param->moment_most;
             param->n_steps++;
             param->handle.version++;
             param->reached = 0;

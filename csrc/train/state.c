@@ -7,6 +7,7 @@
 #include "../base/alloc.h"
 #include "../base/status.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Fixed cut of tensors for norm and update: a shape's sums are the same at any thread count. */
@@ -135,6 +136,20 @@ static mtf_param *trainable(mtf_model *model, size_t index, size_t n, mtf_error 
     return &model->network->params[index];
 }
 
+/* The largest first moment; infinite where a moment is none that steps leave behind. */
+static double most_moment(const mtf_real *moment1, const mtf_real *moment2, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double size = fabs((double)moment1[i]);
+        if (!isfinite(size) || !(moment2[i] >= 0) || !isfinite(moment2[i])) {
+            return INFINITY;
+        }
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
 const mtf_real *mtf_train_get_gradient(const mtf_model *model, size_t index)
 {
     const mtf_param *param = &model->network->params[index];
@@ -178,14 +193,15 @@ mtf_status mtf_train_set_state(mtf_model *model, size_t index, const mtf_real *m
     if (param == NULL) {
         return status;
     }
-    if (n_steps < 0) {
-        return mtf_fail(err, MTF_ERR_VALUE, "a step count cannot be negative, found %lld",
-                        (long long)n_steps);
+    if (n_steps < 0 || n_steps > MTF_MAX_COUNT) {
+        return mtf_fail(err, MTF_ERR_VALUE, "a step count must be from 0 to %lld, found %lld",
+                        (long long)MTF_MAX_COUNT, (long long)n_steps);
     }
     MTF_TRY(reserve_values(&param->moment1, (int64_t)n, 1, err));
     MTF_TRY(reserve_values(&param->moment2, (int64_t)n, 1, err));
     memcpy(param->moment1, moment1, n * sizeof *moment1);
     memcpy(param->moment2, moment2, n * sizeof *moment2);
+    param->moment_most = most_moment(moment1, moment2, n);
     /* Whatever gradients stand there count as the last step's. */
     mtf_network_reach_rows(model->network, index);
     param->n_steps = n_steps;

@@ -15,5 +15,10 @@ MTF_NODISCARD mtf_status mtf_state_gradients(mtf_model *model, const mtf_plan *p
 MTF_NODISCARD mtf_status mtf_state_moments(mtf_model *model, mtf_error *err);
 /* The cut of everything that trains into chunks. */
 MTF_NODISCARD mtf_status mtf_state_chunks(mtf_model *model, mtf_error *err);
+/* Whether the update that stands in model->updates leaves all weights and moments finite; no clipped
+ * gradient value is above `most_gradient`. MTF_ERR_NONFINITE names a tensor; nothing was written.
+ * (finite.c) */
+MTF_NODISCARD mtf_status mtf_update_check_finite(mtf_model *model, double most_gradient,
+                                                 mtf_error *err);
 
 #endif

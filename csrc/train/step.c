@@ -49,16 +49,17 @@ static mtf_status forward_view(mtf_model *model, const mtf_view *view, size_t n,
                            .outputs = model->wanted,
                            .n_given = (size_t)view->n_features,
                            .given = view->feature_tensor};
-    session->pending = 0;
-    MTF_TRY(mtf_object_plan(model, &request, &session->plan, err));
+    mtf_plan *plan = NULL;
+    mtf_object_stop_waiting(model);
+    MTF_TRY(mtf_object_plan(model, &request, &plan, err));
+    MTF_TRY(mtf_view_bind(plan, view, err));
+    MTF_TRY(mtf_state_gradients(model, plan, err));
+    MTF_TRY(mtf_forms_prepare(plan, model->network, err));
+    MTF_TRY(mtf_workspace_prepare(&model->workspace, plan, view, err));
+    session->plan = plan;
     session->view = *view;
-    MTF_TRY(mtf_view_bind(session->plan, &session->view, err));
-    MTF_TRY(mtf_state_gradients(model, session->plan, err));
-    MTF_TRY(mtf_forms_prepare(session->plan, model->network, err));
-    MTF_TRY(mtf_workspace_prepare(&model->workspace, session->plan, view, err));
-    mtf_run_forward(session->plan, model->network, &model->workspace, &session->view,
-                    session->dropout_key, NULL);
-    session->pending = 1;
+    mtf_run_forward(plan, model->network, &model->workspace, &session->view, session->dropout_key,
+                    NULL);
     return MTF_OK;
 }
 
@@ -88,8 +89,14 @@ mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t f
                              mtf_error *err)
 {
     mtf_view view;
+    mtf_object_stop_waiting(model);
     if (!model->session.open) {
         return mtf_fail(err, MTF_ERR_STATE, "no step is under way; begin one before its forward");
+    }
+    if (first_sequence < 0 || first_sequence > MTF_MAX_COUNT) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "the number of the first sequence must be from 0 to %lld, found %lld",
+                        (long long)MTF_MAX_COUNT, (long long)first_sequence);
     }
     MTF_TRY(mtf_object_outputs(model, n_wanted, wanted, err));
     MTF_TRY(mtf_object_view(model, batch, &view, err));
@@ -110,6 +117,7 @@ mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch, size_t n_
     const mtf_program *program = model->network->program;
     mtf_view view;
     int64_t n_parts = 0;
+    mtf_object_stop_waiting(model);
     if (!model->session.open) {
         return mtf_fail(err, MTF_ERR_STATE, "no step is under way; begin one before its outputs");
     }
@@ -131,7 +139,9 @@ mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch, size_t n_
         n_parts++;
     }
     *waits = n_parts == 1;
-    model->session.pending = *waits; /* of several, the workspace holds the last only */
+    if (!*waits) { /* of several, the workspace holds the last only */
+        mtf_object_stop_waiting(model);
+    }
     return MTF_OK;
 }
 
@@ -229,7 +239,7 @@ static void run_backward(mtf_model *model)
     mtf_session *session = &model->session;
     mtf_run_backward(session->plan, model->network, &model->workspace, &session->view,
                      session->dropout_key);
-    session->pending = 0;
+    mtf_object_stop_waiting(model);
 }
 
 mtf_status mtf_train_backward(mtf_model *model, size_t n_losses, const mtf_loss *losses,
@@ -237,11 +247,12 @@ mtf_status mtf_train_backward(mtf_model *model, size_t n_losses, const mtf_loss 
                               const mtf_injection *injections, mtf_error *err)
 {
     const mtf_session *session = &model->session;
-    if (!session->open || !session->pending) {
+    if (!session->open || session->plan == NULL) {
         return mtf_fail(err, MTF_ERR_STATE,
                         "no forward pass waits for its backward; begin a step "
                         "and run the forward pass first");
     }
+    MTF_TRY(mtf_workspace_workers(&model->workspace, err));
     zero_output_gradients(model);
     for (size_t i = 0; i < n_losses; i++) {
         size_t place = 0;
@@ -360,6 +371,7 @@ mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch, size_t 
                           .losses = losses,
                           .injections = injections};
     size_t n_wanted = 0;
+    mtf_object_close_session(model);
     MTF_TRY(check_budget(token_budget, err));
     MTF_TRY(mtf_object_view(model, batch, &view, err));
     mtf_status status = step_outputs(model, &s, &n_wanted, err);

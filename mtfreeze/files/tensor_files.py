@@ -33,6 +33,7 @@ __all__ = [
     "RawTensor",
     "TensorEntry",
     "find_tensors",
+    "n_not_finite",
     "read_entries",
     "write_tensors",
     "write_tensors_to",
@@ -126,6 +127,31 @@ class TensorEntry:
             with np.errstate(over="ignore"):
                 values = raw.astype("<f4", copy=False)
         return values.astype(np.float32, copy=False).reshape(self.shape)
+
+    def read_weights(self) -> NDArray[np.float32]:
+        """Read the tensor as float32 (shape), all of it finite.
+
+        Raises
+        ------
+        CheckpointError
+            If it does not hold floating point numbers, or some are infinite or NaN as float32.
+        """
+        values = self.read_float32()
+        n = n_not_finite(values)
+        if n:
+            raise CheckpointError(
+                f"{self.path}: expected tensor {self.name!r} to be finite as float32; found {n} of "
+                f"{values.size} values infinite or NaN; fetch the file again, or take weights from "
+                "before a training that went wrong"
+            )
+        return values
+
+
+def n_not_finite(values: NDArray[np.float32]) -> int:
+    """Count the values that are infinite or NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum()  # no such value can hide in it; one pass, and mostly the only one
+    return 0 if np.isfinite(total) else int((~np.isfinite(values)).sum())
 
 
 def read_entries(path: Path) -> dict[str, TensorEntry]:

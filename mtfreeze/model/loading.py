@@ -273,7 +273,7 @@ def _fill(
                 f"{entry.path}: expected tensor {entry.name!r} of shape {info.shape}; found "
                 f"{entry.shape}; config.json and weights belong to different models"
             )
-        core.set_param(position, entry.read_float32())
+        core.set_param(position, entry.read_weights())
     return {name: entry.read_raw() for name, entry in entries.items() if name not in used}
 
 
@@ -336,7 +336,7 @@ def fill_head(core: CoreModel, head: SavedHead) -> None:
                 f"{head.spec.hidden}; found {found}; mtfreeze.json and heads/{head.name}."
                 "safetensors belong to different models"
             )
-        core.set_param(position, entry.read_float32())
+        core.set_param(position, entry.read_weights())
     if left:
         raise CheckpointError(
             f"head {head.name!r} does not fit its saved weights: found also {name_list(left, 5)}; "

@@ -356,7 +356,7 @@ def _read_weights(
                 f"{folder}: expected the head's tensor {entry.name if entry else key!r} of shape "
                 f"{shape}; found {found}; its files belong to different models"
             )
-        weights[key] = entry.read_float32()
+        weights[key] = entry.read_weights()
     return weights
 
 

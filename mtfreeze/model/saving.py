@@ -11,13 +11,17 @@ digest of every tensor).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CheckpointError, ConfigError
 from ..files.folder_swap import new_folder, take_over
 from ..files.json_files import to_json
-from ..files.tensor_files import write_tensors
+from ..files.tensor_files import n_not_finite, write_tensors
 from ..files.whole_file import write_synced
 from ..freezing.digests import snapshot
 from ..freezing.unit_states import unit_states
@@ -78,8 +82,15 @@ def check_target(target: Path, path: Path) -> None:
 
 
 def write_model(model: ModelState, folder: Path) -> None:
-    """Write all files of a model into the new folder `folder`, each synced, names not yet."""
+    """Write all files of a model into the new folder `folder`, each synced, names not yet.
+
+    Raises
+    ------
+    CheckpointError
+        If a weight is infinite or NaN; nothing is written then.
+    """
     params = model.parameters()
+    _check_finite(params)
     heads = {
         name: {key: array for key, array in params.items() if key.startswith(name + ".")}
         for name in model.heads
@@ -108,6 +119,16 @@ def write_model(model: ModelState, folder: Path) -> None:
         write_synced(file, data)
     if settings.normalize and "modules.json" in files:
         (folder / "2_Normalize").mkdir()
+
+
+def _check_finite(params: Mapping[str, NDArray[np.float32]]) -> None:
+    for key, values in params.items():
+        n = n_not_finite(values)
+        if n:
+            raise CheckpointError(
+                f"expected finite weights to save; found {n} of {values.size} values of {key!r} "
+                "infinite or NaN; load the model again, or set that parameter"
+            )
 
 
 def _own_file(model: ModelState) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_count
+from ..checks import check_count, check_number
 from ..closest import name_list, unknown
 from ..errors import ConfigError, SelectorError
 from ..losses.step_gradients import prepare_gradients
@@ -181,6 +181,7 @@ def step(
     from ..planning.rates import ParamLike, expand_decay, expand_rates
 
     how = computed_in(precision, save_activations)
+    eps = check_number("eps", eps, above=True)
     params = [ParamLike(info.key, not info.frozen, info.decays) for info in model._core.params()]
     if not any(one.trains for one in params):
         raise ConfigError(

@@ -5,7 +5,7 @@ A step is two calls of the core. `train_gradients` runs forward and backward in 
 losses add up to the mean over the whole step (``losses/step_gradients.py`` where one of them is not
 of the core); `train_apply` clips by the global norm and steps every trainable tensor that a loss
 reached. The core refuses a non-finite loss in the first and a
-non-finite norm in the second, before any weight changes; here the message gets its names.
+non-finite norm or update in the second, before any weight changes; here the message gets its names.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["run_step"]
 
 
-def _culprit(model: ModelState) -> str:
+def _culprit(model: ModelState) -> str | None:
     """Name the first tensor that holds a value that is not finite: weights, then gradients."""
     core = model._core
     params = core.params()
@@ -41,7 +41,7 @@ def _culprit(model: ModelState) -> str:
         gradient = core.gradient(index)
         if gradient is not None and not np.isfinite(gradient).all():
             return f"the gradient of {param.key} is not finite"
-    return "every weight and gradient is finite, their sums are not"
+    return None
 
 
 def _after(number: int) -> str:
@@ -90,7 +90,8 @@ def run_step(
     except TrainingError:
         raise TrainingError(
             f"step {number + 1}: expected a finite loss of {data.name}; found none: "
-            f"{_culprit(model)}; {_after(number)}"
+            f"{_culprit(model) or 'every weight and gradient is finite, their sums are not'}; "
+            f"{_after(number)}"
         ) from None
     try:
         update = core.train_apply(
@@ -102,9 +103,12 @@ def run_step(
             max_grad_norm=settings.max_grad_norm,
         )
     except TrainingError:
+        culprit = _culprit(model)
+        if culprit is None:  # it is what the update would make of a weight: the core names it
+            raise
         raise TrainingError(
             f"step {number + 1}: expected finite gradients from {data.name}; found none: "
-            f"{_culprit(model)}; {_after(number)}"
+            f"{culprit}; {_after(number)}"
         ) from None
     reached = [head for (head, _, _), n in zip(data.losses, counts, strict=True) if n]
     model.mark_trained(head for head in reached if not model.heads[head].frozen)

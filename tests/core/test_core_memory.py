@@ -180,7 +180,7 @@ def every_call(model: _core.Model) -> int:
         lambda: model.plan(["pooled"], training=True, offsets=cm.OFFSETS),
         lambda: CALLS["plan_frozen"](model),
         lambda: CALLS["prefix_frozen"](model),
-        lambda: cm.make_model().remove_head("tagger"),  # a model keeps removed heads for views
+        lambda: cm.make_model().remove_head("tagger"),
         lambda: cm.freeze_all(model, False),
         lambda: _core.Model(cm.CONFIG),
         lambda: _core.runtime_info(),
@@ -224,6 +224,30 @@ def every_call(model: _core.Model) -> int:
         with pytest.raises((Error, ValueError, TypeError, IndexError, OSError)):
             fail()
     return len(works) + len(fails)
+
+
+def test_heads_that_come_and_go_leave_no_memory_behind() -> None:
+    model = cm.make_model()
+
+    def come_and_go() -> Any:
+        model.add_head("more", cm.TOKEN_HEAD, 5)
+        view = model.view(len(model.params()) - 1)
+        model.forward(cm.BATCH, ["more"])
+        model.remove_head("more")
+        return view
+
+    expected = come_and_go().copy()
+    start = _core.memory_info().bytes_now
+    for _ in range(20):
+        come_and_go()
+    assert _core.memory_info().bytes_now == start
+    part = come_and_go()[1:]  # a view of a view
+    for _ in range(3):
+        come_and_go()
+    assert _core.memory_info().bytes_now > start
+    assert np.array_equal(part, expected[1:])
+    del part
+    assert _core.memory_info().bytes_now == start
 
 
 def resident_bytes() -> int:

@@ -339,3 +339,29 @@ def test_a_failed_step_leaves_frozen_and_trainable_alone(
         quick_fit(two_head_model, {"classifier": mtf.Task(train=ROWS)})
     assert changed(before, two_head_model.parameters()) == []
     assert len(two_head_model.predict("ner_head", SENTENCES[:2])) == 2
+
+
+@pytest.mark.parametrize("rate", [1e39, 1e300])
+def test_a_step_whose_update_overflows_is_refused(
+    two_head_model: mtf.MultiTaskModel, rate: float
+) -> None:
+    before = bits(two_head_model.parameters())
+    refused = r"the update of \"[a-z_.]+\" is not finite in step 1"
+    with pytest.raises(mtf.TrainingError, match=refused):
+        quick_fit(
+            two_head_model,
+            {"classifier": mtf.Task(train=ROWS)},
+            epochs=1,
+            batch_size=64,
+            learning_rate=rate,
+            warmup_ratio=0,
+        )
+    assert changed(before, two_head_model.parameters()) == []
+    with pytest.raises(mtf.TrainingError, match=refused):
+        two_head_model.step({"classifier": ROWS}, learning_rate=rate)
+    assert changed(before, two_head_model.parameters()) == []
+
+
+def test_a_step_without_epsilon_is_refused(two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(mtf.ConfigError, match="eps must be a finite number, above 0; found 0"):
+        two_head_model.step({"classifier": ROWS}, learning_rate=1e-3, eps=0)

@@ -383,3 +383,25 @@ def test_the_real_model_is_its_file(minilm_shared: mtf.MultiTaskModel, minilm_fo
         "pooler.dense.weight",
         "pooler.dense.bias",
     }
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_not_loaded(folder: Path, value: float) -> None:
+    name = "encoder.layer.1.output.dense.bias"
+
+    def spoil(tensors: dict[str, Any]) -> None:
+        tensors[name][3] = value
+
+    edit_tensors(folder, spoil)
+    with pytest.raises(mtf.CheckpointError, match=f"tensor '{name}' to be finite .* found 1 of"):
+        load(folder)
+
+
+def test_large_finite_weights_are_loaded(folder: Path) -> None:
+    name = "encoder.layer.1.output.dense.bias"
+
+    def enlarge(tensors: dict[str, Any]) -> None:
+        tensors[name][:] = np.finfo(np.float32).max  # their sum is not finite
+
+    edit_tensors(folder, enlarge)
+    assert np.isfinite(load(folder).parameters()[f"backbone.{name}"]).all()

@@ -418,3 +418,16 @@ def test_sentence_transformers_encodes_the_saved_real_model_alike(
     ours = mtf.MultiTaskModel.from_pretrained(tmp_path / "out").encode(texts)
     assert not np.allclose(ours, minilm_shared.encode(texts), atol=1e-4)
     np.testing.assert_allclose(theirs.encode(texts), ours, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_not_saved(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path, value: float
+) -> None:
+    two_head_model.save_pretrained(tmp_path / "model")
+    before = tree(tmp_path / "model")
+    two_head_model.set_parameter("classifier.bias", [value, 1])
+    with pytest.raises(mtf.CheckpointError, match=r"1 of 2 values of 'classifier\.bias'"):
+        two_head_model.save_pretrained(tmp_path / "model")
+    assert tree(tmp_path / "model") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
