@@ -325,7 +325,7 @@ HEAD = {"kind": "sequence_classification", "labels": ["a", "b"], "trained": True
         ({"format": 2}, "expected format 1; found 2; it was written by another version"),
         ({"pooling": "max"}, "unknown pooling 'max'"),
         ({"heads": []}, "expected 'heads' to map names to descriptions"),
-        ({"heads": {"classifier": {"kind": "regression"}}}, "unknown kind of head 'regression'"),
+        ({"heads": {"classifier": {"kind": "ranking"}}}, "unknown kind of head 'ranking'"),
         ({"heads": {"classifier": {**HEAD, "labels": ["a"]}}}, "needs at least two labels"),
         ({"heads": {"fourth": HEAD}}, "expected the weights file .*fourth.safetensors"),
         (
