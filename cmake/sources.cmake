@@ -100,6 +100,7 @@ set(_python
     config.c
     errors.c
     forward.c
+    freezing.c
     inputs.c
     losses.c
     methods.c

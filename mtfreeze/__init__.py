@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
+    from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.task import Task
     from .heads.token_classification import TokenClassification
@@ -75,6 +76,7 @@ _HOME = {
     "OtherBackboneWarning": "notices",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
+    "Regression": "heads.regression",
     "ResumeWarning": "notices",
     "SelectorError": "errors",
     "SequenceClassification": "heads.sequence_classification",
@@ -120,6 +122,7 @@ __all__ = [
     "OtherBackboneWarning",
     "PictureWarning",
     "PrecisionWarning",
+    "Regression",
     "ResumeWarning",
     "SelectorError",
     "SequenceClassification",

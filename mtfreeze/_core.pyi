@@ -172,9 +172,11 @@ class Model:
         """Counter raised by set_param, set_frozen, set_precision, add_head and remove_head, not by
         train_apply."""
 
-    def prefix(self, outputs: Sequence[str], training: bool) -> list[str]:
+    def prefix(
+        self, outputs: Sequence[str], training: bool, frozen: tuple[Mask, Mask] | None = None
+    ) -> list[str]:
         """Outputs that the frozen prefix hands on, the highest that features may be given at; []:
-        there is no prefix, or it cannot be given."""
+        there is no prefix, or it cannot be given. frozen: as in plan."""
 
     def view(self, index: int) -> Float32:
         """Read-only array over the master weights; its base keeps the model alive; never stale."""
@@ -269,9 +271,12 @@ class Model:
         token_budget: int = 4096,
         precision: int | None = None,
         save_bf16: bool = False,
+        frozen: tuple[Mask, Mask] | None = None,
     ) -> PlanInfo:
         """Price of exactly the batch with these offsets, carrying these features: FLOPs of the
         whole (one train_gradients, or one forward), and the bytes that running it reserves at the
         present number of threads: arenas of the largest micro-batch, scratch of all workers
         together, packed copies of the weights, gradients and moments of the parameters that it
-        reaches. precision, save_bf16: as in forward or train_begin; None: the default there."""
+        reaches. precision, save_bf16: as in forward or train_begin; None: the default there.
+        frozen: (params, units) as in set_frozen, the freeze state that is meant, in the precisions
+        that are set; None: the model's own. Nothing of the model changes."""

@@ -26,7 +26,7 @@ from .heads.kind import HeadSpec
 from .heads.registry import descriptions
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
-from .model.state import exclusive
+from .model.state import exclusive, reads
 from .steps.stepping_methods import SteppingMethods
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         model.set_freeze_state(loaded.freeze)
         return model
 
-    @exclusive
+    @reads
     def copy(self) -> MultiTaskModel:
         """Return an independent model: the same bits, heads, freeze state and pins.
 
@@ -153,7 +153,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         twin.set_freeze_state(self.freeze_state())
         return twin
 
-    @exclusive
+    @reads
     def save_pretrained(
         self, path: str | os.PathLike[str], *, tasks: Mapping[str, Any] | None = None
     ) -> Path:
@@ -311,6 +311,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         self.index = ModelIndex(self._core.params(), self._core.units(), self.index.family)
         self.set_freeze_state(state)
 
+    @reads
     def summary(self) -> Summary:
         """Return the table of units: parameters, what is frozen, and what that saves.
 
@@ -334,6 +335,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
 
         return summarize(self)
 
+    @reads
     def explain(self) -> str:
         """Say in words what the present freeze choice saves, and what it does not.
 
@@ -351,6 +353,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
 
         return explain(self)
 
+    @reads
     def plot_trainability(self, path: str | os.PathLike[str]) -> Path:
         """Draw which parts are frozen and which train.
 

@@ -238,6 +238,15 @@ MTF_NODISCARD mtf_status mtf_model_set_frozen(mtf_model *model, const uint8_t *p
                                               size_t n_params, const uint8_t *units, size_t n_units,
                                               mtf_error *err);
 
+/* A freeze state to ask about, which the model need not be in. Frozen parameters have the precision
+ * that mtf_model_set_precision() gave them. */
+typedef struct mtf_freeze_mask {
+    const uint8_t *params; /* (n_params) 1 = frozen */
+    size_t n_params;
+    const uint8_t *units; /* (n_units), read for heads only */
+    size_t n_units;
+} mtf_freeze_mask;
+
 /* `params` (n_params) of mtf_precision: what the products of each parameter are made in while it is
  * frozen. Replaces what was said before; masters stay as they are. Raises the model's version. */
 MTF_NODISCARD mtf_status mtf_model_set_precision(mtf_model *model, const uint8_t *params,
@@ -295,9 +304,11 @@ MTF_NODISCARD mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *ba
 
 /* Names of what the frozen prefix hands on towards `outputs`, for training or inference: `names`
  * (MTF_MAX_FEATURES) receives *n of them. 0: there is no prefix, or it cannot be given. Outputs
- * below them may be given as well. */
+ * below them may be given as well. `frozen`: the freeze state that is meant; NULL: the model's.
+ * Changes nothing, as mtf_model_get_plan(). */
 MTF_NODISCARD mtf_status mtf_model_get_prefix(mtf_model *model, int training, size_t n_outputs,
-                                              const char *const *outputs, size_t *n,
+                                              const char *const *outputs,
+                                              const mtf_freeze_mask *frozen, size_t *n,
                                               const char **names, mtf_error *err);
 
 /* ---- training: begin, (forward, backward) per micro-batch, apply ------------------------------ */
@@ -438,6 +449,7 @@ typedef struct mtf_plan_request {
     int64_t token_budget;        /* training: cut as by mtf_train_gradients(); inference: unread */
     int precision;               /* inference: as mtf_model_forward(); training: a mtf_precision */
     int save_bf16;               /* training: as mtf_train_options */
+    const mtf_freeze_mask *frozen; /* the freeze state that is priced; NULL: the model's */
 } mtf_plan_request;
 
 typedef struct mtf_plan_unit {
@@ -462,8 +474,9 @@ typedef struct mtf_plan_info {
 } mtf_plan_info;
 
 /* FLOPs of the whole batch, and the memory that running it reserves: that of its largest micro-batch.
- * `units` (mtf_model_n_units) or NULL. Makes the same plan that the runner executes, and changes
- * nothing. MTF_ERR_VALUE, MTF_ERR_SHAPE: as running that batch would. */
+ * `units` (mtf_model_n_units) or NULL. Makes the same plan that the runner executes, for itself alone:
+ * nothing of the model changes, and a forward that waits for its backward goes on. MTF_ERR_VALUE,
+ * MTF_ERR_SHAPE: as running that batch would. */
 MTF_NODISCARD mtf_status mtf_model_get_plan(mtf_model *model, const mtf_plan_request *request,
                                             mtf_plan_info *info, mtf_plan_unit *units,
                                             mtf_error *err);

@@ -267,10 +267,18 @@ mtf_status mtf_network_remove_head(mtf_network *n, const char *name, int32_t *fi
     return MTF_OK;
 }
 
-int mtf_network_unit_frozen(const mtf_network *n, int32_t unit)
+int mtf_network_param_frozen(const mtf_network *n, const mtf_freeze_mask *mask, int32_t param)
+{
+    return mask != NULL ? mask->params[param] != 0 : n->params[param].frozen;
+}
+
+int mtf_network_unit_frozen(const mtf_network *n, const mtf_freeze_mask *mask, int32_t unit)
 {
     const mtf_unit_def *def = &n->program->units[unit];
     if (def->n_params == 0 && def->is_head) {
+        if (mask != NULL) {
+            return mask->units[unit] != 0;
+        }
         for (int32_t i = 0; i < n->n_heads; i++) {
             if (strcmp(n->heads[i].name, def->path) == 0) {
                 return n->heads[i].frozen;
@@ -278,7 +286,7 @@ int mtf_network_unit_frozen(const mtf_network *n, int32_t unit)
         }
     }
     for (int32_t i = 0; i < def->n_params; i++) {
-        if (!n->params[def->first_param + i].frozen) {
+        if (!mtf_network_param_frozen(n, mask, def->first_param + i)) {
             return 0;
         }
     }

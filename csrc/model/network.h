@@ -63,7 +63,10 @@ MTF_NODISCARD mtf_status mtf_network_add_head(mtf_network *network, const char *
 /* `first` and `n`: the range of parameter indexes that went away. */
 MTF_NODISCARD mtf_status mtf_network_remove_head(mtf_network *network, const char *name,
                                                  int32_t *first, int32_t *n, mtf_error *err);
-/* 1: every parameter of the unit is frozen; a head also by its own flag when it has none. */
-int mtf_network_unit_frozen(const mtf_network *network, int32_t unit);
+/* Whether a parameter is frozen by `mask`; NULL: in the network itself. */
+int mtf_network_param_frozen(const mtf_network *network, const mtf_freeze_mask *mask,
+                             int32_t param);
+/* 1: every parameter of the unit is; a head also by its own flag when it has none. */
+int mtf_network_unit_frozen(const mtf_network *network, const mtf_freeze_mask *mask, int32_t unit);
 
 #endif

@@ -65,25 +65,28 @@ mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_
 }
 
 mtf_status mtf_model_get_prefix(mtf_model *model, int training, size_t n_outputs,
-                                const char *const *outputs, size_t *n, const char **names,
-                                mtf_error *err)
+                                const char *const *outputs, const mtf_freeze_mask *frozen,
+                                size_t *n, const char **names, mtf_error *err)
 {
     mtf_plan *plan = NULL;
+    MTF_TRY(mtf_object_check_mask(model, frozen, err));
     MTF_TRY(mtf_object_outputs(model, n_outputs, outputs, err));
     const mtf_request request = {.training = training,
                                  .dropout = training,
                                  .n_outputs = n_outputs,
-                                 .outputs = model->wanted};
-    MTF_TRY(mtf_object_plan(model, &request, &plan, err));
+                                 .outputs = model->wanted,
+                                 .frozen = frozen};
+    MTF_TRY(mtf_plan_new(model->network, model->freeze_version, &request, &plan, err));
     *n = 0;
     for (int32_t b = 0; b < plan->n_boundary; b++) {
         const char *name = mtf_plan_boundary_name(plan, b);
         if (name == NULL || b == MTF_MAX_FEATURES) {
             *n = 0;
-            return MTF_OK;
+            break;
         }
         names[(*n)++] = name;
     }
+    mtf_plan_free(plan);
     return MTF_OK;
 }
 
@@ -101,8 +104,9 @@ static mtf_status find_given(const mtf_model *model, const mtf_plan_request *req
     return MTF_OK;
 }
 
-/* The plan of a checked request, priced for the batch of these offsets. `identity`: see
- * mtf_batch_check(). */
+/* The plan of a checked request, priced for the batch of these offsets. It is not one of those kept
+ * for running: a new one there could put out the plan of a forward that waits for its backward.
+ * `identity`: see mtf_batch_check(). */
 static mtf_status price_request(mtf_model *model, const mtf_plan_request *request,
                                 const int64_t *identity, mtf_plan_info *info, mtf_plan_unit *units,
                                 mtf_error *err)
@@ -122,10 +126,12 @@ static mtf_status price_request(mtf_model *model, const mtf_plan_request *reques
                                 .n_outputs = request->n_outputs,
                                 .outputs = model->wanted,
                                 .n_given = request->n_features,
-                                .given = given};
-    MTF_TRY(mtf_object_plan(model, &wanted, &plan, err));
+                                .given = given,
+                                .frozen = request->frozen};
+    MTF_TRY(mtf_plan_new(model->network, model->freeze_version, &wanted, &plan, err));
     mtf_plan_price(plan, model->network, &view, request->training ? request->token_budget : 0, info,
                    units);
+    mtf_plan_free(plan);
     return MTF_OK;
 }
 
@@ -137,6 +143,7 @@ mtf_status mtf_model_get_plan(mtf_model *model, const mtf_plan_request *request,
                         (long long)request->token_budget);
     }
     MTF_TRY(mtf_object_check_precision(request->precision, request->training, err));
+    MTF_TRY(mtf_object_check_mask(model, request->frozen, err));
     MTF_TRY(mtf_object_outputs(model, request->n_outputs, request->outputs, err));
     /* its own, because the workspace's may be in use by a forward that waits for its backward */
     const int64_t n = request->n_sequences > 0 ? request->n_sequences : 0;

@@ -173,11 +173,12 @@ mtf_values *mtf_model_hold_values(const mtf_model *model, size_t index)
 void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *info)
 {
     const mtf_unit_def *def = &model->network->program->units[index];
-    *info = (mtf_unit_info){.path = def->path,
-                            .is_head = def->is_head,
-                            .first_param = def->first_param,
-                            .n_params = def->n_params,
-                            .frozen = mtf_network_unit_frozen(model->network, (int32_t)index)};
+    *info =
+        (mtf_unit_info){.path = def->path,
+                        .is_head = def->is_head,
+                        .first_param = def->first_param,
+                        .n_params = def->n_params,
+                        .frozen = mtf_network_unit_frozen(model->network, NULL, (int32_t)index)};
     for (int32_t i = def->first_param; i < def->first_param + def->n_params; i++) {
         int64_t size = model->network->program->params[i].size;
         info->n_values += size;
@@ -230,15 +231,24 @@ mtf_status mtf_model_set_param(mtf_model *model, size_t index, const mtf_real *v
     return MTF_OK;
 }
 
+mtf_status mtf_object_check_mask(const mtf_model *model, const mtf_freeze_mask *mask,
+                                 mtf_error *err)
+{
+    const size_t n_params = mtf_model_n_params(model), n_units = mtf_model_n_units(model);
+    if (mask != NULL && (mask->n_params != n_params || mask->n_units != n_units)) {
+        return mtf_fail(err, MTF_ERR_SHAPE,
+                        "the freeze mask must have %zu parameters and %zu units, found %zu and %zu",
+                        n_params, n_units, mask->n_params, mask->n_units);
+    }
+    return MTF_OK;
+}
+
 mtf_status mtf_model_set_frozen(mtf_model *model, const uint8_t *params, size_t n_params,
                                 const uint8_t *units, size_t n_units, mtf_error *err)
 {
     mtf_network *network = model->network;
-    if (n_params != mtf_model_n_params(model) || n_units != mtf_model_n_units(model)) {
-        return mtf_fail(err, MTF_ERR_SHAPE,
-                        "the freeze mask must have %zu parameters and %zu units, found %zu and %zu",
-                        mtf_model_n_params(model), mtf_model_n_units(model), n_params, n_units);
-    }
+    const mtf_freeze_mask mask = {params, n_params, units, n_units};
+    MTF_TRY(mtf_object_check_mask(model, &mask, err));
     for (size_t i = 0; i < n_params; i++) {
         network->params[i].frozen = params[i] != 0;
         if (params[i]) {

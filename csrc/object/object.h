@@ -56,9 +56,12 @@ struct mtf_model {
 /* mtf_model_new() for a family that is not looked up by name. */
 MTF_NODISCARD mtf_status mtf_object_new(const struct mtf_family *family, const mtf_config *config,
                                         mtf_model **model, mtf_error *err);
-/* The plan for a request, from the cache or new. */
+/* The plan for running a request, which names no freeze state: from the cache or new. */
 MTF_NODISCARD mtf_status mtf_object_plan(mtf_model *model, const mtf_request *request,
                                          mtf_plan **plan, mtf_error *err);
+/* A freeze mask, or NULL, has the sizes of the model. */
+MTF_NODISCARD mtf_status mtf_object_check_mask(const mtf_model *model, const mtf_freeze_mask *mask,
+                                               mtf_error *err);
 /* The n names of a request fit into model->wanted. */
 MTF_NODISCARD mtf_status mtf_object_count(const mtf_model *model, size_t n, mtf_error *err);
 /* Tensor of a named output. */

@@ -19,22 +19,33 @@
 typedef struct draft {
     const mtf_network *network;
     const mtf_program *program;
+    const mtf_freeze_mask *frozen; /* of the request */
     mtf_plan *plan;
     unsigned char *wanted, *given, *needs, *gets, *written, *in_prefix, *listed;
     unsigned char *runs; /* nodes */
 } draft;
 
+static int param_frozen(const draft *d, int32_t param)
+{
+    return mtf_network_param_frozen(d->network, d->frozen, param);
+}
+
+static int unit_frozen(const draft *d, int32_t unit)
+{
+    return mtf_network_unit_frozen(d->network, d->frozen, unit);
+}
+
 static int node_dropout_on(const draft *d, const mtf_node *node)
 {
     return d->plan->training && d->plan->dropout && node->shape.attrs.rate > 0 &&
-           (node->unit == MTF_NO_UNIT || !mtf_network_unit_frozen(d->network, node->unit));
+           (node->unit == MTF_NO_UNIT || !unit_frozen(d, node->unit));
 }
 
 /* Whether weights first .. last - 1 of a node have one that trains. */
 static int weights_train(const draft *d, const mtf_node *node, int first, int last)
 {
     for (int i = first; i < last; i++) {
-        if (node->weight[i] >= 0 && !d->network->params[node->weight[i]].frozen) {
+        if (node->weight[i] >= 0 && !param_frozen(d, node->weight[i])) {
             return 1;
         }
     }
@@ -53,7 +64,8 @@ static void set_precision(const draft *d, const mtf_node *node, mtf_precision *p
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
         if ((node->op->factors >> i & 1u) && node->weight[i] >= 0) {
             const mtf_param *param = &d->network->params[node->weight[i]];
-            const int said = !for_all && param->frozen && param->precision != MTF_PRECISION_F32;
+            const int said = !for_all && param->precision != MTF_PRECISION_F32 &&
+                             param_frozen(d, node->weight[i]);
             precision[i] = said ? param->precision : (mtf_precision)otherwise;
         }
     }
@@ -69,6 +81,13 @@ static int output_trains(const draft *d, const mtf_node *node, int output)
 {
     return node->op->in_pairs ? weights_train(d, node, 2 * output, 2 * output + 2)
                               : node_trains(d, node);
+}
+
+static void count_trainable(draft *d)
+{
+    for (int32_t p = 0; p < d->program->n_params; p++) {
+        d->plan->n_trainable += param_frozen(d, p) ? 0 : d->program->params[p].size;
+    }
 }
 
 static void find_aliases(draft *d)
@@ -122,8 +141,7 @@ static void find_forward(draft *d)
 /* A node is in the prefix when its unit is frozen whole and so is everything below it. */
 static int extends_prefix(const draft *d, const mtf_node *node)
 {
-    if (node_trains(d, node) ||
-        (node->unit != MTF_NO_UNIT && !mtf_network_unit_frozen(d->network, node->unit))) {
+    if (node_trains(d, node) || (node->unit != MTF_NO_UNIT && !unit_frozen(d, node->unit))) {
         return 0;
     }
     for (int k = 0; k < MTF_MAX_IN; k++) {
@@ -203,7 +221,7 @@ static const mtf_node *find_trainable_below(draft *d, mtf_tensor_id t)
             }
         }
         if (depends && node->unit != MTF_NO_UNIT &&
-            (node_trains(d, node) || !mtf_network_unit_frozen(d->network, node->unit))) {
+            (node_trains(d, node) || !unit_frozen(d, node->unit))) {
             lowest = node;
         }
     }
@@ -239,7 +257,7 @@ static mtf_need node_need(const draft *d, const mtf_node *node, const mtf_step *
         }
     }
     for (int w = 0; w < MTF_MAX_WEIGHTS; w++) {
-        if (node->weight[w] >= 0 && !d->network->params[node->weight[w]].frozen) {
+        if (node->weight[w] >= 0 && !param_frozen(d, node->weight[w])) {
             need.dw |= 1u << w;
         }
     }
@@ -292,11 +310,12 @@ int mtf_plan_matches(const mtf_plan *plan, uint64_t freeze_version, const mtf_re
            same_ids(plan->given, plan->n_given, request->given, request->n_given);
 }
 
-static int draft_init(draft *d, const mtf_network *network, mtf_plan *plan)
+static int draft_init(draft *d, const mtf_network *network, const mtf_freeze_mask *frozen,
+                      mtf_plan *plan)
 {
     const mtf_program *program = network->program;
     size_t tensors = (size_t)program->n_tensors, nodes = (size_t)program->n_nodes;
-    *d = (draft){.network = network, .program = program, .plan = plan};
+    *d = (draft){.network = network, .program = program, .frozen = frozen, .plan = plan};
     d->wanted = mtf_alloc_zero(7 * tensors + nodes);
     if (d->wanted == NULL) {
         return 0;
@@ -357,7 +376,9 @@ mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
     }
     plan->freeze_version = freeze_version;
     mtf_status status = MTF_ERR_MEMORY;
-    if (plan_init(plan, network->program, request) && draft_init(&d, network, plan)) {
+    if (plan_init(plan, network->program, request) &&
+        draft_init(&d, network, request->frozen, plan)) {
+        count_trainable(&d);
         find_aliases(&d);
         find_forward(&d);
         list_forward(&d);

@@ -5,7 +5,8 @@
  * running, prices. object/ and train/ call it; it calls model/ and below and knows neither losses nor
  * updates.
  *
- * A plan is a pure function of (program, freeze state, request). It lists the forward steps, the
+ * A plan is a pure function of (program, freeze state, request); the freeze state is the network's,
+ * or one that the request brings, so that a choice can be priced without being made. It lists the forward steps, the
  * backward steps, what is kept between them and where every tensor lies: in the caller's memory, in
  * the arena kept for backward (*saved*), or in a worker's own scratch (*temporary*, reused as soon
  * as nobody reads it). Sizes are per row, so a plan serves every batch.
@@ -23,8 +24,9 @@ typedef struct mtf_request {
     size_t n_outputs;
     const mtf_tensor_id *outputs;
     size_t n_given;
-    const mtf_tensor_id *given; /* outputs whose values come with the batch: what only they need
+    const mtf_tensor_id *given;    /* outputs whose values come with the batch: what only they need
                                    does not run. Those that nothing reads are passed over. */
+    const mtf_freeze_mask *frozen; /* NULL: what is frozen in the network */
 } mtf_request;
 
 typedef enum mtf_store {
@@ -82,6 +84,7 @@ typedef struct mtf_plan {
     int32_t *grad_slot; /* (n_tensors) region of the gradient arena, -1: none */
     mtf_arena saved, halves, temporary, gradients; /* halves: of 16-bit elements */
     uint32_t spaces;                               /* bit s: a forward step has rows of space s */
+    int64_t n_trainable;                           /* values of what the freeze state lets train */
     int splits; /* 0: an operation couples the batch, so it is one block */
 } mtf_plan;
 
@@ -93,6 +96,7 @@ void mtf_plan_free(mtf_plan *plan);
 void mtf_plan_forms(const mtf_plan *plan, void *context,
                     void (*visit)(void *context, int32_t param, mtf_use use,
                                   mtf_precision precision));
+/* Whether a plan is what a request asks for; both of the network's own freeze state. */
 int mtf_plan_matches(const mtf_plan *plan, uint64_t freeze_version, const mtf_request *request);
 
 /* Name of the output that boundary tensor `b` is; NULL: it has none, so it cannot be given. */

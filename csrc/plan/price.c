@@ -74,7 +74,6 @@ static void price_parameters(const mtf_plan *plan, const mtf_network *network, m
     for (int32_t i = 0; i < network->program->n_params; i++) {
         const int64_t size = network->program->params[i].size;
         info->n_values += size;
-        info->n_trainable += network->params[i].frozen ? 0 : size;
         int by_rows;
         if (reaches(plan, i, &by_rows)) {
             info->gradient_bytes += (uint64_t)size * sizeof(mtf_real);
@@ -158,6 +157,7 @@ void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_
     price_forward(plan, &extent, info, units);
     price_backward(plan, &extent, info, units);
     price_parameters(plan, network, info);
+    info->n_trainable = plan->n_trainable;
     info->n_forward = plan->n_forward;
     info->n_backward = plan->n_backward;
     price_arenas(plan, view, token_budget, info, &largest);

@@ -106,7 +106,8 @@ struct mtf_py_model {
     PyObject *module; /* kept alive for its state */
     mtf_py_state *state;
     mtf_py_batch *pending; /* borrowed by the core from train_forward until train_backward */
-    atomic_flag busy;
+    atomic_int use;        /* mtf_py_use; MTF_PY_FREE: nobody is in a method */
+    atomic_ulong reader;   /* the thread in a reading method, else 0 */
 };
 
 extern PyType_Spec mtf_py_model_spec;
@@ -116,8 +117,12 @@ extern PyMethodDef mtf_py_module_functions[]; /* runtime.c */
 /* Methods under way in this process: after a fork none, whatever other threads were at. */
 Py_ssize_t mtf_py_n_running(mtf_py_state *state);
 
-/* The lock: never blocks, raises ConcurrencyError. */
-int mtf_py_enter(mtf_py_model *self);
+/* What a method does with the model: looks at it, which is over in no time, or works on it. */
+typedef enum mtf_py_use { MTF_PY_FREE, MTF_PY_READS, MTF_PY_WORKS } mtf_py_use;
+
+/* The lock. ConcurrencyError at once beside a method that works; one that reads is waited for, so that
+ * another thread's look at the model ends no run. */
+int mtf_py_enter(mtf_py_model *self, mtf_py_use use);
 void mtf_py_leave(mtf_py_model *self);
 /* Chooses the kernel table if nobody has yet. */
 int mtf_py_runtime_ready(mtf_py_state *state);
@@ -237,6 +242,18 @@ PyArrayObject *mtf_py_param_floats(PyObject *object, const char *what, const mtf
 PyObject *mtf_py_param_copy(const mtf_param_info *info, const mtf_real *values);
 /* Read-only array over a parameter; keeps the model alive, and the values if their head is removed. */
 PyObject *mtf_py_param_view(mtf_py_model *self, size_t index);
+
+/* ---- freezing.c ------------------------------------------------------------------------------- */
+
+/* A freeze mask from (params, units), two arrays as mtf_py_mask() takes them, or from None. */
+typedef struct mtf_py_freeze {
+    mtf_freeze_mask mask;
+    const mtf_freeze_mask *given;  /* &mask; NULL for None */
+    PyArrayObject *params, *units; /* what it points into */
+} mtf_py_freeze;
+
+int mtf_py_freeze_init(mtf_py_freeze *freeze, const mtf_py_model *self, PyObject *object);
+void mtf_py_freeze_clear(mtf_py_freeze *freeze);
 
 /* ---- losses.c: what training injects ---------------------------------------------------------- */
 

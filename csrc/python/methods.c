@@ -3,10 +3,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
 
-static PyObject *locked(PyObject *object, PyObject *args, PyObject *kwargs, mtf_py_method method)
+static PyObject *locked(PyObject *object, PyObject *args, PyObject *kwargs, mtf_py_use use,
+                        mtf_py_method method)
 {
     mtf_py_model *self = (mtf_py_model *)object;
-    if (mtf_py_enter(self) < 0) {
+    if (mtf_py_enter(self, use) < 0) {
         return NULL;
     }
     PyObject *result = method(self, args, kwargs);
@@ -14,37 +15,37 @@ static PyObject *locked(PyObject *object, PyObject *args, PyObject *kwargs, mtf_
     return result;
 }
 
-#define LOCKED(name)                                                                               \
+#define LOCKED(name, use)                                                                          \
     static PyObject *name(PyObject *object, PyObject *args, PyObject *kwargs)                      \
     {                                                                                              \
-        return locked(object, args, kwargs, mtf_py_##name);                                        \
+        return locked(object, args, kwargs, use, mtf_py_##name);                                   \
     }
 
-LOCKED(add_head)
-LOCKED(remove_head)
-LOCKED(params)
-LOCKED(units)
-LOCKED(spaces)
-LOCKED(inputs)
-LOCKED(outputs)
-LOCKED(view)
-LOCKED(set_param)
-LOCKED(set_frozen)
-LOCKED(set_precision)
-LOCKED(forward)
-LOCKED(train_begin)
-LOCKED(train_forward)
-LOCKED(train_outputs)
-LOCKED(train_backward)
-LOCKED(train_gradients)
-LOCKED(train_apply)
-LOCKED(gradient)
-LOCKED(set_gradient)
-LOCKED(get_state)
-LOCKED(set_state)
-LOCKED(train_reset)
-LOCKED(prefix)
-LOCKED(plan)
+LOCKED(add_head, MTF_PY_WORKS)
+LOCKED(remove_head, MTF_PY_WORKS)
+LOCKED(params, MTF_PY_READS)
+LOCKED(units, MTF_PY_READS)
+LOCKED(spaces, MTF_PY_READS)
+LOCKED(inputs, MTF_PY_READS)
+LOCKED(outputs, MTF_PY_READS)
+LOCKED(view, MTF_PY_READS)
+LOCKED(set_param, MTF_PY_WORKS)
+LOCKED(set_frozen, MTF_PY_WORKS)
+LOCKED(set_precision, MTF_PY_WORKS)
+LOCKED(forward, MTF_PY_WORKS)
+LOCKED(train_begin, MTF_PY_WORKS)
+LOCKED(train_forward, MTF_PY_WORKS)
+LOCKED(train_outputs, MTF_PY_WORKS)
+LOCKED(train_backward, MTF_PY_WORKS)
+LOCKED(train_gradients, MTF_PY_WORKS)
+LOCKED(train_apply, MTF_PY_WORKS)
+LOCKED(gradient, MTF_PY_READS)
+LOCKED(set_gradient, MTF_PY_WORKS)
+LOCKED(get_state, MTF_PY_READS)
+LOCKED(set_state, MTF_PY_WORKS)
+LOCKED(train_reset, MTF_PY_WORKS)
+LOCKED(prefix, MTF_PY_READS)
+LOCKED(plan, MTF_PY_READS)
 
 PyDoc_STRVAR(
     add_head_doc,
@@ -151,20 +152,22 @@ PyDoc_STRVAR(set_state_doc, "set_state($self, /, index, moment1, moment2, n_step
 PyDoc_STRVAR(train_reset_doc, "train_reset($self, /)\n--\n\n"
                               "Frees gradients and optimizer state of every parameter.");
 PyDoc_STRVAR(prefix_doc,
-             "prefix($self, /, outputs, training)\n--\n\n"
+             "prefix($self, /, outputs, training, frozen=None)\n--\n\n"
              "Names of what the frozen prefix hands on towards these outputs, so that a batch may\n"
-             "carry their values instead of ids; []: nothing is frozen as far as a named output.");
+             "carry their values instead of ids; []: nothing is frozen as far as a named output.\n"
+             "frozen: as in plan.");
 PyDoc_STRVAR(
     plan_doc,
     "plan($self, /, outputs, *, training, offsets, features=(), token_budget=4096, "
-    "precision=None, save_bf16=False)\n--\n\n"
-    "What the present freeze state runs, keeps and costs for exactly this batch, as a\n"
+    "precision=None, save_bf16=False, frozen=None)\n--\n\n"
+    "What a freeze state runs, keeps and costs for exactly this batch, as a\n"
     "PlanInfo: FLOPs of the whole, memory of its largest micro-batch at the present number\n"
     "of threads. outputs: what is wanted or, in training, what receives a gradient;\n"
     "offsets: as in a batch; features: outputs whose values the batch would carry. token_budget: "
     "as in\n"
     "train_gradients; inference runs a batch whole. precision, save_bf16: as in forward or\n"
-    "train_begin; None: as freezing says, or fp32 in training.");
+    "train_begin; None: as freezing says, or fp32 in training. frozen: (params, units) as in\n"
+    "set_frozen, the freeze state that is meant; None: the present one. Nothing changes.");
 
 /* METH_VARARGS | METH_KEYWORDS functions have another type than the table's; the cast is CPython's
  * own convention. */

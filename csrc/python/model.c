@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
 
+#include <time.h>
 #include <unistd.h>
 
 Py_ssize_t mtf_py_n_running(mtf_py_state *state)
@@ -17,9 +18,33 @@ Py_ssize_t mtf_py_n_running(mtf_py_state *state)
     return state->n_running;
 }
 
-int mtf_py_enter(mtf_py_model *self)
+/* Naps of 50 us for which a call waits for one that reads: 2 s, longer than any read takes. */
+#define PATIENCE 40000
+
+/* Takes the model unless somebody works on it, or this thread itself is in a method of it: argument
+ * conversion may run Python code. */
+static int take(mtf_py_model *self, mtf_py_use use)
 {
-    if (atomic_flag_test_and_set(&self->busy)) {
+    const unsigned long thread = PyThread_get_thread_ident();
+    for (int nap = 0; nap < PATIENCE; nap++) {
+        int found = MTF_PY_FREE;
+        if (atomic_compare_exchange_strong(&self->use, &found, (int)use)) {
+            atomic_store(&self->reader, use == MTF_PY_READS ? thread : 0);
+            return 1;
+        }
+        if (found != MTF_PY_READS || atomic_load(&self->reader) == thread) {
+            return 0;
+        }
+        const struct timespec length = {0, 50000};
+        Py_BEGIN_ALLOW_THREADS nanosleep(&length, NULL);
+        Py_END_ALLOW_THREADS
+    }
+    return 0;
+}
+
+int mtf_py_enter(mtf_py_model *self, mtf_py_use use)
+{
+    if (!take(self, use)) {
         PyErr_SetString(self->state->exceptions[MTF_PY_CONCURRENCY_ERROR],
                         "this model is in use by another call, and one call at a time is allowed; "
                         "wait for it, or give each thread its own copy of the model");
@@ -32,7 +57,8 @@ int mtf_py_enter(mtf_py_model *self)
 void mtf_py_leave(mtf_py_model *self)
 {
     self->state->n_running = mtf_py_n_running(self->state) - 1;
-    atomic_flag_clear(&self->busy);
+    atomic_store(&self->reader, 0);
+    atomic_store(&self->use, MTF_PY_FREE);
 }
 
 int mtf_py_runtime_ready(mtf_py_state *state)
@@ -106,9 +132,8 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->module = Py_NewRef(module);
     self->state = state;
     state->n_models++;
-    atomic_flag_clear(&self->busy);
     int built = -1;
-    if (mtf_py_enter(self) == 0) {
+    if (mtf_py_enter(self, MTF_PY_WORKS) == 0) {
         built = build(self, mapping);
         mtf_py_leave(self);
     }
@@ -144,7 +169,7 @@ static PyObject *get_version(PyObject *object, void *closure)
 {
     mtf_py_model *self = (mtf_py_model *)object;
     (void)closure;
-    if (mtf_py_enter(self) < 0) {
+    if (mtf_py_enter(self, MTF_PY_READS) < 0) {
         return NULL;
     }
     uint64_t version = mtf_model_version(self->model);

@@ -1,4 +1,4 @@
-/* Methods over what a model consists of: heads, parameters, units, outputs, freeze state.
+/* Methods over what a model consists of: heads, parameters, units, outputs.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
 
@@ -180,55 +180,4 @@ PyObject *mtf_py_set_values(mtf_py_model *self, PyObject *args, PyObject *kwargs
 PyObject *mtf_py_set_param(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
     return mtf_py_set_values(self, args, kwargs, "OO:set_param", mtf_model_set_param);
-}
-
-PyObject *mtf_py_set_frozen(mtf_py_model *self, PyObject *args, PyObject *kwargs)
-{
-    static char *keywords[] = {"params", "units", NULL};
-    PyObject *params_object, *units_object;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:set_frozen", keywords, &params_object,
-                                     &units_object)) {
-        return NULL;
-    }
-    size_t n_params = mtf_model_n_params(self->model);
-    size_t n_units = mtf_model_n_units(self->model);
-    PyArrayObject *params = mtf_py_mask(params_object, "params", n_params);
-    if (params == NULL) {
-        return NULL;
-    }
-    PyArrayObject *units = mtf_py_mask(units_object, "units", n_units);
-    if (units == NULL) {
-        Py_DECREF(params);
-        return NULL;
-    }
-    mtf_error err = {MTF_OK, ""};
-    mtf_status status = mtf_model_set_frozen(self->model, PyArray_DATA(params), n_params,
-                                             PyArray_DATA(units), n_units, &err);
-    Py_DECREF(params);
-    Py_DECREF(units);
-    if (status != MTF_OK) {
-        return mtf_py_raise(self->state, status, &err);
-    }
-    Py_RETURN_NONE;
-}
-
-PyObject *mtf_py_set_precision(mtf_py_model *self, PyObject *args, PyObject *kwargs)
-{
-    static char *keywords[] = {"params", NULL};
-    PyObject *params_object;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:set_precision", keywords, &params_object)) {
-        return NULL;
-    }
-    const size_t n_params = mtf_model_n_params(self->model);
-    PyArrayObject *params = mtf_py_codes(params_object, "params", n_params);
-    if (params == NULL) {
-        return NULL;
-    }
-    mtf_error err = {MTF_OK, ""};
-    mtf_status status = mtf_model_set_precision(self->model, PyArray_DATA(params), n_params, &err);
-    Py_DECREF(params);
-    if (status != MTF_OK) {
-        return mtf_py_raise(self->state, status, &err);
-    }
-    Py_RETURN_NONE;
 }

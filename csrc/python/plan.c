@@ -54,21 +54,27 @@ static PyObject *plan_result(const mtf_py_state *state, const mtf_plan_info *inf
 
 PyObject *mtf_py_prefix(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"outputs", "training", NULL};
-    PyObject *outputs_object;
+    static char *keywords[] = {"outputs", "training", "frozen", NULL};
+    PyObject *outputs_object, *frozen_object = Py_None;
     int training;
     mtf_py_names outputs;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Op:prefix", keywords, &outputs_object,
-                                     &training) ||
-        mtf_py_names_init(&outputs, outputs_object, "outputs") < 0) {
+    mtf_py_freeze frozen;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Op|O:prefix", keywords, &outputs_object,
+                                     &training, &frozen_object) ||
+        mtf_py_freeze_init(&frozen, self, frozen_object) < 0) {
+        return NULL;
+    }
+    if (mtf_py_names_init(&outputs, outputs_object, "outputs") < 0) {
+        mtf_py_freeze_clear(&frozen);
         return NULL;
     }
     size_t n = 0;
     const char *names[MTF_MAX_FEATURES];
     mtf_error err = {MTF_OK, ""};
-    mtf_status status =
-        mtf_model_get_prefix(self->model, training, outputs.n, outputs.names, &n, names, &err);
+    mtf_status status = mtf_model_get_prefix(self->model, training, outputs.n, outputs.names,
+                                             frozen.given, &n, names, &err);
     mtf_py_names_clear(&outputs);
+    mtf_py_freeze_clear(&frozen);
     if (status != MTF_OK) {
         return mtf_py_raise(self->state, status, &err);
     }
@@ -98,14 +104,14 @@ static mtf_status ask(mtf_py_model *self, mtf_plan_request *request, const mtf_p
 
 PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"outputs",      "training",  "offsets",   "features",
-                               "token_budget", "precision", "save_bf16", NULL};
+    static char *keywords[] = {"outputs",   "training",  "offsets", "features", "token_budget",
+                               "precision", "save_bf16", "frozen",  NULL};
     PyObject *outputs_object, *offsets_object = NULL, *features_object = NULL, *budget = NULL;
-    PyObject *precision = Py_None;
+    PyObject *precision = Py_None, *frozen_object = Py_None;
     mtf_plan_request request = {.training = -1, .token_budget = 4096};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pOOOOp:plan", keywords, &outputs_object,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pOOOOpO:plan", keywords, &outputs_object,
                                      &request.training, &offsets_object, &features_object, &budget,
-                                     &precision, &request.save_bf16)) {
+                                     &precision, &request.save_bf16, &frozen_object)) {
         return NULL;
     }
     request.precision = request.training ? MTF_PRECISION_F32 : MTF_AS_FROZEN;
@@ -122,7 +128,9 @@ PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     mtf_py_names outputs = {NULL, 0, NULL}, features = {NULL, 0, NULL};
     mtf_plan_unit *units = NULL;
     mtf_py_offsets offsets = {.keep = NULL};
-    if (mtf_py_offsets_init(&offsets, self, offsets_object) < 0 ||
+    mtf_py_freeze frozen = {.given = NULL};
+    if (mtf_py_freeze_init(&frozen, self, frozen_object) < 0 ||
+        mtf_py_offsets_init(&offsets, self, offsets_object) < 0 ||
         mtf_py_names_init(&outputs, outputs_object, "outputs") < 0 ||
         (features_object != NULL &&
          mtf_py_names_init(&features, features_object, "features") < 0)) {
@@ -137,6 +145,7 @@ PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     request.outputs = outputs.names;
     request.n_features = features.n;
     request.features = features.names;
+    request.frozen = frozen.given;
     mtf_plan_info info = {.forward_flops = 0.0};
     mtf_error err = {MTF_OK, ""};
     mtf_status status = ask(self, &request, &offsets, &info, units, &err);
@@ -150,5 +159,6 @@ end:
     mtf_py_names_clear(&features);
     mtf_py_names_clear(&outputs);
     mtf_py_offsets_clear(&offsets);
+    mtf_py_freeze_clear(&frozen);
     return result;
 }

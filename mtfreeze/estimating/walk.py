@@ -177,6 +177,7 @@ class _Walk:
         self._features = run_features(
             self._model, self._plan, self._rows, self._prepared.eval_data.groups, stand_in
         )
+        self._model.set_freeze_state(self._plan.phases[0].freeze)
         self._features.prepare(1, digests, Reporter(False), _never)
 
     def _look(self, phase: PhasePlan, timed: bool, reporter: Reporter) -> _Draft:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
@@ -51,7 +52,8 @@ def evaluate(
     dict of str to float
         ``eval_<task>_loss``; for heads of texts ``_accuracy``, ``_f1_macro`` and ``_mcc``; for
         heads of words with IOB2 labels ``_f1``, ``_precision``, ``_recall`` (whole entities, strict
-        IOB2, micro-averaged) and ``_accuracy`` (of words); for other heads of words ``_accuracy``.
+        IOB2, micro-averaged) and ``_accuracy`` (of words); for other heads of words ``_accuracy``;
+        for heads of numbers ``_pearson``, ``_spearman``, ``_r2``, ``_rmse`` and ``_mae``.
 
     Raises
     ------
@@ -93,9 +95,9 @@ def evaluate_rows(
         )
     reporter = Reporter(progress)
     opened = open_cache(cache)
-    if opened is None:
-        return data.outcomes(model, reporter)
-    with opened:
+    with model.reading(), opened or nullcontext():
+        if opened is None:
+            return data.outcomes(model, reporter)
         features = evaluation_features(model, data.groups, opened, reporter)
         found = data.outcomes(model, reporter, pack=features.evaluation_batch)
         on_cache_stats(features.stats)

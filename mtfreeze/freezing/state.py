@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Freezable",
+    "FreezeMasks",
     "FreezeState",
     "freeze",
     "freeze_to",
@@ -52,6 +53,10 @@ __all__ = [
     "reduced_keys",
     "set_state",
 ]
+
+
+FreezeMasks = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""A freeze state as the core takes it: (n_params,) frozen, (n_units,) frozen as a whole."""
 
 
 class Freezable(Protocol):
@@ -146,8 +151,8 @@ def get_state(model: Freezable) -> FreezeState:
     ).named(model.index)
 
 
-def masks(model: Freezable, state: FreezeState) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return what `state` freezes of a model: (n_params,), and (n_units,) frozen as a whole."""
+def masks(model: Freezable, state: FreezeState) -> FreezeMasks:
+    """Return what `state` freezes of a model, which need not be in it."""
     index = model.index
     params = np.array([key in state.frozen for key in index.keys], dtype=np.uint8)
     units = np.zeros(len(index.unit_paths), dtype=np.uint8)

@@ -11,6 +11,7 @@ from ..closest import name_list, unknown
 from ..errors import ConfigError
 from .kind import HeadSpec
 from .measure import LOSS, Measure, Metric
+from .regression import Regression
 from .sequence_classification import SequenceClassification
 from .token_classification import TokenClassification
 
@@ -44,7 +45,7 @@ def register(kind: type[HeadSpec]) -> None:
         METRICS.update((one.name, one) for one in measure.metrics)
 
 
-for _kind in (SequenceClassification, TokenClassification):
+for _kind in (SequenceClassification, TokenClassification, Regression):
     register(_kind)
 
 

@@ -248,9 +248,25 @@ class _Words(RowSpace):
         return [one for row in answers for one in row]
 
 
-TEXTS = _Texts("sequences", "text", "texts", "text", "sentences", "rows", "labels", splits=False)
+TEXTS = _Texts(
+    name="sequences",
+    item="text",
+    items="texts",
+    example="text",
+    data="sentences",
+    labelled="rows",
+    classes="labels",
+    splits=False,
+)
 WORDS = _Words(
-    TOKENS, "word", "words", "sentence", "tagged sentences", "words", "types", splits=True
+    name=TOKENS,
+    item="word",
+    items="words",
+    example="sentence",
+    data="tagged sentences",
+    labelled="words",
+    classes="types",
+    splits=True,
 )
 
 ROW_SPACES = {space.item: space for space in (TEXTS, WORDS)}

@@ -37,7 +37,8 @@ class Task:
         Let the loss of this task train the backbone even while its head is frozen.
     metric : str, optional
         The figure that the task is judged by: ``accuracy``, ``f1_macro``, ``mcc`` for labels of
-        texts, ``f1``, ``precision``, ``recall``, ``accuracy`` for tags; by default the first.
+        texts, ``f1``, ``precision``, ``recall``, ``accuracy`` for tags, ``pearson``, ``r2`` for
+        numbers; by default the first.
     label : str, optional
         Name of this task's label in rows that carry several; by default the task's own name.
     loss : callable, optional

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .state import ModelState
+from .state import ModelState, reads
 
 if TYPE_CHECKING:
     from .encoding import Row
@@ -23,6 +23,7 @@ Float32 = NDArray[np.float32]
 class ComputingMethods(ModelState):
     """Methods of `MultiTaskModel` that run the core."""
 
+    @reads
     def forward(
         self,
         texts: Sequence[Row],

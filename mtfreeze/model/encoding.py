@@ -131,7 +131,7 @@ def encode(
     encoded = encode_rows(model, texts)
     result = np.empty((len(encoded), model.width), dtype=np.float32)
     reporter = _reporter(show_progress_bar)
-    with model.alone(), reporter.bar(len(encoded), "encoding", unit="text"):
+    with model.reading(), reporter.bar(len(encoded), "encoding", unit="text"):
         for rows in calls(encoded.lengths, rows=limit):
             result[rows] = model._core.forward(encoded.pack(rows).for_core(), [output], **how)[0]
             reporter.advance(len(rows))

@@ -6,9 +6,8 @@ The methods that need no more than that are here; `MultiTaskModel` adds the rest
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
@@ -16,10 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..closest import did_you_mean
-from ..errors import ConcurrencyError, ConfigError, SelectorError
+from ..errors import ConfigError, SelectorError
 from ..freezing import state as freezing
 from ..freezing.selectors import ModelIndex, Selector, resolve
 from ..freezing.state import FreezeState
+from .lock import ModelLock
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..inputs.text import TextEncoder
     from .loading import Loaded
 
-__all__ = ["ModelState", "exclusive"]
+__all__ = ["ModelState", "exclusive", "reads"]
 
 Float32 = NDArray[np.float32]
 Rest = ParamSpec("Rest")
@@ -40,11 +40,24 @@ Model = TypeVar("Model", bound="ModelState")
 def exclusive(
     method: Callable[Concatenate[Model, Rest], Result],
 ) -> Callable[Concatenate[Model, Rest], Result]:
-    """Let a method of a model run while no other thread uses the model; see `ModelState.alone`."""
+    """Let a method that works on a model keep other threads off; see `ModelState.alone`."""
 
     @wraps(method)
     def guarded(model: Model, /, *given: Rest.args, **named: Rest.kwargs) -> Result:
         with model.alone():
+            return method(model, *given, **named)
+
+    return guarded
+
+
+def reads(
+    method: Callable[Concatenate[Model, Rest], Result],
+) -> Callable[Concatenate[Model, Rest], Result]:
+    """Let a method read a model that stands still meanwhile; see `ModelState.reading`."""
+
+    @wraps(method)
+    def guarded(model: Model, /, *given: Rest.args, **named: Rest.kwargs) -> Result:
+        with model.reading():
             return method(model, *given, **named)
 
     return guarded
@@ -59,7 +72,7 @@ class ModelState:
         self._pinned: frozenset[str] = frozenset()
         self._pinned_heads: frozenset[str] = frozenset()
         self._n_steps = 0
-        self._lock = threading.RLock()
+        self._lock = ModelLock()
         self.name = name
         self.config = loaded.config
         self.encoder: TextEncoder = loaded.encoder
@@ -68,27 +81,25 @@ class ModelState:
         self.tasks: dict[str, Any] = dict(loaded.tasks)
         self.index = ModelIndex(self._core.params(), self._core.units(), loaded.family)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other threads off the model for the length of a block.
-
-        The core guards each of its calls; what takes several, such as a step or a change of what is
-        frozen, would mix with what other threads do in between.
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other threads off the model for a block that trains or changes it.
 
         Raises
         ------
         ConcurrencyError
-            If another thread is in such a block; nobody waits.
+            If another thread is in such a block. One that only reads is waited for.
         """
-        if not self._lock.acquire(blocking=False):
-            raise ConcurrencyError(
-                "this model is in use by another call, and one call at a time is allowed; wait for "
-                "it, or give each thread its own copy of the model"
-            )
-        try:
-            yield
-        finally:
-            self._lock.release()
+        return self._lock.working()
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Have the model stand still for a block that reads it, and changes nothing.
+
+        Raises
+        ------
+        ConcurrencyError
+            If another thread uses the model; a read never waits.
+        """
+        return self._lock.reading()
 
     @property
     def pooling(self) -> str:
@@ -194,6 +205,7 @@ class ModelState:
         """
         return resolve(self.index, what).params
 
+    @reads
     def trainable(self, what: Selector) -> bool | Literal["partial"]:
         """Return True if everything selected trains, False if nothing, else ``"partial"``.
 
@@ -205,6 +217,7 @@ class ModelState:
         """
         return freezing.trainable(self, what)
 
+    @reads
     def freeze_state(self) -> FreezeState:
         """Return what is frozen and pinned, and in which precision, by name.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from ..checks import check_number
 from ..errors import ConfigError
 
@@ -12,6 +14,8 @@ __all__ = ["Rate", "check_layer_decay", "check_rate"]
 
 Rate = float | Mapping[str, float]
 """One number for everything that trains, or numbers by selector, later entries winning."""
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def check_rate(name: str, rate: object) -> dict[str, float]:
@@ -22,10 +26,10 @@ def check_rate(name: str, rate: object) -> dict[str, float]:
     TypeError
         If it is neither a number nor numbers by selector.
     ConfigError
-        If a number is negative or not finite, or the mapping is empty.
+        If a number is negative, not finite or too large for float32, or the mapping is empty.
     """
     if not isinstance(rate, Mapping):
-        return {"all": check_number(name, rate)}
+        return {"all": _check_one(name, rate)}
     if not rate:
         raise ConfigError(
             f"{name} is an empty mapping; give a number, or numbers by selector such as "
@@ -37,7 +41,17 @@ def check_rate(name: str, rate: object) -> dict[str, float]:
                 f"{name} must have selectors (str) as keys; found {type(selector).__name__} "
                 f"{selector!r}"
             )
-    return {selector: check_number(f"{name}[{selector!r}]", one) for selector, one in rate.items()}
+    return {selector: _check_one(f"{name}[{selector!r}]", one) for selector, one in rate.items()}
+
+
+def _check_one(name: str, rate: object) -> float:
+    number = check_number(name, rate)
+    if number > _LARGEST:
+        raise ConfigError(
+            f"{name} must be at most {_LARGEST:.3g}, the largest float32, or the first step would "
+            f"make weights infinite; found {number!r}; use e.g. 1e-4"
+        )
+    return number
 
 
 def check_layer_decay(name: str, value: object) -> float | None:

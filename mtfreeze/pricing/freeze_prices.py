@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..freezing.state import FreezeState, masks
 from ..freezing.unit_states import UnitState, unit_states
 
 if TYPE_CHECKING:
     from .._core import PlanInfo
+    from ..freezing.state import FreezeMasks
     from ..model.state import ModelState
 
 __all__ = ["Prices", "price"]
@@ -70,7 +72,7 @@ def price(model: ModelState) -> Prices:
     A frozen head's task contributes no loss, so it asks for no backward pass. A model without
     heads is priced as if a loss on its pooled vector trained it.
     """
-    core, state = model._core, model.freeze_state()
+    state = model.freeze_state()
     active = tuple(name for name, head in model.heads.items() if not head.frozen)
     everything = list(model.heads) or ["pooled"]
     units = tuple(unit_states(model))
@@ -78,16 +80,15 @@ def price(model: ModelState) -> Prices:
     now = _plan(model, (list(active) or everything) if trains else everything, trains)
     if not state.frozen and not state.frozen_heads:
         return Prices(now, now, active, units)
-    flags = [np.zeros(len(names), np.uint8) for names in (model.param_keys, model.unit_index)]
-    core.set_frozen(*flags)
-    try:
-        full = _plan(model, everything, True)
-    finally:
-        model.set_freeze_state(state)
+    full = _plan(model, everything, True, masks(model, FreezeState()))
     return Prices(now, full, active, units)
 
 
-def _plan(model: ModelState, outputs: list[str], training: bool) -> PlanInfo:
+def _plan(
+    model: ModelState, outputs: list[str], training: bool, frozen: FreezeMasks | None = None
+) -> PlanInfo:
     length = min(LENGTH, model.max_length)
     offsets = {"tokens": np.arange(0, N_TOKENS + 1, length, dtype=np.int64)}
-    return model._core.plan(outputs, training=training, offsets=offsets, token_budget=N_TOKENS)
+    return model._core.plan(
+        outputs, training=training, offsets=offsets, token_budget=N_TOKENS, frozen=frozen
+    )

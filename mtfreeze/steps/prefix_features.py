@@ -157,16 +157,15 @@ class PrefixFeatures:
     ) -> None:
         """Compute what the phases from `first_phase` on need, as far as it is known by now.
 
+        The freeze state of that phase is in force: what is stored now has its precisions.
         `digests` are those of the model's tensors, taken just now; they spare hashing them again.
         """
         trained: set[str] = set()
         known = []
         left = [(number, freeze) for number, freeze in self._phases if number >= first_phase]
-        # What is stored now is computed in the precisions of the first phase. A later phase that
-        # computes the same in another one is filled when it begins.
         first = left[0][1] if left else self._model.freeze_state()
-        self._model.set_freeze_state(first)
         for number, freeze in left:
+            # What a later phase computes in another precision is filled when it begins.
             changed = (freeze.bf16 ^ first.bf16 | freeze.int8 ^ first.int8) & freeze.frozen
             known += [
                 use

@@ -7,8 +7,7 @@ cache of a run (``prefix_features.py``) and its estimate read the same list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.batches import Group
-from ..freezing.state import FreezeState
+from ..freezing.state import FreezeMasks, FreezeState, masks
 from ..inputs.packing import Encoded
 from ..planning.run_plan import PhasePlan, RunPlan
 from ..pricing.plan_prices import worth_keeping
@@ -65,26 +64,24 @@ def prefix_uses(
 ) -> tuple[list[Encoded], list[PrefixUse]]:
     """Return the distinct data sets of a run, and what each needs of the prefix in each phase.
 
-    The model's freeze state is that of each phase in turn and then the earlier one again, so this
-    belongs before the first step.
+    The core is asked about the freeze state of each phase; that of the model stays.
     """
     data: list[Encoded] = []
     uses: list[PrefixUse] = []
-    with _kept(model):
-        for phase in plan.phases:
-            if phase.steps:
-                model.set_freeze_state(phase.freeze)
-                for at, group in enumerate(phase.groups):
-                    # In joint mixing every row of a batch runs through every task's head.
-                    heads = list(phase.trained) if _joint(plan) else list(group.tasks)
-                    names = _boundary(model, heads)
-                    if names:
-                        own = _number(data, rows.encoded(group.examples))
-                        times = _times(phase, at, len(group.rows))
-                        uses.append(PrefixUse(phase.number, at, own, group.rows, names, times))
-            times = evaluations_of(plan, phase)
-            if times:
-                uses += _evaluated(model, phase.number, phase.freeze, evaluated, data, times)
+    for phase in plan.phases:
+        if phase.steps:
+            frozen = masks(model, phase.freeze)
+            for at, group in enumerate(phase.groups):
+                # In joint mixing every row of a batch runs through every task's head.
+                heads = list(phase.trained) if _joint(plan) else list(group.tasks)
+                names = _boundary(model, heads, frozen)
+                if names:
+                    own = _number(data, rows.encoded(group.examples))
+                    times = _times(phase, at, len(group.rows))
+                    uses.append(PrefixUse(phase.number, at, own, group.rows, names, times))
+        times = evaluations_of(plan, phase)
+        if times:
+            uses += _evaluated(model, phase.number, phase.freeze, evaluated, data, times)
     return data, uses
 
 
@@ -93,8 +90,7 @@ def evaluation_uses(
 ) -> tuple[list[Encoded], list[PrefixUse]]:
     """Return the same of one evaluation by itself, in the model's own freeze state, as phase 1."""
     data: list[Encoded] = []
-    with _kept(model):
-        return data, _evaluated(model, 1, model.freeze_state(), evaluated, data, 1)
+    return data, _evaluated(model, 1, model.freeze_state(), evaluated, data, 1)
 
 
 def _evaluated(
@@ -106,10 +102,10 @@ def _evaluated(
     times: int,
 ) -> list[PrefixUse]:
     # Where heads are frozen too, what they read still serves all of them.
-    model.set_freeze_state(_backbone_only(freeze))
+    frozen = masks(model, _backbone_only(freeze))
     uses = []
     for group, encoded in evaluated:
-        names = _boundary(model, group.tasks)
+        names = _boundary(model, group.tasks, frozen)
         if names:
             own = _number(data, encoded)
             uses.append(PrefixUse(phase, None, own, group.rows, names, times))
@@ -125,19 +121,9 @@ def _number(data: list[Encoded], encoded: Encoded) -> int:
     return len(data) - 1
 
 
-@contextmanager
-def _kept(model: ModelState) -> Iterator[None]:
-    """Put the freeze state back at the end."""
-    earlier = model.freeze_state()
-    try:
-        yield
-    finally:
-        model.set_freeze_state(earlier)
-
-
-def _boundary(model: ModelState, heads: Sequence[str]) -> tuple[str, ...]:
+def _boundary(model: ModelState, heads: Sequence[str], frozen: FreezeMasks) -> tuple[str, ...]:
     """Return the outputs that stand for the prefix of these heads, if they are worth keeping."""
-    names = tuple(model._core.prefix(list(heads), training=True))
+    names = tuple(model._core.prefix(list(heads), training=True, frozen=frozen))
     return names if worth_keeping(model._core, names) else ()
 
 
@@ -147,7 +133,7 @@ def _joint(plan: RunPlan) -> bool:
 
 def _backbone_only(freeze: FreezeState) -> FreezeState:
     frozen = frozenset(key for key in freeze.frozen if key.startswith("backbone."))
-    return FreezeState(frozen, bf16=freeze.bf16, int8=freeze.int8)
+    return FreezeState(frozen)
 
 
 def _times(phase: PhasePlan, group: int, n_rows: int) -> int:

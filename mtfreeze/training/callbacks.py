@@ -155,7 +155,7 @@ class EarlyStopping(Callback):
     min_delta : float
         By how much an evaluation must be better to count.
     greater_is_better : bool, optional
-        By default unless the metric is a loss.
+        By default as the metric says: for losses and errors less is better.
 
     Raises
     ------

@@ -206,12 +206,20 @@ def fit(
     arguments = dict(locals())
     began = time.perf_counter()
     reporter = Reporter(arguments.pop("progress"))
+    with model.alone():
+        return _run(model, arguments, reporter, began)
+
+
+def _run(
+    model: MultiTaskModel, arguments: Mapping[str, Any], reporter: Reporter, began: float
+) -> Run:
+    """Prepare the run, go through it, and write what is to be written."""
     ready = prepare(**arguments)
     plan = ready.plan
     for note in ready.notes:
         reporter.say(note)
     opened = None if ready.cache is None else open_checked(ready.cache)
-    with model.alone(), opened or nullcontext(), InterruptGuard() as guard:
+    with opened or nullcontext(), InterruptGuard() as guard:
 
         def stop() -> bool:
             return guard.requested

@@ -21,7 +21,7 @@ __all__ = ["Checkpointer", "Features", "Resume"]
 
 
 class Features(Protocol):
-    """Puts batches together with cached features of the frozen prefix; see ``cached.py``."""
+    """Puts batches together with features of the frozen prefix; see `steps.prefix_features`."""
 
     @property
     def stats(self) -> CacheStats: ...

@@ -117,6 +117,7 @@ class Trainer:
             self._begin()
             if self._features is not None:
                 first, digests = max(1, self.state.phase), self.state.phase_before
+                self._model.set_freeze_state(self._plan.phases[first - 1].freeze)
                 self._features.prepare(first, digests, self._reporter, self._stop)
             with self._reporter.bar(self._plan.n_steps, "training"):
                 self._reporter.advance(self.state.n_steps)

@@ -266,20 +266,20 @@ MTF_TEST(prefix_is_the_highest_boundary)
     const char *names[MTF_MAX_FEATURES];
     size_t n = 9;
     mtf_error err = {0};
-    CHECK(mtf_model_get_prefix(model, 1, 2, BOTH, &n, names, &err) == MTF_OK);
+    CHECK(mtf_model_get_prefix(model, 1, 2, BOTH, NULL, &n, names, &err) == MTF_OK);
     CHECK_INT(n, 0);
     tiny_freeze(model, LOW);
-    CHECK(mtf_model_get_prefix(model, 1, 2, BOTH, &n, names, &err) == MTF_OK);
+    CHECK(mtf_model_get_prefix(model, 1, 2, BOTH, NULL, &n, names, &err) == MTF_OK);
     CHECK_INT(n, 1);
     CHECK_TEXT(names[0], "hidden_states.2");
     tiny_freeze(model, (const char *const[]){"backbone", NULL});
-    CHECK(mtf_model_get_prefix(model, 1, 2, BOTH, &n, names, &err) == MTF_OK);
+    CHECK(mtf_model_get_prefix(model, 1, 2, BOTH, NULL, &n, names, &err) == MTF_OK);
     CHECK_INT(n, 2);
-    CHECK(mtf_model_get_prefix(model, 1, 1, BOTH + 1, &n, names, &err) == MTF_OK);
+    CHECK(mtf_model_get_prefix(model, 1, 1, BOTH + 1, NULL, &n, names, &err) == MTF_OK);
     CHECK_INT(n, 1);
     CHECK_TEXT(names[0], "hidden");
     const char *unknown[1] = {"hiden"};
-    CHECK(mtf_model_get_prefix(model, 1, 1, unknown, &n, names, &err) == MTF_ERR_NAME);
+    CHECK(mtf_model_get_prefix(model, 1, 1, unknown, NULL, &n, names, &err) == MTF_ERR_NAME);
     mtf_model_free(model);
 }
 

@@ -5,8 +5,9 @@
 #include "../../csrc/base/alloc.h"
 #include "../../csrc/plan/plan.h"
 
-/* Of a batch of 160 tokens in 10 sequences of 16. */
-static mtf_plan_info price(mtf_model *model, int training, const char *output, mtf_plan_unit *units)
+/* Of a batch of 160 tokens in 10 sequences of 16, in the freeze state `frozen`; NULL: the model's. */
+static mtf_plan_info price_frozen(mtf_model *model, int training, const char *output,
+                                  const mtf_freeze_mask *frozen, mtf_plan_unit *units)
 {
     int64_t offsets[11];
     for (int i = 0; i < 11; i++) {
@@ -20,12 +21,18 @@ static mtf_plan_info price(mtf_model *model, int training, const char *output, m
                                       .n_sequences = 10,
                                       .n_spaces = 1,
                                       .spaces = &rows,
-                                      .token_budget = 4096};
+                                      .token_budget = 4096,
+                                      .frozen = frozen};
     mtf_plan_info info = {0};
     mtf_error err = {0};
     CHECK(mtf_model_get_plan(model, &request, &info, units, &err) == MTF_OK);
     CHECK_TEXT(err.text, "");
     return info;
+}
+
+static mtf_plan_info price(mtf_model *model, int training, const char *output, mtf_plan_unit *units)
+{
+    return price_frozen(model, training, output, NULL, units);
 }
 
 MTF_TEST(inference_keeps_nothing)
@@ -195,5 +202,109 @@ MTF_TEST(short_lived_tensors_share_memory_without_overlap)
     /* Three layers need no more scratch than a few tensors of the widest layer. */
     CHECK(deep.worker_bytes < 160 * (20 + 7 * TINY_WIDTH) * sizeof(mtf_real) + 65536);
     CHECK(mtf_threads_set(before, &err) == MTF_OK);
+    mtf_model_free(model);
+}
+
+/* The model's own freeze state as a mask in `params` (128) and `units` (8). */
+static mtf_freeze_mask mask_of(const mtf_model *model, uint8_t *params, uint8_t *units)
+{
+    for (size_t i = 0; i < mtf_model_n_params(model); i++) {
+        mtf_param_info info;
+        mtf_model_get_param(model, i, &info);
+        params[i] = (uint8_t)info.frozen;
+    }
+    for (size_t u = 0; u < mtf_model_n_units(model); u++) {
+        mtf_unit_info info;
+        mtf_model_get_unit(model, u, &info);
+        units[u] = (uint8_t)info.frozen;
+    }
+    return (mtf_freeze_mask){params, mtf_model_n_params(model), units, mtf_model_n_units(model)};
+}
+
+MTF_TEST(another_freeze_state_is_priced_as_if_it_were_set)
+{
+    static const char *const states[][4] = {{NULL},
+                                            {"backbone.embeddings", "backbone.layers[0]", NULL},
+                                            {"backbone", "ner", NULL},
+                                            {"backbone", "cls", "ner", NULL}};
+    mtf_model *model = tiny_model(0.1, "mean");
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        uint8_t params[128], heads[8];
+        mtf_plan_unit set_units[8] = {{0}}, asked_units[8] = {{0}};
+        mtf_error err = {0};
+        size_t n_set = 0, n_asked = 0;
+        const char *const outputs[1] = {"cls"};
+        const char *set_names[MTF_MAX_FEATURES], *asked_names[MTF_MAX_FEATURES];
+        tiny_freeze(model, states[i]);
+        const mtf_freeze_mask mask = mask_of(model, params, heads);
+        const mtf_plan_info set = price(model, 1, "cls", set_units);
+        CHECK(mtf_model_get_prefix(model, 1, 1, outputs, NULL, &n_set, set_names, &err) == MTF_OK);
+        tiny_freeze(model, (const char *const[]){"backbone.layers[1]", NULL});
+        const mtf_plan_info asked = price_frozen(model, 1, "cls", &mask, asked_units);
+        CHECK(mtf_model_get_prefix(model, 1, 1, outputs, &mask, &n_asked, asked_names, &err) == 0);
+        CHECK(memcmp(&set, &asked, sizeof set) == 0);
+        CHECK(memcmp(set_units, asked_units, sizeof set_units) == 0);
+        CHECK_INT(n_asked, (int64_t)n_set);
+        for (size_t k = 0; k < n_set; k++) {
+            CHECK_TEXT(asked_names[k], set_names[k]);
+        }
+    }
+    mtf_model_free(model);
+}
+
+MTF_TEST(a_freeze_mask_of_another_model_is_refused)
+{
+    mtf_model *model = tiny_model(0, "mean");
+    uint8_t params[128], heads[8];
+    mtf_freeze_mask mask = mask_of(model, params, heads);
+    mask.n_params--;
+    const mtf_plan_request request = {.training = 1, .token_budget = 1, .frozen = &mask};
+    mtf_plan_info info;
+    mtf_error err = {0};
+    CHECK(mtf_model_get_plan(model, &request, &info, NULL, &err) == MTF_ERR_SHAPE);
+    CHECK(strstr(err.text, "the freeze mask must have") != NULL);
+    mtf_model_free(model);
+}
+
+/* The gradient of the classifier's first weight after a step whose forward waits while `n` plans are
+ * priced, half of them in another freeze state. */
+static mtf_real gradient_after(mtf_model *model, int n)
+{
+    uint8_t params[128] = {0}, heads[8] = {0};
+    const mtf_freeze_mask nothing = {params, mtf_model_n_params(model), heads,
+                                     mtf_model_n_units(model)};
+    const char *const names[1] = {"cls"};
+    const mtf_loss loss = {.output = "cls", .targets = tiny_labels_cls, .weight = 1.0};
+    const mtf_train_options options = {.seed = 3, .dropout = 1};
+    const double scale = 1.0;
+    double sum;
+    tiny_batch b;
+    mtf_error err = {0};
+    const uint64_t version = mtf_model_version(model);
+    const int kept = tiny_param(model, "backbone.encoder.layer.0.output.dense.bias");
+    const int trains = tiny_param(model, "cls.weight");
+    CHECK(mtf_train_begin(model, &options, &err) == MTF_OK);
+    CHECK(mtf_train_forward(model, tiny_get_batch(&b, 4), 0, 1, names, NULL, &err) == MTF_OK);
+    for (int i = 0; i < n; i++) {
+        static const char *const outputs[] = {"cls", "ner", "hidden", "pooled", "embedding"};
+        (void)price_frozen(model, i / 5 % 2, outputs[i % 5], i % 2 ? &nothing : NULL, NULL);
+    }
+    CHECK(mtf_train_backward(model, 1, &loss, &scale, &sum, 0, NULL, &err) == MTF_OK);
+    CHECK_TEXT(err.text, "");
+    CHECK_INT((int64_t)mtf_model_version(model), (int64_t)version);
+    mtf_param_info info;
+    mtf_model_get_param(model, (size_t)kept, &info);
+    CHECK(info.frozen && mtf_train_get_gradient(model, (size_t)kept) == NULL);
+    const mtf_real *gradient = mtf_train_get_gradient(model, (size_t)trains);
+    CHECK(gradient != NULL);
+    return gradient != NULL ? gradient[0] : 0;
+}
+
+MTF_TEST(pricing_leaves_a_step_under_way_alone)
+{
+    mtf_model *model = tiny_model(0.1, "mean");
+    tiny_freeze(model, (const char *const[]){"backbone.layers[0]", NULL});
+    const mtf_real expected = gradient_after(model, 0);
+    CHECK(gradient_after(model, 48) == expected); /* many more than the plans that are kept */
     mtf_model_free(model);
 }

@@ -141,6 +141,9 @@ BATCHES: list[Case] = [
     ("features lying array", forward(None, OFFSETS, None, {"pooled": Lying()}), TYPE),
     ("prefix unknown", lambda m: m.prefix(["x"], True), (SelectorError,)),
     ("prefix number", lambda m: m.prefix(3, True), TYPE),  # type: ignore[arg-type]
+    ("prefix frozen array", lambda m: m.prefix(["pooled"], True, mask(3)), TYPE),  # type: ignore[arg-type]
+    ("prefix frozen short", lambda m: m.prefix(["pooled"], True, (mask(3), mask(3))), VALUE),
+    ("prefix frozen one", lambda m: m.prefix(["pooled"], True, (mask(3),)), VALUE),  # type: ignore[arg-type]
     ("prefix twice", lambda m: m.prefix(["pooled", "pooled"], True), VALUE),
     ("ids list", forward([1, 2], array([0, 2], "i8"), None), TYPE),
     ("ids lying", forward(Lying(), OFFSETS, None), TYPE),
@@ -340,6 +343,9 @@ PLANS: list[Case] = [
     ("plan outputs", plan(3), TYPE),
     ("plan incomplete", lambda m: m.plan(["pooled"], training=True), TYPE),  # type: ignore[call-arg]
     ("plan offsets none", plan(offsets=None), TYPE),
+    ("plan frozen number", plan(frozen=3), TYPE),
+    ("plan frozen lists", plan(frozen=([True], [False])), TYPE),
+    ("plan frozen short", plan(frozen=(mask(3), mask(3))), VALUE),
     ("plan offsets array", lambda m: m.plan(["pooled"], training=True, offsets=OFFSETS), TYPE),  # type: ignore[arg-type]
     ("plan offsets of nothing", lambda m: m.plan(["pooled"], training=True, offsets={}), VALUE),
     ("plan offsets list", plan(offsets=[0, 4]), TYPE),

@@ -67,6 +67,11 @@ def write_state(model: _core.Model) -> None:
     model.set_state(0, values, values, 3)
 
 
+def everything(model: _core.Model) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mask of a freeze state with everything frozen."""
+    return np.ones(len(model.params()), bool), np.ones(len(model.units()), bool)
+
+
 CALLS: dict[str, Call] = {
     "model": new_model,
     "add_head": lambda m: m.add_head("third", {**cm.TOKEN_HEAD, "hidden": [4, 4]}, 5),
@@ -80,6 +85,10 @@ CALLS: dict[str, Call] = {
     "write_state": write_state,
     "from_features": from_features,
     "plan": lambda m: m.plan(cm.OUTPUTS, training=True, offsets=cm.OFFSETS),
+    "plan_frozen": lambda m: m.plan(
+        cm.OUTPUTS, training=True, offsets=cm.OFFSETS, frozen=everything(m)
+    ),
+    "prefix_frozen": lambda m: m.prefix(cm.OUTPUTS, True, everything(m)),
 }
 
 
@@ -169,6 +178,8 @@ def every_call(model: _core.Model) -> int:
         lambda: model.gradient(n - 1),
         lambda: model.state(n - 1),
         lambda: model.plan(["pooled"], training=True, offsets=cm.OFFSETS),
+        lambda: CALLS["plan_frozen"](model),
+        lambda: CALLS["prefix_frozen"](model),
         lambda: cm.make_model().remove_head("tagger"),
         lambda: cm.freeze_all(model, False),
         lambda: _core.Model(cm.CONFIG),
@@ -202,6 +213,8 @@ def every_call(model: _core.Model) -> int:
         lambda: model.train_apply(np.full(n, np.nan), np.ones(n)),
         lambda: model.set_state(0, np.ones((50, 16)), np.ones(3), 1),
         lambda: model.plan(["x"], training=True, offsets=cm.OFFSETS),
+        lambda: model.prefix(["x"], True, everything(model)),
+        lambda: model.prefix(["pooled"], True, (np.ones(n, bool), np.ones(99, bool))),
         lambda: _core.set_threads(0),
         lambda: _core.load_blas("relative.so"),
     ]

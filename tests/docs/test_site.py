@@ -83,8 +83,9 @@ def test_every_notebook_is_in_the_list() -> None:
 def test_links_in_code_are_left_alone() -> None:
     page = (
         'see [a](../README.md#x "t")\n\n```python\nx[i](../README.md)\n```\n`y[i](z)` ![p](q.png)'
+        "\n\n[two\nlines](r.md) [no\n\nlink](s)"
     )
-    assert hook.links(page) == ["../README.md#x", "q.png"]
+    assert hook.links(page) == ["../README.md#x", "q.png", "r.md"]
     changed = hook.with_site_links(page, "docs/api/new.md")
     assert changed == page  # docs/README.md is not there: mkdocs shall say so
     changed = hook.with_site_links("[a](../../benchmarks/bench_freeze.py)", "docs/api/new.md")

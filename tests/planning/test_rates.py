@@ -10,6 +10,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.planning.rates import ParamLike, expand_decay, expand_rates
+from support.bits import bits
 
 
 def params(model: mtf.MultiTaskModel) -> list[ParamLike]:
@@ -115,6 +116,14 @@ def test_rates_must_be_finite_and_not_negative(
         expand_rates(params(two_head_model), bad, two_head_model.select)
     with pytest.raises(mtf.ConfigError, match=r"learning_rate\['heads'\] must be"):
         expand_rates(params(two_head_model), {"heads": bad}, two_head_model.select)
+
+
+def test_a_rate_that_float32_does_not_hold_is_refused(two_head_model: mtf.MultiTaskModel) -> None:
+    before = bits(two_head_model.parameters())
+    for bad in (1e39, {"heads": 1e300}):
+        with pytest.raises(mtf.ConfigError, match=r"at most 3.4e\+38, the largest float32"):
+            two_head_model.step({"classifier": [("a", "positive")]}, learning_rate=bad)
+    assert bits(two_head_model.parameters()) == before
 
 
 @pytest.mark.parametrize("bad", ["1e-3", None, True, [1e-3]])
