@@ -124,7 +124,7 @@ class SteppingMethods(ModelState):
         Raises
         ------
         TrainingError
-            If a loss or the norm is not finite; the weights are untouched.
+            If a loss, the norm or a weight after the step is not finite; the weights are untouched.
 
         Examples
         --------

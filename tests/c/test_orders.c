@@ -336,6 +336,30 @@ MTF_TEST(a_refused_step_is_not_under_way)
 
 /* ---- counts ------------------------------------------------------------------------------------- */
 
+/* A plan for a whole epoch in one micro-batch. */
+MTF_TEST(a_plan_takes_any_budget)
+{
+    enum { N = 200000 };
+    static int64_t offsets[N + 1];
+    mtf_error err = {0};
+    mtf_plan_info info;
+    mtf_model *model = tiny_model(0, "mean");
+    for (int64_t i = 0; i < N; i++) {
+        offsets[i + 1] = offsets[i] + 16;
+    }
+    const mtf_rows rows = {"tokens", offsets};
+    const mtf_plan_request request = {.training = 1,
+                                      .n_outputs = 1,
+                                      .outputs = pooled,
+                                      .n_sequences = N,
+                                      .n_spaces = 1,
+                                      .spaces = &rows,
+                                      .token_budget = INT64_MAX};
+    CHECK(mtf_model_get_plan(model, &request, &info, NULL, &err) == MTF_OK);
+    CHECK(info.saved_bytes > (uint64_t)offsets[N] * TINY_WIDTH * sizeof(mtf_real));
+    mtf_model_free(model);
+}
+
 MTF_TEST(counts_at_the_ends_of_their_range)
 {
     static const int64_t bad[] = {-1, INT64_MIN, MTF_MAX_COUNT + 1, INT64_MAX};

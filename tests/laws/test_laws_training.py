@@ -341,7 +341,7 @@ def test_a_failed_step_leaves_frozen_and_trainable_alone(
     assert len(two_head_model.predict("ner_head", SENTENCES[:2])) == 2
 
 
-@pytest.mark.parametrize("rate", [1e39, 1e300])
+@pytest.mark.parametrize("rate", [1e38, 3e38])
 def test_a_step_whose_update_overflows_is_refused(
     two_head_model: mtf.MultiTaskModel, rate: float
 ) -> None:
