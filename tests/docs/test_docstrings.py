@@ -73,8 +73,20 @@ def given(minilm_folder: Path) -> Callable[[], dict[str, Any]]:
     return lambda: {n: v.copy() if n == "model" else v for n, v in namespace.items() if n in GIVEN}
 
 
+# Examples of these rooms compare, probe or time: seconds each.
+LONG = ("mtfreeze.comparing.", "mtfreeze.recommending.", "mtfreeze.estimating.")
+
+
 @pytest.mark.real
-@pytest.mark.parametrize("test", WITH_MODEL, ids=lambda test: test.name)
+@pytest.mark.parametrize(
+    "test",
+    [
+        pytest.param(
+            test, id=test.name, marks=[pytest.mark.long] if test.name.startswith(LONG) else []
+        )
+        for test in WITH_MODEL
+    ],
+)
 def test_an_example_with_a_model(
     test: doctest.DocTest, given: Callable[[], dict[str, Any]], workplace: Path
 ) -> None:

@@ -385,6 +385,7 @@ def test_learned_weights_go_on_across_phases(two_head_model: mtf.MultiTaskModel)
 
 
 @pytest.mark.real
+@pytest.mark.long
 def test_gradual_unfreezing_of_the_real_model(minilm_shared: mtf.MultiTaskModel) -> None:
     model = minilm_shared.copy()
     model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
