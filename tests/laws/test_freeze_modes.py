@@ -25,7 +25,7 @@ import mtfreeze as mtf
 if TYPE_CHECKING:
     from mtfreeze.training.run import Run
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.long]
 
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data"
 SENTIMENT = {"0": "negative", "1": "positive"}
