@@ -102,7 +102,7 @@ def test_the_example_of_the_readme(workplace: Path, minilm_folder: Path) -> None
         lines = ["".join(f"{word}\t{tag}\n" for word, tag in row) for row in pairs]
         (workplace / f"{name}.conll").write_text("\n".join(lines), encoding="utf-8")
     namespace: dict[str, Any] = {}
-    assert check_page(README, namespace) == 1
+    assert check_page(README, namespace) == 2
     run = namespace["run"]
     # Whether computed here or by the comparison before it.
     assert run.verify_frozen() and run.cache.n_texts + run.cache.n_reused == 80
