@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["recommend"]
 
 _ALTERNATIVES = 2
-_OWN = ("probe", "data", "budget", "measured")
 
 
 def recommend(
