@@ -18,7 +18,7 @@ BUILD_PY ?= build/py
 BUILD_C  ?= build/c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev docs test test-c test-py test-long bench lint format clean
+.PHONY: help demo dev docs test test-c test-py test-long drills bench lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +42,9 @@ test-py: $(STAMP)-package $(STAMP)-test $(STAMP)-weights
 
 test-long: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## the long tests of Python, which `make test` leaves out
 	$(PYTEST) --dist worksteal -m long $(PYTEST_ARGS)
+
+drills: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## every promise tried for hours; DRILL_ARGS="NAME --seconds 60"
+	$(PY) tests/drills/run.py $(DRILL_ARGS)
 
 dev: $(STAMP)-package $(STAMP)-dev ## what developers need: editable install, formatters, linters
 
