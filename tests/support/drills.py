@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What drills have in common: seeded cases, as many as wanted, an outcome that names what failed.
 
-A drill is a module ``tests/drills/<name>.py`` with a constant ``DRILL``. Beside it ``test_drills.py``
-runs every drill for a few cases, ``run.py`` (``make drills``) for as many as the drill says, or for
-hours, and keeps what came out for ``docs/reliability.md``.
+A drill is a module ``tests/drills/<name>.py`` with a constant ``DRILL``. Beside it
+``test_drills.py`` runs every drill for a few cases, ``run.py`` (``make drills``) for as many as the
+drill says, or for hours, and keeps what came out for ``docs/reliability.md``.
 """
 
 from __future__ import annotations
