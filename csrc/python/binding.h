@@ -65,6 +65,7 @@ typedef struct mtf_py_state {
     Py_ssize_t n_running; /* methods under way, of all models; ask mtf_py_n_running */
     long process;         /* that n_running counts in */
     int runtime_ready;    /* mtf_runtime_init has succeeded */
+    int hears_signals;    /* handlers run inside a call of the core, which they can end */
 } mtf_py_state;
 
 typedef struct mtf_py_model mtf_py_model;
@@ -191,20 +192,21 @@ void mtf_py_raise_unknown(const mtf_py_model *self, const char *kind, const char
 
 /* One call of the core during which signals are heard. */
 typedef struct mtf_py_watch {
+    mtf_py_state *state;
     int has_asked;
     int is_elsewhere; /* not in the main thread: no signal comes here */
     int raised;       /* a handler did; its exception is set */
 } mtf_py_watch;
 
-void mtf_py_watch_begin(mtf_py_watch *watch);
+void mtf_py_watch_begin(mtf_py_watch *watch, mtf_py_state *state);
 /* The status of the call, MTF_INTERRUPTED if a handler raised. */
 mtf_status mtf_py_watch_end(const mtf_py_watch *watch, mtf_status status);
 
-/* status = call, without the GIL, hearing signals. */
+/* status = call on the model `self`, without the GIL, hearing signals. */
 #define MTF_PY_WATCHED(status, call)                                                               \
     do {                                                                                           \
         mtf_py_watch watch_;                                                                       \
-        mtf_py_watch_begin(&watch_);                                                               \
+        mtf_py_watch_begin(&watch_, self->state);                                                  \
         Py_BEGIN_ALLOW_THREADS(status) = (call);                                                   \
         Py_END_ALLOW_THREADS(status) = mtf_py_watch_end(&watch_, status);                          \
     } while (0)

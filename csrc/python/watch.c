@@ -43,15 +43,18 @@ static int ask(void *context)
         watch->raised = is_main < 0;
     }
     if (!watch->is_elsewhere && !watch->raised) {
+        const int outer = watch->state->hears_signals; /* a handler may call the core, too */
+        watch->state->hears_signals = 1;
         watch->raised = PyErr_CheckSignals() < 0;
+        watch->state->hears_signals = outer;
     }
     PyGILState_Release(held);
     return watch->raised;
 }
 
-void mtf_py_watch_begin(mtf_py_watch *watch)
+void mtf_py_watch_begin(mtf_py_watch *watch, mtf_py_state *state)
 {
-    *watch = (mtf_py_watch){.raised = 0};
+    *watch = (mtf_py_watch){.state = state};
     mtf_stop_watch(ask, watch, ASK_MS);
 }
 
