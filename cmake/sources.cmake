@@ -18,7 +18,7 @@ set(MTF_LOSSES
     mse
 )
 
-set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c)
+set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c work.c)
 set(_blas gemm.c openblas.c packed.c runtime.c)
 set(_kernels
     count.c
@@ -114,6 +114,7 @@ set(_python
     results.c
     runtime.c
     train.c
+    watch.c
 )
 
 # mtf_listed(OUT FOLDER FILE...): appends the full paths.

@@ -65,6 +65,7 @@ typedef struct mtf_py_state {
     Py_ssize_t n_running; /* methods under way, of all models; ask mtf_py_n_running */
     long process;         /* that n_running counts in */
     int runtime_ready;    /* mtf_runtime_init has succeeded */
+    int hears_signals;    /* handlers run inside a call of the core, which they can end */
 } mtf_py_state;
 
 typedef struct mtf_py_model mtf_py_model;
@@ -180,11 +181,35 @@ PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 /* ---- errors.c -------------------------------------------------------------------------------- */
 
 int mtf_py_errors_init(mtf_py_state *state);
-/* Raises what the status table says, with the core's text; returns NULL. */
+/* Raises what the status table says, with the core's text; returns NULL. MTF_INTERRUPTED: what the
+ * handler of a signal raised stands already. */
 PyObject *mtf_py_raise(const mtf_py_state *state, mtf_status status, const mtf_error *err);
 /* SelectorError: the model has no `kind` of that name; lists the `n` that it has. */
 void mtf_py_raise_unknown(const mtf_py_model *self, const char *kind, const char *name, size_t n,
                           const char *(*name_of)(const mtf_model *model, size_t index));
+
+/* ---- watch.c ---------------------------------------------------------------------------------- */
+
+/* One call of the core during which signals are heard. */
+typedef struct mtf_py_watch {
+    mtf_py_state *state;
+    int has_asked;
+    int is_elsewhere; /* not in the main thread: no signal comes here */
+    int raised;       /* a handler did; its exception is set */
+} mtf_py_watch;
+
+void mtf_py_watch_begin(mtf_py_watch *watch, mtf_py_state *state);
+/* The status of the call, MTF_INTERRUPTED if a handler raised. */
+mtf_status mtf_py_watch_end(const mtf_py_watch *watch, mtf_status status);
+
+/* status = call on the model `self`, without the GIL, hearing signals. */
+#define MTF_PY_WATCHED(status, call)                                                               \
+    do {                                                                                           \
+        mtf_py_watch watch_;                                                                       \
+        mtf_py_watch_begin(&watch_, self->state);                                                  \
+        Py_BEGIN_ALLOW_THREADS(status) = (call);                                                   \
+        Py_END_ALLOW_THREADS(status) = mtf_py_watch_end(&watch_, status);                          \
+    } while (0)
 
 /* ---- results.c ------------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@ no open cache holds it.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -163,6 +164,14 @@ class FeatureStore:
 
 STORE = FeatureStore()
 """The store of this process."""
+
+# A fork waits for the thread that is at it: the child would not have that thread, but its lock.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=STORE._lock.acquire,
+        after_in_parent=STORE._lock.release,
+        after_in_child=STORE._lock.release,
+    )
 
 
 def clear_memory() -> None:

@@ -29,6 +29,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..runtime.interrupt import Stopped
 from .keys import KEY_BYTES
 from .rounding import DTYPES, ITEM_BYTES, stored_dtype
 
@@ -48,10 +49,6 @@ _LONGEST_NAME = 4096
 
 class ShardError(Exception):
     """A file cannot be used; the text says why, to stand behind its name."""
-
-
-class Stopped(Exception):
-    """The user asked for an end in the middle."""
 
 
 @dataclass(frozen=True)
