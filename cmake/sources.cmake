@@ -114,6 +114,7 @@ set(_python
     results.c
     runtime.c
     train.c
+    whole.c
 )
 
 # mtf_listed(OUT FOLDER FILE...): appends the full paths.

@@ -103,7 +103,8 @@ def _kept(
     found: dict[str, Any] = {
         head.name: head.spec.row_space.empty(len(encoded), head.spec.n_outputs) for head in heads
     }
-    with model.reading():
+
+    def compute() -> None:
         for rows in calls(encoded.lengths) if heads else ():
             batch = encoded.pack(rows).for_core()
             outputs = model._core.forward(batch, [head.name for head in heads], **how)
@@ -111,6 +112,8 @@ def _kept(
                 spec = head.spec
                 kept = spec.decoded(values)
                 spec.row_space.put(found[head.name], encoded, rows, kept, spec.lost())
+
+    model.reading().run(compute)
     return found
 
 
