@@ -146,7 +146,7 @@ def flops() -> Flops: ...
 def fail_allocation_after(n: int) -> None:
     """Tests only: the n-th allocation from now fails once; 0 switches it off."""
 
-def together(*calls: Callable[[], Any]) -> list[Any]:
+def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     """Calls functions without arguments one after another; what each gives. Where they are C
     functions, in functools.partial, no interrupt comes in between. The first that raises is the
     last that is called."""

@@ -138,7 +138,7 @@ PyObject *mtf_py_set_values(mtf_py_model *self, PyObject *args, PyObject *kwargs
 /* ---- whole.c ---------------------------------------------------------------------------------- */
 
 extern PyType_Spec mtf_py_bracket_spec;
-PyObject *mtf_py_together(PyObject *module, PyObject *calls);
+PyObject *mtf_py_together(PyObject *module, PyObject *args, PyObject *kwargs);
 
 /* ---- outputs.c ------------------------------------------------------------------------------- */
 

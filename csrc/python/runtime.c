@@ -219,7 +219,7 @@ PyDoc_STRVAR(fail_allocation_after_doc,
 
 PyDoc_STRVAR(
     together_doc,
-    "together($module, /, *calls)\n--\n\n"
+    "together($module, /, calls)\n--\n\n"
     "Calls functions without arguments one after another; returns what each gives. Where\n"
     "they are C functions, in functools.partial, no interrupt comes in between. The first\n"
     "that raises is the last that is called.");
@@ -240,5 +240,5 @@ PyMethodDef mtf_py_module_functions[] = {
     {"count_flops", WITH_KEYWORDS(count_flops), count_flops_doc},
     {"flops", flops, METH_NOARGS, flops_doc},
     {"fail_allocation_after", WITH_KEYWORDS(fail_allocation_after), fail_allocation_after_doc},
-    {"together", mtf_py_together, METH_VARARGS, together_doc},
+    {"together", WITH_KEYWORDS(mtf_py_together), together_doc},
     {NULL, NULL, 0, NULL}};

@@ -4,7 +4,7 @@
  * KeyboardInterrupt may come between any two lines of Python, in a `finally` before its first call
  * too, but not between two calls that are made here.
  *
- *   together(*calls)        calls C functions one after another; nothing happens in between
+ *   together(calls)         calls C functions one after another; nothing happens in between
  *   Bracket(begin, end)     `end` is called after `begin` and the block, whatever became of them
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -13,9 +13,18 @@
 /* How often an end that raised is called again: more often than anybody presses Ctrl-C in one. */
 #define MAX_ENDS 16
 
-PyObject *mtf_py_together(PyObject *module, PyObject *calls)
+PyObject *mtf_py_together(PyObject *module, PyObject *args, PyObject *kwargs)
 {
+    static char *keywords[] = {"calls", NULL};
+    PyObject *given;
     (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:together", keywords, &given)) {
+        return NULL;
+    }
+    PyObject *calls = PySequence_Tuple(given); /* whatever Python code that takes comes first */
+    if (calls == NULL) {
+        return NULL;
+    }
     const Py_ssize_t n = PyTuple_GET_SIZE(calls);
     PyObject *results = PyList_New(n);
     for (Py_ssize_t i = 0; results != NULL && i < n; i++) {
@@ -26,6 +35,7 @@ PyObject *mtf_py_together(PyObject *module, PyObject *calls)
             PyList_SET_ITEM(results, i, result);
         }
     }
+    Py_DECREF(calls);
     return results;
 }
 

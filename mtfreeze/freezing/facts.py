@@ -90,4 +90,4 @@ def publish(model: HasFacts, facts: ModelFacts, *changes: Callable[[], Any]) -> 
     list
         What each of the calls gave.
     """
-    return together(*changes, partial(setattr, model, "_facts", facts))[:-1]
+    return together([*changes, partial(setattr, model, "_facts", facts)])[:-1]

@@ -141,4 +141,4 @@ class BestModel:
             # Writing the same bits again would count as a change.
             if core.view(position).tobytes() != state.best_params[key].tobytes():
                 changes.append(partial(core.set_param, position, state.best_params[key]))
-        together(*changes)
+        together(changes)
