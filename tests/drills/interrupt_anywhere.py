@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import warnings
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,8 @@ HEARING = {
 """Instructions after which Python runs the handlers of signals that came."""
 
 State = dict[str, Any]
+Moments = defaultdict[tuple[CodeType, int], list[int]]
+"""Numbers of moments by function and instruction."""
 
 
 @cache
@@ -62,8 +65,8 @@ class Reference(NamedTuple):
         At its end.
     answers : bytes
         What the model then predicts.
-    n_moments : int
-        Moments at which it can be interrupted.
+    moments : list of list of int
+        Moments at which it can be interrupted, by place.
     seconds : float
         That it takes.
     """
@@ -71,7 +74,7 @@ class Reference(NamedTuple):
     between: list[State]
     after: State
     answers: bytes
-    n_moments: int
+    moments: list[list[int]]
     seconds: float
 
 
@@ -93,9 +96,13 @@ def place() -> Place:
     return Place(folder, model, verbs.whole_state(model))
 
 
-def at_moment(work: Callable[[], object], number: int | None) -> int:
-    """Run `work`, interrupted at the n-th moment in the package; None: count them."""
+def at_moment(work: Callable[[], object], number: int | None) -> Moments:
+    """Run `work`, interrupted at the n-th moment in the package; None: return them by their place.
+
+    Most lie in a few loops; by place, each line of code is met as often as any other.
+    """
     seen = 0
+    found: Moments = defaultdict(list)
 
     def enter(frame: FrameType, event: str, argument: object) -> Any:
         if not frame.f_code.co_filename.startswith(PACKAGE):
@@ -107,6 +114,7 @@ def at_moment(work: Callable[[], object], number: int | None) -> int:
             nonlocal seen, hears
             if event == "opcode":
                 if hears:
+                    found[frame.f_code, frame.f_lasti].append(seen)
                     seen += 1
                     if seen - 1 == number:
                         raise KeyboardInterrupt
@@ -123,7 +131,7 @@ def at_moment(work: Callable[[], object], number: int | None) -> int:
         work()
     finally:
         sys.settrace(earlier)
-    return seen
+    return found
 
 
 def after_a_while(work: Callable[[], object], seconds: float) -> None:
@@ -172,8 +180,8 @@ def reference(name: str) -> Reference:
     call(verbs.twin(place().model), own_folder())
     seconds = perf_counter() - began
     counted, folder = verbs.twin(place().model), own_folder()
-    n_moments = at_moment(lambda: call(counted, folder), None)
-    return Reference(between, verbs.whole_state(model), answers(model), n_moments, seconds)
+    moments = list(at_moment(lambda: call(counted, folder), None).values())
+    return Reference(between, verbs.whole_state(model), answers(model), moments, seconds)
 
 
 def trained_part(state: State) -> State:
@@ -247,8 +255,8 @@ def case(seed: int) -> str | None:
         moment: str | None = None
         try:
             if by_line:
-                number = rng.randrange(known.n_moments) if known.n_moments else 0
-                moment = f"moment {number} of {known.n_moments}"
+                number = rng.choice(rng.choice(known.moments))
+                moment = f"moment {number}"
                 at_moment(work, number)
             else:
                 seconds = rng.uniform(1e-5, known.seconds * 1.1 + 1e-4)
