@@ -115,6 +115,7 @@ set(_python
     runtime.c
     train.c
     watch.c
+    whole.c
 )
 
 # mtf_listed(OUT FOLDER FILE...): appends the full paths.

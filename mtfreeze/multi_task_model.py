@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,8 @@ from . import _core
 from .checks import as_integer
 from .closest import unknown
 from .errors import ConfigError, SelectorError
+from .freezing.facts import publish
 from .freezing.selectors import ModelIndex
-from .freezing.state import FreezeState
 from .heads.head import Head, check_head_name
 from .heads.kind import HeadSpec
 from .heads.registry import descriptions
@@ -30,6 +31,9 @@ from .model.state import exclusive, reads
 from .steps.stepping_methods import SteppingMethods
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .pricing.summary import Summary
 
 __all__ = ["MultiTaskModel"]
@@ -47,7 +51,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         What it was loaded from.
     config : dict
         The backbone's ``config.json``.
-    heads : dict of str to Head
+    heads : mapping of str to Head
         By name, in the order in which they were added; change it with `add_head`, `remove_head`.
     encoder : TextEncoder
         The tokenizer, with the model's maximum length.
@@ -126,7 +130,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         for saved in loaded.heads:
             model.add_head(saved.name, saved.spec)
             fill_head(model._core, saved)
-            model.heads[saved.name].trained = saved.trained
+            model.mark_trained([saved.name], trained=saved.trained)
         model.set_freeze_state(loaded.freeze)
         return model
 
@@ -147,7 +151,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         twin.tasks = dict(self.tasks)
         for name, head in self.heads.items():
             twin.add_head(name, head.spec)
-            twin.heads[name].trained = head.trained
+            twin.mark_trained([name], trained=head.trained)
         for key, values in self.parameters().items():
             core.set_param(twin.index.key_index[key], values)
         twin.set_freeze_state(self.freeze_state())
@@ -260,10 +264,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         number = as_integer(seed)
         if number is None or number < 0:
             raise ConfigError(f"seed must be an int of at least 0; found {seed!r}; use e.g. 0")
-        state = self.freeze_state()
-        self._core.add_head(name, spec.core_config(), number)
-        self.heads[name] = Head(name, spec)
-        self._reindex(state)
+        self._attach(Head(name, spec), number, {})
         return self
 
     def _add_pretrained_head(
@@ -282,12 +283,26 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
                 f"the checkpoint; found {type(spec).__name__}"
             )
         found = read_pretrained_head(self, spec, source, head)
-        self.add_head(name, found.spec)
-        for part, values in found.weights.items():
-            self._core.set_param(self.index.key_index[f"{name}.{part}"], values)
-        self.heads[name].trained = found.trained
+        self._attach(Head(name, found.spec, found.trained), 0, found.weights)
         warn_of_another_backbone(name, found)
         return self
+
+    def _attach(self, head: Head, seed: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Make a head in the core and fill it; once that is done, the model has it."""
+        core, before, name = self._core, self._facts, head.name
+
+        def make() -> None:
+            core.add_head(name, head.spec.core_config(), seed)
+            index = ModelIndex(core.params(), core.units(), before.index.family)
+            for part, values in weights.items():
+                core.set_param(index.key_index[f"{name}.{part}"], values)
+            publish(self, before.with_heads([*before.heads.values(), head], index))
+
+        def undo() -> None:
+            if name not in self.heads and any(unit.path == name for unit in core.units()):
+                core.remove_head(name)
+
+        _core.Bracket(None, undo).run(make)
 
     @exclusive
     def remove_head(self, name: str) -> MultiTaskModel:
@@ -300,16 +315,10 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         """
         if name not in self.heads:
             raise SelectorError(unknown("head", str(name), self.heads))
-        state = self.freeze_state()
-        self._core.remove_head(name)
-        del self.heads[name]
-        self._reindex(state)
+        rest = [head for head in self.heads.values() if head.name != name]
+        facts = self._facts.with_heads(rest, self.index.without_head(name))
+        publish(self, facts, partial(self._core.remove_head, name))
         return self
-
-    def _reindex(self, state: FreezeState) -> None:
-        """Take over the core's names after a change of heads; what was frozen stays so."""
-        self.index = ModelIndex(self._core.params(), self._core.units(), self.index.family)
-        self.set_freeze_state(state)
 
     @reads
     def summary(self) -> Summary:

@@ -109,6 +109,7 @@ struct mtf_py_model {
     mtf_py_batch *pending; /* borrowed by the core from train_forward until train_backward */
     atomic_int use;        /* mtf_py_use; MTF_PY_FREE: nobody is in a method */
     atomic_ulong reader;   /* the thread in a reading method, else 0 */
+    long process;          /* whose thread is in a method */
 };
 
 extern PyType_Spec mtf_py_model_spec;
@@ -134,6 +135,11 @@ typedef mtf_status (*mtf_py_setter)(mtf_model *model, size_t index, const mtf_re
                                     size_t n, mtf_error *err); /* values (n) */
 PyObject *mtf_py_set_values(mtf_py_model *self, PyObject *args, PyObject *kwargs,
                             const char *format, mtf_py_setter set);
+
+/* ---- whole.c ---------------------------------------------------------------------------------- */
+
+extern PyType_Spec mtf_py_bracket_spec;
+PyObject *mtf_py_together(PyObject *module, PyObject *args, PyObject *kwargs);
 
 /* ---- outputs.c ------------------------------------------------------------------------------- */
 

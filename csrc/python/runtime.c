@@ -229,6 +229,13 @@ PyDoc_STRVAR(fail_allocation_after_doc,
              "fail_allocation_after($module, /, n)\n--\n\n"
              "Tests only: the n-th allocation from now fails once; 0 switches it off.");
 
+PyDoc_STRVAR(
+    together_doc,
+    "together($module, /, calls)\n--\n\n"
+    "Calls functions without arguments one after another; returns what each gives. Where\n"
+    "they are C functions, in functools.partial, no interrupt comes in between. The first\n"
+    "that raises is the last that is called.");
+
 /* METH_VARARGS | METH_KEYWORDS functions have another type than the table's; the cast is CPython's
  * own convention. */
 #define WITH_KEYWORDS(function)                                                                    \
@@ -246,4 +253,5 @@ PyMethodDef mtf_py_module_functions[] = {
     {"count_flops", WITH_KEYWORDS(count_flops), count_flops_doc},
     {"flops", flops, METH_NOARGS, flops_doc},
     {"fail_allocation_after", WITH_KEYWORDS(fail_allocation_after), fail_allocation_after_doc},
+    {"together", WITH_KEYWORDS(mtf_py_together), together_doc},
     {NULL, NULL, 0, NULL}};

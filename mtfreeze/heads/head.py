@@ -22,9 +22,9 @@ _OUTPUTS = ("hidden", "pooled", "embedding", "hidden_states", "offsets")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Head:
-    """A head of a model.
+    """A head of a model, as it is now; what becomes of it later, `model.heads` says.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Head:
     trained : bool
         Whether a step ever changed it; False means that its predictions are random.
     frozen : bool
-        Whether it is frozen as a whole; kept up to date by the model.
+        Whether it is frozen as a whole.
     """
 
     name: str

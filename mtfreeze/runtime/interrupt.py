@@ -42,7 +42,6 @@ class InterruptGuard:
     def __init__(self) -> None:
         self.requested = False
         self._earlier: Any = None
-        self._installed = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
@@ -51,14 +50,23 @@ class InterruptGuard:
         if _core.hears_signals():
             raise Stopped
 
-    def __enter__(self) -> InterruptGuard:
+    def install(self) -> None:
+        """Put the handler in place."""
         if threading.current_thread() is threading.main_thread():
             earlier = signal.getsignal(signal.SIGINT)
             # None: a handler that was not set from Python and could not be put back.
             # Ignored: the process was started to outlive Ctrl-C (nohup, a job in the background).
             if earlier is not None and earlier is not signal.SIG_IGN:
-                self._earlier = signal.signal(signal.SIGINT, self._handle)
-                self._installed = True
+                self._earlier = earlier
+                signal.signal(signal.SIGINT, self._handle)
+
+    def restore(self) -> None:
+        """Put the earlier handler back; right at any time and as often as one likes."""
+        if self._earlier is not None and signal.getsignal(signal.SIGINT) == self._handle:
+            signal.signal(signal.SIGINT, self._earlier)
+
+    def __enter__(self) -> InterruptGuard:
+        self.install()
         return self
 
     def __exit__(
@@ -67,6 +75,4 @@ class InterruptGuard:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, self._earlier)
-            self._installed = False
+        self.restore()

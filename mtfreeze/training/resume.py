@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from ..checks import check_integer
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
 from ..freezing.digests import digest_model, unused_keys
+from ..freezing.facts import publish
 from ..heads.task import Task
 from ..notices import ResumeWarning, warn
 from ..planning.run_plan import RunPlan
@@ -172,15 +174,18 @@ class ResumedRun:
         """Write parameters, moments and what heads were trained; the phase's freeze is in force."""
         entries = self.checkpoint.parameters()
         views = model.parameters()
+        core, changes = model._core, []
         for position, key in enumerate(model.param_keys):
             values = entries[key].read_float32()
             # Writing the same bits again would count as a change of what is frozen.
             if values.tobytes() != views[key].tobytes():
-                model._core.set_param(position, values)
+                changes.append(partial(core.set_param, position, values))
         for key, (moment1, moment2, n_steps) in self.checkpoint.moments().items():
-            model._core.set_state(model.index.key_index[key], moment1, moment2, n_steps)
-        for name, trained in self.checkpoint.trained_heads.items():
-            model.heads[name].trained = trained
+            position = model.index.key_index[key]
+            changes.append(partial(core.set_state, position, moment1, moment2, n_steps))
+        trained = {name for name, one in self.checkpoint.trained_heads.items() if one}
+        facts = model._facts.trained(self.checkpoint.trained_heads, trained=False)
+        publish(model, facts.trained(trained), *changes)
 
 
 def find_resume(

@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from .._core import Bracket
 from ..errors import TrainingError
 from ..evaluating.scoring import Scoring
 from ..freezing.digests import FrozenReport, Snapshot, digest_model, report, unused_keys
@@ -113,30 +114,33 @@ class Trainer:
             For a non-finite loss or norm, naming step and tensor; weights as after the step before.
         """
         core, earlier = self._model._core, self._model.freeze_state()
-        core.train_reset()
-        try:
-            self._begin()
-            if self._features is not None:
-                first, digests = max(1, self.state.phase), self.state.phase_before
-                self._model.set_freeze_state(self._plan.phases[first - 1].freeze)
-                self._features.prepare(first, digests, self._reporter, self._stop)
-            with self._reporter.bar(self._plan.n_steps, "training"):
-                self._reporter.advance(self.state.n_steps)
-                for phase in self._plan.phases[max(0, self.state.phase - 1) :]:
-                    # The phase that is gone on with is ended even if no step follows.
-                    if phase.number == self.state.phase or not self._ends():
-                        self._run_phase(phase)
-            if not self._stop():
-                self._evaluate(self._context.epoch)
-            if self._best is not None and self.state.best_step >= 0 and not self._stop():
-                self._best.restore(self._model, self.state)
-                self.state.metrics = dict(self.state.best_metrics)
-            self._call("on_train_end")
-            self._measure()
-        finally:
+
+        def end() -> None:
             core.train_reset()
             self._model.set_freeze_state(earlier)
+
+        Bracket(core.train_reset, end).run(self._go_through)
         return self.state
+
+    def _go_through(self) -> None:
+        self._begin()
+        if self._features is not None:
+            first, digests = max(1, self.state.phase), self.state.phase_before
+            self._model.set_freeze_state(self._plan.phases[first - 1].freeze)
+            self._features.prepare(first, digests, self._reporter, self._stop)
+        with self._reporter.bar(self._plan.n_steps, "training"):
+            self._reporter.advance(self.state.n_steps)
+            for phase in self._plan.phases[max(0, self.state.phase - 1) :]:
+                # The phase that is gone on with is ended even if no step follows.
+                if phase.number == self.state.phase or not self._ends():
+                    self._run_phase(phase)
+        if not self._stop():
+            self._evaluate(self._context.epoch)
+        if self._best is not None and self.state.best_step >= 0 and not self._stop():
+            self._best.restore(self._model, self.state)
+            self.state.metrics = dict(self.state.best_metrics)
+        self._call("on_train_end")
+        self._measure()
 
     def _begin(self) -> None:
         if self._resume is not None:
