@@ -111,24 +111,29 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         >>> model.pooling, model.normalize, model.max_length
         ('mean', True, 128)
         """
+        from .files.still_folder import read_still
         from .model.hub import find_model_folder
         from .model.loading import fill_head, load_folder
 
         folder = find_model_folder(name_or_path)
-        loaded = load_folder(
-            folder,
-            pooling=pooling,
-            normalize=normalize,
-            max_length=max_length,
-            ignore_config=ignore_config,
-        )
-        model = cls(loaded, os.fspath(name_or_path))
-        for saved in loaded.heads:
-            model.add_head(saved.name, saved.spec)
-            fill_head(model._core, saved)
-            model.heads[saved.name].trained = saved.trained
-        model.set_freeze_state(loaded.freeze)
-        return model
+
+        def read() -> MultiTaskModel:
+            loaded = load_folder(
+                folder,
+                pooling=pooling,
+                normalize=normalize,
+                max_length=max_length,
+                ignore_config=ignore_config,
+            )
+            model = cls(loaded, os.fspath(name_or_path))
+            for saved in loaded.heads:
+                model.add_head(saved.name, saved.spec)
+                fill_head(model._core, saved)
+                model.heads[saved.name].trained = saved.trained
+            model.set_freeze_state(loaded.freeze)
+            return model
+
+        return read_still(folder, read)
 
     @reads
     def copy(self) -> MultiTaskModel:

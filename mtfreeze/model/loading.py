@@ -19,9 +19,11 @@ from ..checks import as_integer
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
+from ..files.inner_names import inner_path
 from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
 from ..freezing.state import FreezeState
+from ..heads.head import check_head_name
 from ..heads.kind import HeadSpec
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
@@ -134,7 +136,9 @@ def load_folder(
         settings = replace(settings, normalize=normalize)
     build = core_config(family, config, where, ignore_config)
     build |= {"pooling": settings.pooling, "normalize": settings.normalize}
-    entries = _named_tensors(family, find_tensors(folder), folder)
+    found = find_tensors(folder)
+    _check_one_save(folder, own, found)
+    entries = _named_tensors(family, found, folder)
     _check_sizes(family, config, entries, where)
     heads = read_saved_heads(folder, own)
     initialize()
@@ -306,13 +310,31 @@ def read_saved_heads(folder: Path, own: Mapping[str, Any]) -> list[SavedHead]:
         trained = values.get("trained") is True
         plain = {key: value for key, value in values.items() if key != "trained"}
         try:
+            check_head_name(name, [head.name for head in heads])
             spec = spec_from_dict(plain, f"head {name!r}")
         except (ConfigError, TypeError) as error:
             raise CheckpointError(f"{path}: {error}") from None
-        heads.append(
-            SavedHead(name, spec, trained, read_entries(folder / "heads" / f"{name}.safetensors"))
-        )
+        tensors = read_entries(inner_path(folder, f"heads/{name}.safetensors", str(path)))
+        _check_one_save(folder, own, tensors)
+        heads.append(SavedHead(name, spec, trained, tensors))
     return heads
+
+
+def _check_one_save(
+    folder: Path, own: Mapping[str, Any], tensors: Mapping[str, TensorEntry]
+) -> None:
+    """Refuse weights that were saved with another ``mtfreeze.json`` than the one beside them.
+
+    Weights that another program wrote there say nothing of it, and neither do old folders.
+    """
+    wanted = own.get("saved_as")
+    for entry in tensors.values():
+        if wanted and entry.saved_as and entry.saved_as != wanted:
+            raise CheckpointError(
+                f"{folder}: expected files of one save; found that {entry.path.name} and "
+                f"{_OWN_FILE} belong to two: the folder is a mix of two models; copy it again "
+                "while no program saves to it, or save the model again"
+            )
 
 
 def fill_head(core: CoreModel, head: SavedHead) -> None:

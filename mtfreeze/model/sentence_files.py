@@ -15,6 +15,7 @@ from typing import Any
 from ..checks import as_number
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
+from ..files.inner_names import inner_path
 from ..files.json_files import read_json, read_object, to_json
 
 __all__ = ["POOLINGS", "SentenceSettings", "read_settings", "settings_files"]
@@ -85,8 +86,9 @@ def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
     found, normalize = "mean", False
     for module in modules:
         kind = str(module.get("type", "")).rpartition(".")[2]
+        place = inner_path(folder, module.get("path", f"1_{kind}"), str(path))
         if kind == "Pooling" and pooling is None:
-            found = _read_pooling(folder / str(module.get("path", "1_Pooling")) / "config.json")
+            found = _read_pooling(inner_path(place, "config.json", str(path)))
         elif kind == "Normalize":
             normalize = True
         elif kind not in ("Transformer", "Pooling"):

@@ -33,6 +33,7 @@ from .. import _core
 from ..closest import name_list
 from ..errors import CheckpointError
 from ..files.folder_swap import new_folder
+from ..files.inner_names import inner_path
 from ..files.json_files import read_object, to_json
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
 from ..files.whole_file import explained, sync_names, write_synced
@@ -94,7 +95,8 @@ class Checkpoint:
         backbone = find_tensors(self.path)
         found = {f"backbone.{name}": entry for name, entry in backbone.items()}
         for head in self.trained_heads:
-            found |= read_entries(self.path / "heads" / f"{head}.safetensors")
+            file = inner_path(self.path, f"heads/{head}.safetensors", f"{_TRAINER}/{_STATE}")
+            found |= read_entries(file)
         return found
 
     def moments(self) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32], int]]:
@@ -313,7 +315,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(listed, dict):
         raise CheckpointError(f"{manifest_path}: expected 'files' to map names to digests")
     for name, facts in listed.items():
-        file = path / str(name)
+        file = inner_path(path, name, str(manifest_path))
         if not file.is_file():
             raise CheckpointError(
                 f"checkpoint {path}: expected the file {name}; found none; resume from another"
