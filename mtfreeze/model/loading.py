@@ -305,7 +305,7 @@ def read_saved_heads(folder: Path, own: Mapping[str, Any]) -> list[SavedHead]:
     saved = own.get("heads", {})
     if not isinstance(saved, dict) or not all(isinstance(one, dict) for one in saved.values()):
         raise CheckpointError(f"{path}: expected 'heads' to map names to descriptions")
-    heads = []
+    heads: list[SavedHead] = []
     for name, values in saved.items():
         trained = values.get("trained") is True
         plain = {key: value for key, value in values.items() if key != "trained"}

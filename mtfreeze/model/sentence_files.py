@@ -86,9 +86,10 @@ def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
     found, normalize = "mean", False
     for module in modules:
         kind = str(module.get("type", "")).rpartition(".")[2]
-        place = inner_path(folder, module.get("path", f"1_{kind}"), str(path))
+        inner = module.get("path", f"1_{kind}")
+        inner_path(folder, inner, str(path))
         if kind == "Pooling" and pooling is None:
-            found = _read_pooling(inner_path(place, "config.json", str(path)))
+            found = _read_pooling(inner_path(folder, f"{inner}/config.json", str(path)))
         elif kind == "Normalize":
             normalize = True
         elif kind not in ("Transformer", "Pooling"):

@@ -35,6 +35,7 @@ from ..errors import CheckpointError
 from ..files.folder_swap import new_folder
 from ..files.inner_names import inner_path
 from ..files.json_files import read_object, to_json
+from ..files.still_folder import Sight, look_at, read_still
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
 from ..files.whole_file import explained, sync_names, write_synced
 from ..model.saving import CHECKPOINTS, write_model
@@ -81,6 +82,8 @@ class Checkpoint:
         Whether each head was trained by then.
     finished : bool
         Whether the run had nothing left to do but to evaluate.
+    sight : Sight
+        What the folder looked like when its files were found whole.
     """
 
     path: Path
@@ -89,6 +92,22 @@ class Checkpoint:
     environment: dict[str, Any]
     trained_heads: dict[str, bool]
     finished: bool
+    sight: Sight
+
+    def check_unchanged(self) -> None:
+        """Refuse to go on if another process replaced or removed the checkpoint since.
+
+        Raises
+        ------
+        CheckpointError
+            If it did.
+        """
+        if look_at(self.path) != self.sight:
+            raise CheckpointError(
+                f"{self.path}: expected the checkpoint that was found whole; found it replaced or "
+                "removed meanwhile; end the other run that writes there, load the model again, "
+                "and go on"
+            )
 
     def parameters(self) -> dict[str, TensorEntry]:
         """Return where every parameter lies, by its key."""
@@ -301,8 +320,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        If it is none, a file is missing or damaged (it is named), or of another version.
+        If it is none, a file is missing or damaged (it is named), of another version, or replaced
+        again and again while it is read.
     """
+    return read_still(path, lambda: _read_whole(path))
+
+
+def _read_whole(path: Path) -> Checkpoint:
+    sight = look_at(path)
     manifest_path = path / _TRAINER / _MANIFEST
     if not manifest_path.is_file():
         raise CheckpointError(
@@ -339,7 +364,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{manifest_path}: expected it to list {name_list(needed)}; not found: "
             f"{name_list(missing)}; the file is damaged: resume from another checkpoint"
         )
-    return _checkpoint(path, read_object(path / _TRAINER / _STATE))
+    return _checkpoint(path, sight, read_object(path / _TRAINER / _STATE))
 
 
 def _check_format(values: Mapping[str, Any], path: Path) -> None:
@@ -350,7 +375,7 @@ def _check_format(values: Mapping[str, Any], path: Path) -> None:
         )
 
 
-def _checkpoint(path: Path, content: Mapping[str, Any]) -> Checkpoint:
+def _checkpoint(path: Path, sight: Sight, content: Mapping[str, Any]) -> Checkpoint:
     where = path / _TRAINER / _STATE
     _check_format(content, where)
     parts: dict[str, Any] = {}
@@ -362,4 +387,5 @@ def _checkpoint(path: Path, content: Mapping[str, Any]) -> Checkpoint:
                 "resume from another checkpoint"
             )
     heads = {name: value is True for name, value in parts.pop("trained_heads").items()}
-    return Checkpoint(path, trained_heads=heads, finished=content.get("finished") is True, **parts)
+    finished = content.get("finished") is True
+    return Checkpoint(path, trained_heads=heads, finished=finished, sight=sight, **parts)

@@ -169,7 +169,14 @@ class ResumedRun:
         self.checkpoint, self.state = checkpoint, state
 
     def restore(self, model: MultiTaskModel) -> None:
-        """Write parameters, moments and what heads were trained; the phase's freeze is in force."""
+        """Write parameters, moments and what heads were trained; the phase's freeze is in force.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint was replaced or removed since it was found whole.
+        """
+        self.checkpoint.check_unchanged()
         entries = self.checkpoint.parameters()
         views = model.parameters()
         for position, key in enumerate(model.param_keys):
@@ -181,6 +188,7 @@ class ResumedRun:
             model._core.set_state(model.index.key_index[key], moment1, moment2, n_steps)
         for name, trained in self.checkpoint.trained_heads.items():
             model.heads[name].trained = trained
+        self.checkpoint.check_unchanged()
 
 
 def find_resume(
