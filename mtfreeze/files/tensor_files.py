@@ -114,8 +114,8 @@ class TensorEntry:
             )
         return data
 
-    def read_float32(self) -> NDArray[np.float32]:
-        """Read the tensor as float32 (shape); F16, BF16 and F64 are converted.
+    def check_float(self) -> None:
+        """Refuse a tensor that `read_float32` cannot read; nothing is read for it.
 
         Raises
         ------
@@ -127,6 +127,16 @@ class TensorEntry:
                 f"{self.path}: expected tensor {self.name!r} as {name_list(_FLOATS)}; found "
                 f"{self.dtype}; convert the weights to float32"
             )
+
+    def read_float32(self) -> NDArray[np.float32]:
+        """Read the tensor as float32 (shape); F16, BF16 and F64 are converted.
+
+        Raises
+        ------
+        CheckpointError
+            As `check_float`, or if the file was cut since its header was read.
+        """
+        self.check_float()
         raw = self._read_bytes().view(_FLOATS[self.dtype])
         if self.dtype == "BF16":  # the upper half of a float32
             values = (raw.astype("<u4") << 16).view("<f4")

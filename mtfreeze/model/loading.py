@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from .._core import Model as CoreModel
 from ..checks import as_integer
-from ..closest import name_list, unknown
+from ..closest import unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
 from ..files.inner_names import inner_path
@@ -24,17 +23,16 @@ from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
 from ..freezing.state import FreezeState
 from ..heads.head import check_head_name
-from ..heads.kind import HeadSpec
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
+from .promises import BACKBONE, SavedHead, check_promises, check_sizes
 from .sentence_files import POOLINGS, SentenceSettings, read_settings
 
 __all__ = [
     "FORMAT",
     "Loaded",
-    "SavedHead",
     "fill_head",
     "load_folder",
     "read_own_file",
@@ -46,17 +44,6 @@ FORMAT = 1
 
 _OWN_FILE = "mtfreeze.json"
 _KEPT_FILES = ("config_sentence_transformers.json",)
-_PREFIX = "backbone."
-
-
-@dataclass(frozen=True)
-class SavedHead:
-    """A head of a saved model: its description, whether it was trained, where its weights lie."""
-
-    name: str
-    spec: HeadSpec
-    trained: bool
-    tensors: dict[str, TensorEntry]
 
 
 @dataclass
@@ -139,12 +126,13 @@ def load_folder(
     found = find_tensors(folder)
     _check_one_save(folder, own, found)
     entries = _named_tensors(family, found, folder)
-    _check_sizes(family, config, entries, where)
     heads = read_saved_heads(folder, own)
+    check_sizes(family, config, entries, where)
+    check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
     settings, encoder = _read_text(folder, core, settings, max_length)
-    unused = _fill(core, family, entries, folder)
+    unused = _fill(core, entries)
     extra = {
         name: (folder / name).read_bytes() for name in _KEPT_FILES if (folder / name).is_file()
     }
@@ -209,75 +197,13 @@ def _named_tensors(
     return named
 
 
-def _check_sizes(
-    family: Family, config: Mapping[str, Any], entries: Mapping[str, TensorEntry], where: str
-) -> None:
-    """Compare the main sizes with the weights before a model of these sizes is built."""
-    for name, keys in family.sizes.items():
-        if name not in entries:
-            raise CheckpointError(
-                f"{where}: expected the weights to hold {name!r}; found {name_list(entries, 4)}; "
-                "they belong to another kind of model, or the file is incomplete"
-            )
-        for axis, key in enumerate(keys):
-            shape = entries[name].shape
-            found = shape[axis] if axis < len(shape) else None
-            if key in config and config[key] != found:
-                raise CheckpointError(
-                    f"{where}: {key} = {config[key]!r}, but tensor {name!r} has shape {shape}, "
-                    f"which means {found}; config.json and weights belong to different models"
-                )
-    layers = {
-        int(name.removeprefix(family.layer_stem).partition(".")[0])
-        for name in entries
-        if name.startswith(family.layer_stem)
-        and name.removeprefix(family.layer_stem).partition(".")[0].isdecimal()
-    }
-    found_layers = max(layers, default=-1) + 1
-    if found_layers != config[family.layer_key]:
-        raise CheckpointError(
-            f"{where}: {family.layer_key} = {config[family.layer_key]!r}, but the weights hold "
-            f"{found_layers} layers; config.json and weights belong to different models"
-        )
-
-
-def _fill(
-    core: CoreModel, family: Family, entries: Mapping[str, TensorEntry], folder: Path
-) -> dict[str, RawTensor]:
-    """Copy the weights into the core; return what it has no use for."""
+def _fill(core: CoreModel, entries: Mapping[str, TensorEntry]) -> dict[str, RawTensor]:
+    """Copy the weights, which `check_promises` has seen, into the core; return what it has no
+    use for."""
     infos = core.params()
-    names = [info.key.removeprefix(_PREFIX) for info in infos]
-    missing = [name for name in names if name not in entries]
-    if missing:
-        present = [name for name in entries if name not in names]
-        near = get_close_matches(missing[0], present, n=1, cutoff=0.9)
-        hint = f" ({missing[0]!r} may be {near[0]!r})" if near else ""
-        raise CheckpointError(
-            f"{folder}: expected the weights to hold {len(names)} tensors of the backbone; not "
-            f"found: {name_list(missing, 5)}{hint}; config.json and weights belong to different "
-            "models, or the file is incomplete"
-        )
-    used = {alias.removeprefix(_PREFIX) for info in infos for alias in (info.key, *info.aliases)}
-    extra = [
-        name
-        for name in entries
-        if name not in used
-        and name not in family.buffers
-        and name.startswith(family.backbone_stems)
-    ]
-    if extra:
-        raise CheckpointError(
-            f"{folder}: expected only tensors that config.json describes; found also "
-            f"{name_list(extra, 5)}; config.json and weights belong to different models"
-        )
-    for position, (info, name) in enumerate(zip(infos, names, strict=True)):
-        entry = entries[name]
-        if entry.shape != info.shape:
-            raise CheckpointError(
-                f"{entry.path}: expected tensor {entry.name!r} of shape {info.shape}; found "
-                f"{entry.shape}; config.json and weights belong to different models"
-            )
-        core.set_param(position, entry.read_weights())
+    for position, info in enumerate(infos):
+        core.set_param(position, entries[info.key.removeprefix(BACKBONE)].read_weights())
+    used = {key.removeprefix(BACKBONE) for info in infos for key in (info.key, *info.aliases)}
     return {name: entry.read_raw() for name, entry in entries.items() if name not in used}
 
 
@@ -338,32 +264,10 @@ def _check_one_save(
 
 
 def fill_head(core: CoreModel, head: SavedHead) -> None:
-    """Copy a saved head's weights into the head that was just added.
-
-    Raises
-    ------
-    CheckpointError
-        If the file does not hold what the description asks for.
-    """
-    left = dict(head.tensors)
+    """Copy a saved head's weights into the head that was just added."""
     for position, info in enumerate(core.params()):
-        if not info.key.startswith(head.name + "."):
-            continue
-        entry = left.pop(info.key, None)
-        if entry is None or entry.shape != info.shape:
-            found = f"shape {entry.shape}" if entry else name_list(head.tensors, 6)
-            raise CheckpointError(
-                f"head {head.name!r} does not fit its saved weights: expected tensor {info.key!r} "
-                f"of shape {info.shape} for {len(head.spec.labels)} labels and hidden layers "
-                f"{head.spec.hidden}; found {found}; mtfreeze.json and heads/{head.name}."
-                "safetensors belong to different models"
-            )
-        core.set_param(position, entry.read_weights())
-    if left:
-        raise CheckpointError(
-            f"head {head.name!r} does not fit its saved weights: found also {name_list(left, 5)}; "
-            f"mtfreeze.json and heads/{head.name}.safetensors belong to different models"
-        )
+        if info.key in head.tensors:
+            core.set_param(position, head.tensors[info.key].read_weights())
 
 
 def _read_freeze(own: Mapping[str, Any], path: Path) -> FreezeState:
