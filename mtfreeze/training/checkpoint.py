@@ -118,12 +118,65 @@ class Checkpoint:
             found |= read_entries(file)
         return found
 
-    def moments(self) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32], int]]:
-        """Read both moments and the step count of every tensor that has any, by key."""
-        path = self.path / _TRAINER / _MOMENTS
+    def moments(self) -> SavedMoments:
+        """Return both moments and the step count of every tensor that has any, by key.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is damaged.
+        """
+        return SavedMoments(self.path / _TRAINER / _MOMENTS)
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Read the arrays that the run keeps beside the model, such as its best parameters."""
+        return {name: entry.read_float32() for name, entry in self._arrays().items()}
+
+    def _arrays(self) -> dict[str, TensorEntry]:
+        return read_entries(self.path / _TRAINER / _ARRAYS)
+
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Compare all tensors with the parameters of a model, by their headers alone.
+
+        Parameters
+        ----------
+        shapes : mapping of str to tuple of int
+            Of the model's parameters, by key.
+
+        Raises
+        ------
+        CheckpointError
+            If a parameter is missing, or a tensor has another shape or dtype than its parameter.
+        """
+        own = self.parameters()
+        found = {key: own.get(key) for key in shapes}
+        found |= {f"{key} ({part})": entry for key, part, entry in self.moments().entries()}
+        found |= {f"{key} (kept)": entry for key, entry in self._arrays().items()}
+        wrong = [
+            name
+            for name, entry in found.items()
+            if entry is None or entry.shape != shapes.get(name.partition(" (")[0])
+        ]
+        if wrong:
+            raise CheckpointError(
+                f"{self.path}: expected the parameters of this model; not found, or of another "
+                f"shape: {name_list(wrong, 4)}; resume from another checkpoint"
+            )
+        for entry in found.values():
+            assert entry is not None
+            entry.check_float()
+
+
+class SavedMoments(Mapping[str, "tuple[NDArray[np.float32], NDArray[np.float32], int]"]):
+    """Both moments and the step count by key, each read when it is asked for.
+
+    All at once would be a second copy of what training needs most memory for.
+    """
+
+    def __init__(self, path: Path) -> None:
         found = read_entries(path)
         keys = [name.rpartition(":")[0] for name in found if name.endswith(":n_steps")]
-        moments = {}
+        self._entries: dict[str, tuple[TensorEntry, TensorEntry, TensorEntry]] = {}
         for key in keys:
             one, two, count = (found.get(f"{key}:{part}") for part in _PARTS)
             if one is None or two is None or count is None or count.dtype != "I64":
@@ -131,14 +184,24 @@ class Checkpoint:
                     f"{path}: expected both moments and the step count of {key!r}; found "
                     f"{name_list(found, 4)}; resume from another checkpoint"
                 )
-            n_steps = int.from_bytes(count.read_raw().data, "little", signed=True)
-            moments[key] = (one.read_float32(), two.read_float32(), n_steps)
-        return moments
+            self._entries[key] = (one, two, count)
 
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Read the arrays that the run keeps beside the model, such as its best parameters."""
-        path = self.path / _TRAINER / _ARRAYS
-        return {name: entry.read_float32() for name, entry in read_entries(path).items()}
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, key: str) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+        one, two, count = self._entries[key]
+        n_steps = int.from_bytes(count.read_raw().data, "little", signed=True)
+        return one.read_float32(), two.read_float32(), n_steps
+
+    def entries(self) -> Iterator[tuple[str, str, TensorEntry]]:
+        """Yield key, part and place of every moment."""
+        for key, (one, two, _) in self._entries.items():
+            yield key, _PARTS[0], one
+            yield key, _PARTS[1], two
 
 
 def checkpoint_step(path: Path) -> int | None:

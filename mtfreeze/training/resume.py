@@ -310,14 +310,7 @@ def _check_fit(checkpoint: Checkpoint, model: MultiTaskModel, facts: Mapping[str
             f"another: {'; '.join(found[:4])}{more}; give the same model, tasks and settings, or "
             "begin anew with resume=False and another output_dir"
         )
-    entries = checkpoint.parameters()
-    shapes = {info.key: info.shape for info in model._core.params()}
-    wrong = [key for key in shapes if key not in entries or entries[key].shape != shapes[key]]
-    if wrong:
-        raise CheckpointError(
-            f"{checkpoint.path}: expected the parameters of this model; not found: "
-            f"{name_list(wrong, 4)}; resume from another checkpoint"
-        )
+    checkpoint.check_shapes({info.key: info.shape for info in model._core.params()})
     # What no phase trains is not in question: it must be what the run began with.
     always = set.intersection(*(set(phase["freeze"]["frozen"]) for phase in facts["phases"]))
     before = checkpoint.state.get("before")
