@@ -27,6 +27,7 @@ from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
+from .hub import Base, base_of
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
 from .sentence_files import POOLINGS, SentenceSettings, read_settings
 
@@ -74,6 +75,8 @@ class Loaded:
         As it was saved.
     tasks : dict
         What ``save_pretrained(tasks=...)`` noted.
+    base : Base or None
+        The state of a model on the hub that training began from, where that is known.
     """
 
     core: CoreModel
@@ -87,6 +90,7 @@ class Loaded:
     heads: list[SavedHead] = field(default_factory=list)
     freeze: FreezeState = field(default_factory=FreezeState)
     tasks: dict[str, Any] = field(default_factory=dict)
+    base: Base | None = None
 
 
 def load_folder(
@@ -148,7 +152,22 @@ def load_folder(
         heads,
         _read_freeze(own, folder / _OWN_FILE),
         dict(own.get("tasks") or {}),
+        base_of(folder) or _read_base(own, folder / _OWN_FILE),
     )
+
+
+def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:
+    """Return where a saved model says that it comes from."""
+    saved = own.get("base")
+    if saved is None:
+        return None
+    parts = [saved.get(key) for key in Base._fields] if isinstance(saved, dict) else []
+    if not parts or not all(isinstance(part, str) and part.isprintable() for part in parts):
+        raise CheckpointError(
+            f"{path}: expected 'base' to have the name and the commit of a model on the hub; found "
+            f"{str(saved)[:60]!r}; correct the file"
+        )
+    return Base(*(str(part)[:200] for part in parts))
 
 
 def _read_text(

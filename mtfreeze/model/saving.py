@@ -172,6 +172,7 @@ def _own_file(model: ModelState) -> dict[str, Any]:
             },
         },
         "tasks": model.tasks,
+        **({"base": model.base._asdict()} if model.base else {}),
     }
 
 
