@@ -27,6 +27,7 @@ from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
+from .folder_kinds import warn_of_another_kind
 from .hub import Base, base_of
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
 from .sentence_files import POOLINGS, SentenceSettings, read_settings
@@ -44,7 +45,17 @@ FORMAT = 1
 """Version of ``mtfreeze.json``; a higher one is refused."""
 
 _OWN_FILE = "mtfreeze.json"
-_KEPT_FILES = ("config_sentence_transformers.json",)
+_KEPT_FILES = (
+    "config_sentence_transformers.json",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "chat_template.json",
+    "chat_template.jinja",
+)
+"""Files that other programs read beside ours, of tokenizers above all; saved back as they are."""
 
 
 @dataclass
@@ -137,6 +148,8 @@ def load_folder(
     core = CoreModel(build)
     settings, encoder = _read_text(folder, core, settings, max_length)
     unused = _fill(core, entries)
+    if not own:
+        warn_of_another_kind(folder, config, entries)
     extra = {
         name: (folder / name).read_bytes() for name in _KEPT_FILES if (folder / name).is_file()
     }

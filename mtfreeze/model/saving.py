@@ -104,7 +104,7 @@ def write_model(model: ModelState, folder: Path) -> None:
     }
     settings, own = model._loaded.settings, _own_file(model)
     files = {
-        "config.json": to_json(model.config),
+        "config.json": to_json(_config(model.config)),
         "mtfreeze.json": to_json(own),
         "freeze_report.json": to_json(_report(model)),
         **settings_files(settings, model.width),
@@ -134,6 +134,12 @@ def _check_finite(params: Mapping[str, NDArray[np.float32]]) -> None:
                 f"expected finite weights to save; found {n} of {values.size} values of {key!r} "
                 "infinite or NaN; load the model again, or set that parameter"
             )
+
+
+def _config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``config.json`` for weights in float32, which is what they are loaded in elsewhere."""
+    named = {key: "float32" for key in ("dtype", "torch_dtype") if config.get(key) is not None}
+    return {**config, **named}
 
 
 def _digest(files: Mapping[str, bytes]) -> str:
