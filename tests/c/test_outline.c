@@ -62,7 +62,7 @@ MTF_TEST(an_outline_takes_no_memory_for_values)
     mtf_error err = {0};
     const uint64_t start = bytes_now();
     mtf_config *c = tiny_config(0, "mean");
-    CHECK(mtf_config_set_int(c, "vocab_size", INT64_C(1) << 30) == MTF_OK);
+    CHECK(mtf_config_set_int(c, "vocab_size", INT64_C(1) << 24) == MTF_OK);
     mtf_outline *outline = NULL;
     CHECK(mtf_outline_new(c, &outline, &err) == MTF_OK);
     CHECK(bytes_now() - start < 1 << 20);
