@@ -70,7 +70,7 @@ set(_plan
     scratch.c
     workspace.c
 )
-set(_object infer.c object.c)
+set(_object infer.c object.c outline.c)
 set(_train apply.c finite.c state.c step.c)
 set(_avx2
     activation.c
@@ -108,6 +108,7 @@ set(_python
     module.c
     moments.c
     offsets.c
+    outline.c
     outputs.c
     params.c
     plan.c

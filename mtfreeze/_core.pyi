@@ -146,6 +146,12 @@ def count_flops(on: bool) -> None:
     and updates are not counted, so the counts are those that `Model.plan` promises."""
 
 def flops() -> Flops: ...
+def outline(
+    config: Mapping[str, ConfigValue], heads: Mapping[str, Mapping[str, ConfigValue]]
+) -> list[ParamInfo]:
+    """The parameters that Model(config) would have with these heads, in order; key, unit, shape,
+    size, decays, in_products and aliases count. No memory is taken for them."""
+
 def fail_allocation_after(n: int) -> None:
     """Tests only: the n-th allocation from now fails once; 0 switches it off."""
 

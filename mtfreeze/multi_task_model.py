@@ -80,6 +80,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         normalize: bool | None = None,
         max_length: int | None = None,
         ignore_config: Collection[str] = (),
+        revision: str | None = None,
     ) -> MultiTaskModel:
         """Load a model from a folder, the Hugging Face cache, an installed package, or the hub.
 
@@ -96,6 +97,9 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             Tokens of a text, special ones included; by default what the folder says.
         ignore_config : collection of str
             Keys of config.json that mtfreeze does not know and you know to be harmless.
+        revision : str, optional
+            Branch, tag or commit of a model on the hub, instead of the newest state. Which commit
+            was loaded is in `base`, in `summary`, and in the folders that the model is saved to.
 
         Returns
         -------
@@ -107,7 +111,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         CheckpointError
             If nothing is found, or files are missing, damaged or do not fit one another.
         ConfigError
-            If the model needs a computation that is not supported.
+            If the model needs a computation that is not supported, or `revision` does not go with
+            a path.
 
         Examples
         --------
@@ -115,24 +120,29 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         >>> model.pooling, model.normalize, model.max_length
         ('mean', True, 128)
         """
+        from .files.still_folder import read_still
         from .model.hub import find_model_folder
         from .model.loading import fill_head, load_folder
 
-        folder = find_model_folder(name_or_path)
-        loaded = load_folder(
-            folder,
-            pooling=pooling,
-            normalize=normalize,
-            max_length=max_length,
-            ignore_config=ignore_config,
-        )
-        model = cls(loaded, os.fspath(name_or_path))
-        for saved in loaded.heads:
-            model.add_head(saved.name, saved.spec)
-            fill_head(model._core, saved)
-            model.mark_trained([saved.name], trained=saved.trained)
-        model.set_freeze_state(loaded.freeze)
-        return model
+        folder = find_model_folder(name_or_path, revision)
+
+        def read() -> MultiTaskModel:
+            loaded = load_folder(
+                folder,
+                pooling=pooling,
+                normalize=normalize,
+                max_length=max_length,
+                ignore_config=ignore_config,
+            )
+            model = cls(loaded, os.fspath(name_or_path))
+            for saved in loaded.heads:
+                model.add_head(saved.name, saved.spec)
+                fill_head(model._core, saved)
+                model.mark_trained([saved.name], trained=saved.trained)
+            model.set_freeze_state(loaded.freeze)
+            return model
+
+        return read_still(folder, read)
 
     @reads
     def copy(self) -> MultiTaskModel:

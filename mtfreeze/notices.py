@@ -16,6 +16,7 @@ __all__ = [
     "FreezeWarning",
     "NoPrefixWarning",
     "OtherBackboneWarning",
+    "OtherKindWarning",
     "PictureWarning",
     "PrecisionWarning",
     "ResumeWarning",
@@ -46,6 +47,10 @@ class PrecisionWarning(FreezeWarning):
 
 class OtherBackboneWarning(UserWarning):
     """A head was taken that was trained over another backbone: it may predict nothing useful."""
+
+
+class OtherKindWarning(UserWarning):
+    """A folder holds another kind of model, such as a cross-encoder; its encoder was loaded."""
 
 
 class PictureWarning(UserWarning):

@@ -184,6 +184,19 @@ typedef struct mtf_param_info {
     const char *const *aliases;
 } mtf_param_info;
 
+/* The parameters that a model of this configuration would have, heads added in order, without memory
+ * for them: of an info `key`, `unit`, sizes, `decays`, `in_products` and aliases say something. Errors
+ * as in mtf_model_new and mtf_model_add_head; after a failed head the outline is only freed. */
+typedef struct mtf_outline mtf_outline;
+MTF_NODISCARD mtf_status mtf_outline_new(const mtf_config *config, mtf_outline **outline,
+                                         mtf_error *err);
+MTF_NODISCARD mtf_status mtf_outline_add_head(mtf_outline *outline, const char *name,
+                                              const mtf_config *config, mtf_error *err);
+size_t mtf_outline_n_params(const mtf_outline *outline);
+/* Texts in it live as long as the outline. */
+void mtf_outline_get_param(const mtf_outline *outline, size_t index, mtf_param_info *info);
+void mtf_outline_free(mtf_outline *outline);
+
 typedef struct mtf_unit_info {
     const char *path; /* "backbone.embeddings", "backbone.layers[3]", "classifier" */
     int is_head;

@@ -113,8 +113,9 @@ struct mtf_py_model {
 };
 
 extern PyType_Spec mtf_py_model_spec;
-extern PyMethodDef mtf_py_model_methods[];    /* methods.c */
-extern PyMethodDef mtf_py_module_functions[]; /* runtime.c */
+extern PyMethodDef mtf_py_model_methods[];                                    /* methods.c */
+extern PyMethodDef mtf_py_module_functions[];                                 /* runtime.c */
+PyObject *mtf_py_outline(PyObject *module, PyObject *args, PyObject *kwargs); /* outline.c */
 
 /* Methods under way in this process: after a fork none, whatever other threads were at. */
 Py_ssize_t mtf_py_n_running(mtf_py_state *state);
@@ -223,6 +224,9 @@ int mtf_py_results_init(mtf_py_state *state, PyObject *module);
 /* A result of type `kind` from new references, which are stolen; a NULL among them is an error
  * already set. */
 PyObject *mtf_py_result(const mtf_py_state *state, int kind, PyObject **fields);
+
+/* A ParamInfo (params.c). */
+PyObject *mtf_py_param_result(const mtf_py_state *state, const mtf_param_info *info);
 
 /* List of make(self, 0 .. n - 1). */
 PyObject *mtf_py_list_of(mtf_py_model *self, size_t n, PyObject *(*make)(mtf_py_model *, size_t));

@@ -225,6 +225,9 @@ PyDoc_STRVAR(count_flops_doc,
              "True: counts the floating-point operations of all models from zero; False: stops.");
 PyDoc_STRVAR(flops_doc, "flops($module, /)\n--\n\n"
                         "Operations counted since count_flops(True), as Flops(forward, dx, dw).");
+PyDoc_STRVAR(outline_doc, "outline($module, /, config, heads)\n--\n\n"
+                          "The parameters, each a ParamInfo, that a model of this configuration\n"
+                          "would have with these heads (name -> configuration); makes none.");
 PyDoc_STRVAR(fail_allocation_after_doc,
              "fail_allocation_after($module, /, n)\n--\n\n"
              "Tests only: the n-th allocation from now fails once; 0 switches it off.");
@@ -252,6 +255,7 @@ PyMethodDef mtf_py_module_functions[] = {
     {"reset_peak_memory", reset_peak_memory, METH_NOARGS, reset_peak_memory_doc},
     {"count_flops", WITH_KEYWORDS(count_flops), count_flops_doc},
     {"flops", flops, METH_NOARGS, flops_doc},
+    {"outline", WITH_KEYWORDS(mtf_py_outline), outline_doc},
     {"fail_allocation_after", WITH_KEYWORDS(fail_allocation_after), fail_allocation_after_doc},
     {"together", WITH_KEYWORDS(mtf_py_together), together_doc},
     {NULL, NULL, 0, NULL}};

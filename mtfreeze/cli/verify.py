@@ -16,7 +16,8 @@ import click
 from ..closest import name_list
 from ..errors import CheckpointError
 from ..files.json_files import read_object
-from ..freezing.digests import Snapshot, compare, snapshot
+from ..files.still_folder import read_still
+from ..freezing.digests import FrozenReport, Snapshot, compare, snapshot
 from .guard import FrozenChanged
 from .options import debug_option
 
@@ -57,8 +58,11 @@ def _against_itself(folder: Path) -> str:
     """Compare the folder's tensors with its report."""
     from ..multi_task_model import MultiTaskModel
 
-    noted = read_report(folder)
-    report = compare(noted, MultiTaskModel.from_pretrained(folder))
+    def read() -> tuple[Snapshot, FrozenReport]:
+        noted = read_report(folder)
+        return noted, compare(noted, MultiTaskModel.from_pretrained(folder))
+
+    noted, report = read_still(folder, read)
     differ = [*report.moved, *report.changed]
     if differ:
         raise FrozenChanged(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..closest import name_list
 from ..errors import ConfigError
+from ..files.inner_names import DEVICES
 from .kind import HeadSpec
 
 __all__ = ["RESERVED", "Head", "check_head_name"]
@@ -80,6 +81,11 @@ def check_head_name(name: object, taken: Collection[str]) -> str:
         raise ConfigError(
             f"{name!r} is reserved: selectors use {name_list(RESERVED)}; choose another name, "
             f"e.g. '{name}_head'"
+        )
+    if name.casefold() in DEVICES:
+        raise ConfigError(
+            f"{name!r} is a device on Windows, so no file of a saved model can be called so; "
+            f"choose another name, e.g. '{name}_head'"
         )
     if name.casefold() in _OUTPUTS:
         raise ConfigError(

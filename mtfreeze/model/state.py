@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..files.tensor_files import RawTensor
     from ..heads.head import Head
     from ..inputs.text import TextEncoder
+    from .hub import Base
     from .loading import Loaded
 
 __all__ = ["ModelState", "exclusive", "reads"]
@@ -120,6 +121,14 @@ class ModelState:
     def normalize(self) -> bool:
         """Whether embeddings are divided by their length."""
         return self._loaded.settings.normalize
+
+    @property
+    def base(self) -> Base | None:
+        """Name and commit of the model on the hub that this one began as; None: not known.
+
+        It is kept in saved folders. Packages that carry a model do not say its commit.
+        """
+        return self._loaded.base
 
     @property
     def width(self) -> int:

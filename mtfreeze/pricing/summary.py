@@ -209,7 +209,7 @@ def summarize(model: ModelState) -> Summary:
     now, full = prices.now, prices.full
     work_now, work_full = prices.work
     return Summary(
-        f"{type(model).__name__}({model.name!r})",
+        f"{type(model).__name__}({model.name!r})" + (f", from {model.base}" if model.base else ""),
         rows,
         {name: _size(raw.shape) for name, raw in model.unused.items()},
         now.weight_bytes,

@@ -171,7 +171,14 @@ class ResumedRun:
         self.checkpoint, self.state = checkpoint, state
 
     def restore(self, model: MultiTaskModel) -> None:
-        """Write parameters, moments and what heads were trained; the phase's freeze is in force."""
+        """Write parameters, moments and what heads were trained; the phase's freeze is in force.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint was replaced or removed since it was found whole.
+        """
+        self.checkpoint.check_unchanged()
         entries = self.checkpoint.parameters()
         views = model.parameters()
         core, changes = model._core, []
@@ -185,6 +192,7 @@ class ResumedRun:
             changes.append(partial(core.set_state, position, moment1, moment2, n_steps))
         trained = {name for name, one in self.checkpoint.trained_heads.items() if one}
         facts = model._facts.trained(self.checkpoint.trained_heads, trained=False)
+        self.checkpoint.check_unchanged()
         publish(model, facts.trained(trained), *changes)
 
 
@@ -307,14 +315,7 @@ def _check_fit(checkpoint: Checkpoint, model: MultiTaskModel, facts: Mapping[str
             f"another: {'; '.join(found[:4])}{more}; give the same model, tasks and settings, or "
             "begin anew with resume=False and another output_dir"
         )
-    entries = checkpoint.parameters()
-    shapes = {info.key: info.shape for info in model._core.params()}
-    wrong = [key for key in shapes if key not in entries or entries[key].shape != shapes[key]]
-    if wrong:
-        raise CheckpointError(
-            f"{checkpoint.path}: expected the parameters of this model; not found: "
-            f"{name_list(wrong, 4)}; resume from another checkpoint"
-        )
+    checkpoint.check_shapes({info.key: info.shape for info in model._core.params()})
     # What no phase trains is not in question: it must be what the run began with.
     always = set.intersection(*(set(phase["freeze"]["frozen"]) for phase in facts["phases"]))
     before = checkpoint.state.get("before")
