@@ -17,6 +17,7 @@ from ..closest import counted
 from ..errors import ConfigError
 from ..features.folder import FileInfo, default_folder, folder_files, folder_info
 from ..features.sizes import DISK_LIMIT, read_limit
+from ..features.trust import folder_fault
 from ..quantities import in_bytes
 from .options import debug_option
 
@@ -47,6 +48,8 @@ def info(folder: Path | None) -> None:
     corrupt = [one for one in files if one.fault]
     n_files = counted(len(files), "file")
     click.echo(f"\n{folder}: {n_files}, {in_bytes(n_bytes)} of at most {in_bytes(limit)}")
+    if fault := folder_fault(folder):
+        click.echo(f"runs do not use it: {fault}")
     for one in corrupt:
         click.echo(f"corrupt: {one.path.name}: {one.fault}")
 
