@@ -17,6 +17,7 @@ from ..closest import name_list
 from ..errors import CheckpointError
 from ..files.json_files import read_object
 from ..freezing.digests import Snapshot, compare, snapshot
+from .echo import echo
 from .guard import FrozenChanged
 from .options import debug_option
 
@@ -95,6 +96,6 @@ def verify(folder: Path, base: str | None) -> None:
     """Check a saved model against its own digests and, with --base, against where it began."""
     if not folder.is_dir():
         raise CheckpointError(f"expected the folder of a saved model; found no folder {folder}")
-    click.echo(_against_itself(folder))
+    echo(_against_itself(folder))
     if base is not None:
-        click.echo(_against_base(folder, base))
+        echo(_against_base(folder, base))
