@@ -20,7 +20,7 @@ from ..closest import did_you_mean
 from ..errors import ConfigError
 from ..files.whole_file import write_output
 from ..notices import PictureWarning, warn
-from ..printable import printable_lines
+from ..printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,7 +146,8 @@ def _render(make: Callable[[], Figure], ending: str) -> bytes:
     with _default_style():
         figure = make()
         for text in figure.findobj(Text):
-            text.set_text(printable_lines(text.get_text()))
+            lines = text.get_text().split("\n")
+            text.set_text("\n".join(map(printable, lines)))
         figure.savefig(data, format=ending[1:], dpi=_DPI, metadata=_METADATA[ending])
     return data.getvalue()
 
