@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..files.fields import tsv_field
 from ..freezing.digests import FrozenReport
 from ..training.fit import fit
 from ..training.run import Run
@@ -85,6 +86,6 @@ def train(
     run = fit(model, tasks, **arguments)
     _show(run)
     if arguments["output_dir"] is not None:
-        echo(f"saved\t{Path(arguments['output_dir'])}")
+        echo(f"saved\t{tsv_field(str(Path(arguments['output_dir'])))}")
     check_unmoved(run.frozen)
     return FAILED if run.interrupted else 0
