@@ -11,6 +11,8 @@ import os
 import sys
 import warnings
 
+from .printable import printable_lines
+
 __all__ = [
     "CacheWarning",
     "FreezeWarning",
@@ -73,7 +75,7 @@ def warn(message: str, category: type[Warning]) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_code.co_filename.startswith(_NOT_THE_USERS) and frame.f_back is not None:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(printable_lines(message), category, stacklevel=level)
 
 
 def renamed(old: str, new: str) -> property:

@@ -18,6 +18,7 @@ from ..errors import CheckpointError
 from ..files.json_files import read_object
 from ..files.still_folder import read_still
 from ..freezing.digests import FrozenReport, Snapshot, compare, snapshot
+from .echo import echo
 from .guard import FrozenChanged
 from .options import debug_option
 
@@ -99,6 +100,6 @@ def verify(folder: Path, base: str | None) -> None:
     """Check a saved model against its own digests and, with --base, against where it began."""
     if not folder.is_dir():
         raise CheckpointError(f"expected the folder of a saved model; found no folder {folder}")
-    click.echo(_against_itself(folder))
+    echo(_against_itself(folder))
     if base is not None:
-        click.echo(_against_base(folder, base))
+        echo(_against_base(folder, base))

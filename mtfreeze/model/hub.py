@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from ..errors import CheckpointError, ConfigError
+from ..files.user_paths import user_path
 
 __all__ = ["Base", "base_of", "find_model_folder", "is_path", "packaged_folder"]
 
@@ -112,7 +113,10 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
             f"{type(name_or_path).__name__}; pass e.g. 'sentence-transformers/all-MiniLM-L6-v2'"
         )
     text = os.fspath(name_or_path)
-    folder = Path(text).expanduser()
+    try:
+        folder = user_path(text)
+    except ConfigError as error:
+        raise CheckpointError(f"expected a model folder: {error}") from None
     if revision is not None and (folder.exists() or is_path(name_or_path)):
         raise ConfigError(
             f"revision= chooses among the states of a model on the hub; found {revision!r} for the "
@@ -162,35 +166,47 @@ def _hub() -> ModuleType:
     return huggingface_hub
 
 
-def _hub_cache() -> Path:
-    """Return where huggingface_hub keeps models; if it is not imported, by its documentation."""
+def _hub_cache() -> Path | None:
+    """Return where huggingface_hub keeps models; if it is not imported, by its documentation.
+
+    None where there is no home folder to hold it.
+    """
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is not None:
         return Path(constants.HF_HUB_CACHE)
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if os.environ.get(variable):
-            return Path(os.path.expandvars(os.environ[variable])).expanduser()
+            return _expanded(os.environ[variable])
     home = os.environ.get("HF_HOME")
     if not home:
         home = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    return Path(os.path.expandvars(home)).expanduser() / "hub"
+    folder = _expanded(home)
+    return None if folder is None else folder / "hub"
+
+
+def _expanded(text: str) -> Path | None:
+    try:
+        return user_path(os.path.expandvars(text))
+    except ConfigError:
+        return None
 
 
 def _cached_folder(name: str, revision: str | None) -> Path | None:
     """Return the copy in the Hugging Face cache if it is whole enough to load."""
     # Asked first, because importing huggingface_hub takes as long as loading a model does.
-    if not (_hub_cache() / f"models--{name.replace('/', '--')}").is_dir():
-        return None
+    cache = _hub_cache()
     try:
+        if cache is None or not (cache / f"models--{name.replace('/', '--')}").is_dir():
+            return None
         config = _hub().try_to_load_from_cache(name, "config.json", revision=revision)
-    except ValueError:  # no name that the hub takes
+        if not isinstance(config, str):
+            return None
+        folder = Path(config).parent
+        weights = ("model.safetensors", "model.safetensors.index.json")
+        whole = any((folder / file).is_file() for file in weights)
+        return folder if whole and Path(config).is_file() else None
+    except (ValueError, OSError):  # no name that the hub takes; a cache that cannot be read
         return None
-    if not isinstance(config, str):
-        return None
-    folder = Path(config).parent
-    weights = ("model.safetensors", "model.safetensors.index.json")
-    whole = any((folder / file).is_file() for file in weights)
-    return folder if whole and Path(config).is_file() else None
 
 
 def packaged_folder(name: str) -> Path | None:

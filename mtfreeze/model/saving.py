@@ -24,6 +24,7 @@ from ..files.folder_swap import new_folder, take_over
 from ..files.inner_names import inner_path
 from ..files.json_files import to_json
 from ..files.tensor_files import n_not_finite, write_tensors
+from ..files.user_paths import user_path
 from ..files.whole_file import write_synced
 from ..freezing.digests import snapshot
 from ..freezing.unit_states import unit_states
@@ -59,7 +60,7 @@ _OURS = (
 
 def save_model(model: ModelState, path: Path) -> Path:
     """Write `model` to the folder `path`; see `MultiTaskModel.save_pretrained`."""
-    target = path.expanduser().resolve()
+    target = user_path(path).resolve()
     check_target(target, path)
     target.parent.mkdir(parents=True, exist_ok=True)
     begin = f"cannot save the model to {str(path)!r}"

@@ -37,6 +37,7 @@ from ..files.inner_names import inner_path
 from ..files.json_files import read_object, to_json
 from ..files.still_folder import Sight, look_at, read_still
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
+from ..files.user_paths import user_path
 from ..files.whole_file import explained, sync_names, write_synced
 from ..model.saving import CHECKPOINTS, write_model
 
@@ -272,7 +273,7 @@ def write_checkpoint(
     OSError
         If the disk is full or fails. Checkpoints that are there stay whole.
     """
-    folder = output_dir.expanduser().resolve() / CHECKPOINTS
+    folder = user_path(output_dir).resolve() / CHECKPOINTS
     target = folder / f"step-{n_steps:08d}"
     begin = f"cannot write the checkpoint {str(target)!r}"
     whole = (

@@ -15,6 +15,8 @@ import huggingface_hub
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.features import open_cache
+from mtfreeze.features.folder import default_folder
 from mtfreeze.model import hub
 from support.tiny_bert import write_tiny_bert
 
@@ -208,3 +210,56 @@ def test_a_path_has_no_revisions(asked: list[str], tiny_folder: Path) -> None:
     with pytest.raises(TypeError, match="revision must be the name of a branch"):
         mtf.MultiTaskModel.from_pretrained("someone/tiny", revision=3)  # type: ignore[arg-type]
     assert asked == []
+
+
+# ---- without a home ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a user whom no file knows, without HOME and without folders named in the environment."""
+
+    def unknown(user: object) -> object:
+        raise KeyError(user)
+
+    for name in ("HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("MTFREEZE_CACHE", raising=False)
+    pwd = pytest.importorskip("pwd")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(pwd, "getpwnam", unknown)
+    monkeypatch.delitem(sys.modules, "huggingface_hub.constants", raising=False)
+
+
+def test_without_a_home(no_home: None, tmp_path: Path, tiny_folder: Path) -> None:
+    assert hub._cached_folder("sentence-transformers/all-MiniLM-L6-v2", None) is None
+    model = mtf.MultiTaskModel.from_pretrained(tiny_folder)
+    model.save_pretrained(tmp_path / "out")
+    for text in ("~/model", "~nobody/model"):
+        with pytest.raises(mtf.CheckpointError, match="home folder"):
+            mtf.MultiTaskModel.from_pretrained(text)
+        with pytest.raises(mtf.ConfigError, match="HOME is not set"):
+            model.save_pretrained(text)
+        with pytest.raises(mtf.ConfigError, match="HOME is not set"):
+            open_cache(text)
+    with pytest.raises(mtf.ConfigError, match="HOME is not set"):
+        default_folder()
+    assert not Path("~").exists()
+
+
+def test_the_packaged_model_without_a_home(no_home: None, minilm_folder: Path) -> None:
+    found = hub.find_model_folder("sentence-transformers/all-MiniLM-L6-v2")
+    assert found == minilm_folder
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "EIO")])
+def test_a_cache_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    real = Path.is_dir
+
+    def broken(path: Path) -> bool:
+        if path.name.startswith("models--"):
+            raise error
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_dir", broken)
+    assert hub._cached_folder("sentence-transformers/all-MiniLM-L6-v2", None) is None
