@@ -108,7 +108,7 @@ class ComparisonFolder:
         return began
 
     def _check_same(self, identity: Mapping[str, str]) -> None:
-        earlier = read_object(self.path / _SETTINGS).get("identity", {})
+        earlier = read_object(self.path / _SETTINGS, own=True).get("identity", {})
         other = [name for name, value in identity.items() if earlier.get(name) != value]
         if other:
             raise ConfigError(
@@ -119,11 +119,11 @@ class ComparisonFolder:
 
     def settings(self) -> dict[str, Any]:
         """Return the settings; CheckpointError if there are none."""
-        return read_object(self.path / _SETTINGS)
+        return read_object(self.path / _SETTINGS, own=True)
 
     def tasks(self) -> dict[str, Any]:
         """Return the JSON values of the tasks."""
-        return read_object(self.path / _TASKS)
+        return read_object(self.path / _TASKS, own=True)
 
     def save_probe(self, embeddings: NDArray[np.float32]) -> None:
         """Keep the embeddings, (n, width), of the probe texts by the model that was given."""
@@ -168,7 +168,7 @@ class ComparisonFolder:
         if not path.is_file():
             return None
         try:
-            values = read_object(path)
+            values = read_object(path, own=True)
             if values["scenario"] != scenario:
                 return None
             return ScenarioRun.from_dict(values["run"])
@@ -181,7 +181,7 @@ class ComparisonFolder:
     def results(self) -> list[ScenarioRun]:
         """Return all results that are kept, by file name."""
         files = sorted((self.path / "results").glob("*.json"))
-        return [ScenarioRun.from_dict(read_object(path)["run"]) for path in files]
+        return [ScenarioRun.from_dict(read_object(path, own=True)["run"]) for path in files]
 
     def _result(self, name: str, seed: int) -> Path:
         # Names may hold what file names may not, and differ in that alone.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -113,8 +114,9 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
     if not scenarios:
         raise ConfigError('modes is empty; name what is frozen, such as ["backbone", "none"]')
     names = [one.name for one in scenarios]
+    counts = Counter(names)
     for name in names:
-        if names.count(name) > 1:
+        if counts[name] > 1:
             raise ConfigError(
                 f"two modes are called {name!r}; leave one out, or name them: (name, schedule)"
             )

@@ -14,12 +14,15 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ..closest import did_you_mean, name_list, unknown
 from ..errors import ConfigError, DataError
+from ..files.json_files import check_json_size
 from ..metrics.entities import SCHEMES, to_iob2
+from ..quoting import cut, quoted
 from .example import Example
 from .examples import Examples
 from .files import read_lines, read_text
@@ -128,7 +131,8 @@ def read_csv(
 
     Examples
     --------
-    >>> from pathlib import Path
+    >>> from itertools import chain
+from pathlib import Path
     >>> n = Path("reviews.csv").write_text('stars,review\\n5,"good, and cheap"\\n1,bad\\n')
     >>> rows = read_csv("reviews.csv", text="review", label="stars")
     >>> rows[0].text, rows[0].label
@@ -213,7 +217,8 @@ def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples
 
     Examples
     --------
-    >>> from pathlib import Path
+    >>> from itertools import chain
+from pathlib import Path
     >>> row = '{"text": "good food", "labels": {"sentiment": "positive", "topic": "food"}}'
     >>> n = Path("reviews.jsonl").write_text(row)
     >>> read_jsonl("reviews.jsonl")
@@ -225,10 +230,11 @@ def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples
             continue
         where = f"{path}:{number}"
         try:
+            check_json_size(line)
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"{where}: expected a JSON object; found {_shown(line)} ({error}); "
+                f"{where}: expected a JSON object; found {_shown(line)} ({cut(str(error))}); "
                 "write one object a line"
             ) from None
         if not isinstance(row, dict):
@@ -285,7 +291,7 @@ def read_conll(
     words: list[str] = []
     tags: list[str] = []
     first = 1
-    for number, line in enumerate([*read_lines(path), ""], start=1):
+    for number, line in enumerate(chain(read_lines(path), [""]), start=1):
         if not line.strip() or line.startswith("-DOCSTART-"):
             if words:
                 source = f"{path}:{first}"
@@ -344,4 +350,4 @@ def read_file(path: PathLike, **options: Any) -> Examples:
 
 def _shown(line: str) -> str:
     """The beginning of a line, as a message shows it."""
-    return repr(line if len(line) <= 60 else line[:57] + "...")
+    return quoted(line if len(line) <= 60 else line[:57] + "...")

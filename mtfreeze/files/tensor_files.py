@@ -15,6 +15,7 @@ Format: https://huggingface.co/docs/safetensors
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -26,7 +27,9 @@ from numpy.typing import NDArray
 
 from ..closest import name_list
 from ..errors import CheckpointError
+from ..quoting import quoted
 from .json_files import parse_json, read_object
+from .reading import open_file
 from .whole_file import synced_file
 
 __all__ = [
@@ -47,8 +50,8 @@ _BITS = {
 }
 """Bytes of one element, by dtype."""
 
-_MAX_HEADER = 100_000_000
-"""Longest header in bytes, the limit of the format's own reader."""
+_MAX_HEADER = 16_000_000
+"""Longest header in bytes: 100,000 tensors, of which a model has some hundreds."""
 
 _FLOATS = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "BF16": "<u2"}
 
@@ -95,10 +98,10 @@ class TensorEntry:
         # Into an array of NumPy, which asks the system for large pages; a bytes object of the same
         # size takes longer to get than to fill.
         data = np.empty(self.n_bytes, np.uint8)
-        with self.path.open("rb", buffering=0) as file:
+        with open_file(self.path, CheckpointError, buffering=0) as file:
             file.seek(self.start)
             view, done = data.data, 0
-            while done < self.n_bytes and (n := file.readinto(view[done:])):
+            while done < self.n_bytes and (n := file.readinto(view[done:])):  # type: ignore[attr-defined]
                 done += n
         if done != self.n_bytes:
             raise CheckpointError(
@@ -164,8 +167,8 @@ def read_entries(path: Path) -> dict[str, TensorEntry]:
     """
     if not path.is_file():
         raise CheckpointError(f"expected the weights file {path}; found none; fetch it again")
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_file(path, CheckpointError) as file:
+        size = os.fstat(file.fileno()).st_size
         start_of_file = file.read(8)
         n_header = int.from_bytes(start_of_file, "little")
         if size < 8 or n_header > min(size - 8, _MAX_HEADER):
@@ -197,6 +200,10 @@ def _no_header(start: bytes, n_header: int, size: int) -> str:
     )
 
 
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
 def _check_entry(path: Path, name: str, item: object, start: int) -> TensorEntry:
     """Check one line of a header: known dtype, sizes, and as many bytes as they need."""
     fields: Mapping[str, Any] = item if isinstance(item, dict) else {}
@@ -204,19 +211,19 @@ def _check_entry(path: Path, name: str, item: object, start: int) -> TensorEntry
     if not isinstance(dtype, str) or dtype not in _BITS:
         raise CheckpointError(
             f"{path}: expected tensor {name!r} to have one of the dtypes {name_list(_BITS, 20)}; "
-            f"found {dtype!r}; fetch the file again"
+            f"found {quoted(dtype)}; fetch the file again"
         )
     for what, value in (("shape", shape), ("data_offsets", offsets)):
-        if not isinstance(value, list) or any(type(n) is not int or n < 0 for n in value):
+        if not isinstance(value, list) or not all(map(_is_size, value)):
             raise CheckpointError(
                 f"{path}: expected {what} of tensor {name!r} as a list of whole numbers; found "
-                f"{str(value)[:80]}; fetch the file again"
+                f"{quoted(value, 80)}; fetch the file again"
             )
     assert isinstance(shape, list) and isinstance(offsets, list)
     if len(shape) > 16 or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise CheckpointError(
             f"{path}: expected a begin and an end for tensor {name!r}; found data_offsets "
-            f"{str(offsets)[:80]} and {len(shape)} sizes; fetch the file again"
+            f"{quoted(offsets)} and {len(shape)} sizes; fetch the file again"
         )
     n_bytes = offsets[1] - offsets[0]
     if prod(shape) * _BITS[dtype] != n_bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -227,7 +228,7 @@ def _check_labels(labels: object) -> tuple[str, ...]:
             )
         if not name:
             raise ConfigError("labels must not be empty texts; found ''; give it a name")
-    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
         raise ConfigError(
             f"labels must differ; found {name_list(twice)} more than once; remove the repetition"

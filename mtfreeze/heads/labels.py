@@ -12,8 +12,12 @@ from ..closest import unknown
 from ..data.example import Label
 from ..data.examples import Examples
 from ..errors import DataError
+from ..quoting import quoted
 
 __all__ = ["label_index", "proposed_map", "rows_labels"]
+
+_MANY = 20
+"""Labels for which a whole map is proposed; a longer one is not read."""
 
 
 def rows_labels(examples: Examples, task: str) -> list[Label | None]:
@@ -57,7 +61,7 @@ def label_index(label: str | int | float, names: Sequence[str], head: str, where
     """
     if isinstance(label, str):
         try:
-            return list(names).index(label)
+            return names.index(label)
         except ValueError:
             raise DataError(
                 f"{where}: {unknown('label', label, names, of=f'head {head!r}')}"
@@ -70,7 +74,7 @@ def label_index(label: str | int | float, names: Sequence[str], head: str, where
     if not 0 <= label < len(names):
         raise DataError(
             f"{where}: expected a label index of head {head!r} from 0 to {len(names) - 1}; found "
-            f"{label}; number the labels from 0, or give their names"
+            f"{quoted(label)}; number the labels from 0, or give their names"
         )
     return int(label)
 
@@ -78,7 +82,9 @@ def label_index(label: str | int | float, names: Sequence[str], head: str, where
 def proposed_map(labels: Sequence[object], names: Sequence[str]) -> str:
     """Propose a label_map where the data's labels are numbers written as text."""
     found = {label for label in labels if isinstance(label, str)}
-    if not found or not all(label.isascii() and label.isdigit() for label in found):
+    if not all(label.isascii() and label.isdigit() and len(label) < 10 for label in found):
+        return ""
+    if not found or len(found) > _MANY or len(names) > _MANY:
         return ""
     numbers = sorted(found, key=int)
     if int(numbers[-1]) < len(names):

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from .._core import Model as CoreModel
 from ..checks import as_integer
-from ..closest import name_list, unknown
+from ..closest import closest, name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
 from ..files.json_files import read_object
@@ -245,8 +244,8 @@ def _fill(
     names = [info.key.removeprefix(_PREFIX) for info in infos]
     missing = [name for name in names if name not in entries]
     if missing:
-        present = [name for name in entries if name not in names]
-        near = get_close_matches(missing[0], present, n=1, cutoff=0.9)
+        present = sorted(entries.keys() - names)
+        near = closest(missing[0], present, 1, 0.9)
         hint = f" ({missing[0]!r} may be {near[0]!r})" if near else ""
         raise CheckpointError(
             f"{folder}: expected the weights to hold {len(names)} tensors of the backbone; not "

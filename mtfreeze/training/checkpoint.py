@@ -34,6 +34,7 @@ from ..closest import name_list
 from ..errors import CheckpointError
 from ..files.folder_swap import new_folder
 from ..files.json_files import read_object, to_json
+from ..files.reading import open_file
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
 from ..files.whole_file import explained, sync_names, write_synced
 from ..model.saving import CHECKPOINTS, write_model
@@ -274,7 +275,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _file_digest(path: Path) -> str:
     state = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
+    with open_file(path, CheckpointError) as file:
         while block := file.read(1 << 20):
             state.update(block)
     return state.hexdigest()
@@ -337,7 +338,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{manifest_path}: expected it to list {name_list(needed)}; not found: "
             f"{name_list(missing)}; the file is damaged: resume from another checkpoint"
         )
-    return _checkpoint(path, read_object(path / _TRAINER / _STATE))
+    return _checkpoint(path, read_object(path / _TRAINER / _STATE, own=True))
 
 
 def _check_format(values: Mapping[str, Any], path: Path) -> None:
