@@ -31,9 +31,7 @@ def check_json_size(text: str, max_values: int = _MAX_VALUES) -> None:
         raise ValueError(f"more than {max_values:,} values")
 
 
-def parse_json(
-    data: bytes, where: str, *, own: bool = False, max_values: int = _MAX_VALUES
-) -> Any:
+def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = _MAX_VALUES) -> Any:
     """Parse UTF-8 JSON.
 
     Parameters
