@@ -106,37 +106,36 @@ def read_csv(
 ) -> Examples:
     """Read two columns of a CSV file.
 
-        Parameters
-        ----------
-        path : path
-            A UTF-8 file.
-        text, label : str or int
-            Name or number (from 0; negative numbers count from the end) of the two columns.
-        header : bool
-            Whether the first row holds the columns' names.
-        delimiter : str
-            What separates the fields, one character.
-        label_map : mapping, optional
-            As in `read_tsv`.
+    Parameters
+    ----------
+    path : path
+        A UTF-8 file.
+    text, label : str or int
+        Name or number (from 0; negative numbers count from the end) of the two columns.
+    header : bool
+        Whether the first row holds the columns' names.
+    delimiter : str
+        What separates the fields, one character.
+    label_map : mapping, optional
+        As in `read_tsv`.
 
-        Raises
-        ------
-        ConfigError
-            If a column name is given without a header.
-        DataError
-            For an unknown column (with the closest name), a row with too few fields, broken quoting,
-            an empty file, a file that is not UTF-8.
-        OSError
-            If the file cannot be read.
+    Raises
+    ------
+    ConfigError
+        If a column name is given without a header.
+    DataError
+        For an unknown column (with the closest name), a row with too few fields, broken quoting,
+        an empty file, a file that is not UTF-8.
+    OSError
+        If the file cannot be read.
 
-        Examples
-        --------
-        >>> from itertools import chain
-    from pathlib import Path
-        >>> n = Path("reviews.csv").write_text('stars,review\\n5,"good, and cheap"\\n1,bad\\n')
-        >>> rows = read_csv("reviews.csv", text="review", label="stars")
-        >>> rows[0].text, rows[0].label
-        ('good, and cheap', '5')
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> n = Path("reviews.csv").write_text('stars,review\\n5,"good, and cheap"\\n1,bad\\n')
+    >>> rows = read_csv("reviews.csv", text="review", label="stars")
+    >>> rows[0].text, rows[0].label
+    ('good, and cheap', '5')
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     rows: list[Example] = []
@@ -197,32 +196,31 @@ def _csv_row(fields: Sequence[str], columns: tuple[int, int], where: str) -> Exa
 def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples:
     """Read one JSON object a line.
 
-        The objects are ``{"text": ..., "label": ...}``, ``{"words": [...], "tags": [...]}``, or carry
-        several labels: ``{"text": ..., "labels": {"classifier": "positive", "topic": "film"}}``. Other
-        keys are ignored.
+    The objects are ``{"text": ..., "label": ...}``, ``{"words": [...], "tags": [...]}``, or carry
+    several labels: ``{"text": ..., "labels": {"classifier": "positive", "topic": "film"}}``. Other
+    keys are ignored.
 
-        Parameters
-        ----------
-        path : path
-            A UTF-8 file.
-        label_map : mapping, optional
-            As in `read_tsv`; for several labels one map, or a map of maps by task name.
+    Parameters
+    ----------
+    path : path
+        A UTF-8 file.
+    label_map : mapping, optional
+        As in `read_tsv`; for several labels one map, or a map of maps by task name.
 
-        Raises
-        ------
-        DataError
-            For a line that is not such an object, an empty file, a file that is not UTF-8.
-        OSError
-            If the file cannot be read.
+    Raises
+    ------
+    DataError
+        For a line that is not such an object, an empty file, a file that is not UTF-8.
+    OSError
+        If the file cannot be read.
 
-        Examples
-        --------
-        >>> from itertools import chain
-    from pathlib import Path
-        >>> row = '{"text": "good food", "labels": {"sentiment": "positive", "topic": "food"}}'
-        >>> n = Path("reviews.jsonl").write_text(row)
-        >>> read_jsonl("reviews.jsonl")
-        Examples(1 text, name='reviews.jsonl', labels of sentiment, topic)
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> row = '{"text": "good food", "labels": {"sentiment": "positive", "topic": "food"}}'
+    >>> n = Path("reviews.jsonl").write_text(row)
+    >>> read_jsonl("reviews.jsonl")
+    Examples(1 text, name='reviews.jsonl', labels of sentiment, topic)
     """
     rows = []
     for number, line in enumerate(read_lines(path), start=1):
