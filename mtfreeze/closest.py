@@ -12,6 +12,7 @@ compared.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 
@@ -28,7 +29,7 @@ _LONGEST = 100
 _MANY = 5_000
 """Candidates that are looked at."""
 
-_COMPARED = 300
+_COMPARED = 100
 """Candidates that are compared letter by letter, those that share most letters."""
 
 
@@ -58,18 +59,25 @@ def closest(
     >>> closest("clasifier", ["classifier", "ner_head"])
     ['classifier']
     """
-    wanted = name.casefold() if len(name) <= _LONGEST else ""
+    wanted = name.casefold()
+    if not 0 < len(wanted) <= _LONGEST:
+        return []
+    letters = Counter(wanted)
     likely = []
     for position, candidate in enumerate(dict.fromkeys(islice(candidates, _MANY))):
-        if not 0 < len(candidate) <= _LONGEST or not wanted:
+        if not 0 < len(candidate) <= _LONGEST:
             continue
-        pair = difflib.SequenceMatcher(None, wanted, candidate.casefold())
-        # Bounds from above: by the lengths, then by the letters whatever their order.
-        if pair.real_quick_ratio() >= cutoff and (bound := pair.quick_ratio()) >= cutoff:
-            likely.append((-bound, position, candidate, pair))
+        other = candidate.casefold()
+        # Bounds of the likeness from above: by the lengths, and by the letters in any order.
+        total = len(wanted) + len(other)
+        if 2 * min(len(wanted), len(other)) < cutoff * total:
+            continue
+        bound = 2 * (letters & Counter(other)).total() / total
+        if bound >= cutoff:
+            likely.append((-bound, position, candidate, other))
     scored = []
-    for _, position, candidate, pair in sorted(likely, key=lambda one: one[:2])[:_COMPARED]:
-        likeness = pair.ratio()
+    for _, position, candidate, other in sorted(likely)[:_COMPARED]:
+        likeness = difflib.SequenceMatcher(None, wanted, other).ratio()
         if likeness >= cutoff:
             scored.append((-likeness, position, candidate))
     return [candidate for _, _, candidate in sorted(scored)[:limit]]

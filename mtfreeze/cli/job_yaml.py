@@ -70,25 +70,24 @@ def _check_extent(text: str, where: str) -> None:
     import yaml
 
     sizes: dict[str, int] = {}
-    depth = total = 0
-    open_anchors: list[tuple[str | None, int]] = []
+    total = 0
+    within: list[tuple[str | None, int]] = []  # anchors of what is open, and the total before
     for event in yaml.parse(text, Loader=_loader()):
         if isinstance(event, yaml.AliasEvent):
-            total += sizes.get(event.anchor, _MAX_VALUES)  # without a size: it holds itself
-        elif isinstance(event, yaml.CollectionStartEvent):
-            total += 1
-            open_anchors.append((event.anchor, total))
+            total += sizes.get(str(event.anchor), _MAX_VALUES)  # without a size: it holds itself
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = open_anchors.pop()
+            anchor, before = within.pop()
             if anchor is not None:
-                sizes[anchor] = total - before + 1
+                sizes[anchor] = total - before
+        elif isinstance(event, yaml.CollectionStartEvent):
+            within.append((event.anchor, total))
+            total += 1
         elif isinstance(event, yaml.ScalarEvent):
             total += 1
             if event.anchor is not None:
                 sizes[event.anchor] = 1
-        depth = len(open_anchors)
-        if depth > _MAX_DEPTH or total > _MAX_VALUES:
-            mark = event.start_mark
+        if len(within) > _MAX_DEPTH or total > _MAX_VALUES:
+            mark: Any = event.start_mark
             raise ConfigError(
                 f"{where}:{mark.line + 1}:{mark.column + 1}: expected at most {_MAX_VALUES:,} "
                 f"values, {_MAX_DEPTH} levels deep; found more; write a smaller job"

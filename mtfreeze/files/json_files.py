@@ -68,7 +68,7 @@ def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = 
             return number
         raise ValueError(f"the number {cut(text, 40)} is not finite")
 
-    numbers = {} if own else {"parse_float": finite, "parse_constant": finite}
+    numbers: dict[str, Any] = {} if own else {"parse_float": finite, "parse_constant": finite}
     try:
         text = data.decode("utf-8-sig")
         if not own:
