@@ -74,7 +74,8 @@ def _check_extent(text: str, where: str) -> None:
     within: list[tuple[str | None, int]] = []  # anchors of what is open, and the total before
     for event in yaml.parse(text, Loader=_loader()):
         if isinstance(event, yaml.AliasEvent):
-            total += sizes.get(str(event.anchor), _MAX_VALUES)  # without a size: it holds itself
+            holds_itself = any(anchor == event.anchor for anchor, _ in within)
+            total += _MAX_VALUES if holds_itself else sizes.get(str(event.anchor), 0)
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = within.pop()
             if anchor is not None:
