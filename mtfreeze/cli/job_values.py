@@ -158,7 +158,7 @@ def check_section(path: str, value: object, known: Mapping[str, Check]) -> dict[
     result: dict[str, Any] = {}
     for key, one in check_mapping(path, value).items():
         if key not in known:
-            raise ConfigError(unknown(f"key of {path!r}", key, known))
+            raise ConfigError(unknown(f"key of {quoted(path)}", key, known))
         result[key] = known[key](f"{path}.{key}", one)
     return result
 

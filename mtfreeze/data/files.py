@@ -42,7 +42,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
     except FileNotFoundError:
         folder = place.parent
         names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-        hint = did_you_mean(place.name, names) if folder.is_dir() else f"no folder {str(folder)!r}"
+        hint = (
+            did_you_mean(place.name, names)
+            if folder.is_dir()
+            else f"no folder {quoted(str(folder))}"
+        )
         text = os.strerror(errno.ENOENT) + (f"; {hint}" if hint else "")
         raise FileNotFoundError(errno.ENOENT, text, str(place)) from None
     if raw.startswith(b"\xef\xbb\xbf"):

@@ -167,7 +167,7 @@ def _columns(
             found.append(column)
         elif names is None:
             raise ConfigError(
-                f"header=False leaves columns without names; found {argument}={column!r}; "
+                f"header=False leaves columns without names; found {argument}={quoted(column)}; "
                 "pass numbers, for instance text=0, label=1"
             )
         elif column not in names:
@@ -341,7 +341,7 @@ def read_file(path: PathLike, **options: Any) -> Examples:
         hint = did_you_mean(suffix, _READERS)
         raise ConfigError(
             f"{path}: expected a file name that ends in one of {name_list(_READERS)}; found "
-            f"{suffix or 'none'!r}; {hint or 'call the reader that fits, such as read_tsv'}"
+            f"{quoted(suffix or 'none')}; {hint or 'call the reader that fits, such as read_tsv'}"
         )
     return _READERS[suffix](path, **options)
 

@@ -25,6 +25,7 @@ from ..closest import name_list, unknown
 from ..data.examples import Examples
 from ..errors import ConfigError
 from ..inputs.packing import Encoded
+from ..quoting import quoted
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets
 
@@ -202,7 +203,7 @@ class PooledHead(HeadSpec):
         if self.pooling is not None and self.features == "embedding":
             raise ConfigError(
                 "features='embedding' reads the model's own pooling; found "
-                f"pooling={self.pooling!r} as well; leave one of them out"
+                f"pooling={quoted(self.pooling)} as well; leave one of them out"
             )
 
     def core_config(self) -> dict[str, Any]:
@@ -217,14 +218,14 @@ def _check_labels(labels: object) -> tuple[str, ...]:
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
         raise TypeError(
             "labels must be a list of names; found "
-            f"{type(labels).__name__} {labels!r}; use e.g. ['negative', 'positive']"
+            f"{type(labels).__name__} {quoted(labels)}; use e.g. ['negative', 'positive']"
         )
     names = tuple(labels)
     for name in names:
         if not isinstance(name, str):
             raise TypeError(
-                f"labels must be names (str); found {type(name).__name__} {name!r}; "
-                f"write {str(name)!r}"
+                f"labels must be names (str); found {type(name).__name__} {quoted(name)}; "
+                f"write {quoted(str(name))}"
             )
         if not name:
             raise ConfigError("labels must not be empty texts; found ''; give it a name")
@@ -243,7 +244,8 @@ def _check_hidden(hidden: object) -> tuple[int, ...]:
         widths = tuple(operator.index(width) for width in hidden)  # type: ignore[attr-defined]
     except TypeError:
         raise TypeError(
-            f"hidden must be a list of widths (int); found {type(hidden).__name__} {hidden!r}; "
+            f"hidden must be a list of widths (int); found {type(hidden).__name__} "
+            f"{quoted(hidden)}; "
             "use e.g. (64,), or () for none"
         ) from None
     if any(width < 1 for width in widths):
@@ -254,7 +256,9 @@ def _check_hidden(hidden: object) -> tuple[int, ...]:
 def _check_dropout(dropout: object) -> float:
     rate = as_number(dropout)
     if rate is None:
-        raise TypeError(f"dropout must be a number; found {type(dropout).__name__} {dropout!r}")
+        raise TypeError(
+            f"dropout must be a number; found {type(dropout).__name__} {quoted(dropout)}"
+        )
     if not 0 <= rate < 1:
         raise ConfigError(f"dropout must be at least 0 and below 1; found {dropout}; 0.1 is usual")
     return rate
