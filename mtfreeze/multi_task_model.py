@@ -28,6 +28,7 @@ from .heads.registry import descriptions
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
 from .model.state import exclusive, reads
+from .quoting import quoted
 from .steps.stepping_methods import SteppingMethods
 
 if TYPE_CHECKING:
@@ -264,16 +265,19 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             return self._add_pretrained_head(name, spec, from_pretrained, head)
         if head is not None:
             raise ConfigError(
-                f"head= chooses one of the heads of from_pretrained=; found head={head!r} alone; "
+                f"head= chooses one of the heads of from_pretrained=; found head={quoted(head)} "
+                "alone; "
                 "pass from_pretrained=folder too, or leave it out"
             )
         if not isinstance(spec, HeadSpec):
             raise TypeError(
-                f"head {name!r}: expected {descriptions()}; found {type(spec).__name__}"
+                f"head {quoted(name)}: expected {descriptions()}; found {type(spec).__name__}"
             )
         number = as_integer(seed)
         if number is None or number < 0:
-            raise ConfigError(f"seed must be an int of at least 0; found {seed!r}; use e.g. 0")
+            raise ConfigError(
+                f"seed must be an int of at least 0; found {quoted(seed)}; use e.g. 0"
+            )
         self._attach(Head(name, spec), number, {})
         return self
 
@@ -289,7 +293,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
 
         if spec is not None and not isinstance(spec, HeadSpec):
             raise TypeError(
-                f"head {name!r}: expected {descriptions('None')}, to make it from "
+                f"head {quoted(name)}: expected {descriptions('None')}, to make it from "
                 f"the checkpoint; found {type(spec).__name__}"
             )
         found = read_pretrained_head(self, spec, source, head)

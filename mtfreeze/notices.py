@@ -12,6 +12,7 @@ import sys
 import warnings
 
 from .printable import printable_lines
+from .quoting import quoted
 
 __all__ = [
     "CacheWarning",
@@ -83,7 +84,7 @@ def renamed(old: str, new: str) -> property:
 
     def answer(self: object) -> object:
         name = type(self).__name__
-        warn(f"{name}.{old} is now {name}.{new}; write {new!r}", DeprecationWarning)
+        warn(f"{name}.{old} is now {name}.{new}; write {quoted(new)}", DeprecationWarning)
         return getattr(self, new)
 
     return property(answer, doc=f"Old name of ``{new}``.")

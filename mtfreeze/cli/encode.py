@@ -54,7 +54,7 @@ def encode(
     loaded = MultiTaskModel.from_pretrained(model)
     rows = list(texts)
     if not rows:
-        rows = stdin_lines() if path in (None, "-") else read_lines(str(path))
+        rows = stdin_lines() if path in (None, "-") else list(read_lines(str(path)))
     if output is not None:
         vectors = loaded.encode(rows, precision=precision)
         with whole_file(Path(output)) as file:

@@ -122,7 +122,7 @@ def predict(
     asked = list(heads) or list(loaded.heads)
     rows = list(texts)
     if not rows:
-        rows = stdin_lines() if path in (None, "-") else read_lines(str(path))
+        rows = stdin_lines() if path in (None, "-") else list(read_lines(str(path)))
     if form == "tsv":
         echo("\t".join(["text", *asked]))
     for answer in _answers(loaded, asked, rows, probabilities, precision):

@@ -15,6 +15,7 @@ Format: https://huggingface.co/docs/safetensors
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -26,8 +27,10 @@ from numpy.typing import NDArray
 
 from ..closest import name_list
 from ..errors import CheckpointError
+from ..quoting import quoted
 from .inner_names import inner_path
 from .json_files import parse_json, read_object
+from .reading import open_file
 from .whole_file import synced_file
 
 __all__ = [
@@ -48,8 +51,8 @@ _BITS = {
 }
 """Bytes of one element, by dtype."""
 
-_MAX_HEADER = 100_000_000
-"""Longest header in bytes, the limit of the format's own reader."""
+_MAX_HEADER = 16_000_000
+"""Longest header in bytes: 100,000 tensors, of which a model has some hundreds."""
 
 _SAVED_AS = "mtfreeze_saved_as"
 """Key of the header's own notes, beside those of other programs."""
@@ -102,14 +105,14 @@ class TensorEntry:
         # Into an array of NumPy, which asks the system for large pages; a bytes object of the same
         # size takes longer to get than to fill.
         data = np.empty(self.n_bytes, np.uint8)
-        with self.path.open("rb", buffering=0) as file:
+        with open_file(self.path, CheckpointError, buffering=0) as file:
             file.seek(self.start)
             view, done = data.data, 0
-            while done < self.n_bytes and (n := file.readinto(view[done:])):
+            while done < self.n_bytes and (n := file.readinto(view[done:])):  # type: ignore[attr-defined]
                 done += n
         if done != self.n_bytes:
             raise CheckpointError(
-                f"{self.path}: expected {self.n_bytes} bytes of tensor {self.name!r}; found "
+                f"{self.path}: expected {self.n_bytes} bytes of tensor {quoted(self.name)}; found "
                 f"{done}; the file was cut while it was read: fetch it again"
             )
         return data
@@ -124,7 +127,7 @@ class TensorEntry:
         """
         if self.dtype not in _FLOATS:
             raise CheckpointError(
-                f"{self.path}: expected tensor {self.name!r} as {name_list(_FLOATS)}; found "
+                f"{self.path}: expected tensor {quoted(self.name)} as {name_list(_FLOATS)}; found "
                 f"{self.dtype}; convert the weights to float32"
             )
 
@@ -157,7 +160,8 @@ class TensorEntry:
         n = n_not_finite(values)
         if n:
             raise CheckpointError(
-                f"{self.path}: expected tensor {self.name!r} to be finite as float32; found {n} of "
+                f"{self.path}: expected tensor {quoted(self.name)} to be finite as float32; found "
+                f"{n} of "
                 f"{values.size} values infinite or NaN; fetch the file again, or take weights from "
                 "before a training that went wrong"
             )
@@ -181,8 +185,8 @@ def read_entries(path: Path) -> dict[str, TensorEntry]:
     """
     if not path.is_file():
         raise CheckpointError(f"expected the weights file {path}; found none; fetch it again")
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_file(path, CheckpointError) as file:
+        size = os.fstat(file.fileno()).st_size
         start_of_file = file.read(8)
         n_header = int.from_bytes(start_of_file, "little")
         if size < 8 or n_header > min(size - 8, _MAX_HEADER):
@@ -217,31 +221,37 @@ def _no_header(start: bytes, n_header: int, size: int) -> str:
     )
 
 
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
 def _check_entry(path: Path, name: str, item: object, start: int, saved_as: str) -> TensorEntry:
     """Check one line of a header: known dtype, sizes, and as many bytes as they need."""
     fields: Mapping[str, Any] = item if isinstance(item, dict) else {}
     dtype, shape, offsets = (fields.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not isinstance(dtype, str) or dtype not in _BITS:
         raise CheckpointError(
-            f"{path}: expected tensor {name!r} to have one of the dtypes {name_list(_BITS, 20)}; "
-            f"found {dtype!r}; fetch the file again"
+            f"{path}: expected tensor {quoted(name)} to have one of the dtypes "
+            f"{name_list(_BITS, 20)}; "
+            f"found {quoted(dtype)}; fetch the file again"
         )
     for what, value in (("shape", shape), ("data_offsets", offsets)):
-        if not isinstance(value, list) or any(type(n) is not int or n < 0 for n in value):
+        if not isinstance(value, list) or not all(map(_is_size, value)):
             raise CheckpointError(
-                f"{path}: expected {what} of tensor {name!r} as a list of whole numbers; found "
-                f"{str(value)[:80]}; fetch the file again"
+                f"{path}: expected {what} of tensor {quoted(name)} as a list of whole numbers; "
+                "found "
+                f"{quoted(value, 80)}; fetch the file again"
             )
     assert isinstance(shape, list) and isinstance(offsets, list)
     if len(shape) > 16 or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise CheckpointError(
-            f"{path}: expected a begin and an end for tensor {name!r}; found data_offsets "
-            f"{str(offsets)[:80]} and {len(shape)} sizes; fetch the file again"
+            f"{path}: expected a begin and an end for tensor {quoted(name)}; found data_offsets "
+            f"{quoted(offsets)} and {len(shape)} sizes; fetch the file again"
         )
     n_bytes = offsets[1] - offsets[0]
     if prod(shape) * _BITS[dtype] != n_bytes:
         raise CheckpointError(
-            f"{path}: expected {prod(shape) * _BITS[dtype]} bytes for tensor {name!r} "
+            f"{path}: expected {prod(shape) * _BITS[dtype]} bytes for tensor {quoted(name)} "
             f"({dtype}, {tuple(shape)}); found data_offsets of {n_bytes} bytes; fetch the file "
             "again"
         )
@@ -255,7 +265,8 @@ def _check_layout(path: Path, entries: Iterable[TensorEntry], start: int, size: 
         if entry.start != at:
             fault = "overlaps another" if entry.start < at else "leaves a gap before it"
             raise CheckpointError(
-                f"{path}: expected tensors one after another; found that {entry.name!r} {fault}; "
+                f"{path}: expected tensors one after another; found that {quoted(entry.name)} "
+                f"{fault}; "
                 "fetch the file again"
             )
         at += entry.n_bytes
@@ -286,7 +297,7 @@ def find_tensors(folder: Path) -> dict[str, TensorEntry]:
     for shard in sorted({str(value) for value in weight_map.values()}):
         if "/" in shard or not shard.endswith(".safetensors"):
             raise CheckpointError(
-                f"{index}: expected names of safetensors files beside it; found {shard[:80]!r}"
+                f"{index}: expected names of safetensors files beside it; found {quoted(shard)}"
             )
         found.update(read_entries(inner_path(folder, shard, str(index))))
     missing = [name for name in weight_map if name not in found]

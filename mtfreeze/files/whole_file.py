@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from ..quoting import quoted
+
 __all__ = [
     "explained",
     "is_draft",
@@ -136,7 +138,7 @@ def write_output(path: str | os.PathLike[str], data: bytes) -> Path:
         If it cannot be written; it says which file, why, and what to do.
     """
     place = Path(path)
-    with explained(f"cannot write {str(place)!r}", "choose another place, or free space"):
+    with explained(f"cannot write {quoted(str(place))}", "choose another place, or free space"):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, data)
     return place

@@ -25,6 +25,7 @@ from ..checks import as_integer
 from ..closest import name_list
 from ..heads.head import Head
 from ..notices import NoPrefixWarning, PrecisionWarning, UntrainedHeadWarning, warn
+from ..quoting import quoted
 from ..runtime.precision import (
     FP32,
     LEAST_SIDE,
@@ -227,7 +228,9 @@ def freeze_to(model: Freezable, k: int, *, pin: bool = True, precision: str | No
     """Freeze ``backbone[:k]``, make the rest of the backbone trainable, leave heads alone."""
     n_layers = as_integer(k)
     if n_layers is None:
-        raise TypeError(f"freeze_to expects a number of layers; found {type(k).__name__} {k!r}")
+        raise TypeError(
+            f"freeze_to expects a number of layers; found {type(k).__name__} {quoted(k)}"
+        )
     if precision is not None:
         check_precision(precision)
     lower = resolve(model.index, f"backbone[:{n_layers}]")
@@ -347,7 +350,8 @@ def _warn_too_small(model: Freezable, keys: frozenset[str], precision: str) -> N
     """Say that a precision changes nothing where every product is small."""
     if keys and not keys & reduced_keys(model):
         warn(
-            f"froze with precision={precision!r}, but nothing of it is computed in it: products of "
+            f"froze with precision={quoted(precision)}, but nothing of it is computed in it: "
+            "products of "
             f"fewer than {LEAST_WEIGHTS:,} weights or with a side below {LEAST_SIDE} (heads), "
             "embeddings and norms stay float32",
             PrecisionWarning,

@@ -24,7 +24,12 @@ from ..data.examples import Examples
 from ..data.rows import check_text, check_words
 from ..errors import ConfigError, DataError
 from .packing import IDS, LOST, TOKEN_TYPES, Encoded, PackedBatch, pack, token_labels, word_values
-from .tokenizer_files import check_tokenizer, load_tokenizer, read_tokenizer_files
+from .tokenizer_files import (
+    check_tokenizer,
+    guarded,
+    load_tokenizer,
+    read_tokenizer_files,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -128,7 +133,9 @@ class TextEncoder:
         """
         files = read_tokenizer_files(Path(folder))
         tokenizer = load_tokenizer(files, Path(folder))
-        check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
+        guarded(
+            folder, lambda: check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
+        )
         return cls(tokenizer, max_length, do_lower_case=do_lower_case, inputs=inputs, files=files)
 
     @property
@@ -155,6 +162,8 @@ class TextEncoder:
             If `texts` is one str, or an item is None, bytes or a number; names the position.
         DataError
             If a text holds half a surrogate pair, which is no character.
+        CheckpointError
+            If the tokenizer's own rules fail over a text.
         """
         rows = [check_text(text, f"text {i}") for i, text in enumerate(_list_of(texts, "texts"))]
         if self.do_lower_case:
@@ -231,12 +240,16 @@ class TextEncoder:
         )
 
     def _run(self, rows: Sequence[Any], begin: int, words: bool) -> list[Any]:
-        try:
-            return list(self._tokenizer.encode_batch(rows, is_pretokenized=words))
-        except (TypeError, UnicodeEncodeError):
-            for position, row in enumerate(rows, start=begin):
-                _check_characters(" ".join(row) if words else row, position)
-            raise
+        def run() -> list[Any]:
+            try:
+                return list(self._tokenizer.encode_batch(rows, is_pretokenized=words))
+            except (TypeError, UnicodeEncodeError):
+                for position, row in enumerate(rows, start=begin):
+                    _check_characters(" ".join(row) if words else row, position)
+                raise
+
+        encodings: list[Any] = guarded(f"texts {begin} to {begin + len(rows) - 1}", run)
+        return encodings
 
 
 def _chunks(rows: Sequence[Any], words: bool) -> Iterator[tuple[int, int]]:

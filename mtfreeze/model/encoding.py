@@ -19,6 +19,7 @@ from ..checks import check_count
 from ..closest import unknown
 from ..errors import SelectorError
 from ..inputs.packing import Encoded
+from ..quoting import quoted
 from ..runtime.precision import forward_options
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ def forward(
         wanted = [outputs]
     elif isinstance(outputs, Mapping) or not hasattr(outputs, "__iter__"):
         raise TypeError(
-            f"outputs must be a list of names; found {type(outputs).__name__} {outputs!r}; use "
+            f"outputs must be a list of names; found {type(outputs).__name__} {quoted(outputs)}; "
+            "use "
             "e.g. ['hidden', 'pooled']"
         )
     else:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from ..errors import CheckpointError, ConfigError
 from ..files.user_paths import user_path
+from ..quoting import quoted
 
 __all__ = ["Base", "base_of", "find_model_folder", "is_path", "packaged_folder"]
 
@@ -127,7 +128,7 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
     if not text or is_path(name_or_path):
         found = "a file" if folder.is_file() else "nothing of that name"
         raise CheckpointError(
-            f"expected a model folder at {text!r}; found {found}; give the folder that holds "
+            f"expected a model folder at {quoted(text)}; found {found}; give the folder that holds "
             "config.json (a path is not looked up online)"
         )
     names = [text] if "/" in text else [text, f"sentence-transformers/{text}"]
@@ -249,6 +250,7 @@ def _download(text: str, names: list[str], revision: str | None) -> Path:
     short = (str(reason).strip().splitlines() or [""])[0][:160]
     wanted = text if revision is None else f"{text} at revision {revision}"
     raise CheckpointError(
-        f"no model {wanted!r}: expected it as a folder here, in the Hugging Face cache, in an "
-        f"installed package or on the hub; found none ({type(reason).__name__}: {short}); {advice}"
+        f"no model {quoted(wanted)}: expected it as a folder here, in the Hugging Face cache, in "
+        f"an installed package or on the hub; found none ({type(reason).__name__}: {short}); "
+        f"{advice}"
     ) from reason

@@ -25,6 +25,7 @@ from ..freezing.state import FreezeState
 from ..heads.head import check_head_name
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
+from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
 from .folder_kinds import warn_of_another_kind
@@ -124,7 +125,9 @@ def load_folder(
     if pooling is not None and pooling not in POOLINGS:
         raise ConfigError(unknown("pooling", str(pooling), POOLINGS))
     if normalize is not None and not isinstance(normalize, bool):
-        raise TypeError(f"normalize must be True or False; found {normalize!r}; pass one of them")
+        raise TypeError(
+            f"normalize must be True or False; found {quoted(normalize)}; pass one of them"
+        )
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     family = family_of(config, where)
@@ -194,7 +197,7 @@ def _read_text(
         number = as_integer(max_length)
         if number is None:
             raise TypeError(
-                f"max_length must be an int; found {type(max_length).__name__} {max_length!r}"
+                f"max_length must be an int; found {type(max_length).__name__} {quoted(max_length)}"
             )
         if not 3 <= number <= positions:
             raise ConfigError(
@@ -222,8 +225,9 @@ def _named_tensors(
         plain = family.plain_name(name)
         if plain in named:
             raise CheckpointError(
-                f"{folder}: expected each tensor once; found {named[plain].name!r} and {name!r}, "
-                f"both meaning {plain!r}; remove one of them"
+                f"{folder}: expected each tensor once; found {quoted(named[plain].name)} and "
+                f"{quoted(name)}, "
+                f"both meaning {quoted(plain)}; remove one of them"
             )
         named[plain] = entry
     return named
@@ -247,7 +251,8 @@ def read_own_file(folder: Path) -> dict[str, Any]:
     own = read_object(path)
     if own.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}; found {own.get('format')!r}; it was written by "
+            f"{path}: expected format {FORMAT}; found {quoted(own.get('format'))}; it was written "
+            "by "
             "another version of mtfreeze: update the package"
         )
     if not isinstance(own.get("tasks", {}), dict):
@@ -269,7 +274,7 @@ def read_saved_heads(folder: Path, own: Mapping[str, Any]) -> list[SavedHead]:
         plain = {key: value for key, value in values.items() if key != "trained"}
         try:
             check_head_name(name, [head.name for head in heads])
-            spec = spec_from_dict(plain, f"head {name!r}")
+            spec = spec_from_dict(plain, f"head {quoted(name)}")
         except (ConfigError, TypeError) as error:
             raise CheckpointError(f"{path}: {error}") from None
         tensors = read_entries(inner_path(folder, f"heads/{name}.safetensors", str(path)))

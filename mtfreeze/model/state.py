@@ -20,6 +20,7 @@ from ..freezing import state as freezing
 from ..freezing.facts import ModelFacts, publish
 from ..freezing.selectors import ModelIndex, Selector, resolve
 from ..freezing.state import FreezeState
+from ..quoting import quoted
 from .lock import ModelLock
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class ModelState:
         if position is None:
             hint = did_you_mean(str(key), self.index.key_index)
             raise SelectorError(
-                f"unknown parameter {key!r}; {hint or 'model.parameters() lists the keys'}"
+                f"unknown parameter {quoted(key)}; {hint or 'model.parameters() lists the keys'}"
             )
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":

@@ -21,6 +21,7 @@ from ..errors import ConfigError
 from ..files.whole_file import write_output
 from ..notices import PictureWarning, warn
 from ..printable import printable, printable_lines
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,11 +51,11 @@ def check_ending(path: str | os.PathLike[str]) -> Path:
     place = Path(path)
     if place.suffix.lower() not in _METADATA:
         known = ", ".join(_METADATA)
-        found = f"the ending {place.suffix!r}" if place.suffix else "no ending"
+        found = f"the ending {quoted(place.suffix)}" if place.suffix else "no ending"
         hint = did_you_mean(place.suffix, _METADATA) if place.suffix else ""
         raise ConfigError(
-            f"picture {str(place)!r}: expected a name that ends in one of {known}; found {found}; "
-            + (hint or f"write for example {str(place.with_suffix('.png'))!r}")
+            f"picture {quoted(str(place))}: expected a name that ends in one of {known}; found "
+            f"{found}; " + (hint or f"write for example {quoted(str(place.with_suffix('.png')))}")
         )
     return place
 
@@ -101,7 +102,7 @@ def write_picture(
         write_output(words, f"{printable_lines(text()).rstrip()}\n".encode())
         warn(
             f"pictures need matplotlib, which is not installed: run `pip install mtfreeze[viz]`; "
-            f"the facts were written to {str(words)!r} instead of {str(place)!r}",
+            f"the facts were written to {quoted(str(words))} instead of {quoted(str(place))}",
             PictureWarning,
         )
         return words

@@ -10,6 +10,7 @@ from ..families.part_kinds import part_kind
 from ..freezing.state import reduced_keys
 from ..printable import html_text, printable
 from ..quantities import in_bytes, in_values
+from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from .freeze_prices import N_TOKENS, Prices, price
 
@@ -212,7 +213,8 @@ def summarize(model: ModelState) -> Summary:
     now, full = prices.now, prices.full
     work_now, work_full = prices.work
     return Summary(
-        f"{type(model).__name__}({model.name!r})" + (f", from {model.base}" if model.base else ""),
+        f"{type(model).__name__}({quoted(model.name)})"
+        + (f", from {model.base}" if model.base else ""),
         rows,
         {name: _size(raw.shape) for name, raw in model.unused.items()},
         now.weight_bytes,

@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import _core
 from ..notices import warn
+from ..quoting import quoted
 from .precision import PRECISIONS
 
 __all__ = ["get_threads", "initialize", "openblas_path", "set_threads", "show_config"]
@@ -172,7 +173,7 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     ['bf16', 'blas', 'blas_path']
     """
     if mode not in ("print", "dict"):
-        raise ValueError(f"mode must be 'print' or 'dict', found {mode!r}.")
+        raise ValueError(f"mode must be 'print' or 'dict', found {quoted(mode)}.")
     initialize()
     info = _core.runtime_info()
     path = openblas_path()

@@ -35,11 +35,13 @@ from ..errors import CheckpointError
 from ..files.folder_swap import new_folder
 from ..files.inner_names import inner_path
 from ..files.json_files import read_object, to_json
+from ..files.reading import open_file
 from ..files.still_folder import Sight, look_at, read_still
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
 from ..files.user_paths import user_path
 from ..files.whole_file import explained, sync_names, write_synced
 from ..model.saving import CHECKPOINTS, write_model
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -182,7 +184,7 @@ class SavedMoments(Mapping[str, "tuple[NDArray[np.float32], NDArray[np.float32],
             one, two, count = (found.get(f"{key}:{part}") for part in _PARTS)
             if one is None or two is None or count is None or count.dtype != "I64":
                 raise CheckpointError(
-                    f"{path}: expected both moments and the step count of {key!r}; found "
+                    f"{path}: expected both moments and the step count of {quoted(key)}; found "
                     f"{name_list(found, 4)}; resume from another checkpoint"
                 )
             self._entries[key] = (one, two, count)
@@ -275,7 +277,7 @@ def write_checkpoint(
     """
     folder = user_path(output_dir).resolve() / CHECKPOINTS
     target = folder / f"step-{n_steps:08d}"
-    begin = f"cannot write the checkpoint {str(target)!r}"
+    begin = f"cannot write the checkpoint {quoted(str(target))}"
     whole = (
         "an earlier one is whole; free space or choose another place, then go on with "
         "fit(..., resume=True)"
@@ -359,7 +361,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _file_digest(path: Path) -> str:
     state = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
+    with open_file(path, CheckpointError) as file:
         while block := file.read(1 << 20):
             state.update(block)
     return state.hexdigest()
@@ -395,7 +397,8 @@ def _read_whole(path: Path) -> Checkpoint:
     manifest_path = path / _TRAINER / _MANIFEST
     if not manifest_path.is_file():
         raise CheckpointError(
-            f"expected a checkpoint at {str(path)!r}; found no {_TRAINER}/{_MANIFEST} in it; give "
+            f"expected a checkpoint at {quoted(str(path))}; found no {_TRAINER}/{_MANIFEST} in it; "
+            "give "
             "a folder 'step-...' of a run, or the output_dir of the run"
         )
     manifest = read_object(manifest_path)
@@ -428,13 +431,14 @@ def _read_whole(path: Path) -> Checkpoint:
             f"{manifest_path}: expected it to list {name_list(needed)}; not found: "
             f"{name_list(missing)}; the file is damaged: resume from another checkpoint"
         )
-    return _checkpoint(path, sight, read_object(path / _TRAINER / _STATE))
+    return _checkpoint(path, sight, read_object(path / _TRAINER / _STATE, own=True))
 
 
 def _check_format(values: Mapping[str, Any], path: Path) -> None:
     if values.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}; found {values.get('format')!r}; it was written by "
+            f"{path}: expected format {FORMAT}; found {quoted(values.get('format'))}; it was "
+            "written by "
             "another version of mtfreeze: resume with that version"
         )
 
@@ -447,7 +451,8 @@ def _checkpoint(path: Path, sight: Sight, content: Mapping[str, Any]) -> Checkpo
         parts[name] = content.get(name)
         if not isinstance(parts[name], dict):
             raise CheckpointError(
-                f"{where}: expected {name!r} to be an object; found {type(parts[name]).__name__}; "
+                f"{where}: expected {quoted(name)} to be an object; found "
+                f"{type(parts[name]).__name__}; "
                 "resume from another checkpoint"
             )
     heads = {name: value is True for name, value in parts.pop("trained_heads").items()}
