@@ -152,21 +152,22 @@ class Checkpoint:
             If a parameter is missing, or a tensor has another shape or dtype than its parameter.
         """
         own = self.parameters()
-        found = {key: own.get(key) for key in shapes}
-        found |= {f"{key} ({part})": entry for key, part, entry in self.moments().entries()}
-        found |= {f"{key} (kept)": entry for key, entry in self._arrays().items()}
-        wrong = [
-            name
-            for name, entry in found.items()
-            if entry is None or entry.shape != shapes.get(name.partition(" (")[0])
-        ]
+        missing = [key for key in shapes if key not in own]
+        if missing:
+            raise CheckpointError(
+                f"{self.path}: expected the parameters of this model; not found: "
+                f"{name_list(missing, 4)}; resume from another checkpoint"
+            )
+        tensors = [(key, key, own[key]) for key in shapes]
+        tensors += [(key, f"{part} of {key}", one) for key, part, one in self.moments().entries()]
+        tensors += [(key, f"best {key}", entry) for key, entry in self._arrays().items()]
+        wrong = [name for key, name, entry in tensors if entry.shape != shapes.get(key)]
         if wrong:
             raise CheckpointError(
-                f"{self.path}: expected the parameters of this model; not found, or of another "
-                f"shape: {name_list(wrong, 4)}; resume from another checkpoint"
+                f"{self.path}: expected the parameters of this model; found with another shape: "
+                f"{name_list(wrong, 4)}; resume from another checkpoint"
             )
-        for entry in found.values():
-            assert entry is not None
+        for _, _, entry in tensors:
             entry.check_float()
 
 
