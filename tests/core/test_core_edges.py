@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One more and one less than what fits: labels, tables, budgets, prefixes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support import core_models as cm
+
+
+def test_a_label_past_the_last_class_is_refused() -> None:
+    model = cm.make_model()
+    labels = cm.SEQUENCE_LABELS.copy()
+    model.train_gradients(cm.BATCH, [("classifier", labels, 1.0)])
+    labels[0] = 3
+    with pytest.raises(ValueError, match=r"label 3 at row 0 .* expected 0\.\.2"):
+        model.train_gradients(cm.BATCH, [("classifier", labels, 1.0)])
+
+
+def test_rows_without_a_label_do_not_count() -> None:
+    _, counts = cm.make_model().train_gradients(cm.BATCH, cm.losses())
+    assert counts == [2, 10]
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 5, 8])
+def test_batches_of_every_number_of_sequences_after_a_smaller_one(first: int) -> None:
+    model = cm.make_model()
+    starts = np.arange(0, 4 * 16 + 1, 4, dtype=np.int64)
+    ids = (np.arange(64, dtype=np.int32) % 40) + 2
+    (whole,) = cm.make_model().forward(cm.batch(ids, starts), ["pooled"])
+    for n in (first, *range(first + 1, 17)):
+        (found,) = model.forward(cm.batch(ids[: 4 * n], starts[: n + 1]), ["pooled"])
+        assert found.tobytes() == whole[:n].tobytes(), n
+
+
+@pytest.mark.parametrize(("budget", "n"), [(4, 1), (7, 1), (8, 2), (11, 2), (12, 3), (1, 1)])
+def test_a_micro_batch_is_as_long_as_its_budget_and_no_longer(budget: int, n: int) -> None:
+    model = cm.make_model()
+
+    def saved(n_sequences: int, **more: Any) -> int:
+        offsets = {"tokens": np.arange(0, 4 * n_sequences + 1, 4, dtype=np.int64)}
+        return model.plan(["pooled"], training=True, offsets=offsets, **more).saved_bytes
+
+    assert saved(9, token_budget=budget) == saved(n) < saved(n + 1)
+
+
+def test_a_layer_that_trains_in_part_is_above_the_prefix() -> None:
+    model = cm.make_model()
+    infos = model.params()
+    last = "backbone.encoder.layer.1.output.LayerNorm.bias"
+    frozen = [info.key.startswith("backbone.") and info.key != last for info in infos]
+    units = [not unit.is_head and not unit.path.endswith("layers[1]") for unit in model.units()]
+    model.set_frozen(np.array(frozen, np.uint8), np.array(units, np.uint8))
+    assert model.prefix(["classifier"], True) == ["hidden_states.1"]
