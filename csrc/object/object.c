@@ -317,8 +317,9 @@ mtf_status mtf_object_plan(mtf_model *model, const mtf_request *request, mtf_pla
     }
     mtf_plan *fresh = NULL;
     MTF_TRY(mtf_plan_new(model->network, model->freeze_version, request, &fresh, err));
-    mtf_plan_free(model->plans[oldest]);
-    model->plans[oldest] = fresh;
+    mtf_plan *old = model->plans[oldest];
+    model->plans[oldest] = fresh; /* a process forked here and now has one plan or the other */
+    mtf_plan_free(old);
     model->plan_used[oldest] = ++model->clock;
     *plan = fresh;
     return MTF_OK;

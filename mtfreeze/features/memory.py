@@ -89,13 +89,23 @@ def block_bytes(n_texts: int, data_bytes: int) -> int:
     return int(data_bytes) + TEXT_BYTES * n_texts
 
 
+class Reservation:
+    """Bytes set aside for a block to come, for as long as somebody has this object.
+
+    So whoever is interrupted between taking it and noting that gives it back too.
+    """
+
+    def __init__(self, n_bytes: int, where: str) -> None:
+        self.n_bytes, self.where = n_bytes, where
+
+
 class FeatureStore:
     """All blocks of a process; see the module. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._blocks: dict[tuple[str, str], list[Block]] = {}
-        self._reserved = {"memory": 0, "file": 0}
+        self._reservations: WeakSet[Reservation] = WeakSet()
         self._clock = itertools.count(1)
 
     def _all(self) -> list[Block]:
@@ -115,21 +125,25 @@ class FeatureStore:
         """Return how many bytes could be had below `limit` if all unheld blocks went."""
         with self._lock:
             held = sum(b.n_bytes for b in self._all() if b.where == where and b.holders)
-            return max(0, limit - held - self._reserved[where])
+            return max(0, limit - held - self._reserved(where))
 
-    def reserve(self, n_bytes: int, limit: int, where: str = "memory") -> bool:
-        """Set bytes aside for a block to come, letting old ones go; False if they do not fit."""
+    def _reserved(self, where: str) -> int:
+        return sum(one.n_bytes for one in self._reservations if one.where == where)
+
+    def reserve(self, n_bytes: int, limit: int, where: str = "memory") -> Reservation | None:
+        """Set bytes aside for a block to come, letting old ones go; None if they do not fit."""
         with self._lock:
             if n_bytes > self.room(limit, where):
-                return False
-            self._evict(where, limit - n_bytes - self._reserved[where])
-            self._reserved[where] += n_bytes
-            return True
+                return None
+            self._evict(where, limit - n_bytes - self._reserved(where))
+            reservation = Reservation(n_bytes, where)
+            self._reservations.add(reservation)
+            return reservation
 
-    def release(self, n_bytes: int, where: str = "memory") -> None:
+    def release(self, reservation: Reservation) -> None:
         """Give back bytes that were reserved."""
         with self._lock:
-            self._reserved[where] -= n_bytes
+            self._reservations.discard(reservation)
 
     def _evict(self, where: str, limit: int) -> None:
         """Let unheld blocks go, oldest used first, until the others take at most `limit`."""

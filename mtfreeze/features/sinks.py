@@ -115,9 +115,10 @@ class Sink:
 
 def _reserve(sink: Sink, limit: int, where: str) -> bool:
     n_bytes = block_bytes(sink.head.n_texts, sink.head.data_bytes)
-    if not STORE.reserve(n_bytes, limit, where):
+    reservation = STORE.reserve(n_bytes, limit, where)
+    if reservation is None:
         return False
-    sink._stack.callback(STORE.release, n_bytes, where)
+    sink._stack.callback(STORE.release, reservation)
     return True
 
 

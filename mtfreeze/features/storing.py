@@ -85,11 +85,11 @@ def load_block(
     """Read a shard into memory or, beyond the limit, open it; None, after a warning, if damaged."""
     head = shard.head
     n_bytes = block_bytes(head.n_texts, head.data_bytes)
-    reserved = STORE.reserve(n_bytes, limit)
+    reservation = STORE.reserve(n_bytes, limit)
     rows: NDArray[Any] | FileRows
     try:
         try:
-            if not reserved:
+            if reservation is None:
                 raise MemoryError
             rows, where = shard.read_rows(stop), "memory"
         except MemoryError:
@@ -98,8 +98,8 @@ def load_block(
         folder.pass_over(shard.path, error)
         return None
     finally:
-        if reserved:
-            STORE.release(n_bytes)
+        if reservation is not None:
+            STORE.release(reservation)
     folder.note_use(shard.path)
     return Block(head.key, head.dtype, shard.texts, shard.offsets, rows, where, shard.path)
 

@@ -28,6 +28,7 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import mtfreeze as mtf
+from mtfreeze.features.memory import STORE
 from mtfreeze.training import trainer
 from support import verbs
 from support.drills import Drill
@@ -197,6 +198,10 @@ def fault(name: str, model: mtf.MultiTaskModel, folder: Path) -> str | None:
         return wrong
     if model._lock.holds:
         return "the lock is held"
+    if STORE._reserved("memory") or STORE._reserved("file"):
+        return "room for features is set aside"
+    if any(block.holders for block in STORE._all()):
+        return "features are held by a run that is over"
     state = verbs.whole_state(model)
     if name in verbs.TRAINS:
         if state["freeze state"] != before["freeze state"]:

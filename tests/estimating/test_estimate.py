@@ -159,7 +159,7 @@ def state_of(model: mtf.MultiTaskModel) -> list[Any]:
         core.version,
         moments,
         heads,
-        model._n_steps,
+        model._facts.n_steps,
     ]
 
 

@@ -44,8 +44,9 @@ def test_oldest_used_goes_first_and_never_what_is_held() -> None:
     assert store.used("memory") == 4 * SIZE and store.room(4 * SIZE) == 3 * SIZE
     # The order of last use is b, d, c, a; c is held.
     for limit, left in ((4, "acd"), (3, "ac"), (2, "c")):
-        assert store.reserve(SIZE, limit * SIZE)
-        store.release(SIZE)
+        reservation = store.reserve(SIZE, limit * SIZE)
+        assert reservation is not None
+        store.release(reservation)
         assert [name for name in "abcd" if store.find(name, "float32")] == list(left)
     assert not store.reserve(SIZE, SIZE)
     assert [name for name in "abcd" if store.find(name, "float32")] == ["c"]
@@ -56,10 +57,16 @@ def test_oldest_used_goes_first_and_never_what_is_held() -> None:
 
 def test_reserved_bytes_count() -> None:
     store = FeatureStore()
-    assert store.reserve(60, 100) and not store.reserve(41, 100) and store.room(100) == 40
-    assert store.reserve(100, 100, "file")
-    store.release(60)
+    first = store.reserve(60, 100)
+    assert first is not None and not store.reserve(41, 100) and store.room(100) == 40
+    second = store.reserve(100, 100, "file")
+    assert second is not None
+    store.release(first)
     assert store.room(100) == 100 and store.room(100, "file") == 0
+    # Whoever is interrupted before giving back lets go of it.
+    del second
+    gc.collect()
+    assert store.room(100, "file") == 100
 
 
 def test_clear_leaves_what_is_held() -> None:
