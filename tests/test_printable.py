@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 import warnings
 
@@ -15,6 +16,7 @@ import mtfreeze as mtf
 from mtfreeze.notices import warn
 from mtfreeze.printable import html_text, printable, printable_lines
 from support.nasty import BIDI, NASTY, assert_printable
+from support.places import ROOT
 
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from("\n\t\r\x1b\x7f\x85\x9b\u2028" + BIDI)))
 
@@ -57,3 +59,25 @@ def test_errors_and_warnings(text: str) -> None:
         warnings.simplefilter("always")
         warn(f"row 3: {text}", UserWarning)
     assert_printable(str(caught[0].message))
+
+
+ONLY_PLACES = {
+    "click.echo(": {"cli/echo.py"},
+    "import escape": set(),
+    "html.escape(": {"printable.py"},
+    "print(": {"runtime/progress.py", "runtime/threads.py"},
+}
+
+
+@pytest.mark.parametrize("call", ONLY_PLACES)
+def test_there_is_one_way_out(call: str) -> None:
+    """What writes to people goes through `printable`; a new way would be forgotten above."""
+    package = ROOT / "mtfreeze"
+    pattern = re.compile(rf"^(?!\s*(>>>|\.\.\.)).*(?<![\w.`]){re.escape(call)}", re.MULTILINE)
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if pattern.search(path.read_text("utf-8"))
+    }
+    # Examples in docstrings that have no prompt are no calls.
+    assert found - {"training/callbacks.py"} == ONLY_PLACES[call]

@@ -20,6 +20,7 @@ from ..checks import check_integer
 from ..evaluating.sufficient import check_sufficient
 from ..files.user_paths import user_path
 from ..heads.task import Task
+from ..printable import printable
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
 from ..steps.batch import check_tasks
@@ -258,9 +259,9 @@ class _Work:
 
 def _line(run: ScenarioRun) -> str:
     """Return what is said of a finished job."""
-    what = f"{run.scenario}, seed {run.seed}"
+    what = f"{printable(run.scenario)}, seed {run.seed}"
     if run.error is not None:
-        return f"{what}: FAILED: {run.error}"
+        return f"{what}: FAILED: {printable(run.error)}"
     scores = ", ".join(f"{name} {one.primary} {one.value:.3f}" for name, one in run.tasks.items())
     seconds = run.seconds + run.prefix_seconds
     return f"{what}: {scores}" + (f"; {seconds:.1f} s" if run.parameters_trained else "")

@@ -29,9 +29,10 @@ from ..runtime.progress import Reporter
 from ..steps.by_hand import computed_in
 from ..steps.prefix_features import PrefixFeatures, run_features
 from .callbacks import Callback
+from .claiming import claimed
 from .costs import CostMeter
 from .outcome import last_words, make_run
-from .prepare import prepare
+from .prepare import Prepared, prepare
 from .resume import SaveEvery
 from .run import Run
 from .trainer import Trainer
@@ -214,6 +215,11 @@ def _run(
 ) -> Run:
     """Prepare the run, go through it, and write what is to be written."""
     ready = prepare(**arguments)
+    with claimed(ready.folder):
+        return _go_through(model, ready, reporter, began)
+
+
+def _go_through(model: MultiTaskModel, ready: Prepared, reporter: Reporter, began: float) -> Run:
     plan = ready.plan
     for note in ready.notes:
         reporter.say(note)

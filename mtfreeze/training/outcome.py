@@ -14,6 +14,7 @@ from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, report, unused_keys
 from ..freezing.state import masks
 from ..planning.run_plan import PhasePlan, RunPlan
+from ..printable import printable
 from ..steps.batch import TrainingRows
 from ..steps.prefix_features import PrefixFeatures
 from .best_model import BestModel
@@ -33,13 +34,13 @@ def notes_of(
     """Return what is worth saying before a run, and of each of its phases as it begins."""
     phases = plan.phases
     if plan.scheduled:
-        names = " -> ".join(phase.name for phase in phases)
+        names = " -> ".join(printable(phase.name) for phase in phases)
         whole = [
             f"freeze schedule: {counted(len(phases), 'phase')}, {counted(plan.n_epochs, 'epoch')}, "
             f"{counted(plan.n_steps, 'step')}: {names}"
         ]
         later = [
-            f'phase {phase.number}/{len(phases)} "{phase.name}": {text}'
+            f'phase {phase.number}/{len(phases)} "{printable(phase.name)}": {text}'
             for phase in phases
             for text in (phase.line, *phase.notes)
         ]

@@ -22,6 +22,7 @@ from ..freezing.digests import FrozenReport, Snapshot, digest_model, report, unu
 from ..inputs.packing import Encoded
 from ..losses.weighting import make_weighting
 from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
+from ..printable import printable
 from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
 from ..steps.batch import TrainingRows
@@ -207,7 +208,8 @@ class Trainer:
     def _say_change(self, phase: PhasePlan) -> None:
         """Note a change of what is frozen: a line, a row of the history, the callbacks."""
         n_phases = len(self._plan.phases)
-        self._reporter.say(f'phase {phase.number}/{n_phases} "{phase.name}": {phase.line}')
+        name = printable(phase.name)
+        self._reporter.say(f'phase {phase.number}/{n_phases} "{name}": {phase.line}')
         for note in phase.notes:
             self._reporter.say(f"  {note}")
         self.state.history.append(

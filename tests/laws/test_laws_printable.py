@@ -175,7 +175,8 @@ def test_a_run(tiny_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
     )
     run = mtf.fit(model, tasks_of(labels), freeze_schedule=schedule, progress=True, **how)
     out, err = capfd.readouterr()
-    assert "phase 1/2" in out
+    assert "phase 1/2" in out and "\\n<b>" in out
+    assert not any(line.startswith("<b>") for line in out.splitlines())  # no name ends a line
     assert_printable(out)
     assert_printable(err.replace("\r", "\n"))  # a bar goes back to the begin of its line
     for method in ("learning_curves", "learning_rates", "unfreezing"):
