@@ -18,7 +18,7 @@ BUILD_PY ?= build/py
 BUILD_C  ?= build/c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev docs test test-c test-py test-long drills bench lint format clean
+.PHONY: help demo dev docs test test-c test-py test-long drills coverage bench lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -45,6 +45,19 @@ test-long: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## the long tests of 
 
 drills: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## every promise tried for hours; DRILL_ARGS="NAME --seconds 60"
 	$(PY) tests/drills/run.py $(DRILL_ARGS)
+
+# The branches of the binding and the lines of csrc/base, by the C tests and those of the core.
+COVERAGE := build/coverage
+coverage: $(STAMP)-package $(STAMP)-dev ## branches of the binding and lines of csrc/base that tests reach
+	cmake -S . -B $(COVERAGE) -DMTF_PYTHON=ON -DMTF_TESTS=ON -DMTF_COVERAGE=ON -DCMAKE_BUILD_TYPE=Debug \
+	    -DPython_EXECUTABLE=$(CURDIR)/$(PY)
+	cmake --build $(COVERAGE) -j $(JOBS)
+	find $(COVERAGE) -name '*.gcda' -delete
+	ctest --test-dir $(COVERAGE) --output-on-failure -j $(JOBS)
+	MTFREEZE_CORE_FILE=$$(echo $(CURDIR)/$(COVERAGE)/_core.*.so) PYTHONPATH=tests \
+	    $(PY) -m pytest -q -p support.other_core tests/core tests/drills/test_failing_allocations.py
+	$(PY) -m gcovr --root . $(COVERAGE) --filter csrc/python/ --txt-metric branch
+	$(PY) -m gcovr --root . $(COVERAGE) --filter csrc/base/
 
 dev: $(STAMP)-package $(STAMP)-dev ## what developers need: editable install, formatters, linters
 

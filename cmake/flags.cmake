@@ -10,7 +10,7 @@ foreach(_name IN LISTS _sanitizers)
     endif()
 endforeach()
 
-# mtf_set_flags(TARGET): language mode, warnings, floating point, sanitizers.
+# mtf_set_flags(TARGET): language mode, warnings, floating point, coverage, sanitizers.
 function(mtf_set_flags target)
     if(MSVC)
         target_compile_options(${target} PRIVATE /W4 /fp:precise $<$<BOOL:${MTF_WERROR}>:/WX>)
@@ -20,6 +20,10 @@ function(mtf_set_flags target)
     target_compile_options(${target} PRIVATE
         -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
         -ffp-contract=off $<$<CONFIG:Release>:-O3> $<$<BOOL:${MTF_WERROR}>:-Werror>)
+    if(MTF_COVERAGE)
+        target_compile_options(${target} PRIVATE --coverage -fprofile-update=atomic)
+        target_link_options(${target} PUBLIC --coverage)
+    endif()
     foreach(name IN LISTS _sanitizers)
         target_compile_options(${target} PRIVATE
             -fsanitize=${name} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)

@@ -179,7 +179,8 @@ typedef struct mtf_param_info {
     int in_products;  /* 1: a factor of linear products; 0: a looked-up table, or a vector */
     int frozen;
     mtf_precision precision; /* of its products while it is frozen */
-    int64_t n_steps;         /* optimizer steps of this tensor since its state began; 0: no state */
+    int64_t n_steps;         /* optimizer steps of this tensor since its state began, counted up to
+                                MTF_MAX_COUNT; 0: no state */
     int n_aliases;           /* other keys of the same (tied) tensor */
     const char *const *aliases;
 } mtf_param_info;
@@ -339,8 +340,8 @@ MTF_NODISCARD mtf_status mtf_model_get_prefix(mtf_model *model, int training, si
 /* Any order of calls is safe; one that means nothing is answered with MTF_ERR_STATE.
  *
  * A step is under way from mtf_train_begin(), or from a mtf_train_gradients() that succeeds, to
- * mtf_train_apply(). It ends unapplied with another begin, with a change of heads, freezing or precisions,
- * with mtf_train_reset(), and with a mtf_train_gradients() that is refused. After a refused apply it is
+ * mtf_train_apply(). It ends unapplied with another begin or mtf_train_gradients(), be they refused or not,
+ * with a change of heads, freezing or precisions, and with mtf_train_reset(). After a refused apply it is
  * still under way: it may be applied with other settings.
  *
  * A forward of mtf_train_forward() or mtf_train_outputs() waits for its backward until the step ends or

@@ -210,7 +210,7 @@ static mtf_status apply(mtf_model *model, const mtf_update *update, mtf_update_r
         if (param->reached) {
             param->moment_most =
                 norm * clip > param->moment_most ? norm * clip : param->moment_most;
-            param->n_steps++;
+            param->n_steps += param->n_steps < MTF_MAX_COUNT; /* what could be set again */
             param->handle.version++;
             param->reached = 0;
             result->n_stepped++;

@@ -16,8 +16,8 @@ static const char *const TARGETS[] = {"labels (int32)", "rows of values (float)"
 
 mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options, mtf_error *err)
 {
-    MTF_TRY(mtf_object_check_precision((int)options->precision, 1, err));
     mtf_object_close_session(model);
+    MTF_TRY(mtf_object_check_precision((int)options->precision, 1, err));
     for (int32_t i = 0; i < model->network->program->n_params; i++) {
         model->network->params[i].reached = 0;
     }
