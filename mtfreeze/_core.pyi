@@ -14,7 +14,7 @@ are lists or tuples. Results are struct sequences: tuples whose fields have name
 the `_replace` and `_asdict` of a namedtuple.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,8 +133,9 @@ def runtime_info() -> RuntimeInfo:
 
 def set_threads(n_threads: int) -> None: ...
 def get_threads() -> int: ...
-def hears_signals() -> bool:
-    """Whether handlers of signals run inside a call of the core, which what they raise ends."""
+def check_calls(check: Callable[[], object] | None) -> Callable[[], object] | None:
+    """While a call of the core in the main thread takes long, `check` is called every some 30 ms;
+    what it raises ends the call, as what handlers of signals raise does. Returns the earlier one."""
 
 def memory_info() -> MemoryInfo: ...
 def reset_peak_memory() -> None: ...

@@ -275,7 +275,7 @@ def test_evaluations_end_with_their_run(long_model: mtf.MultiTaskModel) -> None:
 
     with ExitStack() as began:
         run = mtf.fit(
-            model, tasks, epochs=1, batch_size=1, progress=False, callbacks=[Timer()], cache=None
+            model, tasks, epochs=1, batch_size=1, progress=False, callbacks=[Timer()], cache=False
         )
     assert run.interrupted
     assert run.n_steps == 1
