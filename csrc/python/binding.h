@@ -65,7 +65,7 @@ typedef struct mtf_py_state {
     Py_ssize_t n_running; /* methods under way, of all models; ask mtf_py_n_running */
     long process;         /* that n_running counts in */
     int runtime_ready;    /* mtf_runtime_init has succeeded */
-    int hears_signals;    /* handlers run inside a call of the core, which they can end */
+    PyObject *check;      /* called where a call of the core asks whether to go on; NULL: none */
 } mtf_py_state;
 
 typedef struct mtf_py_model mtf_py_model;

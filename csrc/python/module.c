@@ -45,6 +45,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
         Py_VISIT(state->results[i]);
     }
     Py_VISIT(state->model_type);
+    Py_VISIT(state->check);
     return 0;
 }
 
@@ -61,6 +62,7 @@ static int module_clear(PyObject *module)
         Py_CLEAR(state->results[i]);
     }
     Py_CLEAR(state->model_type);
+    Py_CLEAR(state->check);
     return 0;
 }
 

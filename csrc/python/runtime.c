@@ -133,11 +133,21 @@ static PyObject *get_threads(PyObject *module, PyObject *unused)
     return PyLong_FromLong(mtf_threads_get());
 }
 
-static PyObject *hears_signals(PyObject *module, PyObject *unused)
+static PyObject *check_calls(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    (void)unused;
-    const mtf_py_state *state = PyModule_GetState(module);
-    return PyBool_FromLong(state->hears_signals);
+    static char *keywords[] = {"check", NULL};
+    PyObject *check;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:check_calls", keywords, &check)) {
+        return NULL;
+    }
+    if (check != Py_None && !PyCallable_Check(check)) {
+        PyErr_SetString(PyExc_TypeError, "check must be callable or None");
+        return NULL;
+    }
+    mtf_py_state *state = PyModule_GetState(module);
+    PyObject *earlier = state->check != NULL ? state->check : Py_NewRef(Py_None);
+    state->check = check != Py_None ? Py_NewRef(check) : NULL;
+    return earlier;
 }
 
 static PyObject *memory_info(PyObject *module, PyObject *unused)
@@ -212,10 +222,10 @@ PyDoc_STRVAR(set_threads_doc, "set_threads($module, /, n_threads)\n--\n\n"
 PyDoc_STRVAR(get_threads_doc, "get_threads($module, /)\n--\n\n"
                               "Worker threads of every model.");
 PyDoc_STRVAR(
-    hears_signals_doc,
-    "hears_signals($module, /)\n--\n\n"
-    "Whether handlers of signals run inside a call of the core, which ends with what they\n"
-    "raise.");
+    check_calls_doc,
+    "check_calls($module, /, check)\n--\n\n"
+    "While a call of the core in the main thread takes long, `check` is called every some\n"
+    "30 ms; what it raises ends the call. None: nothing is. Returns the earlier one.");
 PyDoc_STRVAR(memory_info_doc, "memory_info($module, /)\n--\n\n"
                               "Heap of the core since the process began, as a MemoryInfo.");
 PyDoc_STRVAR(reset_peak_memory_doc, "reset_peak_memory($module, /)\n--\n\n"
@@ -250,7 +260,7 @@ PyMethodDef mtf_py_module_functions[] = {
     {"runtime_info", runtime_info, METH_NOARGS, runtime_info_doc},
     {"set_threads", WITH_KEYWORDS(set_threads), set_threads_doc},
     {"get_threads", get_threads, METH_NOARGS, get_threads_doc},
-    {"hears_signals", hears_signals, METH_NOARGS, hears_signals_doc},
+    {"check_calls", WITH_KEYWORDS(check_calls), check_calls_doc},
     {"memory_info", memory_info, METH_NOARGS, memory_info_doc},
     {"reset_peak_memory", reset_peak_memory, METH_NOARGS, reset_peak_memory_doc},
     {"count_flops", WITH_KEYWORDS(count_flops), count_flops_doc},

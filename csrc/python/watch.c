@@ -1,4 +1,5 @@
-/* Ctrl-C while the core works: Python's signal handlers run, and what they raise ends the call.
+/* Ctrl-C while the core works: Python's signal handlers run, and what they raise ends the call; so does
+ * what the check of runtime.c raises.
  *
  * Python runs handlers in the main thread only, and that one waits inside the core. So the core asks
  * now and then (mtf_stop_watch), and the answer is whether a handler raised. Asking takes the GIL,
@@ -28,6 +29,18 @@ static int is_main_thread(void)
     return found;
 }
 
+static int run_check(const mtf_py_state *state)
+{
+    if (state->check == NULL) {
+        return 0;
+    }
+    PyObject *check = Py_NewRef(state->check);
+    PyObject *result = PyObject_CallNoArgs(check);
+    Py_DECREF(check);
+    Py_XDECREF(result);
+    return result != NULL ? 0 : -1;
+}
+
 /* Called by the core without the GIL. */
 static int ask(void *context)
 {
@@ -43,10 +56,7 @@ static int ask(void *context)
         watch->raised = is_main < 0;
     }
     if (!watch->is_elsewhere && !watch->raised) {
-        const int outer = watch->state->hears_signals; /* a handler may call the core, too */
-        watch->state->hears_signals = 1;
-        watch->raised = PyErr_CheckSignals() < 0;
-        watch->state->hears_signals = outer;
+        watch->raised = PyErr_CheckSignals() < 0 || run_check(watch->state) < 0;
     }
     PyGILState_Release(held);
     return watch->raised;

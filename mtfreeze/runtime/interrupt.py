@@ -2,12 +2,11 @@
 """Ctrl-C during training: the first one ends the step under way, and the run.
 
 `InterruptGuard` replaces the SIGINT handler while it is entered, in the main thread only (Python
-allows no other), and puts the earlier handler back whatever happens. Between calls of the core the
-first Ctrl-C only sets a flag, so that nothing of the run is left half done. Inside a call it ends
-that by `Stopped`: what the call computed is dropped, and no weight has changed. An update of
-weights that has begun hears no signal before it is finished. A second Ctrl-C is a plain
-KeyboardInterrupt: the core applies a step as a whole, so the weights are between two steps then
-as well.
+allows no other), and puts the earlier handler back whatever happens. The first Ctrl-C only sets a
+flag, so that nothing of the run is left half done; but from then on every call of the core that
+takes long is ended by `Stopped`: what it computed is dropped, and no weight has changed. An update
+of weights that has begun is finished. A second Ctrl-C is a plain KeyboardInterrupt: the core
+applies a step as a whole, so the weights are between two steps then as well.
 """
 
 from __future__ import annotations
@@ -42,12 +41,15 @@ class InterruptGuard:
     def __init__(self) -> None:
         self.requested = False
         self._earlier: Any = None
+        self._earlier_check: Any = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        if _core.hears_signals():
+
+    def _check(self) -> None:
+        if self.requested:
             raise Stopped
 
     def install(self) -> None:
@@ -59,10 +61,12 @@ class InterruptGuard:
             if earlier is not None and earlier is not signal.SIG_IGN:
                 self._earlier = earlier
                 signal.signal(signal.SIGINT, self._handle)
+                self._earlier_check = _core.check_calls(self._check)
 
     def restore(self) -> None:
         """Put the earlier handler back; right at any time and as often as one likes."""
         if self._earlier is not None and signal.getsignal(signal.SIGINT) == self._handle:
+            _core.check_calls(self._earlier_check)
             signal.signal(signal.SIGINT, self._earlier)
 
     def __enter__(self) -> InterruptGuard:

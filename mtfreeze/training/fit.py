@@ -182,7 +182,8 @@ def fit(
     -------
     Run
         Metrics, history, and the proof that what was frozen did not move. Ctrl-C ends after a
-        whole step, with ``run.interrupted`` set and no final evaluation.
+        whole step, with ``run.interrupted`` set and no final evaluation; a step under way is
+        dropped unless its update has begun.
 
     Raises
     ------

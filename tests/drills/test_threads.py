@@ -217,6 +217,49 @@ def in_child(work: Callable[[], bool]) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
+FORKS_WHILE_INITIALIZING = """
+import os, signal, sys, threading, time
+from mtfreeze.runtime import threads
+
+real = threads._core.load_blas
+
+def slow(path):
+    real(path)
+    time.sleep(0.2)
+
+class Core:
+    def __getattr__(self, name):
+        return slow if name == "load_blas" else getattr(core, name)
+
+core, threads._core = threads._core, Core()
+work = threading.Thread(target=threads.initialize)
+work.start()
+children = []
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # a hang ends here
+        threads.initialize()
+        os._exit(0)
+    children.append(child)
+    time.sleep(0.01)
+work.join()
+sys.exit(any(os.waitpid(child, 0)[1] for child in children))
+"""
+
+
+@forks
+def test_forking_while_another_thread_initializes() -> None:
+    """A child has no thread that would give back what the initializing one held."""
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", FORKS_WHILE_INITIALIZING],
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0
+
+
 @forks
 def test_a_child_computes_what_its_parent_does(
     two_head_model: mtf.MultiTaskModel, n_workers: int
