@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -96,12 +97,17 @@ def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = 
         ) from None
 
 
+def _shown(folder: Path) -> Path:
+    """Return a path whose names are as short as names of files are."""
+    return Path(*map(cut, folder.parts))
+
+
 def read_json(path: Path, *, own: bool = False) -> Any:
     """Read one JSON file; `CheckpointError` if it is missing or damaged; `own` as above."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # False too for a name that no file can have
         raise CheckpointError(
-            f"expected the file {path.name} in {path.parent}; found none; give the folder of a "
-            "whole model"
+            f"expected the file {cut(path.name)} in {_shown(path.parent)}; found none; give the "
+            "folder of a whole model"
         )
     data = read_file(path, CheckpointError, None if own else _MAX_BYTES)
     return parse_json(data, str(path), own=own)

@@ -248,7 +248,7 @@ def freeze_to(model: Freezable, k: int, *, pin: bool = True, precision: str | No
         )
     if precision is not None:
         check_precision(precision)
-    lower = f"backbone[:{n_layers}]"
+    lower = f"backbone[:{quoted(n_layers)}]"
     resolve(model.index, lower)  # an error leaves everything as it was
     before = get_state(model)
     unfreeze(model, "backbone")

@@ -249,7 +249,7 @@ def _check_hidden(hidden: object) -> tuple[int, ...]:
             "use e.g. (64,), or () for none"
         ) from None
     if any(width < 1 for width in widths):
-        raise ConfigError(f"widths in hidden must be at least 1; found {widths}")
+        raise ConfigError(f"widths in hidden must be at least 1; found {quoted(widths)}")
     return widths
 
 
@@ -260,5 +260,7 @@ def _check_dropout(dropout: object) -> float:
             f"dropout must be a number; found {type(dropout).__name__} {quoted(dropout)}"
         )
     if not 0 <= rate < 1:
-        raise ConfigError(f"dropout must be at least 0 and below 1; found {dropout}; 0.1 is usual")
+        raise ConfigError(
+            f"dropout must be at least 0 and below 1; found {quoted(dropout)}; 0.1 is usual"
+        )
     return rate

@@ -44,7 +44,7 @@ def is_path(name: str | os.PathLike[str]) -> bool:
         or "\\" in name
         or name.count("/") > 1
         or Path(name).is_absolute()
-        or Path(name).is_file()
+        or os.path.isfile(name)
     )
 
 
@@ -70,10 +70,10 @@ def find_model_folder(name_or_path: str | os.PathLike[str]) -> Path:
         )
     text = os.fspath(name_or_path)
     folder = Path(text).expanduser()
-    if text and folder.is_dir():
+    if text and os.path.isdir(folder):
         return folder
     if not text or is_path(name_or_path):
-        found = "a file" if folder.is_file() else "nothing of that name"
+        found = "a file" if os.path.isfile(folder) else "nothing of that name"
         raise CheckpointError(
             f"expected a model folder at {quoted(text)}; found {found}; give the folder that holds "
             "config.json (a path is not looked up online)"
@@ -114,7 +114,7 @@ def _hub_cache() -> Path:
 def _cached_folder(name: str) -> Path | None:
     """Return the copy in the Hugging Face cache if it is whole enough to load."""
     # Asked first, because importing huggingface_hub takes as long as loading a model does.
-    if not (_hub_cache() / f"models--{name.replace('/', '--')}").is_dir():
+    if not os.path.isdir(_hub_cache() / f"models--{name.replace('/', '--')}"):
         return None
     try:
         config = _hub().try_to_load_from_cache(name, "config.json")

@@ -177,7 +177,7 @@ def _read_text(
         if not 3 <= number <= positions:
             raise ConfigError(
                 f"max_length must be from 3 to {positions}, the positions that the model knows; "
-                f"found {number}"
+                f"found {quoted(number)}"
             )
         length = number
     settings = replace(settings, max_length=min(length, positions))

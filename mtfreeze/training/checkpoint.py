@@ -38,7 +38,7 @@ from ..files.reading import open_file
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
 from ..files.whole_file import explained, sync_names, write_synced
 from ..model.saving import CHECKPOINTS, write_model
-from ..quoting import quoted
+from ..quoting import cut, quoted
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -317,16 +317,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{manifest_path}: expected 'files' to map names to digests")
     for name, facts in listed.items():
         file = path / str(name)
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise CheckpointError(
-                f"checkpoint {path}: expected the file {name}; found none; resume from another"
+                f"checkpoint {path}: expected the file {cut(name)}; found none; resume from another"
             )
         size = file.stat().st_size
         if not isinstance(facts, dict) or size != facts.get("n_bytes"):
             wanted = facts.get("n_bytes") if isinstance(facts, dict) else facts
             raise CheckpointError(
-                f"{file}: expected {wanted} bytes; found {size}; the file is damaged: resume from "
-                "another checkpoint"
+                f"{file}: expected {quoted(wanted)} bytes; found {size}; the file is damaged: "
+                "resume from another checkpoint"
             )
         if _file_digest(file) != facts.get("blake2b"):
             raise CheckpointError(
