@@ -80,6 +80,7 @@ _MODEL: dict[str, Check] = {
     "pooling": check_text,
     "normalize": check_bool,
     "max_length": check_number,
+    "revision": check_text,
 }
 _HEAD: dict[str, Check] = {
     "task": check_text,

@@ -15,6 +15,7 @@ from concurrent.futures import BrokenExecutor as Broken
 from concurrent.futures import CancelledError, Executor, Future, as_completed
 from typing import NamedTuple
 
+from ..printable import printable
 from ..quoting import quoted
 from ..runtime.threads import get_threads, set_threads
 from .comparison_folder import ComparisonFolder, described
@@ -37,7 +38,7 @@ class Job(NamedTuple):
     seed: int
 
     def __str__(self) -> str:
-        return f"{self.name}, seed {self.seed}"
+        return f"{printable(self.name)}, seed {self.seed}"
 
 
 def _failed(job: Job, error: BaseException | str) -> ScenarioRun:

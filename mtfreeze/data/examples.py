@@ -19,6 +19,7 @@ import numpy as np
 from ..closest import did_you_mean, name_list
 from ..errors import ConfigError, DataError
 from ..metrics.entities import OUTSIDE
+from ..printable import printable
 from ..quoting import quoted
 from .example import Example, Label
 from .order import permutation
@@ -205,9 +206,11 @@ class Examples(Sequence[Example]):
         unit = "sentence" if self.kind == "words" else "text"
         head = f"Examples({len(self)} {unit}{'' if len(self) == 1 else 's'}, name={self.name!r}"
         if self.tasks:
-            return f"{head}, labels of {', '.join(self.tasks)})"
+            return f"{head}, labels of {', '.join(map(printable, self.tasks))})"
         counts = self.labels()
-        shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:6])
+        shown = ", ".join(
+            f"{printable(label)} {count}" for label, count in list(counts.items())[:6]
+        )
         more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
         return f"{head}, labels: {shown or 'none'}{more})"
 

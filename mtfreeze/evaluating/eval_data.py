@@ -26,18 +26,15 @@ from ..metrics.scores import metric_name
 from ..model.encoding import brief_tokens, calls
 from ..multi_task_model import MultiTaskModel
 from ..quoting import quoted
+from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
 from ..steps.batch import encode_task
 
-__all__ = ["EvalData", "Outcome", "PackRows", "Stopped"]
+__all__ = ["EvalData", "Outcome", "PackRows"]
 
 
 PackRows = Callable[[Encoded, NDArray[np.int64]], PackedBatch]
 """Tokens of a data set, row numbers -> the rows as a packed batch."""
-
-
-class Stopped(Exception):
-    """The user asked for an end in the middle of an evaluation."""
 
 
 @dataclass(frozen=True)

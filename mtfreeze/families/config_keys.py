@@ -28,10 +28,12 @@ GENERIC = frozenset(
     problem_type remove_invalid_values repetition_penalty return_dict return_dict_in_generate
     sep_token_id suppress_tokens task_specific_params temperature tf_legacy_loss
     tie_encoder_decoder tie_word_embeddings tokenizer_class top_k top_p torch_dtype torchscript
-    transformers_version typical_p use_bfloat16 use_cache chunk_size_feed_forward
+    transformers.js_config sentence_transformers sentence_ce_default_activation_function
+    cls_token_id mask_token_id unk_token_id transformers_version typical_p
+    use_bfloat16 use_cache chunk_size_feed_forward
     """.split()  # noqa: SIM905
 )
-"""Keys of transformers that say nothing about what an encoder computes."""
+"""Keys of transformers and its kin that say nothing about what an encoder computes."""
 
 
 def core_config(

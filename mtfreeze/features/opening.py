@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..closest import did_you_mean, unknown
 from ..errors import ConfigError
+from ..files.user_paths import user_path
 from ..quoting import quoted
 from .cache import FeatureCache
 from .rounding import DTYPES
@@ -109,7 +110,7 @@ def open_checked(choice: CacheChoice) -> FeatureCache:
 
 def _folder(text: str) -> Path:
     """Return the folder that a setting means; ConfigError if it cannot be one."""
-    path = Path(text).expanduser()
+    path = user_path(text)
     if not text.strip():
         raise ConfigError('cache: expected "auto", "memory" or a folder; found ""; use "auto"')
     if path.name == text and not path.exists():

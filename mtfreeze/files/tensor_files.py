@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from ..closest import name_list
 from ..errors import CheckpointError
 from ..quoting import cut, quoted
+from .inner_names import inner_path
 from .json_files import parse_json, read_object
 from .reading import open_file
 from .whole_file import synced_file
@@ -52,6 +53,9 @@ _BITS = {
 
 _MAX_HEADER = 16_000_000
 """Longest header in bytes: 100,000 tensors, of which a model has some hundreds."""
+
+_SAVED_AS = "mtfreeze_saved_as"
+"""Key of the header's own notes, beside those of other programs."""
 
 _FLOATS = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "BF16": "<u2"}
 
@@ -81,6 +85,8 @@ class TensorEntry:
         The file.
     start, n_bytes : int
         Position in the file and length.
+    saved_as : str
+        What `write_tensors` was told of the folder that the file belongs to; ``""``: nothing.
     """
 
     name: str
@@ -89,6 +95,7 @@ class TensorEntry:
     path: Path
     start: int
     n_bytes: int
+    saved_as: str = ""
 
     def read_raw(self) -> RawTensor:
         """Read the tensor without converting it."""
@@ -110,8 +117,8 @@ class TensorEntry:
             )
         return data
 
-    def read_float32(self) -> NDArray[np.float32]:
-        """Read the tensor as float32 (shape); F16, BF16 and F64 are converted.
+    def check_float(self) -> None:
+        """Refuse a tensor that `read_float32` cannot read; nothing is read for it.
 
         Raises
         ------
@@ -123,6 +130,16 @@ class TensorEntry:
                 f"{self.path}: expected tensor {quoted(self.name)} as {name_list(_FLOATS)}; found "
                 f"{self.dtype}; convert the weights to float32"
             )
+
+    def read_float32(self) -> NDArray[np.float32]:
+        """Read the tensor as float32 (shape); F16, BF16 and F64 are converted.
+
+        Raises
+        ------
+        CheckpointError
+            As `check_float`, or if the file was cut since its header was read.
+        """
+        self.check_float()
         raw = self._read_bytes().view(_FLOATS[self.dtype])
         if self.dtype == "BF16":  # the upper half of a float32
             values = (raw.astype("<u4") << 16).view("<f4")
@@ -183,9 +200,12 @@ def read_entries(path: Path) -> dict[str, TensorEntry]:
             f"{path}: expected a header that names tensors; found {type(header).__name__}; "
             "fetch the file again"
         )
-    header.pop("__metadata__", None)
+    notes = header.pop("__metadata__", None)
+    saved_as = str(notes.get(_SAVED_AS, "")) if isinstance(notes, dict) else ""
     start = 8 + n_header
-    entries = {name: _check_entry(path, name, item, start) for name, item in header.items()}
+    entries = {
+        name: _check_entry(path, name, item, start, saved_as) for name, item in header.items()
+    }
     _check_layout(path, entries.values(), start, size)
     return entries
 
@@ -208,7 +228,7 @@ def _is_size(value: object) -> bool:
     return type(value) is int and 0 <= value < 1 << 63
 
 
-def _check_entry(path: Path, name: str, item: object, start: int) -> TensorEntry:
+def _check_entry(path: Path, name: str, item: object, start: int, saved_as: str) -> TensorEntry:
     """Check one line of a header: known dtype, sizes, and as many bytes as they need."""
     fields: Mapping[str, Any] = item if isinstance(item, dict) else {}
     dtype, shape, offsets = (fields.get(key) for key in ("dtype", "shape", "data_offsets"))
@@ -238,7 +258,7 @@ def _check_entry(path: Path, name: str, item: object, start: int) -> TensorEntry
             f"({dtype}, {tuple(shape)}); found data_offsets of {n_bytes} bytes; fetch the file "
             "again"
         )
-    return TensorEntry(name, dtype, tuple(shape), path, start + offsets[0], n_bytes)
+    return TensorEntry(name, dtype, tuple(shape), path, start + offsets[0], n_bytes, saved_as)
 
 
 def _check_layout(path: Path, entries: Iterable[TensorEntry], start: int, size: int) -> None:
@@ -278,11 +298,11 @@ def find_tensors(folder: Path) -> dict[str, TensorEntry]:
         raise CheckpointError(f"{index}: expected a 'weight_map' from tensors to files; found none")
     found: dict[str, TensorEntry] = {}
     for shard in sorted({str(value) for value in weight_map.values()}):
-        if Path(shard).name != shard or not shard.endswith(".safetensors"):
+        if "/" in shard or not shard.endswith(".safetensors"):
             raise CheckpointError(
                 f"{index}: expected names of safetensors files beside it; found {quoted(shard)}"
             )
-        found.update(read_entries(folder / shard))
+        found.update(read_entries(inner_path(folder, shard, str(index))))
     missing = [name for name in weight_map if name not in found]
     if missing:
         raise CheckpointError(
@@ -308,7 +328,9 @@ def _no_weights(folder: Path) -> str:
     return f"{expected}; found {present}; give the folder of a whole model"
 
 
-def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32] | RawTensor]) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[np.float32] | RawTensor], saved_as: str = ""
+) -> None:
     """Write a safetensors file and sync it to the disk.
 
     Parameters
@@ -317,6 +339,8 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32] | RawTen
         The new file.
     tensors : mapping of str to array or RawTensor
         Arrays are written as F32; raw tensors as they were read.
+    saved_as : str
+        Noted in the header, to tell files of one folder from those of another.
 
     Raises
     ------
@@ -324,16 +348,17 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32] | RawTen
         If the disk is full or fails.
     """
     with synced_file(path) as file:
-        write_tensors_to(file, tensors)
+        write_tensors_to(file, tensors, saved_as)
 
 
 def write_tensors_to(
-    file: IO[bytes], tensors: Mapping[str, NDArray[np.float32] | RawTensor]
+    file: IO[bytes], tensors: Mapping[str, NDArray[np.float32] | RawTensor], saved_as: str = ""
 ) -> None:
     """Write the bytes of a safetensors file to a file that is open; see `write_tensors`."""
     import json
 
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    notes = {"format": "pt"} | ({_SAVED_AS: saved_as} if saved_as else {})
+    header: dict[str, Any] = {"__metadata__": notes}
     at = 0
     for name, tensor in tensors.items():
         raw = isinstance(tensor, RawTensor)

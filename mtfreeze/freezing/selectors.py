@@ -101,6 +101,7 @@ class ModelIndex:
         self, params: Sequence[ParamInfo], units: Sequence[UnitInfo], family: Family
     ) -> None:
         self.family = family
+        self._params, self._units = params, units
         self.keys = tuple(info.key for info in params)
         self.key_index = {info.key: i for i, info in enumerate(params)}
         for i, info in enumerate(params):
@@ -116,6 +117,17 @@ class ModelIndex:
     def n_layers(self) -> int:
         """Number of layers of the backbone."""
         return len(self.layers)
+
+    def without_head(self, name: str) -> ModelIndex:
+        """Return the names that the core has once a head is removed."""
+        gone = self.unit_index[name]
+        rest = ModelIndex(
+            [info for info in self._params if info.unit != gone],
+            [unit for unit in self._units if unit.path != name],
+            self.family,
+        )
+        rest.unit_of -= rest.unit_of > gone
+        return rest
 
     def of_units(self, positions: Iterable[int]) -> Selection:
         """Select whole units."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..closest import name_list
 from ..errors import ConfigError
+from ..files.inner_names import DEVICES
 from ..quoting import quoted
 from .kind import HeadSpec
 
@@ -23,9 +24,9 @@ _OUTPUTS = ("hidden", "pooled", "embedding", "hidden_states", "offsets")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Head:
-    """A head of a model.
+    """A head of a model, as it is now; what becomes of it later, `model.heads` says.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class Head:
     trained : bool
         Whether a step ever changed it; False means that its predictions are random.
     frozen : bool
-        Whether it is frozen as a whole; kept up to date by the model.
+        Whether it is frozen as a whole.
     """
 
     name: str
@@ -82,6 +83,11 @@ def check_head_name(name: object, taken: Collection[str]) -> str:
             f"{quoted(name)} is reserved: selectors use {name_list(RESERVED)}; choose another "
             "name, "
             f"e.g. '{name}_head'"
+        )
+    if name.casefold() in DEVICES:
+        raise ConfigError(
+            f"{quoted(name)} is a device on Windows, so no file of a saved model can be called so; "
+            f"choose another name, e.g. '{name}_head'"
         )
     if name.casefold() in _OUTPUTS:
         raise ConfigError(

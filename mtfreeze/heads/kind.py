@@ -35,6 +35,9 @@ Float32 = NDArray[np.float32]
 
 _ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "none")
 
+_MAX_HIDDEN = 64
+"""Hidden layers of a head; building one takes time by the square of them."""
+
 
 @dataclass(frozen=True)
 class HeadSpec(ABC):
@@ -248,6 +251,10 @@ def _check_hidden(hidden: object) -> tuple[int, ...]:
             f"{quoted(hidden)}; "
             "use e.g. (64,), or () for none"
         ) from None
+    if len(widths) > _MAX_HIDDEN:
+        raise ConfigError(
+            f"hidden must have at most {_MAX_HIDDEN} layers; found {len(widths)}; one is usual"
+        )
     if any(width < 1 for width in widths):
         raise ConfigError(f"widths in hidden must be at least 1; found {quoted(widths)}")
     return widths

@@ -10,7 +10,7 @@ the maximum length is the model's. What does not fit the model is refused when i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -38,6 +38,9 @@ __all__ = ["Encoded", "PackedBatch", "TextEncoder", "pack", "token_labels", "wor
 
 _CHUNK = 4096
 """Rows given to the tokenizer at a time: bounds the memory that its encodings take."""
+
+_CHARACTERS = 1 << 16
+"""Characters given to it at a time, unless one row has more: Ctrl-C is heard in between."""
 
 _COLUMNS: dict[str, Callable[[Any], Iterable[int]]] = {
     IDS: attrgetter("ids"),
@@ -216,10 +219,9 @@ class TextEncoder:
         first: list[NDArray[np.int32]] = []
         lengths = np.zeros(len(rows), dtype=np.int64)
         truncated = np.zeros(len(rows), dtype=bool)
-        for begin in range(0, len(rows), _CHUNK):
-            chunk = rows[begin : begin + _CHUNK]
+        for begin, end in _chunks(rows, words):
+            chunk = rows[begin:end]
             encodings = self._run(chunk, begin, words)
-            end = begin + len(chunk)
             lengths[begin:end] = [len(encoding) for encoding in encodings]
             truncated[begin:end] = [len(encoding.overflowing) > 0 for encoding in encodings]
             for name, read in self._columns.items():
@@ -248,6 +250,19 @@ class TextEncoder:
 
         encodings: list[Any] = guarded(f"texts {begin} to {begin + len(rows) - 1}", run)
         return encodings
+
+
+def _chunks(rows: Sequence[Any], words: bool) -> Iterator[tuple[int, int]]:
+    """Cut rows into what the tokenizer gets at a time: yield begin and end of each chunk."""
+    begin = size = 0
+    for at, row in enumerate(rows):
+        length = sum(map(len, row)) if words else len(row)
+        if at > begin and (size + length > _CHARACTERS or at - begin == _CHUNK):
+            yield begin, at
+            begin, size = at, 0
+        size += length
+    if begin < len(rows):
+        yield begin, len(rows)
 
 
 def _list_of(values: object, what: str) -> Sequence[Any]:

@@ -132,10 +132,15 @@ def encode(
     encoded = encode_rows(model, texts)
     result = np.empty((len(encoded), model.width), dtype=np.float32)
     reporter = _reporter(show_progress_bar)
-    with model.reading(), reporter.bar(len(encoded), "encoding", unit="text"):
-        for rows in calls(encoded.lengths, rows=limit):
-            result[rows] = model._core.forward(encoded.pack(rows).for_core(), [output], **how)[0]
-            reporter.advance(len(rows))
+
+    def compute() -> None:
+        with reporter.bar(len(encoded), "encoding", unit="text"):
+            for rows in calls(encoded.lengths, rows=limit):
+                batch = encoded.pack(rows).for_core()
+                result[rows] = model._core.forward(batch, [output], **how)[0]
+                reporter.advance(len(rows))
+
+    model.reading().run(compute)
     if normalize and output == "pooled":
         norms = np.sqrt(np.einsum("nc,nc->n", result, result))
         result /= np.maximum(norms, _NORM_EPS)[:, None]

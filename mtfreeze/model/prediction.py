@@ -105,14 +105,13 @@ def _kept(
     found: dict[str, Any] = {
         head.name: head.spec.row_space.empty(len(encoded), head.spec.n_outputs) for head in heads
     }
-    with model.reading():
-        for rows in calls(encoded.lengths) if heads else ():
-            batch = encoded.pack(rows).for_core()
-            outputs = model._core.forward(batch, [head.name for head in heads], **how)
-            for head, values in zip(heads, outputs, strict=True):
-                spec = head.spec
-                kept = spec.decoded(values)
-                spec.row_space.put(found[head.name], encoded, rows, kept, spec.lost())
+    for rows in calls(encoded.lengths) if heads else ():
+        batch = encoded.pack(rows).for_core()
+        outputs = model._core.forward(batch, [head.name for head in heads], **how)
+        for head, values in zip(heads, outputs, strict=True):
+            spec = head.spec
+            kept = spec.decoded(values)
+            spec.row_space.put(found[head.name], encoded, rows, kept, spec.lost())
     return found
 
 

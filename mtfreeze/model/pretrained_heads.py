@@ -30,6 +30,7 @@ from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import FAMILIES, HEAD_LAYOUTS, Family, HeadLayout
 from ..files.json_files import read_object
+from ..files.still_folder import read_still
 from ..files.tensor_files import TensorEntry, find_tensors
 from ..heads.kind import HeadSpec, PooledHead
 from ..heads.sequence_classification import SequenceClassification
@@ -86,6 +87,12 @@ def read_pretrained_head(
 ) -> PretrainedHead:
     """Read a head and check that it fits the model; see `MultiTaskModel.add_head`."""
     folder = find_model_folder(source)
+    return read_still(folder, lambda: _read(model, spec, folder, head))
+
+
+def _read(
+    model: ModelState, spec: HeadSpec | None, folder: Path, head: str | None
+) -> PretrainedHead:
     own = read_own_file(folder)
     if own.get("heads"):
         candidates, entries, trained = _own_head(model, folder, own, head)

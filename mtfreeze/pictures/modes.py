@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
+from ..printable import printable
 from ..quantities import in_values
 from ..quoting import quoted
 from .style import FROZEN, TRAINABLE, new_figure, short_unit, state_legend, state_look
@@ -147,7 +148,11 @@ def _label(
         for label in axes.get_xticklabels():
             label.set_horizontalalignment("right")
             label.set_rotation_mode("anchor")
-    axes.set_yticks([sum(at) / len(at) for at in ticks.values()], list(ticks), fontsize=9)
+    axes.set_yticks(
+        [sum(at) / len(at) for at in ticks.values()],
+        [printable(mode) for mode in ticks],
+        fontsize=9,
+    )
     axes.set_ylabel("mode: what is frozen", fontsize=9)
     axes.set_ylim(bottom, 0)
     room = 2.6 if not narrow else 6.5

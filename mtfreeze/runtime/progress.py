@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..printable import printable, printable_lines
+
 __all__ = ["Reporter"]
 
 _SECONDS_SEEN, _SECONDS_LOGGED = 0.2, 10.0
@@ -40,6 +42,7 @@ class Reporter:
         """Print one line on stdout, above a bar that is being drawn."""
         if not self.enabled:
             return
+        line = printable_lines(line)
         if self._bar is not None:
             self._bar.write(line, file=sys.stdout)
         else:
@@ -65,7 +68,7 @@ class Reporter:
 
             self._bar = tqdm(
                 total=total,
-                desc=title,
+                desc=printable(title),
                 unit=unit,
                 dynamic_ncols=True,
                 mininterval=_SECONDS_SEEN if _is_seen() else _SECONDS_LOGGED,

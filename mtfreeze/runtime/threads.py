@@ -41,8 +41,15 @@ _HOW = {
 }
 """What the kernel of a level multiplies with."""
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _ready = False
+
+# A fork waits until nobody initializes: the child would find the lock held by a thread that it does
+# not have, and libraries half loaded. The thread that forks may be the one that initializes.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def openblas_path() -> Path | None:

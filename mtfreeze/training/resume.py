@@ -12,13 +12,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checks import check_integer
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
+from ..files.user_paths import user_path
 from ..freezing.digests import digest_model, unused_keys
+from ..freezing.facts import publish
 from ..heads.task import Task
 from ..notices import ResumeWarning, warn
 from ..planning.run_plan import RunPlan
@@ -156,7 +159,7 @@ def _check_resume(value: object, output_dir: object) -> bool | Path:
         raise TypeError(
             f"resume must be True, False or a path; found {type(value).__name__} {quoted(value)}"
         )
-    return Path(value).expanduser()
+    return user_path(value)
 
 
 class ResumedRun:
@@ -174,18 +177,29 @@ class ResumedRun:
         self.checkpoint, self.state = checkpoint, state
 
     def restore(self, model: MultiTaskModel) -> None:
-        """Write parameters, moments and what heads were trained; the phase's freeze is in force."""
+        """Write parameters, moments and what heads were trained; the phase's freeze is in force.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint was replaced or removed since it was found whole.
+        """
+        self.checkpoint.check_unchanged()
         entries = self.checkpoint.parameters()
         views = model.parameters()
+        core, changes = model._core, []
         for position, key in enumerate(model.param_keys):
             values = entries[key].read_float32()
             # Writing the same bits again would count as a change of what is frozen.
             if values.tobytes() != views[key].tobytes():
-                model._core.set_param(position, values)
+                changes.append(partial(core.set_param, position, values))
         for key, (moment1, moment2, n_steps) in self.checkpoint.moments().items():
-            model._core.set_state(model.index.key_index[key], moment1, moment2, n_steps)
-        for name, trained in self.checkpoint.trained_heads.items():
-            model.heads[name].trained = trained
+            position = model.index.key_index[key]
+            changes.append(partial(core.set_state, position, moment1, moment2, n_steps))
+        trained = {name for name, one in self.checkpoint.trained_heads.items() if one}
+        facts = model._facts.trained(self.checkpoint.trained_heads, trained=False)
+        self.checkpoint.check_unchanged()
+        publish(model, facts.trained(trained), *changes)
 
 
 def find_resume(
@@ -309,14 +323,7 @@ def _check_fit(checkpoint: Checkpoint, model: MultiTaskModel, facts: Mapping[str
             f"another: {'; '.join(found[:4])}{more}; give the same model, tasks and settings, or "
             "begin anew with resume=False and another output_dir"
         )
-    entries = checkpoint.parameters()
-    shapes = {info.key: info.shape for info in model._core.params()}
-    wrong = [key for key in shapes if key not in entries or entries[key].shape != shapes[key]]
-    if wrong:
-        raise CheckpointError(
-            f"{checkpoint.path}: expected the parameters of this model; not found: "
-            f"{name_list(wrong, 4)}; resume from another checkpoint"
-        )
+    checkpoint.check_shapes({info.key: info.shape for info in model._core.params()})
     # What no phase trains is not in question: it must be what the run began with.
     always = set.intersection(*(set(phase["freeze"]["frozen"]) for phase in facts["phases"]))
     before = checkpoint.state.get("before")
