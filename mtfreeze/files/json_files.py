@@ -26,10 +26,17 @@ _MAX_VALUES = 300_000
 """Of a stranger's file: a hundred times what any model has, and at most 64 MB when parsed."""
 
 
-def check_json_size(text: str, max_values: int = _MAX_VALUES) -> None:
-    """Raise ValueError if JSON text has more values than fit into little memory."""
-    if len(text) > max_values and sum(map(text.count, ",[{")) > max_values:
-        raise ValueError(f"more than {max_values:,} values")
+def check_json_size(text: str, max_values: int | None = _MAX_VALUES) -> None:
+    """Raise ValueError if JSON text has more values than fit into little memory.
+
+    Without `max_values` it may grow with the text, as long as it does not consist of brackets.
+    """
+    if len(text) <= (max_values or _MAX_VALUES):
+        return
+    marks = ",[{" if max_values is not None else "[{"
+    most = max_values if max_values is not None else _MAX_VALUES + len(text) // 5
+    if sum(map(text.count, marks)) > most:
+        raise ValueError(f"more than {most:,} values")
 
 
 def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = _MAX_VALUES) -> Any:
@@ -72,8 +79,7 @@ def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = 
     numbers: dict[str, Any] = {} if own else {"parse_float": finite, "parse_constant": finite}
     try:
         text = data.decode("utf-8-sig")
-        if not own:
-            check_json_size(text, max_values)
+        check_json_size(text, None if own else max_values)
         return json.loads(text, object_pairs_hook=unique, **numbers)
     except UnicodeDecodeError as error:
         raise CheckpointError(

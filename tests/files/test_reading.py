@@ -125,6 +125,8 @@ def test_json_that_is_made_to_cost(data: bytes, found: str) -> None:
 
 
 def test_own_json_may_be_large_and_not_finite() -> None:
+    with pytest.raises(CheckpointError, match="more than"):
+        parse_json(b"[" + b"{}," * 1_000_000 + b"{}]", "state.json", own=True)
     assert parse_json(b"[" + b"0," * 400_000 + b"NaN]", "state.json", own=True)[0] == 0
 
 
