@@ -22,7 +22,7 @@ from .reading import read_file
 __all__ = ["check_json_size", "parse_json", "read_json", "read_object", "to_json"]
 
 _MAX_BYTES = 16_000_000
-_MAX_VALUES = 300_000
+_MAX_VALUES = 400_000
 """Of a stranger's file: a hundred times what any model has, and at most 64 MB when parsed."""
 
 
