@@ -76,7 +76,9 @@ def check_integer(name: str, value: object, lowest: int) -> int:
             f"give an int of at least {lowest}"
         )
     if number < lowest:
-        raise ConfigError(f"{name} must be at least {lowest}; found {number}; give a larger number")
+        raise ConfigError(
+            f"{name} must be at least {lowest}; found {quoted(number)}; give a larger number"
+        )
     return number
 
 
@@ -95,7 +97,9 @@ def check_count(name: str, value: object, usual: int) -> int:
             f"{usual} is the usual choice"
         )
     if number < 1:
-        raise ConfigError(f"{name} must be at least 1; found {number}; {usual} is the usual choice")
+        raise ConfigError(
+            f"{name} must be at least 1; found {quoted(number)}; {usual} is the usual choice"
+        )
     return number
 
 

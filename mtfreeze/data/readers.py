@@ -340,8 +340,9 @@ def read_file(path: PathLike, **options: Any) -> Examples:
     if suffix not in _READERS:
         hint = did_you_mean(suffix, _READERS)
         raise ConfigError(
-            f"{path}: expected a file name that ends in one of {name_list(_READERS)}; found "
-            f"{quoted(suffix or 'none')}; {hint or 'call the reader that fits, such as read_tsv'}"
+            f"{cut(str(path))}: expected a file name that ends in one of {name_list(_READERS)}; "
+            f"found {quoted(suffix or 'none')}; "
+            f"{hint or 'call the reader that fits, such as read_tsv'}"
         )
     return _READERS[suffix](path, **options)
 

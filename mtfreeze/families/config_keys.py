@@ -72,6 +72,12 @@ def core_config(
                 f"{' or '.join(repr(value) for value in allowed)}; found {quoted(config[key])}; "
                 "choose a model without it"
             )
+    for key in family.computed:
+        if isinstance(config.get(key), str) and "\0" in config[key]:
+            raise CheckpointError(
+                f"{where}: expected a name for {quoted(key)}; found {quoted(config[key])}, which "
+                "holds a NUL; fetch the file again"
+            )
     known = {*family.computed, *family.fixed, *family.harmless, *GENERIC}
     for key, value in config.items():
         if key in known or key in ignore or key.startswith("_") or value in (None, False, {}, []):

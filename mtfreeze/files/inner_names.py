@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from ..errors import CheckpointError
+from ..quoting import quoted
 
 __all__ = ["DEVICES", "inner_path"]
 
@@ -20,7 +21,7 @@ DEVICES = frozenset(
 )
 """What Windows takes for a device, whatever its ending and case."""
 
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff\\:*?"<>|]')
 """Characters that end a name, make it a path or a stream elsewhere, or confuse terminals."""
 
 
@@ -51,7 +52,7 @@ def inner_path(folder: Path, name: object, where: str) -> Path:
     if fault is not None:
         raise CheckpointError(
             f"{where}: expected the name of something inside {folder}; found "
-            f"{repr(name)[:80]}, {fault}; correct the file, or fetch the folder again"
+            f"{quoted(name, 80)}, {fault}; correct the file, or fetch the folder again"
         )
     return folder / str(name)
 
@@ -60,6 +61,8 @@ def _fault(folder: Path, name: object) -> str | None:
     """Say what is wrong with a name; None if nothing is."""
     if not isinstance(name, str):
         return f"which is no text but {type(name).__name__}"
+    if len(name) > 1000:
+        return "with more characters than paths have everywhere"
     if name.startswith("/"):
         return "which begins at the root"
     if _NOT_IN_NAMES.search(name):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,21 @@ from .reading import read_file
 __all__ = ["check_json_size", "parse_json", "read_json", "read_object", "to_json"]
 
 _MAX_BYTES = 16_000_000
-_MAX_VALUES = 300_000
+_MAX_VALUES = 400_000
 """Of a stranger's file: a hundred times what any model has, and at most 64 MB when parsed."""
 
 
-def check_json_size(text: str, max_values: int = _MAX_VALUES) -> None:
-    """Raise ValueError if JSON text has more values than fit into little memory."""
-    if len(text) > max_values and sum(map(text.count, ",[{")) > max_values:
-        raise ValueError(f"more than {max_values:,} values")
+def check_json_size(text: str, max_values: int | None = _MAX_VALUES) -> None:
+    """Raise ValueError if JSON text has more values than fit into little memory.
+
+    Without `max_values` it may grow with the text, as long as it does not consist of brackets.
+    """
+    if len(text) <= (max_values or _MAX_VALUES):
+        return
+    marks = ",[{" if max_values is not None else "[{"
+    most = max_values if max_values is not None else _MAX_VALUES + len(text) // 5
+    if sum(map(text.count, marks)) > most:
+        raise ValueError(f"more than {most:,} values")
 
 
 def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = _MAX_VALUES) -> Any:
@@ -71,8 +79,7 @@ def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = 
     numbers: dict[str, Any] = {} if own else {"parse_float": finite, "parse_constant": finite}
     try:
         text = data.decode("utf-8-sig")
-        if not own:
-            check_json_size(text, max_values)
+        check_json_size(text, None if own else max_values)
         return json.loads(text, object_pairs_hook=unique, **numbers)
     except UnicodeDecodeError as error:
         raise CheckpointError(
@@ -96,12 +103,17 @@ def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = 
         ) from None
 
 
+def _shown(folder: Path) -> Path:
+    """Return a path whose names are as short as names of files are."""
+    return Path(*map(cut, folder.parts))
+
+
 def read_json(path: Path, *, own: bool = False) -> Any:
     """Read one JSON file; `CheckpointError` if it is missing or damaged; `own` as above."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # False too for a name that no file can have
         raise CheckpointError(
-            f"expected the file {path.name} in {path.parent}; found none; give the folder of a "
-            "whole model"
+            f"expected the file {cut(path.name)} in {_shown(path.parent)}; found none; give the "
+            "folder of a whole model"
         )
     data = read_file(path, CheckpointError, None if own else _MAX_BYTES)
     return parse_json(data, str(path), own=own)

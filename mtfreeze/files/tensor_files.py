@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ..closest import name_list
 from ..errors import CheckpointError
-from ..quoting import quoted
+from ..quoting import cut, quoted
 from .inner_names import inner_path
 from .json_files import parse_json, read_object
 from .reading import open_file
@@ -183,8 +183,11 @@ def read_entries(path: Path) -> dict[str, TensorEntry]:
     CheckpointError
         If the file is missing, cut short, or its header does not describe it.
     """
-    if not path.is_file():
-        raise CheckpointError(f"expected the weights file {path}; found none; fetch it again")
+    if not os.path.isfile(path):
+        raise CheckpointError(
+            f"expected the weights file {path.with_name(cut(path.name))}; found none; fetch it "
+            "again"
+        )
     with open_file(path, CheckpointError) as file:
         size = os.fstat(file.fileno()).st_size
         start_of_file = file.read(8)

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..quoting import quoted
 
 __all__ = ["user_path"]
 
@@ -26,6 +27,7 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise ConfigError(
-            f"{os.fspath(path)!r}: expected a home folder for '~'; found none, HOME is not set and "
+            f"{quoted(os.fspath(path))}: expected a home folder for '~'; found none, HOME is not "
+            "set and "
             "the system does not know the user; write the path in full, or set HOME"
         ) from None

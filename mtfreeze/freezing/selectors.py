@@ -42,6 +42,9 @@ _BRACKET = re.compile(r"(?P<name>backbone|layers)\[(?P<inside>[^\[\]]*)\]")
 _LAYER = re.compile(r"backbone\.layers\[(\d+)\]")
 """Every family calls what it repeats so, from the input upward."""
 
+_LONGEST = 10_000
+"""Characters of a selector."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -201,6 +204,8 @@ def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Select
 
 def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selection:
     """Resolve one selector; `hints` False: the message of an error proposes nothing."""
+    if len(text) > _LONGEST:  # reading it would take longer than saying so
+        raise SelectorError(f"{quoted(text)} matches nothing: no model has names as long as that")
     everything = range(len(index.unit_paths))
     if text == "all":
         return index.of_units(everything)

@@ -233,7 +233,7 @@ def freeze_to(model: Freezable, k: int, *, pin: bool = True, precision: str | No
         )
     if precision is not None:
         check_precision(precision)
-    lower = resolve(model.index, f"backbone[:{n_layers}]")
+    lower = resolve(model.index, f"backbone[:{quoted(n_layers)}]")
     before = get_state(model)
     state = _without(before, *names_of(model.index, resolve(model.index, "backbone")))
     state = _with(state, *names_of(model.index, lower), pin=pin, precision=precision)

@@ -86,7 +86,7 @@ def check_head_name(name: object, taken: Collection[str]) -> str:
         )
     if name.casefold() in DEVICES:
         raise ConfigError(
-            f"{name!r} is a device on Windows, so no file of a saved model can be called so; "
+            f"{quoted(name)} is a device on Windows, so no file of a saved model can be called so; "
             f"choose another name, e.g. '{name}_head'"
         )
     if name.casefold() in _OUTPUTS:

@@ -256,7 +256,7 @@ def _check_hidden(hidden: object) -> tuple[int, ...]:
             f"hidden must have at most {_MAX_HIDDEN} layers; found {len(widths)}; one is usual"
         )
     if any(width < 1 for width in widths):
-        raise ConfigError(f"widths in hidden must be at least 1; found {widths}")
+        raise ConfigError(f"widths in hidden must be at least 1; found {quoted(widths)}")
     return widths
 
 
@@ -267,5 +267,7 @@ def _check_dropout(dropout: object) -> float:
             f"dropout must be a number; found {type(dropout).__name__} {quoted(dropout)}"
         )
     if not 0 <= rate < 1:
-        raise ConfigError(f"dropout must be at least 0 and below 1; found {dropout}; 0.1 is usual")
+        raise ConfigError(
+            f"dropout must be at least 0 and below 1; found {quoted(dropout)}; 0.1 is usual"
+        )
     return rate

@@ -15,6 +15,7 @@ from typing import Any
 from ..files.json_files import read_object
 from ..files.tensor_files import TensorEntry
 from ..notices import OtherKindWarning, warn
+from ..quoting import quoted
 
 __all__ = ["warn_of_another_kind"]
 
@@ -61,7 +62,7 @@ def _kind(
     path = folder / _SENTENCE_FILE
     named = read_object(path).get("model_type") if path.is_file() else None
     if named not in (None, _OWN_KIND):
-        return f"a {str(named)[:80]!r}"
+        return f"a {quoted(str(named)[:80])}"
     if any(config.get(key) for key in _CROSS_ENCODER):
         return "a cross-encoder, which scores pairs of texts"
     logits = entries.get("classifier.weight")

@@ -83,7 +83,7 @@ def is_path(name: str | os.PathLike[str]) -> bool:
         or "\\" in name
         or name.count("/") > 1
         or Path(name).is_absolute()
-        or Path(name).is_file()
+        or os.path.isfile(name)
     )
 
 
@@ -118,15 +118,16 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
         folder = user_path(text)
     except ConfigError as error:
         raise CheckpointError(f"expected a model folder: {error}") from None
-    if revision is not None and (folder.exists() or is_path(name_or_path)):
+    if revision is not None and (os.path.exists(folder) or is_path(name_or_path)):
         raise ConfigError(
-            f"revision= chooses among the states of a model on the hub; found {revision!r} for the "
-            f"path {text!r}; leave it out, or give the model's name on the hub"
+            f"revision= chooses among the states of a model on the hub; found {quoted(revision)} "
+            "for the "
+            f"path {quoted(text)}; leave it out, or give the model's name on the hub"
         )
-    if text and folder.is_dir():
+    if text and os.path.isdir(folder):
         return folder
     if not text or is_path(name_or_path):
-        found = "a file" if folder.is_file() else "nothing of that name"
+        found = "a file" if os.path.isfile(folder) else "nothing of that name"
         raise CheckpointError(
             f"expected a model folder at {quoted(text)}; found {found}; give the folder that holds "
             "config.json (a path is not looked up online)"
@@ -152,7 +153,7 @@ def _check_revision(revision: object) -> None:
     if not _REVISION.fullmatch(revision):
         raise ConfigError(
             "revision must be the name of a branch, tag or commit on the hub; found "
-            f"{revision[:80]!r}; leave it out for the newest state"
+            f"{quoted(revision[:80])}; leave it out for the newest state"
         )
 
 

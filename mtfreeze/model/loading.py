@@ -181,7 +181,7 @@ def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:
     if not parts or not all(isinstance(part, str) and part.isprintable() for part in parts):
         raise CheckpointError(
             f"{path}: expected 'base' to have the name and the commit of a model on the hub; found "
-            f"{str(saved)[:60]!r}; correct the file"
+            f"{quoted(str(saved)[:60])}; correct the file"
         )
     return Base(*(str(part)[:200] for part in parts))
 
@@ -202,7 +202,7 @@ def _read_text(
         if not 3 <= number <= positions:
             raise ConfigError(
                 f"max_length must be from 3 to {positions}, the positions that the model knows; "
-                f"found {number}"
+                f"found {quoted(number)}"
             )
         length = number
     settings = replace(settings, max_length=min(length, positions))

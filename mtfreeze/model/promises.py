@@ -21,6 +21,7 @@ from ..errors import CheckpointError, ConfigError
 from ..families import Family
 from ..files.tensor_files import TensorEntry
 from ..heads.kind import HeadSpec
+from ..quoting import quoted
 
 __all__ = ["BACKBONE", "SavedHead", "check_promises", "check_sizes"]
 
@@ -56,7 +57,8 @@ def check_sizes(
     for name, keys in family.sizes.items():
         if name not in entries:
             raise CheckpointError(
-                f"{where}: expected the weights to hold {name!r}; found {name_list(entries, 4)}; "
+                f"{where}: expected the weights to hold {quoted(name)}; found "
+                f"{name_list(entries, 4)}; "
                 "they belong to another kind of model, or the file is incomplete"
             )
         for axis, key in enumerate(keys):
@@ -64,7 +66,8 @@ def check_sizes(
             found = shape[axis] if axis < len(shape) else None
             if key in config and config[key] != found:
                 raise CheckpointError(
-                    f"{where}: {key} = {config[key]!r}, but tensor {name!r} has shape {shape}, "
+                    f"{where}: {key} = {quoted(config[key])}, but tensor {quoted(name)} has shape "
+                    f"{shape}, "
                     f"which means {found}; config.json and weights belong to different models"
                 )
     numbers = {
@@ -75,7 +78,8 @@ def check_sizes(
     n_layers = sum(number.isdecimal() for number in numbers)
     if n_layers != config[family.layer_key]:
         raise CheckpointError(
-            f"{where}: {family.layer_key} = {config[family.layer_key]!r}, but the weights hold "
+            f"{where}: {family.layer_key} = {quoted(config[family.layer_key])}, but the weights "
+            "hold "
             f"{n_layers} layers; config.json and weights belong to different models"
         )
     if n_layers > _MAX_LAYERS:
@@ -130,7 +134,7 @@ def _check_backbone(
     if missing:
         present = [name for name in entries if name not in names]
         near = get_close_matches(missing[0], present, n=1, cutoff=0.9)
-        hint = f" ({missing[0]!r} may be {near[0]!r})" if near else ""
+        hint = f" ({quoted(missing[0])} may be {quoted(near[0])})" if near else ""
         raise CheckpointError(
             f"{folder}: expected the weights to hold {len(names)} tensors of the backbone; not "
             f"found: {name_list(missing, 5)}{hint}; config.json and weights belong to different "
@@ -153,7 +157,7 @@ def _check_backbone(
         entry = entries[name]
         if entry.shape != info.shape:
             raise CheckpointError(
-                f"{entry.path}: expected tensor {entry.name!r} of shape {info.shape}; found "
+                f"{entry.path}: expected tensor {quoted(entry.name)} of shape {info.shape}; found "
                 f"{entry.shape}; config.json and weights belong to different models"
             )
         entry.check_float()
@@ -165,7 +169,8 @@ def _check_head(infos: Sequence[ParamInfo], head: SavedHead) -> None:
         if entry is None or entry.shape != info.shape:
             found = f"shape {entry.shape}" if entry else name_list(head.tensors, 6)
             raise CheckpointError(
-                f"head {head.name!r} does not fit its saved weights: expected tensor {info.key!r} "
+                f"head {quoted(head.name)} does not fit its saved weights: expected tensor "
+                f"{quoted(info.key)} "
                 f"of shape {info.shape} for {len(head.spec.labels)} labels and hidden layers "
                 f"{name_list(head.spec.hidden, 6)}; found {found}; mtfreeze.json and "
                 f"heads/{head.name}.safetensors belong to different models"
@@ -174,7 +179,7 @@ def _check_head(infos: Sequence[ParamInfo], head: SavedHead) -> None:
     left = set(head.tensors) - {info.key for info in infos}
     if left:
         raise CheckpointError(
-            f"head {head.name!r} does not fit its saved weights: found also "
+            f"head {quoted(head.name)} does not fit its saved weights: found also "
             f"{name_list(sorted(left), 5)}; mtfreeze.json and heads/{head.name}.safetensors belong "
             "to different models"
         )

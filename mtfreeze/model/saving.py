@@ -121,7 +121,7 @@ def write_model(model: ModelState, folder: Path) -> None:
     write_tensors(folder / "model.safetensors", {**backbone, **model.unused}, saved_as)
     (folder / "heads").mkdir()
     for name, tensors in heads.items():
-        file = inner_path(folder, f"heads/{name}.safetensors", f"head {name!r}")
+        file = inner_path(folder, f"heads/{name}.safetensors", f"head {quoted(name)}")
         write_tensors(file, tensors, saved_as)
     for name, data in files.items():
         file = folder / name

@@ -93,7 +93,8 @@ def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
         named = str(module.get("type", ""))
         if not named.startswith(_PACKAGE):
             raise ConfigError(
-                f"{path}: expected modules of sentence-transformers; found {named[:80]!r}, whose "
+                f"{path}: expected modules of sentence-transformers; found {quoted(named[:80])}, "
+                "whose "
                 "code comes with the model and is never run; choose a model without it"
             )
         kind = named.rpartition(".")[2]

@@ -41,7 +41,7 @@ from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entr
 from ..files.user_paths import user_path
 from ..files.whole_file import explained, sync_names, write_synced
 from ..model.saving import CHECKPOINTS, write_model
-from ..quoting import quoted
+from ..quoting import cut, quoted
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -409,16 +409,16 @@ def _read_whole(path: Path) -> Checkpoint:
         raise CheckpointError(f"{manifest_path}: expected 'files' to map names to digests")
     for name, facts in listed.items():
         file = inner_path(path, name, str(manifest_path))
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise CheckpointError(
-                f"checkpoint {path}: expected the file {name}; found none; resume from another"
+                f"checkpoint {path}: expected the file {cut(name)}; found none; resume from another"
             )
         size = file.stat().st_size
         if not isinstance(facts, dict) or size != facts.get("n_bytes"):
             wanted = facts.get("n_bytes") if isinstance(facts, dict) else facts
             raise CheckpointError(
-                f"{file}: expected {wanted} bytes; found {size}; the file is damaged: resume from "
-                "another checkpoint"
+                f"{file}: expected {quoted(wanted)} bytes; found {size}; the file is damaged: "
+                "resume from another checkpoint"
             )
         if _file_digest(file) != facts.get("blake2b"):
             raise CheckpointError(

@@ -27,6 +27,8 @@ def test_names_inside(tmp_path: Path, name: str) -> None:
         ("/etc/passwd", "begins at the root"),
         ("a\0b", "a character that no name has everywhere"),
         ("a\nb", "a character that no name has everywhere"),
+        ("a\ud800b", "a character that no name has everywhere"),
+        ("a/" * 600, "more characters than paths have"),
         ("..\\a", "a character that no name has everywhere"),
         ("C:/a", "a character that no name has everywhere"),
         ("CON", "the name of a device"),

@@ -94,10 +94,10 @@ def test_folders_missing_files_and_names_that_no_file_has(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (b"[" * 18_000_000, "more than 300,000 values"),
+        (b"[" * 18_000_000, "more than 400,000 values"),
         (b"[" * 200_000, "nested too deeply"),
-        (b"[" + b"[]," * 6_000_000 + b"[]]", "more than 300,000 values"),
-        (b"[" + b"{}," * 200_000 + b"{}]", "more than 300,000 values"),
+        (b"[" + b"[]," * 6_000_000 + b"[]]", "more than 400,000 values"),
+        (b"[" + b"{}," * 200_000 + b"{}]", "more than 400,000 values"),
         (b'{"a": NaN}', "the number NaN is not finite"),
         (b'{"a": -Infinity}', "the number -Infinity is not finite"),
         (b'{"a": 1e999}', "the number 1e999 is not finite"),
@@ -125,7 +125,9 @@ def test_json_that_is_made_to_cost(data: bytes, found: str) -> None:
 
 
 def test_own_json_may_be_large_and_not_finite() -> None:
-    assert parse_json(b"[" + b"0," * 400_000 + b"NaN]", "state.json", own=True)[0] == 0
+    with pytest.raises(CheckpointError, match="more than"):
+        parse_json(b"[" + b"{}," * 1_000_000 + b"{}]", "state.json", own=True)
+    assert parse_json(b"[" + b"0," * 500_000 + b"NaN]", "state.json", own=True)[0] == 0
 
 
 @pytest.mark.parametrize("brackets", [b"[" * 18_000_000, b"[],[]," * 2_000_000])

@@ -141,7 +141,7 @@ def _read_features(folder: Path) -> None:
         try:
             shard = read_shard(path)
             shard.read_rows()
-            shard.map_rows()
+            shard.open_rows()
         except ShardError:
             pass  # passed over, and what it held is computed again
 
