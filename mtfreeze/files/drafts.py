@@ -56,6 +56,8 @@ def open_draft(new_name: Callable[[], Path]) -> tuple[Path, IO[bytes]]:
     """Make and claim a new file under a name that `new_name` gives; return both."""
     while True:
         path = new_name()
+        # Also to be read: into a file that is only written NumPy writes through the C library's
+        # buffers, and loses what the system says when they are emptied.
         file = path.open("x+b")
         if _claim(file.fileno(), path):
             return path, file
