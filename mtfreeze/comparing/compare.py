@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import check_integer
 from ..evaluating.sufficient import check_sufficient
+from ..files.user_path import user_path
 from ..heads.task import Task
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
@@ -163,7 +164,7 @@ def compare(
 @contextmanager
 def _folder(output_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
     if output_dir is not None:
-        yield Path(output_dir).expanduser().resolve()
+        yield user_path(output_dir).resolve()
         return
     with tempfile.TemporaryDirectory(prefix="mtfreeze-compare-") as path:
         yield Path(path)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from ..files.drafts import clear_abandoned, open_draft
+from ..files.user_path import user_path
 from ..files.whole_file import make_folder, sync_names
 from ..notices import CacheWarning, warn
 from ..quantities import in_bytes
@@ -36,14 +37,14 @@ def default_folder() -> Path:
 
     given = os.environ.get("MTFREEZE_CACHE")
     if given:
-        return Path(given).expanduser()
+        return user_path(given)
     if os.name == "nt":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "mtfreeze" / "features"
+    return user_path(base) / "mtfreeze" / "features"
 
 
 def folder_files(folder: Path, drafts: bool = False) -> list[tuple[Path, os.stat_result]]:

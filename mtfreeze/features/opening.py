@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..closest import did_you_mean, unknown
 from ..errors import ConfigError
+from ..files.user_path import user_path
 from .cache import FeatureCache
 from .rounding import DTYPES
 from .sizes import DISK_LIMIT, MEMORY_LIMIT, parse_size, read_limit
@@ -108,7 +109,7 @@ def open_checked(choice: CacheChoice) -> FeatureCache:
 
 def _folder(text: str) -> Path:
     """Return the folder that a setting means; ConfigError if it cannot be one."""
-    path = Path(text).expanduser()
+    path = user_path(text)
     if not text.strip():
         raise ConfigError('cache: expected "auto", "memory" or a folder; found ""; use "auto"')
     if path.name == text and not path.exists():

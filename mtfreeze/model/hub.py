@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import CheckpointError
+from ..files.user_path import user_path
 
 __all__ = ["find_model_folder", "is_path", "packaged_folder"]
 
@@ -68,7 +69,7 @@ def find_model_folder(name_or_path: str | os.PathLike[str]) -> Path:
             f"{type(name_or_path).__name__}; pass e.g. 'sentence-transformers/all-MiniLM-L6-v2'"
         )
     text = os.fspath(name_or_path)
-    folder = Path(text).expanduser()
+    folder = user_path(text)
     if text and folder.is_dir():
         return folder
     if not text or is_path(name_or_path):
@@ -103,11 +104,12 @@ def _hub_cache() -> Path:
         return Path(constants.HF_HUB_CACHE)
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if os.environ.get(variable):
-            return Path(os.path.expandvars(os.environ[variable])).expanduser()
+            return Path(os.path.expanduser(os.path.expandvars(os.environ[variable])))
     home = os.environ.get("HF_HOME")
     if not home:
         home = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    return Path(os.path.expandvars(home)).expanduser() / "hub"
+    # Without a home folder the mark stays, as with huggingface_hub: no such folder is there.
+    return Path(os.path.expanduser(os.path.expandvars(home))) / "hub"
 
 
 def _cached_folder(name: str) -> Path | None:

@@ -22,6 +22,7 @@ from ..errors import CheckpointError, ConfigError
 from ..files.folder_swap import new_folder, take_over
 from ..files.json_files import to_json
 from ..files.tensor_files import n_not_finite, write_tensors
+from ..files.user_path import user_path
 from ..files.whole_file import explained, make_folder, write_synced
 from ..freezing.digests import snapshot
 from ..freezing.unit_states import unit_states
@@ -57,7 +58,7 @@ _OURS = (
 
 def save_model(model: ModelState, path: Path) -> Path:
     """Write `model` to the folder `path`; see `MultiTaskModel.save_pretrained`."""
-    target = path.expanduser().resolve()
+    target = user_path(path).resolve()
     check_target(target, path)
     begin = f"cannot save the model to {str(path)!r}"
     untouched = "what was there before is untouched; free space or choose another place"

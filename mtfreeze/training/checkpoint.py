@@ -35,6 +35,7 @@ from ..files.drafts import clear_abandoned, new_token
 from ..files.folder_swap import new_folder
 from ..files.json_files import read_object, to_json
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
+from ..files.user_path import user_path
 from ..files.whole_file import explained, make_folder, write_synced
 from ..model.saving import CHECKPOINTS, write_model
 
@@ -187,7 +188,7 @@ def write_checkpoint(
     OSError
         If the disk is full or fails. Checkpoints that are there stay whole.
     """
-    folder = output_dir.expanduser().resolve() / CHECKPOINTS
+    folder = user_path(output_dir).resolve() / CHECKPOINTS
     target = folder / f"step-{n_steps:08d}"
     begin = f"cannot write the checkpoint {str(target)!r}"
     whole = (

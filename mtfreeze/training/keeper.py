@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files.user_path import user_path
 from ..planning.run_plan import RunPlan
 from ..runtime.progress import Reporter
 from .checkpoint import (
@@ -66,7 +67,7 @@ class Keeper:
         reporter: Reporter,
         resumed: Checkpoint | None = None,
     ) -> None:
-        self._output_dir = output_dir.expanduser().resolve()
+        self._output_dir = user_path(output_dir).resolve()
         self._facts, self._every, self._keep = facts, every, keep
         self._stop, self._reporter = stop, reporter
         self._last = -1 if resumed is None else int(resumed.state["n_steps"])

@@ -17,6 +17,7 @@ from ..errors import DataError
 from ..evaluating.eval_data import EvalData
 from ..evaluating.scoring import Scoring
 from ..features.opening import CacheChoice, check_cache
+from ..files.user_path import user_path
 from ..heads.task import Task
 from ..inputs.packing import Encoded
 from ..model.saving import check_target
@@ -148,5 +149,5 @@ def _check_folder(output_dir: object) -> Path:
             f"output_dir must be a path; found {type(output_dir).__name__} {output_dir!r}"
         )
     folder = Path(output_dir)
-    check_target(folder.expanduser().resolve(), folder)
+    check_target(user_path(folder).resolve(), folder)
     return folder

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..checks import check_integer
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
+from ..files.user_path import user_path
 from ..freezing.digests import digest_model, unused_keys
 from ..heads.task import Task
 from ..notices import ResumeWarning, warn
@@ -151,7 +152,7 @@ def _check_resume(value: object, output_dir: object) -> bool | Path:
         raise TypeError(
             f"resume must be True, False or a path; found {type(value).__name__} {value!r}"
         )
-    return Path(value).expanduser()
+    return user_path(value)
 
 
 class ResumedRun:

@@ -184,7 +184,7 @@ DRILL = Drill(
     promise="A run that is killed while it writes checkpoints leaves a whole one, no older than "
     "before, and goes on from it bit for bit.",
     case=case,
-    short=6,
+    short=4,
     long=1_000,
     missing=lambda: None if hasattr(os, "fork") else "the system has no fork",
 )

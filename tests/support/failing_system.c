@@ -221,31 +221,30 @@ ssize_t read(int handle, void *data, size_t n)
     return real(handle, data, n);
 }
 
+/* Whether a call that changes a file fails; else it is logged. *n: bytes to move, or 0. */
+static bool change_fails(int handle, const char *name, size_t *n)
+{
+    if (!concerns_handle(handle)) {
+        return false;
+    }
+    if (fails_or_shortens(name, true, n)) {
+        return true;
+    }
+    note("write\t%lu\n", inode_of_handle(handle));
+    return false;
+}
+
 ssize_t write(int handle, const void *data, size_t n)
 {
     REAL(write)
-    if (!concerns_handle(handle)) {
-        return real(handle, data, n);
-    }
-    if (fails_or_shortens("write", true, &n)) {
-        return -1;
-    }
-    note("write\t%lu\n", inode_of_handle(handle));
-    return real(handle, data, n);
+    return change_fails(handle, "write", &n) ? -1 : real(handle, data, n);
 }
 
 #define PWRITE(name, offset_type)                                                                  \
     ssize_t name(int handle, const void *data, size_t n, offset_type offset)                       \
     {                                                                                              \
         REAL(name)                                                                                 \
-        if (!concerns_handle(handle)) {                                                            \
-            return real(handle, data, n, offset);                                                  \
-        }                                                                                          \
-        if (fails_or_shortens("pwrite", true, &n)) {                                               \
-            return -1;                                                                             \
-        }                                                                                          \
-        note("write\t%lu\n", inode_of_handle(handle));                                             \
-        return real(handle, data, n, offset);                                                      \
+        return change_fails(handle, "pwrite", &n) ? -1 : real(handle, data, n, offset);            \
     }
 PWRITE(pwrite, off_t)
 PWRITE(pwrite64, off64_t)
@@ -253,28 +252,16 @@ PWRITE(pwrite64, off64_t)
 ssize_t writev(int handle, const struct iovec *parts, int n)
 {
     REAL(writev)
-    if (!concerns_handle(handle)) {
-        return real(handle, parts, n);
-    }
-    if (fails("writev", true)) {
-        return -1;
-    }
-    note("write\t%lu\n", inode_of_handle(handle));
-    return real(handle, parts, n);
+    size_t whole = 0;
+    return change_fails(handle, "writev", &whole) ? -1 : real(handle, parts, n);
 }
 
 #define FTRUNCATE(name, offset_type)                                                               \
     int name(int handle, offset_type n)                                                            \
     {                                                                                              \
         REAL(name)                                                                                 \
-        if (!concerns_handle(handle)) {                                                            \
-            return real(handle, n);                                                                \
-        }                                                                                          \
-        if (fails("ftruncate", true)) {                                                            \
-            return -1;                                                                             \
-        }                                                                                          \
-        note("write\t%lu\n", inode_of_handle(handle));                                             \
-        return real(handle, n);                                                                    \
+        size_t whole = 0;                                                                          \
+        return change_fails(handle, "ftruncate", &whole) ? -1 : real(handle, n);                   \
     }
 FTRUNCATE(ftruncate, off_t)
 FTRUNCATE(ftruncate64, off64_t)
