@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import io
 import re
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,7 @@ _CLOCKS = ("seconds", "memory", "found", "computed")
 def templates() -> Path:
     """Return a folder with what operations begin with, made once a process."""
     folder = Path(tempfile.mkdtemp(prefix="mtfreeze-drills-"))
+    folder.chmod(0o755)  # drills act as other users, too
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     write_tiny_bert(folder / "backbone")
     return folder
@@ -364,7 +367,8 @@ def _write_vectors(path: Path) -> None:
     from mtfreeze.cli.encode import encode
 
     words = [str(saved("new")), *SENTENCES[:3], "--output", str(path)]
-    encode.main(words, standalone_mode=False)
+    with redirect_stdout(io.StringIO()):
+        encode.main(words, standalone_mode=False)
 
 
 _compare = Compare()

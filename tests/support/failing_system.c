@@ -5,9 +5,7 @@
  * The one that is asked for fails, or does only a part of its work; all others are carried out. What
  * changes files or names is logged by inode, so that the reader (support/failing_system.py) can say
  * what a loss of power would have left. Nothing is really synced: nobody cuts the power here, and
- * without waiting for a disk there is time for every call.
- *
- * Counting begins with faults_begin and ends with faults_end; both are called by one thread. */
+ * without waiting for a disk there is time for every call. One thread begins and ends the count. */
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -79,10 +77,9 @@ static bool concerns(int from, const char *path, char *full)
         return inside(full);
     }
     char base[PATH_MAX];
-    if (from == AT_FDCWD ? !getcwd(base, sizeof base) : !path_of_handle(from, base)) {
-        return false;
-    }
-    return snprintf(full, PATH_MAX, "%s/%s", base, path) < PATH_MAX && inside(full);
+    const bool known =
+        from == AT_FDCWD ? getcwd(base, PATH_MAX) != NULL : path_of_handle(from, base);
+    return known && snprintf(full, PATH_MAX, "%s/%s", base, path) < PATH_MAX && inside(full);
 }
 
 static bool concerns_handle(int handle)
@@ -187,29 +184,26 @@ static int open_file(int from, const char *path, int flags, mode_t mode)
     return handle;
 }
 
+#define MODE_OF(flags, mode)                                                                       \
+    va_list arguments;                                                                             \
+    va_start(arguments, flags);                                                                    \
+    const mode_t mode = ((flags) & (O_CREAT | O_TMPFILE)) ? va_arg(arguments, mode_t) : 0;         \
+    va_end(arguments)
 #define OPEN(name)                                                                                 \
     int name(const char *path, int flags, ...)                                                     \
     {                                                                                              \
-        va_list arguments;                                                                         \
-        va_start(arguments, flags);                                                                \
-        const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(arguments, mode_t) : 0;       \
-        va_end(arguments);                                                                         \
+        MODE_OF(flags, mode);                                                                      \
         return open_file(AT_FDCWD, path, flags, mode);                                             \
     }
 #define OPENAT(name)                                                                               \
     int name(int from, const char *path, int flags, ...)                                           \
     {                                                                                              \
-        va_list arguments;                                                                         \
-        va_start(arguments, flags);                                                                \
-        const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(arguments, mode_t) : 0;       \
-        va_end(arguments);                                                                         \
+        MODE_OF(flags, mode);                                                                      \
         return open_file(from, path, flags, mode);                                                 \
     }
 OPEN(open)
 OPEN(open64)
-
-/* open_file finds the library's openat by name, past ours. */
-OPENAT(openat)
+OPENAT(openat) /* open_file finds the library's own */
 OPENAT(openat64)
 
 ssize_t read(int handle, void *data, size_t n)
@@ -363,44 +357,34 @@ int renameat2(int from, const char *old, int to, const char *new, unsigned flags
     return rename_path(from, old, to, new, flags);
 }
 
-static int link_path(int from, const char *old, int to, const char *new, int flags)
+/* Carries out a call that gives something the name `path`, unless it fails, and logs it. */
+#define GIVE_NAME(what, log_as, folder, path, call)                                                \
+    char full[PATH_MAX];                                                                           \
+    const bool ours = concerns(folder, path, full);                                                \
+    if (ours && fails(what, true)) {                                                               \
+        return -1;                                                                                 \
+    }                                                                                              \
+    const int done = call;                                                                         \
+    if (ours && done == 0) {                                                                       \
+        note_name(log_as, full);                                                                   \
+    }                                                                                              \
+    return done
+
+int linkat(int from, const char *old, int to, const char *new, int flags)
 {
     REAL(linkat)
-    char full[PATH_MAX];
-    const bool ours = concerns(to, new, full);
-    if (ours && fails("link", true)) {
-        return -1;
-    }
-    const int done = real(from, old, to, new, flags);
-    if (ours && done == 0) {
-        note_name("link", full);
-    }
-    return done;
+    GIVE_NAME("link", "link", to, new, real(from, old, to, new, flags));
 }
 
 int link(const char *old, const char *new)
 {
-    return link_path(AT_FDCWD, old, AT_FDCWD, new, 0);
-}
-
-int linkat(int from, const char *old, int to, const char *new, int flags)
-{
-    return link_path(from, old, to, new, flags);
+    return linkat(AT_FDCWD, old, AT_FDCWD, new, 0);
 }
 
 int symlinkat(const char *target, int to, const char *new)
 {
     REAL(symlinkat)
-    char full[PATH_MAX];
-    const bool ours = concerns(to, new, full);
-    if (ours && fails("symlink", true)) {
-        return -1;
-    }
-    const int done = real(target, to, new);
-    if (ours && done == 0) {
-        note_name("link", full);
-    }
-    return done;
+    GIVE_NAME("symlink", "link", to, new, real(target, to, new));
 }
 
 int symlink(const char *target, const char *new)
@@ -411,16 +395,7 @@ int symlink(const char *target, const char *new)
 int mkdirat(int from, const char *path, mode_t mode)
 {
     REAL(mkdirat)
-    char full[PATH_MAX];
-    const bool ours = concerns(from, path, full);
-    if (ours && fails("mkdir", true)) {
-        return -1;
-    }
-    const int done = real(from, path, mode);
-    if (ours && done == 0) {
-        note_name("mkdir", full);
-    }
-    return done;
+    GIVE_NAME("mkdir", "mkdir", from, path, real(from, path, mode));
 }
 
 int mkdir(const char *path, mode_t mode)
@@ -489,11 +464,6 @@ DIR *opendir(const char *path)
 }
 
 /* ---- for the test ------------------------------------------------------------------------------ */
-
-void faults_begin(const char *folder, long at, int code, int how);
-long faults_end(void);
-const char *faults_failed(void);
-const char *faults_log(void);
 
 /* Counts calls under `folder` (absolute, without links) from now on; call number `at` fails. */
 void faults_begin(const char *folder, long at, int code, int how)
