@@ -48,9 +48,10 @@ _CLOCKS = ("seconds", "memory", "found", "computed")
 def templates() -> Path:
     """Return a folder with what operations begin with, made once a process."""
     folder = Path(tempfile.mkdtemp(prefix="mtfreeze-drills-"))
-    folder.chmod(0o755)  # drills act as other users, too
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     write_tiny_bert(folder / "backbone")
+    for path in (folder, folder / "backbone" / "model.safetensors"):
+        path.chmod(0o755)  # drills act as other users, too
     return folder
 
 
