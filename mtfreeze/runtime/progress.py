@@ -9,6 +9,7 @@ lines go through it, so that they never break the bar.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -82,6 +83,9 @@ class Reporter:
                 dynamic_ncols=True,
                 mininterval=_SECONDS_SEEN if _is_seen() else _SECONDS_LOGGED,
             )
+            # tqdm reads the wall clock, which may jump: a bar would stand still, or show hours.
+            self._bar._time = time.monotonic
+            self._bar.start_t = self._bar.last_print_t = time.monotonic()
         try:
             yield self
         finally:

@@ -332,12 +332,9 @@ static int rename_path(int from, const char *old, int to, const char *new, unsig
         const char *old_name, *new_name;
         const unsigned long old_parent = parent_of(before, &old_name);
         const unsigned long new_parent = parent_of(after, &new_name);
-        note("rename\t%lu\t%lu\t%s\t%lu\t%s\n", inode_of(after), old_parent, old_name, new_parent,
-             new_name);
-        if (inode_of(before)) { /* two names were exchanged */
-            note("rename\t%lu\t%lu\t%s\t%lu\t%s\n", inode_of(before), new_parent, new_name,
-                 old_parent, old_name);
-        }
+        const unsigned long moved = inode_of(after), back = inode_of(before);
+        note("%s\t%lu\t%lu\t%s\t%lu\t%s\t%lu\n", back ? "exchange" : "rename", moved, old_parent,
+             old_name, new_parent, new_name, back);
     }
     return done;
 }

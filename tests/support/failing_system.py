@@ -150,13 +150,15 @@ def lost_by_power(log: str) -> str | None:
         elif what == "remove":
             disk.leave(*fields)
         else:
-            assert what == "rename", line
-            inode, old_parent, old_name, parent, name = fields
+            assert what in ("rename", "exchange"), line
+            inode, old_parent, old_name, parent, name, other = fields
             if not name.startswith(".") and (said := disk.unsure(inode)):
                 return f"{name} got its name with {said}"
-            disk.names.get(old_parent, set()).discard(old_name)
-            if disk.at.get((old_parent, old_name)) == inode:
-                del disk.at[old_parent, old_name]
+            if what == "exchange":
+                disk.place(old_parent, old_name, other)
+            else:
+                disk.names.get(old_parent, set()).discard(old_name)
+                disk.at.pop((old_parent, old_name), None)
             disk.place(parent, name, inode)
     for parent, names in disk.names.items():
         kept = sorted(name for name in names if not name.startswith("."))
