@@ -17,10 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-try:
+_LOCKS = os.name == "posix"
+if _LOCKS:
     import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["clear_abandoned", "is_abandoned", "make_draft", "new_token", "open_draft", "siblings"]
 
@@ -38,7 +37,7 @@ def _claim(handle: int, path: Path) -> bool:
     The mark lasts until the handle is closed. False: another process has taken it for abandoned in
     between, and removes it; make another one.
     """
-    if fcntl is None:
+    if not _LOCKS:
         return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,7 +69,7 @@ def make_draft(new_name: Callable[[], Path]) -> Iterator[Path]:
     while True:
         path = new_name()
         path.mkdir()
-        if fcntl is None:
+        if not _LOCKS:
             yield path
             return
         try:
@@ -125,7 +124,7 @@ def clear_abandoned(paths: Iterable[Path]) -> None:
 
 def _take(path: Path) -> int | None:
     """Open a draft and lock it; None if somebody works on it, or nothing can be said."""
-    if fcntl is None:
+    if not _LOCKS:
         return None
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

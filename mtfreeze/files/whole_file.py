@@ -112,16 +112,16 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
         return
     clear_abandoned(siblings(place, ""))
-    draft, file = open_draft(lambda: place.with_name(f".{place.name}.{new_token()}"))
+    draft, opened = open_draft(lambda: place.with_name(f".{place.name}.{new_token()}"))
     try:
-        with file, _synced(file):
+        with opened, _synced(opened):
             if place.is_file():
                 keep_access(place, draft)
-            yield file
+            yield opened
         os.replace(draft, place)
         sync_names(place.parent)
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # mostly it is not called so any more; else the next call tries
             draft.unlink()
 
 
