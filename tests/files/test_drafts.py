@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mtfreeze.files import drafts
 from mtfreeze.files.drafts import clear_abandoned, is_abandoned, make_draft, open_draft, siblings
 from mtfreeze.files.folder_swap import new_folder
 from mtfreeze.files.whole_file import make_folder, whole_file, write_synced, write_whole
@@ -114,6 +116,40 @@ def test_a_draft_taken_for_abandoned_in_between_is_made_again(tmp_path: Path) ->
         path.unlink()
         with make_draft(name) as folder:
             assert tried == ["draft0", "draft1"] and left(tmp_path) == [folder.name]
+
+
+@pytest.mark.parametrize("how", ["none on this system", "none on this disk"])
+def test_without_locks_nothing_is_taken_for_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    import fcntl
+
+    def flock(handle: int, what: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    if how == "none on this system":
+        monkeypatch.setattr(drafts, "_LOCKS", False)
+    else:
+        monkeypatch.setattr(fcntl, "flock", flock)
+    (tmp_path / ".a.csv.0123abcd").write_bytes(b"half")
+    (tmp_path / ".out.new-0123abcd").mkdir()
+    write_whole(tmp_path / "a.csv", b"new")
+    with new_folder(tmp_path / "out", "cannot save", "nothing was changed") as draft:
+        write_synced(draft / "file", b"new")
+    assert left(tmp_path) == [".a.csv.0123abcd", ".out.new-0123abcd", "a.csv", "out"]
+    assert not is_abandoned(tmp_path / ".a.csv.0123abcd")
+
+
+def test_a_folder_that_cannot_be_opened_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="Too many"), make_draft(lambda: tmp_path / "draft"):
+        pass
+    assert left(tmp_path) == []
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
