@@ -31,6 +31,7 @@ from mtfreeze.training import checkpoint
 from support import small_tasks
 from support.bits import bits
 from support.drills import Drill
+from support.forks import fork
 from support.texts import TAGS
 from support.tiny_bert import write_tiny_bert
 
@@ -92,7 +93,7 @@ class StopAt(mtf.Callback):
 
 def in_fork(work: Callable[[], None]) -> int:
     """Run `work` in a forked process that exits with 0, or 1 after an error; return its id."""
-    child = os.fork()
+    child = fork()
     if child:
         return child
     status = 1

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from support.disk_operations import OPERATIONS, Operation, leftovers
 from support.drills import Drill
+from support.forks import fork
 
 KINDS = ("save_new", "save_over", "fit", "compare", "cache")
 
@@ -39,7 +40,7 @@ def seconds(name: str) -> float:
 def kill_once(operation: Operation, folder: Path, wait: float) -> None:
     """Begin the operation in a fork, and kill that after `wait` seconds."""
     reads, writes = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         try:
             os.write(writes, b".")

@@ -25,6 +25,7 @@ import mtfreeze as mtf
 from support import small_tasks
 from support.disk_operations import COMPARED, OPERATIONS, Operation, fresh, leftovers
 from support.drills import Drill
+from support.forks import fork
 from support.limits import LIMITS, may_mount
 
 LONGEST_CASE_S = 120
@@ -135,7 +136,7 @@ def attempt(operation: Operation, condition: str, folder: Path, draw: random.Ran
 def in_fork(work: Callable[[], None]) -> str | None:
     """Run `work` in a fork; return what it raised, or how the fork ended."""
     reads, writes = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         said = None
         try:

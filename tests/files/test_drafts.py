@@ -16,6 +16,7 @@ from mtfreeze.files import drafts
 from mtfreeze.files.drafts import clear_abandoned, is_abandoned, make_draft, open_draft, siblings
 from mtfreeze.files.folder_swap import new_folder
 from mtfreeze.files.whole_file import make_folder, whole_file, write_synced, write_whole
+from support.forks import fork
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs locks that end with us")
 
@@ -69,7 +70,7 @@ def test_a_folder_clears_what_the_dead_left_of_it(tmp_path: Path, age: int) -> N
 
 def test_a_kill_abandons_a_draft(tmp_path: Path) -> None:
     reads, writes = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         with make_draft(lambda: tmp_path / "folder"):
             _, file = open_draft(lambda: tmp_path / "file")

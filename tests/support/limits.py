@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from support.forks import fork
+
 __all__ = ["LIMITS", "may_mount"]
 
 NOBODY = 54_321
@@ -100,7 +102,7 @@ def may_mount() -> bool:
     """Say whether a forked process may mount."""
     if not sys.platform.startswith("linux") or os.getuid():
         return False
-    child = os.fork()
+    child = fork()
     if child == 0:
         try:
             _mount(Path("/tmp"), "size=64k")
