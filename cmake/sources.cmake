@@ -18,7 +18,7 @@ set(MTF_LOSSES
     mse
 )
 
-set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c)
+set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c work.c)
 set(_blas gemm.c openblas.c packed.c runtime.c)
 set(_kernels
     count.c
@@ -70,7 +70,7 @@ set(_plan
     scratch.c
     workspace.c
 )
-set(_object infer.c object.c)
+set(_object infer.c object.c outline.c)
 set(_train apply.c finite.c state.c step.c)
 set(_avx2
     activation.c
@@ -108,12 +108,15 @@ set(_python
     module.c
     moments.c
     offsets.c
+    outline.c
     outputs.c
     params.c
     plan.c
     results.c
     runtime.c
     train.c
+    watch.c
+    whole.c
 )
 
 # mtf_listed(OUT FOLDER FILE...): appends the full paths.

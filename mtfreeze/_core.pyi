@@ -14,12 +14,15 @@ are lists or tuples. Results are struct sequences: tuples whose fields have name
 the `_replace` and `_asdict` of a namedtuple.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 ConfigValue = int | float | bool | str | Sequence[int]
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
@@ -133,6 +136,9 @@ def runtime_info() -> RuntimeInfo:
 
 def set_threads(n_threads: int) -> None: ...
 def get_threads() -> int: ...
+def hears_signals() -> bool:
+    """Whether handlers of signals run inside a call, which ends with what they raise."""
+
 def memory_info() -> MemoryInfo: ...
 def reset_peak_memory() -> None: ...
 def count_flops(on: bool) -> None:
@@ -140,8 +146,40 @@ def count_flops(on: bool) -> None:
     and updates are not counted, so the counts are those that `Model.plan` promises."""
 
 def flops() -> Flops: ...
+def outline(
+    config: Mapping[str, ConfigValue], heads: Mapping[str, Mapping[str, ConfigValue]]
+) -> list[ParamInfo]:
+    """The parameters that Model(config) would have with these heads, in order; key, unit, shape,
+    size, decays, in_products and aliases count. No memory is taken for them."""
+
 def fail_allocation_after(n: int) -> None:
     """Tests only: the n-th allocation from now fails once; 0 switches it off."""
+
+def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Calls functions without arguments one after another; what each gives. Where they are C
+    functions, in functools.partial, no interrupt comes in between. The first that raises is the
+    last that is called."""
+
+class Bracket:
+    """A block between two functions without arguments. `end` is called whatever became of `begin`
+    (None: nothing) and of the block, and again when an interrupt cut it short; so it must be right
+    at any time and as often as one likes."""
+
+    def __init__(self, begin: Callable[[], Any] | None, end: Callable[[], Any]) -> None: ...
+    def __enter__(self) -> Any:
+        """Calls begin and returns what it gives."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+    def run(
+        self, work: Callable[_Given, _Result], /, *args: _Given.args, **kwargs: _Given.kwargs
+    ) -> _Result:
+        """begin, work, end: what `with` does, without a line of Python at either end."""
 
 # A batch has the keys
 #   "inputs"    input -> ids (N,) or float rows (N, width); without those that nothing reads

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from .closest import unknown
 from .errors import ConfigError
+from .quoting import quoted
 
 __all__ = [
     "as_integer",
@@ -71,7 +72,7 @@ def check_integer(name: str, value: object, lowest: int) -> int:
     number = as_integer(value)
     if number is None:
         raise TypeError(
-            f"{name} must be a whole number; found {type(value).__name__} {value!r}; "
+            f"{name} must be a whole number; found {type(value).__name__} {quoted(value)}; "
             f"give an int of at least {lowest}"
         )
     if number < lowest:
@@ -90,7 +91,7 @@ def check_count(name: str, value: object, usual: int) -> int:
     number = as_integer(value)
     if number is None:
         raise TypeError(
-            f"{name} must be an int; found {type(value).__name__} {value!r}; "
+            f"{name} must be an int; found {type(value).__name__} {quoted(value)}; "
             f"{usual} is the usual choice"
         )
     if number < 1:
@@ -118,14 +119,14 @@ def check_number(
     number = as_number(value)
     if number is None:
         raise TypeError(
-            f"{name} must be a number; found {type(value).__name__} {value!r}; give a float"
+            f"{name} must be a number; found {type(value).__name__} {quoted(value)}; give a float"
         )
     too_low = number <= lowest if above else number < lowest
     if not math.isfinite(number) or too_low or number > highest:
         bounds = f"{'above' if above else 'at least'} {lowest:g}"
         if math.isfinite(highest):
             bounds += f" and at most {highest:g}"
-        raise ConfigError(f"{name} must be a finite number, {bounds}; found {number!r}")
+        raise ConfigError(f"{name} must be a finite number, {bounds}; found {quoted(number)}")
     return number
 
 
@@ -134,7 +135,7 @@ def check_choice(name: str, value: object, known: tuple[str, ...]) -> str:
     if not isinstance(value, str):
         raise TypeError(
             f"{name} must be one of {', '.join(map(repr, known))}; "
-            f"found {type(value).__name__} {value!r}"
+            f"found {type(value).__name__} {quoted(value)}"
         )
     if value not in known:
         raise ConfigError(unknown(name, value, known))
@@ -144,12 +145,12 @@ def check_choice(name: str, value: object, known: tuple[str, ...]) -> str:
 def check_flag(name: str, value: object) -> bool:
     """Return `value` if it is True or False; TypeError otherwise."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False; found {value!r}")
+        raise TypeError(f"{name} must be True or False; found {quoted(value)}")
     return value
 
 
 def check_optional_flag(name: str, value: object) -> bool | None:
     """Return `value` if it is True, False or None; TypeError otherwise."""
     if value is not None and not isinstance(value, bool):
-        raise TypeError(f"{name} must be True, False or None; found {value!r}")
+        raise TypeError(f"{name} must be True, False or None; found {quoted(value)}")
     return value

@@ -10,6 +10,8 @@ Every message has three parts: what was expected, what was found, what to do.
 
 from __future__ import annotations
 
+from .printable import printable_lines
+
 __all__ = [
     "CheckpointError",
     "ConcurrencyError",
@@ -23,6 +25,9 @@ __all__ = [
 
 class Error(Exception):
     """Base class of every exception that mtfreeze defines."""
+
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())
 
 
 class ConfigError(Error, ValueError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from .cli.echo import echo
 from .freezing.describe import frozen_line
 
 __all__ = ["PRESET", "main"]
@@ -35,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = job.read(usual=PRESET)
         model = build_model(config)
         apply_freezing(model, config.freezing)
-        click.echo(frozen_line(model))
-        click.echo(f"\n{model.summary()}\n\n{model.explain()}")
-        click.echo(f"\npicture: {model.plot_trainability(picture)}")
+        echo(frozen_line(model))
+        echo(f"\n{model.summary()}\n\n{model.explain()}")
+        echo(f"\npicture: {model.plot_trainability(picture)}")
 
     raise SystemExit(run_guarded(freeze_control, arguments, program="freeze_control"))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,21 @@ from . import _core
 from .checks import as_integer
 from .closest import unknown
 from .errors import ConfigError, SelectorError
+from .freezing.facts import publish
 from .freezing.selectors import ModelIndex
-from .freezing.state import FreezeState
 from .heads.head import Head, check_head_name
 from .heads.kind import HeadSpec
 from .heads.registry import descriptions
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
 from .model.state import exclusive, reads
+from .quoting import quoted
 from .steps.stepping_methods import SteppingMethods
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .pricing.summary import Summary
 
 __all__ = ["MultiTaskModel"]
@@ -47,7 +52,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         What it was loaded from.
     config : dict
         The backbone's ``config.json``.
-    heads : dict of str to Head
+    heads : mapping of str to Head
         By name, in the order in which they were added; change it with `add_head`, `remove_head`.
     encoder : TextEncoder
         The tokenizer, with the model's maximum length.
@@ -76,6 +81,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         normalize: bool | None = None,
         max_length: int | None = None,
         ignore_config: Collection[str] = (),
+        revision: str | None = None,
     ) -> MultiTaskModel:
         """Load a model from a folder, the Hugging Face cache, an installed package, or the hub.
 
@@ -92,6 +98,9 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             Tokens of a text, special ones included; by default what the folder says.
         ignore_config : collection of str
             Keys of config.json that mtfreeze does not know and you know to be harmless.
+        revision : str, optional
+            Branch, tag or commit of a model on the hub, instead of the newest state. Which commit
+            was loaded is in `base`, in `summary`, and in the folders that the model is saved to.
 
         Returns
         -------
@@ -103,7 +112,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         CheckpointError
             If nothing is found, or files are missing, damaged or do not fit one another.
         ConfigError
-            If the model needs a computation that is not supported.
+            If the model needs a computation that is not supported, or `revision` does not go with
+            a path.
 
         Examples
         --------
@@ -111,24 +121,29 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         >>> model.pooling, model.normalize, model.max_length
         ('mean', True, 128)
         """
+        from .files.still_folder import read_still
         from .model.hub import find_model_folder
         from .model.loading import fill_head, load_folder
 
-        folder = find_model_folder(name_or_path)
-        loaded = load_folder(
-            folder,
-            pooling=pooling,
-            normalize=normalize,
-            max_length=max_length,
-            ignore_config=ignore_config,
-        )
-        model = cls(loaded, os.fspath(name_or_path))
-        for saved in loaded.heads:
-            model.add_head(saved.name, saved.spec)
-            fill_head(model._core, saved)
-            model.heads[saved.name].trained = saved.trained
-        model.set_freeze_state(loaded.freeze)
-        return model
+        folder = find_model_folder(name_or_path, revision)
+
+        def read() -> MultiTaskModel:
+            loaded = load_folder(
+                folder,
+                pooling=pooling,
+                normalize=normalize,
+                max_length=max_length,
+                ignore_config=ignore_config,
+            )
+            model = cls(loaded, os.fspath(name_or_path))
+            for saved in loaded.heads:
+                model.add_head(saved.name, saved.spec)
+                fill_head(model._core, saved)
+                model.mark_trained([saved.name], trained=saved.trained)
+            model.set_freeze_state(loaded.freeze)
+            return model
+
+        return read_still(folder, read)
 
     @reads
     def copy(self) -> MultiTaskModel:
@@ -147,7 +162,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         twin.tasks = dict(self.tasks)
         for name, head in self.heads.items():
             twin.add_head(name, head.spec)
-            twin.heads[name].trained = head.trained
+            twin.mark_trained([name], trained=head.trained)
         for key, values in self.parameters().items():
             core.set_param(twin.index.key_index[key], values)
         twin.set_freeze_state(self.freeze_state())
@@ -250,20 +265,20 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             return self._add_pretrained_head(name, spec, from_pretrained, head)
         if head is not None:
             raise ConfigError(
-                f"head= chooses one of the heads of from_pretrained=; found head={head!r} alone; "
+                f"head= chooses one of the heads of from_pretrained=; found head={quoted(head)} "
+                "alone; "
                 "pass from_pretrained=folder too, or leave it out"
             )
         if not isinstance(spec, HeadSpec):
             raise TypeError(
-                f"head {name!r}: expected {descriptions()}; found {type(spec).__name__}"
+                f"head {quoted(name)}: expected {descriptions()}; found {type(spec).__name__}"
             )
         number = as_integer(seed)
         if number is None or number < 0:
-            raise ConfigError(f"seed must be an int of at least 0; found {seed!r}; use e.g. 0")
-        state = self.freeze_state()
-        self._core.add_head(name, spec.core_config(), number)
-        self.heads[name] = Head(name, spec)
-        self._reindex(state)
+            raise ConfigError(
+                f"seed must be an int of at least 0; found {quoted(seed)}; use e.g. 0"
+            )
+        self._attach(Head(name, spec), number, {})
         return self
 
     def _add_pretrained_head(
@@ -278,16 +293,30 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
 
         if spec is not None and not isinstance(spec, HeadSpec):
             raise TypeError(
-                f"head {name!r}: expected {descriptions('None')}, to make it from "
+                f"head {quoted(name)}: expected {descriptions('None')}, to make it from "
                 f"the checkpoint; found {type(spec).__name__}"
             )
         found = read_pretrained_head(self, spec, source, head)
-        self.add_head(name, found.spec)
-        for part, values in found.weights.items():
-            self._core.set_param(self.index.key_index[f"{name}.{part}"], values)
-        self.heads[name].trained = found.trained
+        self._attach(Head(name, found.spec, found.trained), 0, found.weights)
         warn_of_another_backbone(name, found)
         return self
+
+    def _attach(self, head: Head, seed: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Make a head in the core and fill it; once that is done, the model has it."""
+        core, before, name = self._core, self._facts, head.name
+
+        def make() -> None:
+            core.add_head(name, head.spec.core_config(), seed)
+            index = ModelIndex(core.params(), core.units(), before.index.family)
+            for part, values in weights.items():
+                core.set_param(index.key_index[f"{name}.{part}"], values)
+            publish(self, before.with_heads([*before.heads.values(), head], index))
+
+        def undo() -> None:
+            if name not in self.heads and any(unit.path == name for unit in core.units()):
+                core.remove_head(name)
+
+        _core.Bracket(None, undo).run(make)
 
     @exclusive
     def remove_head(self, name: str) -> MultiTaskModel:
@@ -300,16 +329,10 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         """
         if name not in self.heads:
             raise SelectorError(unknown("head", str(name), self.heads))
-        state = self.freeze_state()
-        self._core.remove_head(name)
-        del self.heads[name]
-        self._reindex(state)
+        rest = [head for head in self.heads.values() if head.name != name]
+        facts = self._facts.with_heads(rest, self.index.without_head(name))
+        publish(self, facts, partial(self._core.remove_head, name))
         return self
-
-    def _reindex(self, state: FreezeState) -> None:
-        """Take over the core's names after a change of heads; what was frozen stays so."""
-        self.index = ModelIndex(self._core.params(), self._core.units(), self.index.family)
-        self.set_freeze_state(state)
 
     @reads
     def summary(self) -> Summary:

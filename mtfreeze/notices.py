@@ -11,11 +11,15 @@ import os
 import sys
 import warnings
 
+from .printable import printable_lines
+from .quoting import quoted
+
 __all__ = [
     "CacheWarning",
     "FreezeWarning",
     "NoPrefixWarning",
     "OtherBackboneWarning",
+    "OtherKindWarning",
     "PictureWarning",
     "PrecisionWarning",
     "ResumeWarning",
@@ -48,6 +52,10 @@ class OtherBackboneWarning(UserWarning):
     """A head was taken that was trained over another backbone: it may predict nothing useful."""
 
 
+class OtherKindWarning(UserWarning):
+    """A folder holds another kind of model, such as a cross-encoder; its encoder was loaded."""
+
+
 class PictureWarning(UserWarning):
     """A picture was asked for, matplotlib is missing, and the facts were written as text."""
 
@@ -68,7 +76,7 @@ def warn(message: str, category: type[Warning]) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_code.co_filename.startswith(_NOT_THE_USERS) and frame.f_back is not None:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(printable_lines(message), category, stacklevel=level)
 
 
 def renamed(old: str, new: str) -> property:
@@ -76,7 +84,7 @@ def renamed(old: str, new: str) -> property:
 
     def answer(self: object) -> object:
         name = type(self).__name__
-        warn(f"{name}.{old} is now {name}.{new}; write {new!r}", DeprecationWarning)
+        warn(f"{name}.{old} is now {name}.{new}; write {quoted(new)}", DeprecationWarning)
         return getattr(self, new)
 
     return property(answer, doc=f"Old name of ``{new}``.")

@@ -6,7 +6,8 @@
  * the job and waits for those inside only, so a worker that wakes late delays nobody. Workers spin
  * for about 30 us after a job, then park. A caller that finds the pool busy runs its items alone.
  * What different threads write lies in different cache lines.
- * fork(): the child has no workers; a handler resets the pool, and the next job starts new ones.
+ * fork(): the child has no workers; a handler resets the pool, and the next job starts new ones. It is
+ * there from the first question for the number of threads on, before any lock is taken.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "threads.h"
 
@@ -28,6 +29,8 @@
 /* How long the caller goes on asking for the last item, giving its CPU to whoever wants it:
  * mostly that takes less time than waking up. */
 #define ASK_NS 200000
+/* A caller that waits longer asks this often whether to stop. */
+#define STOP_NS 10000000
 /* Operations of some ten microseconds. */
 #define WORTH_WAKING 131072
 /* A claim is this part of a worker's fair share of what is left, or one item: few claims, and the
@@ -53,6 +56,7 @@ static struct {
     int64_t n_claims; /* an unclaimed rest is cut by this */
     mtf_item_fn fn;
     void *context;
+    mtf_work *work;               /* of the caller */
     OWN_LINE atomic_int n_parked; /* each job asks */
     atomic_int caller_parked;
     atomic_int stop;
@@ -67,14 +71,11 @@ static struct {
     int numbers[MAX_THREADS]; /* argument of each thread: its worker number */
     pthread_t threads[MAX_THREADS];
 } pool = {
-    .mutex = PTHREAD_MUTEX_INITIALIZER,
-    .wake = PTHREAD_COND_INITIALIZER,
-    .left = PTHREAD_COND_INITIALIZER,
     .busy = ATOMIC_FLAG_INIT,
 };
 
 static atomic_int n_threads_wanted; /* 0: not decided yet */
-static pthread_once_t fork_handler_once = PTHREAD_ONCE_INIT;
+static pthread_once_t pool_once = PTHREAD_ONCE_INIT;
 
 static int64_t now_ns(void)
 {
@@ -108,8 +109,49 @@ mtf_status mtf_threads_check(mtf_error *err)
     return MTF_OK;
 }
 
+/* The clock that waiting goes by; the same that now_ns() reads, where there is a choice. */
+#ifdef __APPLE__
+#define WAIT_CLOCK CLOCK_REALTIME
+#else
+#define WAIT_CLOCK CLOCK_MONOTONIC
+#endif
+
+static void init_locks(void)
+{
+    pthread_condattr_t by_clock;
+    (void)pthread_condattr_init(&by_clock);
+#ifndef __APPLE__
+    (void)pthread_condattr_setclock(&by_clock, WAIT_CLOCK);
+#endif
+    (void)pthread_mutex_init(&pool.mutex, NULL);
+    (void)pthread_cond_init(&pool.wake, NULL);
+    (void)pthread_cond_init(&pool.left, &by_clock);
+    (void)pthread_condattr_destroy(&by_clock);
+}
+
+/* In the child of a fork the other threads do not exist, whatever they held. */
+static void reset_in_child(void)
+{
+    init_locks();
+    atomic_store(&pool.n_parked, 0);
+    atomic_store(&pool.caller_parked, 0);
+    atomic_store(&pool.stop, 0);
+    atomic_store(&pool.inside, 0);
+    atomic_store(&pool.latest, 0);
+    pool.n_workers = 0;
+    pool.n_asked = 0;
+    atomic_flag_clear(&pool.busy);
+}
+
+static void prepare_pool(void)
+{
+    init_locks();
+    (void)pthread_atfork(NULL, NULL, reset_in_child);
+}
+
 int mtf_threads_get(void)
 {
+    (void)pthread_once(&pool_once, prepare_pool);
     int n = atomic_load(&n_threads_wanted);
     if (n == 0) {
         int decided = threads_from_environment();
@@ -134,6 +176,12 @@ mtf_status mtf_threads_set(int n_threads, mtf_error *err)
     }
     atomic_store(&n_threads_wanted, n_threads);
     return MTF_OK;
+}
+
+int mtf_workers(void)
+{
+    const mtf_work *work = mtf_work_current();
+    return work != NULL ? work->n_workers : mtf_threads_get();
 }
 
 static int has_news(uint64_t seen)
@@ -196,6 +244,9 @@ static void run_items(int worker)
         } while (!atomic_compare_exchange_weak_explicit(
             &pool.next_item, &first, first + n, memory_order_relaxed, memory_order_relaxed));
         for (int64_t i = first; i < first + n; i++) {
+            if (mtf_stopping()) {
+                return;
+            }
             pool.fn(pool.context, i, worker);
         }
         first = atomic_load_explicit(&pool.next_item, memory_order_relaxed);
@@ -207,7 +258,9 @@ static void run_items(int worker)
 static void join_job(int worker)
 {
     if ((atomic_fetch_add(&pool.inside, 1) & OPEN) != 0) {
+        mtf_work_join(pool.work);
         run_items(worker);
+        mtf_work_join(NULL);
     }
     if (atomic_fetch_sub(&pool.inside, 1) == 1 && atomic_load(&pool.caller_parked)) {
         (void)pthread_mutex_lock(&pool.mutex);
@@ -254,27 +307,6 @@ static void wake_workers(void)
     }
 }
 
-/* In the child of a fork the other threads do not exist. */
-static void reset_in_child(void)
-{
-    (void)pthread_mutex_init(&pool.mutex, NULL);
-    (void)pthread_cond_init(&pool.wake, NULL);
-    (void)pthread_cond_init(&pool.left, NULL);
-    atomic_store(&pool.n_parked, 0);
-    atomic_store(&pool.caller_parked, 0);
-    atomic_store(&pool.stop, 0);
-    atomic_store(&pool.inside, 0);
-    atomic_store(&pool.latest, 0);
-    pool.n_workers = 0;
-    pool.n_asked = 0;
-    atomic_flag_clear(&pool.busy);
-}
-
-static void install_fork_handler(void)
-{
-    (void)pthread_atfork(NULL, NULL, reset_in_child);
-}
-
 static void stop_workers(void)
 {
     atomic_store(&pool.stop, 1);
@@ -292,7 +324,6 @@ static void resize(int n)
     if (n - 1 == pool.n_asked) {
         return;
     }
-    (void)pthread_once(&fork_handler_once, install_fork_handler);
     stop_workers();
     pool.n_asked = n - 1;
     pool.spins = n <= mtf_usable_cpus();
@@ -312,24 +343,41 @@ static void resize(int n)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Until no worker is inside, or for STOP_NS. */
+static void park_caller(void)
+{
+    struct timespec end;
+    (void)clock_gettime(WAIT_CLOCK, &end);
+    end.tv_nsec += STOP_NS;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_nsec -= 1000000000;
+        end.tv_sec++;
+    }
+    int waited = 0;
+    (void)pthread_mutex_lock(&pool.mutex);
+    atomic_store(&pool.caller_parked, 1);
+    while (!all_left() && waited == 0) {
+        waited = pthread_cond_timedwait(&pool.left, &pool.mutex, &end);
+    }
+    atomic_store(&pool.caller_parked, 0);
+    (void)pthread_mutex_unlock(&pool.mutex);
+}
+
 static void wait_for_those_inside(void)
 {
     if ((atomic_fetch_and(&pool.inside, ~OPEN) & INSIDE) == 0 ||
         (pool.spins && spin_for_the_last())) {
         return;
     }
-    (void)pthread_mutex_lock(&pool.mutex);
-    atomic_store(&pool.caller_parked, 1);
     while (!all_left()) {
-        (void)pthread_cond_wait(&pool.left, &pool.mutex);
+        park_caller();
+        (void)mtf_stopping(); /* those inside look at the answer */
     }
-    atomic_store(&pool.caller_parked, 0);
-    (void)pthread_mutex_unlock(&pool.mutex);
 }
 
 static void run_alone(int64_t n_items, mtf_item_fn fn, void *context)
 {
-    for (int64_t i = 0; i < n_items; i++) {
+    for (int64_t i = 0; i < n_items && !mtf_stopping(); i++) {
         fn(context, i, 0);
     }
 }
@@ -345,7 +393,7 @@ void mtf_parallel_work(int64_t n_items, int64_t n_operations, mtf_item_fn fn, vo
 
 void mtf_parallel_for(int64_t n_items, mtf_item_fn fn, void *context)
 {
-    int n = mtf_threads_get();
+    const int n = mtf_workers();
     if (n_items <= 1 || n <= 1 || atomic_flag_test_and_set(&pool.busy)) {
         run_alone(n_items, fn, context);
         return;
@@ -355,6 +403,7 @@ void mtf_parallel_for(int64_t n_items, mtf_item_fn fn, void *context)
     pool.n_claims = (int64_t)n * CLAIMS_PER_SHARE;
     pool.fn = fn;
     pool.context = context;
+    pool.work = mtf_work_current();
     atomic_store_explicit(&pool.next_item, 0, memory_order_relaxed);
     atomic_fetch_add(&pool.inside, OPEN);
     /* a worker that sees the number finds the job open, or closed again */

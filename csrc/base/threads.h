@@ -2,16 +2,20 @@
  *
  * The caller is worker 0. Workers spin briefly, then park. After fork() the child starts its own.
  * Two callers at once: the second runs its items alone, in order; results never depend on it,
- * because work is cut by shape and each item writes its own place.
+ * because work is cut by shape and each item writes its own place. When the work under way is stopped
+ * (work.h), the items that nobody has begun are left out.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_BASE_THREADS_H
 #define MTF_BASE_THREADS_H
 
-#include "../include/mtfreeze.h"
+#include "work.h"
 
 typedef void (*mtf_item_fn)(void *context, int64_t item, int worker);
 
-/* Runs fn for items 0 .. n_items-1, each once, on up to mtf_threads_get() workers numbered from 0;
+/* How many workers the work under way on this thread has, or would have if it began now. */
+int mtf_workers(void);
+
+/* Runs fn for items 0 .. n_items-1, each once, on up to mtf_workers() workers numbered from 0;
  * returns when all are done. n_items <= 1 or one thread: on the caller alone. No allocation after
  * the pool has started. Not to be called from inside an item. */
 void mtf_parallel_for(int64_t n_items, mtf_item_fn fn, void *context);

@@ -49,7 +49,8 @@ typedef enum mtf_status {
     MTF_ERR_MEMORY = -5,    /* an allocation failed; nothing changed */
     MTF_ERR_IO = -6,        /* a file could not be used */
     MTF_ERR_NONFINITE = -7, /* a loss, a gradient norm or an update is not; no weight changed */
-    MTF_ERR_STATE = -8      /* calls in the wrong order, e.g. backward without forward */
+    MTF_ERR_STATE = -8,     /* calls in the wrong order, e.g. backward without forward */
+    MTF_INTERRUPTED = -9    /* whoever watches the calls wants no more; see mtf_stop_watch() */
 } mtf_status;
 
 typedef struct mtf_error {
@@ -103,10 +104,19 @@ MTF_NODISCARD mtf_status mtf_runtime_init(const char *isa, mtf_error *err);
  * the reference product stays in place. A second call with the same path does nothing. */
 MTF_NODISCARD mtf_status mtf_runtime_load_blas(const char *path, mtf_error *err);
 void mtf_runtime_get_info(mtf_runtime_info *info);
-/* Worker threads of every model, 1..256; they start at the first use. Not while a model is at work;
- * between two calls on a model always, also between a forward and its backward. */
+/* Worker threads of every model, 1..256; they start at the first use. At any time, on any thread: a call
+ * that is under way goes on with the number that it began with. */
 MTF_NODISCARD mtf_status mtf_threads_set(int n_threads, mtf_error *err);
 int mtf_threads_get(void);
+/* Whether the calls of this thread are to end early: nonzero to stop. */
+typedef int (*mtf_stop_fn)(void *context);
+/* From now on `stop` is called on this thread about every `interval_ms` while one of its calls works on
+ * a model, 0: at every place where the call could end; NULL: no more. Once it gives nonzero, the
+ * call under way returns MTF_INTERRUPTED within some 10 ms. What its outputs hold is then undefined;
+ * weights, moments, step counts and the freeze state are as before the call, and later calls give the same
+ * bits as if it had not been made. An update of weights that has begun is finished. `stop` may call
+ * the core, but not on the model that is at work. */
+void mtf_stop_watch(mtf_stop_fn stop, void *context, int interval_ms);
 void mtf_memory_get(mtf_memory_info *info);
 void mtf_memory_reset_peak(void);
 
@@ -173,6 +183,19 @@ typedef struct mtf_param_info {
     int n_aliases;           /* other keys of the same (tied) tensor */
     const char *const *aliases;
 } mtf_param_info;
+
+/* The parameters that a model of this configuration would have, heads added in order, without memory
+ * for them: of an info `key`, `unit`, sizes, `decays`, `in_products` and aliases say something. Errors
+ * as in mtf_model_new and mtf_model_add_head; after a failed head the outline is only freed. */
+typedef struct mtf_outline mtf_outline;
+MTF_NODISCARD mtf_status mtf_outline_new(const mtf_config *config, mtf_outline **outline,
+                                         mtf_error *err);
+MTF_NODISCARD mtf_status mtf_outline_add_head(mtf_outline *outline, const char *name,
+                                              const mtf_config *config, mtf_error *err);
+size_t mtf_outline_n_params(const mtf_outline *outline);
+/* Texts in it live as long as the outline. */
+void mtf_outline_get_param(const mtf_outline *outline, size_t index, mtf_param_info *info);
+void mtf_outline_free(mtf_outline *outline);
 
 typedef struct mtf_unit_info {
     const char *path; /* "backbone.embeddings", "backbone.layers[3]", "classifier" */
@@ -324,7 +347,9 @@ MTF_NODISCARD mtf_status mtf_model_get_prefix(mtf_model *model, int training, si
  * another batch comes: by mtf_model_forward(), mtf_train_forward(), mtf_train_outputs() or
  * mtf_train_gradients(), be they refused or not; or until mtf_model_set_param(). A refused backward may be
  * called again. Questions (mtf_model_get_...(), mtf_train_get_...()), mtf_train_set_gradient(),
- * mtf_train_set_state() and mtf_threads_set() let it wait. */
+ * mtf_train_set_state() and mtf_threads_set() let it wait.
+ *
+ * A training call that returns MTF_INTERRUPTED ends the step unapplied, whichever call it is. */
 
 /* What a loss compares an output (N, width) with. */
 typedef enum mtf_target_type {

@@ -11,7 +11,7 @@
 #ifndef MTF_KERNELS_KERNELS_H
 #define MTF_KERNELS_KERNELS_H
 
-#include "../include/mtfreeze.h"
+#include "../base/work.h"
 
 typedef enum mtf_activation {
     MTF_ACT_NONE = 0,
@@ -59,6 +59,15 @@ typedef struct mtf_attention_args {
                                 read, they may be NULL */
     int add_q, add_k, add_v; /* add to the gradient instead of writing it */
 } mtf_attention_args;
+
+/* Queries after which an attention kernel looks whether to stop: of 8,192 keys some 10 ms. */
+#define MTF_ATTENTION_QUERIES 128
+
+/* 1: give up before query i. Shorter sequences are not asked about. */
+static inline int mtf_attention_stops(int64_t i)
+{
+    return i > 0 && i % MTF_ATTENTION_QUERIES == 0 && mtf_stopping();
+}
 
 /* Output columns of one panel of packed weights. */
 #define MTF_PANEL 32

@@ -22,8 +22,8 @@ mtf_status mtf_object_check_precision(int precision, int training, mtf_error *er
     return MTF_OK;
 }
 
-mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
-                             const mtf_output *outputs, int precision, mtf_error *err)
+static mtf_status forward(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
+                          const mtf_output *outputs, int precision, mtf_error *err)
 {
     const mtf_program *program = model->network->program;
     mtf_view view;
@@ -50,6 +50,7 @@ mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_
     MTF_TRY(mtf_forms_prepare(plan, model->network, err));
     MTF_TRY(mtf_workspace_prepare(&model->workspace, plan, &view, err));
     mtf_run_forward(plan, model->network, &model->workspace, &view, 0, model->caller);
+    MTF_TRY(mtf_work_check(err));
     /* Names of one tensor: the run wrote the first, the others are copies, as are features. */
     for (size_t i = 0; i < n_outputs; i++) {
         const mtf_place place = plan->place[plan->resolved[i]];
@@ -62,6 +63,14 @@ mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_
         }
     }
     return MTF_OK;
+}
+
+mtf_status mtf_model_forward(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
+                             const mtf_output *outputs, int precision, mtf_error *err)
+{
+    mtf_work work;
+    mtf_work_open(&work);
+    return mtf_work_close(&work, forward(model, batch, n_outputs, outputs, precision, err), err);
 }
 
 mtf_status mtf_model_get_prefix(mtf_model *model, int training, size_t n_outputs,

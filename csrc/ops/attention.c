@@ -191,7 +191,7 @@ static void attention_forward(const mtf_op_call *call)
     for (int64_t s = 0; s < span->n_sequences; s++) {
         head_item item;
         begin_sequence(&item, call, s, call->work);
-        for (int64_t h = 0; h < shape->attrs.n_heads; h++) {
+        for (int64_t h = 0; h < shape->attrs.n_heads && !mtf_stopping(); h++) {
             begin_head(&item, call, s, h);
             mtf_kernel->attention_fwd(&item.args);
         }

@@ -21,6 +21,8 @@
 
 /* Least rows that a worker takes for itself when all share a batch: two strips of a product. */
 enum { WIDE_ROWS = 28 };
+/* Rows after which a product looks whether to stop: of BERT-base's largest weight some 30 ms. */
+enum { PIECE_ROWS = 384 };
 
 static mtf_status check_part(mtf_node_shape *shape, int part, mtf_error *err)
 {
@@ -79,7 +81,7 @@ static const mtf_form *form_of(const mtf_op_call *call, int part, mtf_precision 
     return mtf_weight_form(call->w[weight], MTF_USE_Y, *precision);
 }
 
-static void forward_region(const mtf_op_call *call, int part, const region *r, mtf_real *work)
+static void forward_piece(const mtf_op_call *call, int part, const region *r, mtf_real *work)
 {
     const mtf_node_shape *shape = call->shape;
     const mtf_weight *b = call->w[linear_bias(part)];
@@ -117,6 +119,19 @@ static void forward_region(const mtf_op_call *call, int part, const region *r, m
     }
 }
 
+/* A region in pieces of nearly equal rows, so that the run can end between them. Ordinary blocks are
+ * one piece. */
+static void forward_region(const mtf_op_call *call, int part, const region *r, mtf_real *work)
+{
+    const int64_t rows = r->last - r->first;
+    const int64_t n_pieces = mtf_pieces(rows, PIECE_ROWS);
+    for (int64_t i = 0; i < n_pieces && !mtf_stopping(); i++) {
+        const region piece = {r->first + rows * i / n_pieces, r->first + rows * (i + 1) / n_pieces,
+                              r->n0, r->n1};
+        forward_piece(call, part, &piece, work);
+    }
+}
+
 /* How a part is cut among the workers: by rows while each gets enough of them, since a product packs
  * the rows that it reads; what is left of the workers shares the columns. */
 typedef struct grid {
@@ -127,7 +142,7 @@ static grid wide_grid(const mtf_op_call *call, int part)
 {
     const int64_t n = call->shape->out[part].width;
     const int64_t rows = call->span->n_rows[call->shape->in[LINEAR_X].space];
-    const int64_t workers = mtf_threads_get();
+    const int64_t workers = mtf_workers();
     grid g = {1, rows, 1, n};
     mtf_precision precision;
     if (call->out[part] == NULL || rows == 0) {

@@ -23,6 +23,9 @@ enum {
     FILL_PANELS = 2
 };
 
+/* Operations after which a dW looks whether to stop: some 30 ms. */
+#define DW_OPERATIONS (INT64_C(1) << 31)
+
 /* One part's share of the items. */
 typedef struct part_job {
     const mtf_real *dpre; /* (R,N) */
@@ -127,18 +130,21 @@ static void dw_item(const linear_job *job, int part, int64_t item, mtf_real *wor
         return;
     }
     const int64_t first = item * DW_ROWS;
-    const mtf_product product = {.precision = p->precision,
-                                 .kind = MTF_FLOPS_DW,
-                                 .form = &job->x_panels,
-                                 .m = mtf_piece_end(p->n, DW_ROWS, item) - first,
-                                 .n = job->k,
-                                 .k = job->rows,
-                                 .n1 = job->k,
-                                 .ldy = job->k,
-                                 .xi = 1,
-                                 .xp = p->n,
-                                 .epilogue = {NULL, NULL, MTF_ACT_NONE, add}};
-    mtf_packed_product(dw + first * job->k, p->dpre + first, &product, work);
+    mtf_product product = {.precision = p->precision,
+                           .kind = MTF_FLOPS_DW,
+                           .form = &job->x_panels,
+                           .m = mtf_piece_end(p->n, DW_ROWS, item) - first,
+                           .n = job->k,
+                           .k = job->rows,
+                           .ldy = job->k,
+                           .xi = 1,
+                           .xp = p->n,
+                           .epilogue = {NULL, NULL, MTF_ACT_NONE, add}};
+    const int64_t panels = DW_OPERATIONS / (2 * MTF_PANEL * DW_ROWS * job->rows + 1) + 1;
+    for (; product.n0 < job->k && !mtf_stopping(); product.n0 = product.n1) {
+        product.n1 = mtf_piece_end(job->k, panels * MTF_PANEL, product.n0 / MTF_PANEL / panels);
+        mtf_packed_product(dw + first * job->k, p->dpre + first, &product, work);
+    }
 }
 
 /* dx of a piece of rows: the sum of all parts' products. */

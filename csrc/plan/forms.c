@@ -102,7 +102,7 @@ static void fill(void *context, int32_t param, mtf_use use, mtf_precision precis
 {
     preparation *p = context;
     mtf_weight *w = &p->network->params[param].handle;
-    if (mtf_weight_form(w, use, precision) != NULL) {
+    if (mtf_weight_form(w, use, precision) != NULL || mtf_stopping()) {
         return;
     }
     p->weight = w;
@@ -110,7 +110,9 @@ static void fill(void *context, int32_t param, mtf_use use, mtf_precision precis
     p->precision = precision;
     mtf_parallel_work(mtf_pieces(mtf_form_panels(w, use), FILL_PANELS), 2 * w->rows * w->cols,
                       fill_item, p);
-    w->forms[use][precision].filled = w->version + 1;
+    if (!mtf_stopping()) { /* else panels may be missing */
+        w->forms[use][precision].filled = w->version + 1;
+    }
 }
 
 mtf_status mtf_forms_prepare(const mtf_plan *plan, mtf_network *network, mtf_error *err)

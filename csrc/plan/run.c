@@ -146,7 +146,7 @@ static void run_block(void *context, int64_t item, int number)
     const mtf_view part = mtf_view_part(c->plan->program, c->view, w->blocks[item],
                                         w->blocks[item + 1] - w->blocks[item]);
     const mtf_span span = span_of(c->plan, &part, w->now.max_length);
-    for (int32_t i = 0; i < c->plan->n_forward; i++) {
+    for (int32_t i = 0; i < c->plan->n_forward && !mtf_stopping(); i++) {
         run_step(c, &c->plan->forward[i], &span, &part, worker);
     }
 }
@@ -298,7 +298,7 @@ void mtf_run_backward(const mtf_plan *plan, mtf_network *network, mtf_workspace 
                       const mtf_view *view, uint64_t dropout_key)
 {
     const mtf_span span = span_of(plan, view, workspace->now.max_length);
-    for (int32_t i = 0; i < plan->n_backward; i++) {
+    for (int32_t i = 0; i < plan->n_backward && !mtf_stopping(); i++) {
         const mtf_step *step = &plan->backward[i];
         const mtf_node *node = &plan->program->nodes[step->node];
         mtf_op_call call = {.shape = &node->shape,

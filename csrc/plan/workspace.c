@@ -84,7 +84,7 @@ static void cut_blocks(const mtf_plan *plan, const mtf_view *view, int64_t *bloc
     const int32_t space = widest_space(plan, view);
     const int64_t *offsets = view->offsets[space];
     const int64_t rows = mtf_view_rows(view, space);
-    const int64_t workers = mtf_threads_get();
+    const int64_t workers = mtf_workers();
     int64_t wanted = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
     wanted = (wanted + workers - 1) / workers * workers;
     if (wanted > rows / BLOCK_ROWS_MIN || wanted > view->n_sequences || !plan->splits) {
@@ -133,7 +133,7 @@ void mtf_plan_measure(const mtf_plan *plan, const mtf_view *view, int64_t *block
     const size_t forward = sizes->work_start + mtf_plan_work(plan, &extent, 0);
     const size_t backward = mtf_plan_work(plan, &extent, 1);
     sizes->worker = forward > backward ? forward : backward;
-    sizes->workers = sizes->worker * (size_t)mtf_threads_get();
+    sizes->workers = sizes->worker * (size_t)mtf_workers();
 }
 
 static mtf_status reserve_blocks(mtf_workspace *w, int64_t n, mtf_error *err)
@@ -166,7 +166,7 @@ static mtf_status reserve_starts(mtf_workspace *w, const mtf_plan *plan, mtf_err
 
 mtf_status mtf_workspace_workers(mtf_workspace *w, mtf_error *err)
 {
-    w->now.workers = w->now.worker * (size_t)mtf_threads_get();
+    w->now.workers = w->now.worker * (size_t)mtf_workers();
     return reserve(&w->workers, &w->workers_size, w->now.workers, sizeof *w->workers, err);
 }
 

@@ -65,6 +65,7 @@ typedef struct mtf_py_state {
     Py_ssize_t n_running; /* methods under way, of all models; ask mtf_py_n_running */
     long process;         /* that n_running counts in */
     int runtime_ready;    /* mtf_runtime_init has succeeded */
+    int hears_signals;    /* handlers run inside a call of the core, which they can end */
 } mtf_py_state;
 
 typedef struct mtf_py_model mtf_py_model;
@@ -108,11 +109,13 @@ struct mtf_py_model {
     mtf_py_batch *pending; /* borrowed by the core from train_forward until train_backward */
     atomic_int use;        /* mtf_py_use; MTF_PY_FREE: nobody is in a method */
     atomic_ulong reader;   /* the thread in a reading method, else 0 */
+    long process;          /* whose thread is in a method */
 };
 
 extern PyType_Spec mtf_py_model_spec;
-extern PyMethodDef mtf_py_model_methods[];    /* methods.c */
-extern PyMethodDef mtf_py_module_functions[]; /* runtime.c */
+extern PyMethodDef mtf_py_model_methods[];                                    /* methods.c */
+extern PyMethodDef mtf_py_module_functions[];                                 /* runtime.c */
+PyObject *mtf_py_outline(PyObject *module, PyObject *args, PyObject *kwargs); /* outline.c */
 
 /* Methods under way in this process: after a fork none, whatever other threads were at. */
 Py_ssize_t mtf_py_n_running(mtf_py_state *state);
@@ -133,6 +136,11 @@ typedef mtf_status (*mtf_py_setter)(mtf_model *model, size_t index, const mtf_re
                                     size_t n, mtf_error *err); /* values (n) */
 PyObject *mtf_py_set_values(mtf_py_model *self, PyObject *args, PyObject *kwargs,
                             const char *format, mtf_py_setter set);
+
+/* ---- whole.c ---------------------------------------------------------------------------------- */
+
+extern PyType_Spec mtf_py_bracket_spec;
+PyObject *mtf_py_together(PyObject *module, PyObject *args, PyObject *kwargs);
 
 /* ---- outputs.c ------------------------------------------------------------------------------- */
 
@@ -180,11 +188,35 @@ PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 /* ---- errors.c -------------------------------------------------------------------------------- */
 
 int mtf_py_errors_init(mtf_py_state *state);
-/* Raises what the status table says, with the core's text; returns NULL. */
+/* Raises what the status table says, with the core's text; returns NULL. MTF_INTERRUPTED: what the
+ * handler of a signal raised stands already. */
 PyObject *mtf_py_raise(const mtf_py_state *state, mtf_status status, const mtf_error *err);
 /* SelectorError: the model has no `kind` of that name; lists the `n` that it has. */
 void mtf_py_raise_unknown(const mtf_py_model *self, const char *kind, const char *name, size_t n,
                           const char *(*name_of)(const mtf_model *model, size_t index));
+
+/* ---- watch.c ---------------------------------------------------------------------------------- */
+
+/* One call of the core during which signals are heard. */
+typedef struct mtf_py_watch {
+    mtf_py_state *state;
+    int has_asked;
+    int is_elsewhere; /* not in the main thread: no signal comes here */
+    int raised;       /* a handler did; its exception is set */
+} mtf_py_watch;
+
+void mtf_py_watch_begin(mtf_py_watch *watch, mtf_py_state *state);
+/* The status of the call, MTF_INTERRUPTED if a handler raised. */
+mtf_status mtf_py_watch_end(const mtf_py_watch *watch, mtf_status status);
+
+/* status = call on the model `self`, without the GIL, hearing signals. */
+#define MTF_PY_WATCHED(status, call)                                                               \
+    do {                                                                                           \
+        mtf_py_watch watch_;                                                                       \
+        mtf_py_watch_begin(&watch_, self->state);                                                  \
+        Py_BEGIN_ALLOW_THREADS(status) = (call);                                                   \
+        Py_END_ALLOW_THREADS(status) = mtf_py_watch_end(&watch_, status);                          \
+    } while (0)
 
 /* ---- results.c ------------------------------------------------------------------------------- */
 
@@ -192,6 +224,9 @@ int mtf_py_results_init(mtf_py_state *state, PyObject *module);
 /* A result of type `kind` from new references, which are stolen; a NULL among them is an error
  * already set. */
 PyObject *mtf_py_result(const mtf_py_state *state, int kind, PyObject **fields);
+
+/* A ParamInfo (params.c). */
+PyObject *mtf_py_param_result(const mtf_py_state *state, const mtf_param_info *info);
 
 /* List of make(self, 0 .. n - 1). */
 PyObject *mtf_py_list_of(mtf_py_model *self, size_t n, PyObject *(*make)(mtf_py_model *, size_t));

@@ -60,6 +60,7 @@ static PyObject *exception_of(const mtf_py_state *state, mtf_status status, cons
     case MTF_ERR_STATE:
         *text = "the calls come in the wrong order";
         return state->exceptions[MTF_PY_ERROR];
+    case MTF_INTERRUPTED:
     case MTF_OK:
     default:
         *text = "the core gave a status that the binding does not know";
@@ -70,6 +71,9 @@ static PyObject *exception_of(const mtf_py_state *state, mtf_status status, cons
 PyObject *mtf_py_raise(const mtf_py_state *state, mtf_status status, const mtf_error *err)
 {
     const char *text;
+    if (status == MTF_INTERRUPTED) {
+        return NULL;
+    }
     PyObject *exception = exception_of(state, status, &text);
     if (err != NULL && err->text[0] != '\0') {
         text = err->text;

@@ -109,9 +109,9 @@ PyObject *mtf_py_forward(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     }
     mtf_error err = {MTF_OK, ""};
     mtf_status status;
-    Py_BEGIN_ALLOW_THREADS status = mtf_model_forward(self->model, &call.batch->batch, call.names.n,
-                                                      call.arrays.outputs, precision, &err);
-    Py_END_ALLOW_THREADS return forward_call_finish(&call, self, status, &err);
+    MTF_PY_WATCHED(status, mtf_model_forward(self->model, &call.batch->batch, call.names.n,
+                                             call.arrays.outputs, precision, &err));
+    return forward_call_finish(&call, self, status, &err);
 }
 
 /* After a forward of training: its batch stays with the model if it waits for its backward; that of
@@ -140,10 +140,10 @@ PyObject *mtf_py_train_forward(mtf_py_model *self, PyObject *args, PyObject *kwa
     }
     mtf_error err = {MTF_OK, ""};
     mtf_status status;
-    Py_BEGIN_ALLOW_THREADS status =
-        mtf_train_forward(self->model, &call.batch->batch, first_sequence, call.names.n,
-                          call.names.names, call.arrays.data, &err);
-    Py_END_ALLOW_THREADS keep_pending(self, &call, status == MTF_OK);
+    MTF_PY_WATCHED(status,
+                   mtf_train_forward(self->model, &call.batch->batch, first_sequence, call.names.n,
+                                     call.names.names, call.arrays.data, &err));
+    keep_pending(self, &call, status == MTF_OK);
     return forward_call_finish(&call, self, status, &err);
 }
 
@@ -162,10 +162,9 @@ PyObject *mtf_py_train_outputs(mtf_py_model *self, PyObject *args, PyObject *kwa
     mtf_error err = {MTF_OK, ""};
     mtf_status status;
     int waits = 0;
-    Py_BEGIN_ALLOW_THREADS status =
-        mtf_train_outputs(self->model, &call.batch->batch, call.names.n, call.arrays.outputs,
-                          token_budget, &waits, &err);
-    Py_END_ALLOW_THREADS keep_pending(self, &call, waits);
+    MTF_PY_WATCHED(status, mtf_train_outputs(self->model, &call.batch->batch, call.names.n,
+                                             call.arrays.outputs, token_budget, &waits, &err));
+    keep_pending(self, &call, waits);
     PyObject *values = forward_call_finish(&call, self, status, &err);
     return values != NULL ? Py_BuildValue("(NO)", values, waits ? Py_True : Py_False) : NULL;
 }

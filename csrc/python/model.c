@@ -26,10 +26,16 @@ Py_ssize_t mtf_py_n_running(mtf_py_state *state)
 static int take(mtf_py_model *self, mtf_py_use use)
 {
     const unsigned long thread = PyThread_get_thread_ident();
+    const long process = (long)getpid();
+    int left = MTF_PY_READS; /* by a thread of the process that this one was forked from */
+    if (self->process != process) {
+        atomic_compare_exchange_strong(&self->use, &left, MTF_PY_FREE);
+    }
     for (int nap = 0; nap < PATIENCE; nap++) {
         int found = MTF_PY_FREE;
         if (atomic_compare_exchange_strong(&self->use, &found, (int)use)) {
             atomic_store(&self->reader, use == MTF_PY_READS ? thread : 0);
+            self->process = process;
             return 1;
         }
         if (found != MTF_PY_READS || atomic_load(&self->reader) == thread) {

@@ -18,6 +18,12 @@ static int module_exec(PyObject *module)
         return -1;
     }
     Py_XSETREF(state->model_type, (PyTypeObject *)type);
+    PyObject *bracket = PyType_FromModuleAndSpec(module, &mtf_py_bracket_spec, NULL);
+    int added = bracket == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)bracket);
+    Py_XDECREF(bracket);
+    if (added < 0) {
+        return -1;
+    }
     if (PyModule_AddType(module, state->model_type) < 0 ||
         PyModule_AddIntConstant(module, "IGNORE_LABEL", MTF_IGNORE_LABEL) < 0 ||
         PyModule_AddStringConstant(module, "VERSION", MTF_VERSION_TEXT) < 0) {

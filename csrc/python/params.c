@@ -71,22 +71,27 @@ static PyObject *shape_tuple(const mtf_param_info *info)
     return PyArray_IntTupleFromIntp(info->n_dims, shape);
 }
 
+PyObject *mtf_py_param_result(const mtf_py_state *state, const mtf_param_info *info)
+{
+    PyObject *fields[] = {PyUnicode_FromString(info->key),
+                          PyLong_FromLong(info->unit),
+                          shape_tuple(info),
+                          PyLong_FromLongLong(info->size),
+                          PyLong_FromUnsignedLongLong(info->version),
+                          PyBool_FromLong(info->decays),
+                          PyBool_FromLong(info->in_products),
+                          PyBool_FromLong(info->frozen),
+                          PyLong_FromLong((long)info->precision),
+                          PyLong_FromLongLong(info->n_steps),
+                          alias_tuple(info)};
+    return mtf_py_result(state, MTF_PY_PARAM_INFO, fields);
+}
+
 static PyObject *param_result(mtf_py_model *self, size_t index)
 {
     mtf_param_info info;
     mtf_model_get_param(self->model, index, &info);
-    PyObject *fields[] = {PyUnicode_FromString(info.key),
-                          PyLong_FromLong(info.unit),
-                          shape_tuple(&info),
-                          PyLong_FromLongLong(info.size),
-                          PyLong_FromUnsignedLongLong(info.version),
-                          PyBool_FromLong(info.decays),
-                          PyBool_FromLong(info.in_products),
-                          PyBool_FromLong(info.frozen),
-                          PyLong_FromLong((long)info.precision),
-                          PyLong_FromLongLong(info.n_steps),
-                          alias_tuple(&info)};
-    return mtf_py_result(self->state, MTF_PY_PARAM_INFO, fields);
+    return mtf_py_param_result(self->state, &info);
 }
 
 static PyObject *unit_result(mtf_py_model *self, size_t index)

@@ -133,6 +133,13 @@ static PyObject *get_threads(PyObject *module, PyObject *unused)
     return PyLong_FromLong(mtf_threads_get());
 }
 
+static PyObject *hears_signals(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    const mtf_py_state *state = PyModule_GetState(module);
+    return PyBool_FromLong(state->hears_signals);
+}
+
 static PyObject *memory_info(PyObject *module, PyObject *unused)
 {
     (void)unused;
@@ -204,6 +211,11 @@ PyDoc_STRVAR(set_threads_doc, "set_threads($module, /, n_threads)\n--\n\n"
                               "Worker threads of every model, 1 to 256.");
 PyDoc_STRVAR(get_threads_doc, "get_threads($module, /)\n--\n\n"
                               "Worker threads of every model.");
+PyDoc_STRVAR(
+    hears_signals_doc,
+    "hears_signals($module, /)\n--\n\n"
+    "Whether handlers of signals run inside a call of the core, which ends with what they\n"
+    "raise.");
 PyDoc_STRVAR(memory_info_doc, "memory_info($module, /)\n--\n\n"
                               "Heap of the core since the process began, as a MemoryInfo.");
 PyDoc_STRVAR(reset_peak_memory_doc, "reset_peak_memory($module, /)\n--\n\n"
@@ -213,9 +225,19 @@ PyDoc_STRVAR(count_flops_doc,
              "True: counts the floating-point operations of all models from zero; False: stops.");
 PyDoc_STRVAR(flops_doc, "flops($module, /)\n--\n\n"
                         "Operations counted since count_flops(True), as Flops(forward, dx, dw).");
+PyDoc_STRVAR(outline_doc, "outline($module, /, config, heads)\n--\n\n"
+                          "The parameters, each a ParamInfo, that a model of this configuration\n"
+                          "would have with these heads (name -> configuration); makes none.");
 PyDoc_STRVAR(fail_allocation_after_doc,
              "fail_allocation_after($module, /, n)\n--\n\n"
              "Tests only: the n-th allocation from now fails once; 0 switches it off.");
+
+PyDoc_STRVAR(
+    together_doc,
+    "together($module, /, calls)\n--\n\n"
+    "Calls functions without arguments one after another; returns what each gives. Where\n"
+    "they are C functions, in functools.partial, no interrupt comes in between. The first\n"
+    "that raises is the last that is called.");
 
 /* METH_VARARGS | METH_KEYWORDS functions have another type than the table's; the cast is CPython's
  * own convention. */
@@ -228,9 +250,12 @@ PyMethodDef mtf_py_module_functions[] = {
     {"runtime_info", runtime_info, METH_NOARGS, runtime_info_doc},
     {"set_threads", WITH_KEYWORDS(set_threads), set_threads_doc},
     {"get_threads", get_threads, METH_NOARGS, get_threads_doc},
+    {"hears_signals", hears_signals, METH_NOARGS, hears_signals_doc},
     {"memory_info", memory_info, METH_NOARGS, memory_info_doc},
     {"reset_peak_memory", reset_peak_memory, METH_NOARGS, reset_peak_memory_doc},
     {"count_flops", WITH_KEYWORDS(count_flops), count_flops_doc},
     {"flops", flops, METH_NOARGS, flops_doc},
+    {"outline", WITH_KEYWORDS(mtf_py_outline), outline_doc},
     {"fail_allocation_after", WITH_KEYWORDS(fail_allocation_after), fail_allocation_after_doc},
+    {"together", WITH_KEYWORDS(mtf_py_together), together_doc},
     {NULL, NULL, 0, NULL}};

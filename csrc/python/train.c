@@ -102,11 +102,12 @@ PyObject *mtf_py_train_backward(mtf_py_model *self, PyObject *args, PyObject *kw
     }
     mtf_error err = {MTF_OK, ""};
     mtf_status status;
-    Py_BEGIN_ALLOW_THREADS status =
-        mtf_train_backward(self->model, losses.n, losses.items, losses.scales, losses.values,
-                           injections.n, injections.items, &err);
-    Py_END_ALLOW_THREADS if (status != MTF_OK)
-    {
+    MTF_PY_WATCHED(status, mtf_train_backward(self->model, losses.n, losses.items, losses.scales,
+                                              losses.values, injections.n, injections.items, &err));
+    if (status != MTF_OK) {
+        if (status == MTF_INTERRUPTED) { /* which ended the step */
+            drop_pending(self);
+        }
         mtf_py_raise(self->state, status, &err);
         goto end;
     }
@@ -159,11 +160,10 @@ PyObject *mtf_py_train_gradients(mtf_py_model *self, PyObject *args, PyObject *k
     mtf_error err = {MTF_OK, ""};
     mtf_status status;
     drop_pending(self);
-    Py_BEGIN_ALLOW_THREADS status = mtf_train_gradients(
-        self->model, &batch->batch, losses.n, losses.items, injections.n, injections.items,
-        token_budget, &options, losses.values, losses.counts, &err);
-    Py_END_ALLOW_THREADS if (status != MTF_OK)
-    {
+    MTF_PY_WATCHED(status, mtf_train_gradients(self->model, &batch->batch, losses.n, losses.items,
+                                               injections.n, injections.items, token_budget,
+                                               &options, losses.values, losses.counts, &err));
+    if (status != MTF_OK) {
         mtf_py_raise(self->state, status, &err);
         goto end;
     }
@@ -194,8 +194,8 @@ static PyObject *apply(mtf_py_model *self, mtf_update *update, PyObject *rates_o
     mtf_update_result done = {.grad_norm = 0.0};
     mtf_error err = {MTF_OK, ""};
     mtf_status status;
-    Py_BEGIN_ALLOW_THREADS status = mtf_train_apply(self->model, update, &done, &err);
-    Py_END_ALLOW_THREADS Py_DECREF(rates);
+    MTF_PY_WATCHED(status, mtf_train_apply(self->model, update, &done, &err));
+    Py_DECREF(rates);
     Py_DECREF(decays);
     if (status != MTF_OK) {
         return mtf_py_raise(self->state, status, &err);

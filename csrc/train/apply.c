@@ -125,6 +125,7 @@ static mtf_status global_norm(mtf_model *model, double *norm, mtf_error *err)
 {
     double total = 0;
     mtf_parallel_work(model->n_chunks, 2 * model->n_chunk_values, sum_chunk, model);
+    MTF_TRY(mtf_work_check(err));
     for (int64_t i = 0; i < model->n_chunks; i++) {
         if (!isfinite(model->partial_sums[i])) {
             return mtf_fail(err, MTF_ERR_NONFINITE,
@@ -182,8 +183,8 @@ static void set_updates(mtf_model *model, const mtf_update *update, double clip)
     }
 }
 
-mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update, mtf_update_result *result,
-                           mtf_error *err)
+static mtf_status apply(mtf_model *model, const mtf_update *update, mtf_update_result *result,
+                        mtf_error *err)
 {
     double norm = 0, clip = 1;
     if (!model->session.open) {
@@ -199,6 +200,7 @@ mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update, mtf_updat
     }
     set_updates(model, update, clip);
     MTF_TRY(mtf_update_check_finite(model, norm * clip, err));
+    mtf_work_commit();
     MTF_TRY(mtf_state_moments(model, err));
     mtf_parallel_work(model->n_chunks, UPDATE_OPERATIONS * model->n_chunk_values, update_chunk,
                       model);
@@ -216,4 +218,12 @@ mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update, mtf_updat
     }
     mtf_object_close_session(model);
     return MTF_OK;
+}
+
+mtf_status mtf_train_apply(mtf_model *model, const mtf_update *update, mtf_update_result *result,
+                           mtf_error *err)
+{
+    mtf_work work;
+    mtf_work_open(&work);
+    return mtf_train_close(&work, model, apply(model, update, result, err), err);
 }

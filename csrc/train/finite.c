@@ -119,6 +119,7 @@ mtf_status mtf_update_check_finite(mtf_model *model, double most_gradient, mtf_e
         return MTF_OK;
     }
     mtf_parallel_work(model->n_chunks, REHEARSAL_OPERATIONS * n_open, rehearse_chunk, &r);
+    MTF_TRY(mtf_work_check(err));
     for (int64_t i = 0; i < model->n_chunks; i++) {
         if (model->partial_sums[i] != 0) {
             return mtf_fail(err, MTF_ERR_NONFINITE,

@@ -8,6 +8,9 @@
 
 #include "../object/object.h"
 
+/* mtf_work_close() for a training call, whose step is dropped if it was stopped. (step.c) */
+MTF_NODISCARD mtf_status mtf_train_close(mtf_work *work, mtf_model *model, mtf_status status,
+                                         mtf_error *err);
 /* Gradient arrays of every parameter that a backward step of the plan reaches. */
 MTF_NODISCARD mtf_status mtf_state_gradients(mtf_model *model, const mtf_plan *plan,
                                              mtf_error *err);

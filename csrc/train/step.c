@@ -28,6 +28,16 @@ mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options, m
     return MTF_OK;
 }
 
+/* Closes the work of a training call; a step that was stopped is dropped. */
+mtf_status mtf_train_close(mtf_work *work, mtf_model *model, mtf_status status, mtf_error *err)
+{
+    status = mtf_work_close(work, status, err);
+    if (status == MTF_INTERRUPTED) {
+        mtf_object_close_session(model);
+    }
+    return status;
+}
+
 static mtf_status check_budget(int64_t token_budget, mtf_error *err)
 {
     if (token_budget < 1) {
@@ -60,7 +70,7 @@ static mtf_status forward_view(mtf_model *model, const mtf_view *view, size_t n,
     session->view = *view;
     mtf_run_forward(plan, model->network, &model->workspace, &session->view, session->dropout_key,
                     NULL);
-    return MTF_OK;
+    return mtf_work_check(err);
 }
 
 static size_t output_values(const mtf_program *program, const mtf_view *view, mtf_tensor_id t)
@@ -84,9 +94,9 @@ static int64_t first_row(const mtf_view *view, const mtf_view *part, const mtf_t
     return part->offsets[tensor->space][0] - view->offsets[tensor->space][0];
 }
 
-mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t first_sequence,
-                             size_t n_wanted, const char *const *wanted, mtf_real *const *values,
-                             mtf_error *err)
+static mtf_status train_forward(mtf_model *model, const mtf_batch *batch, int64_t first_sequence,
+                                size_t n_wanted, const char *const *wanted, mtf_real *const *values,
+                                mtf_error *err)
 {
     mtf_view view;
     mtf_object_stop_waiting(model);
@@ -110,9 +120,20 @@ mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t f
     return MTF_OK;
 }
 
-mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
-                             const mtf_output *outputs, int64_t token_budget, int *waits,
+mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t first_sequence,
+                             size_t n_wanted, const char *const *wanted, mtf_real *const *values,
                              mtf_error *err)
+{
+    mtf_work work;
+    mtf_work_open(&work);
+    return mtf_train_close(
+        &work, model, train_forward(model, batch, first_sequence, n_wanted, wanted, values, err),
+        err);
+}
+
+static mtf_status train_outputs(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
+                                const mtf_output *outputs, int64_t token_budget, int *waits,
+                                mtf_error *err)
 {
     const mtf_program *program = model->network->program;
     mtf_view view;
@@ -143,6 +164,17 @@ mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch, size_t n_
         mtf_object_stop_waiting(model);
     }
     return MTF_OK;
+}
+
+mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
+                             const mtf_output *outputs, int64_t token_budget, int *waits,
+                             mtf_error *err)
+{
+    mtf_work work;
+    mtf_work_open(&work);
+    return mtf_train_close(
+        &work, model, train_outputs(model, batch, n_outputs, outputs, token_budget, waits, err),
+        err);
 }
 
 /* Place of a named output among those of the pending forward. */
@@ -234,17 +266,18 @@ static mtf_status add_injection(mtf_model *model, const char *output, const mtf_
 }
 
 /* From the gradients at the outputs down. */
-static void run_backward(mtf_model *model)
+static mtf_status run_backward(mtf_model *model, mtf_error *err)
 {
     mtf_session *session = &model->session;
     mtf_run_backward(session->plan, model->network, &model->workspace, &session->view,
                      session->dropout_key);
     mtf_object_stop_waiting(model);
+    return mtf_work_check(err);
 }
 
-mtf_status mtf_train_backward(mtf_model *model, size_t n_losses, const mtf_loss *losses,
-                              const double *scale, double *loss_sums, size_t n_injections,
-                              const mtf_injection *injections, mtf_error *err)
+static mtf_status train_backward(mtf_model *model, size_t n_losses, const mtf_loss *losses,
+                                 const double *scale, double *loss_sums, size_t n_injections,
+                                 const mtf_injection *injections, mtf_error *err)
 {
     const mtf_session *session = &model->session;
     if (!session->open || session->plan == NULL) {
@@ -270,8 +303,19 @@ mtf_status mtf_train_backward(mtf_model *model, size_t n_losses, const mtf_loss 
     for (size_t i = 0; i < n_injections; i++) {
         MTF_TRY(add_injection(model, injections[i].output, injections[i].grad, err));
     }
-    run_backward(model);
-    return MTF_OK;
+    return run_backward(model, err);
+}
+
+mtf_status mtf_train_backward(mtf_model *model, size_t n_losses, const mtf_loss *losses,
+                              const double *scale, double *loss_sums, size_t n_injections,
+                              const mtf_injection *injections, mtf_error *err)
+{
+    mtf_work work;
+    mtf_work_open(&work);
+    return mtf_train_close(
+        &work, model,
+        train_backward(model, n_losses, losses, scale, loss_sums, n_injections, injections, err),
+        err);
 }
 
 /* What mtf_train_gradients() was given. */
@@ -354,15 +398,14 @@ static mtf_status run_part(mtf_model *model, const whole_step *s, const mtf_view
             model, s->injections[i].output,
             s->injections[i].grad + first_row(s->view, part, tensor) * tensor->width, err));
     }
-    run_backward(model);
-    return MTF_OK;
+    return run_backward(model, err);
 }
 
-mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch, size_t n_losses,
-                               const mtf_loss *losses, size_t n_injections,
-                               const mtf_injection *injections, int64_t token_budget,
-                               const mtf_train_options *options, double *loss_means,
-                               int64_t *n_labelled, mtf_error *err)
+static mtf_status train_gradients(mtf_model *model, const mtf_batch *batch, size_t n_losses,
+                                  const mtf_loss *losses, size_t n_injections,
+                                  const mtf_injection *injections, int64_t token_budget,
+                                  const mtf_train_options *options, double *loss_means,
+                                  int64_t *n_labelled, mtf_error *err)
 {
     mtf_view view;
     const whole_step s = {.view = &view,
@@ -398,4 +441,18 @@ mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch, size_t 
         mtf_object_close_session(model);
     }
     return status;
+}
+
+mtf_status mtf_train_gradients(mtf_model *model, const mtf_batch *batch, size_t n_losses,
+                               const mtf_loss *losses, size_t n_injections,
+                               const mtf_injection *injections, int64_t token_budget,
+                               const mtf_train_options *options, double *loss_means,
+                               int64_t *n_labelled, mtf_error *err)
+{
+    mtf_work work;
+    mtf_work_open(&work);
+    return mtf_train_close(&work, model,
+                           train_gradients(model, batch, n_losses, losses, n_injections, injections,
+                                           token_budget, options, loss_means, n_labelled, err),
+                           err);
 }

@@ -17,8 +17,11 @@ from ..closest import counted
 from ..errors import ConfigError
 from ..features.folder import FileInfo, default_folder, folder_files, folder_info
 from ..features.sizes import DISK_LIMIT, read_limit
+from ..features.trust import folder_fault
 from ..files.drafts import is_abandoned
+from ..printable import printable
 from ..quantities import in_bytes
+from .echo import echo
 from .options import debug_option
 
 __all__ = ["cache"]
@@ -40,16 +43,18 @@ def info(folder: Path | None) -> None:
     folder = _checked(folder)
     files = folder_info(folder) if folder.is_dir() else []
     if not files:
-        click.echo(f"{folder}: no stored features")
+        echo(f"{folder}: no stored features")
         return
-    click.echo(_table([_line(one) for one in files]))
+    echo(_table([_line(one) for one in files]))
     limit = read_limit(None, "limit", "MTFREEZE_CACHE_LIMIT", DISK_LIMIT)
     n_bytes = sum(one.n_bytes for one in files)
     corrupt = [one for one in files if one.fault]
     n_files = counted(len(files), "file")
-    click.echo(f"\n{folder}: {n_files}, {in_bytes(n_bytes)} of at most {in_bytes(limit)}")
+    echo(f"\n{folder}: {n_files}, {in_bytes(n_bytes)} of at most {in_bytes(limit)}")
+    if fault := folder_fault(folder):
+        echo(f"runs do not use it: {fault}")
     for one in corrupt:
-        click.echo(f"corrupt: {one.path.name}: {one.fault}")
+        echo(f"corrupt: {one.path.name}: {one.fault}")
 
 
 @cache.command()
@@ -69,12 +74,12 @@ def clear(folder: Path | None, older_than: float | None, damaged: bool) -> None:
     """
     folder = _checked(folder)
     if not folder.is_dir():
-        click.echo(f"{folder}: no stored features")
+        echo(f"{folder}: no stored features")
         return
     finished, drafts = folder_files(folder), folder_files(folder, drafts=True)
     if not finished and not drafts:
         if not any(folder.iterdir()):
-            click.echo(f"{folder}: no stored features")
+            echo(f"{folder}: no stored features")
             return
         raise ConfigError(
             f"{folder}: expected files of stored features (*.mtff); found none, only other files; "
@@ -98,7 +103,7 @@ def clear(folder: Path | None, older_than: float | None, damaged: bool) -> None:
     n_left = len(finished) + len(drafts) - len(chosen) + len(failed)
     kept = f"; {n_left} kept" if n_left else ""
     removed = counted(len(chosen) - len(failed), "file")
-    click.echo(f"{folder}: removed {removed}, freed {in_bytes(freed)}{kept}")
+    echo(f"{folder}: removed {removed}, freed {in_bytes(freed)}{kept}")
     if failed:
         raise OSError(f"{folder}: could not remove {'; '.join(failed)}")
 
@@ -124,7 +129,7 @@ def _line(one: FileInfo) -> tuple[str, ...]:
 
 def _table(lines: Sequence[Sequence[str]]) -> str:
     """Lay lines out in columns; numbers stand to the right."""
-    rows = [_COLUMNS, *lines]
+    rows = [_COLUMNS, *([printable(cell) for cell in line] for line in lines)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
     right = {"texts", "rows", "size"}
     return "\n".join(

@@ -12,6 +12,7 @@ import click
 
 from ..closest import counted
 from .build import build_model, build_tasks
+from .echo import echo
 from .guard import FAILED, FrozenChanged
 from .job import load_config
 from .options import debug_option
@@ -116,13 +117,13 @@ def compare(
             progress=not quiet,
             **scenario_arguments(config.training),
         )
-    click.echo(f"{'' if quiet else chr(10)}{found}")
+    echo(f"{'' if quiet else chr(10)}{found}")
     if csv_path is not None:
-        click.echo(f"figures: {found.to_csv(csv_path)}")
+        echo(f"figures: {found.to_csv(csv_path)}")
     if plot is not None:
-        click.echo(f"picture: {found.plot(plot)}")
+        echo(f"picture: {found.plot(plot)}")
     if report is not None:
-        click.echo(f"report: {found.to_html(report)}")
+        echo(f"report: {found.to_html(report)}")
     if found.failed:
-        click.echo(f"{counted(len(found.failed), 'scenario')} failed; see the table", err=True)
+        echo(f"{counted(len(found.failed), 'scenario')} failed; see the table", err=True)
     return check_comparison(found)

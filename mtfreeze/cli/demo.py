@@ -17,6 +17,7 @@ import click
 from ..errors import DataError
 from .build import build_model, build_tasks
 from .compare import check_comparison, scenario_arguments
+from .echo import echo
 from .guard import FAILED
 from .options import debug_option
 
@@ -61,7 +62,7 @@ def _say_sizes(model: MultiTaskModel, tasks: dict[str, Task]) -> None:
     for name, task in tasks.items():
         unit = model.heads[name].spec.row_space.data
         sizes = [0 if part is None else len(part) for part in (task.train, task.eval)]
-        click.echo(
+        echo(
             f"{name}: {sizes[0]:,} {unit} to train on, {sizes[1]:,} to evaluate on, "
             f"{len(model.heads[name].labels)} labels"
         )
@@ -90,11 +91,11 @@ def demo(
     for mode in modes:
         model.select(mode)  # a mode that matches nothing ends here, before the data is read
     tasks = build_tasks(config, model)
-    click.echo(f"model: {config.model['name']}")
-    click.echo(f"data: {place}, a fixed stratified split")
+    echo(f"model: {config.model['name']}")
+    echo(f"data: {place}, a fixed stratified split")
     _say_sizes(model, tasks)
     facts = show_config("dict") or {}
-    click.echo(f"computing with {facts['threads']} threads, {facts['isa']}, {facts['blas']}\n")
+    echo(f"computing with {facts['threads']} threads, {facts['isa']}, {facts['blas']}\n")
     found = compare(
         model,
         tasks,
@@ -103,15 +104,15 @@ def demo(
         start=None if config.start is None else scenario_arguments(config.start),
         **scenario_arguments(config.training),
     )
-    click.echo(f"\n{found}\n")
+    echo(f"\n{found}\n")
     if found.interrupted:
         return FAILED
     out = Path(output)
-    click.echo(f"figures: {found.to_csv(out / 'comparison.csv')}")
+    echo(f"figures: {found.to_csv(out / 'comparison.csv')}")
     if found.first_runs():
-        click.echo(f"pictures: {found.plot(out / 'comparison.png')}")
-        click.echo(f"          {found.plot_modes(out / 'trainability.png')}")
-    click.echo(f"report: {found.to_html(out / 'report.html')}")
+        echo(f"pictures: {found.plot(out / 'comparison.png')}")
+        echo(f"          {found.plot_modes(out / 'trainability.png')}")
+    echo(f"report: {found.to_html(out / 'report.html')}")
     advice = recommend(model, tasks, progress=False)
-    click.echo(f"\nadvice: {advice.sentence}")
+    echo(f"\nadvice: {advice.sentence}")
     return check_comparison(found)

@@ -7,15 +7,16 @@ stdout, as JSON lines of ``text`` and ``embedding``.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 import numpy as np
 
 from ..data.files import read_lines
+from ..files.fields import json_line
 from ..files.whole_file import whole_file
 from ..runtime.precision import check_precision
+from .echo import echo
 from .options import debug_option, precision_option
 from .predict import stdin_lines
 
@@ -53,16 +54,16 @@ def encode(
     loaded = MultiTaskModel.from_pretrained(model)
     rows = list(texts)
     if not rows:
-        rows = stdin_lines() if path in (None, "-") else read_lines(str(path))
+        rows = stdin_lines() if path in (None, "-") else list(read_lines(str(path)))
     if output is not None:
         vectors = loaded.encode(rows, precision=precision)
         with whole_file(Path(output)) as file:
             np.save(file, vectors)
-        click.echo(f"{len(vectors)} vectors of {loaded.width} values: {output}")
+        echo(f"{len(vectors)} vectors of {loaded.width} values: {output}")
         return
     for begin in range(0, len(rows), ROWS_AT_A_TIME):
         some = rows[begin : begin + ROWS_AT_A_TIME]
         for text, vector in zip(some, loaded.encode(some, precision=precision), strict=True):
             # The shortest digits that give the same float32 back.
             values = [float(str(value)) for value in vector]
-            click.echo(json.dumps({"text": text, "embedding": values}, ensure_ascii=False))
+            echo(json_line({"text": text, "embedding": values}))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .build import apply_freezing, build_model, build_tasks
+from .echo import echo
 from .job import Config
 from .options import JobOptions, job_options, training_precision_option
 
@@ -75,9 +76,9 @@ def estimate(
         arguments["progress"] = False
     found = estimate_job(config, model, build_tasks(config, model), arguments)
     if as_json:
-        click.echo(json.dumps({part: one.to_dict() for part, one in found.items()}, indent=2))
+        echo(json.dumps({part: one.to_dict() for part, one in found.items()}, indent=2))
     else:
-        click.echo(estimates_text(found))
+        echo(estimates_text(found))
 
 
 def estimates_text(found: Mapping[str, Estimate]) -> str:

@@ -11,6 +11,7 @@ An error of the user's is one line on stderr, without a traceback; ``--debug`` s
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 import warnings
@@ -21,6 +22,7 @@ from typing import Any
 import click
 
 from ..errors import ConcurrencyError, Error, TrainingError
+from .echo import echo
 
 __all__ = ["CHANGED", "FAILED", "USAGE", "FrozenChanged", "run_guarded"]
 
@@ -48,7 +50,7 @@ def _short_warnings() -> Iterator[None]:
     """Print warnings as one line on stderr, without file, line and source."""
 
     def show(message: Any, category: Any, *rest: object, **named: object) -> None:
-        click.echo(f"warning: {message}", err=True)
+        echo(f"warning: {message}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -75,13 +77,15 @@ def run_guarded(command: click.Command, arguments: Sequence[str] | None, program
             result = command.main(args=given, prog_name=program, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
+        echo("interrupted", err=True)
         return FAILED
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        echo(said.getvalue().rstrip("\n"), err=True)
         return error.exit_code
     except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
+        echo("interrupted", err=True)
         return FAILED
     except BrokenPipeError:
         return FAILED
@@ -89,5 +93,5 @@ def run_guarded(command: click.Command, arguments: Sequence[str] | None, program
         if debug or not _is_ours(error):
             traceback.print_exc()
         else:
-            click.echo(f"{program}: {error}", err=True)
+            echo(f"{program}: {error}", err=True)
         return _exit_code(error)

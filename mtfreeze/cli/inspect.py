@@ -7,6 +7,7 @@ import click
 
 from ..freezing.describe import frozen_line
 from .build import apply_freezing, build_model
+from .echo import echo
 from .job_training import Freezing
 from .options import JobOptions, job_options
 
@@ -48,10 +49,10 @@ def inspect(
             )
         if job.says_what_is_frozen:
             apply_freezing(loaded, job.freezing(Freezing()))
-    click.echo(frozen_line(loaded))
-    click.echo()
-    click.echo(str(loaded.summary()))
-    click.echo()
-    click.echo(loaded.explain())
+    echo(frozen_line(loaded))
+    echo()
+    echo(str(loaded.summary()))
+    echo()
+    echo(loaded.explain())
     if picture is not None:
-        click.echo(f"picture: {loaded.plot_trainability(picture)}")
+        echo(f"picture: {loaded.plot_trainability(picture)}")

@@ -25,6 +25,7 @@ from typing import Any
 from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..heads.registry import required_keys
+from ..quoting import cut, quoted
 from .job_training import Freezing, read_training
 from .job_values import (
     Check,
@@ -38,6 +39,7 @@ from .job_values import (
     check_text,
     found_text,
 )
+from .job_yaml import parse_yaml
 
 __all__ = ["Config", "load_config", "parse_config", "parse_setting"]
 
@@ -78,6 +80,7 @@ _MODEL: dict[str, Check] = {
     "pooling": check_text,
     "normalize": check_bool,
     "max_length": check_number,
+    "revision": check_text,
 }
 _HEAD: dict[str, Check] = {
     "task": check_text,
@@ -110,7 +113,9 @@ _DATA: dict[str, Check] = {
 def _require(path: str, section: Mapping[str, Any], keys: Iterable[str]) -> None:
     for key in keys:
         if key not in section:
-            raise ConfigError(f"{path} lacks the key {key!r}; found {name_list(section)}; add it")
+            raise ConfigError(
+                f"{path} lacks the key {quoted(key)}; found {name_list(section)}; add it"
+            )
 
 
 def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
@@ -147,20 +152,20 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
         model["name"] = str(place / model["name"])
     heads = {}
     for name, one in check_mapping("heads", top.get("heads", {})).items():
-        entry = heads[name] = check_section(f"heads.{name}", one, _HEAD)
+        entry = heads[name] = check_section(f"heads.{cut(name, 60)}", one, _HEAD)
         described = set(entry) - {"from_pretrained", "head"}
         if described or "from_pretrained" not in entry:
-            _require(f"heads.{name}", entry, ("task",))
-            _require(f"heads.{name}", entry, required_keys(entry["task"]))
+            _require(f"heads.{cut(name, 60)}", entry, ("task",))
+            _require(f"heads.{cut(name, 60)}", entry, required_keys(entry["task"]))
         if entry.get("from_pretrained", "").startswith(("./", "../")):
             entry["from_pretrained"] = str(place / entry["from_pretrained"])
     data = {}
     for name, one in check_mapping("data", top.get("data", {})).items():
-        entry = data[name] = check_section(f"data.{name}", one, _DATA)
+        entry = data[name] = check_section(f"data.{cut(name, 60)}", one, _DATA)
         if heads and name not in heads:
             raise ConfigError(unknown("head in data", name, heads))
         if not {"train", "eval"} & set(entry):
-            raise ConfigError(f"data.{name} names no file; add train: FILE or eval: FILE")
+            raise ConfigError(f"data.{cut(name, 60)} names no file; add train: FILE or eval: FILE")
         for part in {"train", "eval"} & set(entry):
             entry[part] = str(place / entry[part])
     training, freezing = read_training("training", top.get("training", {}), place)
@@ -184,27 +189,29 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
     >>> parse_setting("training.epochs=3")
     (['training', 'epochs'], 3)
     """
-    import yaml
-
     key, equals, value = text.partition("=")
     if not equals or not key.strip(". "):
-        raise ConfigError(f"expected a setting such as training.epochs=3; found {text!r}")
+        raise ConfigError(f"expected a setting such as training.epochs=3; found {quoted(text)}")
     try:
-        return key.strip().split("."), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"expected YAML after '=' in the setting; found {text!r}") from None
+        return key.strip().split("."), parse_yaml(value, "the value")
+    except ConfigError:
+        raise ConfigError(f"expected YAML after '=' in the setting; found {quoted(text)}") from None
 
 
 def _apply_setting(raw: dict[str, Any], text: str) -> None:
     keys, value = parse_setting(text)
     if keys[0] not in _SECTIONS:
-        raise ConfigError(f"{unknown('section', keys[0], _SECTIONS)} (in the setting {text!r})")
+        raise ConfigError(
+            f"{unknown('section', keys[0], _SECTIONS)} (in the setting {quoted(text)})"
+        )
     place = raw
     for depth, key in enumerate(keys[:-1]):
         below = place.setdefault(key, {})
         if not isinstance(below, dict):
             path = ".".join(keys[: depth + 1])
-            raise ConfigError(f"setting {text!r}: {path} is no section; found {found_text(below)}")
+            raise ConfigError(
+                f"setting {quoted(text)}: {path} is no section; found {found_text(below)}"
+            )
         place = below
     place[keys[-1]] = value
 
@@ -221,18 +228,10 @@ def load_config(path: str | os.PathLike[str], settings: Iterable[str] = ()) -> C
     DataError
         If the file is empty or not UTF-8.
     """
-    import yaml
-
     from ..data.files import read_text
 
     place = Path(path)
-    try:
-        raw = yaml.safe_load(read_text(place))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{place}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(place)
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"{where}: expected YAML; {problem}; correct the line") from None
+    raw = parse_yaml(read_text(place), str(place))
     if not isinstance(raw, dict):
         raise ConfigError(
             f"{place}: expected sections {name_list(_SECTIONS)}; found {found_text(raw)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..checks import as_number
 from ..closest import unknown
 from ..errors import ConfigError
+from ..quoting import cut, quoted
 from ..runtime.precision import TRAINING_PRECISIONS, check_precision
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _NUMBERS = ("warmup_ratio", "layer_decay")
 
 def found_text(value: object) -> str:
     """Return what messages say of a value that was found."""
-    return f"{type(value).__name__} {value!r}"
+    return f"{type(value).__name__} {quoted(value)}"
 
 
 def check_text(path: str, value: object) -> str:
@@ -88,7 +89,9 @@ def check_training_precision(path: str, value: object) -> str:
 def check_rate(path: str, value: object) -> Any:
     """Check for a number, or numbers by selector."""
     if isinstance(value, Mapping):
-        return {str(key): check_number(f"{path}.{key}", one) for key, one in value.items()}
+        return {
+            str(key): check_number(f"{path}.{cut(str(key), 60)}", one) for key, one in value.items()
+        }
     return check_number(path, value)
 
 
@@ -123,7 +126,7 @@ def check_modes(path: str, value: object) -> list[Any]:
             )
         ((name, schedule),) = one.items()
         name = check_text(where, name)
-        modes.append((name, check_schedule(f"{where}.{name}", schedule)))
+        modes.append((name, check_schedule(f"{where}.{cut(name, 60)}", schedule)))
     return modes
 
 
@@ -135,7 +138,7 @@ def check_labels(path: str, value: object) -> list[str]:
         if not isinstance(one, str):
             raise ConfigError(
                 f"{path}[{i}] must be a text; found {found_text(one)}; YAML reads no, yes, on, off "
-                f'and numbers as something else: put the label in quotes, "{one}"'
+                f'and numbers as something else: put the label in quotes, "{cut(str(one), 60)}"'
             )
     return list(value)
 
@@ -155,7 +158,7 @@ def check_section(path: str, value: object, known: Mapping[str, Check]) -> dict[
     result: dict[str, Any] = {}
     for key, one in check_mapping(path, value).items():
         if key not in known:
-            raise ConfigError(unknown(f"key of {path!r}", key, known))
+            raise ConfigError(unknown(f"key of {quoted(path)}", key, known))
         result[key] = known[key](f"{path}.{key}", one)
     return result
 

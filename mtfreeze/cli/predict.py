@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """``mtfreeze predict``: texts in (arguments, a file, or stdin), labels out (TSV or JSON lines).
 
-TSV has the text and one column a head, tags of words joined by spaces; a TAB in a text becomes a
-space. JSON lines hold ``text``, ``words`` where a head labels words, and each head's answer; with
-``--probabilities`` the share of every label as well.
+TSV has the text and one column a head, tags of words joined by spaces; a TAB, a newline or a
+backslash in them is written as in a Python string (`files.fields`). JSON lines hold ``text``,
+``words`` where a head labels words, and each head's answer; with ``--probabilities`` the share of
+every label as well.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,9 @@ import numpy as np
 
 from ..data.files import read_lines
 from ..errors import DataError
+from ..files.fields import json_line, tsv_field
 from ..runtime.precision import check_precision
+from .echo import echo
 from .options import debug_option, precision_option
 
 if TYPE_CHECKING:
@@ -75,11 +77,11 @@ def _plain(value: Any) -> Any:
 
 
 def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
-    cells = [" ".join(answer["text"].split("\t"))]
+    cells = [answer["text"]]
     for head in heads:
         value = answer[head]
         cells.append(" ".join(map(str, value)) if isinstance(value, list) else str(value))
-    return "\t".join(cells)
+    return "\t".join(map(tsv_field, cells))
 
 
 @click.command()
@@ -120,10 +122,8 @@ def predict(
     asked = list(heads) or list(loaded.heads)
     rows = list(texts)
     if not rows:
-        rows = stdin_lines() if path in (None, "-") else read_lines(str(path))
+        rows = stdin_lines() if path in (None, "-") else list(read_lines(str(path)))
     if form == "tsv":
-        click.echo("\t".join(["text", *asked]))
+        echo("\t".join(["text", *asked]))
     for answer in _answers(loaded, asked, rows, probabilities, precision):
-        click.echo(
-            json.dumps(answer, ensure_ascii=False) if form == "jsonl" else _tsv(answer, asked)
-        )
+        echo(json_line(answer) if form == "jsonl" else _tsv(answer, asked))

@@ -8,6 +8,7 @@ import json
 import click
 
 from .build import apply_freezing, build_model, build_tasks
+from .echo import echo
 from .options import JobOptions, job_options
 
 __all__ = ["recommend"]
@@ -39,4 +40,4 @@ def recommend(
     if job.says_what_is_frozen:
         apply_freezing(model, config.freezing)
     advice = recommend_for(model, build_tasks(config, model), budget, progress=not as_json)
-    click.echo(json.dumps(advice.to_dict(), indent=2) if as_json else str(advice))
+    echo(json.dumps(advice.to_dict(), indent=2) if as_json else str(advice))

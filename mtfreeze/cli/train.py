@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from ..files.fields import tsv_field
 from ..freezing.digests import FrozenReport
 from ..training.fit import fit
 from ..training.run import Run
 from .build import apply_freezing, build_model, build_tasks
+from .echo import echo
 from .estimate import estimate_job, estimates_text
 from .guard import FAILED, FrozenChanged
 from .options import JobOptions, job_options, training_precision_option
@@ -26,7 +28,7 @@ def check_unmoved(report: FrozenReport) -> None:
 
 def _show(run: Run) -> None:
     for name, value in run.metrics.items():
-        click.echo(f"{name}\t{value:.6g}")
+        echo(f"{name}\t{value:.6g}")
 
 
 @click.command()
@@ -70,11 +72,11 @@ def train(
     if resume is not None:
         arguments["resume"] = resume or True
     if dry_run:
-        click.echo(estimates_text(estimate_job(config, model, tasks, arguments)))
+        echo(estimates_text(estimate_job(config, model, tasks, arguments)))
         return 0
     if config.start is not None:
         if arguments["progress"]:
-            click.echo("start:")
+            echo("start:")
         apply_freezing(model, config.start_freezing)
         before = fit(model, tasks, **{**config.start, "progress": arguments["progress"]})
         check_unmoved(before.frozen)
@@ -84,6 +86,6 @@ def train(
     run = fit(model, tasks, **arguments)
     _show(run)
     if arguments["output_dir"] is not None:
-        click.echo(f"saved\t{Path(arguments['output_dir'])}")
+        echo(f"saved\t{tsv_field(str(Path(arguments['output_dir'])))}")
     check_unmoved(run.frozen)
     return FAILED if run.interrupted else 0

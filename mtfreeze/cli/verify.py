@@ -16,7 +16,9 @@ import click
 from ..closest import name_list
 from ..errors import CheckpointError
 from ..files.json_files import read_object
-from ..freezing.digests import Snapshot, compare, snapshot
+from ..files.still_folder import read_still
+from ..freezing.digests import FrozenReport, Snapshot, compare, snapshot
+from .echo import echo
 from .guard import FrozenChanged
 from .options import debug_option
 
@@ -57,8 +59,11 @@ def _against_itself(folder: Path) -> str:
     """Compare the folder's tensors with its report."""
     from ..multi_task_model import MultiTaskModel
 
-    noted = read_report(folder)
-    report = compare(noted, MultiTaskModel.from_pretrained(folder))
+    def read() -> tuple[Snapshot, FrozenReport]:
+        noted = read_report(folder)
+        return noted, compare(noted, MultiTaskModel.from_pretrained(folder))
+
+    noted, report = read_still(folder, read)
     differ = [*report.moved, *report.changed]
     if differ:
         raise FrozenChanged(
@@ -95,6 +100,6 @@ def verify(folder: Path, base: str | None) -> None:
     """Check a saved model against its own digests and, with --base, against where it began."""
     if not folder.is_dir():
         raise CheckpointError(f"expected the folder of a saved model; found no folder {folder}")
-    click.echo(_against_itself(folder))
+    echo(_against_itself(folder))
     if base is not None:
-        click.echo(_against_base(folder, base))
+        echo(_against_base(folder, base))

@@ -21,6 +21,7 @@ from ..heads.task import Task
 from ..notices import UntrainedHeadWarning
 from ..planning.run_plan import plan_run
 from ..planning.settings import RUN_SETTINGS, check_settings
+from ..quoting import quoted
 from ..steps.batch import TrainingRows
 from ..training.fit import fit
 from .scenarios import Scenario
@@ -98,7 +99,7 @@ def check_seeds(seeds: object) -> list[int]:
     if isinstance(seeds, list | tuple | range):
         numbers = [check_integer(f"seeds[{i}]", one, 0) for i, one in enumerate(seeds)]
         if not numbers or len(set(numbers)) < len(numbers):
-            raise ConfigError(f"seeds must name at least one, each once; found {seeds!r}")
+            raise ConfigError(f"seeds must name at least one, each once; found {quoted(seeds)}")
         return numbers
     return list(range(check_integer("seeds", seeds, 1)))
 
@@ -144,9 +145,13 @@ def check_plans(
     """
     for name in old_tasks:
         if name in tasks:
-            raise ConfigError(f"{name!r} is one of tasks= and of old_tasks=; leave it out of one")
+            raise ConfigError(
+                f"{quoted(name)} is one of tasks= and of old_tasks=; leave it out of one"
+            )
         if old_tasks[name].eval is None:
-            raise ConfigError(f"old task {name!r} needs data to evaluate on; pass Task(eval=...)")
+            raise ConfigError(
+                f"old task {quoted(name)} needs data to evaluate on; pass Task(eval=...)"
+            )
     trial = model.copy()
     # Made for what they check, and not kept: every label must be one of its head's, every text
     # must become tokens.
@@ -165,7 +170,7 @@ def check_plans(
         try:
             plan_run(trial, tasks, settings)
         except ConfigError as error:
-            raise type(error)(f"mode {scenario.name!r}: {error}") from error
+            raise type(error)(f"mode {quoted(scenario.name)}: {error}") from error
 
 
 def describe(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import check_integer
 from ..evaluating.sufficient import check_sufficient
-from ..files.user_path import user_path
+from ..files.user_paths import user_path
 from ..heads.task import Task
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads

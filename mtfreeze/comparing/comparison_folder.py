@@ -31,6 +31,7 @@ from ..errors import CheckpointError, ConfigError
 from ..files.json_files import read_object, to_json
 from ..files.tensor_files import read_entries, write_tensors_to
 from ..files.whole_file import explained, is_draft, make_folder, whole_file, write_whole
+from ..quoting import quoted
 from .results import START, ScenarioRun
 
 __all__ = ["ComparisonFolder", "described"]
@@ -88,14 +89,17 @@ class ComparisonFolder:
         if began:
             self._check_same(settings["identity"])
         elif self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"output_dir must be a folder; found the file {str(self.path)!r}")
+            raise ConfigError(
+                f"output_dir must be a folder; found the file {quoted(str(self.path))}"
+            )
         elif self.path.is_dir() and not all(map(is_draft, self.path.iterdir())):
             raise ConfigError(
-                f"output_dir must be new, empty, or of this comparison; found {str(self.path)!r} "
+                "output_dir must be new, empty, or of this comparison; found "
+                f"{quoted(str(self.path))} "
                 "with other files in it; choose a folder of its own"
             )
         with explained(
-            f"cannot write the comparison to {str(self.path)!r}",
+            f"cannot write the comparison to {quoted(str(self.path))}",
             "what is there stays and is taken up by the next call; free space or choose another",
         ):
             make_folder(self.path)
@@ -108,22 +112,22 @@ class ComparisonFolder:
         return began
 
     def _check_same(self, identity: Mapping[str, str]) -> None:
-        earlier = read_object(self.path / _SETTINGS).get("identity", {})
+        earlier = read_object(self.path / _SETTINGS, own=True).get("identity", {})
         other = [name for name, value in identity.items() if earlier.get(name) != value]
         if other:
             raise ConfigError(
-                f"{str(self.path)!r} holds another comparison: {', '.join(other)} "
+                f"{quoted(str(self.path))} holds another comparison: {', '.join(other)} "
                 f"{'differs' if len(other) == 1 else 'differ'}; nothing in it was changed; choose "
                 "another output_dir, or repeat the call that began it"
             )
 
     def settings(self) -> dict[str, Any]:
         """Return the settings; CheckpointError if there are none."""
-        return read_object(self.path / _SETTINGS)
+        return read_object(self.path / _SETTINGS, own=True)
 
     def tasks(self) -> dict[str, Any]:
         """Return the JSON values of the tasks."""
-        return read_object(self.path / _TASKS)
+        return read_object(self.path / _TASKS, own=True)
 
     def save_probe(self, embeddings: NDArray[np.float32]) -> None:
         """Keep the embeddings, (n, width), of the probe texts by the model that was given."""
@@ -168,7 +172,7 @@ class ComparisonFolder:
         if not path.is_file():
             return None
         try:
-            values = read_object(path)
+            values = read_object(path, own=True)
             if values["scenario"] != scenario:
                 return None
             return ScenarioRun.from_dict(values["run"])
@@ -181,7 +185,7 @@ class ComparisonFolder:
     def results(self) -> list[ScenarioRun]:
         """Return all results that are kept, by file name."""
         files = sorted((self.path / "results").glob("*.json"))
-        return [ScenarioRun.from_dict(read_object(path)["run"]) for path in files]
+        return [ScenarioRun.from_dict(read_object(path, own=True)["run"]) for path in files]
 
     def _result(self, name: str, seed: int) -> Path:
         # Names may hold what file names may not, and differ in that alone.

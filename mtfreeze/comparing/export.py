@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..files.fields import csv_cell
 from .figures import ScenarioFigures
 from .judging import Best
 
@@ -116,13 +117,11 @@ def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return rows as CSV with a header."""
+    """Return rows as CSV with a header; text is safe for spreadsheets, see `csv_cell`."""
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, COLUMNS)
     writer.writeheader()
-    writer.writerows(
-        {name: "" if value is None else value for name, value in row.items()} for row in rows
-    )
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
+
+from ..printable import html_text, printable, printable_lines
 
 __all__ = ["Column", "Grid"]
 
@@ -47,7 +48,7 @@ class Grid:
 
     def add(self, cells: Sequence[str], line: str = "") -> None:
         """Add a row of cells, or one cell and a line."""
-        self.rows.append((list(cells), line))
+        self.rows.append(([printable(cell) for cell in cells], printable_lines(line)))
 
     def _groups(self) -> list[tuple[str, int, int]]:
         """Return (group, first column, columns) from left to right."""
@@ -124,7 +125,7 @@ class Grid:
         head = ""
         if any(column.group for column in self.columns):
             cells = "".join(
-                f'<th colspan="{n}" style="text-align:center">{escape(group)}</th>'
+                f'<th colspan="{n}" style="text-align:center">{html_text(group)}</th>'
                 for group, _, n in self._groups()
             )
             head = f"<tr>{cells}</tr>"
@@ -137,7 +138,7 @@ class Grid:
                 body += (
                     f'<tr class="failed">{_cells("td", cells_of[:1], sides)}'
                     f'<td colspan="{len(self.columns) - 1}" style="text-align:left">'
-                    f"{escape(across)}</td></tr>"
+                    f"{html_text(across)}</td></tr>"
                 )
             else:
                 body += f"<tr>{_cells('td', cells_of, sides)}</tr>"
@@ -146,7 +147,7 @@ class Grid:
 
 def _cells(tag: str, texts: Sequence[str], sides: Sequence[str]) -> str:
     return "".join(
-        f'<{tag} style="text-align:{side};white-space:pre">{escape(text)}</{tag}>'
+        f'<{tag} style="text-align:{side};white-space:pre">{html_text(text)}</{tag}>'
         for text, side in zip(texts, sides, strict=False)
     )
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from ..printable import printable_lines
+
 __all__ = ["python_call", "settings_yaml"]
 
 _NOT_SHOWN = ("identity", "probe")
@@ -18,6 +20,8 @@ def settings_yaml(settings: Mapping[str, Any]) -> str:
     """Return the settings as YAML, in their own order."""
     shown = {name: value for name, value in settings.items() if name not in _NOT_SHOWN}
     text: str = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
+    if printable_lines(text) != text:  # YAML writes these characters with escapes only beside ASCII
+        text = yaml.safe_dump(shown, sort_keys=False, allow_unicode=False, width=100)
     return text
 
 

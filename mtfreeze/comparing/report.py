@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from html import escape
 from typing import Any
 
 from ..closest import counted
@@ -18,6 +17,7 @@ from ..pictures.curves import curves_figure, curves_text
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
 from ..pictures.writing import has_matplotlib, svg_text
+from ..printable import html_text
 from .comparison_data import ComparisonData
 from .grid import Column, Grid
 from .repeat import python_call, settings_yaml
@@ -32,10 +32,10 @@ def report_page(data: ComparisonData, table: ComparisonTable) -> str:
     model = str(data.settings.get("model", "a model"))
     shown = [f'<div class="scroll">{grid.html()}</div>' for grid in table.quality]
     effects = [f'<div class="scroll">{grid.html()}</div>' for grid in table.effects]
-    legend = f"<p><small>{'<br>'.join(map(escape, table.legend))}</small></p>"
+    legend = f"<p><small>{'<br>'.join(map(html_text, table.legend))}</small></p>"
     parts = [
-        f"<h1>What to freeze in {escape(model)}</h1>",
-        f'<p class="dim">{escape(_facts(data))}</p>',
+        f"<h1>What to freeze in {html_text(model)}</h1>",
+        f'<p class="dim">{html_text(_facts(data))}</p>',
     ]
     if not has_matplotlib():
         parts.append(
@@ -87,7 +87,7 @@ def _figure(make: Callable[..., Any], words: Callable[..., str], *data: Any, **n
         svg = svg_text(partial(make, *data, **named))
         text = words(*data, **named)
     except ConfigError as error:  # nothing there to draw: all scenarios failed
-        return f"<p>{escape(str(error))}</p>"
+        return f"<p>{html_text(str(error))}</p>"
     if svg is None:
         return preformatted(text)
     picture = f'<figure><div class="picture">{svg}</div></figure>'

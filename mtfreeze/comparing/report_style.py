@@ -7,7 +7,8 @@ Light or dark as the reader's system asks; pictures stand on white in both.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
+
+from ..printable import html_text
 
 __all__ = ["bullets", "details", "page", "preformatted", "section"]
 
@@ -44,7 +45,7 @@ def page(title: str, parts: Iterable[str]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{html_text(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(parts)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -52,20 +53,20 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def section(title: str, *parts: str) -> str:
     """Return a section under a heading; `title` is escaped, `parts` are HTML."""
-    return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
+    return f"<section>\n<h2>{html_text(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
 
 
 def bullets(lines: Sequence[str]) -> str:
     """Return lines of text as a list."""
-    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+    return "<ul>" + "".join(f"<li>{html_text(line)}</li>" for line in lines) + "</ul>"
 
 
 def preformatted(text: str) -> str:
     """Return text as it is, in monospace."""
-    return f"<pre>{escape(text)}</pre>"
+    return f"<pre>{html_text(text)}</pre>"
 
 
 def details(title: str, *parts: str) -> str:
     """Return HTML that opens on a click."""
     inside = "\n".join(parts)
-    return f"<details><summary>{escape(title)}</summary>\n{inside}\n</details>"
+    return f"<details><summary>{html_text(title)}</summary>\n{inside}\n</details>"

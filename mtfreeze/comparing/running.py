@@ -15,6 +15,8 @@ from concurrent.futures import BrokenExecutor as Broken
 from concurrent.futures import CancelledError, Executor, Future, as_completed
 from typing import NamedTuple
 
+from ..printable import printable
+from ..quoting import quoted
 from ..runtime.threads import get_threads, set_threads
 from .comparison_folder import ComparisonFolder, described
 from .results import ScenarioRun
@@ -36,7 +38,7 @@ class Job(NamedTuple):
     seed: int
 
     def __str__(self) -> str:
-        return f"{self.name}, seed {self.seed}"
+        return f"{printable(self.name)}, seed {self.seed}"
 
 
 def _failed(job: Job, error: BaseException | str) -> ScenarioRun:
@@ -140,5 +142,5 @@ def check_executor(executor: object) -> None:
     if not callable(getattr(executor, "submit", None)):
         raise TypeError(
             "executor must have a submit method, as concurrent.futures.ProcessPoolExecutor has; "
-            f"found {type(executor).__name__} {executor!r}; leave it out to run here"
+            f"found {type(executor).__name__} {quoted(executor)}; leave it out to run here"
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError
 from ..freezing.unit_states import unit_states
 from ..planning.freeze_schedule import FreezeSchedule
+from ..quoting import quoted
 from .results import MAJORITY, START
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
     if isinstance(modes, str | FreezeSchedule) or not isinstance(modes, Iterable):
         raise TypeError(
             "modes must be a list of what is frozen in each scenario, such as "
-            f'["backbone", "none"]; found {type(modes).__name__} {modes!r}'
+            f'["backbone", "none"]; found {type(modes).__name__} {quoted(modes)}'
         )
     scenarios: list[Scenario] = []
     for number, given in enumerate(modes, start=1):
@@ -113,13 +115,17 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
     if not scenarios:
         raise ConfigError('modes is empty; name what is frozen, such as ["backbone", "none"]')
     names = [one.name for one in scenarios]
+    counts = Counter(names)
     for name in names:
-        if names.count(name) > 1:
+        if counts[name] > 1:
             raise ConfigError(
-                f"two modes are called {name!r}; leave one out, or name them: (name, schedule)"
+                f"two modes are called {quoted(name)}; leave one out, or name them: (name, "
+                "schedule)"
             )
         if name in (START, MAJORITY):
-            raise ConfigError(f"{name!r} is the name of a row to compare with; choose another name")
+            raise ConfigError(
+                f"{quoted(name)} is the name of a row to compare with; choose another name"
+            )
     trial = model.copy()
     for one in scenarios:
         if one.mode is not None:
@@ -136,7 +142,7 @@ def _read(given: Any, number: int) -> Scenario:
     if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[1], str):
         name, given = given
         if not isinstance(name, str) or not name.strip():
-            raise TypeError(f"the name of mode {number} must be a text; found {name!r}")
+            raise TypeError(f"the name of mode {number} must be a text; found {quoted(name)}")
     if isinstance(given, FreezeSchedule):
         return Scenario(name or _schedule_name(given, number), schedule=given)
     selectors = [given] if isinstance(given, str) else given
@@ -145,7 +151,7 @@ def _read(given: Any, number: int) -> Scenario:
         return Scenario(name or " + ".join(selectors), mode=tuple(selectors))
     raise TypeError(
         f"mode {number} must be what is frozen (a selector or a list of them), a FreezeSchedule, "
-        f"or a (name, FreezeSchedule) pair; found {type(given).__name__} {given!r}"
+        f"or a (name, FreezeSchedule) pair; found {type(given).__name__} {quoted(given)}"
     )
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from textwrap import fill
 
 from ..pictures.words import metric_words
+from ..printable import html_text, printable_lines
 from ..quantities import in_bytes, in_time, in_values
 from .figures import ScenarioFigures, TaskFigures
 from .grid import Column, Grid
@@ -59,16 +59,17 @@ class ComparisonTable:
     def _repr_html_(self) -> str:
         grids = [grid.html() for grid in (*self.quality, *self.effects)]
         grids.insert(len(self.quality), _small(self.legend))
-        return "".join([*grids, *(f"<p>{escape(line)}</p>" for line in self.sentences)])
+        return "".join([*grids, *(f"<p>{html_text(line)}</p>" for line in self.sentences)])
 
 
 def _wrapped(lines: Sequence[str]) -> str:
     """Return sentences as lines that fit, what belongs to one indented."""
-    return "\n".join(fill(line, WIDTH, subsequent_indent="  ") for line in lines)
+    shown = map(printable_lines, lines)  # newlines are white space to `fill`
+    return "\n".join(fill(line, WIDTH, subsequent_indent="  ") for line in shown)
 
 
 def _small(lines: Sequence[str]) -> str:
-    return f"<p><small>{'<br>'.join(map(escape, lines))}</small></p>"
+    return f"<p><small>{'<br>'.join(map(html_text, lines))}</small></p>"
 
 
 def make_table(

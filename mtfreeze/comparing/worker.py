@@ -98,7 +98,7 @@ def starting_model(place: ComparisonFolder, seed: int) -> MultiTaskModel:
     for name, (spec, trained) in specs.items():
         model.add_head(name, spec, seed=seed)
         if trained:
-            model.heads[name].trained = True
+            model.mark_trained([name])
             for key in model.index.keys:
                 if key.startswith(f"{name}."):
                     model._core.set_param(model.index.key_index[key], values[key])
@@ -149,8 +149,7 @@ class _Job:
         for key, values in self.place.start(self.seed).items():
             model._core.set_param(model.index.key_index[key], values)
         if self.settings["start"] is not None:
-            for name in self.tasks:
-                model.heads[name].trained = True
+            model.mark_trained(self.tasks)
         scenario.apply(model)
         cosines: dict[str, float] = {}
         if self.settings["gradients"]:

@@ -19,6 +19,8 @@ import numpy as np
 from ..closest import did_you_mean, name_list
 from ..errors import ConfigError, DataError
 from ..metrics.entities import OUTSIDE
+from ..printable import printable
+from ..quoting import quoted
 from .example import Example, Label
 from .order import permutation
 
@@ -132,9 +134,14 @@ class Examples(Sequence[Example]):
         """
         names = self.tasks
         if names and task not in names:
-            hint = did_you_mean(task, names) if task is not None else f"pass labels({names[0]!r})"
+            hint = (
+                did_you_mean(task, names)
+                if task is not None
+                else f"pass labels({quoted(names[0])})"
+            )
             raise ConfigError(
-                f"rows of {self.name} carry labels of {name_list(names)}; found task {task!r}; "
+                f"rows of {self.name} carry labels of {name_list(names)}; found task "
+                f"{quoted(task)}; "
                 f"{hint or 'name one of them'}"
             )
         counts: dict[str | int | float, int] = {}
@@ -199,9 +206,11 @@ class Examples(Sequence[Example]):
         unit = "sentence" if self.kind == "words" else "text"
         head = f"Examples({len(self)} {unit}{'' if len(self) == 1 else 's'}, name={self.name!r}"
         if self.tasks:
-            return f"{head}, labels of {', '.join(self.tasks)})"
+            return f"{head}, labels of {', '.join(map(printable, self.tasks))})"
         counts = self.labels()
-        shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:6])
+        shown = ", ".join(
+            f"{printable(label)} {count}" for label, count in list(counts.items())[:6]
+        )
         more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
         return f"{head}, labels: {shown or 'none'}{more})"
 
@@ -231,7 +240,8 @@ def as_examples(data: Rows, name: str) -> Examples:
         examples = data
     elif isinstance(data, str | bytes | os.PathLike):
         raise TypeError(
-            f"{name}: expected rows of data; found {type(data).__name__} {data!r}; read the file "
+            f"{name}: expected rows of data; found {type(data).__name__} {quoted(data)}; read the "
+            "file "
             "first, for instance with read_tsv or read_conll"
         )
     elif isinstance(data, Mapping) or not isinstance(data, Iterable):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..checks import as_integer
 from ..closest import name_list, unknown
 from ..errors import DataError
+from ..quoting import quoted
 from .example import Example, Label
 from .examples import Examples
 
@@ -47,7 +48,7 @@ def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
         name = value if isinstance(value, str) else as_integer(value)
         if name is None:
             raise TypeError(
-                f"label_map: expected label names (str) or indices (int); found {value!r}"
+                f"label_map: expected label names (str) or indices (int); found {quoted(value)}"
             )
         return name
 

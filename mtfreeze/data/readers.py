@@ -14,12 +14,15 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ..closest import did_you_mean, name_list, unknown
 from ..errors import ConfigError, DataError
+from ..files.json_files import check_json_size
 from ..metrics.entities import SCHEMES, to_iob2
+from ..quoting import cut, quoted
 from .example import Example
 from .examples import Examples
 from .files import read_lines, read_text
@@ -164,7 +167,7 @@ def _columns(
             found.append(column)
         elif names is None:
             raise ConfigError(
-                f"header=False leaves columns without names; found {argument}={column!r}; "
+                f"header=False leaves columns without names; found {argument}={quoted(column)}; "
                 "pass numbers, for instance text=0, label=1"
             )
         elif column not in names:
@@ -225,10 +228,11 @@ def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples
             continue
         where = f"{path}:{number}"
         try:
+            check_json_size(line)
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"{where}: expected a JSON object; found {_shown(line)} ({error}); "
+                f"{where}: expected a JSON object; found {_shown(line)} ({cut(str(error))}); "
                 "write one object a line"
             ) from None
         if not isinstance(row, dict):
@@ -285,7 +289,7 @@ def read_conll(
     words: list[str] = []
     tags: list[str] = []
     first = 1
-    for number, line in enumerate([*read_lines(path), ""], start=1):
+    for number, line in enumerate(chain(read_lines(path), [""]), start=1):
         if not line.strip() or line.startswith("-DOCSTART-"):
             if words:
                 source = f"{path}:{first}"
@@ -337,11 +341,11 @@ def read_file(path: PathLike, **options: Any) -> Examples:
         hint = did_you_mean(suffix, _READERS)
         raise ConfigError(
             f"{path}: expected a file name that ends in one of {name_list(_READERS)}; found "
-            f"{suffix or 'none'!r}; {hint or 'call the reader that fits, such as read_tsv'}"
+            f"{quoted(suffix or 'none')}; {hint or 'call the reader that fits, such as read_tsv'}"
         )
     return _READERS[suffix](path, **options)
 
 
 def _shown(line: str) -> str:
     """The beginning of a line, as a message shows it."""
-    return repr(line if len(line) <= 60 else line[:57] + "...")
+    return quoted(line if len(line) <= 60 else line[:57] + "...")

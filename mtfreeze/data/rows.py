@@ -7,14 +7,17 @@ both begin with where the row is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
 
-from ..checks import as_integer
+from ..checks import as_integer, as_number
 from ..closest import did_you_mean, name_list
 from ..errors import DataError
+from ..quoting import quoted
 from .example import Example, Label, Tags
 
 __all__ = ["check_label", "check_tags", "check_text", "check_words", "example_from_row"]
@@ -29,7 +32,7 @@ def _found(value: object) -> str:
     """Describe a value in a message: its type and the beginning of its repr."""
     if value is None:
         return "None"
-    text = repr(value)
+    text = quoted(value)
     return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
 
 
@@ -104,7 +107,8 @@ def _as_float(value: object) -> float | None:
 def _as_numbers(values: Any) -> tuple[float, ...] | None:
     """Return numbers, whole ones among them, as floats; None if anything else is among them."""
     found = [_as_float(one) if as_integer(one) is None else as_integer(one) for one in values]
-    numbers = tuple(float(one) for one in found if one is not None)
+    floats = (None if one is None else as_number(one) for one in found)
+    numbers = tuple(one for one in floats if one is not None and math.isfinite(one))
     return numbers if len(numbers) == len(found) > 0 else None
 
 
@@ -167,16 +171,16 @@ def _from_mapping(row: Mapping[str, object], where: str) -> Example:
         if not isinstance(task, str):
             raise TypeError(f"{where}: expected task names (str) in 'labels'; found {_found(task)}")
         if label is not None:
-            labels[task] = _any_label(label, words, f"{where}, label of {task!r}")
+            labels[task] = _any_label(label, words, f"{where}, label of {quoted(task, 60)}")
     return Example(text, words, None, labels, where)
 
 
 def _missing(what: str, keys: tuple[str, ...], row: Mapping[str, object]) -> str:
     """Say which key is missing and, if one is misspelt, which."""
-    for present in row:
+    for present in islice(row, 20):
         hint = did_you_mean(present, keys)
         if hint:
-            return f"expected the key {what}; found {present!r}; {hint}"
+            return f"expected the key {what}; found {quoted(present)}; {hint}"
     return f"expected the key {what}; found {name_list(row)}; add it"
 
 

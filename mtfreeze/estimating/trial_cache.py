@@ -26,6 +26,7 @@ from ..features.memory import STORE, TEXT_BYTES, Block, block_bytes
 from ..features.requests import Texts, Wanted, row_counts, take_apart
 from ..features.rounding import ITEM_BYTES
 from ..features.shards import ShardError, read_shard
+from ..features.trust import folder_fault
 from ..freezing.digests import Snapshot
 from ..inputs.packing import Encoded
 from ..pricing.plan_prices import PlanPrices, sizes_of
@@ -162,7 +163,7 @@ class TrialCache:
         for block in STORE.find(key, self.dtype):
             found |= texts.keys() & block.index.keys()
         folder = self._choice.folder
-        if folder is not None and folder.is_dir():
+        if folder is not None and folder.is_dir() and not folder_fault(folder):
             for path, _ in folder_files(folder):
                 if path.name.startswith(f"{key}-{self.dtype}-"):
                     try:

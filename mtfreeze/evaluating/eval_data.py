@@ -25,18 +25,16 @@ from ..losses.own import LossFunction, loss_sum
 from ..metrics.scores import metric_name
 from ..model.encoding import brief_tokens, calls
 from ..multi_task_model import MultiTaskModel
+from ..quoting import quoted
+from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
 from ..steps.batch import encode_task
 
-__all__ = ["EvalData", "Outcome", "PackRows", "Stopped"]
+__all__ = ["EvalData", "Outcome", "PackRows"]
 
 
 PackRows = Callable[[Encoded, NDArray[np.int64]], PackedBatch]
 """Tokens of a data set, row numbers -> the rows as a packed batch."""
-
-
-class Stopped(Exception):
-    """The user asked for an end in the middle of an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +186,9 @@ class _Scorer:
         if self._own is None:
             loss, n = self._spec.loss_sum(outputs, targets)
         else:
-            loss, n = loss_sum(self._own, outputs, targets, f"evaluation, task {self._name!r}")
+            loss, n = loss_sum(
+                self._own, outputs, targets, f"evaluation, task {quoted(self._name)}"
+            )
         self._loss, self._n_loss = self._loss + loss, self._n_loss + n
         self._rows.append(self._spec.scored(self._targets, self._encoded, rows, outputs))
 

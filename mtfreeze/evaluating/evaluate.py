@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from .._core import Bracket
 from ..errors import DataError
 from ..features import CacheStats, open_cache
 from ..heads.task import Task
@@ -95,10 +95,13 @@ def evaluate_rows(
         )
     reporter = Reporter(progress)
     opened = open_cache(cache)
-    with model.reading(), opened or nullcontext():
-        if opened is None:
-            return data.outcomes(model, reporter)
+    if opened is None:
+        return model.reading().run(data.outcomes, model, reporter)
+
+    def from_features() -> dict[str, Outcome]:
         features = evaluation_features(model, data.groups, opened, reporter)
         found = data.outcomes(model, reporter, pack=features.evaluation_batch)
         on_cache_stats(features.stats)
         return found
+
+    return model.reading().run(Bracket(None, opened.close).run, from_features)

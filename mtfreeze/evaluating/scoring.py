@@ -11,8 +11,9 @@ from ..heads.task import Task
 from ..inputs.packing import Encoded
 from ..metrics.scores import metric_name
 from ..planning.settings import EvalEvery
+from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
-from .eval_data import EvalData, PackRows, Stopped
+from .eval_data import EvalData, PackRows
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..closest import did_you_mean, name_list
 from ..errors import CheckpointError, ConfigError
+from ..quoting import quoted
 from .family import Family
 
 __all__ = ["GENERIC", "core_config"]
@@ -27,10 +28,12 @@ GENERIC = frozenset(
     problem_type remove_invalid_values repetition_penalty return_dict return_dict_in_generate
     sep_token_id suppress_tokens task_specific_params temperature tf_legacy_loss
     tie_encoder_decoder tie_word_embeddings tokenizer_class top_k top_p torch_dtype torchscript
-    transformers_version typical_p use_bfloat16 use_cache chunk_size_feed_forward
+    transformers.js_config sentence_transformers sentence_ce_default_activation_function
+    cls_token_id mask_token_id unk_token_id transformers_version typical_p
+    use_bfloat16 use_cache chunk_size_feed_forward
     """.split()  # noqa: SIM905
 )
-"""Keys of transformers that say nothing about what an encoder computes."""
+"""Keys of transformers and its kin that say nothing about what an encoder computes."""
 
 
 def core_config(
@@ -65,8 +68,8 @@ def core_config(
     for key, allowed in family.fixed.items():
         if key in config and config[key] not in allowed:
             raise ConfigError(
-                f"{where}: key {key!r} changes what the model computes; expected "
-                f"{' or '.join(repr(value) for value in allowed)}; found {config[key]!r}; "
+                f"{where}: key {quoted(key)} changes what the model computes; expected "
+                f"{' or '.join(repr(value) for value in allowed)}; found {quoted(config[key])}; "
                 "choose a model without it"
             )
     known = {*family.computed, *family.fixed, *family.harmless, *GENERIC}
@@ -75,8 +78,8 @@ def core_config(
             continue
         hint = did_you_mean(key, family.computed)
         raise ConfigError(
-            f"{where}: expected keys that are known to mtfreeze; found {key!r} = "
+            f"{where}: expected keys that are known to mtfreeze; found {quoted(key)} = "
             f"{repr(value)[:60]}, which may change what the model computes; "
-            f"{hint + ' ' if hint else ''}if it does not, pass ignore_config=[{key!r}]"
+            f"{hint + ' ' if hint else ''}if it does not, pass ignore_config=[{quoted(key)}]"
         )
     return {key: config[key] for key in family.computed if config.get(key) is not None}

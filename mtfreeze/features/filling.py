@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..inputs.packing import TOKENS, PackedBatch
 from ..model.encoding import brief_tokens
 from ..pricing.plan_prices import PlanPrices, sizes_of
-from .gather import FeatureView
+from .gather import FeatureView, MissingFeatures
 from .keys import output_info, units_run
 from .memory import Block
 from .requests import Texts
@@ -122,8 +122,12 @@ def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int6
     """Return a call's batch: token ids, or the features of a lower boundary in their place."""
     if group.start is None:
         return texts.pack(chosen)
+    try:
+        rows = group.start.gather(at)
+    except MissingFeatures:  # the file that had them cannot be read any more
+        return texts.pack(chosen)
     offsets = np.concatenate(([0], np.cumsum(texts.lengths(chosen)))).astype(np.int64)
-    return PackedBatch({}, {TOKENS: offsets}, {group.start.name: group.start.gather(at)})
+    return PackedBatch({}, {TOKENS: offsets}, {group.start.name: rows})
 
 
 def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator[NDArray[np.int64]]:

@@ -3,7 +3,8 @@
 
 Every file is whole from the moment it has its name (written under another, synced, renamed) and is
 never changed after that. Two processes may each add a file with the same texts; that costs room and
-nothing else. Only files that bear our kind of name are ever opened, counted or removed.
+nothing else. Only files that bear our kind of name are ever opened, counted or removed, and only in
+a folder that no other user can write to (`trust`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from pathlib import Path
 from typing import IO
 
 from ..files.drafts import clear_abandoned, open_draft
-from ..files.user_path import user_path
+from ..files.user_paths import user_path
 from ..files.whole_file import make_folder, sync_names
 from ..notices import CacheWarning, warn
 from ..quantities import in_bytes
 from .shards import Shard, ShardError, ShardHead, ShardWriter, read_shard
+from .trust import FILE_MODE, FOLDER_MODE, folder_fault
 
 __all__ = ["FeatureFolder", "FileInfo", "default_folder", "folder_files", "folder_info"]
 
@@ -74,6 +76,7 @@ class FeatureFolder:
         self.writable = True
         self._passed_over: set[Path] = set()
         self._used: set[Path] = set()
+        self._trusted = True
         self._remove_abandoned_drafts()
 
     def warn(self, what: str, reason: object, instead: str) -> None:
@@ -101,8 +104,27 @@ class FeatureFolder:
             self.writable = False
             self.warn(str(self.path), reason, "nothing is added to it; the run goes on without")
 
+    def _is_ours(self) -> bool:
+        """Say whether the folder is this user's alone; if not, warn once, and it is not used."""
+        if not self._trusted:
+            return False
+        try:
+            fault = folder_fault(self.path)
+        except OSError:
+            return True  # what is tried with it next says why
+        if fault:
+            self._trusted = self.writable = False
+            self.warn(
+                str(self.path),
+                fault,
+                "it is not used, nothing is read from it or added; the run goes on without",
+            )
+        return not fault
+
     def shards(self, key: str, output: str, dtype: str, width: int) -> Iterator[Shard]:
         """Yield the shards of a prefix key whose head and tables are whole, newest first."""
+        if not self._is_ours():
+            return
         try:
             files = folder_files(self.path)
         except FileNotFoundError:
@@ -131,7 +153,7 @@ class FeatureFolder:
 
     def has_room(self, n_bytes: int) -> bool:
         """Say whether a file of this size may be added beside those that this run uses."""
-        if not self.writable:
+        if not self._is_ours() or not self.writable:
             return False
         in_use = 0
         for path in self._used:
@@ -151,7 +173,7 @@ class FeatureFolder:
 
         Without that call, and after any error, the file is gone at the end of the block.
         """
-        make_folder(self.path)
+        make_folder(self.path, FOLDER_MODE)
         temporary, file = open_draft(
             lambda: self.path / f".{head.key}-{head.dtype}-{uuid.uuid4().hex[:16]}.mtff.tmp"
         )
@@ -166,6 +188,7 @@ class FeatureFolder:
 
         try:
             with file:
+                temporary.chmod(FILE_MODE)  # whatever the umask allows others
                 yield ShardWriter(file, head), file, publish
         finally:
             with suppress(OSError):
@@ -173,6 +196,8 @@ class FeatureFolder:
 
     def trim(self) -> None:
         """Remove files, oldest used first, until the limit holds; never one that this run uses."""
+        if not self._is_ours():
+            return
         try:
             files = folder_files(self.path)
         except OSError:
@@ -188,6 +213,8 @@ class FeatureFolder:
 
     def _remove_abandoned_drafts(self) -> None:
         """Remove what processes that died have left."""
+        if not self._is_ours():
+            return
         with suppress(OSError):
             clear_abandoned([path for path, _ in folder_files(self.path, drafts=True)])
 

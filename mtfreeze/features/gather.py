@@ -4,19 +4,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
+from ..quoting import quoted
+from .file_rows import FileRows, ShardError
 from .memory import Block
 from .rounding import widen
 
-__all__ = ["FeatureView"]
+__all__ = ["FeatureView", "MissingFeatures"]
 
 Float32 = NDArray[np.float32]
 _MISSING = -1
+
+
+class MissingFeatures(DataError):
+    """Features of some rows are not kept, or not any more: a file of a folder can be lost."""
+
+
+class _Lost(Exception):
+    """The rows of a block, by its number in the view, cannot be read any more."""
 
 
 class FeatureView:
@@ -106,8 +115,16 @@ class FeatureView:
 
         Raises
         ------
+        MissingFeatures
+            If rows are missing and there is no `compute`; also if they are missing by now because
+            a file of a folder could not be read any more, which is warned of.
         DataError
-            If rows are missing and there is no `compute`, or `out` does not fit.
+            If `out` does not fit.
+
+        Warns
+        -----
+        CacheWarning
+            If a file of a folder cannot be read any more.
         """
         chosen = np.asarray(rows, dtype=np.int64)
         counts = self._counts[chosen]
@@ -116,9 +133,25 @@ class FeatureView:
         result = self._target(out, n)
         begins = ends - counts
         index = np.repeat(self._start[chosen] - begins, counts) + np.arange(n)
+        while True:
+            try:
+                self._copy(chosen, counts, index, result, compute)
+                return result
+            except _Lost as lost:
+                self._forget(lost.args[0])
+
+    def _copy(
+        self,
+        chosen: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        index: NDArray[np.int64],
+        result: Float32,
+        compute: Callable[[NDArray[np.int64]], Float32] | None,
+    ) -> None:
+        """Put the rows `index` (N,) of the blocks, and what is computed, into `result` (N, C)."""
         if self._only is not None:
-            _take(self._only, index, result)
-            return result
+            self._take(0, index, result)
+            return
         source = np.repeat(self._block_of[chosen], counts)
         for number in np.unique(source).tolist():
             here = np.flatnonzero(source == number)
@@ -126,9 +159,22 @@ class FeatureView:
                 result[here] = self._computed(self.missing(chosen), compute)
             else:
                 part = np.empty((len(here), self.width), dtype=np.float32)
-                _take(self._blocks[number], index[here], part)
+                self._take(number, index[here], part)
                 result[here] = part
-        return result
+
+    def _take(self, number: int, index: NDArray[np.int64], out: Float32) -> None:
+        block = self._blocks[number]
+        try:
+            _take(block, index, out)
+        except (OSError, ShardError) as error:
+            block.lose(error)
+            raise _Lost(number) from None
+
+    def _forget(self, number: int) -> None:
+        """Count as missing what a block held."""
+        self._only = None
+        self._block_of[self._block_of == number] = _MISSING
+        self.n_missing = int((self._block_of == _MISSING).sum())
 
     def _target(self, out: Float32 | None, n: int) -> Float32:
         if out is None:
@@ -145,8 +191,8 @@ class FeatureView:
         self, rows: NDArray[np.int64], compute: Callable[[NDArray[np.int64]], Float32] | None
     ) -> Float32:
         if compute is None:
-            raise DataError(
-                f"expected stored {self.name!r} features of every row; found none for "
+            raise MissingFeatures(
+                f"expected stored {quoted(self.name)} features of every row; found none for "
                 f"{len(rows)} of them; ask view.missing(rows) and compute these"
             )
         return compute(rows)
@@ -154,8 +200,13 @@ class FeatureView:
 
 def _take(block: Block, index: NDArray[np.int64], out: Float32) -> None:
     """Copy rows of a block into `out`; the index is ours, so it is in range."""
-    data: NDArray[Any] = block.data
-    if block.dtype == "float32":
+    data = block.data
+    if isinstance(data, FileRows):
+        kept = out if block.dtype == "float32" else np.empty(out.shape, data.dtype)
+        data.take(index, kept)
+        if kept is not out:
+            widen(kept, block.dtype, out)
+    elif block.dtype == "float32":
         # With mode="raise" NumPy would go through a second buffer.
         np.take(data, index, axis=0, out=out, mode="clip")
     else:

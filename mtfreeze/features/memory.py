@@ -9,6 +9,7 @@ no open cache holds it.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,9 @@ from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..notices import CacheWarning, warn
+from .file_rows import FileRows
 
 __all__ = ["STORE", "TEXT_BYTES", "Block", "FeatureStore", "block_bytes", "clear_memory"]
 
@@ -37,8 +41,8 @@ class Block:
         Text keys, each once, in the order of their rows.
     offsets : (n+1,) int64 array
         Where each text's rows begin; for one row a text 0, 1, ..., n.
-    data : (rows, width) float32 or uint16 array
-        Read-only from now on.
+    data : (rows, width) float32 or uint16 array, or FileRows
+        Read-only from now on; of a file in a folder, rows that are read as they are asked for.
     where : {"memory", "file", "folder"}
         In memory, in a private file of this process, or in a file of a folder.
     path : Path, optional
@@ -51,16 +55,28 @@ class Block:
         dtype: str,
         texts: Iterable[bytes],
         offsets: NDArray[np.int64],
-        data: NDArray[Any],
+        data: NDArray[Any] | FileRows,
         where: str = "memory",
         path: Path | None = None,
     ) -> None:
         self.key, self.dtype, self.where, self.path = key, dtype, where, path
         self.index = {text: number for number, text in enumerate(texts)}
         self.offsets, self.data = offsets, data
-        self.data.flags.writeable = False
+        if isinstance(data, np.ndarray):
+            data.flags.writeable = False
         self.holders: WeakSet[Any] = WeakSet()
         self.last_used = 0
+
+    def lose(self, reason: object) -> None:
+        """Note, with one warning, that the rows cannot be read any more: it then has no texts."""
+        if self.index:
+            self.index = {}
+            text = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
+            warn(
+                f"feature cache {self.path}: {text}, while it was in use; what it held is computed "
+                "again",
+                CacheWarning,
+            )
 
     @property
     def n_bytes(self) -> int:
@@ -149,7 +165,7 @@ class FeatureStore:
         with self._lock:
             for block in self._all():
                 block.holders.discard(holder)
-                # A mapping of a folder's file costs nothing to make again.
+                # A folder's file costs little to open again.
                 if block.where == "folder" and not block.holders:
                     self._remove(block)
 
@@ -163,6 +179,14 @@ class FeatureStore:
 
 STORE = FeatureStore()
 """The store of this process."""
+
+# A fork waits for the thread that is at it: the child would not have that thread, but its lock.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=STORE._lock.acquire,
+        after_in_parent=STORE._lock.release,
+        after_in_child=STORE._lock.release,
+    )
 
 
 def clear_memory() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..closest import did_you_mean, unknown
 from ..errors import ConfigError
-from ..files.user_path import user_path
+from ..files.user_paths import user_path
+from ..quoting import quoted
 from .cache import FeatureCache
 from .rounding import DTYPES
 from .sizes import DISK_LIMIT, MEMORY_LIMIT, parse_size, read_limit
@@ -50,7 +51,7 @@ def check_cache(
     if setting is True or not isinstance(setting, str | os.PathLike):
         raise TypeError(
             'cache: expected False, "auto", "memory" or a folder; found '
-            f'{type(setting).__name__} {setting!r}; "auto" is the usual choice'
+            f'{type(setting).__name__} {quoted(setting)}; "auto" is the usual choice'
         )
     text = os.fspath(setting)
     folder = None if text in ("auto", "memory") else _folder(text)
@@ -116,7 +117,7 @@ def _folder(text: str) -> Path:
         near = did_you_mean(text, ("auto", "memory"))
         if near or text.lower() in ("false", "true", "none", "off", "on"):
             raise ConfigError(
-                f'cache: expected False, "auto", "memory" or a folder; found {text!r}; '
+                f'cache: expected False, "auto", "memory" or a folder; found {quoted(text)}; '
                 f"{near or 'write False for no cache'} (a new folder of that name is './{text}')"
             )
     if path.exists() and not path.is_dir():

@@ -47,7 +47,7 @@ class CacheStats:
     Attributes
     ----------
     memory_bytes, file_bytes, folder_bytes : int
-        Features that the run holds in memory, in private files, and mapped from its folder.
+        Features that the run holds in memory, in private files, and in files of its folder.
     n_reused, n_texts, n_tokens : int
         Texts found whole, texts computed, and their tokens, over all fills.
     n_bytes : int

@@ -3,25 +3,27 @@
 
 Little endian throughout::
 
-    head      magic, version, dtype, width, sizes, prefix key, name of the output; its crc32
-    tables    text keys (16 bytes each); offsets (n+1 int64); crc32 of each piece of the data;
-              zeros up to a multiple of 4096; one crc32 over the tables stands in the head
+    head      magic, version, dtype, width, sizes, SHA-256 of the tables, prefix key, name of the
+              output; SHA-256 of the head
+    tables    text keys (16 bytes each); offsets (n+1 int64); SHA-256 of each piece of the data;
+              zeros up to a multiple of 4096
     data      (rows, width) float32 or bf16, to the end of the file
 
-The head is written last, when the checksums are known, so a file cut short at any point is no
-shard. A file is never changed after it has its final name: a mapping of it cannot be pulled away
-by another process of ours, which only ever adds files or removes names.
+The head is written last, when the digests are known, so a file cut short at any point is no shard.
+Our processes never change a file that has its final name, they add files or remove names; what
+others do to one is noticed (`file_rows`).
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import mmap
 import os
-import stat
 import struct
-import zlib
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -29,29 +31,35 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..runtime.interrupt import Stopped
+from .file_rows import FileRows, ShardError, as_bytes, open_shard, read_at
 from .keys import KEY_BYTES
 from .rounding import DTYPES, ITEM_BYTES, stored_dtype
 
-__all__ = ["Shard", "ShardError", "ShardHead", "ShardWriter", "Stopped", "map_rows", "read_shard"]
+__all__ = [
+    "Shard",
+    "ShardError",
+    "ShardHead",
+    "ShardWriter",
+    "Stopped",
+    "file_rows",
+    "map_rows",
+    "read_shard",
+]
 
 MAGIC = b"MTFFEAT\n"
-VERSION = 1
+VERSION = 2
 PIECE_BYTES = 4 << 20
-"""Data bytes under one checksum; also what is read between two questions whether to stop."""
+"""Data bytes under one digest."""
 
-# magic, version, dtype, width, texts, rows, start of data, crc32 of tables, key, length of name
-_HEAD = struct.Struct("<8sIIIQQQI32sI")
-_CRC = struct.Struct("<I")
+# magic, version, dtype, width, texts, rows, start of data, digest of tables, key, length of name
+_HEAD = struct.Struct("<8sIIIQQQ32s32sI")
+_START = struct.Struct("<8sI")
+_DIGEST_BYTES = 32
+_READERS = 4
+"""Threads that read and digest pieces; between two rounds of them is asked whether to stop."""
 _ALIGN = 4096
 _LONGEST_NAME = 4096
-
-
-class ShardError(Exception):
-    """A file cannot be used; the text says why, to stand behind its name."""
-
-
-class Stopped(Exception):
-    """The user asked for an end in the middle."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +92,18 @@ class ShardHead:
 
     @property
     def n_pieces(self) -> int:
-        """How many checksums the data has."""
+        """How many digests the data has."""
         return -(-self.data_bytes // PIECE_BYTES)
 
     @property
     def tables_start(self) -> int:
         """Where the tables begin."""
-        return _HEAD.size + len(self.output.encode("utf-8")) + _CRC.size
+        return _HEAD.size + len(self.output.encode("utf-8")) + _DIGEST_BYTES
 
     @property
     def data_start(self) -> int:
         """Where the rows begin."""
-        tables = self.n_texts * KEY_BYTES + (self.n_texts + 1) * 8 + self.n_pieces * _CRC.size
+        tables = self.n_texts * KEY_BYTES + (self.n_texts + 1) * 8 + self.n_pieces * _DIGEST_BYTES
         return -(-(self.tables_start + tables) // _ALIGN) * _ALIGN
 
     @property
@@ -118,15 +126,15 @@ class Shard:
         Text keys in the order of the rows.
     offsets : (n+1,) int64 array
         Where each text's rows begin.
-    checksums : (pieces,) uint32 array
-        crc32 of the data.
+    digests : list of bytes
+        SHA-256 of each piece of the data.
     """
 
     path: Path
     head: ShardHead
     texts: list[bytes]
     offsets: NDArray[np.int64]
-    checksums: NDArray[np.uint32]
+    digests: list[bytes]
 
     def has_rows(
         self, texts: Collection[bytes], counts: Callable[[Sequence[bytes]], NDArray[np.int64]]
@@ -139,55 +147,62 @@ class Shard:
     def read_rows(self, stop: Callable[[], bool] = lambda: False) -> NDArray[Any]:
         """Read all rows, (n_rows, width), checking every piece; MemoryError if they do not fit."""
         rows = np.empty((self.head.n_rows, self.head.width), stored_dtype(self.head.dtype))
-        with self.path.open("rb", buffering=0) as file:
-            self._check_data(file, stop, _as_bytes(rows))
+        with open_shard(self.path) as file:
+            self._check_data(file, stop, as_bytes(rows))
         return rows
 
-    def map_rows(self, stop: Callable[[], bool] = lambda: False) -> NDArray[Any]:
-        """Map the rows, (n_rows, width), after reading through all of them once."""
-        with self.path.open("rb", buffering=0) as file:
+    def open_rows(self, stop: Callable[[], bool] = lambda: False) -> FileRows:
+        """Return the rows, to be read from the file, after checking all of them once."""
+        with open_shard(self.path) as file:
             self._check_data(file, stop, None)
-            return map_rows(file, self.head)
+            return file_rows(file, self.head)
 
     def check(self, stop: Callable[[], bool] = lambda: False) -> None:
-        """Read through the data; ShardError if a checksum does not hold."""
-        with self.path.open("rb", buffering=0) as file:
+        """Read through the data; ShardError if a digest does not hold."""
+        with open_shard(self.path) as file:
             self._check_data(file, stop, None)
 
-    def _check_data(self, file: IO[bytes], stop: Callable[[], bool], into: Any) -> None:
-        """Read the pieces into `into`, or through one buffer, and compare their checksums."""
+    def _check_data(
+        self, file: IO[bytes], stop: Callable[[], bool], into: memoryview | None
+    ) -> None:
+        """Read the pieces into `into`, or through a few buffers, and compare their digests."""
+        total, n_pieces = self.head.data_bytes, len(self.digests)
         if os.fstat(file.fileno()).st_size != self.head.file_bytes:
             raise ShardError("it has another size than its head says")
-        file.seek(self.head.data_start)
-        buffer = memoryview(bytearray(min(PIECE_BYTES, self.head.data_bytes)))
-        for number, checksum in enumerate(self.checksums.tolist()):
-            if stop():
-                raise Stopped
+        if stop():
+            raise Stopped
+        n_readers = min(_READERS, n_pieces)
+        buffers = [memoryview(bytearray(min(PIECE_BYTES, total))) for _ in range(n_readers)]
+
+        def check(number: int) -> None:
             begin = number * PIECE_BYTES
-            n = min(PIECE_BYTES, self.head.data_bytes - begin)
-            piece = buffer[:n] if into is None else into[begin : begin + n]
-            _read_into(file, piece)
-            if zlib.crc32(piece) != checksum:
-                raise ShardError(f"its rows are damaged (checksum {number} of the data)")
+            n = min(PIECE_BYTES, total - begin)
+            piece = buffers[number % n_readers][:n] if into is None else into[begin : begin + n]
+            read_at(file.fileno(), piece, self.head.data_start + begin)
+            if hashlib.sha256(piece).digest() != self.digests[number]:
+                raise ShardError(f"its rows are damaged (digest {number} of the data)")
+
+        if n_pieces <= 1:
+            for number in range(n_pieces):
+                check(number)
+            return
+        with ThreadPoolExecutor(n_readers) as readers:
+            for first in range(0, n_pieces, n_readers):
+                if stop():
+                    raise Stopped
+                list(readers.map(check, range(first, min(first + n_readers, n_pieces))))
 
 
-def _as_bytes(rows: NDArray[Any]) -> memoryview:
-    """Return the bytes of an array in C order, without a copy."""
-    flat: Any = rows.reshape(-1).view(np.uint8)
-    return memoryview(flat)
-
-
-def _read_into(file: IO[bytes], piece: memoryview) -> None:
-    at = 0
-    while at < len(piece):
-        n = file.readinto(piece[at:])  # type: ignore[attr-defined]
-        if not n:
-            raise ShardError("it ends too early")
-        at += n
+def file_rows(file: IO[bytes], head: ShardHead) -> FileRows:
+    """Return the rows of an open, whole file, to be read from it."""
+    return FileRows(file, head.data_start, (head.n_rows, head.width), stored_dtype(head.dtype))
 
 
 def map_rows(file: IO[bytes], head: ShardHead) -> NDArray[Any]:
-    """Return the rows of an open, whole file as a read-only array that keeps the mapping alive."""
+    """Return the rows of a file that no other process can open, (n_rows, width), read-only.
+
+    The array keeps the mapping alive. A file that others may shorten must not be mapped.
+    """
     dtype = stored_dtype(head.dtype)
     if not head.data_bytes:
         return np.empty((head.n_rows, head.width), dtype)
@@ -208,42 +223,44 @@ def read_shard(path: Path) -> Shard:
     OSError
         If it cannot be read, or is gone.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-        raise ShardError("it is no file")
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        head, tables_crc = _read_head(file, size)
+    with open_shard(path) as raw, io.BufferedReader(raw) as file:
+        size = os.fstat(raw.fileno()).st_size
+        head, tables_digest = _read_head(file, size)
         if size != head.file_bytes:
             fault = "it is cut short" if size < head.file_bytes else "it is longer than its rows"
             raise ShardError(fault)
         tables = file.read(head.data_start - head.tables_start)
     if len(tables) != head.data_start - head.tables_start:
-        raise ShardError("it ends too early")
-    if zlib.crc32(tables) != tables_crc:
+        raise ShardError("it is cut short")
+    if hashlib.sha256(tables).digest() != tables_digest:
         raise ShardError("its tables are damaged")
     n = head.n_texts
     at = n * KEY_BYTES
     offsets = np.frombuffer(tables, "<i8", n + 1, at).astype(np.int64)
-    checksums = np.frombuffer(tables, "<u4", head.n_pieces, at + 8 * (n + 1))
     if offsets[0] != 0 or offsets[-1] != head.n_rows or (np.diff(offsets) < 0).any():
         raise ShardError("its offsets contradict its sizes")
     texts = [tables[begin : begin + KEY_BYTES] for begin in range(0, at, KEY_BYTES)]
-    return Shard(path, head, texts, offsets, checksums)
+    first = at + 8 * (n + 1)
+    ends = range(first + _DIGEST_BYTES, first + (head.n_pieces + 1) * _DIGEST_BYTES, _DIGEST_BYTES)
+    return Shard(path, head, texts, offsets, [tables[end - _DIGEST_BYTES : end] for end in ends])
 
 
-def _read_head(file: IO[bytes], size: int) -> tuple[ShardHead, int]:
+def _read_head(file: IO[bytes], size: int) -> tuple[ShardHead, bytes]:
     raw = file.read(_HEAD.size)
-    if len(raw) < _HEAD.size or not raw.startswith(MAGIC):
+    if len(raw) < _START.size or not raw.startswith(MAGIC):
         raise ShardError("it is no file of features")
-    _, version, dtype, width, n_texts, n_rows, start, tables_crc, key, n_name = _HEAD.unpack(raw)
+    _, version = _START.unpack_from(raw)
     if version != VERSION:
-        raise ShardError(f"it has format {version}, this version reads {VERSION}")
+        age = "an earlier" if version < VERSION else "a later"
+        raise ShardError(f"it is of {age} mtfreeze: format {version}, this one reads {VERSION}")
+    if len(raw) < _HEAD.size:
+        raise ShardError("it is cut short")
+    _, _, dtype, width, n_texts, n_rows, start, tables_digest, key, n_name = _HEAD.unpack(raw)
     # Before these numbers are trusted with an allocation they must fit into the file.
     if n_name > _LONGEST_NAME or dtype >= len(DTYPES) or n_texts > size or n_rows > size:
         raise ShardError("its head is damaged")
     name = file.read(n_name)
-    crc = file.read(_CRC.size)
-    if len(crc) != _CRC.size or zlib.crc32(raw + name) != _CRC.unpack(crc)[0]:
+    if file.read(_DIGEST_BYTES) != hashlib.sha256(raw + name).digest():
         raise ShardError("its head is damaged")
     head = ShardHead(
         key.decode("ascii", "replace"),
@@ -255,7 +272,7 @@ def _read_head(file: IO[bytes], size: int) -> tuple[ShardHead, int]:
     )
     if start != head.data_start:
         raise ShardError("its head contradicts itself")
-    return head, tables_crc
+    return head, tables_digest
 
 
 def _claim(file: IO[bytes], n_bytes: int) -> None:
@@ -289,26 +306,26 @@ class ShardWriter:
     def __init__(self, file: IO[bytes], head: ShardHead) -> None:
         self._file, self.head = file, head
         self._written = 0
-        self._crc = 0
-        self._checksums: list[int] = []
+        self._piece = hashlib.sha256()
+        self._digests: list[bytes] = []
         _claim(file, head.file_bytes)
         file.seek(head.data_start)
 
     def append(self, rows: NDArray[Any]) -> None:
         """Write the next rows, (n, width), already in the stored dtype."""
-        data = _as_bytes(np.ascontiguousarray(rows, stored_dtype(self.head.dtype)))
+        data = as_bytes(np.ascontiguousarray(rows, stored_dtype(self.head.dtype)))
         while len(data):
             n = min(len(data), PIECE_BYTES - self._written % PIECE_BYTES)
             self._file.write(data[:n])
-            self._crc = zlib.crc32(data[:n], self._crc)
+            self._piece.update(data[:n])
             self._written += n
             if self._written % PIECE_BYTES == 0:
                 self._end_piece()
             data = data[n:]
 
     def _end_piece(self) -> None:
-        self._checksums.append(self._crc)
-        self._crc = 0
+        self._digests.append(self._piece.digest())
+        self._piece = hashlib.sha256()
 
     def finish(self, texts: Sequence[bytes], offsets: NDArray[np.int64]) -> None:
         """Write tables and head, and sync the file.
@@ -327,7 +344,7 @@ class ShardWriter:
         if sizes != (head.n_texts, head.n_rows, head.data_bytes):
             raise ValueError(f"expected texts, rows and bytes as in {head}; found {sizes}")
         tables = b"".join(texts) + offsets.astype("<i8").tobytes()
-        tables += np.array(self._checksums, "<u4").tobytes()
+        tables += b"".join(self._digests)
         tables += bytes(head.data_start - head.tables_start - len(tables))
         name = head.output.encode("utf-8")
         start = _HEAD.pack(
@@ -338,7 +355,7 @@ class ShardWriter:
             head.n_texts,
             head.n_rows,
             head.data_start,
-            zlib.crc32(tables),
+            hashlib.sha256(tables).digest(),
             head.key.encode("ascii"),
             len(name),
         )
@@ -347,6 +364,6 @@ class ShardWriter:
         self._file.write(tables)
         self._file.flush()
         self._file.seek(0)
-        self._file.write(start + name + _CRC.pack(zlib.crc32(start + name)))
+        self._file.write(start + name + hashlib.sha256(start + name).digest())
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -3,7 +3,8 @@
 
 Three places: memory; a file of a folder, which gets its name only when it is finished; a private
 file that is unlinked as soon as it is open, so that nothing remains of it whatever happens. Files
-are claimed, written and then mapped for reading.
+are claimed and written; a private one is then mapped, one of a folder, which other processes can
+reach, is read.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from numpy.typing import NDArray
 
 from ..notices import CacheWarning, warn
 from ..quantities import in_bytes
+from .file_rows import FileRows
 from .folder import FeatureFolder
 from .memory import STORE, Block, block_bytes
 from .rounding import from_float32, stored_dtype
-from .shards import ShardHead, ShardWriter, map_rows
+from .shards import ShardHead, ShardWriter, file_rows, map_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -97,12 +99,13 @@ class Sink:
         counts = np.concatenate([np.zeros(1, np.int64), *self._counts])
         offsets = np.cumsum(counts, dtype=np.int64)
         path = None
-        data = self._array
+        data: NDArray[Any] | FileRows | None = self._array
         if data is None:
             assert self._writer is not None and self._file is not None
             try:
                 self._writer.finish(self._texts, offsets)
-                data = map_rows(self._file, self.head)
+                rows_of = map_rows if self._publish is None else file_rows
+                data = rows_of(self._file, self.head)
                 path = None if self._publish is None else self._publish()
             except OSError as error:
                 self._give_up(error)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .file_rows import FileRows
 from .folder import FeatureFolder
-from .gather import FeatureView
+from .gather import FeatureView, MissingFeatures
 from .memory import STORE, TEXT_BYTES, Block, block_bytes
 from .requests import Request, Texts
 from .rounding import ITEM_BYTES, from_float32
@@ -80,17 +82,18 @@ def open_sink(
 def load_block(
     folder: FeatureFolder, shard: Shard, limit: int, stop: Callable[[], bool]
 ) -> Block | None:
-    """Read a shard into memory or, beyond the limit, map it; None, after a warning, if damaged."""
+    """Read a shard into memory or, beyond the limit, open it; None, after a warning, if damaged."""
     head = shard.head
     n_bytes = block_bytes(head.n_texts, head.data_bytes)
     reserved = STORE.reserve(n_bytes, limit)
+    rows: NDArray[Any] | FileRows
     try:
         try:
             if not reserved:
                 raise MemoryError
             rows, where = shard.read_rows(stop), "memory"
         except MemoryError:
-            rows, where = shard.map_rows(stop), "folder"
+            rows, where = shard.open_rows(stop), "folder"
     except (OSError, ShardError) as error:
         folder.pass_over(shard.path, error)
         return None
@@ -137,6 +140,8 @@ def save_rows(
                 writer.append(from_float32(view.gather(rows), dtype))
             writer.finish(held, np.concatenate(([0], np.cumsum(counts))).astype(np.int64))
             publish()
+    except MissingFeatures:
+        return  # a file that could not be read any more; its texts are computed where needed
     except OSError as error:
         folder.give_up_writing(error)
 

@@ -1,18 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON files of a model folder: read with errors that name the file, write in one fixed form."""
+"""JSON files of a model folder: read with errors that name the file, write in one fixed form.
+
+A stranger's file is small text, and may be made to become large values: `[[],[],` takes twenty
+times its length in memory. So its size and the number of its values are bounded before it is
+parsed. Files of our own, states of runs and results, grow with the run and may hold NaN.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from ..quoting import cut, quoted
+from .reading import read_file
 
-__all__ = ["parse_json", "read_json", "read_object", "to_json"]
+__all__ = ["check_json_size", "parse_json", "read_json", "read_object", "to_json"]
+
+_MAX_BYTES = 16_000_000
+_MAX_VALUES = 300_000
+"""Of a stranger's file: a hundred times what any model has, and at most 64 MB when parsed."""
 
 
-def parse_json(data: bytes, where: str) -> Any:
+def check_json_size(text: str, max_values: int = _MAX_VALUES) -> None:
+    """Raise ValueError if JSON text has more values than fit into little memory."""
+    if len(text) > max_values and sum(map(text.count, ",[{")) > max_values:
+        raise ValueError(f"more than {max_values:,} values")
+
+
+def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = _MAX_VALUES) -> Any:
     """Parse UTF-8 JSON.
 
     Parameters
@@ -21,25 +40,40 @@ def parse_json(data: bytes, where: str) -> Any:
         The text.
     where : str
         How messages call it.
+    own : bool
+        Whether mtfreeze wrote it: then it may be of any size and hold NaN and infinity.
+    max_values : int
+        Most values of a stranger's file.
 
     Raises
     ------
     CheckpointError
-        If it is not UTF-8, not JSON, repeats a key in one object, or is nested too deeply.
+        If it is not UTF-8, not JSON, repeats a key in one object, is nested too deeply, or has too
+        many values; if a number is NaN, infinite or has thousands of digits.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(pairs)
         if len(table) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            counts = Counter(name for name, _ in pairs)
+            twice = next(name for name, n in counts.items() if n > 1)
             raise CheckpointError(
-                f"{where}: expected each key once; found {twice!r} twice; remove one of them"
+                f"{where}: expected each key once; found {quoted(twice)} twice; remove one of them"
             )
         return table
 
+    def finite(text: str) -> float:
+        number = float(text)
+        if math.isfinite(number):
+            return number
+        raise ValueError(f"the number {cut(text, 40)} is not finite")
+
+    numbers: dict[str, Any] = {} if own else {"parse_float": finite, "parse_constant": finite}
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=unique)
+        text = data.decode("utf-8-sig")
+        if not own:
+            check_json_size(text, max_values)
+        return json.loads(text, object_pairs_hook=unique, **numbers)
     except UnicodeDecodeError as error:
         raise CheckpointError(
             f"{where}: expected UTF-8 text; found byte {data[error.start]:#04x} at position "
@@ -56,23 +90,26 @@ def parse_json(data: bytes, where: str) -> Any:
         ) from None
     except CheckpointError:
         raise
-    except ValueError as error:  # a number with thousands of digits
-        raise CheckpointError(f"{where}: cannot be read as JSON: {error}") from None
+    except ValueError as error:  # too many values, a number not finite or of thousands of digits
+        raise CheckpointError(
+            f"{where}: cannot be read as JSON: {error}; correct the file or fetch it again"
+        ) from None
 
 
-def read_json(path: Path) -> Any:
-    """Read one JSON file; `CheckpointError` if it is missing or damaged."""
+def read_json(path: Path, *, own: bool = False) -> Any:
+    """Read one JSON file; `CheckpointError` if it is missing or damaged; `own` as above."""
     if not path.is_file():
         raise CheckpointError(
             f"expected the file {path.name} in {path.parent}; found none; give the folder of a "
             "whole model"
         )
-    return parse_json(path.read_bytes(), str(path))
+    data = read_file(path, CheckpointError, None if own else _MAX_BYTES)
+    return parse_json(data, str(path), own=own)
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file that must hold one object."""
-    value = read_json(path)
+def read_object(path: Path, *, own: bool = False) -> dict[str, Any]:
+    """Read a JSON file that must hold one object; `own` as in `parse_json`."""
+    value = read_json(path, own=own)
     if not isinstance(value, dict):
         raise CheckpointError(
             f"{path}: expected a JSON object {{...}}; found {type(value).__name__}; "

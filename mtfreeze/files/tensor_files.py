@@ -15,6 +15,7 @@ Format: https://huggingface.co/docs/safetensors
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -26,7 +27,10 @@ from numpy.typing import NDArray
 
 from ..closest import name_list
 from ..errors import CheckpointError
+from ..quoting import quoted
+from .inner_names import inner_path
 from .json_files import parse_json, read_object
+from .reading import open_file
 from .whole_file import synced_file
 
 __all__ = [
@@ -47,8 +51,11 @@ _BITS = {
 }
 """Bytes of one element, by dtype."""
 
-_MAX_HEADER = 100_000_000
-"""Longest header in bytes, the limit of the format's own reader."""
+_MAX_HEADER = 16_000_000
+"""Longest header in bytes: 100,000 tensors, of which a model has some hundreds."""
+
+_SAVED_AS = "mtfreeze_saved_as"
+"""Key of the header's own notes, beside those of other programs."""
 
 _FLOATS = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "BF16": "<u2"}
 
@@ -78,6 +85,8 @@ class TensorEntry:
         The file.
     start, n_bytes : int
         Position in the file and length.
+    saved_as : str
+        What `write_tensors` was told of the folder that the file belongs to; ``""``: nothing.
     """
 
     name: str
@@ -86,6 +95,7 @@ class TensorEntry:
     path: Path
     start: int
     n_bytes: int
+    saved_as: str = ""
 
     def read_raw(self) -> RawTensor:
         """Read the tensor without converting it."""
@@ -95,20 +105,20 @@ class TensorEntry:
         # Into an array of NumPy, which asks the system for large pages; a bytes object of the same
         # size takes longer to get than to fill.
         data = np.empty(self.n_bytes, np.uint8)
-        with self.path.open("rb", buffering=0) as file:
+        with open_file(self.path, CheckpointError, buffering=0) as file:
             file.seek(self.start)
             view, done = data.data, 0
-            while done < self.n_bytes and (n := file.readinto(view[done:])):
+            while done < self.n_bytes and (n := file.readinto(view[done:])):  # type: ignore[attr-defined]
                 done += n
         if done != self.n_bytes:
             raise CheckpointError(
-                f"{self.path}: expected {self.n_bytes} bytes of tensor {self.name!r}; found "
+                f"{self.path}: expected {self.n_bytes} bytes of tensor {quoted(self.name)}; found "
                 f"{done}; the file was cut while it was read: fetch it again"
             )
         return data
 
-    def read_float32(self) -> NDArray[np.float32]:
-        """Read the tensor as float32 (shape); F16, BF16 and F64 are converted.
+    def check_float(self) -> None:
+        """Refuse a tensor that `read_float32` cannot read; nothing is read for it.
 
         Raises
         ------
@@ -117,9 +127,19 @@ class TensorEntry:
         """
         if self.dtype not in _FLOATS:
             raise CheckpointError(
-                f"{self.path}: expected tensor {self.name!r} as {name_list(_FLOATS)}; found "
+                f"{self.path}: expected tensor {quoted(self.name)} as {name_list(_FLOATS)}; found "
                 f"{self.dtype}; convert the weights to float32"
             )
+
+    def read_float32(self) -> NDArray[np.float32]:
+        """Read the tensor as float32 (shape); F16, BF16 and F64 are converted.
+
+        Raises
+        ------
+        CheckpointError
+            As `check_float`, or if the file was cut since its header was read.
+        """
+        self.check_float()
         raw = self._read_bytes().view(_FLOATS[self.dtype])
         if self.dtype == "BF16":  # the upper half of a float32
             values = (raw.astype("<u4") << 16).view("<f4")
@@ -140,7 +160,8 @@ class TensorEntry:
         n = n_not_finite(values)
         if n:
             raise CheckpointError(
-                f"{self.path}: expected tensor {self.name!r} to be finite as float32; found {n} of "
+                f"{self.path}: expected tensor {quoted(self.name)} to be finite as float32; found "
+                f"{n} of "
                 f"{values.size} values infinite or NaN; fetch the file again, or take weights from "
                 "before a training that went wrong"
             )
@@ -164,8 +185,8 @@ def read_entries(path: Path) -> dict[str, TensorEntry]:
     """
     if not path.is_file():
         raise CheckpointError(f"expected the weights file {path}; found none; fetch it again")
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_file(path, CheckpointError) as file:
+        size = os.fstat(file.fileno()).st_size
         start_of_file = file.read(8)
         n_header = int.from_bytes(start_of_file, "little")
         if size < 8 or n_header > min(size - 8, _MAX_HEADER):
@@ -176,9 +197,12 @@ def read_entries(path: Path) -> dict[str, TensorEntry]:
             f"{path}: expected a header that names tensors; found {type(header).__name__}; "
             "fetch the file again"
         )
-    header.pop("__metadata__", None)
+    notes = header.pop("__metadata__", None)
+    saved_as = str(notes.get(_SAVED_AS, "")) if isinstance(notes, dict) else ""
     start = 8 + n_header
-    entries = {name: _check_entry(path, name, item, start) for name, item in header.items()}
+    entries = {
+        name: _check_entry(path, name, item, start, saved_as) for name, item in header.items()
+    }
     _check_layout(path, entries.values(), start, size)
     return entries
 
@@ -197,35 +221,41 @@ def _no_header(start: bytes, n_header: int, size: int) -> str:
     )
 
 
-def _check_entry(path: Path, name: str, item: object, start: int) -> TensorEntry:
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _check_entry(path: Path, name: str, item: object, start: int, saved_as: str) -> TensorEntry:
     """Check one line of a header: known dtype, sizes, and as many bytes as they need."""
     fields: Mapping[str, Any] = item if isinstance(item, dict) else {}
     dtype, shape, offsets = (fields.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not isinstance(dtype, str) or dtype not in _BITS:
         raise CheckpointError(
-            f"{path}: expected tensor {name!r} to have one of the dtypes {name_list(_BITS, 20)}; "
-            f"found {dtype!r}; fetch the file again"
+            f"{path}: expected tensor {quoted(name)} to have one of the dtypes "
+            f"{name_list(_BITS, 20)}; "
+            f"found {quoted(dtype)}; fetch the file again"
         )
     for what, value in (("shape", shape), ("data_offsets", offsets)):
-        if not isinstance(value, list) or any(type(n) is not int or n < 0 for n in value):
+        if not isinstance(value, list) or not all(map(_is_size, value)):
             raise CheckpointError(
-                f"{path}: expected {what} of tensor {name!r} as a list of whole numbers; found "
-                f"{str(value)[:80]}; fetch the file again"
+                f"{path}: expected {what} of tensor {quoted(name)} as a list of whole numbers; "
+                "found "
+                f"{quoted(value, 80)}; fetch the file again"
             )
     assert isinstance(shape, list) and isinstance(offsets, list)
     if len(shape) > 16 or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise CheckpointError(
-            f"{path}: expected a begin and an end for tensor {name!r}; found data_offsets "
-            f"{str(offsets)[:80]} and {len(shape)} sizes; fetch the file again"
+            f"{path}: expected a begin and an end for tensor {quoted(name)}; found data_offsets "
+            f"{quoted(offsets)} and {len(shape)} sizes; fetch the file again"
         )
     n_bytes = offsets[1] - offsets[0]
     if prod(shape) * _BITS[dtype] != n_bytes:
         raise CheckpointError(
-            f"{path}: expected {prod(shape) * _BITS[dtype]} bytes for tensor {name!r} "
+            f"{path}: expected {prod(shape) * _BITS[dtype]} bytes for tensor {quoted(name)} "
             f"({dtype}, {tuple(shape)}); found data_offsets of {n_bytes} bytes; fetch the file "
             "again"
         )
-    return TensorEntry(name, dtype, tuple(shape), path, start + offsets[0], n_bytes)
+    return TensorEntry(name, dtype, tuple(shape), path, start + offsets[0], n_bytes, saved_as)
 
 
 def _check_layout(path: Path, entries: Iterable[TensorEntry], start: int, size: int) -> None:
@@ -235,7 +265,8 @@ def _check_layout(path: Path, entries: Iterable[TensorEntry], start: int, size: 
         if entry.start != at:
             fault = "overlaps another" if entry.start < at else "leaves a gap before it"
             raise CheckpointError(
-                f"{path}: expected tensors one after another; found that {entry.name!r} {fault}; "
+                f"{path}: expected tensors one after another; found that {quoted(entry.name)} "
+                f"{fault}; "
                 "fetch the file again"
             )
         at += entry.n_bytes
@@ -264,11 +295,11 @@ def find_tensors(folder: Path) -> dict[str, TensorEntry]:
         raise CheckpointError(f"{index}: expected a 'weight_map' from tensors to files; found none")
     found: dict[str, TensorEntry] = {}
     for shard in sorted({str(value) for value in weight_map.values()}):
-        if Path(shard).name != shard or not shard.endswith(".safetensors"):
+        if "/" in shard or not shard.endswith(".safetensors"):
             raise CheckpointError(
-                f"{index}: expected names of safetensors files beside it; found {shard!r}"
+                f"{index}: expected names of safetensors files beside it; found {quoted(shard)}"
             )
-        found.update(read_entries(folder / shard))
+        found.update(read_entries(inner_path(folder, shard, str(index))))
     missing = [name for name in weight_map if name not in found]
     if missing:
         raise CheckpointError(
@@ -294,7 +325,9 @@ def _no_weights(folder: Path) -> str:
     return f"{expected}; found {present}; give the folder of a whole model"
 
 
-def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32] | RawTensor]) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[np.float32] | RawTensor], saved_as: str = ""
+) -> None:
     """Write a safetensors file and sync it to the disk.
 
     Parameters
@@ -303,6 +336,8 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32] | RawTen
         The new file.
     tensors : mapping of str to array or RawTensor
         Arrays are written as F32; raw tensors as they were read.
+    saved_as : str
+        Noted in the header, to tell files of one folder from those of another.
 
     Raises
     ------
@@ -310,16 +345,17 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32] | RawTen
         If the disk is full or fails.
     """
     with synced_file(path) as file:
-        write_tensors_to(file, tensors)
+        write_tensors_to(file, tensors, saved_as)
 
 
 def write_tensors_to(
-    file: IO[bytes], tensors: Mapping[str, NDArray[np.float32] | RawTensor]
+    file: IO[bytes], tensors: Mapping[str, NDArray[np.float32] | RawTensor], saved_as: str = ""
 ) -> None:
     """Write the bytes of a safetensors file to a file that is open; see `write_tensors`."""
     import json
 
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    notes = {"format": "pt"} | ({_SAVED_AS: saved_as} if saved_as else {})
+    header: dict[str, Any] = {"__metadata__": notes}
     at = 0
     for name, tensor in tensors.items():
         raw = isinstance(tensor, RawTensor)

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from ..quoting import quoted
 from .drafts import clear_abandoned, new_token, open_draft, siblings
 
 __all__ = [
@@ -83,12 +84,12 @@ def sync_names(folder: str | Path) -> None:
             raise
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing, and sync their names to the disk."""
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder, with `mode`, and those above it that are missing; sync their names."""
     missing = [one for one in folder.parents if not one.exists()]
     for one in (*reversed(missing), folder):
         if not one.is_dir():
-            one.mkdir(exist_ok=True)
+            one.mkdir(mode if one == folder else 0o777, exist_ok=True)
             sync_names(one.parent)
 
 
@@ -154,7 +155,7 @@ def write_output(path: str | os.PathLike[str], data: bytes) -> Path:
         If it cannot be written; it says which file, why, and what to do.
     """
     place = Path(path)
-    with explained(f"cannot write {str(place)!r}", "choose another place, or free space"):
+    with explained(f"cannot write {quoted(str(place))}", "choose another place, or free space"):
         make_folder(place.parent)
         write_whole(place, data)
     return place

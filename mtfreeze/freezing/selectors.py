@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ..closest import did_you_mean, name_list
 from ..errors import SelectorError
+from ..quoting import quoted
 from .spellings import is_layer, spellings
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class ModelIndex:
         self, params: Sequence[ParamInfo], units: Sequence[UnitInfo], family: Family
     ) -> None:
         self.family = family
+        self._params, self._units = params, units
         self.keys = tuple(info.key for info in params)
         self.key_index = {info.key: i for i, info in enumerate(params)}
         for i, info in enumerate(params):
@@ -112,6 +114,17 @@ class ModelIndex:
     def n_layers(self) -> int:
         """Number of layers of the backbone."""
         return len(self.layers)
+
+    def without_head(self, name: str) -> ModelIndex:
+        """Return the names that the core has once a head is removed."""
+        gone = self.unit_index[name]
+        rest = ModelIndex(
+            [info for info in self._params if info.unit != gone],
+            [unit for unit in self._units if unit.path != name],
+            self.family,
+        )
+        rest.unit_of -= rest.unit_of > gone
+        return rest
 
     def of_units(self, positions: Iterable[int]) -> Selection:
         """Select whole units."""
@@ -176,7 +189,8 @@ def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Select
             return index.of_units(())
     if isinstance(what, bytes | bytearray | Mapping) or not isinstance(what, Collection):
         raise TypeError(
-            f"a selector must be a str or a list of them; found {type(what).__name__} {what!r}; "
+            f"a selector must be a str or a list of them; found {type(what).__name__} "
+            f"{quoted(what)}; "
             "use e.g. 'backbone', 'backbone.layers[2:5]'"
         )
     selection = index.of_units(())
@@ -229,7 +243,8 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
     if name == "backbone":
         if len(numbers) != 2 or numbers[0] not in (None, 0) or numbers[1] is None:
             raise SelectorError(
-                f"{text!r}: expected 'backbone[:k]', the embeddings and the layers below k; for "
+                f"{quoted(text)}: expected 'backbone[:k]', the embeddings and the layers below k; "
+                "for "
                 "other layers write e.g. 'backbone.layers[2:5]', for everything 'backbone'"
             )
         stop = _bounded(text, numbers[1], n, last=n)
@@ -237,7 +252,7 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
         return index.of_units([*range(first), *index.layers[:stop]])
     if not 1 <= len(numbers) <= 3 or numbers == [None] or (len(numbers) == 3 and numbers[2] == 0):
         raise SelectorError(
-            f"{text!r}: expected a number or a slice, as in 'layers[4]', 'layers[2:5]', "
+            f"{quoted(text)}: expected a number or a slice, as in 'layers[4]', 'layers[2:5]', "
             f"'layers[-2:]'; the backbone has layers 0 to {n - 1}"
         )
     if len(numbers) == 1:
@@ -249,7 +264,8 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
     chosen = index.layers[slice(*numbers)]
     if not chosen:
         raise SelectorError(
-            f"{text!r} selects no layer; the backbone has layers 0 to {n - 1}, and the end of a "
+            f"{quoted(text)} selects no layer; the backbone has layers 0 to {n - 1}, and the end "
+            "of a "
             "slice is not part of it"
         )
     return index.of_units(chosen)
@@ -259,7 +275,8 @@ def _bounded(text: str, number: int, n: int, last: int) -> int:
     """Return `number` counted from 0; negative ones count from the top."""
     if not -n <= number <= last:
         raise SelectorError(
-            f"{text!r}: expected a number from {-n} to {last}; found {number}; the backbone has "
+            f"{quoted(text)}: expected a number from {-n} to {last}; found {number}; the backbone "
+            "has "
             f"layers 0 to {n - 1}"
         )
     return number + n if number < 0 else number
@@ -271,7 +288,8 @@ def _resolve_regex(index: ModelIndex, text: str, hints: bool) -> Selection:
         compiled = re.compile(pattern)
     except re.error as error:
         raise SelectorError(
-            f"{text!r}: expected a regular expression after 're:'; found an error in it: {error}"
+            f"{quoted(text)}: expected a regular expression after 're:'; found an error in it: "
+            f"{error}"
         ) from None
     return _matched(index, text, [key for key in index.key_index if compiled.search(key)], hints)
 
@@ -280,7 +298,7 @@ def _matched(index: ModelIndex, text: str, keys: list[str], hints: bool) -> Sele
     if not keys:
         hint = _respelled(index, text) if hints else ""
         raise SelectorError(
-            f"{text!r} matches no parameter key; keys look like {name_list(index.keys[:1])}, "
+            f"{quoted(text)} matches no parameter key; keys look like {name_list(index.keys[:1])}, "
             f"{name_list(index.keys[-1:])}; {hint or 'model.parameters() lists them'}"
         )
     return index.of_params({index.key_index[key] for key in keys})
@@ -309,7 +327,7 @@ def _respelled(index: ModelIndex, text: str) -> str:
 def _miss(index: ModelIndex, text: str, hints: bool) -> str:
     if text.removeprefix("backbone.") == "pooler":
         return (
-            f"{text!r} matches nothing: this model does not use its pooler (pooling is not "
+            f"{quoted(text)} matches nothing: this model does not use its pooler (pooling is not "
             "'pooler'), so there is nothing to freeze"
         )
     hint = ""
@@ -317,7 +335,7 @@ def _miss(index: ModelIndex, text: str, hints: bool) -> str:
         hint = _respelled(index, text) or did_you_mean(text, [*index.names(), *index.keys])
     expected = name_list(["all", "none", "backbone", "heads", *index.heads, "backbone[:k]"])
     return (
-        f"selector {text!r} matches nothing; expected {expected}, a unit such as "
+        f"selector {quoted(text)} matches nothing; expected {expected}, a unit such as "
         f"'backbone.layers[2:5]', a parameter key or a glob over keys; "
         f"{hint or 'model.summary() lists the units'}"
     )

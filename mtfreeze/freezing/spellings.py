@@ -7,7 +7,6 @@ leave out the begin of a key. What is proposed here need not match either: the c
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -87,5 +86,5 @@ def spellings(
 
 def _word(text: str, known: dict[str, str]) -> str:
     """Return the part of a key that is most like this text."""
-    near = difflib.get_close_matches(text.casefold(), known, 1, _LIKENESS)
+    near = closest(text, known, 1, _LIKENESS)
     return known[near[0]] if near else text

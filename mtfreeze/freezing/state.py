@@ -13,9 +13,9 @@ as they are, so unfreezing gives the earlier results back, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ from ..checks import as_integer
 from ..closest import name_list
 from ..heads.head import Head
 from ..notices import NoPrefixWarning, PrecisionWarning, UntrainedHeadWarning, warn
+from ..quoting import quoted
 from ..runtime.precision import (
     FP32,
     LEAST_SIDE,
@@ -34,6 +35,7 @@ from ..runtime.precision import (
     core_code,
     is_reduced,
 )
+from .facts import ModelFacts, publish
 from .selectors import ModelIndex, Selection, Selector, resolve
 from .unit_names import tensors_text
 
@@ -44,9 +46,9 @@ __all__ = [
     "Freezable",
     "FreezeMasks",
     "FreezeState",
+    "FrozenBlock",
     "freeze",
     "freeze_to",
-    "frozen",
     "get_state",
     "masks",
     "names_of",
@@ -62,8 +64,7 @@ FreezeMasks = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 class Freezable(Protocol):
     """What this file needs of a model."""
 
-    _pinned: frozenset[str]
-    _pinned_heads: frozenset[str]
+    _facts: ModelFacts
 
     @property
     def _core(self) -> CoreModel: ...
@@ -145,8 +146,8 @@ def get_state(model: Freezable) -> FreezeState:
     return FreezeState(
         frozenset(info.key for info in infos),
         frozenset(unit.path for unit in model._core.units() if unit.is_head and unit.frozen),
-        model._pinned,
-        model._pinned_heads,
+        model._facts.pinned,
+        model._facts.pinned_heads,
         **lower,
     ).named(model.index)
 
@@ -170,22 +171,26 @@ def set_state(model: Freezable, state: FreezeState) -> None:
     """
     index = model.index
     params, units = masks(model, state)
-    core = model._core
-    # Setting what is in force would still count as a change of the model.
-    if any(info.frozen != want for info, want in zip(core.params(), params, strict=True)) or any(
-        unit.frozen != want for unit, want in zip(core.units(), units, strict=True)
-    ):
-        core.set_frozen(params, units)
     codes = np.zeros(len(index.keys), dtype=np.uint8)
     for name, keys in state.precisions.items():
         codes[[index.key_index[key] for key in keys if key in index.key_index]] = core_code(name)
-    if any(info.precision != want for info, want in zip(core.params(), codes, strict=True)):
-        core.set_precision(codes)
     frozen_heads = {name for name in index.heads if units[index.unit_index[name]]}
-    model._pinned = state.pinned & {key for key in index.keys if key in state.frozen}
-    model._pinned_heads = state.pinned_heads & frozen_heads
-    for name, head in model.heads.items():
-        head.frozen = name in frozen_heads
+    facts = replace(
+        model._facts.frozen(frozen_heads),
+        pinned=state.pinned & {key for key in index.keys if key in state.frozen},
+        pinned_heads=state.pinned_heads & frozen_heads,
+    )
+    core = model._core
+    changes = []
+    # Setting what is in force would still count as a change of the model.
+    infos = core.params()
+    if any(info.frozen != want for info, want in zip(infos, params, strict=True)) or any(
+        unit.frozen != want for unit, want in zip(core.units(), units, strict=True)
+    ):
+        changes.append(partial(core.set_frozen, params, units))
+    if any(info.precision != want for info, want in zip(infos, codes, strict=True)):
+        changes.append(partial(core.set_precision, codes))
+    publish(model, facts, *changes)
 
 
 def names_of(index: ModelIndex, selection: Selection) -> tuple[frozenset[str], frozenset[str]]:
@@ -209,52 +214,59 @@ def freeze(
         check_precision(precision)
     selection = resolve(model.index, what, strict=strict)
     keys, heads = names_of(model.index, selection)
-    state = get_state(model)
-    state = replace(state, frozen=state.frozen | keys, frozen_heads=state.frozen_heads | heads)
-    if pin:
-        state = replace(state, pinned=state.pinned | keys, pinned_heads=state.pinned_heads | heads)
-    if precision is not None:
-        state = state.in_precision(precision, keys)
-    set_state(model, state)
-    if precision not in (None, FP32):
-        _warn_too_small(model, keys, precision)
-    _warn_untrained(model, heads)
-    _warn_no_prefix(model, selection)
+    set_state(model, _with(get_state(model), keys, heads, pin=pin, precision=precision))
+    _warn(model, selection, precision)
 
 
 def unfreeze(model: Freezable, what: Selector, *, strict: bool = True) -> None:
     """Make what a selector names trainable, in float32, and take its pins off."""
     keys, heads = names_of(model.index, resolve(model.index, what, strict=strict))
-    state = get_state(model)
-    set_state(
-        model,
-        replace(
-            state,
-            frozen=state.frozen - keys,
-            frozen_heads=state.frozen_heads - heads,
-            pinned=state.pinned - keys,
-            pinned_heads=state.pinned_heads - heads,
-        ),
-    )
+    set_state(model, _without(get_state(model), keys, heads))
 
 
 def freeze_to(model: Freezable, k: int, *, pin: bool = True, precision: str | None = None) -> None:
     """Freeze ``backbone[:k]``, make the rest of the backbone trainable, leave heads alone."""
     n_layers = as_integer(k)
     if n_layers is None:
-        raise TypeError(f"freeze_to expects a number of layers; found {type(k).__name__} {k!r}")
+        raise TypeError(
+            f"freeze_to expects a number of layers; found {type(k).__name__} {quoted(k)}"
+        )
     if precision is not None:
         check_precision(precision)
-    lower = f"backbone[:{n_layers}]"
-    resolve(model.index, lower)  # an error leaves everything as it was
+    lower = resolve(model.index, f"backbone[:{n_layers}]")
     before = get_state(model)
-    unfreeze(model, "backbone")
-    freeze(model, lower, pin=pin, precision=precision)
+    state = _without(before, *names_of(model.index, resolve(model.index, "backbone")))
+    state = _with(state, *names_of(model.index, lower), pin=pin, precision=precision)
     if precision is None:  # what stays frozen keeps its precision
-        state = get_state(model)
-        set_state(
-            model, replace(state, bf16=state.bf16 | before.bf16, int8=state.int8 | before.int8)
-        )
+        state = replace(state, bf16=state.bf16 | before.bf16, int8=state.int8 | before.int8)
+    set_state(model, state)
+    _warn(model, lower, precision)
+
+
+def _with(
+    state: FreezeState,
+    keys: frozenset[str],
+    heads: frozenset[str],
+    *,
+    pin: bool,
+    precision: str | None,
+) -> FreezeState:
+    """Return a state in which these are frozen too."""
+    state = replace(state, frozen=state.frozen | keys, frozen_heads=state.frozen_heads | heads)
+    if pin:
+        state = replace(state, pinned=state.pinned | keys, pinned_heads=state.pinned_heads | heads)
+    return state if precision is None else state.in_precision(precision, keys)
+
+
+def _without(state: FreezeState, keys: frozenset[str], heads: frozenset[str]) -> FreezeState:
+    """Return a state in which these are neither frozen nor pinned."""
+    return replace(
+        state,
+        frozen=state.frozen - keys,
+        frozen_heads=state.frozen_heads - heads,
+        pinned=state.pinned - keys,
+        pinned_heads=state.pinned_heads - heads,
+    )
 
 
 def trainable(model: Freezable, what: Selector) -> bool | Literal["partial"]:
@@ -271,21 +283,29 @@ def trainable(model: Freezable, what: Selector) -> bool | Literal["partial"]:
     return "partial" if any(flags) else True
 
 
-@contextmanager
-def frozen(model: Freezable, what: Selector, *, precision: str | None = None) -> Iterator[None]:
-    """Freeze for the length of a ``with`` block; then restore the exact earlier state, pins too.
+class FrozenBlock:
+    """What freezes for the length of a block, then restores the exact earlier state, pins too.
 
     Heads added inside the block keep what they have at its end.
     """
-    before, known = get_state(model), frozenset(model.index.keys)
-    known_heads = frozenset(model.index.heads)
-    freeze(model, what, precision=precision)
-    try:
-        yield
-    finally:
-        now = get_state(model)
+
+    def __init__(self, model: Freezable, what: Selector, precision: str | None) -> None:
+        self._model, self._what, self._precision = model, what, precision
+        self._before: tuple[FreezeState, ModelIndex] | None = None
+
+    def begin(self) -> None:
+        """Freeze."""
+        self._before = get_state(self._model), self._model.index
+        freeze(self._model, self._what, precision=self._precision)
+
+    def end(self) -> None:
+        """Restore what `begin` found; right at any time and as often as one likes."""
+        if self._before is None:
+            return
+        now, (before, index) = get_state(self._model), self._before
+        known, known_heads = frozenset(index.keys), frozenset(index.heads)
         set_state(
-            model,
+            self._model,
             FreezeState(
                 before.frozen | (now.frozen - known),
                 before.frozen_heads | (now.frozen_heads - known_heads),
@@ -295,6 +315,7 @@ def frozen(model: Freezable, what: Selector, *, precision: str | None = None) ->
                 before.int8 | (now.int8 - known),
             ),
         )
+        self._before = None
 
 
 def prefix_length(model: Freezable) -> int:
@@ -316,11 +337,21 @@ def reduced_keys(model: Freezable) -> frozenset[str]:
     return frozenset(info.key for info in infos if info.in_products and is_reduced(info.shape))
 
 
+def _warn(model: Freezable, selection: Selection, precision: str | None) -> None:
+    """Warn where freezing this is probably not what was meant."""
+    keys, heads = names_of(model.index, selection)
+    if precision not in (None, FP32):
+        _warn_too_small(model, keys, precision)
+    _warn_untrained(model, heads)
+    _warn_no_prefix(model, selection)
+
+
 def _warn_too_small(model: Freezable, keys: frozenset[str], precision: str) -> None:
     """Say that a precision changes nothing where every product is small."""
     if keys and not keys & reduced_keys(model):
         warn(
-            f"froze with precision={precision!r}, but nothing of it is computed in it: products of "
+            f"froze with precision={quoted(precision)}, but nothing of it is computed in it: "
+            "products of "
             f"fewer than {LEAST_WEIGHTS:,} weights or with a side below {LEAST_SIDE} (heads), "
             "embeddings and norms stay float32",
             PrecisionWarning,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from ..closest import name_list
 from ..errors import ConfigError
+from ..files.inner_names import DEVICES
+from ..quoting import quoted
 from .kind import HeadSpec
 
 __all__ = ["RESERVED", "Head", "check_head_name"]
@@ -22,9 +24,9 @@ _OUTPUTS = ("hidden", "pooled", "embedding", "hidden_states", "offsets")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Head:
-    """A head of a model.
+    """A head of a model, as it is now; what becomes of it later, `model.heads` says.
 
     Attributes
     ----------
@@ -35,7 +37,7 @@ class Head:
     trained : bool
         Whether a step ever changed it; False means that its predictions are random.
     frozen : bool
-        Whether it is frozen as a whole; kept up to date by the model.
+        Whether it is frozen as a whole.
     """
 
     name: str
@@ -70,26 +72,33 @@ def check_head_name(name: object, taken: Collection[str]) -> str:
         If it is taken, reserved, or holds characters that selectors and files cannot.
     """
     if not isinstance(name, str):
-        raise TypeError(f"a head's name must be a str; found {type(name).__name__} {name!r}")
+        raise TypeError(f"a head's name must be a str; found {type(name).__name__} {quoted(name)}")
     if not _NAME.fullmatch(name):
         raise ConfigError(
             "a head's name must be 1 to 64 letters, digits, '_' or '-', beginning with a letter; "
-            f"found {name!r}; use e.g. 'classifier'"
+            f"found {quoted(name)}; use e.g. 'classifier'"
         )
     if name.casefold() in RESERVED:
         raise ConfigError(
-            f"{name!r} is reserved: selectors use {name_list(RESERVED)}; choose another name, "
+            f"{quoted(name)} is reserved: selectors use {name_list(RESERVED)}; choose another "
+            "name, "
             f"e.g. '{name}_head'"
+        )
+    if name.casefold() in DEVICES:
+        raise ConfigError(
+            f"{name!r} is a device on Windows, so no file of a saved model can be called so; "
+            f"choose another name, e.g. '{name}_head'"
         )
     if name.casefold() in _OUTPUTS:
         raise ConfigError(
-            f"{name!r} is the name of an output of the backbone; choose another name for the head, "
+            f"{quoted(name)} is the name of an output of the backbone; choose another name for the "
+            "head, "
             f"e.g. '{name}_head'"
         )
     for other in taken:
         if other.casefold() == name.casefold():
             raise ConfigError(
-                f"expected a new name for the head; found {name!r}, but the model has a head "
-                f"{other!r}; call remove_head({other!r}) first or choose another name"
+                f"expected a new name for the head; found {quoted(name)}, but the model has a head "
+                f"{quoted(other)}; call remove_head({quoted(other)}) first or choose another name"
             )
     return name

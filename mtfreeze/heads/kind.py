@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ from ..closest import name_list, unknown
 from ..data.examples import Examples
 from ..errors import ConfigError
 from ..inputs.packing import Encoded
+from ..quoting import quoted
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets
 
@@ -32,6 +34,9 @@ __all__ = ["HeadSpec", "PooledHead"]
 Float32 = NDArray[np.float32]
 
 _ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "none")
+
+_MAX_HIDDEN = 64
+"""Hidden layers of a head; building one takes time by the square of them."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,7 @@ class PooledHead(HeadSpec):
         if self.pooling is not None and self.features == "embedding":
             raise ConfigError(
                 "features='embedding' reads the model's own pooling; found "
-                f"pooling={self.pooling!r} as well; leave one of them out"
+                f"pooling={quoted(self.pooling)} as well; leave one of them out"
             )
 
     def core_config(self) -> dict[str, Any]:
@@ -216,18 +221,18 @@ def _check_labels(labels: object) -> tuple[str, ...]:
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
         raise TypeError(
             "labels must be a list of names; found "
-            f"{type(labels).__name__} {labels!r}; use e.g. ['negative', 'positive']"
+            f"{type(labels).__name__} {quoted(labels)}; use e.g. ['negative', 'positive']"
         )
     names = tuple(labels)
     for name in names:
         if not isinstance(name, str):
             raise TypeError(
-                f"labels must be names (str); found {type(name).__name__} {name!r}; "
-                f"write {str(name)!r}"
+                f"labels must be names (str); found {type(name).__name__} {quoted(name)}; "
+                f"write {quoted(str(name))}"
             )
         if not name:
             raise ConfigError("labels must not be empty texts; found ''; give it a name")
-    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
         raise ConfigError(
             f"labels must differ; found {name_list(twice)} more than once; remove the repetition"
@@ -242,9 +247,14 @@ def _check_hidden(hidden: object) -> tuple[int, ...]:
         widths = tuple(operator.index(width) for width in hidden)  # type: ignore[attr-defined]
     except TypeError:
         raise TypeError(
-            f"hidden must be a list of widths (int); found {type(hidden).__name__} {hidden!r}; "
+            f"hidden must be a list of widths (int); found {type(hidden).__name__} "
+            f"{quoted(hidden)}; "
             "use e.g. (64,), or () for none"
         ) from None
+    if len(widths) > _MAX_HIDDEN:
+        raise ConfigError(
+            f"hidden must have at most {_MAX_HIDDEN} layers; found {len(widths)}; one is usual"
+        )
     if any(width < 1 for width in widths):
         raise ConfigError(f"widths in hidden must be at least 1; found {widths}")
     return widths
@@ -253,7 +263,9 @@ def _check_hidden(hidden: object) -> tuple[int, ...]:
 def _check_dropout(dropout: object) -> float:
     rate = as_number(dropout)
     if rate is None:
-        raise TypeError(f"dropout must be a number; found {type(dropout).__name__} {dropout!r}")
+        raise TypeError(
+            f"dropout must be a number; found {type(dropout).__name__} {quoted(dropout)}"
+        )
     if not 0 <= rate < 1:
         raise ConfigError(f"dropout must be at least 0 and below 1; found {dropout}; 0.1 is usual")
     return rate

@@ -12,8 +12,12 @@ from ..closest import unknown
 from ..data.example import Label
 from ..data.examples import Examples
 from ..errors import DataError
+from ..quoting import quoted
 
 __all__ = ["label_index", "proposed_map", "rows_labels"]
+
+_MANY = 20
+"""Labels for which a whole map is proposed; a longer one is not read."""
 
 
 def rows_labels(examples: Examples, task: str) -> list[Label | None]:
@@ -27,7 +31,8 @@ def rows_labels(examples: Examples, task: str) -> list[Label | None]:
     labels = [row.label_for(task) for row in examples]
     if all(label is None for label in labels):
         raise DataError(
-            f"{examples.name}: expected rows with labels for {task!r}; found {len(labels)} rows "
+            f"{examples.name}: expected rows with labels for {quoted(task)}; found {len(labels)} "
+            "rows "
             "and no label; add labels to the rows"
         )
     return labels
@@ -57,10 +62,10 @@ def label_index(label: str | int | float, names: Sequence[str], head: str, where
     """
     if isinstance(label, str):
         try:
-            return list(names).index(label)
+            return names.index(label)
         except ValueError:
             raise DataError(
-                f"{where}: {unknown('label', label, names, of=f'head {head!r}')}"
+                f"{where}: {unknown('label', label, names, of=f'head {quoted(head)}')}"
             ) from None
     if isinstance(label, float):
         raise DataError(
@@ -69,8 +74,9 @@ def label_index(label: str | int | float, names: Sequence[str], head: str, where
         )
     if not 0 <= label < len(names):
         raise DataError(
-            f"{where}: expected a label index of head {head!r} from 0 to {len(names) - 1}; found "
-            f"{label}; number the labels from 0, or give their names"
+            f"{where}: expected a label index of head {quoted(head)} from 0 to {len(names) - 1}; "
+            "found "
+            f"{quoted(label)}; number the labels from 0, or give their names"
         )
     return int(label)
 
@@ -78,7 +84,9 @@ def label_index(label: str | int | float, names: Sequence[str], head: str, where
 def proposed_map(labels: Sequence[object], names: Sequence[str]) -> str:
     """Propose a label_map where the data's labels are numbers written as text."""
     found = {label for label in labels if isinstance(label, str)}
-    if not found or not all(label.isascii() and label.isdigit() for label in found):
+    if not all(label.isascii() and label.isdigit() and len(label) < 10 for label in found):
+        return ""
+    if not found or len(found) > _MANY or len(names) > _MANY:
         return ""
     numbers = sorted(found, key=int)
     if int(numbers[-1]) < len(names):

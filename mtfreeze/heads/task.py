@@ -14,6 +14,7 @@ from ..closest import unknown
 from ..data.examples import Rows, as_examples
 from ..errors import ConfigError
 from ..losses.own import LossFunction, loss_name
+from ..quoting import quoted
 from .registry import MEASURES
 
 __all__ = ["Task"]
@@ -108,12 +109,12 @@ class Task:
             raise ConfigError(unknown("metric", str(metric), metrics))
         self.metric = metric
         if label is not None and not isinstance(label, str):
-            raise TypeError(f"label must be the name of a label (str); found {label!r}")
+            raise TypeError(f"label must be the name of a label (str); found {quoted(label)}")
         self.label = label
         if loss is not None and not callable(loss):
             raise TypeError(
                 "loss must be a function (outputs, targets) -> (value, gradient); found "
-                f"{type(loss).__name__} {loss!r}; leave it out for the loss of the head"
+                f"{type(loss).__name__} {quoted(loss)}; leave it out for the loss of the head"
             )
         self.loss = loss
 
@@ -142,7 +143,7 @@ class Task:
 def _checked_weight(weight: object) -> float:
     value = as_number(weight)
     if value is None:
-        raise TypeError(f"weight must be a number; found {type(weight).__name__} {weight!r}")
+        raise TypeError(f"weight must be a number; found {type(weight).__name__} {quoted(weight)}")
     if not math.isfinite(value) or value < 0:
         raise ConfigError(
             f"weight must be a finite number of at least 0; found {value}; use 0 to evaluate only"

@@ -10,7 +10,7 @@ the maximum length is the model's. What does not fit the model is refused when i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -24,7 +24,12 @@ from ..data.examples import Examples
 from ..data.rows import check_text, check_words
 from ..errors import ConfigError, DataError
 from .packing import IDS, LOST, TOKEN_TYPES, Encoded, PackedBatch, pack, token_labels, word_values
-from .tokenizer_files import check_tokenizer, load_tokenizer, read_tokenizer_files
+from .tokenizer_files import (
+    check_tokenizer,
+    guarded,
+    load_tokenizer,
+    read_tokenizer_files,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -33,6 +38,9 @@ __all__ = ["Encoded", "PackedBatch", "TextEncoder", "pack", "token_labels", "wor
 
 _CHUNK = 4096
 """Rows given to the tokenizer at a time: bounds the memory that its encodings take."""
+
+_CHARACTERS = 1 << 16
+"""Characters given to it at a time, unless one row has more: Ctrl-C is heard in between."""
 
 _COLUMNS: dict[str, Callable[[Any], Iterable[int]]] = {
     IDS: attrgetter("ids"),
@@ -125,7 +133,9 @@ class TextEncoder:
         """
         files = read_tokenizer_files(Path(folder))
         tokenizer = load_tokenizer(files, Path(folder))
-        check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
+        guarded(
+            folder, lambda: check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
+        )
         return cls(tokenizer, max_length, do_lower_case=do_lower_case, inputs=inputs, files=files)
 
     @property
@@ -152,6 +162,8 @@ class TextEncoder:
             If `texts` is one str, or an item is None, bytes or a number; names the position.
         DataError
             If a text holds half a surrogate pair, which is no character.
+        CheckpointError
+            If the tokenizer's own rules fail over a text.
         """
         rows = [check_text(text, f"text {i}") for i, text in enumerate(_list_of(texts, "texts"))]
         if self.do_lower_case:
@@ -207,10 +219,9 @@ class TextEncoder:
         first: list[NDArray[np.int32]] = []
         lengths = np.zeros(len(rows), dtype=np.int64)
         truncated = np.zeros(len(rows), dtype=bool)
-        for begin in range(0, len(rows), _CHUNK):
-            chunk = rows[begin : begin + _CHUNK]
+        for begin, end in _chunks(rows, words):
+            chunk = rows[begin:end]
             encodings = self._run(chunk, begin, words)
-            end = begin + len(chunk)
             lengths[begin:end] = [len(encoding) for encoding in encodings]
             truncated[begin:end] = [len(encoding.overflowing) > 0 for encoding in encodings]
             for name, read in self._columns.items():
@@ -229,12 +240,29 @@ class TextEncoder:
         )
 
     def _run(self, rows: Sequence[Any], begin: int, words: bool) -> list[Any]:
-        try:
-            return list(self._tokenizer.encode_batch(rows, is_pretokenized=words))
-        except (TypeError, UnicodeEncodeError):
-            for position, row in enumerate(rows, start=begin):
-                _check_characters(" ".join(row) if words else row, position)
-            raise
+        def run() -> list[Any]:
+            try:
+                return list(self._tokenizer.encode_batch(rows, is_pretokenized=words))
+            except (TypeError, UnicodeEncodeError):
+                for position, row in enumerate(rows, start=begin):
+                    _check_characters(" ".join(row) if words else row, position)
+                raise
+
+        encodings: list[Any] = guarded(f"texts {begin} to {begin + len(rows) - 1}", run)
+        return encodings
+
+
+def _chunks(rows: Sequence[Any], words: bool) -> Iterator[tuple[int, int]]:
+    """Cut rows into what the tokenizer gets at a time: yield begin and end of each chunk."""
+    begin = size = 0
+    for at, row in enumerate(rows):
+        length = sum(map(len, row)) if words else len(row)
+        if at > begin and (size + length > _CHARACTERS or at - begin == _CHUNK):
+            yield begin, at
+            begin, size = at, 0
+        size += length
+    if begin < len(rows):
+        yield begin, len(rows)
 
 
 def _list_of(values: object, what: str) -> Sequence[Any]:

@@ -3,22 +3,32 @@
 
 tokenizer.json is taken as it is. Without it, vocab.txt (one token a line, the line number is the
 id) gives the BERT WordPiece tokenizer, with the settings of tokenizer_config.json where present.
-Damaged files end in a `CheckpointError`, also where the tokenizer library panics.
+Damaged files end in a `CheckpointError`, also where the tokenizer library panics; what would end
+the process there is refused before (`tokenizer_bounds.py`).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, Error
+from ..files.json_files import parse_json
+from ..files.reading import read_file
+from ..quoting import cut, quoted
+from .tokenizer_bounds import MAX_FILE_BYTES, check_bounds
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["TOKENIZER_FILES", "check_tokenizer", "load_tokenizer", "read_tokenizer_files"]
+__all__ = [
+    "TOKENIZER_FILES",
+    "check_tokenizer",
+    "guarded",
+    "load_tokenizer",
+    "read_tokenizer_files",
+]
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -28,6 +38,9 @@ TOKENIZER_FILES = (
     "added_tokens.json",
 )
 """Files of a model folder that belong to the tokenizer; saved back byte for byte."""
+
+_MAX_LINES = 500_000
+"""Of vocab.txt; usual are 30,000."""
 
 
 def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
@@ -39,7 +52,7 @@ def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
         If there is neither tokenizer.json nor vocab.txt.
     """
     present = (name for name in TOKENIZER_FILES if (folder / name).is_file())
-    files = {name: (folder / name).read_bytes() for name in present}
+    files = {name: read_file(folder / name, CheckpointError, MAX_FILE_BYTES) for name in present}
     if "tokenizer.json" not in files and "vocab.txt" not in files:
         raise CheckpointError(
             f"{folder}: expected tokenizer.json or vocab.txt; found neither; copy the tokenizer's "
@@ -69,7 +82,11 @@ def load_tokenizer(files: Mapping[str, bytes], folder: Path) -> Tokenizer:
 
     path = folder / "tokenizer.json"
     text = _decoded(files["tokenizer.json"], path)
-    tokenizer: Tokenizer = _guarded(path, lambda: Tokenizer.from_str(text))
+    check_bounds(files["tokenizer.json"], path)
+    tokenizer: Tokenizer = guarded(path, lambda: Tokenizer.from_str(text))
+    # The model has its own maximum length and rows are packed; a file may ask to pad to gigabytes.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
     return tokenizer
 
 
@@ -105,11 +122,11 @@ def check_tokenizer(
         token = tokenizer.id_to_token(largest)
         raise CheckpointError(
             f"{folder}: expected token ids below {n_embeddings}, the rows of the model's token "
-            f"embedding; found id {largest} ({token!r}); the tokenizer belongs to another model, "
-            "or tokens were added to it: use the model's own tokenizer"
+            f"embedding; found id {largest} ({quoted(token)}); the tokenizer belongs to another "
+            "model, or tokens were added to it: use the model's own tokenizer"
         )
-    probe = _guarded(folder, lambda: tokenizer.encode(""))
-    _guarded(folder, lambda: tokenizer.encode("a \u2603"))  # meets a piece that is not known
+    probe = tokenizer.encode("")
+    tokenizer.encode("a \u2603")  # meets a piece that is not known
     if needs_special and tokenizer.num_special_tokens_to_add(False) < 2:
         raise CheckpointError(
             f"{folder}: expected a tokenizer that puts special tokens such as [CLS] and [SEP] "
@@ -119,8 +136,8 @@ def check_tokenizer(
     for token, index in zip(probe.tokens, probe.ids, strict=True):
         if tokenizer.token_to_id(token) != index:
             raise CheckpointError(
-                f"{folder}: expected special token {token!r} to have one id; found {index} in the "
-                f"post-processor and {tokenizer.token_to_id(token)} in the vocabulary; "
+                f"{folder}: expected special token {quoted(token)} to have one id; found {index} "
+                f"in the post-processor and {tokenizer.token_to_id(token)} in the vocabulary; "
                 "use the model's own tokenizer"
             )
 
@@ -130,6 +147,12 @@ def _from_vocab(files: Mapping[str, bytes], folder: Path) -> Tokenizer:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     path = folder / "vocab.txt"
+    n_lines = files["vocab.txt"].count(b"\n")
+    if n_lines > _MAX_LINES:
+        raise CheckpointError(
+            f"{path}: expected at most {_MAX_LINES:,} tokens; found {n_lines:,}; use the model's "
+            "own vocab.txt"
+        )
     lines = _decoded(files["vocab.txt"], path).split("\n")
     if lines[-1] == "":
         lines.pop()
@@ -142,16 +165,17 @@ def _from_vocab(files: Mapping[str, bytes], folder: Path) -> Tokenizer:
     for role in ("unk", "sep", "cls"):
         if names[role] not in vocab:
             raise CheckpointError(
-                f"{path}: expected the special token {names[role]!r} among its lines; found "
+                f"{path}: expected the special token {quoted(names[role])} among its lines; found "
                 f"{len(vocab)} tokens without it; use the model's own vocab.txt"
             )
-    tokenizer: Any = _guarded(
+    strip = config.get("strip_accents")
+    tokenizer: Any = guarded(
         path, lambda: Tokenizer(models.WordPiece(vocab, unk_token=names["unk"]))
     )
     tokenizer.normalizer = normalizers.BertNormalizer(
         lowercase=bool(config.get("do_lower_case", True)),
         handle_chinese_chars=bool(config.get("tokenize_chinese_chars", True)),
-        strip_accents=config.get("strip_accents"),
+        strip_accents=None if strip is None else bool(strip),
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.add_special_tokens([name for name in names.values() if name in vocab])
@@ -165,11 +189,10 @@ def _config(files: Mapping[str, bytes], folder: Path) -> dict[str, Any]:
     if "tokenizer_config.json" not in files:
         return {}
     path = folder / "tokenizer_config.json"
+    _decoded(files["tokenizer_config.json"], path)
     try:
-        config = json.loads(_decoded(files["tokenizer_config.json"], path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+        config = parse_json(files["tokenizer_config.json"], "its text")
+    except CheckpointError as error:
         raise CheckpointError(
             f"{path}: expected JSON; found a damaged file ({error}); restore it"
         ) from None
@@ -197,16 +220,21 @@ def _decoded(raw: bytes, path: Path) -> str:
         ) from None
 
 
-def _guarded(path: Path, build: Any) -> Any:
-    """Run `build`; whatever the tokenizer library raises becomes a `CheckpointError`."""
+def guarded(where: object, call: Callable[[], Any]) -> Any:
+    """Return what `call` returns; what the tokenizer library raises becomes a `CheckpointError`.
+
+    The library's panics are no `Exception`, so that nothing catches them that does not mean to.
+    """
     try:
-        return build()
+        return call()
+    except Error:
+        raise
     except BaseException as error:
         panicked = type(error).__name__ == "PanicException"
         if not isinstance(error, Exception) and not panicked:
             raise
-        reason = " ".join(str(error).split())[:200]
+        reason = cut(" ".join(cut(str(error), 1000).split()))
         raise CheckpointError(
-            f"{path}: expected a tokenizer that the tokenizers library reads; found a damaged or "
+            f"{where}: expected a tokenizer that the tokenizers library reads; found a damaged or "
             f"unknown one ({reason}); restore the file"
         ) from error

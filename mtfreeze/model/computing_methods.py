@@ -129,6 +129,7 @@ class ComputingMethods(ModelState):
             precision=precision,
         )
 
+    @reads
     def predict(self, head: str, texts: Sequence[Row], *, precision: str | None = None) -> Answers:
         """Return a head's answers: a label or a number a text, or a list of one tag a word.
 
@@ -146,6 +147,7 @@ class ComputingMethods(ModelState):
 
         return predict(self, [head], texts, precision)[head]
 
+    @reads
     def predict_proba(
         self, head: str, texts: Sequence[Row], *, precision: str | None = None
     ) -> Probabilities:
@@ -160,6 +162,7 @@ class ComputingMethods(ModelState):
 
         return predict_proba(self, [head], texts, precision)[head]
 
+    @reads
     def predict_all(
         self,
         texts: Sequence[Row],

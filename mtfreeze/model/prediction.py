@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..closest import name_list, unknown
 from ..errors import ConfigError, SelectorError
+from ..quoting import quoted
 from ..runtime.precision import forward_options
 from .encoding import Row, calls, encode_rows
 
@@ -65,7 +66,8 @@ def predict_proba(
     for head in heads:
         if not head.spec.has_probabilities:
             raise ConfigError(
-                f"probabilities are of labels; found {head.name!r}, a {head.kind} head, which has "
+                f"probabilities are of labels; found {quoted(head.name)}, a {head.kind} head, "
+                "which has "
                 "none; call predict"
             )
     return _kept(model, heads, texts, precision)
@@ -103,14 +105,13 @@ def _kept(
     found: dict[str, Any] = {
         head.name: head.spec.row_space.empty(len(encoded), head.spec.n_outputs) for head in heads
     }
-    with model.reading():
-        for rows in calls(encoded.lengths) if heads else ():
-            batch = encoded.pack(rows).for_core()
-            outputs = model._core.forward(batch, [head.name for head in heads], **how)
-            for head, values in zip(heads, outputs, strict=True):
-                spec = head.spec
-                kept = spec.decoded(values)
-                spec.row_space.put(found[head.name], encoded, rows, kept, spec.lost())
+    for rows in calls(encoded.lengths) if heads else ():
+        batch = encoded.pack(rows).for_core()
+        outputs = model._core.forward(batch, [head.name for head in heads], **how)
+        for head, values in zip(heads, outputs, strict=True):
+            spec = head.spec
+            kept = spec.decoded(values)
+            spec.row_space.put(found[head.name], encoded, rows, kept, spec.lost())
     return found
 
 
@@ -118,7 +119,7 @@ def _head(model: ModelState, name: object) -> Head:
     if isinstance(name, str) and name in model.heads:
         return model.heads[name]
     if not model.heads:
-        raise SelectorError(f"no head {name!r}: the model has no heads; call add_head first")
+        raise SelectorError(f"no head {quoted(name)}: the model has no heads; call add_head first")
     raise SelectorError(unknown("head", str(name), model.heads))
 
 

@@ -10,6 +10,7 @@ digest of every tensor).
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 
 from ..errors import CheckpointError, ConfigError
 from ..files.folder_swap import new_folder, take_over
+from ..files.inner_names import inner_path
 from ..files.json_files import to_json
 from ..files.tensor_files import n_not_finite, write_tensors
-from ..files.user_path import user_path
+from ..files.user_paths import user_path
 from ..files.whole_file import explained, make_folder, write_synced
 from ..freezing.digests import snapshot
 from ..freezing.unit_states import unit_states
+from ..quoting import quoted
 from .loading import FORMAT
 from .sentence_files import settings_files
 
@@ -60,7 +63,7 @@ def save_model(model: ModelState, path: Path) -> Path:
     """Write `model` to the folder `path`; see `MultiTaskModel.save_pretrained`."""
     target = user_path(path).resolve()
     check_target(target, path)
-    begin = f"cannot save the model to {str(path)!r}"
+    begin = f"cannot save the model to {quoted(str(path))}"
     untouched = "what was there before is untouched; free space or choose another place"
     with explained(begin, untouched):
         make_folder(target.parent)
@@ -74,11 +77,14 @@ def save_model(model: ModelState, path: Path) -> Path:
 def check_target(target: Path, path: Path) -> None:
     """Refuse a place that holds something else than a model."""
     if target.exists() and not target.is_dir():
-        raise ConfigError(f"expected a folder to save to; found the file {str(path)!r}; choose one")
+        raise ConfigError(
+            f"expected a folder to save to; found the file {quoted(str(path))}; choose one"
+        )
     held = {item.name for item in target.iterdir()} if target.is_dir() else set()
     if held - {CHECKPOINTS} and "config.json" not in held:
         raise ConfigError(
-            f"expected a new or empty folder, or an earlier model; found {str(path)!r} with other "
+            f"expected a new or empty folder, or an earlier model; found {quoted(str(path))} with "
+            "other "
             "files in it; choose a folder of its own for the model"
         )
 
@@ -102,19 +108,22 @@ def write_model(model: ModelState, folder: Path) -> None:
         for key, array in params.items()
         if key.startswith("backbone.")
     }
-    write_tensors(folder / "model.safetensors", {**backbone, **model.unused})
-    (folder / "heads").mkdir()
-    for name, tensors in heads.items():
-        write_tensors(folder / "heads" / f"{name}.safetensors", tensors)
-    settings = model._loaded.settings
+    settings, own = model._loaded.settings, _own_file(model)
     files = {
-        "config.json": to_json(model.config),
-        "mtfreeze.json": to_json(_own_file(model)),
+        "config.json": to_json(_config(model.config)),
+        "mtfreeze.json": to_json(own),
         "freeze_report.json": to_json(_report(model)),
         **settings_files(settings, model.width),
         **model.encoder.files,
         **model._loaded.extra_files,
     }
+    saved_as = _digest(files)
+    files["mtfreeze.json"] = to_json({**own, "saved_as": saved_as})
+    write_tensors(folder / "model.safetensors", {**backbone, **model.unused}, saved_as)
+    (folder / "heads").mkdir()
+    for name, tensors in heads.items():
+        file = inner_path(folder, f"heads/{name}.safetensors", f"head {name!r}")
+        write_tensors(file, tensors, saved_as)
     for name, data in files.items():
         file = folder / name
         file.parent.mkdir(exist_ok=True)
@@ -128,9 +137,27 @@ def _check_finite(params: Mapping[str, NDArray[np.float32]]) -> None:
         n = n_not_finite(values)
         if n:
             raise CheckpointError(
-                f"expected finite weights to save; found {n} of {values.size} values of {key!r} "
+                f"expected finite weights to save; found {n} of {values.size} values of "
+                f"{quoted(key)} "
                 "infinite or NaN; load the model again, or set that parameter"
             )
+
+
+def _config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``config.json`` for weights in float32, which is what they are loaded in elsewhere."""
+    named = {key: "float32" for key in ("dtype", "torch_dtype") if config.get(key) is not None}
+    return {**config, **named}
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    """Return the digest of the files of a folder: of the tensors too, whose digests they hold.
+
+    Every file with weights notes it, so that a reader finds a mix of two models.
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for name in sorted(files):
+        state.update(f"{name}\0{len(files[name])}\0".encode() + files[name])
+    return state.hexdigest()
 
 
 def _own_file(model: ModelState) -> dict[str, Any]:
@@ -158,6 +185,7 @@ def _own_file(model: ModelState) -> dict[str, Any]:
             },
         },
         "tasks": model.tasks,
+        **({"base": model.base._asdict()} if model.base else {}),
     }
 
 

@@ -15,7 +15,9 @@ from typing import Any
 from ..checks import as_number
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
+from ..files.inner_names import inner_path
 from ..files.json_files import read_json, read_object, to_json
+from ..quoting import quoted
 
 __all__ = ["POOLINGS", "SentenceSettings", "read_settings", "settings_files"]
 
@@ -30,7 +32,8 @@ _OLD_MODES = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-_OLD_TYPES = "sentence_transformers.models."
+_PACKAGE = "sentence_transformers."
+_OLD_TYPES = _PACKAGE + "models."
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class SentenceSettings:
         Whether texts are lower-cased before the tokenizer sees them.
     has_modules : bool
         Whether the folder has ``modules.json``, so that it was made for sentences.
+    include_prompt : bool
+        Whether sentence-transformers pools the tokens of a prompt too; kept for it.
     """
 
     pooling: str = "mean"
@@ -56,6 +61,7 @@ class SentenceSettings:
     max_length: int | None = None
     do_lower_case: bool = False
     has_modules: bool = False
+    include_prompt: bool = True
 
 
 def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
@@ -82,20 +88,31 @@ def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
     modules = read_json(path)
     if not isinstance(modules, list) or not all(isinstance(m, dict) for m in modules):
         raise CheckpointError(f"{path}: expected a list of modules; found {str(modules)[:60]}")
-    found, normalize = "mean", False
+    found, normalize, with_prompt = "mean", False, True
     for module in modules:
-        kind = str(module.get("type", "")).rpartition(".")[2]
-        if kind == "Pooling" and pooling is None:
-            found = _read_pooling(folder / str(module.get("path", "1_Pooling")) / "config.json")
+        named = str(module.get("type", ""))
+        if not named.startswith(_PACKAGE):
+            raise ConfigError(
+                f"{path}: expected modules of sentence-transformers; found {named[:80]!r}, whose "
+                "code comes with the model and is never run; choose a model without it"
+            )
+        kind = named.rpartition(".")[2]
+        inner = module.get("path", f"1_{kind}")
+        inner_path(folder, inner, str(path))
+        if kind == "Pooling":
+            file = inner_path(folder, f"{inner}/config.json", str(path))
+            found = _read_pooling(file) if pooling is None else pooling
+            with_prompt = not file.is_file() or read_object(file).get("include_prompt") is not False
         elif kind == "Normalize":
             normalize = True
-        elif kind not in ("Transformer", "Pooling"):
+        elif kind != "Transformer":
             raise ConfigError(
-                f"{path}: expected the modules Transformer, Pooling and Normalize; found {kind!r}, "
+                f"{path}: expected the modules Transformer, Pooling and Normalize; found "
+                f"{quoted(kind)}, "
                 "which changes the embeddings and is not supported; choose a model without it"
             )
     _check_prompts(folder)
-    return SentenceSettings(pooling or found, normalize, max_length, lower, True)
+    return SentenceSettings(pooling or found, normalize, max_length, lower, True, with_prompt)
 
 
 def _read_transformer(folder: Path) -> tuple[int | None, bool]:
@@ -116,7 +133,8 @@ def _read_transformer(folder: Path) -> tuple[int | None, bool]:
     number = as_number(length)
     if number is None or not 3 <= number < math.inf:
         raise CheckpointError(
-            f"{path}: expected a maximum length of at least 3 tokens; found {length!r}; correct it"
+            f"{path}: expected a maximum length of at least 3 tokens; found {quoted(length)}; "
+            "correct it"
         )
     return int(number), lower
 
@@ -146,7 +164,8 @@ def _check_prompts(folder: Path) -> None:
     prompts, name = config.get("prompts"), config.get("default_prompt_name")
     if name is not None and isinstance(prompts, dict) and prompts.get(name):
         raise ConfigError(
-            f"{path}: expected no default prompt; found {name!r} = {prompts[name]!r}, which would "
+            f"{path}: expected no default prompt; found {quoted(name)} = {quoted(prompts[name])}, "
+            "which would "
             "be put before every text; remove default_prompt_name and write prompts into the texts"
         )
 
@@ -181,7 +200,7 @@ def settings_files(settings: SentenceSettings, width: int) -> dict[str, bytes]:
     pooling: dict[str, Any] = {"word_embedding_dimension": width}
     for key, name in _OLD_MODES.items():
         pooling[key] = name == settings.pooling
-    pooling["include_prompt"] = True
+    pooling["include_prompt"] = settings.include_prompt
     lengths = {"max_seq_length": settings.max_length, "do_lower_case": settings.do_lower_case}
     return {
         "modules.json": to_json(modules),

@@ -6,19 +6,21 @@ The methods that need no more than that are here; `MultiTaskModel` adds the rest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._core import Bracket
 from ..closest import did_you_mean
 from ..errors import ConfigError, SelectorError
 from ..freezing import state as freezing
+from ..freezing.facts import ModelFacts, publish
 from ..freezing.selectors import ModelIndex, Selector, resolve
 from ..freezing.state import FreezeState
+from ..quoting import quoted
 from .lock import ModelLock
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ..files.tensor_files import RawTensor
     from ..heads.head import Head
     from ..inputs.text import TextEncoder
+    from .hub import Base
     from .loading import Loaded
 
 __all__ = ["ModelState", "exclusive", "reads"]
@@ -44,8 +47,7 @@ def exclusive(
 
     @wraps(method)
     def guarded(model: Model, /, *given: Rest.args, **named: Rest.kwargs) -> Result:
-        with model.alone():
-            return method(model, *given, **named)
+        return model.alone().run(method, model, *given, **named)
 
     return guarded
 
@@ -57,8 +59,7 @@ def reads(
 
     @wraps(method)
     def guarded(model: Model, /, *given: Rest.args, **named: Rest.kwargs) -> Result:
-        with model.reading():
-            return method(model, *given, **named)
+        return model.reading().run(method, model, *given, **named)
 
     return guarded
 
@@ -69,20 +70,19 @@ class ModelState:
     def __init__(self, loaded: Loaded, name: str) -> None:
         self._loaded = loaded
         self._core = loaded.core
-        self._pinned: frozenset[str] = frozenset()
-        self._pinned_heads: frozenset[str] = frozenset()
-        self._n_steps = 0
+        names = ModelIndex(self._core.params(), self._core.units(), loaded.family)
+        self._facts = ModelFacts(names)
         self._lock = ModelLock()
         self.name = name
         self.config = loaded.config
         self.encoder: TextEncoder = loaded.encoder
         self.unused: dict[str, RawTensor] = loaded.unused
-        self.heads: dict[str, Head] = {}
         self.tasks: dict[str, Any] = dict(loaded.tasks)
-        self.index = ModelIndex(self._core.params(), self._core.units(), loaded.family)
 
-    def alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> Bracket:
         """Keep other threads off the model for a block that trains or changes it.
+
+        Use it with ``with``, or as ``model.alone().run(function, ...)``.
 
         Raises
         ------
@@ -91,8 +91,10 @@ class ModelState:
         """
         return self._lock.working()
 
-    def reading(self) -> AbstractContextManager[None]:
+    def reading(self) -> Bracket:
         """Have the model stand still for a block that reads it, and changes nothing.
+
+        Use it as `alone`.
 
         Raises
         ------
@@ -100,6 +102,16 @@ class ModelState:
             If another thread uses the model; a read never waits.
         """
         return self._lock.reading()
+
+    @property
+    def heads(self) -> Mapping[str, Head]:
+        """The heads by name, in the order in which they were added."""
+        return self._facts.heads
+
+    @property
+    def index(self) -> ModelIndex:
+        """Names and positions of units and parameters."""
+        return self._facts.index
 
     @property
     def pooling(self) -> str:
@@ -110,6 +122,14 @@ class ModelState:
     def normalize(self) -> bool:
         """Whether embeddings are divided by their length."""
         return self._loaded.settings.normalize
+
+    @property
+    def base(self) -> Base | None:
+        """Name and commit of the model on the hub that this one began as; None: not known.
+
+        It is kept in saved folders. Packages that carry a model do not say its commit.
+        """
+        return self._loaded.base
 
     @property
     def width(self) -> int:
@@ -131,6 +151,7 @@ class ModelState:
         """Position of every unit by its path."""
         return self.index.unit_index
 
+    @reads
     def parameters(self) -> dict[str, Float32]:
         """Return read-only views of all parameters by key; they show every later change.
 
@@ -141,6 +162,7 @@ class ModelState:
         """
         return {key: self._core.view(i) for i, key in enumerate(self.index.keys)}
 
+    @reads
     def trainable_parameters(self) -> dict[str, Float32]:
         """Return read-only views of the parameters that are not frozen.
 
@@ -179,7 +201,7 @@ class ModelState:
         if position is None:
             hint = did_you_mean(str(key), self.index.key_index)
             raise SelectorError(
-                f"unknown parameter {key!r}; {hint or 'model.parameters() lists the keys'}"
+                f"unknown parameter {quoted(key)}; {hint or 'model.parameters() lists the keys'}"
             )
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":
@@ -190,10 +212,10 @@ class ModelState:
         self._core.set_param(position, array.astype(np.float32, copy=False))
         return self
 
-    def mark_trained(self, names: Iterable[str]) -> None:
-        """Note that a step has trained these heads."""
-        for name in names:
-            self.heads[name].trained = True
+    @exclusive
+    def mark_trained(self, names: Collection[str], *, trained: bool = True) -> None:
+        """Note that a step has trained these heads, or that none has."""
+        publish(self, self._facts.trained(names, trained=trained))
 
     def select(self, *what: Selector) -> NDArray[np.bool_]:
         """Return the mask, (n_params,) bool, of the parameters that selectors choose.

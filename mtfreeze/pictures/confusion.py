@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..printable import printable
 from .style import new_figure
 from .words import text_table
 
@@ -57,6 +58,7 @@ def _shares(counts: Counts) -> NDArray[np.float64]:
 
 def _cut(label: str) -> str:
     """Shorten a label in its middle: labels that begin alike often end differently."""
+    label = printable(label)
     if len(label) <= _LONGEST:
         return label
     return f"{label[: _LONGEST - 13]}...{label[-10:]}"
@@ -170,11 +172,12 @@ def confusion_text(
     for i, label in enumerate(labels):
         total = int(table[i].sum())
         parts = [
-            f"{labels[j]} {shares[i, j]:.1%}"
+            f"{printable(labels[j])} {shares[i, j]:.1%}"
             for j in np.argsort(-table[i], kind="stable")
             if table[i, j]
         ]
         lines.append(
-            f"{label}: {total:,} {unit}" + (f", predicted {', '.join(parts)}" if parts else "")
+            f"{printable(label)}: {total:,} {unit}"
+            + (f", predicted {', '.join(parts)}" if parts else "")
         )
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..printable import printable
 from .histories import (
     History,
     freeze_changes,
@@ -149,7 +150,9 @@ def _legend(
     from matplotlib.lines import Line2D
 
     handles: list[Any] = [
-        Line2D([], [], label=name, markersize=5 if with_metric else 0, **line_look(number))
+        Line2D(
+            [], [], label=printable(name), markersize=5 if with_metric else 0, **line_look(number)
+        )
         for number, name in enumerate(histories)
     ]
     handles.append(
@@ -190,10 +193,10 @@ def curves_text(
                     " ".join(f"{value:.4f}" for value in values) or "not evaluated",
                 )
             )
-        lines = [f"{name}: {last_step(history)} steps"]
+        lines = [f"{printable(name)}: {last_step(history)} steps"]
         lines.append(text_table(("task", "loss, smoothed", "metric", "evaluations"), rows))
         lines += [
-            f"after step {change.step}: {change.name}: {change.line}"
+            f"after step {change.step}: {printable(change.name)}: {change.line}"
             for change in freeze_changes(history)
         ]
         blocks.append("\n".join(lines))

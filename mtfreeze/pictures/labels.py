@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..printable import printable
 from .places import Box, Place, Point, find_places
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ def _list_names(
         return None
     return figure.legend(
         handles=[
-            Line2D([], [], label=f"{number}  {name}", **{**looks[name], "linestyle": "none"})
+            Line2D(
+                [], [], label=f"{number}  {printable(name)}", **{**looks[name], "linestyle": "none"}
+            )
             for name, number in numbers.items()
         ],
         loc="outside right center",
@@ -122,7 +125,7 @@ def _width(listed: Legend | None) -> float:
 
 
 def _text(name: str, numbers: Mapping[str, int]) -> str:
-    return str(numbers[name]) if name in numbers else name
+    return str(numbers[name]) if name in numbers else printable(name)
 
 
 def _places(figure: Figure, panel: LabelledPanel, numbers: Mapping[str, int]) -> list[Place | None]:

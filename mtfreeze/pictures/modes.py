@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
+from ..printable import printable
 from ..quantities import in_values
+from ..quoting import quoted
 from .style import FROZEN, TRAINABLE, new_figure, short_unit, state_legend, state_look
 from .words import text_table
 
@@ -100,7 +102,7 @@ def _check(modes: Mapping[str, Phases]) -> None:
     if not modes or empty:
         raise ConfigError(
             "picture of freeze modes: expected modes with the units of each phase; found "
-            + (f"none for {empty[0]!r}" if empty else "no mode")
+            + (f"none for {quoted(empty[0])}" if empty else "no mode")
             + "; draw it when the modes are known"
         )
 
@@ -146,7 +148,11 @@ def _label(
         for label in axes.get_xticklabels():
             label.set_horizontalalignment("right")
             label.set_rotation_mode("anchor")
-    axes.set_yticks([sum(at) / len(at) for at in ticks.values()], list(ticks), fontsize=9)
+    axes.set_yticks(
+        [sum(at) / len(at) for at in ticks.values()],
+        [printable(mode) for mode in ticks],
+        fontsize=9,
+    )
     axes.set_ylabel("mode: what is frozen", fontsize=9)
     axes.set_ylim(bottom, 0)
     room = 2.6 if not narrow else 6.5

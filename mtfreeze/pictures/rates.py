@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..printable import printable
 from .histories import Float64, History, freeze_changes, last_step, learning_rates
 from .marks import change_handle, mark_changes
 from .style import bare, line_look, new_figure, short_unit, step_axis
@@ -164,5 +165,8 @@ def rates_text(history: History, *, title: str = _TITLE) -> str:
             )
         )
     table = text_table(("part", "trained in steps", "first", "highest", "last"), rows)
-    lines = [f"after step {one.step}: {one.name}: {one.line}" for one in freeze_changes(history)]
+    lines = [
+        f"after step {one.step}: {printable(one.name)}: {one.line}"
+        for one in freeze_changes(history)
+    ]
     return "\n\n".join([title, table, *(["\n".join(lines)] if lines else [])])

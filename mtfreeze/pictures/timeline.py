@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..closest import counted
 from ..errors import ConfigError
+from ..printable import printable
 from ..quantities import in_values
 from .style import (
     FROZEN,
@@ -215,7 +216,8 @@ def timeline_text(
         )
     lines = [title, "", text_table(("unit", *(phase.name for phase in phases)), rows), ""]
     lines += [
-        f"{phase.name}: {counted(phase.n_steps, 'step')}, {in_values(phase.n_trained)} train"
+        f"{printable(phase.name)}: {counted(phase.n_steps, 'step')}, "
+        f"{in_values(phase.n_trained)} train"
         for phase in phases
     ]
     if epochs:

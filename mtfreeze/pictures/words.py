@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..heads.registry import METRICS
+from ..printable import printable
 
 __all__ = ["metric_words", "text_table"]
 
@@ -32,7 +33,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     ner         0.25
     classifier   1.5
     """
-    cells = [list(header), *(list(row) for row in rows)]
+    cells = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = [
         "  ".join(

@@ -20,6 +20,8 @@ from ..closest import did_you_mean
 from ..errors import ConfigError
 from ..files.whole_file import write_output
 from ..notices import PictureWarning, warn
+from ..printable import printable, printable_lines
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,11 +51,11 @@ def check_ending(path: str | os.PathLike[str]) -> Path:
     place = Path(path)
     if place.suffix.lower() not in _METADATA:
         known = ", ".join(_METADATA)
-        found = f"the ending {place.suffix!r}" if place.suffix else "no ending"
+        found = f"the ending {quoted(place.suffix)}" if place.suffix else "no ending"
         hint = did_you_mean(place.suffix, _METADATA) if place.suffix else ""
         raise ConfigError(
-            f"picture {str(place)!r}: expected a name that ends in one of {known}; found {found}; "
-            + (hint or f"write for example {str(place.with_suffix('.png'))!r}")
+            f"picture {quoted(str(place))}: expected a name that ends in one of {known}; found "
+            f"{found}; " + (hint or f"write for example {quoted(str(place.with_suffix('.png')))}")
         )
     return place
 
@@ -97,10 +99,10 @@ def write_picture(
     place = check_ending(path)
     if not has_matplotlib():
         words = place.with_suffix(".txt")
-        write_output(words, f"{text().rstrip()}\n".encode())
+        write_output(words, f"{printable_lines(text()).rstrip()}\n".encode())
         warn(
             f"pictures need matplotlib, which is not installed: run `pip install mtfreeze[viz]`; "
-            f"the facts were written to {str(words)!r} instead of {str(place)!r}",
+            f"the facts were written to {quoted(str(words))} instead of {quoted(str(place))}",
             PictureWarning,
         )
         return words
@@ -127,15 +129,26 @@ def _default_style() -> Iterator[None]:
     import matplotlib.style
 
     # A salt of one's own instead of a random one; words as paths look alike on every machine.
-    fixed = {"svg.hashsalt": "mtfreeze", "svg.fonttype": "path", "hatch.linewidth": 0.6}
+    # Names are names: a dollar sign does not begin a formula.
+    fixed = {
+        "svg.hashsalt": "mtfreeze",
+        "svg.fonttype": "path",
+        "hatch.linewidth": 0.6,
+        "text.parse_math": False,
+    }
     with matplotlib.style.context(["default", fixed]):
         yield
 
 
 def _render(make: Callable[[], Figure], ending: str) -> bytes:
+    from matplotlib.text import Text
+
     data = io.BytesIO()
     with _default_style():
         figure = make()
+        for text in figure.findobj(Text):
+            lines = text.get_text().split("\n")
+            text.set_text("\n".join(map(printable, lines)))
         figure.savefig(data, format=ending[1:], dpi=_DPI, metadata=_METADATA[ending])
     return data.getvalue()
 

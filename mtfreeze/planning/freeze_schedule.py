@@ -24,6 +24,7 @@ from ..checks import check_integer
 from ..closest import unknown
 from ..errors import ConfigError
 from ..freezing.selectors import Selector
+from ..quoting import quoted
 from .checks import Rate
 from .phase import Gradual, Phase
 from .rates import DEFAULT_RATES
@@ -60,7 +61,7 @@ def _arguments(where: str, given: object, known: Sequence[str]) -> dict[str, Any
     if not isinstance(given, Mapping):
         raise ConfigError(
             f"{where} must be keys and values, such as train: heads; found "
-            f"{type(given).__name__} {given!r}"
+            f"{type(given).__name__} {quoted(given)}"
         )
     for key in given:
         if key not in known:
@@ -422,7 +423,7 @@ class FreezeSchedule:
         if not isinstance(values, Mapping) or len(values) != 1:
             raise ConfigError(
                 f"freeze_schedule must be a list of phases, or one of {', '.join(_RECIPES)} with "
-                f"its arguments; found {values!r}"
+                f"its arguments; found {quoted(values)}"
             )
         ((kind, given),) = values.items()
         if kind == "phases":
@@ -462,7 +463,8 @@ def as_schedule(value: object) -> FreezeSchedule | None:
     if not isinstance(value, FreezeSchedule):
         raise TypeError(
             f"freeze_schedule must be a FreezeSchedule or None; found {type(value).__name__} "
-            f"{value!r}; write e.g. FreezeSchedule.gradual(), or FreezeSchedule.from_dict(...)"
+            f"{quoted(value)}; write e.g. FreezeSchedule.gradual(), or "
+            "FreezeSchedule.from_dict(...)"
         )
     if not value.phases and value.rule is None:
         raise ConfigError(

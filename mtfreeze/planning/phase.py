@@ -9,6 +9,7 @@ from typing import Any
 
 from ..checks import check_choice, check_flag, check_integer, check_number
 from ..freezing.selectors import Selector
+from ..quoting import quoted
 from ..runtime.precision import check_precision
 from .checks import Rate, check_layer_decay, check_rate
 from .rate_clock import SCHEDULES
@@ -25,7 +26,7 @@ def _plain(name: str, what: Selector | None) -> Selector | None:
     if isinstance(what, bytes | bytearray | Mapping) or not isinstance(what, Collection):
         raise TypeError(
             f"{name} must be a selector (str) or a list of them; found {type(what).__name__} "
-            f"{what!r}; use e.g. 'heads', ['heads', 'backbone.layers[4:]']"
+            f"{quoted(what)}; use e.g. 'heads', ['heads', 'backbone.layers[4:]']"
         )
     items: list[str] = []
     for item in what:
@@ -86,7 +87,9 @@ class Phase:
             check_precision(self.precision)
         check_flag("unpin", self.unpin)
         if self.name is not None and not isinstance(self.name, str):
-            raise TypeError(f"name must be a text; found {type(self.name).__name__} {self.name!r}")
+            raise TypeError(
+                f"name must be a text; found {type(self.name).__name__} {quoted(self.name)}"
+            )
 
     @property
     def label(self) -> str:

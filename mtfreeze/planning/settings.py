@@ -23,6 +23,7 @@ from ..data.batches import MIXING
 from ..data.sampling import SAMPLING, check_sampling, check_temperature
 from ..errors import ConfigError
 from ..losses.weighting import WEIGHTING
+from ..quoting import quoted
 from ..runtime.precision import FP32
 from .checks import Rate, check_layer_decay
 from .freeze_schedule import FreezeSchedule, as_schedule
@@ -52,10 +53,14 @@ def _check_norm(name: str, value: object) -> float:
 
 def _check_betas(name: str, value: object) -> tuple[float, float]:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ConfigError(f"{name} must be two numbers, such as (0.9, 0.999); found {value!r}")
+        raise ConfigError(
+            f"{name} must be two numbers, such as (0.9, 0.999); found {quoted(value)}"
+        )
     pair = tuple(check_number(f"{name}[{i}]", one, 0.0, 1.0) for i, one in enumerate(value))
     if 1.0 in pair:
-        raise ConfigError(f"{name} must be below 1, or nothing is ever forgotten; found {value!r}")
+        raise ConfigError(
+            f"{name} must be below 1, or nothing is ever forgotten; found {quoted(value)}"
+        )
     return cast("tuple[float, float]", pair)
 
 
@@ -63,14 +68,16 @@ def _check_every(name: str, value: object) -> EvalEvery:
     if value is None or value == "epoch":
         return cast(EvalEvery, value)
     if isinstance(value, str):
-        raise ConfigError(f"{name} must be None, 'epoch' or a number of steps; found {value!r}")
+        raise ConfigError(
+            f"{name} must be None, 'epoch' or a number of steps; found {quoted(value)}"
+        )
     return check_integer(name, value, 1)
 
 
 def _check_metric(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise TypeError(
-            f"{name} must be the name of a metric; found {type(value).__name__} {value!r}"
+            f"{name} must be the name of a metric; found {type(value).__name__} {quoted(value)}"
         )
     return value
 

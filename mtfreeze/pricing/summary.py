@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 from ..families.part_kinds import part_kind
 from ..freezing.state import reduced_keys
+from ..printable import html_text, printable
 from ..quantities import in_bytes, in_values
+from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from .freeze_prices import N_TOKENS, Prices, price
 
@@ -148,7 +149,7 @@ class Summary:
 
     def __str__(self) -> str:
         header = ("unit", "parameters", "state", "freezing saves")
-        table = [header, *self.cells()]
+        table = [header, *([printable(cell) for cell in row] for row in self.cells())]
         widths = [max(len(row[column]) for row in table) for column in range(4)]
         lines = [
             f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}  "
@@ -156,7 +157,8 @@ class Summary:
             for row in table
         ]
         rule = "-" * max(len(line) for line in lines)
-        return "\n".join([self.title, lines[0], rule, *lines[1:], rule, *self.notes()])
+        notes = map(printable, self.notes())
+        return "\n".join([printable(self.title), lines[0], rule, *lines[1:], rule, *notes])
 
     __repr__ = __str__
 
@@ -166,12 +168,14 @@ class Summary:
             for name in ("unit", "parameters", "state", "freezing saves")
         )
         body = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{escape(c)}</td>" for c in row) + "</tr>"
+            "<tr>"
+            + "".join(f"<td style='text-align:left'>{html_text(c)}</td>" for c in row)
+            + "</tr>"
             for row in self.cells()
         )
-        notes = "<br>".join(escape(line) for line in self.notes())
+        notes = "<br>".join(html_text(line) for line in self.notes())
         return (
-            f"<table><caption>{escape(self.title)}</caption><thead><tr>{header}</tr></thead>"
+            f"<table><caption>{html_text(self.title)}</caption><thead><tr>{header}</tr></thead>"
             f"<tbody>{body}</tbody></table><p>{notes}</p>"
         )
 
@@ -209,7 +213,8 @@ def summarize(model: ModelState) -> Summary:
     now, full = prices.now, prices.full
     work_now, work_full = prices.work
     return Summary(
-        f"{type(model).__name__}({model.name!r})",
+        f"{type(model).__name__}({quoted(model.name)})"
+        + (f", from {model.base}" if model.base else ""),
         rows,
         {name: _size(raw.shape) for name, raw in model.unused.items()},
         now.weight_bytes,

@@ -6,10 +6,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from ..planning.freeze_schedule import FreezeSchedule
+from ..printable import html_text, printable, printable_lines
 from ..quantities import in_seconds
 from .backbone_facts import KINDS
 from .evidence import evidence
@@ -232,12 +232,12 @@ class Advice:
         return f"mtf.fit(model, tasks, freeze_schedule=advice.schedule{extra})"
 
     def __str__(self) -> str:
-        lines = [f"Advice: {self.sentence}", "", repr(self.schedule), self._call()]
+        lines = [f"Advice: {printable(self.sentence)}", "", repr(self.schedule), self._call()]
         for title, items in self.sections():
             lines += ["", title]
             for item in items:
                 lines += textwrap.wrap(
-                    item,
+                    printable_lines(item),  # newlines are white space here
                     _WIDTH,
                     initial_indent="  - ",
                     subsequent_indent="    ",
@@ -250,10 +250,10 @@ class Advice:
 
     def _repr_html_(self) -> str:
         parts = [
-            f"<p><b>{escape(self.sentence)}</b></p>",
-            f"<pre>{escape(repr(self.schedule))}\n{escape(self._call())}</pre>",
+            f"<p><b>{html_text(self.sentence)}</b></p>",
+            f"<pre>{html_text(repr(self.schedule))}\n{html_text(self._call())}</pre>",
         ]
         for title, items in self.sections():
-            rows = "".join(f"<li>{escape(item)}</li>" for item in items)
-            parts.append(f"<p><b>{escape(title)}</b></p><ul>{rows}</ul>")
+            rows = "".join(f"<li>{html_text(item)}</li>" for item in items)
+            parts.append(f"<p><b>{html_text(title)}</b></p><ul>{rows}</ul>")
         return "".join(parts)

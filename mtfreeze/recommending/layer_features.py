@@ -117,7 +117,8 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     pooled = np.empty((len(rows), model.width), dtype=np.float32)
     labels: list[Int64] = []
     owners: list[Int64] = []
-    with model.alone():
+
+    def compute() -> None:
         for at in calls(task.encoded.lengths[rows]):
             batch = task.encoded.pack(rows[at])
             states = model._core.forward(batch.for_core(), outputs)
@@ -128,6 +129,8 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
                 layer.append(vectors[keep])
             labels.append(codes.astype(np.int64))
             owners.append(at[owner])
+
+    model.reading().run(compute)
     owner = np.concatenate(owners)
     # Long rows came first; what is drawn from the features must not depend on the cut into calls.
     order = np.argsort(owner, kind="stable")
@@ -149,9 +152,12 @@ def pooled_features(
     how = "mean" if encoded.has_words else _pooling_of(model, head)
     output = f"hidden_states.{model.index.n_layers}"
     found = np.empty((len(rows), model.width), dtype=np.float32)
-    with model.alone():
+
+    def compute() -> None:
         for at in calls(encoded.lengths[rows]):
             batch = encoded.pack(rows[at])
             states = model._core.forward(batch.for_core(), [output])
             found[at] = _pool(states[0], batch.offsets[TOKENS], how)
+
+    model.reading().run(compute)
     return found

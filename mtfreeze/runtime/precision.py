@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from ..closest import name_list, unknown
 from ..errors import ConfigError
+from ..quoting import quoted
 
 __all__ = [
     "FP32",
@@ -58,14 +59,16 @@ def check_precision(
     """
     if not isinstance(value, str):
         raise TypeError(
-            f"{name} must be one of {name_list(known)}; found {type(value).__name__} {value!r}"
+            f"{name} must be one of {name_list(known)}; found {type(value).__name__} "
+            f"{quoted(value)}"
         )
     if value in known:
         return value
     if value in PRECISIONS:
         raise ConfigError(
-            f"{name} must be one of {name_list(known)}; found {value!r}, which is for inference "
-            f"and frozen parts alone, as in model.freeze('backbone', precision={value!r})"
+            f"{name} must be one of {name_list(known)}; found {quoted(value)}, which is for "
+            "inference "
+            f"and frozen parts alone, as in model.freeze('backbone', precision={quoted(value)})"
         )
     raise ConfigError(unknown(name, value, known))
 

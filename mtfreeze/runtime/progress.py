@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..printable import printable, printable_lines
+
 __all__ = ["Reporter"]
 
 _SECONDS_SEEN, _SECONDS_LOGGED = 0.2, 10.0
@@ -52,7 +54,7 @@ class Reporter:
         """Print one line on stdout, above a bar that is being drawn."""
         if not self.enabled or not _is_open(sys.stdout):
             return
-        line = _shown(line, sys.stdout)
+        line = _shown(printable_lines(line), sys.stdout)
         if self._bar is not None:
             self._bar.write(line, file=sys.stdout)
         else:
@@ -78,7 +80,7 @@ class Reporter:
 
             self._bar = tqdm(
                 total=total,
-                desc=title,
+                desc=printable(title),
                 unit=unit,
                 dynamic_ncols=True,
                 mininterval=_SECONDS_SEEN if _is_seen() else _SECONDS_LOGGED,

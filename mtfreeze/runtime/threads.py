@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import _core
 from ..notices import warn
+from ..quoting import quoted
 from .precision import PRECISIONS
 
 __all__ = ["get_threads", "initialize", "openblas_path", "set_threads", "show_config"]
@@ -40,8 +41,15 @@ _HOW = {
 }
 """What the kernel of a level multiplies with."""
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _ready = False
+
+# A fork waits until nobody initializes: the child would find the lock held by a thread that it does
+# not have, and libraries half loaded. The thread that forks may be the one that initializes.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def openblas_path() -> Path | None:
@@ -165,7 +173,7 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     ['bf16', 'blas', 'blas_path']
     """
     if mode not in ("print", "dict"):
-        raise ValueError(f"mode must be 'print' or 'dict', found {mode!r}.")
+        raise ValueError(f"mode must be 'print' or 'dict', found {quoted(mode)}.")
     initialize()
     info = _core.runtime_info()
     path = openblas_path()

@@ -22,6 +22,7 @@ from ..heads.row_spaces import Targets, Values
 from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
 from ..losses.own import LossFunction
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -74,15 +75,15 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
         if name not in model.heads:
             if not model.heads:
                 raise ConfigError(
-                    f"task {name!r} needs a head of that name; found a model without heads; "
-                    f"call model.add_head({name!r}, ...) first"
+                    f"task {quoted(name)} needs a head of that name; found a model without heads; "
+                    f"call model.add_head({quoted(name)}, ...) first"
                 )
             raise ConfigError(
-                f"task {name!r} has no head: {unknown('head', str(name), model.heads)}"
+                f"task {quoted(name)} has no head: {unknown('head', str(name), model.heads)}"
             )
         if not isinstance(task, Task):
             raise TypeError(
-                f"task {name!r} must be a Task; found {type(task).__name__}; "
+                f"task {quoted(name)} must be a Task; found {type(task).__name__}; "
                 "write Task(train=..., eval=...)"
             )
     return dict(tasks)

@@ -9,7 +9,8 @@ mathematics is in the core; `mtfreeze.fit` uses the same calls.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from ..checks import check_count, check_number
 from ..closest import name_list, unknown
 from ..errors import ConfigError, SelectorError
+from ..freezing.facts import publish
 from ..losses.step_gradients import prepare_gradients
 from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
 
@@ -175,7 +177,6 @@ def step(
     token_budget: int,
     precision: str,
     save_activations: str,
-    number: int,
 ) -> StepResult:
     """Run one AdamW step; see `MultiTaskModel.step`."""
     from ..planning.rates import ParamLike, expand_decay, expand_rates
@@ -191,9 +192,17 @@ def step(
     rates, _ = expand_rates(params, learning_rate, model.select)
     decay = expand_decay(params, weight_decay, model.select)
     batch = make_batch(model, data)
-    losses = _compute(model, batch, None, dropout, seed, number, token_budget, how)
-    update = model._core.train_apply(
-        rates, decay, beta1=betas[0], beta2=betas[1], eps=eps, max_grad_norm=max_grad_norm
+    facts = model._facts
+    losses = _compute(model, batch, None, dropout, seed, facts.n_steps, token_budget, how)
+    after = facts.trained([head for head in losses if not model.heads[head].frozen])
+    apply = partial(
+        model._core.train_apply,
+        rates,
+        decay,
+        beta1=betas[0],
+        beta2=betas[1],
+        eps=eps,
+        max_grad_norm=max_grad_norm,
     )
-    model.mark_trained(head for head in losses if not model.heads[head].frozen)
+    [update] = publish(model, replace(after, n_steps=facts.n_steps + 1), apply)
     return StepResult(losses, update.grad_norm, update.clip, update.n_stepped)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..closest import counted
 from ..errors import DataError
 from ..features import FeatureCache, FeatureView, FillReport
+from ..features.gather import MissingFeatures
 from ..features.keys import output_info, units_run
 from ..freezing.digests import Snapshot
 from ..freezing.state import FreezeState
@@ -51,7 +52,10 @@ class _Source:
         """Return the features of rows, from the best option that has them all."""
         for option in self.options:
             if all(view.has(rows) for view in option.values()):
-                return {name: view.gather(rows) for name, view in option.items()}
+                try:
+                    return {name: view.gather(rows) for name, view in option.items()}
+                except MissingFeatures:  # a file that held them cannot be read any more
+                    continue
         return {}
 
 

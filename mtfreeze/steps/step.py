@@ -11,11 +11,13 @@ non-finite norm or update in the second, before any weight changes; here the mes
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import TrainingError
+from ..freezing.facts import publish
 from ..losses.step_gradients import prepare_gradients
 from ..planning.rates import Rates
 from ..planning.settings import FitSettings
@@ -93,15 +95,19 @@ def run_step(
             f"{_culprit(model) or 'every weight and gradient is finite, their sums are not'}; "
             f"{_after(number)}"
         ) from None
+    apply = partial(
+        core.train_apply,
+        rates.learning_rate * factor,
+        rates.weight_decay,
+        beta1=settings.betas[0],
+        beta2=settings.betas[1],
+        eps=settings.eps,
+        max_grad_norm=settings.max_grad_norm,
+    )
+    reached = [head for (head, _, _), n in zip(data.losses, counts, strict=True) if n]
+    trained = [head for head in reached if not model.heads[head].frozen]
     try:
-        update = core.train_apply(
-            rates.learning_rate * factor,
-            rates.weight_decay,
-            beta1=settings.betas[0],
-            beta2=settings.betas[1],
-            eps=settings.eps,
-            max_grad_norm=settings.max_grad_norm,
-        )
+        [update] = publish(model, model._facts.trained(trained), apply)
     except TrainingError:
         culprit = _culprit(model)
         if culprit is None:  # it is what the update would make of a weight: the core names it
@@ -110,8 +116,6 @@ def run_step(
             f"step {number + 1}: expected finite gradients from {data.name}; found none: "
             f"{culprit}; {_after(number)}"
         ) from None
-    reached = [head for (head, _, _), n in zip(data.losses, counts, strict=True) if n]
-    model.mark_trained(head for head in reached if not model.heads[head].frozen)
     weights = [weight for _, _, weight in data.losses]
     figures: dict[str, Any] = {
         "loss": math.fsum(w * mean for w, mean in zip(weights, means, strict=True))

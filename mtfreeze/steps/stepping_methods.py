@@ -135,7 +135,7 @@ class SteppingMethods(ModelState):
         """
         from .by_hand import step
 
-        result = step(
+        return step(
             self,
             batch,
             learning_rate=learning_rate,
@@ -148,7 +148,4 @@ class SteppingMethods(ModelState):
             token_budget=token_budget,
             precision=precision,
             save_activations=save_activations,
-            number=self._n_steps,
         )
-        self._n_steps += 1
-        return result

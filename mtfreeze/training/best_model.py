@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core import together
 from ..closest import unknown
 from ..errors import ConfigError
 from ..freezing.state import masks
@@ -133,8 +135,10 @@ class BestModel:
         return True
 
     def restore(self, model: MultiTaskModel, state: TrainerState) -> None:
-        """Make the model what it was at the best evaluation."""
+        """Make the model what it was at the best evaluation, as a whole."""
+        core, changes = model._core, []
         for key, position in self._positions.items():
             # Writing the same bits again would count as a change.
-            if model._core.view(position).tobytes() != state.best_params[key].tobytes():
-                model._core.set_param(position, state.best_params[key])
+            if core.view(position).tobytes() != state.best_params[key].tobytes():
+                changes.append(partial(core.set_param, position, state.best_params[key]))
+        together(changes)

@@ -20,6 +20,7 @@ from ..checks import check_integer, check_number, check_optional_flag
 from ..closest import counted
 from ..errors import ConfigError
 from ..planning.settings import EvalEvery
+from ..quoting import quoted
 from .best_model import Judge, make_judge
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class EarlyStopping(Callback):
         greater_is_better: bool | None = None,
     ) -> None:
         if metric is not None and not isinstance(metric, str):
-            raise TypeError(f"metric must be the name of a metric; found {metric!r}")
+            raise TypeError(f"metric must be the name of a metric; found {quoted(metric)}")
         self.metric = metric
         self.patience = check_integer("patience", patience, 1)
         self.min_delta = check_number("min_delta", min_delta)
@@ -244,7 +245,7 @@ def check_callbacks(callbacks: object, eval_every: EvalEvery) -> list[Callback]:
         if not isinstance(one, Callback):
             hint = "pass an object, not the class" if isinstance(one, type) else "derive it from it"
             raise TypeError(
-                f"callbacks must be objects of mtfreeze.Callback; found {one!r}; {hint}"
+                f"callbacks must be objects of mtfreeze.Callback; found {quoted(one)}; {hint}"
             )
         if one.needs_evaluation and eval_every is None:
             raise ConfigError(

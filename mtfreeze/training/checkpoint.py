@@ -33,11 +33,15 @@ from ..closest import name_list
 from ..errors import CheckpointError
 from ..files.drafts import clear_abandoned, new_token
 from ..files.folder_swap import new_folder
+from ..files.inner_names import inner_path
 from ..files.json_files import read_object, to_json
+from ..files.reading import open_file
+from ..files.still_folder import Sight, look_at, read_still
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
-from ..files.user_path import user_path
+from ..files.user_paths import user_path
 from ..files.whole_file import explained, make_folder, write_synced
 from ..model.saving import CHECKPOINTS, write_model
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -81,6 +85,8 @@ class Checkpoint:
         Whether each head was trained by then.
     finished : bool
         Whether the run had nothing left to do but to evaluate.
+    sight : Sight
+        What the folder looked like when its files were found whole.
     """
 
     path: Path
@@ -89,36 +95,116 @@ class Checkpoint:
     environment: dict[str, Any]
     trained_heads: dict[str, bool]
     finished: bool
+    sight: Sight
+
+    def check_unchanged(self) -> None:
+        """Refuse to go on if another process replaced or removed the checkpoint since.
+
+        Raises
+        ------
+        CheckpointError
+            If it did.
+        """
+        if look_at(self.path) != self.sight:
+            raise CheckpointError(
+                f"{self.path}: expected the checkpoint that was found whole; found it replaced or "
+                "removed meanwhile; end the other run that writes there, load the model again, "
+                "and go on"
+            )
 
     def parameters(self) -> dict[str, TensorEntry]:
         """Return where every parameter lies, by its key."""
         backbone = find_tensors(self.path)
         found = {f"backbone.{name}": entry for name, entry in backbone.items()}
         for head in self.trained_heads:
-            found |= read_entries(self.path / "heads" / f"{head}.safetensors")
+            file = inner_path(self.path, f"heads/{head}.safetensors", f"{_TRAINER}/{_STATE}")
+            found |= read_entries(file)
         return found
 
-    def moments(self) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32], int]]:
-        """Read both moments and the step count of every tensor that has any, by key."""
-        path = self.path / _TRAINER / _MOMENTS
+    def moments(self) -> SavedMoments:
+        """Return both moments and the step count of every tensor that has any, by key.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is damaged.
+        """
+        return SavedMoments(self.path / _TRAINER / _MOMENTS)
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Read the arrays that the run keeps beside the model, such as its best parameters."""
+        return {name: entry.read_float32() for name, entry in self._arrays().items()}
+
+    def _arrays(self) -> dict[str, TensorEntry]:
+        return read_entries(self.path / _TRAINER / _ARRAYS)
+
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Compare all tensors with the parameters of a model, by their headers alone.
+
+        Parameters
+        ----------
+        shapes : mapping of str to tuple of int
+            Of the model's parameters, by key.
+
+        Raises
+        ------
+        CheckpointError
+            If a parameter is missing, or a tensor has another shape or dtype than its parameter.
+        """
+        own = self.parameters()
+        found = {key: own.get(key) for key in shapes}
+        found |= {f"{key} ({part})": entry for key, part, entry in self.moments().entries()}
+        found |= {f"{key} (kept)": entry for key, entry in self._arrays().items()}
+        wrong = [
+            name
+            for name, entry in found.items()
+            if entry is None or entry.shape != shapes.get(name.partition(" (")[0])
+        ]
+        if wrong:
+            raise CheckpointError(
+                f"{self.path}: expected the parameters of this model; not found, or of another "
+                f"shape: {name_list(wrong, 4)}; resume from another checkpoint"
+            )
+        for entry in found.values():
+            assert entry is not None
+            entry.check_float()
+
+
+class SavedMoments(Mapping[str, "tuple[NDArray[np.float32], NDArray[np.float32], int]"]):
+    """Both moments and the step count by key, each read when it is asked for.
+
+    All at once would be a second copy of what training needs most memory for.
+    """
+
+    def __init__(self, path: Path) -> None:
         found = read_entries(path)
         keys = [name.rpartition(":")[0] for name in found if name.endswith(":n_steps")]
-        moments = {}
+        self._entries: dict[str, tuple[TensorEntry, TensorEntry, TensorEntry]] = {}
         for key in keys:
             one, two, count = (found.get(f"{key}:{part}") for part in _PARTS)
             if one is None or two is None or count is None or count.dtype != "I64":
                 raise CheckpointError(
-                    f"{path}: expected both moments and the step count of {key!r}; found "
+                    f"{path}: expected both moments and the step count of {quoted(key)}; found "
                     f"{name_list(found, 4)}; resume from another checkpoint"
                 )
-            n_steps = int.from_bytes(count.read_raw().data, "little", signed=True)
-            moments[key] = (one.read_float32(), two.read_float32(), n_steps)
-        return moments
+            self._entries[key] = (one, two, count)
 
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Read the arrays that the run keeps beside the model, such as its best parameters."""
-        path = self.path / _TRAINER / _ARRAYS
-        return {name: entry.read_float32() for name, entry in read_entries(path).items()}
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, key: str) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+        one, two, count = self._entries[key]
+        n_steps = int.from_bytes(count.read_raw().data, "little", signed=True)
+        return one.read_float32(), two.read_float32(), n_steps
+
+    def entries(self) -> Iterator[tuple[str, str, TensorEntry]]:
+        """Yield key, part and place of every moment."""
+        for key, (one, two, _) in self._entries.items():
+            yield key, _PARTS[0], one
+            yield key, _PARTS[1], two
 
 
 def checkpoint_step(path: Path) -> int | None:
@@ -190,7 +276,7 @@ def write_checkpoint(
     """
     folder = user_path(output_dir).resolve() / CHECKPOINTS
     target = folder / f"step-{n_steps:08d}"
-    begin = f"cannot write the checkpoint {str(target)!r}"
+    begin = f"cannot write the checkpoint {quoted(str(target))}"
     whole = (
         "an earlier one is whole; free space or choose another place, then go on with "
         "fit(..., resume=True)"
@@ -272,7 +358,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _file_digest(path: Path) -> str:
     state = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
+    with open_file(path, CheckpointError) as file:
         while block := file.read(1 << 20):
             state.update(block)
     return state.hexdigest()
@@ -297,12 +383,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        If it is none, a file is missing or damaged (it is named), or of another version.
+        If it is none, a file is missing or damaged (it is named), of another version, or replaced
+        again and again while it is read.
     """
+    return read_still(path, lambda: _read_whole(path))
+
+
+def _read_whole(path: Path) -> Checkpoint:
+    sight = look_at(path)
     manifest_path = path / _TRAINER / _MANIFEST
     if not manifest_path.is_file():
         raise CheckpointError(
-            f"expected a checkpoint at {str(path)!r}; found no {_TRAINER}/{_MANIFEST} in it; give "
+            f"expected a checkpoint at {quoted(str(path))}; found no {_TRAINER}/{_MANIFEST} in it; "
+            "give "
             "a folder 'step-...' of a run, or the output_dir of the run"
         )
     manifest = read_object(manifest_path)
@@ -311,7 +404,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(listed, dict):
         raise CheckpointError(f"{manifest_path}: expected 'files' to map names to digests")
     for name, facts in listed.items():
-        file = path / str(name)
+        file = inner_path(path, name, str(manifest_path))
         if not file.is_file():
             raise CheckpointError(
                 f"checkpoint {path}: expected the file {name}; found none; resume from another"
@@ -335,18 +428,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{manifest_path}: expected it to list {name_list(needed)}; not found: "
             f"{name_list(missing)}; the file is damaged: resume from another checkpoint"
         )
-    return _checkpoint(path, read_object(path / _TRAINER / _STATE))
+    return _checkpoint(path, sight, read_object(path / _TRAINER / _STATE, own=True))
 
 
 def _check_format(values: Mapping[str, Any], path: Path) -> None:
     if values.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}; found {values.get('format')!r}; it was written by "
+            f"{path}: expected format {FORMAT}; found {quoted(values.get('format'))}; it was "
+            "written by "
             "another version of mtfreeze: resume with that version"
         )
 
 
-def _checkpoint(path: Path, content: Mapping[str, Any]) -> Checkpoint:
+def _checkpoint(path: Path, sight: Sight, content: Mapping[str, Any]) -> Checkpoint:
     where = path / _TRAINER / _STATE
     _check_format(content, where)
     parts: dict[str, Any] = {}
@@ -354,8 +448,10 @@ def _checkpoint(path: Path, content: Mapping[str, Any]) -> Checkpoint:
         parts[name] = content.get(name)
         if not isinstance(parts[name], dict):
             raise CheckpointError(
-                f"{where}: expected {name!r} to be an object; found {type(parts[name]).__name__}; "
+                f"{where}: expected {quoted(name)} to be an object; found "
+                f"{type(parts[name]).__name__}; "
                 "resume from another checkpoint"
             )
     heads = {name: value is True for name, value in parts.pop("trained_heads").items()}
-    return Checkpoint(path, trained_heads=heads, finished=content.get("finished") is True, **parts)
+    finished = content.get("finished") is True
+    return Checkpoint(path, trained_heads=heads, finished=finished, sight=sight, **parts)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import Any, Protocol
 
 from ..closest import counted
+from ..printable import html_text, printable, printable_lines
 from ..quantities import in_bytes, in_flops, in_seconds, in_values
 from .costs import PhaseCosts, total_costs
 
@@ -35,6 +35,7 @@ _HEADER = (
 
 def _text(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lay rows out as columns, the first to the left, with a rule under the header."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -47,12 +48,12 @@ def _html(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
     def cells(tag: str, row: Sequence[str]) -> str:
         style = ["left", *["right"] * (len(row) - 1)]
         return "".join(
-            f"<{tag} style='text-align:{side}'>{escape(cell)}</{tag}>"
+            f"<{tag} style='text-align:{side}'>{html_text(cell)}</{tag}>"
             for side, cell in zip(style, row, strict=True)
         )
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows[1:])
-    below = "<br>".join(map(escape, notes))
+    below = "<br>".join(map(html_text, notes))
     return (
         f"<table><thead><tr>{cells('th', rows[0])}</tr></thead><tbody>{body}</tbody></table>"
         f"<p>{below}</p>"
@@ -161,7 +162,7 @@ class Estimate:
         return Beside(self, tuple(run.costs))
 
     def __str__(self) -> str:
-        return "\n".join([*_text(self.rows()), *self.lines()])
+        return "\n".join([*_text(self.rows()), *map(printable_lines, self.lines())])
 
     __repr__ = __str__
 

@@ -13,10 +13,10 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._core import Bracket
 from ..features.opening import open_checked
 from ..files.whole_file import write_output
 from ..heads.task import Task
@@ -27,7 +27,7 @@ from ..planning.settings import EvalEvery
 from ..runtime.interrupt import InterruptGuard
 from ..runtime.progress import Reporter
 from ..steps.by_hand import computed_in
-from ..steps.prefix_features import run_features
+from ..steps.prefix_features import PrefixFeatures, run_features
 from .callbacks import Callback
 from .costs import CostMeter
 from .outcome import last_words, make_run
@@ -206,8 +206,7 @@ def fit(
     arguments = dict(locals())
     began = time.perf_counter()
     reporter = Reporter(arguments.pop("progress"))
-    with model.alone():
-        return _run(model, arguments, reporter, began)
+    return model.alone().run(_run, model, arguments, reporter, began)
 
 
 def _run(
@@ -219,11 +218,17 @@ def _run(
     for note in ready.notes:
         reporter.say(note)
     opened = None if ready.cache is None else open_checked(ready.cache)
-    with opened or nullcontext(), InterruptGuard() as guard:
+    guard = InterruptGuard()
 
-        def stop() -> bool:
-            return guard.requested
+    def stop() -> bool:
+        return guard.requested
 
+    def end() -> None:
+        guard.restore()
+        if opened is not None:
+            opened.close()
+
+    def train() -> tuple[Trainer, PrefixFeatures | None, CostMeter]:
         how = computed_in(plan.settings.precision, plan.settings.save_activations)
         meter = CostMeter(model, ready.encoded, ready.eval_data.groups, began, how)
         features = None
@@ -245,6 +250,9 @@ def _run(
             meter=meter,
         )
         trainer.run()
+        return trainer, features, meter
+
+    trainer, features, meter = Bracket(guard.install, end).run(train)
     notes = ready.notes + ready.phase_notes
     run = make_run(model, plan, trainer, notes, guard.requested, ready.best, features, meter)
     for line in last_words(run):

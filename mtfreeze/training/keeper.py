@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files.user_path import user_path
+from ..files.user_paths import user_path
 from ..planning.run_plan import RunPlan
 from ..runtime.progress import Reporter
 from .checkpoint import (

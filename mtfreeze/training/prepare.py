@@ -17,12 +17,13 @@ from ..errors import DataError
 from ..evaluating.eval_data import EvalData
 from ..evaluating.scoring import Scoring
 from ..features.opening import CacheChoice, check_cache
-from ..files.user_path import user_path
+from ..files.user_paths import user_path
 from ..heads.task import Task
 from ..inputs.packing import Encoded
 from ..model.saving import check_target
 from ..planning.run_plan import RunPlan, plan_run
 from ..planning.settings import check_settings
+from ..quoting import quoted
 from ..steps.batch import TrainingRows, check_tasks
 from .best_model import BestModel, make_judge
 from .callbacks import Callback, check_callbacks
@@ -146,7 +147,7 @@ def _check_folder(output_dir: object) -> Path:
     """Fail before training if the result could not be saved after it."""
     if not isinstance(output_dir, str | os.PathLike):
         raise TypeError(
-            f"output_dir must be a path; found {type(output_dir).__name__} {output_dir!r}"
+            f"output_dir must be a path; found {type(output_dir).__name__} {quoted(output_dir)}"
         )
     folder = Path(output_dir)
     check_target(user_path(folder).resolve(), folder)

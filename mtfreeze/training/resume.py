@@ -12,17 +12,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checks import check_integer
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
-from ..files.user_path import user_path
+from ..files.user_paths import user_path
 from ..freezing.digests import digest_model, unused_keys
+from ..freezing.facts import publish
 from ..heads.task import Task
 from ..notices import ResumeWarning, warn
 from ..planning.run_plan import RunPlan
+from ..quoting import quoted
 from ..runtime.progress import Reporter
 from .checkpoint import (
     Checkpoint,
@@ -99,7 +102,9 @@ class Checkpointing:
                 f"{resumed.checkpoint.path}"
             )
         elif self.resume is not False:
-            reporter.say(f"no checkpoint in {str(self.output_dir)!r} yet: the run begins anew")
+            reporter.say(
+                f"no checkpoint in {quoted(str(self.output_dir))} yet: the run begins anew"
+            )
         if self.save_every is None or self.output_dir is None:
             return None, resumed
         earlier = None if resumed is None else resumed.checkpoint
@@ -130,11 +135,13 @@ def _check_save_every(value: object, output_dir: object) -> SaveEvery:
     if value is None:
         return None
     if isinstance(value, str) and value != "epoch":
-        raise ConfigError(f"save_every must be None, 'epoch' or a number of steps; found {value!r}")
+        raise ConfigError(
+            f"save_every must be None, 'epoch' or a number of steps; found {quoted(value)}"
+        )
     every = "epoch" if value == "epoch" else check_integer("save_every", value, 1)
     if output_dir is None:
         raise ConfigError(
-            f"save_every={value!r} needs a folder to save to; found output_dir=None; pass "
+            f"save_every={quoted(value)} needs a folder to save to; found output_dir=None; pass "
             "output_dir='...'"
         )
     return every
@@ -150,7 +157,7 @@ def _check_resume(value: object, output_dir: object) -> bool | Path:
         return value
     if not isinstance(value, str | os.PathLike):
         raise TypeError(
-            f"resume must be True, False or a path; found {type(value).__name__} {value!r}"
+            f"resume must be True, False or a path; found {type(value).__name__} {quoted(value)}"
         )
     return user_path(value)
 
@@ -170,18 +177,29 @@ class ResumedRun:
         self.checkpoint, self.state = checkpoint, state
 
     def restore(self, model: MultiTaskModel) -> None:
-        """Write parameters, moments and what heads were trained; the phase's freeze is in force."""
+        """Write parameters, moments and what heads were trained; the phase's freeze is in force.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint was replaced or removed since it was found whole.
+        """
+        self.checkpoint.check_unchanged()
         entries = self.checkpoint.parameters()
         views = model.parameters()
+        core, changes = model._core, []
         for position, key in enumerate(model.param_keys):
             values = entries[key].read_float32()
             # Writing the same bits again would count as a change of what is frozen.
             if values.tobytes() != views[key].tobytes():
-                model._core.set_param(position, values)
+                changes.append(partial(core.set_param, position, values))
         for key, (moment1, moment2, n_steps) in self.checkpoint.moments().items():
-            model._core.set_state(model.index.key_index[key], moment1, moment2, n_steps)
-        for name, trained in self.checkpoint.trained_heads.items():
-            model.heads[name].trained = trained
+            position = model.index.key_index[key]
+            changes.append(partial(core.set_state, position, moment1, moment2, n_steps))
+        trained = {name for name, one in self.checkpoint.trained_heads.items() if one}
+        facts = model._facts.trained(self.checkpoint.trained_heads, trained=False)
+        self.checkpoint.check_unchanged()
+        publish(model, facts.trained(trained), *changes)
 
 
 def find_resume(
@@ -252,7 +270,8 @@ def _make_room(output_dir: Path) -> None:
         finished = False
     if not finished:
         raise ConfigError(
-            f"expected a folder without checkpoints; found {str(found[0])!r} of a run that did not "
+            f"expected a folder without checkpoints; found {quoted(str(found[0]))} of a run that "
+            "did not "
             "finish, which this one would replace; pass resume=True to go on with it, another "
             "output_dir, or delete the folder"
         )
@@ -269,7 +288,8 @@ def _candidates(resume: bool | Path, output_dir: Path | None) -> list[Path]:
         return found
     if not resume.is_dir():
         raise CheckpointError(
-            f"expected a checkpoint at {str(resume)!r}; found nothing; give a folder 'step-...' of "
+            f"expected a checkpoint at {quoted(str(resume))}; found nothing; give a folder "
+            "'step-...' of "
             "a run, or the output_dir of the run"
         )
     return [resume]
@@ -303,14 +323,7 @@ def _check_fit(checkpoint: Checkpoint, model: MultiTaskModel, facts: Mapping[str
             f"another: {'; '.join(found[:4])}{more}; give the same model, tasks and settings, or "
             "begin anew with resume=False and another output_dir"
         )
-    entries = checkpoint.parameters()
-    shapes = {info.key: info.shape for info in model._core.params()}
-    wrong = [key for key in shapes if key not in entries or entries[key].shape != shapes[key]]
-    if wrong:
-        raise CheckpointError(
-            f"{checkpoint.path}: expected the parameters of this model; not found: "
-            f"{name_list(wrong, 4)}; resume from another checkpoint"
-        )
+    checkpoint.check_shapes({info.key: info.shape for info in model._core.params()})
     # What no phase trains is not in question: it must be what the run began with.
     always = set.intersection(*(set(phase["freeze"]["frozen"]) for phase in facts["phases"]))
     before = checkpoint.state.get("before")
@@ -345,8 +358,8 @@ def _state_of(checkpoint: Checkpoint, plan: RunPlan) -> TrainerState:
     )
     if not inside:
         raise CheckpointError(
-            f"{where}: expected a step of phase {state.phase!r}; found n_steps = "
-            f"{state.n_steps!r}; resume from another checkpoint"
+            f"{where}: expected a step of phase {quoted(state.phase)}; found n_steps = "
+            f"{quoted(state.n_steps)}; resume from another checkpoint"
         )
     return state
 
@@ -355,7 +368,7 @@ def _warn_of_environment(checkpoint: Checkpoint) -> None:
     """Warn where other kernels go on: same run, but perhaps not the same last bits."""
     now = environment()
     differ = [
-        f"{key} {checkpoint.environment.get(key)!r} then, {now[key]!r} now"
+        f"{key} {quoted(checkpoint.environment.get(key))} then, {quoted(now[key])} now"
         for key in ("mtfreeze_version", "isa", "blas")
         if checkpoint.environment.get(key) != now[key]
     ]

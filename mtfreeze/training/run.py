@@ -7,7 +7,6 @@ first step, so that it can be proven at any later time that what was frozen did 
 
 from __future__ import annotations
 
-import html
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..closest import counted
 from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, compare
 from ..notices import renamed
+from ..printable import html_text, printable
 
 if TYPE_CHECKING:
     from ..freezing.unit_states import UnitState
@@ -267,11 +267,12 @@ class Run:
     def __repr__(self) -> str:
         facts = self._facts()
         width = max(len(name) for name, _ in facts)
-        return "\n".join(["Run", *(f"  {name:{width}}  {value}" for name, value in facts)])
+        lines = (f"  {name:{width}}  {printable(value)}" for name, value in facts)
+        return "\n".join(["Run", *lines])
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{html.escape(value)}</td></tr>"
+            f"<tr><td>{html_text(name)}</td><td>{html_text(value)}</td></tr>"
             for name, value in self._facts()
         )
         return f"<table><tbody>{rows}</tbody></table>"

@@ -15,12 +15,14 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from .._core import Bracket
 from ..errors import TrainingError
 from ..evaluating.scoring import Scoring
 from ..freezing.digests import FrozenReport, Snapshot, digest_model, report, unused_keys
 from ..inputs.packing import Encoded
 from ..losses.weighting import make_weighting
 from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
+from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
 from ..steps.batch import TrainingRows
 from ..steps.step import run_step
@@ -112,30 +114,33 @@ class Trainer:
             For a non-finite loss or norm, naming step and tensor; weights as after the step before.
         """
         core, earlier = self._model._core, self._model.freeze_state()
-        core.train_reset()
-        try:
-            self._begin()
-            if self._features is not None:
-                first, digests = max(1, self.state.phase), self.state.phase_before
-                self._model.set_freeze_state(self._plan.phases[first - 1].freeze)
-                self._features.prepare(first, digests, self._reporter, self._stop)
-            with self._reporter.bar(self._plan.n_steps, "training"):
-                self._reporter.advance(self.state.n_steps)
-                for phase in self._plan.phases[max(0, self.state.phase - 1) :]:
-                    # The phase that is gone on with is ended even if no step follows.
-                    if phase.number == self.state.phase or not self._ends():
-                        self._run_phase(phase)
-            if not self._stop():
-                self._evaluate(self._context.epoch)
-            if self._best is not None and self.state.best_step >= 0 and not self._stop():
-                self._best.restore(self._model, self.state)
-                self.state.metrics = dict(self.state.best_metrics)
-            self._call("on_train_end")
-            self._measure()
-        finally:
+
+        def end() -> None:
             core.train_reset()
             self._model.set_freeze_state(earlier)
+
+        Bracket(core.train_reset, end).run(self._go_through)
         return self.state
+
+    def _go_through(self) -> None:
+        self._begin()
+        if self._features is not None:
+            first, digests = max(1, self.state.phase), self.state.phase_before
+            self._model.set_freeze_state(self._plan.phases[first - 1].freeze)
+            self._features.prepare(first, digests, self._reporter, self._stop)
+        with self._reporter.bar(self._plan.n_steps, "training"):
+            self._reporter.advance(self.state.n_steps)
+            for phase in self._plan.phases[max(0, self.state.phase - 1) :]:
+                # The phase that is gone on with is ended even if no step follows.
+                if phase.number == self.state.phase or not self._ends():
+                    self._run_phase(phase)
+        if not self._stop():
+            self._evaluate(self._context.epoch)
+        if self._best is not None and self.state.best_step >= 0 and not self._stop():
+            self._best.restore(self._model, self.state)
+            self.state.metrics = dict(self.state.best_metrics)
+        self._call("on_train_end")
+        self._measure()
 
     def _begin(self) -> None:
         if self._resume is not None:
@@ -161,7 +166,10 @@ class Trainer:
             if getattr(type(callback), moment) is getattr(Callback, moment):
                 continue
             before = self._model.freeze_state()
-            getattr(callback, moment)(self._context)
+            try:
+                getattr(callback, moment)(self._context)
+            except Stopped:  # it asked the model something long
+                return
             if self._model.freeze_state() != before:
                 self._model.set_freeze_state(before)
                 raise TrainingError(
@@ -228,7 +236,8 @@ class Trainer:
                 self._call("on_epoch_begin")
                 if self._ends():
                     break
-            self._run_step(phase, planned)
+            if not self._run_step(phase, planned):
+                break
             ended, state.pending = planned.ends_epoch, True
             self._call("on_step_end")
             if not self._stop():
@@ -243,7 +252,9 @@ class Trainer:
             self.state.callbacks = [callback.get_state() for callback in self._callbacks]
             self._checkpointer(self._model, self._plan, self.state)
 
-    def _run_step(self, phase: PhasePlan, planned: PlannedStep) -> None:
+    def _run_step(self, phase: PhasePlan, planned: PlannedStep) -> bool:
+        """Run a step and put down its figures; False if the user's wish for an end came before its
+        update: then it is dropped."""
         state = self.state
         begin = time.perf_counter()
         if self._features is not None:
@@ -253,9 +264,14 @@ class Trainer:
         data = replace(data, losses=self._weighting.weigh(data.losses))
         heads = [head for head, _, _ in data.losses]
         factor = phase.clock.factor(state.n_steps)
-        figures = run_step(
-            self._model, data, state.n_steps, self._plan.settings, phase.rates, factor
-        )
+        if self._stop():
+            return False
+        try:
+            figures = run_step(
+                self._model, data, state.n_steps, self._plan.settings, phase.rates, factor
+            )
+        except Stopped:
+            return False
         weights = self._weighting.figures(heads)
         self._weighting.update({head: figures[f"{head}_loss"] for head in heads})
         took = time.perf_counter() - begin
@@ -289,6 +305,7 @@ class Trainer:
         state.n_tokens += data.batch.n_tokens
         state.seconds += took
         self._reporter.advance(1, **state.smooth)
+        return True
 
     def _follow_up(self, planned: PlannedStep) -> None:
         """Do what is due after a step; leave it pending if the user asks for an end meanwhile."""

@@ -132,3 +132,12 @@ def test_a_file_that_cannot_be_removed(
 def test_one_file_is_not_a_plural(command: Command, folder: Path) -> None:
     next(iter(shard_files(folder))).unlink()
     assert f"{folder}: 1 file, " in command("info", folder)[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="the system has no owners")
+def test_info_says_that_runs_do_not_use_a_folder(command: Command, folder: Path) -> None:
+    assert "runs do not use it" not in command("info", folder)[1]
+    folder.chmod(0o777)
+    assert (
+        "runs do not use it: other users may write to it (mode 0777)" in command("info", folder)[1]
+    )

@@ -33,7 +33,14 @@ PAGES = [
     for page in sorted(DOCS.rglob("*.md"))
     if blocks(page)
 ]
-WITHOUT_CODE = ("benchmarks.md", "derivations", "api", "TRAINING_CONSIDERATIONS.md", "evidence.md")
+WITHOUT_CODE = (
+    "benchmarks.md",
+    "derivations",
+    "api",
+    "TRAINING_CONSIDERATIONS.md",
+    "evidence.md",
+    "reliability.md",
+)
 """Pages (or folders of them) that describe measurements or mathematics, or whose examples stand in
 docstrings (`test_docstrings`)."""
 

@@ -102,6 +102,18 @@ def save(model: mtf.MultiTaskModel, out: Path, n_steps: int) -> Path:
     return write_checkpoint(model, out, n_steps=n_steps, facts={"a": 1}, state=state)
 
 
+def test_every_file_and_every_folder_with_a_new_name_is_synced(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.add(os.fstat(handle).st_ino))
+    out = tmp_path / "run"
+    out.mkdir()
+    save(trained(tiny_folder), out, 1)
+    missing = [path for path in [out, *out.rglob("*")] if path.stat().st_ino not in synced]
+    assert missing == []
+
+
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 @pytest.mark.parametrize("first", [True, False])
 def test_every_operation_fails_once(

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import mtfreeze as mtf
 from mtfreeze.features import shards
+from mtfreeze.features.file_rows import FileRows
 from mtfreeze.features.memory import STORE
 from mtfreeze.features.shards import ShardError, ShardHead, ShardWriter, Stopped, read_shard
 from mtfreeze.inputs.packing import Encoded
@@ -39,6 +41,13 @@ def filled(tiny_model: mtf.MultiTaskModel, tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
+def every_row(rows: FileRows) -> NDArray[np.float32]:
+    """Read all rows of a file, from the last to the first, and put them in order."""
+    out = np.empty(rows.shape, np.float32)
+    rows.take(np.arange(len(out))[::-1], out)
+    return out[::-1]
+
+
 ROWS = np.arange(7 * 9, dtype=np.float32).reshape(7, 9)
 COUNTS = [2, 0, 4, 1]
 
@@ -48,27 +57,28 @@ def test_a_shard_reads_as_it_was_written(tmp_path: Path, small_pieces: None) -> 
     shard = read_shard(tmp_path / "a")
     assert shard.head == ShardHead("0" * 32, "out", "float32", 9, 4, 7)
     assert shard.texts == texts and shard.offsets.tolist() == [0, 2, 2, 6, 7]
-    assert len(shard.checksums) == 3
+    assert len(shard.digests) == 3
     assert shard.read_rows().tobytes() == ROWS.tobytes()
-    mapped = shard.map_rows()
-    assert mapped.tobytes() == ROWS.tobytes() and not mapped.flags.writeable
+    opened = shard.open_rows()
+    assert every_row(opened).tobytes() == ROWS.tobytes() and opened.nbytes == ROWS.nbytes
     assert shard.head.data_start % 4096 == 0
     assert shard.head.file_bytes == (tmp_path / "a").stat().st_size
-    # A mapping stays whole when the name is gone.
+    # Open rows stay whole when the name is gone.
     (tmp_path / "a").unlink()
-    assert mapped.tobytes() == ROWS.tobytes()
+    assert every_row(opened).tobytes() == ROWS.tobytes()
 
 
 def test_empty_shards(tmp_path: Path) -> None:
     write_shard(tmp_path / "a", ROWS[:0], [])
     shard = read_shard(tmp_path / "a")
-    assert shard.read_rows().shape == shard.map_rows().shape == (0, 9)
+    assert shard.read_rows().shape == shard.open_rows().shape == (0, 9)
+    assert every_row(shard.open_rows()).shape == (0, 9)
 
 
 def test_every_flipped_byte_is_noticed(tmp_path: Path, small_pieces: None) -> None:
     write_shard(tmp_path / "a", ROWS, COUNTS)
     whole = (tmp_path / "a").read_bytes()
-    tables_end = read_shard(tmp_path / "a").head.tables_start + 4 * 16 + 5 * 8 + 3 * 4
+    tables_end = read_shard(tmp_path / "a").head.tables_start + 4 * 16 + 5 * 8 + 3 * 32
     places = [*range(tables_end + 2), *range(4000, len(whole))]
     for place in places:
         for bit in (1, 128):
@@ -107,7 +117,7 @@ def test_another_format_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(shards, "VERSION", 9)
     write_shard(tmp_path / "a", ROWS, COUNTS)
     monkeypatch.undo()
-    with pytest.raises(ShardError, match="it has format 9, this version reads 1"):
+    with pytest.raises(ShardError, match="of a later mtfreeze: format 9, this one reads 2"):
         read_shard(tmp_path / "a")
 
 
@@ -116,7 +126,7 @@ def test_a_change_between_head_and_rows_is_noticed(tmp_path: Path) -> None:
     shard = read_shard(tmp_path / "a")
     with (tmp_path / "a").open("ab") as file:
         file.write(b"more")
-    for use in (shard.read_rows, shard.map_rows, shard.check):
+    for use in (shard.read_rows, shard.open_rows, shard.check):
         with pytest.raises(ShardError, match="another size"):
             use()
 

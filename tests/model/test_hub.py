@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ import huggingface_hub
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.features import open_cache
+from mtfreeze.features.folder import default_folder
 from mtfreeze.model import hub
 from support.tiny_bert import write_tiny_bert
 
@@ -145,3 +148,118 @@ def test_where_the_cache_lies_is_known_without_the_hub(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["True", str(tmp_path / below)]
+
+
+# ---- revisions -----------------------------------------------------------------------------------
+
+
+def test_a_revision_is_asked_of_the_hub(
+    asked: list[str], tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[str | None] = []
+
+    def download(name: str, *, revision: str | None, **_: Any) -> str:
+        wanted.append(revision)
+        return str(in_cache(tmp_path / "elsewhere", name, tiny_folder))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    model = mtf.MultiTaskModel.from_pretrained("someone/tiny", revision="v1.0")
+    assert wanted == ["v1.0"]
+    assert model.base == ("someone/tiny", "abc123")
+    monkeypatch.setattr(hub, "packaged_folder", lambda name: tiny_folder)
+    assert hub.find_model_folder("someone/other") == tiny_folder
+    assert hub.find_model_folder("someone/other", "main") != tiny_folder, "it says no commit"
+
+
+def test_a_revision_in_the_cache(asked: list[str], tiny_folder: Path, tmp_path: Path) -> None:
+    newest = in_cache(tmp_path / "cache", "someone/tiny", tiny_folder)
+    older = Path(shutil.copytree(tiny_folder, newest.with_name("0" * 40)))
+    (newest.parents[1] / "refs" / "v1").write_text(older.name)
+    assert hub.find_model_folder("someone/tiny") == newest
+    for revision in ("v1", older.name):
+        assert hub.find_model_folder("someone/tiny", revision) == older
+    assert asked == []
+    with pytest.raises(mtf.CheckpointError, match="no model 'someone/tiny at revision v2'"):
+        hub.find_model_folder("someone/tiny", "v2")
+    assert asked == ["someone/tiny"]
+
+
+def test_the_commit_is_kept(asked: list[str], tiny_folder: Path, tmp_path: Path) -> None:
+    in_cache(tmp_path / "cache", "someone/tiny", tiny_folder)
+    model = mtf.MultiTaskModel.from_pretrained("someone/tiny")
+    saved = model.copy().save_pretrained(tmp_path / "saved")
+    again = mtf.MultiTaskModel.from_pretrained(saved)
+    assert again.base == model.base == ("someone/tiny", "abc123")
+    assert ", from someone/tiny at commit abc123" in str(again.summary())
+    own = json.loads((saved / "mtfreeze.json").read_text())
+    assert own["base"] == {"name": "someone/tiny", "commit": "abc123"}
+    assert mtf.MultiTaskModel.from_pretrained(tiny_folder).base is None
+    for base in ("abc123", {"name": "x"}, {"name": "x", "commit": "\x1b[2J"}, {}):
+        (saved / "mtfreeze.json").write_text(json.dumps({**own, "base": base}))
+        with pytest.raises(mtf.CheckpointError, match="'base' to have the name and the commit"):
+            mtf.MultiTaskModel.from_pretrained(saved)
+
+
+def test_a_path_has_no_revisions(asked: list[str], tiny_folder: Path) -> None:
+    for path in (tiny_folder, str(tiny_folder), "./nothing"):
+        with pytest.raises(mtf.ConfigError, match="found 'main' for the path"):
+            mtf.MultiTaskModel.from_pretrained(path, revision="main")
+    for revision in ("", "../../x", "a/../b", "/x", "a\0b", "a b", "-x", "x" * 201):
+        with pytest.raises(mtf.ConfigError, match="revision must be the name of a branch"):
+            mtf.MultiTaskModel.from_pretrained("someone/tiny", revision=revision)
+    with pytest.raises(TypeError, match="revision must be the name of a branch"):
+        mtf.MultiTaskModel.from_pretrained("someone/tiny", revision=3)  # type: ignore[arg-type]
+    assert asked == []
+
+
+# ---- without a home ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a user whom no file knows, without HOME and without folders named in the environment."""
+
+    def unknown(user: object) -> object:
+        raise KeyError(user)
+
+    for name in ("HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("MTFREEZE_CACHE", raising=False)
+    pwd = pytest.importorskip("pwd")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(pwd, "getpwnam", unknown)
+    monkeypatch.delitem(sys.modules, "huggingface_hub.constants", raising=False)
+
+
+def test_without_a_home(no_home: None, tmp_path: Path, tiny_folder: Path) -> None:
+    assert hub._cached_folder("sentence-transformers/all-MiniLM-L6-v2", None) is None
+    model = mtf.MultiTaskModel.from_pretrained(tiny_folder)
+    model.save_pretrained(tmp_path / "out")
+    for text in ("~/model", "~nobody/model"):
+        with pytest.raises(mtf.CheckpointError, match="home folder"):
+            mtf.MultiTaskModel.from_pretrained(text)
+        with pytest.raises(mtf.ConfigError, match="HOME is not set"):
+            model.save_pretrained(text)
+        with pytest.raises(mtf.ConfigError, match="HOME is not set"):
+            open_cache(text)
+    with pytest.raises(mtf.ConfigError, match="HOME is not set"):
+        default_folder()
+    assert not Path("~").exists()
+
+
+def test_the_packaged_model_without_a_home(no_home: None, minilm_folder: Path) -> None:
+    found = hub.find_model_folder("sentence-transformers/all-MiniLM-L6-v2")
+    assert found == minilm_folder
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "EIO")])
+def test_a_cache_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    real = Path.is_dir
+
+    def broken(path: Path) -> bool:
+        if path.name.startswith("models--"):
+            raise error
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_dir", broken)
+    assert hub._cached_folder("sentence-transformers/all-MiniLM-L6-v2", None) is None

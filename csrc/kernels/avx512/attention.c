@@ -175,7 +175,7 @@ void mtf_attention_fwd_f32_avx512(const mtf_attention_args *args)
     const mtf_attention_args a = *args; /* which no store of floats can change */
     float *t = aligned_work(a.work);
     float *s = t + LANES * a.d;
-    for (int64_t i = 0; i < a.lq; i += LANES) {
+    for (int64_t i = 0; i < a.lq && !mtf_attention_stops(i); i += LANES) {
         const int rows = block_rows(i, a.lq);
         if (visible_keys(i + rows - 1, a.lq, a.lk, a.causal) == 0) { /* then no tile writes */
             zero_rows(a.out + i * a.ldo, a.ldo, rows, a.d);

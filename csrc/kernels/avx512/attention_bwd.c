@@ -254,7 +254,7 @@ void mtf_attention_bwd_f32_avx512(const mtf_attention_args *args)
     if (a.dv != NULL && !a.add_v && !all_written) {
         zero_rows(a.dv, a.ldv, a.lk, a.d);
     }
-    for (int64_t i = 0; i < a.lq; i += LANES) {
+    for (int64_t i = 0; i < a.lq && !mtf_attention_stops(i); i += LANES) {
         const int rows = block_rows(i, a.lq);
         if (a.causal) {
             backward_block(&a, &t, i, rows, LANES, 1);

@@ -103,7 +103,7 @@ void mtf_attention_fwd_ref(const mtf_attention_args *a)
     const int64_t d = a->d;
     lanes *t = (lanes *)a->work; /* (D,LANES) */
     lanes *s = t + d;            /* (KEYS,LANES) */
-    for (int64_t first = 0; first < a->lq; first += LANES) {
+    for (int64_t first = 0; first < a->lq && !mtf_attention_stops(first); first += LANES) {
         const int rows = (int)at_most(a->lq - first, LANES);
         lanes most;
         lanes total = {0};
@@ -170,7 +170,7 @@ void mtf_attention_bwd_ref(const mtf_attention_args *a)
     if (a->dv != NULL && !a->add_v) {
         zero_rows(a->dv, a->ldv, a->lk, d);
     }
-    for (int64_t first = 0; first < a->lq; first += LANES) {
+    for (int64_t first = 0; first < a->lq && !mtf_attention_stops(first); first += LANES) {
         const int rows = (int)at_most(a->lq - first, LANES);
         transpose(t, a->q + first * a->ldq, a->ldq, rows, d);
         transpose(g_t, a->dout + first * a->ldo, a->ldo, rows, d);

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of another kind of model, of which an encoder could be taken: said, never passed over.
+
+A cross-encoder (a reranker) reads two texts at once and gives one number for them; its encoder
+alone gives vectors that nobody trained. Classifiers are no case of this: their heads are taken by
+``add_head(from_pretrained=)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..files.json_files import read_object
+from ..files.tensor_files import TensorEntry
+from ..notices import OtherKindWarning, warn
+
+__all__ = ["warn_of_another_kind"]
+
+_CROSS_ENCODER = ("sentence_transformers", "sentence_ce_default_activation_function")
+"""Keys that sentence-transformers writes into config.json of cross-encoders alone."""
+
+_OWN_KIND = "SentenceTransformer"
+_SENTENCE_FILE = "config_sentence_transformers.json"
+
+
+def warn_of_another_kind(
+    folder: Path, config: Mapping[str, Any], entries: Mapping[str, TensorEntry]
+) -> None:
+    """Warn if a folder that another program saved holds more than an encoder of texts.
+
+    Parameters
+    ----------
+    folder : Path
+        The model.
+    config : mapping
+        Its ``config.json``.
+    entries : mapping of str to TensorEntry
+        Its tensors by their plain names.
+
+    Warns
+    -----
+    OtherKindWarning
+        If it is a cross-encoder, or says that it is another kind of model.
+    """
+    kind = _kind(folder, config, entries)
+    if kind is not None:
+        warn(
+            f"expected a model that gives a vector for a text in {folder}; found {kind}, of which "
+            "the encoder alone was loaded: its vectors were trained for something else; train "
+            "them, or choose a sentence or base model",
+            OtherKindWarning,
+        )
+
+
+def _kind(
+    folder: Path, config: Mapping[str, Any], entries: Mapping[str, TensorEntry]
+) -> str | None:
+    """Say what a folder holds if it is no encoder of texts."""
+    path = folder / _SENTENCE_FILE
+    named = read_object(path).get("model_type") if path.is_file() else None
+    if named not in (None, _OWN_KIND):
+        return f"a {str(named)[:80]!r}"
+    if any(config.get(key) for key in _CROSS_ENCODER):
+        return "a cross-encoder, which scores pairs of texts"
+    logits = entries.get("classifier.weight")
+    named = config.get("architectures")
+    classes = named if isinstance(named, list) else []
+    scores = any(str(one).endswith("ForSequenceClassification") for one in classes)
+    if scores and logits is not None and logits.shape[:1] == (1,):
+        return "a model that gives one number for texts, as cross-encoders do"
+    return None
