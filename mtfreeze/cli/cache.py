@@ -18,6 +18,7 @@ from ..errors import ConfigError
 from ..features.folder import FileInfo, default_folder, folder_files, folder_info
 from ..features.sizes import DISK_LIMIT, read_limit
 from ..features.trust import folder_fault
+from ..files.drafts import is_abandoned
 from ..printable import printable
 from ..quantities import in_bytes
 from .echo import echo
@@ -84,11 +85,11 @@ def clear(folder: Path | None, older_than: float | None, damaged: bool) -> None:
             f"{folder}: expected files of stored features (*.mtff); found none, only other files; "
             "give the folder that was passed as cache=FOLDER"
         )
-    # A draft may belong to a run that is at work; one that is a day old cannot.
     oldest = time.time() - _DAY * (older_than or 0)
-    chosen = [item for item in finished if older_than is None or item[1].st_mtime < oldest]
-    abandoned = min(oldest, time.time() - _DAY)
-    chosen += [item for item in drafts if item[1].st_mtime < abandoned]
+    abandoned = [item for item in drafts if is_abandoned(item[0])]
+    chosen = [
+        item for item in finished + abandoned if older_than is None or item[1].st_mtime < oldest
+    ]
     if damaged:
         broken = {one.path for one in folder_info(folder) if one.fault}
         chosen = [item for item in chosen if item[0] in broken]

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from ..errors import CheckpointError, ConfigError
 from ..files.json_files import read_object, to_json
 from ..files.tensor_files import read_entries, write_tensors_to
-from ..files.whole_file import explained, is_draft, whole_file, write_whole
+from ..files.whole_file import explained, is_draft, make_folder, whole_file, write_whole
 from ..quoting import quoted
 from .results import START, ScenarioRun
 
@@ -102,13 +102,13 @@ class ComparisonFolder:
             f"cannot write the comparison to {quoted(str(self.path))}",
             "what is there stays and is taken up by the next call; free space or choose another",
         ):
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             # First: they tell the next call whose folder it is, should anything fail below.
             write_whole(self.path / _SETTINGS, to_json(settings))
             if not (self.path / _TASKS).is_file():
                 write_whole(self.path / _TASKS, to_json(tasks))
             for name in ("start", "results"):
-                (self.path / name).mkdir(exist_ok=True)
+                make_folder(self.path / name)
         return began
 
     def _check_same(self, identity: Mapping[str, str]) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ..files.drafts import clear_abandoned, open_draft
 from ..files.user_paths import user_path
-from ..files.whole_file import sync_names
+from ..files.whole_file import make_folder, sync_names
 from ..notices import CacheWarning, warn
 from ..quantities import in_bytes
 from .shards import Shard, ShardError, ShardHead, ShardWriter, read_shard
@@ -29,7 +29,6 @@ from .trust import FILE_MODE, FOLDER_MODE, folder_fault
 
 __all__ = ["FeatureFolder", "FileInfo", "default_folder", "folder_files", "folder_info"]
 
-_DAY = 86_400.0
 _NAME = re.compile(r"[0-9a-f]{32}-(float32|bf16)-[0-9a-f]{16}\.mtff")
 _DRAFT = re.compile(r"\.[0-9a-f]{32}-(float32|bf16)-[0-9a-f]{16}\.mtff\.tmp")
 
@@ -78,7 +77,7 @@ class FeatureFolder:
         self._passed_over: set[Path] = set()
         self._used: set[Path] = set()
         self._trusted = True
-        self._remove_old_drafts()
+        self._remove_abandoned_drafts()
 
     def warn(self, what: str, reason: object, instead: str) -> None:
         """Warn that something of the folder cannot be used, and say what is done instead."""
@@ -174,18 +173,19 @@ class FeatureFolder:
 
         Without that call, and after any error, the file is gone at the end of the block.
         """
-        self.path.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-        name = f"{head.key}-{head.dtype}-{uuid.uuid4().hex[:16]}.mtff"
-        temporary, final = self.path / f".{name}.tmp", self.path / name
+        make_folder(self.path, FOLDER_MODE)
+        temporary, file = open_draft(
+            lambda: self.path / f".{head.key}-{head.dtype}-{uuid.uuid4().hex[:16]}.mtff.tmp"
+        )
 
         def publish() -> Path:
+            final = self.path / temporary.name.removeprefix(".").removesuffix(".tmp")
             os.replace(temporary, final)
             with suppress(OSError):  # it has its name, at worst not after a loss of power
                 sync_names(self.path)
             self._used.add(final)
             return final
 
-        file = temporary.open("x+b")
         try:
             with file:
                 temporary.chmod(FILE_MODE)  # whatever the umask allows others
@@ -211,18 +211,12 @@ class FeatureFolder:
                     path.unlink()
                     total -= status.st_size
 
-    def _remove_old_drafts(self) -> None:
-        """Remove what a process that died has left, once it is a day old."""
+    def _remove_abandoned_drafts(self) -> None:
+        """Remove what processes that died have left."""
         if not self._is_ours():
             return
-        try:
-            drafts = folder_files(self.path, drafts=True)
-        except OSError:
-            return
-        for path, status in drafts:
-            if time.time() - status.st_mtime > _DAY:
-                with suppress(OSError):
-                    path.unlink()
+        with suppress(OSError):
+            clear_abandoned([path for path, _ in folder_files(self.path, drafts=True)])
 
 
 @dataclass(frozen=True)

@@ -172,8 +172,12 @@ def private_sink(head: ShardHead, limit: int) -> Sink | None:
 
 def _warn_private(reason: object) -> None:
     text = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
+    try:
+        where = tempfile.gettempdir()
+    except OSError:  # no folder for temporary files can be written
+        where = "no folder"
     warn(
-        f"feature cache, temporary file in {tempfile.gettempdir()}: {text}; features beyond the "
+        f"feature cache, temporary file in {where}: {text}; features beyond the "
         "memory limit are not kept but computed again where they are needed",
         CacheWarning,
     )

@@ -13,12 +13,12 @@ import ctypes
 import os
 import shutil
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..quoting import quoted
+from .drafts import clear_abandoned, make_draft, new_token, siblings
 from .whole_file import explained, keep_access, sync_names, synced_file
 
 __all__ = ["new_folder", "take_over"]
@@ -32,7 +32,8 @@ def new_folder(target: Path, begin: str, untouched: str) -> Iterator[Path]:
     """Make a draft to fill in the block; at its end it is the folder `target`, whole and synced.
 
     The new folder has the owner and the permissions of an earlier one. A process that works in the
-    earlier folder works in the new one afterwards.
+    earlier folder works in the new one afterwards. What a process that was killed here has left
+    half written or half removed is cleared.
 
     Parameters
     ----------
@@ -53,17 +54,21 @@ def new_folder(target: Path, begin: str, untouched: str) -> Iterator[Path]:
     OSError
         If the disk is full or fails; it says whether the new folder is in its place.
     """
-    draft = earlier = target.with_name(f".{target.name}.new-{uuid.uuid4().hex[:8]}")
+    _clear_leftovers(target)
+    named: list[Path] = []
     try:
-        with explained(begin, untouched):
-            draft.mkdir()
+        with (
+            explained(begin, untouched),
+            make_draft(lambda: _beside(target, "new")) as draft,
+        ):
+            named.append(draft)
             if target.is_dir():
                 keep_access(target, draft)
             yield draft
             for root, _, _ in os.walk(draft):
                 sync_names(root)
             here = _working_folder()
-            earlier = _put(draft, target)
+            named.append(_put(draft, target))
         with explained(
             f"{begin} for certain",
             "the new folder is in its place and whole, but a loss of power may undo that; check "
@@ -73,8 +78,19 @@ def new_folder(target: Path, begin: str, untouched: str) -> Iterator[Path]:
                 os.chdir(here if here.is_dir() else target)
             sync_names(target.parent)
     finally:
-        for path in {draft, earlier}:
+        for path in named:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _beside(target: Path, kind: str) -> Path:
+    return target.with_name(f".{target.name}.{kind}-{new_token()}")
+
+
+def _clear_leftovers(target: Path) -> None:
+    clear_abandoned(siblings(target, "new-"))
+    aside = siblings(target, "old-")
+    if target.exists():  # else one of them may be the earlier folder, between two renames
+        clear_abandoned(aside)
 
 
 def take_over(source: Path, target: Path) -> None:
@@ -108,7 +124,7 @@ def _put(draft: Path, target: Path) -> Path:
         return draft
     if _exchange(draft, target):
         return draft
-    aside = target.with_name(f".{target.name}.old-{uuid.uuid4().hex[:8]}")
+    aside = _beside(target, "old")
     os.rename(target, aside)
     try:
         os.rename(draft, target)

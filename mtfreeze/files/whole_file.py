@@ -12,18 +12,19 @@ import errno
 import os
 import re
 import stat
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from ..quoting import quoted
+from .drafts import clear_abandoned, new_token, open_draft, siblings
 
 __all__ = [
     "explained",
     "is_draft",
     "keep_access",
+    "make_folder",
     "sync_names",
     "synced_file",
     "whole_file",
@@ -51,10 +52,15 @@ def explained(begin: str, end: str) -> Iterator[None]:
 @contextmanager
 def synced_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file to write whose bytes are synced to the disk; its name is not synced yet."""
-    with path.open("wb") as file:
+    with path.open("wb") as file, _synced(file):
         yield file
-        file.flush()
-        os.fsync(file.fileno())
+
+
+@contextmanager
+def _synced(file: IO[bytes]) -> Iterator[None]:
+    yield
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -78,12 +84,22 @@ def sync_names(folder: str | Path) -> None:
             raise
 
 
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder, with `mode`, and those above it that are missing; sync their names."""
+    missing = [one for one in folder.parents if not one.exists()]
+    for one in (*reversed(missing), folder):
+        if not one.is_dir():
+            one.mkdir(mode if one == folder else 0o777, exist_ok=True)
+            sync_names(one.parent)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file to write that gets the name `path` at the end of the block, whole and synced.
 
     A link stays a link: the file that it names is replaced. The new file has the owner and the
     permissions of the earlier one. After an error in the block the earlier file is what it was.
+    What a process that was killed here has left half written is cleared.
 
     Raises
     ------
@@ -96,16 +112,17 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         with place.open("wb") as file:
             yield file
         return
-    draft = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}")
+    clear_abandoned(siblings(place, ""))
+    draft, opened = open_draft(lambda: place.with_name(f".{place.name}.{new_token()}"))
     try:
-        with synced_file(draft) as file:
+        with opened, _synced(opened):
             if place.is_file():
                 keep_access(place, draft)
-            yield file
+            yield opened
         os.replace(draft, place)
         sync_names(place.parent)
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # mostly it is not called so any more; else the next call tries
             draft.unlink()
 
 
@@ -139,6 +156,6 @@ def write_output(path: str | os.PathLike[str], data: bytes) -> Path:
     """
     place = Path(path)
     with explained(f"cannot write {quoted(str(place))}", "choose another place, or free space"):
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent)
         write_whole(place, data)
     return place

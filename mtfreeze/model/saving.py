@@ -25,7 +25,7 @@ from ..files.inner_names import inner_path
 from ..files.json_files import to_json
 from ..files.tensor_files import n_not_finite, write_tensors
 from ..files.user_paths import user_path
-from ..files.whole_file import write_synced
+from ..files.whole_file import explained, make_folder, write_synced
 from ..freezing.digests import snapshot
 from ..freezing.unit_states import unit_states
 from ..quoting import quoted
@@ -63,9 +63,10 @@ def save_model(model: ModelState, path: Path) -> Path:
     """Write `model` to the folder `path`; see `MultiTaskModel.save_pretrained`."""
     target = user_path(path).resolve()
     check_target(target, path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     begin = f"cannot save the model to {quoted(str(path))}"
     untouched = "what was there before is untouched; free space or choose another place"
+    with explained(begin, untouched):
+        make_folder(target.parent)
     with new_folder(target, begin, untouched) as draft:
         write_model(model, draft)
         if target.is_dir():

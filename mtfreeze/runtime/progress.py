@@ -9,6 +9,7 @@ lines go through it, so that they never break the bar.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,8 +22,19 @@ _SECONDS_SEEN, _SECONDS_LOGGED = 0.2, 10.0
 """Between two drawings, before someone's eyes and in a log file."""
 
 
+def _is_open(stream: Any) -> bool:
+    """Say whether there is a stream to write to: a service or a window has none."""
+    return stream is not None and not stream.closed
+
+
 def _is_seen() -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+def _shown(text: str, stream: Any) -> str:
+    """Return `text` with escapes for what the stream's encoding does not know."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class Reporter:
@@ -40,9 +52,9 @@ class Reporter:
 
     def say(self, line: str) -> None:
         """Print one line on stdout, above a bar that is being drawn."""
-        if not self.enabled:
+        if not self.enabled or not _is_open(sys.stdout):
             return
-        line = printable_lines(line)
+        line = _shown(printable_lines(line), sys.stdout)
         if self._bar is not None:
             self._bar.write(line, file=sys.stdout)
         else:
@@ -52,7 +64,7 @@ class Reporter:
     def bar(self, total: int, title: str, unit: str = "step") -> Iterator[Reporter]:
         """Draw a bar of `total` units while the block runs; inside another bar draw nothing."""
         outer = self._bar
-        if not self.enabled or total == 0 or outer is not None:
+        if not self.enabled or total == 0 or outer is not None or not _is_open(sys.stderr):
             self._bar = None
             try:
                 yield self
@@ -73,6 +85,9 @@ class Reporter:
                 dynamic_ncols=True,
                 mininterval=_SECONDS_SEEN if _is_seen() else _SECONDS_LOGGED,
             )
+            # tqdm reads the wall clock, which may jump: a bar would stand still, or show hours.
+            self._bar._time = time.monotonic
+            self._bar.start_t = self._bar.last_print_t = time.monotonic()
         try:
             yield self
         finally:
@@ -85,5 +100,5 @@ class Reporter:
             return
         if figures:
             text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.set_postfix_str(_shown(text, sys.stderr), refresh=False)
         self._bar.update(n)

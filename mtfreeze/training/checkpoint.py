@@ -20,7 +20,6 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..closest import name_list
 from ..errors import CheckpointError
+from ..files.drafts import clear_abandoned, new_token
 from ..files.folder_swap import new_folder
 from ..files.inner_names import inner_path
 from ..files.json_files import read_object, to_json
@@ -39,7 +39,7 @@ from ..files.reading import open_file
 from ..files.still_folder import Sight, look_at, read_still
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
 from ..files.user_paths import user_path
-from ..files.whole_file import explained, sync_names, write_synced
+from ..files.whole_file import explained, make_folder, write_synced
 from ..model.saving import CHECKPOINTS, write_model
 from ..quoting import cut, quoted
 
@@ -225,14 +225,13 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
 def clear_drafts(output_dir: Path) -> None:
     """Remove what a killed process left half written or half removed."""
     folder = output_dir / CHECKPOINTS
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if _DRAFT.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+    inside = folder.iterdir() if folder.is_dir() else ()
+    clear_abandoned([path for path in inside if _DRAFT.fullmatch(path.name)])
 
 
 def remove_checkpoint(path: Path) -> None:
     """Remove a checkpoint: its name at once, then its files."""
-    aside = path.with_name(f".{path.name}.old-{uuid.uuid4().hex[:8]}")
+    aside = path.with_name(f".{path.name}.old-{new_token()}")
     try:
         os.rename(path, aside)
     except OSError:
@@ -284,9 +283,7 @@ def write_checkpoint(
         "fit(..., resume=True)"
     )
     with explained(begin, whole):
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            sync_names(folder.parent)
+        make_folder(folder)
     with new_folder(target, begin, whole) as draft:
         write_model(model, draft)
         trainer = draft / _TRAINER

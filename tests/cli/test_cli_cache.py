@@ -13,6 +13,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.features.memory import STORE
+from mtfreeze.files.drafts import open_draft
 from support.stored_features import encode, fill, shard_files
 
 Command = Callable[..., tuple[int, str, str]]
@@ -69,14 +70,15 @@ def test_info_says_what_is_corrupt(
 
 
 def test_clear_frees_our_files_only(command: Command, folder: Path) -> None:
-    draft = folder / f".{'0' * 32}-bf16-{'1' * 16}.mtff.tmp"
-    draft.write_bytes(bytes(1000))
-    n_bytes = sum(path.stat().st_size for path in shard_files(folder))
-    code, out, _ = command("clear", folder)
-    assert code == 0
-    assert f"removed 2 files, freed {n_bytes / 1000:.3g} kB; 1 kept" in out
-    assert sorted(path.name for path in folder.iterdir()) == [draft.name, "notes.txt"]
-    os.utime(draft, (time.time() - 90_000,) * 2)
+    draft, file = open_draft(lambda: folder / f".{'0' * 32}-bf16-{'1' * 16}.mtff.tmp")
+    with file:
+        file.write(bytes(1000))
+        file.flush()
+        n_bytes = sum(path.stat().st_size for path in shard_files(folder))
+        code, out, _ = command("clear", folder)
+        assert code == 0
+        assert f"removed 2 files, freed {n_bytes / 1000:.3g} kB; 1 kept" in out
+        assert sorted(path.name for path in folder.iterdir()) == [draft.name, "notes.txt"]
     assert command("clear", folder)[1].endswith("removed 1 file, freed 1 kB\n")
     code, _, err = command("clear", folder)
     assert code == 2 and "expected files of stored features (*.mtff); found none" in err

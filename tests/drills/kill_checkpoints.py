@@ -6,8 +6,9 @@
 Each round forks a process that goes on with one and the same run (``resume=True``, a checkpoint
 after every step, so that it writes nearly all the time) and ends it with SIGKILL after a random
 wait. Then every folder called ``step-...`` must be whole and load, the newest must be no older
-than before, and there may be two at most: the old one and the new one. At the end the newest is
-compared, bit for bit, with a run that was never killed.
+than before, and there may be two at most: the old one and the new one. At the end the run goes on
+for two steps more, which clears what the killed ones have left, and the newest is compared, bit for
+bit, with a run that was never killed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ import mtfreeze as mtf
 from mtfreeze.training import checkpoint
 from support import small_tasks
 from support.bits import bits
+from support.drills import Drill
+from support.forks import fork
 from support.texts import TAGS
 from support.tiny_bert import write_tiny_bert
 
@@ -90,7 +93,7 @@ class StopAt(mtf.Callback):
 
 def in_fork(work: Callable[[], None]) -> int:
     """Run `work` in a forked process that exits with 0, or 1 after an error; return its id."""
-    child = os.fork()
+    child = fork()
     if child:
         return child
     status = 1
@@ -105,15 +108,10 @@ def in_fork(work: Callable[[], None]) -> int:
         os._exit(status)
 
 
-def go_on(folder: Path, out: Path, started: int) -> None:
-    """Take the run up again and go on until killed."""
+def go_on(folder: Path, out: Path, callback: mtf.Callback) -> None:
+    """Take the run up again and go on until killed, or until the callback ends it."""
     small_tasks.quick_fit(
-        fresh(folder),
-        save_every=1,
-        resume=True,
-        output_dir=out,
-        callbacks=[Began(started)],
-        **SETTINGS,
+        fresh(folder), save_every=1, resume=True, output_dir=out, callbacks=[callback], **SETTINGS
     )
 
 
@@ -154,7 +152,7 @@ def kill_many(count: int, folder: Path, seed: int = 0) -> Report:
     newest, writing = 0, 0
     for _ in range(count):
         reads, writes = os.pipe()
-        child = in_fork(lambda end=writes: go_on(folder / "model", out, end))  # type: ignore[misc]
+        child = in_fork(lambda end=writes: go_on(folder / "model", out, Began(end)))  # type: ignore[misc]
         os.close(writes)
         os.read(reads, 1)
         os.close(reads)
@@ -169,21 +167,40 @@ def kill_many(count: int, folder: Path, seed: int = 0) -> Report:
         newest = max(
             [checkpoint.checkpoint_step(p) or 0 for p in checkpoint.list_checkpoints(out)] + [0]
         )
-    assert newest > 0, "no run lived long enough to save"
-    succeed(lambda: check(folder / "model", out, newest, compare=True))
-    return Report(count, writing, newest)
+    succeed(lambda: go_on(folder / "model", out, StopAt(newest + 2)))
+    names = [path.name for path in (out / checkpoint.CHECKPOINTS).iterdir()]
+    assert names == [f"step-{newest + 2:08d}"], names
+    succeed(lambda: check(folder / "model", out, newest + 2, compare=True))
+    return Report(count, writing, newest + 2)
+
+
+def case(seed: int) -> str | None:
+    """Kill one run up to three times."""
+    with tempfile.TemporaryDirectory(prefix="mtfreeze-kills-") as folder:
+        kill_many(1 + seed % 3, Path(folder), seed)
+    return None
+
+
+DRILL = Drill(
+    promise="A run that is killed while it writes checkpoints leaves a whole one, no older than "
+    "before, and goes on from it bit for bit.",
+    case=case,
+    short=4,
+    long=1_000,
+    missing=lambda: None if hasattr(os, "fork") else "the system has no fork",
+)
 
 
 def main() -> int:
     """Kill as often as the first argument says; print the report."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     with tempfile.TemporaryDirectory() as folder:
-        begin = time.time()
+        begin = time.perf_counter()
         report = kill_many(count, Path(folder))
     print(
         f"{report.kills} kills, {report.while_writing} of them while a checkpoint was written or "
         f"removed; always a whole one left; step {report.steps} reached, equal bit for bit to an "
-        f"uninterrupted run ({time.time() - begin:.0f} s)"
+        f"uninterrupted run ({time.perf_counter() - begin:.0f} s)"
     )
     return 0
 

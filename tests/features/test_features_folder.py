@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.features import open_cache
 from mtfreeze.features.folder import FeatureFolder, default_folder, folder_info
 from mtfreeze.features.memory import STORE
+from mtfreeze.files.drafts import open_draft
 from support.places import TESTS
 from support.stored_features import NAMES, check_bits, encode, fill, many_texts, shard_files
 from support.texts import SENTENCES
@@ -253,16 +253,19 @@ def test_a_limit_that_leaves_no_room(tiny_model: mtf.MultiTaskModel, tmp_path: P
         STORE.clear()
 
 
-def test_drafts_of_the_dead_go_after_a_day(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [90_000, 0, -90_000])
+def test_drafts_of_the_dead_go_whatever_the_clock_says(tmp_path: Path, seconds: float) -> None:
     name = f".{'0' * 32}-float32-{'1' * 16}.mtff.tmp"
-    old, young = tmp_path / name, tmp_path / name.replace("1", "2")
-    foreign = tmp_path / ".other.mtff.tmp"
-    for path in (old, young, foreign):
+    dead, foreign = tmp_path / name, tmp_path / ".other.mtff.tmp"
+    for path in (dead, foreign):
         path.write_bytes(b"half")
-    age([old, foreign], 90_000)
-    age([young], 80_000)
+    written, file = open_draft(lambda: tmp_path / name.replace("1", "2"))
+    age([dead, foreign, written], seconds)
+    with file:
+        FeatureFolder(tmp_path, 10)
+        assert not dead.exists() and written.exists() and foreign.exists()
     FeatureFolder(tmp_path, 10)
-    assert not old.exists() and young.exists() and foreign.exists()
+    assert not written.exists() and foreign.exists()
 
 
 def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -347,12 +350,10 @@ def test_a_kill_in_the_middle_of_writing(
     process.communicate(timeout=60)
     drafts = list(tmp_path.iterdir())
     assert drafts and all(path.name.endswith(".mtff.tmp") for path in drafts)
+    age(drafts, -90_000)
     encoded = encode(tiny_model, many_texts(400))
     cache, report = fill(tiny_model, tmp_path, encoded)
     assert report.n_texts == 400
     check_bits(cache, tiny_model, encoded)
     cache.close()
-    assert set(drafts) < set(tmp_path.iterdir())
-    age(drafts, 90_000)
-    with open_cache(tmp_path):  # type: ignore[union-attr]
-        assert set(tmp_path.iterdir()) == set(shard_files(tmp_path))
+    assert set(tmp_path.iterdir()) == set(shard_files(tmp_path))

@@ -152,6 +152,18 @@ def test_a_full_disk_under_the_private_file(
     assert STORE.used("file") == 0 and STORE.room(100, "file") == 100
 
 
+def test_no_folder_takes_a_temporary_file(
+    tiny_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/no/such/folder"])
+    encoded = encode(tiny_model)
+    with open_cache("auto", memory_limit=0) as cache:  # type: ignore[union-attr]
+        with pytest.warns(mtf.CacheWarning, match="temporary file in no folder: .*; features bey"):
+            report = cache.fill(tiny_model, [(encoded, None, ["pooled"])])
+        assert report.n_not_kept == 10
+
+
 def test_a_file_system_that_cannot_claim_room_is_written_all_the_same(
     tiny_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

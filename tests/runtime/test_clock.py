@@ -13,8 +13,8 @@ import mtfreeze as mtf
 from support.small_tasks import quick_fit
 
 PACKAGE = Path(mtf.__file__).parent
-AGES = {"cli/cache.py", "features/folder.py"}
-"""Modules that compare the wall clock with the time stamps of files."""
+AGES = {"cli/cache.py"}
+"""Modules that compare the wall clock with the time stamps of files, where a user asks for it."""
 
 
 def test_only_the_age_of_files_is_read_off_the_wall_clock() -> None:
