@@ -3,20 +3,38 @@
 
 Case is ignored in the comparison (``"Backbone"`` is close to ``"backbone"``), the order of the
 answer is by likeness and then by the order given, so messages are the same in every run.
+
+Likeness takes time that grows with the square of the lengths. Nobody mistypes a name of hundreds of
+characters, so such names are left out; of very many names only those that share most letters are
+compared.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
+
+from .quoting import quoted
 
 __all__ = ["closest", "counted", "did_you_mean", "name_list", "unknown"]
 
 _CUTOFF = 0.5
 """Least likeness (0 to 1, as in ``difflib``) at which a name is worth proposing."""
 
+_LONGEST = 100
+"""Characters of a name that is compared."""
 
-def closest(name: str, candidates: Iterable[str], limit: int = 2) -> list[str]:
+_MANY = 5_000
+"""Candidates that are looked at."""
+
+_COMPARED = 300
+"""Candidates that are compared letter by letter, those that share most letters."""
+
+
+def closest(
+    name: str, candidates: Iterable[str], limit: int = 2, cutoff: float = _CUTOFF
+) -> list[str]:
     """Return at most `limit` of the `candidates`, those most like `name` first.
 
     Parameters
@@ -27,6 +45,8 @@ def closest(name: str, candidates: Iterable[str], limit: int = 2) -> list[str]:
         The names that exist.
     limit : int
         The longest list to return.
+    cutoff : float
+        Least likeness, from 0 to 1.
 
     Returns
     -------
@@ -38,11 +58,19 @@ def closest(name: str, candidates: Iterable[str], limit: int = 2) -> list[str]:
     >>> closest("clasifier", ["classifier", "ner_head"])
     ['classifier']
     """
-    wanted = name.casefold()
+    wanted = name.casefold() if len(name) <= _LONGEST else ""
+    likely = []
+    for position, candidate in enumerate(dict.fromkeys(islice(candidates, _MANY))):
+        if not 0 < len(candidate) <= _LONGEST or not wanted:
+            continue
+        pair = difflib.SequenceMatcher(None, wanted, candidate.casefold())
+        # Bounds from above: by the lengths, then by the letters whatever their order.
+        if pair.real_quick_ratio() >= cutoff and (bound := pair.quick_ratio()) >= cutoff:
+            likely.append((-bound, position, candidate, pair))
     scored = []
-    for position, candidate in enumerate(dict.fromkeys(candidates)):
-        likeness = difflib.SequenceMatcher(None, wanted, candidate.casefold()).ratio()
-        if likeness >= _CUTOFF:
+    for _, position, candidate, pair in sorted(likely, key=lambda one: one[:2])[:_COMPARED]:
+        likeness = pair.ratio()
+        if likeness >= cutoff:
             scored.append((-likeness, position, candidate))
     return [candidate for _, _, candidate in sorted(scored)[:limit]]
 
@@ -60,7 +88,7 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     near = closest(name, candidates)
     if not near:
         return ""
-    return f"did you mean {' or '.join(repr(item) for item in near)}?"
+    return f"did you mean {' or '.join(quoted(item) for item in near)}?"
 
 
 def counted(n: int, what: str) -> str:
@@ -82,12 +110,12 @@ def name_list(names: Iterable[object], limit: int = 12) -> str:
     >>> name_list(["a", "b", "c"], limit=2)
     "'a', 'b' and 1 more"
     """
-    shown = [repr(name) for name in names]
+    left = iter(names)
+    shown = [quoted(name, 100) for name in islice(left, limit)]
     if not shown:
         return "(none)"
-    if len(shown) <= limit:
-        return ", ".join(shown)
-    return f"{', '.join(shown[:limit])} and {len(shown) - limit} more"
+    more = sum(1 for _ in left)
+    return f"{', '.join(shown)} and {more} more" if more else ", ".join(shown)
 
 
 def unknown(kind: str, name: str, candidates: Iterable[str], of: str = "") -> str:
@@ -110,7 +138,7 @@ def unknown(kind: str, name: str, candidates: Iterable[str], of: str = "") -> st
     "unknown head 'clasifier'; expected one of 'classifier', 'ner_head'; did you mean 'classifier'?"
     """
     known = list(candidates)
-    parts = [f"unknown {kind} {name!r}{f' of {of}' if of else ''}"]
+    parts = [f"unknown {kind} {quoted(name)}{f' of {of}' if of else ''}"]
     parts.append(f"expected one of {name_list(known)}")
     hint = did_you_mean(name, known)
     if hint:
