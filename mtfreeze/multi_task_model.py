@@ -10,14 +10,14 @@ handed out are read-only views of them.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from .checks import as_integer
-from .closest import unknown
+from .checks import check_choice, check_path, check_seed, typed
 from .errors import ConfigError, SelectorError
 from .freezing.selectors import ModelIndex
 from .freezing.state import FreezeState
@@ -27,6 +27,7 @@ from .heads.registry import descriptions
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
 from .model.state import exclusive, reads
+from .quoting import quoted
 from .steps.stepping_methods import SteppingMethods
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             max_length=max_length,
             ignore_config=ignore_config,
         )
-        model = cls(loaded, os.fspath(name_or_path))
+        model = cls(loaded, os.fsdecode(name_or_path))
         for saved in loaded.heads:
             model.add_head(saved.name, saved.spec)
             fill_head(model._core, saved)
@@ -134,7 +135,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
     def copy(self) -> MultiTaskModel:
         """Return an independent model: the same bits, heads, freeze state and pins.
 
-        Optimizer state is not copied: the copy's moments start at zero.
+        Optimizer state is not copied: the copy's moments start at zero. ``copy.copy``,
+        ``copy.deepcopy``, ``pickle`` and ``sklearn.base.clone`` give such a copy too.
 
         Examples
         --------
@@ -152,6 +154,21 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             core.set_param(twin.index.key_index[key], values)
         twin.set_freeze_state(self.freeze_state())
         return twin
+
+    def __copy__(self) -> MultiTaskModel:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MultiTaskModel:
+        return self.copy()
+
+    def __sklearn_clone__(self) -> MultiTaskModel:
+        return self.copy()
+
+    @reads
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .model.pickling import folder_files
+
+        return _from_files, (folder_files(self), self.name)
 
     @reads
     def save_pretrained(
@@ -187,9 +204,14 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         """
         from .model.saving import save_model
 
+        place = check_path("path", path)
         if tasks is not None:
+            if not isinstance(tasks, Mapping):
+                raise TypeError(
+                    f"tasks must be notes by name; found {typed(tasks)}; give a mapping, or None"
+                )
             self.tasks = dict(tasks)
-        return save_model(self, Path(path))
+        return save_model(self, place)
 
     @exclusive
     def add_head(
@@ -250,16 +272,14 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             return self._add_pretrained_head(name, spec, from_pretrained, head)
         if head is not None:
             raise ConfigError(
-                f"head= chooses one of the heads of from_pretrained=; found head={head!r} alone; "
+                f"head= chooses one of the heads of from_pretrained=; found {quoted(head)} alone; "
                 "pass from_pretrained=folder too, or leave it out"
             )
         if not isinstance(spec, HeadSpec):
             raise TypeError(
                 f"head {name!r}: expected {descriptions()}; found {type(spec).__name__}"
             )
-        number = as_integer(seed)
-        if number is None or number < 0:
-            raise ConfigError(f"seed must be an int of at least 0; found {seed!r}; use e.g. 0")
+        number = check_seed("seed", seed)
         state = self.freeze_state()
         self._core.add_head(name, spec.core_config(), number)
         self.heads[name] = Head(name, spec)
@@ -298,8 +318,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         >>> list(model.remove_head("ner_head").heads)
         ['classifier']
         """
-        if name not in self.heads:
-            raise SelectorError(unknown("head", str(name), self.heads))
+        check_choice("head", name, self.heads, error=SelectorError)
         state = self.freeze_state()
         self._core.remove_head(name)
         del self.heads[name]
@@ -388,3 +407,14 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
+
+
+def _from_files(files: Mapping[str, bytes], name: str) -> MultiTaskModel:
+    """Return the model that was pickled as the files of its folder."""
+    from .model.pickling import write_files
+
+    with tempfile.TemporaryDirectory(prefix="mtfreeze-pickle-") as folder:
+        write_files(files, Path(folder))
+        model = MultiTaskModel.from_pretrained(folder)
+    model.name = name
+    return model
