@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
 
+from ..checks import check_path
 from ..closest import did_you_mean
 from ..errors import DataError
 
@@ -31,9 +31,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     TypeError
         If `path` is no path.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"expected the path of a file; found {type(path).__name__} {path!r}")
-    place = Path(path)
+    place = check_path("path", path)
     try:
         raw = place.read_bytes()
     except FileNotFoundError:

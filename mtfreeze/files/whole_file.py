@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from ..checks import check_path
+
 __all__ = [
     "explained",
     "is_draft",
@@ -135,7 +137,7 @@ def write_output(path: str | os.PathLike[str], data: bytes) -> Path:
     OSError
         If it cannot be written; it says which file, why, and what to do.
     """
-    place = Path(path)
+    place = check_path("path", path)
     with explained(f"cannot write {str(place)!r}", "choose another place, or free space"):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, data)

@@ -10,20 +10,21 @@ the core has a kind that computes the same.
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number
-from ..closest import name_list, unknown
+from ..checks import as_number, check_choice, check_each, check_integer, is_encodable, typed
+from ..closest import name_list
 from ..data.examples import Examples
 from ..errors import ConfigError
 from ..inputs.packing import Encoded
+from ..quoting import quoted
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets
 
@@ -32,6 +33,9 @@ __all__ = ["HeadSpec", "PooledHead"]
 Float32 = NDArray[np.float32]
 
 _ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "none")
+
+_LARGEST_WIDTH = 2**20
+"""Of a hidden layer: what its weights would take is checked when a head is added to a model."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,7 @@ class HeadSpec(ABC):
         object.__setattr__(self, "labels", _check_labels(self.labels))
         object.__setattr__(self, "hidden", _check_hidden(self.hidden))
         object.__setattr__(self, "dropout", _check_dropout(self.dropout))
-        if self.activation not in _ACTIVATIONS:
-            raise ConfigError(unknown("activation", str(self.activation), _ACTIVATIONS))
+        check_choice("activation", self.activation, _ACTIVATIONS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments and the kind, as JSON holds them."""
@@ -194,10 +197,9 @@ class PooledHead(HeadSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.features not in ("pooled", "embedding"):
-            raise ConfigError(unknown("features", str(self.features), ("pooled", "embedding")))
-        if self.pooling not in (None, "mean", "cls"):
-            raise ConfigError(unknown("pooling of a head", str(self.pooling), ("mean", "cls")))
+        check_choice("features", self.features, ("pooled", "embedding"))
+        if self.pooling is not None:
+            check_choice("pooling of a head", self.pooling, ("mean", "cls"))
         if self.pooling is not None and self.features == "embedding":
             raise ConfigError(
                 "features='embedding' reads the model's own pooling; found "
@@ -213,47 +215,53 @@ class PooledHead(HeadSpec):
 
 
 def _check_labels(labels: object) -> tuple[str, ...]:
-    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+    if isinstance(labels, Set):
         raise TypeError(
-            "labels must be a list of names; found "
-            f"{type(labels).__name__} {labels!r}; use e.g. ['negative', 'positive']"
+            f"labels must be in an order, that of the outputs; found {typed(labels)}, "
+            "which has none; write a list, for instance sorted(labels)"
         )
-    names = tuple(labels)
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(
-                f"labels must be names (str); found {type(name).__name__} {name!r}; "
-                f"write {str(name)!r}"
-            )
-        if not name:
-            raise ConfigError("labels must not be empty texts; found ''; give it a name")
-    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    names = check_each(
+        "labels", labels, _check_name, of="names", example="['negative', 'positive']"
+    )
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise ConfigError(
             f"labels must differ; found {name_list(twice)} more than once; remove the repetition"
         )
-    return names
+    return tuple(names)
+
+
+def _check_name(where: str, name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(
+            f"labels must be names (str); found {typed(name)}; write '{quoted(name, 40)}'"
+        )
+    if not name:
+        raise ConfigError(f"labels must not be empty texts; found '' at {where}; give it a name")
+    if not is_encodable(name):
+        raise ConfigError(
+            f"labels must be texts that files can hold; found {quoted(name)} at {where} with half "
+            "of a character (a lone surrogate) in it; write the whole character"
+        )
+    return str(name)
 
 
 def _check_hidden(hidden: object) -> tuple[int, ...]:
-    try:
-        if isinstance(hidden, str | bytes):
-            raise TypeError
-        widths = tuple(operator.index(width) for width in hidden)  # type: ignore[attr-defined]
-    except TypeError:
-        raise TypeError(
-            f"hidden must be a list of widths (int); found {type(hidden).__name__} {hidden!r}; "
-            "use e.g. (64,), or () for none"
-        ) from None
-    if any(width < 1 for width in widths):
-        raise ConfigError(f"widths in hidden must be at least 1; found {widths}")
-    return widths
+    return tuple(
+        check_each(
+            "hidden", hidden, _check_width, of="widths (int)", example="(64,), or () for none"
+        )
+    )
+
+
+def _check_width(where: str, width: object) -> int:
+    return check_integer(where, width, 1, _LARGEST_WIDTH)
 
 
 def _check_dropout(dropout: object) -> float:
     rate = as_number(dropout)
     if rate is None:
-        raise TypeError(f"dropout must be a number; found {type(dropout).__name__} {dropout!r}")
+        raise TypeError(f"dropout must be a number; found {typed(dropout)}; 0.1 is usual")
     if not 0 <= rate < 1:
-        raise ConfigError(f"dropout must be at least 0 and below 1; found {dropout}; 0.1 is usual")
+        raise ConfigError(f"dropout must be at least 0 and below 1; found {rate!r}; 0.1 is usual")
     return rate

@@ -12,6 +12,7 @@ from ..closest import unknown
 from ..data.example import Label
 from ..data.examples import Examples
 from ..errors import DataError
+from ..quoting import quoted
 
 __all__ = ["label_index", "proposed_map", "rows_labels"]
 
@@ -70,7 +71,7 @@ def label_index(label: str | int | float, names: Sequence[str], head: str, where
     if not 0 <= label < len(names):
         raise DataError(
             f"{where}: expected a label index of head {head!r} from 0 to {len(names) - 1}; found "
-            f"{label}; number the labels from 0, or give their names"
+            f"{quoted(label)}; number the labels from 0, or give their names"
         )
     return int(label)
 

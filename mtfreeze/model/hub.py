@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from ..checks import check_path
 from ..errors import CheckpointError
 
 __all__ = ["find_model_folder", "is_path", "packaged_folder"]
@@ -62,12 +63,12 @@ def find_model_folder(name_or_path: str | os.PathLike[str]) -> Path:
     CheckpointError
         If nothing is found; the message lists where was looked and what to install.
     """
-    if not isinstance(name_or_path, str | os.PathLike):
+    if not isinstance(name_or_path, str | bytes | os.PathLike):
         raise TypeError(
             "from_pretrained expects a folder or a hub name (str or path); found "
             f"{type(name_or_path).__name__}; pass e.g. 'sentence-transformers/all-MiniLM-L6-v2'"
         )
-    text = os.fspath(name_or_path)
+    text = "" if name_or_path == "" else os.fspath(check_path("name_or_path", name_or_path))
     folder = Path(text).expanduser()
     if text and folder.is_dir():
         return folder

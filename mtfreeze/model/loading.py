@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core import Model as CoreModel
-from ..checks import as_integer
+from ..checks import as_integer, check_choice, check_optional_flag, typed
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
@@ -25,6 +25,7 @@ from ..freezing.state import FreezeState
 from ..heads.kind import HeadSpec
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
+from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
 from .sentence_files import POOLINGS, SentenceSettings, read_settings
@@ -117,10 +118,9 @@ def load_folder(
     ConfigError
         If the model needs a computation that is not supported, or an argument is wrong.
     """
-    if pooling is not None and pooling not in POOLINGS:
-        raise ConfigError(unknown("pooling", str(pooling), POOLINGS))
-    if normalize is not None and not isinstance(normalize, bool):
-        raise TypeError(f"normalize must be True or False; found {normalize!r}; pass one of them")
+    if pooling is not None:
+        check_choice("pooling", pooling, POOLINGS)
+    normalize = check_optional_flag("normalize", normalize)
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     family = family_of(config, where)
@@ -169,13 +169,11 @@ def _read_text(
     if max_length is not None:
         number = as_integer(max_length)
         if number is None:
-            raise TypeError(
-                f"max_length must be an int; found {type(max_length).__name__} {max_length!r}"
-            )
+            raise TypeError(f"max_length must be an int; found {typed(max_length)}")
         if not 3 <= number <= positions:
             raise ConfigError(
                 f"max_length must be from 3 to {positions}, the positions that the model knows; "
-                f"found {number}"
+                f"found {quoted(number)}"
             )
         length = number
     settings = replace(settings, max_length=min(length, positions))

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import as_array, check_text, typed
 from ..closest import did_you_mean
 from ..errors import ConfigError, SelectorError
 from ..freezing import state as freezing
 from ..freezing.selectors import ModelIndex, Selector, resolve
 from ..freezing.state import FreezeState
+from ..quoting import quoted
 from .lock import ModelLock
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from ..inputs.text import TextEncoder
     from .loading import Loaded
 
-__all__ = ["ModelState", "exclusive", "reads"]
+__all__ = ["ModelState", "check_model", "exclusive", "reads"]
 
 Float32 = NDArray[np.float32]
 Rest = ParamSpec("Rest")
@@ -61,6 +63,15 @@ def reads(
             return method(model, *given, **named)
 
     return guarded
+
+
+def check_model(model: object) -> None:
+    """Check that `model` is a model: functions that take one begin with it; TypeError otherwise."""
+    if not isinstance(model, ModelState):
+        raise TypeError(
+            f"model must be a MultiTaskModel; found {typed(model)}; load one with "
+            "MultiTaskModel.from_pretrained(...)"
+        )
 
 
 class ModelState:
@@ -175,13 +186,13 @@ class ModelState:
         >>> model.set_parameter("classifier.bias", [0.5, -0.5]).parameters()["classifier.bias"]
         array([ 0.5, -0.5], dtype=float32)
         """
-        position = self.index.key_index.get(key)
+        position = self.index.key_index.get(check_text("key", key))
         if position is None:
-            hint = did_you_mean(str(key), self.index.key_index)
+            hint = did_you_mean(key, self.index.key_index)
             raise SelectorError(
-                f"unknown parameter {key!r}; {hint or 'model.parameters() lists the keys'}"
+                f"unknown parameter {quoted(key)}; {hint or 'model.parameters() lists the keys'}"
             )
-        array = np.asarray(values)
+        array = as_array(key, values)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{key}: expected real numbers; found an array of {array.dtype}")
         shape = self._core.view(position).shape
@@ -239,4 +250,9 @@ class ModelState:
         >>> model.trainable("backbone")
         True
         """
+        if not isinstance(state, FreezeState):
+            raise TypeError(
+                f"state must be a FreezeState; found {typed(state)}; give what "
+                "model.freeze_state() returned"
+            )
         freezing.set_state(self, state)

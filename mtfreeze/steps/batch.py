@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import typed
 from ..closest import unknown
 from ..data.batches import Group, Step
 from ..data.examples import Examples
@@ -22,6 +23,7 @@ from ..heads.row_spaces import Targets, Values
 from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
 from ..losses.own import LossFunction
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -66,7 +68,7 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
     if not isinstance(tasks, Mapping):
         raise TypeError(
             'tasks must map head names to Task, such as {"classifier": Task(...)}; '
-            f"found {type(tasks).__name__}"
+            f"found {typed(tasks)}"
         )
     if not tasks:
         raise ConfigError("expected at least one task; found none; add one for a head")
@@ -74,15 +76,16 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
         if name not in model.heads:
             if not model.heads:
                 raise ConfigError(
-                    f"task {name!r} needs a head of that name; found a model without heads; "
-                    f"call model.add_head({name!r}, ...) first"
+                    f"task {quoted(name)} needs a head of that name; found a model without heads; "
+                    f"call model.add_head({quoted(name)}, ...) first"
                 )
             raise ConfigError(
-                f"task {name!r} has no head: {unknown('head', str(name), model.heads)}"
+                f"task {quoted(name)} has no head: "
+                f"{unknown('head', name if isinstance(name, str) else quoted(name), model.heads)}"
             )
         if not isinstance(task, Task):
             raise TypeError(
-                f"task {name!r} must be a Task; found {type(task).__name__}; "
+                f"task {name!r} must be a Task; found {typed(task)}; "
                 "write Task(train=..., eval=...)"
             )
     return dict(tasks)

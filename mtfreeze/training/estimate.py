@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any, Protocol
 
+from ..checks import typed
 from ..closest import counted
 from ..quantities import in_bytes, in_flops, in_seconds, in_values
 from .costs import PhaseCosts, total_costs
@@ -157,8 +158,16 @@ class Estimate:
         ----------
         run : Run
             Of the call that was estimated.
+
+        Raises
+        ------
+        TypeError
+            If it is no such run.
         """
-        return Beside(self, tuple(run.costs))
+        costs = getattr(run, "costs", None)
+        if not isinstance(costs, list | tuple):
+            raise TypeError(f"run must be what fit returned; found {typed(run)}")
+        return Beside(self, tuple(costs))
 
     def __str__(self) -> str:
         return "\n".join([*_text(self.rows()), *self.lines()])

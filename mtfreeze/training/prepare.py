@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import check_path
 from ..errors import DataError
 from ..evaluating.eval_data import EvalData
 from ..evaluating.scoring import Scoring
@@ -143,10 +144,6 @@ def prepare(
 
 def _check_folder(output_dir: object) -> Path:
     """Fail before training if the result could not be saved after it."""
-    if not isinstance(output_dir, str | os.PathLike):
-        raise TypeError(
-            f"output_dir must be a path; found {type(output_dir).__name__} {output_dir!r}"
-        )
-    folder = Path(output_dir)
+    folder = check_path("output_dir", output_dir)
     check_target(folder.expanduser().resolve(), folder)
     return folder
