@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import check_path
 from ..errors import CheckpointError
-from ..files.whole_file import write_output
+from ..files.whole_file import check_output, write_output
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
 from ..pictures.writing import check_ending, write_picture
@@ -199,5 +199,5 @@ class Comparison(ComparisonData):
         """
         from .report import report_page
 
-        place = check_path("path", path)  # before pictures are drawn
+        place = check_output(path)  # before pictures are drawn
         return write_output(place, report_page(self, self.table()).encode("utf-8"))

@@ -21,6 +21,7 @@ from typing import IO
 from ..checks import check_path
 
 __all__ = [
+    "check_output",
     "explained",
     "is_draft",
     "keep_access",
@@ -129,6 +130,14 @@ def write_whole(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def check_output(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file to write; TypeError, ConfigError or OSError if it can be none."""
+    place = check_path("path", path)
+    if place.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "expected the name of a file; found", str(place))
+    return place
+
+
 def write_output(path: str | os.PathLike[str], data: bytes) -> Path:
     """Write a file that a user asked for, whole, making its folder, and return its path.
 
@@ -137,7 +146,7 @@ def write_output(path: str | os.PathLike[str], data: bytes) -> Path:
     OSError
         If it cannot be written; it says which file, why, and what to do.
     """
-    place = check_path("path", path)
+    place = check_output(path)
     with explained(f"cannot write {str(place)!r}", "choose another place, or free space"):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, data)

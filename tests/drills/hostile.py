@@ -29,10 +29,10 @@ from support.drills import Drill
 from support.hostile_calls import CALLS, Call, Stage
 from support.hostile_values import VALUES, Boom
 
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 60.0
 LIMIT_BYTES = 512 * 2**20
 
-SLOW = ("compare", "estimate", "recommend", "fine_tune")
+SLOW = ("compare", "estimate", "recommend", "fine_tune", "Comparison.to_html")
 """Calls of half a second and more; drawn less often than the others."""
 
 MAY_TRAIN_FIRST = (mtf.TrainingError,)
