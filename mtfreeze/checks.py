@@ -178,7 +178,7 @@ def check_number(
         bounds = f"{'above' if above else 'at least'} {lowest:g}"
         if math.isfinite(highest):
             bounds += f" and at most {highest:g}"
-        raise ConfigError(f"{name} must be a finite number, {bounds}; found {number!r}")
+        raise ConfigError(f"{name} must be a finite number, {bounds}; found {quoted(number)}")
     return number
 
 

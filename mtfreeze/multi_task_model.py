@@ -277,7 +277,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             )
         if not isinstance(spec, HeadSpec):
             raise TypeError(
-                f"head {name!r}: expected {descriptions()}; found {type(spec).__name__}"
+                f"head {quoted(name)}: expected {descriptions()}; found {type(spec).__name__}"
             )
         number = check_seed("seed", seed)
         state = self.freeze_state()
@@ -298,7 +298,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
 
         if spec is not None and not isinstance(spec, HeadSpec):
             raise TypeError(
-                f"head {name!r}: expected {descriptions('None')}, to make it from "
+                f"head {quoted(name)}: expected {descriptions('None')}, to make it from "
                 f"the checkpoint; found {type(spec).__name__}"
             )
         found = read_pretrained_head(self, spec, source, head)

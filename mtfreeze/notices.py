@@ -11,6 +11,8 @@ import os
 import sys
 import warnings
 
+from .quoting import quoted
+
 __all__ = [
     "CacheWarning",
     "FreezeWarning",
@@ -76,7 +78,7 @@ def renamed(old: str, new: str) -> property:
 
     def answer(self: object) -> object:
         name = type(self).__name__
-        warn(f"{name}.{old} is now {name}.{new}; write {new!r}", DeprecationWarning)
+        warn(f"{name}.{old} is now {name}.{new}; write {quoted(new)}", DeprecationWarning)
         return getattr(self, new)
 
     return property(answer, doc=f"Old name of ``{new}``.")

@@ -14,6 +14,7 @@ from ..heads.kind import HeadSpec
 from ..heads.registry import KINDS, spec_from_dict
 from ..heads.task import Task
 from ..notices import UntrainedHeadWarning
+from ..quoting import quoted
 from .job import Config
 from .job_training import Freezing
 
@@ -46,7 +47,7 @@ def build_model(config: Config) -> MultiTaskModel:
             model.add_head(name, spec, seed=seed, from_pretrained=source, head=head)
         elif spec is not None and model.heads[name].labels != spec.labels:
             raise ConfigError(
-                f"heads.{name} has the labels {list(spec.labels)}; found {name!r} with "
+                f"heads.{name} has the labels {list(spec.labels)}; found {quoted(name)} with "
                 f"{list(model.heads[name].labels)} in the loaded model; use its labels or "
                 "another name"
             )
@@ -98,7 +99,7 @@ def _read(path: str, options: Mapping[str, Any], where: str) -> Any:
             raise
         key = str(error).rsplit("'", 2)[-2]
         raise ConfigError(
-            f"{where}: the reader of {path} does not take {key!r}; remove the key"
+            f"{where}: the reader of {path} does not take {quoted(key)}; remove the key"
         ) from None
 
 

@@ -25,6 +25,7 @@ from typing import Any
 from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..heads.registry import required_keys
+from ..quoting import quoted
 from .job_training import Freezing, read_training
 from .job_values import (
     Check,
@@ -110,7 +111,9 @@ _DATA: dict[str, Check] = {
 def _require(path: str, section: Mapping[str, Any], keys: Iterable[str]) -> None:
     for key in keys:
         if key not in section:
-            raise ConfigError(f"{path} lacks the key {key!r}; found {name_list(section)}; add it")
+            raise ConfigError(
+                f"{path} lacks the key {quoted(key)}; found {name_list(section)}; add it"
+            )
 
 
 def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
@@ -188,23 +191,27 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
 
     key, equals, value = text.partition("=")
     if not equals or not key.strip(". "):
-        raise ConfigError(f"expected a setting such as training.epochs=3; found {text!r}")
+        raise ConfigError(f"expected a setting such as training.epochs=3; found {quoted(text)}")
     try:
         return key.strip().split("."), yaml.safe_load(value)
     except yaml.YAMLError:
-        raise ConfigError(f"expected YAML after '=' in the setting; found {text!r}") from None
+        raise ConfigError(f"expected YAML after '=' in the setting; found {quoted(text)}") from None
 
 
 def _apply_setting(raw: dict[str, Any], text: str) -> None:
     keys, value = parse_setting(text)
     if keys[0] not in _SECTIONS:
-        raise ConfigError(f"{unknown('section', keys[0], _SECTIONS)} (in the setting {text!r})")
+        raise ConfigError(
+            f"{unknown('section', keys[0], _SECTIONS)} (in the setting {quoted(text)})"
+        )
     place = raw
     for depth, key in enumerate(keys[:-1]):
         below = place.setdefault(key, {})
         if not isinstance(below, dict):
             path = ".".join(keys[: depth + 1])
-            raise ConfigError(f"setting {text!r}: {path} is no section; found {found_text(below)}")
+            raise ConfigError(
+                f"setting {quoted(text)}: {path} is no section; found {found_text(below)}"
+            )
         place = below
     place[keys[-1]] = value
 

@@ -17,6 +17,7 @@ from ..closest import name_list
 from ..errors import ConfigError
 from ..planning.run_setting import Kind
 from ..planning.settings import RUN_SETTINGS
+from ..quoting import quoted
 from .job_values import (
     Check,
     check_anything,
@@ -130,7 +131,9 @@ def _translated(path: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for key, one in given.items():
         name = HF_SPELLINGS.get(key, key)
         if name in found:
-            raise ConfigError(f"{path} has both {name!r} and another spelling of it, {key!r}")
+            raise ConfigError(
+                f"{path} has both {quoted(name)} and another spelling of it, {quoted(key)}"
+            )
         found[name] = (not check_bool(f"{path}.{key}", one)) if key == "disable_tqdm" else one
     if "adam_beta1" in found or "adam_beta2" in found:
         usual1, usual2 = RUN_SETTINGS["betas"].default
@@ -162,7 +165,9 @@ def _translate_strategy(path: str, given: dict[str, Any], kind: str) -> None:
     # YAML reads a bare `no` as false.
     choices = {"no": None, False: None, "epoch": "epoch", "steps": steps or 500}
     if strategy not in choices:
-        raise ConfigError(f"{path}.{kind}_strategy must be no, epoch or steps; found {strategy!r}")
+        raise ConfigError(
+            f"{path}.{kind}_strategy must be no, epoch or steps; found {quoted(strategy)}"
+        )
     given[f"{kind}_every"] = choices[strategy]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..checks import as_number, typed
 from ..closest import unknown
 from ..errors import ConfigError
+from ..quoting import quoted
 from ..runtime.precision import TRAINING_PRECISIONS, check_precision
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def check_section(path: str, value: object, known: Mapping[str, Check]) -> dict[
     result: dict[str, Any] = {}
     for key, one in check_mapping(path, value).items():
         if key not in known:
-            raise ConfigError(unknown(f"key of {path!r}", key, known))
+            raise ConfigError(unknown(f"key of {quoted(path)}", key, known))
         result[key] = known[key](f"{path}.{key}", one)
     return result
 

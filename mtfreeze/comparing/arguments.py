@@ -176,9 +176,13 @@ def check_plans(
     """
     for name in old_tasks:
         if name in tasks:
-            raise ConfigError(f"{name!r} is one of tasks= and of old_tasks=; leave it out of one")
+            raise ConfigError(
+                f"{quoted(name)} is one of tasks= and of old_tasks=; leave it out of one"
+            )
         if old_tasks[name].eval is None:
-            raise ConfigError(f"old task {name!r} needs data to evaluate on; pass Task(eval=...)")
+            raise ConfigError(
+                f"old task {quoted(name)} needs data to evaluate on; pass Task(eval=...)"
+            )
     trial = model.copy()
     # Made for what they check, and not kept: every label must be one of its head's, every text
     # must become tokens.
@@ -197,7 +201,7 @@ def check_plans(
         try:
             plan_run(trial, tasks, settings)
         except ConfigError as error:
-            raise type(error)(f"mode {scenario.name!r}: {error}") from error
+            raise type(error)(f"mode {quoted(scenario.name)}: {error}") from error
 
 
 def describe(

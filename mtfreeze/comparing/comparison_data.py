@@ -16,6 +16,7 @@ from ..closest import name_list
 from ..errors import ConfigError
 from ..pictures.front import QualityPoint, pareto_front
 from ..pictures.words import metric_words
+from ..quoting import quoted
 from .bootstrap import Difference, draw
 from .figures import REFERENCES, ScenarioFigures, scenario_figures
 from .judging import Best, Judgement, judge
@@ -155,7 +156,7 @@ class ComparisonData:
         self._check_task(task, self.tasks)
         if task not in self._best:
             raise ConfigError(
-                f"no scenario was scored on {task!r}; those that failed: "
+                f"no scenario was scored on {quoted(task)}; those that failed: "
                 f"{name_list(self.failed)}; correct what failed and compare again"
             )
         return self._best[task]

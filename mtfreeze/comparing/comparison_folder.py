@@ -31,6 +31,7 @@ from ..errors import CheckpointError, ConfigError
 from ..files.json_files import read_object, to_json
 from ..files.tensor_files import read_entries, write_tensors_to
 from ..files.whole_file import explained, is_draft, whole_file, write_whole
+from ..quoting import quoted
 from .results import START, ScenarioRun
 
 __all__ = ["ComparisonFolder", "described"]
@@ -88,14 +89,17 @@ class ComparisonFolder:
         if began:
             self._check_same(settings["identity"])
         elif self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"output_dir must be a folder; found the file {str(self.path)!r}")
+            raise ConfigError(
+                f"output_dir must be a folder; found the file {quoted(str(self.path))}"
+            )
         elif self.path.is_dir() and not all(map(is_draft, self.path.iterdir())):
             raise ConfigError(
-                f"output_dir must be new, empty, or of this comparison; found {str(self.path)!r} "
+                "output_dir must be new, empty, or of this comparison; found "
+                f"{quoted(str(self.path))} "
                 "with other files in it; choose a folder of its own"
             )
         with explained(
-            f"cannot write the comparison to {str(self.path)!r}",
+            f"cannot write the comparison to {quoted(str(self.path))}",
             "what is there stays and is taken up by the next call; free space or choose another",
         ):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -112,7 +116,7 @@ class ComparisonFolder:
         other = [name for name, value in identity.items() if earlier.get(name) != value]
         if other:
             raise ConfigError(
-                f"{str(self.path)!r} holds another comparison: {', '.join(other)} "
+                f"{quoted(str(self.path))} holds another comparison: {', '.join(other)} "
                 f"{'differs' if len(other) == 1 else 'differ'}; nothing in it was changed; choose "
                 "another output_dir, or repeat the call that began it"
             )

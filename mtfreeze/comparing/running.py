@@ -15,6 +15,7 @@ from concurrent.futures import BrokenExecutor as Broken
 from concurrent.futures import CancelledError, Executor, Future, as_completed
 from typing import NamedTuple
 
+from ..quoting import quoted
 from ..runtime.threads import get_threads, set_threads
 from .comparison_folder import ComparisonFolder, described
 from .results import ScenarioRun
@@ -140,5 +141,5 @@ def check_executor(executor: object) -> None:
     if not callable(getattr(executor, "submit", None)):
         raise TypeError(
             "executor must have a submit method, as concurrent.futures.ProcessPoolExecutor has; "
-            f"found {type(executor).__name__} {executor!r}; leave it out to run here"
+            f"found {type(executor).__name__} {quoted(executor)}; leave it out to run here"
         )

@@ -11,6 +11,7 @@ from ..checks import typed
 from ..errors import ConfigError
 from ..freezing.unit_states import unit_states
 from ..planning.freeze_schedule import FreezeSchedule
+from ..quoting import quoted
 from .results import MAJORITY, START
 
 if TYPE_CHECKING:
@@ -117,10 +118,13 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(
-                f"two modes are called {name!r}; leave one out, or name them: (name, schedule)"
+                f"two modes are called {quoted(name)}; leave one out, or name them: (name, "
+                "schedule)"
             )
         if name in (START, MAJORITY):
-            raise ConfigError(f"{name!r} is the name of a row to compare with; choose another name")
+            raise ConfigError(
+                f"{quoted(name)} is the name of a row to compare with; choose another name"
+            )
     trial = model.copy()
     for one in scenarios:
         if one.mode is not None:
@@ -137,7 +141,7 @@ def _read(given: Any, number: int) -> Scenario:
     if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[1], str):
         name, given = given
         if not isinstance(name, str) or not name.strip():
-            raise TypeError(f"the name of mode {number} must be a text; found {name!r}")
+            raise TypeError(f"the name of mode {number} must be a text; found {quoted(name)}")
     if isinstance(given, FreezeSchedule):
         return Scenario(name or _schedule_name(given, number), schedule=given)
     selectors = [given] if isinstance(given, str) else given

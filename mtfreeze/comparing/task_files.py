@@ -14,6 +14,7 @@ from ..data.examples import Examples
 from ..errors import ConfigError
 from ..heads.task import Task
 from ..losses.own import loss_name
+from ..quoting import quoted
 
 __all__ = ["tasks_from_values", "tasks_to_values"]
 
@@ -31,7 +32,7 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
     for name, task in tasks.items():
         if task.loss is not None:
             raise ConfigError(
-                f"task {name!r} has a loss of its own, {loss_name(task.loss)}; the jobs of a "
+                f"task {quoted(name)} has a loss of its own, {loss_name(task.loss)}; the jobs of a "
                 "comparison run from a folder alone, in any process, and a folder cannot hold a "
                 "function; leave loss= out, or call fit for each freeze schedule"
             )

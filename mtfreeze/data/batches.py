@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ..checks import check_choice, check_integer
 from ..closest import unknown
 from ..errors import DataError
+from ..quoting import quoted
 from .examples import Examples
 from .lengths import grouped_batches
 from .order import permutation
@@ -140,7 +141,8 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
         )
         if not labelled.any():
             raise DataError(
-                f"task {name!r}: expected training rows with a label for {key!r}; found "
+                f"task {quoted(name)}: expected training rows with a label for {quoted(key)}; "
+                "found "
                 f"{len(task.train)} rows without; "
                 f"{unknown('task label', key, task.train.tasks)}; pass Task(label=...)"
             )

@@ -156,9 +156,14 @@ class Examples(Sequence[Example]):
         if task is not None:
             check_text("task", task)
         if names and task not in names:
-            hint = did_you_mean(task, names) if task is not None else f"pass labels({names[0]!r})"
+            hint = (
+                did_you_mean(task, names)
+                if task is not None
+                else f"pass labels({quoted(names[0])})"
+            )
             raise ConfigError(
-                f"rows of {self.name} carry labels of {name_list(names)}; found task {task!r}; "
+                f"rows of {self.name} carry labels of {name_list(names)}; found task "
+                f"{quoted(task)}; "
                 f"{hint or 'name one of them'}"
             )
         counts: dict[str | int | float, int] = {}

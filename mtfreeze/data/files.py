@@ -13,6 +13,7 @@ import os
 from ..checks import check_path
 from ..closest import did_you_mean
 from ..errors import DataError
+from ..quoting import quoted
 
 __all__ = ["read_lines", "read_text"]
 
@@ -37,7 +38,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
     except FileNotFoundError:
         folder = place.parent
         names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-        hint = did_you_mean(place.name, names) if folder.is_dir() else f"no folder {str(folder)!r}"
+        hint = (
+            did_you_mean(place.name, names)
+            if folder.is_dir()
+            else f"no folder {quoted(str(folder))}"
+        )
         text = os.strerror(errno.ENOENT) + (f"; {hint}" if hint else "")
         raise FileNotFoundError(errno.ENOENT, text, str(place)) from None
     if raw.startswith(b"\xef\xbb\xbf"):

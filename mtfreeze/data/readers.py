@@ -362,7 +362,7 @@ def read_file(path: PathLike, **options: Any) -> Examples:
         hint = did_you_mean(suffix, _READERS)
         raise ConfigError(
             f"{path}: expected a file name that ends in one of {name_list(_READERS)}; found "
-            f"{suffix or 'none'!r}; {hint or 'call the reader that fits, such as read_tsv'}"
+            f"{quoted(suffix or 'none')}; {hint or 'call the reader that fits, such as read_tsv'}"
         )
     return _READERS[suffix](path, **options)
 

@@ -15,6 +15,7 @@ import numpy as np
 from ..checks import as_integer, typed
 from ..closest import did_you_mean, name_list
 from ..errors import DataError
+from ..quoting import quoted
 from .example import Example, Label, Tags
 
 __all__ = ["check_label", "check_tags", "check_text", "check_words", "example_from_row"]
@@ -171,7 +172,7 @@ def _from_mapping(row: Mapping[str, object], where: str) -> Example:
         if not isinstance(task, str):
             raise TypeError(f"{where}: expected task names (str) in 'labels'; found {typed(task)}")
         if label is not None:
-            labels[task] = _any_label(label, words, f"{where}, label of {task!r}")
+            labels[task] = _any_label(label, words, f"{where}, label of {quoted(task)}")
     return Example(text, words, None, labels, where)
 
 
@@ -180,7 +181,7 @@ def _missing(what: str, keys: tuple[str, ...], row: Mapping[str, object]) -> str
     for present in row:
         hint = did_you_mean(present, keys)
         if hint:
-            return f"expected the key {what}; found {present!r}; {hint}"
+            return f"expected the key {what}; found {quoted(present)}; {hint}"
     return f"expected the key {what}; found {name_list(row)}; add it"
 
 

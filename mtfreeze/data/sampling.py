@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from ..checks import as_number, check_choice, typed
 from ..errors import ConfigError
+from ..quoting import quoted
 
 __all__ = ["SAMPLING", "check_sampling", "check_temperature", "share_steps"]
 
@@ -32,7 +33,7 @@ def check_temperature(name: str, value: object) -> float:
         raise TypeError(f"{name} must be a number; found {typed(value)}; give a float above 0")
     if not math.isfinite(number) or number <= 0:
         raise ConfigError(
-            f"{name} must be a finite number above 0; found {number!r}; 1 is "
+            f"{name} must be a finite number above 0; found {quoted(number)}; 1 is "
             "sampling='size', and for the same number of steps for each task use sampling='equal'"
         )
     return number
@@ -62,13 +63,14 @@ def check_sampling(sampling: object, temperature: object, mixing: str) -> tuple[
     if number != 1 and how != "temperature":
         raise ConfigError(
             f"temperature acts with sampling='temperature'; found temperature={number:g} and "
-            f"sampling={how!r}; change one of them"
+            f"sampling={quoted(how)}; change one of them"
         )
     if how != "size" and mixing != "proportional":
         taken = "a batch of every task" if mixing == "joint" else "every task in turn"
         raise ConfigError(
             f"sampling shares the steps of mixing='proportional' among the tasks; found "
-            f"sampling={how!r} with mixing={mixing!r}, which takes {taken} and so leaves "
+            f"sampling={quoted(how)} with mixing={quoted(mixing)}, which takes {taken} and so "
+            "leaves "
             "nothing to share; use mixing='proportional' or sampling='size'"
         )
     return how, number

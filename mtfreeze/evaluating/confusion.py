@@ -20,6 +20,7 @@ from ..heads.classes import check_classes
 from ..metrics.scores import confusion_matrix
 from ..model.state import check_model
 from ..pictures.writing import check_ending, write_picture
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -67,7 +68,7 @@ def confusion(
     labelled = gold != IGNORE
     if not labelled.any():
         raise DataError(
-            f"{data.name}: expected rows with labels for head {head!r}; found "
+            f"{data.name}: expected rows with labels for head {quoted(head)}; found "
             f"{counted(len(data), 'row')} and no label; add labels to the rows"
         )
     there = labelled & (guesses >= 0)

@@ -25,6 +25,7 @@ from ..losses.own import LossFunction, loss_sum
 from ..metrics.scores import metric_name
 from ..model.encoding import brief_tokens, calls
 from ..multi_task_model import MultiTaskModel
+from ..quoting import quoted
 from ..runtime.progress import Reporter
 from ..steps.batch import encode_task
 
@@ -188,7 +189,9 @@ class _Scorer:
         if self._own is None:
             loss, n = self._spec.loss_sum(outputs, targets)
         else:
-            loss, n = loss_sum(self._own, outputs, targets, f"evaluation, task {self._name!r}")
+            loss, n = loss_sum(
+                self._own, outputs, targets, f"evaluation, task {quoted(self._name)}"
+            )
         self._loss, self._n_loss = self._loss + loss, self._n_loss + n
         self._rows.append(self._spec.scored(self._targets, self._encoded, rows, outputs))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from ..heads.task import Task
+from ..quoting import quoted
 from ..steps.batch import encode_task
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def check_sufficient(model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
         for part, data in (("train", task.train), ("eval", task.eval)):
             if data is None:
                 raise DataError(
-                    f"task {name!r} needs data to train on and to evaluate on; found no {part}= "
+                    f"task {quoted(name)} needs data to train on and to evaluate on; found no "
+                    f"{part}= "
                     f"data; pass Task({part}=...), e.g. from examples.split(0.8)"
                 )
         if task.train is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..closest import did_you_mean, name_list
 from ..errors import ConfigError
+from ..quoting import quoted
 from .bert import BERT
 from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
@@ -46,6 +47,7 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
         return FAMILIES[model_type]
     hint = did_you_mean(model_type, FAMILIES) if isinstance(model_type, str) else ""
     raise ConfigError(
-        f"{where}: expected 'model_type' to be one of {name_list(FAMILIES)}; found {model_type!r}; "
+        f"{where}: expected 'model_type' to be one of {name_list(FAMILIES)}; found "
+        f"{quoted(model_type)}; "
         f"{hint or 'choose a model of a supported family'}"
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..closest import did_you_mean, name_list
 from ..errors import CheckpointError, ConfigError
+from ..quoting import quoted
 from .family import Family
 
 __all__ = ["GENERIC", "core_config"]
@@ -65,8 +66,8 @@ def core_config(
     for key, allowed in family.fixed.items():
         if key in config and config[key] not in allowed:
             raise ConfigError(
-                f"{where}: key {key!r} changes what the model computes; expected "
-                f"{' or '.join(repr(value) for value in allowed)}; found {config[key]!r}; "
+                f"{where}: key {quoted(key)} changes what the model computes; expected "
+                f"{' or '.join(repr(value) for value in allowed)}; found {quoted(config[key])}; "
                 "choose a model without it"
             )
     known = {*family.computed, *family.fixed, *family.harmless, *GENERIC}
@@ -75,8 +76,8 @@ def core_config(
             continue
         hint = did_you_mean(key, family.computed)
         raise ConfigError(
-            f"{where}: expected keys that are known to mtfreeze; found {key!r} = "
+            f"{where}: expected keys that are known to mtfreeze; found {quoted(key)} = "
             f"{repr(value)[:60]}, which may change what the model computes; "
-            f"{hint + ' ' if hint else ''}if it does not, pass ignore_config=[{key!r}]"
+            f"{hint + ' ' if hint else ''}if it does not, pass ignore_config=[{quoted(key)}]"
         )
     return {key: config[key] for key in family.computed if config.get(key) is not None}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
+from ..quoting import quoted
 from .memory import Block
 from .rounding import widen
 
@@ -146,7 +147,7 @@ class FeatureView:
     ) -> Float32:
         if compute is None:
             raise DataError(
-                f"expected stored {self.name!r} features of every row; found none for "
+                f"expected stored {quoted(self.name)} features of every row; found none for "
                 f"{len(rows)} of them; ask view.missing(rows) and compute these"
             )
         return compute(rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..checks import as_flag, check_choice, check_path, typed
 from ..closest import did_you_mean
 from ..errors import ConfigError
+from ..quoting import quoted
 from .cache import FeatureCache
 from .rounding import DTYPES
 from .sizes import DISK_LIMIT, MEMORY_LIMIT, parse_size, read_limit
@@ -116,7 +117,7 @@ def _folder(text: str) -> Path:
         near = did_you_mean(text, ("auto", "memory"))
         if near or text.lower() in ("false", "true", "none", "off", "on"):
             raise ConfigError(
-                f'cache: expected False, "auto", "memory" or a folder; found {text!r}; '
+                f'cache: expected False, "auto", "memory" or a folder; found {quoted(text)}; '
                 f"{near or 'write False for no cache'} (a new folder of that name is './{text}')"
             )
     if path.exists() and not path.is_dir():

@@ -8,6 +8,7 @@ import re
 
 from ..checks import as_integer, typed
 from ..errors import ConfigError
+from ..quoting import quoted
 
 __all__ = ["DISK_LIMIT", "MEMORY_LIMIT", "parse_size", "read_limit"]
 
@@ -56,7 +57,7 @@ def parse_size(value: int | str, name: str) -> int:
         raise TypeError(f"{name}: expected a number of bytes; found {typed(value)}; {advice}")
     found = _SIZE.fullmatch(value)
     if found is None or found[2].lower() not in _UNITS:
-        raise ConfigError(f"{name}: expected a number of bytes; found {value!r}; {advice}")
+        raise ConfigError(f"{name}: expected a number of bytes; found {quoted(value)}; {advice}")
     return int(float(found[1]) * _UNITS[found[2].lower()])
 
 

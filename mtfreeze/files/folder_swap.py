@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..quoting import quoted
 from .whole_file import explained, keep_access, sync_names, synced_file
 
 __all__ = ["new_folder", "take_over"]
@@ -112,7 +113,9 @@ def _put(draft: Path, target: Path) -> Path:
     try:
         os.rename(draft, target)
     except OSError as error:
-        with explained(str(error.strerror), f"the earlier folder is called {str(aside)!r} now"):
+        with explained(
+            str(error.strerror), f"the earlier folder is called {quoted(str(aside))} now"
+        ):
             os.rename(aside, target)
         raise
     return aside

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from ..quoting import quoted
 
 __all__ = ["parse_json", "read_json", "read_object", "to_json"]
 
@@ -34,7 +35,7 @@ def parse_json(data: bytes, where: str) -> Any:
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
             raise CheckpointError(
-                f"{where}: expected each key once; found {twice!r} twice; remove one of them"
+                f"{where}: expected each key once; found {quoted(twice)} twice; remove one of them"
             )
         return table
 

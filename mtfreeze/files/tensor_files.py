@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ..closest import name_list
 from ..errors import CheckpointError
+from ..quoting import quoted
 from .json_files import parse_json, read_object
 from .whole_file import synced_file
 
@@ -102,7 +103,7 @@ class TensorEntry:
                 done += n
         if done != self.n_bytes:
             raise CheckpointError(
-                f"{self.path}: expected {self.n_bytes} bytes of tensor {self.name!r}; found "
+                f"{self.path}: expected {self.n_bytes} bytes of tensor {quoted(self.name)}; found "
                 f"{done}; the file was cut while it was read: fetch it again"
             )
         return data
@@ -117,7 +118,7 @@ class TensorEntry:
         """
         if self.dtype not in _FLOATS:
             raise CheckpointError(
-                f"{self.path}: expected tensor {self.name!r} as {name_list(_FLOATS)}; found "
+                f"{self.path}: expected tensor {quoted(self.name)} as {name_list(_FLOATS)}; found "
                 f"{self.dtype}; convert the weights to float32"
             )
         raw = self._read_bytes().view(_FLOATS[self.dtype])
@@ -140,7 +141,8 @@ class TensorEntry:
         n = n_not_finite(values)
         if n:
             raise CheckpointError(
-                f"{self.path}: expected tensor {self.name!r} to be finite as float32; found {n} of "
+                f"{self.path}: expected tensor {quoted(self.name)} to be finite as float32; found "
+                f"{n} of "
                 f"{values.size} values infinite or NaN; fetch the file again, or take weights from "
                 "before a training that went wrong"
             )
@@ -203,25 +205,27 @@ def _check_entry(path: Path, name: str, item: object, start: int) -> TensorEntry
     dtype, shape, offsets = (fields.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not isinstance(dtype, str) or dtype not in _BITS:
         raise CheckpointError(
-            f"{path}: expected tensor {name!r} to have one of the dtypes {name_list(_BITS, 20)}; "
-            f"found {dtype!r}; fetch the file again"
+            f"{path}: expected tensor {quoted(name)} to have one of the dtypes "
+            f"{name_list(_BITS, 20)}; "
+            f"found {quoted(dtype)}; fetch the file again"
         )
     for what, value in (("shape", shape), ("data_offsets", offsets)):
         if not isinstance(value, list) or any(type(n) is not int or n < 0 for n in value):
             raise CheckpointError(
-                f"{path}: expected {what} of tensor {name!r} as a list of whole numbers; found "
+                f"{path}: expected {what} of tensor {quoted(name)} as a list of whole numbers; "
+                "found "
                 f"{str(value)[:80]}; fetch the file again"
             )
     assert isinstance(shape, list) and isinstance(offsets, list)
     if len(shape) > 16 or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise CheckpointError(
-            f"{path}: expected a begin and an end for tensor {name!r}; found data_offsets "
+            f"{path}: expected a begin and an end for tensor {quoted(name)}; found data_offsets "
             f"{str(offsets)[:80]} and {len(shape)} sizes; fetch the file again"
         )
     n_bytes = offsets[1] - offsets[0]
     if prod(shape) * _BITS[dtype] != n_bytes:
         raise CheckpointError(
-            f"{path}: expected {prod(shape) * _BITS[dtype]} bytes for tensor {name!r} "
+            f"{path}: expected {prod(shape) * _BITS[dtype]} bytes for tensor {quoted(name)} "
             f"({dtype}, {tuple(shape)}); found data_offsets of {n_bytes} bytes; fetch the file "
             "again"
         )
@@ -235,7 +239,8 @@ def _check_layout(path: Path, entries: Iterable[TensorEntry], start: int, size: 
         if entry.start != at:
             fault = "overlaps another" if entry.start < at else "leaves a gap before it"
             raise CheckpointError(
-                f"{path}: expected tensors one after another; found that {entry.name!r} {fault}; "
+                f"{path}: expected tensors one after another; found that {quoted(entry.name)} "
+                f"{fault}; "
                 "fetch the file again"
             )
         at += entry.n_bytes
@@ -266,7 +271,7 @@ def find_tensors(folder: Path) -> dict[str, TensorEntry]:
     for shard in sorted({str(value) for value in weight_map.values()}):
         if Path(shard).name != shard or not shard.endswith(".safetensors"):
             raise CheckpointError(
-                f"{index}: expected names of safetensors files beside it; found {shard!r}"
+                f"{index}: expected names of safetensors files beside it; found {quoted(shard)}"
             )
         found.update(read_entries(folder / shard))
     missing = [name for name in weight_map if name not in found]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from ..checks import check_path
+from ..quoting import quoted
 
 __all__ = [
     "check_output",
@@ -147,7 +148,7 @@ def write_output(path: str | os.PathLike[str], data: bytes) -> Path:
         If it cannot be written; it says which file, why, and what to do.
     """
     place = check_output(path)
-    with explained(f"cannot write {str(place)!r}", "choose another place, or free space"):
+    with explained(f"cannot write {quoted(str(place))}", "choose another place, or free space"):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, data)
     return place

@@ -257,7 +257,8 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
     if name == "backbone":
         if len(numbers) != 2 or numbers[0] not in (None, 0) or numbers[1] is None:
             raise SelectorError(
-                f"{text!r}: expected 'backbone[:k]', the embeddings and the layers below k; for "
+                f"{quoted(text)}: expected 'backbone[:k]', the embeddings and the layers below k; "
+                "for "
                 "other layers write e.g. 'backbone.layers[2:5]', for everything 'backbone'"
             )
         stop = _bounded(text, numbers[1], n, last=n)
@@ -265,7 +266,7 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
         return index.of_units([*range(first), *index.layers[:stop]])
     if not 1 <= len(numbers) <= 3 or numbers == [None] or (len(numbers) == 3 and numbers[2] == 0):
         raise SelectorError(
-            f"{text!r}: expected a number or a slice, as in 'layers[4]', 'layers[2:5]', "
+            f"{quoted(text)}: expected a number or a slice, as in 'layers[4]', 'layers[2:5]', "
             f"'layers[-2:]'; the backbone has layers 0 to {n - 1}"
         )
     if len(numbers) == 1:
@@ -277,7 +278,8 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
     chosen = index.layers[slice(*numbers)]
     if not chosen:
         raise SelectorError(
-            f"{text!r} selects no layer; the backbone has layers 0 to {n - 1}, and the end of a "
+            f"{quoted(text)} selects no layer; the backbone has layers 0 to {n - 1}, and the end "
+            "of a "
             "slice is not part of it"
         )
     return index.of_units(chosen)
@@ -287,7 +289,8 @@ def _bounded(text: str, number: int, n: int, last: int) -> int:
     """Return `number` counted from 0; negative ones count from the top."""
     if not -n <= number <= last:
         raise SelectorError(
-            f"{text!r}: expected a number from {-n} to {last}; found {number}; the backbone has "
+            f"{quoted(text)}: expected a number from {-n} to {last}; found {number}; the backbone "
+            "has "
             f"layers 0 to {n - 1}"
         )
     return number + n if number < 0 else number
@@ -299,7 +302,8 @@ def _resolve_regex(index: ModelIndex, text: str, hints: bool) -> Selection:
         compiled = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise SelectorError(
-            f"{text!r}: expected a regular expression after 're:'; found an error in it: {error}"
+            f"{quoted(text)}: expected a regular expression after 're:'; found an error in it: "
+            f"{error}"
         ) from None
     return _matched(index, text, [key for key in index.key_index if compiled.search(key)], hints)
 
@@ -308,7 +312,7 @@ def _matched(index: ModelIndex, text: str, keys: list[str], hints: bool) -> Sele
     if not keys:
         hint = _respelled(index, text) if hints else ""
         raise SelectorError(
-            f"{text!r} matches no parameter key; keys look like {name_list(index.keys[:1])}, "
+            f"{quoted(text)} matches no parameter key; keys look like {name_list(index.keys[:1])}, "
             f"{name_list(index.keys[-1:])}; {hint or 'model.parameters() lists them'}"
         )
     return index.of_params({index.key_index[key] for key in keys})
@@ -337,7 +341,7 @@ def _respelled(index: ModelIndex, text: str) -> str:
 def _miss(index: ModelIndex, text: str, hints: bool) -> str:
     if text.removeprefix("backbone.") == "pooler":
         return (
-            f"{text!r} matches nothing: this model does not use its pooler (pooling is not "
+            f"{quoted(text)} matches nothing: this model does not use its pooler (pooling is not "
             "'pooler'), so there is nothing to freeze"
         )
     hint = ""
@@ -345,7 +349,7 @@ def _miss(index: ModelIndex, text: str, hints: bool) -> str:
         hint = _respelled(index, text) or did_you_mean(text, [*index.names(), *index.keys])
     expected = name_list(["all", "none", "backbone", "heads", *index.heads, "backbone[:k]"])
     return (
-        f"selector {text!r} matches nothing; expected {expected}, a unit such as "
+        f"selector {quoted(text)} matches nothing; expected {expected}, a unit such as "
         f"'backbone.layers[2:5]', a parameter key or a glob over keys; "
         f"{hint or 'model.summary() lists the units'}"
     )

@@ -25,6 +25,7 @@ from ..checks import LARGEST_INTEGER, check_flag, check_integer
 from ..closest import name_list
 from ..heads.head import Head
 from ..notices import NoPrefixWarning, PrecisionWarning, UntrainedHeadWarning, warn
+from ..quoting import quoted
 from ..runtime.precision import (
     FP32,
     LEAST_SIDE,
@@ -323,7 +324,8 @@ def _warn_too_small(model: Freezable, keys: frozenset[str], precision: str) -> N
     """Say that a precision changes nothing where every product is small."""
     if keys and not keys & reduced_keys(model):
         warn(
-            f"froze with precision={precision!r}, but nothing of it is computed in it: products of "
+            f"froze with precision={quoted(precision)}, but nothing of it is computed in it: "
+            "products of "
             f"fewer than {LEAST_WEIGHTS:,} weights or with a side below {LEAST_SIDE} (heads), "
             "embeddings and norms stay float32",
             PrecisionWarning,

@@ -14,6 +14,7 @@ from ..closest import name_list
 from ..data.labels import IGNORE
 from ..errors import ConfigError, DataError
 from ..metrics.entities import OUTSIDE
+from ..quoting import quoted
 from .kind import Float32, HeadSpec
 from .measure import RowCounts
 from .row_spaces import Targets
@@ -61,15 +62,17 @@ class Classification(HeadSpec):
         """Check that there are as many rows as labels, and two labels among them."""
         if n_rows < len(self.labels):
             raise DataError(
-                f"task {task!r} needs at least one training row a label ({len(self.labels)}); "
+                f"task {quoted(task)} needs at least one training row a label "
+                f"({len(self.labels)}); "
                 f"found {n_rows}; give more rows, or a head with fewer labels"
             )
         counts = self.class_counts(targets)
         present = [label for label, n in zip(self.labels, counts, strict=True) if n]
         if len(present) < 2:
             raise DataError(
-                f"task {task!r} needs training rows of at least two labels; found "
-                f"{f'only {present[0]!r}' if present else 'none'}; there is nothing to tell apart"
+                f"task {quoted(task)} needs training rows of at least two labels; found "
+                f"{f'only {quoted(present[0])}' if present else 'none'}; there is nothing to tell "
+                "apart"
             )
 
     # ---- predictions -----------------------------------------------------------------------------
@@ -127,7 +130,8 @@ def check_classes(spec: HeadSpec, head: str, why: str) -> Classification:
     """
     if not isinstance(spec, Classification):
         raise ConfigError(
-            f"{why} labels to tell apart; found {head!r}, a {spec.kind} head, which has none; "
+            f"{why} labels to tell apart; found {quoted(head)}, a {spec.kind} head, which has "
+            "none; "
             "leave it out"
         )
     return spec

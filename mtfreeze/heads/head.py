@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..checks import typed
 from ..closest import name_list
 from ..errors import ConfigError
+from ..quoting import quoted
 from .kind import HeadSpec
 
 __all__ = ["RESERVED", "Head", "check_head_name"]
@@ -75,22 +76,24 @@ def check_head_name(name: object, taken: Collection[str]) -> str:
     if not _NAME.fullmatch(name):
         raise ConfigError(
             "a head's name must be 1 to 64 letters, digits, '_' or '-', beginning with a letter; "
-            f"found {name!r}; use e.g. 'classifier'"
+            f"found {quoted(name)}; use e.g. 'classifier'"
         )
     if name.casefold() in RESERVED:
         raise ConfigError(
-            f"{name!r} is reserved: selectors use {name_list(RESERVED)}; choose another name, "
+            f"{quoted(name)} is reserved: selectors use {name_list(RESERVED)}; choose another "
+            "name, "
             f"e.g. '{name}_head'"
         )
     if name.casefold() in _OUTPUTS:
         raise ConfigError(
-            f"{name!r} is the name of an output of the backbone; choose another name for the head, "
+            f"{quoted(name)} is the name of an output of the backbone; choose another name for the "
+            "head, "
             f"e.g. '{name}_head'"
         )
     for other in taken:
         if other.casefold() == name.casefold():
             raise ConfigError(
-                f"expected a new name for the head; found {name!r}, but the model has a head "
-                f"{other!r}; call remove_head({other!r}) first or choose another name"
+                f"expected a new name for the head; found {quoted(name)}, but the model has a head "
+                f"{quoted(other)}; call remove_head({quoted(other)}) first or choose another name"
             )
     return name

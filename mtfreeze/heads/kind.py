@@ -203,7 +203,7 @@ class PooledHead(HeadSpec):
         if self.pooling is not None and self.features == "embedding":
             raise ConfigError(
                 "features='embedding' reads the model's own pooling; found "
-                f"pooling={self.pooling!r} as well; leave one of them out"
+                f"pooling={quoted(self.pooling)} as well; leave one of them out"
             )
 
     def core_config(self) -> dict[str, Any]:
@@ -263,5 +263,7 @@ def _check_dropout(dropout: object) -> float:
     if rate is None:
         raise TypeError(f"dropout must be a number; found {typed(dropout)}; 0.1 is usual")
     if not 0 <= rate < 1:
-        raise ConfigError(f"dropout must be at least 0 and below 1; found {rate!r}; 0.1 is usual")
+        raise ConfigError(
+            f"dropout must be at least 0 and below 1; found {quoted(rate)}; 0.1 is usual"
+        )
     return rate

@@ -28,7 +28,8 @@ def rows_labels(examples: Examples, task: str) -> list[Label | None]:
     labels = [row.label_for(task) for row in examples]
     if all(label is None for label in labels):
         raise DataError(
-            f"{examples.name}: expected rows with labels for {task!r}; found {len(labels)} rows "
+            f"{examples.name}: expected rows with labels for {quoted(task)}; found {len(labels)} "
+            "rows "
             "and no label; add labels to the rows"
         )
     return labels
@@ -61,7 +62,7 @@ def label_index(label: str | int | float, names: Sequence[str], head: str, where
             return list(names).index(label)
         except ValueError:
             raise DataError(
-                f"{where}: {unknown('label', label, names, of=f'head {head!r}')}"
+                f"{where}: {unknown('label', label, names, of=f'head {quoted(head)}')}"
             ) from None
     if isinstance(label, float):
         raise DataError(
@@ -70,7 +71,8 @@ def label_index(label: str | int | float, names: Sequence[str], head: str, where
         )
     if not 0 <= label < len(names):
         raise DataError(
-            f"{where}: expected a label index of head {head!r} from 0 to {len(names) - 1}; found "
+            f"{where}: expected a label index of head {quoted(head)} from 0 to {len(names) - 1}; "
+            "found "
             f"{quoted(label)}; number the labels from 0, or give their names"
         )
     return int(label)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..closest import name_list, unknown
 from ..errors import ConfigError
+from ..quoting import quoted
 from .kind import HeadSpec
 from .measure import LOSS, Measure, Metric
 from .regression import Regression
@@ -79,7 +80,9 @@ def spec_from_dict(values: Mapping[str, Any], where: str) -> HeadSpec:
             raise ConfigError(f"{where}: {unknown(f'key of a {kind} head', key, sorted(known))}")
     for key in required_keys(kind):
         if key not in arguments:
-            raise ConfigError(f"{where}: expected the key {key!r}; found {name_list(arguments)}")
+            raise ConfigError(
+                f"{where}: expected the key {quoted(key)}; found {name_list(arguments)}"
+            )
     return KINDS[kind](**arguments)
 
 

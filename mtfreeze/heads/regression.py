@@ -29,6 +29,7 @@ from ..data.examples import Examples
 from ..errors import ConfigError, DataError
 from ..inputs.packing import Encoded
 from ..losses.own import labelled_rows
+from ..quoting import quoted
 from .kind import Float32, PooledHead
 from .labels import rows_labels
 from .measure import Floats, Measure, Metric, RowCounts, Sums, ratio
@@ -172,7 +173,8 @@ class Regression(PooledHead):
         width = len(self.labels)
         if len(parts) != width:
             raise DataError(
-                f"{row.source}: head {head!r} learns {counted(width, 'number')} a text; found "
+                f"{row.source}: head {quoted(head)} learns {counted(width, 'number')} a text; "
+                "found "
                 f"{len(parts)}; give as many as the head has labels"
             )
         try:
@@ -181,7 +183,8 @@ class Regression(PooledHead):
             numbers = [np.nan]
         if not all(abs(one) <= _LARGEST for one in numbers):
             raise DataError(
-                f"{row.source}: head {head!r} learns numbers; found the label {label!r}; give a "
+                f"{row.source}: head {quoted(head)} learns numbers; found the label "
+                f"{quoted(label)}; give a "
                 "finite number, or use a SequenceClassification head for names"
             )
         return numbers
@@ -193,7 +196,8 @@ class Regression(PooledHead):
             if len(np.unique(column)) < 2:
                 found = f"only {column[0]:g}" if len(column) else "none"
                 raise DataError(
-                    f"task {task!r} needs training rows of at least two values of {name!r}; found "
+                    f"task {quoted(task)} needs training rows of at least two values of "
+                    f"{quoted(name)}; found "
                     f"{found}; there is nothing to tell apart"
                 )
 

@@ -18,6 +18,7 @@ from ..data.labels import IGNORE
 from ..errors import DataError
 from ..inputs.packing import Encoded
 from ..metrics.scores import majority_label, sequence_metrics
+from ..quoting import quoted
 from .classes import Classification, Int64
 from .kind import Float32, PooledHead
 from .labels import label_index, proposed_map, rows_labels
@@ -161,7 +162,7 @@ def encode_labels(
         where = examples[i].source
         if isinstance(label, tuple):
             raise DataError(
-                f"{where}: head {head!r} labels whole texts: expected one label; found "
+                f"{where}: head {quoted(head)} labels whole texts: expected one label; found "
                 f"{len(label)} tags; use a TokenClassification head for tags"
             )
         if label in table:

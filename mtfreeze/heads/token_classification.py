@@ -22,6 +22,7 @@ from ..errors import DataError
 from ..inputs.packing import Encoded, word_values
 from ..metrics.entities import OUTSIDE, entity_spans, iob2_fault, is_iob2
 from ..metrics.scores import token_counts, token_sums
+from ..quoting import quoted
 from .classes import Classification, Int64
 from .kind import Float32
 from .labels import label_index, proposed_map, rows_labels
@@ -207,7 +208,8 @@ def encode_tags(
     for row, tags in zip(examples, labels, strict=True):
         if row.words is None:
             raise DataError(
-                f"{row.source}: head {head!r} labels words: expected (words, tags); found a text; "
+                f"{row.source}: head {quoted(head)} labels words: expected (words, tags); found a "
+                "text; "
                 "split the text into words and give one tag per word"
             )
         if tags is None:
@@ -215,8 +217,9 @@ def encode_tags(
             continue
         if not isinstance(tags, tuple):
             raise DataError(
-                f"{row.source}: head {head!r} labels words: expected one tag per word; found the "
-                f"label {tags!r}; use a SequenceClassification head for labels of whole texts"
+                f"{row.source}: head {quoted(head)} labels words: expected one tag per word; found "
+                "the "
+                f"label {quoted(tags)}; use a SequenceClassification head for labels of whole texts"
             )
         try:
             codes = [table[t] if t in table else label_index(t, names, head, "") for t in tags]
@@ -224,7 +227,7 @@ def encode_tags(
             flat = [tag for other in labels if isinstance(other, tuple) for tag in other]
             position = next(i for i, tag in enumerate(tags) if not _fits(tag, table, len(names)))
             raise DataError(
-                f"{row.source}: word {position} ({row.words[position]!r}){error}"
+                f"{row.source}: word {position} ({quoted(row.words[position])}){error}"
                 f"{proposed_map(flat, names)}"
             ) from None
         if iob2:
@@ -245,7 +248,9 @@ def _check_iob2(row: Example, tags: Sequence[str]) -> None:
     position, previous, tag = fault
     word = (row.words or ())[position]
     raise DataError(
-        f"{row.source}: word {position} ({word!r}): expected IOB2, where an entity begins with "
-        f"'B-{tag[2:]}'; found {tag!r} after {previous!r}; correct the tag, or read the file with "
+        f"{row.source}: word {position} ({quoted(word)}): expected IOB2, where an entity begins "
+        "with "
+        f"'B-{tag[2:]}'; found {quoted(tag)} after {quoted(previous)}; correct the tag, or read "
+        "the file with "
         "read_conll(scheme='iob1') if it is written in IOB1"
     )

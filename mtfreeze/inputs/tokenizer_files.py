@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -105,7 +106,8 @@ def check_tokenizer(
         token = tokenizer.id_to_token(largest)
         raise CheckpointError(
             f"{folder}: expected token ids below {n_embeddings}, the rows of the model's token "
-            f"embedding; found id {largest} ({token!r}); the tokenizer belongs to another model, "
+            f"embedding; found id {largest} ({quoted(token)}); the tokenizer belongs to another "
+            "model, "
             "or tokens were added to it: use the model's own tokenizer"
         )
     probe = _guarded(folder, lambda: tokenizer.encode(""))
@@ -119,7 +121,8 @@ def check_tokenizer(
     for token, index in zip(probe.tokens, probe.ids, strict=True):
         if tokenizer.token_to_id(token) != index:
             raise CheckpointError(
-                f"{folder}: expected special token {token!r} to have one id; found {index} in the "
+                f"{folder}: expected special token {quoted(token)} to have one id; found {index} "
+                "in the "
                 f"post-processor and {tokenizer.token_to_id(token)} in the vocabulary; "
                 "use the model's own tokenizer"
             )
@@ -142,7 +145,7 @@ def _from_vocab(files: Mapping[str, bytes], folder: Path) -> Tokenizer:
     for role in ("unk", "sep", "cls"):
         if names[role] not in vocab:
             raise CheckpointError(
-                f"{path}: expected the special token {names[role]!r} among its lines; found "
+                f"{path}: expected the special token {quoted(names[role])} among its lines; found "
                 f"{len(vocab)} tokens without it; use the model's own vocab.txt"
             )
     tokenizer: Any = _guarded(

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from ..quoting import quoted
 from .own import Float32, LossFunction, Targets, labelled_rows, value_and_gradient
 
 __all__ = ["prepare_gradients"]
@@ -89,7 +90,11 @@ def prepare_gradients(
         for head, targets, weight in losses:
             if head in own and counts[head]:
                 means[head], gradient = _of_all_rows(
-                    own[head], outputs[head], targets, rows[head], f"step {step + 1}, task {head!r}"
+                    own[head],
+                    outputs[head],
+                    targets,
+                    rows[head],
+                    f"step {step + 1}, task {quoted(head)}",
                 )
                 gradient *= np.float32(weight)
                 added[head] = gradient + added[head] if head in added else gradient

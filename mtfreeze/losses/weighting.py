@@ -34,6 +34,7 @@ from typing import Any, ClassVar, TypeVar
 from ..checks import as_number, typed
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError, TrainingError
+from ..quoting import quoted
 
 __all__ = [
     "DEFAULT_WEIGHTING_RATE",
@@ -114,7 +115,8 @@ class LossWeighting:
         kind, weights = state.get("kind"), state.get("task_weights")
         if kind != self.kind:
             raise CheckpointError(
-                f"expected the state of loss_weighting={self.kind!r}; found {kind!r}; resume with "
+                f"expected the state of loss_weighting={quoted(self.kind)}; found {quoted(kind)}; "
+                "resume with "
                 "the weighting that the run began with"
             )
         if weights != self._task_weights:
@@ -158,14 +160,15 @@ class UncertaintyWeighting(LossWeighting):
         self.rate = number
         if not math.isfinite(self.rate) or self.rate <= 0:
             raise ConfigError(
-                f"weighting_rate must be a finite number above 0; found {self.rate!r}; "
+                f"weighting_rate must be a finite number above 0; found {quoted(self.rate)}; "
                 f"{DEFAULT_WEIGHTING_RATE} is usual"
             )
         for name, weight in self._task_weights.items():
             if not weight > 0:
                 raise ConfigError(
                     f"loss_weighting='uncertainty' needs weights above 0; found "
-                    f"Task(weight={weight}) for {name!r}; leave its training data out, or use "
+                    f"Task(weight={weight}) for {quoted(name)}; leave its training data out, or "
+                    "use "
                     "loss_weighting='static'"
                 )
         # Per task: s, both moments of Adam, its step count.
@@ -196,7 +199,8 @@ class UncertaintyWeighting(LossWeighting):
         bad = [name for name, loss in losses.items() if not math.isfinite(loss)]
         if bad:
             raise TrainingError(
-                f"expected finite losses to weigh tasks by; found {losses[bad[0]]} for {bad[0]!r}; "
+                f"expected finite losses to weigh tasks by; found {losses[bad[0]]} for "
+                f"{quoted(bad[0])}; "
                 "lower the learning rate"
             )
         for name, gradient in self.gradients(losses).items():
@@ -239,7 +243,7 @@ class UncertaintyWeighting(LossWeighting):
                 or not all(type(v) in (int, float) and math.isfinite(v) for v in values)
             ):
                 raise CheckpointError(
-                    f"expected four numbers as the weighting's state of {name!r}; found "
+                    f"expected four numbers as the weighting's state of {quoted(name)}; found "
                     f"{str(values)[:60]}; the checkpoint is damaged: resume from another"
                 )
         self._state = {

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from ..closest import did_you_mean, unknown
 from ..errors import ConfigError
+from ..quoting import quoted
 
 __all__ = ["SCHEMES", "check_tag_names", "entity_spans", "iob2_fault", "is_iob2", "to_iob2"]
 
@@ -68,7 +69,8 @@ def check_tag_names(names: Sequence[str]) -> None:
         if name[:2] == "I-" and f"B-{name[2:]}" not in names:
             hint = did_you_mean(f"B-{name[2:]}", [n for n in prefixed if n[:2] == "B-"])
             raise ConfigError(
-                f"label {name!r} needs 'B-{name[2:]}' beside it (IOB2: an entity begins with B-); "
+                f"label {quoted(name)} needs 'B-{name[2:]}' beside it (IOB2: an entity begins with "
+                "B-); "
                 f"found {list(names)}; {hint or f'add B-{name[2:]} to the labels'}"
             )
 

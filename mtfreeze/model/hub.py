@@ -16,6 +16,7 @@ from types import ModuleType
 
 from ..checks import check_path
 from ..errors import CheckpointError
+from ..quoting import quoted
 
 __all__ = ["find_model_folder", "is_path", "packaged_folder"]
 
@@ -75,7 +76,7 @@ def find_model_folder(name_or_path: str | os.PathLike[str]) -> Path:
     if not text or is_path(name_or_path):
         found = "a file" if folder.is_file() else "nothing of that name"
         raise CheckpointError(
-            f"expected a model folder at {text!r}; found {found}; give the folder that holds "
+            f"expected a model folder at {quoted(text)}; found {found}; give the folder that holds "
             "config.json (a path is not looked up online)"
         )
     names = [text] if "/" in text else [text, f"sentence-transformers/{text}"]
@@ -166,6 +167,6 @@ def _download(text: str, names: list[str]) -> Path:
     )
     short = (str(reason).strip().splitlines() or [""])[0][:160]
     raise CheckpointError(
-        f"no model {text!r}: expected it as a folder here, in the Hugging Face cache, in an "
+        f"no model {quoted(text)}: expected it as a folder here, in the Hugging Face cache, in an "
         f"installed package or on the hub; found none ({type(reason).__name__}: {short}); {advice}"
     ) from reason

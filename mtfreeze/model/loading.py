@@ -196,8 +196,9 @@ def _named_tensors(
         plain = family.plain_name(name)
         if plain in named:
             raise CheckpointError(
-                f"{folder}: expected each tensor once; found {named[plain].name!r} and {name!r}, "
-                f"both meaning {plain!r}; remove one of them"
+                f"{folder}: expected each tensor once; found {quoted(named[plain].name)} and "
+                f"{quoted(name)}, "
+                f"both meaning {quoted(plain)}; remove one of them"
             )
         named[plain] = entry
     return named
@@ -210,7 +211,8 @@ def _check_sizes(
     for name, keys in family.sizes.items():
         if name not in entries:
             raise CheckpointError(
-                f"{where}: expected the weights to hold {name!r}; found {name_list(entries, 4)}; "
+                f"{where}: expected the weights to hold {quoted(name)}; found "
+                f"{name_list(entries, 4)}; "
                 "they belong to another kind of model, or the file is incomplete"
             )
         for axis, key in enumerate(keys):
@@ -218,7 +220,8 @@ def _check_sizes(
             found = shape[axis] if axis < len(shape) else None
             if key in config and config[key] != found:
                 raise CheckpointError(
-                    f"{where}: {key} = {config[key]!r}, but tensor {name!r} has shape {shape}, "
+                    f"{where}: {key} = {quoted(config[key])}, but tensor {quoted(name)} has shape "
+                    f"{shape}, "
                     f"which means {found}; config.json and weights belong to different models"
                 )
     layers = {
@@ -230,7 +233,8 @@ def _check_sizes(
     found_layers = max(layers, default=-1) + 1
     if found_layers != config[family.layer_key]:
         raise CheckpointError(
-            f"{where}: {family.layer_key} = {config[family.layer_key]!r}, but the weights hold "
+            f"{where}: {family.layer_key} = {quoted(config[family.layer_key])}, but the weights "
+            "hold "
             f"{found_layers} layers; config.json and weights belong to different models"
         )
 
@@ -245,7 +249,7 @@ def _fill(
     if missing:
         present = [name for name in entries if name not in names]
         near = get_close_matches(missing[0], present, n=1, cutoff=0.9)
-        hint = f" ({missing[0]!r} may be {near[0]!r})" if near else ""
+        hint = f" ({quoted(missing[0])} may be {quoted(near[0])})" if near else ""
         raise CheckpointError(
             f"{folder}: expected the weights to hold {len(names)} tensors of the backbone; not "
             f"found: {name_list(missing, 5)}{hint}; config.json and weights belong to different "
@@ -268,7 +272,7 @@ def _fill(
         entry = entries[name]
         if entry.shape != info.shape:
             raise CheckpointError(
-                f"{entry.path}: expected tensor {entry.name!r} of shape {info.shape}; found "
+                f"{entry.path}: expected tensor {quoted(entry.name)} of shape {info.shape}; found "
                 f"{entry.shape}; config.json and weights belong to different models"
             )
         core.set_param(position, entry.read_weights())
@@ -283,7 +287,8 @@ def read_own_file(folder: Path) -> dict[str, Any]:
     own = read_object(path)
     if own.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}; found {own.get('format')!r}; it was written by "
+            f"{path}: expected format {FORMAT}; found {quoted(own.get('format'))}; it was written "
+            "by "
             "another version of mtfreeze: update the package"
         )
     if not isinstance(own.get("tasks", {}), dict):
@@ -304,7 +309,7 @@ def read_saved_heads(folder: Path, own: Mapping[str, Any]) -> list[SavedHead]:
         trained = values.get("trained") is True
         plain = {key: value for key, value in values.items() if key != "trained"}
         try:
-            spec = spec_from_dict(plain, f"head {name!r}")
+            spec = spec_from_dict(plain, f"head {quoted(name)}")
         except (ConfigError, TypeError) as error:
             raise CheckpointError(f"{path}: {error}") from None
         heads.append(
@@ -329,7 +334,8 @@ def fill_head(core: CoreModel, head: SavedHead) -> None:
         if entry is None or entry.shape != info.shape:
             found = f"shape {entry.shape}" if entry else name_list(head.tensors, 6)
             raise CheckpointError(
-                f"head {head.name!r} does not fit its saved weights: expected tensor {info.key!r} "
+                f"head {quoted(head.name)} does not fit its saved weights: expected tensor "
+                f"{quoted(info.key)} "
                 f"of shape {info.shape} for {len(head.spec.labels)} labels and hidden layers "
                 f"{head.spec.hidden}; found {found}; mtfreeze.json and heads/{head.name}."
                 "safetensors belong to different models"
@@ -337,7 +343,8 @@ def fill_head(core: CoreModel, head: SavedHead) -> None:
         core.set_param(position, entry.read_weights())
     if left:
         raise CheckpointError(
-            f"head {head.name!r} does not fit its saved weights: found also {name_list(left, 5)}; "
+            f"head {quoted(head.name)} does not fit its saved weights: found also "
+            f"{name_list(left, 5)}; "
             f"mtfreeze.json and heads/{head.name}.safetensors belong to different models"
         )
 

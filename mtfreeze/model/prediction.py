@@ -67,7 +67,8 @@ def predict_proba(
     for head in heads:
         if not head.spec.has_probabilities:
             raise ConfigError(
-                f"probabilities are of labels; found {head.name!r}, a {head.kind} head, which has "
+                f"probabilities are of labels; found {quoted(head.name)}, a {head.kind} head, "
+                "which has "
                 "none; call predict"
             )
     return _kept(model, heads, texts, precision)

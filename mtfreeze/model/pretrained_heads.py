@@ -35,6 +35,7 @@ from ..heads.kind import HeadSpec, PooledHead
 from ..heads.sequence_classification import SequenceClassification
 from ..heads.token_classification import TokenClassification
 from ..notices import OtherBackboneWarning, warn
+from ..quoting import quoted
 from .hub import find_model_folder
 from .loading import read_own_file, read_saved_heads
 
@@ -90,7 +91,8 @@ def read_pretrained_head(
         candidates, entries, trained = _own_head(model, folder, own, head)
     elif head is not None:
         raise ConfigError(
-            f"head={head!r} chooses among the heads of a folder that mtfreeze saved; found none "
+            f"head={quoted(head)} chooses among the heads of a folder that mtfreeze saved; found "
+            "none "
             f"in {folder}; leave head= out"
         )
     else:
@@ -108,10 +110,12 @@ def warn_of_another_backbone(name: str, head: PretrainedHead) -> None:
     if not head.other_tensors:
         return
     warn(
-        f"head {name!r} was trained over the backbone of {head.source}; found another one here "
+        f"head {quoted(name)} was trained over the backbone of {head.source}; found another one "
+        "here "
         f"({len(head.other_tensors)} of {head.n_compared} tensors differ, e.g. "
-        f"{head.other_tensors[0]!r}): its predictions may be worthless; load "
-        f"MultiTaskModel.from_pretrained({str(head.source)!r}) and add the head to that, or train "
+        f"{quoted(head.other_tensors[0])}): its predictions may be worthless; load "
+        f"MultiTaskModel.from_pretrained({quoted(str(head.source))}) and add the head to that, or "
+        "train "
         "the head before you freeze or use it",
         OtherBackboneWarning,
     )
@@ -128,7 +132,7 @@ def _own_head(
     if head is None and len(saved) > 1:
         raise ConfigError(
             f"expected one head in {folder}; found {name_list(saved)}; choose with "
-            f"head={next(iter(saved))!r}"
+            f"head={quoted(next(iter(saved)))}"
         )
     name = next(iter(saved)) if head is None else head
     check_choice("head", name, saved, of=f"{folder}")
@@ -141,15 +145,16 @@ def _own_head(
             model.normalize,
         ):
             raise ConfigError(
-                f"head {name!r} of {folder} reads embeddings with pooling={pooling!r}, "
-                f"normalize={normalize}; found a model with pooling={model.pooling!r}, "
+                f"head {quoted(name)} of {folder} reads embeddings with pooling={quoted(pooling)}, "
+                f"normalize={normalize}; found a model with pooling={quoted(model.pooling)}, "
                 f"normalize={model.normalize}; load the model with the former"
             )
         if pooling != model.pooling:
             if pooling == "pooler":
                 raise ConfigError(
-                    f"head {name!r} of {folder} reads the pooler's output; found a model with "
-                    f"pooling={model.pooling!r}; load the model with pooling='pooler'"
+                    f"head {quoted(name)} of {folder} reads the pooler's output; found a model "
+                    "with "
+                    f"pooling={quoted(model.pooling)}; load the model with pooling='pooler'"
                 )
             spec = replace(spec, pooling=pooling)
     entries = {key.removeprefix(name + "."): entry for key, entry in found.tensors.items()}
@@ -174,7 +179,8 @@ def _hugging_face_head(
             if f"{theirs}.{part}" not in found:
                 near = [key for key in found if not key.startswith(stems)]
                 raise CheckpointError(
-                    f"{folder}: expected tensor {theirs + '.' + part!r} of a {kind} head; found "
+                    f"{folder}: expected tensor {quoted(theirs + '.' + part)} of a {kind} head; "
+                    "found "
                     f"{name_list(near, 6)}; give the folder of a whole checkpoint"
                 )
             entries[ours + part] = found[f"{theirs}.{part}"]
@@ -212,7 +218,7 @@ def _find_layout(
     if len(kinds) != 1:
         raise ConfigError(
             f"{where}: expected the checkpoint of a model named ...{_SEQUENCE} or ...{_TOKEN}; "
-            f"found architectures = {named!r}; give a checkpoint that was fine-tuned for "
+            f"found architectures = {quoted(named)}; give a checkpoint that was fine-tuned for "
             "classification" + ("" if named else ", or pass the head's description as well")
         )
     return kinds[0], HEAD_LAYOUTS[model_type][kinds[0]]
@@ -223,7 +229,8 @@ def _check_problem(config: Mapping[str, Any], where: str) -> None:
     problem = config.get("problem_type")
     if problem not in (None, "single_label_classification"):
         raise ConfigError(
-            f"{where}: expected problem_type 'single_label_classification'; found {problem!r}, "
+            f"{where}: expected problem_type 'single_label_classification'; found "
+            f"{quoted(problem)}, "
             "whose logits mean something else; this version has heads that choose one label"
         )
 
@@ -254,7 +261,7 @@ def _labels(config: Mapping[str, Any], logits: TensorEntry, where: str) -> tuple
         return tuple(f"LABEL_{i}" for i in range(n))  # as transformers calls them
     if not isinstance(names, dict) or set(names) != {str(i) for i in range(n)}:
         raise CheckpointError(
-            f"{where}: expected id2label to name the {n} rows of {logits.name!r}, '0' to "
+            f"{where}: expected id2label to name the {n} rows of {quoted(logits.name)}, '0' to "
             f"'{n - 1}'; found {str(names)[:80]}; config.json and weights belong to different "
             "models"
         )
@@ -270,7 +277,8 @@ def _dropout(config: Mapping[str, Any], layout: HeadLayout, where: str) -> float
         rate = as_number(found)
         if rate is None or not 0 <= rate < 1:
             raise CheckpointError(
-                f"{where}: expected {key} as a rate of at least 0 and below 1; found {found!r}; "
+                f"{where}: expected {key} as a rate of at least 0 and below 1; found "
+                f"{quoted(found)}; "
                 "correct the file"
             )
         return rate
@@ -352,7 +360,8 @@ def _read_weights(
         if entry is None or entry.shape != shape:
             found = f"shape {entry.shape}" if entry else f"only {name_list(entries, 6)}"
             raise CheckpointError(
-                f"{folder}: expected the head's tensor {entry.name if entry else key!r} of shape "
+                f"{folder}: expected the head's tensor {quoted(entry.name if entry else key)} of "
+                "shape "
                 f"{shape}; found {found}; its files belong to different models"
             )
         weights[key] = entry.read_weights()

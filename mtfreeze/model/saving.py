@@ -25,6 +25,7 @@ from ..files.tensor_files import n_not_finite, write_tensors
 from ..files.whole_file import write_synced
 from ..freezing.digests import snapshot
 from ..freezing.unit_states import unit_states
+from ..quoting import quoted
 from .loading import FORMAT
 from .sentence_files import settings_files
 
@@ -60,7 +61,7 @@ def save_model(model: ModelState, path: Path) -> Path:
     target = path.expanduser().resolve()
     check_target(target, path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    begin = f"cannot save the model to {str(path)!r}"
+    begin = f"cannot save the model to {quoted(str(path))}"
     untouched = "what was there before is untouched; free space or choose another place"
     with new_folder(target, begin, untouched) as draft:
         write_model(model, draft)
@@ -72,11 +73,14 @@ def save_model(model: ModelState, path: Path) -> Path:
 def check_target(target: Path, path: Path) -> None:
     """Refuse a place that holds something else than a model."""
     if target.exists() and not target.is_dir():
-        raise ConfigError(f"expected a folder to save to; found the file {str(path)!r}; choose one")
+        raise ConfigError(
+            f"expected a folder to save to; found the file {quoted(str(path))}; choose one"
+        )
     held = {item.name for item in target.iterdir()} if target.is_dir() else set()
     if held - {CHECKPOINTS} and "config.json" not in held:
         raise ConfigError(
-            f"expected a new or empty folder, or an earlier model; found {str(path)!r} with other "
+            f"expected a new or empty folder, or an earlier model; found {quoted(str(path))} with "
+            "other "
             "files in it; choose a folder of its own for the model"
         )
 
@@ -126,7 +130,8 @@ def _check_finite(params: Mapping[str, NDArray[np.float32]]) -> None:
         n = n_not_finite(values)
         if n:
             raise CheckpointError(
-                f"expected finite weights to save; found {n} of {values.size} values of {key!r} "
+                f"expected finite weights to save; found {n} of {values.size} values of "
+                f"{quoted(key)} "
                 "infinite or NaN; load the model again, or set that parameter"
             )
 

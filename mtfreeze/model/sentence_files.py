@@ -16,6 +16,7 @@ from ..checks import as_number
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
 from ..files.json_files import read_json, read_object, to_json
+from ..quoting import quoted
 
 __all__ = ["POOLINGS", "SentenceSettings", "read_settings", "settings_files"]
 
@@ -91,7 +92,8 @@ def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
             normalize = True
         elif kind not in ("Transformer", "Pooling"):
             raise ConfigError(
-                f"{path}: expected the modules Transformer, Pooling and Normalize; found {kind!r}, "
+                f"{path}: expected the modules Transformer, Pooling and Normalize; found "
+                f"{quoted(kind)}, "
                 "which changes the embeddings and is not supported; choose a model without it"
             )
     _check_prompts(folder)
@@ -116,7 +118,8 @@ def _read_transformer(folder: Path) -> tuple[int | None, bool]:
     number = as_number(length)
     if number is None or not 3 <= number < math.inf:
         raise CheckpointError(
-            f"{path}: expected a maximum length of at least 3 tokens; found {length!r}; correct it"
+            f"{path}: expected a maximum length of at least 3 tokens; found {quoted(length)}; "
+            "correct it"
         )
     return int(number), lower
 
@@ -146,7 +149,8 @@ def _check_prompts(folder: Path) -> None:
     prompts, name = config.get("prompts"), config.get("default_prompt_name")
     if name is not None and isinstance(prompts, dict) and prompts.get(name):
         raise ConfigError(
-            f"{path}: expected no default prompt; found {name!r} = {prompts[name]!r}, which would "
+            f"{path}: expected no default prompt; found {quoted(name)} = {quoted(prompts[name])}, "
+            "which would "
             "be put before every text; remove default_prompt_name and write prompts into the texts"
         )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..quantities import in_values
+from ..quoting import quoted
 from .style import FROZEN, TRAINABLE, new_figure, short_unit, state_legend, state_look
 from .words import text_table
 
@@ -100,7 +101,7 @@ def _check(modes: Mapping[str, Phases]) -> None:
     if not modes or empty:
         raise ConfigError(
             "picture of freeze modes: expected modes with the units of each phase; found "
-            + (f"none for {empty[0]!r}" if empty else "no mode")
+            + (f"none for {quoted(empty[0])}" if empty else "no mode")
             + "; draw it when the modes are known"
         )
 

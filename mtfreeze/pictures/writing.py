@@ -21,6 +21,7 @@ from ..closest import did_you_mean
 from ..errors import ConfigError
 from ..files.whole_file import write_output
 from ..notices import PictureWarning, warn
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,11 +52,11 @@ def check_ending(path: str | os.PathLike[str]) -> Path:
     if place.suffix.lower() not in _METADATA:
         known = ", ".join(_METADATA)
         example = f"{place.name or 'picture'}.png"
-        found = f"the ending {place.suffix!r}" if place.suffix else "no ending"
+        found = f"the ending {quoted(place.suffix)}" if place.suffix else "no ending"
         hint = did_you_mean(place.suffix, _METADATA) if place.suffix else ""
         raise ConfigError(
-            f"picture {str(place)!r}: expected a name that ends in one of {known}; found {found}; "
-            + (hint or f"write for example {example!r}")
+            f"picture {quoted(str(place))}: expected a name that ends in one of {known}; found "
+            f"{found}; " + (hint or f"write for example {quoted(example)}")
         )
     return place
 
@@ -102,7 +103,7 @@ def write_picture(
         write_output(words, f"{text().rstrip()}\n".encode())
         warn(
             f"pictures need matplotlib, which is not installed: run `pip install mtfreeze[viz]`; "
-            f"the facts were written to {str(words)!r} instead of {str(place)!r}",
+            f"the facts were written to {quoted(str(words))} instead of {quoted(str(place))}",
             PictureWarning,
         )
         return words

@@ -39,7 +39,9 @@ def check_rate(name: str, rate: object) -> dict[str, float]:
     for selector in rate:
         if not isinstance(selector, str):
             raise TypeError(f"{name} must have selectors (str) as keys; found {typed(selector)}")
-    return {selector: _check_one(f"{name}[{selector!r}]", one) for selector, one in rate.items()}
+    return {
+        selector: _check_one(f"{name}[{quoted(selector)}]", one) for selector, one in rate.items()
+    }
 
 
 def _check_one(name: str, rate: object) -> float:
@@ -47,7 +49,7 @@ def _check_one(name: str, rate: object) -> float:
     if number > _LARGEST:
         raise ConfigError(
             f"{name} must be at most {_LARGEST:.3g}, the largest float32, or the first step would "
-            f"make weights infinite; found {number!r}; use e.g. 1e-4"
+            f"make weights infinite; found {quoted(number)}; use e.g. 1e-4"
         )
     return number
 

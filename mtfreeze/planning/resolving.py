@@ -16,6 +16,7 @@ from ..freezing.describe import frozen_names, trained_names
 from ..freezing.selectors import Selector, resolve
 from ..freezing.state import FreezeState, masks, names_of
 from ..freezing.unit_states import UnitState, unit_states
+from ..quoting import quoted
 from .phase import Gradual, Phase
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def phase_label(number: int, name: str) -> str:
     >>> phase_label(2, "heads")
     "phase 2 ('heads')"
     """
-    return f"phase {number} ({name!r})"
+    return f"phase {number} ({quoted(name)})"
 
 
 def _normal(model: ModelState, state: FreezeState) -> FreezeState:
@@ -280,7 +281,7 @@ def resolve_gradual(model: ModelState, rule: Gradual, epochs: int | None) -> lis
             break
     if len(resolved) < len(stages):
         note = (
-            f"epochs={epochs} end the gradual schedule before {stages[-1][0].name!r}: "
+            f"epochs={epochs} end the gradual schedule before {quoted(stages[-1][0].name)}: "
             f"it takes {counted(needed, 'epoch')} to reach it"
         )
         resolved[-1] = replace(resolved[-1], notes=(note,))

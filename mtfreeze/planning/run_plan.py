@@ -24,6 +24,7 @@ from ..freezing.state import FreezeState
 from ..freezing.unit_states import UnitState
 from ..heads.task import Task
 from ..notices import renamed
+from ..quoting import quoted
 from ..runtime.precision import FP32
 from .phase import Phase
 from .phase_rates import phase_clock, phase_rates
@@ -403,7 +404,8 @@ def _weights_note(trained: Mapping[str, Task], settings: FitSettings) -> list[st
     if not learned and all(task.weight == 1.0 for task in trained.values()):
         return []
     return [
-        f"mixing={settings.mixing!r} takes one task a step, and AdamW divides a gradient by its "
+        f"mixing={quoted(settings.mixing)} takes one task a step, and AdamW divides a gradient by "
+        "its "
         "own size: loss weights act mostly through clipping; mixing='joint' adds the weighted "
         "losses up"
     ]

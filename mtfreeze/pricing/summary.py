@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..families.part_kinds import part_kind
 from ..freezing.state import reduced_keys
 from ..quantities import in_bytes, in_values
+from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from .freeze_prices import N_TOKENS, Prices, price
 
@@ -209,7 +210,7 @@ def summarize(model: ModelState) -> Summary:
     now, full = prices.now, prices.full
     work_now, work_full = prices.work
     return Summary(
-        f"{type(model).__name__}({model.name!r})",
+        f"{type(model).__name__}({quoted(model.name)})",
         rows,
         {name: _size(raw.shape) for name, raw in model.unused.items()},
         now.weight_bytes,

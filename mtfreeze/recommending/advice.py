@@ -11,6 +11,7 @@ from typing import Any
 
 from ..planning.freeze_schedule import FreezeSchedule
 from ..quantities import in_seconds
+from ..quoting import quoted
 from .backbone_facts import KINDS
 from .evidence import evidence
 from .findings import Findings
@@ -228,7 +229,7 @@ class Advice:
         return lines
 
     def _call(self) -> str:
-        extra = "".join(f", {key}={value!r}" for key, value in self.fit_arguments.items())
+        extra = "".join(f", {key}={quoted(value)}" for key, value in self.fit_arguments.items())
         return f"mtf.fit(model, tasks, freeze_schedule=advice.schedule{extra})"
 
     def __str__(self) -> str:

@@ -16,6 +16,7 @@ from ..heads.classes import Classification, check_classes
 from ..heads.row_spaces import ROW_SPACES, Targets
 from ..heads.task import Task
 from ..inputs.packing import Encoded
+from ..quoting import quoted
 from ..steps.batch import encode_task
 
 if TYPE_CHECKING:
@@ -130,10 +131,13 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
     """
     if task.train is None:
         raise DataError(
-            f"task {name!r}: advice is drawn from training data; found evaluation data only; pass "
+            f"task {quoted(name)}: advice is drawn from training data; found evaluation data only; "
+            "pass "
             "Task(train=...), or leave the task out"
         )
-    spec = check_classes(model.heads[name].spec, name, f"task {name!r}: advice rests on probes of")
+    spec = check_classes(
+        model.heads[name].spec, name, f"task {quoted(name)}: advice rests on probes of"
+    )
     targets = encode_task(model, name, task, task.train)
     encoded = model.encoder.encode_examples(task.train)
     rows, counts = targets.labelled_rows(), spec.class_counts(targets)
@@ -169,12 +173,13 @@ def _check(name: str, what: str, counts: NDArray[np.int64], names: Sequence[str]
     total = int(counts.sum())
     if len(present) < 2:
         raise DataError(
-            f"task {name!r}: expected training {what} of at least two labels; found "
-            f"{total:,} {what}, all of them {present[0]!r}; add examples of "
+            f"task {quoted(name)}: expected training {what} of at least two labels; found "
+            f"{total:,} {what}, all of them {quoted(present[0])}; add examples of "
             f"{name_list([label for label in names if label != present[0]], 4)}"
         )
     if total < len(names):
         raise DataError(
-            f"task {name!r}: expected at least as many training {what} as the head has labels "
+            f"task {quoted(name)}: expected at least as many training {what} as the head has "
+            "labels "
             f"({len(names)}); found {total}; add examples, or give the head fewer labels"
         )

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from ..checks import typed
 from ..closest import name_list, unknown
 from ..errors import ConfigError
+from ..quoting import quoted
 
 __all__ = [
     "FP32",
@@ -63,8 +64,9 @@ def check_precision(
         return value
     if value in PRECISIONS:
         raise ConfigError(
-            f"{name} must be one of {name_list(known)}; found {value!r}, which is for inference "
-            f"and frozen parts alone, as in model.freeze('backbone', precision={value!r})"
+            f"{name} must be one of {name_list(known)}; found {quoted(value)}, which is for "
+            "inference "
+            f"and frozen parts alone, as in model.freeze('backbone', precision={quoted(value)})"
         )
     raise ConfigError(unknown(name, value, known))
 

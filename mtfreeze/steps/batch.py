@@ -85,7 +85,7 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
             )
         if not isinstance(task, Task):
             raise TypeError(
-                f"task {name!r} must be a Task; found {typed(task)}; "
+                f"task {quoted(name)} must be a Task; found {typed(task)}; "
                 "write Task(train=..., eval=...)"
             )
     return dict(tasks)

@@ -20,6 +20,7 @@ from ..checks import check_choice, check_flag, check_integer, check_number, chec
 from ..closest import name_list
 from ..errors import ConfigError, SelectorError
 from ..losses.step_gradients import prepare_gradients
+from ..quoting import quoted
 from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _compute(
     for name, values in (injections or {}).items():
         check_choice("output", name, outputs, error=SelectorError)
         if not isinstance(values, np.ndarray):
-            raise TypeError(f"injections[{name!r}] must be an array; found {typed(values)}")
+            raise TypeError(f"injections[{quoted(name)}] must be an array; found {typed(values)}")
     compute = prepare_gradients(
         model._core,
         batch.batch.for_core(),

@@ -37,6 +37,7 @@ from ..files.json_files import read_object, to_json
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
 from ..files.whole_file import explained, sync_names, write_synced
 from ..model.saving import CHECKPOINTS, write_model
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -107,7 +108,7 @@ class Checkpoint:
             one, two, count = (found.get(f"{key}:{part}") for part in _PARTS)
             if one is None or two is None or count is None or count.dtype != "I64":
                 raise CheckpointError(
-                    f"{path}: expected both moments and the step count of {key!r}; found "
+                    f"{path}: expected both moments and the step count of {quoted(key)}; found "
                     f"{name_list(found, 4)}; resume from another checkpoint"
                 )
             n_steps = int.from_bytes(count.read_raw().data, "little", signed=True)
@@ -190,7 +191,7 @@ def write_checkpoint(
     """
     folder = output_dir.expanduser().resolve() / CHECKPOINTS
     target = folder / f"step-{n_steps:08d}"
-    begin = f"cannot write the checkpoint {str(target)!r}"
+    begin = f"cannot write the checkpoint {quoted(str(target))}"
     whole = (
         "an earlier one is whole; free space or choose another place, then go on with "
         "fit(..., resume=True)"
@@ -304,7 +305,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     manifest_path = path / _TRAINER / _MANIFEST
     if not manifest_path.is_file():
         raise CheckpointError(
-            f"expected a checkpoint at {str(path)!r}; found no {_TRAINER}/{_MANIFEST} in it; give "
+            f"expected a checkpoint at {quoted(str(path))}; found no {_TRAINER}/{_MANIFEST} in it; "
+            "give "
             "a folder 'step-...' of a run, or the output_dir of the run"
         )
     manifest = read_object(manifest_path)
@@ -343,7 +345,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _check_format(values: Mapping[str, Any], path: Path) -> None:
     if values.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}; found {values.get('format')!r}; it was written by "
+            f"{path}: expected format {FORMAT}; found {quoted(values.get('format'))}; it was "
+            "written by "
             "another version of mtfreeze: resume with that version"
         )
 
@@ -356,7 +359,8 @@ def _checkpoint(path: Path, content: Mapping[str, Any]) -> Checkpoint:
         parts[name] = content.get(name)
         if not isinstance(parts[name], dict):
             raise CheckpointError(
-                f"{where}: expected {name!r} to be an object; found {type(parts[name]).__name__}; "
+                f"{where}: expected {quoted(name)} to be an object; found "
+                f"{type(parts[name]).__name__}; "
                 "resume from another checkpoint"
             )
     heads = {name: value is True for name, value in parts.pop("trained_heads").items()}

@@ -99,7 +99,9 @@ class Checkpointing:
                 f"{resumed.checkpoint.path}"
             )
         elif self.resume is not False:
-            reporter.say(f"no checkpoint in {str(self.output_dir)!r} yet: the run begins anew")
+            reporter.say(
+                f"no checkpoint in {quoted(str(self.output_dir))} yet: the run begins anew"
+            )
         if self.save_every is None or self.output_dir is None:
             return None, resumed
         earlier = None if resumed is None else resumed.checkpoint
@@ -136,7 +138,7 @@ def _check_save_every(value: object, output_dir: object) -> SaveEvery:
     every = "epoch" if isinstance(value, str) else check_integer("save_every", value, 1)
     if output_dir is None:
         raise ConfigError(
-            f"save_every={every!r} needs a folder to save to; found output_dir=None; pass "
+            f"save_every={quoted(every)} needs a folder to save to; found output_dir=None; pass "
             "output_dir='...'"
         )
     return every
@@ -253,7 +255,8 @@ def _make_room(output_dir: Path) -> None:
         finished = False
     if not finished:
         raise ConfigError(
-            f"expected a folder without checkpoints; found {str(found[0])!r} of a run that did not "
+            f"expected a folder without checkpoints; found {quoted(str(found[0]))} of a run that "
+            "did not "
             "finish, which this one would replace; pass resume=True to go on with it, another "
             "output_dir, or delete the folder"
         )
@@ -270,7 +273,8 @@ def _candidates(resume: bool | Path, output_dir: Path | None) -> list[Path]:
         return found
     if not resume.is_dir():
         raise CheckpointError(
-            f"expected a checkpoint at {str(resume)!r}; found nothing; give a folder 'step-...' of "
+            f"expected a checkpoint at {quoted(str(resume))}; found nothing; give a folder "
+            "'step-...' of "
             "a run, or the output_dir of the run"
         )
     return [resume]
@@ -346,8 +350,8 @@ def _state_of(checkpoint: Checkpoint, plan: RunPlan) -> TrainerState:
     )
     if not inside:
         raise CheckpointError(
-            f"{where}: expected a step of phase {state.phase!r}; found n_steps = "
-            f"{state.n_steps!r}; resume from another checkpoint"
+            f"{where}: expected a step of phase {quoted(state.phase)}; found n_steps = "
+            f"{quoted(state.n_steps)}; resume from another checkpoint"
         )
     return state
 
@@ -356,7 +360,7 @@ def _warn_of_environment(checkpoint: Checkpoint) -> None:
     """Warn where other kernels go on: same run, but perhaps not the same last bits."""
     now = environment()
     differ = [
-        f"{key} {checkpoint.environment.get(key)!r} then, {now[key]!r} now"
+        f"{key} {quoted(checkpoint.environment.get(key))} then, {quoted(now[key])} now"
         for key in ("mtfreeze_version", "isa", "blas")
         if checkpoint.environment.get(key) != now[key]
     ]
