@@ -29,7 +29,7 @@ _LONGEST = 100
 _MANY = 5_000
 """Candidates that are looked at."""
 
-_COMPARED = 100
+_COMPARED = 300
 """Candidates that are compared letter by letter, those that share most letters."""
 
 

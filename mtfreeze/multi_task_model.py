@@ -10,6 +10,7 @@ handed out are read-only views of them.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
@@ -17,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from .checks import as_integer
-from .closest import unknown
+from .checks import check_choice, check_path, check_seed, typed
 from .errors import ConfigError, SelectorError
 from .freezing.facts import publish
 from .freezing.selectors import ModelIndex
@@ -135,7 +135,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
                 max_length=max_length,
                 ignore_config=ignore_config,
             )
-            model = cls(loaded, os.fspath(name_or_path))
+            model = cls(loaded, os.fsdecode(name_or_path))
             for saved in loaded.heads:
                 model.add_head(saved.name, saved.spec)
                 fill_head(model._core, saved)
@@ -149,7 +149,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
     def copy(self) -> MultiTaskModel:
         """Return an independent model: the same bits, heads, freeze state and pins.
 
-        Optimizer state is not copied: the copy's moments start at zero.
+        Optimizer state is not copied: the copy's moments start at zero. ``copy.copy``,
+        ``copy.deepcopy``, ``pickle`` and ``sklearn.base.clone`` give such a copy too.
 
         Examples
         --------
@@ -167,6 +168,21 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             core.set_param(twin.index.key_index[key], values)
         twin.set_freeze_state(self.freeze_state())
         return twin
+
+    def __copy__(self) -> MultiTaskModel:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MultiTaskModel:
+        return self.copy()
+
+    def __sklearn_clone__(self) -> MultiTaskModel:
+        return self.copy()
+
+    @reads
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .model.pickling import folder_files
+
+        return _from_files, (folder_files(self), self.name)
 
     @reads
     def save_pretrained(
@@ -202,9 +218,14 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         """
         from .model.saving import save_model
 
+        place = check_path("path", path)
         if tasks is not None:
+            if not isinstance(tasks, Mapping):
+                raise TypeError(
+                    f"tasks must be notes by name; found {typed(tasks)}; give a mapping, or None"
+                )
             self.tasks = dict(tasks)
-        return save_model(self, Path(path))
+        return save_model(self, place)
 
     @exclusive
     def add_head(
@@ -265,19 +286,14 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             return self._add_pretrained_head(name, spec, from_pretrained, head)
         if head is not None:
             raise ConfigError(
-                f"head= chooses one of the heads of from_pretrained=; found head={quoted(head)} "
-                "alone; "
+                f"head= chooses one of the heads of from_pretrained=; found {quoted(head)} alone; "
                 "pass from_pretrained=folder too, or leave it out"
             )
         if not isinstance(spec, HeadSpec):
             raise TypeError(
                 f"head {quoted(name)}: expected {descriptions()}; found {type(spec).__name__}"
             )
-        number = as_integer(seed)
-        if number is None or number < 0:
-            raise ConfigError(
-                f"seed must be an int of at least 0; found {quoted(seed)}; use e.g. 0"
-            )
+        number = check_seed("seed", seed)
         self._attach(Head(name, spec), number, {})
         return self
 
@@ -327,8 +343,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         >>> list(model.remove_head("ner_head").heads)
         ['classifier']
         """
-        if name not in self.heads:
-            raise SelectorError(unknown("head", str(name), self.heads))
+        check_choice("head", name, self.heads, error=SelectorError)
         rest = [head for head in self.heads.values() if head.name != name]
         facts = self._facts.with_heads(rest, self.index.without_head(name))
         publish(self, facts, partial(self._core.remove_head, name))
@@ -411,3 +426,14 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
+
+
+def _from_files(files: Mapping[str, bytes], name: str) -> MultiTaskModel:
+    """Return the model that was pickled as the files of its folder."""
+    from .model.pickling import write_files
+
+    with tempfile.TemporaryDirectory(prefix="mtfreeze-pickle-") as folder:
+        write_files(files, Path(folder))
+        model = MultiTaskModel.from_pretrained(folder)
+    model.name = name
+    return model

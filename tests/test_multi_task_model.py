@@ -183,8 +183,8 @@ def test_what_is_no_text_is_a_type_error(
     [
         (0, mtf.ConfigError, "batch_size must be at least 1; found 0"),
         (-3, mtf.ConfigError, "batch_size must be at least 1; found -3"),
-        (1.5, TypeError, "batch_size must be an int; found float"),
-        (True, TypeError, "batch_size must be an int; found bool"),
+        (1.5, TypeError, "batch_size must be a whole number; found float"),
+        (True, TypeError, "batch_size must be a whole number; found bool"),
     ],
 )
 def test_batch_sizes_that_cannot_be(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..checks import as_number
+from ..checks import as_number, typed
 from ..closest import unknown
 from ..errors import ConfigError
 from ..quoting import cut, quoted
@@ -44,7 +44,7 @@ _NUMBERS = ("warmup_ratio", "layer_decay")
 
 def found_text(value: object) -> str:
     """Return what messages say of a value that was found."""
-    return f"{type(value).__name__} {quoted(value)}"
+    return f"{typed(value)}"
 
 
 def check_text(path: str, value: object) -> str:

@@ -6,13 +6,26 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import _core
-from ..checks import check_choice, check_integer
+from ..checks import (
+    as_flag,
+    as_integer,
+    as_number,
+    check_choice,
+    check_each,
+    check_integer,
+    check_path,
+    check_seed,
+    typed,
+)
 from ..closest import unknown
 from ..errors import ConfigError
 from ..evaluating.eval_data import EvalData
@@ -50,6 +63,9 @@ NOT_SHARED = {
 }
 """Arguments of `fit` that scenarios do not take -> what to do instead."""
 
+MOST_SEEDS = 10_000
+"""Of a comparison: each is at least one run."""
+
 _ELSEWHERE = ("model", "tasks", "progress", *NOT_SHARED)
 
 
@@ -75,17 +91,29 @@ def check_arguments(given: Mapping[str, Any], where: str = "compare") -> dict[st
         if name not in known:
             raise TypeError(unknown("argument", name, [*known, "modes", "seeds"], of=where))
     values = dict(given)
-    if values.get("cache", "auto") == "auto":
+    cache = values.get("cache", "auto")
+    if isinstance(cache, str) and cache == "auto":
         values.pop("cache", None)
-    elif values["cache"] is not False:
-        values["cache"] = str(values["cache"])
+    elif as_flag(values["cache"]) is not False:
+        values["cache"] = os.fspath(check_path("cache", values["cache"]))
     try:
-        copied: dict[str, Any] = json.loads(json.dumps(values))
-    except (TypeError, ValueError) as error:
+        copied: dict[str, Any] = json.loads(json.dumps(values, default=_plain))
+    except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(
-            f"{where} sends the arguments of fit to workers as JSON values; {error}; found {values}"
+            f"{where} sends the arguments of fit to workers as JSON values; {error}; "
+            f"found {quoted(values)}"
         ) from None
     return copied
+
+
+def _plain(value: object) -> object:
+    """Return what other libraries' scalars, arrays and paths are to JSON."""
+    for found in (as_flag(value), as_integer(value), as_number(value)):
+        if found is not None:
+            return found
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"expected numbers, texts, lists or mappings of them; found {typed(value)}")
 
 
 def check_seeds(seeds: object) -> list[int]:
@@ -96,12 +124,15 @@ def check_seeds(seeds: object) -> list[int]:
     TypeError, ConfigError
         If there is none, one is negative, or one stands twice.
     """
-    if isinstance(seeds, list | tuple | range):
-        numbers = [check_integer(f"seeds[{i}]", one, 0) for i, one in enumerate(seeds)]
-        if not numbers or len(set(numbers)) < len(numbers):
-            raise ConfigError(f"seeds must name at least one, each once; found {quoted(seeds)}")
-        return numbers
-    return list(range(check_integer("seeds", seeds, 1)))
+    number = as_integer(seeds)
+    if number is not None:
+        return list(range(check_integer("seeds", number, 1, MOST_SEEDS)))
+    if isinstance(seeds, Sized) and len(seeds) > MOST_SEEDS:
+        raise ConfigError(f"seeds must be at most {MOST_SEEDS} of them; found {len(seeds)}")
+    numbers = check_each("seeds", seeds, check_seed, of="seeds, or how many", example="[0, 1, 2]")
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ConfigError(f"seeds must name at least one, each once; found {quoted(seeds)}")
+    return numbers
 
 
 def check_start(

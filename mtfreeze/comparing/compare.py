@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checks import check_integer
+from ..checks import check_flag, check_integer, check_path
 from ..evaluating.sufficient import check_sufficient
 from ..files.user_paths import user_path
 from ..heads.task import Task
+from ..model.state import check_model
 from ..printable import printable
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
@@ -126,6 +127,10 @@ def compare(
     >>> comparison.frozen_ok, comparison.to_html("report.html").name
     (True, 'report.html')
     """
+    check_model(model)
+    reporter = Reporter(check_flag("progress", progress))
+    kept = None if output_dir is None else check_path("output_dir", output_dir)
+    gradients = check_flag("gradients", gradients)
     given = check_tasks(model, tasks)
     old = {} if not old_tasks else check_tasks(model, old_tasks)
     fit_settings = check_arguments(fit_arguments)
@@ -151,19 +156,18 @@ def compare(
     )
     workers = threads if threads is not None or executor is None else 1
     settings["threads"] = workers or get_threads()
-    with _folder(output_dir) as path:
+    with _folder(kept) as path:
         folder = ComparisonFolder(path)
         _fill(folder, model, settings, values)
-        work = _Work(folder, settings, executor, workers, Reporter(progress))
+        work = _Work(folder, settings, executor, workers, reporter)
         interrupted = work.run([Job(one.name, seed) for seed in numbers for one in scenarios])
         if not interrupted and not any(run.error for run in work.found.values()):
             folder.forget_features()
-        kept = None if output_dir is None else Path(output_dir)
         return Comparison(work.in_order(), settings, kept, interrupted)
 
 
 @contextmanager
-def _folder(output_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
+def _folder(output_dir: Path | None) -> Iterator[Path]:
     if output_dir is not None:
         yield user_path(output_dir).resolve()
         return

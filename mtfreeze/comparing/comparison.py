@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import check_path
 from ..errors import CheckpointError
-from ..files.whole_file import write_output
+from ..files.whole_file import check_output, write_output
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
-from ..pictures.writing import write_picture
+from ..pictures.writing import check_ending, write_picture
 from .comparison_data import ComparisonData
 from .comparison_folder import ComparisonFolder, described
 from .export import long_rows, to_csv_text, to_frame
@@ -80,7 +81,7 @@ class Comparison(ComparisonData):
         CheckpointError
             If there is none, or a file of it is damaged.
         """
-        place = ComparisonFolder(folder)
+        place = ComparisonFolder(check_path("folder", folder))
         settings = place.settings()
         try:
             names = [*REFERENCES, *(mode["name"] for mode in settings["modes"])]
@@ -166,6 +167,7 @@ class Comparison(ComparisonData):
         OSError
             If it cannot be written.
         """
+        check_ending(path)
         panels, words = self.points(), self.plot_arguments()
         return write_picture(
             lambda: quality_figure(panels, **words), lambda: quality_text(panels, **words), path
@@ -197,4 +199,5 @@ class Comparison(ComparisonData):
         """
         from .report import report_page
 
-        return write_output(path, report_page(self, self.table()).encode("utf-8"))
+        place = check_output(path)  # before pictures are drawn
+        return write_output(place, report_page(self, self.table()).encode("utf-8"))

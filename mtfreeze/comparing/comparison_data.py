@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..closest import name_list, unknown
+from ..checks import check_choice
+from ..closest import name_list
 from ..errors import ConfigError
 from ..pictures.front import QualityPoint, pareto_front
 from ..pictures.words import metric_words
@@ -123,8 +124,7 @@ class ComparisonData:
         return found
 
     def _check_task(self, task: str, known: Sequence[str]) -> None:
-        if task not in known:
-            raise ConfigError(unknown("task", task, known))
+        check_choice("task", task, known)
 
     def first_runs(self) -> dict[str, ScenarioRun]:
         """Return the first finished run of every scenario, by name."""
@@ -142,10 +142,8 @@ class ComparisonData:
         ConfigError
             If there is none of that name.
         """
-        found = next((row for row in self.rows if row.name == scenario), None)
-        if found is None:
-            raise ConfigError(unknown("scenario", scenario, self.scenarios))
-        return found
+        check_choice("scenario", scenario, self.scenarios)
+        return next(row for row in self.rows if row.name == scenario)
 
     def best(self, task: str) -> Best:
         """Return which scenario is best on a task, and which cannot be told apart from it.
@@ -186,8 +184,7 @@ class ComparisonData:
         self._check_task(task, [*self.tasks, *self.old_tasks])
         for name in (scenario, other):
             known = [one for one in self.scenarios if one != MAJORITY]
-            if name not in known:
-                raise ConfigError(unknown("scenario", name, known))
+            check_choice("scenario", name, known)
         return self._judgements[task].between(scenario, other)
 
     def pareto(self, task: str) -> list[str]:

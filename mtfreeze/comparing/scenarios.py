@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..checks import typed
 from ..errors import ConfigError
 from ..freezing.unit_states import unit_states
 from ..planning.freeze_schedule import FreezeSchedule
@@ -107,7 +108,7 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
     if isinstance(modes, str | FreezeSchedule) or not isinstance(modes, Iterable):
         raise TypeError(
             "modes must be a list of what is frozen in each scenario, such as "
-            f'["backbone", "none"]; found {type(modes).__name__} {quoted(modes)}'
+            f'["backbone", "none"]; found {typed(modes)}'
         )
     scenarios: list[Scenario] = []
     for number, given in enumerate(modes, start=1):
@@ -151,7 +152,7 @@ def _read(given: Any, number: int) -> Scenario:
         return Scenario(name or " + ".join(selectors), mode=tuple(selectors))
     raise TypeError(
         f"mode {number} must be what is frozen (a selector or a list of them), a FreezeSchedule, "
-        f"or a (name, FreezeSchedule) pair; found {type(given).__name__} {quoted(given)}"
+        f"or a (name, FreezeSchedule) pair; found {typed(given)}"
     )
 
 

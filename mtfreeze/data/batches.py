@@ -22,9 +22,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_count
+from ..checks import check_choice, check_integer
 from ..closest import unknown
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from ..quoting import quoted
 from .examples import Examples
 from .lengths import grouped_batches
@@ -282,7 +282,7 @@ def plan_epoch(
     [2, 1]
     """
     _check_mixing(mixing)
-    size = check_count("batch_size", batch_size, usual=32)
+    size = check_integer("batch_size", batch_size, 1)
     shares = _shares(groups, size, mixing, sampling, temperature)
     if not groups:
         return []
@@ -317,7 +317,7 @@ def steps_per_epoch(
 ) -> int:
     """Return how many steps `plan_epoch` makes, which is the same in every epoch."""
     _check_mixing(mixing)
-    size = check_count("batch_size", batch_size, usual=32)
+    size = check_integer("batch_size", batch_size, 1)
     shares = _shares(groups, size, mixing, sampling, temperature)
     return max(shares, default=0) if mixing == "joint" else sum(shares)
 
@@ -339,5 +339,4 @@ def _n_batches(n: int, batch_size: int) -> int:
 
 
 def _check_mixing(mixing: str) -> None:
-    if mixing not in MIXING:
-        raise ConfigError(unknown("mixing", str(mixing), MIXING))
+    check_choice("mixing", mixing, MIXING)

@@ -12,10 +12,19 @@ import operator
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
+from ..checks import (
+    as_items,
+    as_number,
+    check_flag,
+    check_integer,
+    check_seed,
+    check_text,
+    typed,
+)
 from ..closest import did_you_mean, name_list
 from ..errors import ConfigError, DataError
 from ..metrics.entities import OUTSIDE
@@ -50,8 +59,8 @@ class Examples(Sequence[Example]):
     """
 
     def __init__(self, rows: Iterable[Example], name: str = "data") -> None:
-        self._rows = tuple(rows)
-        self.name = name
+        self._rows = tuple(_each_example(rows))
+        self.name = check_text("name", name)
         for row in self._rows:
             if (row.text is None) != (self._rows[0].text is None):
                 first = self._rows[0]
@@ -81,7 +90,9 @@ class Examples(Sequence[Example]):
         """
         from .rows import example_from_row
 
-        return cls((example_from_row(r, f"row {i} of {name}") for i, r in enumerate(rows)), name)
+        check_text("name", name)
+        items = enumerate(_items_of(rows, name))
+        return cls((example_from_row(row, f"row {i} of {name}") for i, row in items), name)
 
     @property
     def kind(self) -> str:
@@ -116,8 +127,18 @@ class Examples(Sequence[Example]):
         return Examples(self._rows + other._rows, f"{self.name}+{other.name}")
 
     def select(self, rows: Iterable[int]) -> Examples:
-        """Return the rows of these numbers, in the order given."""
-        return Examples((self._rows[operator.index(i)] for i in rows), self.name)
+        """Return the rows of these numbers, in the order given.
+
+        Raises
+        ------
+        TypeError, ConfigError
+            If one is no whole number, or no row has it.
+        """
+        return Examples((self._row(i) for i in _items_of(rows, "rows")), self.name)
+
+    def _row(self, number: object) -> Example:
+        last = len(self) - 1
+        return self._rows[check_integer("a row number", number, -last - 1, last)]
 
     def labels(self, task: str | None = None) -> dict[str | int | float, int]:
         """Count the labels (of word rows: the tags), sorted by label.
@@ -133,6 +154,8 @@ class Examples(Sequence[Example]):
             If rows carry labels by task and `task` is none of them.
         """
         names = self.tasks
+        if task is not None:
+            check_text("task", task)
         if names and task not in names:
             hint = (
                 did_you_mean(task, names)
@@ -168,8 +191,8 @@ class Examples(Sequence[Example]):
 
         Raises
         ------
-        ConfigError
-            If `fraction` is not between 0 and 1.
+        TypeError, ConfigError
+            If `fraction` is no number between 0 and 1, or another argument does not hold.
         DataError
             If one part would be empty.
 
@@ -180,8 +203,13 @@ class Examples(Sequence[Example]):
         (Examples(8 texts, name='data', labels: 0 4, 1 4),
          Examples(2 texts, name='data', labels: 0 1, 1 1))
         """
-        if not 0.0 < fraction < 1.0:
-            raise ConfigError(f"fraction must be between 0 and 1, both excluded; found {fraction}")
+        share = as_number(fraction)
+        if share is None:
+            raise TypeError(f"fraction must be a number between 0 and 1; found {typed(fraction)}")
+        if not 0.0 < share < 1.0:
+            raise ConfigError(f"fraction must be between 0 and 1, both excluded; found {share}")
+        fraction, seed = share, check_seed("seed", seed)
+        stratify = check_flag("stratify", stratify)
         n_first = round(fraction * len(self))
         if not 0 < n_first < len(self):
             raise DataError(
@@ -224,8 +252,9 @@ def as_examples(data: Rows, name: str) -> Examples:
 
     Parameters
     ----------
-    data : Examples or iterable of rows
-        See `Examples.from_rows`.
+    data : Examples, iterable of rows, or columns
+        See `Examples.from_rows`; or a frame of pandas or polars, or a mapping of column names to
+        lists, with the columns that rows as dictionaries have.
     name : str
         What messages call the data.
 
@@ -238,22 +267,66 @@ def as_examples(data: Rows, name: str) -> Examples:
     """
     if isinstance(data, Examples):
         examples = data
-    elif isinstance(data, str | bytes | os.PathLike):
+    elif isinstance(data, str | bytes | bytearray | os.PathLike):
         raise TypeError(
-            f"{name}: expected rows of data; found {type(data).__name__} {quoted(data)}; read the "
-            "file "
+            f"{name}: expected rows of data; found {typed(data)}; read the file "
             "first, for instance with read_tsv or read_conll"
         )
-    elif isinstance(data, Mapping) or not isinstance(data, Iterable):
-        raise TypeError(
-            f"{name}: expected rows such as [(text, label), ...] or what read_tsv returns; found "
-            f"{type(data).__name__}"
-        )
     else:
-        examples = Examples.from_rows(data, name)
+        examples = Examples.from_rows(_rows_of(data, name), name)
     if not len(examples):
         raise DataError(f"{name}: expected at least one row; found none; give data or leave it out")
     return examples
+
+
+def _rows_of(data: object, name: str) -> Iterable[object]:
+    """Return the rows of what may also be a frame (pandas, polars), or columns by name."""
+    for method, arguments in (("to_dicts", ()), ("to_dict", ("records",))):
+        give = getattr(data, method, None) if hasattr(data, "columns") else None
+        if callable(give):
+            rows: Iterable[object] = give(*arguments)
+            return rows
+    if isinstance(data, Mapping):
+        return _rows_of_columns(data, name)
+    return data  # type: ignore[return-value]  # whatever it is, `Examples.from_rows` checks it
+
+
+def _items_of(rows: object, name: str) -> Iterator[object]:
+    """Return the rows one by one; TypeError if there are none to go through."""
+    items = as_items(rows)
+    if items is None:
+        raise TypeError(
+            f"{name}: expected rows such as [(text, label), ...] or what read_tsv returns; found "
+            f"{typed(rows)}"
+        )
+    return items
+
+
+def _each_example(rows: object) -> Iterator[Example]:
+    """Yield rows that are ready; TypeError for others."""
+    for row in _items_of(rows, "rows"):
+        if not isinstance(row, Example):
+            raise TypeError(
+                f"rows must be Example objects; found {typed(row)}; for pairs and dictionaries "
+                "call Examples.from_rows"
+            )
+        yield row
+
+
+def _rows_of_columns(data: Mapping[Any, Any], name: str) -> Iterable[object]:
+    """Return the rows of ``{"text": [...], "label": [...]}``."""
+    if not all(isinstance(one, list | tuple | np.ndarray) for one in data.values()):
+        raise TypeError(
+            f"{name}: expected rows such as [(text, label), ...], or columns of one length such as "
+            f'{{"text": [...], "label": [...]}}; found {type(data).__name__} with the keys '
+            f"{name_list(data, 4)}; if these are parts of a data set, pass one of them"
+        )
+    lengths = {key: len(one) for key, one in data.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(
+            f"{name}: expected columns of one length; found {quoted(lengths)}; correct the columns"
+        )
+    return (dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True))
 
 
 def _kind_of(row: Example) -> str:

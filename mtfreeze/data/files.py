@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
+from ..checks import check_path
 from ..closest import did_you_mean
 from ..errors import DataError
 from ..files.reading import read_file
@@ -34,9 +34,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     TypeError
         If `path` is no path.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"expected the path of a file; found {type(path).__name__} {quoted(path)}")
-    place = Path(path)
+    place = check_path("path", path)
     try:
         raw = read_file(place, DataError)
     except FileNotFoundError:

@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..checks import as_integer
+from ..checks import as_integer, typed
 from ..closest import name_list, unknown
 from ..errors import DataError
-from ..quoting import quoted
 from .example import Example, Label
 from .examples import Examples
 
@@ -22,6 +21,18 @@ LabelMap = Mapping[str, str | int | Mapping[str, str | int]]
 """Label in the data -> label name or index; or, by task name, such a mapping each."""
 
 
+def _check_map(label_map: object) -> LabelMap:
+    """Return a map; a list of names stands for the map from 0, 1, .. to them."""
+    if isinstance(label_map, Mapping):
+        return label_map
+    if isinstance(label_map, list | tuple) and all(isinstance(one, str) for one in label_map):
+        return {str(number): name for number, name in enumerate(label_map)}
+    raise TypeError(
+        f"label_map must map labels of the data to label names; found {typed(label_map)}; write "
+        'e.g. {"0": "negative", "1": "positive"}, or the names in order as a list'
+    )
+
+
 def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
     """Return the rows with every label (for words: every tag) looked up in `label_map`.
 
@@ -29,15 +40,19 @@ def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
     ----------
     examples : Examples
         Labels may be str or int; an int is looked up by its decimal text.
-    label_map : mapping
-        For rows with several labels either one map for all, or a map of maps by task name; a task
+    label_map : mapping, or list of str
+        A list holds the names of the labels 0, 1, ... For rows with several labels
+        either one map for all, or a map of maps by task name; a task
         that the latter leaves out keeps its labels.
 
     Raises
     ------
+    TypeError
+        If `label_map` is neither, or holds something else than names and indices.
     DataError
         If a label is not in the map, naming the row and the closest.
     """
+    label_map = _check_map(label_map)
     by_task = any(isinstance(value, Mapping) for value in label_map.values())
     flat = None if by_task else {str(key): value for key, value in label_map.items()}
 
@@ -48,7 +63,7 @@ def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
         name = value if isinstance(value, str) else as_integer(value)
         if name is None:
             raise TypeError(
-                f"label_map: expected label names (str) or indices (int); found {quoted(value)}"
+                f"label_map: expected label names (str) or indices (int); found {typed(value)}"
             )
         return name
 

@@ -18,6 +18,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ..checks import (
+    LARGEST_INTEGER,
+    as_integer,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_path,
+    typed,
+)
 from ..closest import did_you_mean, name_list, unknown
 from ..errors import ConfigError, DataError
 from ..files.json_files import check_json_size
@@ -36,7 +45,7 @@ PathLike = str | os.PathLike[str]
 
 def _finish(rows: Iterable[Example], path: PathLike, label_map: LabelMap | None) -> Examples:
     """Apply the label map; refuse a file without rows."""
-    examples = Examples(rows, Path(path).name)
+    examples = Examples(rows, check_path("path", path).name)
     if not len(examples):
         raise DataError(f"{path}: expected rows of data; found none")
     return examples if label_map is None else map_labels(examples, label_map)
@@ -76,6 +85,7 @@ def read_tsv(
     Examples(510 texts, name='reviews_eval.tsv', labels: negative 255, positive 255)
     """
     rows = []
+    header = check_flag("header", header)
     for number, line in enumerate(read_lines(path), start=1):
         if (header and number == 1) or (not line.strip() and "\t" not in line):
             continue
@@ -137,6 +147,11 @@ def read_csv(
     >>> rows[0].text, rows[0].label
     ('good, and cheap', '5')
     """
+    header = check_flag("header", header)
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '\r\n"':
+        raise ConfigError(
+            f"delimiter must be one character, such as ';' or '\\t'; found {quoted(delimiter)}"
+        )
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     rows: list[Example] = []
     columns: tuple[int, int] | None = None if header else _columns(text, label, None, path)
@@ -163,8 +178,17 @@ def _columns(
     """Return the numbers of the text and the label column."""
     found = []
     for argument, column in (("text", text), ("label", label)):
-        if isinstance(column, int):
-            found.append(column)
+        number = as_integer(column)
+        if number is not None:
+            found.append(
+                check_integer(
+                    argument, number, -LARGEST_INTEGER, hint="give the number of a column"
+                )
+            )
+        elif not isinstance(column, str):
+            raise TypeError(
+                f"{argument} must be the name or the number of a column; found {typed(column)}"
+            )
         elif names is None:
             raise ConfigError(
                 f"header=False leaves columns without names; found {argument}={quoted(column)}; "
@@ -283,8 +307,8 @@ def read_conll(
     >>> len(rows), rows[0].words[:3], rows[0].label[:3]
     (600, ('Citizens', 'of', 'Earth'), ('B-creative-work', 'I-creative-work', 'I-creative-work'))
     """
-    if scheme not in SCHEMES:
-        raise ConfigError(unknown("tag scheme", scheme, SCHEMES))
+    check_choice("tag scheme", scheme, SCHEMES)
+    column = check_integer("column", column, -LARGEST_INTEGER, hint="give the number of a column")
     rows: list[Example] = []
     words: list[str] = []
     tags: list[str] = []

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..checks import as_integer, as_number
+from ..checks import as_integer, as_number, typed
 from ..closest import did_you_mean, name_list
 from ..errors import DataError
 from ..quoting import quoted
@@ -26,14 +26,6 @@ _WORD_KEYS = ("words", "tokens")
 _TAG_KEYS = ("tags", "ner_tags")
 _LABEL_KEYS = ("label", "labels", *_TAG_KEYS)
 _NEEDS_WORDS = "a list of tags needs a list of words beside it; found a text; give the row as words"
-
-
-def _found(value: object) -> str:
-    """Describe a value in a message: its type and the beginning of its repr."""
-    if value is None:
-        return "None"
-    text = quoted(value)
-    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
 
 
 def check_text(value: object, where: str) -> str:
@@ -49,19 +41,19 @@ def check_text(value: object, where: str) -> str:
     advice = "decode it first" if isinstance(value, bytes | bytearray) else "leave the row out"
     if isinstance(value, list | tuple):
         advice = "give words together with tags, as (words, tags)"
-    raise TypeError(f"{where}: expected a text (str); found {_found(value)}; {advice}")
+    raise TypeError(f"{where}: expected a text (str); found {typed(value)}; {advice}")
 
 
 def check_words(value: object, where: str) -> tuple[str, ...]:
     """Return a list or tuple of str as a tuple; the error names the position of a bad word."""
     if not isinstance(value, list | tuple):
         raise TypeError(
-            f"{where}: expected a list of words (str); found {_found(value)}; split the text first"
+            f"{where}: expected a list of words (str); found {typed(value)}; split the text first"
         )
     for position, word in enumerate(value):
         if not isinstance(word, str):
             raise TypeError(
-                f"{where}: expected words (str); word {position} is {_found(word)}; "
+                f"{where}: expected words (str); word {position} is {typed(word)}; "
                 "leave it out or write it as a str"
             )
     return tuple(value)
@@ -74,17 +66,29 @@ def check_label(value: object, where: str) -> str | int:
     index = as_integer(value)
     if index is None:
         raise TypeError(
-            f"{where}: expected a label name (str) or index (int); found {_found(value)}; "
-            "write the label's name"
+            f"{where}: expected a label name (str) or index (int); found {typed(value)}; "
+            + (
+                "leave the row out, or write the label's name"
+                if _is_missing(value)
+                else "write the label's name"
+            )
         )
     return index
+
+
+def _is_missing(value: object) -> bool:
+    """Say whether a value stands for none: None, NaN, or a frame's mark, which equals nothing."""
+    try:
+        return value is None or not bool(value == value)
+    except Exception:  # pandas' NA is neither equal to itself nor not
+        return True
 
 
 def check_tags(value: object, n_words: int, where: str) -> Tags:
     """Return a list of `n_words` tags, all names or all indices, as a tuple."""
     if not isinstance(value, list | tuple) and int(getattr(value, "ndim", 0)) != 1:
         raise TypeError(
-            f"{where}: expected a list of tags, one per word; found {_found(value)}; "
+            f"{where}: expected a list of tags, one per word; found {typed(value)}; "
             "write the tags as a list"
         )
     tags = tuple(check_label(tag, f"{where}, tag {i}") for i, tag in enumerate(cast(Any, value)))
@@ -139,7 +143,7 @@ def _one_of(row: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
 def _from_mapping(row: Mapping[str, object], where: str) -> Example:
     for key in row:
         if not isinstance(key, str):
-            raise TypeError(f"{where}: expected keys that are str; found {_found(key)}")
+            raise TypeError(f"{where}: expected keys that are str; found {typed(key)}")
     content = _one_of(row, ("text", *_WORD_KEYS))
     if content is None:
         raise DataError(f"{where}: {_missing('text or words', ('text', 'words'), row)}")
@@ -163,13 +167,13 @@ def _from_mapping(row: Mapping[str, object], where: str) -> Example:
         return Example(text, words, _any_label(value, words, where), None, where)
     if not isinstance(value, Mapping):
         raise TypeError(
-            f"{where}: expected 'labels' to map task names to labels; found {_found(value)}; "
+            f"{where}: expected 'labels' to map task names to labels; found {typed(value)}; "
             "for a single label use the key 'label', for tags 'tags'"
         )
     labels: dict[str, Label] = {}
     for task, label in value.items():
         if not isinstance(task, str):
-            raise TypeError(f"{where}: expected task names (str) in 'labels'; found {_found(task)}")
+            raise TypeError(f"{where}: expected task names (str) in 'labels'; found {typed(task)}")
         if label is not None:
             labels[task] = _any_label(label, words, f"{where}, label of {quoted(task, 60)}")
     return Example(text, words, None, labels, where)
@@ -211,5 +215,5 @@ def example_from_row(row: object, where: str) -> Example:
             )
         return _from_pair(row[0], row[1], where)
     raise TypeError(
-        f"{where}: expected (text, label), (words, tags) or a dictionary; found {_found(row)}"
+        f"{where}: expected (text, label), (words, tags) or a dictionary; found {typed(row)}"
     )

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..checks import as_number, check_choice
+from ..checks import as_number, check_choice, typed
 from ..errors import ConfigError
 from ..quoting import quoted
 
@@ -30,10 +30,7 @@ def check_temperature(name: str, value: object) -> float:
     """Return T as a float above 0; TypeError or ConfigError otherwise."""
     number = as_number(value)
     if number is None:
-        raise TypeError(
-            f"{name} must be a number; found {type(value).__name__} {quoted(value)}; give a float "
-            "above 0"
-        )
+        raise TypeError(f"{name} must be a number; found {typed(value)}; give a float above 0")
     if not math.isfinite(number) or number <= 0:
         raise ConfigError(
             f"{name} must be a finite number above 0; found {quoted(number)}; 1 is "

@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..checks import check_flag
 from ..closest import unknown
 from ..heads.task import Task
+from ..model.state import check_model
 from ..runtime.progress import Reporter
 from ..training.estimate import Estimate
 from ..training.fit import fit
@@ -102,8 +104,9 @@ def estimate_after(
         As for `estimate`.
     """
     began = time.perf_counter()
+    check_model(model)
     arguments = _complete(epochs, fit_arguments)
-    reporter = Reporter(arguments.pop("progress"))
+    reporter = Reporter(check_flag("progress", arguments.pop("progress")))
     prepared = prepare(model, tasks, **arguments)
     tokenizing = time.perf_counter() - began
     found, notes = walk(model.copy(), prepared, reporter, earlier)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..closest import counted, unknown
+from ..checks import check_choice, check_text
+from ..closest import counted
 from ..data.examples import Rows, as_examples
 from ..data.labels import IGNORE
 from ..errors import DataError, SelectorError
 from ..heads.classes import check_classes
 from ..metrics.scores import confusion_matrix
+from ..model.state import check_model
 from ..pictures.writing import check_ending, write_picture
 from ..quoting import quoted
 
@@ -52,8 +54,9 @@ def confusion(
     model: MultiTaskModel, head: str, examples: Rows, *, label: str | None = None
 ) -> Confusion:
     """Predict labelled rows and count; see `plot_confusion`."""
-    if head not in model.heads:
-        raise SelectorError(unknown("head", str(head), model.heads))
+    check_choice("head", head, model.heads, error=SelectorError)
+    if label is not None:
+        check_text("label", label)
     data = as_examples(examples, "examples")
     spec = check_classes(model.heads[head].spec, head, "a picture of what is confused needs")
     gold = spec.targets(data, label or head, head).flat()
@@ -126,6 +129,7 @@ def plot_confusion(
     """
     from ..pictures.confusion import confusion_figure, confusion_text
 
+    check_model(model)
     place = check_ending(path)  # before anything is predicted
     found = confusion(model, head, examples, label=label)
     title = f"{head}: right and predicted labels"

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from .._core import Bracket
+from ..checks import check_flag
 from ..errors import DataError
 from ..features import CacheStats, open_cache
 from ..heads.task import Task
 from ..metrics.scores import metric_name
+from ..model.state import check_model
 from ..runtime.progress import Reporter
 from ..steps.batch import check_tasks
 from ..steps.prefix_features import evaluation_features
@@ -88,6 +90,8 @@ def evaluate_rows(
 
     `on_cache_stats` is called once, with what the cache did.
     """
+    check_model(model)
+    progress = check_flag("progress", progress)
     data = EvalData(model, check_tasks(model, tasks))
     if not data.tasks:
         raise DataError(

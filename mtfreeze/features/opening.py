@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..closest import did_you_mean, unknown
+from ..checks import as_flag, check_choice, check_path, typed
+from ..closest import did_you_mean
 from ..errors import ConfigError
 from ..files.user_paths import user_path
 from ..quoting import quoted
@@ -37,23 +38,23 @@ def check_cache(
     disk_limit: int | str | None = None,
 ) -> CacheChoice | None:
     """Check the arguments of `open_cache` and open nothing; None for False."""
-    if dtype not in DTYPES:
-        raise ConfigError(unknown("dtype of the cache", str(dtype), DTYPES))
+    check_choice("cache_dtype", dtype, DTYPES)
     # A limit from the environment means nothing to a run without a cache.
     given = {"memory_limit": memory_limit, "disk_limit": disk_limit}
     for name, limit in given.items():
         if limit is not None:
             parse_size(limit, name)
-    if setting is False:
+    flag = as_flag(setting)
+    if flag is False:
         return None
     memory = read_limit(memory_limit, "memory_limit", "MTFREEZE_CACHE_MEMORY", MEMORY_LIMIT)
     disk = read_limit(disk_limit, "disk_limit", "MTFREEZE_CACHE_LIMIT", DISK_LIMIT)
-    if setting is True or not isinstance(setting, str | os.PathLike):
+    if flag is True or not isinstance(setting, str | bytes | os.PathLike):
         raise TypeError(
             'cache: expected False, "auto", "memory" or a folder; found '
-            f'{type(setting).__name__} {quoted(setting)}; "auto" is the usual choice'
+            f'{typed(setting)}; "auto" keeps what pays'
         )
-    text = os.fspath(setting)
+    text = os.fspath(check_path("cache", setting))
     folder = None if text in ("auto", "memory") else _folder(text)
     return CacheChoice(text, dtype, memory, disk, folder)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 
-from ..checks import as_integer
+from ..checks import as_integer, typed
 from ..errors import ConfigError
 from ..quoting import quoted
 
@@ -54,10 +54,7 @@ def parse_size(value: int | str, name: str) -> int:
             raise ConfigError(f"{name}: expected at least 0 bytes; found {number}; {advice}")
         return number
     if not isinstance(value, str):
-        raise TypeError(
-            f"{name}: expected a number of bytes; found {type(value).__name__} {quoted(value)}; "
-            f"{advice}"
-        )
+        raise TypeError(f"{name}: expected a number of bytes; found {typed(value)}; {advice}")
     found = _SIZE.fullmatch(value)
     if found is None or found[2].lower() not in _UNITS:
         raise ConfigError(f"{name}: expected a number of bytes; found {quoted(value)}; {advice}")

@@ -17,10 +17,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from ..checks import check_path
 from ..quoting import quoted
 from .drafts import clear_abandoned, new_token, open_draft, siblings
 
 __all__ = [
+    "check_output",
     "explained",
     "is_draft",
     "keep_access",
@@ -146,6 +148,14 @@ def write_whole(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def check_output(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file to write; TypeError, ConfigError or OSError if it can be none."""
+    place = check_path("path", path)
+    if place.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "expected the name of a file; found", str(place))
+    return place
+
+
 def write_output(path: str | os.PathLike[str], data: bytes) -> Path:
     """Write a file that a user asked for, whole, making its folder, and return its path.
 
@@ -154,7 +164,7 @@ def write_output(path: str | os.PathLike[str], data: bytes) -> Path:
     OSError
         If it cannot be written; it says which file, why, and what to do.
     """
-    place = Path(path)
+    place = check_output(path)
     with explained(f"cannot write {quoted(str(place))}", "choose another place, or free space"):
         make_folder(place.parent)
         write_whole(place, data)

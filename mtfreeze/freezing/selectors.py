@@ -16,7 +16,7 @@ that proposes the closest names.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import as_items, typed
 from ..closest import did_you_mean, name_list
 from ..errors import SelectorError
 from ..quoting import quoted
@@ -33,10 +34,16 @@ if TYPE_CHECKING:
     from .._core import ParamInfo, UnitInfo
     from ..families import Family
 
-__all__ = ["ModelIndex", "Selection", "Selector", "layer_number", "resolve"]
+__all__ = ["ModelIndex", "Selection", "Selector", "layer_number", "resolve", "selector_texts"]
 
 Selector = str | Collection[Any]
-"""A str, or a collection of selectors, however deep."""
+"""A str, or a collection of selectors."""
+
+_LONGEST = 1_000
+"""Characters of one selector."""
+
+_DEPTH = 20
+"""Lists in lists of selectors."""
 
 _BRACKET = re.compile(r"(?P<name>backbone|layers)\[(?P<inside>[^\[\]]*)\]")
 _LAYER = re.compile(r"backbone\.layers\[(\d+)\]")
@@ -184,22 +191,41 @@ def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Select
         If a selector matches nothing, with the closest names.
     """
     if isinstance(what, str):
+        if len(what) > _LONGEST:
+            raise SelectorError(
+                f"a selector must have at most {_LONGEST:,} characters; found {len(what):,} that "
+                f"begin with {quoted(what, 60)}; give a list of shorter ones"
+            )
         try:
             return _resolve_one(index, what.strip())
         except SelectorError:
             if strict:
                 raise
             return index.of_units(())
-    if isinstance(what, bytes | bytearray | Mapping) or not isinstance(what, Collection):
-        raise TypeError(
-            f"a selector must be a str or a list of them; found {type(what).__name__} "
-            f"{quoted(what)}; "
-            "use e.g. 'backbone', 'backbone.layers[2:5]'"
-        )
     selection = index.of_units(())
-    for item in what:
-        selection = selection | resolve(index, item, strict=strict)
+    for text in selector_texts("a selector", what):
+        selection = selection | resolve(index, text, strict=strict)
     return selection
+
+
+def selector_texts(name: str, what: object, depth: int = _DEPTH) -> list[str]:
+    """Return the selectors of a str or a list of them, which may hold lists again.
+
+    Raises
+    ------
+    TypeError
+        If something is neither, or lists lie too deep in each other.
+    """
+    if isinstance(what, str):
+        return [str(what)]
+    items = as_items(what) if isinstance(what, Sized) else None
+    if items is None or depth == 0:
+        raise TypeError(
+            f"{name} must be a str or a list of them; found {typed(what)}"
+            + ("" if depth else f", {_DEPTH} lists deep")
+            + "; use e.g. 'backbone', ['heads', 'backbone.layers[2:5]']"
+        )
+    return [text for item in items for text in selector_texts(name, item, depth - 1)]
 
 
 def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selection:
@@ -291,7 +317,7 @@ def _resolve_regex(index: ModelIndex, text: str, hints: bool) -> Selection:
     pattern = text.removeprefix("re:")
     try:
         compiled = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise SelectorError(
             f"{quoted(text)}: expected a regular expression after 're:'; found an error in it: "
             f"{error}"

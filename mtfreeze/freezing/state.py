@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_integer
+from ..checks import LARGEST_INTEGER, check_flag, check_integer
 from ..closest import name_list
 from ..heads.head import Head
 from ..notices import NoPrefixWarning, PrecisionWarning, UntrainedHeadWarning, warn
@@ -56,6 +56,8 @@ __all__ = [
     "set_state",
 ]
 
+
+_LAYERS_HINT = "give the number of layers to freeze, negative: of those above them that train"
 
 FreezeMasks = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """A freeze state as the core takes it: (n_params,) frozen, (n_units,) frozen as a whole."""
@@ -212,6 +214,7 @@ def freeze(
     """Freeze what a selector names, and warn where that is probably not what was meant."""
     if precision is not None:
         check_precision(precision)
+    pin, strict = check_flag("pin", pin), check_flag("strict", strict)
     selection = resolve(model.index, what, strict=strict)
     keys, heads = names_of(model.index, selection)
     set_state(model, _with(get_state(model), keys, heads, pin=pin, precision=precision))
@@ -220,17 +223,15 @@ def freeze(
 
 def unfreeze(model: Freezable, what: Selector, *, strict: bool = True) -> None:
     """Make what a selector names trainable, in float32, and take its pins off."""
+    strict = check_flag("strict", strict)
     keys, heads = names_of(model.index, resolve(model.index, what, strict=strict))
     set_state(model, _without(get_state(model), keys, heads))
 
 
 def freeze_to(model: Freezable, k: int, *, pin: bool = True, precision: str | None = None) -> None:
     """Freeze ``backbone[:k]``, make the rest of the backbone trainable, leave heads alone."""
-    n_layers = as_integer(k)
-    if n_layers is None:
-        raise TypeError(
-            f"freeze_to expects a number of layers; found {type(k).__name__} {quoted(k)}"
-        )
+    n_layers = check_integer("k", k, -LARGEST_INTEGER, hint=_LAYERS_HINT)
+    pin = check_flag("pin", pin)
     if precision is not None:
         check_precision(precision)
     lower = resolve(model.index, f"backbone[:{quoted(n_layers)}]")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from ..checks import typed
 from ..closest import name_list
 from ..errors import ConfigError
 from ..files.inner_names import DEVICES
@@ -72,7 +73,7 @@ def check_head_name(name: object, taken: Collection[str]) -> str:
         If it is taken, reserved, or holds characters that selectors and files cannot.
     """
     if not isinstance(name, str):
-        raise TypeError(f"a head's name must be a str; found {type(name).__name__} {quoted(name)}")
+        raise TypeError(f"a head's name must be a str; found {typed(name)}")
     if not _NAME.fullmatch(name):
         raise ConfigError(
             "a head's name must be 1 to 64 letters, digits, '_' or '-', beginning with a letter; "

@@ -10,18 +10,17 @@ the core has a kind that computes the same.
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Set
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number
-from ..closest import name_list, unknown
+from ..checks import as_number, check_choice, check_each, check_integer, is_encodable, typed
+from ..closest import name_list
 from ..data.examples import Examples
 from ..errors import ConfigError
 from ..inputs.packing import Encoded
@@ -37,6 +36,8 @@ _ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "none")
 
 _MAX_HIDDEN = 64
 """Hidden layers of a head; building one takes time by the square of them."""
+_LARGEST_WIDTH = 2**20
+"""Of a hidden layer: what its weights would take is checked when a head is added to a model."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ class HeadSpec(ABC):
         object.__setattr__(self, "labels", _check_labels(self.labels))
         object.__setattr__(self, "hidden", _check_hidden(self.hidden))
         object.__setattr__(self, "dropout", _check_dropout(self.dropout))
-        if self.activation not in _ACTIVATIONS:
-            raise ConfigError(unknown("activation", str(self.activation), _ACTIVATIONS))
+        check_choice("activation", self.activation, _ACTIVATIONS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments and the kind, as JSON holds them."""
@@ -199,10 +199,9 @@ class PooledHead(HeadSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.features not in ("pooled", "embedding"):
-            raise ConfigError(unknown("features", str(self.features), ("pooled", "embedding")))
-        if self.pooling not in (None, "mean", "cls"):
-            raise ConfigError(unknown("pooling of a head", str(self.pooling), ("mean", "cls")))
+        check_choice("features", self.features, ("pooled", "embedding"))
+        if self.pooling is not None:
+            check_choice("pooling of a head", self.pooling, ("mean", "cls"))
         if self.pooling is not None and self.features == "embedding":
             raise ConfigError(
                 "features='embedding' reads the model's own pooling; found "
@@ -218,56 +217,58 @@ class PooledHead(HeadSpec):
 
 
 def _check_labels(labels: object) -> tuple[str, ...]:
-    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+    if isinstance(labels, Set):
         raise TypeError(
-            "labels must be a list of names; found "
-            f"{type(labels).__name__} {quoted(labels)}; use e.g. ['negative', 'positive']"
+            f"labels must be in an order, that of the outputs; found {typed(labels)}, "
+            "which has none; write a list, for instance sorted(labels)"
         )
-    names = tuple(labels)
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(
-                f"labels must be names (str); found {type(name).__name__} {quoted(name)}; "
-                f"write {quoted(str(name))}"
-            )
-        if not name:
-            raise ConfigError("labels must not be empty texts; found ''; give it a name")
-    twice = [name for name, n in Counter(names).items() if n > 1]
+    names = check_each(
+        "labels", labels, _check_name, of="names", example="['negative', 'positive']"
+    )
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise ConfigError(
             f"labels must differ; found {name_list(twice)} more than once; remove the repetition"
         )
-    return names
+    return tuple(names)
+
+
+def _check_name(where: str, name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(
+            f"labels must be names (str); found {typed(name)}; write '{quoted(name, 40)}'"
+        )
+    if not name:
+        raise ConfigError(f"labels must not be empty texts; found '' at {where}; give it a name")
+    if not is_encodable(name):
+        raise ConfigError(
+            f"labels must be texts that files can hold; found {quoted(name)} at {where} with half "
+            "of a character (a lone surrogate) in it; write the whole character"
+        )
+    return str(name)
 
 
 def _check_hidden(hidden: object) -> tuple[int, ...]:
-    try:
-        if isinstance(hidden, str | bytes):
-            raise TypeError
-        widths = tuple(operator.index(width) for width in hidden)  # type: ignore[attr-defined]
-    except TypeError:
-        raise TypeError(
-            f"hidden must be a list of widths (int); found {type(hidden).__name__} "
-            f"{quoted(hidden)}; "
-            "use e.g. (64,), or () for none"
-        ) from None
+    widths = check_each(
+        "hidden", hidden, _check_width, of="widths (int)", example="(64,), or () for none"
+    )
     if len(widths) > _MAX_HIDDEN:
         raise ConfigError(
             f"hidden must have at most {_MAX_HIDDEN} layers; found {len(widths)}; one is usual"
         )
-    if any(width < 1 for width in widths):
-        raise ConfigError(f"widths in hidden must be at least 1; found {quoted(widths)}")
-    return widths
+    return tuple(widths)
+
+
+def _check_width(where: str, width: object) -> int:
+    return check_integer(where, width, 1, _LARGEST_WIDTH)
 
 
 def _check_dropout(dropout: object) -> float:
     rate = as_number(dropout)
     if rate is None:
-        raise TypeError(
-            f"dropout must be a number; found {type(dropout).__name__} {quoted(dropout)}"
-        )
+        raise TypeError(f"dropout must be a number; found {typed(dropout)}; 0.1 is usual")
     if not 0 <= rate < 1:
         raise ConfigError(
-            f"dropout must be at least 0 and below 1; found {quoted(dropout)}; 0.1 is usual"
+            f"dropout must be at least 0 and below 1; found {quoted(rate)}; 0.1 is usual"
         )
     return rate

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import math
 
-from ..checks import as_number, check_flag
-from ..closest import unknown
+from ..checks import as_number, check_choice, check_flag, typed
 from ..data.examples import Rows, as_examples
 from ..errors import ConfigError
 from ..losses.own import LossFunction, loss_name
-from ..quoting import quoted
 from .registry import MEASURES
 
 __all__ = ["Task"]
@@ -105,16 +103,16 @@ class Task:
         self.weight = _checked_weight(weight)
         self.train_through_frozen = check_flag("train_through_frozen", train_through_frozen)
         metrics = tuple(dict.fromkeys(one for m in MEASURES.values() for one in m.choices))
-        if metric is not None and metric not in metrics:
-            raise ConfigError(unknown("metric", str(metric), metrics))
+        if metric is not None:
+            check_choice("metric", metric, metrics)
         self.metric = metric
         if label is not None and not isinstance(label, str):
-            raise TypeError(f"label must be the name of a label (str); found {quoted(label)}")
+            raise TypeError(f"label must be the name of a label (str); found {typed(label)}")
         self.label = label
         if loss is not None and not callable(loss):
             raise TypeError(
                 "loss must be a function (outputs, targets) -> (value, gradient); found "
-                f"{type(loss).__name__} {quoted(loss)}; leave it out for the loss of the head"
+                f"{typed(loss)}; leave it out for the loss of the head"
             )
         self.loss = loss
 
@@ -143,7 +141,7 @@ class Task:
 def _checked_weight(weight: object) -> float:
     value = as_number(weight)
     if value is None:
-        raise TypeError(f"weight must be a number; found {type(weight).__name__} {quoted(weight)}")
+        raise TypeError(f"weight must be a number; found {typed(weight)}")
     if not math.isfinite(value) or value < 0:
         raise ConfigError(
             f"weight must be a finite number of at least 0; found {value}; use 0 to evaluate only"

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import as_items
 from ..data.examples import Examples
 from ..data.rows import check_text, check_words
 from ..errors import ConfigError, DataError
@@ -271,9 +272,10 @@ def _list_of(values: object, what: str) -> Sequence[Any]:
         raise TypeError(
             f"expected a list of {what}; found one {type(values).__name__}; put it into a list"
         )
-    if isinstance(values, Mapping) or not hasattr(values, "__iter__"):
+    items = as_items(values)
+    if items is None:
         raise TypeError(f"expected a list of {what}; found {type(values).__name__}")
-    return list(values)
+    return list(items)
 
 
 def _check_characters(text: str, position: int) -> None:

@@ -31,7 +31,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from ..checks import as_number
+from ..checks import as_number, typed
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError, TrainingError
 from ..quoting import quoted
@@ -155,8 +155,7 @@ class UncertaintyWeighting(LossWeighting):
         number = as_number(rate)
         if number is None:
             raise TypeError(
-                f"weighting_rate must be a number; found {type(rate).__name__} {quoted(rate)}; "
-                "give a float above 0"
+                f"weighting_rate must be a number; found {typed(rate)}; give a float above 0"
             )
         self.rate = number
         if not math.isfinite(self.rate) or self.rate <= 0:
@@ -278,8 +277,7 @@ def make_weighting(
     """
     if not isinstance(kind, str):
         raise TypeError(
-            f"weighting must be one of {', '.join(map(repr, WEIGHTING))}; found "
-            f"{type(kind).__name__} {quoted(kind)}"
+            f"weighting must be one of {', '.join(map(repr, WEIGHTING))}; found {typed(kind)}"
         )
     if kind not in WEIGHTING:
         raise ConfigError(unknown("weighting", kind, WEIGHTING))

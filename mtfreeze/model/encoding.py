@@ -8,18 +8,23 @@ order are free: long texts go first, and every row is put back in its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..checks import check_count
-from ..closest import unknown
+from ..checks import (
+    as_items,
+    check_choice,
+    check_each,
+    check_flag,
+    check_integer,
+    check_text,
+)
 from ..errors import SelectorError
 from ..inputs.packing import Encoded
-from ..quoting import quoted
 from ..runtime.precision import forward_options
 
 if TYPE_CHECKING:
@@ -44,6 +49,8 @@ TOKENS_PER_CALL = 8192
 _BLOCK_TOKENS = 512
 """What one thread takes at a time; the core cuts a call into such blocks."""
 
+_BATCH_HINT = "leave it out for as many texts as make 8,192 tokens"
+
 _NORM_EPS = 1e-12
 """As in the core: a vector of zeros stays one."""
 
@@ -66,9 +73,10 @@ def encode_rows(model: ModelState, texts: Sequence[Row], *, as_words: bool = Fal
         If an item is neither, or both kinds are mixed; names the position.
     """
     rows: Any = texts
-    if isinstance(texts, str | bytes | Mapping) or not hasattr(texts, "__iter__"):
+    items = as_items(texts)
+    if items is None:
         return model.encoder.encode_texts(rows)  # raises
-    rows = list(texts)
+    rows = list(items)
     of_words = [isinstance(row, list | tuple) for row in rows]
     if any(of_words):
         return model.encoder.encode_words(rows)
@@ -125,13 +133,17 @@ def encode(
     precision: str | None = None,
 ) -> Float32:
     """Return the embeddings of texts, (n, width) float32; see `MultiTaskModel.encode`."""
-    limit = None if batch_size is None else check_count("batch_size", batch_size, usual=32)
+    limit = (
+        None if batch_size is None else check_integer("batch_size", batch_size, 1, hint=_BATCH_HINT)
+    )
     how = forward_options(precision)
-    normalize = model.normalize if normalize_embeddings is None else bool(normalize_embeddings)
+    normalize = model.normalize
+    if normalize_embeddings is not None:
+        normalize = check_flag("normalize_embeddings", normalize_embeddings)
     output = "embedding" if normalize and model.normalize else "pooled"
     encoded = encode_rows(model, texts)
     result = np.empty((len(encoded), model.width), dtype=np.float32)
-    reporter = _reporter(show_progress_bar)
+    reporter = _reporter(check_flag("show_progress_bar", show_progress_bar))
 
     def compute() -> None:
         with reporter.bar(len(encoded), "encoding", unit="text"):
@@ -162,19 +174,14 @@ def forward(
         wanted = ["pooled", *model.heads]
     elif isinstance(outputs, str):
         wanted = [outputs]
-    elif isinstance(outputs, Mapping) or not hasattr(outputs, "__iter__"):
-        raise TypeError(
-            f"outputs must be a list of names; found {type(outputs).__name__} {quoted(outputs)}; "
-            "use "
-            "e.g. ['hidden', 'pooled']"
-        )
     else:
-        wanted = list(outputs)
-    if hidden_states:
+        wanted = check_each(
+            "outputs", outputs, check_text, of="names", example="['hidden', 'pooled']"
+        )
+    if check_flag("hidden_states", hidden_states):
         wanted += [name for name in known if name.startswith("hidden_states.")]
     for name in wanted:
-        if name not in known:
-            raise SelectorError(unknown("output", str(name), known))
+        check_choice("output", name, known, error=SelectorError)
     wanted = list(dict.fromkeys(wanted))
     encoded = encode_rows(model, texts)
     per_token = any(known[name].space == "tokens" for name in wanted)

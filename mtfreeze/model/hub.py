@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from ..checks import check_path
 from ..errors import CheckpointError, ConfigError
 from ..files.user_paths import user_path
 from ..quoting import quoted
@@ -108,12 +109,12 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
         If nothing is found; the message lists where was looked and what to install.
     """
     _check_revision(revision)
-    if not isinstance(name_or_path, str | os.PathLike):
+    if not isinstance(name_or_path, str | bytes | os.PathLike):
         raise TypeError(
             "from_pretrained expects a folder or a hub name (str or path); found "
             f"{type(name_or_path).__name__}; pass e.g. 'sentence-transformers/all-MiniLM-L6-v2'"
         )
-    text = os.fspath(name_or_path)
+    text = "" if name_or_path == "" else os.fspath(check_path("name_or_path", name_or_path))
     try:
         folder = user_path(text)
     except ConfigError as error:

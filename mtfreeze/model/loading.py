@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core import Model as CoreModel
-from ..checks import as_integer
+from ..checks import as_integer, check_choice, check_optional_flag, typed
 from ..closest import unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
@@ -122,12 +122,9 @@ def load_folder(
     ConfigError
         If the model needs a computation that is not supported, or an argument is wrong.
     """
-    if pooling is not None and pooling not in POOLINGS:
-        raise ConfigError(unknown("pooling", str(pooling), POOLINGS))
-    if normalize is not None and not isinstance(normalize, bool):
-        raise TypeError(
-            f"normalize must be True or False; found {quoted(normalize)}; pass one of them"
-        )
+    if pooling is not None:
+        check_choice("pooling", pooling, POOLINGS)
+    normalize = check_optional_flag("normalize", normalize)
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     family = family_of(config, where)
@@ -196,9 +193,7 @@ def _read_text(
     if max_length is not None:
         number = as_integer(max_length)
         if number is None:
-            raise TypeError(
-                f"max_length must be an int; found {type(max_length).__name__} {quoted(max_length)}"
-            )
+            raise TypeError(f"max_length must be an int; found {typed(max_length)}")
         if not 3 <= number <= positions:
             raise ConfigError(
                 f"max_length must be from 3 to {positions}, the positions that the model knows; "

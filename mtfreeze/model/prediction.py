@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..closest import name_list, unknown
+from ..checks import check_choice, check_each, check_text
+from ..closest import name_list
 from ..errors import ConfigError, SelectorError
 from ..quoting import quoted
 from ..runtime.precision import forward_options
@@ -116,11 +117,9 @@ def _kept(
 
 
 def _head(model: ModelState, name: object) -> Head:
-    if isinstance(name, str) and name in model.heads:
-        return model.heads[name]
     if not model.heads:
         raise SelectorError(f"no head {quoted(name)}: the model has no heads; call add_head first")
-    raise SelectorError(unknown("head", str(name), model.heads))
+    return model.heads[check_choice("head", name, model.heads, error=SelectorError)]
 
 
 def heads_of(model: ModelState, names: Sequence[str] | None) -> list[str]:
@@ -133,4 +132,4 @@ def heads_of(model: ModelState, names: Sequence[str] | None) -> list[str]:
         return list(model.heads)
     if isinstance(names, str):
         raise TypeError(f"heads must be a list of names, such as {name_list([names])} in brackets")
-    return list(names)
+    return check_each("heads", names, check_text, of="names", example="['classifier']")

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number
+from ..checks import as_number, check_choice
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import FAMILIES, HEAD_LAYOUTS, Family, HeadLayout
@@ -142,8 +142,7 @@ def _own_head(
             f"head={quoted(next(iter(saved)))}"
         )
     name = next(iter(saved)) if head is None else head
-    if name not in saved:
-        raise ConfigError(unknown("head", str(name), saved, f"{folder}"))
+    check_choice("head", name, saved, of=f"{folder}")
     found = saved[name]
     spec = found.spec
     pooling, normalize = own.get("pooling", model.pooling), own.get("normalize") is True

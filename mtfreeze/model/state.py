@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._core import Bracket
+from ..checks import as_array, check_text, typed
 from ..closest import did_you_mean
 from ..errors import ConfigError, SelectorError
 from ..freezing import state as freezing
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from .hub import Base
     from .loading import Loaded
 
-__all__ = ["ModelState", "exclusive", "reads"]
+__all__ = ["ModelState", "check_model", "exclusive", "reads"]
 
 Float32 = NDArray[np.float32]
 Rest = ParamSpec("Rest")
@@ -62,6 +63,15 @@ def reads(
         return model.reading().run(method, model, *given, **named)
 
     return guarded
+
+
+def check_model(model: object) -> None:
+    """Check that `model` is a model: functions that take one begin with it; TypeError otherwise."""
+    if not isinstance(model, ModelState):
+        raise TypeError(
+            f"model must be a MultiTaskModel; found {typed(model)}; load one with "
+            "MultiTaskModel.from_pretrained(...)"
+        )
 
 
 class ModelState:
@@ -197,13 +207,13 @@ class ModelState:
         >>> model.set_parameter("classifier.bias", [0.5, -0.5]).parameters()["classifier.bias"]
         array([ 0.5, -0.5], dtype=float32)
         """
-        position = self.index.key_index.get(key)
+        position = self.index.key_index.get(check_text("key", key))
         if position is None:
-            hint = did_you_mean(str(key), self.index.key_index)
+            hint = did_you_mean(key, self.index.key_index)
             raise SelectorError(
                 f"unknown parameter {quoted(key)}; {hint or 'model.parameters() lists the keys'}"
             )
-        array = np.asarray(values)
+        array = as_array(key, values)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{key}: expected real numbers; found an array of {array.dtype}")
         shape = self._core.view(position).shape
@@ -261,4 +271,9 @@ class ModelState:
         >>> model.trainable("backbone")
         True
         """
+        if not isinstance(state, FreezeState):
+            raise TypeError(
+                f"state must be a FreezeState; found {typed(state)}; give what "
+                "model.freeze_state() returned"
+            )
         freezing.set_state(self, state)

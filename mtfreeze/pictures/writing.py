@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import check_path
 from ..closest import did_you_mean
 from ..errors import ConfigError
 from ..files.whole_file import write_output
@@ -48,14 +49,15 @@ def check_ending(path: str | os.PathLike[str]) -> Path:
     ConfigError
         If the ending is not that of a format.
     """
-    place = Path(path)
+    place = check_path("path", path)
     if place.suffix.lower() not in _METADATA:
         known = ", ".join(_METADATA)
+        example = f"{place.name or 'picture'}.png"
         found = f"the ending {quoted(place.suffix)}" if place.suffix else "no ending"
         hint = did_you_mean(place.suffix, _METADATA) if place.suffix else ""
         raise ConfigError(
             f"picture {quoted(str(place))}: expected a name that ends in one of {known}; found "
-            f"{found}; " + (hint or f"write for example {quoted(str(place.with_suffix('.png')))}")
+            f"{found}; " + (hint or f"write for example {quoted(example)}")
         )
     return place
 

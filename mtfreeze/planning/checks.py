@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..checks import check_number
+from ..checks import check_each, check_number, typed
 from ..errors import ConfigError
 from ..quoting import quoted
 
-__all__ = ["Rate", "check_layer_decay", "check_rate"]
+__all__ = ["Rate", "check_betas", "check_layer_decay", "check_rate"]
 
 Rate = float | Mapping[str, float]
 """One number for everything that trains, or numbers by selector, later entries winning."""
@@ -38,10 +38,7 @@ def check_rate(name: str, rate: object) -> dict[str, float]:
         )
     for selector in rate:
         if not isinstance(selector, str):
-            raise TypeError(
-                f"{name} must have selectors (str) as keys; found {type(selector).__name__} "
-                f"{quoted(selector)}"
-            )
+            raise TypeError(f"{name} must have selectors (str) as keys; found {typed(selector)}")
     return {
         selector: _check_one(f"{name}[{quoted(selector)}]", one) for selector, one in rate.items()
     }
@@ -75,3 +72,21 @@ def check_layer_decay(name: str, value: object) -> float | None:
             f"{number:g}, write {name}=1/{number:g}"
         )
     return number
+
+
+def check_betas(name: str, value: object) -> tuple[float, float]:
+    """Return AdamW's two shares, each from 0 to below 1; TypeError or ConfigError otherwise."""
+    pair = check_each(name, value, _share, of="two numbers", example="(0.9, 0.999)")
+    if len(pair) != 2:
+        raise ConfigError(
+            f"{name} must be two numbers, such as (0.9, 0.999); found {len(pair)} of them"
+        )
+    if 1.0 in pair:
+        raise ConfigError(
+            f"{name} must be below 1, or nothing is ever forgotten; found {quoted(value)}"
+        )
+    return pair[0], pair[1]
+
+
+def _share(name: str, value: object) -> float:
+    return check_number(name, value, 0.0, 1.0)

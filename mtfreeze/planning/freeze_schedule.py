@@ -20,10 +20,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from ..checks import check_integer
+from ..checks import check_integer, typed
 from ..closest import unknown
 from ..errors import ConfigError
 from ..freezing.selectors import Selector
+from ..model.state import check_model
 from ..quoting import quoted
 from .checks import Rate
 from .phase import Gradual, Phase
@@ -60,8 +61,7 @@ def _arguments(where: str, given: object, known: Sequence[str]) -> dict[str, Any
     """Return the keys and values of a section, after looking for unknown keys."""
     if not isinstance(given, Mapping):
         raise ConfigError(
-            f"{where} must be keys and values, such as train: heads; found "
-            f"{type(given).__name__} {quoted(given)}"
+            f"{where} must be keys and values, such as train: heads; found {typed(given)}"
         )
     for key in given:
         if key not in known:
@@ -375,6 +375,7 @@ class FreezeSchedule:
         >>> [(phase.name, phase.epochs) for phase in schedule.resolve(model, epochs=3)]
         [('heads', 1), ('all but backbone[:4]', 2)]
         """
+        check_model(model)
         if epochs is not None:
             epochs = check_integer("epochs", epochs, 1)
         if self.rule is not None:
@@ -462,9 +463,8 @@ def as_schedule(value: object) -> FreezeSchedule | None:
         return None
     if not isinstance(value, FreezeSchedule):
         raise TypeError(
-            f"freeze_schedule must be a FreezeSchedule or None; found {type(value).__name__} "
-            f"{quoted(value)}; write e.g. FreezeSchedule.gradual(), or "
-            "FreezeSchedule.from_dict(...)"
+            f"freeze_schedule must be a FreezeSchedule or None; found {typed(value)}; "
+            f"write e.g. FreezeSchedule.gradual(), or FreezeSchedule.from_dict(...)"
         )
     if not value.phases and value.rule is None:
         raise ConfigError(

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..checks import check_choice, check_flag, check_integer, check_number
-from ..freezing.selectors import Selector
-from ..quoting import quoted
+from ..checks import check_choice, check_flag, check_integer, check_number, typed
+from ..freezing.selectors import Selector, selector_texts
 from ..runtime.precision import check_precision
 from .checks import Rate, check_layer_decay, check_rate
 from .rate_clock import SCHEDULES
@@ -23,16 +22,7 @@ def _plain(name: str, what: Selector | None) -> Selector | None:
     """Return a selector as a str or a tuple of them; its words are looked up with a model."""
     if what is None or isinstance(what, str):
         return what
-    if isinstance(what, bytes | bytearray | Mapping) or not isinstance(what, Collection):
-        raise TypeError(
-            f"{name} must be a selector (str) or a list of them; found {type(what).__name__} "
-            f"{quoted(what)}; use e.g. 'heads', ['heads', 'backbone.layers[4:]']"
-        )
-    items: list[str] = []
-    for item in what:
-        plain = _plain(name, item)
-        items += [plain] if isinstance(plain, str) else list(plain or ())
-    return tuple(items)
+    return tuple(selector_texts(name, what))
 
 
 @dataclass(frozen=True)
@@ -87,9 +77,7 @@ class Phase:
             check_precision(self.precision)
         check_flag("unpin", self.unpin)
         if self.name is not None and not isinstance(self.name, str):
-            raise TypeError(
-                f"name must be a text; found {type(self.name).__name__} {quoted(self.name)}"
-            )
+            raise TypeError(f"name must be a text; found {typed(self.name)}")
 
     @property
     def label(self) -> str:

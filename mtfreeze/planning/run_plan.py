@@ -9,7 +9,7 @@ checkpoints read from the same plan what is still to come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from ..quoting import quoted
 from ..runtime.precision import FP32
 from .phase import Phase
 from .phase_rates import phase_clock, phase_rates
+from .phase_steps import PhaseSteps, PlannedStep, check_n_steps
 from .rate_clock import RateClock, count_warmup_steps
 from .rates import Rates
 from .resolving import DEFAULT_EPOCHS, ResolvedPhase, phase_label, resolved_phase
@@ -37,25 +38,6 @@ if TYPE_CHECKING:
     from ..model.state import ModelState
 
 __all__ = ["PhasePlan", "PlannedStep", "RunPlan", "plan_run"]
-
-
-@dataclass(frozen=True)
-class PlannedStep:
-    """One optimizer step to come.
-
-    Attributes
-    ----------
-    epoch : int
-        Counted over the whole run, from 0.
-    step : tuple of Part
-        Its rows; the parts count in the groups of the phase.
-    ends_epoch : bool
-        Whether it is the last of its epoch.
-    """
-
-    epoch: int
-    step: Step
-    ends_epoch: bool
 
 
 @dataclass(frozen=True)
@@ -76,8 +58,8 @@ class PhasePlan:
         The tasks whose losses train something in it.
     groups : list of Group
         What the steps' row numbers count in.
-    steps : list of PlannedStep
-        In order; empty if no loss reaches anything trainable.
+    steps : PhaseSteps
+        `PlannedStep` in order; empty if no loss reaches anything trainable.
     rates : Rates
         Peak rates and decay of each parameter.
     clock : RateClock
@@ -100,7 +82,7 @@ class PhasePlan:
     units: tuple[UnitState, ...]
     trained: dict[str, Task]
     groups: list[Group]
-    steps: list[PlannedStep]
+    steps: PhaseSteps
     rates: Rates
     clock: RateClock
     first_step: int
@@ -195,8 +177,8 @@ def plan_run(model: ModelState, tasks: Mapping[str, Task], settings: FitSettings
                 model.encoder.encode_examples(group.examples).lengths[group.rows]
                 for group in one.groups
             ]
-    n_epochs = _draw_steps(drafts, settings)
-    phases = _finish(model, settings, drafts)
+    n_epochs, steps = _lay_steps(drafts, settings)
+    phases = _finish(model, settings, drafts, steps)
     notes = _precision_note(settings)
     if settings.group_by_length:
         notes.append("batches hold rows of similar length, so they are no random samples")
@@ -213,7 +195,6 @@ class _Draft:
     groups: list[Group]
     rates: Rates
     notes: list[str]
-    steps: list[PlannedStep] = field(default_factory=list)
     lengths: list[NDArray[np.int64]] | None = None  # of each group's rows; None: not grouped by it
 
 
@@ -288,8 +269,8 @@ def _add_freeze_notes(model: ModelState, drafts: Sequence[_Draft]) -> None:
             )
 
 
-def _draw_steps(drafts: Sequence[_Draft], settings: FitSettings) -> int:
-    """Draw the steps of all phases; return how many epochs they begin, counted over the run.
+def _lay_steps(drafts: Sequence[_Draft], settings: FitSettings) -> tuple[int, list[PhaseSteps]]:
+    """Return how many epochs all phases begin, counted over the run, and the steps of each.
 
     Every phase begins a new epoch; one that counts in steps may end in the middle of its last.
     """
@@ -314,44 +295,64 @@ def _draw_steps(drafts: Sequence[_Draft], settings: FitSettings) -> int:
             f"begin {counted(known, 'epoch')} together; leave epochs out, or the length of one "
             "phase"
         )
-    first = 0
-    for one in drafts:
-        n_epochs = lengths[id(one)] or 0
-        for epoch in range(first, first + n_epochs):
-            drawn = plan_epoch(
-                one.groups,
-                settings.batch_size,
-                settings.mixing,
-                settings.seed,
-                epoch,
-                settings.sampling,
-                settings.temperature,
-                one.lengths,
-            )
-            if one.phase.steps is not None:
-                drawn = drawn[: one.phase.steps - len(one.steps)]
-            one.steps += [PlannedStep(epoch, s, i + 1 == len(drawn)) for i, s in enumerate(drawn)]
-        first += n_epochs
-    return first
+    n_epochs = [lengths[id(one)] or 0 for one in drafts]
+    per_epoch = [_steps_per_epoch(one, settings) for one in drafts]
+    n_steps = [n * each for n, each in zip(n_epochs, per_epoch, strict=True)]
+    for i, one in enumerate(drafts):
+        if one.phase.steps is not None:
+            n_steps[i] = min(n_steps[i], one.phase.steps)
+    check_n_steps(sum(n_epochs), sum(n_steps))
+    first, steps = 0, []
+    for one, n, each, own in zip(drafts, n_epochs, per_epoch, n_steps, strict=True):
+        steps.append(PhaseSteps(_drawer(one, settings), first, each, own))
+        first += n
+    return first, steps
 
 
-def _epochs_begun(draft: _Draft, settings: FitSettings) -> int | None:
-    """Return how many epochs a phase begins; None: those that are left."""
-    if draft.phase.steps is None:
-        return draft.phase.epochs
-    per_epoch = steps_per_epoch(
+def _drawer(draft: _Draft, settings: FitSettings) -> Callable[[int], list[Step]]:
+    """Return what draws the steps of an epoch of a phase."""
+
+    def draw(epoch: int) -> list[Step]:
+        return plan_epoch(
+            draft.groups,
+            settings.batch_size,
+            settings.mixing,
+            settings.seed,
+            epoch,
+            settings.sampling,
+            settings.temperature,
+            draft.lengths,
+        )
+
+    return draw
+
+
+def _steps_per_epoch(draft: _Draft, settings: FitSettings) -> int:
+    return steps_per_epoch(
         draft.groups,
         settings.batch_size,
         settings.mixing,
         settings.sampling,
         settings.temperature,
     )
+
+
+def _epochs_begun(draft: _Draft, settings: FitSettings) -> int | None:
+    """Return how many epochs a phase begins; None: those that are left."""
+    if draft.phase.steps is None:
+        return draft.phase.epochs
+    per_epoch = _steps_per_epoch(draft, settings)
     return -(-draft.phase.steps // per_epoch) if per_epoch else 0
 
 
-def _finish(model: ModelState, settings: FitSettings, drafts: Sequence[_Draft]) -> list[PhasePlan]:
+def _finish(
+    model: ModelState,
+    settings: FitSettings,
+    drafts: Sequence[_Draft],
+    steps: Sequence[PhaseSteps],
+) -> list[PhasePlan]:
     """Lay the steps of the phases one after another, with their clocks."""
-    n_steps = sum(len(one.steps) for one in drafts)
+    n_steps = sum(len(own) for own in steps)
     whole = RateClock(
         settings.lr_schedule,
         0,
@@ -360,7 +361,7 @@ def _finish(model: ModelState, settings: FitSettings, drafts: Sequence[_Draft]) 
     )
     phases: list[PhasePlan] = []
     first = 0
-    for one in drafts:
+    for one, own in zip(drafts, steps, strict=True):
         freeze, units = one.phase.freeze, one.phase.units
         phases.append(
             PhasePlan(
@@ -370,9 +371,9 @@ def _finish(model: ModelState, settings: FitSettings, drafts: Sequence[_Draft]) 
                 units=units,
                 trained=one.trained,
                 groups=one.groups,
-                steps=one.steps,
+                steps=own,
                 rates=one.rates,
-                clock=phase_clock(one.phase.options, first, len(one.steps), settings) or whole,
+                clock=phase_clock(one.phase.options, first, len(own), settings) or whole,
                 first_step=first,
                 line=frozen_line(model, freeze, units),
                 frozen=", ".join(frozen_names(units)) or "nothing",
@@ -380,7 +381,7 @@ def _finish(model: ModelState, settings: FitSettings, drafts: Sequence[_Draft]) 
                 notes=one.notes,
             )
         )
-        first += len(one.steps)
+        first += len(own)
     return phases
 
 

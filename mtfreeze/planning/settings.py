@@ -16,16 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any
 
-from ..checks import check_integer, check_number, check_optional_flag
+from ..checks import check_integer, check_number, check_optional_flag, check_seed, typed
 from ..data.batches import MIXING
 from ..data.sampling import SAMPLING, check_sampling, check_temperature
 from ..errors import ConfigError
 from ..losses.weighting import WEIGHTING
 from ..quoting import quoted
 from ..runtime.precision import FP32
-from .checks import Rate, check_layer_decay
+from .checks import Rate, check_betas, check_layer_decay
 from .freeze_schedule import FreezeSchedule, as_schedule
 from .rate_clock import SCHEDULES
 from .run_setting import (
@@ -51,23 +51,12 @@ def _check_norm(name: str, value: object) -> float:
     return check_number(name, 0.0 if value is None else value)
 
 
-def _check_betas(name: str, value: object) -> tuple[float, float]:
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ConfigError(
-            f"{name} must be two numbers, such as (0.9, 0.999); found {quoted(value)}"
-        )
-    pair = tuple(check_number(f"{name}[{i}]", one, 0.0, 1.0) for i, one in enumerate(value))
-    if 1.0 in pair:
-        raise ConfigError(
-            f"{name} must be below 1, or nothing is ever forgotten; found {quoted(value)}"
-        )
-    return cast("tuple[float, float]", pair)
-
-
 def _check_every(name: str, value: object) -> EvalEvery:
-    if value is None or value == "epoch":
-        return cast(EvalEvery, value)
+    if value is None:
+        return None
     if isinstance(value, str):
+        if value == "epoch":
+            return value
         raise ConfigError(
             f"{name} must be None, 'epoch' or a number of steps; found {quoted(value)}"
         )
@@ -76,9 +65,7 @@ def _check_every(name: str, value: object) -> EvalEvery:
 
 def _check_metric(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise TypeError(
-            f"{name} must be the name of a metric; found {type(value).__name__} {quoted(value)}"
-        )
+        raise TypeError(f"{name} must be the name of a metric; found {typed(value)}")
     return value
 
 
@@ -103,9 +90,9 @@ class FitSettings:
     sampling: str = setting("size", choice(SAMPLING))
     temperature: float = setting(1.0, ValueCheck("number", check_temperature))
     loss_weighting: str = setting("static", choice(WEIGHTING))
-    seed: int = setting(0, whole(0))
+    seed: int = setting(0, ValueCheck("number", check_seed))
     token_budget: int = setting(4096, whole(1))
-    betas: tuple[float, float] = setting((0.9, 0.999), ValueCheck("other", _check_betas))
+    betas: tuple[float, float] = setting((0.9, 0.999), ValueCheck("other", check_betas))
     eps: float = setting(1e-8, number(0.0, above=True))
     eval_every: EvalEvery = setting(None, ValueCheck("other", _check_every))
     freeze_schedule: FreezeSchedule | None = setting(None, ValueCheck("schedule", _check_schedule))

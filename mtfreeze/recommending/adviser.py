@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..checks import check_number
+from ..checks import check_flag, check_number
 from ..closest import name_list
 from ..heads.task import Task
+from ..model.state import check_model
 from ..quantities import in_seconds
 from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason
@@ -75,7 +76,8 @@ def recommend(
     True
     """
     limit = None if budget is None else check_number("budget", budget, above=True)
-    reporter = Reporter(progress)
+    check_model(model)
+    reporter = Reporter(check_flag("progress", progress))
     found = find(model, tasks, reporter)
     _, ranking, reasons = decide(found)
     n_rows = sum(one.n_rows for one in found.data.values())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..checks import typed
 from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..quoting import quoted
@@ -58,10 +59,7 @@ def check_precision(
     'bf16'
     """
     if not isinstance(value, str):
-        raise TypeError(
-            f"{name} must be one of {name_list(known)}; found {type(value).__name__} "
-            f"{quoted(value)}"
-        )
+        raise TypeError(f"{name} must be one of {name_list(known)}; found {typed(value)}")
     if value in known:
         return value
     if value in PRECISIONS:

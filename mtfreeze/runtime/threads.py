@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import _core
+from ..checks import LARGEST_INTEGER, check_choice, check_integer
+from ..errors import ConfigError
 from ..notices import warn
-from ..quoting import quoted
 from .precision import PRECISIONS
 
 __all__ = ["get_threads", "initialize", "openblas_path", "set_threads", "show_config"]
@@ -115,7 +116,7 @@ def set_threads(n: int) -> None:
 
     Raises
     ------
-    ValueError
+    ConfigError
         If `n` is out of range.
     TypeError
         If `n` is not an integer.
@@ -129,7 +130,11 @@ def set_threads(n: int) -> None:
     >>> mtf.get_threads()
     2
     """
-    _core.set_threads(n)
+    number = check_integer("n", n, -LARGEST_INTEGER, hint="give a number from 1 to 256")
+    try:
+        _core.set_threads(number)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def get_threads() -> int:
@@ -163,7 +168,7 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
 
     Raises
     ------
-    ValueError
+    TypeError, ConfigError
         If `mode` is something else.
 
     Examples
@@ -172,8 +177,7 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     >>> sorted(mtf.show_config(mode="dict"))[:3]
     ['bf16', 'blas', 'blas_path']
     """
-    if mode not in ("print", "dict"):
-        raise ValueError(f"mode must be 'print' or 'dict', found {quoted(mode)}.")
+    check_choice("mode", mode, ("print", "dict"))
     initialize()
     info = _core.runtime_info()
     path = openblas_path()

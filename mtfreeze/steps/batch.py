@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import typed
 from ..closest import unknown
 from ..data.batches import Group, Step
 from ..data.examples import Examples
@@ -67,7 +68,7 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
     if not isinstance(tasks, Mapping):
         raise TypeError(
             'tasks must map head names to Task, such as {"classifier": Task(...)}; '
-            f"found {type(tasks).__name__}"
+            f"found {typed(tasks)}"
         )
     if not tasks:
         raise ConfigError("expected at least one task; found none; add one for a head")
@@ -79,11 +80,12 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
                     f"call model.add_head({quoted(name)}, ...) first"
                 )
             raise ConfigError(
-                f"task {quoted(name)} has no head: {unknown('head', str(name), model.heads)}"
+                f"task {quoted(name)} has no head: "
+                f"{unknown('head', name if isinstance(name, str) else quoted(name), model.heads)}"
             )
         if not isinstance(task, Task):
             raise TypeError(
-                f"task {quoted(name)} must be a Task; found {type(task).__name__}; "
+                f"task {quoted(name)} must be a Task; found {typed(task)}; "
                 "write Task(train=..., eval=...)"
             )
     return dict(tasks)

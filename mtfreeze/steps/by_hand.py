@@ -8,6 +8,7 @@ mathematics is in the core; `mtfreeze.fit` uses the same calls.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_count, check_number
-from ..closest import name_list, unknown
+from ..checks import check_choice, check_flag, check_integer, check_number, check_seed, typed
+from ..closest import name_list
 from ..errors import ConfigError, SelectorError
 from ..freezing.facts import publish
 from ..losses.step_gradients import prepare_gradients
+from ..quoting import quoted
 from ..runtime.precision import FP32, TRAINING_PRECISIONS, check_precision, core_code
 
 if TYPE_CHECKING:
@@ -144,19 +146,22 @@ def _compute(
 ) -> dict[str, float]:
     """Run forward and backward; return the mean losses by head."""
     outputs = [info.name for info in model._core.outputs()]
-    for name in injections or ():
-        if name not in outputs:
-            raise SelectorError(unknown("output", str(name), outputs))
+    if injections is not None and not isinstance(injections, Mapping):
+        raise TypeError(f"injections must map outputs to arrays; found {typed(injections)}")
+    for name, values in (injections or {}).items():
+        check_choice("output", name, outputs, error=SelectorError)
+        if not isinstance(values, np.ndarray):
+            raise TypeError(f"injections[{quoted(name)}] must be an array; found {typed(values)}")
     compute = prepare_gradients(
         model._core,
         batch.batch.for_core(),
         batch.losses,
         batch.own,
         injections,
-        token_budget=check_count("token_budget", token_budget, usual=4096),
-        seed=seed,
-        step=step,
-        dropout=dropout,
+        token_budget=check_integer("token_budget", token_budget, 1),
+        seed=check_seed("seed", seed),
+        step=check_integer("step", step, 0),
+        dropout=check_flag("dropout", dropout),
         **how,
     )
     means, _ = compute()
@@ -179,10 +184,13 @@ def step(
     save_activations: str,
 ) -> StepResult:
     """Run one AdamW step; see `MultiTaskModel.step`."""
+    from ..planning.checks import check_betas
     from ..planning.rates import ParamLike, expand_decay, expand_rates
 
     how = computed_in(precision, save_activations)
     eps = check_number("eps", eps, above=True)
+    beta1, beta2 = check_betas("betas", betas)
+    largest = check_number("max_grad_norm", max_grad_norm, -math.inf)
     params = [ParamLike(info.key, not info.frozen, info.decays) for info in model._core.params()]
     if not any(one.trains for one in params):
         raise ConfigError(
@@ -199,10 +207,10 @@ def step(
         model._core.train_apply,
         rates,
         decay,
-        beta1=betas[0],
-        beta2=betas[1],
+        beta1=beta1,
+        beta2=beta2,
         eps=eps,
-        max_grad_norm=max_grad_norm,
+        max_grad_norm=largest,
     )
     [update] = publish(model, replace(after, n_steps=facts.n_steps + 1), apply)
     return StepResult(losses, update.grad_norm, update.clip, update.n_stepped)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["EvalGroups", "PrefixUse", "evaluation_uses", "evaluations_of", "prefix_uses"]
 
 
+_OFTEN = 100
+"""Passes over rows after which counting ends: whatever pays then pays."""
+
 EvalGroups = Sequence[tuple[Group, Encoded]]
 """The tasks that are scored in one pass, with their tokens: `EvalData.groups`."""
 
@@ -48,7 +51,7 @@ class PrefixUse:
     names : tuple of str
         Outputs that stand for the prefix; the heads need no more.
     times : int
-        How often each row is used.
+        How often each row is used; counted up to `_OFTEN`.
     """
 
     phase: int
@@ -137,11 +140,13 @@ def _backbone_only(freeze: FreezeState) -> FreezeState:
 
 
 def _times(phase: PhasePlan, group: int, n_rows: int) -> int:
-    """Return how often a phase goes through a group's rows, rounded up."""
-    drawn = sum(
-        len(part.rows) for planned in phase.steps for part in planned.step if part.group == group
-    )
-    return -(-drawn // max(1, n_rows))
+    """Return how often a phase goes through a group's rows, rounded up, at most `_OFTEN`."""
+    drawn, n_rows = 0, max(1, n_rows)
+    for planned in phase.steps:
+        drawn += sum(len(part.rows) for part in planned.step if part.group == group)
+        if drawn >= _OFTEN * n_rows:
+            break
+    return -(-drawn // n_rows)
 
 
 def evaluations_of(plan: RunPlan, phase: PhasePlan) -> int:
@@ -149,8 +154,7 @@ def evaluations_of(plan: RunPlan, phase: PhasePlan) -> int:
     every = plan.settings.eval_every
     last = phase is plan.phases[-1]
     if every == "epoch":
-        count = sum(planned.ends_epoch for planned in phase.steps)
-        return count + (last and not (phase.steps and phase.steps[-1].ends_epoch))
+        return phase.steps.n_epochs + (last and not phase.steps)
     if isinstance(every, int):
         count = phase.last_step // every - phase.first_step // every
         return count + (last and (phase.last_step % every != 0 or not phase.last_step))

@@ -13,12 +13,20 @@ exception that it raises ends it too, with the weights of the last whole step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..checks import check_integer, check_number, check_optional_flag
+from ..checks import (
+    as_integer,
+    as_items,
+    as_number,
+    check_integer,
+    check_number,
+    check_optional_flag,
+    typed,
+)
 from ..closest import counted
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
 from ..planning.settings import EvalEvery
 from ..quoting import quoted
 from .best_model import Judge, make_judge
@@ -182,7 +190,7 @@ class EarlyStopping(Callback):
         greater_is_better: bool | None = None,
     ) -> None:
         if metric is not None and not isinstance(metric, str):
-            raise TypeError(f"metric must be the name of a metric; found {quoted(metric)}")
+            raise TypeError(f"metric must be the name of a metric; found {typed(metric)}")
         self.metric = metric
         self.patience = check_integer("patience", patience, 1)
         self.min_delta = check_number("min_delta", min_delta)
@@ -218,7 +226,13 @@ class EarlyStopping(Callback):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on counting where a checkpoint was made."""
-        self.best, self.n_waited = state["best"], int(state["n_waited"])
+        best, n_waited = state.get("best"), as_integer(state.get("n_waited"))
+        if n_waited is None or (best is not None and as_number(best) is None):
+            raise CheckpointError(
+                f"expected the state of EarlyStopping; found {quoted(dict(state))}; the checkpoint "
+                "is damaged: resume from another"
+            )
+        self.best, self.n_waited = best, n_waited
         self._resumed = True
 
     def __repr__(self) -> str:
@@ -235,12 +249,13 @@ def check_callbacks(callbacks: object, eval_every: EvalEvery) -> list[Callback]:
     ConfigError
         If one needs evaluations between steps and there are none.
     """
-    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
+    items = None if isinstance(callbacks, Callback) else as_items(callbacks)
+    if items is None:
         raise TypeError(
             f"callbacks must be a list of mtfreeze.Callback; found {type(callbacks).__name__}; "
             "write callbacks=[...]"
         )
-    found = list(callbacks)
+    found: list[Any] = list(items)
     for one in found:
         if not isinstance(one, Callback):
             hint = "pass an object, not the class" if isinstance(one, type) else "derive it from it"

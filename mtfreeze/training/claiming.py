@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..quoting import quoted
 from ..errors import ConfigError
 from ..files.user_paths import user_path
 from ..files.whole_file import explained
@@ -42,7 +43,7 @@ def claimed(folder: Path | None) -> Iterator[None]:
         yield
         return
     target = user_path(folder).resolve()
-    with explained(f"cannot write to output_dir {str(folder)!r}", "choose another place"):
+    with explained(f"cannot write to output_dir {quoted(str(folder))}", "choose another place"):
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir() and not os.access(target, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -50,7 +51,8 @@ def claimed(folder: Path | None) -> Iterator[None]:
         descriptor = _locked(lock)
     if descriptor is None:
         raise ConfigError(
-            f"expected an output_dir that no other run writes to; found {str(folder)!r} in use; "
+            f"expected an output_dir that no other run writes to; found {quoted(str(folder))} in "
+            "use; "
             "wait for that run to end, or choose another output_dir"
         )
     try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from ..checks import typed
 from ..closest import counted
 from ..printable import html_text, printable, printable_lines
 from ..quantities import in_bytes, in_flops, in_seconds, in_values
@@ -158,8 +159,16 @@ class Estimate:
         ----------
         run : Run
             Of the call that was estimated.
+
+        Raises
+        ------
+        TypeError
+            If it is no such run.
         """
-        return Beside(self, tuple(run.costs))
+        costs = getattr(run, "costs", None)
+        if not isinstance(costs, list | tuple):
+            raise TypeError(f"run must be what fit returned; found {typed(run)}")
+        return Beside(self, tuple(costs))
 
     def __str__(self) -> str:
         return "\n".join([*_text(self.rows()), *map(printable_lines, self.lines())])

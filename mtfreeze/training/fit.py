@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._core import Bracket
+from ..checks import check_flag
 from ..features.opening import open_checked
 from ..files.whole_file import write_output
 from ..heads.task import Task
+from ..model.state import check_model
 from ..planning.checks import Rate
 from ..planning.freeze_schedule import FreezeSchedule
 from ..planning.rates import DEFAULT_RATES
@@ -207,7 +209,8 @@ def fit(
     # As they stand above, so that a new argument is named there alone.
     arguments = dict(locals())
     began = time.perf_counter()
-    reporter = Reporter(arguments.pop("progress"))
+    check_model(model)
+    reporter = Reporter(check_flag("progress", arguments.pop("progress")))
     return model.alone().run(_run, model, arguments, reporter, began)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import check_path
 from ..errors import DataError
 from ..evaluating.eval_data import EvalData
 from ..evaluating.scoring import Scoring
@@ -23,7 +24,6 @@ from ..inputs.packing import Encoded
 from ..model.saving import check_target
 from ..planning.run_plan import RunPlan, plan_run
 from ..planning.settings import check_settings
-from ..quoting import quoted
 from ..steps.batch import TrainingRows, check_tasks
 from .best_model import BestModel, make_judge
 from .callbacks import Callback, check_callbacks
@@ -145,10 +145,6 @@ def prepare(
 
 def _check_folder(output_dir: object) -> Path:
     """Fail before training if the result could not be saved after it."""
-    if not isinstance(output_dir, str | os.PathLike):
-        raise TypeError(
-            f"output_dir must be a path; found {type(output_dir).__name__} {quoted(output_dir)}"
-        )
-    folder = Path(output_dir)
+    folder = check_path("output_dir", output_dir)
     check_target(user_path(folder).resolve(), folder)
     return folder

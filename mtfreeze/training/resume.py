@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checks import check_integer
+from ..checks import as_flag, check_integer, check_path, typed
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
 from ..files.user_paths import user_path
@@ -122,7 +122,7 @@ def check_checkpointing(
     TypeError, ConfigError
         If one does not hold, or needs an `output_dir` that is not given; the message names it.
     """
-    folder = Path(output_dir) if isinstance(output_dir, str | os.PathLike) else None
+    folder = None if output_dir is None else check_path("output_dir", output_dir)
     return Checkpointing(
         _check_save_every(save_every, output_dir),
         _check_resume(resume, output_dir),
@@ -138,28 +138,27 @@ def _check_save_every(value: object, output_dir: object) -> SaveEvery:
         raise ConfigError(
             f"save_every must be None, 'epoch' or a number of steps; found {quoted(value)}"
         )
-    every = "epoch" if value == "epoch" else check_integer("save_every", value, 1)
+    every = "epoch" if isinstance(value, str) else check_integer("save_every", value, 1)
     if output_dir is None:
         raise ConfigError(
-            f"save_every={quoted(value)} needs a folder to save to; found output_dir=None; pass "
+            f"save_every={quoted(every)} needs a folder to save to; found output_dir=None; pass "
             "output_dir='...'"
         )
     return every
 
 
 def _check_resume(value: object, output_dir: object) -> bool | Path:
-    if isinstance(value, bool):
-        if value and output_dir is None:
+    flag = as_flag(value)
+    if flag is not None:
+        if flag and output_dir is None:
             raise ConfigError(
                 "resume=True looks for checkpoints in output_dir; found output_dir=None; pass the "
                 "output_dir of the run, or resume=the folder of a checkpoint"
             )
-        return value
-    if not isinstance(value, str | os.PathLike):
-        raise TypeError(
-            f"resume must be True, False or a path; found {type(value).__name__} {quoted(value)}"
-        )
-    return user_path(value)
+        return flag
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise TypeError(f"resume must be True, False or a path; found {typed(value)}")
+    return user_path(check_path("resume", value))
 
 
 class ResumedRun:
@@ -345,10 +344,10 @@ def _state_of(checkpoint: Checkpoint, plan: RunPlan) -> TrainerState:
     where = f"{checkpoint.path}/trainer/state.json"
     try:
         state = TrainerState.from_dict(checkpoint.state, checkpoint.arrays())
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, ValueError) as error:
+        found = f"KeyError: {error}" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
-            f"{where}: expected the state of a run; found {type(error).__name__}: {error}; resume "
-            "from another checkpoint"
+            f"{where}: expected the state of a run; found {found}; resume from another checkpoint"
         ) from None
     phases = {phase.number: phase for phase in plan.phases}
     inside = (

@@ -230,7 +230,7 @@ class Trainer:
         if state.pending and state.n_steps > phase.first_step:
             self._follow_up(self._last_step(phase))
         ended = state.n_steps == phase.first_step or self._last_step(phase).ends_epoch
-        for planned in phase.steps[state.n_steps - phase.first_step :]:
+        for planned in phase.steps.following(state.n_steps - phase.first_step):
             if self._ends():
                 break
             if ended:

@@ -3,14 +3,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..freezing.digests import FrozenReport
+from ..quoting import quoted
+
 __all__ = ["TrainerState"]
+
+Check = Callable[[object], bool]
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and -1 <= value < 2**63
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_any(value: object) -> bool:
+    return True
+
+
+def _or_none(one: Check) -> Check:
+    return lambda value: value is None or one(value)
+
+
+def _mapping(of: Check) -> Check:
+    return lambda value: isinstance(value, dict) and all(of(one) for one in value.values())
+
+
+def _rows(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def _history(value: object) -> bool:
+    return _rows(value) and all(_is_count(one.get("step")) for one in cast(Any, value))
+
+
+def _reports(value: object) -> bool:
+    if not _rows(value):
+        return False
+    try:
+        for one in cast(Any, value):
+            FrozenReport.from_dict(one)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
+
+
+_KINDS: dict[str, Check] = {
+    **dict.fromkeys(("n_steps", "n_sequences", "n_tokens", "phase"), _is_count),
+    **dict.fromkeys(("evaluated_at", "best_step"), _is_count),
+    **dict.fromkeys(("smooth", "metrics", "best_metrics"), _mapping(_is_number)),
+    **dict.fromkeys(("before", "phase_before"), _mapping(_is_text)),
+    "seconds": _is_number,
+    "pending": lambda value: isinstance(value, bool),
+    "history": _history,
+    "reports": _reports,
+    "stop_reason": _or_none(_is_text),
+    "weighting": _mapping(_is_any),
+    "callbacks": _rows,
+    "best_value": _or_none(_is_number),
+}
+"""What each part of a state looks like in a file, which may be damaged or a stranger's."""
 
 
 @dataclass
@@ -81,7 +146,16 @@ class TrainerState:
     def from_dict(
         cls, values: Mapping[str, Any], best_params: Mapping[str, NDArray[np.float32]] | None = None
     ) -> TrainerState:
-        """Return the state that `to_dict` gave; KeyError if a part of it is missing."""
+        """Return the state that `to_dict` gave, every part of it looked at.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If a part of it is missing, or is not what a run puts down.
+        """
         names = [one.name for one in fields(cls) if one.name != "best_params"]
+        for name in names:
+            if not _KINDS[name](values[name]):
+                raise ValueError(f"{name} = {quoted(values[name], 60)}")
         arrays = {key: value.copy() for key, value in (best_params or {}).items()}
         return cls(**{name: values[name] for name in names}, best_params=arrays)

@@ -196,7 +196,7 @@ def test_errors() -> None:
         with pytest.raises(ConfigError, match=f"batch_size must be at least 1; found {size}"):
             plan_epoch(groups, size, "joint", 0, 0)
     for wrong in (2.5, "4", None, True):
-        with pytest.raises(TypeError, match="batch_size must be an int; found"):
+        with pytest.raises(TypeError, match="batch_size must be a whole number; found"):
             steps_per_epoch(groups, wrong, "joint")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="task 'q': expected training rows with a label for 'q'"):
         group_tasks({"q": Task(train=several(4))})

@@ -32,7 +32,11 @@ TWO = ["negative", "positive"]
         ({"labels": TWO, "dropout": "0.1"}, TypeError, "dropout must be a number; found str"),
         ({"labels": TWO, "hidden": (0,)}, mtf.ConfigError, "must be at least 1; found"),
         ({"labels": TWO, "hidden": 64}, TypeError, "hidden must be a list of widths"),
-        ({"labels": TWO, "hidden": (1.5,)}, TypeError, "hidden must be a list of widths"),
+        (
+            {"labels": TWO, "hidden": (1.5,)},
+            TypeError,
+            r"hidden\[0\] must be a whole number; found float 1.5",
+        ),
         ({"labels": TWO, "activation": "gelo"}, mtf.ConfigError, "did you mean 'gelu'"),
         ({"labels": TWO, "features": "hidden"}, mtf.ConfigError, "unknown features 'hidden'"),
         ({"labels": TWO, "pooling": "max"}, mtf.ConfigError, "unknown pooling of a head 'max'"),
@@ -72,7 +76,7 @@ def test_reserved_names(tiny_model: mtf.MultiTaskModel, name: str) -> None:
         ("classifier", mtf.ConfigError, r"has a head 'classifier'; call remove_head\('classifier'"),
         ("Classifier", mtf.ConfigError, "has a head 'classifier'"),
         (7, TypeError, "a head's name must be a str; found int 7"),
-        (None, TypeError, "a head's name must be a str; found NoneType"),
+        (None, TypeError, "a head's name must be a str; found None"),
     ],
 )
 def test_names_that_cannot_be(
@@ -88,7 +92,7 @@ def test_names_that_cannot_be(
 def test_other_wrong_arguments(tiny_model: mtf.MultiTaskModel) -> None:
     with pytest.raises(TypeError, match=r"expected mtf.SequenceClassification\(labels="):
         tiny_model.add_head("head", TWO)  # type: ignore[arg-type]
-    with pytest.raises(mtf.ConfigError, match="seed must be an int of at least 0; found -1"):
+    with pytest.raises(mtf.ConfigError, match="seed must be at least 0; found -1"):
         tiny_model.add_head("head", mtf.SequenceClassification(TWO), seed=-1)
     with pytest.raises(mtf.SelectorError, match="unknown head 'head'"):
         tiny_model.remove_head("head")

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every public callable with arguments that work, found by introspection of ``mtfreeze.__all__``.
+
+`public_names` lists what there is; `CALLS` says for each how it is called. A new function or
+method of the package has to get a line here before the drill runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import mtfreeze as mtf
+from support.made_up_comparisons import comparison
+from support.small_tasks import ROWS
+from support.texts import SENTENCES, TAGGED, TAGS
+from support.tiny_bert import write_tiny_bert
+
+__all__ = ["CALLS", "Call", "Stage", "public_names"]
+
+NOT_CALLED = ("alone", "reading", "mark_trained")
+"""Methods that rooms of the package call for each other."""
+
+OF_HEADS = (
+    *("baseline", "check_sufficient", "class_counts", "core_config", "counted", "decoded"),
+    *("examples", "loss_sum", "lost", "predictions", "scored", "targets"),
+)
+"""What a description of a head offers to the rooms of the package."""
+
+
+class Call(NamedTuple):
+    """Something to call, and arguments with which it works."""
+
+    function: Callable[..., Any]
+    arguments: dict[str, Any]
+
+
+class Stage:
+    """What calls work on: a copy of one small model, a folder, results made once.
+
+    Attributes
+    ----------
+    model : MultiTaskModel
+        Of one case; it may change.
+    folder : Path
+        Empty.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder
+        self._original = mtf.MultiTaskModel.from_pretrained(write_tiny_bert(folder / "tiny"))
+        self._original.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+        self._original.add_head("ner_head", mtf.TokenClassification(TAGS))
+        self._original.mark_trained(["classifier", "ner_head"])
+        for name, text in FILES.items():
+            (folder / name).write_text(text, "utf-8")
+        self.comparison = comparison(60)
+        self.estimate = mtf.estimate(self._original, self.tasks(), epochs=1, progress=False)
+        self.advice = mtf.recommend(self._original, self.tasks(), progress=False)
+        self.run = mtf.fit(self._original.copy(), self.tasks(), epochs=1, progress=False)
+        self.n_cases = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Give the next case a model and a folder of its own."""
+        self.model = self._original.copy()
+        self.n_cases += 1
+        self.folder = self.root / f"case{self.n_cases}"
+        self.folder.mkdir()
+
+    def tasks(self) -> dict[str, mtf.Task]:
+        """Return a small task for each head."""
+        return {
+            "classifier": mtf.Task(train=ROWS[:8], eval=ROWS[:8]),
+            "ner_head": mtf.Task(train=TAGGED[:4], eval=TAGGED[:4]),
+        }
+
+
+FILES = {
+    "rows.tsv": "good\tpositive\nbad\tnegative\n",
+    "rows.csv": "text,label\ngood,positive\nbad,negative\n",
+    "rows.jsonl": '{"text": "good", "label": "positive"}\n',
+    "rows.conll": "Anna\tB-person\n\n",
+}
+
+FIT: dict[str, Any] = {
+    "epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "weight_decay": 0.01, "warmup_ratio": 0.1,
+    "warmup_steps": 1, "lr_schedule": "linear", "layer_decay": 1.5, "max_grad_norm": 1.0,
+    "mixing": "proportional", "sampling": "size", "temperature": 1.0, "loss_weighting": "static",
+    "seed": 0, "cache": False, "cache_dtype": "float32", "freeze_schedule": None, "callbacks": (),
+    "load_best_model_at_end": False, "metric_for_best_model": None, "greater_is_better": None,
+    "output_dir": None, "progress": False, "token_budget": 4096, "betas": (0.9, 0.999),
+    "eps": 1e-8, "eval_every": None, "save_every": None, "resume": False, "keep_checkpoints": 1,
+    "precision": "fp32", "save_activations": "fp32", "group_by_length": False,
+}  # fmt: skip
+"""Every argument of `fit` beside model and tasks."""
+
+PHASE: dict[str, Any] = {
+    "train": "heads", "freeze": None, "epochs": 1, "steps": None, "learning_rate": 1e-3,
+    "weight_decay": 0.0, "warmup_ratio": 0.1, "warmup_steps": None, "lr_schedule": "linear",
+    "layer_decay": None, "unpin": False, "name": "one", "precision": None,
+}  # fmt: skip
+
+RATES: dict[str, Any] = {
+    "learning_rate": None, "weight_decay": None, "layer_decay": None, "unpin": False,
+    "precision": None,
+}  # fmt: skip
+
+HEAD: dict[str, Any] = {"labels": ["a", "b"], "hidden": (4,), "dropout": 0.1, "activation": "gelu"}
+POOLED: dict[str, Any] = {**HEAD, "features": "pooled", "pooling": None}
+
+STEP: dict[str, Any] = {
+    "batch": {"classifier": [("good", "positive")]}, "dropout": True, "seed": 0,
+    "token_budget": 4096, "precision": "fp32", "save_activations": "fp32",
+}  # fmt: skip
+
+
+def _of_model(name: str, /, **arguments: Any) -> Callable[[Stage], Call]:
+    return lambda stage: Call(getattr(stage.model, name), dict(arguments))
+
+
+def _of(part: str, name: str, /, **arguments: Any) -> Callable[[Stage], Call]:
+    return lambda stage: Call(getattr(getattr(stage, part), name), dict(arguments))
+
+
+def _plain(function: Callable[..., Any], /, **arguments: Any) -> Callable[[Stage], Call]:
+    return lambda stage: Call(function, dict(arguments))
+
+
+def _with_model(function: Callable[..., Any], /, **arguments: Any) -> Callable[[Stage], Call]:
+    return lambda s: Call(function, {"model": s.model, "tasks": s.tasks(), **arguments})
+
+
+def _reads(function: Callable[..., Any], name: str, /, **arguments: Any) -> Callable[[Stage], Call]:
+    return lambda stage: Call(function, {"path": stage.root / name, **arguments})
+
+
+def _writes(part: str, name: str, ending: str) -> Callable[[Stage], Call]:
+    return lambda s: Call(getattr(getattr(s, part), name), {"path": s.folder / f"out{ending}"})
+
+
+def _frozen(stage: Stage) -> Call:
+    def block(what: Any, precision: Any) -> None:
+        with stage.model.frozen(what, precision=precision):
+            pass
+
+    return Call(block, {"what": "backbone", "precision": "fp32"})
+
+
+def _star(name: str, /, **arguments: Any) -> Callable[[Stage], Call]:
+    def call(stage: Stage) -> Call:
+        method = getattr(stage.model, name)
+        return Call(lambda what, **named: method(what, **named), {"what": "backbone", **arguments})
+
+    return call
+
+
+EXAMPLES = mtf.Examples.from_rows([("good", "positive"), ("bad", "negative")] * 4)
+SCHEDULE = mtf.FreezeSchedule()
+
+CALLS: dict[str, Callable[[Stage], Call]] = {
+    "compare": _with_model(
+        mtf.compare, modes=["backbone"], seeds=1, warm_start=None, start=None, old_tasks=None,
+        probe=["good"], gradients=False, executor=None, threads=1, output_dir=None,
+        **{k: v for k, v in FIT.items() if k in ("epochs", "batch_size", "progress", "betas")},
+    ),
+    "estimate": _with_model(mtf.estimate, **FIT),
+    "evaluate": _with_model(mtf.evaluate, cache=False, progress=False),
+    "fine_tune": _with_model(
+        mtf.fine_tune, epochs=1, freeze_epochs=1, batch_size=4, progress=False
+    ),
+    "fit": _with_model(mtf.fit, **FIT),
+    "recommend": _with_model(mtf.recommend, budget=10.0, progress=False),
+    "get_threads": _plain(mtf.get_threads),
+    "set_threads": _plain(mtf.set_threads, n=1),
+    "show_config": _plain(mtf.show_config, mode="dict"),
+    "plot_confusion": lambda s: Call(
+        mtf.plot_confusion,
+        {"model": s.model, "head": "classifier", "examples": ROWS[:4],
+         "path": s.folder / "c.png", "label": None},
+    ),
+    "read_tsv": _reads(mtf.read_tsv, "rows.tsv", label_map=None, header=False),
+    "read_csv": _reads(
+        mtf.read_csv, "rows.csv", text="text", label="label", header=True, delimiter=",",
+        label_map=None,
+    ),
+    "read_jsonl": _reads(mtf.read_jsonl, "rows.jsonl", label_map=None),
+    "read_conll": _reads(
+        mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None
+    ),
+    "Task": _plain(
+        mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
+        label=None, loss=None,
+    ),
+    "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
+    "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
+    "TokenClassification": _plain(mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}),
+    "EarlyStopping": _plain(
+        mtf.EarlyStopping, metric=None, patience=2, min_delta=0.0, greater_is_better=None
+    ),
+    "FreezeSchedule.phase": _plain(SCHEDULE.phase, **PHASE),
+    "FreezeSchedule.gradual": _plain(mtf.FreezeSchedule.gradual, every=1, per_step=1, **RATES),
+    "FreezeSchedule.fine_tune": _plain(
+        mtf.FreezeSchedule.fine_tune, epochs=1, freeze_epochs=1, **RATES
+    ),
+    "FreezeSchedule.probe_then_tune": _plain(
+        mtf.FreezeSchedule.probe_then_tune, probe_epochs=1, epochs=1, probe_learning_rate=None,
+        **RATES,
+    ),
+    "FreezeSchedule.from_dict": _plain(
+        mtf.FreezeSchedule.from_dict, values=[{"train": "heads", "epochs": 1}]
+    ),
+    "FreezeSchedule.resolve": lambda s: Call(
+        SCHEDULE.phase(train="heads").resolve, {"model": s.model, "epochs": 1}
+    ),
+    "Examples": _plain(mtf.Examples, rows=list(EXAMPLES), name="data"),
+    "Examples.from_rows": _plain(mtf.Examples.from_rows, rows=[("a", "b")], name="data"),
+    "Examples.labels": _plain(EXAMPLES.labels, task=None),
+    "Examples.select": _plain(EXAMPLES.select, rows=[0, 1]),
+    "Examples.split": _plain(EXAMPLES.split, fraction=0.5, seed=0, stratify=True),
+    "MultiTaskModel.from_pretrained": lambda s: Call(
+        mtf.MultiTaskModel.from_pretrained,
+        {"name_or_path": s.root / "tiny", "pooling": None, "normalize": None, "max_length": None,
+         "ignore_config": ()},
+    ),
+    "MultiTaskModel.add_head": _of_model(
+        "add_head", name="new", spec=mtf.SequenceClassification(["a", "b"]), seed=0,
+        from_pretrained=None, head=None,
+    ),
+    "MultiTaskModel.remove_head": _of_model("remove_head", name="classifier"),
+    "MultiTaskModel.encode": _of_model(
+        "encode", texts=SENTENCES[:2], batch_size=2, normalize_embeddings=True,
+        show_progress_bar=False, precision=None,
+    ),
+    "MultiTaskModel.forward": _of_model(
+        "forward", texts=SENTENCES[:2], outputs=["pooled"], hidden_states=False, precision=None
+    ),
+    "MultiTaskModel.predict": _of_model(
+        "predict", head="classifier", texts=SENTENCES[:2], precision=None
+    ),
+    "MultiTaskModel.predict_proba": _of_model(
+        "predict_proba", head="ner_head", texts=SENTENCES[:2], precision=None
+    ),
+    "MultiTaskModel.predict_all": _of_model(
+        "predict_all", texts=SENTENCES[:2], heads=["classifier"], precision=None
+    ),
+    "MultiTaskModel.freeze": _star("freeze", pin=True, strict=True, precision=None),
+    "MultiTaskModel.unfreeze": _star("unfreeze", strict=True),
+    "MultiTaskModel.frozen": _frozen,
+    "MultiTaskModel.select": _star("select"),
+    "MultiTaskModel.trainable": _of_model("trainable", what="backbone"),
+    "MultiTaskModel.freeze_to": _of_model("freeze_to", k=1, pin=True, precision=None),
+    "MultiTaskModel.set_freeze_state": lambda s: Call(
+        s.model.set_freeze_state, {"state": s.model.freeze_state()}
+    ),
+    "MultiTaskModel.set_parameter": _of_model(
+        "set_parameter", key="classifier.bias", values=np.zeros(2)
+    ),
+    "MultiTaskModel.step": _of_model(
+        "step", learning_rate=1e-3, weight_decay=0.01, max_grad_norm=1.0, betas=(0.9, 0.999),
+        eps=1e-8, **STEP,
+    ),
+    "MultiTaskModel.gradients": _of_model("gradients", injections=None, step=0, **STEP),
+    "MultiTaskModel.save_pretrained": lambda s: Call(
+        s.model.save_pretrained, {"path": s.folder / "saved", "tasks": None}
+    ),
+    "MultiTaskModel.plot_trainability": _writes("model", "plot_trainability", ".svg"),
+    "Comparison.load": _plain(mtf.Comparison.load, folder="nothing"),
+    "Comparison.best": _of("comparison", "best", task="classifier"),
+    "Comparison.difference": _of(
+        "comparison", "difference", task="classifier", scenario="backbone", other="none"
+    ),
+    "Comparison.figures": _of("comparison", "figures", scenario="none"),
+    "Comparison.pareto": _of("comparison", "pareto", task="classifier"),
+    "Comparison.plot": _writes("comparison", "plot", ".svg"),
+    "Comparison.plot_modes": _writes("comparison", "plot_modes", ".svg"),
+    "Comparison.to_csv": _writes("comparison", "to_csv", ".csv"),
+    "Comparison.to_html": _writes("comparison", "to_html", ".html"),
+    "Estimate.beside": lambda s: Call(s.estimate.beside, {"run": s.run}),
+    "Example.label_for": _plain(EXAMPLES[0].label_for, task="t"),
+    "Task.label_name": _plain(mtf.Task(train=ROWS).label_name, task="t"),
+}  # fmt: skip
+"""Name -> the call on a stage."""
+
+
+def public_names() -> list[str]:
+    """Return what can be called with arguments, as ``"fit"`` or ``"MultiTaskModel.step"``."""
+    found: list[str] = []
+    for name in mtf.__all__:
+        one = getattr(mtf, name)
+        if not callable(one) or (inspect.isclass(one) and issubclass(one, BaseException)):
+            continue
+        if not inspect.isclass(one) or name in CALLS:
+            found.append(name)
+        if inspect.isclass(one):
+            found += [f"{name}.{method}" for method in _methods(one)]
+    return found
+
+
+def _methods(one: type) -> list[str]:
+    """Return the public methods of a class that take arguments."""
+    found = []
+    for name in sorted(vars(one)) if one is not mtf.MultiTaskModel else sorted(dir(one)):
+        member = inspect.getattr_static(one, name)
+        if name.startswith("_") or name in (*NOT_CALLED, *OF_HEADS) or isinstance(member, property):
+            continue
+        if one is mtf.Callback or not callable(getattr(one, name)) or issubclass(one, mtf.Callback):
+            continue
+        taken = [key for key in inspect.signature(getattr(one, name)).parameters if key != "self"]
+        if taken:
+            found.append(name)
+    return found
