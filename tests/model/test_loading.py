@@ -354,7 +354,7 @@ def test_a_tokenizer_of_another_model(folder: Path) -> None:
 def test_pooling_that_is_not_known(folder: Path) -> None:
     with pytest.raises(mtf.ConfigError, match=r"unknown pooling 'maen'.*did you mean 'mean'"):
         load(folder, pooling="maen")
-    with pytest.raises(TypeError, match="normalize must be True or False; found 'yes'"):
+    with pytest.raises(TypeError, match="normalize must be True, False or None; found 'yes'"):
         load(folder, normalize="yes")  # type: ignore[arg-type]
 
 
