@@ -287,6 +287,8 @@ def check_path(name: str, value: object) -> Path:
             + ("" if isinstance(error, TypeError) else f", which raises {type(error).__name__}")
         ) from None
     else:
+        if not text:  # as a path it would mean the working folder, which nobody wrote
+            raise ConfigError(f"{name} must be the name of a file or folder; found ''")
         if len(text) <= _LONGEST_PATH and "\0" not in text:
             return Path(text)
         fault = "a NUL character" if "\0" in text else f"more than {_LONGEST_PATH:,} characters"
