@@ -259,6 +259,13 @@ LAYER = "encoder.layer.1.attention.self.query.weight"
         (lambda t: {**t, "encoder.layer.1.extra.weight": t[LAYER]}, "found also 'encoder.layer.1."),
         (lambda t: {**t, "bert." + LAYER: t[LAYER]}, f"both meaning '{LAYER}'"),
         (lambda t: {"x": t[LAYER]}, "another kind of model"),
+        *(
+            (
+                lambda t, prefix=prefix: {prefix + k: v for k, v in t.items()},
+                f"names begin with '{prefix}', as where torch.compile or DataParallel was saved",
+            )
+            for prefix in ("module.", "_orig_mod.", "module._orig_mod.bert.")
+        ),
         (
             lambda t: {k: v for k, v in t.items() if not k.startswith("encoder.layer.2.")},
             "num_hidden_layers = 3, but the weights hold 2 layers",
