@@ -17,6 +17,9 @@ from .examples import Examples
 
 __all__ = ["check_entity_tags", "in_iob2"]
 
+_OUTSIDE = (None, OUTSIDE, "*")
+"""What a word of no entity has, in one scheme or another."""
+
 
 def in_iob2(rows: list[Example], name: str, scheme: str) -> list[Example]:
     """Rewrite the tags of rows of words in IOB2.
@@ -51,7 +54,7 @@ def in_iob2(rows: list[Example], name: str, scheme: str) -> list[Example]:
         except DataError as error:
             raise DataError(f"{row.source}: {error}") from None
         for at, (before, after) in enumerate(zip(written, tags, strict=True)):
-            if before not in (None, OUTSIDE) and after in (None, OUTSIDE):
+            if before not in _OUTSIDE and after in _OUTSIDE:
                 broken.append(f"{quoted(before)} of word {at} at {row.source}")
         return tags
 
