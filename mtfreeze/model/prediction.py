@@ -36,6 +36,7 @@ def predict_proba(
     names: Sequence[str],
     texts: Sequence[Row],
     precision: str | None = None,
+    words: bool = False,
 ) -> dict[str, Probabilities]:
     """Return the probabilities of every label, by head, in one pass through the backbone.
 
@@ -49,6 +50,8 @@ def predict_proba(
         If a word head is among them, texts are split at white space.
     precision : {"fp32", "bf16", "int8"}, optional
         What linear products are computed in; by default as freezing says.
+    words : bool
+        Whether every row is a list of words, also where no head takes words.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def predict_proba(
                 "which has "
                 "none; call predict"
             )
-    return _kept(model, heads, texts, precision)
+    return _kept(model, heads, texts, precision, words)
 
 
 def predict(
@@ -79,6 +82,7 @@ def predict(
     names: Sequence[str],
     texts: Sequence[Row],
     precision: str | None = None,
+    words: bool = False,
 ) -> dict[str, Answers]:
     """Return what each head says of each text, by head; see `predict_proba`.
 
@@ -89,7 +93,7 @@ def predict(
         give numbers an array with one a text.
     """
     heads = [_head(model, name) for name in names]
-    kept = _kept(model, heads, texts, precision)
+    kept = _kept(model, heads, texts, precision, words)
     specs = {head.name: head.spec for head in heads}
     return {
         name: specs[name].row_space.each(found, specs[name].predictions)
@@ -98,11 +102,15 @@ def predict(
 
 
 def _kept(
-    model: ModelState, heads: Sequence[Head], texts: Sequence[Row], precision: str | None
+    model: ModelState,
+    heads: Sequence[Head],
+    texts: Sequence[Row],
+    precision: str | None,
+    words: bool,
 ) -> dict[str, Any]:
     """Return what heads keep of their outputs, by head, in one pass through the backbone."""
     how = forward_options(precision)
-    encoded = encode_rows(model, texts, as_words=any(h.spec.row_space.splits for h in heads))
+    encoded = encode_rows(model, texts, words=words, heads=heads, split=True)
     found: dict[str, Any] = {
         head.name: head.spec.row_space.empty(len(encoded), head.spec.n_outputs) for head in heads
     }
