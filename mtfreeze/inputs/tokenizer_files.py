@@ -142,7 +142,8 @@ def check_tokenizer(
         raise CheckpointError(
             f"{folder}: expected token ids below {n_embeddings}, the rows of the model's token "
             f"embedding; found id {largest} ({quoted(token)}); the tokenizer belongs to another "
-            "model, or tokens were added to it: use the model's own tokenizer"
+            "model, or tokens were added to it: use the model's own tokenizer; a special token that "
+            "the model does not have is null in tokenizer_config.json"
         )
     probe = tokenizer.encode("")
     tokenizer.encode("a \u2603")  # meets a piece that is not known

@@ -163,8 +163,12 @@ def read_tokenizer_settings(
     if "added_tokens_decoder" in values:
         path = folder / CONFIG
         listed = values["added_tokens_decoder"]
-        pairs = listed.items() if isinstance(listed, dict) else [(None, listed)]
-        for number, token in pairs:
+        if not isinstance(listed, dict):
+            raise CheckpointError(
+                f"{path}: expected 'added_tokens_decoder' to map ids to tokens; found "
+                f"{quoted(listed)}; restore the file"
+            )
+        for number, token in listed.items():
             added[_id(number, path)] = _added(token, path)
         return TokenizerSettings(folder, str(kind).removesuffix("Fast"), values, added)
     named = _object(files, SPECIAL, folder)

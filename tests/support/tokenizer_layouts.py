@@ -17,7 +17,7 @@ from typing import Any
 
 from support.tiny_bert import write_json
 
-__all__ = ["TEXTS", "Layout", "pieces_of", "random_layout", "write_layout"]
+__all__ = ["TEXTS", "Layout", "pieces_of", "random_layout", "write_layout", "write_unigram"]
 
 ROLES = ("unk", "sep", "pad", "cls", "mask")
 ADDED = ("[E1]", "newword", "Two words", "<x>")
@@ -211,4 +211,48 @@ def write_layout(folder: Path, layout: Layout) -> int:
     ):
         if values is not None:
             (folder / name).write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+    return size
+
+
+def write_unigram(folder: Path, steps: list[dict[str, Any]], config: dict[str, Any]) -> int:
+    """Write a BERT folder with the tokenizer of XLM-RoBERTa; return how many ids the model has.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    steps : list of dict
+        Steps of the normalizer in tokenizer.json.
+    config : dict
+        tokenizer_config.json.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    pieces = ["<s>", "<pad>", "</s>", "<unk>"]
+    letters = "abcdefghijklmnopqrstuvwxyzTPAIRSCE\u00e9\u6f22[]<>"
+    pieces += [
+        "\u2581",
+        *letters,
+        *("\u2581" + word for word in ("the", "Paris", "end", "caf\u00e9")),
+    ]
+    pieces += ["<mask>"]
+    scores = [(piece, -float(i % 7) - 1 if i > 3 else 0.0) for i, piece in enumerate(pieces)]
+    tokenizer: Any = Tokenizer(models.Unigram(scores, unk_id=3, byte_fallback=False))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("\u2581", "always")]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    tokenizer.add_special_tokens(pieces[:4] + ["<mask>"])
+    content = json.loads(tokenizer.to_str())
+    if steps:
+        content["normalizer"] = {"type": "Sequence", "normalizers": steps}
+    write_json(folder / "tokenizer.json", content)
+    write_json(folder / "tokenizer_config.json", config)
+    size = len(pieces) + 4
+    model = {"model_type": "bert", "vocab_size": size, "tokenizer_class": "XLMRobertaTokenizer"}
+    write_json(folder / "config.json", model)
     return size
