@@ -96,16 +96,21 @@ def load_tokenizer(
     from tokenizers import Tokenizer
 
     path = folder / "tokenizer.json"
-    if path.name not in files:
-        settings = read_tokenizer_settings(files, folder, {}, model_class)
-        vocabulary = _word_pieces(files["vocab.txt"], folder / "vocab.txt", settings)
-        built: Tokenizer = guarded(folder, lambda: build_tokenizer(settings, vocabulary, None, {}))
-        return built
-    text = decoded(files[path.name], path)
-    whole = check_bounds(files[path.name], path)
-    own: Tokenizer = guarded(path, lambda: Tokenizer.from_str(text))
-    settings = read_tokenizer_settings(files, folder, whole, model_class)
-    built = guarded(folder, lambda: build_tokenizer(settings, own.model, own, whole))
+    whole: dict[str, Any] = {}
+    own = None
+    if path.name in files:
+        text = decoded(files[path.name], path)
+        whole = check_bounds(files[path.name], path)
+        own = guarded(path, lambda: Tokenizer.from_str(text))
+
+    def build() -> Tokenizer:
+        settings = read_tokenizer_settings(files, folder, whole, model_class)
+        if own is not None:
+            return build_tokenizer(settings, own.model, own, whole)
+        pieces = _word_pieces(files["vocab.txt"], folder / "vocab.txt", settings)
+        return build_tokenizer(settings, pieces, None, whole)
+
+    built: Tokenizer = guarded(folder, build)
     return built
 
 
@@ -142,8 +147,8 @@ def check_tokenizer(
         raise CheckpointError(
             f"{folder}: expected token ids below {n_embeddings}, the rows of the model's token "
             f"embedding; found id {largest} ({quoted(token)}); the tokenizer belongs to another "
-            "model, or tokens were added to it: use the model's own tokenizer; a special token that "
-            "the model does not have is null in tokenizer_config.json"
+            "model, or tokens were added to it: use the model's own tokenizer; if it is a special "
+            "token that the model does not have, write null for it into tokenizer_config.json"
         )
     probe = tokenizer.encode("")
     tokenizer.encode("a \u2603")  # meets a piece that is not known
@@ -188,7 +193,7 @@ def _word_pieces(raw: bytes, path: Path, settings: TokenizerSettings) -> Any:
                 f"{path}: expected the special token {quoted(name)} among its lines; found "
                 f"{len(vocab)} tokens without it; use the model's own vocab.txt"
             )
-    return guarded(path, lambda: models.WordPiece(vocab, unk_token=names["unk"]))
+    return models.WordPiece(vocab, unk_token=names["unk"])
 
 
 def guarded(where: object, call: Callable[[], Any]) -> Any:

@@ -20,7 +20,7 @@ from .tokenizer_settings import TokenizerSettings
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["BERT_DEFAULTS", "build_tokenizer"]
+__all__ = ["build_tokenizer"]
 
 _WHOLE = ("PreTrainedTokenizer", "TokenizersBackend")
 """Classes (without ``Fast``) whose tokenizer.json is the whole tokenizer."""
@@ -37,7 +37,13 @@ _BERT = (
 )
 _XLM_ROBERTA = "XLMRobertaTokenizer"
 
-BERT_DEFAULTS = {f"{role}_token": f"[{role.upper()}]" for role in "unk sep pad cls mask".split()}
+_BERT_DEFAULTS = {
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
 _XLM_ROBERTA_DEFAULTS = {
     "bos_token": "<s>",
     "eos_token": "</s>",
@@ -91,7 +97,7 @@ def build_tokenizer(
             )
         tokenizer = own
     elif settings.kind in _BERT:
-        defaults = BERT_DEFAULTS
+        defaults = _BERT_DEFAULTS
         tokenizer = _bert(settings, model, own, whole)
     elif settings.kind == _XLM_ROBERTA and own is not None:
         defaults = _XLM_ROBERTA_DEFAULTS

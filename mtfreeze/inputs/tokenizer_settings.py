@@ -101,9 +101,11 @@ class TokenizerSettings:
         """
         keys = [f"{role}_token" for role in _ROLES]
         keys += [key for key in self.values if key.endswith("_token") and key not in keys]
-        for key in keys:
+        for place, key in enumerate(keys):
             token = self.special(key, defaults.get(key))
-            if token is not None and not isinstance(token, bool):
+            is_token = isinstance(token, str) or hasattr(token, "content")
+            # Keys of other programs that end so may hold anything (add_bos_token).
+            if is_token or (token is not None and place < len(_ROLES)):
                 yield self._checked(token, key)
         extra = self.values.get("extra_special_tokens")
         if isinstance(extra, dict):
@@ -128,7 +130,7 @@ class TokenizerSettings:
 def read_tokenizer_settings(
     files: Mapping[str, bytes],
     folder: Path,
-    whole: Mapping[str, Any] | None,
+    whole: Mapping[str, Any],
     model_class: str | None,
 ) -> TokenizerSettings:
     """Read the settings of a folder.
@@ -139,8 +141,8 @@ def read_tokenizer_settings(
         The tokenizer's files, by name.
     folder : Path
         For messages.
-    whole : mapping, optional
-        tokenizer.json, parsed.
+    whole : mapping
+        tokenizer.json, parsed; empty without it.
     model_class : str, optional
         ``tokenizer_class`` of ``config.json``, for folders whose tokenizer names none.
 
@@ -150,31 +152,38 @@ def read_tokenizer_settings(
         If a file is damaged.
     """
     values = _object(files, CONFIG, folder)
+    _check_extra(values, folder / CONFIG)
     kind = values.get("tokenizer_class") or model_class or ""
     if "additional_special_tokens" in values and not values.get("extra_special_tokens"):
         values["extra_special_tokens"] = values.pop("additional_special_tokens")
-    for key in ("extra_special_tokens", "additional_special_tokens"):
-        if not isinstance(values.get(key) or [], list | dict):
-            raise CheckpointError(
-                f"{folder / CONFIG}: expected {quoted(key)} to be a list of tokens; found "
-                f"{quoted(values[key])}; correct it"
-            )
-    added: dict[int, AddedToken] = {}
     if "added_tokens_decoder" in values:
-        path = folder / CONFIG
-        listed = values["added_tokens_decoder"]
-        if not isinstance(listed, dict):
-            raise CheckpointError(
-                f"{path}: expected 'added_tokens_decoder' to map ids to tokens; found "
-                f"{quoted(listed)}; restore the file"
-            )
-        for number, token in listed.items():
-            added[_id(number, path)] = _added(token, path)
-        return TokenizerSettings(folder, str(kind).removesuffix("Fast"), values, added)
+        added = _decoder(values["added_tokens_decoder"], folder / CONFIG)
+    else:
+        added = _older_files(values, files, folder)
+        for token in whole.get("added_tokens") or ():
+            path = folder / "tokenizer.json"
+            added[_id(token["id"], path)] = _added(token, path)
+    return TokenizerSettings(folder, str(kind).removesuffix("Fast"), values, added)
+
+
+def _decoder(listed: object, path: Path) -> dict[int, AddedToken]:
+    """Return the tokens of ``added_tokens_decoder``."""
+    if not isinstance(listed, dict):
+        raise CheckpointError(
+            f"{path}: expected 'added_tokens_decoder' to map ids to tokens; found "
+            f"{quoted(listed)}; restore the file"
+        )
+    return {_id(number, path): _added(token, path) for number, token in listed.items()}
+
+
+def _older_files(
+    values: dict[str, Any], files: Mapping[str, bytes], folder: Path
+) -> dict[int, AddedToken]:
+    """Put special_tokens_map.json into `values`; return the tokens of added_tokens.json."""
     named = _object(files, SPECIAL, folder)
-    more = named.pop("extra_special_tokens", None)
-    if isinstance(more, list):
-        present = values.get("extra_special_tokens") or []
+    _check_extra(named, folder / SPECIAL)
+    more, present = named.pop("extra_special_tokens", None), values.get("extra_special_tokens")
+    if isinstance(more, list) and isinstance(present, list):
         values["extra_special_tokens"] = present + [one for one in more if one not in present]
     elif more is not None:
         values["extra_special_tokens"] = more
@@ -188,14 +197,21 @@ def read_tokenizer_settings(
         special |= {_text(value) for value in values["extra_special_tokens"]}
     if "extra_special_tokens" not in values and "additional_special_tokens" in values:
         values["extra_special_tokens"] = values["additional_special_tokens"]
+    added = {}
     for content, number in _object(files, ADDED, folder).items():
         is_special = content in special
         flags = {"content": content, "normalized": not is_special, "special": is_special}
         added[_id(number, folder / ADDED)] = _added(flags, folder / ADDED)
-    for token in (whole or {}).get("added_tokens") or ():
-        path = folder / "tokenizer.json"
-        added[_id(token["id"], path)] = _added(token, path)
-    return TokenizerSettings(folder, str(kind).removesuffix("Fast"), values, added)
+    return added
+
+
+def _check_extra(values: Mapping[str, Any], path: Path) -> None:
+    for key in ("extra_special_tokens", "additional_special_tokens"):
+        if not isinstance(values.get(key) or [], list | dict):
+            raise CheckpointError(
+                f"{path}: expected {quoted(key)} to be a list of tokens; found "
+                f"{quoted(values[key])}; correct it"
+            )
 
 
 def _object(files: Mapping[str, bytes], name: str, folder: Path) -> dict[str, Any]:

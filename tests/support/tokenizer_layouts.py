@@ -2,8 +2,8 @@
 """Model folders that say the same, or not, of their tokenizer in as many files as people have.
 
 A layout is which files there are and what each says: the vocabulary in vocab.txt, tokenizer.json or
-both; cased or not, by either file; added tokens in each of the places; special tokens renamed; class
-names. `random_layout` draws one, `write_layout` writes it. The vocabulary has capitals, accents and
+both; cased or not, by either file; added tokens in each of the places; special tokens renamed;
+class names. `random_layout` draws one, `write_layout` writes it. The vocabulary has capitals, accents and
 Chinese characters, so that every setting changes ids.
 """
 
@@ -246,7 +246,7 @@ def write_unigram(folder: Path, steps: list[dict[str, Any]], config: dict[str, A
         pair="<s> $A </s> </s> $B </s>",
         special_tokens=[("<s>", 0), ("</s>", 2)],
     )
-    tokenizer.add_special_tokens(pieces[:4] + ["<mask>"])
+    tokenizer.add_special_tokens([*pieces[:4], "<mask>"])
     content = json.loads(tokenizer.to_str())
     if steps:
         content["normalizer"] = {"type": "Sequence", "normalizers": steps}
