@@ -144,11 +144,13 @@ def check_tokenizer(
         )
     if n_embeddings is not None and largest >= n_embeddings:
         token = tokenizer.id_to_token(largest)
+        added = tokenizer.get_added_tokens_decoder().get(largest)
+        missing = "; if the model has no such token, write null for it into tokenizer_config.json"
         raise CheckpointError(
             f"{folder}: expected token ids below {n_embeddings}, the rows of the model's token "
             f"embedding; found id {largest} ({quoted(token)}); the tokenizer belongs to another "
-            "model, or tokens were added to it: use the model's own tokenizer; if it is a special "
-            "token that the model does not have, write null for it into tokenizer_config.json"
+            "model, or tokens were added to it: use the model's own tokenizer"
+            + (missing if added is not None and added.special else "")
         )
     probe = tokenizer.encode("")
     tokenizer.encode("a \u2603")  # meets a piece that is not known

@@ -215,7 +215,7 @@ def test_special_tokens_that_the_model_has_no_row_for(tmp_path: Path) -> None:
     path = tmp_path / "vocab.txt"
     pieces = [piece for piece in path.read_text("utf-8").split("\n") if piece not in ("[MASK]", "")]
     path.write_text("\n".join(pieces), "utf-8")
-    message = r"'\[MASK\]'.*special token that the model does not have, write null for it"
+    message = r"'\[MASK\]'.*if the model has no such token, write null for it"
     with pytest.raises(CheckpointError, match=message):
         TextEncoder.from_folder(tmp_path, max_length=12, n_embeddings=len(pieces))
     (tmp_path / "tokenizer_config.json").write_text('{"mask_token": null}')

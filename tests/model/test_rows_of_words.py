@@ -56,5 +56,15 @@ def test_a_head_that_takes_words_says_so(two_head_model: mtf.MultiTaskModel) -> 
 def test_texts_are_no_words(two_head_model: mtf.MultiTaskModel) -> None:
     with pytest.raises(TypeError, match=r"sentence 0: expected a list of words .*split the text"):
         two_head_model.encode(["the film"], words=True)
+    for call in (
+        lambda rows: two_head_model.encode(rows, words=True),
+        lambda rows: two_head_model.forward(rows, words=True),
+        lambda rows: two_head_model.predict("classifier", rows, words=True),
+        lambda rows: two_head_model.predict("ner_head", rows),
+    ):
+        with pytest.raises(TypeError, match=r"sentence 0: expected words .*; word 1 is int 3"):
+            call([["good", 3]])
+        with pytest.raises(TypeError, match="sentence 1: expected a list of words"):
+            call([["good"], "good"])
     with pytest.raises(TypeError, match="words must be True or False; found 1"):
         two_head_model.encode([["the"]], words=1)  # type: ignore[arg-type]

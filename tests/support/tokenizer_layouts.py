@@ -3,8 +3,8 @@
 
 A layout is which files there are and what each says: the vocabulary in vocab.txt, tokenizer.json or
 both; cased or not, by either file; added tokens in each of the places; special tokens renamed;
-class names. `random_layout` draws one, `write_layout` writes it. The vocabulary has capitals, accents and
-Chinese characters, so that every setting changes ids.
+class names. `random_layout` draws one, `write_layout` writes it. The vocabulary has capitals,
+accents and Chinese characters, so that every setting changes ids.
 """
 
 from __future__ import annotations
