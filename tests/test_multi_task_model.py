@@ -163,8 +163,11 @@ def test_encode_empty_and_long(tiny_model: mtf.MultiTaskModel) -> None:
         (["good", None], "text 1: expected a text .*; found None"),
         ([b"good"], "text 0: .*found bytes.*decode it first"),
         ([3], "text 0: .*found int 3"),
-        ([["good", 3]], "sentence 0: expected words .*; word 1 is int 3"),
-        ([["good"], "good"], "sentence 1: expected a list of words"),
+        (
+            [["good", 3]],
+            r"text 0: expected a text .*found the list \['good', 3\], which may be a pair",
+        ),
+        (["good", ["good"]], "text 1: expected a text .*one text's words"),
     ],
 )
 def test_what_is_no_text_is_a_type_error(
@@ -172,7 +175,7 @@ def test_what_is_no_text_is_a_type_error(
 ) -> None:
     for call in (
         two_head_model.encode,
-        two_head_model.forward,
+        lambda t: two_head_model.forward(t, ["pooled", "classifier"]),
         lambda t: two_head_model.predict("classifier", t),
     ):
         with pytest.raises(TypeError, match=message):

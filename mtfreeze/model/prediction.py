@@ -37,6 +37,7 @@ def predict_proba(
     names: Sequence[str],
     texts: Sequence[Row],
     precision: str | None = None,
+    words: bool = False,
 ) -> dict[str, Probabilities]:
     """Return the probabilities of every label, by head, each what the head gives when asked alone.
 
@@ -50,6 +51,8 @@ def predict_proba(
         For word heads, texts are split at SPACE, TAB and the ends of lines.
     precision : {"fp32", "bf16", "int8"}, optional
         What linear products are computed in; by default as freezing says.
+    words : bool
+        Whether every row is a list of words, also where no head takes words.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def predict_proba(
                 "which has "
                 "none; call predict"
             )
-    return _kept(model, heads, texts, precision)
+    return _kept(model, heads, texts, precision, words)
 
 
 def predict(
@@ -80,6 +83,7 @@ def predict(
     names: Sequence[str],
     texts: Sequence[Row],
     precision: str | None = None,
+    words: bool = False,
 ) -> dict[str, Answers]:
     """Return what each head says of each text, by head; see `predict_proba`.
 
@@ -90,7 +94,7 @@ def predict(
         give numbers an array with one a text.
     """
     heads = [_head(model, name) for name in names]
-    kept = _kept(model, heads, texts, precision)
+    kept = _kept(model, heads, texts, precision, words)
     specs = {head.name: head.spec for head in heads}
     return {
         name: specs[name].row_space.each(found, specs[name].predictions)
@@ -99,12 +103,16 @@ def predict(
 
 
 def _kept(
-    model: ModelState, heads: Sequence[Head], texts: Sequence[Row], precision: str | None
+    model: ModelState,
+    heads: Sequence[Head],
+    texts: Sequence[Row],
+    precision: str | None,
+    words: bool,
 ) -> dict[str, Any]:
     """Return what heads keep of their outputs, by head."""
     how = forward_options(precision)
     found: dict[str, Any] = {}
-    for asked, encoded, rows in _passes(model, heads, texts):
+    for asked, encoded, rows in _passes(model, heads, texts, words):
         for head in asked:
             spec = head.spec
             found.setdefault(head.name, spec.row_space.empty(len(encoded), spec.n_outputs))
@@ -120,7 +128,7 @@ def _kept(
 
 
 def _passes(
-    model: ModelState, heads: Sequence[Head], texts: Sequence[Row]
+    model: ModelState, heads: Sequence[Head], texts: Sequence[Row], words: bool
 ) -> Iterator[tuple[Sequence[Head], Encoded, NDArray[np.int64]]]:
     """Yield which heads read which rows in one pass through the backbone.
 
@@ -132,11 +140,11 @@ def _passes(
     by_texts = [head for head in heads if not head.spec.row_space.splits]
     items = as_items(texts)
     texts = texts if items is None else list(items)  # they may be read twice
-    encoded = encode_rows(model, texts, as_words=bool(by_words))
+    encoded = encode_rows(model, texts, words=words, heads=heads, split=True)
     if not (by_words and by_texts):
         yield heads, encoded, np.arange(len(encoded))
         return
-    whole = encode_rows(model, texts)
+    whole = encode_rows(model, texts, words=words, heads=heads)
     alike = np.array([np.array_equal(*pair) for pair in zip(encoded, whole, strict=True)], bool)
     yield heads, encoded, np.flatnonzero(alike)
     if not alike.all():

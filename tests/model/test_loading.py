@@ -160,6 +160,7 @@ def test_do_lower_case_of_the_sentence_files(folder: Path) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
     tokenizer.save(str(folder / "tokenizer.json"))
+    edit_json(folder / "tokenizer_config.json", do_lower_case=False)
     upper = load(folder).encode(["GOOD film", "good film"])
     assert not np.array_equal(upper[0], upper[1])
     edit_json(folder / "sentence_bert_config.json", do_lower_case=True)
