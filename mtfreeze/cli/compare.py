@@ -13,7 +13,7 @@ import click
 from ..closest import counted
 from .build import build_model, build_tasks
 from .echo import echo
-from .guard import FAILED, FrozenChanged
+from .guard import FAILED, INTERRUPTED, FrozenChanged
 from .job import load_config
 from .options import debug_option
 
@@ -43,7 +43,9 @@ def check_comparison(comparison: Comparison) -> int:
             "expected frozen tensors to keep their bits; found "
             + "; ".join(f"{run.scenario}, seed {run.seed}: {run.verdict}" for run in moved)
         )
-    return FAILED if comparison.interrupted or comparison.failed else 0
+    if comparison.interrupted:
+        return INTERRUPTED
+    return FAILED if comparison.failed else 0
 
 
 @contextmanager
@@ -52,10 +54,14 @@ def _pool(workers: int) -> Iterator[Executor | None]:
         yield None
         return
     from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+    from multiprocessing import active_children, get_context
 
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield pool
+        try:
+            yield pool
+        finally:  # nothing they still do is waited for
+            for worker in active_children():
+                worker.terminate()
 
 
 @click.command()

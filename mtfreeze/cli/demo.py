@@ -18,7 +18,7 @@ from ..errors import DataError
 from .build import build_model, build_tasks
 from .compare import check_comparison, scenario_arguments
 from .echo import echo
-from .guard import FAILED
+from .guard import INTERRUPTED
 from .options import debug_option
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def demo(
     )
     echo(f"\n{found}\n")
     if found.interrupted:
-        return FAILED
+        return INTERRUPTED
     out = Path(output)
     echo(f"figures: {found.to_csv(out / 'comparison.csv')}")
     if found.first_runs():

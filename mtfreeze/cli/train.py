@@ -14,7 +14,7 @@ from ..training.run import Run
 from .build import apply_freezing, build_model, build_tasks
 from .echo import echo
 from .estimate import estimate_job, estimates_text
-from .guard import FAILED, FrozenChanged
+from .guard import INTERRUPTED, FrozenChanged
 from .options import JobOptions, job_options, training_precision_option
 
 __all__ = ["check_unmoved", "train"]
@@ -81,11 +81,11 @@ def train(
         before = fit(model, tasks, **{**config.start, "progress": arguments["progress"]})
         check_unmoved(before.frozen)
         if before.interrupted:
-            return FAILED
+            return INTERRUPTED
         apply_freezing(model, config.freezing)
     run = fit(model, tasks, **arguments)
     _show(run)
     if arguments["output_dir"] is not None:
         echo(f"saved\t{tsv_field(str(Path(arguments['output_dir'])))}")
     check_unmoved(run.frozen)
-    return FAILED if run.interrupted else 0
+    return INTERRUPTED if run.interrupted else 0
