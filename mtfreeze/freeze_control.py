@@ -34,10 +34,11 @@ def _load() -> click.Command:
     import click
 
     from .cli.build import apply_freezing, build_model
+    from .cli.once import OnceCommand
     from .cli.options import JobOptions, job_options
     from .freezing.describe import frozen_line
 
-    @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.command(cls=OnceCommand, context_settings={"help_option_names": ["-h", "--help"]})
     @job_options
     @click.option("--picture", default="outputs/trainability.png", metavar="FILE.png")
     def freeze_control(job: JobOptions, picture: str) -> None:

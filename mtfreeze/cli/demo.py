@@ -19,6 +19,7 @@ from .build import build_model, build_tasks
 from .compare import check_comparison, scenario_arguments
 from .echo import echo
 from .guard import INTERRUPTED
+from .once import OnceCommand
 from .options import debug_option
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _say_sizes(model: MultiTaskModel, tasks: dict[str, Task]) -> None:
         )
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.option("--data", "folder", metavar="FOLDER", help="Where recipe.yaml and the data lie.")
 @click.option("--output", default="outputs", metavar="FOLDER", help="Where what is made goes.")
 @click.option("--mode", "modes", multiple=True, metavar="SELECTOR", help="Only these modes.")
