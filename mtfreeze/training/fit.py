@@ -26,6 +26,7 @@ from ..planning.checks import Rate
 from ..planning.freeze_schedule import FreezeSchedule
 from ..planning.rates import DEFAULT_RATES
 from ..planning.settings import EvalEvery
+from ..planning.spellings import answers_spellings
 from ..runtime.interrupt import InterruptGuard
 from ..runtime.progress import Reporter
 from ..steps.by_hand import computed_in
@@ -52,6 +53,7 @@ def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
     write_output(folder / HISTORY_FILE, lines.encode("utf-8"))
 
 
+@answers_spellings
 def fit(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
