@@ -170,3 +170,14 @@ def test_workers_end_with_their_command(job: Path, number: int, tmp_path: Path) 
     assert process.returncode == CODES[number], err
     assert "Traceback" not in err
     assert "interrupted: 4 runs of scenarios and seeds missing" in said
+
+
+@pytest.mark.long
+def test_workers_that_come_to_their_end(job: Path) -> None:
+    words = [sys.executable, "-m", "mtfreeze", "compare", "--config", str(job), "--workers", "2"]
+    words += ["--mode", "none", "--mode", "backbone", "--seeds", "2", "--quiet"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()[3:7]] == [
+        "majority", "start", "none", "backbone",
+    ]  # fmt: skip
