@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .heads.token_classification import TokenClassification
     from .multi_task_model import MultiTaskModel
     from .notices import (
+        BrokenTagsWarning,
         CacheWarning,
         FreezeWarning,
         NoPrefixWarning,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Advice": "recommending",
+    "BrokenTagsWarning": "notices",
     "CacheWarning": "notices",
     "Callback": "training.callbacks",
     "CheckpointError": "errors",
@@ -105,6 +107,7 @@ _HOME = {
 
 __all__ = [
     "Advice",
+    "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
     "CheckpointError",

@@ -9,13 +9,10 @@ from dataclasses import replace
 from ..checks import as_integer, typed
 from ..closest import name_list, unknown
 from ..errors import DataError
-from .example import Example, Label
+from .example import IGNORE, Example, Label
 from .examples import Examples
 
 __all__ = ["IGNORE", "LabelMap", "map_labels"]
-
-IGNORE = -100
-"""Class index of a row or token that has no label; the loss skips it."""
 
 LabelMap = Mapping[str, str | int | Mapping[str, str | int]]
 """Label in the data -> label name or index; or, by task name, such a mapping each."""
@@ -69,7 +66,8 @@ def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
 
     def whole(label: Label, table: Mapping[str, object], where: str) -> Label:
         if isinstance(label, tuple):
-            return tuple(one(tag, table, where) for tag in label)  # type: ignore[return-value]
+            tags = (None if tag is None else one(tag, table, where) for tag in label)
+            return tuple(tags)  # type: ignore[return-value]
         return one(label, table, where)
 
     def table_of(task: str) -> Mapping[str, object] | None:
