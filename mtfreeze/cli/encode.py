@@ -17,6 +17,7 @@ from ..files.whole_file import whole_file
 from ..runtime.precision import check_precision
 from .echo import echo
 from .input_lines import given_texts
+from .once import OnceCommand
 from .options import debug_option, precision_option
 
 __all__ = ["encode"]
@@ -24,7 +25,7 @@ __all__ = ["encode"]
 ROWS_AT_A_TIME = 1024
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("model")
 @click.argument("texts", nargs=-1)
 @click.option("--input", "path", metavar="FILE", help="One text a line; - is stdin.")

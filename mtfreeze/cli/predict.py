@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from ..closest import name_list
 from ..data.white_space import words_of
 from ..files.fields import json_line, tsv_field
 from ..runtime.precision import check_precision
 from .echo import echo
 from .input_lines import given_texts
+from .once import OnceCommand
 from .options import debug_option, precision_option
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
     return "\t".join(map(tsv_field, cells))
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("model")
 @click.argument("texts", nargs=-1)
 @click.option("--head", "heads", multiple=True, help="Ask this head; by default all of them.")
@@ -101,6 +103,8 @@ def predict(
         raise click.UsageError("expected texts as arguments or --input FILE; found both")
     if probabilities and form != "jsonl":
         raise click.UsageError("--probabilities needs --format jsonl")
+    if len(set(heads)) < len(heads):
+        raise click.UsageError(f"expected each --head once; found {name_list(heads)}; leave one")
     if precision is not None:
         check_precision(precision, name="--precision")
     loaded = MultiTaskModel.from_pretrained(model)
