@@ -29,7 +29,7 @@ def test_all_heads_answer_as_each_alone(two_head_model: mtf.MultiTaskModel) -> N
 def test_words_have_the_tokens_of_their_text(two_head_model: mtf.MultiTaskModel) -> None:
     """So with BERT's tokenizer one pass serves both kinds of heads, and no text has two vectors."""
     for text in TEXTS:
-        words = two_head_model.encode([words_of(text)])
+        words = two_head_model.encode([words_of(text)], words=True)
         assert np.array_equal(words, two_head_model.encode([text])), ascii(text)
 
 
@@ -67,7 +67,8 @@ def test_where_words_have_other_tokens_than_their_text(two_head_model: mtf.Multi
     tokenizer.normalizer = normalizers.Sequence([replace, tokenizer.normalizer])
     texts = ["the film", "the  film", "great  food and   bad service", "", "  "]
     assert not np.array_equal(
-        two_head_model.encode(texts[1:2]), two_head_model.encode([texts[1].split()])
+        two_head_model.encode(texts[1:2]),
+        two_head_model.encode([texts[1].split()], words=True),
     )
     together = two_head_model.predict_all(iter(texts))
     for name in ("classifier", "ner_head"):
