@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         PrecisionWarning,
         ResumeWarning,
         UntrainedHeadWarning,
+        UnusedDataWarning,
     )
     from .planning.freeze_schedule import FreezeSchedule
     from .recommending import Advice, recommend
@@ -86,6 +87,7 @@ _HOME = {
     "TokenClassification": "heads.token_classification",
     "TrainingError": "errors",
     "UntrainedHeadWarning": "notices",
+    "UnusedDataWarning": "notices",
     "compare": "comparing.compare",
     "estimate": "estimating",
     "evaluate": "evaluating.evaluate",
@@ -133,6 +135,7 @@ __all__ = [
     "TokenClassification",
     "TrainingError",
     "UntrainedHeadWarning",
+    "UnusedDataWarning",
     "__version__",
     "compare",
     "estimate",
