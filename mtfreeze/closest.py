@@ -15,6 +15,7 @@ compared.
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -43,28 +44,36 @@ def _without_marks(text: str) -> str:
     return "".join(one for one in text if unicodedata.category(one) != "Cf")
 
 
+def _form(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
+
+
+_SPACES = "spaces"
+_FORM = "the Unicode form of their characters (NFC, NFD)"
 _LOOKS: Mapping[str, Callable[[str], str]] = {
-    "the Unicode form of their characters (NFC, NFD)": lambda text: unicodedata.normalize(
-        "NFKC", text
-    ),
+    _FORM: _form,
     "characters that are not seen": _without_marks,
-    "spaces": lambda text: "".join(text.split()),
     "upper and lower case": str.casefold,
 }
-"""What two names that look alike may differ in -> the same name without it."""
+"""What words that look alike may differ in -> a word without it."""
 
 
 def _looks(name: str, but: str = "") -> str:
-    """Return what a name looks like: without all that `_LOOKS` names, except `but`."""
-    for what, change in _LOOKS.items():
-        if what != but:
-            name = change(name)
-    return unicodedata.normalize("NFKC", name) if "NFC" not in but else name
+    """Return what a name looks like: without spaces and all in `_LOOKS`, except for `but`."""
+    pieces = re.split(r"(\s+)", name)
+    for at in range(0, len(pieces), 2):
+        for what, change in _LOOKS.items():
+            if what != but:
+                pieces[at] = change(pieces[at])
+        if but != _FORM:  # another change may have undone it
+            pieces[at] = _form(pieces[at])
+    return "".join(pieces if but == _SPACES else pieces[0::2])
 
 
 def _differ_in(one: str, other: str) -> str:
     """Say what two names of the same looks differ in."""
-    found = [what for what in _LOOKS if _looks(one, but=what) != _looks(other, but=what)]
+    kinds = (*_LOOKS, _SPACES)
+    found = [what for what in kinds if _looks(one, but=what) != _looks(other, but=what)]
     return " and ".join(found) or "what cannot be seen"
 
 

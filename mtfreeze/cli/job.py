@@ -31,6 +31,7 @@ from .job_values import (
     Check,
     check_anything,
     check_bool,
+    check_label_map,
     check_labels,
     check_mapping,
     check_modes,
@@ -97,7 +98,7 @@ _HEAD: dict[str, Check] = {
 _DATA: dict[str, Check] = {
     "train": check_text,
     "eval": check_text,
-    "label_map": check_mapping,
+    "label_map": check_label_map,
     "weight": check_number,
     "metric": check_text,
     "train_through_frozen": check_bool,

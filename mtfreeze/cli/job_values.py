@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import as_number, typed
 from ..closest import unknown
+from ..data.label_names import numbered_names
 from ..errors import ConfigError
 from ..quoting import cut, quoted
 from ..runtime.precision import TRAINING_PRECISIONS, check_precision
@@ -21,6 +22,7 @@ __all__ = [
     "check_anything",
     "check_bool",
     "check_early_stopping",
+    "check_label_map",
     "check_labels",
     "check_mapping",
     "check_modes",
@@ -131,7 +133,9 @@ def check_modes(path: str, value: object) -> list[Any]:
 
 
 def check_labels(path: str, value: object) -> list[str]:
-    """Check for a list of names of labels."""
+    """Check for a list of names of labels; names with their ids 0, 1, ... stand for one."""
+    if isinstance(value, Mapping):
+        value = numbered_names(value) or value
     if not isinstance(value, list):
         raise ConfigError(f"{path} must be a list of label names; found {found_text(value)}")
     for i, one in enumerate(value):
@@ -141,6 +145,11 @@ def check_labels(path: str, value: object) -> list[str]:
                 f'and numbers as something else: put the label in quotes, "{cut(str(one), 60)}"'
             )
     return list(value)
+
+
+def check_label_map(path: str, value: object) -> Any:
+    """Check for a section of labels and names; a list of names stands for labels 0, 1, ..."""
+    return check_labels(path, value) if isinstance(value, list) else check_mapping(path, value)
 
 
 def check_mapping(path: str, value: object) -> dict[str, Any]:

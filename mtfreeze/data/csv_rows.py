@@ -93,10 +93,14 @@ def _records(content: str, path: PathLike, delimiter: str) -> Iterator[tuple[str
                 if fields:
                     records.append((where, fields))
         except csv.Error as error:
+            other = next(
+                (one for one in _SEPARATORS if one != delimiter and f'"{one}' in content), ""
+            )
             fault = DataError(
                 f"{path}:{reader.line_num}: expected CSV; found a row that is not ({error}); "
                 "correct the quotes of the row that begins at line "
                 f"{start}, or use read_tsv for a file without quoting"
+                + (f", or pass delimiter={quoted(other)} if that separates fields" if other else "")
             )
         finally:
             csv.field_size_limit(limit)

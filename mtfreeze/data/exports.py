@@ -117,8 +117,10 @@ def conversion(row: Mapping[str, object]) -> str:
         )
     if isinstance(row.get("data"), Mapping) and "annotations" in row:
         return _of_label_studio(row)
-    if isinstance(row.get("data"), str) and "text" not in row:
-        return 'a text under "data", as of doccano; write {**row, "text": row["data"]}'
+    if isinstance(row.get("data"), str) and "label" in row and "text" not in row:
+        return (
+            'a text under "data", as of doccano; write {"text": row["data"], "label": row["label"]}'
+        )
     return ""
 
 

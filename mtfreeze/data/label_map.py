@@ -50,16 +50,17 @@ def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
         If a label is not in the map, naming the row and the closest.
     """
     checked = _check_map(label_map)
-    by_task = any(isinstance(value, Mapping) for value in checked.values())
+    by_task = any(isinstance(value, Mapping | list | tuple) for value in checked.values())
     flat = None if by_task else _table(checked)
     if flat is not None:
         flat = _as_meant(flat, {label for row in examples for label in _labels_of(row)})
     tables = {
         str(task): _as_meant(
-            _table(table), {one for row in examples for one in _labels_of(row, str(task))}
+            _table(_check_map(table)),
+            {one for row in examples for one in _labels_of(row, str(task))},
         )
         for task, table in checked.items()
-        if isinstance(table, Mapping)
+        if by_task
     }
 
     def mapped(row: Example) -> Example:

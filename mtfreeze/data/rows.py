@@ -132,6 +132,11 @@ def _any_label(value: object, words: tuple[str, ...] | None, where: str) -> Labe
 def _from_pair(content: object, label: object, where: str) -> Example:
     if isinstance(content, list | tuple):
         words = check_words(content, where)
+        if len(words) == 2 and not _is_list(label) and any(" " in word for word in words):
+            raise DataError(
+                f"{where}: expected one text, or words with one tag each; found two texts with the "
+                f"label {quoted(label, 60)}: labels of pairs are not supported; join the two"
+            )
         return Example(None, words, _any_label(label, words, where), None, where)
     return Example(check_text(content, where), None, _any_label(label, None, where), None, where)
 
