@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from ._core import VERSION as __version__
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
-    from .data import Example, Examples, read_conll, read_csv, read_jsonl, read_tsv
+    from .data import (
+        Example,
+        Examples,
+        read_conll,
+        read_csv,
+        read_jsonl,
+        read_tsv,
+        words_and_tags,
+    )
     from .errors import (
         CheckpointError,
         ConcurrencyError,
@@ -102,6 +110,7 @@ _HOME = {
     "recommend": "recommending",
     "set_threads": "runtime.threads",
     "show_config": "runtime.threads",
+    "words_and_tags": "data",
 }
 """Public name -> module that has it."""
 
@@ -151,6 +160,7 @@ __all__ = [
     "recommend",
     "set_threads",
     "show_config",
+    "words_and_tags",
 ]
 
 

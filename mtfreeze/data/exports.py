@@ -21,7 +21,7 @@ __all__ = ["conversion", "words_and_tags"]
 _WORD = re.compile(r"\w+|[^\w\s]")
 """A word is a run of letters and digits, or one other character."""
 
-_SPANS = "mtf.data.words_and_tags"
+_SPANS = "mtf.words_and_tags"
 
 
 def words_and_tags(

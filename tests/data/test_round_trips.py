@@ -23,7 +23,7 @@ TEXTS = st.text(CHARACTERS, max_size=12)
 LABELS = st.text(st.sampled_from("abcdß\u0301éÅ0123-+.:;,\"'|/#"), min_size=1, max_size=6)
 LONG = st.builds(lambda text, n: text * n, st.text(CHARACTERS, min_size=1), st.integers(1, 90_000))
 ROWS = st.lists(st.tuples(TEXTS, LABELS), min_size=1, max_size=5)
-quick = settings(max_examples=80, deadline=None)
+quick = settings(max_examples=60, deadline=None)
 
 
 @pytest.fixture(scope="module")
