@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .heads.token_classification import TokenClassification
     from .multi_task_model import MultiTaskModel
     from .notices import (
+        BrokenTagsWarning,
         CacheWarning,
         FreezeWarning,
         NoPrefixWarning,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Advice": "recommending",
+    "BrokenTagsWarning": "notices",
     "CacheWarning": "notices",
     "Callback": "training.callbacks",
     "CheckpointError": "errors",
@@ -116,6 +118,7 @@ _HOME = {
 
 __all__ = [
     "Advice",
+    "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
     "CheckpointError",

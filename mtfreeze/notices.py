@@ -15,6 +15,7 @@ from .printable import printable_lines
 from .quoting import quoted
 
 __all__ = [
+    "BrokenTagsWarning",
     "CacheWarning",
     "FreezeWarning",
     "NoPrefixWarning",
@@ -63,6 +64,10 @@ class UnusedDataWarning(UserWarning):
 
 class PictureWarning(UserWarning):
     """A picture was asked for, matplotlib is missing, and the facts were written as text."""
+
+
+class BrokenTagsWarning(UserWarning):
+    """Tags of a file form no entity in its scheme; they were read as ``O``."""
 
 
 class CacheWarning(UserWarning):

@@ -12,13 +12,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ..data.files import read_lines
 from ..files.fields import json_line
 from ..files.whole_file import whole_file
 from ..runtime.precision import check_precision
 from .echo import echo
+from .input_lines import given_texts
 from .options import debug_option, precision_option
-from .predict import stdin_lines
 
 __all__ = ["encode"]
 
@@ -52,9 +51,7 @@ def encode(
     if precision is not None:
         check_precision(precision, name="--precision")
     loaded = MultiTaskModel.from_pretrained(model)
-    rows = list(texts)
-    if not rows:
-        rows = stdin_lines() if path in (None, "-") else list(read_lines(str(path)))
+    rows = given_texts(texts, path)
     if output is not None:
         vectors = loaded.encode(rows, precision=precision)
         with whole_file(Path(output)) as file:

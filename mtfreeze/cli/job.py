@@ -108,6 +108,7 @@ _DATA: dict[str, Check] = {
     "delimiter": check_text,
     "scheme": check_text,
     "column": check_number,
+    "word_column": check_number,
 }
 
 

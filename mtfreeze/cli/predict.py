@@ -9,38 +9,25 @@ every label as well.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from ..data.files import read_lines
-from ..errors import DataError
+from ..data.white_space import words_of
 from ..files.fields import json_line, tsv_field
 from ..runtime.precision import check_precision
 from .echo import echo
+from .input_lines import given_texts
 from .options import debug_option, precision_option
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
 
-__all__ = ["predict", "stdin_lines"]
+__all__ = ["predict"]
 
 ROWS_AT_A_TIME = 1024
-
-
-def stdin_lines() -> list[str]:
-    """Return the lines of stdin; DataError if they are not UTF-8."""
-    raw = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
-    try:
-        lines = raw.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"stdin: expected UTF-8; found byte 0x{raw[error.start]:02x}") from None
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
 
 
 def _answers(
@@ -61,7 +48,7 @@ def _answers(
         for at, text in enumerate(rows):
             answer: dict[str, Any] = {"text": text}
             if any(model.heads[head].spec.row_space.splits for head in heads):
-                answer["words"] = text.split()
+                answer["words"] = words_of(text)
             for head in heads:
                 answer[head] = _plain(found[head][at])
                 if head in shares:
@@ -120,9 +107,7 @@ def predict(
     if not loaded.heads:
         raise click.UsageError(f"{model} has no heads; train it first (mtfreeze train)")
     asked = list(heads) or list(loaded.heads)
-    rows = list(texts)
-    if not rows:
-        rows = stdin_lines() if path in (None, "-") else list(read_lines(str(path)))
+    rows = given_texts(texts, path)
     if form == "tsv":
         echo("\t".join(["text", *asked]))
     for answer in _answers(loaded, asked, rows, probabilities, precision):

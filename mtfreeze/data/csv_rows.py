@@ -23,6 +23,7 @@ from .example import Example
 from .files import read_text
 from .row_files import shown_line
 from .unused import Unused, check_verdict, is_verdict
+from .white_space import BLANKS
 
 __all__ = ["csv_rows"]
 
@@ -69,11 +70,11 @@ def csv_rows(
         for i, name in verdicts.items():
             check_verdict(name, fields[i], where)
         content, found = (fields[column] for column in columns)
-        if not found.strip():
+        if not found.strip(BLANKS):
             raise DataError(
                 f"{where}: expected a label; found an empty field; add it or drop the row"
             )
-        rows.append(Example(content, None, found.strip(), None, where))
+        rows.append(Example(content, None, found.strip(BLANKS), None, where))
     unused.say(cut(str(path)))
     return rows
 

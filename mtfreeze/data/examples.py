@@ -178,8 +178,9 @@ class Examples(Sequence[Example]):
         counts: dict[str | int | float, int] = {}
         for row in self._rows:
             label = row.label_for(task or "")
-            for one in label if isinstance(label, tuple) else () if label is None else (label,):
-                counts[one] = counts.get(one, 0) + 1
+            for one in label if isinstance(label, tuple) else (label,):
+                if one is not None:
+                    counts[one] = counts.get(one, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 
     def split(
@@ -323,7 +324,7 @@ def _stratum(row: Example) -> str:
         if isinstance(label, float) or (isinstance(label, str) and _FRACTION.fullmatch(label)):
             return "number"
         if isinstance(label, tuple):
-            return "tagged" if any(tag not in (OUTSIDE, 0) for tag in label) else "untagged"
+            return "tagged" if any(tag not in (OUTSIDE, 0, None) for tag in label) else "untagged"
         return repr(label)
 
     if row.labels is None:

@@ -114,8 +114,9 @@ def _labels_of(row: Example, task: str | None = None) -> Iterator[str]:
     labels = row.labels or {}
     chosen = (label for name, label in labels.items() if task in (None, name))
     for label in chosen if row.labels is not None else (row.label,):
-        for one in label if isinstance(label, tuple) else () if label is None else (label,):
-            yield str(one)
+        for one in label if isinstance(label, tuple) else (label,):
+            if one is not None:
+                yield str(one)
 
 
 def _as_meant(table: Table, labels: set[str]) -> Table:
@@ -137,7 +138,8 @@ def _as_meant(table: Table, labels: set[str]) -> Table:
 
 def _whole(label: Label, table: Table, where: str) -> Label:
     if isinstance(label, tuple):
-        return tuple(_one(one, table, where) for one in label)  # type: ignore[return-value]
+        tags = (None if tag is None else _one(tag, table, where) for tag in label)
+        return tuple(tags)  # type: ignore[return-value]
     return _one(label, table, where)
 
 

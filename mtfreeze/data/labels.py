@@ -17,13 +17,10 @@ from numpy.typing import NDArray
 from ..closest import name_list, unknown
 from ..errors import DataError
 from ..quoting import quoted
-from .example import Label
+from .example import IGNORE, Label
 from .examples import Examples
 
 __all__ = ["IGNORE", "LabelCodes", "encode_labels", "proposed_map", "rows_labels"]
-
-IGNORE = -100
-"""Code of a row or token that has no label; the loss skips it."""
 
 _MANY = 20
 """Labels for which a whole map is proposed; a longer one is not read."""

@@ -3,15 +3,13 @@
 
 All read UTF-8, take `label_map=` (what is written in the file -> the label's name) and raise
 `DataError` with file and line for a malformed line. TSV has no quoting: the label is the last TAB
-field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. In CoNLL a line of
-white space, a lone TAB too, ends a sentence.
+field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. CoNLL is in `conll`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +21,16 @@ from ..checks import (
 )
 from ..closest import did_you_mean, name_list
 from ..errors import ConfigError, DataError
-from ..metrics.entities import SCHEMES, to_iob2
+from ..metrics.entities import SCHEMES
 from ..quoting import cut, quoted
+from .conll import NO_LABEL, read_sentences
 from .csv_rows import csv_rows
+from .entity_tags import check_entity_tags, in_iob2
 from .example import Example
 from .examples import Examples
 from .files import read_lines
 from .label_map import LabelMap, map_labels
-from .row_files import jsonl_rows, shown_line, tsv_rows
+from .row_files import jsonl_rows, tsv_rows
 
 __all__ = ["read_conll", "read_csv", "read_file", "read_jsonl", "read_tsv"]
 
@@ -43,6 +43,16 @@ def _finish(rows: Iterable[Example], path: PathLike, label_map: LabelMap | None)
     if not len(examples):
         raise DataError(f"{path}: expected rows of data; found none")
     return examples if label_map is None else map_labels(examples, label_map)
+
+
+def _of_entities(
+    rows: list[Example], path: PathLike, scheme: str, label_map: LabelMap | None
+) -> Examples:
+    """As `_finish`, with tags rewritten in IOB2; refuse a file in another scheme."""
+    examples = _finish(in_iob2(rows, str(path), scheme), path, label_map)
+    if scheme != "words":
+        check_entity_tags(examples)
+    return examples
 
 
 def read_tsv(
@@ -131,7 +141,9 @@ def read_csv(
     return _finish(csv_rows(path, text, label, header, delimiter), path, label_map)
 
 
-def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples:
+def read_jsonl(
+    path: PathLike, *, label_map: LabelMap | None = None, scheme: str = "iob2"
+) -> Examples:
     """Read one JSON object a line.
 
     The objects are ``{"text": ..., "label": ...}``, ``{"words": [...], "tags": [...]}``, or carry
@@ -144,13 +156,17 @@ def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples
         A UTF-8 file.
     label_map : mapping, optional
         As in `read_tsv`; for several labels one map, or a map of maps by task name.
+    scheme : str
+        How the tags of words write entities, as in `read_conll`.
 
     Raises
     ------
+    ConfigError
+        If the scheme is unknown.
     DataError
         For a line that is not such an object or has a key twice, exports of annotation tools (with
-        the line that converts them), a row with a second text or one that an annotator rejected,
-        an empty file, a file that is not UTF-8.
+        the line that converts them), a row with a second text or one that an annotator rejected, a
+        tag of another scheme, an empty file, a file that is not UTF-8.
     OSError
         If the file cannot be read.
 
@@ -162,7 +178,8 @@ def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples
     >>> read_jsonl("reviews.jsonl")
     Examples(1 text, name='reviews.jsonl', labels of sentiment, topic)
     """
-    return _finish(jsonl_rows(path), path, label_map)
+    check_choice("tag scheme", scheme, SCHEMES)
+    return _of_entities(list(jsonl_rows(path)), path, scheme, label_map)
 
 
 def read_conll(
@@ -170,30 +187,43 @@ def read_conll(
     *,
     scheme: str = "iob2",
     column: int = -1,
+    word_column: int = 0,
     label_map: LabelMap | None = None,
 ) -> Examples:
-    """Read words with tags, one word a line, sentences apart by a line of white space.
+    """Read words with tags, one word a line, sentences apart by an empty line.
 
     Parameters
     ----------
     path : path
         A UTF-8 file of ``token<TAB>tag`` or ``token tag`` lines; further columns are allowed.
-        ``-DOCSTART-`` lines are skipped.
-    scheme : {"iob2", "iob1", "iobes", "bioes", "bilou"}
-        How the file writes entities; the result is IOB2.
-    column : int
-        Which column holds the tag.
+        Comments, marks of documents and numbers of CoNLL-U that are no words are passed over.
+    scheme : str
+        How the file writes entities: ``"iob2"`` (or ``"bio"``), ``"iob1"``, ``"ioe1"``,
+        ``"ioe2"``, ``"iobes"`` (or ``"bioes"``), ``"bilou"``, ``"bmes"``, ``"bmewo"``,
+        ``"brackets"`` (OntoNotes); the result is IOB2. ``"words"``: the tags are of words and no
+        entities; nothing is checked.
+    column, word_column : int
+        Which columns hold the tag and the word, from 0, or from -1 at the end.
     label_map : mapping, optional
-        Tag in the file -> tag.
+        Tag (in IOB2) -> tag. What it names is a tag, also ``-``, ``_``, ``-100`` and ``None``,
+        which are else words without a label (tag None).
 
     Raises
     ------
     ConfigError
         If the scheme is unknown.
     DataError
-        For a line without a tag, an empty file, a file that is not UTF-8.
+        For a line without word or tag, a tag of another scheme, a column of words that holds none,
+        an empty file, a file that is not UTF-8.
+    TypeError
+        If a column is no int.
     OSError
         If the file cannot be read.
+
+    Warns
+    -----
+    BrokenTagsWarning
+        If tags form no entity in a scheme that marks the ends of entities; they are read as ``O``.
 
     Examples
     --------
@@ -202,37 +232,18 @@ def read_conll(
     (600, ('Citizens', 'of', 'Earth'), ('B-creative-work', 'I-creative-work', 'I-creative-work'))
     """
     check_choice("tag scheme", scheme, SCHEMES)
-    column = check_integer("column", column, -LARGEST_INTEGER, hint="give the number of a column")
-    rows: list[Example] = []
-    words: list[str] = []
-    tags: list[str] = []
-    first = 1
-    for number, line in enumerate(chain(read_lines(path), [""]), start=1):
-        if not line.strip() or line.startswith("-DOCSTART-"):
-            if words:
-                source = f"{path}:{first}"
-                rows.append(Example(None, tuple(words), tuple(to_iob2(tags, scheme)), None, source))
-                words, tags = [], []
-            first = number + 1
-            continue
-        fields = line.split("\t") if "\t" in line else line.split()
-        where = f"{path}:{number}"
-        if len(fields) < 2:
-            raise DataError(
-                f"{where}: expected token<TAB>tag; found one field {shown_line(line)}; "
-                "add the tag, or an empty line if the sentence ends here"
-            )
-        if not -len(fields) < column < len(fields) or column == 0:
-            raise DataError(f"{where}: expected a tag in column {column}; found {shown_line(line)}")
-        word, tag = fields[0], fields[column].strip()
-        if not word or not tag:
-            raise DataError(
-                f"{where}: expected token<TAB>tag; found an empty {'tag' if word else 'token'} in "
-                f"{shown_line(line)}; correct the line"
-            )
-        words.append(word)
-        tags.append(tag)
-    return _finish(rows, path, label_map)
+    places = [
+        check_integer(argument, given, -LARGEST_INTEGER, hint="give the number of a column")
+        for argument, given in (("word_column", word_column), ("column", column))
+    ]
+    named = set(map(str, label_map)) if isinstance(label_map, Mapping) else set()
+    rows = []
+    for sentence in read_sentences(read_lines(path), str(path), *places):
+        tags = tuple(None if t in NO_LABEL - named else t for t in sentence.tags)
+        label = tags if any(tags) else None
+        source = f"{path}:{sentence.line}"
+        rows.append(Example(None, tuple(sentence.words), label, None, source))
+    return _of_entities(rows, path, scheme, label_map)
 
 
 _READERS: Mapping[str, Callable[..., Examples]] = {

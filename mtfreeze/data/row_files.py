@@ -17,6 +17,7 @@ from .example import Example
 from .files import read_lines
 from .rows import example_from_row
 from .unused import Unused
+from .white_space import BLANKS
 
 __all__ = ["jsonl_rows", "shown_line", "tsv_rows"]
 
@@ -43,7 +44,7 @@ def tsv_rows(path: PathLike, header: bool) -> Iterator[Example]:
         if header and number == 1:
             _check_header(line, where)
             continue
-        if not line.strip() and "\t" not in line:
+        if not line.strip(" "):
             continue
         text, tab, label = line.rpartition("\t")
         if not tab:
@@ -57,12 +58,12 @@ def tsv_rows(path: PathLike, header: bool) -> Iterator[Example]:
                 f"{line.count(chr(9)) + 1} in {shown_line(line)}; take the TABs out of the text, "
                 "or remove the header and leave header= out"
             )
-        if not label.strip():
+        if not label.strip(BLANKS):
             raise DataError(
                 f"{where}: expected a label after the last TAB; found none in {shown_line(line)}; "
                 "add the label or remove the line"
             )
-        yield Example(text, None, label.strip(), None, where)
+        yield Example(text, None, label.strip(BLANKS), None, where)
 
 
 def _check_header(line: str, where: str) -> None:
@@ -79,7 +80,7 @@ def jsonl_rows(path: PathLike) -> Iterator[Example]:
     """Yield the rows of JSON lines; see `read_jsonl` for what it raises."""
     unused = Unused()
     for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
+        if not line.strip(BLANKS):
             continue
         where = f"{path}:{number}"
         row = _json_object(line, number, where)

@@ -18,7 +18,7 @@ from ..checks import as_integer, as_number, typed
 from ..closest import did_you_mean, name_list
 from ..errors import DataError
 from ..quoting import quoted
-from .example import Example, Label, Tags
+from .example import IGNORE, Example, Label, Tags
 from .exports import conversion
 from .unused import Unused, is_missing
 
@@ -81,19 +81,25 @@ def check_label(value: object, where: str) -> str | int:
 
 
 def check_tags(value: object, n_words: int, where: str) -> Tags:
-    """Return a list of `n_words` tags, all names or all indices, as a tuple."""
+    """Return a list of `n_words` tags, all names or all indices, as a tuple.
+
+    None and -100, with which data sets mark words without a label, are None.
+    """
     if not isinstance(value, list | tuple) and int(getattr(value, "ndim", 0)) != 1:
         raise TypeError(
             f"{where}: expected a list of tags, one per word; found {typed(value)}; "
             "write the tags as a list"
         )
-    tags = tuple(check_label(tag, f"{where}, tag {i}") for i, tag in enumerate(cast(Any, value)))
+    tags = tuple(
+        None if tag is None or as_integer(tag) == IGNORE else check_label(tag, f"{where}, tag {i}")
+        for i, tag in enumerate(cast(Any, value))
+    )
     if len(tags) != n_words:
         raise DataError(
             f"{where}: expected one tag per word; found {n_words} words and {len(tags)} tags; "
             "correct the row"
         )
-    if len({type(tag) for tag in tags}) > 1:
+    if len({type(tag) for tag in tags if tag is not None}) > 1:
         raise DataError(f"{where}: expected tags that are all names or all indices; found both")
     return cast(Tags, tags)
 

@@ -178,7 +178,7 @@ class Regression(PooledHead):
                 f"{len(parts)}; give as many as the head has labels"
             )
         try:
-            numbers = [float(one) for one in parts]
+            numbers = [np.nan if one is None else float(one) for one in parts]
         except ValueError:
             numbers = [np.nan]
         if not all(abs(one) <= _LARGEST for one in numbers):

@@ -3,7 +3,7 @@
 
 Labels ``O``, ``B-x`` and ``I-x`` are IOB2 tags: gold tags must follow IOB2, and whole entities are
 scored. Other labels (parts of speech) are scored word by word. A sentence adds to the measure what
-it has of entities and words. One that has tags for some words only is learned from, not scored.
+it has of entities and words; words without a tag are neither learned from nor scored.
 """
 
 from __future__ import annotations
@@ -146,9 +146,9 @@ class TokenClassification(Classification):
         tags = cast(WordTargets, targets).rows
         # A row of a shared pass may carry no tags of this task.
         pairs = [
-            (tags[row], found)
+            (_known(tags[row]), found[tags[row] != IGNORE])
             for row, found in zip(rows, words, strict=True)
-            if not (tags[row] == IGNORE).any()
+            if _has_tags(tags[row])
         ]
         return self._counted([gold for gold, _ in pairs], [found for _, found in pairs])
 
@@ -173,8 +173,18 @@ class TokenClassification(Classification):
 
 
 def _tagged(targets: Targets) -> list[NDArray[np.int32]]:
-    """Return the classes of the rows that have a tag for every word."""
-    return [row for row in cast(WordTargets, targets).rows if not (row == IGNORE).any()]
+    """Return the classes of the words that have a tag, of each row with tags."""
+    return [_known(row) for row in cast(WordTargets, targets).rows if _has_tags(row)]
+
+
+def _has_tags(row: NDArray[np.int32]) -> bool:
+    """Say whether a row has tags of the task; one without words does."""
+    return not len(row) or bool((row != IGNORE).any())
+
+
+def _known(row: NDArray[np.int32]) -> NDArray[np.int32]:
+    known: NDArray[np.int32] = row[row != IGNORE]
+    return known
 
 
 def encode_tags(
@@ -192,7 +202,8 @@ def encode_tags(
     Returns
     -------
     list of (n_words,) int32 arrays
-        Class indices by row; all `IGNORE` for a row without tags for this task.
+        Class indices by row; `IGNORE` for words without a tag, all of a row without tags for this
+        task.
 
     Raises
     ------
@@ -223,7 +234,7 @@ def encode_tags(
         codes: list[int] = []
         try:
             for tag in tags:
-                codes.append(table.of(tag, ""))
+                codes.append(IGNORE if tag is None else table.of(tag, ""))
         except DataError as error:
             flat = [tag for other in labels if isinstance(other, tuple) for tag in other]
             position = len(codes)
@@ -232,12 +243,12 @@ def encode_tags(
                 f"{proposed_map(flat, names)}"
             ) from None
         if iob2:
-            _check_iob2(row, [names[code] for code in codes])
+            _check_iob2(row, [None if code == IGNORE else names[code] for code in codes])
         result.append(np.asarray(codes, dtype=np.int32))
     return result
 
 
-def _check_iob2(row: Example, tags: Sequence[str]) -> None:
+def _check_iob2(row: Example, tags: Sequence[str | None]) -> None:
     """Raise if an entity of gold tags does not begin with ``B-``."""
     fault = iob2_fault(tags)
     if fault is None:

@@ -133,8 +133,8 @@ class ComputingMethods(ModelState):
     def predict(self, head: str, texts: Sequence[Row], *, precision: str | None = None) -> Answers:
         """Return a head's answers: a label or a number a text, or a list of one tag a word.
 
-        Word heads take lists of words, or texts that are split at white space. A word that
-        truncation cut off is ``O``. `precision` is that of `encode`.
+        Word heads take lists of words, or texts that are split at SPACE, TAB and the ends of lines.
+        A word that truncation cut off is ``O``. `precision` is that of `encode`.
 
         Examples
         --------
@@ -171,6 +171,9 @@ class ComputingMethods(ModelState):
         precision: str | None = None,
     ) -> dict[str, Answers]:
         """Return the labels of several heads, by default all, in one pass through the backbone.
+
+        Each head answers as in `predict`. A text whose words give other tokens than it does itself
+        is computed once for word heads and once for the others.
 
         Examples
         --------

@@ -23,6 +23,7 @@ from ..checks import (
     check_integer,
     check_text,
 )
+from ..data.white_space import words_of
 from ..errors import SelectorError
 from ..inputs.packing import Encoded
 from ..runtime.precision import forward_options
@@ -65,7 +66,7 @@ def encode_rows(model: ModelState, texts: Sequence[Row], *, as_words: bool = Fal
     texts : sequence of str, or of lists of str
         All of one kind.
     as_words : bool
-        Split texts at white space, so that each word's first sub-word is known.
+        Split texts at SPACE, TAB and line ends, so that each word's first sub-word is known.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def encode_rows(model: ModelState, texts: Sequence[Row], *, as_words: bool = Fal
     if any(of_words):
         return model.encoder.encode_words(rows)
     if as_words and all(isinstance(row, str) for row in rows):
-        return model.encoder.encode_words([row.split() for row in rows])
+        return model.encoder.encode_words([words_of(row) for row in rows])
     return model.encoder.encode_texts(rows)
 
 
