@@ -159,6 +159,7 @@ def test_encode_empty_and_long(tiny_model: mtf.MultiTaskModel) -> None:
         ("text", "expected a list of texts; found one str; put it into a list"),
         (b"text", "found one bytes"),
         ({"good": 1}, "expected a list of texts; found dict"),
+        ({"good", "bad"}, "expected a list of texts; found set, which has no order; write a list"),
         (["good", None], "text 1: expected a text .*; found None"),
         ([b"good"], "text 0: .*found bytes.*decode it first"),
         ([3], "text 0: .*found int 3"),
@@ -176,6 +177,15 @@ def test_what_is_no_text_is_a_type_error(
     ):
         with pytest.raises(TypeError, match=message):
             call(texts)
+
+
+def test_a_frame_is_no_list_of_texts_but_its_columns_are(tiny_model: mtf.MultiTaskModel) -> None:
+    frame = pytest.importorskip("pandas").DataFrame({"text": ["good", "bad"], "id": [7, 8]})
+    message = r"found DataFrame, which gives the names of its columns; give one .*frame\['text'\]"
+    for call in (tiny_model.encode, tiny_model.forward):
+        with pytest.raises(TypeError, match=message):
+            call(frame)
+    assert np.array_equal(tiny_model.encode(frame["text"]), tiny_model.encode(["good", "bad"]))
 
 
 @pytest.mark.parametrize(

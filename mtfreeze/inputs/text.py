@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_items
+from ..checks import as_items, why_no_list
 from ..data.examples import Examples
 from ..data.rows import check_text, check_words
 from ..errors import ConfigError, DataError
@@ -274,7 +274,9 @@ def _list_of(values: object, what: str) -> Sequence[Any]:
         )
     items = as_items(values)
     if items is None:
-        raise TypeError(f"expected a list of {what}; found {type(values).__name__}")
+        raise TypeError(
+            f"expected a list of {what}; found {type(values).__name__}{why_no_list(values)}"
+        )
     return list(items)
 
 

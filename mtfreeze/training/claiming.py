@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..quoting import quoted
 from ..errors import ConfigError
 from ..files.user_paths import user_path
 from ..files.whole_file import explained
+from ..quoting import quoted
 
 __all__ = ["claimed"]
 

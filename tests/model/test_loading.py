@@ -259,6 +259,13 @@ LAYER = "encoder.layer.1.attention.self.query.weight"
         (lambda t: {**t, "encoder.layer.1.extra.weight": t[LAYER]}, "found also 'encoder.layer.1."),
         (lambda t: {**t, "bert." + LAYER: t[LAYER]}, f"both meaning '{LAYER}'"),
         (lambda t: {"x": t[LAYER]}, "another kind of model"),
+        *(
+            (
+                lambda t, prefix=prefix: {prefix + k: v for k, v in t.items()},
+                f"names begin with '{prefix}', as where torch.compile or DataParallel was saved",
+            )
+            for prefix in ("module.", "_orig_mod.", "module._orig_mod.bert.")
+        ),
         (
             lambda t: {k: v for k, v in t.items() if not k.startswith("encoder.layer.2.")},
             "num_hidden_layers = 3, but the weights hold 2 layers",
@@ -354,7 +361,7 @@ def test_a_tokenizer_of_another_model(folder: Path) -> None:
 def test_pooling_that_is_not_known(folder: Path) -> None:
     with pytest.raises(mtf.ConfigError, match=r"unknown pooling 'maen'.*did you mean 'mean'"):
         load(folder, pooling="maen")
-    with pytest.raises(TypeError, match="normalize must be True or False; found 'yes'"):
+    with pytest.raises(TypeError, match="normalize must be True, False or None; found 'yes'"):
         load(folder, normalize="yes")  # type: ignore[arg-type]
 
 
