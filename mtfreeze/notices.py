@@ -25,6 +25,7 @@ __all__ = [
     "PrecisionWarning",
     "ResumeWarning",
     "UntrainedHeadWarning",
+    "UnusedDataWarning",
     "renamed",
     "warn",
 ]
@@ -55,6 +56,10 @@ class OtherBackboneWarning(UserWarning):
 
 class OtherKindWarning(UserWarning):
     """A folder holds another kind of model, such as a cross-encoder; its encoder was loaded."""
+
+
+class UnusedDataWarning(UserWarning):
+    """Rows hold more than a text and its label, such as other columns, which nothing reads."""
 
 
 class PictureWarning(UserWarning):

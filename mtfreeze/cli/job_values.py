@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import as_integer, as_number, typed
 from ..closest import unknown
+from ..data.label_names import numbered_names
 from ..errors import ConfigError
 from ..quoting import cut, quoted
 from ..runtime.precision import TRAINING_PRECISIONS, check_precision
@@ -136,7 +137,9 @@ def check_modes(path: str, value: object) -> list[Any]:
 
 
 def check_labels(path: str, value: object) -> list[str]:
-    """Check for a list of names of labels."""
+    """Check for a list of names of labels; names with their ids 0, 1, ... stand for one."""
+    if isinstance(value, Mapping):
+        value = numbered_names(value) or value
     if not isinstance(value, list):
         raise ConfigError(f"{path} must be a list of label names; found {found_text(value)}")
     for i, one in enumerate(value):
@@ -164,7 +167,7 @@ def check_label_map(path: str, value: object) -> Any:
     found = check_mapping(path, value)
     for key, one in found.items():
         where = f"{path}.{cut(key, 60)}"
-        if isinstance(one, Mapping):
+        if isinstance(one, Mapping | list):
             found[key] = check_label_map(where, one)
         elif not isinstance(one, str) and as_integer(one) is None:
             raise _no_text(where, one, "the label")

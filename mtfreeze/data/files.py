@@ -20,7 +20,15 @@ from .white_space import lines_of
 
 __all__ = ["decoded", "read_lines", "read_raw", "read_text"]
 
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_MARKS = {
+    b"\xff\xfe\x00\x00": "utf-32",
+    b"\x00\x00\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+"""First bytes of files that are not UTF-8 -> what they are; the longer ones first."""
+_LOOKED_AT = 1_000
+"""Bytes in which a file without such a mark shows that it is UTF-16."""
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -60,8 +68,12 @@ def decoded(raw: bytes, name: str) -> str:
         If they are not UTF-8; the message has `name`, line and byte.
     """
     raw = raw.removeprefix(b"\xef\xbb\xbf")
-    if raw.startswith(_UTF16):
-        raise DataError(f"{name}: expected UTF-8; found UTF-16; save the file as UTF-8")
+    other = _other_encoding(raw)
+    if other:
+        raise DataError(
+            f"{name}: expected UTF-8; found {other.upper()}; save the file as UTF-8, in a "
+            f"spreadsheet as 'CSV UTF-8', or with iconv -f {other} -t utf-8"
+        )
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -72,6 +84,19 @@ def decoded(raw: bytes, name: str) -> str:
             f"of the line ({error.reason}); save the file as UTF-8, for instance with "
             "iconv -f latin1 -t utf-8"
         ) from None
+
+
+def _other_encoding(raw: bytes) -> str:
+    """Return the name of what a file is in if its bytes show that it is not UTF-8, else ""."""
+    marked = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), "")
+    if marked:
+        return marked
+    # Without a mark, every other byte of most writing is zero, which UTF-8 texts hardly have.
+    begin = raw[: _LOOKED_AT // 2 * 2]
+    for first, name in ((0, "utf-16be"), (1, "utf-16le")):
+        if 2 * begin[first::2].count(0) > len(begin[first::2]):
+            return name
+    return ""
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

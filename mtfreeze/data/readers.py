@@ -8,36 +8,29 @@ field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. C
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..checks import (
     LARGEST_INTEGER,
-    as_integer,
     check_choice,
-    check_flag,
     check_integer,
     check_path,
-    typed,
 )
-from ..closest import did_you_mean, name_list, unknown
+from ..closest import did_you_mean, name_list
 from ..errors import ConfigError, DataError
-from ..files.json_files import check_json_size
 from ..metrics.entities import SCHEMES
 from ..quoting import cut, quoted
 from .conll import NO_LABEL, read_sentences
+from .csv_rows import csv_rows
 from .entity_tags import check_entity_tags, in_iob2
 from .example import Example
 from .examples import Examples
-from .files import read_lines, read_text
-from .labels import LabelMap, map_labels
-from .rows import example_from_row
-from .white_space import BLANKS
+from .files import read_lines
+from .label_map import LabelMap, map_labels
+from .row_files import jsonl_rows, tsv_rows
 
 __all__ = ["read_conll", "read_csv", "read_file", "read_jsonl", "read_tsv"]
 
@@ -71,10 +64,11 @@ def read_tsv(
     ----------
     path : path
         A UTF-8 file.
-    label_map : mapping, optional
-        Label in the file -> label name, for instance ``{"0": "negative", "1": "positive"}``.
+    label_map : mapping or list of str, optional
+        Label in the file -> label name, for instance ``{"0": "negative", "1": "positive"}``; see
+        `map_labels`.
     header : bool
-        Skip the first line.
+        The first line holds the names of the two columns.
 
     Returns
     -------
@@ -85,7 +79,7 @@ def read_tsv(
     ------
     DataError
         For a line without a TAB or label, a label outside of `label_map`, an empty file, a file
-        that is not UTF-8.
+        that is not UTF-8; with `header`, for another number of fields than two.
     OSError
         If the file cannot be read.
 
@@ -95,25 +89,7 @@ def read_tsv(
     >>> read_tsv("examples/data/reviews_eval.tsv", label_map=names)
     Examples(510 texts, name='reviews_eval.tsv', labels: negative 255, positive 255)
     """
-    rows = []
-    header = check_flag("header", header)
-    for number, line in enumerate(read_lines(path), start=1):
-        if (header and number == 1) or not line.strip(" "):
-            continue
-        where = f"{path}:{number}"
-        text, tab, label = line.rpartition("\t")
-        if not tab:
-            raise DataError(
-                f"{where}: expected text<TAB>label; found no TAB in {_shown(line)}; "
-                "add the label, or read the file with read_csv(delimiter=...)"
-            )
-        if not label.strip(BLANKS):
-            raise DataError(
-                f"{where}: expected a label after the last TAB; found none in {_shown(line)}; "
-                "add the label or remove the line"
-            )
-        rows.append(Example(text, None, label.strip(BLANKS), None, where))
-    return _finish(rows, path, label_map)
+    return _finish(tsv_rows(path, header), path, label_map)
 
 
 def read_csv(
@@ -136,17 +112,21 @@ def read_csv(
     header : bool
         Whether the first row holds the columns' names.
     delimiter : str
-        What separates the fields, one character.
+        What separates the fields, one character. A first line such as ``sep=;``, by which
+        spreadsheets are told, is left out.
     label_map : mapping, optional
         As in `read_tsv`.
 
     Raises
     ------
     ConfigError
-        If a column name is given without a header.
+        If a column name is given without a header, or one column for both.
     DataError
-        For an unknown column (with the closest name), a row with too few fields, broken quoting,
-        an empty file, a file that is not UTF-8.
+        For an unknown column (with the closest name) or one that is there twice, a row with more
+        or fewer fields than the first line, broken quoting, a row that an annotator rejected, an
+        empty file, a file that is not UTF-8.
+    UnusedDataWarning
+        Names the columns that are not read.
     OSError
         If the file cannot be read.
 
@@ -158,74 +138,7 @@ def read_csv(
     >>> rows[0].text, rows[0].label
     ('good, and cheap', '5')
     """
-    header = check_flag("header", header)
-    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '\r\n"':
-        raise ConfigError(
-            f"delimiter must be one character, such as ';' or '\\t'; found {quoted(delimiter)}"
-        )
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
-    rows: list[Example] = []
-    columns: tuple[int, int] | None = None if header else _columns(text, label, None, path)
-    start = 1
-    try:
-        for fields in reader:
-            where, start = f"{path}:{start}", reader.line_num + 1
-            if columns is None:
-                columns = _columns(text, label, fields, path)
-            elif fields:
-                rows.append(_csv_row(fields, columns, where))
-    except csv.Error as error:
-        raise DataError(
-            f"{path}:{reader.line_num}: expected CSV; found a row that is not ({error}); "
-            "correct the quotes of the row that begins at line "
-            f"{start}, or use read_tsv for a file without quoting"
-        ) from None
-    return _finish(rows, path, label_map)
-
-
-def _columns(
-    text: str | int, label: str | int, names: Sequence[str] | None, path: PathLike
-) -> tuple[int, int]:
-    """Return the numbers of the text and the label column."""
-    found = []
-    for argument, column in (("text", text), ("label", label)):
-        number = as_integer(column)
-        if number is not None:
-            found.append(
-                check_integer(
-                    argument, number, -LARGEST_INTEGER, hint="give the number of a column"
-                )
-            )
-        elif not isinstance(column, str):
-            raise TypeError(
-                f"{argument} must be the name or the number of a column; found {typed(column)}"
-            )
-        elif names is None:
-            raise ConfigError(
-                f"header=False leaves columns without names; found {argument}={quoted(column)}; "
-                "pass numbers, for instance text=0, label=1"
-            )
-        elif column not in names:
-            raise DataError(
-                f"{path}:1: {unknown('column', column, names)}; pass {argument}=, or header=False "
-                "with column numbers"
-            )
-        else:
-            found.append(list(names).index(column))
-    return found[0], found[1]
-
-
-def _csv_row(fields: Sequence[str], columns: tuple[int, int], where: str) -> Example:
-    try:
-        content, label = (fields[column] for column in columns)
-    except IndexError:
-        raise DataError(
-            f"{where}: expected a column {max(columns, key=abs)}; found {len(fields)} fields; "
-            "correct the row or the delimiter"
-        ) from None
-    if not label.strip(BLANKS):
-        raise DataError(f"{where}: expected a label; found an empty field; add it or drop the row")
-    return Example(content, None, label.strip(BLANKS), None, where)
+    return _finish(csv_rows(path, text, label, header, delimiter), path, label_map)
 
 
 def read_jsonl(
@@ -235,7 +148,7 @@ def read_jsonl(
 
     The objects are ``{"text": ..., "label": ...}``, ``{"words": [...], "tags": [...]}``, or carry
     several labels: ``{"text": ..., "labels": {"classifier": "positive", "topic": "film"}}``. Other
-    keys are ignored.
+    keys are named in an `UnusedDataWarning`.
 
     Parameters
     ----------
@@ -251,8 +164,9 @@ def read_jsonl(
     ConfigError
         If the scheme is unknown.
     DataError
-        For a line that is not such an object, a tag of another scheme, an empty file, a file that
-        is not UTF-8.
+        For a line that is not such an object or has a key twice, exports of annotation tools (with
+        the line that converts them), a row with a second text or one that an annotator rejected, a
+        tag of another scheme, an empty file, a file that is not UTF-8.
     OSError
         If the file cannot be read.
 
@@ -265,29 +179,7 @@ def read_jsonl(
     Examples(1 text, name='reviews.jsonl', labels of sentiment, topic)
     """
     check_choice("tag scheme", scheme, SCHEMES)
-    rows = []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip(BLANKS):
-            continue
-        where = f"{path}:{number}"
-        try:
-            check_json_size(line)
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{where}: expected a JSON object; found {_shown(line)} ({cut(str(error))}); "
-                "write one object a line"
-            ) from None
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{where}: expected a JSON object; found {_shown(line)}; "
-                'write {"text": ..., "label": ...}'
-            )
-        try:
-            rows.append(example_from_row(row, where))
-        except TypeError as error:
-            raise DataError(str(error)) from None
-    return _of_entities(rows, path, scheme, label_map)
+    return _of_entities(list(jsonl_rows(path)), path, scheme, label_map)
 
 
 def read_conll(
@@ -382,8 +274,3 @@ def read_file(path: PathLike, **options: Any) -> Examples:
             f"{hint or 'call the reader that fits, such as read_tsv'}"
         )
     return _READERS[suffix](path, **options)
-
-
-def _shown(line: str) -> str:
-    """The beginning of a line, as a message shows it."""
-    return quoted(line if len(line) <= 60 else line[:57] + "...")

@@ -8,7 +8,7 @@ it has of entities and words; words without a tag are neither learned from nor s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..data.example import Example
 from ..data.examples import Examples
-from ..data.labels import IGNORE
+from ..data.labels import IGNORE, LabelCodes, proposed_map, rows_labels
 from ..errors import DataError
 from ..inputs.packing import Encoded, word_values
 from ..metrics.entities import OUTSIDE, entity_spans, iob2_fault, is_iob2
@@ -25,7 +25,6 @@ from ..metrics.scores import token_counts, token_sums
 from ..quoting import quoted
 from .classes import Classification, Int64
 from .kind import Float32
-from .labels import label_index, proposed_map, rows_labels
 from .measure import Floats, Measure, Metric, RowCounts, Sums, ratio
 from .row_spaces import WORDS, RowSpace, Targets, WordTargets
 
@@ -213,7 +212,7 @@ def encode_tags(
         data without any tags of the task.
     """
     labels = rows_labels(examples, task)
-    table: dict[str | int | float, int] = {name: index for index, name in enumerate(names)}
+    table = LabelCodes(names, head)
     iob2 = is_iob2(names)
     result = []
     for row, tags in zip(examples, labels, strict=True):
@@ -232,18 +231,13 @@ def encode_tags(
                 "the "
                 f"label {quoted(tags)}; use a SequenceClassification head for labels of whole texts"
             )
+        codes: list[int] = []
         try:
-            codes = [
-                IGNORE
-                if tag is None
-                else table[tag]
-                if tag in table
-                else label_index(tag, names, head, "")
-                for tag in tags
-            ]
+            for tag in tags:
+                codes.append(IGNORE if tag is None else table.of(tag, ""))
         except DataError as error:
             flat = [tag for other in labels if isinstance(other, tuple) for tag in other]
-            position = next(i for i, tag in enumerate(tags) if not _fits(tag, table, len(names)))
+            position = len(codes)
             raise DataError(
                 f"{row.source}: word {position} ({quoted(row.words[position])}){error}"
                 f"{proposed_map(flat, names)}"
@@ -252,10 +246,6 @@ def encode_tags(
             _check_iob2(row, [None if code == IGNORE else names[code] for code in codes])
         result.append(np.asarray(codes, dtype=np.int32))
     return result
-
-
-def _fits(tag: object, table: Mapping[str | int | float, int], n_names: int) -> bool:
-    return tag is None or tag in table or (isinstance(tag, int) and 0 <= tag < n_names)
 
 
 def _check_iob2(row: Example, tags: Sequence[str | None]) -> None:

@@ -200,7 +200,7 @@ def write_corpus(root: Path) -> None:
     _write_features(model, root / "features")
     rows = list(zip(SENTENCES, LABELS, strict=True))
     tsv = "".join(f"{text}\t{label}\n" for text, label in rows)
-    csv = 'text,label\n"a, ""b""",x\n' + "".join(f"{text},{label}\n" for text, label in rows)
+    csv = 'text,label\n"a, ""b""",x\n' + "".join(f'"{text}",{label}\n' for text, label in rows)
     jsonl = "".join(json.dumps({"text": t, "label": one}) + "\n" for t, one in rows)
     words = '{"words": ["a", "b"], "tags": ["O", "B-x"]}\n'
     several = '{"text": "a", "labels": {"x": "y", "z": 1, "n": [0.5, 2]}}\n'
