@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ..checks import as_items, why_no_list
 from ..data.examples import Examples
 from ..data.rows import check_text, check_words
-from ..errors import ConfigError, DataError
+from ..errors import CheckpointError, ConfigError, DataError
 from .packing import IDS, LOST, TOKEN_TYPES, Encoded, PackedBatch, pack, token_labels, word_values
 from .tokenizer_files import (
     check_tokenizer,
@@ -297,7 +297,13 @@ def _check_characters(text: str, position: int) -> None:
 
 
 def _flat(lists: Any) -> NDArray[np.int32]:
-    return np.fromiter(chain.from_iterable(lists), dtype=np.int32)
+    try:
+        return np.fromiter(chain.from_iterable(lists), dtype=np.int32)
+    except OverflowError:
+        raise CheckpointError(
+            "expected token ids and types below 2**31; found larger ones in what the tokenizer "
+            "gives; its tokenizer.json is damaged: use the model's own"
+        ) from None
 
 
 def _first_subwords(word_ids: Sequence[int | None], n_words: int) -> NDArray[np.int32]:

@@ -171,3 +171,13 @@ def test_a_vocabulary_of_millions_of_lines(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_bytes(b"\n" * 600_000)
     with pytest.raises(CheckpointError, match="at most 500,000 tokens; found 600,000"):
         TextEncoder.from_folder(tmp_path, max_length=12)
+
+
+def test_token_types_beyond_int32(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path)
+    post = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))["post_processor"]
+    assert post["type"] == "TemplateProcessing"
+    for piece in post["single"]:
+        next(iter(piece.values()))["type_id"] = 1 << 31
+    with pytest.raises(CheckpointError, match=r"below 2\*\*31"):
+        load(tmp_path, "post_processor", post).encode_texts(["the film"])
