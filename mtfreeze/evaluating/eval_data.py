@@ -3,12 +3,13 @@
 
 Tasks whose rows hold the same inputs share one pass through the backbone. For heads of words a word
 that truncation cut off counts as predicted ``O``. The loss is the mean over labelled rows or
-tokens: of -log p, or of ``Task.loss``.
+tokens: of -log p, or of ``Task.loss``. What nothing can be told about is NaN.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -83,6 +84,15 @@ class EvalData:
     def tasks(self) -> list[str]:
         """Names of the tasks that are scored."""
         return list(self._targets)
+
+    def targets(self, task: str) -> Targets:
+        """Return the targets of a task that is scored."""
+        return self._targets[task]
+
+    def encoded(self, task: str) -> Encoded:
+        """Return the tokens of the rows of a task that is scored."""
+        at = next(i for i, group in enumerate(self._groups) if task in group.tasks)
+        return self._encoded[at]
 
     @property
     def groups(self) -> list[tuple[Group, Encoded]]:
@@ -195,5 +205,8 @@ class _Scorer:
     def outcome(self) -> Outcome:
         """Return loss and metrics, and what each row adds to them."""
         counts, measure = np.concatenate(self._rows), self._spec.measure
-        loss = {LOSS.name: self._loss / max(1, self._n_loss)}
-        return Outcome(measure.name, counts, loss | measure.figures(counts))
+        loss = {LOSS.name: self._loss / self._n_loss if self._n_loss else math.nan}
+        figures = measure.figures(counts)
+        if not measure.n_items(counts):  # 0.0 would be a figure like any other
+            figures = dict.fromkeys(figures, math.nan)
+        return Outcome(measure.name, counts, loss | figures)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
+from ..evaluating.doubts import Doubt
 from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, compare
 from ..notices import renamed
@@ -88,7 +89,11 @@ class Run:
     interrupted : bool
         Whether Ctrl-C ended the run early; the model is as after the last step.
     notes : list of str
-        What the run said before it began, and of its phases.
+        What the run said before it began, of its phases, and of what is in doubt.
+    doubts : list of Doubt
+        What makes the run say less than its figures seem to: labels that nothing was learned from,
+        rows that stand on both sides, a head no better than the most frequent answer. Each has a
+        ``kind``, the ``task``, and a ``text`` that stands in `notes`, too.
     frozen : FrozenReport
         What became of the frozen tensors: ``moved`` in any phase, the counts for the whole run.
     phases : list of PhaseResult
@@ -111,6 +116,7 @@ class Run:
     parameters_trained: int
     interrupted: bool
     notes: list[str]
+    doubts: list[Doubt]
     frozen: FrozenReport
     phases: list[PhaseResult]
     stopped: str | None

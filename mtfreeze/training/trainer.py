@@ -293,12 +293,14 @@ class Trainer:
         except Stopped:
             return False
         weights = self._weighting.figures(heads)
-        self._weighting.update({head: figures[f"{head}_loss"] for head in heads})
+        self._weighting.update({head: figures.get(f"{head}_loss", 0.0) for head in heads})
         took = time.perf_counter() - begin
         if self._meter is not None:
             self._meter.count_step(data)
         for head in heads:
-            loss = figures[f"{head}_loss"]
+            loss = figures.get(f"{head}_loss")
+            if loss is None:  # nothing of it was labelled
+                continue
             smooth = state.smooth.get(head, loss)
             state.smooth[head] = _SMOOTHING * smooth + (1 - _SMOOTHING) * loss
         state.history.append(
