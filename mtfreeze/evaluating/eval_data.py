@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.batches import Group, group_tasks
+from ..errors import TrainingError
 from ..heads.kind import HeadSpec
 from ..heads.measure import LOSS, RowCounts
 from ..heads.row_spaces import Targets
@@ -25,6 +26,7 @@ from ..inputs.packing import Encoded, PackedBatch
 from ..losses.own import LossFunction, loss_sum
 from ..metrics.scores import metric_name
 from ..model.encoding import brief_tokens, calls
+from ..model.finite import check_finite
 from ..multi_task_model import MultiTaskModel
 from ..quoting import quoted
 from ..runtime.interrupt import Stopped
@@ -133,6 +135,8 @@ class EvalData:
         ------
         Stopped
             If `stop` returned true between two passes.
+        TrainingError
+            If outputs of a head are NaN or infinite.
         """
         return {
             metric_name(name, metric): value
@@ -167,7 +171,8 @@ class EvalData:
                     rows = group.rows[at]
                     batch = pack(encoded, rows)
                     outputs = model._core.forward(batch.for_core(), list(scorers))
-                    for scorer, values in zip(scorers.values(), outputs, strict=True):
+                    for (name, scorer), values in zip(scorers.items(), outputs, strict=True):
+                        check_finite(model, name, values, TrainingError)
                         scorer.add(rows, values)
                     reporter.advance(batch.n_tokens)
                 found |= {name: scorer.outcome() for name, scorer in scorers.items()}

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from ..checks import check_choice, check_each, check_text
 from ..closest import name_list
-from ..errors import ConfigError, SelectorError
+from ..errors import CheckpointError, ConfigError, SelectorError
 from ..quoting import quoted
 from ..runtime.precision import forward_options
 from .encoding import Row, calls, encode_rows
+from .finite import check_finite
 
 if TYPE_CHECKING:
     from ..heads.head import Head
@@ -62,6 +63,8 @@ def predict_proba(
         If a head is unknown.
     ConfigError
         If a head gives something else than one of its labels.
+    CheckpointError
+        If outputs are NaN or infinite; weights that are so are named.
     """
     heads = [_head(model, name) for name in names]
     for head in heads:
@@ -111,6 +114,7 @@ def _kept(
         outputs = model._core.forward(batch, [head.name for head in heads], **how)
         for head, values in zip(heads, outputs, strict=True):
             spec = head.spec
+            check_finite(model, head.name, values, CheckpointError)
             kept = spec.decoded(values)
             spec.row_space.put(found[head.name], encoded, rows, kept, spec.lost())
     return found
