@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .multi_task_model import MultiTaskModel
     from .notices import (
         CacheWarning,
+        EvaluationWarning,
         FreezeWarning,
         NoPrefixWarning,
         OtherBackboneWarning,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Advice": "recommending",
     "CacheWarning": "notices",
+    "EvaluationWarning": "notices",
     "Callback": "training.callbacks",
     "CheckpointError": "errors",
     "Comparison": "comparing.comparison",
@@ -115,6 +117,7 @@ __all__ = [
     "EarlyStopping",
     "Error",
     "Estimate",
+    "EvaluationWarning",
     "Example",
     "Examples",
     "FreezeSchedule",

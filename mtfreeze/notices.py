@@ -16,6 +16,7 @@ from .quoting import quoted
 
 __all__ = [
     "CacheWarning",
+    "EvaluationWarning",
     "FreezeWarning",
     "NoPrefixWarning",
     "OtherBackboneWarning",
@@ -58,6 +59,10 @@ class OtherKindWarning(UserWarning):
 
 class PictureWarning(UserWarning):
     """A picture was asked for, matplotlib is missing, and the facts were written as text."""
+
+
+class EvaluationWarning(UserWarning):
+    """No evaluation row of a task could be scored: its figures are NaN."""
 
 
 class CacheWarning(UserWarning):

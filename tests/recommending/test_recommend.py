@@ -301,3 +301,13 @@ def test_words_without_tokens_say_nothing(
 def test_rows_without_a_token_are_not_probed(two_head_model: mtf.MultiTaskModel) -> None:
     tasks = {"ner_head": mtf.Task(train=[(["\u200b"], ["O"]), *TAGGED], eval=TAGGED)}
     assert advise(two_head_model, tasks).findings.data["ner_head"].n_rows == len(TAGGED)
+
+
+def test_advice_says_what_the_rows_cannot_teach(two_head_model: mtf.MultiTaskModel) -> None:
+    rows = [("good", label) for _, label in ROWS]
+    (said,) = (
+        one
+        for one in advise(two_head_model, {"classifier": mtf.Task(train=rows)}).notes
+        if "all 10 training rows are the same tokens" in one
+    )
+    assert said.startswith("classifier: ")
