@@ -75,12 +75,13 @@ class Run:
         ``train_samples_per_second``.
     history : list of dict
         One row a step: step, epoch and phase (from 1), phase_name, task, loss (weighted),
-        ``<task>_loss`` (not), grad_norm (before clipping), clip (the factor applied), learned
-        weights, learning rates of what trains (``learning_rate``, or ``learning_rate.<selector>``
-        for each entry of a mapping; with a layer decay also ``learning_rate.layers[0]`` and so on,
-        the highest of each unit of the backbone), what is frozen, sequences, tokens, seconds. One
-        row an evaluation: step, epoch and the metrics. With a freeze schedule one row a change:
-        ``freeze_change`` says what is frozen and trained from then on.
+        ``<task>_loss`` (not; neither is there where nothing was labelled), grad_norm (before
+        clipping), clip (the factor applied), learned weights, learning rates of what trains
+        (``learning_rate``, or ``learning_rate.<selector>`` for each entry of a mapping; with a
+        layer decay also ``learning_rate.layers[0]`` and so on, the highest of each unit of the
+        backbone), what is frozen, sequences, tokens, seconds. One row an evaluation: step, epoch
+        and the metrics. With a freeze schedule one row a change: ``freeze_change`` says what is
+        frozen and trained from then on.
         ``pandas.DataFrame(run.history)`` takes it.
     n_steps, n_planned : int
         Optimizer steps done, and planned.

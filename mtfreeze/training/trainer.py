@@ -118,7 +118,10 @@ class Trainer:
         """
         core, earlier = self._model._core, self._model.freeze_state()
 
+        self._model.check_no_run("fit")
+
         def end() -> None:
+            self._model._lock.in_run = False
             core.train_reset()
             self._model.set_freeze_state(earlier)
 
@@ -126,6 +129,7 @@ class Trainer:
         return self.state
 
     def _go_through(self) -> None:
+        self._model._lock.in_run = True
         self._begin()
         if self._features is not None:
             first, digests = max(1, self.state.phase), self.state.phase_before

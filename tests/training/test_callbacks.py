@@ -298,3 +298,22 @@ def test_a_callback_may_not_change_the_heads(
         quick_fit(two_head_model, callbacks=[Changer()])
     assert "new" not in two_head_model.heads
     assert len(two_head_model.predict("classifier", ["good"])) == 1
+
+
+@pytest.mark.parametrize("verb", ["fit", "step"])
+def test_a_callback_may_not_train(two_head_model: mtf.MultiTaskModel, verb: str) -> None:
+    """The run's moments and step counts would be another's, without a word."""
+    rows = {"classifier": ROWS[:2]}
+
+    class Trainer(mtf.Callback):
+        def on_step_end(self, context: Context) -> None:
+            quick_fit(context.model.copy(), epochs=1)
+            if verb == "fit":
+                quick_fit(context.model, epochs=1)
+            else:
+                context.model.step(rows, learning_rate=1e-3)
+
+    with pytest.raises(mtf.TrainingError, match=f"{verb} within fit; train a copy"):
+        quick_fit(two_head_model, callbacks=[Trainer()])
+    quick_fit(two_head_model, epochs=1)
+    two_head_model.step(rows, learning_rate=1e-3)
