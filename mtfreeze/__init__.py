@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from ._core import VERSION as __version__
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
-    from .data import Example, Examples, read_conll, read_csv, read_jsonl, read_tsv
+    from .data import (
+        Example,
+        Examples,
+        read_conll,
+        read_csv,
+        read_jsonl,
+        read_tsv,
+        words_and_tags,
+    )
     from .errors import (
         CheckpointError,
         ConcurrencyError,
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
     from .heads.token_classification import TokenClassification
     from .multi_task_model import MultiTaskModel
     from .notices import (
+        BrokenTagsWarning,
         CacheWarning,
         EvaluationWarning,
         FreezeWarning,
@@ -49,6 +58,7 @@ if TYPE_CHECKING:
         PrecisionWarning,
         ResumeWarning,
         UntrainedHeadWarning,
+        UnusedDataWarning,
     )
     from .planning.freeze_schedule import FreezeSchedule
     from .recommending import Advice, recommend
@@ -59,6 +69,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Advice": "recommending",
+    "BrokenTagsWarning": "notices",
     "CacheWarning": "notices",
     "EvaluationWarning": "notices",
     "Callback": "training.callbacks",
@@ -88,6 +99,7 @@ _HOME = {
     "TokenClassification": "heads.token_classification",
     "TrainingError": "errors",
     "UntrainedHeadWarning": "notices",
+    "UnusedDataWarning": "notices",
     "compare": "comparing.compare",
     "estimate": "estimating",
     "evaluate": "evaluating.evaluate",
@@ -102,11 +114,13 @@ _HOME = {
     "recommend": "recommending",
     "set_threads": "runtime.threads",
     "show_config": "runtime.threads",
+    "words_and_tags": "data",
 }
 """Public name -> module that has it."""
 
 __all__ = [
     "Advice",
+    "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
     "CheckpointError",
@@ -136,6 +150,7 @@ __all__ = [
     "TokenClassification",
     "TrainingError",
     "UntrainedHeadWarning",
+    "UnusedDataWarning",
     "__version__",
     "compare",
     "estimate",
@@ -151,6 +166,7 @@ __all__ = [
     "recommend",
     "set_threads",
     "show_config",
+    "words_and_tags",
 ]
 
 

@@ -13,7 +13,16 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    Set,
+)
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -43,6 +52,7 @@ __all__ = [
     "check_text",
     "is_encodable",
     "typed",
+    "why_no_list",
 ]
 
 LARGEST_INTEGER = 2**63 - 1
@@ -287,6 +297,8 @@ def check_path(name: str, value: object) -> Path:
             + ("" if isinstance(error, TypeError) else f", which raises {type(error).__name__}")
         ) from None
     else:
+        if not text:  # as a path it would mean the working folder, which nobody wrote
+            raise ConfigError(f"{name} must be the name of a file or folder; found ''")
         if len(text) <= _LONGEST_PATH and "\0" not in text:
             return Path(text)
         fault = "a NUL character" if "\0" in text else f"more than {_LONGEST_PATH:,} characters"
@@ -296,11 +308,36 @@ def check_path(name: str, value: object) -> Path:
     )
 
 
+def _has_no_order(values: object) -> bool:
+    # Keys and items of a dictionary are sets to Python, but come as they were put in.
+    return isinstance(values, Set) and not isinstance(values, KeysView | ItemsView)
+
+
+def _is_table(values: object) -> bool:
+    # A frame of pandas or polars; neither has to be installed.
+    return hasattr(values, "columns")
+
+
+def why_no_list(values: object) -> str:
+    """Return why something that Python goes through is no list, for messages; "" for the rest.
+
+    Examples
+    --------
+    >>> why_no_list({"a"}), why_no_list(7)
+    (', which has no order; write a list, for instance sorted(...)', '')
+    """
+    if _has_no_order(values):
+        return ", which has no order; write a list, for instance sorted(...)"
+    if _is_table(values):
+        return ", which gives the names of its columns; give one column, for instance frame['text']"
+    return ""
+
+
 def as_items(values: object) -> Iterator[Any] | None:
     """Return the items of a list or another iterable, None if it is none.
 
     A text, bytes and a mapping are no lists, though Python would go through their parts, nor is an
-    array without axes.
+    array without axes. A set has no order, and a table gives the names of its columns.
 
     Examples
     --------
@@ -308,6 +345,8 @@ def as_items(values: object) -> Iterator[Any] | None:
     ([1, 2], None, None)
     """
     if isinstance(values, str | bytes | bytearray | memoryview | Mapping):
+        return None
+    if _has_no_order(values) or _is_table(values):
         return None
     try:
         return iter(cast(Iterable[Any], values))
@@ -325,7 +364,7 @@ def check_each(
     name : str
         Of the argument; item 2 is called ``name[2]``.
     values : object
-        Texts, bytes and mappings are no such list.
+        Texts, bytes, mappings, sets and tables are no such list.
     check : callable
         (name, item) -> the item as it is kept.
     of, example : str
@@ -338,5 +377,8 @@ def check_each(
     """
     items = as_items(values)
     if items is None:
-        raise TypeError(f"{name} must be a list of {of}; found {typed(values)}; use e.g. {example}")
+        raise TypeError(
+            f"{name} must be a list of {of}; found {typed(values)}{why_no_list(values)}; use e.g. "
+            f"{example}"
+        )
     return [check(f"{name}[{at}]", one) for at, one in enumerate(items)]

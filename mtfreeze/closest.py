@@ -4,6 +4,9 @@
 Case is ignored in the comparison (``"Backbone"`` is close to ``"backbone"``), the order of the
 answer is by likeness and then by the order given, so messages are the same in every run.
 
+Names that look alike, such as a letter with its accent in one character or in two, come before all
+others, and it is said in what they differ.
+
 Likeness takes time that grows with the square of the lengths. Nobody mistypes a name of hundreds of
 characters, so such names are left out; of very many names only those that share most letters are
 compared.
@@ -12,13 +15,15 @@ compared.
 from __future__ import annotations
 
 import difflib
+import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from .quoting import quoted
 
-__all__ = ["closest", "counted", "did_you_mean", "name_list", "unknown"]
+__all__ = ["closest", "counted", "did_you_mean", "look_alikes", "name_list", "unknown"]
 
 _CUTOFF = 0.5
 """Least likeness (0 to 1, as in ``difflib``) at which a name is worth proposing."""
@@ -31,6 +36,60 @@ _MANY = 5_000
 
 _COMPARED = 300
 """Candidates that are compared letter by letter, those that share most letters."""
+
+
+def _without_marks(text: str) -> str:
+    if text.isascii():
+        return text
+    return "".join(one for one in text if unicodedata.category(one) != "Cf")
+
+
+def _form(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
+
+
+_SPACES = "spaces"
+_FORM = "the Unicode form of their characters (NFC, NFD)"
+_LOOKS: Mapping[str, Callable[[str], str]] = {
+    _FORM: _form,
+    "characters that are not seen": _without_marks,
+    "upper and lower case": str.casefold,
+}
+"""What words that look alike may differ in -> a word without it."""
+
+
+def _looks(name: str, but: str = "") -> str:
+    """Return what a name looks like: without spaces and all in `_LOOKS`, except for `but`."""
+    pieces = re.split(r"(\s+)", name)
+    for at in range(0, len(pieces), 2):
+        for what, change in _LOOKS.items():
+            if what != but:
+                pieces[at] = change(pieces[at])
+        if but != _FORM:  # another change may have undone it
+            pieces[at] = _form(pieces[at])
+    return "".join(pieces if but == _SPACES else pieces[0::2])
+
+
+def _differ_in(one: str, other: str) -> str:
+    """Say what two names of the same looks differ in."""
+    kinds = (*_LOOKS, _SPACES)
+    found = [what for what in kinds if _looks(one, but=what) != _looks(other, but=what)]
+    return " and ".join(found) or "what cannot be seen"
+
+
+def look_alikes(name: str, candidates: Iterable[str]) -> list[str]:
+    """Return the candidates that are not `name` but look like it, in their order.
+
+    Examples
+    --------
+    >>> look_alikes("Positive ", ["negative", "positive"])
+    ['positive']
+    """
+    if not 0 < len(name) <= _LONGEST:
+        return []
+    looks = _looks(name)
+    near = (one for one in islice(candidates, _MANY) if abs(len(one) - len(name)) <= len(name))
+    return [one for one in near if one != name and looks and _looks(one) == looks]
 
 
 def closest(
@@ -92,8 +151,14 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     "did you mean 'backbone'?"
     >>> did_you_mean("qqq", ["backbone", "heads"])
     ''
+    >>> did_you_mean("Heads", ["backbone", "heads"])
+    "did you mean 'heads'? The two differ in upper and lower case"
     """
-    near = closest(name, candidates)
+    known = list(islice(candidates, _MANY))
+    alike = look_alikes(name, known)[:1]
+    if alike:
+        return f"did you mean {quoted(alike[0])}? The two differ in {_differ_in(name, alike[0])}"
+    near = closest(name, known)
     if not near:
         return ""
     return f"did you mean {' or '.join(quoted(item) for item in near)}?"

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .cli.echo import echo
-from .freezing.describe import frozen_line
+
+if TYPE_CHECKING:
+    import click
 
 __all__ = ["PRESET", "main"]
 
@@ -22,13 +25,20 @@ PRESET = Path(__file__).parent / "presets" / "freeze_control.yaml"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave the process with its exit code (see ``cli/guard.py``)."""
+    from .cli.guard import run_guarded
+
+    raise SystemExit(run_guarded(_load, arguments, program="freeze_control"))
+
+
+def _load() -> click.Command:
     import click
 
     from .cli.build import apply_freezing, build_model
-    from .cli.guard import run_guarded
+    from .cli.once import OnceCommand
     from .cli.options import JobOptions, job_options
+    from .freezing.describe import frozen_line
 
-    @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.command(cls=OnceCommand, context_settings={"help_option_names": ["-h", "--help"]})
     @job_options
     @click.option("--picture", default="outputs/trainability.png", metavar="FILE.png")
     def freeze_control(job: JobOptions, picture: str) -> None:
@@ -40,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         echo(f"\n{model.summary()}\n\n{model.explain()}")
         echo(f"\npicture: {model.plot_trainability(picture)}")
 
-    raise SystemExit(run_guarded(freeze_control, arguments, program="freeze_control"))
+    return freeze_control
 
 
 if __name__ == "__main__":

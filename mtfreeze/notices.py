@@ -15,6 +15,7 @@ from .printable import printable_lines
 from .quoting import quoted
 
 __all__ = [
+    "BrokenTagsWarning",
     "CacheWarning",
     "EvaluationWarning",
     "FreezeWarning",
@@ -25,6 +26,7 @@ __all__ = [
     "PrecisionWarning",
     "ResumeWarning",
     "UntrainedHeadWarning",
+    "UnusedDataWarning",
     "renamed",
     "warn",
 ]
@@ -57,12 +59,20 @@ class OtherKindWarning(UserWarning):
     """A folder holds another kind of model, such as a cross-encoder; its encoder was loaded."""
 
 
+class UnusedDataWarning(UserWarning):
+    """Rows hold more than a text and its label, such as other columns, which nothing reads."""
+
+
 class PictureWarning(UserWarning):
     """A picture was asked for, matplotlib is missing, and the facts were written as text."""
 
 
 class EvaluationWarning(UserWarning):
     """No evaluation row of a task could be scored: its figures are NaN."""
+
+
+class BrokenTagsWarning(UserWarning):
+    """Tags of a file form no entity in its scheme; they were read as ``O``."""
 
 
 class CacheWarning(UserWarning):

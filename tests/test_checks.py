@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import mtfreeze as mtf
 from mtfreeze.checks import (
     as_flag,
     as_integer,
+    as_items,
     as_number,
     check_each,
     check_integer,
@@ -101,6 +103,38 @@ def test_items_are_checked_as_they_come() -> None:
     for value in ("ab", {"a": 1}, 3, None, np.array(2)):
         with pytest.raises(TypeError, match="names must be a list of names; found"):
             check_each("names", value, check_text, of="names", example="['a']")
+
+
+class Table:
+    """What frames of pandas and polars have in common."""
+
+    def __init__(self, *columns: str) -> None:
+        self.columns = columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"a", "b"}, "set .*, which has no order; write a list"),
+        (frozenset("ab"), "frozenset .*, which has no order; write a list"),
+        (Table("text", "label"), "Table .*, which gives the names of its columns; give one"),
+    ],
+)
+def test_what_gives_items_without_a_meaning_is_no_list(values: Any, why: str) -> None:
+    assert as_items(values) is None
+    with pytest.raises(TypeError, match=f"names must be a list of names; found {why}"):
+        check_each("names", values, check_text, of="names", example="['a']")
+
+
+def test_what_keeps_its_order_is_a_list() -> None:
+    mapping = {"b": 1, "a": 2}
+    for values in (mapping.keys(), mapping, mapping.values(), iter("ba"), np.array(["b", "a"])):
+        items = as_items(values)
+        assert (items is None) == (values is mapping)
+    assert list(as_items(mapping.keys()) or ()) == ["b", "a"]
 
 
 @pytest.mark.parametrize("name", VALUES)

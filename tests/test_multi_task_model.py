@@ -159,11 +159,15 @@ def test_encode_empty_and_long(tiny_model: mtf.MultiTaskModel) -> None:
         ("text", "expected a list of texts; found one str; put it into a list"),
         (b"text", "found one bytes"),
         ({"good": 1}, "expected a list of texts; found dict"),
+        ({"good", "bad"}, "expected a list of texts; found set, which has no order; write a list"),
         (["good", None], "text 1: expected a text .*; found None"),
         ([b"good"], "text 0: .*found bytes.*decode it first"),
         ([3], "text 0: .*found int 3"),
-        ([["good", 3]], "sentence 0: expected words .*; word 1 is int 3"),
-        ([["good"], "good"], "sentence 1: expected a list of words"),
+        (
+            [["good", 3]],
+            r"text 0: expected a text .*found the list \['good', 3\], which may be a pair",
+        ),
+        (["good", ["good"]], "text 1: expected a text .*one text's words"),
     ],
 )
 def test_what_is_no_text_is_a_type_error(
@@ -171,11 +175,20 @@ def test_what_is_no_text_is_a_type_error(
 ) -> None:
     for call in (
         two_head_model.encode,
-        two_head_model.forward,
+        lambda t: two_head_model.forward(t, ["pooled", "classifier"]),
         lambda t: two_head_model.predict("classifier", t),
     ):
         with pytest.raises(TypeError, match=message):
             call(texts)
+
+
+def test_a_frame_is_no_list_of_texts_but_its_columns_are(tiny_model: mtf.MultiTaskModel) -> None:
+    frame = pytest.importorskip("pandas").DataFrame({"text": ["good", "bad"], "id": [7, 8]})
+    message = r"found DataFrame, which gives the names of its columns; give one .*frame\['text'\]"
+    for call in (tiny_model.encode, tiny_model.forward):
+        with pytest.raises(TypeError, match=message):
+            call(frame)
+    assert np.array_equal(tiny_model.encode(frame["text"]), tiny_model.encode(["good", "bad"]))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
 
 __all__ = ["main"]
 
@@ -21,7 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, optional
         What follows the program's name; by default ``sys.argv[1:]``.
     """
-    from .app import cli
     from .guard import run_guarded
 
-    raise SystemExit(run_guarded(cli, arguments, program="mtfreeze"))
+    raise SystemExit(run_guarded(_load, arguments, program="mtfreeze"))
+
+
+def _load() -> click.Command:
+    from .app import cli
+
+    return cli

@@ -25,7 +25,8 @@ __all__ = ["cli"]
 def cli() -> None:
     """Fine-tune multi-task models on the CPU and see what freezing parts of them costs.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 a frozen tensor changed.
+    Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 a frozen tensor changed,
+    130 ended by Ctrl-C, 143 ended by SIGTERM.
     """
 
 

@@ -22,6 +22,7 @@ from ..files.drafts import is_abandoned
 from ..printable import printable
 from ..quantities import in_bytes
 from .echo import echo
+from .once import OnceCommand
 from .options import debug_option
 
 __all__ = ["cache"]
@@ -35,7 +36,7 @@ def cache() -> None:
     """Show or clear the stored features of frozen prefixes (fit with cache=FOLDER)."""
 
 
-@cache.command()
+@cache.command(cls=OnceCommand)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @debug_option
 def info(folder: Path | None) -> None:
@@ -57,7 +58,7 @@ def info(folder: Path | None) -> None:
         echo(f"corrupt: {one.path.name}: {one.fault}")
 
 
-@cache.command()
+@cache.command(cls=OnceCommand)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--older-than",

@@ -13,8 +13,9 @@ import click
 from ..closest import counted
 from .build import build_model, build_tasks
 from .echo import echo
-from .guard import FAILED, FrozenChanged
+from .guard import FAILED, INTERRUPTED, FrozenChanged
 from .job import load_config
+from .once import OnceCommand
 from .options import debug_option
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def check_comparison(comparison: Comparison) -> int:
             "expected frozen tensors to keep their bits; found "
             + "; ".join(f"{run.scenario}, seed {run.seed}: {run.verdict}" for run in moved)
         )
-    return FAILED if comparison.interrupted or comparison.failed else 0
+    if comparison.interrupted:
+        return INTERRUPTED
+    return FAILED if comparison.failed else 0
 
 
 @contextmanager
@@ -52,17 +55,24 @@ def _pool(workers: int) -> Iterator[Executor | None]:
         yield None
         return
     from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+    from multiprocessing import active_children, get_context
 
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield pool
+        try:
+            yield pool
+        finally:  # nothing they still do is waited for
+            for worker in active_children():
+                worker.terminate()
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.option("--config", "config_path", required=True, metavar="FILE.yaml", help="The job.")
 @click.option("--set", "settings", multiple=True, metavar="a.b=c", help="Change a key of the job.")
 @click.option(
     "--modes", metavar="A,B,...", help="What is FROZEN in each scenario; default: the job's modes."
+)
+@click.option(
+    "--mode", "single", multiple=True, metavar="SELECTOR", help="The same, one at a time."
 )
 @click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="How many.")
 @click.option("--report", metavar="FILE.html", help="Write the whole report, one page.")
@@ -83,6 +93,7 @@ def compare(
     config_path: str,
     settings: tuple[str, ...],
     modes: str | None,
+    single: tuple[str, ...],
     seeds: int,
     report: str | None,
     plot: str | None,
@@ -100,8 +111,12 @@ def compare(
     """
     from ..comparing.compare import compare as compare_scenarios
 
+    if modes is not None and single:
+        raise click.UsageError("expected --modes A,B or --mode A --mode B; found both; leave one")
     config = load_config(config_path, settings)
-    chosen = [one.strip() for one in modes.split(",")] if modes is not None else config.modes
+    chosen = list(single) or config.modes
+    if modes is not None:
+        chosen = [one.strip() for one in modes.split(",")]
     model = build_model(config)
     tasks = build_tasks(config, model)
     with _pool(workers) as executor:

@@ -18,7 +18,8 @@ from ..errors import DataError
 from .build import build_model, build_tasks
 from .compare import check_comparison, scenario_arguments
 from .echo import echo
-from .guard import FAILED
+from .guard import INTERRUPTED
+from .once import OnceCommand
 from .options import debug_option
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _say_sizes(model: MultiTaskModel, tasks: dict[str, Task]) -> None:
         )
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.option("--data", "folder", metavar="FOLDER", help="Where recipe.yaml and the data lie.")
 @click.option("--output", default="outputs", metavar="FOLDER", help="Where what is made goes.")
 @click.option("--mode", "modes", multiple=True, metavar="SELECTOR", help="Only these modes.")
@@ -106,7 +107,7 @@ def demo(
     )
     echo(f"\n{found}\n")
     if found.interrupted:
-        return FAILED
+        return INTERRUPTED
     out = Path(output)
     echo(f"figures: {found.to_csv(out / 'comparison.csv')}")
     if found.first_runs():

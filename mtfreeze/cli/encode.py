@@ -12,20 +12,20 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ..data.files import read_lines
 from ..files.fields import json_line
 from ..files.whole_file import whole_file
 from ..runtime.precision import check_precision
 from .echo import echo
+from .input_lines import given_texts
+from .once import OnceCommand
 from .options import debug_option, precision_option
-from .predict import stdin_lines
 
 __all__ = ["encode"]
 
 ROWS_AT_A_TIME = 1024
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("model")
 @click.argument("texts", nargs=-1)
 @click.option("--input", "path", metavar="FILE", help="One text a line; - is stdin.")
@@ -52,9 +52,7 @@ def encode(
     if precision is not None:
         check_precision(precision, name="--precision")
     loaded = MultiTaskModel.from_pretrained(model)
-    rows = list(texts)
-    if not rows:
-        rows = stdin_lines() if path in (None, "-") else list(read_lines(str(path)))
+    rows = given_texts(texts, path)
     if output is not None:
         vectors = loaded.encode(rows, precision=precision)
         with whole_file(Path(output)) as file:

@@ -12,6 +12,7 @@ import click
 from .build import apply_freezing, build_model, build_tasks
 from .echo import echo
 from .job import Config
+from .once import OnceCommand
 from .options import JobOptions, job_options, training_precision_option
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def estimate_job(
     return found
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @job_options
 @training_precision_option
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")

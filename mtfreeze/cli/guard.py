@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exit codes and messages: how a command ends, whatever happened.
 
-    0  done
-    1  failed: training went wrong, the disk is full, memory ran out, Ctrl-C
-    2  wrong usage or input: an option, a file, a name, a label
-    3  a frozen tensor changed
+    0    done
+    1    failed: training went wrong, the disk is full, memory ran out
+    2    wrong usage or input: an option, a file, a name, a label
+    3    a frozen tensor changed
+    130  ended by Ctrl-C
+    143  ended by SIGTERM, which is taken as Ctrl-C is: a run ends after a whole step and is saved
 
 An error of the user's is one line on stderr, without a traceback; ``--debug`` shows it.
 """
@@ -12,10 +14,12 @@ An error of the user's is one line on stderr, without a traceback; ``--debug`` s
 from __future__ import annotations
 
 import io
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,9 +28,10 @@ import click
 from ..errors import ConcurrencyError, Error, TrainingError
 from .echo import echo
 
-__all__ = ["CHANGED", "FAILED", "USAGE", "FrozenChanged", "run_guarded"]
+__all__ = ["CHANGED", "FAILED", "INTERRUPTED", "USAGE", "FrozenChanged", "run_guarded"]
 
 FAILED, USAGE, CHANGED = 1, 2, 3
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 _INPUT_ERRORS = (ValueError, LookupError, TypeError, FileNotFoundError, IsADirectoryError)
 
@@ -68,25 +73,60 @@ def _is_ours(error: BaseException) -> bool:
     return isinstance(error, TypeError | ValueError) and "mtfreeze" in last
 
 
-def run_guarded(command: click.Command, arguments: Sequence[str] | None, program: str) -> int:
-    """Run a command and return its exit code; print what went wrong, if anything did."""
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """Let SIGTERM end the block as Ctrl-C would; yield the signals that came."""
+    heard: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield heard
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def run_guarded(
+    load: Callable[[], click.Command], arguments: Sequence[str] | None, program: str
+) -> int:
+    """Run a command and return its exit code; print what went wrong, if anything did.
+
+    Parameters
+    ----------
+    load : callable
+        Imports and returns the command; signals are heard by then.
+    arguments : sequence of str or None
+        What follows the program's name; None: ``sys.argv[1:]``.
+    program : str
+        Its name.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    with _terminable() as heard:
+        code = _run(load, given, program)
+    return TERMINATED if heard else code
+
+
+def _run(load: Callable[[], click.Command], given: list[str], program: str) -> int:
     debug = "--debug" in given
     try:
         with _short_warnings():
-            result = command.main(args=given, prog_name=program, standalone_mode=False)
+            result = load().main(args=given, prog_name=program, standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.Abort:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         echo("interrupted", err=True)
-        return FAILED
+        return INTERRUPTED
     except click.ClickException as error:
         said = io.StringIO()
         error.show(said)
         echo(said.getvalue().rstrip("\n"), err=True)
         return error.exit_code
-    except KeyboardInterrupt:
-        echo("interrupted", err=True)
-        return FAILED
     except BrokenPipeError:
         return FAILED
     except Exception as error:

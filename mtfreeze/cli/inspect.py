@@ -9,12 +9,13 @@ from ..freezing.describe import frozen_line
 from .build import apply_freezing, build_model
 from .echo import echo
 from .job_training import Freezing
+from .once import OnceCommand
 from .options import JobOptions, job_options
 
 __all__ = ["inspect"]
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("model", required=False)
 @job_options
 @click.option("--picture", metavar="FILE.png", help="Draw which parts train.")

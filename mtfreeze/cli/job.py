@@ -31,6 +31,8 @@ from .job_values import (
     Check,
     check_anything,
     check_bool,
+    check_columns,
+    check_label_map,
     check_labels,
     check_mapping,
     check_modes,
@@ -97,16 +99,17 @@ _HEAD: dict[str, Check] = {
 _DATA: dict[str, Check] = {
     "train": check_text,
     "eval": check_text,
-    "label_map": check_mapping,
+    "label_map": check_label_map,
     "weight": check_number,
     "metric": check_text,
     "train_through_frozen": check_bool,
     "header": check_bool,
-    "text": check_anything,
-    "label": check_anything,
+    "text": check_columns,
+    "label": check_columns,
     "delimiter": check_text,
     "scheme": check_text,
     "column": check_number,
+    "word_column": check_number,
 }
 
 
@@ -131,8 +134,8 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
     Raises
     ------
     ConfigError
-        For an unknown key (names the closest), a missing one, or a value of the wrong kind; the
-        message has the dotted path of the key.
+        For an unknown key (names the closest), a missing one, one that stands twice, or a value of
+        the wrong kind; the message has the dotted path of the key.
 
     Examples
     --------
@@ -194,12 +197,29 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
         raise ConfigError(f"expected a setting such as training.epochs=3; found {quoted(text)}")
     try:
         return key.strip().split("."), parse_yaml(value, "the value")
-    except ConfigError:
-        raise ConfigError(f"expected YAML after '=' in the setting; found {quoted(text)}") from None
+    except ConfigError as error:
+        raise ConfigError(
+            f"expected YAML after '=' in the setting; found {quoted(text)}; {error}"
+        ) from None
 
 
-def _apply_setting(raw: dict[str, Any], text: str) -> None:
-    keys, value = parse_setting(text)
+def _apply_settings(raw: dict[str, Any], settings: Iterable[str]) -> None:
+    """Apply settings, which say nothing twice: the one would undo the other without a word."""
+    before: list[tuple[list[str], str]] = []
+    for text in settings:
+        keys, value = parse_setting(text)
+        for others, other in before:
+            shorter = min(len(keys), len(others))
+            if keys[:shorter] == others[:shorter]:
+                raise ConfigError(
+                    f"expected each key in one setting; found {quoted(other)} and {quoted(text)}; "
+                    "leave one of them"
+                )
+        before.append((keys, text))
+        _apply_setting(raw, keys, value, text)
+
+
+def _apply_setting(raw: dict[str, Any], keys: list[str], value: object, text: str) -> None:
     if keys[0] not in _SECTIONS:
         raise ConfigError(
             f"{unknown('section', keys[0], _SECTIONS)} (in the setting {quoted(text)})"
@@ -222,7 +242,8 @@ def load_config(path: str | os.PathLike[str], settings: Iterable[str] = ()) -> C
     Raises
     ------
     ConfigError
-        If the file is no YAML (line and column are named), or as in `parse_config`.
+        If the file is no YAML (line and column are named), settings name one key twice, or as in
+        `parse_config`.
     OSError
         If the file cannot be read.
     DataError
@@ -236,8 +257,7 @@ def load_config(path: str | os.PathLike[str], settings: Iterable[str] = ()) -> C
         raise ConfigError(
             f"{place}: expected sections {name_list(_SECTIONS)}; found {found_text(raw)}"
         )
-    for text in settings:
-        _apply_setting(raw, text)
+    _apply_settings(raw, settings)
     try:
         return parse_config(raw, place.parent)
     except ConfigError as error:

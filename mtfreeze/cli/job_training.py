@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..checks import as_integer, check_integer
 from ..closest import name_list
 from ..errors import ConfigError
 from ..planning.run_setting import Kind
 from ..planning.settings import RUN_SETTINGS
+from ..planning.spellings import HF_SPELLINGS, unknown_setting
 from ..quoting import quoted
 from .job_values import (
     Check,
@@ -36,18 +38,8 @@ from .job_values import (
 
 __all__ = ["CHECKS", "HF_SPELLINGS", "TRAINING_KEYS", "Freezing", "read_training"]
 
-HF_SPELLINGS = {
-    "num_train_epochs": "epochs",
-    "per_device_train_batch_size": "batch_size",
-    "train_batch_size": "batch_size",
-    "lr": "learning_rate",
-    "lr_scheduler_type": "lr_schedule",
-    "adam_epsilon": "eps",
-    "disable_tqdm": "progress",
-    "resume_from_checkpoint": "resume",
-    "save_total_limit": "keep_checkpoints",
-}
-"""Training arguments of transformers -> the name used here (``disable_tqdm`` is turned round)."""
+_EARLIER = {"evaluation_strategy": "eval_strategy"}
+"""Names of keys that transformers has renamed."""
 
 CHECKS: dict[Kind, Check] = {
     "number": check_number,
@@ -114,7 +106,11 @@ def read_training(path: str, value: object, folder: Path) -> tuple[dict[str, Any
         For an unknown key (names the closest), a value of the wrong kind, or two keys that do not
         go together; the message has the dotted path.
     """
-    given = check_section(path, _translated(path, check_mapping(path, value)), TRAINING_KEYS)
+    translated = _translated(path, check_mapping(path, value))
+    for key in translated:
+        if key not in TRAINING_KEYS:
+            raise ConfigError(unknown_setting(f"key of {quoted(path)}", key, TRAINING_KEYS))
+    given = check_section(path, translated, TRAINING_KEYS)
     freezing = _take_freezing(path, given)
     for name in ("output_dir", "resume"):
         if isinstance(given.get(name), str):
@@ -128,21 +124,48 @@ def read_training(path: str, value: object, folder: Path) -> tuple[dict[str, Any
 def _translated(path: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return keys and values of a section with Hugging Face's spellings turned into ours."""
     found: dict[str, Any] = {}
+    written: dict[str, str] = {}
     for key, one in given.items():
-        name = HF_SPELLINGS.get(key, key)
+        name = _EARLIER.get(key, HF_SPELLINGS.get(key, key))
         if name in found:
-            raise ConfigError(
-                f"{path} has both {quoted(name)} and another spelling of it, {quoted(key)}"
-            )
+            raise _both(path, written[name], key)
+        written[name] = key
         found[name] = (not check_bool(f"{path}.{key}", one)) if key == "disable_tqdm" else one
+    for key in ("adam_beta1", "adam_beta2"):
+        if key in found and "betas" in found:
+            raise _both(path, "betas", key)
     if "adam_beta1" in found or "adam_beta2" in found:
         usual1, usual2 = RUN_SETTINGS["betas"].default
         found["betas"] = [found.pop("adam_beta1", usual1), found.pop("adam_beta2", usual2)]
     _translate_half_precision(path, found)
+    _translate_accumulation(path, found)
     for kind in ("eval", "save"):
         if f"{kind}_strategy" in found:
             _translate_strategy(path, found, kind)
     return found
+
+
+def _both(path: str, one: str, other: str) -> ConfigError:
+    """Return what is said of two keys that mean the same."""
+    return ConfigError(
+        f"{path} has both {quoted(one)} and another spelling of it, {quoted(other)}; leave one of "
+        "them"
+    )
+
+
+def _translate_accumulation(path: str, given: dict[str, Any]) -> None:
+    """Multiply the batch size: here it is that of a whole step, whose micro-batches add up."""
+    name = "gradient_accumulation_steps"
+    if name not in given:
+        return
+    times = check_integer(f"{path}.{name}", given.pop(name), 1)
+    if times == 1:
+        return
+    rows = as_integer(given.get("batch_size"))
+    if rows is None:
+        said = unknown_setting("key", name, TRAINING_KEYS, of=quoted(path))
+        raise ConfigError(f"{said}; without a batch size it cannot say how many")
+    given["batch_size"] = rows * times
 
 
 def _translate_half_precision(path: str, given: dict[str, Any]) -> None:
@@ -155,18 +178,26 @@ def _translate_half_precision(path: str, given: dict[str, Any]) -> None:
             )
     if "bf16" in given:
         if "precision" in given:
-            raise ConfigError(f"{path} has both 'precision' and another spelling of it, 'bf16'")
+            raise _both(path, "precision", "bf16")
         given["precision"] = "bf16" if check_bool(f"{path}.bf16", given.pop("bf16")) else "fp32"
 
 
 def _translate_strategy(path: str, given: dict[str, Any], kind: str) -> None:
     """Turn ``eval_strategy: steps`` and ``eval_steps: 50`` into ``eval_every: 50``."""
     strategy, steps = given.pop(f"{kind}_strategy"), given.pop(f"{kind}_steps", None)
+    if f"{kind}_every" in given:
+        raise _both(path, f"{kind}_every", f"{kind}_strategy")
     # YAML reads a bare `no` as false.
-    choices = {"no": None, False: None, "epoch": "epoch", "steps": steps or 500}
-    if strategy not in choices:
+    usual = 500 if steps is None else steps
+    choices = {"no": None, False: None, "epoch": "epoch", "steps": usual}
+    if not isinstance(strategy, str | bool) or strategy not in choices:
         raise ConfigError(
             f"{path}.{kind}_strategy must be no, epoch or steps; found {quoted(strategy)}"
+        )
+    if steps is not None and strategy != "steps":
+        raise ConfigError(
+            f"{path}.{kind}_steps counts with {kind}_strategy: steps; found "
+            f"{kind}_strategy: {strategy or 'no'} beside it; leave one of them"
         )
     given[f"{kind}_every"] = choices[strategy]
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..checks import as_number, typed
+from ..checks import as_integer, as_number, typed
 from ..closest import unknown
+from ..data.label_names import numbered_names
 from ..errors import ConfigError
 from ..quoting import cut, quoted
 from ..runtime.precision import TRAINING_PRECISIONS, check_precision
@@ -20,7 +22,9 @@ __all__ = [
     "Check",
     "check_anything",
     "check_bool",
+    "check_columns",
     "check_early_stopping",
+    "check_label_map",
     "check_labels",
     "check_mapping",
     "check_modes",
@@ -100,7 +104,9 @@ def check_texts(path: str, value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list):
-        raise ConfigError(f"{path} must be a list of texts; found {found_text(value)}")
+        raise ConfigError(
+            f"{path} must be a text or a list of texts; found {found_text(value)}; put it in quotes"
+        )
     return [check_text(f"{path}[{i}]", one) for i, one in enumerate(value)]
 
 
@@ -131,16 +137,50 @@ def check_modes(path: str, value: object) -> list[Any]:
 
 
 def check_labels(path: str, value: object) -> list[str]:
-    """Check for a list of names of labels."""
+    """Check for a list of names of labels; names with their ids 0, 1, ... stand for one."""
+    if isinstance(value, Mapping):
+        value = numbered_names(value) or value
     if not isinstance(value, list):
         raise ConfigError(f"{path} must be a list of label names; found {found_text(value)}")
     for i, one in enumerate(value):
         if not isinstance(one, str):
-            raise ConfigError(
-                f"{path}[{i}] must be a text; found {found_text(one)}; YAML reads no, yes, on, off "
-                f'and numbers as something else: put the label in quotes, "{cut(str(one), 60)}"'
-            )
+            raise _no_text(f"{path}[{i}]", one, "the label")
     return list(value)
+
+
+def _no_text(path: str, value: object, what: str) -> ConfigError:
+    """Return what is said where YAML did not read a text as one."""
+    shown = f', "{cut(str(value), 60)}"' if as_number(value) is not None else ""
+    return ConfigError(
+        f"{path} must be a text; found {found_text(value)}; YAML reads no, yes, on, off "
+        f"and numbers as something else: put {what} in quotes{shown}"
+    )
+
+
+def check_label_map(path: str, value: object) -> Any:
+    """Check for label names (or their numbers) by what stands in the data, or a list of names.
+
+    With several labels a row there is one such map a task.
+    """
+    if isinstance(value, list):
+        return check_labels(path, value)
+    found = check_mapping(path, value)
+    for key, one in found.items():
+        where = f"{path}.{cut(key, 60)}"
+        if isinstance(one, Mapping | list):
+            found[key] = check_label_map(where, one)
+        elif not isinstance(one, str) and as_integer(one) is None:
+            raise _no_text(where, one, "the label")
+    return found
+
+
+def check_columns(path: str, value: object) -> Any:
+    """Check for a column of a table, by name or number, or a list of them."""
+    if isinstance(value, list):
+        return [check_columns(f"{path}[{i}]", one) for i, one in enumerate(value)]
+    if not isinstance(value, str) and as_integer(value) is None:
+        raise _no_text(path, value, "the column")
+    return value
 
 
 def check_mapping(path: str, value: object) -> dict[str, Any]:
@@ -150,7 +190,11 @@ def check_mapping(path: str, value: object) -> dict[str, Any]:
             f"{path} must be a section of keys and values; found {found_text(value)}; "
             f"write {path.rsplit('.', 1)[-1]}: {{key: value}}"
         )
-    return {str(key): one for key, one in value.items()}
+    found = {str(key): one for key, one in value.items()}
+    if len(found) < len(value):
+        twice = next(key for key, n in Counter(map(str, value)).items() if n > 1)
+        raise ConfigError(f"{path} has the key {quoted(twice)} twice; remove one of them")
+    return found
 
 
 def check_section(path: str, value: object, known: Mapping[str, Check]) -> dict[str, Any]:

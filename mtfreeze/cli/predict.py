@@ -9,38 +9,27 @@ every label as well.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from ..data.files import read_lines
-from ..errors import DataError
+from ..closest import name_list
+from ..data.white_space import words_of
 from ..files.fields import json_line, tsv_field
 from ..runtime.precision import check_precision
 from .echo import echo
+from .input_lines import given_texts
+from .once import OnceCommand
 from .options import debug_option, precision_option
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
 
-__all__ = ["predict", "stdin_lines"]
+__all__ = ["predict"]
 
 ROWS_AT_A_TIME = 1024
-
-
-def stdin_lines() -> list[str]:
-    """Return the lines of stdin; DataError if they are not UTF-8."""
-    raw = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
-    try:
-        lines = raw.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"stdin: expected UTF-8; found byte 0x{raw[error.start]:02x}") from None
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
 
 
 def _answers(
@@ -61,7 +50,7 @@ def _answers(
         for at, text in enumerate(rows):
             answer: dict[str, Any] = {"text": text}
             if any(model.heads[head].spec.row_space.splits for head in heads):
-                answer["words"] = text.split()
+                answer["words"] = words_of(text)
             for head in heads:
                 answer[head] = _plain(found[head][at])
                 if head in shares:
@@ -84,7 +73,7 @@ def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
     return "\t".join(map(tsv_field, cells))
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("model")
 @click.argument("texts", nargs=-1)
 @click.option("--head", "heads", multiple=True, help="Ask this head; by default all of them.")
@@ -114,15 +103,15 @@ def predict(
         raise click.UsageError("expected texts as arguments or --input FILE; found both")
     if probabilities and form != "jsonl":
         raise click.UsageError("--probabilities needs --format jsonl")
+    if len(set(heads)) < len(heads):
+        raise click.UsageError(f"expected each --head once; found {name_list(heads)}; leave one")
     if precision is not None:
         check_precision(precision, name="--precision")
     loaded = MultiTaskModel.from_pretrained(model)
     if not loaded.heads:
         raise click.UsageError(f"{model} has no heads; train it first (mtfreeze train)")
     asked = list(heads) or list(loaded.heads)
-    rows = list(texts)
-    if not rows:
-        rows = stdin_lines() if path in (None, "-") else list(read_lines(str(path)))
+    rows = given_texts(texts, path)
     if form == "tsv":
         echo("\t".join(["text", *asked]))
     for answer in _answers(loaded, asked, rows, probabilities, precision):

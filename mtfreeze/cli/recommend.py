@@ -9,12 +9,13 @@ import click
 
 from .build import apply_freezing, build_model, build_tasks
 from .echo import echo
+from .once import OnceCommand
 from .options import JobOptions, job_options
 
 __all__ = ["recommend"]
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @job_options
 @click.option(
     "--budget", type=float, metavar="SECONDS", help="Seconds that training may take at most."

@@ -9,12 +9,14 @@ import click
 
 from ..files.fields import tsv_field
 from ..freezing.digests import FrozenReport
+from ..training.claiming import claimed
 from ..training.fit import fit
 from ..training.run import Run
 from .build import apply_freezing, build_model, build_tasks
 from .echo import echo
 from .estimate import estimate_job, estimates_text
-from .guard import FAILED, FrozenChanged
+from .guard import INTERRUPTED, FrozenChanged
+from .once import OnceCommand
 from .options import JobOptions, job_options, training_precision_option
 
 __all__ = ["check_unmoved", "train"]
@@ -31,7 +33,7 @@ def _show(run: Run) -> None:
         echo(f"{name}\t{value:.6g}")
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @job_options
 @training_precision_option
 @click.option("--output", metavar="FOLDER", help="Save the trained model here.")
@@ -78,14 +80,16 @@ def train(
         if arguments["progress"]:
             echo("start:")
         apply_freezing(model, config.start_freezing)
-        before = fit(model, tasks, **{**config.start, "progress": arguments["progress"]})
+        # Another run in the output folder is found now, unless `start` writes to it first.
+        with claimed(None if "output_dir" in config.start else arguments["output_dir"]):
+            before = fit(model, tasks, **{**config.start, "progress": arguments["progress"]})
         check_unmoved(before.frozen)
         if before.interrupted:
-            return FAILED
+            return INTERRUPTED
         apply_freezing(model, config.freezing)
     run = fit(model, tasks, **arguments)
     _show(run)
     if arguments["output_dir"] is not None:
         echo(f"saved\t{tsv_field(str(Path(arguments['output_dir'])))}")
     check_unmoved(run.frozen)
-    return FAILED if run.interrupted else 0
+    return INTERRUPTED if run.interrupted else 0

@@ -20,6 +20,7 @@ from ..files.still_folder import read_still
 from ..freezing.digests import FrozenReport, Snapshot, compare, snapshot
 from .echo import echo
 from .guard import FrozenChanged
+from .once import OnceCommand
 from .options import debug_option
 
 __all__ = ["read_report", "verify"]
@@ -92,7 +93,7 @@ def _against_base(folder: Path, base: str) -> str:
     return f"{len(shared)} frozen tensors have the bits of {base}"
 
 
-@click.command()
+@click.command(cls=OnceCommand)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--base", metavar="MODEL", help="The model that training began from.")
 @debug_option

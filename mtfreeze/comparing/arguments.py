@@ -26,7 +26,6 @@ from ..checks import (
     check_seed,
     typed,
 )
-from ..closest import unknown
 from ..errors import ConfigError
 from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
@@ -34,6 +33,7 @@ from ..heads.task import Task
 from ..notices import UntrainedHeadWarning
 from ..planning.run_plan import plan_run
 from ..planning.settings import RUN_SETTINGS, check_settings
+from ..planning.spellings import unknown_setting
 from ..quoting import quoted
 from ..steps.batch import TrainingRows
 from ..training.fit import fit
@@ -89,7 +89,7 @@ def check_arguments(given: Mapping[str, Any], where: str = "compare") -> dict[st
         if name in NOT_SHARED:
             raise ConfigError(f"{where} does not take {name}=: {NOT_SHARED[name]}")
         if name not in known:
-            raise TypeError(unknown("argument", name, [*known, "modes", "seeds"], of=where))
+            raise TypeError(unknown_setting("argument", name, [*known, "modes", "seeds"], of=where))
     values = dict(given)
     cache = values.get("cache", "auto")
     if isinstance(cache, str) and cache == "auto":

@@ -25,6 +25,7 @@ from ..printable import printable
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
 from ..steps.batch import check_tasks
+from ..training.claiming import claimed
 from .arguments import check_arguments, check_plans, check_seeds, check_start, describe
 from .comparison import Comparison
 from .comparison_folder import ComparisonFolder, described
@@ -114,7 +115,7 @@ def compare(
     ------
     ConfigError, SelectorError, DataError, TypeError
         Before anything trains: an argument, mode, task or label does not hold, data is missing or
-        too little, or `output_dir` holds something else or another comparison.
+        too little, or `output_dir` holds something else or another comparison, or is in use.
     OSError
         If `output_dir` cannot be written.
 
@@ -156,7 +157,7 @@ def compare(
     )
     workers = threads if threads is not None or executor is None else 1
     settings["threads"] = workers or get_threads()
-    with _folder(kept) as path:
+    with claimed(kept), _folder(kept) as path:
         folder = ComparisonFolder(path)
         _fill(folder, model, settings, values)
         work = _Work(folder, settings, executor, workers, reporter)

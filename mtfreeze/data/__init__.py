@@ -10,7 +10,9 @@ from __future__ import annotations
 from .batches import Group, Part, group_tasks, plan_epoch, steps_per_epoch
 from .example import Example
 from .examples import Examples
-from .labels import IGNORE, map_labels
+from .exports import words_and_tags
+from .label_map import map_labels
+from .labels import IGNORE
 from .readers import read_conll, read_csv, read_file, read_jsonl, read_tsv
 
 __all__ = [
@@ -28,4 +30,5 @@ __all__ = [
     "read_jsonl",
     "read_tsv",
     "steps_per_epoch",
+    "words_and_tags",
 ]

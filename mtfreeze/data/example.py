@@ -6,10 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Example", "Label", "Tags"]
+__all__ = ["IGNORE", "Example", "Label", "Tags"]
 
-Tags = tuple[str, ...] | tuple[int, ...]
-"""One tag per word, names or indices."""
+IGNORE = -100
+"""Class index of a row or token that has no label; the loss skips it."""
+
+Tags = tuple[str | None, ...] | tuple[int | None, ...]
+"""One tag per word, names or indices; None for a word without a label."""
 
 Label = str | int | float | Tags | tuple[float, ...]
 """A label of a text (name or index), a number or several, or one tag per word."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import operator
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
 
 import numpy as np
 
@@ -32,6 +32,8 @@ from ..printable import printable
 from ..quoting import quoted
 from .example import Example, Label
 from .order import permutation
+from .tables import plain_rows
+from .unused import Unused
 
 __all__ = ["Examples", "Rows", "as_examples"]
 
@@ -75,9 +77,12 @@ class Examples(Sequence[Example]):
 
         Parameters
         ----------
-        rows : iterable
+        rows : iterable, or columns
             Pairs, or dictionaries ``{"text": ..., "label": ...}``, ``{"words": [...], "tags":
-            [...]}``, ``{"text": ..., "labels": {task: label}}``, or `Example` objects.
+            [...]}``, ``{"text": ..., "labels": {task: label}}``, or `Example` objects. Or a frame
+            of pandas, polars or pyarrow, a data set, or a mapping of names to columns, with the
+            columns that such dictionaries have. What else rows hold is said in an
+            `UnusedDataWarning`.
         name : str
             What messages call the data.
 
@@ -91,8 +96,11 @@ class Examples(Sequence[Example]):
         from .rows import example_from_row
 
         check_text("name", name)
-        items = enumerate(_items_of(rows, name))
-        return cls((example_from_row(row, f"row {i} of {name}") for i, row in items), name)
+        unused = Unused()
+        items = enumerate(_items_of(plain_rows(rows, name), name))
+        made = cls((example_from_row(row, f"row {i} of {name}", unused) for i, row in items), name)
+        unused.say(name)
+        return made
 
     @property
     def kind(self) -> str:
@@ -170,8 +178,9 @@ class Examples(Sequence[Example]):
         counts: dict[str | int | float, int] = {}
         for row in self._rows:
             label = row.label_for(task or "")
-            for one in label if isinstance(label, tuple) else () if label is None else (label,):
-                counts[one] = counts.get(one, 0) + 1
+            for one in label if isinstance(label, tuple) else (label,):
+                if one is not None:
+                    counts[one] = counts.get(one, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 
     def split(
@@ -253,8 +262,7 @@ def as_examples(data: Rows, name: str) -> Examples:
     Parameters
     ----------
     data : Examples, iterable of rows, or columns
-        See `Examples.from_rows`; or a frame of pandas or polars, or a mapping of column names to
-        lists, with the columns that rows as dictionaries have.
+        See `Examples.from_rows`.
     name : str
         What messages call the data.
 
@@ -273,22 +281,10 @@ def as_examples(data: Rows, name: str) -> Examples:
             "first, for instance with read_tsv or read_conll"
         )
     else:
-        examples = Examples.from_rows(_rows_of(data, name), name)
+        examples = Examples.from_rows(data, name)
     if not len(examples):
         raise DataError(f"{name}: expected at least one row; found none; give data or leave it out")
     return examples
-
-
-def _rows_of(data: object, name: str) -> Iterable[object]:
-    """Return the rows of what may also be a frame (pandas, polars), or columns by name."""
-    for method, arguments in (("to_dicts", ()), ("to_dict", ("records",))):
-        give = getattr(data, method, None) if hasattr(data, "columns") else None
-        if callable(give):
-            rows: Iterable[object] = give(*arguments)
-            return rows
-    if isinstance(data, Mapping):
-        return _rows_of_columns(data, name)
-    return data  # type: ignore[return-value]  # whatever it is, `Examples.from_rows` checks it
 
 
 def _items_of(rows: object, name: str) -> Iterator[object]:
@@ -313,22 +309,6 @@ def _each_example(rows: object) -> Iterator[Example]:
         yield row
 
 
-def _rows_of_columns(data: Mapping[Any, Any], name: str) -> Iterable[object]:
-    """Return the rows of ``{"text": [...], "label": [...]}``."""
-    if not all(isinstance(one, list | tuple | np.ndarray) for one in data.values()):
-        raise TypeError(
-            f"{name}: expected rows such as [(text, label), ...], or columns of one length such as "
-            f'{{"text": [...], "label": [...]}}; found {type(data).__name__} with the keys '
-            f"{name_list(data, 4)}; if these are parts of a data set, pass one of them"
-        )
-    lengths = {key: len(one) for key, one in data.items()}
-    if len(set(lengths.values())) > 1:
-        raise DataError(
-            f"{name}: expected columns of one length; found {quoted(lengths)}; correct the columns"
-        )
-    return (dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True))
-
-
 def _kind_of(row: Example) -> str:
     return "words" if row.text is None else "a text"
 
@@ -344,7 +324,7 @@ def _stratum(row: Example) -> str:
         if isinstance(label, float) or (isinstance(label, str) and _FRACTION.fullmatch(label)):
             return "number"
         if isinstance(label, tuple):
-            return "tagged" if any(tag not in (OUTSIDE, 0) for tag in label) else "untagged"
+            return "tagged" if any(tag not in (OUTSIDE, 0, None) for tag in label) else "untagged"
         return repr(label)
 
     if row.labels is None:

@@ -1,93 +1,196 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labels of rows: maps from the labels of a file to those of a head, and what no label is."""
+"""Labels of rows, by the name of the task, and their codes: positions among the names of a list.
+
+A str must be one of the names. An int is a position, unless a name looks like a number: then it is
+that name, because whoever counts from 1 would else train everything one class off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import math
+import re
+from collections.abc import Sequence
 
-from ..checks import as_integer, typed
+import numpy as np
+from numpy.typing import NDArray
+
 from ..closest import name_list, unknown
 from ..errors import DataError
-from .example import Example, Label
+from ..quoting import quoted
+from .example import IGNORE, Label
 from .examples import Examples
 
-__all__ = ["IGNORE", "LabelMap", "map_labels"]
+__all__ = ["IGNORE", "LabelCodes", "encode_labels", "proposed_map", "rows_labels"]
 
-IGNORE = -100
-"""Class index of a row or token that has no label; the loss skips it."""
+_MANY = 20
+"""Labels for which a whole map is proposed; a longer one is not read."""
 
-LabelMap = Mapping[str, str | int | Mapping[str, str | int]]
-"""Label in the data -> label name or index; or, by task name, such a mapping each."""
-
-
-def _check_map(label_map: object) -> LabelMap:
-    """Return a map; a list of names stands for the map from 0, 1, .. to them."""
-    if isinstance(label_map, Mapping):
-        return label_map
-    if isinstance(label_map, list | tuple) and all(isinstance(one, str) for one in label_map):
-        return {str(number): name for number, name in enumerate(label_map)}
-    raise TypeError(
-        f"label_map must map labels of the data to label names; found {typed(label_map)}; write "
-        'e.g. {"0": "negative", "1": "positive"}, or the names in order as a list'
-    )
+_LEADING = re.compile(r"\s*(\d{1,9})(?![\w.,])")
+"""The number in names such as ``"1 star"`` or ``"2-door"``; that of ``"3D"`` is part of a word."""
 
 
-def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
-    """Return the rows with every label (for words: every tag) looked up in `label_map`.
+class LabelCodes:
+    """Looks labels up among the names of a head.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The head's labels, in the order of their codes.
+    head : str
+        What messages call the head.
+
+    Examples
+    --------
+    >>> codes = LabelCodes(["negative", "positive"], "classifier")
+    >>> codes.of("positive", "row 0"), codes.of(0, "row 1")
+    (1, 0)
+    >>> LabelCodes(["1", "2", "3"], "stars").of(1, "row 0")
+    0
+    """
+
+    def __init__(self, names: Sequence[str], head: str) -> None:
+        self._names = tuple(names)
+        self._head = head
+        self._codes = {name: code for code, name in enumerate(self._names)}
+        self._numbers = [name for name in self._names if _is_number(name)]
+        leading = (_LEADING.match(name) for name in self._names)
+        self._leading = [None if found is None else int(found[1]) for found in leading]
+
+    def of(self, label: str | int | float, where: str) -> int:
+        """Return the code of one label; `where` is what messages call its row.
+
+        Raises
+        ------
+        DataError
+            If the name is unknown (with the closest), the number out of range or no whole one, or
+            if it could be a name as well as a position.
+        """
+        if isinstance(label, str):
+            if label not in self._codes:
+                of = f"head {quoted(self._head)}"
+                raise DataError(f"{where}: {unknown('label', label, self._names, of=of)}")
+            return self._codes[label]
+        if isinstance(label, float):
+            raise DataError(
+                f"{where}: expected a label name (str) or index (int); found float {label}; write "
+                "the label's name, or use a head for numbers"
+            )
+        if self._numbers:
+            return self._of_number(label, where)
+        if not 0 <= label < len(self._names):
+            raise DataError(
+                f"{where}: expected a label index of head {quoted(self._head)} from 0 to "
+                f"{len(self._names) - 1}; found {quoted(label)}; number the labels from 0, or give "
+                "their names"
+            )
+        if self._leading[label] != label and label in self._leading:
+            other = self._names[self._leading.index(label)]
+            raise DataError(
+                f"{where}: expected the name of a label of head {quoted(self._head)}; found "
+                f"{label}, which may be the position of {quoted(self._names[label])} or stand for "
+                f"{quoted(other)}; write the names, or map the numbers with label_map"
+            )
+        return int(label)
+
+    def _of_number(self, label: int, where: str) -> int:
+        """Return the code of a number where names are numbers: it is a name, not a position."""
+        name = str(label) if label.bit_length() < 64 else quoted(label)
+        if name in self._codes:
+            return self._codes[name]
+        raise DataError(
+            f"{where}: expected a label of head {quoted(self._head)}, whose labels are numbers "
+            f"({name_list(self._numbers, 4)}), so that {name} is a name and not a position; found "
+            "no such label; write the label's name"
+        )
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
+
+
+def rows_labels(examples: Examples, task: str) -> list[Label | None]:
+    """Return each row's label for `task`; refuse data in which no row has one."""
+    known = examples.tasks
+    if known and task not in known:
+        raise DataError(
+            f"{examples.name}: {unknown('task label', task, known)}; rename the head, or pass "
+            "Task(label=...) with the name that the rows use"
+        )
+    labels = [row.label_for(task) for row in examples]
+    if all(label is None for label in labels):
+        raise DataError(
+            f"{examples.name}: expected rows with labels for {quoted(task)}; found {len(labels)} "
+            "rows "
+            "and no label; add labels to the rows"
+        )
+    return labels
+
+
+def encode_labels(
+    examples: Examples, task: str, names: Sequence[str], head: str
+) -> NDArray[np.int32]:
+    """Encode one label a row.
 
     Parameters
     ----------
     examples : Examples
-        Labels may be str or int; an int is looked up by its decimal text.
-    label_map : mapping, or list of str
-        A list holds the names of the labels 0, 1, ... For rows with several labels
-        either one map for all, or a map of maps by task name; a task
-        that the latter leaves out keeps its labels.
+        The rows.
+    task : str
+        Which label, where rows carry several.
+    names : sequence of str
+        The head's labels.
+    head : str
+        What messages call the head.
+
+    Returns
+    -------
+    (n,) int32 array
+        Codes; `IGNORE` for a row without a label for this task.
 
     Raises
     ------
-    TypeError
-        If `label_map` is neither, or holds something else than names and indices.
     DataError
-        If a label is not in the map, naming the row and the closest.
+        For an unknown label, several labels or tags instead of one, or data without any label of
+        the task.
     """
-    label_map = _check_map(label_map)
-    by_task = any(isinstance(value, Mapping) for value in label_map.values())
-    flat = None if by_task else {str(key): value for key, value in label_map.items()}
-
-    def one(label: str | int | float, table: Mapping[str, object], where: str) -> str | int:
-        if str(label) not in table:
-            raise DataError(f"{where}: {unknown('label', str(label), table)}; add it to label_map")
-        value = table[str(label)]
-        name = value if isinstance(value, str) else as_integer(value)
-        if name is None:
-            raise TypeError(
-                f"label_map: expected label names (str) or indices (int); found {typed(value)}"
-            )
-        return name
-
-    def whole(label: Label, table: Mapping[str, object], where: str) -> Label:
+    labels = rows_labels(examples, task)
+    codes = LabelCodes(names, head)
+    result = np.full(len(labels), IGNORE, dtype=np.int32)
+    for i, (row, label) in enumerate(zip(examples, labels, strict=True)):
+        if label is None:
+            continue
         if isinstance(label, tuple):
-            return tuple(one(tag, table, where) for tag in label)  # type: ignore[return-value]
-        return one(label, table, where)
-
-    def table_of(task: str) -> Mapping[str, object] | None:
-        table = label_map.get(task)
-        return {str(k): v for k, v in table.items()} if isinstance(table, Mapping) else None
-
-    def mapped(row: Example) -> Example:
-        if row.labels is not None:
-            labels = {}
-            for task, label in row.labels.items():
-                table = flat if flat is not None else table_of(task)
-                labels[task] = label if table is None else whole(label, table, row.source)
-            return replace(row, labels=labels)
-        if flat is None:
             raise DataError(
-                f"{row.source}: expected a label_map from labels to names, since rows carry one "
-                f"label; found maps by task {name_list(label_map)}; pass one of them"
+                f"{row.source}: head {quoted(head)} labels whole texts: expected one label; found "
+                + (
+                    f"{len(label)} numbers; several labels for one text are not supported; use a "
+                    "Regression head for numbers"
+                    if row.words is None
+                    else f"{len(label)} tags; use a TokenClassification head for tags"
+                )
             )
-        return row if row.label is None else replace(row, label=whole(row.label, flat, row.source))
+        try:
+            result[i] = codes.of(label, row.source)
+        except DataError as error:
+            raise DataError(f"{error}{proposed_map(labels, names)}") from None
+    return result
 
-    return Examples((mapped(row) for row in examples), examples.name)
+
+def proposed_map(labels: Sequence[object], names: Sequence[str]) -> str:
+    """Propose a label_map where the data's labels are numbers written as text."""
+    found = {label for label in labels if isinstance(label, str)}
+    if not all(label.isascii() and label.isdigit() and len(label) < 10 for label in found):
+        return ""
+    if not found or len(found) > _MANY or len(names) > _MANY:
+        return ""
+    numbers = sorted(found, key=int)
+    if int(numbers[-1]) < len(names):
+        pairs = {str(i): name for i, name in enumerate(names)}
+    elif len(numbers) == len(names):
+        pairs = dict(zip(numbers, names, strict=True))
+    else:
+        return ""
+    return f"; if the numbers stand for these labels, read the data with label_map={pairs}"

@@ -3,40 +3,34 @@
 
 All read UTF-8, take `label_map=` (what is written in the file -> the label's name) and raise
 `DataError` with file and line for a malformed line. TSV has no quoting: the label is the last TAB
-field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. In CoNLL a line of
-white space, a lone TAB too, ends a sentence.
+field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. CoNLL is in `conll`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..checks import (
     LARGEST_INTEGER,
-    as_integer,
     check_choice,
-    check_flag,
     check_integer,
     check_path,
-    typed,
 )
-from ..closest import did_you_mean, name_list, unknown
+from ..closest import did_you_mean, name_list
 from ..errors import ConfigError, DataError
-from ..files.json_files import check_json_size
-from ..metrics.entities import SCHEMES, to_iob2
+from ..metrics.entities import SCHEMES
 from ..quoting import cut, quoted
+from .conll import NO_LABEL, read_sentences
+from .csv_rows import csv_rows
+from .entity_tags import check_entity_tags, in_iob2
 from .example import Example
 from .examples import Examples
-from .files import read_lines, read_text
-from .labels import LabelMap, map_labels
-from .rows import example_from_row
+from .files import read_lines
+from .label_map import LabelMap, map_labels
+from .row_files import jsonl_rows, tsv_rows
 
 __all__ = ["read_conll", "read_csv", "read_file", "read_jsonl", "read_tsv"]
 
@@ -51,6 +45,16 @@ def _finish(rows: Iterable[Example], path: PathLike, label_map: LabelMap | None)
     return examples if label_map is None else map_labels(examples, label_map)
 
 
+def _of_entities(
+    rows: list[Example], path: PathLike, scheme: str, label_map: LabelMap | None
+) -> Examples:
+    """As `_finish`, with tags rewritten in IOB2; refuse a file in another scheme."""
+    examples = _finish(in_iob2(rows, str(path), scheme), path, label_map)
+    if scheme != "words":
+        check_entity_tags(examples)
+    return examples
+
+
 def read_tsv(
     path: PathLike, *, label_map: LabelMap | None = None, header: bool = False
 ) -> Examples:
@@ -60,10 +64,11 @@ def read_tsv(
     ----------
     path : path
         A UTF-8 file.
-    label_map : mapping, optional
-        Label in the file -> label name, for instance ``{"0": "negative", "1": "positive"}``.
+    label_map : mapping or list of str, optional
+        Label in the file -> label name, for instance ``{"0": "negative", "1": "positive"}``; see
+        `map_labels`.
     header : bool
-        Skip the first line.
+        The first line holds the names of the two columns.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def read_tsv(
     ------
     DataError
         For a line without a TAB or label, a label outside of `label_map`, an empty file, a file
-        that is not UTF-8.
+        that is not UTF-8; with `header`, for another number of fields than two.
     OSError
         If the file cannot be read.
 
@@ -84,25 +89,7 @@ def read_tsv(
     >>> read_tsv("examples/data/reviews_eval.tsv", label_map=names)
     Examples(510 texts, name='reviews_eval.tsv', labels: negative 255, positive 255)
     """
-    rows = []
-    header = check_flag("header", header)
-    for number, line in enumerate(read_lines(path), start=1):
-        if (header and number == 1) or (not line.strip() and "\t" not in line):
-            continue
-        where = f"{path}:{number}"
-        text, tab, label = line.rpartition("\t")
-        if not tab:
-            raise DataError(
-                f"{where}: expected text<TAB>label; found no TAB in {_shown(line)}; "
-                "add the label, or read the file with read_csv(delimiter=...)"
-            )
-        if not label.strip():
-            raise DataError(
-                f"{where}: expected a label after the last TAB; found none in {_shown(line)}; "
-                "add the label or remove the line"
-            )
-        rows.append(Example(text, None, label.strip(), None, where))
-    return _finish(rows, path, label_map)
+    return _finish(tsv_rows(path, header), path, label_map)
 
 
 def read_csv(
@@ -125,17 +112,21 @@ def read_csv(
     header : bool
         Whether the first row holds the columns' names.
     delimiter : str
-        What separates the fields, one character.
+        What separates the fields, one character. A first line such as ``sep=;``, by which
+        spreadsheets are told, is left out.
     label_map : mapping, optional
         As in `read_tsv`.
 
     Raises
     ------
     ConfigError
-        If a column name is given without a header.
+        If a column name is given without a header, or one column for both.
     DataError
-        For an unknown column (with the closest name), a row with too few fields, broken quoting,
-        an empty file, a file that is not UTF-8.
+        For an unknown column (with the closest name) or one that is there twice, a row with more
+        or fewer fields than the first line, broken quoting, a row that an annotator rejected, an
+        empty file, a file that is not UTF-8.
+    UnusedDataWarning
+        Names the columns that are not read.
     OSError
         If the file cannot be read.
 
@@ -147,82 +138,17 @@ def read_csv(
     >>> rows[0].text, rows[0].label
     ('good, and cheap', '5')
     """
-    header = check_flag("header", header)
-    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '\r\n"':
-        raise ConfigError(
-            f"delimiter must be one character, such as ';' or '\\t'; found {quoted(delimiter)}"
-        )
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
-    rows: list[Example] = []
-    columns: tuple[int, int] | None = None if header else _columns(text, label, None, path)
-    start = 1
-    try:
-        for fields in reader:
-            where, start = f"{path}:{start}", reader.line_num + 1
-            if columns is None:
-                columns = _columns(text, label, fields, path)
-            elif fields:
-                rows.append(_csv_row(fields, columns, where))
-    except csv.Error as error:
-        raise DataError(
-            f"{path}:{reader.line_num}: expected CSV; found a row that is not ({error}); "
-            "correct the quotes of the row that begins at line "
-            f"{start}, or use read_tsv for a file without quoting"
-        ) from None
-    return _finish(rows, path, label_map)
+    return _finish(csv_rows(path, text, label, header, delimiter), path, label_map)
 
 
-def _columns(
-    text: str | int, label: str | int, names: Sequence[str] | None, path: PathLike
-) -> tuple[int, int]:
-    """Return the numbers of the text and the label column."""
-    found = []
-    for argument, column in (("text", text), ("label", label)):
-        number = as_integer(column)
-        if number is not None:
-            found.append(
-                check_integer(
-                    argument, number, -LARGEST_INTEGER, hint="give the number of a column"
-                )
-            )
-        elif not isinstance(column, str):
-            raise TypeError(
-                f"{argument} must be the name or the number of a column; found {typed(column)}"
-            )
-        elif names is None:
-            raise ConfigError(
-                f"header=False leaves columns without names; found {argument}={quoted(column)}; "
-                "pass numbers, for instance text=0, label=1"
-            )
-        elif column not in names:
-            raise DataError(
-                f"{path}:1: {unknown('column', column, names)}; pass {argument}=, or header=False "
-                "with column numbers"
-            )
-        else:
-            found.append(list(names).index(column))
-    return found[0], found[1]
-
-
-def _csv_row(fields: Sequence[str], columns: tuple[int, int], where: str) -> Example:
-    try:
-        content, label = (fields[column] for column in columns)
-    except IndexError:
-        raise DataError(
-            f"{where}: expected a column {max(columns, key=abs)}; found {len(fields)} fields; "
-            "correct the row or the delimiter"
-        ) from None
-    if not label.strip():
-        raise DataError(f"{where}: expected a label; found an empty field; add it or drop the row")
-    return Example(content, None, label.strip(), None, where)
-
-
-def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples:
+def read_jsonl(
+    path: PathLike, *, label_map: LabelMap | None = None, scheme: str = "iob2"
+) -> Examples:
     """Read one JSON object a line.
 
     The objects are ``{"text": ..., "label": ...}``, ``{"words": [...], "tags": [...]}``, or carry
     several labels: ``{"text": ..., "labels": {"classifier": "positive", "topic": "film"}}``. Other
-    keys are ignored.
+    keys are named in an `UnusedDataWarning`.
 
     Parameters
     ----------
@@ -230,11 +156,17 @@ def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples
         A UTF-8 file.
     label_map : mapping, optional
         As in `read_tsv`; for several labels one map, or a map of maps by task name.
+    scheme : str
+        How the tags of words write entities, as in `read_conll`.
 
     Raises
     ------
+    ConfigError
+        If the scheme is unknown.
     DataError
-        For a line that is not such an object, an empty file, a file that is not UTF-8.
+        For a line that is not such an object or has a key twice, exports of annotation tools (with
+        the line that converts them), a row with a second text or one that an annotator rejected, a
+        tag of another scheme, an empty file, a file that is not UTF-8.
     OSError
         If the file cannot be read.
 
@@ -246,29 +178,8 @@ def read_jsonl(path: PathLike, *, label_map: LabelMap | None = None) -> Examples
     >>> read_jsonl("reviews.jsonl")
     Examples(1 text, name='reviews.jsonl', labels of sentiment, topic)
     """
-    rows = []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            check_json_size(line)
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{where}: expected a JSON object; found {_shown(line)} ({cut(str(error))}); "
-                "write one object a line"
-            ) from None
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{where}: expected a JSON object; found {_shown(line)}; "
-                'write {"text": ..., "label": ...}'
-            )
-        try:
-            rows.append(example_from_row(row, where))
-        except TypeError as error:
-            raise DataError(str(error)) from None
-    return _finish(rows, path, label_map)
+    check_choice("tag scheme", scheme, SCHEMES)
+    return _of_entities(list(jsonl_rows(path)), path, scheme, label_map)
 
 
 def read_conll(
@@ -276,30 +187,43 @@ def read_conll(
     *,
     scheme: str = "iob2",
     column: int = -1,
+    word_column: int = 0,
     label_map: LabelMap | None = None,
 ) -> Examples:
-    """Read words with tags, one word a line, sentences apart by a line of white space.
+    """Read words with tags, one word a line, sentences apart by an empty line.
 
     Parameters
     ----------
     path : path
         A UTF-8 file of ``token<TAB>tag`` or ``token tag`` lines; further columns are allowed.
-        ``-DOCSTART-`` lines are skipped.
-    scheme : {"iob2", "iob1", "iobes", "bioes", "bilou"}
-        How the file writes entities; the result is IOB2.
-    column : int
-        Which column holds the tag.
+        Comments, marks of documents and numbers of CoNLL-U that are no words are passed over.
+    scheme : str
+        How the file writes entities: ``"iob2"`` (or ``"bio"``), ``"iob1"``, ``"ioe1"``,
+        ``"ioe2"``, ``"iobes"`` (or ``"bioes"``), ``"bilou"``, ``"bmes"``, ``"bmewo"``,
+        ``"brackets"`` (OntoNotes); the result is IOB2. ``"words"``: the tags are of words and no
+        entities; nothing is checked.
+    column, word_column : int
+        Which columns hold the tag and the word, from 0, or from -1 at the end.
     label_map : mapping, optional
-        Tag in the file -> tag.
+        Tag (in IOB2) -> tag. What it names is a tag, also ``-``, ``_``, ``-100`` and ``None``,
+        which are else words without a label (tag None).
 
     Raises
     ------
     ConfigError
         If the scheme is unknown.
     DataError
-        For a line without a tag, an empty file, a file that is not UTF-8.
+        For a line without word or tag, a tag of another scheme, a column of words that holds none,
+        an empty file, a file that is not UTF-8.
+    TypeError
+        If a column is no int.
     OSError
         If the file cannot be read.
+
+    Warns
+    -----
+    BrokenTagsWarning
+        If tags form no entity in a scheme that marks the ends of entities; they are read as ``O``.
 
     Examples
     --------
@@ -308,37 +232,18 @@ def read_conll(
     (600, ('Citizens', 'of', 'Earth'), ('B-creative-work', 'I-creative-work', 'I-creative-work'))
     """
     check_choice("tag scheme", scheme, SCHEMES)
-    column = check_integer("column", column, -LARGEST_INTEGER, hint="give the number of a column")
-    rows: list[Example] = []
-    words: list[str] = []
-    tags: list[str] = []
-    first = 1
-    for number, line in enumerate(chain(read_lines(path), [""]), start=1):
-        if not line.strip() or line.startswith("-DOCSTART-"):
-            if words:
-                source = f"{path}:{first}"
-                rows.append(Example(None, tuple(words), tuple(to_iob2(tags, scheme)), None, source))
-                words, tags = [], []
-            first = number + 1
-            continue
-        fields = line.split("\t") if "\t" in line else line.split()
-        where = f"{path}:{number}"
-        if len(fields) < 2:
-            raise DataError(
-                f"{where}: expected token<TAB>tag; found one field {_shown(line)}; "
-                "add the tag, or an empty line if the sentence ends here"
-            )
-        if not -len(fields) < column < len(fields) or column == 0:
-            raise DataError(f"{where}: expected a tag in column {column}; found {_shown(line)}")
-        word, tag = fields[0], fields[column].strip()
-        if not word or not tag:
-            raise DataError(
-                f"{where}: expected token<TAB>tag; found an empty {'tag' if word else 'token'} in "
-                f"{_shown(line)}; correct the line"
-            )
-        words.append(word)
-        tags.append(tag)
-    return _finish(rows, path, label_map)
+    places = [
+        check_integer(argument, given, -LARGEST_INTEGER, hint="give the number of a column")
+        for argument, given in (("word_column", word_column), ("column", column))
+    ]
+    named = set(map(str, label_map)) if isinstance(label_map, Mapping) else set()
+    rows = []
+    for sentence in read_sentences(read_lines(path), str(path), *places):
+        tags = tuple(None if t in NO_LABEL - named else t for t in sentence.tags)
+        label = tags if any(tags) else None
+        source = f"{path}:{sentence.line}"
+        rows.append(Example(None, tuple(sentence.words), label, None, source))
+    return _of_entities(rows, path, scheme, label_map)
 
 
 _READERS: Mapping[str, Callable[..., Examples]] = {
@@ -369,8 +274,3 @@ def read_file(path: PathLike, **options: Any) -> Examples:
             f"{hint or 'call the reader that fits, such as read_tsv'}"
         )
     return _READERS[suffix](path, **options)
-
-
-def _shown(line: str) -> str:
-    """The beginning of a line, as a message shows it."""
-    return quoted(line if len(line) <= 60 else line[:57] + "...")

@@ -18,7 +18,9 @@ from ..checks import as_integer, as_number, typed
 from ..closest import did_you_mean, name_list
 from ..errors import DataError
 from ..quoting import quoted
-from .example import Example, Label, Tags
+from .example import IGNORE, Example, Label, Tags
+from .exports import conversion
+from .unused import Unused, is_missing
 
 __all__ = ["check_label", "check_tags", "check_text", "check_words", "example_from_row"]
 
@@ -45,7 +47,9 @@ def check_text(value: object, where: str) -> str:
 
 
 def check_words(value: object, where: str) -> tuple[str, ...]:
-    """Return a list or tuple of str as a tuple; the error names the position of a bad word."""
+    """Return a list, tuple or array of str as a tuple; the error names the place of a bad word."""
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
     if not isinstance(value, list | tuple):
         raise TypeError(
             f"{where}: expected a list of words (str); found {typed(value)}; split the text first"
@@ -69,35 +73,33 @@ def check_label(value: object, where: str) -> str | int:
             f"{where}: expected a label name (str) or index (int); found {typed(value)}; "
             + (
                 "leave the row out, or write the label's name"
-                if _is_missing(value)
+                if is_missing(value)
                 else "write the label's name"
             )
         )
     return index
 
 
-def _is_missing(value: object) -> bool:
-    """Say whether a value stands for none: None, NaN, or a frame's mark, which equals nothing."""
-    try:
-        return value is None or not bool(value == value)
-    except Exception:  # pandas' NA is neither equal to itself nor not
-        return True
-
-
 def check_tags(value: object, n_words: int, where: str) -> Tags:
-    """Return a list of `n_words` tags, all names or all indices, as a tuple."""
+    """Return a list of `n_words` tags, all names or all indices, as a tuple.
+
+    None and -100, with which data sets mark words without a label, are None.
+    """
     if not isinstance(value, list | tuple) and int(getattr(value, "ndim", 0)) != 1:
         raise TypeError(
             f"{where}: expected a list of tags, one per word; found {typed(value)}; "
             "write the tags as a list"
         )
-    tags = tuple(check_label(tag, f"{where}, tag {i}") for i, tag in enumerate(cast(Any, value)))
+    tags = tuple(
+        None if tag is None or as_integer(tag) == IGNORE else check_label(tag, f"{where}, tag {i}")
+        for i, tag in enumerate(cast(Any, value))
+    )
     if len(tags) != n_words:
         raise DataError(
             f"{where}: expected one tag per word; found {n_words} words and {len(tags)} tags; "
             "correct the row"
         )
-    if len({type(tag) for tag in tags}) > 1:
+    if len({type(tag) for tag in tags if tag is not None}) > 1:
         raise DataError(f"{where}: expected tags that are all names or all indices; found both")
     return cast(Tags, tags)
 
@@ -116,9 +118,13 @@ def _as_numbers(values: Any) -> tuple[float, ...] | None:
     return numbers if len(numbers) == len(found) > 0 else None
 
 
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple) or int(getattr(value, "ndim", 0)) > 0
+
+
 def _any_label(value: object, words: tuple[str, ...] | None, where: str) -> Label:
     """Check a label of any kind: a list is tags of words or numbers of a text, else it is one."""
-    if isinstance(value, list | tuple) or (int(getattr(value, "ndim", 0)) > 0):
+    if _is_list(value):
         if words is not None:
             return check_tags(value, len(words), where)
         numbers = _as_numbers(value)
@@ -132,26 +138,46 @@ def _any_label(value: object, words: tuple[str, ...] | None, where: str) -> Labe
 def _from_pair(content: object, label: object, where: str) -> Example:
     if isinstance(content, list | tuple):
         words = check_words(content, where)
+        if len(words) == 2 and not _is_list(label) and any(" " in word for word in words):
+            raise DataError(
+                f"{where}: expected one text, or words with one tag each; found two texts with the "
+                f"label {quoted(label, 60)}: labels of pairs are not supported; join the two"
+            )
         return Example(None, words, _any_label(label, words, where), None, where)
     return Example(check_text(content, where), None, _any_label(label, None, where), None, where)
 
 
-def _one_of(row: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
-    return next((key for key in keys if key in row), None)
+def _content_key(row: Mapping[str, object], labels: object, where: str) -> str:
+    """Return which key holds the content: words where labels are lists of tags, else the text."""
+    words = [key for key in _WORD_KEYS if key in row]
+    if len(words) > 1:
+        raise DataError(
+            f"{where}: expected one list of words; found {name_list(words)}; remove one of the keys"
+        )
+    if "text" not in row or not words:
+        return "text" if "text" in row else words[0]
+    several = labels.values() if isinstance(labels, Mapping) else (labels,)
+    return words[0] if any(map(_is_list, several)) else "text"
 
 
-def _from_mapping(row: Mapping[str, object], where: str) -> Example:
+def _from_mapping(row: Mapping[str, object], where: str, unused: Unused) -> Example:
     for key in row:
         if not isinstance(key, str):
             raise TypeError(f"{where}: expected keys that are str; found {typed(key)}")
-    content = _one_of(row, ("text", *_WORD_KEYS))
-    if content is None:
-        raise DataError(f"{where}: {_missing('text or words', ('text', 'words'), row)}")
-    text = check_text(row[content], where) if content == "text" else None
-    words = None if content == "text" else check_words(row[content], where)
     given = [k for k in _LABEL_KEYS if k in row]
-    if not given:
-        raise DataError(f"{where}: {_missing('label, tags or labels', _LABEL_KEYS, row)}")
+    has_content = any(key in row for key in ("text", *_WORD_KEYS))
+    if not has_content or not given:
+        raise DataError(
+            f"{where}: "
+            + (
+                _converted(row)
+                or (
+                    _missing("label, tags or labels", _LABEL_KEYS, row)
+                    if has_content
+                    else _missing("text or words", ("text", "words"), row)
+                )
+            )
+        )
     if len(given) > 1:
         raise DataError(
             f"{where}: expected one of the keys {name_list(_LABEL_KEYS)}; "
@@ -159,10 +185,16 @@ def _from_mapping(row: Mapping[str, object], where: str) -> Example:
             "put several labels into 'labels', by task name"
         )
     value = row[given[0]]
+    content = _content_key(row, value, where)
+    unused.of_row(row, (content, given[0]), where)
+    text = check_text(row[content], where) if content == "text" else None
+    words = None if content == "text" else check_words(row[content], where)
     if given[0] in _TAG_KEYS:
         if words is None:
             raise DataError(f"{where}: {_NEEDS_WORDS}")
         return Example(text, words, check_tags(value, len(words), where), None, where)
+    if words is None and isinstance(value, list):
+        value = _only_one(row, given[0], value, where)
     if given[0] != "labels":
         return Example(text, words, _any_label(value, words, where), None, where)
     if not isinstance(value, Mapping):
@@ -179,6 +211,32 @@ def _from_mapping(row: Mapping[str, object], where: str) -> Example:
     return Example(text, words, None, labels, where)
 
 
+def _only_one(row: Mapping[str, object], key: str, values: list[object], where: str) -> object:
+    """Return what a list under a text's label stands for: itself if it is numbers, else its one."""
+    converted = _converted(row)
+    if converted:
+        raise DataError(f"{where}: {converted}")
+    if key == "labels" or _as_numbers(values) is not None:
+        return values
+    if len(values) != 1:
+        raise DataError(
+            f"{where}: several labels for one text are not supported; found {quoted(values)} under "
+            f"{quoted(key)}; "
+            + (
+                "keep one of them, or give each a task: {'labels': {task: label, ...}}"
+                if values
+                else "leave a row without label out"
+            )
+        )
+    return values[0]
+
+
+def _converted(row: Mapping[str, object]) -> str:
+    """Say what an export of an annotation tool holds and how it is converted; "" for others."""
+    found = conversion(row)
+    return f"expected a text with one label, or words with tags; found {found}" if found else ""
+
+
 def _missing(what: str, keys: tuple[str, ...], row: Mapping[str, object]) -> str:
     """Say which key is missing and, if one is misspelt, which."""
     for present in islice(row, 20):
@@ -188,7 +246,7 @@ def _missing(what: str, keys: tuple[str, ...], row: Mapping[str, object]) -> str
     return f"expected the key {what}; found {name_list(row)}; add it"
 
 
-def example_from_row(row: object, where: str) -> Example:
+def example_from_row(row: object, where: str, unused: Unused) -> Example:
     """Turn one plain row into an `Example`.
 
     Parameters
@@ -197,6 +255,8 @@ def example_from_row(row: object, where: str) -> Example:
         See `Examples.from_rows`.
     where : str
         How messages name the row.
+    unused : Unused
+        Notes the keys of a mapping that nothing reads.
 
     Raises
     ------
@@ -206,7 +266,7 @@ def example_from_row(row: object, where: str) -> Example:
     if isinstance(row, Example):
         return row
     if isinstance(row, Mapping):
-        return _from_mapping(row, where)
+        return _from_mapping(row, where, unused)
     if isinstance(row, list | tuple):
         if len(row) != 2:
             raise DataError(

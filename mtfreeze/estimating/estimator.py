@@ -16,9 +16,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..checks import check_flag
-from ..closest import unknown
 from ..heads.task import Task
 from ..model.state import check_model
+from ..planning.spellings import unknown_setting
 from ..runtime.progress import Reporter
 from ..training.estimate import Estimate
 from ..training.fit import fit
@@ -128,6 +128,6 @@ def _complete(epochs: int | None, given: Mapping[str, Any]) -> dict[str, Any]:
     for name in given:
         if name not in names:
             raise TypeError(
-                f"estimate takes the arguments of fit; {unknown('argument', name, names)}"
+                f"estimate takes the arguments of fit; {unknown_setting('argument', name, names)}"
             )
     return {name: known[name].default for name in names} | {"epochs": epochs} | dict(given)

@@ -16,7 +16,7 @@ that proposes the closest names.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence, Sized
+from collections.abc import Collection, Iterable, Sequence, Set, Sized
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -218,7 +218,8 @@ def selector_texts(name: str, what: object, depth: int = _DEPTH) -> list[str]:
     """
     if isinstance(what, str):
         return [str(what)]
-    items = as_items(what) if isinstance(what, Sized) else None
+    # In a set too: what is selected does not depend on the order.
+    items = what if isinstance(what, Set) else as_items(what) if isinstance(what, Sized) else None
     if items is None or depth == 0:
         raise TypeError(
             f"{name} must be a str or a list of them; found {typed(what)}"

@@ -11,17 +11,15 @@ the core has a kind that computes the same.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Set
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number, check_choice, check_each, check_integer, is_encodable, typed
-from ..closest import name_list
+from ..checks import as_number, check_choice, check_each, check_integer, typed
 from ..data.examples import Examples
+from ..data.label_names import check_label_names
 from ..errors import ConfigError
 from ..inputs.packing import Encoded
 from ..quoting import quoted
@@ -48,6 +46,7 @@ class HeadSpec(ABC):
     ----------
     labels : sequence of str
         Different names of what is told apart or told; their order is the order of the outputs.
+        ``{0: name, 1: name}`` and ``{name: 0, name: 1}`` stand for the list in that order.
     hidden : sequence of int
         Widths of hidden layers between the features and the outputs.
     dropout : float
@@ -78,7 +77,7 @@ class HeadSpec(ABC):
     activation: str = "gelu"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", _check_labels(self.labels))
+        object.__setattr__(self, "labels", check_label_names(self.labels))
         object.__setattr__(self, "hidden", _check_hidden(self.hidden))
         object.__setattr__(self, "dropout", _check_dropout(self.dropout))
         check_choice("activation", self.activation, _ACTIVATIONS)
@@ -218,38 +217,6 @@ class PooledHead(HeadSpec):
         if self.pooling is not None:
             config["pooling"] = self.pooling
         return config
-
-
-def _check_labels(labels: object) -> tuple[str, ...]:
-    if isinstance(labels, Set):
-        raise TypeError(
-            f"labels must be in an order, that of the outputs; found {typed(labels)}, "
-            "which has none; write a list, for instance sorted(labels)"
-        )
-    names = check_each(
-        "labels", labels, _check_name, of="names", example="['negative', 'positive']"
-    )
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        raise ConfigError(
-            f"labels must differ; found {name_list(twice)} more than once; remove the repetition"
-        )
-    return tuple(names)
-
-
-def _check_name(where: str, name: object) -> str:
-    if not isinstance(name, str):
-        raise TypeError(
-            f"labels must be names (str); found {typed(name)}; write '{quoted(name, 40)}'"
-        )
-    if not name:
-        raise ConfigError(f"labels must not be empty texts; found '' at {where}; give it a name")
-    if not is_encodable(name):
-        raise ConfigError(
-            f"labels must be texts that files can hold; found {quoted(name)} at {where} with half "
-            "of a character (a lone surrogate) in it; write the whole character"
-        )
-    return str(name)
 
 
 def _check_hidden(hidden: object) -> tuple[int, ...]:

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from ..closest import counted
 from ..data.example import Example, Label
 from ..data.examples import Examples
+from ..data.labels import rows_labels
 from ..errors import ConfigError, DataError
 from ..inputs.packing import Encoded
 from ..losses.own import labelled_rows
 from ..quoting import quoted
 from .kind import Float32, PooledHead
-from .labels import rows_labels
 from .measure import Floats, Measure, Metric, RowCounts, Sums, ratio
 from .row_spaces import Targets, TextTargets
 
@@ -178,7 +178,7 @@ class Regression(PooledHead):
                 f"{len(parts)}; give as many as the head has labels"
             )
         try:
-            numbers = [float(one) for one in parts]
+            numbers = [np.nan if one is None else float(one) for one in parts]
         except ValueError:
             numbers = [np.nan]
         if not all(abs(one) <= _LARGEST for one in numbers):

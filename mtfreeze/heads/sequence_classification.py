@@ -6,26 +6,21 @@ A row adds a pair to the measure: the class in gold and the one predicted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..data.examples import Examples
-from ..data.labels import IGNORE
-from ..errors import DataError
+from ..data.labels import IGNORE, encode_labels
 from ..inputs.packing import Encoded
 from ..metrics.scores import majority_label, sequence_metrics
-from ..quoting import quoted
 from .classes import Classification, Int64
 from .kind import Float32, PooledHead
-from .labels import label_index, proposed_map, rows_labels
 from .measure import Floats, Measure, Metric, RowCounts, Sums, ratio
 from .row_spaces import Targets, TextTargets
 
-__all__ = ["SequenceClassification", "encode_labels"]
+__all__ = ["SequenceClassification"]
 
 
 class _Pairs(Measure):
@@ -125,51 +120,3 @@ class SequenceClassification(Classification, PooledHead):
         rows = gold.labelled_rows()
         codes = gold.flat()[rows].astype(np.int64)
         return self.counted(codes, np.full_like(codes, majority_label(train.flat())), rows)
-
-
-def encode_labels(
-    examples: Examples, task: str, names: Sequence[str], head: str
-) -> NDArray[np.int32]:
-    """Encode one label a row.
-
-    Parameters
-    ----------
-    examples : Examples
-        The rows.
-    task : str
-        Which label, where rows carry several.
-    names : sequence of str
-        The head's labels.
-    head : str
-        What messages call the head.
-
-    Returns
-    -------
-    (n,) int32 array
-        Class indices; `IGNORE` for a row without a label for this task.
-
-    Raises
-    ------
-    DataError
-        For an unknown label, tags instead of a label, or data without any label of the task.
-    """
-    labels = rows_labels(examples, task)
-    table: dict[str | int | float, int] = {name: index for index, name in enumerate(names)}
-    result = np.full(len(labels), IGNORE, dtype=np.int32)
-    for i, label in enumerate(labels):
-        if label is None:
-            continue
-        where = examples[i].source
-        if isinstance(label, tuple):
-            raise DataError(
-                f"{where}: head {quoted(head)} labels whole texts: expected one label; found "
-                f"{len(label)} tags; use a TokenClassification head for tags"
-            )
-        if label in table:
-            result[i] = table[label]
-            continue
-        try:
-            result[i] = label_index(label, names, head, where)
-        except DataError as error:
-            raise DataError(f"{error}{proposed_map(labels, names)}") from None
-    return result

@@ -3,12 +3,12 @@
 
 Labels ``O``, ``B-x`` and ``I-x`` are IOB2 tags: gold tags must follow IOB2, and whole entities are
 scored. Other labels (parts of speech) are scored word by word. A sentence adds to the measure what
-it has of entities and words. One that has tags for some words only is learned from, not scored.
+it has of entities and words; words without a tag are neither learned from nor scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..data.example import Example
 from ..data.examples import Examples
-from ..data.labels import IGNORE
+from ..data.labels import IGNORE, LabelCodes, proposed_map, rows_labels
 from ..errors import DataError
 from ..inputs.packing import Encoded, word_values
 from ..metrics.entities import OUTSIDE, entity_spans, iob2_fault, is_iob2
@@ -25,7 +25,6 @@ from ..metrics.scores import token_counts, token_sums
 from ..quoting import quoted
 from .classes import Classification, Int64
 from .kind import Float32
-from .labels import label_index, proposed_map, rows_labels
 from .measure import Floats, Measure, Metric, RowCounts, Sums, ratio
 from .row_spaces import WORDS, RowSpace, Targets, WordTargets
 
@@ -166,9 +165,9 @@ class TokenClassification(Classification):
         tags = cast(WordTargets, targets).rows
         # A row of a shared pass may carry no tags of this task.
         pairs = [
-            (tags[row], found)
+            (_known(tags[row]), found[tags[row] != IGNORE])
             for row, found in zip(rows, words, strict=True)
-            if not (tags[row] == IGNORE).any()
+            if _has_tags(tags[row])
         ]
         return self._counted([gold for gold, _ in pairs], [found for _, found in pairs])
 
@@ -193,8 +192,18 @@ class TokenClassification(Classification):
 
 
 def _tagged(targets: Targets) -> list[NDArray[np.int32]]:
-    """Return the classes of the rows that have a tag for every word."""
-    return [row for row in cast(WordTargets, targets).rows if not (row == IGNORE).any()]
+    """Return the classes of the words that have a tag, of each row with tags."""
+    return [_known(row) for row in cast(WordTargets, targets).rows if _has_tags(row)]
+
+
+def _has_tags(row: NDArray[np.int32]) -> bool:
+    """Say whether a row has tags of the task; one without words does."""
+    return not len(row) or bool((row != IGNORE).any())
+
+
+def _known(row: NDArray[np.int32]) -> NDArray[np.int32]:
+    known: NDArray[np.int32] = row[row != IGNORE]
+    return known
 
 
 def encode_tags(
@@ -212,7 +221,8 @@ def encode_tags(
     Returns
     -------
     list of (n_words,) int32 arrays
-        Class indices by row; all `IGNORE` for a row without tags for this task.
+        Class indices by row; `IGNORE` for words without a tag, all of a row without tags for this
+        task.
 
     Raises
     ------
@@ -221,7 +231,7 @@ def encode_tags(
         data without any tags of the task.
     """
     labels = rows_labels(examples, task)
-    table: dict[str | int | float, int] = {name: index for index, name in enumerate(names)}
+    table = LabelCodes(names, head)
     iob2 = is_iob2(names)
     result = []
     for row, tags in zip(examples, labels, strict=True):
@@ -240,26 +250,24 @@ def encode_tags(
                 "the "
                 f"label {quoted(tags)}; use a SequenceClassification head for labels of whole texts"
             )
+        codes: list[int] = []
         try:
-            codes = [table[t] if t in table else label_index(t, names, head, "") for t in tags]
+            for tag in tags:
+                codes.append(IGNORE if tag is None else table.of(tag, ""))
         except DataError as error:
             flat = [tag for other in labels if isinstance(other, tuple) for tag in other]
-            position = next(i for i, tag in enumerate(tags) if not _fits(tag, table, len(names)))
+            position = len(codes)
             raise DataError(
                 f"{row.source}: word {position} ({quoted(row.words[position])}){error}"
                 f"{proposed_map(flat, names)}"
             ) from None
         if iob2:
-            _check_iob2(row, [names[code] for code in codes])
+            _check_iob2(row, [None if code == IGNORE else names[code] for code in codes])
         result.append(np.asarray(codes, dtype=np.int32))
     return result
 
 
-def _fits(tag: object, table: Mapping[str | int | float, int], n_names: int) -> bool:
-    return tag in table or (isinstance(tag, int) and 0 <= tag < n_names)
-
-
-def _check_iob2(row: Example, tags: Sequence[str]) -> None:
+def _check_iob2(row: Example, tags: Sequence[str | None]) -> None:
     """Raise if an entity of gold tags does not begin with ``B-``."""
     fault = iob2_fault(tags)
     if fault is None:

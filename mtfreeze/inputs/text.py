@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts and word lists -> token ids, with the tokenizer of a model folder.
 
-`TextEncoder` reads tokenizer.json, or builds the BERT WordPiece tokenizer from vocab.txt, and uses
-it without that file's own padding and truncation (all-MiniLM-L6-v2 carries a fixed padding to 128):
-the maximum length is the model's. What does not fit the model is refused when it is loaded.
+`TextEncoder` uses the tokenizer that a folder's files stand for, without the padding and the length
+of truncation in them (all-MiniLM-L6-v2 carries a fixed padding to 128): the maximum length is the
+model's. What does not fit the model is refused when it is loaded.
 ``tokenizers`` is imported on first use; no environment variable is read or changed.
 """
 
@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_items
+from ..checks import as_items, why_no_list
 from ..data.examples import Examples
 from ..data.rows import check_text, check_words
 from ..errors import ConfigError, DataError
@@ -56,7 +56,7 @@ class TextEncoder:
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer
-        Changed here: its padding goes, its truncation becomes `max_length`.
+        Changed here: its padding goes, its truncation becomes `max_length`, from the same side.
     max_length : int
         Tokens of a sequence, special tokens included.
     do_lower_case : bool
@@ -89,7 +89,8 @@ class TextEncoder:
                 f"found {max_length}; use the model's own maximum, often 128 to 512"
             )
         tokenizer.no_padding()
-        tokenizer.enable_truncation(max_length=max_length)
+        side = (tokenizer.truncation or {}).get("direction", "right")
+        tokenizer.enable_truncation(max_length=max_length, direction=side)
         self._tokenizer: Any = tokenizer
         self._cache: WeakKeyDictionary[Examples, Encoded] = WeakKeyDictionary()
         self._columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
@@ -106,6 +107,7 @@ class TextEncoder:
         n_embeddings: int | None = None,
         do_lower_case: bool = False,
         needs_special: bool = True,
+        model_class: str | None = None,
         inputs: Collection[str] = tuple(_COLUMNS),
     ) -> TextEncoder:
         """Read a model folder's tokenizer and check it against the model.
@@ -113,7 +115,7 @@ class TextEncoder:
         Parameters
         ----------
         folder : path
-            Holds tokenizer.json, or vocab.txt with or without tokenizer_config.json.
+            Holds tokenizer.json or vocab.txt, and what belongs to it.
         max_length : int
             Tokens of a sequence, from the model's configuration.
         n_embeddings : int, optional
@@ -122,18 +124,21 @@ class TextEncoder:
             From sentence_bert_config.json.
         needs_special : bool
             Whether the model's family expects special tokens around a text.
+        model_class : str, optional
+            ``tokenizer_class`` of ``config.json``.
         inputs : collection of str
             What the model reads.
 
         Raises
         ------
         CheckpointError
-            If files are missing or damaged, or the tokenizer does not fit the model.
+            If files are missing or damaged or disagree about ids, or the tokenizer does not fit the
+            model.
         OSError
             If a file cannot be read.
         """
         files = read_tokenizer_files(Path(folder))
-        tokenizer = load_tokenizer(files, Path(folder))
+        tokenizer = load_tokenizer(files, Path(folder), model_class)
         guarded(
             folder, lambda: check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
         )
@@ -274,7 +279,9 @@ def _list_of(values: object, what: str) -> Sequence[Any]:
         )
     items = as_items(values)
     if items is None:
-        raise TypeError(f"expected a list of {what}; found {type(values).__name__}")
+        raise TypeError(
+            f"expected a list of {what}; found {type(values).__name__}{why_no_list(values)}"
+        )
     return list(items)
 
 

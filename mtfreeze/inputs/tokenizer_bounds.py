@@ -45,8 +45,8 @@ _TOKEN = re.compile(r"\(\?[<=!>#imx-]*:?|[()|]|(?P<repeat>[*+]|\{\d*,?\d*\})[?+]
 """Of a pattern without escapes and classes: groups, alternatives, repetitions, the rest."""
 
 
-def check_bounds(data: bytes, path: Path) -> None:
-    """Check the bytes of tokenizer.json before the tokenizer library reads them.
+def check_bounds(data: bytes, path: Path) -> dict[str, Any]:
+    """Check the bytes of tokenizer.json before the tokenizer library reads them; return its values.
 
     Raises
     ------
@@ -71,6 +71,7 @@ def check_bounds(data: bytes, path: Path) -> None:
             f"{path}: expected a tokenizer that takes little time and memory; found {fault}; use "
             "the model's own tokenizer"
         )
+    return value
 
 
 def _faults(value: Mapping[str, Any]) -> Iterator[str]:

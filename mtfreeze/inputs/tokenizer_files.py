@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tokenizer's files of a model folder: reading, building, and checking against the model.
 
-tokenizer.json is taken as it is. Without it, vocab.txt (one token a line, the line number is the
-id) gives the BERT WordPiece tokenizer, with the settings of tokenizer_config.json where present.
+The vocabulary is that of tokenizer.json, or of vocab.txt without it; what else makes the tokenizer
+is read in `tokenizer_settings.py` and put together in `tokenizer_kinds.py`.
 Damaged files end in a `CheckpointError`, also where the tokenizer library panics; what would end
 the process there is refused before (`tokenizer_bounds.py`).
 """
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, Error
-from ..files.json_files import parse_json
 from ..files.reading import read_file
 from ..quoting import cut, quoted
 from .tokenizer_bounds import MAX_FILE_BYTES, check_bounds
+from .tokenizer_kinds import build_tokenizer
+from .tokenizer_settings import TokenizerSettings, decoded, read_tokenizer_settings
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -42,6 +44,11 @@ TOKENIZER_FILES = (
 _MAX_LINES = 500_000
 """Of vocab.txt; usual are 30,000."""
 
+_WHITE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""White space that the tokenizer library takes off the end of a line."""
+
 
 def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
     """Return the tokenizer's files of `folder` by name.
@@ -61,7 +68,9 @@ def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def load_tokenizer(files: Mapping[str, bytes], folder: Path) -> Tokenizer:
+def load_tokenizer(
+    files: Mapping[str, bytes], folder: Path, model_class: str | None = None
+) -> Tokenizer:
     """Build the tokenizer from its files.
 
     Parameters
@@ -70,24 +79,39 @@ def load_tokenizer(files: Mapping[str, bytes], folder: Path) -> Tokenizer:
         From `read_tokenizer_files`.
     folder : Path
         For messages.
+    model_class : str, optional
+        ``tokenizer_class`` of ``config.json``; counts where tokenizer_config.json names none.
+
+    Returns
+    -------
+    tokenizers.Tokenizer
+        Without padding; its truncation has no limit, only the side from which it cuts.
 
     Raises
     ------
     CheckpointError
-        If a file is damaged; the message has the tokenizer library's reason.
+        If a file is damaged; the message has the tokenizer library's reason. If the files
+        disagree, or name a class of tokenizer that is not known.
     """
-    if "tokenizer.json" not in files:
-        return _from_vocab(files, folder)
     from tokenizers import Tokenizer
 
     path = folder / "tokenizer.json"
-    text = _decoded(files["tokenizer.json"], path)
-    check_bounds(files["tokenizer.json"], path)
-    tokenizer: Tokenizer = guarded(path, lambda: Tokenizer.from_str(text))
-    # The model has its own maximum length and rows are packed; a file may ask to pad to gigabytes.
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
+    whole: dict[str, Any] = {}
+    own = None
+    if path.name in files:
+        text = decoded(files[path.name], path)
+        whole = check_bounds(files[path.name], path)
+        own = guarded(path, lambda: Tokenizer.from_str(text))
+
+    def build() -> Tokenizer:
+        settings = read_tokenizer_settings(files, folder, whole, model_class)
+        if own is not None:
+            return build_tokenizer(settings, own.model, own, whole)
+        pieces = _word_pieces(files["vocab.txt"], folder / "vocab.txt", settings)
+        return build_tokenizer(settings, pieces, None, whole)
+
+    built: Tokenizer = guarded(folder, build)
+    return built
 
 
 def check_tokenizer(
@@ -120,10 +144,13 @@ def check_tokenizer(
         )
     if n_embeddings is not None and largest >= n_embeddings:
         token = tokenizer.id_to_token(largest)
+        added = tokenizer.get_added_tokens_decoder().get(largest)
+        missing = "; if the model has no such token, write null for it into tokenizer_config.json"
         raise CheckpointError(
             f"{folder}: expected token ids below {n_embeddings}, the rows of the model's token "
             f"embedding; found id {largest} ({quoted(token)}); the tokenizer belongs to another "
             "model, or tokens were added to it: use the model's own tokenizer"
+            + (missing if added is not None and added.special else "")
         )
     probe = tokenizer.encode("")
     tokenizer.encode("a \u2603")  # meets a piece that is not known
@@ -142,82 +169,33 @@ def check_tokenizer(
             )
 
 
-def _from_vocab(files: Mapping[str, bytes], folder: Path) -> Tokenizer:
-    """Build the BERT tokenizer from vocab.txt, as ``BertTokenizer`` does."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+def _word_pieces(raw: bytes, path: Path, settings: TokenizerSettings) -> Any:
+    """Return the WordPiece vocabulary of vocab.txt: one token a line, the line number is the id."""
+    from tokenizers import models
 
-    path = folder / "vocab.txt"
-    n_lines = files["vocab.txt"].count(b"\n")
+    n_lines = raw.count(b"\n")
     if n_lines > _MAX_LINES:
         raise CheckpointError(
             f"{path}: expected at most {_MAX_LINES:,} tokens; found {n_lines:,}; use the model's "
             "own vocab.txt"
         )
-    lines = _decoded(files["vocab.txt"], path).split("\n")
+    if raw.startswith(codecs.BOM_UTF8):
+        raise CheckpointError(
+            f"{path}: expected the first token in the first bytes; found a byte order mark, which "
+            "other programs take for a part of it; save the file as UTF-8 without one"
+        )
+    lines = decoded(raw, path).split("\n")
     if lines[-1] == "":
         lines.pop()
-    vocab = {token.removesuffix("\r"): index for index, token in enumerate(lines)}
-    config = _config(files, folder)
-    names = {
-        role: _token_name(config.get(f"{role}_token"), f"[{role.upper()}]")
-        for role in ("unk", "sep", "pad", "cls", "mask")
-    }
-    for role in ("unk", "sep", "cls"):
-        if names[role] not in vocab:
+    vocab = {token.rstrip(_WHITE): index for index, token in enumerate(lines)}
+    names = {role: settings.name(role, f"[{role.upper()}]") for role in ("unk", "sep", "cls")}
+    for name in names.values():
+        if name not in vocab:
             raise CheckpointError(
-                f"{path}: expected the special token {quoted(names[role])} among its lines; found "
+                f"{path}: expected the special token {quoted(name)} among its lines; found "
                 f"{len(vocab)} tokens without it; use the model's own vocab.txt"
             )
-    strip = config.get("strip_accents")
-    tokenizer: Any = guarded(
-        path, lambda: Tokenizer(models.WordPiece(vocab, unk_token=names["unk"]))
-    )
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        lowercase=bool(config.get("do_lower_case", True)),
-        handle_chinese_chars=bool(config.get("tokenize_chinese_chars", True)),
-        strip_accents=None if strip is None else bool(strip),
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.add_special_tokens([name for name in names.values() if name in vocab])
-    tokenizer.post_processor = processors.BertProcessing(
-        (names["sep"], vocab[names["sep"]]), (names["cls"], vocab[names["cls"]])
-    )
-    return tokenizer  # type: ignore[no-any-return]
-
-
-def _config(files: Mapping[str, bytes], folder: Path) -> dict[str, Any]:
-    if "tokenizer_config.json" not in files:
-        return {}
-    path = folder / "tokenizer_config.json"
-    _decoded(files["tokenizer_config.json"], path)
-    try:
-        config = parse_json(files["tokenizer_config.json"], "its text")
-    except CheckpointError as error:
-        raise CheckpointError(
-            f"{path}: expected JSON; found a damaged file ({error}); restore it"
-        ) from None
-    if not isinstance(config, dict):
-        raise CheckpointError(
-            f"{path}: expected a JSON object; found {type(config).__name__}; restore the file"
-        )
-    return config
-
-
-def _token_name(value: object, default: str) -> str:
-    """Return the text of a special token, written as a str or as ``{"content": ...}``."""
-    if isinstance(value, dict):
-        value = value.get("content")
-    return value if isinstance(value, str) else default
-
-
-def _decoded(raw: bytes, path: Path) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(
-            f"{path}: expected UTF-8; found byte 0x{raw[error.start]:02x} at {error.start}; "
-            "the file is damaged: restore it"
-        ) from None
+    return models.WordPiece(vocab, unk_token=names["unk"])
 
 
 def guarded(where: object, call: Callable[[], Any]) -> Any:

@@ -31,13 +31,15 @@ class ComputingMethods(ModelState):
         *,
         hidden_states: bool = False,
         precision: str | None = None,
+        words: bool = False,
     ) -> dict[str, NDArray[Any]]:
         """Compute named outputs of texts in one pass, without dropout.
 
         Parameters
         ----------
         texts : sequence of str, or of lists of words
-            May be empty; long ones are truncated.
+            May be empty; long ones are truncated. Lists need `words`, or a word head among the
+            outputs.
         outputs : sequence of str, optional
             ``"hidden"``, ``"pooled"``, ``"embedding"``, ``"hidden_states.2"``, head names (their
             logits); by default ``"pooled"`` and every head.
@@ -46,6 +48,8 @@ class ComputingMethods(ModelState):
         precision : {"fp32", "bf16", "int8"}, optional
             What linear products are computed in; by default as `freeze` said, in fp32 where it
             said nothing.
+        words : bool
+            Whether every row is a list of words, the words of one text.
 
         Returns
         -------
@@ -58,7 +62,8 @@ class ComputingMethods(ModelState):
         SelectorError
             If an output is unknown.
         TypeError, ConfigError
-            If there is no such precision, with the closest name.
+            If there is no such precision, with the closest name; if a row is a list and nothing
+            says that it is one text's words: it may be a pair of texts.
 
         Examples
         --------
@@ -70,7 +75,9 @@ class ComputingMethods(ModelState):
         """
         from .encoding import forward
 
-        return forward(self, texts, outputs, hidden_states=hidden_states, precision=precision)
+        return forward(
+            self, texts, outputs, hidden_states=hidden_states, precision=precision, words=words
+        )
 
     def encode(
         self,
@@ -80,6 +87,7 @@ class ComputingMethods(ModelState):
         normalize_embeddings: bool | None = None,
         show_progress_bar: bool = False,
         precision: str | None = None,
+        words: bool = False,
     ) -> Float32:
         """Return one vector for each text.
 
@@ -97,6 +105,8 @@ class ComputingMethods(ModelState):
         precision : {"fp32", "bf16", "int8"}, optional
             What linear products are computed in; by default as `freeze` said, in fp32 where it
             said nothing.
+        words : bool
+            Whether every row is a list of words, the words of one text, instead of a text.
 
         Returns
         -------
@@ -106,7 +116,8 @@ class ComputingMethods(ModelState):
         Raises
         ------
         TypeError
-            For None, bytes or numbers as text; names the position.
+            For None, bytes or numbers as text, and for a list or a tuple, which may be a pair of
+            texts, without `words`; names the position.
         ConfigError
             If there is no such precision, with the closest name.
 
@@ -127,14 +138,22 @@ class ComputingMethods(ModelState):
             normalize_embeddings=normalize_embeddings,
             show_progress_bar=show_progress_bar,
             precision=precision,
+            words=words,
         )
 
     @reads
-    def predict(self, head: str, texts: Sequence[Row], *, precision: str | None = None) -> Answers:
+    def predict(
+        self,
+        head: str,
+        texts: Sequence[Row],
+        *,
+        precision: str | None = None,
+        words: bool = False,
+    ) -> Answers:
         """Return a head's answers: a label or a number a text, or a list of one tag a word.
 
-        Word heads take lists of words, or texts that are split at white space. A word that
-        truncation cut off is ``O``. `precision` is that of `encode`.
+        Word heads take lists of words, or texts that are split at SPACE, TAB and the ends of lines.
+        A word that truncation cut off is ``O``. `precision` and `words` are those of `encode`.
 
         Examples
         --------
@@ -145,11 +164,16 @@ class ComputingMethods(ModelState):
         """
         from .prediction import predict
 
-        return predict(self, [head], texts, precision)[head]
+        return predict(self, [head], texts, precision, words)[head]
 
     @reads
     def predict_proba(
-        self, head: str, texts: Sequence[Row], *, precision: str | None = None
+        self,
+        head: str,
+        texts: Sequence[Row],
+        *,
+        precision: str | None = None,
+        words: bool = False,
     ) -> Probabilities:
         """Return a head's probabilities: (n, n_labels), or a list of (n_words, n_labels).
 
@@ -160,7 +184,7 @@ class ComputingMethods(ModelState):
         """
         from .prediction import predict_proba
 
-        return predict_proba(self, [head], texts, precision)[head]
+        return predict_proba(self, [head], texts, precision, words)[head]
 
     @reads
     def predict_all(
@@ -169,8 +193,12 @@ class ComputingMethods(ModelState):
         heads: Sequence[str] | None = None,
         *,
         precision: str | None = None,
+        words: bool = False,
     ) -> dict[str, Answers]:
         """Return the labels of several heads, by default all, in one pass through the backbone.
+
+        Each head answers as in `predict`. A text whose words give other tokens than it does itself
+        is computed once for word heads and once for the others.
 
         Examples
         --------
@@ -179,4 +207,4 @@ class ComputingMethods(ModelState):
         """
         from .prediction import heads_of, predict
 
-        return predict(self, heads_of(self, heads), texts, precision)
+        return predict(self, heads_of(self, heads), texts, precision, words)

@@ -8,7 +8,7 @@ order are free: long texts go first, and every row is put back in its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +23,14 @@ from ..checks import (
     check_integer,
     check_text,
 )
+from ..data.white_space import words_of
 from ..errors import SelectorError
 from ..inputs.packing import Encoded
+from ..quoting import quoted
 from ..runtime.precision import forward_options
 
 if TYPE_CHECKING:
+    from ..heads.head import Head
     from .state import ModelState
 
 __all__ = [
@@ -55,7 +58,14 @@ _NORM_EPS = 1e-12
 """As in the core: a vector of zeros stays one."""
 
 
-def encode_rows(model: ModelState, texts: Sequence[Row], *, as_words: bool = False) -> Encoded:
+def encode_rows(
+    model: ModelState,
+    texts: Sequence[Row],
+    *,
+    words: bool = False,
+    heads: Iterable[Head] = (),
+    split: bool = False,
+) -> Encoded:
     """Turn texts, or lists of words, into token ids.
 
     Parameters
@@ -64,24 +74,39 @@ def encode_rows(model: ModelState, texts: Sequence[Row], *, as_words: bool = Fal
         Its tokenizer and maximum length.
     texts : sequence of str, or of lists of str
         All of one kind.
-    as_words : bool
-        Split texts at white space, so that each word's first sub-word is known.
+    words : bool
+        Whether rows are lists of words: whoever calls says so.
+    heads : iterable of Head
+        What reads the rows; where one of them takes words, a list is one of words.
+    split : bool
+        Whether such a head gets its texts split at SPACE, TAB and line ends, so that each
+        word's first sub-word is known.
 
     Raises
     ------
     TypeError
-        If an item is neither, or both kinds are mixed; names the position.
+        If an item is neither, or both kinds are mixed; if a row is a list where nothing says that
+        it is words, since it may be a pair of texts. Names the position.
     """
     rows: Any = texts
     items = as_items(texts)
     if items is None:
         return model.encoder.encode_texts(rows)  # raises
     rows = list(items)
-    of_words = [isinstance(row, list | tuple) for row in rows]
-    if any(of_words):
+    listed = [position for position, row in enumerate(rows) if isinstance(row, list | tuple)]
+    takes_words = any(head.spec.row_space.splits for head in heads)
+    if check_flag("words", words) or (takes_words and listed):
         return model.encoder.encode_words(rows)
-    if as_words and all(isinstance(row, str) for row in rows):
-        return model.encoder.encode_words([row.split() for row in rows])
+    if listed:
+        kind = type(rows[listed[0]]).__name__
+        raise TypeError(
+            f"text {listed[0]}: expected a text (str); found the {kind} "
+            f"{quoted(rows[listed[0]], 80)}, which may be a pair of texts or one text's words; "
+            "this model reads one text at a time, no pairs: give each text a row of its own, or "
+            "pass words=True if these are the words of one text"
+        )
+    if split and takes_words and all(isinstance(row, str) for row in rows):
+        return model.encoder.encode_words([words_of(row) for row in rows])
     return model.encoder.encode_texts(rows)
 
 
@@ -131,6 +156,7 @@ def encode(
     normalize_embeddings: bool | None = None,
     show_progress_bar: bool = False,
     precision: str | None = None,
+    words: bool = False,
 ) -> Float32:
     """Return the embeddings of texts, (n, width) float32; see `MultiTaskModel.encode`."""
     limit = (
@@ -141,7 +167,7 @@ def encode(
     if normalize_embeddings is not None:
         normalize = check_flag("normalize_embeddings", normalize_embeddings)
     output = "embedding" if normalize and model.normalize else "pooled"
-    encoded = encode_rows(model, texts)
+    encoded = encode_rows(model, texts, words=words)
     result = np.empty((len(encoded), model.width), dtype=np.float32)
     reporter = _reporter(check_flag("show_progress_bar", show_progress_bar))
 
@@ -166,6 +192,7 @@ def forward(
     *,
     hidden_states: bool = False,
     precision: str | None = None,
+    words: bool = False,
 ) -> dict[str, NDArray[Any]]:
     """Return named outputs of one packed pass; see `MultiTaskModel.forward`."""
     how = forward_options(precision)
@@ -183,7 +210,8 @@ def forward(
     for name in wanted:
         check_choice("output", name, known, error=SelectorError)
     wanted = list(dict.fromkeys(wanted))
-    encoded = encode_rows(model, texts)
+    heads = [model.heads[name] for name in wanted if name in model.heads]
+    encoded = encode_rows(model, texts, words=words, heads=heads)
     per_token = any(known[name].space == "tokens" for name in wanted)
     if len(encoded):
         batch = encoded.pack().for_core()

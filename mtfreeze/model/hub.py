@@ -114,7 +114,9 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
             "from_pretrained expects a folder or a hub name (str or path); found "
             f"{type(name_or_path).__name__}; pass e.g. 'sentence-transformers/all-MiniLM-L6-v2'"
         )
-    text = "" if name_or_path == "" else os.fspath(check_path("name_or_path", name_or_path))
+    text = os.fsdecode(name_or_path)  # as it was written: a name on the hub is no path
+    if text:
+        check_path("name_or_path", name_or_path)
     try:
         folder = user_path(text)
     except ConfigError as error:

@@ -146,7 +146,7 @@ def load_folder(
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
-    settings, encoder = _read_text(folder, core, settings, max_length)
+    settings, encoder = _read_text(folder, core, settings, max_length, config)
     unused = _fill(core, entries)
     if not own:
         warn_of_another_kind(folder, config, entries)
@@ -184,7 +184,11 @@ def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:
 
 
 def _read_text(
-    folder: Path, core: CoreModel, settings: SentenceSettings, max_length: int | None
+    folder: Path,
+    core: CoreModel,
+    settings: SentenceSettings,
+    max_length: int | None,
+    config: Mapping[str, Any],
 ) -> tuple[SentenceSettings, TextEncoder]:
     """Settle the maximum length and read the tokenizer."""
     inputs = {info.name: info for info in core.inputs()}
@@ -207,6 +211,7 @@ def _read_text(
         max_length=settings.max_length,
         n_embeddings=inputs["ids"].limit,
         do_lower_case=settings.do_lower_case,
+        model_class=config.get("tokenizer_class"),
         inputs=list(inputs),
     )
 

@@ -7,15 +7,16 @@ sub-word; a word that truncation cut off, or that has no token, is ``O``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_choice, check_each, check_text
+from ..checks import as_items, check_choice, check_each, check_text
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError, SelectorError
+from ..inputs.packing import Encoded
 from ..quoting import quoted
 from ..runtime.precision import forward_options
 from .encoding import Row, calls, encode_rows
@@ -37,8 +38,9 @@ def predict_proba(
     names: Sequence[str],
     texts: Sequence[Row],
     precision: str | None = None,
+    words: bool = False,
 ) -> dict[str, Probabilities]:
-    """Return the probabilities of every label, by head, in one pass through the backbone.
+    """Return the probabilities of every label, by head, each what the head gives when asked alone.
 
     Parameters
     ----------
@@ -47,9 +49,11 @@ def predict_proba(
     names : sequence of str
         Its heads to ask.
     texts : sequence of str or of lists of words
-        If a word head is among them, texts are split at white space.
+        For word heads, texts are split at SPACE, TAB and the ends of lines.
     precision : {"fp32", "bf16", "int8"}, optional
         What linear products are computed in; by default as freezing says.
+    words : bool
+        Whether every row is a list of words, also where no head takes words.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def predict_proba(
                 "which has "
                 "none; call predict"
             )
-    return _kept(model, heads, texts, precision)
+    return _kept(model, heads, texts, precision, words)
 
 
 def predict(
@@ -82,6 +86,7 @@ def predict(
     names: Sequence[str],
     texts: Sequence[Row],
     precision: str | None = None,
+    words: bool = False,
 ) -> dict[str, Answers]:
     """Return what each head says of each text, by head; see `predict_proba`.
 
@@ -92,7 +97,7 @@ def predict(
         give numbers an array with one a text.
     """
     heads = [_head(model, name) for name in names]
-    kept = _kept(model, heads, texts, precision)
+    kept = _kept(model, heads, texts, precision, words)
     specs = {head.name: head.spec for head in heads}
     return {
         name: specs[name].row_space.each(found, specs[name].predictions)
@@ -101,23 +106,54 @@ def predict(
 
 
 def _kept(
-    model: ModelState, heads: Sequence[Head], texts: Sequence[Row], precision: str | None
+    model: ModelState,
+    heads: Sequence[Head],
+    texts: Sequence[Row],
+    precision: str | None,
+    words: bool,
 ) -> dict[str, Any]:
-    """Return what heads keep of their outputs, by head, in one pass through the backbone."""
+    """Return what heads keep of their outputs, by head."""
     how = forward_options(precision)
-    encoded = encode_rows(model, texts, as_words=any(h.spec.row_space.splits for h in heads))
-    found: dict[str, Any] = {
-        head.name: head.spec.row_space.empty(len(encoded), head.spec.n_outputs) for head in heads
-    }
-    for rows in calls(encoded.lengths) if heads else ():
-        batch = encoded.pack(rows).for_core()
-        outputs = model._core.forward(batch, [head.name for head in heads], **how)
-        for head, values in zip(heads, outputs, strict=True):
+    found: dict[str, Any] = {}
+    for asked, encoded, rows in _passes(model, heads, texts, words):
+        for head in asked:
             spec = head.spec
-            check_finite(model, head.name, values, CheckpointError)
-            kept = spec.decoded(values)
-            spec.row_space.put(found[head.name], encoded, rows, kept, spec.lost())
-    return found
+            found.setdefault(head.name, spec.row_space.empty(len(encoded), spec.n_outputs))
+        for at in calls(encoded.lengths[rows]):
+            some = rows[at]
+            batch = encoded.pack(some).for_core()
+            outputs = model._core.forward(batch, [head.name for head in asked], **how)
+            for head, values in zip(asked, outputs, strict=True):
+                spec = head.spec
+                check_finite(model, head.name, values, CheckpointError)
+                kept = spec.decoded(values)
+                spec.row_space.put(found[head.name], encoded, some, kept, spec.lost())
+    return {head.name: found[head.name] for head in heads}
+
+
+def _passes(
+    model: ModelState, heads: Sequence[Head], texts: Sequence[Row], words: bool
+) -> Iterator[tuple[Sequence[Head], Encoded, NDArray[np.int64]]]:
+    """Yield which heads read which rows in one pass through the backbone.
+
+    A text's words may give other tokens than the text does, with tokenizers that count spaces. Such
+    rows are computed for text heads and for word heads apart: a head's answer does not depend on
+    which others are asked. All other rows are computed once.
+    """
+    by_words = [head for head in heads if head.spec.row_space.splits]
+    by_texts = [head for head in heads if not head.spec.row_space.splits]
+    items = as_items(texts)
+    texts = texts if items is None else list(items)  # they may be read twice
+    encoded = encode_rows(model, texts, words=words, heads=heads, split=True)
+    if not (by_words and by_texts):
+        yield heads, encoded, np.arange(len(encoded))
+        return
+    whole = encode_rows(model, texts, words=words, heads=heads)
+    alike = np.array([np.array_equal(*pair) for pair in zip(encoded, whole, strict=True)], bool)
+    yield heads, encoded, np.flatnonzero(alike)
+    if not alike.all():
+        yield by_words, encoded, np.flatnonzero(~alike)
+        yield by_texts, whole, np.flatnonzero(~alike)
 
 
 def _head(model: ModelState, name: object) -> Head:

@@ -37,6 +37,7 @@ from ..heads.sequence_classification import SequenceClassification
 from ..heads.token_classification import TokenClassification
 from ..notices import OtherBackboneWarning, warn
 from ..quoting import quoted
+from .checkpoint_labels import generic_labels, read_labels
 from .hub import find_model_folder
 from .loading import read_own_file, read_saved_heads
 
@@ -263,16 +264,7 @@ def _labels(config: Mapping[str, Any], logits: TensorEntry, where: str) -> tuple
             f"{where}: expected a head with two or more labels; found {n}: a regression head, "
             "which this version does not read; choose a classification checkpoint"
         )
-    names = config.get("id2label")
-    if names is None:
-        return tuple(f"LABEL_{i}" for i in range(n))  # as transformers calls them
-    if not isinstance(names, dict) or set(names) != {str(i) for i in range(n)}:
-        raise CheckpointError(
-            f"{where}: expected id2label to name the {n} rows of {quoted(logits.name)}, '0' to "
-            f"'{n - 1}'; found {str(names)[:80]}; config.json and weights belong to different "
-            "models"
-        )
-    return tuple(str(names[str(i)]) for i in range(n))
+    return read_labels(config, n, logits.name, where)
 
 
 def _dropout(config: Mapping[str, Any], layout: HeadLayout, where: str) -> float:
@@ -334,8 +326,8 @@ def _fitting(
             "leave the description out, and it is made from the checkpoint"
         )
     labels = candidates[0].labels
-    generic = tuple(f"LABEL_{i}" for i in range(len(labels)))
-    if len(spec.labels) != len(labels) or (labels != generic and spec.labels != labels):
+    generic = labels == generic_labels(len(labels))
+    if len(spec.labels) != len(labels) or not (generic or spec.labels == labels):
         raise ConfigError(
             f"expected the labels of the head in {folder}, in the order of its logits: "
             f"{list(labels)}; found {list(spec.labels)}; use its labels, or leave the description "

@@ -9,7 +9,7 @@ no more memory than its weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -58,8 +58,7 @@ def check_sizes(
         if name not in entries:
             raise CheckpointError(
                 f"{where}: expected the weights to hold {quoted(name)}; found "
-                f"{name_list(entries, 4)}; "
-                "they belong to another kind of model, or the file is incomplete"
+                f"{name_list(entries, 4)}; {_why_missing(name, entries)}"
             )
         for axis, key in enumerate(keys):
             shape = entries[name].shape
@@ -124,6 +123,18 @@ def check_promises(
     )
     for head in heads:
         _check_head([one for one in params if one.key.startswith(head.name + ".")], head)
+
+
+def _why_missing(name: str, entries: Collection[str]) -> str:
+    """Say what a file may be that lacks the tensor which every model of its kind has."""
+    wrapped = next((key for key in entries if key.endswith(f".{name}")), None)
+    if wrapped is None:
+        return "they belong to another kind of model, or the file is incomplete"
+    return (
+        f"its names begin with {quoted(wrapped.removesuffix(name))}, as where torch.compile or "
+        "DataParallel was saved with the model in it; save the model alone, or take that off the "
+        "names"
+    )
 
 
 def _check_backbone(

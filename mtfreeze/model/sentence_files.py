@@ -126,7 +126,8 @@ def _read_transformer(folder: Path) -> tuple[int | None, bool]:
         length, lower = settings.get("max_seq_length"), settings.get("do_lower_case") is True
     if length is None and (folder / "tokenizer_config.json").is_file():
         path = folder / "tokenizer_config.json"
-        length = read_object(path).get("model_max_length")
+        named = read_object(path)
+        length = named.get("model_max_length", named.get("max_len"))
         if isinstance(length, float) and length > 1e9:  # "no limit", as transformers writes it
             length = None
     if length is None:

@@ -30,6 +30,7 @@ from .checks import Rate
 from .phase import Gradual, Phase
 from .rates import DEFAULT_RATES
 from .resolving import ResolvedPhase, resolve_gradual, resolve_phases
+from .spellings import unknown_setting
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -65,7 +66,7 @@ def _arguments(where: str, given: object, known: Sequence[str]) -> dict[str, Any
         )
     for key in given:
         if key not in known:
-            raise ConfigError(unknown("key", str(key), known, of=where))
+            raise ConfigError(unknown_setting("key", str(key), known, of=where))
     return dict(given)
 
 

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..closest import unknown
+from ..closest import counted, unknown
 from ..errors import ConfigError
 
 __all__ = ["SCHEDULES", "RateClock", "count_warmup_steps", "schedule_factor"]
@@ -114,3 +114,32 @@ class RateClock:
         0.5
         """
         return schedule_factor(self.kind, step - self.first_step, self.n_steps, self.n_warmup)
+
+    def warmup_notes(self, first_step: int, n_steps: int) -> list[str]:
+        """Return what a warm-up takes from a phase: all of its steps, or the highest rates.
+
+        Parameters
+        ----------
+        first_step, n_steps : int
+            Of the phase, counted over the run from 0; it lies inside of the schedule.
+
+        Examples
+        --------
+        >>> RateClock("linear", 0, 4, 8).warmup_notes(0, 4)
+        ['the warm-up takes 8 steps and there are 4: rates rise to 37.5 % of what they are to be...
+        """
+        notes = []
+        if n_steps and not any(self.factor(first_step + step) for step in range(n_steps)):
+            notes.append(
+                "nothing is learned: its only step is the first of the warm-up, which has a rate "
+                "of 0; pass warmup_ratio=0, or make smaller batches or more epochs"
+            )
+        highest = self.factor(self.first_step + self.n_steps - 1)
+        begins = first_step == self.first_step
+        if begins and 0 < self.n_steps <= self.n_warmup and highest > 0:
+            notes.append(
+                f"the warm-up takes {counted(self.n_warmup, 'step')} and there are "
+                f"{self.n_steps:,}: rates rise to {100 * highest:.3g} % of what they are to be; "
+                "choose a shorter warm-up, or train longer"
+            )
+        return notes

@@ -366,6 +366,7 @@ def _finish(
     first = 0
     for one, own in zip(drafts, steps, strict=True):
         freeze, units = one.phase.freeze, one.phase.units
+        clock = phase_clock(one.phase.options, first, len(own), settings) or whole
         phases.append(
             PhasePlan(
                 number=one.phase.number,
@@ -376,12 +377,12 @@ def _finish(
                 groups=one.groups,
                 steps=own,
                 rates=one.rates,
-                clock=phase_clock(one.phase.options, first, len(own), settings) or whole,
+                clock=clock,
                 first_step=first,
                 line=frozen_line(model, freeze, units),
                 frozen=", ".join(frozen_names(units)) or "nothing",
                 parameters_trained=sum(unit.n_values - unit.n_frozen for unit in units),
-                notes=one.notes,
+                notes=[*one.notes, *clock.warmup_notes(first, len(own))],
             )
         )
         first += len(own)

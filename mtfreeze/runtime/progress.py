@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from ..printable import printable, printable_lines
 
 __all__ = ["Reporter"]
+
+_NO_FIGURES: Mapping[str, float] = MappingProxyType({})
 
 _SECONDS_SEEN, _SECONDS_LOGGED = 0.2, 10.0
 """Between two drawings, before someone's eyes and in a log file."""
@@ -94,8 +97,8 @@ class Reporter:
             self._bar.close()
             self._bar = None
 
-    def advance(self, n: int = 1, **figures: float) -> None:
-        """Move the bar on by `n`, with figures such as ``loss=0.31`` behind it."""
+    def advance(self, n: int = 1, figures: Mapping[str, float] = _NO_FIGURES) -> None:
+        """Move the bar on by `n`, with figures such as ``{"loss": 0.31}`` behind it, by task."""
         if self._bar is None:
             return
         if figures:

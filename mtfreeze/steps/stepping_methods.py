@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.state import ModelState, exclusive
+from ..planning.spellings import answers_spellings
 
 if TYPE_CHECKING:
     from .by_hand import StepResult
@@ -84,6 +85,7 @@ class SteppingMethods(ModelState):
             save_activations=save_activations,
         )
 
+    @answers_spellings
     @exclusive
     def step(
         self,

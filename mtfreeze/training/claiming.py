@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a run is its own: whether it can be written is found before the first step.
+"""The folder of a run, or of a comparison, is its own; found before the first step.
 
 A lock beside the folder, ``.<name>.lock``, is held from before the first step to the end of the
 run; it falls with the process, however that ends, and the file goes with the run. Where the system
@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..quoting import quoted
 from ..errors import ConfigError
 from ..files.user_paths import user_path
 from ..files.whole_file import explained
+from ..quoting import quoted
 
 __all__ = ["claimed"]
 
@@ -27,8 +27,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 @contextmanager
-def claimed(folder: Path | None) -> Iterator[None]:
-    """Hold a run's output folder during the block; None holds nothing.
+def claimed(folder: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Hold the output folder of a run or a comparison during the block; None holds nothing.
 
     What killed processes left of saves into this folder is removed.
 

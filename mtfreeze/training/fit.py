@@ -26,6 +26,7 @@ from ..planning.checks import Rate
 from ..planning.freeze_schedule import FreezeSchedule
 from ..planning.rates import DEFAULT_RATES
 from ..planning.settings import EvalEvery
+from ..planning.spellings import answers_spellings
 from ..runtime.interrupt import InterruptGuard
 from ..runtime.progress import Reporter
 from ..steps.by_hand import computed_in
@@ -55,6 +56,7 @@ def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
     write_output(folder / HISTORY_FILE, lines.encode("utf-8"))
 
 
+@answers_spellings
 def fit(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
@@ -162,7 +164,8 @@ def fit(
         Evaluate only at the end, after every epoch, or every so many steps.
     save_every : None, "epoch" or int
         Save a checkpoint after every epoch or every so many steps, and after the last step; with
-        either, Ctrl-C saves one too. They lie in ``output_dir/checkpoints`` and are model folders.
+        either, Ctrl-C and SIGTERM save one too. They lie in ``output_dir/checkpoints`` and are
+        model folders.
     resume : bool or path
         True: go on from the newest whole checkpoint of `output_dir`, or begin if there is none
         yet. A path: from that checkpoint (``.../step-00000120``), or the newest of that output
@@ -186,9 +189,9 @@ def fit(
     Returns
     -------
     Run
-        Metrics, history, and the proof that what was frozen did not move. Ctrl-C ends after a
-        whole step, with ``run.interrupted`` set and no final evaluation; a step under way is
-        dropped unless its update has begun.
+        Metrics, history, and the proof that what was frozen did not move. Ctrl-C and SIGTERM end
+        after a whole step, with ``run.interrupted`` set and no final evaluation; a step under way
+        is dropped unless its update has begun. A handler of SIGTERM of your own is called then.
 
     Raises
     ------
@@ -265,16 +268,18 @@ def _go_through(model: MultiTaskModel, ready: Prepared, reporter: Reporter, bega
         trainer.run()
         return trainer, features, meter
 
-    trainer, features, meter = Bracket(guard.install, end).run(train)
-    notes = ready.notes + ready.phase_notes
-    doubts, interrupted = ready.doubts, guard.requested
-    if not interrupted:
-        data, scoring = ready.eval_data, ready.scoring
-        doubts = doubts + result_doubts(model, plan, trainer.state, ready.rows, data, scoring)
-    run = make_run(model, plan, trainer, notes, doubts, interrupted, ready.best, features, meter)
-    for line in last_words(run, notes):
-        reporter.say(line)
-    if ready.folder is not None:
-        model.save_pretrained(ready.folder)
-        _write_history(ready.folder, run.history)
-    return run
+    try:
+        trainer, features, meter = Bracket(guard.install, end).run(train)
+        notes, doubts, cut = ready.notes + ready.phase_notes, ready.doubts, guard.requested
+        if not cut:
+            data, scoring = ready.eval_data, ready.scoring
+            doubts = doubts + result_doubts(model, plan, trainer.state, ready.rows, data, scoring)
+        run = make_run(model, plan, trainer, notes, doubts, cut, ready.best, features, meter)
+        for line in last_words(run, notes):
+            reporter.say(line)
+        if ready.folder is not None:
+            model.save_pretrained(ready.folder)
+            _write_history(ready.folder, run.history)
+        return run
+    finally:
+        guard.hand_on()

@@ -330,7 +330,7 @@ class Trainer:
         state.n_sequences += data.batch.n_sequences
         state.n_tokens += data.batch.n_tokens
         state.seconds += took
-        self._reporter.advance(1, **state.smooth)
+        self._reporter.advance(1, state.smooth)
         return True
 
     def _follow_up(self, planned: PlannedStep) -> None:

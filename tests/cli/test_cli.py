@@ -376,8 +376,9 @@ def test_demo_checks_modes_first(command: Command, small_demo: Path) -> None:
 
 
 def compare_job(job: Path, *more: str) -> tuple[object, ...]:
-    """Return the words of a short comparison of a job."""
-    return ("compare", "--config", job, "--seeds", "1", "--set", "training.epochs=1", *more)
+    """Return the words of a short comparison of a job, of one seed unless told otherwise."""
+    seeds = () if "--seeds" in more else ("--seeds", "1")
+    return ("compare", "--config", job, *seeds, "--set", "training.epochs=1", *more)
 
 
 def test_compare_prints_table_and_writes_report(

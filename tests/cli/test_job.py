@@ -247,6 +247,17 @@ def test_errors_name_key_and_remedy(raw: Any, message: str) -> None:
         parse_config(raw)
 
 
+def test_labels_and_maps_as_configurations_have_them() -> None:
+    raw: Any = {"model": MODEL, "heads": {"a": {**HEAD, "labels": {1: "y", 0: "x"}}}}
+    raw["data"] = {"a": {"train": "a.tsv", "label_map": ["x", "y"]}}
+    config = parse_config(raw)
+    assert config.heads["a"]["labels"] == ["x", "y"]
+    assert config.data["a"]["label_map"] == ["x", "y"]
+    raw["heads"]["a"]["labels"] = {"x": 3, "y": 4}
+    with pytest.raises(mtf.ConfigError, match=r"heads\.a\.labels must be a list of label names"):
+        parse_config(raw)
+
+
 def test_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(mtf.ConfigError, match=r"job\.yaml: unknown section 'trainng'"):
         load_config(write(tmp_path, JOB.replace("training:", "trainng:")))

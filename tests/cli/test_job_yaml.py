@@ -40,8 +40,12 @@ def nested(levels: int, line: str, first: str) -> str:
         ("? [a]\n: b", "unhashable key"),
         ("a: *b", "undefined alias"),
         ("a: \x07", "expected YAML"),
+        ("a: 010", r'job:1:4: .*010 is 8 in YAML: write 8, or "010" in quotes'),
+        ("a: [1, -07]", "job:1:8: .*-07 is -7 in YAML"),
+        ("a: 1:30", "1:30 is 90 in YAML"),
+        ("a: 1:30.5", "1:30.5 is 90.5 in YAML"),
     ],
-    ids=range(19),
+    ids=range(23),
 )
 def test_refused_at_once(text: str, found: str) -> None:
     began = time.process_time()
@@ -60,3 +64,4 @@ def test_what_a_job_may_hold() -> None:
         "2024-99-99 10:00:00",
     ]
     assert parse_yaml("", "job") is None
+    assert parse_yaml("[0, -0, 0.5, 0x1F, 1_000, 08, 10]", "job") == [0, 0, 0.5, 31, 1000, "08", 10]

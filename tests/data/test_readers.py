@@ -12,6 +12,7 @@ import pytest
 
 from mtfreeze.data import read_conll, read_csv, read_file, read_jsonl, read_tsv
 from mtfreeze.errors import ConfigError, DataError
+from mtfreeze.notices import UnusedDataWarning
 from support.places import shared_file
 
 
@@ -67,10 +68,12 @@ def test_tsv_real_files() -> None:
 
 def test_csv_by_name_number_and_quoting(tmp_path: Path) -> None:
     path = write(tmp_path, 'id,text,label\n1,"a, ""b""\nc",pos\n2,d,neg\n')
-    data = read_csv(path)
+    with pytest.warns(UnusedDataWarning, match=r"data.txt: 1 column is not read: 'id'"):
+        data = read_csv(path)
     assert [(row.text, row.label) for row in data] == [('a, "b"\nc', "pos"), ("d", "neg")]
     assert [row.source for row in data] == [f"{path}:2", f"{path}:4"]
-    again = read_csv(path, text=1, label=-1)
+    with pytest.warns(UnusedDataWarning, match="'id'"):
+        again = read_csv(path, text=1, label=-1)
     assert [row.text for row in again] == [row.text for row in data]
 
 
@@ -84,7 +87,8 @@ def test_csv_without_header_and_other_delimiter(tmp_path: Path) -> None:
 
 def test_csv_real_file() -> None:
     path = shared_file("stsb", "dev.csv")
-    data = read_csv(path, text=0, label=2, header=False)
+    with pytest.warns(UnusedDataWarning, match="1 column is not read: '1'"):
+        data = read_csv(path, text=0, label=2, header=False)
     assert len(data) == 1500
     assert data[0].text == "A man with a hard hat is dancing."
     assert data[0].label == "5.0"
@@ -94,13 +98,13 @@ def test_csv_real_file() -> None:
 
 
 def test_jsonl_row_forms(tmp_path: Path) -> None:
-    texts = read_jsonl(
-        write(
-            tmp_path,
-            '{"text": "good", "label": "positive", "id": 7}\n\n{"text": "", "label": 0}\n'
-            '{"text": "fine", "labels": {"classifier": "positive", "topic": null}}\n',
-        )
+    path = write(
+        tmp_path,
+        '{"text": "good", "label": "positive", "id": 7}\n\n{"text": "", "label": 0}\n'
+        '{"text": "fine", "labels": {"classifier": "positive", "topic": null}}\n',
     )
+    with pytest.warns(UnusedDataWarning, match=r"data.txt: 1 key is not read: 'id'"):
+        texts = read_jsonl(path)
     assert [row.content for row in texts] == ["good", "", "fine"]
     assert [row.label_for("classifier") for row in texts] == ["positive", 0, "positive"]
     assert texts[2].label_for("topic") is None

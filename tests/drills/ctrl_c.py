@@ -24,6 +24,7 @@ import mtfreeze as mtf
 from mtfreeze.training.run import Run
 from support.bits import bits
 from support.drills import Drill
+from support.small_tasks import StopAt
 from support.texts import LABELS, WORDS
 from support.wide_bert import wide_model, write_wide_bert
 
@@ -170,7 +171,7 @@ def fit_case(rng: random.Random, model: mtf.MultiTaskModel, seconds: float) -> s
         return None if now == before or not interrupted else "fit gave no run"
     if not runs[0].n_steps:
         return None if now == before else "a run of no steps changed a weight"
-    train(twin, stop_after_steps=runs[0].n_steps)
+    train(twin, callbacks=[StopAt(runs[0].n_steps)])
     if now != bits(twin.parameters()):
         return f"the weights are not those after step {runs[0].n_steps}"
     return None if runs[0].verify_frozen().ok else "a frozen tensor moved"

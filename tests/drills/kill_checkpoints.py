@@ -80,17 +80,6 @@ class Began(mtf.Callback):
             self.pipe = None
 
 
-class StopAt(mtf.Callback):
-    """Ends a run after a number of steps."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, context: Any) -> None:
-        if context.step == self.step:
-            context.stop("reached")
-
-
 def in_fork(work: Callable[[], None]) -> int:
     """Run `work` in a forked process that exits with 0, or 1 after an error; return its id."""
     child = fork()
@@ -131,7 +120,7 @@ def check(folder: Path, out: Path, at_least: int, compare: bool = False) -> None
     assert newest >= at_least, f"step {at_least} was on the disk, now it is step {newest}"
     if compare:
         never_killed = fresh(folder)
-        stop = StopAt(newest)
+        stop = small_tasks.StopAt(newest)
         run = small_tasks.quick_fit(never_killed, callbacks=[stop], **SETTINGS)
         assert run.n_steps == newest
         killed = mtf.MultiTaskModel.from_pretrained(found[0])
@@ -167,7 +156,7 @@ def kill_many(count: int, folder: Path, seed: int = 0) -> Report:
         newest = max(
             [checkpoint.checkpoint_step(p) or 0 for p in checkpoint.list_checkpoints(out)] + [0]
         )
-    succeed(lambda: go_on(folder / "model", out, StopAt(newest + 2)))
+    succeed(lambda: go_on(folder / "model", out, small_tasks.StopAt(newest + 2)))
     names = [path.name for path in (out / checkpoint.CHECKPOINTS).iterdir()]
     assert names == [f"step-{newest + 2:08d}"], names
     succeed(lambda: check(folder / "model", out, newest + 2, compare=True))

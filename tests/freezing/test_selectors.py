@@ -103,6 +103,15 @@ def test_lists_are_unions(two_head_model: mtf.MultiTaskModel) -> None:
     assert keys(two_head_model, []) == set()
 
 
+def test_a_set_is_a_union_too(two_head_model: mtf.MultiTaskModel) -> None:
+    wanted = keys(two_head_model, ["ner_head", "backbone.layers[1]"])
+    for what in (
+        {"ner_head", "backbone.layers[1]"},
+        {"ner_head": 1, "backbone.layers[1]": 2}.keys(),
+    ):
+        assert keys(two_head_model, what) == wanted
+
+
 @pytest.mark.parametrize(
     ("selector", "message"),
     [

@@ -144,5 +144,5 @@ def test_numbers_are_no_labels() -> None:
         message = f"row 1 of train: expected a label name .* found float {number}"
         with pytest.raises(DataError, match=message):
             labels_of(rows)
-    with pytest.raises(DataError, match=r"row 0 of train: .* expected one label; found 2 tags"):
+    with pytest.raises(DataError, match=r"row 0 of train: .* expected one label; found 2 numbers"):
         labels_of([("a", [0.5, 1])])

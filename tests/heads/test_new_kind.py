@@ -17,9 +17,9 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.data import Examples
+from mtfreeze.data.labels import LabelCodes, rows_labels
 from mtfreeze.errors import DataError
 from mtfreeze.heads.kind import Float32, PooledHead
-from mtfreeze.heads.labels import label_index, rows_labels
 from mtfreeze.heads.measure import Measure, Metric, RowCounts, Sums, ratio
 from mtfreeze.heads.registry import KINDS, MEASURES, METRICS, register
 from mtfreeze.heads.row_spaces import Targets, TextTargets
@@ -79,9 +79,10 @@ class Grades(PooledHead):
     def targets(self, examples: Examples, label: str, head: str) -> TextTargets:
         """Turn grades into their positions, NaN where a text has none."""
         values = np.full((len(examples), 1), np.nan, np.float32)
+        codes = LabelCodes(self.labels, head)
         for i, one in enumerate(rows_labels(examples, label)):
             if isinstance(one, str):
-                values[i] = label_index(one, self.labels, head, examples[i].source)
+                values[i] = codes.of(one, examples[i].source)
         return TextTargets(values)
 
     def check_sufficient(self, task: str, targets: Targets, n_rows: int) -> None:

@@ -110,6 +110,7 @@ def test_lower_casing_of_the_model(folder: Path, tmp_path: Path) -> None:
     content = json.loads((tmp_path / "tokenizer.json").read_text())
     content["normalizer"]["lowercase"] = False
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}))
     cased = TextEncoder.from_folder(tmp_path, max_length=12)
     lowered = TextEncoder.from_folder(tmp_path, max_length=12, do_lower_case=True)
     assert cased.encode_texts(["The"])[0].tolist() == ids_of("[CLS]", "[UNK]", "[SEP]")
@@ -228,10 +229,17 @@ def test_truncated_tokenizer_json_and_wrong_encoding(folder: Path, tmp_path: Pat
 
 
 def changed_tokenizer(folder: Path, target: Path, change: Any) -> Path:
+    """Write a changed tokenizer.json that is the whole tokenizer."""
+    write_whole(target)
     content = json.loads((folder / "tokenizer.json").read_text())
     change(content)
     (target / "tokenizer.json").write_text(json.dumps(content))
     return target
+
+
+def write_whole(folder: Path) -> None:
+    whole = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(whole))
 
 
 def test_vocabulary_larger_than_the_model(folder: Path) -> None:
@@ -271,6 +279,7 @@ def test_special_tokens_with_two_ids(folder: Path, tmp_path: Path) -> None:
 def test_an_empty_vocabulary(tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models
 
+    write_whole(tmp_path)
     Tokenizer(models.WordLevel({}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(CheckpointError, match="with a vocabulary; found an empty one"):
         TextEncoder.from_folder(tmp_path, max_length=12)

@@ -30,8 +30,13 @@ O200K = (
 
 
 def load(folder: Path, path: str, value: Any) -> TextEncoder:
-    """Load the tiny tokenizer with one value of its JSON replaced; `path` has dots."""
+    """Load the tiny tokenizer with one value of its JSON replaced; `path` has dots.
+
+    The JSON is the whole tokenizer.
+    """
     write_tokenizer(folder)
+    whole = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(whole))
     file = folder / "tokenizer.json"
     content = json.loads(file.read_text("utf-8"))
     *above, last = path.split(".")

@@ -311,7 +311,7 @@ def test_freeze_to_checks_first(two_head_model: mtf.MultiTaskModel) -> None:
     before = two_head_model.freeze_state()
     with pytest.raises(mtf.SelectorError, match="from -3 to 3; found 4"):
         two_head_model.freeze_to(4)
-    with pytest.raises(TypeError, match="freeze_to expects a number of layers; found str"):
+    with pytest.raises(TypeError, match="found str '2'; give the number of layers to freeze"):
         two_head_model.freeze_to("2")  # type: ignore[arg-type]
     assert two_head_model.freeze_state() == before
 

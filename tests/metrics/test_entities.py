@@ -8,8 +8,15 @@ import re
 
 import pytest
 
-from mtfreeze.errors import ConfigError
-from mtfreeze.metrics.entities import check_tag_names, entity_spans, iob2_fault, is_iob2, to_iob2
+from mtfreeze.errors import ConfigError, DataError
+from mtfreeze.metrics.entities import (
+    check_tag_names,
+    entity_spans,
+    iob2_fault,
+    is_iob2,
+    other_scheme,
+    to_iob2,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,22 +86,79 @@ def test_schemes() -> None:
         to_iob2(iob2, "IOBES")
 
 
+def test_schemes_without_an_entity_of_one_word_in_the_same_place() -> None:
+    iob2 = ["B-a", "I-a", "I-a", "O", "B-b", "B-b"]
+    assert to_iob2(["B-a", "M-a", "E-a", "O", "S-b", "S-b"], "bmes") == iob2
+    assert to_iob2(["B-a", "M-a", "E-a", "O", "W-b", "W-b"], "bmewo") == iob2
+    assert to_iob2(["I-a", "I-a", "E-a", "O", "E-b", "E-b"], "ioe2") == iob2
+    assert to_iob2(["I-a", "I-a", "I-a", "O", "E-b", "I-b"], "ioe1") == iob2
+    assert to_iob2(["(a*", "*", "*)", "*", "(b)", "(b*)"], "brackets") == iob2
+    assert to_iob2(["NOUN", "S-b"], "words") == ["NOUN", "S-b"]
+
+
+def test_words_without_a_label_stay_so() -> None:
+    assert to_iob2(["I-a", None, "I-a"], "iob1") == ["B-a", None, "B-a"]
+    assert to_iob2(["B-a", None, "E-a", "O", "S-b"], "iobes") == [None, None, None, "O", "B-b"]
+    assert to_iob2([None, "(a*", None, "*)"], "brackets") == [None, "B-a", None, "I-a"]
+    assert iob2_fault(["B-a", None, "I-b"]) is None
+    assert iob2_fault([None, "O", "I-b"]) == (2, "O", "I-b")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags"),
+    [
+        ("iobes", ["S-a", "X-a"]),
+        ("iobes", ["O", "PER"]),
+        ("iobes", ["O", "L-a"]),
+        ("bilou", ["O", "E-a"]),
+        ("bmes", ["O", "I-a"]),
+        ("iob1", ["O", "E-a"]),
+        ("ioe1", ["O", "B-a"]),
+        ("iobes", ["O", "B-"]),
+        ("brackets", ["*", "O"]),
+        ("brackets", ["*", "*)"]),
+        ("brackets", ["(a*", "(a)"]),
+        ("brackets", ["*", "(a*"]),
+    ],
+)
+def test_tags_of_no_scheme(scheme: str, tags: list[str]) -> None:
+    with pytest.raises(DataError, match=f"word 1: expected .*found {re.escape(repr(tags[1]))}"):
+        to_iob2(tags, scheme)
+
+
+def test_other_schemes_are_known_by_their_tags() -> None:
+    assert other_scheme(["O", "B-a", "I-a"]) is None
+    assert other_scheme(["O"]) is None
+    assert other_scheme(["NOUN", "(", ")", "*"]) is None
+    assert other_scheme(["O", "S-a"]) == ("S-a", "read the data with scheme='iobes'")
+    assert other_scheme(["O", "B-a", "U-a"]) == ("U-a", "read the data with scheme='bilou'")
+    assert other_scheme(["*", "(a*", "*)"]) == ("(a*", "read the data with scheme='brackets'")
+
+
+SEQEVAL = [("IOB1", "iob1"), ("IOE2", "ioe2"), ("IOBES", "iobes"), ("BILOU", "bilou")]
+
+
 @pytest.mark.skipif(importlib.util.find_spec("seqeval") is None, reason="seqeval not installed")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_conversions_keep_seqevals_entities() -> None:
-    """IOB1 and IOBES sequences hold, after conversion, the entities seqeval sees before it."""
+@pytest.mark.parametrize(("scheme", "name"), SEQEVAL)
+def test_conversions_keep_seqevals_entities(scheme: str, name: str) -> None:
+    """Every sequence, broken ones too, holds after conversion the entities that seqeval sees.
+
+    Of IOB1 well-formed ones: there a ``B-`` that begins what it need not begin is read as IOB2.
+    """
     import itertools
 
-    from seqeval.scheme import IOB1, IOBES, Tokens
+    from seqeval import scheme as schemes
 
-    for scheme, name, prefixes in ((IOB1, "iob1", "BI"), (IOBES, "iobes", "BIES")):
-        tags = ["O", *(f"{p}-{kind}" for p in prefixes for kind in "xy")]
-        checked = 0
-        for sequence in itertools.product(tags, repeat=3 if name == "iobes" else 4):
-            found = [(e.tag, e.start, e.end) for e in Tokens(list(sequence), scheme).entities]
-            words = sum(end - start for _, start, end in found)
-            if words != sum(tag != "O" for tag in sequence):
-                continue  # not a well-formed sequence of that scheme
-            assert entity_spans(to_iob2(sequence, name)) == found, sequence
-            checked += 1
-        assert checked > 30
+    kind = getattr(schemes, scheme)
+    prefixes = {"iob1": "BI", "ioe2": "IE", "iobes": "BIES", "bilou": "BILU"}[name]
+    tags = ["O", *(f"{p}-{kind}" for p in prefixes for kind in "xy")]
+    checked = 0
+    for sequence in itertools.product(tags, repeat=3 if len(prefixes) == 4 else 4):
+        found = [(e.tag, e.start, e.end) for e in schemes.Tokens(list(sequence), kind).entities]
+        words = sum(end - start for _, start, end in found)
+        if name == "iob1" and words != sum(tag != "O" for tag in sequence):
+            continue
+        assert entity_spans(to_iob2(sequence, name)) == found, sequence
+        checked += 1
+    assert checked > 30

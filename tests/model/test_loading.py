@@ -160,6 +160,7 @@ def test_do_lower_case_of_the_sentence_files(folder: Path) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
     tokenizer.save(str(folder / "tokenizer.json"))
+    edit_json(folder / "tokenizer_config.json", do_lower_case=False)
     upper = load(folder).encode(["GOOD film", "good film"])
     assert not np.array_equal(upper[0], upper[1])
     edit_json(folder / "sentence_bert_config.json", do_lower_case=True)
@@ -259,6 +260,13 @@ LAYER = "encoder.layer.1.attention.self.query.weight"
         (lambda t: {**t, "encoder.layer.1.extra.weight": t[LAYER]}, "found also 'encoder.layer.1."),
         (lambda t: {**t, "bert." + LAYER: t[LAYER]}, f"both meaning '{LAYER}'"),
         (lambda t: {"x": t[LAYER]}, "another kind of model"),
+        *(
+            (
+                lambda t, prefix=prefix: {prefix + k: v for k, v in t.items()},
+                f"names begin with '{prefix}', as where torch.compile or DataParallel was saved",
+            )
+            for prefix in ("module.", "_orig_mod.", "module._orig_mod.bert.")
+        ),
         (
             lambda t: {k: v for k, v in t.items() if not k.startswith("encoder.layer.2.")},
             "num_hidden_layers = 3, but the weights hold 2 layers",
@@ -354,7 +362,7 @@ def test_a_tokenizer_of_another_model(folder: Path) -> None:
 def test_pooling_that_is_not_known(folder: Path) -> None:
     with pytest.raises(mtf.ConfigError, match=r"unknown pooling 'maen'.*did you mean 'mean'"):
         load(folder, pooling="maen")
-    with pytest.raises(TypeError, match="normalize must be True or False; found 'yes'"):
+    with pytest.raises(TypeError, match="normalize must be True, False or None; found 'yes'"):
         load(folder, normalize="yes")  # type: ignore[arg-type]
 
 

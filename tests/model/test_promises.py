@@ -114,7 +114,7 @@ def saved(tmp_path: Path) -> Path:
         ({"hidden": [1 << 20, 1 << 10]}, "'head' does not fit its saved weights"),
         ({"hidden": [1] * 64}, "'head' does not fit its saved weights"),
         ({"hidden": [1] * 200_000}, "hidden must have at most 64 layers; found 200000"),
-        ({"hidden": [1 << 40]}, "hidden layer 0 of a head must be 1..1048576 wide"),
+        ({"hidden": [1 << 40]}, "hidden[0] must be at most 1048576"),
         ({"labels": [f"l{i}" for i in range(1000)]}, "'head' does not fit its saved weights"),
     ],
 )

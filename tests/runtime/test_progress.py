@@ -17,9 +17,9 @@ from mtfreeze.runtime.progress import Reporter
 def use(reporter: Reporter) -> None:
     reporter.say("before: \u0441\u0443\u0434\u044c\u044f")
     with reporter.bar(2, "training"):
-        reporter.advance(loss=0.5)
+        reporter.advance(1, {"loss": 0.5})
         reporter.say("inside: \u0441\u0443\u0434\u044c\u044f")
-        reporter.advance(судья=0.25)
+        reporter.advance(1, {"судья": 0.25})
 
 
 def closed() -> io.StringIO:

@@ -160,8 +160,8 @@ READERS = [
         lambda folder: read_settings(folder),
     ),
     Reader("own file", ("mtfreeze.json", "heads/*.safetensors"), _read_own),
-    Reader("tokenizer", ("tokenizer.json",), _read_tokenizer, 100),
-    Reader("vocabulary", ("vocab.txt", "tokenizer_config.json"), _read_tokenizer, 100),
+    Reader("tokenizer", ("tokenizer*.json", "special_tokens_map.json"), _read_tokenizer, 100),
+    Reader("vocabulary", ("vocab.txt", "*.json"), _read_tokenizer, 100),
     Reader("model", ("*.json", "*.safetensors", "heads/*", "1_Pooling/*"), _read_model, 10),
     Reader("head", ("*.json", "*.safetensors", "heads/*"), _read_head, 10),
     Reader(
@@ -193,13 +193,14 @@ def write_corpus(root: Path) -> None:
     write_tokenizer(root / "tokenizer")
     write_tokenizer(root / "vocabulary")
     (root / "vocabulary" / "tokenizer.json").unlink()
+    (root / "vocabulary" / "added_tokens.json").write_text('{"good": 74, "[NEW]": 115}')
     newest = list_checkpoints(root / "run")[0]
     shutil.copytree(newest, root / "checkpoint")
     shutil.copytree(newest, root / "manifest")
     _write_features(model, root / "features")
     rows = list(zip(SENTENCES, LABELS, strict=True))
     tsv = "".join(f"{text}\t{label}\n" for text, label in rows)
-    csv = 'text,label\n"a, ""b""",x\n' + "".join(f"{text},{label}\n" for text, label in rows)
+    csv = 'text,label\n"a, ""b""",x\n' + "".join(f'"{text}",{label}\n' for text, label in rows)
     jsonl = "".join(json.dumps({"text": t, "label": one}) + "\n" for t, one in rows)
     words = '{"words": ["a", "b"], "tags": ["O", "B-x"]}\n'
     several = '{"text": "a", "labels": {"x": "y", "z": 1, "n": [0.5, 2]}}\n'

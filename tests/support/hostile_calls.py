@@ -192,6 +192,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None
     ),
+    "words_and_tags": _plain(
+        mtf.words_and_tags, text="Anna went", spans=[(0, 4, "PER")],
+    ),
     "Task": _plain(
         mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
         label=None, loss=None,

@@ -11,6 +11,17 @@ from support.texts import LABELS, SENTENCES, TAGGED
 ROWS = list(zip(SENTENCES, LABELS, strict=True))
 
 
+class StopAt(mtf.Callback):
+    """Ends a run after a number of steps."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, context: Any) -> None:
+        if context.step == self.step:
+            context.stop("reached")
+
+
 def two_tasks(**classifier: Any) -> dict[str, mtf.Task]:
     """Return the tasks of ``two_head_model``; arguments go to the classifier's Task."""
     return {

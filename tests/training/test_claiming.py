@@ -9,14 +9,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.training import trainer
 from mtfreeze.training.claiming import claimed
-from support.small_tasks import quick_fit
+from support.small_tasks import ROWS, quick_fit, two_tasks
 
 posix = pytest.mark.skipif(os.name != "posix", reason="the system has no such locks")
 
@@ -41,6 +44,54 @@ def test_a_second_run_is_refused_before_its_first_step(
     run = quick_fit(two_head_model, output_dir=out, save_every=1, callbacks=[counted])
     assert run.n_steps == counted.n_steps > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]  # the lock went with it
+
+
+@posix
+def test_comparisons_claim_their_folder_too(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    compare = partial(
+        mtf.compare, two_head_model, two_tasks(), ["none"], seeds=1, epochs=1, progress=False
+    )
+    with claimed(out), pytest.raises(mtf.ConfigError, match=r"no other run writes to.*in use"):
+        compare(output_dir=out)
+    assert not out.exists()
+    refused: list[str] = []
+    real = trainer.run_step
+
+    def run_step(*given: Any) -> Any:
+        if not refused:
+            with pytest.raises(mtf.ConfigError, match="in use") as caught:
+                compare(output_dir=out)
+            refused.append(str(caught.value))
+        return real(*given)
+
+    monkeypatch.setattr(trainer, "run_step", run_step)
+    assert not compare(output_dir=out).failed
+    assert len(refused) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    compare(output_dir=out)  # what is there is taken up
+
+
+@posix
+def test_train_finds_it_before_the_heads_train(
+    command: Callable[..., tuple[int, str, str]], tiny_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.tsv").write_text("".join(f"{text}\t{label}\n" for text, label in ROWS))
+    (tmp_path / "job.yaml").write_text(f"""
+model: {{name: {tiny_folder}}}
+heads: {{classifier: {{task: sequence_classification, labels: [negative, positive]}}}}
+data: {{classifier: {{train: rows.tsv}}}}
+start: {{epochs: 1}}
+training: {{epochs: 1, output_dir: out}}
+""")
+    with claimed(tmp_path / "out"):
+        code, out, err = command("train", "--config", tmp_path / "job.yaml")
+    assert (code, out.count("trained: classifier")) == (2, 0)
+    assert "no other run writes to" in err
+    code, _, err = command("train", "--config", tmp_path / "job.yaml")
+    assert code == 0, err
 
 
 HOLD = """

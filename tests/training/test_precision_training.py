@@ -290,7 +290,7 @@ def test_single_steps_take_a_precision(wide_folder: Path) -> None:
             "which is for inference and frozen parts alone, as in model.freeze",
         ),
         ("precision", "bf61", ConfigError, "unknown precision 'bf61'.*did you mean 'bf16'"),
-        ("precision", None, TypeError, "precision must be one of 'fp32', 'bf16'; found NoneType"),
+        ("precision", None, TypeError, "precision must be one of 'fp32', 'bf16'; found None"),
         ("precision", 16, TypeError, "found int 16"),
         ("save_activations", "int8", ConfigError, "save_activations must be one of 'fp32', 'bf16'"),
         ("save_activations", "half", ConfigError, "unknown save_activations 'half'"),

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CSV files -> rows: as RFC 4180 has them, so that every line has the same number of fields.
+
+A line with another number has a comma in a text without quotes, or a field too few: which field is
+the label cannot be known. Where the file is separated by something else than was said, the message
+says by what.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import threading
+from collections.abc import Iterator, Sequence
+
+from ..checks import LARGEST_INTEGER, as_integer, check_flag, check_integer, typed
+from ..closest import name_list, unknown
+from ..errors import ConfigError, DataError
+from ..quoting import cut, quoted
+from .example import Example
+from .files import read_text
+from .row_files import shown_line
+from .unused import Unused, check_verdict, is_verdict
+from .white_space import BLANKS
+
+__all__ = ["csv_rows"]
+
+PathLike = str | os.PathLike[str]
+Column = str | int
+
+_SEPARATORS = (",", ";", "\t", "|")
+_SEP_LINE = re.compile(r'"?sep=(.)"?[;,\t|]*', re.IGNORECASE)
+"""The first line by which a spreadsheet is told the separator."""
+
+_LIMIT = threading.Lock()
+"""Held while the limit of fields is another: it is one for all of the process."""
+
+_LONGEST_FIELD = 2**31 - 1
+
+
+def csv_rows(
+    path: PathLike, text: Column, label: Column, header: bool, delimiter: str
+) -> list[Example]:
+    """Return the rows of a CSV; see `read_csv` for arguments and what it raises."""
+    header = check_flag("header", header)
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '\r\n"':
+        raise ConfigError(
+            f"delimiter must be one character, such as ';' or '\\t'; found {quoted(delimiter)}"
+        )
+    columns = None if header else _columns(text, label, None, f"{path}:1", delimiter)
+    n_fields = 0
+    rows = []
+    unused = Unused("column")
+    verdicts: dict[int, str] = {}
+    for where, fields in _records(read_text(path), path, delimiter):
+        if not n_fields:
+            if _is_separator_line(fields, where, delimiter):
+                continue
+            n_fields = len(fields)
+            chosen = columns or _columns(text, label, fields, where, delimiter)
+            names = fields if header else [str(i) for i in range(n_fields)]
+            verdicts = _look_at_the_rest(names, chosen, unused)
+            if header:
+                columns = chosen
+                continue
+        assert columns is not None  # of the header, or given as numbers
+        _check_fields(fields, columns, n_fields, where, delimiter)
+        for i, name in verdicts.items():
+            check_verdict(name, fields[i], where)
+        content, found = (fields[column] for column in columns)
+        if not found.strip(BLANKS):
+            raise DataError(
+                f"{where}: expected a label; found an empty field; add it or drop the row"
+            )
+        rows.append(Example(content, None, found.strip(BLANKS), None, where))
+    unused.say(cut(str(path)))
+    return rows
+
+
+def _records(content: str, path: PathLike, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield where each record begins and its fields; empty lines are left out."""
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    records = []
+    fault = None
+    start = 1
+    with _LIMIT:
+        limit = csv.field_size_limit()
+        csv.field_size_limit(max(limit, min(len(content) + 1, _LONGEST_FIELD)))
+        try:
+            for fields in reader:
+                where, start = f"{path}:{start}", reader.line_num + 1
+                if fields:
+                    records.append((where, fields))
+        except csv.Error as error:
+            other = next(
+                (one for one in _SEPARATORS if one != delimiter and f'"{one}' in content), ""
+            )
+            fault = DataError(
+                f"{path}:{reader.line_num}: expected CSV; found a row that is not ({error}); "
+                "correct the quotes of the row that begins at line "
+                f"{start}, or use read_tsv for a file without quoting"
+                + (f", or pass delimiter={quoted(other)} if that separates fields" if other else "")
+            )
+        finally:
+            csv.field_size_limit(limit)
+    yield from records
+    if fault is not None:
+        raise fault
+
+
+def _is_separator_line(fields: Sequence[str], where: str, delimiter: str) -> bool:
+    """Say whether a file begins with ``sep=;`` for spreadsheets; refuse another separator."""
+    line = delimiter.join(fields)
+    found = _SEP_LINE.fullmatch(line)
+    if found is None:
+        return False
+    if found[1] != delimiter:
+        raise DataError(
+            f"{where}: expected fields with {quoted(delimiter)} between; found {shown_line(line)}, "
+            f"which names another separator; pass delimiter={quoted(found[1])}"
+        )
+    return True
+
+
+def _columns(
+    text: Column, label: Column, names: Sequence[str] | None, where: str, delimiter: str
+) -> tuple[int, int]:
+    """Return the numbers of the text and the label column."""
+    found = [_column("text", text, names, where, delimiter)]
+    found.append(_column("label", label, names, where, delimiter))
+    n = len(names or ()) or LARGEST_INTEGER
+    if found[0] == found[1] or found[0] % n == found[1] % n:
+        raise ConfigError(
+            f"text and label must be two columns; found {quoted(text)} and {quoted(label)}, which "
+            "are one; pass another"
+        )
+    return found[0], found[1]
+
+
+def _column(
+    argument: str, column: Column, names: Sequence[str] | None, where: str, delimiter: str
+) -> int:
+    number = as_integer(column)
+    if number is not None:
+        return check_integer(argument, number, -LARGEST_INTEGER, hint="give the number of a column")
+    if not isinstance(column, str):
+        raise TypeError(
+            f"{argument} must be the name or the number of a column; found {typed(column)}"
+        )
+    if names is None:
+        raise ConfigError(
+            f"header=False leaves columns without names; found {argument}={quoted(column)}; "
+            "pass numbers, for instance text=0, label=1"
+        )
+    if names.count(column) > 1:
+        raise DataError(
+            f"{where}: expected one column {quoted(column)}; found {names.count(column)} in "
+            f"{name_list(names)}; rename the others, or pass {argument}= with the number of one"
+        )
+    if column not in names:
+        other = _separator(delimiter.join(names), delimiter, column)
+        raise DataError(
+            f"{where}: {unknown('column', column, names)}; "
+            + (
+                f"the names are separated by {quoted(other)}: pass delimiter={quoted(other)}"
+                if other
+                else f"pass {argument}=, or header=False with column numbers"
+            )
+        )
+    return names.index(column)
+
+
+def _separator(line: str, delimiter: str, name: str) -> str:
+    """Return what separates a header that has the name of a column, "" if nothing else does."""
+    for other in _SEPARATORS:
+        if other != delimiter and name in [one.strip(' "') for one in line.split(other)]:
+            return other if other in line else ""
+    return ""
+
+
+def _look_at_the_rest(
+    names: Sequence[str], columns: tuple[int, int], unused: Unused
+) -> dict[int, str]:
+    """Note the columns that are not read; return those with verdicts of annotation tools."""
+    used = {column % len(names) for column in columns}
+    left = {i: name for i, name in enumerate(names) if i not in used and name}
+    for name in left.values():
+        if not is_verdict(name):
+            unused.add(name)
+    return {i: name for i, name in left.items() if is_verdict(name)}
+
+
+def _check_fields(
+    fields: Sequence[str], columns: tuple[int, int], n_fields: int, where: str, delimiter: str
+) -> None:
+    """Refuse a record with more or fewer fields than the first one has."""
+    other = next((one for one in _SEPARATORS if len(fields) == 1 and one in fields[0]), "")
+    advice = f"pass delimiter={quoted(other)}" if other else "correct the row or the delimiter"
+    if any(not -len(fields) <= column < len(fields) for column in columns):
+        raise DataError(
+            f"{where}: expected a column {max(columns, key=abs)}; found {len(fields)} fields; "
+            f"{advice}"
+        )
+    if len(fields) != n_fields:
+        if len(fields) > n_fields:
+            advice = f"put a text that holds {quoted(delimiter)} into double quotes"
+        raise DataError(
+            f"{where}: expected {n_fields} fields, as in the first line; found {len(fields)} in "
+            f"{shown_line(delimiter.join(fields))}; {advice}"
+        )

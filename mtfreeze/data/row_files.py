@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of one row a line, TSV and JSON lines -> rows; where each stands is in its source."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ..checks import check_flag
+from ..errors import DataError
+from ..files.json_files import check_json_size
+from ..quoting import cut, quoted
+from .example import Example
+from .files import read_lines
+from .rows import example_from_row
+from .unused import Unused
+from .white_space import BLANKS
+
+__all__ = ["jsonl_rows", "shown_line", "tsv_rows"]
+
+PathLike = str | os.PathLike[str]
+
+_HEADER_NAMES = 2
+"""Of a TSV: its text and its label."""
+
+
+def shown_line(line: str) -> str:
+    """Return the beginning of a line, as a message shows it."""
+    return quoted(line if len(line) <= 60 else line[:57] + "...")
+
+
+def tsv_rows(path: PathLike, header: bool) -> Iterator[Example]:
+    """Yield the rows of a TSV; see `read_tsv` for what it raises.
+
+    Without a header a TAB before the last belongs to the text. A header says how many fields there
+    are: more in a line would make one column part of another.
+    """
+    header = check_flag("header", header)
+    for number, line in enumerate(read_lines(path), start=1):
+        where = f"{path}:{number}"
+        if header and number == 1:
+            _check_header(line, where)
+            continue
+        if not line.strip(" "):
+            continue
+        text, tab, label = line.rpartition("\t")
+        if not tab:
+            raise DataError(
+                f"{where}: expected text<TAB>label; found no TAB in {shown_line(line)}; "
+                "add the label, or read the file with read_csv(delimiter=...)"
+            )
+        if header and "\t" in text:
+            raise DataError(
+                f"{where}: expected {_HEADER_NAMES} fields, as the header names; found "
+                f"{line.count(chr(9)) + 1} in {shown_line(line)}; take the TABs out of the text, "
+                "or remove the header and leave header= out"
+            )
+        if not label.strip(BLANKS):
+            raise DataError(
+                f"{where}: expected a label after the last TAB; found none in {shown_line(line)}; "
+                "add the label or remove the line"
+            )
+        yield Example(text, None, label.strip(BLANKS), None, where)
+
+
+def _check_header(line: str, where: str) -> None:
+    names = line.split("\t")
+    if len(names) != _HEADER_NAMES:
+        raise DataError(
+            f"{where}: expected a header of {_HEADER_NAMES} names, text<TAB>label; found "
+            f"{len(names)} in {shown_line(line)}; choose columns with "
+            'read_csv(path, delimiter="\\t", text=..., label=...)'
+        )
+
+
+def jsonl_rows(path: PathLike) -> Iterator[Example]:
+    """Yield the rows of JSON lines; see `read_jsonl` for what it raises."""
+    unused = Unused()
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip(BLANKS):
+            continue
+        where = f"{path}:{number}"
+        row = _json_object(line, number, where)
+        try:
+            yield example_from_row(row, where, unused)
+        except TypeError as error:
+            raise DataError(str(error)) from None
+    unused.say(cut(str(path)))
+
+
+def _json_object(line: str, number: int, where: str) -> dict[str, Any]:
+    try:
+        check_json_size(line)
+        row = json.loads(line, object_pairs_hook=_each_key_once)
+    except (ValueError, RecursionError) as error:
+        fault = cut(str(error))
+        if line.lstrip().startswith(("[", "{")) and number == 1:
+            fault += "; if the file is one JSON array, give its rows, json.load(open(path)), to "
+            fault += "Task or Examples.from_rows"
+        raise DataError(
+            f"{where}: expected a JSON object; found {shown_line(line)} ({fault}); "
+            "write one object a line"
+        ) from None
+    if not isinstance(row, dict):
+        raise DataError(
+            f"{where}: expected a JSON object; found {shown_line(line)}; "
+            + (
+                "give the rows of a JSON array, json.load(open(path)), to Task or "
+                "Examples.from_rows"
+                if isinstance(row, list) and row and isinstance(row[0], dict)
+                else 'write {"text": ..., "label": ...}'
+            )
+        )
+    return row
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; ValueError if a key stands in it twice, of which one would be dropped."""
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        times = Counter(key for key, _ in pairs)
+        twice = next(key for key, n in times.items() if n > 1)
+        raise ValueError(f"the key {quoted(twice, 60)} stands in it twice; remove one")
+    return row
