@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .notices import (
         BrokenTagsWarning,
         CacheWarning,
+        EvaluationWarning,
         FreezeWarning,
         NoPrefixWarning,
         OtherBackboneWarning,
@@ -70,6 +71,7 @@ _HOME = {
     "Advice": "recommending",
     "BrokenTagsWarning": "notices",
     "CacheWarning": "notices",
+    "EvaluationWarning": "notices",
     "Callback": "training.callbacks",
     "CheckpointError": "errors",
     "Comparison": "comparing.comparison",
@@ -129,6 +131,7 @@ __all__ = [
     "EarlyStopping",
     "Error",
     "Estimate",
+    "EvaluationWarning",
     "Example",
     "Examples",
     "FreezeSchedule",

@@ -17,6 +17,7 @@ from .quoting import quoted
 __all__ = [
     "BrokenTagsWarning",
     "CacheWarning",
+    "EvaluationWarning",
     "FreezeWarning",
     "NoPrefixWarning",
     "OtherBackboneWarning",
@@ -64,6 +65,10 @@ class UnusedDataWarning(UserWarning):
 
 class PictureWarning(UserWarning):
     """A picture was asked for, matplotlib is missing, and the facts were written as text."""
+
+
+class EvaluationWarning(UserWarning):
+    """No evaluation row of a task could be scored: its figures are NaN."""
 
 
 class BrokenTagsWarning(UserWarning):

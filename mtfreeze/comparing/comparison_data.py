@@ -18,6 +18,7 @@ from ..pictures.front import QualityPoint, pareto_front
 from ..pictures.words import metric_words
 from ..quoting import quoted
 from .bootstrap import Difference, draw
+from .doubtful import doubtful
 from .figures import REFERENCES, ScenarioFigures, scenario_figures
 from .judging import Best, Judgement, judge
 from .results import MAJORITY, START, ScenarioRun
@@ -237,5 +238,6 @@ class ComparisonData:
             for task, score in run.tasks.items()
         }
         lines += few_rows({task: sizes[task] for task in self.tasks if task in sizes})
+        lines += doubtful(self.runs, self.rows, self.tasks)
         n_seeds = len(self.settings.get("seeds", []))
         return lines + troubles(self.rows, n_seeds, self.n_missing, self.interrupted)

@@ -188,8 +188,10 @@ def _by_seed(data: ComparisonData) -> str:
 
 def _notes(data: ComparisonData) -> str:
     blocks = []
+    in_words = {one.text for run in data.runs for one in run.doubts}
     for name, run in data.first_runs().items():
-        lines = [*run.notes, run.verdict] if run.verdict else list(run.notes)
+        lines = [note for note in run.notes if note not in in_words]
+        lines += [run.verdict] if run.verdict else []
         if lines:
             blocks.append(details(f"{name}, seed {run.seed}", bullets(lines)))
     return "\n".join(blocks)

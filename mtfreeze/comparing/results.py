@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..evaluating.doubts import Doubt
 from ..freezing.unit_states import UnitState
 from ..heads.measure import RowCounts
 from ..heads.registry import measure_named
@@ -123,6 +124,8 @@ class ScenarioRun:
         Name and units of each phase.
     notes : list of str
         What the run said.
+    doubts : list of Doubt
+        About the rows (of `MAJORITY`, which stands for all), or about what the run came to.
     error : str or None
         Why there is no result; then all else is empty.
     """
@@ -145,6 +148,7 @@ class ScenarioRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     phases: list[tuple[str, list[UnitState]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
     error: str | None = None
 
     n_trained = renamed("n_trained", "parameters_trained")
@@ -162,6 +166,7 @@ class ScenarioRun:
             "frozen_heads": list(self.frozen_heads),
             "tasks": rest,
             "phases": phases,
+            "doubts": [one.to_dict() for one in self.doubts],
         }
 
     @classmethod
@@ -178,7 +183,8 @@ class ScenarioRun:
         given["phases"] = [
             (name, [UnitState(**unit) for unit in units]) for name, units in given.get("phases", [])
         ]
+        given["doubts"] = [Doubt(**one) for one in given.get("doubts", [])]
         return cls(**given)
 
 
-_MADE = ("tasks", "phases", "trained", "frozen_heads")
+_MADE = ("tasks", "phases", "trained", "frozen_heads", "doubts")

@@ -15,13 +15,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TrainingError
+from ..evaluating.eval_data import EvalData
 from ..evaluating.evaluate import evaluate_rows
+from ..evaluating.row_doubts import row_doubts
 from ..features import CacheStats
 from ..freezing.unit_states import unit_states
 from ..heads.task import Task
 from ..notices import FreezeWarning
 from ..planning.settings import FitSettings
 from ..runtime.threads import set_threads
+from ..steps.batch import TrainingRows
 from ..training.fit import fit
 from .baseline import majority_scores
 from .comparison_folder import ComparisonFolder, described
@@ -124,8 +127,10 @@ class _Job:
         self.stats: list[CacheStats] = []
 
     def majority(self) -> ScenarioRun:
-        model = starting_model(self.place, self.seed)
-        return ScenarioRun(MAJORITY, self.seed, majority_scores(model, self.tasks))
+        model, tasks = starting_model(self.place, self.seed), self.tasks
+        rows, data = TrainingRows(model, tasks), EvalData(model, tasks)
+        doubts = row_doubts(model, tasks, tasks, rows, data)
+        return ScenarioRun(MAJORITY, self.seed, majority_scores(model, tasks), doubts=doubts)
 
     def start(self) -> ScenarioRun:
         """Train the heads that were never trained on the frozen backbone, and keep all heads."""
@@ -228,6 +233,7 @@ class _Job:
             verdict=run.verdict,
             history=run.history,
             notes=run.notes,
+            doubts=[one for one in run.doubts if not one.of_rows],
         )
 
     def _drift(self, model: MultiTaskModel, run: Run | None) -> float | None:

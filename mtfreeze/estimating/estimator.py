@@ -116,7 +116,9 @@ def estimate_after(
         math.hypot(error, _DRIFT * one.seconds) for one, error in zip(phases, errors, strict=True)
     ]
     whole = math.hypot(*errors, _DRIFT * sum(one.seconds for one in phases))
-    return Estimate(tuple(phases), tuple(bands), whole, time.perf_counter() - began, tuple(notes))
+    took = time.perf_counter() - began
+    doubts = tuple(prepared.doubts)
+    return Estimate(tuple(phases), tuple(bands), whole, took, tuple(notes), doubts)
 
 
 def _complete(epochs: int | None, given: Mapping[str, Any]) -> dict[str, Any]:

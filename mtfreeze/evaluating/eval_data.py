@@ -3,12 +3,13 @@
 
 Tasks whose rows hold the same inputs share one pass through the backbone. For heads of words a word
 that truncation cut off counts as predicted ``O``. The loss is the mean over labelled rows or
-tokens: of -log p, or of ``Task.loss``.
+tokens: of -log p, or of ``Task.loss``. What nothing can be told about is NaN.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.batches import Group, group_tasks
+from ..errors import TrainingError
 from ..heads.kind import HeadSpec
 from ..heads.measure import LOSS, RowCounts
 from ..heads.row_spaces import Targets
@@ -24,6 +26,7 @@ from ..inputs.packing import Encoded, PackedBatch
 from ..losses.own import LossFunction, loss_sum
 from ..metrics.scores import metric_name
 from ..model.encoding import brief_tokens, calls
+from ..model.finite import check_finite
 from ..multi_task_model import MultiTaskModel
 from ..quoting import quoted
 from ..runtime.interrupt import Stopped
@@ -84,6 +87,15 @@ class EvalData:
         """Names of the tasks that are scored."""
         return list(self._targets)
 
+    def targets(self, task: str) -> Targets:
+        """Return the targets of a task that is scored."""
+        return self._targets[task]
+
+    def encoded(self, task: str) -> Encoded:
+        """Return the tokens of the rows of a task that is scored."""
+        at = next(i for i, group in enumerate(self._groups) if task in group.tasks)
+        return self._encoded[at]
+
     @property
     def groups(self) -> list[tuple[Group, Encoded]]:
         """The tasks that are scored in one pass, with their tokens."""
@@ -123,6 +135,8 @@ class EvalData:
         ------
         Stopped
             If `stop` returned true between two passes.
+        TrainingError
+            If outputs of a head are NaN or infinite.
         """
         return {
             metric_name(name, metric): value
@@ -157,7 +171,8 @@ class EvalData:
                     rows = group.rows[at]
                     batch = pack(encoded, rows)
                     outputs = model._core.forward(batch.for_core(), list(scorers))
-                    for scorer, values in zip(scorers.values(), outputs, strict=True):
+                    for (name, scorer), values in zip(scorers.items(), outputs, strict=True):
+                        check_finite(model, name, values, TrainingError)
                         scorer.add(rows, values)
                     reporter.advance(batch.n_tokens)
                 found |= {name: scorer.outcome() for name, scorer in scorers.items()}
@@ -195,5 +210,8 @@ class _Scorer:
     def outcome(self) -> Outcome:
         """Return loss and metrics, and what each row adds to them."""
         counts, measure = np.concatenate(self._rows), self._spec.measure
-        loss = {LOSS.name: self._loss / max(1, self._n_loss)}
-        return Outcome(measure.name, counts, loss | measure.figures(counts))
+        loss = {LOSS.name: self._loss / self._n_loss if self._n_loss else math.nan}
+        figures = measure.figures(counts)
+        if not measure.n_items(counts):  # 0.0 would be a figure like any other
+            figures = dict.fromkeys(figures, math.nan)
+        return Outcome(measure.name, counts, loss | figures)

@@ -14,12 +14,15 @@ from .._core import Bracket
 from ..checks import check_flag
 from ..errors import DataError
 from ..features import CacheStats, open_cache
+from ..heads.registry import measure_named
 from ..heads.task import Task
 from ..metrics.scores import metric_name
 from ..model.state import check_model
+from ..notices import EvaluationWarning, warn
 from ..runtime.progress import Reporter
 from ..steps.batch import check_tasks
 from ..steps.prefix_features import evaluation_features
+from .doubts import Doubt, doubt
 from .eval_data import EvalData, Outcome
 
 if TYPE_CHECKING:
@@ -63,6 +66,13 @@ def evaluate(
         If no task has evaluation data, or a label is not one of the head's.
     ConfigError
         If a task has no head.
+    TrainingError
+        If outputs of a head are NaN or infinite; weights that are so are named.
+
+    Warns
+    -----
+    EvaluationWarning
+        If no row of a task could be scored; its figures are NaN.
 
     Examples
     --------
@@ -71,6 +81,8 @@ def evaluate(
     True
     """
     found = evaluate_rows(model, tasks, cache=cache, progress=progress)
+    for one in _doubts(found):
+        warn(one.text, EvaluationWarning)
     return {
         metric_name(name, metric): value
         for name, outcome in found.items()
@@ -109,3 +121,12 @@ def evaluate_rows(
         return found
 
     return model.reading().run(Bracket(None, opened.close).run, from_features)
+
+
+def _doubts(found: Mapping[str, Outcome]) -> list[Doubt]:
+    """Return doubts about an evaluation by itself: tasks of which nothing was scored."""
+    return [
+        doubt("unscored", name)
+        for name, outcome in found.items()
+        if not measure_named(outcome.kind).n_items(outcome.counts)
+    ]

@@ -40,6 +40,8 @@ class Scoring:
     primary : dict of str to str
         Name of the figure that each evaluated task is judged by, e.g.
         ``{"classifier": "eval_classifier_accuracy"}``.
+    short : dict of str to str
+        The same without the task: ``{"classifier": "accuracy"}``.
     metric_names : dict of str to dict of str to str
         All figures of each evaluated task: name without the task -> name in ``run.metrics``.
     """
@@ -49,8 +51,8 @@ class Scoring:
     ) -> None:
         self._model, self._data, self._every = model, data, every
         measures = {name: model.heads[name].spec.measure for name in data.tasks}
-        self._short = {name: one.choose(tasks[name].metric) for name, one in measures.items()}
-        self.primary = {name: metric_name(name, short) for name, short in self._short.items()}
+        self.short = {name: one.choose(tasks[name].metric) for name, one in measures.items()}
+        self.primary = {name: metric_name(name, short) for name, short in self.short.items()}
         self.metric_names = {
             name: {short: metric_name(name, short) for short in (LOSS.name, *one.names)}
             for name, one in measures.items()
@@ -77,7 +79,7 @@ class Scoring:
         """Return the figure of each task that it is judged by."""
         shown = [
             f"{name} {short} {metrics[self.primary[name]]:.3f}"
-            for name, short in self._short.items()
+            for name, short in self.short.items()
             if self.primary[name] in metrics
         ]
         return ", ".join(shown) or "no metrics"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..closest import counted
 from ..errors import DataError
 from ..heads.task import Task
 from ..quoting import quoted
@@ -36,4 +37,14 @@ def check_sufficient(model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
                 )
         if task.train is not None:
             targets = encode_task(model, name, task, task.train)
-            model.heads[name].spec.check_sufficient(name, targets, len(task.train))
+            spec = model.heads[name].spec
+            spec.check_sufficient(name, targets, len(task.train))
+            if task.eval is None:
+                continue
+            gold = encode_task(model, name, task, task.eval)
+            if not spec.measure.n_items(spec.baseline(targets, gold)):
+                raise DataError(
+                    f"task {quoted(name)} needs evaluation rows that can be scored; found "
+                    f"{counted(len(task.eval), 'row')} in which no {spec.row_space.item} counts; "
+                    f"give {spec.row_space.data}"
+                )

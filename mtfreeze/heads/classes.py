@@ -58,6 +58,11 @@ class Classification(HeadSpec):
         counts = self.class_counts(targets)
         return dict(zip(self.labels, counts.tolist(), strict=True))
 
+    def absent(self, targets: Targets) -> list[str]:
+        """Return the labels that no text or word has."""
+        counts = self.class_counts(targets).tolist()
+        return [name for name, n in zip(self.labels, counts, strict=True) if not n]
+
     def check_sufficient(self, task: str, targets: Targets, n_rows: int) -> None:
         """Check that there are as many rows as labels, and two labels among them."""
         if n_rows < len(self.labels):

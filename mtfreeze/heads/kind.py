@@ -141,6 +141,10 @@ class HeadSpec(ABC):
             If they do not; the task is named.
         """
 
+    def absent(self, targets: Targets) -> list[str]:
+        """Return what of all that the head can answer these targets never are; by default none."""
+        return []
+
     # ---- predicting ------------------------------------------------------------------------------
 
     def decoded(self, outputs: Float32) -> Float32:

@@ -99,6 +99,10 @@ class Measure(ABC):
     def sums(self, rows: RowCounts, metric: str) -> Sums:
         """Return one of the metrics that a task may be judged by as sums over rows."""
 
+    def n_items(self, rows: RowCounts) -> int:
+        """Return how many texts or words were scored; by default one a row."""
+        return len(rows)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all metrics."""

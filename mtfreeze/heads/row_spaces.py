@@ -138,7 +138,9 @@ class WordTargets(Targets):
 
     def items(self, encoded: Encoded, rows: Int64) -> tuple[Int64, Values, Int64]:
         """Return the labelled words that have a token, each at its first one."""
-        at, targets, owners, begin = [], [], [], 0
+        none = np.zeros(0, np.int64)
+        at, targets, owners = [none], [none.astype(np.int32)], [none]
+        begin = 0
         for position, row in enumerate(rows.tolist()):
             first = encoded.first_subwords(row)
             known = (first != LOST) & labelled_rows(self.rows[row])

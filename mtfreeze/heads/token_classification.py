@@ -53,6 +53,10 @@ class _Entities(Measure):
         """Return entities in gold, and words."""
         return rows[:, [0, 3]]
 
+    def n_items(self, rows: RowCounts) -> int:
+        """Return words."""
+        return int(rows[:, 3].sum())
+
     def sums(self, rows: RowCounts, metric: str) -> Sums:
         """Return the rows as they are."""
         return Sums(rows.astype(np.float64), lambda sums: _of_entities(metric, sums))
@@ -83,6 +87,10 @@ class _Words(Measure):
     def gold(self, rows: RowCounts) -> RowCounts:
         """Return words."""
         return rows[:, :1]
+
+    def n_items(self, rows: RowCounts) -> int:
+        """Return words."""
+        return int(rows[:, 0].sum())
 
     def sums(self, rows: RowCounts, metric: str) -> Sums:
         """Return the rows as they are."""
@@ -130,6 +138,17 @@ class TokenClassification(Classification):
             for span in entity_spans(self._names(row)):
                 found[span[0]] += 1
         return found
+
+    def absent(self, targets: Targets) -> list[str]:
+        """Return the types of entities, of other tags the labels, that no word has."""
+        if self.measure is not _ENTITIES:
+            return super().absent(targets)
+        found = zip(self.labels, self.class_counts(targets).tolist(), strict=True)
+        there = {name.partition("-")[2]: 0 for name in self.labels if name != OUTSIDE}
+        for name, n in found:
+            if name != OUTSIDE:
+                there[name.partition("-")[2]] += n
+        return [kind for kind, n in there.items() if not n]
 
     def counted(self, gold: Int64, predicted: Int64, owner: Int64) -> RowCounts:
         """Return what the sentences add whose words stand one after another."""

@@ -220,6 +220,20 @@ class Encoded(Sequence[NDArray[np.int32]]):
         """How many words have no token; they count as predicted ``O``."""
         return 0 if self._first is None else int((self._first == LOST).sum())
 
+    def lost_words(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which words have no token: (W,) those that were cut off, and (W,) all others."""
+        if self._first is None or self._word_offsets is None:
+            nothing = np.zeros(0, dtype=np.bool_)
+            return nothing, nothing
+        lost = self._first == LOST
+        if not lost.any():
+            return lost, lost
+        row = np.repeat(np.arange(len(self)), np.diff(self._word_offsets))
+        last = np.full(len(self), -1)
+        last[row[~lost]] = np.flatnonzero(~lost)  # ascending, so the last word of a row stays
+        cut = lost & self.truncated[row] & (np.arange(len(lost)) > last[row])
+        return cut, lost & ~cut
+
     def first_subwords(self, row: int) -> NDArray[np.int32]:
         """Return, (n_words,) int32, at which token of the row each word begins; -1 if lost.
 

@@ -37,6 +37,7 @@ class ModelLock:
 
     def __init__(self) -> None:
         self.holds: dict[int, _Hold] = {}
+        self.in_run = False  # moments and step counts are those of a run
         self.due_until = 0.0  # work waits; it says so again and again, so it cannot be forgotten
 
     def working(self) -> Bracket:

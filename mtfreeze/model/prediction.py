@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from ..checks import as_items, check_choice, check_each, check_text
 from ..closest import name_list
-from ..errors import ConfigError, SelectorError
+from ..errors import CheckpointError, ConfigError, SelectorError
 from ..inputs.packing import Encoded
 from ..quoting import quoted
 from ..runtime.precision import forward_options
 from .encoding import Row, calls, encode_rows
+from .finite import check_finite
 
 if TYPE_CHECKING:
     from ..heads.head import Head
@@ -66,6 +67,8 @@ def predict_proba(
         If a head is unknown.
     ConfigError
         If a head gives something else than one of its labels.
+    CheckpointError
+        If outputs are NaN or infinite; weights that are so are named.
     """
     heads = [_head(model, name) for name in names]
     for head in heads:
@@ -122,6 +125,7 @@ def _kept(
             outputs = model._core.forward(batch, [head.name for head in asked], **how)
             for head, values in zip(asked, outputs, strict=True):
                 spec = head.spec
+                check_finite(model, head.name, values, CheckpointError)
                 kept = spec.decoded(values)
                 spec.row_space.put(found[head.name], encoded, some, kept, spec.lost())
     return {head.name: found[head.name] for head in heads}

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._core import Bracket
 from ..checks import as_array, check_text, typed
 from ..closest import did_you_mean
-from ..errors import ConfigError, SelectorError
+from ..errors import ConfigError, SelectorError, TrainingError
 from ..freezing import state as freezing
 from ..freezing.facts import ModelFacts, publish
 from ..freezing.selectors import ModelIndex, Selector, resolve
@@ -100,6 +100,14 @@ class ModelState:
             If another thread is in such a block. One that only reads is waited for.
         """
         return self._lock.working()
+
+    def check_no_run(self, what: str) -> None:
+        """Raise TrainingError if `what` is called by a callback of a run of this model."""
+        if self._lock.in_run:
+            raise TrainingError(
+                f"{what} trains a model that a run is training: expected a callback to read it; "
+                f"found {what} within fit; train a copy, model.copy(), or call it after fit"
+            )
 
     def reading(self) -> Bracket:
         """Have the model stand still for a block that reads it, and changes nothing.

@@ -47,8 +47,8 @@ class ResolvedPhase:
         because another phase counts in steps.
     options : Phase
         Rates and the rest, as written.
-    notes : tuple of str
-        What is worth saying about it.
+    cut : tuple of str
+        Why the schedule ends with it before its time, if it does.
     """
 
     number: int
@@ -58,7 +58,7 @@ class ResolvedPhase:
     epochs: int | None
     steps: int | None
     options: Phase
-    notes: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         length = "the epochs that are left"
@@ -284,5 +284,5 @@ def resolve_gradual(model: ModelState, rule: Gradual, epochs: int | None) -> lis
             f"epochs={epochs} end the gradual schedule before {quoted(stages[-1][0].name)}: "
             f"it takes {counted(needed, 'epoch')} to reach it"
         )
-        resolved[-1] = replace(resolved[-1], notes=(note,))
+        resolved[-1] = replace(resolved[-1], cut=(note,))
     return resolved

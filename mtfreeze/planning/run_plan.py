@@ -115,6 +115,8 @@ class RunPlan:
         Whether the phases are those of a freeze schedule.
     notes : list of str
         What is worth saying before it begins, of the whole run.
+    cut : tuple of str
+        Why it ends before its schedule does, if it does.
     """
 
     settings: FitSettings
@@ -122,6 +124,7 @@ class RunPlan:
     n_epochs: int
     scheduled: bool = False
     notes: list[str] = field(default_factory=list)
+    cut: tuple[str, ...] = ()
 
     @property
     def n_steps(self) -> int:
@@ -183,7 +186,7 @@ def plan_run(model: ModelState, tasks: Mapping[str, Task], settings: FitSettings
     if settings.group_by_length:
         notes.append("batches hold rows of similar length, so they are no random samples")
     notes += _weights_note({n: t for one in phases for n, t in one.trained.items()}, settings)
-    return RunPlan(settings, phases, n_epochs, schedule is not None, notes)
+    return RunPlan(settings, phases, n_epochs, schedule is not None, notes, resolved[-1].cut)
 
 
 @dataclass
@@ -206,7 +209,7 @@ def _draft(
     scheduled: bool,
 ) -> _Draft:
     """Find out what trains in a phase, and how fast."""
-    notes = [*phase.notes]
+    notes = [*phase.cut]
     try:
         rates = phase_rates(model, phase, settings, notes)
     except (ConfigError, SelectorError, TypeError) as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..checks import check_flag, check_number
 from ..closest import name_list
+from ..evaluating.doubts import lines
 from ..heads.task import Task
 from ..model.state import check_model
 from ..quantities import in_seconds
@@ -109,7 +110,7 @@ def recommend(
         ),
         findings=found,
         budget=limit,
-        notes=tuple(notes),
+        notes=(*lines(chosen.estimate.doubts), *notes),
     )
 
 

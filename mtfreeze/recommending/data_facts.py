@@ -140,10 +140,14 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
     )
     targets = encode_task(model, name, task, task.train)
     encoded = model.encoder.encode_examples(task.train)
-    rows, counts = targets.labelled_rows(), spec.class_counts(targets)
+    labelled, counts = targets.labelled_rows(), spec.class_counts(targets)
     # Entities are what a user counts; a tag's words say how balanced the classes of the probe are.
     examples = spec.examples(targets)
-    _check(name, spec.row_space.labelled, counts, spec.labels)
+    # What gives no token has no features to probe, whatever its label.
+    _, codes, owner = targets.items(encoded, labelled)
+    readable = np.bincount(codes, minlength=len(spec.labels))
+    _check(name, spec.row_space.labelled, readable, int(counts.sum()), spec.labels)
+    rows = labelled[np.unique(owner)]
     lengths = encoded.lengths[rows]
     facts = DataFacts(
         task=name,
@@ -167,15 +171,20 @@ def _balance(counts: NDArray[np.int64]) -> float:
     return float(-(share * np.log(share)).sum() / np.log(len(counts))) if len(counts) > 1 else 1.0
 
 
-def _check(name: str, what: str, counts: NDArray[np.int64], names: Sequence[str]) -> None:
+def _check(
+    name: str, what: str, counts: NDArray[np.int64], labelled: int, names: Sequence[str]
+) -> None:
     """Raise where the data cannot say anything about a head; `what` is counted."""
     present = [label for label, n in zip(names, counts, strict=True) if n]
     total = int(counts.sum())
+    found = f"{total:,} {what}" + (f", all of them {quoted(present[0])}" if present else "")
+    if labelled > total:
+        found += f"; {labelled - total:,} more give no token"
     if len(present) < 2:
         raise DataError(
             f"task {quoted(name)}: expected training {what} of at least two labels; found "
-            f"{total:,} {what}, all of them {quoted(present[0])}; add examples of "
-            f"{name_list([label for label in names if label != present[0]], 4)}"
+            f"{found}; add examples of "
+            f"{name_list([label for label in names if label not in present], 4)}"
         )
     if total < len(names):
         raise DataError(

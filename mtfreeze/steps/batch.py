@@ -7,7 +7,7 @@ batch is found in the first second. The tokens of rows that several tasks share 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -143,20 +143,13 @@ class TrainingRows:
         """The tokens of all distinct sets of rows."""
         return list(self._encoded.values())
 
+    def targets(self, task: str) -> Targets:
+        """Return the targets of a task's training data."""
+        return self._targets[task]
+
     def encoded(self, examples: Examples) -> Encoded:
         """Return the tokens of the training data of a task."""
         return self._encoded[id(examples)]
-
-    def _distinct(self, groups: Iterable[Group]) -> list[Encoded]:
-        return [self._encoded[key] for key in {id(group.examples): None for group in groups}]
-
-    def n_truncated(self, groups: Iterable[Group]) -> int:
-        """Return how many rows of these groups' data are longer than the model's maximum."""
-        return sum(one.n_truncated for one in self._distinct(groups))
-
-    def n_lost_words(self, groups: Iterable[Group]) -> int:
-        """Return how many words of these groups' data have no token, and so no label."""
-        return sum(one.n_lost_words for one in self._distinct(groups))
 
     def batch(self, groups: Sequence[Group], step: Step, pack: Pack = _pack) -> StepBatch:
         """Put together one step: every part's sequences, and each task's labels on them.

@@ -64,6 +64,8 @@ def run_step(
 ) -> dict[str, Any]:
     """Run step `number` (from 0, over the whole run) and return its figures.
 
+    Where nothing is labelled there is no loss: 0.0 would be the best one there is.
+
     Parameters
     ----------
     data : StepBatch
@@ -117,9 +119,10 @@ def run_step(
             f"{culprit}; {_after(number)}"
         ) from None
     weights = [weight for _, _, weight in data.losses]
-    figures: dict[str, Any] = {
-        "loss": math.fsum(w * mean for w, mean in zip(weights, means, strict=True))
-    }
+    figures: dict[str, Any] = {}
+    if reached:
+        figures["loss"] = math.fsum(w * mean for w, mean in zip(weights, means, strict=True))
     # Of each task by itself, without its weight.
-    figures |= {f"{head}_loss": mean for (head, _, _), mean in zip(data.losses, means, strict=True)}
+    by_head = zip(data.losses, means, counts, strict=True)
+    figures |= {f"{head}_loss": mean for (head, _, _), mean, n in by_head if n}
     return figures | {"grad_norm": update.grad_norm, "clip": update.clip}

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ..checks import typed
 from ..closest import counted
+from ..evaluating.doubts import Doubt
 from ..printable import html_text, printable, printable_lines
 from ..quantities import in_bytes, in_flops, in_seconds, in_values
 from .costs import PhaseCosts, total_costs
@@ -89,6 +90,8 @@ class Estimate:
         What the estimate itself took, tokenizing included.
     notes : tuple of str
         What is worth saying.
+    doubts : tuple of Doubt
+        What the rows cannot teach or tell; they stand in the notes, too.
 
     Examples
     --------
@@ -102,6 +105,7 @@ class Estimate:
     band: float
     calibration_seconds: float
     notes: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def total(self) -> PhaseCosts:

@@ -36,6 +36,7 @@ from .claiming import claimed
 from .costs import CostMeter
 from .outcome import last_words, make_run
 from .prepare import Prepared, prepare
+from .result_doubts import result_doubts
 from .resume import SaveEvery
 from .run import Run
 from .trainer import Trainer
@@ -49,7 +50,9 @@ HISTORY_FILE = "training_history.jsonl"
 
 
 def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
-    lines = "".join(json.dumps(row) + "\n" for row in history)
+    # JSON knows no NaN, the figure of what could not be scored.
+    rows = ({k: None if v != v else v for k, v in row.items()} for row in history)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
     write_output(folder / HISTORY_FILE, lines.encode("utf-8"))
 
 
@@ -267,9 +270,12 @@ def _go_through(model: MultiTaskModel, ready: Prepared, reporter: Reporter, bega
 
     try:
         trainer, features, meter = Bracket(guard.install, end).run(train)
-        notes = ready.notes + ready.phase_notes
-        run = make_run(model, plan, trainer, notes, guard.requested, ready.best, features, meter)
-        for line in last_words(run):
+        notes, doubts, cut = ready.notes + ready.phase_notes, ready.doubts, guard.requested
+        if not cut:
+            data, scoring = ready.eval_data, ready.scoring
+            doubts = doubts + result_doubts(model, plan, trainer.state, ready.rows, data, scoring)
+        run = make_run(model, plan, trainer, notes, doubts, cut, ready.best, features, meter)
+        for line in last_words(run, notes):
             reporter.say(line)
         if ready.folder is not None:
             model.save_pretrained(ready.folder)

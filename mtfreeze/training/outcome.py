@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..closest import counted
+from ..evaluating.doubts import Doubt, lines
 from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, report, unused_keys
 from ..freezing.state import masks
 from ..planning.run_plan import PhasePlan, RunPlan
 from ..printable import printable
-from ..steps.batch import TrainingRows
 from ..steps.prefix_features import PrefixFeatures
 from .best_model import BestModel
 from .costs import CostMeter
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["last_words", "make_run", "notes_of"]
 
 
-def notes_of(
-    model: MultiTaskModel, plan: RunPlan, rows: TrainingRows
-) -> tuple[list[str], list[str]]:
+def notes_of(plan: RunPlan, doubts: Sequence[Doubt]) -> tuple[list[str], list[str]]:
     """Return what is worth saying before a run, and of each of its phases as it begins."""
     phases = plan.phases
     if plan.scheduled:
@@ -46,14 +44,7 @@ def notes_of(
         ]
     else:
         whole, later = [phases[0].line, *phases[0].notes], []
-    whole += plan.notes
-    groups = [group for phase in phases for group in phase.groups]
-    if rows.n_truncated(groups):
-        whole.append(
-            f"cut to {model.encoder.max_length} tokens: "
-            f"{counted(rows.n_truncated(groups), 'training row')}; "
-            f"{counted(rows.n_lost_words(groups), 'labelled word')} fell off"
-        )
+    whole += [*plan.notes, *lines(doubts)]
     return whole, later
 
 
@@ -62,6 +53,7 @@ def make_run(
     plan: RunPlan,
     trainer: Trainer,
     notes: list[str],
+    doubts: list[Doubt],
     interrupted: bool,
     best: BestModel | None,
     features: PrefixFeatures | None,
@@ -72,12 +64,14 @@ def make_run(
     metrics = {} if interrupted else dict(state.metrics)
     if state.n_steps:
         losses = [row["loss"] for row in state.history if "loss" in row]
-        metrics["train_loss"] = math.fsum(losses) / len(losses)
+        if losses:
+            metrics["train_loss"] = math.fsum(losses) / len(losses)
         metrics["train_runtime"] = state.seconds
         metrics["train_samples_per_second"] = state.n_sequences / max(state.seconds, 1e-9)
     if features is not None and features.fills:
         metrics["prefix_runtime"] = features.seconds
         notes = [*notes, features.note()]
+    notes = [*notes, *lines(doubts, notes)]
     best_step = None
     if best is not None and state.best_value is not None and not interrupted:
         best_step = state.best_step
@@ -101,6 +95,7 @@ def make_run(
         ),
         interrupted=interrupted,
         notes=notes,
+        doubts=doubts,
         frozen=_whole_report(before, state.phase_before, trainer.reports()),
         phases=phases,
         stopped=state.stop_reason if state.n_steps < plan.n_steps else None,
@@ -110,19 +105,20 @@ def make_run(
     )
 
 
-def last_words(run: Run) -> list[str]:
-    """Return what a run says at its end."""
-    lines = []
+def last_words(run: Run, before: Sequence[str]) -> list[str]:
+    """Return what a run says at its end, and has not said `before`."""
+    said = []
     if run.interrupted:
-        lines.append(
+        said.append(
             f"interrupted after step {run.n_steps} of {run.n_planned}; the model is as after that "
             "step; mtfreeze.evaluate(model, tasks) gives its metrics"
         )
     if run.stopped is not None:
-        lines.append(f"ended after step {run.n_steps} of {run.n_planned}: {run.stopped}")
+        said.append(f"ended after step {run.n_steps} of {run.n_planned}: {run.stopped}")
+    said += lines(run.doubts, before)
     if run.best_step is not None:
-        lines.append(run.notes[-1])
-    return [*lines, run.verdict]
+        said.append(run.notes[-1])
+    return [*said, run.verdict]
 
 
 def _phase_results(

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import check_path
 from ..errors import DataError
+from ..evaluating.doubts import Doubt
 from ..evaluating.eval_data import EvalData
+from ..evaluating.row_doubts import row_doubts
 from ..evaluating.scoring import Scoring
 from ..features.opening import CacheChoice, check_cache
 from ..files.user_paths import user_path
@@ -62,6 +64,8 @@ class Prepared:
         ``output_dir``.
     notes, phase_notes : list of str
         What a run says before it begins, and as its phases begin.
+    doubts : list of Doubt
+        About its rows; they stand in the notes.
     """
 
     tasks: dict[str, Task]
@@ -76,6 +80,7 @@ class Prepared:
     folder: Path | None
     notes: list[str]
     phase_notes: list[str]
+    doubts: list[Doubt]
 
     @property
     def encoded(self) -> list[Encoded]:
@@ -126,7 +131,9 @@ def prepare(
             scoring, checked_settings.metric_for_best_model, checked_settings.greater_is_better
         )
         best = BestModel(model, plan, judge)
-    notes, phase_notes = notes_of(model, plan, rows)
+    trained = {name for phase in plan.phases for name in phase.trained}
+    doubts = row_doubts(model, checked, trained, rows, eval_data)
+    notes, phase_notes = notes_of(plan, doubts)
     return Prepared(
         checked,
         plan,
@@ -140,6 +147,7 @@ def prepare(
         folder,
         notes,
         phase_notes,
+        doubts,
     )
 
 

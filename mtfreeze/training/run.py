@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
+from ..evaluating.doubts import Doubt
 from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, compare
 from ..notices import renamed
@@ -74,12 +75,13 @@ class Run:
         ``train_samples_per_second``.
     history : list of dict
         One row a step: step, epoch and phase (from 1), phase_name, task, loss (weighted),
-        ``<task>_loss`` (not), grad_norm (before clipping), clip (the factor applied), learned
-        weights, learning rates of what trains (``learning_rate``, or ``learning_rate.<selector>``
-        for each entry of a mapping; with a layer decay also ``learning_rate.layers[0]`` and so on,
-        the highest of each unit of the backbone), what is frozen, sequences, tokens, seconds. One
-        row an evaluation: step, epoch and the metrics. With a freeze schedule one row a change:
-        ``freeze_change`` says what is frozen and trained from then on.
+        ``<task>_loss`` (not; neither is there where nothing was labelled), grad_norm (before
+        clipping), clip (the factor applied), learned weights, learning rates of what trains
+        (``learning_rate``, or ``learning_rate.<selector>`` for each entry of a mapping; with a
+        layer decay also ``learning_rate.layers[0]`` and so on, the highest of each unit of the
+        backbone), what is frozen, sequences, tokens, seconds. One row an evaluation: step, epoch
+        and the metrics. With a freeze schedule one row a change: ``freeze_change`` says what is
+        frozen and trained from then on.
         ``pandas.DataFrame(run.history)`` takes it.
     n_steps, n_planned : int
         Optimizer steps done, and planned.
@@ -88,7 +90,11 @@ class Run:
     interrupted : bool
         Whether Ctrl-C ended the run early; the model is as after the last step.
     notes : list of str
-        What the run said before it began, and of its phases.
+        What the run said before it began, of its phases, and of what is in doubt.
+    doubts : list of Doubt
+        What makes the run say less than its figures seem to: labels that nothing was learned from,
+        rows that stand on both sides, a head no better than the most frequent answer. Each has a
+        ``kind``, the ``task``, and a ``text`` that stands in `notes`, too.
     frozen : FrozenReport
         What became of the frozen tensors: ``moved`` in any phase, the counts for the whole run.
     phases : list of PhaseResult
@@ -111,6 +117,7 @@ class Run:
     parameters_trained: int
     interrupted: bool
     notes: list[str]
+    doubts: list[Doubt]
     frozen: FrozenReport
     phases: list[PhaseResult]
     stopped: str | None

@@ -10,15 +10,17 @@ is due, the end of the epoch, and the checkpoint, which therefore never lies ins
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from .._core import Bracket
+from ..closest import name_list
 from ..errors import TrainingError
 from ..evaluating.scoring import Scoring
 from ..freezing.digests import FrozenReport, Snapshot, digest_model, report, unused_keys
+from ..heads.kind import HeadSpec
 from ..inputs.packing import Encoded
 from ..losses.weighting import make_weighting
 from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
@@ -116,7 +118,10 @@ class Trainer:
         """
         core, earlier = self._model._core, self._model.freeze_state()
 
+        self._model.check_no_run("fit")
+
         def end() -> None:
+            self._model._lock.in_run = False
             core.train_reset()
             self._model.set_freeze_state(earlier)
 
@@ -124,6 +129,7 @@ class Trainer:
         return self.state
 
     def _go_through(self) -> None:
+        self._model._lock.in_run = True
         self._begin()
         if self._features is not None:
             first, digests = max(1, self.state.phase), self.state.phase_before
@@ -166,11 +172,12 @@ class Trainer:
         for callback in self._callbacks:
             if getattr(type(callback), moment) is getattr(Callback, moment):
                 continue
-            before = self._model.freeze_state()
+            before, heads = self._model.freeze_state(), _specs(self._model)
             try:
                 getattr(callback, moment)(self._context)
             except Stopped:  # it asked the model something long
                 return
+            self._check_heads(f"{type(callback).__name__}.{moment}", heads)
             if self._model.freeze_state() != before:
                 self._model.set_freeze_state(before)
                 raise TrainingError(
@@ -178,6 +185,21 @@ class Trainer:
                     "found another one after the call, which the plan of the run does not know; "
                     "write a FreezeSchedule for what is to change during a run"
                 )
+
+    def _check_heads(self, who: str, before: Mapping[str, HeadSpec]) -> None:
+        """Refuse other heads than those that the run was planned for; new ones are taken away."""
+        now = _specs(self._model)
+        if now == before:
+            return
+        added = [name for name in now if name not in before]
+        for name in added:
+            self._model.remove_head(name)
+        changed = [name for name in {**before, **now} if now.get(name) != before.get(name)]
+        raise TrainingError(
+            f"{who}: expected the heads that the run began with; found {name_list(changed)} added, "
+            "removed or changed, which the plan of the run does not know; call add_head and "
+            "remove_head before fit or after it"
+        )
 
     def _run_phase(self, phase: PhasePlan) -> None:
         self._measure()
@@ -275,12 +297,14 @@ class Trainer:
         except Stopped:
             return False
         weights = self._weighting.figures(heads)
-        self._weighting.update({head: figures[f"{head}_loss"] for head in heads})
+        self._weighting.update({head: figures.get(f"{head}_loss", 0.0) for head in heads})
         took = time.perf_counter() - begin
         if self._meter is not None:
             self._meter.count_step(data)
         for head in heads:
-            loss = figures[f"{head}_loss"]
+            loss = figures.get(f"{head}_loss")
+            if loss is None:  # nothing of it was labelled
+                continue
             smooth = state.smooth.get(head, loss)
             state.smooth[head] = _SMOOTHING * smooth + (1 - _SMOOTHING) * loss
         state.history.append(
@@ -350,3 +374,7 @@ class Trainer:
     def reports(self) -> list[FrozenReport]:
         """Return the verdict on what was frozen, of each phase that ended."""
         return [FrozenReport.from_dict(values) for values in self.state.reports]
+
+
+def _specs(model: MultiTaskModel) -> dict[str, HeadSpec]:
+    return {name: head.spec for name, head in model.heads.items()}

@@ -173,9 +173,9 @@ def test_the_length_of_gradual(
     found = FS.gradual(every, per_step).resolve(two_head_model, epochs)
     assert [phase.epochs for phase in found] == lengths
     cut = len(lengths) < {1: 5, 2: 4, 9: 3}[per_step]
-    assert bool(found[-1].notes) == cut
+    assert bool(found[-1].cut) == cut
     if cut:
-        assert f"epochs={epochs} end the gradual schedule before 'all'" in found[-1].notes[0]
+        assert f"epochs={epochs} end the gradual schedule before 'all'" in found[-1].cut[0]
 
 
 def test_gradual_heeds_pins(two_head_model: mtf.MultiTaskModel) -> None:

@@ -279,3 +279,35 @@ def test_the_page_of_rules_is_the_code_s() -> None:
     assert f"{rules.FAR} or more" in rows["shifted"]
     quoted = set(re.findall(r"\bE\d+\b", page))
     assert quoted <= {one.id for one in EVIDENCE} and len(quoted) > 10
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([([], [])] * 8, "found 0 words;"),
+        ([(["\u200b"], ["O"]), (["\u200b"], ["B-person"])] * 8, "found 0 words; 16 more give no"),
+        ([(["good"], ["O"]), (["\u200b"], ["B-person"])] * 8, "found 8 words, all of them 'O'; 8 "),
+        ([(["good"], ["O"])], "found 1 words, all of them 'O'"),
+    ],
+    ids=["empty sentences", "no tokens", "one label with a token", "one row"],
+)
+def test_words_without_tokens_say_nothing(
+    two_head_model: mtf.MultiTaskModel, rows: Any, found: str
+) -> None:
+    with pytest.raises(mtf.DataError, match=re.escape(found)):
+        advise(two_head_model, {"ner_head": mtf.Task(train=rows, eval=TAGGED)})
+
+
+def test_rows_without_a_token_are_not_probed(two_head_model: mtf.MultiTaskModel) -> None:
+    tasks = {"ner_head": mtf.Task(train=[(["\u200b"], ["O"]), *TAGGED], eval=TAGGED)}
+    assert advise(two_head_model, tasks).findings.data["ner_head"].n_rows == len(TAGGED)
+
+
+def test_advice_says_what_the_rows_cannot_teach(two_head_model: mtf.MultiTaskModel) -> None:
+    rows = [("good", label) for _, label in ROWS]
+    (said,) = (
+        one
+        for one in advise(two_head_model, {"classifier": mtf.Task(train=rows)}).notes
+        if "all 10 training rows are the same tokens" in one
+    )
+    assert said.startswith("classifier: ")

@@ -275,3 +275,45 @@ def test_metric_names_are_those_of_an_evaluation(two_head_model: mtf.MultiTaskMo
     named = {name for names in scoring.metric_names.values() for name in names.values()}
     assert named == set(mtf.evaluate(two_head_model, tasks))
     assert ROWS
+
+
+@pytest.mark.parametrize("moment", ["on_train_begin", "on_step_end", "on_train_end"])
+@pytest.mark.parametrize("change", ["add", "remove", "replace"])
+def test_a_callback_may_not_change_the_heads(
+    two_head_model: mtf.MultiTaskModel, moment: str, change: str
+) -> None:
+    class Changer(mtf.Callback):
+        pass
+
+    def act(self: Any, context: Context) -> None:
+        if change != "add":
+            context.model.remove_head("ner_head")
+        if change != "remove":
+            name = "new" if change == "add" else "ner_head"
+            context.model.add_head(name, mtf.SequenceClassification(["a", "b"]))
+
+    setattr(Changer, moment, act)
+    name = "new" if change == "add" else "ner_head"
+    with pytest.raises(mtf.TrainingError, match=rf"Changer\.{moment}: .*'{name}'.*before fit"):
+        quick_fit(two_head_model, callbacks=[Changer()])
+    assert "new" not in two_head_model.heads
+    assert len(two_head_model.predict("classifier", ["good"])) == 1
+
+
+@pytest.mark.parametrize("verb", ["fit", "step"])
+def test_a_callback_may_not_train(two_head_model: mtf.MultiTaskModel, verb: str) -> None:
+    """The run's moments and step counts would be another's, without a word."""
+    rows = {"classifier": ROWS[:2]}
+
+    class Trainer(mtf.Callback):
+        def on_step_end(self, context: Context) -> None:
+            quick_fit(context.model.copy(), epochs=1)
+            if verb == "fit":
+                quick_fit(context.model, epochs=1)
+            else:
+                context.model.step(rows, learning_rate=1e-3)
+
+    with pytest.raises(mtf.TrainingError, match=f"{verb} within fit; train a copy"):
+        quick_fit(two_head_model, callbacks=[Trainer()])
+    quick_fit(two_head_model, epochs=1)
+    two_head_model.step(rows, learning_rate=1e-3)
