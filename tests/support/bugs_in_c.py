@@ -8,6 +8,8 @@ from .bugs import Bug
 TRAINING = "tests/laws/test_laws_training.py"
 FREEZING = "tests/laws/test_laws_freezing.py"
 BINDING = "tests/core/test_core_binding.py"
+EDGES = "tests/core/test_core_edges.py"
+UPDATE = "tests/core/test_core_update.py"
 
 BUGS_IN_C = (
     # ---- base
@@ -44,7 +46,7 @@ BUGS_IN_C = (
         "csrc/base/quota.c",
         "quota / period + (quota % period != 0)",
         "quota / period",
-        "c:test_base",
+        "c:test_threads",
     ),
     Bug(
         "the child of a fork keeps dead workers",
@@ -143,14 +145,14 @@ BUGS_IN_C = (
         "csrc/losses/cross_entropy.c",
         "        labelled++;\n    }\n    *n_labelled = labelled;",
         "        labelled++;\n    }\n    *n_labelled = m;",
-        "c:test_loss_cross_entropy",
+        EDGES,
     ),
     Bug(
         "a label past the last class is taken",
         "csrc/losses/cross_entropy.c",
         "labels[i] >= n)",
         "labels[i] > n)",
-        "c:test_loss_cross_entropy",
+        EDGES,
     ),
     # ---- model and plan
     Bug(
@@ -179,7 +181,7 @@ BUGS_IN_C = (
         "csrc/plan/plan.c",
         "if (node_trains(d, node) || (node->unit != MTF_NO_UNIT && !unit_frozen(d, node->unit))) {",
         "if (node_trains(d, node)) {",
-        "c:test_plan",
+        EDGES,
     ),
     Bug(
         "an earlier plan is used in another precision",
@@ -214,20 +216,20 @@ BUGS_IN_C = (
         "csrc/plan/batch.c",
         "if (view->offsets[s][first + n + 1] - view->offsets[s][first] > budget) {",
         "if (view->offsets[s][first + n] - view->offsets[s][first] > budget) {",
-        "c:test_arenas",
+        EDGES,
     ),
     Bug(
         "the table of an identity is one entry short",
         "csrc/plan/workspace.c",
         "if (n < w->identity_size) {",
         "if (n <= w->identity_size) {",
-        "c:test_arenas",
+        EDGES,
     ),
     Bug(
         "a packed form is not made again after a step",
-        "csrc/plan/forms.c",
-        "w->forms[use][precision].filled = w->version + 1;",
-        "w->forms[use][precision].filled = w->version + 2;",
+        "csrc/blas/packed.c",
+        "return form->filled == w->version + 1 ? form : NULL;",
+        "return form->filled != 0 ? form : NULL;",
         "c:test_packed",
     ),
     Bug(
@@ -235,7 +237,7 @@ BUGS_IN_C = (
         "csrc/plan/price.c",
         "info->form_bytes = forms.bytes;",
         "info->form_bytes = 0;",
-        "c:test_arenas",
+        "tests/model/test_precision.py",
     ),
     # ---- training
     Bug(
@@ -250,7 +252,7 @@ BUGS_IN_C = (
         "csrc/train/apply.c",
         "update->max_grad_norm / (norm + CLIP_EPS)",
         "update->max_grad_norm / norm",
-        "tests/core tests/laws/test_laws_training.py",
+        UPDATE,
     ),
     Bug(
         "the norm leaves out a tensor's last chunk",
