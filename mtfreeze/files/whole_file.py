@@ -152,7 +152,11 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     """Return the path of a file to write; TypeError, ConfigError or OSError if it can be none."""
     place = check_path("path", path)
     if place.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "expected the name of a file; found", str(place))
+        raise IsADirectoryError(
+            errno.EISDIR,
+            f"cannot write {quoted(str(place))}: expected the name of a file; found a folder; "
+            "choose another place",
+        )
     return place
 
 
