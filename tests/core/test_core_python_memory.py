@@ -8,6 +8,7 @@ binding makes. An allocation fails alone, or with all that follow.
 from __future__ import annotations
 
 import gc
+import importlib.util
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -22,18 +23,19 @@ from support import core_models as cm
 hooks = pytest.importorskip("_testcapi", reason="CPython was built without its test hooks")
 
 Call = Callable[[], Any]
-ONES = np.ones((3, 16))
-TABLE = np.full((16, 50), 0.25).T
+ONES: Any = np.ones((3, 16))  # to be converted
+TABLE: Any = np.full((16, 50), 0.25).T
 NONE = np.zeros(99, bool)
 FEATURES = cm.batch(features={"hidden": np.full((len(cm.IDS), 16), 0.5)})
 WIDE = cm.batch(cm.IDS.astype("u8"), cm.STARTS.astype("u8"), cm.TYPES.astype("i8"))
 HEAD = {**cm.TOKEN_HEAD, "hidden": [4, 4], "dropout": 0.5, "activation": "gelu"}
 INJECTED = {"pooled": ONES}
+WRONG: dict[str, Any] = {"hidden_size": None}
 MOST = 3000
 """More allocations than any call makes."""
 
 
-def masks(model: _core.Model, n: int) -> tuple[np.ndarray, np.ndarray]:
+def masks(model: _core.Model, n: int) -> Any:
     """Return a freeze state in which `n` parameters are frozen."""
     return np.arange(len(model.params())) < n, np.zeros(len(model.units()), bool)
 
@@ -77,7 +79,7 @@ MODULE: dict[str, Callable[[], Call]] = {
     "Bracket.run": lambda: partial(_core.Bracket(dict, dict).run, partial(int, "77"), base=8),
     "Bracket.run, wrong": lambda: partial(_core.Bracket(dict, dict).run, int, "x"),
     "no such level": lambda: partial(_core.runtime_init, "none"),
-    "no model": lambda: partial(_core.Model, {**cm.CONFIG, "hidden_size": None}),
+    "no model": lambda: partial(_core.Model, {**cm.CONFIG, **WRONG}),
     "no family": lambda: partial(_core.Model, {**cm.CONFIG, "model_type": "none"}),
     "no outline": lambda: partial(_core.outline, cm.CONFIG, {"a": {"kind": "none"}}),
 }
@@ -118,7 +120,7 @@ READS: dict[str, Callable[[_core.Model], Call]] = {
     "no such plan": lambda m: partial(m.plan, ["x"], training=True, offsets=cm.OFFSETS),
     "no such prefix": lambda m: partial(m.prefix, ["x"], True),
     "no such mask": lambda m: partial(m.set_frozen, masks(m, 9)[0], NONE),
-    "an odd freeze state": lambda m: partial(m.prefix, ["pooled"], True, masks(m, 9)[:1]),
+    "an odd freeze state": lambda m: partial(m.prefix, ["pooled"], True, masks(m, 9) * 2),
     "no such precision": lambda m: partial(m.set_precision, np.full(len(m.params()), 9, np.uint8)),
     "no such head": lambda m: partial(m.remove_head, "x"),
     "no such kind": lambda m: partial(m.add_head, "x", {"kind": "none", "n_labels": 3}),
@@ -256,10 +258,28 @@ def test_what_changes_a_model(name: str) -> None:
 def test_nothing_leaks(name: str) -> None:
     model = cm.make_model()
     if name in CHANGES:
-        ready = lambda: CHANGES[name](cm.make_model())  # noqa: E731
+        ready: Callable[[], Call] = lambda: CHANGES[name](cm.make_model())  # noqa: E731
     else:
         call = MODULE[name]() if name in MODULE else READS[name](model)
         ready = lambda: call  # noqa: E731
     expected = calm(ready())
     walk(ready, expected, int)
     assert n_leaked(lambda: walk(ready, expected, int)) <= 0
+
+
+@pytest.mark.long
+def test_the_module_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    """Loaded a second time; NumPy prints what keeps it from being found, and says ImportError."""
+    spec = importlib.util.spec_from_file_location("mtfreeze._core", _core.__file__)
+    assert spec is not None and spec.loader is not None
+    # CPython makes no types of results without memory, and at times does not say why.
+    ends = (None, MemoryError, ImportError, SystemError)
+    for n in range(MOST):
+        for last in (n + 1, 0):
+            module = importlib.util.module_from_spec(spec)
+            found = starved(partial(spec.loader.exec_module, module), n, last)
+            assert found in ends, f"allocation {n}: {found}"
+        if found is None:
+            break
+    assert found is None and n > 20
+    assert module.Model(cm.CONFIG).version >= 0

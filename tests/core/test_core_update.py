@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from mtfreeze.errors import Error
 from support import core_models as cm
 
 # The table of words is cut into a full chunk of 65,536 values and the rest.
-SHAPE = {"vocab_size": 3000, "hidden_size": 24}
+SHAPE: dict[str, Any] = {"vocab_size": 3000, "hidden_size": 24}
 RATE, DECAY, EPS = 1e-2, 0.1, 1e-8
 BETAS = (0.9, 0.999)
 
@@ -49,7 +51,7 @@ def test_an_update_is_clipped_adamw(norm: float, limit: float) -> None:
     model = cm.make_model(**SHAPE)
     before = [model.view(i).astype(np.float64) for i in range(len(model.params()))]
     given = gradients(model, norm)
-    moments = [(np.abs(one) * 0.3, one**2 * 0.7) for one in given]
+    moments: list[Any] = [(np.abs(one) * 0.3, one**2 * 0.7) for one in given]
     for i, (first, second) in enumerate(moments):
         model.set_state(i, first, second, 3 + i % 2)
     result = update(model, dict(enumerate(given)), limit)
