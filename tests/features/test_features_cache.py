@@ -314,7 +314,7 @@ def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache is not None and (cache.memory_limit, cache.disk_limit) == (5, 6)
     (tmp_path / "file").write_text("x")
     for wrong in (True, None, 3, b"auto"):
-        with pytest.raises(TypeError, match='"auto" is the usual choice'):
+        with pytest.raises(TypeError, match='found .*; "auto" keeps what pays'):
             open_cache(wrong)
     for name, advice in (("memroy", "did you mean 'memory'"), ("off", "write False"), ("", "use")):
         with pytest.raises(ConfigError, match=advice):

@@ -223,7 +223,7 @@ BUGS_IN_C = (
         "csrc/plan/workspace.c",
         "if (n < w->identity_size) {",
         "if (n <= w->identity_size) {",
-        EDGES,
+        "c:test_arenas",
     ),
     Bug(
         "a packed form is not made again after a step",
