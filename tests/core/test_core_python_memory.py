@@ -28,7 +28,8 @@ TABLE: Any = np.full((16, 50), 0.25).T
 NONE = np.zeros(99, bool)
 FEATURES = cm.batch(features={"hidden": np.full((len(cm.IDS), 16), 0.5)})
 WIDE = cm.batch(cm.IDS.astype("u8"), cm.STARTS.astype("u8"), cm.TYPES.astype("i8"))
-HEAD = {**cm.TOKEN_HEAD, "hidden": [4, 4], "dropout": 0.5, "activation": "gelu"}
+# CPython keeps small tuples for later use: only a long list takes memory.
+HEAD = {**cm.TOKEN_HEAD, "hidden": [4] * 21, "dropout": 0.5, "activation": "gelu"}
 INJECTED = {"pooled": ONES}
 WRONG: dict[str, Any] = {"hidden_size": None}
 MOST = 3000

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from .bugs import Bug
 
-TRAINING = "tests/laws/test_laws_training.py"
-FREEZING = "tests/laws/test_laws_freezing.py"
 BINDING = "tests/core/test_core_binding.py"
 EDGES = "tests/core/test_core_edges.py"
 UPDATE = "tests/core/test_core_update.py"
@@ -245,7 +243,7 @@ BUGS_IN_C = (
         "csrc/train/state.c",
         "(mtf_chunk){i, at, left < CHUNK_VALUES ? left : CHUNK_VALUES};",
         "(mtf_chunk){i, at, left < CHUNK_VALUES ? left : CHUNK_VALUES - 1};",
-        "tests/core",
+        UPDATE,
     ),
     Bug(
         "clipping has no epsilon",
@@ -259,21 +257,21 @@ BUGS_IN_C = (
         "csrc/train/apply.c",
         "        total += model->partial_sums[i];\n",
         "        total += i + 1 < model->n_chunks ? model->partial_sums[i] : 0;\n",
-        f"{TRAINING} tests/core",
+        UPDATE,
     ),
     Bug(
         "every tensor has the step count of the run",
         "csrc/train/apply.c",
         "const double t = (double)(param->n_steps + 1);",
         "const double t = (double)(model->session.options.step + 1);",
-        f"{TRAINING} {FREEZING}",
+        UPDATE,
     ),
     Bug(
         "tensors that no loss reached are stepped",
         "csrc/train/apply.c",
         "    if (!param->reached) {\n        return;\n    }\n    if (param->rows",
         "    if (param->rows",
-        f"{TRAINING} {FREEZING}",
+        UPDATE,
     ),
     Bug(
         "rows that no batch reached do not decay",
@@ -287,7 +285,7 @@ BUGS_IN_C = (
         "csrc/train/apply.c",
         "if (!isfinite(model->partial_sums[i])) {",
         "if (isinf(model->partial_sums[i])) {",
-        "tests/core tests/laws/test_laws_training.py",
+        UPDATE,
     ),
     Bug(
         "an update that overflows is taken",
@@ -315,14 +313,14 @@ BUGS_IN_C = (
         "csrc/train/step.c",
         "mtf_random_mix(mtf_random_mix(0, options->seed), options->step)",
         "mtf_random_mix(mtf_random_mix(0, options->seed), 0)",
-        f"{TRAINING} tests/core",
+        UPDATE,
     ),
     Bug(
         "freezing keeps the moments",
         "csrc/object/object.c",
         "            mtf_param_drop_state(&network->params[i]);\n",
         "            (void)0;\n",
-        f"{FREEZING} {BINDING}",
+        BINDING,
     ),
     Bug(
         "a written weight keeps its version",
@@ -337,20 +335,20 @@ BUGS_IN_C = (
         "csrc/python/args.c",
         "if (text != NULL && strlen(text) != (size_t)size) {",
         "if (text != NULL && strlen(text) > (size_t)size) {",
-        "tests/core",
+        "tests/core/test_core_hostile.py",
     ),
     Bug(
         "an int past 32 bits wraps around",
         "csrc/python/args.c",
         "if (wide < INT_MIN || wide > INT_MAX) {",
         "if (wide < INT_MIN) {",
-        "tests/core",
+        "tests/core/test_core_hostile.py",
     ),
     Bug(
         "a backward pass runs twice on one forward pass",
         "csrc/python/train.c",
         "    drop_pending(self);\n    result = float_list(losses.values, losses.n);\n",
         "    result = float_list(losses.values, losses.n);\n",
-        "tests/core",
+        f"{BINDING} tests/core/test_core_orders.py",
     ),
 )

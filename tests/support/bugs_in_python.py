@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from .bugs import Bug
 
-TRAINING = "tests/laws/test_laws_training.py"
-FREEZING = "tests/laws/test_laws_freezing.py"
 RESUME = "tests/training/test_checkpoint_resume.py"
 
 BUGS_IN_PYTHON = (
