@@ -79,7 +79,7 @@ BUGS_IN_PROMISES = (
         "mtfreeze/freezing/facts.py",
         'together([*changes, partial(setattr, model, "_facts", facts)])[:-1]',
         '[one() for one in (*changes, partial(setattr, model, "_facts", facts))][:-1]',
-        "tests/freezing/test_facts.py",
+        "tests/drills/test_interrupts.py",
     ),
     Bug(
         "what Python knows changes before the core may refuse",
@@ -151,14 +151,14 @@ BUGS_IN_PROMISES = (
         "csrc/python/freezing.c",
         "    mtf_py_freeze_clear(&freeze);\n    if (status != MTF_OK) {",
         "    if (status != MTF_OK) {",
-        "tests/core/test_core_memory.py",
+        "tests/core/test_core_python_memory.py",
     ),
     Bug(
         "a mask leaks where the other one is refused",
         "csrc/python/freezing.c",
         "    if (freeze->units == NULL) {\n        mtf_py_freeze_clear(freeze);\n",
         "    if (freeze->units == NULL) {\n",
-        "tests/core/test_core_memory.py",
+        "tests/core/test_core_python_memory.py",
     ),
     # ---- folders that others write
     Bug(
