@@ -212,15 +212,18 @@ def walk(ready: Callable[[], Call], expected: type | None, same: Callable[[], An
 
 
 def n_leaked(again: Callable[[], object]) -> int:
-    """Return how many objects stay at least, each time that something is done."""
-    found = []
-    for _ in range(3):
+    """Return how many objects stay at least, each time that something is done.
+
+    Caches of CPython and NumPy fill for a while; a leak never ends.
+    """
+    found = [1]
+    while found[-1] > 0 and len(found) < 80:
         gc.collect()
         blocks = sys.getallocatedblocks()
         again()
         gc.collect()
         found.append(sys.getallocatedblocks() - blocks)
-    return min(found)
+    return found[-1]
 
 
 @pytest.mark.parametrize("name", MODULE)
@@ -265,8 +268,6 @@ def maker(name: str, model: _core.Model) -> Callable[[], Call]:
 @pytest.mark.parametrize("name", [*MODULE, *READS, *CHANGES])
 def test_calls_leave_no_objects_behind(name: str) -> None:
     ready = maker(name, cm.make_model())
-    for _ in range(50):  # CPython's caches fill
-        calm(ready())
     assert n_leaked(lambda: [calm(ready()) for _ in range(3)]) <= 0
 
 
