@@ -48,9 +48,10 @@ drills: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## every promise tried f
 
 # The branches of the binding and the lines of csrc/base, by the C tests and those of the core.
 COVERAGE := build/coverage
+# without assertions: those in the headers of Python are no branches of ours
 coverage: $(STAMP)-package $(STAMP)-dev ## branches of the binding and lines of csrc/base that tests reach
 	cmake -S . -B $(COVERAGE) -DMTF_PYTHON=ON -DMTF_TESTS=ON -DMTF_COVERAGE=ON -DCMAKE_BUILD_TYPE=Debug \
-	    -DPython_EXECUTABLE=$(CURDIR)/$(PY)
+	    -DCMAKE_C_FLAGS_DEBUG="-g -O0 -DNDEBUG" -DPython_EXECUTABLE=$(CURDIR)/$(PY)
 	cmake --build $(COVERAGE) -j $(JOBS)
 	find $(COVERAGE) -name '*.gcda' -delete
 	ctest --test-dir $(COVERAGE) --output-on-failure -j $(JOBS)

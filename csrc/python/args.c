@@ -117,13 +117,12 @@ PyObject *mtf_py_pairs(PyObject *object, const char *what)
     if (object == Py_None) {
         return PyTuple_New(0);
     }
-    if (!PyMapping_Check(object) || !PyObject_HasAttrString(object, "items")) {
-        PyErr_Format(PyExc_TypeError, "%s must be a mapping, found %.100s", what,
-                     Py_TYPE(object)->tp_name);
-        return NULL;
-    }
     PyObject *list = PyMapping_Items(object);
     if (list == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_AttributeError)) { /* no items() */
+            PyErr_Format(PyExc_TypeError, "%s must be a mapping, found %.100s", what,
+                         Py_TYPE(object)->tp_name);
+        }
         return NULL;
     }
     PyObject *pairs = PySequence_Tuple(list);

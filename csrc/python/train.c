@@ -175,6 +175,16 @@ end:
     return result;
 }
 
+/* How many parameters an update steps. */
+static size_t n_with_gradient(const mtf_py_model *self)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < mtf_model_n_params(self->model); i++) {
+        found += mtf_train_get_gradient(self->model, i) != NULL;
+    }
+    return found;
+}
+
 /* Calls the core with the two arrays of numbers, one a parameter. */
 static PyObject *apply(mtf_py_model *self, mtf_update *update, PyObject *rates_object,
                        PyObject *decays_object)
@@ -191,18 +201,26 @@ static PyObject *apply(mtf_py_model *self, mtf_update *update, PyObject *rates_o
     }
     update->learning_rate = PyArray_DATA(rates);
     update->weight_decay = PyArray_DATA(decays);
-    mtf_update_result done = {.grad_norm = 0.0};
-    mtf_error err = {MTF_OK, ""};
-    mtf_status status;
-    MTF_PY_WATCHED(status, mtf_train_apply(self->model, update, &done, &err));
+    /* After the update nothing may fail: what says how it went is made before. */
+    PyObject *norm = PyFloat_FromDouble(0.0), *clip = PyFloat_FromDouble(0.0);
+    PyObject *fields[] = {norm, clip, PyLong_FromSize_t(n_with_gradient(self))};
+    PyObject *result = mtf_py_result(self->state, MTF_PY_UPDATE_RESULT, fields);
+    if (result != NULL) {
+        mtf_update_result done = {.grad_norm = 0.0};
+        mtf_error err = {MTF_OK, ""};
+        mtf_status status;
+        MTF_PY_WATCHED(status, mtf_train_apply(self->model, update, &done, &err));
+        if (status != MTF_OK) {
+            Py_CLEAR(result);
+            mtf_py_raise(self->state, status, &err);
+        } else {
+            ((PyFloatObject *)norm)->ob_fval = done.grad_norm; /* nobody else has seen them */
+            ((PyFloatObject *)clip)->ob_fval = done.clip;
+        }
+    }
     Py_DECREF(rates);
     Py_DECREF(decays);
-    if (status != MTF_OK) {
-        return mtf_py_raise(self->state, status, &err);
-    }
-    PyObject *fields[] = {PyFloat_FromDouble(done.grad_norm), PyFloat_FromDouble(done.clip),
-                          PyLong_FromLongLong(done.n_stepped)};
-    return mtf_py_result(self->state, MTF_PY_UPDATE_RESULT, fields);
+    return result;
 }
 
 PyObject *mtf_py_train_apply(mtf_py_model *self, PyObject *args, PyObject *kwargs)

@@ -51,12 +51,13 @@ typedef struct raised {
     PyObject *type, *value, *trace;
 } raised;
 
-/* Takes the exception that is set; the one before it becomes its context. */
+/* Takes the exception that is set; the one before it becomes its context. Not that of a lack of memory:
+ * linking takes some, and CPython ends the process where too many errors of that kind are kept. */
 static void raised_next(raised *last)
 {
     raised next = {NULL, NULL, NULL};
     PyErr_Fetch(&next.type, &next.value, &next.trace);
-    if (last->type != NULL) {
+    if (last->type != NULL && !PyErr_GivenExceptionMatches(next.type, PyExc_MemoryError)) {
         PyErr_NormalizeException(&last->type, &last->value, &last->trace);
         PyErr_NormalizeException(&next.type, &next.value, &next.trace);
         if (last->trace != NULL) {
@@ -65,10 +66,10 @@ static void raised_next(raised *last)
         if (next.value != last->value) {
             PyException_SetContext(next.value, Py_NewRef(last->value));
         }
-        Py_DECREF(last->type);
-        Py_XDECREF(last->value);
-        Py_XDECREF(last->trace);
     }
+    Py_XDECREF(last->type);
+    Py_XDECREF(last->value);
+    Py_XDECREF(last->trace);
     *last = next;
 }
 

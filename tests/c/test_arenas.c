@@ -263,3 +263,18 @@ MTF_TEST(what_is_saved_is_written_and_read)
         }
     }
 }
+
+MTF_TEST(the_table_of_an_identity_reaches_the_end_of_the_last_sequence)
+{
+    mtf_error err = {MTF_OK, ""};
+    for (int64_t first = 0; first < 9; first++) {
+        mtf_workspace w = {0};
+        for (int64_t n = first; n < 40; n++) {
+            CHECK(mtf_workspace_identity(&w, n, &err) == MTF_OK);
+            if (CHECK(w.identity_size > n)) {
+                CHECK_INT(w.identity[n], n);
+            }
+        }
+        mtf_workspace_clear(&w);
+    }
+}

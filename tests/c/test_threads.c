@@ -254,6 +254,28 @@ MTF_TEST(as_many_items_as_threads_run_at_once)
     }
 }
 
+MTF_TEST(a_forked_child_has_as_many_workers)
+{
+#if UNDER_TSAN
+    SKIP("thread sanitizer cannot start threads after a fork");
+#endif
+    static job j;
+    use_threads(4);
+    CHECK(run_and_check(&j, 100));
+    pid_t child = fork();
+    if (child == 0) {
+        (void)alarm(5); /* workers that are not there are waited for in vain */
+        meeting m;
+        atomic_init(&m.n_there, 0);
+        atomic_init(&m.n_alone, 0);
+        mtf_parallel_for(4, meet, &m);
+        _exit(atomic_load(&m.n_alone) == 0 ? 0 : 1);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 MTF_TEST(little_work_stays_with_the_caller)
 {
     static job j;

@@ -3,7 +3,7 @@
 
 The copy lies in ``build/seeded``; C is built there once and then file by file. A bug is a piece of
 text in one file and what it becomes, with the test that is to fail: ``c:NAME`` of ``tests/c``, or a
-file of Python tests. The tables are ``support/bugs_in_c.py`` and ``support/bugs_in_python.py``.
+file of Python tests. The tables are ``support/bugs_in_*.py``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from pathlib import Path
 
 from support.bugs import Bug
 from support.bugs_in_c import BUGS_IN_C
+from support.bugs_in_promises import BUGS_IN_PROMISES
 from support.bugs_in_python import BUGS_IN_PYTHON
 from support.drills import Drill
 
 ROOT = Path(__file__).resolve().parents[2]
 COPY = ROOT / "build" / "seeded"
-BUGS: tuple[Bug, ...] = (*BUGS_IN_PYTHON, *BUGS_IN_C)
+BUGS: tuple[Bug, ...] = (*BUGS_IN_PYTHON, *BUGS_IN_C, *BUGS_IN_PROMISES)
 LIMIT_S = 900
 """A test that hangs has seen the bug."""
 _sound: set[tuple[str, bool]] = set()
@@ -117,6 +118,8 @@ def _passes(bug: Bug) -> bool:
         done = _run([sys.executable, "-c", RUN_TESTS, str(COPY), *bug.seen_by.split()])
     except subprocess.TimeoutExpired:
         return False
+    if done.returncode < 0:
+        return False  # it was ended by a signal
     assert done.returncode in (0, 1), done.stdout[-2000:]
     return done.returncode == 0
 

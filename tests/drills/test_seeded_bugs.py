@@ -18,4 +18,4 @@ def test_there_are_enough_of_both_kinds() -> None:
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.what)
 def test_a_bug_can_be_planted(bug: Bug) -> None:
     text = (ROOT / bug.path).read_text("utf-8")
-    assert text.count(bug.right) == 1
+    assert text.count(bug.right) == 1 and bug.wrong != bug.right

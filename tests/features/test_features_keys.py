@@ -107,6 +107,18 @@ def test_kernels_are_in_the_key(
     assert prefix_key(tiny_model, NAME) != before
 
 
+@pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")  # what it says is meant here
+def test_the_precision_of_what_is_frozen_is_in_the_key(tiny_model: mtf.MultiTaskModel) -> None:
+    def after(precision: str, what: str) -> tuple[str, str]:
+        model = tiny_model.copy()
+        model.freeze(what, precision=precision)
+        return prefix_key(model, "hidden_states.1"), prefix_key(model, NAME)
+
+    found = {one: after(one, "layers[1]") for one in ("fp32", "bf16", "int8")}
+    assert len({lower for lower, _ in found.values()}) == 1  # computed below it
+    assert len({upper for _, upper in found.values()}) == 3
+
+
 def test_a_head_added_again_with_other_weights_has_another_key(
     two_head_model: mtf.MultiTaskModel,
 ) -> None:

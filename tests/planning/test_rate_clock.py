@@ -6,7 +6,12 @@ from __future__ import annotations
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.planning.rate_clock import SCHEDULES, count_warmup_steps, schedule_factor
+from mtfreeze.planning.rate_clock import (
+    SCHEDULES,
+    RateClock,
+    count_warmup_steps,
+    schedule_factor,
+)
 
 
 def factors(kind: str, n_steps: int, n_warmup: int) -> list[float]:
@@ -31,6 +36,11 @@ def test_warmup_steps_win_over_the_ratio() -> None:
     assert count_warmup_steps(95, 0.1, None) == 10  # rounded up, as transformers does
     assert count_warmup_steps(95, 0.1, 0) == 0
     assert count_warmup_steps(0, 0.5, None) == 0
+
+
+def test_the_clock_of_a_phase_begins_with_it() -> None:
+    clock = RateClock("linear", 10, 6, 2)
+    assert [clock.factor(step) for step in range(10, 16)] == factors("linear", 6, 2)
 
 
 def test_unknown_schedule_names_the_closest() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from .bugs import Bug
 
-TRAINING = "tests/laws/test_laws_training.py"
-FREEZING = "tests/laws/test_laws_freezing.py"
 BINDING = "tests/core/test_core_binding.py"
+EDGES = "tests/core/test_core_edges.py"
+UPDATE = "tests/core/test_core_update.py"
 
 BUGS_IN_C = (
     # ---- base
@@ -44,7 +44,7 @@ BUGS_IN_C = (
         "csrc/base/quota.c",
         "quota / period + (quota % period != 0)",
         "quota / period",
-        "c:test_base",
+        "c:test_threads",
     ),
     Bug(
         "the child of a fork keeps dead workers",
@@ -143,14 +143,14 @@ BUGS_IN_C = (
         "csrc/losses/cross_entropy.c",
         "        labelled++;\n    }\n    *n_labelled = labelled;",
         "        labelled++;\n    }\n    *n_labelled = m;",
-        "c:test_loss_cross_entropy",
+        EDGES,
     ),
     Bug(
         "a label past the last class is taken",
         "csrc/losses/cross_entropy.c",
         "labels[i] >= n)",
         "labels[i] > n)",
-        "c:test_loss_cross_entropy",
+        EDGES,
     ),
     # ---- model and plan
     Bug(
@@ -179,7 +179,7 @@ BUGS_IN_C = (
         "csrc/plan/plan.c",
         "if (node_trains(d, node) || (node->unit != MTF_NO_UNIT && !unit_frozen(d, node->unit))) {",
         "if (node_trains(d, node)) {",
-        "c:test_plan",
+        EDGES,
     ),
     Bug(
         "an earlier plan is used in another precision",
@@ -214,7 +214,7 @@ BUGS_IN_C = (
         "csrc/plan/batch.c",
         "if (view->offsets[s][first + n + 1] - view->offsets[s][first] > budget) {",
         "if (view->offsets[s][first + n] - view->offsets[s][first] > budget) {",
-        "c:test_arenas",
+        EDGES,
     ),
     Bug(
         "the table of an identity is one entry short",
@@ -225,9 +225,9 @@ BUGS_IN_C = (
     ),
     Bug(
         "a packed form is not made again after a step",
-        "csrc/plan/forms.c",
-        "w->forms[use][precision].filled = w->version + 1;",
-        "w->forms[use][precision].filled = w->version + 2;",
+        "csrc/blas/packed.c",
+        "return form->filled == w->version + 1 ? form : NULL;",
+        "return form->filled != 0 ? form : NULL;",
         "c:test_packed",
     ),
     Bug(
@@ -235,7 +235,7 @@ BUGS_IN_C = (
         "csrc/plan/price.c",
         "info->form_bytes = forms.bytes;",
         "info->form_bytes = 0;",
-        "c:test_arenas",
+        "tests/model/test_precision.py",
     ),
     # ---- training
     Bug(
@@ -243,35 +243,35 @@ BUGS_IN_C = (
         "csrc/train/state.c",
         "(mtf_chunk){i, at, left < CHUNK_VALUES ? left : CHUNK_VALUES};",
         "(mtf_chunk){i, at, left < CHUNK_VALUES ? left : CHUNK_VALUES - 1};",
-        "tests/core",
+        UPDATE,
     ),
     Bug(
         "clipping has no epsilon",
         "csrc/train/apply.c",
         "update->max_grad_norm / (norm + CLIP_EPS)",
         "update->max_grad_norm / norm",
-        "tests/core tests/laws/test_laws_training.py",
+        UPDATE,
     ),
     Bug(
         "the norm leaves out a tensor's last chunk",
         "csrc/train/apply.c",
         "        total += model->partial_sums[i];\n",
         "        total += i + 1 < model->n_chunks ? model->partial_sums[i] : 0;\n",
-        f"{TRAINING} tests/core",
+        UPDATE,
     ),
     Bug(
         "every tensor has the step count of the run",
         "csrc/train/apply.c",
         "const double t = (double)(param->n_steps + 1);",
         "const double t = (double)(model->session.options.step + 1);",
-        f"{TRAINING} {FREEZING}",
+        UPDATE,
     ),
     Bug(
         "tensors that no loss reached are stepped",
         "csrc/train/apply.c",
         "    if (!param->reached) {\n        return;\n    }\n    if (param->rows",
         "    if (param->rows",
-        f"{TRAINING} {FREEZING}",
+        UPDATE,
     ),
     Bug(
         "rows that no batch reached do not decay",
@@ -285,7 +285,7 @@ BUGS_IN_C = (
         "csrc/train/apply.c",
         "if (!isfinite(model->partial_sums[i])) {",
         "if (isinf(model->partial_sums[i])) {",
-        "tests/core tests/laws/test_laws_training.py",
+        UPDATE,
     ),
     Bug(
         "an update that overflows is taken",
@@ -313,14 +313,14 @@ BUGS_IN_C = (
         "csrc/train/step.c",
         "mtf_random_mix(mtf_random_mix(0, options->seed), options->step)",
         "mtf_random_mix(mtf_random_mix(0, options->seed), 0)",
-        f"{TRAINING} tests/core",
+        UPDATE,
     ),
     Bug(
         "freezing keeps the moments",
         "csrc/object/object.c",
         "            mtf_param_drop_state(&network->params[i]);\n",
         "            (void)0;\n",
-        f"{FREEZING} {BINDING}",
+        BINDING,
     ),
     Bug(
         "a written weight keeps its version",
@@ -335,20 +335,20 @@ BUGS_IN_C = (
         "csrc/python/args.c",
         "if (text != NULL && strlen(text) != (size_t)size) {",
         "if (text != NULL && strlen(text) > (size_t)size) {",
-        "tests/core",
+        "tests/core/test_core_hostile.py",
     ),
     Bug(
         "an int past 32 bits wraps around",
         "csrc/python/args.c",
         "if (wide < INT_MIN || wide > INT_MAX) {",
         "if (wide < INT_MIN) {",
-        "tests/core",
+        "tests/core/test_core_hostile.py",
     ),
     Bug(
         "a backward pass runs twice on one forward pass",
         "csrc/python/train.c",
         "    drop_pending(self);\n    result = float_list(losses.values, losses.n);\n",
         "    result = float_list(losses.values, losses.n);\n",
-        "tests/core",
+        f"{BINDING} tests/core/test_core_orders.py",
     ),
 )

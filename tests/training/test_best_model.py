@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.training.best_model import BestModel
+from mtfreeze.training.best_model import BestModel, Judge
 from mtfreeze.training.callbacks import Context
 from support.bits import bits, changed
 from support.small_tasks import quick_fit, two_tasks
@@ -64,6 +65,14 @@ def test_greater_is_better_turns_it_round(two_head_model: mtf.MultiTaskModel) ->
     keeper = Keeper()
     run = best_run(two_head_model, keeper, greater_is_better=True)
     assert run.best_step == max(keeper.found, key=lambda one: one[1])[0]
+
+
+@pytest.mark.parametrize("greater", [False, True])
+def test_what_is_no_number_is_never_better(greater: bool) -> None:
+    judge, nan = Judge("loss", ("loss",), greater), math.nan
+    assert not any(judge.better(nan, old) for old in (None, nan, 1.0))
+    assert judge.better(1.0, None) and judge.better(1.0, nan)
+    assert judge.better(2.0, 1.0) == greater and judge.better(1.0, 2.0) != greater
 
 
 def test_by_default_the_mean_of_what_tasks_are_judged_by(
