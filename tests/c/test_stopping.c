@@ -123,7 +123,7 @@ static void stop_a_step_everywhere(void)
         mtf_model_free(model);
     }
     CHECK(status == MTF_OK);
-    CHECK(at > 100);
+    CHECK(at > (mtf_threads_get() == 1 ? 100 : 10)); /* workers take questions with their items */
 }
 
 MTF_TEST(a_stopped_step_has_not_been)
@@ -293,6 +293,7 @@ typedef struct caller {
     const mtf_batch *batch;
     int stops;
     int right;
+    int n_stopped;
 } caller;
 
 static void *call_often(void *context)
@@ -307,7 +308,9 @@ static void *call_often(void *context)
         watch(&q, c->stops ? i % 20 : -1);
         const mtf_status status =
             mtf_model_forward(c->model, c->batch, 1, &wanted, MTF_AS_FROZEN, &err);
-        c->right &= status == (c->stops ? MTF_INTERRUPTED : MTF_OK);
+        /* how often it is asked depends on how much of the work the workers take */
+        c->right &= status == (c->stops && q.n > i % 20 ? MTF_INTERRUPTED : MTF_OK);
+        c->n_stopped += status == MTF_INTERRUPTED;
     }
     watch_no_more();
     return NULL;
@@ -324,7 +327,7 @@ MTF_TEST(who_is_stopped_stops_nobody_else)
     const mtf_batch *batch = many(&b);
     CHECK(mtf_threads_set(3, &err) == MTF_OK);
     for (int i = 0; i < CALLERS; i++) {
-        callers[i] = (caller){fresh(0), batch, i % 2, 0};
+        callers[i] = (caller){fresh(0), batch, i % 2, 0, 0};
     }
     for (int i = 0; i < CALLERS; i++) {
         CHECK(pthread_create(&ids[i], NULL, call_often, &callers[i]) == 0);
@@ -332,6 +335,7 @@ MTF_TEST(who_is_stopped_stops_nobody_else)
     for (int i = 0; i < CALLERS; i++) {
         CHECK(pthread_join(ids[i], NULL) == 0);
         CHECK(callers[i].right);
+        CHECK(callers[i].stops ? callers[i].n_stopped >= 5 : callers[i].n_stopped == 0);
         mtf_model_free(callers[i].model);
     }
     CHECK(mtf_threads_set(threads, &err) == MTF_OK);
