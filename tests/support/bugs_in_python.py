@@ -125,7 +125,7 @@ BUGS_IN_PYTHON = (
     ),
     Bug(
         "the text of a TSV ends at its first TAB",
-        "mtfreeze/data/readers.py",
+        "mtfreeze/data/row_files.py",
         'text, tab, label = line.rpartition("\\t")',
         'text, tab, label = line.partition("\\t")',
         "tests/data/test_readers.py",

@@ -60,6 +60,7 @@ READS: dict[str, Call] = {
     "__repr__": lambda m, _: repr(m),
     "_repr_html_": lambda m, _: m._repr_html_(),
     "alone": lambda m, _: _held(m.alone()),
+    "check_no_run": lambda m, _: m.check_no_run("fit"),
     "copy": lambda m, _: m.copy(),
     "encode": lambda m, _: m.encode(SENTENCES),
     "explain": lambda m, _: m.explain(),
@@ -120,6 +121,7 @@ FUNCTIONS: dict[str, Call] = {
     "recommend": lambda m, _: mtf.recommend(m, ONE_TASK, progress=False),
     "set_threads": lambda m, _: mtf.set_threads(mtf.get_threads()),
     "show_config": lambda m, _: mtf.show_config("dict"),
+    "words_and_tags": lambda m, _: mtf.words_and_tags("Anna went", [(0, 4, "PER")]),
 }
 """Functions that leave a model as it was."""
 
