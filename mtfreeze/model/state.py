@@ -101,7 +101,7 @@ class ModelState:
         """
         return self._lock.working()
 
-    def check_no_run(self, what: str) -> None:
+    def _check_no_run(self, what: str) -> None:
         """Raise TrainingError if `what` is called by a callback of a run of this model."""
         if self._lock.in_run:
             raise TrainingError(

@@ -187,7 +187,7 @@ def step(
     from ..planning.checks import check_betas
     from ..planning.rates import ParamLike, expand_decay, expand_rates
 
-    model.check_no_run("step")
+    model._check_no_run("step")
     how = computed_in(precision, save_activations)
     eps = check_number("eps", eps, above=True)
     beta1, beta2 = check_betas("betas", betas)

@@ -118,7 +118,7 @@ class Trainer:
         """
         core, earlier = self._model._core, self._model.freeze_state()
 
-        self._model.check_no_run("fit")
+        self._model._check_no_run("fit")
 
         def end() -> None:
             self._model._lock.in_run = False

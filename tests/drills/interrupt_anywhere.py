@@ -259,7 +259,7 @@ def case(seed: int) -> str | None:
 
         moment: str | None = None
         try:
-            if by_line:
+            if by_line and known.moments:
                 number = rng.choice(rng.choice(known.moments))
                 moment = f"moment {number}"
                 at_moment(work, number)

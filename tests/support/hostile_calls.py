@@ -22,7 +22,7 @@ from support.tiny_bert import write_tiny_bert
 
 __all__ = ["CALLS", "Call", "Stage", "public_names"]
 
-NOT_CALLED = ("alone", "check_no_run", "reading", "mark_trained")
+NOT_CALLED = ("alone", "reading", "mark_trained")
 """Methods that rooms of the package call for each other."""
 
 OF_HEADS = (

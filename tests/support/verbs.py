@@ -60,7 +60,6 @@ READS: dict[str, Call] = {
     "__repr__": lambda m, _: repr(m),
     "_repr_html_": lambda m, _: m._repr_html_(),
     "alone": lambda m, _: _held(m.alone()),
-    "check_no_run": lambda m, _: m.check_no_run("fit"),
     "copy": lambda m, _: m.copy(),
     "encode": lambda m, _: m.encode(SENTENCES),
     "explain": lambda m, _: m.explain(),
@@ -149,7 +148,9 @@ def prepared(folder: Path) -> mtf.MultiTaskModel:
     model.step({"classifier": ROWS}, learning_rate=1e-3)
     model.save_pretrained(folder / "saved")
     (folder / "rows.tsv").write_text(TSV, "utf-8")
-    (folder / "rows.csv").write_text("text,label\n" + TSV.replace("\t", ",").replace(",,", ","))
+    rows = [line.split("\t") for line in TSV.splitlines()]
+    quoted = "".join(f'"{text}",{label}\n' for text, label in rows)
+    (folder / "rows.csv").write_text(f"text,label\n{quoted}", "utf-8")
     (folder / "rows.jsonl").write_text('{"text": "good", "label": "positive"}\n', "utf-8")
     (folder / "rows.conll").write_text("anna B-person\nwent O\n\nparis B-location\n", "utf-8")
     return model
