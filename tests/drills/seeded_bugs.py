@@ -152,7 +152,7 @@ def missing() -> str | None:
 DRILL = Drill(
     "Each of our own bugs, planted alone, is seen by the quick tests.",
     case,
-    short=3,
+    short=1,
     long=len(BUGS),
     missing=missing,
 )
