@@ -25,28 +25,6 @@ static mtf_status step(mtf_model *model, uint64_t number, const mtf_update *upda
     return mtf_train_apply(model, update, &result, err);
 }
 
-/* Weights, moments and step counts, one after another. */
-static size_t dump(const mtf_model *model, mtf_real *all)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < mtf_model_n_params(model); i++) {
-        mtf_param_info info;
-        const mtf_real *m, *v;
-        int64_t n_steps;
-        mtf_model_get_param(model, i, &info);
-        mtf_train_get_state(model, i, &m, &v, &n_steps);
-        const mtf_real *parts[3] = {info.data, m, v};
-        for (int k = 0; k < 3; k++) {
-            if (parts[k] != NULL) {
-                memcpy(all + n, parts[k], (size_t)info.size * sizeof *all);
-                n += (size_t)info.size;
-            }
-        }
-        all[n++] = (mtf_real)n_steps;
-    }
-    return n;
-}
-
 static int all_finite(const mtf_real *values, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -79,20 +57,20 @@ MTF_TEST(an_update_that_overflows_changes_nothing)
         if (done > 0) {
             CHECK(step(model, 0, &good, &err) == MTF_OK);
         }
-        size_t n = dump(model, before);
+        size_t n = tiny_state(model, before);
         const mtf_update bad = update_of(cases[i / 2].rate, cases[i / 2].decay, cases[i / 2].eps);
         char words[32];
         (void)snprintf(words, sizeof words, "in step %d", (int)done + 1);
         CHECK(step(model, done, &bad, &err) == MTF_ERR_NONFINITE);
         CHECK_MSG(strstr(err.text, "the update of \"") != NULL, err.text);
         CHECK_MSG(strstr(err.text, words) != NULL, err.text);
-        CHECK_INT(dump(model, after), n);
+        CHECK_INT(tiny_state(model, after), n);
         CHECK_BITS(before, after, n * sizeof *after);
         /* the step is still under way */
         const mtf_update again = update_of(1e-3, 0.1, 1e-8);
         mtf_update_result result;
         CHECK(mtf_train_apply(model, &again, &result, &err) == MTF_OK);
-        n = dump(model, after);
+        n = tiny_state(model, after);
         CHECK(all_finite(after, n));
         mtf_model_free(model);
     }
@@ -108,7 +86,7 @@ MTF_TEST(a_large_update_that_stays_finite_is_made)
     mtf_model *model = tiny_model(0, "mean");
     CHECK(step(model, 0, &large, &err) == MTF_OK);
     CHECK_TEXT(err.text, "");
-    const size_t n = dump(model, after);
+    const size_t n = tiny_state(model, after);
     CHECK(all_finite(after, n));
     CHECK(fabs((double)after[0]) > 0);
     mtf_model_free(model);

@@ -43,30 +43,9 @@ static mtf_model *fresh(double dropout)
     return tiny_model(dropout, "mean");
 }
 
-static size_t copy(mtf_real *to, size_t n, const mtf_real *values, int64_t size)
-{
-    if (values != NULL) {
-        memcpy(to + n, values, (size_t)size * sizeof *to);
-        n += (size_t)size;
-    }
-    return n;
-}
-
-/* Weights, moments and step counts, one after another. */
 static size_t state_of(const mtf_model *model, mtf_real *to)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < mtf_model_n_params(model); i++) {
-        mtf_param_info info;
-        const mtf_real *moment1, *moment2;
-        int64_t n_steps;
-        mtf_model_get_param(model, i, &info);
-        mtf_train_get_state(model, i, &moment1, &moment2, &n_steps);
-        n = copy(to, n, info.data, info.size);
-        n = copy(to, n, moment1, info.size);
-        n = copy(to, n, moment2, info.size);
-        to[n++] = (mtf_real)n_steps;
-    }
+    const size_t n = tiny_state(model, to);
     CHECK(n <= MOST);
     return n;
 }
@@ -263,7 +242,7 @@ static size_t compute(mtf_model *model, mtf_real *to)
     for (size_t i = 0; i < mtf_model_n_params(model); i++) {
         mtf_param_info info;
         mtf_model_get_param(model, i, &info);
-        n = copy(to, n, mtf_train_get_gradient(model, i), info.size);
+        n = tiny_copy(to, n, mtf_train_get_gradient(model, i), info.size);
     }
     return n;
 }

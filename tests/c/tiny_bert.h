@@ -156,4 +156,32 @@ static inline mtf_status tiny_gradients(mtf_model *model, int64_t token_budget, 
                                token_budget, &options, means, NULL, err);
 }
 
+/* Appends `values` (size) to `to`, which holds n already; NULL appends nothing. Returns how many then. */
+static inline size_t tiny_copy(mtf_real *to, size_t n, const mtf_real *values, int64_t size)
+{
+    if (values != NULL) {
+        memcpy(to + n, values, (size_t)size * sizeof *to);
+        n += (size_t)size;
+    }
+    return n;
+}
+
+/* Weights, moments and step counts, one after another, into `to`; returns how many values. */
+static inline size_t tiny_state(const mtf_model *model, mtf_real *to)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < mtf_model_n_params(model); i++) {
+        mtf_param_info info;
+        const mtf_real *moment1, *moment2;
+        int64_t n_steps;
+        mtf_model_get_param(model, i, &info);
+        mtf_train_get_state(model, i, &moment1, &moment2, &n_steps);
+        n = tiny_copy(to, n, info.data, info.size);
+        n = tiny_copy(to, n, moment1, info.size);
+        n = tiny_copy(to, n, moment2, info.size);
+        to[n++] = (mtf_real)n_steps;
+    }
+    return n;
+}
+
 #endif
