@@ -18,11 +18,13 @@ from .bert import BERT
 from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
 from .family import Family, HeadLayout
+from .gguf_layout import GgufLayout
+from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
 from .roberta import ROBERTA_HEADS
 
-__all__ = ["FAMILIES", "HEAD_LAYOUTS", "Family", "HeadLayout", "core_config", "family_of"]
+__all__ = ["FAMILIES", "GGUF_LAYOUTS", "HEAD_LAYOUTS", "Family", "GgufLayout", "HeadLayout", "core_config", "family_of"]
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (BERT,)}
+FAMILIES: dict[str, Family] = {family.model_type: family for family in (BERT, LLAMA, QWEN2, QWEN3)}
 """Families by the ``model_type`` of ``config.json``."""
 
 HEAD_LAYOUTS: dict[str, Mapping[str, HeadLayout]] = {
@@ -32,6 +34,12 @@ HEAD_LAYOUTS: dict[str, Mapping[str, HeadLayout]] = {
     "distilbert": DISTILBERT_HEADS,
 }
 """Where checkpoints keep heads, by ``model_type`` and the end of the architecture's name."""
+
+
+GGUF_LAYOUTS: dict[str, GgufLayout] = {
+    layout.model_type: layout for layout in (LLAMA_GGUF, QWEN2_GGUF, QWEN3_GGUF)
+}
+"""How GGUF files call what a family has, by ``general.architecture``."""
 
 
 def family_of(config: Mapping[str, Any], where: str) -> Family:

@@ -30,7 +30,10 @@ from ..quoting import quoted
 from .reading import open_file
 from .tensor_files import RawTensor, TensorEntry
 
-__all__ = ["GgufEntry", "GgufFile", "read_gguf"]
+__all__ = ["GGUF", "GgufEntry", "GgufFile", "read_gguf"]
+
+GGUF = ".gguf"
+"""Ending of their names."""
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -143,6 +146,10 @@ class GgufEntry(TensorEntry):
 
     kind: int = 0
     heads_in_pairs: int = 0
+
+    def is_rounded(self) -> bool:
+        """Return whether its values share a scale in blocks, so that some digits were lost."""
+        return _TYPES[self.kind].n_values > 1
 
     def check_float(self) -> None:
         """Pass: every type that `read_gguf` takes is one of floating point numbers."""

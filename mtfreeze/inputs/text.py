@@ -137,10 +137,34 @@ class TextEncoder:
         OSError
             If a file cannot be read.
         """
-        files = read_tokenizer_files(Path(folder))
-        tokenizer = load_tokenizer(files, Path(folder), model_class)
+        return cls.from_files(
+            read_tokenizer_files(Path(folder)),
+            Path(folder),
+            max_length=max_length,
+            n_embeddings=n_embeddings,
+            do_lower_case=do_lower_case,
+            needs_special=needs_special,
+            model_class=model_class,
+            inputs=inputs,
+        )
+
+    @classmethod
+    def from_files(
+        cls,
+        files: Mapping[str, bytes],
+        folder: Path,
+        *,
+        max_length: int,
+        n_embeddings: int | None = None,
+        do_lower_case: bool = False,
+        needs_special: bool = True,
+        model_class: str | None = None,
+        inputs: Collection[str] = tuple(_COLUMNS),
+    ) -> TextEncoder:
+        """Build it from a tokenizer's files, from `folder` as messages say; see `from_folder`."""
+        tokenizer = load_tokenizer(files, folder, model_class)
         guarded(
-            folder, lambda: check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
+            folder, lambda: check_tokenizer(tokenizer, folder, n_embeddings, needs_special)
         )
         return cls(tokenizer, max_length, do_lower_case=do_lower_case, inputs=inputs, files=files)
 

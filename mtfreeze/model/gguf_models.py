@@ -8,6 +8,7 @@ saved is an ordinary folder with float32 weights.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,10 @@ import numpy as np
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
 from ..families import GGUF_LAYOUTS, GgufLayout
-from ..files.gguf_files import GgufEntry, GgufFile, read_gguf
+from ..files.gguf_files import GGUF, GgufEntry, GgufFile, read_gguf
 from ..inputs.gguf_tokenizer import gguf_tokenizer_files
+from ..inputs.tokenizer_files import VOCABULARIES, read_tokenizer_files
+from ..notices import RoundedWeightsWarning, warn
 from ..quoting import quoted
 
 __all__ = ["GgufModel", "find_gguf", "read_gguf_model"]
@@ -35,29 +38,42 @@ class GgufModel(NamedTuple):
     tensors: dict[str, GgufEntry]
     notes: dict[str, Any]
 
-    def tokenizer_files(self, max_length: int) -> dict[str, bytes]:
-        """Return the tokenizer's files; see `gguf_tokenizer_files`."""
+    def tokenizer_files(self, folder: Path, max_length: int) -> dict[str, bytes]:
+        """Return the tokenizer's files: those of the folder, else made of what the file says."""
+        if folder.is_file():
+        return folder
+    if any((folder / name).is_file() for name in VOCABULARIES):
+            return read_tokenizer_files(folder)
         return gguf_tokenizer_files(self.notes, self.path, max_length)
 
-    def blocks(self) -> str:
-        """Say in which types its weights lie, the most frequent first."""
-        counts: dict[str, int] = {}
-        for entry in self.tensors.values():
-            counts[entry.dtype] = counts.get(entry.dtype, 0) + 1
-        return ", ".join(sorted(counts, key=lambda name: -counts[name]))
+    def say_types(self) -> None:
+        """Warn that the weights are what blocks of few bits gave, where they are."""
+        counts = Counter(entry.dtype for entry in self.tensors.values() if entry.is_rounded())
+        if counts:
+            kinds = name_list([kind for kind, _ in counts.most_common()])
+            warn(
+                f"{self.path.name} holds weights as {kinds}; they were turned into float32: "
+                "training and saving go on from these values, in full size. Where the model's "
+                "safetensors are to be had, they hold the weights before they were rounded",
+                RoundedWeightsWarning,
+            )
 
 
 def find_gguf(folder: Path) -> Path | None:
-    """Return the GGUF file that a folder's weights are; None where it has safetensors or none.
+    """Return the GGUF file that a folder's weights are, or that is given in place of a folder.
+
+    None for a folder that has safetensors, or neither.
 
     Raises
     ------
     CheckpointError
         If there are several.
     """
+    if folder.is_file():
+        return folder
     if any((folder / name).is_file() for name in _OTHER_WEIGHTS) or not folder.is_dir():
         return None
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".gguf")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() == GGUF)
     if len(found) > 1:
         raise CheckpointError(
             f"{folder}: expected one GGUF file; found {name_list([path.name for path in found])}; "

@@ -25,10 +25,12 @@ from ..freezing.state import FreezeState
 from ..heads.head import check_head_name
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
+from ..inputs.tokenizer_files import read_tokenizer_files
 from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
 from .folder_kinds import warn_of_another_kind
+from .gguf_models import GgufModel, find_gguf, read_gguf_model
 from .hub import Base, base_of
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
 from .sentence_files import POOLINGS, SentenceSettings, read_settings
@@ -125,8 +127,12 @@ def load_folder(
     if pooling is not None:
         check_choice("pooling", pooling, POOLINGS)
     normalize = check_optional_flag("normalize", normalize)
-    where = str(folder / "config.json")
-    config = read_object(folder / "config.json")
+    weights = find_gguf(folder)
+    gguf = read_gguf_model(weights) if weights is not None else None
+    folder = weights.parent if weights is not None else folder
+    file = folder / "config.json"
+    where = str(gguf.path if gguf and not file.is_file() else file)
+    config = gguf.config if gguf and not file.is_file() else read_object(file)
     family = family_of(config, where)
     settings = read_settings(folder, pooling)
     own = read_own_file(folder)
@@ -138,7 +144,7 @@ def load_folder(
         settings = replace(settings, normalize=normalize)
     build = core_config(family, config, where, ignore_config)
     build |= {"pooling": settings.pooling, "normalize": settings.normalize}
-    found = find_tensors(folder)
+    found: Mapping[str, TensorEntry] = gguf.tensors if gguf else find_tensors(folder)
     _check_one_save(folder, own, found)
     entries = _named_tensors(family, found, folder)
     heads = read_saved_heads(folder, own)
@@ -146,8 +152,10 @@ def load_folder(
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
-    settings, encoder = _read_text(folder, core, settings, max_length, config)
+    settings, encoder = _read_text(folder, core, settings, max_length, config, gguf)
     unused = _fill(core, entries)
+    if gguf:
+        gguf.say_types()
     if not own:
         warn_of_another_kind(folder, config, entries)
     extra = {
@@ -189,6 +197,7 @@ def _read_text(
     settings: SentenceSettings,
     max_length: int | None,
     config: Mapping[str, Any],
+    gguf: GgufModel | None,
 ) -> tuple[SentenceSettings, TextEncoder]:
     """Settle the maximum length and read the tokenizer."""
     inputs = {info.name: info for info in core.inputs()}
@@ -206,7 +215,9 @@ def _read_text(
         length = number
     settings = replace(settings, max_length=min(length, positions))
     assert settings.max_length is not None
-    return settings, TextEncoder.from_folder(
+    files = read_tokenizer_files(folder) if gguf is None else gguf.tokenizer_files(folder, positions)
+    return settings, TextEncoder.from_files(
+        files,
         folder,
         max_length=settings.max_length,
         n_embeddings=inputs["ids"].limit,
