@@ -75,7 +75,7 @@ mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor
     const int32_t weight = vector(block, part, ".weight", width, MTF_INIT_ONE);
     const int32_t bias = vector(block, part, ".bias", width, MTF_INIT_ZERO);
     return mtf_node_layernorm(block->program, label_of(block, part, label), x, residual, weight,
-                              bias, eps);
+                              bias, eps, NULL);
 }
 
 mtf_tensor_id mtf_part_dropout(const mtf_block *block, const char *part, mtf_tensor_id x,

@@ -281,10 +281,11 @@ int mtf_activation_from_name(const char *name, mtf_activation *activation)
     static const struct {
         const char *name;
         mtf_activation activation;
-    } names[] = {{"none", MTF_ACT_NONE},         {"gelu", MTF_ACT_GELU},
-                 {"gelu_new", MTF_ACT_GELU_NEW}, {"gelu_pytorch_tanh", MTF_ACT_GELU_NEW},
-                 {"relu", MTF_ACT_RELU},         {"tanh", MTF_ACT_TANH},
-                 {"silu", MTF_ACT_SILU},         {"swish", MTF_ACT_SILU}};
+    } names[] = {{"none", MTF_ACT_NONE},          {"gelu", MTF_ACT_GELU},
+                 {"gelu_new", MTF_ACT_GELU_NEW},  {"gelu_pytorch_tanh", MTF_ACT_GELU_NEW},
+                 {"relu", MTF_ACT_RELU},          {"tanh", MTF_ACT_TANH},
+                 {"silu", MTF_ACT_SILU},          {"swish", MTF_ACT_SILU},
+                 {"gelu_fast", MTF_ACT_GELU_NEW}, {"quick_gelu", MTF_ACT_QUICK_GELU}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i].name, name) == 0) {
             *activation = names[i].activation;

@@ -62,7 +62,7 @@ static inline mtf_status pair_build(mtf_program *p, const mtf_config *config, mt
     const int32_t norm_w = pair_weight(p, "backbone.LayerNorm.weight", c, 0);
     const int32_t norm_b = pair_weight(p, "backbone.LayerNorm.bias", c, 0);
     mtf_program_output(p, "pooled",
-                       mtf_node_layernorm(p, "join", of_x, of_y, norm_w, norm_b, 1e-5));
+                       mtf_node_layernorm(p, "join", of_x, of_y, norm_w, norm_b, 1e-5, NULL));
     mtf_program_end_unit(p);
     return mtf_program_finish(p, err);
 }
