@@ -23,8 +23,8 @@ extern const mtf_family mtf_family_qwen3;
 
 /* What one of the three does unlike the others. */
 typedef struct kind {
-    int qkv_biases;  /* whatever the configuration says */
-    int head_norms;  /* of q and k */
+    int qkv_biases;   /* whatever the configuration says */
+    int head_norms;   /* of q and k */
     int reads_biases; /* attention_bias and mlp_bias */
 } kind;
 
@@ -112,16 +112,17 @@ static mtf_tensor_id build_attention(const mtf_block *block, const llama_config 
     for (int i = 0; i < 3; i++) {
         widths[i] = heads[i] * c->head_width;
     }
-    mtf_part_denses(block, "self_attn", n, 3, names, widths, c->qkv_bias, x);
+    mtf_part_linears(block, "self_attn", n, 3, names, widths, c->qkv_bias, x);
     for (int i = 0; i < 2; i++) {
         if (c->kind.head_norms) {
-            x[i] = mtf_part_rms_norm(block, norms[i], x[i], MTF_NO_TENSOR, c->head_width, c->eps,
-                                     NULL);
+            x[i] =
+                mtf_part_rmsnorm(block, norms[i], x[i], MTF_NO_TENSOR, c->head_width, c->eps, NULL);
         }
         x[i] = mtf_part_rotary(block, i == 0 ? "q rotary" : "k rotary", x[i], heads[i],
                                c->head_width, c->theta);
     }
-    const mtf_tensor_id y = mtf_part_attend(block, "attention", x[0], x[1], x[2], &spec);
+    const mtf_tensor_id y =
+        mtf_node_attention(block->program, block->label, x[0], x[1], x[2], &spec);
     return mtf_part_linear(block, "self_attn.o_proj", y, c->width, c->output_bias, MTF_ACT_NONE);
 }
 
@@ -137,10 +138,10 @@ static mtf_tensor_id build_layer(mtf_program *p, const llama_config *c, int64_t 
     mtf_tensor_id both[2];
     mtf_program_unit(p, unit, 0);
     mtf_tensor_id n =
-        mtf_part_rms_norm(&block, "input_layernorm", x, MTF_NO_TENSOR, 0, c->eps, NULL);
+        mtf_part_rmsnorm(&block, "input_layernorm", x, MTF_NO_TENSOR, 0, c->eps, NULL);
     n = build_attention(&block, c, n);
-    n = mtf_part_rms_norm(&block, "post_attention_layernorm", n, x, 0, c->eps, &x);
-    mtf_part_denses(&block, "mlp", n, 2, names, widths, c->ffn_bias, both);
+    n = mtf_part_rmsnorm(&block, "post_attention_layernorm", n, x, 0, c->eps, &x);
+    mtf_part_linears(&block, "mlp", n, 2, names, widths, c->ffn_bias, both);
     n = mtf_part_gated(&block, "gated", both[0], both[1], c->activation, 0);
     n = mtf_part_linear(&block, "mlp.down_proj", n, c->width, c->ffn_bias, MTF_ACT_NONE);
     x = mtf_part_add(&block, "sum", x, n);
@@ -161,7 +162,7 @@ static mtf_status build(mtf_program *p, const mtf_config *config, kind kind, mtf
     }
     const mtf_block block = {.program = p, .keys = "backbone", .label = "backbone.final_norm"};
     mtf_program_unit(p, "backbone.final_norm", 0);
-    x = mtf_part_rms_norm(&block, "norm", x, MTF_NO_TENSOR, 0, c.eps, NULL);
+    x = mtf_part_rmsnorm(&block, "norm", x, MTF_NO_TENSOR, 0, c.eps, NULL);
     mtf_program_end_unit(p);
     (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)c.n_layers);
     mtf_program_output(p, name, x);

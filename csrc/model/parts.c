@@ -57,14 +57,68 @@ static int32_t vector(const mtf_block *block, const char *part, const char *kind
                              MTF_LAYOUT_OUT_IN, 0, init, 0);
 }
 
-mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
-                             mtf_activation activation)
+mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                              int has_bias, mtf_activation activation)
 {
     char label[NAME_SIZE];
     const int32_t weight = mtf_part_weight(block, part, n, width_of(block, x));
-    const int32_t bias = vector(block, part, ".bias", n, MTF_INIT_ZERO);
+    const int32_t bias = has_bias ? vector(block, part, ".bias", n, MTF_INIT_ZERO) : -1;
     return mtf_node_linear(block->program, label_of(block, part, label), x, weight, bias,
                            activation);
+}
+
+mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                             mtf_activation activation)
+{
+    return mtf_part_linear(block, part, x, n, 1, activation);
+}
+
+void mtf_part_linears(const mtf_block *block, const char *part, mtf_tensor_id x, int n_parts,
+                      const char *const *parts, const int64_t *widths, int has_bias,
+                      mtf_tensor_id *out)
+{
+    char label[NAME_SIZE];
+    int32_t weights[MTF_MAX_OUT], biases[MTF_MAX_OUT];
+    for (int i = 0; i < n_parts; i++) {
+        weights[i] = mtf_part_weight(block, parts[i], widths[i], width_of(block, x));
+        biases[i] = has_bias ? vector(block, parts[i], ".bias", widths[i], MTF_INIT_ZERO) : -1;
+    }
+    mtf_node_linears(block->program, label_of(block, part, label), x, n_parts, weights, biases,
+                     MTF_ACT_NONE, out);
+}
+
+mtf_tensor_id mtf_part_rmsnorm(const mtf_block *block, const char *part, mtf_tensor_id x,
+                               mtf_tensor_id residual, int64_t width, double eps,
+                               mtf_tensor_id *sum)
+{
+    char label[NAME_SIZE];
+    const int64_t n = width > 0 ? width : width_of(block, x);
+    const int32_t weight = vector(block, part, ".weight", n, MTF_INIT_ONE);
+    return mtf_node_rmsnorm(block->program, label_of(block, part, label), x, residual, weight, eps,
+                            0, sum);
+}
+
+mtf_tensor_id mtf_part_add(const mtf_block *block, const char *part, mtf_tensor_id a,
+                           mtf_tensor_id b)
+{
+    char label[NAME_SIZE];
+    return mtf_node_add(block->program, label_of(block, part, label), a, b);
+}
+
+mtf_tensor_id mtf_part_gated(const mtf_block *block, const char *part, mtf_tensor_id a,
+                             mtf_tensor_id b, mtf_activation activation, int gate_last)
+{
+    char label[NAME_SIZE];
+    return mtf_node_gated(block->program, label_of(block, part, label), a, b, activation,
+                          gate_last);
+}
+
+mtf_tensor_id mtf_part_rotary(const mtf_block *block, const char *part, mtf_tensor_id x,
+                              int64_t n_heads, int64_t head_width, double theta)
+{
+    char label[NAME_SIZE];
+    return mtf_node_rotary(block->program, label_of(block, part, label), x, (int32_t)n_heads,
+                           head_width, head_width, theta);
 }
 
 mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor_id x,

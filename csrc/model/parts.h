@@ -24,12 +24,34 @@ int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, 
 /* act(x W^T + b), n wide. */
 mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                              mtf_activation activation);
+/* act(x W^T + b), n wide, b only with has_bias. */
+mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                              int has_bias, mtf_activation activation);
+/* n_parts (1 to 3) such layers without activation over the same rows, in one node named `part`:
+ * parts[i], widths[i] wide, into out[i]. */
+void mtf_part_linears(const mtf_block *block, const char *part, mtf_tensor_id x, int n_parts,
+                      const char *const *parts, const int64_t *widths, int has_bias,
+                      mtf_tensor_id *out);
+/* Division of x + residual (MTF_NO_TENSOR: none) by its root mean square over groups of `width`
+ * columns, 0: all; `sum` as in mtf_node_rmsnorm. */
+mtf_tensor_id mtf_part_rmsnorm(const mtf_block *block, const char *part, mtf_tensor_id x,
+                               mtf_tensor_id residual, int64_t width, double eps,
+                               mtf_tensor_id *sum);
 /* Layer normalisation of x + residual, which may be MTF_NO_TENSOR. */
 mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor_id x,
                             mtf_tensor_id residual, double eps);
 /* `part` names the draws; rate 0: returns x. */
 mtf_tensor_id mtf_part_dropout(const mtf_block *block, const char *part, mtf_tensor_id x,
                                double rate);
+
+/* Nodes without parameters; `part` names them. */
+mtf_tensor_id mtf_part_add(const mtf_block *block, const char *part, mtf_tensor_id a,
+                           mtf_tensor_id b);
+mtf_tensor_id mtf_part_gated(const mtf_block *block, const char *part, mtf_tensor_id a,
+                             mtf_tensor_id b, mtf_activation activation, int gate_last);
+/* All heads of x, their whole width. */
+mtf_tensor_id mtf_part_rotary(const mtf_block *block, const char *part, mtf_tensor_id x,
+                              int64_t n_heads, int64_t head_width, double theta);
 
 /* Attention of x to itself: Wo attention(Wq x, Wk x, Wv x), scaled by 1/sqrt(width of a head). */
 typedef struct mtf_attention_part {
