@@ -57,6 +57,7 @@ set(_ops
     rotary.c
 )
 set(_model
+    activations.c
     config.c
     network.c
     parts.c

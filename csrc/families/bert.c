@@ -60,14 +60,8 @@ static mtf_status read_config(bert_config *c, const mtf_config *config, mtf_erro
     MTF_TRY(mtf_config_get_real(config, "hidden_dropout_prob", 0, 0.999, &c->dropout, err));
     MTF_TRY(mtf_config_get_real(config, "attention_probs_dropout_prob", 0, 0.999,
                                 &c->attention_dropout, err));
-    const char *act = "gelu";
-    MTF_TRY(mtf_config_get_text(config, "hidden_act", &act, err));
-    if (!mtf_activation_from_name(act, &c->activation) || c->activation == MTF_ACT_NONE) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "hidden_act \"%s\" is not supported; gelu, gelu_new, relu, tanh and silu "
-                        "are",
-                        act);
-    }
+    c->activation = MTF_ACT_GELU;
+    MTF_TRY(mtf_read_activation(config, "hidden_act", &c->activation, err));
     if (c->width % c->n_heads != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
                         "hidden_size %lld is not a multiple of num_attention_heads %lld; correct "

@@ -170,7 +170,4 @@ mtf_tensor_id mtf_node_first_pool(mtf_program *program, const char *label, mtf_t
 mtf_tensor_id mtf_node_normalize(mtf_program *program, const char *label, mtf_tensor_id x,
                                  double eps);
 
-/* Activation of a config.json name ("gelu", "gelu_new", "relu", ...); 0 if it is not one of ours. */
-int mtf_activation_from_name(const char *name, mtf_activation *activation);
-
 #endif
