@@ -2,10 +2,15 @@
 # Every source file of the core by name; a new file is one line here.
 # Results: MTF_CORE_SOURCES, MTF_PYTHON_SOURCES, and MTF_<LEVEL>_SOURCES of each ISA level.
 
-# Model families: csrc/families/<name>.c defines mtf_family_<name>. A new family is one line here.
+# Model families: csrc/families/<name>.c defines mtf_family_<name>. A new family is one line here, and
+# a second one where its file defines several: MTF_FAMILIES_OF_<name> lists them.
 set(MTF_FAMILIES
     bert
+    llama
+    roberta
 )
+set(MTF_FAMILIES_OF_llama llama qwen2 qwen3)
+set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
     regression
@@ -57,7 +62,9 @@ set(_ops
     rotary.c
 )
 set(_model
+    activations.c
     config.c
+    encoder.c
     network.c
     parts.c
     pooling.c

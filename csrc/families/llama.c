@@ -39,7 +39,7 @@ typedef struct llama_config {
 static mtf_status read_config(llama_config *c, const mtf_config *config, kind kind, mtf_error *err)
 {
     const int64_t most = INT64_C(1) << 24;
-    *c = (llama_config){.kind = kind, .eps = 1e-6, .theta = 10000};
+    *c = (llama_config){.kind = kind, .eps = 1e-6, .theta = 10000, .activation = MTF_ACT_SILU};
     MTF_TRY(mtf_config_get_int(config, "hidden_size", 1, most, 1, &c->width, err));
     MTF_TRY(mtf_config_get_int(config, "num_hidden_layers", 1, 4096, 1, &c->n_layers, err));
     MTF_TRY(mtf_config_get_int(config, "num_attention_heads", 1, 4096, 1, &c->n_heads, err));
@@ -59,11 +59,7 @@ static mtf_status read_config(llama_config *c, const mtf_config *config, kind ki
         MTF_TRY(mtf_config_get_bool(config, "mlp_bias", &c->ffn_bias, err));
         c->qkv_bias = c->output_bias;
     }
-    const char *act = "silu";
-    MTF_TRY(mtf_config_get_text(config, "hidden_act", &act, err));
-    if (!mtf_activation_from_name(act, &c->activation) || c->activation == MTF_ACT_NONE) {
-        return mtf_fail(err, MTF_ERR_CONFIG, "hidden_act \"%s\" is not supported; silu is", act);
-    }
+    MTF_TRY(mtf_read_activation(config, "hidden_act", &c->activation, err));
     if (c->n_heads % c->n_kv_heads != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
                         "num_attention_heads %lld is not a multiple of num_key_value_heads %lld; "
@@ -107,6 +103,7 @@ static mtf_tensor_id build_attention(const mtf_block *block, const llama_config 
                                      .scale = 1 / sqrt((double)c->head_width),
                                      .rate = c->attention_dropout,
                                      .relative = -1};
+    char label[MTF_PART_NAME];
     int64_t widths[3];
     mtf_tensor_id x[3];
     for (int i = 0; i < 3; i++) {
@@ -118,11 +115,12 @@ static mtf_tensor_id build_attention(const mtf_block *block, const llama_config 
             x[i] =
                 mtf_part_rmsnorm(block, norms[i], x[i], MTF_NO_TENSOR, c->head_width, c->eps, NULL);
         }
-        x[i] = mtf_part_rotary(block, i == 0 ? "q rotary" : "k rotary", x[i], heads[i],
+        mtf_part_label(block, i == 0 ? "query rotary" : "key rotary", label);
+        x[i] = mtf_node_rotary(block->program, label, x[i], (int32_t)heads[i], c->head_width,
                                c->head_width, c->theta);
     }
-    const mtf_tensor_id y =
-        mtf_node_attention(block->program, block->label, x[0], x[1], x[2], &spec);
+    mtf_part_label(block, "attention", label);
+    const mtf_tensor_id y = mtf_node_attention(block->program, label, x[0], x[1], x[2], &spec);
     return mtf_part_linear(block, "self_attn.o_proj", y, c->width, c->output_bias, MTF_ACT_NONE);
 }
 
@@ -131,7 +129,7 @@ static mtf_tensor_id build_layer(mtf_program *p, const llama_config *c, int64_t 
 {
     static const char *const names[2] = {"mlp.gate_proj", "mlp.up_proj"};
     const int64_t widths[2] = {c->ffn, c->ffn};
-    char unit[64], keys[64];
+    char unit[64], keys[64], label[MTF_PART_NAME];
     (void)snprintf(unit, sizeof unit, "backbone.layers[%lld]", (long long)index);
     (void)snprintf(keys, sizeof keys, "backbone.layers.%lld", (long long)index);
     const mtf_block block = {.program = p, .keys = keys, .label = unit};
@@ -142,9 +140,11 @@ static mtf_tensor_id build_layer(mtf_program *p, const llama_config *c, int64_t 
     n = build_attention(&block, c, n);
     n = mtf_part_rmsnorm(&block, "post_attention_layernorm", n, x, 0, c->eps, &x);
     mtf_part_linears(&block, "mlp", n, 2, names, widths, c->ffn_bias, both);
-    n = mtf_part_gated(&block, "gated", both[0], both[1], c->activation, 0);
+    mtf_part_label(&block, "mlp gated", label);
+    n = mtf_node_gated(p, label, both[0], both[1], c->activation, 0);
     n = mtf_part_linear(&block, "mlp.down_proj", n, c->width, c->ffn_bias, MTF_ACT_NONE);
-    x = mtf_part_add(&block, "sum", x, n);
+    mtf_part_label(&block, "sum", label);
+    x = mtf_node_add(p, label, x, n);
     mtf_program_end_unit(p);
     return x;
 }
@@ -167,7 +167,7 @@ static mtf_status build(mtf_program *p, const mtf_config *config, kind kind, mtf
     (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)c.n_layers);
     mtf_program_output(p, name, x);
     mtf_program_output(p, "hidden", x);
-    return mtf_build_pooling(p, config, x, err);
+    return mtf_build_pooling_with(p, config, x, NULL, err);
 }
 
 static mtf_status build_llama(mtf_program *p, const mtf_config *config, mtf_error *err)

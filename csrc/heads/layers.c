@@ -23,18 +23,17 @@ typedef struct head_config {
 static mtf_status read_config(head_config *c, const mtf_config *config, const char *features,
                               mtf_error *err)
 {
-    const char *act = "gelu";
-    *c = (head_config){.dropout = 0.1, .features = features};
+    const char *act = NULL;
+    *c = (head_config){.dropout = 0.1, .activation = MTF_ACT_GELU, .features = features};
     MTF_TRY(mtf_config_get_ints(config, "hidden", &c->hidden, &c->n_hidden, err));
     MTF_TRY(mtf_config_get_real(config, "dropout", 0, 0.999, &c->dropout, err));
     MTF_TRY(mtf_config_get_text(config, "activation", &act, err));
     MTF_TRY(mtf_config_get_text(config, "features", &c->features, err));
     MTF_TRY(mtf_config_get_text(config, "pooling", &c->pooling, err));
-    if (!mtf_activation_from_name(act, &c->activation)) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "head activation \"%s\" is not known; gelu, gelu_new, relu, tanh, silu and "
-                        "none are",
-                        act);
+    if (act != NULL && strcmp(act, "none") == 0) {
+        c->activation = MTF_ACT_NONE;
+    } else {
+        MTF_TRY(mtf_read_activation(config, "activation", &c->activation, err));
     }
     for (size_t i = 0; i < c->n_hidden; i++) {
         if (c->hidden[i] < 1 || c->hidden[i] > (INT64_C(1) << 20)) {

@@ -19,12 +19,17 @@ typedef struct mtf_block {
     double init_bound;
 } mtf_block;
 
+/* The longest key or label of a part, with its end. */
+#define MTF_PART_NAME 256
+
+/* Writes "<label> <part>" and returns it: for nodes that are no parts. */
+const char *mtf_part_label(const mtf_block *block, const char *part, char label[MTF_PART_NAME]);
 /* Factor of a product or look-up table (rows, cols); decays. */
 int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, int64_t cols);
 /* act(x W^T + b), n wide. */
 mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                              mtf_activation activation);
-/* act(x W^T + b), n wide, b only with has_bias. */
+/* The same, with a bias or none. */
 mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                               int has_bias, mtf_activation activation);
 /* n_parts (1 to 3) such layers without activation over the same rows, in one node named `part`:
@@ -33,25 +38,21 @@ void mtf_part_linears(const mtf_block *block, const char *part, mtf_tensor_id x,
                       const char *const *parts, const int64_t *widths, int has_bias,
                       mtf_tensor_id *out);
 /* Division of x + residual (MTF_NO_TENSOR: none) by its root mean square over groups of `width`
- * columns, 0: all; `sum` as in mtf_node_rmsnorm. */
+ * columns, 0: all of them; `sum` as below. */
 mtf_tensor_id mtf_part_rmsnorm(const mtf_block *block, const char *part, mtf_tensor_id x,
                                mtf_tensor_id residual, int64_t width, double eps,
                                mtf_tensor_id *sum);
-/* Layer normalisation of x + residual, which may be MTF_NO_TENSOR. */
+/* Layer normalisation of x + residual, which may be MTF_NO_TENSOR; with a bias or none. `sum` NULL, or
+ * receives x + residual. */
+mtf_tensor_id mtf_part_layernorm(const mtf_block *block, const char *part, mtf_tensor_id x,
+                                 mtf_tensor_id residual, int has_bias, double eps,
+                                 mtf_tensor_id *sum);
+/* The same with a bias, and nobody else reads the sum. */
 mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor_id x,
                             mtf_tensor_id residual, double eps);
 /* `part` names the draws; rate 0: returns x. */
 mtf_tensor_id mtf_part_dropout(const mtf_block *block, const char *part, mtf_tensor_id x,
                                double rate);
-
-/* Nodes without parameters; `part` names them. */
-mtf_tensor_id mtf_part_add(const mtf_block *block, const char *part, mtf_tensor_id a,
-                           mtf_tensor_id b);
-mtf_tensor_id mtf_part_gated(const mtf_block *block, const char *part, mtf_tensor_id a,
-                             mtf_tensor_id b, mtf_activation activation, int gate_last);
-/* All heads of x, their whole width. */
-mtf_tensor_id mtf_part_rotary(const mtf_block *block, const char *part, mtf_tensor_id x,
-                              int64_t n_heads, int64_t head_width, double theta);
 
 /* Attention of x to itself: Wo attention(Wq x, Wk x, Wv x), scaled by 1/sqrt(width of a head). */
 typedef struct mtf_attention_part {
@@ -64,11 +65,25 @@ typedef struct mtf_attention_part {
 mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
                                  const mtf_attention_part *names, mtf_tensor_id x);
 
+/* ---- activations.c ---- */
+/* The activation that a key names ("gelu", "gelu_new", "relu", ...); *activation stays when absent. */
+MTF_NODISCARD mtf_status mtf_read_activation(const mtf_config *config, const char *key,
+                                             mtf_activation *activation, mtf_error *err);
+
 /* ---- pooling.c ---- */
 /* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" ("mean", "cls",
  * "pooler"), and "embedding" (L2-normalized when key "normalize" is true). */
 mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,
                              mtf_error *err);
+/* A family's own pooler, act(W first + b): part `part` of the block and unit "backbone.pooler". */
+typedef struct mtf_pooler {
+    const char *part;
+    mtf_activation activation;
+} mtf_pooler;
+extern const mtf_pooler mtf_bert_pooler; /* tanh, "dense": what mtf_build_pooling has */
+/* mtf_build_pooling with another pooler; NULL: the family has none, "pooler" is refused. */
+mtf_status mtf_build_pooling_with(mtf_program *program, const mtf_config *config,
+                                  mtf_tensor_id hidden, const mtf_pooler *pooler, mtf_error *err);
 /* A pooled vector of `hidden` without parameters: "mean" or "cls"; MTF_NO_TENSOR for other names. */
 mtf_tensor_id mtf_build_pool(mtf_program *program, const char *label, const char *how,
                              mtf_tensor_id hidden);
