@@ -47,6 +47,7 @@ set(_ops
     mean_pool.c
     normalize.c
     pool.c
+    relative.c
 )
 set(_model
     config.c
