@@ -41,6 +41,7 @@ typedef struct mtf_attrs {
     int64_t left, right;       /* attention: keys seen before and after a query's place; -1: all */
     int64_t max_distance;      /* attention: from here on the relative bias is one */
     int32_t position_offset;   /* embedding: position of a sequence's first row */
+    int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
 
 /* Static facts of a node as the operation sees them. Slots that are absent have width 0. Spaces
