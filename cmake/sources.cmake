@@ -56,6 +56,7 @@ set(_ops
     norm.c
     normalize.c
     pool.c
+    relative.c
     rmsnorm.c
     rotary.c
 )
