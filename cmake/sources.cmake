@@ -58,6 +58,7 @@ set(_ops
     norm.c
     normalize.c
     pool.c
+    relative.c
     rmsnorm.c
     rotary.c
 )
