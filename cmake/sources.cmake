@@ -38,18 +38,21 @@ set(_kernels
 set(_ops
     attention.c
     checks.c
+    concat.c
     dropout.c
     embedding.c
-    first_pool.c
     layernorm.c
     linear.c
     linear_bwd.c
+    max_pool.c
     mean_pool.c
     normalize.c
     pool.c
+    row_pool.c
 )
 set(_model
     config.c
+    dense.c
     network.c
     parts.c
     pooling.c

@@ -67,6 +67,14 @@ mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tenso
                            activation);
 }
 
+mtf_tensor_id mtf_part_product(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                               mtf_activation activation)
+{
+    char label[NAME_SIZE];
+    const int32_t weight = mtf_part_weight(block, part, n, width_of(block, x));
+    return mtf_node_linear(block->program, label_of(block, part, label), x, weight, -1, activation);
+}
+
 mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor_id x,
                             mtf_tensor_id residual, double eps)
 {

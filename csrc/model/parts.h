@@ -24,6 +24,9 @@ int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, 
 /* act(x W^T + b), n wide. */
 mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                              mtf_activation activation);
+/* Likewise without b. */
+mtf_tensor_id mtf_part_product(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                               mtf_activation activation);
 /* Layer normalisation of x + residual, which may be MTF_NO_TENSOR. */
 mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor_id x,
                             mtf_tensor_id residual, double eps);
@@ -43,12 +46,25 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
                                  const mtf_attention_part *names, mtf_tensor_id x);
 
 /* ---- pooling.c ---- */
-/* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" ("mean", "cls",
- * "pooler"), and "embedding" (L2-normalized when key "normalize" is true). */
+/* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" (the names of
+ * mtf_build_pool, or "pooler") and the Dense modules after it, and "embedding" (L2-normalized when
+ * key "normalize" is true). */
 mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,
                              mtf_error *err);
-/* A pooled vector of `hidden` without parameters: "mean" or "cls"; MTF_NO_TENSOR for other names. */
+/* A pooled vector of `hidden` without parameters: "mean", "cls", "max", "mean_sqrt_len_tokens",
+ * "weightedmean" or "lasttoken", or several joined by "+", side by side in that order. MTF_NO_TENSOR
+ * for other names. Rows are left out where the program has the input "skip". */
 mtf_tensor_id mtf_build_pool(mtf_program *program, const char *label, const char *how,
                              mtf_tensor_id hidden);
+/* Where key "include_prompt" is false: the input "skip", how many first rows of each sequence are a
+ * prompt's, which no pooling reads. A batch without it has none. Declared before a family builds. */
+mtf_status mtf_declare_skip(mtf_program *program, const mtf_config *config, mtf_error *err);
+
+/* ---- dense.c ---- */
+/* The unit "backbone.dense": key "n_dense" layers after each other over *x, each y = act(W x + b), or
+ * that plus x itself, or plus R x where the widths differ: keys "dense.<i>.width", ".inputs"
+ * (checked where it is there), ".activation", ".bias" and ".residual". Parameters "backbone.dense.<i>.linear.weight" and so on. */
+mtf_status mtf_build_dense(mtf_program *program, const mtf_config *config, mtf_tensor_id *x,
+                           mtf_error *err);
 
 #endif

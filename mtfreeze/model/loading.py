@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core import Model as CoreModel
-from ..checks import as_integer, check_choice, check_optional_flag, typed
+from ..checks import as_integer, check_optional_flag, typed
 from ..closest import unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
@@ -28,13 +28,15 @@ from ..inputs.text import TextEncoder
 from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
+from .dense_modules import core_keys, dense_entries
 from .folder_kinds import warn_of_another_kind
 from .hub import Base, base_of
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
-from .sentence_files import POOLINGS, SentenceSettings, read_settings
+from .sentence_files import SentenceSettings, check_pooling, read_settings
 
 __all__ = [
     "FORMAT",
+    "KEPT_FILES",
     "Loaded",
     "fill_head",
     "load_folder",
@@ -46,8 +48,7 @@ FORMAT = 1
 """Version of ``mtfreeze.json``; a higher one is refused."""
 
 _OWN_FILE = "mtfreeze.json"
-_KEPT_FILES = (
-    "config_sentence_transformers.json",
+KEPT_FILES = (
     "vocab.json",
     "merges.txt",
     "spiece.model",
@@ -112,6 +113,8 @@ def load_folder(
     normalize: bool | None = None,
     max_length: int | None = None,
     ignore_config: Collection[str] = (),
+    prompts: Mapping[str, str] | None = None,
+    default_prompt_name: str | None = None,
 ) -> Loaded:
     """Load a model folder; the arguments are those of `MultiTaskModel.from_pretrained`.
 
@@ -123,12 +126,14 @@ def load_folder(
         If the model needs a computation that is not supported, or an argument is wrong.
     """
     if pooling is not None:
-        check_choice("pooling", pooling, POOLINGS)
+        pooling = check_pooling(pooling)
     normalize = check_optional_flag("normalize", normalize)
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     family = family_of(config, where)
     settings = read_settings(folder, pooling)
+    changed = settings.prompts.with_changes(prompts, default_prompt_name)
+    settings = replace(settings, prompts=changed)
     own = read_own_file(folder)
     if own.get("pooling") is not None and pooling is None:
         settings = replace(settings, pooling=str(own["pooling"]))
@@ -138,9 +143,12 @@ def load_folder(
         settings = replace(settings, normalize=normalize)
     build = core_config(family, config, where, ignore_config)
     build |= {"pooling": settings.pooling, "normalize": settings.normalize}
+    build |= core_keys(settings.dense)
+    if not settings.include_prompt:  # else a model without prompts has an input that says nothing
+        build["include_prompt"] = False
     found = find_tensors(folder)
     _check_one_save(folder, own, found)
-    entries = _named_tensors(family, found, folder)
+    entries = _named_tensors(family, found, folder) | dense_entries(settings.dense)
     heads = read_saved_heads(folder, own)
     check_sizes(family, config, entries, where)
     check_promises(family, build, entries, heads, folder)
@@ -150,9 +158,7 @@ def load_folder(
     unused = _fill(core, entries)
     if not own:
         warn_of_another_kind(folder, config, entries)
-    extra = {
-        name: (folder / name).read_bytes() for name in _KEPT_FILES if (folder / name).is_file()
-    }
+    extra = {name: (folder / name).read_bytes() for name in KEPT_FILES if (folder / name).is_file()}
     return Loaded(
         core,
         family,
@@ -213,6 +219,7 @@ def _read_text(
         do_lower_case=settings.do_lower_case,
         model_class=config.get("tokenizer_class"),
         inputs=list(inputs),
+        prompt=settings.prompts.default_text,
     )
 
 
@@ -257,8 +264,11 @@ def read_own_file(folder: Path) -> dict[str, Any]:
         )
     if not isinstance(own.get("tasks", {}), dict):
         raise CheckpointError(f"{path}: expected 'tasks' to map names to notes; found a list")
-    if own.get("pooling") is not None and own["pooling"] not in POOLINGS:
-        raise CheckpointError(f"{path}: {unknown('pooling', str(own['pooling']), POOLINGS)}")
+    if own.get("pooling") is not None:
+        try:
+            check_pooling(own["pooling"])
+        except (ConfigError, TypeError) as error:
+            raise CheckpointError(f"{path}: {error}") from None
     return own
 
 
