@@ -2,10 +2,13 @@
 # Every source file of the core by name; a new file is one line here.
 # Results: MTF_CORE_SOURCES, MTF_PYTHON_SOURCES, and MTF_<LEVEL>_SOURCES of each ISA level.
 
-# Model families: csrc/families/<name>.c defines mtf_family_<name>. A new family is one line here.
+# Model families: csrc/families/<name>.c defines mtf_family_<name>. A new family is one line here, and
+# a second one where its file defines several: MTF_FAMILIES_OF_<name> lists them.
 set(MTF_FAMILIES
     bert
+    roberta
 )
+set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
     regression
@@ -29,30 +32,40 @@ set(_kernels
     ref/bf16.c
     ref/dropout.c
     ref/elementary.c
+    ref/gated.c
     ref/gemm.c
     ref/layernorm.c
     ref/pack.c
     ref/packed.c
     ref/reduce.c
+    ref/rmsnorm.c
+    ref/rotary.c
 )
 set(_ops
+    add.c
     attention.c
     checks.c
     concat.c
     dropout.c
     embedding.c
+    gated.c
     layernorm.c
     linear.c
     linear_bwd.c
     max_pool.c
     mean_pool.c
+    norm.c
     normalize.c
     pool.c
+    rmsnorm.c
+    rotary.c
     row_pool.c
 )
 set(_model
+    activations.c
     config.c
     dense.c
+    encoder.c
     network.c
     parts.c
     pooling.c
@@ -84,6 +97,7 @@ set(_avx2
     dropout.c
     elementary.c
     fill.c
+    gated.c
     gemm.c
     layernorm.c
     pack.c
@@ -91,6 +105,8 @@ set(_avx2
     packed_bf16.c
     packed_int8.c
     reduce.c
+    rmsnorm.c
+    rotary.c
 )
 set(_avx512 activation.c attention.c attention_bwd.c dropout.c elementary.c fill.c layernorm.c pack.c pack_reduced.c packed.c)
 set(_avx512vnni fill.c packed_int8.c)

@@ -29,20 +29,14 @@ static const char *key_of(int64_t i, const char *what, char key[48])
 static mtf_status read_config(dense_config *c, const mtf_config *config, int64_t i, mtf_error *err)
 {
     char key[48];
-    const char *act = "tanh";
-    *c = (dense_config){.bias = 1};
+    *c = (dense_config){.bias = 1, .activation = MTF_ACT_NONE};
     MTF_TRY(mtf_config_get_int(config, key_of(i, "width", key), 1, INT64_C(1) << 20, 1, &c->width,
                                err));
     MTF_TRY(mtf_config_get_int(config, key_of(i, "inputs", key), 1, INT64_C(1) << 24, 0, &c->inputs,
                                err));
     MTF_TRY(mtf_config_get_bool(config, key_of(i, "bias", key), &c->bias, err));
     MTF_TRY(mtf_config_get_bool(config, key_of(i, "residual", key), &c->residual, err));
-    MTF_TRY(mtf_config_get_text(config, key_of(i, "activation", key), &act, err));
-    if (!mtf_activation_from_name(act, &c->activation)) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "%s \"%s\" is not known; none, tanh, gelu, relu and silu are", key, act);
-    }
-    return MTF_OK;
+    return mtf_read_activation(config, key_of(i, "activation", key), &c->activation, err);
 }
 
 static mtf_tensor_id build_one(mtf_program *p, const dense_config *c, int64_t i, mtf_tensor_id x)
@@ -51,8 +45,14 @@ static mtf_tensor_id build_one(mtf_program *p, const dense_config *c, int64_t i,
     (void)snprintf(keys, sizeof keys, "backbone.dense.%lld", (long long)i);
     (void)snprintf(label, sizeof label, "backbone.dense %lld", (long long)i);
     const mtf_block block = {.program = p, .keys = keys, .label = label};
-    return c->bias ? mtf_part_dense(&block, "linear", x, c->width, c->activation)
-                   : mtf_part_product(&block, "linear", x, c->width, c->activation);
+    const mtf_tensor_id y = mtf_part_linear(&block, "linear", x, c->width, c->bias, c->activation);
+    if (!c->residual || x == MTF_NO_TENSOR) {
+        return y;
+    }
+    if (p->tensors[x].width != c->width) {
+        x = mtf_part_linear(&block, "residual", x, c->width, 0, MTF_ACT_NONE);
+    }
+    return mtf_node_add(p, label, y, x);
 }
 
 mtf_status mtf_build_dense(mtf_program *p, const mtf_config *config, mtf_tensor_id *x,

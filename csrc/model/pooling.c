@@ -1,7 +1,7 @@
 /* pooling.c: from token rows to one vector a sequence, shared by the encoder families.
  *
  * Poolings without parameters (sentence-transformers' names), alone or side by side; or "pooler":
- * tanh(W first + b), BERT's own pooler, a unit with parameters. Then Dense modules (dense.c) and the
+ * act(W first + b), the family's own pooler, a unit with parameters. Then Dense modules (dense.c) and the
  * division by the length. What has no parameters stands in no unit: nothing in it can be frozen.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "parts.h"
@@ -78,7 +78,10 @@ mtf_status mtf_declare_skip(mtf_program *program, const mtf_config *config, mtf_
     return MTF_OK; /* a failure of the program sticks until its end */
 }
 
-static mtf_tensor_id build_pooler(mtf_program *program, mtf_tensor_id hidden)
+const mtf_pooler mtf_bert_pooler = {.part = "dense", .activation = MTF_ACT_TANH};
+
+static mtf_tensor_id build_pooler(mtf_program *program, const mtf_pooler *pooler,
+                                  mtf_tensor_id hidden)
 {
     const mtf_block block = {
         .program = program, .keys = "backbone.pooler", .label = "backbone.pooler"};
@@ -86,7 +89,7 @@ static mtf_tensor_id build_pooler(mtf_program *program, mtf_tensor_id hidden)
     mtf_tensor_id first =
         mtf_node_pool(program, "backbone.pooler first", MTF_POOL_FIRST, hidden, MTF_NO_TENSOR);
     const int64_t width = first != MTF_NO_TENSOR ? program->tensors[first].width : 1;
-    mtf_tensor_id pooled = mtf_part_dense(&block, "dense", first, width, MTF_ACT_TANH);
+    mtf_tensor_id pooled = mtf_part_dense(&block, pooler->part, first, width, pooler->activation);
     mtf_program_end_unit(program);
     return pooled;
 }
@@ -94,14 +97,25 @@ static mtf_tensor_id build_pooler(mtf_program *program, mtf_tensor_id hidden)
 mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,
                              mtf_error *err)
 {
+    return mtf_build_pooling_with(program, config, hidden, &mtf_bert_pooler, err);
+}
+
+mtf_status mtf_build_pooling_with(mtf_program *program, const mtf_config *config,
+                                  mtf_tensor_id hidden, const mtf_pooler *pooler, mtf_error *err)
+{
     const char *how = "mean";
     int normalize = 0;
     mtf_pooling found[MOST_POOLS];
     MTF_TRY(mtf_config_get_text(config, "pooling", &how, err));
     MTF_TRY(mtf_config_get_bool(config, "normalize", &normalize, err));
     mtf_tensor_id pooled;
+    if (strcmp(how, "pooler") == 0 && pooler == NULL) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "pooling is \"pooler\", but models of this family have no pooler; choose "
+                        "another pooling");
+    }
     if (strcmp(how, "pooler") == 0) {
-        pooled = build_pooler(program, hidden);
+        pooled = build_pooler(program, pooler, hidden);
     } else if (read_poolings(how, found) > 0) {
         pooled = mtf_build_pool(program, "backbone pooling", how, hidden);
     } else {

@@ -275,21 +275,3 @@ int32_t mtf_program_find_param(const mtf_program *p, const char *key)
     }
     return -1;
 }
-
-int mtf_activation_from_name(const char *name, mtf_activation *activation)
-{
-    static const struct {
-        const char *name;
-        mtf_activation activation;
-    } names[] = {{"none", MTF_ACT_NONE},         {"gelu", MTF_ACT_GELU},
-                 {"gelu_new", MTF_ACT_GELU_NEW}, {"gelu_pytorch_tanh", MTF_ACT_GELU_NEW},
-                 {"relu", MTF_ACT_RELU},         {"tanh", MTF_ACT_TANH},
-                 {"silu", MTF_ACT_SILU},         {"swish", MTF_ACT_SILU}};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i].name, name) == 0) {
-            *activation = names[i].activation;
-            return 1;
-        }
-    }
-    return 0;
-}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,7 +31,7 @@ __all__ = ["POOLINGS", "HeadSpec", "PooledHead", "check_poolings"]
 
 Float32 = NDArray[np.float32]
 
-_ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "none")
+_ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "quick_gelu", "none")
 
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 """Ways from token vectors to one vector a text, by the names of sentence-transformers."""
@@ -56,7 +56,10 @@ class HeadSpec(ABC):
     dropout : float
         Rate before every linear layer of the head, 0 <= rate < 1.
     activation : str
-        After every hidden layer: gelu, gelu_new, relu, tanh, silu, none.
+        After every hidden layer: gelu, gelu_new, relu, tanh, silu, quick_gelu, none.
+    norm_eps : float, optional
+        After every activation a layer norm with this number below its root, 0 < norm_eps <= 1;
+        None: no norm.
 
     Raises
     ------
@@ -79,16 +82,18 @@ class HeadSpec(ABC):
     hidden: tuple[int, ...] = ()
     dropout: float = 0.1
     activation: str = "gelu"
+    norm_eps: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", check_label_names(self.labels))
         object.__setattr__(self, "hidden", _check_hidden(self.hidden))
         object.__setattr__(self, "dropout", _check_dropout(self.dropout))
         check_choice("activation", self.activation, _ACTIVATIONS)
+        object.__setattr__(self, "norm_eps", _check_norm_eps(self.norm_eps))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments and the kind, as JSON holds them."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
         return {"kind": self.kind, **plain}
 
@@ -102,6 +107,8 @@ class HeadSpec(ABC):
         }
         if self.hidden:
             config["hidden"] = list(self.hidden)
+        if self.norm_eps is not None:
+            config["norm_eps"] = self.norm_eps
         return config
 
     @property
@@ -191,7 +198,7 @@ class PooledHead(HeadSpec):
 
     Parameters
     ----------
-    labels, hidden, dropout, activation
+    labels, hidden, dropout, activation, norm_eps
         See `HeadSpec`.
     features : {"pooled", "embedding"}
         The pooled vector, or the same after the model's L2 normalisation.
@@ -268,6 +275,21 @@ def _check_hidden(hidden: object) -> tuple[int, ...]:
 
 def _check_width(where: str, width: object) -> int:
     return check_integer(where, width, 1, _LARGEST_WIDTH)
+
+
+def _check_norm_eps(norm_eps: object) -> float | None:
+    if norm_eps is None:
+        return None
+    eps = as_number(norm_eps)
+    if eps is None:
+        raise TypeError(
+            f"norm_eps must be a number or None; found {typed(norm_eps)}; 1e-5 is usual"
+        )
+    if not 0 < eps <= 1:
+        raise ConfigError(
+            f"norm_eps must be above 0 and at most 1; found {quoted(eps)}; 1e-5 is usual"
+        )
+    return eps
 
 
 def _check_dropout(dropout: object) -> float:

@@ -170,10 +170,11 @@ def core_keys(modules: Sequence[DenseModule]) -> dict[str, Any]:
         keys |= {
             f"dense.{number}.inputs": one.n_inputs,
             f"dense.{number}.width": one.width,
-            f"dense.{number}.activation": one.activation,
             f"dense.{number}.bias": one.bias,
             f"dense.{number}.residual": one.residual,
         }
+        if one.activation != "none":
+            keys[f"dense.{number}.activation"] = one.activation
     return keys
 
 

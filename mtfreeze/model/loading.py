@@ -15,7 +15,7 @@ from typing import Any
 
 from .._core import Model as CoreModel
 from ..checks import as_integer, check_optional_flag, typed
-from ..closest import unknown
+from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
 from ..files.inner_names import inner_path
@@ -23,6 +23,7 @@ from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
 from ..freezing.state import FreezeState
 from ..heads.head import check_head_name
+from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
 from ..quoting import quoted
@@ -131,6 +132,7 @@ def load_folder(
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     family = family_of(config, where)
+    _check_pooler(family, pooling)
     settings = read_settings(folder, pooling)
     changed = settings.prompts.with_changes(prompts, default_prompt_name)
     settings = replace(settings, prompts=changed)
@@ -173,6 +175,15 @@ def load_folder(
         dict(own.get("tasks") or {}),
         base_of(folder) or _read_base(own, folder / _OWN_FILE),
     )
+
+
+def _check_pooler(family: Family, pooling: str | None) -> None:
+    """Refuse a pooling that models of this family do not have."""
+    if pooling == "pooler" and not family.pooler:
+        raise ConfigError(
+            f"expected pooling as one of {name_list(POOLINGS, 6)}: models of the family "
+            f"{quoted(family.model_type)} have no pooler; found 'pooler'; choose another"
+        )
 
 
 def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:

@@ -42,7 +42,7 @@ static inline mtf_status pair_build(mtf_program *p, const mtf_config *config, mt
     const int32_t word = pair_weight(p, "backbone.word", PAIR_VOCABULARY, c);
     const int32_t position = pair_weight(p, "backbone.position", PAIR_MAX_TOKENS, c);
     mtf_tensor_id x =
-        mtf_node_embedding(p, "tokens sum", ids, MTF_NO_TENSOR, word, position, -1, 0);
+        mtf_node_embedding(p, "tokens sum", ids, MTF_NO_TENSOR, word, position, -1, 0, -1);
     const int32_t w1 = pair_weight(p, "backbone.tokens.weight", c, c);
     const int32_t b1 = pair_weight(p, "backbone.tokens.bias", c, 0);
     x = mtf_node_linear(p, "tokens dense", x, w1, b1, MTF_ACT_RELU);
@@ -62,7 +62,7 @@ static inline mtf_status pair_build(mtf_program *p, const mtf_config *config, mt
     const int32_t norm_w = pair_weight(p, "backbone.LayerNorm.weight", c, 0);
     const int32_t norm_b = pair_weight(p, "backbone.LayerNorm.bias", c, 0);
     mtf_program_output(p, "pooled",
-                       mtf_node_layernorm(p, "join", of_x, of_y, norm_w, norm_b, 1e-5));
+                       mtf_node_layernorm(p, "join", of_x, of_y, norm_w, norm_b, 1e-5, NULL));
     mtf_program_end_unit(p);
     return mtf_program_finish(p, err);
 }

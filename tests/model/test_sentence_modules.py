@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_poolings_are_their_formulas(tmp_path: Path, include_prompt: bool) -> No
         model = load(tmp_path, pooling=pooling)
         assert (model.pooling, model.width) == (pooling, WIDTH * len(pooling.split("+")))
         found = model.forward(SENTENCES, ["hidden", "pooled"])
-        for text, (begin, end) in enumerate(zip(found["offsets"], found["offsets"][1:])):
+        for text, (begin, end) in enumerate(pairwise(found["offsets"])):
             rows = found["hidden"][begin:end]
             expected = np.concatenate(
                 [by_formula(mode, rows, n_skipped) for mode in pooling.split("+")]
@@ -74,7 +75,7 @@ def test_poolings_are_their_formulas(tmp_path: Path, include_prompt: bool) -> No
 
 
 def test_dense_modules_are_their_formula(tmp_path: Path) -> None:
-    modules = [dense(WIDTH, 20), dense(20, 9, "none", bias=False)]
+    modules = [dense(WIDTH, 20), dense(20, 9, "none", bias=False, use_residual=True)]
     model = load(write_sentence_folder(tmp_path, modules=modules, normalize=True))
     params = {k: v.astype(np.float64) for k, v in model.parameters().items()}
     plain = load(write_sentence_folder(tmp_path / "plain")).encode(SENTENCES)
@@ -82,6 +83,7 @@ def test_dense_modules_are_their_formula(tmp_path: Path) -> None:
         plain @ params["backbone.dense.0.linear.weight"].T + params["backbone.dense.0.linear.bias"]
     )
     second = first @ params["backbone.dense.1.linear.weight"].T
+    second += first @ params["backbone.dense.1.residual.weight"].T
     pooled = model.forward(SENTENCES)["pooled"]
     np.testing.assert_allclose(pooled, second, rtol=0, atol=1e-5)
     unit = second / np.linalg.norm(second, axis=1, keepdims=True)
@@ -175,7 +177,11 @@ def test_dense_is_a_unit(tmp_path: Path) -> None:
 
 
 def test_modules_are_saved(tmp_path: Path) -> None:
-    modules = [dense(2 * WIDTH, 20, "gelu"), dense(20, 9, "none", bias=False)]
+    modules = [
+        dense(2 * WIDTH, 20, "gelu"),
+        dense(20, 9, "none", bias=False, use_residual=True),
+        dense(9, 9, "silu", use_residual=True),
+    ]
     folder = write_sentence_folder(
         tmp_path / "model",
         pooling="mean+cls",
@@ -188,10 +194,11 @@ def test_modules_are_saved(tmp_path: Path) -> None:
     (folder / "2_Dense" / "note.txt").write_text("of the old module")
     model = with_heads(load(folder))
     saved = model.save_pretrained(tmp_path / "saved")
-    for path in ("1_Pooling/config.json", "2_Dense/config.json", "3_Dense/config.json"):
+    folders = ("2_Dense", "3_Dense", "4_Dense")
+    for path in ("1_Pooling/config.json", *(f"{one}/config.json" for one in folders)):
         theirs, ours = (json.loads((one / path).read_text()) for one in (folder, saved))
         assert ours == theirs, path
-    for path in ("2_Dense", "3_Dense"):
+    for path in folders:
         theirs, ours = (load_file(str(one / path / "model.safetensors")) for one in (folder, saved))
         assert bits(ours) == bits(theirs)
     assert not any(key.startswith("dense") for key in load_file(str(saved / "model.safetensors")))

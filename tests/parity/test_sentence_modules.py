@@ -79,7 +79,11 @@ def test_a_prompt_that_fills_a_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("activation", ["none", "tanh", "gelu", "relu", "silu"])
 def test_dense(tmp_path: Path, activation: str) -> None:
-    modules = [dense(WIDTH, 20, activation, bias=activation != "relu"), dense(20, 33, activation)]
+    modules = [
+        dense(WIDTH, 20, activation, bias=activation != "relu", use_residual=activation != "silu"),
+        dense(20, 20, activation, use_residual=True),
+        dense(20, 33, activation),
+    ]
     folder = write_sentence_folder(tmp_path / "model", modules=modules, normalize=True)
     check_equal(folder, tmp_path / "saved")
     one = write_sentence_folder(
