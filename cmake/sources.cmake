@@ -47,13 +47,14 @@ set(_ops
     add.c
     attention.c
     checks.c
+    concat.c
     dropout.c
     embedding.c
-    first_pool.c
     gated.c
     layernorm.c
     linear.c
     linear_bwd.c
+    max_pool.c
     mean_pool.c
     norm.c
     normalize.c
@@ -61,10 +62,12 @@ set(_ops
     relative.c
     rmsnorm.c
     rotary.c
+    row_pool.c
 )
 set(_model
     activations.c
     config.c
+    dense.c
     encoder.c
     network.c
     parts.c

@@ -234,7 +234,7 @@ void mtf_program_output(mtf_program *p, const char *name, mtf_tensor_id tensor)
 mtf_tensor_id mtf_program_find_input(const mtf_program *p, const char *name)
 {
     for (mtf_tensor_id t = 0; t < p->n_inputs; t++) {
-        if (strcmp(p->tensors[t].name, name) == 0) {
+        if (p->tensors[t].name != NULL && strcmp(p->tensors[t].name, name) == 0) {
             return t;
         }
     }

@@ -176,8 +176,13 @@ mtf_tensor_id mtf_node_attention(mtf_program *program, const char *label, mtf_te
 /* rate 0: returns x, no node. */
 mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
                                double rate);
-mtf_tensor_id mtf_node_mean_pool(mtf_program *program, const char *label, mtf_tensor_id x);
-mtf_tensor_id mtf_node_first_pool(mtf_program *program, const char *label, mtf_tensor_id x);
+/* One vector a sequence; `skip`: ids in the space "sequences", how many first rows of each are left
+ * out, or MTF_NO_TENSOR. */
+mtf_tensor_id mtf_node_pool(mtf_program *program, const char *label, mtf_pooling pooling,
+                            mtf_tensor_id x, mtf_tensor_id skip);
+/* The columns of `parts` (n, at least 1) side by side; of one: itself, no node. */
+mtf_tensor_id mtf_node_concat(mtf_program *program, const char *label, int n,
+                              const mtf_tensor_id *parts);
 mtf_tensor_id mtf_node_normalize(mtf_program *program, const char *label, mtf_tensor_id x,
                                  double eps);
 
