@@ -127,7 +127,11 @@ def _gguf(
         },
         constant={"hidden_act": "silu"},
         switches=switches,
-        fixed={"rope.scaling.type": ("none", ""), "expert_count": (0,), "attention.causal": (True,)},
+        fixed={
+            "rope.scaling.type": ("none", ""),
+            "expert_count": (0,),
+            "attention.causal": (True,),
+        },
         tensors={"token_embd": "embed_tokens", "output_norm": "norm", "output": "lm_head"},
         layer_tensors=_LAYER,
         layer_stem="layers.",

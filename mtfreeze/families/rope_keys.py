@@ -49,9 +49,9 @@ def rope_theta(config: Mapping[str, Any], where: str, default: float = 10000.0) 
             )
         if values.get("partial_rotary_factor", 1.0) not in (None, 1, 1.0):
             raise ConfigError(
-                f"{where}: key {quoted(key)} turns a part of each head only "
-                f"(partial_rotary_factor = {quoted(values['partial_rotary_factor'])}), which is not "
-                "supported; choose a model without it"
+                f"{where}: key {quoted(key)} turns a part of each head only (partial_rotary_factor "
+                f"= {quoted(values['partial_rotary_factor'])}), which is not supported; choose a "
+                "model without it"
             )
         other = sorted(set(values) - _KNOWN)
         if other:

@@ -126,6 +126,7 @@ class TextEncoder:
         model_class: str | None = None,
         inputs: Collection[str] = tuple(_COLUMNS),
         prompt: str = "",
+        files: Mapping[str, bytes] | None = None,
     ) -> TextEncoder:
         """Read a model folder's tokenizer and check it against the model.
 
@@ -147,6 +148,8 @@ class TextEncoder:
             What the model reads.
         prompt : str
             Put before every text.
+        files : mapping of str to bytes, optional
+            The tokenizer's files, where they do not lie in the folder.
 
         Raises
         ------
@@ -156,35 +159,10 @@ class TextEncoder:
         OSError
             If a file cannot be read.
         """
-        return cls.from_files(
-            read_tokenizer_files(Path(folder)),
-            Path(folder),
-            max_length=max_length,
-            n_embeddings=n_embeddings,
-            do_lower_case=do_lower_case,
-            needs_special=needs_special,
-            model_class=model_class,
-            inputs=inputs,
-        )
-
-    @classmethod
-    def from_files(
-        cls,
-        files: Mapping[str, bytes],
-        folder: Path,
-        *,
-        max_length: int,
-        n_embeddings: int | None = None,
-        do_lower_case: bool = False,
-        needs_special: bool = True,
-        model_class: str | None = None,
-        inputs: Collection[str] = tuple(_COLUMNS),
-    ) -> TextEncoder:
-        """Build it from a tokenizer's files, from `folder` as messages say; see `from_folder`."""
+        folder = Path(folder)
+        files = read_tokenizer_files(folder) if files is None else files
         tokenizer = load_tokenizer(files, folder, model_class)
-        guarded(
-            folder, lambda: check_tokenizer(tokenizer, folder, n_embeddings, needs_special)
-        )
+        guarded(folder, lambda: check_tokenizer(tokenizer, folder, n_embeddings, needs_special))
         return cls(
             tokenizer,
             max_length,

@@ -40,9 +40,7 @@ class GgufModel(NamedTuple):
 
     def tokenizer_files(self, folder: Path, max_length: int) -> dict[str, bytes]:
         """Return the tokenizer's files: those of the folder, else made of what the file says."""
-        if folder.is_file():
-        return folder
-    if any((folder / name).is_file() for name in VOCABULARIES):
+        if any((folder / name).is_file() for name in VOCABULARIES):
             return read_tokenizer_files(folder)
         return gguf_tokenizer_files(self.notes, self.path, max_length)
 

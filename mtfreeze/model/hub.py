@@ -128,7 +128,9 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
             "for the "
             f"path {quoted(text)}; leave it out, or give the model's name on the hub"
         )
-    if text and (os.path.isdir(folder) or (folder.suffix.lower() == GGUF and os.path.isfile(folder))):
+    if text and (
+        os.path.isdir(folder) or (folder.suffix.lower() == GGUF and os.path.isfile(folder))
+    ):
         return folder
     if not text or is_path(name_or_path):
         found = "a file" if os.path.isfile(folder) else "nothing of that name"

@@ -26,7 +26,6 @@ from ..heads.head import check_head_name
 from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
-from ..inputs.tokenizer_files import read_tokenizer_files
 from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
@@ -232,8 +231,7 @@ def _read_text(
         length = number
     settings = replace(settings, max_length=min(length, positions))
     assert settings.max_length is not None
-    files = read_tokenizer_files(folder) if gguf is None else gguf.tokenizer_files(folder, positions)
-    return settings, TextEncoder.from_files(
+    return settings, TextEncoder.from_folder(
         files,
         folder,
         max_length=settings.max_length,
@@ -242,6 +240,7 @@ def _read_text(
         model_class=config.get("tokenizer_class"),
         inputs=list(inputs),
         prompt=settings.prompts.default_text,
+        files=gguf.tokenizer_files(folder, positions) if gguf else None,
     )
 
 
