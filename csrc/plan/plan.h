@@ -60,10 +60,10 @@ typedef struct mtf_step {
     int in_prefix;                /* forward: lies in the frozen prefix */
     int dropout_on;
     mtf_precision precision[MTF_MAX_WEIGHTS]; /* forward: of the products with each weight */
-    uint32_t first_use;                       /* bits of the factors that no earlier step of its list
+    uint32_t first_use; /* bits of the factors that no earlier step of its list
                                                  reads: forms are asked for once */
-    mtf_need need;                            /* backward */
-    mtf_save save;                            /* backward: what it reads */
+    mtf_need need;      /* backward */
+    mtf_save save;      /* backward: what it reads */
     int din_add[MTF_MAX_IN];
 } mtf_step;
 
