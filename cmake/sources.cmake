@@ -2,10 +2,13 @@
 # Every source file of the core by name; a new file is one line here.
 # Results: MTF_CORE_SOURCES, MTF_PYTHON_SOURCES, and MTF_<LEVEL>_SOURCES of each ISA level.
 
-# Model families: csrc/families/<name>.c defines mtf_family_<name>. A new family is one line here.
+# Model families: csrc/families/<name>.c defines mtf_family_<name>. A new family is one line here, and
+# a second one where its file defines several: MTF_FAMILIES_OF_<name> lists them.
 set(MTF_FAMILIES
     bert
+    roberta
 )
+set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
     regression
@@ -50,6 +53,7 @@ set(_ops
 )
 set(_model
     config.c
+    encoder.c
     network.c
     parts.c
     pooling.c

@@ -5,13 +5,14 @@
  * model/ only and knows neither plans nor batches.
  *
  * Adding one: csrc/families/<name>.c that defines `const mtf_family mtf_family_<name>`, and <name> in
- * MTF_FAMILIES of cmake/sources.cmake.
+ * MTF_FAMILIES of cmake/sources.cmake. Where one file builds several, each is an object of its own and
+ * listed in MTF_FAMILIES_OF_<name> there.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_FAMILIES_FAMILIES_H
 #define MTF_FAMILIES_FAMILIES_H
 
 #include "../base/status.h"
-#include "../model/parts.h"
+#include "../model/encoder.h"
 #include "../model/registry.h"
 
 #endif

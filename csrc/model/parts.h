@@ -47,6 +47,15 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
  * "pooler"), and "embedding" (L2-normalized when key "normalize" is true). */
 mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,
                              mtf_error *err);
+/* A family's own pooler, act(W first + b): part `part` of the block and unit "backbone.pooler". */
+typedef struct mtf_pooler {
+    const char *part;
+    mtf_activation activation;
+} mtf_pooler;
+extern const mtf_pooler mtf_bert_pooler; /* tanh, "dense": what mtf_build_pooling has */
+/* mtf_build_pooling with another pooler; NULL: the family has none, "pooler" is refused. */
+mtf_status mtf_build_pooling_with(mtf_program *program, const mtf_config *config,
+                                  mtf_tensor_id hidden, const mtf_pooler *pooler, mtf_error *err);
 /* A pooled vector of `hidden` without parameters: "mean" or "cls"; MTF_NO_TENSOR for other names. */
 mtf_tensor_id mtf_build_pool(mtf_program *program, const char *label, const char *how,
                              mtf_tensor_id hidden);

@@ -131,9 +131,12 @@ const char *mtf_program_output_name(const mtf_program *program, mtf_tensor_id te
 int32_t mtf_program_find_param(const mtf_program *program, const char *key);
 
 /* ---- nodes (program_nodes.c); `label` names them in messages and dropout draws ---- */
+/* position_pad -1: row i of a sequence has position_offset + i as its position. Else: position_pad + 1
+ * + how many rows before it have another id than position_pad; a row of that id has position_pad.
+ * `position` and `type` are -1 where a model has no such table. */
 mtf_tensor_id mtf_node_embedding(mtf_program *program, const char *label, mtf_tensor_id ids,
                                  mtf_tensor_id types, int32_t word, int32_t position, int32_t type,
-                                 int32_t position_offset);
+                                 int32_t position_offset, int32_t position_pad);
 /* n (1 to 3) layers that read the same rows; x's products into out (n). An activation goes with one
  * layer only, which mtf_node_linear() makes and returns. */
 void mtf_node_linears(mtf_program *program, const char *label, mtf_tensor_id x, int n,

@@ -86,13 +86,14 @@ static mtf_node blank(const mtf_op *op, mtf_tensor_id a, mtf_tensor_id b)
 
 mtf_tensor_id mtf_node_embedding(mtf_program *p, const char *label, mtf_tensor_id ids,
                                  mtf_tensor_id types, int32_t word, int32_t position, int32_t type,
-                                 int32_t position_offset)
+                                 int32_t position_offset, int32_t position_pad)
 {
     mtf_node node = blank(&mtf_op_embedding, ids, types);
     node.weight[0] = word;
     node.weight[1] = position;
     node.weight[2] = type;
-    node.shape.attrs.position_offset = position_offset;
+    node.shape.attrs.skips_pad = position_pad >= 0;
+    node.shape.attrs.position_offset = position_pad >= 0 ? position_pad + 1 : position_offset;
     return add_node(p, label, &node);
 }
 

@@ -1,9 +1,11 @@
 /* Sum of word, token type and position embeddings, forward and backward.
  *
  *   y[r] = word[id[r]] + type[type_id[r]] + position[p(r) + position_offset]
- *   with p(r) the place of row r in its sequence, from 0; added in this order.
+ *   with p(r) how many rows of its sequence come before row r; added in this order.
  *   dword[v] = sum of dy[r] over rows with id[r] = v, and likewise for the other two tables
  *
+ * With skips_pad, rows whose id is position_offset - 1 (a model's padding, as a token of a text) are
+ * not counted in p and use that row of the position table.
  * Type and position tables may be absent. A type input that is absent or left out means type 0.
  * Backward reads ids only, which the batch holds anyway: no activation is saved.
  * Callers guarantee ids within the tables and p(r) + position_offset below the position rows.
@@ -59,12 +61,30 @@ static mtf_status embedding_check(mtf_node_shape *shape, mtf_error *err)
                         "its position table, found %lld; correct the configuration",
                         shape->label, (long long)shape->weight_rows[POSITION], (long long)offset);
     }
+    if (shape->attrs.skips_pad && (offset < 1 || !mtf_has_weight(shape, POSITION))) {
+        return mtf_fail(
+            err, MTF_ERR_VALUE,
+            "%s: embedding expects a position table and a padding id of at least 0 where "
+            "padding is not counted, found %lld; correct the configuration",
+            shape->label, (long long)offset - 1);
+    }
     mtf_set_output(shape, shape->in[IDS].space, c);
     return MTF_OK;
 }
 
-/* Row of table `table` that row `row` of the span uses, at place `place` of its sequence. */
-static int64_t table_row(const mtf_op_call *call, int table, int64_t row, int64_t place)
+/* Row of the position table that row `row` of the span uses, the rows of a sequence being asked
+ * for in order; *place counts them, from 0. */
+static int64_t position_row(const mtf_op_call *call, int64_t row, int64_t *place)
+{
+    const int32_t first = call->shape->attrs.position_offset;
+    if (call->shape->attrs.skips_pad && call->ids[IDS][row] == first - 1) {
+        return first - 1;
+    }
+    return first + (*place)++;
+}
+
+/* Row of table `table` that row `row` of the span uses; see position_row for *place. */
+static int64_t table_row(const mtf_op_call *call, int table, int64_t row, int64_t *place)
 {
     switch (table) {
     case WORD:
@@ -72,7 +92,7 @@ static int64_t table_row(const mtf_op_call *call, int table, int64_t row, int64_
     case TYPE:
         return call->ids[TYPES] != NULL ? call->ids[TYPES][row] : 0;
     default:
-        return place + call->shape->attrs.position_offset;
+        return position_row(call, row, place);
     }
 }
 
@@ -85,14 +105,15 @@ static void embedding_forward(const mtf_op_call *call)
     for (int64_t s = 0; s < span->n_sequences; s++) {
         int64_t first = mtf_span_start(span, space, s);
         int64_t last = mtf_span_start(span, space, s + 1);
+        int64_t place = 0;
         for (int64_t row = first; row < last; row++) {
             mtf_real *y = call->out[0] + row * c;
-            memcpy(y, call->w[WORD]->master + table_row(call, WORD, row, row - first) * c,
+            memcpy(y, call->w[WORD]->master + table_row(call, WORD, row, &place) * c,
                    (size_t)c * sizeof *y);
             for (int i = 0; i < 2; i++) {
                 const mtf_weight *w = call->w[later[i]];
                 if (w != NULL) {
-                    int64_t at = table_row(call, later[i], row, row - first);
+                    int64_t at = table_row(call, later[i], row, &place);
                     mtf_kernel->add_to(y, w->master + at * c, c);
                     mtf_flops_add(MTF_FLOPS_FORWARD, c);
                 }
@@ -147,8 +168,9 @@ static void mark_rows(const mtf_op_call *call, int table)
     for (int64_t s = 0; s < span->n_sequences; s++) {
         const int64_t first = mtf_span_start(span, space, s);
         const int64_t last = mtf_span_start(span, space, s + 1);
+        int64_t place = 0;
         for (int64_t row = first; row < last; row++) {
-            call->dw_rows[table][table_row(call, table, row, row - first)] = MTF_ROW_REACHED;
+            call->dw_rows[table][table_row(call, table, row, &place)] = MTF_ROW_REACHED;
         }
     }
 }
@@ -169,8 +191,9 @@ static void add_item(void *context, int64_t item, int worker)
     for (int64_t s = 0; s < span->n_sequences; s++) {
         int64_t first = mtf_span_start(span, space, s);
         int64_t last = mtf_span_start(span, space, s + 1);
+        int64_t place = 0;
         for (int64_t row = first; row < last; row++) {
-            int64_t at = table_row(call, table, row, row - first);
+            int64_t at = table_row(call, table, row, &place);
             mtf_kernel->add_to(dw + at * c, dout + row * c, n_columns);
             mtf_flops_add(MTF_FLOPS_DW, n_columns);
         }
@@ -202,7 +225,8 @@ static void embedding_backward(const mtf_op_call *call)
 static mtf_save embedding_saves(const mtf_node_shape *shape, mtf_need need)
 {
     mtf_save save = {0};
-    if (need.dw & (1U << WORD)) {
+    const int positions_by_ids = (need.dw & (1U << POSITION)) && shape->attrs.skips_pad;
+    if ((need.dw & (1U << WORD)) || positions_by_ids) {
         save.in |= 1U << IDS;
     }
     if ((need.dw & (1U << TYPE)) && mtf_has_input(shape, TYPES)) {

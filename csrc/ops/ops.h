@@ -38,6 +38,7 @@ typedef struct mtf_attrs {
     int32_t n_heads;           /* attention */
     int32_t causal;            /* attention */
     int32_t position_offset;   /* embedding: position of a sequence's first row */
+    int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
 
 /* Static facts of a node as the operation sees them. Slots that are absent have width 0. Spaces

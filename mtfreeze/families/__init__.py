@@ -8,27 +8,35 @@ checkpoints of families whose backbones are not built: `HEAD_LAYOUTS`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..closest import did_you_mean, name_list
+from ..closest import name_list
 from ..errors import ConfigError
 from ..quoting import quoted
 from .bert import BERT
 from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
 from .family import Family, HeadLayout
-from .roberta import ROBERTA_HEADS
+from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
-__all__ = ["FAMILIES", "HEAD_LAYOUTS", "Family", "HeadLayout", "core_config", "family_of"]
+__all__ = [
+    "FAMILIES",
+    "HEAD_LAYOUTS",
+    "Family",
+    "HeadLayout",
+    "core_config",
+    "family_of",
+    "unknown_family",
+]
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (BERT,)}
+FAMILIES: dict[str, Family] = {
+    family.model_type: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT)
+}
 """Families by the ``model_type`` of ``config.json``."""
 
 HEAD_LAYOUTS: dict[str, Mapping[str, HeadLayout]] = {
     **{name: family.head_layouts for name, family in FAMILIES.items()},
-    "roberta": ROBERTA_HEADS,
-    "xlm-roberta": ROBERTA_HEADS,
     "distilbert": DISTILBERT_HEADS,
 }
 """Where checkpoints keep heads, by ``model_type`` and the end of the architecture's name."""
@@ -45,9 +53,16 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in FAMILIES:
         return FAMILIES[model_type]
-    hint = did_you_mean(model_type, FAMILIES) if isinstance(model_type, str) else ""
-    raise ConfigError(
-        f"{where}: expected 'model_type' to be one of {name_list(FAMILIES)}; found "
-        f"{quoted(model_type)}; "
-        f"{hint or 'choose a model of a supported family'}"
+    raise ConfigError(unknown_family(model_type, where, FAMILIES))
+
+
+def unknown_family(model_type: object, where: str, known: Collection[str]) -> str:
+    """Say that a model is of none of the `known` families.
+
+    None of them is proposed: programs write ``model_type``, so it is no slip of the pen, and a name
+    that is nearly another's is another computation.
+    """
+    return (
+        f"{where}: expected 'model_type' to be one of {name_list(known)}; found "
+        f"{quoted(model_type)}; choose a model of a supported family"
     )

@@ -97,4 +97,5 @@ BERT = Family(
         ),
         "ForTokenClassification": HeadLayout("classifier", _DROPOUT),
     },
+    pooler="pooler.",
 )

@@ -88,4 +88,4 @@ def core_config(
             f"{repr(value)[:60]}, which may change what the model computes; "
             f"{hint + ' ' if hint else ''}if it does not, pass ignore_config=[{quoted(key)}]"
         )
-    return {key: config[key] for key in family.computed if config.get(key) is not None}
+    return family.core_values(config, where)

@@ -9,7 +9,7 @@ family and know no family themselves. How its units are called is stated by the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,12 @@ class Family:
         What people call parts of it elsewhere, in lower case, and the selector that they mean.
     head_layouts : mapping of str to HeadLayout
         By the end of the architecture's name in ``config.json``, e.g. ``ForTokenClassification``.
+    pooler : str
+        What the tensor names of its own pooler begin with; ``""``: it has none.
+    flat : callable, optional
+        Takes the whole ``config.json`` and the file's name for messages; returns what the core
+        needs and the file says in another form, such as a value inside of a nested key. Raises
+        ConfigError if that asks for a computation that is not supported.
     """
 
     model_type: str
@@ -95,6 +101,26 @@ class Family:
     part_kinds: Mapping[str, str]
     spellings: Mapping[str, str]
     head_layouts: Mapping[str, HeadLayout]
+    pooler: str = ""
+    flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
+
+    def core_values(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Return what the core reads of a configuration whose keys were checked.
+
+        Parameters
+        ----------
+        config : mapping
+            The whole of ``config.json``.
+        where : str
+            The file, for messages.
+
+        Raises
+        ------
+        ConfigError
+            If a value asks for a computation that is not supported.
+        """
+        read = {key: config[key] for key in self.computed if config.get(key) is not None}
+        return {**read, **self.flat(config, where)} if self.flat else read
 
     def plain_name(self, name: str) -> str:
         """Return the hub's present name of a tensor: no task model's prefix, no old ending.

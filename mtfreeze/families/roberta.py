@@ -1,20 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RoBERTa and XLM-RoBERTa: where their checkpoints keep heads. Their backbones are not built.
+"""RoBERTa, XLM-RoBERTa and CamemBERT: BERT whose positions begin above the padding id.
 
-A text's logits are ``W tanh(D h + d) + b`` of the first token's vector h.
+``csrc/families/roberta.c`` builds the computation. The three differ in their tokenizers only, which
+are files of the model, and in names.
 """
 
 from __future__ import annotations
 
-from .family import HeadLayout
+from dataclasses import replace
 
-__all__ = ["ROBERTA_HEADS"]
+from .bert import BERT
+from .family import Family, HeadLayout
+
+__all__ = ["CAMEMBERT", "ROBERTA", "XLM_ROBERTA"]
 
 _DROPOUT = ("classifier_dropout", "hidden_dropout_prob")
 
-ROBERTA_HEADS = {
-    "ForSequenceClassification": HeadLayout(
-        "classifier.out_proj", _DROPOUT, hidden="classifier.dense", activation="tanh"
-    ),
-    "ForTokenClassification": HeadLayout("classifier", _DROPOUT),
-}
+
+def _family(model_type: str, *names: str) -> Family:
+    return replace(
+        BERT,
+        model_type=model_type,
+        computed=(*BERT.computed, "pad_token_id"),
+        prefixes=("roberta.",),
+        renamed={},
+        spellings={
+            **dict.fromkeys((model_type, *names), "backbone"),
+            "encoder": "layers",
+            "encoder.layer": "layers",
+            "encoder.layers": "layers",
+        },
+        head_layouts={
+            # W tanh(D h + d) + b of the first token's vector h.
+            "ForSequenceClassification": HeadLayout(
+                "classifier.out_proj", _DROPOUT, hidden="classifier.dense", activation="tanh"
+            ),
+            "ForTokenClassification": HeadLayout("classifier", _DROPOUT),
+        },
+    )
+
+
+ROBERTA = _family("roberta")
+XLM_ROBERTA = _family("xlm-roberta", "xlm_roberta", "xlmr", "roberta")
+CAMEMBERT = _family("camembert", "roberta")

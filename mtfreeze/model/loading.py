@@ -15,7 +15,7 @@ from typing import Any
 
 from .._core import Model as CoreModel
 from ..checks import as_integer, check_choice, check_optional_flag, typed
-from ..closest import unknown
+from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
 from ..files.inner_names import inner_path
@@ -128,6 +128,7 @@ def load_folder(
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     family = family_of(config, where)
+    _check_pooler(family, pooling)
     settings = read_settings(folder, pooling)
     own = read_own_file(folder)
     if own.get("pooling") is not None and pooling is None:
@@ -167,6 +168,16 @@ def load_folder(
         dict(own.get("tasks") or {}),
         base_of(folder) or _read_base(own, folder / _OWN_FILE),
     )
+
+
+def _check_pooler(family: Family, pooling: str | None) -> None:
+    """Refuse a pooling that models of this family do not have."""
+    if pooling == "pooler" and not family.pooler:
+        others = [name for name in POOLINGS if name != pooling]
+        raise ConfigError(
+            f"expected pooling as one of {name_list(others)}: models of the family "
+            f"{quoted(family.model_type)} have no pooler; found 'pooler'; choose another"
+        )
 
 
 def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:

@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import as_number, check_choice
-from ..closest import name_list, unknown
+from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
-from ..families import FAMILIES, HEAD_LAYOUTS, Family, HeadLayout
+from ..families import FAMILIES, HEAD_LAYOUTS, Family, HeadLayout, unknown_family
 from ..files.json_files import read_object
 from ..files.still_folder import read_still
 from ..files.tensor_files import TensorEntry, find_tensors
@@ -218,7 +218,7 @@ def _find_layout(
     """Return which kind of head the checkpoint has, and where its family keeps it."""
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in HEAD_LAYOUTS:
-        raise ConfigError(f"{where}: {unknown('model_type', str(model_type), HEAD_LAYOUTS)}")
+        raise ConfigError(unknown_family(model_type, where, HEAD_LAYOUTS))
     named = config.get("architectures") or []
     kinds = [kind for kind in _SPECS for one in named if str(one).endswith(kind)]
     if not named and spec is not None:  # an old checkpoint: the caller says what it is
@@ -371,14 +371,16 @@ def _compare_backbone(model: ModelState, folder: Path, *, pooler: bool) -> tuple
     """Return which of the backbone's parameters have other bits in `folder`, and of how many."""
     config = read_object(folder / "config.json")
     keys = [key for key in model.param_keys if key.startswith("backbone.")]
-    if not pooler:  # the head does not read it, or brings its own
-        keys = [key for key in keys if not key.startswith("backbone.pooler.")]
+    own = model.index.family
+    if not pooler and own.pooler:  # the head does not read it, or brings its own
+        keys = [key for key in keys if not key.startswith(f"backbone.{own.pooler}")]
     family = FAMILIES.get(str(config.get("model_type")))
-    if family is None or family != model.index.family:
+    if family is None or family != own:
         return keys, len(keys)
-    for key in family.computed:
-        both = key in config and key in model.config
-        if both and config[key] != model.config[key] and key not in family.training_only:
+    where = str(folder / "config.json")
+    theirs, ours = family.core_values(config, where), family.core_values(model.config, where)
+    for key in theirs.keys() & ours.keys() - {*family.training_only}:
+        if theirs[key] != ours[key]:
             return keys, len(keys)
     found = {family.plain_name(key): entry for key, entry in find_tensors(folder).items()}
     params = model.parameters()

@@ -45,6 +45,60 @@ MTF_TEST(forward_is_the_sum_of_rows)
     op_end(&c);
 }
 
+/* Positions that do not count a padding id: ids 0 5 1 6 2 with padding 1 stand at 2 3 1 4 5. */
+static void begin_skipping(op_case *c, int type)
+{
+    static const int32_t text[] = {0, 5, 1, 4, 2, /**/ 1, /**/ 1, 1, 3,
+                                   0, 1, 5, 1, 2, 4,      /**/ 0, 2};
+    static const int64_t texts[] = {5, 1, 9, 2};
+    op_begin(c, &mtf_op_embedding, texts, 4);
+    op_input_ids(c, 0, OP_TOKENS, WORDS);
+    memcpy(c->ids[0], text, sizeof text);
+    op_weight(c, 0, WORDS, WIDTH);
+    op_weight(c, 1, PLACES, WIDTH);
+    if (type) {
+        op_weight(c, 2, KINDS, WIDTH);
+    }
+    c->shape.attrs.position_offset = 2;
+    c->shape.attrs.skips_pad = 1;
+}
+
+MTF_TEST(padding_within_a_text_is_not_counted)
+{
+    static const int64_t places[] = {2,      3, 1, 4, 5, /**/ 1, /**/ 1, 1, 2, 3, 1, 4, 1, 5, 6,
+                                     /**/ 2, 3};
+    op_case c;
+    begin_skipping(&c, 0);
+    if (op_build(&c)) {
+        op_forward(&c, c.out, c.aux, 0, 4);
+        op_grads grads = op_backward(&c, op_need_all(&c), 0);
+        mtf_real want[PLACES * WIDTH] = {0};
+        for (int64_t row = 0; row < 17; row++) {
+            for (int64_t j = 0; j < WIDTH; j++) {
+                double y = (double)c.values[0][c.ids[0][row] * WIDTH + j] +
+                           (double)c.values[1][places[row] * WIDTH + j];
+                CHECK_CLOSE(c.out[0][row * WIDTH + j], y, OP_CLOSE);
+                want[places[row] * WIDTH + j] += c.dout[0][row * WIDTH + j];
+            }
+        }
+        CHECK_BITS(grads.dw[1], want, sizeof want);
+        op_free_grads(&grads);
+    }
+    op_end(&c);
+}
+
+MTF_TEST(laws_where_padding_is_not_counted)
+{
+    for (int type = 0; type < 2; type++) {
+        op_case c;
+        begin_skipping(&c, type);
+        if (op_build(&c)) {
+            op_check_all(&c);
+        }
+        op_end(&c);
+    }
+}
+
 MTF_TEST(laws_with_each_set_of_tables)
 {
     for (int position = 0; position < 2; position++) {
@@ -136,6 +190,9 @@ MTF_TEST(wrong_shapes_are_refused)
     c.shape.attrs.position_offset = PLACES;
     op_check_refused(&c, MTF_ERR_VALUE, "position offset from 0 to below the 12 rows");
     c.shape.attrs.position_offset = 0;
+    c.shape.attrs.skips_pad = 1;
+    op_check_refused(&c, MTF_ERR_VALUE, "a padding id of at least 0");
+    c.shape.attrs.skips_pad = 0;
     c.shape.weight_rows[2] = 0;
     op_check_refused(&c, MTF_ERR_SHAPE, "weight 2 (token type table), found none");
     c.shape.in[0].is_ids = 0;

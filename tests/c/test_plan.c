@@ -143,7 +143,7 @@ static mtf_program *tied_program(void)
     int32_t e = mtf_program_param(p, "word", 2, table, MTF_LAYOUT_OUT_IN, 1, MTF_INIT_ONE, 0);
     int32_t pos =
         mtf_program_param(p, "position", 2, table, MTF_LAYOUT_OUT_IN, 1, MTF_INIT_ZERO, 0);
-    mtf_tensor_id x = mtf_node_embedding(p, "sum", ids, MTF_NO_TENSOR, e, pos, -1, 0);
+    mtf_tensor_id x = mtf_node_embedding(p, "sum", ids, MTF_NO_TENSOR, e, pos, -1, 0, -1);
     mtf_program_unit(p, "backbone.layers[0]", 0);
     int32_t w = mtf_program_param(p, "w", 2, square, MTF_LAYOUT_OUT_IN, 1, MTF_INIT_ONE, 0);
     x = mtf_node_linear(p, "w", x, w, -1, MTF_ACT_NONE);

@@ -42,7 +42,7 @@ static inline mtf_status pair_build(mtf_program *p, const mtf_config *config, mt
     const int32_t word = pair_weight(p, "backbone.word", PAIR_VOCABULARY, c);
     const int32_t position = pair_weight(p, "backbone.position", PAIR_MAX_TOKENS, c);
     mtf_tensor_id x =
-        mtf_node_embedding(p, "tokens sum", ids, MTF_NO_TENSOR, word, position, -1, 0);
+        mtf_node_embedding(p, "tokens sum", ids, MTF_NO_TENSOR, word, position, -1, 0, -1);
     const int32_t w1 = pair_weight(p, "backbone.tokens.weight", c, c);
     const int32_t b1 = pair_weight(p, "backbone.tokens.bias", c, 0);
     x = mtf_node_linear(p, "tokens dense", x, w1, b1, MTF_ACT_RELU);

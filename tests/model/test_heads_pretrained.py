@@ -318,7 +318,7 @@ TWO = ["negative", "positive"]
             mtf.ConfigError,
             "fine-tuned for classification",
         ),
-        (config_of(model_type="brt"), None, mtf.ConfigError, "unknown model_type 'brt'.*'bert'"),
+        (config_of(model_type="brt"), None, mtf.ConfigError, "'bert'.*found 'brt'; choose a model"),
         (no_weights, None, mtf.CheckpointError, "AutoModelForSequenceClassification.from_pretr"),
         (own(), mtf.TokenClassification(TWO), mtf.ConfigError, "'kind': 'sequence_classification'"),
         (own(), mtf.SequenceClassification(TWO), mtf.ConfigError, r"'hidden': \(48,\)"),

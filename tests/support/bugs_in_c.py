@@ -92,8 +92,15 @@ BUGS_IN_C = (
     Bug(
         "positions begin one too late",
         "csrc/ops/embedding.c",
-        "return place + call->shape->attrs.position_offset;",
-        "return place + (place > 0) + call->shape->attrs.position_offset;",
+        "return first + (*place)++;",
+        "return first + (*place > 0) + (*place)++;",
+        "c:test_op_embedding",
+    ),
+    Bug(
+        "padding within a text is counted",
+        "csrc/ops/embedding.c",
+        "        return first - 1;",
+        "        (*place)++;\n        return first - 1;",
         "c:test_op_embedding",
     ),
     Bug(

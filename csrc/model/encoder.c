@@ -1,0 +1,181 @@
+/* encoder.c: encoders of BERT's kind; see encoder.h.
+ *
+ * Labels of dropout nodes are what their draws depend on: a label that changes changes every run.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "encoder.h"
+
+#include "../base/status.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const mtf_encoder_form mtf_bert_form = {
+    .keys = {.width = "hidden_size",
+             .n_layers = "num_hidden_layers",
+             .n_heads = "num_attention_heads",
+             .ffn = "intermediate_size",
+             .vocabulary = "vocab_size",
+             .n_positions = "max_position_embeddings",
+             .n_types = "type_vocab_size",
+             .eps = "layer_norm_eps",
+             .dropout = "hidden_dropout_prob",
+             .attention_dropout = "attention_probs_dropout_prob",
+             .activation = "hidden_act"},
+    .word = "word_embeddings",
+    .position = "position_embeddings",
+    .type = "token_type_embeddings",
+    .embedding_norm = "LayerNorm",
+    .layers = "backbone.encoder.layer",
+    .query = "attention.self.query",
+    .key = "attention.self.key",
+    .value = "attention.self.value",
+    .attention_output = "attention.output.dense",
+    .attention_norm = "attention.output.LayerNorm",
+    .inner = "intermediate.dense",
+    .outer = "output.dense",
+    .outer_norm = "output.LayerNorm",
+};
+
+/* Keys that change what such an encoder computes and that none carries out. */
+static mtf_status refuse_unsupported(const mtf_config *config, mtf_error *err)
+{
+    const char *kind = "absolute";
+    MTF_TRY(mtf_config_get_text(config, "position_embedding_type", &kind, err));
+    if (strcmp(kind, "absolute") != 0) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "position_embedding_type \"%s\" changes the computation and is not "
+                        "supported; \"absolute\" is",
+                        kind);
+    }
+    static const char *const switches[] = {"is_decoder", "add_cross_attention"};
+    for (size_t i = 0; i < 2; i++) {
+        int on = 0;
+        MTF_TRY(mtf_config_get_bool(config, switches[i], &on, err));
+        if (on) {
+            return mtf_fail(err, MTF_ERR_CONFIG,
+                            "configuration key \"%s\" is true: decoders are not supported; load an "
+                            "encoder",
+                            switches[i]);
+        }
+    }
+    return MTF_OK;
+}
+
+static mtf_status read_size(const mtf_config *config, const char *key, int64_t most, int required,
+                            int64_t *value, mtf_error *err)
+{
+    return key != NULL ? mtf_config_get_int(config, key, 1, most, required, value, err) : MTF_OK;
+}
+
+static mtf_status read_real(const mtf_config *config, const char *key, double hi, double *value,
+                            mtf_error *err)
+{
+    return key != NULL ? mtf_config_get_real(config, key, 0, hi, value, err) : MTF_OK;
+}
+
+mtf_status mtf_encoder_read(mtf_encoder *e, const mtf_encoder_form *form, const mtf_config *config,
+                            mtf_error *err)
+{
+    const int64_t most = INT64_C(1) << 24;
+    const mtf_encoder_keys *keys = &form->keys;
+    const char *act = "gelu";
+    *e = (mtf_encoder){.form = form,
+                       .n_types = 2,
+                       .eps = 1e-12,
+                       .dropout = 0.1,
+                       .attention_dropout = 0.1,
+                       .reads_types = 1,
+                       .pad = -1};
+    MTF_TRY(refuse_unsupported(config, err));
+    MTF_TRY(read_size(config, keys->width, most, 1, &e->width, err));
+    MTF_TRY(read_size(config, keys->n_layers, 4096, 1, &e->n_layers, err));
+    MTF_TRY(read_size(config, keys->n_heads, 4096, 1, &e->n_heads, err));
+    MTF_TRY(read_size(config, keys->ffn, most, 1, &e->ffn, err));
+    MTF_TRY(read_size(config, keys->vocabulary, most, 1, &e->vocabulary, err));
+    MTF_TRY(read_size(config, keys->n_positions, most, 1, &e->n_positions, err));
+    MTF_TRY(read_size(config, keys->n_types, 4096, 0, &e->n_types, err));
+    MTF_TRY(read_real(config, keys->eps, 1, &e->eps, err));
+    MTF_TRY(read_real(config, keys->dropout, 0.999, &e->dropout, err));
+    MTF_TRY(read_real(config, keys->attention_dropout, 0.999, &e->attention_dropout, err));
+    e->attention_output_dropout = e->dropout;
+    MTF_TRY(mtf_config_get_text(config, keys->activation, &act, err));
+    if (!mtf_activation_from_name(act, &e->activation) || e->activation == MTF_ACT_NONE) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "%s \"%s\" is not supported; gelu, gelu_new, relu, tanh and silu are",
+                        keys->activation, act);
+    }
+    if (e->width % e->n_heads != 0) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "%s %lld is not a multiple of %s %lld; correct config.json", keys->width,
+                        (long long)e->width, keys->n_heads, (long long)e->n_heads);
+    }
+    return MTF_OK;
+}
+
+mtf_tensor_id mtf_encoder_embeddings(mtf_program *p, const mtf_encoder *e)
+{
+    const mtf_encoder_form *form = e->form;
+    const mtf_block block = {
+        .program = p, .keys = "backbone.embeddings", .label = "backbone.embeddings"};
+    const int32_t tokens = mtf_program_space(p, "tokens", e->n_positions - (e->pad + 1));
+    const mtf_tensor_id ids = mtf_program_input_ids(p, "ids", tokens, e->vocabulary, 0);
+    mtf_tensor_id types = MTF_NO_TENSOR;
+    if (e->reads_types) {
+        types = mtf_program_input_ids(p, "token_types", tokens, e->n_types, 1);
+    }
+    mtf_program_unit(p, "backbone.embeddings", 0);
+    const int32_t word = mtf_part_weight(&block, form->word, e->vocabulary, e->width);
+    const int32_t position = mtf_part_weight(&block, form->position, e->n_positions, e->width);
+    const int32_t type =
+        form->type != NULL ? mtf_part_weight(&block, form->type, e->n_types, e->width) : -1;
+    mtf_tensor_id x = mtf_node_embedding(p, "backbone.embeddings sum", ids, types, word, position,
+                                         type, 0, (int32_t)e->pad);
+    x = mtf_part_norm(&block, form->embedding_norm, x, MTF_NO_TENSOR, e->eps);
+    x = mtf_part_dropout(&block, "dropout", x, e->dropout);
+    mtf_program_end_unit(p);
+    return x;
+}
+
+mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const mtf_encoder *e, mtf_tensor_id x)
+{
+    const mtf_encoder_form *form = e->form;
+    const mtf_attention_part attention = {.query = form->query,
+                                          .key = form->key,
+                                          .value = form->value,
+                                          .output = form->attention_output,
+                                          .n_heads = e->n_heads,
+                                          .rate = e->attention_dropout};
+    mtf_tensor_id a = mtf_part_attention(block, "attention", &attention, x);
+    a = mtf_part_dropout(block, "attention dropout", a, e->attention_output_dropout);
+    x = mtf_part_norm(block, form->attention_norm, a, x, e->eps);
+    mtf_tensor_id f = mtf_part_dense(block, form->inner, x, e->ffn, e->activation);
+    f = mtf_part_dense(block, form->outer, f, e->width, MTF_ACT_NONE);
+    f = mtf_part_dropout(block, "output dropout", f, e->dropout);
+    return mtf_part_norm(block, form->outer_norm, f, x, e->eps);
+}
+
+mtf_tensor_id mtf_encoder_layers(mtf_program *p, const mtf_encoder *e, mtf_tensor_id x)
+{
+    mtf_program_output(p, "hidden_states.0", x);
+    for (int64_t i = 0; i < e->n_layers; i++) {
+        char unit[64], keys[128], name[48];
+        (void)snprintf(unit, sizeof unit, "backbone.layers[%lld]", (long long)i);
+        (void)snprintf(keys, sizeof keys, "%s.%lld", e->form->layers, (long long)i);
+        (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)(i + 1));
+        const mtf_block block = {.program = p, .keys = keys, .label = unit};
+        mtf_program_unit(p, unit, 0);
+        x = mtf_encoder_layer(&block, e, x);
+        mtf_program_end_unit(p);
+        mtf_program_output(p, name, x);
+    }
+    mtf_program_output(p, "hidden", x);
+    return x;
+}
+
+mtf_status mtf_encoder_build(mtf_program *program, const mtf_encoder *encoder,
+                             const mtf_pooler *pooler, const mtf_config *config, mtf_error *err)
+{
+    mtf_tensor_id x = mtf_encoder_embeddings(program, encoder);
+    x = mtf_encoder_layers(program, encoder, x);
+    return mtf_build_pooling_with(program, config, x, pooler, err);
+}

@@ -1,0 +1,63 @@
+/* encoder.h: encoders of BERT's kind, post-norm with absolute positions, as data.
+ *
+ *   x = LayerNorm(word[id] + position[i] + type[t])
+ *   x = LayerNorm(x + dropout(Wo attention(Wq x, Wk x, Wv x)))      per layer
+ *   x = LayerNorm(x + dropout(W2 act(W1 x)))
+ *
+ * A family of this kind is a form (how its keys and parts are called) and a few numbers; one that
+ * differs in one place builds with the functions below that do the rest.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_MODEL_ENCODER_H
+#define MTF_MODEL_ENCODER_H
+
+#include "parts.h"
+
+/* Keys of config.json. NULL: the family has none, the number stays as it was set before reading. */
+typedef struct mtf_encoder_keys {
+    const char *width, *n_layers, *n_heads, *ffn, *vocabulary, *n_positions, *n_types;
+    const char *eps, *dropout, *attention_dropout, *activation;
+} mtf_encoder_keys;
+
+/* Names of parts; parts of the embeddings in the block "backbone.embeddings", of layer i in the block
+ * "<layers>.<i>". `type` NULL: there is no such table. */
+typedef struct mtf_encoder_form {
+    mtf_encoder_keys keys;
+    const char *word, *position, *type, *embedding_norm;
+    const char *layers;
+    const char *query, *key, *value, *attention_output, *attention_norm;
+    const char *inner, *outer, *outer_norm; /* of the feed-forward network */
+} mtf_encoder_form;
+
+/* Of BERT, and of all whose checkpoints have the names of its classes. */
+extern const mtf_encoder_form mtf_bert_form;
+
+typedef struct mtf_encoder {
+    const mtf_encoder_form *form;
+    int64_t width, n_layers, n_heads, ffn, vocabulary, n_positions, n_types;
+    double eps, dropout, attention_dropout; /* rates: of rows, of attention's probabilities */
+    double attention_output_dropout;        /* after attention's output; `dropout` when read */
+    mtf_activation activation;
+    int reads_types; /* batches may name the type of each token; else all are of type 0 */
+    int64_t pad;     /* -1: positions are counted from 0; else see mtf_node_embedding */
+} mtf_encoder;
+
+/* What config.json says of an encoder of this form. Presets that stay without a key: eps 1e-12, rates
+ * 0.1, gelu, 2 types that batches may name, positions counted from 0. Refuses what no encoder of this
+ * kind carries out. */
+MTF_NODISCARD mtf_status mtf_encoder_read(mtf_encoder *encoder, const mtf_encoder_form *form,
+                                          const mtf_config *config, mtf_error *err);
+/* Declares the space "tokens", the inputs "ids" and (reads_types) "token_types" and the unit
+ * "backbone.embeddings". */
+mtf_tensor_id mtf_encoder_embeddings(mtf_program *program, const mtf_encoder *encoder);
+/* The computation of layer `index` over x, its keys in `block`, within the unit that is open. */
+mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const mtf_encoder *encoder,
+                                mtf_tensor_id x);
+/* The units "backbone.layers[i]" and the outputs "hidden_states.<i>" and "hidden", above x. */
+mtf_tensor_id mtf_encoder_layers(mtf_program *program, const mtf_encoder *encoder, mtf_tensor_id x);
+/* All of it, with poolings (pooling.c): the backbone of a family that differs nowhere. `pooler` NULL:
+ * the family has none. */
+MTF_NODISCARD mtf_status mtf_encoder_build(mtf_program *program, const mtf_encoder *encoder,
+                                           const mtf_pooler *pooler, const mtf_config *config,
+                                           mtf_error *err);
+
+#endif
