@@ -48,8 +48,8 @@ static inline mtf_status loop_build_any(mtf_program *p, const mtf_config *config
     mtf_program_unit(p, "backbone.embeddings", 0);
     const int32_t word = mtf_part_weight(&block, "word", TINY_VOCABULARY, width);
     const int32_t position = mtf_part_weight(&block, "position", 16, width);
-    mtf_tensor_id x =
-        mtf_node_embedding(p, "backbone.embeddings sum", ids, MTF_NO_TENSOR, word, position, -1, 0);
+    mtf_tensor_id x = mtf_node_embedding(p, "backbone.embeddings sum", ids, MTF_NO_TENSOR, word,
+                                         position, -1, 0, -1);
     mtf_program_end_unit(p);
     mtf_program_output(p, "hidden_states.0", x);
     for (int i = 0; i < LOOP_USES; i++) {
