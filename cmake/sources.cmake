@@ -57,6 +57,7 @@ set(_ops
     norm.c
     normalize.c
     pool.c
+    relative.c
     rmsnorm.c
     rotary.c
     row_pool.c
