@@ -78,10 +78,10 @@ mtf_status mtf_encoder_read(mtf_encoder *e, const mtf_encoder_form *form, const 
 {
     const int64_t most = INT64_C(1) << 24;
     const mtf_encoder_keys *keys = &form->keys;
-    const char *act = "gelu";
     *e = (mtf_encoder){.form = form,
                        .n_types = 2,
                        .eps = 1e-12,
+                       .activation = MTF_ACT_GELU,
                        .dropout = 0.1,
                        .attention_dropout = 0.1,
                        .reads_types = 1,
@@ -99,12 +99,7 @@ mtf_status mtf_encoder_read(mtf_encoder *e, const mtf_encoder_form *form, const 
     MTF_TRY(read_real(config, keys->attention_dropout, 0.999, &e->attention_dropout, err));
     e->embedding_width = e->width;
     e->attention_output_dropout = e->output_dropout = e->dropout;
-    MTF_TRY(mtf_config_get_text(config, keys->activation, &act, err));
-    if (!mtf_activation_from_name(act, &e->activation) || e->activation == MTF_ACT_NONE) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "%s \"%s\" is not supported; gelu, gelu_new, relu, tanh and silu are",
-                        keys->activation, act);
-    }
+    MTF_TRY(mtf_read_activation(config, keys->activation, &e->activation, err));
     if (e->width % e->n_heads != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
                         "%s %lld is not a multiple of %s %lld; correct config.json", keys->width,

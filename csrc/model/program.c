@@ -257,7 +257,7 @@ void mtf_program_output(mtf_program *p, const char *name, mtf_tensor_id tensor)
 mtf_tensor_id mtf_program_find_input(const mtf_program *p, const char *name)
 {
     for (mtf_tensor_id t = 0; t < p->n_inputs; t++) {
-        if (strcmp(p->tensors[t].name, name) == 0) {
+        if (p->tensors[t].name != NULL && strcmp(p->tensors[t].name, name) == 0) {
             return t;
         }
     }
@@ -297,22 +297,4 @@ int32_t mtf_program_find_param(const mtf_program *p, const char *key)
         }
     }
     return -1;
-}
-
-int mtf_activation_from_name(const char *name, mtf_activation *activation)
-{
-    static const struct {
-        const char *name;
-        mtf_activation activation;
-    } names[] = {{"none", MTF_ACT_NONE},         {"gelu", MTF_ACT_GELU},
-                 {"gelu_new", MTF_ACT_GELU_NEW}, {"gelu_pytorch_tanh", MTF_ACT_GELU_NEW},
-                 {"relu", MTF_ACT_RELU},         {"tanh", MTF_ACT_TANH},
-                 {"silu", MTF_ACT_SILU},         {"swish", MTF_ACT_SILU}};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i].name, name) == 0) {
-            *activation = names[i].activation;
-            return 1;
-        }
-    }
-    return 0;
 }
