@@ -109,7 +109,9 @@ mtf_tensor_id mtf_program_input_ids(mtf_program *program, const char *name, int3
                                     int64_t limit, int optional);
 mtf_tensor_id mtf_program_input_rows(mtf_program *program, const char *name, int32_t space,
                                      int64_t width);
-/* What follows belongs to this unit, until the next call; MTF_NO_UNIT by mtf_program_end_unit. */
+/* What follows belongs to this unit, until the next call; MTF_NO_UNIT by mtf_program_end_unit. A path
+ * of before continues its unit, with the parameters that it has: a unit that a backbone applies
+ * several times is one, its gradients add up over its uses. */
 void mtf_program_unit(mtf_program *program, const char *path, int is_head);
 void mtf_program_end_unit(mtf_program *program);
 /* Index of a new parameter of the current unit; declared before (same key): that one, which ties

@@ -14,9 +14,11 @@ from typing import Any
 from ..closest import name_list
 from ..errors import ConfigError
 from ..quoting import quoted
+from .albert import ALBERT
 from .bert import BERT
 from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
+from .electra import ELECTRA
 from .family import Family, HeadLayout
 from .gguf_layout import GgufLayout
 from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
@@ -36,7 +38,17 @@ __all__ = [
 
 FAMILIES: dict[str, Family] = {
     family.model_type: family
-    for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, LLAMA, QWEN2, QWEN3)
+    for family in (
+        BERT,
+        ROBERTA,
+        XLM_ROBERTA,
+        CAMEMBERT,
+        ALBERT,
+        ELECTRA,
+        LLAMA,
+        QWEN2,
+        QWEN3,
+    )
 }
 """Families by the ``model_type`` of ``config.json``."""
 

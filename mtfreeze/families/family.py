@@ -86,6 +86,12 @@ class Family:
         What people call parts of it elsewhere, in lower case, and the selector that they mean.
     head_layouts : mapping of str to HeadLayout
         By the end of the architecture's name in ``config.json``, e.g. ``ForTokenClassification``.
+    tokenizer_class : str
+        Class of its tokenizers in transformers, where no file of a folder names one.
+    encloses : bool
+        Whether its tokenizers put special tokens around every text.
+    pooling : str
+        How token vectors become one where a folder was not made for sentences.
     pooler : str
         What the tensor names of its own pooler begin with; ``""``: it has none.
     flat : callable, optional
@@ -110,6 +116,9 @@ class Family:
     part_kinds: Mapping[str, str]
     spellings: Mapping[str, str]
     head_layouts: Mapping[str, HeadLayout]
+    tokenizer_class: str = ""
+    encloses: bool = True
+    pooling: str = "mean"
     pooler: str = ""
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 

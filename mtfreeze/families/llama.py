@@ -54,6 +54,8 @@ def _family(model_type: str, computed: tuple[str, ...], fixed: Mapping[str, Any]
         },
         harmless=frozenset({*ROPE_KEYS, "is_llama_config", "rope_interleaved"}),
         flat=_flat,
+        encloses=False,
+        pooling="lasttoken",
         prefixes=("model.",),
         renamed={},
         buffers=frozenset({"rotary_emb.inv_freq"}),

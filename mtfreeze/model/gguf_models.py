@@ -38,11 +38,11 @@ class GgufModel(NamedTuple):
     tensors: dict[str, GgufEntry]
     notes: dict[str, Any]
 
-    def tokenizer_files(self, folder: Path, max_length: int) -> dict[str, bytes]:
+    def tokenizer_files(self, folder: Path) -> dict[str, bytes]:
         """Return the tokenizer's files: those of the folder, else made of what the file says."""
         if any((folder / name).is_file() for name in VOCABULARIES):
             return read_tokenizer_files(folder)
-        return gguf_tokenizer_files(self.notes, self.path, max_length)
+        return gguf_tokenizer_files(self.notes, self.path, self.config["max_position_embeddings"])
 
     def say_types(self) -> None:
         """Warn that the weights are what blocks of few bits gave, where they are."""

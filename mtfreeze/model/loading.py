@@ -138,7 +138,7 @@ def load_folder(
     config = gguf.config if gguf and not file.is_file() else read_object(file)
     family = family_of(config, where)
     _check_pooler(family, pooling)
-    settings = read_settings(folder, pooling)
+    settings = read_settings(folder, pooling, family.pooling)
     changed = settings.prompts.with_changes(prompts, default_prompt_name)
     settings = replace(settings, prompts=changed)
     own = read_own_file(folder)
@@ -161,7 +161,8 @@ def load_folder(
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
-    settings, encoder = _read_text(folder, core, settings, max_length, config, gguf)
+    files = gguf.tokenizer_files(folder) if gguf else None
+    settings, encoder = _read_text(folder, core, family, settings, max_length, config, files)
     unused = _fill(core, entries)
     if gguf:
         gguf.say_types()
@@ -210,12 +211,13 @@ def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:
 def _read_text(
     folder: Path,
     core: CoreModel,
+    family: Family,
     settings: SentenceSettings,
     max_length: int | None,
     config: Mapping[str, Any],
-    gguf: GgufModel | None,
+    files: Mapping[str, bytes] | None,
 ) -> tuple[SentenceSettings, TextEncoder]:
-    """Settle the maximum length and read the tokenizer."""
+    """Settle the maximum length and read the tokenizer, of that class unless its files name one."""
     inputs = {info.name: info for info in core.inputs()}
     positions = next(one.max_length for one in core.spaces() if one.name == inputs["ids"].space)
     length = settings.max_length or positions
@@ -232,15 +234,15 @@ def _read_text(
     settings = replace(settings, max_length=min(length, positions))
     assert settings.max_length is not None
     return settings, TextEncoder.from_folder(
-        files,
         folder,
         max_length=settings.max_length,
         n_embeddings=inputs["ids"].limit,
         do_lower_case=settings.do_lower_case,
-        model_class=config.get("tokenizer_class"),
+        needs_special=family.encloses,
+        model_class=config.get("tokenizer_class") or family.tokenizer_class,
         inputs=list(inputs),
         prompt=settings.prompts.default_text,
-        files=gguf.tokenizer_files(folder, positions) if gguf else None,
+        files=files,
     )
 
 
