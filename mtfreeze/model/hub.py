@@ -95,7 +95,8 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
     Parameters
     ----------
     name_or_path : str or path
-        A folder, a ``.gguf`` file, or a name on the hub such as ``"sentence-transformers/all-MiniLM-L6-v2"``.
+        A folder, a ``.gguf`` file, or a name on the hub such as
+        ``"sentence-transformers/all-MiniLM-L6-v2"``.
     revision : str, optional
         A branch, tag or commit on the hub; looked for in the cache and on the hub alone, since
         packages do not say which commit they carry.

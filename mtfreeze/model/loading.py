@@ -31,7 +31,7 @@ from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
 from .dense_modules import core_keys, dense_entries
 from .folder_kinds import warn_of_another_kind
-from .gguf_models import GgufModel, find_gguf, read_gguf_model
+from .gguf_models import find_gguf, read_gguf_model
 from .hub import Base, base_of
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
 from .sentence_files import SentenceSettings, check_pooling, read_settings
