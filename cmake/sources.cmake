@@ -6,6 +6,7 @@
 # a second one where its file defines several: MTF_FAMILIES_OF_<name> lists them.
 set(MTF_FAMILIES
     bert
+    modernbert
     roberta
 )
 set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
@@ -70,6 +71,7 @@ set(_model
     program.c
     program_nodes.c
     registry.c
+    rotary_attention.c
     values.c
 )
 set(_losses losses.c)
