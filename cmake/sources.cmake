@@ -5,7 +5,9 @@
 # Model families: csrc/families/<name>.c defines mtf_family_<name>. A new family is one line here, and
 # a second one where its file defines several: MTF_FAMILIES_OF_<name> lists them.
 set(MTF_FAMILIES
+    albert
     bert
+    electra
     modernbert
     roberta
 )
@@ -46,13 +48,14 @@ set(_ops
     add.c
     attention.c
     checks.c
+    concat.c
     dropout.c
     embedding.c
-    first_pool.c
     gated.c
     layernorm.c
     linear.c
     linear_bwd.c
+    max_pool.c
     mean_pool.c
     norm.c
     normalize.c
@@ -60,10 +63,12 @@ set(_ops
     relative.c
     rmsnorm.c
     rotary.c
+    row_pool.c
 )
 set(_model
     activations.c
     config.c
+    dense.c
     encoder.c
     network.c
     parts.c

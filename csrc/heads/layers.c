@@ -66,7 +66,9 @@ static mtf_status find_features(mtf_program *p, const char *name, const head_con
         *x = mtf_build_pool(p, label, c->pooling, *x);
         if (*x == MTF_NO_TENSOR && p->failure.code == MTF_OK) {
             return mtf_fail(err, MTF_ERR_CONFIG,
-                            "pooling of head \"%s\" must be \"mean\" or \"cls\", found \"%s\"",
+                            "pooling of head \"%s\" must be \"mean\", \"cls\", \"max\", "
+                            "\"mean_sqrt_len_tokens\", \"weightedmean\" or \"lasttoken\", found "
+                            "\"%s\"",
                             name, c->pooling);
         }
     }

@@ -61,8 +61,9 @@ MTF_NODISCARD mtf_status mtf_read_activation(const mtf_config *config, const cha
                                              mtf_activation *activation, mtf_error *err);
 
 /* ---- pooling.c ---- */
-/* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" ("mean", "cls",
- * "pooler"), and "embedding" (L2-normalized when key "normalize" is true). */
+/* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" (the names of
+ * mtf_build_pool, or "pooler") and the Dense modules after it, and "embedding" (L2-normalized when
+ * key "normalize" is true). */
 mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,
                              mtf_error *err);
 /* A family's own pooler, act(W first + b): part `part` of the block and unit "backbone.pooler". */
@@ -74,8 +75,20 @@ extern const mtf_pooler mtf_bert_pooler; /* tanh, "dense": what mtf_build_poolin
 /* mtf_build_pooling with another pooler; NULL: the family has none, "pooler" is refused. */
 mtf_status mtf_build_pooling_with(mtf_program *program, const mtf_config *config,
                                   mtf_tensor_id hidden, const mtf_pooler *pooler, mtf_error *err);
-/* A pooled vector of `hidden` without parameters: "mean" or "cls"; MTF_NO_TENSOR for other names. */
+/* A pooled vector of `hidden` without parameters: "mean", "cls", "max", "mean_sqrt_len_tokens",
+ * "weightedmean" or "lasttoken", or several joined by "+", side by side in that order. MTF_NO_TENSOR
+ * for other names. Rows are left out where the program has the input "skip". */
 mtf_tensor_id mtf_build_pool(mtf_program *program, const char *label, const char *how,
                              mtf_tensor_id hidden);
+/* Where key "include_prompt" is false: the input "skip", how many first rows of each sequence are a
+ * prompt's, which no pooling reads. A batch without it has none. Declared before a family builds. */
+mtf_status mtf_declare_skip(mtf_program *program, const mtf_config *config, mtf_error *err);
+
+/* ---- dense.c ---- */
+/* The unit "backbone.dense": key "n_dense" layers after each other over *x, each y = act(W x + b), or
+ * that plus x itself, or plus R x where the widths differ: keys "dense.<i>.width", ".inputs"
+ * (checked where it is there), ".activation", ".bias" and ".residual". Parameters "backbone.dense.<i>.linear.weight" and so on. */
+mtf_status mtf_build_dense(mtf_program *program, const mtf_config *config, mtf_tensor_id *x,
+                           mtf_error *err);
 
 #endif

@@ -109,7 +109,9 @@ mtf_tensor_id mtf_program_input_ids(mtf_program *program, const char *name, int3
                                     int64_t limit, int optional);
 mtf_tensor_id mtf_program_input_rows(mtf_program *program, const char *name, int32_t space,
                                      int64_t width);
-/* What follows belongs to this unit, until the next call; MTF_NO_UNIT by mtf_program_end_unit. */
+/* What follows belongs to this unit, until the next call; MTF_NO_UNIT by mtf_program_end_unit. A path
+ * of before continues its unit, with the parameters that it has: a unit that a backbone applies
+ * several times is one, its gradients add up over its uses. */
 void mtf_program_unit(mtf_program *program, const char *path, int is_head);
 void mtf_program_end_unit(mtf_program *program);
 /* Index of a new parameter of the current unit; declared before (same key): that one, which ties
@@ -176,8 +178,13 @@ mtf_tensor_id mtf_node_attention(mtf_program *program, const char *label, mtf_te
 /* rate 0: returns x, no node. */
 mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
                                double rate);
-mtf_tensor_id mtf_node_mean_pool(mtf_program *program, const char *label, mtf_tensor_id x);
-mtf_tensor_id mtf_node_first_pool(mtf_program *program, const char *label, mtf_tensor_id x);
+/* One vector a sequence; `skip`: ids in the space "sequences", how many first rows of each are left
+ * out, or MTF_NO_TENSOR. */
+mtf_tensor_id mtf_node_pool(mtf_program *program, const char *label, mtf_pooling pooling,
+                            mtf_tensor_id x, mtf_tensor_id skip);
+/* The columns of `parts` (n, at least 1) side by side; of one: itself, no node. */
+mtf_tensor_id mtf_node_concat(mtf_program *program, const char *label, int n,
+                              const mtf_tensor_id *parts);
 mtf_tensor_id mtf_node_normalize(mtf_program *program, const char *label, mtf_tensor_id x,
                                  double eps);
 

@@ -207,16 +207,28 @@ mtf_tensor_id mtf_node_dropout(mtf_program *p, const char *label, mtf_tensor_id 
     return add_node(p, label, &node);
 }
 
-mtf_tensor_id mtf_node_mean_pool(mtf_program *p, const char *label, mtf_tensor_id x)
+mtf_tensor_id mtf_node_pool(mtf_program *p, const char *label, mtf_pooling pooling, mtf_tensor_id x,
+                            mtf_tensor_id skip)
 {
-    mtf_node node = blank(&mtf_op_mean_pool, x, MTF_NO_TENSOR);
+    const mtf_op *op = pooling == MTF_POOL_MAX                                 ? &mtf_op_max_pool
+                       : pooling == MTF_POOL_FIRST || pooling == MTF_POOL_LAST ? &mtf_op_row_pool
+                                                                               : &mtf_op_mean_pool;
+    mtf_node node = blank(op, x, skip);
+    node.shape.attrs.pooling = pooling;
     return add_node(p, label, &node);
 }
 
-mtf_tensor_id mtf_node_first_pool(mtf_program *p, const char *label, mtf_tensor_id x)
+mtf_tensor_id mtf_node_concat(mtf_program *p, const char *label, int n, const mtf_tensor_id *parts)
 {
-    mtf_node node = blank(&mtf_op_first_pool, x, MTF_NO_TENSOR);
-    return add_node(p, label, &node);
+    mtf_tensor_id joined = parts[0];
+    for (int next = 1; next < n && joined != MTF_NO_TENSOR;) {
+        mtf_node node = blank(&mtf_op_concat, joined, MTF_NO_TENSOR);
+        for (int k = 1; k < MTF_MAX_IN && next < n; k++) {
+            node.in[k] = parts[next++];
+        }
+        joined = add_node(p, label, &node);
+    }
+    return joined;
 }
 
 mtf_tensor_id mtf_node_normalize(mtf_program *p, const char *label, mtf_tensor_id x, double eps)

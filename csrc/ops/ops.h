@@ -28,6 +28,16 @@
 /* How far rows look: a row alone, its whole sequence, or the whole batch (then no splitting). */
 typedef enum mtf_locality { MTF_LOCAL_ROW, MTF_LOCAL_SEQUENCE, MTF_LOCAL_BATCH } mtf_locality;
 
+/* Ways from the rows of a sequence to one vector; those of one operation stand together. */
+typedef enum mtf_pooling {
+    MTF_POOL_MEAN,
+    MTF_POOL_MEAN_SQRT_LEN,
+    MTF_POOL_WEIGHTED_MEAN,
+    MTF_POOL_FIRST,
+    MTF_POOL_LAST,
+    MTF_POOL_MAX
+} mtf_pooling;
+
 /* Options of a node; each operation reads its own. */
 typedef struct mtf_attrs {
     mtf_activation activation; /* linear, gated */
@@ -45,6 +55,7 @@ typedef struct mtf_attrs {
     int64_t head_width;        /* attention; 0: width of q / n_heads */
     int64_t left, right;       /* attention: keys seen before and after a query's place; -1: all */
     int64_t max_distance;      /* attention: from here on the relative bias is one */
+    mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
     int32_t position_offset;   /* embedding: position of a sequence's first row */
     int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
@@ -186,9 +197,14 @@ extern const mtf_op mtf_op_attention;
 /* in: x (R,C). out: x with lanes dropped and scaled. With dropout_on == 0 a copy; plans remove
  * such nodes. */
 extern const mtf_op mtf_op_dropout;
-/* in: x (R,C) of any space. out: per sequence (B,C): mean of its rows, or its first row. */
+/* in: x (R,C) of any space; ids (B) of how many first rows of each sequence are left out, or absent.
+ * out: per sequence (B,C): a mean of its rows, one of them, or by columns the largest value, whose
+ * row is aux[0] (B,C). */
 extern const mtf_op mtf_op_mean_pool;
-extern const mtf_op mtf_op_first_pool;
+extern const mtf_op mtf_op_row_pool;
+extern const mtf_op mtf_op_max_pool;
+/* in: two to MTF_MAX_IN tensors of one space (R,Ck). out: their columns side by side (R, sum of Ck). */
+extern const mtf_op mtf_op_concat;
 /* in: x (R,C). out: x / max(|x|, eps) by row; aux[0]: max(|x|, eps) (R,1). */
 extern const mtf_op mtf_op_normalize;
 

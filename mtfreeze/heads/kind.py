@@ -11,6 +11,7 @@ the core has a kind that computes the same.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -26,11 +27,14 @@ from ..quoting import quoted
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets
 
-__all__ = ["HeadSpec", "PooledHead"]
+__all__ = ["POOLINGS", "HeadSpec", "PooledHead", "check_poolings"]
 
 Float32 = NDArray[np.float32]
 
 _ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "quick_gelu", "none")
+
+POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+"""Ways from token vectors to one vector a text, by the names of sentence-transformers."""
 
 _MAX_HIDDEN = 64
 """Hidden layers of a head; building one takes time by the square of them."""
@@ -198,8 +202,9 @@ class PooledHead(HeadSpec):
         See `HeadSpec`.
     features : {"pooled", "embedding"}
         The pooled vector, or the same after the model's L2 normalisation.
-    pooling : {"mean", "cls"}, optional
-        A pooling of this head's own instead of the model's.
+    pooling : str, optional
+        A pooling of this head's own instead of the model's: one or several of `POOLINGS`, with
+        ``+`` between them.
     """
 
     row_space: ClassVar[RowSpace] = TEXTS
@@ -211,7 +216,8 @@ class PooledHead(HeadSpec):
         super().__post_init__()
         check_choice("features", self.features, ("pooled", "embedding"))
         if self.pooling is not None:
-            check_choice("pooling of a head", self.pooling, ("mean", "cls"))
+            own = check_poolings("pooling of a head", self.pooling)
+            object.__setattr__(self, "pooling", own)
         if self.pooling is not None and self.features == "embedding":
             raise ConfigError(
                 "features='embedding' reads the model's own pooling; found "
@@ -224,6 +230,36 @@ class PooledHead(HeadSpec):
         if self.pooling is not None:
             config["pooling"] = self.pooling
         return config
+
+
+def check_poolings(what: str, pooling: object, others: Sequence[str] = ()) -> str:
+    """Return a pooling as text: one of `POOLINGS`, or several with ``+`` between them.
+
+    Parameters
+    ----------
+    what : str
+        How messages call it.
+    pooling : str, or list or tuple of str
+        As the caller gave it.
+    others : sequence of str
+        What else the caller takes, for messages.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If it is none, with the closest; if one stands there twice.
+    """
+    named = pooling.split("+") if isinstance(pooling, str) else pooling
+    if not isinstance(named, list | tuple) or not named:
+        raise TypeError(f"{what} must be a text (str) such as 'mean'; found {typed(pooling)}")
+    known = [*POOLINGS, *others] if len(named) == 1 else POOLINGS
+    names = [check_choice(what, one, known) for one in named]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            f"expected each pooling once; found {quoted('+'.join(names))}; leave out what stands "
+            "there twice"
+        )
+    return "+".join(names)
 
 
 def _check_hidden(hidden: object) -> tuple[int, ...]:

@@ -134,7 +134,7 @@ class Regression(PooledHead):
         See `HeadSpec`.
     features : {"pooled", "embedding"}
         The pooled vector, or the same after the model's L2 normalisation.
-    pooling : {"mean", "cls"}, optional
+    pooling : str, optional
         A pooling of this head's own instead of the model's.
 
     Examples
