@@ -9,6 +9,7 @@ set(MTF_FAMILIES
     bert
     electra
     llama
+    modernbert
     roberta
 )
 set(MTF_FAMILIES_OF_llama llama qwen2 qwen3)
@@ -77,6 +78,7 @@ set(_model
     program.c
     program_nodes.c
     registry.c
+    rotary_attention.c
     values.c
 )
 set(_losses losses.c)

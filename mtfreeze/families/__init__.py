@@ -22,6 +22,7 @@ from .electra import ELECTRA
 from .family import Family, HeadLayout
 from .gguf_layout import GgufLayout
 from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
+from .modernbert import MODERNBERT
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = [
@@ -48,6 +49,7 @@ FAMILIES: dict[str, Family] = {
         LLAMA,
         QWEN2,
         QWEN3,
+        MODERNBERT,
     )
 }
 """Families by the ``model_type`` of ``config.json``."""
