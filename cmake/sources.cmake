@@ -6,6 +6,7 @@
 # a second one where its file defines several: MTF_FAMILIES_OF_<name> lists them.
 set(MTF_FAMILIES
     bert
+    mpnet
     roberta
 )
 set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)

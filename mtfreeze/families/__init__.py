@@ -18,6 +18,7 @@ from .bert import BERT
 from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
 from .family import Family, HeadLayout
+from .mpnet import MPNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 FAMILIES: dict[str, Family] = {
-    family.model_type: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT)
+    family.model_type: family for family in (BERT, MPNET, ROBERTA, XLM_ROBERTA, CAMEMBERT)
 }
 """Families by the ``model_type`` of ``config.json``."""
 
