@@ -10,6 +10,7 @@ set(MTF_FAMILIES
     electra
     llama
     modernbert
+    mpnet
     roberta
 )
 set(MTF_FAMILIES_OF_llama llama qwen2 qwen3)

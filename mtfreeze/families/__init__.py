@@ -23,6 +23,7 @@ from .family import Family, HeadLayout
 from .gguf_layout import GgufLayout
 from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
 from .modernbert import MODERNBERT
+from .mpnet import MPNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = [
@@ -41,6 +42,7 @@ FAMILIES: dict[str, Family] = {
     family.model_type: family
     for family in (
         BERT,
+        MPNET,
         ROBERTA,
         XLM_ROBERTA,
         CAMEMBERT,
