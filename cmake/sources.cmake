@@ -5,7 +5,9 @@
 # Model families: csrc/families/<name>.c defines mtf_family_<name>. A new family is one line here, and
 # a second one where its file defines several: MTF_FAMILIES_OF_<name> lists them.
 set(MTF_FAMILIES
+    albert
     bert
+    electra
     mpnet
     roberta
 )
@@ -33,28 +35,40 @@ set(_kernels
     ref/bf16.c
     ref/dropout.c
     ref/elementary.c
+    ref/gated.c
     ref/gemm.c
     ref/layernorm.c
     ref/pack.c
     ref/packed.c
     ref/reduce.c
+    ref/rmsnorm.c
+    ref/rotary.c
 )
 set(_ops
+    add.c
     attention.c
     checks.c
+    concat.c
     dropout.c
     embedding.c
-    first_pool.c
+    gated.c
     layernorm.c
     linear.c
     linear_bwd.c
+    max_pool.c
     mean_pool.c
+    norm.c
     normalize.c
     pool.c
     relative.c
+    rmsnorm.c
+    rotary.c
+    row_pool.c
 )
 set(_model
+    activations.c
     config.c
+    dense.c
     encoder.c
     network.c
     parts.c
@@ -87,6 +101,7 @@ set(_avx2
     dropout.c
     elementary.c
     fill.c
+    gated.c
     gemm.c
     layernorm.c
     pack.c
@@ -94,6 +109,8 @@ set(_avx2
     packed_bf16.c
     packed_int8.c
     reduce.c
+    rmsnorm.c
+    rotary.c
 )
 set(_avx512 activation.c attention.c attention_bwd.c dropout.c elementary.c fill.c layernorm.c pack.c pack_reduced.c packed.c)
 set(_avx512vnni fill.c packed_int8.c)

@@ -82,6 +82,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         max_length: int | None = None,
         ignore_config: Collection[str] = (),
         revision: str | None = None,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
     ) -> MultiTaskModel:
         """Load a model from a folder, the Hugging Face cache, an installed package, or the hub.
 
@@ -89,8 +91,10 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         ----------
         name_or_path : str or path
             Looked for in that order; a path is never looked up online.
-        pooling : {"mean", "cls", "pooler"}, optional
-            From token vectors to one vector a text; by default what the folder says, else "mean".
+        pooling : str, optional
+            From token vectors to one vector a text: "mean", "cls", "max", "mean_sqrt_len_tokens",
+            "weightedmean", "lasttoken", several side by side ("cls+mean"), or "pooler"; by default
+            what the folder says, else "mean".
         normalize : bool, optional
             Whether embeddings are divided by their length; by default what the folder says.
             Acts on `encode` and on heads with ``features="embedding"``.
@@ -101,6 +105,11 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         revision : str, optional
             Branch, tag or commit of a model on the hub, instead of the newest state. Which commit
             was loaded is in `base`, in `summary`, and in the folders that the model is saved to.
+        prompts : mapping of str to str, optional
+            What may be put before a text, by name, beside the folder's own.
+        default_prompt_name : str, optional
+            The one that stands before every text that the model reads, in training, evaluation and
+            prediction, unless `encode` is told another; ``""`` for none. By default the folder's.
 
         Returns
         -------
@@ -134,6 +143,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
                 normalize=normalize,
                 max_length=max_length,
                 ignore_config=ignore_config,
+                prompts=prompts,
+                default_prompt_name=default_prompt_name,
             )
             model = cls(loaded, os.fsdecode(name_or_path))
             for saved in loaded.heads:

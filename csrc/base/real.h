@@ -20,6 +20,8 @@
 #define mtf_tanh         tanh
 #define mtf_log          log
 #define mtf_sqrt         sqrt
+#define mtf_cos          cos
+#define mtf_sin          sin
 #define mtf_fabs         fabs
 #define mtf_fma          fma
 #else
@@ -31,6 +33,8 @@
 #define mtf_tanh         tanhf
 #define mtf_log          logf
 #define mtf_sqrt         sqrtf
+#define mtf_cos          cosf
+#define mtf_sin          sinf
 #define mtf_fabs         fabsf
 #define mtf_fma          fmaf
 #endif

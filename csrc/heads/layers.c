@@ -1,6 +1,7 @@
 /* layers.c: the layers of a head: dropout, optional hidden layers, a linear output.
  *
- *   x = dropout(features);  x = dropout(act(W_i x + b_i)) for each hidden layer;  output = W x + b
+ *   x = dropout(features);  x = dropout(norm(act(W_i x + b_i))) for each hidden layer;
+ *   output = W x + b;  norm: none, or a layer norm where the configuration gives its eps
  *
  * Weights are uniform with the deviation 0.02 that BERT's heads are drawn with; biases are zero.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -16,6 +17,7 @@ typedef struct head_config {
     const int64_t *hidden;
     size_t n_hidden;
     double dropout;
+    double norm_eps; /* 0: hidden layers have no norm */
     mtf_activation activation;
     const char *features, *pooling;
 } head_config;
@@ -23,18 +25,18 @@ typedef struct head_config {
 static mtf_status read_config(head_config *c, const mtf_config *config, const char *features,
                               mtf_error *err)
 {
-    const char *act = "gelu";
-    *c = (head_config){.dropout = 0.1, .features = features};
+    const char *act = NULL;
+    *c = (head_config){.dropout = 0.1, .activation = MTF_ACT_GELU, .features = features};
     MTF_TRY(mtf_config_get_ints(config, "hidden", &c->hidden, &c->n_hidden, err));
     MTF_TRY(mtf_config_get_real(config, "dropout", 0, 0.999, &c->dropout, err));
+    MTF_TRY(mtf_config_get_real(config, "norm_eps", 0, 1, &c->norm_eps, err));
     MTF_TRY(mtf_config_get_text(config, "activation", &act, err));
     MTF_TRY(mtf_config_get_text(config, "features", &c->features, err));
     MTF_TRY(mtf_config_get_text(config, "pooling", &c->pooling, err));
-    if (!mtf_activation_from_name(act, &c->activation)) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "head activation \"%s\" is not known; gelu, gelu_new, relu, tanh, silu and "
-                        "none are",
-                        act);
+    if (act != NULL && strcmp(act, "none") == 0) {
+        c->activation = MTF_ACT_NONE;
+    } else {
+        MTF_TRY(mtf_read_activation(config, "activation", &c->activation, err));
     }
     for (size_t i = 0; i < c->n_hidden; i++) {
         if (c->hidden[i] < 1 || c->hidden[i] > (INT64_C(1) << 20)) {
@@ -64,7 +66,9 @@ static mtf_status find_features(mtf_program *p, const char *name, const head_con
         *x = mtf_build_pool(p, label, c->pooling, *x);
         if (*x == MTF_NO_TENSOR && p->failure.code == MTF_OK) {
             return mtf_fail(err, MTF_ERR_CONFIG,
-                            "pooling of head \"%s\" must be \"mean\" or \"cls\", found \"%s\"",
+                            "pooling of head \"%s\" must be \"mean\", \"cls\", \"max\", "
+                            "\"mean_sqrt_len_tokens\", \"weightedmean\" or \"lasttoken\", found "
+                            "\"%s\"",
                             name, c->pooling);
         }
     }
@@ -96,6 +100,10 @@ mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *c
     for (size_t i = 0; i < c.n_hidden; i++) {
         (void)snprintf(part, sizeof part, "hidden.%zu", i);
         x = mtf_part_dense(&block, part, x, c.hidden[i], c.activation);
+        if (c.norm_eps > 0) {
+            (void)snprintf(part, sizeof part, "hidden.%zu.norm", i);
+            x = mtf_part_norm(&block, part, x, MTF_NO_TENSOR, c.norm_eps);
+        }
         (void)snprintf(part, sizeof part, "dropout.%zu", i);
         x = mtf_part_dropout(&block, part, x, c.dropout);
     }

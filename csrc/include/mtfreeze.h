@@ -36,8 +36,11 @@ MTF_NODISCARD mtf_status mtf_config_set_ints(mtf_config *config, const char *key
 typedef struct mtf_model mtf_model;
 
 /* Builds a backbone of the family named by "model_type", all parameters zero and trainable.
- * Besides the family's own keys: "pooling" = "mean" | "cls" | "pooler" (default mean),
- * "normalize" (bool): adds the output "embedding". MTF_ERR_CONFIG says which key and why. */
+ * Besides the family's own keys: "pooling" = "mean" (the default), "cls", "max",
+ * "mean_sqrt_len_tokens", "weightedmean", "lasttoken", several of these joined by "+", or "pooler";
+ * "include_prompt" false: the input "skip" says how many first rows of a sequence no pooling reads;
+ * "n_dense" and "dense.<i>.width", ".inputs", ".activation", ".bias", ".residual": the unit "backbone.dense";
+ * "normalize" (bool): "embedding" has length one. MTF_ERR_CONFIG says which key and why. */
 MTF_NODISCARD mtf_status mtf_model_new(const mtf_config *config, mtf_model **model, mtf_error *err);
 void mtf_model_free(mtf_model *model);
 /* Adds a head of the kind named by "kind" ("sequence_classification", "token_classification":

@@ -16,11 +16,14 @@
 typedef enum mtf_activation {
     MTF_ACT_NONE = 0,
     MTF_ACT_GELU,     /* x/2 (1 + erf(x / sqrt 2)) */
-    MTF_ACT_GELU_NEW, /* tanh form, "gelu_new" and "gelu_pytorch_tanh" */
+    MTF_ACT_GELU_NEW, /* tanh form: "gelu_new", "gelu_pytorch_tanh", "gelu_fast" */
     MTF_ACT_RELU,
     MTF_ACT_TANH,
-    MTF_ACT_SILU
+    MTF_ACT_SILU,
+    MTF_ACT_QUICK_GELU /* x / (1 + exp(-1.702 x)) */
 } mtf_activation;
+
+#define MTF_N_ACTIVATIONS (MTF_ACT_QUICK_GELU + 1)
 
 /* In double, as torch keeps them: 1 - beta and rate / correction1 are rounded to mtf_real once. */
 typedef struct mtf_adamw {

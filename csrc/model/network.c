@@ -16,7 +16,7 @@ static mtf_status build_program(const mtf_network *n, const mtf_head *heads, int
     if (fresh == NULL) {
         return mtf_fail_memory(err, sizeof *fresh);
     }
-    mtf_status status = n->family->build(fresh, n->config, err);
+    mtf_status status = mtf_family_build(n->family, fresh, n->config, err);
     for (int32_t i = 0; status == MTF_OK && i < n_heads; i++) {
         status = heads[i].kind->build(fresh, heads[i].name, heads[i].config, err);
     }

@@ -5,8 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* The longest key or label of a part. */
-#define NAME_SIZE 256
+#define NAME_SIZE MTF_PART_NAME
 
 /* Joins up to four texts in `name` and returns it. */
 static const char *join(const mtf_block *block, char name[NAME_SIZE], const char *first,
@@ -28,8 +27,7 @@ static const char *key_of(const mtf_block *block, const char *part, const char *
     return join(block, key, block->keys, part[0] != '\0' ? "." : "", part, kind);
 }
 
-/* "<label> <part>" */
-static const char *label_of(const mtf_block *block, const char *part, char label[NAME_SIZE])
+const char *mtf_part_label(const mtf_block *block, const char *part, char label[MTF_PART_NAME])
 {
     return join(block, label, block->label, part[0] != '\0' ? " " : "", part, "");
 }
@@ -57,32 +55,45 @@ static int32_t vector(const mtf_block *block, const char *part, const char *kind
                              MTF_LAYOUT_OUT_IN, 0, init, 0);
 }
 
-mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
-                             mtf_activation activation)
+mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                              int has_bias, mtf_activation activation)
 {
     char label[NAME_SIZE];
     const int32_t weight = mtf_part_weight(block, part, n, width_of(block, x));
-    const int32_t bias = vector(block, part, ".bias", n, MTF_INIT_ZERO);
-    return mtf_node_linear(block->program, label_of(block, part, label), x, weight, bias,
+    const int32_t bias = has_bias ? vector(block, part, ".bias", n, MTF_INIT_ZERO) : -1;
+    return mtf_node_linear(block->program, mtf_part_label(block, part, label), x, weight, bias,
                            activation);
+}
+
+mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                             mtf_activation activation)
+{
+    return mtf_part_linear(block, part, x, n, 1, activation);
+}
+
+mtf_tensor_id mtf_part_layernorm(const mtf_block *block, const char *part, mtf_tensor_id x,
+                                 mtf_tensor_id residual, int has_bias, double eps,
+                                 mtf_tensor_id *sum)
+{
+    char label[NAME_SIZE];
+    const int64_t width = width_of(block, x);
+    const int32_t weight = vector(block, part, ".weight", width, MTF_INIT_ONE);
+    const int32_t bias = has_bias ? vector(block, part, ".bias", width, MTF_INIT_ZERO) : -1;
+    return mtf_node_layernorm(block->program, mtf_part_label(block, part, label), x, residual,
+                              weight, bias, eps, sum);
 }
 
 mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor_id x,
                             mtf_tensor_id residual, double eps)
 {
-    char label[NAME_SIZE];
-    const int64_t width = width_of(block, x);
-    const int32_t weight = vector(block, part, ".weight", width, MTF_INIT_ONE);
-    const int32_t bias = vector(block, part, ".bias", width, MTF_INIT_ZERO);
-    return mtf_node_layernorm(block->program, label_of(block, part, label), x, residual, weight,
-                              bias, eps);
+    return mtf_part_layernorm(block, part, x, residual, 1, eps, NULL);
 }
 
 mtf_tensor_id mtf_part_dropout(const mtf_block *block, const char *part, mtf_tensor_id x,
                                double rate)
 {
     char label[NAME_SIZE];
-    return mtf_node_dropout(block->program, label_of(block, part, label), x, rate);
+    return mtf_node_dropout(block->program, mtf_part_label(block, part, label), x, rate);
 }
 
 mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
@@ -105,7 +116,7 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
         weights[i] = mtf_part_weight(block, projections[i], width, width);
         biases[i] = vector(block, projections[i], ".bias", width, MTF_INIT_ZERO);
     }
-    label_of(block, part, label);
+    mtf_part_label(block, part, label);
     mtf_node_linears(block->program, label, x, 3, weights, biases, MTF_ACT_NONE, qkv);
     x = mtf_node_attention(block->program, label, qkv[0], qkv[1], qkv[2], &spec);
     return mtf_part_dense(block, names->output, x, width, MTF_ACT_NONE);

@@ -19,12 +19,25 @@ typedef struct mtf_block {
     double init_bound;
 } mtf_block;
 
+/* The longest key or label of a part, with its end. */
+#define MTF_PART_NAME 256
+
+/* Writes "<label> <part>" and returns it: for nodes that are no parts. */
+const char *mtf_part_label(const mtf_block *block, const char *part, char label[MTF_PART_NAME]);
 /* Factor of a product or look-up table (rows, cols); decays. */
 int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, int64_t cols);
 /* act(x W^T + b), n wide. */
 mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                              mtf_activation activation);
-/* Layer normalisation of x + residual, which may be MTF_NO_TENSOR. */
+/* The same, with a bias or none. */
+mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                              int has_bias, mtf_activation activation);
+/* Layer normalisation of x + residual, which may be MTF_NO_TENSOR; with a bias or none. `sum` NULL, or
+ * receives x + residual. */
+mtf_tensor_id mtf_part_layernorm(const mtf_block *block, const char *part, mtf_tensor_id x,
+                                 mtf_tensor_id residual, int has_bias, double eps,
+                                 mtf_tensor_id *sum);
+/* The same with a bias, and nobody else reads the sum. */
 mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor_id x,
                             mtf_tensor_id residual, double eps);
 /* `part` names the draws; rate 0: returns x. */
@@ -50,9 +63,15 @@ typedef struct mtf_attention_part {
 mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
                                  const mtf_attention_part *names, mtf_tensor_id x);
 
+/* ---- activations.c ---- */
+/* The activation that a key names ("gelu", "gelu_new", "relu", ...); *activation stays when absent. */
+MTF_NODISCARD mtf_status mtf_read_activation(const mtf_config *config, const char *key,
+                                             mtf_activation *activation, mtf_error *err);
+
 /* ---- pooling.c ---- */
-/* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" ("mean", "cls",
- * "pooler"), and "embedding" (L2-normalized when key "normalize" is true). */
+/* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" (the names of
+ * mtf_build_pool, or "pooler") and the Dense modules after it, and "embedding" (L2-normalized when
+ * key "normalize" is true). */
 mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,
                              mtf_error *err);
 /* A family's own pooler, act(W first + b): part `part` of the block and unit "backbone.pooler". */
@@ -64,8 +83,20 @@ extern const mtf_pooler mtf_bert_pooler; /* tanh, "dense": what mtf_build_poolin
 /* mtf_build_pooling with another pooler; NULL: the family has none, "pooler" is refused. */
 mtf_status mtf_build_pooling_with(mtf_program *program, const mtf_config *config,
                                   mtf_tensor_id hidden, const mtf_pooler *pooler, mtf_error *err);
-/* A pooled vector of `hidden` without parameters: "mean" or "cls"; MTF_NO_TENSOR for other names. */
+/* A pooled vector of `hidden` without parameters: "mean", "cls", "max", "mean_sqrt_len_tokens",
+ * "weightedmean" or "lasttoken", or several joined by "+", side by side in that order. MTF_NO_TENSOR
+ * for other names. Rows are left out where the program has the input "skip". */
 mtf_tensor_id mtf_build_pool(mtf_program *program, const char *label, const char *how,
                              mtf_tensor_id hidden);
+/* Where key "include_prompt" is false: the input "skip", how many first rows of each sequence are a
+ * prompt's, which no pooling reads. A batch without it has none. Declared before a family builds. */
+mtf_status mtf_declare_skip(mtf_program *program, const mtf_config *config, mtf_error *err);
+
+/* ---- dense.c ---- */
+/* The unit "backbone.dense": key "n_dense" layers after each other over *x, each y = act(W x + b), or
+ * that plus x itself, or plus R x where the widths differ: keys "dense.<i>.width", ".inputs"
+ * (checked where it is there), ".activation", ".bias" and ".residual". Parameters "backbone.dense.<i>.linear.weight" and so on. */
+mtf_status mtf_build_dense(mtf_program *program, const mtf_config *config, mtf_tensor_id *x,
+                           mtf_error *err);
 
 #endif

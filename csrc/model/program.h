@@ -109,7 +109,9 @@ mtf_tensor_id mtf_program_input_ids(mtf_program *program, const char *name, int3
                                     int64_t limit, int optional);
 mtf_tensor_id mtf_program_input_rows(mtf_program *program, const char *name, int32_t space,
                                      int64_t width);
-/* What follows belongs to this unit, until the next call; MTF_NO_UNIT by mtf_program_end_unit. */
+/* What follows belongs to this unit, until the next call; MTF_NO_UNIT by mtf_program_end_unit. A path
+ * of before continues its unit, with the parameters that it has: a unit that a backbone applies
+ * several times is one, its gradients add up over its uses. */
 void mtf_program_unit(mtf_program *program, const char *path, int is_head);
 void mtf_program_end_unit(mtf_program *program);
 /* Index of a new parameter of the current unit; declared before (same key): that one, which ties
@@ -142,8 +144,26 @@ void mtf_node_linears(mtf_program *program, const char *label, mtf_tensor_id x, 
                       mtf_tensor_id *out);
 mtf_tensor_id mtf_node_linear(mtf_program *program, const char *label, mtf_tensor_id x,
                               int32_t weight, int32_t bias, mtf_activation activation);
+/* bias -1: none. `sum` NULL, or receives the tensor x + residual (x itself without a residual). */
 mtf_tensor_id mtf_node_layernorm(mtf_program *program, const char *label, mtf_tensor_id x,
-                                 mtf_tensor_id residual, int32_t weight, int32_t bias, double eps);
+                                 mtf_tensor_id residual, int32_t weight, int32_t bias, double eps,
+                                 mtf_tensor_id *sum);
+/* The same without mean and bias: each group of D columns, D the weight's size, by itself; its factor
+ * is weight_offset + weight. */
+mtf_tensor_id mtf_node_rmsnorm(mtf_program *program, const char *label, mtf_tensor_id x,
+                               mtf_tensor_id residual, int32_t weight, double eps,
+                               double weight_offset, mtf_tensor_id *sum);
+mtf_tensor_id mtf_node_add(mtf_program *program, const char *label, mtf_tensor_id a,
+                           mtf_tensor_id b);
+/* act(a) * b. b MTF_NO_TENSOR: a holds both halves; the first is activated, with gate_last the
+ * second. */
+mtf_tensor_id mtf_node_gated(mtf_program *program, const char *label, mtf_tensor_id a,
+                             mtf_tensor_id b, mtf_activation activation, int gate_last);
+/* The first n_rotated heads of head_width columns turned by their place in the sequence, each in its
+ * first rotary_width columns; what follows is copied. */
+mtf_tensor_id mtf_node_rotary(mtf_program *program, const char *label, mtf_tensor_id x,
+                              int32_t n_rotated, int64_t head_width, int64_t rotary_width,
+                              double theta);
 typedef struct mtf_attention_spec {
     int32_t n_heads, n_kv_heads; /* of queries; of keys and values, 0: as many */
     int64_t head_width;          /* 0: width / heads */
@@ -158,12 +178,14 @@ mtf_tensor_id mtf_node_attention(mtf_program *program, const char *label, mtf_te
 /* rate 0: returns x, no node. */
 mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
                                double rate);
-mtf_tensor_id mtf_node_mean_pool(mtf_program *program, const char *label, mtf_tensor_id x);
-mtf_tensor_id mtf_node_first_pool(mtf_program *program, const char *label, mtf_tensor_id x);
+/* One vector a sequence; `skip`: ids in the space "sequences", how many first rows of each are left
+ * out, or MTF_NO_TENSOR. */
+mtf_tensor_id mtf_node_pool(mtf_program *program, const char *label, mtf_pooling pooling,
+                            mtf_tensor_id x, mtf_tensor_id skip);
+/* The columns of `parts` (n, at least 1) side by side; of one: itself, no node. */
+mtf_tensor_id mtf_node_concat(mtf_program *program, const char *label, int n,
+                              const mtf_tensor_id *parts);
 mtf_tensor_id mtf_node_normalize(mtf_program *program, const char *label, mtf_tensor_id x,
                                  double eps);
-
-/* Activation of a config.json name ("gelu", "gelu_new", "relu", ...); 0 if it is not one of ours. */
-int mtf_activation_from_name(const char *name, mtf_activation *activation);
 
 #endif

@@ -122,13 +122,61 @@ mtf_tensor_id mtf_node_linear(mtf_program *p, const char *label, mtf_tensor_id x
     return out;
 }
 
+/* A norm: its first output, and in `sum` (or NULL) what it has normalised. */
+static mtf_tensor_id add_norm(mtf_program *p, const char *label, mtf_node *node, mtf_tensor_id *sum)
+{
+    const mtf_tensor_id y = add_node(p, label, node);
+    if (sum != NULL) {
+        *sum = y == MTF_NO_TENSOR ? y : node->in[1] != MTF_NO_TENSOR ? node->out[1] : node->in[0];
+    }
+    return y;
+}
+
 mtf_tensor_id mtf_node_layernorm(mtf_program *p, const char *label, mtf_tensor_id x,
-                                 mtf_tensor_id residual, int32_t weight, int32_t bias, double eps)
+                                 mtf_tensor_id residual, int32_t weight, int32_t bias, double eps,
+                                 mtf_tensor_id *sum)
 {
     mtf_node node = blank(&mtf_op_layernorm, x, residual);
     node.weight[0] = weight;
     node.weight[1] = bias;
     node.shape.attrs.eps = (mtf_real)eps;
+    return add_norm(p, label, &node, sum);
+}
+
+mtf_tensor_id mtf_node_rmsnorm(mtf_program *p, const char *label, mtf_tensor_id x,
+                               mtf_tensor_id residual, int32_t weight, double eps,
+                               double weight_offset, mtf_tensor_id *sum)
+{
+    mtf_node node = blank(&mtf_op_rmsnorm, x, residual);
+    node.weight[0] = weight;
+    node.shape.attrs.eps = (mtf_real)eps;
+    node.shape.attrs.weight_offset = (mtf_real)weight_offset;
+    return add_norm(p, label, &node, sum);
+}
+
+mtf_tensor_id mtf_node_add(mtf_program *p, const char *label, mtf_tensor_id a, mtf_tensor_id b)
+{
+    mtf_node node = blank(&mtf_op_add, a, b);
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_gated(mtf_program *p, const char *label, mtf_tensor_id a, mtf_tensor_id b,
+                             mtf_activation activation, int gate_last)
+{
+    mtf_node node = blank(&mtf_op_gated, a, b);
+    node.shape.attrs.activation = activation;
+    node.shape.attrs.gate_last = gate_last;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_rotary(mtf_program *p, const char *label, mtf_tensor_id x, int32_t n_rotated,
+                              int64_t head_width, int64_t rotary_width, double theta)
+{
+    mtf_node node = blank(&mtf_op_rotary, x, MTF_NO_TENSOR);
+    node.shape.attrs.n_rotated = n_rotated;
+    node.shape.attrs.head_width = head_width;
+    node.shape.attrs.rotary_width = rotary_width;
+    node.shape.attrs.theta = theta;
     return add_node(p, label, &node);
 }
 
@@ -159,16 +207,28 @@ mtf_tensor_id mtf_node_dropout(mtf_program *p, const char *label, mtf_tensor_id 
     return add_node(p, label, &node);
 }
 
-mtf_tensor_id mtf_node_mean_pool(mtf_program *p, const char *label, mtf_tensor_id x)
+mtf_tensor_id mtf_node_pool(mtf_program *p, const char *label, mtf_pooling pooling, mtf_tensor_id x,
+                            mtf_tensor_id skip)
 {
-    mtf_node node = blank(&mtf_op_mean_pool, x, MTF_NO_TENSOR);
+    const mtf_op *op = pooling == MTF_POOL_MAX                                 ? &mtf_op_max_pool
+                       : pooling == MTF_POOL_FIRST || pooling == MTF_POOL_LAST ? &mtf_op_row_pool
+                                                                               : &mtf_op_mean_pool;
+    mtf_node node = blank(op, x, skip);
+    node.shape.attrs.pooling = pooling;
     return add_node(p, label, &node);
 }
 
-mtf_tensor_id mtf_node_first_pool(mtf_program *p, const char *label, mtf_tensor_id x)
+mtf_tensor_id mtf_node_concat(mtf_program *p, const char *label, int n, const mtf_tensor_id *parts)
 {
-    mtf_node node = blank(&mtf_op_first_pool, x, MTF_NO_TENSOR);
-    return add_node(p, label, &node);
+    mtf_tensor_id joined = parts[0];
+    for (int next = 1; next < n && joined != MTF_NO_TENSOR;) {
+        mtf_node node = blank(&mtf_op_concat, joined, MTF_NO_TENSOR);
+        for (int k = 1; k < MTF_MAX_IN && next < n; k++) {
+            node.in[k] = parts[next++];
+        }
+        joined = add_node(p, label, &node);
+    }
+    return joined;
 }
 
 mtf_tensor_id mtf_node_normalize(mtf_program *p, const char *label, mtf_tensor_id x, double eps)

@@ -5,6 +5,7 @@
 #include "registry.h"
 
 #include "../base/status.h"
+#include "parts.h" /* the input that every family's pooling may have */
 
 #include <string.h>
 
@@ -26,6 +27,13 @@ mtf_status mtf_family_find(const mtf_config *config, const mtf_family **family, 
     }
     return mtf_fail(err, MTF_ERR_CONFIG, "model_type \"%s\" is not supported; this build has: %s",
                     type, known.text);
+}
+
+mtf_status mtf_family_build(const mtf_family *family, mtf_program *program,
+                            const mtf_config *config, mtf_error *err)
+{
+    MTF_TRY(mtf_declare_skip(program, config, err));
+    return family->build(program, config, err);
 }
 
 mtf_status mtf_head_kind_find(const mtf_config *config, const char *name,

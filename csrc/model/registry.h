@@ -31,6 +31,9 @@ extern const mtf_head_kind *const mtf_head_table[];
 /* The family that key "model_type" names; MTF_ERR_CONFIG lists those there are. */
 MTF_NODISCARD mtf_status mtf_family_find(const mtf_config *config, const mtf_family **family,
                                          mtf_error *err);
+/* The whole backbone: what the family builds, and the inputs that poolings of any family read. */
+MTF_NODISCARD mtf_status mtf_family_build(const mtf_family *family, mtf_program *program,
+                                          const mtf_config *config, mtf_error *err);
 /* The kind that key "kind" names in the configuration of head `name`; MTF_ERR_CONFIG likewise. */
 MTF_NODISCARD mtf_status mtf_head_kind_find(const mtf_config *config, const char *name,
                                             const mtf_head_kind **kind, mtf_error *err);

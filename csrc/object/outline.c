@@ -23,8 +23,9 @@ mtf_status mtf_outline_new(const mtf_config *config, mtf_outline **out, mtf_erro
         return mtf_fail_memory(err, sizeof *outline);
     }
     outline->program = mtf_program_new();
-    mtf_status status = outline->program == NULL ? mtf_fail_memory(err, sizeof *outline->program)
-                                                 : family->build(outline->program, config, err);
+    mtf_status status = outline->program == NULL
+                            ? mtf_fail_memory(err, sizeof *outline->program)
+                            : mtf_family_build(family, outline->program, config, err);
     if (status == MTF_OK) {
         status = mtf_program_finish(outline->program, err);
     }

@@ -28,11 +28,26 @@
 /* How far rows look: a row alone, its whole sequence, or the whole batch (then no splitting). */
 typedef enum mtf_locality { MTF_LOCAL_ROW, MTF_LOCAL_SEQUENCE, MTF_LOCAL_BATCH } mtf_locality;
 
+/* Ways from the rows of a sequence to one vector; those of one operation stand together. */
+typedef enum mtf_pooling {
+    MTF_POOL_MEAN,
+    MTF_POOL_MEAN_SQRT_LEN,
+    MTF_POOL_WEIGHTED_MEAN,
+    MTF_POOL_FIRST,
+    MTF_POOL_LAST,
+    MTF_POOL_MAX
+} mtf_pooling;
+
 /* Options of a node; each operation reads its own. */
 typedef struct mtf_attrs {
-    mtf_activation activation; /* linear */
+    mtf_activation activation; /* linear, gated */
     mtf_layout layout;         /* linear */
-    mtf_real eps;              /* layernorm, normalize */
+    mtf_real eps;              /* layernorm, rmsnorm, normalize */
+    mtf_real weight_offset;    /* rmsnorm: added to the weight */
+    int32_t gate_last;         /* gated: of two halves the second is activated */
+    int32_t n_rotated;         /* rotary: heads that are turned, */
+    int64_t rotary_width;      /* and how many of these are turned */
+    double theta;              /* rotary: the base of the wavelengths */
     mtf_real rate;             /* dropout, attention: probability of dropping */
     mtf_real scale;            /* attention */
     int32_t n_heads;           /* attention */
@@ -40,6 +55,7 @@ typedef struct mtf_attrs {
     int64_t head_width;        /* attention; 0: width of q / n_heads */
     int64_t left, right;       /* attention: keys seen before and after a query's place; -1: all */
     int64_t max_distance;      /* attention: from here on the relative bias is one */
+    mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
     int32_t position_offset;   /* embedding: position of a sequence's first row */
     int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
@@ -159,9 +175,20 @@ extern const mtf_op mtf_op_embedding;
  * act(x W^T + b) (R,N); aux[0]: before act (only with an activation, and then there is one pair);
  * backward overwrites aux[0] by its gradient. */
 extern const mtf_op mtf_op_linear;
-/* in: x, residual or absent (R,C); w: weight, bias (C). out[0]: normalised, out[1]: x + residual;
- * aux[0]: mean and 1/deviation (R,2). */
+/* in: x, residual or absent (R,C); w: weight, bias or absent (C). out[0]: normalised, out[1]: x +
+ * residual; aux[0]: mean and 1/deviation (R,2). */
 extern const mtf_op mtf_op_layernorm;
+/* in: x, residual or absent (R,C); w: weight (D), D divides C. out[0]: each group of D columns
+ * divided by its root mean square, times weight_offset + weight; out[1]: x + residual; aux[0]: 1/root
+ * of the groups (R,C/D). */
+extern const mtf_op mtf_op_rmsnorm;
+/* in: a, b (R,C). out: a + b. */
+extern const mtf_op mtf_op_add;
+/* in: a, b (R,F), or a (R,2F) alone, which holds both. out: act(a) * b (R,F). */
+extern const mtf_op mtf_op_gated;
+/* in: x (R,W), heads of head_width columns. out: the first n_rotated turned by the row's place in its
+ * sequence, the others copied. */
+extern const mtf_op mtf_op_rotary;
 /* in: q (Rq, Hq D), k, v (Rk, Hkv D), each row space with its own offsets; or q = [q|k|v] (R, (Hq + 2
  * Hkv) D), k and v absent. w: relative bias (buckets, Hq) or absent. out: (Rq, Hq D); aux[0]:
  * log-sum-exp (Rq, Hq). Query head h reads head h / (Hq / Hkv) of k and v. Rate > 0 drops
@@ -170,9 +197,14 @@ extern const mtf_op mtf_op_attention;
 /* in: x (R,C). out: x with lanes dropped and scaled. With dropout_on == 0 a copy; plans remove
  * such nodes. */
 extern const mtf_op mtf_op_dropout;
-/* in: x (R,C) of any space. out: per sequence (B,C): mean of its rows, or its first row. */
+/* in: x (R,C) of any space; ids (B) of how many first rows of each sequence are left out, or absent.
+ * out: per sequence (B,C): a mean of its rows, one of them, or by columns the largest value, whose
+ * row is aux[0] (B,C). */
 extern const mtf_op mtf_op_mean_pool;
-extern const mtf_op mtf_op_first_pool;
+extern const mtf_op mtf_op_row_pool;
+extern const mtf_op mtf_op_max_pool;
+/* in: two to MTF_MAX_IN tensors of one space (R,Ck). out: their columns side by side (R, sum of Ck). */
+extern const mtf_op mtf_op_concat;
 /* in: x (R,C). out: x / max(|x|, eps) by row; aux[0]: max(|x|, eps) (R,1). */
 extern const mtf_op mtf_op_normalize;
 

@@ -89,6 +89,7 @@ _HEAD: dict[str, Check] = {
     "labels": check_labels,
     "hidden": check_anything,
     "activation": check_text,
+    "norm_eps": check_number,
     "dropout": check_number,
     "features": check_text,
     "pooling": check_text,

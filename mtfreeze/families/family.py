@@ -10,7 +10,7 @@ family and know no family themselves. How its units are called is stated by the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["Family", "HeadLayout"]
@@ -30,6 +30,12 @@ class HeadLayout:
         The rate where none is set.
     hidden, activation : str
         Name of the linear layer below it and what follows that; ``""`` where there is none.
+    norm : str
+        Name of the layer norm after that; ``""`` where there is none.
+    options : mapping of str to tuple
+        Arguments of the head's description that a configuration decides: key and default by name.
+    lacks_biases : bool
+        Whether the hidden layer and the norm may stand in the file without a bias.
     """
 
     logits: str
@@ -37,6 +43,9 @@ class HeadLayout:
     default_dropout: float = 0.1
     hidden: str = ""
     activation: str = "none"
+    norm: str = ""
+    options: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
+    lacks_biases: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,8 @@ class Family:
         What people call parts of it elsewhere, in lower case, and the selector that they mean.
     head_layouts : mapping of str to HeadLayout
         By the end of the architecture's name in ``config.json``, e.g. ``ForTokenClassification``.
+    tokenizer_class : str
+        Class of its tokenizers in transformers, where no file of a folder names one.
     pooler : str
         What the tensor names of its own pooler begin with; ``""``: it has none.
     flat : callable, optional
@@ -101,6 +112,7 @@ class Family:
     part_kinds: Mapping[str, str]
     spellings: Mapping[str, str]
     head_layouts: Mapping[str, HeadLayout]
+    tokenizer_class: str = ""
     pooler: str = ""
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 

@@ -127,7 +127,7 @@ def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int6
     except MissingFeatures:  # the file that had them cannot be read any more
         return texts.pack(chosen)
     offsets = np.concatenate(([0], np.cumsum(texts.lengths(chosen)))).astype(np.int64)
-    return PackedBatch({}, {TOKENS: offsets}, {group.start.name: rows})
+    return PackedBatch(texts.skipped(chosen), {TOKENS: offsets}, {group.start.name: rows})
 
 
 def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator[NDArray[np.int64]]:

@@ -156,10 +156,14 @@ def text_keys(encoded: Encoded) -> list[bytes]:
         inputs = np.stack(list(encoded.inputs.values()), axis=1).astype("<i4", copy=False)
         data = memoryview(inputs.tobytes())
         ends = (encoded.offsets * 4 * len(encoded.inputs)).tolist()
+        # What is no token's stands before the tokens; nothing for most models.
+        before = [b""] * len(encoded)
+        if encoded.skip is not None:
+            before = [b"skip" + value.tobytes() for value in encoded.skip.astype("<i4")]
         blake2b = hashlib.blake2b
         found = [
-            blake2b(data[begin:end], digest_size=KEY_BYTES).digest()
-            for begin, end in pairwise(ends)
+            blake2b(first + data[begin:end], digest_size=KEY_BYTES).digest()
+            for first, (begin, end) in zip(before, pairwise(ends), strict=True)
         ]
         _known_texts[encoded] = found
     return found

@@ -68,6 +68,12 @@ class Texts:
         """Return how many rows an output of this space has for each text, (n,) int64."""
         return row_counts(space, self.lengths(texts))
 
+    def skipped(self, texts: Sequence[bytes]) -> dict[str, NDArray[np.int32]]:
+        """Return the inputs of texts that have one row a text, by name."""
+        places = [self._places[text] for text in texts]
+        rows = [self._sources[number].skipped([row]) for number, row in places]
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
     def pack(self, texts: Sequence[bytes]) -> PackedBatch:
         """Return the texts as a packed batch."""
         places = [self._places[text] for text in texts]

@@ -32,7 +32,7 @@ class Classification(HeadSpec):
     ----------
     labels : sequence of str
         Two or more different names; their order is the order of the logits.
-    hidden, dropout, activation
+    hidden, dropout, activation, norm_eps
         See `HeadSpec`.
     """
 

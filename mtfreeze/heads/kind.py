@@ -11,7 +11,8 @@ the core has a kind that computes the same.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,11 +27,14 @@ from ..quoting import quoted
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets
 
-__all__ = ["HeadSpec", "PooledHead"]
+__all__ = ["POOLINGS", "HeadSpec", "PooledHead", "check_poolings"]
 
 Float32 = NDArray[np.float32]
 
-_ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "none")
+_ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "quick_gelu", "none")
+
+POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+"""Ways from token vectors to one vector a text, by the names of sentence-transformers."""
 
 _MAX_HIDDEN = 64
 """Hidden layers of a head; building one takes time by the square of them."""
@@ -52,7 +56,10 @@ class HeadSpec(ABC):
     dropout : float
         Rate before every linear layer of the head, 0 <= rate < 1.
     activation : str
-        After every hidden layer: gelu, gelu_new, relu, tanh, silu, none.
+        After every hidden layer: gelu, gelu_new, relu, tanh, silu, quick_gelu, none.
+    norm_eps : float, optional
+        After every activation a layer norm with this number below its root, 0 < norm_eps <= 1;
+        None: no norm.
 
     Raises
     ------
@@ -75,16 +82,18 @@ class HeadSpec(ABC):
     hidden: tuple[int, ...] = ()
     dropout: float = 0.1
     activation: str = "gelu"
+    norm_eps: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", check_label_names(self.labels))
         object.__setattr__(self, "hidden", _check_hidden(self.hidden))
         object.__setattr__(self, "dropout", _check_dropout(self.dropout))
         check_choice("activation", self.activation, _ACTIVATIONS)
+        object.__setattr__(self, "norm_eps", _check_norm_eps(self.norm_eps))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments and the kind, as JSON holds them."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
         return {"kind": self.kind, **plain}
 
@@ -98,6 +107,8 @@ class HeadSpec(ABC):
         }
         if self.hidden:
             config["hidden"] = list(self.hidden)
+        if self.norm_eps is not None:
+            config["norm_eps"] = self.norm_eps
         return config
 
     @property
@@ -187,12 +198,13 @@ class PooledHead(HeadSpec):
 
     Parameters
     ----------
-    labels, hidden, dropout, activation
+    labels, hidden, dropout, activation, norm_eps
         See `HeadSpec`.
     features : {"pooled", "embedding"}
         The pooled vector, or the same after the model's L2 normalisation.
-    pooling : {"mean", "cls"}, optional
-        A pooling of this head's own instead of the model's.
+    pooling : str, optional
+        A pooling of this head's own instead of the model's: one or several of `POOLINGS`, with
+        ``+`` between them.
     """
 
     row_space: ClassVar[RowSpace] = TEXTS
@@ -204,7 +216,8 @@ class PooledHead(HeadSpec):
         super().__post_init__()
         check_choice("features", self.features, ("pooled", "embedding"))
         if self.pooling is not None:
-            check_choice("pooling of a head", self.pooling, ("mean", "cls"))
+            own = check_poolings("pooling of a head", self.pooling)
+            object.__setattr__(self, "pooling", own)
         if self.pooling is not None and self.features == "embedding":
             raise ConfigError(
                 "features='embedding' reads the model's own pooling; found "
@@ -217,6 +230,36 @@ class PooledHead(HeadSpec):
         if self.pooling is not None:
             config["pooling"] = self.pooling
         return config
+
+
+def check_poolings(what: str, pooling: object, others: Sequence[str] = ()) -> str:
+    """Return a pooling as text: one of `POOLINGS`, or several with ``+`` between them.
+
+    Parameters
+    ----------
+    what : str
+        How messages call it.
+    pooling : str, or list or tuple of str
+        As the caller gave it.
+    others : sequence of str
+        What else the caller takes, for messages.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If it is none, with the closest; if one stands there twice.
+    """
+    named = pooling.split("+") if isinstance(pooling, str) else pooling
+    if not isinstance(named, list | tuple) or not named:
+        raise TypeError(f"{what} must be a text (str) such as 'mean'; found {typed(pooling)}")
+    known = [*POOLINGS, *others] if len(named) == 1 else POOLINGS
+    names = [check_choice(what, one, known) for one in named]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            f"expected each pooling once; found {quoted('+'.join(names))}; leave out what stands "
+            "there twice"
+        )
+    return "+".join(names)
 
 
 def _check_hidden(hidden: object) -> tuple[int, ...]:
@@ -232,6 +275,21 @@ def _check_hidden(hidden: object) -> tuple[int, ...]:
 
 def _check_width(where: str, width: object) -> int:
     return check_integer(where, width, 1, _LARGEST_WIDTH)
+
+
+def _check_norm_eps(norm_eps: object) -> float | None:
+    if norm_eps is None:
+        return None
+    eps = as_number(norm_eps)
+    if eps is None:
+        raise TypeError(
+            f"norm_eps must be a number or None; found {typed(norm_eps)}; 1e-5 is usual"
+        )
+    if not 0 < eps <= 1:
+        raise ConfigError(
+            f"norm_eps must be above 0 and at most 1; found {quoted(eps)}; 1e-5 is usual"
+        )
+    return eps
 
 
 def _check_dropout(dropout: object) -> float:

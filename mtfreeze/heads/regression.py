@@ -130,11 +130,11 @@ class Regression(PooledHead):
     ----------
     labels : sequence of str
         What each number is; by default one, called ``"value"``.
-    hidden, dropout, activation
+    hidden, dropout, activation, norm_eps
         See `HeadSpec`.
     features : {"pooled", "embedding"}
         The pooled vector, or the same after the model's L2 normalisation.
-    pooling : {"mean", "cls"}, optional
+    pooling : str, optional
         A pooling of this head's own instead of the model's.
 
     Examples

@@ -82,11 +82,11 @@ class SequenceClassification(Classification, PooledHead):
 
     Parameters
     ----------
-    labels, hidden, dropout, activation
+    labels, hidden, dropout, activation, norm_eps
         See `HeadSpec`.
     features : {"pooled", "embedding"}
         The pooled vector, or the same after the model's L2 normalisation.
-    pooling : {"mean", "cls"}, optional
+    pooling : str, optional
         A pooling of this head's own instead of the model's.
 
     Examples

@@ -106,7 +106,7 @@ class TokenClassification(Classification):
 
     Parameters
     ----------
-    labels, hidden, dropout, activation
+    labels, hidden, dropout, activation, norm_eps
         See `HeadSpec`. For entities: ``O`` and ``B-``/``I-`` tags.
 
     Examples

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IDS",
+    "SKIP",
     "TOKENS",
     "TOKEN_TYPES",
     "Encoded",
@@ -41,6 +42,9 @@ IDS, TOKEN_TYPES = "ids", "token_types"
 
 TOKENS = "tokens"
 """Their row space."""
+
+SKIP = "skip"
+"""Input of one number a sequence: how many of its first tokens are a prompt's, and not pooled."""
 
 LOST = -1
 """First sub-word of a word that has none: it gave no token, or truncation cut it off."""
@@ -166,6 +170,8 @@ class Encoded(Sequence[NDArray[np.int32]]):
         without a token.
     word_offsets : (n+1,) int64 array, optional
         Where each row's words begin in `first`.
+    skip : (n,) int32 array, optional
+        Where the model has the input `SKIP`: that of each row.
     """
 
     def __init__(
@@ -175,15 +181,18 @@ class Encoded(Sequence[NDArray[np.int32]]):
         truncated: NDArray[np.bool_],
         first: NDArray[np.int32] | None = None,
         word_offsets: NDArray[np.int64] | None = None,
+        skip: NDArray[np.int32] | None = None,
     ) -> None:
         self.inputs, self.offsets, self.truncated = dict(inputs), offsets, truncated
         self._first, self._word_offsets = first, word_offsets
+        self.skip = skip
         for array in self._arrays():
             array.flags.writeable = False
 
     def _arrays(self) -> list[NDArray[Any]]:
-        words = [array for array in (self._first, self._word_offsets) if array is not None]
-        return [*self.inputs.values(), self.offsets, self.truncated, *words]
+        more = (self._first, self._word_offsets, self.skip)
+        there = [array for array in more if array is not None]
+        return [*self.inputs.values(), self.offsets, self.truncated, *there]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -250,10 +259,14 @@ class Encoded(Sequence[NDArray[np.int32]]):
     def pack(self, rows: ArrayLike | None = None) -> PackedBatch:
         """Return these rows (by default all) as a packed batch, in the order given."""
         if rows is None:
-            return PackedBatch(self.inputs, {TOKENS: self.offsets})
+            return PackedBatch(self.inputs | self.skipped(slice(None)), {TOKENS: self.offsets})
         index, offsets = self.tokens_of(rows)
         inputs = {name: values[index] for name, values in self.inputs.items()}
-        return PackedBatch(inputs, {TOKENS: offsets})
+        return PackedBatch(inputs | self.skipped(rows), {TOKENS: offsets})
+
+    def skipped(self, rows: Any) -> dict[str, NDArray[np.int32]]:
+        """Return the input `SKIP` of these rows by its name; empty where the model has none."""
+        return {} if self.skip is None else {SKIP: self.skip[rows]}
 
     def tokens_of(self, rows: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return where the tokens of rows lie.
@@ -290,6 +303,8 @@ def pack_rows(rows: Sequence[tuple[Encoded, int]]) -> PackedBatch:
     """
     spans = [(one.inputs, slice(*one.offsets[row : row + 2])) for one, row in rows]
     inputs = {name: _joined([values[name][span] for values, span in spans]) for name in spans[0][0]}
+    if rows[0][0].skip is not None:
+        inputs[SKIP] = _joined([one.skipped([row])[SKIP] for one, row in rows])
     return PackedBatch(inputs, {TOKENS: _offsets([span.stop - span.start for _, span in spans])})
 
 

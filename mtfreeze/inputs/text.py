@@ -24,7 +24,17 @@ from ..checks import as_items, why_no_list
 from ..data.examples import Examples
 from ..data.rows import check_text, check_words
 from ..errors import CheckpointError, ConfigError, DataError
-from .packing import IDS, LOST, TOKEN_TYPES, Encoded, PackedBatch, pack, token_labels, word_values
+from .packing import (
+    IDS,
+    LOST,
+    SKIP,
+    TOKEN_TYPES,
+    Encoded,
+    PackedBatch,
+    pack,
+    token_labels,
+    word_values,
+)
 from .tokenizer_files import (
     check_tokenizer,
     guarded,
@@ -63,7 +73,10 @@ class TextEncoder:
         Lower-case texts first (``do_lower_case`` of sentence_bert_config.json; the tokenizer's own
         setting of that name is part of the tokenizer).
     inputs : collection of str
-        What the model reads; of these, those that a tokenizer gives are kept for each token.
+        What the model reads; of these, those that a tokenizer gives are kept for each token, and
+        `SKIP`: how many tokens at the beginning of each row are a prompt's.
+    prompt : str
+        Put before every text, unless a call says otherwise; not before words.
     files : mapping of str to bytes, optional
         The tokenizer's files as they were read, for saving.
 
@@ -80,6 +93,7 @@ class TextEncoder:
         *,
         do_lower_case: bool = False,
         inputs: Collection[str] = tuple(_COLUMNS),
+        prompt: str = "",
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         n_special = tokenizer.num_special_tokens_to_add(False)
@@ -94,6 +108,8 @@ class TextEncoder:
         self._tokenizer: Any = tokenizer
         self._cache: WeakKeyDictionary[Examples, Encoded] = WeakKeyDictionary()
         self._columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
+        self._counts_prompts = SKIP in inputs
+        self.prompt = prompt
         self.max_length = max_length
         self.do_lower_case = do_lower_case
         self.files: dict[str, bytes] = dict(files or {})
@@ -109,6 +125,7 @@ class TextEncoder:
         needs_special: bool = True,
         model_class: str | None = None,
         inputs: Collection[str] = tuple(_COLUMNS),
+        prompt: str = "",
     ) -> TextEncoder:
         """Read a model folder's tokenizer and check it against the model.
 
@@ -128,6 +145,8 @@ class TextEncoder:
             ``tokenizer_class`` of ``config.json``.
         inputs : collection of str
             What the model reads.
+        prompt : str
+            Put before every text.
 
         Raises
         ------
@@ -142,20 +161,29 @@ class TextEncoder:
         guarded(
             folder, lambda: check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
         )
-        return cls(tokenizer, max_length, do_lower_case=do_lower_case, inputs=inputs, files=files)
+        return cls(
+            tokenizer,
+            max_length,
+            do_lower_case=do_lower_case,
+            inputs=inputs,
+            prompt=prompt,
+            files=files,
+        )
 
     @property
     def vocab_size(self) -> int:
         """Number of token ids, added tokens included."""
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
-    def encode_texts(self, texts: Sequence[str]) -> Encoded:
+    def encode_texts(self, texts: Sequence[str], prompt: str | None = None) -> Encoded:
         """Encode texts; a text longer than `max_length` is cut and counted.
 
         Parameters
         ----------
         texts : sequence of str
             May be empty and may hold ``""``.
+        prompt : str, optional
+            Put before every text instead of the encoder's own; ``""`` for nothing.
 
         Returns
         -------
@@ -171,10 +199,21 @@ class TextEncoder:
         CheckpointError
             If the tokenizer's own rules fail over a text.
         """
+        before = self.prompt if prompt is None else prompt
         rows = [check_text(text, f"text {i}") for i, text in enumerate(_list_of(texts, "texts"))]
+        if before:
+            rows = [before + text for text in rows]
         if self.do_lower_case:
             rows = [text.lower() for text in rows]
-        return self._encode(rows, words=False)
+        return self._encode(rows, words=False, n_skipped=self._length_of(before))
+
+    def _length_of(self, prompt: str) -> int:
+        """Return the tokens of a prompt as sentence-transformers counts them: as if it stood alone,
+        special tokens included, but for one at its end."""
+        if not (prompt and self._counts_prompts):
+            return 0
+        (alone,) = self._run([prompt.lower() if self.do_lower_case else prompt], 0, False)
+        return len(alone) - alone.special_tokens_mask[-1] if len(alone) else 0
 
     def encode_words(self, sentences: Sequence[Sequence[str]]) -> Encoded:
         """Encode lists of words; each word's first sub-word is kept (`Encoded.first_subwords`).
@@ -219,7 +258,7 @@ class TextEncoder:
             self._cache[examples] = encoded
         return encoded
 
-    def _encode(self, rows: Sequence[Any], words: bool) -> Encoded:
+    def _encode(self, rows: Sequence[Any], words: bool, n_skipped: int = 0) -> Encoded:
         """Run the tokenizer over rows that were checked, a chunk at a time."""
         columns: dict[str, list[NDArray[np.int32]]] = {name: [] for name in self._columns}
         first: list[NDArray[np.int32]] = []
@@ -243,6 +282,7 @@ class TextEncoder:
             truncated,
             np.concatenate([empty, *first]) if words else None,
             np.concatenate(([0], np.cumsum(word_counts))).astype(np.int64) if words else None,
+            np.full(len(rows), n_skipped, dtype=np.int32) if self._counts_prompts else None,
         )
 
     def _run(self, rows: Sequence[Any], begin: int, words: bool) -> list[Any]:

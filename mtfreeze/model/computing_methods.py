@@ -88,6 +88,8 @@ class ComputingMethods(ModelState):
         show_progress_bar: bool = False,
         precision: str | None = None,
         words: bool = False,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
     ) -> Float32:
         """Return one vector for each text.
 
@@ -107,6 +109,10 @@ class ComputingMethods(ModelState):
             said nothing.
         words : bool
             Whether every row is a list of words, the words of one text, instead of a text.
+        prompt : str, optional
+            Put before every text, instead of the model's default prompt; ``""`` for nothing.
+        prompt_name : str, optional
+            The same, by the name of one of the model's `prompts`.
 
         Returns
         -------
@@ -119,7 +125,8 @@ class ComputingMethods(ModelState):
             For None, bytes or numbers as text, and for a list or a tuple, which may be a pair of
             texts, without `words`; names the position.
         ConfigError
-            If there is no such precision, with the closest name.
+            If there is no such precision or prompt, with the closest name; if both a prompt and a
+            name are given.
 
         Examples
         --------
@@ -139,6 +146,8 @@ class ComputingMethods(ModelState):
             show_progress_bar=show_progress_bar,
             precision=precision,
             words=words,
+            prompt=prompt,
+            prompt_name=prompt_name,
         )
 
     @reads

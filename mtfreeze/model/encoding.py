@@ -24,7 +24,7 @@ from ..checks import (
     check_text,
 )
 from ..data.white_space import words_of
-from ..errors import SelectorError
+from ..errors import ConfigError, SelectorError
 from ..inputs.packing import Encoded
 from ..quoting import quoted
 from ..runtime.precision import forward_options
@@ -65,6 +65,7 @@ def encode_rows(
     words: bool = False,
     heads: Iterable[Head] = (),
     split: bool = False,
+    prompt: str | None = None,
 ) -> Encoded:
     """Turn texts, or lists of words, into token ids.
 
@@ -81,21 +82,30 @@ def encode_rows(
     split : bool
         Whether such a head gets its texts split at SPACE, TAB and line ends, so that each
         word's first sub-word is known.
+    prompt : str, optional
+        Put before every text instead of the model's default prompt; words have none.
 
     Raises
     ------
     TypeError
         If an item is neither, or both kinds are mixed; if a row is a list where nothing says that
         it is words, since it may be a pair of texts. Names the position.
+    ConfigError
+        If a prompt is asked for before rows of words.
     """
     rows: Any = texts
     items = as_items(texts)
     if items is None:
-        return model.encoder.encode_texts(rows)  # raises
+        return model.encoder.encode_texts(rows, prompt)  # raises
     rows = list(items)
     listed = [position for position, row in enumerate(rows) if isinstance(row, list | tuple)]
     takes_words = any(head.spec.row_space.splits for head in heads)
     if check_flag("words", words) or (takes_words and listed):
+        if prompt:
+            raise ConfigError(
+                f"a prompt stands before texts; found {quoted(prompt)} for rows of words; give "
+                "texts, or leave the prompt out"
+            )
         return model.encoder.encode_words(rows)
     if listed:
         kind = type(rows[listed[0]]).__name__
@@ -107,7 +117,7 @@ def encode_rows(
         )
     if split and takes_words and all(isinstance(row, str) for row in rows):
         return model.encoder.encode_words([words_of(row) for row in rows])
-    return model.encoder.encode_texts(rows)
+    return model.encoder.encode_texts(rows, prompt)
 
 
 def calls(
@@ -157,6 +167,8 @@ def encode(
     show_progress_bar: bool = False,
     precision: str | None = None,
     words: bool = False,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
 ) -> Float32:
     """Return the embeddings of texts, (n, width) float32; see `MultiTaskModel.encode`."""
     limit = (
@@ -167,7 +179,10 @@ def encode(
     if normalize_embeddings is not None:
         normalize = check_flag("normalize_embeddings", normalize_embeddings)
     output = "embedding" if normalize and model.normalize else "pooled"
-    encoded = encode_rows(model, texts, words=words)
+    before = None
+    if prompt is not None or prompt_name is not None:
+        before = model._loaded.settings.prompts.choose(prompt, prompt_name)
+    encoded = encode_rows(model, texts, words=words, prompt=before)
     result = np.empty((len(encoded), model.width), dtype=np.float32)
     reporter = _reporter(check_flag("show_progress_bar", show_progress_bar))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core import Model as CoreModel
-from ..checks import as_integer, check_choice, check_optional_flag, typed
+from ..checks import as_integer, check_optional_flag, typed
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..families import Family, core_config, family_of
@@ -23,18 +23,21 @@ from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
 from ..freezing.state import FreezeState
 from ..heads.head import check_head_name
+from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
 from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
+from .dense_modules import core_keys, dense_entries
 from .folder_kinds import warn_of_another_kind
 from .hub import Base, base_of
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
-from .sentence_files import POOLINGS, SentenceSettings, read_settings
+from .sentence_files import SentenceSettings, check_pooling, read_settings
 
 __all__ = [
     "FORMAT",
+    "KEPT_FILES",
     "Loaded",
     "fill_head",
     "load_folder",
@@ -46,8 +49,7 @@ FORMAT = 1
 """Version of ``mtfreeze.json``; a higher one is refused."""
 
 _OWN_FILE = "mtfreeze.json"
-_KEPT_FILES = (
-    "config_sentence_transformers.json",
+KEPT_FILES = (
     "vocab.json",
     "merges.txt",
     "spiece.model",
@@ -112,6 +114,8 @@ def load_folder(
     normalize: bool | None = None,
     max_length: int | None = None,
     ignore_config: Collection[str] = (),
+    prompts: Mapping[str, str] | None = None,
+    default_prompt_name: str | None = None,
 ) -> Loaded:
     """Load a model folder; the arguments are those of `MultiTaskModel.from_pretrained`.
 
@@ -123,13 +127,15 @@ def load_folder(
         If the model needs a computation that is not supported, or an argument is wrong.
     """
     if pooling is not None:
-        check_choice("pooling", pooling, POOLINGS)
+        pooling = check_pooling(pooling)
     normalize = check_optional_flag("normalize", normalize)
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     family = family_of(config, where)
     _check_pooler(family, pooling)
     settings = read_settings(folder, pooling)
+    changed = settings.prompts.with_changes(prompts, default_prompt_name)
+    settings = replace(settings, prompts=changed)
     own = read_own_file(folder)
     if own.get("pooling") is not None and pooling is None:
         settings = replace(settings, pooling=str(own["pooling"]))
@@ -139,21 +145,23 @@ def load_folder(
         settings = replace(settings, normalize=normalize)
     build = core_config(family, config, where, ignore_config)
     build |= {"pooling": settings.pooling, "normalize": settings.normalize}
+    build |= core_keys(settings.dense)
+    if not settings.include_prompt:  # else a model without prompts has an input that says nothing
+        build["include_prompt"] = False
     found = find_tensors(folder)
     _check_one_save(folder, own, found)
-    entries = _named_tensors(family, found, folder)
+    entries = _named_tensors(family, found, folder) | dense_entries(settings.dense)
     heads = read_saved_heads(folder, own)
     check_sizes(family, config, entries, where)
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
-    settings, encoder = _read_text(folder, core, settings, max_length, config)
+    kind = config.get("tokenizer_class") or family.tokenizer_class
+    settings, encoder = _read_text(folder, core, settings, max_length, kind)
     unused = _fill(core, entries)
     if not own:
         warn_of_another_kind(folder, config, entries)
-    extra = {
-        name: (folder / name).read_bytes() for name in _KEPT_FILES if (folder / name).is_file()
-    }
+    extra = {name: (folder / name).read_bytes() for name in KEPT_FILES if (folder / name).is_file()}
     return Loaded(
         core,
         family,
@@ -173,9 +181,8 @@ def load_folder(
 def _check_pooler(family: Family, pooling: str | None) -> None:
     """Refuse a pooling that models of this family do not have."""
     if pooling == "pooler" and not family.pooler:
-        others = [name for name in POOLINGS if name != pooling]
         raise ConfigError(
-            f"expected pooling as one of {name_list(others)}: models of the family "
+            f"expected pooling as one of {name_list(POOLINGS, 6)}: models of the family "
             f"{quoted(family.model_type)} have no pooler; found 'pooler'; choose another"
         )
 
@@ -199,9 +206,9 @@ def _read_text(
     core: CoreModel,
     settings: SentenceSettings,
     max_length: int | None,
-    config: Mapping[str, Any],
+    tokenizer_class: str,
 ) -> tuple[SentenceSettings, TextEncoder]:
-    """Settle the maximum length and read the tokenizer."""
+    """Settle the maximum length and read the tokenizer, of that class unless its files name one."""
     inputs = {info.name: info for info in core.inputs()}
     positions = next(one.max_length for one in core.spaces() if one.name == inputs["ids"].space)
     length = settings.max_length or positions
@@ -222,8 +229,9 @@ def _read_text(
         max_length=settings.max_length,
         n_embeddings=inputs["ids"].limit,
         do_lower_case=settings.do_lower_case,
-        model_class=config.get("tokenizer_class"),
+        model_class=tokenizer_class,
         inputs=list(inputs),
+        prompt=settings.prompts.default_text,
     )
 
 
@@ -268,8 +276,11 @@ def read_own_file(folder: Path) -> dict[str, Any]:
         )
     if not isinstance(own.get("tasks", {}), dict):
         raise CheckpointError(f"{path}: expected 'tasks' to map names to notes; found a list")
-    if own.get("pooling") is not None and own["pooling"] not in POOLINGS:
-        raise CheckpointError(f"{path}: {unknown('pooling', str(own['pooling']), POOLINGS)}")
+    if own.get("pooling") is not None:
+        try:
+            check_pooling(own["pooling"])
+        except (ConfigError, TypeError) as error:
+            raise CheckpointError(f"{path}: {error}") from None
     return own
 
 

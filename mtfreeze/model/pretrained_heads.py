@@ -17,7 +17,7 @@ A head works over the backbone that it was trained with; over other weights the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +95,7 @@ def _read(
     model: ModelState, spec: HeadSpec | None, folder: Path, head: str | None
 ) -> PretrainedHead:
     own = read_own_file(folder)
+    zeros: frozenset[str] = frozenset()
     if own.get("heads"):
         candidates, entries, trained = _own_head(model, folder, own, head)
     elif head is not None:
@@ -104,10 +105,10 @@ def _read(
             f"in {folder}; leave head= out"
         )
     else:
-        candidates, entries = _hugging_face_head(model, folder, spec)
+        candidates, entries, zeros = _hugging_face_head(model, folder, spec)
         trained = True
     chosen = candidates[-1] if spec is None else _fitting(model, spec, candidates, folder)
-    weights = _read_weights(model, chosen, entries, folder)
+    weights = _read_weights(model, chosen, entries, zeros, folder)
     pools = isinstance(chosen, PooledHead) and chosen.pooling is None
     other, n_compared = _compare_backbone(model, folder, pooler=pools)
     return PretrainedHead(chosen, weights, trained, folder, other, n_compared)
@@ -171,8 +172,11 @@ def _own_head(
 
 def _hugging_face_head(
     model: ModelState, folder: Path, spec: HeadSpec | None
-) -> tuple[list[HeadSpec], dict[str, TensorEntry]]:
-    """Describe the head of a checkpoint of transformers in our terms, the best form last."""
+) -> tuple[list[HeadSpec], dict[str, TensorEntry], frozenset[str]]:
+    """Describe the head of a checkpoint of transformers in our terms, the best form last.
+
+    Returned as well: its tensors, and which it lacks because they would be zeros.
+    """
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     kind, layout = _find_layout(config, where, spec)
@@ -181,9 +185,11 @@ def _hugging_face_head(
     found = _named(folder, kind, family)
     stems = family.backbone_stems if family else ()
     entries: dict[str, TensorEntry] = {}
-    layers = [("", layout.logits)] + ([("hidden.0.", layout.hidden)] if layout.hidden else [])
+    layers = (("", layout.logits), ("hidden.0.", layout.hidden), ("hidden.0.norm.", layout.norm))
     for ours, theirs in layers:
-        for part in ("weight", "bias"):
+        for part in ("weight", "bias") if theirs else ():
+            if part == "bias" and ours and layout.lacks_biases and f"{theirs}.bias" not in found:
+                continue
             if f"{theirs}.{part}" not in found:
                 near = [key for key in found if not key.startswith(stems)]
                 raise CheckpointError(
@@ -198,18 +204,23 @@ def _hugging_face_head(
     except (ConfigError, TypeError) as error:
         raise CheckpointError(f"{where}: {error}") from None
     if not layout.hidden:
-        return [made], entries
+        return [made], entries, frozenset()
+    biases = {f"{ours}bias" for ours, theirs in layers if theirs}
+    zeros = frozenset(biases - entries.keys())
     width = entries["hidden.0.weight"].shape[0] if entries["hidden.0.weight"].shape else 0
     plain = made
-    made = replace(
-        made,
-        hidden=(max(width, 1),),
-        activation=layout.activation,
-        pooling="cls",  # type: ignore[call-arg]
-    )
+    options: dict[str, Any] = {"activation": layout.activation}
+    if isinstance(made, PooledHead):
+        options["pooling"] = "cls"
+    for name, (key, default) in layout.options.items():
+        options[name] = default if config.get(key) is None else config[key]
+    try:
+        made = replace(made, hidden=(max(width, 1),), **options)
+    except (ConfigError, TypeError) as error:
+        raise CheckpointError(f"{where}: {error}") from None
     if family == model.index.family and _same_layer(model, f"backbone.{layout.hidden}", entries):
-        return [made, plain], entries
-    return [made], entries
+        return [made, plain], entries, zeros
+    return [made], entries, zeros
 
 
 def _find_layout(
@@ -291,8 +302,8 @@ def _same_layer(model: ModelState, layer: str, entries: Mapping[str, TensorEntry
     """Say whether the model's backbone has the head's hidden layer, with the same weights."""
     params = model.parameters()
     for part in ("weight", "bias"):
-        own, entry = params.get(f"{layer}.{part}"), entries[f"hidden.0.{part}"]
-        if own is None or own.shape != entry.shape:
+        own, entry = params.get(f"{layer}.{part}"), entries.get(f"hidden.0.{part}")
+        if own is None or entry is None or own.shape != entry.shape:
             return False
         if entry.read_float32().tobytes() != own.tobytes():
             return False
@@ -303,7 +314,7 @@ def _computed(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
     """Return what decides which function of the hidden states a head is."""
     facts: dict[str, Any] = {"kind": spec.kind, "hidden": spec.hidden}
     if spec.hidden:
-        facts["activation"] = spec.activation
+        facts |= {"activation": spec.activation, "norm_eps": spec.norm_eps}
     if isinstance(spec, PooledHead):
         normalized = spec.features == "embedding" and model.normalize
         facts["pooling"] = spec.pooling or model.pooling
@@ -337,13 +348,19 @@ def _fitting(
 
 
 def _read_weights(
-    model: ModelState, spec: HeadSpec, entries: Mapping[str, TensorEntry], folder: Path
+    model: ModelState,
+    spec: HeadSpec,
+    entries: Mapping[str, TensorEntry],
+    zeros: Collection[str],
+    folder: Path,
 ) -> dict[str, NDArray[np.float32]]:
     """Read the head's tensors after checking their shapes against model and description."""
     shapes: dict[str, tuple[int, ...]] = {}
     n_in = model.width
     for i, n_out in enumerate(spec.hidden):
         shapes |= {f"hidden.{i}.weight": (n_out, n_in), f"hidden.{i}.bias": (n_out,)}
+        if spec.norm_eps is not None:
+            shapes |= {f"hidden.{i}.norm.{part}": (n_out,) for part in ("weight", "bias")}
         n_in = n_out
     shapes |= {"weight": (spec.n_outputs, n_in), "bias": (spec.n_outputs,)}
     first = entries.get("hidden.0.weight" if spec.hidden else "weight")
@@ -356,6 +373,9 @@ def _read_weights(
     weights = {}
     for key, shape in shapes.items():
         entry = entries.get(key)
+        if entry is None and key in zeros:
+            weights[key] = np.zeros(shape, np.float32)
+            continue
         if entry is None or entry.shape != shape:
             found = f"shape {entry.shape}" if entry else f"only {name_list(entries, 6)}"
             raise CheckpointError(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +29,12 @@ from ..files.user_paths import user_path
 from ..files.whole_file import explained, make_folder, write_synced
 from ..freezing.digests import snapshot
 from ..freezing.unit_states import unit_states
+from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
-from .loading import FORMAT
-from .sentence_files import settings_files
+from .dense_modules import DENSE, own_tensors
+from .loading import FORMAT, KEPT_FILES
+from .prompts import PROMPTS_FILE
+from .sentence_files import dense_folder, settings_files
 
 if TYPE_CHECKING:
     from .state import ModelState
@@ -47,8 +51,9 @@ _OURS = (
     "config.json",
     "modules.json",
     "sentence_bert_config.json",
-    "1_Pooling",
-    "2_Normalize",
+    PROMPTS_FILE,
+    *TOKENIZER_FILES,
+    *KEPT_FILES,
     "heads",
     "mtfreeze.json",
     "freeze_report.json",
@@ -57,6 +62,9 @@ _OURS = (
     "trainer",
 )
 """What an earlier folder may hold that the new model replaces, or makes untrue."""
+
+_MODULE = re.compile(r"\d+_[A-Z]\w*")
+"""Folders of modules of sentence-transformers, which the new ``modules.json`` does not name."""
 
 
 def save_model(model: ModelState, path: Path) -> Path:
@@ -113,13 +121,18 @@ def write_model(model: ModelState, folder: Path) -> None:
         "config.json": to_json(_config(model.config)),
         "mtfreeze.json": to_json(own),
         "freeze_report.json": to_json(_report(model)),
-        **settings_files(settings, model.width),
+        **settings_files(settings, _token_width(model)),
         **model.encoder.files,
         **model._loaded.extra_files,
     }
     saved_as = _digest(files)
     files["mtfreeze.json"] = to_json({**own, "saved_as": saved_as})
-    write_tensors(folder / "model.safetensors", {**backbone, **model.unused}, saved_as)
+    main = {key: array for key, array in backbone.items() if not key.startswith(DENSE)}
+    write_tensors(folder / "model.safetensors", {**main, **model.unused}, saved_as)
+    for number in range(len(settings.dense)):
+        place = folder / dense_folder(number)
+        place.mkdir()
+        write_tensors(place / "model.safetensors", own_tensors(number, backbone))
     (folder / "heads").mkdir()
     for name, tensors in heads.items():
         file = inner_path(folder, f"heads/{name}.safetensors", f"head {quoted(name)}")
@@ -129,7 +142,11 @@ def write_model(model: ModelState, folder: Path) -> None:
         file.parent.mkdir(exist_ok=True)
         write_synced(file, data)
     if settings.normalize and "modules.json" in files:
-        (folder / "2_Normalize").mkdir()
+        (folder / f"{len(settings.dense) + 2}_Normalize").mkdir()
+
+
+def _token_width(model: ModelState) -> int:
+    return next(info.width for info in model._core.outputs() if info.name == "hidden")
 
 
 def _check_finite(params: Mapping[str, NDArray[np.float32]]) -> None:
@@ -215,7 +232,6 @@ def _report(model: ModelState) -> dict[str, Any]:
 def _carry_over(old: Path, new: Path) -> None:
     """Take the user's own files (README.md, logs) of the earlier folder into the new one."""
     for item in old.iterdir():
-        if not (
-            item.name in _OURS or item.name.endswith(_WEIGHTS) or os.path.lexists(new / item.name)
-        ):
+        replaced = item.name in _OURS or item.name.endswith(_WEIGHTS)
+        if not (replaced or _MODULE.fullmatch(item.name) or os.path.lexists(new / item.name)):
             take_over(item, new / item.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import numpy as np
@@ -133,13 +134,23 @@ class ModelState:
 
     @property
     def pooling(self) -> str:
-        """How one vector a text is made: ``"mean"``, ``"cls"`` or ``"pooler"``."""
+        """How one vector a text is made: ``"mean"``, ``"cls"``, ``"pooler"``, ``"cls+mean"`` ..."""
         return self._loaded.settings.pooling
 
     @property
     def normalize(self) -> bool:
         """Whether embeddings are divided by their length."""
         return self._loaded.settings.normalize
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """What may stand before a text, such as ``"query: "``, by name."""
+        return MappingProxyType(self._loaded.settings.prompts.texts)
+
+    @property
+    def default_prompt_name(self) -> str | None:
+        """Name of the prompt that stands before every text unless a call says otherwise."""
+        return self._loaded.settings.prompts.default
 
     @property
     def base(self) -> Base | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.order import permutation
-from ..inputs.packing import TOKENS, Encoded
+from ..inputs.packing import SKIP, TOKENS, Encoded, PackedBatch
 from ..model.encoding import calls
 from .data_facts import TaskRows
 
@@ -80,20 +80,35 @@ def sample(rows: Int64, lengths: Int64, most: int, name: str) -> Int64:
     return np.sort(rows[order[: max(fits, LEAST_ROWS)]])
 
 
-def _pool(states: Float32, offsets: Int64, how: str) -> Float32:
-    """Return one vector a sequence."""
+def _pool(states: Float32, batch: PackedBatch, how: str) -> Float32:
+    """Return one vector a sequence, (n, width of `states`)."""
+    offsets = batch.offsets[TOKENS]
+    first, last = offsets[:-1], offsets[1:] - 1
+    if SKIP in batch.inputs:  # at least the last row stays, as in the core
+        first = np.minimum(first + batch.inputs[SKIP], last)
+        kept = np.arange(len(states)) >= np.repeat(first, np.diff(offsets))
+        states = states * kept[:, None]
     if how == "mean":
-        lengths = np.diff(offsets).astype(np.float32)
+        lengths = (last + 1 - first).astype(np.float32)
         sums = np.add.reduceat(states, offsets[:-1], axis=0)
         return np.asarray(sums / lengths[:, None], dtype=np.float32)
-    # "pooler" is a layer above the first token; below the top there is only the token itself.
-    return states[offsets[:-1]]
+    return states[last if how == "lasttoken" else first]
 
 
 def _pooling_of(model: MultiTaskModel, head: str) -> str:
-    """Return how a head's texts become vectors: "mean" or "cls"."""
+    """Return the pooling that says most of what a head's texts give: "mean", "cls" or "lasttoken".
+
+    Other means and the maximum are taken for the mean. "pooler" is a layer above the first token;
+    below the top there is only the token itself.
+    """
     own = getattr(model.heads[head].spec, "pooling", None) or model.pooling
-    return "mean" if own == "mean" else "cls"
+    named = own.split("+")
+    one_row = {"cls": "cls", "pooler": "cls", "lasttoken": "lasttoken"}
+    return one_row.get(named[0], "mean") if len(named) == 1 else "mean"
+
+
+def _token_width(model: MultiTaskModel) -> int:
+    return next(info.width for info in model._core.outputs() if info.name == "hidden")
 
 
 def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFeatures:
@@ -114,7 +129,7 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     outputs = [f"hidden_states.{k}" for k in range(model.index.n_layers + 1)]
     how = _pooling_of(model, name)
     parts: list[list[Float32]] = [[] for _ in outputs]
-    pooled = np.empty((len(rows), model.width), dtype=np.float32)
+    pooled = np.empty((len(rows), _token_width(model)), dtype=np.float32)
     labels: list[Int64] = []
     owners: list[Int64] = []
 
@@ -122,10 +137,10 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
         for at in calls(task.encoded.lengths[rows]):
             batch = task.encoded.pack(rows[at])
             states = model._core.forward(batch.for_core(), outputs)
-            pooled[at] = _pool(states[-1], batch.offsets[TOKENS], "mean" if per_token else how)
+            pooled[at] = _pool(states[-1], batch, "mean" if per_token else how)
             keep, codes, owner = task.targets.items(task.encoded, rows[at])
             for layer, state in zip(parts, states, strict=True):
-                vectors = state if per_token else _pool(state, batch.offsets[TOKENS], how)
+                vectors = state if per_token else _pool(state, batch, how)
                 layer.append(vectors[keep])
             labels.append(codes.astype(np.int64))
             owners.append(at[owner])
@@ -151,13 +166,13 @@ def pooled_features(
     rows = sample(every, encoded.lengths, most, f"{head} eval")
     how = "mean" if encoded.has_words else _pooling_of(model, head)
     output = f"hidden_states.{model.index.n_layers}"
-    found = np.empty((len(rows), model.width), dtype=np.float32)
+    found = np.empty((len(rows), _token_width(model)), dtype=np.float32)
 
     def compute() -> None:
         for at in calls(encoded.lengths[rows]):
             batch = encoded.pack(rows[at])
             states = model._core.forward(batch.for_core(), [output])
-            found[at] = _pool(states[0], batch.offsets[TOKENS], how)
+            found[at] = _pool(states[0], batch, how)
 
     model.reading().run(compute)
     return found

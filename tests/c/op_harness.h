@@ -230,7 +230,8 @@ static inline void op_forward(op_case *c, mtf_real *const out[MTF_MAX_OUT],
     for (int i = 0; i < MTF_MAX_IN; i++) {
         call.in[i] = op_at(c, c->in[i], &c->shape.in[i], first);
         if (c->ids[i] != NULL) {
-            call.ids[i] = c->ids[i] + c->span.offsets[c->shape.in[i].space][first];
+            const int64_t *offsets = c->span.offsets[c->shape.in[i].space];
+            call.ids[i] = c->ids[i] + (offsets != NULL ? offsets[first] : first);
         }
     }
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {

@@ -174,7 +174,7 @@ static void declare_many(mtf_program *p, int32_t space)
 static void declare_late(mtf_program *p, int32_t space)
 {
     const mtf_tensor_id rows = mtf_program_input_rows(p, "rows", space, 3);
-    (void)mtf_node_mean_pool(p, "pooling", rows);
+    (void)mtf_node_pool(p, "pooling", MTF_POOL_MEAN, rows, MTF_NO_TENSOR);
     (void)mtf_program_input_rows(p, "late", space, 3);
 }
 

@@ -182,7 +182,7 @@ MTF_TEST(epilogues_match_the_row_functions)
     for (int l = 0; l < n_levels; l++) {
         const reduced_panels p = pack_bf16(&tables[l], &c);
         run_bf16(&tables[l], &c, &p, sums, 0, M, &PLAIN);
-        for (int variant = 0; variant < 4 * (MTF_ACT_SILU + 1); variant++) {
+        for (int variant = 0; variant < 4 * MTF_N_ACTIVATIONS; variant++) {
             const mtf_activation act = (mtf_activation)(variant / 4);
             const mtf_epilogue e = {variant & 1 ? c.bias.data : NULL, variant & 2 ? pre.data : NULL,
                                     act, 0};

@@ -245,7 +245,7 @@ MTF_TEST(epilogues_match_the_row_functions)
     for (int l = 0; l < n_levels; l++) {
         buffer panels = pack(&tables[l], w, K, 0, N, K);
         tables[l].packed_f32(sums.data, N, x.data, K, 1, panels.data, M, N, K, &PLAIN, work.data);
-        for (int variant = 0; variant < 4 * (MTF_ACT_SILU + 1); variant++) {
+        for (int variant = 0; variant < 4 * MTF_N_ACTIVATIONS; variant++) {
             const mtf_activation act = (mtf_activation)(variant / 4);
             const mtf_epilogue e = {variant & 1 ? bias.data : NULL, variant & 2 ? pre.data : NULL,
                                     act, 0};

@@ -5,7 +5,8 @@
 
 static const int64_t lengths[] = {2, 6, 1, 4};
 
-static void begin_layernorm(op_case *c, const int64_t *rows, int64_t n, int64_t width, int residual)
+static void begin_norm(op_case *c, const int64_t *rows, int64_t n, int64_t width, int residual,
+                       int bias)
 {
     op_begin(c, &mtf_op_layernorm, rows, n);
     c->shape.attrs.eps = (mtf_real)1e-12;
@@ -14,7 +15,14 @@ static void begin_layernorm(op_case *c, const int64_t *rows, int64_t n, int64_t 
         op_input(c, 1, OP_TOKENS, width);
     }
     op_weight(c, 0, width, 1);
-    op_weight(c, 1, width, 1);
+    if (bias) {
+        op_weight(c, 1, width, 1);
+    }
+}
+
+static void begin_layernorm(op_case *c, const int64_t *rows, int64_t n, int64_t width, int residual)
+{
+    begin_norm(c, rows, n, width, residual, 1);
 }
 
 MTF_TEST(forward_is_the_formula)
@@ -53,6 +61,18 @@ MTF_TEST(laws_with_and_without_residual)
     for (int residual = 0; residual < 2; residual++) {
         op_case c;
         begin_layernorm(&c, lengths, 4, 11, residual);
+        if (op_build(&c)) {
+            op_check_all(&c);
+        }
+        op_end(&c);
+    }
+}
+
+MTF_TEST(laws_without_a_bias)
+{
+    for (int residual = 0; residual < 2; residual++) {
+        op_case c;
+        begin_norm(&c, lengths, 4, 11, residual, 0);
         if (op_build(&c)) {
             op_check_all(&c);
         }

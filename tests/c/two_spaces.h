@@ -56,13 +56,13 @@ static inline mtf_status pair_build(mtf_program *p, const mtf_config *config, mt
     mtf_program_output(p, "patch_states", y);
     mtf_program_end_unit(p);
 
-    const mtf_tensor_id of_x = mtf_node_mean_pool(p, "tokens pooling", x);
-    const mtf_tensor_id of_y = mtf_node_mean_pool(p, "patches pooling", y);
+    const mtf_tensor_id of_x = mtf_node_pool(p, "tokens pooling", MTF_POOL_MEAN, x, MTF_NO_TENSOR);
+    const mtf_tensor_id of_y = mtf_node_pool(p, "patches pooling", MTF_POOL_MEAN, y, MTF_NO_TENSOR);
     mtf_program_unit(p, "backbone.join", 0);
     const int32_t norm_w = pair_weight(p, "backbone.LayerNorm.weight", c, 0);
     const int32_t norm_b = pair_weight(p, "backbone.LayerNorm.bias", c, 0);
     mtf_program_output(p, "pooled",
-                       mtf_node_layernorm(p, "join", of_x, of_y, norm_w, norm_b, 1e-5));
+                       mtf_node_layernorm(p, "join", of_x, of_y, norm_w, norm_b, 1e-5, NULL));
     mtf_program_end_unit(p);
     return mtf_program_finish(p, err);
 }

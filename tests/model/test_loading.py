@@ -302,19 +302,24 @@ def write(name: str, content: str | bytes | None) -> Callable[[Path], None]:
         (write("model.safetensors", b"abc"), mtf.CheckpointError, "cut short or of another kind"),
         (write("modules.json", "{}"), mtf.CheckpointError, "expected a list of modules"),
         (
-            write("modules.json", '[{"type": "sentence_transformers.models.Dense"}]'),
+            write("modules.json", '[{"type": "sentence_transformers.models.LSTM"}]'),
             mtf.ConfigError,
-            "found 'Dense', which changes the embeddings",
+            "found 'sentence_transformers.models.LSTM', which changes the embeddings",
         ),
         (
-            write("1_Pooling/config.json", '{"pooling_mode_max_tokens": true}'),
+            write("modules.json", '[{"type": "sentence_transformers.models.custom.Pooling"}]'),
             mtf.ConfigError,
-            "expected the pooling 'mean' or 'cls'; found 'max'; pass from_pretrained",
+            "found 'sentence_transformers.models.custom.Pooling', which changes the embeddings",
         ),
         (
-            write("1_Pooling/config.json", '{"pooling_mode": ["mean", "cls"]}'),
+            write("1_Pooling/config.json", '{"pooling_mode": ["mean", "most"]}'),
             mtf.ConfigError,
-            "found 'mean', 'cls'",
+            "poolings 'mean', 'cls'.*found 'mean', 'most'; pass from_pretrained",
+        ),
+        (
+            write("1_Pooling/config.json", '{"pooling_mode_mean_tokens": false}'),
+            mtf.ConfigError,
+            r"found \(none\)",
         ),
         (
             write("1_Pooling/config.json", None),
@@ -334,10 +339,10 @@ def write(name: str, content: str | bytes | None) -> Callable[[Path], None]:
         (
             write(
                 "config_sentence_transformers.json",
-                '{"prompts": {"query": "query: "}, "default_prompt_name": "query"}',
+                '{"prompts": {"query": "query: "}, "default_prompt_name": "passage"}',
             ),
-            mtf.ConfigError,
-            "expected no default prompt; found 'query'",
+            mtf.CheckpointError,
+            "'default_prompt_name' to be null or one of 'query'; found 'passage'",
         ),
         (write("tokenizer.json", "{}"), mtf.CheckpointError, "tokenizer.json: expected a tokeni"),
         (write("tokenizer.json", b"\xff"), mtf.CheckpointError, "tokenizer.json: expected UTF-8"),

@@ -112,16 +112,16 @@ BUGS_IN_C = (
     ),
     Bug(
         "layer norm forgets the residual's gradient",
-        "csrc/ops/layernorm.c",
-        "deliver(dresidual, ds, n, call->din_add[RESIDUAL]);",
-        "deliver(dresidual, ds, n, 1);",
+        "csrc/ops/norm.c",
+        "mtf_deliver(dresidual, ds, n, call->din_add[NORM_RESIDUAL]);",
+        "mtf_deliver(dresidual, ds, n, 1);",
         "c:test_op_layernorm",
     ),
     Bug(
         "a bias of a norm that gets no gradient keeps the last one",
         "csrc/ops/layernorm.c",
-        "} else if (db != NULL && !call->dw_add[BIAS]) {",
-        "} else if (db != NULL && call->dw_add[BIAS]) {",
+        "} else if (db != NULL && !call->dw_add[NORM_BIAS]) {",
+        "} else if (db != NULL && call->dw_add[NORM_BIAS]) {",
         "c:test_op_layernorm",
     ),
     Bug(

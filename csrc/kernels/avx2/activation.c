@@ -8,45 +8,6 @@
 
 AVX2_COMPILED(activation)
 
-static inline __m256 derivative(__m256 x, mtf_activation act)
-{
-    const __m256 one = F32X8(1.0F);
-    const __m256 half = F32X8(0.5F);
-    switch (act) {
-    case MTF_ACT_GELU: {
-        __m256 bell;
-        const __m256 tail = normal_tail(x, &bell);
-        const __m256 below = _mm256_blendv_ps(_mm256_sub_ps(one, tail), tail, x); /* by sign */
-        const __m256 lever = _mm256_or_ps(bounded(x), sign_of(x));
-        return _mm256_fmadd_ps(_mm256_mul_ps(lever, F32X8(INV_SQRT_2PI)), bell, below);
-    }
-    case MTF_ACT_GELU_NEW: {
-        const __m256 t = gelu_new_tanh(x);
-        const __m256 square = _mm256_mul_ps(x, x);
-        const __m256 ds = _mm256_mul_ps(F32X8(SQRT_2_OVER_PI),
-                                        _mm256_fmadd_ps(square, F32X8(3 * GELU_CUBIC), one));
-        const __m256 slope = _mm256_mul_ps(_mm256_fnmadd_ps(t, t, one), ds);
-        return _mm256_fmadd_ps(_mm256_mul_ps(half, x), slope, _mm256_fmadd_ps(half, t, half));
-    }
-    case MTF_ACT_RELU: {
-        const __m256 yes = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ);
-        const __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
-        return _mm256_or_ps(_mm256_and_ps(yes, one), _mm256_and_ps(nan, x));
-    }
-    case MTF_ACT_TANH: {
-        const __m256 t = tanh_f32x8(x);
-        return _mm256_fnmadd_ps(t, t, one);
-    }
-    case MTF_ACT_SILU: {
-        const __m256 s = logistic(x);
-        return _mm256_mul_ps(s, _mm256_fmadd_ps(x, _mm256_sub_ps(one, s), one));
-    }
-    case MTF_ACT_NONE:
-        break;
-    }
-    return one;
-}
-
 /* One row; always inlined with a constant `act`, so that the switch is outside the loop. */
 static inline void finish_row(float *y, float *pre, const float *b, int64_t n, mtf_activation act)
 {
@@ -100,6 +61,9 @@ void mtf_bias_act_fwd_f32_avx2(float *y, float *pre, const float *b, int64_t m, 
     case MTF_ACT_SILU:
         finish_rows(y, pre, b, m, n, MTF_ACT_SILU);
         break;
+    case MTF_ACT_QUICK_GELU:
+        finish_rows(y, pre, b, m, n, MTF_ACT_QUICK_GELU);
+        break;
     }
 }
 
@@ -139,6 +103,9 @@ void mtf_act_bwd_f32_avx2(float *dpre, const float *dy, const float *pre, int64_
         break;
     case MTF_ACT_SILU:
         backward_row(dpre, dy, pre, n, MTF_ACT_SILU);
+        break;
+    case MTF_ACT_QUICK_GELU:
+        backward_row(dpre, dy, pre, n, MTF_ACT_QUICK_GELU);
         break;
     }
 }

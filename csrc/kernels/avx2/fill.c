@@ -19,6 +19,12 @@ void mtf_kernels_fill_avx2(mtf_kernels *table)
     table->layernorm_fwd = mtf_layernorm_fwd_f32_avx2;
     table->layernorm_bwd_x = mtf_layernorm_bwd_x_f32_avx2;
     table->layernorm_bwd_w = mtf_layernorm_bwd_w_f32_avx2;
+    table->rmsnorm_fwd = mtf_rmsnorm_fwd_f32_avx2;
+    table->rmsnorm_bwd_x = mtf_rmsnorm_bwd_x_f32_avx2;
+    table->rmsnorm_bwd_w = mtf_rmsnorm_bwd_w_f32_avx2;
+    table->gated_fwd = mtf_gated_fwd_f32_avx2;
+    table->gated_bwd = mtf_gated_bwd_f32_avx2;
+    table->rotary_row = mtf_rotary_row_f32_avx2;
     table->attention_fwd = mtf_attention_fwd_f32_avx2;
     table->attention_bwd = mtf_attention_bwd_f32_avx2;
     table->dropout_row = mtf_dropout_row_f32_avx2;

@@ -73,14 +73,15 @@ static inline void write_row(float *y, const float *x, const float *w, const flo
     int64_t j = 0;
     for (; j + 8 <= c; j += 8) {
         const __m256 n = normalised(_mm256_loadu_ps(x + j), center, factor);
-        _mm256_storeu_ps(y + j, _mm256_fmadd_ps(n, _mm256_loadu_ps(w + j), _mm256_loadu_ps(b + j)));
+        const __m256 shift = b != NULL ? _mm256_loadu_ps(b + j) : _mm256_setzero_ps();
+        _mm256_storeu_ps(y + j, _mm256_fmadd_ps(n, _mm256_loadu_ps(w + j), shift));
     }
     if (j < c) {
         const __m256i tail = first_lanes(c - j);
         const __m256 n = normalised(_mm256_maskload_ps(x + j, tail), center, factor);
-        _mm256_maskstore_ps(
-            y + j, tail,
-            _mm256_fmadd_ps(n, _mm256_maskload_ps(w + j, tail), _mm256_maskload_ps(b + j, tail)));
+        const __m256 shift = b != NULL ? _mm256_maskload_ps(b + j, tail) : _mm256_setzero_ps();
+        _mm256_maskstore_ps(y + j, tail,
+                            _mm256_fmadd_ps(n, _mm256_maskload_ps(w + j, tail), shift));
     }
 }
 

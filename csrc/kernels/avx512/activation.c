@@ -34,6 +34,11 @@ static inline __m512 derivative(__m512 x, mtf_activation act)
         const __m512 s = logistic_f32x16(x);
         return _mm512_mul_ps(s, _mm512_fmadd_ps(x, _mm512_sub_ps(one, s), one));
     }
+    case MTF_ACT_QUICK_GELU: {
+        const __m512 slower = _mm512_mul_ps(F32X16(QUICK_GELU), x);
+        const __m512 s = logistic_f32x16(slower);
+        return _mm512_mul_ps(s, _mm512_fmadd_ps(slower, _mm512_sub_ps(one, s), one));
+    }
     case MTF_ACT_NONE:
         break;
     }
@@ -92,6 +97,9 @@ void mtf_bias_act_fwd_f32_avx512(float *y, float *pre, const float *b, int64_t m
     case MTF_ACT_SILU:
         finish_rows(y, pre, b, m, n, MTF_ACT_SILU);
         break;
+    case MTF_ACT_QUICK_GELU:
+        finish_rows(y, pre, b, m, n, MTF_ACT_QUICK_GELU);
+        break;
     }
 }
 
@@ -130,6 +138,9 @@ void mtf_act_bwd_f32_avx512(float *dpre, const float *dy, const float *pre, int6
         break;
     case MTF_ACT_SILU:
         backward_row(dpre, dy, pre, n, MTF_ACT_SILU);
+        break;
+    case MTF_ACT_QUICK_GELU:
+        backward_row(dpre, dy, pre, n, MTF_ACT_QUICK_GELU);
         break;
     }
 }

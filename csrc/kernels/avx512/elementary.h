@@ -22,6 +22,7 @@
 
 #define SQRT_2_OVER_PI 0.797884561F
 #define GELU_CUBIC     0.044715F
+#define QUICK_GELU     1.702F
 
 static inline __m512 sign_of(__m512 x)
 {
@@ -119,6 +120,10 @@ static inline __m512 activate_f32x16(__m512 x, mtf_activation act)
         return tanh_f32x16(x);
     case MTF_ACT_SILU: {
         const __m512 e = exp_f32x16(_mm512_sub_ps(_mm512_setzero_ps(), x));
+        return _mm512_div_ps(x, _mm512_add_ps(F32X16(1.0F), e));
+    }
+    case MTF_ACT_QUICK_GELU: {
+        const __m512 e = exp_f32x16(_mm512_mul_ps(F32X16(-QUICK_GELU), x));
         return _mm512_div_ps(x, _mm512_add_ps(F32X16(1.0F), e));
     }
     case MTF_ACT_NONE:

@@ -68,8 +68,8 @@ static inline void write_row(float *y, const float *x, const float *w, const flo
     const __m512 factor = _mm512_set1_ps(rstd);
     for (int64_t j = 0; j < c; j += 16) {
         const __m512 n = normalised(load_lanes(x + j, c - j), center, factor);
-        store_lanes(y + j, c - j,
-                    _mm512_fmadd_ps(n, load_lanes(w + j, c - j), load_lanes(b + j, c - j)));
+        const __m512 shift = b != NULL ? load_lanes(b + j, c - j) : _mm512_setzero_ps();
+        store_lanes(y + j, c - j, _mm512_fmadd_ps(n, load_lanes(w + j, c - j), shift));
     }
 }
 

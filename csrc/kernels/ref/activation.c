@@ -2,7 +2,7 @@
  *
  *   gelu      x/2 (1 + erf(x / sqrt 2))                               Hendrycks, Gimpel 2016
  *   gelu_new  x/2 (1 + tanh(s)), s = sqrt(2/pi) (x + 0.044715 x^3)    ditto, tanh form
- *   silu      x / (1 + exp(-x));  relu max(x, 0);  tanh
+ *   silu      x / (1 + exp(-x));  relu max(x, 0);  tanh;  quick_gelu x / (1 + exp(-1.702 x))
  *
  * Backward takes the value before the activation. relu'(0) = 0, as in PyTorch. Precision: that of
  * the C library's functions; tolerance family: elementwise.
@@ -14,6 +14,7 @@
 #define INV_SQRT_2PI   MTF_R(0.39894228040143267794)
 #define SQRT_2_OVER_PI MTF_R(0.79788456080286535588)
 #define GELU_CUBIC     MTF_R(0.044715)
+#define QUICK_GELU     MTF_R(1.702)
 
 static mtf_real activate(mtf_real x, mtf_activation act)
 {
@@ -29,6 +30,8 @@ static mtf_real activate(mtf_real x, mtf_activation act)
         return mtf_tanh(x);
     case MTF_ACT_SILU:
         return x / (1 + mtf_exp(-x));
+    case MTF_ACT_QUICK_GELU:
+        return x / (1 + mtf_exp(-QUICK_GELU * x));
     case MTF_ACT_NONE:
         break;
     }
@@ -55,6 +58,10 @@ static mtf_real derivative(mtf_real x, mtf_activation act)
     case MTF_ACT_SILU: {
         mtf_real s = 1 / (1 + mtf_exp(-x));
         return s * (1 + x * (1 - s));
+    }
+    case MTF_ACT_QUICK_GELU: {
+        mtf_real s = 1 / (1 + mtf_exp(-QUICK_GELU * x));
+        return s * (1 + QUICK_GELU * x * (1 - s));
     }
     case MTF_ACT_NONE:
         break;

@@ -54,7 +54,7 @@ void mtf_layernorm_fwd_ref(mtf_real *y, mtf_real *sum, mtf_real *stats, const mt
         mtf_real mean = row_sum(held, c) / (mtf_real)c;
         mtf_real rstd = 1 / mtf_sqrt(row_sum_squares(held, mean, c) / (mtf_real)c + eps);
         for (int64_t j = 0; j < c; j++) {
-            out[j] = (held[j] - mean) * rstd * w[j] + b[j];
+            out[j] = (held[j] - mean) * rstd * w[j] + (b != NULL ? b[j] : 0);
         }
         if (stats != NULL) {
             stats[2 * i] = mean;
