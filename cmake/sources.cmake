@@ -8,6 +8,7 @@ set(MTF_FAMILIES
     albert
     bert
     electra
+    modernbert
     mpnet
     roberta
 )
@@ -76,6 +77,7 @@ set(_model
     program.c
     program_nodes.c
     registry.c
+    rotary_attention.c
     values.c
 )
 set(_losses losses.c)

@@ -20,6 +20,7 @@ from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
 from .electra import ELECTRA
 from .family import Family, HeadLayout
+from .modernbert import MODERNBERT
 from .mpnet import MPNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
@@ -35,7 +36,16 @@ __all__ = [
 
 FAMILIES: dict[str, Family] = {
     family.model_type: family
-    for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ALBERT, ELECTRA, MPNET)
+    for family in (
+        BERT,
+        ROBERTA,
+        XLM_ROBERTA,
+        CAMEMBERT,
+        MODERNBERT,
+        ALBERT,
+        ELECTRA,
+        MPNET,
+    )
 }
 """Families by the ``model_type`` of ``config.json``."""
 
