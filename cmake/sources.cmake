@@ -8,10 +8,12 @@ set(MTF_FAMILIES
     albert
     bert
     electra
+    llama
     modernbert
     mpnet
     roberta
 )
+set(MTF_FAMILIES_OF_llama llama qwen2 qwen3)
 set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS

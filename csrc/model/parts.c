@@ -71,6 +71,31 @@ mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tenso
     return mtf_part_linear(block, part, x, n, 1, activation);
 }
 
+void mtf_part_linears(const mtf_block *block, const char *part, mtf_tensor_id x, int n_parts,
+                      const char *const *parts, const int64_t *widths, int has_bias,
+                      mtf_tensor_id *out)
+{
+    char label[MTF_PART_NAME];
+    int32_t weights[MTF_MAX_OUT], biases[MTF_MAX_OUT];
+    for (int i = 0; i < n_parts; i++) {
+        weights[i] = mtf_part_weight(block, parts[i], widths[i], width_of(block, x));
+        biases[i] = has_bias ? vector(block, parts[i], ".bias", widths[i], MTF_INIT_ZERO) : -1;
+    }
+    mtf_node_linears(block->program, mtf_part_label(block, part, label), x, n_parts, weights,
+                     biases, MTF_ACT_NONE, out);
+}
+
+mtf_tensor_id mtf_part_rmsnorm(const mtf_block *block, const char *part, mtf_tensor_id x,
+                               mtf_tensor_id residual, int64_t width, double eps,
+                               mtf_tensor_id *sum)
+{
+    char label[MTF_PART_NAME];
+    const int64_t n = width > 0 ? width : width_of(block, x);
+    const int32_t weight = vector(block, part, ".weight", n, MTF_INIT_ONE);
+    return mtf_node_rmsnorm(block->program, mtf_part_label(block, part, label), x, residual, weight,
+                            eps, 0, sum);
+}
+
 mtf_tensor_id mtf_part_layernorm(const mtf_block *block, const char *part, mtf_tensor_id x,
                                  mtf_tensor_id residual, int has_bias, double eps,
                                  mtf_tensor_id *sum)

@@ -20,14 +20,18 @@ from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
 from .electra import ELECTRA
 from .family import Family, HeadLayout
+from .gguf_layout import GgufLayout
+from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
 from .modernbert import MODERNBERT
 from .mpnet import MPNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = [
     "FAMILIES",
+    "GGUF_LAYOUTS",
     "HEAD_LAYOUTS",
     "Family",
+    "GgufLayout",
     "HeadLayout",
     "core_config",
     "family_of",
@@ -38,13 +42,16 @@ FAMILIES: dict[str, Family] = {
     family.model_type: family
     for family in (
         BERT,
+        MPNET,
         ROBERTA,
         XLM_ROBERTA,
         CAMEMBERT,
-        MODERNBERT,
         ALBERT,
         ELECTRA,
-        MPNET,
+        LLAMA,
+        QWEN2,
+        QWEN3,
+        MODERNBERT,
     )
 }
 """Families by the ``model_type`` of ``config.json``."""
@@ -54,6 +61,12 @@ HEAD_LAYOUTS: dict[str, Mapping[str, HeadLayout]] = {
     "distilbert": DISTILBERT_HEADS,
 }
 """Where checkpoints keep heads, by ``model_type`` and the end of the architecture's name."""
+
+
+GGUF_LAYOUTS: dict[str, GgufLayout] = {
+    layout.model_type: layout for layout in (LLAMA_GGUF, QWEN2_GGUF, QWEN3_GGUF)
+}
+"""How GGUF files call what a family has, by ``general.architecture``."""
 
 
 def family_of(config: Mapping[str, Any], where: str) -> Family:

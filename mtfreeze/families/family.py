@@ -88,6 +88,10 @@ class Family:
         By the end of the architecture's name in ``config.json``, e.g. ``ForTokenClassification``.
     tokenizer_class : str
         Class of its tokenizers in transformers, where no file of a folder names one.
+    encloses : bool
+        Whether its tokenizers put special tokens around every text.
+    pooling : str
+        How token vectors become one where a folder was not made for sentences.
     pooler : str
         What the tensor names of its own pooler begin with; ``""``: it has none.
     flat : callable, optional
@@ -113,6 +117,8 @@ class Family:
     spellings: Mapping[str, str]
     head_layouts: Mapping[str, HeadLayout]
     tokenizer_class: str = ""
+    encloses: bool = True
+    pooling: str = "mean"
     pooler: str = ""
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 

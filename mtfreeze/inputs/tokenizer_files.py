@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TOKENIZER_FILES",
+    "VOCABULARIES",
     "check_tokenizer",
     "guarded",
     "load_tokenizer",
@@ -40,6 +41,9 @@ TOKENIZER_FILES = (
     "added_tokens.json",
 )
 """Files of a model folder that belong to the tokenizer; saved back byte for byte."""
+
+VOCABULARIES = ("tokenizer.json", "vocab.txt")
+"""Those of them that a tokenizer can be read from."""
 
 _MAX_LINES = 500_000
 """Of vocab.txt; usual are 30,000."""
