@@ -8,6 +8,7 @@ set(MTF_FAMILIES
     albert
     bert
     electra
+    gpt2
     llama
     modernbert
     mpnet

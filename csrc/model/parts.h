@@ -29,7 +29,10 @@ int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, 
 /* act(x W^T + b), n wide. */
 mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                              mtf_activation activation);
-/* The same, with a bias or none. */
+/* The same, the weight stored (inputs, n) as GPT-2's Conv1D does. */
+mtf_tensor_id mtf_part_conv1d(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                              mtf_activation activation);
+/* As mtf_part_dense, with a bias or none. */
 mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                               int has_bias, mtf_activation activation);
 /* n_parts (1 to 3) such layers without activation over the same rows, in one node named `part`:

@@ -20,6 +20,7 @@ from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
 from .electra import ELECTRA
 from .family import Family, HeadLayout
+from .gpt2 import GPT2
 from .gguf_layout import GgufLayout
 from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
 from .modernbert import MODERNBERT
@@ -48,6 +49,7 @@ FAMILIES: dict[str, Family] = {
         CAMEMBERT,
         ALBERT,
         ELECTRA,
+        GPT2,
         LLAMA,
         QWEN2,
         QWEN3,

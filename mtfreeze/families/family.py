@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 __all__ = ["Family", "HeadLayout"]
@@ -71,7 +72,7 @@ class Family:
     renamed : mapping of str to str
         Ends of tensor names in old checkpoints, and how they are called now.
     buffers : frozenset of str
-        Tensors that are no parameters and are computed anew.
+        Tensors that are no parameters and are computed anew; ``*`` stands for any part of a name.
     backbone_stems : tuple of str
         Beginnings of names that only backbone tensors have: an unknown one is an error.
     layer_stem, layer_key : str
@@ -139,6 +140,17 @@ class Family:
         """
         read = {key: config[key] for key in self.computed if config.get(key) is not None}
         return {**read, **self.flat(config, where)} if self.flat else read
+
+    def is_buffer(self, name: str) -> bool:
+        """Return whether the tensor of this plain name is no parameter.
+
+        Examples
+        --------
+        >>> from mtfreeze.families import FAMILIES
+        >>> FAMILIES["gpt2"].is_buffer("h.3.attn.bias"), FAMILIES["gpt2"].is_buffer("ln_f.bias")
+        (True, False)
+        """
+        return any(fnmatchcase(name, pattern) for pattern in self.buffers)
 
     def plain_name(self, name: str) -> str:
         """Return the hub's present name of a tensor: no task model's prefix, no old ending.
