@@ -7,6 +7,7 @@
 set(MTF_FAMILIES
     albert
     bert
+    distilbert
     electra
     gpt2
     llama

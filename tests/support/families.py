@@ -148,6 +148,24 @@ def _decoder(model_type: str, **more: Any) -> FamilyCase:
     return FamilyCase(config, odd, larger, write_decoder, len(DECODER_PIECES))
 
 
+_DISTILBERT = FamilyCase(
+    {
+        "model_type": "distilbert",
+        "activation": "gelu",
+        "attention_dropout": DROPOUT,
+        "dim": 48,
+        "dropout": DROPOUT,
+        "hidden_dim": 96,
+        "max_position_embeddings": 64,
+        "n_heads": 4,
+        "n_layers": 3,
+        "pad_token_id": 0,
+    },
+    {"dim": 20, "hidden_dim": 36, "n_heads": 1, "n_layers": 1, "max_position_embeddings": 39},
+    {"dim": 256, "hidden_dim": 1024, "n_heads": 4, "n_layers": 4, "max_position_embeddings": 258},
+    write_tokenizer,
+    len(tiny_vocabulary()),
+)
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
 CASES: dict[str, FamilyCase] = {
@@ -159,6 +177,7 @@ CASES: dict[str, FamilyCase] = {
         _bert_like("roberta", write_byte_level, len(BYTES), **_ROBERTA),
         _bert_like("xlm-roberta", write_unigram, len(PIECES), **_ROBERTA),
         _bert_like("camembert", write_unigram, len(PIECES), **_ROBERTA),
+        _DISTILBERT,
         _narrow(
             _bert_like(
                 "albert",
