@@ -113,6 +113,24 @@ def _narrow(case: FamilyCase, odd: Mapping[str, Any], larger: Mapping[str, Any])
     )
 
 
+_DISTILBERT = FamilyCase(
+    {
+        "model_type": "distilbert",
+        "activation": "gelu",
+        "attention_dropout": DROPOUT,
+        "dim": 48,
+        "dropout": DROPOUT,
+        "hidden_dim": 96,
+        "max_position_embeddings": 64,
+        "n_heads": 4,
+        "n_layers": 3,
+        "pad_token_id": 0,
+    },
+    {"dim": 20, "hidden_dim": 36, "n_heads": 1, "n_layers": 1, "max_position_embeddings": 39},
+    {"dim": 256, "hidden_dim": 1024, "n_heads": 4, "n_layers": 4, "max_position_embeddings": 258},
+    write_tokenizer,
+    len(tiny_vocabulary()),
+)
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
 CASES: dict[str, FamilyCase] = {
@@ -124,6 +142,7 @@ CASES: dict[str, FamilyCase] = {
         _bert_like("roberta", write_byte_level, len(BYTES), **_ROBERTA),
         _bert_like("xlm-roberta", write_unigram, len(PIECES), **_ROBERTA),
         _bert_like("camembert", write_unigram, len(PIECES), **_ROBERTA),
+        _DISTILBERT,
         _narrow(
             _bert_like(
                 "albert",
