@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ELECTRA: a projection where tables are narrower than layers, no pooler, refused configurations."""
+"""ELECTRA: a projection above narrow tables, no pooler, refused configurations."""
 
 from __future__ import annotations
 
