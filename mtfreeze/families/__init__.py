@@ -20,7 +20,9 @@ from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
 from .electra import ELECTRA
 from .family import Family, HeadLayout
+from .gte import GTE, NEW
 from .modernbert import MODERNBERT
+from .nomic_bert import NOMIC_BERT
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = [
@@ -41,6 +43,9 @@ FAMILIES: dict[str, Family] = {
         XLM_ROBERTA,
         CAMEMBERT,
         MODERNBERT,
+        NOMIC_BERT,
+        GTE,
+        NEW,
         ALBERT,
         ELECTRA,
     )
