@@ -20,8 +20,7 @@ static const mtf_rotary_form form = {.word = "word_embeddings",
                                      .down_norm = "mlp_ln",
                                      .attention_bias = 1,
                                      .down_bias = 1,
-                                     .drops_product = 1,
-                                     .pooler = &mtf_bert_pooler};
+                                     .drops_product = 1};
 
 static mtf_status build(mtf_program *program, const mtf_config *config, mtf_error *err)
 {

@@ -119,5 +119,5 @@ mtf_status mtf_rotary_encoder_build(mtf_program *program, const mtf_rotary_form 
         mtf_program_output(program, name, x);
     }
     mtf_program_output(program, "hidden", x);
-    return mtf_build_pooling_with(program, config, x, form->pooler, err);
+    return mtf_build_pooling_with(program, config, x, NULL, err);
 }

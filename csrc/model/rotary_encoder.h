@@ -22,11 +22,10 @@ typedef struct mtf_rotary_form {
     const char *up, *gate; /* gate NULL: `up` makes [up|gate] */
     const char *down, *down_norm;
     int attention_bias, down_bias;
-    int drops_product;        /* dropout' is there, at the rate of the other */
-    const mtf_pooler *pooler; /* NULL: there is none */
+    int drops_product; /* dropout' is there, at the rate of the other */
 } mtf_rotary_form;
 
-/* The whole backbone, with poolings. */
+/* The whole backbone, with poolings; there is no pooler. */
 MTF_NODISCARD mtf_status mtf_rotary_encoder_build(mtf_program *program, const mtf_rotary_form *form,
                                                   const mtf_config *config, mtf_error *err);
 

@@ -81,7 +81,6 @@ GTE = Family(
         "mlp.up_gate_proj": "feed-forward in",
         "mlp.down_proj": "feed-forward out",
         "mlp_ln": "feed-forward norm",
-        "pooler.dense": "weights",
     },
     spellings={
         "gte": "backbone",
@@ -90,7 +89,6 @@ GTE = Family(
         "encoder.layer": "layers",
     },
     head_layouts=BERT.head_layouts,
-    pooler=BERT.pooler,
     flat=_flat(160000.0),
 )
 
