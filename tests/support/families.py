@@ -153,7 +153,8 @@ def _gated(model_type: str, **more: Any) -> FamilyCase:
     """NomicBERT's and GTE's kind, in the keys of transformers 5."""
     made = _bert_like(model_type, write_tokenizer, len(tiny_vocabulary()), pad_token_id=0)
     odd = {**made.odd, "rope_parameters": {"rope_type": "default", "rope_theta": 300.0}}
-    return replace(made, config={**made.config, **more}, odd=odd)
+    larger = {**made.larger, "intermediate_size": 768}
+    return replace(made, config={**made.config, **more}, odd=odd, larger=larger)
 
 
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
