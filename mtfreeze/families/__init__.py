@@ -20,9 +20,11 @@ from .electra import ELECTRA
 from .family import Family, HeadLayout
 from .gguf_layout import GgufLayout
 from .gpt2 import GPT2
+from .gte import GTE, NEW
 from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
 from .modernbert import MODERNBERT
 from .mpnet import MPNET
+from .nomic_bert import NOMIC_BERT
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = [
@@ -47,6 +49,9 @@ FAMILIES: dict[str, Family] = {
         CAMEMBERT,
         DISTILBERT,
         MODERNBERT,
+        NOMIC_BERT,
+        GTE,
+        NEW,
         ALBERT,
         ELECTRA,
         GPT2,
