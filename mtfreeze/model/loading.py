@@ -50,11 +50,6 @@ FORMAT = 1
 
 _OWN_FILE = "mtfreeze.json"
 KEPT_FILES = (
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
     "chat_template.json",
     "chat_template.jinja",
 )
@@ -156,7 +151,7 @@ def load_folder(
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
-    settings, encoder = _read_text(folder, core, settings, max_length, config)
+    settings, encoder = _read_text(folder, core, family, settings, max_length, config)
     unused = _fill(core, entries)
     if not own:
         warn_of_another_kind(folder, config, entries)
@@ -203,6 +198,7 @@ def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:
 def _read_text(
     folder: Path,
     core: CoreModel,
+    family: Family,
     settings: SentenceSettings,
     max_length: int | None,
     config: Mapping[str, Any],
@@ -228,7 +224,7 @@ def _read_text(
         max_length=settings.max_length,
         n_embeddings=inputs["ids"].limit,
         do_lower_case=settings.do_lower_case,
-        model_class=config.get("tokenizer_class"),
+        model_class=config.get("tokenizer_class") or family.tokenizer,
         inputs=list(inputs),
         prompt=settings.prompts.default_text,
     )
