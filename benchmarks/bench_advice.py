@@ -78,7 +78,7 @@ def run_situation(situation: Situation, folder: Path, rows: int, seeds: int) -> 
     if not (place / "advice.json").is_file():
         advice = mtf.recommend(model, tasks, progress=False)
         (place / "advice.json").write_text(json.dumps(advice.to_dict()), encoding="utf-8")
-    candidates = make_candidates(model.index.n_layers, len(train))
+    candidates = make_candidates(model.index.layers, len(train))
     with warnings.catch_warnings():
         # Candidates that begin with untrained heads are what is compared.
         warnings.simplefilter("ignore", mtf.FreezeWarning)

@@ -5,7 +5,9 @@
 # Model families: csrc/families/<name>.c defines mtf_family_<name>. A new family is one line here, and
 # a second one where its file defines several: MTF_FAMILIES_OF_<name> lists them.
 set(MTF_FAMILIES
+    albert
     bert
+    electra
     roberta
 )
 set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
@@ -57,6 +59,7 @@ set(_ops
     norm.c
     normalize.c
     pool.c
+    relative.c
     rmsnorm.c
     rotary.c
     row_pool.c

@@ -102,33 +102,23 @@ static void count_gated_bwd(mtf_real *da, mtf_real *db, const mtf_real *dy, cons
     real->gated_bwd(da, db, dy, a, lda, b, ldb, m, n, act, add_a, add_b);
 }
 
-/* Pairs of a query and a key that it sees. */
-static int64_t pairs(const mtf_attention_args *a)
-{
-    int64_t n = 0;
-    if (!a->causal) {
-        return a->lq * a->lk;
-    }
-    for (int64_t i = 0; i < a->lq; i++) {
-        const int64_t seen = i + a->lk - a->lq + 1;
-        n += seen > 0 ? seen : 0;
-    }
-    return n;
-}
-
 /* Two products; five operations a probability for the softmax. */
 static void count_attention_fwd(const mtf_attention_args *a)
 {
-    mtf_flops_add(MTF_FLOPS_FORWARD, pairs(a) * (4 * a->d + 5));
+    mtf_flops_add(MTF_FLOPS_FORWARD, mtf_attention_pairs(a) * (4 * a->d + 5));
     real->attention_fwd(a);
 }
 
-/* The scores anew, their gradients where q or k asks for them, and a product a gradient. */
+/* The scores anew, their gradients where q, k or the bias asks for them, and a product a gradient; one
+ * addition a pair for the bias. Without other gradients all of it is for the bias. */
 static void count_attention_bwd(const mtf_attention_args *a)
 {
-    const int products =
-        1 + (a->dq != NULL || a->dk != NULL) + (a->dq != NULL) + (a->dk != NULL) + (a->dv != NULL);
-    mtf_flops_add(MTF_FLOPS_DX, pairs(a) * (2 * products * a->d + 5));
+    const int64_t pairs = mtf_attention_pairs(a);
+    const int scores_train = a->dq != NULL || a->dk != NULL || a->drelative != NULL;
+    const int gradients = (a->dq != NULL) + (a->dk != NULL) + (a->dv != NULL);
+    mtf_flops_add(gradients > 0 ? MTF_FLOPS_DX : MTF_FLOPS_DW,
+                  pairs * (2 * (1 + scores_train + gradients) * a->d + 5));
+    mtf_flops_add(MTF_FLOPS_DW, a->drelative != NULL ? pairs : 0);
     real->attention_bwd(a);
 }
 

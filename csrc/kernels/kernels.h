@@ -42,7 +42,7 @@ typedef struct mtf_mask {
 
 /* Attention of one head over one sequence. Rows of q, k, v and out lie ld* apart; gradients have the
  * rows of what they are gradients of. Backward reads what forward wrote, and the probabilities are
- * computed again from lse. */
+ * computed again from lse. The last query stands at the last key, query i at place i + Lk - Lq. */
 typedef struct mtf_attention_args {
     const mtf_real *q, *k, *v; /* (Lq,D) (Lk,D) (Lk,D) */
     int64_t ldq, ldk, ldv;
@@ -50,18 +50,56 @@ typedef struct mtf_attention_args {
     int64_t ldo;
     mtf_real *lse; /* (Lq), ld_lse apart: log of the sum of exponentials; forward NULL: not kept */
     int64_t ld_lse;
-    const mtf_real *bias; /* (Lq,Lk) without gaps, or NULL; added to the scores */
+    const mtf_real
+        *relative; /* (Lq+Lk-1) or NULL: number i - j + Lk - 1 is added to the score of query
+                                 i and key j */
     int64_t lq, lk, d;
-    int causal;           /* query i sees keys 0 .. i + Lk - Lq */
-    mtf_real scale;       /* of the products q k^T, > 0 */
+    int64_t left, right; /* a query sees the keys from its place - left to its place + right; -1: no
+                             limit on that side. Others are not read */
+    mtf_real scale;      /* of the products q k^T, > 0 */
     const mtf_mask *drop; /* NULL: nothing is dropped */
     mtf_real *work;       /* (mtf_attention_work(D)) */
     /* backward only */
-    const mtf_real *dout;    /* (Lq,D) */
-    mtf_real *dq, *dk, *dv;  /* as q, k, v; each may be NULL. Without dq and dk neither out nor v is
-                                read, they may be NULL */
+    const mtf_real *dout; /* (Lq,D) */
+    mtf_real *dq, *dk,
+        *dv; /* as q, k, v; each may be NULL. Without dq, dk and drelative neither out
+                                nor v is read, they may be NULL */
     int add_q, add_k, add_v; /* add to the gradient instead of writing it */
+    mtf_real *drelative;     /* (Lq+Lk-1) or NULL: the gradient of relative is added */
 } mtf_attention_args;
+
+/* 1: there are pairs of a query and a key that are not seen. */
+static inline int mtf_attention_limited(const mtf_attention_args *a)
+{
+    return (a->left >= 0 && a->left < a->lk - 1) || (a->right >= 0 && a->right < a->lq - 1);
+}
+
+/* Query i sees keys first .. end-1; none where end <= first. */
+static inline int64_t mtf_attention_first_key(const mtf_attention_args *a, int64_t i)
+{
+    const int64_t first = i + a->lk - a->lq - a->left;
+    return a->left < 0 || first < 0 ? 0 : first;
+}
+
+static inline int64_t mtf_attention_end_key(const mtf_attention_args *a, int64_t i)
+{
+    const int64_t end = i + a->lk - a->lq + a->right + 1;
+    return a->right < 0 || end > a->lk ? a->lk : end;
+}
+
+/* Pairs of a query and a key that it sees. */
+static inline int64_t mtf_attention_pairs(const mtf_attention_args *a)
+{
+    int64_t n = 0;
+    if (!mtf_attention_limited(a)) {
+        return a->lq * a->lk;
+    }
+    for (int64_t i = 0; i < a->lq; i++) {
+        const int64_t seen = mtf_attention_end_key(a, i) - mtf_attention_first_key(a, i);
+        n += seen > 0 ? seen : 0;
+    }
+    return n;
+}
 
 /* Queries after which an attention kernel looks whether to stop: of 8,192 keys some 10 ms. */
 #define MTF_ATTENTION_QUERIES 128

@@ -97,7 +97,8 @@ mtf_status mtf_encoder_read(mtf_encoder *e, const mtf_encoder_form *form, const 
     MTF_TRY(read_real(config, keys->eps, 1, &e->eps, err));
     MTF_TRY(read_real(config, keys->dropout, 0.999, &e->dropout, err));
     MTF_TRY(read_real(config, keys->attention_dropout, 0.999, &e->attention_dropout, err));
-    e->attention_output_dropout = e->dropout;
+    e->embedding_width = e->width;
+    e->attention_output_dropout = e->output_dropout = e->dropout;
     MTF_TRY(mtf_read_activation(config, keys->activation, &e->activation, err));
     if (e->width % e->n_heads != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
@@ -119,14 +120,25 @@ mtf_tensor_id mtf_encoder_embeddings(mtf_program *p, const mtf_encoder *e)
         types = mtf_program_input_ids(p, "token_types", tokens, e->n_types, 1);
     }
     mtf_program_unit(p, "backbone.embeddings", 0);
-    const int32_t word = mtf_part_weight(&block, form->word, e->vocabulary, e->width);
-    const int32_t position = mtf_part_weight(&block, form->position, e->n_positions, e->width);
+    const int64_t width = e->embedding_width;
+    const int32_t word = mtf_part_weight(&block, form->word, e->vocabulary, width);
+    const int32_t position = mtf_part_weight(&block, form->position, e->n_positions, width);
     const int32_t type =
-        form->type != NULL ? mtf_part_weight(&block, form->type, e->n_types, e->width) : -1;
+        form->type != NULL ? mtf_part_weight(&block, form->type, e->n_types, width) : -1;
     mtf_tensor_id x = mtf_node_embedding(p, "backbone.embeddings sum", ids, types, word, position,
                                          type, 0, (int32_t)e->pad);
     x = mtf_part_norm(&block, form->embedding_norm, x, MTF_NO_TENSOR, e->eps);
     x = mtf_part_dropout(&block, "dropout", x, e->dropout);
+    mtf_program_end_unit(p);
+    return x;
+}
+
+mtf_tensor_id mtf_encoder_projection(mtf_program *p, const mtf_encoder *e, const char *part,
+                                     mtf_tensor_id x)
+{
+    const mtf_block block = {.program = p, .keys = "backbone", .label = "backbone"};
+    mtf_program_unit(p, "backbone.embeddings", 0);
+    x = mtf_part_dense(&block, part, x, e->width, MTF_ACT_NONE);
     mtf_program_end_unit(p);
     return x;
 }
@@ -145,7 +157,7 @@ mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const mtf_encoder *e, mt
     x = mtf_part_norm(block, form->attention_norm, a, x, e->eps);
     mtf_tensor_id f = mtf_part_dense(block, form->inner, x, e->ffn, e->activation);
     f = mtf_part_dense(block, form->outer, f, e->width, MTF_ACT_NONE);
-    f = mtf_part_dropout(block, "output dropout", f, e->dropout);
+    f = mtf_part_dropout(block, "output dropout", f, e->output_dropout);
     return mtf_part_norm(block, form->outer_norm, f, x, e->eps);
 }
 

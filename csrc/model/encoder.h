@@ -34,8 +34,10 @@ extern const mtf_encoder_form mtf_bert_form;
 typedef struct mtf_encoder {
     const mtf_encoder_form *form;
     int64_t width, n_layers, n_heads, ffn, vocabulary, n_positions, n_types;
+    int64_t embedding_width;                /* of the tables; `width` when read */
     double eps, dropout, attention_dropout; /* rates: of rows, of attention's probabilities */
     double attention_output_dropout;        /* after attention's output; `dropout` when read */
+    double output_dropout;                  /* after the feed-forward network; likewise */
     mtf_activation activation;
     int reads_types; /* batches may name the type of each token; else all are of type 0 */
     int64_t pad;     /* -1: positions are counted from 0; else see mtf_node_embedding */
@@ -49,7 +51,11 @@ MTF_NODISCARD mtf_status mtf_encoder_read(mtf_encoder *encoder, const mtf_encode
 /* Declares the space "tokens", the inputs "ids" and (reads_types) "token_types" and the unit
  * "backbone.embeddings". */
 mtf_tensor_id mtf_encoder_embeddings(mtf_program *program, const mtf_encoder *encoder);
-/* The computation of layer `index` over x, its keys in `block`, within the unit that is open. */
+/* What such embeddings x are multiplied by to have the layers' width: part `part` of the backbone, of the
+ * same unit. */
+mtf_tensor_id mtf_encoder_projection(mtf_program *program, const mtf_encoder *encoder,
+                                     const char *part, mtf_tensor_id x);
+/* The computation of one layer over x, its keys in `block`, within the unit that is open. */
 mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const mtf_encoder *encoder,
                                 mtf_tensor_id x);
 /* The units "backbone.layers[i]" and the outputs "hidden_states.<i>" and "hidden", above x. */

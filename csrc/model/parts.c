@@ -102,7 +102,12 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
     char label[NAME_SIZE];
     const char *const projections[3] = {names->query, names->key, names->value};
     const int64_t width = width_of(block, x);
-    const double scale = 1.0 / sqrt((double)(width / names->n_heads));
+    const mtf_attention_spec spec = {.n_heads = (int32_t)names->n_heads,
+                                     .left = -1,
+                                     .right = -1,
+                                     .scale = 1.0 / sqrt((double)(width / names->n_heads)),
+                                     .rate = names->rate,
+                                     .relative = -1};
     int32_t weights[3], biases[3];
     mtf_tensor_id qkv[3];
     for (int i = 0; i < 3; i++) {
@@ -111,7 +116,6 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
     }
     mtf_part_label(block, part, label);
     mtf_node_linears(block->program, label, x, 3, weights, biases, MTF_ACT_NONE, qkv);
-    x = mtf_node_attention(block->program, label, qkv[0], qkv[1], qkv[2], (int32_t)names->n_heads,
-                           0, scale, names->rate);
+    x = mtf_node_attention(block->program, label, qkv[0], qkv[1], qkv[2], &spec);
     return mtf_part_dense(block, names->output, x, width, MTF_ACT_NONE);
 }

@@ -151,8 +151,27 @@ mtf_tensor_id mtf_program_input_rows(mtf_program *p, const char *name, int32_t s
     return add_input(p, name, (mtf_tensor){.space = space, .width = width});
 }
 
+static int32_t find_unit(const mtf_program *p, const char *path)
+{
+    for (int32_t u = 0; u < p->n_units; u++) {
+        if (p->units[u].path != NULL && strcmp(p->units[u].path, path) == 0) {
+            return u;
+        }
+    }
+    return MTF_NO_UNIT;
+}
+
 void mtf_program_unit(mtf_program *p, const char *path, int is_head)
 {
+    p->current_unit = find_unit(p, path);
+    if (p->current_unit != MTF_NO_UNIT) {
+        if (is_head || p->units[p->current_unit].is_head) {
+            mtf_program_fail(p, MTF_ERR_CONFIG,
+                             "a head is called like a unit of the backbone or like another head; "
+                             "choose another name");
+        }
+        return;
+    }
     if (!MTF_GROW(p, units)) {
         return;
     }
@@ -175,6 +194,10 @@ int32_t mtf_program_param(mtf_program *p, const char *key, int32_t n_dims, const
     }
     if (p->current_unit == MTF_NO_UNIT) {
         mtf_program_fail(p, MTF_ERR_CONFIG, "a parameter was declared outside of a unit");
+    } else if (p->current_unit != p->n_units - 1) {
+        mtf_program_fail(p, MTF_ERR_CONFIG,
+                         "a unit that was continued declared a new parameter; declare all "
+                         "parameters of a unit before the next one begins");
     }
     if (!MTF_GROW(p, params)) {
         return -1;

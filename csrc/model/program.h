@@ -109,7 +109,9 @@ mtf_tensor_id mtf_program_input_ids(mtf_program *program, const char *name, int3
                                     int64_t limit, int optional);
 mtf_tensor_id mtf_program_input_rows(mtf_program *program, const char *name, int32_t space,
                                      int64_t width);
-/* What follows belongs to this unit, until the next call; MTF_NO_UNIT by mtf_program_end_unit. */
+/* What follows belongs to this unit, until the next call; MTF_NO_UNIT by mtf_program_end_unit. A path
+ * of before continues its unit, with the parameters that it has: a unit that a backbone applies
+ * several times is one, its gradients add up over its uses. */
 void mtf_program_unit(mtf_program *program, const char *path, int is_head);
 void mtf_program_end_unit(mtf_program *program);
 /* Index of a new parameter of the current unit; declared before (same key): that one, which ties
@@ -162,9 +164,17 @@ mtf_tensor_id mtf_node_gated(mtf_program *program, const char *label, mtf_tensor
 mtf_tensor_id mtf_node_rotary(mtf_program *program, const char *label, mtf_tensor_id x,
                               int32_t n_rotated, int64_t head_width, int64_t rotary_width,
                               double theta);
+typedef struct mtf_attention_spec {
+    int32_t n_heads, n_kv_heads; /* of queries; of keys and values, 0: as many */
+    int64_t head_width;          /* 0: width / heads */
+    int64_t left, right;  /* keys seen before and after a query's place; -1: all. Causal: right 0 */
+    double scale, rate;   /* of the products; of dropping probabilities */
+    int32_t relative;     /* parameter (buckets, n_heads) of the relative bias, or -1 */
+    int64_t max_distance; /* of it: all larger distances share a bucket */
+} mtf_attention_spec;
+/* k and v MTF_NO_TENSOR: q is [q|k|v]. */
 mtf_tensor_id mtf_node_attention(mtf_program *program, const char *label, mtf_tensor_id q,
-                                 mtf_tensor_id k, mtf_tensor_id v, int32_t n_heads, int causal,
-                                 double scale, double rate);
+                                 mtf_tensor_id k, mtf_tensor_id v, const mtf_attention_spec *spec);
 /* rate 0: returns x, no node. */
 mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
                                double rate);

@@ -181,15 +181,19 @@ mtf_tensor_id mtf_node_rotary(mtf_program *p, const char *label, mtf_tensor_id x
 }
 
 mtf_tensor_id mtf_node_attention(mtf_program *p, const char *label, mtf_tensor_id q,
-                                 mtf_tensor_id k, mtf_tensor_id v, int32_t n_heads, int causal,
-                                 double scale, double rate)
+                                 mtf_tensor_id k, mtf_tensor_id v, const mtf_attention_spec *spec)
 {
     mtf_node node = blank(&mtf_op_attention, q, k);
     node.in[2] = v;
-    node.shape.attrs.n_heads = n_heads;
-    node.shape.attrs.causal = causal;
-    node.shape.attrs.scale = (mtf_real)scale;
-    node.shape.attrs.rate = (mtf_real)rate;
+    node.weight[0] = spec->relative;
+    node.shape.attrs.n_heads = spec->n_heads;
+    node.shape.attrs.n_kv_heads = spec->n_kv_heads;
+    node.shape.attrs.head_width = spec->head_width;
+    node.shape.attrs.left = spec->left;
+    node.shape.attrs.right = spec->right;
+    node.shape.attrs.scale = (mtf_real)spec->scale;
+    node.shape.attrs.rate = (mtf_real)spec->rate;
+    node.shape.attrs.max_distance = spec->max_distance;
     return add_node(p, label, &node);
 }
 

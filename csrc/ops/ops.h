@@ -46,13 +46,15 @@ typedef struct mtf_attrs {
     mtf_real weight_offset;    /* rmsnorm: added to the weight */
     int32_t gate_last;         /* gated: of two halves the second is activated */
     int32_t n_rotated;         /* rotary: heads that are turned, */
-    int64_t head_width;        /* the columns of one */
     int64_t rotary_width;      /* and how many of these are turned */
     double theta;              /* rotary: the base of the wavelengths */
     mtf_real rate;             /* dropout, attention: probability of dropping */
     mtf_real scale;            /* attention */
     int32_t n_heads;           /* attention */
-    int32_t causal;            /* attention */
+    int32_t n_kv_heads;        /* attention: heads of k and v; 0: n_heads */
+    int64_t head_width;        /* attention; 0: width of q / n_heads */
+    int64_t left, right;       /* attention: keys seen before and after a query's place; -1: all */
+    int64_t max_distance;      /* attention: from here on the relative bias is one */
     mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
     int32_t position_offset;   /* embedding: position of a sequence's first row */
     int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
@@ -131,11 +133,11 @@ typedef struct mtf_save {
 } mtf_save;
 
 /* Rows of a micro-batch, for prices and for scratch: per space the rows, the longest sequence, and
- * (prices only) the sum over sequences of length^2. */
+ * (prices only) where the sequences begin. */
 typedef struct mtf_extent {
     int64_t n_rows[MTF_MAX_SPACES];
-    double sum_squares[MTF_MAX_SPACES];
     int64_t max_length[MTF_MAX_SPACES];
+    const int64_t *offsets[MTF_MAX_SPACES]; /* (sequences + 1); NULL: one row a sequence, or unknown */
 } mtf_extent;
 
 typedef struct mtf_cost {
@@ -187,9 +189,10 @@ extern const mtf_op mtf_op_gated;
 /* in: x (R,W), heads of head_width columns. out: the first n_rotated turned by the row's place in its
  * sequence, the others copied. */
 extern const mtf_op mtf_op_rotary;
-/* in: q (Rq,C), k, v (Rk,C), bias or absent; each row space has its own offsets. out: (Rq,C);
- * aux[0]: log-sum-exp (Rq, heads). Rate > 0 drops probabilities. bias (Rq,W), W at least the
- * longest key sequence: added to the scores of every head, a constant (din[3] is never written). */
+/* in: q (Rq, Hq D), k, v (Rk, Hkv D), each row space with its own offsets; or q = [q|k|v] (R, (Hq + 2
+ * Hkv) D), k and v absent. w: relative bias (buckets, Hq) or absent. out: (Rq, Hq D); aux[0]:
+ * log-sum-exp (Rq, Hq). Query head h reads head h / (Hq / Hkv) of k and v. Rate > 0 drops
+ * probabilities. */
 extern const mtf_op mtf_op_attention;
 /* in: x (R,C). out: x with lanes dropped and scaled. With dropout_on == 0 a copy; plans remove
  * such nodes. */

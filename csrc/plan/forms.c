@@ -2,9 +2,12 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "run.h"
 
+#include "../base/alloc.h"
 #include "../base/status.h"
 #include "../base/threads.h"
 #include "../ops/span.h"
+
+#include <string.h>
 
 /* Panels that one item fills. */
 #define FILL_PANELS 4
@@ -22,6 +25,35 @@ static int is_packed(const mtf_plan *plan, const mtf_node *node, int i, mtf_prec
     return mtf_packs(rows, cols, *precision);
 }
 
+/* Sets first_use of a list's steps, backward ones where they hand a gradient down. seen (n_params). */
+static void mark_steps(const mtf_plan *plan, mtf_step *steps, int32_t n, int backward,
+                       unsigned char *seen)
+{
+    memset(seen, 0, (size_t)plan->program->n_params);
+    for (int32_t s = 0; s < n; s++) {
+        const mtf_node *node = &plan->program->nodes[steps[s].node];
+        steps[s].first_use = 0;
+        for (int i = 0; (!backward || steps[s].need.dx != 0) && i < MTF_MAX_WEIGHTS; i++) {
+            if ((node->op->factors >> i & 1u) && node->weight[i] >= 0 && !seen[node->weight[i]]) {
+                seen[node->weight[i]] = 1;
+                steps[s].first_use |= 1u << i;
+            }
+        }
+    }
+}
+
+int mtf_plan_mark_forms(mtf_plan *plan)
+{
+    unsigned char *seen = mtf_alloc((size_t)plan->program->n_params + 1);
+    if (seen == NULL) {
+        return 0;
+    }
+    mark_steps(plan, plan->forward, plan->n_forward, 0, seen);
+    mark_steps(plan, plan->backward, plan->n_backward, 1, seen);
+    mtf_free(seen);
+    return 1;
+}
+
 void mtf_plan_forms(const mtf_plan *plan, void *context,
                     void (*visit)(void *context, int32_t param, mtf_use use,
                                   mtf_precision precision))
@@ -30,7 +62,7 @@ void mtf_plan_forms(const mtf_plan *plan, void *context,
         const mtf_node *node = &plan->program->nodes[plan->forward[s].node];
         for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
             mtf_precision precision = plan->forward[s].precision[i];
-            if (is_packed(plan, node, i, &precision)) {
+            if ((plan->forward[s].first_use >> i & 1u) && is_packed(plan, node, i, &precision)) {
                 visit(context, node->weight[i], MTF_USE_Y, precision);
             }
         }
@@ -38,10 +70,11 @@ void mtf_plan_forms(const mtf_plan *plan, void *context,
     for (int32_t s = 0; s < plan->n_backward; s++) {
         const mtf_node *node = &plan->program->nodes[plan->backward[s].node];
         const mtf_need need = plan->backward[s].need;
-        for (int i = 0; need.dx != 0 && i < MTF_MAX_WEIGHTS; i++) {
+        const uint32_t first = plan->backward[s].first_use;
+        for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
             mtf_precision precision = (mtf_precision)plan->precision;
             /* one that trains is packed by its backward step: kept, it would serve once */
-            if (!(need.dw >> i & 1u) && is_packed(plan, node, i, &precision)) {
+            if ((first >> i & 1u) && !(need.dw >> i & 1u) && is_packed(plan, node, i, &precision)) {
                 visit(context, node->weight[i], MTF_USE_DX, precision);
             }
         }

@@ -387,7 +387,8 @@ mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
     if (status == MTF_OK && plan->training) {
         list_backward(&d);
     }
-    if (status == MTF_OK && !mtf_places_assign(plan, d.gets, d.in_prefix)) {
+    if (status == MTF_OK &&
+        (!mtf_plan_mark_forms(plan) || !mtf_places_assign(plan, d.gets, d.in_prefix))) {
         status = MTF_ERR_MEMORY;
     }
     mtf_free(d.wanted);

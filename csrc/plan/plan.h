@@ -60,8 +60,10 @@ typedef struct mtf_step {
     int in_prefix;                /* forward: lies in the frozen prefix */
     int dropout_on;
     mtf_precision precision[MTF_MAX_WEIGHTS]; /* forward: of the products with each weight */
-    mtf_need need;                            /* backward */
-    mtf_save save;                            /* backward: what it reads */
+    uint32_t first_use; /* bits of the factors that no earlier step of its list
+                                                 reads: forms are asked for once */
+    mtf_need need;      /* backward */
+    mtf_save save;      /* backward: what it reads */
     int din_add[MTF_MAX_IN];
 } mtf_step;
 
@@ -92,7 +94,7 @@ typedef struct mtf_plan {
 MTF_NODISCARD mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
                                       const mtf_request *request, mtf_plan **plan, mtf_error *err);
 void mtf_plan_free(mtf_plan *plan);
-/* Calls `visit` for every packed form that the plan's runs read. (forms.c) */
+/* Calls `visit` once for every packed form that the plan's runs read. (forms.c) */
 void mtf_plan_forms(const mtf_plan *plan, void *context,
                     void (*visit)(void *context, int32_t param, mtf_use use,
                                   mtf_precision precision));
@@ -106,6 +108,8 @@ const char *mtf_plan_boundary_name(const mtf_plan *plan, int32_t b);
 size_t mtf_arena_layout(const mtf_arena *arena, const int64_t *rows, size_t *starts);
 /* Largest `work` of the plan's forward (0) or backward (1) operations, in elements. */
 size_t mtf_plan_work(const mtf_plan *plan, const mtf_extent *extent, int backward);
+/* Sets `first_use` of all steps; 0: out of memory. (forms.c) */
+int mtf_plan_mark_forms(mtf_plan *plan);
 /* Which of the tensors that a backward step reads are kept in bfloat16. */
 mtf_save mtf_plan_halves(const mtf_plan *plan, const mtf_step *step);
 /* Elements that the tensors kept in bfloat16 which one backward step reads take when widened. */

@@ -149,10 +149,7 @@ void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_
     for (int32_t s = 0; s < plan->program->n_spaces; s++) {
         extent.n_rows[s] = mtf_view_rows(view, s);
         extent.max_length[s] = mtf_view_max_length(view, s);
-        for (int64_t i = 0; i < view->n_sequences; i++) {
-            const double length = (double)(view->offsets[s][i + 1] - view->offsets[s][i]);
-            extent.sum_squares[s] += length * length;
-        }
+        extent.offsets[s] = view->offsets[s];
     }
     price_forward(plan, &extent, info, units);
     price_backward(plan, &extent, info, units);

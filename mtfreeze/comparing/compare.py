@@ -76,7 +76,8 @@ def compare(
         A scenario each: a selector of what is FROZEN (``"backbone"``, ``"backbone[:3]"``, a head,
         ``"all"``, ``"none"``, or a list of them), a `FreezeSchedule`, or a ``(name, schedule)``
         pair. It replaces the model's freeze state, pins included. By default the backbone, each of
-        several heads, the lower half of the backbone, and nothing.
+        several heads, the lower half of the backbone, and nothing. Layers that share their weights
+        are frozen whole: where there is no lower half, that mode is left out, and said.
     seeds : int or sequence of int
         How many (0, 1, ...), or which: of data order, dropout and new heads.
     warm_start : "heads" or None
@@ -141,6 +142,8 @@ def compare(
     if threads is not None:
         threads = check_integer("threads", threads, 1)
     epochs = fit_settings.get("epochs")
+    if modes is None and (shared := model.index.layers.shared_text()):
+        reporter.say(f"{shared}: no usual mode freezes a part of them")
     scenarios = read_modes(model, usual_modes(model) if modes is None else modes, epochs)
     check_sufficient(model, given)
     first = check_start(warm_start, start, fit_settings)

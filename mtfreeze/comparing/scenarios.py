@@ -74,9 +74,13 @@ class Scenario:
 
 
 def usual_modes(model: MultiTaskModel) -> list[str]:
-    """Return the modes that are compared where none are named."""
+    """Return the modes that are compared where none are named.
+
+    The lower half is the half of the layers, or what is nearest below it that can be frozen alone;
+    there is none where all layers share their weights.
+    """
     heads = list(model.heads) if len(model.heads) > 1 else []
-    half = len(model.index.layers) // 2
+    half = model.index.layers.cut_at_most(model.index.n_layers // 2)
     lower = [f"backbone[:{half}]"] if half else []
     return ["backbone", *heads, *lower, "none"]
 

@@ -14,9 +14,11 @@ from typing import Any
 from ..closest import name_list
 from ..errors import ConfigError
 from ..quoting import quoted
+from .albert import ALBERT
 from .bert import BERT
 from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
+from .electra import ELECTRA
 from .family import Family, HeadLayout
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
@@ -31,7 +33,7 @@ __all__ = [
 ]
 
 FAMILIES: dict[str, Family] = {
-    family.model_type: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT)
+    family.model_type: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ALBERT, ELECTRA)
 }
 """Families by the ``model_type`` of ``config.json``."""
 

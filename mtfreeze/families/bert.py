@@ -97,5 +97,6 @@ BERT = Family(
         ),
         "ForTokenClassification": HeadLayout("classifier", _DROPOUT),
     },
+    tokenizer_class="BertTokenizer",
     pooler="pooler.",
 )

@@ -86,6 +86,8 @@ class Family:
         What people call parts of it elsewhere, in lower case, and the selector that they mean.
     head_layouts : mapping of str to HeadLayout
         By the end of the architecture's name in ``config.json``, e.g. ``ForTokenClassification``.
+    tokenizer_class : str
+        Class of its tokenizers in transformers, where no file of a folder names one.
     pooler : str
         What the tensor names of its own pooler begin with; ``""``: it has none.
     flat : callable, optional
@@ -110,6 +112,7 @@ class Family:
     part_kinds: Mapping[str, str]
     spellings: Mapping[str, str]
     head_layouts: Mapping[str, HeadLayout]
+    tokenizer_class: str = ""
     pooler: str = ""
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 

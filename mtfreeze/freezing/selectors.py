@@ -4,7 +4,8 @@
     all, none, backbone, heads, <head>      whole parts
     backbone[:k]                            layers below k, and what lies below all layers: the
                                             embeddings (negative k: from the top)
-    embeddings, layers, layers[4], layers[2:5], pooler      units, also after "backbone."
+    embeddings, layers, layers[4], layers[2:5], pooler      units, also after "backbone."; layers
+                                            that share their weights are one unit
     backbone.encoder.*.bias                 a glob over parameter keys (*, ?, [abc])
     re:query|key                            a regular expression found anywhere in a parameter key
     <parameter key>                         one tensor; tied tensors answer to each of their keys
@@ -28,13 +29,14 @@ from ..checks import as_items, typed
 from ..closest import did_you_mean, name_list
 from ..errors import SelectorError
 from ..quoting import quoted
+from .layer_units import LayerUnits
 from .spellings import is_layer, spellings
 
 if TYPE_CHECKING:
     from .._core import ParamInfo, UnitInfo
     from ..families import Family
 
-__all__ = ["ModelIndex", "Selection", "Selector", "layer_number", "resolve", "selector_texts"]
+__all__ = ["ModelIndex", "Selection", "Selector", "resolve", "selector_texts"]
 
 Selector = str | Collection[Any]
 """A str, or a collection of selectors."""
@@ -46,9 +48,6 @@ _DEPTH = 20
 """Lists in lists of selectors."""
 
 _BRACKET = re.compile(r"(?P<name>backbone|layers)\[(?P<inside>[^\[\]]*)\]")
-_LAYER = re.compile(r"backbone\.layers\[(\d+)\]")
-"""Every family calls what it repeats so, from the input upward."""
-
 _LONGEST = 10_000
 """Characters of a selector."""
 
@@ -98,8 +97,8 @@ class ModelIndex:
         Position by unit path.
     heads : tuple of str
         Names of the heads.
-    layers : tuple of int
-        Positions of the layers' units, from the input upward.
+    layers : LayerUnits
+        The units that compute layers, from the input upward.
     unit_of : (n_params,) int array
         The unit in which each parameter lies.
     """
@@ -117,13 +116,13 @@ class ModelIndex:
         self.unit_index = {path: i for i, path in enumerate(self.unit_paths)}
         self.is_head = np.array([unit.is_head for unit in units], dtype=bool)
         self.heads = tuple(unit.path for unit in units if unit.is_head)
-        self.layers = tuple(i for i, u in enumerate(units) if layer_number(u.path) is not None)
+        self.layers = LayerUnits(self.unit_paths)
         self.unit_of = np.array([info.unit for info in params], dtype=np.int64)
 
     @property
     def n_layers(self) -> int:
         """Number of layers of the backbone."""
-        return len(self.layers)
+        return self.layers.n
 
     def without_head(self, name: str) -> ModelIndex:
         """Return the names that the core has once a head is removed."""
@@ -157,18 +156,6 @@ class ModelIndex:
         units = [path for path in self.unit_paths if path not in self.heads]
         short = [path.removeprefix("backbone.") for path in units]
         return ["all", "none", "backbone", "heads", *self.heads, "layers", *units, *short]
-
-
-def layer_number(path: str) -> int | None:
-    """Return the number of a layer by its unit's path; None for other units.
-
-    Examples
-    --------
-    >>> layer_number("backbone.layers[3]"), layer_number("backbone.embeddings")
-    (3, None)
-    """
-    match = _LAYER.fullmatch(path)
-    return int(match[1]) if match else None
 
 
 def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Selection:
@@ -253,7 +240,7 @@ def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selecti
             return index.of_params([index.key_index[path]])
     inner = text.removeprefix("backbone.")
     if inner == "layers":
-        return index.of_units(index.layers)
+        return index.of_units(index.layers.positions)
     match = _BRACKET.fullmatch(text if text.startswith("backbone[") else inner)
     if match:
         return _resolve_bracket(index, text, match["name"], match["inside"])
@@ -280,8 +267,8 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
                 "other layers write e.g. 'backbone.layers[2:5]', for everything 'backbone'"
             )
         stop = _bounded(text, numbers[1], n, last=n)
-        first = index.layers[0] if index.layers else 0
-        return index.of_units([*range(first), *index.layers[:stop]])
+        below = range(index.layers.positions[0] if n else 0)
+        return index.of_units([*below, *index.layers.units_of(text, range(stop))])
     if not 1 <= len(numbers) <= 3 or numbers == [None] or (len(numbers) == 3 and numbers[2] == 0):
         raise SelectorError(
             f"{quoted(text)}: expected a number or a slice, as in 'layers[4]', 'layers[2:5]', "
@@ -289,18 +276,19 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
         )
     if len(numbers) == 1:
         assert numbers[0] is not None
-        return index.of_units([index.layers[_bounded(text, numbers[0], n, last=n - 1)]])
-    for number in numbers[:2]:
-        if number is not None:
-            _bounded(text, number, n, last=n)
-    chosen = index.layers[slice(*numbers)]
+        number = _bounded(text, numbers[0], n, last=n - 1)
+        return index.of_units(index.layers.units_of(text, [number]))
+    for end in numbers[:2]:
+        if end is not None:
+            _bounded(text, end, n, last=n)
+    chosen = range(n)[slice(*numbers)]
     if not chosen:
         raise SelectorError(
             f"{quoted(text)} selects no layer; the backbone has layers 0 to {n - 1}, and the end "
             "of a "
             "slice is not part of it"
         )
-    return index.of_units(chosen)
+    return index.of_units(index.layers.units_of(text, chosen))
 
 
 def _bounded(text: str, number: int, n: int, last: int) -> int:
@@ -348,7 +336,7 @@ def _respelled(index: ModelIndex, text: str) -> str:
                 continue
         if matching:
             return f"did you mean {' or '.join(matching)}?"
-    if is_layer(text) and index.layers:
+    if is_layer(text) and index.n_layers:
         return (
             "layers are written 'backbone.layers[i]' or 'backbone.layers[i:j]'; the backbone has "
             f"layers 0 to {index.n_layers - 1}"

@@ -372,11 +372,12 @@ def _warn_untrained(model: Freezable, heads: frozenset[str]) -> None:
 def _warn_no_prefix(model: Freezable, selection: Selection) -> None:
     """Say that frozen layers above something trainable save little."""
     index = model.index
-    chosen: NDArray[np.int64] = np.flatnonzero(selection.units[list(index.layers)])
+    layers = index.layers
+    chosen: NDArray[np.int64] = np.flatnonzero(selection.units[list(layers.positions)])
     if not chosen.size:
         return
-    top = int(chosen[-1])
-    if prefix_length(model) > index.layers[top]:
+    top = layers.ranges[chosen[-1]][-1]
+    if prefix_length(model) > layers.positions[chosen[-1]]:
         return
     units = model._core.units()
     below = next(unit.path for unit in units if not unit.frozen)

@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..closest import counted
-from .selectors import ModelIndex, layer_number
+from .layer_units import layer_range
+from .selectors import ModelIndex
 
 __all__ = ["short_names", "tensors_text", "unit_names"]
 
 
-def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Group sorted numbers into half-open runs."""
+def _runs(ranges: Sequence[range]) -> list[tuple[int, int]]:
+    """Join sorted ranges of layers that touch into half-open runs."""
     runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and runs[-1][1] == number:
-            runs[-1] = (runs[-1][0], number + 1)
+    for one in ranges:
+        if runs and runs[-1][1] == one.start:
+            runs[-1] = (runs[-1][0], one.stop)
         else:
-            runs.append((number, number + 1))
+            runs.append((one.start, one.stop))
     return runs
 
 
@@ -45,16 +46,17 @@ def short_names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
     chosen = [path for path in paths if path in backbone]
     if len(chosen) == len(backbone) and backbone:
         return ["backbone", *(path for path in paths if path not in backbone)]
-    first = next((i for i, path in enumerate(backbone) if layer_number(path) is not None), 0)
+    first = next((i for i, path in enumerate(backbone) if layer_range(path) is not None), 0)
     below = [path for path in chosen if path in backbone[:first]]
-    runs = _runs(sorted(n for path in chosen if (n := layer_number(path)) is not None))
+    layers = [numbers for path in chosen if (numbers := layer_range(path)) is not None]
+    runs = _runs(sorted(layers, key=lambda numbers: numbers.start))
     if below and len(below) == first and runs and runs[0][0] == 0:
         below = [f"backbone[:{runs.pop(0)[1]}]"]
-    layers = [
+    slices = [
         f"backbone.layers[{a}]" if b == a + 1 else f"backbone.layers[{a}:{b}]" for a, b in runs
     ]
-    above = [path for path in chosen if path in backbone[first:] and layer_number(path) is None]
-    return [*below, *layers, *above, *(path for path in paths if path not in backbone)]
+    above = [path for path in chosen if path in backbone[first:] and layer_range(path) is None]
+    return [*below, *slices, *above, *(path for path in paths if path not in backbone)]
 
 
 def tensors_text(

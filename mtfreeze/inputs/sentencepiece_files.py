@@ -102,7 +102,9 @@ def _read(data: bytes) -> SentencePieces:
             unknown, fallback = _number(settings.get(40, 0)), bool(settings.get(35, 0))
         elif number == 3 and isinstance(value, tuple):
             found = dict(_fields(data, *value)).get(2)
-            table = data[slice(*found)] if isinstance(found, tuple) and found[0] < found[1] else None
+            table = (
+                data[slice(*found)] if isinstance(found, tuple) and found[0] < found[1] else None
+            )
     if not pieces:
         raise _Damaged("it has no pieces")
     if not 0 <= unknown < len(pieces):

@@ -216,7 +216,12 @@ def _unigram(
     tokenizer.pre_tokenizer = split
     if vocabulary.own is not None:
         own: Any = vocabulary.own
-        _check_unigram(settings, vocabulary, split)
+        unknown = 3
+        if settings.kind == "CamembertTokenizer":
+            listed = [piece for piece, _ in vocabulary.whole["model"].get("vocab") or ()]
+            name = settings.name("unk", defaults["unk"])
+            unknown = listed.index(name) if name in listed else 0
+        _check_unigram(settings, vocabulary, split, unknown)
         steps = _steps(vocabulary.whole)
         agree(settings, "the normalizer", steps or ["Precompiled"], ["Precompiled"])
         tokenizer.normalizer, tokenizer.pre_tokenizer = own.normalizer, own.pre_tokenizer
@@ -248,7 +253,7 @@ def _albert(
     tokenizer: Any = Tokenizer(vocabulary.model)
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.Sequence(steps), split
     if vocabulary.own is not None:
-        _check_unigram(settings, vocabulary, split)
+        _check_unigram(settings, vocabulary, split, 1)
         found = _steps(vocabulary.whole)
         table = ["Precompiled"] if "Precompiled" in found else []
         agree(settings, "the normalizer", found, kinds + table)
@@ -282,7 +287,7 @@ def _deberta(
     tokenizer: Any = Tokenizer(vocabulary.model)
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.Sequence(steps), split
     if vocabulary.own is not None:
-        _check_unigram(settings, vocabulary, split)
+        _check_unigram(settings, vocabulary, split, None)
         own: Any = vocabulary.own.normalizer
         same = own is not None and own.__getstate__() == tokenizer.normalizer.__getstate__()
         agree(settings, "the normalizer", "the same" if same else "another one", "the same")
@@ -291,13 +296,15 @@ def _deberta(
     return tokenizer
 
 
-def _check_unigram(settings: TokenizerSettings, vocabulary: Vocabulary, split: Any) -> None:
+def _check_unigram(
+    settings: TokenizerSettings, vocabulary: Vocabulary, split: Any, unknown: int | None
+) -> None:
+    """Compare a Unigram vocabulary; `unknown` is the number of its unknown token, None for any."""
     part = vocabulary.whole["model"]
     agree(settings, "the kind of vocabulary", part.get("type"), "Unigram")
     agree(settings, "byte_fallback", part.get("byte_fallback", False), False)
-    unknown = {"AlbertTokenizer": 1, "DebertaV2Tokenizer": part.get("unk_id")}
-    expected = unknown.get(settings.kind, 3)
-    agree(settings, "the number of the unknown token", part.get("unk_id"), expected)
+    if unknown is not None:
+        agree(settings, "the number of the unknown token", part.get("unk_id"), unknown)
     found: Any = vocabulary.own.pre_tokenizer if vocabulary.own is not None else None
     same = found is not None and found.__getstate__() == split.__getstate__()
     agree(settings, "the pre-tokenizer", "the same" if same else "another one", "the same")
@@ -327,7 +334,9 @@ _BERT_CLASS = TokenizerClass(_word_piece, _BERT_NAMES, ("vocab.txt",))
 CLASSES: dict[str, TokenizerClass] = {
     "": _BERT_CLASS,
     **dict.fromkeys(_BERT, _BERT_CLASS),
-    "MPNetTokenizer": TokenizerClass(_word_piece, {**_ROBERTA_NAMES, "unk": "[UNK]"}, ("vocab.txt",)),
+    "MPNetTokenizer": TokenizerClass(
+        _word_piece, {**_ROBERTA_NAMES, "unk": "[UNK]"}, ("vocab.txt",)
+    ),
     "RobertaTokenizer": TokenizerClass(_byte_level, _ROBERTA_NAMES, _MERGES),
     "GPT2Tokenizer": TokenizerClass(
         _byte_level, dict.fromkeys(("bos", "eos", "unk"), _END), _MERGES
@@ -339,7 +348,8 @@ CLASSES: dict[str, TokenizerClass] = {
         _unigram, _ROBERTA_NAMES, ("sentencepiece.bpe.model", "tokenizer.model")
     ),
     "AlbertTokenizer": TokenizerClass(
-        _albert, {**_BERT_NAMES, "bos": "[CLS]", "eos": "[SEP]", "unk": "<unk>", "pad": "<pad>"},
+        _albert,
+        {**_BERT_NAMES, "bos": "[CLS]", "eos": "[SEP]", "unk": "<unk>", "pad": "<pad>"},
         ("spiece.model",),
     ),
     "DebertaV2Tokenizer": TokenizerClass(

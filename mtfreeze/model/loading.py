@@ -151,7 +151,8 @@ def load_folder(
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
-    settings, encoder = _read_text(folder, core, family, settings, max_length, config)
+    kind = config.get("tokenizer_class") or family.tokenizer_class
+    settings, encoder = _read_text(folder, core, settings, max_length, kind)
     unused = _fill(core, entries)
     if not own:
         warn_of_another_kind(folder, config, entries)
@@ -198,12 +199,11 @@ def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:
 def _read_text(
     folder: Path,
     core: CoreModel,
-    family: Family,
     settings: SentenceSettings,
     max_length: int | None,
-    config: Mapping[str, Any],
+    tokenizer_class: str,
 ) -> tuple[SentenceSettings, TextEncoder]:
-    """Settle the maximum length and read the tokenizer."""
+    """Settle the maximum length and read the tokenizer, of that class unless its files name one."""
     inputs = {info.name: info for info in core.inputs()}
     positions = next(one.max_length for one in core.spaces() if one.name == inputs["ids"].space)
     length = settings.max_length or positions
@@ -224,7 +224,7 @@ def _read_text(
         max_length=settings.max_length,
         n_embeddings=inputs["ids"].limit,
         do_lower_case=settings.do_lower_case,
-        model_class=config.get("tokenizer_class") or family.tokenizer,
+        model_class=tokenizer_class,
         inputs=list(inputs),
         prompt=settings.prompts.default_text,
     )

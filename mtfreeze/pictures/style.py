@@ -44,7 +44,7 @@ _LOOKS: Mapping[str, dict[str, Any]] = {
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#7f7f7f")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1, 1.5)))
 _MARKERS = "osD^vPX*<"  # one more than colours: the two repeat together after 72 lines
-_LAYER = re.compile(r"layers\[(\d+)\]")
+_LAYERS = re.compile(r"layers\[(\d+)(?::(\d+))?\]")
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -112,5 +112,11 @@ def short_unit(path: str) -> str:
     --------
     >>> short_unit("backbone.layers[4]"), short_unit("backbone.embeddings"), short_unit("ner_head")
     ('layer 4', 'embeddings', 'ner_head')
+    >>> short_unit("backbone.layers[0:12]")
+    'layers 0-11'
     """
-    return _LAYER.sub(r"layer \1", path.removeprefix("backbone."))
+    return _LAYERS.sub(_layers, path.removeprefix("backbone."))
+
+
+def _layers(found: re.Match[str]) -> str:
+    return f"layers {found[1]}-{int(found[2]) - 1}" if found[2] else f"layer {found[1]}"

@@ -110,13 +110,15 @@ def layer_factors(index: ModelIndex, layer_decay: float | None) -> Float64:
     """Return what every parameter's learning rate is multiplied by, (n_params,).
 
     1 for heads, the top layer and what lies above it; divided by `layer_decay` for each layer
-    downward from there; embeddings are one below layer 0.
+    downward from there; embeddings are one below layer 0. Layers that share their weights count as
+    one.
     """
     units = np.ones(len(index.unit_paths))
-    if layer_decay is not None and index.layers:
-        for depth, unit in enumerate(reversed(index.layers)):
+    layers = index.layers.positions
+    if layer_decay is not None and layers:
+        for depth, unit in enumerate(reversed(layers)):
             units[unit] = layer_decay**-depth
-        units[: index.layers[0]] = layer_decay**-index.n_layers
+        units[: layers[0]] = layer_decay ** -len(layers)
     return units[index.unit_of]
 
 

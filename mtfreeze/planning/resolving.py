@@ -49,6 +49,8 @@ class ResolvedPhase:
         Rates and the rest, as written.
     cut : tuple of str
         Why the schedule ends with it before its time, if it does.
+    notes : tuple of str
+        What else is to be said of it before it runs.
     """
 
     number: int
@@ -59,6 +61,7 @@ class ResolvedPhase:
     steps: int | None
     options: Phase
     cut: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         length = "the epochs that are left"
@@ -220,7 +223,7 @@ def _gradual_stages(model: ModelState, rule: Gradual) -> list[tuple[Phase, Freez
     n = model.index.n_layers
     stages = [replace(rule.common, freeze="backbone", name="heads")]
     for top in range(rule.per_step, n + rule.per_step, rule.per_step):
-        below = n - min(top, n)
+        below = model.index.layers.cut_at_most(n - min(top, n))
         name = f"layers[{below}:]" if below else "layers"
         stages.append(replace(rule.common, freeze=f"backbone[:{below}]", name=name))
     stages.append(replace(rule.common, freeze="none", name="all"))
@@ -279,6 +282,8 @@ def resolve_gradual(model: ModelState, rule: Gradual, epochs: int | None) -> lis
         left -= length
         if left == 0:
             break
+    if shared := model.index.layers.shared_text():
+        resolved[0] = replace(resolved[0], notes=(f"gradual() unfreezes as one: {shared}",))
     if len(resolved) < len(stages):
         note = (
             f"epochs={epochs} end the gradual schedule before {quoted(stages[-1][0].name)}: "

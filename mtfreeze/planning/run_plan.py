@@ -209,7 +209,7 @@ def _draft(
     scheduled: bool,
 ) -> _Draft:
     """Find out what trains in a phase, and how fast."""
-    notes = [*phase.cut]
+    notes = [*phase.cut, *phase.notes]
     try:
         rates = phase_rates(model, phase, settings, notes)
     except (ConfigError, SelectorError, TypeError) as error:

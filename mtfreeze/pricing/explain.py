@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..freezing.selectors import layer_number
+from ..freezing.layer_units import layer_range
 from ..freezing.state import reduced_keys
 from ..freezing.unit_names import unit_names
 from ..quantities import in_bytes, in_values
@@ -35,6 +35,7 @@ def explain(model: ModelState) -> str:
     lines = [
         _headline(prices),
         *_prefix(prices),
+        *_shared(model),
         *_kept(model, prices),
         *_above_prefix(prices),
         *_partly(model, prices),
@@ -66,14 +67,14 @@ def unit_list(paths: Sequence[str]) -> str:
             run.clear()
 
     for path in paths:
-        number = layer_number(path)
-        if number is None:
+        numbers = layer_range(path)
+        if numbers is None:
             close()
             items.append(path.removeprefix("backbone."))
             continue
-        if run and number != run[-1] + 1:
+        if run and numbers.start != run[-1] + 1:
             close()
-        run.append(number)
+        run.extend(numbers)
     close()
     return ", ".join(items) or "nothing"
 
@@ -120,6 +121,17 @@ def _prefix(prices: Prices) -> list[str]:
     return [
         f"No prefix: {unit_list([lowest])} at the bottom trains, so the backward pass goes through "
         "every layer, frozen or not."
+    ]
+
+
+def _shared(model: ModelState) -> list[str]:
+    """Say what layers that share their weights mean for freezing."""
+    shared = model.index.layers.shared_text()
+    if not shared:
+        return []
+    return [
+        f"{shared[0].upper()}{shared[1:]}: they freeze and train as one, a gradient is the sum "
+        "over all of them, and an update is made once a step."
     ]
 
 

@@ -82,15 +82,22 @@ def recommend(
     found = find(model, tasks, reporter)
     _, ranking, reasons = decide(found)
     n_rows = sum(one.n_rows for one in found.data.values())
-    candidates = make_candidates(found.backbone.n_layers, n_rows)
-    ranked = possible(model, [candidates[name] for name in ranking])
+    candidates = make_candidates(model.index.layers, n_rows)
+    ranked = possible(model, [candidates[name] for name in ranking if name in candidates])
     arguments = {"batch_size": BATCH_SIZE}
     chosen, others = choose(model, tasks, ranked, arguments, limit, _ALTERNATIVES, reporter)
     first = ranked[0].name
-    notes = _notes(model, ranking, [one.name for one in ranked])
+    absent = [name for name in ranking if name not in candidates]
+    pinned = [name for name in ranking if name in candidates and candidates[name] not in ranked]
+    notes = _notes(model, absent, pinned)
     if chosen.candidate.name != ranking[0]:
         # Reasons speak for the first of the ranking; say what stands against it.
-        reasons = _against(found, ranking[0], first, chosen, others, limit, reasons)
+        hindrance = (
+            f"{model.index.layers.shared_text()}; {chosen.candidate.name} leaves them whole"
+            if ranking[0] in absent
+            else f"trains what model.freeze() pinned; {chosen.candidate.name} keeps to the pins"
+        )
+        reasons = _against(found, ranking[0], first, hindrance, chosen, others, limit, reasons)
     return Advice(
         name=chosen.candidate.name,
         says=chosen.candidate.says,
@@ -118,6 +125,7 @@ def _against(
     found: Findings,
     wanted: str,
     first: str,
+    hindrance: str,
     chosen: Priced,
     others: list[Priced],
     limit: float | None,
@@ -127,8 +135,7 @@ def _against(
     kind = found.backbone.kind
     if wanted != first:
         why = Reason(
-            f"{wanted} would be advised, but trains what model.freeze() pinned; "
-            f"{chosen.candidate.name} keeps to the pins.",
+            f"{wanted} would be advised, but {hindrance}.",
             "data",
             kind,
         )
@@ -155,13 +162,17 @@ def _against(
     return [*more, *reasons]
 
 
-def _notes(model: MultiTaskModel, ranking: tuple[str, ...], left: list[str]) -> list[str]:
-    """Return what is worth knowing beside the advice."""
+def _notes(model: MultiTaskModel, absent: list[str], pinned: list[str]) -> list[str]:
+    """Return what is worth knowing beside the advice; which schedules layers or pins rule out."""
     notes = []
+    if absent:
+        notes.append(
+            f"{model.index.layers.shared_text()}, so they freeze and train as one; not possible "
+            f"with them: {name_list(absent)}"
+        )
     state = model.freeze_state()
     if state.pinned or state.pinned_heads:
-        gone = [name for name in ranking if name not in left]
-        said = f"; not possible with them: {name_list(gone)}" if gone else ""
+        said = f"; not possible with them: {name_list(pinned)}" if pinned else ""
         notes.append(
             f"what model.freeze() pinned stays frozen{said}; call model.unfreeze() before for "
             "advice about all of it"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..freezing.layer_units import LayerUnits
 from ..planning.freeze_schedule import FreezeSchedule
 
 __all__ = [
@@ -74,18 +75,19 @@ def training_epochs(n_rows: int, batch_size: int = BATCH_SIZE) -> int:
     return min(MOST_EPOCHS, max(LEAST_EPOCHS, -(-LEAST_STEPS // per_epoch)))
 
 
-def make_candidates(n_layers: int, n_rows: int) -> dict[str, Candidate]:
-    """Return all candidates by name.
+def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
+    """Return the candidates by name, those that go between layers only where that can be done.
 
     Parameters
     ----------
-    n_layers : int
+    layers : LayerUnits
         Of the backbone.
     n_rows : int
         Training rows of all tasks together.
     """
     epochs = training_epochs(n_rows)
-    middle = n_layers // 2
+    n_layers = layers.n
+    middle = layers.cut_at_most(n_layers // 2)
     # Three steps from the top to the bottom, before them the heads, after them the embeddings.
     per_step = max(1, -(-n_layers // 3))
     every = max(1, epochs // 3)
@@ -135,4 +137,6 @@ def make_candidates(n_layers: int, n_rows: int) -> dict[str, Candidate]:
             ),
         ),
     ]
-    return {one.name: one for one in found}
+    # Of layers that all share their weights there is no lower half, and no going down through them.
+    between = () if layers.inner_cuts or not layers.shared else ("half", "gradual")
+    return {one.name: one for one in found if one.name not in between}

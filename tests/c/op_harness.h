@@ -322,10 +322,14 @@ static inline op_grads op_backward(op_case *c, mtf_need need, int add)
     const mtf_extent extent = op_span_extent(&c->span);
     call.work_stride = c->op->work(&c->shape, &extent, 1);
     call.work = op_new((int64_t)call.work_stride * mtf_threads_get());
+    if (c->op->shared != NULL) {
+        call.shared = op_new((int64_t)c->op->shared(&c->shape, &extent, need, MTF_PRECISION_F32));
+    }
     const uint64_t before = op_allocations();
     c->op->backward(&call);
     CHECK_INT(op_allocations(), before);
     free(call.work);
+    free(call.shared);
     return grads;
 }
 

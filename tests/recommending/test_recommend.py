@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.freezing.layer_units import LayerUnits
 from mtfreeze.recommending import rules
 from mtfreeze.recommending.advice import Reason
 from mtfreeze.recommending.backbone_facts import backbone_facts
@@ -100,11 +101,12 @@ def test_rules_know_every_case_and_candidate() -> None:
     for ranking in RANKING.values():
         assert sorted(ranking) == sorted(NAMES)
     for n_layers in (1, 2, 6, 24):
-        assert tuple(make_candidates(n_layers, 100)) == NAMES
+        layers = LayerUnits([f"backbone.layers[{i}]" for i in range(n_layers)])
+        assert tuple(make_candidates(layers, 100)) == NAMES
 
 
 def test_candidates_train_what_they_say(two_head_model: mtf.MultiTaskModel) -> None:
-    candidates = make_candidates(two_head_model.index.n_layers, 10)
+    candidates = make_candidates(two_head_model.index.layers, 10)
     phases = {name: one.schedule.resolve(two_head_model) for name, one in candidates.items()}
     frozen = {name: [len(p.freeze.frozen) for p in found] for name, found in phases.items()}
     backbone = len([key for key in two_head_model.param_keys if key.startswith("backbone.")])

@@ -139,6 +139,37 @@ def write_tokenizer(folder: Path, *, own_padding: bool = True) -> None:
     )
 
 
+def write_sentence_files(
+    folder: Path, width: int, *, max_seq_length: int, normalize: bool = True
+) -> None:
+    """Write the files of sentence-transformers for mean pooling over vectors of `width`."""
+    kinds = ["Transformer", "Pooling"] + (["Normalize"] if normalize else [])
+    modules = [
+        {
+            "idx": index,
+            "name": str(index),
+            "path": "" if index == 0 else f"{index}_{kind}",
+            "type": f"sentence_transformers.models.{kind}",
+        }
+        for index, kind in enumerate(kinds)
+    ]
+    write_json(folder / "modules.json", modules)
+    write_json(
+        folder / "sentence_bert_config.json",
+        {"max_seq_length": max_seq_length, "do_lower_case": False},
+    )
+    write_json(
+        folder / "1_Pooling" / "config.json",
+        {
+            "word_embedding_dimension": width,
+            "pooling_mode_cls_token": False,
+            "pooling_mode_mean_tokens": True,
+            "pooling_mode_max_tokens": False,
+            "pooling_mode_mean_sqrt_len_tokens": False,
+        },
+    )
+
+
 def write_tiny_bert(
     folder: Path,
     *,
@@ -172,29 +203,7 @@ def write_tiny_bert(
     write_json(folder / "config.json", config)
     save_file(dict(tensors or tiny_tensors(config, seed)), str(folder / "model.safetensors"))
     write_tokenizer(folder)
-    kinds = ["Transformer", "Pooling"] + (["Normalize"] if normalize else [])
-    modules = [
-        {
-            "idx": index,
-            "name": str(index),
-            "path": "" if index == 0 else f"{index}_{kind}",
-            "type": f"sentence_transformers.models.{kind}",
-        }
-        for index, kind in enumerate(kinds)
-    ]
-    write_json(folder / "modules.json", modules)
-    write_json(
-        folder / "sentence_bert_config.json",
-        {"max_seq_length": max_seq_length, "do_lower_case": False},
-    )
-    write_json(
-        folder / "1_Pooling" / "config.json",
-        {
-            "word_embedding_dimension": config["hidden_size"],
-            "pooling_mode_cls_token": False,
-            "pooling_mode_mean_tokens": True,
-            "pooling_mode_max_tokens": False,
-            "pooling_mode_mean_sqrt_len_tokens": False,
-        },
+    write_sentence_files(
+        folder, int(config["hidden_size"]), max_seq_length=max_seq_length, normalize=normalize
     )
     return folder

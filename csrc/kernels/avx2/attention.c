@@ -23,13 +23,13 @@ typedef struct running {
 } running;
 
 /* `x` in the lanes that see key j, `otherwise` in the others. */
-static inline __m256 where_seen(__m256 x, __m256 otherwise, int64_t j, int64_t seen, int is_causal)
+static inline __m256 where_seen(__m256 x, __m256 otherwise, int64_t j, sight of, int is_limited)
 {
-    return is_causal ? _mm256_blendv_ps(otherwise, x, lanes_that_see(j, seen)) : x;
+    return is_limited ? _mm256_blendv_ps(otherwise, x, lanes_that_see(j, of)) : x;
 }
 
 /* Largest of each lane of s (n,8), and of `most`. */
-static inline __m256 largest(const float *s, int64_t n, __m256 most, int64_t seen, int is_causal)
+static inline __m256 largest(const float *s, int64_t n, __m256 most, sight of, int is_limited)
 {
     const __m256 least = _mm256_set1_ps(-INFINITY);
     __m256 other = most;
@@ -37,19 +37,19 @@ static inline __m256 largest(const float *s, int64_t n, __m256 most, int64_t see
     for (; j + 2 <= n; j += 2) {
         const __m256 s0 = _mm256_loadu_ps(s + j * LANES);
         const __m256 s1 = _mm256_loadu_ps(s + (j + 1) * LANES);
-        most = _mm256_max_ps(most, where_seen(s0, least, j, seen, is_causal));
-        other = _mm256_max_ps(other, where_seen(s1, least, j + 1, seen, is_causal));
+        most = _mm256_max_ps(most, where_seen(s0, least, j, of, is_limited));
+        other = _mm256_max_ps(other, where_seen(s1, least, j + 1, of, is_limited));
     }
     if (j < n) {
         const __m256 s0 = _mm256_loadu_ps(s + j * LANES);
-        most = _mm256_max_ps(most, where_seen(s0, least, j, seen, is_causal));
+        most = _mm256_max_ps(most, where_seen(s0, least, j, of, is_limited));
     }
     return _mm256_max_ps(most, other);
 }
 
 /* s (n,8) = 2^(factor s - top), 0 where a lane does not see the key; returns their sums. */
-static inline __m256 exponentials(float *s, int64_t n, __m256 factor, __m256 top, int64_t seen,
-                                  int is_causal)
+static inline __m256 exponentials(float *s, int64_t n, __m256 factor, __m256 top, sight of,
+                                  int is_limited)
 {
     const __m256 zero = _mm256_setzero_ps();
     __m256 even = zero;
@@ -59,8 +59,8 @@ static inline __m256 exponentials(float *s, int64_t n, __m256 factor, __m256 top
         float *at = s + j * LANES;
         __m256 e0 = exp2_f32x8(_mm256_fmsub_ps(_mm256_loadu_ps(at), factor, top));
         __m256 e1 = exp2_f32x8(_mm256_fmsub_ps(_mm256_loadu_ps(at + LANES), factor, top));
-        e0 = where_seen(e0, zero, j, seen, is_causal);
-        e1 = where_seen(e1, zero, j + 1, seen, is_causal);
+        e0 = where_seen(e0, zero, j, of, is_limited);
+        e1 = where_seen(e1, zero, j + 1, of, is_limited);
         _mm256_storeu_ps(at, e0);
         _mm256_storeu_ps(at + LANES, e1);
         even = _mm256_add_ps(even, e0);
@@ -69,7 +69,7 @@ static inline __m256 exponentials(float *s, int64_t n, __m256 factor, __m256 top
     if (j < n) {
         float *at = s + j * LANES;
         __m256 e = exp2_f32x8(_mm256_fmsub_ps(_mm256_loadu_ps(at), factor, top));
-        e = where_seen(e, zero, j, seen, is_causal);
+        e = where_seen(e, zero, j, of, is_limited);
         _mm256_storeu_ps(at, e);
         even = _mm256_add_ps(even, e);
     }
@@ -88,46 +88,48 @@ static void drop_tile(float *s, int64_t n, const mtf_mask *drop, int64_t first_q
     }
 }
 
-/* `rows` queries from `first` on; t (D,8) and s (KEYS,8) are work. `is_causal` is a constant. */
+/* `rows` queries from `first` on; t (D,8) and s (KEYS,8) are work. `is_limited` is a constant. */
 static inline running forward_block(const mtf_attention_args *a, float *t, float *s, int64_t first,
-                                    int rows, int is_causal)
+                                    int rows, int is_limited)
 {
-    const int64_t n_keys = visible_keys(first + rows - 1, a->lq, a->lk, is_causal);
-    const int64_t offset = first + a->lk - a->lq + 1; /* keys of the first query, or negative */
-    const __m256 factor = _mm256_set1_ps(a->bias != NULL ? LOG2E : a->scale * LOG2E);
+    const reach keys = reach_of(a, first, rows, is_limited);
+    const __m256 factor = _mm256_set1_ps(a->relative != NULL ? LOG2E : a->scale * LOG2E);
     running state = {_mm256_set1_ps(-INFINITY), _mm256_setzero_ps()};
     float before[LANES];
     float after[LANES];
     transpose_rows(t, a->q + first * a->ldq, a->ldq, rows, a->d);
-    for (int64_t j = 0; j < n_keys; j += KEYS) {
-        const int64_t n = at_most(KEYS, n_keys - j);
-        const int64_t seen = offset - j;
+    for (int64_t j = keys.first; j < keys.end; j = tile_end(j, keys.end)) {
+        const int64_t n = tile_end(j, keys.end) - j;
+        const sight of = sight_of(keys.of, j);
         dot_keys(s, a->k + j * a->ldk, a->ldk, n, t, a->d);
-        if (a->bias != NULL) {
-            add_bias(s, n, a->bias + first * a->lk + j, a->lk, rows, a->scale);
+        if (a->relative != NULL) {
+            add_relative(s, n, a->relative + first - j + a->lk - 1, rows, a->scale);
         }
-        const __m256 most = largest(s, n, state.most, seen, is_causal);
+        const __m256 most = largest(s, n, state.most, of, is_limited);
         /* a lane that sees nothing yet keeps -inf: any finite number will do in its place */
         const __m256 top = _mm256_mul_ps(factor, _mm256_max_ps(_mm256_set1_ps(-1e30F), most));
-        const __m256 shrink = exp2_f32x8(_mm256_fmsub_ps(state.most, factor, top));
-        const __m256 sum = exponentials(s, n, factor, top, seen, is_causal);
+        __m256 shrink = exp2_f32x8(_mm256_fmsub_ps(state.most, factor, top));
+        if (is_limited) { /* exactly 1 for a tile of which a lane sees nothing */
+            shrink = _mm256_blendv_ps(_mm256_set1_ps(1.0F), shrink, lanes_that_see_some(n, of));
+        }
+        const __m256 sum = exponentials(s, n, factor, top, of, is_limited);
         state.total = _mm256_fmadd_ps(state.total, shrink, sum);
         state.most = most;
         if (a->drop != NULL) {
             drop_tile(s, n, a->drop, first, j);
         }
-        const int is_last = j + KEYS >= n_keys;
+        const int is_last = j + n == keys.end;
         if (is_last) {
             const __m256 inverse = _mm256_div_ps(_mm256_set1_ps(1.0F), state.total);
             const __m256 empty = _mm256_cmp_ps(state.total, _mm256_setzero_ps(), _CMP_EQ_OQ);
             _mm256_storeu_ps(after, _mm256_andnot_ps(empty, inverse));
         }
-        if (j > 0) {
+        if (j > keys.first) {
             _mm256_storeu_ps(before, shrink);
         }
-        const weights w = {s, n, seen, a->v + j * a->ldv, a->ldv};
-        weighted_sum(a->out + first * a->ldo, a->ldo, &w, rows, a->d, j > 0 ? before : NULL,
-                     is_last ? after : NULL, is_causal);
+        const weights w = {s, n, of, a->v + j * a->ldv, a->ldv};
+        weighted_sum(a->out + first * a->ldo, a->ldo, &w, rows, a->d,
+                     j > keys.first ? before : NULL, is_last ? after : NULL, is_limited);
     }
     return state;
 }
@@ -150,17 +152,18 @@ void mtf_attention_fwd_f32_avx2(const mtf_attention_args *args)
     float *s = t + LANES * a.d;
     for (int64_t i = 0; i < a.lq && !mtf_attention_stops(i); i += LANES) {
         const int rows = block_rows(i, a.lq);
-        if (visible_keys(i + rows - 1, a.lq, a.lk, a.causal) == 0) { /* then no tile writes */
+        if (mtf_attention_end_key(&a, i + rows - 1) <= 0) { /* then no tile writes */
             zero_rows(a.out + i * a.ldo, a.ldo, rows, a.d);
         }
         running state;
-        if (a.causal) {
+        if (mtf_attention_limited(&a)) {
             state = forward_block(&a, t, s, i, rows, 1);
         } else {
             state = forward_block(&a, t, s, i, rows, 0);
         }
         if (a.lse != NULL) {
-            write_lse(a.lse + i * a.ld_lse, a.ld_lse, state, a.bias != NULL ? 1.0F : a.scale, rows);
+            write_lse(a.lse + i * a.ld_lse, a.ld_lse, state, a.relative != NULL ? 1.0F : a.scale,
+                      rows);
         }
     }
 }

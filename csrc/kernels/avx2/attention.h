@@ -27,10 +27,48 @@ static inline int64_t at_most(int64_t n, int64_t limit)
     return n < limit ? n : limit;
 }
 
-static inline int64_t visible_keys(int64_t i, int64_t lq, int64_t lk, int causal)
+static inline int64_t at_least(int64_t n, int64_t limit)
 {
-    const int64_t n = causal ? i + lk - lq + 1 : lk;
-    return n < 0 ? 0 : n;
+    return n > limit ? n : limit;
+}
+
+/* Keys that lane 0 of a block sees of a tile: from .. end-1, counted from its first; lane r sees from + r
+ * .. end + r - 1. What looks at it is compiled twice: `is_limited` is a constant, 0 where every lane
+ * sees every key. */
+typedef struct sight {
+    int64_t from, end;
+} sight;
+
+/* Keys that a block of queries goes over, and what lane 0 sees, counted from key 0. */
+typedef struct reach {
+    int64_t first, end;
+    sight of;
+} reach;
+
+/* Of `rows` queries from `i` on. The first key is even, so that sums over even and over odd keys take the
+ * same keys in every block. */
+static inline reach reach_of(const mtf_attention_args *a, int64_t i, int rows, int is_limited)
+{
+    if (!is_limited) {
+        return (reach){.first = 0, .end = a->lk, .of = {0, 0}};
+    }
+    const int64_t place = i + a->lk - a->lq;
+    const int64_t all = a->lq + a->lk; /* reaches over any sequence */
+    return (reach){.first = mtf_attention_first_key(a, i) / 2 * 2,
+                   .end = mtf_attention_end_key(a, i + rows - 1),
+                   .of = {.from = place - (a->left < 0 ? all : at_most(a->left, all)),
+                          .end = place + (a->right < 0 ? all : at_most(a->right, all)) + 1}};
+}
+
+/* Where the tile that begins at key j ends: at a multiple of KEYS, the same in every block. */
+static inline int64_t tile_end(int64_t j, int64_t end)
+{
+    return at_most((j / KEYS + 1) * KEYS, end);
+}
+
+static inline sight sight_of(sight of, int64_t j)
+{
+    return (sight){of.from - j, of.end - j};
 }
 
 /* Queries of a block from `first` on. */
@@ -133,40 +171,68 @@ static inline void dot_keys(float *s, const float *x, int64_t ldx, int64_t n, co
     }
 }
 
-/* s (n,8) = scale * s + bias (rows,n)^T. */
-static inline void add_bias(float *s, int64_t n, const float *bias, int64_t ldb, int rows,
-                            float scale)
+/* s (n,8) = scale * s + relative: key j has its eight queries at relative - j, of which `rows` exist. */
+static inline void add_relative(float *s, int64_t n, const float *relative, int rows, float scale)
 {
+    const __m256 scales = _mm256_set1_ps(scale);
     for (int64_t j = 0; j < n; j++) {
-        for (int r = 0; r < LANES; r++) {
-            s[j * LANES + r] = scale * s[j * LANES + r] + bias[(r < rows ? r : rows - 1) * ldb + j];
-        }
+        const __m256 bias = load_lanes(relative - j, rows);
+        const __m256 product = _mm256_mul_ps(scales, _mm256_loadu_ps(s + j * LANES));
+        _mm256_storeu_ps(s + j * LANES, _mm256_add_ps(product, bias));
     }
 }
 
-/* Lanes whose query sees key j, when lane 0 sees the keys below `seen`. */
-static inline __m256 lanes_that_see(int64_t j, int64_t seen)
+/* Lanes whose query sees key j of the tile. */
+static inline __m256 lanes_that_see(int64_t j, sight of)
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(lane, _mm256_set1_epi32((int)(j - seen))));
+    const __m256i below_end = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32((int)(j - of.end)));
+    const __m256i before_from = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32((int)(j - of.from)));
+    return _mm256_castsi256_ps(_mm256_andnot_si256(before_from, below_end));
 }
 
-/* What a weighted sum is of: p (n,8)^T . x (n,D). `seen` as in lanes_that_see, for causal sums. */
+/* Lanes whose query sees any of the n keys of the tile. */
+static inline __m256 lanes_that_see_some(int64_t n, sight of)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i begun = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32((int)-of.end));
+    const __m256i over = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32((int)(n - of.from - 1)));
+    return _mm256_castsi256_ps(_mm256_andnot_si256(over, begun));
+}
+
+/* What a weighted sum is of: p (n,8)^T . x (n,D), each lane over the keys that it sees. */
 typedef struct weights {
     const float *p;
-    int64_t n, seen;
+    int64_t n;
+    sight of;
     const float *x;
     int64_t ldx;
 } weights;
 
+/* acc += p (from..end-1, lane 0)^T . x (..,D), up to 16 columns. */
+static inline void add_keys(__m256 acc[2], const float *p, const float *x, int64_t ldx,
+                            int64_t from, int64_t end, int64_t lanes)
+{
+    for (int64_t j = from; j < end; j++) {
+        const __m256 pj = _mm256_broadcast_ss(p + j * LANES);
+        acc[0] = _mm256_fmadd_ps(pj, load_lanes(x + j * ldx, lanes), acc[0]);
+        acc[1] = _mm256_fmadd_ps(pj, load_lanes(x + j * ldx + 8, lanes - 8), acc[1]);
+    }
+}
+
 /* Up to 16 columns of SUM_ROWS rows, of which `left` exist, from `row` on of y (..,D); before, after
- * (rows) or NULL. Keys in order, one chain of sums. */
+ * (rows) or NULL. Keys in order, one chain of sums: those that not all rows see, those that all see,
+ * and the rest. */
 static inline void sum_rows(float *y, int64_t ldy, const weights *w, int row, int left,
                             int64_t column, int64_t lanes, const float *before, const float *after,
-                            int is_causal)
+                            int is_limited)
 {
     const float *x = w->x + column;
     const float *p = w->p + row;
+    const int64_t from = w->of.from + row;
+    const int64_t end = w->of.end + row;
+    const int64_t first = is_limited ? at_most(at_least(from + SUM_ROWS - 1, 0), w->n) : 0;
+    const int64_t common = is_limited ? at_least(at_most(w->n, end), first) : w->n;
     __m256 acc[SUM_ROWS][2];
     for (int r = 0; r < SUM_ROWS; r++) {
         acc[r][0] = _mm256_setzero_ps();
@@ -177,10 +243,13 @@ static inline void sum_rows(float *y, int64_t ldy, const weights *w, int row, in
             acc[r][0] = _mm256_mul_ps(factor, load_lanes(out, lanes));
             acc[r][1] = _mm256_mul_ps(factor, load_lanes(out + 8, lanes - 8));
         }
+        if (is_limited) {
+            add_keys(acc[r], p + r, x, w->ldx, at_least(from + r, 0), at_most(first, end + r),
+                     lanes);
+        }
     }
-    const int64_t common = is_causal ? at_most(w->n, w->seen + row < 0 ? 0 : w->seen + row) : w->n;
     if (lanes >= SUM_COLUMNS) {
-        for (int64_t j = 0; j < common; j++) {
+        for (int64_t j = first; j < common; j++) {
             const __m256 x0 = _mm256_loadu_ps(x + j * w->ldx);
             const __m256 x1 = _mm256_loadu_ps(x + j * w->ldx + 8);
             for (int r = 0; r < SUM_ROWS; r++) {
@@ -190,7 +259,7 @@ static inline void sum_rows(float *y, int64_t ldy, const weights *w, int row, in
             }
         }
     } else {
-        for (int64_t j = 0; j < common; j++) {
+        for (int64_t j = first; j < common; j++) {
             const __m256 x0 = load_lanes(x + j * w->ldx, lanes);
             const __m256 x1 = load_lanes(x + j * w->ldx + 8, lanes - 8);
             for (int r = 0; r < SUM_ROWS; r++) {
@@ -201,12 +270,8 @@ static inline void sum_rows(float *y, int64_t ldy, const weights *w, int row, in
         }
     }
     for (int r = 0; r < SUM_ROWS; r++) {
-        const int64_t n = is_causal ? at_most(w->n, w->seen + row + r) : w->n;
-        for (int64_t j = common; j < n; j++) {
-            const __m256 pr = _mm256_broadcast_ss(p + j * LANES + r);
-            const float *xj = x + j * w->ldx;
-            acc[r][0] = _mm256_fmadd_ps(pr, load_lanes(xj, lanes), acc[r][0]);
-            acc[r][1] = _mm256_fmadd_ps(pr, load_lanes(xj + 8, lanes - 8), acc[r][1]);
+        if (is_limited) {
+            add_keys(acc[r], p + r, x, w->ldx, common, at_most(w->n, end + r), lanes);
         }
         if (r < left) {
             const __m256 factor = _mm256_set1_ps(after != NULL ? after[row + r] : 1.0F);
@@ -220,13 +285,13 @@ static inline void sum_rows(float *y, int64_t ldy, const weights *w, int row, in
 }
 
 /* y (rows,D) = (y * before, or 0) + the sum, times after; before, after (rows) or NULL. With
- * is_causal row r takes only the keys that it sees. */
+ * is_limited row r takes only the keys that it sees. */
 static inline void weighted_sum(float *y, int64_t ldy, const weights *w, int rows, int64_t d,
-                                const float *before, const float *after, int is_causal)
+                                const float *before, const float *after, int is_limited)
 {
     for (int row = 0; row < rows; row += SUM_ROWS) {
         for (int64_t c = 0; c < d; c += SUM_COLUMNS) {
-            sum_rows(y, ldy, w, row, rows - row, c, d - c, before, after, is_causal);
+            sum_rows(y, ldy, w, row, rows - row, c, d - c, before, after, is_limited);
         }
     }
 }

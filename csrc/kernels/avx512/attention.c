@@ -112,7 +112,7 @@ static inline running forward_block(const mtf_attention_args *a, float *t, float
 {
     const int64_t n_keys = visible_keys(first + rows - 1, a->lq, a->lk, is_causal);
     const int64_t offset = first + a->lk - a->lq + 1; /* keys of the first query, or negative */
-    const __m512 factor = _mm512_set1_ps(a->bias != NULL ? LOG2E : a->scale * LOG2E);
+    const __m512 factor = _mm512_set1_ps(a->scale * LOG2E);
     running state = {_mm512_set1_ps(-INFINITY), _mm512_setzero_ps()};
     MTF_ALIGNED(64) float before[LANES];
     MTF_ALIGNED(64) float after[LANES];
@@ -121,13 +121,13 @@ static inline running forward_block(const mtf_attention_args *a, float *t, float
         const int64_t n = at_most(KEYS, n_keys - j);
         const int64_t seen = offset - j;
         dot_keys(s, width, a->k + j * a->ldk, a->ldk, n, t, a->d);
-        if (a->bias != NULL) {
-            add_bias(s, width, n, a->bias + first * a->lk + j, a->lk, rows, a->scale);
-        }
         const __m512 most = largest(s, width, n, state.most, seen, is_causal);
         /* a lane that sees nothing yet keeps -inf: any finite number will do in its place */
         const __m512 top = _mm512_mul_ps(factor, _mm512_max_ps(_mm512_set1_ps(-1e30F), most));
-        const __m512 shrink = exp2_f32x16(_mm512_fmsub_ps(state.most, factor, top));
+        __m512 shrink = exp2_f32x16(_mm512_fmsub_ps(state.most, factor, top));
+        if (is_causal) { /* exactly 1 for a tile of which a lane sees nothing */
+            shrink = _mm512_mask_mov_ps(_mm512_set1_ps(1.0F), lanes_that_see(0, seen), shrink);
+        }
         const __m512 sum = exponentials(s, width, n, factor, top, seen, is_causal);
         state.total = _mm512_fmadd_ps(state.total, shrink, sum);
         state.most = most;
@@ -172,16 +172,21 @@ static void zero_rows(float *x, int64_t ldx, int64_t rows, int64_t d)
 
 void mtf_attention_fwd_f32_avx512(const mtf_attention_args *args)
 {
+    if (!has_own_form(args)) {
+        mtf_attention_fwd_f32_avx2(args);
+        return;
+    }
     const mtf_attention_args a = *args; /* which no store of floats can change */
+    const int causal = mtf_attention_limited(&a);
     float *t = aligned_work(a.work);
     float *s = t + LANES * a.d;
     for (int64_t i = 0; i < a.lq && !mtf_attention_stops(i); i += LANES) {
         const int rows = block_rows(i, a.lq);
-        if (visible_keys(i + rows - 1, a.lq, a.lk, a.causal) == 0) { /* then no tile writes */
+        if (visible_keys(i + rows - 1, a.lq, a.lk, causal) == 0) { /* then no tile writes */
             zero_rows(a.out + i * a.ldo, a.ldo, rows, a.d);
         }
         running state;
-        if (a.causal) {
+        if (causal) {
             state = forward_block(&a, t, s, i, rows, LANES, 1);
         } else if (block_width(rows, 0) == LANES) {
             state = forward_block(&a, t, s, i, rows, LANES, 0);
@@ -189,7 +194,7 @@ void mtf_attention_fwd_f32_avx512(const mtf_attention_args *args)
             state = forward_block(&a, t, s, i, rows, LANES / 2, 0);
         }
         if (a.lse != NULL) {
-            write_lse(a.lse + i * a.ld_lse, a.ld_lse, state, a.bias != NULL ? 1.0F : a.scale, rows);
+            write_lse(a.lse + i * a.ld_lse, a.ld_lse, state, a.scale, rows);
         }
     }
 }

@@ -13,6 +13,10 @@
 #include "avx512.h"
 #include "transpose.h"
 
+/* Of avx2/: without this level there is none of this one. */
+void mtf_attention_fwd_f32_avx2(const mtf_attention_args *a);
+void mtf_attention_bwd_f32_avx2(const mtf_attention_args *a);
+
 #define LANES 16
 #define KEYS  MTF_ATTENTION_KEYS
 #define LOG2E 1.44269504F
@@ -25,6 +29,13 @@
 static inline float *aligned_work(float *work)
 {
     return work + (64 - (uintptr_t)work % 64) % 64 / sizeof *work;
+}
+
+/* Causal or all keys, and no relative bias; other calls go to the kernels of the level below. */
+static inline int has_own_form(const mtf_attention_args *a)
+{
+    const int causal = a->left < 0 && a->right == 0;
+    return a->relative == NULL && (causal || !mtf_attention_limited(a));
 }
 
 static inline int64_t at_most(int64_t n, int64_t limit)
@@ -168,17 +179,6 @@ static inline void dot_keys(float *s, int width, const float *x, int64_t ldx, in
             dot_8(s + j * 8, row, t, d, KEY_STEP / 2);
         } else {
             dot_8(s + j * 8, row, t, d, KEY_STEP);
-        }
-    }
-}
-
-/* s (n,width) = scale * s + bias (rows,n)^T. */
-static inline void add_bias(float *s, int width, int64_t n, const float *bias, int64_t ldb,
-                            int rows, float scale)
-{
-    for (int64_t j = 0; j < n; j++) {
-        for (int r = 0; r < width; r++) {
-            s[j * width + r] = scale * s[j * width + r] + bias[(r < rows ? r : rows - 1) * ldb + j];
         }
     }
 }

@@ -182,7 +182,7 @@ static inline void backward_block(const mtf_attention_args *a, const tiles *t, i
     static const float ones[LANES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     const int64_t n_keys = visible_keys(first + rows - 1, a->lq, a->lk, is_causal);
     const int64_t offset = first + a->lk - a->lq + 1; /* keys of the first query, or negative */
-    const __m512 factor = _mm512_set1_ps(a->bias != NULL ? LOG2E : a->scale * LOG2E);
+    const __m512 factor = _mm512_set1_ps(a->scale * LOG2E);
     /* sees every key, and so need not read the gradients that it writes */
     const int is_first = first == 0 && !is_causal;
     const query_rows q = {a->q + first * a->ldq, a->ldq, rows};
@@ -210,9 +210,6 @@ static inline void backward_block(const mtf_attention_args *a, const tiles *t, i
         const int64_t seen = offset - j;
         const float *k = a->k + j * a->ldk;
         dot_keys(t->p, width, k, a->ldk, n, t->qt, a->d);
-        if (a->bias != NULL) {
-            add_bias(t->p, width, n, a->bias + first * a->lk + j, a->lk, rows, a->scale);
-        }
         if (t->dp != NULL) {
             dot_keys(t->dp, width, a->v + j * a->ldv, a->ldv, n, t->gt, a->d);
         }
@@ -238,7 +235,12 @@ static inline void backward_block(const mtf_attention_args *a, const tiles *t, i
 
 void mtf_attention_bwd_f32_avx512(const mtf_attention_args *args)
 {
+    if (!has_own_form(args)) {
+        mtf_attention_bwd_f32_avx2(args);
+        return;
+    }
     const mtf_attention_args a = *args; /* which no store of floats can change */
+    const int causal = mtf_attention_limited(&a);
     const int scores_train = a.dq != NULL || a.dk != NULL;
     float *qt = aligned_work(a.work);
     float *p = qt + LANES * a.d;
@@ -247,7 +249,7 @@ void mtf_attention_bwd_f32_avx512(const mtf_attention_args *args)
                      .gt = scores_train ? dp + LANES * KEYS : NULL,
                      .p = p,
                      .dp = scores_train ? dp : NULL};
-    const int all_written = !a.causal && a.lq > 0; /* by the first block */
+    const int all_written = !causal && a.lq > 0; /* by the first block */
     if (a.dk != NULL && !a.add_k && !all_written) {
         zero_rows(a.dk, a.ldk, a.lk, a.d);
     }
@@ -256,7 +258,7 @@ void mtf_attention_bwd_f32_avx512(const mtf_attention_args *args)
     }
     for (int64_t i = 0; i < a.lq && !mtf_attention_stops(i); i += LANES) {
         const int rows = block_rows(i, a.lq);
-        if (a.causal) {
+        if (causal) {
             backward_block(&a, &t, i, rows, LANES, 1);
         } else if (block_width(rows, 0) == LANES) {
             backward_block(&a, &t, i, rows, LANES, 0);

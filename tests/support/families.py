@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The families that every suite parametrised by family reads: a new one joins by one line here.
+
+A case is a tiny configuration, what makes an odd model and a larger one of it, and a tokenizer of
+the family's kind. Weights need no family of their own: the core says which there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtfreeze import _core
+from mtfreeze.families import FAMILIES, core_config
+from support.texts import TAGS
+from support.tiny_bert import tiny_vocabulary, write_json, write_sentence_files, write_tokenizer
+from support.tiny_tokenizers import BYTES, PIECES, write_byte_level, write_unigram
+
+if TYPE_CHECKING:
+    import mtfreeze as mtf
+
+__all__ = ["CASES", "NAMES", "FamilyCase", "family_tensors", "load_family", "write_family"]
+
+DROPOUT = 0.1
+MAX_LENGTH = 40
+
+
+@dataclass(frozen=True)
+class FamilyCase:
+    """One family.
+
+    Attributes
+    ----------
+    config : mapping
+        ``config.json`` of the tiny model: 3 layers, width 48, 4 heads.
+    odd : mapping
+        Changes for one layer and one head of a width that is no multiple of 16.
+    larger : mapping
+        Changes for a model of some size, for parity against float64.
+    tokenizer : callable
+        Writes tokenizer files into a folder.
+    n_pieces : int
+        Ids of that tokenizer.
+    """
+
+    config: Mapping[str, Any]
+    odd: Mapping[str, Any]
+    larger: Mapping[str, Any]
+    tokenizer: Callable[[Path], None]
+    n_pieces: int
+
+    @property
+    def model_type(self) -> str:
+        """As in ``config.json``."""
+        return str(self.config["model_type"])
+
+    def whole(self, **changes: object) -> dict[str, Any]:
+        """Return ``config.json``, changed."""
+        return {"vocab_size": self.n_pieces, **self.config, **changes}
+
+
+def _bert_like(model_type: str, tokenizer: Callable[[Path], None], n: int, **more: Any) -> Any:
+    config = {
+        "model_type": model_type,
+        "attention_probs_dropout_prob": DROPOUT,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": DROPOUT,
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "layer_norm_eps": 1e-5,
+        "max_position_embeddings": 64,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 3,
+        "type_vocab_size": 1,
+        **more,
+    }
+    odd = {
+        "hidden_size": 20,
+        "intermediate_size": 36,
+        "num_attention_heads": 1,
+        "num_hidden_layers": 1,
+        "max_position_embeddings": 39,
+    }
+    larger = {
+        "hidden_size": 256,
+        "intermediate_size": 1024,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 4,
+        "max_position_embeddings": 258,
+    }
+    return FamilyCase(config, odd, larger, tokenizer, n)
+
+
+_ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+
+CASES: dict[str, FamilyCase] = {
+    case.model_type: case
+    for case in (
+        _bert_like(
+            "bert", write_tokenizer, len(tiny_vocabulary()), type_vocab_size=2, pad_token_id=0
+        ),
+        _bert_like("roberta", write_byte_level, len(BYTES), **_ROBERTA),
+        _bert_like("xlm-roberta", write_unigram, len(PIECES), **_ROBERTA),
+        _bert_like("camembert", write_unigram, len(PIECES), **_ROBERTA),
+    )
+}
+"""By ``model_type``."""
+
+NAMES = list(CASES)
+
+
+def _built(config: Mapping[str, Any], pooler: bool) -> list[Any]:
+    family = FAMILIES[str(config["model_type"])]
+    build = core_config(family, config, "config.json")
+    pooling = "pooler" if pooler and family.pooler else "mean"
+    return _core.outline({**build, "pooling": pooling, "normalize": True}, {})
+
+
+def family_tensors(
+    config: Mapping[str, Any], seed: int = 0, scale: float = 0.1
+) -> dict[str, NDArray[np.float32]]:
+    """Return seeded tensors under the hub's names, with the pooler where the family has one.
+
+    Weights of norms are around 1: of all vectors called ``weight``.
+    """
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for info in _built(config, pooler=True):
+        values = scale * rng.standard_normal(info.shape)
+        if info.key.endswith(".weight") and len(info.shape) == 1:
+            values += 1
+        tensors[info.key.removeprefix("backbone.")] = values.astype(np.float32)
+    return tensors
+
+
+def write_family(
+    folder: Path,
+    name: str,
+    *,
+    seed: int = 0,
+    scale: float = 0.1,
+    tensors: Mapping[str, NDArray[Any]] | None = None,
+    **changes: object,
+) -> Path:
+    """Write a model of a family as a sentence-transformers folder and return the folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing.
+    name : str
+        A key of `CASES`.
+    seed, scale
+        Of the weights.
+    tensors : mapping, optional
+        Written instead of ``family_tensors(config, seed, scale)``.
+    **changes
+        Keys of ``config.json`` to change; None removes one.
+    """
+    from safetensors.numpy import save_file
+
+    case = CASES[name]
+    config = {key: value for key, value in case.whole(**changes).items() if value is not None}
+    folder.mkdir(parents=True, exist_ok=True)
+    case.tokenizer(folder)
+    write_json(folder / "config.json", config)
+    if tensors is None:
+        tensors = family_tensors(config, seed, scale)
+    save_file(dict(tensors), str(folder / "model.safetensors"))
+    write_sentence_files(folder, tensors_width(tensors), max_seq_length=MAX_LENGTH)
+    return folder
+
+
+def tensors_width(tensors: Mapping[str, NDArray[Any]]) -> int:
+    """Return the width of what a backbone gives: that of its last vector called ``weight``."""
+    vectors = [len(t) for name, t in tensors.items() if t.ndim == 1 and name.endswith(".weight")]
+    return vectors[-1]
+
+
+def load_family(folder: Path, *, heads: bool = True, **options: Any) -> mtf.MultiTaskModel:
+    """Load a folder of `write_family`, with the heads of ``small_tasks`` unless told otherwise."""
+    import mtfreeze as mtf
+
+    model = mtf.MultiTaskModel.from_pretrained(folder, **options)
+    if heads:
+        model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+        model.add_head("ner_head", mtf.TokenClassification(TAGS))
+    return model

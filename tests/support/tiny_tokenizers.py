@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tiny tokenizers of other kinds than WordPiece: byte-level BPE and Unigram, made without a corpus.
+
+Both have ``<s>`` 0, ``<pad>`` 1, ``</s>`` 2, ``<unk>`` 3 and ``<mask>``, as RoBERTa and its kin.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from support.texts import WORDS
+from support.tiny_bert import write_json
+
+__all__ = ["BYTES", "PIECES", "write_byte_level", "write_unigram"]
+
+_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+_ROLES = {
+    "bos_token": "<s>",
+    "cls_token": "<s>",
+    "eos_token": "</s>",
+    "sep_token": "</s>",
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+    "mask_token": "<mask>",
+}
+
+
+def _byte_letters() -> list[str]:
+    from tokenizers import pre_tokenizers
+
+    return sorted(pre_tokenizers.ByteLevel.alphabet())
+
+
+def _merges() -> list[tuple[str, str]]:
+    """Return merges that make the words of the tests, each with the space before it."""
+    merges: list[tuple[str, str]] = []
+    for word in WORDS:
+        built = "Ġ"
+        for letter in word:
+            merges.append((built, letter))
+            built += letter
+    return list(dict.fromkeys(merges))
+
+
+_MERGES = _merges()
+BYTES = [
+    *_SPECIAL,
+    *_byte_letters(),
+    *dict.fromkeys("".join(pair) for pair in _MERGES),
+    "<mask>",
+]
+"""Pieces of the byte-level tokenizer."""
+
+PIECES = [
+    *_SPECIAL,
+    "▁",
+    *"abcdefghijklmnopqrstuvwxyz.,!?'-",
+    *("▁" + word for word in dict.fromkeys(WORDS)),
+    "<mask>",
+]
+"""Pieces of the Unigram tokenizer."""
+
+
+def _finish(folder: Path, tokenizer: Any, class_name: str, **config: Any) -> None:
+    from tokenizers import AddedToken, processors
+
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    tokenizer.add_special_tokens([*_SPECIAL, AddedToken("<mask>", lstrip=True, special=True)])
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    write_json(folder / "special_tokens_map.json", _ROLES)
+    write_json(
+        folder / "tokenizer_config.json", {**_ROLES, "tokenizer_class": class_name, **config}
+    )
+
+
+def write_byte_level(folder: Path) -> None:
+    """Write RoBERTa's kind: byte-level BPE with a space before the first word."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    numbers = {piece: number for number, piece in enumerate(BYTES)}
+    tokenizer = Tokenizer(models.BPE(numbers, _MERGES, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    _finish(folder, tokenizer, "RobertaTokenizer", add_prefix_space=True)
+
+
+def write_unigram(folder: Path) -> None:
+    """Write XLM-RoBERTa's kind: Unigram over words that begin with a mark."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    scored = [(piece, -1.0 if "▁" in piece else -9.0) for piece in PIECES]
+    tokenizer = Tokenizer(models.Unigram(scored, 3, byte_fallback=False))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    _finish(folder, tokenizer, "PreTrainedTokenizerFast")
