@@ -75,7 +75,7 @@ def check_bounds(data: bytes, path: Path) -> dict[str, Any]:
 
 
 def check_table(table: bytes, path: Path) -> None:
-    """Check a table of characters that does not lie in tokenizer.json; raises like `check_bounds`."""
+    """Check a table of characters that lies in no tokenizer.json; raises like `check_bounds`."""
     text = base64.b64encode(table).decode()
     fault = next(
         _faults({"normalizer": {"type": "Precompiled", "precompiled_charsmap": text}}), None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tokenizer's files of a model folder: reading, building, and checking against the model.
 
-The vocabulary is that of tokenizer.json, or without it of a file of its own (`vocabulary_files.py`);
-what else makes the tokenizer is read in `tokenizer_settings.py` and put together in
-`tokenizer_kinds.py`.
+The vocabulary is that of tokenizer.json, or without it of a file of its own
+(`vocabulary_files.py`); what else makes the tokenizer is read in `tokenizer_settings.py` and put
+together in `tokenizer_kinds.py`.
 Damaged files end in a `CheckpointError`, also where the tokenizer library panics; what would end
 the process there is refused before (`tokenizer_bounds.py`).
 """
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CheckpointError, Error
 from ..files.reading import read_file
 from ..quoting import cut, quoted
+from .tokenizer_agreement import Vocabulary
 from .tokenizer_bounds import MAX_FILE_BYTES, check_bounds
-from .tokenizer_classes import Vocabulary
 from .tokenizer_kinds import build_tokenizer
 from .tokenizer_settings import decoded, read_tokenizer_settings
 from .vocabulary_files import SENTENCEPIECE, read_vocabulary

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
 from ..quoting import quoted
-from .tokenizer_classes import CLASSES, CURE, Vocabulary, agree
+from .tokenizer_agreement import CURE, Vocabulary, agree
+from .tokenizer_classes import CLASSES
 from .tokenizer_settings import TokenizerSettings
 
 if TYPE_CHECKING:

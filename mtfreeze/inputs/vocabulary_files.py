@@ -18,8 +18,9 @@ from ..errors import CheckpointError
 from ..files.json_files import parse_json
 from ..quoting import quoted
 from .sentencepiece_files import UNIGRAM, SentencePieces, read_sentencepiece
+from .tokenizer_agreement import CURE, Vocabulary
 from .tokenizer_bounds import check_table
-from .tokenizer_classes import CLASSES, CURE, Vocabulary
+from .tokenizer_classes import CLASSES
 from .tokenizer_settings import TokenizerSettings, decoded
 
 __all__ = ["SENTENCEPIECE", "read_vocabulary"]
@@ -66,10 +67,10 @@ def read_vocabulary(
     if found is None or found == "vocab.json":
         present = [name for name in files if name in (*SENTENCEPIECE, "vocab.txt", "vocab.json")]
         raise CheckpointError(
-            f"{folder}: expected tokenizer.json or {name_list(known.files)} for the tokenizer_class "
-            f"{quoted(settings.kind or 'BertTokenizer')}; found {name_list(present)}; copy the "
-            'tokenizer\'s files of the original model into the folder, or name its "tokenizer_class" '
-            "in tokenizer_config.json"
+            f"{folder}: expected tokenizer.json or {name_list(known.files)} for the "
+            f"tokenizer_class {quoted(settings.kind or 'BertTokenizer')}; found "
+            f"{name_list(present)}; copy the tokenizer's files of the original model into the "
+            'folder, or name its "tokenizer_class" in tokenizer_config.json'
         )
     path = folder / found
     if found == "vocab.txt":
@@ -120,18 +121,22 @@ def _byte_pairs(files: Mapping[str, bytes], folder: Path) -> Any:
         type(one) is int and 0 <= one < 1 << 31 for one in vocab.values()
     ):
         raise CheckpointError(
-            f"{path}: expected a mapping of tokens to numbers; found {quoted(vocab, 60)}; fetch the "
-            "file again"
+            f"{path}: expected a mapping of tokens to numbers; found {quoted(vocab, 60)}; fetch "
+            "the file again"
         )
     _check_lines(files["merges.txt"], merges_path)
     lines = decoded(files["merges.txt"], merges_path).split("\n")
-    merges = [tuple(line.split()) for line in lines if line.strip() and not line.startswith("#")]
-    for pair in merges:
+    merges: list[tuple[str, str]] = []
+    for line in lines:
+        if not line.strip() or line.startswith("#"):
+            continue
+        pair = line.split()
         if len(pair) != 2 or any(one not in vocab for one in (*pair, "".join(pair))):
             raise CheckpointError(
                 f"{merges_path}: expected two tokens of vocab.json a line, which together are one "
-                f"too; found {quoted(' '.join(pair), 60)}; the two files belong to different models"
+                f"too; found {quoted(line, 60)}; the two files belong to different models"
             )
+        merges.append((pair[0], pair[1]))
     return models.BPE(vocab, merges, continuing_subword_prefix="", end_of_word_suffix="")
 
 
