@@ -38,6 +38,11 @@ _ROBERTA_NAMES = {
     "mask": "<mask>",
 }
 _END = "<|endoftext|>"
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
+    r"\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""How Qwen2 cuts a text before bytes are merged."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,34 @@ def _byte_level(
     return tokenizer
 
 
+def _qwen(settings: TokenizerSettings, vocabulary: Vocabulary, defaults: Mapping[str, str]) -> Any:
+    """Build Qwen2's: as GPT-2's, over normalised characters and words cut in another way."""
+    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+
+    prefix = settings.flag("add_prefix_space", None) or False
+    if vocabulary.own is not None:
+        _check_merges(settings, vocabulary.whole["model"])
+        parts = (vocabulary.whole.get("pre_tokenizer") or {}).get("pretokenizers") or [{}]
+        kinds = [one.get("type") for one in parts]
+        agree(settings, "the pre-tokenizer", kinds, ["Split", "ByteLevel"])
+        rule = (parts[0].get("pattern"), parts[0].get("behavior"), parts[0].get("invert"))
+        agree(settings, "the pre-tokenizer", rule, ({"Regex": _WORDS}, "Isolated", False))
+        found = (parts[1].get("add_prefix_space", True), parts[1].get("use_regex", True))
+        agree(settings, "add_prefix_space and use_regex", found, (prefix, False))
+        steps = vocabulary.whole.get("normalizer") or {}
+        agree(settings, "the normalizer", steps.get("type"), "NFC")
+    tokenizer: Any = Tokenizer(vocabulary.model)
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), behavior="isolated", invert=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=False),
+        ]
+    )
+    _end(tokenizer, settings, vocabulary, defaults)
+    return tokenizer
+
+
 def _check_merges(settings: TokenizerSettings, model: Mapping[str, Any]) -> None:
     agree(settings, "the kind of vocabulary", model.get("type"), "BPE")
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):
@@ -144,7 +177,10 @@ def _end(
         if vocabulary.own is not None and vocabulary.own.post_processor is not None:
             tokenizer.post_processor = vocabulary.own.post_processor
         return
-    names = {role: settings.name(role, defaults[role]) if on else "" for role, on in flags.items()}
+    names = {"bos": "", "eos": ""}
+    for role, on in flags.items():
+        if on and settings.special(f"{role}_token", defaults.get(role)) is not None:
+            names[role] = settings.name(role, defaults.get(role, ""))
     enclose(tokenizer, names["bos"], names["eos"])
 
 
@@ -161,6 +197,7 @@ CLASSES: dict[str, TokenizerClass] = {
     "GPT2Tokenizer": TokenizerClass(
         _byte_level, dict.fromkeys(("bos", "eos", "unk"), _END), _MERGES
     ),
+    "Qwen2Tokenizer": TokenizerClass(_qwen, {"eos": _END, "unk": _END, "pad": _END}, _MERGES),
     "XLMRobertaTokenizer": TokenizerClass(
         build_unigram, _ROBERTA_NAMES, ("sentencepiece.bpe.model", "tokenizer.model")
     ),
