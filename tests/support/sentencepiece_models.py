@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sentencepiece models written without sentencepiece: the fields that readers need, and no others."""
+"""Sentencepiece models written without sentencepiece: the fields that readers need, no others."""
 
 from __future__ import annotations
 
