@@ -7,7 +7,10 @@
 set(MTF_FAMILIES
     albert
     bert
+    distilbert
     electra
+    modernbert
+    mpnet
     roberta
 )
 set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
@@ -75,6 +78,7 @@ set(_model
     program.c
     program_nodes.c
     registry.c
+    rotary_attention.c
     values.c
 )
 set(_losses losses.c)

@@ -40,16 +40,15 @@ static mtf_status read_config(albert_config *c, const mtf_encoder_form *form,
                               const mtf_config *config, mtf_error *err)
 {
     mtf_encoder *e = &c->encoder;
-    const char *act = "gelu_new"; /* presets of its own */
     MTF_TRY(mtf_encoder_read(e, form, config, err));
+    e->activation = MTF_ACT_GELU_NEW; /* presets of its own */
     e->dropout = e->attention_dropout = 0;
     e->embedding_width = 128;
     c->n_groups = c->n_inner = 1;
     MTF_TRY(mtf_config_get_real(config, "hidden_dropout_prob", 0, 0.999, &e->dropout, err));
     MTF_TRY(mtf_config_get_real(config, "attention_probs_dropout_prob", 0, 0.999,
                                 &e->attention_dropout, err));
-    MTF_TRY(mtf_config_get_text(config, "hidden_act", &act, err));
-    (void)mtf_activation_from_name(act, &e->activation); /* known: it was read before */
+    MTF_TRY(mtf_read_activation(config, "hidden_act", &e->activation, err));
     MTF_TRY(mtf_config_get_int(config, "embedding_size", 1, INT64_C(1) << 24, 0,
                                &e->embedding_width, err));
     MTF_TRY(mtf_config_get_int(config, "num_hidden_groups", 1, e->n_layers, 0, &c->n_groups, err));

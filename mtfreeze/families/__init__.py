@@ -2,9 +2,7 @@
 """Families: what each backbone does unlike another, as facts that everybody else reads.
 
 Called by selectors, loading, saving and summaries; calls nothing but words and errors. A family is
-one file here and one in ``csrc/families``; `FAMILIES` lists them. Heads are also taken from
-checkpoints of families whose backbones are not built: `HEAD_LAYOUTS`.
-"""
+one file here and one in ``csrc/families``; `FAMILIES` lists them."""
 
 from __future__ import annotations
 
@@ -17,9 +15,11 @@ from ..quoting import quoted
 from .albert import ALBERT
 from .bert import BERT
 from .config_keys import core_config
-from .distilbert import DISTILBERT_HEADS
+from .distilbert import DISTILBERT
 from .electra import ELECTRA
 from .family import Family, HeadLayout
+from .modernbert import MODERNBERT
+from .mpnet import MPNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = [
@@ -33,13 +33,23 @@ __all__ = [
 ]
 
 FAMILIES: dict[str, Family] = {
-    family.model_type: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ALBERT, ELECTRA)
+    family.model_type: family
+    for family in (
+        BERT,
+        ROBERTA,
+        XLM_ROBERTA,
+        CAMEMBERT,
+        DISTILBERT,
+        MODERNBERT,
+        ALBERT,
+        ELECTRA,
+        MPNET,
+    )
 }
 """Families by the ``model_type`` of ``config.json``."""
 
 HEAD_LAYOUTS: dict[str, Mapping[str, HeadLayout]] = {
-    **{name: family.head_layouts for name, family in FAMILIES.items()},
-    "distilbert": DISTILBERT_HEADS,
+    name: family.head_layouts for name, family in FAMILIES.items()
 }
 """Where checkpoints keep heads, by ``model_type`` and the end of the architecture's name."""
 

@@ -8,7 +8,7 @@ the family's kind. Weights need no family of their own: the core says which ther
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,14 @@ from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
 from support.texts import TAGS
 from support.tiny_bert import tiny_vocabulary, write_json, write_sentence_files, write_tokenizer
-from support.tiny_tokenizers import BYTES, PIECES, write_byte_level, write_unigram
+from support.tiny_tokenizers import (
+    ALBERT_PIECES,
+    BYTES,
+    PIECES,
+    write_albert,
+    write_byte_level,
+    write_unigram,
+)
 
 if TYPE_CHECKING:
     import mtfreeze as mtf
@@ -96,6 +103,34 @@ def _bert_like(model_type: str, tokenizer: Callable[[Path], None], n: int, **mor
     return FamilyCase(config, odd, larger, tokenizer, n)
 
 
+def _narrow(case: FamilyCase, odd: Mapping[str, Any], larger: Mapping[str, Any]) -> FamilyCase:
+    """Give a family's models tables that are narrower than their layers."""
+    return replace(
+        case,
+        config={**case.config, "embedding_size": 20},
+        odd={**case.odd, "embedding_size": 12, **odd},
+        larger={**case.larger, "embedding_size": 64, **larger},
+    )
+
+
+_DISTILBERT = FamilyCase(
+    {
+        "model_type": "distilbert",
+        "activation": "gelu",
+        "attention_dropout": DROPOUT,
+        "dim": 48,
+        "dropout": DROPOUT,
+        "hidden_dim": 96,
+        "max_position_embeddings": 64,
+        "n_heads": 4,
+        "n_layers": 3,
+        "pad_token_id": 0,
+    },
+    {"dim": 20, "hidden_dim": 36, "n_heads": 1, "n_layers": 1, "max_position_embeddings": 39},
+    {"dim": 256, "hidden_dim": 1024, "n_heads": 4, "n_layers": 4, "max_position_embeddings": 258},
+    write_tokenizer,
+    len(tiny_vocabulary()),
+)
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
 CASES: dict[str, FamilyCase] = {
@@ -107,6 +142,31 @@ CASES: dict[str, FamilyCase] = {
         _bert_like("roberta", write_byte_level, len(BYTES), **_ROBERTA),
         _bert_like("xlm-roberta", write_unigram, len(PIECES), **_ROBERTA),
         _bert_like("camembert", write_unigram, len(PIECES), **_ROBERTA),
+        _DISTILBERT,
+        _narrow(
+            _bert_like(
+                "albert",
+                write_albert,
+                len(ALBERT_PIECES),
+                type_vocab_size=2,
+                pad_token_id=0,
+                num_hidden_groups=2,
+                inner_group_num=1,
+            ),
+            odd={"num_hidden_groups": 1, "inner_group_num": 2, "hidden_act": "gelu_new"},
+            larger={"num_hidden_groups": 1},
+        ),
+        _narrow(
+            _bert_like(
+                "electra",
+                write_tokenizer,
+                len(tiny_vocabulary()),
+                type_vocab_size=2,
+                pad_token_id=0,
+            ),
+            odd={"embedding_size": 20},  # no projection
+            larger={},
+        ),
     )
 }
 """By ``model_type``."""
