@@ -51,11 +51,6 @@ FORMAT = 1
 
 _OWN_FILE = "mtfreeze.json"
 KEPT_FILES = (
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
     "chat_template.json",
     "chat_template.jinja",
 )
