@@ -166,6 +166,8 @@ _DISTILBERT = FamilyCase(
     write_tokenizer,
     len(tiny_vocabulary()),
 )
+
+
 def _modernbert() -> FamilyCase:
     """Old keys in the tiny model, those of transformers 5 and every bias in the odd one."""
     config = {
