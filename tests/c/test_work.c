@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 
 #define MOST_THREADS 3
-#define PATIENCE_MS  5000
+#define PATIENCE_MS  20000
 
 /* Says "stop" at the question number `at`, from 0, once `ready`, if given, says 1. */
 typedef struct questions {

@@ -118,6 +118,13 @@ BUGS_IN_PROMISES = (
         "c:test_work",
     ),
     Bug(
+        "a caller that waits for its workers does not ask whether to stop",
+        "csrc/base/threads.c",
+        "        (void)mtf_stopping(); /* those inside look at the answer */\n",
+        "",
+        "c:test_work",
+    ),
+    Bug(
         "a stopped call says that it is done",
         "csrc/base/work.c",
         "    if (atomic_load(&work->stopped)) {\n",
@@ -194,6 +201,13 @@ BUGS_IN_PROMISES = (
         DRAFTS,
         "return path.stat().st_ino == os.fstat(handle).st_ino",
         "return path.exists() or os.fstat(handle).st_ino > 0",
+        DRAFT_TESTS,
+    ),
+    Bug(
+        "a lock that ends with an error fails a save that is done",
+        DRAFTS,
+        "    with suppress(OSError):\n        os.close(handle)\n",
+        "    os.close(handle)\n",
         DRAFT_TESTS,
     ),
     Bug(
