@@ -118,7 +118,7 @@ def compare(
         Before anything trains: an argument, mode, task or label does not hold, data is missing or
         too little, or `output_dir` holds something else or another comparison, or is in use.
     OSError
-        If `output_dir` cannot be written.
+        If `output_dir`, or without one the folder for temporary files, cannot be written.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def compare(
     settings["threads"] = workers or get_threads()
     with claimed(kept), _folder(kept) as path:
         folder = ComparisonFolder(path)
-        with _true_of(kept):
+        with _errors_of(kept):
             _fill(folder, model, settings, values)
         work = _Work(folder, settings, executor, workers, reporter)
         interrupted = work.run([Job(one.name, seed) for seed in numbers for one in scenarios])
@@ -179,7 +179,7 @@ def _folder(output_dir: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _true_of(output_dir: Path | None) -> Iterator[None]:
+def _errors_of(output_dir: Path | None) -> Iterator[None]:
     """Let no message about a file of a folder that goes with the call say that it is there."""
     try:
         yield
