@@ -49,7 +49,7 @@ class Case:
 CASES = [
     Case(
         "01_freeze_modes.ipynb",
-        "ROWS = 12\nSEEDS = 1\nSTART_EPOCHS = 2\nEPOCHS = 1",
+        "ROWS = 16\nSEEDS = 1\nSTART_EPOCHS = 2\nEPOCHS = 1",
         ("majority", "start", "backbone[:3]", "none"),
         ("unchanged",),
         ("freeze_modes_notebook.png", "report_notebook.html", "two-task-model/model.safetensors"),
@@ -76,7 +76,7 @@ CASES = [
     ),
     Case(
         "04_multi_task.ipynb",
-        "ROWS = 12\nEVAL_ROWS = 8\nSEEDS = 1\nEPOCHS = 1",
+        "ROWS = 16\nEVAL_ROWS = 8\nSEEDS = 1\nEPOCHS = 1",
         ("accuracy", "entity F1", "backbone", "entities", "none"),
         ("entity F1", "frozen parts", "entities"),
         ("multi_task.png",),
