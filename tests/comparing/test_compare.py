@@ -209,6 +209,7 @@ def test_same_bits_on_any_executor(
     assert bits(there) == bits(here)
 
 
+@pytest.mark.long
 def test_same_bits_on_a_dask_cluster(two_head_model: mtf.MultiTaskModel) -> None:
     distributed = pytest.importorskip("distributed")
     here = quick(two_head_model, ["backbone", "none"])
