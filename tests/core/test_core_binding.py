@@ -310,13 +310,7 @@ def test_model_is_neither_copied_nor_pickled_nor_subclassed() -> None:
 @pytest.fixture(scope="module")
 def slow() -> tuple[_core.Model, _core.Batch]:
     """Return a model and a batch whose forward pass takes a tenth of a second or more."""
-    model = cm.make_model(
-        heads=False, hidden_size=384, intermediate_size=1536, num_attention_heads=6,
-        num_hidden_layers=3, max_position_embeddings=128,
-    )  # fmt: skip
-    n = 12
-    ids = np.random.default_rng(0).integers(0, 50, n * 128).astype(np.int32)
-    return model, cm.batch(ids, np.arange(n + 1, dtype=np.int64) * 128)
+    return cm.slow()
 
 
 def run_beside(model: _core.Model, batch: object, beside: object) -> int:
