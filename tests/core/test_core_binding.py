@@ -11,8 +11,6 @@ import copy
 import gc
 import inspect
 import pickle
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -25,6 +23,7 @@ from mtfreeze import _core
 from mtfreeze.errors import ConcurrencyError, Error, SelectorError, TrainingError
 from mtfreeze.runtime import threads as _runtime
 from support import core_models as cm
+from support.own_process import run_lines
 
 STUB = ast.parse((Path(mtfreeze.__file__).parent / "_core.pyi").read_text(encoding="utf-8"))
 CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
@@ -461,15 +460,11 @@ assert ["Reinstall mtfreeze" in str(w.message) for w in caught] == [True], caugh
 def test_broken_openblas_is_an_os_error_and_the_runtime_goes_on(tmp_path: Path) -> None:
     broken = tmp_path / "libscipy_openblas.so"
     broken.write_bytes(b"not a library")
-    done = subprocess.run(
-        [sys.executable, "-c", BROKEN_OPENBLAS, str(broken)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    run_lines(BROKEN_OPENBLAS, str(broken))
 
 
 def test_import_loads_no_blas_and_chooses_nothing() -> None:
     code = (
         "import mtfreeze.runtime.threads as r; print(r._ready, r._core.memory_info().n_allocations)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["False", "0"], done.stderr
+    assert run_lines(code).split() == ["False", "0"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module `mtfreeze._core` itself: loaded a second time, asked before it is ready, beside work."""
+"""The module `mtfreeze._core` itself: loaded a second time, and beside a model that works."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import mtfreeze.errors
 from mtfreeze import _core
 from mtfreeze.errors import ConcurrencyError
 from support import core_models as cm
+from support.own_process import run_lines
 
 CLASSES = ("Error", "ConfigError", "SelectorError", "TrainingError", "ConcurrencyError")
 
@@ -76,6 +77,26 @@ def test_the_level_is_a_name_that_there_is() -> None:
         module.runtime_init("no such level")
     module.runtime_init(before.isa)
     assert module.runtime_info()[:-1] == before[:-1]
+
+
+NO_SUCH_LEVEL = """
+from mtfreeze import _core
+from support import core_models as cm
+for call in (_core.runtime_info, lambda: _core.Model(cm.CONFIG), lambda: _core.load_blas("/none")):
+    try:
+        call()
+    except ValueError as error:
+        assert "no such level" in str(error) and "ref" in str(error), error
+    else:
+        raise AssertionError("a level was chosen")
+_core.runtime_init("ref")
+assert _core.runtime_info().isa == "ref"
+assert _core.Model(cm.CONFIG).version >= 0
+"""
+
+
+def test_a_level_of_the_environment_that_there_is_not_is_refused_at_each_first_use() -> None:
+    run_lines(NO_SUCH_LEVEL, MTFREEZE_ISA="no such level")
 
 
 # ---- beside a model that works ----------------------------------------------------------------
@@ -143,3 +164,38 @@ def test_a_read_that_never_ends_is_not_waited_for() -> None:
     with working("view") as model, pytest.raises(ConcurrencyError, match="one call at a time"):
         model.forward(cm.BATCH, ["pooled"])
     assert model.forward(cm.BATCH, ["pooled"])[0].shape == (3, 16)
+
+
+# ---- after a fork -----------------------------------------------------------------------------
+
+FORKED_BESIDE_A_READ = """
+import os, threading
+from mtfreeze import _core
+from support import core_models as cm
+from support.forks import fork
+model = cm.make_model()
+expected = model.forward(cm.BATCH, ["pooled"])[0].tobytes()
+inside, done = threading.Event(), threading.Event()
+
+class Waiting:
+    def __index__(self):
+        inside.set()
+        done.wait()
+        return 0
+
+thread = threading.Thread(target=model.view, args=[Waiting()])
+thread.start()
+inside.wait()
+child = fork()
+if not child:  # where nobody reads
+    _core.set_threads(_core.get_threads())
+    assert model.forward(cm.BATCH, ["pooled"])[0].tobytes() == expected
+else:
+    assert os.waitpid(child, 0)[1] == 0
+    done.set()
+    thread.join()
+"""
+
+
+def test_nobody_is_at_work_in_a_forked_process() -> None:
+    run_lines(FORKED_BESIDE_A_READ)
