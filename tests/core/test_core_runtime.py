@@ -48,6 +48,27 @@ def test_an_instance_goes_with_all_that_is_its_own() -> None:
     assert [one() for one in seen] == [None, None]
 
 
+def test_the_collector_sees_what_the_objects_of_the_module_hold() -> None:
+    module: Any = load()
+
+    def check() -> None:
+        pass
+
+    def end() -> None:
+        pass
+
+    module.check_calls(check)
+    model, bracket = module.Model(cm.CONFIG), module.Bracket(check, end)
+    held = {
+        module: [check, module.Model, module.UnitInfo, module.Flops],
+        model: [module, module.Model],
+        bracket: [check, end, module.Bracket],
+    }
+    for holder, inside in held.items():
+        assert all(any(one is holder for one in gc.get_referrers(thing)) for thing in inside)
+    module.check_calls(None)
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_an_error_that_is_missing_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(mtfreeze.errors, name)
