@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -398,6 +399,32 @@ def test_steps_that_cannot_be(
     with pytest.raises(error, match=message):
         two_head_model.step(batch, **{"learning_rate": 1e-3, **options})
     assert not changed(before, two_head_model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (3, "injections must map outputs to arrays; found int"),
+        ({"pooled": [1.0]}, r"injections\['pooled'\] must be an array; found list"),
+    ],
+)
+def test_injections_are_arrays_by_output(
+    two_head_model: mtf.MultiTaskModel, wrong: Any, message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        two_head_model.gradients(BATCH, injections=wrong)
+
+
+def test_a_freeze_state_is_one_of_a_model(two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(TypeError, match=r"state must be a FreezeState; found str"):
+        two_head_model.set_freeze_state("backbone")  # type: ignore[arg-type]
+
+
+def test_notes_on_tasks_are_by_name(two_head_model: mtf.MultiTaskModel, tmp_path: Path) -> None:
+    before = dict(two_head_model.tasks)
+    with pytest.raises(TypeError, match="tasks must be notes by name; found list"):
+        two_head_model.save_pretrained(tmp_path / "out", tasks=["classifier"])  # type: ignore[arg-type]
+    assert two_head_model.tasks == before and not (tmp_path / "out").exists()
 
 
 # ---- the real model ------------------------------------------------------------------------------

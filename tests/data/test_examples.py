@@ -188,3 +188,21 @@ def test_numbers_are_split_at_random(as_text: bool) -> None:
     first, second = data.split(0.5)
     means = [np.mean([float(str(row.label)) for row in part]) for part in (first, second)]
     assert abs(means[0] - means[1]) < 1.0, "the halves in order would be 2 apart"
+
+
+def test_examples_are_made_of_examples() -> None:
+    with pytest.raises(TypeError, match=r"rows must be Example objects; found tuple.*from_rows"):
+        Examples([("a text", "a label")])  # type: ignore[list-item]
+
+
+def test_a_data_set_with_named_labels_has_dictionaries_as_rows() -> None:
+    class Names:
+        names = ("negative", "positive")
+
+    class DataSet(list[Any]):
+        features = {"label": Names()}  # noqa: RUF012
+
+    rows = DataSet([{"text": "good", "label": 1}])
+    assert [row.label for row in Examples.from_rows(rows)] == ["positive"]
+    with pytest.raises(TypeError, match="expected a data set of dictionaries; found tuple"):
+        Examples.from_rows(DataSet([("good", 1)]))

@@ -11,6 +11,7 @@ import pytest
 import mtfreeze as mtf
 from mtfreeze.planning.rates import ParamLike, expand_decay, expand_rates
 from support.bits import bits
+from support.small_tasks import two_tasks
 
 
 def params(model: mtf.MultiTaskModel) -> list[ParamLike]:
@@ -185,3 +186,8 @@ def test_the_last_rate_is_what_a_step_uses(two_head_model: mtf.MultiTaskModel) -
     )
     moved = np.abs(after["classifier.weight"] - before["classifier.weight"])
     assert moved.max() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_rates_are_given_by_selectors(two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(TypeError, match=r"must have selectors .*; found int"):
+        mtf.fit(two_head_model, two_tasks(), epochs=1, learning_rate={3: 1e-3})  # type: ignore[dict-item]
