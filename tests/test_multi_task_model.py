@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -425,6 +426,47 @@ def test_notes_on_tasks_are_by_name(two_head_model: mtf.MultiTaskModel, tmp_path
     with pytest.raises(TypeError, match="tasks must be notes by name; found list"):
         two_head_model.save_pretrained(tmp_path / "out", tasks=["classifier"])  # type: ignore[arg-type]
     assert two_head_model.tasks == before and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("con", mtf.SequenceClassification(["a", "b"])), mtf.ConfigError, "a device on Windows"),
+        (("one", "a kind"), TypeError, "head 'one': expected .*; found str"),
+        (("one", None, "classifier"), mtf.ConfigError, "head= chooses one of the heads of"),
+        (("one", "a kind", None, "x"), TypeError, "to make it from the checkpoint; found str"),
+    ],
+)
+def test_heads_that_cannot_be_added(
+    two_head_model: mtf.MultiTaskModel,
+    arguments: tuple[Any, ...],
+    error: type[Exception],
+    message: str,
+) -> None:
+    name, spec, head, source = (*arguments, None, None)[:4]
+    with pytest.raises(error, match=message):
+        two_head_model.add_head(name, spec, from_pretrained=source, head=head)
+    assert list(two_head_model.heads) == ["classifier", "ner_head"]
+
+
+def test_a_head_of_many_layers_is_refused() -> None:
+    with pytest.raises(mtf.ConfigError, match="hidden must have at most 64 layers; found 65"):
+        mtf.SequenceClassification(["a", "b"], hidden=[4] * 65)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_the_standard_library_is_a_copy(
+    two_head_model: mtf.MultiTaskModel, copied: Any
+) -> None:
+    other = copied(two_head_model)
+    assert not changed(bits(two_head_model.parameters()), other.parameters())
+    other.set_parameter("classifier.bias", [3, 4])
+    assert two_head_model.parameters()["classifier.bias"].tolist() != [3.0, 4.0]
+
+
+def test_a_path_of_nothing_is_refused(two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(mtf.ConfigError, match="must be the name of a file or folder; found ''"):
+        two_head_model.save_pretrained("")
 
 
 # ---- the real model ------------------------------------------------------------------------------
