@@ -223,3 +223,9 @@ def test_columns_are_names_or_numbers(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("text,label\na,b\n", "utf-8")
     with pytest.raises(TypeError, match="text must be the name or the number of a column"):
         read_csv(tmp_path / "rows.csv", text=[0])  # type: ignore[arg-type]
+
+
+def test_a_task_that_nobody_annotated() -> None:
+    row = {"data": {"text": "good"}, "annotations": []}
+    with pytest.raises((TypeError, DataError), match="a task of Label Studio without a label"):
+        Examples.from_rows([row])
