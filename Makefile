@@ -47,7 +47,8 @@ drills: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## every promise tried f
 	$(PY) tests/drills/run.py $(DRILL_ARGS)
 
 # The branches of the binding and the lines of csrc/base, by the C tests and those of the core; then the
-# lines of Python, by the quick tests and the processes that they start.
+# lines of Python, by the quick tests and the processes that they start; counting takes time, so that a
+# test of time may fail there, and the figures come all the same.
 COVERAGE := build/coverage
 PY_COVERAGE := COVERAGE_FILE=$(CURDIR)/$(COVERAGE)/python $(PY) -m coverage
 # without assertions: those in the headers of Python are no branches of ours
@@ -62,7 +63,7 @@ coverage: $(STAMP)-package $(STAMP)-dev $(STAMP)-weights ## branches of the bind
 	$(PY) -m gcovr --root . $(COVERAGE) --filter csrc/python/ --txt-metric branch
 	$(PY) -m gcovr --root . $(COVERAGE) --filter csrc/base/
 	rm -f $(COVERAGE)/python*
-	MTFREEZE_THREADS=1 $(PY_COVERAGE) run -m pytest -q -n $(JOBS) --dist loadfile -m 'not long'
+	-MTFREEZE_THREADS=1 $(PY_COVERAGE) run -m pytest -q -n $(JOBS) --dist loadfile -m 'not long'
 	$(PY_COVERAGE) combine -q
 	$(PY_COVERAGE) report --skip-covered -m -i
 
