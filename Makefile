@@ -65,7 +65,7 @@ coverage: $(STAMP)-package $(STAMP)-dev $(STAMP)-weights ## branches of the bind
 	rm -f $(COVERAGE)/python*
 	-MTFREEZE_THREADS=1 $(PY_COVERAGE) run -m pytest -q -n $(JOBS) --dist loadfile -m 'not long'
 	$(PY_COVERAGE) combine -q
-	$(PY_COVERAGE) report --skip-covered -m -i
+	$(PY_COVERAGE) report --skip-covered -m
 
 dev: $(STAMP)-package $(STAMP)-dev ## what developers need: editable install, formatters, linters
 
