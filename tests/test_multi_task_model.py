@@ -456,6 +456,19 @@ def test_what_makes_no_array_is_named(two_head_model: mtf.MultiTaskModel) -> Non
         two_head_model.set_parameter("classifier.bias", NoArray())
 
 
+def test_a_model_is_saved_from_a_folder_that_is_gone(
+    tiny_model: mtf.MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for _ in range(2):  # the second time in the place of the first
+        tiny_model.save_pretrained(tmp_path / "out")
+    again = mtf.MultiTaskModel.from_pretrained(tmp_path / "out")
+    assert not changed(bits(tiny_model.parameters()), again.parameters())
+
+
 def test_a_path_of_nothing_is_refused(two_head_model: mtf.MultiTaskModel) -> None:
     with pytest.raises(mtf.ConfigError, match="must be the name of a file or folder; found ''"):
         two_head_model.save_pretrained("")
