@@ -18,8 +18,10 @@ from .config_keys import core_config
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
 from .family import Family, HeadLayout
+from .gte import GTE, NEW
 from .modernbert import MODERNBERT
 from .mpnet import MPNET
+from .nomic_bert import NOMIC_BERT
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = [
@@ -41,6 +43,9 @@ FAMILIES: dict[str, Family] = {
         CAMEMBERT,
         DISTILBERT,
         MODERNBERT,
+        NOMIC_BERT,
+        GTE,
+        NEW,
         ALBERT,
         ELECTRA,
         MPNET,

@@ -152,7 +152,7 @@ def load_folder(
     _check_one_save(folder, own, found)
     entries = _named_tensors(family, found, folder) | dense_entries(settings.dense)
     heads = read_saved_heads(folder, own)
-    check_sizes(family, config, entries, where)
+    check_sizes(family, build, entries, where)
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)

@@ -131,6 +131,69 @@ _DISTILBERT = FamilyCase(
     write_tokenizer,
     len(tiny_vocabulary()),
 )
+
+
+def _modernbert() -> FamilyCase:
+    """Old keys in the tiny model, those of transformers 5 and every bias in the odd one."""
+    config = {
+        "model_type": "modernbert",
+        "attention_dropout": DROPOUT,
+        "bos_token_id": 2,
+        "cls_token_id": 2,
+        "embedding_dropout": DROPOUT,
+        "eos_token_id": 3,
+        "global_attn_every_n_layers": 2,
+        "global_rope_theta": 160000.0,
+        "hidden_activation": "gelu",
+        "hidden_size": 48,
+        "intermediate_size": 72,
+        "local_attention": 8,
+        "local_rope_theta": 10000.0,
+        "max_position_embeddings": 64,
+        "mlp_dropout": DROPOUT,
+        "norm_eps": 1e-5,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 3,
+        "pad_token_id": 0,
+        "sep_token_id": 3,
+    }
+    odd = {
+        "attention_bias": True,
+        "global_attn_every_n_layers": None,
+        "global_rope_theta": None,
+        "hidden_size": 20,
+        "intermediate_size": 18,
+        "layer_types": ["sliding_attention"],
+        "local_attention": 5,
+        "local_rope_theta": None,
+        "max_position_embeddings": 39,
+        "mlp_bias": True,
+        "norm_bias": True,
+        "num_attention_heads": 1,
+        "num_hidden_layers": 1,
+        "rope_parameters": {
+            "full_attention": {"rope_type": "default", "rope_theta": 160000.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+        },
+    }
+    larger = {
+        "hidden_size": 256,
+        "intermediate_size": 384,
+        "local_attention": 32,
+        "max_position_embeddings": 258,
+        "num_hidden_layers": 4,
+    }
+    return FamilyCase(config, odd, larger, write_tokenizer, len(tiny_vocabulary()))
+
+
+def _gated(model_type: str, **more: Any) -> FamilyCase:
+    """NomicBERT's and GTE's kind, in the keys of transformers 5."""
+    made = _bert_like(model_type, write_tokenizer, len(tiny_vocabulary()), pad_token_id=0)
+    odd = {**made.odd, "rope_parameters": {"rope_type": "default", "rope_theta": 300.0}}
+    larger = {**made.larger, "intermediate_size": 768}
+    return replace(made, config={**made.config, **more}, odd=odd, larger=larger)
+
+
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
 CASES: dict[str, FamilyCase] = {
@@ -167,6 +230,9 @@ CASES: dict[str, FamilyCase] = {
             odd={"embedding_size": 20},  # no projection
             larger={},
         ),
+        _modernbert(),
+        _gated("nomic_bert", hidden_act="silu", type_vocab_size=2),
+        _gated("gte", type_vocab_size=2),
     )
 }
 """By ``model_type``."""
