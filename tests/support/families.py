@@ -22,9 +22,11 @@ from support.tiny_bert import tiny_vocabulary, write_json, write_sentence_files,
 from support.tiny_tokenizers import (
     ALBERT_PIECES,
     BYTES,
+    DECODER_PIECES,
     PIECES,
     write_albert,
     write_byte_level,
+    write_decoder,
     write_unigram,
 )
 
@@ -111,6 +113,39 @@ def _narrow(case: FamilyCase, odd: Mapping[str, Any], larger: Mapping[str, Any])
         odd={**case.odd, "embedding_size": 12, **odd},
         larger={**case.larger, "embedding_size": 64, **larger},
     )
+
+
+def _decoder(model_type: str, **more: Any) -> FamilyCase:
+    config = {
+        "model_type": model_type,
+        "attention_dropout": DROPOUT,
+        "hidden_act": "silu",
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "max_position_embeddings": 64,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 3,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-5,
+        "pad_token_id": 0,
+        **more,
+    }
+    odd = {
+        "hidden_size": 20,
+        "intermediate_size": 36,
+        "num_attention_heads": 1,
+        "num_hidden_layers": 1,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 39,
+    }
+    larger = {
+        "hidden_size": 256,
+        "intermediate_size": 688,
+        "num_attention_heads": 8,
+        "num_hidden_layers": 4,
+        "max_position_embeddings": 258,
+    }
+    return FamilyCase(config, odd, larger, write_decoder, len(DECODER_PIECES))
 
 
 _DISTILBERT = FamilyCase(
@@ -230,6 +265,9 @@ CASES: dict[str, FamilyCase] = {
             odd={"embedding_size": 20},  # no projection
             larger={},
         ),
+        _decoder("llama", mlp_bias=True, attention_bias=True),
+        _decoder("qwen2"),
+        _decoder("qwen3", head_dim=16),
         _modernbert(),
         _gated("nomic_bert", hidden_act="silu", type_vocab_size=2),
         _gated("gte", type_vocab_size=2),
