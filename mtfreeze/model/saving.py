@@ -35,6 +35,7 @@ from .dense_modules import DENSE, own_tensors
 from .loading import FORMAT, KEPT_FILES
 from .prompts import PROMPTS_FILE
 from .sentence_files import dense_folder, settings_files
+from .task_models import check_task_model, write_task_model
 
 if TYPE_CHECKING:
     from .state import ModelState
@@ -67,8 +68,10 @@ _MODULE = re.compile(r"\d+_[A-Z]\w*")
 """Folders of modules of sentence-transformers, which the new ``modules.json`` does not name."""
 
 
-def save_model(model: ModelState, path: Path) -> Path:
-    """Write `model` to the folder `path`; see `MultiTaskModel.save_pretrained`."""
+def save_model(model: ModelState, path: Path, head: str | None = None) -> Path:
+    """Write `model`, or one head as a task model, to `path`; see `save_pretrained`."""
+    if head is not None:
+        check_task_model(model, head)
     target = user_path(path).resolve()
     check_target(target, path)
     begin = f"cannot save the model to {quoted(str(path))}"
@@ -76,7 +79,11 @@ def save_model(model: ModelState, path: Path) -> Path:
     with explained(begin, untouched):
         make_folder(target.parent)
     with new_folder(target, begin, untouched) as draft:
-        write_model(model, draft)
+        if head is None:
+            write_model(model, draft)
+        else:
+            _check_finite(model.parameters())
+            write_task_model(model, head, draft)
         if target.is_dir():
             _carry_over(target, draft)
     return path
