@@ -20,8 +20,8 @@ from .config_keys import core_config
 from .distilbert import DISTILBERT_HEADS
 from .electra import ELECTRA
 from .family import Family, HeadLayout
-from .gpt2 import GPT2
 from .gguf_layout import GgufLayout
+from .gpt2 import GPT2
 from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
 from .modernbert import MODERNBERT
 from .mpnet import MPNET

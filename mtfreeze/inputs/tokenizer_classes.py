@@ -43,6 +43,8 @@ _ROBERTA_DEFAULTS = {
     "cls_token": "<s>",
     "mask_token": "<mask>",
 }
+_MPNET_DEFAULTS = {**_ROBERTA_DEFAULTS, "unk_token": "[UNK]"}
+_GPT2_DEFAULTS = dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>")
 _ALBERT_DEFAULTS = {
     "bos_token": "[CLS]",
     "eos_token": "[SEP]",
@@ -88,9 +90,26 @@ def agree(settings: TokenizerSettings, what: str, found: object, expected: objec
 def _bert(
     settings: TokenizerSettings, model: Any, own: Tokenizer | None, whole: Mapping[str, Any]
 ) -> Tokenizer:
+    return _word_piece(settings, model, own, whole, _BERT_DEFAULTS)
+
+
+def _mpnet(
+    settings: TokenizerSettings, model: Any, own: Tokenizer | None, whole: Mapping[str, Any]
+) -> Tokenizer:
+    return _word_piece(settings, model, own, whole, _MPNET_DEFAULTS)
+
+
+def _word_piece(
+    settings: TokenizerSettings,
+    model: Any,
+    own: Tokenizer | None,
+    whole: Mapping[str, Any],
+    defaults: Mapping[str, str],
+) -> Tokenizer:
+    """Build a WordPiece tokenizer; `defaults` names its special tokens where no file does."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    names = {role: settings.name(role, f"[{role.upper()}]") for role in ("unk", "sep", "cls")}
+    names = {role: settings.name(role, defaults[f"{role}_token"]) for role in ("unk", "sep", "cls")}
     lower = settings.flag("do_lower_case", True)
     chinese = settings.flag("tokenize_chinese_chars", True)
     strip = settings.flag("strip_accents", None)
@@ -199,7 +218,24 @@ def _camembert(
 def _roberta(
     settings: TokenizerSettings, model: Any, own: Tokenizer, whole: Mapping[str, Any]
 ) -> Tokenizer:
-    from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
+    from tokenizers import processors
+
+    tokenizer = _byte_level(settings, model, whole)
+    _enclose(tokenizer, processors, settings.name("cls", "<s>"), settings.name("sep", "</s>"))
+    return tokenizer
+
+
+def _gpt2(
+    settings: TokenizerSettings, model: Any, own: Tokenizer, whole: Mapping[str, Any]
+) -> Tokenizer:
+    for key in ("add_bos_token", "add_eos_token"):
+        agree(settings, key, settings.flag(key, False), False)
+    return _byte_level(settings, model, whole)
+
+
+def _byte_level(settings: TokenizerSettings, model: Any, whole: Mapping[str, Any]) -> Tokenizer:
+    """Build byte-level BPE, without tokens around a text."""
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
 
     found: Any = model
     agree(settings, "the kind of vocabulary", whole["model"].get("type", "BPE"), "BPE")
@@ -214,7 +250,6 @@ def _roberta(
     agree(settings, "the pre-tokenizer", facts, [("ByteLevel", split.add_prefix_space, True)])
     tokenizer: Any = Tokenizer(model)
     tokenizer.pre_tokenizer, tokenizer.decoder = split, decoders.ByteLevel()
-    _enclose(tokenizer, processors, settings.name("cls", "<s>"), settings.name("sep", "</s>"))
     return tokenizer  # type: ignore[no-any-return]
 
 
@@ -243,6 +278,8 @@ CLASSES: dict[str, TokenizerClass] = {
         ),
         _WORD_PIECE,
     ),
+    "MPNetTokenizer": TokenizerClass(_mpnet, _MPNET_DEFAULTS, from_pieces=True),
+    "GPT2Tokenizer": TokenizerClass(_gpt2, _GPT2_DEFAULTS),
     "RobertaTokenizer": TokenizerClass(_roberta, _ROBERTA_DEFAULTS),
     "XLMRobertaTokenizer": TokenizerClass(_xlm_roberta, _ROBERTA_DEFAULTS),
     "CamembertTokenizer": TokenizerClass(_camembert, _ROBERTA_DEFAULTS),

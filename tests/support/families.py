@@ -22,9 +22,13 @@ from support.tiny_bert import tiny_vocabulary, write_json, write_sentence_files,
 from support.tiny_tokenizers import (
     ALBERT_PIECES,
     BYTES,
+    GPT2_PIECES,
+    MPNET_PIECES,
     PIECES,
     write_albert,
     write_byte_level,
+    write_gpt2,
+    write_mpnet,
     write_unigram,
 )
 
@@ -115,6 +119,39 @@ def _narrow(case: FamilyCase, odd: Mapping[str, Any], larger: Mapping[str, Any])
 
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
+_GPT2 = FamilyCase(
+    {
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "attn_pdrop": DROPOUT,
+        "embd_pdrop": DROPOUT,
+        "layer_norm_epsilon": 1e-5,
+        "n_embd": 48,
+        "n_head": 4,
+        "n_inner": 96,
+        "n_layer": 3,
+        "n_positions": 64,
+        "resid_pdrop": DROPOUT,
+    },
+    odd={
+        "n_embd": 20,
+        "n_head": 1,
+        "n_inner": None,
+        "n_layer": 1,
+        "n_positions": 37,
+        "scale_attn_weights": False,
+    },
+    larger={
+        "n_embd": 256,
+        "n_inner": 1024,
+        "n_layer": 4,
+        "n_positions": 256,
+        "scale_attn_by_inverse_layer_idx": True,
+    },
+    tokenizer=write_gpt2,
+    n_pieces=len(GPT2_PIECES),
+)
+
 CASES: dict[str, FamilyCase] = {
     case.model_type: case
     for case in (
@@ -148,6 +185,15 @@ CASES: dict[str, FamilyCase] = {
             odd={"embedding_size": 20},  # no projection
             larger={},
         ),
+        _bert_like(
+            "mpnet",
+            write_mpnet,
+            len(MPNET_PIECES),
+            type_vocab_size=None,
+            relative_attention_num_buckets=32,
+            **_ROBERTA,
+        ),
+        _GPT2,
     )
 }
 """By ``model_type``."""
