@@ -12,7 +12,7 @@ from typing import Any
 
 from .family import Family, HeadLayout
 from .gguf_layout import GgufLayout
-from .rope_keys import ROPE_KEYS, rope_theta
+from .rope import rope_theta
 
 __all__ = ["LLAMA", "LLAMA_GGUF", "QWEN2", "QWEN2_GGUF", "QWEN3", "QWEN3_GGUF"]
 
@@ -26,9 +26,16 @@ _REQUIRED = (
 )
 
 
+_ROPE = ("rope_parameters", "rope_scaling")
+
+
 def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return the keys whose values the core cannot read as they stand."""
-    return {"rope_theta": rope_theta(config, where)}
+    """Return the base of the angles where transformers 5 keeps it."""
+    for key in _ROPE:
+        theta = rope_theta(config.get(key), key, where)
+        if theta is not None:
+            return {"rope_theta": theta}
+    return {}
 
 
 def _family(model_type: str, computed: tuple[str, ...], fixed: Mapping[str, Any]) -> Family:
@@ -42,6 +49,7 @@ def _family(model_type: str, computed: tuple[str, ...], fixed: Mapping[str, Any]
             "rms_norm_eps",
             "hidden_act",
             "attention_dropout",
+            "rope_theta",
             *computed,
         ),
         training_only=("attention_dropout",),
@@ -50,9 +58,10 @@ def _family(model_type: str, computed: tuple[str, ...], fixed: Mapping[str, Any]
             "auto_map": (None, {}),
             "is_encoder_decoder": (False, None),
             "pretraining_tp": (1, None),
+            "rope_interleaved": (False, None),
             **fixed,
         },
-        harmless=frozenset({*ROPE_KEYS, "is_llama_config", "rope_interleaved"}),
+        harmless=frozenset({*_ROPE, "is_llama_config", "max_window_layers", "sliding_window"}),
         flat=_flat,
         encloses=False,
         pooling="lasttoken",

@@ -37,7 +37,9 @@ _CONTROL, _USER_DEFINED = 3, 4
 _CURE = "put the tokenizer.json of the original model beside the file"
 
 
-def gguf_tokenizer_files(notes: Mapping[str, Any], path: Path, max_length: int) -> dict[str, bytes]:
+def gguf_tokenizer_files(
+    notes: Mapping[str, Any], path: Path, max_length: object
+) -> dict[str, bytes]:
     """Return tokenizer.json and tokenizer_config.json for the tokenizer of a GGUF file.
 
     Parameters
@@ -46,8 +48,8 @@ def gguf_tokenizer_files(notes: Mapping[str, Any], path: Path, max_length: int) 
         Of the file.
     path : Path
         The file, for messages.
-    max_length : int
-        Of the model.
+    max_length : object
+        Of the model, as the file has it.
 
     Raises
     ------

@@ -42,7 +42,9 @@ class GgufModel(NamedTuple):
         """Return the tokenizer's files: those of the folder, else made of what the file says."""
         if any((folder / name).is_file() for name in VOCABULARIES):
             return read_tokenizer_files(folder)
-        return gguf_tokenizer_files(self.notes, self.path, self.config["max_position_embeddings"])
+        return gguf_tokenizer_files(
+            self.notes, self.path, self.config.get("max_position_embeddings")
+        )
 
     def say_types(self) -> None:
         """Warn that the weights are what blocks of few bits gave, where they are."""

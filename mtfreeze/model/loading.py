@@ -51,11 +51,6 @@ FORMAT = 1
 
 _OWN_FILE = "mtfreeze.json"
 KEPT_FILES = (
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
     "chat_template.json",
     "chat_template.jinja",
 )
@@ -157,7 +152,7 @@ def load_folder(
     _check_one_save(folder, own, found)
     entries = _named_tensors(family, found, folder) | dense_entries(settings.dense)
     heads = read_saved_heads(folder, own)
-    check_sizes(family, config, entries, where)
+    check_sizes(family, build, entries, where)
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
