@@ -7,9 +7,11 @@
 set(MTF_FAMILIES
     albert
     bert
+    distilbert
     electra
     gte
     modernbert
+    mpnet
     nomic_bert
     roberta
 )

@@ -41,13 +41,13 @@ static mtf_status read_config(albert_config *c, const mtf_encoder_form *form,
 {
     mtf_encoder *e = &c->encoder;
     MTF_TRY(mtf_encoder_read(e, form, config, err));
+    e->activation = MTF_ACT_GELU_NEW; /* presets of its own */
     e->dropout = e->attention_dropout = 0;
     e->embedding_width = 128;
     c->n_groups = c->n_inner = 1;
     MTF_TRY(mtf_config_get_real(config, "hidden_dropout_prob", 0, 0.999, &e->dropout, err));
     MTF_TRY(mtf_config_get_real(config, "attention_probs_dropout_prob", 0, 0.999,
                                 &e->attention_dropout, err));
-    e->activation = MTF_ACT_GELU_NEW; /* presets of its own, as those below */
     MTF_TRY(mtf_read_activation(config, "hidden_act", &e->activation, err));
     MTF_TRY(mtf_config_get_int(config, "embedding_size", 1, INT64_C(1) << 24, 0,
                                &e->embedding_width, err));

@@ -151,7 +151,8 @@ mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const mtf_encoder *e, mt
                                           .value = form->value,
                                           .output = form->attention_output,
                                           .n_heads = e->n_heads,
-                                          .rate = e->attention_dropout};
+                                          .rate = e->attention_dropout,
+                                          .relative = e->relative};
     mtf_tensor_id a = mtf_part_attention(block, "attention", &attention, x);
     a = mtf_part_dropout(block, "attention dropout", a, e->attention_output_dropout);
     x = mtf_part_norm(block, form->attention_norm, a, x, e->eps);

@@ -39,6 +39,7 @@ typedef struct mtf_encoder {
     double attention_output_dropout;        /* after attention's output; `dropout` when read */
     double output_dropout;                  /* after the feed-forward network; likewise */
     mtf_activation activation;
+    const mtf_relative_part *relative; /* of all layers, or NULL */
     int reads_types; /* batches may name the type of each token; else all are of type 0 */
     int64_t pad;     /* -1: positions are counted from 0; else see mtf_node_embedding */
 } mtf_encoder;

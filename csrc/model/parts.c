@@ -102,12 +102,14 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
     char label[NAME_SIZE];
     const char *const projections[3] = {names->query, names->key, names->value};
     const int64_t width = width_of(block, x);
+    const mtf_relative_part *relative = names->relative;
     const mtf_attention_spec spec = {.n_heads = (int32_t)names->n_heads,
                                      .left = -1,
                                      .right = -1,
                                      .scale = 1.0 / sqrt((double)(width / names->n_heads)),
                                      .rate = names->rate,
-                                     .relative = -1};
+                                     .relative = relative != NULL ? relative->table : -1,
+                                     .max_distance = relative != NULL ? relative->max_distance : 0};
     int32_t weights[3], biases[3];
     mtf_tensor_id qkv[3];
     for (int i = 0; i < 3; i++) {

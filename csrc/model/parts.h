@@ -44,11 +44,19 @@ mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor
 mtf_tensor_id mtf_part_dropout(const mtf_block *block, const char *part, mtf_tensor_id x,
                                double rate);
 
+/* A bias by distance that one or more attentions read: parameter (buckets, heads), and the distance
+ * from which on there is one bucket. */
+typedef struct mtf_relative_part {
+    int32_t table;
+    int64_t max_distance;
+} mtf_relative_part;
+
 /* Attention of x to itself: Wo attention(Wq x, Wk x, Wv x), scaled by 1/sqrt(width of a head). */
 typedef struct mtf_attention_part {
     const char *query, *key, *value, *output; /* the four dense parts */
     int64_t n_heads;
-    double rate; /* of dropping probabilities */
+    double rate;                       /* of dropping probabilities */
+    const mtf_relative_part *relative; /* NULL: none */
 } mtf_attention_part;
 
 /* `part` names the draws. */

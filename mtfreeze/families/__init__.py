@@ -2,9 +2,7 @@
 """Families: what each backbone does unlike another, as facts that everybody else reads.
 
 Called by selectors, loading, saving and summaries; calls nothing but words and errors. A family is
-one file here and one in ``csrc/families``; `FAMILIES` lists them. Heads are also taken from
-checkpoints of families whose backbones are not built: `HEAD_LAYOUTS`.
-"""
+one file here and one in ``csrc/families``; `FAMILIES` lists them."""
 
 from __future__ import annotations
 
@@ -17,11 +15,12 @@ from ..quoting import quoted
 from .albert import ALBERT
 from .bert import BERT
 from .config_keys import core_config
-from .distilbert import DISTILBERT_HEADS
+from .distilbert import DISTILBERT
 from .electra import ELECTRA
 from .family import Family, HeadLayout
 from .gte import GTE, NEW
 from .modernbert import MODERNBERT
+from .mpnet import MPNET
 from .nomic_bert import NOMIC_BERT
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
@@ -42,19 +41,20 @@ FAMILIES: dict[str, Family] = {
         ROBERTA,
         XLM_ROBERTA,
         CAMEMBERT,
+        DISTILBERT,
         MODERNBERT,
         NOMIC_BERT,
         GTE,
         NEW,
         ALBERT,
         ELECTRA,
+        MPNET,
     )
 }
 """Families by the ``model_type`` of ``config.json``."""
 
 HEAD_LAYOUTS: dict[str, Mapping[str, HeadLayout]] = {
-    **{name: family.head_layouts for name, family in FAMILIES.items()},
-    "distilbert": DISTILBERT_HEADS,
+    name: family.head_layouts for name, family in FAMILIES.items()
 }
 """Where checkpoints keep heads, by ``model_type`` and the end of the architecture's name."""
 

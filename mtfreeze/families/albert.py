@@ -75,5 +75,6 @@ ALBERT = replace(
             "classifier", ("classifier_dropout_prob", "hidden_dropout_prob")
         ),
     },
+    tokenizer_class="AlbertTokenizer",
     pooler="pooler.",
 )

@@ -56,5 +56,6 @@ ELECTRA = replace(
         ),
         "ForTokenClassification": HeadLayout("classifier", _DROPOUT),
     },
+    tokenizer_class="ElectraTokenizer",
     pooler="",
 )

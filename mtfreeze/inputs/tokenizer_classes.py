@@ -8,7 +8,7 @@ programs would disagree about the ids.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,15 @@ _ROBERTA_DEFAULTS = {
     "pad_token": "<pad>",
     "cls_token": "<s>",
     "mask_token": "<mask>",
+}
+_ALBERT_DEFAULTS = {
+    "bos_token": "[CLS]",
+    "eos_token": "[SEP]",
+    "unk_token": "<unk>",
+    "sep_token": "[SEP]",
+    "pad_token": "<pad>",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
 }
 
 
@@ -122,9 +131,19 @@ def _bert(
 
 
 def _unigram(
-    settings: TokenizerSettings, model: Any, own: Tokenizer, whole: Mapping[str, Any], unknown: int
+    settings: TokenizerSettings,
+    model: Any,
+    own: Tokenizer,
+    whole: Mapping[str, Any],
+    unknown: int,
+    steps: Sequence[str] = ("Precompiled",),
+    ends: tuple[str, str] = ("<s>", "</s>"),
 ) -> Tokenizer:
-    """Build what XLM-RoBERTa and CamemBERT have; `unknown` is the id of the unknown token."""
+    """Build words that begin with a mark, cut by a Unigram vocabulary.
+
+    `unknown` is the id of the unknown token, `steps` are the kinds of the normalizer, of which the
+    last may be missing, `ends` what stands around a text unless the files say something else.
+    """
     from tokenizers import Tokenizer, pre_tokenizers, processors
 
     part = whole["model"]
@@ -138,15 +157,29 @@ def _unigram(
     found: Any = own.pre_tokenizer
     same = found is not None and found.__getstate__() == split.__getstate__()
     agree(settings, "the pre-tokenizer", "the same" if same else "another one", "the same")
-    steps = whole.get("normalizer") or {}
-    listed = steps.get("normalizers", [steps] if steps else [])
+    normalizer = whole.get("normalizer") or {}
+    listed = normalizer.get("normalizers", [normalizer] if normalizer else [])
     # Runs of spaces are split away afterwards in any case.
     kinds = [one.get("type") for one in listed if one.get("pattern") != {"Regex": " {2,}"}]
-    agree(settings, "the normalizer", kinds or ["Precompiled"], ["Precompiled"])
+    last = kinds[-1:] == ["Precompiled"]
+    agree(settings, "the normalizer", kinds, list(steps) if last else list(steps[:-1]))
     tokenizer: Any = Tokenizer(model)
     tokenizer.normalizer, tokenizer.pre_tokenizer = own.normalizer, own.pre_tokenizer
-    _enclose(tokenizer, processors, settings.name("bos", "<s>"), settings.name("eos", "</s>"))
+    first, end = settings.name("bos", ends[0]), settings.name("eos", ends[1])
+    _enclose(tokenizer, processors, first, end)
     return tokenizer  # type: ignore[no-any-return]
+
+
+def _albert(
+    settings: TokenizerSettings, model: Any, own: Tokenizer, whole: Mapping[str, Any]
+) -> Tokenizer:
+    steps = ["Replace", "Replace"]
+    if not settings.flag("keep_accents", False):
+        steps += ["NFKD", "StripAccents"]
+    if settings.flag("do_lower_case", True):
+        steps += ["Lowercase"]
+    steps += ["Precompiled"]
+    return _unigram(settings, model, own, whole, 1, steps, ("[CLS]", "[SEP]"))
 
 
 def _xlm_roberta(
@@ -213,5 +246,6 @@ CLASSES: dict[str, TokenizerClass] = {
     "RobertaTokenizer": TokenizerClass(_roberta, _ROBERTA_DEFAULTS),
     "XLMRobertaTokenizer": TokenizerClass(_xlm_roberta, _ROBERTA_DEFAULTS),
     "CamembertTokenizer": TokenizerClass(_camembert, _ROBERTA_DEFAULTS),
+    "AlbertTokenizer": TokenizerClass(_albert, _ALBERT_DEFAULTS),
 }
 """By name, without ``Fast``; ``""``: no file names one."""

@@ -45,7 +45,7 @@ def _series(history: History) -> tuple[Float64, dict[str, Float64], dict[int, Fl
     numbers = {name: _LAYER.fullmatch(name) for name in rates}
     layers = {int(found[1]): rates[name] for name, found in numbers.items() if found}
     parts = {name: values for name, values in rates.items() if not numbers[name]}
-    if layers:
+    if any(name.startswith("layers[") for name in rates):
         parts.pop("backbone", None)  # the rate of its top layer, which has a line
     return steps, parts, dict(sorted(layers.items(), reverse=True))
 

@@ -19,7 +19,14 @@ from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
 from support.texts import TAGS
 from support.tiny_bert import tiny_vocabulary, write_json, write_sentence_files, write_tokenizer
-from support.tiny_tokenizers import BYTES, PIECES, write_byte_level, write_unigram
+from support.tiny_tokenizers import (
+    ALBERT_PIECES,
+    BYTES,
+    PIECES,
+    write_albert,
+    write_byte_level,
+    write_unigram,
+)
 
 if TYPE_CHECKING:
     import mtfreeze as mtf
@@ -157,6 +164,34 @@ def _gated(model_type: str, **more: Any) -> FamilyCase:
     return replace(made, config={**made.config, **more}, odd=odd, larger=larger)
 
 
+def _narrow(case: FamilyCase, odd: Mapping[str, Any], larger: Mapping[str, Any]) -> FamilyCase:
+    """Give a family's models tables that are narrower than their layers."""
+    return replace(
+        case,
+        config={**case.config, "embedding_size": 20},
+        odd={**case.odd, "embedding_size": 12, **odd},
+        larger={**case.larger, "embedding_size": 64, **larger},
+    )
+
+
+_DISTILBERT = FamilyCase(
+    {
+        "model_type": "distilbert",
+        "activation": "gelu",
+        "attention_dropout": DROPOUT,
+        "dim": 48,
+        "dropout": DROPOUT,
+        "hidden_dim": 96,
+        "max_position_embeddings": 64,
+        "n_heads": 4,
+        "n_layers": 3,
+        "pad_token_id": 0,
+    },
+    {"dim": 20, "hidden_dim": 36, "n_heads": 1, "n_layers": 1, "max_position_embeddings": 39},
+    {"dim": 256, "hidden_dim": 1024, "n_heads": 4, "n_layers": 4, "max_position_embeddings": 258},
+    write_tokenizer,
+    len(tiny_vocabulary()),
+)
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
 CASES: dict[str, FamilyCase] = {
@@ -171,6 +206,31 @@ CASES: dict[str, FamilyCase] = {
         _modernbert(),
         _gated("nomic_bert", hidden_act="silu", type_vocab_size=2),
         _gated("gte", type_vocab_size=2),
+        _DISTILBERT,
+        _narrow(
+            _bert_like(
+                "albert",
+                write_albert,
+                len(ALBERT_PIECES),
+                type_vocab_size=2,
+                pad_token_id=0,
+                num_hidden_groups=2,
+                inner_group_num=1,
+            ),
+            odd={"num_hidden_groups": 1, "inner_group_num": 2, "hidden_act": "gelu_new"},
+            larger={"num_hidden_groups": 1},
+        ),
+        _narrow(
+            _bert_like(
+                "electra",
+                write_tokenizer,
+                len(tiny_vocabulary()),
+                type_vocab_size=2,
+                pad_token_id=0,
+            ),
+            odd={"embedding_size": 20},  # no projection
+            larger={},
+        ),
     )
 }
 """By ``model_type``."""

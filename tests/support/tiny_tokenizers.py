@@ -12,7 +12,7 @@ from typing import Any
 from support.texts import WORDS
 from support.tiny_bert import write_json
 
-__all__ = ["BYTES", "PIECES", "write_byte_level", "write_unigram"]
+__all__ = ["ALBERT_PIECES", "BYTES", "PIECES", "write_albert", "write_byte_level", "write_unigram"]
 
 _SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 _ROLES = {
@@ -99,3 +99,55 @@ def write_unigram(folder: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     _finish(folder, tokenizer, "PreTrainedTokenizerFast")
+
+
+ALBERT_PIECES = [
+    "<pad>",
+    "<unk>",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "▁",
+    *"abcdefghijklmnopqrstuvwxyz.,!?'-",
+    *("▁" + word for word in dict.fromkeys(WORDS)),
+]
+"""Pieces of ALBERT's tokenizer."""
+
+
+def write_albert(folder: Path) -> None:
+    """Write ALBERT's kind: Unigram over lower-case words without accents, ``[CLS]`` around."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    scored = [(piece, -1.0 if "▁" in piece else -9.0) for piece in ALBERT_PIECES]
+    tokenizer = Tokenizer(models.Unigram(scored, 1, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace("``", '"'),
+            normalizers.Replace("''", '"'),
+            normalizers.NFKD(),
+            normalizers.StripAccents(),
+            normalizers.Lowercase(),
+        ]
+    )
+    split = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(split)
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    tokenizer.add_special_tokens(ALBERT_PIECES[:5])
+    roles = {
+        "bos_token": "[CLS]",
+        "cls_token": "[CLS]",
+        "eos_token": "[SEP]",
+        "sep_token": "[SEP]",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "mask_token": "[MASK]",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    write_json(folder / "special_tokens_map.json", roles)
+    write_json(folder / "tokenizer_config.json", {**roles, "tokenizer_class": "AlbertTokenizer"})
