@@ -132,11 +132,13 @@ static mtf_tensor_id build_layers(mtf_program *p, const modernbert_config *c, mt
     return x;
 }
 
-/* As in transformers the highest hidden states are the normalised ones. */
+/* As in transformers the highest hidden states are the normalised ones. What the norm reads has a name
+ * too, so that it can be stored where all layers are frozen and the norm is not. */
 static mtf_tensor_id build_final_norm(mtf_program *p, const modernbert_config *c, mtf_tensor_id x)
 {
     const mtf_block block = {.program = p, .keys = "backbone", .label = "backbone"};
     char name[48];
+    mtf_program_output(p, "layers", x);
     mtf_program_unit(p, "backbone.final_norm", 0);
     x = mtf_part_layernorm(&block, "final_norm", x, MTF_NO_TENSOR, c->norm_bias, c->eps, NULL);
     mtf_program_end_unit(p);
