@@ -156,7 +156,7 @@ def _check_backbone(
         name
         for name in entries
         if name not in used
-        and name not in family.buffers
+        and not family.is_buffer(name)
         and name.startswith(family.backbone_stems)
     ]
     if extra:

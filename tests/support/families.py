@@ -22,9 +22,11 @@ from support.tiny_bert import tiny_vocabulary, write_json, write_sentence_files,
 from support.tiny_tokenizers import (
     ALBERT_PIECES,
     BYTES,
+    DECODER_PIECES,
     PIECES,
     write_albert,
     write_byte_level,
+    write_decoder,
     write_unigram,
 )
 
@@ -103,6 +105,69 @@ def _bert_like(model_type: str, tokenizer: Callable[[Path], None], n: int, **mor
     return FamilyCase(config, odd, larger, tokenizer, n)
 
 
+def _narrow(case: FamilyCase, odd: Mapping[str, Any], larger: Mapping[str, Any]) -> FamilyCase:
+    """Give a family's models tables that are narrower than their layers."""
+    return replace(
+        case,
+        config={**case.config, "embedding_size": 20},
+        odd={**case.odd, "embedding_size": 12, **odd},
+        larger={**case.larger, "embedding_size": 64, **larger},
+    )
+
+
+def _decoder(model_type: str, **more: Any) -> FamilyCase:
+    config = {
+        "model_type": model_type,
+        "attention_dropout": DROPOUT,
+        "hidden_act": "silu",
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "max_position_embeddings": 64,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 3,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-5,
+        "pad_token_id": 0,
+        **more,
+    }
+    odd = {
+        "hidden_size": 20,
+        "intermediate_size": 36,
+        "num_attention_heads": 1,
+        "num_hidden_layers": 1,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 39,
+    }
+    larger = {
+        "hidden_size": 256,
+        "intermediate_size": 688,
+        "num_attention_heads": 8,
+        "num_hidden_layers": 4,
+        "max_position_embeddings": 258,
+    }
+    return FamilyCase(config, odd, larger, write_decoder, len(DECODER_PIECES))
+
+
+_DISTILBERT = FamilyCase(
+    {
+        "model_type": "distilbert",
+        "activation": "gelu",
+        "attention_dropout": DROPOUT,
+        "dim": 48,
+        "dropout": DROPOUT,
+        "hidden_dim": 96,
+        "max_position_embeddings": 64,
+        "n_heads": 4,
+        "n_layers": 3,
+        "pad_token_id": 0,
+    },
+    {"dim": 20, "hidden_dim": 36, "n_heads": 1, "n_layers": 1, "max_position_embeddings": 39},
+    {"dim": 256, "hidden_dim": 1024, "n_heads": 4, "n_layers": 4, "max_position_embeddings": 258},
+    write_tokenizer,
+    len(tiny_vocabulary()),
+)
+
+
 def _modernbert() -> FamilyCase:
     """Old keys in the tiny model, those of transformers 5 and every bias in the odd one."""
     config = {
@@ -164,34 +229,6 @@ def _gated(model_type: str, **more: Any) -> FamilyCase:
     return replace(made, config={**made.config, **more}, odd=odd, larger=larger)
 
 
-def _narrow(case: FamilyCase, odd: Mapping[str, Any], larger: Mapping[str, Any]) -> FamilyCase:
-    """Give a family's models tables that are narrower than their layers."""
-    return replace(
-        case,
-        config={**case.config, "embedding_size": 20},
-        odd={**case.odd, "embedding_size": 12, **odd},
-        larger={**case.larger, "embedding_size": 64, **larger},
-    )
-
-
-_DISTILBERT = FamilyCase(
-    {
-        "model_type": "distilbert",
-        "activation": "gelu",
-        "attention_dropout": DROPOUT,
-        "dim": 48,
-        "dropout": DROPOUT,
-        "hidden_dim": 96,
-        "max_position_embeddings": 64,
-        "n_heads": 4,
-        "n_layers": 3,
-        "pad_token_id": 0,
-    },
-    {"dim": 20, "hidden_dim": 36, "n_heads": 1, "n_layers": 1, "max_position_embeddings": 39},
-    {"dim": 256, "hidden_dim": 1024, "n_heads": 4, "n_layers": 4, "max_position_embeddings": 258},
-    write_tokenizer,
-    len(tiny_vocabulary()),
-)
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
 CASES: dict[str, FamilyCase] = {
@@ -203,9 +240,6 @@ CASES: dict[str, FamilyCase] = {
         _bert_like("roberta", write_byte_level, len(BYTES), **_ROBERTA),
         _bert_like("xlm-roberta", write_unigram, len(PIECES), **_ROBERTA),
         _bert_like("camembert", write_unigram, len(PIECES), **_ROBERTA),
-        _modernbert(),
-        _gated("nomic_bert", hidden_act="silu", type_vocab_size=2),
-        _gated("gte", type_vocab_size=2),
         _DISTILBERT,
         _narrow(
             _bert_like(
@@ -231,6 +265,12 @@ CASES: dict[str, FamilyCase] = {
             odd={"embedding_size": 20},  # no projection
             larger={},
         ),
+        _decoder("llama", mlp_bias=True, attention_bias=True),
+        _decoder("qwen2"),
+        _decoder("qwen3", head_dim=16),
+        _modernbert(),
+        _gated("nomic_bert", hidden_act="silu", type_vocab_size=2),
+        _gated("gte", type_vocab_size=2),
     )
 }
 """By ``model_type``."""

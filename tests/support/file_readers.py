@@ -23,10 +23,12 @@ from mtfreeze.features.shards import ShardError, read_shard
 from mtfreeze.files.json_files import read_object
 from mtfreeze.files.tensor_files import find_tensors
 from mtfreeze.inputs.text import TextEncoder
+from mtfreeze.model.gguf_models import read_gguf_model
 from mtfreeze.model.loading import read_own_file, read_saved_heads
 from mtfreeze.model.sentence_files import read_settings
 from mtfreeze.training.checkpoint import list_checkpoints, read_checkpoint
 from support import small_tasks
+from support.gguf_writer import tiny_gguf
 from support.texts import LABELS, SENTENCES, TAGS
 from support.tiny_bert import write_tiny_bert, write_tokenizer
 
@@ -50,7 +52,7 @@ modes: [backbone, none, {top first: [{train: heads, epochs: 1}, {train: all}]}]
 """
 
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, GGUF_FILE = "model.safetensors", "model.gguf"
 
 
 class Reader(NamedTuple):
@@ -102,6 +104,13 @@ def _read_model(folder: Path) -> None:
     model = mtf.MultiTaskModel.from_pretrained(folder)
     model.encode(SENTENCES[:2])
     str(model)
+
+
+def _read_gguf(folder: Path) -> None:
+    model = read_gguf_model(folder / GGUF_FILE)
+    model.tokenizer_files(folder)
+    for entry in model.tensors.values():
+        entry.read_weights()
 
 
 def _read_head(folder: Path) -> None:
@@ -163,6 +172,8 @@ READERS = [
     Reader("tokenizer", ("tokenizer*.json", "special_tokens_map.json"), _read_tokenizer, 100),
     Reader("vocabulary", ("vocab.txt", "*.json"), _read_tokenizer, 100),
     Reader("model", ("*.json", "*.safetensors", "heads/*", "1_Pooling/*"), _read_model, 10),
+    Reader("GGUF", (GGUF_FILE,), _read_gguf, 300),
+    Reader("GGUF model", (GGUF_FILE,), _read_model, 10),
     Reader("head", ("*.json", "*.safetensors", "heads/*"), _read_head, 10),
     Reader(
         "checkpoint", ("trainer/[!m]*", "trainer/moments*", "mtfreeze.json"), _read_checkpoint, 100
@@ -194,6 +205,9 @@ def write_corpus(root: Path) -> None:
     write_tokenizer(root / "vocabulary")
     (root / "vocabulary" / "tokenizer.json").unlink()
     (root / "vocabulary" / "added_tokens.json").write_text('{"good": 74, "[NEW]": 115}')
+    for name in ("GGUF", "GGUF model"):
+        (root / name).mkdir()
+        (root / name / GGUF_FILE).write_bytes(tiny_gguf(root / f"decoder of {name}", "Q8_0"))
     newest = list_checkpoints(root / "run")[0]
     shutil.copytree(newest, root / "checkpoint")
     shutil.copytree(newest, root / "manifest")
