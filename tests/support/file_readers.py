@@ -27,8 +27,10 @@ from mtfreeze.model.loading import read_own_file, read_saved_heads
 from mtfreeze.model.sentence_files import read_settings
 from mtfreeze.training.checkpoint import list_checkpoints, read_checkpoint
 from support import small_tasks
+from support.sentencepiece_models import small_model
 from support.texts import LABELS, SENTENCES, TAGS
 from support.tiny_bert import write_tiny_bert, write_tokenizer
+from support.tokenizer_layouts import write_byte_pairs
 
 __all__ = ["READERS", "Reader", "write_corpus"]
 
@@ -98,6 +100,12 @@ def _read_tokenizer(folder: Path) -> None:
     encoder.encode_words([["good", "y" * 400]])
 
 
+def _read_pieces(folder: Path) -> None:
+    encoder = TextEncoder.from_folder(folder, max_length=16, needs_special=False)
+    encoder.encode_texts(["the cat \u2603 \ufb01", "x" * 400, ""])
+    encoder.encode_words([["the", "y" * 400]])
+
+
 def _read_model(folder: Path) -> None:
     model = mtf.MultiTaskModel.from_pretrained(folder)
     model.encode(SENTENCES[:2])
@@ -156,12 +164,14 @@ READERS = [
     Reader("tensors", (WEIGHTS,), _read_tensors),
     Reader(
         "sentence files",
-        ("*.json", "1_Pooling/config.json"),
+        ("*.json", "1_Pooling/config.json", "2_Dense/config.json"),
         lambda folder: read_settings(folder),
     ),
     Reader("own file", ("mtfreeze.json", "heads/*.safetensors"), _read_own),
     Reader("tokenizer", ("tokenizer*.json", "special_tokens_map.json"), _read_tokenizer, 100),
     Reader("vocabulary", ("vocab.txt", "*.json"), _read_tokenizer, 100),
+    Reader("pieces", ("*.model", "tokenizer_config.json"), _read_pieces, 100),
+    Reader("merges", ("vocab.json", "merges.txt"), _read_pieces, 100),
     Reader("model", ("*.json", "*.safetensors", "heads/*", "1_Pooling/*"), _read_model, 10),
     Reader("head", ("*.json", "*.safetensors", "heads/*"), _read_head, 10),
     Reader(
@@ -194,6 +204,22 @@ def write_corpus(root: Path) -> None:
     write_tokenizer(root / "vocabulary")
     (root / "vocabulary" / "tokenizer.json").unlink()
     (root / "vocabulary" / "added_tokens.json").write_text('{"good": 74, "[NEW]": 115}')
+    (root / "pieces").mkdir()
+    (root / "pieces" / "spm.model").write_bytes(small_model())
+    settings = {"tokenizer_class": "DebertaV2Tokenizer"}
+    (root / "pieces" / "tokenizer_config.json").write_text(json.dumps(settings))
+    write_byte_pairs(root / "merges")
+    dense = {"in_features": 48, "out_features": 4, "bias": True, "use_residual": False}
+    (root / "sentence files" / "2_Dense").mkdir()
+    (root / "sentence files" / "2_Dense" / "config.json").write_text(json.dumps(dense))
+    modules = [
+        f"sentence_transformers.models.{kind}" for kind in ("Transformer", "Pooling", "Dense")
+    ]
+    (root / "sentence files" / "modules.json").write_text(
+        json.dumps(
+            [{"path": f"{i}_{m[29:]}" if i else "", "type": m} for i, m in enumerate(modules)]
+        )
+    )
     newest = list_checkpoints(root / "run")[0]
     shutil.copytree(newest, root / "checkpoint")
     shutil.copytree(newest, root / "manifest")
