@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mtfreeze.inputs.text import TextEncoder
-from support.texts import WORDS
+from support.texts import WORDS, words
 from support.tiny_bert import tiny_vocabulary, write_json
 
 transformers = pytest.importorskip(
@@ -22,11 +22,12 @@ transformers = pytest.importorskip(
 pytestmark = [pytest.mark.parity, pytest.mark.long]
 
 MAX_LENGTH = 64
-STRANGE = """
-caf\u00e9 na\u00efve \u65e5\u672c\u8a9e \ufb01ne \u2460 \uff21\uff22 \u2163 \u00bd \U0001f600 e\u0301 don't
-``quoted'' 3,000 a\u00adb \u041f\u0440\u0438\u0432\u0435\u0442 [MASK] <mask> <s> </s> <unk> [CLS] <pad>
-\u2581 _ # https://x.y/z?q=1 \u200b \ufeff \u0130stanbul \u00df <|endoftext|> newword 100,5
-""".split()
+STRANGE = words(
+    "caf\u00e9 na\u00efve \u65e5\u672c\u8a9e \ufb01ne \u2460 \uff21\uff22 \u2163 \u00bd \U0001f600 "
+    "e\u0301 don't ``quoted'' 3,000 a\u00adb \u041f\u0440\u0438\u0432\u0435\u0442 [MASK] <mask> "
+    "<s> </s> <unk> [CLS] <pad> \u2581 _ # https://x.y/z?q=1 \u200b \ufeff \u0130stanbul \u00df "
+    "<|endoftext|> newword 100,5"
+)
 STRANGE.append("a\u00a0b")
 
 
@@ -54,14 +55,14 @@ def quiet() -> Iterator[None]:
     transformers.logging.set_verbosity(level)
 
 
-def check(folder: Path, kind: str, words: bool = True) -> Any:
+def check(folder: Path, kind: str, lists: bool = True) -> Any:
     """Compare ids with those of transformers; return its tokenizer."""
     theirs = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     assert type(theirs).__name__ == kind
     ours = TextEncoder.from_folder(folder, max_length=MAX_LENGTH, needs_special=False)
     expected = theirs(TEXTS, truncation=True, max_length=MAX_LENGTH)["input_ids"]
     assert [row.tolist() for row in ours.encode_texts(TEXTS)] == expected
-    if words:
+    if lists:
         spaced = transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, add_prefix_space=True
         )
@@ -72,15 +73,15 @@ def check(folder: Path, kind: str, words: bool = True) -> Any:
     return theirs
 
 
-def both_ways(tmp_path: Path, folder: Path, kind: str, model_type: str, words: bool = True) -> None:
+def both_ways(tmp_path: Path, folder: Path, kind: str, model_type: str, lists: bool = True) -> None:
     """Compare a folder of vocabulary files, and what transformers saves of it: tokenizer.json."""
     write_json(folder / "config.json", {"model_type": model_type})
-    theirs = check(folder, kind, words)
+    theirs = check(folder, kind, lists)
     saved = tmp_path / "saved"
     theirs.save_pretrained(saved)
     write_json(saved / "config.json", {"model_type": model_type})
     assert (saved / "tokenizer.json").is_file()
-    check(saved, kind, words)
+    check(saved, kind, lists)
 
 
 FAIRSEQ: dict[str, Any] = {}
@@ -180,7 +181,7 @@ def test_byte_level(
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), "utf-8")
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": kind, **settings})
     # Qwen's class puts its prefix before every cut of a word, which no text has.
-    both_ways(tmp_path, folder, kind, model_type, words=kind != "Qwen2Tokenizer")
+    both_ways(tmp_path, folder, kind, model_type, lists=kind != "Qwen2Tokenizer")
 
 
 @pytest.mark.parametrize("settings", [{}, {"do_lower_case": False}, {"mask_token": "<mask>"}])
