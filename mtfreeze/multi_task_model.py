@@ -134,11 +134,11 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         from .model.hub import find_model_folder
         from .model.loading import fill_head, load_folder
 
-        folder = find_model_folder(name_or_path, revision)
+        found = find_model_folder(name_or_path, revision)
 
         def read() -> MultiTaskModel:
             loaded = load_folder(
-                folder,
+                found,
                 pooling=pooling,
                 normalize=normalize,
                 max_length=max_length,
@@ -154,7 +154,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             model.set_freeze_state(loaded.freeze)
             return model
 
-        return read_still(folder, read)
+        return read_still(found.parent if found.is_file() else found, read)
 
     @reads
     def copy(self) -> MultiTaskModel:

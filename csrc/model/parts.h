@@ -29,9 +29,22 @@ int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, 
 /* act(x W^T + b), n wide. */
 mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                              mtf_activation activation);
-/* The same, with a bias or none. */
+/* The same, the weight stored (inputs, n) as GPT-2's Conv1D does. */
+mtf_tensor_id mtf_part_conv1d(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                              mtf_activation activation);
+/* As mtf_part_dense, with a bias or none. */
 mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                               int has_bias, mtf_activation activation);
+/* n_parts (1 to 3) such layers without activation over the same rows, in one node named `part`:
+ * parts[i], widths[i] wide, into out[i]. */
+void mtf_part_linears(const mtf_block *block, const char *part, mtf_tensor_id x, int n_parts,
+                      const char *const *parts, const int64_t *widths, int has_bias,
+                      mtf_tensor_id *out);
+/* Division of x + residual (MTF_NO_TENSOR: none) by its root mean square over groups of `width`
+ * columns, 0: all of them; `sum` as below. */
+mtf_tensor_id mtf_part_rmsnorm(const mtf_block *block, const char *part, mtf_tensor_id x,
+                               mtf_tensor_id residual, int64_t width, double eps,
+                               mtf_tensor_id *sum);
 /* Layer normalisation of x + residual, which may be MTF_NO_TENSOR; with a bias or none. `sum` NULL, or
  * receives x + residual. */
 mtf_tensor_id mtf_part_layernorm(const mtf_block *block, const char *part, mtf_tensor_id x,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 __all__ = ["Family", "HeadLayout"]
@@ -71,7 +72,7 @@ class Family:
     renamed : mapping of str to str
         Ends of tensor names in old checkpoints, and how they are called now.
     buffers : frozenset of str
-        Tensors that are no parameters and are computed anew.
+        Tensors that are no parameters and are computed anew; ``*`` stands for any part of a name.
     backbone_stems : tuple of str
         Beginnings of names that only backbone tensors have: an unknown one is an error.
     layer_stem, layer_key : str
@@ -88,6 +89,10 @@ class Family:
         By the end of the architecture's name in ``config.json``, e.g. ``ForTokenClassification``.
     tokenizer_class : str
         Class of its tokenizers in transformers, where no file of a folder names one.
+    encloses : bool
+        Whether its tokenizers put special tokens around every text.
+    pooling : str
+        How token vectors become one where a folder was not made for sentences.
     pooler : str
         What the tensor names of its own pooler begin with; ``""``: it has none.
     flat : callable, optional
@@ -113,6 +118,8 @@ class Family:
     spellings: Mapping[str, str]
     head_layouts: Mapping[str, HeadLayout]
     tokenizer_class: str = ""
+    encloses: bool = True
+    pooling: str = "mean"
     pooler: str = ""
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 
@@ -133,6 +140,17 @@ class Family:
         """
         read = {key: config[key] for key in self.computed if config.get(key) is not None}
         return {**read, **self.flat(config, where)} if self.flat else read
+
+    def is_buffer(self, name: str) -> bool:
+        """Return whether the tensor of this plain name is no parameter.
+
+        Examples
+        --------
+        >>> from mtfreeze.families import FAMILIES
+        >>> FAMILIES["gpt2"].is_buffer("h.3.attn.bias"), FAMILIES["gpt2"].is_buffer("ln_f.bias")
+        (True, False)
+        """
+        return any(fnmatchcase(name, pattern) for pattern in self.buffers)
 
     def plain_name(self, name: str) -> str:
         """Return the hub's present name of a tensor: no task model's prefix, no old ending.

@@ -127,6 +127,7 @@ class TextEncoder:
         model_class: str | None = None,
         inputs: Collection[str] = tuple(_COLUMNS),
         prompt: str = "",
+        files: Mapping[str, bytes] | None = None,
     ) -> TextEncoder:
         """Read a model folder's tokenizer and check it against the model.
 
@@ -148,6 +149,8 @@ class TextEncoder:
             What the model reads.
         prompt : str
             Put before every text.
+        files : mapping of str to bytes, optional
+            The tokenizer's files, where they do not lie in the folder.
 
         Raises
         ------
@@ -157,11 +160,10 @@ class TextEncoder:
         OSError
             If a file cannot be read.
         """
-        files = read_tokenizer_files(Path(folder))
-        tokenizer = load_tokenizer(files, Path(folder), model_class)
-        guarded(
-            folder, lambda: check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
-        )
+        folder = Path(folder)
+        files = read_tokenizer_files(folder) if files is None else files
+        tokenizer = load_tokenizer(files, folder, model_class)
+        guarded(folder, lambda: check_tokenizer(tokenizer, folder, n_embeddings, needs_special))
         return cls(
             tokenizer,
             max_length,

@@ -118,7 +118,9 @@ def check_pooling(pooling: object) -> str:
     return POOLER if pooling == POOLER else check_poolings("pooling", pooling, [POOLER])
 
 
-def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
+def read_settings(
+    folder: Path, pooling: str | None = None, usual: str = "mean"
+) -> SentenceSettings:
     """Read the settings of a model folder.
 
     Parameters
@@ -127,6 +129,8 @@ def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
         The model.
     pooling : str, optional
         The caller's choice; then a pooling of the folder that is not supported is no error.
+    usual : str
+        Where the folder was not made for sentences.
 
     Raises
     ------
@@ -139,7 +143,7 @@ def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
     prompts = read_prompts(folder)
     path = folder / "modules.json"
     if not path.is_file():
-        return SentenceSettings(pooling or "mean", False, max_length, lower, prompts=prompts)
+        return SentenceSettings(pooling or usual, False, max_length, lower, prompts=prompts)
     found, with_prompt = "mean", True
     dense: list[DenseModule] = []
     modules = _read_modules(folder, path)

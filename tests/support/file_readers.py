@@ -23,10 +23,12 @@ from mtfreeze.features.shards import ShardError, read_shard
 from mtfreeze.files.json_files import read_object
 from mtfreeze.files.tensor_files import find_tensors
 from mtfreeze.inputs.text import TextEncoder
+from mtfreeze.model.gguf_models import read_gguf_model
 from mtfreeze.model.loading import read_own_file, read_saved_heads
 from mtfreeze.model.sentence_files import read_settings
 from mtfreeze.training.checkpoint import list_checkpoints, read_checkpoint
 from support import small_tasks
+from support.gguf_writer import tiny_gguf
 from support.sentencepiece_models import small_model
 from support.texts import LABELS, SENTENCES, TAGS
 from support.tiny_bert import write_tiny_bert, write_tokenizer
@@ -52,7 +54,7 @@ modes: [backbone, none, {top first: [{train: heads, epochs: 1}, {train: all}]}]
 """
 
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, GGUF_FILE = "model.safetensors", "model.gguf"
 
 
 class Reader(NamedTuple):
@@ -110,6 +112,13 @@ def _read_model(folder: Path) -> None:
     model = mtf.MultiTaskModel.from_pretrained(folder)
     model.encode(SENTENCES[:2])
     str(model)
+
+
+def _read_gguf(folder: Path) -> None:
+    model = read_gguf_model(folder / GGUF_FILE)
+    model.tokenizer_files(folder)
+    for entry in model.tensors.values():
+        entry.read_weights()
 
 
 def _read_head(folder: Path) -> None:
@@ -173,6 +182,8 @@ READERS = [
     Reader("pieces", ("*.model", "tokenizer_config.json"), _read_pieces, 100),
     Reader("merges", ("vocab.json", "merges.txt"), _read_pieces, 100),
     Reader("model", ("*.json", "*.safetensors", "heads/*", "1_Pooling/*"), _read_model, 10),
+    Reader("GGUF", (GGUF_FILE,), _read_gguf, 300),
+    Reader("GGUF model", (GGUF_FILE,), _read_model, 10),
     Reader("head", ("*.json", "*.safetensors", "heads/*"), _read_head, 10),
     Reader(
         "checkpoint", ("trainer/[!m]*", "trainer/moments*", "mtfreeze.json"), _read_checkpoint, 100
@@ -204,22 +215,11 @@ def write_corpus(root: Path) -> None:
     write_tokenizer(root / "vocabulary")
     (root / "vocabulary" / "tokenizer.json").unlink()
     (root / "vocabulary" / "added_tokens.json").write_text('{"good": 74, "[NEW]": 115}')
-    (root / "pieces").mkdir()
-    (root / "pieces" / "spm.model").write_bytes(small_model())
-    settings = {"tokenizer_class": "DebertaV2Tokenizer"}
-    (root / "pieces" / "tokenizer_config.json").write_text(json.dumps(settings))
-    write_byte_pairs(root / "merges")
-    dense = {"in_features": 48, "out_features": 4, "bias": True, "use_residual": False}
-    (root / "sentence files" / "2_Dense").mkdir()
-    (root / "sentence files" / "2_Dense" / "config.json").write_text(json.dumps(dense))
-    modules = [
-        f"sentence_transformers.models.{kind}" for kind in ("Transformer", "Pooling", "Dense")
-    ]
-    (root / "sentence files" / "modules.json").write_text(
-        json.dumps(
-            [{"path": f"{i}_{m[29:]}" if i else "", "type": m} for i, m in enumerate(modules)]
-        )
-    )
+    _write_tokenizers(root)
+    _write_modules(root / "sentence files")
+    for name in ("GGUF", "GGUF model"):
+        (root / name).mkdir()
+        (root / name / GGUF_FILE).write_bytes(tiny_gguf(root / f"decoder of {name}", "Q8_0"))
     newest = list_checkpoints(root / "run")[0]
     shutil.copytree(newest, root / "checkpoint")
     shutil.copytree(newest, root / "manifest")
@@ -241,6 +241,26 @@ def write_corpus(root: Path) -> None:
         (root / name).mkdir()
         for file, text in files.items():
             (root / name / file).write_text(text, "utf-8")
+
+
+def _write_tokenizers(root: Path) -> None:
+    (root / "pieces").mkdir()
+    (root / "pieces" / "spm.model").write_bytes(small_model())
+    settings = {"tokenizer_class": "DebertaV2Tokenizer"}
+    (root / "pieces" / "tokenizer_config.json").write_text(json.dumps(settings))
+    write_byte_pairs(root / "merges")
+
+
+def _write_modules(folder: Path) -> None:
+    """Put a Dense module into a folder of sentence-transformers."""
+    dense = {"in_features": 48, "out_features": 4, "bias": True, "use_residual": False}
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "config.json").write_text(json.dumps(dense))
+    modules = [
+        {"path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}
+        for i, kind in enumerate(("Transformer", "Pooling", "Dense"))
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
 
 
 def _write_features(model: Any, folder: Path) -> None:

@@ -12,7 +12,16 @@ from typing import Any
 from support.texts import WORDS
 from support.tiny_bert import write_json
 
-__all__ = ["ALBERT_PIECES", "BYTES", "PIECES", "write_albert", "write_byte_level", "write_unigram"]
+__all__ = [
+    "ALBERT_PIECES",
+    "BYTES",
+    "DECODER_PIECES",
+    "PIECES",
+    "write_albert",
+    "write_byte_level",
+    "write_decoder",
+    "write_unigram",
+]
 
 _SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 _ROLES = {
@@ -151,3 +160,24 @@ def write_albert(folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
     write_json(folder / "special_tokens_map.json", roles)
     write_json(folder / "tokenizer_config.json", {**roles, "tokenizer_class": "AlbertTokenizer"})
+
+
+DECODER_PIECES = ["<|end|>", *_byte_letters(), *dict.fromkeys("".join(pair) for pair in _MERGES)]
+"""Pieces of a decoder's tokenizer."""
+
+
+def write_decoder(folder: Path) -> None:
+    """Write the kind of decoders: byte-level BPE, and no special token around a text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    numbers = {piece: number for number, piece in enumerate(DECODER_PIECES)}
+    tokenizer = Tokenizer(models.BPE(numbers, _MERGES))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(DECODER_PIECES[:1])
+    roles = {"eos_token": "<|end|>", "pad_token": "<|end|>"}
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    write_json(
+        folder / "tokenizer_config.json", {**roles, "tokenizer_class": "PreTrainedTokenizerFast"}
+    )
