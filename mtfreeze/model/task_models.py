@@ -105,8 +105,7 @@ def _facts(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
 
 def _forms(model: ModelState, layout: HeadLayout, spec: HeadSpec) -> list[dict[str, Any]]:
     """Return the facts of all heads that are what the class computes, the usual form first."""
-    width = next(one.width for one in model._core.outputs() if one.name == "hidden")
-    form: dict[str, Any] = {"hidden": (width,) if layout.hidden else ()}
+    form: dict[str, Any] = {"hidden": (model.token_width,) if layout.hidden else ()}
     form["norm_eps"] = spec.norm_eps if layout.norm and spec.norm_eps is not None else None
     form["activation"] = layout.activation
     if isinstance(spec, PooledHead):
@@ -124,15 +123,27 @@ def _is_pooler(family: Family, layout: HeadLayout) -> bool:
     return bool(family.pooler and layout.hidden) and f"{layout.hidden}.".startswith(family.pooler)
 
 
-def write_task_model(model: ModelState, name: str, folder: Path) -> None:
-    """Write the task model of a head that `check_task_model` has seen, into a new folder."""
+def write_task_model(model: ModelState, name: str, folder: Path, kept: Mapping[str, bytes]) -> None:
+    """Write the task model of a head that `check_task_model` has seen, into a new folder.
+
+    Parameters
+    ----------
+    model : ModelState
+        The model.
+    name : str
+        Of the head.
+    folder : Path
+        Empty.
+    kept : mapping of str to bytes
+        Other files that go with the model, by name.
+    """
     family, spec = model.index.family, model.heads[name].spec
     layout = _layout(family, spec)
     assert layout is not None
     files = {
         "config.json": to_json(_config(model, spec, layout)),
         **model.encoder.files,
-        **model._loaded.extra_files,
+        **kept,
     }
     write_tensors(folder / "model.safetensors", _tensors(model, name, layout))
     for file, data in files.items():
