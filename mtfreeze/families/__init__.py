@@ -2,7 +2,8 @@
 """Families: what each backbone does unlike another, as facts that everybody else reads.
 
 Called by selectors, loading, saving and summaries; calls nothing but words and errors. A family is
-one file here and one in ``csrc/families``; `FAMILIES` lists them."""
+one file here and one in ``csrc/families``; `FAMILIES` lists them.
+"""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def check_tokenizer(
         If ids lie beyond the embedding, the vocabulary is empty, special tokens are not added, or
         the special tokens that are added have other ids in the vocabulary.
     """
-    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    largest = _largest_id(tokenizer)
     if largest < 0:
         raise CheckpointError(
             f"{folder}: expected a tokenizer with a vocabulary; found an empty one; "
@@ -167,6 +167,16 @@ def check_tokenizer(
                 f"in the post-processor and {tokenizer.token_to_id(token)} in the vocabulary; "
                 "use the model's own tokenizer"
             )
+
+
+def _largest_id(tokenizer: Tokenizer) -> int:
+    """Return the largest id of a vocabulary; -1 if there is none."""
+    from tokenizers import models
+
+    if isinstance(tokenizer.model, models.Unigram):  # its pieces are numbered as they stand
+        pieces = tokenizer.get_vocab_size(with_added_tokens=False)
+        return max(pieces - 1, *tokenizer.get_added_tokens_decoder(), -1)
+    return max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
 
 def guarded(where: object, call: Callable[[], Any]) -> Any:
