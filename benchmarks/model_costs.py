@@ -26,7 +26,7 @@ from parts.memory import peak_bytes
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "data"
 BATCH = 32
-LABELS = ["no", "yes"]
+LABELS = ("no", "yes")
 
 
 def processor_seconds(call: Callable[[], object], repeats: int) -> float:
@@ -49,7 +49,7 @@ def measure(name: str, folder: str, threads: int, repeats: int) -> str:
     mtf.set_threads(threads)
     model = mtf.MultiTaskModel.from_pretrained(folder)
     model.add_head("classifier", mtf.SequenceClassification(labels=LABELS))
-    texts = [row.text for row in mtf.read_tsv(EXAMPLES / "reviews_train.tsv")[:BATCH]]
+    texts = [str(row.text) for row in mtf.read_tsv(EXAMPLES / "reviews_train.tsv")[:BATCH]]
     encoded = model.encoder.encode_texts(texts)
     packed = encoded.pack(range(BATCH)).for_core()
     n_tokens = int(encoded.lengths.sum())
