@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FLOPs of any batch, exactly, from three plans of the core.
+"""FLOPs of any batch, exactly, from a few plans of the core.
 
-FLOPs are linear in the sequences, the tokens and the squared lengths of a batch, so plans of three
-small batches give what each of these costs for given outputs and given features.
+FLOPs of a batch are those of its sequences, each alone, and those of a sequence are a square of its
+length: three small plans give them for any length. Where attention sees a window only, that holds
+up to the window; then every length that occurs is asked for, once.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,12 +19,15 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from .. import _core
 
-__all__ = ["Flops", "PlanPrices", "form_bytes", "row_bytes", "sizes_of", "worth_keeping"]
+__all__ = ["Flops", "PlanPrices", "Sizes", "form_bytes", "row_bytes", "sizes_of", "worth_keeping"]
 
 Float64 = NDArray[np.float64]
 
 _PROBES = (1, 2, 3)
-"""Tokens of the one sequence of each batch that is priced."""
+"""Lengths of the sequences that give the square."""
+
+Sizes = Counter[int]
+"""How many sequences of each length: of a batch, or of many batches added up."""
 
 _WORTH = 32.0
 """FLOPs that a byte of features must spare: reading is dearer than, for instance, computing the
@@ -49,16 +54,15 @@ class Flops:
         return Flops(self.forward + other.forward, self.dx + other.dx, self.dw + other.dw)
 
 
-def sizes_of(lengths: ArrayLike) -> Float64:
-    """Return sequences, tokens and squared lengths, (3,) float64, of sequences of these lengths.
+def sizes_of(lengths: ArrayLike) -> Sizes:
+    """Count the sequences of each length.
 
     Examples
     --------
-    >>> sizes_of([3, 2]).tolist()
-    [2.0, 5.0, 13.0]
+    >>> sizes_of([3, 2, 3])
+    Counter({3: 2, 2: 1})
     """
-    each = np.asarray(lengths, dtype=np.float64)
-    return np.array([len(each), each.sum(), each @ each])
+    return Counter(np.asarray(lengths, dtype=np.int64).tolist())
 
 
 class PlanPrices:
@@ -73,12 +77,12 @@ class PlanPrices:
     def __init__(self, core: _core.Model) -> None:
         self._core = core
         self._version = -1
-        self._known: dict[tuple[Any, ...], Float64] = {}
+        self._known: dict[tuple[Any, ...], _PricesByLength] = {}
 
     def flops(
         self,
         outputs: Iterable[str],
-        sizes: Float64,
+        sizes: Sizes,
         *,
         features: Iterable[str] = (),
         training: bool,
@@ -89,40 +93,74 @@ class PlanPrices:
         ----------
         outputs : iterable of str
             Heads whose losses train, or outputs that are inferred.
-        sizes : (3,) float64 array
+        sizes : Counter of int
             From `sizes_of`.
         features : iterable of str
             Outputs that the batches carry.
         training : bool
             Forward and backward, or forward only.
         """
-        forward, dx, dw = self._unit_prices(tuple(outputs), tuple(features), training) @ sizes
-        return Flops(float(forward), float(dx), float(dw))
-
-    def _unit_prices(
-        self, outputs: tuple[str, ...], features: tuple[str, ...], training: bool
-    ) -> Float64:
-        """Return (3, 3) float64: forward, dx, dw; of a sequence, a token, a squared length."""
         if self._version != self._core.version:
             self._version, self._known = self._core.version, {}
-        key = (outputs, features, training)
+        key = (tuple(outputs), tuple(features), training)
         if key not in self._known:
-            plans = [
-                self._core.plan(
-                    outputs,
-                    training=training,
-                    offsets={"tokens": np.array([0, length], dtype=np.int64)},
-                    features=features,
-                )
-                for length in _PROBES
-            ]
-            one, two, three = np.array(
-                [[p.forward_flops, p.dx_flops, p.dw_flops] for p in plans], dtype=np.float64
-            )
-            square = (three - 2 * two + one) / 2
-            token = two - one - 3 * square
-            self._known[key] = np.stack([one - token - square, token, square], axis=1)
-        return self._known[key]
+            self._known[key] = _PricesByLength(self._core, *key)
+        forward, dx, dw = self._known[key].total(sizes)
+        return Flops(float(forward), float(dx), float(dw))
+
+
+class _PricesByLength:
+    """FLOPs of sequences by their length, for one choice of outputs and features."""
+
+    def __init__(
+        self,
+        core: _core.Model,
+        outputs: tuple[str, ...],
+        features: tuple[str, ...],
+        training: bool,
+    ) -> None:
+        self._core = core
+        self._asked: dict[str, Any] = {
+            "outputs": outputs,
+            "features": features,
+            "training": training,
+        }
+        one, two, three = (self._of(length) for length in _PROBES)
+        square = (three - 2 * two + one) / 2
+        token = two - one - 3 * square
+        self._square = np.stack([one - token - square, token, square])
+        self._square_up_to = _PROBES[-1]
+        self._others: dict[int, Float64] = {}
+
+    def _of(self, length: int) -> Float64:
+        """Ask for one sequence: (3,) forward, dx, dw."""
+        offsets = {"tokens": np.array([0, length], dtype=np.int64)}
+        plan = self._core.plan(**self._asked, offsets=offsets)
+        return np.array([plan.forward_flops, plan.dx_flops, plan.dw_flops], dtype=np.float64)
+
+    def _holds(self, longest: int) -> bool:
+        """Whether the square holds up to a length: a window makes all longer ones cheaper."""
+        if longest > self._square_up_to and longest not in self._others:
+            found = self._of(longest)
+            if np.array_equal(found, np.array([1, longest, longest**2]) @ self._square):
+                self._square_up_to = longest
+            else:
+                self._others[longest] = found
+        return longest <= self._square_up_to
+
+    def total(self, sizes: Sizes) -> Float64:
+        """Return the sum over all sequences, (3,)."""
+        lengths = np.fromiter(sizes.keys(), np.float64, len(sizes))
+        counts = np.fromiter(sizes.values(), np.float64, len(sizes))
+        if not sizes or self._holds(max(sizes)):
+            powers = np.stack([np.ones_like(lengths), lengths, lengths**2])
+            whole: Float64 = (powers @ counts) @ self._square
+            return whole
+        for length in sizes.keys() - self._others.keys():
+            self._others[length] = self._of(length)
+        each = np.stack([self._others[length] for length in sizes])
+        total: Float64 = counts @ each
+        return total
 
 
 def form_bytes(core: _core.Model, heads: Sequence[str], how: Mapping[str, Any]) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..inputs.packing import Encoded, PackedBatch
 from ..notices import renamed
-from ..pricing.plan_prices import Float64, Flops, PlanPrices, form_bytes, sizes_of
+from ..pricing.plan_prices import Flops, PlanPrices, Sizes, form_bytes, sizes_of
 
 if TYPE_CHECKING:
     from ..evaluating.eval_data import PackRows
@@ -156,7 +156,7 @@ class CostMeter:
         # What other models of the process hold is not this run's.
         self._beside = weights + encoded_bytes(data) - _core.memory_info().bytes_now
         self._mark = began
-        self._sums: dict[tuple[Any, ...], Float64] = {}
+        self._sums: dict[tuple[Any, ...], Sizes] = {}
         self._eval_seconds = 0.0
         self._before = (0, 0, 0.0)
         self._n_fills = 0
