@@ -321,7 +321,8 @@ def _before_words(tokenizer: Tokenizer) -> str:
         ],
     )
     text, words, spaced = listed
-    return " " if words[-1:] != text[-1:] == spaced[-1:] else ""
+    second = len(spaced) // 2
+    return " " if words != text and text[-second:] == spaced[-second:] else ""
 
 
 def _chunks(rows: Sequence[Any], words: bool) -> Iterator[tuple[int, int]]:

@@ -47,16 +47,6 @@ TOKENIZER_FILES = (
 )
 """Files of a model folder that belong to the tokenizer; saved back byte for byte."""
 
-VOCABULARIES = ("tokenizer.json", "vocab.txt")
-"""Those of them that a tokenizer can be read from."""
-
-_MAX_LINES = 500_000
-"""Of vocab.txt; usual are 30,000."""
-
-_WHITE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
-    map(chr, range(0x2000, 0x200B))
-)
-"""White space that the tokenizer library takes off the end of a line."""
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", *SENTENCEPIECE)
 """Those of them that a tokenizer can be read from."""
 
@@ -146,7 +136,7 @@ def check_tokenizer(
         If ids lie beyond the embedding, the vocabulary is empty, special tokens are not added, or
         the special tokens that are added have other ids in the vocabulary.
     """
-    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    largest = _largest_id(tokenizer)
     if largest < 0:
         raise CheckpointError(
             f"{folder}: expected a tokenizer with a vocabulary; found an empty one; "
@@ -177,6 +167,16 @@ def check_tokenizer(
                 f"in the post-processor and {tokenizer.token_to_id(token)} in the vocabulary; "
                 "use the model's own tokenizer"
             )
+
+
+def _largest_id(tokenizer: Tokenizer) -> int:
+    """Return the largest id of a vocabulary; -1 if there is none."""
+    from tokenizers import models
+
+    if isinstance(tokenizer.model, models.Unigram):  # its pieces are numbered as they stand
+        pieces = tokenizer.get_vocab_size(with_added_tokens=False)
+        return max(pieces - 1, *tokenizer.get_added_tokens_decoder(), -1)
+    return max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
 
 def guarded(where: object, call: Callable[[], Any]) -> Any:

@@ -26,6 +26,7 @@ from ..heads.head import check_head_name
 from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
+from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
@@ -33,12 +34,12 @@ from .dense_modules import core_keys, dense_entries
 from .folder_kinds import warn_of_another_kind
 from .gguf_models import find_gguf, read_gguf_model
 from .hub import Base, base_of
+from .kept_files import read_kept
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
-from .sentence_files import SentenceSettings, check_pooling, read_settings
+from .sentence_files import WRITTEN, SentenceSettings, check_pooling, read_settings
 
 __all__ = [
     "FORMAT",
-    "KEPT_FILES",
     "Loaded",
     "fill_head",
     "load_folder",
@@ -50,11 +51,6 @@ FORMAT = 1
 """Version of ``mtfreeze.json``; a higher one is refused."""
 
 _OWN_FILE = "mtfreeze.json"
-KEPT_FILES = (
-    "chat_template.json",
-    "chat_template.jinja",
-)
-"""Files that other programs read beside ours, of tokenizers above all; saved back as they are."""
 
 
 @dataclass
@@ -163,7 +159,7 @@ def load_folder(
         gguf.say_types()
     if not own:
         warn_of_another_kind(folder, config, entries)
-    extra = {name: (folder / name).read_bytes() for name in KEPT_FILES if (folder / name).is_file()}
+    extra = read_kept(folder, [*WRITTEN, *TOKENIZER_FILES])
     return Loaded(
         core,
         family,

@@ -25,12 +25,23 @@ from .prompts import PROMPTS_FILE, Prompts, read_prompts
 
 __all__ = [
     "POOLER",
+    "WRITTEN",
     "SentenceSettings",
     "check_pooling",
     "dense_folder",
     "read_settings",
     "settings_files",
 ]
+
+WRITTEN = (
+    "config.json",
+    "mtfreeze.json",
+    "freeze_report.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    PROMPTS_FILE,
+)
+"""Files at the top of a saved folder that are made anew, beside the tokenizer's and the weights."""
 
 POOLER = "pooler"
 """The pooling that is a layer of the backbone; sentence-transformers has no module for it."""

@@ -6,10 +6,31 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 
-__all__ = ["CONTROL", "NORMAL", "UNKNOWN", "USER_DEFINED", "sentencepiece_model"]
+__all__ = [
+    "CONTROL",
+    "EMPTY_TABLE",
+    "NORMAL",
+    "UNKNOWN",
+    "USER_DEFINED",
+    "WORDS",
+    "sentencepiece_model",
+    "small_model",
+]
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED = 1, 2, 3, 4
 """Kinds of pieces."""
+
+EMPTY_TABLE = (1024).to_bytes(4, "little") + bytes(1024) + b"fi\0"
+"""Of characters: an index in which nothing is found."""
+
+_SPACE = "\u2581"
+WORDS = [
+    (_SPACE, -6.0, NORMAL),
+    (_SPACE + "the", -2.0, NORMAL),
+    (_SPACE + "cat", -2.5, NORMAL),
+    *((letter, -5.0, NORMAL) for letter in "abcdefghijklmnopqrstuvwxyzABC"),
+]
+"""What every small vocabulary has, beside its special pieces."""
 
 
 def _varint(value: int) -> bytes:
@@ -62,3 +83,10 @@ def sentencepiece_model(
     parts.append(_length(2, settings))
     parts.append(_length(3, _length(1, b"nmt_nfkc") + (_length(2, table) if table else b"")))
     return b"".join([*parts, *more])
+
+
+def small_model(table: bytes = EMPTY_TABLE) -> bytes:
+    """Return the bytes of a model that DeBERTa's tokenizer is built from."""
+    special = [("[PAD]", CONTROL), ("[CLS]", CONTROL), ("[SEP]", CONTROL), ("[UNK]", UNKNOWN)]
+    pieces = [(name, 0.0, kind) for name, kind in [*special, ("new", USER_DEFINED)]]
+    return sentencepiece_model([*pieces, *WORDS], unknown=3, table=table)
