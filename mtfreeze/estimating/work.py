@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ..evaluating.eval_data import EvalData
 from ..inputs.packing import Encoded
 from ..planning.run_plan import PhasePlan, PlannedStep
-from ..pricing.plan_prices import Sizes, sizes_of
+from ..pricing.plan_prices import sizes_of
 from ..steps.batch import TrainingRows
 
 __all__ = ["StepKind", "kinds_of", "pick_steps", "sample_rows"]
@@ -41,8 +42,8 @@ class StepKind:
     lengths: list[NDArray[np.int64]] = field(default_factory=list)
 
     @property
-    def sizes(self) -> Sizes:
-        """The sequences of all steps together, by length."""
+    def sizes(self) -> Counter[int]:
+        """Sequences of each length in all steps together."""
         return sizes_of(np.concatenate(self.lengths))
 
     @property

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """FLOPs of any batch, exactly, from a few plans of the core.
 
-FLOPs of a batch are those of its sequences, each alone, and those of a sequence are a square of its
-length: three small plans give them for any length. Where attention sees a window only, that holds
-up to the window; then every length that occurs is asked for, once.
+Where every token sees its whole text, FLOPs are linear in the sequences, the tokens and the
+squared lengths of a batch, so plans of three short texts give what each of these costs for given
+outputs and given features. Where attention has a window they are not, and each length is priced
+once.
 """
 
 from __future__ import annotations
@@ -19,15 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from .. import _core
 
-__all__ = ["Flops", "PlanPrices", "Sizes", "form_bytes", "row_bytes", "sizes_of", "worth_keeping"]
+__all__ = ["Flops", "PlanPrices", "form_bytes", "row_bytes", "sizes_of", "worth_keeping"]
 
 Float64 = NDArray[np.float64]
 
 _PROBES = (1, 2, 3)
-"""Lengths of the sequences that give the square."""
-
-Sizes = Counter[int]
-"""How many sequences of each length: of a batch, or of many batches added up."""
+"""Tokens of the one sequence of each batch that is priced."""
 
 _WORTH = 32.0
 """FLOPs that a byte of features must spare: reading is dearer than, for instance, computing the
@@ -54,15 +52,16 @@ class Flops:
         return Flops(self.forward + other.forward, self.dx + other.dx, self.dw + other.dw)
 
 
-def sizes_of(lengths: ArrayLike) -> Sizes:
-    """Count the sequences of each length.
+def sizes_of(lengths: ArrayLike) -> Counter[int]:
+    """Return how many sequences there are of each length; sizes of batches add up.
 
     Examples
     --------
-    >>> sizes_of([3, 2, 3])
-    Counter({3: 2, 2: 1})
+    >>> sizes_of([3, 2, 3]) + sizes_of([2])
+    Counter({2: 2, 3: 2})
     """
-    return Counter(np.asarray(lengths, dtype=np.int64).tolist())
+    found, counts = np.unique(np.asarray(lengths, dtype=np.int64), return_counts=True)
+    return Counter(dict(zip(found.tolist(), counts.tolist(), strict=True)))
 
 
 class PlanPrices:
@@ -77,12 +76,13 @@ class PlanPrices:
     def __init__(self, core: _core.Model) -> None:
         self._core = core
         self._version = -1
-        self._known: dict[tuple[Any, ...], _PricesByLength] = {}
+        self._known: dict[tuple[Any, ...], Float64 | None] = {}
+        self._single: dict[tuple[Any, ...], Float64] = {}
 
     def flops(
         self,
         outputs: Iterable[str],
-        sizes: Sizes,
+        sizes: Counter[int],
         *,
         features: Iterable[str] = (),
         training: bool,
@@ -101,66 +101,49 @@ class PlanPrices:
             Forward and backward, or forward only.
         """
         if self._version != self._core.version:
-            self._version, self._known = self._core.version, {}
+            self._version, self._known, self._single = self._core.version, {}, {}
         key = (tuple(outputs), tuple(features), training)
         if key not in self._known:
-            self._known[key] = _PricesByLength(self._core, *key)
-        forward, dx, dw = self._known[key].total(sizes)
-        return Flops(float(forward), float(dx), float(dw))
+            self._known[key] = self._unit_prices(*key)
+        units = self._known[key]
+        if units is not None:
+            lengths = np.array([[1, n, n * n] for n in sizes], dtype=np.float64).reshape(-1, 3)
+            prices = units @ (np.array([*sizes.values()], dtype=np.float64) @ lengths)
+        else:
+            one = [count * self._price(*key, length) for length, count in sizes.items()]
+            prices = np.sum(one, axis=0) if one else np.zeros(3)
+        return Flops(*map(float, prices))
 
+    def _price(
+        self, outputs: tuple[str, ...], features: tuple[str, ...], training: bool, length: int
+    ) -> Float64:
+        """Return FLOPs forward, dx and dw of one text of so many tokens, (3,) float64."""
+        key = (outputs, features, training, length)
+        if key not in self._single:
+            plan = self._core.plan(
+                outputs,
+                training=training,
+                offsets={"tokens": np.array([0, length], dtype=np.int64)},
+                features=features,
+            )
+            self._single[key] = np.array([plan.forward_flops, plan.dx_flops, plan.dw_flops])
+        return self._single[key]
 
-class _PricesByLength:
-    """FLOPs of sequences by their length, for one choice of outputs and features."""
+    def _unit_prices(
+        self, outputs: tuple[str, ...], features: tuple[str, ...], training: bool
+    ) -> Float64 | None:
+        """Return (3, 3) float64: forward, dx, dw; of a sequence, a token, a squared length.
 
-    def __init__(
-        self,
-        core: _core.Model,
-        outputs: tuple[str, ...],
-        features: tuple[str, ...],
-        training: bool,
-    ) -> None:
-        self._core = core
-        self._asked: dict[str, Any] = {
-            "outputs": outputs,
-            "features": features,
-            "training": training,
-        }
-        one, two, three = (self._of(length) for length in _PROBES)
+        None: they do not give the price of the longest text.
+        """
+        longest = next(space.max_length for space in self._core.spaces() if space.name == "tokens")
+        one, two, three = (self._price(outputs, features, training, n) for n in _PROBES)
         square = (three - 2 * two + one) / 2
         token = two - one - 3 * square
-        self._square = np.stack([one - token - square, token, square])
-        self._square_up_to = _PROBES[-1]
-        self._others: dict[int, Float64] = {}
-
-    def _of(self, length: int) -> Float64:
-        """Ask for one sequence: (3,) forward, dx, dw."""
-        offsets = {"tokens": np.array([0, length], dtype=np.int64)}
-        plan = self._core.plan(**self._asked, offsets=offsets)
-        return np.array([plan.forward_flops, plan.dx_flops, plan.dw_flops], dtype=np.float64)
-
-    def _holds(self, longest: int) -> bool:
-        """Whether the square holds up to a length: a window makes all longer ones cheaper."""
-        if longest > self._square_up_to and longest not in self._others:
-            found = self._of(longest)
-            if np.array_equal(found, np.array([1, longest, longest**2]) @ self._square):
-                self._square_up_to = longest
-            else:
-                self._others[longest] = found
-        return longest <= self._square_up_to
-
-    def total(self, sizes: Sizes) -> Float64:
-        """Return the sum over all sequences, (3,)."""
-        lengths = np.fromiter(sizes.keys(), np.float64, len(sizes))
-        counts = np.fromiter(sizes.values(), np.float64, len(sizes))
-        if not sizes or self._holds(max(sizes)):
-            powers = np.stack([np.ones_like(lengths), lengths, lengths**2])
-            whole: Float64 = (powers @ counts) @ self._square
-            return whole
-        for length in sizes.keys() - self._others.keys():
-            self._others[length] = self._of(length)
-        each = np.stack([self._others[length] for length in sizes])
-        total: Float64 = counts @ each
-        return total
+        units = np.stack([one - token - square, token, square], axis=1)
+        expected = self._price(outputs, features, training, longest)
+        found = units @ np.array([1, longest, longest**2], dtype=np.float64)
+        return units if np.allclose(found, expected, rtol=1e-9, atol=0) else None
 
 
 def form_bytes(core: _core.Model, heads: Sequence[str], how: Mapping[str, Any]) -> int:
