@@ -47,16 +47,6 @@ TOKENIZER_FILES = (
 )
 """Files of a model folder that belong to the tokenizer; saved back byte for byte."""
 
-VOCABULARIES = ("tokenizer.json", "vocab.txt")
-"""Those of them that a tokenizer can be read from."""
-
-_MAX_LINES = 500_000
-"""Of vocab.txt; usual are 30,000."""
-
-_WHITE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
-    map(chr, range(0x2000, 0x200B))
-)
-"""White space that the tokenizer library takes off the end of a line."""
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", *SENTENCEPIECE)
 """Those of them that a tokenizer can be read from."""
 
