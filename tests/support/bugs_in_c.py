@@ -7,6 +7,7 @@ from .bugs import Bug
 
 BINDING = "tests/core/test_core_binding.py"
 EDGES = "tests/core/test_core_edges.py"
+LOSSES = "tests/core/test_core_losses.py"
 UPDATE = "tests/core/test_core_update.py"
 
 BUGS_IN_C = (
@@ -369,14 +370,21 @@ BUGS_IN_C = (
         "csrc/train/step.c",
         "model->network->params[i].reached = 0;",
         "model->network->params[i].reached &= 1;",
-        "c:test_orders",
+        LOSSES,
     ),
     Bug(
-        "each micro-batch is divided by its own labels",
+        "targets of a micro-batch are those of the first",
         "csrc/train/step.c",
         "first_row(s->view, part, tensor), tensor->width);",
         "0 * first_row(s->view, part, tensor), tensor->width);",
-        "c:test_model",
+        LOSSES,
+    ),
+    Bug(
+        "each micro-batch is divided by its own rows",
+        "csrc/train/step.c",
+        "loss->weight / (double)step->n_labelled, &step->sum, err));",
+        "loss->weight / (double)mtf_view_rows(part, tensor->space), &step->sum, err));",
+        LOSSES,
     ),
     Bug(
         "dropout of all steps is the same",
@@ -390,14 +398,14 @@ BUGS_IN_C = (
         "csrc/object/object.c",
         "            mtf_param_drop_state(&network->params[i]);\n",
         "            (void)0;\n",
-        BINDING,
+        "tests/core/test_core_counters.py",
     ),
     Bug(
         "a written weight keeps its version",
         "csrc/object/object.c",
         "    memmove(param->data, values, n * sizeof *values);\n    param->handle.version++;\n",
         "    memmove(param->data, values, n * sizeof *values);\n",
-        "c:test_packed",
+        "tests/model/test_precision.py",
     ),
     # ---- binding
     Bug(
@@ -412,7 +420,7 @@ BUGS_IN_C = (
         "csrc/python/args.c",
         "if (wide < INT_MIN || wide > INT_MAX) {",
         "if (wide < INT_MIN) {",
-        "tests/core/test_core_hostile.py",
+        "tests/core/test_core_precision.py",
     ),
     Bug(
         "a backward pass runs twice on one forward pass",
