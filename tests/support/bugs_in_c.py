@@ -86,8 +86,8 @@ BUGS_IN_C = (
     Bug(
         "the relative bias is read from the other side",
         "csrc/ops/relative.c",
-        "zero[-n] = table[(half + bucket) * of->n_heads];",
-        "zero[-n] = table[bucket * of->n_heads];",
+        "const mtf_real after = table[(half + b) * of->n_heads];",
+        "const mtf_real after = table[b * of->n_heads];",
         "c:test_op_attention",
     ),
     Bug(
