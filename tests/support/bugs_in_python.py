@@ -156,8 +156,8 @@ BUGS_IN_PYTHON = (
     Bug(
         "backbone[:k] leaves the embeddings out",
         "mtfreeze/freezing/selectors.py",
-        "return index.of_units([*range(first), *index.layers[:stop]])",
-        "return index.of_units([*index.layers[:stop]])",
+        "return index.of_units([*below, *index.layers.units_of(text, range(stop))])",
+        "return index.of_units([*index.layers.units_of(text, range(stop))])",
         "tests/freezing/test_selectors.py",
     ),
     Bug(
