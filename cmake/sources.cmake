@@ -9,10 +9,16 @@ set(MTF_FAMILIES
     bert
     distilbert
     electra
+    gpt2
+    gte
+    llama
     modernbert
     mpnet
+    nomic_bert
     roberta
 )
+set(MTF_FAMILIES_OF_gte gte new)
+set(MTF_FAMILIES_OF_llama llama qwen2 qwen3)
 set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
@@ -79,6 +85,7 @@ set(_model
     program_nodes.c
     registry.c
     rotary_attention.c
+    rotary_encoder.c
     values.c
 )
 set(_losses losses.c)

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         PictureWarning,
         PrecisionWarning,
         ResumeWarning,
+        RoundedWeightsWarning,
         UntrainedHeadWarning,
         UnusedDataWarning,
     )
@@ -93,6 +94,7 @@ _HOME = {
     "PrecisionWarning": "notices",
     "Regression": "heads.regression",
     "ResumeWarning": "notices",
+    "RoundedWeightsWarning": "notices",
     "SelectorError": "errors",
     "SequenceClassification": "heads.sequence_classification",
     "Task": "heads.task",
@@ -144,6 +146,7 @@ __all__ = [
     "PrecisionWarning",
     "Regression",
     "ResumeWarning",
+    "RoundedWeightsWarning",
     "SelectorError",
     "SequenceClassification",
     "Task",

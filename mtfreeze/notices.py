@@ -25,6 +25,7 @@ __all__ = [
     "PictureWarning",
     "PrecisionWarning",
     "ResumeWarning",
+    "RoundedWeightsWarning",
     "UntrainedHeadWarning",
     "UnusedDataWarning",
     "renamed",
@@ -61,6 +62,10 @@ class OtherKindWarning(UserWarning):
 
 class UnusedDataWarning(UserWarning):
     """Rows hold more than a text and its label, such as other columns, which nothing reads."""
+
+
+class RoundedWeightsWarning(UserWarning):
+    """Weights came from a file that holds few bits of each, and were turned into float32."""
 
 
 class PictureWarning(UserWarning):

@@ -38,12 +38,18 @@ static int64_t width_of(const mtf_block *block, mtf_tensor_id x)
     return x != MTF_NO_TENSOR ? block->program->tensors[x].width : 1;
 }
 
-int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, int64_t cols)
+static int32_t matrix(const mtf_block *block, const char *part, int64_t rows, int64_t cols,
+                      mtf_layout layout)
 {
     char key[NAME_SIZE];
     const int64_t shape[2] = {rows, cols};
-    return mtf_program_param(block->program, key_of(block, part, ".weight", key), 2, shape,
-                             MTF_LAYOUT_OUT_IN, 1, block->init, block->init_bound);
+    return mtf_program_param(block->program, key_of(block, part, ".weight", key), 2, shape, layout,
+                             1, block->init, block->init_bound);
+}
+
+int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, int64_t cols)
+{
+    return matrix(block, part, rows, cols, MTF_LAYOUT_OUT_IN);
 }
 
 /* One value a column, which does not decay: ".weight" of a norm or ".bias". */
@@ -65,10 +71,45 @@ mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tens
                            activation);
 }
 
+mtf_tensor_id mtf_part_conv1d(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                              mtf_activation activation)
+{
+    char label[NAME_SIZE];
+    const int32_t weight = matrix(block, part, width_of(block, x), n, MTF_LAYOUT_IN_OUT);
+    const int32_t bias = vector(block, part, ".bias", n, MTF_INIT_ZERO);
+    return mtf_node_linear(block->program, mtf_part_label(block, part, label), x, weight, bias,
+                           activation);
+}
+
 mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                              mtf_activation activation)
 {
     return mtf_part_linear(block, part, x, n, 1, activation);
+}
+
+void mtf_part_linears(const mtf_block *block, const char *part, mtf_tensor_id x, int n_parts,
+                      const char *const *parts, const int64_t *widths, int has_bias,
+                      mtf_tensor_id *out)
+{
+    char label[MTF_PART_NAME];
+    int32_t weights[MTF_MAX_OUT], biases[MTF_MAX_OUT];
+    for (int i = 0; i < n_parts; i++) {
+        weights[i] = mtf_part_weight(block, parts[i], widths[i], width_of(block, x));
+        biases[i] = has_bias ? vector(block, parts[i], ".bias", widths[i], MTF_INIT_ZERO) : -1;
+    }
+    mtf_node_linears(block->program, mtf_part_label(block, part, label), x, n_parts, weights,
+                     biases, MTF_ACT_NONE, out);
+}
+
+mtf_tensor_id mtf_part_rmsnorm(const mtf_block *block, const char *part, mtf_tensor_id x,
+                               mtf_tensor_id residual, int64_t width, double eps,
+                               mtf_tensor_id *sum)
+{
+    char label[MTF_PART_NAME];
+    const int64_t n = width > 0 ? width : width_of(block, x);
+    const int32_t weight = vector(block, part, ".weight", n, MTF_INIT_ONE);
+    return mtf_node_rmsnorm(block->program, mtf_part_label(block, part, label), x, residual, weight,
+                            eps, 0, sum);
 }
 
 mtf_tensor_id mtf_part_layernorm(const mtf_block *block, const char *part, mtf_tensor_id x,
@@ -120,4 +161,19 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
     mtf_node_linears(block->program, label, x, 3, weights, biases, MTF_ACT_NONE, qkv);
     x = mtf_node_attention(block->program, label, qkv[0], qkv[1], qkv[2], &spec);
     return mtf_part_dense(block, names->output, x, width, MTF_ACT_NONE);
+}
+
+void mtf_begin_final_norm(mtf_program *program, mtf_tensor_id x)
+{
+    mtf_program_output(program, "layers", x);
+    mtf_program_unit(program, "backbone.final_norm", 0);
+}
+
+void mtf_end_final_norm(mtf_program *program, int64_t n_layers, mtf_tensor_id normalised)
+{
+    char name[48];
+    (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)n_layers);
+    mtf_program_end_unit(program);
+    mtf_program_output(program, name, normalised);
+    mtf_program_output(program, "hidden", normalised);
 }

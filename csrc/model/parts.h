@@ -29,9 +29,22 @@ int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, 
 /* act(x W^T + b), n wide. */
 mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                              mtf_activation activation);
-/* The same, with a bias or none. */
+/* The same, the weight stored (inputs, n) as GPT-2's Conv1D does. */
+mtf_tensor_id mtf_part_conv1d(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
+                              mtf_activation activation);
+/* As mtf_part_dense, with a bias or none. */
 mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                               int has_bias, mtf_activation activation);
+/* n_parts (1 to 3) such layers without activation over the same rows, in one node named `part`:
+ * parts[i], widths[i] wide, into out[i]. */
+void mtf_part_linears(const mtf_block *block, const char *part, mtf_tensor_id x, int n_parts,
+                      const char *const *parts, const int64_t *widths, int has_bias,
+                      mtf_tensor_id *out);
+/* Division of x + residual (MTF_NO_TENSOR: none) by its root mean square over groups of `width`
+ * columns, 0: all of them; `sum` as below. */
+mtf_tensor_id mtf_part_rmsnorm(const mtf_block *block, const char *part, mtf_tensor_id x,
+                               mtf_tensor_id residual, int64_t width, double eps,
+                               mtf_tensor_id *sum);
 /* Layer normalisation of x + residual, which may be MTF_NO_TENSOR; with a bias or none. `sum` NULL, or
  * receives x + residual. */
 mtf_tensor_id mtf_part_layernorm(const mtf_block *block, const char *part, mtf_tensor_id x,
@@ -62,6 +75,12 @@ typedef struct mtf_attention_part {
 /* `part` names the draws. */
 mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
                                  const mtf_attention_part *names, mtf_tensor_id x);
+
+/* The norm above all layers of a pre-norm family stands between these: the unit "backbone.final_norm",
+ * below it x as output "layers" (so that it can be stored where the norm trains and they do not),
+ * above it the outputs "hidden_states.<n_layers>" and "hidden", as transformers has them. */
+void mtf_begin_final_norm(mtf_program *program, mtf_tensor_id x);
+void mtf_end_final_norm(mtf_program *program, int64_t n_layers, mtf_tensor_id normalised);
 
 /* ---- activations.c ---- */
 /* The activation that a key names ("gelu", "gelu_new", "relu", ...); *activation stays when absent. */

@@ -137,7 +137,8 @@ typedef struct mtf_save {
 typedef struct mtf_extent {
     int64_t n_rows[MTF_MAX_SPACES];
     int64_t max_length[MTF_MAX_SPACES];
-    const int64_t *offsets[MTF_MAX_SPACES]; /* (sequences + 1); NULL: one row a sequence, or unknown */
+    const int64_t
+        *offsets[MTF_MAX_SPACES]; /* (sequences + 1); NULL: one row a sequence, or unknown */
 } mtf_extent;
 
 typedef struct mtf_cost {

@@ -228,6 +228,20 @@ static const mtf_node *find_trainable_below(draft *d, mtf_tensor_id t)
     return lowest;
 }
 
+/* The unit for whose sake a node trains: that of its lowest weight that does, such as a table which
+ * other units read, else its own. */
+static int32_t trainable_unit(const draft *d, const mtf_node *node)
+{
+    int32_t unit = node->unit;
+    for (int w = 0; w < MTF_MAX_WEIGHTS; w++) {
+        if (weights_train(d, node, w, w + 1)) {
+            const int32_t of = d->program->params[node->weight[w]].unit;
+            unit = of < unit ? of : unit;
+        }
+    }
+    return unit;
+}
+
 /* In training, values that are given and read must not change from step to step. */
 static mtf_status check_given(draft *d, mtf_error *err)
 {
@@ -238,7 +252,8 @@ static mtf_status check_given(draft *d, mtf_error *err)
             continue;
         }
         const mtf_node *node = find_trainable_below(d, t);
-        const char *unit = node != NULL ? d->program->units[node->unit].path : "something";
+        const char *unit =
+            node != NULL ? d->program->units[trainable_unit(d, node)].path : "something";
         return mtf_fail(err, MTF_ERR_VALUE,
                         "\"%s\" cannot be given in training: %s trains below it, so its values "
                         "change with every step; freeze %s, or give an output below it",

@@ -2,7 +2,8 @@
 """Families: what each backbone does unlike another, as facts that everybody else reads.
 
 Called by selectors, loading, saving and summaries; calls nothing but words and errors. A family is
-one file here and one in ``csrc/families``; `FAMILIES` lists them."""
+one file here and one in ``csrc/families``; `FAMILIES` lists them.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +19,21 @@ from .config_keys import core_config
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
 from .family import Family, HeadLayout
+from .gguf_layout import GgufLayout
+from .gpt2 import GPT2
+from .gte import GTE, NEW
+from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
 from .modernbert import MODERNBERT
 from .mpnet import MPNET
+from .nomic_bert import NOMIC_BERT
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = [
     "FAMILIES",
+    "GGUF_LAYOUTS",
     "HEAD_LAYOUTS",
     "Family",
+    "GgufLayout",
     "HeadLayout",
     "core_config",
     "family_of",
@@ -36,14 +44,21 @@ FAMILIES: dict[str, Family] = {
     family.model_type: family
     for family in (
         BERT,
+        MPNET,
         ROBERTA,
         XLM_ROBERTA,
         CAMEMBERT,
         DISTILBERT,
         MODERNBERT,
+        NOMIC_BERT,
+        GTE,
+        NEW,
         ALBERT,
         ELECTRA,
-        MPNET,
+        GPT2,
+        LLAMA,
+        QWEN2,
+        QWEN3,
     )
 }
 """Families by the ``model_type`` of ``config.json``."""
@@ -52,6 +67,12 @@ HEAD_LAYOUTS: dict[str, Mapping[str, HeadLayout]] = {
     name: family.head_layouts for name, family in FAMILIES.items()
 }
 """Where checkpoints keep heads, by ``model_type`` and the end of the architecture's name."""
+
+
+GGUF_LAYOUTS: dict[str, GgufLayout] = {
+    layout.model_type: layout for layout in (LLAMA_GGUF, QWEN2_GGUF, QWEN3_GGUF)
+}
+"""How GGUF files call what a family has, by ``general.architecture``."""
 
 
 def family_of(config: Mapping[str, Any], where: str) -> Family:

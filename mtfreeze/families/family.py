@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 __all__ = ["Family", "HeadLayout"]
@@ -36,6 +37,10 @@ class HeadLayout:
         Arguments of the head's description that a configuration decides: key and default by name.
     lacks_biases : bool
         Whether the hidden layer and the norm may stand in the file without a bias.
+    logits_bias : bool
+        Whether the layer of the logits has a bias in transformers.
+    pooling : str
+        What a head over texts reads, unless `options` say it.
     """
 
     logits: str
@@ -46,6 +51,8 @@ class HeadLayout:
     norm: str = ""
     options: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
     lacks_biases: bool = False
+    logits_bias: bool = True
+    pooling: str = "cls"
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class Family:
     renamed : mapping of str to str
         Ends of tensor names in old checkpoints, and how they are called now.
     buffers : frozenset of str
-        Tensors that are no parameters and are computed anew.
+        Tensors that are no parameters and are computed anew; ``*`` stands for any part of a name.
     backbone_stems : tuple of str
         Beginnings of names that only backbone tensors have: an unknown one is an error.
     layer_stem, layer_key : str
@@ -86,8 +93,14 @@ class Family:
         What people call parts of it elsewhere, in lower case, and the selector that they mean.
     head_layouts : mapping of str to HeadLayout
         By the end of the architecture's name in ``config.json``, e.g. ``ForTokenClassification``.
+    class_stem : str
+        What its classes in transformers begin with, e.g. ``Bert`` of ``BertModel``.
     tokenizer_class : str
         Class of its tokenizers in transformers, where no file of a folder names one.
+    encloses : bool
+        Whether its tokenizers put special tokens around every text.
+    pooling : str
+        How token vectors become one where a folder was not made for sentences.
     pooler : str
         What the tensor names of its own pooler begin with; ``""``: it has none.
     flat : callable, optional
@@ -112,7 +125,10 @@ class Family:
     part_kinds: Mapping[str, str]
     spellings: Mapping[str, str]
     head_layouts: Mapping[str, HeadLayout]
+    class_stem: str = ""
     tokenizer_class: str = ""
+    encloses: bool = True
+    pooling: str = "mean"
     pooler: str = ""
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 
@@ -133,6 +149,17 @@ class Family:
         """
         read = {key: config[key] for key in self.computed if config.get(key) is not None}
         return {**read, **self.flat(config, where)} if self.flat else read
+
+    def is_buffer(self, name: str) -> bool:
+        """Return whether the tensor of this plain name is no parameter.
+
+        Examples
+        --------
+        >>> from mtfreeze.families import FAMILIES
+        >>> FAMILIES["gpt2"].is_buffer("h.3.attn.bias"), FAMILIES["gpt2"].is_buffer("ln_f.bias")
+        (True, False)
+        """
+        return any(fnmatchcase(name, pattern) for pattern in self.buffers)
 
     def plain_name(self, name: str) -> str:
         """Return the hub's present name of a tensor: no task model's prefix, no old ending.

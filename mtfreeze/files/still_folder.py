@@ -23,7 +23,7 @@ __all__ = ["Sight", "look_at", "read_still"]
 
 Result = TypeVar("Result")
 
-_MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
+_MODEL_FILES = (".json", ".safetensors", ".gguf", ".txt", ".model")
 """Endings of the files that models are read from; a log beside them may grow."""
 
 _TRIES = 10

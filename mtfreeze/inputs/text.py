@@ -109,6 +109,7 @@ class TextEncoder:
         self._cache: WeakKeyDictionary[Examples, Encoded] = WeakKeyDictionary()
         self._columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
         self._counts_prompts = SKIP in inputs
+        self._before_words = _before_words(tokenizer)
         self.prompt = prompt
         self.max_length = max_length
         self.do_lower_case = do_lower_case
@@ -126,6 +127,7 @@ class TextEncoder:
         model_class: str | None = None,
         inputs: Collection[str] = tuple(_COLUMNS),
         prompt: str = "",
+        files: Mapping[str, bytes] | None = None,
     ) -> TextEncoder:
         """Read a model folder's tokenizer and check it against the model.
 
@@ -147,6 +149,8 @@ class TextEncoder:
             What the model reads.
         prompt : str
             Put before every text.
+        files : mapping of str to bytes, optional
+            The tokenizer's files, where they do not lie in the folder.
 
         Raises
         ------
@@ -156,11 +160,10 @@ class TextEncoder:
         OSError
             If a file cannot be read.
         """
-        files = read_tokenizer_files(Path(folder))
-        tokenizer = load_tokenizer(files, Path(folder), model_class)
-        guarded(
-            folder, lambda: check_tokenizer(tokenizer, Path(folder), n_embeddings, needs_special)
-        )
+        folder = Path(folder)
+        files = read_tokenizer_files(folder) if files is None else files
+        tokenizer = load_tokenizer(files, folder, model_class)
+        guarded(folder, lambda: check_tokenizer(tokenizer, folder, n_embeddings, needs_special))
         return cls(
             tokenizer,
             max_length,
@@ -242,6 +245,12 @@ class TextEncoder:
         ]
         if self.do_lower_case:
             rows = [[word.lower() for word in words] for words in rows]
+        if self._before_words:
+            added = tuple(t.content for t in self._tokenizer.get_added_tokens_decoder().values())
+            rows = [
+                [word if word.startswith(added) else self._before_words + word for word in words]
+                for words in rows
+            ]
         return self._encode(rows, words=True)
 
     def encode_examples(self, examples: Examples) -> Encoded:
@@ -296,6 +305,24 @@ class TextEncoder:
 
         encodings: list[Any] = guarded(f"texts {begin} to {begin + len(rows) - 1}", run)
         return encodings
+
+
+def _before_words(tokenizer: Tokenizer) -> str:
+    """Return what a word must begin with to be encoded as the same word within a text.
+
+    Byte-level vocabularies have the space before a word in its token, and their tokenizers put none
+    before the words of a list; transformers asks for ``add_prefix_space`` there, which does.
+    """
+    listed = guarded(
+        "the tokenizer",
+        lambda: [
+            tokenizer.encode(text, is_pretokenized=words, add_special_tokens=False).ids
+            for text, words in (("a a", False), (["a", "a"], True), ([" a", " a"], True))
+        ],
+    )
+    text, words, spaced = listed
+    second = len(spaced) // 2
+    return " " if words != text and text[-second:] == spaced[-second:] else ""
 
 
 def _chunks(rows: Sequence[Any], words: bool) -> Iterator[tuple[int, int]]:

@@ -26,7 +26,7 @@ from ..errors import CheckpointError
 from ..files.json_files import parse_json
 from ..quoting import quoted
 
-__all__ = ["MAX_FILE_BYTES", "check_bounds"]
+__all__ = ["MAX_FILE_BYTES", "check_bounds", "check_table"]
 
 MAX_FILE_BYTES = 128_000_000
 """Of tokenizer.json; vocabularies of 250,000 pieces take 17 MB."""
@@ -72,6 +72,19 @@ def check_bounds(data: bytes, path: Path) -> dict[str, Any]:
             "the model's own tokenizer"
         )
     return value
+
+
+def check_table(table: bytes, path: Path) -> None:
+    """Check a table of characters that lies in no tokenizer.json; raises like `check_bounds`."""
+    text = base64.b64encode(table).decode()
+    fault = next(
+        _faults({"normalizer": {"type": "Precompiled", "precompiled_charsmap": text}}), None
+    )
+    if fault is not None:
+        raise CheckpointError(
+            f"{path}: expected a tokenizer that takes little time and memory; found {fault}; use "
+            "the model's own tokenizer"
+        )
 
 
 def _faults(value: Mapping[str, Any]) -> Iterator[str]:

@@ -1,100 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tokenizers that classes of transformers build from the vocabulary in tokenizer.json.
+"""The classes of tokenizer that files name, and what each builds from a vocabulary.
 
-Each class is a row of `CLASSES`: what it builds, and what its special tokens are called where no
-file says so. A tokenizer.json that says something else than the class builds is refused, since
-programs would disagree about the ids.
+`CLASSES` is the one list of them: the builder, the special tokens where no file names them, and the
+files that it takes where there is no tokenizer.json. A builder takes settings, vocabulary and the
+special tokens' names; it builds what transformers' class builds, and compares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import CheckpointError
-from ..quoting import quoted
+from .tokenizer_agreement import Vocabulary, agree, enclose, said_by_both
 from .tokenizer_settings import TokenizerSettings
+from .unigram_tokenizers import build_albert, build_deberta, build_unigram
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+__all__ = ["CLASSES", "TokenizerClass"]
 
-__all__ = ["CLASSES", "CURE", "TokenizerClass", "agree"]
-
-CURE = (
-    'if tokenizer.json is right as it stands, write "tokenizer_class": "PreTrainedTokenizerFast" '
-    "into tokenizer_config.json, which keeps every program to it"
+_BERT = (
+    "BertTokenizer",
+    "DistilBertTokenizer",
+    "ElectraTokenizer",
+    "LayoutLMTokenizer",
+    "LxmertTokenizer",
+    "MobileBertTokenizer",
+    "SqueezeBertTokenizer",
 )
-
-
-_BERT_DEFAULTS = {
-    "unk_token": "[UNK]",
-    "sep_token": "[SEP]",
-    "pad_token": "[PAD]",
-    "cls_token": "[CLS]",
-    "mask_token": "[MASK]",
+_BERT_NAMES = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
+_ROBERTA_NAMES = {
+    "bos": "<s>",
+    "eos": "</s>",
+    "unk": "<unk>",
+    "sep": "</s>",
+    "pad": "<pad>",
+    "cls": "<s>",
+    "mask": "<mask>",
 }
-_ROBERTA_DEFAULTS = {
-    "bos_token": "<s>",
-    "eos_token": "</s>",
-    "unk_token": "<unk>",
-    "sep_token": "</s>",
-    "pad_token": "<pad>",
-    "cls_token": "<s>",
-    "mask_token": "<mask>",
-}
-_ALBERT_DEFAULTS = {
-    "bos_token": "[CLS]",
-    "eos_token": "[SEP]",
-    "unk_token": "<unk>",
-    "sep_token": "[SEP]",
-    "pad_token": "<pad>",
-    "cls_token": "[CLS]",
-    "mask_token": "[MASK]",
-}
+_END = "<|endoftext|>"
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
+    r"\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""How Qwen2 cuts a text before bytes are merged."""
 
 
 @dataclass(frozen=True)
 class TokenizerClass:
-    """One class of tokenizer.
+    """One class.
 
     Attributes
     ----------
     build : callable
-        Takes the settings, the vocabulary, tokenizer.json as the library reads it (None without
-        it) and as it was parsed; returns the tokenizer, without added tokens.
-    defaults : mapping of str to str
-        Its special tokens by their keys, where no file names them.
-    from_pieces : bool
-        Whether it can be built from vocab.txt, without tokenizer.json.
+        From settings and vocabulary to a tokenizer.
+    names : mapping of str to str
+        Special tokens by role, where no file names them.
+    files : tuple of str
+        What it can be built from where there is no tokenizer.json.
     """
 
-    build: Callable[[TokenizerSettings, Any, Any, Mapping[str, Any]], Tokenizer]
-    defaults: Mapping[str, str]
-    from_pieces: bool = False
+    build: Callable[[TokenizerSettings, Vocabulary, Mapping[str, str]], Any]
+    names: Mapping[str, str]
+    files: tuple[str, ...] = ()
 
 
-def agree(settings: TokenizerSettings, what: str, found: object, expected: object) -> None:
-    """Refuse a tokenizer.json that is another tokenizer than its class builds."""
-    if found != expected:
-        kind = settings.kind or "BertTokenizer"
-        raise CheckpointError(
-            f"{settings.folder}: expected tokenizer.json to hold what {kind} builds from it; "
-            f"found another tokenizer ({what}: {quoted(found)} instead of {quoted(expected)}), so "
-            f"that programs disagree about the ids; {CURE}"
-        )
+def _word_piece(
+    settings: TokenizerSettings, vocabulary: Vocabulary, defaults: Mapping[str, str]
+) -> Any:
+    """Build BERT's: words at white space and punctuation, then the longest pieces."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-
-def _bert(
-    settings: TokenizerSettings, model: Any, own: Tokenizer | None, whole: Mapping[str, Any]
-) -> Tokenizer:
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    names = {role: settings.name(role, f"[{role.upper()}]") for role in ("unk", "sep", "cls")}
+    names = {role: settings.name(role, defaults[role]) for role in ("unk", "sep", "cls")}
     lower = settings.flag("do_lower_case", True)
     chinese = settings.flag("tokenize_chinese_chars", True)
     strip = settings.flag("strip_accents", None)
-    if own is not None:
+    model, whole = vocabulary.model, vocabulary.whole
+    if vocabulary.own is not None:
         is_word_piece = isinstance(model, models.WordPiece)
         found = whole["model"].get("type", "another") if not is_word_piece else "WordPiece"
         agree(settings, "a WordPiece vocabulary", found, "WordPiece")
@@ -113,139 +94,123 @@ def _bert(
             ("tokenize_chinese_chars", part.get("handle_chinese_chars", True), chinese),
             ("strip_accents", used_strip if own_strip is None else own_strip, used_strip),
         ):
-            if said != used and key not in settings.values:
-                raise CheckpointError(
-                    f"{settings.folder}: expected tokenizer_config.json and tokenizer.json to say "
-                    f"the same of {quoted(key)}; found {quoted(said)} in tokenizer.json and "
-                    f"nothing in tokenizer_config.json, which other programs take for "
-                    f'{quoted(used)}; write "{key}": true or false, as the model was trained, '
-                    "into tokenizer_config.json"
-                )
+            said_by_both(settings, key, said, used)
     tokenizer: Any = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True, handle_chinese_chars=chinese, strip_accents=strip, lowercase=lower
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    _enclose(tokenizer, processors, names["cls"], names["sep"])
-    return tokenizer  # type: ignore[no-any-return]
+    enclose(tokenizer, names["cls"], names["sep"])
+    return tokenizer
 
 
-def _unigram(
-    settings: TokenizerSettings,
-    model: Any,
-    own: Tokenizer,
-    whole: Mapping[str, Any],
-    unknown: int,
-    steps: Sequence[str] = ("Precompiled",),
-    ends: tuple[str, str] = ("<s>", "</s>"),
-) -> Tokenizer:
-    """Build words that begin with a mark, cut by a Unigram vocabulary.
+def _byte_level(
+    settings: TokenizerSettings, vocabulary: Vocabulary, defaults: Mapping[str, str]
+) -> Any:
+    """Build GPT-2's and RoBERTa's: pairs of bytes that are merged, so that no text is unknown."""
+    from tokenizers import Tokenizer, pre_tokenizers
 
-    `unknown` is the id of the unknown token, `steps` are the kinds of the normalizer, of which the
-    last may be missing, `ends` what stands around a text unless the files say something else.
-    """
-    from tokenizers import Tokenizer, pre_tokenizers, processors
+    prefix = settings.flag("add_prefix_space", False)
+    if vocabulary.own is not None:
+        _check_merges(settings, vocabulary.whole["model"])
+        part = vocabulary.whole.get("pre_tokenizer") or {}
+        agree(settings, "the pre-tokenizer", part.get("type"), "ByteLevel")
+        agree(settings, "use_regex", part.get("use_regex", True), True)
+        said_by_both(settings, "add_prefix_space", part.get("add_prefix_space", True), prefix)
+        agree(settings, "add_prefix_space", part.get("add_prefix_space", True), prefix)
+        agree(settings, "the normalizer", vocabulary.whole.get("normalizer"), None)
+    tokenizer: Any = Tokenizer(vocabulary.model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    if "cls" in defaults:
+        first, last = (settings.name(role, defaults[role]) for role in ("cls", "sep"))
+        enclose(tokenizer, first, last)
+    else:
+        _end(tokenizer, settings, vocabulary, defaults)
+    return tokenizer
 
-    part = whole["model"]
-    agree(settings, "the kind of vocabulary", part.get("type"), "Unigram")
-    agree(settings, "the number of the unknown token", part.get("unk_id"), unknown)
-    agree(settings, "byte_fallback", part.get("byte_fallback", False), False)
-    scheme = "always" if settings.flag("add_prefix_space", True) else "never"
-    split: Any = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("\u2581", scheme)]
+
+def _qwen(settings: TokenizerSettings, vocabulary: Vocabulary, defaults: Mapping[str, str]) -> Any:
+    """Build Qwen2's: as GPT-2's, over normalised characters and words cut in another way."""
+    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+
+    prefix = settings.flag("add_prefix_space", None) or False
+    if vocabulary.own is not None:
+        _check_merges(settings, vocabulary.whole["model"])
+        parts = (vocabulary.whole.get("pre_tokenizer") or {}).get("pretokenizers") or [{}]
+        kinds = [one.get("type") for one in parts]
+        agree(settings, "the pre-tokenizer", kinds, ["Split", "ByteLevel"])
+        rule = (parts[0].get("pattern"), parts[0].get("behavior"), parts[0].get("invert"))
+        agree(settings, "the pre-tokenizer", rule, ({"Regex": _WORDS}, "Isolated", False))
+        found = (parts[1].get("add_prefix_space", True), parts[1].get("use_regex", True))
+        agree(settings, "add_prefix_space and use_regex", found, (prefix, False))
+        steps = vocabulary.whole.get("normalizer") or {}
+        agree(settings, "the normalizer", steps.get("type"), "NFC")
+    tokenizer: Any = Tokenizer(vocabulary.model)
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), behavior="isolated", invert=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=False),
+        ]
     )
-    found: Any = own.pre_tokenizer
-    same = found is not None and found.__getstate__() == split.__getstate__()
-    agree(settings, "the pre-tokenizer", "the same" if same else "another one", "the same")
-    normalizer = whole.get("normalizer") or {}
-    listed = normalizer.get("normalizers", [normalizer] if normalizer else [])
-    # Runs of spaces are split away afterwards in any case.
-    kinds = [one.get("type") for one in listed if one.get("pattern") != {"Regex": " {2,}"}]
-    last = kinds[-1:] == ["Precompiled"]
-    agree(settings, "the normalizer", kinds, list(steps) if last else list(steps[:-1]))
-    tokenizer: Any = Tokenizer(model)
-    tokenizer.normalizer, tokenizer.pre_tokenizer = own.normalizer, own.pre_tokenizer
-    first, end = settings.name("bos", ends[0]), settings.name("eos", ends[1])
-    _enclose(tokenizer, processors, first, end)
-    return tokenizer  # type: ignore[no-any-return]
+    _end(tokenizer, settings, vocabulary, defaults)
+    return tokenizer
 
 
-def _albert(
-    settings: TokenizerSettings, model: Any, own: Tokenizer, whole: Mapping[str, Any]
-) -> Tokenizer:
-    steps = ["Replace", "Replace"]
-    if not settings.flag("keep_accents", False):
-        steps += ["NFKD", "StripAccents"]
-    if settings.flag("do_lower_case", True):
-        steps += ["Lowercase"]
-    steps += ["Precompiled"]
-    return _unigram(settings, model, own, whole, 1, steps, ("[CLS]", "[SEP]"))
+def _check_merges(settings: TokenizerSettings, model: Mapping[str, Any]) -> None:
+    agree(settings, "the kind of vocabulary", model.get("type"), "BPE")
+    for key in ("continuing_subword_prefix", "end_of_word_suffix"):
+        agree(settings, key, model.get(key) or "", "")
+    for key in ("fuse_unk", "byte_fallback", "ignore_merges", "dropout"):
+        agree(settings, key, model.get(key) or False, False)
 
 
-def _xlm_roberta(
-    settings: TokenizerSettings, model: Any, own: Tokenizer, whole: Mapping[str, Any]
-) -> Tokenizer:
-    return _unigram(settings, model, own, whole, 3)
+def _end(
+    tokenizer: Any,
+    settings: TokenizerSettings,
+    vocabulary: Vocabulary,
+    defaults: Mapping[str, str],
+) -> None:
+    """Put special tokens at the ends of a text where a decoder's files ask for them."""
+    flags = {role: settings.flag(f"add_{role}_token", None) for role in ("bos", "eos")}
+    if flags["bos"] is None and flags["eos"] is None:
+        if vocabulary.own is not None and vocabulary.own.post_processor is not None:
+            tokenizer.post_processor = vocabulary.own.post_processor
+        return
+    names = {"bos": "", "eos": ""}
+    for role, on in flags.items():
+        if on and settings.special(f"{role}_token", defaults.get(role)) is not None:
+            names[role] = settings.name(role, defaults.get(role, ""))
+    enclose(tokenizer, names["bos"], names["eos"])
 
 
-def _camembert(
-    settings: TokenizerSettings, model: Any, own: Tokenizer, whole: Mapping[str, Any]
-) -> Tokenizer:
-    pieces = [piece for piece, _ in whole["model"].get("vocab") or ()]
-    name = settings.name("unk", "<unk>")
-    return _unigram(settings, model, own, whole, pieces.index(name) if name in pieces else 0)
-
-
-def _roberta(
-    settings: TokenizerSettings, model: Any, own: Tokenizer, whole: Mapping[str, Any]
-) -> Tokenizer:
-    from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
-
-    found: Any = model
-    agree(settings, "the kind of vocabulary", whole["model"].get("type", "BPE"), "BPE")
-    pieces = (found.continuing_subword_prefix or "", found.end_of_word_suffix or "")
-    agree(settings, "marks of inner and last pieces", pieces, ("", ""))
-    for name, plain in (("byte_fallback", False), ("ignore_merges", False), ("dropout", None)):
-        agree(settings, name, getattr(model, name), plain)
-    agree(settings, "the normalizer", (whole.get("normalizer") or {}).get("type"), None)
-    split: Any = pre_tokenizers.ByteLevel(settings.flag("add_prefix_space", False))
-    theirs = whole.get("pre_tokenizer") or {}
-    facts = [(theirs.get("type"), theirs.get("add_prefix_space"), theirs.get("use_regex", True))]
-    agree(settings, "the pre-tokenizer", facts, [("ByteLevel", split.add_prefix_space, True)])
-    tokenizer: Any = Tokenizer(model)
-    tokenizer.pre_tokenizer, tokenizer.decoder = split, decoders.ByteLevel()
-    _enclose(tokenizer, processors, settings.name("cls", "<s>"), settings.name("sep", "</s>"))
-    return tokenizer  # type: ignore[no-any-return]
-
-
-def _enclose(tokenizer: Any, processors: Any, first: str, last: str) -> None:
-    """Put two special tokens around a text, where the vocabulary has them."""
-    ids = [(name, tokenizer.token_to_id(name)) for name in dict.fromkeys((first, last))]
-    if all(number is not None for _, number in ids):
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=[first, "$A", last], special_tokens=ids
-        )
-
-
-_WORD_PIECE = TokenizerClass(_bert, _BERT_DEFAULTS, from_pieces=True)
+_MERGES = ("vocab.json", "merges.txt")
+_BERT_CLASS = TokenizerClass(_word_piece, _BERT_NAMES, ("vocab.txt",))
 
 CLASSES: dict[str, TokenizerClass] = {
-    **dict.fromkeys(
-        (
-            "",
-            "BertTokenizer",
-            "DistilBertTokenizer",
-            "ElectraTokenizer",
-            "LayoutLMTokenizer",
-            "LxmertTokenizer",
-            "MobileBertTokenizer",
-            "SqueezeBertTokenizer",
-        ),
-        _WORD_PIECE,
+    "": _BERT_CLASS,
+    **dict.fromkeys(_BERT, _BERT_CLASS),
+    "MPNetTokenizer": TokenizerClass(
+        _word_piece, {**_ROBERTA_NAMES, "unk": "[UNK]"}, ("vocab.txt",)
     ),
-    "RobertaTokenizer": TokenizerClass(_roberta, _ROBERTA_DEFAULTS),
-    "XLMRobertaTokenizer": TokenizerClass(_xlm_roberta, _ROBERTA_DEFAULTS),
-    "CamembertTokenizer": TokenizerClass(_camembert, _ROBERTA_DEFAULTS),
-    "AlbertTokenizer": TokenizerClass(_albert, _ALBERT_DEFAULTS),
+    "RobertaTokenizer": TokenizerClass(_byte_level, _ROBERTA_NAMES, _MERGES),
+    "GPT2Tokenizer": TokenizerClass(
+        _byte_level, dict.fromkeys(("bos", "eos", "unk"), _END), _MERGES
+    ),
+    "Qwen2Tokenizer": TokenizerClass(_qwen, {"eos": _END, "unk": _END, "pad": _END}, _MERGES),
+    "XLMRobertaTokenizer": TokenizerClass(
+        build_unigram, _ROBERTA_NAMES, ("sentencepiece.bpe.model", "tokenizer.model")
+    ),
+    "CamembertTokenizer": TokenizerClass(
+        build_unigram, _ROBERTA_NAMES, ("sentencepiece.bpe.model", "tokenizer.model")
+    ),
+    "AlbertTokenizer": TokenizerClass(
+        build_albert,
+        {**_BERT_NAMES, "bos": "[CLS]", "eos": "[SEP]", "unk": "<unk>", "pad": "<pad>"},
+        ("spiece.model",),
+    ),
+    "DebertaV2Tokenizer": TokenizerClass(
+        build_deberta, {**_BERT_NAMES, "bos": "[CLS]", "eos": "[SEP]"}, ("spm.model",)
+    ),
 }
-"""By name, without ``Fast``; ``""``: no file names one."""
+"""By the class that a folder's files name, without ``Fast``; ``""`` where they name none."""

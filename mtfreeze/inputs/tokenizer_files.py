@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tokenizer's files of a model folder: reading, building, and checking against the model.
 
-The vocabulary is that of tokenizer.json, or of vocab.txt without it; what else makes the tokenizer
-is read in `tokenizer_settings.py` and put together in `tokenizer_kinds.py`.
+The vocabulary is that of tokenizer.json, or without it of a file of its own
+(`vocabulary_files.py`); what else makes the tokenizer is read in `tokenizer_settings.py` and put
+together in `tokenizer_kinds.py`.
 Damaged files end in a `CheckpointError`, also where the tokenizer library panics; what would end
 the process there is refused before (`tokenizer_bounds.py`).
 """
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CheckpointError, Error
 from ..files.reading import read_file
 from ..quoting import cut, quoted
+from .tokenizer_agreement import Vocabulary
 from .tokenizer_bounds import MAX_FILE_BYTES, check_bounds
 from .tokenizer_kinds import build_tokenizer
-from .tokenizer_settings import TokenizerSettings, decoded, read_tokenizer_settings
+from .tokenizer_settings import decoded, read_tokenizer_settings
+from .vocabulary_files import SENTENCEPIECE, read_vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = [
     "TOKENIZER_FILES",
+    "VOCABULARIES",
     "check_tokenizer",
     "guarded",
     "load_tokenizer",
@@ -38,16 +41,14 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "vocab.txt",
     "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    *SENTENCEPIECE,
 )
 """Files of a model folder that belong to the tokenizer; saved back byte for byte."""
 
-_MAX_LINES = 500_000
-"""Of vocab.txt; usual are 30,000."""
-
-_WHITE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
-    map(chr, range(0x2000, 0x200B))
-)
-"""White space that the tokenizer library takes off the end of a line."""
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", *SENTENCEPIECE)
+"""Those of them that a tokenizer can be read from."""
 
 
 def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
@@ -56,14 +57,14 @@ def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
     Raises
     ------
     CheckpointError
-        If there is neither tokenizer.json nor vocab.txt.
+        If there is no vocabulary.
     """
     present = (name for name in TOKENIZER_FILES if (folder / name).is_file())
     files = {name: read_file(folder / name, CheckpointError, MAX_FILE_BYTES) for name in present}
-    if "tokenizer.json" not in files and "vocab.txt" not in files:
+    if not any(name in files for name in VOCABULARIES):
         raise CheckpointError(
-            f"{folder}: expected tokenizer.json or vocab.txt; found neither; copy the tokenizer's "
-            "files of the original model into the folder"
+            f"{folder}: expected tokenizer.json, vocab.txt, vocab.json or a sentencepiece model; "
+            "found none of them; copy the tokenizer's files of the original model into the folder"
         )
     return files
 
@@ -106,9 +107,8 @@ def load_tokenizer(
     def build() -> Tokenizer:
         settings = read_tokenizer_settings(files, folder, whole, model_class)
         if own is not None:
-            return build_tokenizer(settings, own.model, own, whole)
-        pieces = _word_pieces(files["vocab.txt"], folder / "vocab.txt", settings)
-        return build_tokenizer(settings, pieces, None, whole)
+            return build_tokenizer(settings, Vocabulary(own.model, own, whole))
+        return build_tokenizer(settings, read_vocabulary(settings, files, folder))
 
     built: Tokenizer = guarded(folder, build)
     return built
@@ -136,7 +136,7 @@ def check_tokenizer(
         If ids lie beyond the embedding, the vocabulary is empty, special tokens are not added, or
         the special tokens that are added have other ids in the vocabulary.
     """
-    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    largest = _largest_id(tokenizer)
     if largest < 0:
         raise CheckpointError(
             f"{folder}: expected a tokenizer with a vocabulary; found an empty one; "
@@ -169,33 +169,14 @@ def check_tokenizer(
             )
 
 
-def _word_pieces(raw: bytes, path: Path, settings: TokenizerSettings) -> Any:
-    """Return the WordPiece vocabulary of vocab.txt: one token a line, the line number is the id."""
+def _largest_id(tokenizer: Tokenizer) -> int:
+    """Return the largest id of a vocabulary; -1 if there is none."""
     from tokenizers import models
 
-    n_lines = raw.count(b"\n")
-    if n_lines > _MAX_LINES:
-        raise CheckpointError(
-            f"{path}: expected at most {_MAX_LINES:,} tokens; found {n_lines:,}; use the model's "
-            "own vocab.txt"
-        )
-    if raw.startswith(codecs.BOM_UTF8):
-        raise CheckpointError(
-            f"{path}: expected the first token in the first bytes; found a byte order mark, which "
-            "other programs take for a part of it; save the file as UTF-8 without one"
-        )
-    lines = decoded(raw, path).split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    vocab = {token.rstrip(_WHITE): index for index, token in enumerate(lines)}
-    names = {role: settings.name(role, f"[{role.upper()}]") for role in ("unk", "sep", "cls")}
-    for name in names.values():
-        if name not in vocab:
-            raise CheckpointError(
-                f"{path}: expected the special token {quoted(name)} among its lines; found "
-                f"{len(vocab)} tokens without it; use the model's own vocab.txt"
-            )
-    return models.WordPiece(vocab, unk_token=names["unk"])
+    if isinstance(tokenizer.model, models.Unigram):  # its pieces are numbered as they stand
+        pieces = tokenizer.get_vocab_size(with_added_tokens=False)
+        return max(pieces - 1, *tokenizer.get_added_tokens_decoder(), -1)
+    return max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
 
 def guarded(where: object, call: Callable[[], Any]) -> Any:

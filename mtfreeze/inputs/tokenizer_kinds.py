@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The class that a tokenizer's files name, and the tokenizer that it stands for.
+"""The tokenizer that a folder's files stand for.
 
 Of some classes tokenizer.json is the whole tokenizer. Others (``BertTokenizer``) take its
 vocabulary and build the rest from tokenizer_config.json, whatever else tokenizer.json says. So
-such a tokenizer is built in the same way (`tokenizer_classes`), and compared with what
+such a tokenizer is built here in the same way (`tokenizer_classes.py`), and compared with what
 tokenizer.json says: where versions of transformers go by one file or the other, nobody can tell
 which ids the model was trained with, and the folder is refused.
 """
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
 from ..quoting import quoted
-from .tokenizer_classes import CLASSES, CURE, agree
+from .tokenizer_agreement import CURE, Vocabulary, agree
+from .tokenizer_classes import CLASSES
 from .tokenizer_settings import TokenizerSettings
 
 if TYPE_CHECKING:
@@ -29,12 +30,7 @@ _WHOLE = ("PreTrainedTokenizer", "TokenizersBackend")
 _NO_LIMIT = 1 << 30
 
 
-def build_tokenizer(
-    settings: TokenizerSettings,
-    model: Any,
-    own: Tokenizer | None,
-    whole: Mapping[str, Any],
-) -> Tokenizer:
+def build_tokenizer(settings: TokenizerSettings, vocabulary: Vocabulary) -> Tokenizer:
     """Return the tokenizer that a folder's files stand for, without padding.
 
     Its truncation is on, for the side from which it cuts; the length is no limit.
@@ -43,12 +39,8 @@ def build_tokenizer(
     ----------
     settings : TokenizerSettings
         What the small files say.
-    model : tokenizers.models.Model
-        The vocabulary.
-    own : tokenizers.Tokenizer or None
-        tokenizer.json as the library reads it; taken over where it is the whole tokenizer.
-    whole : mapping
-        The same file, parsed; empty without it.
+    vocabulary : Vocabulary
+        What the large ones say.
 
     Raises
     ------
@@ -56,31 +48,33 @@ def build_tokenizer(
         If the files say different things, or the class is none that is known.
     """
     _check_no_other_files(settings)
-    defaults: Mapping[str, str] = {}
+    own = vocabulary.own
+    names: dict[str, str] = {}
     if settings.kind in _WHOLE:
         if own is None:
             raise CheckpointError(
                 f"{settings.folder}: expected tokenizer.json beside the tokenizer_class "
-                f"{quoted(settings.kind)}; found vocab.txt alone; copy that file of the original "
-                "model into the folder"
+                f"{quoted(settings.kind)}; found other files of a vocabulary alone; copy that file "
+                "of the original model into the folder"
             )
         tokenizer = own
-    elif settings.kind in CLASSES and (own is not None or CLASSES[settings.kind].from_pieces):
-        defaults = CLASSES[settings.kind].defaults
-        tokenizer = CLASSES[settings.kind].build(settings, model, own, whole)
+    elif settings.kind in CLASSES:
+        known = CLASSES[settings.kind]
+        names = {f"{role}_token": name for role, name in known.names.items()}
+        tokenizer = known.build(settings, vocabulary, known.names)
     else:
-        known = f"{', '.join(filter(None, CLASSES))} or PreTrainedTokenizerFast"
+        listed = ", ".join(name for name in CLASSES if name)
         raise CheckpointError(
-            f"{settings.folder}: expected a tokenizer of the class {known}; found "
-            f"{quoted(settings.kind)}, which may split texts by rules that are in none of its "
-            f"files; {CURE}"
+            f"{settings.folder}: expected a tokenizer of the class {listed} or "
+            f"PreTrainedTokenizerFast; found {quoted(settings.kind)}, which may split texts by "
+            f"rules that are in none of its files; {CURE}"
         )
     side = "right"
     if own is not None:
         side = (own.truncation or {}).get("direction", side)
         own.no_padding()
         own.no_truncation()
-    _add_tokens(tokenizer, settings, defaults)
+    _add_tokens(tokenizer, settings, names)
     _check_ids(tokenizer, settings, own)
     if own is not None and tokenizer is not own:
         _check_template(tokenizer, settings, own)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from ..checks import check_path
 from ..errors import CheckpointError, ConfigError
+from ..files.gguf_files import GGUF
 from ..files.user_paths import user_path
 from ..quoting import quoted
 
@@ -89,12 +90,13 @@ def is_path(name: str | os.PathLike[str]) -> bool:
 
 
 def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None = None) -> Path:
-    """Return the folder that holds the model.
+    """Return the folder that holds the model, or the GGUF file that is one.
 
     Parameters
     ----------
     name_or_path : str or path
-        A folder, or a name on the hub such as ``"sentence-transformers/all-MiniLM-L6-v2"``.
+        A folder, a ``.gguf`` file, or a name on the hub such as
+        ``"sentence-transformers/all-MiniLM-L6-v2"``.
     revision : str, optional
         A branch, tag or commit on the hub; looked for in the cache and on the hub alone, since
         packages do not say which commit they carry.
@@ -127,13 +129,15 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
             "for the "
             f"path {quoted(text)}; leave it out, or give the model's name on the hub"
         )
-    if text and os.path.isdir(folder):
+    if text and (
+        os.path.isdir(folder) or (folder.suffix.lower() == GGUF and os.path.isfile(folder))
+    ):
         return folder
     if not text or is_path(name_or_path):
         found = "a file" if os.path.isfile(folder) else "nothing of that name"
         raise CheckpointError(
             f"expected a model folder at {quoted(text)}; found {found}; give the folder that holds "
-            "config.json (a path is not looked up online)"
+            "config.json, or a .gguf file (a path is not looked up online)"
         )
     names = [text] if "/" in text else [text, f"sentence-transformers/{text}"]
     for name in names:

@@ -26,18 +26,20 @@ from ..heads.head import check_head_name
 from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
+from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
 from .dense_modules import core_keys, dense_entries
 from .folder_kinds import warn_of_another_kind
+from .gguf_models import find_gguf, read_gguf_model
 from .hub import Base, base_of
+from .kept_files import read_kept
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
-from .sentence_files import SentenceSettings, check_pooling, read_settings
+from .sentence_files import WRITTEN, SentenceSettings, check_pooling, read_settings
 
 __all__ = [
     "FORMAT",
-    "KEPT_FILES",
     "Loaded",
     "fill_head",
     "load_folder",
@@ -49,16 +51,6 @@ FORMAT = 1
 """Version of ``mtfreeze.json``; a higher one is refused."""
 
 _OWN_FILE = "mtfreeze.json"
-KEPT_FILES = (
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "chat_template.json",
-    "chat_template.jinja",
-)
-"""Files that other programs read beside ours, of tokenizers above all; saved back as they are."""
 
 
 @dataclass
@@ -129,11 +121,15 @@ def load_folder(
     if pooling is not None:
         pooling = check_pooling(pooling)
     normalize = check_optional_flag("normalize", normalize)
-    where = str(folder / "config.json")
-    config = read_object(folder / "config.json")
+    weights = find_gguf(folder)
+    gguf = read_gguf_model(weights) if weights is not None else None
+    folder = weights.parent if weights is not None else folder
+    file = folder / "config.json"
+    where = str(gguf.path if gguf and not file.is_file() else file)
+    config = gguf.config if gguf and not file.is_file() else read_object(file)
     family = family_of(config, where)
     _check_pooler(family, pooling)
-    settings = read_settings(folder, pooling)
+    settings = read_settings(folder, pooling, family.pooling)
     changed = settings.prompts.with_changes(prompts, default_prompt_name)
     settings = replace(settings, prompts=changed)
     own = read_own_file(folder)
@@ -148,20 +144,24 @@ def load_folder(
     build |= core_keys(settings.dense)
     if not settings.include_prompt:  # else a model without prompts has an input that says nothing
         build["include_prompt"] = False
-    found = find_tensors(folder)
+    found: Mapping[str, TensorEntry] = gguf.tensors if gguf else find_tensors(folder)
     _check_one_save(folder, own, found)
-    entries = _named_tensors(family, found, folder) | dense_entries(settings.dense)
+    dense = dense_entries(settings.dense)
+    _check_one_save(folder, own, dense)
+    entries = _named_tensors(family, found, folder) | dense
     heads = read_saved_heads(folder, own)
-    check_sizes(family, config, entries, where)
+    check_sizes(family, build, entries, where)
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
-    kind = config.get("tokenizer_class") or family.tokenizer_class
-    settings, encoder = _read_text(folder, core, settings, max_length, kind)
+    files = gguf.tokenizer_files(folder) if gguf else None
+    settings, encoder = _read_text(folder, core, family, settings, max_length, config, files)
     unused = _fill(core, entries)
+    if gguf:
+        gguf.say_types()
     if not own:
         warn_of_another_kind(folder, config, entries)
-    extra = {name: (folder / name).read_bytes() for name in KEPT_FILES if (folder / name).is_file()}
+    extra = read_kept(folder, [*WRITTEN, *TOKENIZER_FILES])
     return Loaded(
         core,
         family,
@@ -204,9 +204,11 @@ def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:
 def _read_text(
     folder: Path,
     core: CoreModel,
+    family: Family,
     settings: SentenceSettings,
     max_length: int | None,
-    tokenizer_class: str,
+    config: Mapping[str, Any],
+    files: Mapping[str, bytes] | None,
 ) -> tuple[SentenceSettings, TextEncoder]:
     """Settle the maximum length and read the tokenizer, of that class unless its files name one."""
     inputs = {info.name: info for info in core.inputs()}
@@ -229,9 +231,11 @@ def _read_text(
         max_length=settings.max_length,
         n_embeddings=inputs["ids"].limit,
         do_lower_case=settings.do_lower_case,
-        model_class=tokenizer_class,
+        needs_special=family.encloses,
+        model_class=config.get("tokenizer_class") or family.tokenizer_class,
         inputs=list(inputs),
         prompt=settings.prompts.default_text,
+        files=files,
     )
 
 

@@ -75,11 +75,11 @@ def check_sizes(
         if name.startswith(family.layer_stem)
     }
     n_layers = sum(number.isdecimal() for number in numbers)
-    if n_layers != config[family.layer_key]:
+    promised = config.get(family.layer_key)
+    if n_layers != promised:
         raise CheckpointError(
-            f"{where}: {family.layer_key} = {quoted(config[family.layer_key])}, but the weights "
-            "hold "
-            f"{n_layers} layers; config.json and weights belong to different models"
+            f"{where}: {family.layer_key} = {quoted(promised)}, but the weights hold {n_layers} "
+            "layers; config.json and weights belong to different models"
         )
     if n_layers > _MAX_LAYERS:
         raise ConfigError(
@@ -156,7 +156,7 @@ def _check_backbone(
         name
         for name in entries
         if name not in used
-        and name not in family.buffers
+        and not family.is_buffer(name)
         and name.startswith(family.backbone_stems)
     ]
     if extra:

@@ -17,6 +17,7 @@ from ..checks import check_text, typed
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
 from ..files.json_files import read_object, to_json
+from ..files.reading import read_file
 from ..quoting import quoted
 
 __all__ = ["PROMPTS_FILE", "Prompts", "check_prompts", "read_prompts"]
@@ -36,11 +37,14 @@ class Prompts:
         Name of the one that stands before every text unless the caller chooses another.
     file : dict
         The whole of the file that they were read from; empty without one.
+    raw : bytes
+        The same as it lies there.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
     default: str | None = None
     file: dict[str, Any] = field(default_factory=dict)
+    raw: bytes = b""
 
     @property
     def default_text(self) -> str:
@@ -110,12 +114,14 @@ class Prompts:
                     else f"expected prompts with the default_prompt_name {quoted(name)}; found "
                     "none; pass prompts={...} too"
                 )
-        return Prompts(merged, name, self.file)
+        return Prompts(merged, name, self.file, self.raw)
 
     def to_file(self) -> bytes | None:
         """Return the file that keeps them; None where there is nothing to keep."""
-        if not self.texts and not self.file:
+        if not self.texts and not self.raw:
             return None
+        if (self.texts, self.default) == _named(self.file):
+            return self.raw
         return to_json({**self.file, "prompts": self.texts, "default_prompt_name": self.default})
 
 
@@ -142,8 +148,9 @@ def read_prompts(folder: Path) -> Prompts:
     path = folder / PROMPTS_FILE
     if not path.is_file():
         return Prompts()
+    raw = read_file(path, CheckpointError)
     config = read_object(path)
-    texts, default = config.get("prompts") or {}, config.get("default_prompt_name")
+    texts, default = _named(config)
     if not isinstance(texts, dict) or not all(isinstance(one, str) for one in texts.values()):
         raise CheckpointError(
             f"{path}: expected 'prompts' to map names to texts; found {quoted(texts)}; correct it"
@@ -154,4 +161,9 @@ def read_prompts(folder: Path) -> Prompts:
             f"{name_list(texts) if texts else 'its prompts, of which there are none'}; found "
             f"{quoted(default)}; correct it"
         )
-    return Prompts(texts, default, config)
+    return Prompts(texts, default, config, raw)
+
+
+def _named(config: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return what a file says of prompts and of the default's name."""
+    return config.get("prompts") or {}, config.get("default_prompt_name")

@@ -32,9 +32,10 @@ from ..freezing.unit_states import unit_states
 from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
 from .dense_modules import DENSE, own_tensors
-from .loading import FORMAT, KEPT_FILES
-from .prompts import PROMPTS_FILE
-from .sentence_files import dense_folder, settings_files
+from .kept_files import TEMPLATES, WEIGHTS
+from .loading import FORMAT
+from .sentence_files import WRITTEN, dense_folder, settings_files
+from .task_models import check_task_model, write_task_model
 
 if TYPE_CHECKING:
     from .state import ModelState
@@ -44,31 +45,17 @@ __all__ = ["CHECKPOINTS", "check_target", "save_model", "write_model"]
 CHECKPOINTS = "checkpoints"
 """Folder beside a model's files with the checkpoints of a run that trains it."""
 
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".onnx", ".h5", ".msgpack", ".ot", ".index.json")
-"""Endings of weight files: those of an earlier model never survive beside new ones."""
-
-_OURS = (
-    "config.json",
-    "modules.json",
-    "sentence_bert_config.json",
-    PROMPTS_FILE,
-    *TOKENIZER_FILES,
-    *KEPT_FILES,
-    "heads",
-    "mtfreeze.json",
-    "freeze_report.json",
-    "onnx",
-    "openvino",
-    "trainer",
-)
+_REPLACED = (*WRITTEN, *TOKENIZER_FILES, *TEMPLATES, "heads", "onnx", "openvino", "trainer")
 """What an earlier folder may hold that the new model replaces, or makes untrue."""
 
 _MODULE = re.compile(r"\d+_[A-Z]\w*")
 """Folders of modules of sentence-transformers, which the new ``modules.json`` does not name."""
 
 
-def save_model(model: ModelState, path: Path) -> Path:
-    """Write `model` to the folder `path`; see `MultiTaskModel.save_pretrained`."""
+def save_model(model: ModelState, path: Path, head: str | None = None) -> Path:
+    """Write `model`, or one head as a task model, to `path`; see `save_pretrained`."""
+    if head is not None:
+        check_task_model(model, head)
     target = user_path(path).resolve()
     check_target(target, path)
     begin = f"cannot save the model to {quoted(str(path))}"
@@ -76,7 +63,11 @@ def save_model(model: ModelState, path: Path) -> Path:
     with explained(begin, untouched):
         make_folder(target.parent)
     with new_folder(target, begin, untouched) as draft:
-        write_model(model, draft)
+        if head is None:
+            write_model(model, draft, keep=target)
+        else:
+            _check_finite(model.parameters())
+            write_task_model(model, head, draft, _kept(model, target))
         if target.is_dir():
             _carry_over(target, draft)
     return path
@@ -97,8 +88,10 @@ def check_target(target: Path, path: Path) -> None:
         )
 
 
-def write_model(model: ModelState, folder: Path) -> None:
+def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> None:
     """Write all files of a model into the new folder `folder`, each synced, names not yet.
+
+    What the folder `keep` has of the files that nobody here reads is not written.
 
     Raises
     ------
@@ -121,9 +114,9 @@ def write_model(model: ModelState, folder: Path) -> None:
         "config.json": to_json(_config(model.config)),
         "mtfreeze.json": to_json(own),
         "freeze_report.json": to_json(_report(model)),
-        **settings_files(settings, _token_width(model)),
+        **settings_files(settings, model.token_width),
         **model.encoder.files,
-        **model._loaded.extra_files,
+        **_kept(model, keep),
     }
     saved_as = _digest(files)
     files["mtfreeze.json"] = to_json({**own, "saved_as": saved_as})
@@ -132,7 +125,7 @@ def write_model(model: ModelState, folder: Path) -> None:
     for number in range(len(settings.dense)):
         place = folder / dense_folder(number)
         place.mkdir()
-        write_tensors(place / "model.safetensors", own_tensors(number, backbone))
+        write_tensors(place / "model.safetensors", own_tensors(number, backbone), saved_as)
     (folder / "heads").mkdir()
     for name, tensors in heads.items():
         file = inner_path(folder, f"heads/{name}.safetensors", f"head {quoted(name)}")
@@ -145,8 +138,13 @@ def write_model(model: ModelState, folder: Path) -> None:
         (folder / f"{len(settings.dense) + 2}_Normalize").mkdir()
 
 
-def _token_width(model: ModelState) -> int:
-    return next(info.width for info in model._core.outputs() if info.name == "hidden")
+def _kept(model: ModelState, place: Path | None) -> dict[str, bytes]:
+    """Return the small files that the model was loaded with, but for those that lie in `place`."""
+    return {
+        name: data
+        for name, data in model._loaded.extra_files.items()
+        if name in TEMPLATES or place is None or not os.path.lexists(place / name)
+    }
 
 
 def _check_finite(params: Mapping[str, NDArray[np.float32]]) -> None:
@@ -232,6 +230,6 @@ def _report(model: ModelState) -> dict[str, Any]:
 def _carry_over(old: Path, new: Path) -> None:
     """Take the user's own files (README.md, logs) of the earlier folder into the new one."""
     for item in old.iterdir():
-        replaced = item.name in _OURS or item.name.endswith(_WEIGHTS)
+        replaced = item.name in _REPLACED or item.name.endswith(WEIGHTS)
         if not (replaced or _MODULE.fullmatch(item.name) or os.path.lexists(new / item.name)):
             take_over(item, new / item.name)

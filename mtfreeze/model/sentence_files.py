@@ -25,12 +25,23 @@ from .prompts import PROMPTS_FILE, Prompts, read_prompts
 
 __all__ = [
     "POOLER",
+    "WRITTEN",
     "SentenceSettings",
     "check_pooling",
     "dense_folder",
     "read_settings",
     "settings_files",
 ]
+
+WRITTEN = (
+    "config.json",
+    "mtfreeze.json",
+    "freeze_report.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    PROMPTS_FILE,
+)
+"""Files at the top of a saved folder that are made anew, beside the tokenizer's and the weights."""
 
 POOLER = "pooler"
 """The pooling that is a layer of the backbone; sentence-transformers has no module for it."""
@@ -107,7 +118,9 @@ def check_pooling(pooling: object) -> str:
     return POOLER if pooling == POOLER else check_poolings("pooling", pooling, [POOLER])
 
 
-def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
+def read_settings(
+    folder: Path, pooling: str | None = None, usual: str = "mean"
+) -> SentenceSettings:
     """Read the settings of a model folder.
 
     Parameters
@@ -116,6 +129,8 @@ def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
         The model.
     pooling : str, optional
         The caller's choice; then a pooling of the folder that is not supported is no error.
+    usual : str
+        Where the folder was not made for sentences.
 
     Raises
     ------
@@ -128,7 +143,7 @@ def read_settings(folder: Path, pooling: str | None = None) -> SentenceSettings:
     prompts = read_prompts(folder)
     path = folder / "modules.json"
     if not path.is_file():
-        return SentenceSettings(pooling or "mean", False, max_length, lower, prompts=prompts)
+        return SentenceSettings(pooling or usual, False, max_length, lower, prompts=prompts)
     found, with_prompt = "mean", True
     dense: list[DenseModule] = []
     modules = _read_modules(folder, path)

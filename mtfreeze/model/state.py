@@ -166,6 +166,11 @@ class ModelState:
         return next(info.width for info in self._core.outputs() if info.name == "pooled")
 
     @property
+    def token_width(self) -> int:
+        """Width of a token's vector."""
+        return next(info.width for info in self._core.outputs() if info.name == "hidden")
+
+    @property
     def max_length(self) -> int:
         """Tokens of a text, special ones included, before it is truncated."""
         return self.encoder.max_length

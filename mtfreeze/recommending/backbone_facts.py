@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..model.prompts import PROMPTS_FILE
 from ..quantities import in_values
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ KINDS = {
 }
 """Kind -> how it is called."""
 
-_OF_SENTENCES = "config_sentence_transformers.json"
 _MASKED = ("ForMaskedLM", "ForPreTraining")
 
 
@@ -70,8 +70,8 @@ def backbone_facts(model: MultiTaskModel) -> BackboneFacts:
     loaded, index = model._loaded, model.index
     architectures = [str(one) for one in model.config.get("architectures") or ()]
     masked = next((one for one in architectures if one.endswith(_MASKED)), None)
-    if _OF_SENTENCES in loaded.extra_files:
-        kind, why = "sentence", f"its folder has {_OF_SENTENCES}"
+    if loaded.settings.prompts.raw:
+        kind, why = "sentence", f"its folder has {PROMPTS_FILE}"
     elif masked is not None:
         kind, why = "masked", f"its config.json names {masked}"
     elif loaded.settings.has_modules:
@@ -88,7 +88,7 @@ def backbone_facts(model: MultiTaskModel) -> BackboneFacts:
         kind=kind,
         why=why,
         n_layers=index.n_layers,
-        width=model.width,
+        width=model.token_width,
         n_values=int(n_values),
         pooling=model.pooling,
         normalize=model.normalize,

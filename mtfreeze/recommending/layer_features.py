@@ -107,10 +107,6 @@ def _pooling_of(model: MultiTaskModel, head: str) -> str:
     return one_row.get(named[0], "mean") if len(named) == 1 else "mean"
 
 
-def _token_width(model: MultiTaskModel) -> int:
-    return next(info.width for info in model._core.outputs() if info.name == "hidden")
-
-
 def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFeatures:
     """Compute the features of a task's sampled rows.
 
@@ -129,7 +125,7 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     outputs = [f"hidden_states.{k}" for k in range(model.index.n_layers + 1)]
     how = _pooling_of(model, name)
     parts: list[list[Float32]] = [[] for _ in outputs]
-    pooled = np.empty((len(rows), _token_width(model)), dtype=np.float32)
+    pooled = np.empty((len(rows), model.token_width), dtype=np.float32)
     labels: list[Int64] = []
     owners: list[Int64] = []
 
@@ -166,7 +162,7 @@ def pooled_features(
     rows = sample(every, encoded.lengths, most, f"{head} eval")
     how = "mean" if encoded.has_words else _pooling_of(model, head)
     output = f"hidden_states.{model.index.n_layers}"
-    found = np.empty((len(rows), _token_width(model)), dtype=np.float32)
+    found = np.empty((len(rows), model.token_width), dtype=np.float32)
 
     def compute() -> None:
         for at in calls(encoded.lengths[rows]):

@@ -138,10 +138,13 @@ static void check_mode(mtf_model *model, const mode *m, size_t n_outputs,
 MTF_TEST(counted_is_what_the_plan_says)
 {
     static const char *const both[2] = {"cls", "ner"};
-    static const char *const poolings[] = {"mean", "cls", "pooler"};
-    for (int p = 0; p < 3; p++) {
+    static const char *const poolings[] = {"mean", "cls", "pooler",
+                                           "max+weightedmean+mean_sqrt_len_tokens"};
+    for (int p = 0; p < 4; p++) {
         for (int dropout = 0; dropout < 2; dropout++) {
-            mtf_model *model = tiny_model(dropout ? 0.1 : 0, poolings[p]);
+            const double rate = dropout ? 0.1 : 0;
+            mtf_model *model =
+                p < 3 ? tiny_model(rate, poolings[p]) : tiny_dense_model(rate, poolings[p]);
             for (size_t i = 0; i < sizeof MODES / sizeof MODES[0]; i++) {
                 check_mode(model, &MODES[i], 2, both);
                 check_mode(model, &MODES[i], 1, both);

@@ -90,6 +90,22 @@ MTF_TEST(pooler_trains)
     mtf_model_free(model);
 }
 
+MTF_TEST(poolings_side_by_side_and_dense_modules)
+{
+    static const char *const poolings[] = {"max+weightedmean+cls",
+                                           "lasttoken+mean_sqrt_len_tokens"};
+    mtf_model *model;
+    for (int p = 0; p < 2; p++) {
+        model = tiny_dense_model(0, poolings[p]);
+        check_gradients(model, 0);
+        mtf_model_free(model);
+    }
+    model = tiny_dense_model(0.2, "cls");
+    tiny_freeze(model, (const char *const[]){"backbone.dense", "cls", NULL});
+    check_gradients(model, 1);
+    mtf_model_free(model);
+}
+
 MTF_TEST(lower_part_frozen)
 {
     mtf_model *model = tiny_model(0.2, "mean");

@@ -71,12 +71,12 @@ static inline mtf_status tiny_add_head(mtf_model *model, const char *name, const
     return status;
 }
 
-/* Parameters uniform in +-0.5 (norm weights around 1); heads "cls" (3 labels) and "ner" (4). */
-static inline mtf_model *tiny_model(double dropout, const char *pooling)
+/* Parameters uniform in +-0.5 (norm weights around 1); heads "cls" (3 labels) and "ner" (4). Takes the
+ * configuration over. */
+static inline mtf_model *tiny_model_of(mtf_config *c)
 {
     mtf_error err = {0};
     mtf_model *model = NULL;
-    mtf_config *c = tiny_config(dropout, pooling);
     CHECK(mtf_model_new(c, &model, &err) == MTF_OK);
     mtf_config_free(c);
     CHECK(tiny_add_head(model, "cls", "sequence_classification", 3, 5, "embedding", &err) == 0);
@@ -95,6 +95,26 @@ static inline mtf_model *tiny_model(double dropout, const char *pooling)
         CHECK(mtf_model_set_param(model, i, values, (size_t)info.size, &err) == MTF_OK);
     }
     return model;
+}
+
+static inline mtf_model *tiny_model(double dropout, const char *pooling)
+{
+    return tiny_model_of(tiny_config(dropout, pooling));
+}
+
+/* Two Dense modules over poolings side by side: a residual of another width, one of the same. */
+static inline mtf_model *tiny_dense_model(double dropout, const char *pooling)
+{
+    mtf_config *c = tiny_config(dropout, pooling);
+    int bad = mtf_config_set_int(c, "n_dense", 2) != MTF_OK;
+    bad |= mtf_config_set_int(c, "dense.0.width", 7) != MTF_OK;
+    bad |= mtf_config_set_text(c, "dense.0.activation", "tanh") != MTF_OK;
+    bad |= mtf_config_set_bool(c, "dense.0.residual", 1) != MTF_OK;
+    bad |= mtf_config_set_int(c, "dense.1.width", 7) != MTF_OK;
+    bad |= mtf_config_set_bool(c, "dense.1.bias", 0) != MTF_OK;
+    bad |= mtf_config_set_bool(c, "dense.1.residual", 1) != MTF_OK;
+    CHECK(!bad);
+    return tiny_model_of(c);
 }
 
 /* Index of the unit or parameter of that name; -1 and a failed check when there is none. */

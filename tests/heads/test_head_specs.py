@@ -39,7 +39,7 @@ TWO = ["negative", "positive"]
         ),
         ({"labels": TWO, "activation": "gelo"}, mtf.ConfigError, "did you mean 'gelu'"),
         ({"labels": TWO, "features": "hidden"}, mtf.ConfigError, "unknown features 'hidden'"),
-        ({"labels": TWO, "pooling": "max"}, mtf.ConfigError, "unknown pooling of a head 'max'"),
+        ({"labels": TWO, "pooling": "most"}, mtf.ConfigError, "unknown pooling of a head 'most'"),
         (
             {"labels": TWO, "features": "embedding", "pooling": "cls"},
             mtf.ConfigError,

@@ -124,3 +124,42 @@ def test_files_of_the_tokenizer_are_kept(folder: Path, tmp_path: Path) -> None:
     saved = load(folder).save_pretrained(tmp_path / "saved")
     for name in [*names, "vocab.txt", "tokenizer.json", "special_tokens_map.json"]:
         assert (saved / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_files_that_nobody_here_reads_are_kept(folder: Path, tmp_path: Path) -> None:
+    kept = ["README.md", "LICENSE", "generation_config.json", "data_config.json", "modeling_x.py"]
+    left = ["pytorch_model.bin", "rust_model.ot", "optimizer.pt", "trainer_state.json", ".hidden"]
+    left += ["train.csv", "notes.jsonl", "large.md"]
+    for name in [*kept, *left]:
+        size = 5_000_000 if name == "large.md" else 1
+        (folder / name).write_bytes(name.encode() * size)
+    saved = load(folder).save_pretrained(tmp_path / "saved")
+    for name in kept:
+        assert (saved / name).read_bytes() == (folder / name).read_bytes(), name
+    assert not [name for name in left if (saved / name).exists()]
+    # What lies there already may be the user's own.
+    (saved / "README.md").write_text("mine")
+    (saved / "chat_template.jinja").write_text("of another model")
+    load(folder).save_pretrained(saved)
+    assert (saved / "README.md").read_text() == "mine"
+    assert not (saved / "chat_template.jinja").exists()
+    assert load(load(saved).save_pretrained(tmp_path / "again")).encode(["a"]).shape == (1, 48)
+    assert (tmp_path / "again" / "README.md").read_text() == "mine"
+
+
+def test_the_tokenizer_of_an_earlier_model_does_not_stay(folder: Path, tmp_path: Path) -> None:
+    for name in ("added_tokens.json", "spm.model"):
+        (folder / name).write_bytes(b"{}")
+    model = load(folder)
+    for name in ("added_tokens.json", "spm.model", "vocab.txt"):
+        (folder / name).unlink()
+    (folder / "config_sentence_transformers.json").write_text(
+        '{"prompts": {"x": "y "}, "default_prompt_name": "x"}'
+    )
+    prompted = load(folder)
+    saved = prompted.save_pretrained(tmp_path / "saved")
+    assert load(saved).default_prompt_name == "x"
+    model.save_pretrained(saved)
+    assert (saved / "vocab.txt").is_file() and load(saved).default_prompt_name is None
+    prompted.save_pretrained(saved)
+    assert not (saved / "vocab.txt").exists() and not (saved / "spm.model").exists()

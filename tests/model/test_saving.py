@@ -323,7 +323,7 @@ HEAD = {"kind": "sequence_classification", "labels": ["a", "b"], "trained": True
     ("changes", "message"),
     [
         ({"format": 2}, "expected format 1; found 2; it was written by another version"),
-        ({"pooling": "max"}, "unknown pooling 'max'"),
+        ({"pooling": "most"}, "unknown pooling 'most'"),
         ({"heads": []}, "expected 'heads' to map names to descriptions"),
         ({"heads": {"classifier": {"kind": "ranking"}}}, "unknown kind of head 'ranking'"),
         ({"heads": {"classifier": {**HEAD, "labels": ["a"]}}}, "needs at least two labels"),

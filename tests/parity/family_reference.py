@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import AutoModel
+from transformers.core_model_loading import revert_weight_conversion
 
 from mtfreeze.families import Family
 
@@ -100,11 +101,11 @@ class FamilyReference:
             for name, weight in weights.items()
         )
         loss.backward()  # type: ignore[union-attr]
-        found = {
-            f"backbone.{self.family.plain_name(name)}": parameter
-            for name, parameter in self.model.named_parameters()
-        }
+        reached = {n: p.grad for n, p in self.model.named_parameters() if p.grad is not None}
+        # as tensors are called and stacked in files, which may be otherwise than in memory
+        filed = revert_weight_conversion(self.model, reached)
+        found = {f"backbone.{self.family.plain_name(name)}": g for name, g in filed.items()}
         for name, (weight, bias) in self.heads.items():
-            found |= {f"{name}.weight": weight, f"{name}.bias": bias}
-        gradients = {k: p.grad.numpy().copy() for k, p in found.items() if p.grad is not None}
+            found |= {f"{name}.weight": weight.grad, f"{name}.bias": bias.grad}
+        gradients = {key: gradient.numpy().copy() for key, gradient in found.items()}
         return float(loss.detach()), gradients  # type: ignore[union-attr]

@@ -22,9 +22,15 @@ from support.tiny_bert import tiny_vocabulary, write_json, write_sentence_files,
 from support.tiny_tokenizers import (
     ALBERT_PIECES,
     BYTES,
+    DECODER_PIECES,
+    GPT2_PIECES,
+    MPNET_PIECES,
     PIECES,
     write_albert,
     write_byte_level,
+    write_decoder,
+    write_gpt2,
+    write_mpnet,
     write_unigram,
 )
 
@@ -113,6 +119,39 @@ def _narrow(case: FamilyCase, odd: Mapping[str, Any], larger: Mapping[str, Any])
     )
 
 
+def _decoder(model_type: str, **more: Any) -> FamilyCase:
+    config = {
+        "model_type": model_type,
+        "attention_dropout": DROPOUT,
+        "hidden_act": "silu",
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "max_position_embeddings": 64,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 3,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-5,
+        "pad_token_id": 0,
+        **more,
+    }
+    odd = {
+        "hidden_size": 20,
+        "intermediate_size": 36,
+        "num_attention_heads": 1,
+        "num_hidden_layers": 1,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 39,
+    }
+    larger = {
+        "hidden_size": 256,
+        "intermediate_size": 688,
+        "num_attention_heads": 8,
+        "num_hidden_layers": 4,
+        "max_position_embeddings": 258,
+    }
+    return FamilyCase(config, odd, larger, write_decoder, len(DECODER_PIECES))
+
+
 _DISTILBERT = FamilyCase(
     {
         "model_type": "distilbert",
@@ -131,7 +170,112 @@ _DISTILBERT = FamilyCase(
     write_tokenizer,
     len(tiny_vocabulary()),
 )
+
+
+def _modernbert() -> FamilyCase:
+    """Old keys in the tiny model, those of transformers 5 and every bias in the odd one."""
+    config = {
+        "model_type": "modernbert",
+        "attention_dropout": DROPOUT,
+        "bos_token_id": 2,
+        "cls_token_id": 2,
+        "embedding_dropout": DROPOUT,
+        "eos_token_id": 3,
+        "global_attn_every_n_layers": 2,
+        "global_rope_theta": 160000.0,
+        "hidden_activation": "gelu",
+        "hidden_size": 48,
+        "intermediate_size": 72,
+        "local_attention": 8,
+        "local_rope_theta": 10000.0,
+        "max_position_embeddings": 64,
+        "mlp_dropout": DROPOUT,
+        "norm_eps": 1e-5,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 3,
+        "pad_token_id": 0,
+        "sep_token_id": 3,
+    }
+    odd = {
+        "attention_bias": True,
+        "global_attn_every_n_layers": None,
+        "global_rope_theta": None,
+        "hidden_size": 20,
+        "intermediate_size": 18,
+        "layer_types": ["sliding_attention"],
+        "local_attention": 5,
+        "local_rope_theta": None,
+        "max_position_embeddings": 39,
+        "mlp_bias": True,
+        "norm_bias": True,
+        "num_attention_heads": 1,
+        "num_hidden_layers": 1,
+        "rope_parameters": {
+            "full_attention": {"rope_type": "default", "rope_theta": 160000.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+        },
+    }
+    larger = {
+        "hidden_size": 256,
+        "intermediate_size": 384,
+        "local_attention": 32,
+        "max_position_embeddings": 258,
+        "num_hidden_layers": 4,
+    }
+    return FamilyCase(config, odd, larger, write_tokenizer, len(tiny_vocabulary()))
+
+
+def _gated(model_type: str, **more: Any) -> FamilyCase:
+    """NomicBERT's and GTE's kind, in the keys of transformers 5."""
+    made = _bert_like(model_type, write_tokenizer, len(tiny_vocabulary()), pad_token_id=0)
+    odd = {**made.odd, "rope_parameters": {"rope_type": "default", "rope_theta": 300.0}}
+    larger = {**made.larger, "intermediate_size": 768}
+    return replace(made, config={**made.config, **more}, odd=odd, larger=larger)
+
+
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+
+
+def _mpnet() -> FamilyCase:
+    """MPNet's kind: no types, a relative bias, and texts that reach into its last buckets."""
+    made = _bert_like("mpnet", write_mpnet, len(MPNET_PIECES), **_ROBERTA)
+    config = {key: value for key, value in made.config.items() if key != "type_vocab_size"}
+    larger = {**made.larger, "intermediate_size": 768}
+    return replace(made, config={**config, "relative_attention_num_buckets": 32}, larger=larger)
+
+
+_GPT2 = FamilyCase(
+    {
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "attn_pdrop": DROPOUT,
+        "embd_pdrop": DROPOUT,
+        "layer_norm_epsilon": 1e-5,
+        "n_embd": 48,
+        "n_head": 4,
+        "n_inner": 96,
+        "n_layer": 3,
+        "n_positions": 64,
+        "resid_pdrop": DROPOUT,
+    },
+    odd={
+        "n_embd": 20,
+        "n_head": 1,
+        "n_inner": None,
+        "n_layer": 1,
+        "n_positions": 37,
+        "scale_attn_weights": False,
+    },
+    larger={
+        "n_embd": 256,
+        "n_inner": 1024,
+        "n_layer": 4,
+        "n_positions": 256,
+        "scale_attn_by_inverse_layer_idx": True,
+    },
+    tokenizer=write_gpt2,
+    n_pieces=len(GPT2_PIECES),
+)
 
 CASES: dict[str, FamilyCase] = {
     case.model_type: case
@@ -167,6 +311,14 @@ CASES: dict[str, FamilyCase] = {
             odd={"embedding_size": 20},  # no projection
             larger={},
         ),
+        _mpnet(),
+        _GPT2,
+        _decoder("llama", mlp_bias=True, attention_bias=True),
+        _decoder("qwen2"),
+        _decoder("qwen3", head_dim=16),
+        _modernbert(),
+        _gated("nomic_bert", hidden_act="silu", type_vocab_size=2),
+        _gated("gte", type_vocab_size=2),
     )
 }
 """By ``model_type``."""

@@ -23,12 +23,16 @@ from mtfreeze.features.shards import ShardError, read_shard
 from mtfreeze.files.json_files import read_object
 from mtfreeze.files.tensor_files import find_tensors
 from mtfreeze.inputs.text import TextEncoder
+from mtfreeze.model.gguf_models import read_gguf_model
 from mtfreeze.model.loading import read_own_file, read_saved_heads
 from mtfreeze.model.sentence_files import read_settings
 from mtfreeze.training.checkpoint import list_checkpoints, read_checkpoint
 from support import small_tasks
+from support.gguf_writer import tiny_gguf
+from support.sentencepiece_models import small_model
 from support.texts import LABELS, SENTENCES, TAGS
 from support.tiny_bert import write_tiny_bert, write_tokenizer
+from support.tokenizer_layouts import write_byte_pairs
 
 __all__ = ["READERS", "Reader", "write_corpus"]
 
@@ -50,7 +54,7 @@ modes: [backbone, none, {top first: [{train: heads, epochs: 1}, {train: all}]}]
 """
 
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, GGUF_FILE = "model.safetensors", "model.gguf"
 
 
 class Reader(NamedTuple):
@@ -98,10 +102,23 @@ def _read_tokenizer(folder: Path) -> None:
     encoder.encode_words([["good", "y" * 400]])
 
 
+def _read_pieces(folder: Path) -> None:
+    encoder = TextEncoder.from_folder(folder, max_length=16, needs_special=False)
+    encoder.encode_texts(["the cat \u2603 \ufb01", "x" * 400, ""])
+    encoder.encode_words([["the", "y" * 400]])
+
+
 def _read_model(folder: Path) -> None:
     model = mtf.MultiTaskModel.from_pretrained(folder)
     model.encode(SENTENCES[:2])
     str(model)
+
+
+def _read_gguf(folder: Path) -> None:
+    model = read_gguf_model(folder / GGUF_FILE)
+    model.tokenizer_files(folder)
+    for entry in model.tensors.values():
+        entry.read_weights()
 
 
 def _read_head(folder: Path) -> None:
@@ -156,13 +173,17 @@ READERS = [
     Reader("tensors", (WEIGHTS,), _read_tensors),
     Reader(
         "sentence files",
-        ("*.json", "1_Pooling/config.json"),
+        ("*.json", "1_Pooling/config.json", "2_Dense/config.json"),
         lambda folder: read_settings(folder),
     ),
     Reader("own file", ("mtfreeze.json", "heads/*.safetensors"), _read_own),
     Reader("tokenizer", ("tokenizer*.json", "special_tokens_map.json"), _read_tokenizer, 100),
     Reader("vocabulary", ("vocab.txt", "*.json"), _read_tokenizer, 100),
+    Reader("pieces", ("*.model", "tokenizer_config.json"), _read_pieces, 100),
+    Reader("merges", ("vocab.json", "merges.txt"), _read_pieces, 100),
     Reader("model", ("*.json", "*.safetensors", "heads/*", "1_Pooling/*"), _read_model, 10),
+    Reader("GGUF", (GGUF_FILE,), _read_gguf, 300),
+    Reader("GGUF model", (GGUF_FILE,), _read_model, 10),
     Reader("head", ("*.json", "*.safetensors", "heads/*"), _read_head, 10),
     Reader(
         "checkpoint", ("trainer/[!m]*", "trainer/moments*", "mtfreeze.json"), _read_checkpoint, 100
@@ -194,6 +215,11 @@ def write_corpus(root: Path) -> None:
     write_tokenizer(root / "vocabulary")
     (root / "vocabulary" / "tokenizer.json").unlink()
     (root / "vocabulary" / "added_tokens.json").write_text('{"good": 74, "[NEW]": 115}')
+    _write_tokenizers(root)
+    _write_modules(root / "sentence files")
+    for name in ("GGUF", "GGUF model"):
+        (root / name).mkdir()
+        (root / name / GGUF_FILE).write_bytes(tiny_gguf(root / f"decoder of {name}", "Q8_0"))
     newest = list_checkpoints(root / "run")[0]
     shutil.copytree(newest, root / "checkpoint")
     shutil.copytree(newest, root / "manifest")
@@ -215,6 +241,26 @@ def write_corpus(root: Path) -> None:
         (root / name).mkdir()
         for file, text in files.items():
             (root / name / file).write_text(text, "utf-8")
+
+
+def _write_tokenizers(root: Path) -> None:
+    (root / "pieces").mkdir()
+    (root / "pieces" / "spm.model").write_bytes(small_model())
+    settings = {"tokenizer_class": "DebertaV2Tokenizer"}
+    (root / "pieces" / "tokenizer_config.json").write_text(json.dumps(settings))
+    write_byte_pairs(root / "merges")
+
+
+def _write_modules(folder: Path) -> None:
+    """Put a Dense module into a folder of sentence-transformers."""
+    dense = {"in_features": 48, "out_features": 4, "bias": True, "use_residual": False}
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "config.json").write_text(json.dumps(dense))
+    modules = [
+        {"path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}
+        for i, kind in enumerate(("Transformer", "Pooling", "Dense"))
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
 
 
 def _write_features(model: Any, folder: Path) -> None:

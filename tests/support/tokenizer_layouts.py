@@ -17,7 +17,15 @@ from typing import Any
 
 from support.tiny_bert import write_json
 
-__all__ = ["TEXTS", "Layout", "pieces_of", "random_layout", "write_layout", "write_unigram"]
+__all__ = [
+    "TEXTS",
+    "Layout",
+    "pieces_of",
+    "random_layout",
+    "write_byte_pairs",
+    "write_layout",
+    "write_unigram",
+]
 
 ROLES = ("unk", "sep", "pad", "cls", "mask")
 ADDED = ("[E1]", "newword", "Two words", "<x>")
@@ -256,3 +264,15 @@ def write_unigram(folder: Path, steps: list[dict[str, Any]], config: dict[str, A
     model = {"model_type": "bert", "vocab_size": size, "tokenizer_class": "XLMRobertaTokenizer"}
     write_json(folder / "config.json", model)
     return size
+
+
+def write_byte_pairs(folder: Path, kind: str = "RobertaTokenizer") -> None:
+    """Write vocab.json, merges.txt and tokenizer_config.json of a small byte-level vocabulary."""
+    from tokenizers import pre_tokenizers
+
+    names = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    merges = ["t h", "th e", "\u0120 the", "c a", "ca t", "\u0120 cat"]
+    names += ["".join(pair.split()) for pair in merges] + ["<mask>"]
+    write_json(folder / "vocab.json", {name: i for i, name in enumerate(names)})
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", "utf-8")
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": kind})

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configurations and weights that do not fit a family: typed errors that name what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mtfreeze as mtf
+from mtfreeze.families import FAMILIES
+from support.families import CASES, NAMES, family_tensors, load_family, write_family
+from support.tiny_bert import write_json
+
+
+def other_value(allowed: tuple[Any, ...]) -> Any:
+    """Return a value that a fixed key must not have."""
+    first = next((value for value in allowed if value not in (None, {}, [])), None)
+    if isinstance(first, bool):
+        return not first
+    if isinstance(first, int | float):
+        return first + 1
+    return "something else" if isinstance(first, str) else {"a": 1}
+
+
+def bad_configs(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the key that a message must name, and the change of ``config.json``."""
+    family, config = FAMILIES[name], CASES[name].whole()
+    for key in family.required:
+        yield key, {key: None}
+        yield key, {key: "many"}
+        yield key, {key: 0}
+        yield key, {key: -3}
+    for key, allowed in family.fixed.items():
+        yield key, {key: other_value(allowed)}
+    for key, value in config.items():
+        if key in family.training_only:
+            yield key, {key: 1.5}
+            yield key, {key: "high"}
+        elif isinstance(value, str) and key != "model_type":
+            yield key, {key: "no such thing"}
+    yield "warp_factor", {"warp_factor": 9}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_configurations(name: str, tmp_path: Path) -> None:
+    folder = write_family(tmp_path / name, name)
+    cases = list(bad_configs(name))
+    assert len(cases) >= 10
+    for key, change in cases:
+        config = {k: v for k, v in CASES[name].whole(**change).items() if v is not None}
+        write_json(folder / "config.json", config)
+        with pytest.raises((mtf.ConfigError, mtf.CheckpointError)) as caught:
+            load_family(folder)
+        assert key in str(caught.value), (change, str(caught.value))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_weights(name: str, tmp_path: Path) -> None:
+    """A tensor that is missing, left over, of another shape, of whole numbers: it is named."""
+    good = family_tensors(CASES[name].whole())
+    family = FAMILIES[name]
+    inner = next(key for key in good if key.startswith(family.layer_stem))
+    pooler = [key for key in good if family.pooler and key.startswith(family.pooler)]
+    used = [key for key in good if key not in pooler]
+    spoiled = [
+        (used[0], {k: v for k, v in good.items() if k != used[0]}),
+        (inner, {k: v for k, v in good.items() if k != inner}),
+        (inner, {**good, inner: good[inner][..., :-1].copy()}),
+        (used[-1], {**good, used[-1]: good[used[-1]].astype(np.int32)}),
+        (family.layer_key, {**good, inner.replace(".0.", ".97.", 1): good[inner]}),
+    ]
+    for place, (key, tensors) in enumerate(spoiled):
+        folder = write_family(tmp_path / f"{place}", name, tensors=tensors)
+        with pytest.raises(mtf.CheckpointError) as caught:
+            load_family(folder)
+        assert key in str(caught.value), str(caught.value)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_prefixes_of_task_models_are_taken_off(name: str, tmp_path: Path) -> None:
+    tensors = family_tensors(CASES[name].whole())
+    plain = load_family(write_family(tmp_path / "plain", name, tensors=tensors))
+    for prefix in FAMILIES[name].prefixes:
+        longer = {prefix + key: values for key, values in tensors.items()}
+        head = {"lm_head.bias": np.ones(3, np.float32)}
+        folder = write_family(tmp_path / "task", name, tensors={**longer, **head})
+        model = load_family(folder)
+        assert {k: v.tobytes() for k, v in model.parameters().items()} == {
+            k: v.tobytes() for k, v in plain.parameters().items()
+        }
+        assert "lm_head.bias" in model.unused
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_texts_beyond_the_longest_are_cut(name: str, tmp_path: Path) -> None:
+    folder = write_family(tmp_path / name, name)
+    longest = max(one.max_length for one in load_family(folder)._core.spaces())
+    with pytest.raises(mtf.ConfigError, match=f"max_length must be from 3 to {longest}"):
+        load_family(folder, max_length=longest + 1)
+    model = load_family(folder, max_length=longest)
+    encoded = model.encoder.encode_texts(["good " * 500])
+    assert len(encoded[0]) == longest and encoded.truncated.tolist() == [True]
+    assert np.isfinite(model.encode(["good " * 500])).all()
+
+
+def test_no_family_is_proposed_for_another(tmp_path: Path) -> None:
+    """A name that is nearly a family's is another computation, not a slip of the pen."""
+    folder = write_family(tmp_path / "bert", "bert")
+    for other in ("bart", "roberto", "deberta", "flaubert", "squeezebert", "funnel", "gpt9"):
+        write_json(folder / "config.json", CASES["bert"].whole(model_type=other))
+        with pytest.raises(mtf.ConfigError, match=f"found '{other}'") as caught:
+            load_family(folder)
+        assert "did you mean" not in str(caught.value)
