@@ -57,6 +57,9 @@ set(_ops
     attention.c
     checks.c
     concat.c
+    disentangled.c
+    disentangled_bwd.c
+    distance_rows.c
     dropout.c
     embedding.c
     gated.c
