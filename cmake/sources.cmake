@@ -7,6 +7,7 @@
 set(MTF_FAMILIES
     albert
     bert
+    deberta_v2
     distilbert
     electra
     gpt2
