@@ -107,7 +107,10 @@ def test_outputs_and_gradients(name: str, size: str, tmp_path: Path) -> None:
     for output, values in ours.items():
         limit = FORWARD_ABS
         if size == "larger":
-            limit = ERROR_RATIO * float(np.abs(theirs[output] - exact[output]).max())
+            # What is made of hidden states averages their errors, and may be as wrong as they are.
+            made_of = {output} if output.startswith("hidden_states.") else {output, "hidden"}
+            apart = [float(np.abs(theirs[one] - exact[one]).max()) for one in made_of]
+            limit = ERROR_RATIO * max(apart)
         faults.append(forward_fault(output, values, exact[output], limit))
     losses = [(head, pair.labels[head], weight) for head, weight in WEIGHTS.items()]
     means, _ = pair.model._core.train_gradients(
