@@ -198,8 +198,8 @@ BUGS_IN_C = (
     Bug(
         "the mean divides by one row too many",
         "csrc/ops/mean_pool.c",
-        "    const mtf_real length = (mtf_real)(last - first);\n    mtf_real *y",
-        "    const mtf_real length = (mtf_real)(last - first + 1);\n    mtf_real *y",
+        "const double n = (double)(rows->end - rows->first);",
+        "const double n = (double)(rows->end - rows->first + 1);",
         "c:test_op_pooling",
     ),
     Bug(
