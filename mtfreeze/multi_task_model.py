@@ -197,7 +197,11 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
 
     @reads
     def save_pretrained(
-        self, path: str | os.PathLike[str], *, tasks: Mapping[str, Any] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        tasks: Mapping[str, Any] | None = None,
+        head: str | None = None,
     ) -> Path:
         """Write the model as a Hugging Face and sentence-transformers folder.
 
@@ -208,6 +212,9 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             disk. The folder that the model was loaded from is fine.
         tasks : mapping, optional
             Notes on the tasks (JSON values), kept in ``mtfreeze.json`` and in ``model.tasks``.
+        head : str, optional
+            Write this head with the backbone as a task model of transformers instead, such as
+            ``BertForSequenceClassification``: no other head, no freeze state.
 
         Returns
         -------
@@ -219,7 +226,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
         OSError
             If the disk is full or fails; an earlier folder is then untouched.
         ConfigError
-            If the path holds something that is not a model.
+            If the path holds something that is not a model, or `head` is not what the family's
+            class computes.
 
         Examples
         --------
@@ -235,8 +243,13 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
                 raise TypeError(
                     f"tasks must be notes by name; found {typed(tasks)}; give a mapping, or None"
                 )
+            if head is not None:
+                raise ConfigError(
+                    "expected tasks= or head=; found both; a task model has no place for notes: "
+                    "leave one of them out"
+                )
             self.tasks = dict(tasks)
-        return save_model(self, place)
+        return save_model(self, place, head)
 
     @exclusive
     def add_head(
@@ -261,7 +274,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
             At least 0.
         from_pretrained : str or path, optional
             Take the head of this model, a folder or a hub name: a ``...ForSequenceClassification``
-            or ``...ForTokenClassification`` checkpoint of Hugging Face (BERT, RoBERTa, DistilBERT;
+            or ``...ForTokenClassification`` checkpoint of Hugging Face (of a supported family;
             safetensors only), or a folder that mtfreeze saved. Labels and dropout come with it,
             and it counts as trained.
         head : str, optional

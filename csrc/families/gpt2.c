@@ -116,27 +116,16 @@ static mtf_tensor_id build_layers(mtf_program *p, const gpt2_config *c, mtf_tens
     return x;
 }
 
-/* As in transformers the highest hidden states are the normalised ones. */
-static mtf_tensor_id build_final_norm(mtf_program *p, const gpt2_config *c, mtf_tensor_id x)
-{
-    const mtf_block block = {.program = p, .keys = "backbone", .label = "backbone.final_norm"};
-    char name[48];
-    mtf_program_unit(p, "backbone.final_norm", 0);
-    x = mtf_part_norm(&block, "ln_f", x, MTF_NO_TENSOR, c->eps);
-    mtf_program_end_unit(p);
-    (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)c->n_layers);
-    mtf_program_output(p, name, x);
-    mtf_program_output(p, "hidden", x);
-    return x;
-}
-
 static mtf_status build(mtf_program *program, const mtf_config *config, mtf_error *err)
 {
     gpt2_config c;
+    const mtf_block top = {.program = program, .keys = "backbone", .label = "backbone.final_norm"};
     MTF_TRY(read_config(&c, config, err));
     mtf_tensor_id x = build_embeddings(program, &c);
     x = build_layers(program, &c, x);
-    x = build_final_norm(program, &c, x);
+    mtf_begin_final_norm(program, x);
+    x = mtf_part_norm(&top, "ln_f", x, MTF_NO_TENSOR, c.eps);
+    mtf_end_final_norm(program, c.n_layers, x);
     return mtf_build_pooling_with(program, config, x, NULL, err);
 }
 

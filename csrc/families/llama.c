@@ -161,12 +161,9 @@ static mtf_status build(mtf_program *p, const mtf_config *config, kind kind, mtf
         x = build_layer(p, &c, i, x);
     }
     const mtf_block block = {.program = p, .keys = "backbone", .label = "backbone.final_norm"};
-    mtf_program_unit(p, "backbone.final_norm", 0);
+    mtf_begin_final_norm(p, x);
     x = mtf_part_rmsnorm(&block, "norm", x, MTF_NO_TENSOR, 0, c.eps, NULL);
-    mtf_program_end_unit(p);
-    (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)c.n_layers);
-    mtf_program_output(p, name, x);
-    mtf_program_output(p, "hidden", x);
+    mtf_end_final_norm(p, c.n_layers, x);
     return mtf_build_pooling_with(p, config, x, NULL, err);
 }
 

@@ -162,3 +162,18 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
     x = mtf_node_attention(block->program, label, qkv[0], qkv[1], qkv[2], &spec);
     return mtf_part_dense(block, names->output, x, width, MTF_ACT_NONE);
 }
+
+void mtf_begin_final_norm(mtf_program *program, mtf_tensor_id x)
+{
+    mtf_program_output(program, "layers", x);
+    mtf_program_unit(program, "backbone.final_norm", 0);
+}
+
+void mtf_end_final_norm(mtf_program *program, int64_t n_layers, mtf_tensor_id normalised)
+{
+    char name[48];
+    (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)n_layers);
+    mtf_program_end_unit(program);
+    mtf_program_output(program, name, normalised);
+    mtf_program_output(program, "hidden", normalised);
+}

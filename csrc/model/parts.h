@@ -76,6 +76,12 @@ typedef struct mtf_attention_part {
 mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
                                  const mtf_attention_part *names, mtf_tensor_id x);
 
+/* The norm above all layers of a pre-norm family stands between these: the unit "backbone.final_norm",
+ * below it x as output "layers" (so that it can be stored where the norm trains and they do not),
+ * above it the outputs "hidden_states.<n_layers>" and "hidden", as transformers has them. */
+void mtf_begin_final_norm(mtf_program *program, mtf_tensor_id x);
+void mtf_end_final_norm(mtf_program *program, int64_t n_layers, mtf_tensor_id normalised);
+
 /* ---- activations.c ---- */
 /* The activation that a key names ("gelu", "gelu_new", "relu", ...); *activation stays when absent. */
 MTF_NODISCARD mtf_status mtf_read_activation(const mtf_config *config, const char *key,

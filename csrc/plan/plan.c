@@ -234,7 +234,7 @@ static int32_t trainable_unit(const draft *d, const mtf_node *node)
 {
     int32_t unit = node->unit;
     for (int w = 0; w < MTF_MAX_WEIGHTS; w++) {
-        if (node->weight[w] >= 0 && !param_frozen(d, node->weight[w])) {
+        if (weights_train(d, node, w, w + 1)) {
             const int32_t of = d->program->params[node->weight[w]].unit;
             unit = of < unit ? of : unit;
         }

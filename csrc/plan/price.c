@@ -4,6 +4,21 @@
 
 #include <string.h>
 
+/* Units whose weights a step of another unit reads run with it, and lie in the prefix where it does: a
+ * step of the prefix has frozen weights only. */
+static void mark_lenders(const mtf_plan *plan, const mtf_step *step, mtf_plan_unit *units)
+{
+    const mtf_node *node = &plan->program->nodes[step->node];
+    for (int w = 0; w < MTF_MAX_WEIGHTS; w++) {
+        const int32_t unit =
+            node->weight[w] >= 0 ? plan->program->params[node->weight[w]].unit : node->unit;
+        if (unit != node->unit) {
+            units[unit].runs = 1;
+            units[unit].in_prefix |= step->in_prefix;
+        }
+    }
+}
+
 static void price_forward(const mtf_plan *plan, const mtf_extent *extent, mtf_plan_info *info,
                           mtf_plan_unit *units)
 {
@@ -21,6 +36,7 @@ static void price_forward(const mtf_plan *plan, const mtf_extent *extent, mtf_pl
         unit->runs = 1;
         unit->dropout |= step->dropout_on;
         unit->forward_flops += cost.forward;
+        mark_lenders(plan, step, units);
     }
 }
 

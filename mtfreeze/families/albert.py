@@ -66,6 +66,7 @@ ALBERT = replace(
         "albert_layer_groups": "layers",
         "groups": "layers",
     },
+    class_stem="Albert",
     head_layouts={
         # W tanh(P h + p) + b of the first token's vector h; P, p are the backbone's pooler.
         "ForSequenceClassification": HeadLayout(

@@ -90,6 +90,7 @@ BERT = Family(
         "encoder.layer": "layers",
         "encoder.layers": "layers",
     },
+    class_stem="Bert",
     head_layouts={
         # W tanh(P h + p) + b of the first token's vector h; P, p are the backbone's pooler.
         "ForSequenceClassification": HeadLayout(

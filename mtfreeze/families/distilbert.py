@@ -68,6 +68,7 @@ DISTILBERT = Family(
         "encoder.layer": "layers",
         "encoder.layers": "layers",
     },
+    class_stem="DistilBert",
     head_layouts={
         # W relu(D h + d) + b of the first token's vector h.
         "ForSequenceClassification": HeadLayout(

@@ -49,6 +49,7 @@ ELECTRA = replace(
         "encoder.layer": "layers",
         "encoder.layers": "layers",
     },
+    class_stem="Electra",
     head_layouts={
         # W gelu(D h + d) + b of the first token's vector h.
         "ForSequenceClassification": HeadLayout(

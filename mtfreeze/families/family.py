@@ -37,6 +37,10 @@ class HeadLayout:
         Arguments of the head's description that a configuration decides: key and default by name.
     lacks_biases : bool
         Whether the hidden layer and the norm may stand in the file without a bias.
+    logits_bias : bool
+        Whether the layer of the logits has a bias in transformers.
+    pooling : str
+        What a head over texts reads, unless `options` say it.
     """
 
     logits: str
@@ -47,6 +51,8 @@ class HeadLayout:
     norm: str = ""
     options: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
     lacks_biases: bool = False
+    logits_bias: bool = True
+    pooling: str = "cls"
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,8 @@ class Family:
         What people call parts of it elsewhere, in lower case, and the selector that they mean.
     head_layouts : mapping of str to HeadLayout
         By the end of the architecture's name in ``config.json``, e.g. ``ForTokenClassification``.
+    class_stem : str
+        What its classes in transformers begin with, e.g. ``Bert`` of ``BertModel``.
     tokenizer_class : str
         Class of its tokenizers in transformers, where no file of a folder names one.
     encloses : bool
@@ -117,6 +125,7 @@ class Family:
     part_kinds: Mapping[str, str]
     spellings: Mapping[str, str]
     head_layouts: Mapping[str, HeadLayout]
+    class_stem: str = ""
     tokenizer_class: str = ""
     encloses: bool = True
     pooling: str = "mean"

@@ -85,9 +85,12 @@ GPT2 = Family(
         "wte": "backbone.wte.weight",
         "wpe": "backbone.wpe.weight",
     },
+    class_stem="GPT2",
     head_layouts={
         # W h of the last token's vector h.
-        "ForSequenceClassification": HeadLayout("score", (), default_dropout=0.0),
+        "ForSequenceClassification": HeadLayout(
+            "score", (), default_dropout=0.0, logits_bias=False, pooling="lasttoken"
+        ),
         "ForTokenClassification": HeadLayout(
             "classifier", ("classifier_dropout", "hidden_dropout")
         ),

@@ -88,8 +88,9 @@ GTE = Family(
         "encoder": "layers",
         "encoder.layer": "layers",
     },
+    class_stem="Gte",
     head_layouts=BERT.head_layouts,
     flat=_flat(160000.0),
 )
 
-NEW = replace(GTE, model_type="new", flat=_flat(10000.0))
+NEW = replace(GTE, model_type="new", class_stem="New", flat=_flat(10000.0))

@@ -91,9 +91,12 @@ def _family(model_type: str, computed: tuple[str, ...], fixed: Mapping[str, Any]
             "norm": "final norm",
         },
         spellings={model_type: "backbone", "model": "backbone", "norm": "final_norm"},
+        class_stem=model_type.capitalize(),
         head_layouts={
             # W h of the last token's vector h.
-            "ForSequenceClassification": HeadLayout("score", (), default_dropout=0.0),
+            "ForSequenceClassification": HeadLayout(
+                "score", (), default_dropout=0.0, logits_bias=False, pooling="lasttoken"
+            ),
             "ForTokenClassification": HeadLayout("score", ("classifier_dropout",)),
         },
     )

@@ -175,6 +175,7 @@ MODERNBERT = Family(
         "encoder.layers": "layers",
     },
     # W LayerNorm(act(D h)) + b of the first token's vector h, or of the mean.
+    class_stem="ModernBert",
     head_layouts={
         "ForSequenceClassification": replace(
             _HEAD, options={**_HEAD.options, "pooling": ("classifier_pooling", "cls")}

@@ -51,6 +51,7 @@ MPNET = replace(
         "encoder.relative_attention_bias": "backbone.relative_bias",
         "relative_attention_bias": "backbone.relative_bias",
     },
+    class_stem="MPNet",
     head_layouts={
         # W tanh(D h + d) + b of the first token's vector h.
         "ForSequenceClassification": HeadLayout(

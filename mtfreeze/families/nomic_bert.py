@@ -173,6 +173,7 @@ NOMIC_BERT = Family(
         "norm2": "feed-forward norm",
     },
     spellings={"nomic": "backbone", "nomic_bert": "backbone", "encoder": "layers"},
+    class_stem="NomicBert",
     head_layouts={
         "ForSequenceClassification": HeadLayout(
             "classifier", _DROPOUT, hidden="pooler.dense", activation="tanh"

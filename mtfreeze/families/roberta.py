@@ -17,7 +17,7 @@ __all__ = ["CAMEMBERT", "ROBERTA", "XLM_ROBERTA"]
 _DROPOUT = ("classifier_dropout", "hidden_dropout_prob")
 
 
-def _family(model_type: str, tokenizer_class: str, *names: str) -> Family:
+def _family(model_type: str, class_stem: str, *names: str) -> Family:
     return replace(
         BERT,
         model_type=model_type,
@@ -37,10 +37,11 @@ def _family(model_type: str, tokenizer_class: str, *names: str) -> Family:
             ),
             "ForTokenClassification": HeadLayout("classifier", _DROPOUT),
         },
-        tokenizer_class=tokenizer_class,
+        class_stem=class_stem,
+        tokenizer_class=f"{class_stem}Tokenizer",
     )
 
 
-ROBERTA = _family("roberta", "RobertaTokenizer")
-XLM_ROBERTA = _family("xlm-roberta", "XLMRobertaTokenizer", "xlm_roberta", "xlmr", "roberta")
-CAMEMBERT = _family("camembert", "CamembertTokenizer", "roberta")
+ROBERTA = _family("roberta", "Roberta")
+XLM_ROBERTA = _family("xlm-roberta", "XLMRoberta", "xlm_roberta", "xlmr", "roberta")
+CAMEMBERT = _family("camembert", "Camembert", "roberta")

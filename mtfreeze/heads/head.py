@@ -16,7 +16,19 @@ from .kind import HeadSpec
 
 __all__ = ["RESERVED", "Head", "check_head_name"]
 
-RESERVED = ("backbone", "heads", "all", "none", "embeddings", "layers", "pooler", "dense", "lora")
+RESERVED = (
+    "backbone",
+    "heads",
+    "all",
+    "none",
+    "embeddings",
+    "layers",
+    "final_norm",
+    "relative_bias",
+    "pooler",
+    "dense",
+    "lora",
+)
 """Names that selectors use."""
 
 _OUTPUTS = ("hidden", "pooled", "embedding", "hidden_states", "offsets")

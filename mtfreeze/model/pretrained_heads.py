@@ -188,7 +188,8 @@ def _hugging_face_head(
     layers = (("", layout.logits), ("hidden.0.", layout.hidden), ("hidden.0.norm.", layout.norm))
     for ours, theirs in layers:
         for part in ("weight", "bias") if theirs else ():
-            if part == "bias" and ours and layout.lacks_biases and f"{theirs}.bias" not in found:
+            lacks = layout.lacks_biases if ours else not layout.logits_bias
+            if part == "bias" and lacks and f"{theirs}.bias" not in found:
                 continue
             if f"{theirs}.{part}" not in found:
                 near = [key for key in found if not key.startswith(stems)]
@@ -199,25 +200,22 @@ def _hugging_face_head(
                 )
             entries[ours + part] = found[f"{theirs}.{part}"]
     labels, rate = _labels(config, entries["weight"], where), _dropout(config, layout, where)
-    try:
-        made = _SPECS[kind](labels=labels, dropout=rate)
-    except (ConfigError, TypeError) as error:
-        raise CheckpointError(f"{where}: {error}") from None
-    if not layout.hidden:
-        return [made], entries, frozenset()
-    biases = {f"{ours}bias" for ours, theirs in layers if theirs}
-    zeros = frozenset(biases - entries.keys())
-    width = entries["hidden.0.weight"].shape[0] if entries["hidden.0.weight"].shape else 0
-    plain = made
-    options: dict[str, Any] = {"activation": layout.activation}
-    if isinstance(made, PooledHead):
-        options["pooling"] = "cls"
+    zeros = frozenset({f"{ours}bias" for ours, theirs in layers if theirs} - entries.keys())
+    options: dict[str, Any] = {"dropout": rate}
+    if issubclass(_SPECS[kind], PooledHead):
+        options["pooling"] = layout.pooling
+    if layout.hidden:
+        width = entries["hidden.0.weight"].shape[0] if entries["hidden.0.weight"].shape else 0
+        options |= {"activation": layout.activation, "hidden": (max(width, 1),)}
     for name, (key, default) in layout.options.items():
         options[name] = default if config.get(key) is None else config[key]
     try:
-        made = replace(made, hidden=(max(width, 1),), **options)
+        plain = _SPECS[kind](labels=labels, dropout=rate)
+        made = _SPECS[kind](labels=labels, **options)
     except (ConfigError, TypeError) as error:
         raise CheckpointError(f"{where}: {error}") from None
+    if not layout.hidden:
+        return [made], entries, zeros
     if family == model.index.family and _same_layer(model, f"backbone.{layout.hidden}", entries):
         return [made, plain], entries, zeros
     return [made], entries, zeros

@@ -35,6 +35,7 @@ from .dense_modules import DENSE, own_tensors
 from .kept_files import TEMPLATES, WEIGHTS
 from .loading import FORMAT
 from .sentence_files import WRITTEN, dense_folder, settings_files
+from .task_models import check_task_model, write_task_model
 
 if TYPE_CHECKING:
     from .state import ModelState
@@ -51,8 +52,10 @@ _MODULE = re.compile(r"\d+_[A-Z]\w*")
 """Folders of modules of sentence-transformers, which the new ``modules.json`` does not name."""
 
 
-def save_model(model: ModelState, path: Path) -> Path:
-    """Write `model` to the folder `path`; see `MultiTaskModel.save_pretrained`."""
+def save_model(model: ModelState, path: Path, head: str | None = None) -> Path:
+    """Write `model`, or one head as a task model, to `path`; see `save_pretrained`."""
+    if head is not None:
+        check_task_model(model, head)
     target = user_path(path).resolve()
     check_target(target, path)
     begin = f"cannot save the model to {quoted(str(path))}"
@@ -60,7 +63,11 @@ def save_model(model: ModelState, path: Path) -> Path:
     with explained(begin, untouched):
         make_folder(target.parent)
     with new_folder(target, begin, untouched) as draft:
-        write_model(model, draft, keep=target)
+        if head is None:
+            write_model(model, draft, keep=target)
+        else:
+            _check_finite(model.parameters())
+            write_task_model(model, head, draft, _kept(model, target))
         if target.is_dir():
             _carry_over(target, draft)
     return path
@@ -109,11 +116,7 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
         "freeze_report.json": to_json(_report(model)),
         **settings_files(settings, model.token_width),
         **model.encoder.files,
-        **{
-            name: data
-            for name, data in model._loaded.extra_files.items()
-            if name in TEMPLATES or keep is None or not os.path.lexists(keep / name)
-        },
+        **_kept(model, keep),
     }
     saved_as = _digest(files)
     files["mtfreeze.json"] = to_json({**own, "saved_as": saved_as})
@@ -133,6 +136,15 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
         write_synced(file, data)
     if settings.normalize and "modules.json" in files:
         (folder / f"{len(settings.dense) + 2}_Normalize").mkdir()
+
+
+def _kept(model: ModelState, place: Path | None) -> dict[str, bytes]:
+    """Return the small files that the model was loaded with, but for those that lie in `place`."""
+    return {
+        name: data
+        for name, data in model._loaded.extra_files.items()
+        if name in TEMPLATES or place is None or not os.path.lexists(place / name)
+    }
 
 
 def _check_finite(params: Mapping[str, NDArray[np.float32]]) -> None:

@@ -58,6 +58,7 @@ def test_bad_configurations(name: str, tmp_path: Path) -> None:
         assert key in str(caught.value), (change, str(caught.value))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_bad_weights(name: str, tmp_path: Path) -> None:
     """A tensor that is missing, left over, of another shape, of whole numbers: it is named."""
@@ -80,6 +81,7 @@ def test_bad_weights(name: str, tmp_path: Path) -> None:
         assert key in str(caught.value), str(caught.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_prefixes_of_task_models_are_taken_off(name: str, tmp_path: Path) -> None:
     tensors = family_tensors(CASES[name].whole())
@@ -95,6 +97,7 @@ def test_prefixes_of_task_models_are_taken_off(name: str, tmp_path: Path) -> Non
         assert "lm_head.bias" in model.unused
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_texts_beyond_the_longest_are_cut(name: str, tmp_path: Path) -> None:
     folder = write_family(tmp_path / name, name)

@@ -122,6 +122,7 @@ def test_cached_training_is_plain_training(folders: dict[str, Path], name: str) 
         assert runs[0] == runs[1], mode
 
 
+@pytest.mark.long
 @FAMILIES
 def test_a_texts_bits_depend_on_it_alone(folders: dict[str, Path], name: str) -> None:
     model = load_family(folders[name])
@@ -135,6 +136,7 @@ def test_a_texts_bits_depend_on_it_alone(folders: dict[str, Path], name: str) ->
     assert bits(model.gradients(BATCH, dropout=True, seed=3)) == one
 
 
+@pytest.mark.long
 @FAMILIES
 def test_what_is_saved_is_what_was_loaded(
     folders: dict[str, Path], name: str, tmp_path: Path
@@ -151,6 +153,7 @@ def test_what_is_saved_is_what_was_loaded(
     assert bits(first) == bits(second)  # the hub's names, unused tensors too
 
 
+@pytest.mark.long
 @FAMILIES
 def test_explain_and_summary_name_its_units(folders: dict[str, Path], name: str) -> None:
     model = load_family(folders[name])

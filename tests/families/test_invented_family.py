@@ -162,6 +162,7 @@ def test_names_of_tensors() -> None:
 def test_facts_of_the_families_that_we_build() -> None:
     for name, family in FAMILIES.items():
         assert name == family.model_type and HEAD_LAYOUTS[name] is family.head_layouts
-        assert {*family.required, *family.training_only} <= set(family.computed)
+        assert {*family.required} <= set(family.computed)
+        assert family.flat or {*family.training_only} <= set(family.computed)
         assert family.layer_key in family.required
         assert not set(family.computed) & (set(family.fixed) | family.harmless)

@@ -155,3 +155,28 @@ def test_both_spellings_of_nomic_are_one_model() -> None:
         "nomic_bert", rotary_scaling_factor=2, max_trained_positions=32, n_positions=64
     )
     assert short["max_position_embeddings"] == 32
+
+
+def test_a_folder_with_the_hubs_keys_is_the_same_model(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    import json
+
+    from safetensors.numpy import load_file
+
+    names = {
+        "n_embd": "hidden_size",
+        "n_layer": "num_hidden_layers",
+        "n_head": "num_attention_heads",
+        "n_inner": "intermediate_size",
+        "n_positions": "max_position_embeddings",
+        "layer_norm_epsilon": "layer_norm_eps",
+    }
+    config = json.loads((folders["nomic_bert"] / "config.json").read_text("utf-8"))
+    changes = {theirs: config[ours] for theirs, ours in names.items()}
+    changes |= dict.fromkeys([*names.values(), "hidden_act"]) | {"activation_function": "swiglu"}
+    tensors = load_file(folders["nomic_bert"] / "model.safetensors")
+    folder = write_family(tmp_path, "nomic_bert", tensors=tensors, **changes)
+    texts = ["good food", "bad"]
+    found, expected = (load_family(one).encode(texts) for one in (folder, folders["nomic_bert"]))
+    assert found.tobytes() == expected.tobytes()

@@ -28,7 +28,7 @@ from family_reference import FamilyReference  # noqa: E402
 pytestmark = pytest.mark.parity
 
 WEIGHTS = {"classifier": 1.0, "ner_head": 0.7}
-SIZES = ["tiny", "odd", pytest.param("larger", marks=pytest.mark.long)]
+SIZES = ["tiny", *(pytest.param(size, marks=pytest.mark.long) for size in ("odd", "larger"))]
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +123,7 @@ def test_outputs_and_gradients(name: str, size: str, tmp_path: Path) -> None:
     assert not any(faults), "\n".join(filter(None, faults))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_padding_within_a_text(name: str, tmp_path: Path) -> None:
     """A literal ``<pad>`` is a token like others, at the position that transformers gives it."""
@@ -135,6 +136,7 @@ def test_padding_within_a_text(name: str, tmp_path: Path) -> None:
     assert not any(faults), "\n".join(filter(None, faults))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_its_own_pooler(name: str, tmp_path: Path) -> None:
     pair = Pair(tmp_path, name, "tiny")
@@ -148,6 +150,7 @@ def test_its_own_pooler(name: str, tmp_path: Path) -> None:
     assert fault is None, fault
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_saved_folders_load_elsewhere_with_the_same_numbers(name: str, tmp_path: Path) -> None:
     from transformers import AutoModel, AutoTokenizer

@@ -23,10 +23,14 @@ from support.tiny_tokenizers import (
     ALBERT_PIECES,
     BYTES,
     DECODER_PIECES,
+    GPT2_PIECES,
+    MPNET_PIECES,
     PIECES,
     write_albert,
     write_byte_level,
     write_decoder,
+    write_gpt2,
+    write_mpnet,
     write_unigram,
 )
 
@@ -231,6 +235,48 @@ def _gated(model_type: str, **more: Any) -> FamilyCase:
 
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
+
+def _mpnet() -> FamilyCase:
+    """MPNet's kind: no types, a relative bias, and texts that reach into its last buckets."""
+    made = _bert_like("mpnet", write_mpnet, len(MPNET_PIECES), **_ROBERTA)
+    config = {key: value for key, value in made.config.items() if key != "type_vocab_size"}
+    larger = {**made.larger, "intermediate_size": 768}
+    return replace(made, config={**config, "relative_attention_num_buckets": 32}, larger=larger)
+
+
+_GPT2 = FamilyCase(
+    {
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "attn_pdrop": DROPOUT,
+        "embd_pdrop": DROPOUT,
+        "layer_norm_epsilon": 1e-5,
+        "n_embd": 48,
+        "n_head": 4,
+        "n_inner": 96,
+        "n_layer": 3,
+        "n_positions": 64,
+        "resid_pdrop": DROPOUT,
+    },
+    odd={
+        "n_embd": 20,
+        "n_head": 1,
+        "n_inner": None,
+        "n_layer": 1,
+        "n_positions": 37,
+        "scale_attn_weights": False,
+    },
+    larger={
+        "n_embd": 256,
+        "n_inner": 1024,
+        "n_layer": 4,
+        "n_positions": 256,
+        "scale_attn_by_inverse_layer_idx": True,
+    },
+    tokenizer=write_gpt2,
+    n_pieces=len(GPT2_PIECES),
+)
+
 CASES: dict[str, FamilyCase] = {
     case.model_type: case
     for case in (
@@ -265,6 +311,8 @@ CASES: dict[str, FamilyCase] = {
             odd={"embedding_size": 20},  # no projection
             larger={},
         ),
+        _mpnet(),
+        _GPT2,
         _decoder("llama", mlp_bias=True, attention_bias=True),
         _decoder("qwen2"),
         _decoder("qwen3", head_dim=16),

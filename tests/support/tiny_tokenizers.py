@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiny tokenizers of other kinds than WordPiece: byte-level BPE and Unigram, made without a corpus.
+"""Tiny tokenizers of other kinds than BERT's: byte-level BPE, Unigram, MPNet's; without a corpus.
 
-Both have ``<s>`` 0, ``<pad>`` 1, ``</s>`` 2, ``<unk>`` 3 and ``<mask>``, as RoBERTa and its kin.
+Most have ``<s>`` 0, ``<pad>`` 1, ``</s>`` 2, ``<unk>`` 3 and ``<mask>``, as RoBERTa and its kin.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from support.texts import WORDS
-from support.tiny_bert import write_json
+from support.tiny_bert import tiny_vocabulary, write_json
 
 __all__ = [
     "ALBERT_PIECES",
     "BYTES",
     "DECODER_PIECES",
+    "GPT2_PIECES",
+    "MPNET_PIECES",
     "PIECES",
     "write_albert",
     "write_byte_level",
     "write_decoder",
+    "write_gpt2",
+    "write_mpnet",
     "write_unigram",
 ]
 
@@ -72,8 +76,10 @@ PIECES = [
 
 
 def _finish(folder: Path, tokenizer: Any, class_name: str, **config: Any) -> None:
+    """Add RoBERTa's special tokens and write the files; `config` may name other tokens."""
     from tokenizers import AddedToken, processors
 
+    roles = {key: config.get(key, name) for key, name in _ROLES.items()}
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> </s> $B </s>",
@@ -82,10 +88,8 @@ def _finish(folder: Path, tokenizer: Any, class_name: str, **config: Any) -> Non
     tokenizer.add_special_tokens([*_SPECIAL, AddedToken("<mask>", lstrip=True, special=True)])
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    write_json(folder / "special_tokens_map.json", _ROLES)
-    write_json(
-        folder / "tokenizer_config.json", {**_ROLES, "tokenizer_class": class_name, **config}
-    )
+    write_json(folder / "special_tokens_map.json", roles)
+    write_json(folder / "tokenizer_config.json", {**roles, "tokenizer_class": class_name, **config})
 
 
 def write_byte_level(folder: Path) -> None:
@@ -108,6 +112,43 @@ def write_unigram(folder: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     _finish(folder, tokenizer, "PreTrainedTokenizerFast")
+
+
+MPNET_PIECES = [*_SPECIAL, "[UNK]", *tiny_vocabulary()[5:], "<mask>"]
+"""Pieces of MPNet's tokenizer, which has two unknown tokens."""
+
+
+def write_mpnet(folder: Path) -> None:
+    """Write MPNet's kind: BERT's WordPiece with RoBERTa's special tokens around a text."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    numbers = {piece: number for number, piece in enumerate(MPNET_PIECES)}
+    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens(["[UNK]"])
+    _finish(folder, tokenizer, "MPNetTokenizer", unk_token="[UNK]", do_lower_case=True)
+
+
+_END = "<|endoftext|>"
+GPT2_PIECES = [*_byte_letters(), *dict.fromkeys("".join(pair) for pair in _MERGES), _END]
+"""Pieces of GPT-2's tokenizer."""
+
+
+def write_gpt2(folder: Path) -> None:
+    """Write GPT-2's kind: byte-level BPE, nothing around a text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    numbers = {piece: number for number, piece in enumerate(GPT2_PIECES)}
+    tokenizer: Any = Tokenizer(models.BPE(numbers, _MERGES))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([_END])
+    roles = dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), _END)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    write_json(folder / "special_tokens_map.json", roles)
+    write_json(folder / "tokenizer_config.json", {**roles, "tokenizer_class": "GPT2Tokenizer"})
 
 
 ALBERT_PIECES = [

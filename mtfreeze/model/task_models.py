@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One head with its backbone as a task model of transformers: the family's own names and class.
+
+``BertForSequenceClassification`` and its like compute one function of the hidden states; which, and
+under which names, a family says (`HeadLayout`). A head of ours that is that function can be written
+so, and `pretrained_heads` reads it back to the same bits; any other is refused, with what the class
+computes. Such a folder holds nothing of mtfreeze's own: one head, no freeze state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import check_choice
+from ..errors import ConfigError
+from ..families import Family, HeadLayout
+from ..files.json_files import to_json
+from ..files.tensor_files import RawTensor, write_tensors
+from ..files.whole_file import write_synced
+from ..heads.kind import HeadSpec, PooledHead
+from ..quoting import quoted
+
+if TYPE_CHECKING:
+    from .state import ModelState
+
+__all__ = ["check_task_model", "write_task_model"]
+
+_KINDS = {
+    "sequence_classification": "ForSequenceClassification",
+    "token_classification": "ForTokenClassification",
+}
+"""Classes of transformers by kind of head; both have logits that choose one label."""
+
+_BACKBONE = "backbone."
+
+
+def check_task_model(model: ModelState, head: object) -> None:
+    """Check that a head can be written as a task model.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such head, its family has no such class, or the class computes something
+        else; the message says what.
+    TypeError
+        If `head` is no name.
+    """
+    name = check_choice("head", head, model.heads)
+    spec, family = model.heads[name].spec, model.index.family
+    layout = _layout(family, spec)
+    if layout is None:
+        raise ConfigError(
+            f"expected a head of a kind that {family.model_type} models of transformers have; "
+            f"found head {quoted(name)} of kind {quoted(spec.kind)}; save without head=, which "
+            "keeps every head"
+        )
+    found = _facts(model, spec)
+    forms = _forms(model, layout, spec)
+    if found not in forms:
+        differ = [key for key in forms[0] if forms[0][key] != found.get(key)]
+        raise ConfigError(
+            f"head {quoted(name)} is not what {family.class_stem}{_KINDS[spec.kind]} computes: "
+            f"expected { ({key: forms[0][key] for key in differ}) }; found "
+            f"{ ({key: found.get(key) for key in differ}) }; save without head=, which keeps every "
+            "head, or train a head of that form"
+        )
+    for key in _absent(layout):
+        if np.any(model.parameters().get(f"{name}.{key}", 0)):
+            raise ConfigError(
+                f"head {quoted(name)} is not what {family.class_stem}{_KINDS[spec.kind]} computes: "
+                f"expected zeros in {quoted(f'{name}.{key}')}, a bias that it does not have; found "
+                "other values; save without head=, or freeze that parameter from the start"
+            )
+
+
+def _absent(layout: HeadLayout) -> list[str]:
+    """Return the ends of our keys that the class has no parameters for."""
+    inner = ["hidden.0.bias", "hidden.0.norm.bias"] if layout.lacks_biases else []
+    return inner if layout.logits_bias else ["bias", *inner]
+
+
+def _layout(family: Family, spec: HeadSpec) -> HeadLayout | None:
+    kind = _KINDS.get(spec.kind, "")
+    return family.head_layouts.get(kind) if family.class_stem else None
+
+
+def _facts(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
+    """Return what decides which function of the hidden states a head is."""
+    facts: dict[str, Any] = {"hidden": spec.hidden, "norm_eps": spec.norm_eps}
+    facts["activation"] = spec.activation if spec.hidden else "none"
+    if isinstance(spec, PooledHead):
+        settings = model._loaded.settings
+        own = spec.pooling is None
+        facts["pooling"] = model.pooling if own else spec.pooling
+        facts["normalized"] = spec.features == "embedding" and model.normalize
+        facts["dense modules"] = len(settings.dense) if own else 0
+        facts["include_prompt"] = settings.include_prompt
+    return facts
+
+
+def _forms(model: ModelState, layout: HeadLayout, spec: HeadSpec) -> list[dict[str, Any]]:
+    """Return the facts of all heads that are what the class computes, the usual form first."""
+    form: dict[str, Any] = {"hidden": (model.token_width,) if layout.hidden else ()}
+    form["norm_eps"] = spec.norm_eps if layout.norm and spec.norm_eps is not None else None
+    form["activation"] = layout.activation
+    if isinstance(spec, PooledHead):
+        form |= {"pooling": layout.pooling, "normalized": False}
+        form |= {"dense modules": 0, "include_prompt": True}
+    for name in layout.options:
+        form[name] = _facts(model, spec).get(name, getattr(spec, name))
+    if _is_pooler(model.index.family, layout):
+        return [form, {**form, "hidden": (), "activation": "none", "pooling": "pooler"}]
+    return [form]
+
+
+def _is_pooler(family: Family, layout: HeadLayout) -> bool:
+    """Say whether the class's hidden layer is the family's own pooler."""
+    return bool(family.pooler and layout.hidden) and f"{layout.hidden}.".startswith(family.pooler)
+
+
+def write_task_model(model: ModelState, name: str, folder: Path, kept: Mapping[str, bytes]) -> None:
+    """Write the task model of a head that `check_task_model` has seen, into a new folder.
+
+    Parameters
+    ----------
+    model : ModelState
+        The model.
+    name : str
+        Of the head.
+    folder : Path
+        Empty.
+    kept : mapping of str to bytes
+        Other files that go with the model, by name.
+    """
+    family, spec = model.index.family, model.heads[name].spec
+    layout = _layout(family, spec)
+    assert layout is not None
+    files = {
+        "config.json": to_json(_config(model, spec, layout)),
+        **model.encoder.files,
+        **kept,
+    }
+    write_tensors(folder / "model.safetensors", _tensors(model, name, layout))
+    for file, data in files.items():
+        place = folder / file
+        place.parent.mkdir(exist_ok=True)
+        write_synced(place, data)
+
+
+def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, Any]:
+    """Return ``config.json`` of the task model, for weights in float32."""
+    family = model.index.family
+    named = {key: "float32" for key in ("dtype", "torch_dtype") if model.config.get(key)}
+    labels = list(spec.labels)
+    config = {
+        **model.config,
+        **named,
+        "architectures": [family.class_stem + _KINDS[spec.kind]],
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "problem_type": "single_label_classification",
+    }
+    if layout.dropout and layout.dropout[0] not in family.computed:  # not the backbone's rate
+        config[layout.dropout[0]] = spec.dropout
+    facts = _facts(model, spec)
+    for option, (key, _) in layout.options.items():
+        config[key] = facts[option] if option in facts else getattr(spec, option)
+    return config
+
+
+def _tensors(
+    model: ModelState, name: str, layout: HeadLayout
+) -> Mapping[str, NDArray[np.float32] | RawTensor]:
+    """Return the tensors of the task model by the names of its class."""
+    family, params = model.index.family, model.parameters()
+    prefix = family.prefixes[0] if family.prefixes else ""
+    head: dict[str, NDArray[np.float32]] = {}
+    layers = (("", layout.logits), ("hidden.0.", layout.hidden), ("hidden.0.norm.", layout.norm))
+    for ours, theirs in layers:
+        for part in ("weight", "bias"):
+            values = params.get(f"{name}.{ours}{part}")
+            if values is not None and f"{ours}{part}" not in _absent(layout):
+                inner = prefix if ours and _is_pooler(family, layout) else ""
+                head[f"{inner}{theirs}.{part}"] = values
+    backbone: dict[str, NDArray[np.float32] | RawTensor] = {
+        prefix + key.removeprefix(_BACKBONE): values
+        for key, values in params.items()
+        if key.startswith(_BACKBONE)
+    }
+    kept = (*family.backbone_stems, *([family.pooler] if _is_pooler(family, layout) else []))
+    unused = {prefix + key: tensor for key, tensor in model.unused.items() if key.startswith(kept)}
+    return {**unused, **backbone, **head}
