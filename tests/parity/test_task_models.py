@@ -110,9 +110,10 @@ def test_another_function_is_refused(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_the_backbones_own_pooler(tmp_path: Path) -> None:
-    """A linear head over BERT's pooler is what the class computes, too."""
-    model = load_family(write_family(tmp_path / "in", "bert"), heads=False, pooling="pooler")
+@pytest.mark.parametrize("name", ["bert", "albert"])
+def test_the_backbones_own_pooler(name: str, tmp_path: Path) -> None:
+    """A linear head over the family's pooler is what the class computes, too."""
+    model = load_family(write_family(tmp_path / "in", name), heads=False, pooling="pooler")
     model.add_head("head", mtf.SequenceClassification(["a", "b"]))
     saved = model.save_pretrained(tmp_path / "task", head="head")
     again = load_family(saved, heads=False, pooling="pooler").add_head("h", from_pretrained=saved)
