@@ -83,6 +83,8 @@ _MODEL: dict[str, Check] = {
     "normalize": check_bool,
     "max_length": check_number,
     "revision": check_text,
+    "prompts": check_mapping,
+    "default_prompt_name": check_text,
 }
 _HEAD: dict[str, Check] = {
     "task": check_text,

@@ -70,3 +70,11 @@ def test_a_job_can_read_every_kind_of_setting() -> None:
     from mtfreeze.cli.job_training import CHECKS
 
     assert set(CHECKS) == set(get_args(Kind))
+
+
+def test_heads_of_earlier_versions_have_no_norm() -> None:
+    then = {"model": {"heads": {"classifier": {"dropout": 0.1}}}}
+    now = {"model": {"heads": {"classifier": {"dropout": 0.1, "norm_eps": None}}}}
+    assert differences(then, now) == []
+    now["model"]["heads"]["classifier"]["norm_eps"] = 1e-5  # type: ignore[assignment]
+    assert differences(then, now) == ["model.heads.classifier.norm_eps: None then, 1e-05 now"]

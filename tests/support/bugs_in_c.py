@@ -232,6 +232,27 @@ BUGS_IN_C = (
         "c:test_head_memory",
     ),
     Bug(
+        "a unit that is continued is a second one",
+        "csrc/model/program.c",
+        "p->current_unit = find_unit(p, path);",
+        "p->current_unit = MTF_NO_UNIT;",
+        "c:test_shared_units",
+    ),
+    Bug(
+        "a packed form that several steps read is reserved for each",
+        "csrc/plan/forms.c",
+        "node->weight[i] >= 0 && !seen[node->weight[i]]",
+        "node->weight[i] >= 0",
+        "c:test_shared_units",
+    ),
+    Bug(
+        "keys look for their distances on the wrong side",
+        "csrc/ops/disentangled.c",
+        "x->p[i * n + j] += x->t[j * n + j - i];",
+        "x->p[i * n + j] += x->t[i * n + j - i];",
+        "c:test_op_disentangled",
+    ),
+    Bug(
         "dropout is on in frozen units",
         "csrc/plan/plan.c",
         "(node->unit == MTF_NO_UNIT || !unit_frozen(d, node->unit))",
