@@ -46,10 +46,13 @@ test-long: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## the long tests of 
 drills: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## every promise tried for hours; DRILL_ARGS="NAME --seconds 60"
 	$(PY) tests/drills/run.py $(DRILL_ARGS)
 
-# The branches of the binding and the lines of csrc/base, by the C tests and those of the core.
+# The branches of the binding and the lines of csrc/base, by the C tests and those of the core; then the
+# lines of Python, by the quick tests and the processes that they start; counting takes time, so that a
+# test of time may fail there, and the figures come all the same.
 COVERAGE := build/coverage
+PY_COVERAGE := COVERAGE_FILE=$(CURDIR)/$(COVERAGE)/python $(PY) -m coverage
 # without assertions: those in the headers of Python are no branches of ours
-coverage: $(STAMP)-package $(STAMP)-dev ## branches of the binding and lines of csrc/base that tests reach
+coverage: $(STAMP)-package $(STAMP)-dev $(STAMP)-weights ## branches of the binding, lines of csrc/base and of Python that tests reach
 	cmake -S . -B $(COVERAGE) -DMTF_PYTHON=ON -DMTF_TESTS=ON -DMTF_COVERAGE=ON -DCMAKE_BUILD_TYPE=Debug \
 	    -DCMAKE_C_FLAGS_DEBUG="-g -O0 -DNDEBUG" -DPython_EXECUTABLE=$(CURDIR)/$(PY)
 	cmake --build $(COVERAGE) -j $(JOBS)
@@ -59,6 +62,10 @@ coverage: $(STAMP)-package $(STAMP)-dev ## branches of the binding and lines of 
 	    $(PY) -m pytest -q -p support.other_core tests/core tests/drills/test_failing_allocations.py
 	$(PY) -m gcovr --root . $(COVERAGE) --filter csrc/python/ --txt-metric branch
 	$(PY) -m gcovr --root . $(COVERAGE) --filter csrc/base/
+	rm -f $(COVERAGE)/python*
+	-MTFREEZE_THREADS=1 $(PY_COVERAGE) run -m pytest -q -n $(JOBS) --dist loadfile -m 'not long'
+	$(PY_COVERAGE) combine -q
+	$(PY_COVERAGE) report --skip-covered -m
 
 dev: $(STAMP)-package $(STAMP)-dev ## what developers need: editable install, formatters, linters
 

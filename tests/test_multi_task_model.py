@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -398,6 +399,79 @@ def test_steps_that_cannot_be(
     with pytest.raises(error, match=message):
         two_head_model.step(batch, **{"learning_rate": 1e-3, **options})
     assert not changed(before, two_head_model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (3, "injections must map outputs to arrays; found int"),
+        ({"pooled": [1.0]}, r"injections\['pooled'\] must be an array; found list"),
+    ],
+)
+def test_injections_are_arrays_by_output(
+    two_head_model: mtf.MultiTaskModel, wrong: Any, message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        two_head_model.gradients(BATCH, injections=wrong)
+
+
+def test_a_freeze_state_is_one_of_a_model(two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(TypeError, match=r"state must be a FreezeState; found str"):
+        two_head_model.set_freeze_state("backbone")  # type: ignore[arg-type]
+
+
+def test_notes_on_tasks_are_by_name(two_head_model: mtf.MultiTaskModel, tmp_path: Path) -> None:
+    before = dict(two_head_model.tasks)
+    with pytest.raises(TypeError, match="tasks must be notes by name; found list"):
+        two_head_model.save_pretrained(tmp_path / "out", tasks=["classifier"])  # type: ignore[arg-type]
+    assert two_head_model.tasks == before and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("one", "a kind"), TypeError, "head 'one': expected .*; found str"),
+        (("one", None, "classifier"), mtf.ConfigError, "head= chooses one of the heads of"),
+        (("one", "a kind", None, "x"), TypeError, "to make it from the checkpoint; found str"),
+    ],
+)
+def test_heads_that_cannot_be_added(
+    two_head_model: mtf.MultiTaskModel,
+    arguments: tuple[Any, ...],
+    error: type[Exception],
+    message: str,
+) -> None:
+    name, spec, head, source = (*arguments, None, None)[:4]
+    with pytest.raises(error, match=message):
+        two_head_model.add_head(name, spec, from_pretrained=source, head=head)
+    assert list(two_head_model.heads) == ["classifier", "ner_head"]
+
+
+def test_what_makes_no_array_is_named(two_head_model: mtf.MultiTaskModel) -> None:
+    class NoArray:
+        def __array__(self, *args: Any, **kwargs: Any) -> Any:
+            raise ZeroDivisionError("never")
+
+    with pytest.raises(TypeError, match=r"expected an array .*NoArray .*ZeroDivisionError: never"):
+        two_head_model.set_parameter("classifier.bias", NoArray())
+
+
+def test_a_model_is_saved_from_a_folder_that_is_gone(
+    tiny_model: mtf.MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for _ in range(2):  # the second time in the place of the first
+        tiny_model.save_pretrained(tmp_path / "out")
+    again = mtf.MultiTaskModel.from_pretrained(tmp_path / "out")
+    assert not changed(bits(tiny_model.parameters()), again.parameters())
+
+
+def test_a_path_of_nothing_is_refused(two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(mtf.ConfigError, match="must be the name of a file or folder; found ''"):
+        two_head_model.save_pretrained("")
 
 
 # ---- the real model ------------------------------------------------------------------------------

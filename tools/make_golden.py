@@ -28,11 +28,8 @@ sys.path.insert(0, str(ROOT / "tests" / "parity"))
 
 import cases  # type: ignore[import-not-found]  # noqa: E402
 import torch  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
-from torch_reference import (  # type: ignore[import-not-found]  # noqa: E402
-    Head,
-    Packed,
-    Reference,
-)
+from cases import Head, Packed  # noqa: E402
+from torch_reference import Reference  # type: ignore[import-not-found]  # noqa: E402
 
 N_STEPS = 10
 

@@ -47,9 +47,6 @@ int mtf_py_int64(PyObject *object, const char *what, int64_t *value)
         PyErr_Format(PyExc_ValueError, "%s does not fit in a 64-bit integer", what);
         return -1;
     }
-    if (wide == -1 && PyErr_Occurred()) {
-        return -1;
-    }
     *value = wide;
     return 0;
 }

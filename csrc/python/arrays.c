@@ -3,6 +3,7 @@
  * Integer arguments (ids, offsets, labels) index memory, so they are copied: nobody can change
  * them once they are checked. Float arguments are borrowed where dtype and layout fit and
  * converted once where not. Only real ndarrays are taken; subclasses are read as plain arrays.
+ * NumPy's own dtypes are there from the start: asking for one does not fail.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
 
@@ -32,11 +33,7 @@ static PyArrayObject *as_vector(PyObject *object, const char *what)
 /* A new plain C-ordered copy in another dtype, without asking whether values survive. */
 static PyArrayObject *copy_as(PyArrayObject *array, int type)
 {
-    PyArray_Descr *descr = PyArray_DescrFromType(type);
-    if (descr == NULL) {
-        return NULL;
-    }
-    return (PyArrayObject *)PyArray_FromArray(array, descr,
+    return (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(type),
                                               NPY_ARRAY_CARRAY | NPY_ARRAY_FORCECAST |
                                                   NPY_ARRAY_ENSURECOPY | NPY_ARRAY_ENSUREARRAY);
 }
@@ -181,12 +178,9 @@ PyArrayObject *mtf_py_floats(PyObject *object, const char *what, int type, int n
         raise_shape(array, what, n_dims, shape);
         return NULL;
     }
-    PyArray_Descr *descr = PyArray_DescrFromType(type);
-    if (descr == NULL) {
-        return NULL;
-    }
-    return (PyArrayObject *)PyArray_FromArray(
-        array, descr, NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST | NPY_ARRAY_ENSUREARRAY);
+    return (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(type),
+                                              NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST |
+                                                  NPY_ARRAY_ENSUREARRAY);
 }
 
 static void param_shape(const mtf_param_info *info, npy_intp *shape)
@@ -255,18 +249,15 @@ PyObject *mtf_py_param_view(mtf_py_model *self, size_t index)
     mtf_model_get_param(self->model, index, &info);
     npy_intp shape[MTF_MAX_DIMS];
     param_shape(&info, shape);
-    PyArray_Descr *descr = PyArray_DescrFromType(NPY_FLOAT32);
-    if (descr == NULL) {
-        return NULL;
-    }
     /* Neither writeable nor the array's own: NumPy asks the base before it lets anyone write, and
      * a model has no buffer to give. */
     union {
         const mtf_real *in;
         void *out;
     } data = {.in = info.data};
-    PyObject *view = PyArray_NewFromDescr(&PyArray_Type, descr, info.n_dims, shape, NULL, data.out,
-                                          NPY_ARRAY_CARRAY_RO, NULL);
+    PyObject *view =
+        PyArray_NewFromDescr(&PyArray_Type, PyArray_DescrFromType(NPY_FLOAT32), info.n_dims, shape,
+                             NULL, data.out, NPY_ARRAY_CARRAY_RO, NULL);
     if (view == NULL) {
         return NULL;
     }

@@ -228,6 +228,9 @@ PyObject *mtf_py_result(const mtf_py_state *state, int kind, PyObject **fields);
 /* A ParamInfo (params.c). */
 PyObject *mtf_py_param_result(const mtf_py_state *state, const mtf_param_info *info);
 
+/* Tuple of str from texts (n). */
+PyObject *mtf_py_texts(const char *const *texts, size_t n);
+
 /* List of make(self, 0 .. n - 1). */
 PyObject *mtf_py_list_of(mtf_py_model *self, size_t n, PyObject *(*make)(mtf_py_model *, size_t));
 

@@ -33,8 +33,7 @@ end:
 static mtf_status set_value(mtf_config *config, const char *key, PyObject *value)
 {
     if (PyBool_Check(value) || PyArray_IsScalar(value, Bool)) {
-        int truth = PyObject_IsTrue(value);
-        return truth < 0 ? MTF_ERR_VALUE : mtf_config_set_bool(config, key, truth);
+        return mtf_config_set_bool(config, key, PyObject_IsTrue(value)); /* which cannot fail */
     }
     if (PyUnicode_Check(value)) {
         const char *text = mtf_py_text(value, key);

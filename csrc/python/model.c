@@ -126,9 +126,9 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Model", keywords, &mapping)) {
         return NULL;
     }
-    PyObject *module = PyType_GetModule(type);
-    mtf_py_state *state = module == NULL ? NULL : PyModule_GetState(module);
-    if (state == NULL || mtf_py_runtime_ready(state) < 0) {
+    PyObject *module = PyType_GetModule(type); /* the type has no subclasses */
+    mtf_py_state *state = PyModule_GetState(module);
+    if (mtf_py_runtime_ready(state) < 0) {
         return NULL;
     }
     mtf_py_model *self = (mtf_py_model *)type->tp_alloc(type, 0);
@@ -163,10 +163,8 @@ static void model_dealloc(PyObject *object)
     PyObject_GC_UnTrack(object);
     mtf_model_free(self->model);
     mtf_py_batch_free(self->pending);
-    if (self->state != NULL) {
-        self->state->n_models--;
-    }
-    Py_XDECREF(self->module);
+    self->state->n_models--;
+    Py_DECREF(self->module);
     type->tp_free(object);
     Py_DECREF(type);
 }

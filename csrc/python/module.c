@@ -32,12 +32,10 @@ static int module_exec(PyObject *module)
     return 0;
 }
 
+/* CPython calls the next three only once there is a state. */
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {
     mtf_py_state *state = PyModule_GetState(module);
-    if (state == NULL) {
-        return 0;
-    }
     for (int i = 0; i < MTF_PY_N_EXCEPTIONS; i++) {
         Py_VISIT(state->exceptions[i]);
     }
@@ -52,9 +50,6 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
 static int module_clear(PyObject *module)
 {
     mtf_py_state *state = PyModule_GetState(module);
-    if (state == NULL) {
-        return 0;
-    }
     for (int i = 0; i < MTF_PY_N_EXCEPTIONS; i++) {
         Py_CLEAR(state->exceptions[i]);
     }

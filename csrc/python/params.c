@@ -48,20 +48,6 @@ PyObject *mtf_py_remove_head(mtf_py_model *self, PyObject *args, PyObject *kwarg
     Py_RETURN_NONE;
 }
 
-static PyObject *alias_tuple(const mtf_param_info *info)
-{
-    PyObject *aliases = PyTuple_New(info->n_aliases);
-    for (int i = 0; aliases != NULL && i < info->n_aliases; i++) {
-        PyObject *alias = PyUnicode_FromString(info->aliases[i]);
-        if (alias == NULL) {
-            Py_CLEAR(aliases);
-        } else {
-            PyTuple_SET_ITEM(aliases, i, alias);
-        }
-    }
-    return aliases;
-}
-
 static PyObject *shape_tuple(const mtf_param_info *info)
 {
     npy_intp shape[MTF_MAX_DIMS];
@@ -83,7 +69,7 @@ PyObject *mtf_py_param_result(const mtf_py_state *state, const mtf_param_info *i
                           PyBool_FromLong(info->frozen),
                           PyLong_FromLong((long)info->precision),
                           PyLong_FromLongLong(info->n_steps),
-                          alias_tuple(info)};
+                          mtf_py_texts(info->aliases, (size_t)info->n_aliases)};
     return mtf_py_result(state, MTF_PY_PARAM_INFO, fields);
 }
 

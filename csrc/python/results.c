@@ -100,6 +100,20 @@ PyObject *mtf_py_result(const mtf_py_state *state, int kind, PyObject **fields)
     return result;
 }
 
+PyObject *mtf_py_texts(const char *const *texts, size_t n)
+{
+    PyObject *tuple = PyTuple_New((Py_ssize_t)n);
+    for (size_t i = 0; tuple != NULL && i < n; i++) {
+        PyObject *text = PyUnicode_FromString(texts[i]);
+        if (text == NULL) {
+            Py_CLEAR(tuple);
+        } else {
+            PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, text);
+        }
+    }
+    return tuple;
+}
+
 PyObject *mtf_py_list_of(mtf_py_model *self, size_t n, PyObject *(*make)(mtf_py_model *, size_t))
 {
     PyObject *list = PyList_New((Py_ssize_t)n);

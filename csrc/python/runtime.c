@@ -70,11 +70,6 @@ static PyObject *load_blas(PyObject *module, PyObject *args, PyObject *kwargs)
     Py_RETURN_NONE;
 }
 
-static PyObject *text_or_empty(const char *text)
-{
-    return PyUnicode_FromString(text != NULL ? text : "");
-}
-
 static PyObject *runtime_info(PyObject *module, PyObject *unused)
 {
     (void)unused;
@@ -84,22 +79,11 @@ static PyObject *runtime_info(PyObject *module, PyObject *unused)
     }
     mtf_runtime_info info;
     mtf_runtime_get_info(&info);
-    PyObject *products = PyTuple_New(MTF_N_PRECISIONS);
-    for (int i = 0; products != NULL && i < MTF_N_PRECISIONS; i++) {
-        PyObject *level = text_or_empty(info.product_isa[i]);
-        if (level == NULL) {
-            Py_CLEAR(products);
-        } else {
-            PyTuple_SET_ITEM(products, i, level);
-        }
-    }
-    PyObject *fields[] = {text_or_empty(info.isa),
-                          text_or_empty(info.isa_compiled),
-                          text_or_empty(info.isa_available),
-                          products,
-                          text_or_empty(info.blas),
-                          PyLong_FromLong(info.n_threads),
-                          PyBool_FromLong(info.blas_rows_checked)};
+    PyObject *fields[] = {
+        PyUnicode_FromString(info.isa),           PyUnicode_FromString(info.isa_compiled),
+        PyUnicode_FromString(info.isa_available), mtf_py_texts(info.product_isa, MTF_N_PRECISIONS),
+        PyUnicode_FromString(info.blas),          PyLong_FromLong(info.n_threads),
+        PyBool_FromLong(info.blas_rows_checked)};
     return mtf_py_result(state, MTF_PY_RUNTIME_INFO, fields);
 }
 

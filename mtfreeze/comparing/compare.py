@@ -22,6 +22,7 @@ from ..files.user_paths import user_path
 from ..heads.task import Task
 from ..model.state import check_model
 from ..printable import printable
+from ..quoting import quoted
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
 from ..steps.batch import check_tasks
@@ -118,7 +119,7 @@ def compare(
         Before anything trains: an argument, mode, task or label does not hold, data is missing or
         too little, or `output_dir` holds something else or another comparison, or is in use.
     OSError
-        If `output_dir` cannot be written.
+        If `output_dir`, or without one the folder for temporary files, cannot be written.
 
     Examples
     --------
@@ -162,7 +163,8 @@ def compare(
     settings["threads"] = workers or get_threads()
     with claimed(kept), _folder(kept) as path:
         folder = ComparisonFolder(path)
-        _fill(folder, model, settings, values)
+        with _errors_of(kept):
+            _fill(folder, model, settings, values)
         work = _Work(folder, settings, executor, workers, reporter)
         interrupted = work.run([Job(one.name, seed) for seed in numbers for one in scenarios])
         if not interrupted and not any(run.error for run in work.found.values()):
@@ -177,6 +179,22 @@ def _folder(output_dir: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="mtfreeze-compare-") as path:
         yield Path(path)
+
+
+@contextmanager
+def _errors_of(output_dir: Path | None) -> Iterator[None]:
+    """Let no message about a file of a folder that goes with the call say that it is there."""
+    try:
+        yield
+    except OSError as error:
+        if output_dir is not None or error.errno is None:
+            raise
+        raise OSError(
+            error.errno,
+            f"cannot write the comparison to {quoted(tempfile.gettempdir())}: "
+            f"{os.strerror(error.errno)}; nothing of it is kept; free space there, or choose "
+            "another disk with output_dir",
+        ) from error
 
 
 def _fill(

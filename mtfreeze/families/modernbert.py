@@ -118,7 +118,6 @@ MODERNBERT = Family(
     training_only=("embedding_dropout", "attention_dropout", "mlp_dropout"),
     fixed={
         "rope_scaling": (None,),
-        "position_embedding_type": ("absolute", None),  # on the hub, and read by nobody
         "is_decoder": (False, None),
         "add_cross_attention": (False, None),
         "is_encoder_decoder": (False, None),
@@ -140,7 +139,8 @@ MODERNBERT = Family(
             "decoder_bias",
             "deterministic_flash_attn",
             "initializer_cutoff_factor",
-            "layer_norm_eps",
+            "layer_norm_eps",  # it is norm_eps that counts
+            "position_embedding_type",  # on the hub, and read by nobody
             "reference_compile",
             "repad_logits_with_grad",
             "sparse_pred_ignore_index",

@@ -51,6 +51,12 @@ def _claim(handle: int, path: Path) -> bool:
         return False
 
 
+def _let_go(handle: int) -> None:
+    """Close what was open for its lock alone: no bytes went through it, so none can be lost."""
+    with suppress(OSError):
+        os.close(handle)
+
+
 def open_draft(new_name: Callable[[], Path]) -> tuple[Path, IO[bytes]]:
     """Make and claim a new file under a name that `new_name` gives; return both."""
     while True:
@@ -82,7 +88,7 @@ def make_draft(new_name: Callable[[], Path]) -> Iterator[Path]:
                 yield path
                 return
         finally:
-            os.close(handle)
+            _let_go(handle)
 
 
 def siblings(place: Path, *kinds: str) -> list[Path]:
@@ -102,7 +108,7 @@ def is_abandoned(path: Path) -> bool:
     """Say whether nobody works on a draft any more."""
     handle = _take(path)
     if handle is not None:
-        os.close(handle)
+        _let_go(handle)
     return handle is not None
 
 
@@ -119,7 +125,7 @@ def clear_abandoned(paths: Iterable[Path]) -> None:
                 else:
                     path.unlink()
             finally:
-                os.close(handle)
+                _let_go(handle)
 
 
 def _take(path: Path) -> int | None:
@@ -133,6 +139,6 @@ def _take(path: Path) -> int | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(handle)
+        _let_go(handle)
         return None
     return handle

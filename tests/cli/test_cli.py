@@ -253,6 +253,16 @@ def test_train_reports_a_moved_tensor(
         (["train", "--config", "{job}", "--set", "model.name=./nowhere"], "nowhere"),
         (["inspect"], "expected a model or --config"),
         (["inspect", "{tmp}/nothing"], "nothing"),
+        (["inspect", "{tiny}", "--set", "training.epochs=1"], "--set changes a job; found no"),
+        (["inspect", "{tiny}", "--freeze-precision", "bf16"], "found none of --mode"),
+        (
+            ["compare", "--config", "{job}", "--modes", "all,none", "--mode", "all"],
+            "expected --modes A,B or --mode A --mode B; found both",
+        ),
+        (
+            ["predict", "{tiny}", "text", "--head", "a", "--head", "a"],
+            "expected each --head once",
+        ),
         (["verify", "{tmp}"], "expected freeze_report.json"),
         (["verify", "{tmp}/nothing"], "found no folder"),
         (["predict", "{tiny}", "text"], "has no heads"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -20,6 +21,7 @@ from mtfreeze.comparing.comparison_folder import ComparisonFolder
 from mtfreeze.comparing.drift import drift, gradient_cosines, probe_texts
 from mtfreeze.comparing.results import START, ScenarioRun
 from mtfreeze.comparing.running import Job, run_on
+from mtfreeze.files import folder_swap
 from mtfreeze.freezing.digests import digest_model
 from support.small_tasks import ROWS, two_tasks
 from support.texts import TAGGED
@@ -207,6 +209,7 @@ def test_same_bits_on_any_executor(
     assert bits(there) == bits(here)
 
 
+@pytest.mark.long
 def test_same_bits_on_a_dask_cluster(two_head_model: mtf.MultiTaskModel) -> None:
     distributed = pytest.importorskip("distributed")
     here = quick(two_head_model, ["backbone", "none"])
@@ -436,3 +439,18 @@ def test_disk_errors_leave_what_is_there(
     with pytest.raises(OSError, match="free space or choose another"):
         quick(two_head_model, ["backbone", "none"], output_dir=out)
     assert listing(out) == listing(tmp_path / "copy")
+
+
+def test_a_disk_error_in_a_folder_that_goes_does_not_say_that_it_is_there(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sync_names(folder: str | Path) -> None:
+        if Path(folder).parent == tmp_path:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(folder_swap, "sync_names", sync_names)
+    with pytest.raises(OSError, match="Input/output error; nothing of it is kept") as caught:
+        quick(two_head_model, ["backbone"])
+    assert "in its place" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

@@ -11,8 +11,6 @@ import copy
 import gc
 import inspect
 import pickle
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -25,6 +23,7 @@ from mtfreeze import _core
 from mtfreeze.errors import ConcurrencyError, Error, SelectorError, TrainingError
 from mtfreeze.runtime import threads as _runtime
 from support import core_models as cm
+from support.own_process import run_lines
 
 STUB = ast.parse((Path(mtfreeze.__file__).parent / "_core.pyi").read_text(encoding="utf-8"))
 CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
@@ -310,13 +309,7 @@ def test_model_is_neither_copied_nor_pickled_nor_subclassed() -> None:
 @pytest.fixture(scope="module")
 def slow() -> tuple[_core.Model, _core.Batch]:
     """Return a model and a batch whose forward pass takes a tenth of a second or more."""
-    model = cm.make_model(
-        heads=False, hidden_size=384, intermediate_size=1536, num_attention_heads=6,
-        num_hidden_layers=3, max_position_embeddings=128,
-    )  # fmt: skip
-    n = 12
-    ids = np.random.default_rng(0).integers(0, 50, n * 128).astype(np.int32)
-    return model, cm.batch(ids, np.arange(n + 1, dtype=np.int64) * 128)
+    return cm.slow()
 
 
 def run_beside(model: _core.Model, batch: object, beside: object) -> int:
@@ -467,15 +460,11 @@ assert ["Reinstall mtfreeze" in str(w.message) for w in caught] == [True], caugh
 def test_broken_openblas_is_an_os_error_and_the_runtime_goes_on(tmp_path: Path) -> None:
     broken = tmp_path / "libscipy_openblas.so"
     broken.write_bytes(b"not a library")
-    done = subprocess.run(
-        [sys.executable, "-c", BROKEN_OPENBLAS, str(broken)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    run_lines(BROKEN_OPENBLAS, str(broken))
 
 
 def test_import_loads_no_blas_and_chooses_nothing() -> None:
     code = (
         "import mtfreeze.runtime.threads as r; print(r._ready, r._core.memory_info().n_allocations)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["False", "0"], done.stderr
+    assert run_lines(code).split() == ["False", "0"]

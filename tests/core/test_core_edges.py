@@ -55,3 +55,16 @@ def test_a_layer_that_trains_in_part_is_above_the_prefix() -> None:
     units = [not unit.is_head and not unit.path.endswith("layers[1]") for unit in model.units()]
     model.set_frozen(np.array(frozen, np.uint8), np.array(units, np.uint8))
     assert model.prefix(["classifier"], True) == ["hidden_states.1"]
+
+
+def test_numbers_of_numpy_configure_as_those_of_python() -> None:
+    head = {**cm.SEQUENCE_HEAD, "hidden": [4]}
+    numbers = {
+        **{key: np.int64(value) for key, value in cm.CONFIG.items() if type(value) is int},
+        "normalize": np.True_,
+        "layer_norm_eps": np.float32(1e-12),
+    }
+    models = cm.make_model(False), cm.make_model(False, **numbers)
+    models[0].add_head("one", head)
+    models[1].add_head("one", {**head, "hidden": (np.int32(4),), "dropout": np.float64(0.1)})
+    assert cm.bits(models[0]) == cm.bits(models[1])

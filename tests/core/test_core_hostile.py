@@ -43,6 +43,13 @@ class Lying:
         return [1, 2]
 
 
+class Triples(dict[str, Any]):
+    """A mapping whose items() are none of a mapping."""
+
+    def items(self) -> Any:
+        return [("inputs", {}, 3)]
+
+
 class Twice(dict[str, Any]):
     """A mapping whose items() give each entry more often than there is room for."""
 
@@ -115,6 +122,7 @@ BATCHES: list[Case] = [
     ("batch array", whole(IDS), TYPE),
     ("batch tuple", whole((IDS, OFFSETS, TYPES)), TYPE),
     ("batch lying", whole(Lying()), TYPE),
+    ("batch of triples", whole(Triples()), TYPE),
     ("batch empty", whole({}), VALUE),
     ("batch without offsets", whole({"inputs": {"ids": IDS}}), VALUE),
     ("batch of more", whole({**cm.BATCH, "labels": {}}), VALUE),
@@ -202,6 +210,8 @@ NAMES: list[Case] = [
     ("output surrogate", forward(IDS, OFFSETS, TYPES, outputs=["\udc80"]), VALUE),
     ("output twice", forward(IDS, OFFSETS, TYPES, outputs=["pooled", "pooled"]), VALUE),
     ("forward without arguments", lambda m: m.forward(), TYPE),  # type: ignore[call-arg]
+    ("forward precision wide", lambda m: m.forward(cm.BATCH, [], 2**40), VALUE),
+    ("forward precision low", lambda m: m.forward(cm.BATCH, [], -(2**40)), VALUE),
     ("forward unknown keyword", lambda m: m.forward(cm.BATCH, [], x=1), TYPE),  # type: ignore[call-arg]
 ]
 MODELS: list[Case] = [
@@ -221,6 +231,8 @@ MODELS: list[Case] = [
     ("config value zero", lambda m: cm.make_model(False, vocab_size=0), (ConfigError,)),
     ("config value vast", lambda m: cm.make_model(False, vocab_size=2**62), (ConfigError,)),
     ("config list of text", lambda m: cm.make_model(False, hidden_size=["a"]), TYPE),
+    ("config list huge", lambda m: cm.make_model(False, hidden_size=[HUGE]), VALUE),
+    ("config value surrogate", lambda m: cm.make_model(False, hidden_act="\udc80"), VALUE),
     ("config model type", lambda m: cm.make_model(False, model_type="gpt5"), (ConfigError,)),
     ("config heads", lambda m: cm.make_model(False, num_attention_heads=5), (ConfigError,)),
     ("head name none", lambda m: m.add_head(None, HEAD), TYPE),  # type: ignore[arg-type]
@@ -285,6 +297,7 @@ TRAINING: list[Case] = [
     ("loss of nothing", gradients([()]), VALUE),
     ("loss unknown output", gradients([("classifer", Y, 1.0)]), (SelectorError,)),
     ("loss output none", gradients([(None, Y, 1.0)]), TYPE),
+    ("loss kind number", gradients([("classifier", Y, 1.0, 3)]), TYPE),
     ("labels none", gradients([("classifier", None, 1.0)]), TYPE),
     ("labels list", gradients([("classifier", [0, 1, 2], 1.0)]), TYPE),
     ("labels short", gradients([("classifier", Y[:2], 1.0)]), VALUE),

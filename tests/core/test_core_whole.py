@@ -104,6 +104,17 @@ def test_errors_are_contexts_of_those_after_them() -> None:
     assert error.__context__.__context__.__traceback__ is not None
 
 
+def test_an_error_that_is_raised_again_is_no_context_of_its_own() -> None:
+    error = ValueError("again")
+
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(ValueError) as raised:
+        Bracket(None, fail).run(fail)
+    assert raised.value is error and error.__context__ is None
+
+
 def test_an_end_that_always_fails_is_an_error() -> None:
     end = Interrupted(1000, OSError)
     with pytest.raises(OSError):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mtfreeze import Task
-from mtfreeze.data import Examples, map_labels, read_jsonl
+from mtfreeze.data import Examples, map_labels, read_csv, read_jsonl
 from mtfreeze.errors import ConfigError, DataError
 
 TEXTS = [(f"text {i}", "positive" if i % 4 else "negative") for i in range(40)]
@@ -188,3 +188,44 @@ def test_numbers_are_split_at_random(as_text: bool) -> None:
     first, second = data.split(0.5)
     means = [np.mean([float(str(row.label)) for row in part]) for part in (first, second)]
     assert abs(means[0] - means[1]) < 1.0, "the halves in order would be 2 apart"
+
+
+def test_examples_are_made_of_examples() -> None:
+    with pytest.raises(TypeError, match=r"rows must be Example objects; found tuple.*from_rows"):
+        Examples([("a text", "a label")])  # type: ignore[list-item]
+
+
+def test_a_data_set_with_named_labels_has_dictionaries_as_rows() -> None:
+    class Names:
+        names = ("negative", "positive")
+
+    class DataSet(list[Any]):
+        features = {"label": Names()}  # noqa: RUF012
+
+    rows = DataSet([{"text": "good", "label": 1}])
+    assert [row.label for row in Examples.from_rows(rows)] == ["positive"]
+    with pytest.raises(TypeError, match="expected a data set of dictionaries; found tuple"):
+        Examples.from_rows(DataSet([("good", 1)]))
+
+
+def test_a_share_is_a_number() -> None:
+    with pytest.raises(TypeError, match="fraction must be a number between 0 and 1; found str"):
+        Examples.from_rows([("a", "b"), ("c", "d")]).split("half")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", "\n", '"', 3])
+def test_a_delimiter_is_one_character(tmp_path: Path, delimiter: Any) -> None:
+    with pytest.raises(ConfigError, match="delimiter must be one character"):
+        read_csv(tmp_path / "rows.csv", delimiter=delimiter)
+
+
+def test_columns_are_names_or_numbers(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n", "utf-8")
+    with pytest.raises(TypeError, match="text must be the name or the number of a column"):
+        read_csv(tmp_path / "rows.csv", text=[0])  # type: ignore[arg-type]
+
+
+def test_a_task_that_nobody_annotated() -> None:
+    row = {"data": {"text": "good"}, "annotations": []}
+    with pytest.raises((TypeError, DataError), match="a task of Label Studio without a label"):
+        Examples.from_rows([row])

@@ -8,10 +8,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mtfreeze as mtf
 from mtfreeze.data import Examples, read_csv, read_file, read_jsonl, read_tsv, words_and_tags
+from mtfreeze.data.unused import is_missing
 from mtfreeze.errors import ConfigError, DataError
 
 
@@ -245,3 +247,17 @@ def test_words_and_tags() -> None:
     for wrong in (5, [(0, 4)], [(0.5, 4, "X")], ["ab"]):
         with pytest.raises(TypeError, match="span"):
             words_and_tags("Anna went", wrong)  # type: ignore[arg-type]
+
+
+class Neither:
+    """Is neither equal to itself nor not, as the mark of frames for nothing."""
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_what_cannot_be_compared_stands_for_nothing_unless_it_holds_something() -> None:
+    assert is_missing(Neither()) and is_missing(float("nan")) and is_missing(None)
+    assert not is_missing(np.zeros(2)) and not is_missing("") and not is_missing(0)

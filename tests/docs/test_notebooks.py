@@ -49,14 +49,14 @@ class Case:
 CASES = [
     Case(
         "01_freeze_modes.ipynb",
-        "ROWS = 24\nSEEDS = 1\nSTART_EPOCHS = 2\nEPOCHS = 1",
+        "ROWS = 16\nSEEDS = 1\nSTART_EPOCHS = 2\nEPOCHS = 1",
         ("majority", "start", "backbone[:3]", "none"),
         ("unchanged",),
         ("freeze_modes_notebook.png", "report_notebook.html", "two-task-model/model.safetensors"),
     ),
     Case(
         "02_transfer_learning.ipynb",
-        "ROWS = 24\nSEEDS = 1\nEPOCHS = 2",
+        "ROWS = 12\nSEEDS = 1\nEPOCHS = 2",
         ("feature extraction", "head first, then all", "home", "away"),
         ("feature extraction", "lost", "points against feature extraction"),
         ("transfer_learning.png",),
@@ -76,7 +76,7 @@ CASES = [
     ),
     Case(
         "04_multi_task.ipynb",
-        "ROWS = 24\nEVAL_ROWS = 16\nSEEDS = 1\nEPOCHS = 1",
+        "ROWS = 16\nEVAL_ROWS = 8\nSEEDS = 1\nEPOCHS = 1",
         ("accuracy", "entity F1", "backbone", "entities", "none"),
         ("entity F1", "frozen parts", "entities"),
         ("multi_task.png",),

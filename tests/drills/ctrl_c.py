@@ -187,6 +187,6 @@ def case(seed: int) -> str | None:
 DRILL = Drill(
     promise="Ctrl-C at any moment of any call is answered soon; a step is whole or has not been",
     case=case,
-    short=10,
+    short=8,
     long=2_000,
 )

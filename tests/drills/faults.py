@@ -181,7 +181,7 @@ DRILL = Drill(
     promise="A failing, short or interrupted call of the system ends in a typed error that says "
     "what is so, leaves what was there whole, and the next try succeeds and clears up.",
     case=lambda seed: server().ask(seed),
-    short=60,
+    short=24,
     long=20_000,
     missing=failing_system.missing,
 )

@@ -171,7 +171,7 @@ DRILL = Drill(
     "spoiled files of every kind (a case: up to 400 of one kind) give a value or a typed error, "
     "within seconds and 64 MB beside the file; no crash, no hang",
     case,
-    short=2 * len(READERS),
+    short=len(READERS),
     long=1_000_000 // (sum(max(1, MUTANTS * r.cost // 1000) for r in READERS) // len(READERS)) + 1,
     missing=_missing,
 )

@@ -283,7 +283,7 @@ def case(seed: int) -> str | None:
 DRILL = Drill(
     promise="An interrupt anywhere in any call leaves the model as before or after it, usable.",
     case=case,
-    short=150,
+    short=90,
     long=20_000,
     missing=lambda: None if hasattr(signal, "setitimer") else "the system has no timer",
 )

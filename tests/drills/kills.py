@@ -81,7 +81,7 @@ DRILL = Drill(
     promise="A process that is killed while it saves, trains, compares or fills a cache leaves the "
     "old or the new one, whole; the next call ends as if nothing had happened, and clears up.",
     case=case,
-    short=25,
+    short=15,
     long=5_000,
     missing=lambda: None if hasattr(os, "fork") else "the system has no fork",
 )

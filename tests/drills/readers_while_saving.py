@@ -131,7 +131,7 @@ def missing() -> str | None:
 DRILL = Drill(
     promise="a folder that another process writes to loads as one whole model, or an error says so",
     case=case,
-    short=20,
+    short=10,
     long=1000,
     missing=missing,
 )

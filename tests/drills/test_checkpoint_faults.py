@@ -265,7 +265,7 @@ def kills(count: int) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.long)])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the tool forks")
 def test_killed_while_writing(count: int) -> None:
     assert f"{count} kills" in kills(count)

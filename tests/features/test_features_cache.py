@@ -323,3 +323,16 @@ def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_cache(tmp_path / "file")
     with pytest.raises(ConfigError, match="'bf16'"):
         open_cache("auto", dtype="bfloat16")
+
+
+def test_a_closed_cache_is_not_filled(tiny_model: mtf.MultiTaskModel) -> None:
+    cache = open_cache("memory")
+    assert cache is not None
+    cache.close()
+    with pytest.raises(Error, match="found one that was closed"):
+        cache.fill(tiny_model, [(encode(tiny_model), None, NAMES)])
+
+
+def test_a_cache_of_blanks_is_refused() -> None:
+    with pytest.raises(ConfigError, match='cache: expected "auto", "memory" or a folder; found ""'):
+        open_cache("  ")

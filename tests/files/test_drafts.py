@@ -190,3 +190,16 @@ def test_an_array_that_finds_no_room_is_an_error(tmp_path: Path, room: int) -> N
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert path.read_bytes() == b"old" and left(tmp_path) == [path.name]
+
+
+def test_the_end_of_a_lock_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = os.close
+
+    def failing(handle: int) -> None:
+        close(handle)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with make_draft(lambda: tmp_path / "draft") as draft:
+        monkeypatch.setattr(os, "close", failing)
+        assert not is_abandoned(draft)
+    assert is_abandoned(draft)

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.errors import ConcurrencyError
+from mtfreeze.model import lock as locks
 from mtfreeze.model.lock import ModelLock
 from support.texts import SENTENCES
 
@@ -77,6 +78,22 @@ def test_a_read_is_refused_by_a_read_and_waited_for_by_work() -> None:
         assert worker.is_alive()
     worker.join(60)
     assert not worker.is_alive() and not lock.holds
+
+
+def test_a_read_after_a_read_lets_work_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, said = ModelLock(), []
+    monkeypatch.setattr(locks, "_DUE", 60.0)
+    with ExitStack() as read:
+        read.enter_context(held_elsewhere(lock.reading))
+
+        def nap(_: float) -> None:  # the read ends, and there comes another one
+            read.close()
+            said.append(refused(lock.reading()))
+
+        monkeypatch.setattr(time, "sleep", nap)
+        assert not refused(lock.working())
+    assert said == [True]
+    assert not refused(lock.reading())
 
 
 def test_a_block_that_was_never_left_goes_with_the_one_around_it() -> None:

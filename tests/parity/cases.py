@@ -8,7 +8,7 @@ them exactly in half the space. Needs neither torch nor mtfreeze.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,23 @@ BERT_BASE: dict[str, Any] = {
     "pooling": "mean",
 }
 """BERT-base's layers; the vocabulary is cut down, since rows never looked up prove nothing."""
+
+
+class Head(NamedTuple):
+    """A head: its kind, labels and hidden widths (activation gelu)."""
+
+    kind: str
+    n_labels: int
+    hidden: tuple[int, ...] = ()
+
+
+class Packed(NamedTuple):
+    """A packed batch with labels: ids (T,), offsets (B+1,), token types (T,) or None."""
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    token_types: NDArray[np.int32] | None
+    labels: dict[str, NDArray[np.int32]]
 
 
 def head_hidden(case: str) -> dict[str, tuple[int, ...]]:

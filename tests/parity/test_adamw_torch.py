@@ -11,7 +11,6 @@ import pytest
 from core_model import CoreModel
 from tolerances import UPDATE_REL
 
-torch = pytest.importorskip("torch", reason="live parity needs torch")
 pytestmark = pytest.mark.parity
 
 CONFIG = cases.GOLDEN["gelu"]
@@ -23,7 +22,9 @@ HEADS: dict[str, tuple[str, int, tuple[int, ...]]] = {
 
 @pytest.mark.parametrize("gradient_scale", [1e-7, 1e-3, 10.0])
 @pytest.mark.parametrize("max_grad_norm", [0.0, 1.0])
-def test_five_steps_on_equal_gradients(gradient_scale: float, max_grad_norm: float) -> None:
+def test_five_steps_on_equal_gradients(
+    torch: Any, gradient_scale: float, max_grad_norm: float
+) -> None:
     """Weights, both moments and the norm; 0 as the largest norm means no clipping."""
     weights = cases.seeded_weights(cases.parameter_shapes(CONFIG, {}), seed=6, scale=0.1)
     core = CoreModel(CONFIG, HEADS, weights)

@@ -13,15 +13,16 @@ import mtfreeze as mtf
 from support.texts import SENTENCES, TAGS
 from support.tiny_bert import tiny_config, write_tokenizer
 
-torch = pytest.importorskip("torch", reason="parity needs torch")
-transformers = pytest.importorskip("transformers", reason="parity needs transformers")
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("torch", "transformers")]
 
 TOLERANCE = 1e-5
 
 
 def save(folder: Path, kind: str, labels: list[str], **config: Any) -> Any:
     """Save a seeded random checkpoint with transformers; return its network."""
+    import torch
+    import transformers
+
     torch.manual_seed(3)
     known = {**tiny_config(initializer_range=0.2), "id2label": dict(enumerate(labels)), **config}
     known = {key: value for key, value in known.items() if key != "architectures"}
@@ -34,6 +35,8 @@ def save(folder: Path, kind: str, labels: list[str], **config: Any) -> Any:
 
 
 def their_logits(network: Any, model: mtf.MultiTaskModel, text: str) -> np.ndarray[Any, Any]:
+    import torch
+
     encoded = model.encoder.encode_texts([text])
     with torch.no_grad():
         output = network(
@@ -68,7 +71,7 @@ def test_token_logits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Roberta", "DistilBert"])
-def test_shapes_of_other_families(tmp_path: Path, name: str) -> None:
+def test_shapes_of_other_families(torch: Any, transformers: Any, tmp_path: Path, name: str) -> None:
     """Over given vectors the head's own layers give what transformers' head gives."""
     torch.manual_seed(4)
     sizes: dict[str, Any] = {"vocab_size": 60, "num_labels": 3}

@@ -16,9 +16,11 @@ from mtfreeze.heads.kind import HeadSpec, PooledHead
 from support.families import NAMES, load_family, write_family
 from support.texts import SENTENCES, TAGS
 
-torch = pytest.importorskip("torch", reason="parity needs torch")
-transformers = pytest.importorskip("transformers", reason="parity needs transformers")
-pytestmark = [pytest.mark.parity, pytest.mark.long]
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.long,
+    pytest.mark.usefixtures("torch", "transformers"),
+]
 
 TOLERANCE = 1e-5
 KINDS = {
@@ -55,7 +57,9 @@ def with_head(folder: Path, kind: str) -> mtf.MultiTaskModel:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", NAMES)
-def test_written_and_read(name: str, kind: str, tmp_path: Path) -> None:
+def test_written_and_read(
+    name: str, kind: str, tmp_path: Path, torch: Any, transformers: Any
+) -> None:
     folder = write_family(tmp_path / "in", name)
     model = with_head(folder, kind)
     saved = model.save_pretrained(tmp_path / "task", head="head")

@@ -19,9 +19,6 @@ from mtfreeze.inputs.text import TextEncoder
 from support.tiny_bert import tiny_config, tiny_tensors, write_json, write_tiny_bert
 from support.tokenizer_layouts import TEXTS, Layout, random_layout, write_layout, write_unigram
 
-transformers = pytest.importorskip(
-    "transformers", minversion="5", reason="parity needs transformers"
-)
 pytestmark = pytest.mark.parity
 
 MAX_LENGTH = 24
@@ -29,7 +26,7 @@ WORDS = [text.split() for text in TEXTS]
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Keep to the folder, and say nothing of texts that are longer than a model."""
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
@@ -38,6 +35,8 @@ def quiet() -> Iterator[None]:
 
 
 def reference(folder: Path, texts: list[Any], max_length: int = MAX_LENGTH) -> list[list[int]]:
+    import transformers
+
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     words = bool(texts) and isinstance(texts[0], list)
     found: list[list[int]] = tokenizer(
@@ -102,7 +101,7 @@ def test_unigram_vocabularies(
 @pytest.mark.parametrize(
     "length", [{"model_max_length": 20}, {"model_max_length": 1e30}, {"max_len": 10}, {}]
 )
-def test_the_maximum_length(tmp_path: Path, length: dict[str, float]) -> None:
+def test_the_maximum_length(transformers: Any, tmp_path: Path, length: dict[str, float]) -> None:
     folder = write_tiny_bert(tmp_path / "model")
     os.remove(folder / "sentence_bert_config.json")
     config = {"do_lower_case": True, "tokenizer_class": "BertTokenizer", **length}

@@ -8,25 +8,23 @@ where torch or transformers is not installed; the golden files cover small model
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cases
 import numpy as np
 import pytest
+from cases import Head, Packed
 from core_model import CoreModel
 from numpy.typing import NDArray
 from tolerances import ERROR_RATIO, forward_fault, gradient_faults, loss_faults
 
 from support.places import EXAMPLES
 
-torch = pytest.importorskip("torch", reason="live parity needs torch")
-pytest.importorskip("transformers", reason="live parity needs transformers")
+if TYPE_CHECKING:
+    from torch_reference import Reference
 
-from torch_reference import Head, Packed, Reference  # noqa: E402
-
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("torch", "transformers")]
 
 HEADS = {
     "classifier": Head("sequence_classification", 3),
@@ -53,21 +51,14 @@ class Case:
 
     def reference(self, dtype: Any) -> Reference:
         """Return the torch model."""
+        from torch_reference import Reference
+
         return Reference(self.config, HEADS, self.weights, dtype)
 
     def output_names(self) -> list[str]:
         """Return every output: hidden states of all layers, pooled, embedding, logits."""
         states = [f"hidden_states.{i}" for i in range(self.config["num_hidden_layers"] + 1)]
         return [*states, "hidden", "pooled", "embedding", *HEADS]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: its pool waits badly where tests share the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def with_labels(rows: list[list[int]], seed: int) -> Packed:
@@ -108,34 +99,48 @@ def minilm(minilm_folder: Path) -> Case:
     return Case(config, weights, batches, {"backbone": 2e-5, "heads": 1e-3})
 
 
+def wide_case(n_layers: int) -> Case:
+    """Layers of 768, seeded random weights of the usual deviation."""
+    config = cases.BERT_BASE | {"num_hidden_layers": n_layers}
+    weights = cases.seeded_weights(cases.parameter_shapes(config, {}), seed=4, scale=0.02)
+    batches = [Packed(*cases.seeded_batch(config, 20 + i, (19, 1, 34, 8))) for i in range(N_STEPS)]
+    return Case(config, weights, batches, {"backbone": 2e-5, "heads": 1e-3})
+
+
 @pytest.fixture(scope="module")
 def bert_base() -> Case:
-    """Twelve layers of 768, seeded random weights of the usual deviation."""
-    shapes = cases.parameter_shapes(cases.BERT_BASE, {})
-    weights = cases.seeded_weights(shapes, seed=4, scale=0.02)
-    batches = [
-        Packed(*cases.seeded_batch(cases.BERT_BASE, 20 + i, (19, 1, 34, 8))) for i in range(N_STEPS)
-    ]
-    return Case(cases.BERT_BASE, weights, batches, {"backbone": 2e-5, "heads": 1e-3})
+    """All twelve layers."""
+    return wide_case(12)
 
 
-def torch_outputs(case: Case, dtype: Any) -> dict[str, NDArray[Any]]:
+@pytest.fixture(scope="module")
+def two_wide_layers() -> Case:
+    """What BERT-base has and MiniLM has not, heads of 64 for one, in a sixth of its layers."""
+    return wide_case(2)
+
+
+BERT_BASE = pytest.param("bert_base", marks=pytest.mark.long)
+
+
+def torch_outputs(torch: Any, case: Case, dtype: Any) -> dict[str, NDArray[Any]]:
     """Return torch's outputs of the first batch."""
     with torch.no_grad():
         return {k: v.numpy() for k, v in case.reference(dtype).outputs(case.batches[0]).items()}
 
 
-def test_minilm_outputs(minilm: Case) -> None:
+def test_minilm_outputs(torch: Any, minilm: Case) -> None:
     found = minilm.core().outputs(minilm.batches[0], minilm.output_names())
-    expected = torch_outputs(minilm, torch.float32)
+    expected = torch_outputs(torch, minilm, torch.float32)
     faults = [forward_fault(name, found[name], expected[name]) for name in found]
     assert not any(faults), "\n".join(filter(None, faults))
 
 
-def test_bert_base_outputs(bert_base: Case) -> None:
-    found = bert_base.core().outputs(bert_base.batches[0], bert_base.output_names())
-    exact = torch_outputs(bert_base, torch.float64)
-    theirs = torch_outputs(bert_base, torch.float32)
+@pytest.mark.parametrize("which", ["two_wide_layers", BERT_BASE])
+def test_wide_outputs(torch: Any, which: str, request: pytest.FixtureRequest) -> None:
+    case: Case = request.getfixturevalue(which)
+    found = case.core().outputs(case.batches[0], case.output_names())
+    exact = torch_outputs(torch, case, torch.float64)
+    theirs = torch_outputs(torch, case, torch.float32)
     faults = []
     for name, values in found.items():
         limit = ERROR_RATIO * float(np.abs(theirs[name] - exact[name]).max())
@@ -143,8 +148,8 @@ def test_bert_base_outputs(bert_base: Case) -> None:
     assert not any(faults), "\n".join(filter(None, faults))
 
 
-@pytest.mark.parametrize("which", ["minilm", "bert_base"])
-def test_every_gradient(which: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("which", ["minilm", "two_wide_layers", BERT_BASE])
+def test_every_gradient(torch: Any, which: str, request: pytest.FixtureRequest) -> None:
     case: Case = request.getfixturevalue(which)
     core = case.core()
     loss = core.loss(case.batches[0], cases.TASK_WEIGHTS)
@@ -157,8 +162,8 @@ def test_every_gradient(which: str, request: pytest.FixtureRequest) -> None:
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("which", ["minilm", pytest.param("bert_base", marks=pytest.mark.long)])
-def test_losses_of_ten_steps(which: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("which", ["minilm", BERT_BASE])
+def test_losses_of_ten_steps(torch: Any, which: str, request: pytest.FixtureRequest) -> None:
     case: Case = request.getfixturevalue(which)
     core = case.core()
     losses = []

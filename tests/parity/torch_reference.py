@@ -3,38 +3,23 @@
 
 Sequences go through transformers' own BertModel as a padded batch with its mask; the rows of real
 tokens are then put one after another, as the core packs them. Works in float32 and in float64.
-Imports torch: import it from tests only after ``pytest.importorskip("torch")``.
+Imports torch: tests import it where they need it, so that only the process that runs them loads
+torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
+from cases import Head, Packed
 from numpy.typing import NDArray
 from torch import nn
 from transformers import BertConfig, BertModel
 
 IGNORE = -100
-
-
-class Head(NamedTuple):
-    """A head: its kind, labels and hidden widths (activation gelu)."""
-
-    kind: str
-    n_labels: int
-    hidden: tuple[int, ...] = ()
-
-
-class Packed(NamedTuple):
-    """A packed batch with labels: ids (T,), offsets (B+1,), token types (T,) or None."""
-
-    ids: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    token_types: NDArray[np.int32] | None
-    labels: dict[str, NDArray[np.int32]]
 
 
 class Reference(nn.Module):

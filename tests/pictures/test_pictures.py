@@ -8,6 +8,7 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,20 +60,31 @@ def without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Return what draws a picture in a format, in a new folder; what is drawn once is kept."""
+    pytest.importorskip("matplotlib")
+    folder = tmp_path_factory.mktemp("drawn")
+    return cache(
+        lambda name, ending: write_picture(*ALL[name], folder / name / ending / f"picture.{ending}")
+    )
+
+
 @EVERY
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_every_format(name: str, ending: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    path = write_picture(*ALL[name], tmp_path / "new" / "folder" / f"picture.{ending}")
+def test_every_format(name: str, ending: str, drawn: Callable[[str, str], Path]) -> None:
+    path = drawn(name, ending)
     begin = {"png": b"\x89PNG\r", "svg": b"<?xml", "pdf": b"%PDF-"}[ending]
     assert path.read_bytes().startswith(begin)
     assert os.listdir(path.parent) == [path.name]
 
 
 @EVERY
-def test_the_same_facts_give_the_same_bytes(name: str, tmp_path: Path) -> None:
+def test_the_same_facts_give_the_same_bytes(
+    name: str, tmp_path: Path, drawn: Callable[[str, str], Path]
+) -> None:
     matplotlib = pytest.importorskip("matplotlib")
-    first = [write_picture(*ALL[name], tmp_path / f"1.{e}").read_bytes() for e in ("png", "svg")]
+    first = [drawn(name, e).read_bytes() for e in ("png", "svg")]
     # Nor does the user's own style change them.
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.hashsalt": None}):
         again = [
@@ -82,11 +94,25 @@ def test_the_same_facts_give_the_same_bytes(name: str, tmp_path: Path) -> None:
     assert first == again
 
 
-def test_pictures_stand_in_one_page_together() -> None:
+@pytest.fixture(scope="module")
+def svgs() -> dict[str, tuple[str | None, list[int]]]:
+    """Return each picture as text for a page, and the figures that pyplot has more after it."""
     pytest.importorskip("matplotlib")
-    svgs = [svg_text(make) for make, _ in ALL.values()]
+    from matplotlib import pyplot
+
+    found = {}
+    for name, (make, _) in ALL.items():
+        before = set(pyplot.get_fignums())
+        text = svg_text(make)
+        found[name] = text, sorted(set(pyplot.get_fignums()) - before)
+    return found
+
+
+def test_pictures_stand_in_one_page_together(
+    svgs: dict[str, tuple[str | None, list[int]]],
+) -> None:
     ids: list[str] = []
-    for svg in svgs:
+    for svg, _ in svgs.values():
         assert svg is not None and svg.startswith("<svg")
         tree = ElementTree.fromstring(svg)
         own = [node.attrib["id"] for node in tree.iter() if "id" in node.attrib]
@@ -97,13 +123,9 @@ def test_pictures_stand_in_one_page_together() -> None:
 
 
 @EVERY
-def test_pyplot_stays_untouched(name: str) -> None:
-    pytest.importorskip("matplotlib")
-    from matplotlib import pyplot
-
-    before = pyplot.get_fignums()
-    svg_text(ALL[name][0])
-    assert pyplot.get_fignums() == before
+def test_pyplot_stays_untouched(name: str, svgs: dict[str, tuple[str | None, list[int]]]) -> None:
+    _, figures = svgs[name]
+    assert figures == []
 
 
 @EVERY

@@ -14,7 +14,7 @@ from mtfreeze.pictures.quality import quality_figure, quality_text
 from mtfreeze.pictures.style import state_look
 from mtfreeze.quantities import in_duration
 from support.figure_parts import hatches_of, overlaps, words_of
-from support.picture_data import lower, units
+from support.picture_data import every_size, lower, units
 
 HEADS = ["classifier", "ner_head"]
 FROZEN, TRAINS = (state_look(state)["hatch"] for state in ("frozen", "trainable"))
@@ -54,8 +54,7 @@ def test_a_row_a_mode_and_a_cell_a_unit() -> None:
     assert "0 train" in words and "1.54 k train" in words and "1.54 k train (top 0)" in words
 
 
-@pytest.mark.parametrize("n_heads", [1, 5])
-@pytest.mark.parametrize("n_layers", [1, 6, 12, 24, 48])
+@every_size
 def test_grids_of_every_size_can_be_read(n_layers: int, n_heads: int) -> None:
     pytest.importorskip("matplotlib")
     figure = modes_figure(_modes(n_layers, [f"head_number_{i}" for i in range(n_heads)]))

@@ -26,7 +26,7 @@ from mtfreeze.pictures.rates import rates_figure, rates_text
 from mtfreeze.pictures.style import state_look
 from mtfreeze.pictures.timeline import TimelinePhase, timeline_figure, timeline_text
 from support.figure_parts import hatches_of, overlaps, words_of
-from support.picture_data import history, lower, units
+from support.picture_data import every_size, history, lower, units
 from support.small_tasks import quick_fit
 
 HEADS = ["classifier", "ner_head"]
@@ -226,8 +226,7 @@ def test_timeline_in_words() -> None:
     assert "epochs end at steps 10, 30" in text
 
 
-@pytest.mark.parametrize("n_heads", [1, 5])
-@pytest.mark.parametrize("n_layers", [1, 6, 12, 24, 48])
+@every_size
 def test_timelines_of_every_size_can_be_read(n_layers: int, n_heads: int) -> None:
     pytest.importorskip("matplotlib")
     heads = [f"head_{i}" for i in range(n_heads)]

@@ -13,7 +13,7 @@ from mtfreeze.families.part_kinds import part_kind
 from mtfreeze.pictures.style import short_unit, state_look
 from mtfreeze.pictures.trainability import trainability_figure, trainability_text
 from support.figure_parts import hatches_of, overlaps, words_of
-from support.picture_data import LAYER_KINDS, summary
+from support.picture_data import LAYER_KINDS, every_size, summary
 
 QUIET = pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
 FROZEN, PARTLY, TRAINS = (state_look(s)["hatch"] for s in ("frozen", "partly", "trainable"))
@@ -52,8 +52,7 @@ def test_a_kind_that_is_both_is_cut(two_head_model: mtf.MultiTaskModel) -> None:
     assert hatches[at - 9 : at + 2] == [PARTLY, *[TRAINS] * 8, FROZEN, TRAINS]
 
 
-@pytest.mark.parametrize("n_heads", [1, 5])
-@pytest.mark.parametrize("n_layers", [1, 6, 12, 24, 48])
+@every_size
 def test_every_size_can_be_read(n_layers: int, n_heads: int) -> None:
     pytest.importorskip("matplotlib")
     heads = [f"head_number_{i}" for i in range(n_heads)]

@@ -11,6 +11,7 @@ import pytest
 import mtfreeze as mtf
 from mtfreeze.planning.rates import ParamLike, expand_decay, expand_rates
 from support.bits import bits
+from support.small_tasks import two_tasks
 
 
 def params(model: mtf.MultiTaskModel) -> list[ParamLike]:
@@ -185,3 +186,27 @@ def test_the_last_rate_is_what_a_step_uses(two_head_model: mtf.MultiTaskModel) -
     )
     moved = np.abs(after["classifier.weight"] - before["classifier.weight"])
     assert moved.max() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_rates_are_given_by_selectors(two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(TypeError, match=r"must have selectors .*; found int"):
+        mtf.fit(two_head_model, two_tasks(), epochs=1, learning_rate={3: 1e-3})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"learning_rate": {}}, "learning_rate is an empty mapping"),
+        ({"betas": (0.9,)}, r"betas must be two numbers.*found 1 of them"),
+    ],
+)
+def test_settings_of_updates_are_complete(
+    two_head_model: mtf.MultiTaskModel, setting: Any, message: str
+) -> None:
+    with pytest.raises(mtf.ConfigError, match=message):
+        mtf.fit(two_head_model, two_tasks(), epochs=1, **setting)
+
+
+def test_the_name_of_a_phase_is_a_text() -> None:
+    with pytest.raises(TypeError, match="name must be a text; found int"):
+        mtf.FreezeSchedule().phase(epochs=1, train="heads", name=3)  # type: ignore[arg-type]

@@ -313,3 +313,15 @@ def test_advice_says_what_the_rows_cannot_teach(two_head_model: mtf.MultiTaskMod
         if "all 10 training rows are the same tokens" in one
     )
     assert said.startswith("classifier: ")
+
+
+def test_no_such_row_of_evidence() -> None:
+    with pytest.raises(mtf.errors.ConfigError, match="unknown evidence '999'"):
+        evidence("999")
+
+
+def test_nothing_is_left_to_advise_on(two_head_model: mtf.MultiTaskModel) -> None:
+    two_head_model.mark_trained(["classifier", "ner_head"])
+    two_head_model.freeze()
+    with pytest.raises(mtf.errors.ConfigError, match="found everything pinned"):
+        mtf.recommend(two_head_model, two_tasks(), progress=False)

@@ -290,6 +290,12 @@ class Compare(Operation):
             )
         return "new" if results else "none"
 
+    def claims(self, folder: Path, before: str, said: str) -> None:
+        self.state(folder)
+        if "cannot save the model" in said:  # its folder, not that of the comparison
+            there = (folder / "compared" / "model").exists()
+            assert there == ("the new folder is in its place" in said), said
+
     def finished(self, folder: Path, result: Any) -> None:
         for said in (row["error"] for row in result.to_rows() if row["error"]):
             kind = re.search(r"(\w+): ", said.removeprefix("failed: ").removeprefix("its start: "))

@@ -3,14 +3,26 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mtfreeze.freezing.unit_states import UnitState
 from mtfreeze.pricing.summary import PartRow, Summary, UnitRow
 
 N_EMBEDDINGS, N_LAYER, N_HEAD = 11_900_000, 1_774_464, 770
+
+_QUICK_SIZES = ((1, 1), (6, 5), (12, 1), (48, 5))
+every_size = pytest.mark.parametrize(
+    ("n_layers", "n_heads"),
+    [
+        pytest.param(*size, marks=[] if size in _QUICK_SIZES else [pytest.mark.long])
+        for size in itertools.product((1, 6, 12, 24, 48), (1, 5))
+    ],
+)
+"""Models for pictures that must be readable at every size; those between others take long."""
 
 
 def units(n_layers: int, heads: list[str], frozen: set[str], half: set[str] | None = None) -> Any:

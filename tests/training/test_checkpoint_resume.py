@@ -97,7 +97,7 @@ RUNS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("n_points", [2, pytest.param(9, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n_points", [2, pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", RUNS)
 def test_any_step_is_as_good_as_the_first(
     name: str, n_points: int, tiny_folder: Path, tmp_path: Path

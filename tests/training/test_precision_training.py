@@ -48,7 +48,7 @@ def train(
         model.freeze("backbone", pin=False, precision=frozen_in)
     elif mode != "none":
         model.freeze(mode, precision=frozen_in)
-    settings = GRADUAL if mode == "gradual" else {"epochs": 3}
+    settings = GRADUAL if mode == "gradual" else {"epochs": 2}
     return model, quick_fit(model, eval_every="epoch", **{**settings, **changes})
 
 
