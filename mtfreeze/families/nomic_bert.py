@@ -83,8 +83,15 @@ def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         if config.get(key) is not None:
             values[key] = config[key]
     for theirs, ours in _NAMES.items():
-        if config.get(theirs) is not None:
-            values[ours] = config[theirs]
+        if config.get(theirs) is None:
+            continue
+        if config.get(ours) not in (None, config[theirs]):
+            raise ConfigError(
+                f"{where}: expected one value for {quoted(theirs)} and {quoted(ours)}, which are "
+                f"two names of it; found {quoted(config[theirs])} and {quoted(config[ours])}; "
+                "remove one"
+            )
+        values[ours] = config[theirs]
     act = config.get("activation_function")
     if act is not None:
         if not isinstance(act, str) or act not in _GATES:
