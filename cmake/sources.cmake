@@ -7,6 +7,7 @@
 set(MTF_FAMILIES
     albert
     bert
+    deberta_v2
     distilbert
     electra
     gpt2
@@ -57,6 +58,9 @@ set(_ops
     attention.c
     checks.c
     concat.c
+    disentangled.c
+    disentangled_bwd.c
+    distance_rows.c
     dropout.c
     embedding.c
     gated.c

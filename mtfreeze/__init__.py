@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         PrecisionWarning,
         ResumeWarning,
         RoundedWeightsWarning,
+        TokenizerWarning,
         UntrainedHeadWarning,
         UnusedDataWarning,
     )
@@ -100,6 +101,7 @@ _HOME = {
     "Task": "heads.task",
     "TokenClassification": "heads.token_classification",
     "TrainingError": "errors",
+    "TokenizerWarning": "notices",
     "UntrainedHeadWarning": "notices",
     "UnusedDataWarning": "notices",
     "compare": "comparing.compare",
@@ -151,6 +153,7 @@ __all__ = [
     "SequenceClassification",
     "Task",
     "TokenClassification",
+    "TokenizerWarning",
     "TrainingError",
     "UntrainedHeadWarning",
     "UnusedDataWarning",

@@ -26,6 +26,7 @@ __all__ = [
     "PrecisionWarning",
     "ResumeWarning",
     "RoundedWeightsWarning",
+    "TokenizerWarning",
     "UntrainedHeadWarning",
     "UnusedDataWarning",
     "renamed",
@@ -58,6 +59,10 @@ class OtherBackboneWarning(UserWarning):
 
 class OtherKindWarning(UserWarning):
     """A folder holds another kind of model, such as a cross-encoder; its encoder was loaded."""
+
+
+class TokenizerWarning(UserWarning):
+    """Some texts have other ids in other programs, which read a tokenizer's files otherwise."""
 
 
 class UnusedDataWarning(UserWarning):

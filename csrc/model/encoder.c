@@ -124,7 +124,9 @@ mtf_tensor_id mtf_encoder_embeddings(mtf_program *p, const mtf_encoder *e)
     mtf_program_unit(p, "backbone.embeddings", 0);
     const int64_t width = e->embedding_width;
     const int32_t word = mtf_part_weight(&block, form->word, e->vocabulary, width);
-    const int32_t position = mtf_part_weight(&block, form->position, e->n_positions, width);
+    const int32_t position = form->position != NULL
+                                 ? mtf_part_weight(&block, form->position, e->n_positions, width)
+                                 : -1;
     const int32_t type =
         form->type != NULL ? mtf_part_weight(&block, form->type, e->n_types, width) : -1;
     mtf_tensor_id x = mtf_node_embedding(p, "backbone.embeddings sum", ids, types, word, position,
@@ -154,7 +156,8 @@ mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const mtf_encoder *e, mt
                                           .output = form->attention_output,
                                           .n_heads = e->n_heads,
                                           .rate = e->attention_dropout,
-                                          .relative = e->relative};
+                                          .relative = e->relative,
+                                          .distances = e->distances};
     mtf_tensor_id a = mtf_part_attention(block, "attention", &attention, x);
     a = mtf_part_dropout(block, "attention dropout", a, e->attention_output_dropout);
     x = mtf_part_norm(block, form->attention_norm, a, x, e->eps);

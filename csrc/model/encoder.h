@@ -19,7 +19,7 @@ typedef struct mtf_encoder_keys {
 } mtf_encoder_keys;
 
 /* Names of parts; parts of the embeddings in the block "backbone.embeddings", of layer i in the block
- * "<layers>.<i>". `type` NULL: there is no such table. */
+ * "<layers>.<i>". `position` or `type` NULL: there is no such table. */
 typedef struct mtf_encoder_form {
     mtf_encoder_keys keys;
     const char *word, *position, *type, *embedding_norm;
@@ -39,7 +39,8 @@ typedef struct mtf_encoder {
     double attention_output_dropout;        /* after attention's output; `dropout` when read */
     double output_dropout;                  /* after the feed-forward network; likewise */
     mtf_activation activation;
-    const mtf_relative_part *relative; /* of all layers, or NULL */
+    const mtf_relative_part *relative;   /* of all layers, or NULL */
+    const mtf_distances_part *distances; /* likewise */
     int reads_types; /* batches may name the type of each token; else all are of type 0 */
     int64_t pad;     /* -1: positions are counted from 0; else see mtf_node_embedding */
 } mtf_encoder;

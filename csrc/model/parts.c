@@ -137,6 +137,45 @@ mtf_tensor_id mtf_part_dropout(const mtf_block *block, const char *part, mtf_ten
     return mtf_node_dropout(block->program, mtf_part_label(block, part, label), x, rate);
 }
 
+/* Projections of one side of the distances: into to[0] for queries, to[2] for keys, where they are. */
+static void project_distances(const mtf_block *block, const char *part, const mtf_distances_part *d,
+                              mtf_tensor_id rows, mtf_tensor_id *to)
+{
+    char label[NAME_SIZE];
+    const char *const projections[2] = {d->key, d->query};
+    const int64_t width = width_of(block, rows);
+    int32_t weights[2], biases[2];
+    mtf_tensor_id found[2];
+    int n = 0;
+    for (int i = 0; i < 2; i++) {
+        if (projections[i] != NULL) {
+            weights[n] = mtf_part_weight(block, projections[i], width, width);
+            biases[n++] = vector(block, projections[i], ".bias", width, MTF_INIT_ZERO);
+        }
+    }
+    rows = mtf_part_dropout(block, part, rows, d->rate);
+    mtf_node_linears(block->program, mtf_part_label(block, part, label), rows, n, weights, biases,
+                     MTF_ACT_NONE, found);
+    for (int i = 1; i >= 0; i--) {
+        to[2 * i] = projections[i] != NULL ? found[--n] : MTF_NO_TENSOR;
+    }
+}
+
+static mtf_tensor_id disentangled(const mtf_block *block, const char *part,
+                                  const mtf_attention_part *names, const mtf_tensor_id *qkv)
+{
+    char label[NAME_SIZE];
+    const mtf_distances_part *d = names->distances;
+    const int kinds = 1 + (d->key != NULL) + (d->query != NULL);
+    const int64_t head_width = width_of(block, qkv[0]) / names->n_heads;
+    mtf_tensor_id in[7] = {qkv[0], qkv[1], qkv[2]};
+    project_distances(block, "distances ahead", d, d->ahead, in + 3);
+    project_distances(block, "distances back", d, d->back, in + 4);
+    return mtf_node_disentangled(block->program, mtf_part_label(block, part, label), in,
+                                 (int32_t)names->n_heads, 1.0 / sqrt((double)(head_width * kinds)),
+                                 names->rate);
+}
+
 mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
                                  const mtf_attention_part *names, mtf_tensor_id x)
 {
@@ -159,7 +198,9 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
     }
     mtf_part_label(block, part, label);
     mtf_node_linears(block->program, label, x, 3, weights, biases, MTF_ACT_NONE, qkv);
-    x = mtf_node_attention(block->program, label, qkv[0], qkv[1], qkv[2], &spec);
+    x = names->distances != NULL
+            ? disentangled(block, part, names, qkv)
+            : mtf_node_attention(block->program, label, qkv[0], qkv[1], qkv[2], &spec);
     return mtf_part_dense(block, names->output, x, width, MTF_ACT_NONE);
 }
 

@@ -64,12 +64,22 @@ typedef struct mtf_relative_part {
     int64_t max_distance;
 } mtf_relative_part;
 
-/* Attention of x to itself: Wo attention(Wq x, Wk x, Wv x), scaled by 1/sqrt(width of a head). */
+/* Rows by place, ahead and back, whose projections contents attend to besides (disentangled.c): each of
+ * the two dense parts may be that of the contents, or NULL. */
+typedef struct mtf_distances_part {
+    mtf_tensor_id ahead, back;
+    const char *key, *query; /* multiplied by a query, by a key */
+    double rate;             /* of dropping values of the rows, anew in each attention */
+} mtf_distances_part;
+
+/* Attention of x to itself: Wo attention(Wq x, Wk x, Wv x), scaled by 1/sqrt(width of a head), or
+ * of so many heads as there are kinds of scores. */
 typedef struct mtf_attention_part {
     const char *query, *key, *value, *output; /* the four dense parts */
     int64_t n_heads;
-    double rate;                       /* of dropping probabilities */
-    const mtf_relative_part *relative; /* NULL: none */
+    double rate;                         /* of dropping probabilities */
+    const mtf_relative_part *relative;   /* NULL: none */
+    const mtf_distances_part *distances; /* NULL: none; not both */
 } mtf_attention_part;
 
 /* `part` names the draws. */

@@ -175,6 +175,16 @@ typedef struct mtf_attention_spec {
 /* k and v MTF_NO_TENSOR: q is [q|k|v]. */
 mtf_tensor_id mtf_node_attention(mtf_program *program, const char *label, mtf_tensor_id q,
                                  mtf_tensor_id k, mtf_tensor_id v, const mtf_attention_spec *spec);
+/* Rows (2 span, C) of `table` by the place of a row of `ids` in its sequence; max_distance 0: a row for
+ * each distance. */
+mtf_tensor_id mtf_node_distance_rows(mtf_program *program, const char *label, mtf_tensor_id ids,
+                                     int32_t table, int64_t span, int64_t max_distance,
+                                     int looks_back);
+/* in (7): q, k, v, then rows of distances ahead and back that q is multiplied by, and those for k;
+ * MTF_NO_TENSOR: a pair is absent. */
+mtf_tensor_id mtf_node_disentangled(mtf_program *program, const char *label,
+                                    const mtf_tensor_id *in, int32_t n_heads, double scale,
+                                    double rate);
 /* rate 0: returns x, no node. */
 mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
                                double rate);

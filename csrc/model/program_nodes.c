@@ -197,6 +197,31 @@ mtf_tensor_id mtf_node_attention(mtf_program *p, const char *label, mtf_tensor_i
     return add_node(p, label, &node);
 }
 
+mtf_tensor_id mtf_node_distance_rows(mtf_program *p, const char *label, mtf_tensor_id ids,
+                                     int32_t table, int64_t span, int64_t max_distance,
+                                     int looks_back)
+{
+    mtf_node node = blank(&mtf_op_distance_rows, ids, MTF_NO_TENSOR);
+    node.weight[0] = table;
+    node.shape.attrs.distance_span = span;
+    node.shape.attrs.max_distance = max_distance;
+    node.shape.attrs.looks_back = looks_back;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_disentangled(mtf_program *p, const char *label, const mtf_tensor_id *in,
+                                    int32_t n_heads, double scale, double rate)
+{
+    mtf_node node = blank(&mtf_op_disentangled, in[0], in[1]);
+    for (int i = 2; i < 7; i++) {
+        node.in[i] = in[i];
+    }
+    node.shape.attrs.n_heads = n_heads;
+    node.shape.attrs.scale = (mtf_real)scale;
+    node.shape.attrs.rate = (mtf_real)rate;
+    return add_node(p, label, &node);
+}
+
 mtf_tensor_id mtf_node_dropout(mtf_program *p, const char *label, mtf_tensor_id x, double rate)
 {
     if (rate <= 0) {

@@ -107,11 +107,11 @@ static mtf_status check_relative(const mtf_node_shape *shape, mtf_error *err)
     MTF_TRY(mtf_check_weight(shape, "attention", RELATIVE, "relative bias", 0, shape->attrs.n_heads,
                              err));
     const int64_t buckets = shape->weight_rows[RELATIVE];
-    if (buckets < 4 || buckets % 2 != 0) {
+    if (buckets < 4 || buckets > MTF_RELATIVE_MOST || buckets % 2 != 0) {
         return mtf_fail(err, MTF_ERR_SHAPE,
-                        "%s: attention expects an even number of relative buckets, at least 4, "
+                        "%s: attention expects an even number of relative buckets from 4 to %d, "
                         "found %lld; correct the configuration",
-                        shape->label, (long long)buckets);
+                        shape->label, MTF_RELATIVE_MOST, (long long)buckets);
     }
     if (shape->attrs.max_distance <= buckets / 4) {
         return mtf_fail(err, MTF_ERR_VALUE,
@@ -151,8 +151,26 @@ static mtf_status attention_check(mtf_node_shape *shape, mtf_error *err)
     return MTF_OK;
 }
 
+/* What all items of a call share. */
+typedef struct attention_run {
+    const mtf_op_call *call;
+    mtf_relative table; /* of the relative bias, if there is one */
+} attention_run;
+
+static attention_run begin_run(const mtf_op_call *call)
+{
+    const mtf_node_shape *shape = call->shape;
+    attention_run run = {.call = call};
+    if (mtf_has_weight(shape, RELATIVE)) {
+        run.table = mtf_relative_of(shape->weight_rows[RELATIVE], shape->attrs.n_heads,
+                                    shape->attrs.max_distance);
+    }
+    return run;
+}
+
 /* One head of one sequence: the arguments of the kernels, and what they are made of. */
 typedef struct head_item {
+    const attention_run *run;
     layout of;
     int64_t first_q, first_k; /* rows of the span */
     mtf_real *relative;       /* (Lq+Lk-1) in work, or NULL */
@@ -160,26 +178,20 @@ typedef struct head_item {
     mtf_attention_args args;
 } head_item;
 
-static mtf_relative table_of(const mtf_node_shape *shape)
-{
-    return (mtf_relative){.n_buckets = shape->weight_rows[RELATIVE],
-                          .n_heads = shape->attrs.n_heads,
-                          .max_distance = shape->attrs.max_distance};
-}
-
 /* Fills in the sequence's part; `work` is this worker's: of the kernels, then the diagonals of a bias
  * and of its gradient. */
-static void begin_sequence(head_item *item, const mtf_op_call *call, int64_t sequence,
+static void begin_sequence(head_item *item, const attention_run *run, int64_t sequence,
                            mtf_real *work)
 {
-    const mtf_node_shape *shape = call->shape;
-    const mtf_span *span = call->span;
+    const mtf_node_shape *shape = run->call->shape;
+    const mtf_span *span = run->call->span;
     const layout of = layout_of(shape);
     const int32_t space_q = shape->in[Q].space;
     const int32_t space_k = shape->in[of.k_input].space;
     const int64_t first_q = mtf_span_start(span, space_q, sequence);
     const int64_t first_k = mtf_span_start(span, space_k, sequence);
-    *item = (head_item){.of = of,
+    *item = (head_item){.run = run,
+                        .of = of,
                         .first_q = first_q,
                         .first_k = first_k,
                         .args = {.ldq = shape->in[Q].width,
@@ -226,8 +238,9 @@ static int64_t value_at(const head_item *item, int64_t head)
 }
 
 /* Moves to head `head`. */
-static void begin_head(head_item *item, const mtf_op_call *call, int64_t sequence, int64_t head)
+static void begin_head(head_item *item, int64_t sequence, int64_t head)
 {
+    const mtf_op_call *call = item->run->call;
     mtf_attention_args *args = &item->args;
     const mtf_real *v = call->in[item->of.v_input];
     args->q = call->in[Q] + query_at(item, head);
@@ -237,9 +250,8 @@ static void begin_head(head_item *item, const mtf_op_call *call, int64_t sequenc
     args->out = call->out[0] != NULL ? call->out[0] + output_at(item, head) : NULL;
     args->lse = call->aux[0] != NULL ? call->aux[0] + item->first_q * args->ld_lse + head : NULL;
     if (item->relative != NULL) {
-        const mtf_relative table = table_of(call->shape);
-        mtf_relative_spread(item->relative, call->w[RELATIVE]->master + head, &table, args->lq,
-                            args->lk);
+        mtf_relative_spread(item->relative, call->w[RELATIVE]->master + head, &item->run->table,
+                            args->lq, args->lk);
         args->relative = item->relative;
     }
     if (mtf_drop_active(call)) {
@@ -253,12 +265,13 @@ static void begin_head(head_item *item, const mtf_op_call *call, int64_t sequenc
 
 static void wide_item(void *context, int64_t index, int worker)
 {
-    const mtf_op_call *call = *(const mtf_op_call *const *)context;
+    const attention_run *run = context;
+    const mtf_op_call *call = run->call;
     mtf_real *work = call->work + (size_t)worker * call->work_stride;
     const int64_t n_heads = call->shape->attrs.n_heads;
     head_item item;
-    begin_sequence(&item, call, index / n_heads, work);
-    begin_head(&item, call, index / n_heads, index % n_heads);
+    begin_sequence(&item, run, index / n_heads, work);
+    begin_head(&item, index / n_heads, index % n_heads);
     mtf_kernel->attention_fwd(&item.args);
 }
 
@@ -266,33 +279,34 @@ static void attention_forward(const mtf_op_call *call)
 {
     const mtf_node_shape *shape = call->shape;
     const mtf_span *span = call->span;
+    attention_run run = begin_run(call);
     if (call->work_stride > 0) {
         mtf_parallel_work(span->n_sequences * shape->attrs.n_heads,
                           4 * span->n_rows[shape->in[Q].space] * shape->out[0].width *
                               span->max_length[shape->in[layout_of(shape).k_input].space],
-                          wide_item, &call);
+                          wide_item, &run);
         return;
     }
     for (int64_t s = 0; s < span->n_sequences; s++) {
         head_item item;
-        begin_sequence(&item, call, s, call->work);
+        begin_sequence(&item, &run, s, call->work);
         for (int64_t h = 0; h < shape->attrs.n_heads && !mtf_stopping(); h++) {
-            begin_head(&item, call, s, h);
+            begin_head(&item, s, h);
             mtf_kernel->attention_fwd(&item.args);
         }
     }
 }
 
 /* Backward of one query head, the first of its group or not: later ones add to what it gave k and v. */
-static void backward_head(head_item *item, const mtf_op_call *call, int64_t sequence, int64_t head,
-                          int is_first)
+static void backward_head(head_item *item, int64_t sequence, int64_t head, int is_first)
 {
+    const mtf_op_call *call = item->run->call;
     const layout *of = &item->of;
     mtf_attention_args *args = &item->args;
     mtf_real *dq = call->din[Q];
     mtf_real *dk = call->din[of->k_input];
     mtf_real *dv = call->din[of->v_input];
-    begin_head(item, call, sequence, head);
+    begin_head(item, sequence, head);
     args->dout = call->dout[0] + output_at(item, head);
     args->dq = dq != NULL ? dq + query_at(item, head) : NULL;
     args->dk = dk != NULL ? dk + key_at(item, head) : NULL;
@@ -304,40 +318,42 @@ static void backward_head(head_item *item, const mtf_op_call *call, int64_t sequ
         mtf_kernel->attention_bwd(args);
         return;
     }
-    const mtf_relative table = table_of(call->shape);
+    const mtf_relative *table = &item->run->table;
     const int64_t n_diagonals = args->lq + args->lk - 1;
     args->drelative = item->relative + n_diagonals;
     memset(args->drelative, 0, (size_t)n_diagonals * sizeof *args->drelative);
     mtf_kernel->attention_bwd(args);
-    mtf_relative_gather(call->shared + (sequence * of->n_heads + head) * table.n_buckets,
-                        args->drelative, &table, args->lq, args->lk);
+    mtf_relative_gather(call->shared + (sequence * of->n_heads + head) * table->n_buckets,
+                        args->drelative, table, args->lq, args->lk);
 }
 
 static void backward_item(void *context, int64_t index, int worker)
 {
-    const mtf_op_call *call = *(const mtf_op_call *const *)context;
+    const attention_run *run = context;
+    const mtf_op_call *call = run->call;
     const mtf_attrs *attrs = &call->shape->attrs;
     const int64_t group = attrs->n_heads / attrs->n_kv_heads;
     const int64_t sequence = index / attrs->n_kv_heads;
     const int64_t first = index % attrs->n_kv_heads * group;
     head_item item;
-    begin_sequence(&item, call, sequence, call->work + (size_t)worker * call->work_stride);
+    begin_sequence(&item, run, sequence, call->work + (size_t)worker * call->work_stride);
     for (int64_t h = first; h < first + group && !mtf_stopping(); h++) {
-        backward_head(&item, call, sequence, h, h == first);
+        backward_head(&item, sequence, h, h == first);
     }
 }
 
 /* dw (buckets, Hq) from the sums of each sequence and head in `shared`. */
 static void sum_table(const mtf_op_call *call)
 {
-    const mtf_relative table = table_of(call->shape);
+    const int64_t n_buckets = call->shape->weight_rows[RELATIVE];
+    const int64_t n_heads = call->shape->attrs.n_heads;
     mtf_real *dw = call->dw[RELATIVE];
-    for (int64_t b = 0; b < table.n_buckets; b++) {
-        for (int64_t h = 0; h < table.n_heads; h++) {
-            mtf_real *sum = dw + b * table.n_heads + h;
+    for (int64_t b = 0; b < n_buckets; b++) {
+        for (int64_t h = 0; h < n_heads; h++) {
+            mtf_real *sum = dw + b * n_heads + h;
             *sum = call->dw_add[RELATIVE] ? *sum : 0;
             for (int64_t s = 0; s < call->span->n_sequences; s++) {
-                *sum += call->shared[(s * table.n_heads + h) * table.n_buckets + b];
+                *sum += call->shared[(s * n_heads + h) * n_buckets + b];
             }
         }
     }
@@ -349,7 +365,8 @@ static void attention_backward(const mtf_op_call *call)
     if (call->din[Q] == NULL && call->din[K] == NULL && call->din[V] == NULL && !table_trains) {
         return;
     }
-    mtf_parallel_for(call->span->n_sequences * call->shape->attrs.n_kv_heads, backward_item, &call);
+    attention_run run = begin_run(call);
+    mtf_parallel_for(call->span->n_sequences * call->shape->attrs.n_kv_heads, backward_item, &run);
     if (table_trains) {
         sum_table(call);
     }

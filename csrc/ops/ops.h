@@ -17,7 +17,7 @@
 #include "../include/mtfreeze.h"
 #include "../kernels/kernels.h"
 
-#define MTF_MAX_IN      4
+#define MTF_MAX_IN      8
 #define MTF_MAX_OUT     3
 #define MTF_MAX_AUX     2
 #define MTF_MAX_WEIGHTS 6
@@ -54,7 +54,9 @@ typedef struct mtf_attrs {
     int32_t n_kv_heads;        /* attention: heads of k and v; 0: n_heads */
     int64_t head_width;        /* attention; 0: width of q / n_heads */
     int64_t left, right;       /* attention: keys seen before and after a query's place; -1: all */
-    int64_t max_distance;      /* attention: from here on the relative bias is one */
+    int64_t max_distance;      /* attention: from here on the relative bias is one; distance_rows */
+    int64_t distance_span;     /* distance_rows: half the rows of its table */
+    int32_t looks_back;        /* distance_rows */
     mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
     int32_t position_offset;   /* embedding: position of a sequence's first row */
     int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
@@ -195,6 +197,12 @@ extern const mtf_op mtf_op_rotary;
  * log-sum-exp (Rq, Hq). Query head h reads head h / (Hq / Hkv) of k and v. Rate > 0 drops
  * probabilities. */
 extern const mtf_op mtf_op_attention;
+/* in: ids (T), whose values are not read. w: table (2 span, C). out: by place in the sequence, the row of
+ * that distance ahead or back (T,C). */
+extern const mtf_op mtf_op_distance_rows;
+/* in: q, k, v (R,C); rows of distances for q, ahead and back, and for k, ahead and back (R,C), each
+ * pair or absent. out: (R,C); aux[0]: log-sum-exp (R, heads). */
+extern const mtf_op mtf_op_disentangled;
 /* in: x (R,C). out: x with lanes dropped and scaled. With dropout_on == 0 a copy; plans remove
  * such nodes. */
 extern const mtf_op mtf_op_dropout;

@@ -12,16 +12,19 @@
 
 #include "ops.h"
 
-/* Bucket, 0 .. n_buckets-1, of a distance; n_buckets even and at least 4, max_distance > n_buckets/4. */
-int64_t mtf_relative_bucket(int64_t distance, int64_t n_buckets, int64_t max_distance);
+/* The most buckets that a table has. */
+#define MTF_RELATIVE_MOST 64
 
-/* The table of a head: table (n_buckets), its values n_heads apart. */
+/* A table (buckets, heads), and where its buckets begin: the smallest |n| of each of a half. */
 typedef struct mtf_relative {
-    int64_t n_buckets, n_heads, max_distance;
+    int64_t n_buckets, n_heads;
+    int64_t first[MTF_RELATIVE_MOST / 2];
 } mtf_relative;
 
+/* n_buckets even, 4 .. MTF_RELATIVE_MOST; max_distance > n_buckets / 4. */
+mtf_relative mtf_relative_of(int64_t n_buckets, int64_t n_heads, int64_t max_distance);
 /* diagonals (lq+lk-1): number i - j + lk - 1 is the value for query i and key j, of which the last
- * query stands at the place of the last key. table (n_buckets), n_heads apart. */
+ * query stands at the place of the last key. table (n_buckets), of one head, n_heads apart. */
 void mtf_relative_spread(mtf_real *diagonals, const mtf_real *table, const mtf_relative *of,
                          int64_t lq, int64_t lk);
 /* sums (n_buckets) of diagonals (lq+lk-1), by ascending distance from 0 on both sides. */

@@ -8,6 +8,7 @@ stdout, as JSON lines of ``text`` and ``embedding``.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -30,6 +31,10 @@ ROWS_AT_A_TIME = 1024
 @click.argument("texts", nargs=-1)
 @click.option("--input", "path", metavar="FILE", help="One text a line; - is stdin.")
 @click.option("--output", metavar="FILE.npy", help="Write all vectors here, as one array.")
+@click.option("--prompt", metavar="TEXT", help="Put this before every text.")
+@click.option(
+    "--prompt-name", metavar="NAME", help="The same, by the name that the model has it by."
+)
 @precision_option
 @debug_option
 def encode(
@@ -37,6 +42,8 @@ def encode(
     texts: tuple[str, ...],
     path: str | None,
     output: str | None,
+    prompt: str | None,
+    prompt_name: str | None,
     precision: str | None,
 ) -> None:
     """Give every text its vector; texts come as arguments, from a file, or from stdin.
@@ -44,6 +51,7 @@ def encode(
     \b
     mtfreeze encode sentence-transformers/all-MiniLM-L6-v2 "good food" "bad food"
     mtfreeze encode outputs/reviews --input texts.txt --output vectors.npy --precision bf16
+    mtfreeze encode intfloat/e5-small-v2 "good food" --prompt "query: "
     """
     from ..multi_task_model import MultiTaskModel
 
@@ -53,15 +61,16 @@ def encode(
         check_precision(precision, name="--precision")
     loaded = MultiTaskModel.from_pretrained(model)
     rows = given_texts(texts, path)
+    how: Any = {"precision": precision, "prompt": prompt, "prompt_name": prompt_name}
     if output is not None:
-        vectors = loaded.encode(rows, precision=precision)
+        vectors = loaded.encode(rows, **how)
         with whole_file(Path(output)) as file:
             np.save(file, vectors)
         echo(f"{len(vectors)} vectors of {loaded.width} values: {output}")
         return
     for begin in range(0, len(rows), ROWS_AT_A_TIME):
         some = rows[begin : begin + ROWS_AT_A_TIME]
-        for text, vector in zip(some, loaded.encode(some, precision=precision), strict=True):
+        for text, vector in zip(some, loaded.encode(some, **how), strict=True):
             # The shortest digits that give the same float32 back.
             values = [float(str(value)) for value in vector]
             echo(json_line({"text": text, "embedding": values}))

@@ -83,6 +83,8 @@ _MODEL: dict[str, Check] = {
     "normalize": check_bool,
     "max_length": check_number,
     "revision": check_text,
+    "prompts": check_mapping,
+    "default_prompt_name": check_text,
 }
 _HEAD: dict[str, Check] = {
     "task": check_text,
@@ -90,6 +92,9 @@ _HEAD: dict[str, Check] = {
     "hidden": check_anything,
     "activation": check_text,
     "norm_eps": check_number,
+    "bias": check_bool,
+    "hidden_bias": check_bool,
+    "norm_bias": check_bool,
     "dropout": check_number,
     "features": check_text,
     "pooling": check_text,

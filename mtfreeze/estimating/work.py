@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ..evaluating.eval_data import EvalData
 from ..inputs.packing import Encoded
 from ..planning.run_plan import PhasePlan, PlannedStep
-from ..pricing.plan_prices import Float64, sizes_of
+from ..pricing.plan_prices import sizes_of
 from ..steps.batch import TrainingRows
 
 __all__ = ["StepKind", "kinds_of", "pick_steps", "sample_rows"]
@@ -41,10 +42,9 @@ class StepKind:
     lengths: list[NDArray[np.int64]] = field(default_factory=list)
 
     @property
-    def sizes(self) -> Float64:
-        """Sequences, tokens and squared lengths of all steps together, (3,)."""
-        total: Float64 = np.sum([sizes_of(one) for one in self.lengths], axis=0)
-        return total
+    def sizes(self) -> Counter[int]:
+        """Sequences of each length in all steps together."""
+        return sizes_of(np.concatenate(self.lengths))
 
     @property
     def n_tokens(self) -> int:

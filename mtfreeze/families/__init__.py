@@ -16,6 +16,7 @@ from ..quoting import quoted
 from .albert import ALBERT
 from .bert import BERT
 from .config_keys import core_config
+from .deberta_v2 import DEBERTA_V2
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
 from .family import Family, HeadLayout
@@ -59,6 +60,7 @@ FAMILIES: dict[str, Family] = {
         LLAMA,
         QWEN2,
         QWEN3,
+        DEBERTA_V2,
     )
 }
 """Families by the ``model_type`` of ``config.json``."""

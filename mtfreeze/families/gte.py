@@ -57,6 +57,7 @@ GTE = Family(
             # of programs
             "auto_map",
             "logn_attention_clip1",
+            "matryoshka_dimensions",
             "unpad_inputs",
             "use_memory_efficient_attention",
         }

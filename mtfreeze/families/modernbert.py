@@ -31,8 +31,12 @@ _HEAD = HeadLayout(
     default_dropout=0.0,
     hidden="head.dense",
     norm="head.norm",
-    options={"activation": ("classifier_activation", "gelu"), "norm_eps": ("norm_eps", 1e-5)},
-    lacks_biases=True,
+    options={
+        "activation": ("classifier_activation", "gelu"),
+        "hidden_bias": ("classifier_bias", False),
+        "norm_bias": ("norm_bias", False),
+        "norm_eps": ("norm_eps", 1e-5),
+    },
 )
 
 
@@ -118,7 +122,6 @@ MODERNBERT = Family(
     training_only=("embedding_dropout", "attention_dropout", "mlp_dropout"),
     fixed={
         "rope_scaling": (None,),
-        "position_embedding_type": ("absolute", None),  # on the hub, and read by nobody
         "is_decoder": (False, None),
         "add_cross_attention": (False, None),
         "is_encoder_decoder": (False, None),
@@ -140,7 +143,8 @@ MODERNBERT = Family(
             "decoder_bias",
             "deterministic_flash_attn",
             "initializer_cutoff_factor",
-            "layer_norm_eps",
+            "layer_norm_eps",  # it is norm_eps that counts
+            "position_embedding_type",  # on the hub, and read by nobody
             "reference_compile",
             "repad_logits_with_grad",
             "sparse_pred_ignore_index",

@@ -26,6 +26,7 @@ RESERVED = (
     "final_norm",
     "relative_bias",
     "pooler",
+    "dense",
     "lora",
 )
 """Names that selectors use."""

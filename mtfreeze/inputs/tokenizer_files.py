@@ -64,7 +64,7 @@ def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
     if not any(name in files for name in VOCABULARIES):
         raise CheckpointError(
             f"{folder}: expected tokenizer.json, vocab.txt, vocab.json or a sentencepiece model; "
-            "found none of them; copy the tokenizer's files of the original model into the folder"
+            "found neither; copy the tokenizer's files of the original model into the folder"
         )
     return files
 

@@ -6,12 +6,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .tokenizer_agreement import Vocabulary, agree, enclose
+from ..notices import TokenizerWarning, warn
+from .tokenizer_agreement import CURE, Vocabulary, agree, enclose
 from .tokenizer_settings import TokenizerSettings
 
 __all__ = ["build_albert", "build_deberta", "build_unigram"]
 
 _SPACE = "\u2581"
+
+
+_UNICODE = ("NFC", "NFD", "NFKC", "NFKD")
+"""Normalizers that change no letter of most texts."""
 
 
 def build_unigram(
@@ -35,7 +40,10 @@ def build_unigram(
             unknown = listed.index(name) if name in listed else 0
         _check_unigram(settings, vocabulary, split, unknown)
         steps = _steps(vocabulary.whole)
-        agree(settings, "the normalizer", steps or ["Precompiled"], ["Precompiled"])
+        if len(steps) == 1 and steps[0] in _UNICODE:
+            _say_unicode(settings, steps[0])
+        else:
+            agree(settings, "the normalizer", steps or ["Precompiled"], ["Precompiled"])
         tokenizer.normalizer, tokenizer.pre_tokenizer = own.normalizer, own.pre_tokenizer
     elif vocabulary.table is not None:
         tokenizer.normalizer = normalizers.Precompiled(vocabulary.table)
@@ -106,6 +114,17 @@ def build_deberta(
     first, last = (settings.name(role, defaults[role]) for role in ("cls", "sep"))
     enclose(tokenizer, first, last)
     return tokenizer
+
+
+def _say_unicode(settings: TokenizerSettings, form: str) -> None:
+    """Warn that programs may see other characters; most texts have none that are meant."""
+    warn(
+        f"{settings.folder}: tokenizer.json brings texts into the Unicode form {form} before they "
+        f"are cut, and so does mtfreeze; {settings.kind} of transformers 5 leaves that out, so "
+        "that texts with full-width letters or characters of several parts get other ids there; "
+        f"{CURE}",
+        TokenizerWarning,
+    )
 
 
 def _check_unigram(

@@ -186,12 +186,19 @@ def dense_entries(modules: Sequence[DenseModule]) -> dict[str, TensorEntry]:
     CheckpointError
         If weights are missing or damaged.
     """
-    return {
-        f"{DENSE}{number}.{name}": entry
-        for number, one in enumerate(modules)
-        if one.source is not None
-        for name, entry in find_tensors(one.source).items()
-    }
+    found: dict[str, TensorEntry] = {}
+    for number, one in enumerate(modules):
+        if one.source is None:
+            continue
+        if not (one.source / "model.safetensors").is_file() and list(one.source.glob("*.bin")):
+            raise CheckpointError(
+                f"expected model.safetensors in {one.source}; found a pickle, which can run any "
+                "code and is never opened; convert it once where torch is trusted: "
+                "SentenceTransformer(folder).save(folder)"
+            )
+        tensors = find_tensors(one.source)
+        found |= {f"{DENSE}{number}.{name}": entry for name, entry in tensors.items()}
+    return found
 
 
 def own_tensors(

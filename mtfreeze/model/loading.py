@@ -146,7 +146,9 @@ def load_folder(
         build["include_prompt"] = False
     found: Mapping[str, TensorEntry] = gguf.tensors if gguf else find_tensors(folder)
     _check_one_save(folder, own, found)
-    entries = _named_tensors(family, found, folder) | dense_entries(settings.dense)
+    dense = dense_entries(settings.dense)
+    _check_one_save(folder, own, dense)
+    entries = _named_tensors(family, found, folder) | dense
     heads = read_saved_heads(folder, own)
     check_sizes(family, build, entries, where)
     check_promises(family, build, entries, heads, folder)

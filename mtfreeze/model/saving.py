@@ -125,7 +125,7 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
     for number in range(len(settings.dense)):
         place = folder / dense_folder(number)
         place.mkdir()
-        write_tensors(place / "model.safetensors", own_tensors(number, backbone))
+        write_tensors(place / "model.safetensors", own_tensors(number, backbone), saved_as)
     (folder / "heads").mkdir()
     for name, tensors in heads.items():
         file = inner_path(folder, f"heads/{name}.safetensors", f"head {quoted(name)}")

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FLOPs of any batch, exactly, from three plans of the core.
+"""FLOPs of any batch, exactly, from a few plans of the core.
 
-FLOPs are linear in the sequences, the tokens and the squared lengths of a batch, so plans of three
-small batches give what each of these costs for given outputs and given features.
+Where every token sees its whole text, FLOPs are linear in the sequences, the tokens and the
+squared lengths of a batch, so plans of three short texts give what each of these costs for given
+outputs and given features. Where attention has a window they are not, and each length is priced
+once.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,16 +52,16 @@ class Flops:
         return Flops(self.forward + other.forward, self.dx + other.dx, self.dw + other.dw)
 
 
-def sizes_of(lengths: ArrayLike) -> Float64:
-    """Return sequences, tokens and squared lengths, (3,) float64, of sequences of these lengths.
+def sizes_of(lengths: ArrayLike) -> Counter[int]:
+    """Return how many sequences there are of each length; sizes of batches add up.
 
     Examples
     --------
-    >>> sizes_of([3, 2]).tolist()
-    [2.0, 5.0, 13.0]
+    >>> sizes_of([3, 2, 3]) + sizes_of([2])
+    Counter({2: 2, 3: 2})
     """
-    each = np.asarray(lengths, dtype=np.float64)
-    return np.array([len(each), each.sum(), each @ each])
+    found, counts = np.unique(np.asarray(lengths, dtype=np.int64), return_counts=True)
+    return Counter(dict(zip(found.tolist(), counts.tolist(), strict=True)))
 
 
 class PlanPrices:
@@ -73,12 +76,13 @@ class PlanPrices:
     def __init__(self, core: _core.Model) -> None:
         self._core = core
         self._version = -1
-        self._known: dict[tuple[Any, ...], Float64] = {}
+        self._known: dict[tuple[Any, ...], Float64 | None] = {}
+        self._single: dict[tuple[Any, ...], Float64] = {}
 
     def flops(
         self,
         outputs: Iterable[str],
-        sizes: Float64,
+        sizes: Counter[int],
         *,
         features: Iterable[str] = (),
         training: bool,
@@ -89,40 +93,57 @@ class PlanPrices:
         ----------
         outputs : iterable of str
             Heads whose losses train, or outputs that are inferred.
-        sizes : (3,) float64 array
+        sizes : Counter of int
             From `sizes_of`.
         features : iterable of str
             Outputs that the batches carry.
         training : bool
             Forward and backward, or forward only.
         """
-        forward, dx, dw = self._unit_prices(tuple(outputs), tuple(features), training) @ sizes
-        return Flops(float(forward), float(dx), float(dw))
+        if self._version != self._core.version:
+            self._version, self._known, self._single = self._core.version, {}, {}
+        key = (tuple(outputs), tuple(features), training)
+        if key not in self._known:
+            self._known[key] = self._unit_prices(*key)
+        units = self._known[key]
+        if units is not None:
+            lengths = np.array([[1, n, n * n] for n in sizes], dtype=np.float64).reshape(-1, 3)
+            prices = units @ (np.array([*sizes.values()], dtype=np.float64) @ lengths)
+        else:
+            one = [count * self._price(*key, length) for length, count in sizes.items()]
+            prices = np.sum(one, axis=0) if one else np.zeros(3)
+        return Flops(*map(float, prices))
+
+    def _price(
+        self, outputs: tuple[str, ...], features: tuple[str, ...], training: bool, length: int
+    ) -> Float64:
+        """Return FLOPs forward, dx and dw of one text of so many tokens, (3,) float64."""
+        key = (outputs, features, training, length)
+        if key not in self._single:
+            plan = self._core.plan(
+                outputs,
+                training=training,
+                offsets={"tokens": np.array([0, length], dtype=np.int64)},
+                features=features,
+            )
+            self._single[key] = np.array([plan.forward_flops, plan.dx_flops, plan.dw_flops])
+        return self._single[key]
 
     def _unit_prices(
         self, outputs: tuple[str, ...], features: tuple[str, ...], training: bool
-    ) -> Float64:
-        """Return (3, 3) float64: forward, dx, dw; of a sequence, a token, a squared length."""
-        if self._version != self._core.version:
-            self._version, self._known = self._core.version, {}
-        key = (outputs, features, training)
-        if key not in self._known:
-            plans = [
-                self._core.plan(
-                    outputs,
-                    training=training,
-                    offsets={"tokens": np.array([0, length], dtype=np.int64)},
-                    features=features,
-                )
-                for length in _PROBES
-            ]
-            one, two, three = np.array(
-                [[p.forward_flops, p.dx_flops, p.dw_flops] for p in plans], dtype=np.float64
-            )
-            square = (three - 2 * two + one) / 2
-            token = two - one - 3 * square
-            self._known[key] = np.stack([one - token - square, token, square], axis=1)
-        return self._known[key]
+    ) -> Float64 | None:
+        """Return (3, 3) float64: forward, dx, dw; of a sequence, a token, a squared length.
+
+        None: they do not give the price of the longest text.
+        """
+        longest = next(space.max_length for space in self._core.spaces() if space.name == "tokens")
+        one, two, three = (self._price(outputs, features, training, n) for n in _PROBES)
+        square = (three - 2 * two + one) / 2
+        token = two - one - 3 * square
+        units = np.stack([one - token - square, token, square], axis=1)
+        expected = self._price(outputs, features, training, longest)
+        found = units @ np.array([1, longest, longest**2], dtype=np.float64)
+        return units if np.allclose(found, expected, rtol=1e-9, atol=0) else None
 
 
 def form_bytes(core: _core.Model, heads: Sequence[str], how: Mapping[str, Any]) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..inputs.packing import Encoded, PackedBatch
 from ..notices import renamed
-from ..pricing.plan_prices import Float64, Flops, PlanPrices, form_bytes, sizes_of
+from ..pricing.plan_prices import Flops, PlanPrices, form_bytes, sizes_of
 
 if TYPE_CHECKING:
     from ..evaluating.eval_data import PackRows
@@ -156,7 +157,7 @@ class CostMeter:
         # What other models of the process hold is not this run's.
         self._beside = weights + encoded_bytes(data) - _core.memory_info().bytes_now
         self._mark = began
-        self._sums: dict[tuple[Any, ...], Float64] = {}
+        self._sums: dict[tuple[Any, ...], Counter[int]] = {}
         self._eval_seconds = 0.0
         self._before = (0, 0, 0.0)
         self._n_fills = 0
@@ -228,8 +229,7 @@ class CostMeter:
 
     def _count(self, training: bool, outputs: Iterable[str], batch: PackedBatch) -> None:
         key = (training, tuple(outputs), tuple(batch.features))
-        sizes = sizes_of(batch.lengths)
-        self._sums[key] = self._sums[key] + sizes if key in self._sums else sizes
+        self._sums.setdefault(key, Counter()).update(sizes_of(batch.lengths))
 
     def _flops(self, *, training: bool) -> Flops:
         total = Flops()

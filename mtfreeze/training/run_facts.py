@@ -19,6 +19,7 @@ import numpy as np
 from ..closest import name_list
 from ..data.examples import Examples
 from ..freezing.state import FreezeState
+from ..heads.kind import BIASES
 from ..heads.task import Task
 from ..losses.own import loss_name
 from ..planning.run_plan import PhasePlan, RunPlan
@@ -130,7 +131,8 @@ def describe_run(model: MultiTaskModel, tasks: Mapping[str, Task], plan: RunPlan
 _MISSING = "nothing"
 
 _NEWER_OF_TASKS = {"loss": None}
-"""What checkpoints of earlier versions do not say of tasks, and what those runs did."""
+_NEWER_OF_HEADS = {"norm_eps": None, **dict.fromkeys(BIASES, True)}
+"""What checkpoints of earlier versions do not say, and what those runs did."""
 
 
 def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,10 +145,10 @@ def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
         usual = {name: _plain(one.default) for name, one in RUN_SETTINGS.items()}
         whole["settings"] = {**facts["settings"], **_kept(usual, facts["settings"])}
     if isinstance(facts.get("tasks"), dict):
-        whole["tasks"] = {
-            name: {**task, **_kept(_NEWER_OF_TASKS, task)} if isinstance(task, dict) else task
-            for name, task in facts["tasks"].items()
-        }
+        whole["tasks"] = _each_completed(facts["tasks"], _NEWER_OF_TASKS)
+    model = facts.get("model")
+    if isinstance(model, dict) and isinstance(model.get("heads"), dict):
+        whole["model"] = {**model, "heads": _each_completed(model["heads"], _NEWER_OF_HEADS)}
     if isinstance(facts.get("phases"), list):
         empty: dict[str, Any] = {one.name: [] for one in fields(FreezeState)}
         whole["phases"] = [
@@ -156,6 +158,13 @@ def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
             for phase in facts["phases"]
         ]
     return whole
+
+
+def _each_completed(named: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {**one, **_kept(newer, one)} if isinstance(one, dict) else one
+        for name, one in named.items()
+    }
 
 
 def _kept(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

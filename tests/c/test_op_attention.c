@@ -79,6 +79,13 @@ static double key_value(const op_case *c, int which, int64_t row, int64_t head, 
     return (double)c->in[which][row * kv_width + column];
 }
 
+/* Bucket of a distance of at most 8, of BUCKETS up to DISTANCE: 2 + trunc(2 ln(n/2) / ln(5/2)). */
+static int64_t bucket_of(int64_t distance)
+{
+    static const int64_t known[LONGEST] = {0, 1, 2, 2, 3, 3, 3, 3, 3};
+    return distance < 0 ? BUCKETS / 2 + known[-distance] : known[distance];
+}
+
 /* Query i of one head of one sequence, in double: y (DEPTH), and its log-sum-exp. */
 static double attend(const op_case *c, int64_t s, int64_t head, int64_t i, double *y)
 {
@@ -91,9 +98,7 @@ static double attend(const op_case *c, int64_t s, int64_t head, int64_t i, doubl
     for (int64_t j = 0; j < lk; j++) {
         scores[j] = 0;
         if (c->values[0] != NULL) {
-            scores[j] =
-                (double)
-                    c->values[0][mtf_relative_bucket(place - j, BUCKETS, DISTANCE) * HEADS + head];
+            scores[j] = (double)c->values[0][bucket_of(place - j) * HEADS + head];
         }
         for (int64_t d = 0; d < DEPTH; d++) {
             scores[j] += (double)c->shape.attrs.scale *
@@ -227,10 +232,17 @@ MTF_TEST(buckets_of_distances)
     } known[] = {{0, 0},   {1, 1},   {7, 7},   {8, 8},   {11, 8},   {12, 9},   {15, 9},
                  {16, 10}, {22, 10}, {23, 11}, {31, 11}, {32, 12},  {45, 12},  {46, 13},
                  {63, 13}, {64, 14}, {90, 14}, {91, 15}, {127, 15}, {128, 15}, {511, 15}};
+    enum { L = 512 };
+    static mtf_real table[32], diagonals[2 * L - 1];
+    const mtf_relative of = mtf_relative_of(32, 1, 128);
+    for (int b = 0; b < 32; b++) {
+        table[b] = (mtf_real)b;
+    }
+    mtf_relative_spread(diagonals, table, &of, L, L);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        CHECK_INT(mtf_relative_bucket(known[i].distance, 32, 128), known[i].bucket);
-        CHECK_INT(mtf_relative_bucket(-known[i].distance, 32, 128),
-                  known[i].bucket + (known[i].distance > 0 ? 16 : 0));
+        const int64_t n = known[i].distance;
+        CHECK(diagonals[L - 1 + n] == (mtf_real)known[i].bucket);
+        CHECK(diagonals[L - 1 - n] == (mtf_real)(known[i].bucket + (n > 0 ? 16 : 0)));
     }
 }
 
@@ -319,7 +331,7 @@ MTF_TEST(wrong_shapes_are_refused)
     c.shape.attrs.max_distance = 2;
     op_check_refused(&c, MTF_ERR_VALUE, "distance above 2 for 8 buckets, found 2");
     c.shape.weight_rows[0] = 7;
-    op_check_refused(&c, MTF_ERR_SHAPE, "even number of relative buckets, at least 4, found 7");
+    op_check_refused(&c, MTF_ERR_SHAPE, "even number of relative buckets from 4 to 64, found 7");
     c.shape.weight_cols[0] = 3;
     op_check_refused(&c, MTF_ERR_SHAPE, "relative bias");
     op_end(&c);

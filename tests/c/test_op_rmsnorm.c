@@ -74,6 +74,31 @@ MTF_TEST(laws_with_a_gradient_at_one_output_only)
     }
 }
 
+MTF_TEST(laws_over_many_pieces)
+{
+    static const int64_t many[] = {63, 66, 1, 140};
+    op_case c;
+    op_begin(&c, &mtf_op_rmsnorm, many, 4);
+    c.shape.attrs.eps = (mtf_real)1e-6;
+    op_input(&c, 0, OP_TOKENS, 3 * 20);
+    op_input(&c, 1, OP_TOKENS, 3 * 20);
+    op_weight(&c, 0, 20, 1);
+    if (op_build(&c)) {
+        op_check_all(&c);
+        /* each row's gradient is that of the row alone */
+        op_grads whole = op_backward(&c, (mtf_need){.dx = 1}, 0);
+        for (int64_t row = 0; row < 270; row += 67) {
+            const mtf_real *s = c.out[1] + row * 60;
+            mtf_real alone[60];
+            mtf_kernel->rmsnorm_bwd_x(alone, c.dout[0] + row * 60, c.dout[1] + row * 60, s,
+                                      c.aux[0] + row * 3, c.values[0], 1, 60, 20, 0);
+            CHECK_BITS(alone, whole.din[0] + row * 60, sizeof alone);
+        }
+        op_free_grads(&whole);
+    }
+    op_end(&c);
+}
+
 MTF_TEST(saves_only_what_is_read)
 {
     op_case c;

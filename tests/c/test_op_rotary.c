@@ -70,6 +70,26 @@ MTF_TEST(laws)
     }
 }
 
+/* A rotation's transpose is its inverse: what comes out, handed back as gradient, is what went in. */
+MTF_TEST(backward_turns_back)
+{
+    for (size_t i = 0; i < N_CASES; i++) {
+        op_case c;
+        begin_rotary(&c, cases[i][0], (int32_t)cases[i][1], cases[i][2], cases[i][3]);
+        if (op_build(&c)) {
+            const int64_t n = op_size(&c, &c.shape.out[0]);
+            op_forward(&c, c.out, c.aux, 0, 4);
+            memcpy(c.dout[0], c.out[0], (size_t)n * sizeof *c.out[0]);
+            op_grads grads = op_backward(&c, op_need_all(&c), 0);
+            for (int64_t j = 0; j < n; j++) {
+                CHECK_CLOSE(grads.din[0][j], c.in[0][j], OP_CLOSE);
+            }
+            op_free_grads(&grads);
+        }
+        op_end(&c);
+    }
+}
+
 MTF_TEST(wrong_shapes_are_refused)
 {
     op_case c;

@@ -59,5 +59,5 @@ def test_a_name_is_its_function(name: str) -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known() -> None:
-    with pytest.raises(ConfigError, match='hidden_act "geglu".*gelu_fast.* and swish are'):
+    with pytest.raises(ConfigError, match=r'hidden_act "geglu".*gelu_fast.* and swish are'):
         _core.Model({**CONFIG, "hidden_act": "geglu"})

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from mtfreeze.pricing.plan_prices import PlanPrices, sizes_of
 from mtfreeze.runtime.progress import Reporter
 from mtfreeze.steps.batch import TrainingRows
 from mtfreeze.training.costs import PhaseCosts, total_costs
+from support.families import load_family, write_family
 from support.small_tasks import two_tasks
 
 
@@ -81,6 +83,22 @@ def test_prices_of_any_batch_are_those_of_its_plan(
             assert (found.dx, found.dw) == (plan.dx_flops, plan.dw_flops)
 
 
+@pytest.mark.filterwarnings("ignore::mtfreeze.NoPrefixWarning")
+def test_prices_where_attention_has_a_window(tmp_path: Path) -> None:
+    """FLOPs of such models do not grow with squared lengths."""
+    model = load_family(write_family(tmp_path, "modernbert")).freeze("backbone[:1]")
+    core, rng = model._core, np.random.default_rng(0)
+    prices = PlanPrices(core)
+    for training in (True, False):
+        batches = [rng.integers(1, 40, size=9) for _ in range(3)]
+        sizes = sizes_of(batches[0]) + sizes_of(batches[1]) + sizes_of(batches[2])
+        offsets = np.concatenate(([0], np.cumsum(np.concatenate(batches))))
+        plan = core.plan(["ner_head"], training=training, offsets={"tokens": offsets})
+        found = prices.flops(["ner_head"], sizes, training=training)
+        assert found.forward == plan.forward_flops > 0
+        assert (found.dx, found.dw) == (plan.dx_flops, plan.dw_flops)
+
+
 def test_prices_follow_the_freeze_state(two_head_model: mtf.MultiTaskModel) -> None:
     prices = PlanPrices(two_head_model._core)
     sizes = sizes_of([5, 7])
@@ -112,7 +130,7 @@ def test_steps_are_sorted_by_the_heads_that_they_train(
     assert set(kinds) == {("classifier",), ("ner_head",)}
     assert sum(len(kind.steps) for kind in kinds.values()) == len(phase.steps)
     for kind in kinds.values():
-        assert kind.sizes[1] == kind.n_tokens == sum(one.sum() for one in kind.lengths)
+        assert sum(kind.sizes.elements()) == kind.n_tokens == sum(one.sum() for one in kind.lengths)
         picked = pick_steps(kind)
         tokens = {id(one): n.sum() for one, n in zip(kind.steps, kind.lengths, strict=True)}
         assert len(picked) == 3

@@ -42,6 +42,9 @@ def bad_configs(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield key, {key: "high"}
         elif isinstance(value, str) and key != "model_type":
             yield key, {key: "no such thing"}
+        elif key in family.computed and isinstance(value, int | float):
+            yield key, {key: "some"}
+            yield key, {key: -3}
     yield "warp_factor", {"warp_factor": 9}
 
 
@@ -118,3 +121,25 @@ def test_no_family_is_proposed_for_another(tmp_path: Path) -> None:
         with pytest.raises(mtf.ConfigError, match=f"found '{other}'") as caught:
             load_family(folder)
         assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["roberta", "xlm-roberta", "camembert"])
+@pytest.mark.parametrize(
+    ("pad", "said"),
+    [(63, "leaves no position"), (10_000, "pad_token_id"), (True, "pad_token_id")],
+)
+def test_padding_that_leaves_no_position(name: str, pad: Any, said: str, tmp_path: Path) -> None:
+    folder = write_family(tmp_path / name, name)
+    write_json(folder / "config.json", CASES[name].whole(pad_token_id=pad))
+    with pytest.raises(mtf.ConfigError, match=said):
+        load_family(folder)
+
+
+@pytest.mark.parametrize(("pad", "longest"), [(0, 63), (1, 62), (5, 58), (None, 62)])
+def test_the_longest_text_ends_below_the_padding(pad: Any, longest: int, tmp_path: Path) -> None:
+    """Positions above that of padding: 512 of 514 where its id is 1, as where no file says it."""
+    folder = write_family(tmp_path / "model", "roberta", pad_token_id=pad)
+    model = load_family(folder, max_length=longest)
+    assert model.max_length == longest
+    with pytest.raises(mtf.ConfigError, match=f"from 3 to {longest}"):
+        load_family(folder, max_length=longest + 1)

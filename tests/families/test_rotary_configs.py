@@ -157,6 +157,33 @@ def test_both_spellings_of_nomic_are_one_model() -> None:
     assert short["max_position_embeddings"] == 32
 
 
+def test_gte_by_its_older_name_and_prefix(folders: dict[str, Path], tmp_path: Path) -> None:
+    """As the hub's files have it: ``rope_theta`` flat, tensors behind ``new.``."""
+    import json
+
+    from safetensors.numpy import load_file
+
+    tensors = load_file(folders["gte"] / "model.safetensors")
+    tensors = {f"new.{key}": values for key, values in tensors.items()}
+    hub = {
+        "auto_map": {"AutoModel": "somebody/new-impl--modeling.NewModel"},
+        "layer_norm_type": "layer_norm",
+        "logn_attention_clip1": False,
+        "logn_attention_scale": False,
+        "pack_qkv": True,
+        "position_embedding_type": "rope",
+        "rope_theta": 160000.0,
+        "unpad_inputs": "true",
+        "use_memory_efficient_attention": "true",
+    }
+    folder = write_family(tmp_path, "gte", tensors=tensors, **hub)
+    config = json.loads((folder / "config.json").read_text("utf-8")) | {"model_type": "new"}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    texts = ["good food", "bad"]
+    found, expected = (load_family(one).encode(texts) for one in (folder, folders["gte"]))
+    assert found.tobytes() == expected.tobytes()
+
+
 def test_a_folder_with_the_hubs_keys_is_the_same_model(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:

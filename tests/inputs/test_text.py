@@ -204,7 +204,7 @@ def test_max_length_must_leave_room(folder: Path, max_length: int) -> None:
 
 
 def test_no_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"expected tokenizer.json or vocab.txt; found neith"):
+    with pytest.raises(CheckpointError, match=r"expected tokenizer.json, vocab.txt, vocab"):
         TextEncoder.from_folder(tmp_path, max_length=12)
 
 

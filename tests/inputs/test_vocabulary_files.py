@@ -25,7 +25,7 @@ from support.sentencepiece_models import (
     sentencepiece_model,
 )
 from support.tiny_bert import write_json
-from support.tokenizer_layouts import write_byte_pairs
+from support.tokenizer_layouts import write_byte_pairs, write_unigram
 
 SPACE = "\u2581"
 XLM = [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("</s>", 0.0, CONTROL), *WORDS]
@@ -277,3 +277,15 @@ def test_many_pieces_load_soon(tmp_path: Path, file: str) -> None:
         best = min(best, time.process_time() - begin)
     assert best < 4 * 1.2  # several programs share the machine that tests run on
     print(f"{file}: {best:.2f} s")
+
+
+def test_unicode_forms_of_tokenizer_json_are_kept_and_said(tmp_path: Path) -> None:
+    settings = {"tokenizer_class": "XLMRobertaTokenizer"}
+    size = write_unigram(tmp_path, [{"type": "NFKC"}], settings)
+    with pytest.warns(mtf.TokenizerWarning, match="the Unicode form NFKC"):
+        made = TextEncoder.from_folder(tmp_path, max_length=32, n_embeddings=size)
+    plain, wide = made.encode_texts(["Paris", "\uff30\uff41\uff52\uff49\uff53"])
+    assert plain.tolist() == wide.tolist()
+    write_unigram(tmp_path, [{"type": "Lowercase"}], settings)
+    with pytest.raises(mtf.CheckpointError, match="found another tokenizer"):
+        TextEncoder.from_folder(tmp_path, max_length=32, n_embeddings=size)

@@ -217,6 +217,17 @@ def test_modules_are_saved(tmp_path: Path) -> None:
     assert load(saved).encode(SENTENCES).tobytes() == other.encode(SENTENCES).tobytes()
 
 
+def test_weights_of_two_saves_are_told(tmp_path: Path) -> None:
+    model = load(write_sentence_folder(tmp_path / "model", modules=[dense(WIDTH, 4)]))
+    first = model.save_pretrained(tmp_path / "first")
+    key = "backbone.dense.0.linear.bias"
+    second = model.set_parameter(key, [1, 2, 3, 4]).save_pretrained(tmp_path / "second")
+    place = "2_Dense/model.safetensors"
+    (first / place).write_bytes((second / place).read_bytes())
+    with pytest.raises(mtf.CheckpointError, match="expected files of one save"):
+        load(first)
+
+
 def test_prompts_are_saved(tmp_path: Path) -> None:
     folder = write_sentence_folder(tmp_path / "model", prompts=PROMPTS)
     path = folder / "config_sentence_transformers.json"
@@ -261,6 +272,10 @@ def other_weights(folder: Path) -> None:
     save_file({"linear.weight": np.zeros((4, 4), "f4")}, str(folder / "2_Dense/model.safetensors"))
 
 
+def pickled_weights(folder: Path) -> None:
+    (folder / "2_Dense/model.safetensors").rename(folder / "2_Dense/pytorch_model.bin")
+
+
 DENSE = "2_Dense/config.json"
 PROMPT = "config_sentence_transformers.json"
 
@@ -282,6 +297,12 @@ PROMPT = "config_sentence_transformers.json"
         (spoiled(DENSE, bias="yes"), mtf.CheckpointError, "'bias' to be true or false"),
         (spoiled(DENSE, use_residual=1), mtf.CheckpointError, "'use_residual' to be true or fal"),
         (other_weights, mtf.CheckpointError, "not found: 'dense.0.linear.bias'"),
+        (pickled_weights, mtf.CheckpointError, r"found a pickle.*SentenceTransformer\(folder\)"),
+        (
+            lambda f: (f / "2_Dense/model.safetensors").unlink(),
+            mtf.CheckpointError,
+            "2_Dense; found",
+        ),
         (modules_of("Transformer", "Normalize", "Dense"), mtf.ConfigError, "in this order; found"),
         (modules_of("Transformer", "Dense", "Pooling"), mtf.ConfigError, "in this order; found"),
         (modules_of("Pooling", "Pooling"), mtf.ConfigError, "in this order; found"),

@@ -2,7 +2,7 @@
 """What a backbone of any family must compute, said in transformers: one sequence at a time.
 
 Each sequence goes through ``AutoModel`` alone, so that no padding and no mask has a say. Imports
-torch: import it from tests only after ``pytest.importorskip("torch")``.
+torch: import it inside of tests that use the fixtures ``torch`` and ``transformers``.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class FamilyReference:
         Whose names of tensors are mtfreeze's keys.
     heads : mapping
         ``classifier`` over the mean of the hidden states, ``ner_head`` over each: (weight, bias).
-    dtype
-        ``torch.float32`` or ``torch.float64``.
+    dtype : str
+        ``"float32"`` or ``"float64"``.
     """
 
     def __init__(
@@ -42,13 +42,14 @@ class FamilyReference:
         folder: Path,
         family: Family,
         heads: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
-        dtype: torch.dtype = torch.float32,
+        dtype: str = "float32",
     ) -> None:
+        kind = getattr(torch, dtype)
         made = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
-        self.model = made.to(dtype).eval()
+        self.model = made.to(kind).eval()
         self.family = family
         self.heads = {
-            name: [torch.tensor(values, dtype=dtype, requires_grad=True) for values in both]
+            name: [torch.tensor(values, dtype=kind, requires_grad=True) for values in both]
             for name, both in heads.items()
         }
 

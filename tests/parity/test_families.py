@@ -8,7 +8,7 @@ one (one layer, one head, a width that is no multiple of 16) and a larger one of
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,24 +20,13 @@ from mtfreeze.inputs.packing import IDS, TOKEN_TYPES, TOKENS, PackedBatch
 from support.families import CASES, NAMES, load_family, write_family
 from support.texts import SENTENCES
 
-torch = pytest.importorskip("torch", reason="live parity needs torch")
-pytest.importorskip("transformers", reason="live parity needs transformers")
+if TYPE_CHECKING:
+    from family_reference import FamilyReference
 
-from family_reference import FamilyReference  # noqa: E402
-
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("torch", "transformers")]
 
 WEIGHTS = {"classifier": 1.0, "ner_head": 0.7}
 SIZES = ["tiny", *(pytest.param(size, marks=pytest.mark.long) for size in ("odd", "larger"))]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    """Keep torch to one thread: its pool waits badly where tests share the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Pair:
@@ -70,15 +59,17 @@ class Pair:
         ids = rng.integers(0, limit - 1, n).astype(np.int32)
         return np.where(ids >= self.pad, ids + 1, ids).astype(np.int32)
 
-    def reference(self, dtype: Any) -> FamilyReference:
+    def reference(self, dtype: str) -> FamilyReference:
+        """Return the model in transformers; `dtype` is "float32" or "float64"."""
+        from family_reference import FamilyReference
+
         params = self.model.parameters()
         heads = {name: (params[f"{name}.weight"], params[f"{name}.bias"]) for name in WEIGHTS}
         return FamilyReference(self.folder, self.model.index.family, heads, dtype)
 
-    def expected(self, dtype: Any) -> dict[str, NDArray[Any]]:
-        with torch.no_grad():
-            found = self.reference(dtype).outputs(self.rows, self.types)
-        return {name: values.numpy() for name, values in found.items()}
+    def expected(self, dtype: str) -> dict[str, NDArray[Any]]:
+        found = self.reference(dtype).outputs(self.rows, self.types)
+        return {name: values.detach().numpy() for name, values in found.items()}
 
     def batch(self) -> Any:
         """Return the ids with what else the model reads."""
@@ -96,8 +87,8 @@ class Pair:
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_and_gradients(name: str, size: str, tmp_path: Path) -> None:
     pair = Pair(tmp_path, name, size)
-    theirs = pair.expected(torch.float32)
-    exact = pair.expected(torch.float64) if size == "larger" else theirs
+    theirs = pair.expected("float32")
+    exact = pair.expected("float64") if size == "larger" else theirs
     ours = pair.outputs([one for one in theirs if one != "pooler"])
     n_states = sum(one.startswith("hidden_states.") for one in theirs)
     assert n_states == sum(
@@ -107,14 +98,17 @@ def test_outputs_and_gradients(name: str, size: str, tmp_path: Path) -> None:
     for output, values in ours.items():
         limit = FORWARD_ABS
         if size == "larger":
-            limit = ERROR_RATIO * float(np.abs(theirs[output] - exact[output]).max())
+            # What is made of hidden states averages their errors, and may be as wrong as they are.
+            made_of = {output} if output.startswith("hidden_states.") else {output, "hidden"}
+            apart = [float(np.abs(theirs[one] - exact[one]).max()) for one in made_of]
+            limit = ERROR_RATIO * max(apart)
         faults.append(forward_fault(output, values, exact[output], limit))
     losses = [(head, pair.labels[head], weight) for head, weight in WEIGHTS.items()]
     means, _ = pair.model._core.train_gradients(
         pair.batch(), losses, token_budget=4096, dropout=False
     )
     found = {key: pair.model._core.gradient(i) for i, key in enumerate(pair.model.param_keys)}
-    dtype = torch.float64 if size == "larger" else torch.float32
+    dtype = "float64" if size == "larger" else "float32"
     loss, expected = pair.reference(dtype).gradients(pair.rows, pair.types, pair.labels, WEIGHTS)
     assert sum(w * m for w, m in zip(WEIGHTS.values(), means, strict=True)) == pytest.approx(
         loss, rel=1e-5
@@ -130,7 +124,7 @@ def test_padding_within_a_text(name: str, tmp_path: Path) -> None:
     pair = Pair(tmp_path, name, "tiny")
     for row in pair.rows:
         row[1::3] = pair.pad
-    theirs = pair.expected(torch.float32)
+    theirs = pair.expected("float32")
     ours = pair.outputs(["hidden_states.0", "hidden"])
     faults = [forward_fault(output, ours[output], theirs[output]) for output in ours]
     assert not any(faults), "\n".join(filter(None, faults))
@@ -144,7 +138,7 @@ def test_its_own_pooler(name: str, tmp_path: Path) -> None:
         with pytest.raises(mtf.ConfigError, match="have no pooler"):
             load_family(pair.folder, pooling="pooler")
         return
-    theirs = pair.expected(torch.float32)["pooler"]
+    theirs = pair.expected("float32")["pooler"]
     pair.model = load_family(pair.folder, pooling="pooler", normalize=False)
     fault = forward_fault("pooled", pair.outputs(["pooled"])["pooled"], theirs)
     assert fault is None, fault
@@ -163,8 +157,7 @@ def test_saved_folders_load_elsewhere_with_the_same_numbers(name: str, tmp_path:
     found = model.forward(SENTENCES, ["hidden"])
     for i, text in enumerate(SENTENCES):
         given = tokenizer(text, return_tensors="pt", truncation=True, max_length=40)
-        with torch.no_grad():
-            rows = theirs.eval()(**given).last_hidden_state[0].numpy()
+        rows = theirs.eval()(**given).last_hidden_state[0].detach().numpy()
         mine = found["hidden"][found["offsets"][i] : found["offsets"][i + 1]]
         fault = forward_fault(text, mine, rows)
         assert fault is None, fault

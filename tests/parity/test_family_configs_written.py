@@ -18,12 +18,10 @@ from mtfreeze.errors import CheckpointError
 from mtfreeze.families import FAMILIES, core_config
 from support.families import CASES, NAMES, family_tensors, load_family, write_family
 
-transformers = pytest.importorskip("transformers", reason="live parity needs transformers")
-
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("torch")]
 
 
-def written(name: str, **changes: Any) -> dict[str, Any]:
+def written(transformers: Any, name: str, **changes: Any) -> dict[str, Any]:
     """Return ``config.json`` as transformers completes it."""
     values = {
         key: value for key, value in CASES[name].whole(**changes).items() if value is not None
@@ -38,10 +36,13 @@ def core_values(name: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_transformers_writes_is_the_same_model(name: str) -> None:
+def test_what_transformers_writes_is_the_same_model(name: str, transformers: Any) -> None:
     for changes in ({}, CASES[name].odd, CASES[name].larger):
         given = {k: v for k, v in CASES[name].whole(**changes).items() if v is not None}
-        ours, theirs = core_values(name, given), core_values(name, written(name, **changes))
+        ours, theirs = (
+            core_values(name, given),
+            core_values(name, written(transformers, name, **changes)),
+        )
         assert {key: theirs.get(key) for key in ours} == ours
         assert shapes(theirs) == shapes(ours)
 
@@ -65,7 +66,7 @@ def optional() -> Iterator[tuple[str, str]]:
 def test_a_missing_key_has_the_default_of_transformers(name: str, key: str, tmp_path: Path) -> None:
     """Embeddings, and the gradient of a head where dropout acts; or the key is asked for."""
     given = {k: v for k, v in CASES[name].whole().items() if k != key}
-    default = written(name, **{key: None}).get(key)
+    default = written(transformers, name, **{key: None}).get(key)
     if default is None:
         pytest.skip("a key that transformers no longer writes")
     tensors = family_tensors({**given, key: default})

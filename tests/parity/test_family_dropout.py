@@ -21,10 +21,11 @@ from mtfreeze.families import FAMILIES
 from mtfreeze.inputs.packing import IDS, TOKEN_TYPES, TOKENS, PackedBatch
 from support.families import CASES, NAMES, load_family, write_family
 
-torch = pytest.importorskip("torch", reason="live parity needs torch")
-pytest.importorskip("transformers", reason="live parity needs transformers")
-
-pytestmark = pytest.mark.parity
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.long,
+    pytest.mark.usefixtures("torch", "transformers"),
+]
 
 DRAWS = 1000
 SCALE = 0.3
@@ -63,7 +64,7 @@ def our_draws(folder: Path) -> dict[str, NDArray[Any]]:
     return {name: values.reshape(DRAWS, -1) for name, values in found.items()}
 
 
-def their_draws(folder: Path) -> dict[str, NDArray[Any]]:
+def their_draws(folder: Path, torch: Any) -> dict[str, NDArray[Any]]:
     """Return the same from transformers."""
     from transformers import AutoModel
 
@@ -97,12 +98,13 @@ def difference(ours: NDArray[Any], theirs: NDArray[Any]) -> str | None:
     return None if shift <= MEAN else f"means differ by {shift:.2f} times what draws explain"
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("name", "key"), list(rates()))
-def test_dropout_acts_where_transformers_applies_it(name: str, key: str, tmp_path: Path) -> None:
+def test_dropout_acts_where_transformers_applies_it(
+    name: str, key: str, tmp_path: Path, torch: Any
+) -> None:
     others = {one: 0.0 for one in FAMILIES[name].training_only if one in CASES[name].config}
     folder = write_family(tmp_path / name, name, scale=SCALE, **{**others, key: RATE})
-    ours, theirs = our_draws(folder), their_draws(folder)
+    ours, theirs = our_draws(folder), their_draws(folder, torch)
     assert set(ours) == set(theirs)
     found = {state: difference(ours[state], theirs[state]) for state in ours}
     assert not any(found.values()), found

@@ -67,6 +67,10 @@ def test_sequence_logits(name: str, changes: dict[str, Any], tmp_path: Path) -> 
     if name == "modernbert":
         assert spec.norm_eps == 1e-5
         assert spec.dropout == changes.get("classifier_dropout", 0.0)
+        assert (spec.hidden_bias, spec.norm_bias) == (
+            changes.get("classifier_bias", False),
+            changes.get("norm_bias", False),
+        )
     # and once more from our own folder, with the norm's weights
     saved = model.save_pretrained(tmp_path / "ours")
     again = mtf.MultiTaskModel.from_pretrained(saved)
@@ -88,3 +92,16 @@ def test_a_head_of_another_pooling_is_an_error(tmp_path: Path) -> None:
     model = mtf.MultiTaskModel.from_pretrained(tmp_path)
     with pytest.raises(mtf.CheckpointError, match="pooling of a head"):
         model.add_head("head", from_pretrained=tmp_path)
+
+
+def test_a_trained_head_goes_back_to_its_class(tmp_path: Path) -> None:
+    """Nothing trains in it that the class does not have."""
+    save(tmp_path / "theirs", "modernbert", "SequenceClassification", ["no", "yes"])
+    model = mtf.MultiTaskModel.from_pretrained(tmp_path / "theirs")
+    model.add_head("head", from_pretrained=tmp_path / "theirs").freeze("backbone")
+    model.step({"head": [(text, "yes") for text in SENTENCES]}, learning_rate=1e-2)
+    saved = model.save_pretrained(tmp_path / "task", head="head")
+    cls = transformers.AutoModelForSequenceClassification
+    network, info = cls.from_pretrained(saved, output_loading_info=True)
+    assert not any(info.values()), info
+    check_logits(saved, network.eval(), 2)

@@ -31,6 +31,7 @@ TEXTS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::mtfreeze.TokenizerWarning")
 @pytest.mark.parametrize("name", ["mpnet", "e5"])
 def test_sentence_models_give_the_vectors_of_sentence_transformers(name: str) -> None:
     library = pytest.importorskip("sentence_transformers", reason="interop needs the library")
@@ -120,7 +121,7 @@ def test_a_decoder_from_gguf_has_the_perplexity_of_transformers() -> None:
         **{k: v for k, v in model.config.items() if k != "model_type"}
     )
     reference = transformers.LlamaModel(config).eval()
-    state = {key.removeprefix("backbone."): torch.tensor(v) for key, v in params.items()}
+    state = {key.removeprefix("backbone."): torch.tensor(np.array(v)) for key, v in params.items()}
     assert not any(reference.load_state_dict(state, strict=False))
     text = "Paris is the capital of France, and Berlin is the capital of Germany."
     ids = np.asarray(model.encoder.encode_texts([text]).inputs["ids"])

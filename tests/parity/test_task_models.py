@@ -16,9 +16,11 @@ from mtfreeze.heads.kind import HeadSpec, PooledHead
 from support.families import NAMES, load_family, write_family
 from support.texts import SENTENCES, TAGS
 
-torch = pytest.importorskip("torch", reason="parity needs torch")
-transformers = pytest.importorskip("transformers", reason="parity needs transformers")
-pytestmark = [pytest.mark.parity, pytest.mark.long]
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.long,
+    pytest.mark.usefixtures("torch", "transformers"),
+]
 
 TOLERANCE = 1e-5
 KINDS = {
@@ -30,7 +32,7 @@ KINDS = {
 def form_of(model: mtf.MultiTaskModel, kind: str) -> HeadSpec:
     """Return the description of the head that the family's class of this kind computes."""
     layout = model.index.family.head_layouts[f"For{kind}"]
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"bias": layout.logits_bias}
     if layout.hidden:
         options |= {"hidden": (model.width,), "activation": layout.activation}
     if isinstance(KINDS[kind], PooledHead):
@@ -42,20 +44,19 @@ def form_of(model: mtf.MultiTaskModel, kind: str) -> HeadSpec:
 def with_head(folder: Path, kind: str) -> mtf.MultiTaskModel:
     """Return the model with a head in that form, its weights of a size that shows."""
     model = load_family(folder, heads=False)
-    layout = model.index.family.head_layouts[f"For{kind}"]
     model.add_head("head", form_of(model, kind))
     rng = np.random.default_rng(7)
-    absent = [] if layout.logits_bias else ["head.bias"]
-    absent += ["head.hidden.0.bias", "head.hidden.0.norm.bias"] if layout.lacks_biases else []
     for key, values in model.parameters().items():
-        if key.startswith("head.") and key not in absent:
+        if key.startswith("head."):
             model.set_parameter(key, values + 0.2 * rng.standard_normal(values.shape))
     return model
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", NAMES)
-def test_written_and_read(name: str, kind: str, tmp_path: Path) -> None:
+def test_written_and_read(
+    name: str, kind: str, tmp_path: Path, torch: Any, transformers: Any
+) -> None:
     folder = write_family(tmp_path / "in", name)
     model = with_head(folder, kind)
     saved = model.save_pretrained(tmp_path / "task", head="head")
@@ -90,12 +91,18 @@ def test_another_function_is_refused(name: str, tmp_path: Path) -> None:
         with pytest.raises(mtf.ConfigError, match=said):
             model.save_pretrained(tmp_path / "out", head=head)
     layout = model.index.family.head_layouts["ForSequenceClassification"]
-    if not layout.logits_bias or layout.lacks_biases:
-        key = "fit.hidden.0.bias" if layout.lacks_biases else "fit.bias"
-        model.add_head("fit", form_of(model, "SequenceClassification"))
-        model.set_parameter(key, model.parameters()[key] + 1)
-        with pytest.raises(mtf.ConfigError, match=f"zeros in '{key}'"):
-            model.save_pretrained(tmp_path / "out", head="fit")
+    form = form_of(model, "SequenceClassification")
+    for flag, there in (("bias", True), ("hidden_bias", bool(form.hidden))):
+        if there:
+            other = replace(form, **{flag: not getattr(form, flag)})
+            model.add_head(f"other_{flag}", other)
+            if flag in layout.options:  # the configuration can say either
+                model.save_pretrained(tmp_path / "either", head=f"other_{flag}")
+                continue
+            with pytest.raises(
+                mtf.ConfigError, match=f"expected {{'{flag}': {not getattr(other, flag)}}}"
+            ):
+                model.save_pretrained(tmp_path / "out", head=f"other_{flag}")
     with pytest.raises(mtf.ConfigError, match="did you mean 'wide'"):
         model.save_pretrained(tmp_path / "out", head="wid")
     with pytest.raises(mtf.ConfigError, match="found both"):
@@ -103,9 +110,10 @@ def test_another_function_is_refused(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_the_backbones_own_pooler(tmp_path: Path) -> None:
-    """A linear head over BERT's pooler is what the class computes, too."""
-    model = load_family(write_family(tmp_path / "in", "bert"), heads=False, pooling="pooler")
+@pytest.mark.parametrize("name", ["bert", "albert"])
+def test_the_backbones_own_pooler(name: str, tmp_path: Path) -> None:
+    """A linear head over the family's pooler is what the class computes, too."""
+    model = load_family(write_family(tmp_path / "in", name), heads=False, pooling="pooler")
     model.add_head("head", mtf.SequenceClassification(["a", "b"]))
     saved = model.save_pretrained(tmp_path / "task", head="head")
     again = load_family(saved, heads=False, pooling="pooler").add_head("h", from_pretrained=saved)

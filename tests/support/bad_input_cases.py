@@ -276,11 +276,18 @@ CASES: dict[str, Case] = {
     "tokenizer is damaged": file_bytes(lambda data: data[:500], "tokenizer.json"),
     "tokenizer of another model": other_tokenizer,
     "module that is not supported": file_bytes(
-        lambda d: d.replace(b"models.Normalize", b"models.Dense"), "modules.json"
+        lambda d: d.replace(b"models.Normalize", b"models.LSTM"), "modules.json"
     ),
     "pooling that is not supported": file_bytes(
-        lambda d: b'{"pooling_mode_max_tokens": true}', "1_Pooling/config.json"
+        lambda d: b'{"pooling_mode": "most"}', "1_Pooling/config.json"
     ),
+    "a pooling twice": lambda p: load(p.bert(), pooling="cls+cls"),
+    "a Dense module without its file": file_bytes(
+        lambda d: d.replace(b"models.Normalize", b"models.Dense"), "modules.json"
+    ),
+    "a prompt that does not exist": lambda p: p.model.encode(["a"], prompt_name="query"),
+    "a default prompt that does not exist": lambda p: load(p.bert(), default_prompt_name="query"),
+    "prompts that are a list": lambda p: load(p.bert(), prompts=["query: "]),
     "unknown pooling": lambda p: load(p.bert(), pooling="means"),
     "maximum length too large": lambda p: load(p.bert(), max_length=512),
     # saved heads

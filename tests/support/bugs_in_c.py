@@ -86,8 +86,8 @@ BUGS_IN_C = (
     Bug(
         "the relative bias is read from the other side",
         "csrc/ops/relative.c",
-        "zero[-n] = table[(half + bucket) * of->n_heads];",
-        "zero[-n] = table[bucket * of->n_heads];",
+        "const mtf_real after = table[(half + b) * of->n_heads];",
+        "const mtf_real after = table[b * of->n_heads];",
         "c:test_op_attention",
     ),
     Bug(
@@ -161,6 +161,34 @@ BUGS_IN_C = (
         "c:test_op_layernorm",
     ),
     Bug(
+        "rotary positions are turned the same way backward",
+        "csrc/ops/rotary.c",
+        "first, last, -1, call->din_add[0]);",
+        "first, last, 1, call->din_add[0]);",
+        "c:test_op_rotary",
+    ),
+    Bug(
+        "rotary positions are places in the batch",
+        "csrc/ops/rotary.c",
+        "turn_set(&by, row - start, direction);",
+        "turn_set(&by, row, direction);",
+        "c:test_op_rotary",
+    ),
+    Bug(
+        "the wrong half of a gated product is activated",
+        "csrc/ops/gated.c",
+        "found.factor_at = shape->attrs.gate_last ? 0 : shape->out[0].width;",
+        "found.factor_at = shape->out[0].width;",
+        "c:test_op_gated",
+    ),
+    Bug(
+        "the gradient of a sum goes to its first term alone",
+        "csrc/ops/add.c",
+        "for (int i = A; i <= B; i++) {",
+        "for (int i = A; i < B; i++) {",
+        "c:test_op_add",
+    ),
+    Bug(
         "dropout draws by the row of the batch",
         "csrc/ops/dropout.c",
         "mtf_random_mix(key, (uint64_t)(row - start))",
@@ -170,8 +198,8 @@ BUGS_IN_C = (
     Bug(
         "the mean divides by one row too many",
         "csrc/ops/mean_pool.c",
-        "    const mtf_real length = (mtf_real)(last - first);\n    mtf_real *y",
-        "    const mtf_real length = (mtf_real)(last - first + 1);\n    mtf_real *y",
+        "const double n = (double)(rows->end - rows->first);",
+        "const double n = (double)(rows->end - rows->first + 1);",
         "c:test_op_pooling",
     ),
     Bug(
@@ -202,6 +230,27 @@ BUGS_IN_C = (
         "        mtf_free(values->data);\n        mtf_free(values);\n    }\n}",
         "        mtf_free(values);\n    }\n}",
         "c:test_head_memory",
+    ),
+    Bug(
+        "a unit that is continued is a second one",
+        "csrc/model/program.c",
+        "p->current_unit = find_unit(p, path);",
+        "p->current_unit = MTF_NO_UNIT;",
+        "c:test_shared_units",
+    ),
+    Bug(
+        "a packed form that several steps read is reserved for each",
+        "csrc/plan/forms.c",
+        "node->weight[i] >= 0 && !seen[node->weight[i]]",
+        "node->weight[i] >= 0",
+        "c:test_shared_units",
+    ),
+    Bug(
+        "keys look for their distances on the wrong side",
+        "csrc/ops/disentangled.c",
+        "x->p[i * n + j] += x->t[j * n + j - i];",
+        "x->p[i * n + j] += x->t[i * n + j - i];",
+        "c:test_op_disentangled",
     ),
     Bug(
         "dropout is on in frozen units",

@@ -156,9 +156,16 @@ BUGS_IN_PYTHON = (
     Bug(
         "backbone[:k] leaves the embeddings out",
         "mtfreeze/freezing/selectors.py",
-        "return index.of_units([*range(first), *index.layers[:stop]])",
-        "return index.of_units([*index.layers[:stop]])",
+        "return index.of_units([*below, *index.layers.units_of(text, range(stop))])",
+        "return index.of_units(index.layers.units_of(text, range(stop)))",
         "tests/freezing/test_selectors.py",
+    ),
+    Bug(
+        "a part of layers that share their weights freezes all of them",
+        "mtfreeze/freezing/layer_units.py",
+        "if 0 < n_inside < len(own):",
+        "if n_inside < 0:",
+        "tests/freezing/test_shared_layers.py",
     ),
     Bug(
         "an alias of a tied tensor is not found",

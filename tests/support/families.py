@@ -235,6 +235,35 @@ def _gated(model_type: str, **more: Any) -> FamilyCase:
 
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
+_DEBERTA = _bert_like(
+    "deberta-v2",
+    write_tokenizer,
+    len(tiny_vocabulary()),
+    type_vocab_size=0,
+    pad_token_id=0,
+    relative_attention=True,
+    position_buckets=8,
+    max_relative_positions=-1,
+    pos_att_type=["p2c", "c2p"],
+    share_att_key=True,
+    norm_rel_ebd="layer_norm",
+    position_biased_input=False,
+)
+_DEBERTA = replace(
+    _DEBERTA,
+    odd={  # a row for each distance, layers of its own, one kind of scores
+        **_DEBERTA.odd,
+        "type_vocab_size": 2,
+        "position_buckets": -1,
+        "max_relative_positions": 12,
+        "pos_att_type": "p2c",
+        "share_att_key": False,
+        "norm_rel_ebd": "none",
+        "position_biased_input": True,
+    },
+    larger={**_DEBERTA.larger, "position_buckets": 128, "share_att_key": False},
+)
+
 
 def _mpnet() -> FamilyCase:
     """MPNet's kind: no types, a relative bias, and texts that reach into its last buckets."""
@@ -319,6 +348,7 @@ CASES: dict[str, FamilyCase] = {
         _modernbert(),
         _gated("nomic_bert", hidden_act="silu", type_vocab_size=2),
         _gated("gte", type_vocab_size=2),
+        _DEBERTA,
     )
 }
 """By ``model_type``."""
