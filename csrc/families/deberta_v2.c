@@ -4,6 +4,8 @@
  * A table has a row for each distance, or for each bucket of them (position_buckets). All layers read it
  * through one norm (norm_rel_ebd): the two are the unit "backbone.relative_bias", below all layers.
  * What it is multiplied by are the projections of contents (share_att_key) or layers of their own.
+ * Values of its rows are dropped anew in each layer and for each sequence, where transformers draws once
+ * for a whole batch: so a step does not depend on how it is cut.
  * Where position_biased_input is false there are no positions in the embeddings.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "families.h"

@@ -22,21 +22,22 @@ extern const mtf_family mtf_family_qwen2;
 extern const mtf_family mtf_family_qwen3;
 
 /* What one of the three does unlike the others. */
-typedef struct kind {
+typedef struct llama_kind {
     int qkv_biases;   /* whatever the configuration says */
     int head_norms;   /* of q and k */
     int reads_biases; /* attention_bias and mlp_bias */
-} kind;
+} llama_kind;
 
 typedef struct llama_config {
-    kind kind;
+    llama_kind kind;
     int64_t width, n_layers, n_heads, n_kv_heads, head_width, ffn, vocabulary, positions;
     double eps, theta, attention_dropout;
     int qkv_bias, output_bias, ffn_bias;
     mtf_activation activation;
 } llama_config;
 
-static mtf_status read_config(llama_config *c, const mtf_config *config, kind kind, mtf_error *err)
+static mtf_status read_config(llama_config *c, const mtf_config *config, llama_kind kind,
+                              mtf_error *err)
 {
     const int64_t most = INT64_C(1) << 24;
     *c = (llama_config){.kind = kind, .eps = 1e-6, .theta = 10000, .activation = MTF_ACT_SILU};
@@ -149,7 +150,7 @@ static mtf_tensor_id build_layer(mtf_program *p, const llama_config *c, int64_t 
     return x;
 }
 
-static mtf_status build(mtf_program *p, const mtf_config *config, kind kind, mtf_error *err)
+static mtf_status build(mtf_program *p, const mtf_config *config, llama_kind kind, mtf_error *err)
 {
     llama_config c;
     char name[48];
@@ -169,17 +170,17 @@ static mtf_status build(mtf_program *p, const mtf_config *config, kind kind, mtf
 
 static mtf_status build_llama(mtf_program *p, const mtf_config *config, mtf_error *err)
 {
-    return build(p, config, (kind){.reads_biases = 1}, err);
+    return build(p, config, (llama_kind){.reads_biases = 1}, err);
 }
 
 static mtf_status build_qwen2(mtf_program *p, const mtf_config *config, mtf_error *err)
 {
-    return build(p, config, (kind){.qkv_biases = 1}, err);
+    return build(p, config, (llama_kind){.qkv_biases = 1}, err);
 }
 
 static mtf_status build_qwen3(mtf_program *p, const mtf_config *config, mtf_error *err)
 {
-    return build(p, config, (kind){.head_norms = 1, .reads_biases = 1}, err);
+    return build(p, config, (llama_kind){.head_norms = 1, .reads_biases = 1}, err);
 }
 
 const mtf_family mtf_family_llama = {"llama", build_llama};

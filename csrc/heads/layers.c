@@ -3,6 +3,8 @@
  *   x = dropout(features);  x = dropout(norm(act(W_i x + b_i))) for each hidden layer;
  *   output = W x + b;  norm: none, or a layer norm where the configuration gives its eps
  *
+ * Each kind of layer may be without a bias: keys bias (of the output), hidden_bias, norm_bias.
+ *
  * Weights are uniform with the deviation 0.02 that BERT's heads are drawn with; biases are zero.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "heads.h"
@@ -19,6 +21,7 @@ typedef struct head_config {
     double dropout;
     double norm_eps; /* 0: hidden layers have no norm */
     mtf_activation activation;
+    int bias, hidden_bias, norm_bias;
     const char *features, *pooling;
 } head_config;
 
@@ -26,10 +29,18 @@ static mtf_status read_config(head_config *c, const mtf_config *config, const ch
                               mtf_error *err)
 {
     const char *act = NULL;
-    *c = (head_config){.dropout = 0.1, .activation = MTF_ACT_GELU, .features = features};
+    *c = (head_config){.dropout = 0.1,
+                       .activation = MTF_ACT_GELU,
+                       .bias = 1,
+                       .hidden_bias = 1,
+                       .norm_bias = 1,
+                       .features = features};
     MTF_TRY(mtf_config_get_ints(config, "hidden", &c->hidden, &c->n_hidden, err));
     MTF_TRY(mtf_config_get_real(config, "dropout", 0, 0.999, &c->dropout, err));
     MTF_TRY(mtf_config_get_real(config, "norm_eps", 0, 1, &c->norm_eps, err));
+    MTF_TRY(mtf_config_get_bool(config, "bias", &c->bias, err));
+    MTF_TRY(mtf_config_get_bool(config, "hidden_bias", &c->hidden_bias, err));
+    MTF_TRY(mtf_config_get_bool(config, "norm_bias", &c->norm_bias, err));
     MTF_TRY(mtf_config_get_text(config, "activation", &act, err));
     MTF_TRY(mtf_config_get_text(config, "features", &c->features, err));
     MTF_TRY(mtf_config_get_text(config, "pooling", &c->pooling, err));
@@ -99,15 +110,15 @@ mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *c
     x = mtf_part_dropout(&block, "dropout", x, c.dropout);
     for (size_t i = 0; i < c.n_hidden; i++) {
         (void)snprintf(part, sizeof part, "hidden.%zu", i);
-        x = mtf_part_dense(&block, part, x, c.hidden[i], c.activation);
+        x = mtf_part_linear(&block, part, x, c.hidden[i], c.hidden_bias, c.activation);
         if (c.norm_eps > 0) {
             (void)snprintf(part, sizeof part, "hidden.%zu.norm", i);
-            x = mtf_part_norm(&block, part, x, MTF_NO_TENSOR, c.norm_eps);
+            x = mtf_part_layernorm(&block, part, x, MTF_NO_TENSOR, c.norm_bias, c.norm_eps, NULL);
         }
         (void)snprintf(part, sizeof part, "dropout.%zu", i);
         x = mtf_part_dropout(&block, part, x, c.dropout);
     }
-    mtf_program_output(p, name, mtf_part_dense(&block, "", x, n_outputs, MTF_ACT_NONE));
+    mtf_program_output(p, name, mtf_part_linear(&block, "", x, n_outputs, c.bias, MTF_ACT_NONE));
     mtf_program_end_unit(p);
     return mtf_program_finish(p, err);
 }

@@ -35,8 +35,7 @@ class HeadLayout:
         Name of the layer norm after that; ``""`` where there is none.
     options : mapping of str to tuple
         Arguments of the head's description that a configuration decides: key and default by name.
-    lacks_biases : bool
-        Whether the hidden layer and the norm may stand in the file without a bias.
+        Keys that the backbone reads as well are the same for both.
     logits_bias : bool
         Whether the layer of the logits has a bias in transformers.
     pooling : str
@@ -50,7 +49,6 @@ class HeadLayout:
     activation: str = "none"
     norm: str = ""
     options: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
-    lacks_biases: bool = False
     logits_bias: bool = True
     pooling: str = "cls"
 

@@ -31,8 +31,12 @@ _HEAD = HeadLayout(
     default_dropout=0.0,
     hidden="head.dense",
     norm="head.norm",
-    options={"activation": ("classifier_activation", "gelu"), "norm_eps": ("norm_eps", 1e-5)},
-    lacks_biases=True,
+    options={
+        "activation": ("classifier_activation", "gelu"),
+        "hidden_bias": ("classifier_bias", False),
+        "norm_bias": ("norm_bias", False),
+        "norm_eps": ("norm_eps", 1e-5),
+    },
 )
 
 

@@ -32,7 +32,7 @@ class Classification(HeadSpec):
     ----------
     labels : sequence of str
         Two or more different names; their order is the order of the logits.
-    hidden, dropout, activation, norm_eps
+    hidden, dropout, activation, norm_eps, bias, hidden_bias, norm_bias
         See `HeadSpec`.
     """
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number, check_choice, check_each, check_integer, typed
+from ..checks import as_number, check_choice, check_each, check_flag, check_integer, typed
 from ..data.examples import Examples
 from ..data.label_names import check_label_names
 from ..errors import ConfigError
@@ -27,7 +27,7 @@ from ..quoting import quoted
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets
 
-__all__ = ["POOLINGS", "HeadSpec", "PooledHead", "check_poolings"]
+__all__ = ["BIASES", "POOLINGS", "HeadSpec", "PooledHead", "check_poolings"]
 
 Float32 = NDArray[np.float32]
 
@@ -35,6 +35,9 @@ _ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "quick_gelu", "none"
 
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 """Ways from token vectors to one vector a text, by the names of sentence-transformers."""
+
+BIASES = ("bias", "hidden_bias", "norm_bias")
+"""Arguments of a description that say which of its layers have a bias."""
 
 _MAX_HIDDEN = 64
 """Hidden layers of a head; building one takes time by the square of them."""
@@ -60,6 +63,9 @@ class HeadSpec(ABC):
     norm_eps : float, optional
         After every activation a layer norm with this number below its root, 0 < norm_eps <= 1;
         None: no norm.
+    bias, hidden_bias, norm_bias : bool
+        Whether the outputs, the hidden layers and their norms have a bias. Some classes of
+        transformers have none there; a head that is to be saved as one may not have it either.
 
     Raises
     ------
@@ -83,6 +89,9 @@ class HeadSpec(ABC):
     dropout: float = 0.1
     activation: str = "gelu"
     norm_eps: float | None = field(default=None, kw_only=True)
+    bias: bool = field(default=True, kw_only=True)
+    hidden_bias: bool = field(default=True, kw_only=True)
+    norm_bias: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", check_label_names(self.labels))
@@ -90,6 +99,8 @@ class HeadSpec(ABC):
         object.__setattr__(self, "dropout", _check_dropout(self.dropout))
         check_choice("activation", self.activation, _ACTIVATIONS)
         object.__setattr__(self, "norm_eps", _check_norm_eps(self.norm_eps))
+        for name in BIASES:
+            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments and the kind, as JSON holds them."""
@@ -109,6 +120,7 @@ class HeadSpec(ABC):
             config["hidden"] = list(self.hidden)
         if self.norm_eps is not None:
             config["norm_eps"] = self.norm_eps
+        config |= {name: False for name in BIASES if not getattr(self, name)}
         return config
 
     @property
@@ -198,7 +210,7 @@ class PooledHead(HeadSpec):
 
     Parameters
     ----------
-    labels, hidden, dropout, activation, norm_eps
+    labels, hidden, dropout, activation, norm_eps, bias, hidden_bias, norm_bias
         See `HeadSpec`.
     features : {"pooled", "embedding"}
         The pooled vector, or the same after the model's L2 normalisation.

@@ -130,7 +130,7 @@ class Regression(PooledHead):
     ----------
     labels : sequence of str
         What each number is; by default one, called ``"value"``.
-    hidden, dropout, activation, norm_eps
+    hidden, dropout, activation, norm_eps, bias, hidden_bias, norm_bias
         See `HeadSpec`.
     features : {"pooled", "embedding"}
         The pooled vector, or the same after the model's L2 normalisation.

@@ -82,7 +82,7 @@ class SequenceClassification(Classification, PooledHead):
 
     Parameters
     ----------
-    labels, hidden, dropout, activation, norm_eps
+    labels, hidden, dropout, activation, norm_eps, bias, hidden_bias, norm_bias
         See `HeadSpec`.
     features : {"pooled", "embedding"}
         The pooled vector, or the same after the model's L2 normalisation.

@@ -106,7 +106,7 @@ class TokenClassification(Classification):
 
     Parameters
     ----------
-    labels, hidden, dropout, activation, norm_eps
+    labels, hidden, dropout, activation, norm_eps, bias, hidden_bias, norm_bias
         See `HeadSpec`. For entities: ``O`` and ``B-``/``I-`` tags.
 
     Examples

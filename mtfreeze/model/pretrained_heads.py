@@ -17,7 +17,7 @@ A head works over the backbone that it was trained with; over other weights the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from ..families import FAMILIES, HEAD_LAYOUTS, Family, HeadLayout, unknown_famil
 from ..files.json_files import read_object
 from ..files.still_folder import read_still
 from ..files.tensor_files import TensorEntry, find_tensors
-from ..heads.kind import HeadSpec, PooledHead
+from ..heads.kind import BIASES, HeadSpec, PooledHead
 from ..heads.sequence_classification import SequenceClassification
 from ..heads.token_classification import TokenClassification
 from ..notices import OtherBackboneWarning, warn
@@ -95,7 +95,6 @@ def _read(
     model: ModelState, spec: HeadSpec | None, folder: Path, head: str | None
 ) -> PretrainedHead:
     own = read_own_file(folder)
-    zeros: frozenset[str] = frozenset()
     if own.get("heads"):
         candidates, entries, trained = _own_head(model, folder, own, head)
     elif head is not None:
@@ -105,10 +104,10 @@ def _read(
             f"in {folder}; leave head= out"
         )
     else:
-        candidates, entries, zeros = _hugging_face_head(model, folder, spec)
+        candidates, entries = _hugging_face_head(model, folder, spec)
         trained = True
     chosen = candidates[-1] if spec is None else _fitting(model, spec, candidates, folder)
-    weights = _read_weights(model, chosen, entries, zeros, folder)
+    weights = _read_weights(model, chosen, entries, folder)
     pools = isinstance(chosen, PooledHead) and chosen.pooling is None
     other, n_compared = _compare_backbone(model, folder, pooler=pools)
     return PretrainedHead(chosen, weights, trained, folder, other, n_compared)
@@ -172,11 +171,8 @@ def _own_head(
 
 def _hugging_face_head(
     model: ModelState, folder: Path, spec: HeadSpec | None
-) -> tuple[list[HeadSpec], dict[str, TensorEntry], frozenset[str]]:
-    """Describe the head of a checkpoint of transformers in our terms, the best form last.
-
-    Returned as well: its tensors, and which it lacks because they would be zeros.
-    """
+) -> tuple[list[HeadSpec], dict[str, TensorEntry]]:
+    """Describe the head of a checkpoint of transformers in our terms, the best form last."""
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
     kind, layout = _find_layout(config, where, spec)
@@ -184,13 +180,17 @@ def _hugging_face_head(
     family = FAMILIES.get(config["model_type"])
     found = _named(folder, kind, family)
     stems = family.backbone_stems if family else ()
+    options: dict[str, Any] = {"bias": layout.logits_bias}
+    for name, (key, default) in layout.options.items():
+        options[name] = default if config.get(key) is None else config[key]
     entries: dict[str, TensorEntry] = {}
-    layers = (("", layout.logits), ("hidden.0.", layout.hidden), ("hidden.0.norm.", layout.norm))
-    for ours, theirs in layers:
-        for part in ("weight", "bias") if theirs else ():
-            lacks = layout.lacks_biases if ours else not layout.logits_bias
-            if part == "bias" and lacks and f"{theirs}.bias" not in found:
-                continue
+    for ours, theirs, flag in (
+        ("", layout.logits, "bias"),
+        ("hidden.0.", layout.hidden, "hidden_bias"),
+        ("hidden.0.norm.", layout.norm, "norm_bias"),
+    ):
+        parts = ("weight", "bias") if options.get(flag, True) else ("weight",)
+        for part in parts if theirs else ():
             if f"{theirs}.{part}" not in found:
                 near = [key for key in found if not key.startswith(stems)]
                 raise CheckpointError(
@@ -200,25 +200,23 @@ def _hugging_face_head(
                 )
             entries[ours + part] = found[f"{theirs}.{part}"]
     labels, rate = _labels(config, entries["weight"], where), _dropout(config, layout, where)
-    zeros = frozenset({f"{ours}bias" for ours, theirs in layers if theirs} - entries.keys())
-    options: dict[str, Any] = {"dropout": rate}
+    options["dropout"] = rate
     if issubclass(_SPECS[kind], PooledHead):
-        options["pooling"] = layout.pooling
+        options.setdefault("pooling", layout.pooling)
     if layout.hidden:
         width = entries["hidden.0.weight"].shape[0] if entries["hidden.0.weight"].shape else 0
-        options |= {"activation": layout.activation, "hidden": (max(width, 1),)}
-    for name, (key, default) in layout.options.items():
-        options[name] = default if config.get(key) is None else config[key]
+        options["hidden"] = (max(width, 1),)
+        options.setdefault("activation", layout.activation)
     try:
         plain = _SPECS[kind](labels=labels, dropout=rate)
         made = _SPECS[kind](labels=labels, **options)
     except (ConfigError, TypeError) as error:
         raise CheckpointError(f"{where}: {error}") from None
     if not layout.hidden:
-        return [made], entries, zeros
+        return [made], entries
     if family == model.index.family and _same_layer(model, f"backbone.{layout.hidden}", entries):
-        return [made, plain], entries, zeros
-    return [made], entries, zeros
+        return [made, plain], entries
+    return [made], entries
 
 
 def _find_layout(
@@ -342,25 +340,29 @@ def _fitting(
             f"{list(labels)}; found {list(spec.labels)}; use its labels, or leave the description "
             "out"
         )
-    return spec
+    # which biases it has, the checkpoint says
+    found = candidates[wanted.index(facts)]
+    return replace(spec, **{name: getattr(found, name) for name in BIASES})
 
 
 def _read_weights(
     model: ModelState,
     spec: HeadSpec,
     entries: Mapping[str, TensorEntry],
-    zeros: Collection[str],
     folder: Path,
 ) -> dict[str, NDArray[np.float32]]:
     """Read the head's tensors after checking their shapes against model and description."""
     shapes: dict[str, tuple[int, ...]] = {}
     n_in = model.width
     for i, n_out in enumerate(spec.hidden):
-        shapes |= {f"hidden.{i}.weight": (n_out, n_in), f"hidden.{i}.bias": (n_out,)}
+        shapes[f"hidden.{i}.weight"] = (n_out, n_in)
+        shapes |= {f"hidden.{i}.bias": (n_out,)} if spec.hidden_bias else {}
         if spec.norm_eps is not None:
-            shapes |= {f"hidden.{i}.norm.{part}": (n_out,) for part in ("weight", "bias")}
+            shapes[f"hidden.{i}.norm.weight"] = (n_out,)
+            shapes |= {f"hidden.{i}.norm.bias": (n_out,)} if spec.norm_bias else {}
         n_in = n_out
-    shapes |= {"weight": (spec.n_outputs, n_in), "bias": (spec.n_outputs,)}
+    shapes["weight"] = (spec.n_outputs, n_in)
+    shapes |= {"bias": (spec.n_outputs,)} if spec.bias else {}
     first = entries.get("hidden.0.weight" if spec.hidden else "weight")
     if first is not None and len(first.shape) == 2 and first.shape[1] != model.width:
         raise ConfigError(
@@ -371,9 +373,6 @@ def _read_weights(
     weights = {}
     for key, shape in shapes.items():
         entry = entries.get(key)
-        if entry is None and key in zeros:
-            weights[key] = np.zeros(shape, np.float32)
-            continue
         if entry is None or entry.shape != shape:
             found = f"shape {entry.shape}" if entry else f"only {name_list(entries, 6)}"
             raise CheckpointError(

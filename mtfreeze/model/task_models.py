@@ -37,6 +37,7 @@ _KINDS = {
 """Classes of transformers by kind of head; both have logits that choose one label."""
 
 _BACKBONE = "backbone."
+_NO_NORM = {"norm_eps": None, "norm_bias": False}
 
 
 def check_task_model(model: ModelState, head: object) -> None:
@@ -69,19 +70,6 @@ def check_task_model(model: ModelState, head: object) -> None:
             f"{ ({key: found.get(key) for key in differ}) }; save without head=, which keeps every "
             "head, or train a head of that form"
         )
-    for key in _absent(layout):
-        if np.any(model.parameters().get(f"{name}.{key}", 0)):
-            raise ConfigError(
-                f"head {quoted(name)} is not what {family.class_stem}{_KINDS[spec.kind]} computes: "
-                f"expected zeros in {quoted(f'{name}.{key}')}, a bias that it does not have; found "
-                "other values; save without head=, or freeze that parameter from the start"
-            )
-
-
-def _absent(layout: HeadLayout) -> list[str]:
-    """Return the ends of our keys that the class has no parameters for."""
-    inner = ["hidden.0.bias", "hidden.0.norm.bias"] if layout.lacks_biases else []
-    return inner if layout.logits_bias else ["bias", *inner]
 
 
 def _layout(family: Family, spec: HeadSpec) -> HeadLayout | None:
@@ -91,8 +79,11 @@ def _layout(family: Family, spec: HeadSpec) -> HeadLayout | None:
 
 def _facts(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
     """Return what decides which function of the hidden states a head is."""
-    facts: dict[str, Any] = {"hidden": spec.hidden, "norm_eps": spec.norm_eps}
+    norm = spec.hidden and spec.norm_eps is not None
+    facts: dict[str, Any] = {"hidden": spec.hidden, "bias": spec.bias}
     facts["activation"] = spec.activation if spec.hidden else "none"
+    facts["hidden_bias"] = spec.hidden_bias if spec.hidden else False
+    facts |= {"norm_eps": spec.norm_eps, "norm_bias": spec.norm_bias} if norm else _NO_NORM
     if isinstance(spec, PooledHead):
         settings = model._loaded.settings
         own = spec.pooling is None
@@ -106,15 +97,20 @@ def _facts(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
 def _forms(model: ModelState, layout: HeadLayout, spec: HeadSpec) -> list[dict[str, Any]]:
     """Return the facts of all heads that are what the class computes, the usual form first."""
     form: dict[str, Any] = {"hidden": (model.token_width,) if layout.hidden else ()}
-    form["norm_eps"] = spec.norm_eps if layout.norm and spec.norm_eps is not None else None
-    form["activation"] = layout.activation
+    form |= {"bias": layout.logits_bias, "activation": layout.activation}
+    form |= {"hidden_bias": bool(layout.hidden), **_NO_NORM}
     if isinstance(spec, PooledHead):
         form |= {"pooling": layout.pooling, "normalized": False}
         form |= {"dense modules": 0, "include_prompt": True}
-    for name in layout.options:
-        form[name] = _facts(model, spec).get(name, getattr(spec, name))
+    facts = _facts(model, spec)
+    for name, (key, default) in layout.options.items():
+        if key in model.index.family.computed:  # the backbone reads it too
+            form[name] = default if model.config.get(key) is None else model.config[key]
+        else:
+            form[name] = facts[name]
     if _is_pooler(model.index.family, layout):
-        return [form, {**form, "hidden": (), "activation": "none", "pooling": "pooler"}]
+        over = {"hidden": (), "hidden_bias": False, "activation": "none", "pooling": "pooler"}
+        return [form, {**form, **over}]
     return [form]
 
 
@@ -168,8 +164,7 @@ def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, 
     if layout.dropout and layout.dropout[0] not in family.computed:  # not the backbone's rate
         config[layout.dropout[0]] = spec.dropout
     facts = _facts(model, spec)
-    for option, (key, _) in layout.options.items():
-        config[key] = facts[option] if option in facts else getattr(spec, option)
+    config |= {key: facts[name] for name, (key, _) in layout.options.items()}
     return config
 
 
@@ -184,7 +179,7 @@ def _tensors(
     for ours, theirs in layers:
         for part in ("weight", "bias"):
             values = params.get(f"{name}.{ours}{part}")
-            if values is not None and f"{ours}{part}" not in _absent(layout):
+            if values is not None:
                 inner = prefix if ours and _is_pooler(family, layout) else ""
                 head[f"{inner}{theirs}.{part}"] = values
     backbone: dict[str, NDArray[np.float32] | RawTensor] = {

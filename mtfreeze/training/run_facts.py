@@ -19,6 +19,7 @@ import numpy as np
 from ..closest import name_list
 from ..data.examples import Examples
 from ..freezing.state import FreezeState
+from ..heads.kind import BIASES
 from ..heads.task import Task
 from ..losses.own import loss_name
 from ..planning.run_plan import PhasePlan, RunPlan
@@ -130,7 +131,7 @@ def describe_run(model: MultiTaskModel, tasks: Mapping[str, Task], plan: RunPlan
 _MISSING = "nothing"
 
 _NEWER_OF_TASKS = {"loss": None}
-_NEWER_OF_HEADS = {"norm_eps": None}
+_NEWER_OF_HEADS = {"norm_eps": None, **dict.fromkeys(BIASES, True)}
 """What checkpoints of earlier versions do not say, and what those runs did."""
 
 

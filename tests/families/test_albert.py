@@ -172,6 +172,7 @@ def test_usual_modes_freeze_whole_groups(
     assert "layers 0-4 share their weights: no usual mode freezes a part" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_advice_leaves_out_what_cannot_be_split(
     model: mtf.MultiTaskModel, one_group: mtf.MultiTaskModel
 ) -> None:
@@ -183,6 +184,7 @@ def test_advice_leaves_out_what_cannot_be_split(
     assert not any("share their weights" in note for note in notes)
 
 
+@pytest.mark.long
 def test_words_and_pictures(model: mtf.MultiTaskModel, tmp_path: Path) -> None:
     model.freeze("backbone[:3]")
     text = model.explain()

@@ -13,7 +13,6 @@ import pytest
 import mtfreeze as mtf
 from support.sentence_folders import MODES, WIDTH, dense, write_sentence_folder
 
-library = pytest.importorskip("sentence_transformers", reason="interop needs the library")
 pytestmark = [pytest.mark.parity, pytest.mark.long]
 
 TEXTS = ["the cat", "", "a", "the dog sat on the mat and the cat ran", "the " * 60, "find a cat"]
@@ -29,6 +28,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def check_equal(folder: Path, saved: Path, **options: Any) -> None:
     """Compare a folder, and what is saved of it, with the library's embeddings of both."""
+    library = pytest.importorskip("sentence_transformers", reason="interop needs the library")
     theirs = library.SentenceTransformer(str(folder), device="cpu").encode(TEXTS, **options)
     model = load(folder)
     np.testing.assert_allclose(model.encode(TEXTS, **options), theirs, rtol=0, atol=1e-5)

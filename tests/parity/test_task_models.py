@@ -32,7 +32,7 @@ KINDS = {
 def form_of(model: mtf.MultiTaskModel, kind: str) -> HeadSpec:
     """Return the description of the head that the family's class of this kind computes."""
     layout = model.index.family.head_layouts[f"For{kind}"]
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"bias": layout.logits_bias}
     if layout.hidden:
         options |= {"hidden": (model.width,), "activation": layout.activation}
     if isinstance(KINDS[kind], PooledHead):
@@ -44,13 +44,10 @@ def form_of(model: mtf.MultiTaskModel, kind: str) -> HeadSpec:
 def with_head(folder: Path, kind: str) -> mtf.MultiTaskModel:
     """Return the model with a head in that form, its weights of a size that shows."""
     model = load_family(folder, heads=False)
-    layout = model.index.family.head_layouts[f"For{kind}"]
     model.add_head("head", form_of(model, kind))
     rng = np.random.default_rng(7)
-    absent = [] if layout.logits_bias else ["head.bias"]
-    absent += ["head.hidden.0.bias", "head.hidden.0.norm.bias"] if layout.lacks_biases else []
     for key, values in model.parameters().items():
-        if key.startswith("head.") and key not in absent:
+        if key.startswith("head."):
             model.set_parameter(key, values + 0.2 * rng.standard_normal(values.shape))
     return model
 
@@ -94,12 +91,18 @@ def test_another_function_is_refused(name: str, tmp_path: Path) -> None:
         with pytest.raises(mtf.ConfigError, match=said):
             model.save_pretrained(tmp_path / "out", head=head)
     layout = model.index.family.head_layouts["ForSequenceClassification"]
-    if not layout.logits_bias or layout.lacks_biases:
-        key = "fit.hidden.0.bias" if layout.lacks_biases else "fit.bias"
-        model.add_head("fit", form_of(model, "SequenceClassification"))
-        model.set_parameter(key, model.parameters()[key] + 1)
-        with pytest.raises(mtf.ConfigError, match=f"zeros in '{key}'"):
-            model.save_pretrained(tmp_path / "out", head="fit")
+    form = form_of(model, "SequenceClassification")
+    for flag, there in (("bias", True), ("hidden_bias", bool(form.hidden))):
+        if there:
+            other = replace(form, **{flag: not getattr(form, flag)})
+            model.add_head(f"other_{flag}", other)
+            if flag in layout.options:  # the configuration can say either
+                model.save_pretrained(tmp_path / "either", head=f"other_{flag}")
+                continue
+            with pytest.raises(
+                mtf.ConfigError, match=f"expected {{'{flag}': {not getattr(other, flag)}}}"
+            ):
+                model.save_pretrained(tmp_path / "out", head=f"other_{flag}")
     with pytest.raises(mtf.ConfigError, match="did you mean 'wide'"):
         model.save_pretrained(tmp_path / "out", head="wid")
     with pytest.raises(mtf.ConfigError, match="found both"):

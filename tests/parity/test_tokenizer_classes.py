@@ -16,9 +16,6 @@ from mtfreeze.inputs.text import TextEncoder
 from support.texts import WORDS, words
 from support.tiny_bert import tiny_vocabulary, write_json
 
-transformers = pytest.importorskip(
-    "transformers", minversion="5", reason="parity needs transformers"
-)
 pytestmark = [pytest.mark.parity, pytest.mark.long]
 
 MAX_LENGTH = 64
@@ -47,15 +44,19 @@ LISTS = [text.split() for text in TEXTS]
 CORPUS = [draw(random.Random(-seed - 1)).replace("\n", " ") for seed in range(3000)]
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
+@pytest.fixture
+def transformers() -> Iterator[Any]:
+    """Return the library, quiet; it is loaded where a test runs."""
+    transformers = pytest.importorskip(
+        "transformers", minversion="5", reason="parity needs transformers"
+    )
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
-    yield
+    yield transformers
     transformers.logging.set_verbosity(level)
 
 
-def check(folder: Path, kind: str, lists: bool, n: int) -> Any:
+def check(transformers: Any, folder: Path, kind: str, lists: bool, n: int) -> Any:
     """Compare the ids of `n` texts with those of transformers; return its tokenizer."""
     theirs = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     assert type(theirs).__name__ == kind
@@ -66,24 +67,24 @@ def check(folder: Path, kind: str, lists: bool, n: int) -> Any:
         spaced = transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, add_prefix_space=True
         )
-        expected = spaced(LISTS, is_split_into_words=True, truncation=True, max_length=MAX_LENGTH)[
-            "input_ids"
-        ]
+        expected = spaced(
+            LISTS[:n], is_split_into_words=True, truncation=True, max_length=MAX_LENGTH
+        )["input_ids"]
         assert [row.tolist() for row in ours.encode_words(LISTS[:n])] == expected
     return theirs
 
 
 def both_ways(
-    tmp_path: Path, folder: Path, kind: str, model_type: str, *, n: int, lists: bool = True
+    transformers: Any, folder: Path, kind: str, model_type: str, *, n: int, lists: bool = True
 ) -> None:
     """Compare a folder of vocabulary files, and what transformers saves of it: tokenizer.json."""
     write_json(folder / "config.json", {"model_type": model_type})
-    theirs = check(folder, kind, lists, n)
-    saved = tmp_path / "saved"
+    theirs = check(transformers, folder, kind, lists, n)
+    saved = folder.with_name("saved")
     theirs.save_pretrained(saved)
     write_json(saved / "config.json", {"model_type": model_type})
     assert (saved / "tokenizer.json").is_file()
-    check(saved, kind, lists, n)
+    check(transformers, saved, kind, lists, n)
 
 
 FAIRSEQ: dict[str, Any] = {}
@@ -126,6 +127,7 @@ DEBERTA = {
     ],
 )
 def test_sentencepiece(
+    transformers: Any,
     tmp_path: Path,
     kind: str,
     model_type: str,
@@ -147,7 +149,7 @@ def test_sentencepiece(
     folder = tmp_path / "model"
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": kind, **settings})
     (folder / file).write_bytes(model.getvalue())
-    both_ways(tmp_path, folder, kind, model_type, n=200 if settings else 2000)
+    both_ways(transformers, folder, kind, model_type, n=200 if settings else 2000)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,12 @@ def test_sentencepiece(
     ],
 )
 def test_byte_level(
-    tmp_path: Path, kind: str, model_type: str, special: list[str], settings: dict[str, Any]
+    transformers: Any,
+    tmp_path: Path,
+    kind: str,
+    model_type: str,
+    special: list[str],
+    settings: dict[str, Any],
 ) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -184,14 +191,14 @@ def test_byte_level(
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": kind, **settings})
     # Qwen's class puts its prefix before every cut of a word, which no text has.
     n = 200 if settings else 2000
-    both_ways(tmp_path, folder, kind, model_type, n=n, lists=kind != "Qwen2Tokenizer")
+    both_ways(transformers, folder, kind, model_type, n=n, lists=kind != "Qwen2Tokenizer")
 
 
 @pytest.mark.parametrize("settings", [{}, {"do_lower_case": False}, {"mask_token": "<mask>"}])
-def test_mpnet(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_mpnet(transformers: Any, tmp_path: Path, settings: dict[str, Any]) -> None:
     pieces = [one for one in tiny_vocabulary() if one not in ("[PAD]", "[CLS]", "[SEP]", "[MASK]")]
     folder = tmp_path / "model"
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": "MPNetTokenizer", **settings})
     lines = ["<s>", "<pad>", "</s>", "<unk>", *pieces, "<mask>"]
     (folder / "vocab.txt").write_text("\n".join(lines) + "\n", "utf-8")
-    both_ways(tmp_path, folder, "MPNetTokenizer", "mpnet", n=200 if settings else 2000)
+    both_ways(transformers, folder, "MPNetTokenizer", "mpnet", n=200 if settings else 2000)

@@ -72,9 +72,12 @@ def test_a_job_can_read_every_kind_of_setting() -> None:
     assert set(CHECKS) == set(get_args(Kind))
 
 
-def test_heads_of_earlier_versions_have_no_norm() -> None:
-    then = {"model": {"heads": {"classifier": {"dropout": 0.1}}}}
-    now = {"model": {"heads": {"classifier": {"dropout": 0.1, "norm_eps": None}}}}
-    assert differences(then, now) == []
-    now["model"]["heads"]["classifier"]["norm_eps"] = 1e-5  # type: ignore[assignment]
-    assert differences(then, now) == ["model.heads.classifier.norm_eps: None then, 1e-05 now"]
+def test_heads_of_earlier_versions_have_no_norm_and_every_bias() -> None:
+    head: dict[str, Any] = {"dropout": 0.1}
+    then = {"model": {"heads": {"classifier": dict(head)}}}
+    head |= {"norm_eps": None, "bias": True, "hidden_bias": True, "norm_bias": True}
+    assert differences(then, {"model": {"heads": {"classifier": head}}}) == []
+    for key, value in (("norm_eps", 1e-5), ("bias", False)):
+        now = {"model": {"heads": {"classifier": {**head, key: value}}}}
+        said = f"model.heads.classifier.{key}: {head[key]} then, {value} now"
+        assert differences(then, now) == [said]
