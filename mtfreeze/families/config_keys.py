@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ..checks import is_encodable
 from ..closest import did_you_mean, name_list
 from ..errors import CheckpointError, ConfigError
 from ..quoting import quoted
@@ -94,10 +95,10 @@ def _fits(value: object) -> bool:
 
 def _check_value(key: str, value: object, where: str) -> None:
     """Refuse what the core cannot even be given; which values it takes it says itself."""
-    if isinstance(value, str) and "\0" in value:
+    if isinstance(value, str) and ("\0" in value or not is_encodable(value)):
         raise CheckpointError(
             f"{where}: expected a name for {quoted(key)}; found {quoted(value)}, which holds a "
-            "NUL; fetch the file again"
+            "NUL or half of a character; fetch the file again"
         )
     items = value if isinstance(value, list) else [value]
     kinds = (int,) if isinstance(value, list) else (bool, int, float, str)

@@ -17,7 +17,7 @@ from support.families import CASES, NAMES
 
 HOSTILE: list[Any] = [
     *(0, -1, -(2**63), 2**63, 10**30, -0.5, 1.5, 1e308, True, False),
-    *("x", "", "a\0b", "é" * 300, [], [1], ["a"], [10**30], {}, {"a": 1}),
+    *("x", "", "a\0b", "\ud800", "é" * 300, [], [1], ["a"], [10**30], {}, {"a": 1}),
 ]
 ELSEWHERE: dict[str, Any] = {
     "alibi_bias_max": 8,
@@ -73,8 +73,8 @@ def test_values_that_no_key_can_have(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_keys_that_change_the_computation_elsewhere(name: str) -> None:
-    for key, value in ELSEWHERE.items():
-        said = refused(name, key, value)
+    for key in ELSEWHERE.keys() - FAMILIES[name].computed:
+        said = refused(name, key, ELSEWHERE[key])
         assert said is not None and key in said, key
 
 

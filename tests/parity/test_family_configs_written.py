@@ -63,7 +63,9 @@ def optional() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "key"), list(optional()))
-def test_a_missing_key_has_the_default_of_transformers(name: str, key: str, tmp_path: Path) -> None:
+def test_a_missing_key_has_the_default_of_transformers(
+    name: str, key: str, tmp_path: Path, transformers: Any
+) -> None:
     """Embeddings, and the gradient of a head where dropout acts; or the key is asked for."""
     given = {k: v for k, v in CASES[name].whole().items() if k != key}
     default = written(transformers, name, **{key: None}).get(key)
