@@ -39,7 +39,7 @@ static mtf_status read_config(gpt2_config *c, const mtf_config *config, mtf_erro
     MTF_TRY(mtf_config_get_int(config, "n_positions", 1, most, 1, &c->positions, err));
     c->ffn = 4 * c->width;
     MTF_TRY(mtf_config_get_int(config, "n_inner", 1, most, 0, &c->ffn, err));
-    MTF_TRY(mtf_config_get_real(config, "layer_norm_epsilon", 0, 1, &c->eps, err));
+    MTF_TRY(mtf_config_get_eps(config, "layer_norm_epsilon", &c->eps, err));
     MTF_TRY(mtf_config_get_real(config, "embd_pdrop", 0, 0.999, &c->embedding_dropout, err));
     MTF_TRY(mtf_config_get_real(config, "attn_pdrop", 0, 0.999, &c->attention_dropout, err));
     MTF_TRY(mtf_config_get_real(config, "resid_pdrop", 0, 0.999, &c->dropout, err));

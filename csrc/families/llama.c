@@ -22,7 +22,7 @@ extern const mtf_family mtf_family_qwen2;
 extern const mtf_family mtf_family_qwen3;
 
 /* What one of the three does unlike the others. */
-typedef struct kind {
+typedef struct llama_kind {
     int qkv_biases;   /* whatever the configuration says */
     int head_norms;   /* of q and k */
     int reads_biases; /* attention_bias and mlp_bias */
@@ -51,7 +51,7 @@ static mtf_status read_config(llama_config *c, const mtf_config *config, llama_k
     MTF_TRY(mtf_config_get_int(config, "num_key_value_heads", 1, 4096, 0, &c->n_kv_heads, err));
     c->head_width = c->width / c->n_heads;
     MTF_TRY(mtf_config_get_int(config, "head_dim", 2, 4096, 0, &c->head_width, err));
-    MTF_TRY(mtf_config_get_real(config, "rms_norm_eps", 0, 1, &c->eps, err));
+    MTF_TRY(mtf_config_get_eps(config, "rms_norm_eps", &c->eps, err));
     MTF_TRY(mtf_config_get_real(config, "rope_theta", 1, 1e12, &c->theta, err));
     MTF_TRY(mtf_config_get_real(config, "attention_dropout", 0, 0.999, &c->attention_dropout, err));
     c->qkv_bias = kind.qkv_biases;

@@ -48,7 +48,7 @@ static mtf_status read_config(modernbert_config *c, const mtf_config *config, mt
                              .local_theta = 10000,
                              .activation = MTF_ACT_GELU};
     MTF_TRY(read_sizes(c, config, err));
-    MTF_TRY(mtf_config_get_real(config, "norm_eps", 0, 1, &c->eps, err));
+    MTF_TRY(mtf_config_get_eps(config, "norm_eps", &c->eps, err));
     MTF_TRY(mtf_config_get_real(config, "embedding_dropout", 0, 0.999, &c->dropout, err));
     MTF_TRY(mtf_config_get_real(config, "attention_dropout", 0, 0.999, &c->attention_dropout, err));
     MTF_TRY(mtf_config_get_real(config, "mlp_dropout", 0, 0.999, &c->ffn_dropout, err));

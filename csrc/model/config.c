@@ -214,6 +214,12 @@ mtf_status mtf_config_get_real(const mtf_config *config, const char *key, double
     return MTF_OK;
 }
 
+mtf_status mtf_config_get_eps(const mtf_config *config, const char *key, double *value,
+                              mtf_error *err)
+{
+    return mtf_config_get_real(config, key, 1e-30, 1, value, err);
+}
+
 mtf_status mtf_config_get_bool(const mtf_config *config, const char *key, int *value,
                                mtf_error *err)
 {

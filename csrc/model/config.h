@@ -24,6 +24,9 @@ MTF_NODISCARD mtf_status mtf_config_get_int(const mtf_config *config, const char
 /* A number (whole numbers count) in lo..hi; *value stays when absent. */
 MTF_NODISCARD mtf_status mtf_config_get_real(const mtf_config *config, const char *key, double lo,
                                              double hi, double *value, mtf_error *err);
+/* What a norm adds to a variance: above 0, so that a row of equal values has a norm; at most 1. */
+MTF_NODISCARD mtf_status mtf_config_get_eps(const mtf_config *config, const char *key,
+                                            double *value, mtf_error *err);
 MTF_NODISCARD mtf_status mtf_config_get_bool(const mtf_config *config, const char *key, int *value,
                                              mtf_error *err);
 /* Borrowed until the config changes; *value stays when absent. */

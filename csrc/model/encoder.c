@@ -67,10 +67,10 @@ static mtf_status read_size(const mtf_config *config, const char *key, int64_t m
     return key != NULL ? mtf_config_get_int(config, key, 1, most, required, value, err) : MTF_OK;
 }
 
-static mtf_status read_real(const mtf_config *config, const char *key, double hi, double *value,
+static mtf_status read_rate(const mtf_config *config, const char *key, double *value,
                             mtf_error *err)
 {
-    return key != NULL ? mtf_config_get_real(config, key, 0, hi, value, err) : MTF_OK;
+    return key != NULL ? mtf_config_get_real(config, key, 0, 0.999, value, err) : MTF_OK;
 }
 
 mtf_status mtf_encoder_read(mtf_encoder *e, const mtf_encoder_form *form, const mtf_config *config,
@@ -94,9 +94,11 @@ mtf_status mtf_encoder_read(mtf_encoder *e, const mtf_encoder_form *form, const 
     MTF_TRY(read_size(config, keys->vocabulary, most, 1, &e->vocabulary, err));
     MTF_TRY(read_size(config, keys->n_positions, most, 1, &e->n_positions, err));
     MTF_TRY(read_size(config, keys->n_types, 4096, 0, &e->n_types, err));
-    MTF_TRY(read_real(config, keys->eps, 1, &e->eps, err));
-    MTF_TRY(read_real(config, keys->dropout, 0.999, &e->dropout, err));
-    MTF_TRY(read_real(config, keys->attention_dropout, 0.999, &e->attention_dropout, err));
+    if (keys->eps != NULL) {
+        MTF_TRY(mtf_config_get_eps(config, keys->eps, &e->eps, err));
+    }
+    MTF_TRY(read_rate(config, keys->dropout, &e->dropout, err));
+    MTF_TRY(read_rate(config, keys->attention_dropout, &e->attention_dropout, err));
     e->embedding_width = e->width;
     e->attention_output_dropout = e->output_dropout = e->dropout;
     MTF_TRY(mtf_read_activation(config, keys->activation, &e->activation, err));

@@ -25,7 +25,7 @@ static mtf_status read_config(rotary_config *c, const mtf_config *config, mtf_er
     MTF_TRY(mtf_config_get_int(config, "vocab_size", 1, most, 1, &c->vocabulary, err));
     MTF_TRY(mtf_config_get_int(config, "max_position_embeddings", 1, most, 1, &c->positions, err));
     MTF_TRY(mtf_config_get_int(config, "type_vocab_size", 0, 4096, 0, &c->types, err));
-    MTF_TRY(mtf_config_get_real(config, "layer_norm_eps", 0, 1, &c->eps, err));
+    MTF_TRY(mtf_config_get_eps(config, "layer_norm_eps", &c->eps, err));
     MTF_TRY(mtf_config_get_real(config, "hidden_dropout_prob", 0, 0.999, &c->dropout, err));
     c->embedding_dropout = c->dropout;
     MTF_TRY(mtf_config_get_real(config, "embedding_dropout", 0, 0.999, &c->embedding_dropout, err));

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ..checks import is_encodable
 from ..closest import did_you_mean, name_list
 from ..errors import CheckpointError, ConfigError
 from ..quoting import quoted
@@ -72,12 +73,6 @@ def core_config(
                 f"{' or '.join(repr(value) for value in allowed)}; found {quoted(config[key])}; "
                 "choose a model without it"
             )
-    for key in family.computed:
-        if isinstance(config.get(key), str) and "\0" in config[key]:
-            raise CheckpointError(
-                f"{where}: expected a name for {quoted(key)}; found {quoted(config[key])}, which "
-                "holds a NUL; fetch the file again"
-            )
     known = {*family.computed, *family.fixed, *family.harmless, *GENERIC}
     for key, value in config.items():
         if key in known or key in ignore or key.startswith("_") or value in (None, False, {}, []):
@@ -88,4 +83,27 @@ def core_config(
             f"{repr(value)[:60]}, which may change what the model computes; "
             f"{hint + ' ' if hint else ''}if it does not, pass ignore_config=[{quoted(key)}]"
         )
-    return family.core_values(config, where)
+    values = family.core_values(config, where)
+    for key, value in values.items():
+        _check_value(key, value, where)
+    return values
+
+
+def _fits(value: object) -> bool:
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
+
+
+def _check_value(key: str, value: object, where: str) -> None:
+    """Refuse what the core cannot even be given; which values it takes it says itself."""
+    if isinstance(value, str) and ("\0" in value or not is_encodable(value)):
+        raise CheckpointError(
+            f"{where}: expected a name for {quoted(key)}; found {quoted(value)}, which holds a "
+            "NUL or half of a character; fetch the file again"
+        )
+    items = value if isinstance(value, list) else [value]
+    kinds = (int,) if isinstance(value, list) else (bool, int, float, str)
+    if not all(isinstance(one, kinds) and _fits(one) for one in items):
+        raise ConfigError(
+            f"{where}: expected {quoted(key)} as a number of at most 64 bits, a truth value or a "
+            f"name; found {quoted(value)}; correct the file"
+        )

@@ -34,6 +34,7 @@ GPT2 = Family(
     fixed={
         "add_cross_attention": (False, None),
         "is_encoder_decoder": (False, None),
+        "is_causal": (True,),  # with None too, transformers lets tokens see what follows
         "quantization_config": (None,),
         "auto_map": (None, {}),
         "pruned_heads": ({}, None),

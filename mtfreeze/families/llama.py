@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..checks import as_integer
+from ..errors import ConfigError
+from ..quoting import quoted
 from .family import Family, HeadLayout
 from .gguf_layout import GgufLayout
 from .rope import rope_theta
@@ -27,21 +30,33 @@ _REQUIRED = (
 
 
 _ROPE = ("rope_parameters", "rope_scaling")
+_FULL = "full_attention"
 
 
 def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return the base of the angles where transformers 5 keeps it."""
-    for key in _ROPE:
-        theta = rope_theta(config.get(key), key, where)
-        if theta is not None:
-            return {"rope_theta": theta}
-    return {}
+    """Return the base of the angles where transformers 5 keeps it; refuse layers with windows."""
+    types = config.get("layer_types")
+    if types is not None and types != [_FULL] * (as_integer(config["num_hidden_layers"]) or 0):
+        raise ConfigError(
+            f"{where}: key 'layer_types' changes what the model computes; expected '{_FULL}' for "
+            f"each of the {quoted(config['num_hidden_layers'])} layers; found {quoted(types)}; "
+            "choose a model without windows of attention"
+        )
+    thetas = {key: rope_theta(config.get(key), key, where) for key in _ROPE}
+    # as transformers has it: where the older key says something, the newer one does not count
+    theta = thetas["rope_scaling" if config.get("rope_scaling") else "rope_parameters"]
+    return {} if theta is None else {"rope_theta": theta}
 
 
-def _family(model_type: str, computed: tuple[str, ...], fixed: Mapping[str, Any]) -> Family:
+def _family(
+    model_type: str,
+    computed: tuple[str, ...],
+    required: tuple[str, ...] = (),
+    fixed: Mapping[str, Any] | None = None,
+) -> Family:
     return Family(
         model_type=model_type,
-        required=_REQUIRED,
+        required=(*_REQUIRED, *required),
         computed=(
             "model_type",
             *_REQUIRED,
@@ -59,9 +74,12 @@ def _family(model_type: str, computed: tuple[str, ...], fixed: Mapping[str, Any]
             "is_encoder_decoder": (False, None),
             "pretraining_tp": (1, None),
             "rope_interleaved": (False, None),
-            **fixed,
+            "is_causal": (True,),  # with None too, transformers lets tokens see what follows
+            **(fixed or {}),
         },
-        harmless=frozenset({*_ROPE, "is_llama_config", "max_window_layers", "sliding_window"}),
+        harmless=frozenset(
+            {*_ROPE, "layer_types", "is_llama_config", "max_window_layers", "sliding_window"}
+        ),
         flat=_flat,
         encloses=False,
         pooling="lasttoken",
@@ -102,11 +120,15 @@ def _family(model_type: str, computed: tuple[str, ...], fixed: Mapping[str, Any]
     )
 
 
-_WINDOW = {"use_sliding_window": (False, None), "layer_types": (None,)}
+_WINDOW = {"use_sliding_window": (False, None)}
 
-LLAMA = _family("llama", ("head_dim", "attention_bias", "mlp_bias"), {})
-QWEN2 = _family("qwen2", (), _WINDOW)
-QWEN3 = _family("qwen3", ("head_dim", "attention_bias"), _WINDOW)
+# Qwen's sizes of heads do not follow from the others where the keys are missing, so they must be
+# there.
+LLAMA = _family("llama", ("head_dim", "attention_bias", "mlp_bias"))
+QWEN2 = _family("qwen2", (), ("num_key_value_heads",), _WINDOW)
+QWEN3 = _family(
+    "qwen3", ("head_dim", "attention_bias"), ("num_key_value_heads", "head_dim"), _WINDOW
+)
 
 _LAYER = {
     "attn_norm": "input_layernorm",

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..checks import as_integer
-from ..errors import ConfigError
+from ..closest import name_list
+from ..errors import CheckpointError, ConfigError
 from ..quoting import quoted
 from .family import Family, HeadLayout
 from .rope import rope_theta
@@ -37,14 +38,19 @@ _NAMES = {
 _GATES = {"swiglu": "silu", "geglu": "gelu"}
 
 
-_COMPUTED = (
-    "model_type",
-    "vocab_size",
+_SIZES = (
     "hidden_size",
     "num_hidden_layers",
     "num_attention_heads",
     "intermediate_size",
     "max_position_embeddings",
+)
+"""What a configuration must say under one of its names."""
+
+_COMPUTED = (
+    "model_type",
+    "vocab_size",
+    *_SIZES,
     "type_vocab_size",
     "hidden_act",
     "layer_norm_eps",
@@ -83,8 +89,21 @@ def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         if config.get(key) is not None:
             values[key] = config[key]
     for theirs, ours in _NAMES.items():
-        if config.get(theirs) is not None:
-            values[ours] = config[theirs]
+        if config.get(theirs) is None:
+            continue
+        if config.get(ours) not in (None, config[theirs]):
+            raise ConfigError(
+                f"{where}: expected one value for {quoted(theirs)} and {quoted(ours)}, which are "
+                f"two names of it; found {quoted(config[theirs])} and {quoted(config[ours])}; "
+                "remove one"
+            )
+        values[ours] = config[theirs]
+    missing = [key for key in _SIZES if key not in values]
+    if missing:
+        raise CheckpointError(
+            f"{where}: expected the keys {name_list(_SIZES)}, or those of the hub in their place; "
+            f"not found: {name_list(missing)}; fetch the file again"
+        )
     act = config.get("activation_function")
     if act is not None:
         if not isinstance(act, str) or act not in _GATES:

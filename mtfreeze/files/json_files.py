@@ -60,8 +60,13 @@ def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = 
         many values; if a number is NaN, infinite or has thousands of digits.
     """
 
+    odd: list[str] = []
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(pairs)
+        if odd:  # of this object: those inside of it were closed before
+            key = next((name for name, value in pairs if _is_odd(value)), "")
+            raise ValueError(f"the number {cut(odd[0], 40)} of {quoted(key)} is not finite")
         if len(table) != len(pairs):
             counts = Counter(name for name, _ in pairs)
             twice = next(name for name, n in counts.items() if n > 1)
@@ -72,15 +77,18 @@ def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = 
 
     def finite(text: str) -> float:
         number = float(text)
-        if math.isfinite(number):
-            return number
-        raise ValueError(f"the number {cut(text, 40)} is not finite")
+        if not math.isfinite(number):
+            odd.append(text)
+        return number
 
     numbers: dict[str, Any] = {} if own else {"parse_float": finite, "parse_constant": finite}
     try:
         text = data.decode("utf-8-sig")
         check_json_size(text, None if own else max_values)
-        return json.loads(text, object_pairs_hook=unique, **numbers)
+        value = json.loads(text, object_pairs_hook=unique, **numbers)
+        if odd:  # in no object
+            raise ValueError(f"the number {cut(odd[0], 40)} is not finite")
+        return value
     except UnicodeDecodeError as error:
         raise CheckpointError(
             f"{where}: expected UTF-8 text; found byte {data[error.start]:#04x} at position "
@@ -101,6 +109,13 @@ def parse_json(data: bytes, where: str, *, own: bool = False, max_values: int = 
         raise CheckpointError(
             f"{where}: cannot be read as JSON: {error}; correct the file or fetch it again"
         ) from None
+
+
+def _is_odd(value: object) -> bool:
+    """Return whether a value is a number that is not finite, or a list with one in it."""
+    if isinstance(value, list):
+        return any(map(_is_odd, value))
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _shown(folder: Path) -> Path:

@@ -98,9 +98,11 @@ def test_folders_missing_files_and_names_that_no_file_has(tmp_path: Path) -> Non
         (b"[" * 200_000, "nested too deeply"),
         (b"[" + b"[]," * 6_000_000 + b"[]]", "more than 400,000 values"),
         (b"[" + b"{}," * 200_000 + b"{}]", "more than 400,000 values"),
-        (b'{"a": NaN}', "the number NaN is not finite"),
-        (b'{"a": -Infinity}', "the number -Infinity is not finite"),
-        (b'{"a": 1e999}', "the number 1e999 is not finite"),
+        (b'{"a": NaN}', "the number NaN of 'a' is not finite"),
+        (b'{"a": -Infinity}', "the number -Infinity of 'a' is not finite"),
+        (b'{"a": 1e999}', "the number 1e999 of 'a' is not finite"),
+        (b'{"a": {"b": [1, [NaN]]}, "c": 2}', "the number NaN of 'b' is not finite"),
+        (b"[1, NaN]", "the number NaN is not finite"),
         (b'{"a": ' + b"9" * 5000 + b"}", "cannot be read as JSON"),
         (b'{"a": ' + b"9" * 5000 + b".5e9}", "is not finite"),
         (
@@ -109,7 +111,7 @@ def test_folders_missing_files_and_names_that_no_file_has(tmp_path: Path) -> Non
         ),
         (b'{"%s": 1, "%s": 2}' % (b"x" * 10**6, b"x" * 10**6), "xxx… twice"),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_json_that_is_made_to_cost(data: bytes, found: str) -> None:
     tracemalloc.start()

@@ -11,8 +11,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors.numpy import save_file
 
 import mtfreeze as mtf
 from mtfreeze.cli.job import load_config
@@ -25,9 +29,12 @@ from mtfreeze.files.tensor_files import find_tensors
 from mtfreeze.inputs.text import TextEncoder
 from mtfreeze.model.gguf_models import read_gguf_model
 from mtfreeze.model.loading import read_own_file, read_saved_heads
+from mtfreeze.model.promises import check_promises, check_sizes
 from mtfreeze.model.sentence_files import read_settings
 from mtfreeze.training.checkpoint import list_checkpoints, read_checkpoint
 from support import small_tasks
+from support.families import NAMES as FAMILY_NAMES
+from support.families import write_family
 from support.gguf_writer import tiny_gguf
 from support.sentencepiece_models import small_model
 from support.texts import LABELS, SENTENCES, TAGS
@@ -81,6 +88,22 @@ class Reader(NamedTuple):
 def _read_config(folder: Path) -> None:
     config = read_object(folder / "config.json")
     core_config(family_of(config, "config.json"), config, "config.json")
+
+
+@cache
+def _read_family(folder: Path, _config: bytes) -> None:
+    config = read_object(folder / "config.json")
+    family = family_of(config, "config.json")
+    build = core_config(family, config, "config.json") | {"pooling": "mean", "normalize": True}
+    entries = find_tensors(folder)
+    check_sizes(family, build, entries, "config.json")
+    check_promises(family, build, entries, [], folder)
+
+
+def _read_families(folder: Path) -> None:
+    # Once for each content: of a case's files one is spoiled.
+    for one in sorted(folder.iterdir()):
+        _read_family(one, (one / "config.json").read_bytes())
 
 
 def _read_tensors(folder: Path) -> None:
@@ -170,6 +193,7 @@ def _read_rows(folder: Path) -> None:
 
 READERS = [
     Reader("config", ("config.json",), _read_config),
+    Reader("families", ("*/config.json",), _read_families),
     Reader("tensors", (WEIGHTS,), _read_tensors),
     Reader(
         "sentence files",
@@ -182,6 +206,7 @@ READERS = [
     Reader("pieces", ("*.model", "tokenizer_config.json"), _read_pieces, 100),
     Reader("merges", ("vocab.json", "merges.txt"), _read_pieces, 100),
     Reader("model", ("*.json", "*.safetensors", "heads/*", "1_Pooling/*"), _read_model, 10),
+    Reader("modules", ("modules.json", "2_Dense/*", "1_Pooling/*"), _read_model, 10),
     Reader("GGUF", (GGUF_FILE,), _read_gguf, 300),
     Reader("GGUF model", (GGUF_FILE,), _read_model, 10),
     Reader("head", ("*.json", "*.safetensors", "heads/*"), _read_head, 10),
@@ -217,6 +242,10 @@ def write_corpus(root: Path) -> None:
     (root / "vocabulary" / "added_tokens.json").write_text('{"good": 74, "[NEW]": 115}')
     _write_tokenizers(root)
     _write_modules(root / "sentence files")
+    shutil.copytree(base, root / "modules")
+    _write_modules(root / "modules")
+    for name in FAMILY_NAMES:
+        write_family(root / "families" / name, name)
     for name in ("GGUF", "GGUF model"):
         (root / name).mkdir()
         (root / name / GGUF_FILE).write_bytes(tiny_gguf(root / f"decoder of {name}", "Q8_0"))
@@ -256,6 +285,8 @@ def _write_modules(folder: Path) -> None:
     dense = {"in_features": 48, "out_features": 4, "bias": True, "use_residual": False}
     (folder / "2_Dense").mkdir()
     (folder / "2_Dense" / "config.json").write_text(json.dumps(dense))
+    weights = {"linear.weight": np.ones((4, 48), np.float32), "linear.bias": np.zeros(4, "f4")}
+    save_file(weights, str(folder / "2_Dense" / WEIGHTS))
     modules = [
         {"path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}
         for i, kind in enumerate(("Transformer", "Pooling", "Dense"))

@@ -228,7 +228,8 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "MultiTaskModel.from_pretrained": lambda s: Call(
         mtf.MultiTaskModel.from_pretrained,
         {"name_or_path": s.root / "tiny", "pooling": None, "normalize": None, "max_length": None,
-         "ignore_config": ()},
+         "ignore_config": (), "revision": None, "prompts": {"query": "query: "},
+         "default_prompt_name": None},
     ),
     "MultiTaskModel.add_head": _of_model(
         "add_head", name="new", spec=mtf.SequenceClassification(["a", "b"]), seed=0,
@@ -237,19 +238,20 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "MultiTaskModel.remove_head": _of_model("remove_head", name="classifier"),
     "MultiTaskModel.encode": _of_model(
         "encode", texts=SENTENCES[:2], batch_size=2, normalize_embeddings=True,
-        show_progress_bar=False, precision=None,
+        show_progress_bar=False, precision=None, words=False, prompt="query: ", prompt_name=None,
     ),
     "MultiTaskModel.forward": _of_model(
-        "forward", texts=SENTENCES[:2], outputs=["pooled"], hidden_states=False, precision=None
+        "forward", texts=SENTENCES[:2], outputs=["pooled"], hidden_states=False, precision=None,
+        words=False,
     ),
     "MultiTaskModel.predict": _of_model(
-        "predict", head="classifier", texts=SENTENCES[:2], precision=None
+        "predict", head="classifier", texts=SENTENCES[:2], precision=None, words=False
     ),
     "MultiTaskModel.predict_proba": _of_model(
-        "predict_proba", head="ner_head", texts=SENTENCES[:2], precision=None
+        "predict_proba", head="ner_head", texts=SENTENCES[:2], precision=None, words=False
     ),
     "MultiTaskModel.predict_all": _of_model(
-        "predict_all", texts=SENTENCES[:2], heads=["classifier"], precision=None
+        "predict_all", texts=SENTENCES[:2], heads=["classifier"], precision=None, words=False
     ),
     "MultiTaskModel.freeze": _star("freeze", pin=True, strict=True, precision=None),
     "MultiTaskModel.unfreeze": _star("unfreeze", strict=True),
@@ -269,7 +271,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "MultiTaskModel.gradients": _of_model("gradients", injections=None, step=0, **STEP),
     "MultiTaskModel.save_pretrained": lambda s: Call(
-        s.model.save_pretrained, {"path": s.folder / "saved", "tasks": None}
+        s.model.save_pretrained, {"path": s.folder / "saved", "tasks": None, "head": None}
     ),
     "MultiTaskModel.plot_trainability": _writes("model", "plot_trainability", ".svg"),
     "Comparison.load": _plain(mtf.Comparison.load, folder="nothing"),
