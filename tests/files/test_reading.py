@@ -73,7 +73,7 @@ def test_models_files_that_are_no_files(
         with pytest.raises(CheckpointError, match="found"):
             read(path)
     os.link(path, tmp_path / "vocab.txt", follow_symlinks=False)
-    with pytest.raises(CheckpointError, match="found none of them"):
+    with pytest.raises(CheckpointError, match="found neither"):
         read_tokenizer_files(tmp_path)
 
 
