@@ -40,5 +40,6 @@ mtf_status mtf_read_activation(const mtf_config *config, const char *key,
         const char *between = i == 0 ? "" : i + 1 == N_NAMES ? " and " : ", ";
         (void)snprintf(known + used, sizeof known - used, "%s%s", between, names[i].name);
     }
-    return mtf_fail(err, MTF_ERR_CONFIG, "%s \"%s\" is not supported; %s are", key, found, known);
+    return mtf_fail(err, MTF_ERR_CONFIG, "%s \"%.100s\" is not supported; %s are", key, found,
+                    known);
 }

@@ -43,7 +43,7 @@ static mtf_status refuse_unsupported(const mtf_config *config, mtf_error *err)
     MTF_TRY(mtf_config_get_text(config, "position_embedding_type", &kind, err));
     if (strcmp(kind, "absolute") != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
-                        "position_embedding_type \"%s\" changes the computation and is not "
+                        "position_embedding_type \"%.100s\" changes the computation and is not "
                         "supported; \"absolute\" is",
                         kind);
     }

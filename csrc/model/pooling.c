@@ -123,7 +123,7 @@ mtf_status mtf_build_pooling_with(mtf_program *program, const mtf_config *config
             err, MTF_ERR_CONFIG,
             "pooling must be \"pooler\", or one or several joined by \"+\" of \"mean\", "
             "\"cls\", \"max\", \"mean_sqrt_len_tokens\", \"weightedmean\" and "
-            "\"lasttoken\", found \"%s\"",
+            "\"lasttoken\", found \"%.100s\"",
             how);
     }
     MTF_TRY(mtf_build_dense(program, config, &pooled, err));

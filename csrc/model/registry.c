@@ -25,8 +25,8 @@ mtf_status mtf_family_find(const mtf_config *config, const mtf_family **family, 
         }
         mtf_list_name(&known, mtf_family_table[i]->model_type);
     }
-    return mtf_fail(err, MTF_ERR_CONFIG, "model_type \"%s\" is not supported; this build has: %s",
-                    type, known.text);
+    return mtf_fail(err, MTF_ERR_CONFIG,
+                    "model_type \"%.100s\" is not supported; this build has: %s", type, known.text);
 }
 
 mtf_status mtf_family_build(const mtf_family *family, mtf_program *program,
@@ -50,6 +50,6 @@ mtf_status mtf_head_kind_find(const mtf_config *config, const char *name,
         mtf_list_name(&known, mtf_head_table[i]->kind);
     }
     return mtf_fail(err, MTF_ERR_CONFIG,
-                    "head \"%s\" has the kind \"%s\", which does not exist; this build has: %s",
+                    "head \"%s\" has the kind \"%.100s\", which does not exist; this build has: %s",
                     name, wanted != NULL ? wanted : "(none)", known.text);
 }

@@ -60,6 +60,7 @@ def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
 DEBERTA_V2 = replace(
     BERT,
     model_type="deberta-v2",
+    required=(*BERT.required, "relative_attention"),  # without the key there are no distances
     computed=(
         *BERT.computed,
         "relative_attention",

@@ -115,7 +115,9 @@ def check_pooling(pooling: object) -> str:
     TypeError, ConfigError
         If it is none, with the closest.
     """
-    return POOLER if pooling == POOLER else check_poolings("pooling", pooling, [POOLER])
+    if isinstance(pooling, str) and pooling == POOLER:
+        return POOLER
+    return check_poolings("pooling", pooling, [POOLER])
 
 
 def read_settings(

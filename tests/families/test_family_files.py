@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,24 @@ def test_bad_weights(name: str, tmp_path: Path) -> None:
         with pytest.raises(mtf.CheckpointError) as caught:
             load_family(folder)
         assert key in str(caught.value), str(caught.value)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_values_and_tokenizers_that_do_not_fit(name: str, tmp_path: Path) -> None:
+    """A number that is not finite names its tensor; ids without a row name both numbers."""
+    good = family_tensors(CASES[name].whole())
+    inner = next(key for key in good if key.startswith(FAMILIES[name].layer_stem))
+    for odd in (np.nan, np.inf):
+        spoiled = good[inner].copy()
+        spoiled.reshape(-1)[-1] = odd
+        folder = write_family(tmp_path / f"{odd}", name, tensors={**good, inner: spoiled})
+        with pytest.raises(mtf.CheckpointError, match=re.escape(inner)):
+            load_family(folder)
+    fewer = CASES[name].n_pieces - 3
+    folder = write_family(tmp_path / "fewer", name, vocab_size=fewer)
+    with pytest.raises(mtf.CheckpointError, match=f"{fewer}"):
+        load_family(folder)
 
 
 @pytest.mark.long

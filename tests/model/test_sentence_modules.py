@@ -344,6 +344,7 @@ def test_files_that_are_refused(
         ({"pooling": "mean+mean"}, mtf.ConfigError, r"each pooling once; found 'mean\+mean'"),
         ({"pooling": "mean+"}, mtf.ConfigError, "unknown pooling ''"),
         ({"pooling": 3}, TypeError, "pooling must be a text"),
+        ({"pooling": np.ones(3)}, TypeError, "pooling must be a text"),
         ({"prompts": ["x"]}, TypeError, "prompts must be texts by name; found"),
         ({"prompts": {"x": 3}}, TypeError, "prompt must be a text"),
         (

@@ -53,11 +53,11 @@ def shapes(build: dict[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def optional() -> Iterator[tuple[str, str]]:
-    """Yield each family with each key of its tiny model that may be missing."""
+    """Yield each family with each key that may be missing."""
     for name in NAMES:
         family = FAMILIES[name]
-        for key in CASES[name].config:
-            if key in family.computed and key not in (*family.required, "model_type"):
+        for key in family.computed:
+            if key not in (*family.required, "model_type"):
                 yield name, key
 
 
