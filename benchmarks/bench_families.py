@@ -2,11 +2,13 @@
 
 Models have random weights and the sizes of the usual "base" models; texts are SST-2 sentences in
 batches of 32 that are neighbours by length, and texts of 128 to 256 tokens. Both sides run in
-processes of their own, timed alternately (A B A B), after one round that is not counted. PyTorch's
-bf16 is its autocast. Prints one markdown table; models are made once, in the benchmarks' cache.
+processes of their own, timed alternately (A B A B), after one round that is not counted, and the
+roof in turn with them. PyTorch's bf16 is its autocast. Prints one markdown table; models are made
+once, in the benchmarks' cache. Where other work runs on the machine, `--clock cpu --threads 1`.
 
     python benchmarks/bench_families.py [--threads 2] [--repeats 3] [--batches 2]
         [--family bert mpnet ...] [--precision fp32 bf16 int8] [--work short long] [--no-steps]
+        [--clock wall|cpu] [--layers 3]
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -41,10 +43,15 @@ def measure(
     """Return the lines of one family, workload and precision."""
     given = {
         "model_type": family,
+        "layers": options.layers,
         "batches": batches_of(work, options.batches),
         "threads": options.threads,
         "precision": precision,
+        "clock": options.clock,
     }
+    roof_side = Worker(
+        "parts.family_sides:Roof", options.threads, threads=options.threads, clock=options.clock
+    )
     ours = Worker("parts.family_sides:OurFamily", options.threads, **given)
     sides = [ours]
     if precision != "int8":  # PyTorch's own has no entry for these models
@@ -57,10 +64,14 @@ def measure(
     for name in what:
         for side in sides:
             side(name)
-        times = [[side(name) for side in sides] for _ in range(options.repeats)]
+        times, fp32 = [], [roof_side("rate")]
+        for _ in range(options.repeats):
+            times.append([side(name) for side in sides])
+            fp32.append(roof_side("rate"))
         mine = statistics.median(row[0] for row in times)
         flops = ours("flops", training=name == "step")
-        roof = roofs[precision if name == "forward" else "fp32" if precision == "fp32" else "bf16"]
+        kind = precision if name == "forward" or precision == "fp32" else "bf16"
+        roof = statistics.median(fp32) * roofs[kind] / roofs["fp32"]
         share = f"{tokens.copy().pop() / mine:,.0f} ({flops / mine / 1e9 / roof:.0%})"
         cells = [family, work, name, precision, share]
         if len(sides) > 1:
@@ -71,7 +82,7 @@ def measure(
         else:
             cells += ["", "", f"{ours('peak') / 1e6:,.0f}"]
         lines.append(line(*cells))
-    for side in sides:
+    for side in [roof_side, *sides]:
         side.close()
     return lines
 
@@ -88,11 +99,13 @@ def main() -> None:
     )
     parser.add_argument("--work", nargs="+", choices=("short", "long"), default=["short", "long"])
     parser.add_argument("--no-steps", action="store_true")
+    parser.add_argument("--layers", type=int, default=0, help="fewer than the base size has")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     options = parser.parse_args()
     for family in options.family:
-        folder_of(family)
+        folder_of(family, options.layers)
     roofs = machine.roofs(options.threads)
-    print(f"### Families at base size, {options.threads} threads\n")
+    print(f"### Families at base size, {options.threads} threads, {options.clock} seconds\n")
     print(header("family", "texts", "what", "precision", "mtfreeze, tokens/s (of roof)",
                  "PyTorch", "ratio (lowest-highest)", "peak MB, mtfreeze / PyTorch"))  # fmt: skip
     for family in options.family:

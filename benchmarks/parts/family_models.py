@@ -52,17 +52,24 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 """By ``model_type``: arguments of the configuration."""
 
+_LAYERS = {"distilbert": "n_layers", "gpt2": "n_layer"}
 
-def folder_of(model_type: str) -> Path:
-    """Return the folder of a model, which is made when it is not there yet."""
-    folder = cache_root() / "families" / model_type
+
+def folder_of(model_type: str, layers: int = 0) -> Path:
+    """Return the folder of a model, which is made when it is not there yet.
+
+    With `layers` a model of fewer layers than the base size has.
+    """
+    name = f"{model_type}-{layers}-layers" if layers else model_type
+    folder = cache_root() / "families" / name
     if (folder / "model.safetensors").is_file():
         return folder
     import torch
     from transformers import AutoConfig, AutoModel
 
     torch.manual_seed(0)
-    config = AutoConfig.for_model(model_type, **MODELS[model_type])
+    depth = {_LAYERS.get(model_type, "num_hidden_layers"): layers} if layers else {}
+    config = AutoConfig.for_model(model_type, **MODELS[model_type] | depth)
     AutoModel.from_config(config).save_pretrained(folder)
     source = minilm_folder()
     shutil.copy(source / "tokenizer.json", folder / "tokenizer.json")

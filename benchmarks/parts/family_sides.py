@@ -2,7 +2,8 @@
 
 A side holds one model with a classifier over the mean of its tokens, and batches of texts whose
 token ids are made before the clock starts. PyTorch's side imports no mtfreeze, so that memory can
-be told apart.
+be told apart. A third side is the fp32 roof, measured in turn with the two. The clock is the wall's
+or the process's: seconds that its threads ran, which other work on the machine disturbs less.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -12,23 +13,47 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from . import machine
 from .family_models import folder_of
 from .memory import peak_bytes
 
 RATE = 1e-5
 LABELS = ["no", "yes"]
 Batches = list[list[str]]
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+class Roof:
+    """The fp32 product of two (2048, 2048) matrices."""
+
+    def __init__(self, threads: int, clock: str) -> None:
+        self.threads, self.clock = threads, CLOCKS[clock]
+
+    def rate(self) -> float:
+        """Return the better of two measurements, in GFLOP/s."""
+        return machine.measure_fp32(self.threads, repeats=2, clock=self.clock)
 
 
 class OurFamily:
     """mtfreeze with a model of a family."""
 
-    def __init__(self, model_type: str, batches: Batches, threads: int, precision: str) -> None:
+    def __init__(
+        self,
+        model_type: str,
+        layers: int,
+        batches: Batches,
+        threads: int,
+        precision: str,
+        clock: str,
+    ) -> None:
         import mtfreeze as mtf
         from mtfreeze.steps.by_hand import make_batch
 
         mtf.set_threads(threads)
-        self.model = mtf.MultiTaskModel.from_pretrained(folder_of(model_type), pooling="mean")
+        self.clock = CLOCKS[clock]
+        self.model = mtf.MultiTaskModel.from_pretrained(
+            folder_of(model_type, layers), pooling="mean"
+        )
         self.model.add_head("classifier", mtf.SequenceClassification(labels=LABELS))
         encoded = [self.model.encoder.encode_texts(batch) for batch in batches]
         self.lengths = [one.lengths.tolist() for one in encoded]
@@ -57,17 +82,17 @@ class OurFamily:
         from peers.ours import CODES
 
         options: Any = {} if self.precision == "fp32" else {"precision": CODES[self.precision]}
-        start = time.perf_counter()
+        start = self.clock()
         for batch in self.ready:
             self.model._core.forward(batch, ["pooled"], **options)
-        return time.perf_counter() - start
+        return self.clock() - start
 
     def step(self) -> float:
         """Take a step a batch and return the seconds."""
-        start = time.perf_counter()
+        start = self.clock()
         for batch in self.steps:
             self.model.step(batch, learning_rate=RATE, precision=self.precision)
-        return time.perf_counter() - start
+        return self.clock() - start
 
     def peak(self) -> int:
         """Return the largest resident size so far, in bytes."""
@@ -77,13 +102,22 @@ class OurFamily:
 class TorchFamily:
     """PyTorch with the same model: batches padded to their longest text."""
 
-    def __init__(self, model_type: str, batches: Batches, threads: int, precision: str) -> None:
+    def __init__(
+        self,
+        model_type: str,
+        layers: int,
+        batches: Batches,
+        threads: int,
+        precision: str,
+        clock: str,
+    ) -> None:
         import torch
         from tokenizers import Tokenizer
         from transformers import AutoModel
 
         torch.set_num_threads(threads)
-        folder = folder_of(model_type)
+        self.clock = CLOCKS[clock]
+        folder = folder_of(model_type, layers)
         # Some families have no fused attention in transformers; those keep the one they have.
         self.model: Any = AutoModel.from_pretrained(folder, dtype=torch.float32)
         self.head = torch.nn.Linear(self.model.config.hidden_size, len(LABELS))
@@ -119,11 +153,11 @@ class TorchFamily:
         import torch
 
         self.model.eval()
-        start = time.perf_counter()
+        start = self.clock()
         with torch.no_grad():
             for ids, mask, _ in self.ready:
                 self._pooled(ids, mask)
-        return time.perf_counter() - start
+        return self.clock() - start
 
     def step(self) -> float:
         """Take a step a batch and return the seconds."""
@@ -132,14 +166,14 @@ class TorchFamily:
         self.model.train()
         if self.optimizer is None:
             self.optimizer = torch.optim.AdamW(self.trained, lr=RATE)
-        start = time.perf_counter()
+        start = self.clock()
         for ids, mask, labels in self.ready:
             self.optimizer.zero_grad(set_to_none=True)
             logits = self.head(self._pooled(ids, mask).float())
             torch.nn.functional.cross_entropy(logits, labels).backward()
             torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
             self.optimizer.step()
-        return time.perf_counter() - start
+        return self.clock() - start
 
     def peak(self) -> int:
         """Return the largest resident size so far, in bytes."""

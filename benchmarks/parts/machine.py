@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -136,8 +137,13 @@ def _measure_bf16(threads: int, size: int = 2048, repeats: int = 12) -> float:
     return 2.0 * size**3 / best / 1e9
 
 
-def _measure_roof(threads: int, size: int = 2048, repeats: int = 5) -> float:
-    """Return the best GFLOP/s of a float32 product of two (size, size) matrices.
+def measure_fp32(
+    threads: int,
+    size: int = 2048,
+    repeats: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Return the best GFLOP/s of a float32 product of two (size, size) matrices, in this process.
 
     OpenBLAS of scipy-openblas32 where it is installed, else NumPy's own BLAS.
     """
@@ -154,15 +160,15 @@ def _measure_roof(threads: int, size: int = 2048, repeats: int = 5) -> float:
         gemm.argtypes += [ctypes.c_float, pointer, ctypes.c_int]
         x, y, z = (m.ctypes.data_as(pointer) for m in (a, b, c))
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = clock()
         if library is not None:
             gemm(101, 111, 111, size, size, size, 1.0, x, size, y, size, 0.0, z, size)
         else:
             np.matmul(a, b, out=c)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, clock() - start)
     return 2.0 * size**3 / best / 1e9
 
 
 if __name__ == "__main__":
-    measure = {"fp32": _measure_roof, "bf16": _measure_bf16}[sys.argv[1]]
+    measure = {"fp32": measure_fp32, "bf16": _measure_bf16}[sys.argv[1]]
     print(measure(int(sys.argv[2])))

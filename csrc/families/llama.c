@@ -22,7 +22,7 @@ extern const mtf_family mtf_family_qwen2;
 extern const mtf_family mtf_family_qwen3;
 
 /* What one of the three does unlike the others. */
-typedef struct kind {
+typedef struct llama_kind {
     int qkv_biases;   /* whatever the configuration says */
     int head_norms;   /* of q and k */
     int reads_biases; /* attention_bias and mlp_bias */

@@ -71,7 +71,6 @@ DEBERTA_V2 = replace(
     ),
     fixed={
         **{key: values for key, values in BERT.fixed.items() if key != "embedding_size"},
-        "relative_attention": (True,),
         "conv_kernel_size": (0, None),
     },
     harmless=frozenset(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from ..closest import counted, name_list
 from ..errors import SelectorError
@@ -37,13 +38,9 @@ def layer_range(path: str) -> range | None:
     return range(first, int(match[2]) if match[2] else first + 1)
 
 
+@dataclass(frozen=True)
 class LayerUnits:
     """The layers of a backbone and the units that compute them.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        Of all units of a model, from the input upward.
 
     Attributes
     ----------
@@ -51,22 +48,34 @@ class LayerUnits:
         Of the units that compute layers, among all units.
     ranges : tuple of range
         The layers that each of them computes.
-    cuts : tuple of int
-        Numbers k for which the layers below k and the others have no weights in common, from 0 to
-        the number of layers.
 
     Examples
     --------
-    >>> shared = LayerUnits(["backbone.embeddings", "backbone.layers[0:6]", "backbone.layers[6]"])
+    >>> paths = ["backbone.embeddings", "backbone.layers[0:6]", "backbone.layers[6]"]
+    >>> shared = LayerUnits.of(paths)
     >>> shared.n, shared.cuts, shared.cut_at_most(5), shared.units_of("layers[6]", [6])
     (7, (0, 6, 7), 0, [2])
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    positions: tuple[int, ...]
+    ranges: tuple[range, ...]
+
+    @classmethod
+    def of(cls, paths: Sequence[str]) -> LayerUnits:
+        """Return those of a model whose units have these paths, from the input upward."""
         found = [(at, layer_range(path)) for at, path in enumerate(paths)]
-        self.positions = tuple(at for at, numbers in found if numbers is not None)
-        self.ranges = tuple(numbers for _, numbers in found if numbers is not None)
-        self.cuts = (0, *(numbers.stop for numbers in self.ranges))
+        return cls(
+            tuple(at for at, numbers in found if numbers is not None),
+            tuple(numbers for _, numbers in found if numbers is not None),
+        )
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Numbers k for which the layers below k and the others have no weights in common.
+
+        From 0 to the number of layers.
+        """
+        return (0, *(numbers.stop for numbers in self.ranges))
 
     @property
     def n(self) -> int:
@@ -92,7 +101,7 @@ class LayerUnits:
 
         Examples
         --------
-        >>> LayerUnits(["backbone.layers[0:6]", "backbone.layers[6:12]"]).shared_text()
+        >>> LayerUnits.of(["backbone.layers[0:6]", "backbone.layers[6:12]"]).shared_text()
         'layers 0-5 share their weights, and so do layers 6-11'
         """
         spans = [f"layers {numbers[0]}-{numbers[-1]}" for numbers in self.shared]

@@ -116,7 +116,7 @@ class ModelIndex:
         self.unit_index = {path: i for i, path in enumerate(self.unit_paths)}
         self.is_head = np.array([unit.is_head for unit in units], dtype=bool)
         self.heads = tuple(unit.path for unit in units if unit.is_head)
-        self.layers = LayerUnits(self.unit_paths)
+        self.layers = LayerUnits.of(self.unit_paths)
         self.unit_of = np.array([info.unit for info in params], dtype=np.int64)
 
     @property

@@ -256,8 +256,32 @@ class Encoded(Sequence[NDArray[np.int32]]):
         position = range(len(self))[row]
         return self._first[self._word_offsets[position] : self._word_offsets[position + 1]]
 
+    def check_tokens(self, rows: ArrayLike | None = None) -> None:
+        """Refuse rows (by default any) without a token: in a batch nothing would stand for them.
+
+        Raises
+        ------
+        DataError
+            If there is one; names the first.
+        """
+        lengths = np.diff(self.offsets)
+        chosen = np.arange(len(lengths)) if rows is None else np.asarray(rows, dtype=np.int64)
+        if not lengths[chosen].all():
+            raise DataError(
+                f"expected every text to give a token; found none in row "
+                f"{chosen[lengths[chosen] == 0][0]}: this model's tokenizer puts nothing around a "
+                "text; leave empty texts out"
+            )
+
     def pack(self, rows: ArrayLike | None = None) -> PackedBatch:
-        """Return these rows (by default all) as a packed batch, in the order given."""
+        """Return these rows (by default all) as a packed batch, in the order given.
+
+        Raises
+        ------
+        DataError
+            If a row has no token.
+        """
+        self.check_tokens(rows)
         if rows is None:
             return PackedBatch(self.inputs | self.skipped(slice(None)), {TOKENS: self.offsets})
         index, offsets = self.tokens_of(rows)

@@ -257,6 +257,11 @@ class TextEncoder:
         """Encode the rows of a data set, once: asked again for the same object, it is remembered.
 
         The result is kept as long as `examples` lives.
+
+        Raises
+        ------
+        DataError
+            As for `encode_texts`, and if a row gives no token.
         """
         encoded = self._cache.get(examples)
         if encoded is None:
@@ -264,6 +269,7 @@ class TextEncoder:
                 encoded = self.encode_words([row.words or () for row in examples])
             else:
                 encoded = self.encode_texts([row.text or "" for row in examples])
+            encoded.check_tokens()
             self._cache[examples] = encoded
         return encoded
 

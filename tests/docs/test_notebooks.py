@@ -81,6 +81,14 @@ CASES = [
         ("entity F1", "frozen parts", "entities"),
         ("multi_task.png",),
     ),
+    Case(  # the backbones that are on every machine, and one that is on none
+        "06_other_backbones.ipynb",
+        "ROWS = 12\nEVAL_ROWS = 8\nHEAD_EPOCHS = 2\nEPOCHS = 1\n"
+        'BACKBONES = ["all-MiniLM-L6-v2", "a-model-that-nobody-has"]',
+        ("all-mpnet-base-v2", "multilingual-e5-small", "frozen, against all-MiniLM-L6-v2, tuned"),
+        ("left out: no model", "half frozen", "nothing to compare it with"),
+        ("other_backbones.png",),
+    ),
 ]
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

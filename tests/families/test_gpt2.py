@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
+from support.bits import bits, changed
 from support.families import CASES, load_family, write_family
 from support.texts import SENTENCES
 from support.tiny_bert import write_json
@@ -44,6 +45,19 @@ def test_the_highest_states_are_the_normalised_ones(tmp_path: Path) -> None:
     assert model.index.unit_paths[4] == "backbone.final_norm"
     found = model.forward(SENTENCES, ["hidden_states.3", "hidden"])
     assert found["hidden_states.3"].tobytes() == found["hidden"].tobytes()
+
+
+def test_a_text_without_tokens_is_refused_by_its_place(tmp_path: Path) -> None:
+    model = load_family(write_family(tmp_path, "gpt2"))
+    with pytest.raises(mtf.DataError, match="found none in row 2"):
+        model.encode(["a", "b", ""])
+    with pytest.raises(mtf.DataError, match="found none in row 1"):
+        model.predict("ner_head", [["a"], []], words=True)
+    before = bits(model.parameters())
+    rows = [("a", "negative"), ("b", "positive"), ("", "negative")]
+    with pytest.raises(mtf.DataError, match="found none in row 2"):
+        mtf.fit(model, {"classifier": mtf.Task(train=rows)}, batch_size=1, progress=False)
+    assert not changed(before, model.parameters())
 
 
 def test_buffers_and_the_tied_matrix_of_old_checkpoints(tmp_path: Path) -> None:

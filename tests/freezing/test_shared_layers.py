@@ -122,9 +122,9 @@ def test_names_of_units(index: ModelIndex, selectors: list[str], names: list[str
 def test_names_in_sentences() -> None:
     assert unit_list(PATHS) == "embeddings, layers 0-7, pooler, classifier"
     assert unit_list(PATHS[::2]) == "embeddings, layer 4, pooler"
-    both = LayerUnits(PATHS).shared_text()
+    both = LayerUnits.of(PATHS).shared_text()
     assert both == "layers 0-3 share their weights, and so do layers 5-7"
-    assert LayerUnits(["backbone.embeddings", "backbone.layers[0]"]).shared_text() == ""
+    assert LayerUnits.of(["backbone.embeddings", "backbone.layers[0]"]).shared_text() == ""
 
 
 def test_decay_takes_shared_layers_as_one(index: ModelIndex) -> None:
@@ -144,6 +144,6 @@ def test_decay_takes_shared_layers_as_one(index: ModelIndex) -> None:
 def test_candidates_of_advice_leave_out_what_cannot_be_split(
     paths: tuple[str, ...], names: tuple[str, ...], half: str | None
 ) -> None:
-    found = make_candidates(LayerUnits(paths), 100)
+    found = make_candidates(LayerUnits.of(paths), 100)
     assert tuple(found) == names
     assert half is None or found["half"].schedule.phases[0].freeze == half

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -194,3 +195,31 @@ def test_descriptions_go_through_json() -> None:
 def test_descriptions_from_files_that_cannot_be(values: dict[str, Any], message: str) -> None:
     with pytest.raises(mtf.ConfigError, match=message):
         spec_from_dict(values, "mtfreeze.json")
+
+
+@pytest.mark.parametrize("flag", [None, "bias", "hidden_bias", "norm_bias"])
+def test_a_head_has_the_biases_of_its_description(
+    tiny_model: mtf.MultiTaskModel, flag: str | None, tmp_path: Path
+) -> None:
+    flags = {flag: False} if flag else {}
+    spec = mtf.SequenceClassification(TWO, hidden=(5,), norm_eps=1e-5, **flags)  # type: ignore[arg-type]
+    tiny_model.add_head("head", spec)
+    keys = {"bias": "head.bias", "hidden_bias": "head.hidden.0.bias"}
+    keys["norm_bias"] = "head.hidden.0.norm.bias"
+    found = {key for key in tiny_model.param_keys if key.startswith("head.")}
+    weights = {"head.weight", "head.hidden.0.weight", "head.hidden.0.norm.weight"}
+    assert found == weights | {key for name, key in keys.items() if name != flag}
+    again = mtf.MultiTaskModel.from_pretrained(tiny_model.save_pretrained(tmp_path / "saved"))
+    assert again.heads["head"].spec == spec
+    outputs = [m.forward(["good food"], ["head"])["head"] for m in (tiny_model, again)]
+    assert outputs[0].tobytes() == outputs[1].tobytes()
+
+
+def test_flags_of_biases_are_checked() -> None:
+    with pytest.raises(TypeError, match="hidden_bias"):
+        mtf.SequenceClassification(TWO, hidden_bias="no")  # type: ignore[arg-type]
+    for eps in (0.0, 2.0, float("nan")):
+        with pytest.raises(mtf.ConfigError, match="norm_eps must be above 0"):
+            mtf.SequenceClassification(TWO, norm_eps=eps)
+    with pytest.raises(TypeError, match="norm_eps must be a number"):
+        mtf.SequenceClassification(TWO, norm_eps="small")  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
-from mtfreeze.features import clear_memory
+from mtfreeze.features import clear_memory, open_cache
 from mtfreeze.features.keys import text_keys
 from support.bits import bits
 from support.sentence_folders import MODES, WIDTH, dense, write_sentence_folder
@@ -145,6 +145,21 @@ def test_cached_training_is_plain_training(tmp_path: Path, frozen: str) -> None:
         found.append((bits(model.parameters()), run.losses()))
         assert run.verify_frozen()
     assert found[0] == found[1]
+    clear_memory()
+
+
+def test_a_pooled_vector_is_filled_from_a_lower_feature(tmp_path: Path) -> None:
+    clear_memory()
+    write_sentence_folder(tmp_path, include_prompt=False, prompts=PROMPTS, default_prompt="query")
+    model = load(tmp_path).freeze("backbone")
+    encoded = model.encoder.encode_texts(SENTENCES)
+    with open_cache("memory") as cache:  # type: ignore[union-attr]
+        cache.fill(model, [(encoded, None, ["hidden_states.2"])])
+        cache.fill(model, [(encoded, None, ["pooled"])])
+        view = cache.view(encoded, "pooled", model=model)
+        assert view is not None
+        stored = view.gather(range(len(encoded)))
+    assert stored.tobytes() == model.encode(SENTENCES).tobytes()
     clear_memory()
 
 

@@ -14,15 +14,16 @@ from support.families import CASES
 from support.texts import SENTENCES, TAGS
 from support.tiny_bert import write_tokenizer
 
-torch = pytest.importorskip("torch", reason="parity needs torch")
-transformers = pytest.importorskip("transformers", reason="parity needs transformers")
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("torch", "transformers")]
 
 CLASSES = {"modernbert": "ModernBert", "nomic_bert": "NomicBert", "gte": "Gte"}
 
 
 def save(folder: Path, name: str, kind: str, labels: list[str], **changes: Any) -> Any:
     """Save a seeded checkpoint as transformers writes it; return its network."""
+    import torch
+    import transformers
+
     torch.manual_seed(3)
     config = CASES[name].whole(**changes, id2label=dict(enumerate(labels)), initializer_range=0.2)
     made = getattr(transformers, f"{CLASSES[name]}Config")(**config)
@@ -35,14 +36,15 @@ def save(folder: Path, name: str, kind: str, labels: list[str], **changes: Any) 
 
 
 def check_logits(folder: Path, network: Any, n_labels: int) -> mtf.MultiTaskModel:
+    import torch
+
     model = mtf.MultiTaskModel.from_pretrained(folder)
     model.add_head("head", from_pretrained=folder)
     ours = model.forward(SENTENCES, ["head"])["head"].reshape(-1, n_labels)
     theirs = []
     for text in SENTENCES:
         ids = np.asarray(model.encoder.encode_texts([text]).pack([0]).inputs["ids"]).astype(int)
-        with torch.no_grad():
-            logits = network(input_ids=torch.tensor(ids)[None]).logits
+        logits = network(input_ids=torch.tensor(ids)[None]).logits.detach()
         theirs.append(logits.numpy().reshape(-1, n_labels))
     np.testing.assert_allclose(ours, np.concatenate(theirs), rtol=0, atol=2e-5)
     return model
@@ -94,7 +96,7 @@ def test_a_head_of_another_pooling_is_an_error(tmp_path: Path) -> None:
         model.add_head("head", from_pretrained=tmp_path)
 
 
-def test_a_trained_head_goes_back_to_its_class(tmp_path: Path) -> None:
+def test_a_trained_head_goes_back_to_its_class(tmp_path: Path, transformers: Any) -> None:
     """Nothing trains in it that the class does not have."""
     save(tmp_path / "theirs", "modernbert", "SequenceClassification", ["no", "yes"])
     model = mtf.MultiTaskModel.from_pretrained(tmp_path / "theirs")

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 import mtfreeze as mtf
 from support.real_weights import real_folder
 
-torch = pytest.importorskip("torch", reason="live parity needs torch")
-transformers = pytest.importorskip("transformers", reason="live parity needs transformers")
-
-pytestmark = [pytest.mark.parity, pytest.mark.long]
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.long,
+    pytest.mark.usefixtures("torch", "transformers"),
+]
 
 TEXTS = [
     "A man is playing a guitar on stage.",
@@ -75,7 +76,7 @@ LIGHT = (
 """Variable domains of trastuzumab."""
 
 
-def test_a_masked_language_model_restores_residues() -> None:
+def test_a_masked_language_model_restores_residues(torch: Any, transformers: Any) -> None:
     folder = real_folder("antiberty")
     model = mtf.MultiTaskModel.from_pretrained(folder, pooling="mean")
     decoder = transformers.BertForMaskedLM.from_pretrained(folder).eval()
@@ -111,7 +112,9 @@ def _hidden(model: mtf.MultiTaskModel, rows: NDArray[np.int32]) -> NDArray[np.fl
     return np.asarray(hidden).reshape(*rows.shape, -1)
 
 
-def test_a_decoder_from_gguf_has_the_perplexity_of_transformers() -> None:
+def test_a_decoder_from_gguf_has_the_perplexity_of_transformers(
+    torch: Any, transformers: Any
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mtf.RoundedWeightsWarning)
         model = mtf.MultiTaskModel.from_pretrained(real_folder("smollm2"))

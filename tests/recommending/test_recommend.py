@@ -101,7 +101,7 @@ def test_rules_know_every_case_and_candidate() -> None:
     for ranking in RANKING.values():
         assert sorted(ranking) == sorted(NAMES)
     for n_layers in (1, 2, 6, 24):
-        layers = LayerUnits([f"backbone.layers[{i}]" for i in range(n_layers)])
+        layers = LayerUnits.of([f"backbone.layers[{i}]" for i in range(n_layers)])
         assert tuple(make_candidates(layers, 100)) == NAMES
 
 
