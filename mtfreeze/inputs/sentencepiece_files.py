@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CheckpointError
+from ..quoting import quoted
 
 __all__ = ["UNIGRAM", "SentencePieces", "read_sentencepiece"]
 
@@ -116,7 +117,7 @@ def _read(data: bytes) -> SentencePieces:
         raise _Damaged(f"number {unknown} for the unknown one of {len(pieces)} pieces")
     wrong = next((text for text, score in pieces if not text or score != score), None)
     if wrong is not None:
-        raise _Damaged(f"a piece without a text, or whose score is no number: {wrong!r}")
+        raise _Damaged(f"a piece without a text, or whose score is no number: {quoted(wrong)}")
     return SentencePieces(pieces, added, kind, unknown, fallback, table)
 
 

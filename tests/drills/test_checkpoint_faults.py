@@ -114,7 +114,7 @@ def test_every_file_and_every_folder_with_a_new_name_is_synced(
     assert missing == []
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("code", [errno.EIO, pytest.param(errno.ENOSPC, marks=pytest.mark.long)])
 @pytest.mark.parametrize("first", [True, False])
 def test_every_operation_fails_once(
     tiny_folder: Path, tmp_path: Path, code: int, first: bool

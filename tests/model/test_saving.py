@@ -367,6 +367,7 @@ def test_changed_head_files(trained: mtf.MultiTaskModel, tmp_path: Path) -> None
 # ---- other libraries -----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parity
 def test_sentence_transformers_and_transformers_read_it(
     trained: mtf.MultiTaskModel, tmp_path: Path
@@ -403,6 +404,7 @@ def test_the_real_model_comes_back(minilm_shared: mtf.MultiTaskModel, tmp_path: 
     assert np.array_equal(again.encode(SENTENCES), minilm_shared.encode(SENTENCES))
 
 
+@pytest.mark.long
 @pytest.mark.real
 @pytest.mark.parity
 def test_sentence_transformers_encodes_the_saved_real_model_alike(

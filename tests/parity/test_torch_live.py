@@ -162,6 +162,7 @@ def test_every_gradient(torch: Any, which: str, request: pytest.FixtureRequest) 
     assert not faults, "\n".join(faults)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", ["minilm", BERT_BASE])
 def test_losses_of_ten_steps(torch: Any, which: str, request: pytest.FixtureRequest) -> None:
     case: Case = request.getfixturevalue(which)
