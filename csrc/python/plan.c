@@ -78,9 +78,15 @@ PyObject *mtf_py_prefix(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     if (status != MTF_OK) {
         return mtf_py_raise(self->state, status, &err);
     }
-    PyObject *found = mtf_py_texts(names, n);
-    PyObject *list = found != NULL ? PySequence_List(found) : NULL;
-    Py_XDECREF(found);
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        PyObject *name = PyUnicode_FromString(names[i]);
+        if (name == NULL) {
+            Py_CLEAR(list);
+        } else {
+            PyList_SET_ITEM(list, (Py_ssize_t)i, name);
+        }
+    }
     return list;
 }
 
