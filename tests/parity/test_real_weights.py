@@ -127,7 +127,7 @@ def test_a_decoder_from_gguf_has_the_perplexity_of_transformers(
     state = {key.removeprefix("backbone."): torch.tensor(np.array(v)) for key, v in params.items()}
     assert not any(reference.load_state_dict(state, strict=False))
     text = "Paris is the capital of France, and Berlin is the capital of Germany."
-    ids = np.asarray(model.encoder.encode_texts([text]).inputs["ids"])
+    ids = np.array(model.encoder.encode_texts([text]).inputs["ids"])
     (hidden,) = _hidden(model, ids[None])
     with torch.no_grad():
         theirs = reference(torch.from_numpy(ids)[None].long()).last_hidden_state[0].numpy()
