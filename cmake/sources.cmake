@@ -82,6 +82,7 @@ set(_model
     config.c
     dense.c
     encoder.c
+    layers.c
     network.c
     parts.c
     pooling.c
@@ -90,6 +91,7 @@ set(_model
     registry.c
     rotary_attention.c
     rotary_encoder.c
+    sizes.c
     values.c
 )
 set(_losses losses.c)

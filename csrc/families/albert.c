@@ -33,6 +33,8 @@ static mtf_encoder_form albert_form(void)
     form.inner = "ffn";
     form.outer = "ffn_output";
     form.outer_norm = "full_layer_layer_norm";
+    form.dropout = form.attention_dropout = 0;
+    form.activation = MTF_ACT_GELU_NEW;
     return form;
 }
 
@@ -41,20 +43,13 @@ static mtf_status read_config(albert_config *c, const mtf_encoder_form *form,
 {
     mtf_encoder *e = &c->encoder;
     MTF_TRY(mtf_encoder_read(e, form, config, err));
-    e->activation = MTF_ACT_GELU_NEW; /* presets of its own */
-    e->dropout = e->attention_dropout = 0;
     e->embedding_width = 128;
     c->n_groups = c->n_inner = 1;
-    MTF_TRY(mtf_config_get_real(config, "hidden_dropout_prob", 0, 0.999, &e->dropout, err));
-    MTF_TRY(mtf_config_get_real(config, "attention_probs_dropout_prob", 0, 0.999,
-                                &e->attention_dropout, err));
-    MTF_TRY(mtf_read_activation(config, "hidden_act", &e->activation, err));
-    MTF_TRY(mtf_config_get_int(config, "embedding_size", 1, INT64_C(1) << 24, 0,
-                               &e->embedding_width, err));
+    MTF_TRY(mtf_config_get_int(config, "embedding_size", 1, MTF_MOST_WIDE, 0, &e->embedding_width,
+                               err));
     MTF_TRY(mtf_config_get_int(config, "num_hidden_groups", 1, e->n_layers, 0, &c->n_groups, err));
     MTF_TRY(
         mtf_config_get_int(config, "inner_group_num", 1, 4096 / e->n_layers, 0, &c->n_inner, err));
-    e->attention_output_dropout = e->dropout;
     e->output_dropout = 0;
     return MTF_OK;
 }
@@ -87,9 +82,9 @@ static void name_unit(char *unit, const albert_config *c, int64_t group)
 
 static mtf_tensor_id build_layers(mtf_program *p, const albert_config *c, mtf_tensor_id x)
 {
-    mtf_program_output(p, "hidden_states.0", x);
-    for (int64_t i = 0; i < c->encoder.n_layers * c->n_inner; i++) {
-        char unit[64], keys[96], label[48], name[48];
+    const int64_t n = c->encoder.n_layers * c->n_inner;
+    for (int64_t i = 0; i < n; i++) {
+        char unit[64], keys[96], label[48];
         const int64_t group = group_of(c, i / c->n_inner);
         name_unit(unit, c, group);
         (void)snprintf(keys, sizeof keys,
@@ -97,14 +92,10 @@ static mtf_tensor_id build_layers(mtf_program *p, const albert_config *c, mtf_te
                        (long long)group, (long long)(i % c->n_inner));
         /* a label for each use: dropout draws anew in each */
         (void)snprintf(label, sizeof label, "backbone.layers[%lld]", (long long)i);
-        (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)(i + 1));
         const mtf_block block = {.program = p, .keys = keys, .label = label};
-        mtf_program_unit(p, unit, 0);
-        x = mtf_encoder_layer(&block, &c->encoder, x);
-        mtf_program_end_unit(p);
-        mtf_program_output(p, name, x);
+        x = mtf_build_layer(&block, unit, i, mtf_encoder_layer, &c->encoder, x);
     }
-    mtf_program_output(p, "hidden", x);
+    mtf_end_layers(p, n, x);
     return x;
 }
 
@@ -116,7 +107,7 @@ static mtf_status build(mtf_program *program, const mtf_config *config, mtf_erro
     mtf_tensor_id x = mtf_encoder_embeddings(program, &c.encoder);
     x = mtf_encoder_projection(program, &c.encoder, "encoder.embedding_hidden_mapping_in", x);
     x = build_layers(program, &c, x);
-    return mtf_build_pooling_with(program, config, x, &albert_pooler, err);
+    return mtf_build_pooling(program, config, x, &albert_pooler, err);
 }
 
 const mtf_family mtf_family_albert = {"albert", build};

@@ -22,6 +22,7 @@ static mtf_encoder_form deberta_form(void)
 {
     mtf_encoder_form form = mtf_bert_form;
     form.keys.n_types = NULL;
+    form.eps = 1e-7;
     form.query = "attention.self.query_proj";
     form.key = "attention.self.key_proj";
     form.value = "attention.self.value_proj";
@@ -30,13 +31,12 @@ static mtf_encoder_form deberta_form(void)
 
 static mtf_status read_distances(deberta_config *c, const mtf_config *config, mtf_error *err)
 {
-    const int64_t most = INT64_C(1) << 24;
     int attends = 0;
     c->buckets = c->max_distance = -1;
     MTF_TRY(mtf_config_get_bool(config, "relative_attention", &attends, err));
-    MTF_TRY(mtf_config_get_int(config, "position_buckets", -1, most, 0, &c->buckets, err));
-    MTF_TRY(
-        mtf_config_get_int(config, "max_relative_positions", -1, most, 0, &c->max_distance, err));
+    MTF_TRY(mtf_config_get_int(config, "position_buckets", -1, MTF_MOST_WIDE, 0, &c->buckets, err));
+    MTF_TRY(mtf_config_get_int(config, "max_relative_positions", -1, MTF_MOST_WIDE, 0,
+                               &c->max_distance, err));
     MTF_TRY(mtf_config_get_bool(config, "share_att_key", &c->shared, err));
     MTF_TRY(mtf_config_get_bool(config, "norm_distances", &c->normed, err));
     MTF_TRY(mtf_config_get_bool(config, "c2p", &c->by_key, err));
@@ -68,8 +68,6 @@ static mtf_status read_config(deberta_config *c, mtf_encoder_form *form, const m
     form->position = positions ? form->position : NULL;
     form->type = n_types > 0 ? form->type : NULL;
     MTF_TRY(mtf_encoder_read(&c->encoder, form, config, err));
-    c->encoder.eps = 1e-7; /* a preset of its own */
-    MTF_TRY(mtf_config_get_real(config, "layer_norm_eps", 0, 1, &c->encoder.eps, err));
     c->encoder.n_types = n_types;
     c->encoder.reads_types = n_types > 0;
     return read_distances(c, config, err);
@@ -109,7 +107,7 @@ static mtf_status build(mtf_program *program, const mtf_config *config, mtf_erro
     mtf_program_end_unit(program);
     c.encoder.distances = &distances;
     x = mtf_encoder_layers(program, &c.encoder, x);
-    return mtf_build_pooling_with(program, config, x, NULL, err);
+    return mtf_build_pooling(program, config, x, NULL, err);
 }
 
 const mtf_family mtf_family_deberta_v2 = {"deberta-v2", build};

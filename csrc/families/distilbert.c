@@ -29,6 +29,10 @@ static const mtf_encoder_form form = {
     .inner = "ffn.lin1",
     .outer = "ffn.lin2",
     .outer_norm = "output_layer_norm",
+    .eps = 1e-12,
+    .dropout = 0.1,
+    .attention_dropout = 0.1,
+    .activation = MTF_ACT_GELU,
 };
 
 static mtf_status build(mtf_program *program, const mtf_config *config, mtf_error *err)

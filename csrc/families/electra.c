@@ -12,14 +12,14 @@ static mtf_status build(mtf_program *program, const mtf_config *config, mtf_erro
     mtf_encoder encoder;
     MTF_TRY(mtf_encoder_read(&encoder, &mtf_bert_form, config, err));
     encoder.embedding_width = 128;
-    MTF_TRY(mtf_config_get_int(config, "embedding_size", 1, INT64_C(1) << 24, 0,
+    MTF_TRY(mtf_config_get_int(config, "embedding_size", 1, MTF_MOST_WIDE, 0,
                                &encoder.embedding_width, err));
     mtf_tensor_id x = mtf_encoder_embeddings(program, &encoder);
     if (encoder.embedding_width != encoder.width) {
         x = mtf_encoder_projection(program, &encoder, "embeddings_project", x);
     }
     x = mtf_encoder_layers(program, &encoder, x);
-    return mtf_build_pooling_with(program, config, x, NULL, err);
+    return mtf_build_pooling(program, config, x, NULL, err);
 }
 
 const mtf_family mtf_family_electra = {"electra", build};

@@ -12,7 +12,6 @@
 #include "families.h"
 
 #include <math.h>
-#include <stdio.h>
 
 extern const mtf_family mtf_family_gpt2;
 
@@ -25,20 +24,19 @@ typedef struct gpt2_config {
 
 static mtf_status read_config(gpt2_config *c, const mtf_config *config, mtf_error *err)
 {
-    const int64_t most = INT64_C(1) << 24;
     *c = (gpt2_config){.eps = 1e-5,
                        .embedding_dropout = 0.1,
                        .attention_dropout = 0.1,
                        .dropout = 0.1,
                        .scaled = 1,
                        .activation = MTF_ACT_GELU_NEW};
-    MTF_TRY(mtf_config_get_int(config, "n_embd", 1, most, 1, &c->width, err));
+    MTF_TRY(mtf_config_get_int(config, "n_embd", 1, MTF_MOST_WIDE, 1, &c->width, err));
     MTF_TRY(mtf_config_get_int(config, "n_layer", 1, 4096, 1, &c->n_layers, err));
     MTF_TRY(mtf_config_get_int(config, "n_head", 1, 4096, 1, &c->n_heads, err));
-    MTF_TRY(mtf_config_get_int(config, "vocab_size", 1, most, 1, &c->vocabulary, err));
-    MTF_TRY(mtf_config_get_int(config, "n_positions", 1, most, 1, &c->positions, err));
+    MTF_TRY(mtf_config_get_int(config, "vocab_size", 1, MTF_MOST_WIDE, 1, &c->vocabulary, err));
+    MTF_TRY(mtf_config_get_int(config, "n_positions", 1, MTF_MOST_WIDE, 1, &c->positions, err));
     c->ffn = 4 * c->width;
-    MTF_TRY(mtf_config_get_int(config, "n_inner", 1, most, 0, &c->ffn, err));
+    MTF_TRY(mtf_config_get_int(config, "n_inner", 1, MTF_MOST_WIDE, 0, &c->ffn, err));
     MTF_TRY(mtf_config_get_eps(config, "layer_norm_epsilon", &c->eps, err));
     MTF_TRY(mtf_config_get_real(config, "embd_pdrop", 0, 0.999, &c->embedding_dropout, err));
     MTF_TRY(mtf_config_get_real(config, "attn_pdrop", 0, 0.999, &c->attention_dropout, err));
@@ -46,11 +44,7 @@ static mtf_status read_config(gpt2_config *c, const mtf_config *config, mtf_erro
     MTF_TRY(mtf_config_get_bool(config, "scale_attn_weights", &c->scaled, err));
     MTF_TRY(
         mtf_config_get_bool(config, "scale_attn_by_inverse_layer_idx", &c->scaled_by_layer, err));
-    if (c->width % c->n_heads != 0) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "n_embd %lld is not a multiple of n_head %lld; correct config.json",
-                        (long long)c->width, (long long)c->n_heads);
-    }
+    MTF_TRY(mtf_check_heads(c->width, "n_embd", c->n_heads, "n_head", err));
     return mtf_read_activation(config, "activation_function", &c->activation, err);
 }
 
@@ -76,9 +70,10 @@ static double scale_of(const gpt2_config *c, int64_t layer)
     return c->scaled_by_layer ? scale / (double)(layer + 1) : scale;
 }
 
-static mtf_tensor_id build_layer(const mtf_block *block, const gpt2_config *c, int64_t index,
+static mtf_tensor_id build_layer(const mtf_block *block, const void *of, int64_t index,
                                  mtf_tensor_id x)
 {
+    const gpt2_config *c = of;
     const mtf_attention_spec spec = {.n_heads = (int32_t)c->n_heads,
                                      .left = -1,
                                      .right = 0,
@@ -100,33 +95,17 @@ static mtf_tensor_id build_layer(const mtf_block *block, const gpt2_config *c, i
     return mtf_node_add(block->program, mtf_part_label(block, "sum", label), y, sum);
 }
 
-static mtf_tensor_id build_layers(mtf_program *p, const gpt2_config *c, mtf_tensor_id x)
-{
-    for (int64_t i = 0; i < c->n_layers; i++) {
-        char unit[64], keys[64], name[48];
-        (void)snprintf(unit, sizeof unit, "backbone.layers[%lld]", (long long)i);
-        (void)snprintf(keys, sizeof keys, "backbone.h.%lld", (long long)i);
-        (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)i);
-        const mtf_block block = {.program = p, .keys = keys, .label = unit};
-        mtf_program_output(p, name, x);
-        mtf_program_unit(p, unit, 0);
-        x = build_layer(&block, c, i, x);
-        mtf_program_end_unit(p);
-    }
-    return x;
-}
-
 static mtf_status build(mtf_program *program, const mtf_config *config, mtf_error *err)
 {
     gpt2_config c;
     const mtf_block top = {.program = program, .keys = "backbone", .label = "backbone.final_norm"};
     MTF_TRY(read_config(&c, config, err));
     mtf_tensor_id x = build_embeddings(program, &c);
-    x = build_layers(program, &c, x);
+    x = mtf_build_layers(program, "backbone.h", c.n_layers, build_layer, &c, x);
     mtf_begin_final_norm(program, x);
     x = mtf_part_norm(&top, "ln_f", x, MTF_NO_TENSOR, c.eps);
     mtf_end_final_norm(program, c.n_layers, x);
-    return mtf_build_pooling_with(program, config, x, NULL, err);
+    return mtf_build_pooling(program, config, x, NULL, err);
 }
 
 const mtf_family mtf_family_gpt2 = {"gpt2", build};

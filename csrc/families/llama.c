@@ -14,8 +14,6 @@
 #include "families.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 extern const mtf_family mtf_family_llama;
 extern const mtf_family mtf_family_qwen2;
@@ -30,7 +28,8 @@ typedef struct llama_kind {
 
 typedef struct llama_config {
     llama_kind kind;
-    int64_t width, n_layers, n_heads, n_kv_heads, head_width, ffn, vocabulary, positions;
+    mtf_backbone_sizes size;
+    int64_t n_kv_heads, head_width;
     double eps, theta, attention_dropout;
     int qkv_bias, output_bias, ffn_bias;
     mtf_activation activation;
@@ -39,17 +38,11 @@ typedef struct llama_config {
 static mtf_status read_config(llama_config *c, const mtf_config *config, llama_kind kind,
                               mtf_error *err)
 {
-    const int64_t most = INT64_C(1) << 24;
     *c = (llama_config){.kind = kind, .eps = 1e-6, .theta = 10000, .activation = MTF_ACT_SILU};
-    MTF_TRY(mtf_config_get_int(config, "hidden_size", 1, most, 1, &c->width, err));
-    MTF_TRY(mtf_config_get_int(config, "num_hidden_layers", 1, 4096, 1, &c->n_layers, err));
-    MTF_TRY(mtf_config_get_int(config, "num_attention_heads", 1, 4096, 1, &c->n_heads, err));
-    MTF_TRY(mtf_config_get_int(config, "intermediate_size", 1, most, 1, &c->ffn, err));
-    MTF_TRY(mtf_config_get_int(config, "vocab_size", 1, most, 1, &c->vocabulary, err));
-    MTF_TRY(mtf_config_get_int(config, "max_position_embeddings", 1, most, 1, &c->positions, err));
-    c->n_kv_heads = c->n_heads;
+    MTF_TRY(mtf_read_sizes(&c->size, config, err));
+    c->n_kv_heads = c->size.n_heads;
     MTF_TRY(mtf_config_get_int(config, "num_key_value_heads", 1, 4096, 0, &c->n_kv_heads, err));
-    c->head_width = c->width / c->n_heads;
+    c->head_width = c->size.width / c->size.n_heads;
     MTF_TRY(mtf_config_get_int(config, "head_dim", 2, 4096, 0, &c->head_width, err));
     MTF_TRY(mtf_config_get_eps(config, "rms_norm_eps", &c->eps, err));
     MTF_TRY(mtf_config_get_real(config, "rope_theta", 1, 1e12, &c->theta, err));
@@ -61,11 +54,11 @@ static mtf_status read_config(llama_config *c, const mtf_config *config, llama_k
         c->qkv_bias = c->output_bias;
     }
     MTF_TRY(mtf_read_activation(config, "hidden_act", &c->activation, err));
-    if (c->n_heads % c->n_kv_heads != 0) {
+    if (c->size.n_heads % c->n_kv_heads != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
                         "num_attention_heads %lld is not a multiple of num_key_value_heads %lld; "
                         "correct config.json",
-                        (long long)c->n_heads, (long long)c->n_kv_heads);
+                        (long long)c->size.n_heads, (long long)c->n_kv_heads);
     }
     if (c->head_width < 2 || c->head_width % 2 != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
@@ -79,10 +72,10 @@ static mtf_status read_config(llama_config *c, const mtf_config *config, llama_k
 static mtf_tensor_id build_embeddings(mtf_program *p, const llama_config *c)
 {
     const mtf_block block = {.program = p, .keys = "backbone", .label = "backbone.embeddings"};
-    const int32_t tokens = mtf_program_space(p, "tokens", c->positions);
-    const mtf_tensor_id ids = mtf_program_input_ids(p, "ids", tokens, c->vocabulary, 0);
+    const int32_t tokens = mtf_program_space(p, "tokens", c->size.positions);
+    const mtf_tensor_id ids = mtf_program_input_ids(p, "ids", tokens, c->size.vocabulary, 0);
     mtf_program_unit(p, "backbone.embeddings", 0);
-    const int32_t word = mtf_part_weight(&block, "embed_tokens", c->vocabulary, c->width);
+    const int32_t word = mtf_part_weight(&block, "embed_tokens", c->size.vocabulary, c->size.width);
     const mtf_tensor_id x =
         mtf_node_embedding(p, "backbone.embeddings", ids, MTF_NO_TENSOR, word, -1, -1, 0, -1);
     mtf_program_end_unit(p);
@@ -95,8 +88,8 @@ static mtf_tensor_id build_attention(const mtf_block *block, const llama_config 
     static const char *const names[3] = {"self_attn.q_proj", "self_attn.k_proj",
                                          "self_attn.v_proj"};
     static const char *const norms[2] = {"self_attn.q_norm", "self_attn.k_norm"};
-    const int64_t heads[3] = {c->n_heads, c->n_kv_heads, c->n_kv_heads};
-    const mtf_attention_spec spec = {.n_heads = (int32_t)c->n_heads,
+    const int64_t heads[3] = {c->size.n_heads, c->n_kv_heads, c->n_kv_heads};
+    const mtf_attention_spec spec = {.n_heads = (int32_t)c->size.n_heads,
                                      .n_kv_heads = (int32_t)c->n_kv_heads,
                                      .head_width = c->head_width,
                                      .left = -1,
@@ -122,50 +115,40 @@ static mtf_tensor_id build_attention(const mtf_block *block, const llama_config 
     }
     mtf_part_label(block, "attention", label);
     const mtf_tensor_id y = mtf_node_attention(block->program, label, x[0], x[1], x[2], &spec);
-    return mtf_part_linear(block, "self_attn.o_proj", y, c->width, c->output_bias, MTF_ACT_NONE);
+    return mtf_part_linear(block, "self_attn.o_proj", y, c->size.width, c->output_bias,
+                           MTF_ACT_NONE);
 }
 
-static mtf_tensor_id build_layer(mtf_program *p, const llama_config *c, int64_t index,
+static mtf_tensor_id build_layer(const mtf_block *block, const void *of, int64_t index,
                                  mtf_tensor_id x)
 {
     static const char *const names[2] = {"mlp.gate_proj", "mlp.up_proj"};
-    const int64_t widths[2] = {c->ffn, c->ffn};
-    char unit[64], keys[64], label[MTF_PART_NAME];
-    (void)snprintf(unit, sizeof unit, "backbone.layers[%lld]", (long long)index);
-    (void)snprintf(keys, sizeof keys, "backbone.layers.%lld", (long long)index);
-    const mtf_block block = {.program = p, .keys = keys, .label = unit};
+    const llama_config *c = of;
+    const int64_t widths[2] = {c->size.ffn, c->size.ffn};
+    char label[MTF_PART_NAME];
     mtf_tensor_id both[2];
-    mtf_program_unit(p, unit, 0);
-    mtf_tensor_id n =
-        mtf_part_rmsnorm(&block, "input_layernorm", x, MTF_NO_TENSOR, 0, c->eps, NULL);
-    n = build_attention(&block, c, n);
-    n = mtf_part_rmsnorm(&block, "post_attention_layernorm", n, x, 0, c->eps, &x);
-    mtf_part_linears(&block, "mlp", n, 2, names, widths, c->ffn_bias, both);
-    mtf_part_label(&block, "mlp gated", label);
-    n = mtf_node_gated(p, label, both[0], both[1], c->activation, 0);
-    n = mtf_part_linear(&block, "mlp.down_proj", n, c->width, c->ffn_bias, MTF_ACT_NONE);
-    mtf_part_label(&block, "sum", label);
-    x = mtf_node_add(p, label, x, n);
-    mtf_program_end_unit(p);
-    return x;
+    (void)index;
+    mtf_tensor_id n = mtf_part_rmsnorm(block, "input_layernorm", x, MTF_NO_TENSOR, 0, c->eps, NULL);
+    n = build_attention(block, c, n);
+    n = mtf_part_rmsnorm(block, "post_attention_layernorm", n, x, 0, c->eps, &x);
+    mtf_part_linears(block, "mlp", n, 2, names, widths, c->ffn_bias, both);
+    n = mtf_node_gated(block->program, mtf_part_label(block, "mlp gated", label), both[0], both[1],
+                       c->activation, 0);
+    n = mtf_part_linear(block, "mlp.down_proj", n, c->size.width, c->ffn_bias, MTF_ACT_NONE);
+    return mtf_node_add(block->program, mtf_part_label(block, "sum", label), x, n);
 }
 
 static mtf_status build(mtf_program *p, const mtf_config *config, llama_kind kind, mtf_error *err)
 {
     llama_config c;
-    char name[48];
     MTF_TRY(read_config(&c, config, kind, err));
     mtf_tensor_id x = build_embeddings(p, &c);
-    for (int64_t i = 0; i < c.n_layers; i++) {
-        (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)i);
-        mtf_program_output(p, name, x);
-        x = build_layer(p, &c, i, x);
-    }
+    x = mtf_build_layers(p, "backbone.layers", c.size.n_layers, build_layer, &c, x);
     const mtf_block block = {.program = p, .keys = "backbone", .label = "backbone.final_norm"};
     mtf_begin_final_norm(p, x);
     x = mtf_part_rmsnorm(&block, "norm", x, MTF_NO_TENSOR, 0, c.eps, NULL);
-    mtf_end_final_norm(p, c.n_layers, x);
-    return mtf_build_pooling_with(p, config, x, NULL, err);
+    mtf_end_final_norm(p, c.size.n_layers, x);
+    return mtf_build_pooling(p, config, x, NULL, err);
 }
 
 static mtf_status build_llama(mtf_program *p, const mtf_config *config, mtf_error *err)

@@ -13,12 +13,11 @@
 #include "../model/rotary_attention.h"
 #include "families.h"
 
-#include <stdio.h>
-
 extern const mtf_family mtf_family_modernbert;
 
 typedef struct modernbert_config {
-    int64_t width, n_layers, n_heads, ffn, vocabulary, positions, window;
+    mtf_backbone_sizes size;
+    int64_t window;
     double eps, dropout, attention_dropout, ffn_dropout, global_theta, local_theta;
     mtf_activation activation;
     int norm_bias, attention_bias, ffn_bias;
@@ -28,16 +27,11 @@ typedef struct modernbert_config {
 
 static mtf_status read_sizes(modernbert_config *c, const mtf_config *config, mtf_error *err)
 {
-    const int64_t most = INT64_C(1) << 24;
-    MTF_TRY(mtf_config_get_int(config, "hidden_size", 1, most, 1, &c->width, err));
-    MTF_TRY(mtf_config_get_int(config, "num_hidden_layers", 1, 4096, 1, &c->n_layers, err));
-    MTF_TRY(mtf_config_get_int(config, "num_attention_heads", 1, 4096, 1, &c->n_heads, err));
-    MTF_TRY(mtf_config_get_int(config, "intermediate_size", 1, most, 1, &c->ffn, err));
-    MTF_TRY(mtf_config_get_int(config, "vocab_size", 1, most, 1, &c->vocabulary, err));
-    MTF_TRY(mtf_config_get_int(config, "max_position_embeddings", 1, most, 1, &c->positions, err));
-    MTF_TRY(mtf_config_get_int(config, "local_attention", 1, most, 0, &c->window, err));
+    MTF_TRY(mtf_read_sizes(&c->size, config, err));
+    MTF_TRY(mtf_config_get_int(config, "local_attention", 1, MTF_MOST_WIDE, 0, &c->window, err));
     MTF_TRY(mtf_config_get_ints(config, "global_layers", &c->global_layers, &c->n_global, err));
-    return mtf_check_rotary_heads(c->width, "hidden_size", c->n_heads, "num_attention_heads", err);
+    return mtf_check_rotary_heads(c->size.width, "hidden_size", c->size.n_heads,
+                                  "num_attention_heads", err);
 }
 
 static mtf_status read_config(modernbert_config *c, const mtf_config *config, mtf_error *err)
@@ -74,10 +68,11 @@ static mtf_tensor_id build_embeddings(mtf_program *p, const modernbert_config *c
 {
     const mtf_block block = {
         .program = p, .keys = "backbone.embeddings", .label = "backbone.embeddings"};
-    const int32_t tokens = mtf_program_space(p, "tokens", c->positions);
-    const mtf_tensor_id ids = mtf_program_input_ids(p, "ids", tokens, c->vocabulary, 0);
+    const int32_t tokens = mtf_program_space(p, "tokens", c->size.positions);
+    const mtf_tensor_id ids = mtf_program_input_ids(p, "ids", tokens, c->size.vocabulary, 0);
     mtf_program_unit(p, "backbone.embeddings", 0);
-    const int32_t word = mtf_part_weight(&block, "tok_embeddings", c->vocabulary, c->width);
+    const int32_t word =
+        mtf_part_weight(&block, "tok_embeddings", c->size.vocabulary, c->size.width);
     mtf_tensor_id x =
         mtf_node_embedding(p, "backbone.embeddings sum", ids, MTF_NO_TENSOR, word, -1, -1, 0, -1);
     x = mtf_part_layernorm(&block, "norm", x, MTF_NO_TENSOR, c->norm_bias, c->eps, NULL);
@@ -86,16 +81,17 @@ static mtf_tensor_id build_embeddings(mtf_program *p, const modernbert_config *c
     return x;
 }
 
-static mtf_tensor_id build_layer(const mtf_block *block, const modernbert_config *c, int64_t index,
+static mtf_tensor_id build_layer(const mtf_block *block, const void *of, int64_t index,
                                  mtf_tensor_id x)
 {
+    const modernbert_config *c = of;
     const int all = sees_all(c, index);
     const mtf_rotary_attention attention = {.qkv = "attn.Wqkv",
                                             .output = "attn.Wo",
                                             .qkv_bias = c->attention_bias,
                                             .output_bias = c->attention_bias,
-                                            .n_heads = c->n_heads,
-                                            .rotary_width = c->width / c->n_heads,
+                                            .n_heads = c->size.n_heads,
+                                            .rotary_width = c->size.width / c->size.n_heads,
                                             .theta = all ? c->global_theta : c->local_theta,
                                             .reach = all ? -1 : c->window / 2,
                                             .rate = c->attention_dropout};
@@ -108,28 +104,12 @@ static mtf_tensor_id build_layer(const mtf_block *block, const modernbert_config
     y = mtf_part_rotary_attention(block, "attention", &attention, y);
     y = mtf_part_dropout(block, "attention dropout", y, c->attention_dropout);
     y = mtf_part_layernorm(block, "mlp_norm", y, x, c->norm_bias, c->eps, &sum);
-    y = mtf_part_linear(block, "mlp.Wi", y, 2 * c->ffn, c->ffn_bias, MTF_ACT_NONE);
+    y = mtf_part_linear(block, "mlp.Wi", y, 2 * c->size.ffn, c->ffn_bias, MTF_ACT_NONE);
     y = mtf_node_gated(block->program, mtf_part_label(block, "mlp gate", label), y, MTF_NO_TENSOR,
                        c->activation, 0);
     y = mtf_part_dropout(block, "mlp dropout", y, c->ffn_dropout);
-    y = mtf_part_linear(block, "mlp.Wo", y, c->width, c->ffn_bias, MTF_ACT_NONE);
+    y = mtf_part_linear(block, "mlp.Wo", y, c->size.width, c->ffn_bias, MTF_ACT_NONE);
     return mtf_node_add(block->program, mtf_part_label(block, "sum", label), y, sum);
-}
-
-static mtf_tensor_id build_layers(mtf_program *p, const modernbert_config *c, mtf_tensor_id x)
-{
-    for (int64_t i = 0; i < c->n_layers; i++) {
-        char unit[64], keys[64], name[48];
-        (void)snprintf(unit, sizeof unit, "backbone.layers[%lld]", (long long)i);
-        (void)snprintf(keys, sizeof keys, "backbone.layers.%lld", (long long)i);
-        (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)i);
-        const mtf_block block = {.program = p, .keys = keys, .label = unit};
-        mtf_program_output(p, name, x);
-        mtf_program_unit(p, unit, 0);
-        x = build_layer(&block, c, i, x);
-        mtf_program_end_unit(p);
-    }
-    return x;
 }
 
 static mtf_status build(mtf_program *program, const mtf_config *config, mtf_error *err)
@@ -138,11 +118,11 @@ static mtf_status build(mtf_program *program, const mtf_config *config, mtf_erro
     const mtf_block top = {.program = program, .keys = "backbone", .label = "backbone"};
     MTF_TRY(read_config(&c, config, err));
     mtf_tensor_id x = build_embeddings(program, &c);
-    x = build_layers(program, &c, x);
+    x = mtf_build_layers(program, "backbone.layers", c.size.n_layers, build_layer, &c, x);
     mtf_begin_final_norm(program, x);
     x = mtf_part_layernorm(&top, "final_norm", x, MTF_NO_TENSOR, c.norm_bias, c.eps, NULL);
-    mtf_end_final_norm(program, c.n_layers, x);
-    return mtf_build_pooling_with(program, config, x, NULL, err);
+    mtf_end_final_norm(program, c.size.n_layers, x);
+    return mtf_build_pooling(program, config, x, NULL, err);
 }
 
 const mtf_family mtf_family_modernbert = {"modernbert", build};

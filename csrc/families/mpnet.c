@@ -47,7 +47,7 @@ static mtf_status build(mtf_program *program, const mtf_config *config, mtf_erro
     mtf_program_end_unit(program);
     encoder.relative = &relative;
     x = mtf_encoder_layers(program, &encoder, x);
-    return mtf_build_pooling(program, config, x, err);
+    return mtf_build_pooling(program, config, x, &mtf_bert_pooler, err);
 }
 
 const mtf_family mtf_family_mpnet = {"mpnet", build};

@@ -6,7 +6,6 @@
 
 #include "../base/status.h"
 
-#include <stdio.h>
 #include <string.h>
 
 const mtf_encoder_form mtf_bert_form = {
@@ -34,6 +33,10 @@ const mtf_encoder_form mtf_bert_form = {
     .inner = "intermediate.dense",
     .outer = "output.dense",
     .outer_norm = "output.LayerNorm",
+    .eps = 1e-12,
+    .dropout = 0.1,
+    .attention_dropout = 0.1,
+    .activation = MTF_ACT_GELU,
 };
 
 /* Keys that change what such an encoder computes and that none carries out. */
@@ -76,23 +79,22 @@ static mtf_status read_rate(const mtf_config *config, const char *key, double *v
 mtf_status mtf_encoder_read(mtf_encoder *e, const mtf_encoder_form *form, const mtf_config *config,
                             mtf_error *err)
 {
-    const int64_t most = INT64_C(1) << 24;
     const mtf_encoder_keys *keys = &form->keys;
     *e = (mtf_encoder){.form = form,
                        .n_types = 2,
-                       .eps = 1e-12,
-                       .activation = MTF_ACT_GELU,
-                       .dropout = 0.1,
-                       .attention_dropout = 0.1,
+                       .eps = form->eps,
+                       .activation = form->activation,
+                       .dropout = form->dropout,
+                       .attention_dropout = form->attention_dropout,
                        .reads_types = 1,
                        .pad = -1};
     MTF_TRY(refuse_unsupported(config, err));
-    MTF_TRY(read_size(config, keys->width, most, 1, &e->width, err));
+    MTF_TRY(read_size(config, keys->width, MTF_MOST_WIDE, 1, &e->width, err));
     MTF_TRY(read_size(config, keys->n_layers, 4096, 1, &e->n_layers, err));
     MTF_TRY(read_size(config, keys->n_heads, 4096, 1, &e->n_heads, err));
-    MTF_TRY(read_size(config, keys->ffn, most, 1, &e->ffn, err));
-    MTF_TRY(read_size(config, keys->vocabulary, most, 1, &e->vocabulary, err));
-    MTF_TRY(read_size(config, keys->n_positions, most, 1, &e->n_positions, err));
+    MTF_TRY(read_size(config, keys->ffn, MTF_MOST_WIDE, 1, &e->ffn, err));
+    MTF_TRY(read_size(config, keys->vocabulary, MTF_MOST_WIDE, 1, &e->vocabulary, err));
+    MTF_TRY(read_size(config, keys->n_positions, MTF_MOST_WIDE, 1, &e->n_positions, err));
     MTF_TRY(read_size(config, keys->n_types, 4096, 0, &e->n_types, err));
     if (keys->eps != NULL) {
         MTF_TRY(mtf_config_get_eps(config, keys->eps, &e->eps, err));
@@ -102,12 +104,7 @@ mtf_status mtf_encoder_read(mtf_encoder *e, const mtf_encoder_form *form, const 
     e->embedding_width = e->width;
     e->attention_output_dropout = e->output_dropout = e->dropout;
     MTF_TRY(mtf_read_activation(config, keys->activation, &e->activation, err));
-    if (e->width % e->n_heads != 0) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "%s %lld is not a multiple of %s %lld; correct config.json", keys->width,
-                        (long long)e->width, keys->n_heads, (long long)e->n_heads);
-    }
-    return MTF_OK;
+    return mtf_check_heads(e->width, keys->width, e->n_heads, keys->n_heads, err);
 }
 
 mtf_tensor_id mtf_encoder_embeddings(mtf_program *p, const mtf_encoder *e)
@@ -147,9 +144,12 @@ mtf_tensor_id mtf_encoder_projection(mtf_program *p, const mtf_encoder *e, const
     return x;
 }
 
-mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const mtf_encoder *e, mtf_tensor_id x)
+mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const void *encoder, int64_t index,
+                                mtf_tensor_id x)
 {
+    const mtf_encoder *e = encoder;
     const mtf_encoder_form *form = e->form;
+    (void)index;
     const mtf_attention_part attention = {.query = form->query,
                                           .key = form->key,
                                           .value = form->value,
@@ -169,19 +169,8 @@ mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const mtf_encoder *e, mt
 
 mtf_tensor_id mtf_encoder_layers(mtf_program *p, const mtf_encoder *e, mtf_tensor_id x)
 {
-    mtf_program_output(p, "hidden_states.0", x);
-    for (int64_t i = 0; i < e->n_layers; i++) {
-        char unit[64], keys[128], name[48];
-        (void)snprintf(unit, sizeof unit, "backbone.layers[%lld]", (long long)i);
-        (void)snprintf(keys, sizeof keys, "%s.%lld", e->form->layers, (long long)i);
-        (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)(i + 1));
-        const mtf_block block = {.program = p, .keys = keys, .label = unit};
-        mtf_program_unit(p, unit, 0);
-        x = mtf_encoder_layer(&block, e, x);
-        mtf_program_end_unit(p);
-        mtf_program_output(p, name, x);
-    }
-    mtf_program_output(p, "hidden", x);
+    x = mtf_build_layers(p, e->form->layers, e->n_layers, mtf_encoder_layer, e, x);
+    mtf_end_layers(p, e->n_layers, x);
     return x;
 }
 
@@ -190,5 +179,5 @@ mtf_status mtf_encoder_build(mtf_program *program, const mtf_encoder *encoder,
 {
     mtf_tensor_id x = mtf_encoder_embeddings(program, encoder);
     x = mtf_encoder_layers(program, encoder, x);
-    return mtf_build_pooling_with(program, config, x, pooler, err);
+    return mtf_build_pooling(program, config, x, pooler, err);
 }

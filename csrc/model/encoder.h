@@ -12,7 +12,7 @@
 
 #include "parts.h"
 
-/* Keys of config.json. NULL: the family has none, the number stays as it was set before reading. */
+/* Keys of config.json. NULL: the family has none, the form's number stands. */
 typedef struct mtf_encoder_keys {
     const char *width, *n_layers, *n_heads, *ffn, *vocabulary, *n_positions, *n_types;
     const char *eps, *dropout, *attention_dropout, *activation;
@@ -26,6 +26,8 @@ typedef struct mtf_encoder_form {
     const char *layers;
     const char *query, *key, *value, *attention_output, *attention_norm;
     const char *inner, *outer, *outer_norm; /* of the feed-forward network */
+    double eps, dropout, attention_dropout; /* where the configuration has none */
+    mtf_activation activation;              /* likewise */
 } mtf_encoder_form;
 
 /* Of BERT, and of all whose checkpoints have the names of its classes. */
@@ -45,9 +47,8 @@ typedef struct mtf_encoder {
     int64_t pad;     /* -1: positions are counted from 0; else see mtf_node_embedding */
 } mtf_encoder;
 
-/* What config.json says of an encoder of this form. Presets that stay without a key: eps 1e-12, rates
- * 0.1, gelu, 2 types that batches may name, positions counted from 0. Refuses what no encoder of this
- * kind carries out. */
+/* What config.json says of an encoder of this form. Beside the form's numbers: 2 types that batches may
+ * name, positions counted from 0. Refuses what no encoder of this kind carries out. */
 MTF_NODISCARD mtf_status mtf_encoder_read(mtf_encoder *encoder, const mtf_encoder_form *form,
                                           const mtf_config *config, mtf_error *err);
 /* Declares the space "tokens", the inputs "ids" and (reads_types) "token_types" and the unit
@@ -57,8 +58,8 @@ mtf_tensor_id mtf_encoder_embeddings(mtf_program *program, const mtf_encoder *en
  * same unit. */
 mtf_tensor_id mtf_encoder_projection(mtf_program *program, const mtf_encoder *encoder,
                                      const char *part, mtf_tensor_id x);
-/* The computation of one layer over x, its keys in `block`, within the unit that is open. */
-mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const mtf_encoder *encoder,
+/* An mtf_layer_builder: the computation of one layer of an mtf_encoder, all of which are alike. */
+mtf_tensor_id mtf_encoder_layer(const mtf_block *block, const void *encoder, int64_t index,
                                 mtf_tensor_id x);
 /* The units "backbone.layers[i]" and the outputs "hidden_states.<i>" and "hidden", above x. */
 mtf_tensor_id mtf_encoder_layers(mtf_program *program, const mtf_encoder *encoder, mtf_tensor_id x);

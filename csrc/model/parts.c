@@ -5,14 +5,12 @@
 #include <math.h>
 #include <stdio.h>
 
-#define NAME_SIZE MTF_PART_NAME
-
 /* Joins up to four texts in `name` and returns it. */
-static const char *join(const mtf_block *block, char name[NAME_SIZE], const char *first,
+static const char *join(const mtf_block *block, char name[MTF_PART_NAME], const char *first,
                         const char *second, const char *third, const char *fourth)
 {
-    const int length = snprintf(name, NAME_SIZE, "%s%s%s%s", first, second, third, fourth);
-    if (length < 0 || length >= NAME_SIZE) {
+    const int length = snprintf(name, MTF_PART_NAME, "%s%s%s%s", first, second, third, fourth);
+    if (length < 0 || length >= MTF_PART_NAME) {
         mtf_program_fail(block->program, MTF_ERR_CONFIG,
                          "a parameter's key or an operation's label would be longer than 255 "
                          "bytes; choose a shorter name");
@@ -22,7 +20,7 @@ static const char *join(const mtf_block *block, char name[NAME_SIZE], const char
 
 /* "<keys>.<part><kind>" */
 static const char *key_of(const mtf_block *block, const char *part, const char *kind,
-                          char key[NAME_SIZE])
+                          char key[MTF_PART_NAME])
 {
     return join(block, key, block->keys, part[0] != '\0' ? "." : "", part, kind);
 }
@@ -41,7 +39,7 @@ static int64_t width_of(const mtf_block *block, mtf_tensor_id x)
 static int32_t matrix(const mtf_block *block, const char *part, int64_t rows, int64_t cols,
                       mtf_layout layout)
 {
-    char key[NAME_SIZE];
+    char key[MTF_PART_NAME];
     const int64_t shape[2] = {rows, cols};
     return mtf_program_param(block->program, key_of(block, part, ".weight", key), 2, shape, layout,
                              1, block->init, block->init_bound);
@@ -56,7 +54,7 @@ int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, 
 static int32_t vector(const mtf_block *block, const char *part, const char *kind, int64_t n,
                       mtf_init init)
 {
-    char key[NAME_SIZE];
+    char key[MTF_PART_NAME];
     return mtf_program_param(block->program, key_of(block, part, kind, key), 1, &n,
                              MTF_LAYOUT_OUT_IN, 0, init, 0);
 }
@@ -64,7 +62,7 @@ static int32_t vector(const mtf_block *block, const char *part, const char *kind
 mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                               int has_bias, mtf_activation activation)
 {
-    char label[NAME_SIZE];
+    char label[MTF_PART_NAME];
     const int32_t weight = mtf_part_weight(block, part, n, width_of(block, x));
     const int32_t bias = has_bias ? vector(block, part, ".bias", n, MTF_INIT_ZERO) : -1;
     return mtf_node_linear(block->program, mtf_part_label(block, part, label), x, weight, bias,
@@ -74,7 +72,7 @@ mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tens
 mtf_tensor_id mtf_part_conv1d(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                               mtf_activation activation)
 {
-    char label[NAME_SIZE];
+    char label[MTF_PART_NAME];
     const int32_t weight = matrix(block, part, width_of(block, x), n, MTF_LAYOUT_IN_OUT);
     const int32_t bias = vector(block, part, ".bias", n, MTF_INIT_ZERO);
     return mtf_node_linear(block->program, mtf_part_label(block, part, label), x, weight, bias,
@@ -116,7 +114,7 @@ mtf_tensor_id mtf_part_layernorm(const mtf_block *block, const char *part, mtf_t
                                  mtf_tensor_id residual, int has_bias, double eps,
                                  mtf_tensor_id *sum)
 {
-    char label[NAME_SIZE];
+    char label[MTF_PART_NAME];
     const int64_t width = width_of(block, x);
     const int32_t weight = vector(block, part, ".weight", width, MTF_INIT_ONE);
     const int32_t bias = has_bias ? vector(block, part, ".bias", width, MTF_INIT_ZERO) : -1;
@@ -133,7 +131,7 @@ mtf_tensor_id mtf_part_norm(const mtf_block *block, const char *part, mtf_tensor
 mtf_tensor_id mtf_part_dropout(const mtf_block *block, const char *part, mtf_tensor_id x,
                                double rate)
 {
-    char label[NAME_SIZE];
+    char label[MTF_PART_NAME];
     return mtf_node_dropout(block->program, mtf_part_label(block, part, label), x, rate);
 }
 
@@ -141,21 +139,18 @@ mtf_tensor_id mtf_part_dropout(const mtf_block *block, const char *part, mtf_ten
 static void project_distances(const mtf_block *block, const char *part, const mtf_distances_part *d,
                               mtf_tensor_id rows, mtf_tensor_id *to)
 {
-    char label[NAME_SIZE];
     const char *const projections[2] = {d->key, d->query};
-    const int64_t width = width_of(block, rows);
-    int32_t weights[2], biases[2];
+    const int64_t widths[2] = {width_of(block, rows), width_of(block, rows)};
+    const char *names[2];
     mtf_tensor_id found[2];
     int n = 0;
     for (int i = 0; i < 2; i++) {
         if (projections[i] != NULL) {
-            weights[n] = mtf_part_weight(block, projections[i], width, width);
-            biases[n++] = vector(block, projections[i], ".bias", width, MTF_INIT_ZERO);
+            names[n++] = projections[i];
         }
     }
     rows = mtf_part_dropout(block, part, rows, d->rate);
-    mtf_node_linears(block->program, mtf_part_label(block, part, label), rows, n, weights, biases,
-                     MTF_ACT_NONE, found);
+    mtf_part_linears(block, part, rows, n, names, widths, 1, found);
     for (int i = 1; i >= 0; i--) {
         to[2 * i] = projections[i] != NULL ? found[--n] : MTF_NO_TENSOR;
     }
@@ -164,7 +159,7 @@ static void project_distances(const mtf_block *block, const char *part, const mt
 static mtf_tensor_id disentangled(const mtf_block *block, const char *part,
                                   const mtf_attention_part *names, const mtf_tensor_id *qkv)
 {
-    char label[NAME_SIZE];
+    char label[MTF_PART_NAME];
     const mtf_distances_part *d = names->distances;
     const int kinds = 1 + (d->key != NULL) + (d->query != NULL);
     const int64_t head_width = width_of(block, qkv[0]) / names->n_heads;
@@ -179,7 +174,7 @@ static mtf_tensor_id disentangled(const mtf_block *block, const char *part,
 mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
                                  const mtf_attention_part *names, mtf_tensor_id x)
 {
-    char label[NAME_SIZE];
+    char label[MTF_PART_NAME];
     const char *const projections[3] = {names->query, names->key, names->value};
     const int64_t width = width_of(block, x);
     const mtf_relative_part *relative = names->relative;
@@ -190,31 +185,12 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
                                      .rate = names->rate,
                                      .relative = relative != NULL ? relative->table : -1,
                                      .max_distance = relative != NULL ? relative->max_distance : 0};
-    int32_t weights[3], biases[3];
+    const int64_t widths[3] = {width, width, width};
     mtf_tensor_id qkv[3];
-    for (int i = 0; i < 3; i++) {
-        weights[i] = mtf_part_weight(block, projections[i], width, width);
-        biases[i] = vector(block, projections[i], ".bias", width, MTF_INIT_ZERO);
-    }
-    mtf_part_label(block, part, label);
-    mtf_node_linears(block->program, label, x, 3, weights, biases, MTF_ACT_NONE, qkv);
+    mtf_part_linears(block, part, x, 3, projections, widths, 1, qkv);
     x = names->distances != NULL
             ? disentangled(block, part, names, qkv)
-            : mtf_node_attention(block->program, label, qkv[0], qkv[1], qkv[2], &spec);
+            : mtf_node_attention(block->program, mtf_part_label(block, part, label), qkv[0], qkv[1],
+                                 qkv[2], &spec);
     return mtf_part_dense(block, names->output, x, width, MTF_ACT_NONE);
-}
-
-void mtf_begin_final_norm(mtf_program *program, mtf_tensor_id x)
-{
-    mtf_program_output(program, "layers", x);
-    mtf_program_unit(program, "backbone.final_norm", 0);
-}
-
-void mtf_end_final_norm(mtf_program *program, int64_t n_layers, mtf_tensor_id normalised)
-{
-    char name[48];
-    (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)n_layers);
-    mtf_program_end_unit(program);
-    mtf_program_output(program, name, normalised);
-    mtf_program_output(program, "hidden", normalised);
 }

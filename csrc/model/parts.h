@@ -86,11 +86,39 @@ typedef struct mtf_attention_part {
 mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
                                  const mtf_attention_part *names, mtf_tensor_id x);
 
-/* The norm above all layers of a pre-norm family stands between these: the unit "backbone.final_norm",
- * below it x as output "layers" (so that it can be stored where the norm trains and they do not),
- * above it the outputs "hidden_states.<n_layers>" and "hidden", as transformers has them. */
+/* ---- layers.c ---- */
+/* The computation of layer `index` over x, its parameters in `block`; `of` is the family's own. */
+typedef mtf_tensor_id (*mtf_layer_builder)(const mtf_block *block, const void *of, int64_t index,
+                                           mtf_tensor_id x);
+/* The units "backbone.layers[i]", their keys in "<keys>.<i>", and what each reads as output
+ * "hidden_states.<i>". */
+mtf_tensor_id mtf_build_layers(mtf_program *program, const char *keys, int64_t n_layers,
+                               mtf_layer_builder build, const void *of, mtf_tensor_id x);
+/* One of them, in the unit `unit`, which may have others. */
+mtf_tensor_id mtf_build_layer(const mtf_block *block, const char *unit, int64_t index,
+                              mtf_layer_builder build, const void *of, mtf_tensor_id x);
+/* What the last one gives: the outputs "hidden_states.<n_layers>" and "hidden". */
+void mtf_end_layers(mtf_program *program, int64_t n_layers, mtf_tensor_id x);
+/* The norm above all layers of a pre-norm family stands between these, in place of mtf_end_layers: the
+ * unit "backbone.final_norm", below it x as output "layers" (so that it can be stored where the norm
+ * trains and they do not), above it what transformers calls the last hidden states. */
 void mtf_begin_final_norm(mtf_program *program, mtf_tensor_id x);
 void mtf_end_final_norm(mtf_program *program, int64_t n_layers, mtf_tensor_id normalised);
+
+/* ---- sizes.c ---- */
+/* No width, vocabulary or number of positions is larger. */
+#define MTF_MOST_WIDE (INT64_C(1) << 24)
+
+typedef struct mtf_backbone_sizes {
+    int64_t width, n_layers, n_heads, ffn, vocabulary, positions;
+} mtf_backbone_sizes;
+
+/* By the names that most families give them: "hidden_size", "num_hidden_layers", ... */
+MTF_NODISCARD mtf_status mtf_read_sizes(mtf_backbone_sizes *sizes, const mtf_config *config,
+                                        mtf_error *err);
+/* Whether width is cut into whole heads; the message names the two keys. */
+MTF_NODISCARD mtf_status mtf_check_heads(int64_t width, const char *width_key, int64_t n_heads,
+                                         const char *heads_key, mtf_error *err);
 
 /* ---- activations.c ---- */
 /* The activation that a key names ("gelu", "gelu_new", "relu", ...); *activation stays when absent. */
@@ -98,20 +126,17 @@ MTF_NODISCARD mtf_status mtf_read_activation(const mtf_config *config, const cha
                                              mtf_activation *activation, mtf_error *err);
 
 /* ---- pooling.c ---- */
-/* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" (the names of
- * mtf_build_pool, or "pooler") and the Dense modules after it, and "embedding" (L2-normalized when
- * key "normalize" is true). */
-mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,
-                             mtf_error *err);
 /* A family's own pooler, act(W first + b): part `part` of the block and unit "backbone.pooler". */
 typedef struct mtf_pooler {
     const char *part;
     mtf_activation activation;
 } mtf_pooler;
-extern const mtf_pooler mtf_bert_pooler; /* tanh, "dense": what mtf_build_pooling has */
-/* mtf_build_pooling with another pooler; NULL: the family has none, "pooler" is refused. */
-mtf_status mtf_build_pooling_with(mtf_program *program, const mtf_config *config,
-                                  mtf_tensor_id hidden, const mtf_pooler *pooler, mtf_error *err);
+extern const mtf_pooler mtf_bert_pooler; /* tanh, "dense" */
+/* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" (the names of
+ * mtf_build_pool, or "pooler") and the Dense modules after it, and "embedding" (L2-normalized when
+ * key "normalize" is true). `pooler` NULL: the family has none, "pooler" is refused. */
+mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,
+                             const mtf_pooler *pooler, mtf_error *err);
 /* A pooled vector of `hidden` without parameters: "mean", "cls", "max", "mean_sqrt_len_tokens",
  * "weightedmean" or "lasttoken", or several joined by "+", side by side in that order. MTF_NO_TENSOR
  * for other names. Rows are left out where the program has the input "skip". */

@@ -95,13 +95,7 @@ static mtf_tensor_id build_pooler(mtf_program *program, const mtf_pooler *pooler
 }
 
 mtf_status mtf_build_pooling(mtf_program *program, const mtf_config *config, mtf_tensor_id hidden,
-                             mtf_error *err)
-{
-    return mtf_build_pooling_with(program, config, hidden, &mtf_bert_pooler, err);
-}
-
-mtf_status mtf_build_pooling_with(mtf_program *program, const mtf_config *config,
-                                  mtf_tensor_id hidden, const mtf_pooler *pooler, mtf_error *err)
+                             const mtf_pooler *pooler, mtf_error *err)
 {
     const char *how = "mean";
     int normalize = 0;

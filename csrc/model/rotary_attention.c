@@ -29,11 +29,7 @@ mtf_tensor_id mtf_part_rotary_attention(const mtf_block *block, const char *part
 mtf_status mtf_check_rotary_heads(int64_t width, const char *width_key, int64_t n_heads,
                                   const char *heads_key, mtf_error *err)
 {
-    if (width % n_heads != 0) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "%s %lld is not a multiple of %s %lld; correct config.json", width_key,
-                        (long long)width, heads_key, (long long)n_heads);
-    }
+    MTF_TRY(mtf_check_heads(width, width_key, n_heads, heads_key, err));
     if (width / n_heads % 2 != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
                         "%s %lld over %s %lld makes heads of %lld columns, which rotary positions "

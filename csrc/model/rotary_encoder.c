@@ -6,24 +6,19 @@
 
 #include "../base/status.h"
 
-#include <stdio.h>
-
 typedef struct rotary_config {
-    int64_t width, n_layers, n_heads, ffn, vocabulary, positions, types;
+    const mtf_rotary_form *form;
+    mtf_backbone_sizes size;
+    int64_t types;
     double eps, dropout, embedding_dropout, attention_dropout, theta;
     mtf_activation activation;
 } rotary_config;
 
-static mtf_status read_config(rotary_config *c, const mtf_config *config, mtf_error *err)
+static mtf_status read_config(rotary_config *c, const mtf_rotary_form *form,
+                              const mtf_config *config, mtf_error *err)
 {
-    const int64_t most = INT64_C(1) << 24;
-    *c = (rotary_config){.eps = 1e-12, .theta = 10000, .activation = MTF_ACT_GELU};
-    MTF_TRY(mtf_config_get_int(config, "hidden_size", 1, most, 1, &c->width, err));
-    MTF_TRY(mtf_config_get_int(config, "num_hidden_layers", 1, 4096, 1, &c->n_layers, err));
-    MTF_TRY(mtf_config_get_int(config, "num_attention_heads", 1, 4096, 1, &c->n_heads, err));
-    MTF_TRY(mtf_config_get_int(config, "intermediate_size", 1, most, 1, &c->ffn, err));
-    MTF_TRY(mtf_config_get_int(config, "vocab_size", 1, most, 1, &c->vocabulary, err));
-    MTF_TRY(mtf_config_get_int(config, "max_position_embeddings", 1, most, 1, &c->positions, err));
+    *c = (rotary_config){.form = form, .eps = 1e-12, .theta = 10000, .activation = MTF_ACT_GELU};
+    MTF_TRY(mtf_read_sizes(&c->size, config, err));
     MTF_TRY(mtf_config_get_int(config, "type_vocab_size", 0, 4096, 0, &c->types, err));
     MTF_TRY(mtf_config_get_eps(config, "layer_norm_eps", &c->eps, err));
     MTF_TRY(mtf_config_get_real(config, "hidden_dropout_prob", 0, 0.999, &c->dropout, err));
@@ -33,25 +28,26 @@ static mtf_status read_config(rotary_config *c, const mtf_config *config, mtf_er
                                 &c->attention_dropout, err));
     MTF_TRY(mtf_config_get_real(config, "rope_theta", 1, 1e30, &c->theta, err));
     MTF_TRY(mtf_read_activation(config, "hidden_act", &c->activation, err));
-    return mtf_check_rotary_heads(c->width, "hidden_size", c->n_heads, "num_attention_heads", err);
+    return mtf_check_rotary_heads(c->size.width, "hidden_size", c->size.n_heads,
+                                  "num_attention_heads", err);
 }
 
-static mtf_tensor_id build_embeddings(mtf_program *p, const mtf_rotary_form *form,
-                                      const rotary_config *c)
+static mtf_tensor_id build_embeddings(mtf_program *p, const rotary_config *c)
 {
+    const mtf_rotary_form *form = c->form;
     const mtf_block block = {
         .program = p, .keys = "backbone.embeddings", .label = "backbone.embeddings"};
     const mtf_block norm = {.program = p, .keys = form->norm_keys, .label = "backbone.embeddings"};
-    const int32_t tokens = mtf_program_space(p, "tokens", c->positions);
-    const mtf_tensor_id ids = mtf_program_input_ids(p, "ids", tokens, c->vocabulary, 0);
+    const int32_t tokens = mtf_program_space(p, "tokens", c->size.positions);
+    const mtf_tensor_id ids = mtf_program_input_ids(p, "ids", tokens, c->size.vocabulary, 0);
     mtf_tensor_id types = MTF_NO_TENSOR;
     if (c->types > 0) {
         types = mtf_program_input_ids(p, "token_types", tokens, c->types, 1);
     }
     mtf_program_unit(p, "backbone.embeddings", 0);
-    const int32_t word = mtf_part_weight(&block, form->word, c->vocabulary, c->width);
+    const int32_t word = mtf_part_weight(&block, form->word, c->size.vocabulary, c->size.width);
     const int32_t type =
-        c->types > 0 ? mtf_part_weight(&block, form->type, c->types, c->width) : -1;
+        c->types > 0 ? mtf_part_weight(&block, form->type, c->types, c->size.width) : -1;
     mtf_tensor_id x =
         mtf_node_embedding(p, "backbone.embeddings sum", ids, types, word, -1, type, 0, -1);
     x = mtf_part_norm(&norm, form->norm, x, MTF_NO_TENSOR, c->eps);
@@ -61,41 +57,43 @@ static mtf_tensor_id build_embeddings(mtf_program *p, const mtf_rotary_form *for
 }
 
 /* act(gate) * up */
-static mtf_tensor_id build_gate(const mtf_block *block, const mtf_rotary_form *form,
-                                const rotary_config *c, mtf_tensor_id x)
+static mtf_tensor_id build_gate(const mtf_block *block, const rotary_config *c, mtf_tensor_id x)
 {
+    const mtf_rotary_form *form = c->form;
+    const char *const names[2] = {form->gate, form->up};
+    const int64_t widths[2] = {c->size.ffn, c->size.ffn};
     char label[MTF_PART_NAME];
+    mtf_tensor_id sides[2];
     mtf_part_label(block, "mlp gate", label);
     if (form->gate == NULL) {
-        x = mtf_part_linear(block, form->up, x, 2 * c->ffn, 0, MTF_ACT_NONE);
+        x = mtf_part_linear(block, form->up, x, 2 * c->size.ffn, 0, MTF_ACT_NONE);
         return mtf_node_gated(block->program, label, x, MTF_NO_TENSOR, c->activation, 1);
     }
-    const int32_t weights[2] = {mtf_part_weight(block, form->gate, c->ffn, c->width),
-                                mtf_part_weight(block, form->up, c->ffn, c->width)};
-    const int32_t biases[2] = {-1, -1};
-    mtf_tensor_id sides[2];
-    mtf_node_linears(block->program, label, x, 2, weights, biases, MTF_ACT_NONE, sides);
+    mtf_part_linears(block, "mlp gate", x, 2, names, widths, 0, sides);
     return mtf_node_gated(block->program, label, sides[0], sides[1], c->activation, 0);
 }
 
-static mtf_tensor_id build_layer(const mtf_block *block, const mtf_rotary_form *form,
-                                 const rotary_config *c, mtf_tensor_id x)
+static mtf_tensor_id build_layer(const mtf_block *block, const void *of, int64_t index,
+                                 mtf_tensor_id x)
 {
+    const rotary_config *c = of;
+    const mtf_rotary_form *form = c->form;
     const mtf_rotary_attention attention = {.qkv = form->qkv,
                                             .output = form->attention_output,
                                             .qkv_bias = form->attention_bias,
                                             .output_bias = form->attention_bias,
-                                            .n_heads = c->n_heads,
-                                            .rotary_width = c->width / c->n_heads,
+                                            .n_heads = c->size.n_heads,
+                                            .rotary_width = c->size.width / c->size.n_heads,
                                             .theta = c->theta,
                                             .reach = -1,
                                             .rate = c->attention_dropout};
+    (void)index;
     mtf_tensor_id y = mtf_part_rotary_attention(block, "attention", &attention, x);
     y = mtf_part_dropout(block, "attention dropout", y, c->dropout);
     x = mtf_part_norm(block, form->attention_norm, y, x, c->eps);
-    y = build_gate(block, form, c, x);
+    y = build_gate(block, c, x);
     y = mtf_part_dropout(block, "mlp dropout", y, form->drops_product ? c->dropout : 0);
-    y = mtf_part_linear(block, form->down, y, c->width, form->down_bias, MTF_ACT_NONE);
+    y = mtf_part_linear(block, form->down, y, c->size.width, form->down_bias, MTF_ACT_NONE);
     y = mtf_part_dropout(block, "output dropout", y, c->dropout);
     return mtf_part_norm(block, form->down_norm, y, x, c->eps);
 }
@@ -104,20 +102,9 @@ mtf_status mtf_rotary_encoder_build(mtf_program *program, const mtf_rotary_form 
                                     const mtf_config *config, mtf_error *err)
 {
     rotary_config c;
-    MTF_TRY(read_config(&c, config, err));
-    mtf_tensor_id x = build_embeddings(program, form, &c);
-    mtf_program_output(program, "hidden_states.0", x);
-    for (int64_t i = 0; i < c.n_layers; i++) {
-        char unit[64], keys[128], name[48];
-        (void)snprintf(unit, sizeof unit, "backbone.layers[%lld]", (long long)i);
-        (void)snprintf(keys, sizeof keys, "%s.%lld", form->layers, (long long)i);
-        (void)snprintf(name, sizeof name, "hidden_states.%lld", (long long)(i + 1));
-        const mtf_block block = {.program = program, .keys = keys, .label = unit};
-        mtf_program_unit(program, unit, 0);
-        x = build_layer(&block, form, &c, x);
-        mtf_program_end_unit(program);
-        mtf_program_output(program, name, x);
-    }
-    mtf_program_output(program, "hidden", x);
-    return mtf_build_pooling_with(program, config, x, NULL, err);
+    MTF_TRY(read_config(&c, form, config, err));
+    mtf_tensor_id x = build_embeddings(program, &c);
+    x = mtf_build_layers(program, form->layers, c.size.n_layers, build_layer, &c, x);
+    mtf_end_layers(program, c.size.n_layers, x);
+    return mtf_build_pooling(program, config, x, NULL, err);
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .bert import BERT
+from .bert import BERT, FIXED
 from .family import HeadLayout
 
 __all__ = ["ALBERT"]
@@ -22,7 +22,7 @@ ALBERT = replace(
     required=(*BERT.required, "num_hidden_groups"),
     computed=(*BERT.computed, "num_hidden_groups", "inner_group_num", "embedding_size"),
     fixed={
-        **{key: values for key, values in BERT.fixed.items() if key != "embedding_size"},
+        **FIXED,
         # Of the implementation that the first checkpoints come from; no model has other values.
         "down_scale_factor": (1, None),
         "gap_size": (0, None),

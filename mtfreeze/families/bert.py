@@ -6,30 +6,29 @@
 
 from __future__ import annotations
 
-from .family import Family, HeadLayout
+from .family import SIZES, Family, HeadLayout
 
-__all__ = ["BERT"]
+__all__ = ["BERT", "FIXED"]
+
+FIXED = {
+    "position_embedding_type": ("absolute", None),
+    "is_decoder": (False, None),
+    "add_cross_attention": (False, None),
+    "is_encoder_decoder": (False, None),
+    "quantization_config": (None,),
+    "auto_map": (None, {}),
+    "pruned_heads": ({}, None),
+}
+"""What no encoder of BERT's kind carries out; see `Family.fixed`."""
 
 _DROPOUT = ("classifier_dropout", "hidden_dropout_prob")
 
 BERT = Family(
     model_type="bert",
-    required=(
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "max_position_embeddings",
-    ),
+    required=SIZES,
     computed=(
         "model_type",
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "max_position_embeddings",
+        *SIZES,
         "type_vocab_size",
         "hidden_act",
         "layer_norm_eps",
@@ -37,16 +36,7 @@ BERT = Family(
         "attention_probs_dropout_prob",
     ),
     training_only=("hidden_dropout_prob", "attention_probs_dropout_prob"),
-    fixed={
-        "position_embedding_type": ("absolute", None),
-        "is_decoder": (False, None),
-        "add_cross_attention": (False, None),
-        "is_encoder_decoder": (False, None),
-        "quantization_config": (None,),
-        "auto_map": (None, {}),
-        "embedding_size": (None,),
-        "pruned_heads": ({}, None),
-    },
+    fixed={**FIXED, "embedding_size": (None,)},
     harmless=frozenset(
         {
             "directionality",

@@ -15,7 +15,7 @@ from typing import Any
 from ..closest import name_list
 from ..errors import ConfigError
 from ..quoting import quoted
-from .bert import BERT
+from .bert import BERT, FIXED
 from .family import HeadLayout
 
 __all__ = ["DEBERTA_V2"]
@@ -70,7 +70,7 @@ DEBERTA_V2 = replace(
         "position_biased_input",
     ),
     fixed={
-        **{key: values for key, values in BERT.fixed.items() if key != "embedding_size"},
+        **FIXED,
         "conv_kernel_size": (0, None),
     },
     harmless=frozenset(

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from .bert import FIXED
 from .family import Family, HeadLayout
 
 __all__ = ["DISTILBERT"]
@@ -24,15 +25,7 @@ DISTILBERT = Family(
     required=_REQUIRED,
     computed=("model_type", *_REQUIRED, "activation", "dropout", "attention_dropout"),
     training_only=("dropout", "attention_dropout"),
-    fixed={
-        "is_decoder": (False, None),
-        "is_encoder_decoder": (False, None),
-        "add_cross_attention": (False, None),
-        "position_embedding_type": ("absolute", None),
-        "quantization_config": (None,),
-        "auto_map": (None, {}),
-        "pruned_heads": ({}, None),
-    },
+    fixed=FIXED,
     # How the table of positions began; rates of heads.
     harmless=frozenset({"sinusoidal_pos_embds", "qa_dropout", "seq_classif_dropout"}),
     prefixes=("distilbert.",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .bert import BERT
+from .bert import BERT, FIXED
 from .family import HeadLayout
 
 __all__ = ["ELECTRA"]
@@ -19,7 +19,7 @@ ELECTRA = replace(
     BERT,
     model_type="electra",
     computed=(*BERT.computed, "embedding_size"),
-    fixed={key: values for key, values in BERT.fixed.items() if key != "embedding_size"},
+    fixed=FIXED,
     harmless=frozenset(
         {
             "summary_activation",

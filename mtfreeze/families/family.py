@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["Family", "HeadLayout"]
+__all__ = ["SIZES", "Family", "HeadLayout"]
+
+SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+)
+"""Keys of the sizes that a core needs, as most families call them."""
 
 
 @dataclass(frozen=True)

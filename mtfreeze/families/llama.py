@@ -13,21 +13,11 @@ from typing import Any
 from ..checks import as_integer
 from ..errors import ConfigError
 from ..quoting import quoted
-from .family import Family, HeadLayout
+from .family import SIZES, Family, HeadLayout
 from .gguf_layout import GgufLayout
 from .rope import rope_theta
 
 __all__ = ["LLAMA", "LLAMA_GGUF", "QWEN2", "QWEN2_GGUF", "QWEN3", "QWEN3_GGUF"]
-
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-)
-
 
 _ROPE = ("rope_parameters", "rope_scaling")
 _FULL = "full_attention"
@@ -56,10 +46,10 @@ def _family(
 ) -> Family:
     return Family(
         model_type=model_type,
-        required=(*_REQUIRED, *required),
+        required=(*SIZES, *required),
         computed=(
             "model_type",
-            *_REQUIRED,
+            *SIZES,
             "num_key_value_heads",
             "rms_norm_eps",
             "hidden_act",

@@ -16,7 +16,7 @@ from typing import Any
 from ..checks import as_integer
 from ..errors import ConfigError
 from ..quoting import quoted
-from .family import Family, HeadLayout
+from .family import SIZES, Family, HeadLayout
 from .rope import rope_theta
 
 __all__ = ["MODERNBERT"]
@@ -91,22 +91,10 @@ def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 MODERNBERT = Family(
     model_type="modernbert",
-    required=(
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "max_position_embeddings",
-    ),
+    required=SIZES,
     computed=(
         "model_type",
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "max_position_embeddings",
+        *SIZES,
         "hidden_activation",
         "norm_eps",
         "norm_bias",

@@ -14,7 +14,7 @@ from ..checks import as_integer
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
 from ..quoting import quoted
-from .family import Family, HeadLayout
+from .family import SIZES, Family, HeadLayout
 from .rope import rope_theta
 
 __all__ = ["NOMIC_BERT"]
@@ -38,19 +38,12 @@ _NAMES = {
 _GATES = {"swiglu": "silu", "geglu": "gelu"}
 
 
-_SIZES = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-)
+_NAMED_TWICE = tuple(key for key in SIZES if key != "vocab_size")
 """What a configuration must say under one of its names."""
 
 _COMPUTED = (
     "model_type",
-    "vocab_size",
-    *_SIZES,
+    *SIZES,
     "type_vocab_size",
     "hidden_act",
     "layer_norm_eps",
@@ -98,11 +91,11 @@ def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
                 "remove one"
             )
         values[ours] = config[theirs]
-    missing = [key for key in _SIZES if key not in values]
+    missing = [key for key in _NAMED_TWICE if key not in values]
     if missing:
         raise CheckpointError(
-            f"{where}: expected the keys {name_list(_SIZES)}, or those of the hub in their place; "
-            f"not found: {name_list(missing)}; fetch the file again"
+            f"{where}: expected the keys {name_list(_NAMED_TWICE)}, or those of the hub in their "
+            f"place; not found: {name_list(missing)}; fetch the file again"
         )
     act = config.get("activation_function")
     if act is not None:

@@ -17,6 +17,7 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -28,7 +29,7 @@ from ..closest import name_list
 from ..errors import CheckpointError
 from ..quoting import quoted
 from .reading import open_file
-from .tensor_files import RawTensor, TensorEntry
+from .tensor_files import RawTensor, TensorEntry, as_float32
 
 __all__ = ["GGUF", "GgufEntry", "GgufFile", "read_gguf"]
 
@@ -75,18 +76,6 @@ _NOT_READ = {
 """Names of types for messages; there are more."""
 
 
-def _plain(dtype: str) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    def read(data: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with np.errstate(over="ignore"):
-            return data.view(dtype).astype(np.float32, copy=False)
-
-    return read
-
-
-def _bf16(data: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return (data.view("<u2").astype("<u4") << 16).view("<f4")
-
-
 def _halves(packed: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return 32 values of 0 to 15 a row of 16 bytes: the low halves, then the high ones."""
     return np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.float32)
@@ -122,12 +111,12 @@ class _Type:
 
 
 _TYPES = {
-    0: _Type("F32", 1, 4, _plain("<f4")),
-    1: _Type("F16", 1, 2, _plain("<f2")),
+    0: _Type("F32", 1, 4, partial(as_float32, dtype="F32")),
+    1: _Type("F16", 1, 2, partial(as_float32, dtype="F16")),
     2: _Type("Q4_0", 32, 18, _q4_0),
     3: _Type("Q4_1", 32, 20, _q4_1),
     8: _Type("Q8_0", 32, 34, _q8_0),
-    30: _Type("BF16", 1, 2, _bf16),
+    30: _Type("BF16", 1, 2, partial(as_float32, dtype="BF16")),
 }
 
 
@@ -287,7 +276,8 @@ class _Reader:
         kind = self.number("I", f"the note {quoted(name)}")
         n = self.count(_MAX_ITEMS, f"items of {quoted(name)}")
         if kind == _TEXT:
-            return [self.text(f"the note {quoted(name)}") for _ in range(n)]
+            what = f"the note {quoted(name)}"
+            return [self.text(what) for _ in range(n)]
         return self.numbers(name, kind, n)
 
     def tensor(self) -> tuple[str, tuple[int, ...], int, int]:

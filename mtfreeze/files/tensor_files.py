@@ -34,14 +34,19 @@ from .reading import open_file
 from .whole_file import synced_file
 
 __all__ = [
+    "WEIGHT_FILES",
     "RawTensor",
     "TensorEntry",
+    "as_float32",
     "find_tensors",
     "n_not_finite",
     "read_entries",
     "write_tensors",
     "write_tensors_to",
 ]
+
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
+"""What a model folder's weights are called: one file, or the list of its shards."""
 
 _BITS = {
     **dict.fromkeys(["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3"], 1),
@@ -140,13 +145,7 @@ class TensorEntry:
             As `check_float`, or if the file was cut since its header was read.
         """
         self.check_float()
-        raw = self._read_bytes().view(_FLOATS[self.dtype])
-        if self.dtype == "BF16":  # the upper half of a float32
-            values = (raw.astype("<u4") << 16).view("<f4")
-        else:
-            with np.errstate(over="ignore"):
-                values = raw.astype("<f4", copy=False)
-        return values.astype(np.float32, copy=False).reshape(self.shape)
+        return as_float32(self._read_bytes(), self.dtype).reshape(self.shape)
 
     def read_weights(self) -> NDArray[np.float32]:
         """Read the tensor as float32 (shape), all of it finite.
@@ -166,6 +165,17 @@ class TensorEntry:
                 "before a training that went wrong"
             )
         return values
+
+
+def as_float32(data: NDArray[np.uint8], dtype: str) -> NDArray[np.float32]:
+    """Return the values that bytes hold, as float32; `dtype` is F32, F16, BF16 or F64."""
+    raw = data.view(_FLOATS[dtype])
+    if dtype == "BF16":  # the upper half of a float32
+        values = (raw.astype("<u4") << 16).view("<f4")
+    else:
+        with np.errstate(over="ignore"):
+            values = raw.astype("<f4", copy=False)
+    return values.astype(np.float32, copy=False)
 
 
 def n_not_finite(values: NDArray[np.float32]) -> int:
@@ -288,7 +298,7 @@ def find_tensors(folder: Path) -> dict[str, TensorEntry]:
     CheckpointError
         If there are no safetensors, a shard is missing or lacks what the index promises.
     """
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    single, index = (folder / name for name in WEIGHT_FILES)
     if single.is_file():
         return read_entries(single)
     if not index.is_file():

@@ -20,14 +20,13 @@ from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
 from ..families import GGUF_LAYOUTS, GgufLayout
 from ..files.gguf_files import GGUF, GgufEntry, GgufFile, read_gguf
+from ..files.tensor_files import WEIGHT_FILES
 from ..inputs.gguf_tokenizer import gguf_tokenizer_files
 from ..inputs.tokenizer_files import VOCABULARIES, read_tokenizer_files
 from ..notices import RoundedWeightsWarning, warn
 from ..quoting import quoted
 
 __all__ = ["GgufModel", "find_gguf", "read_gguf_model"]
-
-_OTHER_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 class GgufModel(NamedTuple):
@@ -71,7 +70,7 @@ def find_gguf(folder: Path) -> Path | None:
     """
     if folder.is_file():
         return folder
-    if any((folder / name).is_file() for name in _OTHER_WEIGHTS) or not folder.is_dir():
+    if any((folder / name).is_file() for name in WEIGHT_FILES) or not folder.is_dir():
         return None
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() == GGUF)
     if len(found) > 1:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from ..checks import check_path
 from ..errors import CheckpointError, ConfigError
 from ..files.gguf_files import GGUF
+from ..files.tensor_files import WEIGHT_FILES
 from ..files.user_paths import user_path
 from ..quoting import quoted
 
@@ -211,8 +212,7 @@ def _cached_folder(name: str, revision: str | None) -> Path | None:
         if not isinstance(config, str):
             return None
         folder = Path(config).parent
-        weights = ("model.safetensors", "model.safetensors.index.json")
-        whole = any((folder / file).is_file() for file in weights)
+        whole = any((folder / file).is_file() for file in WEIGHT_FILES)
         return folder if whole and Path(config).is_file() else None
     except (ValueError, OSError):  # no name that the hub takes; a cache that cannot be read
         return None

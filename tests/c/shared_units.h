@@ -58,7 +58,7 @@ static inline mtf_status loop_build_any(mtf_program *p, const mtf_config *config
         x = loop_layer(p, width, shared ? "backbone.layers[0:3]" : own, shared ? 0 : i, i, x);
     }
     mtf_program_output(p, "hidden", x);
-    return mtf_build_pooling(p, config, x, err);
+    return mtf_build_pooling(p, config, x, &mtf_bert_pooler, err);
 }
 
 static inline mtf_status loop_build(mtf_program *p, const mtf_config *config, mtf_error *err)

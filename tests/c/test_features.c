@@ -46,20 +46,6 @@ static mtf_status step(mtf_model *model, const mtf_batch *batch, uint64_t number
                                err);
 }
 
-static void apply(mtf_model *model)
-{
-    double rates[128], decays[128];
-    mtf_error err = {0};
-    for (int i = 0; i < 128; i++) {
-        rates[i] = 1e-2;
-        decays[i] = 0.1;
-    }
-    const mtf_update update = {rates, decays, 0.9, 0.999, 1e-8, 1.0};
-    mtf_update_result result;
-    CHECK(mtf_train_apply(model, &update, &result, &err) == MTF_OK);
-    CHECK_TEXT(err.text, "");
-}
-
 typedef struct trained {
     double means[N_STEPS][2];
     mtf_real values[20000]; /* all gradients of the first step, then all parameters at the end */
@@ -91,7 +77,7 @@ static void train(trained *result, const char *const *frozen, const char *const 
             }
             result->n += (size_t)info.size;
         }
-        apply(model);
+        tiny_apply(model);
     }
     for (size_t i = 0; i < mtf_model_n_params(model); i++) {
         mtf_param_info info;
@@ -291,7 +277,7 @@ MTF_TEST(version_counts_changes_from_outside)
     mtf_real bias[3] = {0, 1, 2};
     uint64_t last = mtf_model_version(model);
     CHECK(tiny_gradients(model, 4096, 0, 1, means, &err) == MTF_OK);
-    apply(model);
+    tiny_apply(model);
     CHECK_INT(mtf_model_version(model), last);
     const size_t at = (size_t)tiny_param(model, "cls.bias");
     CHECK(mtf_model_set_param(model, at, bias, 2, &err) == MTF_ERR_SHAPE);

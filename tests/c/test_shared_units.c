@@ -19,21 +19,6 @@ static void gradients(mtf_model *model, int64_t budget, double *means)
     CHECK_TEXT(err.text, "");
 }
 
-static void apply(mtf_model *model)
-{
-    double rates[32], decays[32];
-    mtf_error err = {0};
-    for (int i = 0; i < 32; i++) {
-        rates[i] = 1e-2;
-        decays[i] = 0.1;
-    }
-    const mtf_update update = {rates, decays, 0.9, 0.999, 1e-8, 1.0};
-    mtf_update_result result;
-    CHECK(mtf_model_n_params(model) <= 32);
-    CHECK(mtf_train_apply(model, &update, &result, &err) == MTF_OK);
-    CHECK_TEXT(err.text, "");
-}
-
 MTF_TEST(its_parameters_are_there_once)
 {
     mtf_model *looped = loop_model(&loop_family), *twin = loop_model(&twin_family);
@@ -96,7 +81,7 @@ MTF_TEST(one_update_a_step_and_the_same_bits_at_any_thread_count)
         for (int s = 0; s < 4; s++) {
             double means[2];
             gradients(model, s % 2 == 0 ? 4096 : 7, means);
-            apply(model);
+            tiny_apply(model);
             if (s == 1) {
                 mtf_memory_get(&before);
             }

@@ -20,21 +20,6 @@ static void forward(mtf_model *model, const mtf_batch *batch, const char *name, 
     CHECK_TEXT(err.text, "");
 }
 
-static void apply(mtf_model *model)
-{
-    double rates[32], decays[32];
-    mtf_error err = {0};
-    for (int i = 0; i < 32; i++) {
-        rates[i] = 1e-2;
-        decays[i] = 0.1;
-    }
-    const mtf_update update = {rates, decays, 0.9, 0.999, 1e-8, 1.0};
-    mtf_update_result result;
-    CHECK(mtf_model_n_params(model) <= 32);
-    CHECK(mtf_train_apply(model, &update, &result, &err) == MTF_OK);
-    CHECK_TEXT(err.text, "");
-}
-
 /* Gradients (0) or values (1) of all parameters, one after another; returns how many. */
 static size_t dump(const mtf_model *model, int values, mtf_real *all)
 {
@@ -93,7 +78,7 @@ MTF_TEST(same_bits_at_any_thread_count)
         for (uint64_t s = 0; s < 10; s++) {
             const int64_t budget = s % 2 == 0 ? 4096 : 64;
             CHECK(pair_gradients(model, &b, &b.batch, budget, s, means, &err) == MTF_OK);
-            apply(model);
+            tiny_apply(model);
         }
         CHECK_TEXT(err.text, "");
         const size_t n = dump(model, 1, threads == 1 ? first : other);
@@ -260,7 +245,7 @@ MTF_TEST(steps_allocate_nothing)
             mtf_memory_get(&start);
         }
         CHECK(pair_gradients(model, &b, &b.batch, 64, s, means, &err) == MTF_OK);
-        apply(model);
+        tiny_apply(model);
     }
     mtf_memory_get(&end);
     CHECK_INT(end.n_allocations, start.n_allocations);

@@ -176,6 +176,23 @@ static inline mtf_status tiny_gradients(mtf_model *model, int64_t token_budget, 
                                token_budget, &options, means, NULL, err);
 }
 
+/* Steps every parameter whose gradient is there, at a rate that shows. */
+static inline void tiny_apply(mtf_model *model)
+{
+    enum { MOST = 128 };
+    double rates[MOST], decays[MOST];
+    mtf_error err = {0};
+    for (int i = 0; i < MOST; i++) {
+        rates[i] = 1e-2;
+        decays[i] = 0.1;
+    }
+    const mtf_update update = {rates, decays, 0.9, 0.999, 1e-8, 1.0};
+    mtf_update_result result;
+    CHECK(mtf_model_n_params(model) <= MOST);
+    CHECK(mtf_train_apply(model, &update, &result, &err) == MTF_OK);
+    CHECK_TEXT(err.text, "");
+}
+
 /* Appends `values` (size) to `to`, which holds n already; NULL appends nothing. Returns how many then. */
 static inline size_t tiny_copy(mtf_real *to, size_t n, const mtf_real *values, int64_t size)
 {
