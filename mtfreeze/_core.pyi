@@ -59,8 +59,11 @@ class UnitInfo(NamedTuple):
     frozen: bool
 
 class SpaceInfo(NamedTuple):
-    name: str  # "sequences", which has one row a sequence and no offsets; then "tokens"
+    # "sequences", which has one row a sequence and no offsets; "tokens"; those of heads: "picked"
+    name: str
     max_length: int  # most rows of one sequence
+    of_heads: bool  # a sequence may have no rows; a batch without offsets has none
+    row_cost: int  # rows of a token budget that one row counts as
 
 class InputInfo(NamedTuple):
     name: str  # "ids", "token_types"
