@@ -47,7 +47,7 @@ TOKENS = "tokens"
 """Their row space."""
 
 PICKED, POSITIONS = "picked", "picked.positions"
-"""Row space of the tokens that language heads read, and its input: where they stand in their text."""
+"""Row space of the tokens that language heads read, and its input: their places in their text."""
 
 HEAD_SPACES = frozenset({PICKED, "pairs"})
 """Row spaces that heads declare: a sequence may have no rows there, a batch may leave them out."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Row spaces that heads declare, as batches name them: offsets that may be left out, or not rise."""
+"""Row spaces that heads declare, as batches name them: offsets may be left out, or not rise."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.core_models import make_model
 
 from mtfreeze import _core
+from support.core_models import make_model
 
 HEAD = {"kind": "language_model", "n_words": 30, "tied": False, "dropout": 0.0}
 
