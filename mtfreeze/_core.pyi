@@ -31,7 +31,12 @@ Mask = NDArray[np.uint8] | NDArray[np.bool_]
 # (output, targets, weight) or (output, targets, weight, kind of loss); without a kind that of the
 # head. Targets: "cross_entropy" (N,) classes or IGNORE_LABEL, "mse" (N, width) values or NaN first.
 Targets = Int32 | Float32
-Loss = tuple[str, Targets, float] | tuple[str, Targets, float, str]
+Settings = tuple[float, float, float, float, NDArray[np.float64] | None]
+Loss = (
+    tuple[str, Targets, float]
+    | tuple[str, Targets, float, str | None]
+    | tuple[str, Targets, float, str | None, Settings | None]
+)
 
 IGNORE_LABEL: int
 VERSION: str
