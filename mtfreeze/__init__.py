@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
+    from .heads.pair_classification import PairClassification
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.task import Task
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         NoPrefixWarning,
         OtherBackboneWarning,
         OtherKindWarning,
+        OtherRowsWarning,
         PictureWarning,
         PrecisionWarning,
         ResumeWarning,
@@ -91,6 +93,8 @@ _HOME = {
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
     "OtherKindWarning": "notices",
+    "OtherRowsWarning": "notices",
+    "PairClassification": "heads.pair_classification",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
     "Regression": "heads.regression",
@@ -144,6 +148,8 @@ __all__ = [
     "NoPrefixWarning",
     "OtherBackboneWarning",
     "OtherKindWarning",
+    "OtherRowsWarning",
+    "PairClassification",
     "PictureWarning",
     "PrecisionWarning",
     "Regression",
