@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         read_conll,
         read_csv,
         read_jsonl,
+        read_nli,
+        read_sts,
         read_tsv,
         words_and_tags,
     )
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
+    from .heads.pair_classification import PairClassification
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.task import Task
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
         NoPrefixWarning,
         OtherBackboneWarning,
         OtherKindWarning,
+        OtherRowsWarning,
         PictureWarning,
         PrecisionWarning,
         ResumeWarning,
@@ -91,6 +95,8 @@ _HOME = {
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
     "OtherKindWarning": "notices",
+    "OtherRowsWarning": "notices",
+    "PairClassification": "heads.pair_classification",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
     "Regression": "heads.regression",
@@ -114,6 +120,8 @@ _HOME = {
     "read_conll": "data",
     "read_csv": "data",
     "read_jsonl": "data",
+    "read_nli": "data",
+    "read_sts": "data",
     "read_tsv": "data",
     "recommend": "recommending",
     "set_threads": "runtime.threads",
@@ -144,6 +152,8 @@ __all__ = [
     "NoPrefixWarning",
     "OtherBackboneWarning",
     "OtherKindWarning",
+    "OtherRowsWarning",
+    "PairClassification",
     "PictureWarning",
     "PrecisionWarning",
     "Regression",
@@ -168,6 +178,8 @@ __all__ = [
     "read_conll",
     "read_csv",
     "read_jsonl",
+    "read_nli",
+    "read_sts",
     "read_tsv",
     "recommend",
     "set_threads",
