@@ -25,6 +25,7 @@ set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 set(MTF_HEADS
     regression
     sequence_classification
+    similarity
     token_classification
 )
 # Losses: csrc/losses/<name>.c defines mtf_loss_<name>. A new loss is one line here.

@@ -18,7 +18,7 @@ typedef struct mtf_family {
 
 typedef struct mtf_head_kind {
     const char *kind;
-    const char *loss; /* name of its kind of loss */
+    const char *loss; /* name of its kind of loss; NULL: it has none here, only injections */
     /* Declares the head's one unit (path = name) and the output `name`. */
     mtf_status (*build)(mtf_program *program, const char *name, const mtf_config *config,
                         mtf_error *err);

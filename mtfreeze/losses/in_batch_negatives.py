@@ -13,8 +13,8 @@ C_i holds, by `directions`:
     doc_to_doc      d_i with every document but those of its own row
 
 "joint": one sum over all directions; "per_direction": the mean of one logarithm each, for those
-directions that hold the positive pair. (Henderson et al. 2017; van den Oord et al. 2018; the directions: GTE,
-Li et al. 2023. As in sentence-transformers 6.2.)
+directions that hold the positive pair. (Henderson et al. 2017; van den Oord et al. 2018; the
+directions: GTE, Li et al. 2023. As in sentence-transformers 6.2.)
 
 Unlike there, a text that is equal to the row's query or document is never its negative, nor are
 query and document of a row that shares one of these texts: they are left out of C_i.
