@@ -144,6 +144,11 @@ class HeadSpec(ABC):
         """Which sequences of tokens the backbone gets for a row; by default one."""
         return PLAIN
 
+    @property
+    def distinct(self) -> bool:
+        """Whether rows with a text in common are drawn into different batches; mostly not."""
+        return False
+
     def rows(self, examples: Examples) -> Examples:
         """Return rows of data as heads of this kind read them; by default themselves.
 

@@ -170,6 +170,11 @@ class Similarity(HeadSpec):
         """A sequence a text."""
         return SEPARATE
 
+    @property
+    def distinct(self) -> bool:
+        """Whether the other rows of a batch are negatives."""
+        return self.reads.directed
+
     def rows(self, examples: Examples) -> Examples:
         """Return rows of several texts; a text and its label is one for a triplet loss."""
         return examples.reread(READERS[self.loss])
