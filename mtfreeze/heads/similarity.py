@@ -156,7 +156,8 @@ class Similarity(HeadSpec):
 
     def core_config(self) -> dict[str, Any]:
         """Return what the core needs to build the head."""
-        return {"kind": self.kind, "features": self.features}
+        dims = {} if self.dims is None else {"dims": list(self.dims)}
+        return {"kind": self.kind, "features": self.features, **dims}
 
     # ---- rows of data ----------------------------------------------------------------------------
 
