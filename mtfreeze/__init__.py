@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .heads.pair_classification import PairClassification
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
+    from .heads.similarity import Similarity
     from .heads.task import Task
     from .heads.token_classification import TokenClassification
     from .multi_task_model import MultiTaskModel
@@ -104,6 +105,7 @@ _HOME = {
     "RoundedWeightsWarning": "notices",
     "SelectorError": "errors",
     "SequenceClassification": "heads.sequence_classification",
+    "Similarity": "heads.similarity",
     "Task": "heads.task",
     "TokenClassification": "heads.token_classification",
     "TrainingError": "errors",
@@ -161,6 +163,7 @@ __all__ = [
     "RoundedWeightsWarning",
     "SelectorError",
     "SequenceClassification",
+    "Similarity",
     "Task",
     "TokenClassification",
     "TokenizerWarning",
