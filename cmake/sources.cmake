@@ -26,6 +26,7 @@ set(MTF_HEADS
     language_model
     regression
     sequence_classification
+    similarity
     token_classification
 )
 # Losses: csrc/losses/<name>.c defines mtf_loss_<name>. A new loss is one line here.

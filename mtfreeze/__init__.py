@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .evaluating.evaluate import evaluate
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
+    from .heads.similarity import Similarity
     from .heads.task import Task
     from .heads.token_classification import TokenClassification
     from .multi_task_model import MultiTaskModel
@@ -98,6 +99,7 @@ _HOME = {
     "RoundedWeightsWarning": "notices",
     "SelectorError": "errors",
     "SequenceClassification": "heads.sequence_classification",
+    "Similarity": "heads.similarity",
     "Task": "heads.task",
     "TokenClassification": "heads.token_classification",
     "TrainingError": "errors",
@@ -151,6 +153,7 @@ __all__ = [
     "RoundedWeightsWarning",
     "SelectorError",
     "SequenceClassification",
+    "Similarity",
     "Task",
     "TokenClassification",
     "TokenizerWarning",

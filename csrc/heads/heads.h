@@ -22,6 +22,11 @@
 /* For mtf_head_kind.declare: that row space and input, of all such heads together. */
 mtf_status mtf_head_declare_picked(mtf_program *program, const char *name, const mtf_config *config,
                                    mtf_error *err);
+/* What head `name` reads, with one row for each of the row space `space`: the output `features` of the
+ * backbone, or, if `pooling` is not NULL, a pooling of the head's own, which stands in its unit. */
+mtf_status mtf_head_features(mtf_program *program, const char *name, const char *features,
+                             const char *pooling, const char *space, mtf_tensor_id *x,
+                             mtf_error *err);
 
 /* The unit and the output of head `name`: from the features that its configuration names, else from
  * `features`, to n_outputs values for each row of the row space `space`. Reads the keys "features",

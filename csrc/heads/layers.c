@@ -67,11 +67,11 @@ static mtf_tensor_id find_positions(const mtf_program *p)
     return mtf_program_find_input(p, MTF_HEAD_PICKED ".positions");
 }
 
-/* The features that the head reads; its own pooling stands in its unit. */
-static mtf_status find_features(mtf_program *p, const char *name, const head_config *c,
-                                const char *space, mtf_tensor_id *x, mtf_error *err)
+mtf_status mtf_head_features(mtf_program *p, const char *name, const char *features,
+                             const char *pooling, const char *space, mtf_tensor_id *x,
+                             mtf_error *err)
 {
-    const char *wanted = c->pooling != NULL ? "hidden" : c->features;
+    const char *wanted = pooling != NULL ? "hidden" : features;
     *x = mtf_program_find_output(p, wanted);
     if (*x == MTF_NO_TENSOR) {
         return mtf_fail(err, MTF_ERR_CONFIG,
@@ -79,16 +79,16 @@ static mtf_status find_features(mtf_program *p, const char *name, const head_con
                         "\"pooled\", \"embedding\" or \"hidden\"",
                         name, wanted);
     }
-    if (c->pooling != NULL) {
+    if (pooling != NULL) {
         char label[160];
         (void)snprintf(label, sizeof label, "%s pooling", name);
-        *x = mtf_build_pool(p, label, c->pooling, *x);
+        *x = mtf_build_pool(p, label, pooling, *x);
         if (*x == MTF_NO_TENSOR && p->failure.code == MTF_OK) {
             return mtf_fail(err, MTF_ERR_CONFIG,
                             "pooling of head \"%s\" must be \"mean\", \"cls\", \"max\", "
                             "\"mean_sqrt_len_tokens\", \"weightedmean\" or \"lasttoken\", found "
                             "\"%s\"",
-                            name, c->pooling);
+                            name, pooling);
         }
     }
     const mtf_tensor_id positions = find_positions(p);
@@ -163,7 +163,7 @@ mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *c
     MTF_TRY(read_config(&c, config, features, err));
     mtf_program_unit(p, name, 1);
     mtf_tensor_id x;
-    MTF_TRY(find_features(p, name, &c, space, &x, err));
+    MTF_TRY(mtf_head_features(p, name, c.features, c.pooling, space, &x, err));
     x = mtf_part_dropout(&block, "dropout", x, c.dropout);
     for (size_t i = 0; i < c.n_hidden; i++) {
         (void)snprintf(part, sizeof part, "hidden.%zu", i);

@@ -356,6 +356,13 @@ mtf_status mtf_object_loss(const mtf_model *model, const char *output, const cha
                             output);
         }
         kind = head->kind->loss;
+        if (kind == NULL) {
+            return mtf_fail(
+                err, MTF_ERR_NAME,
+                "a head of kind \"%s\" such as \"%s\" has no loss of its own; inject the "
+                "gradient of one at its output",
+                head->kind->kind, output);
+        }
     }
     return mtf_loss_find(kind, loss, err);
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -32,9 +33,12 @@ from ..quoting import quoted
 from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
 from ..steps.batch import encode_task
+from .batch_scores import BatchScores
 
-__all__ = ["EvalData", "Outcome", "PackRows"]
+__all__ = ["BATCH_SIZE", "EvalData", "Outcome", "PackRows"]
 
+BATCH_SIZE = 32
+"""Rows of a batch of losses that compare the rows of one, where no run says how many."""
 
 PackRows = Callable[[Encoded, NDArray[np.int64]], PackedBatch]
 """Tokens of a data set, sequences -> these as a packed batch."""
@@ -68,9 +72,14 @@ class EvalData:
         The model that will be scored; its heads must stay as they are.
     tasks : mapping of str to Task
         From `check_tasks`; those without evaluation data are left out.
+    batch_size : int
+        Rows of a batch of losses that compare the rows of one.
     """
 
-    def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
+    def __init__(
+        self, model: MultiTaskModel, tasks: Mapping[str, Task], batch_size: int = BATCH_SIZE
+    ) -> None:
+        self._batch_size = batch_size
         scored = {name: task for name, task in tasks.items() if task.eval is not None}
         self._targets = {
             name: encode_task(model, name, task, task.eval)
@@ -158,13 +167,7 @@ class EvalData:
         with reporter.bar(self.n_tokens, "evaluating", unit="token"):
             for group, encoded in zip(self._groups, self._encoded, strict=True):
                 scorers = {
-                    name: _Scorer(
-                        name,
-                        model.heads[name].spec,
-                        self._targets[name],
-                        encoded,
-                        self._own[name],
-                    )
+                    name: self._scorer(name, model.heads[name].spec, group, encoded)
                     for name in group.tasks
                 }
                 for at in calls(encoded.row_lengths[group.rows], brief_tokens()):
@@ -180,9 +183,54 @@ class EvalData:
                 found |= {name: scorer.outcome() for name, scorer in scorers.items()}
         return {name: found[name] for name in self._targets}
 
+    def _scorer(self, name: str, spec: HeadSpec, group: Group, encoded: Encoded) -> _Scorer:
+        own, targets = self._own[name], self._targets[name]
+        loss = spec.batch_loss()
+        if loss is None:
+            return _RowScorer(name, spec, targets, encoded, own)
+        size = self._batch_size
+        scores = BatchScores(name, spec, targets, encoded, own or loss, group.rows, size)
+        return _BatchScorer(spec, scores)
 
-class _Scorer:
+
+class _Scorer(ABC):
     """Collects what the rows of one task add, then turns it into figures."""
+
+    _spec: HeadSpec
+
+    @abstractmethod
+    def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
+        """Take the head's outputs, (N, width), of a pass over these rows."""
+
+    @abstractmethod
+    def results(self) -> tuple[float, RowCounts]:
+        """Return the mean loss, NaN for none, and what each row adds to the measure."""
+
+    def outcome(self) -> Outcome:
+        """Return loss and metrics, and what each row adds to them."""
+        loss, counts = self.results()
+        measure = self._spec.measure
+        figures = measure.figures(counts)
+        if not measure.n_items(counts):  # 0.0 would be a figure like any other
+            figures = dict.fromkeys(figures, math.nan)
+        return Outcome(measure.name, counts, {LOSS.name: loss} | figures)
+
+
+class _BatchScorer(_Scorer):
+    """Of a head whose loss compares the rows of a batch."""
+
+    def __init__(self, spec: HeadSpec, scores: BatchScores) -> None:
+        self._spec, self._scores = spec, scores
+
+    def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
+        self._scores.add(rows, outputs)
+
+    def results(self) -> tuple[float, RowCounts]:
+        return self._scores.results()
+
+
+class _RowScorer(_Scorer):
+    """Of a head whose loss adds up over rows."""
 
     def __init__(
         self,
@@ -198,7 +246,6 @@ class _Scorer:
         self._rows: list[RowCounts] = []
 
     def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
-        """Take the head's outputs, (N, width), of a pass over these rows."""
         targets = self._targets.for_rows(self._encoded, rows)
         if self._own is None:
             loss, n = self._spec.loss_sum(outputs, targets)
@@ -209,11 +256,6 @@ class _Scorer:
         self._loss, self._n_loss = self._loss + loss, self._n_loss + n
         self._rows.append(self._spec.scored(self._targets, self._encoded, rows, outputs))
 
-    def outcome(self) -> Outcome:
-        """Return loss and metrics, and what each row adds to them."""
-        counts, measure = np.concatenate(self._rows), self._spec.measure
-        loss = {LOSS.name: self._loss / self._n_loss if self._n_loss else math.nan}
-        figures = measure.figures(counts)
-        if not measure.n_items(counts):  # 0.0 would be a figure like any other
-            figures = dict.fromkeys(figures, math.nan)
-        return Outcome(measure.name, counts, loss | figures)
+    def results(self) -> tuple[float, RowCounts]:
+        loss = self._loss / self._n_loss if self._n_loss else math.nan
+        return loss, np.concatenate(self._rows)

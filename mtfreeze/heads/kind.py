@@ -24,6 +24,7 @@ from ..data.label_names import check_label_names
 from ..errors import ConfigError
 from ..inputs.packing import Encoded
 from ..inputs.row_encoding import PLAIN, RowEncoding
+from ..losses.own import LossFunction
 from ..quoting import quoted
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets
@@ -84,6 +85,8 @@ class HeadSpec(ABC):
     size_key: ClassVar[str]
     """What the core calls the number of outputs."""
     has_probabilities: ClassVar[bool] = True
+    has_parameters: ClassVar[bool] = True
+    """Whether it has weights of its own, which are random until they are trained."""
 
     labels: tuple[str, ...]
     hidden: tuple[int, ...] = ()
@@ -105,7 +108,7 @@ class HeadSpec(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments and the kind, as JSON holds them."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
         return {"kind": self.kind, **plain}
 
@@ -184,6 +187,13 @@ class HeadSpec(ABC):
         DataError
             If they do not; the task is named.
         """
+
+    def batch_loss(self) -> LossFunction | None:
+        """Return a loss that compares the rows of a whole batch, outside the core; mostly none.
+
+        Heads with such a loss are scored on all rows of the data at once, in their order.
+        """
+        return None
 
     def absent(self, targets: Targets) -> list[str]:
         """Return what of all that the head can answer these targets never are; by default none."""

@@ -132,7 +132,10 @@ class TrainingRows:
 
     def __init__(self, model: ModelState, tasks: Mapping[str, Task]) -> None:
         self._weights = {name: task.weight for name, task in tasks.items()}
-        self._own = {name: task.loss for name, task in tasks.items() if task.loss is not None}
+        losses = {
+            name: task.loss or model.heads[name].spec.batch_loss() for name, task in tasks.items()
+        }
+        self._own = {name: loss for name, loss in losses.items() if loss is not None}
         self._targets: dict[str, Targets] = {}
         self._encoded: dict[tuple[int, RowEncoding], Encoded] = {}
         for name, task in tasks.items():
