@@ -28,6 +28,10 @@ mtf_status mtf_head_features(mtf_program *program, const char *name, const char 
                              const char *pooling, const char *space, mtf_tensor_id *x,
                              mtf_error *err);
 
+/* The unit of head `name` without its end and its output, for what a kind adds; else as below. */
+mtf_status mtf_head_logits(mtf_program *program, const char *name, const mtf_config *config,
+                           const char *features, const char *space, int64_t n_outputs,
+                           mtf_tensor_id *logits, mtf_error *err);
 /* The unit and the output of head `name`: from the features that its configuration names, else from
  * `features`, to n_outputs values for each row of the row space `space`. Reads the keys "features",
  * "pooling", "dropout", "hidden", "activation", "norm_eps", "tied" and those of biases. */

@@ -149,9 +149,9 @@ static mtf_status build_tied(mtf_program *p, const char *name, const head_config
     return MTF_OK;
 }
 
-mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *config,
+mtf_status mtf_head_logits(mtf_program *p, const char *name, const mtf_config *config,
                            const char *features, const char *space, int64_t n_outputs,
-                           mtf_error *err)
+                           mtf_tensor_id *logits, mtf_error *err)
 {
     const mtf_block block = {.program = p,
                              .keys = name,
@@ -175,13 +175,22 @@ mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *c
         (void)snprintf(part, sizeof part, "dropout.%zu", i);
         x = mtf_part_dropout(&block, part, x, c.dropout);
     }
-    mtf_tensor_id y = MTF_NO_TENSOR;
+    *logits = MTF_NO_TENSOR;
     if (!c.tied) {
-        y = mtf_part_linear(&block, "", x, n_outputs, c.bias, MTF_ACT_NONE);
+        *logits = mtf_part_linear(&block, "", x, n_outputs, c.bias, MTF_ACT_NONE);
     } else if (x != MTF_NO_TENSOR) {
-        MTF_TRY(build_tied(p, name, &c, x, n_outputs, &y, err));
+        MTF_TRY(build_tied(p, name, &c, x, n_outputs, logits, err));
     }
-    mtf_program_output(p, name, y);
+    return MTF_OK;
+}
+
+mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *config,
+                           const char *features, const char *space, int64_t n_outputs,
+                           mtf_error *err)
+{
+    mtf_tensor_id logits;
+    MTF_TRY(mtf_head_logits(p, name, config, features, space, n_outputs, &logits, err));
+    mtf_program_output(p, name, logits);
     mtf_program_end_unit(p);
     return mtf_program_finish(p, err);
 }

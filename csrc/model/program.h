@@ -207,6 +207,9 @@ mtf_tensor_id mtf_node_concat(mtf_program *program, const char *label, int n,
  * the meaning) the one that stands there in its sequence. */
 mtf_tensor_id mtf_node_pick(mtf_program *program, const char *label, mtf_tensor_id x,
                             mtf_tensor_id positions);
+/* Scores of labels that follow each other, begin and end (transitions.c), from those of each row. */
+mtf_tensor_id mtf_node_transitions(mtf_program *program, const char *label, mtf_tensor_id x,
+                                   int32_t transitions, int32_t start, int32_t end);
 mtf_tensor_id mtf_node_normalize(mtf_program *program, const char *label, mtf_tensor_id x,
                                  double eps);
 

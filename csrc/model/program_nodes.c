@@ -154,6 +154,16 @@ mtf_tensor_id mtf_node_rmsnorm(mtf_program *p, const char *label, mtf_tensor_id 
     return add_norm(p, label, &node, sum);
 }
 
+mtf_tensor_id mtf_node_transitions(mtf_program *p, const char *label, mtf_tensor_id x,
+                                   int32_t transitions, int32_t start, int32_t end)
+{
+    mtf_node node = blank(&mtf_op_transitions, x, MTF_NO_TENSOR);
+    node.weight[0] = transitions;
+    node.weight[1] = start;
+    node.weight[2] = end;
+    return add_node(p, label, &node);
+}
+
 mtf_tensor_id mtf_node_add(mtf_program *p, const char *label, mtf_tensor_id a, mtf_tensor_id b)
 {
     mtf_node node = blank(&mtf_op_add, a, b);

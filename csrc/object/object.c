@@ -95,6 +95,7 @@ void mtf_model_free(mtf_model *model)
     mtf_free(model->partial_sums);
     mtf_free(model->updates);
     mtf_free(model->step_losses);
+    mtf_free(model->loss_work);
     mtf_free(model);
 }
 

@@ -187,6 +187,9 @@ extern const mtf_op mtf_op_layernorm;
 extern const mtf_op mtf_op_rmsnorm;
 /* in: a, b (R,C). out: a + b. */
 extern const mtf_op mtf_op_add;
+/* in: x (R,K); w: transitions (K,K), start (K), end (K). out: scores of labels that follow each other, that
+ * begin, that end (R, K K + 2K). */
+extern const mtf_op mtf_op_transitions;
 /* in: a, b (R,F), or a (R,2F) alone, which holds both. out: act(a) * b (R,F). */
 extern const mtf_op mtf_op_gated;
 /* in: x (R,W), heads of head_width columns. out: the first n_rotated turned by the row's place in its

@@ -48,13 +48,14 @@ def register(kind: type[HeadSpec]) -> None:
         METRICS.update((one.name, one) for one in measure.metrics)
 
 
-for _kind in (
+_OURS: tuple[type[HeadSpec], ...] = (
     SequenceClassification,
     TokenClassification,
     Regression,
     PairClassification,
     Similarity,
-):
+)
+for _kind in _OURS:
     register(_kind)
 
 
