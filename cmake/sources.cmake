@@ -106,7 +106,7 @@ set(_plan
     scratch.c
     workspace.c
 )
-set(_object infer.c object.c outline.c)
+set(_object infer.c nodes.c object.c outline.c)
 set(_train apply.c finite.c state.c step.c)
 set(_avx2
     activation.c
@@ -146,6 +146,7 @@ set(_python
     model.c
     module.c
     moments.c
+    nodes.c
     offsets.c
     outline.c
     outputs.c
