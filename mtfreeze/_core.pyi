@@ -83,6 +83,7 @@ class NodeInfo(NamedTuple):
     label: str
     inputs: tuple[int, ...]  # tensors; -1: absent
     outputs: tuple[int, ...]  # likewise
+    widths: tuple[int, ...]  # columns of the outputs; 0: absent
     params: tuple[int, ...]  # indexes of parameters; -1: absent
     attributes: dict[str, float]  # all that there are; an operation reads its own
 

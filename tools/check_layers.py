@@ -49,7 +49,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("heads",),
     ("freezing",),
     ("model",),
-    ("planning", "pricing"),
+    ("exporting", "planning", "pricing"),
     ("features", "pictures"),
     ("steps",),
     ("multi_task_model",),

@@ -27,6 +27,8 @@ typedef struct mtf_node_info {
 size_t mtf_model_n_nodes(const mtf_model *model);
 /* Borrowed until the next change of heads. Indexes must be in range, here and below. */
 void mtf_model_get_node(const mtf_model *model, size_t index, mtf_node_info *info);
+/* Columns of a tensor. */
+int64_t mtf_model_get_tensor_width(const mtf_model *model, int32_t tensor);
 /* Attributes: every node has all of them, an operation reads its own. */
 size_t mtf_n_attributes(void);
 const char *mtf_attribute_name(size_t attribute);

@@ -54,6 +54,11 @@ void mtf_model_get_node(const mtf_model *model, size_t index, mtf_node_info *inf
                             .params = node->weight};
 }
 
+int64_t mtf_model_get_tensor_width(const mtf_model *model, int32_t tensor)
+{
+    return model->network->program->tensors[tensor].width;
+}
+
 size_t mtf_n_attributes(void)
 {
     return N_ATTRIBUTES;

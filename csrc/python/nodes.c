@@ -3,12 +3,16 @@
 #include "../include/mtfreeze_nodes.h"
 #include "binding.h"
 
-/* Tuple of n numbers. */
-static PyObject *numbers(const int32_t *values, size_t n)
+/* Tuple of n numbers; with a model the widths of tensors of these numbers, 0 for an absent one. */
+static PyObject *numbers(const int32_t *values, size_t n, const mtf_model *model)
 {
     PyObject *tuple = PyTuple_New((Py_ssize_t)n);
     for (size_t i = 0; tuple != NULL && i < n; i++) {
-        PyObject *value = PyLong_FromLong(values[i]);
+        int64_t number = values[i];
+        if (model != NULL) {
+            number = number < 0 ? 0 : mtf_model_get_tensor_width(model, values[i]);
+        }
+        PyObject *value = PyLong_FromLongLong(number);
         if (value == NULL) {
             Py_CLEAR(tuple);
         } else {
@@ -36,10 +40,13 @@ static PyObject *node_result(mtf_py_model *self, size_t index)
 {
     mtf_node_info info;
     mtf_model_get_node(self->model, index, &info);
-    PyObject *fields[] = {
-        PyUnicode_FromString(info.op),       PyUnicode_FromString(info.label),
-        numbers(info.inputs, info.n_inputs), numbers(info.outputs, info.n_outputs),
-        numbers(info.params, info.n_params), attributes_of(self->model, index)};
+    PyObject *fields[] = {PyUnicode_FromString(info.op),
+                          PyUnicode_FromString(info.label),
+                          numbers(info.inputs, info.n_inputs, NULL),
+                          numbers(info.outputs, info.n_outputs, NULL),
+                          numbers(info.outputs, info.n_outputs, self->model),
+                          numbers(info.params, info.n_params, NULL),
+                          attributes_of(self->model, index)};
     return mtf_py_result(self->state, MTF_PY_NODE_INFO, fields);
 }
 

@@ -178,6 +178,10 @@ class TextEncoder:
         """Number of token ids, added tokens included."""
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
+    def tokenizer_json(self) -> bytes:
+        """Return the tokenizer as ``tokenizer.json``: truncating as here, and not padding."""
+        return str(self._tokenizer.to_str()).encode()
+
     def encode_texts(self, texts: Sequence[str], prompt: str | None = None) -> Encoded:
         """Encode texts; a text longer than `max_length` is cut and counted.
 

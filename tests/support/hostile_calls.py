@@ -270,6 +270,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         eps=1e-8, **STEP,
     ),
     "MultiTaskModel.gradients": _of_model("gradients", injections=None, step=0, **STEP),
+    "MultiTaskModel.export_onnx": lambda s: Call(
+        s.model.export_onnx, {"folder": s.folder / "exported", "heads": ["classifier"]}
+    ),
     "MultiTaskModel.save_pretrained": lambda s: Call(
         s.model.save_pretrained, {"path": s.folder / "saved", "tasks": None, "head": None}
     ),

@@ -63,6 +63,7 @@ READS: dict[str, Call] = {
     "copy": lambda m, _: m.copy(),
     "encode": lambda m, _: m.encode(SENTENCES),
     "explain": lambda m, _: m.explain(),
+    "export_onnx": lambda m, folder: m.export_onnx(folder / "exported", ["classifier"]),
     "forward": lambda m, _: m.forward(SENTENCES),
     "freeze_state": lambda m, _: m.freeze_state(),
     "from_pretrained": lambda _, folder: mtf.MultiTaskModel.from_pretrained(
