@@ -2,8 +2,8 @@
 """`MultiTaskModel`: one pre-trained backbone, many heads, and which of their weights train.
 
 This is the user's view. Its methods come from the rooms that do the work: what a model holds
-(`model.state`), freezing and computing (`model`), stepping (`steps`); here are making, saving and
-showing. Each method hands on to the file that does the work. The weights live in the core; arrays
+(`model.state`), freezing and computing (`model`), stepping (`steps`), exporting; here are making,
+saving and showing. Each method hands on to the file that does the work. The weights live in the core; arrays
 handed out are read-only views of them.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 from .checks import check_choice, check_path, check_seed, typed
 from .errors import ConfigError, SelectorError
+from .exporting.exporting_methods import ExportingMethods
 from .freezing.facts import publish
 from .freezing.selectors import ModelIndex
 from .heads.head import Head, check_head_name
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["MultiTaskModel"]
 
 
-class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
+class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods, ExportingMethods):
     """A pre-trained backbone with task heads, any part of which can be frozen.
 
     Make one with `from_pretrained`. One thread at a time may use a model; give each thread its own
@@ -250,47 +251,6 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
                 )
             self.tasks = dict(tasks)
         return save_model(self, place, head)
-
-    @reads
-    def export_onnx(self, folder: str | os.PathLike[str], heads: Sequence[str] = ()) -> Path:
-        """Write the encoder and chosen heads in ONNX, for programs that run without mtfreeze.
-
-        ``onnx/model.onnx`` in fp32 and ``onnx/model_quantized.onnx`` with weights in int8; beside
-        them ``config.json`` and the tokenizer. Inputs are padded int64 of any batch and length:
-        ``input_ids``, ``attention_mask`` and, for families that have them, ``token_type_ids``.
-        Outputs are ``last_hidden_state``, or ``token_embeddings`` and ``sentence_embedding`` of a
-        model that was made for sentences; ``logits`` of one head, ``<head>_logits`` of several.
-        What is larger than 2 GB has its weights in ``<name>_data``. Needs the package ``onnx``:
-        the extra ``mtfreeze[onnx]``.
-
-        Parameters
-        ----------
-        folder : str or path
-            New or empty, or an earlier export, which is replaced as a whole.
-        heads : sequence of str
-            Names of heads; by default none, the encoder alone.
-
-        Returns
-        -------
-        Path
-            The folder.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such head; if the folder holds something else; if the package is missing.
-        OSError
-            If the disk is full or fails; an earlier export is then untouched.
-
-        Examples
-        --------
-        >>> folder = model.export_onnx("exported", heads=["classifier"])
-        >>> sorted(path.name for path in (folder / "onnx").iterdir())
-        ['model.onnx', 'model_quantized.onnx']
-        """
-        from .exporting.onnx_folder import export_onnx
-
-        return export_onnx(self, check_path("folder", folder), heads)
 
     @exclusive
     def add_head(
