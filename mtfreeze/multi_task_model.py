@@ -3,8 +3,8 @@
 
 This is the user's view. Its methods come from the rooms that do the work: what a model holds
 (`model.state`), freezing and computing (`model`), stepping (`steps`), exporting; here are making,
-saving and showing. Each method hands on to the file that does the work. The weights live in the core; arrays
-handed out are read-only views of them.
+saving and showing. Each method hands on to the file that does the work. The weights live in the
+core; arrays handed out are read-only views of them.
 """
 
 from __future__ import annotations

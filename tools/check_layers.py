@@ -58,7 +58,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("estimating",),
     ("comparing",),
     ("recommending",),
-    ("cli",),
+    ("cli", "sklearn"),
     ("freeze_control", "__main__"),
     ("__init__",),
 )
