@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         read_conll,
         read_csv,
         read_jsonl,
+        read_squad,
         read_tsv,
         words_and_tags,
     )
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
+    from .heads.question_answering import QuestionAnswering
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.task import Task
@@ -93,6 +95,7 @@ _HOME = {
     "OtherKindWarning": "notices",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
+    "QuestionAnswering": "heads.question_answering",
     "Regression": "heads.regression",
     "ResumeWarning": "notices",
     "RoundedWeightsWarning": "notices",
@@ -114,6 +117,7 @@ _HOME = {
     "read_conll": "data",
     "read_csv": "data",
     "read_jsonl": "data",
+    "read_squad": "data",
     "read_tsv": "data",
     "recommend": "recommending",
     "set_threads": "runtime.threads",
@@ -146,6 +150,7 @@ __all__ = [
     "OtherKindWarning",
     "PictureWarning",
     "PrecisionWarning",
+    "QuestionAnswering",
     "Regression",
     "ResumeWarning",
     "RoundedWeightsWarning",
@@ -168,6 +173,7 @@ __all__ = [
     "read_conll",
     "read_csv",
     "read_jsonl",
+    "read_squad",
     "read_tsv",
     "recommend",
     "set_threads",

@@ -7,6 +7,7 @@ Called by heads, inputs, planning and the user. Nothing here knows a tokenizer, 
 
 from __future__ import annotations
 
+from .answers import Answer
 from .batches import Group, Part, group_tasks, plan_epoch, steps_per_epoch
 from .example import Example
 from .examples import Examples
@@ -14,9 +15,11 @@ from .exports import words_and_tags
 from .label_map import map_labels
 from .labels import IGNORE
 from .readers import read_conll, read_csv, read_file, read_jsonl, read_tsv
+from .squad import read_squad
 
 __all__ = [
     "IGNORE",
+    "Answer",
     "Example",
     "Examples",
     "Group",
@@ -28,6 +31,7 @@ __all__ = [
     "read_csv",
     "read_file",
     "read_jsonl",
+    "read_squad",
     "read_tsv",
     "steps_per_epoch",
     "words_and_tags",
