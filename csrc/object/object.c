@@ -362,7 +362,12 @@ mtf_status mtf_model_get_loss(const mtf_model *model, const char *output, const 
 {
     const mtf_loss_kind *loss = NULL;
     MTF_TRY(mtf_object_loss(model, output, kind, &loss, err));
-    *info = (mtf_loss_info){.kind = loss->name, .type = loss->targets};
+    mtf_tensor_id tensor;
+    MTF_TRY(mtf_object_output(model, output, &tensor, err));
+    const int64_t width = model->network->program->tensors[tensor].width + loss->more_columns;
+    *info = (mtf_loss_info){.kind = loss->name,
+                            .type = loss->targets,
+                            .width = loss->targets == MTF_TARGET_ROWS ? width : 0};
     return MTF_OK;
 }
 
