@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         read_jsonl,
         read_nli,
         read_sts,
+        read_squad,
         read_tsv,
         words_and_tags,
     )
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
     from .heads.pair_classification import PairClassification
+    from .heads.question_answering import QuestionAnswering
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.task import Task
@@ -99,6 +101,7 @@ _HOME = {
     "PairClassification": "heads.pair_classification",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
+    "QuestionAnswering": "heads.question_answering",
     "Regression": "heads.regression",
     "ResumeWarning": "notices",
     "RoundedWeightsWarning": "notices",
@@ -122,6 +125,7 @@ _HOME = {
     "read_jsonl": "data",
     "read_nli": "data",
     "read_sts": "data",
+    "read_squad": "data",
     "read_tsv": "data",
     "recommend": "recommending",
     "set_threads": "runtime.threads",
@@ -156,6 +160,7 @@ __all__ = [
     "PairClassification",
     "PictureWarning",
     "PrecisionWarning",
+    "QuestionAnswering",
     "Regression",
     "ResumeWarning",
     "RoundedWeightsWarning",
@@ -180,6 +185,7 @@ __all__ = [
     "read_jsonl",
     "read_nli",
     "read_sts",
+    "read_squad",
     "read_tsv",
     "recommend",
     "set_threads",
