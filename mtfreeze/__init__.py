@@ -27,8 +27,8 @@ if TYPE_CHECKING:
         read_csv,
         read_jsonl,
         read_nli,
-        read_sts,
         read_squad,
+        read_sts,
         read_tsv,
         words_and_tags,
     )
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
+    from .heads.causal_lm import CausalLM
+    from .heads.masked_lm import MaskedLM
     from .heads.pair_classification import PairClassification
     from .heads.question_answering import QuestionAnswering
     from .heads.regression import Regression
@@ -81,6 +83,7 @@ _HOME = {
     "CacheWarning": "notices",
     "EvaluationWarning": "notices",
     "Callback": "training.callbacks",
+    "CausalLM": "heads.causal_lm",
     "CheckpointError": "errors",
     "Comparison": "comparing.comparison",
     "ConcurrencyError": "errors",
@@ -93,6 +96,7 @@ _HOME = {
     "Examples": "data",
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
+    "MaskedLM": "heads.masked_lm",
     "MultiTaskModel": "multi_task_model",
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
@@ -139,6 +143,7 @@ __all__ = [
     "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
+    "CausalLM",
     "CheckpointError",
     "Comparison",
     "ConcurrencyError",
@@ -152,6 +157,7 @@ __all__ = [
     "Examples",
     "FreezeSchedule",
     "FreezeWarning",
+    "MaskedLM",
     "MultiTaskModel",
     "NoPrefixWarning",
     "OtherBackboneWarning",
@@ -184,8 +190,8 @@ __all__ = [
     "read_csv",
     "read_jsonl",
     "read_nli",
-    "read_sts",
     "read_squad",
+    "read_sts",
     "read_tsv",
     "recommend",
     "set_threads",

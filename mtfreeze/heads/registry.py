@@ -10,7 +10,9 @@ from typing import Any
 from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..quoting import quoted
+from .causal_lm import CausalLM
 from .kind import HeadSpec
+from .masked_lm import MaskedLM
 from .measure import LOSS, Measure, Metric
 from .pair_classification import PairClassification
 from .question_answering import QuestionAnswering
@@ -54,6 +56,8 @@ for _kind in (
     Regression,
     PairClassification,
     QuestionAnswering,
+    MaskedLM,
+    CausalLM,
 ):
     register(_kind)
 

@@ -306,7 +306,7 @@ class TextEncoder:
         return other
 
     def vocabulary(self, n_words: int) -> Vocabulary:
-        """Return what language heads know of the tokenizer; `n_words`: rows of the model's table."""
+        """Return what language heads know of the tokens; `n_words`: rows of the model's table."""
         return Vocabulary.of(self._tokenizer, n_words)
 
     def encodings(self, rows: Sequence[Any]) -> Iterator[Any]:
