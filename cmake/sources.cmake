@@ -23,6 +23,8 @@ set(MTF_FAMILIES_OF_llama llama qwen2 qwen3)
 set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
+    language_model
+    question_answering
     regression
     sequence_classification
     token_classification
@@ -31,6 +33,7 @@ set(MTF_HEADS
 set(MTF_LOSSES
     cross_entropy
     mse
+    span
 )
 
 set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c work.c)
@@ -71,6 +74,7 @@ set(_ops
     mean_pool.c
     norm.c
     normalize.c
+    pick.c
     pool.c
     relative.c
     rmsnorm.c

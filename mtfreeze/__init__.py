@@ -26,6 +26,9 @@ if TYPE_CHECKING:
         read_conll,
         read_csv,
         read_jsonl,
+        read_nli,
+        read_squad,
+        read_sts,
         read_tsv,
         words_and_tags,
     )
@@ -41,6 +44,10 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
+    from .heads.causal_lm import CausalLM
+    from .heads.masked_lm import MaskedLM
+    from .heads.pair_classification import PairClassification
+    from .heads.question_answering import QuestionAnswering
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.task import Task
@@ -54,6 +61,7 @@ if TYPE_CHECKING:
         NoPrefixWarning,
         OtherBackboneWarning,
         OtherKindWarning,
+        OtherRowsWarning,
         PictureWarning,
         PrecisionWarning,
         ResumeWarning,
@@ -75,6 +83,7 @@ _HOME = {
     "CacheWarning": "notices",
     "EvaluationWarning": "notices",
     "Callback": "training.callbacks",
+    "CausalLM": "heads.causal_lm",
     "CheckpointError": "errors",
     "Comparison": "comparing.comparison",
     "ConcurrencyError": "errors",
@@ -87,12 +96,16 @@ _HOME = {
     "Examples": "data",
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
+    "MaskedLM": "heads.masked_lm",
     "MultiTaskModel": "multi_task_model",
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
     "OtherKindWarning": "notices",
+    "OtherRowsWarning": "notices",
+    "PairClassification": "heads.pair_classification",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
+    "QuestionAnswering": "heads.question_answering",
     "Regression": "heads.regression",
     "ResumeWarning": "notices",
     "RoundedWeightsWarning": "notices",
@@ -114,6 +127,9 @@ _HOME = {
     "read_conll": "data",
     "read_csv": "data",
     "read_jsonl": "data",
+    "read_nli": "data",
+    "read_sts": "data",
+    "read_squad": "data",
     "read_tsv": "data",
     "recommend": "recommending",
     "set_threads": "runtime.threads",
@@ -127,6 +143,7 @@ __all__ = [
     "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
+    "CausalLM",
     "CheckpointError",
     "Comparison",
     "ConcurrencyError",
@@ -140,12 +157,16 @@ __all__ = [
     "Examples",
     "FreezeSchedule",
     "FreezeWarning",
+    "MaskedLM",
     "MultiTaskModel",
     "NoPrefixWarning",
     "OtherBackboneWarning",
     "OtherKindWarning",
+    "OtherRowsWarning",
+    "PairClassification",
     "PictureWarning",
     "PrecisionWarning",
+    "QuestionAnswering",
     "Regression",
     "ResumeWarning",
     "RoundedWeightsWarning",
@@ -168,6 +189,9 @@ __all__ = [
     "read_conll",
     "read_csv",
     "read_jsonl",
+    "read_nli",
+    "read_squad",
+    "read_sts",
     "read_tsv",
     "recommend",
     "set_threads",

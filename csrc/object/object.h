@@ -30,8 +30,8 @@ typedef struct mtf_session {
 /* One loss of a whole step, while its micro-batches run. */
 typedef struct mtf_step_loss {
     const mtf_loss_kind *kind;
-    int64_t n_labelled; /* rows of the step with a target; 0: it takes no part */
-    double sum;         /* over those seen so far */
+    mtf_loss_counts counts; /* of the step; without a labelled row it takes no part */
+    double sum;             /* over those seen so far */
 } mtf_step_loss;
 
 struct mtf_model {

@@ -258,7 +258,7 @@ class _Walk:
     def _batch(self, phase: PhasePlan, planned: PlannedStep) -> StepBatch:
         if self._features is not None:
             return self._features.batch(phase, planned)
-        return self._rows.batch(phase.groups, planned.step)
+        return self._rows.batch(phase.groups, planned.step, epoch=planned.epoch)
 
     def _look_at_evaluations(self, phase: PhasePlan, timed: bool) -> _Evaluations | None:
         """Price an evaluation, if the phase has any, and time it if the phase is timed."""
@@ -269,8 +269,8 @@ class _Walk:
         flops, givens = 0.0, []
         part = data.part(EVAL_ROWS[0])
         for (group, encoded), (small, _) in zip(data.groups, part.groups, strict=True):
-            given = tuple(pack(encoded, small.rows).features)
-            lengths = encoded.lengths[group.rows]
+            given = tuple(pack(encoded, encoded.sequences_of(small.rows)).features)
+            lengths = encoded.lengths[encoded.sequences_of(group.rows)]
             flops += self._prices.flops(
                 group.tasks, sizes_of(lengths), features=given, training=False
             ).forward

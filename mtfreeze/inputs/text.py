@@ -9,12 +9,13 @@ model's. What does not fit the model is refused when it is loaded.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -41,6 +42,7 @@ from .tokenizer_files import (
     load_tokenizer,
     read_tokenizer_files,
 )
+from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -58,6 +60,15 @@ _COLUMNS: dict[str, Callable[[Any], Iterable[int]]] = {
     TOKEN_TYPES: attrgetter("type_ids"),
 }
 """Inputs of models that a tokenizer gives, and how to take them from what it returns."""
+
+
+class Reading(Protocol):
+    """What `RowEncoding` is."""
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+        """Encode all rows of a data set."""
+
+    def __hash__(self) -> int: ...
 
 
 class TextEncoder:
@@ -79,6 +90,13 @@ class TextEncoder:
         Put before every text, unless a call says otherwise; not before words.
     files : mapping of str to bytes, optional
         The tokenizer's files as they were read, for saving.
+
+    Attributes
+    ----------
+    columns : mapping of str to callable
+        Those inputs that a tokenizer gives, and how each is taken from what it returns.
+    counts_prompts : bool
+        Whether `SKIP` is among them.
 
     Raises
     ------
@@ -106,9 +124,11 @@ class TextEncoder:
         side = (tokenizer.truncation or {}).get("direction", "right")
         tokenizer.enable_truncation(max_length=max_length, direction=side)
         self._tokenizer: Any = tokenizer
-        self._cache: WeakKeyDictionary[Examples, Encoded] = WeakKeyDictionary()
-        self._columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
-        self._counts_prompts = SKIP in inputs
+        self._cache: WeakKeyDictionary[Examples, dict[Reading, Encoded]]
+        self._cache = WeakKeyDictionary()
+        self._cutting: dict[tuple[int, int], TextEncoder] = {}
+        self.columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
+        self.counts_prompts = SKIP in inputs
         self._before_words = _before_words(tokenizer)
         self.prompt = prompt
         self.max_length = max_length
@@ -217,10 +237,92 @@ class TextEncoder:
     def _length_of(self, prompt: str) -> int:
         """Return the tokens of a prompt as sentence-transformers counts them: as if it stood alone,
         special tokens included, but for one at its end."""
-        if not (prompt and self._counts_prompts):
+        if not (prompt and self.counts_prompts):
             return 0
         (alone,) = self._run([prompt.lower() if self.do_lower_case else prompt], 0, False)
         return len(alone) - alone.special_tokens_mask[-1] if len(alone) else 0
+
+    def encode_pairs(self, pairs: Sequence[tuple[str, ...]]) -> Encoded:
+        """Encode pairs of texts, each as one sequence, as the tokenizer's template puts them.
+
+        A pair that is longer than `max_length` loses tokens of its longer text first, is counted,
+        and has the segments that the template gives. The model's prompt stands before the first.
+
+        Parameters
+        ----------
+        pairs : sequence of (str, str)
+            May be empty; texts may be ``""``.
+
+        Returns
+        -------
+        Encoded
+            Row i holds the ids of pair i, special tokens included.
+
+        Raises
+        ------
+        DataError, CheckpointError
+            As for `encode_texts`.
+        """
+        rows = [(self.prompt + first, second) for first, second in pairs]
+        if self.do_lower_case:
+            rows = [(first.lower(), second.lower()) for first, second in rows]
+        return self._encode(rows, words=False, n_skipped=self._length_of(self.prompt))
+
+    def cutting_seconds(self, max_length: int, stride: int) -> TextEncoder:
+        """Return an encoder of pairs that cuts second texts alone, into windows.
+
+        Asked again for the same, it is remembered: its tokenizer is a copy of this one's, whose
+        own truncation stays what it is.
+
+        Parameters
+        ----------
+        max_length : int
+            Tokens of a window, special tokens included.
+        stride : int
+            Tokens of a second text that neighbouring windows share.
+        """
+        if (max_length, stride) not in self._cutting:
+            from tokenizers import Tokenizer
+
+            other = copy.copy(self)
+            other._tokenizer = guarded(
+                "the tokenizer", lambda: Tokenizer.from_str(self._tokenizer.to_str())
+            )
+            other._tokenizer.enable_truncation(
+                max_length=max_length,
+                stride=stride,
+                strategy="only_second",
+                direction=self._tokenizer.truncation["direction"],
+            )
+            self._cutting[max_length, stride] = other
+        return self._cutting[max_length, stride]
+
+    def cut_to(self, max_length: int) -> TextEncoder:
+        """Return this encoder with a shorter maximum length; its own stays what it is."""
+        from tokenizers import Tokenizer
+
+        other = copy.copy(self)
+        other._tokenizer = guarded(
+            "the tokenizer", lambda: Tokenizer.from_str(self._tokenizer.to_str())
+        )
+        other._tokenizer.enable_truncation(max_length=max_length)
+        other.max_length = max_length
+        return other
+
+    def vocabulary(self, n_words: int) -> Vocabulary:
+        """Return what language heads know of the tokens; `n_words`: rows of the model's table."""
+        return Vocabulary.of(self._tokenizer, n_words)
+
+    def encodings(self, rows: Sequence[Any]) -> Iterator[Any]:
+        """Yield what the tokenizer gives for texts, or for pairs of texts, one by one.
+
+        Raises
+        ------
+        DataError, CheckpointError
+            As for `encode_texts`.
+        """
+        for begin, end in _chunks(rows, bool(rows) and not isinstance(rows[0], str)):
+            yield from self._run(rows[begin:end], begin, False)
 
     def encode_words(self, sentences: Sequence[Sequence[str]]) -> Encoded:
         """Encode lists of words; each word's first sub-word is kept (`Encoded.first_subwords`).
@@ -257,29 +359,33 @@ class TextEncoder:
             ]
         return self._encode(rows, words=True)
 
-    def encode_examples(self, examples: Examples) -> Encoded:
+    def encode_examples(self, examples: Examples, encoding: Reading) -> Encoded:
         """Encode the rows of a data set, once: asked again for the same object, it is remembered.
 
         The result is kept as long as `examples` lives.
 
+        Parameters
+        ----------
+        examples : Examples
+            The rows.
+        encoding : RowEncoding
+            How the head reads them.
+
         Raises
         ------
         DataError
-            As for `encode_texts`, and if a row gives no token.
+            As for `encode_texts`, if a row gives no token, and if rows are of another kind.
         """
-        encoded = self._cache.get(examples)
-        if encoded is None:
-            if examples.kind == "words":
-                encoded = self.encode_words([row.words or () for row in examples])
-            else:
-                encoded = self.encode_texts([row.text or "" for row in examples])
+        known = self._cache.setdefault(examples, {})
+        if encoding not in known:
+            encoded = encoding.encode(self, examples)
             encoded.check_tokens()
-            self._cache[examples] = encoded
-        return encoded
+            known[encoding] = encoded
+        return known[encoding]
 
     def _encode(self, rows: Sequence[Any], words: bool, n_skipped: int = 0) -> Encoded:
         """Run the tokenizer over rows that were checked, a chunk at a time."""
-        columns: dict[str, list[NDArray[np.int32]]] = {name: [] for name in self._columns}
+        columns: dict[str, list[NDArray[np.int32]]] = {name: [] for name in self.columns}
         first: list[NDArray[np.int32]] = []
         lengths = np.zeros(len(rows), dtype=np.int64)
         truncated = np.zeros(len(rows), dtype=bool)
@@ -288,7 +394,7 @@ class TextEncoder:
             encodings = self._run(chunk, begin, words)
             lengths[begin:end] = [len(encoding) for encoding in encodings]
             truncated[begin:end] = [len(encoding.overflowing) > 0 for encoding in encodings]
-            for name, read in self._columns.items():
+            for name, read in self.columns.items():
                 columns[name].append(_flat(map(read, encodings)))
             if words:
                 pairs = zip(encodings, chunk, strict=True)
@@ -301,7 +407,7 @@ class TextEncoder:
             truncated,
             np.concatenate([empty, *first]) if words else None,
             np.concatenate(([0], np.cumsum(word_counts))).astype(np.int64) if words else None,
-            np.full(len(rows), n_skipped, dtype=np.int32) if self._counts_prompts else None,
+            np.full(len(rows), n_skipped, dtype=np.int32) if self.counts_prompts else None,
         )
 
     def _run(self, rows: Sequence[Any], begin: int, words: bool) -> list[Any]:
@@ -310,7 +416,7 @@ class TextEncoder:
                 return list(self._tokenizer.encode_batch(rows, is_pretokenized=words))
             except (TypeError, UnicodeEncodeError):
                 for position, row in enumerate(rows, start=begin):
-                    _check_characters(" ".join(row) if words else row, position)
+                    _check_characters(row if isinstance(row, str) else " ".join(row), position)
                 raise
 
         encodings: list[Any] = guarded(f"texts {begin} to {begin + len(rows) - 1}", run)

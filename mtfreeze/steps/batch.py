@@ -22,7 +22,9 @@ from ..errors import ConfigError
 from ..heads.row_spaces import Targets, Values
 from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
+from ..inputs.row_encoding import RowEncoding
 from ..losses.own import LossFunction
+from ..losses.step_loss import StepLoss
 from ..quoting import quoted
 
 if TYPE_CHECKING:
@@ -39,24 +41,24 @@ class StepBatch:
     ----------
     batch : PackedBatch
         The sequences of all parts, in order.
-    losses : list of (str, array, float)
-        Head, targets of its row space, weight.
+    losses : list of StepLoss
+        Every head once.
     own : mapping of str to callable
         ``Task.loss`` of the heads that have one.
     """
 
     batch: PackedBatch
-    losses: list[tuple[str, Values, float]]
+    losses: list[StepLoss]
     own: Mapping[str, LossFunction] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The tasks of this step, joined by ``+``."""
-        return "+".join(head for head, _, _ in self.losses)
+        return "+".join(one.head for one in self.losses)
 
 
 def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
-    """Return the tasks by head name after checking that model and tasks go together.
+    """Return the tasks by head name, their rows as the heads read them.
 
     Raises
     ------
@@ -64,6 +66,8 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
         If `tasks` is no mapping of names to `Task`.
     ConfigError
         If there is none, or one is named like no head (the closest is named).
+    DataError
+        If a head cannot read a row; the row is named.
     """
     if not isinstance(tasks, Mapping):
         raise TypeError(
@@ -88,7 +92,7 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
                 f"task {quoted(name)} must be a Task; found {typed(task)}; "
                 "write Task(train=..., eval=...)"
             )
-    return dict(tasks)
+    return {name: task.read_by(model.heads[name].spec) for name, task in tasks.items()}
 
 
 def encode_task(model: ModelState, name: str, task: Task, examples: Examples) -> Targets:
@@ -103,11 +107,11 @@ def encode_task(model: ModelState, name: str, task: Task, examples: Examples) ->
 
 
 Pack = Callable[[Encoded, int, NDArray[np.int64]], PackedBatch]
-"""Tokens of a data set, position of the group, row numbers -> the rows as a packed batch."""
+"""Tokens of a data set, position of the group, sequences -> these as a packed batch."""
 
 
-def _pack(encoded: Encoded, group: int, rows: NDArray[np.int64]) -> PackedBatch:
-    return encoded.pack(rows)
+def _pack(encoded: Encoded, group: int, sequences: NDArray[np.int64]) -> PackedBatch:
+    return encoded.pack(sequences)
 
 
 class TrainingRows:
@@ -118,7 +122,9 @@ class TrainingRows:
     model : MultiTaskModel
         Its tokenizer and heads.
     tasks : mapping of str to Task
-        Those that have training data; each set of rows is tokenized once.
+        From `check_tasks`; what heads read alike is tokenized once.
+    seed : int
+        Of what heads draw anew for every epoch.
 
     Raises
     ------
@@ -126,16 +132,19 @@ class TrainingRows:
         For a text or label that does not fit; the row is named.
     """
 
-    def __init__(self, model: ModelState, tasks: Mapping[str, Task]) -> None:
+    def __init__(self, model: ModelState, tasks: Mapping[str, Task], seed: int = 0) -> None:
+        self._specs = {name: model.heads[name].spec for name in tasks}
+        self._seed = seed
         self._weights = {name: task.weight for name, task in tasks.items()}
         self._own = {name: task.loss for name, task in tasks.items() if task.loss is not None}
         self._targets: dict[str, Targets] = {}
-        self._encoded: dict[int, Encoded] = {}
+        self._encoded: dict[tuple[int, RowEncoding], Encoded] = {}
         for name, task in tasks.items():
             if task.train is not None:
                 self._targets[name] = encode_task(model, name, task, task.train)
-                if id(task.train) not in self._encoded:
-                    self._encoded[id(task.train)] = model.encoder.encode_examples(task.train)
+                key = id(task.train), task.encoding
+                if key not in self._encoded:
+                    self._encoded[key] = model.encoder.encode_examples(task.train, task.encoding)
         self._tasks = dict(tasks)  # keeps the examples, and so their ids, alive
 
     @property
@@ -147,11 +156,13 @@ class TrainingRows:
         """Return the targets of a task's training data."""
         return self._targets[task]
 
-    def encoded(self, examples: Examples) -> Encoded:
-        """Return the tokens of the training data of a task."""
-        return self._encoded[id(examples)]
+    def encoded(self, examples: Examples, encoding: RowEncoding) -> Encoded:
+        """Return the tokens of the training data of a task, whose heads read them so."""
+        return self._encoded[id(examples), encoding]
 
-    def batch(self, groups: Sequence[Group], step: Step, pack: Pack = _pack) -> StepBatch:
+    def batch(
+        self, groups: Sequence[Group], step: Step, pack: Pack = _pack, epoch: int = 0
+    ) -> StepBatch:
         """Put together one step: every part's sequences, and each task's labels on them.
 
         Parameters
@@ -161,20 +172,33 @@ class TrainingRows:
         step : tuple of Part
             From ``plan_epoch``.
         pack : callable, optional
-            (tokens, group, rows) -> packed batch, where it is to carry features.
+            (tokens, group, sequences) -> packed batch, where it is to carry features.
+        epoch : int
+            What heads draw anew depends on it.
         """
-        encoded = [self.encoded(groups[part.group].examples) for part in step]
-        parts = [pack(one, part.group, part.rows) for one, part in zip(encoded, step, strict=True)]
-        losses: list[tuple[str, Values, float]] = []
+        of_parts = [groups[part.group] for part in step]
+        encoded = [self.encoded(group.examples, group.encoding) for group in of_parts]
+        parts = [
+            pack(one, part.group, one.sequences_of(part.rows))
+            for one, part in zip(encoded, step, strict=True)
+        ]
+        own_targets: list[Values | None] = [None] * len(parts)
+        for at, part in enumerate(step):
+            # Tasks of one group read rows alike: what the first draws is drawn for all.
+            key = (self._seed, part.tasks[0], epoch)
+            made = self._specs[part.tasks[0]].drawn(parts[at], encoded[at], part.rows, key)
+            if made is not None:
+                parts[at], own_targets[at] = made
+        losses: list[StepLoss] = []
         for position, part in enumerate(step):
             for name in part.tasks:
-                targets = self._targets[name]
+                targets, drawn_here = self._targets[name], own_targets[position]
                 pieces: list[Any] = [
-                    targets.for_rows(encoded[position], part.rows)
+                    (targets.for_rows(encoded[at], part.rows) if drawn_here is None else drawn_here)
                     if at == position
                     else targets.unlabelled(one)
                     for at, one in enumerate(parts)
                 ]
-                losses.append((name, np.concatenate(pieces), self._weights[name]))
-        own = {head: self._own[head] for head, _, _ in losses if head in self._own}
+                losses.append(StepLoss(name, np.concatenate(pieces), self._weights[name]))
+        own = {one.head: self._own[one.head] for one in losses if one.head in self._own}
         return StepBatch(PackedBatch.join(parts), losses, own)
