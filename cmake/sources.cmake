@@ -25,6 +25,7 @@ set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 set(MTF_HEADS
     language_model
     multi_label_classification
+    question_answering
     regression
     sequence_classification
     similarity
@@ -38,6 +39,7 @@ set(MTF_LOSSES
     cross_entropy
     mse
     soft_targets
+    span
 )
 
 set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c work.c)
@@ -115,7 +117,7 @@ set(_plan
     scratch.c
     workspace.c
 )
-set(_object infer.c object.c outline.c)
+set(_object infer.c nodes.c object.c outline.c)
 set(_train apply.c finite.c state.c step.c)
 set(_avx2
     activation.c
@@ -155,6 +157,7 @@ set(_python
     model.c
     module.c
     moments.c
+    nodes.c
     offsets.c
     outline.c
     outputs.c

@@ -81,6 +81,19 @@ class OutputInfo(NamedTuple):
     name: str
     space: str  # "tokens" or "sequences"
     width: int
+    tensor: int  # its number, see NodeInfo
+
+class NodeInfo(NamedTuple):
+    """One operation. Tensors are numbered: tensor i is input i of the model, an output says its
+    own, all others are made by one node each. What an operation computes stands in csrc/ops."""
+
+    op: str  # "linear", "attention"
+    label: str
+    inputs: tuple[int, ...]  # tensors; -1: absent
+    outputs: tuple[int, ...]  # likewise
+    widths: tuple[int, ...]  # columns of the outputs; 0: absent
+    params: tuple[int, ...]  # indexes of parameters; -1: absent
+    attributes: dict[str, float]  # all that there are; an operation reads its own
 
 class UnitPlan(NamedTuple):
     forward_flops: float
@@ -214,6 +227,9 @@ class Model:
     def spaces(self) -> list[SpaceInfo]: ...
     def inputs(self) -> list[InputInfo]: ...
     def outputs(self) -> list[OutputInfo]: ...
+    def nodes(self) -> list[NodeInfo]:
+        """What the model computes, in an order in which every tensor is made before it is read."""
+
     @property
     def version(self) -> int:
         """Counter raised by set_param, set_frozen, set_precision, add_head and remove_head, not by

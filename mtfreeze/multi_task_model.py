@@ -2,9 +2,9 @@
 """`MultiTaskModel`: one pre-trained backbone, many heads, and which of their weights train.
 
 This is the user's view. Its methods come from the rooms that do the work: what a model holds
-(`model.state`), freezing and computing (`model`), stepping (`steps`); here are making, saving and
-showing. Each method hands on to the file that does the work. The weights live in the core; arrays
-handed out are read-only views of them.
+(`model.state`), freezing and computing (`model`), stepping (`steps`), exporting; here are making,
+saving and showing. Each method hands on to the file that does the work. The weights live in the
+core; arrays handed out are read-only views of them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 from .checks import check_choice, check_path, check_seed, typed
 from .errors import ConfigError, SelectorError
+from .exporting.exporting_methods import ExportingMethods
 from .freezing.facts import publish
 from .freezing.selectors import ModelIndex
+from .heads.backbone_facts import BackboneFacts
 from .heads.head import Head, check_head_name
 from .heads.kind import HeadSpec
 from .heads.registry import descriptions
+from .inputs.packing import IDS
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
 from .model.state import exclusive, reads
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["MultiTaskModel"]
 
 
-class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
+class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods, ExportingMethods):
     """A pre-trained backbone with task heads, any part of which can be frozen.
 
     Make one with `from_pretrained`. One thread at a time may use a model; give each thread its own
@@ -344,6 +347,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
     def _attach(self, head: Head, seed: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Make a head in the core and fill it; once that is done, the model has it."""
         core, before, name = self._core, self._facts, head.name
+        head = replace(head, spec=head.spec.bound(self._backbone_facts()))
 
         def make() -> None:
             core.add_head(name, head.spec.core_config(), seed)
@@ -357,6 +361,19 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
                 core.remove_head(name)
 
         _core.Bracket(None, undo).run(make)
+
+    def _backbone_facts(self) -> BackboneFacts:
+        """Return what a kind of head may ask about this model."""
+        n_words = next(one.limit for one in self._core.inputs() if one.name == IDS)
+        shapes = [one.shape for one in self._core.params()]
+        table = next(shape for shape in shapes if len(shape) == 2 and shape[0] == n_words)
+        return BackboneFacts(
+            self.index.family,
+            self.config,
+            n_words,
+            table[1],
+            partial(self.encoder.vocabulary, n_words),
+        )
 
     @exclusive
     def remove_head(self, name: str) -> MultiTaskModel:

@@ -49,7 +49,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("heads",),
     ("freezing",),
     ("model",),
-    ("planning", "pricing"),
+    ("exporting", "planning", "pricing"),
     ("features", "pictures"),
     ("steps",),
     ("multi_task_model",),
@@ -58,7 +58,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("estimating",),
     ("comparing",),
     ("recommending",),
-    ("cli",),
+    ("cli", "sklearn"),
     ("freeze_control", "__main__"),
     ("__init__",),
 )

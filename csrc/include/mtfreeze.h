@@ -116,6 +116,7 @@ typedef struct mtf_output_info {
     const char *name;  /* "hidden", "pooled", "embedding", "hidden_states.2", head names */
     const char *space; /* "tokens" or "sequences" */
     int64_t width;
+    int32_t tensor; /* its number, see mtfreeze_nodes.h */
 } mtf_output_info;
 
 /* A counter that mtf_model_set_param, mtf_model_set_frozen and a change of heads raise, and steps do

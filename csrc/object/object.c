@@ -213,7 +213,8 @@ void mtf_model_get_output(const mtf_model *model, size_t index, mtf_output_info 
     const mtf_tensor *tensor = &program->tensors[program->outputs[index].tensor];
     *info = (mtf_output_info){.name = program->outputs[index].name,
                               .space = program->spaces[tensor->space].name,
-                              .width = tensor->width};
+                              .width = tensor->width,
+                              .tensor = program->outputs[index].tensor};
 }
 
 mtf_status mtf_model_set_param(mtf_model *model, size_t index, const mtf_real *values, size_t n,

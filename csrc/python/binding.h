@@ -48,6 +48,7 @@ enum {
     MTF_PY_SPACE_INFO,
     MTF_PY_INPUT_INFO,
     MTF_PY_OUTPUT_INFO,
+    MTF_PY_NODE_INFO,
     MTF_PY_UNIT_PLAN,
     MTF_PY_PLAN_INFO,
     MTF_PY_UPDATE_RESULT,
@@ -166,6 +167,7 @@ PyObject *mtf_py_units(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_spaces(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_inputs(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_outputs(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_nodes(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_view(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_set_param(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_set_frozen(mtf_py_model *self, PyObject *args, PyObject *kwargs);

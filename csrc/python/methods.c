@@ -28,6 +28,7 @@ LOCKED(units, MTF_PY_READS)
 LOCKED(spaces, MTF_PY_READS)
 LOCKED(inputs, MTF_PY_READS)
 LOCKED(outputs, MTF_PY_READS)
+LOCKED(nodes, MTF_PY_READS)
 LOCKED(view, MTF_PY_READS)
 LOCKED(set_param, MTF_PY_WORKS)
 LOCKED(set_frozen, MTF_PY_WORKS)
@@ -67,6 +68,9 @@ PyDoc_STRVAR(inputs_doc, "inputs($self, /)\n--\n\n"
                          "List of InputInfo: what batches give for each row.");
 PyDoc_STRVAR(outputs_doc, "outputs($self, /)\n--\n\n"
                           "List of OutputInfo: the names that forward and training know.");
+PyDoc_STRVAR(nodes_doc,
+             "nodes($self, /)\n--\n\n"
+             "List of NodeInfo: what the model computes, every tensor made before it is read.");
 PyDoc_STRVAR(view_doc,
              "view($self, /, index)\n--\n\n"
              "Read-only float32 array over a parameter's weights. It keeps the model alive, is\n"
@@ -182,6 +186,7 @@ PyMethodDef mtf_py_model_methods[] = {
     METHOD("spaces", spaces, spaces_doc),
     METHOD("inputs", inputs, inputs_doc),
     METHOD("outputs", outputs, outputs_doc),
+    METHOD("nodes", nodes, nodes_doc),
     METHOD("view", view, view_doc),
     METHOD("set_param", set_param, set_param_doc),
     METHOD("set_frozen", set_frozen, set_frozen_doc),

@@ -97,7 +97,7 @@ static PyObject *output_result(mtf_py_model *self, size_t index)
     mtf_output_info info;
     mtf_model_get_output(self->model, index, &info);
     PyObject *fields[] = {PyUnicode_FromString(info.name), PyUnicode_FromString(info.space),
-                          PyLong_FromLongLong(info.width)};
+                          PyLong_FromLongLong(info.width), PyLong_FromLong(info.tensor)};
     return mtf_py_result(self->state, MTF_PY_OUTPUT_INFO, fields);
 }
 

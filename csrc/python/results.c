@@ -25,7 +25,10 @@ static PyStructSequence_Field input_info_fields[] = {
     FIELD(name), FIELD(space), FIELD(width), FIELD(limit), FIELD(optional), END
 };
 static PyStructSequence_Field output_info_fields[] = {
-    FIELD(name), FIELD(space), FIELD(width), END
+    FIELD(name), FIELD(space), FIELD(width), FIELD(tensor), END
+};
+static PyStructSequence_Field node_info_fields[] = {
+    FIELD(op), FIELD(label), FIELD(inputs), FIELD(outputs), FIELD(widths), FIELD(params), FIELD(attributes), END
 };
 static PyStructSequence_Field unit_plan_fields[] = {
     FIELD(forward_flops), FIELD(dx_flops), FIELD(dw_flops), FIELD(saved_bytes), FIELD(runs),
@@ -58,6 +61,7 @@ static PyStructSequence_Desc result_types[MTF_PY_N_RESULTS] = {
     [MTF_PY_SPACE_INFO] = {"mtfreeze._core.SpaceInfo", "One row space.", ALL(space_info_fields)},
     [MTF_PY_INPUT_INFO] = {"mtfreeze._core.InputInfo", "One input of batches.", ALL(input_info_fields)},
     [MTF_PY_OUTPUT_INFO] = {"mtfreeze._core.OutputInfo", "One named output.", ALL(output_info_fields)},
+    [MTF_PY_NODE_INFO] = {"mtfreeze._core.NodeInfo", "One operation of a model.", ALL(node_info_fields)},
     [MTF_PY_UNIT_PLAN] = {"mtfreeze._core.UnitPlan", "What a plan does with one unit.", ALL(unit_plan_fields)},
     [MTF_PY_PLAN_INFO] = {"mtfreeze._core.PlanInfo", "What a plan runs, keeps and costs.", ALL(plan_info_fields)},
     [MTF_PY_UPDATE_RESULT] = {"mtfreeze._core.UpdateResult", "What one update did.", ALL(update_result_fields)},

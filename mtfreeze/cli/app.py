@@ -11,6 +11,7 @@ from .compare import compare
 from .demo import demo
 from .encode import encode
 from .estimate import estimate
+from .export import export
 from .inspect import inspect
 from .predict import predict
 from .recommend import recommend
@@ -39,6 +40,7 @@ for _command in (
     verify,
     predict,
     encode,
+    export,
     demo,
     cache,
 ):

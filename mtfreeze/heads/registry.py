@@ -10,9 +10,12 @@ from typing import Any
 from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..quoting import quoted
+from .causal_lm import CausalLM
 from .kind import HeadSpec
+from .masked_lm import MaskedLM
 from .measure import LOSS, Measure, Metric
 from .pair_classification import PairClassification
+from .question_answering import QuestionAnswering
 from .regression import Regression
 from .sequence_classification import SequenceClassification
 from .similarity import Similarity
@@ -54,6 +57,9 @@ _OURS: tuple[type[HeadSpec], ...] = (
     Regression,
     PairClassification,
     Similarity,
+    QuestionAnswering,
+    MaskedLM,
+    CausalLM,
 )
 for _kind in _OURS:
     register(_kind)

@@ -101,7 +101,7 @@ def test_result_values_have_the_types_of_the_stub() -> None:
     plan = model.plan(["classifier"], training=True, offsets=cm.OFFSETS)
     model.train_gradients(cm.BATCH, cm.losses())
     results = [model.params()[0], model.units()[0], model.outputs()[0], plan, plan.units[0]]
-    results += [model.spaces()[0], model.inputs()[0]]
+    results += [model.spaces()[0], model.inputs()[0], model.nodes()[0]]
     results += [cm.apply(model), _core.runtime_info(), _core.memory_info(), _core.flops()]
     assert {type(r).__name__ for r in results} == set(RESULTS)
     for result in results:

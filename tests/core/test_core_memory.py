@@ -173,6 +173,7 @@ def every_call(model: _core.Model) -> int:
         lambda: model.spaces(),
         lambda: model.inputs(),
         lambda: model.outputs(),
+        lambda: model.nodes(),
         lambda: model.view(n - 1),
         lambda: model.set_param(0, np.ones((16, 50)).T),
         lambda: model.gradient(n - 1),

@@ -22,7 +22,7 @@ from support.places import DOCS, EXAMPLES, ROOT
 __all__ = ["workplace"]
 
 FREEZING, README = DOCS / "freezing.md", ROOT / "README.md"
-LONG = ("command-line.md", "comparing.md", "freezing.md", "quickstart.md")
+LONG = ("command-line.md", "comparing.md", "freezing.md", "quickstart.md", "sklearn.md")
 """Pages that train the real model for many steps."""
 PAGES = [
     pytest.param(

@@ -84,6 +84,8 @@ FILES = {
     "rows.tsv": "good\tpositive\nbad\tnegative\n",
     "rows.csv": "text,label\ngood,positive\nbad,negative\n",
     "rows.jsonl": '{"text": "good", "label": "positive"}\n',
+    "squad.json": '{"data": [{"paragraphs": [{"context": "a b", "qas": [{"question": "?", '
+    '"answers": [{"text": "b", "answer_start": 2}]}]}]}]}',
     "rows.conll": "Anna\tB-person\n\n",
 }
 
@@ -189,6 +191,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         label_map=None,
     ),
     "read_jsonl": _reads(mtf.read_jsonl, "rows.jsonl", label_map=None),
+    "read_squad": _reads(mtf.read_squad, "squad.json", skip_misplaced=False),
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None
     ),
@@ -270,6 +273,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         eps=1e-8, **STEP,
     ),
     "MultiTaskModel.gradients": _of_model("gradients", injections=None, step=0, **STEP),
+    "MultiTaskModel.export_onnx": lambda s: Call(
+        s.model.export_onnx, {"folder": s.folder / "exported", "heads": ["classifier"]}
+    ),
     "MultiTaskModel.save_pretrained": lambda s: Call(
         s.model.save_pretrained, {"path": s.folder / "saved", "tasks": None, "head": None}
     ),

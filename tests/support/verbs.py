@@ -63,6 +63,7 @@ READS: dict[str, Call] = {
     "copy": lambda m, _: m.copy(),
     "encode": lambda m, _: m.encode(SENTENCES),
     "explain": lambda m, _: m.explain(),
+    "export_onnx": lambda m, folder: m.export_onnx(folder / "exported", ["classifier"]),
     "forward": lambda m, _: m.forward(SENTENCES),
     "freeze_state": lambda m, _: m.freeze_state(),
     "from_pretrained": lambda _, folder: mtf.MultiTaskModel.from_pretrained(
@@ -116,6 +117,7 @@ FUNCTIONS: dict[str, Call] = {
     "read_conll": lambda m, folder: mtf.read_conll(folder.parent / "rows.conll"),
     "read_csv": lambda m, folder: mtf.read_csv(folder.parent / "rows.csv"),
     "read_jsonl": lambda m, folder: mtf.read_jsonl(folder.parent / "rows.jsonl"),
+    "read_squad": lambda m, folder: mtf.read_squad(folder.parent / "squad.json"),
     "read_tsv": lambda m, folder: mtf.read_tsv(folder.parent / "rows.tsv"),
     "recommend": lambda m, _: mtf.recommend(m, ONE_TASK, progress=False),
     "set_threads": lambda m, _: mtf.set_threads(mtf.get_threads()),
@@ -151,6 +153,9 @@ def prepared(folder: Path) -> mtf.MultiTaskModel:
     rows = [line.split("\t") for line in TSV.splitlines()]
     quoted = "".join(f'"{text}",{label}\n' for text, label in rows)
     (folder / "rows.csv").write_text(f"text,label\n{quoted}", "utf-8")
+    (folder / "squad.json").write_text(
+        '{"data": [{"paragraphs": [{"context": "a b", "qas": [{"question": "?"}]}]}]}', "utf-8"
+    )
     (folder / "rows.jsonl").write_text('{"text": "good", "label": "positive"}\n', "utf-8")
     (folder / "rows.conll").write_text("anna B-person\nwent O\n\nparis B-location\n", "utf-8")
     return model
