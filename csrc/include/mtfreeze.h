@@ -98,8 +98,10 @@ typedef struct mtf_unit_info {
 } mtf_unit_info;
 
 typedef struct mtf_space_info {
-    const char *name;   /* "sequences", then the family's own: "tokens" */
+    const char *name;   /* "sequences"; the family's own: "tokens"; those of heads: "picked" */
     int64_t max_length; /* most rows of one sequence */
+    int of_heads;       /* 1: a sequence may have no rows, and a batch without offsets has none */
+    int64_t row_cost;   /* rows of a token budget that one row counts as */
 } mtf_space_info;
 
 typedef struct mtf_input_info {

@@ -189,7 +189,10 @@ void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *inf
 void mtf_model_get_space(const mtf_model *model, size_t index, mtf_space_info *info)
 {
     const mtf_space_def *def = &model->network->program->spaces[index];
-    *info = (mtf_space_info){.name = def->name, .max_length = def->max_length};
+    *info = (mtf_space_info){.name = def->name,
+                             .max_length = def->max_length,
+                             .of_heads = def->of_heads,
+                             .row_cost = def->row_cost};
 }
 
 void mtf_model_get_input(const mtf_model *model, size_t index, mtf_input_info *info)
@@ -384,5 +387,6 @@ mtf_status mtf_object_view(mtf_model *model, const mtf_batch *batch, mtf_view *v
 {
     const int64_t n = batch->n_sequences; /* out of range: refused by the check */
     MTF_TRY(mtf_workspace_identity(&model->workspace, n >= 0 && n <= MTF_MAX_COUNT ? n : 0, err));
-    return mtf_batch_check(model->network->program, batch, model->workspace.identity, view, err);
+    return mtf_batch_check(model->network->program, batch, model->workspace.identity,
+                           model->workspace.none, view, err);
 }

@@ -212,6 +212,9 @@ extern const mtf_op mtf_op_dropout;
 extern const mtf_op mtf_op_mean_pool;
 extern const mtf_op mtf_op_row_pool;
 extern const mtf_op mtf_op_max_pool;
+/* in: x (R,C) of any space but "sequences"; ids (P) of another space: rows of their sequence of x. out:
+ * those rows (P,C). */
+extern const mtf_op mtf_op_pick;
 /* in: two to MTF_MAX_IN tensors of one space (R,Ck). out: their columns side by side (R, sum of Ck). */
 extern const mtf_op mtf_op_concat;
 /* in: x (R,C). out: x / max(|x|, eps) by row; aux[0]: max(|x|, eps) (R,1). */

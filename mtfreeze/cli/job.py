@@ -98,6 +98,7 @@ _HEAD: dict[str, Check] = {
     "dropout": check_number,
     "features": check_text,
     "pooling": check_text,
+    "encode": check_text,
     "seed": check_number,
     "from_pretrained": check_text,
     "head": check_text,

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from .kind import HeadSpec
 from .measure import LOSS, Measure, Metric
+from .pair_classification import PairClassification
 from .question_answering import QuestionAnswering
 from .regression import Regression
 from .sequence_classification import SequenceClassification
@@ -47,7 +48,13 @@ def register(kind: type[HeadSpec]) -> None:
         METRICS.update((one.name, one) for one in measure.metrics)
 
 
-for _kind in (SequenceClassification, TokenClassification, Regression, QuestionAnswering):
+for _kind in (
+    SequenceClassification,
+    TokenClassification,
+    Regression,
+    PairClassification,
+    QuestionAnswering,
+):
     register(_kind)
 
 

@@ -19,11 +19,12 @@ from ..closest import unknown
 from ..data.batches import Group, Step
 from ..data.examples import Examples
 from ..errors import ConfigError
-from ..heads.row_spaces import Targets, Values
+from ..heads.row_spaces import Targets
 from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
 from ..inputs.row_encoding import RowEncoding
 from ..losses.own import LossFunction
+from ..losses.step_loss import StepLoss
 from ..quoting import quoted
 
 if TYPE_CHECKING:
@@ -40,20 +41,20 @@ class StepBatch:
     ----------
     batch : PackedBatch
         The sequences of all parts, in order.
-    losses : list of (str, array, float)
-        Head, targets of its row space, weight.
+    losses : list of StepLoss
+        Every head once.
     own : mapping of str to callable
         ``Task.loss`` of the heads that have one.
     """
 
     batch: PackedBatch
-    losses: list[tuple[str, Values, float]]
+    losses: list[StepLoss]
     own: Mapping[str, LossFunction] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The tasks of this step, joined by ``+``."""
-        return "+".join(head for head, _, _ in self.losses)
+        return "+".join(one.head for one in self.losses)
 
 
 def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
@@ -173,7 +174,7 @@ class TrainingRows:
             pack(one, part.group, one.sequences_of(part.rows))
             for one, part in zip(encoded, step, strict=True)
         ]
-        losses: list[tuple[str, Values, float]] = []
+        losses: list[StepLoss] = []
         for position, part in enumerate(step):
             for name in part.tasks:
                 targets = self._targets[name]
@@ -183,6 +184,6 @@ class TrainingRows:
                     else targets.unlabelled(one)
                     for at, one in enumerate(parts)
                 ]
-                losses.append((name, np.concatenate(pieces), self._weights[name]))
-        own = {head: self._own[head] for head, _, _ in losses if head in self._own}
+                losses.append(StepLoss(name, np.concatenate(pieces), self._weights[name]))
+        own = {one.head: self._own[one.head] for one in losses if one.head in self._own}
         return StepBatch(PackedBatch.join(parts), losses, own)
