@@ -92,7 +92,7 @@ class HeadSpec(ABC):
     has_parameters: ClassVar[bool] = True
     """Whether it has weights of its own, which are random until they are trained."""
     changes_inputs: ClassVar[bool] = False
-    """Whether a draw changes what the backbone reads: nothing that was stored stands for it then."""
+    """Whether a draw changes what the backbone reads: nothing that was stored stands for it."""
 
     labels: tuple[str, ...]
     hidden: tuple[int, ...] = ()
