@@ -54,6 +54,7 @@ set(_kernels
     ref/rotary.c
 )
 set(_ops
+    activation.c
     add.c
     attention.c
     checks.c
@@ -67,6 +68,7 @@ set(_ops
     layernorm.c
     linear.c
     linear_bwd.c
+    low_rank.c
     max_pool.c
     mean_pool.c
     norm.c
@@ -76,9 +78,11 @@ set(_ops
     rmsnorm.c
     rotary.c
     row_pool.c
+    scale_columns.c
 )
 set(_model
     activations.c
+    adapter.c
     config.c
     dense.c
     encoder.c
