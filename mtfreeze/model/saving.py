@@ -34,6 +34,7 @@ from ..quoting import quoted
 from .dense_modules import DENSE, own_tensors
 from .kept_files import TEMPLATES, WEIGHTS
 from .loading import FORMAT
+from .saved_adapter import ADAPTER_FILE, own_keys
 from .sentence_files import WRITTEN, dense_folder, settings_files
 from .task_models import check_task_model, write_task_model
 
@@ -126,6 +127,9 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
         place = folder / dense_folder(number)
         place.mkdir()
         write_tensors(place / "model.safetensors", own_tensors(number, backbone), saved_as)
+    adapter = {key: params[key] for key in own_keys(model.adapter)}
+    if adapter:
+        write_tensors(folder / ADAPTER_FILE, adapter, saved_as)
     (folder / "heads").mkdir()
     for name, tensors in heads.items():
         file = inner_path(folder, f"heads/{name}.safetensors", f"head {quoted(name)}")
@@ -200,6 +204,7 @@ def _own_file(model: ModelState) -> dict[str, Any]:
             },
         },
         "tasks": model.tasks,
+        **({"adapter": model.adapter.to_dict()} if model.adapter else {}),
         **({"base": model.base._asdict()} if model.base else {}),
     }
 
