@@ -87,8 +87,14 @@ def peft_adapter(
     if kind == IA3_UNIT:
         sites = tuple(Site(path, input=shape[0] == 1) for path, shape in shapes.items())
         return Adapter(IA3_UNIT, sites)
-    alpha, dropout = as_number(config.get("lora_alpha", 8)), as_number(config.get("lora_dropout", 0))
-    by_root, patterns = as_flag(config.get("use_rslora") or False), config.get("alpha_pattern") or {}
+    alpha, dropout = (
+        as_number(config.get("lora_alpha", 8)),
+        as_number(config.get("lora_dropout", 0)),
+    )
+    by_root, patterns = (
+        as_flag(config.get("use_rslora") or False),
+        config.get("alpha_pattern") or {},
+    )
     numbers = patterns.values() if isinstance(patterns, Mapping) else [None]
     if (
         alpha is None

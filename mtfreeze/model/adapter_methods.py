@@ -131,9 +131,7 @@ class AdapterMethods(ModelState):
                 "adapter after fit, or that of a copy, model.copy()"
             )
 
-    def _attach_adapter(
-        self, adapter: Adapter, seed: int, values: Mapping[str, Float32]
-    ) -> None:
+    def _attach_adapter(self, adapter: Adapter, seed: int, values: Mapping[str, Float32]) -> None:
         """Make an adapter in the core and fill it; once that is done, the model has it."""
         core, before = self._core, self._facts
         if before.adapter is not None:

@@ -56,6 +56,7 @@ _MODULE = re.compile(r"\d+_[A-Z]\w*")
 def save_model(model: ModelState, path: Path, head: str | None = None) -> Path:
     """Write `model`, or one head as a task model, to `path`; see `save_pretrained`."""
     if head is not None:
+        _check_plain(model)
         check_task_model(model, head)
     target = user_path(path).resolve()
     check_target(target, path)
@@ -72,6 +73,16 @@ def save_model(model: ModelState, path: Path, head: str | None = None) -> Path:
         if target.is_dir():
             _carry_over(target, draft)
     return path
+
+
+def _check_plain(model: ModelState) -> None:
+    """Refuse to write a model with an adapter as one of transformers, which would lose it."""
+    if model.adapter is not None:
+        raise ConfigError(
+            "expected a model without an adapter to write as a task model; found "
+            f"{quoted(model.adapter.kind)}; merge_lora() or remove_adapter() first, or "
+            "save_adapter(folder) for PEFT"
+        )
 
 
 def check_target(target: Path, path: Path) -> None:
