@@ -63,6 +63,7 @@ set(_kernels
     ref/rotary.c
 )
 set(_ops
+    activation.c
     add.c
     attention.c
     checks.c
@@ -76,6 +77,7 @@ set(_ops
     layernorm.c
     linear.c
     linear_bwd.c
+    low_rank.c
     max_pool.c
     mean_pool.c
     norm.c
@@ -87,9 +89,11 @@ set(_ops
     rotary.c
     row_pool.c
     transitions.c
+    scale_columns.c
 )
 set(_model
     activations.c
+    adapter.c
     config.c
     dense.c
     encoder.c

@@ -66,6 +66,7 @@ typedef struct mtf_space_def {
 typedef struct mtf_node {
     const mtf_op *op;
     int32_t unit; /* MTF_NO_UNIT: no parameters and no dropout of its own (pooling) */
+    int32_t host; /* the unit whose computation it is part of: `unit`, but for an adapter's node */
     char *label;
     mtf_tensor_id in[MTF_MAX_IN], out[MTF_MAX_OUT], aux[MTF_MAX_AUX];
     int32_t weight[MTF_MAX_WEIGHTS]; /* parameter indexes, -1: absent */
@@ -196,6 +197,15 @@ mtf_tensor_id mtf_node_disentangled(mtf_program *program, const char *label,
 /* rate 0: returns x, no node. */
 mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
                                double rate);
+/* y + scale B A drop(x): `down` is A (r,K), `up` is B (N,r). */
+mtf_tensor_id mtf_node_low_rank(mtf_program *program, const char *label, mtf_tensor_id y,
+                                mtf_tensor_id x, int32_t down, int32_t up, double scale,
+                                double rate);
+/* Each column of x times its value of `factors` (C). */
+mtf_tensor_id mtf_node_scale_columns(mtf_program *program, const char *label, mtf_tensor_id x,
+                                     int32_t factors);
+mtf_tensor_id mtf_node_activation(mtf_program *program, const char *label, mtf_tensor_id x,
+                                  mtf_activation activation);
 /* One vector a sequence; `skip`: ids in the space "sequences", how many first rows of each are left
  * out, or MTF_NO_TENSOR. */
 mtf_tensor_id mtf_node_pool(mtf_program *program, const char *label, mtf_pooling pooling,

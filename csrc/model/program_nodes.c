@@ -32,7 +32,7 @@ static mtf_tensor_id add_node(mtf_program *p, const char *label, mtf_node *node)
         (void)mtf_fail_memory(&p->failure, strlen(label) + 1);
         return MTF_NO_TENSOR;
     }
-    node->unit = p->current_unit;
+    node->unit = node->host = p->current_unit;
     node->shape.label = node->label;
     node->shape.key = mtf_random_text_key(label);
     for (int i = 0; i < MTF_MAX_IN; i++) {
@@ -239,6 +239,33 @@ mtf_tensor_id mtf_node_dropout(mtf_program *p, const char *label, mtf_tensor_id 
     }
     mtf_node node = blank(&mtf_op_dropout, x, MTF_NO_TENSOR);
     node.shape.attrs.rate = (mtf_real)rate;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_low_rank(mtf_program *p, const char *label, mtf_tensor_id y, mtf_tensor_id x,
+                                int32_t down, int32_t up, double scale, double rate)
+{
+    mtf_node node = blank(&mtf_op_low_rank, y, x);
+    node.weight[0] = down;
+    node.weight[1] = up;
+    node.shape.attrs.scale = (mtf_real)scale;
+    node.shape.attrs.rate = (mtf_real)rate;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_scale_columns(mtf_program *p, const char *label, mtf_tensor_id x,
+                                     int32_t factors)
+{
+    mtf_node node = blank(&mtf_op_scale_columns, x, MTF_NO_TENSOR);
+    node.weight[0] = factors;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_activation(mtf_program *p, const char *label, mtf_tensor_id x,
+                                  mtf_activation activation)
+{
+    mtf_node node = blank(&mtf_op_activation, x, MTF_NO_TENSOR);
+    node.shape.attrs.activation = activation;
     return add_node(p, label, &node);
 }
 

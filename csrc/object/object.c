@@ -116,6 +116,14 @@ mtf_status mtf_model_remove_head(mtf_model *model, const char *name, mtf_error *
     return MTF_OK;
 }
 
+mtf_status mtf_model_set_adapter(mtf_model *model, const mtf_config *config, uint64_t seed,
+                                 mtf_error *err)
+{
+    MTF_TRY(mtf_network_set_adapter(model->network, config, seed, err));
+    program_changed(model);
+    return MTF_OK;
+}
+
 uint64_t mtf_model_version(const mtf_model *model)
 {
     return model->version;

@@ -40,7 +40,7 @@ typedef enum mtf_pooling {
 
 /* Options of a node; each operation reads its own. */
 typedef struct mtf_attrs {
-    mtf_activation activation; /* linear, gated */
+    mtf_activation activation; /* linear, gated, activation */
     mtf_layout layout;         /* linear */
     mtf_real eps;              /* layernorm, rmsnorm, normalize */
     mtf_real weight_offset;    /* rmsnorm: added to the weight */
@@ -48,8 +48,8 @@ typedef struct mtf_attrs {
     int32_t n_rotated;         /* rotary: heads that are turned, */
     int64_t rotary_width;      /* and how many of these are turned */
     double theta;              /* rotary: the base of the wavelengths */
-    mtf_real rate;             /* dropout, attention: probability of dropping */
-    mtf_real scale;            /* attention */
+    mtf_real rate;             /* dropout, attention, low_rank: probability of dropping */
+    mtf_real scale;            /* attention, low_rank */
     int32_t n_heads;           /* attention */
     int32_t n_kv_heads;        /* attention: heads of k and v; 0: n_heads */
     int64_t head_width;        /* attention; 0: width of q / n_heads */
@@ -218,6 +218,13 @@ extern const mtf_op mtf_op_max_pool;
 /* in: x (R,C) of any space but "sequences"; ids (P) of another space: rows of their sequence of x. out:
  * those rows (P,C). */
 extern const mtf_op mtf_op_pick;
+/* in: y (R,N), x (R,K); w: A (r,K), B (N,r). out: y + scale drop(x) A^T B^T (R,N); aux[0]: scale
+ * drop(x) A^T (R,r). */
+extern const mtf_op mtf_op_low_rank;
+/* in: x (R,C); w: factors (C). out: x times its column's factor. */
+extern const mtf_op mtf_op_scale_columns;
+/* in: x (R,C). out: act(x). */
+extern const mtf_op mtf_op_activation;
 /* in: two to MTF_MAX_IN tensors of one space (R,Ck). out: their columns side by side (R, sum of Ck). */
 extern const mtf_op mtf_op_concat;
 /* in: x (R,C). out: x / max(|x|, eps) by row; aux[0]: max(|x|, eps) (R,1). */
