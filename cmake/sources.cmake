@@ -26,6 +26,7 @@ set(MTF_HEADS
     language_model
     multi_label_classification
     question_answering
+    pair_classification
     regression
     sequence_classification
     similarity
@@ -82,6 +83,7 @@ set(_ops
     mean_pool.c
     norm.c
     normalize.c
+    pair_features.c
     pick.c
     pool.c
     relative.c
