@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from .kind import HeadSpec
 from .measure import LOSS, Measure, Metric
+from .multi_label_classification import MultiLabelClassification
 from .pair_classification import PairClassification
 from .regression import Regression
 from .sequence_classification import SequenceClassification
@@ -52,6 +53,7 @@ _OURS: tuple[type[HeadSpec], ...] = (
     SequenceClassification,
     TokenClassification,
     Regression,
+    MultiLabelClassification,
     PairClassification,
     Similarity,
 )
