@@ -166,7 +166,7 @@ def encode_labels(
             raise DataError(
                 f"{row.source}: head {quoted(head)} labels whole texts: expected one label; found "
                 + (
-                    f"{counted(len(label), 'label')}; use a MultiLabelClassification head for "
+                    f"{counted(len(label), _item_of(label))}; use a MultiLabelClassification head for "
                     "several labels, a Regression head for numbers"
                     if row.words is None
                     else f"{len(label)} tags; use a TokenClassification head for tags"
@@ -177,6 +177,10 @@ def encode_labels(
         except DataError as error:
             raise DataError(f"{error}{proposed_map(labels, names)}") from None
     return result
+
+
+def _item_of(label: tuple[object, ...]) -> str:
+    return "number" if label and all(isinstance(one, float) for one in label) else "label"
 
 
 def proposed_map(labels: Sequence[object], names: Sequence[str]) -> str:
