@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .recommending import Advice, recommend
     from .runtime.threads import get_threads, set_threads, show_config
     from .training.callbacks import Callback, EarlyStopping
+    from .training.few_shot import few_shot
     from .training.fine_tune import fine_tune
     from .training.fit import fit
 
@@ -113,6 +114,7 @@ _HOME = {
     "compare": "comparing.compare",
     "estimate": "estimating",
     "evaluate": "evaluating.evaluate",
+    "few_shot": "training.few_shot",
     "fine_tune": "training.fine_tune",
     "fit": "training.fit",
     "get_threads": "runtime.threads",
@@ -170,6 +172,7 @@ __all__ = [
     "compare",
     "estimate",
     "evaluate",
+    "few_shot",
     "fine_tune",
     "fit",
     "get_threads",
