@@ -131,4 +131,4 @@ def _ranks(total: int, n: int, seed: int, kind: str) -> Int64:
     # Few of many are drawn without an order of all: words come again less often than not.
     drawn = words(4 * n + 64, seed, "pairs", kind) % np.uint64(max(1, total))
     _, at = np.unique(drawn, return_index=True)
-    return drawn[np.sort(at)[:n]].astype(np.int64)
+    return np.asarray(drawn[np.sort(at)[:n]], np.int64)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`few_shot`: learn from a few rows a label, as SetFit does (Tunstall et al. 2022).
 
-First the backbone: pairs of rows, alike or not, whose embeddings are to have the cosine 1 or 0. Then
-the head: a logistic regression on the embeddings that have become of the rows. A head of similarity
-is in the model while the pairs are learned, and nothing of it is left.
+First the backbone: pairs of rows, alike or not, whose embeddings are to have the cosine 1 or 0.
+Then the head: a logistic regression on the embeddings that have become of the rows. A head of
+similarity is in the model while the pairs are learned, and nothing of it is left.
 """
 
 from __future__ import annotations
@@ -235,7 +235,8 @@ def _train_head(model: MultiTaskModel, head: Head, texts: list[str], labels: Lab
     normalize = None if spec.features == "embedding" else False
     features = model.encode(texts, normalize_embeddings=normalize)
     if labels.ndim == 1:
-        weights, biases = fit_classes(features, labels, len(spec.labels), spec.bias)
+        classes = labels.astype(np.int64)
+        weights, biases = fit_classes(features, classes, len(spec.labels), spec.bias)
     else:
         weights, biases = fit_labels(features, labels > 0, spec.bias)
     values = {f"{head.name}.weight": weights}
