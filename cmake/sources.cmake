@@ -23,15 +23,21 @@ set(MTF_FAMILIES_OF_llama llama qwen2 qwen3)
 set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
+    language_model
+    multi_label_classification
     regression
     sequence_classification
     similarity
+    token_chain
     token_classification
 )
 # Losses: csrc/losses/<name>.c defines mtf_loss_<name>. A new loss is one line here.
 set(MTF_LOSSES
+    binary_cross_entropy
+    crf
     cross_entropy
     mse
+    soft_targets
 )
 
 set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c work.c)
@@ -72,11 +78,13 @@ set(_ops
     mean_pool.c
     norm.c
     normalize.c
+    pick.c
     pool.c
     relative.c
     rmsnorm.c
     rotary.c
     row_pool.c
+    transitions.c
 )
 set(_model
     activations.c

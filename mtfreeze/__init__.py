@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .data import (
         Example,
         Examples,
+        entity_types,
         read_conll,
         read_csv,
         read_jsonl,
@@ -42,11 +43,14 @@ if TYPE_CHECKING:
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
     from .heads.pair_classification import PairClassification
+    from .heads.multi_label_classification import MultiLabelClassification
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.similarity import Similarity
     from .heads.task import Task
     from .heads.token_classification import TokenClassification
+    from .losses.cross_entropy import CrossEntropy
+    from .losses.distillation import Distillation
     from .multi_task_model import MultiTaskModel
     from .notices import (
         BrokenTagsWarning,
@@ -84,6 +88,8 @@ _HOME = {
     "ConcurrencyError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",
+    "CrossEntropy": "losses.cross_entropy",
+    "Distillation": "losses.distillation",
     "EarlyStopping": "training.callbacks",
     "Error": "errors",
     "Estimate": "training.estimate",
@@ -91,6 +97,7 @@ _HOME = {
     "Examples": "data",
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
+    "MultiLabelClassification": "heads.multi_label_classification",
     "MultiTaskModel": "multi_task_model",
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
@@ -112,6 +119,7 @@ _HOME = {
     "UntrainedHeadWarning": "notices",
     "UnusedDataWarning": "notices",
     "compare": "comparing.compare",
+    "entity_types": "data",
     "estimate": "estimating",
     "evaluate": "evaluating.evaluate",
     "few_shot": "training.few_shot",
@@ -139,7 +147,9 @@ __all__ = [
     "Comparison",
     "ConcurrencyError",
     "ConfigError",
+    "CrossEntropy",
     "DataError",
+    "Distillation",
     "EarlyStopping",
     "Error",
     "Estimate",
@@ -148,6 +158,7 @@ __all__ = [
     "Examples",
     "FreezeSchedule",
     "FreezeWarning",
+    "MultiLabelClassification",
     "MultiTaskModel",
     "NoPrefixWarning",
     "OtherBackboneWarning",
@@ -170,6 +181,7 @@ __all__ = [
     "UnusedDataWarning",
     "__version__",
     "compare",
+    "entity_types",
     "estimate",
     "evaluate",
     "few_shot",

@@ -31,7 +31,12 @@ Mask = NDArray[np.uint8] | NDArray[np.bool_]
 # (output, targets, weight) or (output, targets, weight, kind of loss); without a kind that of the
 # head. Targets: "cross_entropy" (N,) classes or IGNORE_LABEL, "mse" (N, width) values or NaN first.
 Targets = Int32 | Float32
-Loss = tuple[str, Targets, float] | tuple[str, Targets, float, str]
+Settings = tuple[float, float, float, float, NDArray[np.float64] | None]
+Loss = (
+    tuple[str, Targets, float]
+    | tuple[str, Targets, float, str | None]
+    | tuple[str, Targets, float, str | None, Settings | None]
+)
 
 IGNORE_LABEL: int
 VERSION: str
@@ -59,8 +64,11 @@ class UnitInfo(NamedTuple):
     frozen: bool
 
 class SpaceInfo(NamedTuple):
-    name: str  # "sequences", which has one row a sequence and no offsets; then "tokens"
+    # "sequences", which has one row a sequence and no offsets; "tokens"; those of heads: "picked"
+    name: str
     max_length: int  # most rows of one sequence
+    of_heads: bool  # a sequence may have no rows; a batch without offsets has none
+    row_cost: int  # rows of a token budget that one row counts as
 
 class InputInfo(NamedTuple):
     name: str  # "ids", "token_types"

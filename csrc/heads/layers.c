@@ -3,6 +3,8 @@
  *   x = dropout(features);  x = dropout(norm(act(W_i x + b_i))) for each hidden layer;
  *   output = W x + b;  norm: none, or a layer norm where the configuration gives its eps
  *
+ * A head of the row space of another input than its features picks its rows from them. With key "tied"
+ * W is the table that the backbone looks words up in, and "<head>.weight" another key of it.
  * Each kind of layer may be without a bias: keys bias (of the output), hidden_bias, norm_bias.
  *
  * Weights are uniform with the deviation 0.02 that BERT's heads are drawn with; biases are zero.
@@ -21,7 +23,7 @@ typedef struct head_config {
     double dropout;
     double norm_eps; /* 0: hidden layers have no norm */
     mtf_activation activation;
-    int bias, hidden_bias, norm_bias;
+    int bias, hidden_bias, norm_bias, tied;
     const char *features, *pooling;
 } head_config;
 
@@ -41,6 +43,7 @@ static mtf_status read_config(head_config *c, const mtf_config *config, const ch
     MTF_TRY(mtf_config_get_bool(config, "bias", &c->bias, err));
     MTF_TRY(mtf_config_get_bool(config, "hidden_bias", &c->hidden_bias, err));
     MTF_TRY(mtf_config_get_bool(config, "norm_bias", &c->norm_bias, err));
+    MTF_TRY(mtf_config_get_bool(config, "tied", &c->tied, err));
     MTF_TRY(mtf_config_get_text(config, "activation", &act, err));
     MTF_TRY(mtf_config_get_text(config, "features", &c->features, err));
     MTF_TRY(mtf_config_get_text(config, "pooling", &c->pooling, err));
@@ -57,6 +60,11 @@ static mtf_status read_config(head_config *c, const mtf_config *config, const ch
         }
     }
     return MTF_OK;
+}
+
+static mtf_tensor_id find_positions(const mtf_program *p)
+{
+    return mtf_program_find_input(p, MTF_HEAD_PICKED ".positions");
 }
 
 mtf_status mtf_head_features(mtf_program *p, const char *name, const char *features,
@@ -83,6 +91,13 @@ mtf_status mtf_head_features(mtf_program *p, const char *name, const char *featu
                             name, pooling);
         }
     }
+    const mtf_tensor_id positions = find_positions(p);
+    if (*x != MTF_NO_TENSOR && positions != MTF_NO_TENSOR &&
+        strcmp(p->spaces[p->tensors[positions].space].name, space) == 0) {
+        char label[160];
+        (void)snprintf(label, sizeof label, "%s pick", name);
+        *x = mtf_node_pick(p, label, *x, positions);
+    }
     if (*x != MTF_NO_TENSOR && strcmp(p->spaces[p->tensors[*x].space].name, space) != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
                         "head \"%s\" needs one row for each of the %s, but \"%s\" has one for each "
@@ -92,9 +107,51 @@ mtf_status mtf_head_features(mtf_program *p, const char *name, const char *featu
     return MTF_OK;
 }
 
-mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *config,
+mtf_status mtf_head_declare_picked(mtf_program *p, const char *name, const mtf_config *config,
+                                   mtf_error *err)
+{
+    (void)name;
+    (void)config;
+    if (find_positions(p) == MTF_NO_TENSOR) {
+        const int32_t picked = mtf_program_space_of_heads(p, MTF_HEAD_PICKED, 0);
+        (void)mtf_program_input_ids(p, MTF_HEAD_PICKED ".positions", picked, INT32_MAX, 0);
+    }
+    if (p->failure.code != MTF_OK) {
+        *err = p->failure;
+    }
+    return p->failure.code;
+}
+
+/* The outputs from the table of words: it has a row for each, of the width of x. */
+static mtf_status build_tied(mtf_program *p, const char *name, const head_config *c,
+                             mtf_tensor_id x, int64_t n_outputs, mtf_tensor_id *y, mtf_error *err)
+{
+    char key[MTF_PART_NAME];
+    const int32_t table = mtf_program_word_table(p);
+    if (table < 0 || p->params[table].shape[0] != n_outputs ||
+        p->params[table].shape[1] != p->tensors[x].width) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "head \"%s\" is tied to the backbone's table of words, (%lld, %lld); found "
+                        "%lld outputs of vectors of %lld; end its hidden layers in that width, or "
+                        "give it a decoder of its own (tied=False)",
+                        name, table < 0 ? 0LL : (long long)p->params[table].shape[0],
+                        table < 0 ? 0LL : (long long)p->params[table].shape[1],
+                        (long long)n_outputs, (long long)p->tensors[x].width);
+    }
+    int32_t bias = -1;
+    if (c->bias) {
+        (void)snprintf(key, sizeof key, "%s.bias", name);
+        bias = mtf_program_param(p, key, 1, &n_outputs, MTF_LAYOUT_OUT_IN, 0, MTF_INIT_ZERO, 0);
+    }
+    (void)snprintf(key, sizeof key, "%s.weight", name);
+    mtf_program_alias(p, table, key);
+    *y = mtf_node_linear(p, name, x, table, bias, MTF_ACT_NONE);
+    return MTF_OK;
+}
+
+mtf_status mtf_head_logits(mtf_program *p, const char *name, const mtf_config *config,
                            const char *features, const char *space, int64_t n_outputs,
-                           mtf_error *err)
+                           mtf_tensor_id *logits, mtf_error *err)
 {
     const mtf_block block = {.program = p,
                              .keys = name,
@@ -118,7 +175,22 @@ mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *c
         (void)snprintf(part, sizeof part, "dropout.%zu", i);
         x = mtf_part_dropout(&block, part, x, c.dropout);
     }
-    mtf_program_output(p, name, mtf_part_linear(&block, "", x, n_outputs, c.bias, MTF_ACT_NONE));
+    *logits = MTF_NO_TENSOR;
+    if (!c.tied) {
+        *logits = mtf_part_linear(&block, "", x, n_outputs, c.bias, MTF_ACT_NONE);
+    } else if (x != MTF_NO_TENSOR) {
+        MTF_TRY(build_tied(p, name, &c, x, n_outputs, logits, err));
+    }
+    return MTF_OK;
+}
+
+mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *config,
+                           const char *features, const char *space, int64_t n_outputs,
+                           mtf_error *err)
+{
+    mtf_tensor_id logits;
+    MTF_TRY(mtf_head_logits(p, name, config, features, space, n_outputs, &logits, err));
+    mtf_program_output(p, name, logits);
     mtf_program_end_unit(p);
     return mtf_program_finish(p, err);
 }

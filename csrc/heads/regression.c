@@ -12,4 +12,4 @@ static mtf_status build(mtf_program *p, const char *name, const mtf_config *conf
     return mtf_head_layers(p, name, config, "pooled", "sequences", n_outputs, err);
 }
 
-const mtf_head_kind mtf_head_regression = {"regression", "mse", build};
+const mtf_head_kind mtf_head_regression = {.kind = "regression", .loss = "mse", .build = build};

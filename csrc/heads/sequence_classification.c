@@ -12,5 +12,5 @@ static mtf_status build(mtf_program *p, const char *name, const mtf_config *conf
     return mtf_head_layers(p, name, config, "pooled", "sequences", n_labels, err);
 }
 
-const mtf_head_kind mtf_head_sequence_classification = {"sequence_classification", "cross_entropy",
-                                                        build};
+const mtf_head_kind mtf_head_sequence_classification = {
+    .kind = "sequence_classification", .loss = "cross_entropy", .build = build};

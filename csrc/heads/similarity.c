@@ -31,4 +31,4 @@ static mtf_status build(mtf_program *p, const char *name, const mtf_config *conf
     return mtf_program_finish(p, err);
 }
 
-const mtf_head_kind mtf_head_similarity = {"similarity", NULL, build};
+const mtf_head_kind mtf_head_similarity = {.kind = "similarity", .build = build};

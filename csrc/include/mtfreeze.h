@@ -98,8 +98,10 @@ typedef struct mtf_unit_info {
 } mtf_unit_info;
 
 typedef struct mtf_space_info {
-    const char *name;   /* "sequences", then the family's own: "tokens" */
+    const char *name;   /* "sequences"; the family's own: "tokens"; those of heads: "picked" */
     int64_t max_length; /* most rows of one sequence */
+    int of_heads;       /* 1: a sequence may have no rows, and a batch without offsets has none */
+    int64_t row_cost;   /* rows of a token budget that one row counts as */
 } mtf_space_info;
 
 typedef struct mtf_input_info {
@@ -244,20 +246,33 @@ MTF_NODISCARD mtf_status mtf_model_get_prefix(mtf_model *model, int training, si
 /* What a loss compares an output (N, width) with. */
 typedef enum mtf_target_type {
     MTF_TARGET_LABELS = 0, /* int32 (N): classes; MTF_IGNORE_LABEL rows count nowhere */
-    MTF_TARGET_ROWS = 1    /* mtf_real (N, width): values; rows with NaN first count nowhere */
+    MTF_TARGET_ROWS = 1 /* mtf_real (N, mtf_loss_info.width): rows with NaN first count nowhere */
 } mtf_target_type;
+
+/* What a kind of loss lets be chosen; csrc/losses/<kind>.c says what it reads. Refused where it does
+ * not. */
+typedef struct mtf_loss_settings {
+    double label_smoothing;      /* 0 <= e < 1; usually 0 */
+    double focal;                /* exponent, 0 .. 100; usually 0 */
+    double temperature;          /* above 0; usually 1 */
+    double soft_share;           /* 0 .. 1, of soft targets beside labels; usually 0.5 */
+    const double *class_weights; /* (n_class_weights), above 0; NULL: all 1 */
+    int64_t n_class_weights;     /* columns of the output */
+} mtf_loss_settings;
 
 typedef struct mtf_loss {
     const char *output;   /* a head's name, or with a `kind` any output */
-    const char *kind;     /* "cross_entropy", "mse"; NULL: what the head's kind says */
+    const char *kind;     /* "cross_entropy", "mse", ...; NULL: what the head's kind says */
     mtf_target_type type; /* of `targets`; must be that of the kind of loss */
     const void *targets;  /* of that output's row space */
     double weight;        /* the mean over labelled rows is multiplied by it */
+    const mtf_loss_settings *settings; /* NULL: the usual ones */
 } mtf_loss;
 
 typedef struct mtf_loss_info {
     const char *kind;
     mtf_target_type type; /* of its targets */
+    int64_t width;        /* columns of targets that are rows; 0: labels */
 } mtf_loss_info;
 
 typedef struct mtf_injection {
@@ -312,9 +327,9 @@ MTF_NODISCARD mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *ba
 MTF_NODISCARD mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch,
                                            size_t n_outputs, const mtf_output *outputs,
                                            int64_t token_budget, int *waits, mtf_error *err);
-/* Backward of the last forward: losses use `scale[i]` (weight over labelled rows of the whole
- * step) instead of their weight; `loss_sums` (n_losses) receives the sum of the loss over labelled
- * rows. Gradients add to those of earlier micro-batches of the step. */
+/* Backward of the last forward: losses use `scale[i]` (weight over labelled rows, or the sum
+ * of their class weights, of the whole step) instead of their weight; `loss_sums` (n_losses) receives the sum of the loss over labelled
+ * rows, the weighted sum where classes have weights. Gradients add to those of earlier micro-batches of the step. */
 MTF_NODISCARD mtf_status mtf_train_backward(mtf_model *model, size_t n_losses,
                                             const mtf_loss *losses, const double *scale,
                                             double *loss_sums, size_t n_injections,

@@ -1,8 +1,13 @@
 /* Cross entropy with ignored labels: the loss and the gradient that it injects at a head's output.
  *
- *   loss = sum over labelled rows of log(sum_j exp(z_j)) - z_label
- *   dz_j += scale * (softmax(z)_j - [j == label])
+ *   p = softmax(z),  y the label of a row,  w class weights (1 where there are none)
+ *   loss  = sum over labelled rows of  (1 - e) w_y f(p_y) + e/N sum_k w_k (-log p_k)
+ *   f(p)  = -log p, or (1 - p)^g (-log p) where the loss is focal;  e: label smoothing, not with focal
+ *   dz_j += scale * ( (1 - e) w_y c (p_j - [j == y]) + e/N (p_j sum_k w_k - w_j) )
+ *   c     = -p f'(p):  1, or (1 - p)^g + g p (1 - p)^(g-1) (-log p)
  *
+ * A mean divides by the sum of w_y over the labelled rows of the step. So values are those of
+ * torch.nn.CrossEntropyLoss(weight, label_smoothing), and of Lin et al. 2017 for focal.
  * Rows labelled MTF_IGNORE_LABEL add nothing to either. All in double, with the largest logit
  * taken off first; a row with a NaN or with only -inf gives NaN, which the step then refuses.
  * Serial: a head has few labels, and the sum is over rows in order. Tolerance family: reduction.
@@ -16,23 +21,29 @@
 /* The table is generated, so this has no header of its own. */
 extern const mtf_loss_kind mtf_loss_cross_entropy;
 
-static mtf_status check(const char *output, const void *targets, int64_t m, int64_t n,
-                        int64_t *n_labelled, mtf_error *err)
+static double class_weight(const mtf_loss_settings *settings, int64_t j)
 {
-    const int32_t *labels = targets;
-    int64_t labelled = 0;
-    for (int64_t i = 0; i < m; i++) {
+    return settings->class_weights != NULL ? settings->class_weights[j] : 1.0;
+}
+
+static mtf_status check(const char *output, const mtf_loss_rows *rows, mtf_loss_counts *counts,
+                        mtf_error *err)
+{
+    const int32_t *labels = rows->targets;
+    *counts = (mtf_loss_counts){0, 0};
+    for (int64_t i = 0; i < rows->m; i++) {
         if (labels[i] == MTF_IGNORE_LABEL) {
             continue;
         }
-        if (labels[i] < 0 || labels[i] >= n) {
+        if (labels[i] < 0 || labels[i] >= rows->n) {
             return mtf_fail(err, MTF_ERR_VALUE,
                             "label %d at row %lld of \"%s\": expected 0..%lld, or %d for no label",
-                            labels[i], (long long)i, output, (long long)n - 1, MTF_IGNORE_LABEL);
+                            labels[i], (long long)i, output, (long long)rows->n - 1,
+                            MTF_IGNORE_LABEL);
         }
-        labelled++;
+        counts->n_labelled++;
+        counts->divisor += class_weight(rows->settings, labels[i]);
     }
-    *n_labelled = labelled;
     return MTF_OK;
 }
 
@@ -51,31 +62,76 @@ static double log_sum_exp(const mtf_real *logits, int64_t n, double *largest)
     return log(sum);
 }
 
-static double value_and_gradient(mtf_real *dlogits, const mtf_real *logits, const void *targets,
-                                 int64_t m, int64_t n, mtf_real scale)
+/* What a label's own term is of -log p, and the factor c of its gradient. */
+typedef struct label_term {
+    double value, slope;
+} label_term;
+
+static label_term term_of(double surprise, double gamma)
 {
-    const int32_t *labels = targets;
+    if (gamma == 0) {
+        return (label_term){surprise, 1};
+    }
+    const double missing = -expm1(-surprise); /* 1 - p, with all its digits near p = 1 */
+    const double power = pow(missing, gamma);
+    const double bend = missing > 0 ? gamma * exp(-surprise) * power / missing * surprise : 0;
+    return (label_term){power * surprise, power + bend};
+}
+
+/* What smoothing adds to a row: e/N sum_k w_k (-log p_k); *total is sum_k w_k. */
+static double spread(const mtf_loss_rows *rows, const mtf_real *z, double log_total, double *total)
+{
+    double sum = 0;
+    *total = 0;
+    for (int64_t k = 0; k < rows->n; k++) {
+        const double weight = class_weight(rows->settings, k);
+        sum += weight * (log_total - (double)z[k]);
+        *total += weight;
+    }
+    return rows->settings->label_smoothing / (double)rows->n * sum;
+}
+
+static double value_and_gradient(const mtf_loss_rows *rows)
+{
+    const int32_t *labels = rows->targets;
+    const mtf_loss_settings *settings = rows->settings;
+    const int64_t n = rows->n;
+    const double each = settings->label_smoothing / (double)n;
     double loss = 0;
-    for (int64_t i = 0; i < m; i++) {
-        int32_t label = labels[i];
+    for (int64_t i = 0; i < rows->m; i++) {
+        const int32_t label = labels[i];
         if (label == MTF_IGNORE_LABEL) {
             continue;
         }
-        const mtf_real *z = logits + i * n;
-        double top;
-        double log_sum = log_sum_exp(z, n, &top);
-        loss += log_sum - ((double)z[label] - top);
-        if (dlogits == NULL) {
+        const mtf_real *z = rows->y + i * n;
+        double top, total = 0;
+        const double log_sum = log_sum_exp(z, n, &top);
+        const label_term own = term_of(log_sum - ((double)z[label] - top), settings->focal);
+        const double share = (1 - settings->label_smoothing) * class_weight(settings, label);
+        double value = share * own.value;
+        if (each > 0) {
+            value += spread(rows, z, top + log_sum, &total);
+        }
+        loss += value;
+        if (rows->dy == NULL) {
             continue;
         }
-        mtf_real *dz = dlogits + i * n;
+        mtf_real *dz = rows->dy + i * n;
         for (int64_t j = 0; j < n; j++) {
-            double p = exp((double)z[j] - top - log_sum);
-            dz[j] += (mtf_real)((double)scale * (j == label ? p - 1 : p));
+            const double p = exp((double)z[j] - top - log_sum);
+            double d = share * own.slope * (j == label ? p - 1 : p);
+            if (each > 0) {
+                d += each * (p * total - class_weight(settings, j));
+            }
+            dz[j] += (mtf_real)((double)rows->scale * d);
         }
     }
     return loss;
 }
 
-const mtf_loss_kind mtf_loss_cross_entropy = {"cross_entropy", MTF_TARGET_LABELS, check,
-                                              value_and_gradient};
+const mtf_loss_kind mtf_loss_cross_entropy = {
+    .name = "cross_entropy",
+    .targets = MTF_TARGET_LABELS,
+    .settings = MTF_READS_CLASS_WEIGHTS | MTF_READS_LABEL_SMOOTHING | MTF_READS_FOCAL,
+    .check = check,
+    .value_and_gradient = value_and_gradient};

@@ -12,19 +12,50 @@
 
 #include "../include/mtfreeze.h"
 
+/* The rows of an output that a loss looks at: those of whole sequences. */
+typedef struct mtf_loss_rows {
+    mtf_real *dy;           /* (M,N), added to; NULL: only the value is wanted */
+    const mtf_real *y;      /* (M,N); NULL while targets are checked */
+    const void *targets;    /* of the M rows, see mtf_target_type */
+    int64_t m, n;           /* rows, and columns of the output */
+    const int64_t *offsets; /* (n_sequences+1) of the rows' space; row 0 is number offsets[0] */
+    int64_t n_sequences;
+    mtf_real scale;                    /* of the gradient */
+    const mtf_loss_settings *settings; /* checked; never NULL */
+    double *work; /* as many as the kind asks for; NULL while targets are checked */
+} mtf_loss_rows;
+
+/* What a mean over the rows of a whole step is made of. */
+typedef struct mtf_loss_counts {
+    int64_t n_labelled; /* rows with a target */
+    double divisor;     /* of the sum: n_labelled, or the sum of the rows' weights */
+} mtf_loss_counts;
+
+/* Settings that a kind of loss reads; others must be as in MTF_LOSS_DEFAULTS. */
+enum {
+    MTF_READS_CLASS_WEIGHTS = 1,
+    MTF_READS_LABEL_SMOOTHING = 2,
+    MTF_READS_FOCAL = 4,
+    MTF_READS_SOFT = 8 /* temperature and soft_share */
+};
+
 typedef struct mtf_loss_kind {
     const char *name;
     mtf_target_type targets;
-    /* Whether the targets of M rows of `output`, N wide, can be used; *n_labelled: rows that have
-     * one. MTF_ERR_VALUE names the row. */
-    mtf_status (*check)(const char *output, const void *targets, int64_t m, int64_t n,
-                        int64_t *n_labelled, mtf_error *err);
+    int more_columns; /* of targets that are rows, beyond those of the output */
+    int settings;     /* MTF_READS_... */
+    /* Values of `work` for so many rows and columns; NULL: none. */
+    size_t (*work)(int64_t m, int64_t n);
+    /* Whether the targets can be used, and how much they count. MTF_ERR_VALUE names the row. */
+    mtf_status (*check)(const char *output, const mtf_loss_rows *rows, mtf_loss_counts *counts,
+                        mtf_error *err);
     /* Returns the sum of the loss over the rows with a target, in double, rows in order; a row
-     * that is not finite gives a sum that is not. dy (M,N) += scale * d sum / dy, untouched in rows
-     * without a target; may be NULL. y (M,N), targets checked. */
-    double (*value_and_gradient)(mtf_real *dy, const mtf_real *y, const void *targets, int64_t m,
-                                 int64_t n, mtf_real scale);
+     * that is not finite gives a sum that is not. dy += scale * d sum / dy, untouched in rows
+     * without a target. Targets are checked. */
+    double (*value_and_gradient)(const mtf_loss_rows *rows);
 } mtf_loss_kind;
+
+extern const mtf_loss_settings MTF_LOSS_DEFAULTS;
 
 /* NULL-terminated; generated from the build file's list. */
 extern const mtf_loss_kind *const mtf_loss_table[];
@@ -32,6 +63,11 @@ extern const mtf_loss_kind *const mtf_loss_table[];
 /* The kind of that name; MTF_ERR_NAME lists those there are. */
 MTF_NODISCARD mtf_status mtf_loss_find(const char *name, const mtf_loss_kind **kind,
                                        mtf_error *err);
+/* Whether the kind reads the settings of a loss of `output`, N wide, and they can be used.
+ * MTF_ERR_VALUE says what was expected. */
+MTF_NODISCARD mtf_status mtf_loss_check_settings(const mtf_loss_kind *kind, const char *output,
+                                                 int64_t n, const mtf_loss_settings *settings,
+                                                 mtf_error *err);
 /* Where the target of row `row` of an output of width `n` begins. */
 const void *mtf_loss_target(const mtf_loss_kind *kind, const void *targets, int64_t row, int64_t n);
 

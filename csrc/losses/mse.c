@@ -17,12 +17,13 @@
 /* The table is generated, so this has no header of its own. */
 extern const mtf_loss_kind mtf_loss_mse;
 
-static mtf_status check(const char *output, const void *targets, int64_t m, int64_t n,
-                        int64_t *n_labelled, mtf_error *err)
+static mtf_status check(const char *output, const mtf_loss_rows *rows, mtf_loss_counts *counts,
+                        mtf_error *err)
 {
-    const mtf_real *values = targets;
+    const mtf_real *values = rows->targets;
+    const int64_t n = rows->n;
     int64_t labelled = 0;
-    for (int64_t i = 0; i < m; i++) {
+    for (int64_t i = 0; i < rows->m; i++) {
         const mtf_real *t = values + i * n;
         if (isnan(t[0])) {
             continue;
@@ -37,16 +38,17 @@ static mtf_status check(const char *output, const void *targets, int64_t m, int6
         }
         labelled++;
     }
-    *n_labelled = labelled;
+    *counts = (mtf_loss_counts){labelled, (double)labelled};
     return MTF_OK;
 }
 
-static double value_and_gradient(mtf_real *dy, const mtf_real *y, const void *targets, int64_t m,
-                                 int64_t n, mtf_real scale)
+static double value_and_gradient(const mtf_loss_rows *rows)
 {
-    const mtf_real *values = targets;
+    const mtf_real *values = rows->targets, *y = rows->y;
+    mtf_real *dy = rows->dy;
+    const int64_t n = rows->n;
     double loss = 0;
-    for (int64_t i = 0; i < m; i++) {
+    for (int64_t i = 0; i < rows->m; i++) {
         const mtf_real *t = values + i * n;
         if (isnan(t[0])) {
             continue;
@@ -56,7 +58,7 @@ static double value_and_gradient(mtf_real *dy, const mtf_real *y, const void *ta
             const double d = (double)y[i * n + j] - (double)t[j];
             squares += d * d;
             if (dy != NULL) {
-                dy[i * n + j] += (mtf_real)((double)scale * 2 * d / (double)n);
+                dy[i * n + j] += (mtf_real)((double)rows->scale * 2 * d / (double)n);
             }
         }
         loss += squares / (double)n;
@@ -64,4 +66,7 @@ static double value_and_gradient(mtf_real *dy, const mtf_real *y, const void *ta
     return loss;
 }
 
-const mtf_loss_kind mtf_loss_mse = {"mse", MTF_TARGET_ROWS, check, value_and_gradient};
+const mtf_loss_kind mtf_loss_mse = {.name = "mse",
+                                    .targets = MTF_TARGET_ROWS,
+                                    .check = check,
+                                    .value_and_gradient = value_and_gradient};

@@ -8,15 +8,23 @@
 
 #include <string.h>
 
-/* The whole program of the backbone and the heads that have a name (removed ones have none). */
-static mtf_status build_program(const mtf_network *n, const mtf_head *heads, int32_t n_heads,
-                                mtf_program **program, mtf_error *err)
+mtf_status mtf_network_program(const mtf_family *family, const mtf_config *config,
+                               const mtf_head *heads, int32_t n_heads, mtf_program **program,
+                               mtf_error *err)
 {
     mtf_program *fresh = mtf_program_new();
     if (fresh == NULL) {
         return mtf_fail_memory(err, sizeof *fresh);
     }
-    mtf_status status = mtf_family_build(n->family, fresh, n->config, err);
+    mtf_status status = MTF_OK;
+    for (int32_t i = 0; status == MTF_OK && i < n_heads; i++) {
+        if (heads[i].kind->declare != NULL) {
+            status = heads[i].kind->declare(fresh, heads[i].name, heads[i].config, err);
+        }
+    }
+    if (status == MTF_OK) {
+        status = mtf_family_build(family, fresh, config, err);
+    }
     for (int32_t i = 0; status == MTF_OK && i < n_heads; i++) {
         status = heads[i].kind->build(fresh, heads[i].name, heads[i].config, err);
     }
@@ -94,7 +102,7 @@ mtf_status mtf_network_new(const mtf_family *family, const mtf_config *config,
         status = mtf_fail_memory(err, sizeof(void *));
         goto fail;
     }
-    status = build_program(n, NULL, 0, &n->program, err);
+    status = mtf_network_program(family, n->config, NULL, 0, &n->program, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -145,7 +153,7 @@ const mtf_head *mtf_network_find_head(const mtf_network *n, const char *name)
     return NULL;
 }
 
-static void head_clear(mtf_head *head)
+void mtf_head_clear(mtf_head *head)
 {
     mtf_free(head->name);
     mtf_config_free(head->config);
@@ -158,7 +166,7 @@ void mtf_network_free(mtf_network *n)
         return;
     }
     for (int32_t i = 0; i < n->n_heads; i++) {
-        head_clear(&n->heads[i]);
+        mtf_head_clear(&n->heads[i]);
     }
     for (int32_t i = 0; n->params != NULL && i < n->program->n_params; i++) {
         mtf_param_drop_state(&n->params[i]);
@@ -200,7 +208,7 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
     if (status != MTF_OK) {
         goto fail;
     }
-    status = build_program(n, heads, n->n_heads + 1, &program, err);
+    status = mtf_network_program(n->family, n->config, heads, n->n_heads + 1, &program, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -221,7 +229,7 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
     n->n_heads++;
     return MTF_OK;
 fail:
-    head_clear(head);
+    mtf_head_clear(head);
     mtf_free(params);
     mtf_program_free(program);
     return status;
@@ -248,7 +256,8 @@ mtf_status mtf_network_remove_head(mtf_network *n, const char *name, int32_t *fi
     *count = unit != NULL ? unit->n_params : 0;
     memmove(&n->heads[at], &n->heads[at + 1], (size_t)(n->n_heads - at - 1) * sizeof *n->heads);
     mtf_program *program = NULL;
-    mtf_status status = build_program(n, n->heads, n->n_heads - 1, &program, err);
+    mtf_status status =
+        mtf_network_program(n->family, n->config, n->heads, n->n_heads - 1, &program, err);
     if (status != MTF_OK) {
         memmove(&n->heads[at + 1], &n->heads[at], (size_t)(n->n_heads - at - 1) * sizeof *n->heads);
         n->heads[at] = removed;
@@ -263,7 +272,7 @@ mtf_status mtf_network_remove_head(mtf_network *n, const char *name, int32_t *fi
     mtf_program_free(n->program);
     n->program = program;
     n->n_heads--;
-    head_clear(&removed);
+    mtf_head_clear(&removed);
     return MTF_OK;
 }
 

@@ -46,10 +46,17 @@ typedef struct mtf_network {
     int32_t n_heads;
 } mtf_network;
 
+/* The whole program of a backbone and its heads, of which only name, kind and config are read. */
+MTF_NODISCARD mtf_status mtf_network_program(const struct mtf_family *family,
+                                             const mtf_config *config, const mtf_head *heads,
+                                             int32_t n_heads, mtf_program **program,
+                                             mtf_error *err);
 /* The backbone that `family` builds from `config`. */
 MTF_NODISCARD mtf_status mtf_network_new(const struct mtf_family *family, const mtf_config *config,
                                          mtf_network **network, mtf_error *err);
 void mtf_network_free(mtf_network *network);
+/* Frees what a head owns. */
+void mtf_head_clear(mtf_head *head);
 /* Frees gradient and moments, if any. */
 void mtf_param_drop_state(mtf_param *param);
 /* Every row of parameter `index` counts as reached, if its rows are told apart. */

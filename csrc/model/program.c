@@ -7,6 +7,10 @@
 
 #include <string.h>
 
+/* Values of an output that count as one row of a budget, where heads choose the rows. Logits of a
+ * vocabulary, with their gradient, take more than all that is kept of a token. */
+#define COST_WIDTH 4096
+
 int mtf_program_grow(mtf_program *p, void *list, int32_t n, int32_t *capacity, size_t size)
 {
     if (p->failure.code != MTF_OK) {
@@ -93,7 +97,11 @@ mtf_status mtf_program_finish(const mtf_program *p, mtf_error *err)
         }
         return p->failure.code;
     }
-    if (p->n_spaces == 1) {
+    int32_t n_own = 0;
+    for (int32_t s = 0; s < p->n_spaces; s++) {
+        n_own += !p->spaces[s].of_heads;
+    }
+    if (n_own == 1) {
         return mtf_fail(err, MTF_ERR_CONFIG,
                         "a program needs a row space beside \"sequences\", whose offsets say how "
                         "many sequences a batch has; declare one, of at most 1 row if need be");
@@ -111,14 +119,29 @@ void mtf_program_fail(mtf_program *p, mtf_status code, const char *text)
 int32_t mtf_program_space(mtf_program *p, const char *name, int64_t max_length)
 {
     if (p->n_spaces == MTF_MAX_SPACES) {
-        mtf_program_fail(p, MTF_ERR_CONFIG, "a program has at most 4 row spaces");
+        mtf_program_fail(p, MTF_ERR_CONFIG, "a program has at most 12 row spaces");
     }
     if (!MTF_GROW(p, spaces)) {
         return 0;
     }
     p->spaces[p->n_spaces].name = copy_text(p, name);
     p->spaces[p->n_spaces].max_length = max_length;
+    p->spaces[p->n_spaces].row_cost = 1;
     return p->n_spaces++;
+}
+
+int32_t mtf_program_space_of_heads(mtf_program *p, const char *name, int64_t max_length)
+{
+    for (int32_t s = 0; s < p->n_spaces; s++) {
+        if (p->spaces[s].name != NULL && strcmp(p->spaces[s].name, name) == 0) {
+            return s;
+        }
+    }
+    const int32_t space = mtf_program_space(p, name, max_length);
+    if (p->failure.code == MTF_OK) {
+        p->spaces[space].of_heads = 1;
+    }
+    return space;
 }
 
 /* Adds an input of which all but role, name and node is set. */
@@ -252,6 +275,11 @@ void mtf_program_output(mtf_program *p, const char *name, mtf_tensor_id tensor)
     p->outputs[p->n_outputs].name = copy_text(p, name);
     p->outputs[p->n_outputs].tensor = tensor;
     p->n_outputs++;
+    mtf_space_def *space = &p->spaces[p->tensors[tensor].space];
+    const int64_t cost = (p->tensors[tensor].width + COST_WIDTH - 1) / COST_WIDTH;
+    if (space->of_heads && cost > space->row_cost) {
+        space->row_cost = cost;
+    }
 }
 
 mtf_tensor_id mtf_program_find_input(const mtf_program *p, const char *name)
@@ -294,6 +322,16 @@ int32_t mtf_program_find_param(const mtf_program *p, const char *key)
             if (strcmp(p->params[i].aliases[a], key) == 0) {
                 return i;
             }
+        }
+    }
+    return -1;
+}
+
+int32_t mtf_program_word_table(const mtf_program *p)
+{
+    for (int32_t i = 0; i < p->n_nodes; i++) {
+        if (p->nodes[i].op == &mtf_op_embedding) {
+            return p->nodes[i].weight[0];
         }
     }
     return -1;

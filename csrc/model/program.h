@@ -27,8 +27,9 @@ typedef struct mtf_tensor {
     int64_t width;
     int is_ids; /* input of int32 ids, each in 0 .. limit - 1; other inputs are rows of mtf_real */
     int64_t limit;
-    int optional; /* input that a batch may leave out: zeros */
-    int32_t node; /* the node that makes it; -1 for inputs */
+    int optional;    /* input that a batch may leave out: zeros */
+    int32_t rows_of; /* ids that are rows within their sequence of this space; 0: they are not */
+    int32_t node;    /* the node that makes it; -1 for inputs */
 } mtf_tensor;
 
 /* How a fresh parameter is filled. */
@@ -58,6 +59,8 @@ typedef struct mtf_unit_def {
 typedef struct mtf_space_def {
     char *name;
     int64_t max_length; /* longest sequence it takes */
+    int of_heads;       /* heads declared it: sequences may have no rows */
+    int64_t row_cost;   /* rows of a micro-batch's budget that a row counts as, at least 1 */
 } mtf_space_def;
 
 typedef struct mtf_node {
@@ -104,6 +107,9 @@ int mtf_program_grow(mtf_program *program, void *list, int32_t n, int32_t *capac
 /* ---- declaring ---- */
 /* A row space; "sequences" (one row a sequence) is always space 0. */
 int32_t mtf_program_space(mtf_program *program, const char *name, int64_t max_length);
+/* The row space of that name that heads share: the first one declares it. A sequence may have no rows
+ * in it; a batch without offsets for it has none. max_length 0: that of the space it is picked from. */
+int32_t mtf_program_space_of_heads(mtf_program *program, const char *name, int64_t max_length);
 /* Inputs, declared before the first node: one id a row of the space, or `width` floats. */
 mtf_tensor_id mtf_program_input_ids(mtf_program *program, const char *name, int32_t space,
                                     int64_t limit, int optional);
@@ -129,6 +135,8 @@ mtf_tensor_id mtf_program_find_output(const mtf_program *program, const char *na
 /* Name of an output that is this tensor; NULL: none is. */
 const char *mtf_program_output_name(const mtf_program *program, mtf_tensor_id tensor);
 int32_t mtf_program_find_param(const mtf_program *program, const char *key);
+/* The table that the first embedding looks words up in; -1: there is none. */
+int32_t mtf_program_word_table(const mtf_program *program);
 
 /* ---- nodes (program_nodes.c); `label` names them in messages and dropout draws ---- */
 /* position_pad -1: row i of a sequence has position_offset + i as its position. Else: position_pad + 1
@@ -195,6 +203,13 @@ mtf_tensor_id mtf_node_pool(mtf_program *program, const char *label, mtf_pooling
 /* The columns of `parts` (n, at least 1) side by side; of one: itself, no node. */
 mtf_tensor_id mtf_node_concat(mtf_program *program, const char *label, int n,
                               const mtf_tensor_id *parts);
+/* Rows of x: for each row of `positions` (ids in a row space of heads, an input of which this becomes
+ * the meaning) the one that stands there in its sequence. */
+mtf_tensor_id mtf_node_pick(mtf_program *program, const char *label, mtf_tensor_id x,
+                            mtf_tensor_id positions);
+/* Scores of labels that follow each other, begin and end (transitions.c), from those of each row. */
+mtf_tensor_id mtf_node_transitions(mtf_program *program, const char *label, mtf_tensor_id x,
+                                   int32_t transitions, int32_t start, int32_t end);
 mtf_tensor_id mtf_node_normalize(mtf_program *program, const char *label, mtf_tensor_id x,
                                  double eps);
 

@@ -154,6 +154,16 @@ mtf_tensor_id mtf_node_rmsnorm(mtf_program *p, const char *label, mtf_tensor_id 
     return add_norm(p, label, &node, sum);
 }
 
+mtf_tensor_id mtf_node_transitions(mtf_program *p, const char *label, mtf_tensor_id x,
+                                   int32_t transitions, int32_t start, int32_t end)
+{
+    mtf_node node = blank(&mtf_op_transitions, x, MTF_NO_TENSOR);
+    node.weight[0] = transitions;
+    node.weight[1] = start;
+    node.weight[2] = end;
+    return add_node(p, label, &node);
+}
+
 mtf_tensor_id mtf_node_add(mtf_program *p, const char *label, mtf_tensor_id a, mtf_tensor_id b)
 {
     mtf_node node = blank(&mtf_op_add, a, b);
@@ -254,6 +264,29 @@ mtf_tensor_id mtf_node_concat(mtf_program *p, const char *label, int n, const mt
         joined = add_node(p, label, &node);
     }
     return joined;
+}
+
+mtf_tensor_id mtf_node_pick(mtf_program *p, const char *label, mtf_tensor_id x,
+                            mtf_tensor_id positions)
+{
+    mtf_node node = blank(&mtf_op_pick, x, positions);
+    const mtf_tensor_id picked = add_node(p, label, &node);
+    if (picked == MTF_NO_TENSOR) {
+        return picked;
+    }
+    const int32_t from = p->tensors[x].space;
+    mtf_tensor *ids = &p->tensors[positions];
+    mtf_space_def *space = &p->spaces[ids->space];
+    if (ids->role != MTF_ROLE_INPUT || (ids->rows_of != 0 && ids->rows_of != from)) {
+        mtf_program_fail(p, MTF_ERR_CONFIG,
+                         "rows are picked by an input, and one input from one row space only");
+        return MTF_NO_TENSOR;
+    }
+    ids->rows_of = from;
+    if (space->max_length == 0) {
+        space->max_length = p->spaces[from].max_length;
+    }
+    return picked;
 }
 
 mtf_tensor_id mtf_node_normalize(mtf_program *p, const char *label, mtf_tensor_id x, double eps)

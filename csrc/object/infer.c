@@ -115,10 +115,10 @@ static mtf_status find_given(const mtf_model *model, const mtf_plan_request *req
 
 /* The plan of a checked request, priced for the batch of these offsets. It is not one of those kept
  * for running: a new one there could put out the plan of a forward that waits for its backward.
- * `identity`: see mtf_batch_check(). */
+ * `identity`, `none`: see mtf_batch_check(). */
 static mtf_status price_request(mtf_model *model, const mtf_plan_request *request,
-                                const int64_t *identity, mtf_plan_info *info, mtf_plan_unit *units,
-                                mtf_error *err)
+                                const int64_t *identity, const int64_t *none, mtf_plan_info *info,
+                                mtf_plan_unit *units, mtf_error *err)
 {
     const mtf_batch batch = {.n_sequences = request->n_sequences,
                              .n_spaces = request->n_spaces,
@@ -126,7 +126,7 @@ static mtf_status price_request(mtf_model *model, const mtf_plan_request *reques
     mtf_tensor_id given[MTF_MAX_FEATURES];
     mtf_view view;
     mtf_plan *plan = NULL;
-    MTF_TRY(mtf_batch_check(model->network->program, &batch, identity, &view, err));
+    MTF_TRY(mtf_batch_check(model->network->program, &batch, identity, none, &view, err));
     MTF_TRY(find_given(model, request, given, err));
     const mtf_request wanted = {.training = request->training,
                                 .dropout = request->training,
@@ -156,14 +156,15 @@ mtf_status mtf_model_get_plan(mtf_model *model, const mtf_plan_request *request,
     MTF_TRY(mtf_object_outputs(model, request->n_outputs, request->outputs, err));
     /* its own, because the workspace's may be in use by a forward that waits for its backward */
     const int64_t n = request->n_sequences > 0 ? request->n_sequences : 0;
-    int64_t *identity = mtf_alloc_array((size_t)n + 1, sizeof *identity);
+    int64_t *identity = mtf_alloc_array(2 * ((size_t)n + 1), sizeof *identity);
     if (identity == NULL) {
-        return mtf_fail_memory(err, ((size_t)n + 1) * sizeof *identity);
+        return mtf_fail_memory(err, 2 * ((size_t)n + 1) * sizeof *identity);
     }
     for (int64_t i = 0; i <= n; i++) {
         identity[i] = i;
+        identity[n + 1 + i] = 0;
     }
-    mtf_status status = price_request(model, request, identity, info, units, err);
+    mtf_status status = price_request(model, request, identity, identity + n + 1, info, units, err);
     mtf_free(identity);
     return status;
 }

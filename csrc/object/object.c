@@ -95,6 +95,7 @@ void mtf_model_free(mtf_model *model)
     mtf_free(model->partial_sums);
     mtf_free(model->updates);
     mtf_free(model->step_losses);
+    mtf_free(model->loss_work);
     mtf_free(model);
 }
 
@@ -189,7 +190,10 @@ void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *inf
 void mtf_model_get_space(const mtf_model *model, size_t index, mtf_space_info *info)
 {
     const mtf_space_def *def = &model->network->program->spaces[index];
-    *info = (mtf_space_info){.name = def->name, .max_length = def->max_length};
+    *info = (mtf_space_info){.name = def->name,
+                             .max_length = def->max_length,
+                             .of_heads = def->of_heads,
+                             .row_cost = def->row_cost};
 }
 
 void mtf_model_get_input(const mtf_model *model, size_t index, mtf_input_info *info)
@@ -369,7 +373,12 @@ mtf_status mtf_model_get_loss(const mtf_model *model, const char *output, const 
 {
     const mtf_loss_kind *loss = NULL;
     MTF_TRY(mtf_object_loss(model, output, kind, &loss, err));
-    *info = (mtf_loss_info){.kind = loss->name, .type = loss->targets};
+    mtf_tensor_id tensor;
+    MTF_TRY(mtf_object_output(model, output, &tensor, err));
+    const int64_t width = model->network->program->tensors[tensor].width + loss->more_columns;
+    *info = (mtf_loss_info){.kind = loss->name,
+                            .type = loss->targets,
+                            .width = loss->targets == MTF_TARGET_ROWS ? width : 0};
     return MTF_OK;
 }
 
@@ -386,5 +395,6 @@ mtf_status mtf_object_view(mtf_model *model, const mtf_batch *batch, mtf_view *v
 {
     const int64_t n = batch->n_sequences; /* out of range: refused by the check */
     MTF_TRY(mtf_workspace_identity(&model->workspace, n >= 0 && n <= MTF_MAX_COUNT ? n : 0, err));
-    return mtf_batch_check(model->network->program, batch, model->workspace.identity, view, err);
+    return mtf_batch_check(model->network->program, batch, model->workspace.identity,
+                           model->workspace.none, view, err);
 }

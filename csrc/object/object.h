@@ -30,8 +30,8 @@ typedef struct mtf_session {
 /* One loss of a whole step, while its micro-batches run. */
 typedef struct mtf_step_loss {
     const mtf_loss_kind *kind;
-    int64_t n_labelled; /* rows of the step with a target; 0: it takes no part */
-    double sum;         /* over those seen so far */
+    mtf_loss_counts counts; /* of the step; without a labelled row it takes no part */
+    double sum;             /* over those seen so far */
 } mtf_step_loss;
 
 struct mtf_model {
@@ -51,6 +51,8 @@ struct mtf_model {
     int chunks_valid;
     mtf_step_loss *step_losses; /* of mtf_train_gradients(); grows and then stays */
     size_t max_step_losses;
+    double *loss_work; /* (n_loss_work) of one loss at a time; grows and then stays */
+    size_t n_loss_work;
 };
 
 /* mtf_model_new() for a family that is not looked up by name. */

@@ -5,12 +5,15 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../base/alloc.h"
 #include "../base/status.h"
-#include "../model/registry.h"
 #include "object.h"
 
 #include <string.h>
 
 struct mtf_outline {
+    const mtf_family *family;
+    mtf_config *config;
+    mtf_head *heads;
+    int32_t n_heads;
     mtf_program *program;
 };
 
@@ -22,13 +25,12 @@ mtf_status mtf_outline_new(const mtf_config *config, mtf_outline **out, mtf_erro
     if (outline == NULL) {
         return mtf_fail_memory(err, sizeof *outline);
     }
-    outline->program = mtf_program_new();
-    mtf_status status = outline->program == NULL
-                            ? mtf_fail_memory(err, sizeof *outline->program)
-                            : mtf_family_build(family, outline->program, config, err);
-    if (status == MTF_OK) {
-        status = mtf_program_finish(outline->program, err);
-    }
+    outline->family = family;
+    outline->config = mtf_config_copy(config);
+    const mtf_status status =
+        outline->config == NULL
+            ? mtf_fail_memory(err, sizeof(void *))
+            : mtf_network_program(family, outline->config, NULL, 0, &outline->program, err);
     if (status != MTF_OK) {
         mtf_outline_free(outline);
         return status;
@@ -40,10 +42,30 @@ mtf_status mtf_outline_new(const mtf_config *config, mtf_outline **out, mtf_erro
 mtf_status mtf_outline_add_head(mtf_outline *outline, const char *name, const mtf_config *config,
                                 mtf_error *err)
 {
-    const mtf_head_kind *kind = NULL;
-    MTF_TRY(mtf_head_kind_find(config, name, &kind, err));
-    MTF_TRY(kind->build(outline->program, name, config, err));
-    return mtf_program_finish(outline->program, err);
+    mtf_program *program = NULL;
+    const size_t size = (size_t)(outline->n_heads + 1) * sizeof *outline->heads;
+    mtf_head *heads = mtf_realloc(outline->heads, size);
+    if (heads == NULL) {
+        return mtf_fail_memory(err, size);
+    }
+    outline->heads = heads;
+    mtf_head *head = &heads[outline->n_heads];
+    *head = (mtf_head){.name = mtf_alloc_text(name), .config = mtf_config_copy(config)};
+    mtf_status status = head->name == NULL || head->config == NULL
+                            ? mtf_fail_memory(err, strlen(name) + 1)
+                            : mtf_head_kind_find(head->config, name, &head->kind, err);
+    if (status == MTF_OK) {
+        status = mtf_network_program(outline->family, outline->config, heads, outline->n_heads + 1,
+                                     &program, err);
+    }
+    if (status != MTF_OK) {
+        mtf_head_clear(head);
+        return status;
+    }
+    mtf_program_free(outline->program);
+    outline->program = program;
+    outline->n_heads++;
+    return MTF_OK;
 }
 
 size_t mtf_outline_n_params(const mtf_outline *outline)
@@ -68,7 +90,12 @@ void mtf_outline_get_param(const mtf_outline *outline, size_t index, mtf_param_i
 void mtf_outline_free(mtf_outline *outline)
 {
     if (outline != NULL) {
+        for (int32_t i = 0; i < outline->n_heads; i++) {
+            mtf_head_clear(&outline->heads[i]);
+        }
+        mtf_free(outline->heads);
         mtf_program_free(outline->program);
+        mtf_config_free(outline->config);
         mtf_free(outline);
     }
 }

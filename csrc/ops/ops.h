@@ -187,6 +187,9 @@ extern const mtf_op mtf_op_layernorm;
 extern const mtf_op mtf_op_rmsnorm;
 /* in: a, b (R,C). out: a + b. */
 extern const mtf_op mtf_op_add;
+/* in: x (R,K); w: transitions (K,K), start (K), end (K). out: scores of labels that follow each other, that
+ * begin, that end (R, K K + 2K). */
+extern const mtf_op mtf_op_transitions;
 /* in: a, b (R,F), or a (R,2F) alone, which holds both. out: act(a) * b (R,F). */
 extern const mtf_op mtf_op_gated;
 /* in: x (R,W), heads of head_width columns. out: the first n_rotated turned by the row's place in its
@@ -212,6 +215,9 @@ extern const mtf_op mtf_op_dropout;
 extern const mtf_op mtf_op_mean_pool;
 extern const mtf_op mtf_op_row_pool;
 extern const mtf_op mtf_op_max_pool;
+/* in: x (R,C) of any space but "sequences"; ids (P) of another space: rows of their sequence of x. out:
+ * those rows (P,C). */
+extern const mtf_op mtf_op_pick;
 /* in: two to MTF_MAX_IN tensors of one space (R,Ck). out: their columns side by side (R, sum of Ck). */
 extern const mtf_op mtf_op_concat;
 /* in: x (R,C). out: x / max(|x|, eps) by row; aux[0]: max(|x|, eps) (R,1). */

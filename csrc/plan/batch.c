@@ -48,7 +48,14 @@ static mtf_status check_offsets(const mtf_space_def *space, const int64_t *offse
                         space->name, (long long)offsets[0]);
     }
     for (int64_t i = 0; i < n; i++) {
-        if (offsets[i + 1] <= offsets[i]) {
+        if (space->of_heads && offsets[i + 1] < offsets[i]) {
+            return mtf_fail(err, MTF_ERR_SHAPE,
+                            "offsets of the %s fall at sequence %lld: found %lld after %lld; a "
+                            "sequence without any has the same number twice",
+                            space->name, (long long)i, (long long)offsets[i + 1],
+                            (long long)offsets[i]);
+        }
+        if (!space->of_heads && offsets[i + 1] <= offsets[i]) {
             return mtf_fail(err, MTF_ERR_SHAPE,
                             "sequence %lld is empty or offsets fall: found %lld after %lld; every "
                             "sequence has at least one of the %s",
@@ -81,6 +88,27 @@ static mtf_status check_ids(const mtf_program *program, mtf_tensor_id input, con
     return MTF_OK;
 }
 
+/* Ids that are rows of their sequence in another space stay within it. */
+static mtf_status check_rows(const mtf_program *program, mtf_tensor_id input, const mtf_view *view,
+                             const int32_t *ids, mtf_error *err)
+{
+    const mtf_tensor *tensor = &program->tensors[input];
+    const int64_t *own = view->offsets[tensor->space], *of = view->offsets[tensor->rows_of];
+    for (int64_t s = 0; s < view->n_sequences; s++) {
+        for (int64_t row = own[s]; row < own[s + 1]; row++) {
+            if (ids[row] < 0 || ids[row] >= of[s + 1] - of[s]) {
+                return mtf_fail(
+                    err, MTF_ERR_VALUE,
+                    "\"%s\" has %d at row %lld, in sequence %lld of %lld %s; it must be "
+                    "from 0 to below their number",
+                    tensor->name, ids[row], (long long)row, (long long)s,
+                    (long long)(of[s + 1] - of[s]), program->spaces[tensor->rows_of].name);
+            }
+        }
+    }
+    return MTF_OK;
+}
+
 static mtf_status place_inputs(const mtf_program *program, const mtf_batch *batch, mtf_view *view,
                                mtf_error *err)
 {
@@ -92,7 +120,9 @@ static mtf_status place_inputs(const mtf_program *program, const mtf_batch *batc
         }
         view->inputs[t] = input->data;
         const mtf_tensor *tensor = &program->tensors[t];
-        if (input->data != NULL && tensor->is_ids) {
+        if (input->data != NULL && tensor->rows_of != 0) {
+            MTF_TRY(check_rows(program, t, view, input->data, err));
+        } else if (input->data != NULL && tensor->is_ids) {
             MTF_TRY(check_ids(program, t, input->data,
                               view->offsets[tensor->space][view->n_sequences], err));
         }
@@ -121,7 +151,8 @@ static mtf_status place_features(const mtf_program *program, const mtf_batch *ba
 }
 
 mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
-                           const int64_t *identity, mtf_view *view, mtf_error *err)
+                           const int64_t *identity, const int64_t *none, mtf_view *view,
+                           mtf_error *err)
 {
     *view = (mtf_view){.n_sequences = batch->n_sequences};
     if (batch->n_sequences < 0 || batch->n_sequences > MTF_MAX_COUNT) {
@@ -132,6 +163,9 @@ mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
     view->offsets[0] = identity;
     for (int32_t s = 1; s < program->n_spaces; s++) {
         view->offsets[s] = find_offsets(batch, program->spaces[s].name);
+        if (view->offsets[s] == NULL && program->spaces[s].of_heads) {
+            view->offsets[s] = none;
+        }
         MTF_TRY(check_offsets(&program->spaces[s], view->offsets[s], batch->n_sequences, err));
     }
     MTF_TRY(place_inputs(program, batch, view, err));
@@ -233,7 +267,8 @@ int64_t mtf_view_cut(const mtf_program *program, const mtf_view *view, int64_t f
     int64_t n = 1;
     for (; first + n < view->n_sequences; n++) {
         for (int32_t s = 0; s < program->n_spaces; s++) {
-            if (view->offsets[s][first + n + 1] - view->offsets[s][first] > budget) {
+            const int64_t rows = view->offsets[s][first + n + 1] - view->offsets[s][first];
+            if (rows * program->spaces[s].row_cost > budget) {
                 return n;
             }
         }

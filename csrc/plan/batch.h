@@ -19,15 +19,17 @@ typedef struct mtf_view {
 
 /* Checks everything that can be wrong in a batch whatever is run of it: names, offsets, lengths, id
  * ranges (mtf_view_bind: whether all that is read is there). Float values are not looked at. `identity`
- * (n_sequences + 1) holds 0, 1, 2, ...: the offsets of space "sequences". */
+ * (n_sequences + 1) holds 0, 1, 2, ...: the offsets of space "sequences"; `none` (n_sequences + 1)
+ * zeros: those of a space of heads that the batch has no offsets for. */
 MTF_NODISCARD mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
-                                         const int64_t *identity, mtf_view *view, mtf_error *err);
+                                         const int64_t *identity, const int64_t *none,
+                                         mtf_view *view, mtf_error *err);
 /* Whether the view, whose features are those that the plan was made for, has what it reads. */
 MTF_NODISCARD mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *err);
 /* Sequences first .. first + n - 1 of a view. */
 mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t first, int64_t n);
-/* Sequences from `first` that make a micro-batch: at most `budget` rows of any space, at least one
- * sequence. */
+/* Sequences from `first` that make a micro-batch: at most `budget` rows of any space, where one of a
+ * space of heads counts as its row_cost; at least one sequence. */
 int64_t mtf_view_cut(const mtf_program *program, const mtf_view *view, int64_t first,
                      int64_t budget);
 int64_t mtf_view_rows(const mtf_view *view, int32_t space);

@@ -33,6 +33,7 @@ typedef struct mtf_workspace {
     size_t *saved_starts, *halves_starts, *temporary_starts, *gradient_starts;
     size_t starts_size;
     int64_t *identity; /* 0, 1, 2, ... */
+    int64_t *none;     /* zeros, as many; in the same memory */
     int64_t identity_size;
     int64_t *blocks; /* first sequences of the blocks, then the end */
     int64_t blocks_size;
@@ -40,7 +41,7 @@ typedef struct mtf_workspace {
 } mtf_workspace;
 
 void mtf_workspace_clear(mtf_workspace *workspace);
-/* Makes identity[0..n] available. */
+/* Makes identity[0..n] and none[0..n] available. */
 MTF_NODISCARD mtf_status mtf_workspace_identity(mtf_workspace *workspace, int64_t n,
                                                 mtf_error *err);
 /* `blocks` (n_sequences + 1) or NULL receives first sequences of the blocks, then the end. */

@@ -52,15 +52,17 @@ mtf_status mtf_workspace_identity(mtf_workspace *w, int64_t n, mtf_error *err)
         return MTF_OK;
     }
     int64_t size = n + 1 + n / 2;
-    int64_t *grown = mtf_alloc_array((size_t)size, sizeof *grown);
+    int64_t *grown = mtf_alloc_array(2 * (size_t)size, sizeof *grown);
     if (grown == NULL) {
-        return mtf_fail_memory(err, (size_t)size * sizeof *grown);
+        return mtf_fail_memory(err, 2 * (size_t)size * sizeof *grown);
     }
     for (int64_t i = 0; i < size; i++) {
         grown[i] = i;
+        grown[size + i] = 0;
     }
     mtf_free(w->identity);
     w->identity = grown;
+    w->none = grown + size;
     w->identity_size = size;
     return MTF_OK;
 }

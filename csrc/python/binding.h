@@ -298,10 +298,11 @@ void mtf_py_freeze_clear(mtf_py_freeze *freeze);
 typedef struct mtf_py_losses {
     PyObject *keep; /* list of what the entries point into */
     size_t n;
-    mtf_loss *items; /* (n) */
-    double *scales;  /* (n), the same as the weights */
-    double *values;  /* (n), for the core to write */
-    int64_t *counts; /* (n), for the core to write */
+    mtf_loss *items;             /* (n) */
+    mtf_loss_settings *settings; /* (n), of the items that have some */
+    double *scales;              /* (n), the same as the weights */
+    double *values;              /* (n), for the core to write */
+    int64_t *counts;             /* (n), for the core to write */
 } mtf_py_losses;
 
 typedef struct mtf_py_injections {

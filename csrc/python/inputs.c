@@ -8,7 +8,8 @@ static PyObject *space_result(mtf_py_model *self, size_t index)
 {
     mtf_space_info info;
     mtf_model_get_space(self->model, index, &info);
-    PyObject *fields[] = {PyUnicode_FromString(info.name), PyLong_FromLongLong(info.max_length)};
+    PyObject *fields[] = {PyUnicode_FromString(info.name), PyLong_FromLongLong(info.max_length),
+                          PyBool_FromLong(info.of_heads), PyLong_FromLongLong(info.row_cost)};
     return mtf_py_result(self->state, MTF_PY_SPACE_INFO, fields);
 }
 

@@ -1,7 +1,9 @@
 /* Losses and injected gradients from Python, checked against the outputs of a model and a batch.
  *
- * A loss is (output, targets, number) or (output, targets, number, kind), its targets int32 labels
- * (N,) or float32 rows (N, width) as the kind of loss says, which without a name is that of the head;
+ * A loss is (output, targets, number), or has one or two more parts, None where there is none:
+ * its kind, which without a name is that of the head, and its settings. Targets are int32 labels (N,)
+ * or float32 rows (N, width) as the kind says. Settings are (label_smoothing, focal, temperature,
+ * soft_share, class weights (width of the output,) float64 or None);
  * an injection is output -> gradient (N, width).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
@@ -9,12 +11,12 @@
 #include <string.h>
 
 /* Targets (N,) of classes as a private copy, or (N, width) of values, one row a row of the output. */
-static PyArrayObject *read_targets(PyObject *object, mtf_target_type type,
+static PyArrayObject *read_targets(PyObject *object, const mtf_loss_info *loss,
                                    const mtf_output_info *info, const mtf_py_batch *batch)
 {
     const npy_intp n_rows = mtf_py_output_rows(info, batch);
-    if (type == MTF_TARGET_ROWS) {
-        const npy_intp shape[2] = {n_rows, (npy_intp)info->width};
+    if (loss->type == MTF_TARGET_ROWS) {
+        const npy_intp shape[2] = {n_rows, (npy_intp)loss->width};
         return mtf_py_floats(object, "targets", NPY_FLOAT32, 2, shape);
     }
     PyArrayObject *labels = mtf_py_int32_copy(object, "labels");
@@ -28,14 +30,64 @@ static PyArrayObject *read_targets(PyObject *object, mtf_target_type type,
     return labels;
 }
 
-/* The name of the kind of a loss, its fourth element; *kind stays NULL where there is none. */
+/* Part number `i` of a loss; NULL where it has none, or None. */
+static PyObject *optional_part(PyObject *parts, Py_ssize_t i)
+{
+    PyObject *part = i < PyTuple_GET_SIZE(parts) ? PyTuple_GET_ITEM(parts, i) : NULL;
+    return part != Py_None ? part : NULL;
+}
+
+/* The name of the kind of a loss; *kind stays NULL where there is none. */
 static int read_kind(PyObject *parts, const char **kind)
 {
-    if (PyTuple_GET_SIZE(parts) == 4) {
-        *kind = mtf_py_text(PyTuple_GET_ITEM(parts, 3), "the kind of a loss");
+    PyObject *part = optional_part(parts, 3);
+    if (part != NULL) {
+        *kind = mtf_py_text(part, "the kind of a loss");
         return *kind != NULL ? 0 : -1;
     }
     return 0;
+}
+
+/* The settings of a loss into *into, `n_columns` those of its output; *settings stays NULL where
+ * there are none. `keep` owns the class weights. */
+static int read_settings(PyObject *parts, npy_intp n_columns, PyObject *keep,
+                         mtf_loss_settings *into, const mtf_loss_settings **settings)
+{
+    PyObject *part = optional_part(parts, 4);
+    if (part == NULL) {
+        return 0;
+    }
+    PyObject *items = mtf_py_items(part, "the settings of a loss");
+    if (items == NULL) {
+        return -1;
+    }
+    int failed = -1;
+    *into = (mtf_loss_settings){.n_class_weights = 0};
+    if (PyTuple_GET_SIZE(items) != 5) {
+        PyErr_Format(PyExc_ValueError,
+                     "settings of a loss must be (label_smoothing, focal, temperature, soft_share, "
+                     "class_weights), found %zd elements",
+                     PyTuple_GET_SIZE(items));
+    } else if (mtf_py_double(PyTuple_GET_ITEM(items, 0), "label_smoothing",
+                             &into->label_smoothing) == 0 &&
+               mtf_py_double(PyTuple_GET_ITEM(items, 1), "focal", &into->focal) == 0 &&
+               mtf_py_double(PyTuple_GET_ITEM(items, 2), "temperature", &into->temperature) == 0 &&
+               mtf_py_double(PyTuple_GET_ITEM(items, 3), "soft_share", &into->soft_share) == 0) {
+        failed = 0;
+        *settings = into;
+    }
+    PyObject *given = failed == 0 ? PyTuple_GET_ITEM(items, 4) : Py_None;
+    if (given != Py_None) {
+        PyArrayObject *weights = mtf_py_floats(given, "class weights", NPY_FLOAT64, 1, &n_columns);
+        failed = weights == NULL || PyList_Append(keep, (PyObject *)weights) < 0 ? -1 : 0;
+        if (failed == 0) {
+            into->class_weights = PyArray_DATA(weights);
+            into->n_class_weights = n_columns;
+        }
+        Py_XDECREF(weights);
+    }
+    Py_DECREF(items);
+    return failed;
 }
 
 /* Reads one loss into losses->items[i]. */
@@ -51,10 +103,10 @@ static int read_loss(mtf_py_losses *losses, size_t i, const mtf_py_model *self, 
     if (failed < 0) {
         return -1;
     }
-    if (PyTuple_GET_SIZE(parts) != 3 && PyTuple_GET_SIZE(parts) != 4) {
+    if (PyTuple_GET_SIZE(parts) < 3 || PyTuple_GET_SIZE(parts) > 5) {
         PyErr_Format(PyExc_ValueError,
-                     "a loss must be (output, targets, number) or (output, targets, number, kind), "
-                     "found %zd elements",
+                     "a loss must be (output, targets, number[, kind[, settings]]), found %zd "
+                     "elements",
                      PyTuple_GET_SIZE(parts));
         return -1;
     }
@@ -65,8 +117,11 @@ static int read_loss(mtf_py_losses *losses, size_t i, const mtf_py_model *self, 
     }
     double number;
     const char *kind = NULL;
+    const mtf_loss_settings *settings = NULL;
     if (mtf_py_double(PyTuple_GET_ITEM(parts, 2), "the number of a loss", &number) < 0 ||
-        read_kind(parts, &kind) < 0) {
+        read_kind(parts, &kind) < 0 ||
+        read_settings(parts, (npy_intp)info.width, losses->keep, &losses->settings[i], &settings) <
+            0) {
         return -1;
     }
     mtf_loss_info loss;
@@ -76,7 +131,7 @@ static int read_loss(mtf_py_losses *losses, size_t i, const mtf_py_model *self, 
         mtf_py_raise(self->state, status, &err);
         return -1;
     }
-    PyArrayObject *targets = read_targets(PyTuple_GET_ITEM(parts, 1), loss.type, &info, batch);
+    PyArrayObject *targets = read_targets(PyTuple_GET_ITEM(parts, 1), &loss, &info, batch);
     if (targets == NULL) {
         return -1;
     }
@@ -89,7 +144,8 @@ static int read_loss(mtf_py_losses *losses, size_t i, const mtf_py_model *self, 
                                   .kind = loss.kind,
                                   .type = loss.type,
                                   .targets = PyArray_DATA(targets),
-                                  .weight = number};
+                                  .weight = number,
+                                  .settings = settings};
     losses->scales[i] = number;
     return 0;
 }
@@ -105,11 +161,12 @@ int mtf_py_losses_init(mtf_py_losses *losses, const mtf_py_model *self, PyObject
     losses->n = (size_t)PyTuple_GET_SIZE(items);
     losses->keep = PyList_New(0);
     losses->items = PyMem_Calloc(losses->n + 1, sizeof(*losses->items));
+    losses->settings = PyMem_Calloc(losses->n + 1, sizeof(*losses->settings));
     losses->scales = PyMem_Calloc(losses->n + 1, sizeof(*losses->scales));
     losses->values = PyMem_Calloc(losses->n + 1, sizeof(*losses->values));
     losses->counts = PyMem_Calloc(losses->n + 1, sizeof(*losses->counts));
-    if (losses->keep == NULL || losses->items == NULL || losses->scales == NULL ||
-        losses->values == NULL || losses->counts == NULL) {
+    if (losses->keep == NULL || losses->items == NULL || losses->settings == NULL ||
+        losses->scales == NULL || losses->values == NULL || losses->counts == NULL) {
         PyErr_NoMemory();
         goto fail;
     }
@@ -129,6 +186,7 @@ fail:
 void mtf_py_losses_clear(mtf_py_losses *losses)
 {
     PyMem_Free(losses->items);
+    PyMem_Free(losses->settings);
     PyMem_Free(losses->scales);
     PyMem_Free(losses->values);
     PyMem_Free(losses->counts);

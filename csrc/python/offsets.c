@@ -1,13 +1,16 @@
 /* Where the rows of each sequence begin: a mapping from row spaces to int64 (B + 1,), for all row
- * spaces of a model that have offsets. "sequences" has one row a sequence, so it has none.
+ * spaces of a model that have offsets. "sequences" has one row a sequence, so it has none; a row space
+ * of heads that is left out has no rows.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
 
 #include <string.h>
 
-/* Offsets must rise strictly from 0, and be those of `n_sequences` sequences (-1: of any number). */
-static int check_offsets(const PyArrayObject *offsets, const char *space, npy_intp n_sequences)
+/* Offsets must rise from 0, strictly but in row spaces of heads, and be those of `n_sequences` sequences (-1: of any number). */
+static int check_offsets(const PyArrayObject *offsets, const mtf_space_info *info,
+                         npy_intp n_sequences)
 {
+    const char *space = info->name;
     npy_intp n = PyArray_DIM(offsets, 0);
     if (n == 0) {
         PyErr_Format(PyExc_ValueError,
@@ -30,11 +33,11 @@ static int check_offsets(const PyArrayObject *offsets, const char *space, npy_in
         return -1;
     }
     for (npy_intp i = 1; i < n; i++) {
-        if (values[i] <= values[i - 1]) {
+        if (values[i] < values[i - 1] + !info->of_heads) {
             PyErr_Format(PyExc_ValueError,
-                         "offsets of the %.90s must rise strictly (no empty sequences), found %lld "
-                         "after %lld at position %zd",
-                         space, (long long)values[i], (long long)values[i - 1], (Py_ssize_t)i);
+                         "offsets of the %.90s must %s, found %lld after %lld at position %zd",
+                         space, info->of_heads ? "not fall" : "rise strictly (no empty sequences)",
+                         (long long)values[i], (long long)values[i - 1], (Py_ssize_t)i);
             return -1;
         }
     }
@@ -69,7 +72,7 @@ static int read_space(mtf_py_offsets *offsets, const mtf_py_model *self, PyObjec
     if (array == NULL) {
         return -1;
     }
-    int failed = check_offsets(array, name, offsets->n == 0 ? -1 : offsets->n_sequences) < 0 ||
+    int failed = check_offsets(array, &info, offsets->n == 0 ? -1 : offsets->n_sequences) < 0 ||
                  PyList_Append(offsets->keep, (PyObject *)array) < 0;
     if (!failed) {
         offsets->n_sequences = PyArray_DIM(array, 0) - 1;
@@ -79,13 +82,13 @@ static int read_space(mtf_py_offsets *offsets, const mtf_py_model *self, PyObjec
     return failed ? -1 : 0;
 }
 
-/* Every row space of the model must have come. */
-static int check_complete(const mtf_py_offsets *offsets, const mtf_py_model *self)
+/* Every row space of the family must have come; those of heads that did not have no rows. */
+static int check_complete(mtf_py_offsets *offsets, const mtf_py_model *self)
 {
     for (size_t s = 1; s < mtf_model_n_spaces(self->model); s++) {
         mtf_space_info info;
         mtf_model_get_space(self->model, s, &info);
-        if (find_rows(offsets, info.name) == NULL) {
+        if (find_rows(offsets, info.name) == NULL && !info.of_heads) {
             PyErr_Format(PyExc_ValueError,
                          "offsets must say where each sequence's %.90s begin; found none of them",
                          info.name);
@@ -122,5 +125,8 @@ void mtf_py_offsets_clear(mtf_py_offsets *offsets)
 npy_intp mtf_py_rows(const mtf_py_offsets *offsets, const char *space)
 {
     const mtf_rows *rows = find_rows(offsets, space);
-    return rows == NULL ? offsets->n_sequences : (npy_intp)rows->offsets[offsets->n_sequences];
+    if (rows != NULL) {
+        return (npy_intp)rows->offsets[offsets->n_sequences];
+    }
+    return strcmp(space, "sequences") == 0 ? offsets->n_sequences : 0; /* 0: of heads, left out */
 }

@@ -1,7 +1,7 @@
 /* step.c: losses and gradients of a step: begin, forward and backward per micro-batch.
  *
  * A loss is a gradient injected at a head's output (csrc/losses/), scaled by the task's weight over
- * its labelled rows of the whole step, so micro-batches add up to the same step.
+ * its labelled rows of the whole step (or their weights), so micro-batches add up to the same step.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../base/alloc.h"
 #include "../base/random.h"
@@ -209,12 +209,43 @@ static void zero_output_gradients(mtf_model *model)
     }
 }
 
-/* What the loss is, by its name or that of its head, and whether its targets fit `n_rows` rows of
- * its output, a tensor of `program`. */
-static mtf_status check_loss(const mtf_model *model, const mtf_loss *loss, mtf_tensor_id output,
-                             int64_t n_rows, const mtf_loss_kind **kind, int64_t *n_labelled,
-                             mtf_error *err)
+/* The rows of an output that a loss is given, without values. */
+static mtf_loss_rows loss_rows(const mtf_loss *loss, const mtf_tensor *output, const mtf_view *view,
+                               const void *targets)
 {
+    return (mtf_loss_rows){.targets = targets,
+                           .m = mtf_view_rows(view, output->space),
+                           .n = output->width,
+                           .offsets = view->offsets[output->space],
+                           .n_sequences = view->n_sequences,
+                           .settings =
+                               loss->settings != NULL ? loss->settings : &MTF_LOSS_DEFAULTS};
+}
+
+/* Room for what a loss over these rows works in. */
+static mtf_status reserve_work(mtf_model *model, const mtf_loss_kind *kind,
+                               const mtf_loss_rows *rows, mtf_error *err)
+{
+    const size_t n = kind->work != NULL ? kind->work(rows->m, rows->n) : 0;
+    if (n > model->n_loss_work) {
+        double *grown = mtf_realloc(model->loss_work, n * sizeof *grown);
+        if (grown == NULL) {
+            return mtf_fail_memory(err, n * sizeof *grown);
+        }
+        model->loss_work = grown;
+        model->n_loss_work = n;
+    }
+    return MTF_OK;
+}
+
+/* What the loss is, by its name or that of its head, and whether its settings and its targets fit
+ * the rows of its output; there is room for it then. */
+static mtf_status check_loss(mtf_model *model, const mtf_loss *loss, mtf_tensor_id output,
+                             const mtf_view *view, const mtf_loss_kind **kind,
+                             mtf_loss_counts *counts, mtf_error *err)
+{
+    const mtf_loss_rows rows =
+        loss_rows(loss, &model->network->program->tensors[output], view, loss->targets);
     MTF_TRY(mtf_object_loss(model, loss->output, loss->kind, kind, err));
     if (loss->type != (*kind)->targets) {
         return mtf_fail(err, MTF_ERR_VALUE,
@@ -222,8 +253,9 @@ static mtf_status check_loss(const mtf_model *model, const mtf_loss *loss, mtf_t
                         (*kind)->name, loss->output, TARGETS[(*kind)->targets],
                         (int)(*kind)->targets, (int)loss->type);
     }
-    return (*kind)->check(loss->output, loss->targets, n_rows,
-                          model->network->program->tensors[output].width, n_labelled, err);
+    MTF_TRY(mtf_loss_check_settings(*kind, loss->output, rows.n, rows.settings, err));
+    MTF_TRY((*kind)->check(loss->output, &rows, counts, err));
+    return reserve_work(model, *kind, &rows, err);
 }
 
 /* A loss over the rows of the pending forward, whose targets begin at `targets`: adds its gradient
@@ -235,10 +267,12 @@ static mtf_status add_loss(mtf_model *model, const mtf_loss *loss, const mtf_los
     const mtf_session *session = &model->session;
     const mtf_plan *plan = session->plan;
     const mtf_tensor *tensor = &plan->program->tensors[plan->outputs[place]];
-    const double found = kind->value_and_gradient(
-        mtf_run_output_gradient(plan, &model->workspace, place),
-        mtf_run_output_value(plan, &model->workspace, &session->view, place), targets,
-        mtf_view_rows(&session->view, tensor->space), tensor->width, (mtf_real)scale);
+    mtf_loss_rows rows = loss_rows(loss, tensor, &session->view, targets);
+    rows.dy = mtf_run_output_gradient(plan, &model->workspace, place);
+    rows.y = mtf_run_output_value(plan, &model->workspace, &session->view, place);
+    rows.scale = (mtf_real)scale;
+    rows.work = model->loss_work;
+    const double found = kind->value_and_gradient(&rows);
     if (!isfinite(found)) {
         return mtf_fail(err, MTF_ERR_NONFINITE,
                         "the loss of \"%s\" is not finite (%g) in step %llu; weights are as "
@@ -290,12 +324,10 @@ static mtf_status train_backward(mtf_model *model, size_t n_losses, const mtf_lo
     for (size_t i = 0; i < n_losses; i++) {
         size_t place = 0;
         const mtf_loss_kind *kind = NULL;
-        int64_t n_labelled;
+        mtf_loss_counts counts;
         MTF_TRY(pending_output(model, losses[i].output, &place, err));
-        const mtf_tensor_id output = session->plan->outputs[place];
-        const int32_t space = session->plan->program->tensors[output].space;
-        MTF_TRY(check_loss(model, &losses[i], output, mtf_view_rows(&session->view, space), &kind,
-                           &n_labelled, err));
+        MTF_TRY(check_loss(model, &losses[i], session->plan->outputs[place], &session->view, &kind,
+                           &counts, err));
         loss_sums[i] = 0;
         MTF_TRY(add_loss(model, &losses[i], kind, place, losses[i].targets, scale[i], &loss_sums[i],
                          err));
@@ -344,7 +376,6 @@ static mtf_status reserve_losses(mtf_model *model, size_t n, mtf_error *err)
 static mtf_status step_outputs(mtf_model *model, const whole_step *s, size_t *n_wanted,
                                mtf_error *err)
 {
-    const mtf_program *program = model->network->program;
     *n_wanted = 0;
     MTF_TRY(reserve_losses(model, s->n_losses, err));
     MTF_TRY(mtf_object_count(model, s->n_losses + s->n_injections, err));
@@ -354,13 +385,12 @@ static mtf_status step_outputs(mtf_model *model, const whole_step *s, size_t *n_
         mtf_tensor_id t;
         step->sum = 0;
         MTF_TRY(mtf_object_output(model, loss->output, &t, err));
-        MTF_TRY(check_loss(model, loss, t, mtf_view_rows(s->view, program->tensors[t].space),
-                           &step->kind, &step->n_labelled, err));
+        MTF_TRY(check_loss(model, loss, t, s->view, &step->kind, &step->counts, err));
         if (!isfinite(loss->weight)) {
             return mtf_fail(err, MTF_ERR_VALUE, "the weight of the loss \"%s\" is not finite",
                             loss->output);
         }
-        if (step->n_labelled > 0) {
+        if (step->counts.n_labelled > 0) {
             model->wanted[(*n_wanted)++] = t;
         }
     }
@@ -381,7 +411,7 @@ static mtf_status run_part(mtf_model *model, const whole_step *s, const mtf_view
     for (size_t i = 0; i < s->n_losses; i++) {
         const mtf_loss *loss = &s->losses[i];
         mtf_step_loss *step = &model->step_losses[i];
-        if (step->n_labelled == 0) {
+        if (step->counts.n_labelled == 0) {
             continue;
         }
         size_t place = 0;
@@ -390,7 +420,7 @@ static mtf_status run_part(mtf_model *model, const whole_step *s, const mtf_view
         const void *targets = mtf_loss_target(step->kind, loss->targets,
                                               first_row(s->view, part, tensor), tensor->width);
         MTF_TRY(add_loss(model, loss, step->kind, place, targets,
-                         loss->weight / (double)step->n_labelled, &step->sum, err));
+                         loss->weight / step->counts.divisor, &step->sum, err));
     }
     for (size_t i = 0; i < s->n_injections; i++) {
         const mtf_tensor *tensor = &tensors[*wanted++];
@@ -431,10 +461,10 @@ static mtf_status train_gradients(mtf_model *model, const mtf_batch *batch, size
     for (size_t i = 0; status == MTF_OK && i < n_losses; i++) {
         const mtf_step_loss *step = &model->step_losses[i];
         if (loss_means != NULL) {
-            loss_means[i] = step->n_labelled > 0 ? step->sum / (double)step->n_labelled : 0;
+            loss_means[i] = step->counts.n_labelled > 0 ? step->sum / step->counts.divisor : 0;
         }
         if (n_labelled != NULL) {
-            n_labelled[i] = step->n_labelled;
+            n_labelled[i] = step->counts.n_labelled;
         }
     }
     if (status != MTF_OK) {

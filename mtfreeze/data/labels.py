@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..closest import name_list, unknown
+from ..closest import counted, name_list, unknown
 from ..errors import DataError
 from ..quoting import quoted
 from .example import IGNORE, Label
@@ -166,8 +166,8 @@ def encode_labels(
             raise DataError(
                 f"{row.source}: head {quoted(head)} labels whole texts: expected one label; found "
                 + (
-                    f"{len(label)} numbers; several labels for one text are not supported; use a "
-                    "Regression head for numbers"
+                    f"{counted(len(label), 'label')}; use a MultiLabelClassification head for "
+                    "several labels, a Regression head for numbers"
                     if row.words is None
                     else f"{len(label)} tags; use a TokenClassification head for tags"
                 )

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from .kind import HeadSpec
 from .measure import LOSS, Measure, Metric
+from .multi_label_classification import MultiLabelClassification
 from .pair_classification import PairClassification
 from .regression import Regression
 from .sequence_classification import SequenceClassification
@@ -48,13 +49,15 @@ def register(kind: type[HeadSpec]) -> None:
         METRICS.update((one.name, one) for one in measure.metrics)
 
 
-for _kind in (
+_OURS: tuple[type[HeadSpec], ...] = (
     SequenceClassification,
     TokenClassification,
     Regression,
+    MultiLabelClassification,
     PairClassification,
     Similarity,
-):
+)
+for _kind in _OURS:
     register(_kind)
 
 

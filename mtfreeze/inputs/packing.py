@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from .._core import Batch
 
 __all__ = [
+    "HEAD_SPACES",
     "IDS",
+    "PICKED",
+    "POSITIONS",
     "SKIP",
     "TOKENS",
     "TOKEN_TYPES",
@@ -42,6 +45,12 @@ IDS, TOKEN_TYPES = "ids", "token_types"
 
 TOKENS = "tokens"
 """Their row space."""
+
+PICKED, POSITIONS = "picked", "picked.positions"
+"""Row space of the tokens that language heads read, and its input: their places in their text."""
+
+HEAD_SPACES = frozenset({PICKED, "pairs"})
+"""Row spaces that heads declare: a sequence may have no rows there, a batch may leave them out."""
 
 SKIP = "skip"
 """Input of one number a sequence: how many of its first tokens are a prompt's, and not pooled."""
@@ -77,16 +86,20 @@ class PackedBatch:
 
     @property
     def n_tokens(self) -> int:
-        """Rows of all row spaces: T, the number of tokens, of a batch of texts."""
-        return sum(int(offsets[-1]) for offsets in self.offsets.values())
+        """Rows of the family's row spaces: T, the number of tokens, of a batch of texts."""
+        return sum(int(offsets[-1]) for offsets in self._own_offsets)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Rows of each sequence in all row spaces, (B,) int64: its tokens."""
+        """Rows of each sequence in the family's row spaces, (B,) int64: its tokens."""
         total: NDArray[np.int64] = np.zeros(self.n_sequences, dtype=np.int64)
-        for offsets in self.offsets.values():
+        for offsets in self._own_offsets:
             total += np.diff(offsets)
         return total
+
+    @property
+    def _own_offsets(self) -> list[NDArray[np.int64]]:
+        return [one for space, one in self.offsets.items() if space not in HEAD_SPACES]
 
     def for_core(self) -> Batch:
         """Return the batch in the form that the core takes."""
@@ -100,6 +113,8 @@ class PackedBatch:
     def join(batches: Sequence[PackedBatch]) -> PackedBatch:
         """Return one batch with the sequences of all, in order, and what all have.
 
+        A batch without a row space of heads has no rows there; its sequences then have none.
+
         Parameters
         ----------
         batches : sequence of PackedBatch
@@ -107,12 +122,18 @@ class PackedBatch:
         """
         if len(batches) == 1:
             return batches[0]
+        spaces = dict.fromkeys(space for batch in batches for space in batch.offsets)
         offsets = {
-            space: _offsets(np.concatenate([np.diff(batch.offsets[space]) for batch in batches]))
-            for space in batches[0].offsets
+            space: _offsets(np.concatenate([_lengths_in(batch, space) for batch in batches]))
+            for space in spaces
+        }
+        own = {name for batch in batches for name in batch.inputs if _of_heads(name)}
+        of_heads = {
+            name: np.concatenate([b.inputs[name] for b in batches if name in b.inputs])
+            for name in sorted(own)
         }
         return PackedBatch(
-            _joined_by_name([batch.inputs for batch in batches]),
+            _joined_by_name([batch.inputs for batch in batches]) | of_heads,
             offsets,
             _joined_by_name([batch.features for batch in batches]),
         )
@@ -468,6 +489,18 @@ def _joined_by_name(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, ND
     """Return the arrays, end to end, of the names that all parts have."""
     names = sorted(set.intersection(*(set(part) for part in parts)))
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _lengths_in(batch: PackedBatch, space: str) -> NDArray[np.int64]:
+    """Return how many rows of a row space each sequence has."""
+    if space in HEAD_SPACES and space not in batch.offsets:
+        return np.zeros(batch.n_sequences, dtype=np.int64)
+    return np.diff(batch.offsets[space])
+
+
+def _of_heads(name: str) -> bool:
+    """Say whether an input has its rows in a row space of heads: it is called after it."""
+    return name.partition(".")[0] in HEAD_SPACES
 
 
 def _offsets(lengths: ArrayLike) -> NDArray[np.int64]:

@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 from .. import _core
 from ..quoting import quoted
 from .own import Float32, LossFunction, Targets, labelled_rows, value_and_gradient
+from .step_loss import StepLoss
 
 __all__ = ["prepare_gradients"]
 
-Loss = tuple[str, Targets, float]
 Means = tuple[list[float], list[int]]
 
 
 def prepare_gradients(
     core: _core.Model,
     batch: Any,
-    losses: Sequence[Loss],
+    losses: Sequence[StepLoss],
     own: Mapping[str, LossFunction],
     injections: Mapping[str, Float32] | None = None,
     *,
@@ -50,8 +50,8 @@ def prepare_gradients(
         No weight changes.
     batch : batch of the core
         The whole step.
-    losses : sequence of (str, array, float)
-        Head, targets of its row space, weight; every head once.
+    losses : sequence of StepLoss
+        Every head once.
     own : mapping of str to callable
         By head; the losses of other heads are those of the core.
     injections : mapping of str to (N, width) array, optional
@@ -73,12 +73,12 @@ def prepare_gradients(
     options = {"seed": seed, "step": step, "dropout": dropout, **computed_in}
     added = dict(injections or {})
 
-    def by_core(of_core: Sequence[Loss]) -> Means:
+    def by_core(of_core: Sequence[StepLoss]) -> Means:
         return core.train_gradients(batch, of_core, added, token_budget=token_budget, **options)
 
     if not own:
         return partial(by_core, losses)
-    rows = {head: labelled_rows(targets) for head, targets, _ in losses}
+    rows = {one.head: labelled_rows(one.targets) for one in losses}
     counts = {head: int(labelled.sum()) for head, labelled in rows.items()}
     means = dict.fromkeys(counts, 0.0)
     waits = False
@@ -87,7 +87,7 @@ def prepare_gradients(
         wanted = list(dict.fromkeys([*(head for head in counts if counts[head]), *added]))
         values, waits = core.train_outputs(batch, wanted, token_budget)
         outputs = dict(zip(wanted, values, strict=True))
-        for head, targets, weight in losses:
+        for head, targets, weight, *_ in losses:
             if head in own and counts[head]:
                 means[head], gradient = _of_all_rows(
                     own[head],
@@ -98,16 +98,20 @@ def prepare_gradients(
                 )
                 gradient *= np.float32(weight)
                 added[head] = gradient + added[head] if head in added else gradient
-    of_core = [one for one in losses if one[0] not in own and counts[one[0]]]
+    of_core = [one for one in losses if one.head not in own and counts[one.head]]
 
     def finish() -> Means:
         if waits:
-            scaled = [(head, targets, weight / counts[head]) for head, targets, weight in of_core]
+            divisors = [one.divisor() for one in of_core]
+            scaled = [
+                one._replace(weight=one.weight / by)
+                for one, by in zip(of_core, divisors, strict=True)
+            ]
             sums = core.train_backward(scaled, added)
-            found = [total / counts[one[0]] for total, one in zip(sums, of_core, strict=True)]
+            found = [total / by for total, by in zip(sums, divisors, strict=True)]
         else:
             found, _ = by_core(of_core)
-        means.update(zip((head for head, _, _ in of_core), found, strict=True))
+        means.update(zip((one.head for one in of_core), found, strict=True))
         return list(means.values()), list(counts.values())
 
     return finish

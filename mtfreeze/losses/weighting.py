@@ -29,12 +29,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from ..checks import as_number, typed
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError, TrainingError
 from ..quoting import quoted
+from .step_loss import StepLoss
 
 __all__ = [
     "DEFAULT_WEIGHTING_RATE",
@@ -51,8 +52,6 @@ _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8
 
 _LIMIT = 10.0
 """Bounds of s: without them a loss that reaches zero would get an infinite factor."""
-
-Labels = TypeVar("Labels")
 
 
 class LossWeighting:
@@ -78,10 +77,10 @@ class LossWeighting:
         """Return the factor of each of these tasks' losses in the step that comes."""
         return {name: self._task_weights[name] for name in tasks}
 
-    def weigh(self, losses: Sequence[tuple[str, Labels, float]]) -> list[tuple[str, Labels, float]]:
-        """Return a batch's (head, labels, weight) with the present factors as weights."""
-        now = self.weights(head for head, _, _ in losses)
-        return [(head, labels, now[head]) for head, labels, _ in losses]
+    def weigh(self, losses: Sequence[StepLoss]) -> list[StepLoss]:
+        """Return a batch's losses with the present factors as weights."""
+        now = self.weights(one.head for one in losses)
+        return [one._replace(weight=now[one.head]) for one in losses]
 
     def update(self, losses: Mapping[str, float]) -> None:
         """Learn from a step that was applied.

@@ -19,12 +19,14 @@ from ..closest import unknown
 from ..data.batches import Group, Step
 from ..data.examples import Examples
 from ..errors import ConfigError
-from ..heads.row_spaces import Targets, Values
+from ..heads.row_spaces import Targets
 from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
 from ..inputs.row_encoding import RowEncoding
 from ..losses.own import LossFunction
+from ..losses.step_loss import StepLoss
 from ..quoting import quoted
+from .task_losses import CoreLoss, core_loss, own_loss
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -40,20 +42,20 @@ class StepBatch:
     ----------
     batch : PackedBatch
         The sequences of all parts, in order.
-    losses : list of (str, array, float)
-        Head, targets of its row space, weight.
+    losses : list of StepLoss
+        Every head once.
     own : mapping of str to callable
         ``Task.loss`` of the heads that have one.
     """
 
     batch: PackedBatch
-    losses: list[tuple[str, Values, float]]
+    losses: list[StepLoss]
     own: Mapping[str, LossFunction] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The tasks of this step, joined by ``+``."""
-        return "+".join(head for head, _, _ in self.losses)
+        return "+".join(one.head for one in self.losses)
 
 
 def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
@@ -131,15 +133,15 @@ class TrainingRows:
 
     def __init__(self, model: ModelState, tasks: Mapping[str, Task]) -> None:
         self._weights = {name: task.weight for name, task in tasks.items()}
-        losses = {
-            name: task.loss or model.heads[name].spec.batch_loss() for name, task in tasks.items()
-        }
+        losses = {name: own_loss(task, model.heads[name].spec) for name, task in tasks.items()}
         self._own = {name: loss for name, loss in losses.items() if loss is not None}
+        self._learned: dict[str, CoreLoss] = {}
         self._targets: dict[str, Targets] = {}
         self._encoded: dict[tuple[int, RowEncoding], Encoded] = {}
         for name, task in tasks.items():
             if task.train is not None:
                 self._targets[name] = encode_task(model, name, task, task.train)
+                self._learned[name] = core_loss(model, name, task, self._targets[name])
                 key = id(task.train), task.encoding
                 if key not in self._encoded:
                     self._encoded[key] = model.encoder.encode_examples(task.train, task.encoding)
@@ -176,16 +178,17 @@ class TrainingRows:
             pack(one, part.group, one.sequences_of(part.rows))
             for one, part in zip(encoded, step, strict=True)
         ]
-        losses: list[tuple[str, Values, float]] = []
+        losses: list[StepLoss] = []
         for position, part in enumerate(step):
             for name in part.tasks:
-                targets = self._targets[name]
+                targets, kind, settings = self._learned[name]
                 pieces: list[Any] = [
                     targets.for_rows(encoded[position], part.rows)
                     if at == position
                     else targets.unlabelled(one)
                     for at, one in enumerate(parts)
                 ]
-                losses.append((name, np.concatenate(pieces), self._weights[name]))
-        own = {head: self._own[head] for head, _, _ in losses if head in self._own}
+                joined = np.concatenate(pieces)
+                losses.append(StepLoss(name, joined, self._weights[name], kind, settings))
+        own = {one.head: self._own[one.head] for one in losses if one.head in self._own}
         return StepBatch(PackedBatch.join(parts), losses, own)

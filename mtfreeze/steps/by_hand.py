@@ -165,7 +165,7 @@ def _compute(
         **how,
     )
     means, _ = compute()
-    return {head: mean for (head, _, _), mean in zip(batch.losses, means, strict=True)}
+    return {one.head: mean for one, mean in zip(batch.losses, means, strict=True)}
 
 
 def step(

@@ -106,7 +106,7 @@ def run_step(
         eps=settings.eps,
         max_grad_norm=settings.max_grad_norm,
     )
-    reached = [head for (head, _, _), n in zip(data.losses, counts, strict=True) if n]
+    reached = [one.head for one, n in zip(data.losses, counts, strict=True) if n]
     trained = [head for head in reached if not model.heads[head].frozen]
     try:
         [update] = publish(model, model._facts.trained(trained), apply)
@@ -118,11 +118,11 @@ def run_step(
             f"step {number + 1}: expected finite gradients from {data.name}; found none: "
             f"{culprit}; {_after(number)}"
         ) from None
-    weights = [weight for _, _, weight in data.losses]
+    weights = [one.weight for one in data.losses]
     figures: dict[str, Any] = {}
     if reached:
         figures["loss"] = math.fsum(w * mean for w, mean in zip(weights, means, strict=True))
     # Of each task by itself, without its weight.
     by_head = zip(data.losses, means, counts, strict=True)
-    figures |= {f"{head}_loss": mean for (head, _, _), mean, n in by_head if n}
+    figures |= {f"{one.head}_loss": mean for one, mean, n in by_head if n}
     return figures | {"grad_norm": update.grad_norm, "clip": update.clip}

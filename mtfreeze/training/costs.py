@@ -170,7 +170,7 @@ class CostMeter:
 
     def count_step(self, data: StepBatch) -> None:
         """Note the batch of a training step."""
-        self._count(True, (head for head, _, _ in data.losses), data.batch)
+        self._count(True, (one.head for one in data.losses), data.batch)
 
     @contextmanager
     def evaluation(self, pack: PackRows) -> Iterator[PackRows]:

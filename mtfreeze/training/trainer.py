@@ -286,7 +286,7 @@ class Trainer:
         else:
             data = self._rows.batch(phase.groups, planned.step)
         data = replace(data, losses=self._weighting.weigh(data.losses))
-        heads = [head for head, _, _ in data.losses]
+        heads = [one.head for one in data.losses]
         factor = phase.clock.factor(state.n_steps)
         if self._stop():
             return False

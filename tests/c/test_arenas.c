@@ -273,6 +273,7 @@ MTF_TEST(the_table_of_an_identity_reaches_the_end_of_the_last_sequence)
             CHECK(mtf_workspace_identity(&w, n, &err) == MTF_OK);
             if (CHECK(w.identity_size > n)) {
                 CHECK_INT(w.identity[n], n);
+                CHECK_INT(w.none[n], 0);
             }
         }
         mtf_workspace_clear(&w);

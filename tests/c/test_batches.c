@@ -9,8 +9,9 @@ static pair_batch b;
 MTF_TEST(spaces_and_inputs_are_listed)
 {
     mtf_model *model = pair_model();
-    static const mtf_space_info spaces[] = {
-        {"sequences", 1}, {"tokens", PAIR_MAX_TOKENS}, {"patches", PAIR_MAX_PATCHES}};
+    static const mtf_space_info spaces[] = {{"sequences", 1, 0, 1},
+                                            {"tokens", PAIR_MAX_TOKENS, 0, 1},
+                                            {"patches", PAIR_MAX_PATCHES, 0, 1}};
     static const mtf_input_info inputs[] = {{"ids", "tokens", 0, PAIR_VOCABULARY, 0},
                                             {"patches", "patches", PAIR_PATCH_WIDTH, 0, 0}};
     CHECK_INT(mtf_model_n_spaces(model), 3);
@@ -19,6 +20,8 @@ MTF_TEST(spaces_and_inputs_are_listed)
         mtf_model_get_space(model, i, &info);
         CHECK_TEXT(info.name, spaces[i].name);
         CHECK_INT(info.max_length, spaces[i].max_length);
+        CHECK_INT(info.of_heads, spaces[i].of_heads);
+        CHECK_INT(info.row_cost, spaces[i].row_cost);
     }
     CHECK_INT(mtf_model_n_inputs(model), 2);
     for (size_t i = 0; i < 2; i++) {
@@ -45,7 +48,7 @@ MTF_TEST(no_space_of_a_micro_batch_exceeds_the_budget)
     for (int i = 0; i <= PAIR_SEQUENCES; i++) {
         identity[i] = i;
     }
-    CHECK(mtf_batch_check(program, &b.batch, identity, &view, &err) == MTF_OK);
+    CHECK(mtf_batch_check(program, &b.batch, identity, NULL, &view, &err) == MTF_OK);
     for (int64_t first = 0, n; first < PAIR_SEQUENCES; first += n) {
         n = mtf_view_cut(program, &view, first, BUDGET);
         const mtf_view part = mtf_view_part(program, &view, first, n);

@@ -13,12 +13,149 @@ enum { M = 6, N = 5 };
 
 static const int32_t labels[M] = {4, MTF_IGNORE_LABEL, 0, 2, MTF_IGNORE_LABEL, 2};
 
+static const mtf_loss_kind *kind(void)
+{
+    const mtf_loss_kind *found = NULL;
+    CHECK(mtf_loss_find("cross_entropy", &found, NULL) == MTF_OK);
+    return found;
+}
+
 static double cross_entropy(mtf_real *dlogits, const mtf_real *logits, const int32_t *targets,
                             int64_t m, int64_t n, mtf_real scale)
 {
-    const mtf_loss_kind *kind = NULL;
-    CHECK(mtf_loss_find("cross_entropy", &kind, NULL) == MTF_OK);
-    return kind->value_and_gradient(dlogits, logits, targets, m, n, scale);
+    const mtf_loss_rows rows = {.dy = dlogits,
+                                .y = logits,
+                                .targets = targets,
+                                .m = m,
+                                .n = n,
+                                .scale = scale,
+                                .settings = &MTF_LOSS_DEFAULTS};
+    return kind()->value_and_gradient(&rows);
+}
+
+static const double weights[N] = {0.5, 1.0, 2.5, 0.75, 3.0};
+static const mtf_loss_settings SETTINGS[] = {
+    {.temperature = 1, .soft_share = 0.5, .class_weights = weights, .n_class_weights = N},
+    {.temperature = 1, .soft_share = 0.5, .label_smoothing = 0.1},
+    {.temperature = 1,
+     .soft_share = 0.5,
+     .label_smoothing = 0.25,
+     .class_weights = weights,
+     .n_class_weights = N},
+    {.temperature = 1, .soft_share = 0.5, .focal = 2},
+    {.temperature = 1,
+     .soft_share = 0.5,
+     .focal = 0.5,
+     .class_weights = weights,
+     .n_class_weights = N},
+};
+
+/* What the head of the file says of a row's loss, in plain words. */
+static double row_loss(const mtf_real *z, int32_t label, const mtf_loss_settings *s)
+{
+    double sum = 0, smooth = 0;
+    for (int k = 0; k < N; k++) {
+        sum += exp((double)z[k]);
+    }
+    for (int k = 0; k < N; k++) {
+        const double w = s->class_weights != NULL ? weights[k] : 1;
+        smooth -= w * log(exp((double)z[k]) / sum) / N;
+    }
+    const double p = exp((double)z[label]) / sum;
+    const double w = s->class_weights != NULL ? weights[label] : 1;
+    return (1 - s->label_smoothing) * w * pow(1 - p, s->focal) * -log(p) +
+           s->label_smoothing * smooth;
+}
+
+MTF_TEST(settings_are_the_formula_and_their_gradient_the_difference_quotient)
+{
+    for (size_t c = 0; c < sizeof SETTINGS / sizeof *SETTINGS; c++) {
+        mtf_real z[M * N], dz[M * N] = {0};
+        double want = 0;
+        test_fill(z, M * N, -2.0, 2.0);
+        mtf_loss_rows rows = {.dy = dz,
+                              .y = z,
+                              .targets = labels,
+                              .m = M,
+                              .n = N,
+                              .scale = (mtf_real)0.25,
+                              .settings = &SETTINGS[c]};
+        const double found = kind()->value_and_gradient(&rows);
+        for (int i = 0; i < M; i++) {
+            want +=
+                labels[i] == MTF_IGNORE_LABEL ? 0 : row_loss(z + i * N, labels[i], rows.settings);
+        }
+        CHECK_CLOSE(found, want, 1e-9);
+        rows.dy = NULL;
+        for (int i = 0; i < M * N; i++) {
+            const mtf_real held = z[i];
+            const double h = sizeof(mtf_real) == 8 ? 1e-5 : 1.0 / 256;
+            z[i] = held + (mtf_real)h;
+            const double above = kind()->value_and_gradient(&rows);
+            z[i] = held - (mtf_real)h;
+            const double below = kind()->value_and_gradient(&rows);
+            z[i] = held;
+            CHECK_CLOSE(dz[i], 0.25 * (above - below) / (2 * h),
+                        sizeof(mtf_real) == 8 ? 1e-9 : 1e-4);
+        }
+    }
+}
+
+MTF_TEST(focal_is_finite_where_the_label_is_certain)
+{
+    static const mtf_loss_settings focal = {.temperature = 1, .soft_share = 0.5, .focal = 0.5};
+    const int32_t one[] = {0};
+    const mtf_real z[] = {200, -200};
+    mtf_real dz[2] = {0};
+    const mtf_loss_rows rows = {
+        .dy = dz, .y = z, .targets = one, .m = 1, .n = 2, .scale = 1, .settings = &focal};
+    CHECK(kind()->value_and_gradient(&rows) == 0);
+    CHECK(dz[0] == 0 && dz[1] == 0);
+}
+
+MTF_TEST(a_weighted_mean_divides_by_the_weights)
+{
+    mtf_loss_rows rows = {.targets = labels, .m = M, .n = N, .settings = &SETTINGS[0]};
+    mtf_loss_counts counts;
+    CHECK(kind()->check("cls", &rows, &counts, NULL) == MTF_OK);
+    CHECK_INT(counts.n_labelled, 4);
+    CHECK_CLOSE(counts.divisor, 3.0 + 0.5 + 2.5 + 2.5, 1e-12);
+    rows.settings = &MTF_LOSS_DEFAULTS;
+    CHECK(kind()->check("cls", &rows, &counts, NULL) == MTF_OK);
+    CHECK(counts.divisor == 4);
+}
+
+MTF_TEST(settings_are_checked)
+{
+    mtf_error err = {0};
+    mtf_loss_settings s = MTF_LOSS_DEFAULTS;
+    CHECK(mtf_loss_check_settings(kind(), "cls", N, &s, &err) == MTF_OK);
+    s.label_smoothing = 1;
+    CHECK(mtf_loss_check_settings(kind(), "cls", N, &s, &err) == MTF_ERR_VALUE);
+    CHECK_TEXT(err.text, "label_smoothing of the loss of \"cls\" must be at least 0 and below 1, "
+                         "found 1");
+    s.label_smoothing = 0.1;
+    s.focal = 2;
+    CHECK(mtf_loss_check_settings(kind(), "cls", N, &s, &err) == MTF_ERR_VALUE);
+    s.label_smoothing = 0;
+    s.focal = -1;
+    CHECK(mtf_loss_check_settings(kind(), "cls", N, &s, &err) == MTF_ERR_VALUE);
+    s.focal = (double)NAN;
+    CHECK(mtf_loss_check_settings(kind(), "cls", N, &s, &err) == MTF_ERR_VALUE);
+    s = SETTINGS[0];
+    s.n_class_weights = N - 1;
+    CHECK(mtf_loss_check_settings(kind(), "cls", N, &s, &err) == MTF_ERR_VALUE);
+    const double zero[N] = {1, 1, 0, 1, 1};
+    s = SETTINGS[0];
+    s.class_weights = zero;
+    CHECK(mtf_loss_check_settings(kind(), "cls", N, &s, &err) == MTF_ERR_VALUE);
+    CHECK_TEXT(err.text,
+               "class weight 2 of the loss of \"cls\" must be finite and above 0, found 0");
+    s = MTF_LOSS_DEFAULTS;
+    s.temperature = 2;
+    CHECK(mtf_loss_check_settings(kind(), "cls", N, &s, &err) == MTF_ERR_VALUE);
+    CHECK_TEXT(err.text, "the loss \"cross_entropy\" of \"cls\" reads fewer settings than were "
+                         "given; leave those of other losses at their defaults");
 }
 
 MTF_TEST(equal_logits_cost_log_n)

@@ -10,10 +10,12 @@ import pytest
 
 from mtfreeze import _core
 from mtfreeze.errors import Error, SelectorError
+from mtfreeze.losses.step_loss import LossSettings, StepLoss
 from support import core_models as cm
 
 ROWS = np.array([[0.5, -1.0], [np.nan, 7.0], [2.0, 0.25]], np.float32)
 SCORE = {"kind": "regression", "n_outputs": 2, "hidden": [8], "dropout": 0.0}
+LABELLED = ("classifier", cm.SEQUENCE_LABELS, 1.0, None)
 POOLED = np.linspace(-1, 1, 3 * 16, dtype=np.float32).reshape(3, 16)
 
 
@@ -90,9 +92,17 @@ def test_a_kind_may_be_named() -> None:
 @pytest.mark.parametrize(
     ("loss", "error", "message"),
     [
-        (("score", ROWS, 1.0, "hinge"), SelectorError, "no loss .hinge.; .*cross_entropy, mse"),
+        (("score", ROWS, 1.0, "hinge"), SelectorError, "no loss .hinge.; .*cross_entropy, mse, soft"),
         (("score", ROWS, 1.0, 3), TypeError, "kind of a loss"),
-        (("score", ROWS, 1.0, "mse", 1), ValueError, "found 5 elements"),
+        (("score", ROWS, 1.0, "mse", None, 1), ValueError, "found 6 elements"),
+        (("score", ROWS, 1.0, "mse", 1), TypeError, "settings of a loss"),
+        (("score", ROWS, 1.0, "mse", (0, 0, 1)), ValueError, "found 3 elements"),
+        (("score", ROWS, 1.0, "mse", LossSettings(focal=2)), ValueError, "reads fewer settings"),
+        ((*LABELLED, LossSettings(label_smoothing=1.0)), ValueError, "at least 0 and below 1"),
+        ((*LABELLED, LossSettings(focal=np.nan)), ValueError, "focal .*found nan"),
+        ((*LABELLED, LossSettings(0.1, 2.0)), ValueError, "found both"),
+        ((*LABELLED, LossSettings(class_weights=np.ones(2))), ValueError, r"shape \(3,\)"),
+        ((*LABELLED, LossSettings(class_weights=np.zeros(3))), ValueError, "above 0, found 0"),
         (("score", ROWS), ValueError, "found 2 elements"),
         (("score", cm.SEQUENCE_LABELS, 1.0), ValueError, r"targets must have shape \(3, 2\)"),
         (("score", ROWS[:, :1], 1.0), ValueError, r"targets must have shape \(3, 2\)"),
@@ -108,6 +118,37 @@ def test_losses_that_do_not_hold(loss: Any, error: type[Exception], message: str
     with pytest.raises(error, match=message):
         model.train_gradients(cm.BATCH, [loss])
     assert cm.bits(model) == before
+
+
+def test_a_mean_divides_by_the_class_weights_of_the_whole_step() -> None:
+    model = cm.make_model()
+    weights = np.array([0.5, 1.0, 3.0, 2.0])
+    loss = StepLoss("tagger", cm.TOKEN_LABELS, 0.7, None, LossSettings(class_weights=weights))
+    (y,) = model.forward(cm.BATCH, ["tagger"])
+    known = cm.TOKEN_LABELS != _core.IGNORE_LABEL
+    of_row = weights[cm.TOKEN_LABELS[known]]
+    log_p = y[known].astype(float) - np.log(np.exp(y[known].astype(float)).sum(1, keepdims=True))
+    surprise = -log_p[np.arange(len(of_row)), cm.TOKEN_LABELS[known]]
+    options: dict[str, Any] = {"dropout": False}
+    means, counts = model.train_gradients(cm.BATCH, [loss], **options)
+    expected = gradients(model)
+    assert counts == [known.sum()] and loss.divisor() == of_row.sum()
+    assert means == pytest.approx([(of_row * surprise).sum() / of_row.sum()], rel=1e-6)
+    parts, _ = model.train_gradients(cm.BATCH, [loss], token_budget=5, **options)
+    assert parts == pytest.approx(means, rel=1e-9)
+    # The way beside a loss of one's own: outputs first, then the backward of what waits.
+    model.train_begin(0, 0, dropout=False)
+    model.train_outputs(cm.BATCH, ["tagger"], 4096)
+    sums = model.train_backward([loss._replace(weight=loss.weight / loss.divisor())])
+    assert sums[0] / loss.divisor() == means[0] and same(gradients(model), expected)
+
+
+def test_settings_that_change_nothing_give_the_same_bits() -> None:
+    model = cm.make_model()
+    usual = model.train_gradients(cm.BATCH, cm.losses())
+    expected = gradients(model)
+    given = [(*one, None, LossSettings()) for one in cm.losses()]
+    assert model.train_gradients(cm.BATCH, given) == usual and same(gradients(model), expected)
 
 
 def test_a_regression_head_needs_its_width() -> None:

@@ -60,6 +60,23 @@ def test_pack_with_token_types() -> None:
         pack([ids(1, 2)], [ids(0)])
 
 
+def test_join_where_one_part_lacks_a_space_of_heads() -> None:
+    plain = pack([ids(1, 2), ids(3)])
+    picked = PackedBatch(
+        {**pack([ids(4, 5, 6)]).inputs, "picked.positions": ids(2, 0)},
+        {"tokens": np.array([0, 3]), "picked": np.array([0, 2])},
+    )
+    for parts, offsets in (
+        ([plain, picked], [0, 0, 0, 2]),
+        ([picked, plain], [0, 2, 2, 2]),
+        ([picked, plain, picked], [0, 2, 2, 2, 4]),
+    ):
+        batch = PackedBatch.join(parts)
+        assert batch.offsets["picked"].tolist() == offsets
+        assert batch.inputs["picked.positions"].tolist() == [2, 0] * (len(parts) - 1)
+        assert batch.n_tokens == len(batch.inputs["ids"]) == batch.lengths.sum()
+
+
 def test_join() -> None:
     batch = PackedBatch.join([pack([ids(1, 2)]), pack([ids(3)], [ids(1)]), pack([])])
     assert batch.inputs["ids"].tolist() == [1, 2, 3]

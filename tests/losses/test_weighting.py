@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mtfreeze.errors import CheckpointError, ConfigError, TrainingError
+from mtfreeze.losses.step_loss import StepLoss
 from mtfreeze.losses.weighting import WEIGHTING, LossWeighting, UncertaintyWeighting, make_weighting
 
 TASKS = {"classifier": 1.0, "ner_head": 0.5, "third": 2.0}
@@ -39,7 +40,9 @@ def test_static_weights_are_those_of_the_tasks() -> None:
         assert weighting.weights(losses) == {name: TASKS[name] for name in losses}
         assert weighting.figures(losses) == {}
         weighting.update(losses)
-    assert weighting.weigh([("third", "labels", 9.0)]) == [("third", "labels", 2.0)]
+    labels = np.zeros(1, np.int32)
+    (weighed,) = weighting.weigh([StepLoss("third", labels, 9.0, "mse")])
+    assert weighed == ("third", labels, 2.0, "mse", None)
 
 
 def test_learned_weights_begin_as_static_ones() -> None:
