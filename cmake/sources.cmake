@@ -25,6 +25,7 @@ set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 set(MTF_HEADS
     language_model
     multi_label_classification
+    pair_classification
     regression
     sequence_classification
     similarity
@@ -78,6 +79,7 @@ set(_ops
     mean_pool.c
     norm.c
     normalize.c
+    pair_features.c
     pick.c
     pool.c
     relative.c

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         read_conll,
         read_csv,
         read_jsonl,
+        read_nli,
+        read_sts,
         read_tsv,
         words_and_tags,
     )
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from .recommending import Advice, recommend
     from .runtime.threads import get_threads, set_threads, show_config
     from .training.callbacks import Callback, EarlyStopping
+    from .training.few_shot import few_shot
     from .training.fine_tune import fine_tune
     from .training.fit import fit
 
@@ -121,6 +124,7 @@ _HOME = {
     "entity_types": "data",
     "estimate": "estimating",
     "evaluate": "evaluating.evaluate",
+    "few_shot": "training.few_shot",
     "fine_tune": "training.fine_tune",
     "fit": "training.fit",
     "get_threads": "runtime.threads",
@@ -128,6 +132,8 @@ _HOME = {
     "read_conll": "data",
     "read_csv": "data",
     "read_jsonl": "data",
+    "read_nli": "data",
+    "read_sts": "data",
     "read_tsv": "data",
     "recommend": "recommending",
     "set_threads": "runtime.threads",
@@ -182,6 +188,7 @@ __all__ = [
     "entity_types",
     "estimate",
     "evaluate",
+    "few_shot",
     "fine_tune",
     "fit",
     "get_threads",
@@ -189,6 +196,8 @@ __all__ = [
     "read_conll",
     "read_csv",
     "read_jsonl",
+    "read_nli",
+    "read_sts",
     "read_tsv",
     "recommend",
     "set_threads",

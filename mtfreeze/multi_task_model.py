@@ -318,7 +318,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
                 f"head {quoted(name)}: expected {descriptions()}; found {type(spec).__name__}"
             )
         number = check_seed("seed", seed)
-        self._attach(Head(name, spec), number, {})
+        self._attach(Head(name, spec, trained=not spec.has_parameters), number, {})
         return self
 
     def _add_pretrained_head(

@@ -61,6 +61,7 @@ typedef struct mtf_space_def {
     int64_t max_length; /* longest sequence it takes */
     int of_heads;       /* heads declared it: sequences may have no rows */
     int64_t row_cost;   /* rows of a micro-batch's budget that a row counts as, at least 1 */
+    int joins_next;     /* a sequence with a row is never parted from the next one */
 } mtf_space_def;
 
 typedef struct mtf_node {
@@ -210,6 +211,9 @@ mtf_tensor_id mtf_node_pick(mtf_program *program, const char *label, mtf_tensor_
 /* Scores of labels that follow each other, begin and end (transitions.c), from those of each row. */
 mtf_tensor_id mtf_node_transitions(mtf_program *program, const char *label, mtf_tensor_id x,
                                    int32_t transitions, int32_t start, int32_t end);
+/* [u, v, |u - v|] of x (one row a sequence) for each row of `pairs`, a space that joins sequences. */
+mtf_tensor_id mtf_node_pair_features(mtf_program *program, const char *label, mtf_tensor_id x,
+                                     int32_t pairs);
 mtf_tensor_id mtf_node_normalize(mtf_program *program, const char *label, mtf_tensor_id x,
                                  double eps);
 

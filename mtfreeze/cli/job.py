@@ -101,6 +101,7 @@ _HEAD: dict[str, Check] = {
     "separator": check_text,
     "features": check_text,
     "pooling": check_text,
+    "encode": check_text,
     "seed": check_number,
     "from_pretrained": check_text,
     "head": check_text,

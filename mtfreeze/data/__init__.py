@@ -14,6 +14,7 @@ from .exports import words_and_tags
 from .label_map import map_labels
 from .label_sets import entity_types
 from .labels import IGNORE
+from .pair_files import read_nli, read_sts
 from .readers import read_conll, read_csv, read_file, read_jsonl, read_tsv
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "read_csv",
     "read_file",
     "read_jsonl",
+    "read_nli",
+    "read_sts",
     "read_tsv",
     "steps_per_epoch",
     "words_and_tags",

@@ -14,21 +14,32 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from ..checks import LARGEST_INTEGER, as_integer, check_flag, check_integer, typed
 from ..closest import name_list, unknown
 from ..errors import ConfigError, DataError
 from ..quoting import cut, quoted
 from .example import Example
-from .files import read_text
+from .files import read_lines, read_text
 from .row_files import shown_line
+from .text_rows import check_texts
 from .unused import Unused, check_verdict, is_verdict
 from .white_space import BLANKS
 
-__all__ = ["csv_rows"]
+__all__ = [
+    "Column",
+    "Columns",
+    "columns_of",
+    "csv_records",
+    "csv_rows",
+    "row_of_fields",
+    "tab_rows",
+]
 
 PathLike = str | os.PathLike[str]
 Column = str | int
+Columns = Column | Sequence[Column]
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SEP_LINE = re.compile(r'"?sep=(.)"?[;,\t|]*', re.IGNORECASE)
@@ -41,7 +52,7 @@ _LONGEST_FIELD = 2**31 - 1
 
 
 def csv_rows(
-    path: PathLike, text: Column, label: Column, header: bool, delimiter: str
+    path: PathLike, text: Columns, label: Column | None, header: bool, delimiter: str
 ) -> list[Example]:
     """Return the rows of a CSV; see `read_csv` for arguments and what it raises."""
     header = check_flag("header", header)
@@ -49,17 +60,17 @@ def csv_rows(
         raise ConfigError(
             f"delimiter must be one character, such as ';' or '\\t'; found {quoted(delimiter)}"
         )
-    columns = None if header else _columns(text, label, None, f"{path}:1", delimiter)
+    columns = None if header else columns_of(text, label, None, f"{path}:1", delimiter)
     n_fields = 0
     rows = []
     unused = Unused("column")
     verdicts: dict[int, str] = {}
-    for where, fields in _records(read_text(path), path, delimiter):
+    for where, fields in csv_records(read_text(path), path, delimiter):
         if not n_fields:
             if _is_separator_line(fields, where, delimiter):
                 continue
             n_fields = len(fields)
-            chosen = columns or _columns(text, label, fields, where, delimiter)
+            chosen = columns or columns_of(text, label, fields, where, delimiter)
             names = fields if header else [str(i) for i in range(n_fields)]
             verdicts = _look_at_the_rest(names, chosen, unused)
             if header:
@@ -69,17 +80,52 @@ def csv_rows(
         _check_fields(fields, columns, n_fields, where, delimiter)
         for i, name in verdicts.items():
             check_verdict(name, fields[i], where)
-        content, found = (fields[column] for column in columns)
-        if not found.strip(BLANKS):
-            raise DataError(
-                f"{where}: expected a label; found an empty field; add it or drop the row"
-            )
-        rows.append(Example(content, None, found.strip(BLANKS), None, where))
+        rows.append(row_of_fields([fields[column] for column in columns], label, where))
     unused.say(cut(str(path)))
     return rows
 
 
-def _records(content: str, path: PathLike, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+def tab_rows(path: PathLike, text: Columns, label: Column | None, header: bool) -> list[Example]:
+    """Return the rows of columns with TABs between and no quoting; see `read_tsv`."""
+    header = check_flag("header", header)
+    columns = None if header else columns_of(text, label, None, f"{path}:1", "\t")
+    n_fields = 0
+    rows = []
+    unused = Unused("column")
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip(BLANKS):
+            continue
+        where, fields = f"{path}:{number}", line.split("\t")
+        if not n_fields:
+            n_fields = len(fields)
+            if header:
+                columns = columns_of(text, label, fields, where, "\t")
+                _look_at_the_rest(fields, columns, unused)
+                continue
+        assert columns is not None  # of the header, or given as numbers
+        _check_fields(fields, columns, n_fields, where, "\t")
+        rows.append(row_of_fields([fields[column] for column in columns], label, where))
+    unused.say(cut(str(path)))
+    return rows
+
+
+def row_of_fields(fields: Sequence[str], label: Column | None, where: str) -> Example:
+    """Return a row of its text or texts, the label last unless `label` is None.
+
+    Raises
+    ------
+    DataError
+        If the label, or one of several texts, is empty.
+    """
+    texts, found = (fields, None) if label is None else (fields[:-1], fields[-1].strip(BLANKS))
+    if found == "":
+        raise DataError(f"{where}: expected a label; found an empty field; add it or drop the row")
+    if len(texts) == 1:
+        return Example(texts[0], None, found, None, where)
+    return Example(None, None, found, None, where, check_texts(texts, where))
+
+
+def csv_records(content: str, path: PathLike, delimiter: str) -> Iterator[tuple[str, list[str]]]:
     """Yield where each record begins and its fields; empty lines are left out."""
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     records = []
@@ -124,19 +170,33 @@ def _is_separator_line(fields: Sequence[str], where: str, delimiter: str) -> boo
     return True
 
 
-def _columns(
-    text: Column, label: Column, names: Sequence[str] | None, where: str, delimiter: str
-) -> tuple[int, int]:
-    """Return the numbers of the text and the label column."""
-    found = [_column("text", text, names, where, delimiter)]
-    found.append(_column("label", label, names, where, delimiter))
-    n = len(names or ()) or LARGEST_INTEGER
-    if found[0] == found[1] or found[0] % n == found[1] % n:
+def columns_of(
+    text: Columns,
+    label: Column | None,
+    names: Sequence[str] | None,
+    where: str,
+    delimiter: str,
+) -> tuple[int, ...]:
+    """Return the numbers of the text columns, and of the label's, if there is one, at the end."""
+    wanted = [*text] if isinstance(text, list | tuple) else [cast(Column, text)]
+    if not wanted or (label is None and len(wanted) < 2):
         raise ConfigError(
-            f"text and label must be two columns; found {quoted(text)} and {quoted(label)}, which "
-            "are one; pass another"
+            "expected columns of several texts, or one text and a label; found "
+            f"text={quoted(text)}, label={quoted(label)}; name them"
         )
-    return found[0], found[1]
+    named = [("text", one) for one in wanted] + ([] if label is None else [("label", label)])
+    found = [_column(argument, one, names, where, delimiter) for argument, one in named]
+    n = len(names or ()) or LARGEST_INTEGER
+    places = [number if names is None else number % n for number in found]
+    for at, place in enumerate(places):
+        if place in places[:at]:
+            what, first = named[at], named[places.index(place)]
+            raise ConfigError(
+                f"{'text and label must be two' if what[0] != first[0] else 'texts must be'} "
+                f"columns; found {quoted(first[1])} and {quoted(what[1])}, which are one; pass "
+                "another"
+            )
+    return tuple(found)
 
 
 def _column(
@@ -181,7 +241,7 @@ def _separator(line: str, delimiter: str, name: str) -> str:
 
 
 def _look_at_the_rest(
-    names: Sequence[str], columns: tuple[int, int], unused: Unused
+    names: Sequence[str], columns: tuple[int, ...], unused: Unused
 ) -> dict[int, str]:
     """Note the columns that are not read; return those with verdicts of annotation tools."""
     used = {column % len(names) for column in columns}
@@ -193,7 +253,7 @@ def _look_at_the_rest(
 
 
 def _check_fields(
-    fields: Sequence[str], columns: tuple[int, int], n_fields: int, where: str, delimiter: str
+    fields: Sequence[str], columns: tuple[int, ...], n_fields: int, where: str, delimiter: str
 ) -> None:
     """Refuse a record with more or fewer fields than the first one has."""
     other = next((one for one in _SEPARATORS if len(fields) == 1 and one in fields[0]), "")

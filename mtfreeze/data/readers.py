@@ -9,7 +9,7 @@ field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. C
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ from ..errors import ConfigError, DataError
 from ..metrics.entities import SCHEMES
 from ..quoting import cut, quoted
 from .conll import NO_LABEL, read_sentences
-from .csv_rows import csv_rows
+from .csv_rows import Column, Columns, csv_rows, tab_rows
 from .entity_tags import check_entity_tags, in_iob2
 from .example import Example
 from .examples import Examples
 from .files import read_lines
 from .label_map import LabelMap, map_labels
-from .row_files import jsonl_rows, tsv_rows
+from .row_files import jsonl_rows, named_keys, tsv_rows
 
 __all__ = ["read_conll", "read_csv", "read_file", "read_jsonl", "read_tsv"]
 
@@ -56,7 +56,12 @@ def _of_entities(
 
 
 def read_tsv(
-    path: PathLike, *, label_map: LabelMap | None = None, header: bool = False
+    path: PathLike,
+    *,
+    text: Columns | None = None,
+    label: Column | None = None,
+    label_map: LabelMap | None = None,
+    header: bool = False,
 ) -> Examples:
     """Read ``text<TAB>label`` lines; the label is the last TAB field, quotes mean nothing.
 
@@ -64,11 +69,16 @@ def read_tsv(
     ----------
     path : path
         A UTF-8 file.
+    text : str, int, or list of them, optional
+        Name (with `header`) or number of the text's column, or of the columns of several texts;
+        every TAB then ends a field.
+    label : str, int or None
+        With `text`, that of the label; None where several texts have none.
     label_map : mapping or list of str, optional
         Label in the file -> label name, for instance ``{"0": "negative", "1": "positive"}``; see
         `map_labels`.
     header : bool
-        The first line holds the names of the two columns.
+        The first line holds the names of the columns; without `text` there are two.
 
     Returns
     -------
@@ -79,7 +89,10 @@ def read_tsv(
     ------
     DataError
         For a line without a TAB or label, a label outside of `label_map`, an empty file, a file
-        that is not UTF-8; with `header`, for another number of fields than two.
+        that is not UTF-8; with `header`, for another number of fields than two; with `text`, for
+        what `read_csv` refuses.
+    ConfigError
+        If `label` is given without `text`.
     OSError
         If the file cannot be read.
 
@@ -89,26 +102,36 @@ def read_tsv(
     >>> read_tsv("examples/data/reviews_eval.tsv", label_map=names)
     Examples(510 texts, name='reviews_eval.tsv', labels: negative 255, positive 255)
     """
+    if text is not None:
+        return _finish(tab_rows(path, text, label, header), path, label_map)
+    if label is not None:
+        raise ConfigError(
+            f"label= names a column beside those of text=; found label={quoted(label)} alone; pass "
+            "text= as well, or leave both out: the label is then the last field"
+        )
     return _finish(tsv_rows(path, header), path, label_map)
 
 
 def read_csv(
     path: PathLike,
     *,
-    text: str | int = "text",
-    label: str | int = "label",
+    text: Columns = "text",
+    label: Column | None = "label",
     header: bool = True,
     delimiter: str = ",",
     label_map: LabelMap | None = None,
 ) -> Examples:
-    """Read two columns of a CSV file.
+    """Read columns of a CSV file: a text or several, and a label.
 
     Parameters
     ----------
     path : path
         A UTF-8 file.
-    text, label : str or int
-        Name or number (from 0; negative numbers count from the end) of the two columns.
+    text : str, int, or list of them
+        Name or number (from 0; negative numbers count from the end) of the text's column, or of the
+        columns of several texts, such as ``["premise", "hypothesis"]``.
+    label : str, int or None
+        That of the label; None where several texts have none.
     header : bool
         Whether the first row holds the columns' names.
     delimiter : str
@@ -120,11 +143,11 @@ def read_csv(
     Raises
     ------
     ConfigError
-        If a column name is given without a header, or one column for both.
+        If a column name is given without a header, or one column for two things.
     DataError
         For an unknown column (with the closest name) or one that is there twice, a row with more
         or fewer fields than the first line, broken quoting, a row that an annotator rejected, an
-        empty file, a file that is not UTF-8.
+        empty one of several texts, an empty file, a file that is not UTF-8.
     UnusedDataWarning
         Names the columns that are not read.
     OSError
@@ -142,18 +165,27 @@ def read_csv(
 
 
 def read_jsonl(
-    path: PathLike, *, label_map: LabelMap | None = None, scheme: str = "iob2"
+    path: PathLike,
+    *,
+    text: str | Sequence[str] | None = None,
+    label: str | None = None,
+    label_map: LabelMap | None = None,
+    scheme: str = "iob2",
 ) -> Examples:
     """Read one JSON object a line.
 
     The objects are ``{"text": ..., "label": ...}``, ``{"words": [...], "tags": [...]}``, or carry
-    several labels: ``{"text": ..., "labels": {"classifier": "positive", "topic": "film"}}``. Other
-    keys are named in an `UnusedDataWarning`.
+    several labels: ``{"text": ..., "labels": {"classifier": "positive", "topic": "film"}}``. Rows
+    of several texts are ``{"texts": [...], "label": ...}``, or have keys such as ``premise`` and
+    ``hypothesis``. Other keys are named in an `UnusedDataWarning`.
 
     Parameters
     ----------
     path : path
         A UTF-8 file.
+    text, label : str or list of str, and str, optional
+        Keys of the text, or of several texts, and of the label, where they are called otherwise.
+        With `text` alone rows have no label.
     label_map : mapping, optional
         As in `read_tsv`; for several labels one map, or a map of maps by task name.
     scheme : str
@@ -179,7 +211,8 @@ def read_jsonl(
     Examples(1 text, name='reviews.jsonl', labels of sentiment, topic)
     """
     check_choice("tag scheme", scheme, SCHEMES)
-    return _of_entities(list(jsonl_rows(path)), path, scheme, label_map)
+    keys = None if text is None and label is None else named_keys(text, label)
+    return _of_entities(list(jsonl_rows(path, keys)), path, scheme, label_map)
 
 
 def read_conll(

@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ..checks import check_flag
-from ..errors import DataError
+from ..checks import check_each, check_flag
+from ..checks import check_text as check_name
+from ..closest import unknown
+from ..errors import ConfigError, DataError
 from ..files.json_files import check_json_size
 from ..quoting import cut, quoted
 from .example import Example
@@ -19,7 +21,7 @@ from .rows import example_from_row
 from .unused import Unused
 from .white_space import BLANKS
 
-__all__ = ["jsonl_rows", "shown_line", "tsv_rows"]
+__all__ = ["json_object", "jsonl_rows", "named_keys", "shown_line", "tsv_rows"]
 
 PathLike = str | os.PathLike[str]
 
@@ -76,14 +78,48 @@ def _check_header(line: str, where: str) -> None:
         )
 
 
-def jsonl_rows(path: PathLike) -> Iterator[Example]:
-    """Yield the rows of JSON lines; see `read_jsonl` for what it raises."""
+Keys = tuple[tuple[str, ...], str | None]
+"""Keys of the text or texts of a row, and of its label."""
+
+
+def named_keys(text: object, label: object) -> Keys:
+    """Return the keys that the user names for text or texts, and label.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If they are no names, or there is no text among them.
+    """
+    listed = [text] if isinstance(text, str) else text
+    texts = check_each("text", listed, check_name, of="keys (str)", example='["a", "b"]')
+    if not texts or (label is None and len(texts) < 2):
+        raise ConfigError(
+            "expected keys of several texts, or of one text and a label; found "
+            f"text={quoted(text)}, label={quoted(label)}; name them"
+        )
+    return tuple(texts), None if label is None else check_name("label", label)
+
+
+def _renamed(row: dict[str, Any], keys: Keys, where: str) -> dict[str, Any]:
+    """Return a row with what the user named under the keys that are read."""
+    texts, label = keys
+    for key in (*texts, *([] if label is None else [label])):
+        if key not in row:
+            raise DataError(f"{where}: {unknown('key', key, row)}; write it into the row")
+    rest = {key: value for key, value in row.items() if key not in (*texts, label)}
+    content = {"text": row[texts[0]]} if len(texts) == 1 else {"texts": [row[k] for k in texts]}
+    return rest | content | ({} if label is None else {"label": row[label]})
+
+
+def jsonl_rows(path: PathLike, keys: Keys | None = None) -> Iterator[Example]:
+    """Yield the rows of JSON lines; see `read_jsonl` for arguments and what it raises."""
     unused = Unused()
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip(BLANKS):
             continue
         where = f"{path}:{number}"
-        row = _json_object(line, number, where)
+        row = json_object(line, number, where)
+        row = row if keys is None else _renamed(row, keys, where)
         try:
             yield example_from_row(row, where, unused)
         except TypeError as error:
@@ -91,7 +127,8 @@ def jsonl_rows(path: PathLike) -> Iterator[Example]:
     unused.say(cut(str(path)))
 
 
-def _json_object(line: str, number: int, where: str) -> dict[str, Any]:
+def json_object(line: str, number: int, where: str) -> dict[str, Any]:
+    """Return the object of a line; DataError if it holds none, or a key twice."""
     try:
         check_json_size(line)
         row = json.loads(line, object_pairs_hook=_each_key_once)

@@ -313,7 +313,7 @@ def example_from_row(row: object, where: str, unused: Unused) -> Example:
     if isinstance(row, list | tuple):
         if len(row) == 2:
             return _from_pair(row[0], row[1], where)
-        if len(row) < 2 or not isinstance(row[0], str):
+        if len(row) < 2 or not isinstance(row[0], str) or as_number(row[1]) is not None:
             raise DataError(
                 f"{where}: expected (text, label), (words, tags) or (text, text, label); found "
                 f"{len(row)} fields; "

@@ -144,6 +144,11 @@ class HeadSpec(ABC):
         """Which sequences of tokens the backbone gets for a row; by default one."""
         return PLAIN
 
+    @property
+    def distinct(self) -> bool:
+        """Whether rows with a text in common are drawn into different batches; mostly not."""
+        return False
+
     def rows(self, examples: Examples) -> Examples:
         """Return rows of data as heads of this kind read them; by default themselves.
 
@@ -213,6 +218,13 @@ class HeadSpec(ABC):
     @abstractmethod
     def predictions(self, kept: Float32) -> Any:
         """Return what the user gets for the rows of `decoded`."""
+
+    def read(self, vectors: Float32) -> Float32:
+        """Return what the head reads, (n rows, ...), of vectors of their sequences, (n, width).
+
+        By default the vectors themselves; a head of rows of several sequences puts them together.
+        """
+        return vectors
 
     # ---- judging ---------------------------------------------------------------------------------
 

@@ -156,7 +156,8 @@ class Similarity(HeadSpec):
 
     def core_config(self) -> dict[str, Any]:
         """Return what the core needs to build the head."""
-        return {"kind": self.kind, "features": self.features}
+        dims = {} if self.dims is None else {"dims": list(self.dims)}
+        return {"kind": self.kind, "features": self.features, **dims}
 
     # ---- rows of data ----------------------------------------------------------------------------
 
@@ -169,6 +170,11 @@ class Similarity(HeadSpec):
     def encoding(self) -> RowEncoding:
         """A sequence a text."""
         return SEPARATE
+
+    @property
+    def distinct(self) -> bool:
+        """Whether the other rows of a batch are negatives."""
+        return self.reads.directed
 
     def rows(self, examples: Examples) -> Examples:
         """Return rows of several texts; a text and its label is one for a triplet loss."""

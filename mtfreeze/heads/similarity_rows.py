@@ -27,7 +27,7 @@ Score = float | tuple[float, ...] | None
 
 
 def read_alike(row: Example) -> Example:
-    """Return a row of texts that belong together, negatives last; that it stands for the score 1.
+    """Return a row of texts that belong together, negatives last, which is a score of 1.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def read_alike(row: Example) -> Example:
         If it holds a single text, or a score; the row is named.
     """
     row = as_texts(row)
-    if row.label is not None:
+    if row.label is not None and row.label != 1:
         raise DataError(
             f"{row.source}: expected texts that belong together, such as (text, text), without a "
             f"score; found {quoted(row.label, 60)} behind them; leave the score out, or choose a "

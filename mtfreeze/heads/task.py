@@ -121,6 +121,7 @@ class Task:
             )
         self.loss = loss
         self.encoding: RowEncoding = PLAIN
+        self.distinct = False
 
     def read_by(self, spec: HeadSpec) -> Task:
         """Return the task with its rows as heads of this description read them.
@@ -133,7 +134,7 @@ class Task:
         read = copy.copy(self)
         read.train = None if self.train is None else spec.rows(self.train)
         read.eval = None if self.eval is None else spec.rows(self.eval)
-        read.encoding = spec.encoding
+        read.encoding, read.distinct = spec.encoding, spec.distinct
         return read
 
     def only_evaluated(self) -> Task:

@@ -32,8 +32,6 @@ from .packing import (
     Encoded,
     PackedBatch,
     pack,
-    token_labels,
-    word_values,
 )
 from .tokenizer_files import (
     check_tokenizer,
@@ -41,6 +39,7 @@ from .tokenizer_files import (
     load_tokenizer,
     read_tokenizer_files,
 )
+from .word_values import token_labels, word_values
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

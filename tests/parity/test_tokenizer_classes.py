@@ -7,6 +7,7 @@ import io
 import json
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def check(transformers: Any, folder: Path, kind: str, lists: bool, n: int) -> An
     ours = TextEncoder.from_folder(folder, max_length=MAX_LENGTH, needs_special=False)
     expected = theirs(TEXTS[:n], truncation=True, max_length=MAX_LENGTH)["input_ids"]
     assert [row.tolist() for row in ours.encode_texts(TEXTS[:n])] == expected
-    pairs = list(zip(TEXTS[: n - 1], TEXTS[1:n], strict=True))
+    pairs = list(pairwise(TEXTS[:n]))
     expected = theirs(pairs, truncation=True, max_length=MAX_LENGTH)["input_ids"]
     assert [row.tolist() for row in ours.encode_pairs(pairs)] == expected
     typed = theirs(pairs, truncation=True, max_length=MAX_LENGTH, return_token_type_ids=True)
