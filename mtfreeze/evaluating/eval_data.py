@@ -24,15 +24,15 @@ from ..heads.measure import LOSS, RowCounts
 from ..heads.row_spaces import Targets
 from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
-from ..losses.own import LossFunction, loss_sum
+from ..losses.described import DescribedLoss
 from ..metrics.scores import metric_name
 from ..model.encoding import brief_tokens, calls
 from ..model.finite import check_finite
 from ..multi_task_model import MultiTaskModel
-from ..quoting import quoted
 from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
 from ..steps.batch import encode_task
+from ..steps.task_losses import LossSum, evaluation_loss, own_loss
 from .batch_scores import BatchScores
 
 __all__ = ["BATCH_SIZE", "EvalData", "Outcome", "PackRows"]
@@ -86,12 +86,19 @@ class EvalData:
             for name, task in scored.items()
             if task.eval is not None
         }
-        self._own = {name: task.loss for name, task in scored.items()}
+        self._own = {name: own_loss(task, model.heads[name].spec) for name, task in scored.items()}
+        self._losses = {name: self._loss(model, name, task) for name, task in scored.items()}
         as_train = {name: task.only_evaluated() for name, task in scored.items()}
         self._groups = group_tasks(as_train, "joint")
         self._encoded = [
             model.encoder.encode_examples(group.examples, group.encoding) for group in self._groups
         ]
+
+    def _loss(self, model: MultiTaskModel, name: str, task: Task) -> LossSum:
+        known = self._targets[name]
+        if isinstance(task.loss, DescribedLoss) and task.train is not None:
+            known = encode_task(model, name, task, task.train)
+        return evaluation_loss(model.heads[name].spec, name, task, known)
 
     @property
     def tasks(self) -> list[str]:
@@ -189,11 +196,10 @@ class EvalData:
 
     def _scorer(self, name: str, spec: HeadSpec, group: Group, encoded: Encoded) -> _Scorer:
         own, targets = self._own[name], self._targets[name]
-        loss = spec.batch_loss()
-        if loss is None:
-            return _RowScorer(name, spec, targets, encoded, own)
+        if own is None or spec.batch_loss() is None:
+            return _RowScorer(spec, targets, encoded, self._losses[name])
         size = self._batch_size
-        scores = BatchScores(name, spec, targets, encoded, own or loss, group.rows, size)
+        scores = BatchScores(name, spec, targets, encoded, own, group.rows, size)
         return _BatchScorer(spec, scores)
 
 
@@ -237,29 +243,19 @@ class _RowScorer(_Scorer):
     """Of a head whose loss adds up over rows."""
 
     def __init__(
-        self,
-        name: str,
-        spec: HeadSpec,
-        targets: Targets,
-        encoded: Encoded,
-        own: LossFunction | None,
+        self, spec: HeadSpec, targets: Targets, encoded: Encoded, loss_sum: LossSum
     ) -> None:
-        self._name, self._spec, self._own = name, spec, own
+        self._spec, self._loss_sum = spec, loss_sum
         self._targets, self._encoded = targets, encoded
-        self._loss, self._n_loss = 0.0, 0
+        self._loss, self._divisor = 0.0, 0.0
         self._rows: list[RowCounts] = []
 
     def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
         targets = self._targets.for_rows(self._encoded, rows)
-        if self._own is None:
-            loss, n = self._spec.loss_sum(outputs, targets)
-        else:
-            loss, n = loss_sum(
-                self._own, outputs, targets, f"evaluation, task {quoted(self._name)}"
-            )
-        self._loss, self._n_loss = self._loss + loss, self._n_loss + n
+        loss, divisor = self._loss_sum(outputs, targets)
+        self._loss, self._divisor = self._loss + loss, self._divisor + divisor
         self._rows.append(self._spec.scored(self._targets, self._encoded, rows, outputs))
 
     def results(self) -> tuple[float, RowCounts]:
-        loss = self._loss / self._n_loss if self._n_loss else math.nan
+        loss = self._loss / self._divisor if self._divisor else math.nan
         return loss, np.concatenate(self._rows)

@@ -14,6 +14,7 @@ from .causal_lm import CausalLM
 from .kind import HeadSpec
 from .masked_lm import MaskedLM
 from .measure import LOSS, Measure, Metric
+from .multi_label_classification import MultiLabelClassification
 from .pair_classification import PairClassification
 from .question_answering import QuestionAnswering
 from .regression import Regression
@@ -55,6 +56,7 @@ _OURS: tuple[type[HeadSpec], ...] = (
     SequenceClassification,
     TokenClassification,
     Regression,
+    MultiLabelClassification,
     PairClassification,
     Similarity,
     QuestionAnswering,

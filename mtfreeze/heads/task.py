@@ -14,6 +14,7 @@ from ..checks import as_number, check_choice, check_flag, typed
 from ..data.examples import Rows, as_examples
 from ..errors import ConfigError
 from ..inputs.row_encoding import PLAIN, RowEncoding
+from ..losses.described import DescribedLoss
 from ..losses.own import LossFunction, loss_name
 from .kind import HeadSpec
 from .registry import MEASURES
@@ -43,8 +44,8 @@ class Task:
         numbers; by default the first.
     label : str, optional
         Name of this task's label in rows that carry several; by default the task's own name.
-    loss : callable, optional
-        A loss of your own instead of the head's (cross entropy); see below.
+    loss : CrossEntropy, Distillation or callable, optional
+        Instead of the head's loss: one of the core's with settings, or one of your own; see below.
 
     Raises
     ------
@@ -97,7 +98,7 @@ class Task:
         train_through_frozen: bool = False,
         metric: str | None = None,
         label: str | None = None,
-        loss: LossFunction | None = None,
+        loss: LossFunction | DescribedLoss | None = None,
     ) -> None:
         if train is None and eval is None:
             raise ConfigError("a Task needs data; found neither train= nor eval=; pass one of them")
@@ -112,10 +113,11 @@ class Task:
         if label is not None and not isinstance(label, str):
             raise TypeError(f"label must be the name of a label (str); found {typed(label)}")
         self.label = label
-        if loss is not None and not callable(loss):
+        if loss is not None and not isinstance(loss, DescribedLoss) and not callable(loss):
             raise TypeError(
-                "loss must be a function (outputs, targets) -> (value, gradient); found "
-                f"{typed(loss)}; leave it out for the loss of the head"
+                "loss must be mtf.CrossEntropy(...), mtf.Distillation(...) or a function (outputs, "
+                f"targets) -> (value, gradient); found {typed(loss)}; leave it out for the loss of "
+                "the head"
             )
         self.loss = loss
         self.encoding: RowEncoding = PLAIN
@@ -159,7 +161,8 @@ class Task:
             if value is not None
         ]
         if self.loss is not None:
-            parts.append(f"loss={loss_name(self.loss)}")
+            described = isinstance(self.loss, DescribedLoss)
+            parts.append(f"loss={self.loss if described else loss_name(self.loss)}")
         return f"Task({', '.join(parts)})"
 
 
