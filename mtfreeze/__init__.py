@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         read_nli,
         read_squad,
         read_sts,
+        read_text,
         read_tsv,
         words_and_tags,
     )
@@ -142,6 +143,7 @@ _HOME = {
     "read_nli": "data",
     "read_sts": "data",
     "read_squad": "data",
+    "read_text": "data",
     "read_tsv": "data",
     "recommend": "recommending",
     "set_threads": "runtime.threads",
@@ -210,6 +212,7 @@ __all__ = [
     "read_nli",
     "read_squad",
     "read_sts",
+    "read_text",
     "read_tsv",
     "recommend",
     "set_threads",

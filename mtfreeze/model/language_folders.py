@@ -147,7 +147,7 @@ def _width_of(entries: Mapping[str, TensorEntry], layout: LanguageLayout, folder
 
 
 def check_language_model(model: ModelState, name: str, spec: LanguageHead) -> LanguageLayout:
-    """Return the layout of the class that computes what a head does, ConfigError if there is none."""
+    """Return the layout of the class that computes what a head does; ConfigError: none does."""
     family = model.index.family
     layout = LANGUAGE_LAYOUTS.get(family.model_type)
     if layout is None:
