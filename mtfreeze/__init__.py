@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mtfreeze: multi-task fine-tuning on the CPU that shows what freezing costs and saves.
+
+    import mtfreeze as mtf
+
+    model = mtf.MultiTaskModel.from_pretrained("sentence-transformers/all-MiniLM-L6-v2")
+    model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    model.freeze("backbone")
+    run = mtf.fit(model, {"classifier": mtf.Task(train=mtf.read_tsv("train.tsv"))})
+
+Names are imported when they are first used, so that ``import mtfreeze`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._core import VERSION as __version__
+    from .comparing.compare import compare
+    from .comparing.comparison import Comparison
+    from .data import (
+        Example,
+        Examples,
+        read_conll,
+        read_csv,
+        read_jsonl,
+        read_nli,
+        read_squad,
+        read_sts,
+        read_tsv,
+        words_and_tags,
+    )
+    from .errors import (
+        CheckpointError,
+        ConcurrencyError,
+        ConfigError,
+        DataError,
+        Error,
+        SelectorError,
+        TrainingError,
+    )
+    from .estimating import Estimate, estimate
+    from .evaluating.confusion import plot_confusion
+    from .evaluating.evaluate import evaluate
+    from .heads.pair_classification import PairClassification
+    from .heads.question_answering import QuestionAnswering
+    from .heads.regression import Regression
+    from .heads.sequence_classification import SequenceClassification
+    from .heads.task import Task
+    from .heads.token_classification import TokenClassification
+    from .multi_task_model import MultiTaskModel
+    from .notices import (
+        BrokenTagsWarning,
+        CacheWarning,
+        EvaluationWarning,
+        FreezeWarning,
+        NoPrefixWarning,
+        OtherBackboneWarning,
+        OtherKindWarning,
+        OtherRowsWarning,
+        PictureWarning,
+        PrecisionWarning,
+        ResumeWarning,
+        RoundedWeightsWarning,
+        TokenizerWarning,
+        UntrainedHeadWarning,
+        UnusedDataWarning,
+    )
+    from .planning.freeze_schedule import FreezeSchedule
+    from .recommending import Advice, recommend
+    from .runtime.threads import get_threads, set_threads, show_config
+    from .training.callbacks import Callback, EarlyStopping
+    from .training.fine_tune import fine_tune
+    from .training.fit import fit
+
+_HOME = {
+    "Advice": "recommending",
+    "BrokenTagsWarning": "notices",
+    "CacheWarning": "notices",
+    "EvaluationWarning": "notices",
+    "Callback": "training.callbacks",
+    "CheckpointError": "errors",
+    "Comparison": "comparing.comparison",
+    "ConcurrencyError": "errors",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "EarlyStopping": "training.callbacks",
+    "Error": "errors",
+    "Estimate": "training.estimate",
+    "Example": "data",
+    "Examples": "data",
+    "FreezeSchedule": "planning.freeze_schedule",
+    "FreezeWarning": "notices",
+    "MultiTaskModel": "multi_task_model",
+    "NoPrefixWarning": "notices",
+    "OtherBackboneWarning": "notices",
+    "OtherKindWarning": "notices",
+    "OtherRowsWarning": "notices",
+    "PairClassification": "heads.pair_classification",
+    "PictureWarning": "notices",
+    "PrecisionWarning": "notices",
+    "QuestionAnswering": "heads.question_answering",
+    "Regression": "heads.regression",
+    "ResumeWarning": "notices",
+    "RoundedWeightsWarning": "notices",
+    "SelectorError": "errors",
+    "SequenceClassification": "heads.sequence_classification",
+    "Task": "heads.task",
+    "TokenClassification": "heads.token_classification",
+    "TrainingError": "errors",
+    "TokenizerWarning": "notices",
+    "UntrainedHeadWarning": "notices",
+    "UnusedDataWarning": "notices",
+    "compare": "comparing.compare",
+    "estimate": "estimating",
+    "evaluate": "evaluating.evaluate",
+    "fine_tune": "training.fine_tune",
+    "fit": "training.fit",
+    "get_threads": "runtime.threads",
+    "plot_confusion": "evaluating.confusion",
+    "read_conll": "data",
+    "read_csv": "data",
+    "read_jsonl": "data",
+    "read_nli": "data",
+    "read_squad": "data",
+    "read_sts": "data",
+    "read_tsv": "data",
+    "recommend": "recommending",
+    "set_threads": "runtime.threads",
+    "show_config": "runtime.threads",
+    "words_and_tags": "data",
+}
+"""Public name -> module that has it."""
+
+__all__ = [
+    "Advice",
+    "BrokenTagsWarning",
+    "CacheWarning",
+    "Callback",
+    "CheckpointError",
+    "Comparison",
+    "ConcurrencyError",
+    "ConfigError",
+    "DataError",
+    "EarlyStopping",
+    "Error",
+    "Estimate",
+    "EvaluationWarning",
+    "Example",
+    "Examples",
+    "FreezeSchedule",
+    "FreezeWarning",
+    "MultiTaskModel",
+    "NoPrefixWarning",
+    "OtherBackboneWarning",
+    "OtherKindWarning",
+    "OtherRowsWarning",
+    "PairClassification",
+    "PictureWarning",
+    "PrecisionWarning",
+    "QuestionAnswering",
+    "Regression",
+    "ResumeWarning",
+    "RoundedWeightsWarning",
+    "SelectorError",
+    "SequenceClassification",
+    "Task",
+    "TokenClassification",
+    "TokenizerWarning",
+    "TrainingError",
+    "UntrainedHeadWarning",
+    "UnusedDataWarning",
+    "__version__",
+    "compare",
+    "estimate",
+    "evaluate",
+    "fine_tune",
+    "fit",
+    "get_threads",
+    "plot_confusion",
+    "read_conll",
+    "read_csv",
+    "read_jsonl",
+    "read_nli",
+    "read_squad",
+    "read_sts",
+    "read_tsv",
+    "recommend",
+    "set_threads",
+    "show_config",
+    "words_and_tags",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name == "__version__":
+        value: Any = importlib.import_module("._core", __name__).VERSION
+    elif name in _HOME:
+        value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data: files and plain rows -> `Examples`, label maps and batches of row numbers.
+
+Called by heads, inputs, planning and the user. Nothing here knows a tokenizer, a head or a model;
+`mtfreeze.inputs.text` turns rows into packed token ids.
+"""
+
+from __future__ import annotations
+
+from .answers import Answer
+from .batches import Group, Part, group_tasks, plan_epoch, steps_per_epoch
+from .example import Example
+from .examples import Examples
+from .exports import words_and_tags
+from .label_map import map_labels
+from .labels import IGNORE
+from .pair_files import read_nli, read_sts
+from .readers import read_conll, read_csv, read_file, read_jsonl, read_tsv
+from .squad import read_squad
+
+__all__ = [
+    "IGNORE",
+    "Answer",
+    "Example",
+    "Examples",
+    "Group",
+    "Part",
+    "group_tasks",
+    "map_labels",
+    "plan_epoch",
+    "read_conll",
+    "read_csv",
+    "read_file",
+    "read_jsonl",
+    "read_nli",
+    "read_squad",
+    "read_sts",
+    "read_tsv",
+    "steps_per_epoch",
+    "words_and_tags",
+]
