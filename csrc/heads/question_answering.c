@@ -12,4 +12,5 @@ static mtf_status build(mtf_program *p, const char *name, const mtf_config *conf
     return mtf_head_layers(p, name, config, "hidden", "tokens", n_outputs, err);
 }
 
-const mtf_head_kind mtf_head_question_answering = {"question_answering", "span", build};
+const mtf_head_kind mtf_head_question_answering = {
+    .kind = "question_answering", .loss = "span", .build = build};
