@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._core import VERSION as __version__
+    from .adapters.descriptions import IA3, BitFit, Lora
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
     from .data import (
@@ -71,6 +72,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Advice": "recommending",
+    "BitFit": "adapters.descriptions",
+    "IA3": "adapters.descriptions",
+    "Lora": "adapters.descriptions",
     "BrokenTagsWarning": "notices",
     "CacheWarning": "notices",
     "EvaluationWarning": "notices",
@@ -123,7 +127,9 @@ _HOME = {
 """Public name -> module that has it."""
 
 __all__ = [
+    "IA3",
     "Advice",
+    "BitFit",
     "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
@@ -140,6 +146,7 @@ __all__ = [
     "Examples",
     "FreezeSchedule",
     "FreezeWarning",
+    "Lora",
     "MultiTaskModel",
     "NoPrefixWarning",
     "OtherBackboneWarning",
