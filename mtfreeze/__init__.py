@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._core import VERSION as __version__
+    from .adapters.descriptions import IA3, BitFit, Lora
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
     from .data import (
@@ -86,6 +87,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Advice": "recommending",
+    "BitFit": "adapters.descriptions",
+    "IA3": "adapters.descriptions",
+    "Lora": "adapters.descriptions",
     "BrokenTagsWarning": "notices",
     "CacheWarning": "notices",
     "EvaluationWarning": "notices",
@@ -153,7 +157,9 @@ _HOME = {
 """Public name -> module that has it."""
 
 __all__ = [
+    "IA3",
     "Advice",
+    "BitFit",
     "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
@@ -175,6 +181,7 @@ __all__ = [
     "FreezeWarning",
     "MaskedLM",
     "MultiLabelClassification",
+    "Lora",
     "MultiTaskModel",
     "NoPrefixWarning",
     "OtherBackboneWarning",
