@@ -67,6 +67,7 @@ set(_ops
     dropout.c
     embedding.c
     gated.c
+    layer_mix.c
     layernorm.c
     linear.c
     linear_bwd.c

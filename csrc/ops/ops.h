@@ -59,6 +59,7 @@ typedef struct mtf_attrs {
     int32_t looks_back;        /* distance_rows */
     mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
     int32_t position_offset;   /* embedding: position of a sequence's first row */
+    int32_t mix_first;         /* layer_mix: number of its first layer */
     int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
 
@@ -217,6 +218,9 @@ extern const mtf_op mtf_op_max_pool;
 extern const mtf_op mtf_op_pick;
 /* in: two to MTF_MAX_IN tensors of one space (R,Ck). out: their columns side by side (R, sum of Ck). */
 extern const mtf_op mtf_op_concat;
+/* in: up to MTF_MAX_IN - 1 layers (R,C), the last one the rest or absent (R,C); w: a number a layer of
+ * the whole mix (n), gamma (1). out: rest + gamma * the layers by the softmax of their numbers (R,C). */
+extern const mtf_op mtf_op_layer_mix;
 /* in: x (R,C). out: x / max(|x|, eps) by row; aux[0]: max(|x|, eps) (R,1). */
 extern const mtf_op mtf_op_normalize;
 
