@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         read_nli,
         read_squad,
         read_sts,
+        read_text,
         read_tsv,
         words_and_tags,
     )
@@ -130,6 +131,7 @@ _HOME = {
     "read_nli": "data",
     "read_sts": "data",
     "read_squad": "data",
+    "read_text": "data",
     "read_tsv": "data",
     "recommend": "recommending",
     "set_threads": "runtime.threads",
@@ -192,6 +194,7 @@ __all__ = [
     "read_nli",
     "read_squad",
     "read_sts",
+    "read_text",
     "read_tsv",
     "recommend",
     "set_threads",

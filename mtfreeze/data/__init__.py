@@ -17,6 +17,7 @@ from .labels import IGNORE
 from .pair_files import read_nli, read_sts
 from .readers import read_conll, read_csv, read_file, read_jsonl, read_tsv
 from .squad import read_squad
+from .text_files import read_plain_text as read_text
 
 __all__ = [
     "IGNORE",
@@ -35,6 +36,7 @@ __all__ = [
     "read_nli",
     "read_squad",
     "read_sts",
+    "read_text",
     "read_tsv",
     "steps_per_epoch",
     "words_and_tags",

@@ -107,6 +107,26 @@ class Examples(Sequence[Example]):
         unused.say(name)
         return made
 
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], name: str = "data") -> Examples:
+        """Build from texts without labels, for heads that need none.
+
+        Raises
+        ------
+        TypeError
+            If an item is no str; its number is named.
+
+        Examples
+        --------
+        >>> Examples.from_texts(["One text.", "Another."])
+        Examples(2 texts, name='data', labels: none)
+        """
+        from .rows import check_text as checked
+
+        items = enumerate(_items_of(texts, name))
+        rows = ((checked(text, f"row {i} of {name}"), f"row {i} of {name}") for i, text in items)
+        return cls((Example(text, None, None, None, where) for text, where in rows), name)
+
     @property
     def kind(self) -> str:
         """What the rows hold: ``"text"``, ``"words"``, or ``"texts"`` for several texts a row."""

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.labels import IGNORE
-from ..inputs.packing import PICKED, Encoded
+from ..inputs.head_spaces import PICKED
+from ..inputs.packing import Encoded
 from .measure import Measure, Metric, RowCounts, Sums, ratio
 from .row_spaces import RowSpace
 

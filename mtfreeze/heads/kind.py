@@ -106,7 +106,7 @@ class HeadSpec(ABC):
     """What the core calls the number of outputs."""
     has_probabilities: ClassVar[bool] = True
     changes_inputs: ClassVar[bool] = False
-    """Whether a draw changes what the backbone reads: nothing that was stored stands for it then."""
+    """Whether a draw changes what the backbone reads: nothing that was stored stands for it."""
 
     labels: tuple[str, ...]
     hidden: tuple[int, ...] = ()

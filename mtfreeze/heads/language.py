@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,8 +22,9 @@ from ..data.examples import Examples
 from ..data.labels import IGNORE
 from ..errors import ConfigError, DataError
 from ..inputs.blocks import Blocks
+from ..inputs.head_spaces import PICKED, POSITIONS
 from ..inputs.masking import Masked
-from ..inputs.packing import IDS, PICKED, POSITIONS, TOKENS, Encoded, PackedBatch
+from ..inputs.packing import IDS, TOKENS, Encoded, PackedBatch
 from ..inputs.row_encoding import RowEncoding
 from ..inputs.vocabulary import Vocabulary
 from ..quoting import quoted
@@ -53,8 +55,8 @@ class LanguageHead(HeadSpec):
     hidden, dropout, activation, norm_eps, bias, hidden_bias, norm_bias
         See `HeadSpec`.
     tied : bool
-        Whether the logits are products with the backbone's own table of words. The table then trains
-        densely while it is not frozen, whichever of its two names freezes it.
+        Whether the logits are products with the backbone's own table of words, which either of its
+        two names freezes.
     block : int, optional
         Most tokens of a sequence; by default what the model reads. Longer texts become several.
     n_words : int
@@ -178,7 +180,7 @@ class LanguageHead(HeadSpec):
         """Return the batch with the places named that predictions are about."""
         space = guess_space(self.asked_token)
         ids, begins = batch.inputs[IDS], batch.offsets[TOKENS]
-        places = [space.places(ids[a:b]) for a, b in zip(begins[:-1], begins[1:], strict=True)]
+        places = [space.places(ids[a:b]) for a, b in pairwise(begins)]
         offsets = np.concatenate(([0], np.cumsum([len(one) for one in places], dtype=np.int64)))
         return replace(
             batch,

@@ -9,7 +9,7 @@ computes. Such a folder holds nothing of mtfreeze's own: one head, no freeze sta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,9 @@ from ..files.json_files import to_json
 from ..files.tensor_files import RawTensor, write_tensors
 from ..files.whole_file import write_synced
 from ..heads.kind import LAST, HeadSpec, PooledHead
+from ..heads.language import LanguageHead
 from ..quoting import quoted
+from .language_folders import check_language_model, language_config, language_tensors
 
 if TYPE_CHECKING:
     from .state import ModelState
@@ -53,6 +55,9 @@ def check_task_model(model: ModelState, head: object) -> None:
     """
     name = check_choice("head", head, model.heads)
     spec, family = model.heads[name].spec, model.index.family
+    if isinstance(spec, LanguageHead):
+        check_language_model(model, name, spec)
+        return
     layout = _layout(family, spec)
     if layout is None:
         raise ConfigError(
@@ -134,14 +139,16 @@ def write_task_model(model: ModelState, name: str, folder: Path, kept: Mapping[s
         Other files that go with the model, by name.
     """
     family, spec = model.index.family, model.heads[name].spec
-    layout = _layout(family, spec)
-    assert layout is not None
-    files = {
-        "config.json": to_json(_config(model, spec, layout)),
-        **model.encoder.files,
-        **kept,
-    }
-    write_tensors(folder / "model.safetensors", _tensors(model, name, layout))
+    if isinstance(spec, LanguageHead):
+        language = check_language_model(model, name, spec)
+        config = language_config(model, spec, language)
+        tensors = _with_backbone(model, language_tensors(model, name, spec, language), ())
+    else:
+        layout = _layout(family, spec)
+        assert layout is not None
+        config, tensors = _config(model, spec, layout), _tensors(model, name, layout)
+    files = {"config.json": to_json(config), **model.encoder.files, **kept}
+    write_tensors(folder / "model.safetensors", tensors)
     for file, data in files.items():
         place = folder / file
         place.parent.mkdir(exist_ok=True)
@@ -182,11 +189,21 @@ def _tensors(
             if values is not None:
                 inner = prefix if ours and _is_pooler(family, layout) else ""
                 head[f"{inner}{theirs}.{part}"] = values
+    own_pooler = [family.pooler] if _is_pooler(family, layout) else []
+    return _with_backbone(model, head, own_pooler)
+
+
+def _with_backbone(
+    model: ModelState, head: Mapping[str, NDArray[np.float32]], stems: Sequence[str]
+) -> Mapping[str, NDArray[np.float32] | RawTensor]:
+    """Return a head's tensors with the backbone's; of unused ones those that it or `stems` has."""
+    family, params = model.index.family, model.parameters()
+    prefix = family.prefixes[0] if family.prefixes else ""
     backbone: dict[str, NDArray[np.float32] | RawTensor] = {
         prefix + key.removeprefix(_BACKBONE): values
         for key, values in params.items()
         if key.startswith(_BACKBONE)
     }
-    kept = (*family.backbone_stems, *([family.pooler] if _is_pooler(family, layout) else []))
+    kept = (*family.backbone_stems, *stems)
     unused = {prefix + key: tensor for key, tensor in model.unused.items() if key.startswith(kept)}
     return {**unused, **backbone, **head}
