@@ -24,15 +24,22 @@ set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
     language_model
+    multi_label_classification
     question_answering
+    pair_classification
     regression
     sequence_classification
+    similarity
+    token_chain
     token_classification
 )
 # Losses: csrc/losses/<name>.c defines mtf_loss_<name>. A new loss is one line here.
 set(MTF_LOSSES
+    binary_cross_entropy
+    crf
     cross_entropy
     mse
+    soft_targets
     span
 )
 
@@ -57,6 +64,7 @@ set(_kernels
     ref/rotary.c
 )
 set(_ops
+    activation.c
     add.c
     attention.c
     checks.c
@@ -71,19 +79,24 @@ set(_ops
     layernorm.c
     linear.c
     linear_bwd.c
+    low_rank.c
     max_pool.c
     mean_pool.c
     norm.c
     normalize.c
+    pair_features.c
     pick.c
     pool.c
     relative.c
     rmsnorm.c
     rotary.c
     row_pool.c
+    transitions.c
+    scale_columns.c
 )
 set(_model
     activations.c
+    adapter.c
     config.c
     dense.c
     encoder.c
@@ -100,7 +113,7 @@ set(_model
     values.c
 )
 set(_losses losses.c)
-set(_heads layers.c)
+set(_heads features.c layers.c)
 set(_plan
     batch.c
     forms.c

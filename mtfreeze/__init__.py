@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .data import (
         Example,
         Examples,
+        entity_types,
         read_conll,
         read_csv,
         read_jsonl,
@@ -49,10 +50,14 @@ if TYPE_CHECKING:
     from .heads.masked_lm import MaskedLM
     from .heads.pair_classification import PairClassification
     from .heads.question_answering import QuestionAnswering
+    from .heads.multi_label_classification import MultiLabelClassification
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
+    from .heads.similarity import Similarity
     from .heads.task import Task
     from .heads.token_classification import TokenClassification
+    from .losses.cross_entropy import CrossEntropy
+    from .losses.distillation import Distillation
     from .multi_task_model import MultiTaskModel
     from .notices import (
         BrokenTagsWarning,
@@ -75,6 +80,7 @@ if TYPE_CHECKING:
     from .recommending import Advice, recommend
     from .runtime.threads import get_threads, set_threads, show_config
     from .training.callbacks import Callback, EarlyStopping
+    from .training.few_shot import few_shot
     from .training.fine_tune import fine_tune
     from .training.fit import fit
 
@@ -90,6 +96,8 @@ _HOME = {
     "ConcurrencyError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",
+    "CrossEntropy": "losses.cross_entropy",
+    "Distillation": "losses.distillation",
     "EarlyStopping": "training.callbacks",
     "Error": "errors",
     "Estimate": "training.estimate",
@@ -98,6 +106,7 @@ _HOME = {
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
     "MaskedLM": "heads.masked_lm",
+    "MultiLabelClassification": "heads.multi_label_classification",
     "MultiTaskModel": "multi_task_model",
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
@@ -112,6 +121,7 @@ _HOME = {
     "RoundedWeightsWarning": "notices",
     "SelectorError": "errors",
     "SequenceClassification": "heads.sequence_classification",
+    "Similarity": "heads.similarity",
     "Task": "heads.task",
     "TokenClassification": "heads.token_classification",
     "TrainingError": "errors",
@@ -119,8 +129,10 @@ _HOME = {
     "UntrainedHeadWarning": "notices",
     "UnusedDataWarning": "notices",
     "compare": "comparing.compare",
+    "entity_types": "data",
     "estimate": "estimating",
     "evaluate": "evaluating.evaluate",
+    "few_shot": "training.few_shot",
     "fine_tune": "training.fine_tune",
     "fit": "training.fit",
     "get_threads": "runtime.threads",
@@ -150,7 +162,9 @@ __all__ = [
     "Comparison",
     "ConcurrencyError",
     "ConfigError",
+    "CrossEntropy",
     "DataError",
+    "Distillation",
     "EarlyStopping",
     "Error",
     "Estimate",
@@ -160,6 +174,7 @@ __all__ = [
     "FreezeSchedule",
     "FreezeWarning",
     "MaskedLM",
+    "MultiLabelClassification",
     "MultiTaskModel",
     "NoPrefixWarning",
     "OtherBackboneWarning",
@@ -174,6 +189,7 @@ __all__ = [
     "RoundedWeightsWarning",
     "SelectorError",
     "SequenceClassification",
+    "Similarity",
     "Task",
     "TokenClassification",
     "TokenizerWarning",
@@ -182,8 +198,10 @@ __all__ = [
     "UnusedDataWarning",
     "__version__",
     "compare",
+    "entity_types",
     "estimate",
     "evaluate",
+    "few_shot",
     "fine_tune",
     "fit",
     "get_threads",

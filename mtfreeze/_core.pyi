@@ -222,6 +222,10 @@ class Model:
 
     def add_head(self, name: str, config: Mapping[str, ConfigValue], seed: int = 0) -> None: ...
     def remove_head(self, name: str) -> None: ...
+    def set_adapter(self, config: Mapping[str, ConfigValue] | None, seed: int = 0) -> None:
+        """Adds an adapter, or removes the one that there is. Its parameters stand before those of
+        heads, whose indexes move."""
+
     def params(self) -> list[ParamInfo]: ...
     def units(self) -> list[UnitInfo]: ...
     def spaces(self) -> list[SpaceInfo]: ...
@@ -232,8 +236,8 @@ class Model:
 
     @property
     def version(self) -> int:
-        """Counter raised by set_param, set_frozen, set_precision, add_head and remove_head, not by
-        train_apply."""
+        """Counter raised by set_param, set_frozen, set_precision, set_adapter, add_head and remove_head,
+        not by train_apply."""
 
     def prefix(
         self, outputs: Sequence[str], training: bool, frozen: tuple[Mask, Mask] | None = None

@@ -28,6 +28,7 @@ from .heads.head import Head, check_head_name
 from .heads.kind import HeadSpec
 from .heads.registry import descriptions
 from .inputs.packing import IDS
+from .model.adapter_methods import AdapterMethods
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
 from .model.state import exclusive, reads
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["MultiTaskModel"]
 
 
-class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods, ExportingMethods):
+class MultiTaskModel(
+    FreezingMethods, AdapterMethods, ComputingMethods, SteppingMethods, ExportingMethods
+):
     """A pre-trained backbone with task heads, any part of which can be frozen.
 
     Make one with `from_pretrained`. One thread at a time may use a model; give each thread its own
@@ -150,6 +153,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods, Exporti
                 default_prompt_name=default_prompt_name,
             )
             model = cls(loaded, os.fsdecode(name_or_path))
+            if loaded.adapter is not None:
+                model._attach_adapter(loaded.adapter.adapter, 0, loaded.adapter.values())
             for saved in loaded.heads:
                 model.add_head(saved.name, saved.spec)
                 fill_head(model._core, saved)
@@ -175,6 +180,8 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods, Exporti
         core = _core.Model(self._loaded.build_config)
         twin = type(self)(replace(self._loaded, core=core), self.name)
         twin.tasks = dict(self.tasks)
+        if self.adapter is not None:
+            twin._attach_adapter(self.adapter, 0, {})
         for name, head in self.heads.items():
             twin.add_head(name, head.spec)
             twin.mark_trained([name], trained=head.trained)
@@ -321,7 +328,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods, Exporti
                 f"head {quoted(name)}: expected {descriptions()}; found {type(spec).__name__}"
             )
         number = check_seed("seed", seed)
-        self._attach(Head(name, spec), number, {})
+        self._attach(Head(name, spec, trained=not spec.has_parameters), number, {})
         return self
 
     def _add_pretrained_head(
@@ -386,7 +393,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods, Exporti
         """
         check_choice("head", name, self.heads, error=SelectorError)
         rest = [head for head in self.heads.values() if head.name != name]
-        facts = self._facts.with_heads(rest, self.index.without_head(name))
+        facts = self._facts.with_heads(rest, self.index.without_unit(name))
         publish(self, facts, partial(self._core.remove_head, name))
         return self
 

@@ -46,7 +46,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("families", "files", "losses", "metrics", "runtime"),
     ("data",),
     ("inputs",),
-    ("heads",),
+    ("adapters", "heads"),
     ("freezing",),
     ("model",),
     ("exporting", "planning", "pricing"),

@@ -19,10 +19,22 @@
 /* The row space that heads have which read chosen tokens only, and what its input's name begins with:
  * "picked.positions", where in its sequence each row stands. */
 #define MTF_HEAD_PICKED "picked"
+/* The row space of pairs: a sequence with a row makes one with the next. */
+#define MTF_HEAD_PAIRS "pairs"
 /* For mtf_head_kind.declare: that row space and input, of all such heads together. */
 mtf_status mtf_head_declare_picked(mtf_program *program, const char *name, const mtf_config *config,
                                    mtf_error *err);
+/* What head `name` reads, with one row for each of the row space `space`: the output `features` of the
+ * backbone, or, if `pooling` is not NULL, a pooling of the head's own; a layer, or a mix of layers: see
+ * features.c. Within the head's unit. */
+mtf_status mtf_head_features(mtf_program *program, const char *name, const char *features,
+                             const char *pooling, const char *space, mtf_tensor_id *x,
+                             mtf_error *err);
 
+/* The unit of head `name` without its end and its output, for what a kind adds; else as below. */
+mtf_status mtf_head_logits(mtf_program *program, const char *name, const mtf_config *config,
+                           const char *features, const char *space, int64_t n_outputs,
+                           mtf_tensor_id *logits, mtf_error *err);
 /* The unit and the output of head `name`: from the features that its configuration names, else from
  * `features`, to n_outputs values for each row of the row space `space`. Reads the keys "features",
  * "pooling", "dropout", "hidden", "activation", "norm_eps", "tied" and those of biases. */

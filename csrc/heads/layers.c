@@ -3,12 +3,7 @@
  *   x = dropout(features);  x = dropout(norm(act(W_i x + b_i))) for each hidden layer;
  *   output = W x + b;  norm: none, or a layer norm where the configuration gives its eps
  *
- * Features are a named output; with a pooling of the head's own that of "hidden"; "hidden_states.<k>", what
- * layer k is given; or "mix", all of these by learned shares (ops/layer_mix.c; parameters "<head>.mix.weight"
- * and ".gamma"). Heads of texts read layers pooled, each by itself and outside every unit: a frozen
- * backbone then hands on a row a text and layer. Such an output says what it is, "mean(hidden_states.3)".
- * A head of the row space of another input than its features picks its rows from them. With key "tied"
- * W is the table that the backbone looks words up in, and "<head>.weight" another key of it.
+ * Features: features.c. With key "tied" W is the table that the backbone looks words up in, and "<head>.weight" another key of it.
  * Each kind of layer may be without a bias: keys bias (of the output), hidden_bias, norm_bias.
  *
  * Weights are uniform with the deviation 0.02 that BERT's heads are drawn with; biases are zero.
@@ -20,9 +15,6 @@
 
 #define INIT_DEVIATION 0.02
 #define SQRT_3         1.7320508075688772
-/* Layers of a mix; a bound on what its list takes. */
-#define MOST_MIXED 256
-#define STATES     "hidden_states."
 
 typedef struct head_config {
     const int64_t *hidden;
@@ -69,171 +61,6 @@ static mtf_status read_config(head_config *c, const mtf_config *config, const ch
     return MTF_OK;
 }
 
-static mtf_tensor_id find_positions(const mtf_program *p)
-{
-    return mtf_program_find_input(p, MTF_HEAD_PICKED ".positions");
-}
-
-static int is_mix(const head_config *c)
-{
-    return strcmp(c->features, "mix") == 0;
-}
-
-static int reads_layers(const head_config *c)
-{
-    return is_mix(c) || strncmp(c->features, STATES, strlen(STATES)) == 0;
-}
-
-static mtf_status no_output(const char *name, const char *wanted, mtf_error *err)
-{
-    return mtf_fail(
-        err, MTF_ERR_CONFIG,
-        "head \"%s\" reads \"%.100s\", which this backbone does not have; use "
-        "\"pooled\", \"embedding\", \"hidden\", \"mix\" or \"hidden_states.0\" and so on",
-        name, wanted);
-}
-
-static mtf_status no_pooling(const char *name, const char *pooling, mtf_error *err)
-{
-    return mtf_fail(err, MTF_ERR_CONFIG,
-                    "pooling of head \"%s\" must be \"mean\", \"cls\", \"max\", "
-                    "\"mean_sqrt_len_tokens\", \"weightedmean\" or \"lasttoken\", found \"%.100s\"",
-                    name, pooling);
-}
-
-/* The output `state` as a head of row space `space` reads it; for one of texts a pooled one, which is
- * made unless another head has. Outside every unit. */
-static mtf_status layer_rows(mtf_program *p, const char *name, const head_config *c,
-                             const char *state, const char *space, mtf_tensor_id *x, mtf_error *err)
-{
-    char pooled[160];
-    *x = mtf_program_find_output(p, state);
-    if (*x == MTF_NO_TENSOR) {
-        return no_output(name, state, err);
-    }
-    if (strcmp(space, "sequences") != 0) {
-        return MTF_OK;
-    }
-    const char *pooling = c->pooling != NULL ? c->pooling : "mean";
-    (void)snprintf(pooled, sizeof pooled, "%s(%s)", pooling, state);
-    const mtf_tensor_id known = mtf_program_find_output(p, pooled);
-    if (known != MTF_NO_TENSOR) {
-        *x = known;
-        return MTF_OK;
-    }
-    *x = mtf_build_pool(p, pooled, pooling, *x);
-    if (*x == MTF_NO_TENSOR) {
-        return p->failure.code == MTF_OK ? no_pooling(name, pooling, err) : MTF_OK;
-    }
-    mtf_program_output(p, pooled, *x);
-    return MTF_OK;
-}
-
-/* The layers that the head reads, in order: one, or of a mix all (n of at most MOST_MIXED). */
-static mtf_status find_layers(mtf_program *p, const char *name, const head_config *c,
-                              const char *space, mtf_tensor_id *layers, int64_t *n, mtf_error *err)
-{
-    char state[64];
-    *n = 1;
-    if (!is_mix(c)) {
-        return layer_rows(p, name, c, c->features, space, &layers[0], err);
-    }
-    for (*n = 0; *n < MOST_MIXED; (*n)++) {
-        (void)snprintf(state, sizeof state, STATES "%lld", (long long)*n);
-        if (*n > 0 && mtf_program_find_output(p, state) == MTF_NO_TENSOR) {
-            return MTF_OK;
-        }
-        MTF_TRY(layer_rows(p, name, c, state, space, &layers[*n], err));
-    }
-    return mtf_fail(err, MTF_ERR_CONFIG,
-                    "head \"%s\" mixes the layers of its backbone, at most %d; found more; read "
-                    "one of them",
-                    name, MOST_MIXED - 1);
-}
-
-/* What the head reads of the layers that were found, within its unit. */
-static mtf_tensor_id of_layers(mtf_program *p, const char *name, const head_config *c, int64_t n,
-                               const mtf_tensor_id *layers)
-{
-    char key[MTF_PART_NAME];
-    const int64_t one = 1;
-    if (!is_mix(c)) {
-        return layers[0];
-    }
-    (void)snprintf(key, sizeof key, "%s.mix.weight", name);
-    const int32_t weight = mtf_program_param(p, key, 1, &n, MTF_LAYOUT_OUT_IN, 0, MTF_INIT_ZERO, 0);
-    (void)snprintf(key, sizeof key, "%s.mix.gamma", name);
-    const int32_t gamma = mtf_program_param(p, key, 1, &one, MTF_LAYOUT_OUT_IN, 0, MTF_INIT_ONE, 0);
-    (void)snprintf(key, sizeof key, "%s mix", name);
-    return mtf_node_layer_mix(p, key, n, layers, weight, gamma);
-}
-
-/* A named output that the head reads; its own pooling stands in its unit. */
-static mtf_status find_output(mtf_program *p, const char *name, const head_config *c,
-                              mtf_tensor_id *x, mtf_error *err)
-{
-    const char *wanted = c->pooling != NULL ? "hidden" : c->features;
-    *x = mtf_program_find_output(p, wanted);
-    if (*x == MTF_NO_TENSOR) {
-        return no_output(name, wanted, err);
-    }
-    if (c->pooling != NULL) {
-        char label[160];
-        (void)snprintf(label, sizeof label, "%s pooling", name);
-        *x = mtf_build_pool(p, label, c->pooling, *x);
-        if (*x == MTF_NO_TENSOR && p->failure.code == MTF_OK) {
-            return no_pooling(name, c->pooling, err);
-        }
-    }
-    return MTF_OK;
-}
-
-/* The features that the head reads, as rows of its row space. Enters the head's unit. */
-static mtf_status find_features(mtf_program *p, const char *name, const head_config *c,
-                                const char *space, mtf_tensor_id *x, mtf_error *err)
-{
-    mtf_tensor_id layers[MOST_MIXED];
-    int64_t n = 0;
-    if (reads_layers(c)) {
-        MTF_TRY(find_layers(p, name, c, space, layers, &n, err));
-    }
-    mtf_program_unit(p, name, 1);
-    if (n > 0) {
-        *x = of_layers(p, name, c, n, layers);
-    } else {
-        MTF_TRY(find_output(p, name, c, x, err));
-    }
-    const mtf_tensor_id positions = find_positions(p);
-    if (*x != MTF_NO_TENSOR && positions != MTF_NO_TENSOR &&
-        strcmp(p->spaces[p->tensors[positions].space].name, space) == 0) {
-        char label[160];
-        (void)snprintf(label, sizeof label, "%s pick", name);
-        *x = mtf_node_pick(p, label, *x, positions);
-    }
-    if (*x != MTF_NO_TENSOR && strcmp(p->spaces[p->tensors[*x].space].name, space) != 0) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "head \"%s\" needs one row for each of the %s, but \"%s\" has one for each "
-                        "of the %s",
-                        name, space, c->features, p->spaces[p->tensors[*x].space].name);
-    }
-    return MTF_OK;
-}
-
-mtf_status mtf_head_declare_picked(mtf_program *p, const char *name, const mtf_config *config,
-                                   mtf_error *err)
-{
-    (void)name;
-    (void)config;
-    if (find_positions(p) == MTF_NO_TENSOR) {
-        const int32_t picked = mtf_program_space_of_heads(p, MTF_HEAD_PICKED, 0);
-        (void)mtf_program_input_ids(p, MTF_HEAD_PICKED ".positions", picked, INT32_MAX, 0);
-    }
-    if (p->failure.code != MTF_OK) {
-        *err = p->failure;
-    }
-    return p->failure.code;
-}
-
 /* The outputs from the table of words: it has a row for each, of the width of x. */
 static mtf_status build_tied(mtf_program *p, const char *name, const head_config *c,
                              mtf_tensor_id x, int64_t n_outputs, mtf_tensor_id *y, mtf_error *err)
@@ -261,9 +88,9 @@ static mtf_status build_tied(mtf_program *p, const char *name, const head_config
     return MTF_OK;
 }
 
-mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *config,
+mtf_status mtf_head_logits(mtf_program *p, const char *name, const mtf_config *config,
                            const char *features, const char *space, int64_t n_outputs,
-                           mtf_error *err)
+                           mtf_tensor_id *logits, mtf_error *err)
 {
     const mtf_block block = {.program = p,
                              .keys = name,
@@ -273,8 +100,9 @@ mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *c
     head_config c;
     char part[64];
     MTF_TRY(read_config(&c, config, features, err));
+    mtf_program_unit(p, name, 1);
     mtf_tensor_id x;
-    MTF_TRY(find_features(p, name, &c, space, &x, err));
+    MTF_TRY(mtf_head_features(p, name, c.features, c.pooling, space, &x, err));
     x = mtf_part_dropout(&block, "dropout", x, c.dropout);
     for (size_t i = 0; i < c.n_hidden; i++) {
         (void)snprintf(part, sizeof part, "hidden.%zu", i);
@@ -286,13 +114,22 @@ mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *c
         (void)snprintf(part, sizeof part, "dropout.%zu", i);
         x = mtf_part_dropout(&block, part, x, c.dropout);
     }
-    mtf_tensor_id y = MTF_NO_TENSOR;
+    *logits = MTF_NO_TENSOR;
     if (!c.tied) {
-        y = mtf_part_linear(&block, "", x, n_outputs, c.bias, MTF_ACT_NONE);
+        *logits = mtf_part_linear(&block, "", x, n_outputs, c.bias, MTF_ACT_NONE);
     } else if (x != MTF_NO_TENSOR) {
-        MTF_TRY(build_tied(p, name, &c, x, n_outputs, &y, err));
+        MTF_TRY(build_tied(p, name, &c, x, n_outputs, logits, err));
     }
-    mtf_program_output(p, name, y);
+    return MTF_OK;
+}
+
+mtf_status mtf_head_layers(mtf_program *p, const char *name, const mtf_config *config,
+                           const char *features, const char *space, int64_t n_outputs,
+                           mtf_error *err)
+{
+    mtf_tensor_id logits;
+    MTF_TRY(mtf_head_logits(p, name, config, features, space, n_outputs, &logits, err));
+    mtf_program_output(p, name, logits);
     mtf_program_end_unit(p);
     return mtf_program_finish(p, err);
 }

@@ -54,6 +54,13 @@ MTF_NODISCARD mtf_status mtf_model_add_head(mtf_model *model, const char *name,
  * (mtf_model_hold_values). */
 MTF_NODISCARD mtf_status mtf_model_remove_head(mtf_model *model, const char *name, mtf_error *err);
 
+/* Adds the adapter of `config`, or with NULL removes the one that there is: "adapter" ("lora", "ia3"),
+ * "adapter.dropout", "adapter.n", "adapter.<i>.site", ".rank", ".scale", ".input" (model/adapter.h).
+ * Factors are drawn from (seed, site). Its parameters stand between the backbone's and the heads',
+ * whose indexes move; all masters and training state stay. */
+MTF_NODISCARD mtf_status mtf_model_set_adapter(mtf_model *model, const mtf_config *config,
+                                               uint64_t seed, mtf_error *err);
+
 typedef struct mtf_param_info {
     const char *key; /* "backbone." + the hub's tensor name, "<head>.weight" */
     int32_t unit;    /* index of its unit */

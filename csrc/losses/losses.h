@@ -22,6 +22,7 @@ typedef struct mtf_loss_rows {
     int64_t n_sequences;
     mtf_real scale;                    /* of the gradient */
     const mtf_loss_settings *settings; /* checked; never NULL */
+    double *work; /* as many as the kind asks for; NULL while targets are checked */
 } mtf_loss_rows;
 
 /* What a mean over the rows of a whole step is made of. */
@@ -43,6 +44,8 @@ typedef struct mtf_loss_kind {
     mtf_target_type targets;
     int more_columns; /* of targets that are rows, beyond those of the output */
     int settings;     /* MTF_READS_... */
+    /* Values of `work` for so many rows and columns; NULL: none. */
+    size_t (*work)(int64_t m, int64_t n);
     /* Whether the targets can be used, and how much they count. MTF_ERR_VALUE names the row. */
     mtf_status (*check)(const char *output, const mtf_loss_rows *rows, mtf_loss_counts *counts,
                         mtf_error *err);

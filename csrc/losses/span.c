@@ -5,9 +5,8 @@
  *   loss = sum over sequences of  (L_0 - z_a0)/2 + (L_1 - z_b1)/2,   L_c = log(sum_i exp(z_ic))
  *   dz_ic += scale/2 * (softmax_i(z_.c) - [i is the target of c])     over the sequence's rows i
  *
- * A row's target says what begins or ends there: 0 nothing, 1 the answer begins, 2 it ends, 3 both.
- * A sequence has one beginning and one end, or MTF_IGNORE_LABEL in all of its rows; the latter add
- * nothing. A mean divides by the number of sequences that have a target. All in double, with the
+ * A row's target is a sum of marks: 1 the answer begins, 2 it ends, 4 the sequence begins. A sequence
+ * has each of them once, or MTF_IGNORE_LABEL in all of its rows; the latter add nothing. A mean divides by the number of sequences that have a target. All in double, with the
  * largest logit taken off first; a NaN, or only -inf, gives NaN, which the step then refuses.
  * Serial: two columns, and the sum is over rows in order. Tolerance family: reduction.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -17,7 +16,7 @@
 
 #include <math.h>
 
-enum { BEGINS = 1, ENDS = 2, COLUMNS = 2 };
+enum { BEGINS = 1, ENDS = 2, FIRST = 4, COLUMNS = 2 };
 
 /* The table is generated, so this has no header of its own. */
 extern const mtf_loss_kind mtf_loss_span;
@@ -50,10 +49,12 @@ static mtf_status check_sequence(const char *output, const int32_t *marks, int64
             n_ignored++;
             continue;
         }
-        if (marks[i] < 0 || marks[i] > (BEGINS | ENDS)) {
+        if (marks[i] < 0 || marks[i] > (BEGINS | ENDS | FIRST) ||
+            ((marks[i] & FIRST) != 0) != (i == 0)) {
             return mtf_fail(err, MTF_ERR_VALUE,
-                            "target %d at row %lld of \"%s\": expected 0, 1 where an answer begins, "
-                            "2 where it ends, 3 for both, or %d for no target",
+                            "target %d at row %lld of \"%s\": expected 1 where an answer begins, 2 "
+                            "where it ends and 4 where a sequence begins, added up, or %d for no "
+                            "target",
                             marks[i], (long long)(first + i), output, MTF_IGNORE_LABEL);
         }
         n[0] += (marks[i] & BEGINS) != 0;

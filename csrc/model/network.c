@@ -5,12 +5,13 @@
 #include "../base/alloc.h"
 #include "../base/random.h"
 #include "../base/status.h"
+#include "adapter.h"
 
 #include <string.h>
 
 mtf_status mtf_network_program(const mtf_family *family, const mtf_config *config,
-                               const mtf_head *heads, int32_t n_heads, mtf_program **program,
-                               mtf_error *err)
+                               const mtf_config *adapter, const mtf_head *heads, int32_t n_heads,
+                               mtf_program **program, mtf_error *err)
 {
     mtf_program *fresh = mtf_program_new();
     if (fresh == NULL) {
@@ -24,6 +25,9 @@ mtf_status mtf_network_program(const mtf_family *family, const mtf_config *confi
     }
     if (status == MTF_OK) {
         status = mtf_family_build(family, fresh, config, err);
+    }
+    if (status == MTF_OK && adapter != NULL) {
+        status = mtf_adapter_build(fresh, adapter, err);
     }
     for (int32_t i = 0; status == MTF_OK && i < n_heads; i++) {
         status = heads[i].kind->build(fresh, heads[i].name, heads[i].config, err);
@@ -65,12 +69,12 @@ static void draw(mtf_param *param, const mtf_param_def *def, uint64_t seed)
     }
 }
 
-/* Gives parameters first .. of `program` their memory, *values, in `params` and fills them. */
+/* Gives parameters first .. last - 1 of `program` their memory, *values, in `params` and fills them. */
 static mtf_status add_values(mtf_values **values, const mtf_program *program, mtf_param *params,
-                             int32_t first, uint64_t seed, mtf_error *err)
+                             int32_t first, int32_t last, uint64_t seed, mtf_error *err)
 {
     int64_t total = 0;
-    for (int32_t i = first; i < program->n_params; i++) {
+    for (int32_t i = first; i < last; i++) {
         total += padded(program->params[i].size);
     }
     *values = mtf_values_new(total);
@@ -78,7 +82,7 @@ static mtf_status add_values(mtf_values **values, const mtf_program *program, mt
         return mtf_fail_memory(err, (size_t)total * sizeof(mtf_real));
     }
     mtf_real *data = mtf_values_data(*values);
-    for (int32_t i = first; i < program->n_params; i++) {
+    for (int32_t i = first; i < last; i++) {
         params[i].values = *values;
         params[i].data = data;
         set_handle(&params[i], &program->params[i]);
@@ -102,7 +106,7 @@ mtf_status mtf_network_new(const mtf_family *family, const mtf_config *config,
         status = mtf_fail_memory(err, sizeof(void *));
         goto fail;
     }
-    status = mtf_network_program(family, n->config, NULL, 0, &n->program, err);
+    status = mtf_network_program(family, n->config, NULL, NULL, 0, &n->program, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -111,7 +115,7 @@ mtf_status mtf_network_new(const mtf_family *family, const mtf_config *config,
         status = mtf_fail_memory(err, (size_t)n->program->n_params * sizeof *n->params);
         goto fail;
     }
-    status = add_values(&n->values, n->program, n->params, 0, 0, err);
+    status = add_values(&n->values, n->program, n->params, 0, n->program->n_params, 0, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -173,6 +177,8 @@ void mtf_network_free(mtf_network *n)
         mtf_forms_free(&n->params[i].handle);
     }
     mtf_free(n->heads);
+    mtf_values_release(n->adapter_values);
+    mtf_config_free(n->adapter);
     mtf_values_release(n->values);
     mtf_free(n->params);
     mtf_program_free(n->program);
@@ -208,7 +214,8 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
     if (status != MTF_OK) {
         goto fail;
     }
-    status = mtf_network_program(n->family, n->config, heads, n->n_heads + 1, &program, err);
+    status =
+        mtf_network_program(n->family, n->config, n->adapter, heads, n->n_heads + 1, &program, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -218,7 +225,7 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
         goto fail;
     }
     memcpy(params, n->params, (size_t)n_old * sizeof *params);
-    status = add_values(&head->values, program, params, n_old, seed, err);
+    status = add_values(&head->values, program, params, n_old, program->n_params, seed, err);
     if (status != MTF_OK) {
         goto fail;
     }
@@ -233,6 +240,17 @@ fail:
     mtf_free(params);
     mtf_program_free(program);
     return status;
+}
+
+/* Forgets the parameters first .. first + n - 1 of a network, but for their values. */
+static void drop_params(mtf_network *n, int32_t first, int32_t count)
+{
+    for (int32_t i = first; i < first + count; i++) {
+        mtf_param_drop_state(&n->params[i]);
+        mtf_forms_free(&n->params[i].handle);
+    }
+    memmove(&n->params[first], &n->params[first + count],
+            (size_t)(n->program->n_params - first - count) * sizeof *n->params);
 }
 
 mtf_status mtf_network_remove_head(mtf_network *n, const char *name, int32_t *first, int32_t *count,
@@ -256,24 +274,100 @@ mtf_status mtf_network_remove_head(mtf_network *n, const char *name, int32_t *fi
     *count = unit != NULL ? unit->n_params : 0;
     memmove(&n->heads[at], &n->heads[at + 1], (size_t)(n->n_heads - at - 1) * sizeof *n->heads);
     mtf_program *program = NULL;
-    mtf_status status =
-        mtf_network_program(n->family, n->config, n->heads, n->n_heads - 1, &program, err);
+    mtf_status status = mtf_network_program(n->family, n->config, n->adapter, n->heads,
+                                            n->n_heads - 1, &program, err);
     if (status != MTF_OK) {
         memmove(&n->heads[at + 1], &n->heads[at], (size_t)(n->n_heads - at - 1) * sizeof *n->heads);
         n->heads[at] = removed;
         return status;
     }
-    for (int32_t i = *first; i < *first + *count; i++) {
-        mtf_param_drop_state(&n->params[i]);
-        mtf_forms_free(&n->params[i].handle);
-    }
-    memmove(&n->params[*first], &n->params[*first + *count],
-            (size_t)(n->program->n_params - *first - *count) * sizeof *n->params);
+    drop_params(n, *first, *count);
     mtf_program_free(n->program);
     n->program = program;
     n->n_heads--;
     mtf_head_clear(&removed);
     return MTF_OK;
+}
+
+/* Index of the first of an adapter's parameters: its unit is the last before the heads. */
+static int32_t find_adapter(const mtf_program *program)
+{
+    int32_t unit = 0;
+    while (unit < program->n_units && !program->units[unit].is_head) {
+        unit++;
+    }
+    return program->units[unit - 1].first_param;
+}
+
+static mtf_status remove_adapter(mtf_network *n, mtf_error *err)
+{
+    mtf_program *program = NULL;
+    MTF_TRY(mtf_network_program(n->family, n->config, NULL, n->heads, n->n_heads, &program, err));
+    drop_params(n, n->adapter_first, n->n_adapter);
+    mtf_program_free(n->program);
+    mtf_values_release(n->adapter_values);
+    mtf_config_free(n->adapter);
+    n->program = program;
+    n->adapter_values = NULL;
+    n->adapter = NULL;
+    n->n_adapter = 0;
+    return MTF_OK;
+}
+
+mtf_status mtf_network_set_adapter(mtf_network *n, const mtf_config *config, uint64_t seed,
+                                   mtf_error *err)
+{
+    if ((config == NULL) == (n->adapter == NULL)) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        config == NULL
+                            ? "there is no adapter to remove"
+                            : "a model has one adapter at a time; remove the one that it "
+                              "has first");
+    }
+    if (config == NULL) {
+        return remove_adapter(n, err);
+    }
+    mtf_status status = MTF_OK;
+    mtf_program *program = NULL;
+    mtf_param *params = NULL;
+    mtf_values *values = NULL;
+    mtf_config *copy = mtf_config_copy(config);
+    if (copy == NULL) {
+        status = mtf_fail_memory(err, sizeof(void *));
+        goto fail;
+    }
+    status = mtf_network_program(n->family, n->config, copy, n->heads, n->n_heads, &program, err);
+    if (status != MTF_OK) {
+        goto fail;
+    }
+    const int32_t n_old = n->program->n_params;
+    const int32_t count = program->n_params - n_old;
+    const int32_t first = find_adapter(program);
+    params = mtf_alloc_zero((size_t)program->n_params * sizeof *params);
+    if (params == NULL) {
+        status = mtf_fail_memory(err, (size_t)program->n_params * sizeof *params);
+        goto fail;
+    }
+    memcpy(params, n->params, (size_t)first * sizeof *params);
+    memcpy(params + first + count, n->params + first, (size_t)(n_old - first) * sizeof *params);
+    status = add_values(&values, program, params, first, first + count, seed, err);
+    if (status != MTF_OK) {
+        goto fail;
+    }
+    mtf_program_free(n->program);
+    mtf_free(n->params);
+    n->program = program;
+    n->params = params;
+    n->adapter = copy;
+    n->adapter_values = values;
+    n->adapter_first = first;
+    n->n_adapter = count;
+    return MTF_OK;
+fail:
+    mtf_config_free(copy);
+    mtf_free(params);
+    mtf_program_free(program);
+    return status;
 }
 
 int mtf_network_param_frozen(const mtf_network *n, const mtf_freeze_mask *mask, int32_t param)

@@ -44,13 +44,17 @@ typedef struct mtf_network {
     mtf_param *params;  /* program->n_params, same indexes */
     mtf_head *heads;
     int32_t n_heads;
+    mtf_config *adapter;              /* NULL: none */
+    mtf_values *adapter_values;       /* of its parameters */
+    int32_t adapter_first, n_adapter; /* their indexes: behind the backbone's, before the heads' */
 } mtf_network;
 
-/* The whole program of a backbone and its heads, of which only name, kind and config are read. */
+/* The whole program of a backbone, `adapter` (NULL: none) and its heads, of which only name, kind and
+ * config are read. */
 MTF_NODISCARD mtf_status mtf_network_program(const struct mtf_family *family,
-                                             const mtf_config *config, const mtf_head *heads,
-                                             int32_t n_heads, mtf_program **program,
-                                             mtf_error *err);
+                                             const mtf_config *config, const mtf_config *adapter,
+                                             const mtf_head *heads, int32_t n_heads,
+                                             mtf_program **program, mtf_error *err);
 /* The backbone that `family` builds from `config`. */
 MTF_NODISCARD mtf_status mtf_network_new(const struct mtf_family *family, const mtf_config *config,
                                          mtf_network **network, mtf_error *err);
@@ -70,6 +74,10 @@ MTF_NODISCARD mtf_status mtf_network_add_head(mtf_network *network, const char *
 /* `first` and `n`: the range of parameter indexes that went away. */
 MTF_NODISCARD mtf_status mtf_network_remove_head(mtf_network *network, const char *name,
                                                  int32_t *first, int32_t *n, mtf_error *err);
+/* Adds the adapter of `config` (adapter.h), or with NULL removes the one that there is; heads, all other
+ * parameters and their state stay. On failure the network is as before. */
+MTF_NODISCARD mtf_status mtf_network_set_adapter(mtf_network *network, const mtf_config *config,
+                                                 uint64_t seed, mtf_error *err);
 /* Whether a parameter is frozen by `mask`; NULL: in the network itself. */
 int mtf_network_param_frozen(const mtf_network *network, const mtf_freeze_mask *mask,
                              int32_t param);

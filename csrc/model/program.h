@@ -61,11 +61,13 @@ typedef struct mtf_space_def {
     int64_t max_length; /* longest sequence it takes */
     int of_heads;       /* heads declared it: sequences may have no rows */
     int64_t row_cost;   /* rows of a micro-batch's budget that a row counts as, at least 1 */
+    int joins_next;     /* a sequence with a row is never parted from the next one */
 } mtf_space_def;
 
 typedef struct mtf_node {
     const mtf_op *op;
     int32_t unit; /* MTF_NO_UNIT: no parameters and no dropout of its own (pooling) */
+    int32_t host; /* the unit whose computation it is part of: `unit`, but for an adapter's node */
     char *label;
     mtf_tensor_id in[MTF_MAX_IN], out[MTF_MAX_OUT], aux[MTF_MAX_AUX];
     int32_t weight[MTF_MAX_WEIGHTS]; /* parameter indexes, -1: absent */
@@ -196,6 +198,15 @@ mtf_tensor_id mtf_node_disentangled(mtf_program *program, const char *label,
 /* rate 0: returns x, no node. */
 mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
                                double rate);
+/* y + scale B A drop(x): `down` is A (r,K), `up` is B (N,r). */
+mtf_tensor_id mtf_node_low_rank(mtf_program *program, const char *label, mtf_tensor_id y,
+                                mtf_tensor_id x, int32_t down, int32_t up, double scale,
+                                double rate);
+/* Each column of x times its value of `factors` (C). */
+mtf_tensor_id mtf_node_scale_columns(mtf_program *program, const char *label, mtf_tensor_id x,
+                                     int32_t factors);
+mtf_tensor_id mtf_node_activation(mtf_program *program, const char *label, mtf_tensor_id x,
+                                  mtf_activation activation);
 /* One vector a sequence; `skip`: ids in the space "sequences", how many first rows of each are left
  * out, or MTF_NO_TENSOR. */
 mtf_tensor_id mtf_node_pool(mtf_program *program, const char *label, mtf_pooling pooling,
@@ -210,6 +221,12 @@ mtf_tensor_id mtf_node_layer_mix(mtf_program *program, const char *label, int64_
  * the meaning) the one that stands there in its sequence. */
 mtf_tensor_id mtf_node_pick(mtf_program *program, const char *label, mtf_tensor_id x,
                             mtf_tensor_id positions);
+/* Scores of labels that follow each other, begin and end (transitions.c), from those of each row. */
+mtf_tensor_id mtf_node_transitions(mtf_program *program, const char *label, mtf_tensor_id x,
+                                   int32_t transitions, int32_t start, int32_t end);
+/* [u, v, |u - v|] of x (one row a sequence) for each row of `pairs`, a space that joins sequences. */
+mtf_tensor_id mtf_node_pair_features(mtf_program *program, const char *label, mtf_tensor_id x,
+                                     int32_t pairs);
 mtf_tensor_id mtf_node_normalize(mtf_program *program, const char *label, mtf_tensor_id x,
                                  double eps);
 

@@ -32,7 +32,7 @@ static mtf_tensor_id add_node(mtf_program *p, const char *label, mtf_node *node)
         (void)mtf_fail_memory(&p->failure, strlen(label) + 1);
         return MTF_NO_TENSOR;
     }
-    node->unit = p->current_unit;
+    node->unit = node->host = p->current_unit;
     node->shape.label = node->label;
     node->shape.key = mtf_random_text_key(label);
     for (int i = 0; i < MTF_MAX_IN; i++) {
@@ -154,6 +154,16 @@ mtf_tensor_id mtf_node_rmsnorm(mtf_program *p, const char *label, mtf_tensor_id 
     return add_norm(p, label, &node, sum);
 }
 
+mtf_tensor_id mtf_node_transitions(mtf_program *p, const char *label, mtf_tensor_id x,
+                                   int32_t transitions, int32_t start, int32_t end)
+{
+    mtf_node node = blank(&mtf_op_transitions, x, MTF_NO_TENSOR);
+    node.weight[0] = transitions;
+    node.weight[1] = start;
+    node.weight[2] = end;
+    return add_node(p, label, &node);
+}
+
 mtf_tensor_id mtf_node_add(mtf_program *p, const char *label, mtf_tensor_id a, mtf_tensor_id b)
 {
     mtf_node node = blank(&mtf_op_add, a, b);
@@ -232,6 +242,33 @@ mtf_tensor_id mtf_node_dropout(mtf_program *p, const char *label, mtf_tensor_id 
     return add_node(p, label, &node);
 }
 
+mtf_tensor_id mtf_node_low_rank(mtf_program *p, const char *label, mtf_tensor_id y, mtf_tensor_id x,
+                                int32_t down, int32_t up, double scale, double rate)
+{
+    mtf_node node = blank(&mtf_op_low_rank, y, x);
+    node.weight[0] = down;
+    node.weight[1] = up;
+    node.shape.attrs.scale = (mtf_real)scale;
+    node.shape.attrs.rate = (mtf_real)rate;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_scale_columns(mtf_program *p, const char *label, mtf_tensor_id x,
+                                     int32_t factors)
+{
+    mtf_node node = blank(&mtf_op_scale_columns, x, MTF_NO_TENSOR);
+    node.weight[0] = factors;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_activation(mtf_program *p, const char *label, mtf_tensor_id x,
+                                  mtf_activation activation)
+{
+    mtf_node node = blank(&mtf_op_activation, x, MTF_NO_TENSOR);
+    node.shape.attrs.activation = activation;
+    return add_node(p, label, &node);
+}
+
 mtf_tensor_id mtf_node_pool(mtf_program *p, const char *label, mtf_pooling pooling, mtf_tensor_id x,
                             mtf_tensor_id skip)
 {
@@ -298,6 +335,14 @@ mtf_tensor_id mtf_node_pick(mtf_program *p, const char *label, mtf_tensor_id x,
         space->max_length = p->spaces[from].max_length;
     }
     return picked;
+}
+
+mtf_tensor_id mtf_node_pair_features(mtf_program *p, const char *label, mtf_tensor_id x,
+                                     int32_t pairs)
+{
+    mtf_node node = blank(&mtf_op_pair_features, x, MTF_NO_TENSOR);
+    node.shape.attrs.pair_space = pairs;
+    return add_node(p, label, &node);
 }
 
 mtf_tensor_id mtf_node_normalize(mtf_program *p, const char *label, mtf_tensor_id x, double eps)

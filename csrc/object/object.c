@@ -95,6 +95,7 @@ void mtf_model_free(mtf_model *model)
     mtf_free(model->partial_sums);
     mtf_free(model->updates);
     mtf_free(model->step_losses);
+    mtf_free(model->loss_work);
     mtf_free(model);
 }
 
@@ -111,6 +112,14 @@ mtf_status mtf_model_remove_head(mtf_model *model, const char *name, mtf_error *
 {
     int32_t first, n;
     MTF_TRY(mtf_network_remove_head(model->network, name, &first, &n, err));
+    program_changed(model);
+    return MTF_OK;
+}
+
+mtf_status mtf_model_set_adapter(mtf_model *model, const mtf_config *config, uint64_t seed,
+                                 mtf_error *err)
+{
+    MTF_TRY(mtf_network_set_adapter(model->network, config, seed, err));
     program_changed(model);
     return MTF_OK;
 }
@@ -357,6 +366,13 @@ mtf_status mtf_object_loss(const mtf_model *model, const char *output, const cha
                             output);
         }
         kind = head->kind->loss;
+        if (kind == NULL) {
+            return mtf_fail(
+                err, MTF_ERR_NAME,
+                "a head of kind \"%s\" such as \"%s\" has no loss of its own; inject the "
+                "gradient of one at its output",
+                head->kind->kind, output);
+        }
     }
     return mtf_loss_find(kind, loss, err);
 }

@@ -51,6 +51,8 @@ struct mtf_model {
     int chunks_valid;
     mtf_step_loss *step_losses; /* of mtf_train_gradients(); grows and then stays */
     size_t max_step_losses;
+    double *loss_work; /* (n_loss_work) of one loss at a time; grows and then stays */
+    size_t n_loss_work;
 };
 
 /* mtf_model_new() for a family that is not looked up by name. */

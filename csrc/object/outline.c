@@ -30,7 +30,7 @@ mtf_status mtf_outline_new(const mtf_config *config, mtf_outline **out, mtf_erro
     const mtf_status status =
         outline->config == NULL
             ? mtf_fail_memory(err, sizeof(void *))
-            : mtf_network_program(family, outline->config, NULL, 0, &outline->program, err);
+            : mtf_network_program(family, outline->config, NULL, NULL, 0, &outline->program, err);
     if (status != MTF_OK) {
         mtf_outline_free(outline);
         return status;
@@ -55,8 +55,8 @@ mtf_status mtf_outline_add_head(mtf_outline *outline, const char *name, const mt
                             ? mtf_fail_memory(err, strlen(name) + 1)
                             : mtf_head_kind_find(head->config, name, &head->kind, err);
     if (status == MTF_OK) {
-        status = mtf_network_program(outline->family, outline->config, heads, outline->n_heads + 1,
-                                     &program, err);
+        status = mtf_network_program(outline->family, outline->config, NULL, heads,
+                                     outline->n_heads + 1, &program, err);
     }
     if (status != MTF_OK) {
         mtf_head_clear(head);

@@ -25,8 +25,14 @@
 /* The row space of one row a sequence; a span may leave its offsets NULL. */
 #define MTF_SPACE_SEQUENCES 0
 
-/* How far rows look: a row alone, its whole sequence, or the whole batch (then no splitting). */
-typedef enum mtf_locality { MTF_LOCAL_ROW, MTF_LOCAL_SEQUENCE, MTF_LOCAL_BATCH } mtf_locality;
+/* How far rows look: a row alone, its whole sequence, it and the next one (where a row space joins
+ * them, they are never parted), or the whole batch (then no splitting). */
+typedef enum mtf_locality {
+    MTF_LOCAL_ROW,
+    MTF_LOCAL_SEQUENCE,
+    MTF_LOCAL_NEIGHBOURS,
+    MTF_LOCAL_BATCH
+} mtf_locality;
 
 /* Ways from the rows of a sequence to one vector; those of one operation stand together. */
 typedef enum mtf_pooling {
@@ -40,7 +46,7 @@ typedef enum mtf_pooling {
 
 /* Options of a node; each operation reads its own. */
 typedef struct mtf_attrs {
-    mtf_activation activation; /* linear, gated */
+    mtf_activation activation; /* linear, gated, activation */
     mtf_layout layout;         /* linear */
     mtf_real eps;              /* layernorm, rmsnorm, normalize */
     mtf_real weight_offset;    /* rmsnorm: added to the weight */
@@ -48,8 +54,8 @@ typedef struct mtf_attrs {
     int32_t n_rotated;         /* rotary: heads that are turned, */
     int64_t rotary_width;      /* and how many of these are turned */
     double theta;              /* rotary: the base of the wavelengths */
-    mtf_real rate;             /* dropout, attention: probability of dropping */
-    mtf_real scale;            /* attention */
+    mtf_real rate;             /* dropout, attention, low_rank: probability of dropping */
+    mtf_real scale;            /* attention, low_rank */
     int32_t n_heads;           /* attention */
     int32_t n_kv_heads;        /* attention: heads of k and v; 0: n_heads */
     int64_t head_width;        /* attention; 0: width of q / n_heads */
@@ -58,6 +64,7 @@ typedef struct mtf_attrs {
     int64_t distance_span;     /* distance_rows: half the rows of its table */
     int32_t looks_back;        /* distance_rows */
     mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
+    int32_t pair_space;        /* pair_features: the row space of its output */
     int32_t position_offset;   /* embedding: position of a sequence's first row */
     int32_t mix_first;         /* layer_mix: number of its first layer */
     int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
@@ -188,6 +195,9 @@ extern const mtf_op mtf_op_layernorm;
 extern const mtf_op mtf_op_rmsnorm;
 /* in: a, b (R,C). out: a + b. */
 extern const mtf_op mtf_op_add;
+/* in: x (R,K); w: transitions (K,K), start (K), end (K). out: scores of labels that follow each other, that
+ * begin, that end (R, K K + 2K). */
+extern const mtf_op mtf_op_transitions;
 /* in: a, b (R,F), or a (R,2F) alone, which holds both. out: act(a) * b (R,F). */
 extern const mtf_op mtf_op_gated;
 /* in: x (R,W), heads of head_width columns. out: the first n_rotated turned by the row's place in its
@@ -216,6 +226,16 @@ extern const mtf_op mtf_op_max_pool;
 /* in: x (R,C) of any space but "sequences"; ids (P) of another space: rows of their sequence of x. out:
  * those rows (P,C). */
 extern const mtf_op mtf_op_pick;
+/* in: y (R,N), x (R,K); w: A (r,K), B (N,r). out: y + scale drop(x) A^T B^T (R,N); aux[0]: scale
+ * drop(x) A^T (R,r). */
+extern const mtf_op mtf_op_low_rank;
+/* in: x (R,C); w: factors (C). out: x times its column's factor. */
+extern const mtf_op mtf_op_scale_columns;
+/* in: x (R,C). out: act(x). */
+extern const mtf_op mtf_op_activation;
+/* in: x (B,C) of "sequences". out: [u, v, |u - v|] (P,3C) in attrs.pair_space: a row of it belongs to
+ * the sequence of u, and v is that of the next. */
+extern const mtf_op mtf_op_pair_features;
 /* in: two to MTF_MAX_IN tensors of one space (R,Ck). out: their columns side by side (R, sum of Ck). */
 extern const mtf_op mtf_op_concat;
 /* in: up to MTF_MAX_IN - 1 layers (R,C), the last one the rest or absent (R,C); w: a number a layer of

@@ -22,7 +22,8 @@ typedef struct draft {
     const mtf_freeze_mask *frozen; /* of the request */
     mtf_plan *plan;
     unsigned char *wanted, *given, *needs, *gets, *written, *in_prefix, *listed;
-    unsigned char *runs; /* nodes */
+    unsigned char *runs;    /* nodes */
+    unsigned char *adapted; /* units: an adapter changes what they compute, and trains */
 } draft;
 
 static int param_frozen(const draft *d, int32_t param)
@@ -138,10 +139,22 @@ static void find_forward(draft *d)
     }
 }
 
-/* A node is in the prefix when its unit is frozen whole and so is everything below it. */
+static void find_adapted(draft *d)
+{
+    for (int32_t i = 0; i < d->program->n_nodes; i++) {
+        const mtf_node *node = &d->program->nodes[i];
+        if (node->host != node->unit && node->host != MTF_NO_UNIT && node_trains(d, node)) {
+            d->adapted[node->host] = 1;
+        }
+    }
+}
+
+/* A node is in the prefix when its unit is frozen whole, with what adapts it, and so is everything
+ * below it. */
 static int extends_prefix(const draft *d, const mtf_node *node)
 {
-    if (node_trains(d, node) || (node->unit != MTF_NO_UNIT && !unit_frozen(d, node->unit))) {
+    if (node_trains(d, node) ||
+        (node->unit != MTF_NO_UNIT && (!unit_frozen(d, node->unit) || d->adapted[node->unit]))) {
         return 0;
     }
     for (int k = 0; k < MTF_MAX_IN; k++) {
@@ -331,7 +344,7 @@ static int draft_init(draft *d, const mtf_network *network, const mtf_freeze_mas
     const mtf_program *program = network->program;
     size_t tensors = (size_t)program->n_tensors, nodes = (size_t)program->n_nodes;
     *d = (draft){.network = network, .program = program, .frozen = frozen, .plan = plan};
-    d->wanted = mtf_alloc_zero(7 * tensors + nodes);
+    d->wanted = mtf_alloc_zero(7 * tensors + nodes + (size_t)program->n_units);
     if (d->wanted == NULL) {
         return 0;
     }
@@ -342,6 +355,7 @@ static int draft_init(draft *d, const mtf_network *network, const mtf_freeze_mas
     d->in_prefix = d->written + tensors;
     d->listed = d->in_prefix + tensors;
     d->runs = d->listed + tensors;
+    d->adapted = d->runs + nodes;
     return 1;
 }
 
@@ -395,6 +409,7 @@ mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
         draft_init(&d, network, request->frozen, plan)) {
         count_trainable(&d);
         find_aliases(&d);
+        find_adapted(&d);
         find_forward(&d);
         list_forward(&d);
         status = check_given(&d, err);

@@ -162,6 +162,7 @@ typedef PyObject *(*mtf_py_method)(mtf_py_model *self, PyObject *args, PyObject 
 
 PyObject *mtf_py_add_head(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_remove_head(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_set_adapter(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_params(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_units(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_spaces(mtf_py_model *self, PyObject *args, PyObject *kwargs);

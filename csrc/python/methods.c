@@ -23,6 +23,7 @@ static PyObject *locked(PyObject *object, PyObject *args, PyObject *kwargs, mtf_
 
 LOCKED(add_head, MTF_PY_WORKS)
 LOCKED(remove_head, MTF_PY_WORKS)
+LOCKED(set_adapter, MTF_PY_WORKS)
 LOCKED(params, MTF_PY_READS)
 LOCKED(units, MTF_PY_READS)
 LOCKED(spaces, MTF_PY_READS)
@@ -57,6 +58,13 @@ PyDoc_STRVAR(
     remove_head_doc,
     "remove_head($self, /, name)\n--\n\n"
     "Removes a head. Parameters behind its own move down; views of its own stay readable.");
+PyDoc_STRVAR(
+    set_adapter_doc,
+    "set_adapter($self, /, config, seed=0)\n--\n\n"
+    "Adds an adapter, or with None removes the one that there is. config: adapter, "
+    "adapter.dropout,\n"
+    "adapter.n, adapter.<i>.site, adapter.<i>.rank, adapter.<i>.scale, adapter.<i>.input. Its\n"
+    "parameters stand before those of heads, whose indexes move; weights and state stay.");
 PyDoc_STRVAR(params_doc, "params($self, /)\n--\n\n"
                          "List of ParamInfo, one a parameter.");
 PyDoc_STRVAR(units_doc, "units($self, /)\n--\n\n"
@@ -181,6 +189,7 @@ PyDoc_STRVAR(
 PyMethodDef mtf_py_model_methods[] = {
     METHOD("add_head", add_head, add_head_doc),
     METHOD("remove_head", remove_head, remove_head_doc),
+    METHOD("set_adapter", set_adapter, set_adapter_doc),
     METHOD("params", params, params_doc),
     METHOD("units", units, units_doc),
     METHOD("spaces", spaces, spaces_doc),

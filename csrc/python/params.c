@@ -48,6 +48,33 @@ PyObject *mtf_py_remove_head(mtf_py_model *self, PyObject *args, PyObject *kwarg
     Py_RETURN_NONE;
 }
 
+PyObject *mtf_py_set_adapter(mtf_py_model *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"config", "seed", NULL};
+    PyObject *mapping, *seed_object = NULL;
+    uint64_t seed = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:set_adapter", keywords, &mapping,
+                                     &seed_object) ||
+        (seed_object != NULL && mtf_py_uint64(seed_object, "seed", &seed) < 0)) {
+        return NULL;
+    }
+    mtf_config *config = NULL;
+    if (mapping != Py_None) {
+        config = mtf_py_config_new(self->state, mapping);
+        if (config == NULL) {
+            return NULL;
+        }
+    }
+    mtf_error err = {MTF_OK, ""};
+    mtf_status status;
+    Py_BEGIN_ALLOW_THREADS status = mtf_model_set_adapter(self->model, config, seed, &err);
+    Py_END_ALLOW_THREADS mtf_config_free(config);
+    if (status != MTF_OK) {
+        return mtf_py_raise(self->state, status, &err);
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *shape_tuple(const mtf_param_info *info)
 {
     npy_intp shape[MTF_MAX_DIMS];

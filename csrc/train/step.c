@@ -222,9 +222,25 @@ static mtf_loss_rows loss_rows(const mtf_loss *loss, const mtf_tensor *output, c
                                loss->settings != NULL ? loss->settings : &MTF_LOSS_DEFAULTS};
 }
 
+/* Room for what a loss over these rows works in. */
+static mtf_status reserve_work(mtf_model *model, const mtf_loss_kind *kind,
+                               const mtf_loss_rows *rows, mtf_error *err)
+{
+    const size_t n = kind->work != NULL ? kind->work(rows->m, rows->n) : 0;
+    if (n > model->n_loss_work) {
+        double *grown = mtf_realloc(model->loss_work, n * sizeof *grown);
+        if (grown == NULL) {
+            return mtf_fail_memory(err, n * sizeof *grown);
+        }
+        model->loss_work = grown;
+        model->n_loss_work = n;
+    }
+    return MTF_OK;
+}
+
 /* What the loss is, by its name or that of its head, and whether its settings and its targets fit
- * the rows of its output. */
-static mtf_status check_loss(const mtf_model *model, const mtf_loss *loss, mtf_tensor_id output,
+ * the rows of its output; there is room for it then. */
+static mtf_status check_loss(mtf_model *model, const mtf_loss *loss, mtf_tensor_id output,
                              const mtf_view *view, const mtf_loss_kind **kind,
                              mtf_loss_counts *counts, mtf_error *err)
 {
@@ -238,7 +254,8 @@ static mtf_status check_loss(const mtf_model *model, const mtf_loss *loss, mtf_t
                         (int)(*kind)->targets, (int)loss->type);
     }
     MTF_TRY(mtf_loss_check_settings(*kind, loss->output, rows.n, rows.settings, err));
-    return (*kind)->check(loss->output, &rows, counts, err);
+    MTF_TRY((*kind)->check(loss->output, &rows, counts, err));
+    return reserve_work(model, *kind, &rows, err);
 }
 
 /* A loss over the rows of the pending forward, whose targets begin at `targets`: adds its gradient
@@ -254,6 +271,7 @@ static mtf_status add_loss(mtf_model *model, const mtf_loss *loss, const mtf_los
     rows.dy = mtf_run_output_gradient(plan, &model->workspace, place);
     rows.y = mtf_run_output_value(plan, &model->workspace, &session->view, place);
     rows.scale = (mtf_real)scale;
+    rows.work = model->loss_work;
     const double found = kind->value_and_gradient(&rows);
     if (!isfinite(found)) {
         return mtf_fail(err, MTF_ERR_NONFINITE,

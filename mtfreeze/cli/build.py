@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["apply_freezing", "build_model", "build_tasks"]
 
-_TASK_KEYS = ("weight", "metric", "train_through_frozen")
+_TASK_KEYS = ("weight", "metric", "loss", "train_through_frozen")
 
 
 def build_model(config: Config) -> MultiTaskModel:

@@ -15,6 +15,7 @@ from ..quoting import cut, quoted
 from ..runtime.precision import TRAINING_PRECISIONS, check_precision
 
 if TYPE_CHECKING:
+    from ..losses.described import DescribedLoss
     from ..planning.freeze_schedule import FreezeSchedule
     from ..training.callbacks import EarlyStopping
 
@@ -26,6 +27,7 @@ __all__ = [
     "check_early_stopping",
     "check_label_map",
     "check_labels",
+    "check_loss",
     "check_mapping",
     "check_modes",
     "check_number",
@@ -250,6 +252,16 @@ def check_schedule(path: str, value: object) -> FreezeSchedule | None:
         return FreezeSchedule.from_dict(value)
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def check_loss(path: str, value: object) -> DescribedLoss:
+    """Check for a loss of the core with settings.
+
+    loss: {kind: cross_entropy, class_weights: balanced, label_smoothing: 0.1}
+    """
+    from ..losses.from_dict import loss_from_dict
+
+    return loss_from_dict(value, path)
 
 
 def check_early_stopping(path: str, value: object) -> EarlyStopping | None:

@@ -13,6 +13,8 @@ from ..data.example import Example, Label
 from ..data.examples import Examples
 from ..errors import ConfigError
 from ..heads.task import Task
+from ..losses.described import DescribedLoss
+from ..losses.from_dict import loss_from_dict
 from ..losses.own import loss_name
 from ..quoting import quoted
 
@@ -30,11 +32,12 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
         If a task has a loss of its own, which is a function and no value.
     """
     for name, task in tasks.items():
-        if task.loss is not None:
+        if task.loss is not None and not isinstance(task.loss, DescribedLoss):
             raise ConfigError(
                 f"task {quoted(name)} has a loss of its own, {loss_name(task.loss)}; the jobs of a "
                 "comparison run from a folder alone, in any process, and a folder cannot hold a "
-                "function; leave loss= out, or call fit for each freeze schedule"
+                "function; leave loss= out, describe it as mtf.CrossEntropy(...), or call fit for "
+                "each freeze schedule"
             )
     sets: dict[int, Examples] = {}
 
@@ -48,6 +51,7 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
         name: {
             "train": place(task.train),
             "eval": place(task.eval),
+            "loss": task.loss.to_dict() if isinstance(task.loss, DescribedLoss) else None,
             **{option: getattr(task, option) for option in _OPTIONS},
         }
         for name, task in tasks.items()
@@ -76,7 +80,10 @@ def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
 
     return {
         name: Task(
-            rows(one["train"]), rows(one["eval"]), **{option: one[option] for option in _OPTIONS}
+            rows(one["train"]),
+            rows(one["eval"]),
+            loss=None if one["loss"] is None else loss_from_dict(one["loss"], f"loss of {name}"),
+            **{option: one[option] for option in _OPTIONS},
         )
         for name, one in values["tasks"].items()
     }

@@ -13,6 +13,7 @@ from .example import Example
 from .examples import Examples
 from .exports import words_and_tags
 from .label_map import map_labels
+from .label_sets import entity_types
 from .labels import IGNORE
 from .pair_files import read_nli, read_sts
 from .readers import read_conll, read_csv, read_file, read_jsonl, read_tsv
@@ -26,6 +27,7 @@ __all__ = [
     "Examples",
     "Group",
     "Part",
+    "entity_types",
     "group_tasks",
     "map_labels",
     "plan_epoch",

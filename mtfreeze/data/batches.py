@@ -26,6 +26,7 @@ from ..checks import check_choice, check_integer
 from ..closest import unknown
 from ..errors import DataError
 from ..quoting import quoted
+from .distinct import without_repeats
 from .examples import Examples
 from .lengths import grouped_batches
 from .order import permutation
@@ -60,12 +61,22 @@ class Group:
         Numbers of the rows with a label for at least one of the tasks.
     encoding : hashable
         How the heads read rows; that of all tasks of the group.
+    distinct : bool
+        Whether rows with a text in common are drawn into different batches.
     """
 
     tasks: tuple[str, ...]
     examples: Examples
     rows: NDArray[np.int64]
     encoding: Any
+    distinct: bool = False
+
+    @property
+    def texts(self) -> list[tuple[str, ...]] | None:
+        """The texts of each of `rows`, where batches depend on them."""
+        if not self.distinct:
+            return None
+        return [self.examples[row].texts or () for row in self.rows.tolist()]
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,10 @@ class Learner(Protocol):
     def encoding(self) -> Hashable:
         """How its head reads a row."""
 
+    @property
+    def distinct(self) -> bool:
+        """Whether its loss takes the other rows of a batch for negatives."""
+
     def label_name(self, task: str) -> str:
         """Return the name of its label in rows that carry several."""
 
@@ -139,7 +154,7 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
         If no row of a task's training data carries a label for it.
     """
     _check_mixing(mixing)
-    members: list[tuple[list[str], Examples, NDArray[np.bool_], Hashable]] = []
+    members: list[tuple[list[str], Examples, NDArray[np.bool_], Hashable, bool]] = []
     for name, task in tasks.items():
         if task.train is None:
             continue
@@ -154,16 +169,17 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
                 f"{len(task.train)} rows without; "
                 f"{unknown('task label', key, task.train.tasks)}; pass Task(label=...)"
             )
-        for names, examples, mask, encoding in members if mixing == "joint" else ():
-            if encoding == task.encoding and _same_inputs(examples, task.train):
+        reads = task.encoding, task.distinct
+        for names, examples, mask, *others in members if mixing == "joint" else ():
+            if tuple(others) == reads and _same_inputs(examples, task.train):
                 names.append(name)
                 mask |= labelled
                 break
         else:
-            members.append(([name], task.train, labelled, task.encoding))
+            members.append(([name], task.train, labelled, *reads))
     return [
-        Group(tuple(names), examples, np.flatnonzero(mask).astype(np.int64), encoding)
-        for names, examples, mask, encoding in members
+        Group(tuple(names), examples, np.flatnonzero(mask).astype(np.int64), encoding, distinct)
+        for names, examples, mask, encoding, distinct in members
     ]
 
 
@@ -175,6 +191,7 @@ def epoch_batches(
     epoch: int,
     n_batches: int | None = None,
     lengths: NDArray[np.int64] | None = None,
+    texts: Sequence[Sequence[str]] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Cut ``range(n)``, in the random order of (seed, task, epoch), into batches.
 
@@ -190,6 +207,8 @@ def epoch_batches(
         How many batches to return; beyond one pass further passes follow, each in its own order.
     lengths : (n,) int64 array, optional
         Tokens of each row, to draw batches of similar length; see ``lengths.py``.
+    texts : sequence of n sequences of str, optional
+        Of each row, to draw batches in which none repeats; see ``distinct.py``.
 
     Returns
     -------
@@ -202,10 +221,11 @@ def epoch_batches(
     for again in range(-(-wanted // per_pass)):
         order = permutation(n, seed, "rows", task, epoch, again)
         if lengths is None:
-            batches += [order[i : i + batch_size] for i in range(0, n, batch_size)]
+            drawn = [order[i : i + batch_size] for i in range(0, n, batch_size)]
         else:
             key = (seed, "lengths", task, epoch, again)
-            batches += grouped_batches(order, lengths, batch_size, *key)
+            drawn = grouped_batches(order, lengths, batch_size, *key)
+        batches += drawn if texts is None else without_repeats(drawn, texts)
     return batches[:wanted]
 
 
@@ -217,6 +237,7 @@ def _next_batches(
     first: int,
     n_batches: int,
     lengths: NDArray[np.int64] | None,
+    texts: Sequence[Sequence[str]] | None,
 ) -> list[NDArray[np.int64]]:
     """Return batches number `first` and following of an endless row of passes over ``range(n)``.
 
@@ -226,7 +247,7 @@ def _next_batches(
     per_pass = _n_batches(n, batch_size)
     begin, end = first // per_pass, -(-(first + n_batches) // per_pass)
     passes = [
-        epoch_batches(n, batch_size, seed, task, number, lengths=lengths)
+        epoch_batches(n, batch_size, seed, task, number, lengths=lengths, texts=texts)
         for number in range(begin, end)
     ]
     batches = [batch for one in passes for batch in one]
@@ -299,8 +320,8 @@ def plan_epoch(
         n, name, share = len(groups[i].rows), groups[i].tasks[0], shares[i]
         own = None if lengths is None else lengths[i]
         if mixing == "proportional":
-            return _next_batches(n, size, seed, name, epoch * share, share, own)
-        return epoch_batches(n, size, seed, name, epoch, share, own)
+            return _next_batches(n, size, seed, name, epoch * share, share, own, groups[i].texts)
+        return epoch_batches(n, size, seed, name, epoch, share, own, groups[i].texts)
 
     parts = [
         [Part(i, group.tasks, group.rows[batch]) for batch in batches_of(i)]

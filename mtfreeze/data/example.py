@@ -31,7 +31,8 @@ class Example:
     words : tuple of str or None
         The words.
     label : str, int, float, tuple or None
-        The only label; for words with tags, one tag per word; for a question, its answers.
+        The only label; for words with tags, one tag per word; for a text with several labels, all;
+        for a question, its answers.
     labels : mapping of str to label, or None
         Labels by task name, where the row carries several; a task may be missing.
     source : str

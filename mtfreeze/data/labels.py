@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..closest import name_list, unknown
+from ..closest import counted, name_list, unknown
 from ..errors import DataError
 from ..quoting import quoted
 from .example import IGNORE, Label
@@ -166,8 +166,8 @@ def encode_labels(
             raise DataError(
                 f"{row.source}: head {quoted(head)} labels whole texts: expected one label; found "
                 + (
-                    f"{len(label)} numbers; several labels for one text are not supported; use a "
-                    "Regression head for numbers"
+                    f"{counted(len(label), _item_of(label))}; use a MultiLabelClassification head for "
+                    "several labels, a Regression head for numbers"
                     if row.words is None
                     else f"{len(label)} tags; use a TokenClassification head for tags"
                 )
@@ -177,6 +177,10 @@ def encode_labels(
         except DataError as error:
             raise DataError(f"{error}{proposed_map(labels, names)}") from None
     return result
+
+
+def _item_of(label: tuple[object, ...]) -> str:
+    return "number" if label and all(isinstance(one, float) for one in label) else "label"
 
 
 def proposed_map(labels: Sequence[object], names: Sequence[str]) -> str:

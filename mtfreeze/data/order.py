@@ -13,7 +13,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["permutation"]
+__all__ = ["permutation", "words"]
 
 
 def permutation(n: int, *key: int | str) -> NDArray[np.int64]:
@@ -31,7 +31,11 @@ def permutation(n: int, *key: int | str) -> NDArray[np.int64]:
     >>> bool((permutation(5, 0, "task", 1) == permutation(5, 0, "task", 1)).all())
     True
     """
+    return np.argsort(words(n, *key), kind="stable").astype(np.int64)
+
+
+def words(n: int, *key: int | str) -> NDArray[np.uint64]:
+    """Return n random words, (n,) uint64; see `permutation` for the key."""
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
     digest = hashlib.blake2b(text.encode(), digest_size=16, person=b"mtfreeze order").digest()
-    stream = np.random.Philox(key=int.from_bytes(digest, "little")).random_raw(n)
-    return np.argsort(stream, kind="stable").astype(np.int64)
+    return np.asarray(np.random.Philox(key=int.from_bytes(digest, "little")).random_raw(n))

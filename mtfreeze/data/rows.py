@@ -125,15 +125,21 @@ def _is_list(value: object) -> bool:
     return isinstance(value, list | tuple) or int(getattr(value, "ndim", 0)) > 0
 
 
+def _label_set(values: Any, where: str) -> Label:
+    """Return several labels of one text, names or positions; none of them is an empty tuple."""
+    items = values.tolist() if isinstance(values, np.ndarray) else values
+    return cast(
+        Label, tuple(check_label(one, f"{where}, label {i}") for i, one in enumerate(items))
+    )
+
+
 def _any_label(value: object, words: tuple[str, ...] | None, where: str) -> Label:
-    """Check a label of any kind: a list is tags of words or numbers of a text, else it is one."""
+    """Check a label of any kind: a list is tags of words, or numbers or labels of a text."""
     if _is_list(value):
         if words is not None:
             return check_tags(value, len(words), where)
         numbers = _as_numbers(value)
-        if numbers is None:
-            raise DataError(f"{where}: {_NEEDS_WORDS}")
-        return numbers
+        return _label_set(value, where) if numbers is None else numbers
     number = _as_float(value)
     return check_label(value, where) if number is None else number
 
@@ -199,7 +205,7 @@ def _from_mapping(row: Mapping[str, object], where: str, unused: Unused) -> Exam
         return Example(text, words, check_tags(value, len(words), where), None, where)
     if words is None and isinstance(value, list):
         value = _only_one(row, given[0], value, where)
-    if given[0] != "labels":
+    if given[0] != "labels" or (words is None and isinstance(value, list)):
         return Example(text, words, _any_label(value, words, where), None, where)
     return Example(text, words, None, _by_task(value, words, where), where)
 
@@ -249,22 +255,12 @@ def _from_texts(
 
 
 def _only_one(row: Mapping[str, object], key: str, values: list[object], where: str) -> object:
-    """Return what a list under a text's label stands for: itself if it is numbers, else its one."""
+    """Return what a list under a text's label stands for: its one label, else itself."""
     converted = _converted(row)
     if converted:
         raise DataError(f"{where}: {converted}")
-    if key == "labels" or _as_numbers(values) is not None:
+    if key == "labels" or len(values) != 1 or _as_numbers(values) is not None:
         return values
-    if len(values) != 1:
-        raise DataError(
-            f"{where}: several labels for one text are not supported; found {quoted(values)} under "
-            f"{quoted(key)}; "
-            + (
-                "keep one of them, or give each a task: {'labels': {task: label, ...}}"
-                if values
-                else "leave a row without label out"
-            )
-        )
     return values[0]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -23,18 +24,21 @@ from ..heads.measure import LOSS, RowCounts
 from ..heads.row_spaces import Targets
 from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
-from ..losses.own import LossFunction, loss_sum
+from ..losses.described import DescribedLoss
 from ..metrics.scores import metric_name
 from ..model.encoding import brief_tokens, calls
 from ..model.finite import check_finite
 from ..multi_task_model import MultiTaskModel
-from ..quoting import quoted
 from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
 from ..steps.batch import encode_task
+from ..steps.task_losses import LossSum, evaluation_loss, own_loss
+from .batch_scores import BatchScores
 
-__all__ = ["EvalData", "Outcome", "PackRows"]
+__all__ = ["BATCH_SIZE", "EvalData", "Outcome", "PackRows"]
 
+BATCH_SIZE = 32
+"""Rows of a batch of losses that compare the rows of one, where no run says how many."""
 
 PackRows = Callable[[Encoded, NDArray[np.int64]], PackedBatch]
 """Tokens of a data set, sequences -> these as a packed batch."""
@@ -68,21 +72,33 @@ class EvalData:
         The model that will be scored; its heads must stay as they are.
     tasks : mapping of str to Task
         From `check_tasks`; those without evaluation data are left out.
+    batch_size : int
+        Rows of a batch of losses that compare the rows of one.
     """
 
-    def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
+    def __init__(
+        self, model: MultiTaskModel, tasks: Mapping[str, Task], batch_size: int = BATCH_SIZE
+    ) -> None:
+        self._batch_size = batch_size
         scored = {name: task for name, task in tasks.items() if task.eval is not None}
         self._targets = {
             name: encode_task(model, name, task, task.eval)
             for name, task in scored.items()
             if task.eval is not None
         }
-        self._own = {name: task.loss for name, task in scored.items()}
+        self._own = {name: own_loss(task, model.heads[name].spec) for name, task in scored.items()}
+        self._losses = {name: self._loss(model, name, task) for name, task in scored.items()}
         as_train = {name: task.only_evaluated() for name, task in scored.items()}
         self._groups = group_tasks(as_train, "joint")
         self._encoded = [
             model.encoder.encode_examples(group.examples, group.encoding) for group in self._groups
         ]
+
+    def _loss(self, model: MultiTaskModel, name: str, task: Task) -> LossSum:
+        known = self._targets[name]
+        if isinstance(task.loss, DescribedLoss) and task.train is not None:
+            known = encode_task(model, name, task, task.train)
+        return evaluation_loss(model.heads[name].spec, name, task, known)
 
     @property
     def tasks(self) -> list[str]:
@@ -158,13 +174,7 @@ class EvalData:
         with reporter.bar(self.n_tokens, "evaluating", unit="token"):
             for group, encoded in zip(self._groups, self._encoded, strict=True):
                 scorers = {
-                    name: _Scorer(
-                        name,
-                        model.heads[name].spec,
-                        self._targets[name],
-                        encoded,
-                        self._own[name],
-                    )
+                    name: self._scorer(name, model.heads[name].spec, group, encoded)
                     for name in group.tasks
                 }
                 specs = [model.heads[name].spec for name in group.tasks]
@@ -184,40 +194,68 @@ class EvalData:
                 found |= {name: scorer.outcome() for name, scorer in scorers.items()}
         return {name: found[name] for name in self._targets}
 
+    def _scorer(self, name: str, spec: HeadSpec, group: Group, encoded: Encoded) -> _Scorer:
+        own, targets = self._own[name], self._targets[name]
+        if own is None or spec.batch_loss() is None:
+            return _RowScorer(spec, targets, encoded, self._losses[name])
+        size = self._batch_size
+        scores = BatchScores(name, spec, targets, encoded, own, group.rows, size)
+        return _BatchScorer(spec, scores)
 
-class _Scorer:
+
+class _Scorer(ABC):
     """Collects what the rows of one task add, then turns it into figures."""
 
-    def __init__(
-        self,
-        name: str,
-        spec: HeadSpec,
-        targets: Targets,
-        encoded: Encoded,
-        own: LossFunction | None,
-    ) -> None:
-        self._name, self._spec, self._own = name, spec, own
-        self._targets, self._encoded = targets, encoded
-        self._loss, self._n_loss = 0.0, 0
-        self._rows: list[RowCounts] = []
+    _spec: HeadSpec
 
+    @abstractmethod
     def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
         """Take the head's outputs, (N, width), of a pass over these rows."""
-        targets = self._targets.for_rows(self._encoded, rows)
-        if self._own is None:
-            loss, n = self._spec.loss_sum(outputs, targets)
-        else:
-            loss, n = loss_sum(
-                self._own, outputs, targets, f"evaluation, task {quoted(self._name)}"
-            )
-        self._loss, self._n_loss = self._loss + loss, self._n_loss + n
-        self._rows.append(self._spec.scored(self._targets, self._encoded, rows, outputs))
+
+    @abstractmethod
+    def results(self) -> tuple[float, RowCounts]:
+        """Return the mean loss, NaN for none, and what each row adds to the measure."""
 
     def outcome(self) -> Outcome:
         """Return loss and metrics, and what each row adds to them."""
-        counts, measure = np.concatenate(self._rows), self._spec.measure
-        loss = {LOSS.name: self._loss / self._n_loss if self._n_loss else math.nan}
+        loss, counts = self.results()
+        measure = self._spec.measure
         figures = measure.figures(counts)
         if not measure.n_items(counts):  # 0.0 would be a figure like any other
             figures = dict.fromkeys(figures, math.nan)
-        return Outcome(measure.name, counts, loss | figures)
+        return Outcome(measure.name, counts, {LOSS.name: loss} | figures)
+
+
+class _BatchScorer(_Scorer):
+    """Of a head whose loss compares the rows of a batch."""
+
+    def __init__(self, spec: HeadSpec, scores: BatchScores) -> None:
+        self._spec, self._scores = spec, scores
+
+    def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
+        self._scores.add(rows, outputs)
+
+    def results(self) -> tuple[float, RowCounts]:
+        return self._scores.results()
+
+
+class _RowScorer(_Scorer):
+    """Of a head whose loss adds up over rows."""
+
+    def __init__(
+        self, spec: HeadSpec, targets: Targets, encoded: Encoded, loss_sum: LossSum
+    ) -> None:
+        self._spec, self._loss_sum = spec, loss_sum
+        self._targets, self._encoded = targets, encoded
+        self._loss, self._divisor = 0.0, 0.0
+        self._rows: list[RowCounts] = []
+
+    def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
+        targets = self._targets.for_rows(self._encoded, rows)
+        loss, divisor = self._loss_sum(outputs, targets)
+        self._loss, self._divisor = self._loss + loss, self._divisor + divisor
+        self._rows.append(self._spec.scored(self._targets, self._encoded, rows, outputs))
+
+    def results(self) -> tuple[float, RowCounts]:
+        loss = self._loss / self._divisor if self._divisor else math.nan
+        return loss, np.concatenate(self._rows)

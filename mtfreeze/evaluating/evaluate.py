@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from .._core import Bracket
-from ..checks import check_flag
+from ..checks import check_flag, check_integer
 from ..errors import DataError
 from ..features import CacheStats, open_cache
 from ..heads.registry import measure_named
@@ -23,7 +23,7 @@ from ..runtime.progress import Reporter
 from ..steps.batch import check_tasks
 from ..steps.prefix_features import evaluation_features
 from .doubts import Doubt, doubt
-from .eval_data import EvalData, Outcome
+from .eval_data import BATCH_SIZE, EvalData, Outcome
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -37,6 +37,7 @@ def evaluate(
     *,
     cache: str | bool | os.PathLike[str] = "auto",
     progress: bool = False,
+    batch_size: int = BATCH_SIZE,
 ) -> dict[str, float]:
     """Score the heads on the evaluation data of their tasks.
 
@@ -51,6 +52,9 @@ def evaluate(
         "auto" keeps what is small (a row a text) and looks for the rest. The figures are the same.
     progress : bool
         Draw a progress bar.
+    batch_size : int
+        Rows of a batch of a loss that compares the rows of one (`Similarity`): ``eval_<task>_loss``
+        is its mean over batches of rows in their order. Nothing else depends on it.
 
     Returns
     -------
@@ -58,7 +62,9 @@ def evaluate(
         ``eval_<task>_loss``; for heads of texts ``_accuracy``, ``_f1_macro`` and ``_mcc``; for
         heads of words with IOB2 labels ``_f1``, ``_precision``, ``_recall`` (whole entities, strict
         IOB2, micro-averaged) and ``_accuracy`` (of words); for other heads of words ``_accuracy``;
-        for heads of numbers ``_pearson``, ``_spearman``, ``_r2``, ``_rmse`` and ``_mae``.
+        for heads of numbers ``_pearson``, ``_spearman``, ``_r2``, ``_rmse`` and ``_mae``; for
+        similarity ``_pearson_cosine`` and ``_spearman_cosine`` of pairs with scores, else
+        ``_mrr@10``, ``_ndcg@10`` and ``_recall@1``, ``@5``, ``@10``.
 
     Raises
     ------
@@ -80,7 +86,7 @@ def evaluate(
     >>> 0 <= metrics["eval_classifier_accuracy"] <= 1
     True
     """
-    found = evaluate_rows(model, tasks, cache=cache, progress=progress)
+    found = evaluate_rows(model, tasks, cache=cache, progress=progress, batch_size=batch_size)
     for one in _doubts(found):
         warn(one.text, EvaluationWarning)
     return {
@@ -96,6 +102,7 @@ def evaluate_rows(
     *,
     cache: str | bool | os.PathLike[str] = "auto",
     progress: bool = False,
+    batch_size: int = BATCH_SIZE,
     on_cache_stats: Callable[[CacheStats], None] = lambda stats: None,
 ) -> dict[str, Outcome]:
     """Do what `evaluate` does and keep each row's share in the figures, by task.
@@ -104,7 +111,8 @@ def evaluate_rows(
     """
     check_model(model)
     progress = check_flag("progress", progress)
-    data = EvalData(model, check_tasks(model, tasks))
+    size = check_integer("batch_size", batch_size, 1)
+    data = EvalData(model, check_tasks(model, tasks), size)
     if not data.tasks:
         raise DataError(
             "expected evaluation data; found tasks with training data only; pass Task(eval=...)"

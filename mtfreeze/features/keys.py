@@ -89,12 +89,15 @@ def prefix_key(model: ModelState, name: str, snapshot: Snapshot | None = None) -
         for at in sorted(running)
         if units[at].is_head
     }
+    adapter = model.adapter
+    adapted = adapter is not None and model.unit_index[adapter.kind] in running
     kernels = _core.runtime_info()
     described = {
         "version": [_VERSION, _core.VERSION],
         "output": name,
         "operations": model._loaded.build_config,
         "heads": heads,
+        **({"adapter": adapter.core_config()} if adapter is not None and adapted else {}),
         "numerics": numerics(model, running),
         "isa": kernels.isa,
         "products": list(kernels.product_isa),
@@ -129,8 +132,8 @@ def _digests(
         if info.unit not in running:
             continue
         version, value = known.get(info.key, (None, ""))
-        # A head that was removed and added again begins a new count of versions.
-        if version != info.version or units[info.unit].is_head:
+        # A head or adapter that was removed and added again begins a new count of versions.
+        if version != info.version or not model.index.in_backbone[info.unit]:
             value = digest(model._core.view(position))
             known[info.key] = (info.version, value)
         found.append((info.key, list(info.shape), value))

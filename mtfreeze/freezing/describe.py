@@ -21,7 +21,7 @@ __all__ = ["frozen_line", "frozen_names", "trained_names"]
 
 def _side(units: Sequence[UnitState], *, frozen: bool) -> list[str]:
     """Return one side as short selectors; partly frozen units end in `` (partly)``."""
-    backbone = [unit.path for unit in units if not unit.is_head]
+    backbone = [unit.path for unit in units if unit.in_backbone]
     wanted = "frozen" if frozen else "trainable"
     whole = [unit.path for unit in units if unit.state == wanted]
     partly = [unit.path for unit in units if unit.state == "partly"]

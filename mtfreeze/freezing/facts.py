@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from .._core import together
+from ..adapters.adapter import Adapter
 from ..heads.head import Head
 from .selectors import ModelIndex
 
@@ -35,6 +36,10 @@ class ModelFacts:
         See `FreezeState`.
     n_steps : int
         Steps made by hand; dropout depends on it.
+    adapter : Adapter or None
+        The adapter that the model has.
+    merged : Merged or None
+        What merging an adapter took away, so that it can be put back.
     """
 
     index: ModelIndex
@@ -42,6 +47,8 @@ class ModelFacts:
     pinned: frozenset[str] = frozenset()
     pinned_heads: frozenset[str] = frozenset()
     n_steps: int = 0
+    adapter: Adapter | None = None
+    merged: Any = None
 
     def with_heads(self, heads: Iterable[Head], index: ModelIndex) -> ModelFacts:
         """Return the same with these heads; pins of others are gone."""
@@ -53,6 +60,15 @@ class ModelFacts:
             pinned=self.pinned & frozenset(index.keys),
             pinned_heads=self.pinned_heads & frozenset(named),
         )
+
+    def with_adapter(self, adapter: Adapter | None, index: ModelIndex) -> ModelFacts:
+        """Return the same with this adapter, or none; pins of what is gone are gone."""
+        pinned = self.pinned & frozenset(index.keys)
+        return replace(self, index=index, adapter=adapter, pinned=pinned)
+
+    def with_merged(self, merged: Any) -> ModelFacts:
+        """Return the same with what merging took away."""
+        return replace(self, merged=merged)
 
     def trained(self, names: Collection[str], *, trained: bool = True) -> ModelFacts:
         """Return the same where a step has trained these heads, or none has."""

@@ -2,6 +2,7 @@
 """Selectors: what the user writes ("backbone[:3]", "heads", "*.bias") -> a mask over parameters.
 
     all, none, backbone, heads, <head>      whole parts
+    lora, ia3                               the adapter, which is not part of the backbone
     backbone[:k]                            layers below k, and what lies below all layers: the
                                             embeddings (negative k: from the top)
     embeddings, layers, layers[4], layers[2:5], pooler      units, also after "backbone."; layers
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..adapters.adapter import UNITS
 from ..checks import as_items, typed
 from ..closest import did_you_mean, name_list
 from ..errors import SelectorError
@@ -97,6 +99,10 @@ class ModelIndex:
         Position by unit path.
     heads : tuple of str
         Names of the heads.
+    adapter : str or None
+        ``"lora"`` or ``"ia3"``, the unit of an adapter, if the model has one.
+    in_backbone : (n_units,) bool array
+        The units that are neither heads nor an adapter.
     layers : LayerUnits
         The units that compute layers, from the input upward.
     unit_of : (n_params,) int array
@@ -116,6 +122,8 @@ class ModelIndex:
         self.unit_index = {path: i for i, path in enumerate(self.unit_paths)}
         self.is_head = np.array([unit.is_head for unit in units], dtype=bool)
         self.heads = tuple(unit.path for unit in units if unit.is_head)
+        self.adapter = next((path for path in self.unit_paths if path in UNITS), None)
+        self.in_backbone = ~self.is_head & [path not in UNITS for path in self.unit_paths]
         self.layers = LayerUnits.of(self.unit_paths)
         self.unit_of = np.array([info.unit for info in params], dtype=np.int64)
 
@@ -124,8 +132,8 @@ class ModelIndex:
         """Number of layers of the backbone."""
         return self.layers.n
 
-    def without_head(self, name: str) -> ModelIndex:
-        """Return the names that the core has once a head is removed."""
+    def without_unit(self, name: str) -> ModelIndex:
+        """Return the names that the core has once a head, or the adapter, is removed."""
         gone = self.unit_index[name]
         rest = ModelIndex(
             [info for info in self._params if info.unit != gone],
@@ -226,7 +234,7 @@ def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selecti
     if text == "none":
         return index.of_units(())
     if text == "backbone":
-        return index.of_units(np.flatnonzero(~index.is_head))
+        return index.of_units(np.flatnonzero(index.in_backbone))
     if text == "heads":
         if not index.heads:
             raise SelectorError(
@@ -349,6 +357,12 @@ def _miss(index: ModelIndex, text: str, hints: bool) -> str:
         return (
             f"{quoted(text)} matches nothing: this model does not use its pooler (pooling is not "
             "'pooler'), so there is nothing to freeze"
+        )
+    if text in UNITS:
+        return (
+            f"selector {quoted(text)} matches nothing: expected a model with that adapter; found "
+            f"{'the adapter ' + quoted(index.adapter) if index.adapter else 'no adapter'}; call "
+            f"model.add_{text}() first"
         )
     hint = ""
     if hints:

@@ -98,6 +98,6 @@ def unit_names(index: ModelIndex, keys: Collection[str], heads: Collection[str] 
             whole.append(path)
         elif any(own):
             partly.append(path)
-    backbone = [path for path in index.unit_paths if path not in index.heads]
+    backbone = [path for path, own in zip(index.unit_paths, index.in_backbone, strict=True) if own]
     names = short_names(whole, backbone)
     return names + [f"{name} (partly)" for name in short_names(partly, backbone)]

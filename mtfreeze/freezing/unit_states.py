@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..adapters.adapter import UNITS
 from .state import Freezable, FreezeState, masks
 
 __all__ = ["UnitState", "unit_states"]
@@ -30,6 +31,11 @@ class UnitState:
     n_frozen: int
     is_head: bool
     empty_frozen: bool = False
+
+    @property
+    def in_backbone(self) -> bool:
+        """Whether it is neither a head nor an adapter."""
+        return not self.is_head and self.path not in UNITS
 
     @property
     def frozen(self) -> bool:

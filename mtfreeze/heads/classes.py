@@ -38,6 +38,11 @@ class Classification(HeadSpec):
 
     size_key: ClassVar[str] = "n_labels"
 
+    @property
+    def chooses_by_itself(self) -> bool:
+        """Whether each text or word is answered by its own logits, and learned by cross entropy."""
+        return True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.labels) < 2:

@@ -28,6 +28,14 @@ RESERVED = (
     "pooler",
     "dense",
     "lora",
+    "ia3",
+    "stem",
+    "stages",
+    "blocks",
+    "queries",
+    "input_projection",
+    "encoder",
+    "decoder",
 )
 """Names that selectors use."""
 

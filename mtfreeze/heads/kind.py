@@ -25,6 +25,7 @@ from ..data.label_names import check_label_names
 from ..errors import ConfigError
 from ..inputs.packing import Encoded, PackedBatch
 from ..inputs.row_encoding import PLAIN, RowEncoding
+from ..losses.own import LossFunction
 from ..quoting import quoted
 from .backbone_facts import BackboneFacts
 from .measure import Measure, RowCounts
@@ -105,6 +106,8 @@ class HeadSpec(ABC):
     size_key: ClassVar[str]
     """What the core calls the number of outputs."""
     has_probabilities: ClassVar[bool] = True
+    has_parameters: ClassVar[bool] = True
+    """Whether it has weights of its own, which are random until they are trained."""
     changes_inputs: ClassVar[bool] = False
     """Whether a draw changes what the backbone reads: nothing that was stored stands for it."""
 
@@ -128,7 +131,7 @@ class HeadSpec(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments and the kind, as JSON holds them."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
         return {"kind": self.kind, **plain}
 
@@ -179,6 +182,11 @@ class HeadSpec(ABC):
     def encoding(self) -> RowEncoding:
         """Which sequences of tokens the backbone gets for a row; by default one."""
         return PLAIN
+
+    @property
+    def distinct(self) -> bool:
+        """Whether rows with a text in common are drawn into different batches; mostly not."""
+        return False
 
     def rows(self, examples: Examples) -> Examples:
         """Return rows of data as heads of this kind read them; by default themselves.
@@ -255,6 +263,13 @@ class HeadSpec(ABC):
             If they do not; the task is named.
         """
 
+    def batch_loss(self) -> LossFunction | None:
+        """Return a loss that compares the rows of a whole batch, outside the core; mostly none.
+
+        Heads with such a loss are scored on all rows of the data at once, in their order.
+        """
+        return None
+
     def absent(self, targets: Targets) -> list[str]:
         """Return what of all that the head can answer these targets never are; by default none."""
         return []
@@ -272,6 +287,13 @@ class HeadSpec(ABC):
     @abstractmethod
     def predictions(self, kept: Float32) -> Any:
         """Return what the user gets for the rows of `decoded`."""
+
+    def read(self, vectors: Float32) -> Float32:
+        """Return what the head reads, (n rows, ...), of vectors of their sequences, (n, width).
+
+        By default the vectors themselves; a head of rows of several sequences puts them together.
+        """
+        return vectors
 
     # ---- judging ---------------------------------------------------------------------------------
 

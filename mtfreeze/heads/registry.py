@@ -14,10 +14,12 @@ from .causal_lm import CausalLM
 from .kind import HeadSpec
 from .masked_lm import MaskedLM
 from .measure import LOSS, Measure, Metric
+from .multi_label_classification import MultiLabelClassification
 from .pair_classification import PairClassification
 from .question_answering import QuestionAnswering
 from .regression import Regression
 from .sequence_classification import SequenceClassification
+from .similarity import Similarity
 from .token_classification import TokenClassification
 
 __all__ = [
@@ -50,15 +52,18 @@ def register(kind: type[HeadSpec]) -> None:
         METRICS.update((one.name, one) for one in measure.metrics)
 
 
-for _kind in (
+_OURS: tuple[type[HeadSpec], ...] = (
     SequenceClassification,
     TokenClassification,
     Regression,
+    MultiLabelClassification,
     PairClassification,
+    Similarity,
     QuestionAnswering,
     MaskedLM,
     CausalLM,
-):
+)
+for _kind in _OURS:
     register(_kind)
 
 
@@ -71,7 +76,7 @@ def descriptions(*others: str) -> str:
 def required_keys(kind: str) -> tuple[str, ...]:
     """Return the arguments that a description of this kind, or of an unknown one, must have."""
     known = KINDS.get(kind, HeadSpec)
-    return tuple(field.name for field in fields(known) if field.default is MISSING)
+    return tuple(one.name for one in fields(known) if one.init and one.default is MISSING)
 
 
 def spec_from_dict(values: Mapping[str, Any], where: str) -> HeadSpec:
@@ -85,7 +90,7 @@ def spec_from_dict(values: Mapping[str, Any], where: str) -> HeadSpec:
     kind = values.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ConfigError(f"{where}: {unknown('kind of head', str(kind), KINDS)}")
-    known = {field.name for field in fields(KINDS[kind])}
+    known = {one.name for one in fields(KINDS[kind]) if one.init}
     arguments = {key: value for key, value in values.items() if key != "kind"}
     for key in arguments:
         if key not in known:

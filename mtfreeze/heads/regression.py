@@ -35,7 +35,7 @@ from .kind import Float32, PooledHead
 from .measure import Floats, Measure, Metric, RowCounts, Sums, ratio
 from .row_spaces import Targets, TextTargets
 
-__all__ = ["Regression"]
+__all__ = ["NUMBERS", "Regression"]
 
 _NOISE = 1e-12
 """Share of a sum of squares below which a variance is the rounding of zero."""
@@ -94,6 +94,9 @@ class _Numbers(Measure):
         return float(values(columns.sum(axis=0, keepdims=True))[0])
 
 
+NUMBERS = _Numbers()
+
+
 def _spread(n: Floats, s: Floats, ss: Floats) -> Floats:
     """Return the sum of squares about the mean; zero where it is rounding."""
     found = ss - ratio(s * s, n)
@@ -143,7 +146,7 @@ class Regression(PooledHead):
 
     kind: ClassVar[str] = "regression"
     written: ClassVar[str] = "mtf.Regression()"
-    measures: ClassVar[tuple[Measure, ...]] = (_Numbers(),)
+    measures: ClassVar[tuple[Measure, ...]] = (NUMBERS,)
     size_key: ClassVar[str] = "n_outputs"
     has_probabilities: ClassVar[bool] = False
 

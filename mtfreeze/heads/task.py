@@ -14,6 +14,7 @@ from ..checks import as_number, check_choice, check_flag, typed
 from ..data.examples import Rows, as_examples
 from ..errors import ConfigError
 from ..inputs.row_encoding import PLAIN, RowEncoding
+from ..losses.described import DescribedLoss
 from ..losses.own import LossFunction, loss_name
 from .kind import HeadSpec
 from .registry import MEASURES
@@ -43,8 +44,8 @@ class Task:
         numbers; by default the first.
     label : str, optional
         Name of this task's label in rows that carry several; by default the task's own name.
-    loss : callable, optional
-        A loss of your own instead of the head's (cross entropy); see below.
+    loss : CrossEntropy, Distillation or callable, optional
+        Instead of the head's loss: one of the core's with settings, or one of your own; see below.
 
     Raises
     ------
@@ -97,7 +98,7 @@ class Task:
         train_through_frozen: bool = False,
         metric: str | None = None,
         label: str | None = None,
-        loss: LossFunction | None = None,
+        loss: LossFunction | DescribedLoss | None = None,
     ) -> None:
         if train is None and eval is None:
             raise ConfigError("a Task needs data; found neither train= nor eval=; pass one of them")
@@ -112,13 +113,15 @@ class Task:
         if label is not None and not isinstance(label, str):
             raise TypeError(f"label must be the name of a label (str); found {typed(label)}")
         self.label = label
-        if loss is not None and not callable(loss):
+        if loss is not None and not isinstance(loss, DescribedLoss) and not callable(loss):
             raise TypeError(
-                "loss must be a function (outputs, targets) -> (value, gradient); found "
-                f"{typed(loss)}; leave it out for the loss of the head"
+                "loss must be mtf.CrossEntropy(...), mtf.Distillation(...) or a function (outputs, "
+                f"targets) -> (value, gradient); found {typed(loss)}; leave it out for the loss of "
+                "the head"
             )
         self.loss = loss
         self.encoding: RowEncoding = PLAIN
+        self.distinct = False
 
     def read_by(self, spec: HeadSpec) -> Task:
         """Return the task with its rows as heads of this description read them.
@@ -131,7 +134,7 @@ class Task:
         read = copy.copy(self)
         read.train = None if self.train is None else spec.rows(self.train)
         read.eval = None if self.eval is None else spec.rows(self.eval)
-        read.encoding = spec.encoding
+        read.encoding, read.distinct = spec.encoding, spec.distinct
         return read
 
     def only_evaluated(self) -> Task:
@@ -158,7 +161,8 @@ class Task:
             if value is not None
         ]
         if self.loss is not None:
-            parts.append(f"loss={loss_name(self.loss)}")
+            described = isinstance(self.loss, DescribedLoss)
+            parts.append(f"loss={self.loss if described else loss_name(self.loss)}")
         return f"Task({', '.join(parts)})"
 
 

@@ -21,7 +21,7 @@ from ..errors import DataError
 from .packing import Encoded
 from .text import TextEncoder
 
-__all__ = ["JOINT", "PLAIN", "SEPARATE", "RowEncoding"]
+__all__ = ["JOINT", "PAIRED", "PLAIN", "SEPARATE", "RowEncoding"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,18 @@ class _Separate(RowEncoding):
         return encoded.of_rows(np.fromiter(map(len, texts), np.int64, count=len(texts)))
 
 
+@dataclass(frozen=True)
+class _Paired(_Separate):
+    """A sequence for each of two texts, which make a pair in every batch."""
+
+    def check(self, examples: Examples) -> None:
+        JOINT.check(examples)
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+        encoded = super().encode(encoder, examples)
+        return encoded.of_rows(np.full(len(examples), 2), paired=True)
+
+
 def _found(row: Example) -> str:
     if row.texts is not None:
         return f"{len(row.texts)} texts"
@@ -128,4 +140,5 @@ def _found(row: Example) -> str:
 
 PLAIN = _Plain()
 JOINT = _Joint()
+PAIRED = _Paired()
 SEPARATE = _Separate()

@@ -36,6 +36,7 @@ from .gguf_models import find_gguf, read_gguf_model
 from .hub import Base, base_of
 from .kept_files import read_kept
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
+from .saved_adapter import SavedAdapter, read_saved_adapter
 from .sentence_files import WRITTEN, SentenceSettings, check_pooling, read_settings
 
 __all__ = [
@@ -83,6 +84,8 @@ class Loaded:
         What ``save_pretrained(tasks=...)`` noted.
     base : Base or None
         The state of a model on the hub that training began from, where that is known.
+    adapter : SavedAdapter or None
+        The adapter that was saved with it.
     """
 
     core: CoreModel
@@ -97,6 +100,7 @@ class Loaded:
     freeze: FreezeState = field(default_factory=FreezeState)
     tasks: dict[str, Any] = field(default_factory=dict)
     base: Base | None = None
+    adapter: SavedAdapter | None = None
 
 
 def load_folder(
@@ -150,6 +154,9 @@ def load_folder(
     _check_one_save(folder, own, dense)
     entries = _named_tensors(family, found, folder) | dense
     heads = read_saved_heads(folder, own)
+    adapter = read_saved_adapter(folder, own, folder / _OWN_FILE)
+    if adapter is not None:
+        _check_one_save(folder, own, adapter.tensors)
     check_sizes(family, build, entries, where)
     check_promises(family, build, entries, heads, folder)
     initialize()
@@ -175,6 +182,7 @@ def load_folder(
         _read_freeze(own, folder / _OWN_FILE),
         dict(own.get("tasks") or {}),
         base_of(folder) or _read_base(own, folder / _OWN_FILE),
+        adapter,
     )
 
 

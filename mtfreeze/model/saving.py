@@ -34,6 +34,7 @@ from ..quoting import quoted
 from .dense_modules import DENSE, own_tensors
 from .kept_files import TEMPLATES, WEIGHTS
 from .loading import FORMAT
+from .saved_adapter import ADAPTER_FILE, own_keys
 from .sentence_files import WRITTEN, dense_folder, settings_files
 from .task_models import check_task_model, write_task_model
 
@@ -55,6 +56,7 @@ _MODULE = re.compile(r"\d+_[A-Z]\w*")
 def save_model(model: ModelState, path: Path, head: str | None = None) -> Path:
     """Write `model`, or one head as a task model, to `path`; see `save_pretrained`."""
     if head is not None:
+        _check_plain(model)
         check_task_model(model, head)
     target = user_path(path).resolve()
     check_target(target, path)
@@ -71,6 +73,16 @@ def save_model(model: ModelState, path: Path, head: str | None = None) -> Path:
         if target.is_dir():
             _carry_over(target, draft)
     return path
+
+
+def _check_plain(model: ModelState) -> None:
+    """Refuse to write a model with an adapter as one of transformers, which would lose it."""
+    if model.adapter is not None:
+        raise ConfigError(
+            "expected a model without an adapter to write as a task model; found "
+            f"{quoted(model.adapter.kind)}; merge_lora() or remove_adapter() first, or "
+            "save_adapter(folder) for PEFT"
+        )
 
 
 def check_target(target: Path, path: Path) -> None:
@@ -126,6 +138,9 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
         place = folder / dense_folder(number)
         place.mkdir()
         write_tensors(place / "model.safetensors", own_tensors(number, backbone), saved_as)
+    adapter = {key: params[key] for key in own_keys(model.adapter)}
+    if adapter:
+        write_tensors(folder / ADAPTER_FILE, adapter, saved_as)
     (folder / "heads").mkdir()
     for name, tensors in heads.items():
         file = inner_path(folder, f"heads/{name}.safetensors", f"head {quoted(name)}")
@@ -200,6 +215,7 @@ def _own_file(model: ModelState) -> dict[str, Any]:
             },
         },
         "tasks": model.tasks,
+        **({"adapter": model.adapter.to_dict()} if model.adapter else {}),
         **({"base": model.base._asdict()} if model.base else {}),
     }
 

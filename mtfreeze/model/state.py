@@ -28,6 +28,7 @@ from .lock import ModelLock
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
 
+    from ..adapters.adapter import Adapter
     from ..files.tensor_files import RawTensor
     from ..heads.head import Head
     from ..inputs.text import TextEncoder
@@ -131,6 +132,11 @@ class ModelState:
     def index(self) -> ModelIndex:
         """Names and positions of units and parameters."""
         return self._facts.index
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """The adapter: its kind, where it stands, its dropout; None: the model has none."""
+        return self._facts.adapter
 
     @property
     def pooling(self) -> str:

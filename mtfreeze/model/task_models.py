@@ -30,7 +30,7 @@ from .language_folders import check_language_model, language_config, language_te
 if TYPE_CHECKING:
     from .state import ModelState
 
-__all__ = ["check_task_model", "write_task_model"]
+__all__ = ["check_task_model", "head_names", "write_task_model"]
 
 _KINDS = {
     "sequence_classification": "ForSequenceClassification",
@@ -175,20 +175,33 @@ def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, 
     return config
 
 
+def _head_names(model: ModelState, name: str, layout: HeadLayout) -> dict[str, str]:
+    """Return the keys of a head's parameters by the names of the task model."""
+    family = model.index.family
+    prefix = family.prefixes[0] if family.prefixes else ""
+    names = {}
+    layers = (("", layout.logits), ("hidden.0.", layout.hidden), ("hidden.0.norm.", layout.norm))
+    for ours, theirs in layers:
+        for part in ("weight", "bias"):
+            key = f"{name}.{ours}{part}"
+            if key in model.index.key_index:
+                inner = prefix if ours and _is_pooler(family, layout) else ""
+                names[f"{inner}{theirs}.{part}"] = key
+    return names
+
+
+def head_names(model: ModelState, name: str) -> dict[str, str]:
+    """Return the keys of a head that `check_task_model` lets pass, by the task model's names."""
+    layout = _layout(model.index.family, model.heads[name].spec)
+    return {} if layout is None else _head_names(model, name, layout)
+
+
 def _tensors(
     model: ModelState, name: str, layout: HeadLayout
 ) -> Mapping[str, NDArray[np.float32] | RawTensor]:
     """Return the tensors of the task model by the names of its class."""
     family, params = model.index.family, model.parameters()
-    prefix = family.prefixes[0] if family.prefixes else ""
-    head: dict[str, NDArray[np.float32]] = {}
-    layers = (("", layout.logits), ("hidden.0.", layout.hidden), ("hidden.0.norm.", layout.norm))
-    for ours, theirs in layers:
-        for part in ("weight", "bias"):
-            values = params.get(f"{name}.{ours}{part}")
-            if values is not None:
-                inner = prefix if ours and _is_pooler(family, layout) else ""
-                head[f"{inner}{theirs}.{part}"] = values
+    head = {theirs: params[ours] for theirs, ours in _head_names(model, name, layout).items()}
     own_pooler = [family.pooler] if _is_pooler(family, layout) else []
     return _with_backbone(model, head, own_pooler)
 

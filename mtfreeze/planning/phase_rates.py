@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..freezing.state import masks
 from .phase import Phase
 from .rate_clock import RateClock, count_warmup_steps
 from .rates import (
+    ADAPTER_RATES,
     DEFAULT_RATES,
     FROZEN_BACKBONE_RATES,
     ParamLike,
@@ -50,6 +52,9 @@ def phase_rates(
         rate = FROZEN_BACKBONE_RATES
     else:
         rate = DEFAULT_RATES if own.usual_rate is None else own.usual_rate
+        adapter = model.index.adapter
+        if adapter is not None and isinstance(rate, Mapping):
+            rate = {**rate, adapter: rate.get(adapter, ADAPTER_RATES[adapter])}
     peak, groups = expand_rates(params, rate, model.select)
     if heads_only and heads_train:
         notes += _head_rate_note(float(peak.max()), given is not None)

@@ -21,6 +21,7 @@ from ..freezing.selectors import ModelIndex
 from .checks import Rate, check_rate
 
 __all__ = [
+    "ADAPTER_RATES",
     "DEFAULT_RATES",
     "FROZEN_BACKBONE_RATES",
     "ParamLike",
@@ -38,6 +39,9 @@ FROZEN_BACKBONE_RATES: Mapping[str, float] = {"heads": 1e-2}
 """Where only heads train: linear in fixed features, they bear, and need, a far larger rate. On the
 demo's data, three epochs at 5e-5 leave them near chance, at 1e-3 far from done; from 1e-2 to 3e-2
 they are as good as they get."""
+
+ADAPTER_RATES: Mapping[str, float] = {"lora": 5e-4, "ia3": 5e-3}
+"""Usual rates of adapters, by the unit that they are: fresh weights, but few."""
 
 Float64 = NDArray[np.float64]
 Select = Callable[[str], NDArray[np.bool_]]
@@ -137,7 +141,7 @@ def layer_rates(index: ModelIndex, trains: NDArray[np.bool_], rates: Float64) ->
     found = {}
     for unit, path in enumerate(index.unit_paths):
         mine = trains & (index.unit_of == unit)
-        if mine.any() and not index.is_head[unit]:
+        if mine.any() and index.in_backbone[unit]:
             found[path.removeprefix("backbone.")] = float(rates[mine].max())
     return found
 

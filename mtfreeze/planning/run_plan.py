@@ -264,7 +264,7 @@ def _add_freeze_notes(model: ModelState, drafts: Sequence[_Draft]) -> None:
                     f"{unit.path}: frozen and never trained; its predictions are random"
                 )
         trained |= set(one.trained) - one.phase.freeze.frozen_heads
-        backbone = [unit for unit in one.phase.units if not unit.is_head]
+        backbone = [unit for unit in one.phase.units if unit.in_backbone]
         lowest = next((i for i, unit in enumerate(backbone) if not unit.frozen), len(backbone))
         above = [unit.path for unit in backbone[lowest:] if unit.frozen]
         if above:

@@ -26,6 +26,7 @@ from ..inputs.row_encoding import RowEncoding
 from ..losses.own import LossFunction
 from ..losses.step_loss import StepLoss
 from ..quoting import quoted
+from .task_losses import CoreLoss, core_loss, own_loss
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -136,12 +137,15 @@ class TrainingRows:
         self._specs = {name: model.heads[name].spec for name in tasks}
         self._seed = seed
         self._weights = {name: task.weight for name, task in tasks.items()}
-        self._own = {name: task.loss for name, task in tasks.items() if task.loss is not None}
+        losses = {name: own_loss(task, model.heads[name].spec) for name, task in tasks.items()}
+        self._own = {name: loss for name, loss in losses.items() if loss is not None}
+        self._learned: dict[str, CoreLoss] = {}
         self._targets: dict[str, Targets] = {}
         self._encoded: dict[tuple[int, RowEncoding], Encoded] = {}
         for name, task in tasks.items():
             if task.train is not None:
                 self._targets[name] = encode_task(model, name, task, task.train)
+                self._learned[name] = core_loss(model, name, task, self._targets[name])
                 key = id(task.train), task.encoding
                 if key not in self._encoded:
                     self._encoded[key] = model.encoder.encode_examples(task.train, task.encoding)
@@ -192,13 +196,14 @@ class TrainingRows:
         losses: list[StepLoss] = []
         for position, part in enumerate(step):
             for name in part.tasks:
-                targets, drawn_here = self._targets[name], own_targets[position]
+                (targets, kind, settings), drawn_here = self._learned[name], own_targets[position]
                 pieces: list[Any] = [
                     (targets.for_rows(encoded[at], part.rows) if drawn_here is None else drawn_here)
                     if at == position
                     else targets.unlabelled(one)
                     for at, one in enumerate(parts)
                 ]
-                losses.append(StepLoss(name, np.concatenate(pieces), self._weights[name]))
+                joined = np.concatenate(pieces)
+                losses.append(StepLoss(name, joined, self._weights[name], kind, settings))
         own = {one.head: self._own[one.head] for one in losses if one.head in self._own}
         return StepBatch(PackedBatch.join(parts), losses, own)

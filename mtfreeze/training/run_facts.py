@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..data.examples import Examples
 from ..freezing.state import FreezeState
 from ..heads.kind import BIASES
 from ..heads.task import Task
+from ..losses.described import DescribedLoss
 from ..losses.own import loss_name
 from ..planning.run_plan import PhasePlan, RunPlan
 from ..planning.settings import RUN_SETTINGS
@@ -69,8 +70,14 @@ def _task(task: Task) -> dict[str, Any]:
         "train_through_frozen": task.train_through_frozen,
         "metric": task.metric,
         "label": task.label,
-        "loss": None if task.loss is None else loss_name(task.loss),
+        "loss": _loss(task.loss),
     }
+
+
+def _loss(loss: object) -> Any:
+    if isinstance(loss, DescribedLoss):
+        return loss.facts()
+    return None if loss is None else loss_name(cast(Any, loss))
 
 
 def _freeze(state: FreezeState) -> dict[str, Any]:

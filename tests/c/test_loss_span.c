@@ -8,7 +8,7 @@ enum { M = 9, N = 2, B = 4, NONE = MTF_IGNORE_LABEL };
 
 /* Sequences of 3, 2, 1 and 3 rows; the second has no target, the third its answer in one row. */
 static const int64_t offsets[B + 1] = {4, 7, 9, 10, 13};
-static const int32_t targets[M] = {0, 1, 2, NONE, NONE, 3, 1, 0, 2};
+static const int32_t targets[M] = {4, 1, 2, NONE, NONE, 7, 5, 0, 2};
 
 static const mtf_loss_kind *span(void)
 {
@@ -145,15 +145,19 @@ MTF_TEST(targets_are_checked_and_counted)
     CHECK_INT(counts.n_labelled, 3);
     CHECK(counts.divisor == 3);
 
-    const int32_t number[M] = {0, 4, 2, NONE, NONE, 3, 1, 0, 2};
-    check_refused(number, N, "target 4 at row 1 of \"qa\"");
-    const int32_t twice[M] = {1, 1, 2, NONE, NONE, 3, 1, 0, 2};
+    const int32_t number[M] = {4, 8, 2, NONE, NONE, 7, 5, 0, 2};
+    check_refused(number, N, "target 8 at row 1 of \"qa\"");
+    const int32_t inside[M] = {4, 5, 2, NONE, NONE, 7, 5, 0, 2};
+    check_refused(inside, N, "target 5 at row 1 of \"qa\"");
+    const int32_t unmarked[M] = {4, 1, 2, NONE, NONE, 3, 5, 0, 2};
+    check_refused(unmarked, N, "target 3 at row 5 of \"qa\"");
+    const int32_t twice[M] = {5, 1, 2, NONE, NONE, 7, 5, 0, 2};
     check_refused(twice, N, "found 2 beginnings, 1 ends");
-    const int32_t none[M] = {0, 0, 0, NONE, NONE, 3, 1, 0, 2};
+    const int32_t none[M] = {4, 0, 0, NONE, NONE, 7, 5, 0, 2};
     check_refused(none, N, "found 0 beginnings, 0 ends");
-    const int32_t backward[M] = {0, 1, 2, NONE, NONE, 3, 2, 0, 1};
+    const int32_t backward[M] = {4, 1, 2, NONE, NONE, 7, 6, 0, 1};
     check_refused(backward, N, "the sequence at row 6 of \"qa\"");
-    const int32_t half[M] = {0, 1, 2, NONE, 0, 3, 1, 0, 2};
+    const int32_t half[M] = {4, 1, 2, 4, NONE, 7, 5, 0, 2};
     check_refused(half, N, "1 rows without a target");
     check_refused(targets, 3, "\"qa\" has 3 columns");
 }

@@ -20,7 +20,7 @@ def test_names_after_a_head_is_removed_are_those_of_the_core(
 ) -> None:
     model = two_head_model
     model.add_head("topic", mtf.SequenceClassification(["a", "b"], hidden=(8,)))
-    expected = model.index.without_head(name)
+    expected = model.index.without_unit(name)
     model.remove_head(name)
     found = ModelIndex(model._core.params(), model._core.units(), model.index.family)
     for one in (expected, model.index):

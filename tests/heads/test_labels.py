@@ -146,3 +146,12 @@ def test_numbers_are_no_labels() -> None:
             labels_of(rows)
     with pytest.raises(DataError, match=r"row 0 of train: .* expected one label; found 2 numbers"):
         labels_of([("a", [0.5, 1])])
+
+
+@pytest.mark.parametrize(("label", "n"), [(["negative", "positive"], "2 labels"), ([], "0 labels")])
+def test_several_labels_are_not_one(label: list[str], n: str) -> None:
+    """Rows may carry any number of labels; a head that chooses one says what takes them."""
+    for row in (("a", label), {"text": "a", "label": label}, {"text": "a", "labels": label}):
+        message = f"row 0 of train: .* expected one label; found {n}; use a MultiLabelClassif"
+        with pytest.raises(DataError, match=message):
+            labels_of([row])

@@ -20,7 +20,7 @@ PAIRS = list(zip(SENTENCES, SENTENCES[1:] + SENTENCES[:1], strict=True))
 ROWS = [(*pair, NAMES[i % 2]) for i, pair in enumerate(PAIRS)]
 
 
-@pytest.fixture(params=["joint"])
+@pytest.fixture(params=["joint", "siamese"])
 def model(request: Any, tiny_folder: Path) -> mtf.MultiTaskModel:
     """Return the tiny BERT with the head ``nli`` for pairs, read in each of the ways."""
     made = mtf.MultiTaskModel.from_pretrained(tiny_folder)

@@ -87,6 +87,8 @@ FILES = {
     "squad.json": '{"data": [{"paragraphs": [{"context": "a b", "qas": [{"question": "?", '
     '"answers": [{"text": "b", "answer_start": 2}]}]}]}]}',
     "rows.conll": "Anna\tB-person\n\n",
+    "sts.csv": "good,bad,1.5\n",
+    "nli.jsonl": '{"premise": "good", "hypothesis": "bad", "label": "neutral"}\n',
 }
 
 FIT: dict[str, Any] = {
@@ -185,13 +187,19 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"model": s.model, "head": "classifier", "examples": ROWS[:4],
          "path": s.folder / "c.png", "label": None},
     ),
-    "read_tsv": _reads(mtf.read_tsv, "rows.tsv", label_map=None, header=False),
+    "read_tsv": _reads(
+        mtf.read_tsv, "rows.tsv", text=None, label=None, label_map=None, header=False
+    ),
     "read_csv": _reads(
         mtf.read_csv, "rows.csv", text="text", label="label", header=True, delimiter=",",
         label_map=None,
     ),
-    "read_jsonl": _reads(mtf.read_jsonl, "rows.jsonl", label_map=None),
     "read_squad": _reads(mtf.read_squad, "squad.json", skip_misplaced=False),
+    "read_jsonl": _reads(
+        mtf.read_jsonl, "rows.jsonl", text=None, label=None, label_map=None
+    ),
+    "read_nli": _reads(mtf.read_nli, "nli.jsonl", labels=None),
+    "read_sts": _reads(mtf.read_sts, "sts.csv", divide_by=5.0),
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None
     ),
@@ -202,6 +210,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
         label=None, loss=None,
     ),
+    "PairClassification": _plain(mtf.PairClassification, **POOLED, encode="joint"),
     "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
     "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
     "TokenClassification": _plain(mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}),

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adapters against PEFT: the same files, read both ways, give the same outputs; the same draws of
+weights give the same gradients. Skipped where PEFT is not installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mtfreeze as mtf
+
+torch = pytest.importorskip("torch")
+peft = pytest.importorskip("peft")
+transformers = pytest.importorskip("transformers")
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning:peft")
+"""PEFT meets newer ways of transformers."""
+
+TEXTS = ["a good film", "bad", "the food was not good at all", "we like it"]
+TOLERANCE = 2e-6
+"""Of embeddings of size 1: end to end in float32, as for plain models."""
+
+
+def _randomised(model: mtf.MultiTaskModel, seed: int = 3) -> mtf.MultiTaskModel:
+    """Give an adapter values as if it were trained."""
+    rng = np.random.default_rng(seed)
+    for key in model.param_keys:
+        if key.startswith(("lora.", "ia3.")):
+            shape = model.parameters()[key].shape
+            start = 1 if key.startswith("ia3.") else 0
+            model.set_parameter(key, start + 0.2 * rng.standard_normal(shape))
+    return model
+
+
+def _hidden(model: Any, own: mtf.MultiTaskModel) -> list[np.ndarray]:
+    """Return what a model of transformers gives for each text, without padding."""
+    found = []
+    model.eval()
+    for text in TEXTS:
+        ids = torch.tensor([own.encoder.encode_texts([text]).inputs["ids"].tolist()])
+        with torch.no_grad():
+            found.append(model(input_ids=ids).last_hidden_state[0].numpy())
+    return found
+
+
+def _own_hidden(model: mtf.MultiTaskModel) -> list[np.ndarray]:
+    found = model.forward(TEXTS, outputs=["hidden"])
+    offsets = found["offsets"]
+    return [found["hidden"][a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+
+
+WAYS: dict[str, Any] = {
+    "lora": lambda m: m.add_lora(rank=3, alpha=7),
+    "lora of everything": lambda m: m.add_lora(2, 1, targets=["dense", "key", "query", "value"]),
+    "lora of the top": lambda m: m.add_lora(rank=2, layers=[2]),
+    "ia3": lambda m: m.add_ia3(),
+    "ia3 of one": lambda m: m.add_ia3(targets=["value", "intermediate.dense"]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_peft_reads_what_we_write(tiny_folder: Path, tmp_path: Path, way: str) -> None:
+    own = mtf.MultiTaskModel.from_pretrained(tiny_folder)
+    _randomised(WAYS[way](own)).save_adapter(tmp_path / "adapter")
+    base = transformers.AutoModel.from_pretrained(tiny_folder, attn_implementation="eager")
+    theirs = peft.PeftModel.from_pretrained(base, tmp_path / "adapter")
+    for ours, other in zip(_own_hidden(own), _hidden(theirs, own), strict=True):
+        assert np.abs(ours - other).max() < TOLERANCE * max(1, np.abs(other).max())
+    plain = mtf.MultiTaskModel.from_pretrained(tiny_folder)
+    assert np.abs(_own_hidden(plain)[0] - _own_hidden(own)[0]).max() > 1e-3
+
+
+CONFIGS: dict[str, Any] = {
+    "lora": lambda: peft.LoraConfig(r=4, lora_alpha=3, target_modules=["query", "value"]),
+    "rslora": lambda: peft.LoraConfig(r=4, use_rslora=True, target_modules=["key"]),
+    "patterns": lambda: peft.LoraConfig(
+        r=4,
+        target_modules=["query", "intermediate.dense"],
+        rank_pattern={"layer.1.attention.self.query": 2},
+        alpha_pattern={"intermediate.dense": 5},
+    ),
+    "some layers": lambda: peft.LoraConfig(
+        r=2,
+        target_modules=["query", "output.dense"],
+        layers_to_transform=[1],
+        layers_pattern="layer",
+    ),
+    "ia3": lambda: peft.IA3Config(
+        target_modules=["key", "value", "output.dense"], feedforward_modules=["output.dense"]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_we_read_what_peft_writes(tiny_folder: Path, tmp_path: Path, kind: str) -> None:
+    base = transformers.AutoModel.from_pretrained(tiny_folder, attn_implementation="eager")
+    theirs = peft.get_peft_model(base, CONFIGS[kind]())
+    torch.manual_seed(5)
+    for name, value in theirs.named_parameters():
+        if "lora_" in name or "ia3_" in name:
+            value.data = float("ia3_" in name) + 0.2 * torch.randn_like(value)
+    theirs.save_pretrained(tmp_path / "adapter")
+    own = mtf.MultiTaskModel.from_pretrained(tiny_folder).load_adapter(tmp_path / "adapter")
+    for ours, other in zip(_own_hidden(own), _hidden(theirs, own), strict=True):
+        assert np.abs(ours - other).max() < TOLERANCE * max(1, np.abs(other).max())
+
+
+def _task_model(folder: Path) -> Any:
+    return transformers.BertForTokenClassification.from_pretrained(
+        folder, num_labels=3, attn_implementation="eager"
+    )
+
+
+def test_a_head_is_not_lost(tiny_folder: Path, tmp_path: Path) -> None:
+    own = mtf.MultiTaskModel.from_pretrained(tiny_folder)
+    own.add_head("tags", mtf.TokenClassification(["O", "B-x", "I-x"]), seed=4)
+    _randomised(own.add_lora(rank=2)).save_adapter(tmp_path / "adapter")
+    base = _task_model(tiny_folder)
+    theirs = peft.PeftModel.from_pretrained(base, tmp_path / "adapter")
+    theirs.eval()
+    ours = own.forward(TEXTS[:1], outputs=["tags"])["tags"]
+    ids = torch.tensor([own.encoder.encode_texts(TEXTS[:1]).inputs["ids"].tolist()])
+    with torch.no_grad():
+        logits = theirs(input_ids=ids).logits[0].numpy()
+    assert np.abs(ours - logits).max() < TOLERANCE * max(1, np.abs(logits).max())
+
+
+def test_a_head_of_peft_is_not_lost(tiny_folder: Path, tmp_path: Path) -> None:
+    config = peft.LoraConfig(task_type="TOKEN_CLS", r=2, target_modules=["query"])
+    theirs = peft.get_peft_model(_task_model(tiny_folder), config)
+    torch.manual_seed(6)
+    for value in theirs.parameters():
+        if value.requires_grad:
+            value.data = 0.1 * torch.randn_like(value)
+    theirs.save_pretrained(tmp_path / "adapter")
+    own = mtf.MultiTaskModel.from_pretrained(tiny_folder)
+    with pytest.raises(mtf.CheckpointError, match="add_head"):
+        own.copy().load_adapter(tmp_path / "adapter")
+    own.add_head("tags", mtf.TokenClassification(["O", "B-x", "I-x"]))
+    own.load_adapter(tmp_path / "adapter")
+    assert own.heads["tags"].trained
+    theirs.eval()
+    ids = torch.tensor([own.encoder.encode_texts(TEXTS[:1]).inputs["ids"].tolist()])
+    with torch.no_grad():
+        logits = theirs(input_ids=ids).logits[0].numpy()
+    ours = own.forward(TEXTS[:1], outputs=["tags"])["tags"]
+    assert np.abs(ours - logits).max() < TOLERANCE * max(1, np.abs(logits).max())
