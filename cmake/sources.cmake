@@ -75,6 +75,7 @@ set(_ops
     dropout.c
     embedding.c
     gated.c
+    layer_mix.c
     layernorm.c
     linear.c
     linear_bwd.c
@@ -112,7 +113,7 @@ set(_model
     values.c
 )
 set(_losses losses.c)
-set(_heads layers.c)
+set(_heads features.c layers.c)
 set(_plan
     batch.c
     forms.c

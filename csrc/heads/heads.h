@@ -25,7 +25,8 @@
 mtf_status mtf_head_declare_picked(mtf_program *program, const char *name, const mtf_config *config,
                                    mtf_error *err);
 /* What head `name` reads, with one row for each of the row space `space`: the output `features` of the
- * backbone, or, if `pooling` is not NULL, a pooling of the head's own, which stands in its unit. */
+ * backbone, or, if `pooling` is not NULL, a pooling of the head's own; a layer, or a mix of layers: see
+ * features.c. Within the head's unit. */
 mtf_status mtf_head_features(mtf_program *program, const char *name, const char *features,
                              const char *pooling, const char *space, mtf_tensor_id *x,
                              mtf_error *err);

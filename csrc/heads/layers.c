@@ -3,8 +3,7 @@
  *   x = dropout(features);  x = dropout(norm(act(W_i x + b_i))) for each hidden layer;
  *   output = W x + b;  norm: none, or a layer norm where the configuration gives its eps
  *
- * A head of the row space of another input than its features picks its rows from them. With key "tied"
- * W is the table that the backbone looks words up in, and "<head>.weight" another key of it.
+ * Features: features.c. With key "tied" W is the table that the backbone looks words up in, and "<head>.weight" another key of it.
  * Each kind of layer may be without a bias: keys bias (of the output), hidden_bias, norm_bias.
  *
  * Weights are uniform with the deviation 0.02 that BERT's heads are drawn with; biases are zero.
@@ -60,71 +59,6 @@ static mtf_status read_config(head_config *c, const mtf_config *config, const ch
         }
     }
     return MTF_OK;
-}
-
-static mtf_tensor_id find_positions(const mtf_program *p)
-{
-    return mtf_program_find_input(p, MTF_HEAD_PICKED ".positions");
-}
-
-mtf_status mtf_head_features(mtf_program *p, const char *name, const char *features,
-                             const char *pooling, const char *space, mtf_tensor_id *x,
-                             mtf_error *err)
-{
-    const char *wanted = pooling != NULL ? "hidden" : features;
-    *x = mtf_program_find_output(p, wanted);
-    if (*x == MTF_NO_TENSOR) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "head \"%s\" reads \"%s\", which this backbone does not have; use "
-                        "\"pooled\", \"embedding\" or \"hidden\"",
-                        name, wanted);
-    }
-    if (pooling != NULL) {
-        char label[160];
-        (void)snprintf(label, sizeof label, "%s pooling", name);
-        *x = mtf_build_pool(p, label, pooling, *x);
-        if (*x == MTF_NO_TENSOR && p->failure.code == MTF_OK) {
-            return mtf_fail(err, MTF_ERR_CONFIG,
-                            "pooling of head \"%s\" must be \"mean\", \"cls\", \"max\", "
-                            "\"mean_sqrt_len_tokens\", \"weightedmean\" or \"lasttoken\", found "
-                            "\"%s\"",
-                            name, pooling);
-        }
-    }
-    const mtf_tensor_id positions = find_positions(p);
-    if (*x != MTF_NO_TENSOR && positions != MTF_NO_TENSOR &&
-        strcmp(p->spaces[p->tensors[positions].space].name, space) == 0) {
-        char label[160];
-        (void)snprintf(label, sizeof label, "%s pick", name);
-        *x = mtf_node_pick(p, label, *x, positions);
-    }
-    if (*x != MTF_NO_TENSOR && strcmp(space, MTF_HEAD_PAIRS) == 0) {
-        char label[160];
-        (void)snprintf(label, sizeof label, "%s pair", name);
-        *x = mtf_node_pair_features(p, label, *x, mtf_program_space_of_heads(p, space, 1));
-    }
-    if (*x != MTF_NO_TENSOR && strcmp(p->spaces[p->tensors[*x].space].name, space) != 0) {
-        return mtf_fail(err, MTF_ERR_CONFIG,
-                        "head \"%s\" needs one row for each of the %s, but \"%s\" has one for each "
-                        "of the %s",
-                        name, space, wanted, p->spaces[p->tensors[*x].space].name);
-    }
-    return MTF_OK;
-}
-
-mtf_status mtf_head_declare_picked(mtf_program *p, const char *name, const mtf_config *config,
-                                   mtf_error *err)
-{
-    (void)name;
-    (void)config;
-    if (find_positions(p) == MTF_NO_TENSOR) {
-        const int32_t picked = mtf_program_space_of_heads(p, MTF_HEAD_PICKED, 0);
-        (void)mtf_program_input_ids(p, MTF_HEAD_PICKED ".positions", picked, INT32_MAX, 0);
-    }
-    if (p->failure.code != MTF_OK) {
-        *err = p->failure;
-    }
-    return p->failure.code;
 }
 
 /* The outputs from the table of words: it has a row for each, of the width of x. */

@@ -27,7 +27,7 @@ typedef float mtf_real;
 #define MTF_MAX_DIMS     4
 #define MTF_MAX_SPACES   12 /* row spaces of a family and its heads, "sequences" among them */
 #define MTF_MAX_INPUTS   8  /* inputs of a family and its heads */
-#define MTF_MAX_FEATURES 16 /* outputs whose values a batch may carry */
+#define MTF_MAX_FEATURES 64 /* outputs whose values a batch may carry */
 #define MTF_IGNORE_LABEL (-100)
 /* Most sequences of a batch, and the largest sequence number and step count that may be given. */
 #define MTF_MAX_COUNT (INT64_C(1) << 53)

@@ -214,6 +214,9 @@ mtf_tensor_id mtf_node_pool(mtf_program *program, const char *label, mtf_pooling
 /* The columns of `parts` (n, at least 1) side by side; of one: itself, no node. */
 mtf_tensor_id mtf_node_concat(mtf_program *program, const char *label, int n,
                               const mtf_tensor_id *parts);
+/* The n layers (R,C) by the softmax of their numbers in `weight` (n), times `gamma` (1). */
+mtf_tensor_id mtf_node_layer_mix(mtf_program *program, const char *label, int64_t n,
+                                 const mtf_tensor_id *layers, int32_t weight, int32_t gamma);
 /* Rows of x: for each row of `positions` (ids in a row space of heads, an input of which this becomes
  * the meaning) the one that stands there in its sequence. */
 mtf_tensor_id mtf_node_pick(mtf_program *program, const char *label, mtf_tensor_id x,

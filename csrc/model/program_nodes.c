@@ -293,6 +293,27 @@ mtf_tensor_id mtf_node_concat(mtf_program *p, const char *label, int n, const mt
     return joined;
 }
 
+mtf_tensor_id mtf_node_layer_mix(mtf_program *p, const char *label, int64_t n,
+                                 const mtf_tensor_id *layers, int32_t weight, int32_t gamma)
+{
+    mtf_tensor_id mixed = MTF_NO_TENSOR;
+    for (int64_t first = 0; first < n; first += MTF_MAX_IN - 1) {
+        mtf_node node = blank(&mtf_op_layer_mix, MTF_NO_TENSOR, MTF_NO_TENSOR);
+        for (int i = 0; i < MTF_MAX_IN - 1 && first + i < n; i++) {
+            node.in[i] = layers[first + i];
+        }
+        node.in[MTF_MAX_IN - 1] = mixed;
+        node.weight[0] = weight;
+        node.weight[1] = gamma;
+        node.shape.attrs.mix_first = (int32_t)first;
+        mixed = add_node(p, label, &node);
+        if (mixed == MTF_NO_TENSOR) {
+            break;
+        }
+    }
+    return mixed;
+}
+
 mtf_tensor_id mtf_node_pick(mtf_program *p, const char *label, mtf_tensor_id x,
                             mtf_tensor_id positions)
 {

@@ -25,6 +25,7 @@
     X(distance_span)                                                                               \
     X(looks_back)                                                                                  \
     X(pooling)                                                                                     \
+    X(mix_first)                                                                                   \
     X(position_offset)                                                                             \
     X(skips_pad)
 

@@ -66,6 +66,7 @@ typedef struct mtf_attrs {
     mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
     int32_t pair_space;        /* pair_features: the row space of its output */
     int32_t position_offset;   /* embedding: position of a sequence's first row */
+    int32_t mix_first;         /* layer_mix: number of its first layer */
     int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
 
@@ -237,6 +238,9 @@ extern const mtf_op mtf_op_activation;
 extern const mtf_op mtf_op_pair_features;
 /* in: two to MTF_MAX_IN tensors of one space (R,Ck). out: their columns side by side (R, sum of Ck). */
 extern const mtf_op mtf_op_concat;
+/* in: up to MTF_MAX_IN - 1 layers (R,C), the last one the rest or absent (R,C); w: a number a layer of
+ * the whole mix (n), gamma (1). out: rest + gamma * the layers by the softmax of their numbers (R,C). */
+extern const mtf_op mtf_op_layer_mix;
 /* in: x (R,C). out: x / max(|x|, eps) by row; aux[0]: max(|x|, eps) (R,1). */
 extern const mtf_op mtf_op_normalize;
 

@@ -10,6 +10,7 @@ the core has a kind that computes the same.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -30,7 +31,17 @@ from .backbone_facts import BackboneFacts
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets, Values
 
-__all__ = ["BIASES", "POOLINGS", "HeadSpec", "PooledHead", "check_poolings"]
+__all__ = [
+    "BIASES",
+    "LAST",
+    "MIX",
+    "POOLINGS",
+    "STATES",
+    "HeadSpec",
+    "PooledHead",
+    "check_features",
+    "check_poolings",
+]
 
 Float32 = NDArray[np.float32]
 
@@ -41,6 +52,12 @@ _ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "quick_gelu", "none"
 
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 """Ways from token vectors to one vector a text, by the names of sentence-transformers."""
+
+STATES, MIX, LAST = "hidden_states.", "mix", "last"
+"""How `features` name what a layer is given, and the learned mix of all of these; and what heads
+read that name neither."""
+
+_LAYER = re.compile(re.escape(STATES) + r"(0|[1-9][0-9]{0,3})")
 
 BIASES = ("bias", "hidden_bias", "norm_bias")
 """Arguments of a description that say which of its layers have a bias."""
@@ -142,6 +159,12 @@ class HeadSpec(ABC):
     def space(self) -> str:
         """What the head has one row of outputs for: ``"sequences"`` or ``"tokens"``."""
         return self.row_space.name
+
+    @property
+    def layers(self) -> str:
+        """Which layers the head reads: as `features` name them, or `LAST`."""
+        features = str(getattr(self, "features", ""))
+        return features if features == MIX or features.startswith(STATES) else LAST
 
     def bound(self, facts: BackboneFacts) -> HeadSpec:
         """Return the description with what the model says that it is added to; by default itself.
@@ -302,11 +325,13 @@ class PooledHead(HeadSpec):
     ----------
     labels, hidden, dropout, activation, norm_eps, bias, hidden_bias, norm_bias
         See `HeadSpec`.
-    features : {"pooled", "embedding"}
-        The pooled vector, or the same after the model's L2 normalisation.
+    features : str
+        ``"pooled"``, the model's vector of a text; ``"embedding"``, the same after its L2
+        normalisation; ``"hidden_states.3"``, what layer 3 is given (0: the embeddings); ``"mix"``,
+        all of these by shares that the head learns. Layers are pooled each by itself.
     pooling : str, optional
         A pooling of this head's own instead of the model's: one or several of `POOLINGS`, with
-        ``+`` between them.
+        ``+`` between them. Of layers by default the mean.
     """
 
     row_space: ClassVar[RowSpace] = TEXTS
@@ -316,7 +341,9 @@ class PooledHead(HeadSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("features", self.features, ("pooled", "embedding"))
+        check_features(self.features, ("pooled", "embedding"))
+        if self.layers != LAST and self.pooling is None:
+            object.__setattr__(self, "pooling", "mean")
         if self.pooling is not None:
             own = check_poolings("pooling of a head", self.pooling)
             object.__setattr__(self, "pooling", own)
@@ -332,6 +359,26 @@ class PooledHead(HeadSpec):
         if self.pooling is not None:
             config["pooling"] = self.pooling
         return config
+
+
+def check_features(features: object, outputs: Sequence[str]) -> None:
+    """Check what a head reads: an output, a layer, or a mix of layers.
+
+    Parameters
+    ----------
+    features : str
+        As the caller gave it.
+    outputs : sequence of str
+        Outputs that a head of this kind may read beside layers.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        If it is none of them, with the closest; that a backbone has this layer is checked when the
+        head is added.
+    """
+    if not (isinstance(features, str) and _LAYER.fullmatch(features)):
+        check_choice("features", features, (*outputs, MIX, f"{STATES}0"))
 
 
 def check_poolings(what: str, pooling: object, others: Sequence[str] = ()) -> str:

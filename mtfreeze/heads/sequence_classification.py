@@ -96,10 +96,8 @@ class SequenceClassification(Classification, PooledHead):
     ----------
     labels, hidden, dropout, activation, norm_eps, bias, hidden_bias, norm_bias
         See `HeadSpec`.
-    features : {"pooled", "embedding"}
-        The pooled vector, or the same after the model's L2 normalisation.
-    pooling : str, optional
-        A pooling of this head's own instead of the model's.
+    features, pooling
+        See `PooledHead`.
 
     Examples
     --------

@@ -9,7 +9,7 @@ it has of entities and words; words without a tag are neither learned from nor s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -25,7 +25,7 @@ from ..metrics.entities import OUTSIDE, entity_spans, iob2_fault, is_iob2
 from ..metrics.scores import token_counts, token_sums
 from ..quoting import quoted
 from .classes import Classification, Int64
-from .kind import Float32
+from .kind import Float32, check_features
 from .measure import Floats, Measure, Metric, RowCounts, Sums, ratio
 from .row_spaces import WORDS, RowSpace, Targets, WordTargets
 
@@ -109,6 +109,9 @@ class TokenClassification(Classification):
     ----------
     labels, hidden, dropout, activation, norm_eps, bias, hidden_bias, norm_bias
         See `HeadSpec`. For entities: ``O`` and ``B-``/``I-`` tags.
+    features : str
+        ``"hidden"``, what the last layer gives; ``"hidden_states.3"``, what layer 3 is given;
+        ``"mix"``, all layers by shares that the head learns.
 
     Examples
     --------
@@ -120,6 +123,16 @@ class TokenClassification(Classification):
     written: ClassVar[str] = "mtf.TokenClassification(labels=[...])"
     row_space: ClassVar[RowSpace] = WORDS
     measures: ClassVar[tuple[Measure, ...]] = (_ENTITIES, _WORDS)
+
+    features: str = field(default="hidden", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_features(self.features, ("hidden",))
+
+    def core_config(self) -> dict[str, Any]:
+        """Return what the core needs to build the head."""
+        return {**super().core_config(), "features": self.features}
 
     @property
     def measure(self) -> Measure:

@@ -316,7 +316,7 @@ def _same_layer(model: ModelState, layer: str, entries: Mapping[str, TensorEntry
 
 def _computed(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
     """Return what decides which function of the hidden states a head is."""
-    facts: dict[str, Any] = {"kind": spec.kind, "hidden": spec.hidden}
+    facts: dict[str, Any] = {"kind": spec.kind, "hidden": spec.hidden, "layers": spec.layers}
     if spec.hidden:
         facts |= {"activation": spec.activation, "norm_eps": spec.norm_eps}
     if isinstance(spec, PooledHead):

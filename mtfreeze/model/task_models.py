@@ -22,7 +22,7 @@ from ..families import Family, HeadLayout
 from ..files.json_files import to_json
 from ..files.tensor_files import RawTensor, write_tensors
 from ..files.whole_file import write_synced
-from ..heads.kind import HeadSpec, PooledHead
+from ..heads.kind import LAST, HeadSpec, PooledHead
 from ..heads.language import LanguageHead
 from ..quoting import quoted
 from .language_folders import check_language_model, language_config, language_tensors
@@ -85,7 +85,7 @@ def _layout(family: Family, spec: HeadSpec) -> HeadLayout | None:
 def _facts(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
     """Return what decides which function of the hidden states a head is."""
     norm = spec.hidden and spec.norm_eps is not None
-    facts: dict[str, Any] = {"hidden": spec.hidden, "bias": spec.bias}
+    facts: dict[str, Any] = {"hidden": spec.hidden, "bias": spec.bias, "layers": spec.layers}
     facts["activation"] = spec.activation if spec.hidden else "none"
     facts["hidden_bias"] = spec.hidden_bias if spec.hidden else False
     facts |= {"norm_eps": spec.norm_eps, "norm_bias": spec.norm_bias} if norm else _NO_NORM
@@ -102,7 +102,7 @@ def _facts(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
 def _forms(model: ModelState, layout: HeadLayout, spec: HeadSpec) -> list[dict[str, Any]]:
     """Return the facts of all heads that are what the class computes, the usual form first."""
     form: dict[str, Any] = {"hidden": (model.token_width,) if layout.hidden else ()}
-    form |= {"bias": layout.logits_bias, "activation": layout.activation}
+    form |= {"bias": layout.logits_bias, "activation": layout.activation, "layers": LAST}
     form |= {"hidden_bias": bool(layout.hidden), **_NO_NORM}
     if isinstance(spec, PooledHead):
         form |= {"pooling": layout.pooling, "normalized": False}
