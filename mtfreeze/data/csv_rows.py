@@ -20,6 +20,7 @@ from ..closest import name_list, unknown
 from ..errors import ConfigError, DataError
 from ..quoting import cut, quoted
 from .example import Example
+from .faults import OnFault, raised
 from .files import read_text
 from .row_files import shown_line
 from .unused import Unused, check_verdict, is_verdict
@@ -41,7 +42,12 @@ _LONGEST_FIELD = 2**31 - 1
 
 
 def csv_rows(
-    path: PathLike, text: Column, label: Column, header: bool, delimiter: str
+    path: PathLike,
+    text: Column,
+    label: Column,
+    header: bool,
+    delimiter: str,
+    on_fault: OnFault = raised,
 ) -> list[Example]:
     """Return the rows of a CSV; see `read_csv` for arguments and what it raises."""
     header = check_flag("header", header)
@@ -54,7 +60,7 @@ def csv_rows(
     rows = []
     unused = Unused("column")
     verdicts: dict[int, str] = {}
-    for where, fields in _records(read_text(path), path, delimiter):
+    for where, fields in _records(read_text(path), path, delimiter, on_fault):
         if not n_fields:
             if _is_separator_line(fields, where, delimiter):
                 continue
@@ -66,20 +72,27 @@ def csv_rows(
                 columns = chosen
                 continue
         assert columns is not None  # of the header, or given as numbers
-        _check_fields(fields, columns, n_fields, where, delimiter)
-        for i, name in verdicts.items():
-            check_verdict(name, fields[i], where)
-        content, found = (fields[column] for column in columns)
-        if not found.strip(BLANKS):
-            raise DataError(
-                f"{where}: expected a label; found an empty field; add it or drop the row"
-            )
-        rows.append(Example(content, None, found.strip(BLANKS), None, where))
+        try:
+            _check_fields(fields, columns, n_fields, where, delimiter)
+            for i, name in verdicts.items():
+                check_verdict(name, fields[i], where)
+            rows.append(_row(fields, columns, where))
+        except DataError as fault:
+            on_fault(fault)
     unused.say(cut(str(path)))
     return rows
 
 
-def _records(content: str, path: PathLike, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+def _row(fields: Sequence[str], columns: tuple[int, int], where: str) -> Example:
+    content, found = (fields[column] for column in columns)
+    if not found.strip(BLANKS):
+        raise DataError(f"{where}: expected a label; found an empty field; add it or drop the row")
+    return Example(content, None, found.strip(BLANKS), None, where)
+
+
+def _records(
+    content: str, path: PathLike, delimiter: str, on_fault: OnFault
+) -> Iterator[tuple[str, list[str]]]:
     """Yield where each record begins and its fields; empty lines are left out."""
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     records = []
@@ -107,7 +120,7 @@ def _records(content: str, path: PathLike, delimiter: str) -> Iterator[tuple[str
             csv.field_size_limit(limit)
     yield from records
     if fault is not None:
-        raise fault
+        on_fault(fault)
 
 
 def _is_separator_line(fields: Sequence[str], where: str, delimiter: str) -> bool:

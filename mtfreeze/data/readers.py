@@ -28,6 +28,7 @@ from .csv_rows import csv_rows
 from .entity_tags import check_entity_tags, in_iob2
 from .example import Example
 from .examples import Examples
+from .faults import OnFault, check_on_fault
 from .files import read_lines
 from .label_map import LabelMap, map_labels
 from .row_files import jsonl_rows, tsv_rows
@@ -46,17 +47,25 @@ def _finish(rows: Iterable[Example], path: PathLike, label_map: LabelMap | None)
 
 
 def _of_entities(
-    rows: list[Example], path: PathLike, scheme: str, label_map: LabelMap | None
+    rows: list[Example],
+    path: PathLike,
+    scheme: str,
+    label_map: LabelMap | None,
+    on_fault: OnFault,
 ) -> Examples:
     """As `_finish`, with tags rewritten in IOB2; refuse a file in another scheme."""
-    examples = _finish(in_iob2(rows, str(path), scheme), path, label_map)
+    examples = _finish(in_iob2(rows, str(path), scheme, on_fault), path, label_map)
     if scheme != "words":
         check_entity_tags(examples)
     return examples
 
 
 def read_tsv(
-    path: PathLike, *, label_map: LabelMap | None = None, header: bool = False
+    path: PathLike,
+    *,
+    label_map: LabelMap | None = None,
+    header: bool = False,
+    on_fault: OnFault | None = None,
 ) -> Examples:
     """Read ``text<TAB>label`` lines; the label is the last TAB field, quotes mean nothing.
 
@@ -69,6 +78,9 @@ def read_tsv(
         `map_labels`.
     header : bool
         The first line holds the names of the two columns.
+    on_fault : callable, optional
+        Called with the error of each row that cannot be read, which is then left out; by default
+        the first is raised.
 
     Returns
     -------
@@ -89,7 +101,7 @@ def read_tsv(
     >>> read_tsv("examples/data/reviews_eval.tsv", label_map=names)
     Examples(510 texts, name='reviews_eval.tsv', labels: negative 255, positive 255)
     """
-    return _finish(tsv_rows(path, header), path, label_map)
+    return _finish(tsv_rows(path, header, check_on_fault(on_fault)), path, label_map)
 
 
 def read_csv(
@@ -100,6 +112,7 @@ def read_csv(
     header: bool = True,
     delimiter: str = ",",
     label_map: LabelMap | None = None,
+    on_fault: OnFault | None = None,
 ) -> Examples:
     """Read two columns of a CSV file.
 
@@ -115,6 +128,8 @@ def read_csv(
         What separates the fields, one character. A first line such as ``sep=;``, by which
         spreadsheets are told, is left out.
     label_map : mapping, optional
+        As in `read_tsv`.
+    on_fault : callable, optional
         As in `read_tsv`.
 
     Raises
@@ -138,11 +153,16 @@ def read_csv(
     >>> rows[0].text, rows[0].label
     ('good, and cheap', '5')
     """
-    return _finish(csv_rows(path, text, label, header, delimiter), path, label_map)
+    rows = csv_rows(path, text, label, header, delimiter, check_on_fault(on_fault))
+    return _finish(rows, path, label_map)
 
 
 def read_jsonl(
-    path: PathLike, *, label_map: LabelMap | None = None, scheme: str = "iob2"
+    path: PathLike,
+    *,
+    label_map: LabelMap | None = None,
+    scheme: str = "iob2",
+    on_fault: OnFault | None = None,
 ) -> Examples:
     """Read one JSON object a line.
 
@@ -158,6 +178,8 @@ def read_jsonl(
         As in `read_tsv`; for several labels one map, or a map of maps by task name.
     scheme : str
         How the tags of words write entities, as in `read_conll`.
+    on_fault : callable, optional
+        As in `read_tsv`.
 
     Raises
     ------
@@ -179,7 +201,8 @@ def read_jsonl(
     Examples(1 text, name='reviews.jsonl', labels of sentiment, topic)
     """
     check_choice("tag scheme", scheme, SCHEMES)
-    return _of_entities(list(jsonl_rows(path)), path, scheme, label_map)
+    on_fault = check_on_fault(on_fault)
+    return _of_entities(list(jsonl_rows(path, on_fault)), path, scheme, label_map, on_fault)
 
 
 def read_conll(
@@ -189,6 +212,7 @@ def read_conll(
     column: int = -1,
     word_column: int = 0,
     label_map: LabelMap | None = None,
+    on_fault: OnFault | None = None,
 ) -> Examples:
     """Read words with tags, one word a line, sentences apart by an empty line.
 
@@ -207,6 +231,8 @@ def read_conll(
     label_map : mapping, optional
         Tag (in IOB2) -> tag. What it names is a tag, also ``-``, ``_``, ``-100`` and ``None``,
         which are else words without a label (tag None).
+    on_fault : callable, optional
+        As in `read_tsv`; a sentence is left out with the lines of it that cannot be read.
 
     Raises
     ------
@@ -237,13 +263,14 @@ def read_conll(
         for argument, given in (("word_column", word_column), ("column", column))
     ]
     named = set(map(str, label_map)) if isinstance(label_map, Mapping) else set()
+    on_fault = check_on_fault(on_fault)
     rows = []
-    for sentence in read_sentences(read_lines(path), str(path), *places):
+    for sentence in read_sentences(read_lines(path), str(path), *places, on_fault):
         tags = tuple(None if t in NO_LABEL - named else t for t in sentence.tags)
         label = tags if any(tags) else None
         source = f"{path}:{sentence.line}"
         rows.append(Example(None, tuple(sentence.words), label, None, source))
-    return _of_entities(rows, path, scheme, label_map)
+    return _of_entities(rows, path, scheme, label_map, on_fault)
 
 
 _READERS: Mapping[str, Callable[..., Examples]] = {

@@ -183,14 +183,14 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"model": s.model, "head": "classifier", "examples": ROWS[:4],
          "path": s.folder / "c.png", "label": None},
     ),
-    "read_tsv": _reads(mtf.read_tsv, "rows.tsv", label_map=None, header=False),
+    "read_tsv": _reads(mtf.read_tsv, "rows.tsv", label_map=None, header=False, on_fault=None),
     "read_csv": _reads(
         mtf.read_csv, "rows.csv", text="text", label="label", header=True, delimiter=",",
-        label_map=None,
+        label_map=None, on_fault=None,
     ),
-    "read_jsonl": _reads(mtf.read_jsonl, "rows.jsonl", label_map=None),
+    "read_jsonl": _reads(mtf.read_jsonl, "rows.jsonl", label_map=None, on_fault=None),
     "read_conll": _reads(
-        mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None
+        mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None, on_fault=None
     ),
     "words_and_tags": _plain(
         mtf.words_and_tags, text="Anna went", spans=[(0, 4, "PER")],
