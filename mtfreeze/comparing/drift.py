@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..data.order import permutation
 
 if TYPE_CHECKING:
+    from ..data.example import Example
     from ..heads.task import Task
     from ..multi_task_model import MultiTaskModel
 
@@ -36,12 +37,16 @@ def probe_texts(tasks: Iterable[Task], n: int = N_PROBE) -> list[str]:
         At most so many, drawn without regard to their order.
     """
     texts = dict.fromkeys(
-        row.text if row.text is not None else " ".join(row.words or ())
-        for task in tasks
-        for row in task.eval or ()
+        text for task in tasks for row in task.eval or () for text in _texts_of(row)
     )
     known = list(texts)
     return [known[i] for i in sorted(permutation(len(known), 0, "probe")[:n].tolist())]
+
+
+def _texts_of(row: Example) -> tuple[str, ...]:
+    if row.texts is not None:
+        return row.texts
+    return (row.text if row.text is not None else " ".join(row.words or ()),)
 
 
 def drift(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:

@@ -59,7 +59,8 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
 def _row(row: Example) -> list[Any]:
     words = None if row.words is None else list(row.words)
     labels = None if row.labels is None else {k: _label(v) for k, v in row.labels.items()}
-    return [row.text, words, _label(row.label), labels, row.source]
+    texts = None if row.texts is None else list(row.texts)
+    return [row.text, words, _label(row.label), labels, row.source, texts]
 
 
 def _label(label: Label | None) -> Any:
@@ -82,13 +83,14 @@ def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
 
 
 def _example(row: list[Any]) -> Example:
-    text, words, label, labels, source = row
+    text, words, label, labels, source, texts = row
     return Example(
         text,
         None if words is None else tuple(words),
         _tuple(label),
         None if labels is None else {k: _tuple(v) for k, v in labels.items()},
         source,
+        None if texts is None else tuple(texts),
     )
 
 

@@ -24,7 +24,7 @@ from ..heads.task import Task
 from ..notices import FreezeWarning
 from ..planning.settings import FitSettings
 from ..runtime.threads import set_threads
-from ..steps.batch import TrainingRows
+from ..steps.batch import TrainingRows, check_tasks
 from ..training.fit import fit
 from .baseline import majority_scores
 from .comparison_folder import ComparisonFolder, described
@@ -127,7 +127,8 @@ class _Job:
         self.stats: list[CacheStats] = []
 
     def majority(self) -> ScenarioRun:
-        model, tasks = starting_model(self.place, self.seed), self.tasks
+        model = starting_model(self.place, self.seed)
+        tasks = check_tasks(model, self.tasks)
         rows, data = TrainingRows(model, tasks), EvalData(model, tasks)
         doubts = row_doubts(model, tasks, tasks, rows, data)
         return ScenarioRun(MAJORITY, self.seed, majority_scores(model, tasks), doubts=doubts)

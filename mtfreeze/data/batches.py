@@ -15,9 +15,9 @@ batch of a pass may be smaller; it is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,11 +58,14 @@ class Group:
         The data that `rows` count in.
     rows : (n,) int64 array
         Numbers of the rows with a label for at least one of the tasks.
+    encoding : hashable
+        How the heads read rows; that of all tasks of the group.
     """
 
     tasks: tuple[str, ...]
     examples: Examples
     rows: NDArray[np.int64]
+    encoding: Any
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,10 @@ class Learner(Protocol):
     def train(self) -> Examples | None:
         """Its training data."""
 
+    @property
+    def encoding(self) -> Hashable:
+        """How its head reads a row."""
+
     def label_name(self, task: str) -> str:
         """Return the name of its label in rows that carry several."""
 
@@ -116,7 +123,8 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
         Only tasks with training data take part.
     mixing : {"proportional", "round_robin", "joint"}
         In joint mixing tasks whose training data hold the same inputs in the same order (the same
-        rows with several labels) form one group, so that a row is encoded once for all of them.
+        rows with several labels), and whose heads read rows alike, form one group, so that a row is
+        encoded once for all of them.
 
     Returns
     -------
@@ -131,7 +139,7 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
         If no row of a task's training data carries a label for it.
     """
     _check_mixing(mixing)
-    members: list[tuple[list[str], Examples, NDArray[np.bool_]]] = []
+    members: list[tuple[list[str], Examples, NDArray[np.bool_], Hashable]] = []
     for name, task in tasks.items():
         if task.train is None:
             continue
@@ -146,16 +154,16 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
                 f"{len(task.train)} rows without; "
                 f"{unknown('task label', key, task.train.tasks)}; pass Task(label=...)"
             )
-        for names, examples, mask in members if mixing == "joint" else ():
-            if _same_inputs(examples, task.train):
+        for names, examples, mask, encoding in members if mixing == "joint" else ():
+            if encoding == task.encoding and _same_inputs(examples, task.train):
                 names.append(name)
                 mask |= labelled
                 break
         else:
-            members.append(([name], task.train, labelled))
+            members.append(([name], task.train, labelled, task.encoding))
     return [
-        Group(tuple(names), examples, np.flatnonzero(mask).astype(np.int64))
-        for names, examples, mask in members
+        Group(tuple(names), examples, np.flatnonzero(mask).astype(np.int64), encoding)
+        for names, examples, mask, encoding in members
     ]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One labelled row: a text or words, its label or labels, and where it comes from."""
+"""One labelled row: a text, words or several texts, its label or labels, and its source."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ Label = str | int | float | Tags | tuple[float, ...]
 
 @dataclass(frozen=True)
 class Example:
-    """One row of data.
+    """One row of data; it holds a text, or words, or several texts.
 
     Attributes
     ----------
     text : str or None
-        The text; None where the row holds words.
+        The only text.
     words : tuple of str or None
-        The words; None where the row holds a text.
+        The words.
     label : str, int, float, tuple or None
         The only label; for words with tags, one tag per word.
     labels : mapping of str to label, or None
         Labels by task name, where the row carries several; a task may be missing.
     source : str
         Where the row comes from, for messages.
+    texts : tuple of str or None
+        Several texts: a pair, a triplet, a question and its context.
 
     Examples
     --------
@@ -48,12 +50,22 @@ class Example:
     label: Label | None
     labels: Mapping[str, Label] | None
     source: str
+    texts: tuple[str, ...] | None = None
 
     def label_for(self, task: str) -> Label | None:
         """Return the row's label for `task`, None if it carries none."""
         return self.label if self.labels is None else self.labels.get(task)
 
     @property
+    def kind(self) -> str:
+        """What the row holds: ``"text"``, ``"words"`` or ``"texts"``."""
+        if self.texts is not None:
+            return "texts"
+        return "words" if self.text is None else "text"
+
+    @property
     def content(self) -> str | tuple[str, ...]:
-        """The text or the words, whichever the row holds."""
+        """The text, the words or the texts, whichever the row holds."""
+        if self.texts is not None:
+            return self.texts
         return self.text if self.text is not None else (self.words or ())

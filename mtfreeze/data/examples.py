@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Labelled rows in memory: `Example`, one row, and `Examples`, a sequence of them.
 
-A row holds a text or a list of words, and either one label (of whatever task the data is given
-to) or several, by task name. Rows come from the readers or from plain Python lists; every row
-remembers its source ("train.tsv:17", "row 3 of train") for the error messages of later stages.
+A row holds a text, a list of words or several texts, and either one label (of whatever task the
+data is given to) or several, by task name. Rows come from the readers or from plain Python lists;
+every row remembers its source ("train.tsv:17", "row 3 of train") for the error messages of later
+stages.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import operator
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import overload
 
 import numpy as np
@@ -42,7 +43,7 @@ _FRACTION = re.compile(r"[-+]?\d*\.\d+")
 
 
 class Examples(Sequence[Example]):
-    """An immutable sequence of rows that all hold texts, or all hold words.
+    """An immutable sequence of rows that all hold a text, or all words, or all several texts.
 
     Parameters
     ----------
@@ -62,13 +63,14 @@ class Examples(Sequence[Example]):
 
     def __init__(self, rows: Iterable[Example], name: str = "data") -> None:
         self._rows = tuple(_each_example(rows))
+        self._read: dict[object, Examples] = {}
         self.name = check_text("name", name)
         for row in self._rows:
-            if (row.text is None) != (self._rows[0].text is None):
+            if row.kind != self._rows[0].kind:
                 first = self._rows[0]
                 raise DataError(
                     f"expected rows of one kind; {first.source} holds {_kind_of(first)} and "
-                    f"{row.source} holds {_kind_of(row)}; give texts and words to separate tasks"
+                    f"{row.source} holds {_kind_of(row)}; give them to separate tasks"
                 )
 
     @classmethod
@@ -104,8 +106,8 @@ class Examples(Sequence[Example]):
 
     @property
     def kind(self) -> str:
-        """``"words"`` if the rows hold words, else ``"text"``."""
-        return "words" if self._rows and self._rows[0].text is None else "text"
+        """What the rows hold: ``"text"``, ``"words"``, or ``"texts"`` for several texts a row."""
+        return self._rows[0].kind if self._rows else "text"
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -143,6 +145,17 @@ class Examples(Sequence[Example]):
             If one is no whole number, or no row has it.
         """
         return Examples((self._row(i) for i in _items_of(rows, "rows")), self.name)
+
+    def reread(self, read: Callable[[Example], Example]) -> Examples:
+        """Return the rows as `read` makes them, itself where it changes none.
+
+        The same object comes back for the same function, so that tasks share what is made of it.
+        """
+        if read not in self._read:
+            rows = tuple(map(read, self._rows))
+            same = all(new is old for new, old in zip(rows, self._rows, strict=True))
+            self._read[read] = self if same else Examples(rows, self.name)
+        return self._read[read]
 
     def _row(self, number: object) -> Example:
         last = len(self) - 1
@@ -240,7 +253,8 @@ class Examples(Sequence[Example]):
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
     def __repr__(self) -> str:
-        unit = "sentence" if self.kind == "words" else "text"
+        n_texts = len(self._rows[0].texts or ()) if self._rows else 0
+        unit = {2: "pair", 3: "triplet"}.get(n_texts, {"words": "sentence"}.get(self.kind, "text"))
         head = f"Examples({len(self)} {unit}{'' if len(self) == 1 else 's'}, name={self.name!r}"
         if self.tasks:
             return f"{head}, labels of {', '.join(map(printable, self.tasks))})"
@@ -310,7 +324,7 @@ def _each_example(rows: object) -> Iterator[Example]:
 
 
 def _kind_of(row: Example) -> str:
-    return "words" if row.text is None else "a text"
+    return {"words": "words", "text": "a text", "texts": "several texts"}[row.kind]
 
 
 def _stratum(row: Example) -> str:

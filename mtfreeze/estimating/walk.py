@@ -269,8 +269,8 @@ class _Walk:
         flops, givens = 0.0, []
         part = data.part(EVAL_ROWS[0])
         for (group, encoded), (small, _) in zip(data.groups, part.groups, strict=True):
-            given = tuple(pack(encoded, small.rows).features)
-            lengths = encoded.lengths[group.rows]
+            given = tuple(pack(encoded, encoded.sequences_of(small.rows)).features)
+            lengths = encoded.lengths[encoded.sequences_of(group.rows)]
             flops += self._prices.flops(
                 group.tasks, sizes_of(lengths), features=given, training=False
             ).forward

@@ -54,14 +54,20 @@ class StepKind:
 
 def kinds_of(phase: PhasePlan, rows: TrainingRows) -> dict[Heads, StepKind]:
     """Sort the steps of a phase by the heads that they train."""
-    lengths = [rows.encoded(group.examples).lengths for group in phase.groups]
+    encoded = [rows.encoded(group.examples, group.encoding) for group in phase.groups]
+    lengths = [one.lengths for one in encoded]
     kinds: dict[Heads, StepKind] = {}
     for planned in phase.steps:
         heads = tuple(name for part in planned.step for name in part.tasks)
         kind = kinds.setdefault(heads, StepKind(heads))
         kind.steps.append(planned)
         kind.lengths.append(
-            np.concatenate([lengths[part.group][part.rows] for part in planned.step])
+            np.concatenate(
+                [
+                    lengths[part.group][encoded[part.group].sequences_of(part.rows)]
+                    for part in planned.step
+                ]
+            )
         )
     return kinds
 
@@ -76,7 +82,7 @@ def pick_steps(kind: StepKind) -> list[PlannedStep]:
 def sample_rows(
     rows: TrainingRows, picked: Sequence[tuple[PhasePlan, PlannedStep]], part: EvalData
 ) -> list[tuple[Encoded, NDArray[np.int64]]]:
-    """Return the rows of each data set that picked steps and a part of the evaluation need."""
+    """Return the sequences of each data set that picked steps and a part of an evaluation need."""
     found: dict[int, tuple[Encoded, list[NDArray[np.int64]]]] = {}
 
     def add(encoded: Encoded, chosen: NDArray[np.int64]) -> None:
@@ -84,7 +90,9 @@ def sample_rows(
 
     for phase, planned in picked:
         for one in planned.step:
-            add(rows.encoded(phase.groups[one.group].examples), one.rows)
+            group = phase.groups[one.group]
+            encoded = rows.encoded(group.examples, group.encoding)
+            add(encoded, encoded.sequences_of(one.rows))
     for group, encoded in part.groups:
-        add(encoded, group.rows)
+        add(encoded, encoded.sequences_of(group.rows))
     return [(encoded, np.unique(np.concatenate(own))) for encoded, own in found.values()]

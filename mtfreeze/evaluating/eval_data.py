@@ -37,7 +37,7 @@ __all__ = ["EvalData", "Outcome", "PackRows"]
 
 
 PackRows = Callable[[Encoded, NDArray[np.int64]], PackedBatch]
-"""Tokens of a data set, row numbers -> the rows as a packed batch."""
+"""Tokens of a data set, sequences -> these as a packed batch."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,22 @@ class EvalData:
     model : MultiTaskModel
         The model that will be scored; its heads must stay as they are.
     tasks : mapping of str to Task
-        Tasks without evaluation data are left out.
+        From `check_tasks`; those without evaluation data are left out.
     """
 
     def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
         scored = {name: task for name, task in tasks.items() if task.eval is not None}
-        as_train = {name: Task(train=task.eval, label=task.label) for name, task in scored.items()}
         self._targets = {
             name: encode_task(model, name, task, task.eval)
             for name, task in scored.items()
             if task.eval is not None
         }
         self._own = {name: task.loss for name, task in scored.items()}
+        as_train = {name: task.only_evaluated() for name, task in scored.items()}
         self._groups = group_tasks(as_train, "joint")
-        self._encoded = [model.encoder.encode_examples(group.examples) for group in self._groups]
+        self._encoded = [
+            model.encoder.encode_examples(group.examples, group.encoding) for group in self._groups
+        ]
 
     @property
     def tasks(self) -> list[str]:
@@ -115,7 +117,7 @@ class EvalData:
         """Tokens of one evaluation."""
         return int(
             sum(
-                encoded.lengths[group.rows].sum()
+                encoded.row_lengths[group.rows].sum()
                 for group, encoded in zip(self._groups, self._encoded, strict=True)
             )
         )
@@ -165,11 +167,11 @@ class EvalData:
                     )
                     for name in group.tasks
                 }
-                for at in calls(encoded.lengths[group.rows], brief_tokens()):
+                for at in calls(encoded.row_lengths[group.rows], brief_tokens()):
                     if stop():
                         raise Stopped
                     rows = group.rows[at]
-                    batch = pack(encoded, rows)
+                    batch = pack(encoded, encoded.sequences_of(rows))
                     outputs = model._core.forward(batch.for_core(), list(scorers))
                     for (name, scorer), values in zip(scorers.items(), outputs, strict=True):
                         check_finite(model, name, values, TrainingError)

@@ -60,7 +60,7 @@ def row_doubts(
         Of the tasks.
     """
     learned = {
-        name: _Part(task.train, rows.targets(name), rows.encoded(task.train))
+        name: _Part(task.train, rows.targets(name), rows.encoded(task.train, task.encoding))
         for name, task in tasks.items()
         if name in trained and task.train is not None
     }
@@ -114,7 +114,7 @@ def _tokenless(model: ModelState, which: str, name: str, part: _Part) -> list[Do
         what = f"labelled {which} word"
     else:
         (empty,) = model.encoder.encode_texts([""]).lengths
-        n = int((part.encoded.lengths[part.targets.labelled_rows()] <= empty).sum())
+        n = int((part.encoded.row_lengths[part.targets.labelled_rows()] <= empty).sum())
         what = f"labelled {which} text"
     if not n:
         return []

@@ -23,6 +23,7 @@ from ..data.examples import Examples
 from ..data.label_names import check_label_names
 from ..errors import ConfigError
 from ..inputs.packing import Encoded
+from ..inputs.row_encoding import PLAIN, RowEncoding
 from ..quoting import quoted
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets
@@ -132,6 +133,26 @@ class HeadSpec(ABC):
     def space(self) -> str:
         """What the head has one row of outputs for: ``"sequences"`` or ``"tokens"``."""
         return self.row_space.name
+
+    # ---- rows of data ----------------------------------------------------------------------------
+
+    @property
+    def encoding(self) -> RowEncoding:
+        """Which sequences of tokens the backbone gets for a row; by default one."""
+        return PLAIN
+
+    def rows(self, examples: Examples) -> Examples:
+        """Return rows of data as heads of this kind read them; by default themselves.
+
+        Plain rows are ambiguous until the head is known: ``("a", "b")`` is a text and its label to
+        most kinds, and a pair of texts to others.
+
+        Raises
+        ------
+        DataError
+            If a row cannot be read so; the row is named.
+        """
+        return examples
 
     # ---- learning --------------------------------------------------------------------------------
 

@@ -7,12 +7,15 @@ belongs to the head of the same name in ``fit(model, {"classifier": Task(...)})`
 
 from __future__ import annotations
 
+import copy
 import math
 
 from ..checks import as_number, check_choice, check_flag, typed
 from ..data.examples import Rows, as_examples
 from ..errors import ConfigError
+from ..inputs.row_encoding import PLAIN, RowEncoding
 from ..losses.own import LossFunction, loss_name
+from .kind import HeadSpec
 from .registry import MEASURES
 
 __all__ = ["Task"]
@@ -115,6 +118,27 @@ class Task:
                 f"{typed(loss)}; leave it out for the loss of the head"
             )
         self.loss = loss
+        self.encoding: RowEncoding = PLAIN
+
+    def read_by(self, spec: HeadSpec) -> Task:
+        """Return the task with its rows as heads of this description read them.
+
+        Raises
+        ------
+        DataError
+            If a row cannot be read so; the row is named.
+        """
+        read = copy.copy(self)
+        read.train = None if self.train is None else spec.rows(self.train)
+        read.eval = None if self.eval is None else spec.rows(self.eval)
+        read.encoding = spec.encoding
+        return read
+
+    def only_evaluated(self) -> Task:
+        """Return a task that trains on the evaluation rows, for those who group and read rows."""
+        read = copy.copy(self)
+        read.train, read.eval = self.eval, None
+        return read
 
     def label_name(self, task: str) -> str:
         """Return the name of this task's label in rows that carry several."""

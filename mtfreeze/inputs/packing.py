@@ -155,23 +155,29 @@ def pack(
 
 
 class Encoded(Sequence[NDArray[np.int32]]):
-    """Token ids of a list of texts or of word lists; item i is the (length,) int32 ids of row i.
+    """Token ids of a list of sequences; item i is the (length,) int32 ids of sequence i.
+
+    A row of data is one sequence, its text or its words, or several that stand together
+    (`row_offsets`). All that is packed and stored goes by sequences; `sequences_of` leads there
+    from rows.
 
     Parameters
     ----------
     inputs : mapping of str to (T,) int32 array
         What the model reads of each token, of all rows one after another; `IDS` among them.
     offsets : (n+1,) int64 array
-        Where each row begins.
+        Where each sequence begins.
     truncated : (n,) bool array
-        Rows that were longer than the model's maximum.
+        Sequences that were longer than the model's maximum.
     first : (W,) int32 array, optional
         For word rows: token, counted within its row, at which each word begins; -1 for a word
         without a token.
     word_offsets : (n+1,) int64 array, optional
         Where each row's words begin in `first`.
     skip : (n,) int32 array, optional
-        Where the model has the input `SKIP`: that of each row.
+        Where the model has the input `SKIP`: that of each sequence.
+    row_offsets : (n_rows+1,) int64 array, optional
+        Where the sequences of each row of data begin; by default every row is one sequence.
     """
 
     def __init__(
@@ -182,15 +188,16 @@ class Encoded(Sequence[NDArray[np.int32]]):
         first: NDArray[np.int32] | None = None,
         word_offsets: NDArray[np.int64] | None = None,
         skip: NDArray[np.int32] | None = None,
+        row_offsets: NDArray[np.int64] | None = None,
     ) -> None:
         self.inputs, self.offsets, self.truncated = dict(inputs), offsets, truncated
         self._first, self._word_offsets = first, word_offsets
-        self.skip = skip
+        self.skip, self.row_offsets = skip, row_offsets
         for array in self._arrays():
             array.flags.writeable = False
 
     def _arrays(self) -> list[NDArray[Any]]:
-        more = (self._first, self._word_offsets, self.skip)
+        more = (self._first, self._word_offsets, self.skip, self.row_offsets)
         there = [array for array in more if array is not None]
         return [*self.inputs.values(), self.offsets, self.truncated, *there]
 
@@ -206,8 +213,44 @@ class Encoded(Sequence[NDArray[np.int32]]):
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each row, (n,) int64."""
+        """Tokens of each sequence, (n,) int64."""
         return np.diff(self.offsets)
+
+    def of_rows(self, counts: ArrayLike) -> Encoded:
+        """Return the same sequences as those of rows of data, so many each, (n_rows,) int64."""
+        return Encoded(
+            self.inputs,
+            self.offsets,
+            self.truncated,
+            self._first,
+            self._word_offsets,
+            self.skip,
+            _offsets(counts),
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows of data the sequences are of."""
+        return len(self) if self.row_offsets is None else len(self.row_offsets) - 1
+
+    @property
+    def row_lengths(self) -> NDArray[np.int64]:
+        """Tokens of all sequences of each row of data, (n_rows,) int64."""
+        begins = self.offsets if self.row_offsets is None else self.offsets[self.row_offsets]
+        return np.diff(begins)
+
+    @property
+    def row_truncated(self) -> NDArray[np.bool_]:
+        """Rows of data with a sequence that was cut, (n_rows,) bool."""
+        if self.row_offsets is None:
+            return self.truncated
+        before = np.concatenate(([0], np.cumsum(self.truncated)))
+        return np.diff(before[self.row_offsets]) > 0
+
+    def sequences_of(self, rows: ArrayLike) -> NDArray[np.int64]:
+        """Return the sequences of rows of data, (n,) int64, in the order of the rows."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        return chosen if self.row_offsets is None else _spans(self.row_offsets, chosen)[0]
 
     @property
     def n_bytes(self) -> int:
@@ -216,8 +259,8 @@ class Encoded(Sequence[NDArray[np.int32]]):
 
     @property
     def n_truncated(self) -> int:
-        """How many rows were cut."""
-        return int(self.truncated.sum())
+        """How many rows of data were cut."""
+        return int(self.row_truncated.sum())
 
     @property
     def has_words(self) -> bool:
@@ -274,12 +317,12 @@ class Encoded(Sequence[NDArray[np.int32]]):
             )
 
     def pack(self, rows: ArrayLike | None = None) -> PackedBatch:
-        """Return these rows (by default all) as a packed batch, in the order given.
+        """Return these sequences (by default all) as a packed batch, in the order given.
 
         Raises
         ------
         DataError
-            If a row has no token.
+            If one has no token.
         """
         self.check_tokens(rows)
         if rows is None:
@@ -298,7 +341,7 @@ class Encoded(Sequence[NDArray[np.int32]]):
         Parameters
         ----------
         rows : (B,) integer array_like
-            Row numbers, in the order of a batch.
+            Numbers of sequences, in the order of a batch.
 
         Returns
         -------
@@ -307,14 +350,7 @@ class Encoded(Sequence[NDArray[np.int32]]):
         offsets : (B+1,) int64 array
             Where each row begins in `index`.
         """
-        chosen = np.asarray(rows, dtype=np.int64)
-        begins = self.offsets[chosen]
-        lengths = self.offsets[chosen + 1] - begins
-        offsets = np.zeros(len(chosen) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        index = np.arange(offsets[-1], dtype=np.int64)
-        index += np.repeat(begins - offsets[:-1], lengths)
-        return index, offsets
+        return _spans(self.offsets, np.asarray(rows, dtype=np.int64))
 
 
 def pack_rows(rows: Sequence[tuple[Encoded, int]]) -> PackedBatch:
@@ -404,6 +440,22 @@ def word_values(
     if begin != len(flat):
         raise DataError(f"expected values of {begin} tokens; found {len(flat)}")
     return result
+
+
+def _spans(
+    begins: NDArray[np.int64], chosen: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what lies in spans, (T,) int64, and where each span begins in that, (B+1,) int64.
+
+    Span i is ``begins[i]`` to ``begins[i + 1] - 1``; `chosen`, (B,) int64, are numbers of spans.
+    """
+    first = begins[chosen]
+    lengths = begins[chosen + 1] - first
+    offsets = np.zeros(len(chosen) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    index = np.arange(offsets[-1], dtype=np.int64)
+    index += np.repeat(first - offsets[:-1], lengths)
+    return index, offsets
 
 
 def _joined(arrays: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:

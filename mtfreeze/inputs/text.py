@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -58,6 +58,15 @@ _COLUMNS: dict[str, Callable[[Any], Iterable[int]]] = {
     TOKEN_TYPES: attrgetter("type_ids"),
 }
 """Inputs of models that a tokenizer gives, and how to take them from what it returns."""
+
+
+class Reading(Protocol):
+    """What `RowEncoding` is."""
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+        """Encode all rows of a data set."""
+
+    def __hash__(self) -> int: ...
 
 
 class TextEncoder:
@@ -106,7 +115,8 @@ class TextEncoder:
         side = (tokenizer.truncation or {}).get("direction", "right")
         tokenizer.enable_truncation(max_length=max_length, direction=side)
         self._tokenizer: Any = tokenizer
-        self._cache: WeakKeyDictionary[Examples, Encoded] = WeakKeyDictionary()
+        self._cache: WeakKeyDictionary[Examples, dict[Reading, Encoded]]
+        self._cache = WeakKeyDictionary()
         self._columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
         self._counts_prompts = SKIP in inputs
         self._before_words = _before_words(tokenizer)
@@ -218,6 +228,32 @@ class TextEncoder:
         (alone,) = self._run([prompt.lower() if self.do_lower_case else prompt], 0, False)
         return len(alone) - alone.special_tokens_mask[-1] if len(alone) else 0
 
+    def encode_pairs(self, pairs: Sequence[tuple[str, ...]]) -> Encoded:
+        """Encode pairs of texts, each as one sequence, as the tokenizer's template puts them.
+
+        A pair that is longer than `max_length` loses tokens of its longer text first, is counted,
+        and has the segments that the template gives. The model's prompt stands before the first.
+
+        Parameters
+        ----------
+        pairs : sequence of (str, str)
+            May be empty; texts may be ``""``.
+
+        Returns
+        -------
+        Encoded
+            Row i holds the ids of pair i, special tokens included.
+
+        Raises
+        ------
+        DataError, CheckpointError
+            As for `encode_texts`.
+        """
+        rows = [(self.prompt + first, second) for first, second in pairs]
+        if self.do_lower_case:
+            rows = [(first.lower(), second.lower()) for first, second in rows]
+        return self._encode(rows, words=False, n_skipped=self._length_of(self.prompt))
+
     def encode_words(self, sentences: Sequence[Sequence[str]]) -> Encoded:
         """Encode lists of words; each word's first sub-word is kept (`Encoded.first_subwords`).
 
@@ -253,25 +289,29 @@ class TextEncoder:
             ]
         return self._encode(rows, words=True)
 
-    def encode_examples(self, examples: Examples) -> Encoded:
+    def encode_examples(self, examples: Examples, encoding: Reading) -> Encoded:
         """Encode the rows of a data set, once: asked again for the same object, it is remembered.
 
         The result is kept as long as `examples` lives.
 
+        Parameters
+        ----------
+        examples : Examples
+            The rows.
+        encoding : RowEncoding
+            How the head reads them.
+
         Raises
         ------
         DataError
-            As for `encode_texts`, and if a row gives no token.
+            As for `encode_texts`, if a row gives no token, and if rows are of another kind.
         """
-        encoded = self._cache.get(examples)
-        if encoded is None:
-            if examples.kind == "words":
-                encoded = self.encode_words([row.words or () for row in examples])
-            else:
-                encoded = self.encode_texts([row.text or "" for row in examples])
+        known = self._cache.setdefault(examples, {})
+        if encoding not in known:
+            encoded = encoding.encode(self, examples)
             encoded.check_tokens()
-            self._cache[examples] = encoded
-        return encoded
+            known[encoding] = encoded
+        return known[encoding]
 
     def _encode(self, rows: Sequence[Any], words: bool, n_skipped: int = 0) -> Encoded:
         """Run the tokenizer over rows that were checked, a chunk at a time."""

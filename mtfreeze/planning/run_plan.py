@@ -177,7 +177,9 @@ def plan_run(model: ModelState, tasks: Mapping[str, Task], settings: FitSettings
     if settings.group_by_length:
         for one in drafts:
             one.lengths = [
-                model.encoder.encode_examples(group.examples).lengths[group.rows]
+                model.encoder.encode_examples(group.examples, group.encoding).row_lengths[
+                    group.rows
+                ]
                 for group in one.groups
             ]
     n_epochs, steps = _lay_steps(drafts, settings)

@@ -139,7 +139,7 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
         model.heads[name].spec, name, f"task {quoted(name)}: advice rests on probes of"
     )
     targets = encode_task(model, name, task, task.train)
-    encoded = model.encoder.encode_examples(task.train)
+    encoded = model.encoder.encode_examples(task.train, task.encoding)
     labelled, counts = targets.labelled_rows(), spec.class_counts(targets)
     # Entities are what a user counts; a tag's words say how balanced the classes of the probe are.
     examples = spec.examples(targets)
@@ -148,7 +148,7 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
     readable = np.bincount(codes, minlength=len(spec.labels))
     _check(name, spec.row_space.labelled, readable, int(counts.sum()), spec.labels)
     rows = labelled[np.unique(owner)]
-    lengths = encoded.lengths[rows]
+    lengths = encoded.row_lengths[rows]
     facts = DataFacts(
         task=name,
         kind=spec.row_space.item,
@@ -159,7 +159,7 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
         majority=float(counts.max() / counts.sum()),
         mean_tokens=float(lengths.mean()),
         longest=int(lengths.max()),
-        truncated=float(encoded.truncated[rows].mean()),
+        truncated=float(encoded.row_truncated[rows].mean()),
         n_eval=0 if task.eval is None else len(task.eval),
     )
     return TaskRows(facts, encoded, spec, targets, rows)

@@ -22,6 +22,7 @@ from ..errors import ConfigError
 from ..heads.row_spaces import Targets, Values
 from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
+from ..inputs.row_encoding import RowEncoding
 from ..losses.own import LossFunction
 from ..quoting import quoted
 
@@ -56,7 +57,7 @@ class StepBatch:
 
 
 def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
-    """Return the tasks by head name after checking that model and tasks go together.
+    """Return the tasks by head name, their rows as the heads read them.
 
     Raises
     ------
@@ -64,6 +65,8 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
         If `tasks` is no mapping of names to `Task`.
     ConfigError
         If there is none, or one is named like no head (the closest is named).
+    DataError
+        If a head cannot read a row; the row is named.
     """
     if not isinstance(tasks, Mapping):
         raise TypeError(
@@ -88,7 +91,7 @@ def check_tasks(model: ModelState, tasks: object) -> dict[str, Task]:
                 f"task {quoted(name)} must be a Task; found {typed(task)}; "
                 "write Task(train=..., eval=...)"
             )
-    return dict(tasks)
+    return {name: task.read_by(model.heads[name].spec) for name, task in tasks.items()}
 
 
 def encode_task(model: ModelState, name: str, task: Task, examples: Examples) -> Targets:
@@ -103,11 +106,11 @@ def encode_task(model: ModelState, name: str, task: Task, examples: Examples) ->
 
 
 Pack = Callable[[Encoded, int, NDArray[np.int64]], PackedBatch]
-"""Tokens of a data set, position of the group, row numbers -> the rows as a packed batch."""
+"""Tokens of a data set, position of the group, sequences -> these as a packed batch."""
 
 
-def _pack(encoded: Encoded, group: int, rows: NDArray[np.int64]) -> PackedBatch:
-    return encoded.pack(rows)
+def _pack(encoded: Encoded, group: int, sequences: NDArray[np.int64]) -> PackedBatch:
+    return encoded.pack(sequences)
 
 
 class TrainingRows:
@@ -118,7 +121,7 @@ class TrainingRows:
     model : MultiTaskModel
         Its tokenizer and heads.
     tasks : mapping of str to Task
-        Those that have training data; each set of rows is tokenized once.
+        From `check_tasks`; what heads read alike is tokenized once.
 
     Raises
     ------
@@ -130,12 +133,13 @@ class TrainingRows:
         self._weights = {name: task.weight for name, task in tasks.items()}
         self._own = {name: task.loss for name, task in tasks.items() if task.loss is not None}
         self._targets: dict[str, Targets] = {}
-        self._encoded: dict[int, Encoded] = {}
+        self._encoded: dict[tuple[int, RowEncoding], Encoded] = {}
         for name, task in tasks.items():
             if task.train is not None:
                 self._targets[name] = encode_task(model, name, task, task.train)
-                if id(task.train) not in self._encoded:
-                    self._encoded[id(task.train)] = model.encoder.encode_examples(task.train)
+                key = id(task.train), task.encoding
+                if key not in self._encoded:
+                    self._encoded[key] = model.encoder.encode_examples(task.train, task.encoding)
         self._tasks = dict(tasks)  # keeps the examples, and so their ids, alive
 
     @property
@@ -147,9 +151,9 @@ class TrainingRows:
         """Return the targets of a task's training data."""
         return self._targets[task]
 
-    def encoded(self, examples: Examples) -> Encoded:
-        """Return the tokens of the training data of a task."""
-        return self._encoded[id(examples)]
+    def encoded(self, examples: Examples, encoding: RowEncoding) -> Encoded:
+        """Return the tokens of the training data of a task, whose heads read them so."""
+        return self._encoded[id(examples), encoding]
 
     def batch(self, groups: Sequence[Group], step: Step, pack: Pack = _pack) -> StepBatch:
         """Put together one step: every part's sequences, and each task's labels on them.
@@ -161,10 +165,14 @@ class TrainingRows:
         step : tuple of Part
             From ``plan_epoch``.
         pack : callable, optional
-            (tokens, group, rows) -> packed batch, where it is to carry features.
+            (tokens, group, sequences) -> packed batch, where it is to carry features.
         """
-        encoded = [self.encoded(groups[part.group].examples) for part in step]
-        parts = [pack(one, part.group, part.rows) for one, part in zip(encoded, step, strict=True)]
+        drawn = [groups[part.group] for part in step]
+        encoded = [self.encoded(group.examples, group.encoding) for group in drawn]
+        parts = [
+            pack(one, part.group, one.sequences_of(part.rows))
+            for one, part in zip(encoded, step, strict=True)
+        ]
         losses: list[tuple[str, Values, float]] = []
         for position, part in enumerate(step):
             for name in part.tasks:

@@ -47,7 +47,7 @@ class PrefixUse:
     data : int
         Position of the data set among the distinct ones of the run.
     rows : (n,) int64 array
-        Its rows.
+        Its sequences.
     names : tuple of str
         Outputs that stand for the prefix; the heads need no more.
     times : int
@@ -79,9 +79,10 @@ def prefix_uses(
                 heads = list(phase.trained) if _joint(plan) else list(group.tasks)
                 names = _boundary(model, heads, frozen)
                 if names:
-                    own = _number(data, rows.encoded(group.examples))
+                    encoded = rows.encoded(group.examples, group.encoding)
+                    own, chosen = _number(data, encoded), encoded.sequences_of(group.rows)
                     times = _times(phase, at, len(group.rows))
-                    uses.append(PrefixUse(phase.number, at, own, group.rows, names, times))
+                    uses.append(PrefixUse(phase.number, at, own, chosen, names, times))
         times = evaluations_of(plan, phase)
         if times:
             uses += _evaluated(model, phase.number, phase.freeze, evaluated, data, times)
@@ -110,8 +111,8 @@ def _evaluated(
     for group, encoded in evaluated:
         names = _boundary(model, group.tasks, frozen)
         if names:
-            own = _number(data, encoded)
-            uses.append(PrefixUse(phase, None, own, group.rows, names, times))
+            own, chosen = _number(data, encoded), encoded.sequences_of(group.rows)
+            uses.append(PrefixUse(phase, None, own, chosen, names, times))
     return uses
 
 

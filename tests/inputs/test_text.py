@@ -17,6 +17,7 @@ import pytest
 
 from mtfreeze.data import Examples, read_conll, read_tsv
 from mtfreeze.errors import CheckpointError, ConfigError, DataError
+from mtfreeze.inputs.row_encoding import PLAIN
 from mtfreeze.inputs.text import TextEncoder
 from support.places import EXAMPLES, ROOT
 from support.texts import TAGGED
@@ -124,9 +125,9 @@ def test_data_sets_are_encoded_once(encoder: TextEncoder, monkeypatch: pytest.Mo
     monkeypatch.setattr(encoder, "_encode", lambda *a, **k: (calls.append(1), original(*a, **k))[1])
     words = Examples.from_rows(TAGGED)
     texts = Examples.from_rows([("the film", 1), ("", 0)])
-    assert encoder.encode_examples(words) is encoder.encode_examples(words)
-    assert encoder.encode_examples(words).has_words
-    assert encoder.encode_examples(texts)[1].tolist() == ids_of("[CLS]", "[SEP]")
+    assert encoder.encode_examples(words, PLAIN) is encoder.encode_examples(words, PLAIN)
+    assert encoder.encode_examples(words, PLAIN).has_words
+    assert encoder.encode_examples(texts, PLAIN)[1].tolist() == ids_of("[CLS]", "[SEP]")
     assert len(calls) == 2
     assert len(encoder._cache) == 2
     del words
@@ -364,7 +365,7 @@ def test_minilm_words(minilm: TextEncoder, minilm_folder: Path) -> None:
 
     reference = Tokenizer.from_file(str(minilm_folder / "tokenizer.json"))
     data = read_conll(EXAMPLES / "wnut_eval.conll")
-    encoded = minilm.encode_examples(data)
+    encoded = minilm.encode_examples(data, PLAIN)
     for row, example in enumerate(data):
         words = example.words or ()
         for word, first in zip(words, encoded.first_subwords(row), strict=True):

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a kind of head reads rows of data: which sequences of tokens the backbone gets for each.
+
+Most kinds read one sequence a row. Others read a sequence for each text of a row, or several
+windows of one. An encoding is a small value: heads whose encodings are equal share the tokens of a
+data set, and in joint mixing one pass.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from ..data.example import Example
+from ..data.examples import Examples
+from ..errors import DataError
+from .packing import Encoded
+from .text import TextEncoder
+
+__all__ = ["JOINT", "PLAIN", "SEPARATE", "RowEncoding"]
+
+
+@dataclass(frozen=True)
+class RowEncoding(ABC):
+    """Turns rows of data into sequences of tokens."""
+
+    @abstractmethod
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+        """Encode all rows of a data set.
+
+        Parameters
+        ----------
+        encoder : TextEncoder
+            The model's tokenizer and maximum length.
+        examples : Examples
+            Rows of any kind.
+
+        Returns
+        -------
+        Encoded
+            With as many rows as `examples`.
+
+        Raises
+        ------
+        DataError
+            If a row is not of the kind that is read, or gives no token; the row is named.
+        """
+
+
+@dataclass(frozen=True)
+class _Plain(RowEncoding):
+    """One sequence a row: its text, or its words."""
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+        if examples.kind == "texts":
+            row = examples[0]
+            raise DataError(
+                f"{row.source}: expected one text, or words; found {_found(row)}; give such rows "
+                "to a head that reads several texts, or join them into one"
+            )
+        if examples.kind == "words":
+            return encoder.encode_words([row.words or () for row in examples])
+        return encoder.encode_texts([row.text or "" for row in examples])
+
+
+@dataclass(frozen=True)
+class _Joint(RowEncoding):
+    """One sequence of both texts of a pair, as the tokenizer puts them together."""
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+        for row in examples:
+            if row.texts is None or len(row.texts) != 2:
+                raise DataError(
+                    f"{row.source}: expected a pair of texts; found {_found(row)}; give rows "
+                    "(text, text, label)"
+                )
+        return encoder.encode_pairs([row.texts or () for row in examples])
+
+
+@dataclass(frozen=True)
+class _Separate(RowEncoding):
+    """A sequence a text; those of a row stand together."""
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+        for row in examples:
+            if row.texts is None:
+                raise DataError(
+                    f"{row.source}: expected several texts; found {_found(row)}; give rows "
+                    "such as (text, text)"
+                )
+        texts = [row.texts or () for row in examples]
+        encoded = encoder.encode_texts(list(chain.from_iterable(texts)))
+        return encoded.of_rows(np.fromiter(map(len, texts), np.int64, count=len(texts)))
+
+
+def _found(row: Example) -> str:
+    if row.texts is not None:
+        return f"{len(row.texts)} texts"
+    return "one text" if row.text is not None else "words"
+
+
+PLAIN = _Plain()
+JOINT = _Joint()
+SEPARATE = _Separate()
