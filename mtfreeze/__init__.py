@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         read_tsv,
         words_and_tags,
     )
+    from .data_check import DataCheck, check_data
     from .errors import (
         CheckpointError,
         ConcurrencyError,
@@ -79,6 +80,7 @@ _HOME = {
     "Comparison": "comparing.comparison",
     "ConcurrencyError": "errors",
     "ConfigError": "errors",
+    "DataCheck": "data_check",
     "DataError": "errors",
     "EarlyStopping": "training.callbacks",
     "Error": "errors",
@@ -104,6 +106,7 @@ _HOME = {
     "TokenizerWarning": "notices",
     "UntrainedHeadWarning": "notices",
     "UnusedDataWarning": "notices",
+    "check_data": "data_check",
     "compare": "comparing.compare",
     "estimate": "estimating",
     "evaluate": "evaluating.evaluate",
@@ -131,6 +134,7 @@ __all__ = [
     "Comparison",
     "ConcurrencyError",
     "ConfigError",
+    "DataCheck",
     "DataError",
     "EarlyStopping",
     "Error",
@@ -158,6 +162,7 @@ __all__ = [
     "UntrainedHeadWarning",
     "UnusedDataWarning",
     "__version__",
+    "check_data",
     "compare",
     "estimate",
     "evaluate",

@@ -258,14 +258,15 @@ def read_conll(
     (600, ('Citizens', 'of', 'Earth'), ('B-creative-work', 'I-creative-work', 'I-creative-work'))
     """
     check_choice("tag scheme", scheme, SCHEMES)
-    places = [
+    word_column, column = (
         check_integer(argument, given, -LARGEST_INTEGER, hint="give the number of a column")
         for argument, given in (("word_column", word_column), ("column", column))
-    ]
+    )
     named = set(map(str, label_map)) if isinstance(label_map, Mapping) else set()
     on_fault = check_on_fault(on_fault)
     rows = []
-    for sentence in read_sentences(read_lines(path), str(path), *places, on_fault):
+    lines = read_lines(path)
+    for sentence in read_sentences(lines, str(path), word_column, column, on_fault):
         tags = tuple(None if t in NO_LABEL - named else t for t in sentence.tags)
         label = tags if any(tags) else None
         source = f"{path}:{sentence.line}"

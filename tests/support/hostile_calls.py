@@ -183,6 +183,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"model": s.model, "head": "classifier", "examples": ROWS[:4],
          "path": s.folder / "c.png", "label": None},
     ),
+    "check_data": _reads(mtf.check_data, "rows.tsv", model=None, label_map=None),
     "read_tsv": _reads(mtf.read_tsv, "rows.tsv", label_map=None, header=False, on_fault=None),
     "read_csv": _reads(
         mtf.read_csv, "rows.csv", text="text", label="label", header=True, delimiter=",",
