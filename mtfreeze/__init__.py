@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
+    from .heads.pair_classification import PairClassification
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.task import Task
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         NoPrefixWarning,
         OtherBackboneWarning,
         OtherKindWarning,
+        OtherRowsWarning,
         PictureWarning,
         PrecisionWarning,
         ResumeWarning,
@@ -93,6 +95,8 @@ _HOME = {
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
     "OtherKindWarning": "notices",
+    "OtherRowsWarning": "notices",
+    "PairClassification": "heads.pair_classification",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
     "Regression": "heads.regression",
@@ -148,6 +152,8 @@ __all__ = [
     "NoPrefixWarning",
     "OtherBackboneWarning",
     "OtherKindWarning",
+    "OtherRowsWarning",
+    "PairClassification",
     "PictureWarning",
     "PrecisionWarning",
     "Regression",

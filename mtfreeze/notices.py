@@ -22,6 +22,7 @@ __all__ = [
     "NoPrefixWarning",
     "OtherBackboneWarning",
     "OtherKindWarning",
+    "OtherRowsWarning",
     "PictureWarning",
     "PrecisionWarning",
     "ResumeWarning",
@@ -59,6 +60,10 @@ class OtherBackboneWarning(UserWarning):
 
 class OtherKindWarning(UserWarning):
     """A folder holds another kind of model, such as a cross-encoder; its encoder was loaded."""
+
+
+class OtherRowsWarning(UserWarning):
+    """Some heads of a model read other rows than those that were given, and were not asked."""
 
 
 class TokenizerWarning(UserWarning):

@@ -81,10 +81,12 @@ class Examples(Sequence[Example]):
         ----------
         rows : iterable, or columns
             Pairs, or dictionaries ``{"text": ..., "label": ...}``, ``{"words": [...], "tags":
-            [...]}``, ``{"text": ..., "labels": {task: label}}``, or `Example` objects. Or a frame
-            of pandas, polars or pyarrow, a data set, or a mapping of names to columns, with the
-            columns that such dictionaries have. What else rows hold is said in an
-            `UnusedDataWarning`.
+            [...]}``, ``{"text": ..., "labels": {task: label}}``, or `Example` objects. Rows of
+            several texts are ``(text, text, label)``, ``(text, text, text)``, ``{"texts": [...],
+            "label": ...}``, or have keys such as ``premise`` and ``hypothesis``; a label may be
+            missing there. Or a frame of pandas, polars or pyarrow, a data set, or a mapping of
+            names to columns, with the columns that such dictionaries have. What else rows hold is
+            said in an `UnusedDataWarning`.
         name : str
             What messages call the data.
 

@@ -8,7 +8,7 @@ both begin with where the row is.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from ..errors import DataError
 from ..quoting import quoted
 from .example import IGNORE, Example, Label, Tags
 from .exports import conversion
+from .text_rows import check_texts, text_keys
 from .unused import Unused, is_missing
 
 __all__ = ["check_label", "check_tags", "check_text", "check_words", "example_from_row"]
@@ -27,6 +28,8 @@ __all__ = ["check_label", "check_tags", "check_text", "check_words", "example_fr
 _WORD_KEYS = ("words", "tokens")
 _TAG_KEYS = ("tags", "ner_tags")
 _LABEL_KEYS = ("label", "labels", *_TAG_KEYS)
+_LISTED = ("texts",)
+_TEXTS_LABEL_KEYS = ("label", "labels", "score")
 _NEEDS_WORDS = "a list of tags needs a list of words beside it; found a text; give the row as words"
 
 
@@ -139,10 +142,8 @@ def _from_pair(content: object, label: object, where: str) -> Example:
     if isinstance(content, list | tuple):
         words = check_words(content, where)
         if len(words) == 2 and not _is_list(label) and any(" " in word for word in words):
-            raise DataError(
-                f"{where}: expected one text, or words with one tag each; found two texts with the "
-                f"label {quoted(label, 60)}: labels of pairs are not supported; join the two"
-            )
+            texts = check_texts(words, where)
+            return Example(None, None, _any_label(label, None, where), None, where, texts)
         return Example(None, words, _any_label(label, words, where), None, where)
     return Example(check_text(content, where), None, _any_label(label, None, where), None, where)
 
@@ -164,6 +165,9 @@ def _from_mapping(row: Mapping[str, object], where: str, unused: Unused) -> Exam
     for key in row:
         if not isinstance(key, str):
             raise TypeError(f"{where}: expected keys that are str; found {typed(key)}")
+    texts = _LISTED if _LISTED[0] in row else text_keys(row)
+    if texts:
+        return _from_texts(row, texts, where, unused)
     given = [k for k in _LABEL_KEYS if k in row]
     has_content = any(key in row for key in ("text", *_WORD_KEYS))
     if not has_content or not given:
@@ -197,6 +201,11 @@ def _from_mapping(row: Mapping[str, object], where: str, unused: Unused) -> Exam
         value = _only_one(row, given[0], value, where)
     if given[0] != "labels":
         return Example(text, words, _any_label(value, words, where), None, where)
+    return Example(text, words, None, _by_task(value, words, where), where)
+
+
+def _by_task(value: object, words: tuple[str, ...] | None, where: str) -> dict[str, Label]:
+    """Return the labels of a row by task, those that are there."""
     if not isinstance(value, Mapping):
         raise TypeError(
             f"{where}: expected 'labels' to map task names to labels; found {typed(value)}; "
@@ -208,7 +217,35 @@ def _from_mapping(row: Mapping[str, object], where: str, unused: Unused) -> Exam
             raise TypeError(f"{where}: expected task names (str) in 'labels'; found {typed(task)}")
         if label is not None:
             labels[task] = _any_label(label, words, f"{where}, label of {quoted(task, 60)}")
-    return Example(text, words, None, labels, where)
+    return labels
+
+
+def _from_texts(
+    row: Mapping[str, object], keys: tuple[str, ...], where: str, unused: Unused
+) -> Example:
+    """Read a row of several texts, under one key as a list or each under its own; a label may be
+    missing: pairs can stand for themselves."""
+    values: object = [row[key] for key in keys]
+    if keys == _LISTED:
+        values = row[keys[0]]
+        if not isinstance(values, list | tuple):
+            raise TypeError(
+                f"{where}: expected {quoted(keys[0])} to be a list of texts; found "
+                f"{typed(values)}; give one text under 'text'"
+            )
+    given = [key for key in _TEXTS_LABEL_KEYS if not is_missing(row.get(key))]
+    if len(given) > 1:
+        raise DataError(
+            f"{where}: expected one of the keys {name_list(_TEXTS_LABEL_KEYS)}; found "
+            f"{name_list(given)}; put several labels into 'labels', by task name"
+        )
+    unused.of_row(row, (*keys, *given), where)
+    texts = check_texts(cast(Any, values), where)
+    label = row[given[0]] if given else None
+    if given == ["labels"]:
+        return Example(None, None, None, _by_task(label, None, where), where, texts)
+    known = None if label is None else _any_label(label, None, where)
+    return Example(None, None, known, None, where, texts)
 
 
 def _only_one(row: Mapping[str, object], key: str, values: list[object], where: str) -> object:
@@ -246,6 +283,16 @@ def _missing(what: str, keys: tuple[str, ...], row: Mapping[str, object]) -> str
     return f"expected the key {what}; found {name_list(row)}; add it"
 
 
+def _of_several(row: Sequence[object], where: str) -> Example:
+    """Read ``(text, text, label)`` or ``(text, text, text)``: the head tells them apart where the
+    label is a str as well."""
+    *texts, last = row
+    if isinstance(last, str):
+        return Example(None, None, None, None, where, check_texts(row, where))
+    label = None if last is None else _any_label(last, None, where)
+    return Example(None, None, label, None, where, check_texts(texts, where))
+
+
 def example_from_row(row: object, where: str, unused: Unused) -> Example:
     """Turn one plain row into an `Example`.
 
@@ -268,12 +315,15 @@ def example_from_row(row: object, where: str, unused: Unused) -> Example:
     if isinstance(row, Mapping):
         return _from_mapping(row, where, unused)
     if isinstance(row, list | tuple):
-        if len(row) != 2:
+        if len(row) == 2:
+            return _from_pair(row[0], row[1], where)
+        if len(row) < 2 or not isinstance(row[0], str):
             raise DataError(
-                f"{where}: expected (text, label) or (words, tags); found {len(row)} fields; "
+                f"{where}: expected (text, label), (words, tags) or (text, text, label); found "
+                f"{len(row)} fields; "
                 "for several labels use {'text': ..., 'labels': {task: label}}"
             )
-        return _from_pair(row[0], row[1], where)
+        return _of_several(row, where)
     raise TypeError(
         f"{where}: expected (text, label), (words, tags) or a dictionary; found {typed(row)}"
     )

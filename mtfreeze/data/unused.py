@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What rows hold beside a text and its label: said once, or refused where it changes the meaning.
 
-A second text means that the label is of a pair; a verdict of an annotation tool, that the label is
+A second text means that the label is of both; a verdict of an annotation tool, that the label is
 not one. All else does no harm to be left, but whoever wrote it should know.
 """
 
@@ -83,8 +83,8 @@ class Unused:
                 continue
             if key in _SECOND_TEXTS and isinstance(value, str):
                 raise DataError(
-                    f"{where}: expected one text a row; found a second one, {quoted(key)}: labels "
-                    "of pairs are not supported; join the two into 'text', or remove the key"
+                    f"{where}: expected one text a row; found a second one, {quoted(key)}; for a "
+                    "head of pairs give both as 'texts': [..., ...], else remove the key"
                 )
             if is_verdict(key):
                 check_verdict(key, value, where)

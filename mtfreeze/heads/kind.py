@@ -152,6 +152,7 @@ class HeadSpec(ABC):
         DataError
             If a row cannot be read so; the row is named.
         """
+        self.encoding.check(examples)
         return examples
 
     # ---- learning --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from .kind import HeadSpec
 from .measure import LOSS, Measure, Metric
+from .pair_classification import PairClassification
 from .regression import Regression
 from .sequence_classification import SequenceClassification
 from .token_classification import TokenClassification
@@ -46,7 +47,7 @@ def register(kind: type[HeadSpec]) -> None:
         METRICS.update((one.name, one) for one in measure.metrics)
 
 
-for _kind in (SequenceClassification, TokenClassification, Regression):
+for _kind in (SequenceClassification, TokenClassification, Regression, PairClassification):
     register(_kind)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import chain
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,9 @@ __all__ = ["JOINT", "PLAIN", "SEPARATE", "RowEncoding"]
 @dataclass(frozen=True)
 class RowEncoding(ABC):
     """Turns rows of data into sequences of tokens."""
+
+    several: ClassVar[bool] = False
+    """Whether a row holds several texts."""
 
     @abstractmethod
     def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
@@ -46,7 +50,17 @@ class RowEncoding(ABC):
         Raises
         ------
         DataError
-            If a row is not of the kind that is read, or gives no token; the row is named.
+            If a row gives no token.
+        """
+
+    @abstractmethod
+    def check(self, examples: Examples) -> None:
+        """Check that rows are of the kind that is read.
+
+        Raises
+        ------
+        DataError
+            If one is not; it is named.
         """
 
 
@@ -54,13 +68,15 @@ class RowEncoding(ABC):
 class _Plain(RowEncoding):
     """One sequence a row: its text, or its words."""
 
-    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+    def check(self, examples: Examples) -> None:
         if examples.kind == "texts":
             row = examples[0]
             raise DataError(
                 f"{row.source}: expected one text, or words; found {_found(row)}; give such rows "
                 "to a head that reads several texts, or join them into one"
             )
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
         if examples.kind == "words":
             return encoder.encode_words([row.words or () for row in examples])
         return encoder.encode_texts([row.text or "" for row in examples])
@@ -70,13 +86,17 @@ class _Plain(RowEncoding):
 class _Joint(RowEncoding):
     """One sequence of both texts of a pair, as the tokenizer puts them together."""
 
-    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+    several: ClassVar[bool] = True
+
+    def check(self, examples: Examples) -> None:
         for row in examples:
             if row.texts is None or len(row.texts) != 2:
                 raise DataError(
-                    f"{row.source}: expected a pair of texts; found {_found(row)}; give rows "
-                    "(text, text, label)"
+                    f"{row.source}: expected a pair of texts; found {_found(row)}; give two texts "
+                    "a row, (text, text)"
                 )
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
         return encoder.encode_pairs([row.texts or () for row in examples])
 
 
@@ -84,13 +104,17 @@ class _Joint(RowEncoding):
 class _Separate(RowEncoding):
     """A sequence a text; those of a row stand together."""
 
-    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+    several: ClassVar[bool] = True
+
+    def check(self, examples: Examples) -> None:
         for row in examples:
             if row.texts is None:
                 raise DataError(
                     f"{row.source}: expected several texts; found {_found(row)}; give rows "
                     "such as (text, text)"
                 )
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
         texts = [row.texts or () for row in examples]
         encoded = encoder.encode_texts(list(chain.from_iterable(texts)))
         return encoded.of_rows(np.fromiter(map(len, texts), np.int64, count=len(texts)))

@@ -19,7 +19,16 @@ from .tokenizer_settings import TokenizerSettings
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["CURE", "Vocabulary", "agree", "enclose", "said_by_both"]
+__all__ = [
+    "CURE",
+    "DOUBLED",
+    "REPEATED",
+    "SEGMENTS",
+    "Vocabulary",
+    "agree",
+    "enclose",
+    "said_by_both",
+]
 
 CURE = (
     'if tokenizer.json is right as it stands, write "tokenizer_class": "PreTrainedTokenizerFast" '
@@ -72,12 +81,36 @@ def said_by_both(settings: TokenizerSettings, key: str, said: object, used: obje
         )
 
 
-def enclose(tokenizer: Any, first: str, last: str) -> None:
-    """Put special tokens around a text where the vocabulary has them; ``""`` for none."""
+SEGMENTS = "{first} $A {last} $B:1 {last}:1"
+DOUBLED = "{first} $A {last} {last} $B {last}"
+REPEATED = "{first} $A {last} {first}:1 $B:1 {last}:1"
+"""How classes put the two texts of a pair together; ``:1`` is the second segment."""
+
+
+def enclose(tokenizer: Any, first: str, last: str, pair: str) -> None:
+    """Put special tokens around a text where the vocabulary has them; ``""`` for none.
+
+    `pair` is what stands around two: `SEGMENTS`, `DOUBLED` or `REPEATED`.
+    """
     from tokenizers import processors
 
     named = [name for name in dict.fromkeys((first, last)) if name]
     ids = [(name, tokenizer.token_to_id(name)) for name in named]
     if all(number is not None for _, number in ids):
-        pieces = [one for one in (first, "$A", last) if one]
-        tokenizer.post_processor = processors.TemplateProcessing(single=pieces, special_tokens=ids)
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=_filled("{first} $A {last}", first, last),
+            pair=_filled(pair, first, last),
+            special_tokens=ids,
+        )
+
+
+def _filled(template: str, first: str, last: str) -> list[str]:
+    """Return the pieces of a template with the names of special tokens in it, if there are any."""
+    names = {"{first}": first, "{last}": last}
+    pieces = []
+    for piece in template.split():
+        place, colon, segment = piece.partition(":")
+        name = names.get(place, place)
+        if name:
+            pieces.append(f"{name}{colon}{segment}")
+    return pieces

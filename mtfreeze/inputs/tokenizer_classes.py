@@ -10,9 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from .tokenizer_agreement import Vocabulary, agree, enclose, said_by_both
+from .tokenizer_agreement import (
+    DOUBLED,
+    REPEATED,
+    SEGMENTS,
+    Vocabulary,
+    agree,
+    enclose,
+    said_by_both,
+)
 from .tokenizer_settings import TokenizerSettings
 from .unigram_tokenizers import build_albert, build_deberta, build_unigram
 
@@ -65,7 +74,10 @@ class TokenizerClass:
 
 
 def _word_piece(
-    settings: TokenizerSettings, vocabulary: Vocabulary, defaults: Mapping[str, str]
+    settings: TokenizerSettings,
+    vocabulary: Vocabulary,
+    defaults: Mapping[str, str],
+    pair: str = SEGMENTS,
 ) -> Any:
     """Build BERT's: words at white space and punctuation, then the longest pieces."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
@@ -100,7 +112,7 @@ def _word_piece(
         clean_text=True, handle_chinese_chars=chinese, strip_accents=strip, lowercase=lower
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    enclose(tokenizer, names["cls"], names["sep"])
+    enclose(tokenizer, names["cls"], names["sep"], pair)
     return tokenizer
 
 
@@ -123,7 +135,7 @@ def _byte_level(
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     if "cls" in defaults:
         first, last = (settings.name(role, defaults[role]) for role in ("cls", "sep"))
-        enclose(tokenizer, first, last)
+        enclose(tokenizer, first, last, DOUBLED)
     else:
         _end(tokenizer, settings, vocabulary, defaults)
     return tokenizer
@@ -181,7 +193,7 @@ def _end(
     for role, on in flags.items():
         if on and settings.special(f"{role}_token", defaults.get(role)) is not None:
             names[role] = settings.name(role, defaults.get(role, ""))
-    enclose(tokenizer, names["bos"], names["eos"])
+    enclose(tokenizer, names["bos"], names["eos"], REPEATED)
 
 
 _MERGES = ("vocab.json", "merges.txt")
@@ -191,7 +203,7 @@ CLASSES: dict[str, TokenizerClass] = {
     "": _BERT_CLASS,
     **dict.fromkeys(_BERT, _BERT_CLASS),
     "MPNetTokenizer": TokenizerClass(
-        _word_piece, {**_ROBERTA_NAMES, "unk": "[UNK]"}, ("vocab.txt",)
+        partial(_word_piece, pair=DOUBLED), {**_ROBERTA_NAMES, "unk": "[UNK]"}, ("vocab.txt",)
     ),
     "RobertaTokenizer": TokenizerClass(_byte_level, _ROBERTA_NAMES, _MERGES),
     "GPT2Tokenizer": TokenizerClass(

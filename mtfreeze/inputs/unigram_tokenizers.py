@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..notices import TokenizerWarning, warn
-from .tokenizer_agreement import CURE, Vocabulary, agree, enclose
+from .tokenizer_agreement import CURE, DOUBLED, SEGMENTS, Vocabulary, agree, enclose
 from .tokenizer_settings import TokenizerSettings
 
 __all__ = ["build_albert", "build_deberta", "build_unigram"]
@@ -48,7 +48,7 @@ def build_unigram(
     elif vocabulary.table is not None:
         tokenizer.normalizer = normalizers.Precompiled(vocabulary.table)
     first, last = (settings.name(role, defaults[role]) for role in ("bos", "eos"))
-    enclose(tokenizer, first, last)
+    enclose(tokenizer, first, last, DOUBLED)
     return tokenizer
 
 
@@ -82,7 +82,7 @@ def build_albert(
         steps.append(normalizers.Precompiled(vocabulary.table))
         tokenizer.normalizer = normalizers.Sequence(steps)
     first, last = (settings.name(role, defaults[role]) for role in ("cls", "sep"))
-    enclose(tokenizer, first, last)
+    enclose(tokenizer, first, last, SEGMENTS)
     return tokenizer
 
 
@@ -112,7 +112,7 @@ def build_deberta(
         same = own is not None and own.__getstate__() == tokenizer.normalizer.__getstate__()
         agree(settings, "the normalizer", "the same" if same else "another one", "the same")
     first, last = (settings.name(role, defaults[role]) for role in ("cls", "sep"))
-    enclose(tokenizer, first, last)
+    enclose(tokenizer, first, last, SEGMENTS)
     return tokenizer
 
 

@@ -162,7 +162,8 @@ class ComputingMethods(ModelState):
         """Return a head's answers: a label or a number a text, or a list of one tag a word.
 
         Word heads take lists of words, or texts that are split at SPACE, TAB and the ends of lines.
-        A word that truncation cut off is ``O``. `precision` and `words` are those of `encode`.
+        A word that truncation cut off is ``O``. Heads of pairs take lists or tuples of two texts.
+        `precision` and `words` are those of `encode`.
 
         Examples
         --------
@@ -207,7 +208,9 @@ class ComputingMethods(ModelState):
         """Return the labels of several heads, by default all, in one pass through the backbone.
 
         Each head answers as in `predict`. A text whose words give other tokens than it does itself
-        is computed once for word heads and once for the others.
+        is computed once for word heads and once for the others. Where no heads are named, those
+        that read other rows are left out and named in an `OtherRowsWarning`: heads of pairs where
+        texts are given; and where pairs are given, without `words`, all others.
 
         Examples
         --------
@@ -216,4 +219,4 @@ class ComputingMethods(ModelState):
         """
         from .prediction import heads_of, predict
 
-        return predict(self, heads_of(self, heads), texts, precision, words)
+        return predict(self, heads_of(self, heads, texts, words), texts, precision, words)

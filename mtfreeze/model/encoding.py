@@ -9,7 +9,7 @@ order are free: long texts go first, and every row is put back in its place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,21 @@ from ..checks import (
     check_integer,
     check_text,
 )
+from ..closest import name_list
+from ..data.example import Example
+from ..data.examples import Examples
+from ..data.text_rows import check_texts
 from ..data.white_space import words_of
 from ..errors import ConfigError, SelectorError
 from ..inputs.packing import Encoded
+from ..inputs.row_encoding import PLAIN
+from ..notices import OtherRowsWarning, warn
 from ..quoting import quoted
 from ..runtime.precision import forward_options
 
 if TYPE_CHECKING:
     from ..heads.head import Head
+    from ..heads.kind import HeadSpec
     from .state import ModelState
 
 __all__ = [
@@ -38,6 +45,7 @@ __all__ = [
     "brief_tokens",
     "calls",
     "encode",
+    "encode_asked",
     "encode_rows",
     "forward",
 ]
@@ -118,6 +126,63 @@ def encode_rows(
     if split and takes_words and all(isinstance(row, str) for row in rows):
         return model.encoder.encode_words([words_of(row) for row in rows])
     return model.encoder.encode_texts(rows, prompt)
+
+
+def encode_asked(model: ModelState, spec: HeadSpec, rows: Sequence[Row]) -> Encoded:
+    """Turn rows without labels into sequences as heads of a description read them.
+
+    Parameters
+    ----------
+    model : ModelState
+        Its tokenizer and maximum length.
+    spec : HeadSpec
+        Of a head that reads rows otherwise than as one text each.
+    rows : sequence of str, or of lists or tuples of str
+        A str is one text, a list several.
+
+    Raises
+    ------
+    TypeError
+        If an item is neither. Names the position.
+    DataError
+        If the head reads rows of another kind, or one text of several is empty.
+    """
+    items = as_items(rows)
+    if items is None or isinstance(rows, str | bytes | bytearray):
+        return model.encoder.encode_texts(cast(Any, rows))  # raises
+    examples = Examples(
+        (
+            Example(None, None, None, None, f"text {i}", check_texts(row, f"text {i}"))
+            if isinstance(row, list | tuple)
+            else Example(check_text(f"text {i}", row), None, None, None, f"text {i}")
+            for i, row in enumerate(items)
+        ),
+        "rows to predict",
+    )
+    spec.encoding.check(examples)
+    return model.encoder.encode_examples(examples, spec.encoding)
+
+
+def readers(model: ModelState, names: Sequence[str], rows: object, words: bool) -> list[str]:
+    """Return those of several heads that read rows of this kind, where nobody named them.
+
+    A list or a tuple is several texts where a head reads such rows, unless `words` says otherwise;
+    it is the words of one text where none does.
+    """
+    several = [name for name in names if model.heads[name].spec.encoding.several]
+    single = [name for name in names if name not in several]
+    items = as_items(rows)
+    listed = items is not None and any(isinstance(row, list | tuple) for row in items)
+    kept, left = (several, single) if listed and several and not words else (single, several)
+    if not kept or not left:
+        return list(names)
+    given = "several texts" if kept is several else "one text, or its words,"
+    warn(
+        f"rows of {given} each are not what {name_list(left)} read{'s' if len(left) == 1 else ''}; "
+        f"found answers of {name_list(kept)}; ask the others with rows of their own",
+        OtherRowsWarning,
+    )
+    return kept
 
 
 def calls(
@@ -213,7 +278,7 @@ def forward(
     how = forward_options(precision)
     known = {info.name: info for info in model._core.outputs()}
     if outputs is None:
-        wanted = ["pooled", *model.heads]
+        wanted = ["pooled", *readers(model, list(model.heads), texts, words)]
     elif isinstance(outputs, str):
         wanted = [outputs]
     else:
@@ -226,7 +291,7 @@ def forward(
         check_choice("output", name, known, error=SelectorError)
     wanted = list(dict.fromkeys(wanted))
     heads = [model.heads[name] for name in wanted if name in model.heads]
-    encoded = encode_rows(model, texts, words=words, heads=heads)
+    encoded = _encode_for(model, heads, texts, words)
     per_token = any(known[name].space == "tokens" for name in wanted)
     if len(encoded):
         batch = encoded.pack().for_core()
@@ -237,6 +302,21 @@ def forward(
     if per_token:
         result["offsets"] = encoded.offsets
     return result
+
+
+def _encode_for(
+    model: ModelState, heads: Sequence[Head], texts: Sequence[Row], words: bool
+) -> Encoded:
+    """Return the sequences that all of some heads read; ConfigError if they read others."""
+    first = heads[0].spec if heads else None
+    if any(first is not None and head.spec.encoding != first.encoding for head in heads):
+        raise ConfigError(
+            "expected heads that read rows alike in one pass; found "
+            f"{name_list([head.name for head in heads])}; ask for one after another"
+        )
+    if first is None or first.encoding == PLAIN:
+        return encode_rows(model, texts, words=words, heads=heads)
+    return encode_asked(model, first, texts)
 
 
 def _reporter(show: bool) -> Any:

@@ -17,9 +17,10 @@ from ..checks import as_items, check_choice, check_each, check_text
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError, SelectorError
 from ..inputs.packing import Encoded
+from ..inputs.row_encoding import PLAIN
 from ..quoting import quoted
 from ..runtime.precision import forward_options
-from .encoding import Row, calls, encode_rows
+from .encoding import Row, calls, encode_asked, encode_rows, readers
 from .finite import check_finite
 
 if TYPE_CHECKING:
@@ -118,10 +119,10 @@ def _kept(
     for asked, encoded, rows in _passes(model, heads, texts, words):
         for head in asked:
             spec = head.spec
-            found.setdefault(head.name, spec.row_space.empty(len(encoded), spec.n_outputs))
-        for at in calls(encoded.lengths[rows]):
+            found.setdefault(head.name, spec.row_space.empty(encoded.n_rows, spec.n_outputs))
+        for at in calls(encoded.row_lengths[rows]):
             some = rows[at]
-            batch = encoded.pack(some).for_core()
+            batch = encoded.pack(encoded.sequences_of(some)).for_core()
             outputs = model._core.forward(batch, [head.name for head in asked], **how)
             for head, values in zip(asked, outputs, strict=True):
                 spec = head.spec
@@ -134,7 +135,23 @@ def _kept(
 def _passes(
     model: ModelState, heads: Sequence[Head], texts: Sequence[Row], words: bool
 ) -> Iterator[tuple[Sequence[Head], Encoded, NDArray[np.int64]]]:
-    """Yield which heads read which rows in one pass through the backbone.
+    """Yield which heads read which rows in one pass through the backbone."""
+    items = as_items(texts)
+    texts = texts if items is None else list(items)  # they may be read several times
+    plain = [head for head in heads if head.spec.encoding == PLAIN]
+    if plain or not heads:
+        yield from _plain_passes(model, plain, texts, words)
+    others = [head for head in heads if head.spec.encoding != PLAIN]
+    for encoding in dict.fromkeys(head.spec.encoding for head in others):
+        alike = [head for head in others if head.spec.encoding == encoding]
+        encoded = encode_asked(model, alike[0].spec, texts)
+        yield alike, encoded, np.arange(encoded.n_rows)
+
+
+def _plain_passes(
+    model: ModelState, heads: Sequence[Head], texts: Sequence[Row], words: bool
+) -> Iterator[tuple[Sequence[Head], Encoded, NDArray[np.int64]]]:
+    """Yield the same for heads that read a text, or its words.
 
     A text's words may give other tokens than the text does, with tokenizers that count spaces. Such
     rows are computed for text heads and for word heads apart: a head's answer does not depend on
@@ -142,8 +159,6 @@ def _passes(
     """
     by_words = [head for head in heads if head.spec.row_space.splits]
     by_texts = [head for head in heads if not head.spec.row_space.splits]
-    items = as_items(texts)
-    texts = texts if items is None else list(items)  # they may be read twice
     encoded = encode_rows(model, texts, words=words, heads=heads, split=True)
     if not (by_words and by_texts):
         yield heads, encoded, np.arange(len(encoded))
@@ -162,14 +177,16 @@ def _head(model: ModelState, name: object) -> Head:
     return model.heads[check_choice("head", name, model.heads, error=SelectorError)]
 
 
-def heads_of(model: ModelState, names: Sequence[str] | None) -> list[str]:
-    """Return the heads that were asked for, by default all of them."""
+def heads_of(
+    model: ModelState, names: Sequence[str] | None, rows: object, words: bool
+) -> list[str]:
+    """Return the heads that were asked for, by default all that read such rows."""
     if names is None:
         if not model.heads:
             raise SelectorError(
                 "predict_all needs heads; found a model without heads; call add_head first"
             )
-        return list(model.heads)
+        return readers(model, list(model.heads), rows, words)
     if isinstance(names, str):
         raise TypeError(f"heads must be a list of names, such as {name_list([names])} in brackets")
     return check_each("heads", names, check_text, of="names", example="['classifier']")

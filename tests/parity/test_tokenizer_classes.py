@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mtfreeze.inputs.packing import TOKEN_TYPES
 from mtfreeze.inputs.text import TextEncoder
 from support.texts import WORDS, words
 from support.tiny_bert import tiny_vocabulary, write_json
@@ -63,6 +64,12 @@ def check(transformers: Any, folder: Path, kind: str, lists: bool, n: int) -> An
     ours = TextEncoder.from_folder(folder, max_length=MAX_LENGTH, needs_special=False)
     expected = theirs(TEXTS[:n], truncation=True, max_length=MAX_LENGTH)["input_ids"]
     assert [row.tolist() for row in ours.encode_texts(TEXTS[:n])] == expected
+    pairs = list(zip(TEXTS[: n - 1], TEXTS[1:n], strict=True))
+    expected = theirs(pairs, truncation=True, max_length=MAX_LENGTH)["input_ids"]
+    assert [row.tolist() for row in ours.encode_pairs(pairs)] == expected
+    typed = theirs(pairs, truncation=True, max_length=MAX_LENGTH, return_token_type_ids=True)
+    types = [one for row in typed["token_type_ids"] for one in row]
+    assert ours.encode_pairs(pairs).inputs[TOKEN_TYPES].tolist() == types
     if lists:
         spaced = transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, add_prefix_space=True

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.parity
 
 MAX_LENGTH = 24
 WORDS = [text.split() for text in TEXTS]
+PAIRS = list(zip(TEXTS, TEXTS[3:] + TEXTS[:3], strict=True))
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,8 @@ def same_or_refused(folder: Path, seed: int) -> bool:
     assert ids == reference(folder, TEXTS), f"seed {seed}: {layout}"
     ids = [row.tolist() for row in encoder.encode_words(WORDS)]
     assert ids == reference(folder, WORDS), f"seed {seed}, words: {layout}"
+    ids = [row.tolist() for row in encoder.encode_pairs(PAIRS)]
+    assert ids == reference(folder, PAIRS), f"seed {seed}, pairs: {layout}"
     return True
 
 
