@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         read_tsv,
         words_and_tags,
     )
+    from .data_check import DataCheck, check_data
     from .errors import (
         CheckpointError,
         ConcurrencyError,
@@ -99,6 +100,7 @@ _HOME = {
     "Comparison": "comparing.comparison",
     "ConcurrencyError": "errors",
     "ConfigError": "errors",
+    "DataCheck": "data_check",
     "DataError": "errors",
     "CrossEntropy": "losses.cross_entropy",
     "Distillation": "losses.distillation",
@@ -132,6 +134,7 @@ _HOME = {
     "TokenizerWarning": "notices",
     "UntrainedHeadWarning": "notices",
     "UnusedDataWarning": "notices",
+    "check_data": "data_check",
     "compare": "comparing.compare",
     "entity_types": "data",
     "estimate": "estimating",
@@ -169,6 +172,7 @@ __all__ = [
     "ConcurrencyError",
     "ConfigError",
     "CrossEntropy",
+    "DataCheck",
     "DataError",
     "Distillation",
     "EarlyStopping",
@@ -204,6 +208,7 @@ __all__ = [
     "UntrainedHeadWarning",
     "UnusedDataWarning",
     "__version__",
+    "check_data",
     "compare",
     "entity_types",
     "estimate",

@@ -88,7 +88,7 @@ def check_label(value: object, where: str) -> str | int:
 def check_tags(value: object, n_words: int, where: str) -> Tags:
     """Return a list of `n_words` tags, all names or all indices, as a tuple.
 
-    None and -100, with which data sets mark words without a label, are None.
+    None, NaN and -100, with which data sets and frames mark words without a label, are None.
     """
     if not isinstance(value, list | tuple) and int(getattr(value, "ndim", 0)) != 1:
         raise TypeError(
@@ -96,7 +96,9 @@ def check_tags(value: object, n_words: int, where: str) -> Tags:
             "write the tags as a list"
         )
     tags = tuple(
-        None if tag is None or as_integer(tag) == IGNORE else check_label(tag, f"{where}, tag {i}")
+        None
+        if is_missing(tag) or as_integer(tag) == IGNORE
+        else check_label(tag, f"{where}, tag {i}")
         for i, tag in enumerate(cast(Any, value))
     )
     if len(tags) != n_words:

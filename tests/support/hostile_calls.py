@@ -193,21 +193,23 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"model": s.model, "head": "classifier", "examples": ROWS[:4],
          "path": s.folder / "c.png", "label": None},
     ),
+    "check_data": _reads(mtf.check_data, "rows.tsv", model=None, label_map=None),
     "read_tsv": _reads(
-        mtf.read_tsv, "rows.tsv", text=None, label=None, label_map=None, header=False
+        mtf.read_tsv, "rows.tsv", text=None, label=None, label_map=None, header=False,
+        on_fault=None,
     ),
     "read_csv": _reads(
         mtf.read_csv, "rows.csv", text="text", label="label", header=True, delimiter=",",
-        label_map=None,
+        label_map=None, on_fault=None,
     ),
     "read_squad": _reads(mtf.read_squad, "squad.json", skip_misplaced=False),
     "read_jsonl": _reads(
-        mtf.read_jsonl, "rows.jsonl", text=None, label=None, label_map=None
+        mtf.read_jsonl, "rows.jsonl", text=None, label=None, label_map=None, on_fault=None
     ),
     "read_nli": _reads(mtf.read_nli, "nli.jsonl", labels=None),
     "read_sts": _reads(mtf.read_sts, "sts.csv", divide_by=5.0),
     "read_conll": _reads(
-        mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None
+        mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None, on_fault=None
     ),
     "words_and_tags": _plain(
         mtf.words_and_tags, text="Anna went", spans=[(0, 4, "PER")],

@@ -106,6 +106,7 @@ TRAINS: dict[str, Call] = {
 """Functions that train a model: afterwards it is as after one of their steps."""
 
 FUNCTIONS: dict[str, Call] = {
+    "check_data": lambda m, folder: mtf.check_data(folder.parent / "rows.tsv", model=m),
     "compare": lambda m, _: mtf.compare(
         m, ONE_TASK, ["backbone"], seeds=1, start={"epochs": 1, "batch_size": 8}, **SHORT
     ),
