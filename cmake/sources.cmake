@@ -25,6 +25,7 @@ set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 set(MTF_HEADS
     language_model
     pair_classification
+    question_answering
     regression
     sequence_classification
     token_classification
@@ -33,6 +34,7 @@ set(MTF_HEADS
 set(MTF_LOSSES
     cross_entropy
     mse
+    span
 )
 
 set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c work.c)

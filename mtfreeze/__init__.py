@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         read_csv,
         read_jsonl,
         read_nli,
+        read_squad,
         read_sts,
+        read_text,
         read_tsv,
         words_and_tags,
     )
@@ -43,7 +45,10 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
+    from .heads.causal_lm import CausalLM
+    from .heads.masked_lm import MaskedLM
     from .heads.pair_classification import PairClassification
+    from .heads.question_answering import QuestionAnswering
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.task import Task
@@ -79,6 +84,7 @@ _HOME = {
     "CacheWarning": "notices",
     "EvaluationWarning": "notices",
     "Callback": "training.callbacks",
+    "CausalLM": "heads.causal_lm",
     "CheckpointError": "errors",
     "Comparison": "comparing.comparison",
     "ConcurrencyError": "errors",
@@ -91,6 +97,7 @@ _HOME = {
     "Examples": "data",
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
+    "MaskedLM": "heads.masked_lm",
     "MultiTaskModel": "multi_task_model",
     "NoPrefixWarning": "notices",
     "OtherBackboneWarning": "notices",
@@ -99,6 +106,7 @@ _HOME = {
     "PairClassification": "heads.pair_classification",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
+    "QuestionAnswering": "heads.question_answering",
     "Regression": "heads.regression",
     "ResumeWarning": "notices",
     "RoundedWeightsWarning": "notices",
@@ -122,6 +130,8 @@ _HOME = {
     "read_jsonl": "data",
     "read_nli": "data",
     "read_sts": "data",
+    "read_squad": "data",
+    "read_text": "data",
     "read_tsv": "data",
     "recommend": "recommending",
     "set_threads": "runtime.threads",
@@ -135,6 +145,7 @@ __all__ = [
     "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
+    "CausalLM",
     "CheckpointError",
     "Comparison",
     "ConcurrencyError",
@@ -148,6 +159,7 @@ __all__ = [
     "Examples",
     "FreezeSchedule",
     "FreezeWarning",
+    "MaskedLM",
     "MultiTaskModel",
     "NoPrefixWarning",
     "OtherBackboneWarning",
@@ -156,6 +168,7 @@ __all__ = [
     "PairClassification",
     "PictureWarning",
     "PrecisionWarning",
+    "QuestionAnswering",
     "Regression",
     "ResumeWarning",
     "RoundedWeightsWarning",
@@ -179,7 +192,9 @@ __all__ = [
     "read_csv",
     "read_jsonl",
     "read_nli",
+    "read_squad",
     "read_sts",
+    "read_text",
     "read_tsv",
     "recommend",
     "set_threads",

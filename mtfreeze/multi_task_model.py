@@ -22,9 +22,11 @@ from .checks import check_choice, check_path, check_seed, typed
 from .errors import ConfigError, SelectorError
 from .freezing.facts import publish
 from .freezing.selectors import ModelIndex
+from .heads.backbone_facts import BackboneFacts
 from .heads.head import Head, check_head_name
 from .heads.kind import HeadSpec
 from .heads.registry import descriptions
+from .inputs.packing import IDS
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
 from .model.state import exclusive, reads
@@ -344,6 +346,7 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
     def _attach(self, head: Head, seed: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Make a head in the core and fill it; once that is done, the model has it."""
         core, before, name = self._core, self._facts, head.name
+        head = replace(head, spec=head.spec.bound(self._backbone_facts()))
 
         def make() -> None:
             core.add_head(name, head.spec.core_config(), seed)
@@ -357,6 +360,19 @@ class MultiTaskModel(FreezingMethods, ComputingMethods, SteppingMethods):
                 core.remove_head(name)
 
         _core.Bracket(None, undo).run(make)
+
+    def _backbone_facts(self) -> BackboneFacts:
+        """Return what a kind of head may ask about this model."""
+        n_words = next(one.limit for one in self._core.inputs() if one.name == IDS)
+        shapes = [one.shape for one in self._core.params()]
+        table = next(shape for shape in shapes if len(shape) == 2 and shape[0] == n_words)
+        return BackboneFacts(
+            self.index.family,
+            self.config,
+            n_words,
+            table[1],
+            partial(self.encoder.vocabulary, n_words),
+        )
 
     @exclusive
     def remove_head(self, name: str) -> MultiTaskModel:

@@ -19,13 +19,13 @@ typedef struct mtf_family {
 typedef struct mtf_head_kind {
     const char *kind;
     const char *loss; /* name of its kind of loss */
+    /* Declares the head's one unit (path = name) and the output `name`. */
+    mtf_status (*build)(mtf_program *program, const char *name, const mtf_config *config,
+                        mtf_error *err);
     /* Declares row spaces and inputs that batches carry for it; before the family builds, because the
      * inputs of a program come first. NULL: there are none. */
     mtf_status (*declare)(mtf_program *program, const char *name, const mtf_config *config,
                           mtf_error *err);
-    /* Declares the head's one unit (path = name) and the output `name`. */
-    mtf_status (*build)(mtf_program *program, const char *name, const mtf_config *config,
-                        mtf_error *err);
 } mtf_head_kind;
 
 /* NULL-terminated; generated from the lists of cmake/sources.cmake. */

@@ -7,6 +7,7 @@ Called by heads, inputs, planning and the user. Nothing here knows a tokenizer, 
 
 from __future__ import annotations
 
+from .answers import Answer
 from .batches import Group, Part, group_tasks, plan_epoch, steps_per_epoch
 from .example import Example
 from .examples import Examples
@@ -15,9 +16,12 @@ from .label_map import map_labels
 from .labels import IGNORE
 from .pair_files import read_nli, read_sts
 from .readers import read_conll, read_csv, read_file, read_jsonl, read_tsv
+from .squad import read_squad
+from .text_files import read_plain_text as read_text
 
 __all__ = [
     "IGNORE",
+    "Answer",
     "Example",
     "Examples",
     "Group",
@@ -30,7 +34,9 @@ __all__ = [
     "read_file",
     "read_jsonl",
     "read_nli",
+    "read_squad",
     "read_sts",
+    "read_text",
     "read_tsv",
     "steps_per_epoch",
     "words_and_tags",

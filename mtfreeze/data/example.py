@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .answers import Answer
+
 __all__ = ["IGNORE", "Example", "Label", "Tags"]
 
 IGNORE = -100
@@ -14,8 +16,8 @@ IGNORE = -100
 Tags = tuple[str | None, ...] | tuple[int | None, ...]
 """One tag per word, names or indices; None for a word without a label."""
 
-Label = str | int | float | Tags | tuple[float, ...]
-"""A label of a text (name or index), a number or several, or one tag per word."""
+Label = str | int | float | Tags | tuple[float, ...] | tuple[Answer, ...]
+"""A label of a text (name or index), a number or several, one tag per word, or answers."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,15 @@ class Example:
     words : tuple of str or None
         The words.
     label : str, int, float, tuple or None
-        The only label; for words with tags, one tag per word.
+        The only label; for words with tags, one tag per word; for a question, its answers.
     labels : mapping of str to label, or None
         Labels by task name, where the row carries several; a task may be missing.
     source : str
         Where the row comes from, for messages.
     texts : tuple of str or None
         Several texts: a pair, a triplet, a question and its context.
+    id : str or None
+        What the row's file calls it.
 
     Examples
     --------
@@ -51,6 +55,7 @@ class Example:
     labels: Mapping[str, Label] | None
     source: str
     texts: tuple[str, ...] | None = None
+    id: str | None = None
 
     def label_for(self, task: str) -> Label | None:
         """Return the row's label for `task`, None if it carries none."""

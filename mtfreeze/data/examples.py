@@ -31,6 +31,7 @@ from ..errors import ConfigError, DataError
 from ..metrics.entities import OUTSIDE
 from ..printable import printable
 from ..quoting import quoted
+from .answers import Answer
 from .example import Example, Label
 from .order import permutation
 from .tables import plain_rows
@@ -106,6 +107,26 @@ class Examples(Sequence[Example]):
         unused.say(name)
         return made
 
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], name: str = "data") -> Examples:
+        """Build from texts without labels, for heads that need none.
+
+        Raises
+        ------
+        TypeError
+            If an item is no str; its number is named.
+
+        Examples
+        --------
+        >>> Examples.from_texts(["One text.", "Another."])
+        Examples(2 texts, name='data', labels: none)
+        """
+        from .rows import check_text as checked
+
+        items = enumerate(_items_of(texts, name))
+        rows = ((checked(text, f"row {i} of {name}"), f"row {i} of {name}") for i, text in items)
+        return cls((Example(text, None, None, None, where) for text, where in rows), name)
+
     @property
     def kind(self) -> str:
         """What the rows hold: ``"text"``, ``"words"``, or ``"texts"`` for several texts a row."""
@@ -164,7 +185,7 @@ class Examples(Sequence[Example]):
         return self._rows[check_integer("a row number", number, -last - 1, last)]
 
     def labels(self, task: str | None = None) -> dict[str | int | float, int]:
-        """Count the labels (of word rows: the tags), sorted by label.
+        """Count the labels (of words: tags, of questions: texts of answers), sorted by label.
 
         Parameters
         ----------
@@ -194,8 +215,9 @@ class Examples(Sequence[Example]):
         for row in self._rows:
             label = row.label_for(task or "")
             for one in label if isinstance(label, tuple) else (label,):
-                if one is not None:
-                    counts[one] = counts.get(one, 0) + 1
+                name = one.text if isinstance(one, Answer) else one
+                if name is not None:
+                    counts[name] = counts.get(name, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 
     def split(

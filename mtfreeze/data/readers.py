@@ -31,6 +31,7 @@ from .examples import Examples
 from .files import read_lines
 from .label_map import LabelMap, map_labels
 from .row_files import jsonl_rows, named_keys, tsv_rows
+from .squad import read_squad
 
 __all__ = ["read_conll", "read_csv", "read_file", "read_jsonl", "read_tsv"]
 
@@ -284,6 +285,7 @@ _READERS: Mapping[str, Callable[..., Examples]] = {
     ".txt": read_tsv,
     ".csv": read_csv,
     ".jsonl": read_jsonl,
+    ".json": read_squad,
     ".conll": read_conll,
     ".iob2": read_conll,
     ".bio": read_conll,

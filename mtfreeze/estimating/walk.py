@@ -261,7 +261,7 @@ class _Walk:
     def _batch(self, phase: PhasePlan, planned: PlannedStep) -> StepBatch:
         if self._features is not None:
             return self._features.batch(phase, planned)
-        return self._rows.batch(phase.groups, planned.step)
+        return self._rows.batch(phase.groups, planned.step, epoch=planned.epoch)
 
     def _look_at_evaluations(self, phase: PhasePlan, timed: bool) -> _Evaluations | None:
         """Price an evaluation, if the phase has any, and time it if the phase is timed."""

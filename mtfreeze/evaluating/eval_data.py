@@ -167,11 +167,15 @@ class EvalData:
                     )
                     for name in group.tasks
                 }
-                for at in calls(encoded.row_lengths[group.rows], brief_tokens()):
+                specs = [model.heads[name].spec for name in group.tasks]
+                cost = max(spec.token_cost for spec in specs)
+                for at in calls(encoded.row_lengths[group.rows] * cost, brief_tokens()):
                     if stop():
                         raise Stopped
                     rows = group.rows[at]
                     batch = pack(encoded, encoded.sequences_of(rows))
+                    made = specs[0].drawn(batch, encoded, rows, None)
+                    batch = batch if made is None else made[0]
                     outputs = model._core.forward(batch.for_core(), list(scorers))
                     for (name, scorer), values in zip(scorers.items(), outputs, strict=True):
                         check_finite(model, name, values, TrainingError)

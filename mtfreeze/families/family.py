@@ -111,6 +111,8 @@ class Family:
         How token vectors become one where a folder was not made for sentences.
     pooler : str
         What the tensor names of its own pooler begin with; ``""``: it has none.
+    causal : bool
+        Whether tokens see what stands before them only.
     flat : callable, optional
         Takes the whole ``config.json`` and the file's name for messages; returns what the core
         needs and the file says in another form, such as a value inside of a nested key. Raises
@@ -138,6 +140,7 @@ class Family:
     encloses: bool = True
     pooling: str = "mean"
     pooler: str = ""
+    causal: bool = False
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 
     def core_values(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -54,6 +54,7 @@ GPT2 = Family(
     ),
     encloses=False,
     pooling="lasttoken",
+    causal=True,
     prefixes=("transformer.",),
     renamed={},
     # which keys a query sees, in old checkpoints

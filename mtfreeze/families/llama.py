@@ -73,6 +73,7 @@ def _family(
         flat=_flat,
         encloses=False,
         pooling="lasttoken",
+        causal=True,
         prefixes=("model.",),
         renamed={},
         buffers=frozenset({"rotary_emb.inv_freq"}),

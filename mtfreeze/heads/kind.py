@@ -22,15 +22,19 @@ from ..checks import as_number, check_choice, check_each, check_flag, check_inte
 from ..data.examples import Examples
 from ..data.label_names import check_label_names
 from ..errors import ConfigError
-from ..inputs.packing import Encoded
+from ..inputs.packing import Encoded, PackedBatch
 from ..inputs.row_encoding import PLAIN, RowEncoding
 from ..quoting import quoted
+from .backbone_facts import BackboneFacts
 from .measure import Measure, RowCounts
-from .row_spaces import TEXTS, RowSpace, Targets
+from .row_spaces import TEXTS, RowSpace, Targets, Values
 
 __all__ = ["BIASES", "POOLINGS", "HeadSpec", "PooledHead", "check_poolings"]
 
 Float32 = NDArray[np.float32]
+
+DrawKey = tuple[int | str, ...]
+"""What a draw of a step depends on: seed, task and epoch."""
 
 _ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "silu", "quick_gelu", "none")
 
@@ -84,6 +88,8 @@ class HeadSpec(ABC):
     size_key: ClassVar[str]
     """What the core calls the number of outputs."""
     has_probabilities: ClassVar[bool] = True
+    changes_inputs: ClassVar[bool] = False
+    """Whether a draw changes what the backbone reads: nothing that was stored stands for it."""
 
     labels: tuple[str, ...]
     hidden: tuple[int, ...] = ()
@@ -134,6 +140,16 @@ class HeadSpec(ABC):
         """What the head has one row of outputs for: ``"sequences"`` or ``"tokens"``."""
         return self.row_space.name
 
+    def bound(self, facts: BackboneFacts) -> HeadSpec:
+        """Return the description with what the model says that it is added to; by default itself.
+
+        Raises
+        ------
+        ConfigError
+            If heads of this kind cannot stand over the model.
+        """
+        return self
+
     # ---- rows of data ----------------------------------------------------------------------------
 
     @property
@@ -154,6 +170,36 @@ class HeadSpec(ABC):
         """
         self.encoding.check(examples)
         return examples
+
+    def drawn(
+        self, batch: PackedBatch, encoded: Encoded, rows: NDArray[np.int64], key: DrawKey | None
+    ) -> tuple[PackedBatch, Values] | None:
+        """Return a batch of rows as heads of this kind read it, and its targets.
+
+        Parameters
+        ----------
+        batch : PackedBatch
+            The sequences of the rows.
+        encoded, rows
+            What they are cut from.
+        key : tuple or None
+            What is drawn depends on it, and on the row; None: the draw of evaluations.
+
+        Returns
+        -------
+        tuple or None
+            None: the batch as it is, with the targets of the data.
+        """
+        return None
+
+    def asked(self, batch: PackedBatch) -> PackedBatch:
+        """Return a batch with what predictions of heads of this kind need besides."""
+        return batch
+
+    @property
+    def token_cost(self) -> int:
+        """How many tokens a token of an evaluation weighs as, by the outputs that it gives."""
+        return 1
 
     # ---- learning --------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import numpy as np
 from ..checks import check_choice
 from ..data.examples import Examples
 from ..data.text_rows import as_pair
-from ..inputs.packing import PAIRS
+from ..inputs.head_spaces import PAIRS
 from ..inputs.row_encoding import JOINT, PAIRED, RowEncoding
 from .kind import Float32
 from .row_spaces import PairTargets, TextTargets

@@ -10,9 +10,12 @@ from typing import Any
 from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..quoting import quoted
+from .causal_lm import CausalLM
 from .kind import HeadSpec
+from .masked_lm import MaskedLM
 from .measure import LOSS, Measure, Metric
 from .pair_classification import PairClassification
+from .question_answering import QuestionAnswering
 from .regression import Regression
 from .sequence_classification import SequenceClassification
 from .token_classification import TokenClassification
@@ -47,7 +50,15 @@ def register(kind: type[HeadSpec]) -> None:
         METRICS.update((one.name, one) for one in measure.metrics)
 
 
-for _kind in (SequenceClassification, TokenClassification, Regression, PairClassification):
+for _kind in (
+    SequenceClassification,
+    TokenClassification,
+    Regression,
+    PairClassification,
+    QuestionAnswering,
+    MaskedLM,
+    CausalLM,
+):
     register(_kind)
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,8 +178,8 @@ class Regression(PooledHead):
                 f"{len(parts)}; give as many as the head has labels"
             )
         try:
-            numbers = [np.nan if one is None else float(one) for one in parts]
-        except ValueError:
+            numbers = [np.nan if one is None else float(cast(Any, one)) for one in parts]
+        except (TypeError, ValueError):
             numbers = [np.nan]
         if not all(abs(one) <= _LARGEST for one in numbers):
             raise DataError(

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.labels import IGNORE
-from ..inputs.packing import LOST, PAIRS, TOKENS, Encoded, PackedBatch
+from ..inputs.head_spaces import PAIRS
+from ..inputs.packing import LOST, TOKENS, Encoded, PackedBatch
 from ..inputs.word_values import token_labels
 from ..losses.own import labelled_rows
 

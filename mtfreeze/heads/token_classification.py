@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -254,7 +254,7 @@ def encode_tags(
         codes: list[int] = []
         try:
             for tag in tags:
-                codes.append(IGNORE if tag is None else table.of(tag, ""))
+                codes.append(IGNORE if tag is None else table.of(cast(Any, tag), ""))
         except DataError as error:
             flat = [tag for other in labels if isinstance(other, tuple) for tag in other]
             position = len(codes)

@@ -68,7 +68,9 @@ def _uniform(n: int, key: tuple[int | str, ...], sequence: int) -> NDArray[np.fl
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in (*key, sequence))
     digest = hashlib.blake2b(text.encode(), digest_size=16, person=b"mtfreeze masking").digest()
     raw = np.random.Philox(key=int.from_bytes(digest, "little")).random_raw(3 * n)
-    return (raw >> np.uint64(11)).astype(np.float64).reshape(3, n) * 2.0**-53
+    found: NDArray[np.float64] = (raw >> np.uint64(11)).astype(np.float64).reshape(3, n)
+    found *= 2.0**-53
+    return found
 
 
 def mask_sequence(

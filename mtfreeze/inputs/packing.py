@@ -19,16 +19,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
+from .head_spaces import HEAD_SPACES, PAIRS, is_of_heads
 
 if TYPE_CHECKING:
     from .._core import Batch
 
 __all__ = [
-    "HEAD_SPACES",
     "IDS",
-    "PAIRS",
-    "PICKED",
-    "POSITIONS",
     "SKIP",
     "TOKENS",
     "TOKEN_TYPES",
@@ -43,15 +40,6 @@ IDS, TOKEN_TYPES = "ids", "token_types"
 
 TOKENS = "tokens"
 """Their row space."""
-
-PICKED, POSITIONS = "picked", "picked.positions"
-"""Row space of the tokens that language heads read, and its input: their places in their text."""
-
-PAIRS = "pairs"
-"""Row space of heads that read two sequences apart: one with a row makes a pair with the next."""
-
-HEAD_SPACES = frozenset({PICKED, PAIRS})
-"""Row spaces that heads declare: a sequence may have no rows there, a batch may leave them out."""
 
 SKIP = "skip"
 """Input of one number a sequence: how many of its first tokens are a prompt's, and not pooled."""
@@ -133,7 +121,7 @@ class PackedBatch:
             space: _offsets(np.concatenate([_lengths_in(batch, space) for batch in batches]))
             for space in spaces
         }
-        own = {name for batch in batches for name in batch.inputs if _of_heads(name)}
+        own = {name for batch in batches for name in batch.inputs if is_of_heads(name)}
         of_heads = {
             name: np.concatenate([b.inputs[name] for b in batches if name in b.inputs])
             for name in sorted(own)
@@ -451,11 +439,6 @@ def _lengths_in(batch: PackedBatch, space: str) -> NDArray[np.int64]:
     if space in HEAD_SPACES and space not in batch.offsets:
         return np.zeros(batch.n_sequences, dtype=np.int64)
     return np.diff(batch.offsets[space])
-
-
-def _of_heads(name: str) -> bool:
-    """Say whether an input has its rows in a row space of heads: it is called after it."""
-    return name.partition(".")[0] in HEAD_SPACES
 
 
 def _offsets(lengths: ArrayLike) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ model's. What does not fit the model is refused when it is loaded.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -39,6 +40,7 @@ from .tokenizer_files import (
     load_tokenizer,
     read_tokenizer_files,
 )
+from .vocabulary import Vocabulary
 from .word_values import token_labels, word_values
 
 if TYPE_CHECKING:
@@ -88,6 +90,13 @@ class TextEncoder:
     files : mapping of str to bytes, optional
         The tokenizer's files as they were read, for saving.
 
+    Attributes
+    ----------
+    columns : mapping of str to callable
+        Those inputs that a tokenizer gives, and how each is taken from what it returns.
+    counts_prompts : bool
+        Whether `SKIP` is among them.
+
     Raises
     ------
     ConfigError
@@ -116,8 +125,9 @@ class TextEncoder:
         self._tokenizer: Any = tokenizer
         self._cache: WeakKeyDictionary[Examples, dict[Reading, Encoded]]
         self._cache = WeakKeyDictionary()
-        self._columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
-        self._counts_prompts = SKIP in inputs
+        self._cutting: dict[tuple[int, int], TextEncoder] = {}
+        self.columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
+        self.counts_prompts = SKIP in inputs
         self._before_words = _before_words(tokenizer)
         self.prompt = prompt
         self.max_length = max_length
@@ -222,7 +232,7 @@ class TextEncoder:
     def _length_of(self, prompt: str) -> int:
         """Return the tokens of a prompt as sentence-transformers counts them: as if it stood alone,
         special tokens included, but for one at its end."""
-        if not (prompt and self._counts_prompts):
+        if not (prompt and self.counts_prompts):
             return 0
         (alone,) = self._run([prompt.lower() if self.do_lower_case else prompt], 0, False)
         return len(alone) - alone.special_tokens_mask[-1] if len(alone) else 0
@@ -252,6 +262,62 @@ class TextEncoder:
         if self.do_lower_case:
             rows = [(first.lower(), second.lower()) for first, second in rows]
         return self._encode(rows, words=False, n_skipped=self._length_of(self.prompt))
+
+    def cutting_seconds(self, max_length: int, stride: int) -> TextEncoder:
+        """Return an encoder of pairs that cuts second texts alone, into windows.
+
+        Asked again for the same, it is remembered: its tokenizer is a copy of this one's, whose
+        own truncation stays what it is.
+
+        Parameters
+        ----------
+        max_length : int
+            Tokens of a window, special tokens included.
+        stride : int
+            Tokens of a second text that neighbouring windows share.
+        """
+        if (max_length, stride) not in self._cutting:
+            from tokenizers import Tokenizer
+
+            other = copy.copy(self)
+            other._tokenizer = guarded(
+                "the tokenizer", lambda: Tokenizer.from_str(self._tokenizer.to_str())
+            )
+            other._tokenizer.enable_truncation(
+                max_length=max_length,
+                stride=stride,
+                strategy="only_second",
+                direction=self._tokenizer.truncation["direction"],
+            )
+            self._cutting[max_length, stride] = other
+        return self._cutting[max_length, stride]
+
+    def cut_to(self, max_length: int) -> TextEncoder:
+        """Return this encoder with a shorter maximum length; its own stays what it is."""
+        from tokenizers import Tokenizer
+
+        other = copy.copy(self)
+        other._tokenizer = guarded(
+            "the tokenizer", lambda: Tokenizer.from_str(self._tokenizer.to_str())
+        )
+        other._tokenizer.enable_truncation(max_length=max_length)
+        other.max_length = max_length
+        return other
+
+    def vocabulary(self, n_words: int) -> Vocabulary:
+        """Return what language heads know of the tokens; `n_words`: rows of the model's table."""
+        return Vocabulary.of(self._tokenizer, n_words)
+
+    def encodings(self, rows: Sequence[Any]) -> Iterator[Any]:
+        """Yield what the tokenizer gives for texts, or for pairs of texts, one by one.
+
+        Raises
+        ------
+        DataError, CheckpointError
+            As for `encode_texts`.
+        """
+        for begin, end in _chunks(rows, bool(rows) and not isinstance(rows[0], str)):
+            yield from self._run(rows[begin:end], begin, False)
 
     def encode_words(self, sentences: Sequence[Sequence[str]]) -> Encoded:
         """Encode lists of words; each word's first sub-word is kept (`Encoded.first_subwords`).
@@ -314,7 +380,7 @@ class TextEncoder:
 
     def _encode(self, rows: Sequence[Any], words: bool, n_skipped: int = 0) -> Encoded:
         """Run the tokenizer over rows that were checked, a chunk at a time."""
-        columns: dict[str, list[NDArray[np.int32]]] = {name: [] for name in self._columns}
+        columns: dict[str, list[NDArray[np.int32]]] = {name: [] for name in self.columns}
         first: list[NDArray[np.int32]] = []
         lengths = np.zeros(len(rows), dtype=np.int64)
         truncated = np.zeros(len(rows), dtype=bool)
@@ -323,7 +389,7 @@ class TextEncoder:
             encodings = self._run(chunk, begin, words)
             lengths[begin:end] = [len(encoding) for encoding in encodings]
             truncated[begin:end] = [len(encoding.overflowing) > 0 for encoding in encodings]
-            for name, read in self._columns.items():
+            for name, read in self.columns.items():
                 columns[name].append(_flat(map(read, encodings)))
             if words:
                 pairs = zip(encodings, chunk, strict=True)
@@ -336,7 +402,7 @@ class TextEncoder:
             truncated,
             np.concatenate([empty, *first]) if words else None,
             np.concatenate(([0], np.cumsum(word_counts))).astype(np.int64) if words else None,
-            np.full(len(rows), n_skipped, dtype=np.int32) if self._counts_prompts else None,
+            np.full(len(rows), n_skipped, dtype=np.int32) if self.counts_prompts else None,
         )
 
     def _run(self, rows: Sequence[Any], begin: int, words: bool) -> list[Any]:
@@ -345,7 +411,7 @@ class TextEncoder:
                 return list(self._tokenizer.encode_batch(rows, is_pretokenized=words))
             except (TypeError, UnicodeEncodeError):
                 for position, row in enumerate(rows, start=begin):
-                    _check_characters(" ".join(row) if words else row, position)
+                    _check_characters(row if isinstance(row, str) else " ".join(row), position)
                 raise
 
         encodings: list[Any] = guarded(f"texts {begin} to {begin + len(rows) - 1}", run)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What language heads know of a tokenizer's vocabulary: the mask, special tokens, where words go on.
+"""What language heads know of a vocabulary: the mask, special tokens, where words go on.
 
 A token goes on with a word where it begins with ``##`` (WordPiece); in vocabularies whose words
 begin with ``▁`` (SentencePiece) or ``Ġ`` (byte-level), where it begins with neither.

@@ -122,8 +122,8 @@ def _kept(
             found.setdefault(head.name, spec.row_space.empty(encoded.n_rows, spec.n_outputs))
         for at in calls(encoded.row_lengths[rows]):
             some = rows[at]
-            batch = encoded.pack(encoded.sequences_of(some)).for_core()
-            outputs = model._core.forward(batch, [head.name for head in asked], **how)
+            batch = asked[0].spec.asked(encoded.pack(encoded.sequences_of(some)))
+            outputs = model._core.forward(batch.for_core(), [head.name for head in asked], **how)
             for head, values in zip(asked, outputs, strict=True):
                 spec = head.spec
                 check_finite(model, head.name, values, CheckpointError)

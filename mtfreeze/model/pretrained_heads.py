@@ -33,12 +33,14 @@ from ..files.json_files import read_object
 from ..files.still_folder import read_still
 from ..files.tensor_files import TensorEntry, find_tensors
 from ..heads.kind import BIASES, HeadSpec, PooledHead
+from ..heads.language import LanguageHead
 from ..heads.sequence_classification import SequenceClassification
 from ..heads.token_classification import TokenClassification
 from ..notices import OtherBackboneWarning, warn
 from ..quoting import quoted
 from .checkpoint_labels import generic_labels, read_labels
 from .hub import find_model_folder
+from .language_folders import language_class, language_head
 from .loading import read_own_file, read_saved_heads
 
 if TYPE_CHECKING:
@@ -175,6 +177,11 @@ def _hugging_face_head(
     """Describe the head of a checkpoint of transformers in our terms, the best form last."""
     where = str(folder / "config.json")
     config = read_object(folder / "config.json")
+    language = language_class(config)
+    if language is not None:
+        tensors = _named(folder, language.name, model.index.family)
+        of_language, own = language_head(model, language, config, tensors, folder)
+        return [of_language], own
     kind, layout = _find_layout(config, where, spec)
     _check_problem(config, where)
     family = FAMILIES.get(config["model_type"])
@@ -253,11 +260,12 @@ def _check_problem(config: Mapping[str, Any], where: str) -> None:
 def _named(folder: Path, kind: str, family: Family | None) -> dict[str, TensorEntry]:
     """Return the checkpoint's tensors by their plain names."""
     if not any(folder.glob("*.safetensors")) and any(folder.glob("*.bin")):
+        auto = f"AutoModel{kind}" if kind in _SPECS else kind
         raise CheckpointError(
             f"expected model.safetensors in {folder}; found "
             f"{next(iter(sorted(p.name for p in folder.glob('*.bin'))))}, a pickle, which can run "
             "any code and is never opened; convert it once where torch is trusted: "
-            f"transformers.AutoModel{kind}.from_pretrained(folder).save_pretrained(folder)"
+            f"transformers.{auto}.from_pretrained(folder).save_pretrained(folder)"
         )
     tensors = find_tensors(folder)
     return {family.plain_name(key) if family else key: tensors[key] for key in tensors}
@@ -353,7 +361,7 @@ def _read_weights(
 ) -> dict[str, NDArray[np.float32]]:
     """Read the head's tensors after checking their shapes against model and description."""
     shapes: dict[str, tuple[int, ...]] = {}
-    n_in = model.width
+    n_in = width = model.token_width if isinstance(spec, LanguageHead) else model.width
     for i, n_out in enumerate(spec.hidden):
         shapes[f"hidden.{i}.weight"] = (n_out, n_in)
         shapes |= {f"hidden.{i}.bias": (n_out,)} if spec.hidden_bias else {}
@@ -361,12 +369,13 @@ def _read_weights(
             shapes[f"hidden.{i}.norm.weight"] = (n_out,)
             shapes |= {f"hidden.{i}.norm.bias": (n_out,)} if spec.norm_bias else {}
         n_in = n_out
-    shapes["weight"] = (spec.n_outputs, n_in)
+    if not (isinstance(spec, LanguageHead) and spec.tied):
+        shapes["weight"] = (spec.n_outputs, n_in)
     shapes |= {"bias": (spec.n_outputs,)} if spec.bias else {}
     first = entries.get("hidden.0.weight" if spec.hidden else "weight")
-    if first is not None and len(first.shape) == 2 and first.shape[1] != model.width:
+    if first is not None and len(first.shape) == 2 and first.shape[1] != width:
         raise ConfigError(
-            f"expected a head that reads vectors of the model's width {model.width}; found width "
+            f"expected a head that reads vectors of the model's width {width}; found width "
             f"{first.shape[1]} in {folder}; choose a checkpoint of the model's own backbone, or "
             "load that folder as the model"
         )

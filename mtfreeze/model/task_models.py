@@ -9,7 +9,7 @@ computes. Such a folder holds nothing of mtfreeze's own: one head, no freeze sta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,9 @@ from ..files.json_files import to_json
 from ..files.tensor_files import RawTensor, write_tensors
 from ..files.whole_file import write_synced
 from ..heads.kind import HeadSpec, PooledHead
+from ..heads.language import LanguageHead
 from ..quoting import quoted
+from .language_folders import check_language_model, language_config, language_tensors
 
 if TYPE_CHECKING:
     from .state import ModelState
@@ -34,7 +36,7 @@ _KINDS = {
     "sequence_classification": "ForSequenceClassification",
     "token_classification": "ForTokenClassification",
 }
-"""Classes of transformers by kind of head; both have logits that choose one label."""
+"""Classes of transformers by what the core computes; both have logits that choose one label."""
 
 _BACKBONE = "backbone."
 _NO_NORM = {"norm_eps": None, "norm_bias": False}
@@ -53,6 +55,9 @@ def check_task_model(model: ModelState, head: object) -> None:
     """
     name = check_choice("head", head, model.heads)
     spec, family = model.heads[name].spec, model.index.family
+    if isinstance(spec, LanguageHead):
+        check_language_model(model, name, spec)
+        return
     layout = _layout(family, spec)
     if layout is None:
         raise ConfigError(
@@ -64,16 +69,22 @@ def check_task_model(model: ModelState, head: object) -> None:
     forms = _forms(model, layout, spec)
     if found not in forms:
         differ = [key for key in forms[0] if forms[0][key] != found.get(key)]
+        kind = family.class_stem + _KINDS[_computed(spec)]
         raise ConfigError(
-            f"head {quoted(name)} is not what {family.class_stem}{_KINDS[spec.kind]} computes: "
+            f"head {quoted(name)} is not what {kind} computes: "
             f"expected { ({key: forms[0][key] for key in differ}) }; found "
             f"{ ({key: found.get(key) for key in differ}) }; save without head=, which keeps every "
             "head, or train a head of that form"
         )
 
 
+def _computed(spec: HeadSpec) -> str:
+    """Return what the core calls the kind: one label of a sequence, be that a text or a pair."""
+    return str(spec.core_config()["kind"])
+
+
 def _layout(family: Family, spec: HeadSpec) -> HeadLayout | None:
-    kind = _KINDS.get(spec.kind, "")
+    kind = _KINDS.get(_computed(spec), "")
     return family.head_layouts.get(kind) if family.class_stem else None
 
 
@@ -134,14 +145,16 @@ def write_task_model(model: ModelState, name: str, folder: Path, kept: Mapping[s
         Other files that go with the model, by name.
     """
     family, spec = model.index.family, model.heads[name].spec
-    layout = _layout(family, spec)
-    assert layout is not None
-    files = {
-        "config.json": to_json(_config(model, spec, layout)),
-        **model.encoder.files,
-        **kept,
-    }
-    write_tensors(folder / "model.safetensors", _tensors(model, name, layout))
+    if isinstance(spec, LanguageHead):
+        language = check_language_model(model, name, spec)
+        config = language_config(model, spec, language)
+        tensors = _with_backbone(model, language_tensors(model, name, spec, language), ())
+    else:
+        layout = _layout(family, spec)
+        assert layout is not None
+        config, tensors = _config(model, spec, layout), _tensors(model, name, layout)
+    files = {"config.json": to_json(config), **model.encoder.files, **kept}
+    write_tensors(folder / "model.safetensors", tensors)
     for file, data in files.items():
         place = folder / file
         place.parent.mkdir(exist_ok=True)
@@ -156,7 +169,7 @@ def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, 
     config = {
         **model.config,
         **named,
-        "architectures": [family.class_stem + _KINDS[spec.kind]],
+        "architectures": [family.class_stem + _KINDS[_computed(spec)]],
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
         "problem_type": "single_label_classification",
@@ -182,11 +195,21 @@ def _tensors(
             if values is not None:
                 inner = prefix if ours and _is_pooler(family, layout) else ""
                 head[f"{inner}{theirs}.{part}"] = values
+    own_pooler = [family.pooler] if _is_pooler(family, layout) else []
+    return _with_backbone(model, head, own_pooler)
+
+
+def _with_backbone(
+    model: ModelState, head: Mapping[str, NDArray[np.float32]], stems: Sequence[str]
+) -> Mapping[str, NDArray[np.float32] | RawTensor]:
+    """Return a head's tensors with the backbone's; of unused ones those that it or `stems` has."""
+    family, params = model.index.family, model.parameters()
+    prefix = family.prefixes[0] if family.prefixes else ""
     backbone: dict[str, NDArray[np.float32] | RawTensor] = {
         prefix + key.removeprefix(_BACKBONE): values
         for key, values in params.items()
         if key.startswith(_BACKBONE)
     }
-    kept = (*family.backbone_stems, *([family.pooler] if _is_pooler(family, layout) else []))
+    kept = (*family.backbone_stems, *stems)
     unused = {prefix + key: tensor for key, tensor in model.unused.items() if key.startswith(kept)}
     return {**unused, **backbone, **head}

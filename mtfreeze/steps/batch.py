@@ -19,7 +19,7 @@ from ..closest import unknown
 from ..data.batches import Group, Step
 from ..data.examples import Examples
 from ..errors import ConfigError
-from ..heads.row_spaces import Targets
+from ..heads.row_spaces import Targets, Values
 from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
 from ..inputs.row_encoding import RowEncoding
@@ -123,6 +123,8 @@ class TrainingRows:
         Its tokenizer and heads.
     tasks : mapping of str to Task
         From `check_tasks`; what heads read alike is tokenized once.
+    seed : int
+        Of what heads draw anew for every epoch.
 
     Raises
     ------
@@ -130,7 +132,9 @@ class TrainingRows:
         For a text or label that does not fit; the row is named.
     """
 
-    def __init__(self, model: ModelState, tasks: Mapping[str, Task]) -> None:
+    def __init__(self, model: ModelState, tasks: Mapping[str, Task], seed: int = 0) -> None:
+        self._specs = {name: model.heads[name].spec for name in tasks}
+        self._seed = seed
         self._weights = {name: task.weight for name, task in tasks.items()}
         self._own = {name: task.loss for name, task in tasks.items() if task.loss is not None}
         self._targets: dict[str, Targets] = {}
@@ -156,7 +160,9 @@ class TrainingRows:
         """Return the tokens of the training data of a task, whose heads read them so."""
         return self._encoded[id(examples), encoding]
 
-    def batch(self, groups: Sequence[Group], step: Step, pack: Pack = _pack) -> StepBatch:
+    def batch(
+        self, groups: Sequence[Group], step: Step, pack: Pack = _pack, epoch: int = 0
+    ) -> StepBatch:
         """Put together one step: every part's sequences, and each task's labels on them.
 
         Parameters
@@ -167,19 +173,28 @@ class TrainingRows:
             From ``plan_epoch``.
         pack : callable, optional
             (tokens, group, sequences) -> packed batch, where it is to carry features.
+        epoch : int
+            What heads draw anew depends on it.
         """
-        drawn = [groups[part.group] for part in step]
-        encoded = [self.encoded(group.examples, group.encoding) for group in drawn]
+        of_parts = [groups[part.group] for part in step]
+        encoded = [self.encoded(group.examples, group.encoding) for group in of_parts]
         parts = [
             pack(one, part.group, one.sequences_of(part.rows))
             for one, part in zip(encoded, step, strict=True)
         ]
+        own_targets: list[Values | None] = [None] * len(parts)
+        for at, part in enumerate(step):
+            # Tasks of one group read rows alike: what the first draws is drawn for all.
+            key = (self._seed, part.tasks[0], epoch)
+            made = self._specs[part.tasks[0]].drawn(parts[at], encoded[at], part.rows, key)
+            if made is not None:
+                parts[at], own_targets[at] = made
         losses: list[StepLoss] = []
         for position, part in enumerate(step):
             for name in part.tasks:
-                targets = self._targets[name]
+                targets, drawn_here = self._targets[name], own_targets[position]
                 pieces: list[Any] = [
-                    targets.for_rows(encoded[position], part.rows)
+                    (targets.for_rows(encoded[at], part.rows) if drawn_here is None else drawn_here)
                     if at == position
                     else targets.unlabelled(one)
                     for at, one in enumerate(parts)

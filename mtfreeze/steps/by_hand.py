@@ -56,7 +56,7 @@ class StepResult:
     n_stepped: int
 
 
-def make_batch(model: ModelState, data: object) -> StepBatch:
+def make_batch(model: ModelState, data: object, seed: int = 0, step: int = 0) -> StepBatch:
     """Turn rows by head into one packed batch with labels.
 
     Parameters
@@ -65,6 +65,8 @@ def make_batch(model: ModelState, data: object) -> StepBatch:
         Its tokenizer and heads.
     data : mapping of str to Task or rows, or a StepBatch
         The loss of a frozen head is left out unless its Task says ``train_through_frozen``.
+    seed, step : int
+        What heads draw anew for every batch depends on them.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def make_batch(model: ModelState, data: object) -> StepBatch:
             f"expected a batch with a loss; found only frozen heads ({name_list(rows)}), whose "
             "tasks contribute none; unfreeze one, or pass Task(..., train_through_frozen=True)"
         )
-    return TrainingRows(whole_model, tasks).batch(groups, whole)
+    return TrainingRows(whole_model, tasks, seed).batch(groups, whole, epoch=step)
 
 
 def gradients(
@@ -115,7 +117,16 @@ def gradients(
 ) -> dict[str, Float32]:
     """Return the gradients of a batch, by parameter key; see `MultiTaskModel.gradients`."""
     how = computed_in(precision, save_activations)
-    _compute(model, make_batch(model, data), injections, dropout, seed, step, token_budget, how)
+    _compute(
+        model,
+        make_batch(model, data, seed, step),
+        injections,
+        dropout,
+        seed,
+        step,
+        token_budget,
+        how,
+    )
     found = {key: model._core.gradient(i) for i, key in enumerate(model.param_keys)}
     return {key: gradient for key, gradient in found.items() if gradient is not None}
 
@@ -200,8 +211,8 @@ def step(
         )
     rates, _ = expand_rates(params, learning_rate, model.select)
     decay = expand_decay(params, weight_decay, model.select)
-    batch = make_batch(model, data)
     facts = model._facts
+    batch = make_batch(model, data, seed, facts.n_steps)
     losses = _compute(model, batch, None, dropout, seed, facts.n_steps, token_budget, how)
     after = facts.trained([head for head in losses if not model.heads[head].frozen])
     apply = partial(

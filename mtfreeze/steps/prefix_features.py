@@ -199,7 +199,7 @@ class PrefixFeatures:
 
         if self._rows is None:
             raise DataError("expected training data; found features for an evaluation only")
-        return self._rows.batch(phase.groups, planned.step, pack)
+        return self._rows.batch(phase.groups, planned.step, pack, planned.epoch)
 
     def evaluation_batch(self, encoded: Encoded, rows: NDArray[np.int64]) -> PackedBatch:
         """Put together one pass of an evaluation, with features where they are stored."""

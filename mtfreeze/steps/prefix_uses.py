@@ -78,7 +78,7 @@ def prefix_uses(
                 # In joint mixing every row of a batch runs through every task's head.
                 heads = list(phase.trained) if _joint(plan) else list(group.tasks)
                 names = _boundary(model, heads, frozen)
-                if names:
+                if names and not _changes_inputs(model, group.tasks):
                     encoded = rows.encoded(group.examples, group.encoding)
                     own, chosen = _number(data, encoded), encoded.sequences_of(group.rows)
                     times = _times(phase, at, len(group.rows))
@@ -110,7 +110,7 @@ def _evaluated(
     uses = []
     for group, encoded in evaluated:
         names = _boundary(model, group.tasks, frozen)
-        if names:
+        if names and not _changes_inputs(model, group.tasks):
             own, chosen = _number(data, encoded), encoded.sequences_of(group.rows)
             uses.append(PrefixUse(phase, None, own, chosen, names, times))
     return uses
@@ -129,6 +129,11 @@ def _boundary(model: ModelState, heads: Sequence[str], frozen: FreezeMasks) -> t
     """Return the outputs that stand for the prefix of these heads, if they are worth keeping."""
     names = tuple(model._core.prefix(list(heads), training=True, frozen=frozen))
     return names if worth_keeping(model._core, names) else ()
+
+
+def _changes_inputs(model: ModelState, tasks: Sequence[str]) -> bool:
+    """Say whether what is read of a row is drawn anew: then nothing of it can be stored."""
+    return any(model.heads[name].spec.changes_inputs for name in tasks)
 
 
 def _joint(plan: RunPlan) -> bool:

@@ -122,7 +122,7 @@ def prepare(
             "or call evaluate(model, tasks)"
         )
     # All rows and labels are checked, those of tasks that a freeze leaves out as well.
-    rows = TrainingRows(model, checked)
+    rows = TrainingRows(model, checked, checked_settings.seed)
     eval_data = EvalData(model, checked)
     scoring = Scoring(model, checked, eval_data, checked_settings.eval_every)
     best = None

@@ -284,7 +284,7 @@ class Trainer:
         if self._features is not None:
             data = self._features.batch(phase, planned)
         else:
-            data = self._rows.batch(phase.groups, planned.step)
+            data = self._rows.batch(phase.groups, planned.step, epoch=planned.epoch)
         data = replace(data, losses=self._weighting.weigh(data.losses))
         heads = [one.head for one in data.losses]
         factor = phase.clock.factor(state.n_steps)

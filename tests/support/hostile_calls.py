@@ -85,6 +85,8 @@ FILES = {
     "rows.tsv": "good\tpositive\nbad\tnegative\n",
     "rows.csv": "text,label\ngood,positive\nbad,negative\n",
     "rows.jsonl": '{"text": "good", "label": "positive"}\n',
+    "squad.json": '{"data": [{"paragraphs": [{"context": "a b", "qas": [{"question": "?", '
+    '"answers": [{"text": "b", "answer_start": 2}]}]}]}]}',
     "rows.conll": "Anna\tB-person\n\n",
     "sts.csv": "good,bad,1.5\n",
     "nli.jsonl": '{"premise": "good", "hypothesis": "bad", "label": "neutral"}\n',
@@ -197,6 +199,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.read_jsonl, "rows.jsonl", text=None, label=None, label_map=None
     ),
     "read_nli": _reads(mtf.read_nli, "nli.jsonl", labels=None),
+    "read_squad": _reads(mtf.read_squad, "squad.json", skip_misplaced=False),
     "read_sts": _reads(mtf.read_sts, "sts.csv", divide_by=5.0),
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None

@@ -118,6 +118,7 @@ FUNCTIONS: dict[str, Call] = {
     "read_jsonl": lambda m, folder: mtf.read_jsonl(folder.parent / "rows.jsonl"),
     "read_nli": lambda m, folder: mtf.read_nli(folder.parent / "nli.tsv"),
     "read_sts": lambda m, folder: mtf.read_sts(folder.parent / "sts.csv"),
+    "read_squad": lambda m, folder: mtf.read_squad(folder.parent / "squad.json"),
     "read_tsv": lambda m, folder: mtf.read_tsv(folder.parent / "rows.tsv"),
     "recommend": lambda m, _: mtf.recommend(m, ONE_TASK, progress=False),
     "set_threads": lambda m, _: mtf.set_threads(mtf.get_threads()),
@@ -155,6 +156,9 @@ def prepared(folder: Path) -> mtf.MultiTaskModel:
     (folder / "rows.csv").write_text(f"text,label\n{quoted}", "utf-8")
     (folder / "sts.csv").write_text("good,bad,1.5\n", "utf-8")
     (folder / "nli.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\tneutral\n", "utf-8")
+    (folder / "squad.json").write_text(
+        '{"data": [{"paragraphs": [{"context": "a b", "qas": [{"question": "?"}]}]}]}', "utf-8"
+    )
     (folder / "rows.jsonl").write_text('{"text": "good", "label": "positive"}\n', "utf-8")
     (folder / "rows.conll").write_text("anna B-person\nwent O\n\nparis B-location\n", "utf-8")
     return model
