@@ -22,12 +22,13 @@ from support.tiny_bert import write_tiny_bert
 
 __all__ = ["CALLS", "Call", "Stage", "public_names"]
 
-NOT_CALLED = ("alone", "reading", "mark_trained")
+NOT_CALLED = ("alone", "mark_trained", "read_by", "reading", "reread")
 """Methods that rooms of the package call for each other."""
 
 OF_HEADS = (
     *("absent", "baseline", "check_sufficient", "class_counts", "core_config", "counted"),
-    *("decoded", "examples", "loss_sum", "lost", "predictions", "scored", "targets"),
+    *("decoded", "examples", "loss_sum", "lost", "predictions", "read", "rows", "scored"),
+    "targets",
 )
 """What a description of a head offers to the rooms of the package."""
 
