@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
-    from .heads.pair_classification import PairClassification
     from .heads.multi_label_classification import MultiLabelClassification
+    from .heads.pair_classification import PairClassification
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.similarity import Similarity
