@@ -171,7 +171,13 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         **{k: v for k, v in FIT.items() if k in ("epochs", "batch_size", "progress", "betas")},
     ),
     "estimate": _with_model(mtf.estimate, **FIT),
-    "evaluate": _with_model(mtf.evaluate, cache=False, progress=False),
+    "evaluate": _with_model(mtf.evaluate, cache=False, progress=False, batch_size=4),
+    "few_shot": lambda s: Call(
+        mtf.few_shot,
+        {"model": s.model, "head": "classifier", "rows": ROWS[:4], "eval": None,
+         "train": "backbone.layers[2:]", "pairs": 1, "epochs": 1, "learning_rate": 1e-3,
+         "batch_size": 4, "seed": 0, "progress": False},
+    ),
     "fine_tune": _with_model(
         mtf.fine_tune, epochs=1, freeze_epochs=1, batch_size=4, progress=False
     ),
@@ -210,6 +216,10 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "PairClassification": _plain(mtf.PairClassification, **POOLED, encode="joint"),
     "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
     "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
+    "Similarity": _plain(
+        mtf.Similarity, loss="multiple_negatives", dims=(8, 4), weights=(1.0, 0.5), scale=20.0,
+        margin=None, directions=("query_to_doc",), partition="joint", features="embedding",
+    ),
     "TokenClassification": _plain(mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}),
     "EarlyStopping": _plain(
         mtf.EarlyStopping, metric=None, patience=2, min_delta=0.0, greater_is_better=None
