@@ -66,6 +66,18 @@ def test_the_core_has_the_loss_and_the_gradient_of_chains() -> None:
     assert parts == pytest.approx(means, rel=1e-9)
 
 
+def test_a_step_allocates_nothing_after_the_first() -> None:
+    model = cm.make_model(heads=False)
+    model.add_head("tags", {"kind": "token_chain", "n_labels": 4}, 1)
+    losses = [("tags", cm.TOKEN_LABELS, 1.0)]
+    model.train_gradients(cm.BATCH, losses)
+    cm.apply(model)
+    before = _core.memory_info().n_allocations
+    model.train_gradients(cm.BATCH, losses)
+    cm.apply(model)
+    assert _core.memory_info().n_allocations == before
+
+
 @pytest.mark.parametrize("rows", [TAGGED, GAPS], ids=["whole", "gaps"])
 def test_an_evaluation_reports_the_loss_of_a_step(model: mtf.MultiTaskModel, rows: Any) -> None:
     task = {"ner": mtf.Task(train=rows, eval=rows)}

@@ -231,7 +231,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "Distillation": _plain(
         mtf.Distillation, teacher=[[0.5, -0.5]], temperature=2.0, alpha=0.5, head=None
     ),
-    "entity_types": _plain(mtf.entity_types, rows=TAGGED, name="rows"),
+    "entity_types": _plain(mtf.entity_types, rows=TAGGED),
     "EarlyStopping": _plain(
         mtf.EarlyStopping, metric=None, patience=2, min_delta=0.0, greater_is_better=None
     ),
