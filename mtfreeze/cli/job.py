@@ -99,6 +99,7 @@ _HEAD: dict[str, Check] = {
     "dropout": check_number,
     "crf": check_bool,
     "separator": check_text,
+    "threshold": check_number,
     "features": check_text,
     "pooling": check_text,
     "encode": check_text,

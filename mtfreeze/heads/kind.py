@@ -284,6 +284,10 @@ class HeadSpec(ABC):
         """Return what is kept, (n_outputs,), for a word that has no output; by default zeros."""
         return np.zeros(self.n_outputs, dtype=np.float32)
 
+    def probabilities(self, kept: Float32) -> Float32:
+        """Return the labels' probabilities for the rows of `decoded`; by default themselves."""
+        return kept
+
     @abstractmethod
     def predictions(self, kept: Float32) -> Any:
         """Return what the user gets for the rows of `decoded`."""
@@ -305,6 +309,12 @@ class HeadSpec(ABC):
     @abstractmethod
     def loss_sum(self, outputs: Float32, targets: Any) -> tuple[float, int]:
         """Return the core's loss summed over the rows with a target, and their number."""
+
+    def pass_loss(
+        self, targets: Targets, encoded: Encoded, rows: NDArray[np.int64], outputs: Float32
+    ) -> tuple[float, int]:
+        """Return the same for a packed batch of these rows."""
+        return self.loss_sum(outputs, targets.for_rows(encoded, rows))
 
     @abstractmethod
     def scored(

@@ -79,7 +79,12 @@ def predict_proba(
                 "which has "
                 "none; call predict"
             )
-    return _kept(model, heads, texts, precision, words)
+    kept = _kept(model, heads, texts, precision, words)
+    specs = {head.name: head.spec for head in heads}
+    return {
+        name: specs[name].row_space.each(found, specs[name].probabilities)
+        for name, found in kept.items()
+    }
 
 
 def predict(

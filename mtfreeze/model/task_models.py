@@ -92,6 +92,7 @@ def _facts(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
     """Return what decides which function of the hidden states a head is."""
     norm = spec.hidden and spec.norm_eps is not None
     facts: dict[str, Any] = {"hidden": spec.hidden, "bias": spec.bias, "layers": spec.layers}
+    facts["outputs"] = spec.n_outputs
     facts["activation"] = spec.activation if spec.hidden else "none"
     facts["hidden_bias"] = spec.hidden_bias if spec.hidden else False
     facts |= {"norm_eps": spec.norm_eps, "norm_bias": spec.norm_bias} if norm else _NO_NORM
@@ -109,6 +110,7 @@ def _forms(model: ModelState, layout: HeadLayout, spec: HeadSpec) -> list[dict[s
     """Return the facts of all heads that are what the class computes, the usual form first."""
     form: dict[str, Any] = {"hidden": (model.token_width,) if layout.hidden else ()}
     form |= {"bias": layout.logits_bias, "activation": layout.activation, "layers": LAST}
+    form["outputs"] = len(spec.labels)
     form |= {"hidden_bias": bool(layout.hidden), **_NO_NORM}
     if isinstance(spec, PooledHead):
         form |= {"pooling": layout.pooling, "normalized": False}

@@ -27,10 +27,10 @@ NOT_CALLED = ("alone", "mark_trained", "read_by", "reading", "reread")
 
 OF_HEADS = (
     *("absent", "baseline", "check_sufficient", "class_counts", "core_config", "counted"),
-    *("decoded", "examples", "loss_sum", "lost", "predictions", "read", "rows", "scored"),
-    "targets",
+    *("decoded", "examples", "loss_sum", "lost", "pass_loss", "predictions", "probabilities"),
+    *("read", "rows", "scored", "settings", "targets"),
 )
-"""What a description of a head offers to the rooms of the package."""
+"""What a description of a head or a loss offers to the rooms of the package."""
 
 
 class Call(NamedTuple):
@@ -219,6 +219,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
         label=None, loss=None,
     ),
+    "MultiLabelClassification": _plain(
+        mtf.MultiLabelClassification, **POOLED, threshold=0.5, separator="|"
+    ),
     "PairClassification": _plain(mtf.PairClassification, **POOLED, encode="joint"),
     "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
     "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
@@ -226,7 +229,14 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.Similarity, loss="multiple_negatives", dims=(8, 4), weights=(1.0, 0.5), scale=20.0,
         margin=None, directions=("query_to_doc",), partition="joint", features="embedding",
     ),
-    "TokenClassification": _plain(mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}),
+    "TokenClassification": _plain(mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}, crf=True),
+    "CrossEntropy": _plain(
+        mtf.CrossEntropy, class_weights={"negative": 2.0}, label_smoothing=0.1, focal=0.0
+    ),
+    "Distillation": _plain(
+        mtf.Distillation, teacher=[[0.5, -0.5]], temperature=2.0, alpha=0.5, head=None
+    ),
+    "entity_types": _plain(mtf.entity_types, rows=TAGGED),
     "EarlyStopping": _plain(
         mtf.EarlyStopping, metric=None, patience=2, min_delta=0.0, greater_is_better=None
     ),
