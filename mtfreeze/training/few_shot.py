@@ -75,7 +75,8 @@ def few_shot(
         Rows to evaluate on afterwards.
     train : selector
         What of the backbone learns from the pairs: ``"backbone"``, or upper layers such as
-        ``"backbone.layers[4:]"``, which takes less time and memory. The rest is frozen meanwhile.
+        ``"backbone.layers[4:]"``, which takes less time and memory. The rest is frozen meanwhile,
+        and so is what `freeze` pinned.
     pairs : {"oversampling", "undersampling", "unique"} or int
         Of all n(n + 1)/2 pairs of n rows, each row with itself too: alike ones and others as many
         as there are more of, as many as there are less of, each as they are; or so many of each
@@ -130,7 +131,12 @@ def few_shot(
     alike = _as_pairs(data, draw_pairs(labels, check_pairs(pairs), seed))
     pair_head = _new_name(model)
     taught = [train] if isinstance(train, str) else list(train)
-    schedule = FreezeSchedule().phase(train=[*taught, pair_head, head], epochs=number)
+    schedule = FreezeSchedule().phase(
+        train=[*taught, pair_head, head],
+        freeze=sorted(model.freeze_state().pinned) or None,
+        epochs=number,
+        name="pairs",
+    )
 
     def learn() -> Run:
         model.add_head(pair_head, Similarity("cosine"))
