@@ -84,6 +84,8 @@ class HeadSpec(ABC):
     size_key: ClassVar[str]
     """What the core calls the number of outputs."""
     has_probabilities: ClassVar[bool] = True
+    fixed_labels: ClassVar[tuple[str, ...]] = ()
+    """What the outputs of this kind are, where nobody may choose it."""
 
     labels: tuple[str, ...]
     hidden: tuple[int, ...] = ()
