@@ -22,12 +22,13 @@ from support.tiny_bert import write_tiny_bert
 
 __all__ = ["CALLS", "Call", "Stage", "public_names"]
 
-NOT_CALLED = ("alone", "reading", "mark_trained")
+NOT_CALLED = ("alone", "mark_trained", "read_by", "reading", "reread")
 """Methods that rooms of the package call for each other."""
 
 OF_HEADS = (
     *("absent", "baseline", "check_sufficient", "class_counts", "core_config", "counted"),
-    *("decoded", "examples", "loss_sum", "lost", "predictions", "scored", "targets"),
+    *("decoded", "examples", "loss_sum", "lost", "predictions", "read", "rows", "scored"),
+    "targets",
 )
 """What a description of a head offers to the rooms of the package."""
 
@@ -87,6 +88,8 @@ FILES = {
     "squad.json": '{"data": [{"paragraphs": [{"context": "a b", "qas": [{"question": "?", '
     '"answers": [{"text": "b", "answer_start": 2}]}]}]}]}',
     "rows.conll": "Anna\tB-person\n\n",
+    "sts.csv": "good,bad,1.5\n",
+    "nli.jsonl": '{"premise": "good", "hypothesis": "bad", "label": "neutral"}\n',
 }
 
 FIT: dict[str, Any] = {
@@ -185,12 +188,18 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"model": s.model, "head": "classifier", "examples": ROWS[:4],
          "path": s.folder / "c.png", "label": None},
     ),
-    "read_tsv": _reads(mtf.read_tsv, "rows.tsv", label_map=None, header=False),
+    "read_tsv": _reads(
+        mtf.read_tsv, "rows.tsv", text=None, label=None, label_map=None, header=False
+    ),
     "read_csv": _reads(
         mtf.read_csv, "rows.csv", text="text", label="label", header=True, delimiter=",",
         label_map=None,
     ),
-    "read_jsonl": _reads(mtf.read_jsonl, "rows.jsonl", label_map=None),
+    "read_jsonl": _reads(
+        mtf.read_jsonl, "rows.jsonl", text=None, label=None, label_map=None
+    ),
+    "read_nli": _reads(mtf.read_nli, "nli.jsonl", labels=None),
+    "read_sts": _reads(mtf.read_sts, "sts.csv", divide_by=5.0),
     "read_squad": _reads(mtf.read_squad, "squad.json", skip_misplaced=False),
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None
@@ -201,6 +210,12 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "Task": _plain(
         mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
         label=None, loss=None,
+    ),
+    "PairClassification": _plain(mtf.PairClassification, **POOLED, encode="joint"),
+    "QuestionAnswering": _plain(
+        mtf.QuestionAnswering, hidden=(8,), dropout=0.0, activation="gelu", norm_eps=None,
+        bias=True, hidden_bias=True, norm_bias=True, labels=["start", "end"], max_length=64,
+        stride=16, max_answer_tokens=30, no_answer_threshold=0.0,
     ),
     "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
     "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
