@@ -110,6 +110,8 @@ class HeadSpec(ABC):
     """Whether it has weights of its own, which are random until they are trained."""
     changes_inputs: ClassVar[bool] = False
     """Whether a draw changes what the backbone reads: nothing that was stored stands for it."""
+    fixed_labels: ClassVar[tuple[str, ...]] = ()
+    """What the outputs of this kind are, where nobody may choose it."""
 
     labels: tuple[str, ...]
     hidden: tuple[int, ...] = ()

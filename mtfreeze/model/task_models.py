@@ -35,8 +35,9 @@ __all__ = ["check_task_model", "head_names", "write_task_model"]
 _KINDS = {
     "sequence_classification": "ForSequenceClassification",
     "token_classification": "ForTokenClassification",
+    "question_answering": "ForQuestionAnswering",
 }
-"""Classes of transformers by what the core computes; both have logits that choose one label."""
+"""Classes of transformers by kind of head."""
 
 _BACKBONE = "backbone."
 _NO_NORM = {"norm_eps": None, "norm_bias": False}
@@ -174,7 +175,7 @@ def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, 
         "architectures": [family.class_stem + _KINDS[_computed(spec)]],
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
-        "problem_type": "single_label_classification",
+        "problem_type": None if spec.fixed_labels else "single_label_classification",
     }
     if layout.dropout and layout.dropout[0] not in family.computed:  # not the backbone's rate
         config[layout.dropout[0]] = spec.dropout

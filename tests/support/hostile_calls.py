@@ -223,6 +223,11 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.MultiLabelClassification, **POOLED, threshold=0.5, separator="|"
     ),
     "PairClassification": _plain(mtf.PairClassification, **POOLED, encode="joint"),
+    "QuestionAnswering": _plain(
+        mtf.QuestionAnswering, hidden=(8,), dropout=0.0, activation="gelu", norm_eps=None,
+        bias=True, hidden_bias=True, norm_bias=True, labels=["start", "end"], max_length=64,
+        stride=16, max_answer_tokens=30, no_answer_threshold=0.0,
+    ),
     "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
     "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
     "Similarity": _plain(
