@@ -104,7 +104,7 @@ def case(seed: int) -> str | None:
 
 
 def same_as_fresh(model: _core.Model) -> bool:
-    """Whether a fresh backbone with the same weights gives the same bits, with nothing beside it."""
+    """Whether a fresh backbone with the same weights gives the same bits, nothing beside it."""
     for unit in model.units():
         if unit.is_head:
             model.remove_head(unit.path)
