@@ -28,6 +28,7 @@ CHANGES: dict[str, Callable[[mtf.MultiTaskModel], Any]] = {
     "unfreeze": lambda model: model.unfreeze(),
     "add_head": lambda model: model.add_head("new", SPEC),
     "remove_head": lambda model: model.remove_head("ner_head"),
+    "add_lora": lambda model: model.add_lora(rank=2),
     "copy": lambda model: model.copy(),
     "summary": lambda model: model.summary(),
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The law of freezing with an adapter: the base keeps its bits, the adapter is a unit of its own."""
+"""The law of freezing with an adapter: the base keeps its bits, the adapter is its own unit."""
 
 from __future__ import annotations
 

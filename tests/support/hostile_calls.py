@@ -276,6 +276,12 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         from_pretrained=None, head=None,
     ),
     "MultiTaskModel.remove_head": _of_model("remove_head", name="classifier"),
+    "MultiTaskModel.add_lora": _of_model(
+        "add_lora", rank=2, alpha=4.0, dropout=0.0, targets=["query"], layers=[0], seed=0
+    ),
+    "MultiTaskModel.add_ia3": _of_model("add_ia3", targets=["key"], layers=[0]),
+    "Lora": _plain(mtf.Lora, rank=2, alpha=4.0, dropout=0.0, targets=["query"], layers=[0]),
+    "IA3": _plain(mtf.IA3, targets=["key"], layers=[0]),
     "MultiTaskModel.encode": _of_model(
         "encode", texts=SENTENCES[:2], batch_size=2, normalize_embeddings=True,
         show_progress_bar=False, precision=None, words=False, prompt="query: ", prompt_name=None,
