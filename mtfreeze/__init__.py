@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._core import VERSION as __version__
+    from .adapters.descriptions import IA3, BitFit, Lora
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
     from .data import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         read_tsv,
         words_and_tags,
     )
+    from .data_check import DataCheck, check_data
     from .errors import (
         CheckpointError,
         ConcurrencyError,
@@ -86,6 +88,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Advice": "recommending",
+    "BitFit": "adapters.descriptions",
+    "IA3": "adapters.descriptions",
+    "Lora": "adapters.descriptions",
     "BrokenTagsWarning": "notices",
     "CacheWarning": "notices",
     "EvaluationWarning": "notices",
@@ -95,6 +100,7 @@ _HOME = {
     "Comparison": "comparing.comparison",
     "ConcurrencyError": "errors",
     "ConfigError": "errors",
+    "DataCheck": "data_check",
     "DataError": "errors",
     "CrossEntropy": "losses.cross_entropy",
     "Distillation": "losses.distillation",
@@ -128,6 +134,7 @@ _HOME = {
     "TokenizerWarning": "notices",
     "UntrainedHeadWarning": "notices",
     "UnusedDataWarning": "notices",
+    "check_data": "data_check",
     "compare": "comparing.compare",
     "entity_types": "data",
     "estimate": "estimating",
@@ -153,7 +160,9 @@ _HOME = {
 """Public name -> module that has it."""
 
 __all__ = [
+    "IA3",
     "Advice",
+    "BitFit",
     "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
@@ -163,6 +172,7 @@ __all__ = [
     "ConcurrencyError",
     "ConfigError",
     "CrossEntropy",
+    "DataCheck",
     "DataError",
     "Distillation",
     "EarlyStopping",
@@ -175,6 +185,7 @@ __all__ = [
     "FreezeWarning",
     "MaskedLM",
     "MultiLabelClassification",
+    "Lora",
     "MultiTaskModel",
     "NoPrefixWarning",
     "OtherBackboneWarning",
@@ -197,6 +208,7 @@ __all__ = [
     "UntrainedHeadWarning",
     "UnusedDataWarning",
     "__version__",
+    "check_data",
     "compare",
     "entity_types",
     "estimate",

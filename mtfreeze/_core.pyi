@@ -236,8 +236,8 @@ class Model:
 
     @property
     def version(self) -> int:
-        """Counter raised by set_param, set_frozen, set_precision, set_adapter, add_head and remove_head,
-        not by train_apply."""
+        """Counter raised by set_param, set_frozen, set_precision, set_adapter, add_head and
+        remove_head, not by train_apply."""
 
     def prefix(
         self, outputs: Sequence[str], training: bool, frozen: tuple[Mask, Mask] | None = None

@@ -53,7 +53,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("features", "pictures"),
     ("steps",),
     ("multi_task_model",),
-    ("evaluating",),
+    ("data_check", "evaluating"),
     ("training",),
     ("estimating",),
     ("comparing",),

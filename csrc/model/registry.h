@@ -23,6 +23,9 @@ typedef struct mtf_head_kind {
      * inputs of a program come first. NULL: there are none. */
     mtf_status (*declare)(mtf_program *program, const char *name, const mtf_config *config,
                           mtf_error *err);
+    /* Declares the head's one unit (path = name) and the output `name`. */
+    mtf_status (*build)(mtf_program *program, const char *name, const mtf_config *config,
+                        mtf_error *err);
 } mtf_head_kind;
 
 /* NULL-terminated; generated from the lists of cmake/sources.cmake. */

@@ -19,7 +19,16 @@ from ..quoting import quoted
 from .adapter import IA3_UNIT, LORA_UNIT, Adapter, Site
 from .targets import check_layers, check_targets, is_named, select_sites
 
-__all__ = ["IA3", "BitFit", "Lora", "Way", "way_from_dict", "way_to_dict"]
+__all__ = [
+    "IA3",
+    "WAYS",
+    "BitFit",
+    "Lora",
+    "Way",
+    "way_from_dict",
+    "way_text",
+    "way_to_dict",
+]
 
 _MOST_RANK = 4096
 
@@ -130,9 +139,26 @@ class BitFit:
 
 
 Way = Lora | IA3 | BitFit
+"""Ways of training few parameters."""
 _KINDS: Mapping[str, type[Lora] | type[IA3] | type[BitFit]] = {
     one.kind: one for one in (Lora, IA3, BitFit)
 }
+WAYS = tuple(_KINDS)
+"""What they are called where only a name stands."""
+
+
+def way_text(way: Way) -> str:
+    """Return a short name: the kind, and what is not as usual.
+
+    Examples
+    --------
+    >>> way_text(Lora()), way_text(Lora(rank=4, targets=["query"]))
+    ('lora', "lora(rank=4, targets=['query'])")
+    """
+    usual, found = asdict(type(way)()), way_to_dict(way)
+    usual = {key: value for key, value in usual.items() if value is not None}
+    other = [f"{k}={v!r}" for k, v in found.items() if k != "kind" and v != usual.get(k)]
+    return f"{way.kind}({', '.join(other)})" if other else way.kind
 
 
 def way_to_dict(way: Way) -> dict[str, Any]:

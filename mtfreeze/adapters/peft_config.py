@@ -117,7 +117,7 @@ def peft_adapter(
 
 
 def _alpha_of(path: str, patterns: Mapping[str, float], default: float) -> float:
-    """Return what the first pattern that fits says: a pattern is an end of the path, as PEFT does."""
+    """Return what the first pattern says that fits an end of the path, as PEFT reads them."""
     for pattern, alpha in patterns.items():
         try:
             if re.fullmatch(rf"(.*\.)?({pattern})", path):
@@ -142,8 +142,8 @@ def peft_config(
     ----------
     adapter : Adapter
     paths : sequence of str
-        Of all linear layers that PEFT finds in the base, those that mtfreeze does not use too: names
-        are shortened only where they mean no other layer.
+        Of all linear layers that PEFT finds in the base, those that mtfreeze does not use too:
+        names are shortened only where they mean no other layer.
     family : str
         The base's ``model_type``.
     base : str

@@ -8,6 +8,7 @@ import click
 from .._core import VERSION
 from .cache import cache
 from .compare import compare
+from .data import data
 from .demo import demo
 from .encode import encode
 from .estimate import estimate
@@ -41,6 +42,7 @@ for _command in (
     predict,
     encode,
     export,
+    data,
     demo,
     cache,
 ):

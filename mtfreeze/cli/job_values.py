@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..adapters.descriptions import WAYS, way_from_dict
 from ..checks import as_integer, as_number, typed
 from ..closest import unknown
 from ..data.label_names import numbered_names
@@ -115,7 +116,8 @@ def check_texts(path: str, value: object) -> list[str]:
 def check_modes(path: str, value: object) -> list[Any]:
     """Check for a list of what is compared: selectors of what is frozen, and named schedules.
 
-    modes: [backbone, none, {gradual: {gradual: {every: 1}}}, {top first: [{train: heads}]}]
+    modes: [backbone, none, {gradual: {gradual: {every: 1}}}, {top first: [{train: heads}]},
+    lora, {lora: {rank: 4}}, {small: {kind: lora, rank: 2}}, bitfit]
     """
     if isinstance(value, str):
         return [value]
@@ -134,8 +136,26 @@ def check_modes(path: str, value: object) -> list[Any]:
             )
         ((name, schedule),) = one.items()
         name = check_text(where, name)
+        way = _way(f"{where}.{cut(name, 60)}", name, schedule)
+        if way is not None:
+            modes.append(way)
+            continue
         modes.append((name, check_schedule(f"{where}.{cut(name, 60)}", schedule)))
     return modes
+
+
+def _way(path: str, name: str, value: object) -> Any:
+    """Return a way of training few parameters, with its name if it has one of its own.
+
+    ``{lora: {rank: 4}}``, or ``{small: {kind: lora, rank: 4}}``; None: it is none.
+    """
+    if not isinstance(value, Mapping) or not (name in WAYS or "kind" in value):
+        return None
+    try:
+        way = way_from_dict({"kind": name, **value})
+    except (ConfigError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return way if name in WAYS else (name, way)
 
 
 def check_labels(path: str, value: object) -> list[str]:

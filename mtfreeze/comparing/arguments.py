@@ -195,11 +195,12 @@ def check_plans(
         with warnings.catch_warnings():
             # Its heads were trained before, or the user wants it so.
             warnings.simplefilter("ignore", UntrainedHeadWarning)
-            scenario.apply(trial)
+            tried = trial if scenario.way is None else trial.copy()
+            scenario.apply(tried)
         given = {name: value for name, value in arguments.items() if name in RUN_SETTINGS}
         settings = check_settings(**given, freeze_schedule=scenario.schedule)
         try:
-            plan_run(trial, tasks, settings)
+            plan_run(tried, tasks, settings)
         except ConfigError as error:
             raise type(error)(f"mode {quoted(scenario.name)}: {error}") from error
 

@@ -97,7 +97,7 @@ def gradient_cosines(
             )
             found = model.gradients({name: batch})
             for key, values in found.items():
-                if key.startswith("backbone."):
+                if key.partition(".")[0] not in model.heads:  # of the backbone or its adapter
                     total[key] = total.get(key, 0.0) + values.astype(np.float64)
         sums[name] = total
     cosines = {}

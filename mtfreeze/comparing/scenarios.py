@@ -3,11 +3,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..adapters.descriptions import (
+    IA3,
+    WAYS,
+    Lora,
+    Way,
+    way_from_dict,
+    way_text,
+    way_to_dict,
+)
 from ..checks import typed
 from ..errors import ConfigError
 from ..freezing.unit_states import unit_states
@@ -22,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Scenario", "read_modes", "usual_modes"]
 
 
+_BIAS = re.compile(r"backbone\..*\.bias")
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One scenario; it replaces the freeze state of a model, pins included.
@@ -34,17 +47,22 @@ class Scenario:
         Selectors of what is frozen.
     schedule : FreezeSchedule or None
         What trains when; nothing else is frozen then.
+    way : Lora, IA3, BitFit or None
+        What trains beside heads over a frozen backbone.
     """
 
     name: str
     mode: tuple[str, ...] | None = None
     schedule: FreezeSchedule | None = None
+    way: Way | None = None
 
-    def apply(self, model: MultiTaskModel) -> None:
-        """Freeze a model as the scenario begins."""
+    def apply(self, model: MultiTaskModel, seed: int = 0) -> None:
+        """Freeze a model as the scenario begins; `seed` is that of fresh adapters."""
         model.unfreeze()
         if self.mode is not None:
             model.freeze(list(self.mode))
+        if self.way is not None:
+            _begin(model, self.way, seed)
 
     def phases(
         self, model: MultiTaskModel, epochs: int | None
@@ -60,17 +78,36 @@ class Scenario:
             "name": self.name,
             "mode": None if self.mode is None else list(self.mode),
             "schedule": None if self.schedule is None else self.schedule.to_dict(),
+            **({} if self.way is None else {"way": way_to_dict(self.way)}),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Scenario:
         """Return what `to_dict` gave the values of."""
-        mode, schedule = values["mode"], values["schedule"]
+        mode, schedule, way = values["mode"], values["schedule"], values.get("way")
         return cls(
             values["name"],
             None if mode is None else tuple(mode),
             None if schedule is None else FreezeSchedule.from_dict(schedule),
+            None if way is None else way_from_dict(way),
         )
+
+
+def _begin(model: MultiTaskModel, way: Way, seed: int) -> None:
+    """Freeze the backbone but for what a way of training few parameters trains."""
+    model.freeze("backbone")
+    if isinstance(way, Lora):
+        model.add_lora(way.rank, way.alpha, way.dropout, way.targets, way.layers, seed=seed)
+    elif isinstance(way, IA3):
+        model.add_ia3(way.targets, way.layers)
+    else:
+        biases = [key for key in model.param_keys if _BIAS.fullmatch(key)]
+        if not biases:
+            raise ConfigError(
+                "BitFit trains the biases of the backbone; found none in models of the family "
+                f"{quoted(model.index.family.model_type)}; use Lora()"
+            )
+        model.unfreeze(biases)
 
 
 def usual_modes(model: MultiTaskModel) -> list[str]:
@@ -93,8 +130,9 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
     model : MultiTaskModel
         Left alone.
     modes : iterable
-        Selectors of what is frozen (a str or a list of them), `FreezeSchedule`, or
-        ``(name, schedule)`` pairs; a mapping of names to either is one too.
+        Selectors of what is frozen (a str or a list of them), `FreezeSchedule`, `Lora`, `IA3`,
+        `BitFit` (or ``"lora"``, ``"ia3"``, ``"bitfit"``), or pairs of a name and one of these; a
+        mapping of names to them is one too.
     epochs : int or None
         ``fit(epochs=...)``; what schedules divide among their phases.
 
@@ -116,7 +154,7 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
         )
     scenarios: list[Scenario] = []
     for number, given in enumerate(modes, start=1):
-        scenarios.append(_read(given, number))
+        scenarios.append(_read(model, given, number))
     if not scenarios:
         raise ConfigError('modes is empty; name what is frozen, such as ["backbone", "none"]')
     names = [one.name for one in scenarios]
@@ -136,13 +174,22 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
         if one.mode is not None:
             for selector in one.mode:
                 trial.select(selector)
+        elif one.way is not None:
+            one.apply(model.copy())
         else:
             one.apply(trial)
             one.phases(trial, epochs)
     return scenarios
 
 
-def _read(given: Any, number: int) -> Scenario:
+def _way_named(model: MultiTaskModel, given: object) -> Way | None:
+    """Return the way of training that a name alone means; a model's own adapter goes before."""
+    if isinstance(given, str) and given in WAYS and given != model.index.adapter:
+        return way_from_dict({"kind": given})
+    return given if isinstance(given, Way) else None
+
+
+def _read(model: MultiTaskModel, given: Any, number: int) -> Scenario:
     name = None
     if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[1], str):
         name, given = given
@@ -150,13 +197,16 @@ def _read(given: Any, number: int) -> Scenario:
             raise TypeError(f"the name of mode {number} must be a text; found {quoted(name)}")
     if isinstance(given, FreezeSchedule):
         return Scenario(name or _schedule_name(given, number), schedule=given)
+    way = _way_named(model, given)
+    if way is not None:
+        return Scenario(name or way_text(way), way=way)
     selectors = [given] if isinstance(given, str) else given
     known = isinstance(selectors, list | tuple) and bool(selectors)
     if known and all(isinstance(one, str) for one in selectors):
         return Scenario(name or " + ".join(selectors), mode=tuple(selectors))
     raise TypeError(
         f"mode {number} must be what is frozen (a selector or a list of them), a FreezeSchedule, "
-        f"or a (name, FreezeSchedule) pair; found {typed(given)}"
+        f"Lora(), IA3(), BitFit(), or a pair of a name and one of these; found {typed(given)}"
     )
 
 

@@ -141,6 +141,8 @@ class _Job:
         tasks = {n: t for n, t in self.tasks.items() if n in new and t.train is not None}
         run = None
         HEADS_ONLY.apply(model)
+        if model.index.adapter is not None:
+            model.freeze(model.index.adapter)
         if arguments is not None and tasks:
             model.freeze([name for name in model.heads if name not in tasks] or "backbone")
             run = self._fit(model, tasks, arguments)
@@ -156,7 +158,7 @@ class _Job:
             model._core.set_param(model.index.key_index[key], values)
         if self.settings["start"] is not None:
             model.mark_trained(self.tasks)
-        scenario.apply(model)
+        scenario.apply(model, self.seed)
         cosines: dict[str, float] = {}
         if self.settings["gradients"]:
             size = arguments.get("batch_size", FitSettings.batch_size)
@@ -240,7 +242,7 @@ class _Job:
     def _drift(self, model: MultiTaskModel, run: Run | None) -> float | None:
         if not self.probe:
             return None
-        if run is None or not any(key.startswith("backbone.") for key in run.frozen.changed):
+        if run is None or all(k.partition(".")[0] in model.heads for k in run.frozen.changed):
             return 0.0
         return drift(self.place.probe(), model.encode(self.probe))
 

@@ -14,7 +14,16 @@ from ..checks import as_integer, typed
 from ..errors import DataError
 from ..quoting import quoted
 
-__all__ = ["Answer", "Answers", "check_answer", "check_answers", "misplaced", "stands", "where_not"]
+__all__ = [
+    "Answer",
+    "Answers",
+    "check_answer",
+    "check_answers",
+    "holds_answers",
+    "misplaced",
+    "stands",
+    "where_not",
+]
 
 
 class Answer(NamedTuple):
@@ -142,6 +151,15 @@ def _is_one(value: Any) -> bool:
         and isinstance(value[0], str)
         and not isinstance(value[1], str | tuple | list | Mapping)
     )
+
+
+def holds_answers(value: object) -> bool:
+    """Say whether a label is answers with their positions, and nothing else that a label may be."""
+    if isinstance(value, Mapping):
+        return "text" in value and ("start" in value or "answer_start" in value)
+    if not isinstance(value, tuple | list) or not value:
+        return False
+    return _is_one(value) or all(isinstance(one, Mapping) or _is_one(one) for one in value)
 
 
 def stands(answer: tuple[str, int], context: str) -> bool:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import check_choice, check_integer
-from ..closest import unknown
+from ..closest import counted, unknown
 from ..errors import DataError
 from ..quoting import quoted
 from .distinct import without_repeats
@@ -163,11 +163,12 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
             (row.label_for(key) is not None for row in task.train), bool, len(task.train)
         )
         if not labelled.any():
+            known = task.train.tasks
+            advice = f"{unknown('task label', key, known)}; pass Task(label=...)" if known else ""
             raise DataError(
                 f"task {quoted(name)}: expected training rows with a label for {quoted(key)}; "
-                "found "
-                f"{len(task.train)} rows without; "
-                f"{unknown('task label', key, task.train.tasks)}; pass Task(label=...)"
+                f"found {counted(len(task.train), 'row')} without; "
+                f"{advice or 'add labels to the rows'}"
             )
         reads = task.encoding, task.distinct
         for names, examples, mask, *others in members if mixing == "joint" else ():

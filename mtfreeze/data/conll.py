@@ -17,6 +17,7 @@ from itertools import chain
 
 from ..errors import DataError
 from ..quoting import quoted
+from .faults import OnFault, raised
 from .white_space import BLANKS
 
 __all__ = ["NO_LABEL", "Sentence", "read_sentences"]
@@ -33,11 +34,12 @@ _SHOWN = 60
 
 @dataclass
 class Sentence:
-    """Words and their tags, and the number of the first word's line."""
+    """Words and their tags, the number of the first word's line, and whether all could be read."""
 
     words: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     line: int = 0
+    whole: bool = True
 
 
 @dataclass
@@ -89,7 +91,7 @@ class _Columns:
 
 
 def read_sentences(
-    lines: Iterator[str], name: str, word_column: int, column: int
+    lines: Iterator[str], name: str, word_column: int, column: int, on_fault: OnFault = raised
 ) -> list[Sentence]:
     """Return the sentences of a file, with their tags as they are written.
 
@@ -101,6 +103,8 @@ def read_sentences(
         What messages call the file.
     word_column, column : int
         Which columns hold words and tags, from 0, or from -1 at the end.
+    on_fault : callable
+        Gets the error of each line without word or tag, whose sentence is then left out.
 
     Raises
     ------
@@ -120,10 +124,16 @@ def read_sentences(
         elif not sentence.words and line.startswith(_COMMENT):
             comments.append((number, line))
             continue
-        elif (cut := columns.cut(line, number)) is None:
-            continue
+        else:
+            try:
+                cut = columns.cut(line, number)
+            except DataError as fault:
+                on_fault(fault)
+                sentence.whole = False
+            if cut is None:
+                continue
         if cut is None or cut[0] == _DOCUMENT[0]:
-            if sentence.words or comments:
+            if sentence.words or comments or not sentence.whole:
                 found.append((comments, sentence))
                 comments, sentence = [], Sentence()
             continue
@@ -133,7 +143,7 @@ def read_sentences(
         sentence.words.append(word)
         sentence.tags.append(tag)
     sentences = [_with_hash(comments, sentence, columns) for comments, sentence in found]
-    sentences = [one for one in sentences if one.words]
+    sentences = [one for one in sentences if one.words and one.whole]
     if sentences:
         _check_words(sentences, name, documents, min(n for n, _ in columns.seen))
     return sentences

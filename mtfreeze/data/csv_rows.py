@@ -21,6 +21,7 @@ from ..closest import name_list, unknown
 from ..errors import ConfigError, DataError
 from ..quoting import cut, quoted
 from .example import Example
+from .faults import OnFault, raised
 from .files import read_lines, read_text
 from .row_files import shown_line
 from .text_rows import check_texts
@@ -52,7 +53,12 @@ _LONGEST_FIELD = 2**31 - 1
 
 
 def csv_rows(
-    path: PathLike, text: Columns, label: Column | None, header: bool, delimiter: str
+    path: PathLike,
+    text: Columns,
+    label: Column | None,
+    header: bool,
+    delimiter: str,
+    on_fault: OnFault = raised,
 ) -> list[Example]:
     """Return the rows of a CSV; see `read_csv` for arguments and what it raises."""
     header = check_flag("header", header)
@@ -65,7 +71,7 @@ def csv_rows(
     rows = []
     unused = Unused("column")
     verdicts: dict[int, str] = {}
-    for where, fields in csv_records(read_text(path), path, delimiter):
+    for where, fields in csv_records(read_text(path), path, delimiter, on_fault):
         if not n_fields:
             if _is_separator_line(fields, where, delimiter):
                 continue
@@ -77,15 +83,24 @@ def csv_rows(
                 columns = chosen
                 continue
         assert columns is not None  # of the header, or given as numbers
-        _check_fields(fields, columns, n_fields, where, delimiter)
-        for i, name in verdicts.items():
-            check_verdict(name, fields[i], where)
-        rows.append(row_of_fields([fields[column] for column in columns], label, where))
+        try:
+            _check_fields(fields, columns, n_fields, where, delimiter)
+            for i, name in verdicts.items():
+                check_verdict(name, fields[i], where)
+            rows.append(row_of_fields([fields[column] for column in columns], label, where))
+        except DataError as fault:
+            on_fault(fault)
     unused.say(cut(str(path)))
     return rows
 
 
-def tab_rows(path: PathLike, text: Columns, label: Column | None, header: bool) -> list[Example]:
+def tab_rows(
+    path: PathLike,
+    text: Columns,
+    label: Column | None,
+    header: bool,
+    on_fault: OnFault = raised,
+) -> list[Example]:
     """Return the rows of columns with TABs between and no quoting; see `read_tsv`."""
     header = check_flag("header", header)
     columns = None if header else columns_of(text, label, None, f"{path}:1", "\t")
@@ -103,8 +118,11 @@ def tab_rows(path: PathLike, text: Columns, label: Column | None, header: bool) 
                 _look_at_the_rest(fields, columns, unused)
                 continue
         assert columns is not None  # of the header, or given as numbers
-        _check_fields(fields, columns, n_fields, where, "\t")
-        rows.append(row_of_fields([fields[column] for column in columns], label, where))
+        try:
+            _check_fields(fields, columns, n_fields, where, "\t")
+            rows.append(row_of_fields([fields[column] for column in columns], label, where))
+        except DataError as fault:
+            on_fault(fault)
     unused.say(cut(str(path)))
     return rows
 
@@ -125,7 +143,9 @@ def row_of_fields(fields: Sequence[str], label: Column | None, where: str) -> Ex
     return Example(None, None, found, None, where, check_texts(texts, where))
 
 
-def csv_records(content: str, path: PathLike, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+def csv_records(
+    content: str, path: PathLike, delimiter: str, on_fault: OnFault = raised
+) -> Iterator[tuple[str, list[str]]]:
     """Yield where each record begins and its fields; empty lines are left out."""
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     records = []
@@ -153,7 +173,7 @@ def csv_records(content: str, path: PathLike, delimiter: str) -> Iterator[tuple[
             csv.field_size_limit(limit)
     yield from records
     if fault is not None:
-        raise fault
+        on_fault(fault)
 
 
 def _is_separator_line(fields: Sequence[str], where: str, delimiter: str) -> bool:

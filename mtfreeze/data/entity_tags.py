@@ -14,6 +14,7 @@ from ..notices import BrokenTagsWarning, warn
 from ..quoting import quoted
 from .example import Example, Label, Tags
 from .examples import Examples
+from .faults import OnFault, raised
 
 __all__ = ["check_entity_tags", "in_iob2"]
 
@@ -21,7 +22,9 @@ _OUTSIDE = (None, OUTSIDE, "*")
 """What a word of no entity has, in one scheme or another."""
 
 
-def in_iob2(rows: list[Example], name: str, scheme: str) -> list[Example]:
+def in_iob2(
+    rows: list[Example], name: str, scheme: str, on_fault: OnFault = raised
+) -> list[Example]:
     """Rewrite the tags of rows of words in IOB2.
 
     Parameters
@@ -32,6 +35,8 @@ def in_iob2(rows: list[Example], name: str, scheme: str) -> list[Example]:
         What messages call the file.
     scheme : str
         One of `metrics.entities.SCHEMES`.
+    on_fault : callable
+        Gets the error of each row with a tag of another scheme, which is then left out.
 
     Raises
     ------
@@ -60,8 +65,12 @@ def in_iob2(rows: list[Example], name: str, scheme: str) -> list[Example]:
 
     rewritten = []
     for row in rows:
-        label = None if row.label is None else one(row.label, row)
-        labels = row.labels and {task: one(tags, row) for task, tags in row.labels.items()}
+        try:
+            label = None if row.label is None else one(row.label, row)
+            labels = row.labels and {task: one(tags, row) for task, tags in row.labels.items()}
+        except DataError as fault:
+            on_fault(fault)
+            continue
         rewritten.append(replace(row, label=label, labels=labels))
     if broken:
         warn(

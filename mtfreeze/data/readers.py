@@ -28,6 +28,7 @@ from .csv_rows import Column, Columns, csv_rows, tab_rows
 from .entity_tags import check_entity_tags, in_iob2
 from .example import Example
 from .examples import Examples
+from .faults import OnFault, check_on_fault
 from .files import read_lines
 from .label_map import LabelMap, map_labels
 from .row_files import jsonl_rows, named_keys, tsv_rows
@@ -47,10 +48,14 @@ def _finish(rows: Iterable[Example], path: PathLike, label_map: LabelMap | None)
 
 
 def _of_entities(
-    rows: list[Example], path: PathLike, scheme: str, label_map: LabelMap | None
+    rows: list[Example],
+    path: PathLike,
+    scheme: str,
+    label_map: LabelMap | None,
+    on_fault: OnFault,
 ) -> Examples:
     """As `_finish`, with tags rewritten in IOB2; refuse a file in another scheme."""
-    examples = _finish(in_iob2(rows, str(path), scheme), path, label_map)
+    examples = _finish(in_iob2(rows, str(path), scheme, on_fault), path, label_map)
     if scheme != "words":
         check_entity_tags(examples)
     return examples
@@ -63,6 +68,7 @@ def read_tsv(
     label: Column | None = None,
     label_map: LabelMap | None = None,
     header: bool = False,
+    on_fault: OnFault | None = None,
 ) -> Examples:
     """Read ``text<TAB>label`` lines; the label is the last TAB field, quotes mean nothing.
 
@@ -80,6 +86,9 @@ def read_tsv(
         `map_labels`.
     header : bool
         The first line holds the names of the columns; without `text` there are two.
+    on_fault : callable, optional
+        Called with the error of each row that cannot be read, which is then left out; by default
+        the first is raised.
 
     Returns
     -------
@@ -103,14 +112,15 @@ def read_tsv(
     >>> read_tsv("examples/data/reviews_eval.tsv", label_map=names)
     Examples(510 texts, name='reviews_eval.tsv', labels: negative 255, positive 255)
     """
+    on_fault = check_on_fault(on_fault)
     if text is not None:
-        return _finish(tab_rows(path, text, label, header), path, label_map)
+        return _finish(tab_rows(path, text, label, header, on_fault), path, label_map)
     if label is not None:
         raise ConfigError(
             f"label= names a column beside those of text=; found label={quoted(label)} alone; pass "
             "text= as well, or leave both out: the label is then the last field"
         )
-    return _finish(tsv_rows(path, header), path, label_map)
+    return _finish(tsv_rows(path, header, on_fault), path, label_map)
 
 
 def read_csv(
@@ -121,6 +131,7 @@ def read_csv(
     header: bool = True,
     delimiter: str = ",",
     label_map: LabelMap | None = None,
+    on_fault: OnFault | None = None,
 ) -> Examples:
     """Read columns of a CSV file: a text or several, and a label.
 
@@ -139,6 +150,8 @@ def read_csv(
         What separates the fields, one character. A first line such as ``sep=;``, by which
         spreadsheets are told, is left out.
     label_map : mapping, optional
+        As in `read_tsv`.
+    on_fault : callable, optional
         As in `read_tsv`.
 
     Raises
@@ -162,7 +175,8 @@ def read_csv(
     >>> rows[0].text, rows[0].label
     ('good, and cheap', '5')
     """
-    return _finish(csv_rows(path, text, label, header, delimiter), path, label_map)
+    rows = csv_rows(path, text, label, header, delimiter, check_on_fault(on_fault))
+    return _finish(rows, path, label_map)
 
 
 def read_jsonl(
@@ -172,6 +186,7 @@ def read_jsonl(
     label: str | None = None,
     label_map: LabelMap | None = None,
     scheme: str = "iob2",
+    on_fault: OnFault | None = None,
 ) -> Examples:
     """Read one JSON object a line.
 
@@ -191,6 +206,8 @@ def read_jsonl(
         As in `read_tsv`; for several labels one map, or a map of maps by task name.
     scheme : str
         How the tags of words write entities, as in `read_conll`.
+    on_fault : callable, optional
+        As in `read_tsv`.
 
     Raises
     ------
@@ -212,8 +229,10 @@ def read_jsonl(
     Examples(1 text, name='reviews.jsonl', labels of sentiment, topic)
     """
     check_choice("tag scheme", scheme, SCHEMES)
+    on_fault = check_on_fault(on_fault)
     keys = None if text is None and label is None else named_keys(text, label)
-    return _of_entities(list(jsonl_rows(path, keys)), path, scheme, label_map)
+    rows = list(jsonl_rows(path, keys, on_fault))
+    return _of_entities(rows, path, scheme, label_map, on_fault)
 
 
 def read_conll(
@@ -223,6 +242,7 @@ def read_conll(
     column: int = -1,
     word_column: int = 0,
     label_map: LabelMap | None = None,
+    on_fault: OnFault | None = None,
 ) -> Examples:
     """Read words with tags, one word a line, sentences apart by an empty line.
 
@@ -241,6 +261,8 @@ def read_conll(
     label_map : mapping, optional
         Tag (in IOB2) -> tag. What it names is a tag, also ``-``, ``_``, ``-100`` and ``None``,
         which are else words without a label (tag None).
+    on_fault : callable, optional
+        As in `read_tsv`; a sentence is left out with the lines of it that cannot be read.
 
     Raises
     ------
@@ -266,18 +288,20 @@ def read_conll(
     (600, ('Citizens', 'of', 'Earth'), ('B-creative-work', 'I-creative-work', 'I-creative-work'))
     """
     check_choice("tag scheme", scheme, SCHEMES)
-    places = [
+    word_column, column = (
         check_integer(argument, given, -LARGEST_INTEGER, hint="give the number of a column")
         for argument, given in (("word_column", word_column), ("column", column))
-    ]
+    )
     named = set(map(str, label_map)) if isinstance(label_map, Mapping) else set()
+    on_fault = check_on_fault(on_fault)
     rows = []
-    for sentence in read_sentences(read_lines(path), str(path), *places):
+    lines = read_lines(path)
+    for sentence in read_sentences(lines, str(path), word_column, column, on_fault):
         tags = tuple(None if t in NO_LABEL - named else t for t in sentence.tags)
         label = tags if any(tags) else None
         source = f"{path}:{sentence.line}"
         rows.append(Example(None, tuple(sentence.words), label, None, source))
-    return _of_entities(rows, path, scheme, label_map)
+    return _of_entities(rows, path, scheme, label_map, on_fault)
 
 
 _READERS: Mapping[str, Callable[..., Examples]] = {

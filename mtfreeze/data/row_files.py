@@ -16,6 +16,7 @@ from ..errors import ConfigError, DataError
 from ..files.json_files import check_json_size
 from ..quoting import cut, quoted
 from .example import Example
+from .faults import OnFault, raised
 from .files import read_lines
 from .rows import example_from_row
 from .unused import Unused
@@ -34,7 +35,7 @@ def shown_line(line: str) -> str:
     return quoted(line if len(line) <= 60 else line[:57] + "...")
 
 
-def tsv_rows(path: PathLike, header: bool) -> Iterator[Example]:
+def tsv_rows(path: PathLike, header: bool, on_fault: OnFault = raised) -> Iterator[Example]:
     """Yield the rows of a TSV; see `read_tsv` for what it raises.
 
     Without a header a TAB before the last belongs to the text. A header says how many fields there
@@ -48,24 +49,33 @@ def tsv_rows(path: PathLike, header: bool) -> Iterator[Example]:
             continue
         if not line.strip(" "):
             continue
-        text, tab, label = line.rpartition("\t")
-        if not tab:
-            raise DataError(
-                f"{where}: expected text<TAB>label; found no TAB in {shown_line(line)}; "
-                "add the label, or read the file with read_csv(delimiter=...)"
-            )
-        if header and "\t" in text:
-            raise DataError(
-                f"{where}: expected {_HEADER_NAMES} fields, as the header names; found "
-                f"{line.count(chr(9)) + 1} in {shown_line(line)}; take the TABs out of the text, "
-                "or remove the header and leave header= out"
-            )
-        if not label.strip(BLANKS):
-            raise DataError(
-                f"{where}: expected a label after the last TAB; found none in {shown_line(line)}; "
-                "add the label or remove the line"
-            )
-        yield Example(text, None, label.strip(BLANKS), None, where)
+        try:
+            row = _tsv_row(line, where, header)
+        except DataError as fault:
+            on_fault(fault)
+            continue
+        yield row
+
+
+def _tsv_row(line: str, where: str, header: bool) -> Example:
+    text, tab, label = line.rpartition("\t")
+    if not tab:
+        raise DataError(
+            f"{where}: expected text<TAB>label; found no TAB in {shown_line(line)}; "
+            "add the label, or read the file with read_csv(delimiter=...)"
+        )
+    if header and "\t" in text:
+        raise DataError(
+            f"{where}: expected {_HEADER_NAMES} fields, as the header names; found "
+            f"{line.count(chr(9)) + 1} in {shown_line(line)}; take the TABs out of the text, "
+            "or remove the header and leave header= out"
+        )
+    if not label.strip(BLANKS):
+        raise DataError(
+            f"{where}: expected a label after the last TAB; found none in {shown_line(line)}; "
+            "add the label or remove the line"
+        )
+    return Example(text, None, label.strip(BLANKS), None, where)
 
 
 def _check_header(line: str, where: str) -> None:
@@ -111,19 +121,23 @@ def _renamed(row: dict[str, Any], keys: Keys, where: str) -> dict[str, Any]:
     return rest | content | ({} if label is None else {"label": row[label]})
 
 
-def jsonl_rows(path: PathLike, keys: Keys | None = None) -> Iterator[Example]:
+def jsonl_rows(
+    path: PathLike, keys: Keys | None = None, on_fault: OnFault = raised
+) -> Iterator[Example]:
     """Yield the rows of JSON lines; see `read_jsonl` for arguments and what it raises."""
     unused = Unused()
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip(BLANKS):
             continue
         where = f"{path}:{number}"
-        row = json_object(line, number, where)
-        row = row if keys is None else _renamed(row, keys, where)
         try:
-            yield example_from_row(row, where, unused)
-        except TypeError as error:
-            raise DataError(str(error)) from None
+            given = json_object(line, number, where)
+            given = given if keys is None else _renamed(given, keys, where)
+            row = example_from_row(given, where, unused)
+        except (DataError, TypeError) as error:
+            on_fault(error if isinstance(error, DataError) else DataError(str(error)))
+            continue
+        yield row
     unused.say(cut(str(path)))
 
 

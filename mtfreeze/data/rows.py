@@ -18,6 +18,7 @@ from ..checks import as_integer, as_number, typed
 from ..closest import did_you_mean, name_list
 from ..errors import DataError
 from ..quoting import quoted
+from .answers import check_answers, holds_answers
 from .example import IGNORE, Example, Label, Tags
 from .exports import conversion
 from .text_rows import check_texts, text_keys
@@ -29,7 +30,8 @@ _WORD_KEYS = ("words", "tokens")
 _TAG_KEYS = ("tags", "ner_tags")
 _LABEL_KEYS = ("label", "labels", *_TAG_KEYS)
 _LISTED = ("texts",)
-_TEXTS_LABEL_KEYS = ("label", "labels", "score")
+_ANSWERS, _ID = "answers", "id"
+_TEXTS_LABEL_KEYS = ("label", "labels", "score", _ANSWERS)
 _NEEDS_WORDS = "a list of tags needs a list of words beside it; found a text; give the row as words"
 
 
@@ -86,7 +88,7 @@ def check_label(value: object, where: str) -> str | int:
 def check_tags(value: object, n_words: int, where: str) -> Tags:
     """Return a list of `n_words` tags, all names or all indices, as a tuple.
 
-    None and -100, with which data sets mark words without a label, are None.
+    None, NaN and -100, with which data sets and frames mark words without a label, are None.
     """
     if not isinstance(value, list | tuple) and int(getattr(value, "ndim", 0)) != 1:
         raise TypeError(
@@ -94,7 +96,9 @@ def check_tags(value: object, n_words: int, where: str) -> Tags:
             "write the tags as a list"
         )
     tags = tuple(
-        None if tag is None or as_integer(tag) == IGNORE else check_label(tag, f"{where}, tag {i}")
+        None
+        if is_missing(tag) or as_integer(tag) == IGNORE
+        else check_label(tag, f"{where}, tag {i}")
         for i, tag in enumerate(cast(Any, value))
     )
     if len(tags) != n_words:
@@ -245,13 +249,17 @@ def _from_texts(
             f"{where}: expected one of the keys {name_list(_TEXTS_LABEL_KEYS)}; found "
             f"{name_list(given)}; put several labels into 'labels', by task name"
         )
-    unused.of_row(row, (*keys, *given), where)
+    name = row.get(_ID) if isinstance(row.get(_ID), str) else None
+    unused.of_row(row, (*keys, *given, *(() if name is None else (_ID,))), where)
     texts = check_texts(cast(Any, values), where)
     label = row[given[0]] if given else None
     if given == ["labels"]:
         return Example(None, None, None, _by_task(label, None, where), where, texts)
-    known = None if label is None else _any_label(label, None, where)
-    return Example(None, None, known, None, where, texts)
+    if given == [_ANSWERS]:
+        found = check_answers(label, texts[1], where)
+        return Example(None, None, found, None, where, texts, cast(Any, name))
+    known = None if label is None else _texts_label(label, texts, where)
+    return Example(None, None, known, None, where, texts, cast(Any, name))
 
 
 def _only_one(row: Mapping[str, object], key: str, values: list[object], where: str) -> object:
@@ -282,11 +290,19 @@ def _missing(what: str, keys: tuple[str, ...], row: Mapping[str, object]) -> str
 def _of_several(row: Sequence[object], where: str) -> Example:
     """Read ``(text, text, label)`` or ``(text, text, text)``: the head tells them apart where the
     label is a str as well."""
-    *texts, last = row
+    *first, last = row
     if isinstance(last, str):
         return Example(None, None, None, None, where, check_texts(row, where))
-    label = None if last is None else _any_label(last, None, where)
-    return Example(None, None, label, None, where, check_texts(texts, where))
+    texts = check_texts(first, where)
+    label = None if last is None else _texts_label(last, texts, where)
+    return Example(None, None, label, None, where, texts)
+
+
+def _texts_label(value: object, texts: tuple[str, ...], where: str) -> Label:
+    """Check a label of several texts: answers in the second of them, none of them, or any other."""
+    if holds_answers(value) or (_is_list(value) and not len(cast(Any, value))):
+        return check_answers(value, texts[1], where)
+    return _any_label(value, None, where)
 
 
 def example_from_row(row: object, where: str, unused: Unused) -> Example:

@@ -15,9 +15,10 @@ from ..checks import typed
 from ..closest import name_list
 from ..errors import DataError
 from ..quoting import quoted
+from .answers import check_answers
 from .example import Example
 
-__all__ = ["as_pair", "as_texts", "check_texts", "text_keys"]
+__all__ = ["as_pair", "as_question", "as_texts", "check_texts", "text_keys"]
 
 _FAMILIES = (
     ("anchor", "positive", "negative"),
@@ -32,6 +33,7 @@ _FAMILIES = (
     ("premise", "hypothesis"),
     ("question1", "question2"),
     ("query", "document"),
+    ("question", "context"),
 )
 """Keys that data sets have several texts of a row under, in the order of the texts."""
 
@@ -125,6 +127,27 @@ def as_pair(row: Example) -> Example:
         raise DataError(
             f"{row.source}: expected two texts and a label, (text, text, label); found "
             f"{_found(row)}; leave the others out"
+        )
+    return row
+
+
+def as_question(row: Example) -> Example:
+    """Return a row as question and context with answers, ``(question, context, answers)``.
+
+    Raises
+    ------
+    DataError
+        If it holds other than two texts and answers; the row is named.
+    """
+    row = as_texts(row)
+    texts = row.texts or ()
+    if len(texts) == 3 and row.label is None and row.labels is None:
+        answers = check_answers(texts[2], texts[1], row.source)
+        return replace(row, texts=texts[:2], label=answers)
+    if len(texts) != 2:
+        raise DataError(
+            f"{row.source}: expected a question, its context and answers, (question, context, "
+            f"answers); found {_found(row)}; leave the others out"
         )
     return row
 

@@ -85,10 +85,6 @@ class FeatureCache:
         self._filled.clear()
         STORE.let_go(self)
 
-    def key(self, model: ModelState, name: str, snapshot: Snapshot | None = None) -> str:
-        """Return the prefix key of an output; see `keys.prefix_key`."""
-        return prefix_key(model, name, snapshot)
-
     def fill(
         self,
         model: ModelState,

@@ -13,7 +13,7 @@ import os
 import re
 import shlex
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,12 +244,10 @@ class FileInfo:
     fault: str
 
 
-def folder_info(folder: Path, names: Collection[str] | None = None) -> list[FileInfo]:
-    """Read through our files in a folder (or those of these names), oldest used first."""
+def folder_info(folder: Path) -> list[FileInfo]:
+    """Read through our files in a folder, oldest used first."""
     found = []
     for path, status in folder_files(folder):
-        if names is not None and path.name not in names:
-            continue
         head, fault = None, ""
         try:
             shard = read_shard(path)

@@ -205,9 +205,9 @@ def _take(block: Block, index: NDArray[np.int64], out: Float32) -> None:
         kept = out if block.dtype == "float32" else np.empty(out.shape, data.dtype)
         data.take(index, kept)
         if kept is not out:
-            widen(kept, block.dtype, out)
+            widen(kept, out)
     elif block.dtype == "float32":
         # With mode="raise" NumPy would go through a second buffer.
         np.take(data, index, axis=0, out=out, mode="clip")
     else:
-        widen(np.take(data, index, axis=0, mode="clip"), block.dtype, out)
+        widen(np.take(data, index, axis=0, mode="clip"), out)

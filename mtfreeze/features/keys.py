@@ -124,7 +124,6 @@ def _digests(
     """Return (key, shape, digest) of the parameters of these units."""
     known = _known_digests.setdefault(model, {})
     handed = {} if snapshot is None else snapshot.digests
-    units = model._core.units()
     found = []
     for position, info in enumerate(model._core.params()):
         if snapshot is not None and info.key not in known and info.key in handed:

@@ -38,15 +38,6 @@ def from_float32(values: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     return result
 
 
-def widen(
-    kept: NDArray[Any], dtype: str, out: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """Return kept rows as float32 (the same shape), in `out` if it is given."""
-    if dtype == "float32":
-        if out is None:
-            return kept
-        np.copyto(out, kept)
-        return out
-    result = np.empty(kept.shape, dtype=np.float32) if out is None else out
-    np.left_shift(kept, np.uint32(16), out=result.view(np.uint32), dtype=np.uint32)
-    return result
+def widen(kept: NDArray[np.uint16], out: NDArray[np.float32]) -> None:
+    """Put rows that are kept as bf16 into float32 `out`, of the same shape."""
+    np.left_shift(kept, np.uint32(16), out=out.view(np.uint32), dtype=np.uint32)

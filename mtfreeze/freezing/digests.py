@@ -155,8 +155,6 @@ def digest_model(model: Digestible) -> dict[str, str]:
     tensors: dict[str, bytes | NDArray[np.float32]] = dict(model.parameters())
     tensors.update({f"unused:{name}": raw.data for name, raw in model.unused.items()})
     n_threads = min(_MAX_THREADS, os.cpu_count() or 1)
-    if n_threads == 1:
-        return {key: digest(data) for key, data in tensors.items()}
     pieces = {key: _pieces(data) for key, data in tensors.items()}
     with ThreadPoolExecutor(n_threads) as pool:
         hashes = pool.map(_hash, (piece for own in pieces.values() for piece in own))

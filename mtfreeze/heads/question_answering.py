@@ -20,6 +20,7 @@ from ..data.answers import Answer, Answers, check_answers, misplaced, where_not
 from ..data.example import Example
 from ..data.examples import Examples
 from ..data.labels import IGNORE, rows_labels
+from ..data.text_rows import as_question
 from ..errors import ConfigError, DataError
 from ..inputs.packing import Encoded
 from ..inputs.row_encoding import RowEncoding
@@ -93,8 +94,10 @@ class _Answers(Measure):
 class QuestionAnswering(HeadSpec):
     """Answers that are parts of a context.
 
-    Rows are ``((question, context), answers)``, as `mtfreeze.read_squad` returns them; learned is
-    the first answer of each. `predict` takes (question, context) and gives dictionaries ``answer``,
+    Rows are ``(question, context, answers)``, as `mtfreeze.read_squad` returns them: answers are a
+    list of (text, character of the context at which it begins), all of them right, of which the
+    first is learned; ``()`` where there is none; or a text that stands in the context once.
+    `predict` takes (question, context) and gives dictionaries ``answer``,
     ``score``, ``start``, ``end``: a part of the context, how likely it is among the 20 best (0 to
     1), and its characters. An answer ``""`` says that there is none.
 
@@ -154,6 +157,10 @@ class QuestionAnswering(HeadSpec):
     def encoding(self) -> RowEncoding:
         """Windows over question and context."""
         return Windows(self.max_length, self.stride)
+
+    def rows(self, examples: Examples) -> Examples:
+        """Return the rows as questions with contexts and answers."""
+        return super().rows(examples.reread(as_question))
 
     # ---- learning --------------------------------------------------------------------------------
 
@@ -249,7 +256,7 @@ def _answers(row: Example, label: object, head: str) -> Answers:
     if row.texts is None or len(row.texts) != 2:
         raise DataError(
             f"{row.source}: head {quoted(head)} answers questions: expected (question, context); "
-            "found another kind of row; give rows ((question, context), answers)"
+            "found another kind of row; give rows (question, context, answers)"
         )
     context = row.texts[1]
     try:

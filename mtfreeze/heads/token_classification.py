@@ -15,6 +15,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..closest import counted
 from ..data.example import Example
 from ..data.examples import Examples
 from ..data.labels import IGNORE, LabelCodes, proposed_map, rows_labels
@@ -278,6 +279,11 @@ def encode_tags(
         if iob2:
             _check_iob2(row, [None if code == IGNORE else names[code] for code in codes])
         result.append(np.asarray(codes, dtype=np.int32))
+    if all((codes_of_row == IGNORE).all() for codes_of_row in result):
+        raise DataError(
+            f"{examples.name}: expected words with tags for {quoted(task)}; found "
+            f"{counted(len(result), 'row')} and no word with one; add tags to the rows"
+        )
     return result
 
 

@@ -106,7 +106,9 @@ def _faults(value: Mapping[str, Any]) -> Iterator[str]:
         for part in _parts(value.get(name)):
             pattern = part.get("pattern")
             if isinstance(pattern, dict) and isinstance(pattern.get("Regex"), str):
-                yield from _pattern_faults(pattern["Regex"])
+                fault = _pattern_fault(pattern["Regex"])
+                if fault:
+                    yield fault
     n_steps = 0
     for part in _parts(value.get("post_processor")):
         yield from _template_faults(part)
@@ -156,23 +158,21 @@ def _table(text: Any) -> bytes | None:
     return None if len(raw) < 4 or size % 4 or size > len(raw) - 4 else raw[4 + size :]
 
 
-def _pattern_faults(pattern: str) -> Iterator[str]:
-    """Check that a regular expression does not repeat what can match in several ways."""
+def _pattern_fault(pattern: str) -> str:
+    """Return what a regular expression repeats that can match in several ways; "" for nothing."""
     shown = quoted(pattern, 60)
     if len(pattern) > _MAX_PATTERN:
-        yield f"a regular expression of {len(pattern):,} characters ({shown})"
-        return
+        return f"a regular expression of {len(pattern):,} characters ({shown})"
     plain = _CLASS.sub("x", _ATOM.sub("x", pattern))
     if "\\" in plain or "(?(" in plain or "(?~" in plain:
-        yield f"a regular expression that refers back ({shown})"
+        return f"a regular expression that refers back ({shown})"
     ways = [False]  # for each group that is open: whether it can match in several ways
     before = False  # whether what stands before this token can
     for token in _TOKEN.finditer(plain):
         text = token[0]
         if token["repeat"] is not None:
             if before:
-                yield f"a regular expression that repeats what repeats ({shown})"
-                return
+                return f"a regular expression that repeats what repeats ({shown})"
             before = ways[-1] = True
         elif text.startswith("("):
             ways.append(False)
@@ -183,6 +183,7 @@ def _pattern_faults(pattern: str) -> Iterator[str]:
         else:
             ways[-1] |= text in "|?"
             before = text == "?"
+    return ""
 
 
 def _template_faults(part: Mapping[str, Any]) -> Iterator[str]:

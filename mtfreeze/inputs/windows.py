@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,8 @@ class Windows(RowEncoding):
         Tokens of the context that neighbouring windows share; by default a third of the length.
     """
 
+    several: ClassVar[bool] = True
+
     max_length: int | None = None
     stride: int | None = None
 
@@ -119,15 +121,18 @@ class Windows(RowEncoding):
             )
         return length, stride
 
-    def encode(self, encoder: TextEncoder, examples: Examples) -> WindowsEncoded:
-        """Encode all rows; see `RowEncoding.encode`."""
+    def check(self, examples: Examples) -> None:
+        """Check that rows are questions with a context; see `RowEncoding.check`."""
         for row in examples:
             if row.texts is None or len(row.texts) != 2:
                 raise DataError(
                     f"{row.source}: expected a question and its context; found "
                     f"{'one text' if row.text is not None else 'other texts'}; give rows "
-                    "((question, context), answers)"
+                    "(question, context, answers)"
                 )
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> WindowsEncoded:
+        """Encode all rows; see `RowEncoding.encode`."""
         pairs = [row.texts or ("", "") for row in examples]
         sources = [row.source for row in examples]
         return _encode(encoder, pairs, sources, *self.sizes(encoder))

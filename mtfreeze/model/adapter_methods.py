@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .._core import Bracket
 from ..adapters.adapter import LORA_UNIT, UNITS, Adapter
 from ..adapters.descriptions import IA3, Lora
@@ -19,22 +17,14 @@ from ..errors import ConfigError, TrainingError
 from ..freezing.facts import publish
 from ..freezing.selectors import ModelIndex
 from ..quoting import quoted
+from .linear_layers import linear_paths
 from .merging import Merged, merge, unmerge
 from .state import Float32, ModelState, exclusive, reads
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
 
-__all__ = ["AdapterMethods", "linear_paths"]
-
-
-def linear_paths(model: ModelState) -> list[str]:
-    """Return the paths of the linear layers of the backbone, in its order."""
-    return [
-        info.key.removeprefix("backbone.").removesuffix(".weight")
-        for info in model._core.params()
-        if info.in_products and info.key.startswith("backbone.") and info.key.endswith(".weight")
-    ]
+__all__ = ["AdapterMethods"]
 
 
 class AdapterMethods(ModelState):
@@ -252,7 +242,7 @@ class AdapterMethods(ModelState):
         """
         from .peft_folders import save_adapter
 
-        return save_adapter(self, check_path("folder", folder))
+        return save_adapter(self, self._own_adapter("save_adapter"), check_path("folder", folder))
 
     @exclusive
     def load_adapter(self, folder: str | os.PathLike[str]) -> Self:
@@ -279,11 +269,5 @@ class AdapterMethods(ModelState):
         """
         from .peft_folders import load_adapter
 
-        load_adapter(self, check_path("folder", folder))
+        load_adapter(self, check_path("folder", folder), self._attach_adapter)
         return self
-
-    def _adapter_values(self) -> dict[str, Float32]:
-        """Return copies of the adapter's parameters by key."""
-        index, adapter = self.index, self._facts.adapter
-        keys = [] if adapter is None else [k for one in adapter.sites for k in adapter.keys(one)]
-        return {key: np.array(self._core.view(index.key_index[key])) for key in keys}

@@ -9,7 +9,7 @@ with their descriptions, and the digest of the base, so that no other base is ta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,11 @@ from ..files.user_paths import user_path
 from ..files.whole_file import explained, make_folder, whole_file, write_whole
 from ..freezing.digests import snapshot
 from ..quoting import quoted
+from .linear_layers import linear_paths
 from .task_models import check_task_model, head_names
 
 if TYPE_CHECKING:
-    from .adapter_methods import AdapterMethods
-    from .state import Float32
+    from .state import Float32, ModelState
 
 __all__ = ["load_adapter", "save_adapter"]
 
@@ -47,7 +47,7 @@ _TASKS = {"sequence_classification": "SEQ_CLS", "token_classification": "TOKEN_C
 _ENDS = (".lora_A.weight", ".lora_B.weight", ".ia3_l")
 
 
-def _base_digest(model: AdapterMethods) -> str:
+def _base_digest(model: ModelState) -> str:
     """Return one digest of all weights of the backbone."""
     state = hashlib.blake2b(digest_size=16)
     for key, value in snapshot(model).digests.items():
@@ -56,7 +56,7 @@ def _base_digest(model: AdapterMethods) -> str:
     return state.hexdigest()
 
 
-def _task_head(model: AdapterMethods) -> str | None:
+def _task_head(model: ModelState) -> str | None:
     """Return the only head, if a task model of transformers has it."""
     if len(model.heads) != 1:
         return None
@@ -68,11 +68,8 @@ def _task_head(model: AdapterMethods) -> str | None:
     return name if model.heads[name].kind in _TASKS else None
 
 
-def save_adapter(model: AdapterMethods, path: Path) -> Path:
+def save_adapter(model: ModelState, adapter: Adapter, path: Path) -> Path:
     """Write the adapter of a model; see `AdapterMethods.save_adapter`."""
-    from .adapter_methods import linear_paths
-
-    adapter = model._own_adapter("save_adapter")
     family, head = model.index.family, _task_head(model)
     stem = _STEM + (family.prefixes[0] if head is not None and family.prefixes else "")
     tensors: dict[str, Float32] = {}
@@ -120,7 +117,9 @@ def save_adapter(model: AdapterMethods, path: Path) -> Path:
     return path
 
 
-def load_adapter(model: AdapterMethods, path: Path) -> None:
+def load_adapter(
+    model: ModelState, path: Path, attach: Callable[[Adapter, int, Mapping[str, Float32]], None]
+) -> None:
     """Add the adapter of a folder to a model; see `AdapterMethods.load_adapter`."""
     folder = user_path(path)
     config = read_object(folder / CONFIG_FILE)
@@ -138,7 +137,7 @@ def load_adapter(model: AdapterMethods, path: Path) -> None:
     adapter = peft_adapter(kind, config, {p: by["A"].shape for p, by in parts.items()}, where)
     values = _values(model, adapter, parts, where)
     heads = _head_values(model, folder, own, rest)
-    model._attach_adapter(adapter, 0, values)
+    attach(adapter, 0, values)
     for key, array in heads.items():
         model._core.set_param(model.index.key_index[key], array)
     filled = {name for name in model.heads if any(key.startswith(f"{name}.") for key in heads)}
@@ -146,15 +145,13 @@ def load_adapter(model: AdapterMethods, path: Path) -> None:
 
 
 def _sorted_out(
-    model: AdapterMethods, entries: Mapping[str, TensorEntry], where: str
+    model: ModelState, entries: Mapping[str, TensorEntry], where: str
 ) -> tuple[dict[str, dict[str, TensorEntry]], dict[str, TensorEntry]]:
     """Return the adapter's tensors by path and part, and what else there is by its plain name.
 
     Adapters at layers that this model does not compute (a pooler under mean pooling) are left out:
     nothing that it gives depends on them.
     """
-    from .adapter_methods import linear_paths
-
     family, paths = model.index.family, linear_paths(model)
     parts: dict[str, dict[str, TensorEntry]] = {}
     rest: dict[str, TensorEntry] = {}
@@ -169,8 +166,8 @@ def _sorted_out(
             parts.setdefault(path, {})[part] = entry
         elif f"{path}.weight" not in model.unused:
             raise CheckpointError(
-                f"{where}: expected adapters at linear layers of {quoted(model.name)}; found one at "
-                f"{quoted(path)}, which it does not have; load the adapter over its own base, "
+                f"{where}: expected adapters at linear layers of {quoted(model.name)}; found one "
+                f"at {quoted(path)}, which it does not have; load the adapter over its own base, "
                 "or one of the same shape"
             )
     if not parts:
@@ -183,7 +180,7 @@ def _sorted_out(
 
 
 def _values(
-    model: AdapterMethods,
+    model: ModelState,
     adapter: Adapter,
     parts: Mapping[str, Mapping[str, TensorEntry]],
     where: str,
@@ -214,7 +211,7 @@ def _values(
 
 
 def _head_values(
-    model: AdapterMethods, folder: Path, own: Mapping[str, Any], rest: Mapping[str, TensorEntry]
+    model: ModelState, folder: Path, own: Mapping[str, Any], rest: Mapping[str, TensorEntry]
 ) -> dict[str, Float32]:
     """Return the parameters of heads that the folder has, by our keys; none may be lost."""
     known = {key: info.shape for key, info in _head_shapes(model).items()}
@@ -250,6 +247,6 @@ def _head_values(
     )
 
 
-def _head_shapes(model: AdapterMethods) -> dict[str, Any]:
+def _head_shapes(model: ModelState) -> dict[str, Any]:
     infos = model._core.params()
     return {one.key: one for one in infos if one.key.partition(".")[0] in model.heads}

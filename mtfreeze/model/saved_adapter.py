@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..adapters.adapter import LORA_UNIT, Adapter
 from ..errors import CheckpointError, ConfigError
 from ..files.tensor_files import TensorEntry, read_entries
-
-if TYPE_CHECKING:
-    from .state import Float32
 
 __all__ = ["ADAPTER_FILE", "SavedAdapter", "own_keys", "read_saved_adapter"]
 
@@ -28,7 +28,7 @@ class SavedAdapter:
     adapter: Adapter
     tensors: Mapping[str, TensorEntry]
 
-    def values(self) -> dict[str, Float32]:
+    def values(self) -> dict[str, NDArray[np.float32]]:
         """Read its parameters by key."""
         return {key: self.tensors[key].read_weights() for key in own_keys(self.adapter)}
 

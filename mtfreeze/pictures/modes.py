@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
+from ..freezing.unit_states import UnitState
 from ..printable import printable
 from ..quantities import in_values
 from ..quoting import quoted
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..freezing.unit_states import UnitState
 
 __all__ = ["Phases", "modes_figure", "modes_text"]
 
@@ -57,6 +57,7 @@ def modes_figure(modes: Mapping[str, Phases], *, title: str = _TITLE) -> Figure:
         If there is no mode, or one without units.
     """
     _check(modes)
+    modes = _aligned(modes)
     rows = _rows(modes)
     units = next(iter(modes.values()))[0][1]
     narrow = len(units) > _MANY_UNITS
@@ -107,6 +108,30 @@ def _check(modes: Mapping[str, Phases]) -> None:
         )
 
 
+def _aligned(modes: Mapping[str, Phases]) -> dict[str, Phases]:
+    """Return the same with every unit that any mode has, in each: absent ones without values.
+
+    Modes that add an adapter have a unit more; it stands before the heads.
+    """
+    paths: dict[str, bool] = {}
+    for phases in modes.values():
+        for _, units in phases:
+            paths |= {unit.path: unit.is_head for unit in units}
+    order = sorted(paths, key=lambda path: paths[path])  # stable: heads last
+
+    def whole(units: Sequence[UnitState]) -> list[UnitState]:
+        own = {unit.path: unit for unit in units}
+        return [own.get(path, UnitState(path, 0, 0, paths[path])) for path in order]
+
+    return {
+        mode: [(name, whole(units)) for name, units in phases] for mode, phases in modes.items()
+    }
+
+
+def _is_absent(unit: UnitState) -> bool:
+    return unit.n_values == 0 and not unit.is_head
+
+
 def _n_trained(units: Sequence[UnitState]) -> int:
     return sum(unit.n_values - unit.n_frozen for unit in units)
 
@@ -114,6 +139,8 @@ def _n_trained(units: Sequence[UnitState]) -> int:
 def _draw_row(axes: Axes, top: float, height: float, units: Sequence[UnitState]) -> None:
     thick = height - (0.24 if height == 1.0 else 0.08)
     for position, unit in enumerate(units):
+        if _is_absent(unit):
+            continue
         # A sliver of a partly trainable unit is drawn wide enough to be seen.
         share = unit.n_frozen / unit.n_values if unit.n_values else float(unit.frozen)
         if unit.state == "partly":
@@ -169,6 +196,7 @@ def _label(
 def modes_text(modes: Mapping[str, Phases], *, title: str = _TITLE) -> str:
     """Return the same facts as a table: a line a mode and phase, a column a unit."""
     _check(modes)
+    modes = _aligned(modes)
     units = next(iter(modes.values()))[0][1]
     rows = []
     for mode, phase, states, _ in _rows(modes):
@@ -180,6 +208,8 @@ def modes_text(modes: Mapping[str, Phases], *, title: str = _TITLE) -> str:
 
 
 def _word(unit: UnitState) -> str:
+    if _is_absent(unit):
+        return ""
     if unit.state != "partly":
         return "frozen" if unit.frozen else "trains"
     return f"{unit.n_frozen / unit.n_values:.0%} frozen"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -228,7 +229,7 @@ def test_a_dead_executor_costs_no_scenario(two_head_model: mtf.MultiTaskModel) -
     here = quick(two_head_model, ["backbone"])
     with processes() as executor:
         with pytest.raises(Exception, match="terminated"):
-            executor.submit(os._exit, 1).result()
+            executor.submit(signal.raise_signal, signal.SIGTERM).result()
         there = quick(two_head_model, ["backbone"], executor=executor)
     assert bits(there) == bits(here)
 

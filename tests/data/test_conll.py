@@ -78,6 +78,13 @@ def test_a_number_sign_is_a_word_where_it_is_tagged_as_one(tmp_path: Path, blank
     ]
 
 
+def test_comments_that_say_nothing_are_no_words(tmp_path: Path) -> None:
+    assert rows(read(tmp_path, "# \n#\t\nAnna O\n\n# \n# O\nleft O\n")) == [
+        [("Anna", "O")],
+        [("#", "O"), ("left", "O")],
+    ]
+
+
 def test_documents(tmp_path: Path) -> None:
     content = "-DOCSTART- -X- O O\nAnna NNP B-NP B-PER\n-DOCSTART- -X- O O\n\nRome NNP B-NP B-LOC\n"
     assert rows(read(tmp_path, content)) == [[("Anna", "B-PER")], [("Rome", "B-LOC")]]

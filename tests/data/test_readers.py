@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +244,61 @@ def test_read_file_goes_by_suffix(tmp_path: Path) -> None:
     assert read_file(write(tmp_path, "a\tO\n", "a.conll"), scheme="iob1").kind == "words"
     with pytest.raises(ConfigError, match=r"found '.json'; did you mean '.jsonl'"):
         read_file(write(tmp_path, "{}", "a.json"))
+
+
+# rows that do not hold, left out
+
+TWO_GOOD = [
+    (read_tsv, "a\t1\nno tab\nb\t0\nc\t \n", [2, 4]),
+    (read_csv, "text,label\na,1\nb\nc, \nd,0\n", [3, 4]),
+    (
+        partial(read_csv, text=0, label=1),
+        "text,label,verdict\na,1,\nb,1,rejected\nc,1,2,3\nd,0,\n",
+        [3, 4],
+    ),
+    (read_csv, 'text,label\na,1\nb,0\nc,"d"e\n', [4]),
+    (
+        read_jsonl,
+        '{"text": "a", "label": 1}\n{"text"\n[1]\n{"text": 3, "label": 1}\n{"text": "a"}\n'
+        '{"text": "b", "label": 0}\n',
+        [2, 3, 4, 5],
+    ),
+    (
+        read_jsonl,
+        '{"words": ["a"], "tags": ["O"]}\n{"words": ["a"], "tags": ["O", "O"]}\n'
+        '{"words": ["b"], "tags": ["O"]}\n',
+        [2],
+    ),
+    (
+        partial(read_jsonl, scheme="iobes"),
+        '{"words": ["a"], "tags": ["O"]}\n{"words": ["a"], "tags": ["M-x"]}\n'
+        '{"words": ["b"], "tags": ["S-x"]}\n',
+        [2],
+    ),
+    (read_conll, "a\tO\n\nlost\tO\nalone\nlost too\tO\n\n\tO\n\nb\tB-x\n", [4, 7]),
+    (partial(read_conll, scheme="bilou"), "a\tO\n\nb\tE-x\n\nc\tU-x\n", [3]),
+]
+
+
+@pytest.mark.parametrize(("reader", "content", "lines"), TWO_GOOD)
+def test_rows_that_do_not_hold_are_handed_over_and_left_out(
+    tmp_path: Path, reader: Reader, content: str, lines: list[int]
+) -> None:
+    path, faults = write(tmp_path, content), list[DataError]()
+    data = reader(path, on_fault=faults.append)
+    assert len(data) == 2
+    assert [str(fault).partition(": ")[0] for fault in faults] == [f"{path}:{n}" for n in lines]
+    with pytest.raises(DataError) as caught:
+        reader(path)
+    assert str(caught.value) == str(faults[0])
+
+
+def test_a_file_of_nothing_but_faults_is_an_error_and_on_fault_is_a_function(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, "no tab\n")
+    with pytest.raises(DataError, match="expected rows of data; found none"):
+        read_tsv(path, on_fault=list[DataError]().append)
+    for reader in (read_tsv, read_csv, read_jsonl, read_conll):
+        with pytest.raises(TypeError, match=r"on_fault must be a function .* found int 3"):
+            reader(path, on_fault=3)  # type: ignore[arg-type]

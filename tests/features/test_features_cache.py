@@ -11,6 +11,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.errors import ConfigError, DataError, Error, SelectorError
+from mtfreeze.features import gather as gather_module
 from mtfreeze.features import open_cache
 from mtfreeze.features.memory import STORE, TEXT_BYTES
 from support.core_spy import CoreSpy
@@ -336,3 +337,23 @@ def test_a_closed_cache_is_not_filled(tiny_model: mtf.MultiTaskModel) -> None:
 def test_a_cache_of_blanks_is_refused() -> None:
     with pytest.raises(ConfigError, match='cache: expected "auto", "memory" or a folder; found ""'):
         open_cache("  ")
+
+
+def test_a_lower_boundary_that_is_lost_meanwhile_is_computed_from_the_texts(
+    tiny_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded, lost = encode(tiny_model), list[object]()
+    cache = open_cache("memory")
+    assert cache is not None
+    cache.fill(tiny_model, [(encoded, None, NAMES[:1])])
+
+    def gather(view: gather_module.FeatureView, rows: object) -> object:
+        lost.append(rows)
+        raise gather_module.MissingFeatures("lost")
+
+    monkeypatch.setattr(gather_module.FeatureView, "gather", gather)
+    cache.fill(tiny_model, [(encoded, None, NAMES[1:])])
+    monkeypatch.undo()
+    assert lost
+    check_bits(cache, tiny_model, encoded)
+    cache.close()

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.features import open_cache
 from mtfreeze.features.folder import FeatureFolder, default_folder, folder_info
 from mtfreeze.features.memory import STORE
 from mtfreeze.files.drafts import open_draft
@@ -151,7 +152,7 @@ def test_a_folder_that_takes_nothing(
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("failure", ["open", "make folder", "rename"])
+@pytest.mark.parametrize("failure", ["open", "make folder", "rename", "write"])
 def test_a_folder_that_takes_nothing_and_no_memory(
     tiny_model: mtf.MultiTaskModel,
     tmp_path: Path,
@@ -162,7 +163,7 @@ def test_a_folder_that_takes_nothing_and_no_memory(
     encoded = encode(tiny_model)
     with pytest.warns(mtf.CacheWarning, match=text):
         cache, report = fill(tiny_model, tmp_path / "cache", encoded, memory_limit=0)
-    if failure == "rename":  # too late for another place: the caller computes the rows again
+    if failure in ("rename", "write"):  # too late for another place: the caller computes the rows
         assert report.n_not_kept == 10 and cache.view(encoded, "pooled") is None
     else:
         assert cache.stats.file_bytes > 0
@@ -357,3 +358,61 @@ def test_a_kill_in_the_middle_of_writing(
     check_bits(cache, tiny_model, encoded)
     cache.close()
     assert set(tmp_path.iterdir()) == set(shard_files(tmp_path))
+
+
+def test_what_the_system_says_of_a_file_is_shown(
+    tiny_model: mtf.MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtfreeze.features import folder as module
+
+    filled(tiny_model, tmp_path)
+
+    def broken(path: Path) -> Any:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(module, "read_shard", broken)
+    assert [one.fault for one in folder_info(tmp_path)] == ["Input/output error"] * 2
+    monkeypatch.setattr(module, "folder_fault", broken)
+    encoded = encode(tiny_model)
+    with pytest.warns(mtf.CacheWarning, match="Input/output error"):
+        cache, report = fill(tiny_model, tmp_path, encoded)
+    assert report.n_reused == 0
+    check_bits(cache, tiny_model, encoded)
+    cache.close()
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_what_the_process_has_is_added_whole_or_not_at_all(
+    tiny_model: mtf.MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """A stop while a file is written, and rows that are lost while it is, leave the folder."""
+    from mtfreeze.features import storing
+
+    encoded = encode(tiny_model)
+    held, _ = fill(tiny_model, "memory", encoded)
+    writing: list[None] = []
+
+    def gather(view: Any, rows: Any) -> Any:
+        writing.append(None)
+        raise storing.MissingFeatures("lost")
+
+    if after:
+        monkeypatch.setattr(storing.FeatureView, "gather", gather)
+        cache, _ = fill(tiny_model, tmp_path, encoded)
+        assert len(writing) == len(NAMES)
+    else:
+        portions = storing._portions
+
+        def stopped(*given: Any) -> Any:
+            writing.append(None)
+            return portions(*given)
+
+        monkeypatch.setattr(storing, "_portions", stopped)
+        cache = open_cache(tmp_path)
+        report = cache.fill(tiny_model, [(encoded, None, NAMES)], stop=lambda: bool(writing))
+        assert report.stopped
+    monkeypatch.undo()
+    assert shard_files(tmp_path) == []
+    assert [path for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
+    held.close()
+    cache.close()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import struct
@@ -131,10 +132,42 @@ def test_a_change_between_head_and_rows_is_noticed(tmp_path: Path) -> None:
             use()
 
 
-def test_reading_stops_when_asked(tmp_path: Path, small_pieces: None) -> None:
+@pytest.mark.parametrize("after", [0, 1])
+def test_reading_stops_when_asked(tmp_path: Path, small_pieces: None, after: int) -> None:
     write_shard(tmp_path / "a", ROWS, COUNTS)
+    asked: list[None] = []
+
+    def stop() -> bool:
+        asked.append(None)
+        return len(asked) > after
+
     with pytest.raises(Stopped):
-        read_shard(tmp_path / "a").read_rows(lambda: True)
+        read_shard(tmp_path / "a").read_rows(stop)
+    assert len(asked) == after + 1
+
+
+def test_what_contradicts_itself_under_right_digests(tmp_path: Path) -> None:
+    with (tmp_path / "a").open("x+b") as file:
+        writer = ShardWriter(file, ShardHead("0" * 32, "out", "float32", 9, 3, 2))
+        writer.append(ROWS[:2])
+        writer.finish([bytes([n]) * 16 for n in range(3)], np.array([0, 2, 1, 2]))
+    with pytest.raises(ShardError, match="its offsets contradict its sizes"):
+        read_shard(tmp_path / "a")
+    write_shard(tmp_path / "b", ROWS, COUNTS)
+    whole = (tmp_path / "b").read_bytes()
+    fields = list(shards._HEAD.unpack_from(whole))
+    fields[6] += 4096
+    head = shards._HEAD.pack(*fields) + b"out"
+    digest = hashlib.sha256(head).digest()
+    (tmp_path / "b").write_bytes(head + digest + whole[len(head) + len(digest) :])
+    with pytest.raises(ShardError, match="its head contradicts itself"):
+        read_shard(tmp_path / "b")
+
+
+def test_rows_of_nothing_are_mapped(tmp_path: Path) -> None:
+    write_shard(tmp_path / "a", ROWS[:0], [])
+    with (tmp_path / "a").open("rb") as file:
+        assert shards.map_rows(file, read_shard(tmp_path / "a").head).shape == (0, 9)
 
 
 def test_a_writer_checks_its_sums(tmp_path: Path) -> None:

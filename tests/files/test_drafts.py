@@ -203,3 +203,20 @@ def test_the_end_of_a_lock_is_no_failure(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr(os, "close", failing)
         assert not is_abandoned(draft)
     assert is_abandoned(draft)
+
+
+def test_a_draft_that_another_process_took_for_abandoned_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, lock, locked = iter(["first", "second"]), drafts.fcntl.flock, list[int]()
+
+    def flock(handle: int, how: int) -> None:
+        locked.append(handle)
+        if len(locked) == 1:
+            raise BlockingIOError
+        lock(handle, how)
+
+    monkeypatch.setattr(drafts.fcntl, "flock", flock)
+    path, file = open_draft(lambda: tmp_path / next(names))
+    with file:
+        assert (path.name, len(locked)) == ("second", 2)

@@ -185,3 +185,13 @@ def test_files_are_copied_and_synced_where_there_are_no_links(
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="not permitted"):
         take_over(tmp_path / "pipe", tmp_path / "other")
+
+
+def test_a_system_that_cannot_exchange_names_renames_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "out", b"old")
+    monkeypatch.setattr(folder_swap.ctypes, "CDLL", lambda *_, **__: object())
+    fill(tmp_path / "out")
+    assert (tmp_path / "out" / "file").read_bytes() == b"new"
+    assert [one.name for one in tmp_path.iterdir()] == ["out"]

@@ -145,3 +145,23 @@ def test_any_change_of_a_file_is_read_or_refused(tmp_path: Path) -> None:
 def test_encoding_is_near_what_was_encoded() -> None:
     values = np.linspace(-2, 2, 64, dtype=np.float32)
     assert len(encode(values, "Q4_0")) == 36 and len(encode(values, "Q8_0")) == 68
+
+
+def test_a_tensor_as_other_programs_read_it(tmp_path: Path) -> None:
+    entry = read_gguf(write(tmp_path, small())).tensors["t.Q8_0"]
+    raw = entry.read_raw()
+    assert (raw.dtype, raw.shape) == ("F32", (3, 64))
+    assert raw.data == entry.read_float32().tobytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (small(**{"x.one": 1, "x.two": 2}).replace(b"x.one", b"x.two"), "the note 'x.two' twice"),
+        (small(**{"general.alignment": 0}), "general.alignment = 0"),
+        (small(**{"general.alignment": "32"}), "general.alignment = '32'"),
+    ],
+)
+def test_notes_that_cannot_be_are_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        read_gguf(write(tmp_path, data))

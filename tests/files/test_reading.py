@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import tracemalloc
@@ -77,11 +78,22 @@ def test_models_files_that_are_no_files(
         read_tokenizer_files(tmp_path)
 
 
-def test_folders_missing_files_and_names_that_no_file_has(tmp_path: Path) -> None:
+def _refused(*_: object) -> int:
+    raise PermissionError(errno.EACCES, "denied")
+
+
+def test_folders_missing_files_and_names_that_no_file_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(IsADirectoryError, match=str(tmp_path)):
         open_file(tmp_path, DataError)
     with pytest.raises(FileNotFoundError, match="nothing"):
         open_file(tmp_path / "nothing", DataError)
+    (tmp_path / "closed").write_bytes(b"")
+    monkeypatch.setattr(os, "open", _refused)
+    with pytest.raises(PermissionError):
+        open_file(tmp_path / "closed", DataError)
+    monkeypatch.undo()
     for name in ("a\0b", "a\ud800"):
         with pytest.raises(DataError, match="characters that no file name has"):
             open_file(tmp_path / name, DataError)

@@ -71,6 +71,7 @@ def test_bf16_is_the_upper_half_of_float32(tmp_path: Path) -> None:
     [
         (b"", "found a file of 0 bytes"),
         (b"\x10\0\0", "found a file of 3 bytes"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "found a Git LFS pointer"),
         (build(entry(), b"", length=2**62), "begin with a header of 4611686018427387904"),
         (build(b"{"), r"\(header\): expected JSON"),
         (build(b"[1]"), "a header that names tensors; found list"),

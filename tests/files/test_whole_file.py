@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mtfreeze.files.whole_file import (
+    explained,
     is_draft,
     sync_names,
     whole_file,
@@ -143,3 +144,10 @@ def test_folders_that_cannot_be_synced_are_no_failure(
     code = errno.EIO
     with pytest.raises(OSError, match="Input/output"):
         sync_names(tmp_path)
+
+
+def test_a_failure_without_a_number_stays_as_it_is() -> None:
+    error = OSError("no number")
+    with pytest.raises(OSError, match="no number") as caught, explained("cannot", "free space"):
+        raise error
+    assert caught.value is error

@@ -78,3 +78,50 @@ def test_none_and_minus_100_teach_nothing_alike(tiny_folder: Path) -> None:
         answers[mark] = model.predict_proba("ner_head", [TAGGED[0][0]])[0]
     assert np.array_equal(answers[None], answers[IGNORE])
     assert not np.array_equal(answers[None], answers["O"])
+
+
+NOT_THERE = {"None": None, "-100": -100, "NaN": float("nan"), "NumPy's NaN": np.float32("nan")}
+
+
+@pytest.mark.parametrize("name", NOT_THERE)
+def test_what_stands_for_no_label_in_rows(name: str) -> None:
+    tags = ["B-person", NOT_THERE[name], "O"]
+    words = ["a", "b", "c"]
+    for row in ((words, tags), {"words": words, "tags": tags}, (words, np.array(tags, object))):
+        assert mtf.Examples.from_rows([row])[0].label == ("B-person", None, "O")
+    by_task = mtf.Examples.from_rows([{"words": words, "labels": {"names": tags}}])
+    assert by_task[0].label_for("names") == ("B-person", None, "O")
+
+
+def test_what_stands_for_no_label_in_frames() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"words": [["a", "b"]], "tags": [["O", pandas.NA]]})
+    assert mtf.Examples.from_rows(frame)[0].label == ("O", None)
+
+
+def test_what_stands_for_no_label_in_files(tmp_path: Path) -> None:
+    conll, jsonl = tmp_path / "a.conll", tmp_path / "a.jsonl"
+    conll.write_text("a\tB-person\nb\t_\nc\tO\n")
+    jsonl.write_text(
+        '{"words": ["a", "b", "c"], "tags": ["B-person", null, "O"]}\n'
+        '{"words": ["a", "b", "c"], "tags": ["B-person", -100, "O"]}\n'
+        '{"words": ["a", "b", "c"], "tags": ["B-person", NaN, "O"]}\n'
+    )
+    rows = [*mtf.read_conll(conll), *mtf.read_jsonl(jsonl)]
+    assert [row.label for row in rows] == [("B-person", None, "O")] * 4
+
+
+@pytest.mark.parametrize("tags", [[None, None], [-100, -100]])
+def test_words_of_which_none_has_a_label_are_refused(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path, tags: list[Any]
+) -> None:
+    rows, labelled = [(["we", "went"], tags), ([], [])], [(["we"], ["O"])]
+    conll = tmp_path / "a.conll"
+    conll.write_text("we\t_\nwent\t_\n")
+    for train, evaluation, said in (
+        (rows, labelled, "train: expected words with tags for 'ner_head'; found 2 rows and no"),
+        (labelled, rows, "eval: expected words with tags for 'ner_head'"),
+        (mtf.read_conll(conll), labelled, "with a label .* found 1 row without; add labels to"),
+    ):
+        with pytest.raises(mtf.DataError, match=said):
+            mtf.fit(two_head_model, {"ner_head": mtf.Task(train=train, eval=evaluation)}, epochs=1)

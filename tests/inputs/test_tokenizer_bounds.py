@@ -123,6 +123,16 @@ def test_what_is_harmless_loads(tmp_path: Path, path: str, value: Any) -> None:
         ("pre_tokenizer", split(r"(?<n>a\g<n>?)"), "refers back"),
         ("pre_tokenizer", split("a" * 1001), "regular expression of 1,001 characters"),
         ("pre_tokenizer", {"type": "FixedLength", "length": 0}, "chunk size must be non-zero"),
+        (
+            "normalizer",
+            {"type": "Sequence", "normalizers": [{"type": "ByteLevel"}] * 9},
+            "512 times as long",
+        ),
+        (
+            "post_processor",
+            {"type": "Sequence", "processors": [{"type": "ByteLevel"}] * 32},
+            "a post-processor of 33 steps",
+        ),
         ("model.max_input_chars_per_word", 2**31, "max_input_chars_per_word = 2147483648"),
         ("model.continuing_subword_prefix", "#" * 101, "subword_prefix of 101 characters"),
         ("post_processor.special_tokens.[CLS].ids", [2] * 10**5, "special token of 100,000 ids"),

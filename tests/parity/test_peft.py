@@ -4,6 +4,7 @@ weights give the same gradients. Skipped where PEFT is not installed."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def _hidden(model: Any, own: mtf.MultiTaskModel) -> list[np.ndarray]:
 def _own_hidden(model: mtf.MultiTaskModel) -> list[np.ndarray]:
     found = model.forward(TEXTS, outputs=["hidden"])
     offsets = found["offsets"]
-    return [found["hidden"][a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [found["hidden"][a:b] for a, b in pairwise(offsets)]
 
 
 WAYS: dict[str, Any] = {

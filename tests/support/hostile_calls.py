@@ -173,7 +173,13 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         **{k: v for k, v in FIT.items() if k in ("epochs", "batch_size", "progress", "betas")},
     ),
     "estimate": _with_model(mtf.estimate, **FIT),
-    "evaluate": _with_model(mtf.evaluate, cache=False, progress=False),
+    "evaluate": _with_model(mtf.evaluate, cache=False, progress=False, batch_size=4),
+    "few_shot": lambda s: Call(
+        mtf.few_shot,
+        {"model": s.model, "head": "classifier", "rows": ROWS[:4], "eval": None,
+         "train": "backbone.layers[2:]", "pairs": 1, "epochs": 1, "learning_rate": 1e-3,
+         "batch_size": 4, "seed": 0, "progress": False},
+    ),
     "fine_tune": _with_model(
         mtf.fine_tune, epochs=1, freeze_epochs=1, batch_size=4, progress=False
     ),
@@ -187,21 +193,23 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"model": s.model, "head": "classifier", "examples": ROWS[:4],
          "path": s.folder / "c.png", "label": None},
     ),
+    "check_data": _reads(mtf.check_data, "rows.tsv", model=None, label_map=None),
     "read_tsv": _reads(
-        mtf.read_tsv, "rows.tsv", text=None, label=None, label_map=None, header=False
+        mtf.read_tsv, "rows.tsv", text=None, label=None, label_map=None, header=False,
+        on_fault=None,
     ),
     "read_csv": _reads(
         mtf.read_csv, "rows.csv", text="text", label="label", header=True, delimiter=",",
-        label_map=None,
+        label_map=None, on_fault=None,
     ),
     "read_squad": _reads(mtf.read_squad, "squad.json", skip_misplaced=False),
     "read_jsonl": _reads(
-        mtf.read_jsonl, "rows.jsonl", text=None, label=None, label_map=None
+        mtf.read_jsonl, "rows.jsonl", text=None, label=None, label_map=None, on_fault=None
     ),
     "read_nli": _reads(mtf.read_nli, "nli.jsonl", labels=None),
     "read_sts": _reads(mtf.read_sts, "sts.csv", divide_by=5.0),
     "read_conll": _reads(
-        mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None
+        mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None, on_fault=None
     ),
     "words_and_tags": _plain(
         mtf.words_and_tags, text="Anna went", spans=[(0, 4, "PER")],
@@ -213,6 +221,10 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "PairClassification": _plain(mtf.PairClassification, **POOLED, encode="joint"),
     "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
     "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
+    "Similarity": _plain(
+        mtf.Similarity, loss="multiple_negatives", dims=(8, 4), weights=(1.0, 0.5), scale=20.0,
+        margin=None, directions=("query_to_doc",), partition="joint", features="embedding",
+    ),
     "TokenClassification": _plain(mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}),
     "EarlyStopping": _plain(
         mtf.EarlyStopping, metric=None, patience=2, min_delta=0.0, greater_is_better=None

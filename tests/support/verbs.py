@@ -100,11 +100,13 @@ TRAINS: dict[str, Call] = {
         output_dir=folder / f"out{len(list(folder.iterdir()))}",  # a folder of its own each time
         save_every=1,
     ),
+    "few_shot": lambda m, _: mtf.few_shot(m, "classifier", ROWS[:4], pairs=1, **SHORT),
     "fine_tune": lambda m, _: mtf.fine_tune(m, ONE_TASK, **SHORT),
 }
 """Functions that train a model: afterwards it is as after one of their steps."""
 
 FUNCTIONS: dict[str, Call] = {
+    "check_data": lambda m, folder: mtf.check_data(folder.parent / "rows.tsv", model=m),
     "compare": lambda m, _: mtf.compare(
         m, ONE_TASK, ["backbone"], seeds=1, start={"epochs": 1, "batch_size": 8}, **SHORT
     ),

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data check: what is in a file of data, and what of it cannot be read.
+
+A file is read as training would read it, but to its end: every row that does not hold is kept with
+its error. Called by the command line and the user; knows kinds of heads, and of a model no more
+than its tokenizer.
+"""
+
+from __future__ import annotations
+
+from .check import check_data
+from .report import DataCheck
+
+__all__ = ["DataCheck", "check_data"]

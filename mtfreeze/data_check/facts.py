@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows -> what can be said of them: labels, lengths, rows that stand there twice."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+
+from ..closest import look_alikes
+from ..data import Examples
+from ..data.example import Example, Label
+from ..data.white_space import words_of
+
+__all__ = [
+    "Labels",
+    "Repeats",
+    "Spread",
+    "labels_of",
+    "lengths_of",
+    "n_empty",
+    "repeats_of",
+    "spread_of",
+]
+
+_MANY = 100
+"""Labels among which those that look alike are searched for."""
+
+_NAMED = ("labels", "several labels", "tags")
+"""Targets that are names."""
+
+
+class Spread(NamedTuple):
+    """Of some numbers: the least, the median, what 95 % do not exceed, and the greatest."""
+
+    least: float
+    median: float
+    percentile_95: float
+    greatest: float
+
+    def __str__(self) -> str:
+        least, median, most, greatest = (
+            f"{one:,.0f}" if float(one).is_integer() else f"{one:,.4g}" for one in self
+        )
+        return f"{least} to {greatest}, median {median}, 95 % up to {most}"
+
+
+class Labels(NamedTuple):
+    """The labels of one task.
+
+    Attributes
+    ----------
+    target : str
+        ``"labels"``, ``"numbers"``, ``"tags"``, ``"several labels"``, ``"several numbers"``, or
+        ``"none"``.
+    counts : dict of str to int
+        How often each label or tag is there, in their order; empty for numbers.
+    numbers : Spread or None
+        Of labels that are numbers, also those written as text.
+    n_without : int
+        Rows without a label; where words have tags, words without one.
+    alike : tuple of (str, str)
+        Labels that look alike.
+    """
+
+    target: str
+    counts: dict[str, int]
+    numbers: Spread | None
+    n_without: int
+    alike: tuple[tuple[str, str], ...]
+
+
+class Repeats(NamedTuple):
+    """Rows with the same content as an earlier one.
+
+    Attributes
+    ----------
+    n_rows : int
+        How many there are.
+    n_contrary : int
+        Those of them that have another label.
+    first : str
+        Where the first stands, and the earlier one; of contrary ones if there are any.
+    """
+
+    n_rows: int
+    n_contrary: int
+    first: str
+
+
+def spread_of(numbers: Sequence[float]) -> Spread:
+    """Return the spread of numbers; there is at least one."""
+    return Spread(*np.percentile(numbers, [0, 50, 95, 100], method="inverted_cdf").tolist())
+
+
+def lengths_of(examples: Examples) -> dict[str, Spread]:
+    """Return the spread of characters and of words of a row; rows of words have words alone."""
+    found: dict[str, list[int]] = {"characters": [], "words": []}
+    for row in examples:
+        if row.words is not None:
+            found["words"].append(len(row.words))
+            continue
+        texts = _texts(row)
+        found["characters"].append(sum(map(len, texts)))
+        found["words"].append(sum(len(words_of(one)) for one in texts))
+    return {unit: spread_of(numbers) for unit, numbers in found.items() if numbers}
+
+
+def n_empty(examples: Examples) -> int:
+    """Count rows in which a text is empty or blank, or in which there is no word."""
+    return sum(
+        not row.words if row.words is not None else not all(map(words_of, _texts(row)))
+        for row in examples
+    )
+
+
+def repeats_of(examples: Examples) -> Repeats:
+    """Return what is known of rows whose content stands there already."""
+    seen: dict[object, Example] = {}
+    repeated, contrary = [], []
+    for row in examples:
+        earlier = seen.setdefault(row.content, row)
+        if earlier is not row:
+            repeated.append((row, earlier))
+            if (row.label, row.labels) != (earlier.label, earlier.labels):
+                contrary.append((row, earlier))
+    pairs = contrary or repeated
+    first = f"{pairs[0][0].source} as {pairs[0][1].source}" if pairs else ""
+    return Repeats(len(repeated), len(contrary), first)
+
+
+def labels_of(examples: Examples) -> dict[str, Labels]:
+    """Return the labels by task; the key is "" where rows carry one label."""
+    tasks = examples.tasks or ("",)
+    return {
+        task: _labels(examples.kind, [row.label_for(task) for row in examples]) for task in tasks
+    }
+
+
+def _texts(row: Example) -> tuple[str, ...]:
+    return row.texts or (row.text or "",)
+
+
+def _labels(kind: str, found: Sequence[Label | None]) -> Labels:
+    there = [label for label in found if label is not None]
+    names = Counter(str(one) for one in _each(there) if one is not None)
+    numbers = _numbers(names)
+    target = _target(kind, there, numbers)
+    named = target in _NAMED
+    return Labels(
+        target,
+        dict(sorted(names.items())) if named else {},
+        spread_of(numbers) if numbers and target != "tags" else None,
+        sum(one is None for one in (_each(found) if target == "tags" else found)),
+        tuple(_alike(names)) if named else (),
+    )
+
+
+def _target(kind: str, labels: Sequence[Label], numbers: Sequence[float] | None) -> str:
+    """Return which kind of target labels are."""
+    if not labels:
+        return "none"
+    if isinstance(labels[0], tuple):
+        if kind == "words":
+            return "tags"
+        return "several labels" if numbers is None else "several numbers"
+    whole = numbers is None or all(one.is_integer() for one in numbers)
+    return "labels" if whole else "numbers"
+
+
+def _each(labels: Iterable[Label | None]) -> Iterator[str | int | float | None]:
+    for label in labels:
+        yield from label if isinstance(label, tuple) else (label,)
+
+
+def _numbers(names: Mapping[str, int]) -> list[float] | None:
+    """Return the numbers that names are, each as often as it is there; None if one is none."""
+    try:
+        found = [float(name) for name, n in names.items() for _ in range(n)]
+    except ValueError:
+        return None
+    return found if all(map(math.isfinite, found)) else None
+
+
+def _alike(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of names that look alike, of not too many."""
+    known = list(islice(names, _MANY + 1))
+    for at, name in enumerate(known if len(known) <= _MANY else ()):
+        for other in look_alikes(name, known[:at]):
+            yield other, name

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which kinds of heads rows are for: by what a row holds and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..heads.registry import KINDS
+from .facts import Labels
+
+__all__ = ["suited"]
+
+_SUITED: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("texts", "labels"): ("sequence_classification",),
+    ("texts", "numbers"): ("regression",),
+    ("texts", "several numbers"): ("regression",),
+    ("texts", "several labels"): ("multi_label_classification",),
+    ("texts", "none"): ("masked_lm", "causal_lm"),
+    ("words", "tags"): ("token_classification",),
+    ("pairs", "labels"): ("pair_classification",),
+    ("pairs", "numbers"): ("similarity",),
+    ("pairs", "none"): ("similarity",),
+    ("triplets", "none"): ("similarity",),
+    ("questions", "answers"): ("question_answering",),
+}
+"""(what rows hold, what is told of it) -> kinds of heads, by the names of the registry."""
+
+
+def suited(content: str, labels: Labels) -> list[str]:
+    """Return how the heads are written that learn from such rows.
+
+    Labels that are numbers may be names or numbers; one label alone tells nothing apart.
+    """
+    targets = [] if len(labels.counts) == 1 and labels.target == "labels" else [labels.target]
+    if labels.target == "labels" and labels.numbers is not None:
+        targets.append("numbers")
+    kinds = [kind for target in targets for kind in _SUITED.get((content, target), ())]
+    return [KINDS[kind].written for kind in kinds if kind in KINDS]
