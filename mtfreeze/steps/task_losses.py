@@ -94,9 +94,7 @@ def evaluation_loss(spec: HeadSpec, name: str, task: Task, known: Targets) -> Lo
     return lambda outputs, targets: loss_sum(own, outputs, targets, where)
 
 
-def _by_labels(
-    spec: HeadSpec, name: str, loss: CrossEntropy | Distillation
-) -> Classification:
+def _by_labels(spec: HeadSpec, name: str, loss: CrossEntropy | Distillation) -> Classification:
     """Return the description of a head that learns labels by cross entropy."""
     wanted = "one label" if isinstance(loss, CrossEntropy) else "one label a text"
     fits = isinstance(spec, Classification) and spec.chooses_by_itself
@@ -110,9 +108,7 @@ def _by_labels(
     return spec
 
 
-def _settings(
-    loss: CrossEntropy, spec: HeadSpec, name: str, known: Targets
-) -> LossSettings:
+def _settings(loss: CrossEntropy, spec: HeadSpec, name: str, known: Targets) -> LossSettings:
     return loss.settings(_by_labels(spec, name, loss).labels, known.flat(), name)
 
 

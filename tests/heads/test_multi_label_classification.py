@@ -18,7 +18,11 @@ from support.texts import SENTENCES, TAGGED
 
 TOPICS = ["long", "food", "plain"]
 SETS = [
-    [name for name, there in zip(TOPICS, (len(text) > 20, "food" in text, True), strict=True) if there]
+    [
+        name
+        for name, there in zip(TOPICS, (len(text) > 20, "food" in text, True), strict=True)
+        if there
+    ]
     for text in SENTENCES
 ]
 ROWS = list(zip(SENTENCES, [[], *SETS[1:]], strict=True))
