@@ -11,6 +11,8 @@
 #include "checks.h"
 #include "span.h"
 
+#include <string.h>
+
 enum { ROWS = 64 };
 
 static mtf_status activation_check(mtf_node_shape *shape, mtf_error *err)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
-from .head_spaces import HEAD_SPACES, is_of_heads
+from .head_spaces import HEAD_SPACES, PAIRS, is_of_heads
 
 if TYPE_CHECKING:
     from .._core import Batch
