@@ -89,13 +89,13 @@ KINDS_OF_HEADS: dict[str, KindOfHead] = {
     ),
     "masked_lm": KindOfHead(
         [mtf.MaskedLM(probability=0.4), mtf.MaskedLM(probability=0.4, tied=False)],
-        [{"text": text} for text in SENTENCES],
+        [(text, "") for text in SENTENCES],
         TEXTS,
         families=("bert",),
     ),
     "causal_lm": KindOfHead(
         [mtf.CausalLM(), mtf.CausalLM(tied=False)],
-        [{"text": text} for text in SENTENCES],
+        [(text, "") for text in SENTENCES],
         TEXTS,
         families=("gpt2",),
     ),
