@@ -22,6 +22,7 @@ from ..files.whole_file import explained, make_folder, write_synced
 from ..model.sentence_files import settings_files
 from ..model.state import ModelState
 from ..quoting import quoted
+from .head_outputs import axes_of, name_head
 from .onnx_model import check_onnx, write_onnx
 from .texts import IDS, INPUTS, MASK
 from .translations import translate
@@ -85,27 +86,26 @@ def _check_target(target: Path, path: Path) -> None:
         )
 
 
-def _outputs(model: ModelState, heads: Sequence[Head]) -> dict[str, str]:
-    """Return the core's outputs by the names that other programs expect."""
-    outputs = {"last_hidden_state": "hidden"}
-    if model._loaded.settings.has_modules:
-        outputs = {"token_embeddings": "hidden", "sentence_embedding": "embedding"}
-    alone = len(heads) == 1
-    return outputs | {("logits" if alone else f"{one.name}_logits"): one.name for one in heads}
-
-
 def _write(model: ModelState, path: Path, heads: Sequence[Head], *, int8: bool) -> None:
-    outputs = _outputs(model, heads)
-    graph, used = translate(model._core, outputs, int8=int8)
-    names = [IDS, MASK, *(INPUTS.get(name, name) for name in used if INPUTS.get(name) != IDS)]
+    encoder = {"last_hidden_state": "hidden"}
+    if model._loaded.settings.has_modules:
+        encoder = {"token_embeddings": "hidden", "sentence_embedding": "embedding"}
+    wanted = [*encoder.values(), *(one.name for one in heads)]
+    translation = translate(model._core, wanted, int8=int8)
     known = {info.name: info for info in model._core.outputs()}
-    axes: dict[str, list[str | int]] = {}
-    for name, output in outputs.items():
-        info = known[output]
-        rows = ["batch", "sequence"] if info.space == "tokens" else ["batch"]
-        axes[name] = [*rows, info.width]
+    axes: dict[str, Sequence[str | int]] = {}
+    for name, output in encoder.items():
+        translation.graph.named(name, translation.values[output])
+        axes[name] = axes_of(known[output])
+    keys = [info.key for info in model._core.params()]
+    for one in heads:
+        alone = len(heads) == 1
+        axes.update(name_head(translation, one, known[one.name], keys, alone=alone))
+    others = [INPUTS.get(name, name) for name in translation.inputs]
+    inputs = [IDS, MASK, *(name for name in others if name != IDS)]
     labels = {one.name: list(one.labels) for one in heads if one.labels}
-    write_onnx(path, graph, names, axes, {"labels": json.dumps(labels)} if labels else {})
+    notes = {"labels": json.dumps(labels)} if labels else {}
+    write_onnx(path, translation.graph, inputs, axes, notes)
 
 
 def _files(model: ModelState, heads: Sequence[Head]) -> dict[str, bytes]:

@@ -14,15 +14,19 @@ from .walk import At
 
 __all__ = [
     "activated",
+    "activation",
     "add",
     "concat",
     "dropout",
     "embedding",
     "gated",
+    "layer_mix",
     "layernorm",
     "linear",
+    "low_rank",
     "normalize",
     "rmsnorm",
+    "scale_columns",
 ]
 
 # Of csrc/kernels/kernels.h.
@@ -161,3 +165,44 @@ def normalize(at: At) -> list[str]:
     norm = graph.add("ReduceL2", at.value(0), axes=[-1], keepdims=1)
     norm = graph.add("Max", norm, graph.constant(at.number("eps")))
     return [graph.add("Div", at.value(0), norm)]
+
+
+def activation(at: At) -> list[str]:
+    """act(x)."""
+    return [activated(at.graph, at.value(0), at.count("activation"))]
+
+
+def low_rank(at: At) -> list[str]:
+    """y + scale x A^T B^T."""
+    graph, x = at.graph, at.value(1)
+    for i in range(2):
+        factor = at.param(i)
+        assert factor is not None
+        x = at.weights.product(x, factor, in_out=False)
+    scaled = graph.add("Mul", x, graph.constant(at.number("scale")))
+    return [graph.add("Add", at.value(0), scaled)]
+
+
+def scale_columns(at: At) -> list[str]:
+    """x times a factor a column."""
+    factors = at.param(0)
+    assert factors is not None
+    return [at.graph.add("Mul", at.value(0), at.weights.vector(factors))]
+
+
+def layer_mix(at: At) -> list[str]:
+    """What was mixed before, and layers times gamma softmax(w)."""
+    weight, gamma = at.param(0), at.param(1)
+    assert weight is not None and gamma is not None
+    numbers = at.weights.values(weight)
+    powers = np.exp(numbers - numbers.max())
+    shares = at.weights.values(gamma)[0] * powers / powers.sum()
+    rest = len(at.node.inputs) - 1
+    total = at.value(rest) if at.has(rest) else None
+    for i in range(rest):
+        if at.has(i):
+            share = at.graph.constant(shares[at.count("mix_first") + i])
+            part = at.graph.add("Mul", at.value(i), share)
+            total = part if total is None else at.graph.add("Add", total, part)
+    assert total is not None
+    return [total]

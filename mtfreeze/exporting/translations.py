@@ -8,19 +8,21 @@ refused by name, and a test holds the two to each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from .. import _core
 from ..errors import ConfigError
 from ..quoting import quoted
-from . import attention, pooling, rows
+from . import attention, chosen, pooling, rows
 from .graph import Graph
 from .texts import INPUTS, Texts
 from .walk import ABSENT, At
 from .weights import Weights
 
-__all__ = ["TRANSLATIONS", "translate"]
+__all__ = ["TRANSLATIONS", "Translation", "translate"]
 
 TRANSLATIONS: Mapping[str, Callable[[At], list[str]]] = {
+    "activation": rows.activation,
     "add": rows.add,
     "attention": attention.attention,
     "concat": rows.concat,
@@ -29,36 +31,57 @@ TRANSLATIONS: Mapping[str, Callable[[At], list[str]]] = {
     "dropout": rows.dropout,
     "embedding": rows.embedding,
     "gated": rows.gated,
+    "layer_mix": rows.layer_mix,
     "layernorm": rows.layernorm,
     "linear": rows.linear,
+    "low_rank": rows.low_rank,
     "max_pool": pooling.max_pool,
     "mean_pool": pooling.mean_pool,
     "normalize": rows.normalize,
+    "pair_features": chosen.pair_features,
+    "pick": chosen.pick,
     "rmsnorm": rows.rmsnorm,
     "rotary": attention.rotary,
     "row_pool": pooling.row_pool,
+    "scale_columns": rows.scale_columns,
+    "transitions": chosen.transitions,
 }
 """By the core's name of an operation."""
 
 
-def translate(
-    core: _core.Model, outputs: Mapping[str, str], *, int8: bool = False
-) -> tuple[Graph, list[str]]:
+@dataclass
+class Translation:
+    """A model as a graph.
+
+    Attributes
+    ----------
+    graph : Graph
+        What it computes.
+    values : dict of str to str
+        Names of the values of its outputs, by the core's names.
+    inputs : list of str
+        The core's names of the inputs that it reads.
+    weights : Weights
+        Its parameters.
+    """
+
+    graph: Graph
+    values: dict[str, str]
+    inputs: list[str]
+    weights: Weights
+
+
+def translate(core: _core.Model, outputs: Iterable[str], *, int8: bool = False) -> Translation:
     """Write what a model computes as a graph.
 
     Parameters
     ----------
     core : _core.Model
         The model.
-    outputs : mapping of str to str
-        Its outputs by the names that the graph is to have them by.
+    outputs : iterable of str
+        Its outputs that are wanted; what they do not need is left out.
     int8 : bool
         Whether the backbone's products and tables are in int8.
-
-    Returns
-    -------
-    tuple
-        The graph, and the core's names of the inputs that it reads.
 
     Raises
     ------
@@ -66,17 +89,15 @@ def translate(
         If an output rests on an operation that has no translation.
     """
     known = {info.name: info.tensor for info in core.outputs()}
-    wanted = {name: known[output] for name, output in outputs.items()}
-    nodes = _needed(core.nodes(), wanted.values())
+    wanted = {name: known[name] for name in outputs}
     inputs = core.inputs()
-    read = {tensor for node in nodes for tensor in node.inputs}
-    used = [info.name for i, info in enumerate(inputs) if i in read]
     graph = Graph()
     length = next(info.max_length for info in core.spaces() if info.name == "tokens")
     weights, texts = Weights(graph, core, int8=int8), Texts(graph, length)
     names = {i: INPUTS.get(info.name, info.name) for i, info in enumerate(inputs)}
     widths = {i: info.width for i, info in enumerate(inputs)}
-    for node in nodes:
+    read: set[int] = set()
+    for node in _needed(core.nodes(), wanted.values()):
         make = TRANSLATIONS.get(node.op)
         if make is None:
             raise ConfigError(
@@ -84,12 +105,13 @@ def translate(
                 f"{quoted(node.label)}; export without what needs it"
             )
         graph.label = node.label
-        made = make(At(graph, weights, texts, node, names, widths))
+        made = make(At(graph, weights, texts, node, names, widths, read))
         names.update(zip(node.outputs, made, strict=False))
         widths.update(zip(node.outputs, node.widths, strict=True))
-    for name, tensor in wanted.items():
-        graph.named(name, names[tensor])
-    return graph, used
+    graph.label = "outputs"
+    values = {name: names[tensor] for name, tensor in wanted.items()}
+    used = [info.name for i, info in enumerate(inputs) if i in read]
+    return Translation(graph, values, used, weights)
 
 
 def _needed(nodes: list[_core.NodeInfo], tensors: Iterable[int]) -> list[_core.NodeInfo]:

@@ -34,6 +34,8 @@ class At:
         The operation.
     columns : dict of int to int
         Widths of tensors.
+    read : set of int
+        Tensors whose values were asked for, of all nodes so far.
     """
 
     graph: Graph
@@ -42,6 +44,7 @@ class At:
     node: NodeInfo
     names: dict[int, str] = field(default_factory=dict)
     columns: dict[int, int] = field(default_factory=dict)
+    read: set[int] = field(default_factory=set)
 
     def has(self, i: int) -> bool:
         """Say whether the node has an input `i`."""
@@ -49,6 +52,7 @@ class At:
 
     def value(self, i: int) -> str:
         """Return the name of input `i`."""
+        self.read.add(self.node.inputs[i])
         return self.names[self.node.inputs[i]]
 
     def width(self, i: int) -> int:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from ..checks import as_number, check_choice
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
@@ -33,7 +34,6 @@ from ..files.json_files import read_object
 from ..files.still_folder import read_still
 from ..files.tensor_files import TensorEntry, find_tensors
 from ..heads.kind import BIASES, HeadSpec, PooledHead
-from ..heads.language import LanguageHead
 from ..heads.question_answering import QuestionAnswering
 from ..heads.sequence_classification import SequenceClassification
 from ..heads.token_classification import TokenClassification
@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from .state import ModelState
 
 __all__ = ["PretrainedHead", "read_pretrained_head", "warn_of_another_backbone"]
+
+_NAME = "head"
+"""Of a head that the core is asked about."""
 
 _SPECS: dict[str, type[HeadSpec]] = {
     "ForSequenceClassification": SequenceClassification,
@@ -371,23 +374,16 @@ def _read_weights(
     folder: Path,
 ) -> dict[str, NDArray[np.float32]]:
     """Read the head's tensors after checking their shapes against model and description."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    n_in = width = model.token_width if isinstance(spec, LanguageHead) else model.width
-    for i, n_out in enumerate(spec.hidden):
-        shapes[f"hidden.{i}.weight"] = (n_out, n_in)
-        shapes |= {f"hidden.{i}.bias": (n_out,)} if spec.hidden_bias else {}
-        if spec.norm_eps is not None:
-            shapes[f"hidden.{i}.norm.weight"] = (n_out,)
-            shapes |= {f"hidden.{i}.norm.bias": (n_out,)} if spec.norm_bias else {}
-        n_in = n_out
-    if not (isinstance(spec, LanguageHead) and spec.tied):
-        shapes["weight"] = (spec.n_outputs, n_in)
-    shapes |= {"bias": (spec.n_outputs,)} if spec.bias else {}
-    first = entries.get("hidden.0.weight" if spec.hidden else "weight")
-    if first is not None and len(first.shape) == 2 and first.shape[1] != width:
+    # The core knows what such a head has, whatever its kind and wherever it reads.
+    made = _core.outline(model._loaded.build_config, {_NAME: spec.core_config()})
+    begin = f"{_NAME}."
+    shapes = {one.key.removeprefix(begin): one.shape for one in made if one.key.startswith(begin)}
+    first = "hidden.0.weight" if spec.hidden else "weight"
+    entry, shape = entries.get(first), shapes.get(first)
+    if entry is not None and shape and len(entry.shape) == 2 and entry.shape[1] != shape[1]:
         raise ConfigError(
-            f"expected a head that reads vectors of the model's width {width}; found width "
-            f"{first.shape[1]} in {folder}; choose a checkpoint of the model's own backbone, or "
+            f"expected a head that reads vectors of the model's width {shape[1]}; found width "
+            f"{entry.shape[1]} in {folder}; choose a checkpoint of the model's own backbone, or "
             "load that folder as the model"
         )
     weights = {}

@@ -48,9 +48,9 @@ def test_nodes_stand_in_order_and_say_what_they_read(two_head_model: mtf.MultiTa
 
 
 def test_what_nothing_wanted_reads_is_left_out(two_head_model: mtf.MultiTaskModel) -> None:
-    graph, inputs = translate(two_head_model._core, {"last_hidden_state": "hidden"})
-    assert set(inputs) == {"ids", "token_types"}
-    names = [name for node in graph.nodes for name in (*node.inputs, *node.outputs)]
+    found = translate(two_head_model._core, ["hidden"])
+    assert set(found.inputs) == {"ids", "token_types"}
+    names = [name for node in found.graph.nodes for name in (*node.inputs, *node.outputs)]
     assert not any("pooling" in name or "classifier" in name for name in names)
 
 

@@ -143,10 +143,9 @@ def test_a_frozen_backbone_hands_all_layers_on(folder: Path, head: str) -> None:
 
 @pytest.mark.parametrize("frozen", ["backbone", "backbone[:2]", "none", "head"])
 def test_work_and_bits_are_those_that_plans_promise(folder: Path, frozen: str) -> None:
-    model = with_head(folder, mtf.SequenceClassification(TWO, features="mix")).freeze(frozen)
-    core = model._core
-    if frozen == "head":
-        model.freeze("backbone.layers[0]")
+    model = with_head(folder, mtf.SequenceClassification(TWO, features="mix"))
+    model.mark_trained(["head"])
+    core = model.freeze(frozen)._core
     batch = batch_of(model)
     losses = [("head", LABELS.astype(np.int32), 1.0)]
     plan = core.plan(["head"], training=True, offsets=batch["offsets"])
