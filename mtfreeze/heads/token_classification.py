@@ -278,7 +278,8 @@ def encode_tags(
         if iob2:
             _check_iob2(row, [None if code == IGNORE else names[code] for code in codes])
         result.append(np.asarray(codes, dtype=np.int32))
-    if all((codes_of_row == IGNORE).all() for codes_of_row in result):
+    words = np.concatenate(result)
+    if len(words) and (words == IGNORE).all():
         raise DataError(
             f"{examples.name}: expected words with tags for {quoted(task)}; found "
             f"{counted(len(result), 'row')} and no word with one; add tags to the rows"
