@@ -69,7 +69,7 @@ class Chains:
         for t in range(1, laid.shape[1]):
             found = self.step[sentence, t, laid[:, t - 1], laid[:, t]]
             score = score + np.where(t < self.lengths, found, 0.0)
-        score = score + self.end[(*self._last, laid[self._last])]
+        score = score + self.end[self._last][sentence, laid[self._last]]
         return self._totals(self._forward()) - score
 
     def best(self) -> Int64:

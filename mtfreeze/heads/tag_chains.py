@@ -8,6 +8,7 @@ is lost is in no chain.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,4 +82,4 @@ def chain_loss(
         return 0.0, 0
     lengths = np.bincount(owner)
     chains = Chains.of(outputs[at], lengths[lengths > 0], n_labels)
-    return float(chains.losses(tags).sum()), len(at)
+    return float(chains.losses(cast(NDArray[np.int32], tags)).sum()), len(at)

@@ -124,7 +124,8 @@ def _by_labels(spec: HeadSpec, name: str, loss: CrossEntropy | Distillation) -> 
 
 
 def _settings(loss: CrossEntropy, spec: HeadSpec, name: str, known: Targets) -> LossSettings:
-    return loss.settings(_by_labels(spec, name, loss).labels, known.flat(), name)
+    codes = cast(NDArray[np.int32], known.flat())
+    return loss.settings(_by_labels(spec, name, loss).labels, codes, name)
 
 
 def _teacher_logits(

@@ -234,7 +234,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.Similarity, loss="multiple_negatives", dims=(8, 4), weights=(1.0, 0.5), scale=20.0,
         margin=None, directions=("query_to_doc",), partition="joint", features="embedding",
     ),
-    "TokenClassification": _plain(mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}, crf=True),
+    "TokenClassification": _plain(
+        mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}, crf=True
+    ),
     "CrossEntropy": _plain(
         mtf.CrossEntropy, class_weights={"negative": 2.0}, label_smoothing=0.1, focal=0.0
     ),
