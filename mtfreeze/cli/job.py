@@ -99,6 +99,11 @@ _HEAD: dict[str, Check] = {
     "features": check_text,
     "pooling": check_text,
     "encode": check_text,
+    "tied": check_bool,
+    "block": check_number,
+    "n_words": check_number,
+    "probability": check_number,
+    "whole_words": check_bool,
     "seed": check_number,
     "from_pretrained": check_text,
     "head": check_text,
@@ -117,6 +122,7 @@ _DATA: dict[str, Check] = {
     "scheme": check_text,
     "column": check_number,
     "word_column": check_number,
+    "rows": check_text,
 }
 
 

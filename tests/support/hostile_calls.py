@@ -114,6 +114,7 @@ RATES: dict[str, Any] = {
 
 HEAD: dict[str, Any] = {"labels": ["a", "b"], "hidden": (4,), "dropout": 0.1, "activation": "gelu"}
 POOLED: dict[str, Any] = {**HEAD, "features": "pooled", "pooling": None}
+LANGUAGE: dict[str, Any] = {**HEAD, "labels": (), "tied": True, "block": None, "n_words": 0}
 
 STEP: dict[str, Any] = {
     "batch": {"classifier": [("good", "positive")]}, "dropout": True, "seed": 0,
@@ -192,6 +193,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "read_jsonl": _reads(mtf.read_jsonl, "rows.jsonl", label_map=None),
     "read_squad": _reads(mtf.read_squad, "squad.json", skip_misplaced=False),
+    "read_text": _reads(mtf.read_text, "rows.tsv", rows="line"),
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None
     ),
@@ -202,6 +204,8 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
         label=None, loss=None,
     ),
+    "CausalLM": _plain(mtf.CausalLM, **LANGUAGE),
+    "MaskedLM": _plain(mtf.MaskedLM, probability=0.15, whole_words=False, **LANGUAGE),
     "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
     "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
     "TokenClassification": _plain(mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}),

@@ -118,6 +118,7 @@ FUNCTIONS: dict[str, Call] = {
     "read_jsonl": lambda m, folder: mtf.read_jsonl(folder.parent / "rows.jsonl"),
     "read_squad": lambda m, folder: mtf.read_squad(folder.parent / "squad.json"),
     "read_tsv": lambda m, folder: mtf.read_tsv(folder.parent / "rows.tsv"),
+    "read_text": lambda m, folder: mtf.read_text(folder.parent / "rows.tsv"),
     "recommend": lambda m, _: mtf.recommend(m, ONE_TASK, progress=False),
     "set_threads": lambda m, _: mtf.set_threads(mtf.get_threads()),
     "show_config": lambda m, _: mtf.show_config("dict"),
