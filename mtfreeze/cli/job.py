@@ -110,6 +110,11 @@ _HEAD: dict[str, Check] = {
     "margin": check_number,
     "directions": check_anything,
     "partition": check_text,
+    "tied": check_bool,
+    "block": check_number,
+    "n_words": check_number,
+    "probability": check_number,
+    "whole_words": check_bool,
     "seed": check_number,
     "from_pretrained": check_text,
     "head": check_text,
@@ -129,6 +134,7 @@ _DATA: dict[str, Check] = {
     "scheme": check_text,
     "column": check_number,
     "word_column": check_number,
+    "rows": check_text,
 }
 
 

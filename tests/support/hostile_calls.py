@@ -117,6 +117,7 @@ RATES: dict[str, Any] = {
 
 HEAD: dict[str, Any] = {"labels": ["a", "b"], "hidden": (4,), "dropout": 0.1, "activation": "gelu"}
 POOLED: dict[str, Any] = {**HEAD, "features": "pooled", "pooling": None}
+LANGUAGE: dict[str, Any] = {**HEAD, "labels": (), "tied": True, "block": None, "n_words": 0}
 
 STEP: dict[str, Any] = {
     "batch": {"classifier": [("good", "positive")]}, "dropout": True, "seed": 0,
@@ -209,6 +210,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "read_nli": _reads(mtf.read_nli, "nli.jsonl", labels=None),
     "read_sts": _reads(mtf.read_sts, "sts.csv", divide_by=5.0),
+    "read_text": _reads(mtf.read_text, "rows.tsv", rows="line"),
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None, on_fault=None
     ),
@@ -228,6 +230,8 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         bias=True, hidden_bias=True, norm_bias=True, labels=["start", "end"], max_length=64,
         stride=16, max_answer_tokens=30, no_answer_threshold=0.0,
     ),
+    "CausalLM": _plain(mtf.CausalLM, **LANGUAGE),
+    "MaskedLM": _plain(mtf.MaskedLM, probability=0.15, whole_words=False, **LANGUAGE),
     "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
     "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
     "Similarity": _plain(
