@@ -105,6 +105,11 @@ class IA3:
         they give.
     layers : list of int, optional
         Only in these layers of the backbone.
+
+    Examples
+    --------
+    >>> IA3(layers=range(2))
+    IA3(targets=None, layers=(0, 1))
     """
 
     targets: str | Collection[str] | None = None
@@ -133,7 +138,13 @@ class IA3:
 
 @dataclass(frozen=True)
 class BitFit:
-    """BitFit: of the backbone only the biases train, and the heads."""
+    """BitFit: of the backbone only the biases train, and the heads.
+
+    Examples
+    --------
+    >>> BitFit().kind
+    'bitfit'
+    """
 
     kind: ClassVar[str] = "bitfit"
 
