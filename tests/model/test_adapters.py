@@ -196,6 +196,11 @@ BAD: dict[str, tuple[Bad, type[Exception], str]] = {
         mtf.ConfigError,
         "one adapter at a time",
     ),
+    "advice for an adapter": (
+        lambda m: mtf.recommend(m.add_ia3(), JUDGED),
+        mtf.ConfigError,
+        "plain model; found one with an adapter",
+    ),
     "no mode at all": (
         lambda m: mtf.compare(m, JUDGED, modes=[("x", 3)], seeds=1),
         TypeError,

@@ -285,6 +285,13 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "MultiTaskModel.add_lora": _of_model(
         "add_lora", rank=2, alpha=4.0, dropout=0.0, targets=["query"], layers=[0], seed=0
     ),
+    "MultiTaskModel.save_adapter": lambda s: Call(
+        s.model.copy().add_lora(2).save_adapter, {"folder": s.root / "adapter"}
+    ),
+    "MultiTaskModel.load_adapter": lambda s: Call(
+        s.model.copy().load_adapter,
+        {"folder": s.model.copy().add_lora(2).save_adapter(s.root / "adapter")},
+    ),
     "MultiTaskModel.add_ia3": _of_model("add_ia3", targets=["key"], layers=[0]),
     "Lora": _plain(mtf.Lora, rank=2, alpha=4.0, dropout=0.0, targets=["query"], layers=[0]),
     "IA3": _plain(mtf.IA3, targets=["key"], layers=[0]),
