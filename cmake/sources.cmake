@@ -24,6 +24,7 @@ set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
     language_model
+    pair_classification
     question_answering
     regression
     sequence_classification
@@ -74,6 +75,7 @@ set(_ops
     mean_pool.c
     norm.c
     normalize.c
+    pair_features.c
     pick.c
     pool.c
     relative.c

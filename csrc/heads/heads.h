@@ -19,6 +19,8 @@
 /* The row space that heads have which read chosen tokens only, and what its input's name begins with:
  * "picked.positions", where in its sequence each row stands. */
 #define MTF_HEAD_PICKED "picked"
+/* The row space of pairs: a sequence with a row makes one with the next. */
+#define MTF_HEAD_PAIRS "pairs"
 /* For mtf_head_kind.declare: that row space and input, of all such heads together. */
 mtf_status mtf_head_declare_picked(mtf_program *program, const char *name, const mtf_config *config,
                                    mtf_error *err);

@@ -98,6 +98,11 @@ static mtf_status find_features(mtf_program *p, const char *name, const head_con
         (void)snprintf(label, sizeof label, "%s pick", name);
         *x = mtf_node_pick(p, label, *x, positions);
     }
+    if (*x != MTF_NO_TENSOR && strcmp(space, MTF_HEAD_PAIRS) == 0) {
+        char label[160];
+        (void)snprintf(label, sizeof label, "%s pair", name);
+        *x = mtf_node_pair_features(p, label, *x, mtf_program_space_of_heads(p, space, 1));
+    }
     if (*x != MTF_NO_TENSOR && strcmp(p->spaces[p->tensors[*x].space].name, space) != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
                         "head \"%s\" needs one row for each of the %s, but \"%s\" has one for each "

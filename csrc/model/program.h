@@ -61,6 +61,7 @@ typedef struct mtf_space_def {
     int64_t max_length; /* longest sequence it takes */
     int of_heads;       /* heads declared it: sequences may have no rows */
     int64_t row_cost;   /* rows of a micro-batch's budget that a row counts as, at least 1 */
+    int joins_next;     /* a sequence with a row is never parted from the next one */
 } mtf_space_def;
 
 typedef struct mtf_node {
@@ -207,6 +208,9 @@ mtf_tensor_id mtf_node_concat(mtf_program *program, const char *label, int n,
  * the meaning) the one that stands there in its sequence. */
 mtf_tensor_id mtf_node_pick(mtf_program *program, const char *label, mtf_tensor_id x,
                             mtf_tensor_id positions);
+/* [u, v, |u - v|] of x (one row a sequence) for each row of `pairs`, a space that joins sequences. */
+mtf_tensor_id mtf_node_pair_features(mtf_program *program, const char *label, mtf_tensor_id x,
+                                     int32_t pairs);
 mtf_tensor_id mtf_node_normalize(mtf_program *program, const char *label, mtf_tensor_id x,
                                  double eps);
 

@@ -279,6 +279,14 @@ mtf_tensor_id mtf_node_pick(mtf_program *p, const char *label, mtf_tensor_id x,
     return picked;
 }
 
+mtf_tensor_id mtf_node_pair_features(mtf_program *p, const char *label, mtf_tensor_id x,
+                                     int32_t pairs)
+{
+    mtf_node node = blank(&mtf_op_pair_features, x, MTF_NO_TENSOR);
+    node.shape.attrs.pair_space = pairs;
+    return add_node(p, label, &node);
+}
+
 mtf_tensor_id mtf_node_normalize(mtf_program *p, const char *label, mtf_tensor_id x, double eps)
 {
     mtf_node node = blank(&mtf_op_normalize, x, MTF_NO_TENSOR);

@@ -25,8 +25,14 @@
 /* The row space of one row a sequence; a span may leave its offsets NULL. */
 #define MTF_SPACE_SEQUENCES 0
 
-/* How far rows look: a row alone, its whole sequence, or the whole batch (then no splitting). */
-typedef enum mtf_locality { MTF_LOCAL_ROW, MTF_LOCAL_SEQUENCE, MTF_LOCAL_BATCH } mtf_locality;
+/* How far rows look: a row alone, its whole sequence, it and the next one (where a row space joins
+ * them, they are never parted), or the whole batch (then no splitting). */
+typedef enum mtf_locality {
+    MTF_LOCAL_ROW,
+    MTF_LOCAL_SEQUENCE,
+    MTF_LOCAL_NEIGHBOURS,
+    MTF_LOCAL_BATCH
+} mtf_locality;
 
 /* Ways from the rows of a sequence to one vector; those of one operation stand together. */
 typedef enum mtf_pooling {
@@ -58,6 +64,7 @@ typedef struct mtf_attrs {
     int64_t distance_span;     /* distance_rows: half the rows of its table */
     int32_t looks_back;        /* distance_rows */
     mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
+    int32_t pair_space;        /* pair_features: the row space of its output */
     int32_t position_offset;   /* embedding: position of a sequence's first row */
     int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
@@ -215,6 +222,9 @@ extern const mtf_op mtf_op_max_pool;
 /* in: x (R,C) of any space but "sequences"; ids (P) of another space: rows of their sequence of x. out:
  * those rows (P,C). */
 extern const mtf_op mtf_op_pick;
+/* in: x (B,C) of "sequences". out: [u, v, |u - v|] (P,3C) in attrs.pair_space: a row of it belongs to
+ * the sequence of u, and v is that of the next. */
+extern const mtf_op mtf_op_pair_features;
 /* in: two to MTF_MAX_IN tensors of one space (R,Ck). out: their columns side by side (R, sum of Ck). */
 extern const mtf_op mtf_op_concat;
 /* in: x (R,C). out: x / max(|x|, eps) by row; aux[0]: max(|x|, eps) (R,1). */

@@ -70,6 +70,12 @@ static mtf_status check_offsets(const mtf_space_def *space, const int64_t *offse
                             (long long)space->max_length);
         }
     }
+    if (space->joins_next && n > 0 && offsets[n] > offsets[n - 1]) {
+        return mtf_fail(err, MTF_ERR_SHAPE,
+                        "sequence %lld is the last and has one of the %s, which it makes with the "
+                        "next one; give both sequences",
+                        (long long)n - 1, space->name);
+    }
     return MTF_OK;
 }
 
@@ -264,16 +270,31 @@ mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *
 int64_t mtf_view_cut(const mtf_program *program, const mtf_view *view, int64_t first,
                      int64_t budget)
 {
+    int64_t whole = 0; /* the last number of sequences that may be cut off */
     int64_t n = 1;
     for (; first + n < view->n_sequences; n++) {
-        for (int32_t s = 0; s < program->n_spaces; s++) {
+        if (!mtf_view_joined(program, view, first + n)) {
+            whole = n;
+        }
+        for (int32_t s = 0; s < program->n_spaces && whole > 0; s++) {
             const int64_t rows = view->offsets[s][first + n + 1] - view->offsets[s][first];
             if (rows * program->spaces[s].row_cost > budget) {
-                return n;
+                return whole;
             }
         }
     }
     return n;
+}
+
+int mtf_view_joined(const mtf_program *program, const mtf_view *view, int64_t sequence)
+{
+    for (int32_t s = 1; s < program->n_spaces; s++) {
+        if (program->spaces[s].joins_next &&
+            view->offsets[s][sequence] > view->offsets[s][sequence - 1]) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 int64_t mtf_view_rows(const mtf_view *view, int32_t space)

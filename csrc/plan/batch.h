@@ -29,9 +29,11 @@ MTF_NODISCARD mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *vie
 /* Sequences first .. first + n - 1 of a view. */
 mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t first, int64_t n);
 /* Sequences from `first` that make a micro-batch: at most `budget` rows of any space, where one of a
- * space of heads counts as its row_cost; at least one sequence. */
+ * space of heads counts as its row_cost; at least one sequence, and those that are joined to it. */
 int64_t mtf_view_cut(const mtf_program *program, const mtf_view *view, int64_t first,
                      int64_t budget);
+/* Whether a row space joins sequence `sequence` (1 .. n_sequences - 1) to the one before it. */
+int mtf_view_joined(const mtf_program *program, const mtf_view *view, int64_t sequence);
 int64_t mtf_view_rows(const mtf_view *view, int32_t space);
 int64_t mtf_view_max_length(const mtf_view *view, int32_t space);
 

@@ -102,8 +102,10 @@ static void cut_blocks(const mtf_plan *plan, const mtf_view *view, int64_t *bloc
         int64_t end = rows * sizes->n_blocks / wanted; /* rows after which this block is full */
         do {
             sequence++;
-        } while (sequence < view->n_sequences &&
-                 (offsets[sequence + 1] - offsets[0] + offsets[sequence] - offsets[0]) / 2 <= end);
+        } while (
+            sequence < view->n_sequences &&
+            ((offsets[sequence + 1] - offsets[0] + offsets[sequence] - offsets[0]) / 2 <= end ||
+             mtf_view_joined(plan->program, view, sequence)));
         for (int32_t s = 0; s < plan->program->n_spaces; s++) {
             const int64_t n = view->offsets[s][sequence] - view->offsets[s][first];
             sizes->block_rows[s] = n > sizes->block_rows[s] ? n : sizes->block_rows[s];

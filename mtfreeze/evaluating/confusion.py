@@ -57,8 +57,8 @@ def confusion(
     check_choice("head", head, model.heads, error=SelectorError)
     if label is not None:
         check_text("label", label)
-    data = as_examples(examples, "examples")
     spec = check_classes(model.heads[head].spec, head, "a picture of what is confused needs")
+    data = spec.rows(as_examples(examples, "examples"))
     gold = spec.targets(data, label or head, head).flat()
     predicted: Any = model.predict(head, [_content(row.content) for row in data])
     names = spec.labels

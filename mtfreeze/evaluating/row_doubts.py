@@ -127,9 +127,9 @@ def _alike(name: str, part: _Part) -> list[Doubt]:
     rows = part.targets.labelled_rows()
     if len(rows) < 2:
         return []
-    first = part.encoded[int(rows[0])]
+    first = part.encoded.ids_of_row(int(rows[0]))
     for row in rows[1:].tolist():
-        if not np.array_equal(part.encoded[row], first):
+        if not np.array_equal(part.encoded.ids_of_row(row), first):
             return []
     return [doubt("alike", name, n=f"{len(rows):,}")]
 

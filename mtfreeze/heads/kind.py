@@ -250,6 +250,13 @@ class HeadSpec(ABC):
     def predictions(self, kept: Float32) -> Any:
         """Return what the user gets for the rows of `decoded`."""
 
+    def read(self, vectors: Float32) -> Float32:
+        """Return what the head reads, (n rows, ...), of vectors of their sequences, (n, width).
+
+        By default the vectors themselves; a head of rows of several sequences puts them together.
+        """
+        return vectors
+
     # ---- judging ---------------------------------------------------------------------------------
 
     @property

@@ -18,10 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.labels import IGNORE
-from ..inputs.packing import LOST, TOKENS, Encoded, PackedBatch, token_labels
+from ..inputs.head_spaces import PAIRS
+from ..inputs.packing import LOST, TOKENS, Encoded, PackedBatch
+from ..inputs.word_values import token_labels
 from ..losses.own import labelled_rows
 
-__all__ = ["ROW_SPACES", "TEXTS", "WORDS", "RowSpace", "Targets", "TextTargets", "WordTargets"]
+__all__ = [
+    "ROW_SPACES",
+    "TEXTS",
+    "WORDS",
+    "PairTargets",
+    "RowSpace",
+    "Targets",
+    "TextTargets",
+    "WordTargets",
+]
 
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
@@ -101,6 +112,16 @@ class TextTargets(Targets):
         """Return every text of the batch."""
         every = np.arange(len(rows), dtype=np.int64)
         return every, self.values[rows], every
+
+
+@dataclass
+class PairTargets(TextTargets):
+    """One target for two texts that are read as a sequence each."""
+
+    def unlabelled(self, batch: PackedBatch) -> Values:
+        """Return nothing for every pair of the batch."""
+        offsets = batch.offsets.get(PAIRS)
+        return _nothing(0 if offsets is None else int(offsets[-1]), self.values)
 
 
 @dataclass

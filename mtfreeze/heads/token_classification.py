@@ -19,7 +19,8 @@ from ..data.example import Example
 from ..data.examples import Examples
 from ..data.labels import IGNORE, LabelCodes, proposed_map, rows_labels
 from ..errors import DataError
-from ..inputs.packing import Encoded, word_values
+from ..inputs.packing import Encoded
+from ..inputs.word_values import word_values
 from ..metrics.entities import OUTSIDE, entity_spans, iob2_fault, is_iob2
 from ..metrics.scores import token_counts, token_sums
 from ..quoting import quoted

@@ -6,12 +6,15 @@ A sequence may have no rows there, and a batch that leaves such a space out has 
 
 from __future__ import annotations
 
-__all__ = ["HEAD_SPACES", "PICKED", "POSITIONS", "is_of_heads"]
+__all__ = ["HEAD_SPACES", "PAIRS", "PICKED", "POSITIONS", "is_of_heads"]
 
 PICKED, POSITIONS = "picked", "picked.positions"
 """Row space of the tokens that language heads read, and its input: their places in their text."""
 
-HEAD_SPACES = frozenset({PICKED, "pairs"})
+PAIRS = "pairs"
+"""Row space of heads that read two sequences apart: one with a row makes a pair with the next."""
+
+HEAD_SPACES = frozenset({PICKED, PAIRS})
 """All of them."""
 
 

@@ -11,16 +11,15 @@ word begins, which is where its label sits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..data.labels import IGNORE
 from ..errors import DataError
-from .head_spaces import HEAD_SPACES, is_of_heads
+from .head_spaces import HEAD_SPACES, PAIRS, is_of_heads
 
 if TYPE_CHECKING:
     from .._core import Batch
@@ -34,8 +33,6 @@ __all__ = [
     "PackedBatch",
     "pack",
     "pack_rows",
-    "token_labels",
-    "word_values",
 ]
 
 IDS, TOKEN_TYPES = "ids", "token_types"
@@ -88,6 +85,11 @@ class PackedBatch:
         for offsets in self._own_offsets:
             total += np.diff(offsets)
         return total
+
+    @property
+    def rows_of_heads(self) -> dict[str, int]:
+        """Rows in each row space that heads declare, by its name."""
+        return {name: int(one[-1]) for name, one in self.offsets.items() if name in HEAD_SPACES}
 
     @property
     def _own_offsets(self) -> list[NDArray[np.int64]]:
@@ -191,6 +193,8 @@ class Encoded(Sequence[NDArray[np.int32]]):
         Where the model has the input `SKIP`: that of each sequence.
     row_offsets : (n_rows+1,) int64 array, optional
         Where the sequences of each row of data begin; by default every row is one sequence.
+    paired : bool
+        Whether the two sequences of each row make a pair in packed batches.
     """
 
     def __init__(
@@ -202,10 +206,11 @@ class Encoded(Sequence[NDArray[np.int32]]):
         word_offsets: NDArray[np.int64] | None = None,
         skip: NDArray[np.int32] | None = None,
         row_offsets: NDArray[np.int64] | None = None,
+        paired: bool = False,
     ) -> None:
         self.inputs, self.offsets, self.truncated = dict(inputs), offsets, truncated
         self._first, self._word_offsets = first, word_offsets
-        self.skip, self.row_offsets = skip, row_offsets
+        self.skip, self.row_offsets, self.paired = skip, row_offsets, paired
         for array in self._arrays():
             array.flags.writeable = False
 
@@ -229,7 +234,7 @@ class Encoded(Sequence[NDArray[np.int32]]):
         """Tokens of each sequence, (n,) int64."""
         return np.diff(self.offsets)
 
-    def of_rows(self, counts: ArrayLike) -> Encoded:
+    def of_rows(self, counts: ArrayLike, paired: bool = False) -> Encoded:
         """Return the same sequences as those of rows of data, so many each, (n_rows,) int64."""
         return Encoded(
             self.inputs,
@@ -239,6 +244,7 @@ class Encoded(Sequence[NDArray[np.int32]]):
             self._word_offsets,
             self.skip,
             _offsets(counts),
+            paired,
         )
 
     @property
@@ -264,6 +270,15 @@ class Encoded(Sequence[NDArray[np.int32]]):
         """Return the sequences of rows of data, (n,) int64, in the order of the rows."""
         chosen = np.asarray(rows, dtype=np.int64)
         return chosen if self.row_offsets is None else _spans(self.row_offsets, chosen)[0]
+
+    def rows_of_heads(self, n_rows: int) -> dict[str, int]:
+        """Return how many rows batches of so many rows of data have in row spaces of heads."""
+        return {PAIRS: n_rows} if self.paired else {}
+
+    def ids_of_row(self, row: int) -> NDArray[np.int32]:
+        """Return the ids of all sequences of a row of data, (length,) int32."""
+        begins = self.offsets if self.row_offsets is None else self.offsets[self.row_offsets]
+        return self.inputs[IDS][begins[row] : begins[row + 1]]
 
     @property
     def n_bytes(self) -> int:
@@ -339,10 +354,20 @@ class Encoded(Sequence[NDArray[np.int32]]):
         """
         self.check_tokens(rows)
         if rows is None:
-            return PackedBatch(self.inputs | self.skipped(slice(None)), {TOKENS: self.offsets})
+            spaces = {TOKENS: self.offsets} | self._pairs_of(np.arange(len(self)))
+            return PackedBatch(self.inputs | self.skipped(slice(None)), spaces)
         index, offsets = self.tokens_of(rows)
         inputs = {name: values[index] for name, values in self.inputs.items()}
-        return PackedBatch(inputs | self.skipped(rows), {TOKENS: offsets})
+        return PackedBatch(inputs | self.skipped(rows), {TOKENS: offsets} | self._pairs_of(rows))
+
+    def _pairs_of(self, sequences: ArrayLike) -> dict[str, NDArray[np.int64]]:
+        """Return the offsets of `PAIRS` for a batch of these sequences, where rows are pairs."""
+        if not self.paired or self.row_offsets is None:
+            return {}
+        chosen = np.asarray(sequences, dtype=np.int64)
+        begins = np.zeros(len(chosen), dtype=np.int64)
+        begins[:-1] = chosen[1:] == chosen[:-1] + 1
+        return {PAIRS: _offsets(begins * np.isin(chosen, self.row_offsets[:-1]))}
 
     def skipped(self, rows: Any) -> dict[str, NDArray[np.int32]]:
         """Return the input `SKIP` of these rows by its name; empty where the model has none."""
@@ -379,80 +404,6 @@ def pack_rows(rows: Sequence[tuple[Encoded, int]]) -> PackedBatch:
     if rows[0][0].skip is not None:
         inputs[SKIP] = _joined([one.skipped([row])[SKIP] for one, row in rows])
     return PackedBatch(inputs, {TOKENS: _offsets([span.stop - span.start for _, span in spans])})
-
-
-def token_labels(
-    encoded: Encoded, rows: Iterable[int], tags: Sequence[NDArray[np.int32]]
-) -> NDArray[np.int32]:
-    """Lay the words' labels on their first sub-words.
-
-    Parameters
-    ----------
-    encoded : Encoded
-        Rows of words.
-    rows : iterable of int
-        The rows of a packed batch, in its order.
-    tags : sequence of (n_words,) int32 arrays
-        Class indices of every row of `encoded` (not of the batch), from ``encode_tags``.
-
-    Returns
-    -------
-    (T,) int32 array
-        Labels of the batch's tokens; `IGNORE` on special tokens and on further sub-words.
-
-    Raises
-    ------
-    DataError
-        If a row has another number of tags than words.
-    """
-    parts = []
-    for row in rows:
-        first, codes = encoded.first_subwords(row), tags[row]
-        if len(first) != len(codes):
-            raise DataError(
-                f"row {row}: expected one tag per word; found {len(first)} words and "
-                f"{len(codes)} tags"
-            )
-        labels = np.full(len(encoded[row]), IGNORE, dtype=np.int32)
-        kept = first != LOST
-        labels[first[kept]] = codes[kept]
-        parts.append(labels)
-    return _joined(parts)
-
-
-def word_values(
-    encoded: Encoded, rows: Iterable[int], values: ArrayLike, lost: int
-) -> list[NDArray[np.int64]]:
-    """Take the tokens' predictions back to words: the value at each word's first sub-word.
-
-    Parameters
-    ----------
-    encoded : Encoded
-        Rows of words.
-    rows : iterable of int
-        The rows of the packed batch that was predicted, in its order.
-    values : (T,) integer array_like
-        Predicted class of every token of that batch.
-    lost : int
-        Value for a word without a token: the index of ``O``.
-
-    Returns
-    -------
-    list of (n_words,) int64 arrays
-        One per row.
-    """
-    flat = np.asarray(values, dtype=np.int64)
-    result, begin = [], 0
-    for row in rows:
-        first = encoded.first_subwords(row)
-        words = np.full(len(first), lost, dtype=np.int64)
-        kept = first != LOST
-        words[kept] = flat[begin + first[kept]]
-        result.append(words)
-        begin += len(encoded[row])
-    if begin != len(flat):
-        raise DataError(f"expected values of {begin} tokens; found {len(flat)}")
-    return result
 
 
 def _spans(

@@ -21,7 +21,7 @@ from ..errors import DataError
 from .packing import Encoded
 from .text import TextEncoder
 
-__all__ = ["JOINT", "PLAIN", "SEPARATE", "RowEncoding"]
+__all__ = ["JOINT", "PAIRED", "PLAIN", "SEPARATE", "RowEncoding"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class _Plain(RowEncoding):
             row = examples[0]
             raise DataError(
                 f"{row.source}: expected one text, or words; found {_found(row)}; give such rows "
-                "to a head that reads several texts, or join them into one"
+                "to a head that reads several texts, or join them into one; for several labels of "
+                "a text use {'text': ..., 'labels': {task: label}}"
             )
 
     def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
@@ -120,6 +121,18 @@ class _Separate(RowEncoding):
         return encoded.of_rows(np.fromiter(map(len, texts), np.int64, count=len(texts)))
 
 
+@dataclass(frozen=True)
+class _Paired(_Separate):
+    """A sequence for each of two texts, which make a pair in every batch."""
+
+    def check(self, examples: Examples) -> None:
+        JOINT.check(examples)
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+        encoded = super().encode(encoder, examples)
+        return encoded.of_rows(np.full(len(examples), 2), paired=True)
+
+
 def _found(row: Example) -> str:
     if row.texts is not None:
         return f"{len(row.texts)} texts"
@@ -128,4 +141,5 @@ def _found(row: Example) -> str:
 
 PLAIN = _Plain()
 JOINT = _Joint()
+PAIRED = _Paired()
 SEPARATE = _Separate()

@@ -33,8 +33,6 @@ from .packing import (
     Encoded,
     PackedBatch,
     pack,
-    token_labels,
-    word_values,
 )
 from .tokenizer_files import (
     check_tokenizer,
@@ -43,6 +41,7 @@ from .tokenizer_files import (
     read_tokenizer_files,
 )
 from .vocabulary import Vocabulary
+from .word_values import token_labels, word_values
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -36,7 +36,7 @@ _KINDS = {
     "sequence_classification": "ForSequenceClassification",
     "token_classification": "ForTokenClassification",
 }
-"""Classes of transformers by kind of head; both have logits that choose one label."""
+"""Classes of transformers by what the core computes; both have logits that choose one label."""
 
 _BACKBONE = "backbone."
 _NO_NORM = {"norm_eps": None, "norm_bias": False}
@@ -69,16 +69,22 @@ def check_task_model(model: ModelState, head: object) -> None:
     forms = _forms(model, layout, spec)
     if found not in forms:
         differ = [key for key in forms[0] if forms[0][key] != found.get(key)]
+        kind = family.class_stem + _KINDS[_computed(spec)]
         raise ConfigError(
-            f"head {quoted(name)} is not what {family.class_stem}{_KINDS[spec.kind]} computes: "
+            f"head {quoted(name)} is not what {kind} computes: "
             f"expected { ({key: forms[0][key] for key in differ}) }; found "
             f"{ ({key: found.get(key) for key in differ}) }; save without head=, which keeps every "
             "head, or train a head of that form"
         )
 
 
+def _computed(spec: HeadSpec) -> str:
+    """Return what the core calls the kind: one label of a sequence, be that a text or a pair."""
+    return str(spec.core_config()["kind"])
+
+
 def _layout(family: Family, spec: HeadSpec) -> HeadLayout | None:
-    kind = _KINDS.get(spec.kind, "")
+    kind = _KINDS.get(_computed(spec), "")
     return family.head_layouts.get(kind) if family.class_stem else None
 
 
@@ -163,7 +169,7 @@ def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, 
     config = {
         **model.config,
         **named,
-        "architectures": [family.class_stem + _KINDS[spec.kind]],
+        "architectures": [family.class_stem + _KINDS[_computed(spec)]],
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
         "problem_type": "single_label_classification",

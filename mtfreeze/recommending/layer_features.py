@@ -95,6 +95,15 @@ def _pool(states: Float32, batch: PackedBatch, how: str) -> Float32:
     return states[last if how == "lasttoken" else first]
 
 
+def _of_rows(vectors: Float32, encoded: Encoded, rows: Int64) -> Float32:
+    """Return the mean over the sequences of each row, (n rows, width)."""
+    if encoded.row_offsets is None:
+        return vectors
+    counts = np.diff(encoded.row_offsets)[rows]
+    begins = np.cumsum(counts) - counts
+    return np.asarray(np.add.reduceat(vectors, begins, axis=0) / counts[:, None], np.float32)
+
+
 def _pooling_of(model: MultiTaskModel, head: str) -> str:
     """Return the pooling that says most of what a head's texts give: "mean", "cls" or "lasttoken".
 
@@ -121,7 +130,8 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     """
     per_token = task.spec.row_space.splits
     most = MOST_SENTENCES if per_token else MOST_TEXTS
-    rows = sample(task.rows, task.encoded.lengths[task.rows], most, name)
+    lengths = task.encoded.row_lengths
+    rows = sample(task.rows, lengths[task.rows], most, name)
     outputs = [f"hidden_states.{k}" for k in range(model.index.n_layers + 1)]
     how = _pooling_of(model, name)
     parts: list[list[Float32]] = [[] for _ in outputs]
@@ -130,13 +140,17 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     owners: list[Int64] = []
 
     def compute() -> None:
-        for at in calls(task.encoded.lengths[rows]):
-            batch = task.encoded.pack(rows[at])
+        for at in calls(lengths[rows]):
+            batch = task.encoded.pack(task.encoded.sequences_of(rows[at]))
             states = model._core.forward(batch.for_core(), outputs)
-            pooled[at] = _pool(states[-1], batch, "mean" if per_token else how)
+            pooled[at] = _of_rows(
+                _pool(states[-1], batch, "mean" if per_token else how), task.encoded, rows[at]
+            )
             keep, codes, owner = task.targets.items(task.encoded, rows[at])
             for layer, state in zip(parts, states, strict=True):
-                vectors = state if per_token else _pool(state, batch, how)
+                vectors = state
+                if not per_token:
+                    vectors = task.spec.read(_pool(state, batch, how))
                 layer.append(vectors[keep])
             labels.append(codes.astype(np.int64))
             owners.append(at[owner])
@@ -158,17 +172,17 @@ def pooled_features(
     model: MultiTaskModel, head: str, encoded: Encoded, most: int = MOST_TEXTS
 ) -> Float32:
     """Return the top layer's vectors, (n, width), of at most so many rows."""
-    every = np.arange(len(encoded), dtype=np.int64)
-    rows = sample(every, encoded.lengths, most, f"{head} eval")
+    every = np.arange(encoded.n_rows, dtype=np.int64)
+    rows = sample(every, encoded.row_lengths, most, f"{head} eval")
     how = "mean" if encoded.has_words else _pooling_of(model, head)
     output = f"hidden_states.{model.index.n_layers}"
     found = np.empty((len(rows), model.token_width), dtype=np.float32)
 
     def compute() -> None:
-        for at in calls(encoded.lengths[rows]):
-            batch = encoded.pack(rows[at])
+        for at in calls(encoded.row_lengths[rows]):
+            batch = encoded.pack(encoded.sequences_of(rows[at]))
             states = model._core.forward(batch.for_core(), [output])
-            found[at] = _pool(states[0], batch, how)
+            found[at] = _of_rows(_pool(states[0], batch, how), encoded, rows[at])
 
     model.reading().run(compute)
     return found

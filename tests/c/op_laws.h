@@ -180,6 +180,16 @@ static inline void op_check_adding(op_case *c)
     op_free_grads(&added);
 }
 
+/* Whether sequences may be parted before sequence `cut`. */
+static inline int op_may_cut(const op_case *c, int64_t cut)
+{
+    if (c->op->locality != MTF_LOCAL_NEIGHBOURS || cut == 0 || cut == c->span.n_sequences) {
+        return 1;
+    }
+    const int64_t *offsets = c->span.offsets[c->shape.out[0].space];
+    return offsets[cut] == offsets[cut - 1];
+}
+
 /* Forward in one go, in any two spans and by single sequences: the same bits. Outputs that nobody
  * reads and aux that is not kept change nothing. */
 static inline void op_check_spans(op_case *c)
@@ -197,6 +207,9 @@ static inline void op_check_spans(op_case *c)
     CHECK_BITS(alone[0], c->out[0], bytes);
     free(alone[0]);
     for (int64_t cut = 0; cut <= n; cut++) {
+        if (!op_may_cut(c, cut)) {
+            continue;
+        }
         for (int i = 0; i < MTF_MAX_OUT; i++) {
             out[i] = c->out[i] != NULL ? op_new(op_size(c, &c->shape.out[i])) : NULL;
         }
@@ -204,8 +217,11 @@ static inline void op_check_spans(op_case *c)
             aux[i] = c->aux[i] != NULL ? op_new(op_size(c, &c->shape.aux[i])) : NULL;
         }
         if (cut == 0) {
-            for (int64_t s = 0; s < n; s++) {
-                op_forward(c, out, aux, s, s + 1);
+            for (int64_t s = 0, end = 1; s < n; s = end++) {
+                while (!op_may_cut(c, end)) {
+                    end++;
+                }
+                op_forward(c, out, aux, s, end);
             }
         } else {
             op_forward(c, out, aux, 0, cut);

@@ -8,7 +8,8 @@ import pytest
 
 from mtfreeze.data import IGNORE
 from mtfreeze.errors import DataError
-from mtfreeze.inputs.packing import Encoded, PackedBatch, pack, token_labels, word_values
+from mtfreeze.inputs.packing import Encoded, PackedBatch, pack
+from mtfreeze.inputs.word_values import token_labels, word_values
 
 
 def ids(*values: int) -> np.ndarray:

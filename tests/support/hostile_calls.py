@@ -22,12 +22,13 @@ from support.tiny_bert import write_tiny_bert
 
 __all__ = ["CALLS", "Call", "Stage", "public_names"]
 
-NOT_CALLED = ("alone", "reading", "mark_trained")
+NOT_CALLED = ("alone", "mark_trained", "read_by", "reading", "reread")
 """Methods that rooms of the package call for each other."""
 
 OF_HEADS = (
     *("absent", "baseline", "check_sufficient", "class_counts", "core_config", "counted"),
-    *("decoded", "examples", "loss_sum", "lost", "predictions", "scored", "targets"),
+    *("decoded", "examples", "loss_sum", "lost", "predictions", "read", "rows", "scored"),
+    "targets",
 )
 """What a description of a head offers to the rooms of the package."""
 
@@ -87,6 +88,8 @@ FILES = {
     "squad.json": '{"data": [{"paragraphs": [{"context": "a b", "qas": [{"question": "?", '
     '"answers": [{"text": "b", "answer_start": 2}]}]}]}]}',
     "rows.conll": "Anna\tB-person\n\n",
+    "sts.csv": "good,bad,1.5\n",
+    "nli.jsonl": '{"premise": "good", "hypothesis": "bad", "label": "neutral"}\n',
 }
 
 FIT: dict[str, Any] = {
@@ -186,14 +189,20 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"model": s.model, "head": "classifier", "examples": ROWS[:4],
          "path": s.folder / "c.png", "label": None},
     ),
-    "read_tsv": _reads(mtf.read_tsv, "rows.tsv", label_map=None, header=False),
+    "read_tsv": _reads(
+        mtf.read_tsv, "rows.tsv", text=None, label=None, label_map=None, header=False
+    ),
     "read_csv": _reads(
         mtf.read_csv, "rows.csv", text="text", label="label", header=True, delimiter=",",
         label_map=None,
     ),
-    "read_jsonl": _reads(mtf.read_jsonl, "rows.jsonl", label_map=None),
+    "read_jsonl": _reads(
+        mtf.read_jsonl, "rows.jsonl", text=None, label=None, label_map=None
+    ),
+    "read_nli": _reads(mtf.read_nli, "nli.jsonl", labels=None),
     "read_squad": _reads(mtf.read_squad, "squad.json", skip_misplaced=False),
     "read_text": _reads(mtf.read_text, "rows.tsv", rows="line"),
+    "read_sts": _reads(mtf.read_sts, "sts.csv", divide_by=5.0),
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None
     ),
@@ -206,6 +215,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "CausalLM": _plain(mtf.CausalLM, **LANGUAGE),
     "MaskedLM": _plain(mtf.MaskedLM, probability=0.15, whole_words=False, **LANGUAGE),
+    "PairClassification": _plain(mtf.PairClassification, **POOLED, encode="joint"),
     "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
     "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
     "TokenClassification": _plain(mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}),

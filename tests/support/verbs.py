@@ -116,6 +116,8 @@ FUNCTIONS: dict[str, Call] = {
     "read_conll": lambda m, folder: mtf.read_conll(folder.parent / "rows.conll"),
     "read_csv": lambda m, folder: mtf.read_csv(folder.parent / "rows.csv"),
     "read_jsonl": lambda m, folder: mtf.read_jsonl(folder.parent / "rows.jsonl"),
+    "read_nli": lambda m, folder: mtf.read_nli(folder.parent / "nli.tsv"),
+    "read_sts": lambda m, folder: mtf.read_sts(folder.parent / "sts.csv"),
     "read_squad": lambda m, folder: mtf.read_squad(folder.parent / "squad.json"),
     "read_tsv": lambda m, folder: mtf.read_tsv(folder.parent / "rows.tsv"),
     "read_text": lambda m, folder: mtf.read_text(folder.parent / "rows.tsv"),
@@ -153,6 +155,8 @@ def prepared(folder: Path) -> mtf.MultiTaskModel:
     rows = [line.split("\t") for line in TSV.splitlines()]
     quoted = "".join(f'"{text}",{label}\n' for text, label in rows)
     (folder / "rows.csv").write_text(f"text,label\n{quoted}", "utf-8")
+    (folder / "sts.csv").write_text("good,bad,1.5\n", "utf-8")
+    (folder / "nli.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\tneutral\n", "utf-8")
     (folder / "squad.json").write_text(
         '{"data": [{"paragraphs": [{"context": "a b", "qas": [{"question": "?"}]}]}]}', "utf-8"
     )
