@@ -140,7 +140,12 @@ class LanguageHead(HeadSpec):
     @property
     def encoding(self) -> RowEncoding:
         """Whole texts, in sequences of at most `block` tokens."""
-        return Blocks(self.block, self._purpose)
+        return Blocks(self.block, self._purpose, self._share)
+
+    @property
+    def _share(self) -> float:
+        """Which share of tokens is guessed, on average."""
+        return 1.0
 
     @property
     @abstractmethod

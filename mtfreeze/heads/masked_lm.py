@@ -115,6 +115,10 @@ class MaskedLM(LanguageHead):
     def _purpose(self) -> tuple[object, ...]:
         return ("masks", self.probability, self.whole_words)
 
+    @property
+    def _share(self) -> float:
+        return self.probability
+
     def picked(self, ids: Int32, key: DrawKey | None, sequence: int) -> Masked:
         """Return the sequence with tokens masked."""
         masking = Masking(self.probability, self.whole_words)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..data.examples import Examples
 from ..errors import ConfigError, DataError
+from .head_spaces import PICKED
 from .packing import Encoded
 from .row_encoding import RowEncoding
 from .text import TextEncoder
@@ -32,10 +33,13 @@ class Blocks(RowEncoding):
         None: as many as the model reads.
     purpose : tuple
         What is done with the sequences beside: heads that change them share no pass with others.
+    share : float
+        Of their tokens but the special ones, how many are guessed, on average.
     """
 
     length: int | None = None
     purpose: tuple[object, ...] = ()
+    share: float = 1.0
 
     def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
         """Encode all rows of a data set; see `RowEncoding.encode`.
@@ -56,7 +60,8 @@ class Blocks(RowEncoding):
         for encoding in cutting.encodings(texts):
             parts = [encoding, *encoding.overflowing]
             whole.add([{n: read(one) for n, read in encoder.columns.items()} for one in parts])
-        return whole.encoded(encoder.counts_prompts)
+        (nothing,) = encoder.encodings([""])
+        return whole.encoded(encoder.counts_prompts, self.share, len(nothing))
 
     def check(self, examples: Examples) -> None:
         """Refuse rows that are no texts; the row is named."""
@@ -79,6 +84,16 @@ class Blocks(RowEncoding):
         return encoder.cut_to(length)
 
 
+class _BlocksEncoded(Encoded):
+    """Sequences of texts; `n_guessed` of their tokens are guessed, on average over draws."""
+
+    n_guessed: float = 0.0
+
+    def rows_of_heads(self, n_rows: int) -> dict[str, int]:
+        """Return how many tokens are guessed in so many rows, on average: what estimates need."""
+        return {PICKED: round(self.n_guessed * n_rows / max(self.n_rows, 1))}
+
+
 class _Sequences:
     """Collects sequences of rows."""
 
@@ -94,13 +109,18 @@ class _Sequences:
             self._lengths.append(len(next(iter(part.values()))))
         self._counts.append(len(parts))
 
-    def encoded(self, counts_prompts: bool) -> Encoded:
+    def encoded(self, counts_prompts: bool, share: float, n_special: int) -> Encoded:
         n = len(self._lengths) - 1
         nothing = np.zeros(0, dtype=np.int32)
-        return Encoded(
+        made = _BlocksEncoded(
             {name: np.concatenate([nothing, *parts]) for name, parts in self._columns.items()},
             np.cumsum(self._lengths, dtype=np.int64),
             np.zeros(n, dtype=np.bool_),
             skip=np.zeros(n, dtype=np.int32) if counts_prompts else None,
             row_offsets=np.cumsum(self._counts, dtype=np.int64),
         )
+        made.n_guessed = share * (self._total() - n * n_special)
+        return made
+
+    def _total(self) -> int:
+        return sum(self._lengths)

@@ -325,3 +325,18 @@ def test_a_head_of_another_form_is_no_class_of_transformers(folder: Path, tmp_pa
     model.add_head("mlm", mtf.MaskedLM(hidden=(48,), activation="relu"))
     with pytest.raises(mtf.ConfigError, match="is not what BertForMaskedLM computes"):
         model.save_pretrained(tmp_path / "out", head="mlm")
+
+
+def test_costs_and_estimates_count_the_head(masked: mtf.MultiTaskModel) -> None:
+    tasks = {"mlm": task()}
+    settings = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3}
+    expected = mtf.estimate(masked, tasks, progress=False, **settings).phases[0]
+    (cost,) = mtf.fit(masked, tasks, progress=False, **settings).costs
+    assert expected.forward_flops == pytest.approx(cost.forward_flops, rel=0.015)
+    batch = make_batch(masked, tasks).batch
+    plans = [
+        masked._core.plan(["mlm"], training=True, offsets=offsets).forward_flops
+        for offsets in ({"tokens": batch.offsets["tokens"]}, batch.offsets)
+    ]
+    assert plans[1] > 1.03 * plans[0]
+    assert cost.forward_flops == pytest.approx(2 * plans[1], rel=0.015)

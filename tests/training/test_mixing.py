@@ -73,7 +73,7 @@ def test_partly_labelled_rows_train_what_they_have(two_head_model: mtf.MultiTask
     ]
     rows[0]["labels"]["classifier"] = "positive"
     tasks = {name: mtf.Task(train=rows) for name in ("classifier", "ner_head")}
-    labels = {head: codes for head, codes, _ in make_batch(two_head_model, tasks).losses}
+    labels = {one.head: one.targets for one in make_batch(two_head_model, tasks).losses}
     assert labels["classifier"].tolist() == [1, IGNORE, IGNORE, IGNORE, IGNORE]
     assert (labels["ner_head"] != IGNORE).sum() == sum(len(words) for words, _ in TAGGED)
     only = quick_fit(two_head_model, {"classifier": mtf.Task(train=rows)}, batch_size=5, epochs=1)
