@@ -25,8 +25,8 @@ set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 set(MTF_HEADS
     language_model
     multi_label_classification
-    question_answering
     pair_classification
+    question_answering
     regression
     sequence_classification
     similarity

@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     from .evaluating.evaluate import evaluate
     from .heads.causal_lm import CausalLM
     from .heads.masked_lm import MaskedLM
+    from .heads.multi_label_classification import MultiLabelClassification
     from .heads.pair_classification import PairClassification
     from .heads.question_answering import QuestionAnswering
-    from .heads.multi_label_classification import MultiLabelClassification
     from .heads.regression import Regression
     from .heads.sequence_classification import SequenceClassification
     from .heads.similarity import Similarity
@@ -183,9 +183,9 @@ __all__ = [
     "Examples",
     "FreezeSchedule",
     "FreezeWarning",
+    "Lora",
     "MaskedLM",
     "MultiLabelClassification",
-    "Lora",
     "MultiTaskModel",
     "NoPrefixWarning",
     "OtherBackboneWarning",

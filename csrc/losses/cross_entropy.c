@@ -10,16 +10,23 @@
  * torch.nn.CrossEntropyLoss(weight, label_smoothing), and of Lin et al. 2017 for focal.
  * Rows labelled MTF_IGNORE_LABEL add nothing to either. All in double, with the largest logit
  * taken off first; a row with a NaN or with only -inf gives NaN, which the step then refuses.
- * Serial: a head has few labels, and the sum is over rows in order. Tolerance family: reduction.
+ * Rows are shared among workers where they are long enough, a vocabulary; their values are added in
+ * order, so the sum is one at any thread count. Tolerance family: reduction.
  * Derivation: docs/derivations/cross_entropy.md. SPDX-License-Identifier: Apache-2.0 */
 #include "losses.h"
 
 #include "../base/status.h"
+#include "../base/threads.h"
 
 #include <math.h>
 
 /* The table is generated, so this has no header of its own. */
 extern const mtf_loss_kind mtf_loss_cross_entropy;
+
+enum {
+    ROWS = 128,      /* whose values are at hand at a time */
+    OPERATIONS = 100 /* of a logit: two exponentials in double, and what is around them */
+};
 
 static double class_weight(const mtf_loss_settings *settings, int64_t j)
 {
@@ -91,39 +98,63 @@ static double spread(const mtf_loss_rows *rows, const mtf_real *z, double log_to
     return rows->settings->label_smoothing / (double)rows->n * sum;
 }
 
-static double value_and_gradient(const mtf_loss_rows *rows)
+/* The value of labelled row i, and its gradient. */
+static double row_loss(const mtf_loss_rows *rows, int64_t i)
 {
-    const int32_t *labels = rows->targets;
     const mtf_loss_settings *settings = rows->settings;
+    const int32_t label = ((const int32_t *)rows->targets)[i];
     const int64_t n = rows->n;
     const double each = settings->label_smoothing / (double)n;
-    double loss = 0;
-    for (int64_t i = 0; i < rows->m; i++) {
-        const int32_t label = labels[i];
-        if (label == MTF_IGNORE_LABEL) {
-            continue;
-        }
-        const mtf_real *z = rows->y + i * n;
-        double top, total = 0;
-        const double log_sum = log_sum_exp(z, n, &top);
-        const label_term own = term_of(log_sum - ((double)z[label] - top), settings->focal);
-        const double share = (1 - settings->label_smoothing) * class_weight(settings, label);
-        double value = share * own.value;
+    const mtf_real *z = rows->y + i * n;
+    double top, total = 0;
+    const double log_sum = log_sum_exp(z, n, &top);
+    const label_term own = term_of(log_sum - ((double)z[label] - top), settings->focal);
+    const double share = (1 - settings->label_smoothing) * class_weight(settings, label);
+    double value = share * own.value;
+    if (each > 0) {
+        value += spread(rows, z, top + log_sum, &total);
+    }
+    if (rows->dy == NULL) {
+        return value;
+    }
+    mtf_real *dz = rows->dy + i * n;
+    for (int64_t j = 0; j < n; j++) {
+        const double p = exp((double)z[j] - top - log_sum);
+        double d = share * own.slope * (j == label ? p - 1 : p);
         if (each > 0) {
-            value += spread(rows, z, top + log_sum, &total);
+            d += each * (p * total - class_weight(settings, j));
         }
-        loss += value;
-        if (rows->dy == NULL) {
-            continue;
-        }
-        mtf_real *dz = rows->dy + i * n;
-        for (int64_t j = 0; j < n; j++) {
-            const double p = exp((double)z[j] - top - log_sum);
-            double d = share * own.slope * (j == label ? p - 1 : p);
-            if (each > 0) {
-                d += each * (p * total - class_weight(settings, j));
-            }
-            dz[j] += (mtf_real)((double)rows->scale * d);
+        dz[j] += (mtf_real)((double)rows->scale * d);
+    }
+    return value;
+}
+
+/* Rows first .. of a loss, and their values. */
+typedef struct row_values {
+    const mtf_loss_rows *rows;
+    int64_t first;
+    double values[ROWS];
+} row_values;
+
+static void row_item(void *context, int64_t item, int worker)
+{
+    row_values *part = context;
+    const int64_t i = part->first + item;
+    (void)worker;
+    part->values[item] =
+        ((const int32_t *)part->rows->targets)[i] == MTF_IGNORE_LABEL ? 0 : row_loss(part->rows, i);
+}
+
+static double value_and_gradient(const mtf_loss_rows *rows)
+{
+    row_values part = {.rows = rows};
+    double loss = 0;
+    for (; part.first < rows->m; part.first += ROWS) {
+        const int64_t left = rows->m - part.first;
+        const int64_t count = left < ROWS ? left : ROWS;
+        mtf_parallel_work(count, OPERATIONS * count * rows->n, row_item, &part);
+        for (int64_t i = 0; i < count; i++) {
+            loss += part.values[i];
         }
     }
     return loss;

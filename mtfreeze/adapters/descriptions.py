@@ -25,6 +25,7 @@ __all__ = [
     "BitFit",
     "Lora",
     "Way",
+    "make_adapter",
     "way_from_dict",
     "way_text",
     "way_to_dict",
@@ -79,19 +80,6 @@ class Lora:
         put(self, "targets", check_targets(self.targets))
         put(self, "layers", check_layers(self.layers))
 
-    def adapter(self, paths: Sequence[str], family: str, n_layers: int) -> Adapter:
-        """Return the adapter that it is at the layers of a backbone; see `select_sites`."""
-        chosen = select_sites(
-            paths,
-            self.targets,
-            None if self.layers is None else tuple(self.layers),
-            usual=LORA_TARGETS.get(family, ()),
-            n_layers=n_layers,
-            family=family,
-        )
-        sites = tuple(Site(path, self.rank, self.alpha) for path in chosen)
-        return Adapter(LORA_UNIT, sites, self.dropout)
-
 
 @dataclass(frozen=True)
 class IA3:
@@ -105,6 +93,11 @@ class IA3:
         they give.
     layers : list of int, optional
         Only in these layers of the backbone.
+
+    Examples
+    --------
+    >>> IA3(layers=range(2))
+    IA3(targets=None, layers=(0, 1))
     """
 
     targets: str | Collection[str] | None = None
@@ -116,24 +109,16 @@ class IA3:
         object.__setattr__(self, "targets", check_targets(self.targets))
         object.__setattr__(self, "layers", check_layers(self.layers))
 
-    def adapter(self, paths: Sequence[str], family: str, n_layers: int) -> Adapter:
-        """Return the adapter that it is at the layers of a backbone; see `select_sites`."""
-        chosen = select_sites(
-            paths,
-            self.targets,
-            None if self.layers is None else tuple(self.layers),
-            usual=IA3_TARGETS.get(family, ()),
-            n_layers=n_layers,
-            family=family,
-        )
-        return Adapter(
-            IA3_UNIT, tuple(Site(path, input=is_named(path, IA3_INPUTS)) for path in chosen)
-        )
-
 
 @dataclass(frozen=True)
 class BitFit:
-    """BitFit: of the backbone only the biases train, and the heads."""
+    """BitFit: of the backbone only the biases train, and the heads.
+
+    Examples
+    --------
+    >>> BitFit().kind
+    'bitfit'
+    """
 
     kind: ClassVar[str] = "bitfit"
 
@@ -145,6 +130,33 @@ _KINDS: Mapping[str, type[Lora] | type[IA3] | type[BitFit]] = {
 }
 WAYS = tuple(_KINDS)
 """What they are called where only a name stands."""
+
+
+def make_adapter(way: Lora | IA3, paths: Sequence[str], family: str, n_layers: int) -> Adapter:
+    """Return the adapter that a description means at the layers of a backbone.
+
+    Parameters
+    ----------
+    way : Lora or IA3
+    paths : sequence of str
+        Of all linear layers of the backbone.
+    family : str
+        Its ``model_type``.
+    n_layers : int
+        How many layers it has.
+
+    Raises
+    ------
+    ConfigError
+        As `select_sites`.
+    """
+    usual = (LORA_TARGETS if isinstance(way, Lora) else IA3_TARGETS).get(family, ())
+    layers = None if way.layers is None else tuple(way.layers)
+    chosen = select_sites(paths, way.targets, layers, usual=usual, n_layers=n_layers, family=family)
+    if isinstance(way, Lora):
+        sites = tuple(Site(path, way.rank, way.alpha) for path in chosen)
+        return Adapter(LORA_UNIT, sites, way.dropout)
+    return Adapter(IA3_UNIT, tuple(Site(path, input=is_named(path, IA3_INPUTS)) for path in chosen))
 
 
 def way_text(way: Way) -> str:

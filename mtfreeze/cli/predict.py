@@ -3,8 +3,8 @@
 
 TSV has the text and one column a head, tags of words joined by spaces; a TAB, a newline or a
 backslash in them is written as in a Python string (`files.fields`). JSON lines hold ``text``,
-``words`` where a head labels words, and each head's answer; with ``--probabilities`` the share of
-every label as well.
+``words`` where a head labels words, ``texts`` where one reads several, and each head's answer; with
+``--probabilities`` the share of every label as well. Heads of pairs get what TABs part in a line.
 """
 
 from __future__ import annotations
@@ -42,15 +42,20 @@ def _answers(
     """Yield one answer a text, in order."""
     for begin in range(0, len(texts), ROWS_AT_A_TIME):
         rows = texts[begin : begin + ROWS_AT_A_TIME]
-        found = {head: model.predict(head, rows, precision=precision) for head in heads}
+        parted = [text.split("\t") for text in rows]
+        several = [head for head in heads if model.heads[head].spec.encoding.several]
+        read: dict[str, Any] = {head: parted if head in several else rows for head in heads}
+        found = {head: model.predict(head, read[head], precision=precision) for head in heads}
         shares = {
-            head: model.predict_proba(head, rows, precision=precision)
+            head: model.predict_proba(head, read[head], precision=precision)
             for head in (heads if probabilities else ())
         }
         for at, text in enumerate(rows):
             answer: dict[str, Any] = {"text": text}
             if any(model.heads[head].spec.row_space.splits for head in heads):
                 answer["words"] = words_of(text)
+            if several:
+                answer["texts"] = parted[at]
             for head in heads:
                 answer[head] = _plain(found[head][at])
                 if head in shares:
@@ -77,7 +82,9 @@ def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
 @click.argument("model")
 @click.argument("texts", nargs=-1)
 @click.option("--head", "heads", multiple=True, help="Ask this head; by default all of them.")
-@click.option("--input", "path", metavar="FILE", help="One text a line; - is stdin.")
+@click.option(
+    "--input", "path", metavar="FILE", help="One text a line, a pair with a TAB; - is stdin."
+)
 @click.option("--format", "form", type=click.Choice(["tsv", "jsonl"]), default="tsv")
 @click.option("--probabilities", is_flag=True, help="Add every label's share (JSON lines only).")
 @precision_option
@@ -97,6 +104,7 @@ def predict(
     mtfreeze predict outputs/reviews "the food was great" "never again"
     mtfreeze predict outputs/reviews --input texts.txt --format jsonl > answers.jsonl
     """
+    from ..model.encoding import readers
     from ..multi_task_model import MultiTaskModel
 
     if texts and path is not None:
@@ -110,8 +118,8 @@ def predict(
     loaded = MultiTaskModel.from_pretrained(model)
     if not loaded.heads:
         raise click.UsageError(f"{model} has no heads; train it first (mtfreeze train)")
-    asked = list(heads) or list(loaded.heads)
     rows = given_texts(texts, path)
+    asked = list(heads) or readers(loaded, list(loaded.heads), rows, words=False)
     if form == "tsv":
         echo("\t".join(["text", *asked]))
     for answer in _answers(loaded, asked, rows, probabilities, precision):

@@ -218,8 +218,11 @@ def describe(
     """Return the settings of a comparison, as JSON values."""
     runtime = _core.runtime_info()
     parameters = digest_model(model)
+    facts = [parameters, model._loaded.build_config, model.encoder.max_length]
+    if model.adapter is not None:
+        facts.append(model.adapter.to_dict())
     identity = {
-        "model": _digest([parameters, model._loaded.build_config, model.encoder.max_length]),
+        "model": _digest(facts),
         "heads": _digest({name: repr(head.spec) for name, head in model.heads.items()}),
         "tasks": _digest(values["tasks"]),
         "old_tasks": _digest(values["old_tasks"]),

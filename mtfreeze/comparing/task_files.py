@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..data.answers import Answer
 from ..data.example import Example, Label
 from ..data.examples import Examples
 from ..errors import ConfigError
@@ -64,7 +65,7 @@ def _row(row: Example) -> list[Any]:
     words = None if row.words is None else list(row.words)
     labels = None if row.labels is None else {k: _label(v) for k, v in row.labels.items()}
     texts = None if row.texts is None else list(row.texts)
-    return [row.text, words, _label(row.label), labels, row.source, texts]
+    return [row.text, words, _label(row.label), labels, row.source, texts, row.id]
 
 
 def _label(label: Label | None) -> Any:
@@ -90,7 +91,7 @@ def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
 
 
 def _example(row: list[Any]) -> Example:
-    text, words, label, labels, source, texts = row
+    text, words, label, labels, source, texts, name = row
     return Example(
         text,
         None if words is None else tuple(words),
@@ -98,8 +99,11 @@ def _example(row: list[Any]) -> Example:
         None if labels is None else {k: _tuple(v) for k, v in labels.items()},
         source,
         None if texts is None else tuple(texts),
+        name,
     )
 
 
 def _tuple(label: Any) -> Any:
-    return tuple(label) if isinstance(label, list) else label
+    if not isinstance(label, list):
+        return label
+    return tuple(Answer(*one) if isinstance(one, list) else one for one in label)

@@ -84,15 +84,13 @@ def _parts(label: Label, names: Sequence[str], separator: str) -> list[str | int
     ]
 
 
-def entity_types(rows: Rows, name: str = "rows") -> Examples:
+def entity_types(rows: Rows) -> Examples:
     """Return which types of entities occur in each sentence: entities told of whole texts.
 
     Parameters
     ----------
     rows : Examples or rows
         Words with IOB2 tags, such as `read_conll` gives.
-    name : str
-        What messages call plain rows.
 
     Returns
     -------
@@ -111,7 +109,7 @@ def entity_types(rows: Rows, name: str = "rows") -> Examples:
     >>> [(row.text, row.label) for row in entity_types(data)]
     [('Ada in Rome', ('person', 'place')), ('so what', ())]
     """
-    examples = as_examples(rows, name)
+    examples = as_examples(rows, "rows")
     return Examples([_of_types(row) for row in examples], examples.name)
 
 

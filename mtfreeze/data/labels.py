@@ -166,8 +166,8 @@ def encode_labels(
             raise DataError(
                 f"{row.source}: head {quoted(head)} labels whole texts: expected one label; found "
                 + (
-                    f"{counted(len(label), _item_of(label))}; use a MultiLabelClassification head for "
-                    "several labels, a Regression head for numbers"
+                    f"{counted(len(label), _item_of(label))}; use a MultiLabelClassification head "
+                    "for several labels, a Regression head for numbers"
                     if row.words is None
                     else f"{len(label)} tags; use a TokenClassification head for tags"
                 )

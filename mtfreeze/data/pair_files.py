@@ -72,10 +72,10 @@ def read_sts(path: PathLike, *, divide_by: float = 1.0) -> Examples:
     Examples
     --------
     >>> from pathlib import Path
-    >>> n = Path("sts.csv").write_text("A man eats.,Someone eats.,4.2\\nA dog.,A tax.,0\\n")
+    >>> n = Path("sts.csv").write_text("A man eats.,Someone eats.,4.5\\nA dog.,A tax.,0\\n")
     >>> rows = read_sts("sts.csv", divide_by=5)
     >>> rows[0].texts, rows[0].label
-    (('A man eats.', 'Someone eats.'), 0.84)
+    (('A man eats.', 'Someone eats.'), 0.9)
     """
     by = check_number("divide_by", divide_by, 0.0, above=True)
     rows = []

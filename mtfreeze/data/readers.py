@@ -33,6 +33,7 @@ from .files import read_lines
 from .label_map import LabelMap, map_labels
 from .row_files import jsonl_rows, named_keys, tsv_rows
 from .squad import read_squad
+from .text_files import read_plain_text
 
 __all__ = ["read_conll", "read_csv", "read_file", "read_jsonl", "read_tsv"]
 
@@ -307,6 +308,7 @@ def read_conll(
 _READERS: Mapping[str, Callable[..., Examples]] = {
     ".tsv": read_tsv,
     ".txt": read_tsv,
+    ".text": read_plain_text,
     ".csv": read_csv,
     ".jsonl": read_jsonl,
     ".json": read_squad,

@@ -230,7 +230,10 @@ class _Walk:
 
         def flops_of(data: StepBatch) -> float:
             return self._prices.flops(
-                heads, sizes_of(data.batch.lengths), features=data.batch.features, training=True
+                heads,
+                sizes_of(data.batch.lengths, data.batch.rows_of_heads),
+                features=data.batch.features,
+                training=True,
             ).total
 
         flops = self._prices.flops(heads, kind.sizes, features=given, training=True)
@@ -272,7 +275,10 @@ class _Walk:
             given = tuple(pack(encoded, encoded.sequences_of(small.rows)).features)
             lengths = encoded.lengths[encoded.sequences_of(group.rows)]
             flops += self._prices.flops(
-                group.tasks, sizes_of(lengths), features=given, training=False
+                group.tasks,
+                sizes_of(lengths, encoded.rows_of_heads(len(group.rows))),
+                features=given,
+                training=False,
             ).forward
             self._add_calls(group.tasks, lengths, given)
             givens.append(given)

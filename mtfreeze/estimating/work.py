@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..evaluating.eval_data import EvalData
 from ..inputs.packing import Encoded
 from ..planning.run_plan import PhasePlan, PlannedStep
-from ..pricing.plan_prices import sizes_of
+from ..pricing.plan_prices import Sizes, sizes_of
 from ..steps.batch import TrainingRows
 
 __all__ = ["StepKind", "kinds_of", "pick_steps", "sample_rows"]
@@ -35,16 +35,19 @@ class StepKind:
     steps : list of PlannedStep
     lengths : list of (b,) int64 arrays
         Tokens of the sequences of each step.
+    of_heads : Counter of str
+        Rows of all steps in row spaces of heads.
     """
 
     heads: Heads
     steps: list[PlannedStep] = field(default_factory=list)
     lengths: list[NDArray[np.int64]] = field(default_factory=list)
+    of_heads: Counter[str] = field(default_factory=Counter)
 
     @property
-    def sizes(self) -> Counter[int]:
-        """Sequences of each length in all steps together."""
-        return sizes_of(np.concatenate(self.lengths))
+    def sizes(self) -> Sizes:
+        """Sequences of each length, and rows of heads, in all steps together."""
+        return sizes_of(np.concatenate(self.lengths), self.of_heads)
 
     @property
     def n_tokens(self) -> int:
@@ -61,6 +64,8 @@ def kinds_of(phase: PhasePlan, rows: TrainingRows) -> dict[Heads, StepKind]:
         heads = tuple(name for part in planned.step for name in part.tasks)
         kind = kinds.setdefault(heads, StepKind(heads))
         kind.steps.append(planned)
+        for part in planned.step:
+            kind.of_heads.update(encoded[part.group].rows_of_heads(len(part.rows)))
         kind.lengths.append(
             np.concatenate(
                 [

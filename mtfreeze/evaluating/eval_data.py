@@ -251,8 +251,7 @@ class _RowScorer(_Scorer):
         self._rows: list[RowCounts] = []
 
     def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
-        targets = self._targets.for_rows(self._encoded, rows)
-        loss, divisor = self._loss_sum(outputs, targets)
+        loss, divisor = self._loss_sum(self._targets, self._encoded, rows, outputs)
         self._loss, self._divisor = self._loss + loss, self._divisor + divisor
         self._rows.append(self._spec.scored(self._targets, self._encoded, rows, outputs))
 

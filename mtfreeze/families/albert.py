@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .bert import BERT, FIXED
-from .family import HeadLayout
+from .family import SPANS, HeadLayout
 
 __all__ = ["ALBERT"]
 
@@ -75,6 +75,7 @@ ALBERT = replace(
         "ForTokenClassification": HeadLayout(
             "classifier", ("classifier_dropout_prob", "hidden_dropout_prob")
         ),
+        "ForQuestionAnswering": SPANS,
     },
     tokenizer_class="AlbertTokenizer",
     pooler="pooler.",

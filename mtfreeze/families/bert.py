@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .family import SIZES, Family, HeadLayout
+from .family import SIZES, SPANS, Family, HeadLayout
 
 __all__ = ["BERT", "FIXED"]
 
@@ -87,6 +87,7 @@ BERT = Family(
             "classifier", _DROPOUT, hidden="pooler.dense", activation="tanh"
         ),
         "ForTokenClassification": HeadLayout("classifier", _DROPOUT),
+        "ForQuestionAnswering": SPANS,
     },
     tokenizer_class="BertTokenizer",
     pooler="pooler.",

@@ -16,7 +16,7 @@ from ..closest import name_list
 from ..errors import ConfigError
 from ..quoting import quoted
 from .bert import BERT, FIXED
-from .family import HeadLayout
+from .family import SPANS, HeadLayout
 
 __all__ = ["DEBERTA_V2"]
 
@@ -125,6 +125,7 @@ DEBERTA_V2 = replace(
             activation="gelu",
         ),
         "ForTokenClassification": HeadLayout("classifier", ("hidden_dropout_prob",)),
+        "ForQuestionAnswering": SPANS,
     },
     class_stem="DebertaV2",
     tokenizer_class="DebertaV2Tokenizer",

@@ -72,6 +72,7 @@ DISTILBERT = Family(
             activation="relu",
         ),
         "ForTokenClassification": HeadLayout("classifier", ("dropout",)),
+        "ForQuestionAnswering": HeadLayout("qa_outputs", ("qa_dropout",)),
     },
     tokenizer_class="DistilBertTokenizer",
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .bert import BERT, FIXED
-from .family import HeadLayout
+from .family import SPANS, HeadLayout
 
 __all__ = ["ELECTRA"]
 
@@ -56,6 +56,7 @@ ELECTRA = replace(
             "classifier.out_proj", _DROPOUT, hidden="classifier.dense", activation="gelu"
         ),
         "ForTokenClassification": HeadLayout("classifier", _DROPOUT),
+        "ForQuestionAnswering": SPANS,
     },
     tokenizer_class="ElectraTokenizer",
     pooler="",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["SIZES", "Family", "HeadLayout"]
+__all__ = ["SIZES", "SPANS", "Family", "HeadLayout"]
 
 SIZES = (
     "vocab_size",
@@ -61,6 +61,10 @@ class HeadLayout:
     options: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
     logits_bias: bool = True
     pooling: str = "cls"
+
+
+SPANS = HeadLayout("qa_outputs", (), default_dropout=0.0)
+"""Of heads that answer questions, as most families have them."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ matrix that gives words back is the table of words; where a file has it again it
 
 from __future__ import annotations
 
-from .family import Family, HeadLayout
+from .family import SPANS, Family, HeadLayout
 
 __all__ = ["GPT2"]
 
@@ -96,6 +96,7 @@ GPT2 = Family(
         "ForTokenClassification": HeadLayout(
             "classifier", ("classifier_dropout", "hidden_dropout")
         ),
+        "ForQuestionAnswering": SPANS,
     },
     tokenizer_class="GPT2Tokenizer",
 )

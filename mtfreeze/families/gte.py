@@ -90,7 +90,10 @@ GTE = Family(
         "encoder.layer": "layers",
     },
     class_stem="Gte",
-    head_layouts=BERT.head_layouts,
+    head_layouts={
+        kind: BERT.head_layouts[kind]
+        for kind in ("ForSequenceClassification", "ForTokenClassification")
+    },
     flat=_flat(160000.0),
 )
 

@@ -173,6 +173,7 @@ MODERNBERT = Family(
             _HEAD, options={**_HEAD.options, "pooling": ("classifier_pooling", "cls")}
         ),
         "ForTokenClassification": _HEAD,
+        "ForQuestionAnswering": _HEAD,
     },
     flat=_flat,
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .bert import BERT
-from .family import HeadLayout
+from .family import SPANS, HeadLayout
 
 __all__ = ["MPNET"]
 
@@ -58,6 +58,7 @@ MPNET = replace(
             "classifier.out_proj", _DROPOUT, hidden="classifier.dense", activation="tanh"
         ),
         "ForTokenClassification": HeadLayout("classifier", _DROPOUT),
+        "ForQuestionAnswering": SPANS,
     },
     tokenizer_class="MPNetTokenizer",
 )

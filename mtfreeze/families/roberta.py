@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .bert import BERT
-from .family import Family, HeadLayout
+from .family import SPANS, Family, HeadLayout
 
 __all__ = ["CAMEMBERT", "ROBERTA", "XLM_ROBERTA"]
 
@@ -36,6 +36,7 @@ def _family(model_type: str, class_stem: str, *names: str) -> Family:
                 "classifier.out_proj", _DROPOUT, hidden="classifier.dense", activation="tanh"
             ),
             "ForTokenClassification": HeadLayout("classifier", _DROPOUT),
+            "ForQuestionAnswering": SPANS,
         },
         class_stem=class_stem,
         tokenizer_class=f"{class_stem}Tokenizer",

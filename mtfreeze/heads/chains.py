@@ -62,15 +62,15 @@ class Chains:
         labels : (sum of lengths,) array
             Of the words, sentence by sentence.
         """
-        laid = np.zeros(self.begin.shape[:2], np.int64)
+        laid: Int64 = np.zeros(self.begin.shape[:2], np.int64)
         laid[_places(self.lengths)] = labels
         sentence = np.arange(len(laid))
         score = self.begin[sentence, 0, laid[:, 0]]
         for t in range(1, laid.shape[1]):
             found = self.step[sentence, t, laid[:, t - 1], laid[:, t]]
             score = score + np.where(t < self.lengths, found, 0.0)
-        score = score + self.end[(*self._last, laid[self._last])]
-        return self._totals(self._forward()) - score
+        score = score + self.end[self._last][sentence, laid[self._last]]
+        return np.asarray(self._totals(self._forward()) - score)
 
     def best(self) -> Int64:
         """Return the labels with the highest score of each sentence, (sum of lengths,)."""

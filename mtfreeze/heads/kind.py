@@ -110,6 +110,8 @@ class HeadSpec(ABC):
     """Whether it has weights of its own, which are random until they are trained."""
     changes_inputs: ClassVar[bool] = False
     """Whether a draw changes what the backbone reads: nothing that was stored stands for it."""
+    fixed_labels: ClassVar[tuple[str, ...]] = ()
+    """What the outputs of this kind are, where nobody may choose it."""
 
     labels: tuple[str, ...]
     hidden: tuple[int, ...] = ()
@@ -284,6 +286,10 @@ class HeadSpec(ABC):
         """Return what is kept, (n_outputs,), for a word that has no output; by default zeros."""
         return np.zeros(self.n_outputs, dtype=np.float32)
 
+    def probabilities(self, kept: Float32) -> Float32:
+        """Return the labels' probabilities for the rows of `decoded`; by default themselves."""
+        return kept
+
     @abstractmethod
     def predictions(self, kept: Float32) -> Any:
         """Return what the user gets for the rows of `decoded`."""
@@ -305,6 +311,12 @@ class HeadSpec(ABC):
     @abstractmethod
     def loss_sum(self, outputs: Float32, targets: Any) -> tuple[float, int]:
         """Return the core's loss summed over the rows with a target, and their number."""
+
+    def pass_loss(
+        self, targets: Targets, encoded: Encoded, rows: NDArray[np.int64], outputs: Float32
+    ) -> tuple[float, int]:
+        """Return the same for a packed batch of these rows."""
+        return self.loss_sum(outputs, targets.for_rows(encoded, rows))
 
     @abstractmethod
     def scored(

@@ -129,6 +129,7 @@ class QuestionAnswering(HeadSpec):
     measures: ClassVar[tuple[Measure, ...]] = (_Answers(),)
     size_key: ClassVar[str] = "n_outputs"
     has_probabilities: ClassVar[bool] = False
+    fixed_labels: ClassVar[tuple[str, ...]] = _LABELS
 
     labels: tuple[str, ...] = field(default=_LABELS, kw_only=True)
     dropout: float = 0.0

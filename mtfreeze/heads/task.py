@@ -161,8 +161,8 @@ class Task:
             if value is not None
         ]
         if self.loss is not None:
-            described = isinstance(self.loss, DescribedLoss)
-            parts.append(f"loss={self.loss if described else loss_name(self.loss)}")
+            loss = self.loss if isinstance(self.loss, DescribedLoss) else loss_name(self.loss)
+            parts.append(f"loss={loss}")
         return f"Task({', '.join(parts)})"
 
 

@@ -4,6 +4,13 @@
 Labels ``O``, ``B-x`` and ``I-x`` are IOB2 tags: gold tags must follow IOB2, and whole entities are
 scored. Other labels (parts of speech) are scored word by word. A sentence adds to the measure what
 it has of entities and words; words without a tag are neither learned from nor scored.
+
+With ``crf=True`` tags depend on the tag before: a linear-chain conditional random field over the
+words of a sentence (Lafferty, McCallum, Pereira 2001), as pytorch-crf has it. It is learned by
+-log of the share of the right tags among all ways to tag the sentence. A step adds that up over
+sentences and divides by the labelled *words* of the whole step, so that it has the size of other
+losses of words and mixes with them. Words without a tag are passed over: the next one follows the
+last one that has a tag.
 """
 
 from __future__ import annotations
@@ -15,91 +22,29 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_flag
 from ..closest import counted
 from ..data.example import Example
 from ..data.examples import Examples
 from ..data.labels import IGNORE, LabelCodes, proposed_map, rows_labels
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..inputs.packing import Encoded
 from ..inputs.word_values import word_values
 from ..metrics.entities import OUTSIDE, entity_spans, iob2_fault, is_iob2
-from ..metrics.scores import token_counts, token_sums
+from ..metrics.scores import token_counts
 from ..quoting import quoted
+from .chains import n_columns
 from .classes import Classification, Int64
 from .kind import Float32, check_features
-from .measure import Floats, Measure, Metric, RowCounts, Sums, ratio
+from .measure import Measure, RowCounts
 from .row_spaces import WORDS, RowSpace, Targets, WordTargets
+from .tag_chains import best_tags, chain_loss, lost_word, tag_shares, token_tags
+from .tag_measures import ENTITIES, PLAIN_TAGS
 
 __all__ = ["TokenClassification", "encode_tags"]
 
-_ACCURACY = Metric("accuracy", "accuracy")
-
-
-class _Entities(Measure):
-    """Of IOB2 tags: entities in gold, predicted, right; words, right words."""
-
-    name: ClassVar[str] = "token"
-    of: ClassVar[str] = "a token head"
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("f1", "F1"),
-        Metric("precision", "precision"),
-        Metric("recall", "recall"),
-        _ACCURACY,
-    )
-
-    def figures(self, rows: RowCounts) -> dict[str, float]:
-        """Return F1, precision and recall of entities, and the accuracy over words."""
-        return token_sums(rows.sum(axis=0))
-
-    def gold(self, rows: RowCounts) -> RowCounts:
-        """Return entities in gold, and words."""
-        return rows[:, [0, 3]]
-
-    def n_items(self, rows: RowCounts) -> int:
-        """Return words."""
-        return int(rows[:, 3].sum())
-
-    def sums(self, rows: RowCounts, metric: str) -> Sums:
-        """Return the rows as they are."""
-        return Sums(rows.astype(np.float64), lambda sums: _of_entities(metric, sums))
-
-
-def _of_entities(metric: str, sums: Floats) -> Floats:
-    gold, predicted, right, words, right_words = sums.T
-    if metric == "accuracy":
-        return ratio(right_words, words)
-    precision, recall = ratio(right, predicted), ratio(right, gold)
-    if metric == "precision":
-        return precision
-    return recall if metric == "recall" else ratio(2 * precision * recall, precision + recall)
-
-
-class _Words(Measure):
-    """Of tags that are no entities: words, right words."""
-
-    name: ClassVar[str] = "word"
-    of: ClassVar[str] = "a head of tags without entities"
-    metrics: ClassVar[tuple[Metric, ...]] = (_ACCURACY,)
-
-    def figures(self, rows: RowCounts) -> dict[str, float]:
-        """Return the accuracy over words."""
-        n_words, n_right = rows.sum(axis=0)
-        return {"accuracy": int(n_right) / max(1, int(n_words))}
-
-    def gold(self, rows: RowCounts) -> RowCounts:
-        """Return words."""
-        return rows[:, :1]
-
-    def n_items(self, rows: RowCounts) -> int:
-        """Return words."""
-        return int(rows[:, 0].sum())
-
-    def sums(self, rows: RowCounts, metric: str) -> Sums:
-        """Return the rows as they are."""
-        return Sums(rows.astype(np.float64), lambda sums: ratio(sums[:, 1], sums[:, 0]))
-
-
-_ENTITIES, _WORDS = _Entities(), _Words()
+_MOST_CHAINED = 256
+"""Labels of a chain: the core has a column for each pair of them."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +58,10 @@ class TokenClassification(Classification):
     features : str
         ``"hidden"``, what the last layer gives; ``"hidden_states.3"``, what layer 3 is given;
         ``"mix"``, all layers by shares that the head learns.
+    crf : bool
+        Whether the tags of a sentence are told together, by scores of tags that follow each other
+        (parameters ``transitions``, ``start_transitions``, ``end_transitions``); at most 256
+        labels. These scores learn slowly: give them ten times the head's rate or more.
 
     Examples
     --------
@@ -123,30 +72,77 @@ class TokenClassification(Classification):
     kind: ClassVar[str] = "token_classification"
     written: ClassVar[str] = "mtf.TokenClassification(labels=[...])"
     row_space: ClassVar[RowSpace] = WORDS
-    measures: ClassVar[tuple[Measure, ...]] = (_ENTITIES, _WORDS)
+    measures: ClassVar[tuple[Measure, ...]] = (ENTITIES, PLAIN_TAGS)
 
     features: str = field(default="hidden", kw_only=True)
+    crf: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_features(self.features, ("hidden",))
+        object.__setattr__(self, "crf", check_flag("crf", self.crf))
+        if self.crf and len(self.labels) > _MOST_CHAINED:
+            raise ConfigError(
+                f"a head with crf=True takes at most {_MOST_CHAINED} labels; found "
+                f"{len(self.labels)}; leave crf= out"
+            )
 
     def core_config(self) -> dict[str, Any]:
         """Return what the core needs to build the head."""
-        return {**super().core_config(), "features": self.features}
+        chain = {"kind": "token_chain", self.size_key: len(self.labels)}
+        config = {**super().core_config(), "features": self.features}
+        return config | (chain if self.crf else {})
+
+    @property
+    def n_outputs(self) -> int:
+        """One a label; with chains the scores of labels that follow each other."""
+        return n_columns(len(self.labels)) if self.crf else super().n_outputs
+
+    @property
+    def chooses_by_itself(self) -> bool:
+        """Without chains."""
+        return not self.crf
 
     @property
     def measure(self) -> Measure:
         """Entities where the labels are IOB2 tags, else words."""
-        return _ENTITIES if is_iob2(self.labels) else _WORDS
+        return ENTITIES if is_iob2(self.labels) else PLAIN_TAGS
 
     def targets(self, examples: Examples, label: str, head: str) -> WordTargets:
         """Turn the tag of each word into its class."""
         return WordTargets(encode_tags(examples, label, self.labels, head))
 
+    def decoded(self, outputs: Float32) -> Float32:
+        """Return probabilities; with chains all scores, which `probabilities` reads."""
+        return outputs if self.crf else super().decoded(outputs)
+
+    def lost(self) -> Float32:
+        """Return what stands for a lost word."""
+        return lost_word(len(self.labels)) if self.crf else super().lost()
+
+    def probabilities(self, kept: Float32) -> Float32:
+        """Return the probability of each tag; with chains, over all ways to tag the sentence."""
+        n_labels = len(self.labels)
+        return tag_shares(kept, n_labels, super().lost()[:n_labels]) if self.crf else kept
+
+    def predictions(self, kept: Float32) -> list[str]:
+        """Return the tag of each word; a lost word is ``O``."""
+        if not self.crf:
+            return super().predictions(kept)
+        tags = best_tags(kept, len(self.labels), -1).tolist()
+        return [OUTSIDE if tag < 0 else self.labels[tag] for tag in tags]
+
+    def pass_loss(
+        self, targets: Targets, encoded: Encoded, rows: Int64, outputs: Float32
+    ) -> tuple[float, int]:
+        """Return the core's loss summed over the rows, and the number of tagged words."""
+        if self.crf:
+            return chain_loss(targets, encoded, rows, outputs, len(self.labels))
+        return super().pass_loss(targets, encoded, rows, outputs)
+
     def examples(self, targets: Targets) -> dict[str, int]:
         """Return how many entities there are of each type; of other tags, how many words."""
-        if self.measure is not _ENTITIES:
+        if self.measure is not ENTITIES:
             return super().examples(targets)
         found = {name.partition("-")[2]: 0 for name in self.labels if name != OUTSIDE}
         for row in _tagged(targets):
@@ -156,7 +152,7 @@ class TokenClassification(Classification):
 
     def absent(self, targets: Targets) -> list[str]:
         """Return the types of entities, of other tags the labels, that no word has."""
-        if self.measure is not _ENTITIES:
+        if self.measure is not ENTITIES:
             return super().absent(targets)
         found = zip(self.labels, self.class_counts(targets).tolist(), strict=True)
         there = {name.partition("-")[2]: 0 for name in self.labels if name != OUTSIDE}
@@ -176,7 +172,10 @@ class TokenClassification(Classification):
         """Return what the tagged sentences add; a lost word counts as predicted ``O``."""
         # Without an O among the labels a lost word is wrong whatever its label: -1 is no class.
         lost = self.labels.index(OUTSIDE) if OUTSIDE in self.labels else -1
-        words = word_values(encoded, rows.tolist(), outputs.argmax(axis=1), lost)
+        codes = outputs.argmax(axis=1)
+        if self.crf:
+            codes = token_tags(encoded, rows.tolist(), outputs, len(self.labels))
+        words = word_values(encoded, rows.tolist(), codes, lost)
         tags = cast(WordTargets, targets).rows
         # A row of a shared pass may carry no tags of this task.
         pairs = [
@@ -197,7 +196,7 @@ class TokenClassification(Classification):
     def _counted(
         self, gold: Sequence[NDArray[np.integer]], predicted: Sequence[NDArray[np.integer]]
     ) -> RowCounts:
-        if self.measure is _ENTITIES:
+        if self.measure is ENTITIES:
             return token_counts(*([self._names(row) for row in rows] for rows in (gold, predicted)))
         right = [int((a == b).sum()) for a, b in zip(gold, predicted, strict=True)]
         return np.stack([[len(row) for row in gold], right], axis=1).astype(np.int64)
@@ -279,7 +278,8 @@ def encode_tags(
         if iob2:
             _check_iob2(row, [None if code == IGNORE else names[code] for code in codes])
         result.append(np.asarray(codes, dtype=np.int32))
-    if all((codes_of_row == IGNORE).all() for codes_of_row in result):
+    words = np.concatenate(result)
+    if len(words) and (words == IGNORE).all():
         raise DataError(
             f"{examples.name}: expected words with tags for {quoted(task)}; found "
             f"{counted(len(result), 'row')} and no word with one; add tags to the rows"

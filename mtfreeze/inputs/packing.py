@@ -87,6 +87,11 @@ class PackedBatch:
         return total
 
     @property
+    def rows_of_heads(self) -> dict[str, int]:
+        """Rows in each row space that heads declare, by its name."""
+        return {name: int(one[-1]) for name, one in self.offsets.items() if name in HEAD_SPACES}
+
+    @property
     def _own_offsets(self) -> list[NDArray[np.int64]]:
         return [one for space, one in self.offsets.items() if space not in HEAD_SPACES]
 
@@ -265,6 +270,10 @@ class Encoded(Sequence[NDArray[np.int32]]):
         """Return the sequences of rows of data, (n,) int64, in the order of the rows."""
         chosen = np.asarray(rows, dtype=np.int64)
         return chosen if self.row_offsets is None else _spans(self.row_offsets, chosen)[0]
+
+    def rows_of_heads(self, n_rows: int) -> dict[str, int]:
+        """Return how many rows batches of so many rows of data have in row spaces of heads."""
+        return {PAIRS: n_rows} if self.paired else {}
 
     def ids_of_row(self, row: int) -> NDArray[np.int32]:
         """Return the ids of all sequences of a row of data, (length,) int32."""

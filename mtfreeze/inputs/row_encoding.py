@@ -73,7 +73,8 @@ class _Plain(RowEncoding):
             row = examples[0]
             raise DataError(
                 f"{row.source}: expected one text, or words; found {_found(row)}; give such rows "
-                "to a head that reads several texts, or join them into one"
+                "to a head that reads several texts, or join them into one; for several labels of "
+                "a text use {'text': ..., 'labels': {task: label}}"
             )
 
     def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:

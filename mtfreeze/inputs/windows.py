@@ -179,7 +179,9 @@ class _Window:
     ) -> None:
         self.inputs = {name: np.array(read(encoding), np.int32) for name, read in columns.items()}
         found = np.array(encoding.offsets, np.int32).reshape(-1, 2)
-        of_context = np.array([one == 1 for one in encoding.sequence_ids], bool)
+        # Without a template the library forgets in windows which tokens are of the second text.
+        of_context = np.array([one != 0 for one in encoding.sequence_ids], bool)
+        of_context &= np.array(encoding.special_tokens_mask, bool) ^ True
         self.characters = found if back is None else back[found]
         self.characters[~of_context] = OUTSIDE
 

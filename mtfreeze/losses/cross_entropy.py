@@ -162,8 +162,10 @@ def _checked(name: str, value: object, most: float, included: bool) -> float:
 
 
 def _checked_weights(weights: object) -> str | dict[str, float] | None:
-    if weights is None or weights == BALANCED:
-        return BALANCED if weights is not None else None
+    if weights is None:
+        return None
+    if isinstance(weights, str) and weights == BALANCED:
+        return BALANCED
     if not isinstance(weights, Mapping):
         raise TypeError(
             f"class_weights must be {BALANCED!r} or map labels to numbers; found "

@@ -88,7 +88,8 @@ class Distillation(DescribedLoss):
     def __repr__(self) -> str:
         said = f"logits of {len(self.teacher)} rows" if self.has_logits else "a model"
         head = "" if self.head is None else f", head={self.head!r}"
-        return f"Distillation(teacher={said}, temperature={self.temperature}, alpha={self.alpha}{head})"
+        settings = f"temperature={self.temperature}, alpha={self.alpha}{head}"
+        return f"Distillation(teacher={said}, {settings})"
 
     @property
     def has_logits(self) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .._core import Bracket
 from ..adapters.adapter import LORA_UNIT, UNITS, Adapter
-from ..adapters.descriptions import IA3, Lora
+from ..adapters.descriptions import IA3, Lora, make_adapter
 from ..checks import check_path, check_seed
 from ..errors import ConfigError, TrainingError
 from ..freezing.facts import publish
@@ -110,7 +110,7 @@ class AdapterMethods(ModelState):
 
     def _add(self, way: Lora | IA3, seed: int) -> Self:
         index = self.index
-        adapter = way.adapter(linear_paths(self), index.family.model_type, index.n_layers)
+        adapter = make_adapter(way, linear_paths(self), index.family.model_type, index.n_layers)
         self._attach_adapter(adapter, seed, {})
         return self
 

@@ -217,6 +217,8 @@ class ComputingMethods(ModelState):
         >>> sorted(model.predict_all(["Anna went to Paris"]))
         ['classifier', 'ner_head']
         """
+        from .encoding import read_once
         from .prediction import heads_of, predict
 
+        texts = read_once(texts)
         return predict(self, heads_of(self, heads, texts, words), texts, precision, words)

@@ -163,6 +163,12 @@ def encode_asked(model: ModelState, spec: HeadSpec, rows: Sequence[Row]) -> Enco
     return model.encoder.encode_examples(examples, spec.encoding)
 
 
+def read_once(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return rows that may be read several times; what is none comes back as it is."""
+    items = as_items(rows)
+    return rows if items is None or isinstance(rows, str) else list(items)
+
+
 def readers(model: ModelState, names: Sequence[str], rows: object, words: bool) -> list[str]:
     """Return those of several heads that read rows of this kind, where nobody named them.
 
@@ -276,6 +282,7 @@ def forward(
 ) -> dict[str, NDArray[Any]]:
     """Return named outputs of one packed pass; see `MultiTaskModel.forward`."""
     how = forward_options(precision)
+    texts = read_once(texts)
     known = {info.name: info for info in model._core.outputs()}
     if outputs is None:
         wanted = ["pooled", *readers(model, list(model.heads), texts, words)]

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_items, check_choice, check_each, check_text
+from ..checks import check_choice, check_each, check_text
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError, SelectorError
 from ..inputs.packing import Encoded
 from ..inputs.row_encoding import PLAIN
 from ..quoting import quoted
 from ..runtime.precision import forward_options
-from .encoding import Row, calls, encode_asked, encode_rows, readers
+from .encoding import Row, calls, encode_asked, encode_rows, read_once, readers
 from .finite import check_finite
 
 if TYPE_CHECKING:
@@ -79,7 +79,12 @@ def predict_proba(
                 "which has "
                 "none; call predict"
             )
-    return _kept(model, heads, texts, precision, words)
+    kept = _kept(model, heads, texts, precision, words)
+    specs = {head.name: head.spec for head in heads}
+    return {
+        name: specs[name].row_space.each(found, specs[name].probabilities)
+        for name, found in kept.items()
+    }
 
 
 def predict(
@@ -136,8 +141,7 @@ def _passes(
     model: ModelState, heads: Sequence[Head], texts: Sequence[Row], words: bool
 ) -> Iterator[tuple[Sequence[Head], Encoded, NDArray[np.int64]]]:
     """Yield which heads read which rows in one pass through the backbone."""
-    items = as_items(texts)
-    texts = texts if items is None else list(items)  # they may be read several times
+    texts = read_once(texts)
     plain = [head for head in heads if head.spec.encoding == PLAIN]
     if plain or not heads:
         yield from _plain_passes(model, plain, texts, words)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Heads that already work: taken from a checkpoint of Hugging Face or from a folder of ours.
 
-A ``...ForTokenClassification`` head is one linear layer over the hidden states. A
-``...ForSequenceClassification`` head reads the first token's vector h, in most families through one
-more layer,
+A ``...ForTokenClassification`` head is one linear layer over the hidden states, and so is a
+``...ForQuestionAnswering`` head, of two outputs. A ``...ForSequenceClassification`` head reads the
+first token's vector h, in most families through one more layer,
 
     logits = W act(D h + d) + b
 
@@ -34,6 +34,7 @@ from ..files.json_files import read_object
 from ..files.still_folder import read_still
 from ..files.tensor_files import TensorEntry, find_tensors
 from ..heads.kind import BIASES, HeadSpec, PooledHead
+from ..heads.question_answering import QuestionAnswering
 from ..heads.sequence_classification import SequenceClassification
 from ..heads.token_classification import TokenClassification
 from ..notices import OtherBackboneWarning, warn
@@ -53,8 +54,11 @@ __all__ = ["PretrainedHead", "read_pretrained_head", "warn_of_another_backbone"]
 _NAME = "head"
 """Of a head that the core is asked about."""
 
-_SEQUENCE, _TOKEN = "ForSequenceClassification", "ForTokenClassification"
-_SPECS: dict[str, type[HeadSpec]] = {_SEQUENCE: SequenceClassification, _TOKEN: TokenClassification}
+_SPECS: dict[str, type[HeadSpec]] = {
+    "ForSequenceClassification": SequenceClassification,
+    "ForTokenClassification": TokenClassification,
+    "ForQuestionAnswering": QuestionAnswering,
+}
 
 
 @dataclass(frozen=True)
@@ -209,7 +213,8 @@ def _hugging_face_head(
                     f"{name_list(near, 6)}; give the folder of a whole checkpoint"
                 )
             entries[ours + part] = found[f"{theirs}.{part}"]
-    labels, rate = _labels(config, entries["weight"], where), _dropout(config, layout, where)
+    labels = _labels(_SPECS[kind], config, entries["weight"], where)
+    rate = _dropout(config, layout, where)
     options["dropout"] = rate
     if issubclass(_SPECS[kind], PooledHead):
         options.setdefault("pooling", layout.pooling)
@@ -240,11 +245,13 @@ def _find_layout(
     kinds = [kind for kind in _SPECS for one in named if str(one).endswith(kind)]
     if not named and spec is not None:  # an old checkpoint: the caller says what it is
         kinds = [kind for kind, cls in _SPECS.items() if isinstance(spec, cls)]
-    if len(kinds) != 1:
+    if len(kinds) != 1 or kinds[0] not in HEAD_LAYOUTS[model_type]:
+        *most, last = (f"...{kind}" for kind in HEAD_LAYOUTS[model_type])
         raise ConfigError(
-            f"{where}: expected the checkpoint of a model named ...{_SEQUENCE} or ...{_TOKEN}; "
+            f"{where}: expected the checkpoint of a model named {', '.join(most)} or {last}; "
             f"found architectures = {quoted(named)}; give a checkpoint that was fine-tuned for "
-            "classification" + ("" if named else ", or pass the head's description as well")
+            "classification or for answering questions"
+            + ("" if named else ", or pass the head's description as well")
         )
     return kinds[0], HEAD_LAYOUTS[model_type][kinds[0]]
 
@@ -274,9 +281,13 @@ def _named(folder: Path, kind: str, family: Family | None) -> dict[str, TensorEn
     return {family.plain_name(key) if family else key: tensors[key] for key in tensors}
 
 
-def _labels(config: Mapping[str, Any], logits: TensorEntry, where: str) -> tuple[str, ...]:
+def _labels(
+    spec: type[HeadSpec], config: Mapping[str, Any], logits: TensorEntry, where: str
+) -> tuple[str, ...]:
     """Return the labels' names in the order of the logits."""
     n = logits.shape[0] if logits.shape else 0
+    if spec.fixed_labels:
+        return spec.fixed_labels
     if n < 2:
         raise ConfigError(
             f"{where}: expected a head with two or more labels; found {n}: a regression head, "

@@ -35,8 +35,9 @@ __all__ = ["check_task_model", "head_names", "write_task_model"]
 _KINDS = {
     "sequence_classification": "ForSequenceClassification",
     "token_classification": "ForTokenClassification",
+    "question_answering": "ForQuestionAnswering",
 }
-"""Classes of transformers by kind of head; both have logits that choose one label."""
+"""Classes of transformers by kind of head."""
 
 _BACKBONE = "backbone."
 _NO_NORM = {"norm_eps": None, "norm_bias": False}
@@ -69,16 +70,22 @@ def check_task_model(model: ModelState, head: object) -> None:
     forms = _forms(model, layout, spec)
     if found not in forms:
         differ = [key for key in forms[0] if forms[0][key] != found.get(key)]
+        kind = family.class_stem + _KINDS[_computed(spec)]
         raise ConfigError(
-            f"head {quoted(name)} is not what {family.class_stem}{_KINDS[spec.kind]} computes: "
+            f"head {quoted(name)} is not what {kind} computes: "
             f"expected { ({key: forms[0][key] for key in differ}) }; found "
             f"{ ({key: found.get(key) for key in differ}) }; save without head=, which keeps every "
             "head, or train a head of that form"
         )
 
 
+def _computed(spec: HeadSpec) -> str:
+    """Return what the core calls the kind: one label of a sequence, be that a text or a pair."""
+    return str(spec.core_config()["kind"])
+
+
 def _layout(family: Family, spec: HeadSpec) -> HeadLayout | None:
-    kind = _KINDS.get(spec.kind, "")
+    kind = _KINDS.get(_computed(spec), "")
     return family.head_layouts.get(kind) if family.class_stem else None
 
 
@@ -86,6 +93,7 @@ def _facts(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
     """Return what decides which function of the hidden states a head is."""
     norm = spec.hidden and spec.norm_eps is not None
     facts: dict[str, Any] = {"hidden": spec.hidden, "bias": spec.bias, "layers": spec.layers}
+    facts["outputs"] = spec.n_outputs
     facts["activation"] = spec.activation if spec.hidden else "none"
     facts["hidden_bias"] = spec.hidden_bias if spec.hidden else False
     facts |= {"norm_eps": spec.norm_eps, "norm_bias": spec.norm_bias} if norm else _NO_NORM
@@ -103,6 +111,7 @@ def _forms(model: ModelState, layout: HeadLayout, spec: HeadSpec) -> list[dict[s
     """Return the facts of all heads that are what the class computes, the usual form first."""
     form: dict[str, Any] = {"hidden": (model.token_width,) if layout.hidden else ()}
     form |= {"bias": layout.logits_bias, "activation": layout.activation, "layers": LAST}
+    form["outputs"] = len(spec.labels)
     form |= {"hidden_bias": bool(layout.hidden), **_NO_NORM}
     if isinstance(spec, PooledHead):
         form |= {"pooling": layout.pooling, "normalized": False}
@@ -163,10 +172,10 @@ def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, 
     config = {
         **model.config,
         **named,
-        "architectures": [family.class_stem + _KINDS[spec.kind]],
+        "architectures": [family.class_stem + _KINDS[_computed(spec)]],
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
-        "problem_type": "single_label_classification",
+        "problem_type": None if spec.fixed_labels else "single_label_classification",
     }
     if layout.dropout and layout.dropout[0] not in family.computed:  # not the backbone's rate
         config[layout.dropout[0]] = spec.dropout

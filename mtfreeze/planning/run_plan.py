@@ -232,9 +232,14 @@ def _trained_tasks(
     with_data = {n: t for n, t in tasks.items() if t.train is not None and t.weight > 0}
     frozen_heads = {unit.path for unit in units if unit.is_head and unit.frozen}
     backbone_trains = any(not u.is_head and u.n_frozen < u.n_values for u in units)
+    empty = {unit.path for unit in units if unit.is_head and not unit.n_values}
     trained: dict[str, Task] = {}
     for name, task in with_data.items():
-        if name not in frozen_heads:
+        if name in empty - frozen_heads and not backbone_trains:
+            notes.append(
+                f"{name}: has no parameters and the backbone is frozen; its loss trains nothing"
+            )
+        elif name not in frozen_heads:
             trained[name] = task
         elif task.train_through_frozen and backbone_trains:
             trained[name] = task

@@ -4,7 +4,7 @@
 Where every token sees its whole text, FLOPs are linear in the sequences, the tokens and the
 squared lengths of a batch, so plans of three short texts give what each of these costs for given
 outputs and given features. Where attention has a window they are not, and each length is priced
-once.
+once. In the row spaces of heads every row costs the same.
 """
 
 from __future__ import annotations
@@ -52,16 +52,22 @@ class Flops:
         return Flops(self.forward + other.forward, self.dx + other.dx, self.dw + other.dw)
 
 
-def sizes_of(lengths: ArrayLike) -> Counter[int]:
-    """Return how many sequences there are of each length; sizes of batches add up.
+Sizes = Counter[int | str]
+"""Sequences by length, and rows by the name of a row space of heads; those of batches add up."""
+
+
+def sizes_of(lengths: ArrayLike, of_heads: Mapping[str, int] | None = None) -> Sizes:
+    """Return how many sequences there are of each length, with the rows that heads read of them.
 
     Examples
     --------
-    >>> sizes_of([3, 2, 3]) + sizes_of([2])
-    Counter({2: 2, 3: 2})
+    >>> sizes_of([3, 2, 3]) + sizes_of([2, 2], {"pairs": 1})
+    Counter({2: 3, 3: 2, 'pairs': 1})
     """
     found, counts = np.unique(np.asarray(lengths, dtype=np.int64), return_counts=True)
-    return Counter(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+    sizes: Sizes = Counter(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+    sizes.update(of_heads or {})
+    return sizes
 
 
 class PlanPrices:
@@ -82,7 +88,7 @@ class PlanPrices:
     def flops(
         self,
         outputs: Iterable[str],
-        sizes: Counter[int],
+        sizes: Sizes,
         *,
         features: Iterable[str] = (),
         training: bool,
@@ -93,7 +99,7 @@ class PlanPrices:
         ----------
         outputs : iterable of str
             Heads whose losses train, or outputs that are inferred.
-        sizes : Counter of int
+        sizes : Counter
             From `sizes_of`.
         features : iterable of str
             Outputs that the batches carry.
@@ -106,28 +112,51 @@ class PlanPrices:
         if key not in self._known:
             self._known[key] = self._unit_prices(*key)
         units = self._known[key]
+        texts = {one: count for one, count in sizes.items() if isinstance(one, int)}
         if units is not None:
-            lengths = np.array([[1, n, n * n] for n in sizes], dtype=np.float64).reshape(-1, 3)
-            prices = units @ (np.array([*sizes.values()], dtype=np.float64) @ lengths)
+            lengths = np.array([[1, n, n * n] for n in texts], dtype=np.float64).reshape(-1, 3)
+            prices = units @ (np.array([*texts.values()], dtype=np.float64) @ lengths)
         else:
-            one = [count * self._price(*key, length) for length, count in sizes.items()]
+            one = [count * self._price(*key, length) for length, count in texts.items()]
             prices = np.sum(one, axis=0) if one else np.zeros(3)
+        for space, count in sizes.items():
+            if isinstance(space, str):
+                prices = prices + count * self._row_price(*key, space)
         return Flops(*map(float, prices))
 
     def _price(
-        self, outputs: tuple[str, ...], features: tuple[str, ...], training: bool, length: int
+        self,
+        outputs: tuple[str, ...],
+        features: tuple[str, ...],
+        training: bool,
+        length: int,
+        offsets: Mapping[str, tuple[int, ...]] | None = None,
     ) -> Float64:
-        """Return FLOPs forward, dx and dw of one text of so many tokens, (3,) float64."""
-        key = (outputs, features, training, length)
+        """Return FLOPs forward, dx and dw of one text of so many tokens, (3,) float64.
+
+        Or of the batch of these offsets, by row space.
+        """
+        wanted = {"tokens": (0, length)} if offsets is None else offsets
+        key = (outputs, features, training, *wanted.items())
         if key not in self._single:
             plan = self._core.plan(
                 outputs,
                 training=training,
-                offsets={"tokens": np.array([0, length], dtype=np.int64)},
+                offsets={name: np.array(one, dtype=np.int64) for name, one in wanted.items()},
                 features=features,
             )
             self._single[key] = np.array([plan.forward_flops, plan.dx_flops, plan.dw_flops])
         return self._single[key]
+
+    def _row_price(
+        self, outputs: tuple[str, ...], features: tuple[str, ...], training: bool, space: str
+    ) -> Float64:
+        """Return the FLOPs of one more row in a row space of heads, (3,) float64."""
+        without, with_one = (
+            self._price(outputs, features, training, 1, {"tokens": (0, 1, 2), space: (0, n, n)})
+            for n in (0, 1)
+        )
+        return with_one - without
 
     def _unit_prices(
         self, outputs: tuple[str, ...], features: tuple[str, ...], training: bool

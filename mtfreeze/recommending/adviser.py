@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..checks import check_flag, check_number
 from ..closest import name_list
+from ..errors import ConfigError
 from ..evaluating.doubts import lines
 from ..heads.task import Task
 from ..model.state import check_model
@@ -64,8 +65,8 @@ def recommend(
     DataError
         If a task has no training data, fewer rows than labels, or one class only.
     ConfigError, TypeError
-        If a task has no head (the closest name is in the message), everything is pinned, or the
-        budget is no number above 0.
+        If a task has no head (the closest name is in the message), everything is pinned, the
+        model has an adapter, or the budget is no number above 0.
 
     Examples
     --------
@@ -78,6 +79,11 @@ def recommend(
     """
     limit = None if budget is None else check_number("budget", budget, above=True)
     check_model(model)
+    if model.adapter is not None:
+        raise ConfigError(
+            "recommend says what to freeze of a plain model; found one with an adapter "
+            f"({model.adapter.kind}); remove_adapter() or merge_lora() first, or compare both ways"
+        )
     reporter = Reporter(check_flag("progress", progress))
     found = find(model, tasks, reporter)
     _, ranking, reasons = decide(found)

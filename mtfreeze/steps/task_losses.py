@@ -8,9 +8,11 @@ out here, where the head, the training data and what they hold are known.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.examples import Examples
 from ..data.labels import IGNORE
@@ -19,6 +21,7 @@ from ..heads.classes import Classification
 from ..heads.kind import HeadSpec
 from ..heads.row_spaces import Targets, TextTargets
 from ..heads.task import Task
+from ..inputs.packing import Encoded
 from ..losses.cross_entropy import CrossEntropy, cross_entropy_sum
 from ..losses.distillation import Distillation, soft_targets
 from ..losses.own import Float32, LossFunction, loss_sum
@@ -30,8 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CoreLoss", "LossSum", "core_loss", "evaluation_loss", "own_loss"]
 
-LossSum = Callable[[Float32, Any], tuple[float, float]]
-"""Outputs and targets of a pass -> the summed loss, and what its mean divides by."""
+Int64 = NDArray[np.int64]
+LossSum = Callable[[Targets, Encoded, Int64, Float32], tuple[float, float]]
+"""Targets and tokens of the data, rows and outputs of a pass -> the summed loss over these rows,
+and what its mean divides by."""
 
 
 class CoreLoss(NamedTuple):
@@ -74,8 +79,10 @@ def core_loss(model: ModelState, name: str, task: Task, targets: Targets) -> Cor
         return CoreLoss(targets, None, _settings(task.loss, spec, name, targets))
     if isinstance(task.loss, Distillation) and task.train is not None:
         logits = _teacher_logits(task.loss, name, _by_labels(spec, name, task.loss), task.train)
-        values = soft_targets(targets.flat(), logits, IGNORE)
-        return CoreLoss(TextTargets(values), "soft_targets", task.loss.settings())
+        one_a_text = cast(TextTargets, targets)
+        values = soft_targets(cast(NDArray[np.int32], one_a_text.values), logits, IGNORE)
+        learned = replace(one_a_text, values=values)
+        return CoreLoss(learned, "soft_targets", task.loss.settings())
     return CoreLoss(targets)
 
 
@@ -86,12 +93,20 @@ def evaluation_loss(spec: HeadSpec, name: str, task: Task, known: Targets) -> Lo
     """
     if isinstance(task.loss, CrossEntropy):
         settings = _settings(task.loss, spec, name, known)
-        return lambda outputs, targets: cross_entropy_sum(outputs, targets, settings)
+        return lambda targets, encoded, rows, outputs: cross_entropy_sum(
+            outputs, _codes(targets, encoded, rows), settings
+        )
     if task.loss is None or isinstance(task.loss, Distillation):
-        return spec.loss_sum
+        return spec.pass_loss
     own: Any = task.loss
     where = f"evaluation, task {quoted(name)}"
-    return lambda outputs, targets: loss_sum(own, outputs, targets, where)
+    return lambda targets, encoded, rows, outputs: loss_sum(
+        own, outputs, targets.for_rows(encoded, rows), where
+    )
+
+
+def _codes(targets: Targets, encoded: Encoded, rows: Int64) -> NDArray[np.int32]:
+    return cast(NDArray[np.int32], targets.for_rows(encoded, rows))
 
 
 def _by_labels(spec: HeadSpec, name: str, loss: CrossEntropy | Distillation) -> Classification:
@@ -109,7 +124,8 @@ def _by_labels(spec: HeadSpec, name: str, loss: CrossEntropy | Distillation) -> 
 
 
 def _settings(loss: CrossEntropy, spec: HeadSpec, name: str, known: Targets) -> LossSettings:
-    return loss.settings(_by_labels(spec, name, loss).labels, known.flat(), name)
+    codes = cast(NDArray[np.int32], known.flat())
+    return loss.settings(_by_labels(spec, name, loss).labels, codes, name)
 
 
 def _teacher_logits(

@@ -40,6 +40,7 @@ from ..files.still_folder import Sight, look_at, read_still
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
 from ..files.user_paths import user_path
 from ..files.whole_file import explained, make_folder, write_synced
+from ..model.saved_adapter import ADAPTER_FILE
 from ..model.saving import CHECKPOINTS, write_model
 from ..quoting import cut, quoted
 
@@ -119,7 +120,8 @@ class Checkpoint:
         for head in self.trained_heads:
             file = inner_path(self.path, f"heads/{head}.safetensors", f"{_TRAINER}/{_STATE}")
             found |= read_entries(file)
-        return found
+        adapter = self.path / ADAPTER_FILE
+        return found | (read_entries(adapter) if adapter.is_file() else {})
 
     def moments(self) -> SavedMoments:
         """Return both moments and the step count of every tensor that has any, by key.

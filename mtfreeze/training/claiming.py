@@ -81,10 +81,10 @@ def _locked(lock: Path) -> int | None:
 
 
 def _try_lock(descriptor: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
+    if os.name != "posix":
         return True
+    import fcntl
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -93,12 +93,10 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _unlock(descriptor: int) -> None:
-    try:
+    with suppress(ImportError, OSError):  # Windows has none, some file systems neither
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # for children that were forked meanwhile, too
-    except (ImportError, OSError):
-        pass
     os.close(descriptor)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..inputs.packing import Encoded, PackedBatch
 from ..notices import renamed
-from ..pricing.plan_prices import Flops, PlanPrices, form_bytes, sizes_of
+from ..pricing.plan_prices import Flops, PlanPrices, Sizes, form_bytes, sizes_of
 
 if TYPE_CHECKING:
     from ..evaluating.eval_data import PackRows
@@ -157,7 +157,7 @@ class CostMeter:
         # What other models of the process hold is not this run's.
         self._beside = weights + encoded_bytes(data) - _core.memory_info().bytes_now
         self._mark = began
-        self._sums: dict[tuple[Any, ...], Counter[int]] = {}
+        self._sums: dict[tuple[Any, ...], Sizes] = {}
         self._eval_seconds = 0.0
         self._before = (0, 0, 0.0)
         self._n_fills = 0
@@ -229,7 +229,7 @@ class CostMeter:
 
     def _count(self, training: bool, outputs: Iterable[str], batch: PackedBatch) -> None:
         key = (training, tuple(outputs), tuple(batch.features))
-        self._sums.setdefault(key, Counter()).update(sizes_of(batch.lengths))
+        self._sums.setdefault(key, Counter()).update(sizes_of(batch.lengths, batch.rows_of_heads))
 
     def _flops(self, *, training: bool) -> Flops:
         total = Flops()

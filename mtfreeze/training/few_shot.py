@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._core import Bracket
-from ..checks import check_choice, check_integer
+from ..checks import check_choice, check_integer, typed
 from ..closest import counted, name_list
 from ..data.example import Example
 from ..data.examples import Examples, Rows, as_examples
@@ -75,7 +75,8 @@ def few_shot(
         Rows to evaluate on afterwards.
     train : selector
         What of the backbone learns from the pairs: ``"backbone"``, or upper layers such as
-        ``"backbone.layers[4:]"``, which takes less time and memory. The rest is frozen meanwhile.
+        ``"backbone.layers[4:]"``, which takes less time and memory. The rest is frozen meanwhile,
+        and so is what `freeze` pinned.
     pairs : {"oversampling", "undersampling", "unique"} or int
         Of all n(n + 1)/2 pairs of n rows, each row with itself too: alike ones and others as many
         as there are more of, as many as there are less of, each as they are; or so many of each
@@ -129,8 +130,13 @@ def few_shot(
     number = check_integer("epochs", epochs, 1)
     alike = _as_pairs(data, draw_pairs(labels, check_pairs(pairs), seed))
     pair_head = _new_name(model)
-    taught = [train] if isinstance(train, str) else list(train)
-    schedule = FreezeSchedule().phase(train=[*taught, pair_head, head], epochs=number)
+    taught = _check_selector(train)
+    schedule = FreezeSchedule().phase(
+        train=[*taught, pair_head, head],
+        freeze=sorted(model.freeze_state().pinned) or None,
+        epochs=number,
+        name="pairs",
+    )
 
     def learn() -> Run:
         model.add_head(pair_head, Similarity("cosine"))
@@ -157,6 +163,18 @@ def few_shot(
         run.metrics |= metrics
         run.history.append({"step": run.n_steps, "epoch": number, **metrics})
     return run
+
+
+def _check_selector(train: object) -> list[str]:
+    """Return a selector as a list; what it names is found out when the run is planned."""
+    if isinstance(train, str):
+        return [train]
+    if not isinstance(train, list | tuple):
+        raise TypeError(
+            f"train must be a selector (str) or a list of them; found {typed(train)}; use e.g. "
+            "'backbone' or 'backbone.layers[4:]'"
+        )
+    return list(train)
 
 
 def _check_head(model: MultiTaskModel, name: object) -> Head:

@@ -126,6 +126,7 @@ def describe_run(model: MultiTaskModel, tasks: Mapping[str, Task], plan: RunPlan
         "model": {
             "config": _plain(model._loaded.build_config),
             "heads": {name: _plain(head.spec.to_dict()) for name, head in model.heads.items()},
+            **({"adapter": _plain(model.adapter.to_dict())} if model.adapter else {}),
             "max_length": model.max_length,
             "tokenizer": _digest(
                 part for name in sorted(files) for part in (name.encode(), files[name])

@@ -35,6 +35,7 @@ RATES = np.full(N_PARAMS, 1e-3)
 METHODS: dict[str, Arguments] = {
     "add_head": {"name": "third", "config": cm.TOKEN_HEAD, "seed": 5},
     "remove_head": {"name": "tagger"},
+    "set_adapter": {"config": cm.ADAPTER, "seed": 5},
     "params": {},
     "units": {},
     "spaces": {},

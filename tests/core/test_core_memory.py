@@ -15,6 +15,7 @@ import pytest
 
 from mtfreeze import _core
 from mtfreeze.errors import Error
+from mtfreeze.losses.step_loss import LossSettings
 from support import core_models as cm
 
 Call = Callable[[_core.Model], Any]
@@ -59,6 +60,19 @@ def new_model(model: _core.Model) -> Any:
     return len(_core.Model(cm.CONFIG).params())
 
 
+def chained_step(model: _core.Model) -> Any:
+    """Run a step of a loss that works in memory of its own, and a weighted one.
+
+    The three columns of ``classifier`` are the scores of a chain of one label.
+    """
+    weights = LossSettings(0.1, class_weights=np.array([1.0, 2.0, 3.0, 4.0]))
+    losses = [
+        ("classifier", np.zeros(3, np.int32), 1.0, "crf"),
+        ("tagger", cm.TOKEN_LABELS, 1.0, None, weights),
+    ]
+    return model.train_gradients(cm.BATCH, losses, token_budget=5)
+
+
 def write_state(model: _core.Model) -> None:
     """Write gradient and optimizer state of a parameter that has none."""
     values = np.full((50, 16), 0.5, np.float32)
@@ -82,6 +96,7 @@ CALLS: dict[str, Call] = {
     "train_step": train_step,
     "train_step_in_parts": train_step_in_parts,
     "own_loss_step": own_loss_step,
+    "chained_step": chained_step,
     "write_state": write_state,
     "from_features": from_features,
     "plan": lambda m: m.plan(cm.OUTPUTS, training=True, offsets=cm.OFFSETS),

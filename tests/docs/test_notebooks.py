@@ -89,6 +89,13 @@ CASES = [
         ("left out: no model", "half frozen", "nothing to compare it with"),
         ("other_backbones.png",),
     ),
+    Case(
+        "07_similarity.ipynb",
+        "PER_LABEL = 2\nEVAL_ROWS = 16\nSEEDS = 1",
+        ("learns from pairs", "layers 4 and 5", "everything learned: pairs of one label"),
+        ("learns from pairs", "nothing learned", "everything learned"),
+        ("similarity.png",),
+    ),
 ]
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -20,7 +20,7 @@ from support import core_models as cm
 from support.drills import Drill
 
 N_CALLS = 80
-WRITES = {"set_param", "step", "train_apply", "add_head", "remove_head"}
+WRITES = {"set_param", "step", "train_apply", "add_head", "remove_head", "set_adapter"}
 
 
 def weights(model: _core.Model) -> dict[str, bytes]:
@@ -104,10 +104,12 @@ def case(seed: int) -> str | None:
 
 
 def same_as_fresh(model: _core.Model) -> bool:
-    """Whether a fresh backbone with the same weights gives the same bits; heads come off first."""
+    """Whether a fresh backbone with the same weights gives the same bits, nothing beside it."""
     for unit in model.units():
         if unit.is_head:
             model.remove_head(unit.path)
+        elif unit.path == "lora":
+            model.set_adapter(None)
     return computed(fresh(model)) == computed(model)
 
 

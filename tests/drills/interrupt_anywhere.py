@@ -186,8 +186,12 @@ def reference(name: str) -> Reference:
 
 
 def trained_part(state: State) -> State:
-    """Return what a step changes of a model, moments apart."""
-    return {"weights": state["weights"], "heads": state["heads"]}
+    """Return what a step changes of a model, moments apart.
+
+    A run may freeze heads while it lasts, and have one of its own.
+    """
+    trained = {name: state["heads"][name].trained for name in place().before["heads"]}
+    return {"weights": state["weights"], "trained": trained}
 
 
 def fault(name: str, model: mtf.MultiTaskModel, folder: Path) -> str | None:
@@ -206,13 +210,16 @@ def fault(name: str, model: mtf.MultiTaskModel, folder: Path) -> str | None:
     if name in verbs.TRAINS:
         if state["freeze state"] != before["freeze state"]:
             return "the freeze state is another one than before the run"
-        if trained_part(state) not in [trained_part(before), *known.between]:
+        if state["names"] != before["names"]:
+            return "other heads than before the run"
+        ends = [trained_part(before), *known.between, trained_part(known.after)]
+        if trained_part(state) not in ends:
             return "the weights are those of no step"
         again = trained_part(state) == trained_part(before)
     else:
-        ends = [before, known.after]
-        if state not in ends:
-            parts = [key for key in state if all(state[key] != end[key] for end in ends)]
+        whole = [before, known.after]
+        if state not in whole:
+            parts = [key for key in state if all(state[key] != end[key] for end in whole)]
             return f"neither before nor after: {parts or 'a mix of both'}"
         again = state == before
     if again:

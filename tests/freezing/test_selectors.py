@@ -219,3 +219,9 @@ def test_tied_tensors_are_one_under_every_name() -> None:
     for selector in ("backbone.word.weight", "decoder.weight", "re:^decoder\\.w", "decoder.w*"):
         assert resolve(index, selector).params.tolist() == [True, False, False]
     assert np.array_equal(resolve(index, "embeddings").params, [True, True, False])
+
+
+def test_an_end_without_a_begin_changes_nothing(two_head_model: mtf.MultiTaskModel) -> None:
+    state = two_head_model.freeze("embeddings").freeze_state()
+    two_head_model.frozen("backbone").__exit__(None, None, None)
+    assert two_head_model.freeze_state() == state

@@ -223,3 +223,9 @@ def test_flags_of_biases_are_checked() -> None:
             mtf.SequenceClassification(TWO, norm_eps=eps)
     with pytest.raises(TypeError, match="norm_eps must be a number"):
         mtf.SequenceClassification(TWO, norm_eps="small")  # type: ignore[arg-type]
+
+
+def test_heads_say_what_they_have_outputs_for(two_head_model: mtf.MultiTaskModel) -> None:
+    spaces = {name: head.space for name, head in two_head_model.heads.items()}
+    assert spaces == {"classifier": "sequences", "ner_head": "tokens"}
+    assert mtf.Regression().space == "sequences"

@@ -28,7 +28,7 @@ def test_what_a_task_is_judged_by() -> None:
 
 
 def test_names_of_metrics() -> None:
-    assert TEXTS.names == SEQUENCE_METRICS
+    assert TEXTS.names == (*SEQUENCE_METRICS, "ece")
     assert ENTITIES.names == TOKEN_METRICS
     assert WORDS.names == ("accuracy",)
     assert METRICS["f1_macro"].words == "macro F1"

@@ -17,14 +17,7 @@ from support.bits import bits
 from support.texts import SENTENCES, TAGGED
 
 TOPICS = ["long", "food", "plain"]
-SETS = [
-    [
-        name
-        for name, there in zip(TOPICS, (len(text) > 20, "food" in text, True), strict=True)
-        if there
-    ]
-    for text in SENTENCES
-]
+SETS = [["long"] * (len(text) > 20) + ["food"] * ("food" in text) + ["plain"] for text in SENTENCES]
 ROWS = list(zip(SENTENCES, [[], *SETS[1:]], strict=True))
 SETTINGS: dict[str, Any] = {"batch_size": 4, "learning_rate": 3e-3, "progress": False}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze import _core
 from mtfreeze.errors import ConfigError, DataError
 from mtfreeze.inputs.row_encoding import JOINT, PLAIN
 from support.small_tasks import quick_fit
@@ -95,7 +96,7 @@ def test_stored_features_give_the_same_bits(
     tasks = {"nli": mtf.Task(train=ROWS, eval=ROWS)}
     first = quick_fit(model, tasks, cache="memory")
     second = quick_fit(other, tasks, cache=False)
-    assert first.cache.n_texts and first.frozen.ok
+    assert first.cache.n_texts + first.cache.n_reused and first.frozen.ok
     for key, value in model.parameters().items():
         assert np.array_equal(value, other.parameters()[key]), key
     assert first.metrics["eval_nli_loss"] == second.metrics["eval_nli_loss"]
@@ -219,3 +220,135 @@ def test_other_ways_to_encode_are_named() -> None:
 def test_heads_of_texts_refuse_pairs(two_head_model: mtf.MultiTaskModel) -> None:
     with pytest.raises(DataError, match=r"row 0 of train: expected one text, or words; found 3"):
         two_head_model.step({"classifier": mtf.Task(train=ROWS)}, learning_rate=1e-3)
+
+
+# Texts apart
+
+
+@pytest.fixture
+def siamese(tiny_folder: Path) -> mtf.MultiTaskModel:
+    """Return the tiny BERT with a siamese head without dropout."""
+    made = mtf.MultiTaskModel.from_pretrained(tiny_folder)
+    spec = mtf.PairClassification(["a", "b", "c"], encode="siamese", dropout=0.0)
+    return made.add_head("nli", spec)
+
+
+THREE = [(*pair, "abc"[i % 3]) for i, pair in enumerate(PAIRS)]
+
+
+def softmax_loss(model: mtf.MultiTaskModel) -> tuple[float, dict[str, Any], Any]:
+    """Return loss, gradients of the head and of the pooled vectors, in float64, by the formula."""
+    texts = [text for pair in PAIRS for text in pair]
+    x = model.forward(texts, ["pooled"])["pooled"].astype(np.float64)
+    u, v = x[0::2], x[1::2]
+    features = np.concatenate([u, v, np.abs(u - v)], axis=1)
+    weight = model.parameters()["nli.weight"].astype(np.float64)
+    z = features @ weight.T + model.parameters()["nli.bias"].astype(np.float64)
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    gold = np.array(["abc".index(label) for *_, label in THREE])
+    every = np.arange(len(gold))
+    value = -np.log(p[every, gold]).mean()
+    dz = p.copy()
+    dz[every, gold] -= 1
+    dz /= len(gold)
+    du, dv, apart = np.split(dz @ weight, 3, axis=1)
+    side = np.sign(u - v) * apart
+    dx = np.empty_like(x)
+    dx[0::2], dx[1::2] = du + side, dv - side
+    return float(value), {"nli.weight": dz.T @ features, "nli.bias": dz.sum(axis=0)}, dx
+
+
+def test_it_is_the_softmax_loss_of_both_vectors_and_their_distance(
+    siamese: mtf.MultiTaskModel,
+) -> None:
+    value, of_head, of_pooled = softmax_loss(siamese)
+    result = siamese.copy().step({"nli": THREE}, learning_rate=1e-3, dropout=False)
+    assert result.losses["nli"] == pytest.approx(value, rel=1e-5)
+    found = siamese.gradients({"nli": THREE})
+    for key, expected in of_head.items():
+        np.testing.assert_allclose(found[key], expected, atol=1e-6, rtol=1e-4)
+    siamese.add_head("plain", mtf.SequenceClassification(["a", "b"], dropout=0.0))
+    texts = [text for pair in PAIRS for text in pair]
+    injected = siamese.gradients(
+        {"plain": mtf.Task(train=[(text, "a") for text in texts], weight=0.0)},
+        injections={"pooled": of_pooled.astype(np.float32)},
+    )
+    for key, expected in injected.items():
+        if key.startswith("backbone."):
+            np.testing.assert_allclose(found[key], expected, atol=2e-6, rtol=1e-3, err_msg=key)
+
+
+@pytest.mark.parametrize("budget", [1, 15, 60])
+def test_no_cut_parts_a_pair(siamese: mtf.MultiTaskModel, budget: int) -> None:
+    siamese.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    texts = list(zip(SENTENCES[:3], LABELS, strict=False))
+    batch = {"classifier": texts, "nli": THREE}
+    whole = siamese.gradients(batch)
+    for key, values in siamese.gradients(batch, token_budget=budget).items():
+        np.testing.assert_allclose(values, whole[key], atol=1e-6, rtol=1e-4, err_msg=key)
+
+
+def test_a_pair_has_the_same_bits_in_any_batch(siamese: mtf.MultiTaskModel) -> None:
+    many = siamese.predict_proba("nli", PAIRS * 40)
+    for i, pair in enumerate(PAIRS):
+        assert np.array_equal(siamese.predict_proba("nli", [pair])[0], many[i])
+    assert np.array_equal(many, np.tile(many[: len(PAIRS)], (40, 1)))
+
+
+def test_a_text_of_several_pairs_is_computed_once(siamese: mtf.MultiTaskModel) -> None:
+    siamese.freeze("backbone")
+    run = quick_fit(siamese, {"nli": mtf.Task(train=THREE, eval=THREE[:5])}, cache="memory")
+    assert run.cache.n_texts + run.cache.n_reused == len(SENTENCES)
+    alone = quick_fit(
+        siamese, {"nli": mtf.Task(train=[(a, a, c) for a, _, c in THREE])}, cache="memory"
+    )
+    assert alone.cache.n_texts + alone.cache.n_reused == len(SENTENCES)
+
+
+def test_half_a_pair_is_refused_by_the_core(siamese: mtf.MultiTaskModel) -> None:
+    encoded = siamese.encoder.encode_texts(SENTENCES[:2])
+    batch: Any = encoded.pack().for_core()
+    for pairs, message in (
+        ([0, 0, 1], "sequence 1 is the last and has one of the pairs"),
+        ([0, 2, 2], "sequence 0 has 2 pairs, the model takes at most 1"),
+    ):
+        batch["offsets"] = {**batch["offsets"], "pairs": np.array(pairs)}
+        with pytest.raises(ValueError, match=message):
+            siamese._core.forward(batch, ["nli"])
+
+
+@pytest.mark.parametrize("freeze", ["none", "backbone"])
+def test_flops_are_those_that_the_core_counts(siamese: mtf.MultiTaskModel, freeze: str) -> None:
+    siamese.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    siamese.freeze(freeze)
+    texts = list(zip(SENTENCES, LABELS, strict=True))
+    tasks = {
+        "nli": mtf.Task(train=THREE, eval=THREE),
+        "classifier": mtf.Task(train=texts, eval=texts),
+    }
+    given = {"batch_size": 4, "learning_rate": 1e-3, "epochs": 1, "mixing": "joint"}
+    total = mtf.estimate(siamese, tasks, cache=False, progress=False, **given).total
+    _core.count_flops(True)
+    try:
+        run = mtf.fit(siamese, tasks, cache=False, progress=False, **given)
+        counted = _core.flops()
+    finally:
+        _core.count_flops(False)
+    costs = run.costs[0]
+    assert costs.forward_flops + costs.eval_flops == counted.forward > 0
+    assert (costs.dx_flops, costs.dw_flops) == (counted.dx, counted.dw)
+    assert total.forward_flops + total.eval_flops == counted.forward
+    assert (total.dx_flops, total.dw_flops) == (counted.dx, counted.dw)
+
+
+def test_rows_are_read_once(model: mtf.MultiTaskModel) -> None:
+    assert model.predict_all(iter(PAIRS))["nli"] == model.predict("nli", iter(PAIRS))
+    assert len(model.forward(iter(PAIRS))["nli"]) == len(PAIRS)
+
+
+def test_advice_and_estimates_take_pairs(model: mtf.MultiTaskModel) -> None:
+    tasks = {"nli": mtf.Task(train=ROWS * 3, eval=ROWS)}
+    assert mtf.estimate(model, tasks, epochs=1, progress=False).seconds > 0
+    assert mtf.recommend(model, tasks, progress=False).schedule is not None
+    assert quick_fit(model, tasks, group_by_length=True).metrics["eval_nli_loss"] > 0

@@ -258,3 +258,26 @@ def test_questions_that_are_no_pairs(tiny_model: mtf.MultiTaskModel, rows: list[
 def test_a_width_above_the_models_is_refused(tiny_model: mtf.MultiTaskModel) -> None:
     with pytest.raises(ConfigError, match=r"dims.*64.*48"):
         tiny_model.add_head("sim", mtf.Similarity("cosine", dims=(64, 48)))
+
+
+class _Stop(mtf.Callback):
+    """Ends a run after three steps."""
+
+    def on_step_end(self, context: Any) -> None:
+        """Raise at the third."""
+        if context.step == 3:
+            raise RuntimeError("the power went")
+
+
+def test_a_run_that_was_interrupted_goes_on_to_the_same_bits(
+    tiny_model: mtf.MultiTaskModel, tmp_path: Path
+) -> None:
+    model = tiny_model.add_head("sim", mtf.Similarity("multiple_negatives", dims=(48, 8)))
+    whole, parts, tasks = model.copy(), model.copy(), task_of("multiple_negatives")
+    options: dict[str, Any] = {"epochs": 2, "save_every": 1, **SETTINGS}
+    mtf.fit(whole, tasks, output_dir=tmp_path / "whole", **options)
+    with pytest.raises(RuntimeError, match="the power went"):
+        mtf.fit(parts, tasks, output_dir=tmp_path / "parts", callbacks=[_Stop()], **options)
+    again = model.copy()
+    mtf.fit(again, tasks, output_dir=tmp_path / "parts", resume=True, **options)
+    assert bits(again.parameters()) == bits(whole.parameters())

@@ -411,3 +411,15 @@ def test_nothing_heavy_is_imported_and_no_variable_is_changed() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_the_tokenizer_says_of_rows_that_hold_is_passed_on(
+    encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def encode_batch(self, rows: Any, is_pretokenized: bool) -> Any:
+            raise TypeError("not today")
+
+    monkeypatch.setattr(encoder, "_tokenizer", Broken())
+    with pytest.raises(CheckpointError, match="texts 0 to 0.*not today"):
+        encoder.encode_texts(["good food"])

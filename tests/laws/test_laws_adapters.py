@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The law of freezing with an adapter: the base keeps its bits, the adapter is a unit of its own."""
+"""The law of freezing with an adapter: the base keeps its bits, the adapter is its own unit."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze import _core
 from mtfreeze.features.keys import prefix_key
 from support.bits import bits, changed
 from support.families import NAMES, load_family, write_family
@@ -166,3 +167,47 @@ def test_every_family(tmp_path: Path, family: str) -> None:
         assert any(not key.startswith(tuple(model.heads)) for key in moved)
         model.remove_adapter()
         assert np.array_equal(model.encode(SENTENCES), plain)
+
+
+@QUIET
+@pytest.mark.laws
+@pytest.mark.parametrize("way", WAYS)
+def test_prices_are_what_runs(two_head_model: mtf.MultiTaskModel, way: str) -> None:
+    model = two_head_model.freeze("backbone")
+    WAYS[way](model)
+    encoded = model.encoder.encode_texts(SENTENCES)
+    plan = model._core.plan(["classifier"], training=True, offsets={"tokens": encoded.offsets})
+    _core.count_flops(True)
+    try:
+        model.step({"classifier": BATCH["classifier"]}, learning_rate=1e-3)
+        counted = _core.flops()
+    finally:
+        _core.count_flops(False)
+    assert (counted.forward, counted.dx, counted.dw) == (
+        plan.forward_flops, plan.dx_flops, plan.dw_flops,
+    )  # fmt: skip
+
+
+@QUIET
+@pytest.mark.laws
+def test_bits_are_those_of_any_number_of_threads(two_head_model: mtf.MultiTaskModel) -> None:
+    model = two_head_model.freeze("backbone").add_lora(rank=3, targets="all-linear", dropout=0.2)
+    twin, threads = model.copy(), mtf.get_threads()
+    try:
+        mtf.set_threads(1)
+        train(model)
+        mtf.set_threads(3)
+        train(twin)
+    finally:
+        mtf.set_threads(threads)
+    assert bits(model.parameters()) == bits(twin.parameters())
+
+
+@QUIET
+@pytest.mark.laws
+def test_a_step_allocates_nothing(two_head_model: mtf.MultiTaskModel) -> None:
+    model = two_head_model.freeze("backbone").add_lora(rank=3, dropout=0.2)
+    train(model)
+    before = _core.memory_info().n_allocations
+    train(model)
+    assert _core.memory_info().n_allocations == before

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.data.labels import IGNORE
 from mtfreeze.errors import ConfigError, TrainingError
-from mtfreeze.losses.own import loss_name
+from mtfreeze.losses.own import loss_name, loss_sum
 from support.bits import bits, changed
 from support.small_tasks import ROWS, quick_fit
 from support.texts import TAGGED
@@ -350,3 +351,11 @@ def test_an_exception_of_its_own_passes_through(
         assert bits(model.parameters()) == before
     model.step(core_tasks(), learning_rate=1e-3)
     assert changed(before, model.parameters())
+
+
+def test_rows_without_a_target_have_no_loss() -> None:
+    def loss(outputs: Any, targets: Any) -> Any:
+        raise AssertionError("there is nothing to ask it for")
+
+    targets = np.full(3, IGNORE, dtype=np.int32)
+    assert loss_sum(loss, np.zeros((3, 2), np.float32), targets, "here") == (0.0, 0)

@@ -38,6 +38,7 @@ def test_as_scikit_learn_bins_it(n: int) -> None:
     assert calibration_error(right, shares) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:A single label")
 @pytest.mark.parametrize(
     ("gold", "predicted"),
     [

@@ -20,6 +20,8 @@ from support.texts import LABELS, SENTENCES
 pytestmark = pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
 TASKS = {"classifier": mtf.Task(train=list(zip(SENTENCES, LABELS, strict=True)))}
 
+JUDGED = {"classifier": mtf.Task(train=TASKS["classifier"].train, eval=TASKS["classifier"].train)}
+
 
 @pytest.fixture
 def adapted(two_head_model: mtf.MultiTaskModel) -> mtf.MultiTaskModel:
@@ -76,13 +78,13 @@ def test_an_adapter_goes_with_its_model(
 
 
 def test_a_run_is_taken_up_again(adapted: mtf.MultiTaskModel, tmp_path: Path) -> None:
-    whole, settings = adapted.copy(), {"epochs": 2, "batch_size": 4, "progress": False}
-    mtf.fit(whole, TASKS, **settings)
-    mtf.fit(adapted, TASKS, **settings, output_dir=tmp_path / "run", stop_after_steps=3)
-    fresh = mtf.MultiTaskModel.from_pretrained(tmp_path / "run")
-    assert fresh.adapter == adapted.adapter
-    mtf.fit(fresh, TASKS, **settings, output_dir=tmp_path / "run", resume=True)
-    assert bits(fresh.parameters()) == bits(whole.parameters())
+    settings: dict[str, Any] = {"epochs": 2, "batch_size": 4, "progress": False}
+    fresh = adapted.copy()
+    mtf.fit(adapted, TASKS, **settings, save_every=3, output_dir=tmp_path / "run")
+    checkpoint = sorted((tmp_path / "run" / "checkpoints").iterdir())[0]
+    assert mtf.MultiTaskModel.from_pretrained(checkpoint).adapter == adapted.adapter
+    mtf.fit(fresh, TASKS, **settings, resume=checkpoint, output_dir=tmp_path / "other")
+    assert bits(fresh.parameters()) == bits(adapted.parameters())
 
 
 def test_merging_changes_little_and_unmerging_nothing(adapted: mtf.MultiTaskModel) -> None:
@@ -122,7 +124,7 @@ def test_a_task_model_does_not_lose_it(adapted: mtf.MultiTaskModel, tmp_path: Pa
 def test_rates_of_an_adapter(adapted: mtf.MultiTaskModel) -> None:
     run = mtf.fit(adapted.copy(), TASKS, epochs=1, progress=False)
     assert any("lora" in key for row in run.history for key in row)
-    with pytest.raises(mtf.ConfigError, match="without a rate: lora"):
+    with pytest.raises(mtf.ConfigError, match="without a rate: 'lora"):
         mtf.fit(adapted, TASKS, epochs=1, learning_rate={"heads": 1e-3}, progress=False)
 
 
@@ -189,10 +191,20 @@ BAD: dict[str, tuple[Bad, type[Exception], str]] = {
         "'ia3' is reserved",
     ),
     "loading nothing": (lambda m: m.load_adapter("no-folder"), mtf.CheckpointError, "no-folder"),
-    "an unknown kind of way": (
-        lambda m: mtf.compare(m, TASKS, modes=[("x", 3)]),
-        Exception,
-        "",
+    "lora beside an adapter": (
+        lambda m: mtf.compare(m.add_ia3(), JUDGED, modes=["lora"], seeds=1),
+        mtf.ConfigError,
+        "one adapter at a time",
+    ),
+    "advice for an adapter": (
+        lambda m: mtf.recommend(m.add_ia3(), JUDGED),
+        mtf.ConfigError,
+        "plain model; found one with an adapter",
+    ),
+    "no mode at all": (
+        lambda m: mtf.compare(m, JUDGED, modes=[("x", 3)], seeds=1),
+        TypeError,
+        r"Lora\(\), IA3\(\), BitFit\(\)",
     ),
 }
 

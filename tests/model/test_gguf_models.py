@@ -101,3 +101,22 @@ def test_two_files_in_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(mtf.CheckpointError, match="expected one GGUF file"):
         mtf.MultiTaskModel.from_pretrained(path.parent)
     assert mtf.MultiTaskModel.from_pretrained(path).width == 64
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (b"token_embd.weight", b"token_imbd.weight", r"expected the tensor 'token_embd.weight'"),
+        (b"output_norm.weight", b"output_morn.weight", "'output_morn.weight', which changes what"),
+        (b"blk.0.attn_q.weight", b"blk.0.attn_q.wright", "'blk.0.attn_q.wright', which changes"),
+    ],
+)
+def test_tensors_that_are_missing_or_unknown_are_named(
+    tmp_path: Path, before: bytes, after: bytes, said: str
+) -> None:
+    _, path = write_gguf(tmp_path, "llama")
+    data = path.read_bytes()
+    assert data.count(before) == 1
+    path.write_bytes(data.replace(before, after))
+    with pytest.raises(mtf.Error, match=said):
+        mtf.MultiTaskModel.from_pretrained(path)

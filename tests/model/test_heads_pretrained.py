@@ -313,10 +313,16 @@ TWO = ["negative", "positive"]
         (own(classifier_dropout=1.5), None, mtf.CheckpointError, "classifier_dropout as a rate"),
         (own(architecture="BertModel"), None, mtf.ConfigError, r"architectures = \['BertModel'\]"),
         (
-            own(architecture="BertForQuestionAnswering"),
+            own(architecture="BertForMultipleChoice"),
             None,
             mtf.ConfigError,
             "fine-tuned for classification",
+        ),
+        (
+            own(architecture="BertForQuestionAnswering"),
+            None,
+            mtf.CheckpointError,
+            "expected tensor 'qa_outputs.weight' of a ForQuestionAnswering head",
         ),
         (config_of(model_type="brt"), None, mtf.ConfigError, "'bert'.*found 'brt'; choose a model"),
         (no_weights, None, mtf.CheckpointError, "AutoModelForSequenceClassification.from_pretr"),

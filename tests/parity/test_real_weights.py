@@ -74,6 +74,16 @@ LIGHT = (
     "TFGQGTKVEIK"
 )
 """Variable domains of trastuzumab."""
+OTHER_HEAVY = (
+    "EVQLVQSGPEVKKPGTSVKVSCKASGFTFMSSAVQWVRQARGQRLEWIGWIVIGSGNTNYAQKFQERVTITRDMSTSTAYMELSSLRSEDTAVYYC"
+    "AAPYCSSISCNDGFDIWGQGTMVTVS"
+)
+OTHER_LIGHT = (
+    "DVVMTQTPFSLPVSLGDQASISCRSSQSLVHSNGNTYLHWYLQKPGQSPKLLIYKVSNRFSGVPDRFSGSGSGTDFTLKISRVEAEDLGVYFCSQST"
+    "HVPYTFGGGTKLEIK"
+)
+"""The two chains of AntiBERTy's own example."""
+PERPLEXITY = 6.096
 
 
 def test_a_masked_language_model_restores_residues(torch: Any, transformers: Any) -> None:
@@ -96,6 +106,19 @@ def test_a_masked_language_model_restores_residues(torch: Any, transformers: Any
         right += int((logits.argmax(-1).numpy() == row[1:-1]).sum())
         total += len(chain)
     assert right / total > 0.8, f"{right} of {total}"
+
+
+def test_a_masked_language_head_restores_as_many_residues() -> None:
+    """The head of the folder itself, asked as users ask."""
+    folder = real_folder("antiberty")
+    model = mtf.MultiTaskModel.from_pretrained(folder)
+    model.add_head("mlm", from_pretrained=folder)
+    right = 0
+    for chain in (OTHER_HEAVY, OTHER_LIGHT):
+        asked = [" ".join([*chain[:at], "[MASK]", *chain[at + 1 :]]) for at in range(len(chain))]
+        found = model.predict("mlm", asked)
+        right += sum(one[0][0]["token"] == chain[at] for at, one in enumerate(found))
+    assert (right, len(OTHER_HEAVY + OTHER_LIGHT)) == (223, 234)
 
 
 def _mask_id(folder: Any) -> int:
@@ -139,3 +162,16 @@ def test_a_decoder_from_gguf_has_the_perplexity_of_transformers(
 
     assert perplexity(hidden) == pytest.approx(perplexity(theirs), rel=1e-3)
     assert perplexity(hidden) < 20  # 30 and more with rows of queries and keys in llama.cpp's order
+
+
+def test_a_causal_head_has_that_perplexity_too() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mtf.RoundedWeightsWarning)
+        model = mtf.MultiTaskModel.from_pretrained(real_folder("smollm2"))
+    model.add_head("lm", mtf.CausalLM())
+    text = "Paris is the capital of France, and Berlin is the capital of Germany."
+    rows = mtf.Examples.from_texts([text])
+    found = mtf.evaluate(model, {"lm": mtf.Task(eval=rows)})
+    assert found["eval_lm_perplexity"] == pytest.approx(PERPLEXITY, rel=1e-3)
+    best = model.predict("lm", ["Paris is the capital of"])[0]
+    assert " France" in [one["token"] for one in best[:2]]

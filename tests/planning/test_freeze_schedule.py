@@ -13,6 +13,7 @@ import mtfreeze as mtf
 from mtfreeze.freezing.state import FreezeState
 from mtfreeze.planning.resolving import phase_label
 from support.bits import bits
+from support.small_tasks import two_tasks
 
 FS = mtf.FreezeSchedule
 
@@ -293,3 +294,16 @@ def test_what_resolve_returns_prints_in_a_line(two_head_model: mtf.MultiTaskMode
     )
     assert "the epochs that are left, FreezeState(frozen: none, pinned: none)" in repr(rest)
     assert top == schedule.resolve(two_head_model)[1] != heads
+
+
+def test_a_phase_of_a_file_is_keys_and_values() -> None:
+    with pytest.raises(
+        mtf.ConfigError, match=r"phase 1 .*must be keys and values.*found str 'heads'"
+    ):
+        mtf.FreezeSchedule.from_dict(["heads"])
+
+
+def test_epochs_of_the_run_are_those_of_the_phases(two_head_model: mtf.MultiTaskModel) -> None:
+    schedule = mtf.FreezeSchedule().phase(train="heads", epochs=1).phase(train="all", epochs=2)
+    with pytest.raises(mtf.ConfigError, match=r"epochs must be those of the schedule.*epochs=5"):
+        mtf.fit(two_head_model, two_tasks(), epochs=5, freeze_schedule=schedule, progress=False)

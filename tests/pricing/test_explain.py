@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import mtfreeze as mtf
 from mtfreeze.pricing.freeze_prices import LENGTH, N_TOKENS
 from mtfreeze.quantities import in_bytes
+from support.families import load_family, write_family
 
 QUIET = pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
 
@@ -110,3 +112,9 @@ def test_no_cache_without_a_prefix_or_without_training(
 def test_a_prefix_of_embeddings_is_not_worth_keeping(two_head_model: mtf.MultiTaskModel) -> None:
     text = two_head_model.freeze("backbone.embeddings").explain()
     assert "so fit keeps nothing of it" in text and "Over several epochs" not in text
+
+
+def test_layers_that_share_their_weights_are_said(tmp_path: Path) -> None:
+    model = load_family(write_family(tmp_path / "albert", "albert"))
+    said = str(model.explain())
+    assert "they freeze and train as one, a gradient is the sum over all of them" in said

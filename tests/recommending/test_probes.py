@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mtfreeze.recommending import layer_features
+from mtfreeze.inputs.packing import PackedBatch
+from mtfreeze.recommending import layer_features, probes
 from mtfreeze.recommending.probes import cross_validate, fit_probe, folds_of, standardized
 from mtfreeze.recommending.similarity import linear_cka, proxy_distance
 from mtfreeze.recommending.transferability import log_me
@@ -166,3 +167,25 @@ def test_samples_are_bounded_by_rows_and_by_tokens(monkeypatch: pytest.MonkeyPat
     assert (some == layer_features.sample(rows, short, 10, "t")).all()
     assert len(layer_features.sample(rows, long, 100, "t")) == 4
     assert len(layer_features.sample(rows, short * 10, 100, "t")) == 10
+
+
+def test_a_step_that_leads_nowhere_ends_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    worse = iter(range(1000))
+    monkeypatch.setattr(probes, "_loss", lambda *_: float(next(worse)))
+    x, labels = clouds(20, 3, 2, 1.0)
+    start = np.ones((4, 2))
+    assert (fit_probe(x, labels, 2, 0.1, start) == start).all()
+
+
+def test_a_constant_added_to_all_classes_is_no_step() -> None:
+    x, chances = np.ones((5, 1)), np.full((5, 2), 0.5)
+    gradient = np.ones((1, 2))
+    step = probes._newton_step(x, chances, gradient, np.zeros((1, 1)))
+    assert (step == -gradient).all()
+
+
+def test_vectors_of_the_first_and_the_last_token() -> None:
+    states = np.arange(10, dtype=np.float32).reshape(5, 2)
+    batch = PackedBatch({}, {"tokens": np.array([0, 2, 5])}, {})
+    assert layer_features._pool(states, batch, "cls").tolist() == [[0, 1], [4, 5]]
+    assert layer_features._pool(states, batch, "lasttoken").tolist() == [[2, 3], [8, 9]]

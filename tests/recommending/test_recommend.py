@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import mtfreeze as mtf
 from mtfreeze.freezing.layer_units import LayerUnits
-from mtfreeze.recommending import rules
+from mtfreeze.recommending import adviser, rules
 from mtfreeze.recommending.advice import Reason
 from mtfreeze.recommending.backbone_facts import backbone_facts
 from mtfreeze.recommending.candidates import NAMES, make_candidates
@@ -20,6 +21,7 @@ from mtfreeze.recommending.data_facts import task_rows
 from mtfreeze.recommending.evidence import EVIDENCE, as_markdown, evidence
 from mtfreeze.recommending.findings import Findings
 from mtfreeze.recommending.rules import CASES, RANKING
+from support.families import load_family, write_family
 from support.places import DOCS
 from support.small_tasks import ROWS, two_tasks
 from support.texts import TAGGED, TAGS
@@ -216,6 +218,7 @@ def test_facts_of_data(two_head_model: mtf.MultiTaskModel) -> None:
     assert facts.examples == {"negative": 1, "positive": 3}
     assert facts.rarest == ("negative", 1) and facts.per_label == 2
     assert facts.majority == 0.75 and facts.truncated == 0.25 and facts.longest == 40
+    assert str(facts).endswith("; 25 % truncated")
     assert facts.balance == pytest.approx(0.8113, abs=1e-4)
     labels = mtf.TokenClassification(["noun", "verb"])
     two_head_model.add_head("pos", labels)
@@ -325,3 +328,33 @@ def test_nothing_is_left_to_advise_on(two_head_model: mtf.MultiTaskModel) -> Non
     two_head_model.freeze()
     with pytest.raises(mtf.errors.ConfigError, match="found everything pinned"):
         mtf.recommend(two_head_model, two_tasks(), progress=False)
+
+
+def shown(case: str, per_label: int, kind: str, shift: float | None) -> Findings:
+    """Return findings that lead to a case: a task with so many examples of a label."""
+    data = SimpleNamespace(kind="text", per_label=per_label)
+    layers = SimpleNamespace(top=0.5, metric="accuracy", headroom=0.5, layers=())
+    return Findings(SimpleNamespace(kind=kind), {case: data}, {case: layers}, {case: shift}, ())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("case", "findings", "said"),
+    [
+        ("tune", shown("tune", 300, "sentence", None), "300 examples of a label; with 100 to 500"),
+        ("tune", shown("tune", 3000, "masked", None), "From 64 examples of a label on"),
+        ("shifted", shown("shifted", 300, "sentence", 1.9), "another domain than training texts"),
+    ],
+)
+def test_cases_give_their_reasons(
+    case: str, findings: Findings, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "_say_layers", lambda *_: None)
+    found, ranking, reasons = rules.decide(findings)
+    assert (found, ranking) == (case, RANKING[case])
+    assert any(said in one.sentence for one in reasons)
+
+
+def test_what_shared_layers_rule_out_is_said(tmp_path: Path) -> None:
+    model = load_family(write_family(tmp_path / "albert", "albert"))
+    said = adviser._notes(model, ["half"], [])[0]
+    assert said.endswith("so they freeze and train as one; not possible with them: 'half'")

@@ -212,16 +212,30 @@ BUGS_IN_C = (
     Bug(
         "cross entropy counts ignored rows",
         "csrc/losses/cross_entropy.c",
-        "        labelled++;\n    }\n    *n_labelled = labelled;",
-        "        labelled++;\n    }\n    *n_labelled = m;",
+        "        counts->n_labelled++;\n",
+        "        counts->n_labelled = rows->m;\n",
         EDGES,
     ),
     Bug(
         "a label past the last class is taken",
         "csrc/losses/cross_entropy.c",
-        "labels[i] >= n)",
-        "labels[i] > n)",
+        "labels[i] >= rows->n)",
+        "labels[i] > rows->n)",
         EDGES,
+    ),
+    Bug(
+        "a weighted mean divides by rows",
+        "csrc/losses/cross_entropy.c",
+        "        counts->divisor += class_weight(rows->settings, labels[i]);",
+        "        counts->divisor += 1;",
+        LOSSES,
+    ),
+    Bug(
+        "a chain does not pass words without a tag over",
+        "csrc/losses/crf.c",
+        "    } while (row < last && c->labels[row] == MTF_IGNORE_LABEL);",
+        "    } while (0);",
+        "c:test_loss_crf",
     ),
     # ---- model and plan
     Bug(
@@ -403,7 +417,7 @@ BUGS_IN_C = (
     Bug(
         "each micro-batch is divided by its own rows",
         "csrc/train/step.c",
-        "loss->weight / (double)step->n_labelled, &step->sum, err));",
+        "loss->weight / step->counts.divisor, &step->sum, err));",
         "loss->weight / (double)mtf_view_rows(part, tensor->space), &step->sum, err));",
         LOSSES,
     ),

@@ -280,6 +280,10 @@ CALLS: dict[str, tuple[float, Call]] = {
         2,
         lambda d, m: m.remove_head(d.choice([*(u.path for u in m.units()), "none", None])),
     ),
+    "set_adapter": (
+        2,
+        lambda d, m: m.set_adapter(d.choice([None, cm.ADAPTER, {"adapter": "lora"}, 3])),
+    ),
     "plan": (3, _plan),
     "prefix": (
         2,

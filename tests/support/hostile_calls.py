@@ -22,14 +22,15 @@ from support.tiny_bert import write_tiny_bert
 
 __all__ = ["CALLS", "Call", "Stage", "public_names"]
 
-NOT_CALLED = ("alone", "reading", "mark_trained")
+NOT_CALLED = ("alone", "mark_trained", "read_by", "reading", "reread")
 """Methods that rooms of the package call for each other."""
 
 OF_HEADS = (
     *("absent", "baseline", "check_sufficient", "class_counts", "core_config", "counted"),
-    *("decoded", "examples", "loss_sum", "lost", "predictions", "scored", "targets"),
+    *("decoded", "examples", "loss_sum", "lost", "pass_loss", "predictions", "probabilities"),
+    *("read", "rows", "scored", "settings", "targets"),
 )
-"""What a description of a head offers to the rooms of the package."""
+"""What a description of a head or a loss offers to the rooms of the package."""
 
 
 class Call(NamedTuple):
@@ -116,6 +117,7 @@ RATES: dict[str, Any] = {
 
 HEAD: dict[str, Any] = {"labels": ["a", "b"], "hidden": (4,), "dropout": 0.1, "activation": "gelu"}
 POOLED: dict[str, Any] = {**HEAD, "features": "pooled", "pooling": None}
+LANGUAGE: dict[str, Any] = {**HEAD, "labels": (), "tied": True, "block": None, "n_words": 0}
 
 STEP: dict[str, Any] = {
     "batch": {"classifier": [("good", "positive")]}, "dropout": True, "seed": 0,
@@ -208,6 +210,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "read_nli": _reads(mtf.read_nli, "nli.jsonl", labels=None),
     "read_sts": _reads(mtf.read_sts, "sts.csv", divide_by=5.0),
+    "read_text": _reads(mtf.read_text, "rows.tsv", rows="line"),
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None, on_fault=None
     ),
@@ -218,14 +221,33 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
         label=None, loss=None,
     ),
+    "MultiLabelClassification": _plain(
+        mtf.MultiLabelClassification, **POOLED, threshold=0.5, separator="|"
+    ),
     "PairClassification": _plain(mtf.PairClassification, **POOLED, encode="joint"),
+    "QuestionAnswering": _plain(
+        mtf.QuestionAnswering, hidden=(8,), dropout=0.0, activation="gelu", norm_eps=None,
+        bias=True, hidden_bias=True, norm_bias=True, labels=["start", "end"], max_length=64,
+        stride=16, max_answer_tokens=30, no_answer_threshold=0.0,
+    ),
+    "CausalLM": _plain(mtf.CausalLM, **LANGUAGE),
+    "MaskedLM": _plain(mtf.MaskedLM, probability=0.15, whole_words=False, **LANGUAGE),
     "Regression": _plain(mtf.Regression, **{**POOLED, "labels": ["value"]}),
     "SequenceClassification": _plain(mtf.SequenceClassification, **POOLED),
     "Similarity": _plain(
         mtf.Similarity, loss="multiple_negatives", dims=(8, 4), weights=(1.0, 0.5), scale=20.0,
         margin=None, directions=("query_to_doc",), partition="joint", features="embedding",
     ),
-    "TokenClassification": _plain(mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}),
+    "TokenClassification": _plain(
+        mtf.TokenClassification, **{**HEAD, "labels": ["O", "B-a"]}, crf=True
+    ),
+    "CrossEntropy": _plain(
+        mtf.CrossEntropy, class_weights={"negative": 2.0}, label_smoothing=0.1, focal=0.0
+    ),
+    "Distillation": _plain(
+        mtf.Distillation, teacher=[[0.5, -0.5]], temperature=2.0, alpha=0.5, head=None
+    ),
+    "entity_types": _plain(mtf.entity_types, rows=TAGGED),
     "EarlyStopping": _plain(
         mtf.EarlyStopping, metric=None, patience=2, min_delta=0.0, greater_is_better=None
     ),
@@ -260,6 +282,19 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         from_pretrained=None, head=None,
     ),
     "MultiTaskModel.remove_head": _of_model("remove_head", name="classifier"),
+    "MultiTaskModel.add_lora": _of_model(
+        "add_lora", rank=2, alpha=4.0, dropout=0.0, targets=["query"], layers=[0], seed=0
+    ),
+    "MultiTaskModel.save_adapter": lambda s: Call(
+        s.model.copy().add_lora(2).save_adapter, {"folder": s.root / "adapter"}
+    ),
+    "MultiTaskModel.load_adapter": lambda s: Call(
+        s.model.copy().load_adapter,
+        {"folder": s.model.copy().add_lora(2).save_adapter(s.root / "adapter")},
+    ),
+    "MultiTaskModel.add_ia3": _of_model("add_ia3", targets=["key"], layers=[0]),
+    "Lora": _plain(mtf.Lora, rank=2, alpha=4.0, dropout=0.0, targets=["query"], layers=[0]),
+    "IA3": _plain(mtf.IA3, targets=["key"], layers=[0]),
     "MultiTaskModel.encode": _of_model(
         "encode", texts=SENTENCES[:2], batch_size=2, normalize_embeddings=True,
         show_progress_bar=False, precision=None, words=False, prompt="query: ", prompt_name=None,

@@ -32,6 +32,8 @@ CHANGES: dict[str, Call] = {
     "add_head from_pretrained": lambda m, folder: m.add_head(
         "again", from_pretrained=folder.parent / "saved", head="classifier"
     ),
+    "add_ia3": lambda m, _: m.add_ia3(),
+    "add_lora": lambda m, _: m.add_lora(rank=2),
     "freeze": lambda m, _: m.freeze("backbone.layers[1]", "ner_head", precision="bf16"),
     "freeze_to": lambda m, _: m.freeze_to(2),
     "mark_trained": lambda m, _: m.mark_trained(["ner_head"]),
@@ -56,7 +58,21 @@ def _frozen(model: mtf.MultiTaskModel) -> None:
         model.encode(SENTENCES[:2])
 
 
+def _adapted(model: mtf.MultiTaskModel) -> mtf.MultiTaskModel:
+    return model.copy().add_lora(rank=2)
+
+
+def _loaded(model: mtf.MultiTaskModel, folder: Path) -> None:
+    base = model.copy()
+    base.load_adapter(_adapted(model).save_adapter(folder / "adapter"))
+
+
 READS: dict[str, Call] = {
+    "load_adapter": _loaded,
+    "merge_lora": lambda m, _: _adapted(m).merge_lora(),
+    "remove_adapter": lambda m, _: _adapted(m).remove_adapter(),
+    "save_adapter": lambda m, folder: _adapted(m).save_adapter(folder / "adapter"),
+    "unmerge_lora": lambda m, _: _adapted(m).merge_lora().unmerge_lora(),
     "__repr__": lambda m, _: repr(m),
     "_repr_html_": lambda m, _: m._repr_html_(),
     "alone": lambda m, _: _held(m.alone()),
@@ -123,6 +139,7 @@ FUNCTIONS: dict[str, Call] = {
     "read_nli": lambda m, folder: mtf.read_nli(folder.parent / "nli.tsv"),
     "read_sts": lambda m, folder: mtf.read_sts(folder.parent / "sts.csv"),
     "read_tsv": lambda m, folder: mtf.read_tsv(folder.parent / "rows.tsv"),
+    "read_text": lambda m, folder: mtf.read_text(folder.parent / "rows.tsv"),
     "recommend": lambda m, _: mtf.recommend(m, ONE_TASK, progress=False),
     "set_threads": lambda m, _: mtf.set_threads(mtf.get_threads()),
     "show_config": lambda m, _: mtf.show_config("dict"),

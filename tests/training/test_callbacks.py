@@ -317,3 +317,24 @@ def test_a_callback_may_not_train(two_head_model: mtf.MultiTaskModel, verb: str)
         quick_fit(two_head_model, callbacks=[Trainer()])
     quick_fit(two_head_model, epochs=1)
     two_head_model.step(rows, learning_rate=1e-3)
+
+
+def test_a_context_says_why_the_run_ends(two_head_model: mtf.MultiTaskModel) -> None:
+    found: list[str | None] = []
+
+    class Ends(mtf.Callback):
+        def on_epoch_end(self, context: Context) -> None:
+            found.append(context.stop_reason)
+            context.stop("enough")
+            found.append(context.stop_reason)
+
+    quick_fit(two_head_model, epochs=1, callbacks=[Ends()])
+    assert found == [None, "enough"]
+
+
+def test_early_stopping_says_what_it_looks_at() -> None:
+    assert repr(mtf.EarlyStopping("eval_x_f1", 3)) == (
+        "EarlyStopping(metric='eval_x_f1', patience=3)"
+    )
+    with pytest.raises(TypeError, match="metric must be the name of a metric; found int 3"):
+        mtf.EarlyStopping(3)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.training import trainer
+from mtfreeze.training import claiming, trainer
 from mtfreeze.training.claiming import claimed
 from support.small_tasks import ROWS, quick_fit, two_tasks
 
@@ -187,3 +187,23 @@ def test_drafts_of_killed_saves_go(two_head_model: mtf.MultiTaskModel, tmp_path:
     with claimed(tmp_path / "out"):
         assert [path.exists() for path in mine] == [False, False]
     assert all(path.exists() for path in foreign)
+
+
+def test_a_lock_whose_file_went_meanwhile_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    lock = claiming._try_lock
+
+    def try_lock(descriptor: int) -> bool:
+        tried.append(descriptor)
+        if len(tried) == 1:
+            (tmp_path / "lock").unlink()
+        return lock(descriptor)
+
+    monkeypatch.setattr(claiming, "_try_lock", try_lock)
+    descriptor = claiming._locked(tmp_path / "lock")
+    assert descriptor is not None
+    assert (tmp_path / "lock").exists()
+    assert len(tried) == 2
+    claiming._unlock(descriptor)

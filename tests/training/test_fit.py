@@ -12,6 +12,8 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.freezing.describe import frozen_line
+from mtfreeze.training import run_facts
+from mtfreeze.training.estimate import _deviation
 from support.bits import bits, changed
 from support.small_tasks import ROWS, quick_fit, two_tasks
 from support.texts import TAGGED
@@ -266,3 +268,40 @@ def test_token_budget_is_part_of_the_recipe_not_of_the_result(
     first = quick_fit(models[0])
     second = quick_fit(models[1], token_budget=budget)
     assert second.losses() == pytest.approx(first.losses(), rel=1e-4)
+
+
+def test_an_estimate_stands_beside_a_run_alone(two_head_model: mtf.MultiTaskModel) -> None:
+    estimate = mtf.estimate(two_head_model, two_tasks(), epochs=1, progress=False)
+    with pytest.raises(TypeError, match="run must be what fit returned; found str 'run'"):
+        estimate.beside("run")  # type: ignore[arg-type]
+    assert _deviation(0.0, 0.0) == 0.0
+    assert _deviation(1.0, 0.0) == float("inf")
+
+
+def test_data_of_evaluation_alone_are_no_data_to_train_on(
+    two_head_model: mtf.MultiTaskModel,
+) -> None:
+    task = mtf.Task(eval=ROWS)
+    with pytest.raises(mtf.DataError, match="expected a task with training data; found evalua"):
+        mtf.fit(two_head_model, {"classifier": task}, epochs=1, progress=False)
+
+
+def test_tasks_of_a_model_without_heads(tiny_model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(mtf.ConfigError, match=r"found a model without heads; call model\.add_head"):
+        mtf.fit(tiny_model, {"classifier": mtf.Task(train=ROWS)}, epochs=1, progress=False)
+
+
+def test_what_a_run_writes_of_its_arguments_is_plain() -> None:
+    assert run_facts._plain([np.float32(0.5), {"a": (np.int64(3),)}]) == [0.5, {"a": [3]}]
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    [
+        ({"phases": [1, 2]}, {"phases": [1]}, "phases: 2 then, 1 now"),
+        ({"rows": [1, 2, 3, 4]}, {"rows": [4, 3, 2, 1]}, "rows: in another order now"),
+        ({"rows": [1, 2, 3, 4]}, {"rows": [1, 2, 3, 5]}, "rows: 4 only then"),
+    ],
+)
+def test_what_differs_of_an_earlier_run(then: Any, now: Any, said: str) -> None:
+    assert said in list(run_facts._walk("", then, now))

@@ -1,0 +1,69 @@
+"""mtfreeze's side of the benchmarks of similarity: few rows, scored pairs, large batches.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mtfreeze as mtf
+
+from .clocks import clocks, since
+
+NAME = "all-MiniLM-L6-v2"
+LABELS = ["negative", "positive"]
+Rows = list[Any]
+
+
+class OurFewShot:
+    """`few_shot` on a few rows a label, judged on others."""
+
+    def __init__(self, threads: int) -> None:
+        mtf.set_threads(threads)
+        self.model = mtf.MultiTaskModel.from_pretrained(NAME, max_length=256)
+        self.model.add_head("mood", mtf.SequenceClassification(LABELS, features="embedding"))
+
+    def run(self, rows: Rows, held_out: Rows, seed: int, train: str = "backbone") -> dict[str, Any]:
+        """Train a copy; return accuracy and the seconds of training."""
+        model, start = self.model.copy(), clocks()
+        mtf.few_shot(model, "mood", rows, train=train, seed=seed, progress=False)
+        times = since(start)
+        found = mtf.evaluate(model, {"mood": mtf.Task(eval=held_out)})
+        return {"score": found["eval_mood_accuracy"], **times}
+
+
+class OurPairs:
+    """Scored pairs: one pass of cosine or CoSENT, judged by Spearman on others."""
+
+    def __init__(self, threads: int) -> None:
+        mtf.set_threads(threads)
+        self.model = mtf.MultiTaskModel.from_pretrained(NAME, max_length=256)
+
+    def run(self, rows: Rows, held_out: Rows, seed: int, loss: str, epochs: int) -> dict[str, Any]:
+        """Train a copy (not at all for 0 epochs); return Spearman's rho and the seconds."""
+        model = self.model.copy().add_head("sts", mtf.Similarity(loss))
+        start = clocks()
+        if epochs:
+            mtf.fit(
+                model, {"sts": mtf.Task(train=rows)}, epochs=epochs, batch_size=16,
+                learning_rate=2e-5, seed=seed, progress=False,
+            )  # fmt: skip
+        times = since(start)
+        found = mtf.evaluate(model, {"sts": mtf.Task(eval=held_out)})
+        return {"score": found["eval_sts_spearman_cosine"], **times}
+
+
+class OurBatch:
+    """One step on a large batch of pairs at a token budget."""
+
+    def __init__(self, threads: int) -> None:
+        mtf.set_threads(threads)
+        self.model = mtf.MultiTaskModel.from_pretrained(NAME)
+        self.model.add_head("near", mtf.Similarity("multiple_negatives"))
+
+    def run(self, rows: Rows, token_budget: int) -> dict[str, Any]:
+        """Compute the gradients of one step; return the seconds."""
+        batch, start = {"near": mtf.Task(train=rows)}, clocks()
+        self.model.gradients(batch, token_budget=token_budget, dropout=True)
+        return since(start)
