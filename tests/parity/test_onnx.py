@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import mtfreeze as mtf
 from support.families import CASES, NAMES, load_family, write_family
+from support.kinds_of_heads import KINDS_OF_HEADS
 from support.onnx_runs import core_batch, random_rows, run_onnx
 from support.sentence_folders import MODES, dense, write_sentence_folder
 from support.texts import SENTENCES, TAGS
@@ -157,6 +158,86 @@ def test_a_plain_folder_gives_its_last_hidden_state(tmp_path: Path) -> None:
     names = {"last_hidden_state": "hidden", "logits": "tags"}
     found = run_onnx(folder / "onnx" / "model.onnx", rows)
     assert not faults(found, expected(model, rows, names))
+
+
+def all_rows(model: mtf.MultiTaskModel, rows: Any) -> Any:
+    """Return rows as the core takes them, every token picked, every two texts a pair."""
+    batch = core_batch(rows)
+    lengths = [len(row) for row in rows["ids"]]
+    spaces = {info.name for info in model._core.spaces()}
+    if "picked" in spaces:
+        places = np.concatenate([np.arange(n, dtype=np.int32) for n in lengths])
+        batch["inputs"] = {**batch["inputs"], "picked.positions": places}
+        batch["offsets"] = {**batch["offsets"], "picked": batch["offsets"]["tokens"]}
+    if "pairs" in spaces:
+        begins = np.cumsum([0, *((i + 1) % 2 for i in range(len(lengths)))]).astype(np.int64)
+        batch["offsets"] = {**batch["offsets"], "pairs": begins}
+    return batch
+
+
+CASES_OF_HEADS = [
+    pytest.param(kind, i, id=f"{kind}-{i}")
+    for kind, one in KINDS_OF_HEADS.items()
+    for i in range(len(one.specs))
+]
+
+
+@pytest.mark.parametrize(("kind", "i"), CASES_OF_HEADS)
+def test_a_kind_of_head(kind: str, i: int, tmp_path: Path) -> None:
+    sample = KINDS_OF_HEADS[kind]
+    folder = write_family(tmp_path / "model", sample.families[0], seed=3)
+    model = load_family(folder, heads=False)
+    model.add_head("one", sample.specs[i])
+    for key, values in model.parameters().items():
+        if key.startswith("one."):  # drawn weights are too small to be seen
+            noise = np.random.default_rng(1).standard_normal(values.shape)
+            model.set_parameter(key, values + 0.3 * noise)
+    rows = random_rows(model, [7, 3, 12, 2])
+    wanted = model._core.forward(all_rows(model, rows), ["one"])[0]
+    found = run_onnx(model.export_onnx(tmp_path / "out", ["one"]) / "onnx" / "model.onnx", rows)
+    names = found.keys() - {"token_embeddings", "sentence_embedding"}
+    if kind == "question_answering":
+        assert names == {"start_logits", "end_logits"}
+        real = np.concatenate([np.arange(12) < len(row) for row in rows["ids"]])
+        both = np.stack([found[name].reshape(-1)[real] for name in sorted(names)[::-1]], axis=1)
+        assert not faults({"both": both}, {"both": wanted})
+        return
+    name = "embedding" if kind == "similarity" else "logits"
+    assert names == {name}
+    assert found[name].shape == wanted.shape and wanted.std() > 1e-3
+    assert not faults({name: found[name]}, {name: wanted})
+
+
+@pytest.mark.parametrize("adapter", ["lora", "ia3"])
+def test_an_adapter(adapter: str, tmp_path: Path) -> None:
+    model = load_family(write_family(tmp_path / "model", "bert"), heads=False)
+    plain = model.encode(SENTENCES)
+    model.add_lora(rank=4) if adapter == "lora" else model.add_ia3()
+    for key, values in model.parameters().items():
+        if not key.startswith("backbone."):
+            noise = np.random.default_rng(1).standard_normal(values.shape)
+            model.set_parameter(key, values + 0.3 * noise)
+    assert np.abs(model.encode(SENTENCES) - plain).max() > 1e-3
+    rows = random_rows(model, [3, 1, 12])
+    names = {"token_embeddings": "hidden", "sentence_embedding": "embedding"}
+    found = run_onnx(model.export_onnx(tmp_path / "out") / "onnx" / "model.onnx", rows)
+    assert not faults(found, expected(model, rows, names))
+
+
+def test_chains_of_labels(tmp_path: Path) -> None:
+    """The scores of labels, and the tables that say which follow each other."""
+    model = mtf.MultiTaskModel.from_pretrained(write_family(tmp_path / "model", "bert"))
+    model.add_head("tags", mtf.TokenClassification(TAGS, crf=True))
+    rows = random_rows(model, [3, 1, 12])
+    found = run_onnx(model.export_onnx(tmp_path / "out", ["tags"]) / "onnx" / "model.onnx", rows)
+    scores = model._core.forward(core_batch(rows), ["tags"])[0]
+    k = len(TAGS)
+    steps = scores[:, : k * k].reshape(-1, k, k)
+    built = found["logits"][:, None, :] + found["transitions"]
+    begins = found["logits"] + found["start_transitions"]
+    ends = np.broadcast_to(found["end_transitions"], begins.shape)
+    whole = np.concatenate([begins, ends], axis=1)
+    assert not faults({"steps": built, "rest": whole}, {"steps": steps, "rest": scores[:, k * k :]})
 
 
 def test_weights_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
