@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..metrics.entities import entity_spans
 from ..quoting import quoted
+from .answers import Answer
 from .example import Example, Label
 from .examples import Examples, Rows, as_examples
 from .labels import LabelCodes, rows_labels
@@ -69,7 +70,7 @@ def encode_label_sets(
     return result
 
 
-def _parts(label: Label, names: Sequence[str], separator: str) -> list[str | int | float]:
+def _parts(label: Label, names: Sequence[str], separator: str) -> list[str | int | float | Answer]:
     """Return the labels that stand in one, each a name or a position."""
     if isinstance(label, str):
         if label in names:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..closest import look_alikes
-from ..data import Examples
+from ..data import Answer, Examples
 from ..data.example import Example, Label
 from ..data.white_space import words_of
 
@@ -172,7 +172,7 @@ def _target(kind: str, labels: Sequence[Label], numbers: Sequence[float] | None)
     return "labels" if whole else "numbers"
 
 
-def _each(labels: Iterable[Label | None]) -> Iterator[str | int | float | None]:
+def _each(labels: Iterable[Label | None]) -> Iterator[str | int | float | Answer | None]:
     for label in labels:
         yield from label if isinstance(label, tuple) else (label,)
 

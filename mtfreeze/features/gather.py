@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -202,7 +203,7 @@ def _take(block: Block, index: NDArray[np.int64], out: Float32) -> None:
     """Copy rows of a block into `out`; the index is ours, so it is in range."""
     data = block.data
     if isinstance(data, FileRows):
-        kept = out if block.dtype == "float32" else np.empty(out.shape, data.dtype)
+        kept: NDArray[Any] = out if block.dtype == "float32" else np.empty(out.shape, data.dtype)
         data.take(index, kept)
         if kept is not out:
             widen(kept, out)

@@ -133,7 +133,7 @@ def test_teachers_and_heads_that_do_not_fit(two_head_model: mtf.MultiTaskModel) 
         step("classifier", ROWS, np.zeros((10, 3)))
     with pytest.raises(ConfigError, match=r"choose one label a text; found 'ner_head'"):
         step("ner_head", TAGGED, LOGITS)
-    with pytest.raises(ConfigError, match="a head 'other' of the labels .*; found no such head"):
+    with pytest.raises(ConfigError, match=r"a head 'other' of the labels .*; found no such head"):
         step("classifier", ROWS, model.copy(), head="other")
     other = model.copy()
     other.remove_head("classifier")

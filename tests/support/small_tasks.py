@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import mtfreeze as mtf
-from support.texts import LABELS, SENTENCES, TAGGED
+from support.texts import LABELS, SENTENCES, TAGGED, TAGS
 
 ROWS = list(zip(SENTENCES, LABELS, strict=True))
 
@@ -20,6 +21,14 @@ class StopAt(mtf.Callback):
     def on_step_end(self, context: Any) -> None:
         if context.step == self.step:
             context.stop("reached")
+
+
+def fresh(folder: Path, *frozen: str) -> mtf.MultiTaskModel:
+    """Load the tiny BERT with its two heads again, as a new process would."""
+    model = mtf.MultiTaskModel.from_pretrained(folder)
+    model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    model.add_head("ner_head", mtf.TokenClassification(TAGS))
+    return model.freeze(*frozen) if frozen else model
 
 
 def two_tasks(**classifier: Any) -> dict[str, mtf.Task]:
