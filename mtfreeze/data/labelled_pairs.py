@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..checks import as_integer, check_choice, check_integer
 from ..errors import ConfigError
+from ..quoting import quoted
 from .order import permutation, words
 
 __all__ = ["MOST_PAIRS", "STRATEGIES", "check_pairs", "draw_pairs"]
@@ -72,8 +73,8 @@ def draw_pairs(
     n_alike, n_others = _counts(pairs, n, int(alike_of.sum()), int(others_of.sum()))
     if n_alike + n_others > MOST_PAIRS:
         raise ConfigError(
-            f"pairs={pairs!r} makes {n_alike + n_others:,} pairs of {n:,} rows; expected at most "
-            f"{MOST_PAIRS:,}; give a number of pairs a row, such as pairs=20, or fewer rows"
+            f"pairs={quoted(pairs)} makes {n_alike + n_others:,} pairs of {n:,} rows; expected at "
+            f"most {MOST_PAIRS:,}; give a number of pairs a row, such as pairs=20, or fewer rows"
         )
     kinds = (
         _pairs_of(alike_of, n_alike, seed, "alike", shares),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..closest import counted, name_list, unknown
 from ..errors import DataError
 from ..quoting import quoted
+from .answers import Answer
 from .example import IGNORE, Label
 from .examples import Examples
 
@@ -56,7 +57,7 @@ class LabelCodes:
         leading = (_LEADING.match(name) for name in self._names)
         self._leading = [None if found is None else int(found[1]) for found in leading]
 
-    def of(self, label: str | int | float, where: str) -> int:
+    def of(self, label: str | int | float | Answer, where: str) -> int:
         """Return the code of one label; `where` is what messages call its row.
 
         Raises
@@ -74,6 +75,11 @@ class LabelCodes:
             raise DataError(
                 f"{where}: expected a label name (str) or index (int); found float {label}; write "
                 "the label's name, or use a head for numbers"
+            )
+        if isinstance(label, Answer):
+            raise DataError(
+                f"{where}: expected a label name (str) or index (int); found the answer of a "
+                "question; give a label, or use a QuestionAnswering head"
             )
         if self._numbers:
             return self._of_number(label, where)

@@ -51,6 +51,13 @@ class DataCheck:
         What cannot be read, by kind.
     notes : tuple of str
         What the reader warned of.
+
+    Examples
+    --------
+    >>> from mtfreeze import check_data
+    >>> found = check_data("examples/data/reviews_eval.tsv")
+    >>> found.content, found.n_rows, found.faults
+    ('texts', 510, ())
     """
 
     path: str

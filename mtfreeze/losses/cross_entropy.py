@@ -116,7 +116,9 @@ class CrossEntropy(DescribedLoss):
         elif isinstance(self.class_weights, Mapping):
             for label in self.class_weights:
                 if label not in labels:
-                    what = unknown("label in class_weights", label, labels, of=f"head {head!r}")
+                    what = unknown(
+                        "label in class_weights", label, labels, of=f"head {quoted(head)}"
+                    )
                     raise ConfigError(what)
             weights = np.array([self.class_weights.get(one, 1.0) for one in labels])
         return LossSettings(self.label_smoothing, self.focal, class_weights=weights)
@@ -168,7 +170,7 @@ def _checked_weights(weights: object) -> str | dict[str, float] | None:
         return BALANCED
     if not isinstance(weights, Mapping):
         raise TypeError(
-            f"class_weights must be {BALANCED!r} or map labels to numbers; found "
+            f"class_weights must be {quoted(BALANCED)} or map labels to numbers; found "
             f"{typed(weights)}; write class_weights={{'positive': 2.0}}"
         )
     found = {}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..adapters.adapter import LORA_UNIT, Adapter
 from ..errors import CheckpointError, ConfigError
 from ..files.tensor_files import TensorEntry, read_entries
+from ..quoting import quoted
 
 __all__ = ["ADAPTER_FILE", "SavedAdapter", "own_keys", "read_saved_adapter"]
 
@@ -60,7 +61,7 @@ def read_saved_adapter(folder: Path, own: Mapping[str, Any], where: Path) -> Sav
             lora = adapter.kind == LORA_UNIT
             if shape is None or len(shape) != 1 + lora or (lora and shape[axis] != site.rank):
                 raise CheckpointError(
-                    f"{folder / ADAPTER_FILE}: expected {key!r}"
+                    f"{folder / ADAPTER_FILE}: expected {quoted(key)}"
                     + (f" with rank {site.rank}" if lora else "")
                     + f"; found {'no such tensor' if shape is None else f'shape {shape}'}; the "
                     "file and mtfreeze.json belong to different models"

@@ -22,6 +22,7 @@ from ..freezing.selectors import Selector
 from ..heads.kind import HeadSpec
 from ..heads.task import Task
 from ..multi_task_model import MultiTaskModel
+from ..quoting import quoted
 from ..training.fit import fit
 
 __all__ = ["DEFAULT_MODEL", "HeadEstimator", "ModelEstimator", "items_of", "same_length"]
@@ -140,7 +141,7 @@ class HeadEstimator(ModelEstimator):
                 instead = own[name]
                 hint = f"give {instead} to the estimator" if instead else "leave it out"
                 raise ConfigError(
-                    f"expected settings that the estimator has no argument for; found {name!r}; "
-                    f"{hint}"
+                    "expected settings that the estimator has no argument for; found "
+                    f"{quoted(name)}; {hint}"
                 )
         return dict(self.settings)

@@ -13,6 +13,7 @@ from ..heads.token_classification import TokenClassification
 from ..metrics.entities import OUTSIDE, is_iob2
 from ..metrics.scores import token_metrics
 from ..multi_task_model import MultiTaskModel
+from ..quoting import quoted
 from .estimator import DEFAULT_MODEL, HeadEstimator, items_of, same_length
 
 __all__ = ["TokenTagger"]
@@ -120,7 +121,7 @@ def _rows(X: Words, y: Words) -> list[tuple[list[str], list[str]]]:
         for name, one, of in (("X", words, "words"), ("y", given, "tags")):
             if isinstance(one, str):
                 raise TypeError(
-                    f"{name}[{i}] must be a list of {of}; found the str {one[:40]!r}; split it"
+                    f"{name}[{i}] must be a list of {of}; found the str {quoted(one)}; split it"
                 )
         if len(words) != len(given):
             raise DataError(

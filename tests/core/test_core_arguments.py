@@ -41,6 +41,7 @@ METHODS: dict[str, Arguments] = {
     "spaces": {},
     "inputs": {},
     "outputs": {},
+    "nodes": {},
     "view": {"index": 0},
     "set_param": {"index": 0, "values": TABLE},
     "set_frozen": MASKS,

@@ -296,5 +296,5 @@ def test_missing_ids_name_only_what_is_missing() -> None:
     with pytest.raises(ValueError, match="'token_types' must have 12 elements, one for each"):
         model.forward(cm.batch(types=cm.TYPES[:-1], features=given), ["pooled"])
     with pytest.raises(ValueError, match="at most 16"):
-        many = {f"x{i}": GOOD for i in range(17)}
+        many = {f"x{i}": GOOD for i in range(65)}
         model.forward(cm.batch(features=many), ["pooled"])

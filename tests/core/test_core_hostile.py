@@ -371,7 +371,7 @@ PLANS: list[Case] = [
     ("plan offsets huge", plan(offsets=array([0, 2**62], "i8")), VALUE),
     ("plan features text", plan(features="hidden"), TYPE),
     ("plan features unknown", plan(features=["hiden"]), (SelectorError,)),
-    ("plan features many", plan(features=[f"x{i}" for i in range(17)]), VALUE),
+    ("plan features many", plan(features=[f"x{i}" for i in range(65)]), VALUE),
     ("plan features above", plan(["pooled"], training=True, features=["hidden"]), VALUE),
     ("plan budget zero", plan(training=True, token_budget=0), VALUE),
     ("plan budget huge", plan(training=True, token_budget=HUGE), VALUE),

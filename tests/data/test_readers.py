@@ -242,8 +242,8 @@ def test_read_file_goes_by_suffix(tmp_path: Path) -> None:
     assert read_file(write(tmp_path, "text,label\na,1\n", "a.csv")).labels() == {"1": 1}
     assert read_file(write(tmp_path, '{"text":"a","label":1}\n', "a.jsonl")).labels() == {1: 1}
     assert read_file(write(tmp_path, "a\tO\n", "a.conll"), scheme="iob1").kind == "words"
-    with pytest.raises(ConfigError, match=r"found '.json'; did you mean '.jsonl'"):
-        read_file(write(tmp_path, "{}", "a.json"))
+    with pytest.raises(ConfigError, match=r"found '.jsn'; did you mean '.json'"):
+        read_file(write(tmp_path, "{}", "a.jsn"))
 
 
 # rows that do not hold, left out

@@ -283,8 +283,8 @@ BUGS_IN_C = (
     Bug(
         "a unit that trains in part is in the prefix",
         "csrc/plan/plan.c",
-        "if (node_trains(d, node) || (node->unit != MTF_NO_UNIT && !unit_frozen(d, node->unit))) {",
-        "if (node_trains(d, node)) {",
+        "(node->unit != MTF_NO_UNIT && (!unit_frozen(d, node->unit) || d->adapted[node->unit]))) {",
+        "(node->unit != MTF_NO_UNIT && d->adapted[node->unit])) {",
         EDGES,
     ),
     Bug(
@@ -318,8 +318,8 @@ BUGS_IN_C = (
     Bug(
         "a micro-batch may be one sequence too long",
         "csrc/plan/batch.c",
-        "if (view->offsets[s][first + n + 1] - view->offsets[s][first] > budget) {",
-        "if (view->offsets[s][first + n] - view->offsets[s][first] > budget) {",
+        "const int64_t rows = view->offsets[s][first + n + 1] - view->offsets[s][first];",
+        "const int64_t rows = view->offsets[s][first + n] - view->offsets[s][first];",
         EDGES,
     ),
     Bug(

@@ -28,7 +28,7 @@ NOT_CALLED = ("alone", "mark_trained", "read_by", "reading", "reread")
 OF_HEADS = (
     *("absent", "baseline", "check_sufficient", "class_counts", "core_config", "counted"),
     *("decoded", "examples", "loss_sum", "lost", "pass_loss", "predictions", "probabilities"),
-    *("read", "rows", "scored", "settings", "targets"),
+    *("picked", "read", "rows", "scored", "settings", "targets"),
 )
 """What a description of a head or a loss offers to the rooms of the package."""
 
@@ -268,6 +268,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "Examples": _plain(mtf.Examples, rows=list(EXAMPLES), name="data"),
     "Examples.from_rows": _plain(mtf.Examples.from_rows, rows=[("a", "b")], name="data"),
+    "Examples.from_texts": _plain(mtf.Examples.from_texts, texts=["a", "b"], name="data"),
     "Examples.labels": _plain(EXAMPLES.labels, task=None),
     "Examples.select": _plain(EXAMPLES.select, rows=[0, 1]),
     "Examples.split": _plain(EXAMPLES.split, fraction=0.5, seed=0, stratify=True),

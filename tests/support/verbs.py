@@ -143,6 +143,7 @@ FUNCTIONS: dict[str, Call] = {
     "recommend": lambda m, _: mtf.recommend(m, ONE_TASK, progress=False),
     "set_threads": lambda m, _: mtf.set_threads(mtf.get_threads()),
     "show_config": lambda m, _: mtf.show_config("dict"),
+    "entity_types": lambda m, _: mtf.entity_types([(["anna"], ["B-person"])]),
     "words_and_tags": lambda m, _: mtf.words_and_tags("Anna went", [(0, 4, "PER")]),
 }
 """Functions that leave a model as it was."""
