@@ -182,11 +182,6 @@ class ComparisonFolder:
                 f"({type(error).__name__}: {error}); delete it to run the scenario again"
             ) from error
 
-    def results(self) -> list[ScenarioRun]:
-        """Return all results that are kept, by file name."""
-        files = sorted((self.path / "results").glob("*.json"))
-        return [ScenarioRun.from_dict(read_object(path, own=True)["run"]) for path in files]
-
     def _result(self, name: str, seed: int) -> Path:
         # Names may hold what file names may not, and differ in that alone.
         mark = hashlib.blake2b(name.encode("utf-8"), digest_size=4).hexdigest()

@@ -17,6 +17,7 @@ import pytest
 import mtfreeze as mtf
 from mtfreeze import freeze_control
 from mtfreeze.cli import train as train_module
+from mtfreeze.cli import verify as verify_module
 from support.texts import LABELS, SENTENCES, TAGGED, TAGS
 
 Command = Callable[..., tuple[int, str, str]]
@@ -438,3 +439,55 @@ def test_compare_says_what_is_wrong(
     code, _, err = command(*compare_job(job, *more))
     assert code == 2
     assert message in err
+
+
+def test_labels_of_a_loaded_head_are_its_own(command: Command, saved: Path, job: Path) -> None:
+    job.write_text(job.read_text().replace("labels: [negative, positive]", "labels: [a, b]"))
+    code, _, err = command("inspect", "--config", job, "--set", f"model.name={saved}")
+    assert code == 2
+    assert "heads.classifier has the labels ['a', 'b']; found 'classifier' with" in err
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("--set", "data={}"), "expected data for at least one head; found none"),
+        (("--set", "heads={}"), "unknown head 'classifier'"),
+        (("--set", "data.classifier.label_map={no: 1}"), "label_map"),
+    ],
+)
+def test_data_of_a_job_that_do_not_fit(
+    command: Command, job: Path, settings: tuple[str, ...], said: str
+) -> None:
+    code, _, err = command("train", "--config", job, "--quiet", *settings)
+    assert (code, said in err) == (2, True), err
+
+
+def test_numbers_are_predicted_as_lists(
+    command: Command, tiny_model: mtf.MultiTaskModel, tmp_path: Path
+) -> None:
+    tiny_model.add_head("scores", mtf.Regression(["a", "b"]))
+    folder = tiny_model.save_pretrained(tmp_path / "saved")
+    code, out, _ = command("predict", folder, "good food", "--format", "jsonl")
+    assert code == 0
+    assert [type(one) for one in json.loads(out)["scores"]] == [float, float]
+
+
+def test_verify_needs_a_whole_report_and_a_base_that_shares_something(
+    command: Command, saved: Path, tiny_folder: Path
+) -> None:
+    report = saved / "freeze_report.json"
+    digests = {"head.weight": {"blake2b": "0", "frozen": True}}
+    report.write_text(json.dumps({"tensors": digests}))
+    said = verify_module._against_base(saved, str(tiny_folder))
+    assert said == "nothing that was frozen is also in the base"
+    for tensors, said in (({}, "expected digests of tensors"), ({"a": 1}, "found something else")):
+        report.write_text(json.dumps({"tensors": tensors}))
+        code, _, err = command("verify", saved)
+        assert (code, said in err) == (2, True), err
+
+
+def test_freeze_control_is_a_program() -> None:
+    words = [sys.executable, "-m", "mtfreeze.freeze_control", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "--mode" in done.stdout

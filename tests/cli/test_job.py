@@ -288,3 +288,19 @@ def test_the_files_that_the_project_carries() -> None:
     config = load_config(recipe)
     assert config.modes == ["all", "backbone", "classifier", "ner_head", "backbone[:3]", "none"]
     assert all(Path(entry["train"]).is_file() for entry in config.data.values())
+
+
+@pytest.mark.parametrize("given", ["backbone", ["backbone"]])
+def test_one_mode_stands_for_a_list(given: Any) -> None:
+    assert parse_config({"model": {"name": "m"}, "modes": given}).modes == ["backbone"]
+
+
+def test_schedules_that_are_none_or_no_mapping() -> None:
+    def training(**keys: Any) -> Any:
+        return parse_config({"model": {"name": "m"}, "training": keys}).training
+
+    assert training(freeze_schedule=None).get("freeze_schedule") is None
+    with pytest.raises(mtf.ConfigError, match=r"training.freeze_schedule: .*keys and values"):
+        training(freeze_schedule=["heads"])
+    with pytest.raises(mtf.ConfigError, match=r"training.early_stopping: patience must be"):
+        training(early_stopping={"patience": 0})
