@@ -421,5 +421,5 @@ def test_what_the_tokenizer_says_of_rows_that_hold_is_passed_on(
             raise TypeError("not today")
 
     monkeypatch.setattr(encoder, "_tokenizer", Broken())
-    with pytest.raises(CheckpointError, match="texts 0 to 0.*not today"):
+    with pytest.raises(CheckpointError, match=r"texts 0 to 0.*not today"):
         encoder.encode_texts(["good food"])
