@@ -38,6 +38,6 @@ def from_float32(values: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     return result
 
 
-def widen(kept: NDArray[np.uint16], out: NDArray[np.float32]) -> None:
+def widen(kept: NDArray[Any], out: NDArray[np.float32]) -> None:
     """Put rows that are kept as bf16 into float32 `out`, of the same shape."""
     np.left_shift(kept, np.uint32(16), out=out.view(np.uint32), dtype=np.uint32)
