@@ -112,7 +112,7 @@ def _in_child(reader: Reader, corpus: Path, seed: int, at: mmap.mmap) -> str | N
         right = {path: path.read_bytes() for path in paths}
         reader.read(folder)
         gc.collect()
-        room = _peak()
+        room = _new_peak()
         limit = _address_space() + (2 << 30)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         largest = 0
@@ -126,12 +126,14 @@ def _in_child(reader: Reader, corpus: Path, seed: int, at: mmap.mmap) -> str | N
                 change = safetensors_mutant if path.suffix == ".safetensors" else mutant
                 data = change(right[path], list(right.values()), draw)
             path.write_bytes(data)
+            largest = max(largest, len(data))
+            del data
+            _new_peak()  # what making the file took is not the reader's
             signal.setitimer(signal.ITIMER_PROF, SECONDS)
             signal.setitimer(signal.ITIMER_REAL, WAIT_S)
             said = _read(reader, folder)
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            largest = max(largest, len(data))
             if said is None and _peak() - room > ROOM + largest:
                 said = f"took {(_peak() - room) / 1e6:.0f} MB for {largest / 1e6:.1f} MB of file"
             if said is not None:
@@ -155,7 +157,17 @@ def _read(reader: Reader, folder: Path) -> str | None:
 
 
 def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the most bytes that were held at once since the last `_new_peak`."""
+    with open("/proc/self/status", "rb") as file:
+        line = next(line for line in file if line.startswith(b"VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def _new_peak() -> int:
+    """Begin to count anew; return the bytes that are held now."""
+    with open("/proc/self/clear_refs", "wb") as file:
+        file.write(b"5")
+    return _peak()
 
 
 def _address_space() -> int:
