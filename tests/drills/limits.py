@@ -52,6 +52,11 @@ class Loud(Operation):
     def state(self, folder: Path) -> str:
         return "new" if (folder / "судья").exists() else "none"
 
+    def claims(self, folder: Path, before: str, said: str) -> None:
+        if "cannot save the model" in said:  # its folder, not that of the comparison
+            there = (folder / "судья" / "model").exists()
+            assert there == ("the new folder is in its place" in said), said
+
     def finished(self, folder: Path, result: Any) -> None:
         said = [row["error"] for row in result.to_rows() if row["error"]]
         if said:

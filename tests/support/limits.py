@@ -69,14 +69,19 @@ def no_home(folder: Path, draw: random.Random) -> Iterator[None]:
     before = dict(os.environ)
     for name in ("HOME", "XDG_CACHE_HOME"):
         os.environ.pop(name, None)
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    _give(folder, NOBODY)
     os.setresuid(NOBODY, NOBODY, 0)
     try:
         yield
     finally:
         os.setresuid(0, 0, 0)
+        _give(folder, 0)  # else it is a stranger's, whose features are not used
         os.environ.update(before)
+
+
+def _give(folder: Path, user: int) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user, user, follow_symlinks=False)
 
 
 @contextmanager
