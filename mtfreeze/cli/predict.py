@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from ..checks import check_choice
 from ..closest import name_list
 from ..data.white_space import words_of
 from ..files.fields import json_line, tsv_field
@@ -119,6 +120,8 @@ def predict(
     if not loaded.heads:
         raise click.UsageError(f"{model} has no heads; train it first (mtfreeze train)")
     rows = given_texts(texts, path)
+    for head in heads:
+        check_choice("head", head, loaded.heads)
     asked = list(heads) or readers(loaded, list(loaded.heads), rows, words=False)
     if form == "tsv":
         echo("\t".join(["text", *asked]))

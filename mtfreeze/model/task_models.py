@@ -63,7 +63,7 @@ def check_task_model(model: ModelState, head: object) -> None:
     if layout is None:
         raise ConfigError(
             f"expected a head of a kind that {family.model_type} models of transformers have; "
-            f"found head {quoted(name)} of kind {quoted(spec.kind)}; save without head=, which "
+            f"found head {quoted(name)} of kind {quoted(_computed(spec))}; save without head=, which "
             "keeps every head"
         )
     found = _facts(model, spec)

@@ -295,6 +295,6 @@ def test_missing_ids_name_only_what_is_missing() -> None:
         model.forward(cm.batch(cm.IDS[:-1], features=given), ["pooled"])
     with pytest.raises(ValueError, match="'token_types' must have 12 elements, one for each"):
         model.forward(cm.batch(types=cm.TYPES[:-1], features=given), ["pooled"])
-    with pytest.raises(ValueError, match="at most 16"):
+    with pytest.raises(ValueError, match="at most 64"):
         many = {f"x{i}": GOOD for i in range(65)}
         model.forward(cm.batch(features=many), ["pooled"])
