@@ -63,8 +63,8 @@ def check_task_model(model: ModelState, head: object) -> None:
     if layout is None:
         raise ConfigError(
             f"expected a head of a kind that {family.model_type} models of transformers have; "
-            f"found head {quoted(name)} of kind {quoted(_computed(spec))}; save without head=, which "
-            "keeps every head"
+            f"found head {quoted(name)} of kind {quoted(_computed(spec))}; save without head=, "
+            "which keeps every head"
         )
     found = _facts(model, spec)
     forms = _forms(model, layout, spec)
