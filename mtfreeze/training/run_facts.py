@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from ..closest import name_list
 from ..data.examples import Examples
 from ..freezing.state import FreezeState
-from ..heads.kind import BIASES
+from ..heads.registry import KINDS
 from ..heads.task import Task
 from ..losses.described import DescribedLoss
 from ..losses.own import loss_name
@@ -139,24 +139,24 @@ def describe_run(model: MultiTaskModel, tasks: Mapping[str, Task], plan: RunPlan
 _MISSING = "nothing"
 
 _NEWER_OF_TASKS = {"loss": None}
-_NEWER_OF_HEADS = {"norm_eps": None, **dict.fromkeys(BIASES, True)}
 """What checkpoints of earlier versions do not say, and what those runs did."""
 
 
 def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return facts with what a run of an earlier version has not put down.
 
-    A setting's default leaves runs as they were before there was this setting.
+    The default of a setting, or of an argument of a head, leaves runs as they were before there was
+    this one.
     """
     whole = dict(facts)
     if isinstance(facts.get("settings"), dict):
         usual = {name: _plain(one.default) for name, one in RUN_SETTINGS.items()}
         whole["settings"] = {**facts["settings"], **_kept(usual, facts["settings"])}
     if isinstance(facts.get("tasks"), dict):
-        whole["tasks"] = _each_completed(facts["tasks"], _NEWER_OF_TASKS)
+        whole["tasks"] = _each_completed(facts["tasks"], lambda task: _NEWER_OF_TASKS)
     model = facts.get("model")
     if isinstance(model, dict) and isinstance(model.get("heads"), dict):
-        whole["model"] = {**model, "heads": _each_completed(model["heads"], _NEWER_OF_HEADS)}
+        whole["model"] = {**model, "heads": _each_completed(model["heads"], _usual_of_head)}
     if isinstance(facts.get("phases"), list):
         empty: dict[str, Any] = {one.name: [] for one in fields(FreezeState)}
         whole["phases"] = [
@@ -168,9 +168,18 @@ def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def _each_completed(named: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+def _usual_of_head(head: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of a head's arguments; nothing for a kind that there is not."""
+    kind = KINDS.get(str(head.get("kind")))
+    found = () if kind is None else fields(kind)
+    return {one.name: _plain(one.default) for one in found if one.default is not MISSING}
+
+
+def _each_completed(
+    named: Mapping[str, Any], usual: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> dict[str, Any]:
     return {
-        name: {**one, **_kept(newer, one)} if isinstance(one, dict) else one
+        name: {**one, **_kept(usual(one), one)} if isinstance(one, dict) else one
         for name, one in named.items()
     }
 

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import inspect
+import json
+from dataclasses import MISSING, fields
 from typing import Any, get_args
 
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.heads.registry import KINDS
 from mtfreeze.planning.run_setting import Kind
 from mtfreeze.planning.settings import RUN_SETTINGS, FitSettings, check_settings
 from mtfreeze.training.prepare import prepare
@@ -72,12 +75,17 @@ def test_a_job_can_read_every_kind_of_setting() -> None:
     assert set(CHECKS) == set(get_args(Kind))
 
 
-def test_heads_of_earlier_versions_have_no_norm_and_every_bias() -> None:
-    head: dict[str, Any] = {"dropout": 0.1}
-    then = {"model": {"heads": {"classifier": dict(head)}}}
-    head |= {"norm_eps": None, "bias": True, "hidden_bias": True, "norm_bias": True}
-    assert differences(then, {"model": {"heads": {"classifier": head}}}) == []
-    for key, value in (("norm_eps", 1e-5), ("bias", False)):
-        now = {"model": {"heads": {"classifier": {**head, key: value}}}}
-        said = f"model.heads.classifier.{key}: {head[key]} then, {value} now"
-        assert differences(then, now) == [said]
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_from_before_an_argument_of_a_head_has_its_default(kind: str) -> None:
+    usual = {one.name: one.default for one in fields(KINDS[kind]) if one.default is not MISSING}
+    head = json.loads(json.dumps({"kind": kind, "labels": ["a", "b"], **usual}))
+    for name in usual:
+        then = {key: value for key, value in head.items() if key != name}
+        assert (
+            differences({"model": {"heads": {"one": then}}}, {"model": {"heads": {"one": head}}})
+            == []
+        )
+    then = {key: value for key, value in head.items() if key != "dropout"}
+    now = {"model": {"heads": {"one": {**head, "dropout": 0.75}}}}
+    said = f"model.heads.one.dropout: {head['dropout']} then, 0.75 now"
+    assert differences({"model": {"heads": {"one": then}}}, now) == [said]
