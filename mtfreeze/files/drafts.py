@@ -21,7 +21,15 @@ _LOCKS = os.name == "posix"
 if _LOCKS:
     import fcntl
 
-__all__ = ["clear_abandoned", "is_abandoned", "make_draft", "new_token", "open_draft", "siblings"]
+__all__ = [
+    "clear_abandoned",
+    "is_abandoned",
+    "make_draft",
+    "new_token",
+    "open_draft",
+    "remove_folder",
+    "siblings",
+]
 
 _DIGITS = frozenset("0123456789abcdef")
 
@@ -89,6 +97,15 @@ def make_draft(new_name: Callable[[], Path]) -> Iterator[Path]:
                 return
         finally:
             _let_go(handle)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder, as far as the disk lets; an interrupt ends it when the folder is gone."""
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def siblings(place: Path, *kinds: str) -> list[Path]:

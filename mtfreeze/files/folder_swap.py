@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..quoting import quoted
-from .drafts import clear_abandoned, make_draft, new_token, siblings
+from .drafts import clear_abandoned, make_draft, new_token, remove_folder, siblings
 from .whole_file import explained, keep_access, sync_names, synced_file
 
 __all__ = ["new_folder", "take_over"]
@@ -79,7 +79,7 @@ def new_folder(target: Path, begin: str, untouched: str) -> Iterator[Path]:
             sync_names(target.parent)
     finally:
         for path in named:
-            shutil.rmtree(path, ignore_errors=True)
+            remove_folder(path)
 
 
 def _beside(target: Path, kind: str) -> Path:

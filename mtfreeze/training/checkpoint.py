@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..closest import name_list
 from ..errors import CheckpointError
-from ..files.drafts import clear_abandoned, new_token
+from ..files.drafts import clear_abandoned, new_token, remove_folder
 from ..files.folder_swap import new_folder
 from ..files.inner_names import inner_path
 from ..files.json_files import read_object, to_json
@@ -238,7 +237,7 @@ def remove_checkpoint(path: Path) -> None:
         os.rename(path, aside)
     except OSError:
         return  # it stays whole; the next one tries again
-    shutil.rmtree(aside, ignore_errors=True)
+    remove_folder(aside)
 
 
 # ---- writing -------------------------------------------------------------------------------------

@@ -195,3 +195,23 @@ def test_a_system_that_cannot_exchange_names_renames_twice(
     fill(tmp_path / "out")
     assert (tmp_path / "out" / "file").read_bytes() == b"new"
     assert [one.name for one in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_interrupt_while_the_earlier_folder_goes_leaves_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, remove = tmp_path / "out", shutil.rmtree
+    fill(target, b"earlier")
+    calls: list[Any] = []
+
+    def interrupted(path: Path, **options: Any) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fill(target)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (target / "file").read_bytes() == b"new"
