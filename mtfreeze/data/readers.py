@@ -35,7 +35,7 @@ from .row_files import jsonl_rows, named_keys, tsv_rows
 from .squad import read_squad
 from .text_files import read_plain_text
 
-__all__ = ["read_conll", "read_csv", "read_file", "read_jsonl", "read_tsv"]
+__all__ = ["read_conll", "read_csv", "read_file", "read_jsonl", "read_tsv", "reader_of"]
 
 PathLike = str | os.PathLike[str]
 
@@ -318,8 +318,8 @@ _READERS: Mapping[str, Callable[..., Examples]] = {
 }
 
 
-def read_file(path: PathLike, **options: Any) -> Examples:
-    """Read a file with the reader that its suffix names; `options` go to that reader.
+def reader_of(path: PathLike) -> Callable[..., Examples]:
+    """Return the reader that a file's suffix names.
 
     Raises
     ------
@@ -334,4 +334,15 @@ def read_file(path: PathLike, **options: Any) -> Examples:
             f"found {quoted(suffix or 'none')}; "
             f"{hint or 'call the reader that fits, such as read_tsv'}"
         )
-    return _READERS[suffix](path, **options)
+    return _READERS[suffix]
+
+
+def read_file(path: PathLike, **options: Any) -> Examples:
+    """Read a file with the reader that its suffix names; `options` go to that reader.
+
+    Raises
+    ------
+    ConfigError
+        If no reader goes with the suffix.
+    """
+    return reader_of(path)(path, **options)

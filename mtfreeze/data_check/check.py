@@ -11,7 +11,7 @@ from ..data import Examples
 from ..inputs.packing import Encoded
 from ..inputs.row_encoding import JOINT, PLAIN, SEPARATE
 from ..multi_task_model import MultiTaskModel
-from .facts import labels_of, lengths_of, n_empty, repeats_of, spread_of
+from .facts import is_questions, labels_of, lengths_of, n_empty, repeats_of, spread_of
 from .faults import fault_kinds
 from .reading import read_rows
 from .report import DataCheck
@@ -99,6 +99,8 @@ def _content(examples: Examples) -> str:
     """Return what rows hold, in a word."""
     if not examples:
         return ""
+    if is_questions(examples):
+        return "questions"
     n_texts = len(examples[0].texts or ())
     return {2: "pairs", 3: "triplets"}.get(
         n_texts, "words" if examples.kind == "words" else "texts"
@@ -106,5 +108,5 @@ def _content(examples: Examples) -> str:
 
 
 def _encoded(model: MultiTaskModel, examples: Examples, content: str) -> Encoded:
-    encoding = {"pairs": JOINT, "triplets": SEPARATE}.get(content, PLAIN)
+    encoding = {"pairs": JOINT, "questions": JOINT, "triplets": SEPARATE}.get(content, PLAIN)
     return encoding.encode(model.encoder, examples)

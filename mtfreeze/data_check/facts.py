@@ -55,8 +55,8 @@ class Labels(NamedTuple):
     Attributes
     ----------
     target : str
-        ``"labels"``, ``"numbers"``, ``"tags"``, ``"several labels"``, ``"several numbers"``, or
-        ``"none"``.
+        ``"labels"``, ``"numbers"``, ``"tags"``, ``"several labels"``, ``"several numbers"``,
+        ``"answers"``, or ``"none"``.
     counts : dict of str to int
         How often each label or tag is there, in their order; empty for numbers.
     numbers : Spread or None
@@ -141,6 +141,11 @@ def labels_of(examples: Examples) -> dict[str, Labels]:
     }
 
 
+def is_questions(examples: Examples) -> bool:
+    """Say whether rows are questions about contexts: some have answers."""
+    return any(isinstance(one, Answer) for row in examples for one in _each([row.label]))
+
+
 def _texts(row: Example) -> tuple[str, ...]:
     return row.texts or (row.text or "",)
 
@@ -151,6 +156,10 @@ def _labels(kind: str, found: Sequence[Label | None]) -> Labels:
     numbers = _numbers(names)
     target = _target(kind, there, numbers)
     named = target in _NAMED
+    if target == "answers":
+        n_answered = sum(bool(label) for label in there)
+        names = Counter({"answered": n_answered, "without an answer": len(there) - n_answered})
+        named, numbers = True, None
     return Labels(
         target,
         dict(sorted(names.items())) if named else {},
@@ -164,6 +173,8 @@ def _target(kind: str, labels: Sequence[Label], numbers: Sequence[float] | None)
     """Return which kind of target labels are."""
     if not labels:
         return "none"
+    if any(isinstance(one, Answer) for label in labels for one in _each([label])):
+        return "answers"
     if isinstance(labels[0], tuple):
         if kind == "words":
             return "tags"

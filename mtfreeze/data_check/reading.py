@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import warnings
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..data import Example, Examples, read_file
+from ..data import Example, Examples
 from ..data.files import read_text
+from ..data.readers import reader_of
 from ..data.white_space import BLANKS, lines_of
 from ..errors import DataError
 
@@ -54,11 +56,18 @@ def read_rows(path: PathLike, options: dict[str, Any]) -> FileRows:
         try:
             examples = None if options else _lines_of_text(path)
             if examples is None:
-                examples = read_file(path, on_fault=faults.append, **options)
+                examples = _read(path, faults, options)
         except DataError as fault:
             faults.append(fault)
             examples = Examples([], Path(path).name)
     return FileRows(examples, faults, [str(one.message) for one in said])
+
+
+def _read(path: PathLike, faults: list[DataError], options: dict[str, Any]) -> Examples:
+    """Read a file; readers that judge a file as a whole raise its fault, others hand over each."""
+    reader = reader_of(path)
+    handed = {"on_fault": faults.append} if "on_fault" in signature(reader).parameters else {}
+    return reader(path, **handed, **options)
 
 
 def _lines_of_text(path: PathLike) -> Examples | None:

@@ -19,7 +19,13 @@ __all__ = ["DataCheck"]
 _SHOWN = 20
 """Labels that are shown."""
 
-_ROW = {"texts": "text", "words": "sentence", "pairs": "pair", "triplets": "triplet"}
+_ROW = {
+    "texts": "text",
+    "words": "sentence",
+    "pairs": "pair",
+    "triplets": "triplet",
+    "questions": "question",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class DataCheck:
     path : str
         The file.
     content : str
-        What a row holds: ``"texts"`` (one each), ``"words"``, ``"pairs"``, ``"triplets"``; ``""``
+        What a row holds: ``"texts"`` (one each), ``"words"``, ``"pairs"``, ``"triplets"``,
+        ``"questions"``; ``""``
         where no row can be read.
     n_rows : int
         Rows that can be read.

@@ -218,3 +218,39 @@ def test_faults_are_grouped_by_what_was_expected() -> None:
 def test_spread() -> None:
     assert spread_of(range(1, 101)) == Spread(1, 50, 95, 100)
     assert str(Spread(1, 2.5, 1234, 12345)) == "1 to 12,345, median 2.5, 95 % up to 1,234"
+
+
+def squad(*starts: int) -> str:
+    """Return questions about "a b", each answered by the letter there; below 0: by none."""
+    questions = [
+        {
+            "id": str(i),
+            "question": f"which {i}?",
+            "is_impossible": at < 0,
+            "answers": [{"text": "a b"[at], "answer_start": at}] if at >= 0 else [],
+        }
+        for i, at in enumerate(starts)
+    ]
+    return json.dumps({"data": [{"paragraphs": [{"context": "a b", "qas": questions}]}]})
+
+
+def test_questions_about_contexts(tmp_path: Path) -> None:
+    found = mtf.check_data(write(tmp_path, "a.json", squad(0, 2, -1)))
+    assert (found.content, found.n_rows) == ("questions", 3)
+    assert found.labels[""].target == "answers"
+    assert found.labels[""].counts == {"answered": 2, "without an answer": 1}
+    assert found.heads == {"": ["mtf.QuestionAnswering()"]}
+    assert "3 questions" in str(found) and not found.faults
+
+
+def test_a_file_that_is_judged_as_a_whole_has_one_fault(tmp_path: Path) -> None:
+    wrong = squad(0).replace('"answer_start": 0', '"answer_start": 2')
+    found = mtf.check_data(write(tmp_path, "a.json", wrong))
+    assert found.n_rows == 0
+    assert [one.n for one in found.faults] == [1]
+
+
+def test_text_for_language_models(tmp_path: Path) -> None:
+    found = mtf.check_data(write(tmp_path, "a.text", "one line\nanother line\n"))
+    assert (found.content, found.n_rows) == ("texts", 2)
+    assert found.heads == {"": ["mtf.MaskedLM()", "mtf.CausalLM()"]}
