@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 
 from ..checks import as_integer, as_items, typed
 from ..closest import did_you_mean, name_list
@@ -19,6 +20,8 @@ __all__ = ["ALL_LINEAR", "check_layers", "check_targets", "is_named", "select_si
 
 ALL_LINEAR = "all-linear"
 _NUMBER = re.compile(r"(?:^|\.)(\d+)(?=\.)")
+
+_MOST_LAYERS = 512
 
 
 def is_named(path: str, names: Iterable[str]) -> bool:
@@ -66,11 +69,17 @@ def check_layers(layers: object) -> tuple[int, ...] | None:
         return None
     number = as_integer(layers)
     items = [layers] if number is not None else as_items(layers)
-    found = [as_integer(one) for one in items] if items is not None else [None]
+    several = None if items is None else islice(items, _MOST_LAYERS + 1)
+    found = [None] if several is None else [as_integer(one) for one in several]
     if any(one is None for one in found):
         raise TypeError(
             f"layers must be numbers of layers, such as [4, 5] or range(6, 12); found "
             f"{typed(layers)}"
+        )
+    if len(found) > _MOST_LAYERS:
+        raise ConfigError(
+            f"layers must be at most {_MOST_LAYERS} numbers, as no backbone has more layers; found "
+            "more; leave layers= out for all"
         )
     numbers = sorted({one for one in found if one is not None})
     if not numbers or numbers[0] < 0:

@@ -123,6 +123,7 @@ class Examples(Sequence[Example]):
         """
         from .rows import check_text as checked
 
+        check_text("name", name)
         items = enumerate(_items_of(texts, name))
         rows = ((checked(text, f"row {i} of {name}"), f"row {i} of {name}") for i, text in items)
         return cls((Example(text, None, None, None, where) for text, where in rows), name)

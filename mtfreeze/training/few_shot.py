@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._core import Bracket
-from ..checks import check_choice, check_integer, typed
+from ..checks import check_choice, check_integer, check_seed, typed
 from ..closest import counted, name_list
 from ..data.example import Example
 from ..data.examples import Examples, Rows, as_examples
@@ -128,6 +128,7 @@ def few_shot(
     data, labels = data.select(np.flatnonzero(known)), labels[known]
     _check_labels(found, labels)
     number = check_integer("epochs", epochs, 1)
+    seed = check_seed("seed", seed)
     alike = _as_pairs(data, draw_pairs(labels, check_pairs(pairs), seed))
     pair_head = _new_name(model)
     taught = _check_selector(train)
