@@ -101,3 +101,20 @@ mtf_status mtf_loss_check_settings(const mtf_loss_kind *kind, const char *output
     }
     return check_weights(output, n, settings, err);
 }
+
+mtf_status mtf_loss_check_rows(const char *output, const mtf_loss_rows *rows, int64_t width,
+                               mtf_loss_row_check check_row, mtf_loss_counts *counts,
+                               mtf_error *err)
+{
+    const mtf_real *targets = rows->targets;
+    int64_t labelled = 0;
+    for (int64_t i = 0; i < rows->m; i++) {
+        const mtf_real *t = targets + i * width;
+        if (!isnan(t[0])) {
+            MTF_TRY(check_row(output, t, i, rows->n, err));
+            labelled++;
+        }
+    }
+    *counts = (mtf_loss_counts){labelled, (double)labelled};
+    return MTF_OK;
+}

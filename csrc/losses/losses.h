@@ -68,6 +68,15 @@ MTF_NODISCARD mtf_status mtf_loss_find(const char *name, const mtf_loss_kind **k
 MTF_NODISCARD mtf_status mtf_loss_check_settings(const mtf_loss_kind *kind, const char *output,
                                                  int64_t n, const mtf_loss_settings *settings,
                                                  mtf_error *err);
+/* Whether a target `t` (width), of row `row` of `output`, N wide, can be used. MTF_ERR_VALUE names the
+ * row. */
+typedef mtf_status (*mtf_loss_row_check)(const char *output, const mtf_real *t, int64_t row,
+                                         int64_t n, mtf_error *err);
+/* The check of a kind whose targets are rows, `width` wide: every row with a target counts once; one
+ * whose first value is NaN has none. */
+MTF_NODISCARD mtf_status mtf_loss_check_rows(const char *output, const mtf_loss_rows *rows,
+                                             int64_t width, mtf_loss_row_check check_row,
+                                             mtf_loss_counts *counts, mtf_error *err);
 /* Where the target of row `row` of an output of width `n` begins. */
 const void *mtf_loss_target(const mtf_loss_kind *kind, const void *targets, int64_t row, int64_t n);
 

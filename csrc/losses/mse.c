@@ -17,29 +17,24 @@
 /* The table is generated, so this has no header of its own. */
 extern const mtf_loss_kind mtf_loss_mse;
 
+static mtf_status check_row(const char *output, const mtf_real *t, int64_t row, int64_t n,
+                            mtf_error *err)
+{
+    for (int64_t j = 0; j < n; j++) {
+        if (!isfinite(t[j])) {
+            return mtf_fail(err, MTF_ERR_VALUE,
+                            "target %g at row %lld, column %lld of \"%s\": expected a finite "
+                            "number, or NaN in column 0 for a row without a target",
+                            (double)t[j], (long long)row, (long long)j, output);
+        }
+    }
+    return MTF_OK;
+}
+
 static mtf_status check(const char *output, const mtf_loss_rows *rows, mtf_loss_counts *counts,
                         mtf_error *err)
 {
-    const mtf_real *values = rows->targets;
-    const int64_t n = rows->n;
-    int64_t labelled = 0;
-    for (int64_t i = 0; i < rows->m; i++) {
-        const mtf_real *t = values + i * n;
-        if (isnan(t[0])) {
-            continue;
-        }
-        for (int64_t j = 0; j < n; j++) {
-            if (!isfinite(t[j])) {
-                return mtf_fail(err, MTF_ERR_VALUE,
-                                "target %g at row %lld, column %lld of \"%s\": expected a finite "
-                                "number, or NaN in column 0 for a row without a target",
-                                (double)t[j], (long long)i, (long long)j, output);
-            }
-        }
-        labelled++;
-    }
-    *counts = (mtf_loss_counts){labelled, (double)labelled};
-    return MTF_OK;
+    return mtf_loss_check_rows(output, rows, rows->n, check_row, counts, err);
 }
 
 static double value_and_gradient(const mtf_loss_rows *rows)

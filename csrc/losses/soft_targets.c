@@ -45,17 +45,7 @@ static mtf_status check_row(const char *output, const mtf_real *t, int64_t row, 
 static mtf_status check(const char *output, const mtf_loss_rows *rows, mtf_loss_counts *counts,
                         mtf_error *err)
 {
-    const mtf_real *wanted = rows->targets;
-    int64_t labelled = 0;
-    for (int64_t i = 0; i < rows->m; i++) {
-        const mtf_real *t = wanted + i * (rows->n + 1);
-        if (!isnan(t[0])) {
-            MTF_TRY(check_row(output, t, i, rows->n, err));
-            labelled++;
-        }
-    }
-    *counts = (mtf_loss_counts){labelled, (double)labelled};
-    return MTF_OK;
+    return mtf_loss_check_rows(output, rows, rows->n + 1, check_row, counts, err);
 }
 
 /* log(sum exp(z / temperature)) of logits (N). */

@@ -186,6 +186,31 @@ void mtf_network_free(mtf_network *n)
     mtf_free(n);
 }
 
+/* Puts `program`, which has more parameters from index `first` on, in the place of the network's, and
+ * gives the new ones their memory, *values. On failure the network is as before. */
+static mtf_status take_program(mtf_network *n, mtf_program *program, int32_t first,
+                               mtf_values **values, uint64_t seed, mtf_error *err)
+{
+    const int32_t n_old = n->program->n_params;
+    const int32_t behind = first + program->n_params - n_old;
+    mtf_param *params = mtf_alloc_zero((size_t)program->n_params * sizeof *params);
+    if (params == NULL) {
+        return mtf_fail_memory(err, (size_t)program->n_params * sizeof *params);
+    }
+    memcpy(params, n->params, (size_t)first * sizeof *params);
+    memcpy(params + behind, n->params + first, (size_t)(n_old - first) * sizeof *params);
+    mtf_status status = add_values(values, program, params, first, behind, seed, err);
+    if (status != MTF_OK) {
+        mtf_free(params);
+        return status;
+    }
+    mtf_program_free(n->program);
+    mtf_free(n->params);
+    n->program = program;
+    n->params = params;
+    return MTF_OK;
+}
+
 mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_config *config,
                                 uint64_t seed, mtf_error *err)
 {
@@ -197,8 +222,6 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
     }
     mtf_status status = MTF_OK;
     mtf_program *program = NULL;
-    mtf_param *params = NULL;
-    const int32_t n_old = n->program->n_params;
     mtf_head *heads = mtf_realloc(n->heads, (size_t)(n->n_heads + 1) * sizeof *heads);
     if (heads == NULL) {
         return mtf_fail_memory(err, (size_t)(n->n_heads + 1) * sizeof *heads);
@@ -219,25 +242,14 @@ mtf_status mtf_network_add_head(mtf_network *n, const char *name, const mtf_conf
     if (status != MTF_OK) {
         goto fail;
     }
-    params = mtf_alloc_zero((size_t)program->n_params * sizeof *params);
-    if (params == NULL) {
-        status = mtf_fail_memory(err, (size_t)program->n_params * sizeof *params);
-        goto fail;
-    }
-    memcpy(params, n->params, (size_t)n_old * sizeof *params);
-    status = add_values(&head->values, program, params, n_old, program->n_params, seed, err);
+    status = take_program(n, program, n->program->n_params, &head->values, seed, err);
     if (status != MTF_OK) {
         goto fail;
     }
-    mtf_program_free(n->program);
-    mtf_free(n->params);
-    n->program = program;
-    n->params = params;
     n->n_heads++;
     return MTF_OK;
 fail:
     mtf_head_clear(head);
-    mtf_free(params);
     mtf_program_free(program);
     return status;
 }
@@ -329,7 +341,6 @@ mtf_status mtf_network_set_adapter(mtf_network *n, const mtf_config *config, uin
     }
     mtf_status status = MTF_OK;
     mtf_program *program = NULL;
-    mtf_param *params = NULL;
     mtf_values *values = NULL;
     mtf_config *copy = mtf_config_copy(config);
     if (copy == NULL) {
@@ -340,24 +351,12 @@ mtf_status mtf_network_set_adapter(mtf_network *n, const mtf_config *config, uin
     if (status != MTF_OK) {
         goto fail;
     }
-    const int32_t n_old = n->program->n_params;
-    const int32_t count = program->n_params - n_old;
+    const int32_t count = program->n_params - n->program->n_params;
     const int32_t first = find_adapter(program);
-    params = mtf_alloc_zero((size_t)program->n_params * sizeof *params);
-    if (params == NULL) {
-        status = mtf_fail_memory(err, (size_t)program->n_params * sizeof *params);
-        goto fail;
-    }
-    memcpy(params, n->params, (size_t)first * sizeof *params);
-    memcpy(params + first + count, n->params + first, (size_t)(n_old - first) * sizeof *params);
-    status = add_values(&values, program, params, first, first + count, seed, err);
+    status = take_program(n, program, first, &values, seed, err);
     if (status != MTF_OK) {
         goto fail;
     }
-    mtf_program_free(n->program);
-    mtf_free(n->params);
-    n->program = program;
-    n->params = params;
     n->adapter = copy;
     n->adapter_values = values;
     n->adapter_first = first;
@@ -365,7 +364,6 @@ mtf_status mtf_network_set_adapter(mtf_network *n, const mtf_config *config, uin
     return MTF_OK;
 fail:
     mtf_config_free(copy);
-    mtf_free(params);
     mtf_program_free(program);
     return status;
 }

@@ -34,7 +34,7 @@ from .scenarios import Scenario
 from .task_files import tasks_from_values
 
 if TYPE_CHECKING:
-    from ..evaluating.eval_data import Outcome
+    from ..evaluating.scorers import Outcome
     from ..multi_task_model import MultiTaskModel
     from ..training.run import Run
 

@@ -22,7 +22,7 @@ from ..errors import ConfigError, DataError
 from ..quoting import cut, quoted
 from .example import Example
 from .faults import OnFault, raised
-from .files import read_lines, read_text
+from .files import filled_lines, read_text
 from .row_files import shown_line
 from .text_rows import check_texts
 from .unused import Unused, check_verdict, is_verdict
@@ -107,10 +107,8 @@ def tab_rows(
     n_fields = 0
     rows = []
     unused = Unused("column")
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip(BLANKS):
-            continue
-        where, fields = f"{path}:{number}", line.split("\t")
+    for where, _, line in filled_lines(path, read_text(path)):
+        fields = line.split("\t")
         if not n_fields:
             n_fields = len(fields)
             if header:

@@ -16,9 +16,9 @@ from ..closest import did_you_mean
 from ..errors import DataError
 from ..files.reading import read_file
 from ..quoting import quoted
-from .white_space import lines_of
+from .white_space import BLANKS, lines_of
 
-__all__ = ["decoded", "read_lines", "read_raw", "read_text"]
+__all__ = ["decoded", "filled_lines", "read_lines", "read_raw", "read_text"]
 
 _MARKS = {
     b"\xff\xfe\x00\x00": "utf-32",
@@ -116,3 +116,10 @@ def read_text(path: str | os.PathLike[str]) -> str:
 def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
     """Return the lines of a file of data without their ends; see `read_text`."""
     return lines_of(read_text(path))
+
+
+def filled_lines(path: str | os.PathLike[str], text: str) -> Iterator[tuple[str, int, str]]:
+    """Yield where each line of a text that is not blank stands, its number, and the line."""
+    for number, line in enumerate(lines_of(text), start=1):
+        if line.strip(BLANKS):
+            yield f"{path}:{number}", number, line

@@ -20,7 +20,7 @@ from ..quoting import cut, quoted
 from .csv_rows import csv_records
 from .example import Example
 from .examples import Examples
-from .files import read_lines, read_text
+from .files import filled_lines, read_text
 from .row_files import json_object, shown_line
 from .text_rows import check_texts
 from .white_space import BLANKS
@@ -160,27 +160,28 @@ def _finished(rows: Sequence[Example], path: PathLike) -> Examples:
 def _sts_records(path: PathLike) -> Iterator[Record]:
     """Yield where each row stands and its values by name."""
     text = read_text(path)
-    first = next((line for line in text.splitlines() if line.strip(BLANKS)), "")
-    if "\t" in first:
-        yield from _named(_tab_records(path), path)
-    else:
-        yield from _named(csv_records(text, path, ","), path)
+    fields = (
+        _tab_records(path, text) if "\t" in _first(path, text) else csv_records(text, path, ",")
+    )
+    yield from _named(fields, path)
 
 
 def _nli_records(path: PathLike) -> Iterator[Record]:
-    first = next((line for line in read_lines(path) if line.strip(BLANKS)), "")
-    if not first.lstrip().startswith("{"):
-        yield from _named(_tab_records(path), path)
+    text = read_text(path)
+    if not _first(path, text).lstrip().startswith("{"):
+        yield from _named(_tab_records(path, text), path)
         return
-    for number, line in enumerate(read_lines(path), start=1):
-        if line.strip(BLANKS):
-            yield f"{path}:{number}", json_object(line, number, f"{path}:{number}")
+    for where, number, line in filled_lines(path, text):
+        yield where, json_object(line, number, where)
 
 
-def _tab_records(path: PathLike) -> Iterator[tuple[str, list[str]]]:
-    for number, line in enumerate(read_lines(path), start=1):
-        if line.strip(BLANKS):
-            yield f"{path}:{number}", line.split("\t")
+def _first(path: PathLike, text: str) -> str:
+    return next((line for _, _, line in filled_lines(path, text)), "")
+
+
+def _tab_records(path: PathLike, text: str) -> Iterator[tuple[str, list[str]]]:
+    for where, _, line in filled_lines(path, text):
+        yield where, line.split("\t")
 
 
 def _named(records: Iterator[tuple[str, list[str]]], path: PathLike) -> Iterator[Record]:

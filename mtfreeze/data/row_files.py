@@ -17,7 +17,7 @@ from ..files.json_files import check_json_size
 from ..quoting import cut, quoted
 from .example import Example
 from .faults import OnFault, raised
-from .files import read_lines
+from .files import filled_lines, read_lines, read_text
 from .rows import example_from_row
 from .unused import Unused
 from .white_space import BLANKS
@@ -126,10 +126,7 @@ def jsonl_rows(
 ) -> Iterator[Example]:
     """Yield the rows of JSON lines; see `read_jsonl` for arguments and what it raises."""
     unused = Unused()
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip(BLANKS):
-            continue
-        where = f"{path}:{number}"
+    for where, number, line in filled_lines(path, read_text(path)):
         try:
             given = json_object(line, number, where)
             given = given if keys is None else _renamed(given, keys, where)

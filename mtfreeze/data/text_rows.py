@@ -120,15 +120,10 @@ def as_pair(row: Example) -> Example:
             'both columns: read_csv(path, text=["premise", "hypothesis"], label="label")'
         )
     row = as_texts(row)
-    texts = row.texts or ()
-    if len(texts) == 3 and row.label is None and row.labels is None:
+    if _has_third(row):
+        texts = row.texts or ()
         return replace(row, texts=texts[:2], label=texts[2])
-    if len(texts) != 2:
-        raise DataError(
-            f"{row.source}: expected two texts and a label, (text, text, label); found "
-            f"{_found(row)}; leave the others out"
-        )
-    return row
+    return _two_texts(row, "two texts and a label, (text, text, label)")
 
 
 def as_question(row: Example) -> Example:
@@ -140,14 +135,22 @@ def as_question(row: Example) -> Example:
         If it holds other than two texts and answers; the row is named.
     """
     row = as_texts(row)
-    texts = row.texts or ()
-    if len(texts) == 3 and row.label is None and row.labels is None:
+    if _has_third(row):
+        texts = row.texts or ()
         answers = check_answers(texts[2], texts[1], row.source)
         return replace(row, texts=texts[:2], label=answers)
-    if len(texts) != 2:
+    return _two_texts(row, "a question, its context and answers, (question, context, answers)")
+
+
+def _has_third(row: Example) -> bool:
+    """Say whether a third text stands where a label would."""
+    return len(row.texts or ()) == 3 and row.label is None and row.labels is None
+
+
+def _two_texts(row: Example, expected: str) -> Example:
+    if len(row.texts or ()) != 2:
         raise DataError(
-            f"{row.source}: expected a question, its context and answers, (question, context, "
-            f"answers); found {_found(row)}; leave the others out"
+            f"{row.source}: expected {expected}; found {_found(row)}; leave the others out"
         )
     return row
 

@@ -9,10 +9,8 @@ tokens: of -log p, or of ``Task.loss``. What nothing can be told about is NaN.
 from __future__ import annotations
 
 import copy
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,6 @@ from numpy.typing import NDArray
 from ..data.batches import Group, group_tasks
 from ..errors import TrainingError
 from ..heads.kind import HeadSpec
-from ..heads.measure import LOSS, RowCounts
 from ..heads.row_spaces import Targets
 from ..heads.task import Task
 from ..inputs.packing import Encoded, PackedBatch
@@ -33,34 +30,16 @@ from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
 from ..steps.batch import encode_task
 from ..steps.task_losses import LossSum, evaluation_loss, own_loss
-from .batch_scores import BatchScores
+from .batch_scorer import BatchScorer
+from .scorers import Outcome, RowScorer, Scorer
 
-__all__ = ["BATCH_SIZE", "EvalData", "Outcome", "PackRows"]
+__all__ = ["BATCH_SIZE", "EvalData", "PackRows"]
 
 BATCH_SIZE = 32
 """Rows of a batch of losses that compare the rows of one, where no run says how many."""
 
 PackRows = Callable[[Encoded, NDArray[np.int64]], PackedBatch]
 """Tokens of a data set, sequences -> these as a packed batch."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an evaluation found for one task.
-
-    Attributes
-    ----------
-    kind : str
-        Name of the head's measure.
-    counts : (n, k) array
-        What every row with labels adds to it.
-    metrics : dict of str to float
-        Loss and metrics by short name.
-    """
-
-    kind: str
-    counts: RowCounts
-    metrics: dict[str, float]
 
 
 class EvalData:
@@ -194,67 +173,9 @@ class EvalData:
                 found |= {name: scorer.outcome() for name, scorer in scorers.items()}
         return {name: found[name] for name in self._targets}
 
-    def _scorer(self, name: str, spec: HeadSpec, group: Group, encoded: Encoded) -> _Scorer:
+    def _scorer(self, name: str, spec: HeadSpec, group: Group, encoded: Encoded) -> Scorer:
         own, targets = self._own[name], self._targets[name]
         if own is None or spec.batch_loss() is None:
-            return _RowScorer(spec, targets, encoded, self._losses[name])
+            return RowScorer(spec, targets, encoded, self._losses[name])
         size = self._batch_size
-        scores = BatchScores(name, spec, targets, encoded, own, group.rows, size)
-        return _BatchScorer(spec, scores)
-
-
-class _Scorer(ABC):
-    """Collects what the rows of one task add, then turns it into figures."""
-
-    _spec: HeadSpec
-
-    @abstractmethod
-    def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
-        """Take the head's outputs, (N, width), of a pass over these rows."""
-
-    @abstractmethod
-    def results(self) -> tuple[float, RowCounts]:
-        """Return the mean loss, NaN for none, and what each row adds to the measure."""
-
-    def outcome(self) -> Outcome:
-        """Return loss and metrics, and what each row adds to them."""
-        loss, counts = self.results()
-        measure = self._spec.measure
-        figures = measure.figures(counts)
-        if not measure.n_items(counts):  # 0.0 would be a figure like any other
-            figures = dict.fromkeys(figures, math.nan)
-        return Outcome(measure.name, counts, {LOSS.name: loss} | figures)
-
-
-class _BatchScorer(_Scorer):
-    """Of a head whose loss compares the rows of a batch."""
-
-    def __init__(self, spec: HeadSpec, scores: BatchScores) -> None:
-        self._spec, self._scores = spec, scores
-
-    def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
-        self._scores.add(rows, outputs)
-
-    def results(self) -> tuple[float, RowCounts]:
-        return self._scores.results()
-
-
-class _RowScorer(_Scorer):
-    """Of a head whose loss adds up over rows."""
-
-    def __init__(
-        self, spec: HeadSpec, targets: Targets, encoded: Encoded, loss_sum: LossSum
-    ) -> None:
-        self._spec, self._loss_sum = spec, loss_sum
-        self._targets, self._encoded = targets, encoded
-        self._loss, self._divisor = 0.0, 0.0
-        self._rows: list[RowCounts] = []
-
-    def add(self, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> None:
-        loss, divisor = self._loss_sum(self._targets, self._encoded, rows, outputs)
-        self._loss, self._divisor = self._loss + loss, self._divisor + divisor
-        self._rows.append(self._spec.scored(self._targets, self._encoded, rows, outputs))
-
-    def results(self) -> tuple[float, RowCounts]:
-        loss = self._loss / self._divisor if self._divisor else math.nan
-        return loss, np.concatenate(self._rows)
+        return BatchScorer(name, spec, targets, encoded, own, group.rows, size)

@@ -23,7 +23,8 @@ from ..runtime.progress import Reporter
 from ..steps.batch import check_tasks
 from ..steps.prefix_features import evaluation_features
 from .doubts import Doubt, doubt
-from .eval_data import BATCH_SIZE, EvalData, Outcome
+from .eval_data import BATCH_SIZE, EvalData
+from .scorers import Outcome
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel

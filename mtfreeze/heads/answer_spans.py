@@ -14,7 +14,7 @@ the window where that is least.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -220,12 +220,6 @@ class _Questions(RowSpace):
                 logits.append(outputs[begin : begin + len(characters[-1])])
                 begin += len(characters[-1])
             found[row] = WindowLogits(encoded.contexts[row], logits, characters)
-
-    def each(self, found: Any, make: Callable[[Any], Any]) -> Any:
-        return [make(one) for one in found]
-
-    def joined(self, answers: Sequence[Any]) -> list[Any]:
-        return list(answers)
 
 
 QUESTIONS = _Questions(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..errors import DataError
 from ..inputs.packing import Encoded, PackedBatch
 from ..losses.batch_rows import N_TARGETS
 from ..losses.vectors import unit
-from .row_spaces import Float32, Int64, RowSpace, Targets, Values
+from .row_spaces import ArrayRows, Float32, Int64, Targets, Values
 
 __all__ = ["COMPARED", "ComparedTargets", "pair_cosines"]
 
@@ -96,7 +96,7 @@ def pair_cosines(outputs: NDArray[np.floating[Any]], n_texts: int) -> NDArray[np
     return np.asarray((u[:, 0] * u[:, 1]).sum(axis=1))
 
 
-class _Compared(RowSpace):
+class _Compared(ArrayRows):
     """A row of texts has one answer: the cosine of its two texts."""
 
     def empty(self, n: int, width: int) -> Any:
@@ -114,12 +114,6 @@ class _Compared(RowSpace):
                 f"{int(counts[bad])} of them; give (text, text)"
             )
         found[rows, 0] = pair_cosines(outputs, 2)
-
-    def each(self, found: Any, make: Callable[[Float32], Any]) -> Any:
-        return make(found)
-
-    def joined(self, answers: Sequence[Any]) -> list[Any]:
-        return list(answers)
 
 
 COMPARED = _Compared(

@@ -7,7 +7,7 @@ accuracy    share of tokens that are the most probable guess
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -134,10 +134,6 @@ class GuessSpace(RowSpace):
         if self.token is None:
             return np.array([len(ids) - 1], dtype=np.int32)
         return np.flatnonzero(ids == self.token).astype(np.int32)
-
-    def each(self, found: Any, make: Callable[[Any], Any]) -> Any:
-        """Return what `make` makes of each row's guesses."""
-        return [make(guesses) for guesses in found]
 
     def joined(self, answers: Sequence[Any]) -> list[Any]:
         """Return the answers for all places, one after another."""

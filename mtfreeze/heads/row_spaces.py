@@ -27,6 +27,7 @@ __all__ = [
     "ROW_SPACES",
     "TEXTS",
     "WORDS",
+    "ArrayRows",
     "PairTargets",
     "RowSpace",
     "Targets",
@@ -223,16 +224,18 @@ class RowSpace(ABC):
             What stands for a lost word.
         """
 
-    @abstractmethod
-    def each(self, found: Any, make: Callable[[Float32], Any]) -> Any:
-        """Return what `make` makes of the rows in `found`: of all texts, or of each row's words."""
+    def each(self, found: Any, make: Callable[[Any], Any]) -> Any:
+        """Return what `make` makes of what is in `found`: of each row, or of all rows at once."""
+        return [make(one) for one in found]
 
-    @abstractmethod
     def joined(self, answers: Sequence[Any]) -> list[Any]:
-        """Return the answers for all items, one after another."""
+        """Return the answers for all items, one after another; by default a row is one."""
+        return list(answers)
 
 
-class _Texts(RowSpace):
+class ArrayRows(RowSpace):
+    """Rows with one row of an array each."""
+
     def empty(self, n: int, width: int) -> Any:
         return np.zeros((n, width), dtype=np.float32)
 
@@ -241,11 +244,8 @@ class _Texts(RowSpace):
     ) -> None:
         found[rows] = outputs
 
-    def each(self, found: Any, make: Callable[[Float32], Any]) -> Any:
+    def each(self, found: Any, make: Callable[[Any], Any]) -> Any:
         return make(found)
-
-    def joined(self, answers: Sequence[Any]) -> list[Any]:
-        return list(answers)
 
 
 class _Words(RowSpace):
@@ -264,14 +264,11 @@ class _Words(RowSpace):
             found[row][gone] = lost
             begin = end
 
-    def each(self, found: Any, make: Callable[[Float32], Any]) -> Any:
-        return [make(rows) for rows in found]
-
     def joined(self, answers: Sequence[Any]) -> list[Any]:
         return [one for row in answers for one in row]
 
 
-TEXTS = _Texts(
+TEXTS = ArrayRows(
     name="sequences",
     item="text",
     items="texts",

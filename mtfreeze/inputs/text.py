@@ -125,7 +125,7 @@ class TextEncoder:
         self._tokenizer: Any = tokenizer
         self._cache: WeakKeyDictionary[Examples, dict[Reading, Encoded]]
         self._cache = WeakKeyDictionary()
-        self._cutting: dict[tuple[int, int], TextEncoder] = {}
+        self._cutting: dict[tuple[Any, ...], TextEncoder] = {}
         self.columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
         self.counts_prompts = SKIP in inputs
         self._before_words = _before_words(tokenizer)
@@ -280,33 +280,28 @@ class TextEncoder:
         stride : int
             Tokens of a second text that neighbouring windows share.
         """
-        if (max_length, stride) not in self._cutting:
+        side = self._tokenizer.truncation["direction"]
+        how = {"stride": stride, "strategy": "only_second", "direction": side}
+        return self._cutting_as(max_length, **how)
+
+    def cut_to(self, max_length: int) -> TextEncoder:
+        """Return this encoder with a shorter maximum length, remembered as `cutting_seconds` is."""
+        return self._cutting_as(max_length)
+
+    def _cutting_as(self, max_length: int, **how: Any) -> TextEncoder:
+        """Return an encoder with a copy of the tokenizer that cuts otherwise."""
+        key = max_length, *how.values()
+        if key not in self._cutting:
             from tokenizers import Tokenizer
 
             other = copy.copy(self)
             other._tokenizer = guarded(
                 "the tokenizer", lambda: Tokenizer.from_str(self._tokenizer.to_str())
             )
-            other._tokenizer.enable_truncation(
-                max_length=max_length,
-                stride=stride,
-                strategy="only_second",
-                direction=self._tokenizer.truncation["direction"],
-            )
-            self._cutting[max_length, stride] = other
-        return self._cutting[max_length, stride]
-
-    def cut_to(self, max_length: int) -> TextEncoder:
-        """Return this encoder with a shorter maximum length; its own stays what it is."""
-        from tokenizers import Tokenizer
-
-        other = copy.copy(self)
-        other._tokenizer = guarded(
-            "the tokenizer", lambda: Tokenizer.from_str(self._tokenizer.to_str())
-        )
-        other._tokenizer.enable_truncation(max_length=max_length)
-        other.max_length = max_length
-        return other
+            other._tokenizer.enable_truncation(max_length=max_length, **how)
+            other.max_length = max_length
+            self._cutting[key] = other
+        return self._cutting[key]
 
     def vocabulary(self, n_words: int) -> Vocabulary:
         """Return what language heads know of the tokens; `n_words`: rows of the model's table."""

@@ -12,6 +12,10 @@ from support.texts import LABELS, SENTENCES, TAGGED, TAGS
 ROWS = list(zip(SENTENCES, LABELS, strict=True))
 
 
+TIMES = ("seconds", "prefix_runtime", "train_runtime", "train_samples_per_second")
+"""Figures of the clock, which no two runs share."""
+
+
 class StopAt(mtf.Callback):
     """Ends a run after a number of steps."""
 
@@ -45,3 +49,12 @@ def quick_fit(
     """Train quietly: 2 epochs of batches of 4 at 1e-3, unless `changes` say otherwise."""
     settings = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "progress": False}
     return mtf.fit(model, two_tasks() if tasks is None else tasks, **{**settings, **changes})
+
+
+def train(model: mtf.MultiTaskModel, **settings: Any) -> Any:
+    """Train quietly in batches of 4; `settings` are those of `fit`."""
+    return mtf.fit(model, two_tasks(), batch_size=4, progress=False, **settings)
+
+
+def timeless(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in TIMES}

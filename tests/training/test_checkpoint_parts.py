@@ -11,29 +11,7 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
-from support.small_tasks import ROWS, fresh, quick_fit, two_tasks
-
-TIMES = ("seconds", "prefix_runtime", "train_runtime", "train_samples_per_second")
-"""Figures of the clock, which no two runs share."""
-
-
-def train(model: mtf.MultiTaskModel, **settings: Any) -> Any:
-    """Train quietly in batches of 4; `settings` are those of `fit`."""
-    return mtf.fit(model, two_tasks(), batch_size=4, progress=False, **settings)
-
-
-def timeless(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in TIMES}
-
-
-@pytest.fixture
-def begun(tiny_folder: Path, tmp_path: Path) -> Path:
-    """Return the output folder of a run of ten steps with a checkpoint at step 4."""
-    out = tmp_path / "begun"
-    quick_fit(fresh(tiny_folder, "embeddings"), save_every=4, keep_checkpoints=9, output_dir=out)
-    for name in ("step-00000008", "step-00000010"):
-        (out / "checkpoints" / name).rename(tmp_path / name)
-    return out
+from support.small_tasks import ROWS, fresh, quick_fit, timeless, train
 
 
 @pytest.mark.parametrize(

@@ -15,25 +15,13 @@ import mtfreeze as mtf
 from mtfreeze.features.memory import clear_memory
 from mtfreeze.files.tensor_files import read_entries
 from support.bits import bits
-from support.small_tasks import ROWS, fresh, quick_fit, two_tasks
+from support.small_tasks import ROWS, fresh, quick_fit, timeless, train, two_tasks
 
 pytestmark = [
     pytest.mark.laws,
     pytest.mark.usefixtures("ctrl_c_is_heard"),
     pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning"),
 ]
-
-TIMES = ("seconds", "prefix_runtime", "train_runtime", "train_samples_per_second")
-"""Figures of the clock, which no two runs share."""
-
-
-def train(model: mtf.MultiTaskModel, **settings: Any) -> Any:
-    """Train quietly in batches of 4; `settings` are those of `fit`."""
-    return mtf.fit(model, two_tasks(), batch_size=4, progress=False, **settings)
-
-
-def timeless(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in TIMES}
 
 
 def outcome(run: Any, model: mtf.MultiTaskModel, folder: Path) -> dict[str, Any]:
@@ -296,16 +284,6 @@ def test_early_stopping_goes_on_counting(
 
 
 # ---- what does not fit ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def begun(tiny_folder: Path, tmp_path: Path) -> Path:
-    """Return the output folder of a run of ten steps with a checkpoint at step 4."""
-    out = tmp_path / "begun"
-    quick_fit(fresh(tiny_folder, "embeddings"), save_every=4, keep_checkpoints=9, output_dir=out)
-    for name in ("step-00000008", "step-00000010"):
-        (out / "checkpoints" / name).rename(tmp_path / name)
-    return out
 
 
 def other_rows(tasks: dict[str, mtf.Task]) -> None:

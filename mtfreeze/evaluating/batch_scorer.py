@@ -19,11 +19,12 @@ from ..heads.row_spaces import Targets
 from ..inputs.packing import Encoded
 from ..losses.own import LossFunction, loss_sum
 from ..quoting import quoted
+from .scorers import Scorer
 
-__all__ = ["BatchScores"]
+__all__ = ["BatchScorer"]
 
 
-class BatchScores:
+class BatchScorer(Scorer):
     """What the rows of one task give, collected.
 
     Parameters
