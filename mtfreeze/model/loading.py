@@ -17,7 +17,7 @@ from .._core import Model as CoreModel
 from ..checks import as_integer, check_optional_flag, typed
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
-from ..families import Family, core_config, family_of
+from ..families import IMAGES, Family, core_config, family_of
 from ..files.inner_names import inner_path
 from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
@@ -25,6 +25,7 @@ from ..freezing.state import FreezeState
 from ..heads.head import check_head_name
 from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
+from ..inputs.image_encoder import PROCESSOR_FILE, ImageEncoder
 from ..inputs.text import TextEncoder
 from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
@@ -34,6 +35,7 @@ from .dense_modules import core_keys, dense_entries
 from .folder_kinds import warn_of_another_kind
 from .gguf_models import find_gguf, read_gguf_model
 from .hub import Base, base_of
+from .image_folders import read_images_of
 from .kept_files import read_kept
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
 from .saved_adapter import SavedAdapter, read_saved_adapter
@@ -70,8 +72,8 @@ class Loaded:
         What the core was built from.
     settings : SentenceSettings
         Pooling, normalisation, maximum length.
-    encoder : TextEncoder
-        The tokenizer.
+    encoder : TextEncoder or ImageEncoder
+        The tokenizer, or what prepares images.
     unused : dict of str to RawTensor
         Tensors that the computation does not use; saved back unchanged.
     extra_files : dict of str to bytes
@@ -93,7 +95,7 @@ class Loaded:
     config: dict[str, Any]
     build_config: dict[str, Any]
     settings: SentenceSettings
-    encoder: TextEncoder
+    encoder: TextEncoder | ImageEncoder
     unused: dict[str, RawTensor]
     extra_files: dict[str, bytes]
     heads: list[SavedHead] = field(default_factory=list)
@@ -161,14 +163,18 @@ def load_folder(
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
-    files = gguf.tokenizer_files(folder) if gguf else None
-    settings, encoder = _read_text(folder, core, family, settings, max_length, config, files)
+    encoder: TextEncoder | ImageEncoder
+    if family.reads == IMAGES:
+        settings, encoder = read_images_of(folder, core, family, settings, max_length, config)
+    else:
+        files = gguf.tokenizer_files(folder) if gguf else None
+        settings, encoder = _read_text(folder, core, family, settings, max_length, config, files)
     unused = _fill(core, entries)
     if gguf:
         gguf.say_types()
     if not own:
         warn_of_another_kind(folder, config, entries)
-    extra = read_kept(folder, [*WRITTEN, *TOKENIZER_FILES])
+    extra = read_kept(folder, [*WRITTEN, *TOKENIZER_FILES, PROCESSOR_FILE])
     return Loaded(
         core,
         family,
