@@ -105,14 +105,12 @@ class PackedBatch:
 
     def for_core(self) -> Batch:
         """Return the batch in the form that the core takes."""
-        batch: Batch = {
+        return {
             "inputs": self.inputs,
             "offsets": self.offsets,
             "features": self.features,
+            **({"widths": self.widths} if self.widths else {}),
         }
-        if self.widths:
-            batch["widths"] = self.widths
-        return batch
 
     def with_features(self, features: Mapping[str, NDArray[np.float32]]) -> PackedBatch:
         """Return the same sequences with outputs of the frozen prefix beside them."""

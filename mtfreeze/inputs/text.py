@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import as_items, why_no_list
+from ..closest import counted
 from ..data.examples import Examples
 from ..data.rows import check_text, check_words
 from ..errors import CheckpointError, ConfigError, DataError
-from ..quantities import counted
 from .packing import (
     IDS,
     LOST,

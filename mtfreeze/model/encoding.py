@@ -29,7 +29,7 @@ from ..data.examples import Examples
 from ..data.text_rows import check_texts
 from ..data.white_space import words_of
 from ..errors import ConfigError, SelectorError
-from ..images import is_image
+from ..images.telling import is_image
 from ..inputs.packing import SEQUENCES, Encoded
 from ..inputs.row_encoding import PLAIN
 from ..inputs.row_layout import starts

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._core import Model as CoreModel
 from ..checks import as_integer, check_optional_flag, typed
@@ -25,7 +25,6 @@ from ..freezing.state import FreezeState
 from ..heads.head import check_head_name
 from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
-from ..inputs.image_encoder import PROCESSOR_FILE, ImageEncoder
 from ..inputs.text import TextEncoder
 from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
@@ -35,11 +34,13 @@ from .dense_modules import core_keys, dense_entries
 from .folder_kinds import warn_of_another_kind
 from .gguf_models import find_gguf, read_gguf_model
 from .hub import Base, base_of
-from .image_folders import read_images_of
 from .kept_files import read_kept
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
 from .saved_adapter import SavedAdapter, read_saved_adapter
 from .sentence_files import WRITTEN, SentenceSettings, check_pooling, read_settings
+
+if TYPE_CHECKING:
+    from ..inputs.image_encoder import ImageEncoder
 
 __all__ = [
     "FORMAT",
@@ -165,6 +166,8 @@ def load_folder(
     core = CoreModel(build)
     encoder: TextEncoder | ImageEncoder
     if family.reads == IMAGES:
+        from .image_folders import read_images_of
+
         settings, encoder = read_images_of(folder, core, family, settings, max_length, config)
     else:
         files = gguf.tokenizer_files(folder) if gguf else None
@@ -174,7 +177,7 @@ def load_folder(
         gguf.say_types()
     if not own:
         warn_of_another_kind(folder, config, entries)
-    extra = read_kept(folder, [*WRITTEN, *TOKENIZER_FILES, PROCESSOR_FILE])
+    extra = read_kept(folder, [*WRITTEN, *TOKENIZER_FILES, *encoder.files])
     return Loaded(
         core,
         family,
