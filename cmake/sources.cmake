@@ -110,6 +110,7 @@ set(_model
     rotary_attention.c
     rotary_encoder.c
     sizes.c
+    spaces.c
     values.c
 )
 set(_losses losses.c)
@@ -117,6 +118,7 @@ set(_heads features.c layers.c)
 set(_plan
     batch.c
     forms.c
+    grids.c
     places.c
     plan.c
     price.c

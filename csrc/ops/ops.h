@@ -93,7 +93,8 @@ typedef struct mtf_span {
     int64_t n_sequences;
     int64_t n_rows[MTF_MAX_SPACES];
     const int64_t *offsets[MTF_MAX_SPACES];
-    int64_t max_length[MTF_MAX_SPACES]; /* longest sequence of the micro-batch */
+    const int64_t *widths[MTF_MAX_SPACES]; /* (n_sequences) columns of grids; NULL: not known */
+    int64_t max_length[MTF_MAX_SPACES];    /* longest sequence of the micro-batch */
 } mtf_span;
 
 /* What is known of a row of a table that backward reaches by rows: most rows of a vocabulary are in
@@ -143,12 +144,13 @@ typedef struct mtf_save {
 } mtf_save;
 
 /* Rows of a micro-batch, for prices and for scratch: per space the rows, the longest sequence, and
- * (prices only) where the sequences begin. */
+ * (prices only) where the sequences begin and how wide grids are. */
 typedef struct mtf_extent {
     int64_t n_rows[MTF_MAX_SPACES];
     int64_t max_length[MTF_MAX_SPACES];
     const int64_t
         *offsets[MTF_MAX_SPACES]; /* (sequences + 1); NULL: one row a sequence, or unknown */
+    const int64_t *widths[MTF_MAX_SPACES]; /* (sequences); NULL: no grid, or unknown */
 } mtf_extent;
 
 typedef struct mtf_cost {
@@ -175,6 +177,8 @@ typedef struct mtf_op {
     uint32_t factors;
     /* Bits of the weights of which backward reaches some rows only, and says which. */
     uint32_t by_rows;
+    /* Bits of the inputs whose grids it looks around in: a batch must say their widths. */
+    uint32_t grids;
     int rounds_aux; /* 1: aux values may be kept in bfloat16; 0: they are statistics */
     int in_pairs;   /* 1: of the weights, output i depends on number 2i and 2i + 1 only */
 } mtf_op;
