@@ -69,11 +69,6 @@ class _Plain(RowEncoding):
     """One sequence a row: its text, or its words."""
 
     def check(self, examples: Examples) -> None:
-        if examples.kind == "image":
-            raise DataError(
-                f"{examples[0].source}: expected texts or words, which is what this model reads; "
-                "found an image; give images to a model of images"
-            )
         if examples.kind == "texts":
             row = examples[0]
             raise DataError(
