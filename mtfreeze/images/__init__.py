@@ -10,5 +10,6 @@ not before.
 from __future__ import annotations
 
 from .picture import MOST_PIXELS, Picture
+from .processor import Processor
 
-__all__ = ["MOST_PIXELS", "Picture"]
+__all__ = ["MOST_PIXELS", "Picture", "Processor"]
