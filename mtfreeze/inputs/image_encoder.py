@@ -20,7 +20,6 @@ from ..checks import as_items, typed, why_no_list
 from ..data.examples import Examples
 from ..errors import DataError
 from ..images import Picture
-from ..images.decoding import prepared
 from ..images.processor import Processor
 from ..quoting import quoted
 from .packing import SEQUENCES, Encoded, PackedBatch
@@ -43,8 +42,8 @@ PIXELS = "pixels"
 _KEPT_BYTES = 1 << 30
 """Prepared pixels of one data set that are kept in memory."""
 
-_USUAL_SIDE = 256
-"""Height and width of an image where no data are known, before it is prepared."""
+_USUAL_IMAGE = np.zeros((256, 256, 3), np.uint8)
+"""An image where no data are known, before it is prepared."""
 
 
 def patches(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
@@ -65,7 +64,7 @@ def patches(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     height, width, channels = pixels.shape[0] // side, pixels.shape[1] // side, pixels.shape[2]
     cut = pixels[: height * side, : width * side]
     tiles = cut.reshape(height, side, width, side, channels).transpose(0, 2, 4, 1, 3)
-    return tiles.reshape(height * width, channels * side * side)
+    return np.reshape(tiles, (height * width, channels * side * side))
 
 
 class EncodedImages(Encoded):
@@ -131,7 +130,7 @@ class EncodedImages(Encoded):
 
     def contents(self) -> list[bytes]:
         """Return for each image all that a model reads of it: a digest of its prepared pixels."""
-        return [self._encoder.processor.numbers + digest for digest in self._digests]
+        return [self._encoder.numbers + digest for digest in self._digests]
 
     def pack(self, rows: ArrayLike | None = None) -> PackedBatch:
         """Return these images (by default all) as a packed batch, in the order given."""
@@ -179,11 +178,15 @@ class ImageEncoder:
         As above.
     files : dict of str to bytes
         What a saved folder needs.
+    numbers : bytes
+        What tells apart the numbers that pixels become.
     """
 
     def __init__(self, processor: Processor, layout: RowLayout, patch: int) -> None:
         self.processor, self.layout, self.patch = processor, layout, patch
         self.files = {PROCESSOR_FILE: processor.to_json()}
+        values = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
+        self.numbers = blake2b(processor.floats(values).tobytes(), digest_size=16).digest()
         self._cache: WeakKeyDictionary[Examples, EncodedImages] = WeakKeyDictionary()
 
     @property
@@ -194,7 +197,7 @@ class ImageEncoder:
     @property
     def usual_length(self) -> int:
         """Rows of an image that stands for all where something is priced: a prepared square."""
-        height, width = self.processor.output_size(_USUAL_SIDE, _USUAL_SIDE)
+        height, width = self.processor.fitted(_USUAL_IMAGE).shape[:2]
         grids = self.layout.grids([height // self.patch], [width // self.patch])
         return int(grids[self.layout.main.name][0][0])
 
@@ -253,7 +256,7 @@ class ImageEncoder:
         kept: dict[int, Uint8] = {}
         digests: list[bytes] = []
         n_bytes = 0
-        for at, pixels in enumerate(prepared(self.processor, pictures)):
+        for at, pixels in enumerate(map(self.processor.uint8, pictures)):
             shapes[at] = self._checked(pixels, pictures[at])
             digests.append(_digest(pixels))
             n_bytes += pixels.nbytes
@@ -288,7 +291,7 @@ def _refuse(what: str) -> NoReturn:
 def _digest(pixels: Uint8) -> bytes:
     """Return what tells prepared images apart, 16 bytes."""
     state = blake2b(np.array(pixels.shape, "<i8").tobytes(), digest_size=16)
-    state.update(np.ascontiguousarray(pixels))
+    state.update(np.ascontiguousarray(pixels).data)
     return state.digest()
 
 

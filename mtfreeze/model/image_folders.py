@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core import Model as CoreModel
-from ..checks import check_path
 from ..errors import CheckpointError, ConfigError
-from ..families import Family
 from ..files.reading import read_file
 from ..images.processor import Processor
 from ..inputs.image_encoder import PIXELS, PROCESSOR_FILE, ImageEncoder
@@ -30,7 +28,6 @@ _CHANNELS = 3
 def read_images_of(
     folder: Path,
     core: CoreModel,
-    family: Family,
     settings: SentenceSettings,
     max_length: int | None,
     config: Mapping[str, Any],
@@ -43,8 +40,6 @@ def read_images_of(
         The model.
     core : _core.Model
         Made, its weights need not be there.
-    family : Family
-        Of the backbone.
     settings : SentenceSettings
         As a folder of texts would have them.
     max_length : int or None
@@ -64,13 +59,15 @@ def read_images_of(
             f"max_length is of models that read texts; found {max_length} for images; leave it "
             f"out: {PROCESSOR_FILE} says how large images are"
         )
-    path = check_path("folder", folder) / PROCESSOR_FILE
+    width = next(one.width for one in core.inputs() if one.name == PIXELS)
+    layout, patch = RowLayout.of(core), isqrt(width // _CHANNELS)
+    path = folder / PROCESSOR_FILE
     model_type = str(config["model_type"])
     if path.is_file():
         data = read_file(path, CheckpointError, _LARGEST)
-        processor = Processor.from_json(data, str(path))
+        processor = Processor.from_json(data, str(path), model_type)
     else:
-        processor = Processor.usual(model_type, family.image_size(config))
-    width = next(one.width for one in core.inputs() if one.name == PIXELS)
-    encoder = ImageEncoder(processor, RowLayout.of(core), isqrt(width // _CHANNELS))
+        side = layout.base.height * patch
+        processor = Processor.published(model_type, side or None)
+    encoder = ImageEncoder(processor, layout, patch)
     return replace(settings, max_length=None), encoder

@@ -168,7 +168,7 @@ def load_folder(
     if family.reads == IMAGES:
         from .image_folders import read_images_of
 
-        settings, encoder = read_images_of(folder, core, family, settings, max_length, config)
+        settings, encoder = read_images_of(folder, core, settings, max_length, config)
     else:
         files = gguf.tokenizer_files(folder) if gguf else None
         settings, encoder = _read_text(folder, core, family, settings, max_length, config, files)
