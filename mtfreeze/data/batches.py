@@ -72,10 +72,13 @@ class Group:
     distinct: bool = False
 
     @property
-    def texts(self) -> list[tuple[str, ...]] | None:
-        """The texts of each of `rows`, where batches depend on them."""
+    def texts(self) -> list[tuple[str, ...]] | list[tuple[int, ...]] | None:
+        """The texts of each of `rows`, where batches depend on them; of rows that are not in
+        memory numbers that stand for them."""
         if not self.distinct:
             return None
+        if not self.examples.in_memory:
+            return self.examples.text_numbers(self.rows)
         return [self.examples[row].texts or () for row in self.rows.tolist()]
 
 
@@ -159,9 +162,7 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
         if task.train is None:
             continue
         key = task.label_name(name)
-        labelled = np.fromiter(
-            (row.label_for(key) is not None for row in task.train), bool, len(task.train)
-        )
+        labelled = task.train.labelled(key).copy()
         if not labelled.any():
             known = task.train.tasks
             advice = f"{unknown('task label', key, known)}; pass Task(label=...)" if known else ""
