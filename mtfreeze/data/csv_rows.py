@@ -14,6 +14,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 from ..checks import LARGEST_INTEGER, as_integer, check_flag, check_integer, typed
@@ -32,9 +33,11 @@ __all__ = [
     "Column",
     "Columns",
     "FieldRows",
+    "broken_csv",
     "columns_of",
     "csv_records",
     "csv_rows",
+    "fields_up_to",
     "row_of_fields",
     "tab_rows",
 ]
@@ -194,9 +197,7 @@ def csv_records(
     records = []
     fault = None
     start = 1
-    with _LIMIT:
-        limit = csv.field_size_limit()
-        csv.field_size_limit(max(limit, min(len(content) + 1, _LONGEST_FIELD)))
+    with fields_up_to(min(len(content) + 1, _LONGEST_FIELD)):
         try:
             for fields in reader:
                 where, start = f"{path}:{start}", reader.line_num + 1
@@ -206,17 +207,31 @@ def csv_records(
             other = next(
                 (one for one in _SEPARATORS if one != delimiter and f'"{one}' in content), ""
             )
-            fault = DataError(
-                f"{path}:{reader.line_num}: expected CSV; found a row that is not ({error}); "
-                "correct the quotes of the row that begins at line "
-                f"{start}, or use read_tsv for a file without quoting"
-                + (f", or pass delimiter={quoted(other)} if that separates fields" if other else "")
-            )
-        finally:
-            csv.field_size_limit(limit)
+            fault = broken_csv(error, f"{path}:{reader.line_num}", start, other)
     yield from records
     if fault is not None:
         on_fault(fault)
+
+
+@contextmanager
+def fields_up_to(limit: int) -> Iterator[None]:
+    """Let the csv module take fields of so many characters at least."""
+    with _LIMIT:
+        usual = csv.field_size_limit()
+        csv.field_size_limit(max(usual, limit))
+        try:
+            yield
+        finally:
+            csv.field_size_limit(usual)
+
+
+def broken_csv(error: csv.Error, where: str, first: int, other: str = "") -> DataError:
+    """Return the error of a record that begins at line `first`; `other` may separate fields."""
+    return DataError(
+        f"{where}: expected CSV; found a row that is not ({error}); correct the quotes of the row "
+        f"that begins at line {first}, or use read_tsv for a file without quoting"
+        + (f", or pass delimiter={quoted(other)} if that separates fields" if other else "")
+    )
 
 
 def _is_separator_line(fields: Sequence[str], where: str, delimiter: str) -> bool:

@@ -97,9 +97,10 @@ class ChosenRows(LazyRows):
     """Some rows of others, (n,) int64 numbers, in the order given."""
 
     def __init__(self, source: LazyRows, numbers: NDArray[np.int64]) -> None:
+        self._source: LazyRows = source
+        self._numbers = numbers
         if isinstance(source, ChosenRows):
-            source, numbers = source._source, source._numbers[numbers]
-        self._source, self._numbers = source, numbers
+            self._source, self._numbers = source._source, source._numbers[numbers]
 
     def __len__(self) -> int:
         return len(self._numbers)

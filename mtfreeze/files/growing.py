@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arrays whose length shows only at their end: in memory while small, then in a private file.
 
-The file is unlinked when it is made, where the system can, so nothing is left behind by a kill. Once
-finished it is mapped: the system reads of it what is asked for and lets go of it when memory is
-short. Nobody else can reach it, so nobody can shorten it under the mapping.
+The file is unlinked when it is made, where the system can, so nothing is left behind by a kill.
+Once finished it is mapped: the system reads of it what is asked for and lets go of it when memory
+is short. Nobody else can reach it, so nobody can shorten it under the mapping.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class GrowingArray:
         """Take a piece; what only ever were zeros takes no room."""
         piece = np.ascontiguousarray(values, self._dtype).reshape(self._shape)
         self._n += len(piece)
-        if self._n_zeros + len(piece) == self._n and not piece.any():
+        if self._n_zeros + len(piece) == self._n and not piece.reshape(-1).view(np.uint8).any():
             self._n_zeros = self._n
             return
         if self._n_zeros and self._n_zeros + len(piece) == self._n:
