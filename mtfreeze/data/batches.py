@@ -210,7 +210,8 @@ def epoch_batches(
     lengths : (n,) int64 array, optional
         Tokens of each row, to draw batches of similar length; see ``lengths.py``.
     texts : sequence of n sequences, optional
-        Of each row, or what stands for them, to draw batches in which none repeats; see ``distinct.py``.
+        Of each row, or what stands for them, to draw batches in which none repeats; see
+        ``distinct.py``.
 
     Returns
     -------

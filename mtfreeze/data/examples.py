@@ -180,8 +180,7 @@ class Examples(Sequence[Example]):
             If one is no whole number, or no row has it.
         """
         if isinstance(self._rows, LazyRows):
-            numbers = np.fromiter(map(self._number, _items_of(rows, "rows")), np.int64)
-            return Examples(ChosenRows(self._rows, numbers), self.name)
+            return Examples(ChosenRows(self._rows, self._numbers_of(rows)), self.name)
         return Examples((self._rows[self._number(i)] for i in _items_of(rows, "rows")), self.name)
 
     def reread(self, read: Callable[[Example], Example]) -> Examples:
@@ -205,6 +204,14 @@ class Examples(Sequence[Example]):
     def _number(self, number: object) -> int:
         last = len(self) - 1
         return check_integer("a row number", number, -last - 1, last) % max(len(self), 1)
+
+    def _numbers_of(self, rows: Iterable[int]) -> NDArray[np.int64]:
+        """Return row numbers, (n,) int64, counted from the first."""
+        if isinstance(rows, np.ndarray) and rows.dtype.kind in "iu" and rows.ndim == 1:
+            outside = (rows >= len(self)) | (rows < -len(self))
+            if not outside.any():
+                return np.asarray(np.where(rows < 0, rows + len(self), rows), np.int64)
+        return np.fromiter(map(self._number, _items_of(rows, "rows")), np.int64)
 
     def labelled(self, task: str) -> NDArray[np.bool_]:
         """Return which rows carry a label for a task, (n,) bool, read-only."""

@@ -35,6 +35,9 @@ __all__ = ["KEY_BYTES", "numerics", "output_info", "prefix_key", "text_keys", "u
 KEY_BYTES = 16
 """Length of a text key; a prefix key is as long, written as 32 hexadecimal digits."""
 
+_TEXTS = 4096
+"""Texts whose keys are made at a time: what they are made of is copied."""
+
 _VERSION = 2
 """Of the meaning of features; raised when an operation comes to give other bits."""
 
@@ -154,18 +157,27 @@ def text_keys(encoded: Encoded) -> list[bytes]:
     """
     found = _known_texts.get(encoded)
     if found is None:
-        # All inputs of a token side by side, so that no two texts give the same bytes.
-        inputs = np.stack(list(encoded.inputs.values()), axis=1).astype("<i4", copy=False)
-        data = memoryview(inputs.tobytes())
-        ends = (encoded.offsets * 4 * len(encoded.inputs)).tolist()
-        # What is no token's stands before the tokens; nothing for most models.
-        before = [b""] * len(encoded)
-        if encoded.skip is not None:
-            before = [b"skip" + value.tobytes() for value in encoded.skip.astype("<i4")]
-        blake2b = hashlib.blake2b
-        found = [
-            blake2b(first + data[begin:end], digest_size=KEY_BYTES).digest()
-            for first, (begin, end) in zip(before, pairwise(ends), strict=True)
-        ]
+        found = []
+        for begin in range(0, len(encoded), _TEXTS):
+            found += _keys_of(encoded, begin, min(begin + _TEXTS, len(encoded)))
         _known_texts[encoded] = found
     return found
+
+
+def _keys_of(encoded: Encoded, begin: int, end: int) -> list[bytes]:
+    """Return the keys of some texts that follow one another."""
+    offsets = encoded.offsets[begin : end + 1]
+    tokens = slice(int(offsets[0]), int(offsets[-1]))
+    # All inputs of a token side by side, so that no two texts give the same bytes.
+    inputs = np.stack([one[tokens] for one in encoded.inputs.values()], axis=1)
+    data = memoryview(inputs.astype("<i4", copy=False).tobytes())
+    ends = ((offsets - offsets[0]) * 4 * len(encoded.inputs)).tolist()
+    # What is no token's stands before the tokens; nothing for most models.
+    before = [b""] * (end - begin)
+    if encoded.skip is not None:
+        before = [b"skip" + value.tobytes() for value in encoded.skip[begin:end].astype("<i4")]
+    blake2b = hashlib.blake2b
+    return [
+        blake2b(first + data[at:to], digest_size=KEY_BYTES).digest()
+        for first, (at, to) in zip(before, pairwise(ends), strict=True)
+    ]

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["KEPT_BYTES", "GrowingArray"]
+__all__ = ["KEPT_BYTES", "GrowingArray", "GrowingOffsets", "bytes_in_memory"]
 
 KEPT_BYTES = 16 << 20
 """What an array keeps in memory before it goes into a file."""
@@ -79,7 +79,7 @@ class GrowingArray:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="mtfreeze-rows-")  # noqa: SIM115
             for piece in self._pieces:
-                self._file.write(piece.reshape(-1).view(np.uint8))
+                self._file.write(piece.reshape(-1).view(np.uint8).data)
         except OSError as error:
             raise _without_room(error) from None
         self._pieces, self._kept = [], 0
@@ -106,6 +106,38 @@ class GrowingArray:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+class GrowingOffsets:
+    """Takes lengths piece by piece; `finish` returns where each begins, (n+1,) int64."""
+
+    def __init__(self) -> None:
+        self._offsets = GrowingArray(np.int64)
+        self._end = 0
+        self._offsets.append([0])
+
+    def append(self, lengths: ArrayLike) -> None:
+        """Take the next lengths, (n,)."""
+        ends = self._end + np.cumsum(lengths, dtype=np.int64)
+        if len(ends):
+            self._offsets.append(ends)
+            self._end = int(ends[-1])
+
+    def finish(self) -> NDArray[np.int64]:
+        """Return all offsets; nothing may follow."""
+        return self._offsets.finish()
+
+    def close(self) -> None:
+        """Let go of what was taken."""
+        self._offsets.close()
+
+
+def bytes_in_memory(array: NDArray[Any]) -> int:
+    """Return the bytes that an array has in memory: none of one that is mapped, or all zeros."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    mapped = isinstance(array.base, mmap.mmap | memoryview)
+    return 0 if mapped else array.nbytes
 
 
 def _mapped(file: IO[bytes], dtype: np.dtype[Any]) -> NDArray[Any]:

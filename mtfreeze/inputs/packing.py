@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
+from ..files.growing import bytes_in_memory
 from .head_spaces import HEAD_SPACES, PAIRS, is_of_heads
 
 if TYPE_CHECKING:
     from .._core import Batch
+    from ..data.examples import Examples
 
 __all__ = [
     "IDS",
@@ -197,6 +199,11 @@ class Encoded(Sequence[NDArray[np.int32]]):
         Whether the two sequences of each row make a pair in packed batches.
     """
 
+    PIECES: ClassVar[tuple[str, ...]] = ("truncated", "_first", "skip")
+    OFFSETS: ClassVar[tuple[str, ...]] = ("offsets", "_word_offsets", "row_offsets")
+    SUMS: ClassVar[tuple[str, ...]] = ()
+    """Attributes that are those of its parts end to end, offsets of such, and sums of theirs."""
+
     def __init__(
         self,
         inputs: Mapping[str, NDArray[np.int32]],
@@ -211,8 +218,17 @@ class Encoded(Sequence[NDArray[np.int32]]):
         self.inputs, self.offsets, self.truncated = dict(inputs), offsets, truncated
         self._first, self._word_offsets = first, word_offsets
         self.skip, self.row_offsets, self.paired = skip, row_offsets, paired
+        self._settle()
+
+    def _settle(self) -> None:
         for array in self._arrays():
             array.flags.writeable = False
+        ids = self.inputs.get(IDS)
+        self._in_memory = ids is None or bytes_in_memory(ids) == ids.nbytes
+
+    def joined(self, examples: Examples) -> None:
+        """Take note that the arrays are now those of all `examples`, put together of parts."""
+        self._settle()
 
     def _arrays(self) -> list[NDArray[Any]]:
         more = (self._first, self._word_offsets, self.skip, self.row_offsets)
@@ -233,6 +249,11 @@ class Encoded(Sequence[NDArray[np.int32]]):
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each sequence, (n,) int64."""
         return np.diff(self.offsets)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the ids lie in memory; else they are read of a private file as needed."""
+        return bool(self._in_memory)
 
     def of_rows(self, counts: ArrayLike, paired: bool = False) -> Encoded:
         """Return the same sequences as those of rows of data, so many each, (n_rows,) int64."""
@@ -258,6 +279,14 @@ class Encoded(Sequence[NDArray[np.int32]]):
         begins = self.offsets if self.row_offsets is None else self.offsets[self.row_offsets]
         return np.diff(begins)
 
+    def row_lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the same for some rows, (n,) int64."""
+        first, last = rows, rows + 1
+        if self.row_offsets is not None:
+            first, last = self.row_offsets[first], self.row_offsets[last]
+        lengths: NDArray[np.int64] = self.offsets[last] - self.offsets[first]
+        return lengths
+
     @property
     def row_truncated(self) -> NDArray[np.bool_]:
         """Rows of data with a sequence that was cut, (n_rows,) bool."""
@@ -277,13 +306,15 @@ class Encoded(Sequence[NDArray[np.int32]]):
 
     def ids_of_row(self, row: int) -> NDArray[np.int32]:
         """Return the ids of all sequences of a row of data, (length,) int32."""
-        begins = self.offsets if self.row_offsets is None else self.offsets[self.row_offsets]
-        return self.inputs[IDS][begins[row] : begins[row + 1]]
+        first, last = row, row + 1
+        if self.row_offsets is not None:
+            first, last = int(self.row_offsets[first]), int(self.row_offsets[last])
+        return self.inputs[IDS][self.offsets[first] : self.offsets[last]]
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(array.nbytes for array in self._arrays())
+        """Bytes of all arrays that lie in memory."""
+        return sum(map(bytes_in_memory, self._arrays()))
 
     @property
     def n_truncated(self) -> int:
@@ -335,13 +366,17 @@ class Encoded(Sequence[NDArray[np.int32]]):
         DataError
             If there is one; names the first.
         """
-        lengths = np.diff(self.offsets)
-        chosen = np.arange(len(lengths)) if rows is None else np.asarray(rows, dtype=np.int64)
-        if not lengths[chosen].all():
+        if rows is None:
+            lengths = np.diff(self.offsets)
+        else:  # of a batch: not those of all rows again
+            chosen = np.asarray(rows, dtype=np.int64)
+            lengths = self.offsets[chosen + 1] - self.offsets[chosen]
+        if not lengths.all():
+            at = int(np.flatnonzero(lengths == 0)[0])
             raise DataError(
                 f"expected every text to give a token; found none in row "
-                f"{chosen[lengths[chosen] == 0][0]}: this model's tokenizer puts nothing around a "
-                "text; leave empty texts out"
+                f"{at if rows is None else chosen[at]}: this model's tokenizer puts nothing "
+                "around a text; leave empty texts out"
             )
 
     def pack(self, rows: ArrayLike | None = None) -> PackedBatch:
@@ -367,7 +402,8 @@ class Encoded(Sequence[NDArray[np.int32]]):
         chosen = np.asarray(sequences, dtype=np.int64)
         begins = np.zeros(len(chosen), dtype=np.int64)
         begins[:-1] = chosen[1:] == chosen[:-1] + 1
-        return {PAIRS: _offsets(begins * np.isin(chosen, self.row_offsets[:-1]))}
+        rows = np.searchsorted(self.row_offsets[:-1], chosen)  # a batch costs by its own size
+        return {PAIRS: _offsets(begins * (self.row_offsets[rows] == chosen))}
 
     def skipped(self, rows: Any) -> dict[str, NDArray[np.int32]]:
         """Return the input `SKIP` of these rows by its name; empty where the model has none."""
