@@ -62,7 +62,7 @@ class GrowingArray:
         self._keep(piece)
 
     def _write_zeros(self) -> None:
-        step = KEPT_BYTES // self._dtype.itemsize
+        step = 1 << 20
         width = self._shape[-1] if len(self._shape) > 1 else 1
         for begin in range(0, self._n_zeros * width, step):
             n = min(step, self._n_zeros * width - begin)
