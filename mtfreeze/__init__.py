@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         read_sts,
         read_text,
         read_tsv,
+        stream,
         words_and_tags,
     )
     from .data_check import DataCheck, check_data
@@ -155,6 +156,7 @@ _HOME = {
     "recommend": "recommending",
     "set_threads": "runtime.threads",
     "show_config": "runtime.threads",
+    "stream": "data",
     "words_and_tags": "data",
 }
 """Public name -> module that has it."""
@@ -229,6 +231,7 @@ __all__ = [
     "recommend",
     "set_threads",
     "show_config",
+    "stream",
     "words_and_tags",
 ]
 

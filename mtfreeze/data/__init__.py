@@ -19,6 +19,7 @@ from .labels import IGNORE
 from .pair_files import read_nli, read_sts
 from .readers import read_conll, read_csv, read_file, read_jsonl, read_tsv
 from .squad import read_squad
+from .stream import stream
 from .text_files import read_plain_text as read_text
 
 __all__ = [
@@ -43,5 +44,6 @@ __all__ = [
     "read_text",
     "read_tsv",
     "steps_per_epoch",
+    "stream",
     "words_and_tags",
 ]

@@ -128,9 +128,9 @@ class EncodedImages(Encoded):
         """Return the columns of each image's grid in a row space, (n,) int64; None: no grid."""
         return self._widths.get(space)
 
-    def contents(self) -> list[bytes]:
-        """Return for each image all that a model reads of it: a digest of its prepared pixels."""
-        return [self._encoder.numbers + digest for digest in self._digests]
+    def contents(self, begin: int, end: int) -> list[bytes]:
+        """Return all that a model reads of images: digests of their prepared pixels."""
+        return [self._encoder.numbers + digest for digest in self._digests[begin:end]]
 
     def pack(self, rows: ArrayLike | None = None) -> PackedBatch:
         """Return these images (by default all) as a packed batch, in the order given."""

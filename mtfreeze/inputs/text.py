@@ -35,6 +35,7 @@ from .packing import (
     PackedBatch,
     pack,
 )
+from .parts import encode_in_parts
 from .tokenizer_files import (
     check_tokenizer,
     guarded,
@@ -394,7 +395,12 @@ class TextEncoder:
         """
         known = self._cache.setdefault(examples, {})
         if encoding not in known:
-            encoded = encoding.encode(self, examples)
+
+            def encode(rows: Examples) -> Encoded:
+                return encoding.encode(self, rows)
+
+            in_memory = examples.in_memory
+            encoded = encode(examples) if in_memory else encode_in_parts(examples, encode)
             encoded.check_tokens()
             known[encoding] = encoded
         return known[encoding]
