@@ -111,7 +111,7 @@ def _parts_of(examples: Examples) -> Iterator[Examples]:
     rows: list[Example] = []
     size = 0
     for row in examples:
-        own = len(row.content) if row.kind == "text" else sum(map(len, row.content))
+        own = sum(map(len, _texts_of(row)))
         if rows and (len(rows) == _ROWS or size + own > _CHARACTERS):
             yield Examples(rows, examples.name)
             rows, size = [], 0
@@ -120,8 +120,14 @@ def _parts_of(examples: Examples) -> Iterator[Examples]:
     yield Examples(rows, examples.name)
 
 
+def _texts_of(row: Example) -> tuple[str, ...]:
+    if isinstance(row.content, str):
+        return (row.content,)
+    return row.content if isinstance(row.content, tuple) else ()
+
+
 def _check_characters(row: Example) -> None:
-    for text in (row.content,) if isinstance(row.content, str) else row.content:
+    for text in _texts_of(row):
         try:
             text.encode()
         except UnicodeEncodeError as error:
