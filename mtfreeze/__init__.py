@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
     from .data import (
+        Box,
         Example,
         Examples,
         entity_types,
+        read_coco,
         read_conll,
         read_csv,
+        read_images,
         read_jsonl,
         read_nli,
         read_squad,
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from .heads.similarity import Similarity
     from .heads.task import Task
     from .heads.token_classification import TokenClassification
+    from .images import Augment, Picture, Processor
     from .losses.cross_entropy import CrossEntropy
     from .losses.distillation import Distillation
     from .multi_task_model import MultiTaskModel
@@ -67,6 +71,7 @@ if TYPE_CHECKING:
         CacheWarning,
         EvaluationWarning,
         FreezeWarning,
+        ImageWarning,
         NoPrefixWarning,
         OtherBackboneWarning,
         OtherKindWarning,
@@ -108,10 +113,15 @@ _HOME = {
     "EarlyStopping": "training.callbacks",
     "Error": "errors",
     "Estimate": "training.estimate",
+    "Augment": "images",
+    "Picture": "images",
+    "Processor": "images",
+    "Box": "data",
     "Example": "data",
     "Examples": "data",
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
+    "ImageWarning": "notices",
     "MaskedLM": "heads.masked_lm",
     "MultiLabelClassification": "heads.multi_label_classification",
     "MultiTaskModel": "multi_task_model",
@@ -146,7 +156,9 @@ _HOME = {
     "get_threads": "runtime.threads",
     "plot_confusion": "evaluating.confusion",
     "read_conll": "data",
+    "read_coco": "data",
     "read_csv": "data",
+    "read_images": "data",
     "read_jsonl": "data",
     "read_nli": "data",
     "read_sts": "data",
@@ -164,7 +176,9 @@ _HOME = {
 __all__ = [
     "IA3",
     "Advice",
+    "Augment",
     "BitFit",
+    "Box",
     "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
@@ -185,6 +199,7 @@ __all__ = [
     "Examples",
     "FreezeSchedule",
     "FreezeWarning",
+    "ImageWarning",
     "Lora",
     "MaskedLM",
     "MultiLabelClassification",
@@ -194,8 +209,10 @@ __all__ = [
     "OtherKindWarning",
     "OtherRowsWarning",
     "PairClassification",
+    "Picture",
     "PictureWarning",
     "PrecisionWarning",
+    "Processor",
     "QuestionAnswering",
     "Regression",
     "ResumeWarning",
@@ -220,8 +237,10 @@ __all__ = [
     "fit",
     "get_threads",
     "plot_confusion",
+    "read_coco",
     "read_conll",
     "read_csv",
+    "read_images",
     "read_jsonl",
     "read_nli",
     "read_squad",

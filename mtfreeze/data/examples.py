@@ -149,6 +149,11 @@ class Examples(Sequence[Example]):
         from .image_rows import as_picture
 
         check_text("name", name)
+        if isinstance(images, str | os.PathLike):
+            raise TypeError(
+                f"{name}: expected a list of images; found {typed(images)}; give [{quoted(images)}]"
+                ", or read a folder with read_images"
+            )
         items = enumerate(_items_of(images, name))
         rows = ((as_picture(one, f"row {i} of {name}"), f"row {i} of {name}") for i, one in items)
         return cls((Example(None, None, None, None, at, image=one) for one, at in rows), name)

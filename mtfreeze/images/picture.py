@@ -28,9 +28,9 @@ from .pillow import image_module, is_pillow_image, opened
 
 __all__ = ["MOST_PIXELS", "Picture"]
 
-MOST_PIXELS = 89_478_485
+MOST_PIXELS = 80_000_000
 """Of one image, read off its header before anything is decoded: a quarter of a gigabyte of 8-bit
-RGB, the number from which Pillow too warns of files made to fill the memory."""
+RGB. Somewhat above it Pillow warns of files that were made to fill the memory."""
 
 _ORIENTATION = 0x0112
 """The tag of EXIF that says which way up an image was taken."""
