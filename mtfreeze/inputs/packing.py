@@ -172,10 +172,17 @@ class Encoded(Sequence[NDArray[np.int32]]):
         before = np.concatenate(([0], np.cumsum(self.truncated)))
         return np.diff(before[self.row_offsets]) > 0
 
-    def sequences_of(self, rows: ArrayLike) -> NDArray[np.int64]:
-        """Return the sequences of rows of data, (n,) int64, in the order of the rows."""
+    def sequences_of(self, rows: ArrayLike, epoch: int = 0) -> NDArray[np.int64]:
+        """Return the sequences of rows of data, (n,) int64, in the order of the rows.
+
+        Where rows differ from one epoch to the next, those of `epoch`.
+        """
         chosen = np.asarray(rows, dtype=np.int64)
         return chosen if self.row_offsets is None else _spans(self.row_offsets, chosen)[0]
+
+    def sequences_in(self, rows: ArrayLike, epochs: range) -> NDArray[np.int64]:
+        """Return the sequences of rows of data in some epochs, each once, (n,) int64."""
+        return self.sequences_of(rows)
 
     def rows_of_heads(self, n_rows: int) -> dict[str, int]:
         """Return how many rows batches of so many rows of data have in row spaces of heads."""
