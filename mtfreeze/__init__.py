@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from .heads.similarity import Similarity
     from .heads.task import Task
     from .heads.token_classification import TokenClassification
-    from .images import Augment, Picture, Processor
+    from .images import Augment, Picture
     from .losses.cross_entropy import CrossEntropy
     from .losses.distillation import Distillation
     from .multi_task_model import MultiTaskModel
@@ -96,6 +96,8 @@ _HOME = {
     "BitFit": "adapters.descriptions",
     "IA3": "adapters.descriptions",
     "Lora": "adapters.descriptions",
+    "Augment": "images",
+    "Box": "data",
     "BrokenTagsWarning": "notices",
     "CacheWarning": "notices",
     "EvaluationWarning": "notices",
@@ -112,10 +114,6 @@ _HOME = {
     "EarlyStopping": "training.callbacks",
     "Error": "errors",
     "Estimate": "training.estimate",
-    "Augment": "images",
-    "Picture": "images",
-    "Processor": "images",
-    "Box": "data",
     "Example": "data",
     "Examples": "data",
     "FreezeSchedule": "planning.freeze_schedule",
@@ -129,6 +127,7 @@ _HOME = {
     "OtherKindWarning": "notices",
     "OtherRowsWarning": "notices",
     "PairClassification": "heads.pair_classification",
+    "Picture": "images",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
     "QuestionAnswering": "heads.question_answering",
@@ -154,8 +153,8 @@ _HOME = {
     "fit": "training.fit",
     "get_threads": "runtime.threads",
     "plot_confusion": "evaluating.confusion",
-    "read_conll": "data",
     "read_coco": "data",
+    "read_conll": "data",
     "read_csv": "data",
     "read_images": "data",
     "read_jsonl": "data",
@@ -210,7 +209,6 @@ __all__ = [
     "Picture",
     "PictureWarning",
     "PrecisionWarning",
-    "Processor",
     "QuestionAnswering",
     "Regression",
     "ResumeWarning",
