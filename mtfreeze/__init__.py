@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from .heads.similarity import Similarity
     from .heads.task import Task
     from .heads.token_classification import TokenClassification
-    from .images import Augment, Picture, Processor
+    from .images import Augment, Picture
     from .losses.cross_entropy import CrossEntropy
     from .losses.distillation import Distillation
     from .multi_task_model import MultiTaskModel
@@ -97,6 +97,8 @@ _HOME = {
     "BitFit": "adapters.descriptions",
     "IA3": "adapters.descriptions",
     "Lora": "adapters.descriptions",
+    "Augment": "images",
+    "Box": "data",
     "BrokenTagsWarning": "notices",
     "CacheWarning": "notices",
     "EvaluationWarning": "notices",
@@ -113,10 +115,6 @@ _HOME = {
     "EarlyStopping": "training.callbacks",
     "Error": "errors",
     "Estimate": "training.estimate",
-    "Augment": "images",
-    "Picture": "images",
-    "Processor": "images",
-    "Box": "data",
     "Example": "data",
     "Examples": "data",
     "FreezeSchedule": "planning.freeze_schedule",
@@ -130,6 +128,7 @@ _HOME = {
     "OtherKindWarning": "notices",
     "OtherRowsWarning": "notices",
     "PairClassification": "heads.pair_classification",
+    "Picture": "images",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
     "QuestionAnswering": "heads.question_answering",
@@ -155,8 +154,8 @@ _HOME = {
     "fit": "training.fit",
     "get_threads": "runtime.threads",
     "plot_confusion": "evaluating.confusion",
-    "read_conll": "data",
     "read_coco": "data",
+    "read_conll": "data",
     "read_csv": "data",
     "read_images": "data",
     "read_jsonl": "data",
@@ -212,7 +211,6 @@ __all__ = [
     "Picture",
     "PictureWarning",
     "PrecisionWarning",
-    "Processor",
     "QuestionAnswering",
     "Regression",
     "ResumeWarning",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..checks import check_path
+from ..checks import check_path, check_text
 from ..closest import counted, did_you_mean, name_list, unknown
 from ..errors import ConfigError, DataError
 from ..images import Picture
@@ -99,6 +99,8 @@ def read_images(
     """
     place = check_path("path", path)
     fault = check_on_fault(on_fault)
+    image = None if image is None else check_text("image", image)
+    label = None if label is None else check_text("label", label)
     if place.is_dir():
         if image is not None:
             raise ConfigError(
@@ -256,9 +258,9 @@ def _of_fields(
             "the row"
         )
     file = folder / check_path("image", name)
-    if not file.is_file():
+    if not os.path.isfile(file):
         hint = ""
-        if file.parent.is_dir():
+        if os.path.isdir(file.parent):
             hint = did_you_mean(file.name, (one.name for one in _entries(file.parent)))
         raise DataError(
             f"{where}: expected the file {quoted(str(file))}; found none; "

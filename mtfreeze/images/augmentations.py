@@ -16,8 +16,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_items, check_flag, check_integer, check_number, check_seed, typed
+from ..checks import (
+    as_items,
+    check_flag,
+    check_integer,
+    check_number,
+    check_seed,
+    typed,
+)
 from ..errors import ConfigError
+from .picture import check_pixels
 
 __all__ = ["Augment", "Drawn"]
 
@@ -117,11 +125,23 @@ class Augment:
         variant : int
             Taken modulo `variants`.
         """
-        height, width = size
+        items = as_items(size)
+        sides = [] if items is None else list(items)
+        if len(sides) != 2:
+            raise TypeError(
+                f"size must be a height and a width; found {typed(size)}; use e.g. (480, 640)"
+            )
+        height, width = (check_integer("size", side, 1) for side in sides)
+        if not isinstance(picture, str):
+            picture = check_integer(
+                "picture", picture, 0, hint="give its number, or a digest (str)"
+            )
         variant = check_integer("variant", variant, 0) % self.variants
         if variant == 0:
             return Drawn(0, 0, height, width, False, 1.0, 1.0, 1.0)
-        key = f"augment {check_seed('seed', seed)} {picture} {variant}".encode()
+        key = f"augment {check_seed('seed', seed)} {picture} {variant}".encode(
+            "utf-8", "surrogatepass"
+        )
         words = np.frombuffer(blake2b(key, digest_size=64).digest(), "<u8")
         # 53 bits each, so that every machine has the same float64 in [0, 1).
         share, aspect, y, x, mirror, *colours = ((words >> 11) * 2.0**-53).tolist()
@@ -151,6 +171,7 @@ class Augment:
         (height, width, 3) uint8 array
             Of the size that was drawn.
         """
+        pixels = check_pixels("pixels", pixels)
         size = pixels.shape[0], pixels.shape[1]
         one = self.drawn(size, seed=seed, picture=picture, variant=variant)
         found = pixels[one.top : one.top + one.height, one.left : one.left + one.width]

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from mtfreeze import DataError, ImageWarning, Picture, Processor
+from mtfreeze import DataError, ImageWarning, Picture
+from mtfreeze.images import Processor
 from mtfreeze.images.decoding import fitted_pictures
 from support.made_up_images import file_bytes, pixels
 

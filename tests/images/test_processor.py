@@ -8,7 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from mtfreeze import ConfigError, DataError, Picture, Processor
+from mtfreeze import ConfigError, DataError, Picture
+from mtfreeze.images import Processor
 from mtfreeze.images.resizing import center_cropped, target_size
 from support.made_up_images import pixels
 

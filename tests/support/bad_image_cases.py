@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import mtfreeze as mtf
+from mtfreeze.images import Processor
 from support.made_up_images import file_bytes, pixels, png_header
 
 __all__ = ["CASES"]
@@ -52,12 +53,12 @@ def row(make: Callable[[], object]) -> Case:
 
 def config(kind: str = "ViTImageProcessor", **settings: Any) -> Case:
     """Return a case that reads such a preprocessor_config.json."""
-    return lambda folder: mtf.Processor.from_json({"image_processor_type": kind, **settings})
+    return lambda folder: Processor.from_json({"image_processor_type": kind, **settings})
 
 
 def raw_config(content: bytes) -> Case:
     """Return a case that reads a preprocessor_config.json of these bytes."""
-    return lambda folder: mtf.Processor.from_json(content, "model/preprocessor_config.json")
+    return lambda folder: Processor.from_json(content, "model/preprocessor_config.json")
 
 
 def table(name: str, text: str, **options: Any) -> Case:
@@ -234,8 +235,8 @@ CASES: dict[str, Case] = {
     "two means": config(image_mean=[0.5, 0.5]),
     "a mean of texts": config(image_mean=["0.5"] * 3),
     "a deviation of zero": config(image_std=[0.5, 0, 0.5]),
-    "a model of texts": lambda folder: mtf.Processor.published("bert"),
-    "a side of a half": lambda folder: mtf.Processor.published("vit", 22.5),  # type: ignore[arg-type]
+    "a model of texts": lambda folder: Processor.published("bert"),
+    "a side of a half": lambda folder: Processor.published("vit", 22.5),  # type: ignore[arg-type]
     # Boxes and variants.
     "a box of no width": box("cat", 5, 0, 5, 9),
     "width for right": box("cat", 50, 50, 20, 30),
