@@ -70,6 +70,9 @@ class Augment:
     variants : int
         How many there are of each picture; epoch e sees variant ``e % variants``. Variant 0 is the
         picture itself.
+    seed : int
+        Of the draws. It is not that of a run, so that runs of several seeds share what is stored of
+        a variant.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class Augment:
     crop: tuple[float, float] | None = (0.6, 1.0)
     colour: float = 0.2
     variants: int = 8
+    seed: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "flip", check_flag("flip", self.flip))
@@ -110,6 +114,7 @@ class Augment:
             object.__setattr__(self, "crop", (least, most))
         object.__setattr__(self, "colour", check_number("colour", self.colour, 0.0, 1.0))
         object.__setattr__(self, "variants", check_integer("variants", self.variants, 1, 10_000))
+        object.__setattr__(self, "seed", check_seed("seed", self.seed))
 
     def drawn(self, size: tuple[int, int], *, seed: int, picture: int | str, variant: int) -> Drawn:
         """Return what is done to a picture of a size, (height, width), in one variant.
