@@ -29,9 +29,7 @@ DINOV2 = Family(
     fixed={**VISION_FIXED, "drop_path_rate": (0, 0.0, None)},
     harmless=frozenset(
         {
-            "image_size",
             "layerscale_value",  # of new models
-            "patch_size",
             "use_mask_token",
             # of models for dense predictions
             "apply_layernorm",

@@ -35,15 +35,13 @@ VISION_RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 VISION_COMPUTED = (
     "model_type",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
+    *VISION_SIZES,
     "hidden_act",
     "layer_norm_eps",
     "qkv_bias",
     *VISION_RATES,
 )
-"""Keys that the core reads as they are; the sizes of pictures it gets from `vision_sizes`."""
+"""Keys that the core reads, those of images and patches as `vision_sizes` says them."""
 
 VISION_FIXED: dict[str, tuple[Any, ...]] = {
     "num_channels": (3, None),  # pixels are read as red, green and blue

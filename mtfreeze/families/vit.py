@@ -33,7 +33,7 @@ VIT = Family(
     ),
     training_only=VISION_RATES,
     fixed=VISION_FIXED,
-    harmless=frozenset({"encoder_stride", "image_size", "patch_size"}),
+    harmless=frozenset({"encoder_stride"}),  # of what guesses patches
     encloses=False,
     pooling="cls",
     pooler="pooler.",
