@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,13 @@ def test_other_refusals(tiny_folder: Path) -> None:
         HeadComponent("x", "m", None, None, None, 0.1, False).from_bytes(
             srsly.msgpack_dumps({"../evil": b""})
         )
+
+
+def test_pipelines_are_copied_and_sent_to_processes(folder: Path) -> None:
+    nlp = pipeline(folder, head="classifier")
+    told = [doc.cats for doc in nlp.pipe(SENTENCES)]
+    assert [doc.cats for doc in pickle.loads(pickle.dumps(nlp)).pipe(SENTENCES)] == told
+    other = spacy.blank("en")
+    other.add_pipe("mtfreeze", source=nlp, name="mood")
+    assert [doc.cats for doc in other.pipe(SENTENCES)] == told
+    assert [doc.cats for doc in nlp.pipe(SENTENCES, n_process=2, batch_size=3)] == told
