@@ -7,6 +7,7 @@ budget, against the FLOPs of both: two passes compute the forward pass twice, wh
 work of one. Prints markdown.
 
     python benchmarks/bench_similarity.py [--threads 2] [--repeats 5] [--batch 1024]
+        [--only losses|passes]
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -53,14 +54,8 @@ def pairs(n: int) -> list[tuple[str, str]]:
     return list(zip(texts[:n], texts[n:], strict=True))
 
 
-def main() -> None:
-    """Measure and print the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=1024)
-    options = parser.parse_args()
-    worker = Worker("parts.similarity_ours:OurBatch", options.threads, threads=options.threads)
+def show_losses(worker: Worker, options: argparse.Namespace) -> None:
+    """Measure the losses beside their steps."""
     for n in (32, min(256, options.batch)):
         rows = [(" ".join(["word"] * (TOKENS - 2)), " ".join(["text"] * (TOKENS - 2)))] * n
         steps = [worker("run", rows=rows, token_budget=10**6)["cpu"] for _ in range(3)]
@@ -71,7 +66,11 @@ def main() -> None:
             own, whole = seconds_of(name, n, options.repeats), step * n * n_texts
             share = f"{own / whole:.2%}: {SHARE.said(own / whole, '{:.0%}')}"
             print(line(name, f"{1e3 * own:.2f}", f"{1e3 * whole:.0f}", share))
-        print()
+        print(flush=True)
+
+
+def show_passes(worker: Worker, options: argparse.Namespace) -> None:
+    """Measure one batch in one pass and in two, in turn."""
     rows = pairs(options.batch)
     found: dict[str, list[float]] = {"one pass": [], "two passes": []}
     for _ in range(options.repeats):
@@ -88,6 +87,21 @@ def main() -> None:
                 "" if name == "one pass" else f"{spread(ratios).median / WORK_OF_TWO:.2f}x",
             )
         )  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=1024)
+    parser.add_argument("--only", choices=("losses", "passes"))
+    options = parser.parse_args()
+    worker = Worker("parts.similarity_ours:OurBatch", options.threads, threads=options.threads)
+    if options.only != "passes":
+        show_losses(worker, options)
+    if options.only != "losses":
+        show_passes(worker, options)
 
 
 if __name__ == "__main__":
