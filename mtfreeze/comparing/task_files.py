@@ -6,14 +6,21 @@ Rows that several tasks share stay shared: they are encoded once a step with ``m
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..data.answers import Answer
 from ..data.example import Example, Label
 from ..data.examples import Examples
 from ..errors import ConfigError
 from ..heads.task import Task
+from ..images import Augment, Picture
 from ..losses.described import DescribedLoss
 from ..losses.from_dict import loss_from_dict
 from ..losses.own import loss_name
@@ -54,6 +61,7 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
             "eval": place(task.eval),
             "loss": task.loss.to_dict() if isinstance(task.loss, DescribedLoss) else None,
             **{option: getattr(task, option) for option in _OPTIONS},
+            "augment": None if task.augment is None else asdict(task.augment),
         }
         for name, task in tasks.items()
     }
@@ -65,7 +73,25 @@ def _row(row: Example) -> list[Any]:
     words = None if row.words is None else list(row.words)
     labels = None if row.labels is None else {k: _label(v) for k, v in row.labels.items()}
     texts = None if row.texts is None else list(row.texts)
-    return [row.text, words, _label(row.label), labels, row.source, texts, row.id]
+    return [row.text, words, _label(row.label), labels, row.source, texts, row.id, *_image(row)]
+
+
+def _image(row: Example) -> list[Any]:
+    """Return the image of a row: where it lies, or its pixels; nothing for other rows."""
+    if row.image is None:
+        return []
+    if row.image.path is not None:
+        return [{"path": str(row.image.path.absolute())}]
+    pixels = row.image.decode()
+    data = base64.b64encode(zlib.compress(pixels.tobytes(), 1)).decode()
+    return [{"name": row.image.name, "shape": list(pixels.shape), "data": data}]
+
+
+def _picture(value: Mapping[str, Any]) -> Picture:
+    if "path" in value:
+        return Picture(Path(value["path"]))
+    data = zlib.decompress(base64.b64decode(value["data"]))
+    return Picture(np.frombuffer(data, np.uint8).reshape(value["shape"]), value["name"])
 
 
 def _label(label: Label | None) -> Any:
@@ -85,13 +111,14 @@ def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
             rows(one["eval"]),
             loss=None if one["loss"] is None else loss_from_dict(one["loss"], f"loss of {name}"),
             **{option: one[option] for option in _OPTIONS},
+            augment=None if one.get("augment") is None else Augment(**one["augment"]),
         )
         for name, one in values["tasks"].items()
     }
 
 
 def _example(row: list[Any]) -> Example:
-    text, words, label, labels, source, texts, name = row
+    text, words, label, labels, source, texts, name, *image = row
     return Example(
         text,
         None if words is None else tuple(words),
@@ -100,6 +127,7 @@ def _example(row: list[Any]) -> Example:
         source,
         None if texts is None else tuple(texts),
         name,
+        _picture(image[0]) if image else None,
     )
 
 

@@ -77,7 +77,7 @@ def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
             )
         return row if row.label is None else replace(row, label=_whole(row.label, flat, row.source))
 
-    return Examples((mapped(row) for row in examples), examples.name)
+    return examples.changed(mapped)
 
 
 def _check_map(label_map: object) -> Mapping[object, object]:

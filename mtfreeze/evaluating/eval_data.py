@@ -70,7 +70,8 @@ class EvalData:
         as_train = {name: task.only_evaluated() for name, task in scored.items()}
         self._groups = group_tasks(as_train, "joint")
         self._encoded = [
-            model.encoder.encode_examples(group.examples, group.encoding) for group in self._groups
+            model.encoder.encode_examples(group.examples, group.encoding.evaluated)
+            for group in self._groups
         ]
 
     def _loss(self, model: MultiTaskModel, name: str, task: Task) -> LossSum:

@@ -191,7 +191,21 @@ class Processor:
         """Return what the model reads of pixels, uint8 (..., 3): float32 of the same shape.
 
         A channel has 256 values, so they are computed once each and looked up.
+
+        Raises
+        ------
+        TypeError
+            If it is no such array.
         """
+        if (
+            not isinstance(pixels, np.ndarray)
+            or pixels.dtype != np.uint8
+            or pixels.shape[-1:] != (3,)
+        ):
+            raise TypeError(
+                f"pixels must be an array of uint8 (..., 3); found {typed(pixels)}; give what "
+                "Processor.uint8 returns"
+            )
         values = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
         table = self._computed(values)
         found = np.empty(pixels.shape, np.float32)

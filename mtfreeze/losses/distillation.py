@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,6 +96,10 @@ class Distillation(DescribedLoss):
         """Whether the teacher is an array of logits."""
         return isinstance(self.teacher, np.ndarray)
 
+    def given(self, logits: Float32) -> Distillation:
+        """Return the same with these logits for a teacher, (n, n_labels)."""
+        return replace(self, teacher=logits, head=None)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the kind and the arguments, as JSON holds them; the logits as lists.
 
@@ -106,7 +110,7 @@ class Distillation(DescribedLoss):
         """
         if not self.has_logits:
             raise ConfigError(
-                "expected the logits of the teacher, which a folder can hold; found a model; pass "
+                "expected the logits of the teacher, which a file can hold; found a model; pass "
                 "Distillation(teacher.forward(texts, outputs=[head])[head])"
             )
         return {

@@ -164,6 +164,7 @@ class AdapterMethods(ModelState):
 
     def _detach_adapter(self, merged: Merged | None = None) -> None:
         adapter = self._own_adapter("remove_adapter")
+        self._check_may_change()
         facts = self._facts.with_adapter(None, self.index.without_unit(adapter.kind))
         publish(self, facts.with_merged(merged), partial(self._core.set_adapter, None))
 
@@ -172,7 +173,6 @@ class AdapterMethods(ModelState):
             raise ConfigError(
                 f"{what} needs an adapter; this model has none; call add_lora or add_ia3 first"
             )
-        self._check_may_change()
         return self._facts.adapter
 
     @exclusive
@@ -194,6 +194,7 @@ class AdapterMethods(ModelState):
         (True, 'lora')
         """
         adapter = self._own_adapter("merge_lora")
+        self._check_may_change()
         if adapter.kind != LORA_UNIT:
             raise ConfigError(
                 f"merge_lora merges LoRA; found an adapter of kind {quoted(adapter.kind)}; "
@@ -217,7 +218,7 @@ class AdapterMethods(ModelState):
 
     @reads
     def save_adapter(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the adapter, and the heads, as PEFT does.
+        """Write the adapter, and the heads, as PEFT does; a callback may call it in a run.
 
         The folder gets ``adapter_config.json`` and ``adapter_model.safetensors``, which
         ``peft.PeftModel.from_pretrained(base, folder)`` reads. Heads lie beside the adapter's

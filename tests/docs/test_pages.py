@@ -40,6 +40,7 @@ WITHOUT_CODE = (
     "TRAINING_CONSIDERATIONS.md",
     "evidence.md",
     "reliability.md",
+    "text-tasks.md",
 )
 """Pages (or folders of them) that describe measurements or mathematics, or whose examples stand in
 docstrings (`test_docstrings`)."""

@@ -128,13 +128,32 @@ def test_rates_of_an_adapter(adapted: mtf.MultiTaskModel) -> None:
         mtf.fit(adapted, TASKS, epochs=1, learning_rate={"heads": 1e-3}, progress=False)
 
 
-def test_a_callback_cannot_change_it(adapted: mtf.MultiTaskModel) -> None:
-    class Remove(mtf.Callback):
+@pytest.mark.parametrize("name", ["remove_adapter", "merge_lora"])
+def test_a_callback_cannot_change_it(adapted: mtf.MultiTaskModel, name: str) -> None:
+    class Change(mtf.Callback):
         def on_step_end(self, context: Any) -> None:
-            context.model.remove_adapter()
+            getattr(context.model, name)()
 
     with pytest.raises(mtf.TrainingError, match="change its adapter after fit"):
-        mtf.fit(adapted, TASKS, epochs=1, progress=False, callbacks=[Remove()])
+        mtf.fit(adapted, TASKS, epochs=1, progress=False, callbacks=[Change()])
+
+
+def test_a_callback_saves_it(adapted: mtf.MultiTaskModel, tmp_path: Path) -> None:
+    base, alone = adapted.copy().remove_adapter(), adapted.copy()
+    seen: list[dict[str, bytes]] = []
+
+    class Save(mtf.Callback):
+        def on_step_end(self, context: Any) -> None:
+            context.model.save_adapter(tmp_path / str(len(seen)))
+            seen.append(bits(context.model.parameters()))
+
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 4, "progress": False}
+    run = mtf.fit(adapted, TASKS, callbacks=[Save()], **options)
+    mtf.fit(alone, TASKS, **options)
+    assert bits(adapted.parameters()) == bits(alone.parameters()) == seen[-1]
+    assert len(seen) == run.n_steps > 2
+    for step, values in enumerate(seen):  # each as the model stood after that step
+        assert bits(base.copy().load_adapter(tmp_path / str(step)).parameters()) == values
 
 
 def test_peft_folders_keep_heads(adapted: mtf.MultiTaskModel, tmp_path: Path) -> None:
