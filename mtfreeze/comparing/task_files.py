@@ -6,21 +6,18 @@ Rows that several tasks share stay shared: they are encoded once a step with ``m
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..data.answers import Answer
+from ..data.boxes import Box
 from ..data.example import Example, Label
 from ..data.examples import Examples
 from ..errors import ConfigError
 from ..heads.task import Task
-from ..images import Augment, Picture
+from ..images.augmentations import Augment
+from ..images.values import picture_from_value, picture_to_value
 from ..losses.described import DescribedLoss
 from ..losses.from_dict import loss_from_dict
 from ..losses.own import loss_name
@@ -73,29 +70,14 @@ def _row(row: Example) -> list[Any]:
     words = None if row.words is None else list(row.words)
     labels = None if row.labels is None else {k: _label(v) for k, v in row.labels.items()}
     texts = None if row.texts is None else list(row.texts)
-    return [row.text, words, _label(row.label), labels, row.source, texts, row.id, *_image(row)]
-
-
-def _image(row: Example) -> list[Any]:
-    """Return the image of a row: where it lies, or its pixels; nothing for other rows."""
-    if row.image is None:
-        return []
-    if row.image.path is not None:
-        return [{"path": str(row.image.path.absolute())}]
-    pixels = row.image.decode()
-    data = base64.b64encode(zlib.compress(pixels.tobytes(), 1)).decode()
-    return [{"name": row.image.name, "shape": list(pixels.shape), "data": data}]
-
-
-def _picture(value: Mapping[str, Any]) -> Picture:
-    if "path" in value:
-        return Picture(Path(value["path"]))
-    data = zlib.decompress(base64.b64decode(value["data"]))
-    return Picture(np.frombuffer(data, np.uint8).reshape(value["shape"]), value["name"])
+    image = None if row.image is None else picture_to_value(row.image)
+    return [row.text, words, _label(row.label), labels, row.source, texts, row.id, image]
 
 
 def _label(label: Label | None) -> Any:
-    return list(label) if isinstance(label, tuple) else label
+    if not isinstance(label, tuple):
+        return label
+    return [asdict(one) if isinstance(one, Box) else one for one in label]
 
 
 def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
@@ -118,7 +100,7 @@ def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
 
 
 def _example(row: list[Any]) -> Example:
-    text, words, label, labels, source, texts, name, *image = row
+    text, words, label, labels, source, texts, name, image = row
     return Example(
         text,
         None if words is None else tuple(words),
@@ -127,11 +109,18 @@ def _example(row: list[Any]) -> Example:
         source,
         None if texts is None else tuple(texts),
         name,
-        _picture(image[0]) if image else None,
+        None if image is None else picture_from_value(image),
     )
 
 
 def _tuple(label: Any) -> Any:
     if not isinstance(label, list):
         return label
-    return tuple(Answer(*one) if isinstance(one, list) else one for one in label)
+    return tuple(_part(one) for one in label)
+
+
+def _part(one: Any) -> Any:
+    """Return one of several labels; answers were written as lists, boxes as objects."""
+    if isinstance(one, dict):
+        return Box(**one)
+    return Answer(*one) if isinstance(one, list) else one

@@ -30,6 +30,7 @@ from .distinct import without_repeats
 from .examples import Examples
 from .lengths import grouped_batches
 from .order import permutation
+from .row_facts import have_labels, texts_or_numbers
 from .sampling import SAMPLING, check_sampling, share_steps
 
 __all__ = [
@@ -73,13 +74,8 @@ class Group:
 
     @property
     def texts(self) -> Sequence[Sequence[Hashable]] | None:
-        """The texts of each of `rows`, where batches depend on them; of rows that are not in
-        memory numbers that stand for them."""
-        if not self.distinct:
-            return None
-        if not self.examples.in_memory:
-            return self.examples.text_numbers(self.rows)
-        return [self.examples[row].texts or () for row in self.rows.tolist()]
+        """The texts of each of `rows`, or what stands for them, where batches depend on them."""
+        return texts_or_numbers(self.examples, self.rows) if self.distinct else None
 
 
 @dataclass(frozen=True)
@@ -162,7 +158,7 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
         if task.train is None:
             continue
         key = task.label_name(name)
-        labelled = task.train.labelled(key).copy()
+        labelled = have_labels(task.train, key).copy()
         if not labelled.any():
             known = task.train.tasks
             advice = f"{unknown('task label', key, known)}; pass Task(label=...)" if known else ""

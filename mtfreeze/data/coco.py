@@ -78,6 +78,20 @@ def read_coco(
     -----
     UnusedDataWarning
         Says how many boxes were dropped, and why.
+
+    Examples
+    --------
+    >>> import json
+    >>> from pathlib import Path
+    >>> table = {
+    ...     "images": [{"id": 1, "file_name": "a.png", "height": 40, "width": 60}],
+    ...     "annotations": [{"image_id": 1, "category_id": 17, "bbox": [10, 5, 20, 30]}],
+    ...     "categories": [{"id": 17, "name": "cat"}],
+    ... }
+    >>> n = Path("instances.json").write_text(json.dumps(table))
+    >>> rows = read_coco("instances.json", "images", check_sizes=False)
+    >>> rows[0].label
+    (Box(label='cat', left=10.0, top=5.0, right=30.0, bottom=35.0),)
     """
     place, images = check_path("path", path), check_path("folder", folder)
     check_sizes = check_flag("check_sizes", check_sizes)

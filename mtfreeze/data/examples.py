@@ -41,7 +41,7 @@ from .order import permutation
 from .tables import plain_rows
 from .unused import Unused
 
-__all__ = ["Examples", "Rows", "as_examples"]
+__all__ = ["Examples", "Rows", "as_examples", "read_anew"]
 
 _FRACTION = re.compile(r"[-+]?\d*\.\d+")
 """A number that is no index, as files have it."""
@@ -70,8 +70,6 @@ class Examples(Sequence[Example]):
         self._rows: tuple[Example, ...] | LazyRows
         self._rows = rows if isinstance(rows, LazyRows) else tuple(_each_example(rows))
         self._read: dict[object, Examples] = {}
-        self._labelled: dict[str, NDArray[np.bool_]] = {}
-        self._numbers: tuple[array[int], array[int]] | None = None
         self.name = check_text("name", name)
         for row in self._rows if self.in_memory else ():
             check_kind(row, self._rows[0])
@@ -218,17 +216,8 @@ class Examples(Sequence[Example]):
         The same object comes back for the same function, so that tasks share what is made of it.
         """
         if read not in self._read:
-            self._read[read] = self.changed(read)
+            self._read[read] = read_anew(self, read)
         return self._read[read]
-
-    def changed(self, read: Callable[[Example], Example]) -> Examples:
-        """Return the same, without keeping it for those who ask again."""
-        if isinstance(self._rows, LazyRows):
-            lazy = ReadRows(self._rows, read)
-            return self if lazy.same else Examples(lazy, self.name)
-        rows = tuple(map(read, self._rows))
-        same = all(new is old for new, old in zip(rows, self._rows, strict=True))
-        return self if same else Examples(rows, self.name)
 
     def _number(self, number: object) -> int:
         last = len(self) - 1
@@ -241,29 +230,6 @@ class Examples(Sequence[Example]):
             if not outside.any():
                 return np.asarray(np.where(rows < 0, rows + len(self), rows), np.int64)
         return np.fromiter(map(self._number, _items_of(rows, "rows")), np.int64)
-
-    def labelled(self, task: str) -> NDArray[np.bool_]:
-        """Return which rows carry a label for a task, (n,) bool, read-only."""
-        found = self._labelled.get(task)
-        if found is None:
-            found = np.fromiter((row.label_for(task) is not None for row in self), bool, len(self))
-            found.flags.writeable = False
-            self._labelled[task] = found
-        return found
-
-    def text_numbers(self, rows: NDArray[np.int64]) -> list[tuple[int, ...]]:
-        """Return numbers for the texts of rows, (n,) int64: equal ones for equal texts.
-
-        They hold for the life of the process, and take less room than the texts would.
-        """
-        if self._numbers is None:
-            numbers, ends = array("q"), array("q", [0])
-            for row in self:
-                numbers.extend(map(hash, row.texts or ()))
-                ends.append(len(numbers))
-            self._numbers = numbers, ends
-        numbers, ends = self._numbers
-        return [tuple(numbers[ends[row] : ends[row + 1]]) for row in rows.tolist()]
 
     def labels(self, task: str | None = None) -> dict[str | int | float, int]:
         """Count the labels (of words: tags, of questions: texts of answers, of boxes: theirs).
@@ -373,6 +339,17 @@ class Examples(Sequence[Example]):
         )
         more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
         return f"{head}, labels: {shown or 'none'}{more})"
+
+
+def read_anew(examples: Examples, read: Callable[[Example], Example]) -> Examples:
+    """Return rows as `Examples.reread` does, without keeping them for those who ask again."""
+    rows = examples._rows
+    if isinstance(rows, LazyRows):
+        lazy = ReadRows(rows, read)
+        return examples if lazy.same else Examples(lazy, examples.name)
+    new = tuple(map(read, rows))
+    same = all(one is old for one, old in zip(new, rows, strict=True))
+    return examples if same else Examples(new, examples.name)
 
 
 Rows = Examples | Iterable[object]

@@ -29,7 +29,7 @@ from .faults import OnFault
 from .files import open_raw
 from .lazy_rows import LazyRows, RowFacts
 from .line_cursor import LineCursor, blocks_of
-from .row_formats import Found, RowFormat
+from .row_formats import RowFormat
 
 __all__ = ["FileRows"]
 
@@ -89,16 +89,17 @@ class FileRows(LazyRows):
         DataError
             If the file does not hold it any more.
         """
-        place = self._places[number]
-        return self._made(number, self._read(int(place["begin"]), int(place["size"])))
+        begin, size, checksum = self._places[number].item()
+        return self._made(number, self._read(begin, size), size, checksum)
 
     def rows(self, numbers: NDArray[np.int64]) -> Iterator[Example]:
         """Yield rows in the order given; those that follow one another are read at once."""
         for begin in range(0, len(numbers), _PIECE):
             piece = numbers[begin : begin + _PIECE]
             places = self._places[piece]
-            begins = places["begin"].tolist()
+            begins, sizes, checksums = (places[name].tolist() for name in _PLACE.names or ())
             ends = (places["begin"] + places["size"]).tolist()
+            chosen = piece.tolist()
             at = 0
             while at < len(piece):
                 first, to = begins[at], at + 1
@@ -111,7 +112,7 @@ class FileRows(LazyRows):
                 raw = self._read(first, ends[to - 1] - first)
                 for i in range(at, to):
                     own = raw[begins[i] - first : ends[i] - first]
-                    yield self._made(int(piece[i]), own)
+                    yield self._made(chosen[i], own, sizes[i], checksums[i])
                 at = to
 
     def __iter__(self) -> Iterator[Example]:
@@ -134,16 +135,15 @@ class FileRows(LazyRows):
             begin, size = begin + len(part), size - len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _made(self, number: int, raw: bytes) -> Example:
-        place, line = self._places[number], self._lines.of(number)
-        if len(raw) != place["size"] or zlib.crc32(raw) != place["checksum"]:
+    def _made(self, number: int, raw: bytes, size: int, checksum: int) -> Example:
+        line = self._lines.of(number)
+        if len(raw) != size or zlib.crc32(raw) != checksum:
             raise DataError(
                 f"{self._name}:{line}: expected the row that stood here when the file was looked "
                 "through; found that the file has changed since; leave it as it is while its rows "
                 "are in use, and call stream again"
             )
-        content = self._format.content(LineCursor([raw], self._name, line))
-        return self._format.row(content, line)
+        return self._format.row(self._format.content(raw.decode("utf-8")), line)
 
 
 def _scan(
@@ -154,7 +154,6 @@ def _scan(
     piece: list[tuple[int, int, int]] = []
     cursor = LineCursor(blocks_of(file), name)
     try:
-        one: Found[Any]
         for one in rows.records(cursor, on_fault):
             try:
                 row = rows.row(one.content, one.number)

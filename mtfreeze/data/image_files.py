@@ -91,7 +91,7 @@ def read_images(
     --------
     >>> from pathlib import Path
     >>> Path("pets.csv").write_text("image,label\\ncat.png,cat\\n")
-    26
+    24
     >>> Path("cat.png").write_bytes(b"")
     0
     >>> read_images("pets.csv")

@@ -21,6 +21,7 @@ from .answers import Answer
 from .boxes import Box
 from .example import IGNORE, Example, Label
 from .examples import Examples
+from .row_facts import have_labels
 
 __all__ = ["IGNORE", "LabelCodes", "each_label", "encode_labels", "proposed_map"]
 
@@ -137,7 +138,7 @@ def each_label(examples: Examples, task: str) -> Iterator[tuple[Example, Label |
             f"{examples.name}: {unknown('task label', task, known)}; rename the head, or pass "
             "Task(label=...) with the name that the rows use"
         )
-    if not examples.labelled(task).any():
+    if not have_labels(examples, task).any():
         raise DataError(
             f"{examples.name}: expected rows with labels for {quoted(task)}; found "
             f"{len(examples)} rows and no label; add labels to the rows"

@@ -36,11 +36,9 @@ class LineCursor(Iterator[str]):
     Parameters
     ----------
     blocks : iterable of bytes
-        Of a file from its beginning, or of one record.
+        Of a file from its beginning.
     name : str
         What messages call the file.
-    number : int, optional
-        Number of the first line, where it is not that of a file.
 
     Attributes
     ----------
@@ -54,14 +52,12 @@ class LineCursor(Iterator[str]):
         Whether any line held more than white space.
     """
 
-    def __init__(self, blocks: Iterable[bytes], name: str, number: int | None = None) -> None:
-        self._lines = _lines_of(blocks, name, whole=number is None)
+    def __init__(self, blocks: Iterable[bytes], name: str) -> None:
+        self._lines = _lines_of(blocks, name)
         self._name = name
-        self.begin = self.end = self.checksum = 0
-        self.first = 1 if number is None else number
-        self.number = self.first - 1
+        self.begin = self.end = self.checksum = self.number = 0
+        self.first = 1
         self.filled = False
-        self._at_mark = number is None
 
     def begin_record(self) -> None:
         """Let a record begin with the line that comes next."""
@@ -69,8 +65,7 @@ class LineCursor(Iterator[str]):
 
     def __next__(self) -> str:
         raw = next(self._lines)
-        if self._at_mark:
-            self._at_mark = False
+        if not self.end:
             n_mark = len(BYTE_ORDER_MARK) if raw.startswith(BYTE_ORDER_MARK) else 0
             raw, self.begin, self.end = raw[n_mark:], n_mark, n_mark
         self.number += 1
@@ -86,14 +81,13 @@ class LineCursor(Iterator[str]):
             raise not_utf8(f"{self._name}:{self.number}", error) from None
 
 
-def _lines_of(blocks: Iterable[bytes], name: str, whole: bool) -> Iterator[bytes]:
+def _lines_of(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """Yield lines with their ends; the last of what was read may go on, or be half a CRLF."""
     held: list[bytes] = []
     n_held = 0
-    for block in blocks:
-        if whole:
+    for number, block in enumerate(blocks):
+        if not number:
             check_encoding(block.removeprefix(BYTE_ORDER_MARK), name)
-            whole = False
         # Only once there is an end of a line are blocks put together: a long line costs no more.
         if b"\n" not in block and b"\r" not in block and not (held and held[-1].endswith(b"\r")):
             held.append(block)

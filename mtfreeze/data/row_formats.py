@@ -10,8 +10,8 @@ from __future__ import annotations
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from io import StringIO
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..checks import check_choice
 from ..closest import name_list
@@ -25,7 +25,7 @@ from .line_cursor import LONGEST_RECORD, LineCursor
 from .row_files import check_header, jsonl_row, named_keys, tsv_row
 from .text_files import UNITS
 from .unused import Unused
-from .white_space import BLANKS
+from .white_space import BLANKS, lines_of
 
 __all__ = ["FORMATS", "Found", "RowFormat"]
 
@@ -38,8 +38,7 @@ _BUNCH, _BUNCH_BYTES = 256, 1 << 20
 """Records, and bytes of them, that the csv module is asked for at a time."""
 
 
-@dataclass(frozen=True)
-class Found(Generic[Content]):
+class Found(NamedTuple):
     """A record of a file.
 
     Attributes
@@ -54,17 +53,17 @@ class Found(Generic[Content]):
         CRC-32 of its bytes.
     """
 
-    content: Content
+    content: Any
     begin: int
     size: int
     number: int
     checksum: int
 
-    @classmethod
-    def at(cls, cursor: LineCursor, content: Content) -> Found[Content]:
-        """Return what a cursor has given since the record began."""
-        size = cursor.end - cursor.begin
-        return cls(content, cursor.begin, size, cursor.first, cursor.checksum)
+
+def _found(cursor: LineCursor, content: object) -> Found:
+    """Return what a cursor has given since the record began."""
+    begin = cursor.begin
+    return Found(content, begin, cursor.end - begin, cursor.first, cursor.checksum)
 
 
 class RowFormat(ABC, Generic[Content]):
@@ -81,15 +80,15 @@ class RowFormat(ABC, Generic[Content]):
         self._path = path
 
     @abstractmethod
-    def records(self, cursor: LineCursor, on_fault: OnFault) -> Iterator[Found[Content]]:
+    def records(self, cursor: LineCursor, on_fault: OnFault) -> Iterator[Found]:
         """Yield the records that hold rows, of a cursor over a whole file.
 
         `on_fault` gets the error of one after which no other can be found.
         """
 
     @abstractmethod
-    def content(self, cursor: LineCursor) -> Content:
-        """Return what a row is made of, of a cursor over the bytes of its record."""
+    def content(self, record: str) -> Content:
+        """Return what a row is made of; `record` is what stands in the file, ends of lines too."""
 
     @abstractmethod
     def row(self, content: Content, number: int) -> Example:
@@ -113,7 +112,7 @@ class _Lines(RowFormat[str]):
         super().__init__(path)
         self.unused = Unused()
 
-    def records(self, cursor: LineCursor, on_fault: OnFault) -> Iterator[Found[str]]:
+    def records(self, cursor: LineCursor, on_fault: OnFault) -> Iterator[Found]:
         while True:
             cursor.begin_record()
             line = next(cursor, None)
@@ -121,14 +120,14 @@ class _Lines(RowFormat[str]):
                 return
             line = line.rstrip("\r\n")
             if not self.is_passed_over(line, cursor.number):
-                yield Found.at(cursor, line)
+                yield _found(cursor, line)
 
     def is_passed_over(self, line: str, number: int) -> bool:
         """Say whether a line holds no row."""
         return not line.strip(BLANKS)
 
-    def content(self, cursor: LineCursor) -> str:
-        return next(cursor).rstrip("\r\n")
+    def content(self, record: str) -> str:
+        return record.rstrip("\r\n")
 
 
 class JsonLines(_Lines):
@@ -199,7 +198,7 @@ class PlainText(_Lines):
     def is_passed_over(self, line: str, number: int) -> bool:
         return not line.strip()
 
-    def records(self, cursor: LineCursor, on_fault: OnFault) -> Iterator[Found[str]]:
+    def records(self, cursor: LineCursor, on_fault: OnFault) -> Iterator[Found]:
         if not self._documents:
             yield from super().records(cursor, on_fault)
             return
@@ -212,15 +211,15 @@ class PlainText(_Lines):
             text = "" if line is None else line.strip()
             if text:
                 lines.append(text)
-                found = Found.at(cursor, "")
+                found = _found(cursor, "")
             elif found is not None:
-                yield replace(found, content=" ".join(lines))
+                yield found._replace(content=" ".join(lines))
                 lines, found = [], None
             if line is None:
                 return
 
-    def content(self, cursor: LineCursor) -> str:
-        return " ".join(line.strip() for line in cursor)
+    def content(self, record: str) -> str:
+        return " ".join(line.strip() for line in lines_of(record)) if self._documents else record
 
     def row(self, content: str, number: int) -> Example:
         text = content if self._documents else content.strip()
@@ -243,12 +242,12 @@ class Csv(RowFormat[list[str]]):
         self._table = FieldRows(path, text, label, header, delimiter)
         self.unused = self._table.unused
 
-    def records(self, cursor: LineCursor, on_fault: OnFault) -> Iterator[Found[list[str]]]:
+    def records(self, cursor: LineCursor, on_fault: OnFault) -> Iterator[Found]:
         reader = csv.reader(cursor, delimiter=self._table.delimiter, strict=True)
         fault: csv.Error | None = None
         done = False
         while not done:
-            bunch: list[Found[list[str]]] = []
+            bunch: list[Found] = []
             begin = cursor.end
             with fields_up_to(LONGEST_RECORD):
                 try:
@@ -256,7 +255,7 @@ class Csv(RowFormat[list[str]]):
                         cursor.begin_record()
                         fields = next(reader, None)
                         done = fields is None
-                        bunch.append(Found.at(cursor, fields or []))
+                        bunch.append(_found(cursor, fields or []))
                 except csv.Error as error:
                     fault, done = error, True
             if done and not cursor.filled:  # nothing but white space, which is no header either
@@ -267,8 +266,11 @@ class Csv(RowFormat[list[str]]):
         if fault is not None:
             on_fault(broken_csv(fault, self.where(cursor.number), cursor.first))
 
-    def content(self, cursor: LineCursor) -> list[str]:
-        reader = csv.reader(cursor, delimiter=self._table.delimiter, strict=True)
+    def content(self, record: str) -> list[str]:
+        lines = StringIO(record, newline="")
+        reader = csv.reader(lines, delimiter=self._table.delimiter, strict=True)
+        if len(record) <= csv.field_size_limit():
+            return next(reader)
         with fields_up_to(LONGEST_RECORD):
             return next(reader)
 

@@ -20,6 +20,7 @@ from ..checks import check_choice, check_each, check_integer, check_number
 from ..closest import counted, name_list
 from ..data.examples import Examples
 from ..data.labels import each_label
+from ..data.row_facts import texts_or_numbers
 from ..errors import ConfigError, DataError
 from ..inputs.packing import Encoded
 from ..inputs.row_encoding import SEPARATE, RowEncoding
@@ -209,10 +210,7 @@ class Similarity(HeadSpec):
             )
         codes: dict[str, int] = {}
         scores = [check_score(self.loss, row, one, head, codes) for row, one in given]
-        every = np.arange(len(examples), dtype=np.int64)
-        in_memory = examples.in_memory
-        texts = [row.texts or () for row in examples] if in_memory else examples.text_numbers(every)
-        return ComparedTargets.of(texts, scores)
+        return ComparedTargets.of(texts_or_numbers(examples), scores)
 
     def check_sufficient(self, task: str, targets: Targets, n_rows: int) -> None:
         """Check that there are rows to tell apart."""

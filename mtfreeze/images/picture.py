@@ -109,6 +109,11 @@ class Picture:
         return self._source if isinstance(self._source, Path) else None
 
     @property
+    def source(self) -> Path | bytes | Uint8:
+        """What it was made of: a path, the bytes of a file, or pixels."""
+        return self._source
+
+    @property
     def name(self) -> str:
         """What messages call it: its path, or where it came from."""
         return self._name

@@ -7,9 +7,9 @@ In two steps, as the image processors of transformers take them with Pillow, to 
     floats    x * rescale_factor in float64, rounded to float32,
               then (x - mean) / std in float32                     made for each batch
 
-The fast processors of transformers resize with torchvision instead and fold both divisions into
-one; their floats differ from these in the last bits, and by up to one of 255 steps where they
-resize. One rule for both names keeps what a model sees independent of what is installed.
+The fast processors of transformers resize with torchvision instead, by which 8-bit values differ by
+one at most, and fold both divisions into one. One rule for both names keeps what a model sees
+independent of what is installed.
 """
 
 from __future__ import annotations

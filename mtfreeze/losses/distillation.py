@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -95,10 +95,6 @@ class Distillation(DescribedLoss):
     def has_logits(self) -> bool:
         """Whether the teacher is an array of logits."""
         return isinstance(self.teacher, np.ndarray)
-
-    def given(self, logits: Float32) -> Distillation:
-        """Return the same with these logits for a teacher, (n, n_labels)."""
-        return replace(self, teacher=logits, head=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the kind and the arguments, as JSON holds them; the logits as lists.

@@ -16,6 +16,7 @@ from ..checks import check_path, check_seed
 from ..errors import ConfigError, TrainingError
 from ..freezing.facts import publish
 from ..freezing.selectors import ModelIndex
+from ..freezing.state import FreezeState, get_state, state_changes
 from ..quoting import quoted
 from .linear_layers import linear_paths
 from .merging import Merged, merge, unmerge
@@ -121,8 +122,19 @@ class AdapterMethods(ModelState):
                 "adapter after fit, or that of a copy, model.copy()"
             )
 
-    def _attach_adapter(self, adapter: Adapter, seed: int, values: Mapping[str, Float32]) -> None:
-        """Make an adapter in the core and fill it; once that is done, the model has it."""
+    def _attach_adapter(
+        self,
+        adapter: Adapter,
+        seed: int,
+        values: Mapping[str, Float32],
+        state: FreezeState | None = None,
+        weights: Mapping[str, Float32] | None = None,
+    ) -> None:
+        """Make an adapter in the core and fill it; once that is done, the model has it.
+
+        In the same moment `state` becomes the freeze state of its parameters, which train without
+        one, and `weights` replace others of the model.
+        """
         core, before = self._core, self._facts
         if before.adapter is not None:
             raise ConfigError(
@@ -136,7 +148,12 @@ class AdapterMethods(ModelState):
             index = ModelIndex(core.params(), core.units(), before.index.family)
             for key, array in values.items():
                 core.set_param(index.key_index[key], array)
-            publish(self, before.with_adapter(adapter, index).with_merged(None))
+            facts = before.with_adapter(adapter, index).with_merged(None)
+            whole = get_state(self).joined(state or FreezeState())
+            facts, changes = state_changes(core, facts, whole)
+            for key, array in (weights or {}).items():
+                changes.append(partial(core.set_param, index.key_index[key], array))
+            publish(self, facts, *changes)
 
         def undo() -> None:
             attached = any(unit.path in UNITS for unit in core.units())
@@ -206,6 +223,9 @@ class AdapterMethods(ModelState):
     @exclusive
     def unmerge_lora(self) -> Self:
         """Undo `merge_lora`: the base's weights and the adapter as they were, bit for bit.
+
+        What of the adapter was frozen or pinned is so again; of the rest of the model that stays
+        which has been set since.
 
         Raises
         ------

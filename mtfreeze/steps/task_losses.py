@@ -107,12 +107,11 @@ def with_logits(model: ModelState, tasks: Mapping[str, Task]) -> dict[str, Task]
         loss = task.loss
         if isinstance(loss, Distillation) and not loss.has_logits:
             spec = _by_labels(model.heads[name].spec, name, loss)
-            found[name] = copy.copy(task)
-            found[name].loss = (
-                None
-                if task.train is None
-                else loss.given(_teacher_logits(loss, name, spec, task.train))
-            )
+            found[name] = told = copy.copy(task)
+            told.loss = None
+            if task.train is not None:
+                logits = _teacher_logits(loss, name, spec, task.train)
+                told.loss = replace(loss, teacher=logits, head=None)
     return found
 
 

@@ -102,7 +102,9 @@ def _written(tmp_path: Path, name: str, content: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("block", [1, 3, 7, 1 << 20])
+@pytest.mark.parametrize(
+    "block", [1, 7, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 3, 1 << 20))]
+)
 @pytest.mark.parametrize("case", _CASES)
 def test_rows_are_those_of_the_file_read_whole(
     case: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -46,9 +46,15 @@ WITHOUT_CODE = (
 docstrings (`test_docstrings`)."""
 
 
+NEEDS = {"spacy.md": "spacy"}
+"""Pages about what not everyone has installed."""
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page(page: Path, workplace: Path, minilm_folder: Path) -> None:
+    if page.name in NEEDS:
+        pytest.importorskip(NEEDS[page.name], reason=f"needs the extra {NEEDS[page.name]}")
     check_page(page, {})
 
 

@@ -99,6 +99,26 @@ def test_merging_changes_little_and_unmerging_nothing(adapted: mtf.MultiTaskMode
         adapted.unmerge_lora()
 
 
+def test_unmerging_gives_the_adapters_freeze_state_back(adapted: mtf.MultiTaskModel) -> None:
+    adapted.freeze("lora.encoder.layer.1.*", pin=True)
+    adapted.freeze("lora.encoder.layer.2.*", pin=False, precision="bf16")
+    before = adapted.freeze_state()
+    adapted.merge_lora()
+    assert not any(key.startswith("lora.") for key in adapted.freeze_state().frozen)
+    adapted.unmerge_lora()
+    assert adapted.freeze_state() == before
+    adapted.freeze("lora").merge_lora()
+    adapted.unfreeze("backbone.layers[2]")
+    since = adapted.freeze_state()
+    adapted.unmerge_lora()
+    own = {key for key in adapted.param_keys if key.startswith("lora.")}
+    assert adapted.freeze_state().frozen == since.frozen | own
+    assert not adapted.trainable("lora") and adapted.trainable("backbone.layers[2]")
+    adapted.merge_lora()
+    again = adapted.add_lora(rank=2)
+    assert again.trainable("lora")
+
+
 def test_a_changed_weight_is_not_unmerged(adapted: mtf.MultiTaskModel) -> None:
     adapted.merge_lora()
     key = "backbone.encoder.layer.0.attention.self.query.weight"

@@ -217,6 +217,10 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "read_nli": _reads(mtf.read_nli, "nli.jsonl", labels=None),
     "read_sts": _reads(mtf.read_sts, "sts.csv", divide_by=5.0),
     "read_text": _reads(mtf.read_text, "rows.tsv", rows="line"),
+    "stream": _reads(
+        mtf.stream, "rows.jsonl", format="jsonl", label_map=None, on_fault=None, text=None,
+        label=None, scheme="iob2",
+    ),
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None, on_fault=None
     ),

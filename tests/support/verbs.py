@@ -149,6 +149,7 @@ FUNCTIONS: dict[str, Call] = {
     "read_sts": lambda m, folder: mtf.read_sts(folder.parent / "sts.csv"),
     "read_tsv": lambda m, folder: mtf.read_tsv(folder.parent / "rows.tsv"),
     "read_text": lambda m, folder: mtf.read_text(folder.parent / "rows.tsv"),
+    "stream": lambda m, folder: list(mtf.stream(folder.parent / "rows.jsonl")),
     "recommend": lambda m, _: mtf.recommend(m, ONE_TASK, progress=False),
     "set_threads": lambda m, _: mtf.set_threads(mtf.get_threads()),
     "show_config": lambda m, _: mtf.show_config("dict"),

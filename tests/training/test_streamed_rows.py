@@ -81,7 +81,12 @@ def _outcome(model: mtf.MultiTaskModel, run: Any) -> dict[str, Any]:
 
 
 _CASES = [
-    (kind, at, "gpt2" if kind == "causal_lm" else "bert")
+    pytest.param(
+        kind,
+        at,
+        "gpt2" if kind == "causal_lm" else "bert",
+        marks=[pytest.mark.long] if at else [],
+    )
     for kind, one in KINDS_OF_HEADS.items()
     for at in range(len(one.specs))
 ]
@@ -158,6 +163,7 @@ def test_predictions_of_parts_are_those_of_the_whole(
     )
 
 
+@pytest.mark.long
 def test_a_comparison_of_streamed_rows(files: dict[str, Path], tiny_folder: Path) -> None:
     found = []
     for streamed in (False, True):
@@ -217,6 +223,23 @@ def test_a_file_that_changes_before_a_run_ends_it_with_its_row(
     with pytest.raises(mtf.DataError, match=r"texts\.csv:\d+: .*changed since"):
         quick_fit(model, tasks)
     assert bits(model.parameters()) == before
+
+
+def test_a_run_under_way_does_not_need_the_file(
+    files: dict[str, Path], tiny_folder: Path, tmp_path: Path
+) -> None:
+    class Emptied(mtf.Callback):
+        def on_train_begin(self, context: Any) -> None:
+            for path in files.values():
+                path.write_bytes(b"")
+
+    settings: dict[str, Any] = {"save_every": 2, "eval_every": 2}
+    whole, model = fresh(tiny_folder), fresh(tiny_folder)
+    run = quick_fit(whole, _tasks(files, False), output_dir=tmp_path / "whole", **settings)
+    wanted = _outcome(whole, run)
+    tasks = _tasks(files, True)
+    emptied = {"callbacks": [Emptied()], "output_dir": tmp_path / "emptied", **settings}
+    assert _outcome(model, quick_fit(model, tasks, **emptied)) == wanted
 
 
 def test_no_room_for_temporary_files_says_where(
