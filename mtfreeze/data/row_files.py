@@ -131,6 +131,11 @@ def jsonl_rows(
             given = json_object(line, number, where)
             given = given if keys is None else _renamed(given, keys, where)
             row = example_from_row(given, where, unused)
+            if row.image is not None:
+                raise DataError(
+                    f"{where}: expected a text or words; found an image; read the file with "
+                    "read_images, for which paths count from its folder"
+                )
         except (DataError, TypeError) as error:
             on_fault(error if isinstance(error, DataError) else DataError(str(error)))
             continue
