@@ -93,8 +93,8 @@ def compare(
     old_tasks : mapping of str to Task, optional
         Tasks of other heads, with data to evaluate on, that must not be forgotten.
     probe : sequence of str, optional
-        Texts, or images, whose embeddings show how far the backbone drifted; by default up to 256 of the
-        evaluation data.
+        Texts, or images, whose embeddings show how far the backbone drifted; by default up to 256
+        of the evaluation data.
     gradients : bool
         Compute the cosine between the tasks' gradients at each scenario's start.
     executor : concurrent.futures.Executor, optional
