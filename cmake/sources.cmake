@@ -44,7 +44,7 @@ set(MTF_LOSSES
 )
 
 set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c work.c)
-set(_blas gemm.c openblas.c packed.c runtime.c)
+set(_blas gemm.c openblas.c packed.c runtime.c taps.c)
 set(_kernels
     count.c
     table.c
@@ -52,6 +52,7 @@ set(_kernels
     ref/adamw.c
     ref/attention.c
     ref/bf16.c
+    ref/column_affine.c
     ref/dropout.c
     ref/elementary.c
     ref/gated.c
@@ -69,12 +70,15 @@ set(_ops
     attention.c
     checks.c
     concat.c
+    convolution.c
+    convolution_bwd.c
     disentangled.c
     disentangled_bwd.c
     distance_rows.c
     dropout.c
     embedding.c
     gated.c
+    grid_max_pool.c
     layer_mix.c
     layernorm.c
     linear.c
@@ -91,8 +95,9 @@ set(_ops
     rmsnorm.c
     rotary.c
     row_pool.c
-    transitions.c
     scale_columns.c
+    transitions.c
+    windows.c
 )
 set(_model
     activations.c
@@ -132,6 +137,7 @@ set(_avx2
     attention.c
     attention_bwd.c
     bf16.c
+    column_affine.c
     dropout.c
     elementary.c
     fill.c

@@ -55,6 +55,9 @@ static void set_handle(mtf_param *param, const mtf_param_def *def)
     param->handle.rows = def->shape[0];
     param->handle.cols = def->size / def->shape[0];
     param->handle.layout = def->layout;
+    if (def->layout == MTF_LAYOUT_TAPS) {
+        param->handle.taps = param->handle.cols / def->shape[1];
+    }
 }
 
 static void draw(mtf_param *param, const mtf_param_def *def, uint64_t seed)

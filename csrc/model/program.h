@@ -195,6 +195,21 @@ mtf_tensor_id mtf_node_distance_rows(mtf_program *program, const char *label, mt
 mtf_tensor_id mtf_node_disentangled(mtf_program *program, const char *label,
                                     const mtf_tensor_id *in, int32_t n_heads, double scale,
                                     double rate);
+typedef struct mtf_convolution_spec {
+    int64_t kernel, stride, padding;
+    int32_t grid;         /* row space of the windows; such that these sides give its grids */
+    int32_t weight, bias; /* (O, I, kernel, kernel) in MTF_LAYOUT_TAPS; (O) or -1 */
+    int32_t norm_weight, norm_bias, mean,
+        variance;              /* (O) of a batch norm by its statistics, or -1 */
+    double eps;                /* of it */
+    mtf_activation activation; /* none or relu */
+} mtf_convolution_spec;
+/* act(norm(windows of x times weight) + residual); residual MTF_NO_TENSOR: none. */
+mtf_tensor_id mtf_node_convolution(mtf_program *program, const char *label, mtf_tensor_id x,
+                                   mtf_tensor_id residual, const mtf_convolution_spec *spec);
+/* By columns the largest value of each window; `grid` as above. */
+mtf_tensor_id mtf_node_grid_max_pool(mtf_program *program, const char *label, mtf_tensor_id x,
+                                     int64_t kernel, int64_t stride, int64_t padding, int32_t grid);
 /* rate 0: returns x, no node. */
 mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
                                double rate);

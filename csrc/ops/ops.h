@@ -46,9 +46,9 @@ typedef enum mtf_pooling {
 
 /* Options of a node; each operation reads its own. */
 typedef struct mtf_attrs {
-    mtf_activation activation; /* linear, gated, activation */
+    mtf_activation activation; /* linear, gated, activation, convolution (none or relu) */
     mtf_layout layout;         /* linear */
-    mtf_real eps;              /* layernorm, rmsnorm, normalize */
+    mtf_real eps;              /* layernorm, rmsnorm, normalize, convolution */
     mtf_real weight_offset;    /* rmsnorm: added to the weight */
     int32_t gate_last;         /* gated: of two halves the second is activated */
     int32_t n_rotated;         /* rotary: heads that are turned, */
@@ -63,11 +63,15 @@ typedef struct mtf_attrs {
     int64_t max_distance;      /* attention: from here on the relative bias is one; distance_rows */
     int64_t distance_span;     /* distance_rows: half the rows of its table */
     int32_t looks_back;        /* distance_rows */
-    mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
-    int32_t pair_space;        /* pair_features: the row space of its output */
-    int32_t position_offset;   /* embedding: position of a sequence's first row */
-    int32_t mix_first;         /* layer_mix: number of its first layer */
-    int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
+    int64_t kernel, stride,
+        padding;             /* convolution, grid_max_pool: the sides of windows, how far apart
+                                        they are, and the border around the grid */
+    int32_t grid_space;      /* convolution, grid_max_pool: the row space of its output */
+    mtf_pooling pooling;     /* mean_pool, row_pool, max_pool */
+    int32_t pair_space;      /* pair_features: the row space of its output */
+    int32_t position_offset; /* embedding: position of a sequence's first row */
+    int32_t mix_first;       /* layer_mix: number of its first layer */
+    int32_t skips_pad;       /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
 
 /* Static facts of a node as the operation sees them. Slots that are absent have width 0. Spaces
@@ -93,7 +97,8 @@ typedef struct mtf_span {
     int64_t n_sequences;
     int64_t n_rows[MTF_MAX_SPACES];
     const int64_t *offsets[MTF_MAX_SPACES];
-    int64_t max_length[MTF_MAX_SPACES]; /* longest sequence of the micro-batch */
+    const int64_t *widths[MTF_MAX_SPACES]; /* (n_sequences) columns of grids; NULL: not known */
+    int64_t max_length[MTF_MAX_SPACES];    /* longest sequence of the micro-batch */
 } mtf_span;
 
 /* What is known of a row of a table that backward reaches by rows: most rows of a vocabulary are in
@@ -143,12 +148,13 @@ typedef struct mtf_save {
 } mtf_save;
 
 /* Rows of a micro-batch, for prices and for scratch: per space the rows, the longest sequence, and
- * (prices only) where the sequences begin. */
+ * (prices only) where the sequences begin and how wide grids are. */
 typedef struct mtf_extent {
     int64_t n_rows[MTF_MAX_SPACES];
     int64_t max_length[MTF_MAX_SPACES];
     const int64_t
         *offsets[MTF_MAX_SPACES]; /* (sequences + 1); NULL: one row a sequence, or unknown */
+    const int64_t *widths[MTF_MAX_SPACES]; /* (sequences); NULL: no grid, or unknown */
 } mtf_extent;
 
 typedef struct mtf_cost {
@@ -175,6 +181,8 @@ typedef struct mtf_op {
     uint32_t factors;
     /* Bits of the weights of which backward reaches some rows only, and says which. */
     uint32_t by_rows;
+    /* Bits of the inputs whose grids it looks around in: a batch must say their widths. */
+    uint32_t grids;
     int rounds_aux; /* 1: aux values may be kept in bfloat16; 0: they are statistics */
     int in_pairs;   /* 1: of the weights, output i depends on number 2i and 2i + 1 only */
 } mtf_op;
@@ -208,6 +216,13 @@ extern const mtf_op mtf_op_rotary;
  * log-sum-exp (Rq, Hq). Query head h reads head h / (Hq / Hkv) of k and v. Rate > 0 drops
  * probabilities. */
 extern const mtf_op mtf_op_attention;
+/* in: x (R,I) of a grid, residual (S,O) or absent; w: weight (O, I, kernel, kernel) in MTF_LAYOUT_TAPS,
+ * bias (O) or absent, and of a batch norm by its statistics all or none of weight, bias, mean, variance
+ * (O). out: act(norm(windows W^T + bias) + residual) (S,O) in attrs.grid_space, the grid of windows. */
+extern const mtf_op mtf_op_convolution;
+/* in: x (R,C) of a grid. out: by columns the largest value of each window (S,C) in attrs.grid_space;
+ * aux[0]: its place in the window (S,C). */
+extern const mtf_op mtf_op_grid_max_pool;
 /* in: ids (T), whose values are not read. w: table (2 span, C). out: by place in the sequence, the row of
  * that distance ahead or back (T,C). */
 extern const mtf_op mtf_op_distance_rows;

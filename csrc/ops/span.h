@@ -32,6 +32,18 @@ static inline int64_t mtf_span_find(const mtf_span *span, int32_t space, int64_t
     return low;
 }
 
+/* Columns and rows of the grid of sequence `sequence`, in a space whose widths are known. */
+static inline int64_t mtf_span_width(const mtf_span *span, int32_t space, int64_t sequence)
+{
+    return span->widths[space][sequence];
+}
+
+static inline int64_t mtf_span_height(const mtf_span *span, int32_t space, int64_t sequence)
+{
+    const int64_t *offsets = span->offsets[space];
+    return (offsets[sequence + 1] - offsets[sequence]) / span->widths[space][sequence];
+}
+
 /* Number of pieces of at most `piece` in n, and where one ends: work is cut by shape only. */
 static inline int64_t mtf_pieces(int64_t n, int64_t piece)
 {
