@@ -88,6 +88,7 @@ static mtf_status add_values(mtf_values **values, const mtf_program *program, mt
     for (int32_t i = first; i < last; i++) {
         params[i].values = *values;
         params[i].data = data;
+        params[i].frozen = program->params[i].is_buffer;
         set_handle(&params[i], &program->params[i]);
         draw(&params[i], &program->params[i], seed);
         data += padded(program->params[i].size);
@@ -373,7 +374,8 @@ fail:
 
 int mtf_network_param_frozen(const mtf_network *n, const mtf_freeze_mask *mask, int32_t param)
 {
-    return mask != NULL ? mask->params[param] != 0 : n->params[param].frozen;
+    return n->program->params[param].is_buffer ||
+           (mask != NULL ? mask->params[param] != 0 : n->params[param].frozen);
 }
 
 int mtf_network_unit_frozen(const mtf_network *n, const mtf_freeze_mask *mask, int32_t unit)

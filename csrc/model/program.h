@@ -43,6 +43,7 @@ typedef struct mtf_param_def {
     int64_t size;
     mtf_layout layout;
     int decays;
+    int is_buffer;   /* never trains: statistics that came with the weights */
     int in_products; /* a node multiplies by it; a table that is looked up, or a vector, is none */
     mtf_init init;
     double init_bound; /* MTF_INIT_UNIFORM: values in [-bound, bound) */
@@ -127,6 +128,8 @@ void mtf_program_end_unit(mtf_program *program);
 int32_t mtf_program_param(mtf_program *program, const char *key, int32_t n_dims,
                           const int64_t *shape, mtf_layout layout, int decays, mtf_init init,
                           double init_bound);
+/* A parameter that counts as frozen always, (n) values: no gradient, no moments, no decay. */
+int32_t mtf_program_buffer(mtf_program *program, const char *key, int64_t n, mtf_init init);
 /* Another key of a parameter; freezing either freezes it. */
 void mtf_program_alias(mtf_program *program, int32_t param, const char *key);
 void mtf_program_output(mtf_program *program, const char *name, mtf_tensor_id tensor);

@@ -93,6 +93,8 @@ class ModelIndex:
         Parameter keys.
     key_index : dict of str to int
         Position by key, aliases of tied tensors included.
+    buffers : frozenset of str
+        Keys of those that are statistics: frozen always, whatever a state says.
     unit_paths : tuple of str
         ``"backbone.embeddings"``, ``"backbone.layers[0]"``, ..., head names.
     unit_index : dict of str to int
@@ -118,6 +120,7 @@ class ModelIndex:
         self.key_index = {info.key: i for i, info in enumerate(params)}
         for i, info in enumerate(params):
             self.key_index.update(dict.fromkeys(info.aliases, i))
+        self.buffers = frozenset(info.key for info in params if info.is_buffer)
         self.unit_paths = tuple(unit.path for unit in units)
         self.unit_index = {path: i for i, path in enumerate(self.unit_paths)}
         self.is_head = np.array([unit.is_head for unit in units], dtype=bool)
