@@ -115,6 +115,7 @@ set(_model
     rotary_attention.c
     rotary_encoder.c
     sizes.c
+    spaces.c
     values.c
 )
 set(_losses losses.c)
@@ -122,6 +123,7 @@ set(_heads features.c layers.c)
 set(_plan
     batch.c
     forms.c
+    grids.c
     places.c
     plan.c
     price.c

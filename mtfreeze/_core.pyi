@@ -70,6 +70,18 @@ class SpaceInfo(NamedTuple):
     max_length: int  # most rows of one sequence
     of_heads: bool  # a sequence may have no rows; a batch without offsets has none
     row_cost: int  # rows of a token budget that one row counts as
+    is_grid: bool  # rows are those of a picture, row by row: batches bring its widths
+    height: int  # of the one grid that it takes, with `width`; 0: any
+    width: int
+    # The space that its rows follow from, or None. Of a grid each side is
+    # (side + 2 padding - kernel) / stride + 1, rounded down; with ceil up, if the last window
+    # begins before the padding behind. What is no grid has `extra` rows more.
+    of: str | None
+    kernel: int
+    stride: int
+    padding: int
+    ceil: bool
+    extra: int
 
 class InputInfo(NamedTuple):
     name: str  # "ids", "token_types"
@@ -207,11 +219,14 @@ class Bracket:
 # A batch has the keys
 #   "inputs"    input -> ids (N,) or float rows (N, width); without those that nothing reads
 #   "offsets"   row space -> (B+1,) int64, where each sequence's rows begin; all but "sequences"
+#   "widths"    row space -> (B,) int64, columns of each sequence's grid; may be absent where
+#               nothing that runs looks around in a grid
 #   "features"  output -> values (N, width), perhaps: what only they need does not run. In training
 #               nothing below a given output may train (ValueError); given outputs that nothing
 #               reads are passed over.
 # Float arrays are taken as they are when float32 in C order.
 Offsets = Mapping[str, Int64]
+Widths = Mapping[str, Int64]
 Batch = Mapping[str, Mapping[str, NDArray[Any]] | None]
 
 class Model:
@@ -335,13 +350,15 @@ class Model:
         *,
         training: bool,
         offsets: Offsets,
+        widths: Widths | None = None,
         features: Sequence[str] = (),
         token_budget: int = 4096,
         precision: int | None = None,
         save_bf16: bool = False,
         frozen: tuple[Mask, Mask] | None = None,
     ) -> PlanInfo:
-        """Price of exactly the batch with these offsets, carrying these features: FLOPs of the
+        """Price of exactly the batch with these offsets (and widths, which no price needs; where they
+        are given they are checked), carrying these features: FLOPs of the
         whole (one train_gradients, or one forward), and the bytes that running it reserves at the
         present number of threads: arenas of the largest micro-batch, scratch of all workers
         together, packed copies of the weights, gradients and moments of the parameters that it

@@ -110,6 +110,14 @@ typedef struct mtf_space_info {
     int64_t max_length; /* most rows of one sequence */
     int of_heads;       /* 1: a sequence may have no rows, and a batch without offsets has none */
     int64_t row_cost;   /* rows of a token budget that one row counts as */
+    int is_grid;        /* 1: rows are those of a picture, row by row: batches say how wide it is */
+    int64_t height, width; /* the one grid it takes; 0: any */
+    /* Of a space whose rows follow from those of another: that one's name, else NULL. A grid is
+     * (side + 2 padding - kernel) / stride + 1 of it each way, rounded down, with `ceil` up as long as
+     * the last window begins before the padding behind; what is no grid has `extra` rows more. */
+    const char *of;
+    int64_t kernel, stride, padding, extra;
+    int ceil;
 } mtf_space_info;
 
 typedef struct mtf_input_info {
@@ -182,6 +190,9 @@ typedef struct mtf_rows {
     const char *space;      /* "tokens" */
     const int64_t *offsets; /* (B + 1), from 0, strictly rising: rows of sequence i are
                                offsets[i] .. offsets[i + 1] - 1 */
+    const int64_t *widths;  /* (B) columns of each sequence's grid; NULL: unknown, or no grid. Rows
+                               divided by them are heights. Prices need none; running needs those
+                               of the grids that an operation looks around in */
 } mtf_rows;
 
 typedef struct mtf_input {

@@ -57,12 +57,23 @@ typedef struct mtf_unit_def {
     int32_t first_param, n_params;
 } mtf_unit_def;
 
+/* Windows over a grid, kernel x kernel rows each, a stride apart, over a border of padding. */
+typedef struct mtf_grid_window {
+    int64_t kernel, stride, padding;
+    int ceil; /* a last window that leaves the padded grid counts if it begins before the border behind */
+} mtf_grid_window;
+
 typedef struct mtf_space_def {
     char *name;
-    int64_t max_length; /* longest sequence it takes */
-    int of_heads;       /* heads declared it: sequences may have no rows */
-    int64_t row_cost;   /* rows of a micro-batch's budget that a row counts as, at least 1 */
-    int joins_next;     /* a sequence with a row is never parted from the next one */
+    int64_t max_length;      /* longest sequence it takes */
+    int of_heads;            /* heads declared it: sequences may have no rows */
+    int64_t row_cost;        /* rows of a micro-batch's budget that a row counts as, at least 1 */
+    int joins_next;          /* a sequence with a row is never parted from the next one */
+    int is_grid;             /* rows are those of a picture, row by row */
+    int64_t height, width;   /* the one grid it takes; 0: any */
+    int32_t of;              /* the space that its rows follow from; 0: they stand for themselves */
+    mtf_grid_window windows; /* of a grid: one row for each of them over `of` */
+    int64_t extra;           /* of what is no grid: rows more than `of` has */
 } mtf_space_def;
 
 typedef struct mtf_node {
@@ -113,6 +124,16 @@ int32_t mtf_program_space(mtf_program *program, const char *name, int64_t max_le
 /* The row space of that name that heads share: the first one declares it. A sequence may have no rows
  * in it; a batch without offsets for it has none. max_length 0: that of the space it is picked from. */
 int32_t mtf_program_space_of_heads(mtf_program *program, const char *name, int64_t max_length);
+/* A row space whose sequences are grids, row by row; and one that takes only this grid. (spaces.c) */
+int32_t mtf_program_grid(mtf_program *program, const char *name, int64_t max_length);
+int32_t mtf_program_grid_exact(mtf_program *program, const char *name, int64_t height,
+                               int64_t width);
+/* The grid of windows over the grid `of`; and what has `extra` rows more than the space `of`. */
+int32_t mtf_program_grid_after(mtf_program *program, const char *name, int32_t of,
+                               mtf_grid_window windows);
+int32_t mtf_program_space_after(mtf_program *program, const char *name, int32_t of, int64_t extra);
+/* Windows along a side that long; below 1: none fits. */
+int64_t mtf_grid_side(const mtf_grid_window *windows, int64_t side);
 /* Inputs, declared before the first node: one id a row of the space, or `width` floats. */
 mtf_tensor_id mtf_program_input_ids(mtf_program *program, const char *name, int32_t space,
                                     int64_t limit, int optional);

@@ -203,10 +203,20 @@ void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *inf
 void mtf_model_get_space(const mtf_model *model, size_t index, mtf_space_info *info)
 {
     const mtf_space_def *def = &model->network->program->spaces[index];
-    *info = (mtf_space_info){.name = def->name,
-                             .max_length = def->max_length,
-                             .of_heads = def->of_heads,
-                             .row_cost = def->row_cost};
+    *info =
+        (mtf_space_info){.name = def->name,
+                         .max_length = def->max_length,
+                         .of_heads = def->of_heads,
+                         .row_cost = def->row_cost,
+                         .is_grid = def->is_grid,
+                         .height = def->height,
+                         .width = def->width,
+                         .of = def->of > 0 ? model->network->program->spaces[def->of].name : NULL,
+                         .kernel = def->windows.kernel,
+                         .stride = def->windows.stride,
+                         .padding = def->windows.padding,
+                         .extra = def->extra,
+                         .ceil = def->windows.ceil};
 }
 
 void mtf_model_get_input(const mtf_model *model, size_t index, mtf_input_info *info)

@@ -174,6 +174,7 @@ mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
         }
         MTF_TRY(check_offsets(&program->spaces[s], view->offsets[s], batch->n_sequences, err));
     }
+    MTF_TRY(mtf_view_check_grids(program, batch, view, err));
     MTF_TRY(place_inputs(program, batch, view, err));
     return place_features(program, batch, view, err);
 }
@@ -185,6 +186,7 @@ mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t
     part.first_sequence = view->first_sequence + first;
     for (int32_t s = 0; s < program->n_spaces; s++) {
         part.offsets[s] = view->offsets[s] + first;
+        part.widths[s] = view->widths[s] != NULL ? view->widths[s] + first : NULL;
     }
     for (int32_t t = 0; t < program->n_inputs; t++) {
         if (view->inputs[t] != NULL) {
@@ -264,7 +266,7 @@ mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *
             }
         }
     }
-    return MTF_OK;
+    return mtf_view_bind_grids(plan, view, err);
 }
 
 int64_t mtf_view_cut(const mtf_program *program, const mtf_view *view, int64_t first,

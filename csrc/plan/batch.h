@@ -11,6 +11,7 @@ typedef struct mtf_view {
     int64_t n_sequences;
     int64_t first_sequence;                 /* its number in the step */
     const int64_t *offsets[MTF_MAX_SPACES]; /* (n_sequences + 1) */
+    const int64_t *widths[MTF_MAX_SPACES];  /* (n_sequences) of grids; NULL: unknown */
     const void *inputs[MTF_MAX_INPUTS]; /* by input tensor, at the view's row 0; NULL: left out */
     int32_t n_features;
     mtf_tensor_id feature_tensor[MTF_MAX_FEATURES]; /* outputs whose values are given */
@@ -24,6 +25,13 @@ typedef struct mtf_view {
 MTF_NODISCARD mtf_status mtf_batch_check(const mtf_program *program, const mtf_batch *batch,
                                          const int64_t *identity, const int64_t *none,
                                          mtf_view *view, mtf_error *err);
+/* Places the widths that the batch has, and checks them and the rows of spaces that follow from others.
+ * The offsets stand in the view. (grids.c) */
+MTF_NODISCARD mtf_status mtf_view_check_grids(const mtf_program *program, const mtf_batch *batch,
+                                              mtf_view *view, mtf_error *err);
+/* Whether the view has the widths that the plan's operations read. (grids.c) */
+MTF_NODISCARD mtf_status mtf_view_bind_grids(const mtf_plan *plan, const mtf_view *view,
+                                             mtf_error *err);
 /* Whether the view, whose features are those that the plan was made for, has what it reads. */
 MTF_NODISCARD mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *err);
 /* Sequences first .. first + n - 1 of a view. */

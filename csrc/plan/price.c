@@ -166,6 +166,7 @@ void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_
         extent.n_rows[s] = mtf_view_rows(view, s);
         extent.max_length[s] = mtf_view_max_length(view, s);
         extent.offsets[s] = view->offsets[s];
+        extent.widths[s] = view->widths[s];
     }
     price_forward(plan, &extent, info, units);
     price_backward(plan, &extent, info, units);

@@ -132,6 +132,7 @@ static mtf_span span_of(const mtf_plan *plan, const mtf_view *part, const int64_
     mtf_span span = {.first_sequence = part->first_sequence, .n_sequences = part->n_sequences};
     for (int32_t s = 0; s < plan->program->n_spaces; s++) {
         span.offsets[s] = part->offsets[s];
+        span.widths[s] = part->widths[s];
         span.n_rows[s] = mtf_view_rows(part, s);
         span.max_length[s] = max_length[s];
     }

@@ -2,6 +2,7 @@
  *
  *   "inputs"    input -> ids (N,) or float rows (N, width), N being the rows of its row space
  *   "offsets"   row space -> (B + 1,), where the rows of each sequence begin
+ *   "widths"    row space -> (B,), columns of each sequence's grid; may be absent
  *   "features"  output -> values (N, width); may be absent, like inputs
  *
  * What the core cannot know is checked here: that inputs and features have the dtypes, rows and widths
@@ -91,12 +92,12 @@ static int read_entries(mtf_py_batch *batch, const mtf_py_model *self, PyObject 
 
 /* The parts of a batch; borrowed from its pairs, Py_None where absent. */
 typedef struct batch_parts {
-    PyObject *inputs, *offsets, *features;
+    PyObject *inputs, *offsets, *widths, *features;
 } batch_parts;
 
 static int find_parts(batch_parts *parts, PyObject *pairs)
 {
-    *parts = (batch_parts){Py_None, Py_None, Py_None};
+    *parts = (batch_parts){Py_None, Py_None, Py_None, Py_None};
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(pairs); i++) {
         PyObject *pair = PyTuple_GET_ITEM(pairs, i);
         const char *key = mtf_py_text(PyTuple_GET_ITEM(pair, 0), "a key of a batch");
@@ -105,11 +106,13 @@ static int find_parts(batch_parts *parts, PyObject *pairs)
         }
         PyObject **part = strcmp(key, "inputs") == 0     ? &parts->inputs
                           : strcmp(key, "offsets") == 0  ? &parts->offsets
+                          : strcmp(key, "widths") == 0   ? &parts->widths
                           : strcmp(key, "features") == 0 ? &parts->features
                                                          : NULL;
         if (part == NULL) {
             PyErr_Format(PyExc_ValueError,
-                         "a batch has the keys 'inputs', 'offsets' and 'features', found '%.90s'",
+                         "a batch has the keys 'inputs', 'offsets', 'widths' and 'features', found "
+                         "'%.90s'",
                          key);
             return -1;
         }
@@ -123,7 +126,7 @@ static int read_batch(mtf_py_batch *batch, const mtf_py_model *self, PyObject *p
     batch_parts parts;
     batch->keep = PyList_New(0);
     if (batch->keep == NULL || find_parts(&parts, pairs) < 0 ||
-        mtf_py_offsets_init(&batch->offsets, self, parts.offsets) < 0) {
+        mtf_py_offsets_init(&batch->offsets, self, parts.offsets, parts.widths) < 0) {
         return -1;
     }
     batch->batch = (mtf_batch){.n_sequences = batch->offsets.n_sequences,

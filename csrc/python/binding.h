@@ -73,7 +73,8 @@ typedef struct mtf_py_model mtf_py_model;
 
 /* ---- batches: offsets.c, batch.c -------------------------------------------------------------- */
 
-/* Private copies of the offsets of every row space of a model that has any. */
+/* Private copies of the offsets, and of the widths of grids, of every row space of a model that has
+ * any. */
 typedef struct mtf_py_offsets {
     PyObject *keep; /* list that owns names and arrays */
     npy_intp n_sequences;
@@ -81,8 +82,9 @@ typedef struct mtf_py_offsets {
     mtf_rows spaces[MTF_MAX_SPACES]; /* (n) */
 } mtf_py_offsets;
 
-/* From a mapping of row spaces to arrays. */
-int mtf_py_offsets_init(mtf_py_offsets *offsets, const mtf_py_model *self, PyObject *object);
+/* From mappings of row spaces to arrays; `widths` of those that are grids, or None. */
+int mtf_py_offsets_init(mtf_py_offsets *offsets, const mtf_py_model *self, PyObject *object,
+                        PyObject *widths);
 void mtf_py_offsets_clear(mtf_py_offsets *offsets);
 /* Rows of a row space of the model. */
 npy_intp mtf_py_rows(const mtf_py_offsets *offsets, const char *space);

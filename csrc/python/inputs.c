@@ -8,8 +8,19 @@ static PyObject *space_result(mtf_py_model *self, size_t index)
 {
     mtf_space_info info;
     mtf_model_get_space(self->model, index, &info);
-    PyObject *fields[] = {PyUnicode_FromString(info.name), PyLong_FromLongLong(info.max_length),
-                          PyBool_FromLong(info.of_heads), PyLong_FromLongLong(info.row_cost)};
+    PyObject *fields[] = {PyUnicode_FromString(info.name),
+                          PyLong_FromLongLong(info.max_length),
+                          PyBool_FromLong(info.of_heads),
+                          PyLong_FromLongLong(info.row_cost),
+                          PyBool_FromLong(info.is_grid),
+                          PyLong_FromLongLong(info.height),
+                          PyLong_FromLongLong(info.width),
+                          info.of != NULL ? PyUnicode_FromString(info.of) : Py_NewRef(Py_None),
+                          PyLong_FromLongLong(info.kernel),
+                          PyLong_FromLongLong(info.stride),
+                          PyLong_FromLongLong(info.padding),
+                          PyBool_FromLong(info.ceil),
+                          PyLong_FromLongLong(info.extra)};
     return mtf_py_result(self->state, MTF_PY_SPACE_INFO, fields);
 }
 

@@ -170,7 +170,8 @@ PyDoc_STRVAR(prefix_doc,
              "frozen: as in plan.");
 PyDoc_STRVAR(
     plan_doc,
-    "plan($self, /, outputs, *, training, offsets, features=(), token_budget=4096, "
+    "plan($self, /, outputs, *, training, offsets, widths=None, features=(), "
+    "token_budget=4096, "
     "precision=None, save_bf16=False, frozen=None)\n--\n\n"
     "What a freeze state runs, keeps and costs for exactly this batch, as a\n"
     "PlanInfo: FLOPs of the whole, memory of its largest micro-batch at the present number\n"

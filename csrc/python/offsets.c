@@ -1,6 +1,7 @@
 /* Where the rows of each sequence begin: a mapping from row spaces to int64 (B + 1,), for all row
  * spaces of a model that have offsets. "sequences" has one row a sequence, so it has none; a row space
- * of heads that is left out has no rows.
+ * of heads that is left out has no rows. And how many columns the grids of pictures have: a mapping
+ * from row spaces to int64 (B,), which may be absent.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
 
@@ -44,7 +45,7 @@ static int check_offsets(const PyArrayObject *offsets, const mtf_space_info *inf
     return 0;
 }
 
-static const mtf_rows *find_rows(const mtf_py_offsets *offsets, const char *space)
+static mtf_rows *find_rows(mtf_py_offsets *offsets, const char *space)
 {
     for (size_t i = 0; i < offsets->n; i++) {
         if (strcmp(offsets->spaces[i].space, space) == 0) {
@@ -82,6 +83,54 @@ static int read_space(mtf_py_offsets *offsets, const mtf_py_model *self, PyObjec
     return failed ? -1 : 0;
 }
 
+/* Reads one (row space, array) of widths. */
+static int read_widths(mtf_py_offsets *offsets, const mtf_py_model *self, PyObject *pair)
+{
+    char what[128];
+    mtf_space_info info;
+    const char *name = mtf_py_text(PyTuple_GET_ITEM(pair, 0), "the row space of widths");
+    if (name == NULL || mtf_py_find_space(self, name, &info) < 0) {
+        return -1;
+    }
+    mtf_rows *rows = find_rows(offsets, name);
+    if (rows == NULL || rows->widths != NULL || !info.is_grid) {
+        PyErr_Format(PyExc_ValueError,
+                     "widths must be those of row spaces that are grids and have offsets, each "
+                     "once; found '%.90s'",
+                     name);
+        return -1;
+    }
+    (void)PyOS_snprintf(what, sizeof what, "widths of the %.90s", name);
+    PyArrayObject *array = mtf_py_int64_copy(PyTuple_GET_ITEM(pair, 1), what);
+    if (array == NULL) {
+        return -1;
+    }
+    int failed = PyList_Append(offsets->keep, (PyObject *)array);
+    if (!failed && PyArray_DIM(array, 0) != offsets->n_sequences) {
+        PyErr_Format(PyExc_ValueError,
+                     "%s must have %zd elements, one for each sequence, found %zd", what,
+                     (Py_ssize_t)offsets->n_sequences, (Py_ssize_t)PyArray_DIM(array, 0));
+        failed = -1;
+    }
+    rows->widths = PyArray_DATA(array);
+    Py_DECREF(array);
+    return failed;
+}
+
+typedef int (*pair_reader)(mtf_py_offsets *offsets, const mtf_py_model *self, PyObject *pair);
+
+static int read_pairs(mtf_py_offsets *offsets, const mtf_py_model *self, PyObject *object,
+                      const char *what, pair_reader read)
+{
+    PyObject *pairs = mtf_py_pairs(object, what);
+    int failed = pairs == NULL || PyList_Append(offsets->keep, pairs) < 0; /* owns the names */
+    for (Py_ssize_t i = 0; !failed && i < PyTuple_GET_SIZE(pairs); i++) {
+        failed = read(offsets, self, PyTuple_GET_ITEM(pairs, i)) < 0;
+    }
+    Py_XDECREF(pairs);
+    return failed ? -1 : 0;
+}
+
 /* Every row space of the family must have come; those of heads that did not have no rows. */
 static int check_complete(mtf_py_offsets *offsets, const mtf_py_model *self)
 {
@@ -98,18 +147,14 @@ static int check_complete(mtf_py_offsets *offsets, const mtf_py_model *self)
     return 0;
 }
 
-int mtf_py_offsets_init(mtf_py_offsets *offsets, const mtf_py_model *self, PyObject *object)
+int mtf_py_offsets_init(mtf_py_offsets *offsets, const mtf_py_model *self, PyObject *object,
+                        PyObject *widths)
 {
     memset(offsets, 0, sizeof(*offsets));
     offsets->keep = PyList_New(0);
-    PyObject *pairs = offsets->keep == NULL ? NULL : mtf_py_pairs(object, "offsets");
-    int failed = pairs == NULL || PyList_Append(offsets->keep, pairs) < 0; /* owns the names */
-    for (Py_ssize_t i = 0; !failed && i < PyTuple_GET_SIZE(pairs); i++) {
-        failed = read_space(offsets, self, PyTuple_GET_ITEM(pairs, i)) < 0;
-    }
-    failed = failed || check_complete(offsets, self) < 0;
-    Py_XDECREF(pairs);
-    if (failed) {
+    if (offsets->keep == NULL || read_pairs(offsets, self, object, "offsets", read_space) < 0 ||
+        check_complete(offsets, self) < 0 ||
+        read_pairs(offsets, self, widths, "widths", read_widths) < 0) {
         mtf_py_offsets_clear(offsets);
         return -1;
     }
@@ -124,9 +169,10 @@ void mtf_py_offsets_clear(mtf_py_offsets *offsets)
 
 npy_intp mtf_py_rows(const mtf_py_offsets *offsets, const char *space)
 {
-    const mtf_rows *rows = find_rows(offsets, space);
-    if (rows != NULL) {
-        return (npy_intp)rows->offsets[offsets->n_sequences];
+    for (size_t i = 0; i < offsets->n; i++) {
+        if (strcmp(offsets->spaces[i].space, space) == 0) {
+            return (npy_intp)offsets->spaces[i].offsets[offsets->n_sequences];
+        }
     }
     return strcmp(space, "sequences") == 0 ? offsets->n_sequences : 0; /* 0: of heads, left out */
 }

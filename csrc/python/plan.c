@@ -104,14 +104,16 @@ static mtf_status ask(mtf_py_model *self, mtf_plan_request *request, const mtf_p
 
 PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"outputs",   "training",  "offsets", "features", "token_budget",
-                               "precision", "save_bf16", "frozen",  NULL};
+    static char *keywords[] = {"outputs",      "training",  "offsets",   "widths", "features",
+                               "token_budget", "precision", "save_bf16", "frozen", NULL};
     PyObject *outputs_object, *offsets_object = NULL, *features_object = NULL, *budget = NULL;
+    PyObject *widths_object = Py_None;
     PyObject *precision = Py_None, *frozen_object = Py_None;
     mtf_plan_request request = {.training = -1, .token_budget = 4096};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pOOOOpO:plan", keywords, &outputs_object,
-                                     &request.training, &offsets_object, &features_object, &budget,
-                                     &precision, &request.save_bf16, &frozen_object)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pOOOOOpO:plan", keywords, &outputs_object,
+                                     &request.training, &offsets_object, &widths_object,
+                                     &features_object, &budget, &precision, &request.save_bf16,
+                                     &frozen_object)) {
         return NULL;
     }
     request.precision = request.training ? MTF_PRECISION_F32 : MTF_AS_FROZEN;
@@ -130,7 +132,7 @@ PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs)
     mtf_py_offsets offsets = {.keep = NULL};
     mtf_py_freeze frozen = {.given = NULL};
     if (mtf_py_freeze_init(&frozen, self, frozen_object) < 0 ||
-        mtf_py_offsets_init(&offsets, self, offsets_object) < 0 ||
+        mtf_py_offsets_init(&offsets, self, offsets_object, widths_object) < 0 ||
         mtf_py_names_init(&outputs, outputs_object, "outputs") < 0 ||
         (features_object != NULL &&
          mtf_py_names_init(&features, features_object, "features") < 0)) {

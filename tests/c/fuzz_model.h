@@ -250,7 +250,7 @@ static inline fuzz_batch *fuzz_batch_new(fuzz *f)
     for (int64_t i = 0; i < b->n_tokens; i++) {
         b->ids[i] = (int32_t)fuzz_below(f, f->shape->vocabulary);
     }
-    b->rows = (mtf_rows){"tokens", b->offsets};
+    b->rows = (mtf_rows){.space = "tokens", .offsets = b->offsets};
     b->inputs[0] = (mtf_input){"ids", b->ids};
     b->batch = (mtf_batch){n, 1, &b->rows, 1, b->inputs, 0, NULL};
     b->must = FUZZ_OK;

@@ -6,7 +6,7 @@
 
 #define MOST_VALUES 20000
 
-static const mtf_rows TINY_ROWS = {"tokens", tiny_offsets};
+static const mtf_rows TINY_ROWS = {.space = "tokens", .offsets = tiny_offsets};
 static const char *const BOTH[2] = {"cls", "ner"};
 
 typedef struct mode {

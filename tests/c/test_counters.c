@@ -7,7 +7,7 @@
 #define ROWS   16
 #define WIDTHS (ROWS * TINY_WIDTH)
 
-static const mtf_rows TINY_ROWS = {"tokens", tiny_offsets};
+static const mtf_rows TINY_ROWS = {.space = "tokens", .offsets = tiny_offsets};
 
 /* Freezes units by prefix, then parameters whose keys hold none of `trains` (NULL: by units only). */
 static void freeze(mtf_model *model, const char *const *units, const char *trains)

@@ -28,8 +28,8 @@ typedef struct picked_batch {
 
 static const mtf_batch *fill(picked_batch *b)
 {
-    b->rows[0] = (mtf_rows){"tokens", tiny_offsets};
-    b->rows[1] = (mtf_rows){"picked", picked_offsets};
+    b->rows[0] = (mtf_rows){.space = "tokens", .offsets = tiny_offsets};
+    b->rows[1] = (mtf_rows){.space = "picked", .offsets = picked_offsets};
     b->inputs[0] = (mtf_input){"ids", tiny_ids};
     b->inputs[1] = (mtf_input){"token_types", tiny_types};
     b->inputs[2] = (mtf_input){"picked.positions", picked_positions};

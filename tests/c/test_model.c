@@ -118,7 +118,7 @@ MTF_TEST(rows_do_not_depend_on_their_batch)
     forward(model, tiny_get_batch(&b, TINY_SEQUENCES), "hidden", whole);
     for (int s = 0; s < TINY_SEQUENCES; s++) {
         const int64_t offsets[2] = {0, tiny_offsets[s + 1] - tiny_offsets[s]};
-        const mtf_rows rows = {"tokens", offsets};
+        const mtf_rows rows = {.space = "tokens", .offsets = offsets};
         const mtf_input inputs[2] = {{"ids", tiny_ids + tiny_offsets[s]},
                                      {"token_types", tiny_types + tiny_offsets[s]}};
         const mtf_batch batch = {1, 1, &rows, 2, inputs, 0, NULL};
@@ -284,7 +284,7 @@ MTF_TEST(hostile_batches_are_refused)
                  {-1, good, tiny_ids, "-1 sequences"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         mtf_error err = {0};
-        const mtf_rows rows = {"tokens", cases[i].offsets};
+        const mtf_rows rows = {.space = "tokens", .offsets = cases[i].offsets};
         const mtf_input input = {"ids", cases[i].ids};
         const mtf_batch batch = {cases[i].n, 1, &rows, 1, &input, 0, NULL};
         CHECK(mtf_model_forward(model, &batch, 1, &output, MTF_AS_FROZEN, &err) != MTF_OK);

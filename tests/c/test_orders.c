@@ -20,7 +20,7 @@ static const mtf_batch *many(tiny_batch *b, int32_t id)
         offsets[i + 1] = i + 1;
         ids[i] = id;
     }
-    b->rows = (mtf_rows){"tokens", offsets};
+    b->rows = (mtf_rows){.space = "tokens", .offsets = offsets};
     b->inputs[0] = (mtf_input){"ids", ids};
     b->batch = (mtf_batch){MANY, 1, &b->rows, 1, b->inputs, 0, NULL};
     return &b->batch;
@@ -237,7 +237,7 @@ static void ask_for_many_plans(mtf_model *model)
 {
     static const char *const names[] = {"hidden",          "pooled",          "embedding",
                                         "hidden_states.0", "hidden_states.1", "hidden_states.2"};
-    const mtf_rows rows = {"tokens", tiny_offsets};
+    const mtf_rows rows = {.space = "tokens", .offsets = tiny_offsets};
     mtf_error err = {0};
     for (unsigned wanted = 1; wanted < 1U << 6; wanted++) {
         const char *outputs[6];
@@ -347,7 +347,7 @@ MTF_TEST(a_plan_takes_any_budget)
     for (int64_t i = 0; i < N; i++) {
         offsets[i + 1] = offsets[i] + 16;
     }
-    const mtf_rows rows = {"tokens", offsets};
+    const mtf_rows rows = {.space = "tokens", .offsets = offsets};
     const mtf_plan_request request = {.training = 1,
                                       .n_outputs = 1,
                                       .outputs = pooled,

@@ -14,7 +14,7 @@ static mtf_plan_info price_frozen(mtf_model *model, int training, const char *ou
         offsets[i] = 16 * i;
     }
     const char *names[1] = {output};
-    const mtf_rows rows = {"tokens", offsets};
+    const mtf_rows rows = {.space = "tokens", .offsets = offsets};
     const mtf_plan_request request = {.training = training,
                                       .n_outputs = 1,
                                       .outputs = names,

@@ -51,7 +51,7 @@ static mtf_batch batch_of(int first, int n, mtf_rows *rows, mtf_input *input, in
     for (int s = 0; s <= n; s++) {
         own[s] = offsets[first + s] - offsets[first];
     }
-    *rows = (mtf_rows){"tokens", own};
+    *rows = (mtf_rows){.space = "tokens", .offsets = own};
     *input = (mtf_input){"ids", ids + offsets[first]};
     return (mtf_batch){n, 1, rows, 1, input, 0, NULL};
 }

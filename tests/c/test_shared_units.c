@@ -108,7 +108,7 @@ static mtf_status price(mtf_model *model, int precision, const char *feature, mt
                         mtf_plan_unit *units, mtf_error *err)
 {
     static const char *const output[1] = {"cls"};
-    const mtf_rows rows = {"tokens", tiny_offsets};
+    const mtf_rows rows = {.space = "tokens", .offsets = tiny_offsets};
     const mtf_plan_request request = {.training = 1,
                                       .precision = precision,
                                       .n_outputs = 1,

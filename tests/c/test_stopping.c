@@ -210,7 +210,7 @@ static const mtf_batch *many(tiny_batch *b)
         offsets[i + 1] = i + 1;
         ids[i] = (int32_t)(i % TINY_VOCABULARY);
     }
-    b->rows = (mtf_rows){"tokens", offsets};
+    b->rows = (mtf_rows){.space = "tokens", .offsets = offsets};
     b->inputs[0] = (mtf_input){"ids", ids};
     b->batch = (mtf_batch){MANY, 1, &b->rows, 1, b->inputs, 0, NULL};
     return &b->batch;

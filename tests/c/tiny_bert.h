@@ -27,7 +27,7 @@ typedef struct tiny_batch {
 /* The whole batch, or its first `n` sequences. */
 static inline const mtf_batch *tiny_get_batch(tiny_batch *b, int64_t n)
 {
-    b->rows = (mtf_rows){"tokens", tiny_offsets};
+    b->rows = (mtf_rows){.space = "tokens", .offsets = tiny_offsets};
     b->inputs[0] = (mtf_input){"ids", tiny_ids};
     b->inputs[1] = (mtf_input){"token_types", tiny_types};
     b->batch = (mtf_batch){n, 1, &b->rows, 2, b->inputs, 0, NULL};

@@ -109,8 +109,8 @@ static inline mtf_batch pair_part(const pair_batch *b, int64_t first, int64_t n,
         own[i] = b->of_tokens[first + i] - b->of_tokens[first];
         own[n + 1 + i] = b->of_patches[first + i] - b->of_patches[first];
     }
-    spaces[0] = (mtf_rows){"tokens", own};
-    spaces[1] = (mtf_rows){"patches", own + n + 1};
+    spaces[0] = (mtf_rows){.space = "tokens", .offsets = own};
+    spaces[1] = (mtf_rows){.space = "patches", .offsets = own + n + 1};
     inputs[0] = (mtf_input){"ids", b->ids + b->of_tokens[first]};
     inputs[1] = (mtf_input){"patches", b->patches + b->of_patches[first] * PAIR_PATCH_WIDTH};
     return (mtf_batch){n, 2, spaces, 2, inputs, 0, NULL};
@@ -131,8 +131,8 @@ static inline void pair_fill(pair_batch *b)
         b->tags[i] = i % 3 == 0 ? MTF_IGNORE_LABEL : (int32_t)test_integer(0, 3);
     }
     test_fill(b->patches, PAIR_MOST * PAIR_PATCH_WIDTH, -1, 1);
-    b->spaces[0] = (mtf_rows){"tokens", b->of_tokens};
-    b->spaces[1] = (mtf_rows){"patches", b->of_patches};
+    b->spaces[0] = (mtf_rows){.space = "tokens", .offsets = b->of_tokens};
+    b->spaces[1] = (mtf_rows){.space = "patches", .offsets = b->of_patches};
     b->inputs[0] = (mtf_input){"ids", b->ids};
     b->inputs[1] = (mtf_input){"patches", b->patches};
     b->batch = (mtf_batch){PAIR_SEQUENCES, 2, b->spaces, 2, b->inputs, 0, NULL};
