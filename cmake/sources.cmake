@@ -8,6 +8,7 @@ set(MTF_FAMILIES
     albert
     bert
     deberta_v2
+    dinov2
     distilbert
     electra
     gpt2
@@ -17,10 +18,13 @@ set(MTF_FAMILIES
     mpnet
     nomic_bert
     roberta
+    vit
 )
+set(MTF_FAMILIES_OF_dinov2 dinov2 dinov2_with_registers)
 set(MTF_FAMILIES_OF_gte gte new)
 set(MTF_FAMILIES_OF_llama llama qwen2 qwen3)
 set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
+set(MTF_FAMILIES_OF_vit vit deit)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
     language_model
@@ -79,6 +83,8 @@ set(_ops
     embedding.c
     gated.c
     grid_max_pool.c
+    image_cubic.c
+    image_tokens.c
     layer_mix.c
     layernorm.c
     linear.c
@@ -117,6 +123,7 @@ set(_model
     sizes.c
     spaces.c
     values.c
+    vision_encoder.c
 )
 set(_losses losses.c)
 set(_heads features.c layers.c)

@@ -19,6 +19,7 @@ __all__ = [
     "CacheWarning",
     "EvaluationWarning",
     "FreezeWarning",
+    "ImageWarning",
     "NoPrefixWarning",
     "OtherBackboneWarning",
     "OtherKindWarning",
@@ -80,6 +81,10 @@ class RoundedWeightsWarning(UserWarning):
 
 class PictureWarning(UserWarning):
     """A picture was asked for, matplotlib is missing, and the facts were written as text."""
+
+
+class ImageWarning(UserWarning):
+    """A file holds more images than one, such as an animation: the first was read."""
 
 
 class EvaluationWarning(UserWarning):

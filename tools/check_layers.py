@@ -44,6 +44,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("checks", "notices"),
     ("notices",),
     ("families", "files", "losses", "metrics", "runtime"),
+    ("images",),
     ("data",),
     ("inputs",),
     ("adapters", "heads"),

@@ -59,6 +59,11 @@ static int32_t vector(const mtf_block *block, const char *part, const char *kind
                              MTF_LAYOUT_OUT_IN, 0, init, 0);
 }
 
+int32_t mtf_part_factors(const mtf_block *block, const char *part, int64_t n)
+{
+    return vector(block, part, "", n, MTF_INIT_ONE);
+}
+
 mtf_tensor_id mtf_part_linear(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                               int has_bias, mtf_activation activation)
 {
@@ -187,7 +192,7 @@ mtf_tensor_id mtf_part_attention(const mtf_block *block, const char *part,
                                      .max_distance = relative != NULL ? relative->max_distance : 0};
     const int64_t widths[3] = {width, width, width};
     mtf_tensor_id qkv[3];
-    mtf_part_linears(block, part, x, 3, projections, widths, 1, qkv);
+    mtf_part_linears(block, part, x, 3, projections, widths, !names->unbiased, qkv);
     x = names->distances != NULL
             ? disentangled(block, part, names, qkv)
             : mtf_node_attention(block->program, mtf_part_label(block, part, label), qkv[0], qkv[1],

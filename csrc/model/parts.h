@@ -26,6 +26,8 @@ typedef struct mtf_block {
 const char *mtf_part_label(const mtf_block *block, const char *part, char label[MTF_PART_NAME]);
 /* Factor of a product or look-up table (rows, cols); decays. */
 int32_t mtf_part_weight(const mtf_block *block, const char *part, int64_t rows, int64_t cols);
+/* Parameter "<keys>.<part>" itself: a factor a column, one at first; does not decay. */
+int32_t mtf_part_factors(const mtf_block *block, const char *part, int64_t n);
 /* act(x W^T + b), n wide. */
 mtf_tensor_id mtf_part_dense(const mtf_block *block, const char *part, mtf_tensor_id x, int64_t n,
                              mtf_activation activation);
@@ -77,6 +79,7 @@ typedef struct mtf_distances_part {
 typedef struct mtf_attention_part {
     const char *query, *key, *value, *output; /* the four dense parts */
     int64_t n_heads;
+    int unbiased;                        /* query, key and value have no bias */
     double rate;                         /* of dropping probabilities */
     const mtf_relative_part *relative;   /* NULL: none */
     const mtf_distances_part *distances; /* NULL: none; not both */
@@ -130,6 +133,7 @@ MTF_NODISCARD mtf_status mtf_read_activation(const mtf_config *config, const cha
 typedef struct mtf_pooler {
     const char *part;
     mtf_activation activation;
+    int64_t width; /* of what it gives; 0: of what it reads */
 } mtf_pooler;
 extern const mtf_pooler mtf_bert_pooler; /* tanh, "dense" */
 /* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" (the names of

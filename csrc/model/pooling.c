@@ -88,7 +88,8 @@ static mtf_tensor_id build_pooler(mtf_program *program, const mtf_pooler *pooler
     mtf_program_unit(program, "backbone.pooler", 0);
     mtf_tensor_id first =
         mtf_node_pool(program, "backbone.pooler first", MTF_POOL_FIRST, hidden, MTF_NO_TENSOR);
-    const int64_t width = first != MTF_NO_TENSOR ? program->tensors[first].width : 1;
+    const int64_t own = first != MTF_NO_TENSOR ? program->tensors[first].width : 1;
+    const int64_t width = pooler->width > 0 ? pooler->width : own;
     mtf_tensor_id pooled = mtf_part_dense(&block, pooler->part, first, width, pooler->activation);
     mtf_program_end_unit(program);
     return pooled;

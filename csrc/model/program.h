@@ -102,6 +102,9 @@ typedef struct mtf_program {
     int32_t capacity_tensors, capacity_params, capacity_units, capacity_spaces, capacity_nodes,
         capacity_outputs;
     int32_t current_unit;
+    int32_t
+        lead_rows; /* first rows of a sequence that stand for no part of it (class tokens of pictures):
+                          poolings leave them out, but for that of the first row */
     mtf_error failure; /* the first one */
 } mtf_program;
 
@@ -244,6 +247,17 @@ mtf_tensor_id mtf_node_low_rank(mtf_program *program, const char *label, mtf_ten
 /* Each column of x times its value of `factors` (C). */
 mtf_tensor_id mtf_node_scale_columns(mtf_program *program, const char *label, mtf_tensor_id x,
                                      int32_t factors);
+/* Rows of `tokens` (a space of [1 + distillation + registers] rows more than the grid of x): class token,
+ * distillation token and registers (-1: absent), x with positions for a grid of height x width. */
+typedef struct mtf_image_tokens_spec {
+    int32_t tokens;
+    int32_t cls, distillation, registers, positions; /* parameters */
+    int64_t grid_height, grid_width;
+    int32_t grid_lead; /* rows of `positions` before them */
+    int antialias;
+} mtf_image_tokens_spec;
+mtf_tensor_id mtf_node_image_tokens(mtf_program *program, const char *label, mtf_tensor_id x,
+                                    const mtf_image_tokens_spec *spec);
 mtf_tensor_id mtf_node_activation(mtf_program *program, const char *label, mtf_tensor_id x,
                                   mtf_activation activation);
 /* One vector a sequence; `skip`: ids in the space "sequences", how many first rows of each are left

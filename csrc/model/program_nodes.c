@@ -288,6 +288,22 @@ mtf_tensor_id mtf_node_scale_columns(mtf_program *p, const char *label, mtf_tens
     return add_node(p, label, &node);
 }
 
+mtf_tensor_id mtf_node_image_tokens(mtf_program *p, const char *label, mtf_tensor_id x,
+                                    const mtf_image_tokens_spec *spec)
+{
+    mtf_node node = blank(&mtf_op_image_tokens, x, MTF_NO_TENSOR);
+    node.weight[0] = spec->cls;
+    node.weight[1] = spec->distillation;
+    node.weight[2] = spec->registers;
+    node.weight[3] = spec->positions;
+    node.shape.attrs.token_space = spec->tokens;
+    node.shape.attrs.grid_height = spec->grid_height;
+    node.shape.attrs.grid_width = spec->grid_width;
+    node.shape.attrs.grid_lead = spec->grid_lead;
+    node.shape.attrs.antialias = spec->antialias;
+    return add_node(p, label, &node);
+}
+
 mtf_tensor_id mtf_node_activation(mtf_program *p, const char *label, mtf_tensor_id x,
                                   mtf_activation activation)
 {
@@ -304,6 +320,7 @@ mtf_tensor_id mtf_node_pool(mtf_program *p, const char *label, mtf_pooling pooli
                                                                                : &mtf_op_mean_pool;
     mtf_node node = blank(op, x, skip);
     node.shape.attrs.pooling = pooling;
+    node.shape.attrs.skip_rows = pooling == MTF_POOL_FIRST ? 0 : p->lead_rows;
     return add_node(p, label, &node);
 }
 

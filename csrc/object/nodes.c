@@ -25,6 +25,11 @@
     X(distance_span)                                                                               \
     X(looks_back)                                                                                  \
     X(pooling)                                                                                     \
+    X(grid_height)                                                                                 \
+    X(grid_width)                                                                                  \
+    X(grid_lead)                                                                                   \
+    X(antialias)                                                                                   \
+    X(skip_rows)                                                                                   \
     X(mix_first)                                                                                   \
     X(position_offset)                                                                             \
     X(skips_pad)

@@ -63,15 +63,19 @@ typedef struct mtf_attrs {
     int64_t max_distance;      /* attention: from here on the relative bias is one; distance_rows */
     int64_t distance_span;     /* distance_rows: half the rows of its table */
     int32_t looks_back;        /* distance_rows */
-    int64_t kernel, stride,
-        padding;             /* convolution, grid_max_pool: the sides of windows, how far apart
-                                        they are, and the border around the grid */
-    int32_t grid_space;      /* convolution, grid_max_pool: the row space of its output */
-    mtf_pooling pooling;     /* mean_pool, row_pool, max_pool */
-    int32_t pair_space;      /* pair_features: the row space of its output */
-    int32_t position_offset; /* embedding: position of a sequence's first row */
-    int32_t mix_first;       /* layer_mix: number of its first layer */
-    int32_t skips_pad;       /* embedding: rows of id position_offset - 1 are not counted */
+    int64_t kernel, stride;    /* convolution, grid_max_pool: the side of a window, how far apart */
+    int64_t padding;           /* they are, the border around the grid, */
+    int32_t grid_space;        /* and the row space of their output */
+    mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
+    int64_t grid_height, grid_width; /* image_tokens: of the table of positions, */
+    int32_t grid_lead;               /* its rows before them, */
+    int32_t antialias;               /* how it is drawn over other grids, */
+    int32_t token_space;             /* and the row space of its output */
+    int32_t skip_rows;               /* poolings: first rows of each sequence that are left out */
+    int32_t pair_space;              /* pair_features: the row space of its output */
+    int32_t position_offset;         /* embedding: position of a sequence's first row */
+    int32_t mix_first;               /* layer_mix: number of its first layer */
+    int32_t skips_pad;               /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
 
 /* Static facts of a node as the operation sees them. Slots that are absent have width 0. Spaces
@@ -251,6 +255,10 @@ extern const mtf_op mtf_op_activation;
 /* in: x (B,C) of "sequences". out: [u, v, |u - v|] (P,3C) in attrs.pair_space: a row of it belongs to
  * the sequence of u, and v is that of the next. */
 extern const mtf_op mtf_op_pair_features;
+/* in: patches (P,C) of a grid; w: class token (C), distillation token (C) or absent, registers (R,C) or
+ * absent, positions (grid_lead + grid_height grid_width, C). out: the rows of each picture's tokens in
+ * attrs.token_space (T,C). */
+extern const mtf_op mtf_op_image_tokens;
 /* in: two to MTF_MAX_IN tensors of one space (R,Ck). out: their columns side by side (R, sum of Ck). */
 extern const mtf_op mtf_op_concat;
 /* in: up to MTF_MAX_IN - 1 layers (R,C), the last one the rest or absent (R,C); w: a number a layer of

@@ -40,7 +40,7 @@ static mtf_pool_rows rows_of(const mtf_op_call *call, int64_t sequence)
                           .begin = mtf_span_start(call->span, space, sequence),
                           .end = mtf_span_start(call->span, space, sequence + 1)};
     const int64_t most = rows.end - rows.begin - 1;
-    const int64_t asked = skip != NULL ? skip[sequence] : 0;
+    const int64_t asked = call->shape->attrs.skip_rows + (skip != NULL ? skip[sequence] : 0);
     rows.first = rows.begin + (asked < most ? asked : most);
     return rows;
 }

@@ -2,7 +2,8 @@
  *
  * An optional second input of ids in the space "sequences", "skip", says how many rows at the
  * beginning of each sequence are left out (the tokens of a prompt); at least the last row stays,
- * whatever it says. Left out, or absent: none. Saved for backward: that input, and what an operation
+ * whatever it says. Left out, or absent: none. Attribute skip_rows is a number of such rows that a family
+ * always leaves out. Saved for backward: that input, and what an operation
  * adds. Cut: by sequences, backward on all workers. FLOPs are counted as if no row were left out.
  * Callers guarantee at least one row in each sequence.
  * SPDX-License-Identifier: Apache-2.0 */

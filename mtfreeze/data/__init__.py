@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .answers import Answer
 from .batches import Group, Part, group_tasks, plan_epoch, steps_per_epoch
+from .boxes import Box
 from .example import Example
 from .examples import Examples
 from .exports import words_and_tags
@@ -23,6 +24,7 @@ from .text_files import read_plain_text as read_text
 __all__ = [
     "IGNORE",
     "Answer",
+    "Box",
     "Example",
     "Examples",
     "Group",

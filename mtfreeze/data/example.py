@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One labelled row: a text, words or several texts, its label or labels, and its source."""
+"""One labelled row: text, words, several texts or an image, its label or labels, its source."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..images import Picture
 from .answers import Answer
+from .boxes import Box
 
 __all__ = ["IGNORE", "Example", "Label", "Tags"]
 
@@ -16,13 +18,13 @@ IGNORE = -100
 Tags = tuple[str | None, ...] | tuple[int | None, ...]
 """One tag per word, names or indices; None for a word without a label."""
 
-Label = str | int | float | Tags | tuple[float, ...] | tuple[Answer, ...]
-"""A label of a text (name or index), a number or several, one tag per word, or answers."""
+Label = str | int | float | Tags | tuple[float, ...] | tuple[Answer, ...] | tuple[Box, ...]
+"""A label (name or index), a number or several, one tag per word, answers, or boxes of an image."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One row of data; it holds a text, or words, or several texts.
+    """One row of data; it holds a text, or words, or several texts, or an image.
 
     Attributes
     ----------
@@ -32,7 +34,7 @@ class Example:
         The words.
     label : str, int, float, tuple or None
         The only label; for words with tags, one tag per word; for a text with several labels, all;
-        for a question, its answers.
+        for a question, its answers; for an image with things marked on it, their boxes.
     labels : mapping of str to label, or None
         Labels by task name, where the row carries several; a task may be missing.
     source : str
@@ -41,6 +43,8 @@ class Example:
         Several texts: a pair, a triplet, a question and its context.
     id : str or None
         What the row's file calls it.
+    image : Picture or None
+        The image.
 
     Examples
     --------
@@ -57,6 +61,7 @@ class Example:
     source: str
     texts: tuple[str, ...] | None = None
     id: str | None = None
+    image: Picture | None = None
 
     def label_for(self, task: str) -> Label | None:
         """Return the row's label for `task`, None if it carries none."""
@@ -64,14 +69,18 @@ class Example:
 
     @property
     def kind(self) -> str:
-        """What the row holds: ``"text"``, ``"words"`` or ``"texts"``."""
+        """What the row holds: ``"text"``, ``"words"``, ``"texts"`` or ``"image"``."""
+        if self.image is not None:
+            return "image"
         if self.texts is not None:
             return "texts"
         return "words" if self.text is None else "text"
 
     @property
-    def content(self) -> str | tuple[str, ...]:
-        """The text, the words or the texts, whichever the row holds."""
+    def content(self) -> str | tuple[str, ...] | Picture:
+        """The text, the words, the texts or the image, whichever the row holds."""
+        if self.image is not None:
+            return self.image
         if self.texts is not None:
             return self.texts
         return self.text if self.text is not None else (self.words or ())

@@ -32,6 +32,7 @@ from ..metrics.entities import OUTSIDE
 from ..printable import printable
 from ..quoting import quoted
 from .answers import Answer
+from .boxes import Box
 from .example import Example, Label
 from .order import permutation
 from .tables import plain_rows
@@ -44,7 +45,7 @@ _FRACTION = re.compile(r"[-+]?\d*\.\d+")
 
 
 class Examples(Sequence[Example]):
-    """An immutable sequence of rows that all hold a text, or all words, or all several texts.
+    """An immutable sequence of rows of one kind: all texts, words, several texts or images.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ class Examples(Sequence[Example]):
 
     @classmethod
     def from_rows(cls, rows: Iterable[object], name: str = "data") -> Examples:
-        """Build from plain rows: ``(text, label)``, ``(words, tags)`` or dictionaries.
+        """Build from plain rows: ``(text, label)``, ``(image, label)``, dictionaries and so on.
 
         Parameters
         ----------
@@ -85,7 +86,9 @@ class Examples(Sequence[Example]):
             [...]}``, ``{"text": ..., "labels": {task: label}}``, or `Example` objects. Rows of
             several texts are ``(text, text, label)``, ``(text, text, text)``, ``{"texts": [...],
             "label": ...}``, or have keys such as ``premise`` and ``hypothesis``; a label may be
-            missing there. Or a frame of pandas, polars or pyarrow, a data set, or a mapping of
+            missing there. An image is an array of uint8 (height, width, 3), an image of Pillow, a
+            `Picture` or a `pathlib.Path`; a str is a text, but a path under the key ``image``.
+            Or a frame of pandas, polars or pyarrow, a data set, or a mapping of
             names to columns, with the columns that such dictionaries have. What else rows hold is
             said in an `UnusedDataWarning`.
         name : str
@@ -128,9 +131,30 @@ class Examples(Sequence[Example]):
         rows = ((checked(text, f"row {i} of {name}"), f"row {i} of {name}") for i, text in items)
         return cls((Example(text, None, None, None, where) for text, where in rows), name)
 
+    @classmethod
+    def from_images(cls, images: Iterable[object], name: str = "data") -> Examples:
+        """Build from images without labels: paths (also str), arrays, images of Pillow, `Picture`.
+
+        Raises
+        ------
+        TypeError, DataError
+            If an item is no image; its number is named. Files are not read yet.
+
+        Examples
+        --------
+        >>> Examples.from_images(["cats/1.jpg", "cats/2.jpg"])
+        Examples(2 images, name='data', labels: none)
+        """
+        from .image_rows import as_picture
+
+        check_text("name", name)
+        items = enumerate(_items_of(images, name))
+        rows = ((as_picture(one, f"row {i} of {name}"), f"row {i} of {name}") for i, one in items)
+        return cls((Example(None, None, None, None, at, image=one) for one, at in rows), name)
+
     @property
     def kind(self) -> str:
-        """What the rows hold: ``"text"``, ``"words"``, or ``"texts"`` for several texts a row."""
+        """What rows hold: ``"text"``, ``"words"``, ``"texts"`` for several of them, ``"image"``."""
         return self._rows[0].kind if self._rows else "text"
 
     @property
@@ -186,7 +210,7 @@ class Examples(Sequence[Example]):
         return self._rows[check_integer("a row number", number, -last - 1, last)]
 
     def labels(self, task: str | None = None) -> dict[str | int | float, int]:
-        """Count the labels (of words: tags, of questions: texts of answers), sorted by label.
+        """Count the labels (of words: tags, of questions: texts of answers, of boxes: theirs).
 
         Parameters
         ----------
@@ -217,6 +241,7 @@ class Examples(Sequence[Example]):
             label = row.label_for(task or "")
             for one in label if isinstance(label, tuple) else (label,):
                 name = one.text if isinstance(one, Answer) else one
+                name = name.label if isinstance(name, Box) else name
                 if name is not None:
                     counts[name] = counts.get(name, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (isinstance(item[0], str), item[0])))
@@ -279,7 +304,8 @@ class Examples(Sequence[Example]):
 
     def __repr__(self) -> str:
         n_texts = len(self._rows[0].texts or ()) if self._rows else 0
-        unit = {2: "pair", 3: "triplet"}.get(n_texts, {"words": "sentence"}.get(self.kind, "text"))
+        one = {"words": "sentence", "image": "image"}.get(self.kind, "text")
+        unit = {2: "pair", 3: "triplet"}.get(n_texts, one)
         head = f"Examples({len(self)} {unit}{'' if len(self) == 1 else 's'}, name={self.name!r}"
         if self.tasks:
             return f"{head}, labels of {', '.join(map(printable, self.tasks))})"
@@ -349,7 +375,8 @@ def _each_example(rows: object) -> Iterator[Example]:
 
 
 def _kind_of(row: Example) -> str:
-    return {"words": "words", "text": "a text", "texts": "several texts"}[row.kind]
+    kinds = {"words": "words", "text": "a text", "texts": "several texts", "image": "an image"}
+    return kinds[row.kind]
 
 
 def _stratum(row: Example) -> str:

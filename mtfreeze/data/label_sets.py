@@ -18,6 +18,7 @@ from ..errors import DataError
 from ..metrics.entities import entity_spans
 from ..quoting import quoted
 from .answers import Answer
+from .boxes import Box
 from .example import Example, Label
 from .examples import Examples, Rows, as_examples
 from .labels import LabelCodes, rows_labels
@@ -70,7 +71,9 @@ def encode_label_sets(
     return result
 
 
-def _parts(label: Label, names: Sequence[str], separator: str) -> list[str | int | float | Answer]:
+def _parts(
+    label: Label, names: Sequence[str], separator: str
+) -> list[str | int | float | Answer | Box]:
     """Return the labels that stand in one, each a name or a position."""
     if isinstance(label, str):
         if label in names:

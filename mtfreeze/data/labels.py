@@ -18,6 +18,7 @@ from ..closest import counted, name_list, unknown
 from ..errors import DataError
 from ..quoting import quoted
 from .answers import Answer
+from .boxes import Box
 from .example import IGNORE, Label
 from .examples import Examples
 
@@ -57,7 +58,7 @@ class LabelCodes:
         leading = (_LEADING.match(name) for name in self._names)
         self._leading = [None if found is None else int(found[1]) for found in leading]
 
-    def of(self, label: str | int | float | Answer, where: str) -> int:
+    def of(self, label: str | int | float | Answer | Box, where: str) -> int:
         """Return the code of one label; `where` is what messages call its row.
 
         Raises
@@ -80,6 +81,11 @@ class LabelCodes:
             raise DataError(
                 f"{where}: expected a label name (str) or index (int); found the answer of a "
                 "question; give a label, or use a QuestionAnswering head"
+            )
+        if isinstance(label, Box):
+            raise DataError(
+                f"{where}: expected a label name (str) or index (int); found boxes of an image; "
+                "give the labels of the whole image, such as those of its boxes"
             )
         if self._numbers:
             return self._of_number(label, where)

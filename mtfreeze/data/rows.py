@@ -21,6 +21,7 @@ from ..quoting import quoted
 from .answers import check_answers, holds_answers
 from .example import IGNORE, Example, Label, Tags
 from .exports import conversion
+from .image_rows import IMAGE_KEYS, as_boxes, as_picture, image_key, is_image
 from .text_rows import check_texts, text_keys
 from .unused import Unused, is_missing
 
@@ -149,6 +150,8 @@ def _any_label(value: object, words: tuple[str, ...] | None, where: str) -> Labe
 
 
 def _from_pair(content: object, label: object, where: str) -> Example:
+    if is_image(content):
+        return _of_image(content, _image_label(label, where), None, where)
     if isinstance(content, list | tuple):
         words = check_words(content, where)
         if len(words) == 2 and not _is_list(label) and any(" " in word for word in words):
@@ -175,6 +178,9 @@ def _from_mapping(row: Mapping[str, object], where: str, unused: Unused) -> Exam
     for key in row:
         if not isinstance(key, str):
             raise TypeError(f"{where}: expected keys that are str; found {typed(key)}")
+    image = image_key(row)
+    if image:
+        return _from_image(row, image, where, unused)
     texts = _LISTED if _LISTED[0] in row else text_keys(row)
     if texts:
         return _from_texts(row, texts, where, unused)
@@ -212,6 +218,34 @@ def _from_mapping(row: Mapping[str, object], where: str, unused: Unused) -> Exam
     if given[0] != "labels" or (words is None and isinstance(value, list)):
         return Example(text, words, _any_label(value, words, where), None, where)
     return Example(text, words, None, _by_task(value, words, where), where)
+
+
+def _of_image(
+    image: object, label: Label | None, labels: dict[str, Label] | None, where: str
+) -> Example:
+    return Example(None, None, label, labels, where, image=as_picture(image, where))
+
+
+def _image_label(value: object, where: str) -> Label:
+    """Check the label of an image: boxes, or what a text has for a label."""
+    boxes = as_boxes(value)
+    return _any_label(value, None, where) if boxes is None else boxes
+
+
+def _from_image(row: Mapping[str, object], key: str, where: str, unused: Unused) -> Example:
+    """Read a row of an image under one of its keys and a label, or labels by task."""
+    given = [one for one in ("label", "labels", "boxes") if row.get(one) is not None]
+    if len(given) != 1:
+        raise DataError(
+            f"{where}: expected an image under one of {name_list(IMAGE_KEYS)} and one of the keys "
+            f"'label', 'labels' and 'boxes'; found {name_list(row)}; "
+            "give images without labels to Examples.from_images"
+        )
+    value = row[given[0]]
+    unused.of_row(row, (key, given[0]), where)
+    if given[0] == "labels" and isinstance(value, Mapping):
+        return _of_image(row[key], None, _by_task(value, None, where), where)
+    return _of_image(row[key], _image_label(value, where), None, where)
 
 
 def _by_task(value: object, words: tuple[str, ...] | None, where: str) -> dict[str, Label]:
@@ -337,5 +371,6 @@ def example_from_row(row: object, where: str, unused: Unused) -> Example:
             )
         return _of_several(row, where)
     raise TypeError(
-        f"{where}: expected (text, label), (words, tags) or a dictionary; found {typed(row)}"
+        f"{where}: expected (text, label), (words, tags), (image, label) or a dictionary; found "
+        f"{typed(row)}"
     )

@@ -102,9 +102,8 @@ def _content(examples: Examples) -> str:
     if is_questions(examples):
         return "questions"
     n_texts = len(examples[0].texts or ())
-    return {2: "pairs", 3: "triplets"}.get(
-        n_texts, "words" if examples.kind == "words" else "texts"
-    )
+    one = {"words": "words", "image": "images"}.get(examples.kind, "texts")
+    return {2: "pairs", 3: "triplets"}.get(n_texts, one)
 
 
 def _encoded(model: MultiTaskModel, examples: Examples, content: str) -> Encoded:

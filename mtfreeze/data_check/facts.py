@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..closest import look_alikes
-from ..data import Answer, Examples
+from ..data import Answer, Box, Examples
 from ..data.example import Example, Label
 from ..data.white_space import words_of
 
@@ -101,6 +101,8 @@ def lengths_of(examples: Examples) -> dict[str, Spread]:
     """Return the spread of characters and of words of a row; rows of words have words alone."""
     found: dict[str, list[int]] = {"characters": [], "words": []}
     for row in examples:
+        if row.image is not None:
+            continue
         if row.words is not None:
             found["words"].append(len(row.words))
             continue
@@ -115,6 +117,7 @@ def n_empty(examples: Examples) -> int:
     return sum(
         not row.words if row.words is not None else not all(map(words_of, _texts(row)))
         for row in examples
+        if row.image is None
     )
 
 
@@ -185,7 +188,8 @@ def _target(kind: str, labels: Sequence[Label], numbers: Sequence[float] | None)
 
 def _each(labels: Iterable[Label | None]) -> Iterator[str | int | float | Answer | None]:
     for label in labels:
-        yield from label if isinstance(label, tuple) else (label,)
+        for one in label if isinstance(label, tuple) else (label,):
+            yield one.label if isinstance(one, Box) else one
 
 
 def _numbers(names: Mapping[str, int]) -> list[float] | None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from ..inputs.row_layout import RowLayout
 
 __all__ = ["CorePeak"]
 
@@ -63,11 +64,10 @@ class CorePeak:
         longest = np.array([one.max(initial=0) for one in lengths])
         chosen = {*np.argsort(-tokens)[:_CANDIDATES], *np.argsort(-longest)[:_CANDIDATES]}
         for at in sorted(chosen):
-            offsets = np.concatenate(([0], np.cumsum(lengths[at]))).astype(np.int64)
             plan = self._core.plan(
                 list(outputs),
                 training=training,
-                offsets={"tokens": offsets},
+                offsets=RowLayout.of(self._core).offsets(lengths[at]),
                 features=tuple(features),
                 token_budget=self._budget,
                 **(self._how if training else {}),
@@ -89,8 +89,8 @@ class CorePeak:
         """
         self._core.train_reset()
         plans = max(0, _core.memory_info().bytes_now - self._before)
-        # One text of one token: state does not depend on the batch.
-        one = {"tokens": np.array([0, 1], dtype=np.int64)}
+        layout = RowLayout.of(self._core)
+        one = layout.offsets([layout.shortest])  # state does not depend on the batch
         training = bool(heads)
         outputs = list(heads) or [self._core.outputs()[0].name]
         plan = self._core.plan(outputs, training=training, offsets=one)

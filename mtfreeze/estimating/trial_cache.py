@@ -23,7 +23,7 @@ from ..features.filling import boundaries, pass_calls
 from ..features.folder import folder_files
 from ..features.keys import numerics, output_info, prefix_key, text_keys, units_run
 from ..features.memory import STORE, TEXT_BYTES, Block, block_bytes
-from ..features.requests import Texts, Wanted, row_counts, take_apart
+from ..features.requests import Texts, Wanted, take_apart
 from ..features.rounding import ITEM_BYTES
 from ..features.shards import ShardError, read_shard
 from ..features.trust import folder_fault
@@ -222,7 +222,7 @@ class TrialCache:
         if any(keys[row] not in kept.texts for row in rows.tolist()):
             return None
         info = output_info(self._model, name)
-        counts = row_counts(info.space, encoded.lengths)
+        counts = encoded.counts(info.space)
         view = FeatureView(name, keys, counts, info.width, kept.blocks)
         return view if view.has(rows) else None
 

@@ -17,6 +17,7 @@ from ..data.examples import Rows, as_examples
 from ..data.labels import IGNORE
 from ..errors import DataError, SelectorError
 from ..heads.classes import check_classes
+from ..images import Picture
 from ..metrics.scores import confusion_matrix
 from ..model.state import check_model
 from ..pictures.writing import check_ending, write_picture
@@ -80,8 +81,8 @@ def confusion(
     )
 
 
-def _content(content: str | tuple[str, ...]) -> str | list[str]:
-    return content if isinstance(content, str) else list(content)
+def _content(content: str | tuple[str, ...] | Picture) -> Any:
+    return list(content) if isinstance(content, tuple) else content
 
 
 def plot_confusion(

@@ -19,7 +19,7 @@ from .config_keys import core_config
 from .deberta_v2 import DEBERTA_V2
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
-from .family import Family, HeadLayout
+from .family import IMAGES, Family, HeadLayout
 from .gguf_layout import GgufLayout
 from .gpt2 import GPT2
 from .gte import GTE, NEW
@@ -33,6 +33,7 @@ __all__ = [
     "FAMILIES",
     "GGUF_LAYOUTS",
     "HEAD_LAYOUTS",
+    "IMAGES",
     "Family",
     "GgufLayout",
     "HeadLayout",

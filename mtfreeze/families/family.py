@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["SIZES", "SPANS", "Family", "HeadLayout"]
+__all__ = ["IMAGES", "SIZES", "SPANS", "TEXTS", "Family", "HeadLayout"]
+
+TEXTS, IMAGES = "texts", "images"
+"""What a family may read."""
 
 SIZES = (
     "vocab_size",
@@ -117,6 +120,8 @@ class Family:
         What the tensor names of its own pooler begin with; ``""``: it has none.
     causal : bool
         Whether tokens see what stands before them only.
+    reads : {"texts", "images"}
+        What a sequence of it is.
     flat : callable, optional
         Takes the whole ``config.json`` and the file's name for messages; returns what the core
         needs and the file says in another form, such as a value inside of a nested key. Raises
@@ -145,6 +150,7 @@ class Family:
     pooling: str = "mean"
     pooler: str = ""
     causal: bool = False
+    reads: str = TEXTS
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 
     def core_values(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:

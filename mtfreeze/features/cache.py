@@ -26,7 +26,7 @@ from .gather import FeatureView
 from .keys import output_info, prefix_key, text_keys
 from .memory import STORE, Block
 from .reports import CacheStats, FillReport
-from .requests import Request, Texts, Wanted, row_counts, take_apart
+from .requests import Request, Texts, Wanted, take_apart
 from .shards import Stopped
 from .sinks import Sink
 from .storing import Limits, load_block, open_sink, save_rows
@@ -191,7 +191,7 @@ class FeatureCache:
         if of is None or self._closed:
             return None
         info, key = output_info(of, name), prefix_key(of, name)
-        counts = row_counts(info.space, encoded.lengths)
+        counts = encoded.counts(info.space)
         blocks = [block for block in self._blocks if block.key == key]
         view = FeatureView(name, text_keys(encoded), counts, info.width, blocks)
         return None if len(encoded) and view.n_missing == len(encoded) else view

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs.packing import TOKENS, PackedBatch
+from ..inputs.packing import SEQUENCES, PackedBatch
 from ..model.encoding import brief_tokens
 from ..pricing.plan_prices import PlanPrices, sizes_of
 from .gather import FeatureView, MissingFeatures
@@ -126,8 +126,7 @@ def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int6
         rows = group.start.gather(at)
     except MissingFeatures:  # the file that had them cannot be read any more
         return texts.pack(chosen)
-    offsets = np.concatenate(([0], np.cumsum(texts.lengths(chosen)))).astype(np.int64)
-    return PackedBatch(texts.skipped(chosen), {TOKENS: offsets}, {group.start.name: rows})
+    return texts.outline(chosen, {group.start.name: rows})
 
 
 def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator[NDArray[np.int64]]:
@@ -161,8 +160,9 @@ def _groups(
             have = stored(start, left)
             if have:
                 blocks, found = have
-                width = output_info(model, start).width
-                view = FeatureView(start, found, texts.lengths(found), width, blocks)
+                info = output_info(model, start)
+                counts = texts.counts(info.space, found)
+                view = FeatureView(start, found, counts, info.width, blocks)
                 yield _Group(names, found, view)
                 has = set(found)
                 left = [text for text in left if text not in has]
@@ -173,8 +173,8 @@ def _groups(
 def boundaries(model: ModelState, names: Sequence[str]) -> list[str]:
     """Return the outputs below all of `names` at which a pass may begin, highest first.
 
-    A token output of the backbone cuts the program in two: what comes later in the core's list and
-    runs all its units can be computed from it.
+    An output of the backbone with rows for tokens cuts the program in two: what comes later in the
+    core's list and runs all its units can be computed from it.
     """
     outputs = model._core.outputs()
     position = {info.name: at for at, info in enumerate(outputs)}
@@ -183,7 +183,7 @@ def boundaries(model: ModelState, names: Sequence[str]) -> list[str]:
     return [
         info.name
         for info in reversed(outputs[:lowest])
-        if info.space == "tokens"
+        if info.space != SEQUENCES
         and info.name not in model.heads
         and common.issuperset(units_run(model, info.name))
     ]

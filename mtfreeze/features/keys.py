@@ -12,11 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
-from itertools import pairwise
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
-
-import numpy as np
 
 from .. import _core
 from ..closest import unknown
@@ -24,6 +21,7 @@ from ..errors import SelectorError
 from ..freezing.digests import Snapshot, digest
 from ..freezing.state import get_state
 from ..inputs.packing import Encoded
+from ..inputs.row_layout import RowLayout
 from ..runtime.precision import FP32
 
 if TYPE_CHECKING:
@@ -53,8 +51,9 @@ def output_info(model: ModelState, name: str) -> OutputInfo:
 
 def units_run(model: ModelState, name: str) -> tuple[int, ...]:
     """Return the positions of the units that run to compute an output."""
-    one_text = {"tokens": np.array([0, 1], dtype=np.int64)}
-    units = model._core.plan([name], training=False, offsets=one_text).units
+    layout = RowLayout.of(model._core)
+    one = layout.offsets([layout.shortest])
+    units = model._core.plan([name], training=False, offsets=one).units
     return tuple(position for position, unit in enumerate(units) if unit.runs)
 
 
@@ -154,18 +153,7 @@ def text_keys(encoded: Encoded) -> list[bytes]:
     """
     found = _known_texts.get(encoded)
     if found is None:
-        # All inputs of a token side by side, so that no two texts give the same bytes.
-        inputs = np.stack(list(encoded.inputs.values()), axis=1).astype("<i4", copy=False)
-        data = memoryview(inputs.tobytes())
-        ends = (encoded.offsets * 4 * len(encoded.inputs)).tolist()
-        # What is no token's stands before the tokens; nothing for most models.
-        before = [b""] * len(encoded)
-        if encoded.skip is not None:
-            before = [b"skip" + value.tobytes() for value in encoded.skip.astype("<i4")]
         blake2b = hashlib.blake2b
-        found = [
-            blake2b(first + data[begin:end], digest_size=KEY_BYTES).digest()
-            for first, (begin, end) in zip(before, pairwise(ends), strict=True)
-        ]
+        found = [blake2b(one, digest_size=KEY_BYTES).digest() for one in encoded.contents()]
         _known_texts[encoded] = found
     return found

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..inputs.packing import Encoded, PackedBatch, pack_rows
+from ..inputs.row_layout import starts
 from .keys import text_keys
 
-__all__ = ["Request", "Texts", "Wanted", "row_counts", "take_apart"]
+__all__ = ["Request", "Texts", "Wanted", "take_apart"]
 
+
+Float32 = NDArray[np.float32]
 
 Wanted = tuple[Encoded, ArrayLike | None, Sequence[str]]
 """Texts, the rows of them (None: all), and the names of the outputs that are wanted for them."""
@@ -47,26 +50,45 @@ class Texts:
 
     def __init__(self) -> None:
         self._sources: list[Encoded] = []
-        self._lengths: list[NDArray[np.int64]] = []
         self._places: dict[bytes, tuple[int, int]] = {}
 
     def add(self, encoded: Encoded, rows: Sequence[int], texts: Sequence[bytes]) -> None:
         """Note rows of `encoded`; `texts` are the keys of these rows."""
         self._sources.append(encoded)
-        self._lengths.append(encoded.lengths)
         number = len(self._sources) - 1
         for row, text in zip(rows, texts, strict=True):
             self._places.setdefault(text, (number, row))
 
     def lengths(self, texts: Sequence[bytes]) -> NDArray[np.int64]:
         """Return the tokens of each text, (n,) int64."""
-        places = (self._places[text] for text in texts)
-        found = (self._lengths[number][row] for number, row in places)
-        return np.fromiter(found, np.int64, count=len(texts))
+        return self._of_each([source.lengths for source in self._sources], texts)
 
     def counts(self, space: str, texts: Sequence[bytes]) -> NDArray[np.int64]:
         """Return how many rows an output of this space has for each text, (n,) int64."""
-        return row_counts(space, self.lengths(texts))
+        return self._of_each([source.counts(space) for source in self._sources], texts)
+
+    def outline(self, texts: Sequence[bytes], features: Mapping[str, Float32]) -> PackedBatch:
+        """Return the texts as a packed batch of features, without what lies below them."""
+        spaces = self._sources[0].spaces
+        grids = {name: [one.grid_widths(name) for one in self._sources] for name in spaces}
+        return PackedBatch(
+            self.skipped(texts),
+            {name: starts(self.counts(name, texts)) for name in spaces},
+            features,
+            {
+                name: self._of_each([one for one in widths if one is not None], texts)
+                for name, widths in grids.items()
+                if widths[0] is not None
+            },
+        )
+
+    def _of_each(
+        self, values: Sequence[NDArray[np.int64]], texts: Sequence[bytes]
+    ) -> NDArray[np.int64]:
+        """Return for each text its entry in the array of its source."""
+        places = (self._places[text] for text in texts)
+        found = (values[number][row] for number, row in places)
+        return np.fromiter(found, np.int64, count=len(texts))
 
     def skipped(self, texts: Sequence[bytes]) -> dict[str, NDArray[np.int32]]:
         """Return the inputs of texts that have one row a text, by name."""
@@ -78,11 +100,6 @@ class Texts:
         """Return the texts as a packed batch."""
         places = [self._places[text] for text in texts]
         return pack_rows([(self._sources[number], row) for number, row in places])
-
-
-def row_counts(space: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many rows an output of this space has for texts of these lengths, (n,) int64."""
-    return np.ones(len(lengths), np.int64) if space == "sequences" else lengths
 
 
 def take_apart(wanted: Sequence[Wanted]) -> tuple[Texts, dict[str, dict[bytes, None]]]:

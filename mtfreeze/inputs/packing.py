@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
 from .head_spaces import HEAD_SPACES, PAIRS, is_of_heads
+from .row_layout import starts
 
 if TYPE_CHECKING:
     from .._core import Batch
 
 __all__ = [
     "IDS",
+    "SEQUENCES",
     "SKIP",
     "TOKENS",
     "TOKEN_TYPES",
@@ -40,6 +43,9 @@ IDS, TOKEN_TYPES = "ids", "token_types"
 
 TOKENS = "tokens"
 """Their row space."""
+
+SEQUENCES = "sequences"
+"""The row space of one row a sequence."""
 
 SKIP = "skip"
 """Input of one number a sequence: how many of its first tokens are a prompt's, and not pooled."""
@@ -62,11 +68,14 @@ class PackedBatch:
     features : mapping of str to (N, width) float32 array
         Outputs of the frozen prefix for these sequences, by name, one row a token or a sequence;
         what lies below them is not computed again. Empty: everything is computed from `inputs`.
+    widths : mapping of str to (B,) int64 array
+        By row space that is a grid: the columns of each sequence's.
     """
 
     inputs: Mapping[str, NDArray[Any]]
     offsets: Mapping[str, NDArray[np.int64]]
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    widths: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def n_sequences(self) -> int:
@@ -75,16 +84,13 @@ class PackedBatch:
 
     @property
     def n_tokens(self) -> int:
-        """Rows of the family's row spaces: T, the number of tokens, of a batch of texts."""
-        return sum(int(offsets[-1]) for offsets in self._own_offsets)
+        """Rows of the family's main row space: T, the number of tokens."""
+        return int(self._main_offsets[-1])
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Rows of each sequence in the family's row spaces, (B,) int64: its tokens."""
-        total: NDArray[np.int64] = np.zeros(self.n_sequences, dtype=np.int64)
-        for offsets in self._own_offsets:
-            total += np.diff(offsets)
-        return total
+        """Rows of each sequence in the family's main row space, (B,) int64: its tokens."""
+        return np.diff(self._main_offsets)
 
     @property
     def rows_of_heads(self) -> dict[str, int]:
@@ -92,12 +98,19 @@ class PackedBatch:
         return {name: int(one[-1]) for name, one in self.offsets.items() if name in HEAD_SPACES}
 
     @property
-    def _own_offsets(self) -> list[NDArray[np.int64]]:
-        return [one for space, one in self.offsets.items() if space not in HEAD_SPACES]
+    def _main_offsets(self) -> NDArray[np.int64]:
+        """Offsets of the space that lengths are counted in; see `RowLayout`."""
+        own = [space for space in self.offsets if space not in HEAD_SPACES]
+        return self.offsets[TOKENS if TOKENS in own else own[0]]
 
     def for_core(self) -> Batch:
         """Return the batch in the form that the core takes."""
-        return {"inputs": self.inputs, "offsets": self.offsets, "features": self.features}
+        return {
+            "inputs": self.inputs,
+            "offsets": self.offsets,
+            "features": self.features,
+            **({"widths": self.widths} if self.widths else {}),
+        }
 
     def with_features(self, features: Mapping[str, NDArray[np.float32]]) -> PackedBatch:
         """Return the same sequences with outputs of the frozen prefix beside them."""
@@ -118,7 +131,7 @@ class PackedBatch:
             return batches[0]
         spaces = dict.fromkeys(space for batch in batches for space in batch.offsets)
         offsets = {
-            space: _offsets(np.concatenate([_lengths_in(batch, space) for batch in batches]))
+            space: starts(np.concatenate([_lengths_in(batch, space) for batch in batches]))
             for space in spaces
         }
         own = {name for batch in batches for name in batch.inputs if is_of_heads(name)}
@@ -130,6 +143,7 @@ class PackedBatch:
             _joined_by_name([batch.inputs for batch in batches]) | of_heads,
             offsets,
             _joined_by_name([batch.features for batch in batches]),
+            _joined_by_name([batch.widths for batch in batches]),
         )
 
 
@@ -166,7 +180,7 @@ def pack(
                 "expected as many token types as ids in every sequence; found other counts"
             )
         types = _joined(token_types)
-    return PackedBatch({IDS: ids, TOKEN_TYPES: types}, {TOKENS: _offsets(lengths)})
+    return PackedBatch({IDS: ids, TOKEN_TYPES: types}, {TOKENS: starts(lengths)})
 
 
 class Encoded(Sequence[NDArray[np.int32]]):
@@ -243,7 +257,7 @@ class Encoded(Sequence[NDArray[np.int32]]):
             self._first,
             self._word_offsets,
             self.skip,
-            _offsets(counts),
+            starts(counts),
             paired,
         )
 
@@ -327,6 +341,30 @@ class Encoded(Sequence[NDArray[np.int32]]):
         position = range(len(self))[row]
         return self._first[self._word_offsets[position] : self._word_offsets[position + 1]]
 
+    spaces: tuple[str, ...] = (TOKENS,)
+    """The row spaces of the family."""
+
+    def counts(self, space: str) -> NDArray[np.int64]:
+        """Return how many rows each sequence has in a row space, (n,) int64."""
+        return np.ones(len(self), np.int64) if space == SEQUENCES else self.lengths
+
+    def grid_widths(self, space: str) -> NDArray[np.int64] | None:
+        """Return the columns of each sequence's grid in a row space, (n,) int64; None: no grid."""
+        return None
+
+    def contents(self) -> list[bytes]:
+        """Return for each sequence all that a model reads of it, as bytes."""
+        # All inputs of a token side by side, so that no two texts give the same bytes.
+        inputs = np.stack(list(self.inputs.values()), axis=1).astype("<i4", copy=False)
+        data = memoryview(inputs.tobytes())
+        ends = (self.offsets * 4 * len(self.inputs)).tolist()
+        # What is no token's stands before the tokens; nothing for most models.
+        before = [b""] * len(self)
+        if self.skip is not None:
+            before = [b"skip" + value.tobytes() for value in self.skip.astype("<i4")]
+        spans = zip(before, pairwise(ends), strict=True)
+        return [first + data[begin:end] for first, (begin, end) in spans]
+
     def check_tokens(self, rows: ArrayLike | None = None) -> None:
         """Refuse rows (by default any) without a token: in a batch nothing would stand for them.
 
@@ -360,6 +398,10 @@ class Encoded(Sequence[NDArray[np.int32]]):
         inputs = {name: values[index] for name, values in self.inputs.items()}
         return PackedBatch(inputs | self.skipped(rows), {TOKENS: offsets} | self._pairs_of(rows))
 
+    def pack_outline(self, rows: ArrayLike) -> PackedBatch:
+        """Return `pack`, whose inputs may be missing because features will stand for them."""
+        return self.pack(rows)
+
     def _pairs_of(self, sequences: ArrayLike) -> dict[str, NDArray[np.int64]]:
         """Return the offsets of `PAIRS` for a batch of these sequences, where rows are pairs."""
         if not self.paired or self.row_offsets is None:
@@ -367,7 +409,7 @@ class Encoded(Sequence[NDArray[np.int32]]):
         chosen = np.asarray(sequences, dtype=np.int64)
         begins = np.zeros(len(chosen), dtype=np.int64)
         begins[:-1] = chosen[1:] == chosen[:-1] + 1
-        return {PAIRS: _offsets(begins * np.isin(chosen, self.row_offsets[:-1]))}
+        return {PAIRS: starts(begins * np.isin(chosen, self.row_offsets[:-1]))}
 
     def skipped(self, rows: Any) -> dict[str, NDArray[np.int32]]:
         """Return the input `SKIP` of these rows by its name; empty where the model has none."""
@@ -399,11 +441,13 @@ def pack_rows(rows: Sequence[tuple[Encoded, int]]) -> PackedBatch:
     rows : sequence of (Encoded, int)
         At least one row, by its data set and its number there; data sets of one model.
     """
+    if not rows[0][0].inputs:
+        return PackedBatch.join([one.pack([row]) for one, row in rows])
     spans = [(one.inputs, slice(*one.offsets[row : row + 2])) for one, row in rows]
     inputs = {name: _joined([values[name][span] for values, span in spans]) for name in spans[0][0]}
     if rows[0][0].skip is not None:
         inputs[SKIP] = _joined([one.skipped([row])[SKIP] for one, row in rows])
-    return PackedBatch(inputs, {TOKENS: _offsets([span.stop - span.start for _, span in spans])})
+    return PackedBatch(inputs, {TOKENS: starts([span.stop - span.start for _, span in spans])})
 
 
 def _spans(
@@ -439,7 +483,3 @@ def _lengths_in(batch: PackedBatch, space: str) -> NDArray[np.int64]:
     if space in HEAD_SPACES and space not in batch.offsets:
         return np.zeros(batch.n_sequences, dtype=np.int64)
     return np.diff(batch.offsets[space])
-
-
-def _offsets(lengths: ArrayLike) -> NDArray[np.int64]:
-    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64)

@@ -78,6 +78,8 @@ class _Plain(RowEncoding):
             )
 
     def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+        if examples.kind == "image":
+            return encoder.encode_images([row.image for row in examples])
         if examples.kind == "words":
             return encoder.encode_words([row.words or () for row in examples])
         return encoder.encode_texts([row.text or "" for row in examples])
@@ -136,6 +138,8 @@ class _Paired(_Separate):
 def _found(row: Example) -> str:
     if row.texts is not None:
         return f"{len(row.texts)} texts"
+    if row.image is not None:
+        return "an image"
     return "one text" if row.text is not None else "words"
 
 

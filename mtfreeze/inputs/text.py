@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import as_items, why_no_list
+from ..closest import counted
 from ..data.examples import Examples
 from ..data.rows import check_text, check_words
 from ..errors import CheckpointError, ConfigError, DataError
@@ -53,6 +54,9 @@ _CHUNK = 4096
 
 _CHARACTERS = 1 << 16
 """Characters given to it at a time, unless one row has more: Ctrl-C is heard in between."""
+
+_USUAL_LENGTH = 32
+"""Tokens of a text where no data are known."""
 
 _COLUMNS: dict[str, Callable[[Any], Iterable[int]]] = {
     IDS: attrgetter("ids"),
@@ -193,6 +197,11 @@ class TextEncoder:
         )
 
     @property
+    def usual_length(self) -> int:
+        """Tokens of a text that stands for all where something is priced."""
+        return min(_USUAL_LENGTH, self.max_length)
+
+    @property
     def vocab_size(self) -> int:
         """Number of token ids, added tokens included."""
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
@@ -232,6 +241,19 @@ class TextEncoder:
         if self.do_lower_case:
             rows = [text.lower() for text in rows]
         return self._encode(rows, words=False, n_skipped=self._length_of(before))
+
+    def encode_images(self, images: Sequence[Any]) -> Encoded:
+        """Refuse images.
+
+        Raises
+        ------
+        DataError
+            Always: a tokenizer reads texts.
+        """
+        raise DataError(
+            f"this model reads texts; found {counted(len(images), 'image')}; load a model of "
+            "images, such as a ViT, or give texts"
+        )
 
     def _length_of(self, prompt: str) -> int:
         """Return the tokens of a prompt as sentence-transformers counts them: as if it stood alone,

@@ -29,8 +29,10 @@ from ..data.examples import Examples
 from ..data.text_rows import check_texts
 from ..data.white_space import words_of
 from ..errors import ConfigError, SelectorError
-from ..inputs.packing import Encoded
+from ..images.telling import is_image
+from ..inputs.packing import SEQUENCES, Encoded
 from ..inputs.row_encoding import PLAIN
+from ..inputs.row_layout import starts
 from ..notices import OtherRowsWarning, warn
 from ..quoting import quoted
 from ..runtime.precision import forward_options
@@ -52,7 +54,7 @@ __all__ = [
 
 Float32 = NDArray[np.float32]
 Row = str | Sequence[str]
-"""A text, or its words."""
+"""A text, or its words. For models of images an image."""
 
 TOKENS_PER_CALL = 8192
 """Tokens given to the core at a time: enough to keep every thread busy, bounds memory."""
@@ -106,6 +108,12 @@ def encode_rows(
     if items is None:
         return model.encoder.encode_texts(rows, prompt)  # raises
     rows = list(items)
+    if model.reads_images or any(is_image(row) for row in rows):
+        if prompt:
+            raise ConfigError(
+                f"a prompt stands before texts; found {quoted(prompt)} for images; leave it out"
+            )
+        return model.encoder.encode_images(rows)
     listed = [position for position, row in enumerate(rows) if isinstance(row, list | tuple)]
     takes_words = any(head.spec.row_space.splits for head in heads)
     if check_flag("words", words) or (takes_words and listed):
@@ -258,7 +266,7 @@ def encode(
     reporter = _reporter(check_flag("show_progress_bar", show_progress_bar))
 
     def compute() -> None:
-        with reporter.bar(len(encoded), "encoding", unit="text"):
+        with reporter.bar(len(encoded), "encoding", unit=model.noun):
             for rows in calls(encoded.lengths, rows=limit):
                 batch = encoded.pack(rows).for_core()
                 result[rows] = model._core.forward(batch, [output], **how)[0]
@@ -299,15 +307,18 @@ def forward(
     wanted = list(dict.fromkeys(wanted))
     heads = [model.heads[name] for name in wanted if name in model.heads]
     encoded = _encode_for(model, heads, texts, words)
-    per_token = any(known[name].space == "tokens" for name in wanted)
+    per_row = [known[name].space for name in wanted if known[name].space != SEQUENCES]
     if len(encoded):
         batch = encoded.pack().for_core()
         values = model._core.forward(batch, wanted, **how) if wanted else []
     else:
         values = [np.zeros((0, known[name].width), dtype=np.float32) for name in wanted]
     result: dict[str, NDArray[Any]] = dict(zip(wanted, values, strict=True))
-    if per_token:
-        result["offsets"] = encoded.offsets
+    if len(set(per_row)) == 1:
+        result["offsets"] = starts(encoded.counts(per_row[0]))
+    else:
+        for space in dict.fromkeys(per_row):
+            result[f"offsets.{space}"] = starts(encoded.counts(space))
     return result
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._core import Model as CoreModel
 from ..checks import as_integer, check_optional_flag, typed
 from ..closest import name_list, unknown
 from ..errors import CheckpointError, ConfigError
-from ..families import Family, core_config, family_of
+from ..families import IMAGES, Family, core_config, family_of
 from ..files.inner_names import inner_path
 from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
@@ -38,6 +38,9 @@ from .kept_files import read_kept
 from .promises import BACKBONE, SavedHead, check_promises, check_sizes
 from .saved_adapter import SavedAdapter, read_saved_adapter
 from .sentence_files import WRITTEN, SentenceSettings, check_pooling, read_settings
+
+if TYPE_CHECKING:
+    from ..inputs.image_encoder import ImageEncoder
 
 __all__ = [
     "FORMAT",
@@ -70,8 +73,8 @@ class Loaded:
         What the core was built from.
     settings : SentenceSettings
         Pooling, normalisation, maximum length.
-    encoder : TextEncoder
-        The tokenizer.
+    encoder : TextEncoder or ImageEncoder
+        The tokenizer, or what prepares images.
     unused : dict of str to RawTensor
         Tensors that the computation does not use; saved back unchanged.
     extra_files : dict of str to bytes
@@ -93,7 +96,7 @@ class Loaded:
     config: dict[str, Any]
     build_config: dict[str, Any]
     settings: SentenceSettings
-    encoder: TextEncoder
+    encoder: TextEncoder | ImageEncoder
     unused: dict[str, RawTensor]
     extra_files: dict[str, bytes]
     heads: list[SavedHead] = field(default_factory=list)
@@ -161,14 +164,20 @@ def load_folder(
     check_promises(family, build, entries, heads, folder)
     initialize()
     core = CoreModel(build)
-    files = gguf.tokenizer_files(folder) if gguf else None
-    settings, encoder = _read_text(folder, core, family, settings, max_length, config, files)
+    encoder: TextEncoder | ImageEncoder
+    if family.reads == IMAGES:
+        from .image_folders import read_images_of
+
+        settings, encoder = read_images_of(folder, core, settings, max_length, config)
+    else:
+        files = gguf.tokenizer_files(folder) if gguf else None
+        settings, encoder = _read_text(folder, core, family, settings, max_length, config, files)
     unused = _fill(core, entries)
     if gguf:
         gguf.say_types()
     if not own:
         warn_of_another_kind(folder, config, entries)
-    extra = read_kept(folder, [*WRITTEN, *TOKENIZER_FILES])
+    extra = read_kept(folder, [*WRITTEN, *TOKENIZER_FILES, *encoder.files])
     return Loaded(
         core,
         family,

@@ -245,7 +245,7 @@ def settings_files(settings: SentenceSettings, width: int) -> dict[str, bytes]:
     Parameters
     ----------
     settings : SentenceSettings
-        With a maximum length.
+        With a maximum length; without one there are no texts, and nothing to say of them.
     width : int
         Of the token vectors.
 
@@ -255,6 +255,8 @@ def settings_files(settings: SentenceSettings, width: int) -> dict[str, bytes]:
         For `POOLER` the prompts alone, since sentence-transformers has no module for it. The
         weights of Dense modules go beside their ``config.json``, in the folder `dense_folder`.
     """
+    if settings.max_length is None:
+        return {}
     prompts = settings.prompts.to_file()
     files = {} if prompts is None else {PROMPTS_FILE: prompts}
     if settings.pooling == POOLER:

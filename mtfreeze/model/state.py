@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ from .._core import Bracket
 from ..checks import as_array, check_text, typed
 from ..closest import did_you_mean
 from ..errors import ConfigError, SelectorError, TrainingError
+from ..families import IMAGES
 from ..freezing import state as freezing
 from ..freezing.facts import ModelFacts, publish
 from ..freezing.selectors import ModelIndex, Selector, resolve
@@ -87,7 +88,7 @@ class ModelState:
         self._lock = ModelLock()
         self.name = name
         self.config = loaded.config
-        self.encoder: TextEncoder = loaded.encoder
+        self._encoder = loaded.encoder
         self.unused: dict[str, RawTensor] = loaded.unused
         self.tasks: dict[str, Any] = dict(loaded.tasks)
 
@@ -122,6 +123,22 @@ class ModelState:
             If another thread uses the model; a read never waits.
         """
         return self._lock.reading()
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """What turns rows of data into sequences: the tokenizer, or what prepares images."""
+        # one reads what the other refuses, so that whoever has rows need not know which it is
+        return cast("TextEncoder", self._encoder)
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether the backbone reads images, and no texts."""
+        return self._loaded.family.reads == IMAGES
+
+    @property
+    def noun(self) -> str:
+        """What a sequence is to a user: ``"text"`` or ``"image"``."""
+        return "image" if self.reads_images else "text"
 
     @property
     def heads(self) -> Mapping[str, Head]:
@@ -180,6 +197,11 @@ class ModelState:
     def max_length(self) -> int:
         """Tokens of a text, special ones included, before it is truncated."""
         return self.encoder.max_length
+
+    @property
+    def usual_length(self) -> int:
+        """The length of a sequence that stands for all where a freeze choice is priced."""
+        return self.encoder.usual_length
 
     @property
     def param_keys(self) -> tuple[str, ...]:

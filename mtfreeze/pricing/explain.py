@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..freezing.layer_units import layer_range
 from ..freezing.state import reduced_keys
 from ..freezing.unit_names import unit_names
+from ..inputs.row_layout import RowLayout
 from ..quantities import in_bytes, in_values
 from ..runtime.precision import LEAST_WEIGHTS
-from .freeze_prices import LENGTH, N_TOKENS, Prices, price
+from .freeze_prices import N_TOKENS, Prices, price
 from .plan_prices import row_bytes, worth_keeping
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def explain(model: ModelState) -> str:
     prices = price(model)
     lines = [
         _headline(prices),
-        *_prefix(prices),
+        *_prefix(model, prices),
         *_shared(model),
         *_kept(model, prices),
         *_above_prefix(prices),
@@ -102,7 +101,7 @@ def _headline(prices: Prices) -> str:
     )
 
 
-def _prefix(prices: Prices) -> list[str]:
+def _prefix(model: ModelState, prices: Prices) -> list[str]:
     """Say what the frozen prefix is."""
     pairs = zip(prices.units, prices.now.units, strict=True)
     inside = [unit.path for unit, plan in pairs if plan.in_prefix]
@@ -112,8 +111,8 @@ def _prefix(prices: Prices) -> list[str]:
         )
         return [
             f"Prefix: {unit_list(inside)}. It is computed forward only, keeps nothing for a "
-            f"backward pass, and gives the same for the same text as long as it stays frozen; it "
-            f"is {share:.0%} of the forward work."
+            f"backward pass, and gives the same for the same {model.noun} as long as it stays "
+            f"frozen; it is {share:.0%} of the forward work."
         ]
     lowest = next((unit.path for unit in prices.units if not unit.frozen), None)
     if lowest is None or not any(unit.frozen for unit in prices.units if not unit.is_head):
@@ -153,19 +152,20 @@ def _kept(model: ModelState, prices: Prices) -> list[str]:
         for name in outputs:
             readers.setdefault(name, []).append(head)
     parts = []
+    one = f"{'an' if model.reads_images else 'a'} {model.noun}"
     for name, (space, size) in row_bytes(core, readers).items():
         heads = ", ".join(readers[name])
         if space == "tokens":
             parts.append(f"one row a token for {heads} ({in_bytes(1000 * size)} for 1,000 tokens)")
         else:
-            length = min(LENGTH, model.max_length)
+            length = model.usual_length
             parts.append(
-                f"one row a text for {heads} ({in_bytes(1000 / length * size)} for 1,000 tokens in "
-                f"texts of {length})"
+                f"one row {one} for {heads} ({in_bytes(1000 / length * size)} for 1,000 tokens in "
+                f"{model.noun}s of {length})"
             )
     return [
-        f"Over several epochs fit computes the prefix once for each text: {_EPOCHS} epochs take "
-        f"{(now.prefix_flops + _EPOCHS * later) / (_EPOCHS * work):.0%} of the work that they "
+        f"Over several epochs fit computes the prefix once for each {model.noun}: {_EPOCHS} epochs "
+        f"take {(now.prefix_flops + _EPOCHS * later) / (_EPOCHS * work):.0%} of the work that they "
         f"would take otherwise, an epoch after the first {100 * later / work:.2g}%. The cache "
         f"keeps {' and '.join(parts)}."
     ]
@@ -269,8 +269,8 @@ def _through(model: ModelState, prices: Prices, frozen: Sequence[str]) -> list[s
     """Say what freezing a head saves where its task trains on, through it."""
     if not frozen or prices.now.n_backward == 0:
         return []
-    one_text = {"tokens": np.array([0, min(LENGTH, model.max_length)], dtype=np.int64)}
-    if model._core.plan(list(frozen), training=True, offsets=one_text).n_backward == 0:
+    one = RowLayout.of(model._core).offsets([model.usual_length])
+    if model._core.plan(list(frozen), training=True, offsets=one).n_backward == 0:
         return []
     weights = sum(prices.full.units[model.unit_index[head]].dw_flops for head in frozen)
     return [

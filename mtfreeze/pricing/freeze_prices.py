@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..freezing.state import FreezeState, masks
 from ..freezing.unit_states import UnitState, unit_states
+from ..inputs.row_layout import RowLayout
 
 if TYPE_CHECKING:
     from .._core import PlanInfo
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Prices", "price"]
 
 N_TOKENS = 4096
-LENGTH = 32
-"""The micro-batch that is priced: 128 texts of 32 tokens."""
+"""Of the micro-batch that is priced: 128 texts of 32 tokens, or as many images as it takes."""
 
 STATE_BYTES = 12
 """Of a trainable float32 value: its gradient and two moments."""
@@ -87,8 +85,8 @@ def price(model: ModelState) -> Prices:
 def _plan(
     model: ModelState, outputs: list[str], training: bool, frozen: FreezeMasks | None = None
 ) -> PlanInfo:
-    length = min(LENGTH, model.max_length)
-    offsets = {"tokens": np.arange(0, N_TOKENS + 1, length, dtype=np.int64)}
+    length = model.usual_length
+    offsets = RowLayout.of(model._core).offsets([length] * (N_TOKENS // length or 1))
     return model._core.plan(
         outputs, training=training, offsets=offsets, token_budget=N_TOKENS, frozen=frozen
     )

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..inputs.row_layout import RowLayout
+
 if TYPE_CHECKING:
     from .. import _core
 
@@ -24,8 +26,8 @@ __all__ = ["Flops", "PlanPrices", "form_bytes", "row_bytes", "sizes_of", "worth_
 
 Float64 = NDArray[np.float64]
 
-_PROBES = (1, 2, 3)
-"""Tokens of the one sequence of each batch that is priced."""
+_PROBES = 3
+"""Lengths that are priced, from the shortest on, each as a batch of one sequence."""
 
 _WORTH = 32.0
 """FLOPs that a byte of features must spare: reading is dearer than, for instance, computing the
@@ -80,7 +82,7 @@ class PlanPrices:
     """
 
     def __init__(self, core: _core.Model) -> None:
-        self._core = core
+        self._core, self._layout = core, RowLayout.of(core)
         self._version = -1
         self._known: dict[tuple[Any, ...], Float64 | None] = {}
         self._single: dict[tuple[Any, ...], Float64] = {}
@@ -136,7 +138,7 @@ class PlanPrices:
 
         Or of the batch of these offsets, by row space.
         """
-        wanted = {"tokens": (0, length)} if offsets is None else offsets
+        wanted = self._layout_of([length]) if offsets is None else offsets
         key = (outputs, features, training, *wanted.items())
         if key not in self._single:
             plan = self._core.plan(
@@ -148,13 +150,17 @@ class PlanPrices:
             self._single[key] = np.array([plan.forward_flops, plan.dx_flops, plan.dw_flops])
         return self._single[key]
 
+    def _layout_of(self, lengths: list[int]) -> dict[str, tuple[int, ...]]:
+        """Return the offsets of a batch of these lengths by row space."""
+        return {name: tuple(one.tolist()) for name, one in self._layout.offsets(lengths).items()}
+
     def _row_price(
         self, outputs: tuple[str, ...], features: tuple[str, ...], training: bool, space: str
     ) -> Float64:
         """Return the FLOPs of one more row in a row space of heads, (3,) float64."""
+        two = self._layout_of([self._layout.shortest] * 2)
         without, with_one = (
-            self._price(outputs, features, training, 1, {"tokens": (0, 1, 2), space: (0, n, n)})
-            for n in (0, 1)
+            self._price(outputs, features, training, 1, two | {space: (0, n, n)}) for n in (0, 1)
         )
         return with_one - without
 
@@ -165,11 +171,13 @@ class PlanPrices:
 
         None: they do not give the price of the longest text.
         """
-        longest = next(space.max_length for space in self._core.spaces() if space.name == "tokens")
-        one, two, three = (self._price(outputs, features, training, n) for n in _PROBES)
+        shortest, longest = self._layout.shortest, self._layout.longest
+        lengths = range(shortest, shortest + _PROBES)
+        one, two, three = (self._price(outputs, features, training, n) for n in lengths)
         square = (three - 2 * two + one) / 2
-        token = two - one - 3 * square
-        units = np.stack([one - token - square, token, square], axis=1)
+        token = two - one - (2 * shortest + 1) * square
+        sequence = one - shortest * token - shortest**2 * square
+        units = np.stack([sequence, token, square], axis=1)
         expected = self._price(outputs, features, training, longest)
         found = units @ np.array([1, longest, longest**2], dtype=np.float64)
         return units if np.allclose(found, expected, rtol=1e-9, atol=0) else None
@@ -187,7 +195,8 @@ def form_bytes(core: _core.Model, heads: Sequence[str], how: Mapping[str, Any]) 
     how : mapping
         What a step is computed in: the arguments of ``core.plan``.
     """
-    one = {"tokens": np.array([0, 1], dtype=np.int64)}
+    layout = RowLayout.of(core)
+    one = layout.offsets([layout.shortest])
     if heads:
         return core.plan(list(heads), training=True, offsets=one, **how).form_bytes
     outputs = [info.name for info in core.outputs()]
@@ -195,7 +204,7 @@ def form_bytes(core: _core.Model, heads: Sequence[str], how: Mapping[str, Any]) 
 
 
 def row_bytes(core: _core.Model, outputs: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """Return the row space of outputs, ``"tokens"`` or ``"sequences"``, and the bytes of a row."""
+    """Return the row space of outputs, such as ``"tokens"``, and the bytes of a row."""
     known = {info.name: (info.space, 4 * info.width) for info in core.outputs()}
     return {name: known[name] for name in outputs}
 
@@ -204,10 +213,9 @@ def worth_keeping(core: _core.Model, outputs: Sequence[str]) -> bool:
     """Say whether reading what was stored of these outputs is cheaper than computing them."""
     if not outputs:
         return False
-    longest = {space.name: space.max_length for space in core.spaces()}
-    length = min(_USUAL_LENGTH, longest["tokens"])
-    offsets = {"tokens": np.array([0, length], dtype=np.int64)}
+    layout = RowLayout.of(core)
+    offsets = layout.offsets([min(layout.shortest - 1 + _USUAL_LENGTH, layout.longest)])
     flops = core.plan(list(outputs), training=False, offsets=offsets).forward_flops
-    sizes = row_bytes(core, outputs).values()
-    n_bytes = sum(size * (length if space == "tokens" else 1) for space, size in sizes)
+    rows = {name: int(one[-1]) for name, one in offsets.items()}
+    n_bytes = sum(size * rows.get(space, 1) for space, size in row_bytes(core, outputs).values())
     return flops >= _WORTH * n_bytes

@@ -23,7 +23,7 @@ from ..features.gather import MissingFeatures
 from ..features.keys import output_info, units_run
 from ..freezing.digests import Snapshot
 from ..freezing.state import FreezeState
-from ..inputs.packing import Encoded, PackedBatch
+from ..inputs.packing import SEQUENCES, Encoded, PackedBatch
 from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
 from ..quantities import in_bytes
 from ..runtime.progress import Reporter
@@ -145,11 +145,12 @@ class PrefixFeatures:
         stats = self.stats
         held = stats.memory_bytes + stats.file_bytes + stats.folder_bytes
         line = (
-            f"frozen prefix: computed for {counted(stats.n_texts, 'text')}, found for "
+            f"frozen prefix: computed for {counted(stats.n_texts, self._model.noun)}, found for "
             f"{stats.n_reused:,}; {in_bytes(held)} kept; {stats.seconds:.1f} s"
         )
         if self._n_left:
-            line += f"; beyond the limit, computed at every use: {counted(self._n_left, 'text')}"
+            left = counted(self._n_left, self._model.noun)
+            line += f"; beyond the limit, computed at every use: {left}"
         return line
 
     def prepare(
@@ -208,9 +209,12 @@ class PrefixFeatures:
 
     def _pack(self, encoded: Encoded, group: int | None, rows: NDArray[np.int64]) -> PackedBatch:
         at = next((i for i, known in enumerate(self._data) if known is encoded), None)
-        batch = encoded.pack(rows)
         source = None if at is None else self._sources.get((group, at))
-        return batch if source is None else batch.with_features(source.features(rows))
+        if source is None:
+            return encoded.pack(rows)
+        features = source.features(rows)
+        batch = encoded.pack_outline(rows) if features else encoded.pack(rows)
+        return batch.with_features(features)
 
     def _follow(self) -> None:
         """Look features up again if someone wrote to the model: a changed weight has other keys."""
@@ -231,7 +235,7 @@ class PrefixFeatures:
                 for other in self._uses
                 if other.data == use.data
                 for name in other.names
-                if self._space(name) == "tokens"
+                if self._space(name) != SEQUENCES
                 and name not in use.names
                 and self._needs([name]) <= frozen
                 and self._needs([name]) <= self._needs(use.names)

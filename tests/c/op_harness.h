@@ -259,7 +259,8 @@ static inline void op_forward(op_case *c, mtf_real *const out[MTF_MAX_OUT],
         const int64_t *offsets = c->span.offsets[space];
         span.n_rows[space] = offsets != NULL ? offsets[last] - offsets[first] : last - first;
         span.offsets[space] = offsets != NULL ? offsets + first : NULL;
-        span.widths[space] = c->span.widths[space] != NULL ? c->span.widths[space] + first : NULL;
+        const int64_t *widths = c->span.widths[space];
+        span.widths[space] = widths != NULL ? widths + first : NULL;
     }
     for (int i = 0; i < MTF_MAX_IN; i++) {
         call.in[i] = op_at(c, c->in[i], &c->shape.in[i], first);

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.pricing.freeze_prices import LENGTH, N_TOKENS
+from mtfreeze.pricing.freeze_prices import N_TOKENS
 from mtfreeze.quantities import in_bytes
 from support.families import load_family, write_family
 
 QUIET = pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
+
+LENGTH = 32
+"""Tokens of the texts that a freeze choice is priced by."""
 
 
 def giga(flops: float) -> str:

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pixels against the image processors of transformers with Pillow, to the last bit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtfreeze.images import Picture, Processor
+
+SIZES = [(1, 1), (7, 5), (5, 7), (31, 32), (64, 64), (97, 41), (48, 130), (224, 224), (301, 257)]
+"""Heights and widths: smaller and larger than the targets, odd, square, long either way."""
+
+CASES: dict[str, list[dict[str, object]]] = {
+    "ViT": [
+        {},
+        {"size": 32, "resample": 3},
+        {"size": [40, 24], "do_normalize": False},
+        {"size": {"height": 20, "width": 50}, "do_rescale": False},
+        {"size": {"max_height": 60, "max_width": 33}, "resample": 1},
+        {"do_resize": False, "image_mean": [0.1, 0.2, 0.3], "image_std": 0.25},
+        {"size": 16, "do_rescale": False, "do_normalize": False, "resample": 0},
+        {"size": 17, "rescale_factor": 0.00784313725490196, "do_center_crop": True, "crop_size": 9},
+    ],
+    "DeiT": [{}, {"size": 40, "crop_size": 33}, {"size": 20, "crop_size": [31, 24]}],
+    "Bit": [
+        {},
+        {"size": {"shortest_edge": 36}, "crop_size": 32, "image_std": [0.229, 0.224, 0.225]},
+        {"size": 30, "crop_size": {"height": 41, "width": 20}},
+        {"size": {"shortest_edge": 30, "longest_edge": 50}, "do_center_crop": False},
+        {"do_resize": False, "crop_size": 64},
+    ],
+    "ConvNext": [
+        {},
+        {"size": {"shortest_edge": 32}, "crop_pct": 0.875, "resample": 2},
+        {"size": 33, "crop_pct": 0.95},
+        {"size": 48, "do_center_crop": True, "crop_size": 40},
+    ],
+    "Detr": [
+        {"size": {"shortest_edge": 40, "longest_edge": 66}},
+        {"size": 40, "max_size": 90},
+        {"size": {"height": 30, "width": 44}},
+        {"size": {"max_height": 60, "max_width": 33}, "do_pad": False},
+    ],
+}
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("kind", CASES)
+def test_pixels_equal_those_of_transformers(kind: str, transformers: Any) -> None:
+    """The same floats for pictures of many sizes, and again from what `to_json` writes."""
+    theirs_of = getattr(transformers, f"{kind}ImageProcessorPil")
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    random = np.random.default_rng(len(kind))
+    for settings in CASES[kind]:
+        config = {"image_processor_type": f"{kind}ImageProcessor", **settings}
+        ours = Processor.from_json(json.dumps(config).encode())
+        theirs = theirs_of.from_dict(config)
+        again = theirs_of.from_dict(json.loads(ours.to_json()))
+        for height, width in SIZES:
+            if settings.get("size") is None and height * width > 10_000:
+                continue  # the defaults resize to hundreds of pixels: a few pictures say it
+            pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            one = image.fromarray(pixels)
+            expected = theirs(one, return_tensors="np")["pixel_values"][0]
+            found = ours.floats(ours.uint8(Picture(pixels))).transpose(2, 0, 1)
+            what = f"{kind} {settings} of {height} x {width}"
+            assert found.dtype == np.float32 and found.shape == expected.shape, what
+            np.testing.assert_array_equal(found, expected, err_msg=what)
+            np.testing.assert_array_equal(
+                found,
+                again(one, return_tensors="np")["pixel_values"][0],
+                err_msg=what,
+            )
