@@ -17,6 +17,7 @@ set(MTF_FAMILIES
     modernbert
     mpnet
     nomic_bert
+    resnet
     roberta
     vit
 )

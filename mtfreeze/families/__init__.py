@@ -27,6 +27,7 @@ from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
 from .modernbert import MODERNBERT
 from .mpnet import MPNET
 from .nomic_bert import NOMIC_BERT
+from .resnet import RESNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = [
@@ -53,6 +54,7 @@ FAMILIES: dict[str, Family] = {
         DISTILBERT,
         MODERNBERT,
         NOMIC_BERT,
+        RESNET,
         GTE,
         NEW,
         ALBERT,

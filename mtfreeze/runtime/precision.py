@@ -106,7 +106,5 @@ def is_reduced(shape: Sequence[int]) -> bool:
     """
     outputs, inputs = shape[0], prod(shape[1:])  # of a convolution: of a whole window
     return (
-        len(shape) > 1
-        and outputs * inputs >= LEAST_WEIGHTS
-        and min(outputs, inputs) >= LEAST_SIDE
+        len(shape) > 1 and outputs * inputs >= LEAST_WEIGHTS and min(outputs, inputs) >= LEAST_SIDE
     )
