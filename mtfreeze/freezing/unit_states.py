@@ -60,7 +60,9 @@ def unit_states(model: Freezable, state: FreezeState | None = None) -> list[Unit
         whole, n_frozen = flags.astype(bool).tolist(), [0] * len(units)
         infos = model._core.params()
         for unit, info, frozen in zip(model.index.unit_of, infos, params, strict=True):
-            if frozen and (whole[unit] or not info.is_buffer):  # statistics say nothing by themselves
+            if frozen and (
+                whole[unit] or not info.is_buffer
+            ):  # statistics say nothing by themselves
                 n_frozen[unit] += info.size
     return [
         UnitState(one.path, one.n_values, n, one.is_head, not one.n_values and frozen)
