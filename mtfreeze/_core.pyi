@@ -357,11 +357,11 @@ class Model:
         save_bf16: bool = False,
         frozen: tuple[Mask, Mask] | None = None,
     ) -> PlanInfo:
-        """Price of exactly the batch with these offsets (and widths, which no price needs; where they
-        are given they are checked), carrying these features: FLOPs of the
-        whole (one train_gradients, or one forward), and the bytes that running it reserves at the
-        present number of threads: arenas of the largest micro-batch, scratch of all workers
-        together, packed copies of the weights, gradients and moments of the parameters that it
-        reaches. precision, save_bf16: as in forward or train_begin; None: the default there.
-        frozen: (params, units) as in set_frozen, the freeze state that is meant, in the precisions
-        that are set; None: the model's own. Nothing of the model changes."""
+        """Price of exactly the batch with these offsets, carrying these features (widths are
+        checked where they are given; no price needs them): FLOPs of the whole (one train_gradients,
+        or one forward), and the bytes that running it reserves at the present number of threads:
+        arenas of the largest micro-batch, scratch of all workers together, packed copies of the
+        weights, gradients and moments of the parameters that it reaches. precision, save_bf16: as
+        in forward or train_begin; None: the default there. frozen: (params, units) as in
+        set_frozen, the freeze state that is meant, in the precisions that are set; None: the
+        model's own. Nothing of the model changes."""

@@ -17,6 +17,7 @@ from .albert import ALBERT
 from .bert import BERT
 from .config_keys import core_config
 from .deberta_v2 import DEBERTA_V2
+from .dinov2 import DINOV2, DINOV2_WITH_REGISTERS
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
 from .family import IMAGES, Family, HeadLayout
@@ -29,6 +30,7 @@ from .mpnet import MPNET
 from .nomic_bert import NOMIC_BERT
 from .resnet import RESNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
+from .vit import DEIT, VIT
 
 __all__ = [
     "FAMILIES",
@@ -64,6 +66,10 @@ FAMILIES: dict[str, Family] = {
         QWEN2,
         QWEN3,
         DEBERTA_V2,
+        VIT,
+        DEIT,
+        DINOV2,
+        DINOV2_WITH_REGISTERS,
     )
 }
 """Families by the ``model_type`` of ``config.json``."""

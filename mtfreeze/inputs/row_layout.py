@@ -112,11 +112,14 @@ class RowLayout:
 
 def _after(side: Int64, space: SpaceInfo) -> Int64:
     """Return the side of the grid that windows make of a grid; as ``csrc/model/spaces.c``."""
+    if not space.is_grid:
+        return side
     room = side + 2 * space.padding - space.kernel
-    windows = room // space.stride + 1
     if space.ceil:
-        more = (room % space.stride != 0) & (windows * space.stride < side + space.padding)
-        windows = windows + more
+        room = room + space.stride - 1
+    windows = room // space.stride + 1
+    if space.ceil:  # the last one begins within the grid or before it
+        windows = windows - ((windows - 1) * space.stride >= side + space.padding)
     return np.where(room < 0, 0, windows)
 
 

@@ -73,8 +73,7 @@ MTF_TEST(rows_stand_where_they_should)
     op_end(&c);
 }
 
-/* Weights of a point over `from` known ones, as numbers of torch 2.13:
- * interpolate(torch.eye(5)[None, :, :, None].transpose(1, 2), ...) by columns. */
+/* tests/golden/make_cubic_weights.py made them. */
 MTF_TEST(weights_are_those_of_torch)
 {
     static const struct {
@@ -82,7 +81,7 @@ MTF_TEST(weights_are_those_of_torch)
         int antialias;
         double weights[5];
     } cases[] = {
-#include "cubic_weights.h"
+#include "cubic_weights.inc"
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const mtf_cubic_side side =

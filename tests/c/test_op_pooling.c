@@ -103,6 +103,28 @@ MTF_TEST(laws_of_pools)
 }
 
 /* The gradient of a maximum that several rows have goes to the first of them; a NaN is a maximum. */
+MTF_TEST(rows_that_are_always_left_out)
+{
+    for (int k = 0; k < N_KINDS; k++) {
+        op_case c, same;
+        begin_pool(&c, kinds[k], WIDTH, 0);
+        c.shape.attrs.skip_rows = 2; /* more than the second has */
+        begin_pool(&same, kinds[k], WIDTH, 1);
+        for (int s = 0; s < N; s++) {
+            same.ids[1][s] = 2;
+        }
+        if (op_build(&c) && op_build(&same)) {
+            memcpy(same.in[0], c.in[0], (size_t)op_size(&c, &c.shape.in[0]) * sizeof(mtf_real));
+            op_forward(&c, c.out, c.aux, 0, N);
+            op_forward(&same, same.out, same.aux, 0, N);
+            CHECK_BITS(c.out[0], same.out[0], N * WIDTH * sizeof(mtf_real));
+            op_check_all(&c);
+        }
+        op_end(&c);
+        op_end(&same);
+    }
+}
+
 MTF_TEST(maxima_that_are_equal_or_not_numbers)
 {
     op_case c;

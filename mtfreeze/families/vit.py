@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ViT and DeiT: pre-norm encoders of image patches with learned positions.
+
+``csrc/families/vit.c`` builds both. DeiT has a second token, taught by another model; what it
+learnt is read by a head of its own, which one class of transformers averages with the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .family import IMAGES, Family, HeadLayout
+from .vision import (
+    VISION_COMPUTED,
+    VISION_FIXED,
+    VISION_KINDS,
+    VISION_RATES,
+    VISION_SIZES,
+    vision_sizes,
+)
+
+__all__ = ["DEIT", "VIT"]
+
+VIT = Family(
+    model_type="vit",
+    required=(*VISION_SIZES, "intermediate_size"),
+    computed=(
+        *VISION_COMPUTED,
+        "intermediate_size",
+        "interpolate_positions",  # of mtfreeze: images of other sizes than image_size are taken
+        "pooler_act",
+        "pooler_output_size",
+    ),
+    training_only=VISION_RATES,
+    fixed=VISION_FIXED,
+    harmless=frozenset({"encoder_stride"}),  # of what guesses patches
+    encloses=False,
+    pooling="cls",
+    pooler="pooler.",
+    reads=IMAGES,
+    prefixes=("vit.",),
+    renamed={},
+    buffers=frozenset({"embeddings.mask_token"}),  # in place of patches that are to be guessed
+    backbone_stems=("embeddings.", "encoder.", "layernorm."),
+    layer_stem="encoder.layer.",
+    layer_key="num_hidden_layers",
+    sizes={
+        "embeddings.patch_embeddings.projection.bias": ("hidden_size",),
+        "encoder.layer.0.intermediate.dense.weight": ("intermediate_size", "hidden_size"),
+    },
+    part_kinds={
+        **VISION_KINDS,
+        "layernorm_before": "attention norm",
+        "layernorm_after": "feed-forward norm",
+        "intermediate.dense": "feed-forward in",
+        "output.dense": "feed-forward out",
+        "pooler.dense": "pooler",
+    },
+    spellings={
+        "vit": "backbone",
+        "encoder": "layers",
+        "encoder.layer": "layers",
+        "blocks": "layers",
+        "layernorm": "final_norm",
+        "patch_embed": "embeddings",
+        "pos_embed": "backbone.embeddings.position_embeddings",
+    },
+    class_stem="ViT",
+    # W h of the class token's vector h
+    head_layouts={"ForImageClassification": HeadLayout("classifier", (), default_dropout=0.0)},
+    flat=vision_sizes,
+)
+
+DEIT = replace(
+    VIT,
+    model_type="deit",
+    prefixes=("deit.",),
+    part_kinds={**VIT.part_kinds, "distillation_token": "distillation token"},
+    spellings={**{k: v for k, v in VIT.spellings.items() if k != "vit"}, "deit": "backbone"},
+    class_stem="DeiT",
+)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tiny vision transformers straight on the core: configurations, seeded weights, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtfreeze import _core
+from mtfreeze.families import FAMILIES, core_config
+from mtfreeze.inputs.image_encoder import patches
+from mtfreeze.inputs.row_layout import RowLayout, starts
+from mtfreeze.runtime import threads
+
+__all__ = ["CASES", "PATCH", "core_of", "image_batch", "images", "seed"]
+
+PATCH = 4
+
+_COMMON: dict[str, Any] = {
+    "attention_probs_dropout_prob": 0.0,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.0,
+    "hidden_size": 24,
+    "image_size": 20,
+    "layer_norm_eps": 1e-6,
+    "num_attention_heads": 3,
+    "num_channels": 3,
+    "num_hidden_layers": 2,
+    "patch_size": PATCH,
+    "qkv_bias": True,
+}
+_VIT = {**_COMMON, "intermediate_size": 40}
+
+CASES: dict[str, dict[str, Any]] = {
+    "vit": {**_VIT, "model_type": "vit", "pooler_output_size": 16},
+    "vit without biases": {**_VIT, "model_type": "vit", "qkv_bias": False, "hidden_act": "relu"},
+    "deit": {**_VIT, "model_type": "deit"},
+    "dinov2": {**_COMMON, "model_type": "dinov2", "mlp_ratio": 2},
+    "dinov2 gated": {**_COMMON, "model_type": "dinov2", "use_swiglu_ffn": True},
+    "dinov2_with_registers": {
+        **_COMMON,
+        "model_type": "dinov2_with_registers",
+        "num_register_tokens": 3,
+        "mlp_ratio": 2,
+    },
+}
+"""Keys of ``config.json`` by name."""
+
+
+def core_of(config: Mapping[str, Any], pooling: str = "cls", **more: Any) -> _core.Model:
+    """Return the backbone that a configuration describes, weights zero."""
+    threads.initialize()
+    family = FAMILIES[config["model_type"]]
+    return _core.Model({**core_config(family, config, "config.json"), "pooling": pooling, **more})
+
+
+def seed(model: _core.Model, number: int = 0, scale: float = 0.1) -> None:
+    """Give every parameter seeded values, factors around one."""
+    random = np.random.default_rng(number)
+    for index, info in enumerate(model.params()):
+        values = scale * random.standard_normal(info.shape)
+        if "norm" in info.key.removesuffix(".bias") and info.key.endswith(".weight"):
+            values += 1
+        model.set_param(index, values.astype(np.float32))
+
+
+def images(sizes: Sequence[tuple[int, int]], number: int = 0) -> list[NDArray[np.float32]]:
+    """Return (H, W, 3) images of these heights and widths, prepared."""
+    random = np.random.default_rng(number)
+    return [random.normal(0, 1, (*size, 3)).astype(np.float32) for size in sizes]
+
+
+def image_batch(model: _core.Model, pictures: Sequence[NDArray[np.float32]]) -> dict[str, Any]:
+    """Return the batch of these images in the form of the core."""
+    heights = [one.shape[0] // PATCH for one in pictures]
+    widths = [one.shape[1] // PATCH for one in pictures]
+    grids = RowLayout.of(model).grids(heights, widths)
+    return {
+        "inputs": {"pixels": np.concatenate([patches(one, PATCH) for one in pictures])},
+        "offsets": {name: starts(rows) for name, (rows, _) in grids.items()},
+        "widths": {name: width for name, (_, width) in grids.items() if width is not None},
+    }
