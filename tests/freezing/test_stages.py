@@ -12,6 +12,7 @@ import pytest
 from mtfreeze.errors import SelectorError
 from mtfreeze.families import FAMILIES
 from mtfreeze.freezing.selectors import ModelIndex, resolve
+from mtfreeze.freezing.unit_names import tensors_text, unit_names
 from mtfreeze.planning.rates import layer_factors
 
 PATHS = [
@@ -25,8 +26,9 @@ PATHS = [
 def index() -> ModelIndex:
     """Three stages of 2, 1 and 3 blocks under a head."""
     params: Any = [
-        SimpleNamespace(unit=i, key=f"{path}.weight", aliases=(), is_buffer=False)
+        SimpleNamespace(unit=i, key=f"{path}.{kind}", aliases=(), is_buffer=kind == "mean")
         for i, path in enumerate(PATHS)
+        for kind in ("weight", "mean")
     ]
     units: Any = [SimpleNamespace(path=path, is_head=path == "classifier") for path in PATHS]
     return ModelIndex(params, units, FAMILIES["resnet"])
@@ -75,4 +77,18 @@ def test_misses_speak_of_stages(index: ModelIndex, selector: str, said: str) -> 
 
 def test_rates_fall_from_stage_to_stage(index: ModelIndex) -> None:
     factors = layer_factors(index, 2.0)
-    assert factors.tolist() == [0.125, 0.25, 0.25, 0.5, 1, 1, 1, 1]
+    assert factors[::2].tolist() == [0.125, 0.25, 0.25, 0.5, 1, 1, 1, 1]
+
+
+def test_names_of_what_is_chosen(index: ModelIndex) -> None:
+    keys = {f"{path}.weight" for path in PATHS[:6]}
+    assert unit_names(index, keys) == ["backbone[:2]", *PATHS[4:6]]
+    assert unit_names(index, {f"{PATHS[3]}.weight"}) == ["backbone.stages[1]"]
+    assert tensors_text(index, keys | index.buffers) == (
+        "backbone[:2], backbone.stages[2].blocks[0], backbone.stages[2].blocks[1] (6 tensors)"
+    )
+
+
+def test_statistics_alone_are_nothing_that_is_frozen(index: ModelIndex) -> None:
+    assert len(index.buffers) == len(PATHS)
+    assert tensors_text(index, index.buffers) == "none"
