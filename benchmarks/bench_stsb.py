@@ -2,7 +2,8 @@
 
 all-MiniLM-L6-v2; cosine on scores divided by 5, and CoSENT; batch 16, rate 2e-5, warm-up over a
 tenth and down to zero, AdamW, clipping at 1: the same recipe on both sides, each with an order and
-a dropout of its own. Each side is a process of its own and takes its turn. Prints markdown.
+a dropout of its own. Each side is a process of its own and takes its turn. `--rows` draws that many
+training pairs at random, for the file is ordered by kind of text. Prints markdown.
 
     python benchmarks/bench_stsb.py [--threads 2] [--seeds 3] [--epochs 1] [--rows 5749]
         [--losses cosine cosent]
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import random
 import statistics
 import sys
 from pathlib import Path
@@ -44,7 +46,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5749)
     parser.add_argument("--losses", nargs="+", default=["cosine", "cosent"])
     options = parser.parse_args()
-    train, test = read("train.csv")[: options.rows], read("test.csv")
+    train, test = read("train.csv"), read("test.csv")
+    if options.rows < len(train):
+        train = random.Random(0).sample(train, options.rows)
     sides = {
         "sentence-transformers": "parts.similarity_peers:TheirPairs",
         "mtfreeze": "parts.similarity_ours:OurPairs",
@@ -53,7 +57,9 @@ def main() -> None:
         side: Worker(target, options.threads, threads=options.threads)
         for side, target in sides.items()
     }
-    print(header("loss", "side", "Spearman by seed", "mean", "seconds", "CPU s", "ratio"))
+    print(
+        header("loss", "side", "Spearman by seed", "mean", "seconds", "CPU s", "ratio"), flush=True
+    )
     for loss, epochs in [("untouched", 0), *((one, options.epochs) for one in options.losses)]:
         runs: dict[str, list[dict[str, Any]]] = {side: [] for side in workers}
         for seed in range(options.seeds if epochs else 1):
@@ -71,7 +77,8 @@ def main() -> None:
             ratio = f"{cpu / base:.2f}x" if epochs and side == "mtfreeze" else ""
             shown = " ".join(f"{one:.4f}" for one in scores)
             mean = f"{statistics.mean(scores):.4f}"
-            print(line(loss, side, shown, mean, f"{seconds:.1f}", f"{cpu:.1f}", ratio))
+            cells = [loss, side, shown, mean, f"{seconds:.1f}", f"{cpu:.1f}", ratio]
+            print(line(*cells), flush=True)
 
 
 if __name__ == "__main__":

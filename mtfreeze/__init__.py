@@ -22,17 +22,21 @@ if TYPE_CHECKING:
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
     from .data import (
+        Box,
         Example,
         Examples,
         entity_types,
+        read_coco,
         read_conll,
         read_csv,
+        read_images,
         read_jsonl,
         read_nli,
         read_squad,
         read_sts,
         read_text,
         read_tsv,
+        stream,
         words_and_tags,
     )
     from .data_check import DataCheck, check_data
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from .heads.similarity import Similarity
     from .heads.task import Task
     from .heads.token_classification import TokenClassification
+    from .images import Augment, Picture
     from .losses.cross_entropy import CrossEntropy
     from .losses.distillation import Distillation
     from .multi_task_model import MultiTaskModel
@@ -66,6 +71,7 @@ if TYPE_CHECKING:
         CacheWarning,
         EvaluationWarning,
         FreezeWarning,
+        ImageWarning,
         NoPrefixWarning,
         OtherBackboneWarning,
         OtherKindWarning,
@@ -91,6 +97,8 @@ _HOME = {
     "BitFit": "adapters.descriptions",
     "IA3": "adapters.descriptions",
     "Lora": "adapters.descriptions",
+    "Augment": "images",
+    "Box": "data",
     "BrokenTagsWarning": "notices",
     "CacheWarning": "notices",
     "EvaluationWarning": "notices",
@@ -111,6 +119,7 @@ _HOME = {
     "Examples": "data",
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
+    "ImageWarning": "notices",
     "MaskedLM": "heads.masked_lm",
     "MultiLabelClassification": "heads.multi_label_classification",
     "MultiTaskModel": "multi_task_model",
@@ -119,6 +128,7 @@ _HOME = {
     "OtherKindWarning": "notices",
     "OtherRowsWarning": "notices",
     "PairClassification": "heads.pair_classification",
+    "Picture": "images",
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
     "QuestionAnswering": "heads.question_answering",
@@ -144,8 +154,10 @@ _HOME = {
     "fit": "training.fit",
     "get_threads": "runtime.threads",
     "plot_confusion": "evaluating.confusion",
+    "read_coco": "data",
     "read_conll": "data",
     "read_csv": "data",
+    "read_images": "data",
     "read_jsonl": "data",
     "read_nli": "data",
     "read_sts": "data",
@@ -155,6 +167,7 @@ _HOME = {
     "recommend": "recommending",
     "set_threads": "runtime.threads",
     "show_config": "runtime.threads",
+    "stream": "data",
     "words_and_tags": "data",
 }
 """Public name -> module that has it."""
@@ -162,7 +175,9 @@ _HOME = {
 __all__ = [
     "IA3",
     "Advice",
+    "Augment",
     "BitFit",
+    "Box",
     "BrokenTagsWarning",
     "CacheWarning",
     "Callback",
@@ -183,6 +198,7 @@ __all__ = [
     "Examples",
     "FreezeSchedule",
     "FreezeWarning",
+    "ImageWarning",
     "Lora",
     "MaskedLM",
     "MultiLabelClassification",
@@ -192,6 +208,7 @@ __all__ = [
     "OtherKindWarning",
     "OtherRowsWarning",
     "PairClassification",
+    "Picture",
     "PictureWarning",
     "PrecisionWarning",
     "QuestionAnswering",
@@ -218,8 +235,10 @@ __all__ = [
     "fit",
     "get_threads",
     "plot_confusion",
+    "read_coco",
     "read_conll",
     "read_csv",
+    "read_images",
     "read_jsonl",
     "read_nli",
     "read_squad",
@@ -229,6 +248,7 @@ __all__ = [
     "recommend",
     "set_threads",
     "show_config",
+    "stream",
     "words_and_tags",
 ]
 

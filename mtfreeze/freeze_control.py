@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cli.echo import echo
-
 if TYPE_CHECKING:
     import click
 
@@ -25,15 +23,21 @@ PRESET = Path(__file__).parent / "presets" / "freeze_control.yaml"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave the process with its exit code (see ``cli/guard.py``)."""
-    from .cli.guard import run_guarded
+    from .cli.signals import run_command
 
-    raise SystemExit(run_guarded(_load, arguments, program="freeze_control"))
+    def run() -> int:
+        from .cli.guard import run_guarded
+
+        return run_guarded(_load, arguments, program="freeze_control")
+
+    raise SystemExit(run_command(run))
 
 
 def _load() -> click.Command:
     import click
 
     from .cli.build import apply_freezing, build_model
+    from .cli.echo import echo
     from .cli.once import OnceCommand
     from .cli.options import JobOptions, job_options
     from .freezing.describe import frozen_line

@@ -284,7 +284,8 @@ class MultiTaskModel(
             At least 0.
         from_pretrained : str or path, optional
             Take the head of this model, a folder or a hub name: a ``...ForSequenceClassification``
-            or ``...ForTokenClassification`` checkpoint of Hugging Face (of a supported family;
+            (of the kind that its ``problem_type`` says), ``...ForTokenClassification`` or
+            ``...ForQuestionAnswering`` checkpoint of Hugging Face (of a supported family;
             safetensors only), or a folder that mtfreeze saved. Labels and dropout come with it,
             and it counts as trained.
         head : str, optional

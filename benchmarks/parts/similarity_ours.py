@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import mtfreeze as mtf
 
 from .clocks import clocks, since
 
 NAME = "all-MiniLM-L6-v2"
 LABELS = ["negative", "positive"]
+RATE = 2e-5
 Rows = list[Any]
 
 
@@ -52,6 +55,41 @@ class OurPairs:
         times = since(start)
         found = mtf.evaluate(model, {"sts": mtf.Task(eval=held_out)})
         return {"score": found["eval_sts_spearman_cosine"], **times}
+
+
+class OurLabelledPairs:
+    """Pairs with one of several labels: one pass of a siamese head, judged by accuracy."""
+
+    def __init__(self, threads: int) -> None:
+        mtf.set_threads(threads)
+        self.model = mtf.MultiTaskModel.from_pretrained(NAME, max_length=256)
+
+    def _with_head(self, labels: list[str], seed: int, dropout: float) -> mtf.MultiTaskModel:
+        spec = mtf.PairClassification(
+            labels, encode="siamese", features="embedding", dropout=dropout
+        )
+        return self.model.copy().add_head("nli", spec, seed=seed)
+
+    def first_step(self, rows: Rows, labels: list[str], path: str) -> float:
+        """Return the loss of the rows, nothing drawn; write head and gradients (npz)."""
+        model = self._with_head(labels, 0, 0.0)
+        head = {f"value of {k}": v for k, v in model.parameters().items() if k.startswith("nli.")}
+        np.savez(path, **head, **model.gradients({"nli": rows}))
+        return mtf.evaluate(model, {"nli": mtf.Task(eval=rows)})["eval_nli_loss"]
+
+    def run(
+        self, rows: Rows, held_out: Rows, seed: int, labels: list[str], epochs: int
+    ) -> dict[str, Any]:
+        """Train a copy; return accuracy and the seconds."""
+        model = self._with_head(labels, seed, 0.0)
+        start = clocks()
+        mtf.fit(
+            model, {"nli": mtf.Task(train=rows)}, epochs=epochs, batch_size=16,
+            learning_rate=RATE, seed=seed, progress=False,
+        )  # fmt: skip
+        times = since(start)
+        found = mtf.evaluate(model, {"nli": mtf.Task(eval=held_out)})
+        return {"score": found["eval_nli_accuracy"], **times}
 
 
 class OurBatch:

@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 from peers.folder import minilm_folder
 from sentence_transformers import SentenceTransformer
@@ -19,6 +20,7 @@ from sentence_transformers.sentence_transformer import losses
 from .clocks import clocks, since
 
 LABELS = ["negative", "positive"]
+WIDTH = 384
 Rows = list[Any]
 KINDS = {"cosine": losses.CosineSimilarityLoss, "cosent": losses.CoSENTLoss}
 
@@ -77,11 +79,67 @@ class TheirPairs:
         return {"score": float(spearmanr(cosines, [row[2] for row in held_out])[0]), **times}
 
 
-def _train(model: Any, loss: Any, rows: Rows, seed: int, epochs: int, batch: int = 16) -> None:
-    """Take an epoch's steps in the recipe of both sides."""
+class TheirLabelledPairs:
+    """sentence-transformers' SoftmaxLoss, in the same loop."""
+
+    def __init__(self, threads: int) -> None:
+        torch.set_num_threads(threads)
+        warnings.simplefilter("ignore")
+
+    def first_step(self, rows: Rows, labels: list[str], path: str) -> dict[str, float]:
+        """Return the loss of the rows in float64 with the head of the other side's file, and how
+        far that side's gradients are off: norm of the difference over the norm, over all weights.
+        """
+        ours = np.load(path)
+        model = SentenceTransformer(str(minilm_folder()), device="cpu").double().eval()
+        loss = losses.SoftmaxLoss(model, WIDTH, len(labels)).double()
+        with torch.no_grad():
+            for part in ("weight", "bias"):
+                values = torch.tensor(ours[f"value of nli.{part}"]).double()
+                getattr(loss.classifier, part).copy_(values)
+        features = [model.preprocess([row[i] for row in rows]) for i in (0, 1)]
+        value = loss(features, torch.tensor([labels.index(row[2]) for row in rows]))
+        value.backward()
+        of_network = model[0].auto_model.named_parameters()
+        found = {f"backbone.{k}": p.grad.numpy() for k, p in of_network if p.grad is not None}
+        found |= {f"nli.{k}": p.grad.numpy() for k, p in loss.classifier.named_parameters()}
+        names = {name for name in ours.files if not name.startswith("value of ")}
+        if names != found.keys():
+            raise RuntimeError(f"in only one of the two: {sorted(names ^ found.keys())[:4]}")
+        off = sum(float(((ours[k] - g) ** 2).sum()) for k, g in found.items())
+        whole = sum(float((g**2).sum()) for g in found.values())
+        return {"loss": value.item(), "off": math.sqrt(off / whole)}
+
+    def run(
+        self, rows: Rows, held_out: Rows, seed: int, labels: list[str], epochs: int
+    ) -> dict[str, Any]:
+        """Train; return accuracy and the seconds."""
+        torch.manual_seed(seed)
+        model = SentenceTransformer(str(minilm_folder()), device="cpu")
+        loss = losses.SoftmaxLoss(model, WIDTH, len(labels))
+        coded = [(a, b, labels.index(label)) for a, b, label in rows]
+        start = clocks()
+        _train(model, loss, coded, seed, epochs, head=loss.classifier)
+        times = since(start)
+        model.eval()
+        first, second = (
+            model.encode([row[i] for row in held_out], convert_to_tensor=True) for i in (0, 1)
+        )
+        with torch.no_grad():
+            logits = loss.classifier(torch.cat([first, second, (first - second).abs()], 1))
+        gold = torch.tensor([labels.index(row[2]) for row in held_out])
+        return {"score": float((logits.argmax(1) == gold).float().mean()), **times}
+
+
+def _train(
+    model: Any, loss: Any, rows: Rows, seed: int, epochs: int, batch: int = 16, head: Any = None
+) -> None:
+    """Take an epoch's steps in the recipe of both sides; `head` trains with the model."""
     torch.manual_seed(seed)
-    plain = [p for name, p in model.named_parameters() if name.endswith("bias") or "Norm" in name]
-    others = [p for p in model.parameters() if not any(p is one for one in plain)]
+    named = [*model.named_parameters(), *(head.named_parameters() if head is not None else ())]
+    plain = [p for name, p in named if name.endswith("bias") or "Norm" in name]
+    others = [p for _, p in named if not any(p is one for one in plain)]
+    everything = [p for _, p in named]
     optimizer = torch.optim.AdamW(
         [{"params": others, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], lr=2e-5
     )
@@ -99,7 +157,7 @@ def _train(model: Any, loss: Any, rows: Rows, seed: int, epochs: int, batch: int
             features = [model.preprocess([row[i] for row in some]) for i in (0, 1)]
             value = loss(features, torch.tensor([row[2] for row in some]))
             value.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(everything, 1.0)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)

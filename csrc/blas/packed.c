@@ -49,6 +49,11 @@ int mtf_packs(int64_t n, int64_t k, mtf_precision precision)
     return precision != MTF_PRECISION_F32 || level_is_own();
 }
 
+int mtf_keeps_dx_form(int trains, mtf_precision precision)
+{
+    return !trains && precision != MTF_PRECISION_F32;
+}
+
 /* The weight as rows of a form: `n` columns of the product, sums over `k`. */
 typedef struct form_shape {
     int64_t n, k, ldw;

@@ -8,15 +8,18 @@
  *
  * A mean divides by the sum of w_y over the labelled rows of the step. So values are those of
  * torch.nn.CrossEntropyLoss(weight, label_smoothing), and of Lin et al. 2017 for focal.
- * Rows labelled MTF_IGNORE_LABEL add nothing to either. All in double, with the largest logit
- * taken off first; a row with a NaN or with only -inf gives NaN, which the step then refuses.
- * Rows are shared among workers where they are long enough, a vocabulary; their values are added in
+ * Rows labelled MTF_IGNORE_LABEL add nothing to either. The largest logit is taken off first; a row
+ * with a NaN or with only -inf gives NaN, which the step then refuses. In double, but for the
+ * exponentials of rows of WIDE labels and more, a vocabulary: kernels make those in the type of the
+ * logits, and the label's own gradient stays in double.
+ * Rows are shared among workers where they are long enough; their values are added in
  * order, so the sum is one at any thread count. Tolerance family: reduction.
  * Derivation: docs/derivations/cross_entropy.md. SPDX-License-Identifier: Apache-2.0 */
 #include "losses.h"
 
 #include "../base/status.h"
 #include "../base/threads.h"
+#include "../kernels/kernels.h"
 
 #include <math.h>
 
@@ -24,8 +27,10 @@
 extern const mtf_loss_kind mtf_loss_cross_entropy;
 
 enum {
-    ROWS = 128,      /* whose values are at hand at a time */
-    OPERATIONS = 100 /* of a logit: two exponentials in double, and what is around them */
+    ROWS = 128,       /* whose values are at hand at a time */
+    OPERATIONS = 100, /* of a logit: two exponentials in double, and what is around them */
+    WIDE = 1024,      /* labels from which exponentials are those of kernels */
+    WIDE_OPERATIONS = 20
 };
 
 static double class_weight(const mtf_loss_settings *settings, int64_t j)
@@ -57,6 +62,12 @@ static mtf_status check(const char *output, const mtf_loss_rows *rows, mtf_loss_
 /* log(sum exp) of logits (N), relative to *largest, which is returned too. */
 static double log_sum_exp(const mtf_real *logits, int64_t n, double *largest)
 {
+    if (n >= WIDE) {
+        mtf_real most;
+        const double total = mtf_kernel->exp_sum(&most, logits, n);
+        *largest = (double)most;
+        return log(total);
+    }
     double top = (double)logits[0];
     for (int64_t j = 1; j < n; j++) {
         top = (double)logits[j] > top ? (double)logits[j] : top;
@@ -98,6 +109,28 @@ static double spread(const mtf_loss_rows *rows, const mtf_real *z, double log_to
     return rows->settings->label_smoothing / (double)rows->n * sum;
 }
 
+/* The gradient of row i, WIDE labels and more: `slope` p_j, `slope` (p - 1) at the label, and of
+ * smoothing `each` (p_j total - w_j). */
+static void wide_gradient(const mtf_loss_rows *rows, int64_t i, double top, double log_sum,
+                          double slope, double each, double total)
+{
+    const int32_t label = ((const int32_t *)rows->targets)[i];
+    const int64_t n = rows->n;
+    const double scale = (double)rows->scale;
+    const mtf_real *z = rows->y + i * n;
+    mtf_real *dz = rows->dy + i * n;
+    const double before = (double)dz[label];
+    const double p = exp((double)z[label] - top - log_sum);
+    mtf_kernel->exp_add(dz, z, (mtf_real)top,
+                        (mtf_real)(scale * (slope + each * total) * exp(-log_sum)), n);
+    for (int64_t j = 0; each > 0 && j < n; j++) {
+        dz[j] -= (mtf_real)(scale * each * class_weight(rows->settings, j));
+    }
+    dz[label] =
+        (mtf_real)(before + scale * (slope * (p - 1) +
+                                     each * (p * total - class_weight(rows->settings, label))));
+}
+
 /* The value of labelled row i, and its gradient. */
 static double row_loss(const mtf_loss_rows *rows, int64_t i)
 {
@@ -115,6 +148,10 @@ static double row_loss(const mtf_loss_rows *rows, int64_t i)
         value += spread(rows, z, top + log_sum, &total);
     }
     if (rows->dy == NULL) {
+        return value;
+    }
+    if (n >= WIDE) {
+        wide_gradient(rows, i, top, log_sum, share * own.slope, each, total);
         return value;
     }
     mtf_real *dz = rows->dy + i * n;
@@ -148,11 +185,12 @@ static void row_item(void *context, int64_t item, int worker)
 static double value_and_gradient(const mtf_loss_rows *rows)
 {
     row_values part = {.rows = rows};
+    const int64_t operations = rows->n >= WIDE ? WIDE_OPERATIONS : OPERATIONS;
     double loss = 0;
     for (; part.first < rows->m; part.first += ROWS) {
         const int64_t left = rows->m - part.first;
         const int64_t count = left < ROWS ? left : ROWS;
-        mtf_parallel_work(count, OPERATIONS * count * rows->n, row_item, &part);
+        mtf_parallel_work(count, operations * count * rows->n, row_item, &part);
         for (int64_t i = 0; i < count; i++) {
             loss += part.values[i];
         }

@@ -1,8 +1,8 @@
 /* losses.h: what a kind of loss is: a name, what its targets are, and two functions.
  *
  * csrc/losses holds the losses, one file each. A loss is a gradient injected at a head's output. Nobody
- * calls one by name: heads/ name theirs, train/ finds it in the generated table. It calls base/ only
- * and knows neither programs nor batches.
+ * calls one by name: heads/ name theirs, train/ finds it in the generated table. It calls base/ and
+ * kernels/, and knows neither programs nor batches.
  *
  * Adding one: csrc/losses/<name>.c that defines `const mtf_loss_kind mtf_loss_<name>`, and <name> in
  * MTF_LOSSES of cmake/sources.cmake.

@@ -8,7 +8,8 @@
  * The last line is the sum of g (z - mean) / sqrt(variance + eps) without z = windows W^T + b, so z is
  * not kept; where only the norm's weight trains, G is made for it.
  *
- * First region: g, by rows, and its copy for the residual; a weight that trains into panels for dx.
+ * First region: g, by rows, and its copy for the residual; the weight into panels for dx,
+ * unless it keeps them as a form (mtf_keeps_dx_form).
  * Second: G by columns of windows, which each item gathers for itself, rows in order; dx by pixels:
  * those whose y and x leave the same remainders by the stride have the same taps, and each tap is one
  * product over gathered rows of s g; sums by columns. Third: what follows from G and the sums.
@@ -57,7 +58,7 @@ static layout lay_out(const mtf_node_shape *shape, int64_t rows, mtf_need need,
     layout l = {0};
     l.g = place(&l, shape->attrs.activation != MTF_ACT_NONE, (size_t)(rows * n));
     l.panels =
-        place(&l, (need.dx >> CONV_X & 1U) && (need.dw >> CONV_WEIGHT & 1U),
+        place(&l, (need.dx >> CONV_X & 1U) && !mtf_keeps_dx_form(need.dw >> CONV_WEIGHT & 1U, used),
               (size_t)mtf_conv_taps(shape) * mtf_packed_x_size(n, shape->in[CONV_X].width, used));
     l.product = place(&l, (need.dw & CONV_BY_PRODUCT) != 0, (size_t)(n * k));
     l.sums = place(&l, (need.dw & CONV_BY_SUMS) != 0, (size_t)n);
@@ -77,7 +78,7 @@ typedef struct conv_job {
     int64_t rows, rows_in, n, k, inputs; /* rows of y and of x */
     const mtf_real *g;                   /* (rows, n) */
     mtf_real *own_g, *product, *sums; /* product (n, k) as windows have their columns; sums (n) */
-    mtf_form own_form;                /* of a weight that trains */
+    mtf_form own_form;                /* of a weight that keeps none */
     const mtf_form *form;             /* of dx; NULL: no dx */
     int64_t n_g, n_dw, n_dx, dx_rows; /* items; pixels of one of dx */
 } conv_job;

@@ -1,9 +1,11 @@
 /* Backward of linear layers; formulas in linear.c.
  *
  * First region: dpre by rows (which overwrites pre: dW needs all rows at once); x into panels, once
- * for the dW of all parts; and weights that train into panels for dx, which a frozen weight has as a
- * form already. Second region: dW by rows of the weight (packed) or tiles (BLAS), dx
- * by rows, where the parts' products add up while the rows are in the cache, db by columns.
+ * for the dW of all parts; and weights into panels for dx, but those that keep them as a form
+ * (mtf_keeps_dx_form): made anew for each micro-batch they cost a twentieth of dx at some 800 rows,
+ * and kept in fp32 they would be the model once more. Second region: dW by rows of the weight
+ * (packed) or tiles (BLAS), dx by rows, where the parts' products add up while the rows are in the
+ * cache, db by columns.
  * Work is cut by shape, so no result depends on the number of workers; a row of dx depends on that
  * row alone; dW and db add over rows in order.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -32,7 +34,7 @@ typedef struct part_job {
     int64_t n;
     mtf_precision precision; /* of dx and dW */
     const mtf_form *dx_form; /* NULL: over the master */
-    mtf_form own_form;       /* of a weight that trains, in the shared scratch */
+    mtf_form own_form;       /* of a weight that keeps none, in the shared scratch */
     int packed_dw;
     int64_t n_pack, n_dw, n_db;
 } part_job;
@@ -44,7 +46,7 @@ typedef struct linear_job {
     int64_t rows, k;
     mtf_form x_panels; /* of all packed dW; panels NULL: there is none */
     mtf_precision x_precision;
-    size_t dx_starts[LINEAR_PARTS]; /* in the shared scratch, of weights that train */
+    size_t dx_starts[LINEAR_PARTS]; /* in the shared scratch, of weights that keep no form */
     int64_t n_dpre, n_fill, dx_rows, n_dx;
 } linear_job;
 
@@ -70,8 +72,10 @@ static size_t lay_out(const mtf_node_shape *shape, int64_t rows, mtf_need need,
     }
     for (int part = 0; part < linear_n_parts(shape); part++) {
         const int64_t n = shape->out[part].width;
+        const int trains = need.dw >> linear_weight(part) & 1U;
         dx_starts[part] = SIZE_MAX;
-        if (need.dx != 0 && (need.dw >> linear_weight(part) & 1U) && mtf_packs(n, k, precision)) {
+        if (need.dx != 0 && mtf_packs(n, k, precision) &&
+            !mtf_keeps_dx_form(trains, mtf_precision_of(n, k, precision))) {
             dx_starts[part] = size;
             size += (mtf_packed_x_size(n, k, precision) + 15) / 16 * 16;
         }

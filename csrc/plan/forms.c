@@ -73,8 +73,8 @@ void mtf_plan_forms(const mtf_plan *plan, void *context,
         const uint32_t first = plan->backward[s].first_use;
         for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
             mtf_precision precision = (mtf_precision)plan->precision;
-            /* one that trains is packed by its backward step: kept, it would serve once */
-            if ((first >> i & 1u) && !(need.dw >> i & 1u) && is_packed(plan, node, i, &precision)) {
+            if ((first >> i & 1u) && is_packed(plan, node, i, &precision) &&
+                mtf_keeps_dx_form(need.dw >> i & 1u, precision)) {
                 visit(context, node->weight[i], MTF_USE_DX, precision);
             }
         }

@@ -222,19 +222,28 @@ static mtf_loss_rows loss_rows(const mtf_loss *loss, const mtf_tensor *output, c
                                loss->settings != NULL ? loss->settings : &MTF_LOSS_DEFAULTS};
 }
 
+/* Lets a buffer grow: *buffer has room for *max elements of this size, and for n afterwards. */
+static mtf_status reserve(void **buffer, size_t *max, size_t n, size_t size, mtf_error *err)
+{
+    if (n > *max) {
+        void *grown = mtf_realloc(*buffer, n * size);
+        if (grown == NULL) {
+            return mtf_fail_memory(err, n * size);
+        }
+        *buffer = grown;
+        *max = n;
+    }
+    return MTF_OK;
+}
+
 /* Room for what a loss over these rows works in. */
 static mtf_status reserve_work(mtf_model *model, const mtf_loss_kind *kind,
                                const mtf_loss_rows *rows, mtf_error *err)
 {
     const size_t n = kind->work != NULL ? kind->work(rows->m, rows->n) : 0;
-    if (n > model->n_loss_work) {
-        double *grown = mtf_realloc(model->loss_work, n * sizeof *grown);
-        if (grown == NULL) {
-            return mtf_fail_memory(err, n * sizeof *grown);
-        }
-        model->loss_work = grown;
-        model->n_loss_work = n;
-    }
+    void *room = model->loss_work;
+    MTF_TRY(reserve(&room, &model->n_loss_work, n, sizeof *model->loss_work, err));
+    model->loss_work = room;
     return MTF_OK;
 }
 
@@ -360,14 +369,9 @@ typedef struct whole_step {
 
 static mtf_status reserve_losses(mtf_model *model, size_t n, mtf_error *err)
 {
-    if (n > model->max_step_losses) {
-        mtf_step_loss *grown = mtf_realloc(model->step_losses, n * sizeof *grown);
-        if (grown == NULL) {
-            return mtf_fail_memory(err, n * sizeof *grown);
-        }
-        model->step_losses = grown;
-        model->max_step_losses = n;
-    }
+    void *room = model->step_losses;
+    MTF_TRY(reserve(&room, &model->max_step_losses, n, sizeof *model->step_losses, err));
+    model->step_losses = room;
     return MTF_OK;
 }
 

@@ -25,9 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, optional
         What follows the program's name; by default ``sys.argv[1:]``.
     """
-    from .guard import run_guarded
+    from .signals import run_command
 
-    raise SystemExit(run_guarded(_load, arguments, program="mtfreeze"))
+    def run() -> int:
+        from .guard import run_guarded
+
+        return run_guarded(_load, arguments, program="mtfreeze")
+
+    raise SystemExit(run_command(run))
 
 
 def _load() -> click.Command:

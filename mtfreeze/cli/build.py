@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..closest import unknown
-from ..data import read_file
+from ..data import read_file, stream
 from ..errors import ConfigError
 from ..heads.kind import HeadSpec
 from ..heads.registry import KINDS, spec_from_dict
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["apply_freezing", "build_model", "build_tasks"]
 
 _TASK_KEYS = ("weight", "metric", "loss", "train_through_frozen")
+_STREAM = "stream"
+"""Key of data that stay in their files."""
 
 
 def build_model(config: Config) -> MultiTaskModel:
@@ -91,9 +93,12 @@ def build_tasks(config: Config, model: MultiTaskModel) -> dict[str, Task]:
 
 
 def _read(path: str, options: Mapping[str, Any], where: str) -> Any:
+    rest = {key: value for key, value in options.items() if key != _STREAM}
     try:
-        return read_file(path, **options)
+        return stream(path, **rest) if options.get(_STREAM) else read_file(path, **rest)
     except TypeError as error:
+        if options.get(_STREAM):  # an option that files of this kind do not have
+            raise ConfigError(f"{where}: {error}") from None
         # A keyword that this file's reader does not have; all else is the reader's own message.
         if "unexpected keyword" not in str(error):
             raise

@@ -14,9 +14,7 @@ An error of the user's is one line on stderr, without a traceback; ``--debug`` s
 from __future__ import annotations
 
 import io
-import signal
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -27,11 +25,11 @@ import click
 
 from ..errors import ConcurrencyError, Error, TrainingError
 from .echo import echo
+from .signals import INTERRUPTED
 
 __all__ = ["CHANGED", "FAILED", "INTERRUPTED", "USAGE", "FrozenChanged", "run_guarded"]
 
 FAILED, USAGE, CHANGED = 1, 2, 3
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 _INPUT_ERRORS = (ValueError, LookupError, TypeError, FileNotFoundError, IsADirectoryError)
 
@@ -73,26 +71,6 @@ def _is_ours(error: BaseException) -> bool:
     return isinstance(error, TypeError | ValueError) and "mtfreeze" in last
 
 
-@contextmanager
-def _terminable() -> Iterator[list[int]]:
-    """Let SIGTERM end the block as Ctrl-C would; yield the signals that came."""
-    heard: list[int] = []
-
-    def end(number: int, frame: object) -> None:
-        heard.append(number)
-        raise KeyboardInterrupt
-
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield heard
-        return
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield heard
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def run_guarded(
     load: Callable[[], click.Command], arguments: Sequence[str] | None, program: str
 ) -> int:
@@ -101,19 +79,13 @@ def run_guarded(
     Parameters
     ----------
     load : callable
-        Imports and returns the command; signals are heard by then.
+        Imports and returns the command.
     arguments : sequence of str or None
         What follows the program's name; None: ``sys.argv[1:]``.
     program : str
         Its name.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with _terminable() as heard:
-        code = _run(load, given, program)
-    return TERMINATED if heard else code
-
-
-def _run(load: Callable[[], click.Command], given: list[str], program: str) -> int:
     debug = "--debug" in given
     try:
         with _short_warnings():

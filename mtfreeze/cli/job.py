@@ -135,6 +135,7 @@ _DATA: dict[str, Check] = {
     "column": check_number,
     "word_column": check_number,
     "rows": check_text,
+    "stream": check_bool,
 }
 
 

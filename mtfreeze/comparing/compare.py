@@ -26,6 +26,7 @@ from ..quoting import quoted
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
 from ..steps.batch import check_tasks
+from ..steps.task_losses import with_logits
 from ..training.claiming import claimed
 from .arguments import check_arguments, check_plans, check_seeds, check_start, describe
 from .comparison import Comparison
@@ -72,7 +73,8 @@ def compare(
         Where all scenarios begin; it is not changed. Heads that were never trained are drawn anew
         for each seed.
     tasks : mapping of str to Task
-        By head name, each with data to train and to evaluate on.
+        By head name, each with data to train and to evaluate on. What a model teaches is computed
+        once, and kept as logits with the rows.
     modes : iterable, optional
         A scenario each: a selector of what is FROZEN (``"backbone"``, ``"backbone[:3]"``, a head,
         ``"all"``, ``"none"``, or a list of them), a `FreezeSchedule`, or a ``(name, schedule)``
@@ -148,6 +150,7 @@ def compare(
     scenarios = read_modes(model, usual_modes(model) if modes is None else modes, epochs)
     check_sufficient(model, given)
     first = check_start(warm_start, start, fit_settings)
+    given, old = with_logits(model, given), with_logits(model, old)  # once, for all jobs
     check_plans(model, given, old, scenarios, fit_settings, first)
     texts = probe_texts([*given.values(), *old.values()]) if probe is None else list(probe)
     model.encoder.encode_texts(texts)  # what is no text is said now

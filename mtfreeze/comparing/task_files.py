@@ -7,13 +7,17 @@ Rows that several tasks share stay shared: they are encoded once a step with ``m
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ..data.answers import Answer
+from ..data.boxes import Box
 from ..data.example import Example, Label
 from ..data.examples import Examples
 from ..errors import ConfigError
 from ..heads.task import Task
+from ..images.augmentations import Augment
+from ..images.values import picture_from_value, picture_to_value
 from ..losses.described import DescribedLoss
 from ..losses.from_dict import loss_from_dict
 from ..losses.own import loss_name
@@ -54,6 +58,7 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
             "eval": place(task.eval),
             "loss": task.loss.to_dict() if isinstance(task.loss, DescribedLoss) else None,
             **{option: getattr(task, option) for option in _OPTIONS},
+            "augment": None if task.augment is None else asdict(task.augment),
         }
         for name, task in tasks.items()
     }
@@ -65,11 +70,14 @@ def _row(row: Example) -> list[Any]:
     words = None if row.words is None else list(row.words)
     labels = None if row.labels is None else {k: _label(v) for k, v in row.labels.items()}
     texts = None if row.texts is None else list(row.texts)
-    return [row.text, words, _label(row.label), labels, row.source, texts, row.id]
+    image = None if row.image is None else picture_to_value(row.image)
+    return [row.text, words, _label(row.label), labels, row.source, texts, row.id, image]
 
 
 def _label(label: Label | None) -> Any:
-    return list(label) if isinstance(label, tuple) else label
+    if not isinstance(label, tuple):
+        return label
+    return [asdict(one) if isinstance(one, Box) else one for one in label]
 
 
 def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
@@ -85,13 +93,14 @@ def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
             rows(one["eval"]),
             loss=None if one["loss"] is None else loss_from_dict(one["loss"], f"loss of {name}"),
             **{option: one[option] for option in _OPTIONS},
+            augment=None if one.get("augment") is None else Augment(**one["augment"]),
         )
         for name, one in values["tasks"].items()
     }
 
 
 def _example(row: list[Any]) -> Example:
-    text, words, label, labels, source, texts, name = row
+    text, words, label, labels, source, texts, name, image = row
     return Example(
         text,
         None if words is None else tuple(words),
@@ -100,10 +109,18 @@ def _example(row: list[Any]) -> Example:
         source,
         None if texts is None else tuple(texts),
         name,
+        None if image is None else picture_from_value(image),
     )
 
 
 def _tuple(label: Any) -> Any:
     if not isinstance(label, list):
         return label
-    return tuple(Answer(*one) if isinstance(one, list) else one for one in label)
+    return tuple(_part(one) for one in label)
+
+
+def _part(one: Any) -> Any:
+    """Return one of several labels; answers were written as lists, boxes as objects."""
+    if isinstance(one, dict):
+        return Box(**one)
+    return Answer(*one) if isinstance(one, list) else one

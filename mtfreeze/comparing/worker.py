@@ -129,7 +129,8 @@ class _Job:
     def majority(self) -> ScenarioRun:
         model = starting_model(self.place, self.seed)
         tasks = check_tasks(model, self.tasks)
-        rows, data = TrainingRows(model, tasks), EvalData(model, tasks)
+        rows = TrainingRows(model, tasks)
+        data = EvalData(model, tasks, rows=rows)
         doubts = row_doubts(model, tasks, tasks, rows, data)
         return ScenarioRun(MAJORITY, self.seed, majority_scores(model, tasks), doubts=doubts)
 

@@ -30,6 +30,7 @@ from .distinct import without_repeats
 from .examples import Examples
 from .lengths import grouped_batches
 from .order import permutation
+from .row_facts import have_labels, texts_or_numbers
 from .sampling import SAMPLING, check_sampling, share_steps
 
 __all__ = [
@@ -72,11 +73,9 @@ class Group:
     distinct: bool = False
 
     @property
-    def texts(self) -> list[tuple[str, ...]] | None:
-        """The texts of each of `rows`, where batches depend on them."""
-        if not self.distinct:
-            return None
-        return [self.examples[row].texts or () for row in self.rows.tolist()]
+    def texts(self) -> Sequence[Sequence[Hashable]] | None:
+        """The texts of each of `rows`, or what stands for them, where batches depend on them."""
+        return texts_or_numbers(self.examples, self.rows) if self.distinct else None
 
 
 @dataclass(frozen=True)
@@ -159,9 +158,7 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
         if task.train is None:
             continue
         key = task.label_name(name)
-        labelled = np.fromiter(
-            (row.label_for(key) is not None for row in task.train), bool, len(task.train)
-        )
+        labelled = have_labels(task.train, key).copy()
         if not labelled.any():
             known = task.train.tasks
             advice = f"{unknown('task label', key, known)}; pass Task(label=...)" if known else ""
@@ -192,7 +189,7 @@ def epoch_batches(
     epoch: int,
     n_batches: int | None = None,
     lengths: NDArray[np.int64] | None = None,
-    texts: Sequence[Sequence[str]] | None = None,
+    texts: Sequence[Sequence[Hashable]] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Cut ``range(n)``, in the random order of (seed, task, epoch), into batches.
 
@@ -208,8 +205,9 @@ def epoch_batches(
         How many batches to return; beyond one pass further passes follow, each in its own order.
     lengths : (n,) int64 array, optional
         Tokens of each row, to draw batches of similar length; see ``lengths.py``.
-    texts : sequence of n sequences of str, optional
-        Of each row, to draw batches in which none repeats; see ``distinct.py``.
+    texts : sequence of n sequences, optional
+        Of each row, or what stands for them, to draw batches in which none repeats; see
+        ``distinct.py``.
 
     Returns
     -------
@@ -238,7 +236,7 @@ def _next_batches(
     first: int,
     n_batches: int,
     lengths: NDArray[np.int64] | None,
-    texts: Sequence[Sequence[str]] | None,
+    texts: Sequence[Sequence[Hashable]] | None,
 ) -> list[NDArray[np.int64]]:
     """Return batches number `first` and following of an endless row of passes over ``range(n)``.
 

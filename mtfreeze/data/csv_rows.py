@@ -13,7 +13,8 @@ import io
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 from ..checks import LARGEST_INTEGER, as_integer, check_flag, check_integer, typed
@@ -31,9 +32,12 @@ from .white_space import BLANKS
 __all__ = [
     "Column",
     "Columns",
+    "FieldRows",
+    "broken_csv",
     "columns_of",
     "csv_records",
     "csv_rows",
+    "fields_up_to",
     "row_of_fields",
     "tab_rows",
 ]
@@ -52,6 +56,77 @@ _LIMIT = threading.Lock()
 _LONGEST_FIELD = 2**31 - 1
 
 
+class FieldRows:
+    """Records of fields -> rows, once the first record has said which columns there are.
+
+    Parameters
+    ----------
+    path : path
+        What messages call the file.
+    text, label, header, delimiter
+        See `read_csv`.
+    quoting : bool
+        Whether the file is a CSV; otherwise each TAB ends a field.
+
+    Raises
+    ------
+    ConfigError, TypeError
+        If columns or delimiter cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        text: Columns,
+        label: Column | None,
+        header: object,
+        delimiter: object = "\t",
+        quoting: bool = True,
+    ) -> None:
+        self.header = check_flag("header", header)
+        if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '\r\n"':
+            raise ConfigError(
+                f"delimiter must be one character, such as ';' or '\\t'; found {quoted(delimiter)}"
+            )
+        self.delimiter, self._quoting = delimiter, quoting
+        self._text, self._label = text, label
+        self._columns: tuple[int, ...] | None = None
+        if not self.header:
+            self._columns = columns_of(text, label, None, f"{path}:1", delimiter)
+        self._n_fields = 0
+        self._verdicts: dict[int, str] = {}
+        self.unused = Unused("column")
+
+    def begins(self, fields: Sequence[str], where: str) -> bool:
+        """Look at a record as long as none was a row; return whether it is none itself.
+
+        Raises
+        ------
+        DataError
+            If it is a header without the columns.
+        """
+        if self._n_fields:
+            return False
+        if self._quoting and _is_separator_line(fields, where, self.delimiter):
+            return True
+        self._n_fields = len(fields)
+        chosen = self._columns or columns_of(self._text, self._label, fields, where, self.delimiter)
+        if self._quoting or self.header:
+            names = fields if self.header else [str(i) for i in range(len(fields))]
+            verdicts = _look_at_the_rest(names, chosen, self.unused)
+            self._verdicts = verdicts if self._quoting else {}
+        self._columns = chosen
+        return self.header
+
+    def row(self, fields: Sequence[str], where: str) -> Example:
+        """Return the row of a record; DataError if it does not hold."""
+        assert self._columns is not None  # since the first record
+        _check_fields(fields, self._columns, self._n_fields, where, self.delimiter)
+        for i, name in self._verdicts.items():
+            check_verdict(name, fields[i], where)
+        return row_of_fields([fields[column] for column in self._columns], self._label, where)
+
+
 def csv_rows(
     path: PathLike,
     text: Columns,
@@ -61,37 +136,9 @@ def csv_rows(
     on_fault: OnFault = raised,
 ) -> list[Example]:
     """Return the rows of a CSV; see `read_csv` for arguments and what it raises."""
-    header = check_flag("header", header)
-    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '\r\n"':
-        raise ConfigError(
-            f"delimiter must be one character, such as ';' or '\\t'; found {quoted(delimiter)}"
-        )
-    columns = None if header else columns_of(text, label, None, f"{path}:1", delimiter)
-    n_fields = 0
-    rows = []
-    unused = Unused("column")
-    verdicts: dict[int, str] = {}
-    for where, fields in csv_records(read_text(path), path, delimiter, on_fault):
-        if not n_fields:
-            if _is_separator_line(fields, where, delimiter):
-                continue
-            n_fields = len(fields)
-            chosen = columns or columns_of(text, label, fields, where, delimiter)
-            names = fields if header else [str(i) for i in range(n_fields)]
-            verdicts = _look_at_the_rest(names, chosen, unused)
-            if header:
-                columns = chosen
-                continue
-        assert columns is not None  # of the header, or given as numbers
-        try:
-            _check_fields(fields, columns, n_fields, where, delimiter)
-            for i, name in verdicts.items():
-                check_verdict(name, fields[i], where)
-            rows.append(row_of_fields([fields[column] for column in columns], label, where))
-        except DataError as fault:
-            on_fault(fault)
-    unused.say(cut(str(path)))
-    return rows
+    table = FieldRows(path, text, label, header, delimiter)
+    records = csv_records(read_text(path), path, delimiter, on_fault)
+    return _rows_of(table, records, path, on_fault)
 
 
 def tab_rows(
@@ -102,26 +149,27 @@ def tab_rows(
     on_fault: OnFault = raised,
 ) -> list[Example]:
     """Return the rows of columns with TABs between and no quoting; see `read_tsv`."""
-    header = check_flag("header", header)
-    columns = None if header else columns_of(text, label, None, f"{path}:1", "\t")
-    n_fields = 0
+    table = FieldRows(path, text, label, header, quoting=False)
+    lines = filled_lines(path, read_text(path))
+    records = ((where, line.split("\t")) for where, _, line in lines)
+    return _rows_of(table, records, path, on_fault)
+
+
+def _rows_of(
+    table: FieldRows,
+    records: Iterable[tuple[str, list[str]]],
+    path: PathLike,
+    on_fault: OnFault,
+) -> list[Example]:
     rows = []
-    unused = Unused("column")
-    for where, _, line in filled_lines(path, read_text(path)):
-        fields = line.split("\t")
-        if not n_fields:
-            n_fields = len(fields)
-            if header:
-                columns = columns_of(text, label, fields, where, "\t")
-                _look_at_the_rest(fields, columns, unused)
-                continue
-        assert columns is not None  # of the header, or given as numbers
+    for where, fields in records:
+        if table.begins(fields, where):
+            continue
         try:
-            _check_fields(fields, columns, n_fields, where, "\t")
-            rows.append(row_of_fields([fields[column] for column in columns], label, where))
+            rows.append(table.row(fields, where))
         except DataError as fault:
             on_fault(fault)
-    unused.say(cut(str(path)))
+    table.unused.say(cut(str(path)))
     return rows
 
 
@@ -149,9 +197,7 @@ def csv_records(
     records = []
     fault = None
     start = 1
-    with _LIMIT:
-        limit = csv.field_size_limit()
-        csv.field_size_limit(max(limit, min(len(content) + 1, _LONGEST_FIELD)))
+    with fields_up_to(min(len(content) + 1, _LONGEST_FIELD)):
         try:
             for fields in reader:
                 where, start = f"{path}:{start}", reader.line_num + 1
@@ -161,17 +207,31 @@ def csv_records(
             other = next(
                 (one for one in _SEPARATORS if one != delimiter and f'"{one}' in content), ""
             )
-            fault = DataError(
-                f"{path}:{reader.line_num}: expected CSV; found a row that is not ({error}); "
-                "correct the quotes of the row that begins at line "
-                f"{start}, or use read_tsv for a file without quoting"
-                + (f", or pass delimiter={quoted(other)} if that separates fields" if other else "")
-            )
-        finally:
-            csv.field_size_limit(limit)
+            fault = broken_csv(error, f"{path}:{reader.line_num}", start, other)
     yield from records
     if fault is not None:
         on_fault(fault)
+
+
+@contextmanager
+def fields_up_to(limit: int) -> Iterator[None]:
+    """Let the csv module take fields of so many characters at least."""
+    with _LIMIT:
+        usual = csv.field_size_limit()
+        csv.field_size_limit(max(usual, limit))
+        try:
+            yield
+        finally:
+            csv.field_size_limit(usual)
+
+
+def broken_csv(error: csv.Error, where: str, first: int, other: str = "") -> DataError:
+    """Return the error of a record that begins at line `first`; `other` may separate fields."""
+    return DataError(
+        f"{where}: expected CSV; found a row that is not ({error}); correct the quotes of the row "
+        f"that begins at line {first}, or use read_tsv for a file without quoting"
+        + (f", or pass delimiter={quoted(other)} if that separates fields" if other else "")
+    )
 
 
 def _is_separator_line(fields: Sequence[str], where: str, delimiter: str) -> bool:

@@ -10,7 +10,7 @@ none is found it stays: data of few different texts has such batches.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,15 @@ _TRIES = 64
 Rows = NDArray[np.int64]
 
 
-def without_repeats(batches: Sequence[Rows], texts: Sequence[Sequence[str]]) -> list[Rows]:
+def without_repeats(batches: Sequence[Rows], texts: Sequence[Sequence[Hashable]]) -> list[Rows]:
     """Return batches of the same rows and sizes, in which texts repeat as little as can be had.
 
     Parameters
     ----------
     batches : sequence of (b,) int64 arrays
         Row numbers, each once.
-    texts : sequence of sequences of str
-        Of every row.
+    texts : sequence of sequences
+        Of every row, or what stands for them: equal values for equal texts.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def without_repeats(batches: Sequence[Rows], texts: Sequence[Sequence[str]]) -> 
 class _Batches:
     """Batches while rows change places, and how often each text stands in each."""
 
-    def __init__(self, rows: list[list[int]], texts: Sequence[Sequence[str]]) -> None:
+    def __init__(self, rows: list[list[int]], texts: Sequence[Sequence[Hashable]]) -> None:
         self.rows = rows
         self._texts = texts
         self._counts = [Counter(t for row in batch for t in set(texts[row])) for batch in rows]

@@ -91,13 +91,13 @@ def check_entity_tags(examples: Examples) -> None:
         Names the first such word, and the scheme that has all tags.
     """
     for task in {None, *examples.tasks}:
-        tagged = list(_tagged(examples, task))
+        tagged = _tagged(examples, task)
         names = {tag for _, tags in tagged for tag in tags if isinstance(tag, str)}
         fault = other_scheme(names)
         if fault is None:
             continue
         name, advice = fault
-        row, tags = next((row, tags) for row, tags in tagged if name in tags)
+        row, tags = next(one for one in _tagged(examples, task) if name in one[1])
         at = tags.index(name)
         raise DataError(
             f"{row.source}: word {at} ({quoted((row.words or ())[at], 60)}): expected a tag of "

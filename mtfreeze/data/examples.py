@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled rows in memory: `Example`, one row, and `Examples`, a sequence of them.
+"""Labelled rows: `Example`, one row, and `Examples`, a sequence of them.
 
 A row holds a text, a list of words or several texts, and either one label (of whatever task the
 data is given to) or several, by task name. Rows come from the readers or from plain Python lists;
 every row remembers its source ("train.tsv:17", "row 3 of train") for the error messages of later
-stages.
+stages. They lie in memory, unless they are those of `stream`: then each is read when it is needed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from __future__ import annotations
 import operator
 import os
 import re
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..checks import (
     as_items,
@@ -34,11 +36,12 @@ from ..quoting import quoted
 from .answers import Answer
 from .boxes import Box
 from .example import Example, Label
+from .lazy_rows import ChosenRows, JoinedRows, LazyRows, ReadRows, check_kind
 from .order import permutation
 from .tables import plain_rows
 from .unused import Unused
 
-__all__ = ["Examples", "Rows", "as_examples"]
+__all__ = ["Examples", "Rows", "as_examples", "read_anew"]
 
 _FRACTION = re.compile(r"[-+]?\d*\.\d+")
 """A number that is no index, as files have it."""
@@ -64,16 +67,12 @@ class Examples(Sequence[Example]):
     """
 
     def __init__(self, rows: Iterable[Example], name: str = "data") -> None:
-        self._rows = tuple(_each_example(rows))
+        self._rows: tuple[Example, ...] | LazyRows
+        self._rows = rows if isinstance(rows, LazyRows) else tuple(_each_example(rows))
         self._read: dict[object, Examples] = {}
         self.name = check_text("name", name)
-        for row in self._rows:
-            if row.kind != self._rows[0].kind:
-                first = self._rows[0]
-                raise DataError(
-                    f"expected rows of one kind; {first.source} holds {_kind_of(first)} and "
-                    f"{row.source} holds {_kind_of(row)}; give them to separate tasks"
-                )
+        for row in self._rows if self.in_memory else ():
+            check_kind(row, self._rows[0])
 
     @classmethod
     def from_rows(cls, rows: Iterable[object], name: str = "data") -> Examples:
@@ -148,6 +147,11 @@ class Examples(Sequence[Example]):
         from .image_rows import as_picture
 
         check_text("name", name)
+        if isinstance(images, str | os.PathLike):
+            raise TypeError(
+                f"{name}: expected a list of images; found {typed(images)}; give [{quoted(images)}]"
+                ", or read a folder with read_images"
+            )
         items = enumerate(_items_of(images, name))
         rows = ((as_picture(one, f"row {i} of {name}"), f"row {i} of {name}") for i, one in items)
         return cls((Example(None, None, None, None, at, image=one) for one, at in rows), name)
@@ -155,11 +159,18 @@ class Examples(Sequence[Example]):
     @property
     def kind(self) -> str:
         """What rows hold: ``"text"``, ``"words"``, ``"texts"`` for several of them, ``"image"``."""
-        return self._rows[0].kind if self._rows else "text"
+        return self._rows[0].kind if len(self._rows) else "text"
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the rows lie in memory; False for those that `stream` reads as needed."""
+        return not isinstance(self._rows, LazyRows)
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks that rows carry labels for by name; empty if each has one label."""
+        if isinstance(self._rows, LazyRows):
+            return self._rows.tasks
         names = dict.fromkeys(name for row in self._rows for name in row.labels or ())
         return tuple(names)
 
@@ -182,7 +193,10 @@ class Examples(Sequence[Example]):
         """Return the rows of both, in order."""
         if not isinstance(other, Examples):
             return NotImplemented
-        return Examples(self._rows + other._rows, f"{self.name}+{other.name}")
+        name = f"{self.name}+{other.name}"
+        if isinstance(self._rows, LazyRows) or isinstance(other._rows, LazyRows):
+            return Examples(JoinedRows(self._rows, other._rows), name)
+        return Examples(self._rows + other._rows, name)
 
     def select(self, rows: Iterable[int]) -> Examples:
         """Return the rows of these numbers, in the order given.
@@ -192,7 +206,9 @@ class Examples(Sequence[Example]):
         TypeError, ConfigError
             If one is no whole number, or no row has it.
         """
-        return Examples((self._row(i) for i in _items_of(rows, "rows")), self.name)
+        if isinstance(self._rows, LazyRows):
+            return Examples(ChosenRows(self._rows, self._numbers_of(rows)), self.name)
+        return Examples((self._rows[self._number(i)] for i in _items_of(rows, "rows")), self.name)
 
     def reread(self, read: Callable[[Example], Example]) -> Examples:
         """Return the rows as `read` makes them, itself where it changes none.
@@ -200,14 +216,20 @@ class Examples(Sequence[Example]):
         The same object comes back for the same function, so that tasks share what is made of it.
         """
         if read not in self._read:
-            rows = tuple(map(read, self._rows))
-            same = all(new is old for new, old in zip(rows, self._rows, strict=True))
-            self._read[read] = self if same else Examples(rows, self.name)
+            self._read[read] = read_anew(self, read)
         return self._read[read]
 
-    def _row(self, number: object) -> Example:
+    def _number(self, number: object) -> int:
         last = len(self) - 1
-        return self._rows[check_integer("a row number", number, -last - 1, last)]
+        return check_integer("a row number", number, -last - 1, last) % max(len(self), 1)
+
+    def _numbers_of(self, rows: Iterable[int]) -> NDArray[np.int64]:
+        """Return row numbers, (n,) int64, counted from the first."""
+        if isinstance(rows, np.ndarray) and rows.dtype.kind in "iu" and rows.ndim == 1:
+            outside = (rows >= len(self)) | (rows < -len(self))
+            if not outside.any():
+                return np.asarray(np.where(rows < 0, rows + len(self), rows), np.int64)
+        return np.fromiter(map(self._number, _items_of(rows, "rows")), np.int64)
 
     def labels(self, task: str | None = None) -> dict[str | int | float, int]:
         """Count the labels (of words: tags, of questions: texts of answers, of boxes: theirs).
@@ -288,9 +310,9 @@ class Examples(Sequence[Example]):
                 f"{self.name} has {len(self)} rows: a part of {fraction} would hold {n_first}; "
                 "use more rows or another fraction"
             )
-        groups: dict[str, list[int]] = {}
+        groups: dict[str, array[int]] = {}
         for position, row in enumerate(self._rows):
-            groups.setdefault(_stratum(row) if stratify else "", []).append(position)
+            groups.setdefault(_stratum(row) if stratify else "", array("q")).append(position)
         exact = [fraction * len(groups[key]) for key in sorted(groups)]
         taken = [int(share) for share in exact]
         by_remainder = sorted(range(len(exact)), key=lambda i: (taken[i] - exact[i], i))
@@ -303,18 +325,31 @@ class Examples(Sequence[Example]):
         return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
 
     def __repr__(self) -> str:
-        n_texts = len(self._rows[0].texts or ()) if self._rows else 0
+        n_texts = len(self._rows[0].texts or ()) if len(self) else 0
         one = {"words": "sentence", "image": "image"}.get(self.kind, "text")
         unit = {2: "pair", 3: "triplet"}.get(n_texts, one)
         head = f"Examples({len(self)} {unit}{'' if len(self) == 1 else 's'}, name={self.name!r}"
         if self.tasks:
             return f"{head}, labels of {', '.join(map(printable, self.tasks))})"
+        if not self.in_memory:  # to count labels the whole file would be read
+            return f"{head}, read as needed)"
         counts = self.labels()
         shown = ", ".join(
             f"{printable(label)} {count}" for label, count in list(counts.items())[:6]
         )
         more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
         return f"{head}, labels: {shown or 'none'}{more})"
+
+
+def read_anew(examples: Examples, read: Callable[[Example], Example]) -> Examples:
+    """Return rows as `Examples.reread` does, without keeping them for those who ask again."""
+    rows = examples._rows
+    if isinstance(rows, LazyRows):
+        lazy = ReadRows(rows, read)
+        return examples if lazy.same else Examples(lazy, examples.name)
+    new = tuple(map(read, rows))
+    same = all(one is old for one, old in zip(new, rows, strict=True))
+    return examples if same else Examples(new, examples.name)
 
 
 Rows = Examples | Iterable[object]
@@ -372,11 +407,6 @@ def _each_example(rows: object) -> Iterator[Example]:
                 "call Examples.from_rows"
             )
         yield row
-
-
-def _kind_of(row: Example) -> str:
-    kinds = {"words": "words", "text": "a text", "texts": "several texts", "image": "an image"}
-    return kinds[row.kind]
 
 
 def _stratum(row: Example) -> str:

@@ -9,16 +9,31 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, TypeVar
 
 from ..checks import check_path
 from ..closest import did_you_mean
 from ..errors import DataError
-from ..files.reading import read_file
+from ..files.reading import open_file, read_file
 from ..quoting import quoted
 from .white_space import BLANKS, lines_of
 
-__all__ = ["decoded", "filled_lines", "read_lines", "read_raw", "read_text"]
+__all__ = [
+    "BYTE_ORDER_MARK",
+    "check_encoding",
+    "decoded",
+    "filled_lines",
+    "not_utf8",
+    "open_raw",
+    "read_lines",
+    "read_raw",
+    "read_text",
+]
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Of UTF-8, which is no part of the text."""
 
 _MARKS = {
     b"\xff\xfe\x00\x00": "utf-32",
@@ -30,6 +45,9 @@ _MARKS = {
 _LOOKED_AT = 1_000
 """Bytes in which a file without such a mark shows that it is UTF-16."""
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+_Opened = TypeVar("_Opened")
 
 
 def read_raw(path: str | os.PathLike[str]) -> bytes:
@@ -44,9 +62,19 @@ def read_raw(path: str | os.PathLike[str]) -> bytes:
     TypeError
         If `path` is no path.
     """
+    return _with_closest(check_path("path", path), lambda place: read_file(place, DataError))
+
+
+def open_raw(path: str | os.PathLike[str]) -> IO[bytes]:
+    """Open a file of data, without a buffer; see `read_raw` for what it raises."""
     place = check_path("path", path)
+    return _with_closest(place, lambda place: open_file(place, DataError, buffering=0))
+
+
+def _with_closest(place: Path, opening: Callable[[Path], _Opened]) -> _Opened:
+    """Return what opening a file gives; if there is none, name the closest of its folder."""
     try:
-        return read_file(place, DataError)
+        return opening(place)
     except FileNotFoundError:
         folder = place.parent
         names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
@@ -67,23 +95,32 @@ def decoded(raw: bytes, name: str) -> str:
     DataError
         If they are not UTF-8; the message has `name`, line and byte.
     """
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    raw = raw.removeprefix(BYTE_ORDER_MARK)
+    check_encoding(raw, name)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        ends = [end.end() for end in _LINE_END.finditer(raw, 0, error.start)]
+        raise not_utf8(f"{name}:{len(ends) + 1}", error, ends[-1] if ends else 0) from None
+
+
+def check_encoding(raw: bytes, name: str) -> None:
+    """Refuse a file whose first bytes, after a byte-order mark of UTF-8, show another encoding."""
     other = _other_encoding(raw)
     if other:
         raise DataError(
             f"{name}: expected UTF-8; found {other.upper()}; save the file as UTF-8, in a "
             f"spreadsheet as 'CSV UTF-8', or with iconv -f {other} -t utf-8"
         )
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        ends = [end.end() for end in _LINE_END.finditer(raw, 0, error.start)]
-        line, column = len(ends) + 1, error.start - (ends[-1] if ends else 0) + 1
-        raise DataError(
-            f"{name}:{line}: expected UTF-8; found byte 0x{raw[error.start]:02x} at byte {column} "
-            f"of the line ({error.reason}); save the file as UTF-8, for instance with "
-            "iconv -f latin1 -t utf-8"
-        ) from None
+
+
+def not_utf8(where: str, error: UnicodeDecodeError, line_begin: int = 0) -> DataError:
+    """Return the error of a line of a file; `line_begin` is where it begins in what was decoded."""
+    return DataError(
+        f"{where}: expected UTF-8; found byte 0x{error.object[error.start]:02x} at byte "
+        f"{error.start - line_begin + 1} of the line ({error.reason}); save the file as UTF-8, for "
+        "instance with iconv -f latin1 -t utf-8"
+    )
 
 
 def _other_encoding(raw: bytes) -> str:
@@ -108,7 +145,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         If the file is empty, or holds nothing but empty lines.
     """
     raw, name = read_raw(path), str(check_path("path", path))
-    if not raw.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n"):
+    if not raw.removeprefix(BYTE_ORDER_MARK).strip(BLANKS.encode()):
         raise DataError(f"{name}: expected rows of data; the file is empty")
     return decoded(raw, name)
 

@@ -16,7 +16,7 @@ from ..closest import name_list, unknown
 from ..errors import ConfigError, DataError
 from ..quoting import quoted
 from .example import Example, Label
-from .examples import Examples
+from .examples import Examples, read_anew
 from .label_names import is_decimal
 
 __all__ = ["LabelMap", "map_labels"]
@@ -77,7 +77,7 @@ def map_labels(examples: Examples, label_map: LabelMap) -> Examples:
             )
         return row if row.label is None else replace(row, label=_whole(row.label, flat, row.source))
 
-    return Examples((mapped(row) for row in examples), examples.name)
+    return read_anew(examples, mapped)
 
 
 def _check_map(label_map: object) -> Mapping[object, object]:

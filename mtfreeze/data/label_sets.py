@@ -21,7 +21,7 @@ from .answers import Answer
 from .boxes import Box
 from .example import Example, Label
 from .examples import Examples, Rows, as_examples
-from .labels import LabelCodes, rows_labels
+from .labels import LabelCodes, each_label
 
 __all__ = ["encode_label_sets", "entity_types"]
 
@@ -57,7 +57,7 @@ def encode_label_sets(
     """
     codes = LabelCodes(names, head)
     result = np.full((len(examples), len(names)), np.nan, dtype=np.float32)
-    for i, (row, label) in enumerate(zip(examples, rows_labels(examples, task), strict=True)):
+    for i, (row, label) in enumerate(each_label(examples, task)):
         if label is not None:
             result[i] = 0.0
             for one in _parts(label, names, separator):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,11 @@ from ..errors import DataError
 from ..quoting import quoted
 from .answers import Answer
 from .boxes import Box
-from .example import IGNORE, Label
+from .example import IGNORE, Example, Label
 from .examples import Examples
+from .row_facts import have_labels
 
-__all__ = ["IGNORE", "LabelCodes", "encode_labels", "proposed_map", "rows_labels"]
+__all__ = ["IGNORE", "LabelCodes", "each_label", "encode_labels", "proposed_map"]
 
 _MANY = 20
 """Labels for which a whole map is proposed; a longer one is not read."""
@@ -123,22 +124,26 @@ def _is_number(name: str) -> bool:
         return False
 
 
-def rows_labels(examples: Examples, task: str) -> list[Label | None]:
-    """Return each row's label for `task`; refuse data in which no row has one."""
+def each_label(examples: Examples, task: str) -> Iterator[tuple[Example, Label | None]]:
+    """Return rows one by one, each with its label for `task`.
+
+    Raises
+    ------
+    DataError
+        At the call, if no row has one.
+    """
     known = examples.tasks
     if known and task not in known:
         raise DataError(
             f"{examples.name}: {unknown('task label', task, known)}; rename the head, or pass "
             "Task(label=...) with the name that the rows use"
         )
-    labels = [row.label_for(task) for row in examples]
-    if all(label is None for label in labels):
+    if not have_labels(examples, task).any():
         raise DataError(
-            f"{examples.name}: expected rows with labels for {quoted(task)}; found {len(labels)} "
-            "rows "
-            "and no label; add labels to the rows"
+            f"{examples.name}: expected rows with labels for {quoted(task)}; found "
+            f"{len(examples)} rows and no label; add labels to the rows"
         )
-    return labels
+    return ((row, row.label_for(task)) for row in examples)
 
 
 def encode_labels(
@@ -168,10 +173,10 @@ def encode_labels(
         For an unknown label, several labels or tags instead of one, or data without any label of
         the task.
     """
-    labels = rows_labels(examples, task)
+    labels = each_label(examples, task)
     codes = LabelCodes(names, head)
-    result = np.full(len(labels), IGNORE, dtype=np.int32)
-    for i, (row, label) in enumerate(zip(examples, labels, strict=True)):
+    result = np.full(len(examples), IGNORE, dtype=np.int32)
+    for i, (row, label) in enumerate(labels):
         if label is None:
             continue
         if isinstance(label, tuple):
@@ -187,7 +192,8 @@ def encode_labels(
         try:
             result[i] = codes.of(label, row.source)
         except DataError as error:
-            raise DataError(f"{error}{proposed_map(labels, names)}") from None
+            found = (one.label_for(task) for one in examples)
+            raise DataError(f"{error}{proposed_map(found, names)}") from None
     return result
 
 
@@ -195,7 +201,7 @@ def _item_of(label: tuple[object, ...]) -> str:
     return "number" if label and all(isinstance(one, float) for one in label) else "label"
 
 
-def proposed_map(labels: Sequence[object], names: Sequence[str]) -> str:
+def proposed_map(labels: Iterable[object], names: Sequence[str]) -> str:
     """Propose a label_map where the data's labels are numbers written as text."""
     found = {label for label in labels if isinstance(label, str)}
     if not all(label.isascii() and label.isdigit() and len(label) < 10 for label in found):

@@ -22,7 +22,16 @@ from .rows import example_from_row
 from .unused import Unused
 from .white_space import BLANKS
 
-__all__ = ["json_object", "jsonl_rows", "named_keys", "shown_line", "tsv_rows"]
+__all__ = [
+    "check_header",
+    "json_object",
+    "jsonl_row",
+    "jsonl_rows",
+    "named_keys",
+    "shown_line",
+    "tsv_row",
+    "tsv_rows",
+]
 
 PathLike = str | os.PathLike[str]
 
@@ -45,19 +54,20 @@ def tsv_rows(path: PathLike, header: bool, on_fault: OnFault = raised) -> Iterat
     for number, line in enumerate(read_lines(path), start=1):
         where = f"{path}:{number}"
         if header and number == 1:
-            _check_header(line, where)
+            check_header(line, where)
             continue
         if not line.strip(" "):
             continue
         try:
-            row = _tsv_row(line, where, header)
+            row = tsv_row(line, where, header)
         except DataError as fault:
             on_fault(fault)
             continue
         yield row
 
 
-def _tsv_row(line: str, where: str, header: bool) -> Example:
+def tsv_row(line: str, where: str, header: bool) -> Example:
+    """Return the row of a line."""
     text, tab, label = line.rpartition("\t")
     if not tab:
         raise DataError(
@@ -78,7 +88,8 @@ def _tsv_row(line: str, where: str, header: bool) -> Example:
     return Example(text, None, label.strip(BLANKS), None, where)
 
 
-def _check_header(line: str, where: str) -> None:
+def check_header(line: str, where: str) -> None:
+    """Refuse a first line that does not hold two names."""
     names = line.split("\t")
     if len(names) != _HEADER_NAMES:
         raise DataError(
@@ -128,14 +139,28 @@ def jsonl_rows(
     unused = Unused()
     for where, number, line in filled_lines(path, read_text(path)):
         try:
-            given = json_object(line, number, where)
-            given = given if keys is None else _renamed(given, keys, where)
-            row = example_from_row(given, where, unused)
-        except (DataError, TypeError) as error:
-            on_fault(error if isinstance(error, DataError) else DataError(str(error)))
+            row = jsonl_row(line, number, where, keys, unused)
+        except DataError as error:
+            on_fault(error)
             continue
         yield row
     unused.say(cut(str(path)))
+
+
+def jsonl_row(line: str, number: int, where: str, keys: Keys | None, unused: Unused) -> Example:
+    """Return the row of a line, which is number `number` of its file.
+
+    Raises
+    ------
+    DataError
+        If it does not hold.
+    """
+    try:
+        given = json_object(line, number, where)
+        given = given if keys is None else _renamed(given, keys, where)
+        return example_from_row(given, where, unused)
+    except TypeError as error:
+        raise DataError(str(error)) from None
 
 
 def json_object(line: str, number: int, where: str) -> dict[str, Any]:

@@ -245,6 +245,11 @@ def _from_image(row: Mapping[str, object], key: str, where: str, unused: Unused)
     unused.of_row(row, (key, given[0]), where)
     if given[0] == "labels" and isinstance(value, Mapping):
         return _of_image(row[key], None, _by_task(value, None, where), where)
+    if given[0] == "boxes" and value != [] and as_boxes(value) is None:
+        raise TypeError(
+            f"{where}: expected 'boxes' to be a list of Box; found {typed(value)}; make them with "
+            "Box(label, left, top, right, bottom)"
+        )
     return _of_image(row[key], _image_label(value, where), None, where)
 
 

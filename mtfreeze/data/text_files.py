@@ -11,11 +11,11 @@ from .example import Example
 from .examples import Examples
 from .files import read_lines
 
-__all__ = ["read_plain_text"]
+__all__ = ["UNITS", "read_plain_text"]
 
 PathLike = str | os.PathLike[str]
 
-_UNITS = ("line", "document")
+UNITS = ("line", "document")
 
 
 def read_plain_text(path: PathLike, *, rows: str = "line") -> Examples:
@@ -51,7 +51,7 @@ def read_plain_text(path: PathLike, *, rows: str = "line") -> Examples:
     ['One line. Another.', 'A second document.']
     """
     name = str(check_path("path", path))
-    check_choice("rows", rows, _UNITS)
+    check_choice("rows", rows, UNITS)
     found: list[Example] = []
     open_at: int | None = None
     lines: list[str] = []

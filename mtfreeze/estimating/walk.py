@@ -178,7 +178,7 @@ class _Walk:
             self._model, self._plan, self._rows, self._prepared.eval_data.groups, stand_in
         )
         self._model.set_freeze_state(self._plan.phases[0].freeze)
-        self._features.prepare(1, digests, Reporter(False), _never)
+        self._features.prepare(1, digests, Reporter(False), lambda: False)
 
     def _look(self, phase: PhasePlan, timed: bool, reporter: Reporter) -> _Draft:
         """Price a phase in its freeze state."""
@@ -188,7 +188,7 @@ class _Walk:
         if trial is not None and features is not None:
             # The pass before the first step was noted when the cache was opened.
             n_fills = 0 if phase is self._plan.phases[0] else len(features.fills)
-            features.enter(phase.number, Reporter(False), _never)
+            features.enter(phase.number, Reporter(False), lambda: False)
         draft = _Draft(PhaseCosts(phase.number, phase.name))
         for heads, kind in self._kinds[phase.number].items():
             draft.steps.append(self._look_at_steps(phase, heads, kind, timed))
@@ -369,7 +369,3 @@ class _Walk:
                 "that would read these features are priced as computed from the tokens"
             )
         return notes
-
-
-def _never() -> bool:
-    return False

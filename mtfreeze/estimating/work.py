@@ -97,7 +97,7 @@ def sample_rows(
         for one in planned.step:
             group = phase.groups[one.group]
             encoded = rows.encoded(group.examples, group.encoding)
-            add(encoded, encoded.sequences_of(one.rows))
+            add(encoded, encoded.sequences_of(one.rows, planned.epoch))
     for group, encoded in part.groups:
         add(encoded, encoded.sequences_of(group.rows))
     return [(encoded, np.unique(np.concatenate(own))) for encoded, own in found.values()]

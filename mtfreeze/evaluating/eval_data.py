@@ -28,7 +28,7 @@ from ..model.finite import check_finite
 from ..multi_task_model import MultiTaskModel
 from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
-from ..steps.batch import encode_task
+from ..steps.batch import TrainingRows, encode_task
 from ..steps.task_losses import LossSum, evaluation_loss, own_loss
 from .batch_scorer import BatchScorer
 from .scorers import Outcome, RowScorer, Scorer
@@ -53,10 +53,17 @@ class EvalData:
         From `check_tasks`; those without evaluation data are left out.
     batch_size : int
         Rows of a batch of losses that compare the rows of one.
+    rows : TrainingRows, optional
+        Of the same tasks; without it labels of training data are read here, where a loss asks for
+        them.
     """
 
     def __init__(
-        self, model: MultiTaskModel, tasks: Mapping[str, Task], batch_size: int = BATCH_SIZE
+        self,
+        model: MultiTaskModel,
+        tasks: Mapping[str, Task],
+        batch_size: int = BATCH_SIZE,
+        rows: TrainingRows | None = None,
     ) -> None:
         self._batch_size = batch_size
         scored = {name: task for name, task in tasks.items() if task.eval is not None}
@@ -66,17 +73,23 @@ class EvalData:
             if task.eval is not None
         }
         self._own = {name: own_loss(task, model.heads[name].spec) for name, task in scored.items()}
-        self._losses = {name: self._loss(model, name, task) for name, task in scored.items()}
+        self._losses = {name: self._loss(model, name, task, rows) for name, task in scored.items()}
         as_train = {name: task.only_evaluated() for name, task in scored.items()}
         self._groups = group_tasks(as_train, "joint")
         self._encoded = [
-            model.encoder.encode_examples(group.examples, group.encoding) for group in self._groups
+            model.encoder.encode_examples(group.examples, group.encoding.evaluated)
+            for group in self._groups
         ]
 
-    def _loss(self, model: MultiTaskModel, name: str, task: Task) -> LossSum:
+    def _loss(
+        self, model: MultiTaskModel, name: str, task: Task, rows: TrainingRows | None
+    ) -> LossSum:
         known = self._targets[name]
         if isinstance(task.loss, DescribedLoss) and task.train is not None:
-            known = encode_task(model, name, task, task.train)
+            if rows is None:
+                known = encode_task(model, name, task, task.train)
+            else:
+                known = rows.targets(name)
         return evaluation_loss(model.heads[name].spec, name, task, known)
 
     @property

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..closest import counted, name_list
 from ..data.examples import Examples
@@ -24,6 +25,8 @@ from .doubts import Doubt, doubt
 from .eval_data import EvalData
 
 __all__ = ["evaluation_doubts", "row_doubts"]
+
+Int64 = NDArray[np.int64]
 
 _SHOWN = 4
 """Labels that a sentence names."""
@@ -130,8 +133,8 @@ def _alike(name: str, part: _Part) -> list[Doubt]:
     if len(rows) < 2:
         return []
     first = part.encoded.ids_of_row(int(rows[0]))
-    for row in rows[1:].tolist():
-        if not np.array_equal(part.encoded.ids_of_row(row), first):
+    for row in rows[1:]:  # mostly the next one differs
+        if not np.array_equal(part.encoded.ids_of_row(int(row)), first):
             return []
     return [doubt("alike", name, n=f"{len(rows):,}")]
 
@@ -146,13 +149,26 @@ def _unseen(model: ModelState, name: str, learned: _Part, scored: _Part | None) 
     unasked = [one for one in spec.absent(scored.targets) if one not in untaught]
     if unasked:
         found.append(doubt("unasked", name, labels=name_list(unasked, _SHOWN)))
-    rows = scored.targets.labelled_rows().tolist()
+    rows = scored.targets.labelled_rows()
     if learned.examples is scored.examples:
         n = len(rows)
     else:
-        known = {learned.examples[i].content for i in learned.targets.labelled_rows().tolist()}
-        n = sum(scored.examples[i].content in known for i in rows)
+        n = _n_repeated(scored.examples, rows, learned.examples, learned.targets.labelled_rows())
     if n:
         said = f"{n:,} of {counted(len(rows), 'evaluation row')} {'stands' if n == 1 else 'stand'}"
         found.append(doubt("repeated", name, rows=said))
     return found
+
+
+def _n_repeated(examples: Examples, rows: Int64, others: Examples, of_others: Int64) -> int:
+    """Return how many rows have the content of one of others."""
+    mine, theirs = examples.select(rows), others.select(of_others)
+    if mine.in_memory and theirs.in_memory:
+        known = {row.content for row in theirs}
+        return sum(row.content in known for row in mine)
+    # Of rows that are not in memory 8 bytes each: two contents with one hash are not to be feared.
+    return int(np.isin(_hashes(mine), _hashes(theirs)).sum())
+
+
+def _hashes(examples: Examples) -> Int64:
+    return np.fromiter((hash(row.content) for row in examples), np.int64, len(examples))

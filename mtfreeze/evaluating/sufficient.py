@@ -35,16 +35,14 @@ def check_sufficient(model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
                     f"{part}= "
                     f"data; pass Task({part}=...), e.g. from examples.split(0.8)"
                 )
-        if task.train is not None:
-            targets = encode_task(model, name, task, task.train)
-            spec = model.heads[name].spec
-            spec.check_sufficient(name, targets, len(task.train))
-            if task.eval is None:
-                continue
-            gold = encode_task(model, name, task, task.eval)
-            if not spec.measure.n_items(spec.baseline(targets, gold)):
-                raise DataError(
-                    f"task {quoted(name)} needs evaluation rows that can be scored; found "
-                    f"{counted(len(task.eval), 'row')} in which no {spec.row_space.item} counts; "
-                    f"give {spec.row_space.data}"
-                )
+        assert task.train is not None and task.eval is not None
+        targets = encode_task(model, name, task, task.train)
+        spec = model.heads[name].spec
+        spec.check_sufficient(name, targets, len(task.train))
+        gold = encode_task(model, name, task, task.eval)
+        if not spec.measure.n_items(spec.baseline(targets, gold)):
+            raise DataError(
+                f"task {quoted(name)} needs evaluation rows that can be scored; found "
+                f"{counted(len(task.eval), 'row')} in which no {spec.row_space.item} counts; "
+                f"give {spec.row_space.data}"
+            )

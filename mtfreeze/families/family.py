@@ -53,6 +53,8 @@ class HeadLayout:
         Whether the layer of the logits has a bias in transformers.
     pooling : str
         What a head over texts reads, unless `options` say it.
+    prefix : str
+        What the class puts before the backbone's names, where that is not the family's own.
     """
 
     logits: str
@@ -64,6 +66,7 @@ class HeadLayout:
     options: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
     logits_bias: bool = True
     pooling: str = "cls"
+    prefix: str = ""
 
 
 SPANS = HeadLayout("qa_outputs", (), default_dropout=0.0)
@@ -174,6 +177,20 @@ class Family:
         """
         read = {key: config[key] for key in self.computed if config.get(key) is not None}
         return {**read, **self.flat(config, where)} if self.flat else read
+
+    def task_prefix(self, layout: HeadLayout | None = None) -> str:
+        """Return what a task model with a head of this layout puts before the backbone's names.
+
+        Examples
+        --------
+        >>> from mtfreeze.families import FAMILIES
+        >>> llama = FAMILIES["llama"]
+        >>> llama.task_prefix(llama.head_layouts["ForQuestionAnswering"]), llama.task_prefix()
+        ('transformer.', 'model.')
+        """
+        if layout is not None and layout.prefix:
+            return layout.prefix
+        return self.prefixes[0] if self.prefixes else ""
 
     def is_buffer(self, name: str) -> bool:
         """Return whether the tensor of this plain name is no parameter.

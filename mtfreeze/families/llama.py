@@ -8,12 +8,13 @@ backbone: where a file has one of its own (``lm_head.weight``) it is kept and sa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..checks import as_integer
 from ..errors import ConfigError
 from ..quoting import quoted
-from .family import SIZES, Family, HeadLayout
+from .family import SIZES, SPANS, Family, HeadLayout
 from .gguf_layout import GgufLayout
 from .rope import rope_theta
 
@@ -21,6 +22,8 @@ __all__ = ["LLAMA", "LLAMA_GGUF", "QWEN2", "QWEN2_GGUF", "QWEN3", "QWEN3_GGUF"]
 
 _ROPE = ("rope_parameters", "rope_scaling")
 _FULL = "full_attention"
+_ANSWERING = "transformer."
+"""What classes that answer questions put before the backbone's names, as they always have."""
 
 
 def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -74,7 +77,7 @@ def _family(
         encloses=False,
         pooling="lasttoken",
         causal=True,
-        prefixes=("model.",),
+        prefixes=("model.", _ANSWERING),
         renamed={},
         buffers=frozenset({"rotary_emb.inv_freq"}),
         backbone_stems=("embed_tokens.", "layers.", "norm."),
@@ -107,6 +110,7 @@ def _family(
                 "score", (), default_dropout=0.0, logits_bias=False, pooling="lasttoken"
             ),
             "ForTokenClassification": HeadLayout("score", ("classifier_dropout",)),
+            "ForQuestionAnswering": replace(SPANS, prefix=_ANSWERING),
         },
     )
 

@@ -33,6 +33,9 @@ __all__ = ["KEY_BYTES", "numerics", "output_info", "prefix_key", "text_keys", "u
 KEY_BYTES = 16
 """Length of a text key; a prefix key is as long, written as 32 hexadecimal digits."""
 
+_TEXTS = 4096
+"""Texts whose keys are made at a time: what they are made of is copied."""
+
 _VERSION = 2
 """Of the meaning of features; raised when an operation comes to give other bits."""
 
@@ -154,6 +157,9 @@ def text_keys(encoded: Encoded) -> list[bytes]:
     found = _known_texts.get(encoded)
     if found is None:
         blake2b = hashlib.blake2b
-        found = [blake2b(one, digest_size=KEY_BYTES).digest() for one in encoded.contents()]
+        found = []
+        for begin in range(0, len(encoded), _TEXTS):
+            some = encoded.contents(begin, min(begin + _TEXTS, len(encoded)))
+            found += [blake2b(one, digest_size=KEY_BYTES).digest() for one in some]
         _known_texts[encoded] = found
     return found

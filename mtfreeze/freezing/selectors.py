@@ -144,12 +144,14 @@ class ModelIndex:
     def without_unit(self, name: str) -> ModelIndex:
         """Return the names that the core has once a head, or the adapter, is removed."""
         gone = self.unit_index[name]
+        # By `unit_of`: what the core said of the units was before any other was removed.
+        stays = self.unit_of != gone
         rest = ModelIndex(
-            [info for info in self._params if info.unit != gone],
+            [info for info, kept in zip(self._params, stays, strict=True) if kept],
             [unit for unit in self._units if unit.path != name],
             self.family,
         )
-        rest.unit_of -= rest.unit_of > gone
+        rest.unit_of = self.unit_of[stays] - (self.unit_of[stays] > gone)
         return rest
 
     def of_units(self, positions: Iterable[int]) -> Selection:

@@ -13,10 +13,10 @@ as they are, so unfreezing gives the earlier results back, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,7 @@ __all__ = [
     "names_of",
     "reduced_keys",
     "set_state",
+    "state_changes",
 ]
 
 
@@ -124,6 +125,21 @@ class FreezeState:
             others[name] |= keys
         return replace(self, **others)
 
+    def only(self, keys: Collection[str]) -> FreezeState:
+        """Return what it says of these parameters."""
+        own = frozenset(keys)
+        return FreezeState(
+            self.frozen & own,
+            pinned=self.pinned & own,
+            bf16=self.bf16 & own,
+            int8=self.int8 & own,
+        )
+
+    def joined(self, other: FreezeState) -> FreezeState:
+        """Return what either says, of parameters of which one of them says nothing."""
+        names = ("frozen", "frozen_heads", "pinned", "pinned_heads", "bf16", "int8")
+        return FreezeState(*(getattr(self, name) | getattr(other, name) for name in names))
+
     def filled(self, name: str) -> FreezeState:
         """Return the same with all that is frozen in float32 in precision `name` instead."""
         return self.in_precision(name, self.frozen - self.bf16 - self.int8)
@@ -156,7 +172,10 @@ def get_state(model: Freezable) -> FreezeState:
 
 def masks(model: Freezable, state: FreezeState) -> FreezeMasks:
     """Return what `state` freezes of a model, which need not be in it."""
-    index = model.index
+    return _masks(model.index, state)
+
+
+def _masks(index: ModelIndex, state: FreezeState) -> FreezeMasks:
     frozen = state.frozen | index.buffers
     params = np.array([key in frozen for key in index.keys], dtype=np.uint8)
     units = np.zeros(len(index.unit_paths), dtype=np.uint8)
@@ -172,19 +191,29 @@ def set_state(model: Freezable, state: FreezeState) -> None:
     Moments of what becomes frozen are dropped; what becomes trainable starts with none, and is
     computed in float32.
     """
-    index = model.index
-    params, units = masks(model, state)
+    facts, changes = state_changes(model._core, model._facts, state)
+    publish(model, facts, *changes)
+
+
+def state_changes(
+    core: CoreModel, facts: ModelFacts, state: FreezeState
+) -> tuple[ModelFacts, list[Callable[[], Any]]]:
+    """Return the facts, and the calls of the core, that make `state` the freeze state.
+
+    `facts` have the index of what the core holds now; see `set_state`.
+    """
+    index = facts.index
+    params, units = _masks(index, state)
     codes = np.zeros(len(index.keys), dtype=np.uint8)
     for name, keys in state.precisions.items():
         codes[[index.key_index[key] for key in keys if key in index.key_index]] = core_code(name)
     frozen_heads = {name for name in index.heads if units[index.unit_index[name]]}
     facts = replace(
-        model._facts.frozen(frozen_heads),
+        facts.frozen(frozen_heads),
         pinned=state.pinned & {key for key in index.keys if key in state.frozen},
         pinned_heads=state.pinned_heads & frozen_heads,
     )
-    core = model._core
-    changes = []
+    changes: list[Callable[[], Any]] = []
     # Setting what is in force would still count as a change of the model.
     infos = core.params()
     if any(info.frozen != want for info, want in zip(infos, params, strict=True)) or any(
@@ -193,7 +222,7 @@ def set_state(model: Freezable, state: FreezeState) -> None:
         changes.append(partial(core.set_frozen, params, units))
     if any(info.precision != want for info, want in zip(infos, codes, strict=True)):
         changes.append(partial(core.set_precision, codes))
-    publish(model, facts, *changes)
+    return facts, changes
 
 
 def names_of(index: ModelIndex, selection: Selection) -> tuple[frozenset[str], frozenset[str]]:

@@ -64,9 +64,12 @@ class SpanTargets(Targets):
 
     def for_rows(self, encoded: Encoded, rows: Int64) -> Values:
         """Return the marks of the tokens of all windows of these rows."""
+        assert isinstance(encoded, WindowsEncoded)
+        if not encoded.in_memory:
+            return _marks(encoded, self.spans, rows)
         if self._laid is None or self._laid[0] is not encoded:
-            assert isinstance(encoded, WindowsEncoded)
-            self._laid = encoded, _marks(encoded, self.spans)
+            every = np.arange(encoded.n_rows, dtype=np.int64)
+            self._laid = encoded, _marks(encoded, self.spans, every)
         return self._laid[1][encoded.tokens_of(encoded.sequences_of(rows))[0]]
 
     def unlabelled(self, batch: PackedBatch) -> Values:
@@ -90,13 +93,15 @@ class SpanTargets(Targets):
         return np.arange(len(index), dtype=np.int64), self.for_rows(encoded, rows), owner
 
 
-def _marks(encoded: WindowsEncoded, spans: Int64) -> Int32:
-    """Return the marks, (T,) int32, of the tokens of all windows."""
-    marks = np.zeros(int(encoded.offsets[-1]), np.int32)
-    for row, (begin, end) in enumerate(spans.tolist()):
+def _marks(encoded: WindowsEncoded, spans: Int64, rows: Int64) -> Int32:
+    """Return the marks, (T,) int32, of the tokens of all windows of these rows."""
+    marks = np.zeros(int(encoded.row_lengths_of(rows).sum()), np.int32)
+    at = 0
+    for row, (begin, end) in zip(rows.tolist(), spans[rows].tolist(), strict=True):
         for window in encoded.windows_of(row):
             tokens = slice(int(encoded.offsets[window]), int(encoded.offsets[window + 1]))
-            own = marks[tokens]
+            own = marks[at : at + tokens.stop - tokens.start]
+            at += len(own)
             if begin == IGNORE:
                 own[:] = IGNORE
                 continue

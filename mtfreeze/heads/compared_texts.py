@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,17 +38,18 @@ class ComparedTargets(Targets):
     n_texts: int
 
     @classmethod
-    def of(cls, texts: Sequence[Sequence[str]], scores: Sequence[Any]) -> ComparedTargets:
+    def of(cls, texts: Sequence[Sequence[Hashable]], scores: Sequence[Any]) -> ComparedTargets:
         """Return targets of rows of equally many texts.
 
         Parameters
         ----------
-        texts : sequence of sequences of str
+        texts : sequence of sequences
+            Texts, or what stands for them: equal values for equal texts.
         scores : sequence of number, sequence of numbers or None
             One a row, or one a negative; None: the row has no target.
         """
         k = len(texts[0])
-        numbers: dict[str, int] = {}
+        numbers: dict[Hashable, int] = {}
         values = np.zeros((len(texts), k, N_TARGETS), np.float32)
         values[:, :, PLACE] = np.arange(k)
         values[:, :, N_TEXTS] = k

@@ -19,7 +19,7 @@ from ..checks import as_number, check_integer, typed
 from ..data.answers import Answer, Answers, check_answers, misplaced, where_not
 from ..data.example import Example
 from ..data.examples import Examples
-from ..data.labels import IGNORE, rows_labels
+from ..data.labels import IGNORE, each_label
 from ..data.text_rows import as_question
 from ..errors import ConfigError, DataError
 from ..inputs.packing import Encoded
@@ -169,7 +169,7 @@ class QuestionAnswering(HeadSpec):
         """Turn the first answer of each question into its place in the context."""
         spans = np.full((len(examples), 2), IGNORE, dtype=np.int64)
         answers: list[tuple[str, ...]] = []
-        for i, (row, one) in enumerate(zip(examples, rows_labels(examples, label), strict=True)):
+        for i, (row, one) in enumerate(each_label(examples, label)):
             found = () if one is None else _answers(row, one, head)
             answers.append(tuple(text for text, _ in found))
             if one is not None:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ..closest import counted
 from ..data.example import Example, Label
 from ..data.examples import Examples
-from ..data.labels import rows_labels
+from ..data.labels import each_label
 from ..errors import ConfigError, DataError
 from ..inputs.packing import Encoded
 from ..losses.own import labelled_rows
@@ -163,8 +163,7 @@ class Regression(PooledHead):
     def targets(self, examples: Examples, label: str, head: str) -> TextTargets:
         """Turn the numbers of each text into a row of floats; NaN where it has none."""
         values = np.full((len(examples), len(self.labels)), np.nan, dtype=np.float32)
-        given = rows_labels(examples, label)
-        for i, (row, one) in enumerate(zip(examples, given, strict=True)):
+        for i, (row, one) in enumerate(each_label(examples, label)):
             if one is not None:
                 values[i] = self._numbers(row, one, head)
         return TextTargets(values)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.labels import IGNORE
+from ..files.ragged import RaggedArrays
 from ..inputs.head_spaces import PAIRS
 from ..inputs.packing import LOST, TOKENS, Encoded, PackedBatch
 from ..inputs.word_values import token_labels
@@ -131,7 +132,7 @@ class WordTargets(Targets):
 
     Attributes
     ----------
-    rows : list of (n_words,) int32 arrays
+    rows : sequence of (n_words,) int32 arrays
         Of every row of data.
     """
 
@@ -140,6 +141,8 @@ class WordTargets(Targets):
 
     def for_rows(self, encoded: Encoded, rows: Int64) -> Values:
         """Return the targets of the tokens of these rows: words' at their first sub-words."""
+        if not encoded.in_memory:
+            return token_labels(encoded, rows.tolist(), self.rows)
         if self._laid is None or self._laid[0] is not encoded:
             # Laid on the tokens of the whole data set once; a batch is then one look-up.
             self._laid = encoded, token_labels(encoded, range(len(encoded)), self.rows)
@@ -151,6 +154,8 @@ class WordTargets(Targets):
 
     def flat(self) -> Values:
         """Return the targets of all words."""
+        if isinstance(self.rows, RaggedArrays):
+            return self.rows.flat
         return np.concatenate([np.asarray(row).ravel() for row in self.rows])
 
     def labelled_rows(self) -> Int64:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ..checks import check_choice, check_each, check_integer, check_number
 from ..closest import counted, name_list
 from ..data.examples import Examples
-from ..data.labels import rows_labels
+from ..data.labels import each_label
+from ..data.row_facts import texts_or_numbers
 from ..errors import ConfigError, DataError
 from ..inputs.packing import Encoded
 from ..inputs.row_encoding import SEPARATE, RowEncoding
@@ -197,7 +198,7 @@ class Similarity(HeadSpec):
 
     def targets(self, examples: Examples, label: str, head: str) -> ComparedTargets:
         """Turn rows into the places of their texts and their scores."""
-        given = rows_labels(examples, label)
+        given = each_label(examples, label)
         n_texts = {len(row.texts or ()) for row in examples}
         if len(n_texts) > 1:
             first = len(examples[0].texts or ())
@@ -208,11 +209,8 @@ class Similarity(HeadSpec):
                 "several sizes to several tasks"
             )
         codes: dict[str, int] = {}
-        scores = [
-            check_score(self.loss, row, one, head, codes)
-            for row, one in zip(examples, given, strict=True)
-        ]
-        return ComparedTargets.of([row.texts or () for row in examples], scores)
+        scores = [check_score(self.loss, row, one, head, codes) for row, one in given]
+        return ComparedTargets.of(texts_or_numbers(examples), scores)
 
     def check_sufficient(self, task: str, targets: Targets, n_rows: int) -> None:
         """Check that there are rows to tell apart."""

@@ -13,6 +13,7 @@ import math
 from ..checks import as_number, check_choice, check_flag, typed
 from ..data.examples import Rows, as_examples
 from ..errors import ConfigError
+from ..images.augmentations import Augment
 from ..inputs.row_encoding import PLAIN, RowEncoding
 from ..losses.described import DescribedLoss
 from ..losses.own import LossFunction, loss_name
@@ -46,6 +47,8 @@ class Task:
         Name of this task's label in rows that carry several; by default the task's own name.
     loss : CrossEntropy, Distillation or callable, optional
         Instead of the head's loss: one of the core's with settings, or one of your own; see below.
+    augment : Augment, optional
+        How training images vary from one epoch to the next.
 
     Raises
     ------
@@ -99,6 +102,7 @@ class Task:
         metric: str | None = None,
         label: str | None = None,
         loss: LossFunction | DescribedLoss | None = None,
+        augment: Augment | None = None,
     ) -> None:
         if train is None and eval is None:
             raise ConfigError("a Task needs data; found neither train= nor eval=; pass one of them")
@@ -120,6 +124,12 @@ class Task:
                 "the head"
             )
         self.loss = loss
+        if augment is not None and not isinstance(augment, Augment):
+            raise TypeError(
+                f"augment must be mtf.Augment(...); found {typed(augment)}; leave it out for "
+                "images as they are"
+            )
+        self.augment = augment
         self.encoding: RowEncoding = PLAIN
         self.distinct = False
 
@@ -135,6 +145,9 @@ class Task:
         read.train = None if self.train is None else spec.rows(self.train)
         read.eval = None if self.eval is None else spec.rows(self.eval)
         read.encoding, read.distinct = spec.encoding, spec.distinct
+        if self.augment is not None and read.train is not None:
+            read.encoding = spec.encoding.varied(self.augment)
+            read.encoding.check(read.train)
         return read
 
     def only_evaluated(self) -> Task:

@@ -26,8 +26,9 @@ from ..checks import check_flag
 from ..closest import counted
 from ..data.example import Example
 from ..data.examples import Examples
-from ..data.labels import IGNORE, LabelCodes, proposed_map, rows_labels
+from ..data.labels import IGNORE, LabelCodes, each_label, proposed_map
 from ..errors import ConfigError, DataError
+from ..files.ragged import GrowingRagged, RaggedArrays
 from ..inputs.packing import Encoded
 from ..inputs.word_values import word_values
 from ..metrics.entities import OUTSIDE, entity_spans, iob2_fault, is_iob2
@@ -220,9 +221,7 @@ def _known(row: NDArray[np.int32]) -> NDArray[np.int32]:
     return known
 
 
-def encode_tags(
-    examples: Examples, task: str, names: Sequence[str], head: str
-) -> list[NDArray[np.int32]]:
+def encode_tags(examples: Examples, task: str, names: Sequence[str], head: str) -> RaggedArrays:
     """Encode one tag per word.
 
     Parameters
@@ -234,7 +233,7 @@ def encode_tags(
 
     Returns
     -------
-    list of (n_words,) int32 arrays
+    sequence of (n_words,) int32 arrays
         Class indices by row; `IGNORE` for words without a tag, all of a row without tags for this
         task.
 
@@ -244,11 +243,11 @@ def encode_tags(
         For texts instead of words, an unknown tag (with the closest), a tag that breaks IOB2, or
         data without any tags of the task.
     """
-    labels = rows_labels(examples, task)
+    labels = each_label(examples, task)
     table = LabelCodes(names, head)
     iob2 = is_iob2(names)
-    result = []
-    for row, tags in zip(examples, labels, strict=True):
+    result = GrowingRagged(np.int32)
+    for row, tags in labels:
         if row.words is None:
             raise DataError(
                 f"{row.source}: head {quoted(head)} labels words: expected (words, tags); found a "
@@ -269,7 +268,8 @@ def encode_tags(
             for tag in tags:
                 codes.append(IGNORE if tag is None else table.of(cast(Any, tag), ""))
         except DataError as error:
-            flat = [tag for other in labels if isinstance(other, tuple) for tag in other]
+            every = (one.label_for(task) for one in examples)
+            flat = (tag for other in every if isinstance(other, tuple) for tag in other)
             position = len(codes)
             raise DataError(
                 f"{row.source}: word {position} ({quoted(row.words[position])}){error}"
@@ -278,13 +278,14 @@ def encode_tags(
         if iob2:
             _check_iob2(row, [None if code == IGNORE else names[code] for code in codes])
         result.append(np.asarray(codes, dtype=np.int32))
-    words = np.concatenate(result)
+    found = result.finish()
+    words = found.flat
     if len(words) and (words == IGNORE).all():
         raise DataError(
             f"{examples.name}: expected words with tags for {quoted(task)}; found "
-            f"{counted(len(result), 'row')} and no word with one; add tags to the rows"
+            f"{counted(len(found), 'row')} and no word with one; add tags to the rows"
         )
-    return result
+    return found
 
 
 def _check_iob2(row: Example, tags: Sequence[str | None]) -> None:

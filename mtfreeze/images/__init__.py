@@ -9,7 +9,8 @@ not before.
 
 from __future__ import annotations
 
+from .augmentations import Augment
 from .picture import MOST_PIXELS, Picture
 from .processor import Processor
 
-__all__ = ["MOST_PIXELS", "Picture", "Processor"]
+__all__ = ["MOST_PIXELS", "Augment", "Picture", "Processor"]

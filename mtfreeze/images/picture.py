@@ -7,6 +7,7 @@ in sets, and costs what its source costs. A file is read when its pixels are ask
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_path, typed
+from ..checks import check_path, check_text, typed
 from ..closest import did_you_mean
 from ..errors import DataError
 from ..files.reading import open_file
@@ -26,11 +27,11 @@ from ..notices import ImageWarning, warn
 from ..quoting import cut, quoted
 from .pillow import image_module, is_pillow_image, opened
 
-__all__ = ["MOST_PIXELS", "Picture"]
+__all__ = ["MOST_PIXELS", "Picture", "check_pixels"]
 
-MOST_PIXELS = 89_478_485
+MOST_PIXELS = 80_000_000
 """Of one image, read off its header before anything is decoded: a quarter of a gigabyte of 8-bit
-RGB, the number from which Pillow too warns of files made to fill the memory."""
+RGB. Somewhat above it Pillow warns of files that were made to fill the memory."""
 
 _ORIENTATION = 0x0112
 """The tag of EXIF that says which way up an image was taken."""
@@ -81,6 +82,7 @@ class Picture:
 
     def __init__(self, source: object, name: str = "") -> None:
         self._digest = ""
+        name = check_text("name", name)
         if isinstance(source, Picture):
             self._source, self._name = source._source, name or source._name
         elif isinstance(source, bytes | bytearray | memoryview):
@@ -105,6 +107,11 @@ class Picture:
     def path(self) -> Path | None:
         """The file, None of an image in memory."""
         return self._source if isinstance(self._source, Path) else None
+
+    @property
+    def source(self) -> Path | bytes | Uint8:
+        """What it was made of: a path, the bytes of a file, or pixels."""
+        return self._source
 
     @property
     def name(self) -> str:
@@ -188,13 +195,17 @@ class Picture:
         assert isinstance(self._source, Path)
         try:
             file = open_file(self._source, DataError)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise DataError(_missing(self._source)) from None
         except IsADirectoryError:
             raise DataError(
                 f"{self._name}: expected an image; found a folder; name a file in it, or read all "
                 "of them with read_images"
             ) from None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise DataError(_missing(self._source)) from None
         with file:
             yield file
 
@@ -223,15 +234,50 @@ class Picture:
 
 def _missing(path: Path) -> str:
     """Say that there is no such file, and which name is close."""
-    folder = path.parent
-    if not folder.is_dir():
-        return f"{path}: expected an image; found no folder {quoted(str(folder))}; correct the path"
+    folder, shown = path.parent, cut(str(path))
+    if not os.path.isdir(folder):
+        found = quoted(str(folder))
+        return f"{shown}: expected an image; found no folder {found}; correct the path"
     hint = did_you_mean(path.name, (one.name for one in folder.iterdir()))
-    return f"{path}: expected an image; found no such file; {hint or 'correct the path'}"
+    return f"{shown}: expected an image; found no such file; {hint or 'correct the path'}"
+
+
+def check_pixels(name: str, value: object) -> Uint8:
+    """Return decoded pixels as they are: uint8 (height, width, 3).
+
+    Raises
+    ------
+    TypeError
+        If it is no array of uint8.
+    DataError
+        If it has another shape, or no pixels.
+    """
+    if not isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{name}: expected an array of uint8 (height, width, 3); found {typed(value)}; give "
+            "what Picture.decode returns"
+        )
+    _check_array(value, name)
+    if value.ndim == 2:
+        raise DataError(
+            f"{name}: expected an array (height, width, 3); found the shape {value.shape}; give "
+            "what Picture.decode returns"
+        )
+    return value
 
 
 def _frozen(array: NDArray[Any], name: str) -> Uint8:
     """Return an array of pixels as a copy that nobody can change."""
+    _check_array(array, name)
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    copy = np.array(array, order="C")
+    copy.setflags(write=False)
+    return copy
+
+
+def _check_array(array: NDArray[Any], name: str) -> None:
+    """Refuse an array that holds no pixels of one image."""
     if array.dtype != np.uint8:
         hint = "astype(np.uint8)"
         if array.dtype.kind == "f":
@@ -240,9 +286,7 @@ def _frozen(array: NDArray[Any], name: str) -> Uint8:
             hint = f"give array.{hint} if its values are from 0 to 255"
         raise TypeError(f"{name}: expected an array of uint8; found {array.dtype}; {hint}")
     shape = array.shape
-    if array.ndim == 2:
-        array = np.repeat(array[:, :, None], 3, axis=2)
-    elif array.ndim != 3 or shape[2] != 3:
+    if array.ndim != 2 and (array.ndim != 3 or shape[2] != 3):
         hint = "give the pixels of one image"
         if array.ndim == 3 and shape[0] == 3:
             hint = "the channels come last: give array.transpose(1, 2, 0)"
@@ -257,9 +301,6 @@ def _frozen(array: NDArray[Any], name: str) -> Uint8:
             f"shape {shape}; {hint}"
         )
     _check_pixels(shape[0], shape[1], name)
-    copy = np.array(array, order="C")
-    copy.setflags(write=False)
-    return copy
 
 
 def _of_pillow(image: Any, name: str) -> Uint8:

@@ -29,6 +29,9 @@ SUFFIXES = (
 """Ends of the names of their files, in lower case."""
 
 
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
+
+
 def image_module() -> Any:
     """Return ``PIL.Image``.
 
@@ -70,14 +73,19 @@ def opened(file: IO[bytes], name: str) -> Iterator[Image.Image]:
     try:
         with module.open(file, formats=formats) as image:
             yield image
-    except (MemoryError, DataError):
-        raise
     except (module.DecompressionBombError, module.DecompressionBombWarning) as error:
         raise DataError(
             f"{name}: expected an image that fits into memory; found one of far too many pixels "
             f"({cut(str(error))}); make it smaller"
         ) from None
+    except (MemoryError, DataError, Warning):
+        raise
     except module.UnidentifiedImageError:
+        if _is_known(file):
+            raise DataError(
+                f"{name}: expected a whole image; found one with a damaged header; fetch it again, "
+                "or leave it out"
+            ) from None
         raise DataError(
             f"{name}: expected an image (JPEG, PNG, WebP, GIF, BMP, TIFF, ...); found "
             f"{_beginning(file)}; convert it, or leave it out"
@@ -89,6 +97,12 @@ def opened(file: IO[bytes], name: str) -> Iterator[Image.Image]:
             f"{name}: expected a whole image; found a damaged one ({cut(str(error), 120)}); fetch "
             "it again, or leave it out"
         ) from None
+
+
+def _is_known(file: IO[bytes]) -> bool:
+    """Say whether a file begins as those of a format do that is read."""
+    file.seek(0)
+    return file.read(4).startswith(_SIGNATURES)
 
 
 def _beginning(file: IO[bytes]) -> str:

@@ -7,9 +7,9 @@ In two steps, as the image processors of transformers take them with Pillow, to 
     floats    x * rescale_factor in float64, rounded to float32,
               then (x - mean) / std in float32                     made for each batch
 
-The fast processors of transformers resize with torchvision instead and fold both divisions into
-one; their floats differ from these in the last bits, and by up to one of 255 steps where they
-resize. One rule for both names keeps what a model sees independent of what is installed.
+The fast processors of transformers resize with torchvision instead, by which 8-bit values differ by
+one at most, and fold both divisions into one. One rule for both names keeps what a model sees
+independent of what is installed.
 """
 
 from __future__ import annotations
@@ -191,7 +191,21 @@ class Processor:
         """Return what the model reads of pixels, uint8 (..., 3): float32 of the same shape.
 
         A channel has 256 values, so they are computed once each and looked up.
+
+        Raises
+        ------
+        TypeError
+            If it is no such array.
         """
+        if (
+            not isinstance(pixels, np.ndarray)
+            or pixels.dtype != np.uint8
+            or pixels.shape[-1:] != (3,)
+        ):
+            raise TypeError(
+                f"pixels must be an array of uint8 (..., 3); found {typed(pixels)}; give what "
+                "Processor.uint8 returns"
+            )
         values = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
         table = self._computed(values)
         found = np.empty(pixels.shape, np.float32)

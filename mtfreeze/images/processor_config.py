@@ -16,6 +16,7 @@ from ..checks import as_flag, as_integer, as_number
 from ..closest import name_list, unknown
 from ..errors import CheckpointError
 from ..quoting import quoted
+from .picture import MOST_PIXELS
 
 __all__ = ["KINDS", "KIND_OF_MODEL", "PUBLISHED", "settings_of"]
 
@@ -217,6 +218,11 @@ def _size(
         value = {"height": value[0], "width": value[1]}
     if isinstance(value, Mapping) and frozenset(value) in forms:
         size = {str(name): _side(f"{key}.{name}", side, where) for name, side in value.items()}
+        if "height" in size and size["height"] * size["width"] > MOST_PIXELS:
+            raise CheckpointError(
+                f"{where}: {quoted(key)} must stand for at most {MOST_PIXELS:,} pixels; found "
+                f"{quoted(value)}; correct the file"
+            )
         return dict(sorted(size.items(), reverse="shortest_edge" in size))
     allowed = " or ".join(str(sorted(form)) for form in forms)
     raise CheckpointError(

@@ -8,7 +8,7 @@ prompt stands before them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,9 +85,17 @@ class Blocks(RowEncoding):
 
 
 class _BlocksEncoded(Encoded):
-    """Sequences of texts; `n_guessed` of their tokens are guessed, on average over draws."""
+    """Sequences of texts; a `share` of their `n_words` tokens but the special ones is guessed."""
 
-    n_guessed: float = 0.0
+    SUMS: ClassVar[tuple[str, ...]] = ("n_words",)
+
+    n_words: int = 0
+    share: float = 1.0
+
+    @property
+    def n_guessed(self) -> float:
+        """Tokens that are guessed, on average over draws."""
+        return self.share * self.n_words
 
     def rows_of_heads(self, n_rows: int) -> dict[str, int]:
         """Return how many tokens are guessed in so many rows, on average: what estimates need."""
@@ -119,7 +127,7 @@ class _Sequences:
             skip=np.zeros(n, dtype=np.int32) if counts_prompts else None,
             row_offsets=np.cumsum(self._counts, dtype=np.int64),
         )
-        made.n_guessed = share * (self._total() - n * n_special)
+        made.n_words, made.share = self._total() - n * n_special, share
         return made
 
     def _total(self) -> int:

@@ -20,6 +20,8 @@ from ..checks import as_items, typed, why_no_list
 from ..data.examples import Examples
 from ..errors import DataError
 from ..images import Picture
+from ..images.augmentations import Augment
+from ..images.decoding import fitted_pictures
 from ..images.processor import Processor
 from ..quoting import quoted
 from .packing import SEQUENCES, Encoded, PackedBatch
@@ -82,6 +84,9 @@ class EncodedImages(Encoded):
         Prepared images by number, those that are kept.
     digests : sequence of bytes
         Of every prepared image.
+    augment : Augment, optional
+        What variants there are: those of an image stand together, the image itself first, and
+        epochs take them in turn. `shapes`, `kept` and `digests` then count variants.
     """
 
     def __init__(
@@ -91,7 +96,9 @@ class EncodedImages(Encoded):
         shapes: Int64,
         kept: Mapping[int, Uint8],
         digests: Sequence[bytes],
+        augment: Augment | None = None,
     ) -> None:
+        self._augment, self._variants = augment, 1 if augment is None else augment.variants
         self._encoder, self._pictures, self._kept = encoder, list(pictures), dict(kept)
         self._digests = list(digests)
         side = encoder.patch
@@ -108,6 +115,31 @@ class EncodedImages(Encoded):
         return self._kept[at] if at in self._kept else self._read_again(at)
 
     @property
+    def n_rows(self) -> int:
+        """How many images there are."""
+        return len(self._pictures)
+
+    @property
+    def row_lengths(self) -> Int64:
+        """Rows of each image, (n_rows,) int64."""
+        return self.lengths[:: self._variants]
+
+    @property
+    def row_truncated(self) -> NDArray[np.bool_]:
+        """No image is cut, (n_rows,) bool."""
+        return self.truncated[:: self._variants]
+
+    def sequences_of(self, rows: ArrayLike, epoch: int = 0) -> Int64:
+        """Return the variants of images that an epoch reads, (n,) int64."""
+        return np.asarray(rows, np.int64) * self._variants + epoch % self._variants
+
+    def sequences_in(self, rows: ArrayLike, epochs: range) -> Int64:
+        """Return the variants of images that some epochs read, each once, (n,) int64."""
+        variants = np.unique([epoch % self._variants for epoch in epochs[: self._variants]])
+        chosen: Int64 = (self.sequences_of(rows)[:, None] + variants).reshape(-1)
+        return chosen
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of what is kept."""
         return super().n_bytes + sum(one.nbytes for one in self._kept.values())
@@ -118,7 +150,8 @@ class EncodedImages(Encoded):
 
     def ids_of_row(self, row: int) -> NDArray[np.int32]:
         """Return what tells images apart, as numbers."""
-        return np.frombuffer(self._digests[row], dtype="<i4").astype(np.int32)
+        digest = self._digests[row * self._variants]
+        return np.frombuffer(digest, dtype="<i4").astype(np.int32)
 
     def counts(self, space: str) -> Int64:
         """Return how many rows each image has in a row space, (n,) int64."""
@@ -128,9 +161,9 @@ class EncodedImages(Encoded):
         """Return the columns of each image's grid in a row space, (n,) int64; None: no grid."""
         return self._widths.get(space)
 
-    def contents(self) -> list[bytes]:
-        """Return for each image all that a model reads of it: a digest of its prepared pixels."""
-        return [self._encoder.numbers + digest for digest in self._digests]
+    def contents(self, begin: int, end: int) -> list[bytes]:
+        """Return all that a model reads of images: digests of their prepared pixels."""
+        return [self._encoder.numbers + digest for digest in self._digests[begin:end]]
 
     def pack(self, rows: ArrayLike | None = None) -> PackedBatch:
         """Return these images (by default all) as a packed batch, in the order given."""
@@ -150,8 +183,11 @@ class EncodedImages(Encoded):
         return PackedBatch({}, offsets, {}, widths)
 
     def _read_again(self, at: int) -> Uint8:
-        picture = self._pictures[at]
-        pixels = self._encoder.processor.uint8(picture)
+        picture, variant = self._pictures[at // self._variants], at % self._variants
+        pixels = picture.decode()
+        if self._augment is not None:
+            pixels = _varied(pixels, self._augment, picture, variant)
+        pixels = self._encoder.processor.fitted(pixels, picture.name)
         if _digest(pixels) != self._digests[at]:
             raise DataError(
                 f"{picture.name}: expected the image that was read before; found another one: "
@@ -187,7 +223,7 @@ class ImageEncoder:
         self.files = {PROCESSOR_FILE: processor.to_json()}
         values = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
         self.numbers = blake2b(processor.floats(values).tobytes(), digest_size=16).digest()
-        self._cache: WeakKeyDictionary[Examples, EncodedImages] = WeakKeyDictionary()
+        self._cache: WeakKeyDictionary[Examples, dict[RowEncoding, Encoded]] = WeakKeyDictionary()
 
     @property
     def max_length(self) -> int:
@@ -201,13 +237,15 @@ class ImageEncoder:
         grids = self.layout.grids([height // self.patch], [width // self.patch])
         return int(grids[self.layout.main.name][0][0])
 
-    def encode_images(self, images: Sequence[Any]) -> EncodedImages:
+    def encode_images(self, images: Sequence[Any], augment: Augment | None = None) -> EncodedImages:
         """Decode and prepare images.
 
         Parameters
         ----------
         images : sequence of path, Pillow image, uint8 array (H, W, 3) or Picture
             May be empty.
+        augment : Augment, optional
+            Prepare all variants of each.
 
         Raises
         ------
@@ -216,7 +254,7 @@ class ImageEncoder:
         DataError
             If an image cannot be read, or has a size that the model does not take.
         """
-        return self._prepare([*_pictures_of(images)])
+        return self._prepare([*_pictures_of(images)], augment)
 
     def encode_examples(self, examples: Examples, encoding: RowEncoding) -> Encoded:
         """Prepare the rows of a data set, once: asked again for the same object, it is remembered.
@@ -231,9 +269,10 @@ class ImageEncoder:
                 f"{examples.name}: expected a head that reads one image a row; found one of "
                 "several texts; add another head"
             )
-        if examples not in self._cache:
-            self._cache[examples] = cast(EncodedImages, encoding.encode(cast(Any, self), examples))
-        return self._cache[examples]
+        known = self._cache.setdefault(examples, {})
+        if encoding not in known:
+            known[encoding] = encoding.encode(cast(Any, self), examples)
+        return known[encoding]
 
     def encode_texts(self, texts: Sequence[Any], prompt: str | None = None) -> NoReturn:
         """Refuse texts."""
@@ -251,18 +290,26 @@ class ImageEncoder:
         """Refuse language heads."""
         _refuse("a head of words")
 
-    def _prepare(self, pictures: list[Picture]) -> EncodedImages:
-        shapes = np.zeros((len(pictures), 2), dtype=np.int64)
+    def _prepare(self, pictures: list[Picture], augment: Augment | None) -> EncodedImages:
+        each = 1 if augment is None else augment.variants
+        shapes = np.zeros((len(pictures) * each, 2), dtype=np.int64)
         kept: dict[int, Uint8] = {}
         digests: list[bytes] = []
         n_bytes = 0
-        for at, pixels in enumerate(map(self.processor.uint8, pictures)):
-            shapes[at] = self._checked(pixels, pictures[at])
+
+        def vary(number: int, pixels: Uint8) -> Uint8:
+            assert augment is not None
+            return _varied(pixels, augment, pictures[number // each], number % each)
+
+        several = (picture for picture in pictures for _ in range(each))
+        change = None if augment is None else vary
+        for at, pixels in enumerate(fitted_pictures(several, self.processor, change=change)):
+            shapes[at] = self._checked(pixels, pictures[at // each])
             digests.append(_digest(pixels))
             n_bytes += pixels.nbytes
             if n_bytes <= _KEPT_BYTES:
                 kept[at] = pixels
-        return EncodedImages(self, pictures, shapes, kept, digests)
+        return EncodedImages(self, pictures, shapes, kept, digests, augment)
 
     def _checked(self, pixels: Uint8, picture: Picture) -> tuple[int, int]:
         height, width = pixels.shape[:2]
@@ -286,6 +333,11 @@ def _refuse(what: str) -> NoReturn:
         f"this model reads images; found {what}; give paths (pathlib.Path), images of Pillow or "
         "uint8 arrays (height, width, 3), or load a model of texts"
     )
+
+
+def _varied(pixels: Uint8, augment: Augment, picture: Picture, variant: int) -> Uint8:
+    """Return a variant of a picture, which depends on what it shows and on nothing else."""
+    return augment.apply(pixels, seed=augment.seed, picture=picture.digest(), variant=variant)
 
 
 def _digest(pixels: Uint8) -> bytes:

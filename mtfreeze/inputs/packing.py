@@ -1,30 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model reads of many texts, and packed batches cut from them.
+"""What a model reads of many texts: `Encoded`, made once for a whole data set.
 
-A packed batch holds the rows of its sequences one after another, without padding: one array for
-every input of the model, and offsets (B+1,) for every row space, in which sequence b has the rows
-``offsets[b]`` to ``offsets[b + 1] - 1``. Texts are one case of it: the inputs `IDS` and
-`TOKEN_TYPES` in the row space `TOKENS`. `Encoded` is the same for a whole data set of texts, made
-once; batches are cut from it by row numbers. For rows of words it also knows at which token each
+Packed batches are cut from it by row numbers. For rows of words it also knows at which token each
 word begins, which is where its label sits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
-from .head_spaces import HEAD_SPACES, PAIRS, is_of_heads
+from ..files.growing import bytes_in_memory
+from .head_spaces import PAIRS
+from .packed_batch import (
+    IDS,
+    SEQUENCES,
+    SKIP,
+    TOKEN_TYPES,
+    TOKENS,
+    PackedBatch,
+    joined,
+    pack,
+)
 from .row_layout import starts
 
 if TYPE_CHECKING:
-    from .._core import Batch
+    from ..data.examples import Examples
 
 __all__ = [
     "IDS",
@@ -38,149 +44,8 @@ __all__ = [
     "pack_rows",
 ]
 
-IDS, TOKEN_TYPES = "ids", "token_types"
-"""Inputs of families that read texts: token ids, and the segment of each token."""
-
-TOKENS = "tokens"
-"""Their row space."""
-
-SEQUENCES = "sequences"
-"""The row space of one row a sequence."""
-
-SKIP = "skip"
-"""Input of one number a sequence: how many of its first tokens are a prompt's, and not pooled."""
-
 LOST = -1
 """First sub-word of a word that has none: it gave no token, or truncation cut it off."""
-
-
-@dataclass(frozen=True)
-class PackedBatch:
-    """A batch of sequences.
-
-    Attributes
-    ----------
-    inputs : mapping of str to array
-        By the model's names: int32 ids (N,) or float32 rows (N, width), N being the rows of the
-        input's row space. What nothing reads may be left out.
-    offsets : mapping of str to (B+1,) int64 array
-        By row space: where each sequence's rows begin; the last entry is N.
-    features : mapping of str to (N, width) float32 array
-        Outputs of the frozen prefix for these sequences, by name, one row a token or a sequence;
-        what lies below them is not computed again. Empty: everything is computed from `inputs`.
-    widths : mapping of str to (B,) int64 array
-        By row space that is a grid: the columns of each sequence's.
-    """
-
-    inputs: Mapping[str, NDArray[Any]]
-    offsets: Mapping[str, NDArray[np.int64]]
-    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    widths: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
-
-    @property
-    def n_sequences(self) -> int:
-        """B, the number of sequences."""
-        return len(next(iter(self.offsets.values()))) - 1
-
-    @property
-    def n_tokens(self) -> int:
-        """Rows of the family's main row space: T, the number of tokens."""
-        return int(self._main_offsets[-1])
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Rows of each sequence in the family's main row space, (B,) int64: its tokens."""
-        return np.diff(self._main_offsets)
-
-    @property
-    def rows_of_heads(self) -> dict[str, int]:
-        """Rows in each row space that heads declare, by its name."""
-        return {name: int(one[-1]) for name, one in self.offsets.items() if name in HEAD_SPACES}
-
-    @property
-    def _main_offsets(self) -> NDArray[np.int64]:
-        """Offsets of the space that lengths are counted in; see `RowLayout`."""
-        own = [space for space in self.offsets if space not in HEAD_SPACES]
-        return self.offsets[TOKENS if TOKENS in own else own[0]]
-
-    def for_core(self) -> Batch:
-        """Return the batch in the form that the core takes."""
-        return {
-            "inputs": self.inputs,
-            "offsets": self.offsets,
-            "features": self.features,
-            **({"widths": self.widths} if self.widths else {}),
-        }
-
-    def with_features(self, features: Mapping[str, NDArray[np.float32]]) -> PackedBatch:
-        """Return the same sequences with outputs of the frozen prefix beside them."""
-        return replace(self, features=features)
-
-    @staticmethod
-    def join(batches: Sequence[PackedBatch]) -> PackedBatch:
-        """Return one batch with the sequences of all, in order, and what all have.
-
-        A batch without a row space of heads has no rows there; its sequences then have none.
-
-        Parameters
-        ----------
-        batches : sequence of PackedBatch
-            At least one; all of one model.
-        """
-        if len(batches) == 1:
-            return batches[0]
-        spaces = dict.fromkeys(space for batch in batches for space in batch.offsets)
-        offsets = {
-            space: starts(np.concatenate([_lengths_in(batch, space) for batch in batches]))
-            for space in spaces
-        }
-        own = {name for batch in batches for name in batch.inputs if is_of_heads(name)}
-        of_heads = {
-            name: np.concatenate([b.inputs[name] for b in batches if name in b.inputs])
-            for name in sorted(own)
-        }
-        return PackedBatch(
-            _joined_by_name([batch.inputs for batch in batches]) | of_heads,
-            offsets,
-            _joined_by_name([batch.features for batch in batches]),
-            _joined_by_name([batch.widths for batch in batches]),
-        )
-
-
-def pack(
-    sequences: Sequence[NDArray[np.int32]],
-    token_types: Sequence[NDArray[np.int32]] | None = None,
-) -> PackedBatch:
-    """Put sequences of token ids one after another.
-
-    Parameters
-    ----------
-    sequences : sequence of (length,) int32 arrays
-        Token ids; may be empty.
-    token_types : sequence of (length,) int32 arrays, optional
-        Segments; by default all 0.
-
-    Raises
-    ------
-    DataError
-        If token types and ids differ in length.
-
-    Examples
-    --------
-    >>> batch = pack([np.array([101, 102], np.int32), np.array([101, 7, 102], np.int32)])
-    >>> batch.inputs["ids"].tolist(), batch.offsets["tokens"].tolist()
-    ([101, 102, 101, 7, 102], [0, 2, 5])
-    """
-    lengths = [len(sequence) for sequence in sequences]
-    ids = _joined(sequences)
-    types = np.zeros(len(ids), dtype=np.int32)
-    if token_types is not None:
-        if [len(one) for one in token_types] != lengths:
-            raise DataError(
-                "expected as many token types as ids in every sequence; found other counts"
-            )
-        types = _joined(token_types)
-    return PackedBatch({IDS: ids, TOKEN_TYPES: types}, {TOKENS: starts(lengths)})
 
 
 class Encoded(Sequence[NDArray[np.int32]]):
@@ -211,6 +76,11 @@ class Encoded(Sequence[NDArray[np.int32]]):
         Whether the two sequences of each row make a pair in packed batches.
     """
 
+    PIECES: ClassVar[tuple[str, ...]] = ("truncated", "_first", "skip")
+    OFFSETS: ClassVar[tuple[str, ...]] = ("offsets", "_word_offsets", "row_offsets")
+    SUMS: ClassVar[tuple[str, ...]] = ()
+    """Attributes that are those of its parts end to end, offsets of such, and sums of theirs."""
+
     def __init__(
         self,
         inputs: Mapping[str, NDArray[np.int32]],
@@ -225,8 +95,17 @@ class Encoded(Sequence[NDArray[np.int32]]):
         self.inputs, self.offsets, self.truncated = dict(inputs), offsets, truncated
         self._first, self._word_offsets = first, word_offsets
         self.skip, self.row_offsets, self.paired = skip, row_offsets, paired
+        self._settle()
+
+    def _settle(self) -> None:
         for array in self._arrays():
             array.flags.writeable = False
+        ids = self.inputs.get(IDS)
+        self._in_memory = ids is None or bytes_in_memory(ids) == ids.nbytes
+
+    def joined(self, examples: Examples) -> None:
+        """Take note that the arrays are now those of all `examples`, put together of parts."""
+        self._settle()
 
     def _arrays(self) -> list[NDArray[Any]]:
         more = (self._first, self._word_offsets, self.skip, self.row_offsets)
@@ -247,6 +126,11 @@ class Encoded(Sequence[NDArray[np.int32]]):
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each sequence, (n,) int64."""
         return np.diff(self.offsets)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the ids lie in memory; else they are read of a private file as needed."""
+        return bool(self._in_memory)
 
     def of_rows(self, counts: ArrayLike, paired: bool = False) -> Encoded:
         """Return the same sequences as those of rows of data, so many each, (n_rows,) int64."""
@@ -272,6 +156,14 @@ class Encoded(Sequence[NDArray[np.int32]]):
         begins = self.offsets if self.row_offsets is None else self.offsets[self.row_offsets]
         return np.diff(begins)
 
+    def row_lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the same for some rows, (n,) int64."""
+        first, last = rows, rows + 1
+        if self.row_offsets is not None:
+            first, last = self.row_offsets[first], self.row_offsets[last]
+        lengths: NDArray[np.int64] = self.offsets[last] - self.offsets[first]
+        return lengths
+
     @property
     def row_truncated(self) -> NDArray[np.bool_]:
         """Rows of data with a sequence that was cut, (n_rows,) bool."""
@@ -280,10 +172,17 @@ class Encoded(Sequence[NDArray[np.int32]]):
         before = np.concatenate(([0], np.cumsum(self.truncated)))
         return np.diff(before[self.row_offsets]) > 0
 
-    def sequences_of(self, rows: ArrayLike) -> NDArray[np.int64]:
-        """Return the sequences of rows of data, (n,) int64, in the order of the rows."""
+    def sequences_of(self, rows: ArrayLike, epoch: int = 0) -> NDArray[np.int64]:
+        """Return the sequences of rows of data, (n,) int64, in the order of the rows.
+
+        Where rows differ from one epoch to the next, those of `epoch`.
+        """
         chosen = np.asarray(rows, dtype=np.int64)
         return chosen if self.row_offsets is None else _spans(self.row_offsets, chosen)[0]
+
+    def sequences_in(self, rows: ArrayLike, epochs: range) -> NDArray[np.int64]:
+        """Return the sequences of rows of data in some epochs, each once, (n,) int64."""
+        return self.sequences_of(rows)
 
     def rows_of_heads(self, n_rows: int) -> dict[str, int]:
         """Return how many rows batches of so many rows of data have in row spaces of heads."""
@@ -291,13 +190,15 @@ class Encoded(Sequence[NDArray[np.int32]]):
 
     def ids_of_row(self, row: int) -> NDArray[np.int32]:
         """Return the ids of all sequences of a row of data, (length,) int32."""
-        begins = self.offsets if self.row_offsets is None else self.offsets[self.row_offsets]
-        return self.inputs[IDS][begins[row] : begins[row + 1]]
+        first, last = row, row + 1
+        if self.row_offsets is not None:
+            first, last = int(self.row_offsets[first]), int(self.row_offsets[last])
+        return self.inputs[IDS][self.offsets[first] : self.offsets[last]]
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(array.nbytes for array in self._arrays())
+        """Bytes of all arrays that lie in memory."""
+        return sum(map(bytes_in_memory, self._arrays()))
 
     @property
     def n_truncated(self) -> int:
@@ -352,18 +253,20 @@ class Encoded(Sequence[NDArray[np.int32]]):
         """Return the columns of each sequence's grid in a row space, (n,) int64; None: no grid."""
         return None
 
-    def contents(self) -> list[bytes]:
-        """Return for each sequence all that a model reads of it, as bytes."""
+    def contents(self, begin: int, end: int) -> list[bytes]:
+        """Return all that a model reads of sequences `begin` to `end` - 1, as bytes of each."""
+        offsets = self.offsets[begin : end + 1]
+        tokens = slice(int(offsets[0]), int(offsets[-1]))
         # All inputs of a token side by side, so that no two texts give the same bytes.
-        inputs = np.stack(list(self.inputs.values()), axis=1).astype("<i4", copy=False)
-        data = memoryview(inputs.tobytes())
-        ends = (self.offsets * 4 * len(self.inputs)).tolist()
+        inputs = np.stack([one[tokens] for one in self.inputs.values()], axis=1)
+        data = memoryview(inputs.astype("<i4", copy=False).tobytes())
+        ends = ((offsets - offsets[0]) * 4 * len(self.inputs)).tolist()
         # What is no token's stands before the tokens; nothing for most models.
-        before = [b""] * len(self)
+        before = [b""] * (end - begin)
         if self.skip is not None:
-            before = [b"skip" + value.tobytes() for value in self.skip.astype("<i4")]
+            before = [b"skip" + value.tobytes() for value in self.skip[begin:end].astype("<i4")]
         spans = zip(before, pairwise(ends), strict=True)
-        return [first + data[begin:end] for first, (begin, end) in spans]
+        return [first + data[at:to] for first, (at, to) in spans]
 
     def check_tokens(self, rows: ArrayLike | None = None) -> None:
         """Refuse rows (by default any) without a token: in a batch nothing would stand for them.
@@ -373,13 +276,17 @@ class Encoded(Sequence[NDArray[np.int32]]):
         DataError
             If there is one; names the first.
         """
-        lengths = np.diff(self.offsets)
-        chosen = np.arange(len(lengths)) if rows is None else np.asarray(rows, dtype=np.int64)
-        if not lengths[chosen].all():
+        if rows is None:
+            lengths = np.diff(self.offsets)
+        else:  # of a batch: not those of all rows again
+            chosen = np.asarray(rows, dtype=np.int64)
+            lengths = self.offsets[chosen + 1] - self.offsets[chosen]
+        if not lengths.all():
+            at = int(np.flatnonzero(lengths == 0)[0])
             raise DataError(
                 f"expected every text to give a token; found none in row "
-                f"{chosen[lengths[chosen] == 0][0]}: this model's tokenizer puts nothing around a "
-                "text; leave empty texts out"
+                f"{at if rows is None else chosen[at]}: this model's tokenizer puts nothing "
+                "around a text; leave empty texts out"
             )
 
     def pack(self, rows: ArrayLike | None = None) -> PackedBatch:
@@ -409,7 +316,8 @@ class Encoded(Sequence[NDArray[np.int32]]):
         chosen = np.asarray(sequences, dtype=np.int64)
         begins = np.zeros(len(chosen), dtype=np.int64)
         begins[:-1] = chosen[1:] == chosen[:-1] + 1
-        return {PAIRS: starts(begins * np.isin(chosen, self.row_offsets[:-1]))}
+        rows = np.searchsorted(self.row_offsets[:-1], chosen)  # a batch costs by its own size
+        return {PAIRS: starts(begins * (self.row_offsets[rows] == chosen))}
 
     def skipped(self, rows: Any) -> dict[str, NDArray[np.int32]]:
         """Return the input `SKIP` of these rows by its name; empty where the model has none."""
@@ -444,9 +352,9 @@ def pack_rows(rows: Sequence[tuple[Encoded, int]]) -> PackedBatch:
     if not rows[0][0].inputs:
         return PackedBatch.join([one.pack([row]) for one, row in rows])
     spans = [(one.inputs, slice(*one.offsets[row : row + 2])) for one, row in rows]
-    inputs = {name: _joined([values[name][span] for values, span in spans]) for name in spans[0][0]}
+    inputs = {name: joined([values[name][span] for values, span in spans]) for name in spans[0][0]}
     if rows[0][0].skip is not None:
-        inputs[SKIP] = _joined([one.skipped([row])[SKIP] for one, row in rows])
+        inputs[SKIP] = joined([one.skipped([row])[SKIP] for one, row in rows])
     return PackedBatch(inputs, {TOKENS: starts([span.stop - span.start for _, span in spans])})
 
 
@@ -464,22 +372,3 @@ def _spans(
     index = np.arange(offsets[-1], dtype=np.int64)
     index += np.repeat(first - offsets[:-1], lengths)
     return index, offsets
-
-
-def _joined(arrays: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
-    if not arrays:
-        return np.zeros(0, dtype=np.int32)
-    return np.concatenate(arrays).astype(np.int32, copy=False)
-
-
-def _joined_by_name(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """Return the arrays, end to end, of the names that all parts have."""
-    names = sorted(set.intersection(*(set(part) for part in parts)))
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
-
-
-def _lengths_in(batch: PackedBatch, space: str) -> NDArray[np.int64]:
-    """Return how many rows of a row space each sequence has."""
-    if space in HEAD_SPACES and space not in batch.offsets:
-        return np.zeros(batch.n_sequences, dtype=np.int64)
-    return np.diff(batch.offsets[space])

@@ -17,11 +17,12 @@ import numpy as np
 
 from ..data.example import Example
 from ..data.examples import Examples
-from ..errors import DataError
+from ..errors import ConfigError, DataError
+from ..images.augmentations import Augment
 from .packing import Encoded
 from .text import TextEncoder
 
-__all__ = ["JOINT", "PAIRED", "PLAIN", "SEPARATE", "RowEncoding"]
+__all__ = ["JOINT", "PAIRED", "PLAIN", "SEPARATE", "RowEncoding", "Varied"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,23 @@ class RowEncoding(ABC):
             If one is not; it is named.
         """
 
+    @property
+    def evaluated(self) -> RowEncoding:
+        """How the same rows are read where nothing is learned from them."""
+        return self
+
+    def varied(self, augment: Augment) -> RowEncoding:
+        """Return the encoding of rows that differ from one epoch to the next.
+
+        Raises
+        ------
+        ConfigError
+            If rows are no images.
+        """
+        raise ConfigError(
+            "augment= varies images; found a head that reads several texts a row; leave it out"
+        )
+
 
 @dataclass(frozen=True)
 class _Plain(RowEncoding):
@@ -83,6 +101,36 @@ class _Plain(RowEncoding):
         if examples.kind == "words":
             return encoder.encode_words([row.words or () for row in examples])
         return encoder.encode_texts([row.text or "" for row in examples])
+
+    def varied(self, augment: Augment) -> RowEncoding:
+        return Varied(augment)
+
+
+@dataclass(frozen=True)
+class Varied(RowEncoding):
+    """An image a row, and in each epoch another variant of it; evaluated as it is.
+
+    Parameters
+    ----------
+    augment : Augment
+        What variants there are.
+    """
+
+    augment: Augment
+
+    @property
+    def evaluated(self) -> RowEncoding:
+        return PLAIN
+
+    def check(self, examples: Examples) -> None:
+        if examples.kind != "image":
+            raise DataError(
+                f"{examples[0].source}: expected an image, which augment= varies; found "
+                f"{_found(examples[0])}; leave augment= out"
+            )
+
+    def encode(self, encoder: TextEncoder, examples: Examples) -> Encoded:
+        return encoder.encode_images([row.image for row in examples], self.augment)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,19 +20,26 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_items, why_no_list
 from ..closest import counted
 from ..data.examples import Examples
 from ..data.rows import check_text, check_words
-from ..errors import CheckpointError, ConfigError, DataError
+from ..errors import ConfigError, DataError
 from .packing import (
     IDS,
-    LOST,
     SKIP,
     TOKEN_TYPES,
     Encoded,
     PackedBatch,
     pack,
+)
+from .parts import encode_in_parts
+from .token_lists import (
+    before_words,
+    check_characters,
+    chunks,
+    first_subwords,
+    flat,
+    list_of,
 )
 from .tokenizer_files import (
     check_tokenizer,
@@ -48,12 +54,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = ["Encoded", "PackedBatch", "TextEncoder", "pack", "token_labels", "word_values"]
-
-_CHUNK = 4096
-"""Rows given to the tokenizer at a time: bounds the memory that its encodings take."""
-
-_CHARACTERS = 1 << 16
-"""Characters given to it at a time, unless one row has more: Ctrl-C is heard in between."""
 
 _USUAL_LENGTH = 32
 """Tokens of a text where no data are known."""
@@ -132,7 +132,7 @@ class TextEncoder:
         self._cutting: dict[tuple[Any, ...], TextEncoder] = {}
         self.columns = {name: read for name, read in _COLUMNS.items() if name in inputs}
         self.counts_prompts = SKIP in inputs
-        self._before_words = _before_words(tokenizer)
+        self._before_words = before_words(tokenizer)
         self.prompt = prompt
         self.max_length = max_length
         self.do_lower_case = do_lower_case
@@ -235,14 +235,14 @@ class TextEncoder:
             If the tokenizer's own rules fail over a text.
         """
         before = self.prompt if prompt is None else prompt
-        rows = [check_text(text, f"text {i}") for i, text in enumerate(_list_of(texts, "texts"))]
+        rows = [check_text(text, f"text {i}") for i, text in enumerate(list_of(texts, "texts"))]
         if before:
             rows = [before + text for text in rows]
         if self.do_lower_case:
             rows = [text.lower() for text in rows]
         return self._encode(rows, words=False, n_skipped=self._length_of(before))
 
-    def encode_images(self, images: Sequence[Any]) -> Encoded:
+    def encode_images(self, images: Sequence[Any], augment: object = None) -> Encoded:
         """Refuse images.
 
         Raises
@@ -337,7 +337,7 @@ class TextEncoder:
         DataError, CheckpointError
             As for `encode_texts`.
         """
-        for begin, end in _chunks(rows, bool(rows) and not isinstance(rows[0], str)):
+        for begin, end in chunks(rows, bool(rows) and not isinstance(rows[0], str)):
             yield from self._run(rows[begin:end], begin, False)
 
     def encode_words(self, sentences: Sequence[Sequence[str]]) -> Encoded:
@@ -363,7 +363,7 @@ class TextEncoder:
         """
         rows = [
             list(check_words(words, f"sentence {i}"))
-            for i, words in enumerate(_list_of(sentences, "sentences"))
+            for i, words in enumerate(list_of(sentences, "sentences"))
         ]
         if self.do_lower_case:
             rows = [[word.lower() for word in words] for words in rows]
@@ -394,7 +394,12 @@ class TextEncoder:
         """
         known = self._cache.setdefault(examples, {})
         if encoding not in known:
-            encoded = encoding.encode(self, examples)
+
+            def encode(rows: Examples) -> Encoded:
+                return encoding.encode(self, rows)
+
+            in_memory = examples.in_memory
+            encoded = encode(examples) if in_memory else encode_in_parts(examples, encode)
             encoded.check_tokens()
             known[encoding] = encoded
         return known[encoding]
@@ -405,16 +410,16 @@ class TextEncoder:
         first: list[NDArray[np.int32]] = []
         lengths = np.zeros(len(rows), dtype=np.int64)
         truncated = np.zeros(len(rows), dtype=bool)
-        for begin, end in _chunks(rows, words):
+        for begin, end in chunks(rows, words):
             chunk = rows[begin:end]
             encodings = self._run(chunk, begin, words)
             lengths[begin:end] = [len(encoding) for encoding in encodings]
             truncated[begin:end] = [len(encoding.overflowing) > 0 for encoding in encodings]
             for name, read in self.columns.items():
-                columns[name].append(_flat(map(read, encodings)))
+                columns[name].append(flat(map(read, encodings)))
             if words:
                 pairs = zip(encodings, chunk, strict=True)
-                first += [_first_subwords(e.word_ids, len(sentence)) for e, sentence in pairs]
+                first += [first_subwords(e.word_ids, len(sentence)) for e, sentence in pairs]
         empty = np.zeros(0, dtype=np.int32)
         word_counts = [len(sentence) for sentence in rows] if words else []
         return Encoded(
@@ -432,84 +437,8 @@ class TextEncoder:
                 return list(self._tokenizer.encode_batch(rows, is_pretokenized=words))
             except (TypeError, UnicodeEncodeError):
                 for position, row in enumerate(rows, start=begin):
-                    _check_characters(row if isinstance(row, str) else " ".join(row), position)
+                    check_characters(row if isinstance(row, str) else " ".join(row), position)
                 raise
 
         encodings: list[Any] = guarded(f"texts {begin} to {begin + len(rows) - 1}", run)
         return encodings
-
-
-def _before_words(tokenizer: Tokenizer) -> str:
-    """Return what a word must begin with to be encoded as the same word within a text.
-
-    Byte-level vocabularies have the space before a word in its token, and their tokenizers put none
-    before the words of a list; transformers asks for ``add_prefix_space`` there, which does.
-    """
-    listed = guarded(
-        "the tokenizer",
-        lambda: [
-            tokenizer.encode(text, is_pretokenized=words, add_special_tokens=False).ids
-            for text, words in (("a a", False), (["a", "a"], True), ([" a", " a"], True))
-        ],
-    )
-    text, words, spaced = listed
-    second = len(spaced) // 2
-    return " " if words != text and text[-second:] == spaced[-second:] else ""
-
-
-def _chunks(rows: Sequence[Any], words: bool) -> Iterator[tuple[int, int]]:
-    """Cut rows into what the tokenizer gets at a time: yield begin and end of each chunk."""
-    begin = size = 0
-    for at, row in enumerate(rows):
-        length = sum(map(len, row)) if words else len(row)
-        if at > begin and (size + length > _CHARACTERS or at - begin == _CHUNK):
-            yield begin, at
-            begin, size = at, 0
-        size += length
-    if begin < len(rows):
-        yield begin, len(rows)
-
-
-def _list_of(values: object, what: str) -> Sequence[Any]:
-    """Return a list, tuple or array of items; a lone str or a number is refused."""
-    if isinstance(values, str | bytes | bytearray):
-        raise TypeError(
-            f"expected a list of {what}; found one {type(values).__name__}; put it into a list"
-        )
-    items = as_items(values)
-    if items is None:
-        raise TypeError(
-            f"expected a list of {what}; found {type(values).__name__}{why_no_list(values)}"
-        )
-    return list(items)
-
-
-def _check_characters(text: str, position: int) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"text {position}: expected Unicode text; found the lone surrogate "
-            f"U+{ord(text[error.start]):04X} at character {error.start}; decode the text with "
-            "errors='replace'"
-        ) from None
-
-
-def _flat(lists: Any) -> NDArray[np.int32]:
-    try:
-        return np.fromiter(chain.from_iterable(lists), dtype=np.int32)
-    except OverflowError:
-        raise CheckpointError(
-            "expected token ids and types below 2**31; found larger ones in what the tokenizer "
-            "gives; its tokenizer.json is damaged: use the model's own"
-        ) from None
-
-
-def _first_subwords(word_ids: Sequence[int | None], n_words: int) -> NDArray[np.int32]:
-    """Return, (n_words,) int32, the first token of each word; `LOST` for a word without."""
-    first = np.full(n_words, LOST, dtype=np.int32)
-    for token in range(len(word_ids) - 1, -1, -1):
-        word = word_ids[token]
-        if word is not None:
-            first[word] = token
-    return first

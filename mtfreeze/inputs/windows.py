@@ -43,9 +43,11 @@ class WindowsEncoded(Encoded):
     characters : (T, 2) int32 array
         Of each token, where it begins and ends in its context, in code points; `OUTSIDE` for tokens
         of questions and special tokens.
-    contexts : list of str
+    contexts : sequence of str
         Of each row of data.
     """
+
+    PIECES: ClassVar[tuple[str, ...]] = (*Encoded.PIECES, "characters")
 
     def __init__(
         self,
@@ -54,11 +56,16 @@ class WindowsEncoded(Encoded):
         skip: Int32 | None,
         row_offsets: NDArray[np.int64],
         characters: Int32,
-        contexts: list[str],
+        contexts: Sequence[str],
     ) -> None:
         self.characters, self.contexts = characters, contexts
         truncated = np.zeros(len(offsets) - 1, dtype=bool)
         super().__init__(inputs, offsets, truncated, skip=skip, row_offsets=row_offsets)
+
+    def joined(self, examples: Examples) -> None:
+        """Take note that the windows are those of all rows; contexts are read when asked for."""
+        super().joined(examples)
+        self.contexts = _Contexts(examples)
 
     def _arrays(self) -> list[NDArray[Any]]:
         return [*super()._arrays(), self.characters]
@@ -67,6 +74,19 @@ class WindowsEncoded(Encoded):
         """Return the numbers of a row's windows, in the order of the context."""
         assert self.row_offsets is not None
         return range(int(self.row_offsets[row]), int(self.row_offsets[row + 1]))
+
+
+class _Contexts(Sequence[str]):
+    """Contexts of rows that are not in memory."""
+
+    def __init__(self, examples: Examples) -> None:
+        self._rows = examples[:]  # another object: what is remembered of it would keep it alive
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: Any) -> Any:
+        return (self._rows[row].texts or ("", ""))[1]
 
 
 def check_windows(max_length: object, stride: object) -> tuple[int | None, int | None]:

@@ -106,7 +106,7 @@ class Distillation(DescribedLoss):
         """
         if not self.has_logits:
             raise ConfigError(
-                "expected the logits of the teacher, which a folder can hold; found a model; pass "
+                "expected the logits of the teacher, which a file can hold; found a model; pass "
                 "Distillation(teacher.forward(texts, outputs=[head])[head])"
             )
         return {

@@ -16,6 +16,7 @@ from ..checks import check_path, check_seed
 from ..errors import ConfigError, TrainingError
 from ..freezing.facts import publish
 from ..freezing.selectors import ModelIndex
+from ..freezing.state import FreezeState, get_state, state_changes
 from ..quoting import quoted
 from .linear_layers import linear_paths
 from .merging import Merged, merge, unmerge
@@ -121,8 +122,19 @@ class AdapterMethods(ModelState):
                 "adapter after fit, or that of a copy, model.copy()"
             )
 
-    def _attach_adapter(self, adapter: Adapter, seed: int, values: Mapping[str, Float32]) -> None:
-        """Make an adapter in the core and fill it; once that is done, the model has it."""
+    def _attach_adapter(
+        self,
+        adapter: Adapter,
+        seed: int,
+        values: Mapping[str, Float32],
+        state: FreezeState | None = None,
+        weights: Mapping[str, Float32] | None = None,
+    ) -> None:
+        """Make an adapter in the core and fill it; once that is done, the model has it.
+
+        In the same moment `state` becomes the freeze state of its parameters, which train without
+        one, and `weights` replace others of the model.
+        """
         core, before = self._core, self._facts
         if before.adapter is not None:
             raise ConfigError(
@@ -136,7 +148,12 @@ class AdapterMethods(ModelState):
             index = ModelIndex(core.params(), core.units(), before.index.family)
             for key, array in values.items():
                 core.set_param(index.key_index[key], array)
-            publish(self, before.with_adapter(adapter, index).with_merged(None))
+            facts = before.with_adapter(adapter, index).with_merged(None)
+            whole = get_state(self).joined(state or FreezeState())
+            facts, changes = state_changes(core, facts, whole)
+            for key, array in (weights or {}).items():
+                changes.append(partial(core.set_param, index.key_index[key], array))
+            publish(self, facts, *changes)
 
         def undo() -> None:
             attached = any(unit.path in UNITS for unit in core.units())
@@ -164,6 +181,7 @@ class AdapterMethods(ModelState):
 
     def _detach_adapter(self, merged: Merged | None = None) -> None:
         adapter = self._own_adapter("remove_adapter")
+        self._check_may_change()
         facts = self._facts.with_adapter(None, self.index.without_unit(adapter.kind))
         publish(self, facts.with_merged(merged), partial(self._core.set_adapter, None))
 
@@ -172,7 +190,6 @@ class AdapterMethods(ModelState):
             raise ConfigError(
                 f"{what} needs an adapter; this model has none; call add_lora or add_ia3 first"
             )
-        self._check_may_change()
         return self._facts.adapter
 
     @exclusive
@@ -194,6 +211,7 @@ class AdapterMethods(ModelState):
         (True, 'lora')
         """
         adapter = self._own_adapter("merge_lora")
+        self._check_may_change()
         if adapter.kind != LORA_UNIT:
             raise ConfigError(
                 f"merge_lora merges LoRA; found an adapter of kind {quoted(adapter.kind)}; "
@@ -206,6 +224,9 @@ class AdapterMethods(ModelState):
     def unmerge_lora(self) -> Self:
         """Undo `merge_lora`: the base's weights and the adapter as they were, bit for bit.
 
+        What of the adapter was frozen or pinned is so again; of the rest of the model that stays
+        which has been set since.
+
         Raises
         ------
         ConfigError
@@ -217,7 +238,7 @@ class AdapterMethods(ModelState):
 
     @reads
     def save_adapter(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the adapter, and the heads, as PEFT does.
+        """Write the adapter, and the heads, as PEFT does; a callback may call it in a run.
 
         The folder gets ``adapter_config.json`` and ``adapter_model.safetensors``, which
         ``peft.PeftModel.from_pretrained(base, folder)`` reads. Heads lie beside the adapter's

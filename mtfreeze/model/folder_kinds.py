@@ -2,8 +2,8 @@
 """Folders of another kind of model, of which an encoder could be taken: said, never passed over.
 
 A cross-encoder (a reranker) reads two texts at once and gives one number for them; its encoder
-alone gives vectors that nobody trained. Classifiers are no case of this: their heads are taken by
-``add_head(from_pretrained=)``.
+alone gives vectors that nobody trained. Classifiers, and folders that say in ``problem_type`` what
+their one number is, are no case of this: their heads are taken by ``add_head(from_pretrained=)``.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def _kind(
     named = config.get("architectures")
     classes = named if isinstance(named, list) else []
     scores = any(str(one).endswith("ForSequenceClassification") for one in classes)
-    if scores and logits is not None and logits.shape[:1] == (1,):
+    told = config.get("problem_type") is not None  # which cross-encoders do not say
+    if scores and not told and logits is not None and logits.shape[:1] == (1,):
         return "a model that gives one number for texts, as cross-encoders do"
     return None

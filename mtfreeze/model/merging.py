@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..adapters.adapter import Adapter
 from ..errors import ConfigError
 from ..families.adapter_targets import IN_OUT_WEIGHTS
 from ..freezing.digests import digest
+from ..freezing.state import FreezeState, get_state
 from ..quoting import quoted
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ class Merged:
         What the weights of its sites were, by key.
     digests : mapping of str to str
         Of what they became.
+    state : FreezeState
+        What of the adapter was frozen and pinned, and in which precisions.
     """
 
     adapter: Adapter
     values: Mapping[str, Float32]
     weights: Mapping[str, Float32]
     digests: Mapping[str, str]
+    state: FreezeState
 
 
 def _merged_weight(
@@ -75,20 +79,30 @@ def merge(model: ModelState, adapter: Adapter, detach: Callable[[Merged], None])
             before[weight], (down, up), adapter.scale(site), transposed=transposed
         )
     digests = {key: digest(array) for key, array in after.items()}
+    own = get_state(model).only(values)
     positions = {key: index.key_index[key] for key in after}  # the backbone's: they stay
     together(
         [
             *(partial(core.set_param, positions[key], array) for key, array in after.items()),
-            partial(detach, Merged(adapter, values, before, digests)),
+            partial(detach, Merged(adapter, values, before, digests, own)),
         ]
     )
 
 
-def unmerge(
-    model: ModelState,
-    merged: Merged | None,
-    attach: Callable[[Adapter, int, Mapping[str, Float32]], None],
-) -> None:
+class Attach(Protocol):
+    """What puts an adapter onto a model, with the state that it had and other weights, as one."""
+
+    def __call__(
+        self,
+        adapter: Adapter,
+        seed: int,
+        values: Mapping[str, Float32],
+        state: FreezeState,
+        weights: Mapping[str, Float32],
+    ) -> None: ...
+
+
+def unmerge(model: ModelState, merged: Merged | None, attach: Attach) -> None:
     """Give the weights back and attach the adapter again; see `AdapterMethods.unmerge_lora`."""
     core, index = model._core, model.index
     if merged is None:
@@ -102,10 +116,4 @@ def unmerge(
                 f"{quoted(key)} has changed since LoRA was merged into it: expected the merged "
                 "weights; taking LoRA out would not give the base back; load the base again"
             )
-    positions = {key: index.key_index[key] for key in merged.weights}  # the backbone's: they stay
-    together(
-        [
-            partial(attach, merged.adapter, 0, merged.values),
-            *(partial(core.set_param, positions[k], array) for k, array in merged.weights.items()),
-        ]
-    )
+    attach(merged.adapter, 0, merged.values, merged.state, merged.weights)

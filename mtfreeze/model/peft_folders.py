@@ -33,6 +33,7 @@ from ..files.whole_file import explained, make_folder, whole_file, write_whole
 from ..freezing.digests import snapshot
 from ..quoting import quoted
 from .linear_layers import linear_paths
+from .problem_types import PROBLEMS, core_kind
 from .task_models import check_task_model, head_names
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ __all__ = ["load_adapter", "save_adapter"]
 _STEM = "base_model.model."
 _OWN = "mtfreeze_adapter.json"
 _HEADS = "mtfreeze_heads.safetensors"
-_TASKS = {"sequence_classification": "SEQ_CLS", "token_classification": "TOKEN_CLS"}
+_TASKS = {**dict.fromkeys(PROBLEMS, "SEQ_CLS"), "token_classification": "TOKEN_CLS"}
 _ENDS = (".lora_A.weight", ".lora_B.weight", ".ia3_l")
 
 
@@ -65,13 +66,14 @@ def _task_head(model: ModelState) -> str | None:
         check_task_model(model, name)
     except ConfigError:
         return None
-    return name if model.heads[name].kind in _TASKS else None
+    return name if core_kind(model.heads[name].spec) in _TASKS else None
 
 
 def save_adapter(model: ModelState, adapter: Adapter, path: Path) -> Path:
     """Write the adapter of a model; see `AdapterMethods.save_adapter`."""
     family, head = model.index.family, _task_head(model)
-    stem = _STEM + (family.prefixes[0] if head is not None and family.prefixes else "")
+    prefix = family.task_prefix()
+    stem = _STEM + (prefix if head is not None else "")
     tensors: dict[str, Float32] = {}
     for site in adapter.sites:
         for key in adapter.keys(site):
@@ -82,7 +84,6 @@ def save_adapter(model: ModelState, adapter: Adapter, path: Path) -> Path:
     of_task = {} if head is None else head_names(model, head)
     params = model.parameters()
     tensors |= {_STEM + theirs: params[ours] for theirs, ours in of_task.items()}
-    prefix = family.prefixes[0] if family.prefixes else ""
     modules = list(dict.fromkeys(n.removeprefix(prefix).partition(".")[0] for n in of_task))
     unused = [n.removesuffix(".weight") for n, raw in model.unused.items() if len(raw.shape) == 2]
     config = peft_config(
@@ -90,7 +91,9 @@ def save_adapter(model: ModelState, adapter: Adapter, path: Path) -> Path:
         [*linear_paths(model), *unused],
         family=family.model_type,
         base=model.name,
-        task_type="FEATURE_EXTRACTION" if head is None else _TASKS[model.heads[head].kind],
+        task_type="FEATURE_EXTRACTION"
+        if head is None
+        else _TASKS[core_kind(model.heads[head].spec)],
         modules_to_save=modules,
     )
     own = {

@@ -43,6 +43,7 @@ from .checkpoint_labels import generic_labels, read_labels
 from .hub import find_model_folder
 from .language_folders import language_class, language_head
 from .loading import read_own_file, read_saved_heads
+from .problem_types import core_kind, problem_of, sequence_kind
 
 if TYPE_CHECKING:
     import os
@@ -190,7 +191,6 @@ def _hugging_face_head(
         of_language, own = language_head(model, language, config, tensors, folder)
         return [of_language], own
     kind, layout = _find_layout(config, where, spec)
-    _check_problem(config, where)
     family = FAMILIES.get(config["model_type"])
     found = _named(folder, kind, family)
     stems = family.backbone_stems if family else ()
@@ -213,18 +213,22 @@ def _hugging_face_head(
                     f"{name_list(near, 6)}; give the folder of a whole checkpoint"
                 )
             entries[ours + part] = found[f"{theirs}.{part}"]
-    labels = _labels(_SPECS[kind], config, entries["weight"], where)
+    logits = entries["weight"]
+    cls = _SPECS[kind]
+    if cls is SequenceClassification:
+        cls = sequence_kind(config, logits.shape[0] if logits.shape else 0, spec, where)
+    labels = _labels(cls, config, logits, where)
     rate = _dropout(config, layout, where)
     options["dropout"] = rate
-    if issubclass(_SPECS[kind], PooledHead):
+    if issubclass(cls, PooledHead):
         options.setdefault("pooling", layout.pooling)
     if layout.hidden:
         width = entries["hidden.0.weight"].shape[0] if entries["hidden.0.weight"].shape else 0
         options["hidden"] = (max(width, 1),)
         options.setdefault("activation", layout.activation)
     try:
-        plain = _SPECS[kind](labels=labels, dropout=rate)
-        made = _SPECS[kind](labels=labels, **options)
+        plain = cls(labels=labels, dropout=rate)
+        made = cls(labels=labels, **options)
     except (ConfigError, TypeError) as error:
         raise CheckpointError(f"{where}: {error}") from None
     if not layout.hidden:
@@ -245,6 +249,7 @@ def _find_layout(
     kinds = [kind for kind in _SPECS for one in named if str(one).endswith(kind)]
     if not named and spec is not None:  # an old checkpoint: the caller says what it is
         kinds = [kind for kind, cls in _SPECS.items() if isinstance(spec, cls)]
+        kinds = ["ForSequenceClassification"] if problem_of(spec) else kinds
     if len(kinds) != 1 or kinds[0] not in HEAD_LAYOUTS[model_type]:
         *most, last = (f"...{kind}" for kind in HEAD_LAYOUTS[model_type])
         raise ConfigError(
@@ -254,17 +259,6 @@ def _find_layout(
             + ("" if named else ", or pass the head's description as well")
         )
     return kinds[0], HEAD_LAYOUTS[model_type][kinds[0]]
-
-
-def _check_problem(config: Mapping[str, Any], where: str) -> None:
-    """Refuse heads whose logits mean something else than one of several labels."""
-    problem = config.get("problem_type")
-    if problem not in (None, "single_label_classification"):
-        raise ConfigError(
-            f"{where}: expected problem_type 'single_label_classification'; found "
-            f"{quoted(problem)}, "
-            "whose logits mean something else; this version has heads that choose one label"
-        )
 
 
 def _named(folder: Path, kind: str, family: Family | None) -> dict[str, TensorEntry]:
@@ -288,11 +282,6 @@ def _labels(
     n = logits.shape[0] if logits.shape else 0
     if spec.fixed_labels:
         return spec.fixed_labels
-    if n < 2:
-        raise ConfigError(
-            f"{where}: expected a head with two or more labels; found {n}: a regression head, "
-            "which this version does not read; choose a classification checkpoint"
-        )
     return read_labels(config, n, logits.name, where)
 
 
@@ -330,7 +319,8 @@ def _same_layer(model: ModelState, layer: str, entries: Mapping[str, TensorEntry
 
 def _computed(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
     """Return what decides which function of the hidden states a head is."""
-    facts: dict[str, Any] = {"kind": spec.kind, "hidden": spec.hidden, "layers": spec.layers}
+    kind = core_kind(spec) if problem_of(spec) else spec.kind
+    facts: dict[str, Any] = {"kind": kind, "hidden": spec.hidden, "layers": spec.layers}
     if spec.hidden:
         facts |= {"activation": spec.activation, "norm_eps": spec.norm_eps}
     if isinstance(spec, PooledHead):

@@ -26,6 +26,7 @@ from ..heads.kind import LAST, HeadSpec, PooledHead
 from ..heads.language import LanguageHead
 from ..quoting import quoted
 from .language_folders import check_language_model, language_config, language_tensors
+from .problem_types import PROBLEMS, core_kind, problem_of
 
 if TYPE_CHECKING:
     from .state import ModelState
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["check_task_model", "head_names", "write_task_model"]
 
 _KINDS = {
-    "sequence_classification": "ForSequenceClassification",
+    **dict.fromkeys(PROBLEMS, "ForSequenceClassification"),
     "token_classification": "ForTokenClassification",
     "question_answering": "ForQuestionAnswering",
 }
@@ -63,14 +64,14 @@ def check_task_model(model: ModelState, head: object) -> None:
     if layout is None:
         raise ConfigError(
             f"expected a head of a kind that {family.model_type} models of transformers have; "
-            f"found head {quoted(name)} of kind {quoted(_computed(spec))}; save without head=, "
+            f"found head {quoted(name)} of kind {quoted(core_kind(spec))}; save without head=, "
             "which keeps every head"
         )
     found = _facts(model, spec)
     forms = _forms(model, layout, spec)
     if found not in forms:
         differ = [key for key in forms[0] if forms[0][key] != found.get(key)]
-        kind = family.class_stem + _KINDS[_computed(spec)]
+        kind = family.class_stem + _KINDS[core_kind(spec)]
         raise ConfigError(
             f"head {quoted(name)} is not what {kind} computes: "
             f"expected { ({key: forms[0][key] for key in differ}) }; found "
@@ -79,13 +80,8 @@ def check_task_model(model: ModelState, head: object) -> None:
         )
 
 
-def _computed(spec: HeadSpec) -> str:
-    """Return what the core calls the kind: one label of a sequence, be that a text or a pair."""
-    return str(spec.core_config()["kind"])
-
-
 def _layout(family: Family, spec: HeadSpec) -> HeadLayout | None:
-    kind = _KINDS.get(_computed(spec), "")
+    kind = _KINDS.get(core_kind(spec), "")
     return family.head_layouts.get(kind) if family.class_stem else None
 
 
@@ -151,7 +147,8 @@ def write_task_model(model: ModelState, name: str, folder: Path, kept: Mapping[s
     if isinstance(spec, LanguageHead):
         language = check_language_model(model, name, spec)
         config = language_config(model, spec, language)
-        tensors = _with_backbone(model, language_tensors(model, name, spec, language), ())
+        head = language_tensors(model, name, spec, language)
+        tensors = _with_backbone(model, head, (), model.index.family.task_prefix())
     else:
         layout = _layout(family, spec)
         assert layout is not None
@@ -172,10 +169,10 @@ def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, 
     config = {
         **model.config,
         **named,
-        "architectures": [family.class_stem + _KINDS[_computed(spec)]],
+        "architectures": [family.class_stem + _KINDS[core_kind(spec)]],
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
-        "problem_type": None if spec.fixed_labels else "single_label_classification",
+        "problem_type": problem_of(spec),
     }
     if layout.dropout and layout.dropout[0] not in family.computed:  # not the backbone's rate
         config[layout.dropout[0]] = spec.dropout
@@ -187,7 +184,7 @@ def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, 
 def _head_names(model: ModelState, name: str, layout: HeadLayout) -> dict[str, str]:
     """Return the keys of a head's parameters by the names of the task model."""
     family = model.index.family
-    prefix = family.prefixes[0] if family.prefixes else ""
+    prefix = family.task_prefix(layout)
     names = {}
     layers = (("", layout.logits), ("hidden.0.", layout.hidden), ("hidden.0.norm.", layout.norm))
     for ours, theirs in layers:
@@ -212,15 +209,14 @@ def _tensors(
     family, params = model.index.family, model.parameters()
     head = {theirs: params[ours] for theirs, ours in _head_names(model, name, layout).items()}
     own_pooler = [family.pooler] if _is_pooler(family, layout) else []
-    return _with_backbone(model, head, own_pooler)
+    return _with_backbone(model, head, own_pooler, family.task_prefix(layout))
 
 
 def _with_backbone(
-    model: ModelState, head: Mapping[str, NDArray[np.float32]], stems: Sequence[str]
+    model: ModelState, head: Mapping[str, NDArray[np.float32]], stems: Sequence[str], prefix: str
 ) -> Mapping[str, NDArray[np.float32] | RawTensor]:
     """Return a head's tensors with the backbone's; of unused ones those that it or `stems` has."""
     family, params = model.index.family, model.parameters()
-    prefix = family.prefixes[0] if family.prefixes else ""
     backbone: dict[str, NDArray[np.float32] | RawTensor] = {
         prefix + key.removeprefix(_BACKBONE): values
         for key, values in params.items()

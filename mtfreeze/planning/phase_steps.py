@@ -58,6 +58,11 @@ class PhaseSteps(Sequence[PlannedStep]):
         self._epoch, self._drawn = -1, list[Step]()
 
     @property
+    def epochs(self) -> range:
+        """The numbers of its epochs, counted over the whole run."""
+        return range(self._first_epoch, self._first_epoch + self.n_epochs)
+
+    @property
     def n_epochs(self) -> int:
         """Epochs that have steps in the phase; the last step of each ends it."""
         return -(-self._n_steps // self._per_epoch) if self._n_steps else 0

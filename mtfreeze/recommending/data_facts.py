@@ -139,7 +139,7 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
         model.heads[name].spec, name, f"task {quoted(name)}: advice rests on probes of"
     )
     targets = encode_task(model, name, task, task.train)
-    encoded = model.encoder.encode_examples(task.train, task.encoding)
+    encoded = model.encoder.encode_examples(task.train, task.encoding.evaluated)
     labelled, counts = targets.labelled_rows(), spec.class_counts(targets)
     # Entities are what a user counts; a tag's words say how balanced the classes of the probe are.
     examples = spec.examples(targets)

@@ -101,7 +101,7 @@ def find(model: MultiTaskModel, tasks: Mapping[str, Task], reporter: Reporter) -
             scores[name] = layer_scores(name, task, rows[name].spec, features[name])
             shifts[name] = None
             if task.eval is not None:
-                encoded = model.encoder.encode_examples(task.eval, task.encoding)
+                encoded = model.encoder.encode_examples(task.eval, task.encoding.evaluated)
                 vectors = pooled_features(model, name, encoded)
                 shifts[name] = proxy_distance(features[name].pooled, vectors, name)
             reporter.advance(1)

@@ -76,17 +76,19 @@ class TextClassifier(ClassifierMixin, HeadEstimator):  # type: ignore[misc]
         settings: Mapping[str, Any] | None = None,
         random_state: int = 0,
     ) -> None:
-        self.model = model
-        self.freeze = freeze
-        self.hidden = hidden
-        self.dropout = dropout
+        super().__init__(
+            model,
+            freeze=freeze,
+            hidden=hidden,
+            dropout=dropout,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            settings=settings,
+            random_state=random_state,
+        )
         self.features = features
         self.pooling = pooling
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.settings = settings
-        self.random_state = random_state
 
     def fit(self, X: Sequence[str], y: Sequence[Any]) -> TextClassifier:
         """Train on texts and their labels, and return the estimator.

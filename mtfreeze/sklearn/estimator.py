@@ -96,15 +96,32 @@ class ModelEstimator(BaseEstimator):  # type: ignore[misc]
 class HeadEstimator(ModelEstimator):
     """Common to those that train a head, called `_HEAD`, on a model that is frozen as asked."""
 
-    freeze: Selector | Sequence[Selector] | None
-    epochs: int
-    batch_size: int
-    learning_rate: float | Mapping[str, float] | None
-    settings: Mapping[str, Any] | None
-    random_state: int
     metrics_: dict[str, float]
 
     _HEAD = "head"
+
+    def __init__(
+        self,
+        model: MultiTaskModel | str | os.PathLike[str] = DEFAULT_MODEL,
+        *,
+        freeze: Selector | Sequence[Selector] | None = "backbone",
+        hidden: Sequence[int] = (),
+        dropout: float = 0.1,
+        epochs: int = 3,
+        batch_size: int = 32,
+        learning_rate: float | Mapping[str, float] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.model = model
+        self.freeze = freeze
+        self.hidden = hidden
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.settings = settings
+        self.random_state = random_state
 
     def _train(self, spec: HeadSpec, rows: list[Any]) -> None:
         """Train a new head on rows, and note the model and the figures of the run."""

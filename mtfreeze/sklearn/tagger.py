@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DataError
-from ..freezing.selectors import Selector
 from ..heads.token_classification import TokenClassification
 from ..metrics.entities import OUTSIDE, is_iob2
 from ..metrics.scores import token_metrics
-from ..multi_task_model import MultiTaskModel
 from ..quoting import quoted
-from .estimator import DEFAULT_MODEL, HeadEstimator, items_of, same_length
+from .estimator import HeadEstimator, items_of, same_length
 
 __all__ = ["TokenTagger"]
 
@@ -45,29 +42,6 @@ class TokenTagger(HeadEstimator):
     >>> tagger.tags_, [len(tags) for tags in tagger.predict([["Peter", "came", "back"]])]
     (['O', 'B-person'], [3])
     """
-
-    def __init__(
-        self,
-        model: MultiTaskModel | str | os.PathLike[str] = DEFAULT_MODEL,
-        *,
-        freeze: Selector | Sequence[Selector] | None = "backbone",
-        hidden: Sequence[int] = (),
-        dropout: float = 0.1,
-        epochs: int = 3,
-        batch_size: int = 32,
-        learning_rate: float | Mapping[str, float] | None = None,
-        settings: Mapping[str, Any] | None = None,
-        random_state: int = 0,
-    ) -> None:
-        self.model = model
-        self.freeze = freeze
-        self.hidden = hidden
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.settings = settings
-        self.random_state = random_state
 
     def fit(self, X: Words, y: Words) -> TokenTagger:
         """Train on sentences of words and their tags, and return the estimator.

@@ -183,7 +183,7 @@ class TrainingRows:
         of_parts = [groups[part.group] for part in step]
         encoded = [self.encoded(group.examples, group.encoding) for group in of_parts]
         parts = [
-            pack(one, part.group, one.sequences_of(part.rows))
+            pack(one, part.group, one.sequences_of(part.rows, epoch))
             for one, part in zip(encoded, step, strict=True)
         ]
         own_targets: list[Values | None] = [None] * len(parts)

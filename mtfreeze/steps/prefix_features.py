@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..closest import counted
-from ..errors import DataError
 from ..features import FeatureCache, FeatureView, FillReport
 from ..features.gather import MissingFeatures
 from ..features.keys import output_info, units_run
@@ -198,8 +197,7 @@ class PrefixFeatures:
         def pack(encoded: Encoded, group: int, rows: NDArray[np.int64]) -> PackedBatch:
             return self._pack(encoded, group, rows)
 
-        if self._rows is None:
-            raise DataError("expected training data; found features for an evaluation only")
+        assert self._rows is not None  # features for an evaluation only have no steps
         return self._rows.batch(phase.groups, planned.step, pack, planned.epoch)
 
     def evaluation_batch(self, encoded: Encoded, rows: NDArray[np.int64]) -> PackedBatch:

@@ -80,8 +80,10 @@ def prefix_uses(
                 names = _boundary(model, heads, frozen)
                 if names and not _changes_inputs(model, group.tasks):
                     encoded = rows.encoded(group.examples, group.encoding)
-                    own, chosen = _number(data, encoded), encoded.sequences_of(group.rows)
-                    times = _times(phase, at, len(group.rows))
+                    chosen = encoded.sequences_in(group.rows, phase.steps.epochs)
+                    own, each = _number(data, encoded), encoded.sequences_of(group.rows)
+                    # variants of a row are used in turn
+                    times = _times(phase, at, len(group.rows) * (len(chosen) // len(each)))
                     uses.append(PrefixUse(phase.number, at, own, chosen, names, times))
         times = evaluations_of(plan, phase)
         if times:

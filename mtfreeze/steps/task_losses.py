@@ -7,7 +7,8 @@ out here, where the head, the training data and what they hold are known.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -31,7 +32,7 @@ from ..quoting import quoted
 if TYPE_CHECKING:
     from ..model.state import ModelState
 
-__all__ = ["CoreLoss", "LossSum", "core_loss", "evaluation_loss", "own_loss"]
+__all__ = ["CoreLoss", "LossSum", "core_loss", "evaluation_loss", "own_loss", "with_logits"]
 
 Int64 = NDArray[np.int64]
 LossSum = Callable[[Targets, Encoded, Int64, Float32], tuple[float, float]]
@@ -84,6 +85,34 @@ def core_loss(model: ModelState, name: str, task: Task, targets: Targets) -> Cor
         learned = replace(one_a_text, values=values)
         return CoreLoss(learned, "soft_targets", task.loss.settings())
     return CoreLoss(targets)
+
+
+def with_logits(model: ModelState, tasks: Mapping[str, Task]) -> dict[str, Task]:
+    """Return the tasks with what models teach as logits, which a folder can hold.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Which learns.
+    tasks : mapping of str to Task
+        From `check_tasks`. A teacher of no rows is left out: evaluations do not ask it.
+
+    Raises
+    ------
+    ConfigError
+        If the head is not one that the loss is for, or the teacher has not its labels.
+    """
+    found = dict(tasks)
+    for name, task in tasks.items():
+        loss = task.loss
+        if isinstance(loss, Distillation) and not loss.has_logits:
+            spec = _by_labels(model.heads[name].spec, name, loss)
+            found[name] = told = copy.copy(task)
+            told.loss = None
+            if task.train is not None:
+                logits = _teacher_logits(loss, name, spec, task.train)
+                told.loss = replace(loss, teacher=logits, head=None)
+    return found
 
 
 def evaluation_loss(spec: HeadSpec, name: str, task: Task, known: Targets) -> LossSum:

@@ -123,7 +123,7 @@ def prepare(
         )
     # All rows and labels are checked, those of tasks that a freeze leaves out as well.
     rows = TrainingRows(model, checked, checked_settings.seed)
-    eval_data = EvalData(model, checked, checked_settings.batch_size)
+    eval_data = EvalData(model, checked, checked_settings.batch_size, rows)
     scoring = Scoring(model, checked, eval_data, checked_settings.eval_every)
     best = None
     if checked_settings.load_best_model_at_end:

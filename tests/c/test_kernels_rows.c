@@ -205,6 +205,67 @@ MTF_TEST(softmax_rows_values)
     }
 }
 
+/* exp_sum and exp_add of x (n), against double: a term carries two ulp and the rounding of x - largest. */
+static void check_exponentials(const mtf_kernels *level, const buffer *x, double factor)
+{
+    const int64_t n = (int64_t)x->n;
+    buffer y = buffer_random(n, 2, -1.0, 1.0);
+    buffer before = buffer_copy(y, 0);
+    double top = (double)x->data[0], total = 0;
+    mtf_real largest = 0;
+    for (int64_t j = 1; j < n; j++) {
+        top = fmax(top, (double)x->data[j]);
+    }
+    for (int64_t j = 0; j < n; j++) {
+        total += exp((double)x->data[j] - top);
+    }
+    const double found = level->exp_sum(&largest, x->data, n);
+    CHECK((double)largest == top);
+    CHECK_CLOSE(found, total, 64 * UNIT_ROUNDOFF * total);
+    level->exp_add(y.data, x->data, largest, (mtf_real)factor, n);
+    for (int64_t j = 0; j < n; j++) {
+        const double want = (double)before.data[j] + factor * exp((double)x->data[j] - top);
+        CHECK_CLOSE(y.data[j], want, 4 * UNIT_ROUNDOFF * (1 + factor));
+    }
+    buffer_free(y), buffer_free(before);
+}
+
+MTF_TEST(sums_of_exponentials)
+{
+    mtf_kernels tables[MAX_LEVELS];
+    const int n_levels = fill_levels(tables);
+    for (int l = 0; l < n_levels; l++) {
+        for (int s = 0; s < N_TEST_SIZES; s++) {
+            const int64_t n = test_sizes[s];
+            mtf_real largest;
+            buffer x = buffer_random(n, s % 4, -30.0, 30.0);
+            if (n > 0) {
+                check_exponentials(&tables[l], &x, 0.75);
+            }
+            for (int64_t j = 0; j < n;
+                 j++) { /* all far below 0: what is not there must not count */
+                x.data[j] -= 1000;
+            }
+            if (n > 0) {
+                check_exponentials(&tables[l], &x, 0.75);
+                const mtf_real held = x.data[n / 2];
+                x.data[n / 2] = -(mtf_real)INFINITY;
+                CHECK(n == 1 || tables[l].exp_sum(&largest, x.data, n) >= 1);
+                x.data[n / 2] = (mtf_real)INFINITY;
+                CHECK(isnan(tables[l].exp_sum(&largest, x.data, n)));
+                x.data[n / 2] = (mtf_real)NAN;
+                CHECK(isnan(tables[l].exp_sum(&largest, x.data, n)));
+                x.data[n / 2] = held;
+                for (int64_t j = 0; j < n; j++) {
+                    x.data[j] = -(mtf_real)INFINITY;
+                }
+                CHECK(isnan(tables[l].exp_sum(&largest, x.data, n)));
+            }
+            buffer_free(x);
+        }
+    }
+}
+
 MTF_TEST(sums_over_columns_and_of_squares)
 {
     mtf_kernels tables[MAX_LEVELS];

@@ -1,7 +1,10 @@
 /* Cross entropy: known values, ignored rows, gradients against differences, extremes.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/kernels.h"
 #include "losses/losses.h"
 #include "test.h"
+
+#include <string.h>
 
 enum { M = 6, N = 5 };
 
@@ -216,6 +219,84 @@ MTF_TEST(gradient_is_the_difference_quotient)
     }
 }
 #endif
+
+/* Rows of a vocabulary, whose exponentials are those of kernels: value and gradient are the formula's
+ * in double, and a row's own whatever stands beside it. */
+static void check_wide(const mtf_loss_settings *settings)
+{
+    enum { ROWS_IN = 3, WORDS = 1500 };
+    static mtf_real z[ROWS_IN * WORDS], dz[ROWS_IN * WORDS], alone[WORDS];
+    static const int32_t words[ROWS_IN] = {WORDS - 1, MTF_IGNORE_LABEL, 7};
+    const double each = settings->label_smoothing / WORDS;
+    double want = 0;
+    test_fill(z, ROWS_IN * WORDS, -9.0, 9.0);
+    z[2 * WORDS + 7] = 25; /* a label that is nearly certain */
+    for (int i = 0; i < ROWS_IN * WORDS; i++) {
+        dz[i] = 0.5; /* it is added to */
+    }
+    mtf_loss_rows rows = {.dy = dz,
+                          .y = z,
+                          .targets = words,
+                          .m = ROWS_IN,
+                          .n = WORDS,
+                          .scale = (mtf_real)0.25,
+                          .settings = settings};
+    const double found = kind()->value_and_gradient(&rows);
+    for (int i = 0; i < ROWS_IN; i++) {
+        const mtf_real *row = z + i * WORDS;
+        double sum = 0, smooth = 0;
+        for (int j = 0; j < WORDS; j++) {
+            sum += exp((double)row[j]);
+        }
+        if (words[i] == MTF_IGNORE_LABEL) {
+            CHECK(dz[i * WORDS] == (mtf_real)0.5 && dz[i * WORDS + WORDS - 1] == (mtf_real)0.5);
+            continue;
+        }
+        const double missing = 1 - exp((double)row[words[i]]) / sum;
+        const double surprise = log(sum) - (double)row[words[i]];
+        const double power = pow(missing, settings->focal);
+        const double slope =
+            power + (settings->focal > 0 ? settings->focal * (1 - missing) *
+                                               pow(missing, settings->focal - 1) * surprise
+                                         : 0);
+        for (int j = 0; j < WORDS; j++) {
+            const double p = exp((double)row[j]) / sum;
+            const double d = (1 - settings->label_smoothing) * slope * (p - (j == words[i])) +
+                             each * (p * WORDS - 1);
+            smooth += each * (log(sum) - (double)row[j]);
+            CHECK_CLOSE(dz[i * WORDS + j], 0.5 + 0.25 * d, CLOSE);
+        }
+        want += (1 - settings->label_smoothing) * power * surprise + smooth;
+    }
+    CHECK_CLOSE(found, want, CLOSE * want);
+    for (int j = 0; j < WORDS; j++) {
+        alone[j] = 0.5;
+    }
+    rows.y = z + 2 * WORDS, rows.dy = alone, rows.targets = words + 2, rows.m = 1;
+    (void)kind()->value_and_gradient(&rows);
+    CHECK(memcmp(alone, dz + 2 * WORDS, sizeof alone) == 0);
+}
+
+MTF_TEST(a_vocabulary_is_the_formula_at_every_level)
+{
+    static const mtf_loss_settings smooth = {
+        .temperature = 1, .soft_share = 0.5, .label_smoothing = 0.1};
+    static const mtf_loss_settings focal = {.temperature = 1, .soft_share = 0.5, .focal = 2};
+    mtf_error err = {0};
+    mtf_runtime_info info;
+    char names[MTF_KERNELS_LIST];
+    CHECK(mtf_runtime_init(NULL, &err) == MTF_OK);
+    mtf_runtime_get_info(&info);
+    (void)snprintf(names, sizeof names, "%s", info.isa_available);
+    for (char *name = strtok(names, " "); name != NULL; name = strtok(NULL, " ")) {
+        if (CHECK_MSG(mtf_runtime_init(name, &err) == MTF_OK, err.text)) {
+            check_wide(&MTF_LOSS_DEFAULTS);
+            check_wide(&smooth);
+            check_wide(&focal);
+        }
+    }
+    CHECK(mtf_runtime_init(NULL, &err) == MTF_OK);
+}
 
 MTF_TEST(large_logits_do_not_overflow)
 {

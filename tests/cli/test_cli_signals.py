@@ -16,7 +16,7 @@ import click
 import pytest
 
 import mtfreeze as mtf
-from mtfreeze.cli import guard
+from mtfreeze.cli import guard, main, signals
 from mtfreeze.multi_task_model import MultiTaskModel
 from mtfreeze.training import trainer
 from support.texts import LABELS, SENTENCES
@@ -137,7 +137,27 @@ def test_a_command_that_is_still_imported(number: int) -> None:
         os.kill(os.getpid(), number)
         time.sleep(5)
 
-    assert guard.run_guarded(load, [], "mtfreeze") == CODES[number]
+    assert signals.run_command(lambda: guard.run_guarded(load, [], "it")) == CODES[number]
+
+
+def test_a_command_that_has_not_begun(
+    number: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Signals are heard before anything is imported, and are no tracebacks then either."""
+
+    class Finder:
+        def find_spec(self, name: str, *rest: object) -> None:
+            if name == "mtfreeze.cli.guard":
+                os.kill(os.getpid(), number)
+                time.sleep(5)
+
+    monkeypatch.delitem(sys.modules, "mtfreeze.cli.guard", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == CODES[number]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert capfd.readouterr() == ("", "")
 
 
 def test_sigterm_that_is_ignored_stays_so() -> None:
@@ -147,7 +167,7 @@ def test_sigterm_that_is_ignored_stays_so() -> None:
 
     earlier = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        assert guard.run_guarded(lambda: survivor, [], "survivor") == 0
+        assert signals.run_command(lambda: guard.run_guarded(lambda: survivor, [], "it")) == 0
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, earlier)

@@ -99,6 +99,20 @@ def test_label_maps(
     assert [row.label for row in rows] == ["negative", "positive"]
 
 
+def test_data_that_stay_in_their_file(tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\nbad,no\ngood,yes\n")
+    job = JOB.format(model=tiny_folder, labels="{no: negative, yes: positive}, stream: true")
+    (tmp_path / "job.yaml").write_text(job)
+    config = load_config(tmp_path / "job.yaml")
+    model = build_model(config)
+    rows = build_tasks(config, model)["classifier"].train
+    assert rows is not None and not rows.in_memory
+    assert [row.label for row in rows] == ["negative", "positive"]
+    (tmp_path / "job.yaml").write_text(job.replace("stream: true", "stream: true, column: 1"))
+    with pytest.raises(mtf.ConfigError, match=r"data\.classifier: .*option 'column'"):
+        build_tasks(load_config(tmp_path / "job.yaml"), model)
+
+
 @pytest.mark.parametrize(
     ("entry", "path"),
     [

@@ -18,11 +18,10 @@ F32, BF16, INT8 = 0, 1, 2
 UNLESS_FROZEN = 16
 
 
-def make_model() -> _core.Model:
+def make_model(**options: Any) -> _core.Model:
     """Return a model with products that are large enough: one layer, width 256."""
-    return cm.make_model(
-        hidden_size=256, intermediate_size=512, num_attention_heads=4, num_hidden_layers=1
-    )
+    sizes = {"hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 4}
+    return cm.make_model(**sizes, num_hidden_layers=1, **options)
 
 
 def codes(model: _core.Model, code: int, dtype: Any = np.uint8) -> np.ndarray:
@@ -246,6 +245,43 @@ def test_a_warm_step_allocates_nothing() -> None:
         for _ in range(3):
             call(model)
         assert _core.memory_info().n_allocations == start
+
+
+def test_what_is_frozen_above_keeps_one_packed_copy() -> None:
+    """Backward passes read the master in fp32; a copy in bf16 is half as large and stays."""
+    model = make_model()
+    above = [unit.path.startswith("backbone.layers") for unit in model.units()]
+    frozen = np.array([above[info.unit] for info in model.params()])
+    model.set_frozen(frozen, np.zeros(len(above), dtype=bool))
+
+    def held(precision: int) -> list[int]:
+        options: Any = {"offsets": cm.OFFSETS, "precision": precision}
+        outputs = ["classifier", "tagger"]
+        return [
+            model.plan(outputs, training=training, **options).form_bytes
+            for training in (False, True)
+        ]
+
+    forward, both = held(F32)
+    assert forward == both
+    forward, both = held(BF16)
+    assert both == 2 * forward > 0
+
+
+def test_gradients_below_a_frozen_layer_are_those_below_one_that_trains() -> None:
+    """Whoever makes the panels for the way down: the bits are the same."""
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    for precision in (F32, BF16):
+        found = []
+        for freezes in (False, True):
+            model = make_model(**still)
+            above = [freezes and unit.path.startswith("backbone.layers") for unit in model.units()]
+            frozen = np.array([above[info.unit] for info in model.params()])
+            model.set_frozen(frozen, np.zeros(len(above), dtype=bool))
+            model.train_gradients(cm.BATCH, cm.losses(), precision=precision)
+            table = next(i for i, p in enumerate(model.params()) if "word_embeddings" in p.key)
+            found.append(model.gradient(table).tobytes())
+        assert found[0] == found[1]
 
 
 def test_packed_copies_go_with_their_precision() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import mtfreeze as mtf
 from support.places import EXAMPLES, ROOT, SHARED, shared_file
 
+QUESTIONS = ROOT / "examples" / "xquad"
 DOMAINS = ("amazon", "imdb", "yelp")
 
 
@@ -42,10 +44,34 @@ def test_every_file_is_described() -> None:
         assert path.name == "README.md" or path.name in page, path.name
 
 
-def test_the_script_gives_the_same_files(capsys: pytest.CaptureFixture[str]) -> None:
-    shared_file("reviews", "yelp_labelled.txt")
-    spec = importlib.util.spec_from_file_location("make_examples", ROOT / "tools/make_examples.py")
+def test_no_article_is_asked_about_in_both_parts() -> None:
+    page = (QUESTIONS / "README.md").read_text(encoding="utf-8")
+    titles, contexts = [], []
+    for part in ("train", "eval"):
+        path = QUESTIONS / f"{part}.json"
+        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+        titles.append({one["title"] for one in articles})
+        rows = mtf.read_squad(path)
+        contexts.append({row.texts[1] for row in rows if row.texts})
+        assert f"| `{part}.json` | {len(rows)} questions about {len(contexts[-1])} par" in page
+    assert not titles[0] & titles[1] and not contexts[0] & contexts[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("make_examples", ()),
+        ("make_questions", ("xquad", "xquad.en.json")),
+    ],
+)
+def test_the_script_gives_the_same_files(
+    name: str, given: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared_file(*(given or ("reviews", "yelp_labelled.txt")))
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"tools/{name}.py")
     assert spec is not None and spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    assert script.main(["--source", str(SHARED), "--check"]) == 0, capsys.readouterr().err
+    assert script.main(["--source", str(SHARED.joinpath(*given)), "--check"]) == 0, (
+        capsys.readouterr().err
+    )

@@ -96,6 +96,13 @@ CASES = [
         ("learns from pairs", "nothing learned", "everything learned"),
         ("similarity.png",),
     ),
+    Case(
+        "08_question_answering.ipynb",
+        "ROWS = 16\nEVAL_ROWS = 6\nEPOCHS = 1",
+        ("352 questions", "| learns | F1", "everything", "surest third"),
+        ("352 questions", "| learns | F1", "least sure third", "right"),
+        ("question_answering.png",),
+    ),
 ]
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

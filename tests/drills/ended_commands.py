@@ -4,7 +4,8 @@
 Each case begins the same job in an empty folder and ends it up to three times, anywhere from its
 first line on. It must end soon, with the exit code of the signal, or 0 where it was done first; no
 half-written file may lie about, and nobody may hold the folder. Gone on with to its end the model
-must have the bits of a run that nobody ended.
+must have the bits of a run that nobody ended. A process that the signal finds before the command
+has begun dies of it, as any program does; then nothing at all may have been written.
 """
 
 from __future__ import annotations
@@ -76,6 +77,12 @@ def ended(folder: Path, output: Path, number: int | None, wait: float) -> tuple[
     return os.waitstatus_to_exitcode(status), time.perf_counter() - sent
 
 
+def written(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return what lies in the folder: when each file was written, and its size."""
+    found = ((path, path.stat()) for path in folder.rglob("*"))
+    return {str(path): (status.st_mtime_ns, status.st_size) for path, status in found}
+
+
 @functools.cache
 def whole() -> tuple[dict[str, bytes], float]:
     """Return the weights after a run that nobody ends, and the seconds that it takes."""
@@ -106,9 +113,11 @@ def case(seed: int) -> str | None:
         for _ in range(rng.randint(1, 3)):
             number = rng.choice(list(CODES))
             wait = rng.uniform(0.01, seconds)
+            before = written(folder)
             code, took = ended(folder, out, number, wait)
             said = f"{number.name} after {wait:.3f} s: exit code {code} after {took:.2f} s"
-            if code not in (0, CODES[number]) or took > SOON:
+            not_begun = code == -number and written(folder) == before
+            if (code not in (0, CODES[number]) and not not_begun) or took > SOON:
                 return said
             left = {path.name for path in folder.iterdir()} - files - {"out"}
             if left:
@@ -123,7 +132,8 @@ def case(seed: int) -> str | None:
 
 DRILL = Drill(
     promise="Ctrl-C and SIGTERM end a training command soon, wherever it is, with the exit code of "
-    "the signal; it goes on to the same bits.",
+    "the signal (a process that has not begun it yet dies of the signal, with nothing written); it "
+    "goes on to the same bits.",
     case=case,
     short=3,
     long=300,

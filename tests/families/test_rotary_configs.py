@@ -157,6 +157,15 @@ def test_both_spellings_of_nomic_are_one_model() -> None:
     assert short["max_position_embeddings"] == 32
 
 
+def test_what_else_a_nomic_file_may_say() -> None:
+    assert core_values("nomic_bert", rope_parameters={}) == core_values("nomic_bert")
+    turned = core_values("nomic_bert", rope_parameters={"rope_theta": 500.0})
+    assert turned["rope_theta"] == 500.0
+    assert core_values("nomic_bert", head_dim=12) == core_values("nomic_bert")
+    with pytest.raises(ConfigError, match=r"head_dim to be hidden_size over .* found 7, 48 and 4"):
+        core_values("nomic_bert", head_dim=7)
+
+
 def test_gte_by_its_older_name_and_prefix(folders: dict[str, Path], tmp_path: Path) -> None:
     """As the hub's files have it: ``rope_theta`` flat, tensors behind ``new.``."""
     import json

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +230,20 @@ def test_heads_say_what_they_have_outputs_for(two_head_model: mtf.MultiTaskModel
     spaces = {name: head.space for name, head in two_head_model.heads.items()}
     assert spaces == {"classifier": "sequences", "ner_head": "tokens"}
     assert mtf.Regression().space == "sequences"
+
+
+def test_heads_are_removed_one_after_another(tiny_model: mtf.MultiTaskModel) -> None:
+    """What the model knows of its parameters is what the core has, in whatever order heads go."""
+    for order in permutations("abc"):
+        model = tiny_model.copy()
+        for name in "abc":
+            model.add_head(name, mtf.SequenceClassification(TWO, hidden=(4,)))
+        model.add_lora(rank=2)
+        for name in order:
+            model.remove_head(name)
+            params, units = model._core.params(), model._core.units()
+            assert model.index.keys == tuple(info.key for info in params)
+            assert model.index.unit_paths == tuple(unit.path for unit in units)
+            assert model.index.unit_of.tolist() == [info.unit for info in params]
+        model.remove_adapter()
+        assert list(model.parameters()) == list(tiny_model.parameters())

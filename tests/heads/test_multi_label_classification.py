@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,25 +179,3 @@ def test_it_is_compared(model: mtf.MultiTaskModel) -> None:
         **SETTINGS,
     )  # fmt: skip
     assert not found.failed and "samples F1" in str(found)
-
-
-def test_a_job_and_the_command_line(
-    tiny_folder: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
-) -> None:
-    lines = "".join(f"{text}\t{'|'.join(one) or '|'}\n" for text, one in ROWS)
-    (tmp_path / "topics.tsv").write_text(lines, "utf-8")
-    (tmp_path / "job.yaml").write_text(
-        f"model: {{name: {tiny_folder}}}\n"
-        "heads: {topics: {task: multi_label_classification, labels: [long, food, plain]}}\n"
-        "data: {topics: {train: topics.tsv, eval: topics.tsv, metric: f1_macro}}\n"
-        "training: {epochs: 1, batch_size: 4}\n",
-        "utf-8",
-    )
-    out = tmp_path / "out"
-    code, _, err = command("train", "--config", tmp_path / "job.yaml", "--output", out, "--quiet")
-    assert (code, err) == (0, "")
-    code, told, _ = command("predict", out, "great sound", "--format", "jsonl")
-    wanted = mtf.MultiTaskModel.from_pretrained(out).predict("topics", ["great sound"])
-    assert json.loads(told)["topics"] == wanted[0]
-    code, told, _ = command("predict", out, "great sound")
-    assert told.splitlines()[0] == "text\ttopics"

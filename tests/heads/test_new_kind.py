@@ -17,7 +17,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.data import Examples
-from mtfreeze.data.labels import LabelCodes, rows_labels
+from mtfreeze.data.labels import LabelCodes, each_label
 from mtfreeze.errors import DataError
 from mtfreeze.heads.kind import Float32, PooledHead
 from mtfreeze.heads.measure import Measure, Metric, RowCounts, Sums, ratio
@@ -80,7 +80,7 @@ class Grades(PooledHead):
         """Turn grades into their positions, NaN where a text has none."""
         values = np.full((len(examples), 1), np.nan, np.float32)
         codes = LabelCodes(self.labels, head)
-        for i, one in enumerate(rows_labels(examples, label)):
+        for i, (_, one) in enumerate(each_label(examples, label)):
             if isinstance(one, str):
                 values[i] = codes.of(one, examples[i].source)
         return TextTargets(values)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -235,25 +234,3 @@ def test_it_is_compared(model: mtf.MultiTaskModel) -> None:
     assert majority.metrics["pearson"] == 0.0
     assert majority.metrics["rmse"] == pytest.approx(np.std(NUMBERS), rel=1e-6)
     assert "Pearson r" in str(found)
-
-
-def test_a_job_and_the_command_line(
-    tiny_folder: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
-) -> None:
-    lines = "".join(f"{text}\t{one}\n" for text, one in ROWS)
-    (tmp_path / "scores.tsv").write_text(lines, "utf-8")
-    (tmp_path / "job.yaml").write_text(
-        f"model: {{name: {tiny_folder}}}\n"
-        "heads: {score: {task: regression}}\n"
-        "data: {score: {train: scores.tsv, eval: scores.tsv, metric: r2}}\n"
-        "training: {epochs: 1, batch_size: 4}\n",
-        "utf-8",
-    )
-    out = tmp_path / "out"
-    code, _, err = command("train", "--config", tmp_path / "job.yaml", "--output", out, "--quiet")
-    assert (code, err) == (0, "")
-    code, told, _ = command("predict", out, "great sound", "--format", "jsonl")
-    wanted = mtf.MultiTaskModel.from_pretrained(out).predict("score", ["great sound"])
-    assert np.float32(json.loads(told)["score"]) == wanted[0]
-    code, told, _ = command("predict", out, "great sound")
-    assert told.splitlines() == ["text\tscore", f"great sound\t{wanted[0]!s}"]

@@ -99,7 +99,7 @@ def test_many_rows_go_through_in_chunks(
 ) -> None:
     rows = [["film"] * (i % 5) for i in range(50)]
     whole = encoder.encode_words(rows)
-    monkeypatch.setattr("mtfreeze.inputs.text._CHUNK", 7)
+    monkeypatch.setattr("mtfreeze.inputs.token_lists._CHUNK", 7)
     chunked = encoder.encode_words(rows)
     assert (chunked.inputs["ids"] == whole.inputs["ids"]).all()
     assert (chunked.offsets == whole.offsets).all()

@@ -48,6 +48,10 @@ READS: dict[str, Read] = {
     "copy": lambda model, _: model.copy(),
     "save_pretrained": lambda model, folder: model.save_pretrained(folder / "model"),
 }
+ADAPTED: dict[str, Read] = {
+    "save_adapter": lambda model, folder: model.save_adapter(folder / "adapter"),
+}
+"""Of a model with an adapter."""
 SLOW: dict[str, Read] = {
     "estimate": lambda model, _: mtf.estimate(model, TASKS, epochs=1, progress=False)
 }
@@ -71,14 +75,16 @@ def whole_state(model: mtf.MultiTaskModel) -> dict[str, Any]:
 @QUIET
 @pytest.mark.laws
 @pytest.mark.filterwarnings("ignore::mtfreeze.PictureWarning")
-@pytest.mark.parametrize("name", [*READS, *SLOW])
+@pytest.mark.parametrize("name", [*READS, *ADAPTED, *SLOW])
 def test_a_read_changes_nothing(
     two_head_model: mtf.MultiTaskModel, tmp_path: Path, name: str
 ) -> None:
     model = two_head_model.freeze("backbone[:2]", precision="bf16").freeze("ner_head")
+    if name in ADAPTED:
+        model.add_lora(rank=2)
     model.step(BATCH, learning_rate=1e-3)
     before = whole_state(model)
-    (READS | SLOW)[name](model, tmp_path)
+    (READS | ADAPTED | SLOW)[name](model, tmp_path)
     assert whole_state(model) == before
 
 

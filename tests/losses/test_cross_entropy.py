@@ -113,6 +113,26 @@ def test_usual_settings_give_the_bits_of_no_loss(two_head_model: mtf.MultiTaskMo
     assert runs[0] == runs[1]
 
 
+def test_a_run_reads_each_label_once(
+    two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    read = mtf.SequenceClassification.targets
+
+    def spied(spec: Any, rows: Any, *given: Any) -> Any:
+        seen.append(len(rows))
+        return read(spec, rows, *given)
+
+    monkeypatch.setattr(mtf.SequenceClassification, "targets", spied)
+    loss = mtf.CrossEntropy(class_weights="balanced")
+    task = mtf.Task(train=UNEQUAL, eval=ROWS, loss=loss)
+    run = quick_fit(two_head_model, {"classifier": task}, epochs=1)
+    assert sorted(seen) == sorted([len(UNEQUAL), len(ROWS)])
+    seen.clear()  # alone, an evaluation reads what the balance is taken from, to the same figure
+    assert mtf.evaluate(two_head_model, {"classifier": task}).items() <= run.metrics.items()
+    assert sorted(seen) == sorted([len(UNEQUAL), len(ROWS)])
+
+
 def test_it_is_values_to_files() -> None:
     for loss in LOSSES:
         assert loss_from_dict(json.loads(json.dumps(loss.to_dict())), "loss") == loss

@@ -13,6 +13,7 @@ import pytest
 import mtfreeze as mtf
 from mtfreeze.comparing.task_files import tasks_from_values, tasks_to_values
 from mtfreeze.errors import ConfigError, DataError
+from mtfreeze.steps.task_losses import with_logits
 from support.bits import bits
 from support.small_tasks import ROWS, quick_fit
 from support.texts import TAGGED
@@ -94,8 +95,59 @@ def test_it_is_values_to_files(two_head_model: mtf.MultiTaskModel, tmp_path: Pat
     )
     assert not found.failed
     taught = {"classifier": mtf.Task(train=ROWS, loss=mtf.Distillation(two_head_model))}
-    with pytest.raises(ConfigError, match="logits of the teacher, which a folder can hold"):
+    with pytest.raises(ConfigError, match="logits of the teacher, which a file can hold"):
         tasks_to_values(taught)
+
+
+def test_a_comparison_asks_a_teacher_once(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = two_head_model.copy()
+    teacher.add_head("wise", teacher.heads["classifier"].spec, seed=3)
+    texts = [text for text, _ in ROWS]
+    logits = teacher.forward(texts, ["wise"])["wise"]
+    asked = []
+    forward = type(teacher).forward
+
+    def spied(model: Any, *given: Any, **options: Any) -> Any:
+        asked.append(model)
+        return forward(model, *given, **options)
+
+    monkeypatch.setattr(type(teacher), "forward", spied)
+    options: dict[str, Any] = {"seeds": 1, "epochs": 1, "learning_rate": 1e-3, "progress": False}
+    found = []
+    for place, taught in (
+        ("model", mtf.Distillation(teacher, head="wise", alpha=0.9)),
+        ("logits", mtf.Distillation(logits, alpha=0.9)),
+    ):
+        tasks = {"classifier": mtf.Task(train=ROWS, eval=ROWS, loss=taught)}
+        old = {"ner_head": mtf.Task(eval=TAGGED)}
+        folder = tmp_path / place
+        done = mtf.compare(
+            two_head_model, tasks, ["backbone"], old_tasks=old, output_dir=folder, **options
+        )
+        assert not done.failed and tasks["classifier"].loss is taught
+        found.append((folder / "tasks.json").read_bytes())
+    assert found[0] == found[1] and [one is teacher for one in asked].count(True) == 1
+    again = {
+        "classifier": mtf.Task(train=ROWS, eval=ROWS, loss=mtf.Distillation(logits, alpha=0.9))
+    }
+    mtf.compare(two_head_model, again, ["backbone"], old_tasks=old,
+                output_dir=tmp_path / "model", **options)  # fmt: skip
+    other = {"classifier": mtf.Task(train=ROWS, eval=ROWS, loss=mtf.Distillation(teacher))}
+    with pytest.raises(ConfigError, match="holds another comparison: tasks differs"):
+        mtf.compare(two_head_model, other, ["backbone"], old_tasks=old,
+                    output_dir=tmp_path / "model", **options)  # fmt: skip
+    stranger = {
+        "classifier": mtf.Task(train=ROWS, eval=ROWS, loss=mtf.Distillation(teacher, head="x"))
+    }
+    with pytest.raises(ConfigError, match="expected a teacher with a head 'x'"):
+        mtf.compare(two_head_model, stranger, ["backbone"], output_dir=tmp_path / "x", **options)
+    assert not (tmp_path / "x").exists()
+    n_asked = len(asked)  # evaluations go by the labels and ask no teacher
+    only_scored = {"classifier": mtf.Task(eval=ROWS, loss=mtf.Distillation(teacher))}
+    assert with_logits(two_head_model, only_scored)["classifier"].loss is None
+    assert len(asked) == n_asked
 
 
 @pytest.mark.parametrize(

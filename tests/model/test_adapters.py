@@ -99,6 +99,26 @@ def test_merging_changes_little_and_unmerging_nothing(adapted: mtf.MultiTaskMode
         adapted.unmerge_lora()
 
 
+def test_unmerging_gives_the_adapters_freeze_state_back(adapted: mtf.MultiTaskModel) -> None:
+    adapted.freeze("lora.encoder.layer.1.*", pin=True)
+    adapted.freeze("lora.encoder.layer.2.*", pin=False, precision="bf16")
+    before = adapted.freeze_state()
+    adapted.merge_lora()
+    assert not any(key.startswith("lora.") for key in adapted.freeze_state().frozen)
+    adapted.unmerge_lora()
+    assert adapted.freeze_state() == before
+    adapted.freeze("lora").merge_lora()
+    adapted.unfreeze("backbone.layers[2]")
+    since = adapted.freeze_state()
+    adapted.unmerge_lora()
+    own = {key for key in adapted.param_keys if key.startswith("lora.")}
+    assert adapted.freeze_state().frozen == since.frozen | own
+    assert not adapted.trainable("lora") and adapted.trainable("backbone.layers[2]")
+    adapted.merge_lora()
+    again = adapted.add_lora(rank=2)
+    assert again.trainable("lora")
+
+
 def test_a_changed_weight_is_not_unmerged(adapted: mtf.MultiTaskModel) -> None:
     adapted.merge_lora()
     key = "backbone.encoder.layer.0.attention.self.query.weight"
@@ -128,13 +148,32 @@ def test_rates_of_an_adapter(adapted: mtf.MultiTaskModel) -> None:
         mtf.fit(adapted, TASKS, epochs=1, learning_rate={"heads": 1e-3}, progress=False)
 
 
-def test_a_callback_cannot_change_it(adapted: mtf.MultiTaskModel) -> None:
-    class Remove(mtf.Callback):
+@pytest.mark.parametrize("name", ["remove_adapter", "merge_lora"])
+def test_a_callback_cannot_change_it(adapted: mtf.MultiTaskModel, name: str) -> None:
+    class Change(mtf.Callback):
         def on_step_end(self, context: Any) -> None:
-            context.model.remove_adapter()
+            getattr(context.model, name)()
 
     with pytest.raises(mtf.TrainingError, match="change its adapter after fit"):
-        mtf.fit(adapted, TASKS, epochs=1, progress=False, callbacks=[Remove()])
+        mtf.fit(adapted, TASKS, epochs=1, progress=False, callbacks=[Change()])
+
+
+def test_a_callback_saves_it(adapted: mtf.MultiTaskModel, tmp_path: Path) -> None:
+    base, alone = adapted.copy().remove_adapter(), adapted.copy()
+    seen: list[dict[str, bytes]] = []
+
+    class Save(mtf.Callback):
+        def on_step_end(self, context: Any) -> None:
+            context.model.save_adapter(tmp_path / str(len(seen)))
+            seen.append(bits(context.model.parameters()))
+
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 4, "progress": False}
+    run = mtf.fit(adapted, TASKS, callbacks=[Save()], **options)
+    mtf.fit(alone, TASKS, **options)
+    assert bits(adapted.parameters()) == bits(alone.parameters()) == seen[-1]
+    assert len(seen) == run.n_steps > 2
+    for step, values in enumerate(seen):  # each as the model stood after that step
+        assert bits(base.copy().load_adapter(tmp_path / str(step)).parameters()) == values
 
 
 def test_peft_folders_keep_heads(adapted: mtf.MultiTaskModel, tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ def test_classifiers_are_no_other_kind(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load(write_classifier(tmp_path / "two"))
+        for problem in ("regression", "multi_label_classification"):
+            load(write_classifier(tmp_path / problem, labels=("x",), problem_type=problem))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from support.tiny_bert import write_tiny_bert
 
 load = mtf.MultiTaskModel.from_pretrained
 
+TWO = ["negative", "positive"]
+
 
 def numpy_logits(model: mtf.MultiTaskModel, folder: Path) -> np.ndarray[Any, Any]:
     """Compute what transformers would: W tanh(P h + p) + b, from the model's hidden states."""
@@ -155,6 +157,47 @@ def test_old_checkpoints_without_architectures_need_a_description(
     assert tiny_model.add_head("tags", spec, from_pretrained=folder).heads["tags"].spec == spec
 
 
+POOLED = {"hidden": (48,), "activation": "tanh", "pooling": "cls"}
+
+
+@pytest.mark.parametrize(
+    ("problem", "labels", "spec"),
+    [
+        ("multi_label_classification", TWO, mtf.MultiLabelClassification(TWO, **POOLED)),
+        ("multi_label_classification", ["x"], mtf.MultiLabelClassification(["x"], **POOLED)),
+        ("regression", TWO, mtf.Regression(TWO, **POOLED)),
+        ("regression", ["x"], mtf.Regression(["x"], **POOLED)),
+        (None, ["x"], mtf.Regression(["x"], **POOLED)),
+        (None, TWO, mtf.SequenceClassification(TWO, **POOLED)),
+    ],
+)
+def test_what_logits_are_for_is_read(
+    problem: str | None, labels: list[str], spec: Any, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = write_classifier(tmp_path / "ckpt", labels=tuple(labels), problem_type=problem)
+    model = load(tiny_folder).add_head("head", from_pretrained=folder)
+    assert model.heads["head"].spec == spec
+    logits = model.forward(SENTENCES, ["head"])["head"]
+    np.testing.assert_allclose(logits, numpy_logits(model, folder), atol=1e-5)
+
+
+def test_a_description_says_what_the_file_does_not(tiny_folder: Path, tmp_path: Path) -> None:
+    """transformers goes by the first batch where there is no problem_type; here the caller does."""
+    folder = write_classifier(tmp_path / "ckpt")
+    unnamed = change_config(write_classifier(tmp_path / "old"), architectures=None)
+    for spec in (
+        mtf.MultiLabelClassification(TWO, threshold=0.3, **POOLED),
+        mtf.Regression(TWO, **POOLED),
+        mtf.PairClassification(TWO, **POOLED),
+    ):
+        for source in (folder, unnamed):
+            model = load(tiny_folder).add_head("head", spec, from_pretrained=source)
+            assert model.heads["head"].spec == spec
+    siamese = mtf.PairClassification(TWO, encode="siamese", **POOLED)
+    with pytest.raises(mtf.ConfigError, match=r"found {'kind': 'pair_class"):
+        load(tiny_folder).add_head("head", siamese, from_pretrained=folder)
+
+
 def test_another_backbone_is_said(tiny_model: mtf.MultiTaskModel, tmp_path: Path) -> None:
     folder = write_classifier(tmp_path / "ckpt", seed=1)
     with pytest.warns(mtf.OtherBackboneWarning, match="was trained over the backbone of") as seen:
@@ -262,9 +305,6 @@ def config_of(**changes: Any) -> Write:
     return lambda folder: change_config(write_classifier(folder), **changes)
 
 
-TWO = ["negative", "positive"]
-
-
 @pytest.mark.parametrize(
     ("write", "spec", "error", "message"),
     [
@@ -305,9 +345,21 @@ TWO = ["negative", "positive"]
             mtf.CheckpointError,
             "found I32",
         ),
-        (own(labels=("x",)), None, mtf.ConfigError, "found 1: a regression head"),
-        (own(problem_type="multi_label_classification"), None, mtf.ConfigError, "problem_type"),
-        (own(problem_type="regression"), None, mtf.ConfigError, "found 'regression'"),
+        (
+            own(labels=("x",), problem_type="single_label_classification"),
+            None,
+            mtf.ConfigError,
+            "set problem_type to 'regression' if it is a number",
+        ),
+        (own(architecture=TOKEN, labels=("x",)), None, mtf.CheckpointError, "at least two labels"),
+        (own(problem_type="ranking"), None, mtf.ConfigError, "'regression'; found 'ranking'"),
+        (own(problem_type=["regression"]), None, mtf.ConfigError, "correct the file"),
+        (
+            own(problem_type="regression"),
+            mtf.MultiLabelClassification(TWO, hidden=(48,), activation="tanh", pooling="cls"),
+            mtf.ConfigError,
+            "{'kind': 'regression'}; found {'kind': 'multi_label_classification'}",
+        ),
         (own(labels=("a", "b", "c"), n_labels=2), None, mtf.CheckpointError, "to name the 2 rows"),
         (own(labels=("a", "a")), None, mtf.CheckpointError, "labels must differ"),
         (own(classifier_dropout=1.5), None, mtf.CheckpointError, "classifier_dropout as a rate"),

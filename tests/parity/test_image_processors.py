@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,3 +76,37 @@ def test_pixels_equal_those_of_transformers(kind: str, transformers: Any) -> Non
                 again(one, return_tensors="np")["pixel_values"][0],
                 err_msg=what,
             )
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
+def test_photographs_from_the_file_to_the_floats(name: str, transformers: Any) -> None:
+    """Decoded, resized and normalised as transformers does from a path, by its defaults."""
+    pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
+    path = Path(datasets.__file__).parent / "images" / name
+    for kind in CASES:
+        ours = Processor.from_json({"image_processor_type": f"{kind}ImageProcessor"})
+        theirs = getattr(transformers, f"{kind}ImageProcessorPil")()
+        loaded = transformers.image_utils.load_image(str(path))
+        expected = theirs(loaded, return_tensors="np")["pixel_values"][0]
+        found = ours.floats(ours.uint8(Picture(path))).transpose(2, 0, 1)
+        np.testing.assert_array_equal(found, expected, err_msg=f"{kind} of {name}")
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("mode", "resample", "steps"), [("bilinear", 2, 1), ("bicubic", 3, 1)])
+def test_torch_resizes_alike_but_for_a_step(
+    mode: str, resample: int, steps: int, torch: Any
+) -> None:
+    """What processors with torchvision call: 8-bit values differ from Pillow's by one at most."""
+    pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    array = np.random.default_rng(1).integers(0, 256, (301, 257, 3), dtype=np.uint8)
+    ours = Processor.from_json(
+        {"image_processor_type": "ViTImageProcessor", "size": 96, "resample": resample}
+    )
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(array).permute(2, 0, 1)[None], (96, 96), mode=mode, antialias=True
+    )
+    differences = theirs[0].permute(1, 2, 0).numpy().astype(int) - ours.uint8(array)
+    assert np.abs(differences).max() <= steps

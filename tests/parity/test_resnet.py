@@ -135,6 +135,77 @@ def test_outputs_and_gradients(torch: Any, pair: tuple[Any, Any, Mapping[str, An
                 assert difference(found, gradients[info.key]) < CLOSE, (budget, info.key)
 
 
+def test_gradients_below_frozen_blocks(torch: Any, pair: tuple[Any, Any, Any]) -> None:
+    reference, core, parts = pair
+    random = np.random.default_rng(6)
+    pictures = [random.normal(size=(h, w, 3)).astype(np.float32) for h, w in SIZES]
+    batch = packed(core, pictures)
+    labels = np.arange(len(SIZES), dtype=np.int32) % 3
+    logits = outputs(torch, reference, parts["head"], pictures)["classifier"]
+    torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels).long()).backward()
+    gradients = {n: p.grad.numpy() for n, p in reference.named_parameters(prefix="backbone")}
+    infos = core.params()
+    frozen = np.array(["stages.1" in info.key for info in infos], dtype=np.uint8)
+    units = np.array(["stages[1]" in unit.path for unit in core.units()], dtype=np.uint8)
+    core.set_frozen(frozen, units)
+    core.train_gradients(batch, [("classifier", labels, 1.0)], token_budget=1 << 40, dropout=False)
+    stem = [k for k, one in enumerate(infos) if "embedder" in one.key and not one.is_buffer]
+    assert stem
+    for position in stem:
+        assert difference(core.gradient(position), gradients[infos[position].key]) < CLOSE
+    assert all(info.frozen for info in core.params() if info.is_buffer or "stages.1" in info.key)
+
+
+def test_prices_are_what_runs(pair: tuple[Any, Any, Any]) -> None:
+    _, core, _ = pair
+    pictures = [np.ones((h, w, 3), np.float32) for h, w in SIZES]
+    batch = packed(core, pictures)
+    labels = np.zeros(len(SIZES), np.int32)
+    price = core.plan(
+        ["classifier"],
+        training=True,
+        offsets=batch["offsets"],
+        widths=batch["widths"],
+        token_budget=1 << 40,
+    )
+    _core.count_flops(True)
+    try:
+        losses = [("classifier", labels, 1.0)]
+        core.train_gradients(batch, losses, token_budget=1 << 40, dropout=False)
+        counted = _core.flops()
+    finally:
+        _core.count_flops(False)
+    assert (counted.forward, counted.dx, counted.dw) == (
+        price.forward_flops,
+        price.dx_flops,
+        price.dw_flops,
+    )
+
+
+def test_bfloat16_products(torch: Any, transformers: Any) -> None:
+    torch.manual_seed(3)
+    threads.initialize()
+    config = transformers.ResNetConfig(
+        embedding_size=32, hidden_sizes=[128, 512], depths=[1, 1], layer_type="bottleneck"
+    )
+    reference = moved(torch, transformers.ResNetModel(config))
+    core = _core.Model(core_config(FAMILIES["resnet"], config.to_dict(), "config.json"))
+    for position, info in enumerate(core.params()):
+        values = reference.state_dict()[info.key.removeprefix("backbone.")].numpy()
+        core.set_param(position, np.ascontiguousarray(values))
+    random = np.random.default_rng(5)
+    pictures = [random.normal(size=(h, w, 3)).astype(np.float32) for h, w in SIZES]
+    batch = packed(core, pictures)
+    exact, rounded, bytes_ = (core.forward(batch, ["hidden"], precision=p)[0] for p in (0, 1, 2))
+    assert 0 < difference(rounded, exact) < 0.01
+    assert 0 < difference(bytes_, exact) < 0.02
+    alone = packed(core, pictures[1:2])
+    begin, end = batch["offsets"]["stages.1"][1:3]
+    for precision, found in ((0, exact), (1, rounded), (2, bytes_)):
+        one = core.forward(alone, ["hidden"], precision=precision)[0]
+        assert one.tobytes() == found[begin:end].tobytes()
+
+
 def write(torch: Any, transformers: Any, folder: Path) -> Any:
     """Write a classifier of pictures as transformers does; return it."""
     torch.manual_seed(3)

@@ -303,6 +303,20 @@ def test_a_phase_of_a_file_is_keys_and_values() -> None:
         mtf.FreezeSchedule.from_dict(["heads"])
 
 
+def test_a_schedule_is_one_thing(two_head_model: mtf.MultiTaskModel) -> None:
+    for values in ({}, {"gradual": {}, "phases": []}, 3):
+        with pytest.raises((TypeError, mtf.ConfigError), match="freeze_schedule must be a list"):
+            mtf.FreezeSchedule.from_dict(values)  # type: ignore[arg-type]
+
+
+def test_epochs_of_the_run_are_those_that_steps_begin(two_head_model: mtf.MultiTaskModel) -> None:
+    schedule = mtf.FreezeSchedule().phase(train="heads", epochs=1).phase(train="all", steps=1)
+    with pytest.raises(mtf.ConfigError, match=r"epochs=5 and phases that begin 2 epochs together"):
+        mtf.fit(two_head_model, two_tasks(), epochs=5, freeze_schedule=schedule, progress=False)
+    run = mtf.fit(two_head_model, two_tasks(), epochs=2, freeze_schedule=schedule, progress=False)
+    assert run.history[-1]["epoch"] == 2
+
+
 def test_epochs_of_the_run_are_those_of_the_phases(two_head_model: mtf.MultiTaskModel) -> None:
     schedule = mtf.FreezeSchedule().phase(train="heads", epochs=1).phase(train="all", epochs=2)
     with pytest.raises(mtf.ConfigError, match=r"epochs must be those of the schedule.*epochs=5"):

@@ -36,6 +36,13 @@ from support import small_tasks
 from support.families import NAMES as FAMILY_NAMES
 from support.families import write_family
 from support.gguf_writer import tiny_gguf
+from support.image_readers import (
+    read_annotations,
+    read_pictures,
+    read_processors,
+    read_tables,
+    write_images,
+)
 from support.sentencepiece_models import small_model
 from support.texts import LABELS, SENTENCES, TAGS
 from support.tiny_bert import write_tiny_bert, write_tokenizer
@@ -219,6 +226,10 @@ READERS = [
     Reader("CSV", ("*",), _read_rows),
     Reader("JSONL", ("*",), _read_rows),
     Reader("CoNLL", ("*",), _read_rows),
+    Reader("pictures", ("*",), read_pictures, 200),
+    Reader("processors", ("*.json",), read_processors),
+    Reader("COCO", ("coco.json",), read_annotations),
+    Reader("image tables", ("*.csv", "*.jsonl"), read_tables),
     Reader("job", ("job.yaml",), lambda folder: load_config(folder / "job.yaml"), 100),
 ]
 
@@ -253,6 +264,7 @@ def write_corpus(root: Path) -> None:
     shutil.copytree(newest, root / "checkpoint")
     shutil.copytree(newest, root / "manifest")
     _write_features(model, root / "features")
+    write_images(root)
     rows = list(zip(SENTENCES, LABELS, strict=True))
     tsv = "".join(f"{text}\t{label}\n" for text, label in rows)
     csv = 'text,label\n"a, ""b""",x\n' + "".join(f'"{text}",{label}\n' for text, label in rows)

@@ -89,6 +89,10 @@ FILES = {
     '"answers": [{"text": "b", "answer_start": 2}]}]}]}]}',
     "rows.conll": "Anna\tB-person\n\n",
     "sts.csv": "good,bad,1.5\n",
+    "images.csv": "image,label\nimages.csv,cat\n",
+    "coco.json": '{"images": [{"id": 1, "file_name": "a.png", "height": 4, "width": 6}], '
+    '"annotations": [{"image_id": 1, "category_id": 2, "bbox": [0, 0, 2, 3]}], '
+    '"categories": [{"id": 2, "name": "cat"}]}',
     "nli.jsonl": '{"premise": "good", "hypothesis": "bad", "label": "neutral"}\n',
 }
 
@@ -167,6 +171,8 @@ def _star(name: str, /, **arguments: Any) -> Callable[[Stage], Call]:
 
 EXAMPLES = mtf.Examples.from_rows([("good", "positive"), ("bad", "negative")] * 4)
 SCHEDULE = mtf.FreezeSchedule()
+PIXELS = np.zeros((4, 6, 3), np.uint8)
+AUGMENT = mtf.Augment()
 
 CALLS: dict[str, Callable[[Stage], Call]] = {
     "compare": _with_model(
@@ -211,9 +217,26 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "read_nli": _reads(mtf.read_nli, "nli.jsonl", labels=None),
     "read_sts": _reads(mtf.read_sts, "sts.csv", divide_by=5.0),
     "read_text": _reads(mtf.read_text, "rows.tsv", rows="line"),
+    "stream": _reads(
+        mtf.stream, "rows.jsonl", format="jsonl", label_map=None, on_fault=None, text=None,
+        label=None, scheme="iob2",
+    ),
     "read_conll": _reads(
         mtf.read_conll, "rows.conll", scheme="iob2", column=-1, label_map=None, on_fault=None
     ),
+    "read_images": _reads(
+        mtf.read_images, "images.csv", image="image", label="label", label_map=None, on_fault=None
+    ),
+    "read_coco": lambda s: Call(
+        mtf.read_coco,
+        {"path": s.root / "coco.json", "folder": s.root, "check_sizes": False, "on_fault": None},
+    ),
+    "Picture": _plain(mtf.Picture, source=PIXELS, name="one"),
+    "Augment": _plain(mtf.Augment, flip=True, crop=(0.5, 1.0), colour=0.1, variants=3),
+    "Augment.apply": _plain(AUGMENT.apply, pixels=PIXELS, seed=0, picture=1, variant=2),
+    "Augment.drawn": _plain(AUGMENT.drawn, size=(8, 9), seed=0, picture="a", variant=2),
+    "Box": _plain(mtf.Box, label="cat", left=0.0, top=0.0, right=2.0, bottom=3.0),
+    "Examples.from_images": _plain(mtf.Examples.from_images, images=[PIXELS], name="data"),
     "words_and_tags": _plain(
         mtf.words_and_tags, text="Anna went", spans=[(0, 4, "PER")],
     ),

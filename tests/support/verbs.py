@@ -23,6 +23,11 @@ from support.tiny_bert import write_tiny_bert
 BATCH: dict[str, Any] = {"classifier": ROWS, "ner_head": TAGGED}
 ONE_TASK = {"classifier": mtf.Task(train=ROWS[:8], eval=ROWS)}
 SHORT: dict[str, Any] = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "progress": False}
+COCO = (
+    '{"images": [{"id": 1, "file_name": "a.png", "height": 4, "width": 6}], '
+    '"annotations": [{"image_id": 1, "category_id": 2, "bbox": [0, 0, 2, 3]}], '
+    '"categories": [{"id": 2, "name": "cat"}]}'
+)
 TSV = "".join(f"{text}\t{label}\n" for text, label in ROWS)
 
 Call = Callable[[mtf.MultiTaskModel, Path], object]
@@ -133,6 +138,10 @@ FUNCTIONS: dict[str, Call] = {
         m, "classifier", ROWS, folder / "confusion.svg"
     ),
     "read_conll": lambda m, folder: mtf.read_conll(folder.parent / "rows.conll"),
+    "read_coco": lambda m, folder: mtf.read_coco(
+        folder.parent / "coco.json", folder.parent, check_sizes=False
+    ),
+    "read_images": lambda m, folder: mtf.read_images(folder.parent / "images.csv"),
     "read_csv": lambda m, folder: mtf.read_csv(folder.parent / "rows.csv"),
     "read_jsonl": lambda m, folder: mtf.read_jsonl(folder.parent / "rows.jsonl"),
     "read_squad": lambda m, folder: mtf.read_squad(folder.parent / "squad.json"),
@@ -140,6 +149,7 @@ FUNCTIONS: dict[str, Call] = {
     "read_sts": lambda m, folder: mtf.read_sts(folder.parent / "sts.csv"),
     "read_tsv": lambda m, folder: mtf.read_tsv(folder.parent / "rows.tsv"),
     "read_text": lambda m, folder: mtf.read_text(folder.parent / "rows.tsv"),
+    "stream": lambda m, folder: list(mtf.stream(folder.parent / "rows.jsonl")),
     "recommend": lambda m, _: mtf.recommend(m, ONE_TASK, progress=False),
     "set_threads": lambda m, _: mtf.set_threads(mtf.get_threads()),
     "show_config": lambda m, _: mtf.show_config("dict"),
@@ -179,6 +189,8 @@ def prepared(folder: Path) -> mtf.MultiTaskModel:
         '{"data": [{"paragraphs": [{"context": "a b", "qas": [{"question": "?"}]}]}]}', "utf-8"
     )
     (folder / "sts.csv").write_text("good,bad,1.5\n", "utf-8")
+    (folder / "images.csv").write_text("image,label\nimages.csv,cat\n", "utf-8")
+    (folder / "coco.json").write_text(COCO, "utf-8")
     (folder / "nli.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\tneutral\n", "utf-8")
     (folder / "rows.jsonl").write_text('{"text": "good", "label": "positive"}\n', "utf-8")
     (folder / "rows.conll").write_text("anna B-person\nwent O\n\nparis B-location\n", "utf-8")

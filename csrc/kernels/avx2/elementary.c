@@ -1,7 +1,9 @@
-/* Elementary functions over vectors, sums into a vector, and softmax by rows.
+/* Elementary functions over vectors, sums into a vector, softmax by rows, and what a softmax of many
+ * labels is made of.
  *
  * Precision: elementary.h; softmax multiplies by the reciprocal of the sum, which is added in eight
- * lanes. A NaN in a row makes the whole row NaN. A row's bits depend on its length alone.
+ * lanes; exp_sum adds in sixteen lanes of double. A NaN in a row makes the whole row NaN. A row's bits
+ * depend on its length alone.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "elementary.h"
 
@@ -93,5 +95,48 @@ void mtf_softmax_rows_f32_avx2(float *y, const float *x, int64_t m, int64_t n)
             _mm256_maskstore_ps(out + j, tail,
                                 _mm256_mul_ps(_mm256_maskload_ps(out + j, tail), factor));
         }
+    }
+}
+
+/* acc[0], acc[1] += the lower and the upper four of x. */
+static inline void add_halves(__m256d acc[2], __m256 x)
+{
+    acc[0] = _mm256_add_pd(acc[0], _mm256_cvtps_pd(_mm256_castps256_ps128(x)));
+    acc[1] = _mm256_add_pd(acc[1], _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)));
+}
+
+double mtf_exp_sum_f32_avx2(float *largest, const float *x, int64_t n)
+{
+    const float most = largest_of(x, n);
+    const __m256 top = F32X8(most);
+    __m256d acc[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(),
+                      _mm256_setzero_pd()};
+    int64_t j = 0;
+    for (; j + 16 <= n; j += 16) {
+        add_halves(acc, exp_f32x8(_mm256_sub_ps(_mm256_loadu_ps(x + j), top)));
+        add_halves(acc + 2, exp_f32x8(_mm256_sub_ps(_mm256_loadu_ps(x + j + 8), top)));
+    }
+    for (; j < n; j += 8) {
+        const __m256 there = _mm256_castsi256_ps(first_lanes(n - j));
+        const __m256 e = exp_f32x8(_mm256_sub_ps(load_lanes(x + j, n - j), top));
+        add_halves(acc, _mm256_and_ps(e, there));
+    }
+    const __m256d all = _mm256_add_pd(_mm256_add_pd(acc[0], acc[2]), _mm256_add_pd(acc[1], acc[3]));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(all), _mm256_extractf128_pd(all, 1));
+    *largest = most;
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+void mtf_exp_add_f32_avx2(float *y, const float *x, float largest, float factor, int64_t n)
+{
+    const __m256 top = F32X8(largest), times = F32X8(factor);
+    int64_t j = 0;
+    for (; j + 8 <= n; j += 8) {
+        const __m256 e = exp_f32x8(_mm256_sub_ps(_mm256_loadu_ps(x + j), top));
+        _mm256_storeu_ps(y + j, _mm256_fmadd_ps(e, times, _mm256_loadu_ps(y + j)));
+    }
+    if (j < n) {
+        const __m256 e = exp_f32x8(_mm256_sub_ps(load_lanes(x + j, n - j), top));
+        store_lanes(y + j, n - j, _mm256_fmadd_ps(e, times, load_lanes(y + j, n - j)));
     }
 }

@@ -38,4 +38,6 @@ void mtf_kernels_fill_avx2(mtf_kernels *table)
     table->vector_erf = mtf_vector_erf_f32_avx2;
     table->vector_tanh = mtf_vector_tanh_f32_avx2;
     table->softmax_rows = mtf_softmax_rows_f32_avx2;
+    table->exp_sum = mtf_exp_sum_f32_avx2;
+    table->exp_add = mtf_exp_add_f32_avx2;
 }

@@ -1,4 +1,5 @@
-/* Reference elementary functions over vectors, and softmax by rows.
+/* Reference elementary functions over vectors, softmax by rows, and what a softmax of many labels is
+ * made of.
  *
  *   softmax: y[j] = exp(x[j] - max) / sum of exp(x - max)
  *
@@ -52,5 +53,26 @@ void mtf_softmax_rows_ref(mtf_real *y, const mtf_real *x, int64_t m, int64_t n)
         for (int64_t j = 0; j < n; j++) {
             out[j] /= total;
         }
+    }
+}
+
+double mtf_exp_sum_ref(mtf_real *largest, const mtf_real *x, int64_t n)
+{
+    mtf_real top = x[0];
+    for (int64_t j = 1; j < n; j++) {
+        top = x[j] > top ? x[j] : top;
+    }
+    double acc[REF_LANES] = {0};
+    for (int64_t j = 0; j < n; j++) {
+        acc[j % REF_LANES] += (double)mtf_exp(x[j] - top);
+    }
+    *largest = top;
+    return ((acc[0] + acc[4]) + (acc[2] + acc[6])) + ((acc[1] + acc[5]) + (acc[3] + acc[7]));
+}
+
+void mtf_exp_add_ref(mtf_real *y, const mtf_real *x, mtf_real largest, mtf_real factor, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++) {
+        y[j] += factor * mtf_exp(x[j] - largest);
     }
 }

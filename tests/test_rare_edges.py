@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Edges of the package that no room owns: its names, its library, what goes not together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import mtfreeze as mtf
+from mtfreeze.runtime import threads
+
+
+def test_names_of_the_package_are_listed() -> None:
+    assert {"MultiTaskModel", "fit", "__version__"} <= set(dir(mtf))
+    assert dir(mtf) == sorted(dir(mtf))
+
+
+def test_a_library_that_cannot_be_loaded_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "libscipy_openblas.so"
+    broken.write_text("no library")
+    monkeypatch.setattr(threads, "_ready", False)
+    monkeypatch.setattr(threads, "openblas_path", lambda: broken)
+    with pytest.warns(RuntimeWarning, match="OpenBLAS cannot be used.*Reinstall mtfreeze"):
+        threads.initialize()
+    threads.initialize()  # says nothing more
+    monkeypatch.undo()
+    threads.initialize()
+    assert mtf.show_config("dict")["blas"]
+
+
+def test_numbers_of_threads_that_cannot_be() -> None:
+    before = mtf.get_threads()
+    for n in (0, 257):
+        with pytest.raises(mtf.ConfigError, match=rf"from 1 to 256.*{n}|{n}.*from 1 to 256"):
+            mtf.set_threads(n)
+    assert mtf.get_threads() == before
+    mtf.set_threads(before)
+
+
+def test_a_task_model_has_no_place_for_notes(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path
+) -> None:
+    with pytest.raises(mtf.ConfigError, match="expected tasks= or head=; found both"):
+        two_head_model.save_pretrained(tmp_path / "out", tasks={"a": 1}, head="classifier")
+    assert not (tmp_path / "out").exists()
+
+
+def test_old_names_of_attributes_still_answer() -> None:
+    from mtfreeze.notices import renamed
+
+    class Result:
+        new = 3
+        old = renamed("old", "new")
+
+    with pytest.warns(DeprecationWarning, match=r"Result\.old is now Result\.new; write 'new'"):
+        assert Result().old == 3
