@@ -372,9 +372,9 @@ class MultiTaskModel(
 
     def _backbone_facts(self) -> BackboneFacts:
         """Return what a kind of head may ask about this model."""
-        n_words = next(one.limit for one in self._core.inputs() if one.name == IDS)
-        shapes = [one.shape for one in self._core.params()]
-        table = next(shape for shape in shapes if len(shape) == 2 and shape[0] == n_words)
+        n_words = next((one.limit for one in self._core.inputs() if one.name == IDS), 0)
+        tables = [one.shape for one in self._core.params() if len(one.shape) == 2]
+        table = next((shape for shape in tables if shape[0] == n_words), (0, 0))
         return BackboneFacts(
             self.index.family,
             self.config,

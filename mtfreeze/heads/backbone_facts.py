@@ -23,7 +23,7 @@ class BackboneFacts:
     config : mapping
         Its ``config.json``.
     n_words, word_width : int
-        Size of its table of words.
+        Size of its table of words; 0 where it reads no texts.
     vocabulary : callable
         Returns what its tokenizer knows; reading that takes a moment.
     """

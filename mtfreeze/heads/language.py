@@ -116,6 +116,11 @@ class LanguageHead(HeadSpec):
 
     def bound(self, facts: BackboneFacts) -> HeadSpec:
         """Return the description with what the model says: its vocabulary and its layers."""
+        if not facts.n_words:
+            raise ConfigError(
+                f"expected a model that reads texts; found one of {facts.family.model_type}, which "
+                "has no words to guess; choose another kind of head"
+            )
         changed = {} if self.n_words else {"n_words": facts.n_words, **self._usual(facts)}
         if self.n_words not in (0, facts.n_words):
             raise ConfigError(

@@ -59,7 +59,11 @@ _SPECS: dict[str, type[HeadSpec]] = {
     "ForSequenceClassification": SequenceClassification,
     "ForTokenClassification": TokenClassification,
     "ForQuestionAnswering": QuestionAnswering,
+    "ForImageClassification": SequenceClassification,
 }
+
+_TAUGHT = "ForImageClassificationWithTeacher"
+"""Two heads, one of a token that another model taught, whose logits are averaged."""
 
 
 @dataclass(frozen=True)
@@ -245,20 +249,29 @@ def _find_layout(
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in HEAD_LAYOUTS:
         raise ConfigError(unknown_family(model_type, where, HEAD_LAYOUTS))
-    named = config.get("architectures") or []
+    named, layouts = config.get("architectures") or [], HEAD_LAYOUTS[model_type]
     kinds = [kind for kind in _SPECS for one in named if str(one).endswith(kind)]
     if not named and spec is not None:  # an old checkpoint: the caller says what it is
-        kinds = [kind for kind, cls in _SPECS.items() if isinstance(spec, cls)]
-        kinds = ["ForSequenceClassification"] if problem_of(spec) else kinds
-    if len(kinds) != 1 or kinds[0] not in HEAD_LAYOUTS[model_type]:
-        *most, last = (f"...{kind}" for kind in HEAD_LAYOUTS[model_type])
+        sought = SequenceClassification if problem_of(spec) else type(spec)
+        kinds = [
+            kind for kind, cls in _SPECS.items() if kind in layouts and issubclass(sought, cls)
+        ]
+    if any(str(one).endswith(_TAUGHT) for one in named):
         raise ConfigError(
-            f"{where}: expected the checkpoint of a model named {', '.join(most)} or {last}; "
-            f"found architectures = {quoted(named)}; give a checkpoint that was fine-tuned for "
+            f"{where}: expected one head; found architectures = {quoted(named)}: the mean of two, "
+            "one of them over the distillation token; load the backbone and train a head of your "
+            "own, or give a checkpoint without teacher"
+        )
+    if len(kinds) != 1 or kinds[0] not in layouts:
+        *most, last = (f"...{kind}" for kind in layouts)
+        names = f"{', '.join(most)} or {last}" if most else last
+        raise ConfigError(
+            f"{where}: expected the checkpoint of a model named {names}; found architectures = "
+            f"{quoted(named)}; give a checkpoint that was fine-tuned for "
             "classification or for answering questions"
             + ("" if named else ", or pass the head's description as well")
         )
-    return kinds[0], HEAD_LAYOUTS[model_type][kinds[0]]
+    return kinds[0], layouts[kinds[0]]
 
 
 def _named(folder: Path, kind: str, family: Family | None) -> dict[str, TensorEntry]:

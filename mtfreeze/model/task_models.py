@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..checks import check_choice
 from ..errors import ConfigError
-from ..families import Family, HeadLayout
+from ..families import IMAGES, Family, HeadLayout
 from ..files.json_files import to_json
 from ..files.tensor_files import RawTensor, write_tensors
 from ..files.whole_file import write_synced
@@ -38,7 +38,8 @@ _KINDS = {
     "token_classification": "ForTokenClassification",
     "question_answering": "ForQuestionAnswering",
 }
-"""Classes of transformers by kind of head."""
+"""Classes of transformers by kind of head, of families that read texts."""
+_OF_IMAGES = dict.fromkeys(PROBLEMS, "ForImageClassification")
 
 _BACKBONE = "backbone."
 _NO_NORM = {"norm_eps": None, "norm_bias": False}
@@ -71,7 +72,7 @@ def check_task_model(model: ModelState, head: object) -> None:
     forms = _forms(model, layout, spec)
     if found not in forms:
         differ = [key for key in forms[0] if forms[0][key] != found.get(key)]
-        kind = family.class_stem + _KINDS[core_kind(spec)]
+        kind = family.class_stem + _class_end(family, spec)
         raise ConfigError(
             f"head {quoted(name)} is not what {kind} computes: "
             f"expected { ({key: forms[0][key] for key in differ}) }; found "
@@ -80,9 +81,13 @@ def check_task_model(model: ModelState, head: object) -> None:
         )
 
 
+def _class_end(family: Family, spec: HeadSpec) -> str:
+    """Return what the name of the class ends in; ``""``: there is none."""
+    return (_OF_IMAGES if family.reads == IMAGES else _KINDS).get(core_kind(spec), "")
+
+
 def _layout(family: Family, spec: HeadSpec) -> HeadLayout | None:
-    kind = _KINDS.get(core_kind(spec), "")
-    return family.head_layouts.get(kind) if family.class_stem else None
+    return family.head_layouts.get(_class_end(family, spec)) if family.class_stem else None
 
 
 def _facts(model: ModelState, spec: HeadSpec) -> dict[str, Any]:
@@ -169,7 +174,7 @@ def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, 
     config = {
         **model.config,
         **named,
-        "architectures": [family.class_stem + _KINDS[core_kind(spec)]],
+        "architectures": [family.class_stem + _class_end(family, spec)],
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
         "problem_type": problem_of(spec),
