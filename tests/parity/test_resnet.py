@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 import mtfreeze as mtf
 from mtfreeze import _core
@@ -232,6 +233,51 @@ def test_a_folder_of_transformers(torch: Any, transformers: Any, tmp_path: Path)
     assert difference(found, wanted) < CLOSE
     again = mtf.MultiTaskModel.from_pretrained(model.save_pretrained(tmp_path / "again"))
     assert again.encode(pictures).tobytes() == found.tobytes()
+
+
+def test_a_classifier_comes_and_goes_back(torch: Any, transformers: Any, tmp_path: Path) -> None:
+    made = write(torch, transformers, tmp_path / "theirs")
+    model = mtf.MultiTaskModel.from_pretrained(tmp_path / "theirs")
+    model.add_head("animal", from_pretrained=tmp_path / "theirs")
+    random = np.random.default_rng(5)
+    pictures = [random.integers(0, 256, (60, 60, 3), dtype=np.uint8) for _ in range(3)]
+    pixels = model._encoder.encode_images(pictures).pack().inputs["pixels"]  # type: ignore[attr-defined]
+    side = round((len(pixels) / len(pictures)) ** 0.5)
+    given = pixels.reshape(len(pictures), side, side, 3).transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        wanted = made(torch.from_numpy(np.ascontiguousarray(given))).logits.numpy()
+    assert difference(model.forward(pictures, ["animal"])["animal"], wanted) < CLOSE
+    model.save_pretrained(tmp_path / "ours", head="animal")
+    auto = transformers.AutoModelForImageClassification
+    _, info = auto.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(info[key] for key in ("missing_keys", "mismatched_keys", "unexpected_keys"))
+    old, new = (load_file(tmp_path / one / "model.safetensors") for one in ("theirs", "ours"))
+    assert old.keys() == new.keys()
+    assert all(old[key].tobytes() == new[key].tobytes() for key in old)  # counters of batches too
+
+
+def test_a_run_moves_what_trains_and_no_statistics(
+    torch: Any, transformers: Any, tmp_path: Path
+) -> None:
+    write(torch, transformers, tmp_path)
+    model = mtf.MultiTaskModel.from_pretrained(tmp_path)
+    model.add_head("kind", mtf.SequenceClassification(["dark", "light"]))
+    model.freeze("backbone[:1]")
+    random = np.random.default_rng(7)
+    rows_of = [
+        (random.integers(100 * k, 100 * k + 99, (50, 50, 3), dtype=np.uint8), label)
+        for _ in range(4)
+        for k, label in enumerate(("dark", "light"))
+    ]
+    before = {key: values.tobytes() for key, values in model.parameters().items()}
+    run = mtf.fit(model, {"kind": mtf.Task(train=rows_of)}, epochs=2, batch_size=4, progress=False)
+    assert run.frozen.ok
+    after = {key: values.tobytes() for key, values in model.parameters().items()}
+    moved_keys = {key for key in before if before[key] != after[key]}
+    still = ("embedder", "stages.0", "running_mean", "running_var")
+    assert moved_keys == {key for key in before if not any(part in key for part in still)}
+    assert model.unfreeze("backbone").trainable("backbone") is True
+    assert str(model.freeze_state()) == "FreezeState(frozen: none, pinned: none)"
 
 
 def torchvision_name(name: str) -> str:
