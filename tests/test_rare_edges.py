@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,15 @@ def test_old_names_of_attributes_still_answer() -> None:
 
     with pytest.warns(DeprecationWarning, match=r"Result\.old is now Result\.new; write 'new'"):
         assert Result().old == 3
+
+
+@pytest.mark.parametrize("module", ["mtfreeze", "mtfreeze.freeze_control"])
+def test_modules_are_programs(
+    module: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, module if "." in module else f"{module}.__main__", False)
+    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(module, run_name="__main__")
+    assert ended.value.code == 0
+    assert capfd.readouterr().out.startswith("Usage: ")
