@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.estimating.peaks import CorePeak
+from mtfreeze.model.prompts import Prompts
 from mtfreeze.runtime import threads
 
 
@@ -54,3 +59,30 @@ def test_old_names_of_attributes_still_answer() -> None:
 
     with pytest.warns(DeprecationWarning, match=r"Result\.old is now Result\.new; write 'new'"):
         assert Result().old == 3
+
+
+@pytest.mark.parametrize("module", ["mtfreeze", "mtfreeze.freeze_control"])
+def test_modules_are_programs(
+    module: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, module if "." in module else f"{module}.__main__", False)
+    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(module, run_name="__main__")
+    assert ended.value.code == 0
+    assert capfd.readouterr().out.startswith("Usage: ")
+
+
+def test_no_choice_of_a_prompt_is_the_default() -> None:
+    prompts = Prompts({"query": "search: ", "": ""}, "query")
+    assert prompts.choose() == "search: " and prompts.choose(name="") == ""
+    assert Prompts().choose() == ""
+
+
+def test_no_batches_ask_for_no_arenas(two_head_model: mtf.MultiTaskModel) -> None:
+    peak = CorePeak(two_head_model._core, 1000, {})
+    before = peak.phase_bytes(["classifier"])
+    peak.add_batches(["classifier"], [], [], training=True)
+    assert peak.phase_bytes(["classifier"]) == before
+    peak.add_batches(["classifier"], [np.array([9, 7])], [], training=True)
+    assert peak.phase_bytes(["classifier"]) > before
