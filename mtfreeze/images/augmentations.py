@@ -84,7 +84,7 @@ class Augment:
     >>> import numpy as np
     >>> pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     >>> augment = Augment(crop=None, colour=0.0, variants=4)
-    >>> bool((augment.apply(pixels, seed=0, picture=7, variant=0) == pixels).all())
+    >>> bool((augment.apply(pixels, picture=7, variant=0) == pixels).all())
     True
     """
 
@@ -116,15 +116,13 @@ class Augment:
         object.__setattr__(self, "variants", check_integer("variants", self.variants, 1, 10_000))
         object.__setattr__(self, "seed", check_seed("seed", self.seed))
 
-    def drawn(self, size: tuple[int, int], *, seed: int, picture: int | str, variant: int) -> Drawn:
+    def drawn(self, size: tuple[int, int], *, picture: int | str, variant: int) -> Drawn:
         """Return what is done to a picture of a size, (height, width), in one variant.
 
         Parameters
         ----------
         size : (int, int)
             Height and width in pixels.
-        seed : int
-            Of the run.
         picture : int or str
             Its number or digest.
         variant : int
@@ -144,9 +142,7 @@ class Augment:
         variant = check_integer("variant", variant, 0) % self.variants
         if variant == 0:
             return Drawn(0, 0, height, width, False, 1.0, 1.0, 1.0)
-        key = f"augment {check_seed('seed', seed)} {picture} {variant}".encode(
-            "utf-8", "surrogatepass"
-        )
+        key = f"augment {self.seed} {picture} {variant}".encode("utf-8", "surrogatepass")
         words = np.frombuffer(blake2b(key, digest_size=64).digest(), "<u8")
         # 53 bits each, so that every machine has the same float64 in [0, 1).
         share, aspect, y, x, mirror, *colours = ((words >> 11) * 2.0**-53).tolist()
@@ -161,14 +157,14 @@ class Augment:
         factors = (1.0 + self.colour * (2.0 * one - 1.0) for one in colours)
         return Drawn(*window, self.flip and mirror < 0.5, *factors)
 
-    def apply(self, pixels: Uint8, *, seed: int, picture: int | str, variant: int) -> Uint8:
+    def apply(self, pixels: Uint8, *, picture: int | str, variant: int) -> Uint8:
         """Return one variant of decoded pixels, uint8 (h, w, 3), before the processor.
 
         Parameters
         ----------
         pixels : (h, w, 3) uint8 array
             Of the whole picture.
-        seed, picture, variant
+        picture, variant
             As of `drawn`.
 
         Returns
@@ -178,7 +174,7 @@ class Augment:
         """
         pixels = check_pixels("pixels", pixels)
         size = pixels.shape[0], pixels.shape[1]
-        one = self.drawn(size, seed=seed, picture=picture, variant=variant)
+        one = self.drawn(size, picture=picture, variant=variant)
         found = pixels[one.top : one.top + one.height, one.left : one.left + one.width]
         if one.flip:
             found = found[:, ::-1]

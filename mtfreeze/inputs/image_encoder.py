@@ -186,7 +186,7 @@ class EncodedImages(Encoded):
         picture, variant = self._pictures[at // self._variants], at % self._variants
         pixels = picture.decode()
         if self._augment is not None:
-            pixels = _varied(pixels, self._augment, picture, variant)
+            pixels = _varied(pixels, self._augment, variant)
         pixels = self._encoder.processor.fitted(pixels, picture.name)
         if _digest(pixels) != self._digests[at]:
             raise DataError(
@@ -299,7 +299,7 @@ class ImageEncoder:
 
         def vary(number: int, pixels: Uint8) -> Uint8:
             assert augment is not None
-            return _varied(pixels, augment, pictures[number // each], number % each)
+            return _varied(pixels, augment, number % each)
 
         several = (picture for picture in pictures for _ in range(each))
         change = None if augment is None else vary
@@ -335,9 +335,9 @@ def _refuse(what: str) -> NoReturn:
     )
 
 
-def _varied(pixels: Uint8, augment: Augment, picture: Picture, variant: int) -> Uint8:
-    """Return a variant of a picture, which depends on what it shows and on nothing else."""
-    return augment.apply(pixels, seed=augment.seed, picture=picture.digest(), variant=variant)
+def _varied(pixels: Uint8, augment: Augment, variant: int) -> Uint8:
+    """Return a variant of a picture, which depends on its pixels and on nothing else."""
+    return augment.apply(pixels, picture=_digest(pixels).hex(), variant=variant)
 
 
 def _digest(pixels: Uint8) -> bytes:

@@ -15,6 +15,8 @@ from ..files.reading import read_file
 from ..images.processor import Processor
 from ..inputs.image_encoder import PIXELS, PROCESSOR_FILE, ImageEncoder
 from ..inputs.row_layout import RowLayout
+from ..notices import ImageWarning, warn
+from ..quoting import quoted
 from .sentence_files import SentenceSettings
 
 __all__ = ["read_images_of"]
@@ -69,5 +71,11 @@ def read_images_of(
     else:
         side = layout.base.height * patch
         processor = Processor.published(model_type, side or None)
+        warn(
+            f"expected {path}, which says how images are prepared; not found: they are prepared as "
+            f"published models of the family {quoted(model_type)} want them; put the model's own "
+            "file beside its weights",
+            ImageWarning,
+        )
     encoder = ImageEncoder(processor, layout, patch)
     return replace(settings, max_length=None), encoder
