@@ -17,6 +17,7 @@ set(MTF_FAMILIES
     modernbert
     mpnet
     nomic_bert
+    resnet
     roberta
     vit
 )
@@ -48,7 +49,7 @@ set(MTF_LOSSES
 )
 
 set(_base alloc.c cpu.c flops.c quota.c random.c status.c threads.c work.c)
-set(_blas gemm.c openblas.c packed.c runtime.c)
+set(_blas gemm.c openblas.c packed.c runtime.c taps.c)
 set(_kernels
     count.c
     table.c
@@ -56,6 +57,7 @@ set(_kernels
     ref/adamw.c
     ref/attention.c
     ref/bf16.c
+    ref/column_affine.c
     ref/dropout.c
     ref/elementary.c
     ref/gated.c
@@ -73,12 +75,15 @@ set(_ops
     attention.c
     checks.c
     concat.c
+    convolution.c
+    convolution_bwd.c
     disentangled.c
     disentangled_bwd.c
     distance_rows.c
     dropout.c
     embedding.c
     gated.c
+    grid_max_pool.c
     image_cubic.c
     image_tokens.c
     layer_mix.c
@@ -97,8 +102,9 @@ set(_ops
     rmsnorm.c
     rotary.c
     row_pool.c
-    transitions.c
     scale_columns.c
+    transitions.c
+    windows.c
 )
 set(_model
     activations.c
@@ -141,6 +147,7 @@ set(_avx2
     attention.c
     attention_bwd.c
     bf16.c
+    column_affine.c
     dropout.c
     elementary.c
     fill.c

@@ -49,6 +49,7 @@ class ParamInfo(NamedTuple):
     version: int
     decays: bool
     in_products: bool  # a factor of linear products; not: a table that is looked up, or a vector
+    is_buffer: bool  # statistics, which are frozen whatever a mask says
     frozen: bool
     precision: int  # of its products while it is frozen: 0 fp32, 1 bf16, 2 int8
     n_steps: int

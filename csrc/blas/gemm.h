@@ -14,7 +14,11 @@
 
 #include "../include/mtfreeze.h"
 
-typedef enum mtf_layout { MTF_LAYOUT_OUT_IN = 0, MTF_LAYOUT_IN_OUT = 1 } mtf_layout;
+typedef enum mtf_layout {
+    MTF_LAYOUT_OUT_IN = 0,
+    MTF_LAYOUT_IN_OUT = 1,
+    MTF_LAYOUT_TAPS = 2 /* of convolutions: (outputs, inputs, taps); over packed forms only */
+} mtf_layout;
 
 #define MTF_BLAS_MIN_WEIGHT 65536
 #define MTF_BLAS_MIN_ROWS   16

@@ -58,20 +58,32 @@ int mtf_keeps_dx_form(int trains, mtf_precision precision)
 typedef struct form_shape {
     int64_t n, k, ldw;
     int transposed;
+    int64_t
+        groups; /* of panels, one behind the other: of dx of MTF_LAYOUT_TAPS one a tap, else 1 */
 } form_shape;
 
 static form_shape shape_of(const mtf_weight *w, mtf_use use)
 {
+    if (w->layout == MTF_LAYOUT_TAPS) {
+        const form_shape y = {.n = w->rows, .k = w->cols, .groups = 1};
+        const form_shape dx = {.n = w->cols / w->taps, .k = w->rows, .groups = w->taps};
+        return use == MTF_USE_Y ? y : dx;
+    }
     const int out_in = w->layout == MTF_LAYOUT_OUT_IN;
     const int rows_are_n = (use == MTF_USE_Y) == out_in;
     const form_shape s = {rows_are_n ? w->rows : w->cols, rows_are_n ? w->cols : w->rows, w->cols,
-                          !rows_are_n};
+                          !rows_are_n, 1};
     return s;
 }
 
 static int64_t panels_of(int64_t n)
 {
     return (n + MTF_PANEL - 1) / MTF_PANEL;
+}
+
+static int64_t all_panels(const form_shape *s)
+{
+    return s->groups * panels_of(s->n);
 }
 
 /* Bytes of one panel with sums over k. */
@@ -91,13 +103,13 @@ static size_t panel_bytes(int64_t k, mtf_precision precision)
 /* Of the panels, rounded up so that what follows them begins on a cache line. */
 static size_t panels_bytes(const form_shape *s, mtf_precision precision)
 {
-    return ((size_t)panels_of(s->n) * panel_bytes(s->k, precision) + 63) / 64 * 64;
+    return ((size_t)all_panels(s) * panel_bytes(s->k, precision) + 63) / 64 * 64;
 }
 
 static size_t extra_bytes(const form_shape *s, mtf_precision precision)
 {
     return precision == MTF_PRECISION_INT8
-               ? (size_t)panels_of(s->n) * MTF_PANEL * (sizeof(float) + sizeof(int32_t))
+               ? (size_t)all_panels(s) * MTF_PANEL * (sizeof(float) + sizeof(int32_t))
                : 0;
 }
 
@@ -130,7 +142,7 @@ void mtf_form_place(mtf_weight *w, mtf_use use, mtf_precision precision, mtf_for
     form->filled = 0;
     if (precision == MTF_PRECISION_INT8) {
         form->scale = (float *)(void *)(memory + panels_bytes(&s, precision));
-        form->sums = (int32_t *)(void *)(form->scale + panels_of(s.n) * MTF_PANEL);
+        form->sums = (int32_t *)(void *)(form->scale + all_panels(&s) * MTF_PANEL);
     }
     block->used += mtf_form_bytes(w, use, precision);
     block->n_forms++;
@@ -149,7 +161,16 @@ mtf_status mtf_form_reserve(mtf_weight *w, mtf_use use, mtf_precision precision,
 
 int64_t mtf_form_panels(const mtf_weight *w, mtf_use use)
 {
-    return panels_of(shape_of(w, use).n);
+    const form_shape s = shape_of(w, use);
+    return all_panels(&s);
+}
+
+mtf_form mtf_form_tap(const mtf_form *form, int64_t inputs, int64_t outputs, int64_t tap,
+                      mtf_precision precision)
+{
+    char *panels = form->panels;
+    return (mtf_form){.panels = panels + (size_t)(tap * panels_of(inputs)) *
+                                             panel_bytes(outputs, precision)};
 }
 
 /* Panels first .. last - 1 of `values`, (N,K) or (K,N) as the shape says, in fp32 or bf16. */
@@ -166,6 +187,10 @@ static void pack(void *panels, const mtf_real *values, const form_shape *s, mtf_
 void mtf_form_pack(void *panels, const mtf_weight *w, mtf_use use, mtf_precision precision,
                    int64_t first, int64_t last)
 {
+    if (w->layout == MTF_LAYOUT_TAPS) {
+        mtf_taps_pack(panels, NULL, NULL, w, use, precision, first, last);
+        return;
+    }
     const form_shape s = shape_of(w, use);
     pack(panels, w->master, &s, precision, first, last);
 }
@@ -173,7 +198,9 @@ void mtf_form_pack(void *panels, const mtf_weight *w, mtf_use use, mtf_precision
 void mtf_form_fill(mtf_weight *w, mtf_use use, mtf_precision precision, int64_t first, int64_t last)
 {
     mtf_form *form = &w->forms[use][precision];
-    if (precision == MTF_PRECISION_INT8) {
+    if (w->layout == MTF_LAYOUT_TAPS) {
+        mtf_taps_pack(form->panels, form->scale, form->sums, w, use, precision, first, last);
+    } else if (precision == MTF_PRECISION_INT8) {
         const form_shape s = shape_of(w, use);
         mtf_kernel->pack_int8(form->panels, form->scale, form->sums, w->master, s.ldw, s.transposed,
                               s.n, s.k, first, last);
@@ -212,8 +239,10 @@ void mtf_packed_product(mtf_real *y, const mtf_real *x, const mtf_product *p, mt
         e.pre += p->n0;
     }
     y += p->n0;
-    mtf_flops_add(p->kind, 2 * p->m * n * p->k + (e.bias != NULL ? p->m * n : 0) +
-                               (e.activation != MTF_ACT_NONE ? p->m * n : 0));
+    if (!p->uncounted) {
+        mtf_flops_add(p->kind, 2 * p->m * n * p->k + (e.bias != NULL ? p->m * n : 0) +
+                                   (e.activation != MTF_ACT_NONE ? p->m * n : 0));
+    }
     const char *panels = (const char *)p->form->panels +
                          (size_t)(p->n0 / MTF_PANEL) * panel_bytes(p->k, p->precision);
     switch (p->precision) {
@@ -243,6 +272,6 @@ void mtf_packed_x_fill(mtf_real *panels, const mtf_real *x, int64_t m, int64_t k
                        mtf_precision precision, int64_t first, int64_t last)
 {
     /* element (n = column of x, k = row of x) of the "weight" is x[k * ldw + n] */
-    const form_shape s = {.n = k, .k = m, .ldw = k, .transposed = 1};
+    const form_shape s = {.n = k, .k = m, .ldw = k, .transposed = 1, .groups = 1};
     pack(panels, x, &s, precision, first, last);
 }

@@ -35,6 +35,7 @@ typedef struct mtf_weight {
     const mtf_real *master; /* (rows, cols), C order; (rows) for vectors with cols = 1 */
     int64_t rows, cols;
     mtf_layout layout;
+    int64_t taps; /* MTF_LAYOUT_TAPS: kernel height times width; cols = inputs * taps */
     uint64_t version;
     mtf_form forms[MTF_N_USES][MTF_N_PRECISIONS];
 } mtf_weight;
@@ -44,10 +45,10 @@ int mtf_packs(int64_t n, int64_t k, mtf_precision precision);
 /* The precision that a product is really made in: small weights stay in fp32, and int8 sums have
  * MTF_INT8_MOST_TERMS at most. */
 mtf_precision mtf_precision_of(int64_t n, int64_t k, mtf_precision wanted);
-/* Whether a weight keeps its form for dx from one backward pass to the next; else the pass makes one
- * in passing. One that trains would serve once. In fp32 the panels are the master's own rows, copied:
- * that takes little beside a product, and kept they would be all of the master once more. In bf16
- * they are rounded, which takes longer, the product less, and they are half as large. */
+/* Whether a weight keeps its form for dx; else each backward pass makes one and drops it. One that
+ * trains would serve once. In fp32 the panels are the master's own rows, copied: that takes little
+ * beside a product, and kept they would be all of the master once more. In bf16 they are rounded,
+ * which takes longer, the product less, and they are half as large. */
 int mtf_keeps_dx_form(int trains, mtf_precision precision);
 /* Bytes of one form. */
 size_t mtf_form_bytes(const mtf_weight *w, mtf_use use, mtf_precision precision);
@@ -59,12 +60,18 @@ void mtf_form_place(mtf_weight *w, mtf_use use, mtf_precision precision, mtf_for
 MTF_NODISCARD mtf_status mtf_form_reserve(mtf_weight *w, mtf_use use, mtf_precision precision,
                                           mtf_error *err);
 int64_t mtf_form_panels(const mtf_weight *w, mtf_use use);
+/* The weight of one tap of a MTF_LAYOUT_TAPS weight's form for dx: (inputs, outputs). */
+mtf_form mtf_form_tap(const mtf_form *form, int64_t inputs, int64_t outputs, int64_t tap,
+                      mtf_precision precision);
 /* Fills panels first .. last - 1 from the master; the caller sets `filled` after the last one. */
 void mtf_form_fill(mtf_weight *w, mtf_use use, mtf_precision precision, int64_t first,
                    int64_t last);
 /* The same into memory of the caller's, mtf_real or bf16 panels; not for int8. */
 void mtf_form_pack(void *panels, const mtf_weight *w, mtf_use use, mtf_precision precision,
                    int64_t first, int64_t last);
+/* Both for MTF_LAYOUT_TAPS; scale and sums NULL unless int8. (taps.c) */
+void mtf_taps_pack(void *panels, float *scale, int32_t *sums, const mtf_weight *w, mtf_use use,
+                   mtf_precision precision, int64_t first, int64_t last);
 void mtf_forms_free(mtf_weight *w);
 /* The form if it is up to date, else NULL. */
 const mtf_form *mtf_weight_form(const mtf_weight *w, mtf_use use, mtf_precision precision);
@@ -78,6 +85,7 @@ typedef struct mtf_product {
     int64_t m, n, k, n0, n1;
     int64_t ldy, xi, xp;
     mtf_epilogue epilogue; /* of all N columns */
+    int uncounted;         /* 1: the caller counts its operations */
 } mtf_product;
 
 /* y (M,N), x as described; work: mtf_packed_work(K). */

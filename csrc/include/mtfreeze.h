@@ -73,6 +73,7 @@ typedef struct mtf_param_info {
     uint64_t version; /* raised by every change */
     int decays;       /* 1: weight decay applies unless the user says otherwise */
     int in_products;  /* 1: a factor of linear products; 0: a looked-up table, or a vector */
+    int is_buffer;    /* 1: statistics, which are frozen whatever a mask says */
     int frozen;
     mtf_precision precision; /* of its products while it is frozen */
     int64_t n_steps;         /* optimizer steps of this tensor since its state began, counted up to
@@ -82,7 +83,7 @@ typedef struct mtf_param_info {
 } mtf_param_info;
 
 /* The parameters that a model of this configuration would have, heads added in order, without memory
- * for them: of an info `key`, `unit`, sizes, `decays`, `in_products` and aliases say something. Errors
+ * for them: of an info `key`, `unit`, sizes, `decays`, `in_products`, `is_buffer` and aliases say something. Errors
  * as in mtf_model_new and mtf_model_add_head; after a failed head the outline is only freed. */
 typedef struct mtf_outline mtf_outline;
 MTF_NODISCARD mtf_status mtf_outline_new(const mtf_config *config, mtf_outline **outline,

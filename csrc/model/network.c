@@ -55,6 +55,9 @@ static void set_handle(mtf_param *param, const mtf_param_def *def)
     param->handle.rows = def->shape[0];
     param->handle.cols = def->size / def->shape[0];
     param->handle.layout = def->layout;
+    if (def->layout == MTF_LAYOUT_TAPS) {
+        param->handle.taps = param->handle.cols / def->shape[1];
+    }
 }
 
 static void draw(mtf_param *param, const mtf_param_def *def, uint64_t seed)
@@ -85,6 +88,7 @@ static mtf_status add_values(mtf_values **values, const mtf_program *program, mt
     for (int32_t i = first; i < last; i++) {
         params[i].values = *values;
         params[i].data = data;
+        params[i].frozen = program->params[i].is_buffer;
         set_handle(&params[i], &program->params[i]);
         draw(&params[i], &program->params[i], seed);
         data += padded(program->params[i].size);
@@ -370,7 +374,8 @@ fail:
 
 int mtf_network_param_frozen(const mtf_network *n, const mtf_freeze_mask *mask, int32_t param)
 {
-    return mask != NULL ? mask->params[param] != 0 : n->params[param].frozen;
+    return n->program->params[param].is_buffer ||
+           (mask != NULL ? mask->params[param] != 0 : n->params[param].frozen);
 }
 
 int mtf_network_unit_frozen(const mtf_network *n, const mtf_freeze_mask *mask, int32_t unit)

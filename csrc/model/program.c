@@ -248,6 +248,15 @@ int32_t mtf_program_param(mtf_program *p, const char *key, int32_t n_dims, const
     return p->n_params++;
 }
 
+int32_t mtf_program_buffer(mtf_program *p, const char *key, int64_t n, mtf_init init)
+{
+    const int32_t param = mtf_program_param(p, key, 1, &n, MTF_LAYOUT_OUT_IN, 0, init, 0);
+    if (param >= 0) {
+        p->params[param].is_buffer = 1;
+    }
+    return param;
+}
+
 void mtf_program_alias(mtf_program *p, int32_t param, const char *key)
 {
     if (p->failure.code != MTF_OK || param < 0) {

@@ -43,6 +43,7 @@ typedef struct mtf_param_def {
     int64_t size;
     mtf_layout layout;
     int decays;
+    int is_buffer;   /* never trains: statistics that came with the weights */
     int in_products; /* a node multiplies by it; a table that is looked up, or a vector, is none */
     mtf_init init;
     double init_bound; /* MTF_INIT_UNIFORM: values in [-bound, bound) */
@@ -151,6 +152,8 @@ void mtf_program_end_unit(mtf_program *program);
 int32_t mtf_program_param(mtf_program *program, const char *key, int32_t n_dims,
                           const int64_t *shape, mtf_layout layout, int decays, mtf_init init,
                           double init_bound);
+/* A parameter that counts as frozen always, (n) values: no gradient, no moments, no decay. */
+int32_t mtf_program_buffer(mtf_program *program, const char *key, int64_t n, mtf_init init);
 /* Another key of a parameter; freezing either freezes it. */
 void mtf_program_alias(mtf_program *program, int32_t param, const char *key);
 void mtf_program_output(mtf_program *program, const char *name, mtf_tensor_id tensor);
@@ -219,6 +222,21 @@ mtf_tensor_id mtf_node_distance_rows(mtf_program *program, const char *label, mt
 mtf_tensor_id mtf_node_disentangled(mtf_program *program, const char *label,
                                     const mtf_tensor_id *in, int32_t n_heads, double scale,
                                     double rate);
+typedef struct mtf_convolution_spec {
+    int64_t kernel, stride, padding;
+    int32_t grid;         /* row space of the windows; such that these sides give its grids */
+    int32_t weight, bias; /* (O, I, kernel, kernel) in MTF_LAYOUT_TAPS; (O) or -1 */
+    int32_t norm_weight, norm_bias, mean,
+        variance;              /* (O) of a batch norm by its statistics, or -1 */
+    double eps;                /* of it */
+    mtf_activation activation; /* none or relu */
+} mtf_convolution_spec;
+/* act(norm(windows of x times weight) + residual); residual MTF_NO_TENSOR: none. */
+mtf_tensor_id mtf_node_convolution(mtf_program *program, const char *label, mtf_tensor_id x,
+                                   mtf_tensor_id residual, const mtf_convolution_spec *spec);
+/* By columns the largest value of each window; `grid` as above. */
+mtf_tensor_id mtf_node_grid_max_pool(mtf_program *program, const char *label, mtf_tensor_id x,
+                                     int64_t kernel, int64_t stride, int64_t padding, int32_t grid);
 /* rate 0: returns x, no node. */
 mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
                                double rate);

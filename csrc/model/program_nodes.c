@@ -232,6 +232,33 @@ mtf_tensor_id mtf_node_disentangled(mtf_program *p, const char *label, const mtf
     return add_node(p, label, &node);
 }
 
+mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor_id x,
+                                   mtf_tensor_id residual, const mtf_convolution_spec *spec)
+{
+    mtf_node node = blank(&mtf_op_convolution, x, residual);
+    const int32_t weights[] = {spec->weight,    spec->bias, spec->norm_weight,
+                               spec->norm_bias, spec->mean, spec->variance};
+    memcpy(node.weight, weights, sizeof weights);
+    node.shape.attrs.kernel = spec->kernel;
+    node.shape.attrs.stride = spec->stride;
+    node.shape.attrs.padding = spec->padding;
+    node.shape.attrs.grid_space = spec->grid;
+    node.shape.attrs.eps = (mtf_real)spec->eps;
+    node.shape.attrs.activation = spec->activation;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_grid_max_pool(mtf_program *p, const char *label, mtf_tensor_id x,
+                                     int64_t kernel, int64_t stride, int64_t padding, int32_t grid)
+{
+    mtf_node node = blank(&mtf_op_grid_max_pool, x, MTF_NO_TENSOR);
+    node.shape.attrs.kernel = kernel;
+    node.shape.attrs.stride = stride;
+    node.shape.attrs.padding = padding;
+    node.shape.attrs.grid_space = grid;
+    return add_node(p, label, &node);
+}
+
 mtf_tensor_id mtf_node_dropout(mtf_program *p, const char *label, mtf_tensor_id x, double rate)
 {
     if (rate <= 0) {

@@ -166,6 +166,7 @@ void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *i
                              .version = param->handle.version,
                              .decays = def->decays,
                              .in_products = def->in_products,
+                             .is_buffer = def->is_buffer,
                              .frozen = param->frozen,
                              .precision = param->precision,
                              .n_steps = param->n_steps,
@@ -191,7 +192,11 @@ void mtf_model_get_unit(const mtf_model *model, size_t index, mtf_unit_info *inf
     for (int32_t i = def->first_param; i < def->first_param + def->n_params; i++) {
         int64_t size = model->network->program->params[i].size;
         info->n_values += size;
-        info->n_values_frozen += model->network->params[i].frozen ? size : 0;
+        info->n_values_frozen +=
+            model->network->params[i].frozen &&
+                    (info->frozen || !model->network->program->params[i].is_buffer)
+                ? size
+                : 0;
     }
 }
 
@@ -273,8 +278,8 @@ mtf_status mtf_model_set_frozen(mtf_model *model, const uint8_t *params, size_t 
     const mtf_freeze_mask mask = {params, n_params, units, n_units};
     MTF_TRY(mtf_object_check_mask(model, &mask, err));
     for (size_t i = 0; i < n_params; i++) {
-        network->params[i].frozen = params[i] != 0;
-        if (params[i]) {
+        network->params[i].frozen = mtf_network_param_frozen(network, &mask, (int32_t)i);
+        if (network->params[i].frozen) {
             mtf_param_drop_state(&network->params[i]);
         }
     }

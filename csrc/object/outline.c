@@ -82,6 +82,7 @@ void mtf_outline_get_param(const mtf_outline *outline, size_t index, mtf_param_i
                              .size = def->size,
                              .decays = def->decays,
                              .in_products = def->in_products,
+                             .is_buffer = def->is_buffer,
                              .n_aliases = def->n_aliases,
                              .aliases = (const char *const *)def->aliases};
     memcpy(info->shape, def->shape, sizeof info->shape);

@@ -46,9 +46,9 @@ typedef enum mtf_pooling {
 
 /* Options of a node; each operation reads its own. */
 typedef struct mtf_attrs {
-    mtf_activation activation; /* linear, gated, activation */
+    mtf_activation activation; /* linear, gated, activation, convolution (none or relu) */
     mtf_layout layout;         /* linear */
-    mtf_real eps;              /* layernorm, rmsnorm, normalize */
+    mtf_real eps;              /* layernorm, rmsnorm, normalize, convolution */
     mtf_real weight_offset;    /* rmsnorm: added to the weight */
     int32_t gate_last;         /* gated: of two halves the second is activated */
     int32_t n_rotated;         /* rotary: heads that are turned, */
@@ -63,16 +63,19 @@ typedef struct mtf_attrs {
     int64_t max_distance;      /* attention: from here on the relative bias is one; distance_rows */
     int64_t distance_span;     /* distance_rows: half the rows of its table */
     int32_t looks_back;        /* distance_rows */
+    int64_t kernel, stride;    /* convolution, grid_max_pool: the side of a window, how far apart */
+    int64_t padding;           /* they are, the border around the grid, */
+    int32_t grid_space;        /* and the row space of their output */
     mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
     int64_t grid_height, grid_width; /* image_tokens: of the table of positions, */
     int32_t grid_lead;               /* its rows before them, */
     int32_t antialias;               /* how it is drawn over other grids, */
     int32_t token_space;             /* and the row space of its output */
     int32_t skip_rows;               /* poolings: first rows of each sequence that are left out */
-    int32_t pair_space;        /* pair_features: the row space of its output */
-    int32_t position_offset;   /* embedding: position of a sequence's first row */
-    int32_t mix_first;         /* layer_mix: number of its first layer */
-    int32_t skips_pad;         /* embedding: rows of id position_offset - 1 are not counted */
+    int32_t pair_space;              /* pair_features: the row space of its output */
+    int32_t position_offset;         /* embedding: position of a sequence's first row */
+    int32_t mix_first;               /* layer_mix: number of its first layer */
+    int32_t skips_pad;               /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
 
 /* Static facts of a node as the operation sees them. Slots that are absent have width 0. Spaces
@@ -217,6 +220,13 @@ extern const mtf_op mtf_op_rotary;
  * log-sum-exp (Rq, Hq). Query head h reads head h / (Hq / Hkv) of k and v. Rate > 0 drops
  * probabilities. */
 extern const mtf_op mtf_op_attention;
+/* in: x (R,I) of a grid, residual (S,O) or absent; w: weight (O, I, kernel, kernel) in MTF_LAYOUT_TAPS,
+ * bias (O) or absent, and of a batch norm by its statistics all or none of weight, bias, mean, variance
+ * (O). out: act(norm(windows W^T + bias) + residual) (S,O) in attrs.grid_space, the grid of windows. */
+extern const mtf_op mtf_op_convolution;
+/* in: x (R,C) of a grid. out: by columns the largest value of each window (S,C) in attrs.grid_space;
+ * aux[0]: its place in the window (S,C). */
+extern const mtf_op mtf_op_grid_max_pool;
 /* in: ids (T), whose values are not read. w: table (2 span, C). out: by place in the sequence, the row of
  * that distance ahead or back (T,C). */
 extern const mtf_op mtf_op_distance_rows;

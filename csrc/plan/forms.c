@@ -22,7 +22,7 @@ static int is_packed(const mtf_plan *plan, const mtf_node *node, int i, mtf_prec
     const int64_t rows = def->shape[0];
     const int64_t cols = def->size / rows;
     *precision = mtf_precision_of(rows, cols, *precision);
-    return mtf_packs(rows, cols, *precision);
+    return def->layout == MTF_LAYOUT_TAPS || mtf_packs(rows, cols, *precision);
 }
 
 /* Sets first_use of a list's steps, backward ones where they hand a gradient down. seen (n_params). */

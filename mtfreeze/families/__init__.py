@@ -28,6 +28,7 @@ from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
 from .modernbert import MODERNBERT
 from .mpnet import MPNET
 from .nomic_bert import NOMIC_BERT
+from .resnet import RESNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from .vit import DEIT, VIT
 
@@ -55,6 +56,7 @@ FAMILIES: dict[str, Family] = {
         DISTILBERT,
         MODERNBERT,
         NOMIC_BERT,
+        RESNET,
         GTE,
         NEW,
         ALBERT,

@@ -125,6 +125,9 @@ class Family:
         Whether tokens see what stands before them only.
     reads : {"texts", "images"}
         What a sequence of it is.
+    rename : callable, optional
+        Takes a tensor's name without prefix and returns the hub's present one, where other
+        programs write the same tensors under names of their own.
     flat : callable, optional
         Takes the whole ``config.json`` and the file's name for messages; returns what the core
         needs and the file says in another form, such as a value inside of a nested key. Raises
@@ -154,6 +157,7 @@ class Family:
     pooler: str = ""
     causal: bool = False
     reads: str = TEXTS
+    rename: Callable[[str], str] | None = None
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 
     def core_values(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -213,4 +217,4 @@ class Family:
         for old, new in self.renamed.items():
             if name.endswith(old):
                 return name.removesuffix(old) + new
-        return name
+        return self.rename(name) if self.rename else name

@@ -3,7 +3,8 @@
 
 Every family calls the units of what it repeats so, from the input upward. Layers that apply the
 same weights are one unit: they freeze and train together, so the backbone can be cut below it and
-above it, not inside.
+above it, not inside. Networks of convolutions have stages in place of layers, each of several
+units, ``backbone.stages[2].blocks[0]`` and so on; here a stage counts as a layer.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from ..quoting import quoted
 
 __all__ = ["LayerUnits", "layer_range"]
 
-_PATH = re.compile(r"backbone\.layers\[(\d+)(?::(\d+))?\]")
+_PATH = re.compile(
+    r"backbone\.(?:layers\[(?P<first>\d+)(?::(?P<stop>\d+))?\]|stages\[(?P<stage>\d+)\]\.blocks\[\d+\])"
+)
 
 
 def layer_range(path: str) -> range | None:
@@ -28,14 +31,16 @@ def layer_range(path: str) -> range | None:
     --------
     >>> layer_range("backbone.layers[3]"), layer_range("backbone.layers[0:12]")
     (range(3, 4), range(0, 12))
+    >>> layer_range("backbone.stages[2].blocks[5]")
+    range(2, 3)
     >>> layer_range("backbone.embeddings") is None
     True
     """
     match = _PATH.fullmatch(path)
     if match is None:
         return None
-    first = int(match[1])
-    return range(first, int(match[2]) if match[2] else first + 1)
+    first = int(match["first"] or match["stage"])
+    return range(first, int(match["stop"]) if match["stop"] else first + 1)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class LayerUnits:
         Of the units that compute layers, among all units.
     ranges : tuple of range
         The layers that each of them computes.
+    word : str
+        What they are called: ``"layers"`` or ``"stages"``.
 
     Examples
     --------
@@ -59,6 +66,7 @@ class LayerUnits:
 
     positions: tuple[int, ...]
     ranges: tuple[range, ...]
+    word: str = "layers"
 
     @classmethod
     def of(cls, paths: Sequence[str]) -> LayerUnits:
@@ -67,6 +75,7 @@ class LayerUnits:
         return cls(
             tuple(at for at, numbers in found if numbers is not None),
             tuple(numbers for _, numbers in found if numbers is not None),
+            "stages" if any(path.startswith("backbone.stages[") for path in paths) else "layers",
         )
 
     @property
@@ -75,7 +84,7 @@ class LayerUnits:
 
         From 0 to the number of layers.
         """
-        return (0, *(numbers.stop for numbers in self.ranges))
+        return (0, *dict.fromkeys(numbers.stop for numbers in self.ranges))
 
     @property
     def n(self) -> int:

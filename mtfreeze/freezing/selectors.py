@@ -7,6 +7,7 @@
                                             embeddings (negative k: from the top)
     embeddings, layers, layers[4], layers[2:5], pooler      units, also after "backbone."; layers
                                             that share their weights are one unit
+    stages, stages[2], stages[1:3], stages[2].blocks[0]     the same of networks of convolutions
     backbone.encoder.*.bias                 a glob over parameter keys (*, ?, [abc])
     re:query|key                            a regular expression found anywhere in a parameter key
     <parameter key>                         one tensor; tied tensors answer to each of their keys
@@ -49,7 +50,7 @@ _LONGEST = 1_000
 _DEPTH = 20
 """Lists in lists of selectors."""
 
-_BRACKET = re.compile(r"(?P<name>backbone|layers)\[(?P<inside>[^\[\]]*)\]")
+_BRACKET = re.compile(r"(?P<name>backbone|layers|stages)\[(?P<inside>[^\[\]]*)\]")
 _LONGEST = 10_000
 """Characters of a selector."""
 
@@ -93,6 +94,8 @@ class ModelIndex:
         Parameter keys.
     key_index : dict of str to int
         Position by key, aliases of tied tensors included.
+    buffers : frozenset of str
+        Keys of those that are statistics: frozen always, whatever a state says.
     unit_paths : tuple of str
         ``"backbone.embeddings"``, ``"backbone.layers[0]"``, ..., head names.
     unit_index : dict of str to int
@@ -118,6 +121,7 @@ class ModelIndex:
         self.key_index = {info.key: i for i, info in enumerate(params)}
         for i, info in enumerate(params):
             self.key_index.update(dict.fromkeys(info.aliases, i))
+        self.buffers = frozenset(info.key for info in params if info.is_buffer)
         self.unit_paths = tuple(unit.path for unit in units)
         self.unit_index = {path: i for i, path in enumerate(self.unit_paths)}
         self.is_head = np.array([unit.is_head for unit in units], dtype=bool)
@@ -126,6 +130,11 @@ class ModelIndex:
         self.in_backbone = ~self.is_head & [path not in UNITS for path in self.unit_paths]
         self.layers = LayerUnits.of(self.unit_paths)
         self.unit_of = np.array([info.unit for info in params], dtype=np.int64)
+
+    @property
+    def below(self) -> str:
+        """What lies below all layers, in a word: embeddings, or the stem of convolutions."""
+        return "stem" if self.layers.word == "stages" else "embeddings"
 
     @property
     def n_layers(self) -> int:
@@ -165,7 +174,7 @@ class ModelIndex:
         """Return what a message may propose: parts, heads, units."""
         units = [path for path in self.unit_paths if path not in self.heads]
         short = [path.removeprefix("backbone.") for path in units]
-        return ["all", "none", "backbone", "heads", *self.heads, "layers", *units, *short]
+        return ["all", "none", "backbone", "heads", *self.heads, self.layers.word, *units, *short]
 
 
 def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Selection:
@@ -247,10 +256,10 @@ def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selecti
         if path in index.key_index:
             return index.of_params([index.key_index[path]])
     inner = text.removeprefix("backbone.")
-    if inner == "layers":
+    if inner == index.layers.word:
         return index.of_units(index.layers.positions)
     match = _BRACKET.fullmatch(text if text.startswith("backbone[") else inner)
-    if match:
+    if match and match["name"] in ("backbone", index.layers.word):
         return _resolve_bracket(index, text, match["name"], match["inside"])
     if text.startswith("re:"):
         return _resolve_regex(index, text, hints)
@@ -260,7 +269,8 @@ def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selecti
 
 
 def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Selection:
-    """Resolve ``backbone[:k]``, ``layers[i]``, ``layers[a:b]`` and ``layers[a:b:step]``."""
+    """Resolve ``backbone[:k]``, ``layers[i]``, ``layers[a:b]``, ``layers[a:b:step]``, or stages."""
+    word = index.layers.word
     parts = [part.strip() for part in inside.split(":")]
     try:
         numbers = [int(part) if part else None for part in parts]
@@ -270,42 +280,39 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
     if name == "backbone":
         if len(numbers) != 2 or numbers[0] not in (None, 0) or numbers[1] is None:
             raise SelectorError(
-                f"{quoted(text)}: expected 'backbone[:k]', the embeddings and the layers below k; "
-                "for "
-                "other layers write e.g. 'backbone.layers[2:5]', for everything 'backbone'"
+                f"{quoted(text)}: expected 'backbone[:k]', the {index.below} and the {word} below "
+                f"k; for other {word} write e.g. 'backbone.{word}[2:5]', for everything 'backbone'"
             )
-        stop = _bounded(text, numbers[1], n, last=n)
+        stop = _bounded(text, numbers[1], n, n, word)
         below = range(index.layers.positions[0] if n else 0)
         return index.of_units([*below, *index.layers.units_of(text, range(stop))])
     if not 1 <= len(numbers) <= 3 or numbers == [None] or (len(numbers) == 3 and numbers[2] == 0):
         raise SelectorError(
-            f"{quoted(text)}: expected a number or a slice, as in 'layers[4]', 'layers[2:5]', "
-            f"'layers[-2:]'; the backbone has layers 0 to {n - 1}"
+            f"{quoted(text)}: expected a number or a slice, as in '{word}[4]', '{word}[2:5]', "
+            f"'{word}[-2:]'; the backbone has {word} 0 to {n - 1}"
         )
     if len(numbers) == 1:
         assert numbers[0] is not None
-        number = _bounded(text, numbers[0], n, last=n - 1)
+        number = _bounded(text, numbers[0], n, n - 1, word)
         return index.of_units(index.layers.units_of(text, [number]))
     for end in numbers[:2]:
         if end is not None:
-            _bounded(text, end, n, last=n)
+            _bounded(text, end, n, n, word)
     chosen = range(n)[slice(*numbers)]
     if not chosen:
         raise SelectorError(
-            f"{quoted(text)} selects no layer; the backbone has layers 0 to {n - 1}, and the end "
-            "of a "
-            "slice is not part of it"
+            f"{quoted(text)} selects no {word[:-1]}; the backbone has {word} 0 to {n - 1}, and the "
+            "end of a slice is not part of it"
         )
     return index.of_units(index.layers.units_of(text, chosen))
 
 
-def _bounded(text: str, number: int, n: int, last: int) -> int:
+def _bounded(text: str, number: int, n: int, last: int, word: str) -> int:
     """Return `number` counted from 0; negative ones count from the top."""
     if not -n <= number <= last:
         raise SelectorError(
             f"{quoted(text)}: expected a number from {-n} to {last}; found {number}; the backbone "
-            "has "
-            f"layers 0 to {n - 1}"
+            f"has {word} 0 to {n - 1}"
         )
     return number + n if number < 0 else number
 
@@ -346,8 +353,9 @@ def _respelled(index: ModelIndex, text: str) -> str:
             return f"did you mean {' or '.join(matching)}?"
     if is_layer(text) and index.n_layers:
         return (
-            "layers are written 'backbone.layers[i]' or 'backbone.layers[i:j]'; the backbone has "
-            f"layers 0 to {index.n_layers - 1}"
+            f"{index.layers.word} are written 'backbone.{index.layers.word}[i]' or "
+            f"'backbone.{index.layers.word}[i:j]'; the backbone has {index.layers.word} 0 to "
+            f"{index.n_layers - 1}"
         )
     return ""
 
@@ -370,6 +378,6 @@ def _miss(index: ModelIndex, text: str, hints: bool) -> str:
     expected = name_list(["all", "none", "backbone", "heads", *index.heads, "backbone[:k]"])
     return (
         f"selector {quoted(text)} matches nothing; expected {expected}, a unit such as "
-        f"'backbone.layers[2:5]', a parameter key or a glob over keys; "
+        f"'backbone.{index.layers.word}[2:5]', a parameter key or a glob over keys; "
         f"{hint or 'model.summary() lists the units'}"
     )

@@ -176,7 +176,8 @@ def masks(model: Freezable, state: FreezeState) -> FreezeMasks:
 
 
 def _masks(index: ModelIndex, state: FreezeState) -> FreezeMasks:
-    params = np.array([key in state.frozen for key in index.keys], dtype=np.uint8)
+    frozen = state.frozen | index.buffers
+    params = np.array([key in frozen for key in index.keys], dtype=np.uint8)
     units = np.zeros(len(index.unit_paths), dtype=np.uint8)
     for position, path in enumerate(index.unit_paths):
         own = params[index.unit_of == position]
@@ -303,8 +304,8 @@ def trainable(model: Freezable, what: Selector) -> bool | Literal["partial"]:
     """Return True if all of it trains, False if nothing does, else ``"partial"``."""
     index = model.index
     selection = resolve(index, what)
-    frozen_params = np.array([info.frozen for info in model._core.params()], dtype=bool)
-    flags = list(frozen_params[selection.params])
+    infos = [one for one, own in zip(model._core.params(), selection.params, strict=True) if own]
+    flags = [info.frozen for info in infos if not info.is_buffer]
     for position, unit in enumerate(model._core.units()):
         if selection.units[position] and unit.n_params == 0:
             flags.append(unit.frozen)

@@ -2,7 +2,7 @@
 """Units of a model named as shortly as selectors allow: ``backbone[:5]``, ``backbone.layers[2:4]``.
 
 What lies below all layers (the embeddings) and the first k of them are ``backbone[:k]``, a run of
-layers is one slice.
+layers is one slice. Of a stage that is not there whole, the blocks are named.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..closest import counted
-from .layer_units import layer_range
+from .layer_units import LayerUnits, layer_range
 from .selectors import ModelIndex
 
 __all__ = ["short_names", "tensors_text", "unit_names"]
@@ -42,19 +42,26 @@ def short_names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
     >>> units = ["backbone.embeddings", "backbone.layers[0]", "backbone.layers[1]"]
     >>> short_names([*units[:2], "classifier"], units), short_names(units, units)
     (['backbone[:1]', 'classifier'], ['backbone'])
+    >>> blocks = [f"backbone.stages[{s}].blocks[{b}]" for s in (0, 1) for b in (0, 1)]
+    >>> short_names(blocks[:3], ["backbone.stem", *blocks])
+    ['backbone.stages[0]', 'backbone.stages[1].blocks[0]']
     """
     chosen = [path for path in paths if path in backbone]
     if len(chosen) == len(backbone) and backbone:
         return ["backbone", *(path for path in paths if path not in backbone)]
     first = next((i for i, path in enumerate(backbone) if layer_range(path) is not None), 0)
     below = [path for path in chosen if path in backbone[:first]]
-    layers = [numbers for path in chosen if (numbers := layer_range(path)) is not None]
-    runs = _runs(sorted(layers, key=lambda numbers: numbers.start))
+    missing = {layer_range(path) for path in backbone if path not in chosen}
+    found = {path: numbers for path in chosen if (numbers := layer_range(path)) is not None}
+    whole = {numbers for numbers in found.values() if numbers not in missing}
+    runs = _runs(sorted(whole, key=lambda numbers: numbers.start))
+    word = LayerUnits.of(backbone).word
     if below and len(below) == first and runs and runs[0][0] == 0:
         below = [f"backbone[:{runs.pop(0)[1]}]"]
     slices = [
-        f"backbone.layers[{a}]" if b == a + 1 else f"backbone.layers[{a}:{b}]" for a, b in runs
+        f"backbone.{word}[{a}]" if b == a + 1 else f"backbone.{word}[{a}:{b}]" for a, b in runs
     ]
+    slices += [path for path, numbers in found.items() if numbers not in whole]
     above = [path for path in chosen if path in backbone[first:] and layer_range(path) is None]
     return [*below, *slices, *above, *(path for path in paths if path not in backbone)]
 
@@ -78,6 +85,7 @@ def tensors_text(
     >>> tensors_text(None, {"classifier.weight"}), tensors_text(None, {})
     ('1 tensor', 'none')
     """
+    keys = frozenset(keys) - (index.buffers if index else frozenset())  # frozen at any time
     if not keys and not heads:
         return "none"
     if index is None:
@@ -92,7 +100,7 @@ def unit_names(index: ModelIndex, keys: Collection[str], heads: Collection[str] 
         own = [
             key in keys
             for key, unit in zip(index.keys, index.unit_of, strict=True)
-            if unit == position
+            if unit == position and key not in index.buffers
         ]
         if all(own) if own else path in heads:
             whole.append(path)

@@ -58,9 +58,12 @@ def unit_states(model: Freezable, state: FreezeState | None = None) -> list[Unit
     else:
         params, flags = masks(model, state)
         whole, n_frozen = flags.astype(bool).tolist(), [0] * len(units)
-        sizes = [info.size for info in model._core.params()]
-        for unit, size, frozen in zip(model.index.unit_of, sizes, params, strict=True):
-            n_frozen[unit] += size if frozen else 0
+        infos = model._core.params()
+        for unit, info, frozen in zip(model.index.unit_of, infos, params, strict=True):
+            if frozen and (
+                whole[unit] or not info.is_buffer
+            ):  # statistics say nothing by themselves
+                n_frozen[unit] += info.size
     return [
         UnitState(one.path, one.n_values, n, one.is_head, not one.n_values and frozen)
         for one, n, frozen in zip(units, n_frozen, whole, strict=True)

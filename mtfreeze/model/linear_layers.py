@@ -22,5 +22,8 @@ def linear_paths(model: ModelState) -> list[str]:
     return [
         info.key.removeprefix("backbone.").removesuffix(".weight")
         for info in model._core.params()
-        if info.in_products and info.key.startswith("backbone.") and info.key.endswith(".weight")
+        if info.in_products
+        and len(info.shape) == 2  # not a convolution
+        and info.key.startswith("backbone.")
+        and info.key.endswith(".weight")
     ]

@@ -120,9 +120,10 @@ def layer_factors(index: ModelIndex, layer_decay: float | None) -> Float64:
     units = np.ones(len(index.unit_paths))
     layers = index.layers.positions
     if layer_decay is not None and layers:
-        for depth, unit in enumerate(reversed(layers)):
-            units[unit] = layer_decay**-depth
-        units[: layers[0]] = layer_decay ** -len(layers)
+        distinct = list(dict.fromkeys(index.layers.ranges))  # a stage has several units
+        for unit, own in zip(layers, index.layers.ranges, strict=True):
+            units[unit] = layer_decay ** -(len(distinct) - 1 - distinct.index(own))
+        units[: layers[0]] = layer_decay ** -len(distinct)
     return units[index.unit_of]
 
 

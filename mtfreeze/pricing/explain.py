@@ -7,6 +7,7 @@ runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ..model.state import ModelState
 
 __all__ = ["explain"]
+
+_BLOCK = re.compile(r"backbone\.stages\[(\d+)\]\.blocks\[(\d+)\]")
 
 _EPOCHS = 3
 """That the worth of a cache is told for: as many as `fit` takes by default."""
@@ -42,37 +45,41 @@ def explain(model: ModelState) -> str:
         *_costs(prices),
         *_heads(model, prices),
     ]
-    if model.unused:
-        lines.append(
-            f"Present, not used, not trained, saved back unchanged: {', '.join(model.unused)}."
-        )
+    unused = [name for name in model.unused if not model.index.family.is_buffer(name)]
+    if unused:
+        lines.append(f"Present, not used, not trained, saved back unchanged: {', '.join(unused)}.")
     return "\n".join(lines)
 
 
 def unit_list(paths: Sequence[str]) -> str:
-    """Join unit paths, runs of layers as one item.
+    """Join unit paths, runs of layers, or of blocks of a stage, as one item.
 
     Examples
     --------
     >>> unit_list(["backbone.embeddings", "backbone.layers[0]", "backbone.layers[1]", "ner"])
     'embeddings, layers 0-1, ner'
+    >>> unit_list(["backbone.stem", *(f"backbone.stages[0].blocks[{b}]" for b in range(3))])
+    'stem, stage 0 blocks 0-2'
     """
     items: list[str] = []
-    run: list[int] = []
+    kind, run = "layer", list[int]()
 
     def close() -> None:
         if run:
-            items.append(f"layers {run[0]}-{run[-1]}" if len(run) > 1 else f"layer {run[0]}")
+            items.append(f"{kind}s {run[0]}-{run[-1]}" if len(run) > 1 else f"{kind} {run[0]}")
             run.clear()
 
     for path in paths:
-        numbers = layer_range(path)
+        block = _BLOCK.fullmatch(path)
+        numbers = range(int(block[2]), int(block[2]) + 1) if block else layer_range(path)
         if numbers is None:
             close()
             items.append(path.removeprefix("backbone."))
             continue
-        if run and numbers.start != run[-1] + 1:
+        own = f"stage {block[1]} block" if block else "layer"
+        if run and (numbers.start != run[-1] + 1 or own != kind):
             close()
+        kind = own
         run.extend(numbers)
     close()
     return ", ".join(items) or "nothing"

@@ -11,6 +11,7 @@ softmax, pooling and embeddings stay float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from ..checks import typed
 from ..closest import name_list, unknown
@@ -100,7 +101,10 @@ def is_reduced(shape: Sequence[int]) -> bool:
 
     Examples
     --------
-    >>> is_reduced((384, 384)), is_reduced((2, 384)), is_reduced((384,))
-    (True, False, False)
+    >>> is_reduced((384, 384)), is_reduced((64, 128, 3, 3)), is_reduced((2, 384))
+    (True, True, False)
     """
-    return len(shape) == 2 and shape[0] * shape[1] >= LEAST_WEIGHTS and min(shape) >= LEAST_SIDE
+    outputs, inputs = shape[0], prod(shape[1:])  # of a convolution: of a whole window
+    return (
+        len(shape) > 1 and outputs * inputs >= LEAST_WEIGHTS and min(outputs, inputs) >= LEAST_SIDE
+    )

@@ -33,8 +33,9 @@ typedef struct op_case {
     mtf_node_shape shape;
     mtf_span span; /* all sequences */
     int64_t offsets[OP_N_SPACES][OP_MAX_SEQUENCES + 1];
-    mtf_real *in[MTF_MAX_IN]; /* (R, width) */
-    int32_t *ids[MTF_MAX_IN]; /* (R) */
+    int64_t widths[OP_N_SPACES][OP_MAX_SEQUENCES]; /* of spaces that are grids */
+    mtf_real *in[MTF_MAX_IN];                      /* (R, width) */
+    int32_t *ids[MTF_MAX_IN];                      /* (R) */
     mtf_weight w[MTF_MAX_WEIGHTS];
     mtf_real *values[MTF_MAX_WEIGHTS]; /* (rows, cols): what w points at */
     mtf_real *out[MTF_MAX_OUT];        /* (R, width) */
@@ -42,6 +43,7 @@ typedef struct op_case {
     mtf_real *dout[MTF_MAX_OUT];       /* (R, width); the loss is the sum of dout * out */
     uint32_t no_dout;                  /* bits: outputs at which no gradient arrives */
     uint32_t constant;                 /* bits: inputs without a gradient */
+    uint32_t constant_weights;         /* bits: weights without one */
     uint64_t dropout_key;
     int dropout_on;
 } op_case;
@@ -100,6 +102,35 @@ static inline void op_lengths(op_case *c, int space, const int64_t *lengths)
     }
     c->span.n_rows[space] = c->offsets[space][c->span.n_sequences];
     c->span.offsets[space] = c->offsets[space];
+}
+
+/* Gives space `space` grids of these sides (n_sequences). */
+static inline void op_grid(op_case *c, int space, const int64_t *heights, const int64_t *widths)
+{
+    int64_t lengths[OP_MAX_SEQUENCES];
+    for (int64_t s = 0; s < c->span.n_sequences; s++) {
+        lengths[s] = heights[s] * widths[s];
+        c->widths[space][s] = widths[s];
+    }
+    op_lengths(c, space, lengths);
+    c->span.widths[space] = c->widths[space];
+}
+
+/* Fills the forms of weights that are read over them alone. */
+static inline void op_fill_forms(op_case *c)
+{
+    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+        if (c->values[i] == NULL || !(c->op->factors >> i & 1U) || c->w[i].taps == 0) {
+            continue;
+        }
+        for (int use = 0; use < MTF_N_USES; use++) {
+            mtf_error err;
+            CHECK_INT(mtf_form_reserve(&c->w[i], (mtf_use)use, MTF_PRECISION_F32, &err), MTF_OK);
+            mtf_form_fill(&c->w[i], (mtf_use)use, MTF_PRECISION_F32, 0,
+                          mtf_form_panels(&c->w[i], (mtf_use)use));
+            c->w[i].forms[use][MTF_PRECISION_F32].filled = c->w[i].version + 1;
+        }
+    }
 }
 
 static inline void op_begin(op_case *c, const mtf_op *op, const int64_t *lengths /* (n) */,
@@ -183,6 +214,7 @@ static inline void op_end(op_case *c)
     }
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
         free(c->values[i]);
+        mtf_forms_free(&c->w[i]);
     }
     for (int i = 0; i < MTF_MAX_OUT; i++) {
         free(c->out[i]);
@@ -215,6 +247,7 @@ static inline mtf_extent op_span_extent(const mtf_span *span)
 static inline void op_forward(op_case *c, mtf_real *const out[MTF_MAX_OUT],
                               mtf_real *const aux[MTF_MAX_AUX], int64_t first, int64_t last)
 {
+    op_fill_forms(c);
     mtf_span span = c->span;
     mtf_op_call call = {.shape = &c->shape,
                         .span = &span,
@@ -278,7 +311,7 @@ static inline mtf_need op_need_all(const op_case *c)
         }
     }
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
-        if (c->values[i] != NULL) {
+        if (c->values[i] != NULL && !(c->constant_weights >> i & 1U)) {
             need.dw |= 1U << i;
         }
     }

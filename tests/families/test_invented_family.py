@@ -55,7 +55,8 @@ PARAMS = (
 @pytest.fixture
 def index() -> ModelIndex:
     params: Any = [
-        SimpleNamespace(unit=unit, key=key, aliases=()) for unit, key, _, _ in sorted(PARAMS)
+        SimpleNamespace(unit=unit, key=key, aliases=(), is_buffer=False)
+        for unit, key, _, _ in sorted(PARAMS)
     ]
     units: Any = [SimpleNamespace(path=path, is_head=path == "classifier") for path in UNITS]
     return ModelIndex(params, units, PAINTER)

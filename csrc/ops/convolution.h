@@ -1,0 +1,58 @@
+/* convolution.h: what convolution.c and convolution_bwd.c share.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MTF_OPS_CONVOLUTION_H
+#define MTF_OPS_CONVOLUTION_H
+
+#include "../base/real.h"
+#include "windows.h"
+
+enum { CONV_X, CONV_RESIDUAL };
+enum { CONV_WEIGHT, CONV_BIAS, CONV_NORM_WEIGHT, CONV_NORM_BIAS, CONV_MEAN, CONV_VARIANCE };
+
+/* Weights whose gradients the sums of dy by columns make. */
+#define CONV_BY_SUMS (1U << CONV_BIAS | 1U << CONV_NORM_WEIGHT | 1U << CONV_NORM_BIAS)
+/* Weights whose gradients dy^T windows makes. */
+#define CONV_BY_PRODUCT (1U << CONV_WEIGHT | 1U << CONV_NORM_WEIGHT)
+
+/* Values of a buffer of gathered windows, and the fewest and most rows of it: half of a second-level
+ * cache where that leaves enough rows to use a weight that was fetched. */
+#define CONV_GATHERED   131072
+#define CONV_LEAST_ROWS 48
+#define CONV_MOST_ROWS  240
+
+/* Rows of a piece whose rows have `width` values. */
+static inline int64_t mtf_conv_rows(int64_t width)
+{
+    const int64_t rows = CONV_GATHERED / width;
+    return rows < CONV_LEAST_ROWS ? CONV_LEAST_ROWS : rows > CONV_MOST_ROWS ? CONV_MOST_ROWS : rows;
+}
+
+static inline int64_t mtf_conv_taps(const mtf_node_shape *shape)
+{
+    return shape->attrs.kernel * shape->attrs.kernel;
+}
+
+/* Windows are pixels, so nothing has to be gathered. */
+static inline int mtf_conv_is_product(const mtf_node_shape *shape)
+{
+    return shape->attrs.kernel == 1 && shape->attrs.stride == 1;
+}
+
+static inline mtf_precision mtf_conv_precision(const mtf_node_shape *shape, mtf_precision wanted)
+{
+    return mtf_precision_of(shape->weight_rows[CONV_WEIGHT], shape->weight_cols[CONV_WEIGHT],
+                            wanted);
+}
+
+/* 1 / sqrt(variance + eps) of column j. */
+static inline mtf_real mtf_conv_rstd(const mtf_op_call *call, int64_t j)
+{
+    return 1 / mtf_sqrt(call->w[CONV_VARIANCE]->master[j] + call->shape->attrs.eps);
+}
+
+void mtf_convolution_backward(const mtf_op_call *call);
+size_t mtf_convolution_backward_work(const mtf_node_shape *shape);
+size_t mtf_convolution_shared(const mtf_node_shape *shape, const mtf_extent *extent, mtf_need need,
+                              mtf_precision precision);
+
+#endif

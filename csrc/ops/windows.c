@@ -1,0 +1,101 @@
+/* windows.c: see windows.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "windows.h"
+
+#include "../base/status.h"
+#include "span.h"
+
+#include <string.h>
+
+mtf_windows mtf_windows_of(const mtf_op_call *call)
+{
+    const mtf_node_shape *shape = call->shape;
+    return (mtf_windows){.span = call->span,
+                         .in_space = shape->in[0].space,
+                         .out_space = shape->attrs.grid_space,
+                         .width = shape->in[0].width,
+                         .kernel = shape->attrs.kernel,
+                         .stride = shape->attrs.stride,
+                         .padding = shape->attrs.padding};
+}
+
+static int64_t windows_along(const mtf_windows *w, int64_t side)
+{
+    return (side + 2 * w->padding - w->kernel) / w->stride + 1;
+}
+
+mtf_image mtf_windows_image(const mtf_windows *w, int64_t sequence)
+{
+    mtf_image image = {.in_begin = mtf_span_start(w->span, w->in_space, sequence),
+                       .in_height = mtf_span_height(w->span, w->in_space, sequence),
+                       .in_width = mtf_span_width(w->span, w->in_space, sequence),
+                       .out_begin = mtf_span_start(w->span, w->out_space, sequence)};
+    image.out_height = windows_along(w, image.in_height);
+    image.out_width = windows_along(w, image.in_width);
+    return image;
+}
+
+mtf_status mtf_windows_check(const mtf_node_shape *shape, const char *op, mtf_error *err)
+{
+    const mtf_attrs *a = &shape->attrs;
+    if (a->kernel < 1 || a->stride < 1 || a->padding < 0 || a->padding >= a->kernel) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "%s: %s expects windows of at least one row, a stride of at least 1 and a "
+                        "border narrower than a window; found kernel %lld, stride %lld, padding "
+                        "%lld; give others",
+                        shape->label, op, (long long)a->kernel, (long long)a->stride,
+                        (long long)a->padding);
+    }
+    if (a->grid_space <= MTF_SPACE_SEQUENCES || a->grid_space >= MTF_MAX_SPACES) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "%s: %s expects the row space of its windows; declare a grid after that of "
+                        "its input",
+                        shape->label, op);
+    }
+    return MTF_OK;
+}
+
+/* Values a .. b - 1 of the windows' row `y` of pixels, whose first one is column `x` of the image. */
+static void gather_run(mtf_real *to, const mtf_real *pixels, const mtf_windows *w,
+                       const mtf_image *image, int64_t y, int64_t x, int64_t a, int64_t b)
+{
+    if (y < 0 || y >= image->in_height) {
+        memset(to, 0, (size_t)(b - a) * sizeof *to);
+        return;
+    }
+    int64_t begin = x < 0 ? -x * w->width : 0;
+    int64_t end = (x + w->kernel <= image->in_width ? w->kernel : image->in_width - x) * w->width;
+    begin = begin < a ? a : begin > b ? b : begin;
+    end = end > b ? b : end < begin ? begin : end;
+    if (begin > a) {
+        memset(to, 0, (size_t)(begin - a) * sizeof *to);
+    }
+    if (end > begin) {
+        const mtf_real *row = pixels + (image->in_begin + y * image->in_width) * w->width;
+        memcpy(to + begin - a, row + (x * w->width + begin), (size_t)(end - begin) * sizeof *to);
+    }
+    if (b > end) {
+        memset(to + end - a, 0, (size_t)(b - end) * sizeof *to);
+    }
+}
+
+void mtf_windows_gather(mtf_real *to, int64_t ld, const mtf_real *x, const mtf_windows *w,
+                        int64_t first, int64_t m, int64_t k0, int64_t k1)
+{
+    const int64_t run = w->kernel * w->width;
+    int64_t sequence = mtf_span_find(w->span, w->out_space, first);
+    mtf_image image = mtf_windows_image(w, sequence);
+    for (int64_t r = 0; r < m; r++) {
+        while (first + r >= mtf_span_start(w->span, w->out_space, sequence + 1)) {
+            image = mtf_windows_image(w, ++sequence);
+        }
+        const int64_t place = first + r - image.out_begin;
+        const int64_t y = place / image.out_width * w->stride - w->padding;
+        const int64_t left = place % image.out_width * w->stride - w->padding;
+        for (int64_t down = k0 / run; down * run < k1; down++) {
+            const int64_t a = k0 > down * run ? k0 - down * run : 0;
+            const int64_t b = k1 < (down + 1) * run ? k1 - down * run : run;
+            gather_run(to + r * ld + down * run + a - k0, x, w, &image, y + down, left, a, b);
+        }
+    }
+}
