@@ -9,6 +9,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "windows.h"
 
+#include "../base/compiler.h"
 #include "../base/status.h"
 #include "../base/threads.h"
 #include "checks.h"
@@ -36,14 +37,19 @@ static mtf_status grid_max_pool_check(mtf_node_shape *shape, mtf_error *err)
 }
 
 /* y (C) takes x (C) where it is larger, and `at` (C) or NULL then takes the place. */
-static void take_larger(mtf_real *y, mtf_real *at, const mtf_real *x, int64_t c, int64_t place)
+static void take_larger(mtf_real *MTF_RESTRICT y, mtf_real *MTF_RESTRICT at,
+                        const mtf_real *MTF_RESTRICT x, int64_t c, int64_t place)
 {
+    if (at == NULL) { /* of several NaNs any will do */
+        for (int64_t j = 0; j < c; j++) {
+            y[j] = x[j] > y[j] || x[j] != x[j] ? x[j] : y[j];
+        }
+        return;
+    }
     for (int64_t j = 0; j < c; j++) {
         const int wins = x[j] > y[j] || (isnan(x[j]) && !isnan(y[j]));
         y[j] = wins ? x[j] : y[j];
-        if (at != NULL) {
-            at[j] = wins ? (mtf_real)place : at[j];
-        }
+        at[j] = wins ? (mtf_real)place : at[j];
     }
 }
 
