@@ -27,7 +27,7 @@ VIT = Family(
     computed=(
         *VISION_COMPUTED,
         "intermediate_size",
-        "interpolate_positions",  # of mtfreeze: images of other sizes than image_size are taken
+        "interpolate_positions",  # of mtfreeze, which loading says: other sizes are taken
         "pooler_act",
         "pooler_output_size",
     ),
