@@ -50,7 +50,11 @@ class Sides:
         self.head = torch.nn.Linear(config.hidden_sizes[-1], _LABELS)
         build = core_config(FAMILIES["resnet"], config.to_dict(), "config.json")
         self.core = _core.Model(build)
-        head = {"kind": "sequence_classification", "n_labels": _LABELS, "dropout": 0.0}
+        head: dict[str, Any] = {
+            "kind": "sequence_classification",
+            "n_labels": _LABELS,
+            "dropout": 0.0,
+        }
         self.core.add_head("classifier", {**head, "hidden": []}, 0)
         values = {f"backbone.{k}": v for k, v in self.torch.state_dict().items()}
         values |= {f"classifier.{k}": v for k, v in self.head.state_dict().items()}
