@@ -90,6 +90,7 @@ class MultiTaskModel(
         revision: str | None = None,
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
+        interpolate_positions: bool | None = None,
     ) -> MultiTaskModel:
         """Load a model from a folder, the Hugging Face cache, an installed package, or the hub.
 
@@ -116,6 +117,10 @@ class MultiTaskModel(
         default_prompt_name : str, optional
             The one that stands before every text that the model reads, in training, evaluation and
             prediction, unless `encode` is told another; ``""`` for none. By default the folder's.
+        interpolate_positions : bool, optional
+            Whether a model of images takes those of other sizes than it was trained on, its
+            positions interpolated; by default what the folder was saved with, else only DINOv2
+            does.
 
         Returns
         -------
@@ -151,6 +156,7 @@ class MultiTaskModel(
                 ignore_config=ignore_config,
                 prompts=prompts,
                 default_prompt_name=default_prompt_name,
+                interpolate_positions=interpolate_positions,
             )
             model = cls(loaded, os.fsdecode(name_or_path))
             if loaded.adapter is not None:
@@ -373,8 +379,9 @@ class MultiTaskModel(
     def _backbone_facts(self) -> BackboneFacts:
         """Return what a kind of head may ask about this model."""
         n_words = next((one.limit for one in self._core.inputs() if one.name == IDS), 0)
-        tables = [one.shape for one in self._core.params() if len(one.shape) == 2]
-        table = next((shape for shape in tables if shape[0] == n_words), (0, 0))
+        shapes = [one.shape for one in self._core.params()]
+        tables = (shape for shape in shapes if len(shape) == 2 and shape[0] == n_words)
+        table = next(tables, (0, self.token_width))  # a backbone of images knows no words
         return BackboneFacts(
             self.index.family,
             self.config,

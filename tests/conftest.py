@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.texts import TAGS
 from support.tiny_bert import write_tiny_bert
@@ -21,6 +22,11 @@ from support.wide_bert import write_wide_bert
 
 if TYPE_CHECKING:
     import mtfreeze as mtf
+
+
+# A machine with other work is no fault of a test: drawing and running may take what they take.
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any")
 
 
 def pytest_collection_finish() -> None:

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.estimating.peaks import CorePeak
+from mtfreeze.model.prompts import Prompts
 from mtfreeze.runtime import threads
 
 
@@ -16,19 +21,16 @@ def test_names_of_the_package_are_listed() -> None:
     assert dir(mtf) == sorted(dir(mtf))
 
 
-def test_a_library_that_cannot_be_loaded_is_said_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken = tmp_path / "libscipy_openblas.so"
-    broken.write_text("no library")
+def test_a_library_that_cannot_be_loaded_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise OSError(f"{path}: invalid ELF header")
+
     monkeypatch.setattr(threads, "_ready", False)
-    monkeypatch.setattr(threads, "openblas_path", lambda: broken)
-    with pytest.warns(RuntimeWarning, match="OpenBLAS cannot be used.*Reinstall mtfreeze"):
+    monkeypatch.setattr(threads, "openblas_path", lambda: Path("libscipy_openblas.so"))
+    monkeypatch.setattr(threads._core, "load_blas", refuse)
+    with pytest.warns(RuntimeWarning, match=r"OpenBLAS cannot be used.*ELF.*Reinstall mtfreeze"):
         threads.initialize()
     threads.initialize()  # says nothing more
-    monkeypatch.undo()
-    threads.initialize()
-    assert mtf.show_config("dict")["blas"]
 
 
 def test_numbers_of_threads_that_cannot_be() -> None:
@@ -57,3 +59,30 @@ def test_old_names_of_attributes_still_answer() -> None:
 
     with pytest.warns(DeprecationWarning, match=r"Result\.old is now Result\.new; write 'new'"):
         assert Result().old == 3
+
+
+@pytest.mark.parametrize("module", ["mtfreeze", "mtfreeze.freeze_control"])
+def test_modules_are_programs(
+    module: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, module if "." in module else f"{module}.__main__", False)
+    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(module, run_name="__main__")
+    assert ended.value.code == 0
+    assert capfd.readouterr().out.startswith("Usage: ")
+
+
+def test_no_choice_of_a_prompt_is_the_default() -> None:
+    prompts = Prompts({"query": "search: ", "": ""}, "query")
+    assert prompts.choose() == "search: " and prompts.choose(name="") == ""
+    assert Prompts().choose() == ""
+
+
+def test_no_batches_ask_for_no_arenas(two_head_model: mtf.MultiTaskModel) -> None:
+    peak = CorePeak(two_head_model._core, 1000, {})
+    before = peak.phase_bytes(["classifier"])
+    peak.add_batches(["classifier"], [], [], training=True)
+    assert peak.phase_bytes(["classifier"]) == before
+    peak.add_batches(["classifier"], [np.array([9, 7])], [], training=True)
+    assert peak.phase_bytes(["classifier"]) > before

@@ -45,10 +45,10 @@ int mtf_packs(int64_t n, int64_t k, mtf_precision precision);
 /* The precision that a product is really made in: small weights stay in fp32, and int8 sums have
  * MTF_INT8_MOST_TERMS at most. */
 mtf_precision mtf_precision_of(int64_t n, int64_t k, mtf_precision wanted);
-/* Whether a weight keeps its form for dx from one backward pass to the next; else the pass makes one
- * in passing. One that trains would serve once. In fp32 the panels are the master's own rows, copied:
- * that takes little beside a product, and kept they would be all of the master once more. In bf16
- * they are rounded, which takes longer, the product less, and they are half as large. */
+/* Whether a weight keeps its form for dx; else each backward pass makes one and drops it. One that
+ * trains would serve once. In fp32 the panels are the master's own rows, copied: that takes little
+ * beside a product, and kept they would be all of the master once more. In bf16 they are rounded,
+ * which takes longer, the product less, and they are half as large. */
 int mtf_keeps_dx_form(int trains, mtf_precision precision);
 /* Bytes of one form. */
 size_t mtf_form_bytes(const mtf_weight *w, mtf_use use, mtf_precision precision);

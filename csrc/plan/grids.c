@@ -35,23 +35,6 @@ static mtf_status check_widths(const mtf_space_def *space, const mtf_view *view,
     return MTF_OK;
 }
 
-/* Without widths: at least as many rows as the one grid has. */
-static mtf_status check_count(const mtf_space_def *space, const mtf_view *view, int32_t s,
-                              mtf_error *err)
-{
-    for (int64_t i = 0; i < view->n_sequences && space->height > 0; i++) {
-        if (rows_of(view, s, i) != space->height * space->width) {
-            return mtf_fail(err, MTF_ERR_SHAPE,
-                            "sequence %lld has %lld %s, the model takes a grid of %lld x %lld; "
-                            "resize the picture, or let the model interpolate its positions where "
-                            "it can",
-                            (long long)i, (long long)rows_of(view, s, i), space->name,
-                            (long long)space->height, (long long)space->width);
-        }
-    }
-    return MTF_OK;
-}
-
 /* Rows of a space that has `extra` more than another. */
 static mtf_status check_extra(const mtf_program *program, const mtf_view *view, int32_t s,
                               mtf_error *err)
@@ -125,8 +108,6 @@ mtf_status mtf_view_check_grids(const mtf_program *program, const mtf_batch *bat
         const mtf_space_def *space = &program->spaces[s];
         if (view->widths[s] != NULL) {
             MTF_TRY(check_widths(space, view, s, err));
-        } else {
-            MTF_TRY(check_count(space, view, s, err));
         }
         if (space->of == 0) {
             continue;

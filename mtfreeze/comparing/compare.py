@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..checks import check_flag, check_integer, check_path
 from ..evaluating.sufficient import check_sufficient
 from ..files.user_paths import user_path
 from ..heads.task import Task
+from ..model.encoding import encode_rows
 from ..model.state import check_model
 from ..printable import printable
 from ..quoting import quoted
@@ -35,7 +36,7 @@ from .drift import probe_texts
 from .results import MAJORITY, START, ScenarioRun
 from .running import Job, check_executor, run_here, run_on
 from .scenarios import read_modes, usual_modes
-from .task_files import tasks_to_values
+from .task_files import probe_from_values, probe_to_values, tasks_to_values
 from .worker import Interrupted
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def compare(
     old_tasks : mapping of str to Task, optional
         Tasks of other heads, with data to evaluate on, that must not be forgotten.
     probe : sequence of str, optional
-        Texts whose embeddings show how far the backbone drifted; by default up to 256 of the
-        evaluation data.
+        Texts, or images, whose embeddings show how far the backbone drifted; by default up to 256
+        of the evaluation data.
     gradients : bool
         Compute the cosine between the tasks' gradients at each scenario's start.
     executor : concurrent.futures.Executor, optional
@@ -153,11 +154,11 @@ def compare(
     given, old = with_logits(model, given), with_logits(model, old)  # once, for all jobs
     check_plans(model, given, old, scenarios, fit_settings, first)
     texts = probe_texts([*given.values(), *old.values()]) if probe is None else list(probe)
-    model.encoder.encode_texts(texts)  # what is no text is said now
+    encode_rows(model, cast(Any, texts))  # what is no text is said now
     values = {
         "tasks": tasks_to_values(given),
         "old_tasks": tasks_to_values(old),
-        "probe": texts,
+        "probe": probe_to_values(texts),
     }
     settings = describe(
         model, values, scenarios, numbers, fit_settings, first, warm_start, gradients
@@ -211,7 +212,7 @@ def _fill(
     if not (folder.model / "config.json").is_file():
         model.save_pretrained(folder.model)
     if not folder.has_probe():
-        folder.save_probe(model.encode(values["probe"]))
+        folder.save_probe(model.encode(probe_from_values(values["probe"])))
 
 
 class _Work:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.order import permutation
+from ..images import Picture
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -26,8 +27,8 @@ N_BATCHES = 4
 """Batches of each task whose gradients are compared."""
 
 
-def probe_texts(tasks: Iterable[Task], n: int = N_PROBE) -> list[str]:
-    """Return distinct texts of the evaluation data, the same for the same data.
+def probe_texts(tasks: Iterable[Task], n: int = N_PROBE) -> list[str | Picture]:
+    """Return distinct texts, or images, of the evaluation data, the same for the same data.
 
     Parameters
     ----------
@@ -43,7 +44,9 @@ def probe_texts(tasks: Iterable[Task], n: int = N_PROBE) -> list[str]:
     return [known[i] for i in sorted(permutation(len(known), 0, "probe")[:n].tolist())]
 
 
-def _texts_of(row: Example) -> tuple[str, ...]:
+def _texts_of(row: Example) -> tuple[str | Picture, ...]:
+    if row.image is not None:
+        return (row.image,)
     if row.texts is not None:
         return row.texts
     return (row.text if row.text is not None else " ".join(row.words or ()),)

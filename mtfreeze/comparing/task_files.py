@@ -6,7 +6,7 @@ Rows that several tasks share stay shared: they are encoded once a step with ``m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,14 +16,15 @@ from ..data.example import Example, Label
 from ..data.examples import Examples
 from ..errors import ConfigError
 from ..heads.task import Task
-from ..images.augmentations import Augment
+from ..images import Augment, Picture
+from ..images.telling import is_image
 from ..images.values import picture_from_value, picture_to_value
 from ..losses.described import DescribedLoss
 from ..losses.from_dict import loss_from_dict
 from ..losses.own import loss_name
 from ..quoting import quoted
 
-__all__ = ["tasks_from_values", "tasks_to_values"]
+__all__ = ["probe_from_values", "probe_to_values", "tasks_from_values", "tasks_to_values"]
 
 _OPTIONS = ("weight", "train_through_frozen", "metric", "label")
 
@@ -72,6 +73,16 @@ def _row(row: Example) -> list[Any]:
     texts = None if row.texts is None else list(row.texts)
     image = None if row.image is None else picture_to_value(row.image)
     return [row.text, words, _label(row.label), labels, row.source, texts, row.id, image]
+
+
+def probe_to_values(rows: Iterable[Any]) -> list[Any]:
+    """Return JSON values of texts, or of images."""
+    return [picture_to_value(Picture(one)) if is_image(one) else one for one in rows]
+
+
+def probe_from_values(values: Iterable[Any]) -> list[Any]:
+    """Return the rows that `probe_to_values` gave the values of."""
+    return [one if isinstance(one, str) else picture_from_value(one) for one in values]
 
 
 def _label(label: Label | None) -> Any:

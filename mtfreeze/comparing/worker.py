@@ -31,7 +31,7 @@ from .comparison_folder import ComparisonFolder, described
 from .drift import drift, gradient_cosines
 from .results import MAJORITY, START, ScenarioRun, TaskScore
 from .scenarios import Scenario
-from .task_files import tasks_from_values
+from .task_files import probe_from_values, tasks_from_values
 
 if TYPE_CHECKING:
     from ..evaluating.scorers import Outcome
@@ -123,7 +123,7 @@ class _Job:
         values = place.tasks()
         self.tasks = tasks_from_values(values["tasks"])
         self.old_tasks = tasks_from_values(values["old_tasks"])
-        self.probe: list[str] = values["probe"]
+        self.probe = probe_from_values(values["probe"])
         self.stats: list[CacheStats] = []
 
     def majority(self) -> ScenarioRun:

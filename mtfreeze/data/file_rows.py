@@ -49,6 +49,8 @@ class FileRows(LazyRows):
     ----------
     path : path
         The file; it stays open as long as this object lives.
+    name : str
+        What messages call it.
     rows : RowFormat
         How they are written.
     on_fault : callable
@@ -64,9 +66,9 @@ class FileRows(LazyRows):
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], rows: RowFormat[Any], on_fault: OnFault
+        self, path: os.PathLike[str], name: str, rows: RowFormat[Any], on_fault: OnFault
     ) -> None:
-        self._name, self._format = str(path), rows
+        self._name, self._format = name, rows
         self._lock = threading.Lock()
         self._file = open_raw(path)
         self._closing = weakref.finalize(self, self._file.close)

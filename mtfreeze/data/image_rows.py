@@ -16,10 +16,12 @@ from ..errors import DataError
 from ..images import Picture
 from ..images.pillow import is_pillow_image
 from .boxes import Box
+from .text_rows import text_keys
 
 __all__ = ["IMAGE_KEYS", "as_boxes", "as_picture", "image_key", "is_image"]
 
 IMAGE_KEYS = ("image", "img", "picture")
+_TEXT_KEYS = ("text", "words", "tokens", "texts")
 
 
 def is_image(value: object) -> bool:
@@ -32,11 +34,15 @@ def is_image(value: object) -> bool:
 def image_key(row: Mapping[str, object]) -> str:
     """Return the key under which a row has its image, "" if there is none.
 
+    Beside a text an image is one of the columns that are not read, as others are.
+
     Examples
     --------
     >>> image_key({"image": "cat.png", "label": "cat"}), image_key({"text": "a"})
     ('image', '')
     """
+    if any(key in row for key in _TEXT_KEYS) or text_keys(row):
+        return ""
     return next((key for key in IMAGE_KEYS if row.get(key) is not None), "")
 
 

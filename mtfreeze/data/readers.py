@@ -30,6 +30,7 @@ from .example import Example
 from .examples import Examples
 from .faults import OnFault, check_on_fault
 from .files import read_lines
+from .image_files import read_images
 from .label_map import LabelMap, map_labels
 from .row_files import jsonl_rows, named_keys, tsv_rows
 from .squad import read_squad
@@ -319,13 +320,15 @@ _READERS: Mapping[str, Callable[..., Examples]] = {
 
 
 def reader_of(path: PathLike) -> Callable[..., Examples]:
-    """Return the reader that a file's suffix names.
+    """Return the reader that a file's suffix names; of a folder that of images.
 
     Raises
     ------
     ConfigError
         If no reader goes with the suffix.
     """
+    if os.path.isdir(path):
+        return read_images
     suffix = Path(path).suffix.lower()
     if suffix not in _READERS:
         hint = did_you_mean(suffix, _READERS)
@@ -338,7 +341,9 @@ def reader_of(path: PathLike) -> Callable[..., Examples]:
 
 
 def read_file(path: PathLike, **options: Any) -> Examples:
-    """Read a file with the reader that its suffix names; `options` go to that reader.
+    """Read a file with the reader that its suffix names, a folder with `read_images`.
+
+    `options` go to that reader.
 
     Raises
     ------

@@ -158,9 +158,15 @@ def jsonl_row(line: str, number: int, where: str, keys: Keys | None, unused: Unu
     try:
         given = json_object(line, number, where)
         given = given if keys is None else _renamed(given, keys, where)
-        return example_from_row(given, where, unused)
+        row = example_from_row(given, where, unused)
     except TypeError as error:
         raise DataError(str(error)) from None
+    if row.image is not None:
+        raise DataError(
+            f"{where}: expected a text or words; found an image; read the file with read_images, "
+            "for which paths count from its folder"
+        )
+    return row
 
 
 def json_object(line: str, number: int, where: str) -> dict[str, Any]:

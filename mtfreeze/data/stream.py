@@ -96,9 +96,10 @@ def stream(
     """
     place = check_path("path", path)
     name = _format_of(place, format)
-    rows = _made(str(place), name, FORMATS[name], options)
-    called = str(place) if name == "text" else place.name  # as the readers call them
-    examples = Examples(FileRows(path, rows, check_on_fault(on_fault)), called)
+    # Rows and the whole are called as by the readers.
+    of_rows, called = (str(place),) * 2 if name == "text" else (str(path), place.name)
+    rows = _made(of_rows, name, FORMATS[name], options)
+    examples = Examples(FileRows(place, of_rows, rows, check_on_fault(on_fault)), called)
     if label_map is not None:
         examples = map_labels(examples, label_map)
     if rows.check_tags and examples.kind == "words":

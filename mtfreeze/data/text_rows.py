@@ -162,6 +162,8 @@ def _two_texts(row: Example, expected: str) -> Example:
 def _found(row: Example) -> str:
     if row.texts is not None:
         return f"{_NUMBERS.get(len(row.texts), len(row.texts))} texts with {_label_of(row)}"
+    if row.image is not None:
+        return f"an image with {_label_of(row)}"
     what = "one text" if row.text is not None else "words"
     return f"{what} with {_label_of(row)}"
 

@@ -32,7 +32,7 @@ def check_data(
     Parameters
     ----------
     path : path
-        A UTF-8 file.
+        A UTF-8 file, or a folder of images (see `read_images`), each of which is decoded.
     model : MultiTaskModel or str, optional
         Whose tokens are counted; a folder or a name is loaded.
     **options

@@ -98,10 +98,16 @@ def spread_of(numbers: Sequence[float]) -> Spread:
 
 
 def lengths_of(examples: Examples) -> dict[str, Spread]:
-    """Return the spread of characters and of words of a row; rows of words have words alone."""
-    found: dict[str, list[int]] = {"characters": [], "words": []}
+    """Return the spread of characters and of words of a row; rows of words have words alone.
+
+    Images have height and width, in pixels.
+    """
+    found: dict[str, list[int]] = {"characters": [], "words": [], "height": [], "width": []}
     for row in examples:
         if row.image is not None:
+            height, width = row.image.size()
+            found["height"].append(height)
+            found["width"].append(width)
             continue
         if row.words is not None:
             found["words"].append(len(row.words))
@@ -122,11 +128,12 @@ def n_empty(examples: Examples) -> int:
 
 
 def repeats_of(examples: Examples) -> Repeats:
-    """Return what is known of rows whose content stands there already."""
+    """Return what is known of rows whose content stands there already; of images, their bytes."""
     seen: dict[object, Example] = {}
     repeated, contrary = [], []
     for row in examples:
-        earlier = seen.setdefault(row.content, row)
+        content = row.content if row.image is None else row.image.digest()
+        earlier = seen.setdefault(content, row)
         if earlier is not row:
             repeated.append((row, earlier))
             if (row.label, row.labels) != (earlier.label, earlier.labels):

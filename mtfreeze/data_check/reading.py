@@ -41,7 +41,7 @@ class FileRows(NamedTuple):
 def read_rows(path: PathLike, options: dict[str, Any]) -> FileRows:
     """Read a file with the reader that its suffix names, to the end.
 
-    Text files without a TAB are lines of text without labels.
+    Text files without a TAB are lines of text without labels. Images are decoded.
 
     Raises
     ------
@@ -60,7 +60,23 @@ def read_rows(path: PathLike, options: dict[str, Any]) -> FileRows:
         except DataError as fault:
             faults.append(fault)
             examples = Examples([], Path(path).name)
+        if examples.kind == "image":
+            examples = _decoded(examples, faults)
     return FileRows(examples, faults, [str(one.message) for one in said])
+
+
+def _decoded(examples: Examples, faults: list[DataError]) -> Examples:
+    """Return the rows whose images can be decoded, and hand over the errors of the others."""
+    held = []
+    for row in examples:
+        assert row.image is not None
+        try:
+            row.image.decode()
+        except DataError as fault:
+            faults.append(fault)
+        else:
+            held.append(row)
+    return Examples(held, examples.name)
 
 
 def _read(path: PathLike, faults: list[DataError], options: dict[str, Any]) -> Examples:

@@ -25,6 +25,7 @@ _ROW = {
     "pairs": "pair",
     "triplets": "triplet",
     "questions": "question",
+    "images": "image",
 }
 
 
@@ -38,14 +39,13 @@ class DataCheck:
         The file.
     content : str
         What a row holds: ``"texts"`` (one each), ``"words"``, ``"pairs"``, ``"triplets"``,
-        ``"questions"``; ``""``
-        where no row can be read.
+        ``"questions"``, ``"images"``; ``""`` where no row can be read.
     n_rows : int
         Rows that can be read.
     labels : dict of str to Labels
         By task; the task is "" where rows carry one label.
     lengths : dict of str to Spread
-        Characters, words, and with a model tokens, of a row.
+        Characters, words, and with a model tokens, of a row; height and width of an image.
     n_truncated : int
         Rows that are longer than the model reads.
     n_empty : int

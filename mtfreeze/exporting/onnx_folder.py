@@ -42,6 +42,11 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "mtfreeze.json")
 
 def export_onnx(model: ModelState, path: Path, heads: Sequence[str] = ()) -> Path:
     """Write `model` in ONNX; see `MultiTaskModel.export_onnx`."""
+    if model.reads_images:
+        raise ConfigError(
+            "expected a model that reads texts; found one of images, of which this version writes "
+            "no ONNX; save_pretrained() writes a folder that transformers loads"
+        )
     chosen = _chosen(model, heads)
     check_onnx()
     target = user_path(path).resolve()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+import weakref
 from typing import IO, Any
 
 import numpy as np
@@ -78,6 +79,7 @@ class GrowingArray:
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="mtfreeze-rows-")  # noqa: SIM115
+                weakref.finalize(self, self._file.close)
             for piece in self._pieces:
                 self._file.write(piece.reshape(-1).view(np.uint8).data)
         except OSError as error:

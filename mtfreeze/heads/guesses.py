@@ -7,7 +7,6 @@ accuracy    share of tokens that are the most probable guess
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -134,10 +133,6 @@ class GuessSpace(RowSpace):
         if self.token is None:
             return np.array([len(ids) - 1], dtype=np.int32)
         return np.flatnonzero(ids == self.token).astype(np.int32)
-
-    def joined(self, answers: Sequence[Any]) -> list[Any]:
-        """Return the answers for all places, one after another."""
-        return [one for row in answers for one in row]
 
 
 def guess_space(token: int | None) -> GuessSpace:

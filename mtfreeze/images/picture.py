@@ -36,6 +36,8 @@ RGB. Somewhat above it Pillow warns of files that were made to fill the memory."
 _ORIENTATION = 0x0112
 """The tag of EXIF that says which way up an image was taken."""
 
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+
 _TURNED = (5, 6, 7, 8)
 """Orientations that exchange height and width."""
 
@@ -308,7 +310,7 @@ def _of_pillow(image: Any, name: str) -> Uint8:
     _check_pixels(image.height, image.width, name)
     try:
         image.load()
-        return _rgb(image.copy(), name)
+        return _rgb(image, name)
     except (DataError, MemoryError):
         raise
     except Exception as error:
@@ -341,7 +343,12 @@ def _orientation(image: Any) -> int:
 
 
 def _size(image: Any, name: str) -> tuple[int, int]:
-    height, width = image.height, image.width
+    """Return height and width of an image that is not loaded, right way up."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None:  # a TIFF says the turned size already, but not with every Pillow
+        height, width = int(tags[_TIFF_HEIGHT]), int(tags[_TIFF_WIDTH])
+    else:
+        height, width = image.height, image.width
     _check_pixels(height, width, name)
     return (width, height) if _orientation(image) in _TURNED else (height, width)
 
@@ -358,8 +365,8 @@ def _rgb(image: Any, name: str) -> Uint8:
         7: module.Transpose.TRANSVERSE,
         8: module.Transpose.ROTATE_90,
     }
-    orientation = _orientation(image)
     image.load()
+    orientation = _orientation(image)  # of a TIFF it is gone now: loading turns it
     if image.mode == "F" or image.mode.startswith("I"):
         image = module.fromarray(_upper_bytes(image, name))
     elif image.mode == "P" and "transparency" in image.info:

@@ -210,7 +210,9 @@ class Processor:
         table = self._computed(values)
         found = np.empty(pixels.shape, np.float32)
         for channel in range(3):
-            found[..., channel] = table[:, channel][pixels[..., channel]]
+            column = np.ascontiguousarray(table[:, channel])
+            # Every uint8 is an index of it: nothing is clipped, and nothing need be checked.
+            found[..., channel] = np.take(column, pixels[..., channel], mode="clip")
         return found
 
     def _computed(self, values: Uint8) -> Float32:

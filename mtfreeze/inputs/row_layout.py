@@ -64,7 +64,12 @@ class RowLayout:
     @property
     def shortest(self) -> int:
         """The least length of a sequence."""
-        return 1 + self.main.extra
+        return (self.base.height * self.base.width or 1) + self._more
+
+    @property
+    def _more(self) -> int:
+        """Rows of the main space beside those of the base."""
+        return self.main.extra if self.main is not self.base else 0
 
     @property
     def longest(self) -> int:
@@ -78,7 +83,7 @@ class RowLayout:
         whole numbers allow.
         """
         known = np.asarray(lengths, dtype=np.int64)
-        rows = known - self.main.extra if self.main is not self.base else known
+        rows = known - self._more
         if not any(one.is_grid and one.of for one in self.spaces):
             return {one.name: rows + one.extra for one in self.spaces}
         distinct, back = np.unique(rows, return_inverse=True)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "INTERPOLATES",
     "Loaded",
     "fill_head",
     "load_folder",
@@ -53,6 +54,9 @@ __all__ = [
 
 FORMAT = 1
 """Version of ``mtfreeze.json``; a higher one is refused."""
+
+INTERPOLATES = "interpolate_positions"
+"""Key of ``mtfreeze.json``, and of the core, of models of images."""
 
 _OWN_FILE = "mtfreeze.json"
 
@@ -115,6 +119,7 @@ def load_folder(
     ignore_config: Collection[str] = (),
     prompts: Mapping[str, str] | None = None,
     default_prompt_name: str | None = None,
+    interpolate_positions: bool | None = None,
 ) -> Loaded:
     """Load a model folder; the arguments are those of `MultiTaskModel.from_pretrained`.
 
@@ -146,7 +151,8 @@ def load_folder(
         settings = replace(settings, normalize=own["normalize"] is True)
     if normalize is not None:
         settings = replace(settings, normalize=normalize)
-    build = core_config(family, config, where, ignore_config)
+    interpolates = _interpolates(family, own, interpolate_positions)
+    build = core_config(family, {**config, **interpolates}, where, ignore_config)
     build |= {"pooling": settings.pooling, "normalize": settings.normalize}
     build |= core_keys(settings.dense)
     if not settings.include_prompt:  # else a model without prompts has an input that says nothing
@@ -193,6 +199,19 @@ def load_folder(
         base_of(folder) or _read_base(own, folder / _OWN_FILE),
         adapter,
     )
+
+
+def _interpolates(family: Family, own: Mapping[str, Any], asked: bool | None) -> dict[str, bool]:
+    """Return the core's key of positions for images of other sizes, where there is a choice."""
+    asked = check_optional_flag("interpolate_positions", asked)
+    if asked is not None and family.reads != IMAGES:
+        raise ConfigError(
+            f"interpolate_positions is of models of images; found {asked} for a model of the "
+            f"family {quoted(family.model_type)}, which reads texts; leave it out"
+        )
+    if INTERPOLATES not in family.computed:
+        return {}
+    return {INTERPOLATES: own.get(INTERPOLATES) is True if asked is None else asked}
 
 
 def _check_pooler(family: Family, pooling: str | None) -> None:

@@ -33,7 +33,7 @@ from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
 from .dense_modules import DENSE, own_tensors
 from .kept_files import TEMPLATES, WEIGHTS
-from .loading import FORMAT
+from .loading import FORMAT, INTERPOLATES
 from .saved_adapter import ADAPTER_FILE, own_keys
 from .sentence_files import WRITTEN, dense_folder, settings_files
 from .task_models import check_task_model, write_task_model
@@ -217,6 +217,7 @@ def _own_file(model: ModelState) -> dict[str, Any]:
         "tasks": model.tasks,
         **({"adapter": model.adapter.to_dict()} if model.adapter else {}),
         **({"base": model.base._asdict()} if model.base else {}),
+        **({INTERPOLATES: True} if model._loaded.build_config.get(INTERPOLATES) else {}),
     }
 
 

@@ -172,6 +172,8 @@ class PlanPrices:
         None: they do not give the price of the longest text.
         """
         shortest, longest = self._layout.shortest, self._layout.longest
+        if longest < shortest + _PROBES:  # images of one size
+            return None
         lengths = range(shortest, shortest + _PROBES)
         one, two, three = (self._price(outputs, features, training, n) for n in lengths)
         square = (three - 2 * two + one) / 2

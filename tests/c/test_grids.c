@@ -218,10 +218,12 @@ MTF_TEST(a_space_of_one_grid_takes_no_other)
     CHECK(strstr(run(model), "sequence 1 has a grid of 10 x 5 pixels, the model takes 5 x 10") !=
           NULL);
     grid_fill(&b, smaller);
-    for (int s = 0; s < SPACES; s++) {
+    CHECK(strstr(run(model), "sequence 2 has a grid of 5 x 9 pixels, the model takes 5 x 10") !=
+          NULL);
+    for (int s = 0; s < SPACES; s++) { /* as prices ask: how many rows, and not of what shape */
         b.spaces[s].widths = NULL;
     }
-    CHECK(strstr(run(model), "sequence 2 has 45 pixels, the model takes a grid of 5 x 10") != NULL);
+    CHECK_TEXT(run(model), "");
     mtf_model_free(model);
 }
 

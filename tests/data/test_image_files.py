@@ -17,6 +17,7 @@ from mtfreeze import (
     Picture,
     UnusedDataWarning,
     read_images,
+    read_jsonl,
 )
 from support.made_up_images import file_bytes, pixels
 
@@ -155,6 +156,16 @@ def test_plain_rows(tmp_path: Path) -> None:
     assert named[2].label == ("a", "b") and named[3].labels == {"task": "c"}
     columns = Examples.from_rows({"image": [array, array], "label": ["a", "b"]})
     assert columns.labels() == {"a": 1, "b": 1}
+
+
+def test_a_row_of_a_text_stays_one_whatever_else_it_has(tmp_path: Path) -> None:
+    row = {"text": "a", "image": "a.png", "label": "b"}
+    with pytest.warns(UnusedDataWarning, match="'image'"):
+        rows = Examples.from_rows([row])
+    assert rows.kind == "text"
+    (tmp_path / "a.jsonl").write_text('{"image": "a.png", "label": "b"}')
+    with pytest.raises(DataError, match="read the file with read_images"):
+        read_jsonl(tmp_path / "a.jsonl")
 
 
 def test_images_without_labels_and_splits() -> None:

@@ -127,6 +127,16 @@ def test_rows_are_those_of_the_file_read_whole(
     assert list(chosen[1:]) == list(whole.select(order)[1:])
 
 
+def test_paths_are_called_as_by_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _written(tmp_path, "a.csv", "text,label\nx,1\n")
+    _written(tmp_path, "a.text", "x\n")
+    for path in ("./a.csv", "./a.text", Path("a.csv"), tmp_path / "a.text"):
+        reader = mtf.read_text if str(path).endswith("text") else mtf.read_csv
+        whole, streamed = reader(path), mtf.stream(path)
+        assert (streamed[0].source, streamed.name) == (whole[0].source, whole.name)
+
+
 def test_parts_sums_and_maps_stay_in_the_file(tmp_path: Path) -> None:
     lines = [f'{{"text": "text {i}", "label": "{i % 3}"}}' for i in range(50)]
     path = _written(tmp_path, "a.jsonl", "\n".join(lines))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import mtfreeze as mtf
@@ -48,3 +50,11 @@ def test_a_row_of_several_tasks_is_named_by_them() -> None:
     row = Example("Who?", None, None, {"mood": "good", "topic": "bank"}, "row 2")
     with pytest.raises(mtf.DataError, match=r"row 2: .* one text with labels of 'mood', 'topic'"):
         as_question(row)
+
+
+def test_a_file_of_empty_lines_has_no_texts(tmp_path: Path) -> None:
+    path = tmp_path / "empty.txt"
+    path.write_text("\n\u00a0 \n\n", "utf-8")
+    for rows in ("line", "document"):
+        with pytest.raises(mtf.DataError, match=r"empty\.txt: expected lines of text; found none"):
+            mtf.read_text(path, rows=rows)

@@ -254,3 +254,13 @@ def test_text_for_language_models(tmp_path: Path) -> None:
     found = mtf.check_data(write(tmp_path, "a.text", "one line\nanother line\n"))
     assert (found.content, found.n_rows) == ("texts", 2)
     assert found.heads == {"": ["mtf.MaskedLM()", "mtf.CausalLM()"]}
+
+
+def test_rows_of_columns_with_tabs_that_cannot_be_read(tmp_path: Path) -> None:
+    """Behind a header the fields of a row are as many as its; every row that is not so is told."""
+    content = "text\tlabel\tby\ngood\tyes\tada\nbad\tno\nfine\tyes\tbob\n"
+    found = mtf.check_data(
+        write(tmp_path, "a.tsv", content), header=True, text="text", label="label"
+    )
+    assert found.n_rows == 2 and found.labels[""].counts == {"yes": 2}
+    assert [one.n for one in found.faults] == [1] and ":3: " in found.faults[0].first[0]

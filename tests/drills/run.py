@@ -6,6 +6,7 @@
     python tests/drills/run.py --seconds 600          each at most so long
     python tests/drills/run.py watchers --case 4711   one case again
     python tests/drills/run.py --record               write the outcomes to docs/reliability.md
+    python tests/drills/run.py watchers --more        the cases after those, added to them
 
 Exit status 1 when a promise did not hold.
 """
@@ -18,6 +19,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -30,7 +32,7 @@ PAGE = TESTS.parent / "docs" / "reliability.md"
 BEGIN, END = "<!-- outcomes: begin -->\n", "<!-- outcomes: end -->\n"
 
 
-def table(results: dict[str, dict[str, object]]) -> str:
+def table(results: dict[str, dict[str, Any]]) -> str:
     """Return the outcomes as a Markdown table, one row a drill."""
     if not results:
         return ""
@@ -46,21 +48,31 @@ def table(results: dict[str, dict[str, object]]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def write_page(results: dict[str, dict[str, object]]) -> None:
+def write_page(results: dict[str, dict[str, Any]]) -> None:
     """Put the table between the marks of the page."""
     text = PAGE.read_text("utf-8")
     head, rest = text.split(BEGIN)
     PAGE.write_text(head + BEGIN + "\n" + table(results) + "\n" + END + rest.split(END)[1], "utf-8")
 
 
+def recorded() -> dict[str, dict[str, Any]]:
+    """Return what was recorded of each drill."""
+    found: dict[str, dict[str, Any]] = {}
+    return json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else found
+
+
 def record(name: str, outcome: drills.Outcome, seed: int) -> None:
-    """Keep the outcome of one drill in the place of its last one."""
-    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    """Keep the outcome of one drill: in the place of its last one, or added to that where its cases
+    begin with the next seed."""
+    results = recorded()
+    last = results.get(name, {"tries": 0, "failures": 0, "seconds": 0, "seed": seed})
+    if seed != last["seed"] + last["tries"]:
+        last = {"tries": 0, "failures": 0, "seconds": 0, "seed": seed}
     results[name] = {
-        "tries": outcome.tries,
-        "failures": len(outcome.failures),
-        "seconds": round(outcome.seconds),
-        "seed": seed,
+        "tries": last["tries"] + outcome.tries,
+        "failures": last["failures"] + len(outcome.failures),
+        "seconds": last["seconds"] + round(outcome.seconds),
+        "seed": last["seed"],
         "date": datetime.date.today().isoformat(),
         "isa": mtf.show_config("dict")["isa"],
     }
@@ -77,6 +89,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the first case")
     parser.add_argument("--case", type=int, help="only the case of this seed")
     parser.add_argument("--record", action="store_true", help="write docs/reliability.md")
+    parser.add_argument("--more", action="store_true", help="go on after the recorded cases")
     given = parser.parse_args()
     failed = False
     for name in given.names or drills.names():
@@ -89,13 +102,15 @@ def main() -> int:
         until = None if given.seconds is None else time.monotonic() + given.seconds
         tries = 1 if given.case is not None else given.tries or drill.long
         seed = given.seed if given.case is None else given.case
+        if given.more and given.case is None and (last := recorded().get(name)):
+            seed = last["seed"] + last["tries"]
         outcome = drills.run(drill, tries, seed=seed, until=until, tell=True)
         print(
             f"  {outcome.tries} cases, {len(outcome.failures)} failed, {outcome.seconds:.0f} s",
             flush=True,
         )
         failed |= bool(outcome.failures)
-        if given.record and given.case is None:
+        if (given.record or given.more) and given.case is None:
             record(name, outcome, seed)
     return int(failed)
 

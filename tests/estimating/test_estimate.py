@@ -15,6 +15,7 @@ import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.estimating.earlier import EarlierRuns
 from mtfreeze.estimating.estimator import estimate_after
+from mtfreeze.features.folder import folder_files
 from mtfreeze.features.memory import STORE
 from mtfreeze.training.costs import PhaseCosts
 from support.bits import bits
@@ -221,6 +222,19 @@ def test_features_of_a_folder_are_not_priced(
     again, run = both(model, [], epochs=2, cache=tmp_path)
     assert again.total.prefix_flops == run.costs[0].prefix_flops == 0
     assert again.cache_bytes == run.costs[0].cache_bytes > 0
+
+
+@pytest.mark.filterwarnings("ignore::mtfreeze.CacheWarning")
+def test_damaged_files_of_a_folder_are_priced_as_none(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path
+) -> None:
+    model = two_head_model.freeze("backbone")
+    first, _ = both(model, [], epochs=2, cache=tmp_path)
+    STORE.clear()
+    for path, _ in folder_files(tmp_path):
+        path.write_bytes(path.read_bytes()[:40])
+    again, run = both(model, [], epochs=2, cache=tmp_path)
+    assert again.total.prefix_flops == run.costs[0].prefix_flops == first.total.prefix_flops > 0
 
 
 # What an earlier run of the job freezes and how it keeps features, and the same of the second.

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.data.labels import IGNORE
+from mtfreeze.families import FAMILIES
+from mtfreeze.heads.compared_texts import ComparedTargets
 from mtfreeze.heads.guesses import GUESSES
 from mtfreeze.heads.measure import Measure
 from mtfreeze.heads.similarity_measures import SCORED
@@ -125,3 +130,51 @@ def test_other_rows_than_questions_are_refused(tiny_model: mtf.MultiTaskModel) -
     data = mtf.Examples.from_rows([("a text", "a label")])
     with pytest.raises(mtf.DataError, match=r"'qa' answers questions: expected \(question, cont"):
         spec.targets(data, "qa", "qa")
+
+
+# ---- losses of nothing, and of scores in every form ----------------------------------------------
+
+
+def test_scores_of_compared_texts_in_every_form() -> None:
+    """None: the row has no target; several: one a negative, the last texts of the row."""
+    texts = [("a", "b", "c"), ("b", "a", "d"), ("a", "c", "d")]
+    targets = ComparedTargets.of(texts, [None, (0.25, 0.5), 1.0])
+    assert targets.labelled_rows().tolist() == [1, 2]
+    scores = targets.rows()[..., 2]
+    assert scores[1].tolist() == [0.0, 0.25, 0.5] and scores[2].tolist() == [1.0] * 3
+
+
+def test_nothing_labelled_has_no_loss(two_head_model: mtf.MultiTaskModel) -> None:
+    model = two_head_model.add_head("chain", mtf.TokenClassification(TAGS, crf=True))
+    questions = mtf.QuestionAnswering()
+    outputs = np.ones((4, 2), np.float32)
+    assert questions.loss_sum(outputs, np.full(4, IGNORE, np.int32)) == (0.0, 0)
+    spec, data = model.heads["chain"].spec, mtf.Examples.from_rows([(["one"], ["O"])])
+    targets = spec.targets(data, "chain", "chain")
+    encoded = spec.encoding.encode(model.encoder, data)
+    nothing = np.zeros(0, np.int64)
+    of_nothing = np.zeros((0, spec.n_outputs), np.float32)
+    assert spec.pass_loss(targets, encoded, nothing, of_nothing) == (0.0, 0)
+
+
+def test_the_loss_of_compared_texts_is_that_of_one_batch() -> None:
+    spec = mtf.Similarity("cosine")
+    targets = ComparedTargets.of([("a", "b"), ("c", "d")], [0.0, 1.0]).values
+    outputs = np.eye(4, dtype=np.float32)  # all cosines are 0
+    value, n = spec.loss_sum(outputs, targets)
+    assert (value, n) == (pytest.approx(0.5), 1)
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [({"mask": None}, "needs a token .MASK. or <mask>"), ({"knows_words": False}, "whole_words")],
+)
+def test_vocabularies_that_a_masked_head_cannot_read(
+    tiny_model: mtf.MultiTaskModel, known: dict[str, Any], words: str
+) -> None:
+    spec: Any = tiny_model.add_head("mlm", mtf.MaskedLM(whole_words=True)).heads["mlm"].spec
+    facts = SimpleNamespace(family=FAMILIES["bert"])
+    spec._check_model(facts)
+    object.__setattr__(spec, "_vocabulary", dataclasses.replace(spec.vocabulary, **known))
+    with pytest.raises(mtf.ConfigError, match=words):
+        spec._check_model(facts)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mtfreeze import ImageWarning, Picture
-from support.made_up_images import file_bytes, pixels
+from support.made_up_images import file_bytes, pixels, png_of_16_bits
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
@@ -45,15 +45,16 @@ def test_formats_that_lose_values_give_what_pillow_gives(kind: str) -> None:
     np.testing.assert_array_equal(Picture(data).decode(), np.asarray(Image.open(io.BytesIO(data))))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_camera_held_otherwise(orientation: int) -> None:
+def test_a_camera_held_otherwise(orientation: int, kind: str) -> None:
     """The size is right before decoding, and the pixels are those of Pillow's own rule."""
     from PIL import ImageOps
 
     image = Image.fromarray(pixels(8, 24, seed=orientation))
     exif = image.getexif()
     exif[0x0112] = orientation
-    data = written(image, exif=exif)
+    data = written(image, kind, exif=exif)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
     picture = Picture(data)
     assert picture.size() == expected.shape[:2]
@@ -86,8 +87,26 @@ def test_a_palette_with_transparency_keeps_its_colours() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "PPM", "TIFF"])
 def test_sixteen_bits_keep_the_upper_byte(kind: str) -> None:
     values = np.array([[0, 255, 256, 40_000, 65_535]], np.uint16)
-    found = Picture(file_bytes(values, kind)).decode()
+    data = b"P5\n5 1\n65535\n" + values.astype(">u2").tobytes()
+    found = Picture(data if kind == "PPM" else file_bytes(values, kind)).decode()
     assert found[0, :, 0].tolist() == [0, 0, 1, 156, 255]
+
+
+def test_sixteen_bits_of_colour_keep_the_upper_byte_too() -> None:
+    values = np.array([[[0, 255, 256], [40_000, 65_535, 511]]], ">u2")
+    found = Picture(png_of_16_bits(values)).decode()
+    assert found.tolist() == (values >> 8).tolist()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_an_image_of_pillow_is_turned_as_its_file_is(kind: str) -> None:
+    image = Image.fromarray(pixels(8, 24))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    data = written(image, kind, exif=exif)
+    found = Picture(Image.open(io.BytesIO(data)))
+    assert found.size() == (24, 8)
+    np.testing.assert_array_equal(found.decode(), Picture(data).decode())
 
 
 def test_an_animation_gives_its_first_frame_and_says_so() -> None:

@@ -134,6 +134,15 @@ def test_curves_in_words() -> None:
     assert "after step 20: all: frozen: something | trained: all" in text
 
 
+def test_curves_of_a_task_without_an_evaluation_say_so() -> None:
+    pytest.importorskip("matplotlib")
+    rows = [
+        {key: value for key, value in row.items() if not key.startswith("eval_ner")}
+        for row in history()
+    ]
+    assert "not evaluated" in words_of(curves_figure({"run": rows})).split("\n")
+
+
 def test_curves_of_nothing_are_an_error() -> None:
     with pytest.raises(ConfigError, match="trained or evaluated a task; found none"):
         curves_figure({"nothing": []})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["file_bytes", "pixels", "png_header"]
+__all__ = ["file_bytes", "pixels", "png_header", "png_of_16_bits"]
 
 
 def pixels(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -31,7 +31,19 @@ def file_bytes(array: NDArray[Any], kind: str, **options: Any) -> bytes:
 
 def png_header(height: int, width: int) -> bytes:
     """Return a PNG that says it has so many pixels and holds none."""
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
-    end = b"\0\0\0\0IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
-    return b"\x89PNG\r\n\x1a\n" + chunk + end
+    return _png(height, width, 8)
+
+
+def png_of_16_bits(values: NDArray[np.uint16]) -> bytes:
+    """Return a PNG of colours of 16 bits, (height, width, 3), which Pillow reads but writes not."""
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    return _png(*values.shape[:2], 16, _chunk(b"IDAT", zlib.compress(lines)))
+
+
+def _png(height: int, width: int, bits: int, data: bytes = b"") -> bytes:
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + data + _chunk(b"IEND", b"")
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

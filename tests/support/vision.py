@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.inputs.image_encoder import patches
 from mtfreeze.inputs.row_layout import RowLayout, starts
 from mtfreeze.runtime import threads
+from support.tiny_bert import write_json
 
-__all__ = ["CASES", "PATCH", "core_of", "image_batch", "images", "seed"]
+__all__ = ["CASES", "PATCH", "core_of", "image_batch", "images", "seed", "write_vision"]
 
 PATCH = 4
 
@@ -32,6 +34,19 @@ _COMMON: dict[str, Any] = {
     "patch_size": PATCH,
     "qkv_bias": True,
 }
+_PROCESSOR: dict[str, Any] = {
+    "image_processor_type": "ViTImageProcessor",
+    "do_resize": True,
+    "size": {"height": 20, "width": 20},
+    "resample": 2,
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+"""``preprocessor_config.json`` for the grid of the table of positions."""
+
 _VIT = {**_COMMON, "intermediate_size": 40}
 
 CASES: dict[str, dict[str, Any]] = {
@@ -83,3 +98,21 @@ def image_batch(model: _core.Model, pictures: Sequence[NDArray[np.float32]]) -> 
         "offsets": {name: starts(rows) for name, (rows, _) in grids.items()},
         "widths": {name: width for name, (_, width) in grids.items() if width is not None},
     }
+
+
+def write_vision(folder: Path, name: str, number: int = 0, **changes: Any) -> Path:
+    """Write a seeded model, with the pooler where the family has one, and return the folder."""
+    from safetensors.numpy import save_file
+
+    config = {**CASES[name], **changes}
+    core = core_of(config, "pooler" if FAMILIES[config["model_type"]].pooler else "cls")
+    seed(core, number)
+    tensors = {
+        info.key.removeprefix("backbone."): np.array(core.view(index))
+        for index, info in enumerate(core.params())
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config)
+    write_json(folder / "preprocessor_config.json", _PROCESSOR)
+    save_file(tensors, str(folder / "model.safetensors"))
+    return folder

@@ -100,6 +100,16 @@ def test_several_labels_of_a_few_rows(tiny_model: mtf.MultiTaskModel) -> None:
         mtf.few_shot(model, "topics", always, **FEW)
 
 
+def test_several_selectors_move_what_they_name(two_head_model: mtf.MultiTaskModel) -> None:
+    before = bits(two_head_model.parameters())
+    train = ["backbone.layers[1]", "backbone.layers[2]"]
+    mtf.few_shot(two_head_model, "classifier", ROWS, train=train, **FEW)
+    moved = {
+        key.rpartition(".layer.")[2][:1] for key in changed(before, two_head_model.parameters())
+    }
+    assert moved == {"1", "2", "c"}  # c: of the head
+
+
 @pytest.mark.parametrize("train", [3, {"backbone"}])
 def test_what_moves_is_a_selector_or_several(
     two_head_model: mtf.MultiTaskModel, train: Any
