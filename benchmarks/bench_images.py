@@ -45,12 +45,19 @@ class Sides:
         threads.initialize()
         torch.set_num_threads(1)
         torch.manual_seed(0)
-        config = ResNetConfig(depths=depths, hidden_sizes=[256, 512, 1024, 2048][: len(depths)])
-        self.torch = ResNetModel(config).eval().to(memory_format=torch.channels_last)
+        config: Any = ResNetConfig(
+            depths=depths, hidden_sizes=[256, 512, 1024, 2048][: len(depths)]
+        )
+        network: Any = ResNetModel(config)
+        self.torch = network.eval().to(memory_format=torch.channels_last)
         self.head = torch.nn.Linear(config.hidden_sizes[-1], _LABELS)
         build = core_config(FAMILIES["resnet"], config.to_dict(), "config.json")
         self.core = _core.Model(build)
-        head = {"kind": "sequence_classification", "n_labels": _LABELS, "dropout": 0.0}
+        head: dict[str, Any] = {
+            "kind": "sequence_classification",
+            "n_labels": _LABELS,
+            "dropout": 0.0,
+        }
         self.core.add_head("classifier", {**head, "hidden": []}, 0)
         values = {f"backbone.{k}": v for k, v in self.torch.state_dict().items()}
         values |= {f"classifier.{k}": v for k, v in self.head.state_dict().items()}
@@ -112,7 +119,7 @@ class Sides:
             part.zero_grad(set_to_none=True)
         pooled = self.torch(self.pixels).pooler_output.flatten(1)
         labels = torch.from_numpy(self.labels.astype(np.int64))
-        loss = torch.nn.functional.cross_entropy(self.head(pooled), labels)
+        loss: Any = torch.nn.functional.cross_entropy(self.head(pooled), labels)
         loss.backward()
         return float(loss.detach())
 

@@ -85,7 +85,12 @@ def pair(request: Any, torch: Any, transformers: Any) -> tuple[Any, Any, dict[st
     reference = moved(torch, transformers.ResNetModel(config))
     head = torch.nn.Linear(config.hidden_sizes[-1], 3)
     core = _core.Model(core_config(FAMILIES["resnet"], config.to_dict(), "config.json"))
-    kind = {"kind": "sequence_classification", "n_labels": 3, "dropout": 0.0, "hidden": []}
+    kind: dict[str, Any] = {
+        "kind": "sequence_classification",
+        "n_labels": 3,
+        "dropout": 0.0,
+        "hidden": [],
+    }
     core.add_head("classifier", kind, 0)
     values = {f"backbone.{key}": v for key, v in reference.state_dict().items()}
     values |= {f"classifier.{key}": v for key, v in head.state_dict().items()}
@@ -221,9 +226,9 @@ def test_a_folder_of_transformers(torch: Any, transformers: Any, tmp_path: Path)
     made = write(torch, transformers, tmp_path)
     model = mtf.MultiTaskModel.from_pretrained(tmp_path)
     random = np.random.default_rng(5)
-    pictures = [random.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in SIZES]
+    pictures: Any = [random.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in SIZES]
     found = model.encode(pictures)
-    encoder = model._encoder  # type: ignore[attr-defined]
+    encoder = model._encoder
     prepared = encoder.encode_images(pictures).pack()
     sides = [int(width[0]) for width in [prepared.widths["pixels"]]]
     pixels = prepared.inputs["pixels"].reshape(len(pictures), -1, sides[0], 3)
@@ -240,8 +245,8 @@ def test_a_classifier_comes_and_goes_back(torch: Any, transformers: Any, tmp_pat
     model = mtf.MultiTaskModel.from_pretrained(tmp_path / "theirs")
     model.add_head("animal", from_pretrained=tmp_path / "theirs")
     random = np.random.default_rng(5)
-    pictures = [random.integers(0, 256, (60, 60, 3), dtype=np.uint8) for _ in range(3)]
-    pixels = model._encoder.encode_images(pictures).pack().inputs["pixels"]  # type: ignore[attr-defined]
+    pictures: Any = [random.integers(0, 256, (60, 60, 3), dtype=np.uint8) for _ in range(3)]
+    pixels = model._encoder.encode_images(pictures).pack().inputs["pixels"]
     side = round((len(pixels) / len(pictures)) ** 0.5)
     given = pixels.reshape(len(pictures), side, side, 3).transpose(0, 3, 1, 2)
     with torch.no_grad():
@@ -261,7 +266,7 @@ def test_a_run_moves_what_trains_and_no_statistics(
 ) -> None:
     write(torch, transformers, tmp_path)
     model = mtf.MultiTaskModel.from_pretrained(tmp_path)
-    model.add_head("kind", mtf.SequenceClassification(["dark", "light"]))
+    model.add_head("kind", mtf.SequenceClassification(("dark", "light")))
     model.freeze("backbone[:1]")
     random = np.random.default_rng(7)
     rows_of = [
