@@ -70,6 +70,7 @@ class SpaceInfo(NamedTuple):
     max_length: int  # most rows of one sequence
     of_heads: bool  # a sequence may have no rows; a batch without offsets has none
     row_cost: int  # rows of a token budget that one row counts as
+    rows_per_token: int  # rows that count as one of a token budget
     is_grid: bool  # rows are those of a picture, row by row: batches bring its widths
     height: int  # of the one grid that it takes, with `width`; 0: any
     width: int

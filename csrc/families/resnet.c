@@ -20,6 +20,9 @@ extern const mtf_family mtf_family_resnet;
 enum { MOST_STAGES = 6, STEM_KERNEL = 7, POOL_KERNEL = 3, REDUCTION = 4 };
 /* Of an image, 4,096 x 4,096: rows of no space are more. */
 #define MOST_PIXELS (INT64_C(1) << 24)
+/* Of a budget of tokens: 4,096 tokens are five images of 224 x 224, whose stem alone keeps as much as a
+ * transformer does of as many tokens. */
+#define PIXELS_PER_TOKEN 64
 /* torch.nn.BatchNorm2d's, which configurations do not state. */
 #define NORM_EPS 1e-5
 
@@ -213,6 +216,7 @@ static mtf_status build(mtf_program *p, const mtf_config *config, mtf_error *err
     resnet_config c;
     MTF_TRY(read_config(&c, config, err));
     const int32_t space = mtf_program_grid(p, "pixels", MOST_PIXELS);
+    mtf_program_rows_per_token(p, space, PIXELS_PER_TOKEN);
     mtf_tensor_id x = mtf_program_input_rows(p, "pixels", space, c.channels);
     const grids g = declare_grids(p, &c, space);
     const conv_part stem = {c.embedding, STEM_KERNEL, 2, g.stem, MTF_ACT_RELU};

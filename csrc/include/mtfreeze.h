@@ -110,7 +110,8 @@ typedef struct mtf_space_info {
     int64_t max_length; /* most rows of one sequence */
     int of_heads;       /* 1: a sequence may have no rows, and a batch without offsets has none */
     int64_t row_cost;   /* rows of a token budget that one row counts as */
-    int is_grid;        /* 1: rows are those of a picture, row by row: batches say how wide it is */
+    int64_t rows_per_token; /* rows that count as one of a token budget */
+    int is_grid; /* 1: rows are those of a picture, row by row: batches say how wide it is */
     int64_t height, width; /* the one grid it takes, where widths say what it is; 0: any */
     /* Of a space whose rows follow from those of another: that one's name, else NULL. A grid is
      * (side + 2 padding - kernel) / stride + 1 of it each way, rounded down, with `ceil` up as long as

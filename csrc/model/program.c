@@ -127,6 +127,7 @@ int32_t mtf_program_space(mtf_program *p, const char *name, int64_t max_length)
     p->spaces[p->n_spaces].name = copy_text(p, name);
     p->spaces[p->n_spaces].max_length = max_length;
     p->spaces[p->n_spaces].row_cost = 1;
+    p->spaces[p->n_spaces].rows_per_token = 1;
     return p->n_spaces++;
 }
 

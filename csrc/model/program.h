@@ -68,6 +68,7 @@ typedef struct mtf_space_def {
     int64_t max_length;      /* longest sequence it takes */
     int of_heads;            /* heads declared it: sequences may have no rows */
     int64_t row_cost;        /* rows of a micro-batch's budget that a row counts as, at least 1 */
+    int64_t rows_per_token;  /* rows that count as one of the budget: of pixels there are many */
     int joins_next;          /* a sequence with a row is never parted from the next one */
     int is_grid;             /* rows are those of a picture, row by row */
     int64_t height, width;   /* the one grid it takes; 0: any */
@@ -131,6 +132,8 @@ int32_t mtf_program_space_of_heads(mtf_program *program, const char *name, int64
 int32_t mtf_program_grid(mtf_program *program, const char *name, int64_t max_length);
 int32_t mtf_program_grid_exact(mtf_program *program, const char *name, int64_t height,
                                int64_t width);
+/* So many rows of a space, and of all that follow from it from now on, count as one of a budget. */
+void mtf_program_rows_per_token(mtf_program *program, int32_t space, int64_t rows);
 /* The grid of windows over the grid `of`; and what has `extra` rows more than the space `of`. */
 int32_t mtf_program_grid_after(mtf_program *program, const char *name, int32_t of,
                                mtf_grid_window windows);

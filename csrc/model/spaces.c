@@ -36,6 +36,13 @@ int32_t mtf_program_grid_exact(mtf_program *p, const char *name, int64_t height,
     return space;
 }
 
+void mtf_program_rows_per_token(mtf_program *p, int32_t space, int64_t rows)
+{
+    if (p->failure.code == MTF_OK) {
+        p->spaces[space].rows_per_token = rows;
+    }
+}
+
 /* No grid of at most `rows` rows has more windows: a side s has at most (s + d) / stride, so h x w has
  * (hw + d (h + w) + d^2) / stride^2, with h + w up to rows + 1. */
 static int64_t most_windows(const mtf_grid_window *windows, int64_t rows)
@@ -65,6 +72,7 @@ int32_t mtf_program_grid_after(mtf_program *p, const char *name, int32_t of,
     if (p->failure.code == MTF_OK) {
         p->spaces[space].of = of;
         p->spaces[space].windows = windows;
+        p->spaces[space].rows_per_token = p->spaces[of].rows_per_token;
     }
     if (p->failure.code == MTF_OK && p->spaces[of].height > 0) {
         mtf_space_def *def = &p->spaces[space];

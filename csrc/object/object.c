@@ -208,6 +208,7 @@ void mtf_model_get_space(const mtf_model *model, size_t index, mtf_space_info *i
                          .max_length = def->max_length,
                          .of_heads = def->of_heads,
                          .row_cost = def->row_cost,
+                         .rows_per_token = def->rows_per_token,
                          .is_grid = def->is_grid,
                          .height = def->height,
                          .width = def->width,

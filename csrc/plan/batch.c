@@ -280,7 +280,8 @@ int64_t mtf_view_cut(const mtf_program *program, const mtf_view *view, int64_t f
         }
         for (int32_t s = 0; s < program->n_spaces && whole > 0; s++) {
             const int64_t rows = view->offsets[s][first + n + 1] - view->offsets[s][first];
-            if (rows * program->spaces[s].row_cost > budget) {
+            const mtf_space_def *space = &program->spaces[s];
+            if (rows * space->row_cost / space->rows_per_token > budget) {
                 return whole;
             }
         }

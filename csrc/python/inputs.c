@@ -12,6 +12,7 @@ static PyObject *space_result(mtf_py_model *self, size_t index)
                           PyLong_FromLongLong(info.max_length),
                           PyBool_FromLong(info.of_heads),
                           PyLong_FromLongLong(info.row_cost),
+                          PyLong_FromLongLong(info.rows_per_token),
                           PyBool_FromLong(info.is_grid),
                           PyLong_FromLongLong(info.height),
                           PyLong_FromLongLong(info.width),

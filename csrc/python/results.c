@@ -19,7 +19,7 @@ static PyStructSequence_Field unit_info_fields[] = {
     FIELD(n_values_frozen), FIELD(frozen), END
 };
 static PyStructSequence_Field space_info_fields[] = {
-    FIELD(name), FIELD(max_length), FIELD(of_heads), FIELD(row_cost), FIELD(is_grid), FIELD(height),
+    FIELD(name), FIELD(max_length), FIELD(of_heads), FIELD(row_cost), FIELD(rows_per_token), FIELD(is_grid), FIELD(height),
     FIELD(width), FIELD(of), FIELD(kernel), FIELD(stride), FIELD(padding), FIELD(ceil), FIELD(extra), END
 };
 static PyStructSequence_Field input_info_fields[] = {

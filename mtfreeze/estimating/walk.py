@@ -17,6 +17,7 @@ import numpy as np
 
 from ..closest import counted
 from ..inputs.packing import Encoded
+from ..inputs.row_layout import RowLayout
 from ..model.encoding import brief_tokens, calls
 from ..planning.run_plan import PhasePlan, PlannedStep
 from ..pricing.plan_prices import Flops, PlanPrices, form_bytes, sizes_of
@@ -291,7 +292,8 @@ class _Walk:
 
     def _add_calls(self, outputs: Sequence[str], lengths: Any, given: Sequence[str]) -> None:
         """Let the arenas grow to the largest call of the core that infers these sequences."""
-        largest = [lengths[at] for at in calls(lengths, brief_tokens())]
+        as_tokens = lengths // RowLayout.of(self._model._core).rows_per_token
+        largest = [lengths[at] for at in calls(as_tokens, brief_tokens())]
         self._peak.add_batches(list(outputs), largest, given, training=False)
 
     def _settle(self, draft: _Draft, drafts: Sequence[_Draft]) -> tuple[PhaseCosts, float]:

@@ -171,7 +171,8 @@ class EvalData:
                 }
                 specs = [model.heads[name].spec for name in group.tasks]
                 cost = max(spec.token_cost for spec in specs)
-                for at in calls(encoded.row_lengths[group.rows] * cost, brief_tokens()):
+                lengths = encoded.row_lengths[group.rows] * cost // encoded.rows_per_token
+                for at in calls(lengths, brief_tokens()):
                     if stop():
                         raise Stopped
                     rows = group.rows[at]

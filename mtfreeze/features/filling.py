@@ -108,7 +108,7 @@ def run_pass(
             flops += prices.flops(
                 group.names, sizes_of(lengths), features=given, training=False
             ).forward
-            for at in pass_calls(lengths, stop):
+            for at in pass_calls(lengths // texts.rows_per_token, stop):
                 chosen = [group.texts[n] for n in at.tolist()]
                 batch = _batch(texts, group, chosen, at)
                 values = model._core.forward(batch.for_core(), list(group.names))

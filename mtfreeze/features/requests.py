@@ -59,6 +59,11 @@ class Texts:
         for row, text in zip(rows, texts, strict=True):
             self._places.setdefault(text, (number, row))
 
+    @property
+    def rows_per_token(self) -> int:
+        """Of lengths, where they are held against a budget of tokens."""
+        return self._sources[0].rows_per_token
+
     def lengths(self, texts: Sequence[bytes]) -> NDArray[np.int64]:
         """Return the tokens of each text, (n,) int64."""
         return self._of_each([source.lengths for source in self._sources], texts)

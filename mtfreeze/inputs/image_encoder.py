@@ -105,7 +105,7 @@ class EncodedImages(Encoded):
         grids = encoder.layout.grids(shapes[:, 0] // side, shapes[:, 1] // side)
         self._counts = {name: count for name, (count, _) in grids.items()}
         self._widths = {name: width for name, (_, width) in grids.items() if width is not None}
-        self.spaces = tuple(grids)
+        self.spaces, self.rows_per_token = tuple(grids), encoder.layout.rows_per_token
         lengths = self._counts[encoder.layout.main.name]
         super().__init__({}, starts(lengths), np.zeros(len(lengths), np.bool_))
 

@@ -242,6 +242,9 @@ class Encoded(Sequence[NDArray[np.int32]]):
         position = range(len(self))[row]
         return self._first[self._word_offsets[position] : self._word_offsets[position + 1]]
 
+    rows_per_token: int = 1
+    """Of lengths, where they are held against a budget of tokens."""
+
     spaces: tuple[str, ...] = (TOKENS,)
     """The row spaces of the family."""
 

@@ -72,6 +72,11 @@ class RowLayout:
         return self.main.extra if self.main is not self.base else 0
 
     @property
+    def rows_per_token(self) -> int:
+        """Rows of the main space that count as one token where a budget of tokens is kept."""
+        return self.main.rows_per_token
+
+    @property
     def longest(self) -> int:
         """The largest length of a sequence."""
         return self.main.max_length

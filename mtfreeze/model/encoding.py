@@ -30,7 +30,7 @@ from ..data.text_rows import check_texts
 from ..data.white_space import words_of
 from ..errors import ConfigError, SelectorError
 from ..images.telling import is_image
-from ..inputs.packing import SEQUENCES, Encoded
+from ..inputs.packing import Encoded
 from ..inputs.row_encoding import PLAIN
 from ..inputs.row_layout import starts
 from ..notices import OtherRowsWarning, warn
@@ -267,7 +267,7 @@ def encode(
 
     def compute() -> None:
         with reporter.bar(len(encoded), "encoding", unit=model.noun):
-            for rows in calls(encoded.lengths, rows=limit):
+            for rows in calls(encoded.lengths // encoded.rows_per_token, rows=limit):
                 batch = encoded.pack(rows).for_core()
                 result[rows] = model._core.forward(batch, [output], **how)[0]
                 reporter.advance(len(rows))
@@ -307,7 +307,7 @@ def forward(
     wanted = list(dict.fromkeys(wanted))
     heads = [model.heads[name] for name in wanted if name in model.heads]
     encoded = _encode_for(model, heads, texts, words)
-    per_row = [known[name].space for name in wanted if known[name].space != SEQUENCES]
+    per_row = [known[name].space for name in wanted if known[name].space in encoded.spaces]
     if len(encoded):
         batch = encoded.pack().for_core()
         values = model._core.forward(batch, wanted, **how) if wanted else []

@@ -125,7 +125,7 @@ def _kept(
         for head in asked:
             spec = head.spec
             found.setdefault(head.name, spec.row_space.empty(encoded.n_rows, spec.n_outputs))
-        for at in calls(encoded.row_lengths[rows]):
+        for at in calls(encoded.row_lengths[rows] // encoded.rows_per_token):
             some = rows[at]
             batch = asked[0].spec.asked(encoded.pack(encoded.sequences_of(some)))
             outputs = model._core.forward(batch.for_core(), [head.name for head in asked], **how)

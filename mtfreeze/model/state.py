@@ -68,6 +68,9 @@ def reads(
     return guarded
 
 
+_COUNTER = ".num_batches_tracked"
+
+
 def check_model(model: object) -> None:
     """Check that `model` is a model: functions that take one begin with it; TypeError otherwise."""
     if not isinstance(model, ModelState):
@@ -129,6 +132,11 @@ class ModelState:
         """What turns rows of data into sequences: the tokenizer, or what prepares images."""
         # one reads what the other refuses, so that whoever has rows need not know which it is
         return cast("TextEncoder", self._encoder)
+
+    @property
+    def unused_shown(self) -> dict[str, RawTensor]:
+        """`unused` without the counters of batch norms, of which there are many that say nothing."""
+        return {name: raw for name, raw in self.unused.items() if not name.endswith(_COUNTER)}
 
     @property
     def reads_images(self) -> bool:

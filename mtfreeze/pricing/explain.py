@@ -45,7 +45,7 @@ def explain(model: ModelState) -> str:
         *_costs(prices),
         *_heads(model, prices),
     ]
-    unused = [name for name in model.unused if not model.index.family.is_buffer(name)]
+    unused = list(model.unused_shown)
     if unused:
         lines.append(f"Present, not used, not trained, saved back unchanged: {', '.join(unused)}.")
     return "\n".join(lines)

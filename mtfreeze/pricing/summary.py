@@ -216,11 +216,7 @@ def summarize(model: ModelState) -> Summary:
         f"{type(model).__name__}({quoted(model.name)})"
         + (f", from {model.base}" if model.base else ""),
         rows,
-        {
-            name: _size(raw.shape)
-            for name, raw in model.unused.items()
-            if not model.index.family.is_buffer(name)
-        },
+        {name: _size(raw.shape) for name, raw in model.unused_shown.items()},
         now.weight_bytes,
         now.gradient_bytes,
         now.moment_bytes,

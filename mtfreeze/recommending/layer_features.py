@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.order import permutation
-from ..inputs.packing import SKIP, TOKENS, Encoded, PackedBatch
+from ..features.keys import output_info
+from ..inputs.packing import SKIP, Encoded, PackedBatch
 from ..model.encoding import calls
 from .data_facts import TaskRows
 
@@ -80,9 +81,9 @@ def sample(rows: Int64, lengths: Int64, most: int, name: str) -> Int64:
     return np.sort(rows[order[: max(fits, LEAST_ROWS)]])
 
 
-def _pool(states: Float32, batch: PackedBatch, how: str) -> Float32:
-    """Return one vector a sequence, (n, width of `states`)."""
-    offsets = batch.offsets[TOKENS]
+def _pool(states: Float32, batch: PackedBatch, how: str, space: str) -> Float32:
+    """Return one vector a sequence, (n, width of `states`); rows of `space`."""
+    offsets = batch.offsets[space]
     first, last = offsets[:-1], offsets[1:] - 1
     if SKIP in batch.inputs:  # at least the last row stays, as in the core
         first = np.minimum(first + batch.inputs[SKIP], last)
@@ -131,8 +132,10 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     per_token = task.spec.row_space.splits
     most = MOST_SENTENCES if per_token else MOST_TEXTS
     lengths = task.encoded.row_lengths
-    rows = sample(task.rows, lengths[task.rows], most, name)
+    as_tokens = lengths[task.rows] // task.encoded.rows_per_token
+    rows = sample(task.rows, as_tokens, most, name)
     outputs = [f"hidden_states.{k}" for k in range(model.index.n_layers + 1)]
+    spaces = [output_info(model, output).space for output in outputs]
     how = _pooling_of(model, name)
     parts: list[list[Float32]] = [[] for _ in outputs]
     pooled = np.empty((len(rows), model.token_width), dtype=np.float32)
@@ -140,17 +143,19 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     owners: list[Int64] = []
 
     def compute() -> None:
-        for at in calls(lengths[rows]):
+        for at in calls(lengths[rows] // task.encoded.rows_per_token):
             batch = task.encoded.pack(task.encoded.sequences_of(rows[at]))
             states = model._core.forward(batch.for_core(), outputs)
             pooled[at] = _of_rows(
-                _pool(states[-1], batch, "mean" if per_token else how), task.encoded, rows[at]
+                _pool(states[-1], batch, "mean" if per_token else how, spaces[-1]),
+                task.encoded,
+                rows[at],
             )
             keep, codes, owner = task.targets.items(task.encoded, rows[at])
-            for layer, state in zip(parts, states, strict=True):
+            for layer, state, space in zip(parts, states, spaces, strict=True):
                 vectors = state
                 if not per_token:
-                    vectors = task.spec.read(_pool(state, batch, how))
+                    vectors = task.spec.read(_pool(state, batch, how, space))
                 layer.append(vectors[keep])
             labels.append(codes.astype(np.int64))
             owners.append(at[owner])
@@ -173,16 +178,17 @@ def pooled_features(
 ) -> Float32:
     """Return the top layer's vectors, (n, width), of at most so many rows."""
     every = np.arange(encoded.n_rows, dtype=np.int64)
-    rows = sample(every, encoded.row_lengths, most, f"{head} eval")
+    rows = sample(every, encoded.row_lengths // encoded.rows_per_token, most, f"{head} eval")
     how = "mean" if encoded.has_words else _pooling_of(model, head)
     output = f"hidden_states.{model.index.n_layers}"
+    space = output_info(model, output).space
     found = np.empty((len(rows), model.token_width), dtype=np.float32)
 
     def compute() -> None:
-        for at in calls(encoded.row_lengths[rows]):
+        for at in calls(encoded.row_lengths[rows] // encoded.rows_per_token):
             batch = encoded.pack(encoded.sequences_of(rows[at]))
             states = model._core.forward(batch.for_core(), [output])
-            found[at] = _of_rows(_pool(states[0], batch, how), encoded, rows[at])
+            found[at] = _of_rows(_pool(states[0], batch, how, space), encoded, rows[at])
 
     model.reading().run(compute)
     return found

@@ -23,11 +23,11 @@ onnx = pytest.importorskip("onnx")
 
 
 def test_every_operation_of_the_core_has_a_translation() -> None:
-    """By the names in the tables of csrc/ops."""
+    """By the names in the tables of csrc/ops; models of images are refused by type."""
     sources = [path.read_text("utf-8") for path in (ROOT / "csrc" / "ops").glob("*.c")]
     found = {name for text in sources for name in re.findall(r'\.name = "([^"]+)"', text)}
     assert len(found) > 10
-    assert found == set(TRANSLATIONS)
+    assert found == set(TRANSLATIONS) | {"convolution", "grid_max_pool", "image_tokens"}
 
 
 def test_nodes_stand_in_order_and_say_what_they_read(two_head_model: mtf.MultiTaskModel) -> None:

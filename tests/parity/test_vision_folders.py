@@ -11,6 +11,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.families import FAMILIES
+from mtfreeze.images import Processor
 from support.vision import CASES, image_batch, images
 
 pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("torch", "transformers")]
@@ -33,6 +34,8 @@ def save(folder: Path, name: str, end: str = "ForImageClassification") -> Any:
     for parameter in network.parameters():  # biases, norms and tokens are not left at 0 and 1
         parameter.data += 0.05 * torch.randn_like(parameter)
     network.save_pretrained(folder)
+    file = folder / "preprocessor_config.json"
+    file.write_bytes(Processor.published(family.model_type).to_json())
     return network
 
 
