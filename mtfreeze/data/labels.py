@@ -180,8 +180,10 @@ def encode_labels(
         if label is None:
             continue
         if isinstance(label, tuple):
+            whole = "texts" if row.image is None else "images"
             raise DataError(
-                f"{row.source}: head {quoted(head)} labels whole texts: expected one label; found "
+                f"{row.source}: head {quoted(head)} labels whole {whole}: expected one "
+                "label; found "
                 + (
                     f"{counted(len(label), _item_of(label))}; use a MultiLabelClassification head "
                     "for several labels, a Regression head for numbers"

@@ -61,6 +61,11 @@ def check_words(value: object, where: str) -> tuple[str, ...]:
             f"{where}: expected a list of words (str); found {typed(value)}; split the text first"
         )
     for position, word in enumerate(value):
+        if is_image(word):
+            raise TypeError(
+                f"{where}: expected one image a row; found a {type(value).__name__} of "
+                f"{len(value)}; give each image a row of its own"
+            )
         if not isinstance(word, str):
             raise TypeError(
                 f"{where}: expected words (str); word {position} is {typed(word)}; "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..closest import counted
-from ..inputs.packing import Encoded
+from ..evaluating.eval_data import without_features
 from ..inputs.row_layout import RowLayout
 from ..model.encoding import brief_tokens, calls
 from ..planning.run_plan import PhasePlan, PlannedStep
@@ -269,7 +269,8 @@ class _Walk:
         data, times = self._prepared.eval_data, evaluations_of(self._plan, phase)
         if not times or not data.tasks:
             return None
-        pack = Encoded.pack if self._features is None else self._features.evaluation_batch
+        features = self._features
+        pack = without_features if features is None else features.evaluation_batch
         flops, givens = 0.0, []
         part = data.part(EVAL_ROWS[0])
         for (group, encoded), (small, _) in zip(data.groups, part.groups, strict=True):

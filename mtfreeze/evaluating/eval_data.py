@@ -33,13 +33,18 @@ from ..steps.task_losses import LossSum, evaluation_loss, own_loss
 from .batch_scorer import BatchScorer
 from .scorers import Outcome, RowScorer, Scorer
 
-__all__ = ["BATCH_SIZE", "EvalData", "PackRows"]
+__all__ = ["BATCH_SIZE", "EvalData", "PackRows", "without_features"]
 
 BATCH_SIZE = 32
 """Rows of a batch of losses that compare the rows of one, where no run says how many."""
 
 PackRows = Callable[[Encoded, NDArray[np.int64]], PackedBatch]
-"""Tokens of a data set, sequences -> these as a packed batch."""
+"""Sequences of a data set, numbers of some -> these as a packed batch."""
+
+
+def without_features(encoded: Encoded, rows: NDArray[np.int64]) -> PackedBatch:
+    """Return sequences as a packed batch of what the model reads, as texts or images pack it."""
+    return encoded.pack(rows)
 
 
 class EvalData:
@@ -135,7 +140,7 @@ class EvalData:
         model: MultiTaskModel,
         reporter: Reporter,
         stop: Callable[[], bool] = lambda: False,
-        pack: PackRows = Encoded.pack,
+        pack: PackRows = without_features,
     ) -> dict[str, float]:
         """Return the figures of all tasks, by ``eval_<task>_<metric>``.
 
@@ -159,7 +164,7 @@ class EvalData:
         model: MultiTaskModel,
         reporter: Reporter,
         stop: Callable[[], bool] = lambda: False,
-        pack: PackRows = Encoded.pack,
+        pack: PackRows = without_features,
     ) -> dict[str, Outcome]:
         """Return the figures of all tasks with each row's share in them; see `score`."""
         found: dict[str, Outcome] = {}

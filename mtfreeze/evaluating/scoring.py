@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from ..heads.measure import LOSS
 from ..heads.task import Task
-from ..inputs.packing import Encoded
 from ..metrics.scores import metric_name
 from ..planning.settings import EvalEvery
 from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
-from .eval_data import EvalData, PackRows
+from .eval_data import EvalData, PackRows, without_features
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -65,7 +64,7 @@ class Scoring:
         return isinstance(self._every, int) and n_steps % self._every == 0
 
     def score(
-        self, reporter: Reporter, stop: Callable[[], bool], pack: PackRows = Encoded.pack
+        self, reporter: Reporter, stop: Callable[[], bool], pack: PackRows = without_features
     ) -> dict[str, float] | None:
         """Return the figures of all tasks; None if there is no data, or `stop` returned true."""
         if not self._data.tasks:

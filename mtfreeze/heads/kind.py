@@ -23,6 +23,7 @@ from ..checks import as_number, check_choice, check_each, check_flag, check_inte
 from ..data.examples import Examples
 from ..data.label_names import check_label_names
 from ..errors import ConfigError
+from ..families import IMAGES
 from ..inputs.packing import Encoded, PackedBatch
 from ..inputs.row_encoding import PLAIN, RowEncoding
 from ..losses.own import LossFunction
@@ -176,6 +177,13 @@ class HeadSpec(ABC):
         ConfigError
             If heads of this kind cannot stand over the model.
         """
+        if facts.family.reads == IMAGES and (self.row_space.splits or self.encoding != PLAIN):
+            read = "words" if self.row_space.splits else "several texts a row"
+            raise ConfigError(
+                f"expected a head that reads one image a row, as the model does; found "
+                f"{type(self).__name__}, which reads {read}; give labels of whole images, such as "
+                "mtf.SequenceClassification(labels=[...])"
+            )
         return self
 
     # ---- rows of data ----------------------------------------------------------------------------

@@ -106,14 +106,16 @@ def encode_rows(
     rows: Any = texts
     items = as_items(texts)
     if items is None:
-        return model.encoder.encode_texts(rows, prompt)  # raises
+        read = model.encoder.encode_images if model.reads_images else model.encoder.encode_texts
+        return read(rows)  # raises
     rows = list(items)
     if model.reads_images or any(is_image(row) for row in rows):
         if prompt:
             raise ConfigError(
                 f"a prompt stands before texts; found {quoted(prompt)} for images; leave it out"
             )
-        return model.encoder.encode_images(rows)
+        whole: Any = texts  # an array as it is: one image is no list of its lines
+        return model.encoder.encode_images(whole if hasattr(whole, "ndim") else rows)
     listed = [position for position, row in enumerate(rows) if isinstance(row, list | tuple)]
     takes_words = any(head.spec.row_space.splits for head in heads)
     if check_flag("words", words) or (takes_words and listed):
@@ -174,7 +176,7 @@ def encode_asked(model: ModelState, spec: HeadSpec, rows: Sequence[Row]) -> Enco
 def read_once(rows: Sequence[Row]) -> Sequence[Row]:
     """Return rows that may be read several times; what is none comes back as it is."""
     items = as_items(rows)
-    return rows if items is None or isinstance(rows, str) else list(items)
+    return rows if items is None or isinstance(rows, str | np.ndarray) else list(items)
 
 
 def readers(model: ModelState, names: Sequence[str], rows: object, words: bool) -> list[str]:

@@ -135,7 +135,7 @@ class ModelState:
 
     @property
     def unused_shown(self) -> dict[str, RawTensor]:
-        """`unused` without the counters of batch norms, of which there are many that say nothing."""
+        """`unused` without the counters of batch norms: they are many and say nothing."""
         return {name: raw for name, raw in self.unused.items() if not name.endswith(_COUNTER)}
 
     @property

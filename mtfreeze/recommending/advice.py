@@ -217,11 +217,11 @@ class Advice:
         for task, distance in self.findings.shifts.items():
             if distance is not None:
                 lines.append(
-                    f"{task}: training and evaluation texts are {distance:.2f} apart (proxy "
+                    f"{task}: training and evaluation rows are {distance:.2f} apart (proxy "
                     "A-distance, 0 alike, 2 told apart without error)"
                 )
         for pair in self.findings.likeness:
-            apart = "" if pair.distance is None else f", texts {pair.distance:.2f} apart"
+            apart = "" if pair.distance is None else f", rows {pair.distance:.2f} apart"
             lines.append(
                 f"{pair.tasks[0]} and {pair.tasks[1]}: read the top layer alike by "
                 f"{pair.reading:.2f} (linear CKA of their probes, 0 to 1){apart}"

@@ -3,6 +3,7 @@
 
 A sentence encoder was tuned so that its pooled vector says what a text means; a masked language
 model was not, and its pooled vector is a poor summary (E1, E6, E23). The folder says which it is.
+Models of images are a kind of their own: what was shown for texts alone is marked as such.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ __all__ = ["KINDS", "BackboneFacts", "backbone_facts"]
 KINDS = {
     "sentence": "sentence encoder",
     "masked": "masked language model",
+    "vision": "vision model",
     "unknown": "encoder of unknown training",
 }
 """Kind -> how it is called."""
@@ -36,7 +38,7 @@ class BackboneFacts:
     ----------
     name : str
         What it was loaded from.
-    kind : {"sentence", "masked", "unknown"}
+    kind : {"sentence", "masked", "vision", "unknown"}
     why : str
         What the kind was told by.
     n_layers, width, n_values : int
@@ -70,7 +72,9 @@ def backbone_facts(model: MultiTaskModel) -> BackboneFacts:
     loaded, index = model._loaded, model.index
     architectures = [str(one) for one in model.config.get("architectures") or ()]
     masked = next((one for one in architectures if one.endswith(_MASKED)), None)
-    if loaded.settings.prompts.raw:
+    if model.reads_images:
+        kind, why = "vision", f"{loaded.family.model_type} reads images"
+    elif loaded.settings.prompts.raw:
         kind, why = "sentence", f"its folder has {PROMPTS_FILE}"
     elif masked is not None:
         kind, why = "masked", f"its config.json names {masked}"

@@ -51,6 +51,8 @@ class DataFacts:
         Share of rows that are longer than the model's maximum.
     n_eval : int
         Evaluation rows.
+    noun : {"text", "image"}
+        What a row is.
     """
 
     task: str
@@ -64,6 +66,7 @@ class DataFacts:
     longest: int
     truncated: float
     n_eval: int
+    noun: str = "text"
 
     @property
     def per_label(self) -> float:
@@ -81,9 +84,10 @@ class DataFacts:
 
     def __str__(self) -> str:
         space = ROW_SPACES[self.kind]
+        example = space.example if self.noun == "text" else self.noun
         label, n = self.rarest
         parts = [
-            f"{self.task}: {counted(self.n_rows, f'training {space.example}')}, {self.n_labels} "
+            f"{self.task}: {counted(self.n_rows, f'training {example}')}, {self.n_labels} "
             f"{space.classes}, {self.per_label:.0f} examples of each on average, fewest of "
             f"{label!r} ({n:,})",
             f"balance {self.balance:.2f}",
@@ -146,7 +150,8 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
     # What gives no token has no features to probe, whatever its label.
     _, codes, owner = targets.items(encoded, labelled)
     readable = np.bincount(codes, minlength=len(spec.labels))
-    _check(name, spec.row_space.labelled, readable, int(counts.sum()), spec.labels)
+    what = "images" if model.reads_images else spec.row_space.labelled
+    _check(name, what, readable, int(counts.sum()), spec.labels)
     rows = labelled[np.unique(owner)]
     lengths = encoded.row_lengths[rows]
     facts = DataFacts(
@@ -161,6 +166,7 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
         longest=int(lengths.max()),
         truncated=float(encoded.row_truncated[rows].mean()),
         n_eval=0 if task.eval is None else len(task.eval),
+        noun=model.noun,
     )
     return TaskRows(facts, encoded, spec, targets, rows)
 

@@ -77,7 +77,7 @@ def decide(findings: Findings) -> tuple[str, tuple[str, ...], list[Reason]]:
 
     _REASONS[case](findings, leading, say)
     _say_layers(findings, leading, say)
-    if findings.backbone.kind != "sentence" and case not in ("enough", "few"):
+    if findings.backbone.kind not in ("sentence", "vision") and case not in ("enough", "few"):
         say(
             f"The backbone is a {KINDS[findings.backbone.kind]}: its pooled vectors are a poor "
             "summary as they are, so a head on the frozen backbone stays far behind.",
@@ -142,7 +142,7 @@ def _tune(found: Findings, task: str, say: Say) -> None:
 def _shifted(found: Findings, task: str, say: Say) -> None:
     one, shift = found.scores[task], found.shifts[task]
     say(
-        f"{task}: evaluation texts are of another domain than training texts (proxy A-distance "
+        f"{task}: evaluation rows are of another domain than training rows (proxy A-distance "
         f"{shift:.2f} of 2).",
         "probe",
     )

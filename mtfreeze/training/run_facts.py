@@ -71,7 +71,7 @@ def _task(task: Task) -> dict[str, Any]:
         "metric": task.metric,
         "label": task.label,
         "loss": _loss(task.loss),
-        **({} if task.augment is None else {"augment": asdict(task.augment)}),
+        **({} if task.augment is None else {"augment": _plain(asdict(task.augment))}),
     }
 
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from .._core import Bracket
 from ..closest import name_list
 from ..errors import TrainingError
+from ..evaluating.eval_data import without_features
 from ..evaluating.scoring import Scoring
 from ..freezing.digests import FrozenReport, Snapshot, digest_model, report, unused_keys
 from ..heads.kind import HeadSpec
-from ..inputs.packing import Encoded
 from ..losses.weighting import make_weighting
 from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
 from ..printable import printable
@@ -351,7 +351,8 @@ class Trainer:
         state = self.state
         if state.evaluated_at == state.n_steps:
             return True
-        pack = Encoded.pack if self._features is None else self._features.evaluation_batch
+        features = self._features
+        pack = without_features if features is None else features.evaluation_batch
         watch = nullcontext(pack) if self._meter is None else self._meter.evaluation(pack)
         with watch as counted:
             metrics = self._scoring.score(self._reporter, self._stop, counted)

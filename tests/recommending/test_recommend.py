@@ -342,7 +342,7 @@ def shown(case: str, per_label: int, kind: str, shift: float | None) -> Findings
     [
         ("tune", shown("tune", 300, "sentence", None), "300 examples of a label; with 100 to 500"),
         ("tune", shown("tune", 3000, "masked", None), "From 64 examples of a label on"),
-        ("shifted", shown("shifted", 300, "sentence", 1.9), "another domain than training texts"),
+        ("shifted", shown("shifted", 300, "sentence", 1.9), "another domain than training rows"),
     ],
 )
 def test_cases_give_their_reasons(
