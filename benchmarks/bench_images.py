@@ -1,193 +1,117 @@
-# SPDX-License-Identifier: Apache-2.0
-"""ResNet-50 by stages against PyTorch (channels_last): forward, and a training step.
+"""DINOv2 ViT-S/14 on small sets of images: frozen, half frozen, gradually thawed, everything.
 
-Both sides have the same random weights and pictures, one thread each, and take turns; norms
-use their stored statistics on both sides. Times are of the processor, so that neighbours on the
-machine disturb them less, and the best and the middle of all turns are told.
+One `mtfreeze.compare` a set: a head is trained on the frozen backbone first, whose features are
+stored, and every way goes on from there over the same rows, with the rates that `fit` takes by
+itself. Beside them a logistic regression on the pixels as they are. Every image is made a square
+of `--side` pixels. Seconds are of the processor, one job: loading, training, evaluating; memory is
+what model and data held. Prints markdown.
 
-    python benchmarks/bench_images.py [--batch 8] [--side 224] [--turns 5] [--depths 3,4,6,3]
+    python benchmarks/bench_images.py [--threads 2] [--seeds 1] [--rows 200] [--held-out 200]
+        [--epochs 2] [--side 112] [--only faces mnist digits] [--gradual]
+
+SPDX-License-Identifier: Apache-2.0
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import time
-from collections.abc import Callable
-from statistics import median
+import statistics
+import tempfile
+from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MTFREEZE_THREADS", "1")
-
 import numpy as np
-import torch
-from transformers import ResNetConfig, ResNetModel
+from parts.figures import header, line
+from parts.image_sets import SETS, Rows, dinov2_folder, rows_of
+from parts.metered import Metered
 
-from mtfreeze import _core
-from mtfreeze.families import FAMILIES, core_config
-from mtfreeze.runtime import threads
+import mtfreeze as mtf
 
-_LABELS = 10
+START_EPOCHS = 20
+"""Of the head on stored features, where an epoch costs next to nothing."""
 
 
-class Sides:
-    """The same network in the core and in PyTorch, over the same pictures.
+def from_pixels(train: Rows, held_out: Rows) -> float:
+    """Return the accuracy of a logistic regression on the pixels themselves."""
+    from sklearn.linear_model import LogisticRegression
 
-    Parameters
-    ----------
-    depths : sequence of int
-        Blocks of each stage.
-    batch, side : int
-        Pictures, and their height and width.
-    """
+    flat = [
+        np.stack([one[..., 0].reshape(-1) / 255 for one, _ in rows]) for rows in (train, held_out)
+    ]
+    model = LogisticRegression(max_iter=2000).fit(flat[0], [label for _, label in train])
+    return float(model.score(flat[1], [label for _, label in held_out]))
 
-    def __init__(self, depths: list[int], batch: int, side: int) -> None:
-        threads.initialize()
-        torch.set_num_threads(1)
-        torch.manual_seed(0)
-        config: Any = ResNetConfig(
-            depths=depths, hidden_sizes=[256, 512, 1024, 2048][: len(depths)]
+
+def compared(name: str, folder: Path, options: argparse.Namespace) -> None:
+    """Print the lines of a set."""
+    rows = rows_of(name)
+    n_held = min(options.held_out, len(rows) // 2)
+    held_out, train = rows[:n_held], rows[n_held : n_held + options.rows]
+    model = mtf.MultiTaskModel.from_pretrained(folder, pooling="cls+mean")
+    model.add_head("what", mtf.SequenceClassification(sorted({label for _, label in rows})))
+    half = f"backbone[:{model.index.n_layers // 2}]"
+    modes: list[Any] = ["backbone", half, "none"]
+    if options.gradual:
+        modes.append(("gradual", mtf.FreezeSchedule.gradual(per_step=6)))
+    clock = Metered()
+    found = mtf.compare(
+        model, {"what": mtf.Task(train=train, eval=held_out)}, modes=modes, seeds=options.seeds,
+        epochs=options.epochs, start={"epochs": START_EPOCHS}, threads=options.threads,
+        executor=clock, progress=False,
+    )  # fmt: skip
+    names = {
+        "start": "head alone, before",
+        "backbone": "head alone, longer",
+        half: "upper half and head",
+        "none": "everything",
+        "gradual": "everything, gradually",
+    }
+    what = f"{name}, {len(train)} + {len(held_out)}"
+    print(
+        line(
+            what,
+            "logistic regression on pixels",
+            "-",
+            f"{from_pixels(train, held_out):.3f}",
+            "-",
+            "-",
         )
-        network: Any = ResNetModel(config)
-        self.torch = network.eval().to(memory_format=torch.channels_last)
-        self.head = torch.nn.Linear(config.hidden_sizes[-1], _LABELS)
-        build = core_config(FAMILIES["resnet"], config.to_dict(), "config.json")
-        self.core = _core.Model(build)
-        head: dict[str, Any] = {
-            "kind": "sequence_classification",
-            "n_labels": _LABELS,
-            "dropout": 0.0,
-        }
-        self.core.add_head("classifier", {**head, "hidden": []}, 0)
-        values = {f"backbone.{k}": v for k, v in self.torch.state_dict().items()}
-        values |= {f"classifier.{k}": v for k, v in self.head.state_dict().items()}
-        for position, info in enumerate(self.core.params()):
-            array = values[info.key].contiguous().numpy()
-            self.core.set_param(position, np.ascontiguousarray(array, dtype=np.float32))
-        pixels = torch.randn(batch, 3, side, side)
-        self.pixels = pixels.to(memory_format=torch.channels_last)
-        rows = pixels.permute(0, 2, 3, 1).reshape(-1, 3)
-        sides = {"pixels": side}
-        for space in self.core.spaces():
-            if space.of:
-                before = sides[space.of]
-                sides[space.name] = (before + 2 * space.padding - space.kernel) // space.stride + 1
-        self.batch: dict[str, Any] = {
-            "inputs": {"pixels": np.ascontiguousarray(rows.numpy())},
-            "offsets": {n: np.arange(batch + 1, dtype=np.int64) * s * s for n, s in sides.items()},
-            "widths": {n: np.full(batch, s, dtype=np.int64) for n, s in sides.items()},
-        }
-        self.labels = np.arange(batch, dtype=np.int32) % _LABELS
-
-    def states(self) -> list[np.ndarray]:
-        """Return what each stage reads, and what the last one gives, from the core."""
-        names = [f"hidden_states.{k}" for k in range(len(self.torch.encoder.stages) + 1)]
-        return self.core.forward(self.batch, names)
-
-    def stage_calls(
-        self, states: list[np.ndarray], number: int
-    ) -> tuple[Callable[[], Any], Callable[[], Any]]:
-        """Return the calls that compute one stage, -1: the stem, alone."""
-        name = f"hidden_states.{number + 1}"
-        if number < 0:
-            return (
-                lambda: self.core.forward(self.batch, [name]),
-                lambda: self.torch.embedder(self.pixels),
-            )
-        given = {
-            **self.batch,
-            "inputs": {},
-            "features": {f"hidden_states.{number}": states[number]},
-        }
-        stage, batch = self.torch.encoder.stages[number], len(self.labels)
-        height = round((len(states[number]) / batch) ** 0.5)
-        x = torch.from_numpy(states[number]).reshape(batch, height, height, -1).permute(0, 3, 1, 2)
-        assert x.is_contiguous(memory_format=torch.channels_last)
-        return lambda: self.core.forward(given, [name]), lambda: stage(x)
-
-    def step_ours(self) -> float:
-        """Compute the gradients of everything; return the loss."""
-        losses = [("classifier", self.labels, 1.0)]
-        means, _ = self.core.train_gradients(
-            self.batch, losses, token_budget=1 << 40, dropout=False
-        )
-        return float(means[0])
-
-    def step_torch(self) -> float:
-        """Do the same in PyTorch."""
-        for part in (self.torch, self.head):
-            part.zero_grad(set_to_none=True)
-        pooled = self.torch(self.pixels).pooler_output.flatten(1)
-        labels = torch.from_numpy(self.labels.astype(np.int64))
-        loss: Any = torch.nn.functional.cross_entropy(self.head(pooled), labels)
-        loss.backward()
-        return float(loss.detach())
-
-
-def _turns(calls: tuple[Callable[[], Any], ...], n: int) -> list[tuple[float, float]]:
-    """Call each `n` times, in turn; return the least and the middle seconds of each."""
-    took: list[list[float]] = [[] for _ in calls]
-    for call in calls:
-        call()
-    for _ in range(n):
-        for call, list_of in zip(calls, took, strict=True):
-            begin = time.process_time()
-            call()
-            list_of.append(time.process_time() - begin)
-    return [(min(one), median(one)) for one in took]
-
-
-def _line(name: str, flops: float, turns: list[tuple[float, float]]) -> str:
-    (ours, ours_middle), (theirs, theirs_middle) = turns
-    return (
-        f"| {name} | {flops / 1e9:.1f} | {ours:.3f} ({ours_middle:.3f}) | {theirs:.3f} "
-        f"({theirs_middle:.3f}) | {flops / ours / 1e9:.0f} | {theirs / ours:.2f} |"
     )
-
-
-def _roof() -> float:
-    """Return GFLOP per second of PyTorch's own product of 1,024 x 1,024 matrices."""
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
-    best, _ = _turns((lambda: a @ b,), 10)[0]
-    return 2 * 1024**3 / best / 1e9
+    for row in found.rows:
+        if row.failure:
+            raise SystemExit(f"{row.name}: {row.failure}")
+        scores = [run.tasks["what"].value for run in found.runs if run.scenario == row.name]
+        spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
+        trained, seconds, memory = "-", "-", "-"
+        if row.parameters_trained:
+            trained, seconds = f"{row.parameters_trained:,}", f"{clock.mean(row.name):.0f}"
+            memory = f"{row.memory_bytes / 1e6:.0f}"
+        score = f"{statistics.mean(scores):.3f}{spread}"
+        print(
+            line(what, names.get(row.name, row.name), trained, score, seconds, memory), flush=True
+        )
 
 
 def main() -> None:
-    """Print one table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--side", type=int, default=224)
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--depths", default="3,4,6,3")
-    given = parser.parse_args()
-    sides = Sides([int(one) for one in given.depths.split(",")], given.batch, given.side)
-    print(
-        f"batch {given.batch}, {given.side} x {given.side}, depths {given.depths}; PyTorch "
-        f"{torch.__version__}; roof of a thread {_roof():.0f} GFLOP/s; "
-        f"load {os.getloadavg()[0]:.1f}"
-    )
-    print("\n| part | GFLOP | ours, s (middle) | PyTorch, s (middle) | GFLOP/s | times as fast |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    with torch.no_grad():
-        states = sides.states()
-        widths = [s.shape[1] for s in states]
-        assert widths[0] == 64, widths
-        for number in range(-1, len(states) - 1):
-            below = (f"hidden_states.{number}",) if number >= 0 else ()
-            price = sides.core.plan(
-                [f"hidden_states.{number + 1}"],
-                training=False,
-                offsets=sides.batch["offsets"],
-                features=below,
-            )
-            name = "stem" if number < 0 else f"stage {number}"
-            calls = sides.stage_calls(states, number)
-            print(_line(name, price.forward_flops, _turns(calls, given.turns)), flush=True)
-    price = sides.core.plan(["classifier"], training=True, offsets=sides.batch["offsets"])
-    flops = price.forward_flops + price.dx_flops + price.dw_flops
-    assert abs(sides.step_ours() - sides.step_torch()) < 1e-3
-    turns = _turns((sides.step_ours, sides.step_torch), max(2, given.turns // 2))
-    print(_line("step", flops, turns), flush=True)
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--held-out", type=int, default=200)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--side", type=int, default=112)
+    parser.add_argument("--only", nargs="+", choices=SETS, default=SETS)
+    parser.add_argument("--gradual", action="store_true", help="takes 4 epochs to reach everything")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = dinov2_folder(Path(place), options.side)
+        print(
+            header("rows", "trains", "parameters", "accuracy", "processor s", "memory MB"),
+            flush=True,
+        )
+        for name in options.only:
+            compared(name, folder, options)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ NAMES = {
     "e5": "multilingual-e5-small",
     "antiberty": "AntiBERTy, a masked language model of antibodies",
     "smollm2": "SmolLM2-135M-Instruct as GGUF",
+    "dinov2": "DINOv2 ViT-S/14, which tools/real_dinov2.py makes",
 }
 
 
