@@ -11,13 +11,14 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..closest import counted
 from ..freezing.layer_units import layer_range
 from ..freezing.state import reduced_keys
 from ..freezing.unit_names import unit_names
 from ..inputs.row_layout import RowLayout
 from ..quantities import in_bytes, in_values
 from ..runtime.precision import LEAST_WEIGHTS
-from .freeze_prices import N_TOKENS, Prices, price
+from .freeze_prices import Prices, price
 from .plan_prices import row_bytes, worth_keeping
 
 if TYPE_CHECKING:
@@ -159,16 +160,22 @@ def _kept(model: ModelState, prices: Prices) -> list[str]:
         for name in outputs:
             readers.setdefault(name, []).append(head)
     parts = []
-    one = f"{'an' if model.reads_images else 'a'} {model.noun}"
+    counts = RowLayout.of(core).counts([model.usual_length])
     for name, (space, size) in row_bytes(core, readers).items():
         heads = ", ".join(readers[name])
-        if space == "tokens":
+        if model.reads_images:
+            rows = int(counts[space][0]) if space in counts else 1
+            parts.append(
+                f"{counted(rows, 'row')} an image for {heads} ({in_bytes(1000 * rows * size)} for "
+                "1,000 images)"
+            )
+        elif space == "tokens":
             parts.append(f"one row a token for {heads} ({in_bytes(1000 * size)} for 1,000 tokens)")
         else:
             length = model.usual_length
             parts.append(
-                f"one row {one} for {heads} ({in_bytes(1000 / length * size)} for 1,000 tokens in "
-                f"{model.noun}s of {length})"
+                f"one row a text for {heads} ({in_bytes(1000 / length * size)} for 1,000 tokens in "
+                f"texts of {length})"
             )
     return [
         f"Over several epochs fit computes the prefix once for each {model.noun}: {_EPOCHS} epochs "
@@ -257,7 +264,7 @@ def _costs(prices: Prices) -> list[str]:
             "encode, predict and evaluate."
         ]
     lines = [
-        f"Memory of a step of {N_TOKENS:,} tokens, now and with nothing frozen: gradients "
+        f"Memory of a step of {prices.step}, now and with nothing frozen: gradients "
         f"{in_bytes(now.gradient_bytes)} / {in_bytes(full.gradient_bytes)}, moments "
         f"{in_bytes(now.moment_bytes)} / {in_bytes(full.moment_bytes)}, activations kept "
         f"{in_bytes(now.saved_bytes)} / {in_bytes(full.saved_bytes)}. The weights themselves "

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..closest import counted
 from ..freezing.state import FreezeState, masks
 from ..freezing.unit_states import UnitState, unit_states
 from ..inputs.row_layout import RowLayout
@@ -42,12 +43,15 @@ class Prices:
         Heads whose losses train something: those that are not frozen.
     units : tuple of UnitState
         The units with their present state.
+    step : str
+        The step that is priced, in words.
     """
 
     now: PlanInfo
     full: PlanInfo
     active: tuple[str, ...]
     units: tuple[UnitState, ...]
+    step: str
 
     def saved_by(self, position: int) -> int:
         """Return the bytes that freezing saves in one unit, against training everything."""
@@ -77,16 +81,25 @@ def price(model: ModelState) -> Prices:
     trains = bool(model.trainable("all")) and (bool(active) or not model.heads)
     now = _plan(model, (list(active) or everything) if trains else everything, trains)
     if not state.frozen and not state.frozen_heads:
-        return Prices(now, now, active, units)
+        return Prices(now, now, active, units, _step(model))
     full = _plan(model, everything, True, masks(model, FreezeState()))
-    return Prices(now, full, active, units)
+    return Prices(now, full, active, units, _step(model))
 
 
 def _plan(
     model: ModelState, outputs: list[str], training: bool, frozen: FreezeMasks | None = None
 ) -> PlanInfo:
-    length = model.usual_length
-    offsets = RowLayout.of(model._core).offsets([length] * (N_TOKENS // length or 1))
+    offsets = RowLayout.of(model._core).offsets([model.usual_length] * _n_sequences(model))
     return model._core.plan(
         outputs, training=training, offsets=offsets, token_budget=N_TOKENS, frozen=frozen
     )
+
+
+def _n_sequences(model: ModelState) -> int:
+    """Return how many texts or images of the usual length a step has that is priced."""
+    rows = N_TOKENS * RowLayout.of(model._core).rows_per_token
+    return rows // model.usual_length or 1
+
+
+def _step(model: ModelState) -> str:
+    return counted(_n_sequences(model), "image") if model.reads_images else f"{N_TOKENS:,} tokens"

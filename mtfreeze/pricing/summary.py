@@ -12,7 +12,7 @@ from ..printable import html_text, printable
 from ..quantities import in_bytes, in_values
 from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
-from .freeze_prices import N_TOKENS, Prices, price
+from .freeze_prices import Prices, price
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -100,6 +100,8 @@ class Summary:
         FLOPs of a step as a share of training everything, 0 to 1.
     parts : tuple of PartRow
         The same parameters by kind, unit by unit.
+    step : str
+        The micro-batch, in words.
     """
 
     title: str
@@ -113,6 +115,7 @@ class Summary:
     work: float
     form_bytes: int = 0
     parts: tuple[PartRow, ...] = ()
+    step: str = ""
 
     @property
     def n_values(self) -> int:
@@ -138,7 +141,7 @@ class Summary:
             f"{in_values(self.n_values)} parameters: {in_values(self.n_frozen)} frozen, "
             f"{in_values(self.n_values - self.n_frozen)} train; weights "
             f"{in_bytes(self.weight_bytes)}, packed for products {in_bytes(self.form_bytes)}",
-            f"a step of {N_TOKENS:,} tokens keeps {in_bytes(training)} beside the weights "
+            f"a step of {self.step} keeps {in_bytes(training)} beside the weights "
             f"({in_bytes(self.full_bytes)} if nothing were frozen) and takes {self.work:.0%} of "
             "the work",
         ]
@@ -225,6 +228,7 @@ def summarize(model: ModelState) -> Summary:
         work_now / work_full if work_full else 0.0,
         now.form_bytes,
         _parts(model),
+        prices.step,
     )
 
 
