@@ -114,7 +114,13 @@ mtf_status mtf_view_check_grids(const mtf_program *program, const mtf_batch *bat
         }
         if (!space->is_grid) {
             MTF_TRY(check_extra(program, view, s, err));
-        } else if (view->widths[s] != NULL && view->widths[space->of] != NULL) {
+        } else if (view->widths[space->of] != NULL) {
+            /* operations over one grid trust that the other follows from it */
+            if (view->widths[s] == NULL) {
+                return mtf_fail(err, MTF_ERR_VALUE,
+                                "the batch has widths for its %s and none for its %s; give both",
+                                program->spaces[space->of].name, space->name);
+            }
             MTF_TRY(check_windows(program, view, s, err));
         }
     }

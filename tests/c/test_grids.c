@@ -200,6 +200,9 @@ MTF_TEST(batches_that_contradict_themselves_are_refused)
     grid_fill(&b, sizes);
     b.spaces[3].widths = b.widths[0];
     CHECK(strstr(run(model), "the tokens are no grid") != NULL);
+    grid_fill(&b, sizes);
+    b.spaces[1].widths = NULL;
+    CHECK(strstr(run(model), "widths for its pixels and none for its halves") != NULL);
     grid_fill(&b, sizes); /* what runs looks around in no grid */
     b.spaces[0].widths = b.spaces[1].widths = NULL;
     CHECK_TEXT(run(model), "");
