@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from support.places import ROOT
+from support.real_weights import real_folder
 
 nbformat = pytest.importorskip("nbformat", reason="needs the extra notebook")
 nbclient = pytest.importorskip("nbclient", reason="needs the extra notebook")
@@ -37,6 +38,8 @@ class Case:
         What its committed outputs say, and those of a run on a few rows.
     files : tuple of str
         What it leaves in OUTPUTS.
+    needs : str
+        Real weights without which it has nothing to show, by their short name.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Case:
     committed: tuple[str, ...]
     said: tuple[str, ...]
     files: tuple[str, ...]
+    needs: str = ""
 
 
 CASES = [
@@ -103,6 +107,14 @@ CASES = [
         ("352 questions", "| learns | F1", "least sure third", "right"),
         ("question_answering.png",),
     ),
+    Case(
+        "09_images.ipynb",
+        "ROWS = 24\nEVAL_ROWS = 24\nHEAD_EPOCHS = 4\nEPOCHS = 1\nSIDE = 56",
+        ("150 images", "frozen: accuracy", "half frozen: accuracy", "tuned: accuracy", "wrong"),
+        ("24 images", "frozen: accuracy", "tuned: accuracy", "of 24 wrong", "TFLOP"),
+        ("images_frozen.png", "images_errors.png"),
+        needs="dinov2",
+    ),
 ]
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -144,6 +156,8 @@ def test_it_is_committed_with_its_outputs(case: Case) -> None:
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_it_runs_on_a_few_rows(case: Case, minilm_folder: Path, tmp_path: Path) -> None:
+    if case.needs:
+        real_folder(case.needs)
     notebook = read(case)
     found = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     assert len(found) == 1
