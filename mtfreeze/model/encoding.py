@@ -30,6 +30,7 @@ from ..data.text_rows import check_texts
 from ..data.white_space import words_of
 from ..errors import ConfigError, SelectorError
 from ..images.telling import is_image
+from ..inputs.head_spaces import HEAD_SPACES
 from ..inputs.packing import SEQUENCES, Encoded
 from ..inputs.row_encoding import PLAIN
 from ..inputs.row_layout import starts
@@ -309,7 +310,8 @@ def forward(
     wanted = list(dict.fromkeys(wanted))
     heads = [model.heads[name] for name in wanted if name in model.heads]
     encoded = _encode_for(model, heads, texts, words)
-    per_row = [known[name].space for name in wanted if known[name].space != SEQUENCES]
+    spaces = (known[name].space for name in wanted)
+    per_row = [one for one in spaces if one != SEQUENCES and one not in HEAD_SPACES]
     if len(encoded):
         batch = encoded.pack().for_core()
         values = model._core.forward(batch, wanted, **how) if wanted else []
