@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ResNet on the core: bits alone and in a batch, statistics that stand still, stored stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mtfreeze import _core
+from mtfreeze.families import FAMILIES, core_config
+from mtfreeze.inputs.image_encoder import patches
+from mtfreeze.inputs.row_layout import RowLayout, starts
+from mtfreeze.runtime import threads
+from support.vision import images, seed
+
+SIZES = [(33, 20), (16, 16), (5, 47)]
+HEAD = {"kind": "sequence_classification", "n_labels": 3, "dropout": 0.0}
+LABELS = np.array([1, 0, 2], np.int32)
+STATISTICS = ("running_mean", "running_var")
+
+
+def made(layer_type: str = "basic") -> _core.Model:
+    """Return a seeded model of three stages with a head."""
+    threads.initialize()
+    config = {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 12, 16],
+        "depths": [1, 2, 1],
+        "layer_type": layer_type,
+    }
+    core = _core.Model(core_config(FAMILIES["resnet"], config, "config.json"))
+    core.add_head("classifier", HEAD, 1)
+    seed(core)
+    for index, info in enumerate(core.params()):
+        if info.key.endswith("running_var"):
+            core.set_param(index, np.abs(core.view(index)) + 0.5)
+    return core
+
+
+def batch_of(core: _core.Model, pictures: list[NDArray[np.float32]]) -> dict[str, Any]:
+    """Return the batch of these images in the form of the core."""
+    sides = np.array([one.shape[:2] for one in pictures])
+    grids = RowLayout.of(core).grids(sides[:, 0], sides[:, 1])
+    return {
+        "inputs": {"pixels": np.concatenate([patches(one, 1) for one in pictures])},
+        "offsets": {name: starts(rows) for name, (rows, _) in grids.items()},
+        "widths": {name: width for name, (_, width) in grids.items() if width is not None},
+    }
+
+
+def values_of(core: _core.Model) -> dict[str, NDArray[np.float32]]:
+    return {info.key: core.view(index).copy() for index, info in enumerate(core.params())}
+
+
+def step(core: _core.Model, batch: dict[str, Any]) -> None:
+    """Train everything that is not frozen, once."""
+    n = len(core.params())
+    core.train_gradients(batch, [("classifier", LABELS, 1.0)], token_budget=4096)
+    core.train_apply(np.full(n, 1e-2), np.full(n, 1e-2))
+
+
+@pytest.mark.parametrize("layer_type", ["basic", "bottleneck"])
+def test_an_image_has_the_same_bits_in_every_batch(layer_type: str) -> None:
+    core, pictures = made(layer_type), images(SIZES)
+    names = ["hidden_states.1", "pooled", "classifier"]
+    whole, batch = core.forward(batch_of(core, pictures), names), batch_of(core, pictures)
+    space = next(info.space for info in core.outputs() if info.name == names[0])
+    for number, picture in enumerate(pictures):
+        alone = core.forward(batch_of(core, [picture]), names)
+        rows = slice(*batch["offsets"][space][number : number + 2])
+        np.testing.assert_array_equal(alone[0], whole[0][rows])
+        np.testing.assert_array_equal(alone[1][0], whole[1][number])
+        np.testing.assert_array_equal(alone[2][0], whole[2][number])
+
+
+def test_statistics_never_move_and_all_else_does() -> None:
+    core, batch = made(), {}
+    batch = batch_of(core, images(SIZES))
+    before = values_of(core)
+    for _ in range(2):
+        step(core, batch)
+    after = values_of(core)
+    moved = {key for key in before if not np.array_equal(before[key], after[key])}
+    assert moved == {key for key in before if not key.endswith(STATISTICS)}
+
+
+def test_what_is_frozen_stands_still() -> None:
+    core = made("bottleneck")
+    batch = batch_of(core, images(SIZES))
+    infos = core.params()
+    frozen = np.array([one.key.startswith("backbone.encoder.stages.1.") for one in infos], np.uint8)
+    core.set_frozen(frozen, np.zeros(len(core.units()), np.uint8))
+    before = values_of(core)
+    step(core, batch)
+    after = values_of(core)
+    for info, stands in zip(infos, frozen, strict=True):
+        still = bool(stands) or info.key.endswith(STATISTICS)
+        assert np.array_equal(before[info.key], after[info.key]) == still, info.key
+
+
+def test_a_stored_stage_stands_for_what_lies_below() -> None:
+    core = made()
+    batch = batch_of(core, images(SIZES))
+    states, logits = core.forward(batch, ["hidden_states.2", "classifier"])
+    given = {**batch, "inputs": {}, "features": {"hidden_states.2": states}}
+    np.testing.assert_array_equal(core.forward(given, ["classifier"])[0], logits)
+
+
+def test_gradients_depend_on_threads_not_at_all() -> None:
+    core = made()
+    batch = batch_of(core, images(SIZES))
+
+    def gradients(budget: int) -> list[Any]:
+        core.train_gradients(batch, [("classifier", LABELS, 1.0)], token_budget=budget)
+        return [core.gradient(index) for index in range(len(core.params()))]
+
+    before, whole = threads.get_threads(), gradients(4096)
+    try:
+        threads.set_threads(3)
+        pairs = list(zip(gradients(4096), whole, strict=True))
+    finally:
+        threads.set_threads(before)
+    assert all(np.array_equal(one, other) for one, other in pairs if other is not None)
+    for one, other in zip(gradients(4), whole, strict=True):
+        if other is not None:
+            np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
+
+
+def test_so_many_pixels_count_as_a_token() -> None:
+    """Four images of 16 x 16 pixels are 16 tokens: a budget of 8 keeps two of them at a time."""
+    core = made()
+    each = {one.name: one.rows_per_token for one in core.spaces()}
+    assert each["pixels"] == 64
+    offsets = batch_of(core, images([(16, 16)] * 4))["offsets"]
+
+    def kept(budget: int) -> int:
+        plan = core.plan(["classifier"], training=True, offsets=offsets, token_budget=budget)
+        return plan.saved_bytes
+
+    one, two, all_four = kept(4), kept(8), kept(16)
+    assert kept(1) == kept(7) == one
+    assert kept(11) == two == pytest.approx(2 * one, rel=0.02)
+    assert kept(4096) == all_four == pytest.approx(4 * one, rel=0.02)
