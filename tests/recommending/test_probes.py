@@ -187,5 +187,5 @@ def test_a_constant_added_to_all_classes_is_no_step() -> None:
 def test_vectors_of_the_first_and_the_last_token() -> None:
     states = np.arange(10, dtype=np.float32).reshape(5, 2)
     batch = PackedBatch({}, {"tokens": np.array([0, 2, 5])}, {})
-    assert layer_features._pool(states, batch, "cls").tolist() == [[0, 1], [4, 5]]
-    assert layer_features._pool(states, batch, "lasttoken").tolist() == [[2, 3], [8, 9]]
+    assert layer_features._pool(states, batch, "cls", "tokens").tolist() == [[0, 1], [4, 5]]
+    assert layer_features._pool(states, batch, "lasttoken", "tokens").tolist() == [[2, 3], [8, 9]]
