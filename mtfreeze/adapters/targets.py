@@ -135,8 +135,8 @@ def select_sites(
         return chosen
     if layers[-1] >= n_layers:
         raise ConfigError(
-            f"layers must be from 0 to {n_layers - 1}; found {layers[-1]}; the backbone has "
-            f"{n_layers} layers"
+            f"layers must be from 0 to {n_layers - 1}; found {quoted(layers[-1])}; the backbone "
+            f"has {n_layers} layers"
         )
     inside = [path for path in chosen if (at := _NUMBER.search(path)) and int(at[1]) in layers]
     if not inside:

@@ -52,6 +52,11 @@ class Box:
                 f"label must be a name (str) or index (int); found {typed(self.label)}; write the "
                 "label's name"
             )
+        if isinstance(label, int) and not -(2**63) <= label < 2**63:
+            raise DataError(
+                f"label must be an index of at most 64 bits; found {quoted(label)}; write the "
+                "label's name"
+            )
         object.__setattr__(self, "label", label)
         for name in ("left", "top", "right", "bottom"):
             number = as_number(getattr(self, name))

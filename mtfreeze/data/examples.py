@@ -32,7 +32,7 @@ from ..closest import did_you_mean, name_list
 from ..errors import ConfigError, DataError
 from ..metrics.entities import OUTSIDE
 from ..printable import printable
-from ..quoting import quoted
+from ..quoting import cut, quoted
 from .answers import Answer
 from .boxes import Box
 from .example import Example, Label
@@ -70,7 +70,7 @@ class Examples(Sequence[Example]):
         self._rows: tuple[Example, ...] | LazyRows
         self._rows = rows if isinstance(rows, LazyRows) else tuple(_each_example(rows))
         self._read: dict[object, Examples] = {}
-        self.name = check_text("name", name)
+        self.name = cut(check_text("name", name))
         for row in self._rows if self.in_memory else ():
             check_kind(row, self._rows[0])
 
@@ -102,7 +102,7 @@ class Examples(Sequence[Example]):
         """
         from .rows import example_from_row
 
-        check_text("name", name)
+        name = cut(check_text("name", name))
         unused = Unused()
         items = enumerate(_items_of(plain_rows(rows, name), name))
         made = cls((example_from_row(row, f"row {i} of {name}", unused) for i, row in items), name)
@@ -125,7 +125,7 @@ class Examples(Sequence[Example]):
         """
         from .rows import check_text as checked
 
-        check_text("name", name)
+        name = cut(check_text("name", name))
         items = enumerate(_items_of(texts, name))
         rows = ((checked(text, f"row {i} of {name}"), f"row {i} of {name}") for i, text in items)
         return cls((Example(text, None, None, None, where) for text, where in rows), name)
@@ -146,7 +146,7 @@ class Examples(Sequence[Example]):
         """
         from .image_rows import as_picture
 
-        check_text("name", name)
+        name = cut(check_text("name", name))
         if isinstance(images, str | os.PathLike):
             raise TypeError(
                 f"{name}: expected a list of images; found {typed(images)}; give [{quoted(images)}]"

@@ -84,6 +84,7 @@ class Picture:
 
     def __init__(self, source: object, name: str = "") -> None:
         self._digest = ""
+        name = cut(check_text("name", name))
         name = check_text("name", name)
         if isinstance(source, Picture):
             self._source, self._name = source._source, name or source._name

@@ -122,6 +122,8 @@ def _kept(
     how = forward_options(precision)
     found: dict[str, Any] = {}
     for asked, encoded, rows in _passes(model, heads, texts, words):
+        if not asked:  # no heads: rows are checked, and that is all
+            continue
         for head in asked:
             spec = head.spec
             found.setdefault(head.name, spec.row_space.empty(encoded.n_rows, spec.n_outputs))

@@ -232,9 +232,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"path": s.root / "coco.json", "folder": s.root, "check_sizes": False, "on_fault": None},
     ),
     "Picture": _plain(mtf.Picture, source=PIXELS, name="one"),
-    "Augment": _plain(mtf.Augment, flip=True, crop=(0.5, 1.0), colour=0.1, variants=3),
-    "Augment.apply": _plain(AUGMENT.apply, pixels=PIXELS, seed=0, picture=1, variant=2),
-    "Augment.drawn": _plain(AUGMENT.drawn, size=(8, 9), seed=0, picture="a", variant=2),
+    "Augment": _plain(mtf.Augment, flip=True, crop=(0.5, 1.0), colour=0.1, variants=3, seed=0),
+    "Augment.apply": _plain(AUGMENT.apply, pixels=PIXELS, picture=1, variant=2),
+    "Augment.drawn": _plain(AUGMENT.drawn, size=(8, 9), picture="a", variant=2),
     "Box": _plain(mtf.Box, label="cat", left=0.0, top=0.0, right=2.0, bottom=3.0),
     "Examples.from_images": _plain(mtf.Examples.from_images, images=[PIXELS], name="data"),
     "words_and_tags": _plain(
