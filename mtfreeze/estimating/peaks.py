@@ -63,11 +63,12 @@ class CorePeak:
         tokens = np.array([one.sum() for one in lengths])
         longest = np.array([one.max(initial=0) for one in lengths])
         chosen = {*np.argsort(-tokens)[:_CANDIDATES], *np.argsort(-longest)[:_CANDIDATES]}
+        layout = RowLayout.of(self._core)
         for at in sorted(chosen):
             plan = self._core.plan(
                 list(outputs),
                 training=training,
-                offsets=RowLayout.of(self._core).offsets(lengths[at]),
+                offsets=layout.offsets(lengths[at]),
                 features=tuple(features),
                 token_budget=self._budget,
                 **(self._how if training else {}),

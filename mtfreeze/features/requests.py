@@ -50,11 +50,16 @@ class Texts:
 
     def __init__(self) -> None:
         self._sources: list[Encoded] = []
+        # By space, the rows of every sequence of each source: asked for with every call of a pass.
+        self._counts: dict[str, list[NDArray[np.int64]]] = {}
+        self._lengths: list[NDArray[np.int64]] = []
         self._places: dict[bytes, tuple[int, int]] = {}
 
     def add(self, encoded: Encoded, rows: Sequence[int], texts: Sequence[bytes]) -> None:
         """Note rows of `encoded`; `texts` are the keys of these rows."""
         self._sources.append(encoded)
+        self._lengths.append(encoded.lengths)
+        self._counts.clear()
         number = len(self._sources) - 1
         for row, text in zip(rows, texts, strict=True):
             self._places.setdefault(text, (number, row))
@@ -66,11 +71,13 @@ class Texts:
 
     def lengths(self, texts: Sequence[bytes]) -> NDArray[np.int64]:
         """Return the tokens of each text, (n,) int64."""
-        return self._of_each([source.lengths for source in self._sources], texts)
+        return self._of_each(self._lengths, texts)
 
     def counts(self, space: str, texts: Sequence[bytes]) -> NDArray[np.int64]:
         """Return how many rows an output of this space has for each text, (n,) int64."""
-        return self._of_each([source.counts(space) for source in self._sources], texts)
+        if space not in self._counts:
+            self._counts[space] = [source.counts(space) for source in self._sources]
+        return self._of_each(self._counts[space], texts)
 
     def outline(self, texts: Sequence[bytes], features: Mapping[str, Float32]) -> PackedBatch:
         """Return the texts as a packed batch of features, without what lies below them."""

@@ -9,6 +9,7 @@ read again for every batch that needs it, and must then still be what it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakKeyDictionary
@@ -230,7 +231,7 @@ class ImageEncoder:
         """Rows of the largest image."""
         return self.layout.longest
 
-    @property
+    @cached_property
     def usual_length(self) -> int:
         """Rows of an image that stands for all where something is priced: a prepared square."""
         height, width = self.processor.fitted(_USUAL_IMAGE).shape[:2]
