@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .family import IMAGES, Family, HeadLayout
+from .family import HeadLayout
 from .vision import (
     VISION_COMPUTED,
     VISION_FIXED,
     VISION_KINDS,
-    VISION_RATES,
     VISION_SIZES,
-    vision_sizes,
+    VISION_SPELLINGS,
 )
+from .vit import VIT
 
 __all__ = ["DINOV2", "DINOV2_WITH_REGISTERS"]
 
-DINOV2 = Family(
+DINOV2 = replace(
+    VIT,
     model_type="dinov2",
     required=VISION_SIZES,
     computed=(*VISION_COMPUTED, "mlp_ratio", "use_swiglu_ffn"),
-    training_only=VISION_RATES,
     fixed={**VISION_FIXED, "drop_path_rate": (0, 0.0, None)},
     harmless=frozenset(
         {
@@ -39,15 +39,8 @@ DINOV2 = Family(
             "stage_names",
         }
     ),
-    encloses=False,
-    pooling="cls",
-    reads=IMAGES,
+    pooler="",
     prefixes=("dinov2.",),
-    renamed={},
-    buffers=frozenset({"embeddings.mask_token"}),  # in place of patches that are to be guessed
-    backbone_stems=("embeddings.", "encoder.", "layernorm."),
-    layer_stem="encoder.layer.",
-    layer_key="num_hidden_layers",
     sizes={"embeddings.patch_embeddings.projection.bias": ("hidden_size",)},
     part_kinds={
         **VISION_KINDS,
@@ -60,15 +53,7 @@ DINOV2 = Family(
         "mlp.weights_in": "feed-forward in",
         "mlp.weights_out": "feed-forward out",
     },
-    spellings={
-        "dinov2": "backbone",
-        "encoder": "layers",
-        "encoder.layer": "layers",
-        "blocks": "layers",
-        "layernorm": "final_norm",
-        "patch_embed": "embeddings",
-        "pos_embed": "backbone.embeddings.position_embeddings",
-    },
+    spellings={"dinov2": "backbone", **VISION_SPELLINGS},
     class_stem="Dinov2",
     # W [h, m] of the class token's vector h and the mean m over the patches
     head_layouts={
@@ -76,7 +61,6 @@ DINOV2 = Family(
             "classifier", (), default_dropout=0.0, pooling="cls+mean"
         )
     },
-    flat=vision_sizes,
 )
 
 DINOV2_WITH_REGISTERS = replace(

@@ -19,6 +19,7 @@ __all__ = [
     "VISION_KINDS",
     "VISION_RATES",
     "VISION_SIZES",
+    "VISION_SPELLINGS",
     "vision_sizes",
 ]
 
@@ -62,6 +63,17 @@ VISION_KINDS = {
     "layernorm": "final norm",
 }
 """What the parameters of each of them are for."""
+
+
+VISION_SPELLINGS = {
+    "encoder": "layers",
+    "encoder.layer": "layers",
+    "blocks": "layers",
+    "layernorm": "final_norm",
+    "patch_embed": "embeddings",
+    "pos_embed": "backbone.embeddings.position_embeddings",
+}
+"""What their parts are called elsewhere, beside the backbone's own name."""
 
 
 def _side(value: Any, key: str, where: str) -> list[int]:

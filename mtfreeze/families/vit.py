@@ -16,6 +16,7 @@ from .vision import (
     VISION_KINDS,
     VISION_RATES,
     VISION_SIZES,
+    VISION_SPELLINGS,
     vision_sizes,
 )
 
@@ -56,15 +57,7 @@ VIT = Family(
         "output.dense": "feed-forward out",
         "pooler.dense": "pooler",
     },
-    spellings={
-        "vit": "backbone",
-        "encoder": "layers",
-        "encoder.layer": "layers",
-        "blocks": "layers",
-        "layernorm": "final_norm",
-        "patch_embed": "embeddings",
-        "pos_embed": "backbone.embeddings.position_embeddings",
-    },
+    spellings={"vit": "backbone", **VISION_SPELLINGS},
     class_stem="ViT",
     # W h of the class token's vector h
     head_layouts={"ForImageClassification": HeadLayout("classifier", (), default_dropout=0.0)},
@@ -76,6 +69,6 @@ DEIT = replace(
     model_type="deit",
     prefixes=("deit.",),
     part_kinds={**VIT.part_kinds, "distillation_token": "distillation token"},
-    spellings={**{k: v for k, v in VIT.spellings.items() if k != "vit"}, "deit": "backbone"},
+    spellings={"deit": "backbone", **VISION_SPELLINGS},
     class_stem="DeiT",
 )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from .head_spaces import HEAD_SPACES, is_of_heads
-from .row_layout import starts
+from .row_layout import SEQUENCES, TOKENS, starts
 
 if TYPE_CHECKING:
     from .._core import Batch
@@ -35,12 +35,6 @@ __all__ = [
 
 IDS, TOKEN_TYPES = "ids", "token_types"
 """Inputs of families that read texts: token ids, and the segment of each token."""
-
-TOKENS = "tokens"
-"""Their row space."""
-
-SEQUENCES = "sequences"
-"""The row space of one row a sequence."""
 
 SKIP = "skip"
 """Input of one number a sequence: how many of its first tokens are a prompt's, and not pooled."""

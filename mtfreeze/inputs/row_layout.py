@@ -21,11 +21,15 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from .._core import SpaceInfo
 
-__all__ = ["RowLayout"]
+__all__ = ["SEQUENCES", "TOKENS", "RowLayout", "starts"]
 
 Int64 = NDArray[np.int64]
 
-_SEQUENCES, _TOKENS = "sequences", "tokens"
+SEQUENCES = "sequences"
+"""The row space of one row a sequence."""
+
+TOKENS = "tokens"
+"""The row space of families that read texts, and of what images are cut into."""
 
 
 class _HasSpaces(Protocol):
@@ -47,7 +51,7 @@ class RowLayout:
     @classmethod
     def of(cls, core: _HasSpaces) -> RowLayout:
         """Return the layout of a model of the core."""
-        own = [one for one in core.spaces() if not one.of_heads and one.name != _SEQUENCES]
+        own = [one for one in core.spaces() if not one.of_heads and one.name != SEQUENCES]
         return cls(tuple(own))
 
     @property
@@ -58,7 +62,7 @@ class RowLayout:
     @property
     def main(self) -> SpaceInfo:
         """The space whose rows are the length of a sequence."""
-        named = [one for one in self.spaces if one.name == _TOKENS]
+        named = [one for one in self.spaces if one.name == TOKENS]
         return named[0] if named else self.base
 
     @property
