@@ -34,7 +34,7 @@ _AHEAD = 2
 
 
 class _Fitted(NamedTuple):
-    pixels: Uint8
+    pixels: list[Uint8]
     note: str
 
 
@@ -50,6 +50,7 @@ def fitted_pictures(
     processor: Processor,
     *,
     change: Change | None = None,
+    times: int = 1,
     n_threads: int | None = None,
 ) -> Iterator[Uint8]:
     """Yield what the processor makes of each picture: uint8 (height, width, 3), in order.
@@ -62,6 +63,9 @@ def fitted_pictures(
         What fits them.
     change : callable, optional
         Changes the decoded pixels of the picture of a number before, on a thread: an augmentation.
+    times : int
+        How often each picture is changed and fitted, one after another; it is decoded once, and
+        every time has a number of its own.
     n_threads : int, optional
         How many decode; by default `default_readers`. It changes no bit of what comes out.
 
@@ -80,17 +84,21 @@ def fitted_pictures(
     if n_threads is None:
         n_threads = default_readers()
     n_threads = check_integer("n_threads", n_threads, 1, 256)
-    return _in_order(pictures, processor, change, n_threads)
+    return _in_order(pictures, processor, change, times, n_threads)
 
 
 def _in_order(
-    pictures: Iterable[Picture], processor: Processor, change: Change | None, n_threads: int
+    pictures: Iterable[Picture],
+    processor: Processor,
+    change: Change | None,
+    times: int,
+    n_threads: int,
 ) -> Iterator[Uint8]:
     def fit(number: int, picture: Picture) -> _Fitted:
         pixels, note = picture.decoded()
-        if change is not None:
-            pixels = change(number, pixels)
-        return _Fitted(processor.fitted(pixels, picture.name), note)
+        numbers = range(number * times, (number + 1) * times)
+        changed = (pixels if change is None else change(at, pixels) for at in numbers)
+        return _Fitted([processor.fitted(one, picture.name) for one in changed], note)
 
     numbered = enumerate(pictures)
     notes: list[str] = []
@@ -105,7 +113,7 @@ def _in_order(
             found = waiting.popleft().result()
             if found.note:
                 notes.append(found.note)
-            yield found.pixels
+            yield from found.pixels
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     if notes:

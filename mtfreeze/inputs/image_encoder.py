@@ -302,9 +302,9 @@ class ImageEncoder:
             assert augment is not None
             return _varied(pixels, augment, number % each)
 
-        several = (picture for picture in pictures for _ in range(each))
         change = None if augment is None else vary
-        for at, pixels in enumerate(fitted_pictures(several, self.processor, change=change)):
+        found = fitted_pictures(pictures, self.processor, change=change, times=each)
+        for at, pixels in enumerate(found):
             shapes[at] = self._checked(pixels, pictures[at // each])
             digests.append(_digest(pixels))
             n_bytes += pixels.nbytes

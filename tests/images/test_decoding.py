@@ -84,3 +84,22 @@ def test_one_warning_for_all_files_of_several_images() -> None:
     with pytest.warns(ImageWarning, match=r"first.png: .* \(and so do 2 more\)") as caught:
         list(fitted_pictures([Picture(data, "first.png")] * 3, PROCESSOR))
     assert len(caught) == 1
+
+
+def test_times_of_a_picture_follow_one_another_and_share_its_decoding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoded: list[Picture] = []
+    plain = Picture.decoded
+
+    def counted(picture: Picture) -> tuple[np.ndarray, str]:
+        decoded.append(picture)
+        return plain(picture)
+
+    monkeypatch.setattr(Picture, "decoded", counted)
+    pictures = [Picture(np.full((4, 4, 3), 10 * at, np.uint8)) for at in range(3)]
+    found = fitted_pictures(
+        pictures, PROCESSOR, change=lambda number, p: p + np.uint8(number), times=2
+    )
+    assert [int(one[0, 0, 0]) for one in found] == [0, 1, 12, 13, 24, 25]
+    assert len(decoded) == 3
