@@ -2,8 +2,9 @@
 """Spoiled files: every reader gives a value or an error of mtfreeze, soon, and in little room.
 
 A case is one reader in a forked process: a crafted file now and then, then some hundred mutants of
-right ones. The process has no more memory than it began with, the file's size and 64 MB, and each
-file no more than some seconds; what ends the process is a failure like any other exception.
+right ones. The process has no more memory than it began with, the file's size and 64 MB (a
+picture: what the largest one takes), and each file no more than some seconds; what ends the process
+is a failure like any other exception.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ SECONDS = 4.0
 WAIT_S = 60.0
 """Of the clock, for a reader that waits for something that never comes."""
 
-ROOM = 64_000_000
 MUTANTS = 400
 """Of the cheapest reader in one case."""
 
@@ -134,7 +134,7 @@ def _in_child(reader: Reader, corpus: Path, seed: int, at: mmap.mmap) -> str | N
             said = _read(reader, folder)
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            if said is None and _peak() - room > ROOM + largest:
+            if said is None and _peak() - room > reader.room + largest:
                 said = f"took {(_peak() - room) / 1e6:.0f} MB for {largest / 1e6:.1f} MB of file"
             if said is not None:
                 return f"{path.name}: {said}"
@@ -181,7 +181,8 @@ def _missing() -> str | None:
 
 DRILL = Drill(
     "spoiled files of every kind (a case: up to 400 of one kind) give a value or a typed error, "
-    "within seconds and 64 MB beside the file; no crash, no hang",
+    "within seconds and 64 MB beside the file (a picture: its pixels, 80 million at most); no "
+    "crash, no hang",
     case,
     short=len(READERS),
     long=1_000_000 // (sum(max(1, MUTANTS * r.cost // 1000) for r in READERS) // len(READERS)) + 1,

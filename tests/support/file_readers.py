@@ -37,6 +37,7 @@ from support.families import NAMES as FAMILY_NAMES
 from support.families import write_family
 from support.gguf_writer import tiny_gguf
 from support.image_readers import (
+    DECODED,
     read_annotations,
     read_pictures,
     read_processors,
@@ -84,12 +85,15 @@ class Reader(NamedTuple):
         Takes the folder.
     cost : int
         Files read a second, about: how many make a case.
+    room : int
+        Bytes that it may take beside the file.
     """
 
     name: str
     files: tuple[str, ...]
     read: Callable[[Path], object]
     cost: int = 1000
+    room: int = 64_000_000
 
 
 def _read_config(folder: Path) -> None:
@@ -226,7 +230,7 @@ READERS = [
     Reader("CSV", ("*",), _read_rows),
     Reader("JSONL", ("*",), _read_rows),
     Reader("CoNLL", ("*",), _read_rows),
-    Reader("pictures", ("*",), read_pictures, 200),
+    Reader("pictures", ("*",), read_pictures, 200, DECODED),
     Reader("processors", ("*.json",), read_processors),
     Reader("COCO", ("coco.json",), read_annotations),
     Reader("image tables", ("*.csv", "*.jsonl"), read_tables),

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import mtfreeze as mtf
 from mtfreeze.images import Processor
+from mtfreeze.images.picture import MOST_PIXELS
 from support.made_up_images import file_bytes, pixels
 
 __all__ = [
+    "DECODED",
     "PICTURES",
     "read_annotations",
     "read_pictures",
@@ -20,6 +22,10 @@ __all__ = [
 ]
 
 PICTURES = ("png", "jpeg", "gif", "bmp", "tiff", "ppm", "webp", "tga")
+
+DECODED = 64_000_000 + 7 * MOST_PIXELS
+"""Bytes that the largest picture takes, four a pixel of Pillow's and three of ours: a header may
+promise it in a few bytes, since some formats can hold it in as many."""
 
 
 def read_pictures(folder: Path) -> None:
