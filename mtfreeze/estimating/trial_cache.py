@@ -318,7 +318,7 @@ class TrialCache:
         lengths = texts.lengths(members)
         order: list[bytes] = []
         parts: list[list[NDArray[np.float32]]] = [[] for _ in outputs]
-        for at in pass_calls(lengths // texts.rows_per_token, lambda: False):
+        for at, _ in pass_calls(lengths // texts.rows_per_token, lambda: False):
             chosen = [members[i] for i in at.tolist()]
             flops = self._prices.flops(outputs, sizes_of(lengths[at]), training=False).forward
             began = time.perf_counter()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,13 +178,17 @@ class EvalData:
                 specs = [model.heads[name].spec for name in group.tasks]
                 cost = max(spec.token_cost for spec in specs)
                 lengths = encoded.row_lengths[group.rows] * cost // encoded.rows_per_token
-                for at in calls(lengths, brief_tokens()):
+                parts = chain(calls(lengths, brief_tokens()), (None,))
+                for at, following in pairwise(parts):
                     if stop():
                         raise Stopped
+                    assert at is not None
                     rows = group.rows[at]
                     batch = pack(encoded, encoded.sequences_of(rows))
                     made = specs[0].drawn(batch, encoded, rows, None)
                     batch = batch if made is None else made[0]
+                    if following is not None and not batch.features:
+                        encoded.expect(encoded.sequences_of(group.rows[following]))
                     outputs = model._core.forward(batch.for_core(), list(scorers))
                     for (name, scorer), values in zip(scorers.items(), outputs, strict=True):
                         check_finite(model, name, values, TrainingError)

@@ -108,9 +108,11 @@ def run_pass(
             flops += prices.flops(
                 group.names, sizes_of(lengths), features=given, training=False
             ).forward
-            for at in pass_calls(lengths // texts.rows_per_token, stop):
+            for at, following in pass_calls(lengths // texts.rows_per_token, stop):
                 chosen = [group.texts[n] for n in at.tolist()]
                 batch = _batch(texts, group, chosen, at)
+                if not batch.features:
+                    texts.expect([group.texts[n] for n in following.tolist()])
                 values = model._core.forward(batch.for_core(), list(group.names))
                 for name, rows in zip(group.names, values, strict=True):
                     sinks[name][0].append(chosen, texts.counts(spaces[name], chosen), rows)
@@ -129,8 +131,16 @@ def _batch(texts: Texts, group: _Group, chosen: list[bytes], at: NDArray[np.int6
     return texts.outline(chosen, {group.start.name: rows})
 
 
-def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator[NDArray[np.int64]]:
-    """Cut positions, longest text first, into the calls of a pass; short ones on a slow machine."""
+def pass_calls(
+    lengths: NDArray[np.int64], stop: Callable[[], bool]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Cut positions, longest text first, into the calls of a pass; short ones on a slow machine.
+
+    Yields
+    ------
+    ((n,) int64 array, (m,) int64 array)
+        The positions of a call, and those that come next: about as many, however the call goes.
+    """
     order = np.argsort(-lengths, kind="stable").astype(np.int64)
     ends = np.cumsum(lengths[order])
     most = brief_tokens()
@@ -141,7 +151,7 @@ def pass_calls(lengths: NDArray[np.int64], stop: Callable[[], bool]) -> Iterator
         done = int(ends[begin - 1]) if begin else 0
         end = max(begin + 1, int(np.searchsorted(ends, done + tokens, side="right")))
         began = time.perf_counter()
-        yield order[begin:end]
+        yield order[begin:end], order[end : 2 * end - begin]
         share = _SECONDS_A_CALL / max(1e-9, time.perf_counter() - began)
         tokens = max(FEWEST_TOKENS, min(most, int((int(ends[end - 1]) - done) * share)))
         begin = end

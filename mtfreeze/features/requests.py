@@ -94,6 +94,14 @@ class Texts:
             },
         )
 
+    def expect(self, texts: Sequence[bytes]) -> None:
+        """Take note that these are packed next: what must be read for it is read meanwhile."""
+        wanted: dict[int, list[int]] = {}
+        for number, row in (self._places[text] for text in texts):
+            wanted.setdefault(number, []).append(row)
+        for number, rows in wanted.items():
+            self._sources[number].expect(rows)
+
     def _of_each(
         self, values: Sequence[NDArray[np.int64]], texts: Sequence[bytes]
     ) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from ..notices import ImageWarning, warn
 from .picture import Picture
 from .processor import Processor
 
-__all__ = ["default_readers", "fitted_pictures"]
+__all__ = ["default_readers", "fitted_pictures", "warn_of"]
 
 Uint8 = NDArray[np.uint8]
 Change = Callable[[int, Uint8], Uint8]
@@ -52,6 +52,7 @@ def fitted_pictures(
     change: Change | None = None,
     times: int = 1,
     n_threads: int | None = None,
+    notes: list[str] | None = None,
 ) -> Iterator[Uint8]:
     """Yield what the processor makes of each picture: uint8 (height, width, 3), in order.
 
@@ -68,6 +69,8 @@ def fitted_pictures(
         every time has a number of its own.
     n_threads : int, optional
         How many decode; by default `default_readers`. It changes no bit of what comes out.
+    notes : list of str, optional
+        Takes what there is to warn of, for `warn_of`; by default it is warned of at the end.
 
     Raises
     ------
@@ -79,12 +82,25 @@ def fitted_pictures(
     Warns
     -----
     ImageWarning
-        Once, at the end, if files held more than one image.
+        Once, at the end, if files held more than one image and there are no `notes`.
     """
     if n_threads is None:
         n_threads = default_readers()
     n_threads = check_integer("n_threads", n_threads, 1, 256)
-    return _in_order(pictures, processor, change, times, n_threads)
+    return _in_order(pictures, processor, change, times, n_threads, notes)
+
+
+def warn_of(notes: Sequence[str]) -> None:
+    """Warn of what files held beside the images that were read, if anything, once for all.
+
+    Warns
+    -----
+    ImageWarning
+        If there are notes.
+    """
+    if notes:
+        more = f" (and so do {len(notes) - 1:,} more)" if len(notes) > 1 else ""
+        warn(notes[0] + more, ImageWarning)
 
 
 def _in_order(
@@ -93,6 +109,7 @@ def _in_order(
     change: Change | None,
     times: int,
     n_threads: int,
+    kept: list[str] | None,
 ) -> Iterator[Uint8]:
     def fit(number: int, picture: Picture) -> _Fitted:
         pixels, note = picture.decoded()
@@ -101,7 +118,7 @@ def _in_order(
         return _Fitted([processor.fitted(one, picture.name) for one in changed], note)
 
     numbered = enumerate(pictures)
-    notes: list[str] = []
+    notes: list[str] = [] if kept is None else kept
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix="mtfreeze-pictures")
     try:
         waiting: deque[Future[_Fitted]] = deque()
@@ -116,6 +133,5 @@ def _in_order(
             yield from found.pixels
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    if notes:
-        more = f" (and so do {len(notes) - 1:,} more)" if len(notes) > 1 else ""
-        warn(notes[0] + more, ImageWarning)
+    if kept is None:
+        warn_of(notes)

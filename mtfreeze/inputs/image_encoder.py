@@ -22,10 +22,11 @@ from ..data.examples import Examples
 from ..errors import DataError
 from ..images import Picture
 from ..images.augmentations import Augment
-from ..images.decoding import fitted_pictures
+from ..images.decoding import default_readers, fitted_pictures, warn_of
 from ..images.processor import Processor
 from ..quoting import quoted
 from .packing import SEQUENCES, Encoded, PackedBatch
+from .read_ahead import ReadAhead
 from .row_layout import RowLayout, starts
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ PIXELS = "pixels"
 
 _KEPT_BYTES = 1 << 30
 """Prepared pixels of one data set that are kept in memory."""
+
+_PIECE = 256
+"""Images of one piece of `ImageEncoder.encode_pieces`."""
 
 _USUAL_IMAGE = np.zeros((256, 256, 3), np.uint8)
 """An image where no data are known, before it is prepared."""
@@ -108,12 +112,23 @@ class EncodedImages(Encoded):
         self._widths = {name: width for name, (_, width) in grids.items() if width is not None}
         self.spaces, self.rows_per_token = tuple(grids), encoder.layout.rows_per_token
         lengths = self._counts[encoder.layout.main.name]
+        self._ahead = ReadAhead(self._read_again, default_readers())
         super().__init__({}, starts(lengths), np.zeros(len(lengths), np.bool_))
 
     def __getitem__(self, row: int) -> NDArray[Any]:  # type: ignore[override]
         """Return the prepared pixels of an image, (H, W, 3) uint8."""
         at = range(len(self))[row]
-        return self._kept[at] if at in self._kept else self._read_again(at)
+        return self._kept[at] if at in self._kept else self._ahead.take(at)
+
+    def expect(self, sequences: ArrayLike) -> None:
+        """Begin to read those of these images again that are not kept."""
+        numbers = np.asarray(sequences, np.int64).tolist()
+        self._ahead.expect(at for at in numbers if at not in self._kept)
+
+    @property
+    def waited_seconds(self) -> float:  # type: ignore[override]
+        """What packing has waited for images that are not kept."""
+        return self._ahead.waited_seconds
 
     @property
     def n_rows(self) -> int:
@@ -185,7 +200,7 @@ class EncodedImages(Encoded):
 
     def _read_again(self, at: int) -> Uint8:
         picture, variant = self._pictures[at // self._variants], at % self._variants
-        pixels = picture.decode()
+        pixels, _ = picture.decoded()  # what there is to warn of was said
         if self._augment is not None:
             pixels = _varied(pixels, self._augment, variant)
         pixels = self._encoder.processor.fitted(pixels, picture.name)
@@ -257,6 +272,35 @@ class ImageEncoder:
         """
         return self._prepare([*_pictures_of(images)], augment)
 
+    def encode_pieces(self, images: Sequence[Any]) -> Iterator[EncodedImages]:
+        """Decode and prepare images, piece by piece, a piece ahead of whoever takes them.
+
+        Parameters
+        ----------
+        images : sequence
+            As for `encode_images`; none of them is kept longer than its piece.
+
+        Yields
+        ------
+        EncodedImages
+            Some hundred images, in order.
+
+        Raises
+        ------
+        TypeError, DataError
+            As for `encode_images`; an image that cannot be read when its piece is.
+        """
+        pictures, notes = [*_pictures_of(images)], list[str]()
+        begins = range(0, len(pictures), _PIECE)
+        ahead = ReadAhead(
+            lambda begin: self._prepare(pictures[begin : begin + _PIECE], None, notes), 1
+        )
+        for begin in begins:
+            piece = ahead.take(begin)
+            ahead.expect(range(begin, len(pictures), _PIECE)[1:2])
+            yield piece
+        warn_of(notes)
+
     def encode_examples(self, examples: Examples, encoding: RowEncoding) -> Encoded:
         """Prepare the rows of a data set, once: asked again for the same object, it is remembered.
 
@@ -291,7 +335,9 @@ class ImageEncoder:
         """Refuse language heads."""
         _refuse("a head of words")
 
-    def _prepare(self, pictures: list[Picture], augment: Augment | None) -> EncodedImages:
+    def _prepare(
+        self, pictures: list[Picture], augment: Augment | None, notes: list[str] | None = None
+    ) -> EncodedImages:
         each = 1 if augment is None else augment.variants
         shapes = np.zeros((len(pictures) * each, 2), dtype=np.int64)
         kept: dict[int, Uint8] = {}
@@ -303,7 +349,7 @@ class ImageEncoder:
             return _varied(pixels, augment, number % each)
 
         change = None if augment is None else vary
-        found = fitted_pictures(pictures, self.processor, change=change, times=each)
+        found = fitted_pictures(pictures, self.processor, change=change, times=each, notes=notes)
         for at, pixels in enumerate(found):
             shapes[at] = self._checked(pixels, pictures[at // each])
             digests.append(_digest(pixels))

@@ -312,6 +312,12 @@ class Encoded(Sequence[NDArray[np.int32]]):
         """Return `pack`, whose inputs may be missing because features will stand for them."""
         return self.pack(rows)
 
+    waited_seconds: float = 0.0
+    """What packing has waited for sequences that had to be read again."""
+
+    def expect(self, sequences: ArrayLike) -> None:
+        """Take note that these are packed next: what must be read for it is read meanwhile."""
+
     def _pairs_of(self, sequences: ArrayLike) -> dict[str, NDArray[np.int64]]:
         """Return the offsets of `PAIRS` for a batch of these sequences, where rows are pairs."""
         if not self.paired or self.row_offsets is None:

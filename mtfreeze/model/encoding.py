@@ -30,6 +30,7 @@ from ..data.text_rows import check_texts
 from ..data.white_space import words_of
 from ..errors import ConfigError, SelectorError
 from ..images.telling import is_image
+from ..inputs.image_encoder import ImageEncoder
 from ..inputs.packing import Encoded
 from ..inputs.row_encoding import PLAIN
 from ..inputs.row_layout import starts
@@ -263,22 +264,38 @@ def encode(
     before = None
     if prompt is not None or prompt_name is not None:
         before = model._loaded.settings.prompts.choose(prompt, prompt_name)
-    encoded = encode_rows(model, texts, words=words, prompt=before)
-    result = np.empty((len(encoded), model.width), dtype=np.float32)
+    n_rows, pieces = _pieces(model, texts, words, before)
+    result = np.empty((n_rows, model.width), dtype=np.float32)
     reporter = _reporter(check_flag("show_progress_bar", show_progress_bar))
 
     def compute() -> None:
-        with reporter.bar(len(encoded), "encoding", unit=model.noun):
-            for rows in calls(encoded.lengths // encoded.rows_per_token, rows=limit):
-                batch = encoded.pack(rows).for_core()
-                result[rows] = model._core.forward(batch, [output], **how)[0]
-                reporter.advance(len(rows))
+        begin = 0
+        with reporter.bar(n_rows, "encoding", unit=model.noun):
+            for encoded in pieces:
+                for rows in calls(encoded.lengths // encoded.rows_per_token, rows=limit):
+                    batch = encoded.pack(rows).for_core()
+                    result[begin + rows] = model._core.forward(batch, [output], **how)[0]
+                    reporter.advance(len(rows))
+                begin += len(encoded)
 
     model.reading().run(compute)
     if normalize and output == "pooled":
         norms = np.sqrt(np.einsum("nc,nc->n", result, result))
         result /= np.maximum(norms, _NORM_EPS)[:, None]
     return result
+
+
+def _pieces(
+    model: ModelState, rows: Sequence[Row], words: bool, prompt: str | None
+) -> tuple[int, Iterator[Encoded]]:
+    """Return how many rows there are, and these: texts at once, images a piece at a time, the next
+    of which is read while one is computed."""
+    items, encoder = as_items(rows), cast(object, model.encoder)
+    if not isinstance(encoder, ImageEncoder) or items is None or prompt:
+        encoded = encode_rows(model, rows, words=words, prompt=prompt)
+        return len(encoded), iter((encoded,))
+    whole: Any = rows if hasattr(rows, "ndim") else list(items)
+    return len(whole), encoder.encode_pieces(whole)
 
 
 def forward(

@@ -8,6 +8,7 @@ sub-word; a word that truncation cut off, or that has no token, is ``O``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,9 +128,13 @@ def _kept(
         for head in asked:
             spec = head.spec
             found.setdefault(head.name, spec.row_space.empty(encoded.n_rows, spec.n_outputs))
-        for at in calls(encoded.row_lengths[rows] // encoded.rows_per_token):
+        parts = calls(encoded.row_lengths[rows] // encoded.rows_per_token)
+        for at, following in pairwise(chain(parts, (None,))):
+            assert at is not None
             some = rows[at]
             batch = asked[0].spec.asked(encoded.pack(encoded.sequences_of(some)))
+            if following is not None:
+                encoded.expect(encoded.sequences_of(rows[following]))
             outputs = model._core.forward(batch.for_core(), [head.name for head in asked], **how)
             for head, values in zip(asked, outputs, strict=True):
                 spec = head.spec

@@ -53,6 +53,9 @@ class PhaseCosts:
     other_seconds : float
         Digests that prove that what is frozen did not move, callbacks, checkpoints; in the first
         phase also reading labels and tokenizing.
+    waited_seconds : float
+        What passes, steps and evaluations waited for images that did not fit into the memory set
+        aside for prepared pixels and were read again; part of the above.
     prefix_flops, forward_flops, dx_flops, dw_flops, eval_flops : float
         Of those passes; of the steps forward, backward to inputs, backward to weights; of the
         evaluations.
@@ -76,6 +79,7 @@ class PhaseCosts:
     step_seconds: float = 0.0
     eval_seconds: float = 0.0
     other_seconds: float = 0.0
+    waited_seconds: float = 0.0
     prefix_flops: float = 0.0
     forward_flops: float = 0.0
     dx_flops: float = 0.0
@@ -126,7 +130,7 @@ class CostMeter:
     model : MultiTaskModel
         The model that trains. Its optimizer state and arenas are let go, so that what the core
         holds for it are its weights.
-    data : iterable of Encoded
+    data : sequence of Encoded
         The encoded texts of the run.
     evaluated : sequence of (Group, Encoded)
         Those among them that are evaluated, and their heads: `EvalData.groups`.
@@ -144,7 +148,7 @@ class CostMeter:
     def __init__(
         self,
         model: MultiTaskModel,
-        data: Iterable[Encoded],
+        data: Sequence[Encoded],
         evaluated: EvalGroups,
         began: float,
         how: Mapping[str, Any],
@@ -161,6 +165,8 @@ class CostMeter:
         self._eval_seconds = 0.0
         self._before = (0, 0, 0.0)
         self._n_fills = 0
+        self._data = list(data)
+        self._waited = self._waited_seconds()
         self.phases: list[PhaseCosts] = []
         _core.reset_peak_memory()
 
@@ -199,6 +205,7 @@ class CostMeter:
             stats = features.stats
             in_memory = stats.memory_bytes
             held = in_memory + stats.file_bytes + stats.folder_bytes
+        waited = self._waited_seconds()
         steps = self._flops(training=True)
         known = step_seconds + prefix_seconds + self._eval_seconds
         self.phases.append(
@@ -212,6 +219,7 @@ class CostMeter:
                 step_seconds=step_seconds,
                 eval_seconds=self._eval_seconds,
                 other_seconds=max(0.0, now - self._mark - known),
+                waited_seconds=waited - self._waited,
                 prefix_flops=sum(fill.flops for fill in fills),
                 forward_flops=steps.forward,
                 dx_flops=steps.dx,
@@ -225,7 +233,11 @@ class CostMeter:
             )
         )
         self._mark, self._eval_seconds, self._sums = now, 0.0, {}
+        self._waited = waited
         _core.reset_peak_memory()
+
+    def _waited_seconds(self) -> float:
+        return sum(one.waited_seconds for one in {id(one): one for one in self._data}.values())
 
     def _count(self, training: bool, outputs: Iterable[str], batch: PackedBatch) -> None:
         key = (training, tuple(outputs), tuple(batch.features))

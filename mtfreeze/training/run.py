@@ -268,6 +268,9 @@ class Run:
             )
             for one in (self.phases if len(self.phases) > 1 else [])
         ]
+        waited = sum(one.waited_seconds for one in self.costs)
+        if waited > 0:
+            facts.append(("waited", f"{waited:.1f} s for images that had to be read again"))
         facts += [("frozen", self.verdict)]
         return facts + [(name, f"{value:.4f}") for name, value in self.metrics.items()]
 

@@ -27,7 +27,7 @@ from ..planning.run_plan import PhasePlan, PlannedStep, RunPlan
 from ..printable import printable
 from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
-from ..steps.batch import TrainingRows
+from ..steps.batch import StepBatch, TrainingRows
 from ..steps.step import run_step
 from .best_model import BestModel
 from .callbacks import Callback, Context
@@ -290,6 +290,7 @@ class Trainer:
         factor = phase.clock.factor(state.n_steps)
         if self._stop():
             return False
+        self._expect_next(phase, planned, data)
         try:
             figures = run_step(
                 self._model, data, state.n_steps, self._plan.settings, phase.rates, factor
@@ -332,6 +333,15 @@ class Trainer:
         state.seconds += took
         self._reporter.advance(1, state.smooth)
         return True
+
+    def _expect_next(self, phase: PhasePlan, planned: PlannedStep, data: StepBatch) -> None:
+        """Let what the next step reads be read while this one is computed, but for stored features.
+
+        The next epoch is drawn when this one is over.
+        """
+        if not (planned.ends_epoch or data.batch.features):
+            following = phase.steps[self.state.n_steps - phase.first_step + 1]
+            self._rows.expect(phase.groups, following.step, following.epoch)
 
     def _follow_up(self, planned: PlannedStep) -> None:
         """Do what is due after a step; leave it pending if the user asks for an end meanwhile."""
