@@ -177,15 +177,7 @@ class _Job:
         if given.get("eval_every") is None:
             # Evaluated once, at the end, where each row's share is kept.
             tasks = {
-                name: Task(
-                    task.train,
-                    weight=task.weight,
-                    train_through_frozen=task.train_through_frozen,
-                    metric=task.metric,
-                    label=task.label,
-                )
-                for name, task in tasks.items()
-                if task.train is not None
+                name: task.only_trained() for name, task in tasks.items() if task.train is not None
             }
         given.setdefault("cache", str(self.place.features))
         run = fit(model, tasks, **given, seed=self.seed, progress=False)

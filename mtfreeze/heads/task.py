@@ -156,6 +156,12 @@ class Task:
         read.train, read.eval = self.eval, None
         return read
 
+    def only_trained(self) -> Task:
+        """Return the task without its evaluation rows, for those who evaluate on their own."""
+        left = copy.copy(self)
+        left.eval = None
+        return left
+
     def label_name(self, task: str) -> str:
         """Return the name of this task's label in rows that carry several."""
         return task if self.label is None else self.label

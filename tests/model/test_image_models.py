@@ -261,3 +261,16 @@ def test_what_is_said_is_said_of_images(model: mtf.MultiTaskModel) -> None:
     assert [one for one in said["comparison"].split("\n") if one.startswith("backbone[:1]")]
     assert "24 images" in said["rows"] and "24 training images" in said["advice"]
     assert "vision model" in said["advice"] and "poor summary" not in said["advice"]
+
+
+def test_a_comparison_varies_pictures_as_a_run_does(model: mtf.MultiTaskModel) -> None:
+    augment = mtf.Augment(variants=2, crop=(0.3, 0.6))
+    # Trained heads go into a comparison as they are.
+    mtf.fit(model.freeze("backbone"), tasks(), epochs=1, **SETTINGS)
+    given = tasks(augment=augment)
+    options: dict[str, Any] = {"epochs": 3, **SETTINGS}
+    comparison = mtf.compare(model, given, modes=["backbone[:1]"], seeds=1, **options)
+    run = mtf.fit(model.copy().unfreeze().freeze("backbone[:1]"), given, **options)
+    plain = mtf.fit(model.copy().unfreeze().freeze("backbone[:1]"), tasks(), **options)
+    losses = [row["loss"] for row in comparison.runs[-1].history if "loss" in row]
+    assert losses == run.losses() != plain.losses()
