@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .adapters.descriptions import IA3, BitFit, Lora
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
+    from .comparing.scratch import Scratch
     from .data import (
         Box,
         Example,
@@ -135,6 +136,7 @@ _HOME = {
     "Regression": "heads.regression",
     "ResumeWarning": "notices",
     "RoundedWeightsWarning": "notices",
+    "Scratch": "comparing.scratch",
     "SelectorError": "errors",
     "SequenceClassification": "heads.sequence_classification",
     "Similarity": "heads.similarity",
@@ -215,6 +217,7 @@ __all__ = [
     "Regression",
     "ResumeWarning",
     "RoundedWeightsWarning",
+    "Scratch",
     "SelectorError",
     "SequenceClassification",
     "Similarity",

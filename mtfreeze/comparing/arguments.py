@@ -195,7 +195,7 @@ def check_plans(
         with warnings.catch_warnings():
             # Its heads were trained before, or the user wants it so.
             warnings.simplefilter("ignore", UntrainedHeadWarning)
-            tried = trial if scenario.way is None else trial.copy()
+            tried = trial.copy() if scenario.way is not None or scenario.scratch else trial
             scenario.apply(tried)
         given = {name: value for name, value in arguments.items() if name in RUN_SETTINGS}
         settings = check_settings(**given, freeze_schedule=scenario.schedule)

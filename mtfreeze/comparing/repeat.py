@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ..adapters.descriptions import way_from_dict
 from ..printable import printable_lines
 
 __all__ = ["python_call", "settings_yaml"]
@@ -96,6 +97,10 @@ def _tasks(variable: str, tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _mode(mode: Mapping[str, Any]) -> str:
     name, frozen = mode["name"], mode.get("mode")
+    if mode.get("scratch"):
+        return f"({name!r}, mtf.Scratch())"
+    if mode.get("way") is not None:
+        return f"({name!r}, mtf.{way_from_dict(mode['way'])!r})"
     if mode.get("schedule") is not None:
         return f"({name!r}, mtf.FreezeSchedule.from_dict({mode['schedule']!r}))"
     selectors = [frozen] if isinstance(frozen, str) else list(frozen or [])

@@ -21,9 +21,11 @@ from ..adapters.descriptions import (
 from ..checks import typed
 from ..errors import ConfigError
 from ..freezing.unit_states import unit_states
+from ..model.random_weights import draw_backbone
 from ..planning.freeze_schedule import FreezeSchedule
 from ..quoting import quoted
 from .results import MAJORITY, START
+from .scratch import Scratch
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -49,16 +51,21 @@ class Scenario:
         What trains when; nothing else is frozen then.
     way : Lora, IA3, BitFit or None
         What trains beside heads over a frozen backbone.
+    scratch : bool
+        Whether it begins with random weights, of heads too; everything trains then.
     """
 
     name: str
     mode: tuple[str, ...] | None = None
     schedule: FreezeSchedule | None = None
     way: Way | None = None
+    scratch: bool = False
 
     def apply(self, model: MultiTaskModel, seed: int = 0) -> None:
-        """Freeze a model as the scenario begins; `seed` is that of fresh adapters."""
+        """Freeze a model as the scenario begins; `seed` is that of what is drawn anew."""
         model.unfreeze()
+        if self.scratch:
+            draw_backbone(model, seed)
         if self.mode is not None:
             model.freeze(list(self.mode))
         if self.way is not None:
@@ -79,6 +86,7 @@ class Scenario:
             "mode": None if self.mode is None else list(self.mode),
             "schedule": None if self.schedule is None else self.schedule.to_dict(),
             **({} if self.way is None else {"way": way_to_dict(self.way)}),
+            **({"scratch": True} if self.scratch else {}),
         }
 
     @classmethod
@@ -90,6 +98,7 @@ class Scenario:
             None if mode is None else tuple(mode),
             None if schedule is None else FreezeSchedule.from_dict(schedule),
             None if way is None else way_from_dict(way),
+            bool(values.get("scratch", False)),
         )
 
 
@@ -131,8 +140,8 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
         Left alone.
     modes : iterable
         Selectors of what is frozen (a str or a list of them), `FreezeSchedule`, `Lora`, `IA3`,
-        `BitFit` (or ``"lora"``, ``"ia3"``, ``"bitfit"``), or pairs of a name and one of these; a
-        mapping of names to them is one too.
+        `BitFit` (or ``"lora"``, ``"ia3"``, ``"bitfit"``), `Scratch`, or pairs of a name and one of
+        these; a mapping of names to them is one too.
     epochs : int or None
         ``fit(epochs=...)``; what schedules divide among their phases.
 
@@ -174,7 +183,7 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
         if one.mode is not None:
             for selector in one.mode:
                 trial.select(selector)
-        elif one.way is not None:
+        elif one.way is not None or one.scratch:
             one.apply(model.copy())
         else:
             one.apply(trial)
@@ -197,6 +206,8 @@ def _read(model: MultiTaskModel, given: Any, number: int) -> Scenario:
             raise TypeError(f"the name of mode {number} must be a text; found {quoted(name)}")
     if isinstance(given, FreezeSchedule):
         return Scenario(name or _schedule_name(given, number), schedule=given)
+    if isinstance(given, Scratch):
+        return Scenario(name or given.name, scratch=True)
     way = _way_named(model, given)
     if way is not None:
         return Scenario(name or way_text(way), way=way)
@@ -206,7 +217,8 @@ def _read(model: MultiTaskModel, given: Any, number: int) -> Scenario:
         return Scenario(name or " + ".join(selectors), mode=tuple(selectors))
     raise TypeError(
         f"mode {number} must be what is frozen (a selector or a list of them), a FreezeSchedule, "
-        f"Lora(), IA3(), BitFit(), or a pair of a name and one of these; found {typed(given)}"
+        "Lora(), IA3(), BitFit(), Scratch(), or a pair of a name and one of these; found "
+        f"{typed(given)}"
     )
 
 

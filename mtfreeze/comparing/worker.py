@@ -86,13 +86,14 @@ def run_job(folder: str, name: str, seed: int, threads: int | None) -> ScenarioR
     return run
 
 
-def starting_model(place: ComparisonFolder, seed: int) -> MultiTaskModel:
-    """Return the model that was given, nothing frozen, heads never trained drawn for `seed`."""
+def starting_model(place: ComparisonFolder, seed: int, *, drawn: bool = False) -> MultiTaskModel:
+    """Return the model that was given, nothing frozen, heads never trained drawn for `seed`; with
+    `drawn` all heads."""
     from ..multi_task_model import MultiTaskModel
 
     model = MultiTaskModel.from_pretrained(place.model)
     model.unfreeze()
-    specs = {name: (head.spec, head.trained) for name, head in model.heads.items()}
+    specs = {name: (head.spec, head.trained and not drawn) for name, head in model.heads.items()}
     values = {key: view.copy() for key, view in model.parameters().items()}
     # Heads that were never trained are drawn anew, from `seed`. None can be replaced where it
     # stands: all go and come back in their order, trained ones with the values that they had.
@@ -154,11 +155,12 @@ class _Job:
     def scenario(self, scenario: Scenario) -> ScenarioRun:
         """Train one scenario from the start of its seed."""
         arguments = dict(self.settings["fit"])
-        model = starting_model(self.place, self.seed)
-        for key, values in self.place.start(self.seed).items():
-            model._core.set_param(model.index.key_index[key], values)
-        if self.settings["start"] is not None:
-            model.mark_trained(self.tasks)
+        model = starting_model(self.place, self.seed, drawn=scenario.scratch)
+        if not scenario.scratch:
+            for key, values in self.place.start(self.seed).items():
+                model._core.set_param(model.index.key_index[key], values)
+            if self.settings["start"] is not None:
+                model.mark_trained(self.tasks)
         scenario.apply(model, self.seed)
         cosines: dict[str, float] = {}
         if self.settings["gradients"]:
