@@ -167,6 +167,6 @@ def test_features_of_images_are_made_of_those_below_them(folder: Path) -> None:
         model = vision_model(folder)
         for frozen in ("backbone[:1]", "backbone"):
             model.unfreeze().freeze(frozen)
-            run = mtf.fit(model, task, epochs=1, cache=cache, **SETTINGS)
+            mtf.fit(model, task, epochs=1, cache=cache, **SETTINGS)
         found.append(bits(model))
     assert found[0] == found[1]
