@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -176,17 +177,10 @@ class _Job:
         given = dict(arguments)
         if given.get("eval_every") is None:
             # Evaluated once, at the end, where each row's share is kept.
-            tasks = {
-                name: Task(
-                    task.train,
-                    weight=task.weight,
-                    train_through_frozen=task.train_through_frozen,
-                    metric=task.metric,
-                    label=task.label,
-                )
-                for name, task in tasks.items()
-                if task.train is not None
-            }
+            trained = {name: copy(task) for name, task in tasks.items() if task.train is not None}
+            for task in trained.values():
+                task.eval = None
+            tasks = trained
         given.setdefault("cache", str(self.place.features))
         run = fit(model, tasks, **given, seed=self.seed, progress=False)
         if run.interrupted:
