@@ -107,9 +107,6 @@ def _is_known(file: IO[bytes]) -> bool:
 
 def _beginning(file: IO[bytes]) -> str:
     """Say how a file begins that is no image."""
-    try:
-        file.seek(0)
-        begin = file.read(8)
-    except (OSError, ValueError):
-        return "something else"
+    file.seek(0)
+    begin = file.read(8)
     return f"a file that begins with {begin!r}" if begin else "an empty file"

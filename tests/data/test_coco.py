@@ -98,6 +98,19 @@ def test_what_does_not_hold(name: str, tmp_path: Path) -> None:
         read_coco(write(tmp_path, content), tmp_path)
 
 
+def test_a_file_that_is_no_json(tmp_path: Path) -> None:
+    """A download that broke off, and brackets deeper than Python's parser goes."""
+    path = write(tmp_path, table())
+    whole = path.read_text()
+    for text in (whole[:-9], "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(
+            DataError, match=r"instances\.json: expected JSON; found none \("
+        ) as said:
+            read_coco(path, tmp_path)
+        assert "\n" not in str(said.value) and len(str(said.value)) < 400
+
+
 def test_faults_are_handed_over(tmp_path: Path) -> None:
     made = spoiled("images", 1, file_name="c.png")
     made["annotations"].append({"image_id": 4, "category_id": 1, "bbox": [0, 0, 5, 5]})

@@ -19,6 +19,7 @@ from mtfreeze import (
     read_images,
     read_jsonl,
 )
+from mtfreeze.data.readers import reader_of
 from support.made_up_images import file_bytes, pixels
 
 pytest.importorskip("PIL", reason="Pillow is not installed")
@@ -60,6 +61,30 @@ def test_what_is_no_image_is_named(pets: Path) -> None:
     (pets / "cat" / "notes.txt").write_text("a")
     with pytest.warns(UnusedDataWarning, match=r"1 file is not read.*'notes.txt'"):
         assert len(read_images(pets)) == 3
+
+
+def test_what_lies_beside_the_folders_is_named_too(pets: Path) -> None:
+    (pets / "README.md").write_text("a")
+    with pytest.warns(UnusedDataWarning, match=r"1 file is not read.*'README\.md'"):
+        assert read_images(pets).labels() == {"cat": 2, "dog": 1}
+
+
+def test_a_table_of_images_alone(pets: Path) -> None:
+    """Without `label` its column is read no more than any other."""
+    table = pets / "t.csv"
+    table.write_text("image,label\ncat/b.png,cat\ndog/deep/er/c.jpg,dog\n")
+    rows = read_images(table, label=None)
+    assert [row.image and row.image.path for row in rows] == [
+        pets / "cat/b.png",
+        pets / "dog/deep/er/c.jpg",
+    ]
+    assert {row.label for row in rows} == {None} and rows[0].source == f"{table}:2"
+
+
+def test_a_folder_is_read_as_images(pets: Path) -> None:
+    assert reader_of(pets) is read_images
+    with pytest.raises(ConfigError, match="expected a file name that ends in one of"):
+        reader_of(pets / "cat" / "a.PNG")
 
 
 def test_a_link_to_a_folder_is_followed_for_a_label_and_no_deeper(pets: Path) -> None:

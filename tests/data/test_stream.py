@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import copy
+import csv
 import gc
 import os
 import pickle
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.data import line_cursor
+from mtfreeze.data.example import Example
 from mtfreeze.files import growing
 
 Reader = Callable[..., mtf.Examples]
@@ -137,6 +140,37 @@ def test_paths_are_called_as_by_the_reader(tmp_path: Path, monkeypatch: pytest.M
         assert (streamed[0].source, streamed.name) == (whole[0].source, whole.name)
 
 
+def test_systems_without_reads_at_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They move the one place of the file, so threads must take turns."""
+    lines = [f'{{"text": "text {i}", "label": "{i % 3}"}}' for i in range(300)]
+    streamed = mtf.stream(_written(tmp_path, "a.jsonl", "\n".join(lines)))
+    monkeypatch.delattr(os, "pread")
+    found: list[list[str | None]] = [[], [], []]
+
+    def read(number: int) -> None:
+        order = np.random.default_rng(number).permutation(300).tolist()
+        found[number] = [streamed[i].text for i in order]
+        assert found[number] == [f"text {i}" for i in order]
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert [sorted(map(str, one)) for one in found] == [sorted(f"text {i}" for i in range(300))] * 3
+
+
+def test_a_long_field_is_read_again_as_it_was(tmp_path: Path) -> None:
+    """Longer than Python's `csv` takes by default, and quoted over several lines."""
+    field = "\n".join(["word, " * 5000] * 8)
+    assert len(field) > csv.field_size_limit()
+    limit = csv.field_size_limit()
+    path = _written(tmp_path, "a.csv", f'text,label\nshort,1\n"{field}",2\n')
+    whole, streamed = mtf.read_csv(path), mtf.stream(path)
+    assert streamed[1] == whole[1] and streamed[1].text == field and streamed[0] == whole[0]
+    assert csv.field_size_limit() == limit
+
+
 def test_parts_sums_and_maps_stay_in_the_file(tmp_path: Path) -> None:
     lines = [f'{{"text": "text {i}", "label": "{i % 3}"}}' for i in range(50)]
     path = _written(tmp_path, "a.jsonl", "\n".join(lines))
@@ -154,6 +188,30 @@ def test_parts_sums_and_maps_stay_in_the_file(tmp_path: Path) -> None:
         streamed + mtf.Examples.from_rows([(["a"], ["O"])])
     with pytest.raises(mtf.ConfigError, match="row number"):
         streamed.select([50])
+
+
+def test_chosen_and_joined_rows_in_any_order(tmp_path: Path) -> None:
+    """Whatever they are chosen from: rows of two files, rows read otherwise, rows chosen before."""
+    label = ['{"one": "a"}', '{"two": "b", "one": null}']
+    lines = [f'{{"text": "text {i}", "labels": {label[i % 2]}}}' for i in range(30)]
+    path = _written(tmp_path, "a.jsonl", "\n".join(lines))
+    whole, streamed = mtf.read_jsonl(path), mtf.stream(path)
+
+    def longer(row: Example) -> Example:
+        return replace(row, text=f"{row.text}!")
+
+    order = np.random.default_rng(0).permutation(60)
+    for rows, expected in (
+        (streamed + streamed, whole + whole),
+        ((streamed + streamed).select(order), (whole + whole).select(order)),
+        (streamed.select(order[order < 30]).reread(longer), whole.select(order[order < 30])),
+    ):
+        read = expected.reread(longer) if rows[0].text != expected[0].text else expected
+        assert list(rows) == list(read) == [rows[i] for i in range(len(rows))]
+        assert list(rows.select([5, 0, 5])) == [read[5], read[0], read[5]]
+        assert not rows.in_memory and rows.tasks == read.tasks and set(rows.tasks) == {"one", "two"}
+    unnamed = mtf.stream(_written(tmp_path, "b.jsonl", "\n".join(_JSON)))
+    assert unnamed.select([1, 0]).tasks == () == (unnamed + unnamed).tasks
 
 
 _FAULTS: dict[str, tuple[str, Reader, dict[str, Any], str]] = {

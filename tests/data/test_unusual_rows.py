@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mtfreeze as mtf
@@ -12,7 +13,7 @@ from mtfreeze.data.answers import Answer, where_not
 from mtfreeze.data.example import Example
 from mtfreeze.data.examples import as_examples
 from mtfreeze.data.labels import LabelCodes
-from mtfreeze.data.text_rows import as_question
+from mtfreeze.data.text_rows import as_pair, as_question
 
 
 def test_one_answer_as_a_mapping_beside_two_texts() -> None:
@@ -44,6 +45,25 @@ def test_an_answer_is_no_class() -> None:
     codes = LabelCodes(["good", "bad"], "classifier")
     with pytest.raises(mtf.DataError, match=r"row 3: .*found the answer of a question"):
         codes.of(Answer("Ada", 7), "row 3")
+
+
+def test_boxes_of_an_image_are_no_class() -> None:
+    codes = LabelCodes(["good", "bad"], "classifier")
+    with pytest.raises(mtf.DataError, match=r"row 3: .*found boxes of an image; give the labels"):
+        codes.of(mtf.Box("good", 0, 0, 4, 4), "row 3")
+
+
+def test_a_box_of_a_number_that_no_label_has() -> None:
+    assert mtf.Box(2**63 - 1, 0, 0, 4, 4).label == 2**63 - 1
+    for label in (2**63, -(2**63) - 1):
+        with pytest.raises(mtf.DataError, match="label must be an index of at most 64 bits; found"):
+            mtf.Box(label, 0, 0, 4, 4)
+
+
+def test_an_image_is_no_pair_of_texts() -> None:
+    [row] = as_examples([(np.zeros((4, 4, 3), np.uint8), "good")], "rows")
+    with pytest.raises(mtf.DataError, match=r"expected several texts.*; found an image with the"):
+        as_pair(row)
 
 
 def test_a_row_of_several_tasks_is_named_by_them() -> None:

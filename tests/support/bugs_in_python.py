@@ -275,4 +275,12 @@ BUGS_IN_PYTHON = (
         "self._block_of[new] = 0",
         "tests/features/test_features_cache.py",
     ),
+    # ---- comparing
+    Bug(
+        "scenarios train with the usual loss, whatever the task asks for",
+        "mtfreeze/comparing/worker.py",
+        "{name: copy(task) for",
+        "{name: Task(task.train) for",
+        "tests/comparing/test_compare.py",
+    ),
 )
