@@ -276,7 +276,8 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
         if len(numbers) != 2 or numbers[0] not in (None, 0) or numbers[1] is None:
             raise SelectorError(
                 f"{quoted(text)}: expected 'backbone[:k]', {index.layers.bottom} and the {word} "
-                f"below k; for other {word} write e.g. 'backbone.{word}[2:5]', for everything 'backbone'"
+                f"below k; for other {word} write e.g. 'backbone.{word}[2:5]', for everything "
+                "'backbone'"
             )
         stop = _bounded(text, numbers[1], n, n, word)
         below = range(index.layers.positions[0] if n else 0)
