@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..closest import unknown
-from ..data import read_file, stream
+from ..data import read_file, read_images, stream
 from ..errors import ConfigError
 from ..heads.kind import HeadSpec
 from ..heads.registry import KINDS, spec_from_dict
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["apply_freezing", "build_model", "build_tasks"]
 
-_TASK_KEYS = ("weight", "metric", "loss", "train_through_frozen")
-_STREAM = "stream"
-"""Key of data that stay in their files."""
+_TASK_KEYS = ("weight", "metric", "loss", "augment", "train_through_frozen")
+_STREAM, _IMAGE = "stream", "image"
+"""Keys of data that stay in their files, and of tables that hold paths of images."""
 
 
 def build_model(config: Config) -> MultiTaskModel:
@@ -95,6 +95,8 @@ def build_tasks(config: Config, model: MultiTaskModel) -> dict[str, Task]:
 def _read(path: str, options: Mapping[str, Any], where: str) -> Any:
     rest = {key: value for key, value in options.items() if key != _STREAM}
     try:
+        if _IMAGE in rest and not options.get(_STREAM):
+            return read_images(path, **rest)
         return stream(path, **rest) if options.get(_STREAM) else read_file(path, **rest)
     except TypeError as error:
         if options.get(_STREAM):  # an option that files of this kind do not have

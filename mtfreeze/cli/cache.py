@@ -28,7 +28,7 @@ from .options import debug_option
 __all__ = ["cache"]
 
 _DAY = 86_400.0
-_COLUMNS = ("prefix", "output", "dtype", "texts", "rows", "size", "last used", "state")
+_COLUMNS = ("prefix", "output", "dtype", "inputs", "rows", "size", "last used", "state")
 
 
 @click.group()
@@ -132,7 +132,7 @@ def _table(lines: Sequence[Sequence[str]]) -> str:
     """Lay lines out in columns; numbers stand to the right."""
     rows = [_COLUMNS, *([printable(cell) for cell in line] for line in lines)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
-    right = {"texts", "rows", "size"}
+    right = {"inputs", "rows", "size"}
     return "\n".join(
         "  ".join(
             cell.rjust(width) if name in right else cell.ljust(width)

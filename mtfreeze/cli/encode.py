@@ -29,7 +29,7 @@ ROWS_AT_A_TIME = 1024
 @click.command(cls=OnceCommand)
 @click.argument("model")
 @click.argument("texts", nargs=-1)
-@click.option("--input", "path", metavar="FILE", help="One text a line; - is stdin.")
+@click.option("--input", "path", metavar="FILE", help="One text, or path, a line; - is stdin.")
 @click.option("--output", metavar="FILE.npy", help="Write all vectors here, as one array.")
 @click.option("--prompt", metavar="TEXT", help="Put this before every text.")
 @click.option(
@@ -47,6 +47,8 @@ def encode(
     precision: str | None,
 ) -> None:
     """Give every text its vector; texts come as arguments, from a file, or from stdin.
+
+    A model of images takes their paths in place of texts.
 
     \b
     mtfreeze encode sentence-transformers/all-MiniLM-L6-v2 "good food" "bad food"
@@ -73,4 +75,4 @@ def encode(
         for text, vector in zip(some, loaded.encode(some, **how), strict=True):
             # The shortest digits that give the same float32 back.
             values = [float(str(value)) for value in vector]
-            echo(json_line({"text": text, "embedding": values}))
+            echo(json_line({loaded.noun: text, "embedding": values}))

@@ -16,6 +16,7 @@ from ..quoting import cut, quoted
 from ..runtime.precision import TRAINING_PRECISIONS, check_precision
 
 if TYPE_CHECKING:
+    from ..images import Augment
     from ..losses.described import DescribedLoss
     from ..planning.freeze_schedule import FreezeSchedule
     from ..training.callbacks import EarlyStopping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Check",
     "check_anything",
+    "check_augment",
     "check_bool",
     "check_columns",
     "check_early_stopping",
@@ -282,6 +284,37 @@ def check_loss(path: str, value: object) -> DescribedLoss:
     from ..losses.from_dict import loss_from_dict
 
     return loss_from_dict(value, path)
+
+
+def check_augment(path: str, value: object) -> Augment | None:
+    """Check for how images vary from epoch to epoch; true stands for the usual.
+
+    augment: {flip: true, crop: [0.6, 1.0], colour: 0.2, variants: 8, seed: 0}
+    """
+    from ..images import Augment
+
+    if value is None or value is False:
+        return None
+    given = {} if value is True else check_section(path, value, _AUGMENT)
+    try:
+        return Augment(**given)
+    except (ConfigError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _check_crop(path: str, value: object) -> Any:
+    if not isinstance(value, list):  # null is all of a picture
+        return value
+    return tuple(check_number(f"{path}[{i}]", one) for i, one in enumerate(value))
+
+
+_AUGMENT: dict[str, Check] = {
+    "flip": check_bool,
+    "crop": _check_crop,
+    "colour": check_number,
+    "variants": check_number,
+    "seed": check_number,
+}
 
 
 def check_early_stopping(path: str, value: object) -> EarlyStopping | None:

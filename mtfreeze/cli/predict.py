@@ -52,7 +52,7 @@ def _answers(
             for head in (heads if probabilities else ())
         }
         for at, text in enumerate(rows):
-            answer: dict[str, Any] = {"text": text}
+            answer: dict[str, Any] = {model.noun: text}
             if any(model.heads[head].spec.row_space.splits for head in heads):
                 answer["words"] = words_of(text)
             if several:
@@ -72,7 +72,7 @@ def _plain(value: Any) -> Any:
 
 
 def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
-    cells = [answer["text"]]
+    cells = [next(iter(answer.values()))]  # the text, or the path of the image
     for head in heads:
         value = answer[head]
         cells.append(" ".join(map(str, value)) if isinstance(value, list) else str(value))
@@ -84,7 +84,10 @@ def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
 @click.argument("texts", nargs=-1)
 @click.option("--head", "heads", multiple=True, help="Ask this head; by default all of them.")
 @click.option(
-    "--input", "path", metavar="FILE", help="One text a line, a pair with a TAB; - is stdin."
+    "--input",
+    "path",
+    metavar="FILE",
+    help="One text a line, a pair with a TAB, or the path of an image; - is stdin.",
 )
 @click.option("--format", "form", type=click.Choice(["tsv", "jsonl"]), default="tsv")
 @click.option("--probabilities", is_flag=True, help="Add every label's share (JSON lines only).")
@@ -100,6 +103,8 @@ def predict(
     precision: str | None,
 ) -> None:
     """Predict labels with a saved model; texts come as arguments, from a file, or from stdin.
+
+    A model of images takes their paths in place of texts.
 
     \b
     mtfreeze predict outputs/reviews "the food was great" "never again"
@@ -124,6 +129,6 @@ def predict(
         check_choice("head", head, loaded.heads)
     asked = list(heads) or readers(loaded, list(loaded.heads), rows, words=False)
     if form == "tsv":
-        echo("\t".join(["text", *asked]))
+        echo("\t".join([loaded.noun, *asked]))
     for answer in _answers(loaded, asked, rows, probabilities, precision):
         echo(json_line(answer) if form == "jsonl" else _tsv(answer, asked))

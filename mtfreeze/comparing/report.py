@@ -127,9 +127,9 @@ def _curves(data: ComparisonData) -> list[str]:
 
 def _effects_words() -> str:
     return (
-        "<p>Drift: 1 - mean cosine between the embeddings of probe texts after and before. Lost: "
+        "<p>Drift: 1 - mean cosine between the embeddings of probe rows after and before. Lost: "
         "what a task that was not trained lost against the start. Head drift: by how much the loss "
-        "of a head grew that stood still over a backbone that moved. Prefixes: texts whose frozen "
+        "of a head grew that stood still over a backbone that moved. Prefixes: rows whose frozen "
         "part was found stored, and computed, over all seeds.</p>"
     )
 

@@ -78,7 +78,7 @@ def check_data(
     if model is not None and examples:
         loaded = MultiTaskModel.from_pretrained(model) if isinstance(model, str) else model
         encoded = _encoded(loaded, examples, content)
-        lengths["tokens"] = spread_of(encoded.row_lengths.tolist())
+        lengths[f"{loaded.row_word}s"] = spread_of(encoded.row_lengths.tolist())
         n_truncated = encoded.n_truncated
     return DataCheck(
         path=place,

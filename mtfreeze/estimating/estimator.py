@@ -118,7 +118,9 @@ def estimate_after(
     whole = math.hypot(*errors, _DRIFT * sum(one.seconds for one in phases))
     took = time.perf_counter() - began
     doubts = tuple(prepared.doubts)
-    return Estimate(tuple(phases), tuple(bands), whole, took, tuple(notes), doubts)
+    return Estimate(
+        tuple(phases), tuple(bands), whole, took, tuple(notes), doubts, row_word=model.row_word
+    )
 
 
 def _complete(epochs: int | None, given: Mapping[str, Any]) -> dict[str, Any]:

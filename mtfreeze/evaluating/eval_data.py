@@ -169,7 +169,12 @@ class EvalData:
     ) -> dict[str, Outcome]:
         """Return the figures of all tasks with each row's share in them; see `score`."""
         found: dict[str, Outcome] = {}
-        with reporter.bar(self.n_tokens, "evaluating", unit="token"):
+        images = model.reads_images
+        with reporter.bar(
+            sum(len(group.rows) for group in self._groups) if images else self.n_tokens,
+            "evaluating",
+            unit="image" if images else "token",
+        ):
             for group, encoded in zip(self._groups, self._encoded, strict=True):
                 scorers = {
                     name: self._scorer(name, model.heads[name].spec, group, encoded)
@@ -193,7 +198,7 @@ class EvalData:
                     for (name, scorer), values in zip(scorers.items(), outputs, strict=True):
                         check_finite(model, name, values, TrainingError)
                         scorer.add(rows, values)
-                    reporter.advance(batch.n_tokens)
+                    reporter.advance(len(rows) if images else batch.n_tokens)
                 found |= {name: scorer.outcome() for name, scorer in scorers.items()}
         return {name: found[name] for name in self._targets}
 

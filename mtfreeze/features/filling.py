@@ -101,7 +101,11 @@ def run_pass(
     n_tokens = int(texts.lengths(list(names)).sum()) if names else 0
     spaces = {name: output_info(model, name).space for name in sinks}
     prices, flops = PlanPrices(model._core), 0.0
-    with reporter.bar(n_tokens, "frozen prefix", unit="token"):
+    # Texts differ in length; an image is a step that a user can count.
+    images = model.reads_images
+    with reporter.bar(
+        len(names) if images else n_tokens, "frozen prefix", unit="image" if images else "token"
+    ):
         for group in _groups(model, texts, together, stored):
             lengths = texts.lengths(group.texts)
             given = () if group.start is None else (group.start.name,)
@@ -116,7 +120,7 @@ def run_pass(
                 values = model._core.forward(batch.for_core(), list(group.names))
                 for name, rows in zip(group.names, values, strict=True):
                     sinks[name][0].append(chosen, texts.counts(spaces[name], chosen), rows)
-                reporter.advance(int(lengths[at].sum()))
+                reporter.advance(len(at) if images else int(lengths[at].sum()))
     return len(names), n_tokens, flops
 
 

@@ -55,6 +55,8 @@ class LayerUnits:
         The layers that each of them computes.
     word : str
         What they are called: ``"layers"`` or ``"stages"``.
+    below : tuple of str
+        What the units below all of them are called: the embeddings, a stem.
 
     Examples
     --------
@@ -67,16 +69,35 @@ class LayerUnits:
     positions: tuple[int, ...]
     ranges: tuple[range, ...]
     word: str = "layers"
+    below: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, paths: Sequence[str]) -> LayerUnits:
         """Return those of a model whose units have these paths, from the input upward."""
         found = [(at, layer_range(path)) for at, path in enumerate(paths)]
+        lowest = next((at for at, numbers in found if numbers is not None), 0)
         return cls(
             tuple(at for at, numbers in found if numbers is not None),
             tuple(numbers for _, numbers in found if numbers is not None),
             "stages" if any(path.startswith("backbone.stages[") for path in paths) else "layers",
+            tuple(path.removeprefix("backbone.") for path in paths[:lowest]),
         )
+
+    @property
+    def one(self) -> str:
+        """What one of them is called: ``"layer"`` or ``"stage"``."""
+        return self.word.removesuffix("s")
+
+    @property
+    def bottom(self) -> str:
+        """What stands below all of them, in words.
+
+        Examples
+        --------
+        >>> LayerUnits.of(["backbone.stem", "backbone.stages[0].blocks[0]"]).bottom
+        'the stem'
+        """
+        return f"the {' and the '.join(self.below)}" if self.below else "the input"
 
     @property
     def cuts(self) -> tuple[int, ...]:

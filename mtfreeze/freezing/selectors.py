@@ -132,11 +132,6 @@ class ModelIndex:
         self.unit_of = np.array([info.unit for info in params], dtype=np.int64)
 
     @property
-    def below(self) -> str:
-        """What lies below all layers, in a word: embeddings, or the stem of convolutions."""
-        return "stem" if self.layers.word == "stages" else "embeddings"
-
-    @property
     def n_layers(self) -> int:
         """Number of layers of the backbone."""
         return self.layers.n
@@ -280,8 +275,9 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
     if name == "backbone":
         if len(numbers) != 2 or numbers[0] not in (None, 0) or numbers[1] is None:
             raise SelectorError(
-                f"{quoted(text)}: expected 'backbone[:k]', the {index.below} and the {word} below "
-                f"k; for other {word} write e.g. 'backbone.{word}[2:5]', for everything 'backbone'"
+                f"{quoted(text)}: expected 'backbone[:k]', {index.layers.bottom} and the {word} "
+                f"below k; for other {word} write e.g. 'backbone.{word}[2:5]', for everything "
+                "'backbone'"
             )
         stop = _bounded(text, numbers[1], n, n, word)
         below = range(index.layers.positions[0] if n else 0)
@@ -351,6 +347,12 @@ def _respelled(index: ModelIndex, text: str) -> str:
                 continue
         if matching:
             return f"did you mean {' or '.join(matching)}?"
+    block = re.search(r"stages\[(\d+)\]\.blocks\[", text)
+    if block is not None:
+        stage = f"backbone.stages[{block[1]}]."
+        n = sum(path.startswith(stage) for path in index.unit_paths)
+        if n:
+            return f"stage {block[1]} has {'block 0 only' if n == 1 else f'blocks 0 to {n - 1}'}"
     if is_layer(text) and index.n_layers:
         return (
             f"{index.layers.word} are written 'backbone.{index.layers.word}[i]' or "

@@ -58,8 +58,6 @@ __all__ = [
 ]
 
 
-_LAYERS_HINT = "give the number of layers to freeze, negative: of those above them that train"
-
 FreezeMasks = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """A freeze state as the core takes it: (n_params,) frozen, (n_units,) frozen as a whole."""
 
@@ -260,7 +258,11 @@ def unfreeze(model: Freezable, what: Selector, *, strict: bool = True) -> None:
 
 def freeze_to(model: Freezable, k: int, *, pin: bool = True, precision: str | None = None) -> None:
     """Freeze ``backbone[:k]``, make the rest of the backbone trainable, leave heads alone."""
-    n_layers = check_integer("k", k, -LARGEST_INTEGER, hint=_LAYERS_HINT)
+    hint = (
+        f"give the number of {model.index.layers.word} to freeze, negative: of those above them "
+        "that train"
+    )
+    n_layers = check_integer("k", k, -LARGEST_INTEGER, hint=hint)
     pin = check_flag("pin", pin)
     if precision is not None:
         check_precision(precision)
@@ -384,7 +386,7 @@ def _warn_too_small(model: Freezable, keys: frozenset[str], precision: str) -> N
             f"froze with precision={quoted(precision)}, but nothing of it is computed in it: "
             "products of "
             f"fewer than {LEAST_WEIGHTS:,} weights or with a side below {LEAST_SIDE} (heads), "
-            "embeddings and norms stay float32",
+            "and all that is no product of weights (norms, embeddings of tokens), stay float32",
             PrecisionWarning,
         )
 
@@ -412,8 +414,8 @@ def _warn_no_prefix(model: Freezable, selection: Selection) -> None:
     units = model._core.units()
     below = next(unit.path for unit in units if not unit.frozen)
     warn(
-        f"froze layers up to {top} while {below} below them trains: there is no frozen prefix, so "
-        f"the backward pass still goes through these layers and little is saved; did you mean "
-        f"'backbone[:{top + 1}]'?",
+        f"froze {layers.word} up to {top} while {below} below them trains: there is no frozen "
+        f"prefix, so the backward pass still goes through these {layers.word} and little is "
+        f"saved; did you mean 'backbone[:{top + 1}]'?",
         NoPrefixWarning,
     )

@@ -81,6 +81,11 @@ class RowLayout:
         return self.main.rows_per_token
 
     @property
+    def row_word(self) -> str:
+        """What a row of the main space is called: ``"token"``, ``"pixel"``."""
+        return self.main.name.removesuffix("s")
+
+    @property
     def longest(self) -> int:
         """The largest length of a sequence."""
         return self.main.max_length

@@ -23,6 +23,7 @@ from ..freezing import state as freezing
 from ..freezing.facts import ModelFacts, publish
 from ..freezing.selectors import ModelIndex, Selector, resolve
 from ..freezing.state import FreezeState
+from ..inputs.row_layout import RowLayout
 from ..quoting import quoted
 from .lock import ModelLock
 
@@ -147,6 +148,11 @@ class ModelState:
     def noun(self) -> str:
         """What a sequence is to a user: ``"text"`` or ``"image"``."""
         return "image" if self.reads_images else "text"
+
+    @property
+    def row_word(self) -> str:
+        """What lengths of sequences count: ``"token"``, or ``"pixel"`` of what convolves images."""
+        return RowLayout.of(self._core).row_word
 
     @property
     def heads(self) -> Mapping[str, Head]:

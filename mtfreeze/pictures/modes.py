@@ -8,6 +8,7 @@ many parameters train.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ in all of them, from the input upward, heads last."""
 _TITLE = "What each freeze mode trains, from the input to the heads"
 _MANY_UNITS = 16
 """With more units than this, columns get narrower."""
+
+_BLOCK = re.compile(r"stage (\d+) block (\d+)")
 
 _GAP = 0.14
 """Between the last phase of a mode and the next mode."""
@@ -168,8 +171,9 @@ def _label(
 ) -> None:
     names = [short_unit(unit.path) for unit in units]
     if narrow:  # there is room for numbers only
-        names = [name.removeprefix("layer ") for name in names]
-        axes.set_xlabel("numbers: layers", fontsize=8)
+        blocks = any(_BLOCK.fullmatch(name) for name in names)
+        names = [_BLOCK.sub(r"\1.\2", name).removeprefix("layer ") for name in names]
+        axes.set_xlabel(f"numbers: {'stage.block' if blocks else 'layers'}", fontsize=8)
     axes.set_xticks(range(len(names)), names, rotation=90 if narrow else 35, fontsize=8)
     if not narrow:
         for label in axes.get_xticklabels():

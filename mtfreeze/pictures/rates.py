@@ -146,6 +146,9 @@ def _set_scale(axes: Axes, series: list[Float64], room: float) -> None:
         (float(np.nanmax(values)) for values in series if np.nanmax(values) > 0), default=peak
     )
     axes.set_ylim(0.01 * lowest, room * peak)
+    # The usual labels are formulas, which names in pictures are kept from being.
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(lambda value, _: "")
 
 
 def rates_text(history: History, *, title: str = _TITLE) -> str:

@@ -45,6 +45,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1, 1.5)))
 _MARKERS = "osD^vPX*<"  # one more than colours: the two repeat together after 72 lines
 _LAYERS = re.compile(r"layers\[(\d+)(?::(\d+))?\]")
+_BLOCK = re.compile(r"stages\[(\d+)\]\.blocks\[(\d+)\]")
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -114,8 +115,11 @@ def short_unit(path: str) -> str:
     ('layer 4', 'embeddings', 'ner_head')
     >>> short_unit("backbone.layers[0:12]")
     'layers 0-11'
+    >>> short_unit("backbone.stages[2].blocks[5]")
+    'stage 2 block 5'
     """
-    return _LAYERS.sub(_layers, path.removeprefix("backbone."))
+    short = _BLOCK.sub(r"stage \1 block \2", path.removeprefix("backbone."))
+    return _LAYERS.sub(_layers, short)
 
 
 def _layers(found: re.Match[str]) -> str:

@@ -220,11 +220,11 @@ def _check_pins(model: ModelState, phases: Sequence[Phase], states: Sequence[Fre
 
 def _gradual_stages(model: ModelState, rule: Gradual) -> list[tuple[Phase, FreezeState]]:
     """Return what a gradual schedule trains, stage after stage; pins may leave stages out."""
-    n = model.index.n_layers
+    n, word = model.index.n_layers, model.index.layers.word
     stages = [replace(rule.common, freeze="backbone", name="heads")]
     for top in range(rule.per_step, n + rule.per_step, rule.per_step):
         below = model.index.layers.cut_at_most(n - min(top, n))
-        name = f"layers[{below}:]" if below else "layers"
+        name = f"{word}[{below}:]" if below else word
         stages.append(replace(rule.common, freeze=f"backbone[:{below}]", name=name))
     stages.append(replace(rule.common, freeze="none", name="all"))
     found: list[tuple[Phase, FreezeState]] = []
@@ -250,12 +250,12 @@ def _stage_name(model: ModelState, stage: Phase, state: FreezeState) -> str:
     """Return the name of a stage, or, where pins hold back some of it, what it does train."""
     assert stage.name is not None
     index = model.index
-    of_layers = stage.name.startswith("layers")  # such a name says nothing of heads
+    of_layers = stage.name.startswith(index.layers.word)  # such a name says nothing of heads
     meant, _ = _names(model, "none" if stage.freeze is None else stage.freeze, "gradual()")
     held = {
         key
         for key, unit in zip(index.keys, index.unit_of, strict=True)
-        if key in state.frozen - meant and not (of_layers and index.is_head[unit])
+        if key in state.frozen - meant - index.buffers and not (of_layers and index.is_head[unit])
     }
     if not held:
         return stage.name
@@ -266,7 +266,8 @@ def _stage_name(model: ModelState, stage: Phase, state: FreezeState) -> str:
     ]
     top = f":{index.n_layers}]"
     return ", ".join(
-        name.replace(top, ":]") if name.startswith("layers[") else name for name in names
+        name.replace(top, ":]") if name.startswith(f"{index.layers.word}[") else name
+        for name in names
     )
 
 

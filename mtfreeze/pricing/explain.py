@@ -127,7 +127,7 @@ def _prefix(model: ModelState, prices: Prices) -> list[str]:
         return []
     return [
         f"No prefix: {unit_list([lowest])} at the bottom trains, so the backward pass goes through "
-        "every layer, frozen or not."
+        f"every {model.index.layers.one}, frozen or not."
     ]
 
 
@@ -203,7 +203,7 @@ def _above_prefix(prices: Prices) -> list[str]:
         f"step that saves {weights} GFLOP of weight gradients, nothing else: the backward pass "
         f"still crosses it ({inputs} GFLOP), because what trains below needs it. Of the memory it "
         f"saves {in_bytes(sum(prices.saved_by(position) for position in crossed))}: gradients, "
-        "moments, and inputs of its linear layers."
+        "moments, and inputs of its products."
     ]
 
 
@@ -247,10 +247,10 @@ def _lower(model: ModelState, prices: Prices) -> list[str]:
         return []
     return [
         f"Computed in lower precision: {'; '.join(named)}. That holds for products of at least "
-        f"{LEAST_WEIGHTS:,} weights; smaller ones (heads), attention, norms, pooling and "
-        "embeddings stay fp32. The fp32 weights stay too: they are what is saved and proven, and "
-        "unfreezing gives the earlier results back, bit for bit. Packed copies of the weights that "
-        f"a step reads take {in_bytes(prices.now.form_bytes)}."
+        f"{LEAST_WEIGHTS:,} weights; smaller ones (heads), and all that is no product of weights "
+        "(attention, norms, pooling), stay fp32. The fp32 weights stay too: they are what is saved "
+        "and proven, and unfreezing gives the earlier results back, bit for bit. Packed copies of "
+        f"the weights that a step reads take {in_bytes(prices.now.form_bytes)}."
     ]
 
 

@@ -192,7 +192,10 @@ class Advice:
         found = self.findings
         yield "Model", [str(found.backbone)]
         yield "Data", [str(one) for one in found.data.values()]
-        yield "Probes of the frozen layers, from the embeddings up", self._probe_lines()
+        yield (
+            f"Probes of the frozen {found.backbone.layers}, from {found.backbone.below} up",
+            self._probe_lines(),
+        )
         yield "Why", [str(one) for one in self.reasons]
         if self.alternatives:
             yield (
@@ -223,7 +226,8 @@ class Advice:
         for pair in self.findings.likeness:
             apart = "" if pair.distance is None else f", rows {pair.distance:.2f} apart"
             lines.append(
-                f"{pair.tasks[0]} and {pair.tasks[1]}: read the top layer alike by "
+                f"{pair.tasks[0]} and {pair.tasks[1]}: read the top "
+                f"{self.findings.backbone.layer} alike by "
                 f"{pair.reading:.2f} (linear CKA of their probes, 0 to 1){apart}"
             )
         return lines

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..closest import counted
+from ..features.keys import output_info
 from ..model.prompts import PROMPTS_FILE
 from ..quantities import in_values
 
@@ -42,9 +44,13 @@ class BackboneFacts:
     why : str
         What the kind was told by.
     n_layers, width, n_values : int
-        Layers, width of a hidden state, parameters without heads.
+        Layers, width of the topmost hidden state, parameters without heads.
     pooling : str
     normalize : bool
+    layers, below : str
+        What layers are called, and what stands below them: ``"stages"``, ``"the stem"``.
+    narrowest : int or None
+        The least width of a layer's states, where they differ.
     """
 
     name: str
@@ -55,15 +61,25 @@ class BackboneFacts:
     n_values: int
     pooling: str
     normalize: bool
+    layers: str = "layers"
+    below: str = "the embeddings"
+    narrowest: int | None = None
+
+    @property
+    def layer(self) -> str:
+        """What one layer is called."""
+        return self.layers.removesuffix("s")
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:
+        widths = f"{self.width}" if self.narrowest is None else f"{self.narrowest} to {self.width}"
         return (
-            f"{self.name}: {KINDS[self.kind]} ({self.why}), {self.n_layers} layers of "
-            f"{self.width}, {in_values(self.n_values)} parameters, {self.pooling} pooling"
+            f"{self.name}: {KINDS[self.kind]} ({self.why}), "
+            f"{counted(self.n_layers, self.layer)} of {widths}, {in_values(self.n_values)} "
+            f"parameters, {self.pooling} pooling"
         )
 
 
@@ -82,6 +98,7 @@ def backbone_facts(model: MultiTaskModel) -> BackboneFacts:
         kind, why = "sentence", "its folder has modules.json"
     else:
         kind, why = "unknown", "its folder has no sentence-transformers files"
+    widths = {output_info(model, f"hidden_states.{k + 1}").width for k in range(index.n_layers)}
     n_values = sum(
         view.size
         for key, view in model.parameters().items()
@@ -96,4 +113,7 @@ def backbone_facts(model: MultiTaskModel) -> BackboneFacts:
         n_values=int(n_values),
         pooling=model.pooling,
         normalize=model.normalize,
+        layers=index.layers.word,
+        below=index.layers.bottom,
+        narrowest=min(widths) if len(widths) > 1 else None,
     )

@@ -75,6 +75,12 @@ def training_epochs(n_rows: int, batch_size: int = BATCH_SIZE) -> int:
     return min(MOST_EPOCHS, max(LEAST_EPOCHS, -(-LEAST_STEPS // per_epoch)))
 
 
+def _lower(layers: LayerUnits, middle: int) -> str:
+    """Return what lies below a cut, in words."""
+    below = f"the {layers.word} below {middle}"
+    return f"{layers.bottom} and {below}" if layers.below else below
+
+
 def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
     """Return the candidates by name, those that go between layers only where that can be done.
 
@@ -104,7 +110,7 @@ def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
         ),
         Candidate(
             "half",
-            f"freeze the embeddings and the layers below {middle}, train the rest",
+            f"freeze {_lower(layers, middle)}, train the rest",
             FreezeSchedule().phase(
                 freeze=f"backbone[:{middle}]",
                 epochs=epochs,
@@ -131,7 +137,7 @@ def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
         ),
         Candidate(
             "gradual",
-            "unfreeze from the top down, lower layers at lower rates",
+            f"unfreeze from the top down, lower {layers.word} at lower rates",
             FreezeSchedule.gradual(
                 every, per_step, learning_rate=TUNE_RATES, layer_decay=LAYER_DECAY
             ),

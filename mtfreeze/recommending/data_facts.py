@@ -53,6 +53,9 @@ class DataFacts:
         Evaluation rows.
     noun : {"text", "image"}
         What a row is.
+    row_word : str
+        What `mean_tokens` and `longest` count: ``"token"``, or ``"pixel"`` where a model reads
+        those.
     """
 
     task: str
@@ -67,6 +70,7 @@ class DataFacts:
     truncated: float
     n_eval: int
     noun: str = "text"
+    row_word: str = "token"
 
     @property
     def per_label(self) -> float:
@@ -91,7 +95,7 @@ class DataFacts:
             f"{space.classes}, {self.per_label:.0f} examples of each on average, fewest of "
             f"{label!r} ({n:,})",
             f"balance {self.balance:.2f}",
-            f"{self.mean_tokens:.0f} tokens on average",
+            f"{self.mean_tokens:,.0f} {self.row_word}s on average",
         ]
         if self.truncated:
             parts.append(f"{100 * self.truncated:.0f} % truncated")
@@ -150,7 +154,7 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
     # What gives no token has no features to probe, whatever its label.
     _, codes, owner = targets.items(encoded, labelled)
     readable = np.bincount(codes, minlength=len(spec.labels))
-    what = "images" if model.reads_images else spec.row_space.labelled
+    what = f"{model.noun}s" if model.reads_images else spec.row_space.labelled
     _check(name, what, readable, int(counts.sum()), spec.labels)
     rows = labelled[np.unique(owner)]
     lengths = encoded.row_lengths[rows]
@@ -167,6 +171,7 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
         truncated=float(encoded.row_truncated[rows].mean()),
         n_eval=0 if task.eval is None else len(task.eval),
         noun=model.noun,
+        row_word=model.row_word,
     )
     return TaskRows(facts, encoded, spec, targets, rows)
 
@@ -183,7 +188,9 @@ def _check(
     """Raise where the data cannot say anything about a head; `what` is counted."""
     present = [label for label, n in zip(names, counts, strict=True) if n]
     total = int(counts.sum())
-    found = f"{total:,} {what}" + (f", all of them {quoted(present[0])}" if present else "")
+    found = counted(total, what.removesuffix("s")) + (
+        f", all of them {quoted(present[0])}" if present else ""
+    )
     if labelled > total:
         found += f"; {labelled - total:,} more give no token"
     if len(present) < 2:

@@ -95,7 +95,7 @@ def find(model: MultiTaskModel, tasks: Mapping[str, Task], reporter: Reporter) -
     rows = {name: task_rows(model, name, task) for name, task in checked.items()}
     features, scores = {}, {}
     shifts: dict[str, float | None] = {}
-    with reporter.bar(len(checked), "probing layers", unit="task"):
+    with reporter.bar(len(checked), f"probing {model.index.layers.word}", unit="task"):
         for name, task in checked.items():
             features[name] = layer_features(model, name, rows[name])
             scores[name] = layer_scores(name, task, rows[name].spec, features[name])

@@ -98,8 +98,8 @@ def _points(value: float) -> str:
 def _enough(found: Findings, task: str, say: Say) -> None:
     one = found.scores[task]
     say(
-        f"{task}: a linear probe of the frozen top layer reaches {one.metric} {one.top:.3f} on "
-        f"rows it was not fitted on; {_points(one.headroom)} are left to win.",
+        f"{task}: a linear probe of the frozen top {found.backbone.layer} reaches {one.metric} "
+        f"{one.top:.3f} on rows it was not fitted on; {_points(one.headroom)} are left to win.",
         "probe",
     )
     say("On easy labels a frozen sentence encoder stays within about 2 points of tuning.", "E7")
@@ -175,13 +175,13 @@ def _say_frozen(metric: str, top: float, task: str, say: Say) -> None:
 def _say_layers(found: Findings, task: str, say: Say) -> None:
     """Say how lower layers do against upper ones."""
     one = found.scores[task]
-    best, n = one.best_layer, found.backbone.n_layers
+    best, n, layer = one.best_layer, found.backbone.n_layers, found.backbone.layer
     gain = one.probe[best] - one.top
     if best < n and gain > one.error:
-        where = "the embeddings" if best == 0 else f"layer {best - 1}"
+        where = found.backbone.below if best == 0 else f"{layer} {best - 1}"
         say(
             f"{task}: the probe does best above {where}, {_points(gain)} better than at the top: "
-            "the upper layers as they are hide what the task needs, and have to move.",
+            f"the upper {layer}s as they are hide what the task needs, and have to move.",
             "probe",
         )
         say("Middle layers of frozen transformers are often better features than the last.", "E22")
@@ -216,16 +216,16 @@ def trade_of(name: str, found: Findings, chosen_seconds: float, seconds: float) 
             f"{one.task} {one.metric} about {one.top:.3f}" for one in found.scores.values()
         )
         return f"{time}; expect the probes' figures ({figures}), and no other task can suffer."
-    return f"{time}; {_TRADES[name]}"
+    return f"{time}; {_TRADES[name].format(layers=found.backbone.layers)}"
 
 
 _TRADES = {
-    "half": "lower layers keep their bits and are computed once; less can be learned and less "
+    "half": "lower {layers} keep their bits and are computed once; less can be learned and less "
     "forgotten.",
     "none": "everything can be learned and everything forgotten; untrained heads pull the backbone "
     "along at first.",
     "probe_then_tune": "heads fit before the backbone moves, which keeps more of what it knew; one "
     "phase more.",
-    "gradual": "lower layers move late and little: safest of those that move all layers, and often "
-    "not trained to the end with little data.",
+    "gradual": "lower {layers} move late and little: safest of those that move all {layers}, and "
+    "often not trained to the end with little data.",
 }

@@ -92,6 +92,9 @@ class Estimate:
         What is worth saying.
     doubts : tuple of Doubt
         What the rows cannot teach or tell; they stand in the notes, too.
+    row_word : str
+        What the ``n_tokens`` of the phases are: ``"token"``, or ``"pixel"`` where a model reads
+        those.
 
     Examples
     --------
@@ -106,6 +109,7 @@ class Estimate:
     calibration_seconds: float
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    row_word: str = "token"
 
     @property
     def total(self) -> PhaseCosts:
@@ -151,7 +155,7 @@ class Estimate:
             f"GFLOP: frozen prefix {in_flops(total.prefix_flops)}, forward "
             f"{in_flops(total.forward_flops)}, backward to inputs {in_flops(total.dx_flops)}, to "
             f"weights {in_flops(total.dw_flops)}, evaluation {in_flops(total.eval_flops)}; "
-            f"{counted(total.n_tokens, 'token')} in {counted(total.n_steps, 'step')}",
+            f"{counted(total.n_tokens, self.row_word)} in {counted(total.n_steps, 'step')}",
             *self.notes,
             f"nothing has run yet; this took {in_seconds(self.calibration_seconds)}",
         ]

@@ -42,7 +42,7 @@ def test_info_lists_files_and_totals(command: Command, folder: Path) -> None:
     code, out, err = command("info", folder)
     lines = out.splitlines()
     assert (code, err) == (0, "")
-    columns = ["prefix", "output", "dtype", "texts", "rows", "size", "last", "used", "state"]
+    columns = ["prefix", "output", "dtype", "inputs", "rows", "size", "last", "used", "state"]
     assert lines[0].split() == columns
     assert lines[1].startswith(old.name[:12])
     rows = {line.split()[1]: line.split() for line in lines[1:3]}

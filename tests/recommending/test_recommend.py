@@ -292,7 +292,7 @@ def test_the_page_of_rules_is_the_code_s() -> None:
         ([([], [])] * 8, "found 0 words;"),
         ([(["\u200b"], ["O"]), (["\u200b"], ["B-person"])] * 8, "found 0 words; 16 more give no"),
         ([(["good"], ["O"]), (["\u200b"], ["B-person"])] * 8, "found 8 words, all of them 'O'; 8 "),
-        ([(["good"], ["O"])], "found 1 words, all of them 'O'"),
+        ([(["good"], ["O"])], "found 1 word, all of them 'O'"),
     ],
     ids=["empty sentences", "no tokens", "one label with a token", "one row"],
 )

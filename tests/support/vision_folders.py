@@ -14,7 +14,14 @@ import mtfreeze as mtf
 
 from .vision import CASES, PATCH, core_of, seed
 
-__all__ = ["COLOURS", "SIDE", "coloured", "vision_model", "write_vision_folder"]
+__all__ = [
+    "COLOURS",
+    "SIDE",
+    "coloured",
+    "vision_model",
+    "write_resnet_folder",
+    "write_vision_folder",
+]
 
 COLOURS = ("blue", "green", "red")
 """Labels of `coloured`."""
@@ -42,6 +49,33 @@ def write_vision_folder(
         "image_mean": [0.5, 0.5, 0.5],
         "image_std": [0.5, 0.5, 0.5],
     }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor), "utf-8")
+    return folder
+
+
+def write_resnet_folder(folder: Path, **changes: object) -> Path:
+    """Write a ResNet of two stages, seeded, its statistics those of what is positive."""
+    config = {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 12],
+        "depths": [1, 2],
+        "layer_type": "basic",
+        **changes,
+    }
+    folder.mkdir(parents=True)
+    core = core_of(config, "mean")
+    seed(core, scale=0.2)
+    tensors = {
+        info.key.removeprefix("backbone."): np.array(core.view(index))
+        for index, info in enumerate(core.params())
+    }
+    for name, values in tensors.items():
+        if name.endswith("running_var"):
+            tensors[name] = np.abs(values) + np.float32(0.5)
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    processor = {"image_processor_type": "ViTImageProcessor", "size": {"height": 24, "width": 24}}
     (folder / "preprocessor_config.json").write_text(json.dumps(processor), "utf-8")
     return folder
 
