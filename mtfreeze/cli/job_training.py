@@ -60,6 +60,7 @@ TRAINING_KEYS: dict[str, Check] = {
     "save_every": check_anything,
     "resume": check_anything,
     "keep_checkpoints": check_number,
+    "stop_after_steps": check_number,
     "cache": check_anything,
     "early_stopping": check_early_stopping,
     "output_dir": check_text,

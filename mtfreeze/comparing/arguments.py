@@ -60,6 +60,7 @@ NOT_SHARED = {
     "save_every": "results are kept by output_dir=, a job at a time",
     "resume": "the same call with output_dir= goes on where it stopped",
     "keep_checkpoints": "results are kept by output_dir=, a job at a time",
+    "stop_after_steps": "every scenario is run to its end; Ctrl-C, then the same call goes on",
 }
 """Arguments of `fit` that scenarios do not take -> what to do instead."""
 

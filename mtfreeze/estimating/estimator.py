@@ -60,7 +60,7 @@ def estimate(
     **fit_arguments
         Any other argument of `fit`; checked as `fit` does. Callbacks are not called: the whole plan
         is priced, also where early stopping may end a run before. Writing checkpoints and the
-        model is not priced. With ``resume`` the whole run is priced.
+        model is not priced. With ``resume`` or ``stop_after_steps`` the whole run is priced.
 
     Returns
     -------

@@ -91,6 +91,7 @@ def fit(
     save_every: SaveEvery = None,
     resume: bool | str | os.PathLike[str] = False,
     keep_checkpoints: int = 1,
+    stop_after_steps: int | None = None,
     precision: str = "fp32",
     save_activations: str = "fp32",
     group_by_length: bool = False,
@@ -164,8 +165,8 @@ def fit(
         Evaluate only at the end, after every epoch, or every so many steps.
     save_every : None, "epoch" or int
         Save a checkpoint after every epoch or every so many steps, and after the last step; with
-        either, Ctrl-C and SIGTERM save one too. They lie in ``output_dir/checkpoints`` and are
-        model folders.
+        either, or with `stop_after_steps`, Ctrl-C and SIGTERM save one too. They lie in
+        ``output_dir/checkpoints`` and are model folders.
     resume : bool or path
         True: go on from the newest whole checkpoint of `output_dir`, or begin if there is none
         yet. A path: from that checkpoint (``.../step-00000120``), or the newest of that output
@@ -173,6 +174,11 @@ def fit(
         bit, what the uninterrupted run would have given.
     keep_checkpoints : int
         How many stay on the disk; an earlier one is removed only once a later one is whole.
+    stop_after_steps : int, optional
+        Pause once so many steps of the run are done, earlier calls of it counted in: a checkpoint
+        is saved, nothing is evaluated beyond what is due, and ``run.paused`` is True. The plan
+        stays that of the whole run, so the same call with ``resume=True`` and a later pause, or
+        none, goes on to the bits of the run that never paused. Needs `output_dir`.
     precision : {"fp32", "bf16"}
         What linear products are computed in, forward and backward; their sums, gradients, moments
         and the weights themselves are float32. In bf16 what is frozen in fp32 is computed in bf16
@@ -264,6 +270,7 @@ def _go_through(model: MultiTaskModel, ready: Prepared, reporter: Reporter, bega
             checkpointer=keeper,
             resume=resumed,
             meter=meter,
+            pause_after=ready.checkpointing.pause_after,
         )
         trainer.run()
         return trainer, features, meter
@@ -271,7 +278,7 @@ def _go_through(model: MultiTaskModel, ready: Prepared, reporter: Reporter, bega
     try:
         trainer, features, meter = Bracket(guard.install, end).run(train)
         notes, doubts, cut = ready.notes + ready.phase_notes, ready.doubts, guard.requested
-        if not cut:
+        if not cut and not trainer.paused:
             data, scoring = ready.eval_data, ready.scoring
             doubts = doubts + result_doubts(model, plan, trainer.state, ready.rows, data, scoring)
         run = make_run(model, plan, trainer, notes, doubts, cut, ready.best, features, meter)

@@ -41,7 +41,7 @@ class Keeper:
     facts : mapping
         From ``describe_run``.
     every : None, "epoch" or int
-        When to save; the last step and an interrupt always are, except with None: never.
+        When to save; the last step and an interrupt always are. None: at those alone.
     keep : int
         How many checkpoints stay, at least 1.
     stop : callable
@@ -50,6 +50,8 @@ class Keeper:
         Says where an interrupted run was saved.
     resumed : Checkpoint, optional
         What the run goes on from.
+    pause_after : int, optional
+        The step after which the run is to pause.
 
     Attributes
     ----------
@@ -66,10 +68,11 @@ class Keeper:
         stop: Callable[[], bool],
         reporter: Reporter,
         resumed: Checkpoint | None = None,
+        pause_after: int | None = None,
     ) -> None:
         self._output_dir = user_path(output_dir).resolve()
         self._facts, self._every, self._keep = facts, every, keep
-        self._stop, self._reporter = stop, reporter
+        self._stop, self._reporter, self._pause_after = stop, reporter, pause_after
         self._last = -1 if resumed is None else int(resumed.state["n_steps"])
         self.saved: list[Path] = []
         if resumed is not None:
@@ -89,7 +92,7 @@ class Keeper:
             If the disk is full or fails; earlier checkpoints stay whole.
         """
         stopped = self._stop()
-        if self._every is None or state.n_steps == 0:
+        if state.n_steps == 0:
             return
         if not (stopped or self._due(plan, state)) or state.n_steps == self._last:
             return
@@ -110,11 +113,14 @@ class Keeper:
         for other in list_checkpoints(self._output_dir):
             if other not in self.saved:
                 remove_checkpoint(other)
-        if stopped:
+        if stopped or (state.n_steps == self._pause_after and self._goes_on(plan, state)):
             self._reporter.say(f"saved after step {state.n_steps}: {path}; resume=True goes on")
 
+    def _goes_on(self, plan: RunPlan, state: TrainerState) -> bool:
+        return state.n_steps < plan.n_steps and state.stop_reason is None
+
     def _due(self, plan: RunPlan, state: TrainerState) -> bool:
-        if state.n_steps == plan.n_steps or state.stop_reason is not None:
+        if not self._goes_on(plan, state) or state.n_steps == self._pause_after:
             return True
         if self._every == "epoch":
             phase = plan.phase_of(state.n_steps - 1)

@@ -61,7 +61,8 @@ def make_run(
 ) -> Run:
     """Put together what a run hands back."""
     state = trainer.state
-    metrics = {} if interrupted else dict(state.metrics)
+    cut = interrupted or trainer.paused
+    metrics = {} if cut else dict(state.metrics)
     if state.n_steps:
         losses = [row["loss"] for row in state.history if "loss" in row]
         if losses:
@@ -73,7 +74,7 @@ def make_run(
         notes = [*notes, features.note()]
     notes = [*notes, *lines(doubts, notes)]
     best_step = None
-    if best is not None and state.best_value is not None and not interrupted:
+    if best is not None and state.best_value is not None and not cut:
         best_step = state.best_step
         metrics["best_step"] = float(best_step)
         name = best.judge.name
@@ -94,6 +95,7 @@ def make_run(
             model, [one for one in plan.phases if one.number in stepped]
         ),
         interrupted=interrupted,
+        paused=trainer.paused and not interrupted,
         notes=notes,
         doubts=doubts,
         frozen=_whole_report(before, state.phase_before, trainer.reports()),
@@ -112,6 +114,11 @@ def last_words(run: Run, before: Sequence[str]) -> list[str]:
         said.append(
             f"interrupted after step {run.n_steps} of {run.n_planned}; the model is as after that "
             "step; mtfreeze.evaluate(model, tasks) gives its metrics"
+        )
+    if run.paused:
+        said.append(
+            f"paused after step {run.n_steps} of {run.n_planned}; mtfreeze.evaluate(model, tasks) "
+            "gives its metrics so far"
         )
     if run.stopped is not None:
         said.append(f"ended after step {run.n_steps} of {run.n_planned}: {run.stopped}")

@@ -98,6 +98,7 @@ def prepare(
     save_every: object,
     resume: object,
     keep_checkpoints: object,
+    stop_after_steps: object,
     **settings: Any,
 ) -> Prepared:
     """Check and plan a run; the arguments are those of `fit`, without ``progress``.
@@ -112,7 +113,9 @@ def prepare(
     checked_settings = check_settings(**settings)
     choice = check_cache(cache, dtype=checked_settings.cache_dtype)
     called = check_callbacks(callbacks, checked_settings.eval_every)
-    checkpointing = check_checkpointing(save_every, resume, keep_checkpoints, output_dir)
+    checkpointing = check_checkpointing(
+        save_every, resume, keep_checkpoints, output_dir, stop_after_steps
+    )
     checked = check_tasks(model, tasks)
     folder = None if output_dir is None else _check_folder(output_dir)
     plan = plan_run(model, checked, checked_settings)

@@ -60,12 +60,20 @@ class Checkpointing:
         How many checkpoints stay.
     output_dir : Path, optional
         Of the run.
+    pause_after : int, optional
+        ``stop_after_steps``: how many steps of the run are done when it pauses.
     """
 
     save_every: SaveEvery
     resume: bool | Path
     keep: int
     output_dir: Path | None
+    pause_after: int | None = None
+
+    @property
+    def saves(self) -> bool:
+        """Whether the run saves checkpoints."""
+        return self.save_every is not None or self.pause_after is not None
 
     def begin(
         self,
@@ -91,11 +99,10 @@ class Checkpointing:
         CheckpointError, ConfigError
             See `find_resume`.
         """
-        if self.save_every is None and self.resume is False:
+        if not self.saves and self.resume is False:
             return None, None
         facts = describe_run(model, tasks, plan)
-        saves = self.save_every is not None
-        resumed = find_resume(self.resume, self.output_dir, model, plan, facts, saves=saves)
+        resumed = find_resume(self.resume, self.output_dir, model, plan, facts, saves=self.saves)
         if resumed is not None:
             reporter.say(
                 f"going on after step {resumed.state.n_steps} of {plan.n_steps}, from "
@@ -105,15 +112,27 @@ class Checkpointing:
             reporter.say(
                 f"no checkpoint in {quoted(str(self.output_dir))} yet: the run begins anew"
             )
-        if self.save_every is None or self.output_dir is None:
+        if not self.saves or self.output_dir is None:
             return None, resumed
-        earlier = None if resumed is None else resumed.checkpoint
-        keeper = Keeper(self.output_dir, facts, self.save_every, self.keep, stop, reporter, earlier)
+        keeper = Keeper(
+            self.output_dir,
+            facts,
+            self.save_every,
+            self.keep,
+            stop,
+            reporter,
+            None if resumed is None else resumed.checkpoint,
+            self.pause_after,
+        )
         return keeper, resumed
 
 
 def check_checkpointing(
-    save_every: object, resume: object, keep_checkpoints: object, output_dir: object
+    save_every: object,
+    resume: object,
+    keep_checkpoints: object,
+    output_dir: object,
+    stop_after_steps: object = None,
 ) -> Checkpointing:
     """Check the arguments of `fit` that have to do with checkpoints.
 
@@ -128,7 +147,20 @@ def check_checkpointing(
         _check_resume(resume, output_dir),
         check_integer("keep_checkpoints", keep_checkpoints, 1),
         folder,
+        _check_pause(stop_after_steps, output_dir),
     )
+
+
+def _check_pause(value: object, output_dir: object) -> int | None:
+    if value is None:
+        return None
+    steps = check_integer("stop_after_steps", value, 1)
+    if output_dir is None:
+        raise ConfigError(
+            f"stop_after_steps={steps} keeps the run in a checkpoint, to go on from with "
+            "resume=True; found output_dir=None; pass output_dir='...'"
+        )
+    return steps
 
 
 def _check_save_every(value: object, output_dir: object) -> SaveEvery:

@@ -89,6 +89,9 @@ class Run:
         Parameters (values) that trained, in some phase.
     interrupted : bool
         Whether Ctrl-C ended the run early; the model is as after the last step.
+    paused : bool
+        Whether ``stop_after_steps`` ended the call early; the same call with ``resume=True`` goes
+        on.
     notes : list of str
         What the run said before it began, of its phases, and of what is in doubt.
     doubts : list of Doubt
@@ -116,6 +119,7 @@ class Run:
     n_planned: int
     parameters_trained: int
     interrupted: bool
+    paused: bool
     notes: list[str]
     doubts: list[Doubt]
     frozen: FrozenReport
@@ -254,9 +258,10 @@ class Run:
         )
 
     def _facts(self) -> list[tuple[str, str]]:
-        early = self.interrupted or self.stopped is not None
+        early = self.interrupted or self.paused or self.stopped is not None
         steps = f"{self.n_steps} of {self.n_planned}" if early else f"{self.n_steps}"
-        facts = [("steps", steps + (" (interrupted)" if self.interrupted else ""))]
+        how = " (interrupted)" if self.interrupted else " (paused)" if self.paused else ""
+        facts = [("steps", steps + how)]
         if self.stopped is not None:
             facts.append(("stopped", self.stopped))
         if self.best_step is not None:

@@ -74,6 +74,8 @@ class Trainer:
         What to go on from; by default a run begins.
     meter : CostMeter, optional
         Measures what the phases cost.
+    pause_after : int, optional
+        How many steps of the run are done when it pauses, the steps before a resume counted in.
 
     Attributes
     ----------
@@ -96,12 +98,14 @@ class Trainer:
         checkpointer: Checkpointer | None = None,
         resume: Resume | None = None,
         meter: CostMeter | None = None,
+        pause_after: int | None = None,
     ) -> None:
         self._model, self._plan, self._rows = model, plan, rows
         self._scoring, self._reporter, self._stop = scoring, reporter, stop
         self._callbacks, self._best = list(callbacks), best
         self._features, self._checkpointer, self._resume = features, checkpointer, resume
         self._meter, self._measured = meter, 0
+        self._pause_after = pause_after
         self._unused = unused_keys(model)
         self.state = TrainerState() if resume is None else resume.state
         self._context = Context(model, plan, self.state, scoring)
@@ -141,9 +145,10 @@ class Trainer:
                 # The phase that is gone on with is ended even if no step follows.
                 if phase.number == self.state.phase or not self._ends():
                     self._run_phase(phase)
-        if not self._stop():
+        whole = not self.paused
+        if whole and not self._stop():
             self._evaluate(self._context.epoch)
-        if self._best is not None and self.state.best_step >= 0 and not self._stop():
+        if whole and self._best is not None and self.state.best_step >= 0 and not self._stop():
             self._best.restore(self._model, self.state)
             self.state.metrics = dict(self.state.best_metrics)
         self._call("on_train_end")
@@ -166,7 +171,14 @@ class Trainer:
 
     def _ends(self) -> bool:
         """Say whether no further step is to be taken."""
-        return self.state.stop_reason is not None or self._stop()
+        return self.state.stop_reason is not None or self.paused or self._stop()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run pauses here, with steps left to do; a run that ends here does not."""
+        state, after = self.state, self._pause_after
+        reached = after is not None and after <= state.n_steps < self._plan.n_steps
+        return reached and state.stop_reason is None
 
     def _call(self, moment: str) -> None:
         for callback in self._callbacks:

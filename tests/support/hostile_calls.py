@@ -104,6 +104,7 @@ FIT: dict[str, Any] = {
     "load_best_model_at_end": False, "metric_for_best_model": None, "greater_is_better": None,
     "output_dir": None, "progress": False, "token_budget": 4096, "betas": (0.9, 0.999),
     "eps": 1e-8, "eval_every": None, "save_every": None, "resume": False, "keep_checkpoints": 1,
+    "stop_after_steps": None,
     "precision": "fp32", "save_activations": "fp32", "group_by_length": False,
 }  # fmt: skip
 """Every argument of `fit` beside model and tasks."""
