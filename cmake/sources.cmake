@@ -58,6 +58,7 @@ set(_kernels
     ref/attention.c
     ref/bf16.c
     ref/column_affine.c
+    ref/column_statistics.c
     ref/dropout.c
     ref/elementary.c
     ref/gated.c
@@ -73,6 +74,7 @@ set(_ops
     activation.c
     add.c
     attention.c
+    batch_norm.c
     checks.c
     concat.c
     convolution.c
@@ -140,7 +142,7 @@ set(_plan
     workspace.c
 )
 set(_object infer.c nodes.c object.c outline.c)
-set(_train apply.c finite.c state.c step.c)
+set(_train apply.c finite.c forward.c state.c statistics.c step.c)
 set(_avx2
     activation.c
     adamw.c
@@ -148,6 +150,7 @@ set(_avx2
     attention_bwd.c
     bf16.c
     column_affine.c
+    column_statistics.c
     dropout.c
     elementary.c
     fill.c

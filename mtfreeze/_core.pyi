@@ -49,7 +49,8 @@ class ParamInfo(NamedTuple):
     version: int
     decays: bool
     in_products: bool  # a factor of linear products; not: a table that is looked up, or a vector
-    is_buffer: bool  # statistics, which are frozen whatever a mask says
+    is_buffer: bool  # statistics, which have no gradient
+    moves: bool  # those that steps move, frozen where the rest of their unit is; others always are
     frozen: bool
     precision: int  # of its products while it is frozen: 0 fp32, 1 bf16, 2 int8
     n_steps: int
@@ -127,13 +128,14 @@ class PlanInfo(NamedTuple):
     form_bytes: int  # packed copies of the weights that it reads
     gradient_bytes: int
     moment_bytes: int
-    row_bytes: int  # what is known of the rows of tables: reached, moved, never
+    row_bytes: int  # of rows of tables: reached, moved, never; of statistics: those of a step
     saved_bytes: int
     activation_grad_bytes: int
     worker_bytes: int
     shared_bytes: int
     n_trainable: int
     n_values: int
+    couples: bool  # an operation takes the whole batch, which is not cut
     n_forward: int
     n_backward: int
     units: tuple[UnitPlan, ...]

@@ -91,6 +91,7 @@ class MultiTaskModel(
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
         interpolate_positions: bool | None = None,
+        batch_norm: str | None = None,
     ) -> MultiTaskModel:
         """Load a model from a folder, the Hugging Face cache, an installed package, or the hub.
 
@@ -121,6 +122,9 @@ class MultiTaskModel(
             Whether a model of images takes those of other sizes than it was trained on, its
             positions interpolated; by default what the folder was saved with, else only DINOv2
             does.
+        batch_norm : {"stored", "batch"}, optional
+            What batch norms of units that train go by: the statistics of the file, which stand, or
+            each step's whole batch, which moves them. By default as it was saved, else "stored".
 
         Returns
         -------
@@ -157,6 +161,7 @@ class MultiTaskModel(
                 prompts=prompts,
                 default_prompt_name=default_prompt_name,
                 interpolate_positions=interpolate_positions,
+                batch_norm=batch_norm,
             )
             model = cls(loaded, os.fsdecode(name_or_path))
             if loaded.adapter is not None:

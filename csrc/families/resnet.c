@@ -6,7 +6,8 @@
  * A basic block has two 3x3 convolutions, a bottleneck 1x1, 3x3, 1x1 around a quarter of its width. The
  * first block of a stage halves the grid (of the first stage: with downsample_in_first_stage), by its
  * 3x3, or with downsample_in_bottleneck by its first 1x1. The shortcut is x, or where size or width
- * change norm(conv1x1 x). Norms are batch norms by their stored statistics: convolution.c.
+ * change norm(conv1x1 x). Norms are batch norms: by their stored statistics (convolution.c), or with
+ * batch_norm "batch" in units that train by those of the batch (batch_norm.c).
  * Images come as rows of pixels (red, green, blue), any height and width.
  * Parameter keys are the hub's tensor names behind "backbone." (without "resnet.").
  * SPDX-License-Identifier: Apache-2.0 */
@@ -24,12 +25,14 @@ enum { MOST_STAGES = 6, STEM_KERNEL = 7, POOL_KERNEL = 3, REDUCTION = 4 };
  * transformer does of as many tokens. */
 #define PIXELS_PER_TOKEN 64
 /* torch.nn.BatchNorm2d's, which configurations do not state. */
-#define NORM_EPS 1e-5
+#define NORM_EPS      1e-5
+#define NORM_MOMENTUM 0.1
 
 typedef struct resnet_config {
     int64_t channels, embedding;
     int64_t n_stages, depths[MOST_STAGES], widths[MOST_STAGES];
     int bottleneck, halves_first_stage, halves_in_first;
+    int by_batch; /* batch norms that train go by the statistics of the batch */
 } resnet_config;
 
 static mtf_status read_stages(resnet_config *c, const mtf_config *config, mtf_error *err)
@@ -71,12 +74,19 @@ static mtf_status read_stages(resnet_config *c, const mtf_config *config, mtf_er
 static mtf_status read_config(resnet_config *c, const mtf_config *config, mtf_error *err)
 {
     const char *type = "bottleneck";
+    const char *norm = "stored";
     *c = (resnet_config){.channels = 3, .embedding = 64};
     MTF_TRY(mtf_config_get_int(config, "num_channels", 1, 4096, 0, &c->channels, err));
     MTF_TRY(mtf_config_get_int(config, "embedding_size", 1, MTF_MOST_WIDE, 0, &c->embedding, err));
     MTF_TRY(mtf_config_get_text(config, "layer_type", &type, err));
     MTF_TRY(mtf_config_get_bool(config, "downsample_in_first_stage", &c->halves_first_stage, err));
     MTF_TRY(mtf_config_get_bool(config, "downsample_in_bottleneck", &c->halves_in_first, err));
+    MTF_TRY(mtf_config_get_text(config, "batch_norm", &norm, err));
+    c->by_batch = strcmp(norm, "batch") == 0;
+    if (!c->by_batch && strcmp(norm, "stored") != 0) {
+        return mtf_fail(err, MTF_ERR_CONFIG,
+                        "expected batch_norm as \"stored\" or \"batch\", found \"%.100s\"", norm);
+    }
     c->bottleneck = strcmp(type, "bottleneck") == 0;
     if (!c->bottleneck && strcmp(type, "basic") != 0) {
         return mtf_fail(err, MTF_ERR_CONFIG,
@@ -92,15 +102,32 @@ typedef struct conv_part {
     int64_t width, kernel, stride;
     int32_t grid;
     mtf_activation activation;
+    int by_batch;
 } conv_part;
 
-static int32_t norm_param(mtf_program *p, const char *keys, const char *kind, int64_t n, int buffer,
+static int32_t norm_param(mtf_program *p, const char *keys, const char *kind, int64_t n,
                           mtf_init init)
 {
     char key[MTF_PART_NAME];
     (void)snprintf(key, sizeof key, "%s.normalization.%s", keys, kind);
-    return buffer ? mtf_program_buffer(p, key, n, init)
-                  : mtf_program_param(p, key, 1, &n, MTF_LAYOUT_OUT_IN, 0, init, 0);
+    return mtf_program_param(p, key, 1, &n, MTF_LAYOUT_OUT_IN, 0, init, 0);
+}
+
+static int32_t statistic(mtf_program *p, const char *keys, const char *kind, int64_t n,
+                         mtf_init init, int by_batch)
+{
+    char key[MTF_PART_NAME];
+    (void)snprintf(key, sizeof key, "%s.normalization.%s", keys, kind);
+    return by_batch ? mtf_program_statistic(p, key, n, init, NORM_MOMENTUM)
+                    : mtf_program_buffer(p, key, n, init);
+}
+
+/* How many steps moved the others, which matters to no one but files; -1: nothing does. */
+static int32_t counter(mtf_program *p, const char *keys, int by_batch)
+{
+    char key[MTF_PART_NAME];
+    (void)snprintf(key, sizeof key, "%s.normalization.num_batches_tracked", keys);
+    return by_batch ? mtf_program_statistic(p, key, 1, MTF_INIT_ZERO, 0) : -1;
 }
 
 /* act(norm(conv x) + residual), its parameters in "<keys>.convolution" and "<keys>.normalization". */
@@ -120,10 +147,12 @@ static mtf_tensor_id build_conv(mtf_program *p, const char *keys, mtf_tensor_id 
         .grid = part->grid,
         .weight = weight,
         .bias = -1,
-        .norm_weight = norm_param(p, keys, "weight", part->width, 0, MTF_INIT_ONE),
-        .norm_bias = norm_param(p, keys, "bias", part->width, 0, MTF_INIT_ZERO),
-        .mean = norm_param(p, keys, "running_mean", part->width, 1, MTF_INIT_ZERO),
-        .variance = norm_param(p, keys, "running_var", part->width, 1, MTF_INIT_ONE),
+        .norm_weight = norm_param(p, keys, "weight", part->width, MTF_INIT_ONE),
+        .norm_bias = norm_param(p, keys, "bias", part->width, MTF_INIT_ZERO),
+        .mean = statistic(p, keys, "running_mean", part->width, MTF_INIT_ZERO, part->by_batch),
+        .variance = statistic(p, keys, "running_var", part->width, MTF_INIT_ONE, part->by_batch),
+        .by_batch = part->by_batch,
+        .count = counter(p, keys, part->by_batch),
         .eps = NORM_EPS,
         .activation = part->activation};
     return mtf_node_convolution(p, keys, x, residual, &spec);
@@ -146,20 +175,21 @@ static mtf_tensor_id build_block(mtf_program *p, const resnet_config *c, const c
     mtf_tensor_id shortcut = x;
     if (x != MTF_NO_TENSOR && (p->tensors[x].width != width || stride != 1)) {
         (void)snprintf(name, sizeof name, "%s.shortcut", keys);
-        const conv_part part = {width, 1, stride, to, MTF_ACT_NONE};
+        const conv_part part = {width, 1, stride, to, MTF_ACT_NONE, c->by_batch};
         shortcut = build_conv(p, name, x, MTF_NO_TENSOR, &part);
     }
     if (!c->bottleneck) {
-        const conv_part first = {width, 3, stride, to, MTF_ACT_RELU};
-        const conv_part second = {width, 3, 1, to, MTF_ACT_RELU};
+        const conv_part first = {width, 3, stride, to, MTF_ACT_RELU, c->by_batch};
+        const conv_part second = {width, 3, 1, to, MTF_ACT_RELU, c->by_batch};
         x = build_conv(p, numbered(name, keys, "layer.", 0), x, MTF_NO_TENSOR, &first);
         return build_conv(p, numbered(name, keys, "layer.", 1), x, shortcut, &second);
     }
     const int early = c->halves_in_first;
-    const conv_part narrow = {width / REDUCTION, 1, early ? stride : 1, early ? to : from,
-                              MTF_ACT_RELU};
-    const conv_part square = {width / REDUCTION, 3, early ? 1 : stride, to, MTF_ACT_RELU};
-    const conv_part wide = {width, 1, 1, to, MTF_ACT_RELU};
+    const conv_part narrow = {width / REDUCTION, 1,          early ? stride : 1, early ? to : from,
+                              MTF_ACT_RELU,      c->by_batch};
+    const conv_part square = {width / REDUCTION, 3,          early ? 1 : stride, to,
+                              MTF_ACT_RELU,      c->by_batch};
+    const conv_part wide = {width, 1, 1, to, MTF_ACT_RELU, c->by_batch};
     x = build_conv(p, numbered(name, keys, "layer.", 0), x, MTF_NO_TENSOR, &narrow);
     x = build_conv(p, numbered(name, keys, "layer.", 1), x, MTF_NO_TENSOR, &square);
     return build_conv(p, numbered(name, keys, "layer.", 2), x, shortcut, &wide);
@@ -219,7 +249,7 @@ static mtf_status build(mtf_program *p, const mtf_config *config, mtf_error *err
     mtf_program_rows_per_token(p, space, PIXELS_PER_TOKEN);
     mtf_tensor_id x = mtf_program_input_rows(p, "pixels", space, c.channels);
     const grids g = declare_grids(p, &c, space);
-    const conv_part stem = {c.embedding, STEM_KERNEL, 2, g.stem, MTF_ACT_RELU};
+    const conv_part stem = {c.embedding, STEM_KERNEL, 2, g.stem, MTF_ACT_RELU, c.by_batch};
     mtf_program_unit(p, "backbone.stem", 0);
     x = build_conv(p, "backbone.embedder.embedder", x, MTF_NO_TENSOR, &stem);
     x = mtf_node_grid_max_pool(p, "backbone.embedder.pooler", x, POOL_KERNEL, 2, 1, g.stages[0]);

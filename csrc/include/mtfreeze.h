@@ -73,7 +73,9 @@ typedef struct mtf_param_info {
     uint64_t version; /* raised by every change */
     int decays;       /* 1: weight decay applies unless the user says otherwise */
     int in_products;  /* 1: a factor of linear products; 0: a looked-up table, or a vector */
-    int is_buffer;    /* 1: statistics, which are frozen whatever a mask says */
+    int is_buffer;    /* 1: statistics, which have no gradient */
+    int moves;        /* 1: statistics that training steps move: frozen where all else in their
+                        unit is; others are frozen whatever a mask says */
     int frozen;
     mtf_precision precision; /* of its products while it is frozen */
     int64_t n_steps;         /* optimizer steps of this tensor since its state began, counted up to
@@ -83,7 +85,8 @@ typedef struct mtf_param_info {
 } mtf_param_info;
 
 /* The parameters that a model of this configuration would have, heads added in order, without memory
- * for them: of an info `key`, `unit`, sizes, `decays`, `in_products`, `is_buffer` and aliases say something. Errors
+ * for them: of an info `key`, `unit`, sizes, `decays`, `in_products`, `is_buffer`, `moves` and aliases say
+ * something. Errors
  * as in mtf_model_new and mtf_model_add_head; after a failed head the outline is only freed. */
 typedef struct mtf_outline mtf_outline;
 MTF_NODISCARD mtf_status mtf_outline_new(const mtf_config *config, mtf_outline **outline,
@@ -415,7 +418,9 @@ typedef struct mtf_plan_info {
     uint64_t form_bytes;            /* packed copies of the weights that the plan reads */
     uint64_t gradient_bytes;        /* of the parameters that a step of this plan reaches */
     uint64_t moment_bytes;          /* both moments of the same */
-    uint64_t row_bytes;             /* what is known of the rows of tables among them */
+    uint64_t row_bytes;             /* what is known of the rows of tables among them, and the
+                                       statistics that a step finds */
+    int couples;                    /* 1: an operation takes the whole batch, which is not cut */
     uint64_t saved_bytes;           /* arena of activations kept from forward to backward */
     uint64_t activation_grad_bytes; /* arena of their gradients */
     uint64_t worker_bytes;          /* scratch of all worker threads, as many as are set now */

@@ -136,7 +136,10 @@ void mtf_param_drop_state(mtf_param *param)
     mtf_free(param->moment1);
     mtf_free(param->moment2);
     mtf_free(param->rows);
+    mtf_free(param->found);
     param->rows = NULL;
+    param->found = NULL;
+    param->is_found = 0;
     param->gradient = param->moment1 = param->moment2 = NULL;
     param->moment_most = 0;
     param->n_steps = 0;

@@ -23,6 +23,8 @@ typedef struct mtf_param {
     mtf_precision precision; /* of its products while it is frozen */
     int reached;             /* the gradient holds a value of the step under way */
     mtf_real *gradient, *moment1, *moment2;
+    mtf_real *found;    /* of statistics that move: those of the step under way, */
+    int is_found;       /* once its forward has been */
     double moment_most; /* no value of moment1 is further from zero */
     uint8_t *rows;      /* (shape[0]) states of its rows, see ops.h; NULL: not reached by rows */
     int64_t n_steps;

@@ -258,6 +258,17 @@ int32_t mtf_program_buffer(mtf_program *p, const char *key, int64_t n, mtf_init 
     return param;
 }
 
+int32_t mtf_program_statistic(mtf_program *p, const char *key, int64_t n, mtf_init init,
+                              double momentum)
+{
+    const int32_t param = mtf_program_buffer(p, key, n, init);
+    if (param >= 0) {
+        p->params[param].motion = momentum > 0 ? MTF_FOLLOWS : MTF_COUNTS;
+        p->params[param].momentum = momentum;
+    }
+    return param;
+}
+
 void mtf_program_alias(mtf_program *p, int32_t param, const char *key)
 {
     if (p->failure.code != MTF_OK || param < 0) {

@@ -35,6 +35,10 @@ typedef struct mtf_tensor {
 /* How a fresh parameter is filled. */
 typedef enum mtf_init { MTF_INIT_ZERO, MTF_INIT_ONE, MTF_INIT_UNIFORM } mtf_init;
 
+/* What a training step makes of statistics whose unit trains: nothing, a part of the way to those that
+ * it found, or one more. */
+typedef enum mtf_motion { MTF_STANDS, MTF_FOLLOWS, MTF_COUNTS } mtf_motion;
+
 typedef struct mtf_param_def {
     char *key;
     int32_t unit;
@@ -43,7 +47,9 @@ typedef struct mtf_param_def {
     int64_t size;
     mtf_layout layout;
     int decays;
-    int is_buffer;   /* never trains: statistics that came with the weights */
+    int is_buffer;     /* has no gradient: statistics */
+    mtf_motion motion; /* of a buffer */
+    double momentum;   /* MTF_FOLLOWS: the share of what a step found */
     int in_products; /* a node multiplies by it; a table that is looked up, or a vector, is none */
     mtf_init init;
     double init_bound; /* MTF_INIT_UNIFORM: values in [-bound, bound) */
@@ -77,8 +83,16 @@ typedef struct mtf_space_def {
     int64_t extra;           /* of what is no grid: rows more than `of` has */
 } mtf_space_def;
 
+/* When a node runs: of two that make one tensor, one does. */
+typedef enum mtf_when {
+    MTF_ALWAYS,
+    MTF_WHILE_TRAINING, /* in a training step, where its unit trains */
+    MTF_WHILE_FROZEN    /* in inference, and where its unit is frozen */
+} mtf_when;
+
 typedef struct mtf_node {
     const mtf_op *op;
+    mtf_when when;
     int32_t unit; /* MTF_NO_UNIT: no parameters and no dropout of its own (pooling) */
     int32_t host; /* the unit whose computation it is part of: `unit`, but for an adapter's node */
     char *label;
@@ -157,6 +171,9 @@ int32_t mtf_program_param(mtf_program *program, const char *key, int32_t n_dims,
                           double init_bound);
 /* A parameter that counts as frozen always, (n) values: no gradient, no moments, no decay. */
 int32_t mtf_program_buffer(mtf_program *program, const char *key, int64_t n, mtf_init init);
+/* A buffer that training steps move while its unit trains; `momentum` 0: it counts them. */
+int32_t mtf_program_statistic(mtf_program *program, const char *key, int64_t n, mtf_init init,
+                              double momentum);
 /* Another key of a parameter; freezing either freezes it. */
 void mtf_program_alias(mtf_program *program, int32_t param, const char *key);
 void mtf_program_output(mtf_program *program, const char *name, mtf_tensor_id tensor);
@@ -230,11 +247,14 @@ typedef struct mtf_convolution_spec {
     int32_t grid;         /* row space of the windows; such that these sides give its grids */
     int32_t weight, bias; /* (O, I, kernel, kernel) in MTF_LAYOUT_TAPS; (O) or -1 */
     int32_t norm_weight, norm_bias, mean,
-        variance;              /* (O) of a batch norm by its statistics, or -1 */
-    double eps;                /* of it */
+        variance;  /* (O) of a batch norm by its statistics, or -1 */
+    int by_batch;  /* 1: where the unit trains, the norm goes by the statistics of the batch, */
+    int32_t count; /* and this counts (1) the steps that moved the stored ones */
+    double eps;    /* of it */
     mtf_activation activation; /* none or relu */
 } mtf_convolution_spec;
-/* act(norm(windows of x times weight) + residual); residual MTF_NO_TENSOR: none. */
+/* act(norm(windows of x times weight) + residual); residual MTF_NO_TENSOR: none. A node that does all of
+ * it, and with `by_batch` two more that take its place in training. */
 mtf_tensor_id mtf_node_convolution(mtf_program *program, const char *label, mtf_tensor_id x,
                                    mtf_tensor_id residual, const mtf_convolution_spec *spec);
 /* By columns the largest value of each window; `grid` as above. */

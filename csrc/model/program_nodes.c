@@ -21,8 +21,10 @@ static mtf_tensor_id add_tensor(mtf_program *p, const mtf_slot *slot, int32_t no
     return p->n_tensors++;
 }
 
-/* Completes `node` (op, in, weight, shape.attrs are set) and returns its first output. */
-static mtf_tensor_id add_node(mtf_program *p, const char *label, mtf_node *node)
+/* Completes `node` (op, in, weight, shape.attrs are set) and returns its first output; `instead`: a
+ * tensor of the same rows that this is; MTF_NO_TENSOR: a new one. */
+static mtf_tensor_id add_node_for(mtf_program *p, const char *label, mtf_node *node,
+                                  mtf_tensor_id instead)
 {
     if (!MTF_GROW(p, nodes)) {
         return MTF_NO_TENSOR;
@@ -53,8 +55,10 @@ static mtf_tensor_id add_node(mtf_program *p, const char *label, mtf_node *node)
         return MTF_NO_TENSOR;
     }
     for (int i = 0; i < MTF_MAX_OUT; i++) {
-        node->out[i] = node->shape.out[i].width > 0 ? add_tensor(p, &node->shape.out[i], p->n_nodes)
-                                                    : MTF_NO_TENSOR;
+        node->out[i] = node->shape.out[i].width == 0 ? MTF_NO_TENSOR
+                       : i == 0 && instead != MTF_NO_TENSOR
+                           ? instead
+                           : add_tensor(p, &node->shape.out[i], p->n_nodes);
     }
     for (int i = 0; i < MTF_MAX_AUX; i++) {
         node->aux[i] = node->shape.aux[i].width > 0 ? add_tensor(p, &node->shape.aux[i], p->n_nodes)
@@ -67,6 +71,11 @@ static mtf_tensor_id add_node(mtf_program *p, const char *label, mtf_node *node)
     }
     p->nodes[p->n_nodes++] = *node;
     return p->failure.code == MTF_OK ? node->out[0] : MTF_NO_TENSOR;
+}
+
+static mtf_tensor_id add_node(mtf_program *p, const char *label, mtf_node *node)
+{
+    return add_node_for(p, label, node, MTF_NO_TENSOR);
 }
 
 /* A node of `op` reading a and b, without weights yet. */
@@ -232,9 +241,36 @@ mtf_tensor_id mtf_node_disentangled(mtf_program *p, const char *label, const mtf
     return add_node(p, label, &node);
 }
 
+/* What the convolution is in training: without its norm, and the norm by the batch. */
+static mtf_tensor_id add_trained_convolution(mtf_program *p, const char *label,
+                                             const mtf_node *whole,
+                                             const mtf_convolution_spec *spec)
+{
+    mtf_node plain = *whole;
+    plain.when = MTF_WHILE_TRAINING;
+    plain.in[1] = MTF_NO_TENSOR;
+    plain.shape.attrs.activation = MTF_ACT_NONE;
+    for (int i = 2; i < MTF_MAX_WEIGHTS; i++) {
+        plain.weight[i] = -1;
+    }
+    const mtf_tensor_id z = add_node(p, label, &plain);
+    if (z == MTF_NO_TENSOR) {
+        return z;
+    }
+    mtf_node norm = blank(&mtf_op_batch_norm, z, whole->in[1]);
+    const int32_t weights[] = {spec->norm_weight, spec->norm_bias, spec->mean, spec->variance,
+                               spec->count};
+    norm.when = MTF_WHILE_TRAINING;
+    memcpy(norm.weight, weights, sizeof weights);
+    norm.shape.attrs.eps = (mtf_real)spec->eps;
+    norm.shape.attrs.activation = spec->activation;
+    return add_node(p, label, &norm);
+}
+
 mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor_id x,
                                    mtf_tensor_id residual, const mtf_convolution_spec *spec)
 {
+    mtf_tensor_id trained = MTF_NO_TENSOR;
     mtf_node node = blank(&mtf_op_convolution, x, residual);
     const int32_t weights[] = {spec->weight,    spec->bias, spec->norm_weight,
                                spec->norm_bias, spec->mean, spec->variance};
@@ -245,7 +281,14 @@ mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor
     node.shape.attrs.grid_space = spec->grid;
     node.shape.attrs.eps = (mtf_real)spec->eps;
     node.shape.attrs.activation = spec->activation;
-    return add_node(p, label, &node);
+    if (spec->by_batch) {
+        trained = add_trained_convolution(p, label, &node, spec);
+        if (trained == MTF_NO_TENSOR) {
+            return trained;
+        }
+        node.when = MTF_WHILE_FROZEN;
+    }
+    return add_node_for(p, label, &node, trained);
 }
 
 mtf_tensor_id mtf_node_grid_max_pool(mtf_program *p, const char *label, mtf_tensor_id x,

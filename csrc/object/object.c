@@ -158,20 +158,24 @@ void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *i
 {
     const mtf_param_def *def = &model->network->program->params[index];
     const mtf_param *param = &model->network->params[index];
-    *info = (mtf_param_info){.key = def->key,
-                             .unit = def->unit,
-                             .n_dims = def->n_dims,
-                             .size = def->size,
-                             .data = param->data,
-                             .version = param->handle.version,
-                             .decays = def->decays,
-                             .in_products = def->in_products,
-                             .is_buffer = def->is_buffer,
-                             .frozen = param->frozen,
-                             .precision = param->precision,
-                             .n_steps = param->n_steps,
-                             .n_aliases = def->n_aliases,
-                             .aliases = (const char *const *)def->aliases};
+    *info =
+        (mtf_param_info){.key = def->key,
+                         .unit = def->unit,
+                         .n_dims = def->n_dims,
+                         .size = def->size,
+                         .data = param->data,
+                         .version = param->handle.version,
+                         .decays = def->decays,
+                         .in_products = def->in_products,
+                         .is_buffer = def->is_buffer,
+                         .moves = def->motion != MTF_STANDS,
+                         .frozen = def->motion != MTF_STANDS
+                                       ? mtf_network_unit_frozen(model->network, NULL, def->unit)
+                                       : param->frozen,
+                         .precision = param->precision,
+                         .n_steps = param->n_steps,
+                         .n_aliases = def->n_aliases,
+                         .aliases = (const char *const *)def->aliases};
     memcpy(info->shape, def->shape, sizeof info->shape);
 }
 

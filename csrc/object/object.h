@@ -22,6 +22,7 @@ typedef struct mtf_session {
     int open; /* between begin and apply */
     mtf_train_options options;
     uint64_t dropout_key;
+    int n_parts; /* backward passes so far */
     /* Of the forward that waits for its backward; the plan is borrowed from the cache, NULL: none. */
     mtf_plan *plan;
     mtf_view view;

@@ -83,6 +83,7 @@ void mtf_outline_get_param(const mtf_outline *outline, size_t index, mtf_param_i
                              .decays = def->decays,
                              .in_products = def->in_products,
                              .is_buffer = def->is_buffer,
+                             .moves = def->motion != MTF_STANDS,
                              .n_aliases = def->n_aliases,
                              .aliases = (const char *const *)def->aliases};
     memcpy(info->shape, def->shape, sizeof info->shape);

@@ -46,27 +46,28 @@ typedef enum mtf_pooling {
 
 /* Options of a node; each operation reads its own. */
 typedef struct mtf_attrs {
-    mtf_activation activation; /* linear, gated, activation, convolution (none or relu) */
-    mtf_layout layout;         /* linear */
-    mtf_real eps;              /* layernorm, rmsnorm, normalize, convolution */
-    mtf_real weight_offset;    /* rmsnorm: added to the weight */
-    int32_t gate_last;         /* gated: of two halves the second is activated */
-    int32_t n_rotated;         /* rotary: heads that are turned, */
-    int64_t rotary_width;      /* and how many of these are turned */
-    double theta;              /* rotary: the base of the wavelengths */
-    mtf_real rate;             /* dropout, attention, low_rank: probability of dropping */
-    mtf_real scale;            /* attention, low_rank */
-    int32_t n_heads;           /* attention */
-    int32_t n_kv_heads;        /* attention: heads of k and v; 0: n_heads */
-    int64_t head_width;        /* attention; 0: width of q / n_heads */
-    int64_t left, right;       /* attention: keys seen before and after a query's place; -1: all */
-    int64_t max_distance;      /* attention: from here on the relative bias is one; distance_rows */
-    int64_t distance_span;     /* distance_rows: half the rows of its table */
-    int32_t looks_back;        /* distance_rows */
-    int64_t kernel, stride;    /* convolution, grid_max_pool: the side of a window, how far apart */
-    int64_t padding;           /* they are, the border around the grid, */
-    int32_t grid_space;        /* and the row space of their output */
-    mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
+    mtf_activation
+        activation;         /* linear, gated, activation; convolution, batch_norm (none or relu) */
+    mtf_layout layout;      /* linear */
+    mtf_real eps;           /* layernorm, rmsnorm, normalize, convolution, batch_norm */
+    mtf_real weight_offset; /* rmsnorm: added to the weight */
+    int32_t gate_last;      /* gated: of two halves the second is activated */
+    int32_t n_rotated;      /* rotary: heads that are turned, */
+    int64_t rotary_width;   /* and how many of these are turned */
+    double theta;           /* rotary: the base of the wavelengths */
+    mtf_real rate;          /* dropout, attention, low_rank: probability of dropping */
+    mtf_real scale;         /* attention, low_rank */
+    int32_t n_heads;        /* attention */
+    int32_t n_kv_heads;     /* attention: heads of k and v; 0: n_heads */
+    int64_t head_width;     /* attention; 0: width of q / n_heads */
+    int64_t left, right;    /* attention: keys seen before and after a query's place; -1: all */
+    int64_t max_distance;   /* attention: from here on the relative bias is one; distance_rows */
+    int64_t distance_span;  /* distance_rows: half the rows of its table */
+    int32_t looks_back;     /* distance_rows */
+    int64_t kernel, stride; /* convolution, grid_max_pool: the side of a window, how far apart */
+    int64_t padding;        /* they are, the border around the grid, */
+    int32_t grid_space;     /* and the row space of their output */
+    mtf_pooling pooling;    /* mean_pool, row_pool, max_pool */
     int64_t grid_height, grid_width; /* image_tokens: of the table of positions, */
     int32_t grid_lead;               /* its rows before them, */
     int32_t antialias;               /* how it is drawn over other grids, */
@@ -133,8 +134,10 @@ typedef struct mtf_op_call {
                                           NULL: unknown, every row is written */
     mtf_real *work; /* worker i's at work + i * work_stride; in a forward over one of many blocks
                        this worker's alone */
-    size_t work_stride; /* elements; 0: alone */
-    mtf_real *shared;   /* backward: of all workers, `shared` elements; NULL: none */
+    size_t work_stride;               /* elements; 0: alone */
+    mtf_real *shared;                 /* backward: of all workers, `shared` elements; NULL: none */
+    mtf_real *found[MTF_MAX_WEIGHTS]; /* shape of w, of the weights in `moves`: what forward finds
+                                         there, and backward reads */
     mtf_precision precision[MTF_MAX_WEIGHTS]; /* of the products of forward with each weight */
     mtf_precision grad_precision;             /* of those of backward */
     uint64_t dropout_key;                     /* of (seed, step); 0 with dropout_on == 0 */
@@ -185,6 +188,10 @@ typedef struct mtf_op {
     uint32_t factors;
     /* Bits of the weights of which backward reaches some rows only, and says which. */
     uint32_t by_rows;
+    /* Bits of the weights that are statistics: a training step finds values for them (`found`), of which
+     * the stored ones are moved once it is done. */
+    uint32_t moves;
+    int64_t least_rows; /* of its first output, where that is more than one; 0 */
     /* Bits of the inputs whose grids it looks around in: a batch must say their widths. */
     uint32_t grids;
     int rounds_aux; /* 1: aux values may be kept in bfloat16; 0: they are statistics */
@@ -224,6 +231,10 @@ extern const mtf_op mtf_op_attention;
  * bias (O) or absent, and of a batch norm by its statistics all or none of weight, bias, mean, variance
  * (O). out: act(norm(windows W^T + bias) + residual) (S,O) in attrs.grid_space, the grid of windows. */
 extern const mtf_op mtf_op_convolution;
+/* in: x, residual or absent (R,C); w: weight, bias, mean, variance (C), count (1), of which it finds the
+ * last three. out: act(x normalised by the mean and variance of its own rows, times weight, + bias +
+ * residual). */
+extern const mtf_op mtf_op_batch_norm;
 /* in: x (R,C) of a grid. out: by columns the largest value of each window (S,C) in attrs.grid_space;
  * aux[0]: its place in the window (S,C). */
 extern const mtf_op mtf_op_grid_max_pool;

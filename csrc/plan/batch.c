@@ -255,6 +255,22 @@ static mtf_status fail_missing(const mtf_plan *plan, mtf_tensor_id input, mtf_er
                     space, program->tensors[input].name, names);
 }
 
+static mtf_status check_least_rows(const mtf_plan *plan, const mtf_view *view, mtf_error *err)
+{
+    for (int32_t i = 0; i < plan->n_forward; i++) {
+        const mtf_node *node = &plan->program->nodes[plan->forward[i].node];
+        const int64_t rows = mtf_view_rows(view, node->shape.out[0].space);
+        if (rows < node->op->least_rows && view->n_sequences > 0) {
+            return mtf_fail(err, MTF_ERR_VALUE,
+                            "%s takes its statistics from the batch and needs at least %lld rows, "
+                            "found %lld; take more or larger images a step, or freeze %s",
+                            node->label, (long long)node->op->least_rows, (long long)rows,
+                            plan->program->units[node->unit].path);
+        }
+    }
+    return MTF_OK;
+}
+
 mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *err)
 {
     for (int32_t i = 0; i < plan->n_forward; i++) {
@@ -266,6 +282,7 @@ mtf_status mtf_view_bind(const mtf_plan *plan, const mtf_view *view, mtf_error *
             }
         }
     }
+    MTF_TRY(check_least_rows(plan, view, err));
     return mtf_view_bind_grids(plan, view, err);
 }
 
@@ -287,6 +304,12 @@ int64_t mtf_view_cut(const mtf_program *program, const mtf_view *view, int64_t f
         }
     }
     return n;
+}
+
+int64_t mtf_plan_cut(const mtf_plan *plan, const mtf_view *view, int64_t first, int64_t budget)
+{
+    return plan->splits && budget > 0 ? mtf_view_cut(plan->program, view, first, budget)
+                                      : view->n_sequences - first;
 }
 
 int mtf_view_joined(const mtf_program *program, const mtf_view *view, int64_t sequence)

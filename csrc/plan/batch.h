@@ -40,6 +40,9 @@ mtf_view mtf_view_part(const mtf_program *program, const mtf_view *view, int64_t
  * space of heads counts as its row_cost; at least one sequence, and those that are joined to it. */
 int64_t mtf_view_cut(const mtf_program *program, const mtf_view *view, int64_t first,
                      int64_t budget);
+/* The same of a step under this plan: all that are left where an operation couples them, or with a
+ * budget of 0. */
+int64_t mtf_plan_cut(const mtf_plan *plan, const mtf_view *view, int64_t first, int64_t budget);
 /* Whether a row space joins sequence `sequence` (1 .. n_sequences - 1) to the one before it. */
 int mtf_view_joined(const mtf_program *program, const mtf_view *view, int64_t sequence);
 int64_t mtf_view_rows(const mtf_view *view, int32_t space);

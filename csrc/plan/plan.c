@@ -72,6 +72,16 @@ static void set_precision(const draft *d, const mtf_node *node, mtf_precision *p
     }
 }
 
+/* Whether a node runs if it is needed: there may be one for training and one for all else. */
+static int is_active(const draft *d, const mtf_node *node)
+{
+    if (node->when == MTF_ALWAYS) {
+        return 1;
+    }
+    const int trains = d->plan->training && !unit_frozen(d, node->unit);
+    return trains == (node->when == MTF_WHILE_TRAINING);
+}
+
 static int node_trains(const draft *d, const mtf_node *node)
 {
     return weights_train(d, node, 0, MTF_MAX_WEIGHTS);
@@ -116,7 +126,7 @@ static void find_forward(draft *d)
     }
     for (int32_t i = d->program->n_nodes - 1; i >= 0; i--) {
         const mtf_node *node = &d->program->nodes[i];
-        for (int o = 0; o < MTF_MAX_OUT; o++) {
+        for (int o = 0; is_active(d, node) && o < MTF_MAX_OUT; o++) {
             const mtf_tensor_id t = node->out[o];
             d->runs[i] |= t != MTF_NO_TENSOR && d->wanted[t] && !d->given[t];
         }
@@ -184,6 +194,9 @@ static void list_forward(draft *d)
     }
     for (int32_t i = 0; i < d->program->n_nodes; i++) {
         const mtf_node *node = &d->program->nodes[i];
+        if (!is_active(d, node)) {
+            continue;
+        }
         int prefix = extends_prefix(d, node);
         int needs = 0;
         for (int k = 0; k < MTF_MAX_IN; k++) {
@@ -225,6 +238,9 @@ static const mtf_node *find_trainable_below(draft *d, mtf_tensor_id t)
     for (int32_t i = d->program->n_nodes - 1; i >= 0; i--) {
         const mtf_node *node = &d->program->nodes[i];
         int depends = 0;
+        if (!is_active(d, node)) {
+            continue;
+        }
         for (int o = 0; o < MTF_MAX_OUT; o++) {
             depends |= node->out[o] != MTF_NO_TENSOR && below[node->out[o]];
         }

@@ -67,6 +67,21 @@ static void add_form(void *context, int32_t param, mtf_use use, mtf_precision pr
     sum->bytes += mtf_form_bytes(&sum->network->params[param].handle, use, precision);
 }
 
+/* Bytes of the statistics that a step finds. */
+static uint64_t found_bytes(const mtf_plan *plan)
+{
+    uint64_t bytes = 0;
+    for (int32_t i = 0; i < plan->n_forward; i++) {
+        const mtf_node *node = &plan->program->nodes[plan->forward[i].node];
+        for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
+            if (node->op->moves >> k & 1u) {
+                bytes += (uint64_t)plan->program->params[node->weight[k]].size * sizeof(mtf_real);
+            }
+        }
+    }
+    return bytes;
+}
+
 /* A backward step of the plan gives parameter `p` a gradient; *by_rows: and does so by rows. */
 static int reaches(const mtf_plan *plan, int32_t p, int *by_rows)
 {
@@ -96,6 +111,7 @@ static void price_parameters(const mtf_plan *plan, const mtf_network *network, m
             info->row_bytes += by_rows ? (uint64_t)network->program->params[i].shape[0] : 0;
         }
     }
+    info->row_bytes += found_bytes(plan);
     info->weight_bytes = (uint64_t)info->n_values * sizeof(mtf_real);
     info->moment_bytes = 2 * info->gradient_bytes;
     form_sum forms = {network, 0};
@@ -116,8 +132,7 @@ static void price_arenas(const mtf_plan *plan, const mtf_view *view, int64_t tok
     memset(largest, 0, sizeof *largest);
     for (int64_t first = 0, n; first < view->n_sequences; first += n) {
         mtf_sizes sizes;
-        n = token_budget > 0 ? mtf_view_cut(plan->program, view, first, token_budget)
-                             : view->n_sequences;
+        n = mtf_plan_cut(plan, view, first, token_budget);
         const mtf_view part = mtf_view_part(plan->program, view, first, n);
         mtf_plan_measure(plan, &part, NULL, &sizes);
         if (first == 0 || sizes.saved + sizes.halves > largest->saved + largest->halves) {
@@ -171,6 +186,7 @@ void mtf_plan_price(const mtf_plan *plan, const mtf_network *network, const mtf_
     price_forward(plan, &extent, info, units);
     price_backward(plan, &extent, info, units);
     price_parameters(plan, network, info);
+    info->couples = !plan->splits;
     info->n_trainable = plan->n_trainable;
     info->n_forward = plan->n_forward;
     info->n_backward = plan->n_backward;

@@ -56,6 +56,16 @@ static void set_weights(mtf_op_call *call, const mtf_node *node, const mtf_netwo
 {
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
         call->w[i] = node->weight[i] >= 0 ? &network->params[node->weight[i]].handle : NULL;
+        call->found[i] = node->op->moves >> i & 1u ? network->params[node->weight[i]].found : NULL;
+    }
+}
+
+static void mark_found(const mtf_node *node, const mtf_network *network)
+{
+    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+        if (node->op->moves >> i & 1u) {
+            network->params[node->weight[i]].is_found = 1;
+        }
     }
 }
 
@@ -121,6 +131,7 @@ static void run_step(const forward_context *c, const mtf_step *step, const mtf_s
     }
     set_weights(&call, node, c->network);
     node->op->forward(&call);
+    mark_found(node, c->network);
     if (plan->halves.n_regions > 0) {
         keep_halves(c, node->out, MTF_MAX_OUT, worker, first, span);
         keep_halves(c, node->aux, MTF_MAX_AUX, worker, first, span);

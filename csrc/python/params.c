@@ -94,6 +94,7 @@ PyObject *mtf_py_param_result(const mtf_py_state *state, const mtf_param_info *i
                           PyBool_FromLong(info->decays),
                           PyBool_FromLong(info->in_products),
                           PyBool_FromLong(info->is_buffer),
+                          PyBool_FromLong(info->moves),
                           PyBool_FromLong(info->frozen),
                           PyLong_FromLong((long)info->precision),
                           PyLong_FromLongLong(info->n_steps),

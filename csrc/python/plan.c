@@ -46,6 +46,7 @@ static PyObject *plan_result(const mtf_py_state *state, const mtf_plan_info *inf
                           PyLong_FromUnsignedLongLong(info->shared_bytes),
                           PyLong_FromLongLong(info->n_trainable),
                           PyLong_FromLongLong(info->n_values),
+                          PyBool_FromLong(info->couples),
                           PyLong_FromLong(info->n_forward),
                           PyLong_FromLong(info->n_backward),
                           unit_plan_tuple(state, units, n_units)};

@@ -12,7 +12,7 @@
 /* clang-format off */
 static PyStructSequence_Field param_info_fields[] = {
     FIELD(key), FIELD(unit), FIELD(shape), FIELD(size), FIELD(version), FIELD(decays),
-    FIELD(in_products), FIELD(is_buffer), FIELD(frozen), FIELD(precision), FIELD(n_steps), FIELD(aliases), END
+    FIELD(in_products), FIELD(is_buffer), FIELD(moves), FIELD(frozen), FIELD(precision), FIELD(n_steps), FIELD(aliases), END
 };
 static PyStructSequence_Field unit_info_fields[] = {
     FIELD(path), FIELD(is_head), FIELD(first_param), FIELD(n_params), FIELD(n_values),
@@ -39,7 +39,7 @@ static PyStructSequence_Field plan_info_fields[] = {
     FIELD(forward_flops), FIELD(prefix_flops), FIELD(dx_flops), FIELD(dw_flops),
     FIELD(weight_bytes), FIELD(form_bytes), FIELD(gradient_bytes), FIELD(moment_bytes), FIELD(row_bytes),
     FIELD(saved_bytes), FIELD(activation_grad_bytes), FIELD(worker_bytes), FIELD(shared_bytes), FIELD(n_trainable), FIELD(n_values),
-    FIELD(n_forward), FIELD(n_backward), FIELD(units), END
+    FIELD(couples), FIELD(n_forward), FIELD(n_backward), FIELD(units), END
 };
 static PyStructSequence_Field update_result_fields[] = {
     FIELD(grad_norm), FIELD(clip), FIELD(n_stepped), END

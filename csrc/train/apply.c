@@ -3,6 +3,7 @@
  *   clip = min(1, max_grad_norm / (norm + 1e-6))      as torch.nn.utils.clip_grad_norm_
  *   AdamW (Loshchilov, Hutter 2019) with bias correction by the tensor's own step count
  *
+ * Then the statistics that the step found move those that are stored (statistics.c).
  * Everything that can fail is done before the first weight changes.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../base/status.h"
@@ -200,10 +201,12 @@ static mtf_status apply(mtf_model *model, const mtf_update *update, mtf_update_r
     }
     set_updates(model, update, clip);
     MTF_TRY(mtf_update_check_finite(model, norm * clip, err));
+    MTF_TRY(mtf_statistics_check(model, err));
     mtf_work_commit();
     MTF_TRY(mtf_state_moments(model, err));
     mtf_parallel_work(model->n_chunks, UPDATE_OPERATIONS * model->n_chunk_values, update_chunk,
                       model);
+    mtf_statistics_move(model);
     *result = (mtf_update_result){.grad_norm = norm, .clip = clip};
     for (int32_t i = 0; i < model->network->program->n_params; i++) {
         mtf_param *param = &model->network->params[i];

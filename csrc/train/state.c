@@ -60,6 +60,16 @@ mtf_status mtf_state_gradients(mtf_model *model, const mtf_plan *plan, mtf_error
             }
         }
     }
+    for (int32_t i = 0; i < plan->n_forward; i++) {
+        const mtf_node *node = &plan->program->nodes[plan->forward[i].node];
+        for (int k = 0; k < MTF_MAX_WEIGHTS; k++) {
+            if (node->op->moves >> k & 1u) {
+                const int32_t p = node->weight[k];
+                MTF_TRY(
+                    reserve_values(&model->network->params[p].found, param_size(model, p), 0, err));
+            }
+        }
+    }
     return MTF_OK;
 }
 

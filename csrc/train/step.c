@@ -1,4 +1,5 @@
-/* step.c: losses and gradients of a step: begin, forward and backward per micro-batch.
+/* step.c: losses and gradients of a step: begin, forward (forward.c) and backward per
+ * micro-batch.
  *
  * A loss is a gradient injected at a head's output (csrc/losses/), scaled by the task's weight over
  * its labelled rows of the whole step (or their weights), so micro-batches add up to the same step.
@@ -20,7 +21,9 @@ mtf_status mtf_train_begin(mtf_model *model, const mtf_train_options *options, m
     MTF_TRY(mtf_object_check_precision((int)options->precision, 1, err));
     for (int32_t i = 0; i < model->network->program->n_params; i++) {
         model->network->params[i].reached = 0;
+        model->network->params[i].is_found = 0;
     }
+    model->session.n_parts = 0;
     MTF_TRY(mtf_state_chunks(model, err));
     model->session.options = *options;
     model->session.dropout_key = mtf_random_mix(mtf_random_mix(0, options->seed), options->step);
@@ -36,145 +39,6 @@ mtf_status mtf_train_close(mtf_work *work, mtf_model *model, mtf_status status, 
         mtf_object_close_session(model);
     }
     return status;
-}
-
-static mtf_status check_budget(int64_t token_budget, mtf_error *err)
-{
-    if (token_budget < 1) {
-        return mtf_fail(err, MTF_ERR_VALUE, "token_budget must be at least 1, found %lld",
-                        (long long)token_budget);
-    }
-    return MTF_OK;
-}
-
-/* Forward of a checked view towards model->wanted[0 .. n - 1]. */
-static mtf_status forward_view(mtf_model *model, const mtf_view *view, size_t n, mtf_error *err)
-{
-    mtf_session *session = &model->session;
-    mtf_request request = {.training = 1,
-                           .dropout = session->options.dropout,
-                           .precision = (int)session->options.precision,
-                           .save_bf16 = session->options.save_bf16,
-                           .n_outputs = n,
-                           .outputs = model->wanted,
-                           .n_given = (size_t)view->n_features,
-                           .given = view->feature_tensor};
-    mtf_plan *plan = NULL;
-    mtf_object_stop_waiting(model);
-    MTF_TRY(mtf_object_plan(model, &request, &plan, err));
-    MTF_TRY(mtf_view_bind(plan, view, err));
-    MTF_TRY(mtf_state_gradients(model, plan, err));
-    MTF_TRY(mtf_forms_prepare(plan, model->network, err));
-    MTF_TRY(mtf_workspace_prepare(&model->workspace, plan, view, err));
-    session->plan = plan;
-    session->view = *view;
-    mtf_run_forward(plan, model->network, &model->workspace, &session->view, session->dropout_key,
-                    NULL);
-    return mtf_work_check(err);
-}
-
-static size_t output_values(const mtf_program *program, const mtf_view *view, mtf_tensor_id t)
-{
-    const mtf_tensor *tensor = &program->tensors[t];
-    return (size_t)mtf_view_rows(view, tensor->space) * (size_t)tensor->width;
-}
-
-/* Copies output number `i` of the pending forward to `values` (N,width). */
-static void copy_output(const mtf_model *model, size_t i, mtf_real *values)
-{
-    const mtf_session *session = &model->session;
-    memcpy(values, mtf_run_output_value(session->plan, &model->workspace, &session->view, i),
-           output_values(session->plan->program, &session->view, session->plan->resolved[i]) *
-               sizeof *values);
-}
-
-/* First row of a micro-batch in the whole step, in the row space of a tensor. */
-static int64_t first_row(const mtf_view *view, const mtf_view *part, const mtf_tensor *tensor)
-{
-    return part->offsets[tensor->space][0] - view->offsets[tensor->space][0];
-}
-
-static mtf_status train_forward(mtf_model *model, const mtf_batch *batch, int64_t first_sequence,
-                                size_t n_wanted, const char *const *wanted, mtf_real *const *values,
-                                mtf_error *err)
-{
-    mtf_view view;
-    mtf_object_stop_waiting(model);
-    if (!model->session.open) {
-        return mtf_fail(err, MTF_ERR_STATE, "no step is under way; begin one before its forward");
-    }
-    if (first_sequence < 0 || first_sequence > MTF_MAX_COUNT) {
-        return mtf_fail(err, MTF_ERR_VALUE,
-                        "the number of the first sequence must be from 0 to %lld, found %lld",
-                        (long long)MTF_MAX_COUNT, (long long)first_sequence);
-    }
-    MTF_TRY(mtf_object_outputs(model, n_wanted, wanted, err));
-    MTF_TRY(mtf_object_view(model, batch, &view, err));
-    view.first_sequence = first_sequence;
-    MTF_TRY(forward_view(model, &view, n_wanted, err));
-    for (size_t i = 0; values != NULL && i < n_wanted; i++) {
-        if (values[i] != NULL) {
-            copy_output(model, i, values[i]);
-        }
-    }
-    return MTF_OK;
-}
-
-mtf_status mtf_train_forward(mtf_model *model, const mtf_batch *batch, int64_t first_sequence,
-                             size_t n_wanted, const char *const *wanted, mtf_real *const *values,
-                             mtf_error *err)
-{
-    mtf_work work;
-    mtf_work_open(&work);
-    return mtf_train_close(
-        &work, model, train_forward(model, batch, first_sequence, n_wanted, wanted, values, err),
-        err);
-}
-
-static mtf_status train_outputs(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
-                                const mtf_output *outputs, int64_t token_budget, int *waits,
-                                mtf_error *err)
-{
-    const mtf_program *program = model->network->program;
-    mtf_view view;
-    int64_t n_parts = 0;
-    mtf_object_stop_waiting(model);
-    if (!model->session.open) {
-        return mtf_fail(err, MTF_ERR_STATE, "no step is under way; begin one before its outputs");
-    }
-    MTF_TRY(check_budget(token_budget, err));
-    MTF_TRY(mtf_object_count(model, n_outputs, err));
-    for (size_t i = 0; i < n_outputs; i++) {
-        MTF_TRY(mtf_object_output(model, outputs[i].name, &model->wanted[i], err));
-    }
-    MTF_TRY(mtf_object_view(model, batch, &view, err));
-    for (int64_t first = 0, n = 0; first < view.n_sequences; first += n) {
-        n = mtf_view_cut(program, &view, first, token_budget);
-        const mtf_view part = mtf_view_part(program, &view, first, n);
-        MTF_TRY(forward_view(model, &part, n_outputs, err));
-        for (size_t i = 0; i < n_outputs; i++) {
-            const mtf_tensor *tensor = &program->tensors[model->wanted[i]];
-            copy_output(model, i,
-                        outputs[i].data + first_row(&view, &part, tensor) * tensor->width);
-        }
-        n_parts++;
-    }
-    *waits = n_parts == 1;
-    if (!*waits) { /* of several, the workspace holds the last only */
-        mtf_object_stop_waiting(model);
-    }
-    return MTF_OK;
-}
-
-mtf_status mtf_train_outputs(mtf_model *model, const mtf_batch *batch, size_t n_outputs,
-                             const mtf_output *outputs, int64_t token_budget, int *waits,
-                             mtf_error *err)
-{
-    mtf_work work;
-    mtf_work_open(&work);
-    return mtf_train_close(
-        &work, model, train_outputs(model, batch, n_outputs, outputs, token_budget, waits, err),
-        err);
 }
 
 /* Place of a named output among those of the pending forward. */
@@ -201,10 +65,10 @@ static void zero_output_gradients(mtf_model *model)
     for (size_t i = 0; i < session->plan->n_outputs; i++) {
         mtf_real *gradient = mtf_run_output_gradient(session->plan, &model->workspace, i);
         if (gradient != NULL) {
-            memset(
-                gradient, 0,
-                output_values(session->plan->program, &session->view, session->plan->resolved[i]) *
-                    sizeof *gradient);
+            memset(gradient, 0,
+                   mtf_step_values(session->plan->program, &session->view,
+                                   session->plan->resolved[i]) *
+                       sizeof *gradient);
         }
     }
 }
@@ -302,8 +166,8 @@ static mtf_status add_injection(mtf_model *model, const char *output, const mtf_
     mtf_real *gradient = mtf_run_output_gradient(session->plan, &model->workspace, place);
     if (gradient != NULL) {
         mtf_kernel->add_to(gradient, grad,
-                           (int64_t)output_values(session->plan->program, &session->view,
-                                                  session->plan->resolved[place]));
+                           (int64_t)mtf_step_values(session->plan->program, &session->view,
+                                                    session->plan->resolved[place]));
     }
     return MTF_OK;
 }
@@ -314,6 +178,7 @@ static mtf_status run_backward(mtf_model *model, mtf_error *err)
     mtf_session *session = &model->session;
     mtf_run_backward(session->plan, model->network, &model->workspace, &session->view,
                      session->dropout_key);
+    session->n_parts++;
     mtf_object_stop_waiting(model);
     return mtf_work_check(err);
 }
@@ -410,7 +275,7 @@ static mtf_status run_part(mtf_model *model, const whole_step *s, const mtf_view
 {
     const mtf_tensor *tensors = model->network->program->tensors;
     const mtf_tensor_id *wanted = model->wanted; /* in the order of step_outputs() */
-    MTF_TRY(forward_view(model, part, n_wanted, err));
+    MTF_TRY(mtf_step_forward(model, part, n_wanted, err));
     zero_output_gradients(model);
     for (size_t i = 0; i < s->n_losses; i++) {
         const mtf_loss *loss = &s->losses[i];
@@ -421,16 +286,17 @@ static mtf_status run_part(mtf_model *model, const whole_step *s, const mtf_view
         size_t place = 0;
         MTF_TRY(pending_output(model, loss->output, &place, err));
         const mtf_tensor *tensor = &tensors[*wanted++];
-        const void *targets = mtf_loss_target(step->kind, loss->targets,
-                                              first_row(s->view, part, tensor), tensor->width);
+        const void *targets = mtf_loss_target(
+            step->kind, loss->targets, mtf_step_first_row(s->view, part, tensor), tensor->width);
         MTF_TRY(add_loss(model, loss, step->kind, place, targets,
                          loss->weight / step->counts.divisor, &step->sum, err));
     }
     for (size_t i = 0; i < s->n_injections; i++) {
         const mtf_tensor *tensor = &tensors[*wanted++];
-        MTF_TRY(add_injection(
-            model, s->injections[i].output,
-            s->injections[i].grad + first_row(s->view, part, tensor) * tensor->width, err));
+        MTF_TRY(add_injection(model, s->injections[i].output,
+                              s->injections[i].grad +
+                                  mtf_step_first_row(s->view, part, tensor) * tensor->width,
+                              err));
     }
     return run_backward(model, err);
 }
@@ -449,7 +315,7 @@ static mtf_status train_gradients(mtf_model *model, const mtf_batch *batch, size
                           .injections = injections};
     size_t n_wanted = 0;
     mtf_object_close_session(model);
-    MTF_TRY(check_budget(token_budget, err));
+    MTF_TRY(mtf_step_check_budget(token_budget, err));
     MTF_TRY(mtf_object_view(model, batch, &view, err));
     mtf_status status = step_outputs(model, &s, &n_wanted, err);
     if (status == MTF_OK) {
@@ -457,9 +323,12 @@ static mtf_status train_gradients(mtf_model *model, const mtf_batch *batch, size
     }
     int64_t first = 0;
     while (status == MTF_OK && n_wanted > 0 && first < view.n_sequences) {
-        int64_t n = mtf_view_cut(model->network->program, &view, first, token_budget);
-        mtf_view part = mtf_view_part(model->network->program, &view, first, n);
-        status = run_part(model, &s, &part, n_wanted, err);
+        int64_t n = 0;
+        status = mtf_step_cut(model, &view, first, n_wanted, token_budget, &n, err);
+        if (status == MTF_OK) {
+            mtf_view part = mtf_view_part(model->network->program, &view, first, n);
+            status = run_part(model, &s, &part, n_wanted, err);
+        }
         first += n;
     }
     for (size_t i = 0; status == MTF_OK && i < n_losses; i++) {

@@ -2,7 +2,8 @@
 """ResNet: residual convolution networks over images, basic and with bottlenecks.
 
 ``csrc/families/resnet.c`` builds the computation and checks the values of the `computed` keys.
-Batch norms use the statistics of the file: frozen or not, nothing moves them. Checkpoints of
+Batch norms use the statistics of the file, which nothing moves, or with ``batch_norm="batch"`` in
+units that train those of each step's batch, which move the stored ones. Checkpoints of
 torchvision and timm have the same tensors under other names, which `plain_name` turns into those of
 transformers.
 """
@@ -71,6 +72,7 @@ RESNET = Family(
         "downsample_in_first_stage",
         "downsample_in_bottleneck",
         "num_stages",  # from `flat`
+        "batch_norm",  # of mtfreeze, which loading says: what batch norms go by
     ),
     training_only=(),
     fixed={
@@ -94,6 +96,7 @@ RESNET = Family(
         "normalization": "norm",
         "running_mean": "statistics",
         "running_var": "statistics",
+        "num_batches_tracked": "statistics",
     },
     spellings={
         "resnet": "backbone",

@@ -176,6 +176,9 @@ def masks(model: Freezable, state: FreezeState) -> FreezeMasks:
 def _masks(index: ModelIndex, state: FreezeState) -> FreezeMasks:
     frozen = state.frozen | index.buffers
     params = np.array([key in frozen for key in index.keys], dtype=np.uint8)
+    for key in index.moving:  # of a unit that trains they move; here they count as frozen
+        position = index.key_index[key]
+        params[position] = params[index.unit_of == index.unit_of[position]].all()
     units = np.zeros(len(index.unit_paths), dtype=np.uint8)
     for position, path in enumerate(index.unit_paths):
         own = params[index.unit_of == position]

@@ -30,6 +30,7 @@ from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
+from .batch_norms import BATCH, BATCH_NORM, told_batch_norm, with_counts
 from .dense_modules import core_keys, dense_entries
 from .folder_kinds import warn_of_another_kind
 from .gguf_models import find_gguf, read_gguf_model
@@ -120,6 +121,7 @@ def load_folder(
     prompts: Mapping[str, str] | None = None,
     default_prompt_name: str | None = None,
     interpolate_positions: bool | None = None,
+    batch_norm: str | None = None,
 ) -> Loaded:
     """Load a model folder; the arguments are those of `MultiTaskModel.from_pretrained`.
 
@@ -152,7 +154,8 @@ def load_folder(
     if normalize is not None:
         settings = replace(settings, normalize=normalize)
     interpolates = _interpolates(family, own, interpolate_positions)
-    build = core_config(family, {**config, **interpolates}, where, ignore_config)
+    norms = told_batch_norm(family, own, batch_norm, str(folder / _OWN_FILE))
+    build = core_config(family, {**config, **interpolates, **norms}, where, ignore_config)
     build |= {"pooling": settings.pooling, "normalize": settings.normalize}
     build |= core_keys(settings.dense)
     if not settings.include_prompt:  # else a model without prompts has an input that says nothing
@@ -162,6 +165,8 @@ def load_folder(
     dense = dense_entries(settings.dense)
     _check_one_save(folder, own, dense)
     entries = _named_tensors(family, found, folder) | dense
+    if norms.get(BATCH_NORM) == BATCH:
+        entries = with_counts(entries)
     heads = read_saved_heads(folder, own)
     adapter = read_saved_adapter(folder, own, folder / _OWN_FILE)
     if adapter is not None:

@@ -31,6 +31,7 @@ from ..freezing.digests import snapshot
 from ..freezing.unit_states import unit_states
 from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
+from .batch_norms import BATCH, BATCH_NORM, as_in_files
 from .dense_modules import DENSE, own_tensors
 from .kept_files import TEMPLATES, WEIGHTS
 from .loading import FORMAT, INTERPOLATES
@@ -133,7 +134,7 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
     saved_as = _digest(files)
     files["mtfreeze.json"] = to_json({**own, "saved_as": saved_as})
     main = {key: array for key, array in backbone.items() if not key.startswith(DENSE)}
-    write_tensors(folder / "model.safetensors", {**main, **model.unused}, saved_as)
+    write_tensors(folder / "model.safetensors", as_in_files({**main, **model.unused}), saved_as)
     for number in range(len(settings.dense)):
         place = folder / dense_folder(number)
         place.mkdir()
@@ -217,6 +218,7 @@ def _own_file(model: ModelState) -> dict[str, Any]:
         "tasks": model.tasks,
         **({"adapter": model.adapter.to_dict()} if model.adapter else {}),
         **({"base": model.base._asdict()} if model.base else {}),
+        **({BATCH_NORM: BATCH} if model.batch_norm == BATCH else {}),
         **({INTERPOLATES: True} if model._loaded.build_config.get(INTERPOLATES) else {}),
     }
 

@@ -25,6 +25,7 @@ from ..freezing.selectors import ModelIndex, Selector, resolve
 from ..freezing.state import FreezeState
 from ..inputs.row_layout import RowLayout
 from ..quoting import quoted
+from .batch_norms import BATCH_NORM, COUNTER
 from .lock import ModelLock
 
 if TYPE_CHECKING:
@@ -67,9 +68,6 @@ def reads(
         return model.reading().run(method, model, *given, **named)
 
     return guarded
-
-
-_COUNTER = ".num_batches_tracked"
 
 
 def check_model(model: object) -> None:
@@ -137,12 +135,18 @@ class ModelState:
     @property
     def unused_shown(self) -> dict[str, RawTensor]:
         """`unused` without the counters of batch norms: they are many and say nothing."""
-        return {name: raw for name, raw in self.unused.items() if not name.endswith(_COUNTER)}
+        return {name: raw for name, raw in self.unused.items() if not name.endswith(COUNTER)}
 
     @property
     def reads_images(self) -> bool:
         """Whether the backbone reads images, and no texts."""
         return self._loaded.family.reads == IMAGES
+
+    @property
+    def batch_norm(self) -> str | None:
+        """What batch norms go by in units that train: ``"stored"`` statistics, or the ``"batch"``'s;
+        None: the model has none."""
+        return cast("str | None", self._loaded.build_config.get(BATCH_NORM))
 
     @property
     def noun(self) -> str:
@@ -248,7 +252,8 @@ class ModelState:
         ['classifier.bias', 'classifier.weight', 'ner_head.bias', 'ner_head.weight']
         """
         infos = self._core.params()
-        return {i.key: self._core.view(n) for n, i in enumerate(infos) if not i.frozen}
+        trained = [n for n, one in enumerate(infos) if not (one.frozen or one.is_buffer)]
+        return {infos[n].key: self._core.view(n) for n in trained}
 
     @exclusive
     def set_parameter(self, key: str, values: ArrayLike) -> Self:

@@ -25,6 +25,7 @@ from ..files.whole_file import write_synced
 from ..heads.kind import LAST, HeadSpec, PooledHead
 from ..heads.language import LanguageHead
 from ..quoting import quoted
+from .batch_norms import as_in_files
 from .language_folders import check_language_model, language_config, language_tensors
 from .problem_types import PROBLEMS, core_kind, problem_of
 
@@ -229,4 +230,4 @@ def _with_backbone(
     }
     kept = (*family.backbone_stems, *stems)
     unused = {prefix + key: tensor for key, tensor in model.unused.items() if key.startswith(kept)}
-    return {**unused, **backbone, **head}
+    return as_in_files({**unused, **backbone, **head})

@@ -38,7 +38,7 @@ def phase_rates(
     """Return the rates of a phase: its own, else the run's, else what is usual."""
     frozen, _ = masks(model, phase.freeze)
     params = [
-        ParamLike(info.key, not still, info.decays)
+        ParamLike(info.key, not (still or info.is_buffer), info.decays)
         for info, still in zip(model._core.params(), frozen, strict=True)
     ]
     units = phase.units

@@ -203,7 +203,10 @@ def step(
     eps = check_number("eps", eps, above=True)
     beta1, beta2 = check_betas("betas", betas)
     largest = check_number("max_grad_norm", max_grad_norm, -math.inf)
-    params = [ParamLike(info.key, not info.frozen, info.decays) for info in model._core.params()]
+    params = [
+        ParamLike(info.key, not (info.frozen or info.is_buffer), info.decays)
+        for info in model._core.params()
+    ]
     if not any(one.trains for one in params):
         raise ConfigError(
             "expected something trainable; found everything frozen; unfreeze a part, e.g. "

@@ -39,6 +39,7 @@ from ..files.still_folder import Sight, look_at, read_still
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries, write_tensors
 from ..files.user_paths import user_path
 from ..files.whole_file import explained, make_folder, write_synced
+from ..model.batch_norms import with_counts
 from ..model.saved_adapter import ADAPTER_FILE
 from ..model.saving import CHECKPOINTS, write_model
 from ..quoting import cut, quoted
@@ -114,7 +115,7 @@ class Checkpoint:
 
     def parameters(self) -> dict[str, TensorEntry]:
         """Return where every parameter lies, by its key."""
-        backbone = find_tensors(self.path)
+        backbone = with_counts(find_tensors(self.path))
         found = {f"backbone.{name}": entry for name, entry in backbone.items()}
         for head in self.trained_heads:
             file = inner_path(self.path, f"heads/{head}.safetensors", f"{_TRAINER}/{_STATE}")

@@ -38,6 +38,7 @@ typedef struct op_case {
     int32_t *ids[MTF_MAX_IN];                      /* (R) */
     mtf_weight w[MTF_MAX_WEIGHTS];
     mtf_real *values[MTF_MAX_WEIGHTS]; /* (rows, cols): what w points at */
+    mtf_real *found[MTF_MAX_WEIGHTS];  /* shape of w: of those in op->moves */
     mtf_real *out[MTF_MAX_OUT];        /* (R, width) */
     mtf_real *aux[MTF_MAX_AUX];        /* (R, width) */
     mtf_real *dout[MTF_MAX_OUT];       /* (R, width); the loss is the sum of dout * out */
@@ -202,6 +203,9 @@ static inline int op_build(op_case *c)
                                .cols = c->shape.weight_cols[i],
                                .layout = c->shape.attrs.layout,
                                .version = 1};
+        if (c->op->moves >> i & 1U) {
+            c->found[i] = op_new(op_weight_size(c, i));
+        }
     }
     return 1;
 }
@@ -214,6 +218,7 @@ static inline void op_end(op_case *c)
     }
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
         free(c->values[i]);
+        free(c->found[i]);
         mtf_forms_free(&c->w[i]);
     }
     for (int i = 0; i < MTF_MAX_OUT; i++) {
@@ -271,6 +276,7 @@ static inline void op_forward(op_case *c, mtf_real *const out[MTF_MAX_OUT],
     }
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
         call.w[i] = c->values[i] != NULL ? &c->w[i] : NULL;
+        call.found[i] = c->found[i];
     }
     for (int i = 0; i < MTF_MAX_OUT; i++) {
         call.out[i] = op_at(c, out[i], &c->shape.out[i], first);
@@ -341,6 +347,7 @@ static inline op_grads op_backward(op_case *c, mtf_need need, int add)
     }
     for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
         call.w[i] = c->values[i] != NULL ? &c->w[i] : NULL;
+        call.found[i] = c->found[i];
         if (need.dw >> i & 1U) {
             grads.dw[i] = op_new_gradient(op_weight_size(c, i), add);
             call.dw[i] = grads.dw[i];

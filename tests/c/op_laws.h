@@ -183,6 +183,9 @@ static inline void op_check_adding(op_case *c)
 /* Whether sequences may be parted before sequence `cut`. */
 static inline int op_may_cut(const op_case *c, int64_t cut)
 {
+    if (c->op->locality == MTF_LOCAL_BATCH) {
+        return cut == 0 || cut == c->span.n_sequences;
+    }
     if (c->op->locality != MTF_LOCAL_NEIGHBOURS || cut == 0 || cut == c->span.n_sequences) {
         return 1;
     }

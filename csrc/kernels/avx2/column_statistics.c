@@ -1,0 +1,114 @@
+/* Sums of columns around a center, and what a normalisation by columns hands down, eight lanes at a
+ * time.
+ *
+ * Precision: rows in order as the reference has them; products are fused with what they are added to.
+ * Tolerance family: reduction; column_blend: elementwise.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "avx2.h"
+
+AVX2_COMPILED(column_statistics)
+
+/* Columns that are summed together: two cache lines of a row. */
+enum { WIDE = 4, LANES = 8 };
+
+/* Inlined with `width` known. Columns 0 .. n - 1 of `width` registers. */
+static inline __attribute__((always_inline)) void moments(float *sum, float *squares,
+                                                          const float *x, int64_t ldx,
+                                                          const float *center, int64_t m, int64_t n,
+                                                          int width)
+{
+    __m256 middle[WIDE];
+    __m256 first[WIDE];
+    __m256 second[WIDE];
+    for (int c = 0; c < width; c++) {
+        middle[c] = load_lanes(center + LANES * c, n - LANES * c);
+        first[c] = second[c] = _mm256_setzero_ps();
+    }
+    for (int64_t i = 0; i < m; i++) {
+        for (int c = 0; c < width; c++) {
+            const __m256 d =
+                _mm256_sub_ps(load_lanes(x + i * ldx + LANES * c, n - LANES * c), middle[c]);
+            first[c] = _mm256_add_ps(first[c], d);
+            second[c] = _mm256_fmadd_ps(d, d, second[c]);
+        }
+    }
+    for (int c = 0; c < width; c++) {
+        store_lanes(sum + LANES * c, n - LANES * c, first[c]);
+        if (squares != NULL) {
+            store_lanes(squares + LANES * c, n - LANES * c, second[c]);
+        }
+    }
+}
+
+void mtf_column_moments_f32_avx2(float *sum, float *squares, const float *x, int64_t ldx,
+                                 const float *center, int64_t m, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + WIDE * LANES <= n; j += WIDE * LANES) {
+        moments(sum + j, squares != NULL ? squares + j : NULL, x + j, ldx, center + j, m,
+                WIDE * LANES, WIDE);
+    }
+    for (; j < n; j += LANES) {
+        moments(sum + j, squares != NULL ? squares + j : NULL, x + j, ldx, center + j, m, n - j, 1);
+    }
+}
+
+static inline __attribute__((always_inline)) void dots(float *sum, float *dot, const float *g,
+                                                       const float *x, const float *center,
+                                                       int64_t ld, int64_t m, int64_t n, int width)
+{
+    __m256 middle[WIDE];
+    __m256 first[WIDE];
+    __m256 second[WIDE];
+    for (int c = 0; c < width; c++) {
+        middle[c] = load_lanes(center + LANES * c, n - LANES * c);
+        first[c] = second[c] = _mm256_setzero_ps();
+    }
+    for (int64_t i = 0; i < m; i++) {
+        for (int c = 0; c < width; c++) {
+            const __m256 d =
+                _mm256_sub_ps(load_lanes(x + i * ld + LANES * c, n - LANES * c), middle[c]);
+            const __m256 value = load_lanes(g + i * ld + LANES * c, n - LANES * c);
+            first[c] = _mm256_add_ps(first[c], value);
+            second[c] = _mm256_fmadd_ps(value, d, second[c]);
+        }
+    }
+    for (int c = 0; c < width; c++) {
+        store_lanes(sum + LANES * c, n - LANES * c, first[c]);
+        store_lanes(dot + LANES * c, n - LANES * c, second[c]);
+    }
+}
+
+void mtf_column_dots_f32_avx2(float *sum, float *dot, const float *g, const float *x,
+                              const float *center, int64_t m, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + WIDE * LANES <= n; j += WIDE * LANES) {
+        dots(sum + j, dot + j, g + j, x + j, center + j, n, m, WIDE * LANES, WIDE);
+    }
+    for (; j < n; j += LANES) {
+        dots(sum + j, dot + j, g + j, x + j, center + j, n, m, n - j, 1);
+    }
+}
+
+void mtf_column_blend_f32_avx2(float *y, const float *g, const float *x, const float *a,
+                               const float *b, const float *c, const float *center, int64_t m,
+                               int64_t n, int add)
+{
+    for (int64_t j = 0; j < n; j += LANES) {
+        const int64_t left = n - j;
+        const __m256 of_g = load_lanes(a + j, left);
+        const __m256 of_x = load_lanes(b + j, left);
+        const __m256 constant = load_lanes(c + j, left);
+        const __m256 middle = load_lanes(center + j, left);
+        for (int64_t i = 0; i < m; i++) {
+            const __m256 d = _mm256_sub_ps(load_lanes(x + i * n + j, left), middle);
+            __m256 value = _mm256_fmadd_ps(of_g, load_lanes(g + i * n + j, left),
+                                           _mm256_fmadd_ps(of_x, d, constant));
+            if (add) {
+                value = _mm256_add_ps(load_lanes(y + i * n + j, left), value);
+            }
+            store_lanes(y + i * n + j, left, value);
+        }
+    }
+}
