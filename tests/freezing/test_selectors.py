@@ -213,7 +213,6 @@ def test_tied_tensors_are_one_under_every_name() -> None:
             aliases=("decoder.weight",),
             is_buffer=False,
             moves=False,
-            moves=False,
         ),
         SimpleNamespace(key="backbone.word.bias", unit=0, aliases=(), is_buffer=False, moves=False),
         SimpleNamespace(key="decoder.bias", unit=1, aliases=(), is_buffer=False, moves=False),
