@@ -12,6 +12,7 @@ import mmap
 import os
 import tempfile
 import weakref
+from contextlib import suppress
 from typing import IO, Any
 
 import numpy as np
@@ -79,7 +80,7 @@ class GrowingArray:
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="mtfreeze-rows-")  # noqa: SIM115
-                weakref.finalize(self, self._file.close)
+                weakref.finalize(self, _let_go, self._file)
             for piece in self._pieces:
                 self._file.write(piece.reshape(-1).view(np.uint8).data)
         except OSError as error:
@@ -106,7 +107,7 @@ class GrowingArray:
         """Let go of what was taken, if nobody has finished it."""
         self._pieces = []
         if self._file is not None:
-            self._file.close()
+            _let_go(self._file)
             self._file = None
 
 
@@ -144,15 +145,22 @@ def bytes_in_memory(array: NDArray[Any]) -> int:
 
 def _mapped(file: IO[bytes], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return what a file holds; the array keeps the mapping, and so the bytes, alive."""
-    with file:
-        try:
-            file.flush()
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise _without_room(error) from None
+    try:
+        file.flush()
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise _without_room(error) from None
+    finally:
+        _let_go(file)
     if hasattr(mmap, "MADV_RANDOM"):  # batches are drawn: what lies around a row is of no use
         mapping.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(mapping, dtype)
+
+
+def _let_go(file: IO[bytes]) -> None:
+    """Close a file that nobody needs; where its last bytes find no room, that was said before."""
+    with suppress(OSError):
+        file.close()
 
 
 def _without_room(error: OSError) -> OSError:

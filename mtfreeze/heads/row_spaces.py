@@ -132,11 +132,11 @@ class WordTargets(Targets):
 
     Attributes
     ----------
-    rows : sequence of (n_words,) int32 arrays
+    rows : RaggedArrays of int32
         Of every row of data.
     """
 
-    rows: Sequence[Int32]
+    rows: RaggedArrays
     _laid: tuple[Encoded, Int32] | None = field(default=None, init=False, repr=False)
 
     def for_rows(self, encoded: Encoded, rows: Int64) -> Values:
@@ -154,9 +154,7 @@ class WordTargets(Targets):
 
     def flat(self) -> Values:
         """Return the targets of all words."""
-        if isinstance(self.rows, RaggedArrays):
-            return self.rows.flat
-        return np.concatenate([np.asarray(row).ravel() for row in self.rows])
+        return self.rows.flat
 
     def labelled_rows(self) -> Int64:
         """Return the numbers of the rows with a word that has a target."""

@@ -78,7 +78,7 @@ class DenseModule:
         In the core's words; ``"none"`` for none.
     residual : bool
         Whether the input is added: itself, or a linear map of it where the widths differ.
-    source : Path or None
+    source : Path
         The folder that its weights are read from.
     """
 
@@ -87,7 +87,7 @@ class DenseModule:
     bias: bool
     activation: str
     residual: bool
-    source: Path | None = None
+    source: Path
 
 
 def read_dense(folder: Path, inner: str, where: str) -> DenseModule:
@@ -188,8 +188,6 @@ def dense_entries(modules: Sequence[DenseModule]) -> dict[str, TensorEntry]:
     """
     found: dict[str, TensorEntry] = {}
     for number, one in enumerate(modules):
-        if one.source is None:
-            continue
         if not (one.source / "model.safetensors").is_file() and list(one.source.glob("*.bin")):
             raise CheckpointError(
                 f"expected model.safetensors in {one.source}; found a pickle, which can run any "

@@ -97,6 +97,18 @@ def test_compare_says_what_it_has(
     assert "interrupted: 1 run of scenarios and seeds missing" in said
 
 
+def test_demo_says_what_it_has_and_writes_no_report(
+    command: Command, job: Path, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.rename(tmp_path / "recipe.yaml")
+    send_at_step(number, 7, monkeypatch)
+    options = ["--data", tmp_path, "--mode", "none", "--set", "start.epochs=1"]
+    code, said, err = command("demo", *options, "--output", tmp_path / "out")
+    assert code == CODES[number], err
+    assert "interrupted: 1 run of scenarios and seeds missing" in said
+    assert "advice" not in said and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "verb"),
     [

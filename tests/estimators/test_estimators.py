@@ -8,7 +8,9 @@ texts, by the same names.
 
 from __future__ import annotations
 
+import importlib
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +242,11 @@ def test_bad_input(case: str, tiny_folder: Path) -> None:
 def test_a_pooling_for_a_model_that_is_loaded(tiny_model: mtf.MultiTaskModel) -> None:
     with pytest.raises(mtf.ConfigError, match=r"from_pretrained\(pooling="):
         FrozenEncoder(tiny_model, pooling="cls").fit(SENTENCES)
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [one for one in sys.modules if one.startswith("mtfreeze.sklearn")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ImportError, match=r"needs scikit-learn.*pip install 'mtfreeze\[sklearn\]'"):
+        importlib.import_module("mtfreeze.sklearn")

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mtfreeze.files import growing
+from mtfreeze.files import growing, ragged
 from mtfreeze.files.growing import GrowingArray, GrowingOffsets, bytes_in_memory
 from mtfreeze.files.ragged import GrowingRagged
 
@@ -64,6 +67,60 @@ def test_arrays_of_different_lengths(kept: int, monkeypatch: pytest.MonkeyPatch)
     offsets.append([])
     offsets.append([5])
     assert offsets.finish().tolist() == [0, 2, 2, 7]
+
+
+def test_many_short_arrays_are_gathered_before_they_are_written() -> None:
+    given = [np.arange(n % 4, dtype=np.int32) + n for n in range(2 * ragged._PIECE + 3)]
+    whole = GrowingRagged(np.int32)
+    for one in given:
+        whole.append(one)
+    found = whole.finish()
+    assert len(found) == len(given)
+    assert all(np.array_equal(one, other) for one, other in zip(found, given, strict=True))
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let no file of this process grow, as on a full disk."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("n", [2, 100_000])
+def test_a_disk_that_is_full_is_said_once_wherever_it_shows(
+    n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While rows are taken, or at the end, when the last of them leave the buffer."""
+    monkeypatch.setattr(growing, "KEPT_BYTES", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    array = GrowingArray(np.int64)
+    array.append([1, 2])
+    with no_room():
+        with pytest.raises(OSError, match=r"set TMPDIR to a folder with room") as refusal:
+            array.append(np.arange(n))
+            array.finish()
+        array.close()
+        del array
+        gc.collect()
+    assert refusal.value.filename == str(tmp_path) and refusal.value.errno == errno.EFBIG
+
+
+def test_no_folder_for_temporary_files_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in [...]")
+
+    monkeypatch.setattr(growing, "KEPT_BYTES", 0)
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", none)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with pytest.raises(OSError, match=r"TMPDIR.*no folder for temporary files"):
+        GrowingArray(np.int64).append([1])
 
 
 def test_a_file_goes_with_its_array_and_a_full_disk_is_named(

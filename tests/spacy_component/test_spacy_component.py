@@ -185,3 +185,22 @@ def test_pipelines_are_copied_and_sent_to_processes(folder: Path) -> None:
     other.add_pipe("mtfreeze", source=nlp, name="mood")
     assert [doc.cats for doc in other.pipe(SENTENCES)] == told
     assert [doc.cats for doc in nlp.pipe(SENTENCES, n_process=2, batch_size=3)] == told
+
+
+def test_tags_that_are_no_entities(tiny_folder: Path, tmp_path: Path) -> None:
+    """A head whose labels are no IOB2 marks tells parts of speech: they are tokens' tags."""
+    model = mtf.MultiTaskModel.from_pretrained(tiny_folder)
+    model.add_head("pos", mtf.TokenClassification(["NOUN", "VERB", "DET"]))
+    nlp = pipeline(model.save_pretrained(tmp_path / "model"), head="pos", learning_rate=0.02)
+    words, tags = ["the", "food", "was", "good"], ["DET", "NOUN", "VERB", ""]
+    gold = Doc(nlp.vocab, words=words, tags=tags)
+    examples = [Example(Doc(nlp.vocab, words=words), gold)] * 4
+    nlp.initialize(lambda: examples)  # the head is there: nothing is made, nothing is lost
+    pipe = nlp.get_pipe("mtfreeze")
+    assert list(pipe.model.heads) == ["pos"]
+    assert rows_of(examples[:1], pipe._spec) == [(words, ["DET", "NOUN", "VERB", None])]
+    losses = [nlp.update(examples)["mtfreeze"] for _ in range(25)]
+    assert losses[-1] < 0.2 * losses[0]
+    doc = nlp(Doc(nlp.vocab, words=words))
+    assert [token.tag_ for token in doc][:3] == tags[:3] and not doc.ents and not doc.cats
+    assert nlp.evaluate(examples)["tag_acc"] == 1.0

@@ -211,6 +211,34 @@ def test_half_a_character_is_named_by_its_row(tiny_folder: Path, tmp_path: Path)
         quick_fit(fresh(tiny_folder), {"classifier": mtf.Task(train=rows)})
 
 
+def test_contexts_stay_in_the_file(tiny_folder: Path, tmp_path: Path) -> None:
+    path = _file("question_answering", tmp_path)
+    spec = mtf.QuestionAnswering(max_length=16)
+    model = mtf.MultiTaskModel.from_pretrained(tiny_folder)
+    mine, other = (
+        model.encoder.encode_examples(spec.rows(rows), spec.encoding)
+        for rows in (mtf.stream(path), mtf.read_jsonl(path))
+    )
+    assert len(mine.contexts) == len(other.contexts) == mine.n_rows
+    assert list(mine.contexts) == list(other.contexts) and mine.contexts[-1] == other.contexts[-1]
+
+
+def test_a_question_without_room_is_named_as_of_rows_in_memory(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    path = _file("question_answering", tmp_path)
+    long = {"question": "who was it " * 20, "context": "it was Ada", "answers": []}
+    path.write_text(f"{path.read_text()}\n{json.dumps(long)}\n")
+    said = []
+    for rows in (mtf.read_jsonl(path), mtf.stream(path)):
+        model = mtf.MultiTaskModel.from_pretrained(tiny_folder)
+        model.add_head("head", mtf.QuestionAnswering())
+        with pytest.raises(mtf.DataError, match=r"expected a question that leaves room") as error:
+            quick_fit(model, {"head": mtf.Task(train=rows)})
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
 def test_a_file_that_changes_before_a_run_ends_it_with_its_row(
     files: dict[str, Path], tiny_folder: Path
 ) -> None:
