@@ -18,3 +18,5 @@ endif()
 # The demo's data goes along, so that `mtfreeze demo` runs from any folder; domains/ has the same rows.
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples/data/" DESTINATION mtfreeze/_examples
     COMPONENT python PATTERN domains EXCLUDE)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples/images/" DESTINATION mtfreeze/_examples/images
+    COMPONENT python)
