@@ -55,7 +55,7 @@ PARAMS = (
 @pytest.fixture
 def index() -> ModelIndex:
     params: Any = [
-        SimpleNamespace(unit=unit, key=key, aliases=(), is_buffer=False)
+        SimpleNamespace(unit=unit, key=key, aliases=(), is_buffer=False, moves=False)
         for unit, key, _, _ in sorted(PARAMS)
     ]
     units: Any = [SimpleNamespace(path=path, is_head=path == "classifier") for path in UNITS]

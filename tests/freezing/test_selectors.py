@@ -208,10 +208,14 @@ def test_pooler_is_a_unit_where_it_is_used(tiny_folder: Any) -> None:
 def test_tied_tensors_are_one_under_every_name() -> None:
     params: Any = [
         SimpleNamespace(
-            key="backbone.word.weight", unit=0, aliases=("decoder.weight",), is_buffer=False
+            key="backbone.word.weight",
+            unit=0,
+            aliases=("decoder.weight",),
+            is_buffer=False,
+            moves=False,
         ),
-        SimpleNamespace(key="backbone.word.bias", unit=0, aliases=(), is_buffer=False),
-        SimpleNamespace(key="decoder.bias", unit=1, aliases=(), is_buffer=False),
+        SimpleNamespace(key="backbone.word.bias", unit=0, aliases=(), is_buffer=False, moves=False),
+        SimpleNamespace(key="decoder.bias", unit=1, aliases=(), is_buffer=False, moves=False),
     ]
     units: Any = [
         SimpleNamespace(path="backbone.embeddings", is_head=False),

@@ -30,7 +30,7 @@ PATHS = (
 
 def index_of(*paths: str) -> ModelIndex:
     params: Any = [
-        SimpleNamespace(unit=i, key=f"{path}.w{part}", aliases=(), is_buffer=False)
+        SimpleNamespace(unit=i, key=f"{path}.w{part}", aliases=(), is_buffer=False, moves=False)
         for i, path in enumerate(paths)
         for part in range(2)
     ]

@@ -26,7 +26,9 @@ PATHS = [
 def index() -> ModelIndex:
     """Three stages of 2, 1 and 3 blocks under a head."""
     params: Any = [
-        SimpleNamespace(unit=i, key=f"{path}.{kind}", aliases=(), is_buffer=kind == "mean")
+        SimpleNamespace(
+            unit=i, key=f"{path}.{kind}", aliases=(), is_buffer=kind == "mean", moves=False
+        )
         for i, path in enumerate(PATHS)
         for kind in ("weight", "mean")
     ]
