@@ -261,7 +261,7 @@ static mtf_status check_least_rows(const mtf_plan *plan, const mtf_view *view, m
         const mtf_node *node = &plan->program->nodes[plan->forward[i].node];
         const int64_t rows = mtf_view_rows(view, node->shape.out[0].space);
         if (rows < node->op->least_rows && view->n_sequences > 0) {
-            return mtf_fail(err, MTF_ERR_VALUE,
+            return mtf_fail(err, MTF_ERR_CONFIG,
                             "%s takes its statistics from the batch and needs at least %lld rows, "
                             "found %lld; take more or larger images a step, or freeze %s",
                             node->label, (long long)node->op->least_rows, (long long)rows,

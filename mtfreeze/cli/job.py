@@ -88,6 +88,7 @@ _MODEL: dict[str, Check] = {
     "revision": check_text,
     "prompts": check_mapping,
     "default_prompt_name": check_text,
+    "batch_norm": check_text,
 }
 _HEAD: dict[str, Check] = {
     "task": check_text,

@@ -18,6 +18,8 @@ from ..errors import CheckpointError
 from ..files.json_files import read_object
 from ..files.still_folder import read_still
 from ..freezing.digests import FrozenReport, Snapshot, compare, snapshot
+from ..model.batch_norms import BATCH_NORM
+from ..model.loading import read_own_file
 from .echo import echo
 from .guard import FrozenChanged
 from .once import OnceCommand
@@ -79,7 +81,8 @@ def _against_base(folder: Path, base: str) -> str:
     from ..multi_task_model import MultiTaskModel
 
     noted = read_report(folder)
-    before = snapshot(MultiTaskModel.from_pretrained(base)).digests
+    norms = read_own_file(folder).get(BATCH_NORM)  # the same tensors count as parameters then
+    before = snapshot(MultiTaskModel.from_pretrained(base, batch_norm=norms)).digests
     shared = [key for key in noted.digests if key in noted.frozen and key in before]
     moved = [key for key in shared if before[key] != noted.digests[key]]
     if moved:

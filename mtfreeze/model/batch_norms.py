@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What batch norms go by, as a model is loaded and saved with it: stored statistics, or the batch's.
+"""What batch norms go by, as a model is loaded and saved: stored statistics, or the batch's.
 
-With ``"batch"`` the counts of steps are parameters of the core like the other statistics, so all that
-carries parameters carries them. Files have them as one int64 each, which is what torch has.
+With ``"batch"`` the counts of steps are parameters of the core like the other statistics, so all
+that carries parameters carries them. Files have them as one int64 each, which is what torch has.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MOST = 1 << 24
 
 @dataclass(frozen=True)
 class _Count(TensorEntry):
-    """The count of a batch norm in a file, read as one number; of no bytes: a file that has none."""
+    """The count of a batch norm in a file, read as one number; no bytes: the file has none."""
 
     def check_float(self) -> None:
         """Take it as it is."""

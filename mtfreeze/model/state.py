@@ -144,8 +144,8 @@ class ModelState:
 
     @property
     def batch_norm(self) -> str | None:
-        """What batch norms go by in units that train: ``"stored"`` statistics, or the ``"batch"``'s;
-        None: the model has none."""
+        """What batch norms of units that train go by: statistics that are ``"stored"``, or those of
+        the ``"batch"``; None: the model has none."""
         return cast("str | None", self._loaded.build_config.get(BATCH_NORM))
 
     @property

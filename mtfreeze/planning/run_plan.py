@@ -187,6 +187,7 @@ def plan_run(model: ModelState, tasks: Mapping[str, Task], settings: FitSettings
     notes = _precision_note(settings)
     if settings.group_by_length:
         notes.append("batches hold rows of similar length, so they are no random samples")
+    notes += _coupling_note(model, phases)
     notes += _weights_note({n: t for one in phases for n, t in one.trained.items()}, settings)
     return RunPlan(settings, phases, n_epochs, schedule is not None, notes, resolved[-1].cut)
 
@@ -406,6 +407,16 @@ def _precision_note(settings: FitSettings) -> list[str]:
     if settings.save_activations != FP32:
         parts.append(f"activations kept for the backward pass are {settings.save_activations}")
     return ["; ".join(parts)] if parts else []
+
+
+def _coupling_note(model: ModelState, phases: Sequence[PhasePlan]) -> list[str]:
+    """Say that batch norms take a step as one batch, where some train."""
+    if any(model.index.moving - phase.freeze.frozen for phase in phases if phase.steps):
+        return [
+            "batch norms that train take the statistics of a step's whole batch: token_budget does "
+            "not cut it, and its memory grows with batch_size"
+        ]
+    return []
 
 
 def _weights_note(trained: Mapping[str, Task], settings: FitSettings) -> list[str]:

@@ -42,6 +42,7 @@ def explain(model: ModelState) -> str:
         *_kept(model, prices),
         *_above_prefix(prices),
         *_partly(model, prices),
+        *_batch_norms(model, prices),
         *_lower(model, prices),
         *_costs(prices),
         *_heads(model, prices),
@@ -233,6 +234,19 @@ def _partly(model: ModelState, prices: Prices) -> list[str]:
             "GFLOP)."
         )
     return lines
+
+
+def _batch_norms(model: ModelState, prices: Prices) -> list[str]:
+    """Say what batch norms go by, where that is the batch."""
+    if not prices.now.couples:
+        return []
+    moving = {model.index.unit_of[model.index.key_index[key]] for key in model.index.moving}
+    trains = [one.path for at, one in enumerate(prices.units) if at in moving and not one.frozen]
+    return [
+        f"Batch norms of {unit_list(trains)} take the statistics of each step's whole batch, and "
+        "move the stored ones; frozen ones go by those and stand still. So no step is cut: "
+        "token_budget does not bound its memory, batch_size does."
+    ]
 
 
 def _lower(model: ModelState, prices: Prices) -> list[str]:

@@ -300,7 +300,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.MultiTaskModel.from_pretrained,
         {"name_or_path": s.root / "tiny", "pooling": None, "normalize": None, "max_length": None,
          "ignore_config": (), "revision": None, "prompts": {"query": "query: "},
-         "default_prompt_name": None},
+         "default_prompt_name": None, "interpolate_positions": None, "batch_norm": None},
     ),
     "MultiTaskModel.add_head": _of_model(
         "add_head", name="new", spec=mtf.SequenceClassification(["a", "b"]), seed=0,

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batch norms by the batch: what moves, when, and what stands, in steps by hand and in runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import mtfreeze as mtf
+from mtfreeze import _core
+from mtfreeze.runtime import threads
+from mtfreeze.training import trainer
+from support.residual import (
+    STATISTICS,
+    grid_batch,
+    residual_core,
+    residual_model,
+    write_residual_folder,
+)
+from support.vision import images
+from support.vision_folders import coloured
+
+pytestmark = pytest.mark.laws
+
+ROWS = coloured(18)
+SETTINGS: dict[str, Any] = {"learning_rate": 5e-3, "batch_size": 6, "progress": False}
+HEAD = {"kind": "sequence_classification", "n_labels": 3, "dropout": 0.0}
+LABELS = np.array([1, 0, 2], np.int32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_residual_folder(tmp_path_factory.mktemp("residual") / "resnet")
+
+
+@pytest.fixture
+def model(folder: Path) -> mtf.MultiTaskModel:
+    return residual_model(folder)
+
+
+def tasks(**more: Any) -> dict[str, mtf.Task]:
+    return {"colour": mtf.Task(train=ROWS, eval=coloured(9, 1), **more)}
+
+
+def bits(model: mtf.MultiTaskModel) -> dict[str, bytes]:
+    return {key: view.tobytes() for key, view in model.parameters().items()}
+
+
+def moved(model: mtf.MultiTaskModel, before: dict[str, bytes]) -> set[str]:
+    return {key for key, value in bits(model).items() if value != before[key]}
+
+
+def statistics(keys: Any) -> set[str]:
+    return {key for key in keys if key.endswith(STATISTICS)}
+
+
+def batch(n: int = 6) -> dict[str, Any]:
+    return {"colour": ROWS[:n]}
+
+
+# ---- what moves ----------------------------------------------------------------------------------
+
+
+def test_a_step_moves_what_trains_and_nothing_else(model: mtf.MultiTaskModel) -> None:
+    model.freeze("backbone[:1]")
+    before = bits(model)
+    frozen = {k for k in before if "embedder" in k or "stages.0." in k}
+    model.step(batch(), learning_rate=1e-2)
+    found = moved(model, before)
+    assert found == set(before) - frozen
+    for key in statistics(found):
+        if key.endswith("num_batches_tracked"):
+            assert model.parameters()[key] == [8.0]
+
+
+def test_a_unit_that_trains_in_part_moves_and_a_frozen_one_in_between_does_not(
+    model: mtf.MultiTaskModel,
+) -> None:
+    model.freeze("backbone").unfreeze("backbone.encoder.stages.1.layers.0.layer.1.*.bias")
+    before = bits(model)
+    model.step(batch(), learning_rate=1e-2)
+    inside = "backbone.encoder.stages.1.layers.0."
+    found = {key for key in moved(model, before) if key.startswith("backbone.")}
+    wanted = {key for key in statistics(before) if key.startswith(inside)}
+    assert found == wanted | {inside + "layer.1.normalization.bias"}
+
+
+def test_only_a_step_that_is_done_moves_statistics(model: mtf.MultiTaskModel) -> None:
+    before = bits(model)
+    model.gradients(batch())
+    model.forward([picture for picture, _ in ROWS], outputs=["pooled", "colour"])
+    model.predict("colour", [picture for picture, _ in ROWS])
+    mtf.evaluate(model, tasks(), progress=False)
+    model.explain(), model.summary()
+    with pytest.raises(mtf.TrainingError):
+        model.step(batch(), learning_rate=3e38)
+    infinite = mtf.Task(train=ROWS[:6], loss=lambda outputs, labels: (np.nan, outputs * 0))
+    with pytest.raises(mtf.TrainingError):
+        model.step({"colour": infinite}, learning_rate=1e-3)
+    assert not moved(model, before)
+
+
+def test_a_loss_of_ones_own_moves_them_once(model: mtf.MultiTaskModel) -> None:
+    other, before = model.copy(), bits(model)
+
+    def own(outputs: Any, labels: Any) -> Any:
+        shifted = outputs - outputs.max(axis=1, keepdims=True)
+        log = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        taken = np.zeros_like(outputs)
+        taken[np.arange(len(labels)), labels] = 1
+        return -(log * taken).sum() / len(labels), (np.exp(log) - taken) / len(labels)
+
+    model.step({"colour": mtf.Task(train=ROWS[:6], loss=own)}, learning_rate=1e-3, token_budget=1)
+    other.step(batch(), learning_rate=1e-3)
+    for key in statistics(before):
+        assert model.parameters()[key].tobytes() == other.parameters()[key].tobytes()
+    assert moved(model, before) == set(before)
+
+
+def test_no_budget_cuts_a_step(model: mtf.MultiTaskModel) -> None:
+    whole = model.gradients(batch(), token_budget=1 << 30)
+    for key, gradient in model.gradients(batch(), token_budget=1).items():
+        np.testing.assert_array_equal(gradient, whole[key])
+    model.freeze("backbone")  # stored statistics: a step may be cut again
+    offsets = grid_batch(model._core, images([(24, 24)] * 6))["offsets"]
+
+    def plan(budget: int) -> Any:
+        return model._core.plan(["colour"], training=True, offsets=offsets, token_budget=budget)
+
+    assert not plan(1).couples and plan(1).worker_bytes <= plan(1 << 30).worker_bytes
+    model.unfreeze("backbone")
+    assert plan(1).couples and plan(1).saved_bytes == plan(1 << 30).saved_bytes
+
+
+def test_a_batch_of_one_row_is_refused() -> None:
+    core, wanted = seeded(), [("classifier", LABELS[:1], 1.0)]
+    given = grid_batch(core, images([(16, 16)]))
+    with pytest.raises(mtf.Error, match="needs at least 2 rows, found 1; take more or larger"):
+        core.train_gradients(given, wanted)
+    last = [one.key.startswith("backbone.encoder.stages.2.") for one in core.params()]
+    core.set_frozen(np.array(last, np.uint8), np.zeros(len(core.units()), np.uint8))
+    core.train_gradients(given, wanted)
+
+
+# ---- bits ----------------------------------------------------------------------------------------
+
+
+def seeded() -> _core.Model:
+    core = residual_core("batch")
+    core.add_head("classifier", HEAD, 1)
+    return core
+
+
+def test_threads_change_no_bit() -> None:
+    pictures = images([(33, 20), (16, 16), (5, 47)])
+
+    def after() -> list[bytes]:
+        core = seeded()
+        n = len(core.params())
+        for _ in range(2):
+            core.train_gradients(grid_batch(core, pictures), [("classifier", LABELS, 1.0)])
+            core.train_apply(np.full(n, 1e-2), np.full(n, 1e-2))
+        return [core.view(at).tobytes() for at in range(n)]
+
+    before, one = threads.get_threads(), after()
+    try:
+        threads.set_threads(3)
+        assert after() == one
+    finally:
+        threads.set_threads(before)
+
+
+def test_frozen_and_stored_are_the_same_to_the_bit(folder: Path) -> None:
+    by_batch, stored = residual_model(folder), residual_model(folder, "stored")
+    pictures = [picture for picture, _ in ROWS]
+    np.testing.assert_array_equal(by_batch.encode(pictures), stored.encode(pictures))
+    rows = batch()
+    for one in (by_batch, stored):
+        one.freeze("backbone").step(rows, learning_rate=1e-2)
+    ours = by_batch.parameters()
+    for key, value in stored.parameters().items():
+        assert ours[key].tobytes() == value.tobytes(), key
+
+
+def test_a_step_of_several_batches_is_refused() -> None:
+    core = seeded()
+    given = grid_batch(core, images([(33, 20), (16, 16), (5, 47)]))
+    core.train_begin(seed=0, step=0)
+    for _ in range(2):  # asked for again before its backward: the last one counts
+        core.train_forward(given, ["classifier"])
+    core.train_backward([("classifier", LABELS, 1.0)])
+    with pytest.raises(mtf.Error, match="begin a step for each"):
+        core.train_forward(given, ["classifier"], first_sequence=3)
+
+
+def test_what_it_costs_is_what_runs() -> None:
+    core = seeded()
+    given = grid_batch(core, images([(33, 20), (16, 16), (5, 47)]))
+    shape = {key: given[key] for key in ("offsets", "widths")}
+    price = core.plan(["classifier"], training=True, token_budget=1, **shape)
+    _core.count_flops(True)
+    try:
+        core.train_gradients(given, [("classifier", LABELS, 1.0)], token_budget=1)
+        counted = _core.flops()
+    finally:
+        _core.count_flops(False)
+    assert counted.forward == price.forward_flops
+    assert (counted.dx, counted.dw) == (price.dx_flops, price.dw_flops)
+
+
+# ---- files and runs ------------------------------------------------------------------------------
+
+
+def test_it_is_saved_and_kept(model: mtf.MultiTaskModel, folder: Path, tmp_path: Path) -> None:
+    assert model.batch_norm == "batch"
+    assert mtf.MultiTaskModel.from_pretrained(folder).batch_norm == "stored"
+    model.step(batch(), learning_rate=1e-2)
+    place = model.save_pretrained(tmp_path / "saved")
+    assert json.loads((place / "mtfreeze.json").read_text())["batch_norm"] == "batch"
+    written = load_file(place / "model.safetensors")
+    counts = {k: v for k, v in written.items() if k.endswith(STATISTICS[2])}
+    assert len(counts) == len(statistics(written)) / 3
+    assert all(v.dtype == np.int64 and v.shape == () and v == 8 for v in counts.values())
+    again = mtf.MultiTaskModel.from_pretrained(place)
+    assert again.batch_norm == model.copy().batch_norm == "batch"
+    assert bits(again) == bits(model) == bits(model.copy())
+    stored = mtf.MultiTaskModel.from_pretrained(place, batch_norm="stored")
+    assert stored.batch_norm == "stored" and len(stored.unused) == len(counts)
+    kept = load_file(stored.save_pretrained(tmp_path / "stored") / "model.safetensors")
+    assert {k: v.tobytes() for k, v in kept.items()} == {k: v.tobytes() for k, v in written.items()}
+
+
+def test_what_is_asked_for_must_be_known(folder: Path, tmp_path: Path) -> None:
+    load = mtf.MultiTaskModel.from_pretrained
+    with pytest.raises(mtf.ConfigError, match="did you mean 'batch'"):
+        load(folder, batch_norm="bach")
+    with pytest.raises(TypeError, match="batch_norm"):
+        load(folder, batch_norm=1)  # type: ignore[arg-type]
+    place = residual_model(folder).save_pretrained(tmp_path / "saved")
+    own = json.loads((place / "mtfreeze.json").read_text())
+    (place / "mtfreeze.json").write_text(json.dumps({**own, "batch_norm": ["batch"]}))
+    with pytest.raises(mtf.CheckpointError, match="expected batch_norm as 'stored' or 'batch'"):
+        load(place)
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_at(step: int) -> Any:
+    """Return a step of runs that ends the run before step number `step` is saved."""
+
+    def run_step(*args: Any) -> Any:
+        figures = real(*args)
+        if args[2] + 1 == step:
+            raise Killed
+        return figures
+
+    real = trainer.run_step
+    return run_step
+
+
+def test_a_gradual_run_goes_on_bit_for_bit(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = mtf.FreezeSchedule().phase(epochs=1, freeze="backbone")
+    schedule = schedule.phase(epochs=1, freeze="backbone[:1]").phase(epochs=1, freeze="none")
+    more = {**SETTINGS, "freeze_schedule": schedule, "cache": "memory"}
+    whole = residual_model(folder)
+    run = mtf.fit(whole, tasks(), **more)
+    assert run.verify_frozen() and all(phase.frozen for phase in run.phases)
+    counts = {k: float(v[0]) for k, v in whole.parameters().items() if k.endswith(STATISTICS[2])}
+    stem, top = min(counts), max(counts)
+    assert (counts[stem], counts[top]) == (7 + 3, 7 + 6)
+    assert any("token_budget does not cut it" in note for note in run.notes)
+    for stops in (2, 4, 8):
+        place = tmp_path / str(stops)
+        settings = {**more, "output_dir": place, "save_every": 1}
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(trainer, "run_step", killed_at(stops))
+            mtf.fit(residual_model(folder), tasks(), **settings)
+        other = residual_model(folder)
+        mtf.fit(other, tasks(), resume=True, **settings)
+        assert bits(other) == bits(whole), stops
+    with pytest.raises(mtf.ConfigError, match="batch_norm"):
+        mtf.fit(residual_model(folder, "stored"), tasks(), resume=True, **settings)
+
+
+def test_the_best_model_has_the_statistics_that_it_had(folder: Path) -> None:
+    seen: list[dict[str, bytes]] = []
+
+    class Watch(mtf.Callback):
+        def on_evaluate(self, context: Any) -> None:
+            seen.append(bits(context.model))
+
+    model = residual_model(folder)
+    run = mtf.fit(
+        model,
+        tasks(),
+        epochs=3,
+        load_best_model_at_end=True,
+        eval_every="epoch",
+        callbacks=[Watch()],
+        **SETTINGS,
+    )
+    assert run.best_step is not None
+    assert bits(model) == seen[run.best_step // 3 - 1]
+
+
+def test_explain_says_it(model: mtf.MultiTaskModel) -> None:
+    model.freeze("backbone[:1]")
+    assert "Batch norms of stage 1 blocks 0-1, stage 2 block 0 take" in model.explain()
+    assert "Batch norms" not in model.freeze("backbone").explain()
