@@ -19,6 +19,7 @@ set(MTF_FAMILIES
     nomic_bert
     resnet
     roberta
+    vgg
     vit
 )
 set(MTF_FAMILIES_OF_dinov2 dinov2 dinov2_with_registers)
@@ -71,6 +72,7 @@ set(_kernels
 )
 set(_ops
     activation.c
+    adaptive_mean.c
     add.c
     attention.c
     checks.c

@@ -30,6 +30,8 @@ from .mpnet import MPNET
 from .nomic_bert import NOMIC_BERT
 from .resnet import RESNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
+from .timm_models import TimmModel, is_timm, read_timm
+from .vgg import VGG
 from .vit import DEIT, VIT
 
 __all__ = [
@@ -40,8 +42,11 @@ __all__ = [
     "Family",
     "GgufLayout",
     "HeadLayout",
+    "TimmModel",
     "core_config",
     "family_of",
+    "is_timm",
+    "read_timm",
     "unknown_family",
 ]
 
@@ -66,6 +71,7 @@ FAMILIES: dict[str, Family] = {
         QWEN2,
         QWEN3,
         DEBERTA_V2,
+        VGG,
         VIT,
         DEIT,
         DINOV2,

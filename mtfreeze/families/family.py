@@ -16,6 +16,8 @@ from typing import Any
 
 __all__ = ["IMAGES", "SIZES", "SPANS", "TEXTS", "Family", "HeadLayout"]
 
+Shape = tuple[int, ...]
+
 TEXTS, IMAGES = "texts", "images"
 """What a family may read."""
 
@@ -121,6 +123,8 @@ class Family:
         How token vectors become one where a folder was not made for sentences.
     pooler : str
         What the tensor names of its own pooler begin with; ``""``: it has none.
+    pooler_of : str
+        The pooling that stands for its own pooler where a layer below the top is read.
     causal : bool
         Whether tokens see what stands before them only.
     reads : {"texts", "images"}
@@ -128,6 +132,10 @@ class Family:
     rename : callable, optional
         Takes a tensor's name without prefix and returns the hub's present one, where other
         programs write the same tensors under names of their own.
+    unpack : callable, optional
+        Takes the plain name and the shape of a tensor of a file and returns what lies in it, one
+        after another, by plain name and shape, where other programs store several tensors as one or
+        in another shape; what the file has too little is zeros in front. None: the tensor itself.
     flat : callable, optional
         Takes the whole ``config.json`` and the file's name for messages; returns what the core
         needs and the file says in another form, such as a value inside of a nested key. Raises
@@ -155,9 +163,11 @@ class Family:
     encloses: bool = True
     pooling: str = "mean"
     pooler: str = ""
+    pooler_of: str = "cls"
     causal: bool = False
     reads: str = TEXTS
     rename: Callable[[str], str] | None = None
+    unpack: Callable[[str, Shape], Mapping[str, Shape] | None] | None = None
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 
     def core_values(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:

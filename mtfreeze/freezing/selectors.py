@@ -8,6 +8,7 @@
     embeddings, layers, layers[4], layers[2:5], pooler      units, also after "backbone."; layers
                                             that share their weights are one unit
     stages, stages[2], stages[1:3], stages[2].blocks[0]     the same of networks of convolutions
+    blocks, blocks[2], blocks[1:3]          the same of those without stages
     backbone.encoder.*.bias                 a glob over parameter keys (*, ?, [abc])
     re:query|key                            a regular expression found anywhere in a parameter key
     <parameter key>                         one tensor; tied tensors answer to each of their keys
@@ -50,7 +51,7 @@ _LONGEST = 1_000
 _DEPTH = 20
 """Lists in lists of selectors."""
 
-_BRACKET = re.compile(r"(?P<name>backbone|layers|stages)\[(?P<inside>[^\[\]]*)\]")
+_BRACKET = re.compile(r"(?P<name>backbone|layers|stages|blocks)\[(?P<inside>[^\[\]]*)\]")
 _LONGEST = 10_000
 """Characters of a selector."""
 
@@ -133,8 +134,8 @@ class ModelIndex:
 
     @property
     def below(self) -> str:
-        """What lies below all layers, in a word: embeddings, or the stem of convolutions."""
-        return "stem" if self.layers.word == "stages" else "embeddings"
+        """What lies below all layers, in a word: embeddings, a stem, or nothing."""
+        return {"stages": "stem", "blocks": ""}.get(self.layers.word, "embeddings")
 
     @property
     def n_layers(self) -> int:
@@ -279,9 +280,10 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
     n = index.n_layers
     if name == "backbone":
         if len(numbers) != 2 or numbers[0] not in (None, 0) or numbers[1] is None:
+            under = f"the {index.below} and " if index.below else ""
             raise SelectorError(
-                f"{quoted(text)}: expected 'backbone[:k]', the {index.below} and the {word} below "
-                f"k; for other {word} write e.g. 'backbone.{word}[2:5]', for everything 'backbone'"
+                f"{quoted(text)}: expected 'backbone[:k]', {under}the {word} below k; for other "
+                f"{word} write e.g. 'backbone.{word}[2:5]', for everything 'backbone'"
             )
         stop = _bounded(text, numbers[1], n, n, word)
         below = range(index.layers.positions[0] if n else 0)
