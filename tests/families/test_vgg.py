@@ -259,3 +259,16 @@ def test_depth_and_weights_that_differ(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(CONFIG | {"depths": [1, 1, 1]}))
     with pytest.raises(CheckpointError, match="num_feature_layers = 6, but the weights hold 8"):
         mtf.MultiTaskModel.from_pretrained(folder)
+
+
+def test_advice_looks_at_the_pixels_below_the_first_block(tmp_path: Path) -> None:
+    model = mtf.MultiTaskModel.from_pretrained(write(tmp_path / "vgg"))
+    model.add_head("kind", mtf.SequenceClassification(("dark", "light")))
+    random = np.random.default_rng(7)
+    rows = [
+        (random.integers(100 * k, 100 * k + 99, (24, 24, 3), dtype=np.uint8), label)
+        for _ in range(12)
+        for k, label in enumerate(("dark", "light"))
+    ]
+    advice = mtf.recommend(model, {"kind": mtf.Task(train=rows)}, progress=False)
+    assert "kind" in str(advice)
