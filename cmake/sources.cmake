@@ -20,6 +20,7 @@ set(MTF_FAMILIES
     nomic_bert
     resnet
     roberta
+    vgg
     vit
 )
 set(MTF_FAMILIES_OF_dinov2 dinov2 dinov2_with_registers)
@@ -73,6 +74,7 @@ set(_kernels
 )
 set(_ops
     activation.c
+    adaptive_mean.c
     add.c
     attention.c
     batch_norm.c

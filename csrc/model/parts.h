@@ -129,11 +129,14 @@ MTF_NODISCARD mtf_status mtf_read_activation(const mtf_config *config, const cha
                                              mtf_activation *activation, mtf_error *err);
 
 /* ---- pooling.c ---- */
-/* A family's own pooler, act(W first + b): part `part` of the block and unit "backbone.pooler". */
+/* A family's own pooler, act(W first + b): part `part` of the block and unit "backbone.pooler". Or what
+ * `build` makes of `hidden`, in units of its own; `of` is the family's. */
 typedef struct mtf_pooler {
     const char *part;
     mtf_activation activation;
     int64_t width; /* of what it gives; 0: of what it reads */
+    mtf_tensor_id (*build)(mtf_program *program, const void *of, mtf_tensor_id hidden);
+    const void *of;
 } mtf_pooler;
 extern const mtf_pooler mtf_bert_pooler; /* tanh, "dense" */
 /* Sequence vectors of an encoder over `hidden`: output "pooled" by key "pooling" (the names of

@@ -85,6 +85,9 @@ static mtf_tensor_id build_pooler(mtf_program *program, const mtf_pooler *pooler
 {
     const mtf_block block = {
         .program = program, .keys = "backbone.pooler", .label = "backbone.pooler"};
+    if (pooler->build != NULL) {
+        return pooler->build(program, pooler->of, hidden);
+    }
     mtf_program_unit(program, "backbone.pooler", 0);
     mtf_tensor_id first =
         mtf_node_pool(program, "backbone.pooler first", MTF_POOL_FIRST, hidden, MTF_NO_TENSOR);

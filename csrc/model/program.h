@@ -270,6 +270,9 @@ mtf_tensor_id mtf_node_convolution(mtf_program *program, const char *label, mtf_
 /* By columns the largest value of each window; `grid` as above. */
 mtf_tensor_id mtf_node_grid_max_pool(mtf_program *program, const char *label, mtf_tensor_id x,
                                      int64_t kernel, int64_t stride, int64_t padding, int32_t grid);
+/* One row a sequence: the means of bins x bins parts of its grid, by column, then down and across. */
+mtf_tensor_id mtf_node_adaptive_mean(mtf_program *program, const char *label, mtf_tensor_id x,
+                                     int64_t bins);
 /* rate 0: returns x, no node. */
 mtf_tensor_id mtf_node_dropout(mtf_program *program, const char *label, mtf_tensor_id x,
                                double rate);

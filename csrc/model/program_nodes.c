@@ -332,6 +332,14 @@ mtf_tensor_id mtf_node_grid_max_pool(mtf_program *p, const char *label, mtf_tens
     return add_node(p, label, &node);
 }
 
+mtf_tensor_id mtf_node_adaptive_mean(mtf_program *p, const char *label, mtf_tensor_id x,
+                                     int64_t bins)
+{
+    mtf_node node = blank(&mtf_op_adaptive_mean, x, MTF_NO_TENSOR);
+    node.shape.attrs.bins = bins;
+    return add_node(p, label, &node);
+}
+
 mtf_tensor_id mtf_node_dropout(mtf_program *p, const char *label, mtf_tensor_id x, double rate)
 {
     if (rate <= 0) {

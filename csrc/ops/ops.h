@@ -70,6 +70,7 @@ typedef struct mtf_attrs {
     int64_t kernel, stride; /* convolution, grid_max_pool: the side of a window, how far apart */
     int64_t padding;        /* they are, the border around the grid, */
     int32_t grid_space;     /* and the row space of their output */
+    int64_t bins;           /* adaptive_mean: how many down, and as many across */
     mtf_pooling pooling;    /* mean_pool, row_pool, max_pool */
     int64_t grid_height, grid_width; /* image_tokens: of the table of positions, */
     int32_t grid_lead;               /* its rows before them, */
@@ -244,6 +245,9 @@ extern const mtf_op mtf_op_batch_norm;
 /* in: x (R,C) of a grid. out: by columns the largest value of each window (S,C) in attrs.grid_space;
  * aux[0]: its place in the window (S,C). */
 extern const mtf_op mtf_op_grid_max_pool;
+/* in: x (R,C) of a grid. out: means of bins x bins parts of each grid (B, C bins bins), a column's bins
+ * side by side, down and across. */
+extern const mtf_op mtf_op_adaptive_mean;
 /* in: ids (T), whose values are not read. w: table (2 span, C). out: by place in the sequence, the row of
  * that distance ahead or back (T,C). */
 extern const mtf_op mtf_op_distance_rows;

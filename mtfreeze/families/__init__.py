@@ -31,6 +31,8 @@ from .mpnet import MPNET
 from .nomic_bert import NOMIC_BERT
 from .resnet import RESNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
+from .timm_models import TimmModel, is_timm, read_timm
+from .vgg import VGG
 from .vit import DEIT, VIT
 
 __all__ = [
@@ -41,8 +43,11 @@ __all__ = [
     "Family",
     "GgufLayout",
     "HeadLayout",
+    "TimmModel",
     "core_config",
     "family_of",
+    "is_timm",
+    "read_timm",
     "unknown_family",
 ]
 
@@ -68,6 +73,7 @@ FAMILIES: dict[str, Family] = {
         QWEN3,
         DEBERTA_V2,
         DETR,
+        VGG,
         VIT,
         DEIT,
         DINOV2,

@@ -17,6 +17,7 @@ from .vision import (
     VISION_SIZES,
     VISION_SPELLINGS,
 )
+from .vision_names import from_timm_dinov2
 from .vit import VIT
 
 __all__ = ["DINOV2", "DINOV2_WITH_REGISTERS"]
@@ -41,6 +42,7 @@ DINOV2 = replace(
     ),
     pooler="",
     prefixes=("dinov2.",),
+    rename=from_timm_dinov2,
     sizes={"embeddings.patch_embeddings.projection.bias": ("hidden_size",)},
     part_kinds={
         **VISION_KINDS,

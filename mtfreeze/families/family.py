@@ -20,6 +20,8 @@ __all__ = ["BACKBONE", "IMAGES", "SIZES", "SPANS", "TEXTS", "Family", "HeadLayou
 BACKBONE = "backbone."
 """What keys of backbone parameters begin with, before the hub's names."""
 
+Shape = tuple[int, ...]
+
 TEXTS, IMAGES = "texts", "images"
 """What a family may read."""
 
@@ -125,6 +127,8 @@ class Family:
         How token vectors become one where a folder was not made for sentences.
     pooler : str
         What the tensor names of its own pooler begin with; ``""``: it has none.
+    pooler_of : str
+        The pooling that stands for its own pooler where a layer below the top is read.
     causal : bool
         Whether tokens see what stands before them only.
     reads : {"texts", "images"}
@@ -138,6 +142,10 @@ class Family:
     written : callable, optional
         Takes a plain name and the whole ``config.json``; returns what transformers calls the tensor
         in a file beside that configuration, where that is not the plain name.
+    unpack : callable, optional
+        Takes the plain name and the shape of a tensor of a file and returns what lies in it, one
+        after another, by plain name and shape, where other programs store several tensors as one or
+        in another shape; what the file has too little is zeros in front. None: the tensor itself.
     flat : callable, optional
         Takes the whole ``config.json`` and the file's name for messages; returns what the core
         needs and the file says in another form, such as a value inside of a nested key. Raises
@@ -165,11 +173,13 @@ class Family:
     encloses: bool = True
     pooling: str = "mean"
     pooler: str = ""
+    pooler_of: str = "cls"
     causal: bool = False
     reads: str = TEXTS
     whole_names: tuple[str, ...] = ()
     rename: Callable[[str], str] | None = None
     written: Callable[[str, Mapping[str, Any]], str] | None = None
+    unpack: Callable[[str, Shape], Mapping[str, Shape] | None] | None = None
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 
     def core_values(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def from_torchvision(name: str) -> str:
     first, _, rest = name.partition(".")
     if first in _STEM:
         return f"embedder.embedder.{_STEM[first]}.{rest}"
+    if first == "fc":
+        return f"classifier.1.{rest}"
     found = _BLOCK.match(name)
     if found is None or found["part"] not in ("conv", "bn", "downsample"):
         return name

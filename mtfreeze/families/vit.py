@@ -19,6 +19,7 @@ from .vision import (
     VISION_SPELLINGS,
     vision_sizes,
 )
+from .vision_names import from_timm_deit, from_timm_vit, unpack_vision
 
 __all__ = ["DEIT", "VIT"]
 
@@ -41,6 +42,8 @@ VIT = Family(
     reads=IMAGES,
     prefixes=("vit.",),
     renamed={},
+    rename=from_timm_vit,
+    unpack=unpack_vision,
     buffers=frozenset({"embeddings.mask_token"}),  # in place of patches that are to be guessed
     backbone_stems=("embeddings.", "encoder.", "layernorm."),
     layer_stem="encoder.layer.",
@@ -68,6 +71,7 @@ DEIT = replace(
     VIT,
     model_type="deit",
     prefixes=("deit.",),
+    rename=from_timm_deit,
     part_kinds={**VIT.part_kinds, "distillation_token": "distillation token"},
     spellings={"deit": "backbone", **VISION_SPELLINGS},
     class_stem="DeiT",

@@ -92,6 +92,8 @@ class TensorEntry:
         Position in the file and length.
     saved_as : str
         What `write_tensors` was told of the folder that the file belongs to; ``""``: nothing.
+    n_zeros : int
+        Bytes of zeros that stand before those of the file; `shape` counts them.
     """
 
     name: str
@@ -101,6 +103,7 @@ class TensorEntry:
     start: int
     n_bytes: int
     saved_as: str = ""
+    n_zeros: int = 0
 
     def read_raw(self) -> RawTensor:
         """Read the tensor without converting it."""
@@ -109,10 +112,11 @@ class TensorEntry:
     def _read_bytes(self) -> NDArray[np.uint8]:
         # Into an array of NumPy, which asks the system for large pages; a bytes object of the same
         # size takes longer to get than to fill.
-        data = np.empty(self.n_bytes, np.uint8)
+        whole = np.empty(self.n_zeros + self.n_bytes, np.uint8)
+        whole[: self.n_zeros] = 0
         with open_file(self.path, CheckpointError, buffering=0) as file:
             file.seek(self.start)
-            view, done = data.data, 0
+            view, done = whole[self.n_zeros :].data, 0
             while done < self.n_bytes and (n := file.readinto(view[done:])):  # type: ignore[attr-defined]
                 done += n
         if done != self.n_bytes:
@@ -120,7 +124,7 @@ class TensorEntry:
                 f"{self.path}: expected {self.n_bytes} bytes of tensor {quoted(self.name)}; found "
                 f"{done}; the file was cut while it was read: fetch it again"
             )
-        return data
+        return whole
 
     def check_float(self) -> None:
         """Refuse a tensor that `read_float32` cannot read; nothing is read for it.

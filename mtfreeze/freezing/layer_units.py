@@ -4,7 +4,8 @@
 Every family calls the units of what it repeats so, from the input upward. Layers that apply the
 same weights are one unit: they freeze and train together, so the backbone can be cut below it and
 above it, not inside. Networks of convolutions have stages in place of layers, each of several
-units, ``backbone.stages[2].blocks[0]`` and so on; here a stage counts as a layer.
+units, ``backbone.stages[2].blocks[0]`` and so on, or blocks, ``backbone.blocks[2]``; here a stage
+or such a block counts as a layer.
 """
 
 from __future__ import annotations
@@ -20,8 +21,16 @@ from ..quoting import quoted
 __all__ = ["LayerUnits", "layer_range", "modules_of"]
 
 _PATH = re.compile(
-    r"backbone\.(?:layers\[(?P<first>\d+)(?::(?P<stop>\d+))?\]|stages\[(?P<stage>\d+)\]\.blocks\[\d+\])"
+    r"backbone\.(?:layers\[(?P<first>\d+)(?::(?P<stop>\d+))?\]|blocks\[(?P<block>\d+)\]"
+    r"|stages\[(?P<stage>\d+)\]\.blocks\[\d+\])"
 )
+
+_WORDS = ("stages", "blocks")
+"""What stands for layers in networks of convolutions."""
+
+
+def _has(paths: Sequence[str], word: str) -> bool:
+    return any(path.startswith(f"backbone.{word}[") for path in paths)
 
 
 def layer_range(path: str) -> range | None:
@@ -33,13 +42,15 @@ def layer_range(path: str) -> range | None:
     (range(3, 4), range(0, 12))
     >>> layer_range("backbone.stages[2].blocks[5]")
     range(2, 3)
+    >>> layer_range("backbone.blocks[4]")
+    range(4, 5)
     >>> layer_range("backbone.embeddings") is None
     True
     """
     match = _PATH.fullmatch(path)
     if match is None:
         return None
-    first = int(match["first"] or match["stage"])
+    first = int(match["first"] or match["block"] or match["stage"])
     return range(first, int(match["stop"]) if match["stop"] else first + 1)
 
 
@@ -66,7 +77,7 @@ class LayerUnits:
     ranges : tuple of range
         The layers that each of them computes.
     word : str
-        What they are called: ``"layers"`` or ``"stages"``.
+        What they are called: ``"layers"``, ``"stages"`` or ``"blocks"``.
     below : tuple of str
         What the units below all of them are called: the embeddings, a stem.
 
@@ -91,13 +102,13 @@ class LayerUnits:
         return cls(
             tuple(at for at, numbers in found if numbers is not None),
             tuple(numbers for _, numbers in found if numbers is not None),
-            "stages" if any(path.startswith("backbone.stages[") for path in paths) else "layers",
+            next((word for word in _WORDS if _has(paths, word)), "layers"),
             tuple(path.removeprefix("backbone.") for path in paths[:lowest]),
         )
 
     @property
     def one(self) -> str:
-        """What one of them is called: ``"layer"`` or ``"stage"``."""
+        """What one of them is called: ``"layer"``, ``"stage"`` or ``"block"``."""
         return self.word.removesuffix("s")
 
     @property

@@ -8,6 +8,7 @@
     embeddings, layers, layers[4], layers[2:5], pooler      units, also after "backbone."; layers
                                             that share their weights are one unit
     stages, stages[2], stages[1:3], stages[2].blocks[0]     the same of networks of convolutions
+    blocks, blocks[2], blocks[1:3]          the same of those without stages
     encoder, encoder.layers[1:3], queries   modules that a family has beside its backbone, whole or
                                             in part; not part of "backbone"
     backbone.encoder.*.bias                 a glob over parameter keys (*, ?, [abc])
@@ -140,11 +141,6 @@ class ModelIndex:
         self.modules = modules_of(body)
         self.layers = LayerUnits.of(self.unit_paths)
         self.unit_of = np.array([info.unit for info in params], dtype=np.int64)
-
-    @property
-    def below(self) -> str:
-        """What lies below all layers, in a word: embeddings, or the stem of convolutions."""
-        return "stem" if self.layers.word == "stages" else "embeddings"
 
     @property
     def body(self) -> tuple[str, ...]:
@@ -303,10 +299,10 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
     if name == "backbone":
         numbers = _numbers(inside)
         if len(numbers) != 2 or numbers[0] not in (None, 0) or numbers[1] is None:
+            under = f"{index.layers.bottom} and " if index.layers.below else ""
             raise SelectorError(
-                f"{quoted(text)}: expected 'backbone[:k]', {index.layers.bottom} and the {word} "
-                f"below k; for other {word} write e.g. 'backbone.{word}[2:5]', for everything "
-                "'backbone'"
+                f"{quoted(text)}: expected 'backbone[:k]', {under}the {word} below k; for other "
+                f"{word} write e.g. 'backbone.{word}[2:5]', for everything 'backbone'"
             )
         stop = _bounded(text, numbers[1], n, n, word)
         below = range(index.layers.positions[0] if n else 0)

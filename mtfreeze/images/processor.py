@@ -125,8 +125,8 @@ class Processor:
         Parameters
         ----------
         model_type : str
-            ``"vit"``, ``"deit"``, ``"dinov2"``, ``"dinov2_with_registers"``, ``"resnet"`` or
-            ``"detr"``.
+            ``"vit"``, ``"deit"``, ``"dinov2"``, ``"dinov2_with_registers"``, ``"resnet"``,
+            ``"vgg"`` or ``"detr"``.
         image_size : int, optional
             Side of the square that the model reads, where it is not theirs. Where the middle is
             cut out, what it is cut from grows alike.

@@ -74,10 +74,12 @@ PUBLISHED: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         "dinov2": ("Bit", {"size": {"shortest_edge": 256}, **_OF_IMAGENET}),
         "dinov2_with_registers": ("Bit", {"size": {"shortest_edge": 256}, **_OF_IMAGENET}),
         "resnet": ("ConvNext", {"size": {"shortest_edge": 224}, "crop_pct": 0.875, **_OF_IMAGENET}),
+        "vgg": ("Bit", {"size": {"shortest_edge": 256}, "resample": _BILINEAR, **_OF_IMAGENET}),
         "detr": ("Detr", {}),
     }
 )
-"""Model type -> kind of processor and settings that its published checkpoints come with."""
+"""Model type -> kind of processor and settings that its published checkpoints come with, of VGG
+those of torchvision."""
 
 KIND_OF_MODEL: Mapping[str, str] = MappingProxyType(
     {model: kind for model, (kind, _) in PUBLISHED.items()}

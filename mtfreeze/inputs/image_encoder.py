@@ -367,9 +367,10 @@ class ImageEncoder:
                 f"pixels after preparation; found {height} x {width}; load the model with "
                 f"interpolate_positions=True, or correct the size in {PROCESSOR_FILE}"
             )
-        if height < side or width < side:
+        least = self.layout.least_side * side
+        if height < least or width < least:
             raise DataError(
-                f"{picture.name}: expected an image of at least {side} x {side} pixels; found "
+                f"{picture.name}: expected an image of at least {least} x {least} pixels; found "
                 f"{height} x {width}"
             )
         return height, width

@@ -13,6 +13,7 @@ there is one, else the grid that all others follow from.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import isqrt
 from typing import TYPE_CHECKING, Protocol
 
@@ -69,7 +70,15 @@ class RowLayout:
     @property
     def shortest(self) -> int:
         """The least length of a sequence."""
-        return (self.base.height * self.base.width or 1) + self._more
+        return (self.base.height * self.base.width or self.least_side**2) + self._more
+
+    @cached_property
+    def least_side(self) -> int:
+        """Side of the smallest square of the base grid that leaves each grid a row; 1 of texts."""
+        side = 1
+        while not all(count[0] for count, _ in self.grids([side], [side]).values()):
+            side += 1
+        return side
 
     @property
     def _more(self) -> int:
@@ -107,7 +116,8 @@ class RowLayout:
         distinct, back = np.unique(rows, return_inverse=True)
         shapes = [_squarest(int(n)) for n in distinct]
         grids = self.grids([height for height, _ in shapes], [width for _, width in shapes])
-        return {name: count[back] for name, (count, _) in grids.items()}
+        # Nothing but prices asks for lengths that no image of the model has.
+        return {name: np.maximum(count, 1)[back] for name, (count, _) in grids.items()}
 
     def offsets(self, lengths: ArrayLike) -> dict[str, Int64]:
         """Return where the rows of such sequences begin in each space, (n+1,) int64."""

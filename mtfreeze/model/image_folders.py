@@ -33,6 +33,7 @@ def read_images_of(
     settings: SentenceSettings,
     max_length: int | None,
     config: Mapping[str, Any],
+    prepared: Mapping[str, Any],
 ) -> tuple[SentenceSettings, ImageEncoder]:
     """Return settings without what is of texts, and what prepares images.
 
@@ -48,6 +49,8 @@ def read_images_of(
         The caller's, which images do not have.
     config : mapping
         ``config.json``.
+    prepared : mapping
+        How images are prepared where no file says so; may be empty.
 
     Raises
     ------
@@ -68,6 +71,8 @@ def read_images_of(
     if path.is_file():
         data = read_file(path, CheckpointError, _LARGEST)
         processor = Processor.from_json(data, str(path), model_type)
+    elif prepared:
+        processor = Processor.from_json(prepared, str(folder / "config.json"), model_type)
     else:
         side = layout.base.height * patch
         processor = Processor.published(model_type, side or None)

@@ -36,9 +36,11 @@ from .folder_kinds import warn_of_another_kind
 from .gguf_models import find_gguf, read_gguf_model
 from .hub import Base, base_of
 from .kept_files import read_kept
+from .named_tensors import named_tensors
 from .promises import SavedHead, check_promises, check_sizes
 from .saved_adapter import SavedAdapter, read_saved_adapter
 from .sentence_files import WRITTEN, SentenceSettings, check_pooling, read_settings
+from .timm_folders import usual_form
 
 if TYPE_CHECKING:
     from ..inputs.image_encoder import ImageEncoder
@@ -141,6 +143,8 @@ def load_folder(
     file = folder / "config.json"
     where = str(gguf.path if gguf and not file.is_file() else file)
     config = gguf.config if gguf and not file.is_file() else read_object(file)
+    usual = usual_form(config, folder, where)
+    config = usual.config
     family = family_of(config, where)
     _check_pooler(family, pooling)
     settings = read_settings(folder, pooling, family.pooling)
@@ -164,7 +168,7 @@ def load_folder(
     _check_one_save(folder, own, found)
     dense = dense_entries(settings.dense)
     _check_one_save(folder, own, dense)
-    entries = _named_tensors(family, found, folder) | dense
+    entries = named_tensors(family, found, folder) | dense
     if norms.get(BATCH_NORM) == BATCH:
         entries = with_counts(entries)
     heads = read_saved_heads(folder, own)
@@ -179,7 +183,9 @@ def load_folder(
     if family.reads == IMAGES:
         from .image_folders import read_images_of
 
-        settings, encoder = read_images_of(folder, core, settings, max_length, config)
+        settings, encoder = read_images_of(
+            folder, core, settings, max_length, config, usual.processor
+        )
     else:
         files = gguf.tokenizer_files(folder) if gguf else None
         settings, encoder = _read_text(folder, core, family, settings, max_length, config, files)
@@ -278,23 +284,6 @@ def _read_text(
         prompt=settings.prompts.default_text,
         files=files,
     )
-
-
-def _named_tensors(
-    family: Family, found: Mapping[str, TensorEntry], folder: Path
-) -> dict[str, TensorEntry]:
-    """Return the file's tensors under the hub's present names."""
-    named: dict[str, TensorEntry] = {}
-    for name, entry in found.items():
-        plain = family.plain_name(name)
-        if plain in named:
-            raise CheckpointError(
-                f"{folder}: expected each tensor once; found {quoted(named[plain].name)} and "
-                f"{quoted(name)}, "
-                f"both meaning {quoted(plain)}; remove one of them"
-            )
-        named[plain] = entry
-    return named
 
 
 def _fill(

@@ -30,7 +30,6 @@ from ..checks import as_number, check_choice
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
 from ..families import FAMILIES, HEAD_LAYOUTS, Family, HeadLayout, unknown_family
-from ..files.json_files import read_object
 from ..files.still_folder import read_still
 from ..files.tensor_files import TensorEntry, find_tensors
 from ..heads.kind import BIASES, HeadSpec, PooledHead
@@ -43,7 +42,9 @@ from .checkpoint_labels import generic_labels, read_labels
 from .hub import find_model_folder
 from .language_folders import language_class, language_head
 from .loading import read_own_file, read_saved_heads
+from .named_tensors import named_tensors
 from .problem_types import core_kind, problem_of, sequence_kind
+from .timm_folders import read_config
 
 if TYPE_CHECKING:
     import os
@@ -188,7 +189,7 @@ def _hugging_face_head(
 ) -> tuple[list[HeadSpec], dict[str, TensorEntry]]:
     """Describe the head of a checkpoint of transformers in our terms, the best form last."""
     where = str(folder / "config.json")
-    config = read_object(folder / "config.json")
+    config = read_config(folder)
     language = language_class(config)
     if language is not None:
         tensors = _named(folder, language.name, model.index.family)
@@ -225,7 +226,7 @@ def _hugging_face_head(
     rate = _dropout(config, layout, where)
     options["dropout"] = rate
     if issubclass(cls, PooledHead):
-        options.setdefault("pooling", layout.pooling)
+        options.setdefault("pooling", _pooling(model, layout, folder))
     if layout.hidden:
         width = entries["hidden.0.weight"].shape[0] if entries["hidden.0.weight"].shape else 0
         options["hidden"] = (max(width, 1),)
@@ -284,8 +285,19 @@ def _named(folder: Path, kind: str, family: Family | None) -> dict[str, TensorEn
             "any code and is never opened; convert it once where torch is trusted: "
             f"transformers.{auto}.from_pretrained(folder).save_pretrained(folder)"
         )
-    tensors = find_tensors(folder)
-    return {family.plain_name(key) if family else key: tensors[key] for key in tensors}
+    return named_tensors(family, find_tensors(folder), folder)
+
+
+def _pooling(model: ModelState, layout: HeadLayout, folder: Path) -> str | None:
+    """Return the pooling of a head's own; None: it reads what the model's pooler gives."""
+    if layout.pooling != "pooler":
+        return layout.pooling
+    if model.pooling != "pooler":
+        raise ConfigError(
+            f"the head of {folder} reads the pooler's output; found a model with "
+            f"pooling={quoted(model.pooling)}; load the model with pooling='pooler'"
+        )
+    return None
 
 
 def _labels(
@@ -405,7 +417,7 @@ def _read_weights(
 
 def _compare_backbone(model: ModelState, folder: Path, *, pooler: bool) -> tuple[list[str], int]:
     """Return which of the backbone's parameters have other bits in `folder`, and of how many."""
-    config = read_object(folder / "config.json")
+    config = read_config(folder)
     own = model.index.family
     keys = [key for key in model.param_keys if own.owns(key)]
     if not pooler and own.pooler:  # the head does not read it, or brings its own
@@ -418,7 +430,7 @@ def _compare_backbone(model: ModelState, folder: Path, *, pooler: bool) -> tuple
     for key in theirs.keys() & ours.keys() - {*family.training_only}:
         if theirs[key] != ours[key]:
             return keys, len(keys)
-    found = {family.plain_name(key): entry for key, entry in find_tensors(folder).items()}
+    found = named_tensors(family, find_tensors(folder), folder)
     params = model.parameters()
 
     def differs(key: str) -> bool:

@@ -62,6 +62,8 @@ def unit_list(paths: Sequence[str]) -> str:
     'embeddings, layers 0-1, ner'
     >>> unit_list(["backbone.stem", *(f"backbone.stages[0].blocks[{b}]" for b in range(3))])
     'stem, stage 0 blocks 0-2'
+    >>> unit_list(["backbone.blocks[0]", "backbone.blocks[1]", "backbone.classifier[0]"])
+    'blocks 0-1, classifier[0]'
     """
     items: list[str] = []
     kind, run = "layer", list[int]()
@@ -78,7 +80,8 @@ def unit_list(paths: Sequence[str]) -> str:
             close()
             items.append(path.removeprefix("backbone."))
             continue
-        own = f"stage {block[1]} block" if block else "layer"
+        alone = "block" if path.startswith("backbone.blocks[") else "layer"
+        own = f"stage {block[1]} block" if block else alone
         if run and (numbers.start != run[-1] + 1 or own != kind):
             close()
         kind = own

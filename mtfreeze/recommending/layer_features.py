@@ -108,12 +108,13 @@ def _of_rows(vectors: Float32, encoded: Encoded, rows: Int64) -> Float32:
 def _pooling_of(model: MultiTaskModel, head: str) -> str:
     """Return the pooling that says most of what a head's texts give: "mean", "cls" or "lasttoken".
 
-    Other means and the maximum are taken for the mean. "pooler" is a layer above the first token;
-    below the top there is only the token itself.
+    Other means and the maximum are taken for the mean. "pooler" is a layer above the first token,
+    or, as the family says, above all rows; below the top there are only these.
     """
     own = getattr(model.heads[head].spec, "pooling", None) or model.pooling
     named = own.split("+")
-    one_row = {"cls": "cls", "pooler": "cls", "lasttoken": "lasttoken"}
+    pooler_of = model.index.family.pooler_of
+    one_row = {"cls": "cls", "pooler": pooler_of, "lasttoken": "lasttoken"}
     return one_row.get(named[0], "mean") if len(named) == 1 else "mean"
 
 
@@ -135,9 +136,12 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     as_tokens = lengths[task.rows] // task.encoded.rows_per_token
     rows = sample(task.rows, as_tokens, most, name)
     outputs = [f"hidden_states.{k}" for k in range(model.index.n_layers + 1)]
-    spaces = [output_info(model, output).space for output in outputs]
+    known = {info.name: info.space for info in model._core.outputs()}
+    below = outputs.pop(0) if outputs[0] not in known else None  # the pixels themselves
+    spaces = [known[output] for output in outputs]
+    given = model._core.inputs()[0]
     how = _pooling_of(model, name)
-    parts: list[list[Float32]] = [[] for _ in outputs]
+    parts: list[list[Float32]] = [[] for _ in range(model.index.n_layers + 1)]
     pooled = np.empty((len(rows), model.token_width), dtype=np.float32)
     labels: list[Int64] = []
     owners: list[Int64] = []
@@ -146,13 +150,16 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
         for at in calls(lengths[rows] // task.encoded.rows_per_token):
             batch = task.encoded.pack(task.encoded.sequences_of(rows[at]))
             states = model._core.forward(batch.for_core(), outputs)
+            spaced = list(zip(states, spaces, strict=True))
+            if below:
+                spaced.insert(0, (batch.inputs[given.name], given.space))
             pooled[at] = _of_rows(
                 _pool(states[-1], batch, "mean" if per_token else how, spaces[-1]),
                 task.encoded,
                 rows[at],
             )
             keep, codes, owner = task.targets.items(task.encoded, rows[at])
-            for layer, state, space in zip(parts, states, spaces, strict=True):
+            for layer, (state, space) in zip(parts, spaced, strict=True):
                 vectors = state
                 if not per_token:
                     vectors = task.spec.read(_pool(state, batch, how, space))

@@ -91,6 +91,52 @@ def test_names_of_what_is_chosen(index: ModelIndex) -> None:
     )
 
 
+BLOCKS = [*(f"backbone.blocks[{b}]" for b in range(4)), "backbone.classifier[0]", "animal"]
+
+
+@pytest.fixture
+def blocks() -> ModelIndex:
+    """Four blocks and a wide layer under a head."""
+    params: Any = [
+        SimpleNamespace(unit=i, key=f"{path}.weight", aliases=(), is_buffer=False)
+        for i, path in enumerate(BLOCKS)
+    ]
+    units: Any = [SimpleNamespace(path=path, is_head=path == "animal") for path in BLOCKS]
+    return ModelIndex(params, units, FAMILIES["vgg"])
+
+
+@pytest.mark.parametrize(
+    ("selector", "units"),
+    [
+        ("backbone[:0]", []),
+        ("backbone[:2]", [0, 1]),
+        ("backbone[:-1]", [0, 1, 2]),
+        ("blocks", [0, 1, 2, 3]),
+        ("blocks[1:3]", [1, 2]),
+        ("backbone.blocks[-1]", [3]),
+        ("classifier[0]", [4]),
+        ("backbone", [0, 1, 2, 3, 4]),
+    ],
+)
+def test_what_selectors_of_blocks_mean(blocks: ModelIndex, selector: str, units: list[int]) -> None:
+    assert np.flatnonzero(resolve(blocks, selector).units).tolist() == units
+    assert unit_names(blocks, {f"{BLOCKS[1]}.weight"}) == ["backbone.blocks[1]"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "said"),
+    [
+        ("blocks[4]", "the backbone has blocks 0 to 3"),
+        ("backbone[1:2]", r"expected 'backbone\[:k\]', the blocks below k"),
+        ("layers[1]", r"blocks are written 'backbone.blocks\[i\]'"),
+        ("features", "did you mean 'blocks'"),
+    ],
+)
+def test_misses_speak_of_blocks(blocks: ModelIndex, selector: str, said: str) -> None:
+    with pytest.raises(SelectorError, match=said):
+        resolve(blocks, selector)
+
+
 def test_statistics_alone_are_nothing_that_is_frozen(index: ModelIndex) -> None:
     assert len(index.buffers) == len(PATHS)
     assert tensors_text(index, index.buffers) == "none"

@@ -304,5 +304,6 @@ def test_tensors_under_the_names_of_torchvision(transformers: Any) -> None:
     plain = FAMILIES["resnet"].plain_name
     assert [plain(torchvision_name(name)) for name in names] == names
     assert [plain(f"resnet.{name}") for name in names] == names
-    for other in ("fc.weight", "layer1.0.extra1.weight", "layer1.0.conv.weight"):
+    assert plain("fc.weight") == "classifier.1.weight"
+    for other in ("head.weight", "layer1.0.extra1.weight", "layer1.0.conv.weight"):
         assert plain(other) == other

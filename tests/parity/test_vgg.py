@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""VGGs against plain modules of torch: states of each block, wide layers, logits, every gradient.
+
+Pictures of one batch have different sizes, odd ones too, and torch sees each alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mtfreeze import _core
+from mtfreeze.families import FAMILIES, core_config
+from mtfreeze.inputs.row_layout import RowLayout, starts
+from mtfreeze.runtime import threads
+
+SIZES = [(40, 37), (32, 32), (75, 51)]
+SMALL: dict[str, Any] = {
+    "model_type": "vgg",
+    "depths": [1, 2],
+    "hidden_sizes": [5, 9],
+    "classifier_sizes": [12, 11],
+    "pooled_size": 7,
+}
+CASES: dict[str, dict[str, Any]] = {
+    "plain": SMALL,
+    "norms": {**SMALL, "batch_norm": True},
+    "five blocks": {**SMALL, "depths": [1, 1, 2, 1, 1], "hidden_sizes": [4, 6, 8, 8, 6]},
+    "packed": {**SMALL, "depths": [1, 1], "hidden_sizes": [64, 130], "classifier_sizes": [40]},
+}
+CLOSE = 1e-5
+
+
+def reference(torch: Any, config: dict[str, Any]) -> Any:
+    """Return torchvision's VGG of a configuration, without its head."""
+    nn = torch.nn
+    layers: list[Any] = []
+    inputs = 3
+    for depth, width in zip(config["depths"], config["hidden_sizes"], strict=True):
+        for _ in range(depth):
+            layers.append(nn.Conv2d(inputs, width, 3, padding=1))
+            layers += [nn.BatchNorm2d(width)] * bool(config.get("batch_norm"))
+            layers.append(nn.ReLU())
+            inputs = width
+        layers.append(nn.MaxPool2d(2))
+    wide: list[Any] = []
+    inputs *= config["pooled_size"] ** 2
+    for width in config["classifier_sizes"]:
+        wide += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(0.5)]
+        inputs = width
+    made = nn.Module()
+    made.features, made.classifier = nn.Sequential(*layers), nn.Sequential(*wide)
+    made.avgpool = nn.AdaptiveAvgPool2d(config["pooled_size"])
+    with torch.no_grad():
+        for name, values in [*made.named_buffers(), *made.named_parameters()]:
+            if name.endswith("running_mean"):
+                values.normal_(0, 0.2)
+            elif name.endswith("running_var"):
+                values.uniform_(0.5, 1.5)
+            elif values.is_floating_point() and values.ndim == 1:
+                values.add_(torch.randn_like(values) * 0.1)
+    return made.eval()
+
+
+def packed(core: Any, pictures: list[NDArray[np.float32]]) -> dict[str, Any]:
+    """Return pictures (H, W, 3) as a batch of the core."""
+    heights, widths = [p.shape[0] for p in pictures], [p.shape[1] for p in pictures]
+    grids = RowLayout.of(core).grids(heights, widths)
+    return {
+        "inputs": {"pixels": np.concatenate([p.reshape(-1, 3) for p in pictures])},
+        "offsets": {name: starts(count) for name, (count, _) in grids.items()},
+        "widths": {name: width for name, (_, width) in grids.items()},
+    }
+
+
+def rows(state: Any) -> Any:
+    """Return (1, C, H, W) as rows (H W, C)."""
+    return state[0].permute(1, 2, 0).reshape(-1, state.shape[1])
+
+
+def difference(found: NDArray[Any], wanted: NDArray[Any]) -> float:
+    """Return the largest difference relative to the largest value."""
+    assert found.shape == wanted.shape
+    return float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-3))
+
+
+def images() -> list[NDArray[np.float32]]:
+    random = np.random.default_rng(5)
+    return [random.normal(size=(h, w, 3)).astype(np.float32) for h, w in SIZES]
+
+
+@pytest.fixture(params=CASES)
+def pair(request: Any, torch: Any) -> tuple[Any, Any, Any]:
+    """A VGG of torch, one of the core with its weights, and a head of both."""
+    torch.manual_seed(3)
+    threads.initialize()
+    config = CASES[request.param]
+    made = reference(torch, config)
+    head = torch.nn.Linear(config["classifier_sizes"][-1], 3)
+    build = core_config(FAMILIES["vgg"], config, "config.json")
+    core = _core.Model({**build, "pooling": "pooler"})
+    core.add_head("animal", {"kind": "sequence_classification", "n_labels": 3, "dropout": 0.0}, 0)
+    values = {f"backbone.{key}": v for key, v in made.state_dict().items()}
+    values |= {f"animal.{key}": v for key, v in head.state_dict().items()}
+    for position, info in enumerate(core.params()):
+        core.set_param(position, np.ascontiguousarray(values.pop(info.key).numpy()))
+    assert all(key.endswith("num_batches_tracked") for key in values)
+    return made, core, head
+
+
+def outputs(torch: Any, made: Any, head: Any, pictures: list[Any]) -> dict[str, Any]:
+    """Return what torch gives, pictures one after another."""
+    found: dict[str, list[Any]] = {}
+    for picture in pictures:
+        x = torch.from_numpy(picture).permute(2, 0, 1)[None]
+        states: dict[str, Any] = {}
+        for layer in made.features:
+            x = layer(x)
+            if isinstance(layer, torch.nn.MaxPool2d):
+                states[f"hidden_states.{len(states) + 1}"] = rows(x)
+        states["hidden"] = rows(x)
+        states["grid_means"] = made.avgpool(x).flatten(1)
+        states["pooled"] = made.classifier(states["grid_means"])
+        states["animal"] = head(states["pooled"])
+        for name, value in states.items():
+            found.setdefault(name, []).append(value)
+    return {name: torch.cat(values) for name, values in found.items()}
+
+
+def test_outputs_and_gradients(torch: Any, pair: tuple[Any, Any, Any]) -> None:
+    made, core, head = pair
+    pictures = images()
+    batch = packed(core, pictures)
+    wanted = outputs(torch, made, head, pictures)
+    for name, found in zip(wanted, core.forward(batch, list(wanted)), strict=True):
+        assert difference(found, wanted[name].detach().numpy()) < CLOSE, name
+    labels = np.arange(len(SIZES), dtype=np.int32) % 3
+    loss = torch.nn.functional.cross_entropy(wanted["animal"], torch.from_numpy(labels).long())
+    loss.backward()
+    both = [*made.named_parameters(prefix="backbone"), *head.named_parameters(prefix="animal")]
+    gradients = {name: p.grad.numpy() for name, p in both}
+    for budget in (1, 1 << 40):  # a picture at a time, all at once
+        means, _ = core.train_gradients(
+            batch, [("animal", labels, 1.0)], token_budget=budget, dropout=False
+        )
+        assert abs(means[0] - float(loss.detach())) < CLOSE
+        for position, info in enumerate(core.params()):
+            if not info.is_buffer:
+                found = core.gradient(position)
+                assert difference(found, gradients[info.key]) < CLOSE, (budget, info.key)
+
+
+def test_gradients_below_frozen_wide_layers(torch: Any, pair: tuple[Any, Any, Any]) -> None:
+    made, core, head = pair
+    pictures = images()
+    labels = np.arange(len(SIZES), dtype=np.int32) % 3
+    logits = outputs(torch, made, head, pictures)["animal"]
+    torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels).long()).backward()
+    gradients = {n: p.grad.numpy() for n, p in made.named_parameters(prefix="backbone")}
+    infos = core.params()
+    frozen = np.array(["classifier" in info.key for info in infos], dtype=np.uint8)
+    units = np.array(["classifier" in unit.path for unit in core.units()], dtype=np.uint8)
+    core.set_frozen(frozen, units)
+    core.train_gradients(packed(core, pictures), [("animal", labels, 1.0)], dropout=False)
+    for position, info in enumerate(infos):
+        if "features" in info.key and not info.is_buffer:
+            assert difference(core.gradient(position), gradients[info.key]) < CLOSE, info.key
+
+
+def test_prices_are_what_runs(pair: tuple[Any, Any, Any]) -> None:
+    _, core, _ = pair
+    batch = packed(core, images())
+    labels = np.zeros(len(SIZES), np.int32)
+    price = core.plan(
+        ["animal"],
+        training=True,
+        offsets=batch["offsets"],
+        widths=batch["widths"],
+        token_budget=1 << 40,
+    )
+    _core.count_flops(True)
+    try:
+        core.train_gradients(batch, [("animal", labels, 1.0)], token_budget=1 << 40)
+        counted = _core.flops()
+    finally:
+        _core.count_flops(False)
+    assert (counted.forward, counted.dx, counted.dw) == (
+        price.forward_flops,
+        price.dx_flops,
+        price.dw_flops,
+    )
