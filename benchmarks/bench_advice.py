@@ -31,7 +31,8 @@ from parts.figures import Target, header, line, verdicts
 from parts.two_tasks import DATA
 
 import mtfreeze as mtf
-from mtfreeze.recommending.candidates import BATCH_SIZE, NAMES, make_candidates
+from mtfreeze.planning.defaults import ADVISED_BATCH_SIZE
+from mtfreeze.recommending.candidates import NAMES, make_candidates
 from mtfreeze.recommending.findings import Findings
 from mtfreeze.recommending.rules import decide
 
@@ -87,8 +88,8 @@ def run_situation(situation: Situation, folder: Path, rows: int, seeds: int) -> 
             tasks,
             modes=[(name, one.schedule) for name, one in candidates.items()],
             seeds=seeds,
-            warm_start=None,
-            batch_size=BATCH_SIZE,
+            start="cold",
+            batch_size=ADVISED_BATCH_SIZE,
             output_dir=place / "comparison",
             progress=False,
         )

@@ -14,14 +14,14 @@ from ..closest import counted
 from .build import build_model, build_tasks
 from .echo import echo
 from .guard import FAILED, INTERRUPTED, FrozenChanged
-from .job import load_config
+from .job import Config, load_config
 from .once import OnceCommand
 from .options import debug_option
 
 if TYPE_CHECKING:
     from ..comparing.comparison import Comparison
 
-__all__ = ["check_comparison", "compare", "scenario_arguments"]
+__all__ = ["check_comparison", "compare", "job_arguments", "scenario_arguments"]
 
 
 def scenario_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,6 +34,14 @@ def scenario_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
 
     of_one_run = {*NOT_SHARED, "progress"} - {"callbacks"}
     return {name: value for name, value in training.items() if name not in of_one_run}
+
+
+def job_arguments(config: Config) -> dict[str, Any]:
+    """Return the arguments of `compare` that a job gives; ``start`` is the heads' phase."""
+    found = scenario_arguments(config.training)
+    if config.start is not None:
+        found["start"] = scenario_arguments(config.start)
+    return found
 
 
 def check_comparison(comparison: Comparison) -> int:
@@ -125,12 +133,11 @@ def compare(
             tasks,
             chosen or None,
             seeds=seeds,
-            start=None if config.start is None else scenario_arguments(config.start),
             gradients=gradients,
             executor=executor,
             output_dir=output,
             progress=not quiet,
-            **scenario_arguments(config.training),
+            **job_arguments(config),
         )
     echo(f"{'' if quiet else chr(10)}{found}")
     if csv_path is not None:

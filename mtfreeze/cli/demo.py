@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """``mtfreeze demo``: what each freeze mode costs and gives, on real weights and real data.
 
-Both heads are trained on the frozen backbone first (row ``start``); every mode goes on from there
-with its own parts frozen. It ends with the comparison, its report, and one sentence of advice. The
-recipe, its data and how they were split lie in one folder (examples/data of the repository; the
-package carries a copy). ``--images`` compares on pictures instead (examples/images), on a small
-model that it trains first; see `demo_images`.
+A mode whose backbone trains begins with its heads alone (row ``start``), as `fit` does. It ends
+with the comparison, its report, and one sentence of advice. The recipe, its data and how they were
+split lie in one folder (examples/data of the repository; the package carries a copy). ``--images``
+compares on pictures instead (examples/images), on a small model that it trains first; see
+`demo_images`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import click
 
 from ..errors import DataError
 from .build import build_model, build_tasks
-from .compare import check_comparison, scenario_arguments
+from .compare import check_comparison, job_arguments
 from .demo_images import FEW, digit_tasks, pretrained, read_digits
 from .echo import echo
 from .guard import INTERRUPTED
@@ -128,8 +128,7 @@ def demo(
         tasks,
         chosen,
         seeds=seeds,
-        start=None if config.start is None else scenario_arguments(config.start),
-        **scenario_arguments(config.training),
+        **job_arguments(config),
     )
     echo(f"\n{found}\n")
     if found.interrupted:

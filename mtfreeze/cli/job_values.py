@@ -38,6 +38,7 @@ __all__ = [
     "check_rate",
     "check_schedule",
     "check_section",
+    "check_start",
     "check_text",
     "check_texts",
     "check_training_precision",
@@ -248,6 +249,11 @@ def _numbers(path: str, value: object) -> Any:
         key: checks[key](f"{path}.{key}", one) if key in checks and one is not None else one
         for key, one in value.items()
     }
+
+
+def check_start(path: str, value: object) -> Any:
+    """Read the numbers of ``start: {epochs: 1, learning_rate: 2e-2}``; words stay as they are."""
+    return _numbers(path, value)
 
 
 def check_schedule(path: str, value: object) -> FreezeSchedule | None:

@@ -30,15 +30,15 @@ from ..errors import ConfigError
 from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
 from ..heads.task import Task
-from ..notices import UntrainedHeadWarning
+from ..notices import UntrainedHeadWarning, warn
 from ..planning.run_plan import plan_run
 from ..planning.settings import RUN_SETTINGS, check_settings
 from ..planning.spellings import unknown_setting
+from ..planning.start import Start, check_start
 from ..quoting import quoted
 from ..steps.batch import TrainingRows
 from ..training.fit import fit
 from .scenarios import Scenario
-from .worker import HEADS_ONLY
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -48,8 +48,8 @@ __all__ = [
     "check_arguments",
     "check_plans",
     "check_seeds",
-    "check_start",
     "describe",
+    "take_start",
 ]
 
 NOT_SHARED = {
@@ -136,28 +136,35 @@ def check_seeds(seeds: object) -> list[int]:
     return numbers
 
 
-def check_start(
-    warm_start: object, start: Mapping[str, Any] | None, fit_settings: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Return the arguments of `fit` for the warm start, None without one.
+def take_start(given: dict[str, Any], start: object) -> Start:
+    """Return how scenarios begin; ``warm_start``, its earlier name, is taken out of `given`.
 
     Raises
     ------
     TypeError, ConfigError
-        If they do not hold, or are given without a warm start.
+        If they do not hold, or contradict each other.
+
+    Warns
+    -----
+    DeprecationWarning
+        If it has the earlier name.
     """
-    if warm_start is None:
-        if start is not None:
-            raise ConfigError(
-                "start= says how the heads are trained before; found warm_start=None beside it; "
-                "leave one of them out"
-            )
-        return None
-    check_choice("warm_start", warm_start, ("heads",))
-    if start is not None:
-        return check_arguments(start, "start")
-    both = ("epochs", "batch_size", "token_budget", "precision", "cache")
-    return {name: fit_settings[name] for name in both if name in fit_settings}
+    checked = check_start("start", start)
+    if "warm_start" not in given:
+        return checked
+    old = given.pop("warm_start")
+    meant = "cold" if old is None else check_choice("warm_start", old, ("heads",))
+    warn(
+        f"warm_start={quoted(old)} is now start={quoted(meant)}; the earlier name goes with the "
+        "next release",
+        DeprecationWarning,
+    )
+    if meant == "cold" and checked != "heads":
+        raise ConfigError(
+            f"start= says how the heads begin; found warm_start=None, which says start='cold', "
+            f"beside start={quoted(checked)}; leave warm_start out"
+        )
+    return meant if checked == "heads" else checked
 
 
 def check_plans(
@@ -166,7 +173,6 @@ def check_plans(
     old_tasks: Mapping[str, Task],
     scenarios: Sequence[Scenario],
     fit_settings: Mapping[str, Any],
-    start: Mapping[str, Any] | None,
 ) -> None:
     """Plan every scenario on a copy of the model, so that none fails after an hour.
 
@@ -189,16 +195,13 @@ def check_plans(
     # must become tokens.
     TrainingRows(trial, tasks)
     EvalData(trial, {**tasks, **old_tasks})
-    jobs = [(one, fit_settings) for one in scenarios]
-    if start is not None:
-        jobs.append((HEADS_ONLY, start))
-    for scenario, arguments in jobs:
+    given = {name: value for name, value in fit_settings.items() if name in RUN_SETTINGS}
+    for scenario in scenarios:
         with warnings.catch_warnings():
             # Its heads were trained before, or the user wants it so.
             warnings.simplefilter("ignore", UntrainedHeadWarning)
             tried = trial.copy() if scenario.way is not None or scenario.scratch else trial
             scenario.apply(tried)
-        given = {name: value for name, value in arguments.items() if name in RUN_SETTINGS}
         settings = check_settings(**given, freeze_schedule=scenario.schedule)
         try:
             plan_run(tried, tasks, settings)
@@ -212,8 +215,6 @@ def describe(
     scenarios: Sequence[Scenario],
     seeds: Sequence[int],
     fit_settings: Mapping[str, Any],
-    start: Mapping[str, Any] | None,
-    warm_start: object,
     gradients: bool,
 ) -> dict[str, Any]:
     """Return the settings of a comparison, as JSON values."""
@@ -229,7 +230,6 @@ def describe(
         "old_tasks": _digest(values["old_tasks"]),
         "probe": _digest(values["probe"]),
         "arguments of fit": _digest(fit_settings),
-        "start": _digest([warm_start, start]),
         "gradients": _digest(bool(gradients)),
         "version and kernels": _digest([_core.VERSION, runtime.isa]),
     }
@@ -237,9 +237,8 @@ def describe(
         "model": model.name,
         "modes": [one.to_dict() for one in scenarios],
         "seeds": list(seeds),
-        "warm_start": warm_start,
-        "start": None if start is None else dict(start),
-        "fit": dict(fit_settings),
+        "start": fit_settings["start"],
+        "fit": {name: value for name, value in fit_settings.items() if name != "start"},
         "gradients": bool(gradients),
         "tasks": {name: _sizes(model, name, one) for name, one in _named(values["tasks"])},
         "old_tasks": {name: _sizes(model, name, one) for name, one in _named(values["old_tasks"])},

@@ -22,6 +22,7 @@ from ..files.user_paths import user_path
 from ..heads.task import Task
 from ..model.encoding import encode_rows
 from ..model.state import check_model
+from ..planning.start import Start
 from ..printable import printable
 from ..quoting import quoted
 from ..runtime.progress import Reporter
@@ -29,7 +30,7 @@ from ..runtime.threads import get_threads
 from ..steps.batch import check_tasks
 from ..steps.task_losses import with_logits
 from ..training.claiming import claimed
-from .arguments import check_arguments, check_plans, check_seeds, check_start, describe
+from .arguments import check_arguments, check_plans, check_seeds, describe, take_start
 from .comparison import Comparison
 from .comparison_folder import ComparisonFolder, described
 from .drift import probe_texts
@@ -51,8 +52,7 @@ def compare(
     modes: Iterable[Any] | None = None,
     *,
     seeds: int | Sequence[int] = 3,
-    warm_start: str | None = "heads",
-    start: Mapping[str, Any] | None = None,
+    start: Start = "heads",
     old_tasks: Mapping[str, Task] | None = None,
     probe: Sequence[str] | None = None,
     gradients: bool = False,
@@ -64,9 +64,11 @@ def compare(
 ) -> Comparison:
     """Train every scenario from one starting point and compare what comes out.
 
-    All scenarios of a seed begin with the same heads, see the same batches and draw the same
-    dropout. What a frozen prefix gives is computed once and shared, through a folder, by all
-    scenarios, seeds and workers. The same call gives the same bits at any number of workers.
+    A scenario is a run of `fit`, and means there what it means here. All scenarios of a seed draw
+    the same heads and see the same batches; a head that one of them freezes is that of the row
+    ``start``, because a head is frozen when it already works. What a frozen prefix gives is
+    computed once and shared, through a folder, by all scenarios, seeds and workers. The same call
+    gives the same bits at any number of workers.
 
     Parameters
     ----------
@@ -84,12 +86,9 @@ def compare(
         are frozen whole: where there is no lower half, that mode is left out, and said.
     seeds : int or sequence of int
         How many (0, 1, ...), or which: of data order, dropout and new heads.
-    warm_start : "heads" or None
-        Train the heads that were never trained on the frozen backbone first; every scenario begins
-        there (row ``start``), because a head is frozen when it already works. None: as drawn.
-    start : mapping, optional
-        Arguments of `fit` for that; by default its own, with ``epochs`` and ``batch_size`` of the
-        comparison.
+    start : {"heads", "cold"} or mapping
+        As for `fit`: whether a scenario whose backbone trains begins with its new heads alone, and
+        how. The row ``start`` is the heads after that phase (with ``"cold"`` as they are drawn).
     old_tasks : mapping of str to Task, optional
         Tasks of other heads, with data to evaluate on, that must not be forgotten.
     probe : sequence of str, optional
@@ -139,7 +138,8 @@ def compare(
     gradients = check_flag("gradients", gradients)
     given = check_tasks(model, tasks)
     old = {} if not old_tasks else check_tasks(model, old_tasks)
-    fit_settings = check_arguments(fit_arguments)
+    begins = take_start(fit_arguments, start)
+    fit_settings = check_arguments({**fit_arguments, "start": begins})
     numbers = check_seeds(seeds)
     if executor is not None:
         check_executor(executor)
@@ -150,9 +150,8 @@ def compare(
         reporter.say(f"{shared}: no usual mode freezes a part of them")
     scenarios = read_modes(model, usual_modes(model) if modes is None else modes, epochs)
     check_sufficient(model, given)
-    first = check_start(warm_start, start, fit_settings)
     given, old = with_logits(model, given), with_logits(model, old)  # once, for all jobs
-    check_plans(model, given, old, scenarios, fit_settings, first)
+    check_plans(model, given, old, scenarios, fit_settings)
     texts = probe_texts([*given.values(), *old.values()]) if probe is None else list(probe)
     encode_rows(model, cast(Any, texts))  # what is no text is said now
     values = {
@@ -160,9 +159,7 @@ def compare(
         "old_tasks": tasks_to_values(old),
         "probe": probe_to_values(texts),
     }
-    settings = describe(
-        model, values, scenarios, numbers, fit_settings, first, warm_start, gradients
-    )
+    settings = describe(model, values, scenarios, numbers, fit_settings, gradients)
     workers = threads if threads is not None or executor is None else 1
     settings["threads"] = workers or get_threads()
     with claimed(kept), _folder(kept) as path:

@@ -63,9 +63,8 @@ def python_call(settings: Mapping[str, Any]) -> str:
     lines += ["    ],", f"    seeds={settings.get('seeds')!r},"]
     if old:
         lines.append("    old_tasks=old_tasks,")
-    if "start" in settings:
-        start = settings["start"]
-        lines.append("    warm_start=None," if start is None else f"    start={start!r},")
+    if settings.get("start", "heads") != "heads":
+        lines.append(f"    start={settings['start']!r},")
     if settings.get("gradients"):
         lines.append("    gradients=True,")
     lines += [f"    {name}={value!r}," for name, value in settings.get("fit", {}).items()]

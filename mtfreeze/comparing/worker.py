@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One job of a comparison, run from its folder alone: here, or in a process on another machine.
 
-A job is a row of the comparison and a seed. The row `START` trains the heads on the frozen backbone
-and keeps them; a scenario begins from there. Its bits depend on the folder alone, so they are the
+A job is a row of the comparison and a seed. The row `START` is the phase of its heads alone that a
+run begins with, and keeps them; a scenario is a run of its own, which freezes heads as that row has
+them. Its bits depend on the folder alone, so they are the
 same wherever it runs, in any order, and beside any number of other jobs.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ from ..features import CacheStats
 from ..freezing.unit_states import unit_states
 from ..heads.task import Task
 from ..notices import FreezeWarning
-from ..planning.settings import FitSettings
+from ..planning.run_plan import plan_run
+from ..planning.settings import RUN_SETTINGS, FitSettings, check_settings
+from ..planning.start_phase import start_alone
 from ..runtime.threads import set_threads
 from ..steps.batch import TrainingRows, check_tasks
 from ..training.fit import fit
@@ -41,6 +44,20 @@ if TYPE_CHECKING:
 __all__ = ["Interrupted", "run_job", "score_of", "starting_model"]
 
 HEADS_ONLY = Scenario(START, mode=("backbone",), only_heads=True)
+
+_OF_THE_END = (
+    "epochs",
+    "learning_rate",
+    "weight_decay",
+    "warmup_ratio",
+    "warmup_steps",
+    "lr_schedule",
+    "layer_decay",
+    "load_best_model_at_end",
+    "metric_for_best_model",
+    "greater_is_better",
+)
+"""Arguments of `fit` that say nothing of how a run begins."""
 
 
 class Interrupted(TrainingError):
@@ -138,16 +155,17 @@ class _Job:
     def start(self) -> ScenarioRun:
         """Train the heads that were never trained on the frozen backbone, and keep all heads."""
         model = starting_model(self.place, self.seed)
-        arguments = self.settings["start"]
-        new = [name for name, head in model.heads.items() if not head.trained]
-        tasks = {n: t for n, t in self.tasks.items() if n in new and t.train is not None}
-        run = None
+        plan = plan_run(model, check_tasks(model, self.tasks), self._run_settings())
+        run, tasks = None, dict[str, Task]()
         HEADS_ONLY.apply(model)
         if model.index.adapter is not None:
             model.freeze(model.index.adapter)
-        if arguments is not None and tasks:
+        if plan.starts:
+            first = plan.phases[0]
+            tasks = {name: self.tasks[name] for name in first.trained}
+            alone = start_alone(plan.settings, list(tasks), len(first.steps))
             model.freeze([name for name in model.heads if name not in tasks] or model.index.body)
-            run = self._fit(model, tasks, arguments)
+            run = self._fit(model, tasks, {**self._arguments(_OF_THE_END), **alone})
         own = model.index.family.owns
         heads = {key: values for key, values in model.parameters().items() if not own(key)}
         self.place.save_start(self.seed, heads)
@@ -155,23 +173,39 @@ class _Job:
 
     def scenario(self, scenario: Scenario) -> ScenarioRun:
         """Train one scenario from the start of its seed."""
-        arguments = dict(self.settings["fit"])
+        start = "cold" if scenario.scratch else self.settings["start"]
+        arguments = {**self._arguments(), "start": start}
         model = starting_model(self.place, self.seed, drawn=scenario.scratch)
-        if not scenario.scratch:
-            for key, values in self.place.start(self.seed).items():
-                model._core.set_param(model.index.key_index[key], values)
-            if self.settings["start"] is not None:
-                model.mark_trained(self.tasks)
         scenario.apply(model, self.seed)
+        phases = scenario.phases(model, arguments.get("epochs"))
         cosines: dict[str, float] = {}
         if self.settings["gradients"]:
             size = arguments.get("batch_size", FitSettings.batch_size)
-            cosines = gradient_cosines(model, self.tasks, size, self.seed)
-        phases = scenario.phases(model, arguments.get("epochs"))
+            ready = model.copy()
+            self._begin_with(ready, list(ready.heads))
+            cosines = gradient_cosines(ready, self.tasks, size, self.seed)
+        if arguments["start"] != "cold":
+            # A head is frozen when it already works.
+            self._begin_with(model, _frozen_heads(phases[0][1]))
         if scenario.schedule is not None:
             arguments["freeze_schedule"] = scenario.schedule
         run = self._fit(model, self.tasks, arguments)
         return self._result(scenario.name, model, run, phases, cosines)
+
+    def _arguments(self, without: Collection[str] = ()) -> dict[str, Any]:
+        """Return the arguments of `fit` that scenarios share."""
+        return {name: one for name, one in self.settings["fit"].items() if name not in without}
+
+    def _run_settings(self) -> FitSettings:
+        given = {name: one for name, one in self._arguments().items() if name in RUN_SETTINGS}
+        return check_settings(**given, start=self.settings["start"], seed=self.seed)
+
+    def _begin_with(self, model: MultiTaskModel, heads: Collection[str]) -> None:
+        """Give a model those heads as the row `START` has them; they are no longer new."""
+        for key, values in self.place.start(self.seed).items():
+            if key.partition(".")[0] in heads and key in model.index.key_index:
+                model._core.set_param(model.index.key_index[key], values)
+        model.mark_trained([name for name in heads if name in self.tasks])
 
     def _fit(
         self, model: MultiTaskModel, tasks: Mapping[str, Task], arguments: Mapping[str, Any]

@@ -107,6 +107,10 @@ def estimate_after(
     check_model(model)
     arguments = _complete(epochs, fit_arguments)
     reporter = Reporter(check_flag("progress", arguments.pop("progress")))
+    trained = {key.partition(".")[0] for key in earlier.trained} & set(model.heads)
+    if trained:  # their heads are no longer new
+        model = model.copy()
+        model.mark_trained(trained)
     prepared = prepare(model, tasks, **arguments)
     tokenizing = time.perf_counter() - began
     found, notes = walk(model.copy(), prepared, reporter, earlier)

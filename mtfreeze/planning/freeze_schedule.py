@@ -27,8 +27,13 @@ from ..freezing.selectors import Selector
 from ..model.state import check_model
 from ..quoting import quoted
 from .checks import Rate
+from .defaults import (
+    DEFAULT_RATES,
+    FINE_TUNE_LAYER_DECAY,
+    FROZEN_BACKBONE_RATES,
+    TUNE_RATES,
+)
 from .phase import Gradual, Phase
-from .rates import DEFAULT_RATES
 from .resolving import ResolvedPhase, resolve_gradual, resolve_phases
 from .spellings import unknown_setting
 
@@ -36,14 +41,6 @@ if TYPE_CHECKING:
     from ..model.state import ModelState
 
 __all__ = ["FreezeSchedule", "as_schedule"]
-
-FINE_TUNE_LAYER_DECAY = 2.6
-"""How much lower the rate of each layer is than that of the one above (Howard, Ruder 2018)."""
-
-_PROBE_RATES: Mapping[str, float] = {"backbone": 2e-5, "heads": 1e-2}
-_TUNE_RATES: Mapping[str, float] = {"backbone": 2e-5, "heads": 1e-4}
-"""Of heads that a probe has trained: they fit the features already, and move with them."""
-
 
 _RECIPES = ("gradual", "probe_then_tune", "fine_tune")
 
@@ -286,7 +283,7 @@ class FreezeSchedule:
             unpin=unpin,
             name="probe",
             precision=precision,
-            usual_rate=_PROBE_RATES,
+            usual_rate=FROZEN_BACKBONE_RATES,
         )
         tune = Phase(
             freeze="none",
@@ -296,7 +293,7 @@ class FreezeSchedule:
             layer_decay=layer_decay,
             unpin=unpin,
             name="tune",
-            usual_rate=_TUNE_RATES,
+            usual_rate=TUNE_RATES,
         )
         return cls((probe, tune))
 
@@ -349,7 +346,7 @@ class FreezeSchedule:
             unpin=unpin,
             name="frozen",
             precision=precision,
-            usual_rate=_PROBE_RATES,
+            usual_rate=FROZEN_BACKBONE_RATES,
         )
         return cls((heads, tune) if first else (tune,))
 

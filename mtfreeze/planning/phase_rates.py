@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..freezing.state import masks
-from .phase import Phase
-from .rate_clock import RateClock, count_warmup_steps
-from .rates import (
+from .checks import Rate
+from .defaults import (
     ADAPTER_RATES,
+    BIAS_RATE,
     DEFAULT_RATES,
     FROZEN_BACKBONE_RATES,
     MODULE_RATE,
+)
+from .phase import Phase
+from .rate_clock import RateClock, count_warmup_steps
+from .rates import (
     ParamLike,
     Rates,
     expand_decay,
@@ -47,15 +51,25 @@ def phase_rates(
     heads_train = any(unit.is_head and unit.n_frozen < unit.n_values for unit in units)
     own = phase.options
     given = settings.learning_rate if own.learning_rate is None else own.learning_rate
+    adapter = model.index.adapter
+    rate: Rate
     if given is not None:
         rate = given
+        if adapter is not None and isinstance(rate, Mapping):
+            # The same mapping may be meant for models without: what names the adapter comes after.
+            rate = {adapter: ADAPTER_RATES[adapter], **rate}
     elif heads_only:
         rate = FROZEN_BACKBONE_RATES
     else:
         rate = DEFAULT_RATES if own.usual_rate is None else own.usual_rate
+        if own.usual_rate is None and _biases_only(model, params):
+            rate = {**DEFAULT_RATES, "backbone": BIAS_RATE}
+            notes.append(
+                f"learning rate of the backbone: {BIAS_RATE:g}, since of it only biases and norms "
+                "train; pass learning_rate to choose another"
+            )
         if isinstance(rate, Mapping):
             rate = {**dict.fromkeys(model.index.modules, MODULE_RATE), **rate}
-        adapter = model.index.adapter
         if adapter is not None and isinstance(rate, Mapping):
             rate = {**rate, adapter: rate.get(adapter, ADAPTER_RATES[adapter])}
     peak, groups = expand_rates(params, rate, model.select)
@@ -72,6 +86,17 @@ def phase_rates(
         expand_decay(params, weight_decay, model.select),
         groups,
     )
+
+
+def _biases_only(model: ModelState, params: Sequence[ParamLike]) -> bool:
+    """Say whether the backbone trains, but none of it that is decayed: BitFit and its like."""
+    index = model.index
+    own = [
+        one
+        for one, unit in zip(params, index.unit_of, strict=True)
+        if one.trains and index.in_body[unit]
+    ]
+    return bool(own) and not any(one.decays for one in own)
 
 
 def _head_rate_note(highest: float, given: bool) -> list[str]:

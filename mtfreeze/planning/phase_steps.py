@@ -23,16 +23,24 @@ class PlannedStep:
     Attributes
     ----------
     epoch : int
-        Counted over the whole run, from 0.
+        Whose rows it has: counted over the whole run, from 0.
     step : tuple of Part
         Its rows; the parts count in the groups of the phase.
     ends_epoch : bool
         Whether it is the last of its epoch.
+    before : bool
+        Whether it comes before the first epoch.
     """
 
     epoch: int
     step: Step
     ends_epoch: bool
+    before: bool = False
+
+    @property
+    def number(self) -> int:
+        """Of its epoch, as people count: from 1; 0 for what comes before the first."""
+        return 0 if self.before else self.epoch + 1
 
 
 class PhaseSteps(Sequence[PlannedStep]):
@@ -48,23 +56,34 @@ class PhaseSteps(Sequence[PlannedStep]):
         Steps of every epoch; of the last one perhaps only the first are taken.
     n_steps : int
         Steps of the phase.
+    before : bool
+        Whether they come before the first epoch of the run, which then is one of its own.
     """
 
     def __init__(
-        self, draw: Callable[[int], list[Step]], first_epoch: int, per_epoch: int, n_steps: int
+        self,
+        draw: Callable[[int], list[Step]],
+        first_epoch: int,
+        per_epoch: int,
+        n_steps: int,
+        before: bool = False,
     ) -> None:
-        self._draw, self._first_epoch = draw, first_epoch
+        self._draw, self._first_epoch, self._before = draw, first_epoch, before
         self._per_epoch, self._n_steps = per_epoch, n_steps
         self._epoch, self._drawn = -1, list[Step]()
 
     @property
     def epochs(self) -> range:
-        """The numbers of its epochs, counted over the whole run."""
-        return range(self._first_epoch, self._first_epoch + self.n_epochs)
+        """The numbers of the epochs whose rows it has, counted over the whole run."""
+        return range(self._first_epoch, self._first_epoch + self._n_drawn)
 
     @property
     def n_epochs(self) -> int:
         """Epochs that have steps in the phase; the last step of each ends it."""
+        return min(1, self._n_steps) if self._before else self._n_drawn
+
+    @property
+    def _n_drawn(self) -> int:
         return -(-self._n_steps // self._per_epoch) if self._n_steps else 0
 
     def __len__(self) -> int:
@@ -92,8 +111,8 @@ class PhaseSteps(Sequence[PlannedStep]):
         epoch = self._first_epoch + number
         if epoch != self._epoch:
             self._drawn, self._epoch = self._draw(epoch), epoch
-        ends = place + 1 == self._n_steps or within + 1 == self._per_epoch
-        return PlannedStep(epoch, self._drawn[within], ends)
+        ends = place + 1 == self._n_steps or (within + 1 == self._per_epoch and not self._before)
+        return PlannedStep(epoch, self._drawn[within], ends, self._before)
 
 
 def check_n_steps(n_epochs: int, n_steps: int) -> None:

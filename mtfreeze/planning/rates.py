@@ -9,7 +9,7 @@ entry that names nothing else (``{"*.LayerNorm.*": 0.01}``) decays them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +21,6 @@ from ..freezing.selectors import ModelIndex
 from .checks import Rate, check_rate
 
 __all__ = [
-    "ADAPTER_RATES",
-    "DEFAULT_RATES",
-    "FROZEN_BACKBONE_RATES",
-    "MODULE_RATE",
     "ParamLike",
     "Rates",
     "expand_decay",
@@ -32,20 +28,6 @@ __all__ = [
     "layer_factors",
     "layer_rates",
 ]
-
-DEFAULT_RATES: Mapping[str, float] = {"backbone": 2e-5, "heads": 1e-3}
-"""Usual rates: a pre-trained backbone moves little, fresh heads move much."""
-
-FROZEN_BACKBONE_RATES: Mapping[str, float] = {"heads": 1e-2}
-"""Where only heads train: linear in fixed features, they bear, and need, a far larger rate. On the
-demo's data, three epochs at 5e-5 leave them near chance, at 1e-3 far from done; from 1e-2 to 3e-2
-they are as good as they get."""
-
-MODULE_RATE = 1e-4
-"""Usual rate of what a family has beside its backbone: DETR's transformer was published with it."""
-
-ADAPTER_RATES: Mapping[str, float] = {"lora": 5e-4, "ia3": 5e-3}
-"""Usual rates of adapters, by the unit that they are: fresh weights, but few."""
 
 Float64 = NDArray[np.float64]
 Select = Callable[[str], NDArray[np.bool_]]

@@ -17,15 +17,19 @@ from ..freezing.selectors import Selector, resolve
 from ..freezing.state import FreezeState, masks, names_of
 from ..freezing.unit_states import UnitState, unit_states
 from ..quoting import quoted
+from .defaults import DEFAULT_EPOCHS
 from .phase import Gradual, Phase
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
 
-__all__ = ["DEFAULT_EPOCHS", "ResolvedPhase", "phase_label", "resolve_gradual", "resolve_phases"]
-
-DEFAULT_EPOCHS = 3
-"""Of a run where nothing says how long it is."""
+__all__ = [
+    "ResolvedPhase",
+    "frozen_beside",
+    "phase_label",
+    "resolve_gradual",
+    "resolve_phases",
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,6 +117,23 @@ def _normal(model: ModelState, state: FreezeState) -> FreezeState:
         pinned_heads=state.pinned_heads & heads,
     )
     return normal.named(index)
+
+
+def frozen_beside(model: ModelState, state: FreezeState, heads: Sequence[str]) -> FreezeState:
+    """Return a freeze state in which nothing trains but, of these heads, what does in `state`."""
+    index = model.index
+    own = {
+        key
+        for key, unit in zip(index.keys, index.unit_of, strict=True)
+        if index.unit_paths[unit] in heads
+    }
+    frozen = state.frozen | (frozenset(index.keys) - own)
+    others = frozenset(index.heads) - frozenset(heads)
+    before = model.freeze_state()
+    lower = {"bf16": state.bf16 | before.bf16, "int8": state.int8 | before.int8}
+    return _normal(
+        model, replace(state, frozen=frozen, frozen_heads=state.frozen_heads | others, **lower)
+    )
 
 
 def _names(model: ModelState, what: Selector, where: str) -> tuple[frozenset[str], frozenset[str]]:

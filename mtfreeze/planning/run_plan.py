@@ -26,13 +26,16 @@ from ..heads.task import Task
 from ..notices import renamed
 from ..quoting import quoted
 from ..runtime.precision import FP32
+from .defaults import DEFAULT_EPOCHS
 from .phase import Phase
 from .phase_rates import phase_clock, phase_rates
 from .phase_steps import PhaseSteps, PlannedStep, check_n_steps
 from .rate_clock import RateClock, count_warmup_steps
 from .rates import Rates
-from .resolving import DEFAULT_EPOCHS, ResolvedPhase, phase_label, resolved_phase
+from .resolving import ResolvedPhase, phase_label, resolved_phase
 from .settings import FitSettings
+from .start import count_start_steps
+from .start_phase import start_note, start_phase
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -127,6 +130,21 @@ class RunPlan:
     cut: tuple[str, ...] = ()
 
     @property
+    def changes(self) -> bool:
+        """Whether what is frozen changes, or may, while it runs."""
+        return self.scheduled or len(self.phases) > 1
+
+    @property
+    def own(self) -> list[PhasePlan]:
+        """The phases without that of the heads which it may begin with."""
+        return self.phases[1:] if self.starts else self.phases
+
+    @property
+    def starts(self) -> bool:
+        """Whether it begins with a phase of its heads alone, which no schedule asked for."""
+        return bool(self.phases[0].steps) and self.phases[0].steps[0].before
+
+    @property
     def n_steps(self) -> int:
         """Optimizer steps of all phases."""
         return sum(len(phase.steps) for phase in self.phases)
@@ -167,24 +185,37 @@ def plan_run(model: ModelState, tasks: Mapping[str, Task], settings: FitSettings
         resolved = [replace(whole, name=", ".join(trained_names(whole.units)) or "nothing")]
     # The one place that says so: a run in bf16 computes in bf16 what is frozen in fp32, too. Cache,
     # evaluations and steps all follow the freeze state of the phase.
+    first = start_phase(model, tasks, settings, resolved[0])
     if settings.precision != FP32:
-        resolved = [replace(one, freeze=one.freeze.filled(settings.precision)) for one in resolved]
+        resolved = [_filled(one, settings) for one in resolved]
     # Labels are looked for in the data of every task, also of those that no phase trains.
     group_tasks({name: task for name, task in tasks.items() if task.train is not None})
     drafts = [_draft(model, tasks, settings, phase, schedule is not None) for phase in resolved]
     if schedule is not None:
         _add_freeze_notes(model, drafts)
+    started: list[_Draft] = []
+    if first is not None:
+        one, own_tasks, own_settings = first
+        draft = _draft(model, own_tasks, own_settings, _filled(one, settings), True)
+        if one.options.learning_rate is None:
+            draft.notes.clear()  # start_note says all that there is
+        started = [draft]
+        for later, draft in enumerate(drafts, start=2):
+            draft.phase = replace(draft.phase, number=later)
     if settings.group_by_length:
-        for one in drafts:
-            one.lengths = [
+        for draft in (*started, *drafts):
+            draft.lengths = [
                 model.encoder.encode_examples(group.examples, group.encoding).row_lengths[
                     group.rows
                 ]
-                for group in one.groups
+                for group in draft.groups
             ]
     n_epochs, steps = _lay_steps(drafts, settings)
-    phases = _finish(model, settings, drafts, steps)
+    before = [_start_steps(draft) for draft in started]
+    phases = _finish(model, [*started, *drafts], [*before, *steps], sum(map(len, before)))
     notes = _precision_note(settings)
+    for draft, laid in zip(started, before, strict=True):
+        notes.append(start_note(len(laid), list(draft.trained)))
     if settings.group_by_length:
         notes.append("batches hold rows of similar length, so they are no random samples")
     notes += _coupling_note(model, phases)
@@ -197,6 +228,7 @@ class _Draft:
     """A phase while it is being planned."""
 
     phase: ResolvedPhase
+    settings: FitSettings
     trained: dict[str, Task]
     groups: list[Group]
     rates: Rates
@@ -220,7 +252,14 @@ def _draft(
             raise
         raise type(error)(f"{phase_label(phase.number, phase.name)}: {error}") from None
     trained = _trained_tasks(tasks, phase.units, notes, scheduled)
-    return _Draft(phase, trained, group_tasks(trained, settings.mixing), rates, notes)
+    return _Draft(phase, settings, trained, group_tasks(trained, settings.mixing), rates, notes)
+
+
+def _filled(phase: ResolvedPhase, settings: FitSettings) -> ResolvedPhase:
+    """Return a phase with what it freezes in fp32 in the precision of the run."""
+    if settings.precision == FP32:
+        return phase
+    return replace(phase, freeze=phase.freeze.filled(settings.precision))
 
 
 def _trained_tasks(
@@ -285,7 +324,7 @@ def _lay_steps(drafts: Sequence[_Draft], settings: FitSettings) -> tuple[int, li
 
     Every phase begins a new epoch; one that counts in steps may end in the middle of its last.
     """
-    lengths = {id(one): _epochs_begun(one, settings) for one in drafts}
+    lengths = {id(one): _epochs_begun(one) for one in drafts}
     in_steps = any(one.phase.steps is not None for one in drafts)
     known = sum(length or 0 for length in lengths.values())
     for one in drafts:
@@ -307,7 +346,7 @@ def _lay_steps(drafts: Sequence[_Draft], settings: FitSettings) -> tuple[int, li
             "phase"
         )
     n_epochs = [lengths[id(one)] or 0 for one in drafts]
-    per_epoch = [_steps_per_epoch(one, settings) for one in drafts]
+    per_epoch = [_steps_per_epoch(one) for one in drafts]
     n_steps = [n * each for n, each in zip(n_epochs, per_epoch, strict=True)]
     for i, one in enumerate(drafts):
         if one.phase.steps is not None:
@@ -315,13 +354,24 @@ def _lay_steps(drafts: Sequence[_Draft], settings: FitSettings) -> tuple[int, li
     check_n_steps(sum(n_epochs), sum(n_steps))
     first, steps = 0, []
     for one, n, each, own in zip(drafts, n_epochs, per_epoch, n_steps, strict=True):
-        steps.append(PhaseSteps(_drawer(one, settings), first, each, own))
+        steps.append(PhaseSteps(_drawer(one), first, each, own))
         first += n
     return first, steps
 
 
-def _drawer(draft: _Draft, settings: FitSettings) -> Callable[[int], list[Step]]:
+def _start_steps(draft: _Draft) -> PhaseSteps:
+    """Return the steps of the heads' phase that a run begins with; see ``start.py``."""
+    per_epoch, epochs = _steps_per_epoch(draft), _epochs_begun(draft)
+    n_steps = count_start_steps(per_epoch) if epochs is None else epochs * per_epoch
+    if draft.phase.steps is not None:
+        n_steps = min(n_steps, draft.phase.steps)
+    check_n_steps(epochs or 0, n_steps)
+    return PhaseSteps(_drawer(draft), 0, per_epoch, n_steps, before=True)
+
+
+def _drawer(draft: _Draft) -> Callable[[int], list[Step]]:
     """Return what draws the steps of an epoch of a phase."""
+    settings = draft.settings
 
     def draw(epoch: int) -> list[Step]:
         return plan_epoch(
@@ -338,7 +388,8 @@ def _drawer(draft: _Draft, settings: FitSettings) -> Callable[[int], list[Step]]
     return draw
 
 
-def _steps_per_epoch(draft: _Draft, settings: FitSettings) -> int:
+def _steps_per_epoch(draft: _Draft) -> int:
+    settings = draft.settings
     return steps_per_epoch(
         draft.groups,
         settings.batch_size,
@@ -348,25 +399,26 @@ def _steps_per_epoch(draft: _Draft, settings: FitSettings) -> int:
     )
 
 
-def _epochs_begun(draft: _Draft, settings: FitSettings) -> int | None:
+def _epochs_begun(draft: _Draft) -> int | None:
     """Return how many epochs a phase begins; None: those that are left."""
     if draft.phase.steps is None:
         return draft.phase.epochs
-    per_epoch = _steps_per_epoch(draft, settings)
+    per_epoch = _steps_per_epoch(draft)
     return -(-draft.phase.steps // per_epoch) if per_epoch else 0
 
 
 def _finish(
-    model: ModelState,
-    settings: FitSettings,
-    drafts: Sequence[_Draft],
-    steps: Sequence[PhaseSteps],
+    model: ModelState, drafts: Sequence[_Draft], steps: Sequence[PhaseSteps], n_before: int
 ) -> list[PhasePlan]:
-    """Lay the steps of the phases one after another, with their clocks."""
-    n_steps = sum(len(own) for own in steps)
+    """Lay the steps of the phases one after another, with their clocks.
+
+    `n_before` of them come before the run's own, over which it warms up and decays.
+    """
+    settings = drafts[-1].settings
+    n_steps = sum(len(own) for own in steps) - n_before
     whole = RateClock(
         settings.lr_schedule,
-        0,
+        n_before,
         n_steps,
         count_warmup_steps(n_steps, settings.warmup_ratio, settings.warmup_steps),
     )
@@ -374,7 +426,7 @@ def _finish(
     first = 0
     for one, own in zip(drafts, steps, strict=True):
         freeze, units = one.phase.freeze, one.phase.units
-        clock = phase_clock(one.phase.options, first, len(own), settings) or whole
+        clock = phase_clock(one.phase.options, first, len(own), one.settings) or whole
         phases.append(
             PhasePlan(
                 number=one.phase.number,

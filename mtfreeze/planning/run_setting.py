@@ -59,7 +59,7 @@ class RunSetting:
     name : str
         The argument of `fit`.
     default : object
-        Of `fit`. It leaves runs as they were before there was this setting.
+        Of `fit`. It leaves runs as they were before there was this setting, `start` apart.
     kind, check
         See `ValueCheck`.
     """

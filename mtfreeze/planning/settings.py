@@ -26,6 +26,7 @@ from ..losses.weighting import WEIGHTING
 from ..quoting import quoted
 from ..runtime.precision import FP32
 from .checks import Rate, check_betas, check_layer_decay
+from .defaults import BATCH_SIZE
 from .freeze_schedule import FreezeSchedule, as_schedule
 from .rate_clock import SCHEDULES
 from .run_setting import (
@@ -40,6 +41,7 @@ from .run_setting import (
     unchecked,
     whole,
 )
+from .start import Start, check_start
 
 __all__ = ["RUN_SETTINGS", "EvalEvery", "FitSettings", "check_settings"]
 
@@ -78,7 +80,7 @@ class FitSettings:
     """Checked settings of a run, as `check_settings` makes them; see `fit` for what each means."""
 
     epochs: int | None = setting(None, optional(whole(1)))
-    batch_size: int = setting(32, whole(1))
+    batch_size: int = setting(BATCH_SIZE, whole(1))
     learning_rate: Rate | None = setting(None, unchecked("rate"))
     weight_decay: Rate = setting(0.01, unchecked("rate"))
     warmup_ratio: float = setting(0.1, number(0.0, 1.0))
@@ -96,6 +98,7 @@ class FitSettings:
     eps: float = setting(1e-8, number(0.0, above=True))
     eval_every: EvalEvery = setting(None, ValueCheck("other", _check_every))
     freeze_schedule: FreezeSchedule | None = setting(None, ValueCheck("schedule", _check_schedule))
+    start: Start = setting("heads", ValueCheck("other", check_start))
     load_best_model_at_end: bool = setting(False, flag())
     metric_for_best_model: str | None = setting(None, ValueCheck("text", _check_metric))
     greater_is_better: bool | None = setting(None, ValueCheck("flag", check_optional_flag))

@@ -12,11 +12,12 @@ from ..errors import ConfigError
 from ..evaluating.doubts import lines
 from ..heads.task import Task
 from ..model.state import check_model
+from ..planning.defaults import ADVISED_BATCH_SIZE
 from ..quantities import in_seconds
 from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason
 from .budget import Priced, choose, possible
-from .candidates import BATCH_SIZE, make_candidates
+from .candidates import make_candidates
 from .findings import Findings, find
 from .rules import decide, trade_of
 
@@ -90,7 +91,7 @@ def recommend(
     n_rows = sum(one.n_rows for one in found.data.values())
     candidates = make_candidates(model.index.layers, n_rows)
     ranked = possible(model, [candidates[name] for name in ranking if name in candidates])
-    arguments = {"batch_size": BATCH_SIZE}
+    arguments = {"batch_size": ADVISED_BATCH_SIZE}
     chosen, others = choose(model, tasks, ranked, arguments, limit, _ALTERNATIVES, reporter)
     first = ranked[0].name
     absent = [name for name in ranking if name not in candidates]
@@ -182,6 +183,11 @@ def _notes(model: MultiTaskModel, absent: list[str], pinned: list[str]) -> list[
         notes.append(
             f"what model.freeze() pinned stays frozen{said}; call model.unfreeze() before for "
             "advice about all of it"
+        )
+    if not all(head.trained for head in model.heads.values()):
+        notes.append(
+            "where the backbone trains, fit begins with new heads alone (start='heads'), and that "
+            "is in the price"
         )
     notes.append(
         "lengths and rates are those that the rules were measured with; "

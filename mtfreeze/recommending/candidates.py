@@ -8,6 +8,7 @@
     gradual          from the top down in three steps, lower layers slower (Howard, Ruder 2018)
 
 They are written with what is *frozen*, so parts that the user pinned stay frozen in all of them.
+`fit` begins those whose backbone trains with new heads alone, as it begins every run.
 Rates and lengths are those that `benchmarks/bench_advice.py` ran with.
 """
 
@@ -16,30 +17,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..freezing.layer_units import LayerUnits
+from ..planning.defaults import (
+    ADVISED_BATCH_SIZE,
+    ADVISED_HEAD_EPOCHS,
+    ADVISED_RATES,
+    FINE_TUNE_LAYER_DECAY,
+    FROZEN_BACKBONE_RATES,
+    LEAST_EPOCHS,
+    LEAST_STEPS,
+    MOST_EPOCHS,
+)
 from ..planning.freeze_schedule import FreezeSchedule
 
 __all__ = [
-    "BATCH_SIZE",
     "NAMES",
     "Candidate",
     "make_candidates",
     "training_epochs",
 ]
-
-BATCH_SIZE = 16
-"""Rows of a step: little data gets more steps out of an epoch than with the usual 32."""
-
-LEAST_STEPS = 120
-"""Fewer steps than these leave a run unfinished (Mosbach et al. 2021: too few steps, E12)."""
-
-LEAST_EPOCHS, MOST_EPOCHS = 3, 10
-HEAD_EPOCHS = 8
-"""Passes over stored features; they cost next to nothing."""
-
-HEAD_RATE = 1e-2
-TUNE_RATES = {"backbone": 5e-5, "heads": 1e-3}
-LAYER_DECAY = 2.6
-"""Of the gradual schedule: Howard and Ruder 2018."""
 
 NAMES = ("heads", "half", "none", "probe_then_tune", "gradual")
 """From what trains least to what trains most, each schedule after its plain form."""
@@ -63,7 +58,7 @@ class Candidate:
     schedule: FreezeSchedule
 
 
-def training_epochs(n_rows: int, batch_size: int = BATCH_SIZE) -> int:
+def training_epochs(n_rows: int, batch_size: int = ADVISED_BATCH_SIZE) -> int:
     """Return how many passes over the rows make enough steps, within limits.
 
     Examples
@@ -103,8 +98,8 @@ def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
             "train the heads on the frozen backbone",
             FreezeSchedule().phase(
                 freeze="backbone",
-                epochs=max(HEAD_EPOCHS, epochs),
-                learning_rate={"heads": HEAD_RATE},
+                epochs=max(ADVISED_HEAD_EPOCHS, epochs),
+                learning_rate=FROZEN_BACKBONE_RATES,
                 name="heads only",
             ),
         ),
@@ -114,32 +109,32 @@ def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
             FreezeSchedule().phase(
                 freeze=f"backbone[:{middle}]",
                 epochs=epochs,
-                learning_rate=TUNE_RATES,
+                learning_rate=ADVISED_RATES,
                 name="upper half",
             ),
         ),
         Candidate(
             "none",
-            "train everything from the first step",
+            "train everything",
             FreezeSchedule().phase(
-                freeze="none", epochs=epochs, learning_rate=TUNE_RATES, name="everything"
+                freeze="none", epochs=epochs, learning_rate=ADVISED_RATES, name="everything"
             ),
         ),
         Candidate(
             "probe_then_tune",
             "train the heads on the frozen backbone, then everything",
             FreezeSchedule.probe_then_tune(
-                HEAD_EPOCHS,
+                ADVISED_HEAD_EPOCHS,
                 epochs,
-                probe_learning_rate={"heads": HEAD_RATE},
-                learning_rate=TUNE_RATES,
+                probe_learning_rate=FROZEN_BACKBONE_RATES,
+                learning_rate=ADVISED_RATES,
             ),
         ),
         Candidate(
             "gradual",
             f"unfreeze from the top down, lower {layers.word} at lower rates",
             FreezeSchedule.gradual(
-                every, per_step, learning_rate=TUNE_RATES, layer_decay=LAYER_DECAY
+                every, per_step, learning_rate=ADVISED_RATES, layer_decay=FINE_TUNE_LAYER_DECAY
             ),
         ),
     ]

@@ -222,8 +222,7 @@ def trade_of(name: str, found: Findings, chosen_seconds: float, seconds: float) 
 _TRADES = {
     "half": "lower {layers} keep their bits and are computed once; less can be learned and less "
     "forgotten.",
-    "none": "everything can be learned and everything forgotten; untrained heads pull the backbone "
-    "along at first.",
+    "none": "everything can be learned and everything forgotten.",
     "probe_then_tune": "heads fit before the backbone moves, which keeps more of what it knew; one "
     "phase more.",
     "gradual": "lower {layers} move late and little: safest of those that move all {layers}, and "

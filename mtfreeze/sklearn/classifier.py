@@ -15,6 +15,7 @@ from ..checks import typed
 from ..freezing.selectors import Selector
 from ..heads.sequence_classification import SequenceClassification
 from ..multi_task_model import MultiTaskModel
+from ..planning.defaults import BATCH_SIZE, DEFAULT_EPOCHS
 from .estimator import DEFAULT_MODEL, HeadEstimator, items_of, same_length
 
 __all__ = ["TextClassifier"]
@@ -70,8 +71,8 @@ class TextClassifier(ClassifierMixin, HeadEstimator):  # type: ignore[misc]
         dropout: float = 0.1,
         features: str = "pooled",
         pooling: str | None = None,
-        epochs: int = 3,
-        batch_size: int = 32,
+        epochs: int = DEFAULT_EPOCHS,
+        batch_size: int = BATCH_SIZE,
         learning_rate: float | Mapping[str, float] | None = None,
         settings: Mapping[str, Any] | None = None,
         random_state: int = 0,

@@ -22,6 +22,7 @@ from ..freezing.selectors import Selector
 from ..heads.kind import HeadSpec
 from ..heads.task import Task
 from ..multi_task_model import MultiTaskModel
+from ..planning.defaults import BATCH_SIZE, DEFAULT_EPOCHS
 from ..quoting import quoted
 from ..training.fit import fit
 
@@ -107,8 +108,8 @@ class HeadEstimator(ModelEstimator):
         freeze: Selector | Sequence[Selector] | None = "backbone",
         hidden: Sequence[int] = (),
         dropout: float = 0.1,
-        epochs: int = 3,
-        batch_size: int = 32,
+        epochs: int = DEFAULT_EPOCHS,
+        batch_size: int = BATCH_SIZE,
         learning_rate: float | Mapping[str, float] | None = None,
         settings: Mapping[str, Any] | None = None,
         random_state: int = 0,

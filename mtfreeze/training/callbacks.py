@@ -52,7 +52,7 @@ class Context:
     phase : PhasePlan
         The phase under way.
     epoch : int
-        From 1, counted over the run; 0 before the first.
+        From 1, counted over the run; 0 before the first, while new heads start alone.
     """
 
     def __init__(

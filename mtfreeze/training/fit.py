@@ -23,10 +23,11 @@ from ..files.whole_file import write_output
 from ..heads.task import Task
 from ..model.state import check_model
 from ..planning.checks import Rate
+from ..planning.defaults import BATCH_SIZE, DEFAULT_RATES
 from ..planning.freeze_schedule import FreezeSchedule
-from ..planning.rates import DEFAULT_RATES
 from ..planning.settings import EvalEvery
 from ..planning.spellings import answers_spellings
+from ..planning.start import Start
 from ..runtime.interrupt import InterruptGuard
 from ..runtime.progress import Reporter
 from ..steps.by_hand import computed_in
@@ -62,7 +63,7 @@ def fit(
     tasks: Mapping[str, Task],
     *,
     epochs: int | None = None,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     learning_rate: Rate | None = None,
     weight_decay: Rate = 0.01,
     warmup_ratio: float = 0.1,
@@ -78,6 +79,7 @@ def fit(
     cache: str | bool | os.PathLike[str] = "auto",
     cache_dtype: str = "float32",
     freeze_schedule: FreezeSchedule | None = None,
+    start: Start = "heads",
     callbacks: Iterable[Callback] = (),
     load_best_model_at_end: bool = False,
     metric_for_best_model: str | None = None,
@@ -112,7 +114,9 @@ def fit(
         Sequences a step (with ``mixing="joint"`` of each task). The last, short batch is kept.
     learning_rate : float or {selector: float}, optional
         Peak rate; later entries win. Every trainable tensor needs one. By default 2e-5 for the
-        backbone and 1e-3 for heads; where the whole backbone is frozen 1e-2 for heads.
+        backbone and 1e-3 for heads; where the whole backbone is frozen 1e-2 for heads; where of
+        the backbone only biases and norms train 1e-3 for them; for LoRA 5e-4, for IA3 5e-3, also
+        where a mapping does not name the adapter.
     weight_decay : float or {selector: float}
         Of AdamW; biases and norms are left out unless an entry names nothing but them.
     warmup_ratio, warmup_steps : float, int
@@ -144,6 +148,13 @@ def fit(
         How it is kept; bf16 takes half the room and rounds each value by at most 1 part in 256.
     freeze_schedule : FreezeSchedule, optional
         What trains when. Pinned parts stay frozen; the freeze state is as before at the end.
+    start : {"heads", "cold"} or mapping
+        How a run begins whose backbone, or an adapter of it, trains. ``"heads"``: heads that no
+        step ever trained, and that are not frozen, first train alone on the frozen backbone, whose
+        features are computed once, at 1e-2; an epoch long, but from 60 to 120 steps and no more
+        than ten epochs. These steps are epoch 0 and a phase of their own. ``"cold"``: all at once.
+        A mapping gives settings of that phase (`epochs` or `steps`, `batch_size`, `learning_rate`,
+        `weight_decay`, `warmup_ratio`, `warmup_steps`, `lr_schedule`) and implies ``"heads"``.
     callbacks : list of Callback
         Called at fixed moments; `EarlyStopping` is one.
     load_best_model_at_end : bool

@@ -42,6 +42,10 @@ def notes_of(plan: RunPlan, doubts: Sequence[Doubt]) -> tuple[list[str], list[st
             for phase in phases
             for text in (phase.line, *phase.notes)
         ]
+    elif plan.starts:
+        own = phases[-1]
+        whole = [own.line, *own.notes]
+        later = [f'phase 1/2 "{phases[0].name}": {text}' for text in phases[0].notes]
     else:
         whole, later = [phases[0].line, *phases[0].notes], []
     whole += [*plan.notes, *lines(doubts)]

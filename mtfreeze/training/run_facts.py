@@ -140,6 +140,7 @@ def describe_run(model: MultiTaskModel, tasks: Mapping[str, Task], plan: RunPlan
 _MISSING = "nothing"
 
 _NEWER_OF_TASKS = {"loss": None}
+_NEWER_SETTINGS = {"start": "cold"}
 """What checkpoints of earlier versions do not say, and what those runs did."""
 
 
@@ -147,11 +148,12 @@ def _completed(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return facts with what a run of an earlier version has not put down.
 
     The default of a setting, or of an argument of a head, leaves runs as they were before there was
-    this one.
+    this one; where it does not, the table above says what those runs did.
     """
     whole = dict(facts)
     if isinstance(facts.get("settings"), dict):
         usual = {name: _plain(one.default) for name, one in RUN_SETTINGS.items()}
+        usual |= _NEWER_SETTINGS
         whole["settings"] = {**facts["settings"], **_kept(usual, facts["settings"])}
     if isinstance(facts.get("tasks"), dict):
         whole["tasks"] = _each_completed(facts["tasks"], lambda task: _NEWER_OF_TASKS)

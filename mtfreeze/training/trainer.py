@@ -220,10 +220,10 @@ class Trainer:
         self._model.set_freeze_state(phase.freeze)
         if state.phase == phase.number and self._resume is not None:
             if state.n_steps > phase.first_step:
-                self._context.epoch = self._last_step(phase).epoch + 1
+                self._context.epoch = self._last_step(phase).number
         else:
             state.phase = phase.number
-            if self._plan.scheduled:
+            if self._plan.changes:
                 self._say_change(phase)
         if self._features is not None:
             self._features.enter(phase.number, self._reporter, self._stop)
@@ -249,7 +249,7 @@ class Trainer:
         self.state.history.append(
             {
                 "step": self.state.n_steps,
-                "epoch": phase.steps[0].epoch + 1 if phase.steps else self._context.epoch,
+                "epoch": phase.steps[0].number if phase.steps else self._context.epoch,
                 "phase": phase.number,
                 "phase_name": phase.name,
                 "freeze_change": phase.line,
@@ -268,7 +268,7 @@ class Trainer:
             if self._ends():
                 break
             if ended:
-                self._context.epoch = planned.epoch + 1
+                self._context.epoch = planned.number
                 self._call("on_epoch_begin")
                 if self._ends():
                     break
@@ -323,7 +323,7 @@ class Trainer:
         state.history.append(
             {
                 "step": state.n_steps + 1,
-                "epoch": planned.epoch + 1,
+                "epoch": planned.number,
                 "phase": phase.number,
                 "phase_name": phase.name,
                 "task": data.name,
@@ -359,7 +359,7 @@ class Trainer:
         """Do what is due after a step; leave it pending if the user asks for an end meanwhile."""
         state = self.state
         if self._scoring.due(state.n_steps, planned.ends_epoch):
-            epoch = planned.epoch + 1
+            epoch = planned.number
             if not self._evaluate(epoch):
                 return
             figures = self._scoring.text(state.metrics)

@@ -282,6 +282,15 @@ def test_settings_of_unknown_sections(tmp_path: Path) -> None:
         load_config(write(tmp_path), ["training.epochs.more=1"])
 
 
+def test_how_a_run_begins() -> None:
+    def training(start: Any) -> Any:
+        return parse_config({"model": {"name": "m"}, "training": {"start": start}}).training
+
+    assert training("cold") == {"start": "cold"}
+    given = {"epochs": 1, "learning_rate": "2e-2", "warmup_ratio": "1e-1"}
+    assert training(given) == {"start": {"epochs": 1, "learning_rate": 0.02, "warmup_ratio": 0.1}}
+
+
 def test_the_files_that_the_project_carries() -> None:
     assert list(load_config(PRESET).heads) == ["cls_head", "sent_head"]
     recipe = EXAMPLES / "recipe.yaml"

@@ -84,28 +84,57 @@ def test_rows_stand_against_one_start(two_head_model: mtf.MultiTaskModel) -> Non
     assert runs["majority"].tasks["ner_head"].metrics["f1"] == 0.0
 
 
-@pytest.mark.parametrize("loss", [None, mtf.CrossEntropy(focal=2.0)])
+@pytest.mark.parametrize(
+    ("mode", "start", "loss"),
+    [
+        ("backbone[:1]", START_SETTINGS, None),
+        ("none", "heads", mtf.CrossEntropy(focal=2.0)),
+        ("backbone", "heads", None),
+        ("none", "cold", None),
+    ],
+)
 def test_a_scenario_is_what_fit_does(
-    two_head_model: mtf.MultiTaskModel, loss: mtf.CrossEntropy | None
+    two_head_model: mtf.MultiTaskModel, mode: str, start: Any, loss: Any
 ) -> None:
-    """A comparison is nothing but starts and runs of `fit`: the same losses, the same figures."""
-    found = quick(two_head_model, ["backbone[:1]"], seeds=[3], tasks=two_tasks(loss=loss))
+    """A mode means here what it means there: the same losses, the same figures."""
+    found = quick(two_head_model, [mode], seeds=[3], start=start, tasks=two_tasks(loss=loss))
     model = two_head_model
     for name in list(model.heads):
         spec = model.heads[name].spec
         model.remove_head(name)
         model.add_head(name, spec, seed=3)
-    model.freeze("backbone")
-    first = mtf.fit(model, two_tasks(loss=loss), **START_SETTINGS, seed=3, progress=False)
-    model.unfreeze()
-    model.freeze("backbone[:1]")
-    run = mtf.fit(model, two_tasks(loss=loss), **SETTINGS, seed=3)
-    start, scenario = found.runs[1:]
-    for mine, theirs in ((start, first), (scenario, run)):
-        assert [row["loss"] for row in mine.history if "loss" in row] == theirs.losses()
-        for task, score in mine.tasks.items():
-            for metric, value in score.metrics.items():
-                assert theirs.metrics[f"eval_{task}_{metric}"] == value
+    model.freeze(mode)
+    run = mtf.fit(model, two_tasks(loss=loss), **SETTINGS, seed=3, start=start)
+    first, scenario = found.runs[1:]
+    assert [row["loss"] for row in scenario.history if "loss" in row] == run.losses()
+    for task, score in scenario.tasks.items():
+        for metric, value in score.metrics.items():
+            assert run.metrics[f"eval_{task}_{metric}"] == value
+    # The row "start" is what every such run begins with.
+    n_steps = {"cold": 0, "heads": 50}.get(str(start), 10)
+    begun = [row["loss"] for row in first.history if "loss" in row]
+    assert len(begun) == n_steps and (mode == "backbone" or begun == run.losses()[:n_steps])
+
+
+def test_a_frozen_head_is_that_of_the_start(two_head_model: mtf.MultiTaskModel) -> None:
+    found = quick(two_head_model, [["backbone", "classifier"], "ner_head"], start="heads")
+    _, start, below, above = found.runs
+    mine = start.tasks["classifier"].metrics
+    assert below.tasks["classifier"].metrics == mine
+    assert below.trained == ("ner_head",) and below.frozen_heads == ("classifier",)
+    # The phase of the other head goes before; nothing was random when the backbone began to move.
+    begun = [row for row in above.history if row.get("phase") == 1 and "loss" in row]
+    assert {row["task"] for row in begun} == {"classifier"}
+    assert above.trained == ("classifier",)
+
+
+def test_the_earlier_name_of_start(two_head_model: mtf.MultiTaskModel) -> None:
+    with pytest.warns(DeprecationWarning, match="warm_start=None is now start='cold'"):
+        found = quick(two_head_model, ["none"], warm_start=None, start="heads")
+    assert found.settings["start"] == "cold"
+    with pytest.warns(DeprecationWarning, match="is now start='heads'"):
+        found = quick(two_head_model, ["backbone"], warm_start="heads")
+    assert found.settings["start"] == START_SETTINGS
 
 
 def test_seeds_redraw_untrained_heads_and_share_the_prefix(
@@ -131,8 +160,8 @@ def test_trained_heads_are_kept(two_head_model: mtf.MultiTaskModel) -> None:
     assert start.tasks["classifier"].metrics["loss"] == kept["eval_classifier_loss"]
 
 
-def test_without_warm_start(two_head_model: mtf.MultiTaskModel) -> None:
-    found = quick(two_head_model, ["none"], warm_start=None, start=None)
+def test_a_cold_start(two_head_model: mtf.MultiTaskModel) -> None:
+    found = quick(two_head_model, ["none"], start="cold")
     start = found.runs[1]
     assert start.parameters_trained == 0
     assert start.trained == ()
@@ -408,8 +437,8 @@ TOO_FEW = mtf.Task(ROWS[:1], ROWS)
         ({"epochs": 0}, mtf.ConfigError, "epochs"),
         ({"learning_rate": {"heads": 1e-3}}, mtf.ConfigError, "mode 'none'"),
         ({"freeze_schedule": GRADUAL}, mtf.ConfigError, "a schedule is a mode"),
-        ({"warm_start": "head"}, mtf.ConfigError, "heads"),
-        ({"warm_start": None}, mtf.ConfigError, "start= says"),
+        ({"start": "head"}, mtf.ConfigError, "heads"),
+        ({"start": 3}, TypeError, "'heads', 'cold', or settings"),
         ({"start": {"epoch": 2}}, TypeError, "epochs"),
         ({"executor": 3}, TypeError, "submit"),
         ({"threads": 0}, mtf.ConfigError, "threads"),

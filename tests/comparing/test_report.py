@@ -176,7 +176,7 @@ def test_the_call_is_python_that_means_the_same(monkeypatch: pytest.MonkeyPatch)
         {"name": "later", "mode": None, "schedule": schedule.to_dict()},
     ]
     old = {"old": {"train": None, "eval": 12, "labels": ["a'b", "c"]}}
-    given = settings([], [0, 1], 40, old_tasks=old, gradients=True, start=None)
+    given = settings([], [0, 1], 40, old_tasks=old, gradients=True, start="cold")
     given["modes"] = modes
     seen: dict[str, object] = {}
 
@@ -197,7 +197,7 @@ def test_the_call_is_python_that_means_the_same(monkeypatch: pytest.MonkeyPatch)
     assert seen["model"] == given["model"]
     assert list(seen["tasks"]) == ["classifier", "ner_head"]  # type: ignore[call-overload]
     assert list(seen["old_tasks"]) == ["old"]  # type: ignore[call-overload]
-    assert seen["seeds"] == [0, 1] and seen["gradients"] is True and seen["warm_start"] is None
+    assert seen["seeds"] == [0, 1] and seen["gradients"] is True and seen["start"] == "cold"
     assert {name: seen[name] for name in given["fit"]} == given["fit"]
     none, both, low, later = seen["modes"]  # type: ignore[misc]
     assert (none, both, low) == ("none", ["ner_head", "layers[1]"], ("low", ["backbone[:2]"]))

@@ -96,6 +96,7 @@ def test_rows_show_the_rate_of_each_layer_with_a_decay(two_head_model: mtf.Multi
         "epochs": 1,
         "learning_rate": {"layers": 0.5, "heads": 0.25, "re:layer.1.*bias$": 0.125},
         "warmup_ratio": 0.0,
+        "start": "cold",
         "progress": False,
     }
     task = {"classifier": mtf.Task(train=[("good film", "positive")])}
@@ -178,6 +179,7 @@ def test_the_last_rate_is_what_a_step_uses(two_head_model: mtf.MultiTaskModel) -
         weight_decay=0.0,
         warmup_ratio=0.0,
         max_grad_norm=None,
+        start="cold",
         progress=False,
     )
     after = two_head_model.parameters()

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
 def plan(
     model: mtf.MultiTaskModel, tasks: dict[str, mtf.Task] | None = None, **changes: Any
 ) -> RunPlan:
-    """Plan a run as `fit` would, with batches of 4: 3 + 2 steps an epoch."""
-    settings = check_settings(**{"batch_size": 4, **changes})
+    """Plan a run as `fit` would, all at once, with batches of 4: 3 + 2 steps an epoch."""
+    settings = check_settings(**{"batch_size": 4, "start": "cold", **changes})
     return plan_run(model, two_tasks() if tasks is None else tasks, settings)
 
 

@@ -100,7 +100,8 @@ FIT: dict[str, Any] = {
     "epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "weight_decay": 0.01, "warmup_ratio": 0.1,
     "warmup_steps": 1, "lr_schedule": "linear", "layer_decay": 1.5, "max_grad_norm": 1.0,
     "mixing": "proportional", "sampling": "size", "temperature": 1.0, "loss_weighting": "static",
-    "seed": 0, "cache": False, "cache_dtype": "float32", "freeze_schedule": None, "callbacks": (),
+    "seed": 0, "cache": False, "cache_dtype": "float32", "freeze_schedule": None, "start": "cold",
+    "callbacks": (),
     "load_best_model_at_end": False, "metric_for_best_model": None, "greater_is_better": None,
     "output_dir": None, "progress": False, "token_budget": 4096, "betas": (0.9, 0.999),
     "eps": 1e-8, "eval_every": None, "save_every": None, "resume": False, "keep_checkpoints": 1,
@@ -177,7 +178,7 @@ AUGMENT = mtf.Augment()
 
 CALLS: dict[str, Callable[[Stage], Call]] = {
     "compare": _with_model(
-        mtf.compare, modes=["backbone"], seeds=1, warm_start=None, start=None, old_tasks=None,
+        mtf.compare, modes=["backbone"], seeds=1, start="cold", old_tasks=None,
         probe=["good"], gradients=False, executor=None, threads=1, output_dir=None,
         **{k: v for k, v in FIT.items() if k in ("epochs", "batch_size", "progress", "betas")},
     ),

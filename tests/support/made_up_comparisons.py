@@ -111,7 +111,6 @@ def settings(
         "model": "a small <model>",
         "modes": [{"name": name, "mode": [name], "schedule": None} for name in modes],
         "seeds": list(seeds),
-        "warm_start": "heads",
         "start": {"epochs": 1},
         "fit": {"epochs": 2, "learning_rate": {"backbone": 2e-5, "heads": 1e-3}},
         "gradients": False,

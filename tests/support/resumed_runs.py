@@ -38,6 +38,15 @@ RUNS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("ner_head", "*.bias"),
         {"mixing": "joint", "weight_decay": 0.3, "load_best_model_at_end": True, "eval_every": 2},
     ),
+    "heads first": (
+        ("backbone[:1]",),
+        {
+            "start": {"epochs": 1, "batch_size": 2},
+            "eval_every": "epoch",
+            "load_best_model_at_end": True,
+            "loss_weighting": "uncertainty",
+        },
+    ),
     "gradual, joint, learned weights": (
         (),
         {

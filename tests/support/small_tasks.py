@@ -46,14 +46,17 @@ def two_tasks(**classifier: Any) -> dict[str, mtf.Task]:
 def quick_fit(
     model: mtf.MultiTaskModel, tasks: dict[str, mtf.Task] | None = None, **changes: Any
 ) -> Any:
-    """Train quietly: 2 epochs of batches of 4 at 1e-3, unless `changes` say otherwise."""
+    """Train quietly: 2 epochs of batches of 4 at 1e-3, all at once, unless `changes` say so."""
     settings = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "progress": False}
+    settings["start"] = "cold"
     return mtf.fit(model, two_tasks() if tasks is None else tasks, **{**settings, **changes})
 
 
 def train(model: mtf.MultiTaskModel, **settings: Any) -> Any:
-    """Train quietly in batches of 4; `settings` are those of `fit`."""
-    return mtf.fit(model, two_tasks(), batch_size=4, progress=False, **settings)
+    """Train quietly in batches of 4, all at once; `settings` are those of `fit`."""
+    return mtf.fit(
+        model, two_tasks(), batch_size=4, progress=False, **{"start": "cold", **settings}
+    )
 
 
 def timeless(values: dict[str, Any]) -> dict[str, Any]:

@@ -405,8 +405,9 @@ def test_an_estimate_prices_the_same_run(
     wide_folder: Path, frozen_in: str | None, how: dict[str, str]
 ) -> None:
     model = wide_model(wide_folder).freeze("backbone[:2]", precision=frozen_in)
-    before = mtf.estimate(model, two_tasks(), 2, batch_size=4, progress=False, **how)
-    run = quick_fit(model, **how)
+    given: dict[str, Any] = {"start": "heads", "batch_size": 4, "progress": False, **how}
+    before = mtf.estimate(model, two_tasks(), 2, **given)
+    run = quick_fit(model, **given)
     beside = before.beside(run)
     assert beside.deviation("flops") == 0
     assert abs(beside.deviation("peak_bytes")) < 0.02

@@ -170,7 +170,7 @@ def test_a_comparison_of_streamed_rows(files: dict[str, Path], tiny_folder: Path
         model = fresh(tiny_folder)
         tasks = _tasks(files, streamed)
         settings: dict[str, Any] = {"seeds": 1, "epochs": 1, "batch_size": 4, "progress": False}
-        compared = mtf.compare(model, tasks, ["backbone", "none"], warm_start=None, **settings)
+        compared = mtf.compare(model, tasks, ["backbone", "none"], start="cold", **settings)
         found.append(
             [
                 (run.scenario, {n: one.metrics for n, one in run.tasks.items()}, run.error)
