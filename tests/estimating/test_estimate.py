@@ -330,6 +330,21 @@ def test_memory_beyond_the_limit_is_said(
     assert any("beyond the cache's limits" in note for note in before.notes)
 
 
+@pytest.mark.filterwarnings("ignore:feature cache:mtfreeze.CacheWarning")
+@pytest.mark.parametrize("cache", ["auto", "folder"])
+def test_a_disk_beyond_the_limit_is_priced_as_it_is_used(
+    cache: str, two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What no place takes is computed in every step, by the estimate as by the run."""
+    monkeypatch.setenv("MTFREEZE_CACHE_MEMORY", "1kB")
+    monkeypatch.setenv("MTFREEZE_CACHE_LIMIT", "2kB")
+    place = tmp_path / "folder" if cache == "folder" else cache
+    before, run = both(two_head_model, ["backbone[:2]"], epochs=2, cache=place)
+    for name in EXACT:
+        assert getattr(before.phases[0], name) == getattr(run.costs[0], name), name
+    assert any("beyond the cache's limits" in note for note in before.notes)
+
+
 def test_seconds_and_bands_are_positive_and_add_up(two_head_model: mtf.MultiTaskModel) -> None:
     before = mtf.estimate(two_head_model, two_tasks(), **gradual(), progress=False)
     for one, band in zip(before.phases, before.bands, strict=True):

@@ -194,6 +194,30 @@ def test_a_line_leads_to_a_name_that_another_point_is_near_to() -> None:
         assert place.joint == ((100.0, 50.0), place.box.nearest((100.0, 50.0)))
 
 
+def _cross(one: Any, other: Any) -> bool:
+    """Say whether two segments have a point in common, by Cramer's rule."""
+    (x0, y0), (x1, y1) = one
+    (u0, v0), (u1, v1) = other
+    a, b, c, d = x1 - x0, u0 - u1, y1 - y0, v0 - v1
+    whole = a * d - b * c
+    if not whole:
+        return False
+    first = ((u0 - x0) * d - b * (v0 - y0)) / whole
+    second = (a * (v0 - y0) - (u0 - x0) * c) / whole
+    return 0 < first < 1 and 0 < second < 1
+
+
+@pytest.mark.parametrize("seed", [6, 10, 15, 24])
+def test_lines_to_names_of_a_crowd_do_not_cross(seed: int) -> None:
+    draw = random.Random(seed)
+    points = [(draw.uniform(80, 120), draw.uniform(40, 60)) for _ in range(6)]
+    places = find_places(points, [(30, 8)] * 6, [], [], Box(0, 0, 200, 100), 1.0)
+    assert None not in places
+    joints = [place.joint for place in places if place is not None and place.joint is not None]
+    assert len(joints) > 1
+    assert not any(itertools.starmap(_cross, itertools.combinations(joints, 2)))
+
+
 @pytest.mark.parametrize(
     ("segment", "crossed"),
     [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mtfreeze.errors import ConfigError
+from mtfreeze.freezing.unit_states import UnitState
 from mtfreeze.pictures.front import QualityPoint, pareto_front
 from mtfreeze.pictures.modes import modes_figure, modes_text
 from mtfreeze.pictures.quality import quality_figure, quality_text
@@ -73,6 +74,21 @@ def test_modes_in_words() -> None:
     text = modes_text(_modes(2, HEADS))
     assert "50% frozen" in text
     assert "gradual, top 1" in text and "embeddings" in text and "layer 1" in text
+
+
+def test_a_mode_has_no_word_for_what_only_another_has() -> None:
+    """Adapters come with the scenario that trains them."""
+    adapter = UnitState("lora", 64, 0, is_head=False)
+    modes = {
+        "backbone": [("", units(1, ["head"], {"backbone.layers[0]"}))],
+        "lora": [("", [*units(1, ["head"], {"backbone.layers[0]"}), adapter])],
+    }
+    names, plain, other = (line for line in modes_text(modes).split("\n")[-4:] if "--" not in line)
+    assert names.split() == ["mode", "embeddings", "layer", "0", "lora", "head"]
+    assert plain.split()[:4] == ["backbone", "trains", "frozen", "trains"]
+    assert other.split()[:5] == ["lora", "trains", "frozen", "trains", "trains"]
+    column = slice(names.index("lora") - 2, names.index("lora") + 4)
+    assert plain[column].strip() == "" and other[column] == "trains"
 
 
 @pytest.mark.parametrize("modes", [{}, {"none": []}, {"none": [("", [])]}])

@@ -52,6 +52,17 @@ def test_a_kind_that_is_both_is_cut(two_head_model: mtf.MultiTaskModel) -> None:
     assert hatches[at - 9 : at + 2] == [PARTLY, *[TRAINS] * 8, FROZEN, TRAINS]
 
 
+@QUIET
+def test_a_unit_without_a_kind_has_no_cell_of_it(tiny_model: mtf.MultiTaskModel) -> None:
+    pytest.importorskip("matplotlib")
+    deep = mtf.SequenceClassification(["a", "b"], hidden=(8,))
+    tiny_model.add_head("deep", deep)
+    tiny_model.add_head("plain", mtf.SequenceClassification(["a", "b"])).freeze("plain")
+    hatches = hatches_of(trainability_figure(tiny_model.summary()).axes[0])
+    # The whole unit first; then weights, hidden layers and biases, or none of the second.
+    assert hatches[-7:] == [*[TRAINS] * (1 + 3), *[FROZEN] * (1 + 2)]
+
+
 @every_size
 def test_every_size_can_be_read(n_layers: int, n_heads: int) -> None:
     pytest.importorskip("matplotlib")
