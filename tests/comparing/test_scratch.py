@@ -67,7 +67,7 @@ def test_it_stands_beside_freezing(two_head_model: mtf.MultiTaskModel) -> None:
     draw_backbone(fresh, 3)
     spec = fresh.heads["classifier"].spec
     fresh.remove_head("classifier").add_head("classifier", spec, seed=3)
-    run = mtf.fit(fresh, TASKS, seed=3, **SETTINGS)
+    run = mtf.fit(fresh, TASKS, seed=3, start="cold", **SETTINGS)
     losses = [row["loss"] for row in scratch.history if "loss" in row]
     assert losses == run.losses()
     assert losses == [row["loss"] for row in runs["drawn"].history if "loss" in row]

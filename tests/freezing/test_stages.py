@@ -98,7 +98,7 @@ BLOCKS = [*(f"backbone.blocks[{b}]" for b in range(4)), "backbone.classifier[0]"
 def blocks() -> ModelIndex:
     """Four blocks and a wide layer under a head."""
     params: Any = [
-        SimpleNamespace(unit=i, key=f"{path}.weight", aliases=(), is_buffer=False)
+        SimpleNamespace(unit=i, key=f"{path}.weight", aliases=(), is_buffer=False, moves=False)
         for i, path in enumerate(BLOCKS)
     ]
     units: Any = [SimpleNamespace(path=path, is_head=path == "animal") for path in BLOCKS]
