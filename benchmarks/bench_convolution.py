@@ -2,10 +2,12 @@
 """ResNet-50 by stages against PyTorch (channels_last): forward, and a training step.
 
 Both sides have the same random weights and pictures, one thread each, and take turns; norms
-use their stored statistics on both sides. Times are of the processor, so that neighbours on the
-machine disturb them less, and the best and the middle of all turns are told.
+use their stored statistics on both sides, but those of the batch in a step with `--norms batch`.
+Times are of the processor, so that neighbours on the machine disturb them less, and the best and
+the middle of all turns are told.
 
     python benchmarks/bench_convolution.py [--batch 8] [--side 224] [--turns 5] [--depths 3,4,6,3]
+        [--norms stored|batch] [--step-alone]
 """
 
 from __future__ import annotations
@@ -39,9 +41,12 @@ class Sides:
         Blocks of each stage.
     batch, side : int
         Pictures, and their height and width.
+    norms : str
+        What the norms of a step go by: "stored" statistics, or the "batch"'s.
     """
 
-    def __init__(self, depths: list[int], batch: int, side: int) -> None:
+    def __init__(self, depths: list[int], batch: int, side: int, norms: str) -> None:
+        self.by_batch = norms == "batch"
         threads.initialize()
         torch.set_num_threads(1)
         torch.manual_seed(0)
@@ -51,7 +56,8 @@ class Sides:
         network: Any = ResNetModel(config)
         self.torch = network.eval().to(memory_format=torch.channels_last)
         self.head = torch.nn.Linear(config.hidden_sizes[-1], _LABELS)
-        build = core_config(FAMILIES["resnet"], config.to_dict(), "config.json")
+        told = {**config.to_dict(), "batch_norm": norms}
+        build = core_config(FAMILIES["resnet"], told, "config.json")
         self.core = _core.Model(build)
         head: dict[str, Any] = {
             "kind": "sequence_classification",
@@ -62,7 +68,7 @@ class Sides:
         values = {f"backbone.{k}": v for k, v in self.torch.state_dict().items()}
         values |= {f"classifier.{k}": v for k, v in self.head.state_dict().items()}
         for position, info in enumerate(self.core.params()):
-            array = values[info.key].contiguous().numpy()
+            array = np.atleast_1d(values[info.key].contiguous().numpy())
             self.core.set_param(position, np.ascontiguousarray(array, dtype=np.float32))
         pixels = torch.randn(batch, 3, side, side)
         self.pixels = pixels.to(memory_format=torch.channels_last)
@@ -115,6 +121,7 @@ class Sides:
 
     def step_torch(self) -> float:
         """Do the same in PyTorch."""
+        self.torch.train(self.by_batch)
         for part in (self.torch, self.head):
             part.zero_grad(set_to_none=True)
         pooled = self.torch(self.pixels).pooler_output.flatten(1)
@@ -159,10 +166,14 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--depths", default="3,4,6,3")
+    parser.add_argument("--norms", choices=("stored", "batch"), default="stored")
+    parser.add_argument("--step-alone", action="store_true")
     given = parser.parse_args()
-    sides = Sides([int(one) for one in given.depths.split(",")], given.batch, given.side)
+    depths = [int(one) for one in given.depths.split(",")]
+    sides = Sides(depths, given.batch, given.side, given.norms)
     print(
-        f"batch {given.batch}, {given.side} x {given.side}, depths {given.depths}; PyTorch "
+        f"batch {given.batch}, {given.side} x {given.side}, depths {given.depths}, norms "
+        f"{given.norms}; PyTorch "
         f"{torch.__version__}; roof of a thread {_roof():.0f} GFLOP/s; "
         f"load {os.getloadavg()[0]:.1f}"
     )
@@ -172,7 +183,7 @@ def main() -> None:
         states = sides.states()
         widths = [s.shape[1] for s in states]
         assert widths[0] == 64, widths
-        for number in range(-1, len(states) - 1):
+        for number in () if given.step_alone else range(-1, len(states) - 1):
             below = (f"hidden_states.{number}",) if number >= 0 else ()
             price = sides.core.plan(
                 [f"hidden_states.{number + 1}"],

@@ -50,7 +50,7 @@ class ParamInfo(NamedTuple):
     decays: bool
     in_products: bool  # a factor of linear products; not: a table that is looked up, or a vector
     is_buffer: bool  # statistics, which have no gradient
-    moves: bool  # those that steps move, frozen where the rest of their unit is; others always are
+    moves: bool  # those that steps move unless they or all else in their unit are frozen
     frozen: bool
     precision: int  # of its products while it is frozen: 0 fp32, 1 bf16, 2 int8
     n_steps: int

@@ -74,8 +74,8 @@ typedef struct mtf_param_info {
     int decays;       /* 1: weight decay applies unless the user says otherwise */
     int in_products;  /* 1: a factor of linear products; 0: a looked-up table, or a vector */
     int is_buffer;    /* 1: statistics, which have no gradient */
-    int moves;        /* 1: statistics that training steps move: frozen where all else in their
-                        unit is; others are frozen whatever a mask says */
+    int moves;        /* 1: statistics that training steps move: frozen by a mask, or with all else
+                         in their unit; others are frozen whatever a mask says */
     int frozen;
     mtf_precision precision; /* of its products while it is frozen */
     int64_t n_steps;         /* optimizer steps of this tensor since its state began, counted up to

@@ -381,6 +381,17 @@ int mtf_network_param_frozen(const mtf_network *n, const mtf_freeze_mask *mask, 
            (mask != NULL ? mask->params[param] != 0 : n->params[param].frozen);
 }
 
+int mtf_network_stands(const mtf_network *n, const mtf_freeze_mask *mask, int32_t param)
+{
+    const mtf_param_def *def = &n->program->params[param];
+    if (def->motion == MTF_STANDS) {
+        return 1;
+    }
+    return (mask != NULL ? mask->params[def->moves_with] != 0
+                         : n->params[def->moves_with].stands) ||
+           mtf_network_unit_frozen(n, mask, def->unit);
+}
+
 int mtf_network_unit_frozen(const mtf_network *n, const mtf_freeze_mask *mask, int32_t unit)
 {
     const mtf_unit_def *def = &n->program->units[unit];

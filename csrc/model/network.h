@@ -24,7 +24,8 @@ typedef struct mtf_param {
     int reached;             /* the gradient holds a value of the step under way */
     mtf_real *gradient, *moment1, *moment2;
     mtf_real *found;    /* of statistics that move: those of the step under way, */
-    int is_found;       /* once its forward has been */
+    int is_found;       /* once its forward has been; */
+    int stands;         /* and whether a mask froze them */
     double moment_most; /* no value of moment1 is further from zero */
     uint8_t *rows;      /* (shape[0]) states of its rows, see ops.h; NULL: not reached by rows */
     int64_t n_steps;
@@ -83,6 +84,9 @@ MTF_NODISCARD mtf_status mtf_network_set_adapter(mtf_network *network, const mtf
 /* Whether a parameter is frozen by `mask`; NULL: in the network itself. */
 int mtf_network_param_frozen(const mtf_network *network, const mtf_freeze_mask *mask,
                              int32_t param);
+/* Whether statistics, which are no parameters to train, stand still, too: by the mask, or with all else
+ * in their unit. */
+int mtf_network_stands(const mtf_network *network, const mtf_freeze_mask *mask, int32_t param);
 /* 1: every parameter of the unit is; a head also by its own flag when it has none. */
 int mtf_network_unit_frozen(const mtf_network *network, const mtf_freeze_mask *mask, int32_t unit);
 

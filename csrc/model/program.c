@@ -259,12 +259,13 @@ int32_t mtf_program_buffer(mtf_program *p, const char *key, int64_t n, mtf_init 
 }
 
 int32_t mtf_program_statistic(mtf_program *p, const char *key, int64_t n, mtf_init init,
-                              double momentum)
+                              double momentum, int32_t moves_with)
 {
     const int32_t param = mtf_program_buffer(p, key, n, init);
     if (param >= 0) {
         p->params[param].motion = momentum > 0 ? MTF_FOLLOWS : MTF_COUNTS;
         p->params[param].momentum = momentum;
+        p->params[param].moves_with = moves_with >= 0 ? moves_with : param;
     }
     return param;
 }

@@ -35,8 +35,8 @@ typedef struct mtf_tensor {
 /* How a fresh parameter is filled. */
 typedef enum mtf_init { MTF_INIT_ZERO, MTF_INIT_ONE, MTF_INIT_UNIFORM } mtf_init;
 
-/* What a training step makes of statistics whose unit trains: nothing, a part of the way to those that
- * it found, or one more. */
+/* What a training step makes of statistics that are not frozen: nothing, a part of the way to those
+ * that it found, or one more. */
 typedef enum mtf_motion { MTF_STANDS, MTF_FOLLOWS, MTF_COUNTS } mtf_motion;
 
 typedef struct mtf_param_def {
@@ -47,9 +47,10 @@ typedef struct mtf_param_def {
     int64_t size;
     mtf_layout layout;
     int decays;
-    int is_buffer;     /* has no gradient: statistics */
-    mtf_motion motion; /* of a buffer */
-    double momentum;   /* MTF_FOLLOWS: the share of what a step found */
+    int is_buffer;      /* has no gradient: statistics */
+    mtf_motion motion;  /* of a buffer */
+    double momentum;    /* MTF_FOLLOWS: the share of what a step found */
+    int32_t moves_with; /* the parameter that says whether it is frozen */
     int in_products; /* a node multiplies by it; a table that is looked up, or a vector, is none */
     mtf_init init;
     double init_bound; /* MTF_INIT_UNIFORM: values in [-bound, bound) */
@@ -87,14 +88,15 @@ typedef struct mtf_space_def {
 /* When a node runs: of two that make one tensor, one does. */
 typedef enum mtf_when {
     MTF_ALWAYS,
-    MTF_WHILE_TRAINING, /* in a training step, where its unit trains */
-    MTF_WHILE_FROZEN    /* in inference, and where its unit is frozen */
+    MTF_WHILE_MOVING,  /* in a training step that moves its statistics */
+    MTF_WHILE_STANDING /* in inference, and where they are frozen */
 } mtf_when;
 
 typedef struct mtf_node {
     const mtf_op *op;
     mtf_when when;
-    int32_t unit; /* MTF_NO_UNIT: no parameters and no dropout of its own (pooling) */
+    int32_t statistics; /* parameter; read unless MTF_ALWAYS */
+    int32_t unit;       /* MTF_NO_UNIT: no parameters and no dropout of its own (pooling) */
     int32_t host; /* the unit whose computation it is part of: `unit`, but for an adapter's node */
     char *label;
     mtf_tensor_id in[MTF_MAX_IN], out[MTF_MAX_OUT], aux[MTF_MAX_AUX];
@@ -174,9 +176,10 @@ int32_t mtf_program_param(mtf_program *program, const char *key, int32_t n_dims,
                           double init_bound);
 /* A parameter that counts as frozen always, (n) values: no gradient, no moments, no decay. */
 int32_t mtf_program_buffer(mtf_program *program, const char *key, int64_t n, mtf_init init);
-/* A buffer that training steps move while its unit trains; `momentum` 0: it counts them. */
+/* A buffer that training steps move while neither `moves_with` (-1: it itself) nor all else in its unit
+ * is frozen; `momentum` 0: it counts them. */
 int32_t mtf_program_statistic(mtf_program *program, const char *key, int64_t n, mtf_init init,
-                              double momentum);
+                              double momentum, int32_t moves_with);
 /* Another key of a parameter; freezing either freezes it. */
 void mtf_program_alias(mtf_program *program, int32_t param, const char *key);
 void mtf_program_output(mtf_program *program, const char *name, mtf_tensor_id tensor);
@@ -258,7 +261,7 @@ typedef struct mtf_convolution_spec {
     int32_t weight, bias; /* (O, I, kernel, kernel) in MTF_LAYOUT_TAPS; (O) or -1 */
     int32_t norm_weight, norm_bias, mean,
         variance;  /* (O) of a batch norm by its statistics, or -1 */
-    int by_batch;  /* 1: where the unit trains, the norm goes by the statistics of the batch, */
+    int by_batch;  /* 1: where they are not frozen, a training step goes by those of the batch, */
     int32_t count; /* and this counts (1) the steps that moved the stored ones */
     double eps;    /* of it */
     mtf_activation activation; /* none or relu */

@@ -277,7 +277,8 @@ static mtf_tensor_id add_trained_convolution(mtf_program *p, const char *label,
                                              const mtf_convolution_spec *spec)
 {
     mtf_node plain = *whole;
-    plain.when = MTF_WHILE_TRAINING;
+    plain.when = MTF_WHILE_MOVING;
+    plain.statistics = spec->mean;
     plain.in[1] = MTF_NO_TENSOR;
     plain.shape.attrs.activation = MTF_ACT_NONE;
     for (int i = 2; i < MTF_MAX_WEIGHTS; i++) {
@@ -290,7 +291,8 @@ static mtf_tensor_id add_trained_convolution(mtf_program *p, const char *label,
     mtf_node norm = blank(&mtf_op_batch_norm, z, whole->in[1]);
     const int32_t weights[] = {spec->norm_weight, spec->norm_bias, spec->mean, spec->variance,
                                spec->count};
-    norm.when = MTF_WHILE_TRAINING;
+    norm.when = MTF_WHILE_MOVING;
+    norm.statistics = spec->mean;
     memcpy(norm.weight, weights, sizeof weights);
     norm.shape.attrs.eps = (mtf_real)spec->eps;
     norm.shape.attrs.activation = spec->activation;
@@ -316,7 +318,8 @@ mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor
         if (trained == MTF_NO_TENSOR) {
             return trained;
         }
-        node.when = MTF_WHILE_FROZEN;
+        node.when = MTF_WHILE_STANDING;
+        node.statistics = spec->mean;
     }
     return add_node_for(p, label, &node, trained);
 }

@@ -103,20 +103,28 @@ static int32_t norm_param(mtf_program *p, const char *keys, const char *kind, in
 }
 
 static int32_t statistic(mtf_program *p, const char *keys, const char *kind, int64_t n,
-                         mtf_init init, int by_batch)
+                         mtf_init init, int by_batch, int32_t moves_with)
 {
     char key[MTF_PART_NAME];
     (void)snprintf(key, sizeof key, "%s.normalization.%s", keys, kind);
-    return by_batch ? mtf_program_statistic(p, key, n, init, NORM_MOMENTUM)
+    return by_batch ? mtf_program_statistic(p, key, n, init, NORM_MOMENTUM, moves_with)
                     : mtf_program_buffer(p, key, n, init);
 }
 
-/* How many steps moved the others, which matters to no one but files; -1: nothing does. */
-static int32_t counter(mtf_program *p, const char *keys, int by_batch)
+/* The norm's parameters in "<keys>.normalization". What batches move is frozen with the mean; how many
+ * steps did matters to no one but files. */
+static void build_norm(mtf_program *p, const char *keys, int64_t width, mtf_convolution_spec *spec)
 {
     char key[MTF_PART_NAME];
-    (void)snprintf(key, sizeof key, "%s.normalization.num_batches_tracked", keys);
-    return by_batch ? mtf_program_statistic(p, key, 1, MTF_INIT_ZERO, 0) : -1;
+    spec->norm_weight = norm_param(p, keys, "weight", width, MTF_INIT_ONE);
+    spec->norm_bias = norm_param(p, keys, "bias", width, MTF_INIT_ZERO);
+    spec->mean = statistic(p, keys, "running_mean", width, MTF_INIT_ZERO, spec->by_batch, -1);
+    spec->variance =
+        statistic(p, keys, "running_var", width, MTF_INIT_ONE, spec->by_batch, spec->mean);
+    if (spec->by_batch) {
+        (void)snprintf(key, sizeof key, "%s.normalization.num_batches_tracked", keys);
+        spec->count = mtf_program_statistic(p, key, 1, MTF_INIT_ZERO, 0, spec->mean);
+    }
 }
 
 /* act(norm(conv x) + residual), its parameters in "<keys>.convolution" and "<keys>.normalization". */
@@ -129,21 +137,16 @@ static mtf_tensor_id build_conv(mtf_program *p, const char *keys, mtf_tensor_id 
     (void)snprintf(key, sizeof key, "%s.convolution.weight", keys);
     const int32_t weight =
         mtf_program_param(p, key, 4, shape, MTF_LAYOUT_TAPS, 1, MTF_INIT_ZERO, 0);
-    const mtf_convolution_spec spec = {
-        .kernel = part->kernel,
-        .stride = part->stride,
-        .padding = part->kernel / 2,
-        .grid = part->grid,
-        .weight = weight,
-        .bias = -1,
-        .norm_weight = norm_param(p, keys, "weight", part->width, MTF_INIT_ONE),
-        .norm_bias = norm_param(p, keys, "bias", part->width, MTF_INIT_ZERO),
-        .mean = statistic(p, keys, "running_mean", part->width, MTF_INIT_ZERO, part->by_batch),
-        .variance = statistic(p, keys, "running_var", part->width, MTF_INIT_ONE, part->by_batch),
-        .by_batch = part->by_batch,
-        .count = counter(p, keys, part->by_batch),
-        .eps = NORM_EPS,
-        .activation = part->activation};
+    mtf_convolution_spec spec = {.kernel = part->kernel,
+                                 .stride = part->stride,
+                                 .padding = part->kernel / 2,
+                                 .grid = part->grid,
+                                 .weight = weight,
+                                 .bias = -1,
+                                 .by_batch = part->by_batch,
+                                 .eps = NORM_EPS,
+                                 .activation = part->activation};
+    build_norm(p, keys, part->width, &spec);
     return mtf_node_convolution(p, keys, x, residual, &spec);
 }
 

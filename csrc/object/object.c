@@ -158,24 +158,23 @@ void mtf_model_get_param(const mtf_model *model, size_t index, mtf_param_info *i
 {
     const mtf_param_def *def = &model->network->program->params[index];
     const mtf_param *param = &model->network->params[index];
-    *info =
-        (mtf_param_info){.key = def->key,
-                         .unit = def->unit,
-                         .n_dims = def->n_dims,
-                         .size = def->size,
-                         .data = param->data,
-                         .version = param->handle.version,
-                         .decays = def->decays,
-                         .in_products = def->in_products,
-                         .is_buffer = def->is_buffer,
-                         .moves = def->motion != MTF_STANDS,
-                         .frozen = def->motion != MTF_STANDS
-                                       ? mtf_network_unit_frozen(model->network, NULL, def->unit)
-                                       : param->frozen,
-                         .precision = param->precision,
-                         .n_steps = param->n_steps,
-                         .n_aliases = def->n_aliases,
-                         .aliases = (const char *const *)def->aliases};
+    *info = (mtf_param_info){
+        .key = def->key,
+        .unit = def->unit,
+        .n_dims = def->n_dims,
+        .size = def->size,
+        .data = param->data,
+        .version = param->handle.version,
+        .decays = def->decays,
+        .in_products = def->in_products,
+        .is_buffer = def->is_buffer,
+        .moves = def->motion != MTF_STANDS,
+        .frozen = def->is_buffer ? mtf_network_stands(model->network, NULL, (int32_t)index)
+                                 : param->frozen,
+        .precision = param->precision,
+        .n_steps = param->n_steps,
+        .n_aliases = def->n_aliases,
+        .aliases = (const char *const *)def->aliases};
     memcpy(info->shape, def->shape, sizeof info->shape);
 }
 
@@ -285,6 +284,7 @@ mtf_status mtf_model_set_frozen(mtf_model *model, const uint8_t *params, size_t 
     MTF_TRY(mtf_object_check_mask(model, &mask, err));
     for (size_t i = 0; i < n_params; i++) {
         network->params[i].frozen = mtf_network_param_frozen(network, &mask, (int32_t)i);
+        network->params[i].stands = params[i] != 0;
         if (network->params[i].frozen) {
             mtf_param_drop_state(&network->params[i]);
         }

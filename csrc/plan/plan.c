@@ -79,8 +79,9 @@ static int is_active(const draft *d, const mtf_node *node)
     if (node->when == MTF_ALWAYS) {
         return 1;
     }
-    const int trains = d->plan->training && !unit_frozen(d, node->unit);
-    return trains == (node->when == MTF_WHILE_TRAINING);
+    const int moves =
+        d->plan->training && !mtf_network_stands(d->network, d->frozen, node->statistics);
+    return moves == (node->when == MTF_WHILE_MOVING);
 }
 
 static int node_trains(const draft *d, const mtf_node *node)

@@ -98,10 +98,10 @@ class ModelIndex:
     key_index : dict of str to int
         Position by key, aliases of tied tensors included.
     buffers : frozenset of str
-        Keys of those that are statistics: they have no gradient, and are frozen whatever a state
-        says, but for those that move.
-    moving : frozenset of str
-        Keys of statistics that steps move: frozen where all else in their unit is.
+        Keys of those that are statistics: they have no gradient, and those that do not move are
+        frozen whatever a state says.
+    moving : mapping of str to tuple of str
+        Keys of statistics that steps move, and those of the same norm, which are frozen together.
     unit_paths : tuple of str
         ``"backbone.embeddings"``, ``"backbone.layers[0]"``, ..., head names.
     unit_index : dict of str to int
@@ -130,7 +130,11 @@ class ModelIndex:
         for i, info in enumerate(params):
             self.key_index.update(dict.fromkeys(info.aliases, i))
         self.buffers = frozenset(info.key for info in params if info.is_buffer)
-        self.moving = frozenset(info.key for info in params if info.moves)
+        moving = [info.key for info in params if info.moves]
+        norms: dict[str, list[str]] = {}
+        for key in moving:
+            norms.setdefault(key.rpartition(".")[0], []).append(key)
+        self.moving = {key: tuple(norms[key.rpartition(".")[0]]) for key in moving}
         self.unit_paths = tuple(unit.path for unit in units)
         self.unit_index = {path: i for i, path in enumerate(self.unit_paths)}
         self.is_head = np.array([unit.is_head for unit in units], dtype=bool)

@@ -176,9 +176,11 @@ def masks(model: Freezable, state: FreezeState) -> FreezeMasks:
 def _masks(index: ModelIndex, state: FreezeState) -> FreezeMasks:
     frozen = state.frozen | index.buffers
     params = np.array([key in frozen for key in index.keys], dtype=np.uint8)
-    for key in index.moving:  # of a unit that trains they move; here they count as frozen
-        position = index.key_index[key]
-        params[position] = params[index.unit_of == index.unit_of[position]].all()
+    if index.moving:  # they count as frozen so far
+        whole = [params[index.unit_of == unit].all() for unit in range(len(index.unit_paths))]
+        for key, norm in index.moving.items():
+            position = index.key_index[key]
+            params[position] = whole[index.unit_of[position]] or not state.frozen.isdisjoint(norm)
     units = np.zeros(len(index.unit_paths), dtype=np.uint8)
     for position, path in enumerate(index.unit_paths):
         own = params[index.unit_of == position]

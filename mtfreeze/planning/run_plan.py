@@ -463,7 +463,8 @@ def _precision_note(settings: FitSettings) -> list[str]:
 
 def _coupling_note(model: ModelState, phases: Sequence[PhasePlan]) -> list[str]:
     """Say that batch norms take a step as one batch, where some train."""
-    if any(model.index.moving - phase.freeze.frozen for phase in phases if phase.steps):
+    moving = model.index.moving.keys()
+    if any(moving - phase.freeze.frozen for phase in phases if phase.steps):
         return [
             "batch norms that train take the statistics of a step's whole batch: token_budget does "
             "not cut it, and its memory grows with batch_size"

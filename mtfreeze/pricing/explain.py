@@ -243,8 +243,9 @@ def _batch_norms(model: ModelState, prices: Prices) -> list[str]:
     """Say what batch norms go by, where that is the batch."""
     if not prices.now.couples:
         return []
-    moving = {model.index.unit_of[model.index.key_index[key]] for key in model.index.moving}
-    trains = [one.path for at, one in enumerate(prices.units) if at in moving and not one.frozen]
+    params = model._core.params()
+    moving = {info.unit for info in params if info.moves and not info.frozen}
+    trains = [one.path for at, one in enumerate(prices.units) if at in moving]
     return [
         f"Batch norms of {unit_list(trains)} take the statistics of each step's whole batch, and "
         "move the stored ones; frozen ones go by those and stand still. So no step is cut: "

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
 from mtfreeze import _core
@@ -78,16 +80,35 @@ def test_a_step_moves_what_trains_and_nothing_else(model: mtf.MultiTaskModel) ->
             assert model.parameters()[key] == [8.0]
 
 
-def test_a_unit_that_trains_in_part_moves_and_a_frozen_one_in_between_does_not(
-    model: mtf.MultiTaskModel,
-) -> None:
-    model.freeze("backbone").unfreeze("backbone.encoder.stages.1.layers.0.layer.1.*.bias")
+INSIDE = "backbone.encoder.stages.1.layers.0."
+
+
+def test_a_unit_that_trains_in_part_moves(model: mtf.MultiTaskModel) -> None:
+    model.freeze("backbone").unfreeze("stages[1].blocks[0]")
+    model.freeze([f"{INSIDE}*.convolution.weight", f"{INSIDE}*.normalization.weight"])
     before = bits(model)
     model.step(batch(), learning_rate=1e-2)
-    inside = "backbone.encoder.stages.1.layers.0."
     found = {key for key in moved(model, before) if key.startswith("backbone.")}
-    wanted = {key for key in statistics(before) if key.startswith(inside)}
-    assert found == wanted | {inside + "layer.1.normalization.bias"}
+    wanted = {key for key in before if key.startswith(INSIDE) and not key.endswith(".weight")}
+    assert found == wanted
+    model.freeze(f"{INSIDE}*.bias")  # nothing of the unit trains now, so it is frozen
+    assert model.freeze_state().frozen == {key for key in before if key.startswith("backbone.")}
+
+
+def test_what_is_frozen_by_name_stands_whatever_else_trains(model: mtf.MultiTaskModel) -> None:
+    model.freeze("backbone").unfreeze("backbone.*.bias")
+    before = bits(model)
+    model.step(batch(), learning_rate=1e-2)
+    assert moved(model, before) == {key for key in before if key.endswith(".bias")} | {
+        "colour.weight"
+    }
+    model.unfreeze("backbone").freeze("backbone.*.running_mean")
+    assert statistics(model.freeze_state().frozen) == statistics(before)
+    assert not any(key.endswith(STATISTICS) for key in model.trainable_parameters())
+    before = bits(model)
+    model.step(batch(), learning_rate=1e-2)
+    assert moved(model, before) == set(before) - statistics(before)
+    assert "Batch norms" not in model.explain()
 
 
 def test_only_a_step_that_is_done_moves_statistics(model: mtf.MultiTaskModel) -> None:
@@ -235,12 +256,84 @@ def test_it_is_saved_and_kept(model: mtf.MultiTaskModel, folder: Path, tmp_path:
     assert {k: v.tobytes() for k, v in kept.items()} == {k: v.tobytes() for k, v in written.items()}
 
 
-def test_what_is_asked_for_must_be_known(folder: Path, tmp_path: Path) -> None:
+def rewritten(folder: Path, place: Path, count: Any) -> Path:
+    """Return a copy of a folder with these counts of its batch norms; None: without any."""
+    shutil.copytree(folder, place)
+    tensors = load_file(place / "model.safetensors")
+    for name in [name for name in tensors if name.endswith(STATISTICS[2])]:
+        del tensors[name]
+        if count is not None:
+            tensors[name] = np.array(count, np.int64)
+    save_file(tensors, place / "model.safetensors")
+    return place
+
+
+def test_counts_of_files(folder: Path, tmp_path: Path) -> None:
+    without = residual_model(rewritten(folder, tmp_path / "without", None))
+    without.step(batch(), learning_rate=1e-3)
+    written = load_file(without.save_pretrained(tmp_path / "saved") / "model.safetensors")
+    assert {int(v) for k, v in written.items() if k.endswith(STATISTICS[2])} == {1}
+    most = residual_model(rewritten(folder, tmp_path / "most", 1 << 24))
+    most.step(batch(), learning_rate=1e-3)  # counts no further
+    keys = statistics(most.parameters())
+    assert {float(most.parameters()[k].max()) for k in keys if k.endswith("tracked")} == {2.0**24}
+    for count in (-1, (1 << 24) + 1):
+        place = rewritten(folder, tmp_path / str(count), count)
+        with pytest.raises(mtf.CheckpointError, match=r"from 0 to 16,777,216 .*'stored'"):
+            residual_model(place)
+        assert residual_model(place, "stored").batch_norm == "stored"
+    odd = rewritten(folder, tmp_path / "odd", [1, 2])
+    with pytest.raises(mtf.CheckpointError, match=r"num_batches_tracked' of shape \(1,\)"):
+        residual_model(odd)
+
+
+def test_the_command_verifies_them_against_the_base(
+    folder: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    model = residual_model(folder)
+    model.freeze("backbone[:1]").step(batch(), learning_rate=1e-3)
+    place = model.save_pretrained(tmp_path / "saved")
+    n_frozen = len([key for key in model.freeze_state().frozen if key.startswith("backbone.")])
+    code, out, _ = command("verify", place, "--base", folder)
+    assert code == 0 and f"{n_frozen} frozen tensors have the bits" in out
+    other = rewritten(folder, tmp_path / "other", 3)
+    code, _, err = command("verify", place, "--base", other)
+    assert code == 3 and "num_batches_tracked" in err
+
+
+def test_in_bfloat16_and_before_it_runs(folder: Path) -> None:
+    model, settings = residual_model(folder), {**SETTINGS, "epochs": 1}
+    lower = {"precision": "bf16", "save_activations": "bf16"}
+    run = mtf.fit(model, tasks(), **settings, **lower)
+    assert np.isfinite(run.history[0]["loss"]) and run.n_steps == 3
+    small = mtf.estimate(model, tasks(), token_budget=1, **settings)
+    large = mtf.estimate(model, tasks(), token_budget=1 << 30, **settings)
+    assert small.total.peak_bytes == large.total.peak_bytes
+    assert any("token_budget does not cut it" in note for note in small.notes)
+
+
+@pytest.mark.long
+def test_a_comparison_of_what_is_frozen(folder: Path, tmp_path: Path) -> None:
+    found = mtf.compare(
+        residual_model(folder),
+        tasks(),
+        modes=["backbone", "backbone[:1]", "none"],
+        epochs=1,
+        progress=False,
+        output_dir=tmp_path / "runs",
+    )
+    assert not any(row.failure for row in found.rows)
+    assert all(run.frozen_ok for run in found.runs)
+
+
+def test_what_is_asked_for_must_be_known(folder: Path, tiny_folder: Path, tmp_path: Path) -> None:
     load = mtf.MultiTaskModel.from_pretrained
     with pytest.raises(mtf.ConfigError, match="did you mean 'batch'"):
         load(folder, batch_norm="bach")
     with pytest.raises(TypeError, match="batch_norm"):
         load(folder, batch_norm=1)  # type: ignore[arg-type]
+    with pytest.raises(mtf.ConfigError, match="'bert', which has none; leave it out"):
+        load(tiny_folder, batch_norm="stored")
     place = residual_model(folder).save_pretrained(tmp_path / "saved")
     own = json.loads((place / "mtfreeze.json").read_text())
     (place / "mtfreeze.json").write_text(json.dumps({**own, "batch_norm": ["batch"]}))
