@@ -138,9 +138,7 @@ class PrefixFeatures:
         return sum(fill.seconds for fill in self.fills)
 
     def note(self) -> str:
-        """Return the line that a run prints about its cache; empty if it has no use for one."""
-        if not self.fills:
-            return ""
+        """Return the line that a run prints about its cache, once something was computed."""
         stats = self.stats
         held = stats.memory_bytes + stats.file_bytes + stats.folder_bytes
         line = (

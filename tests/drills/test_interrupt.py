@@ -20,7 +20,7 @@ from mtfreeze.evaluating.eval_data import EvalData
 from mtfreeze.runtime.interrupt import InterruptGuard
 from mtfreeze.training import trainer
 from support.bits import bits, changed
-from support.small_tasks import quick_fit, two_tasks
+from support.small_tasks import quick_fit, timeless, two_tasks
 from support.texts import SENTENCES
 from support.wide_bert import wide_model, write_wide_bert
 
@@ -114,6 +114,30 @@ def test_interrupt_in_the_evaluation(
     assert run.interrupted
     assert run.n_steps == 10
     assert not any(name.startswith("eval_") for name in run.metrics)
+
+
+def test_interrupt_in_an_evaluation_between_steps(
+    two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The step is done and its evaluation is not: the run that goes on begins with it."""
+    settings: dict[str, Any] = {"eval_every": 4, "save_every": 3}
+    whole = quick_fit(two_head_model.copy(), output_dir=tmp_path / "whole", **settings)
+    real = EvalData.score
+
+    def score(*arguments: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments, **named)
+
+    model, settings = two_head_model, {**settings, "output_dir": tmp_path / "run"}
+    with monkeypatch.context() as patch:
+        patch.setattr(EvalData, "score", score)
+        cut = quick_fit(model.copy(), **settings)
+    assert cut.interrupted and cut.n_steps == 4
+    assert not any(key.startswith("eval_") for row in cut.history for key in row)
+    again = quick_fit(model.copy(), resume=True, **settings)
+    assert not again.interrupted
+    assert [timeless(row) for row in again.history] == [timeless(row) for row in whole.history]
+    assert sum("eval_classifier_loss" in row for row in again.history) == 3
 
 
 def test_handler_is_put_back(

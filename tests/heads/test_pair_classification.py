@@ -352,3 +352,12 @@ def test_advice_and_estimates_take_pairs(model: mtf.MultiTaskModel) -> None:
     assert mtf.estimate(model, tasks, epochs=1, progress=False).seconds > 0
     assert mtf.recommend(model, tasks, progress=False).schedule is not None
     assert quick_fit(model, tasks, group_by_length=True).metrics["eval_nli_loss"] > 0
+
+
+@pytest.mark.parametrize(("encode", "space"), [("joint", "sequences"), ("siamese", "pairs")])
+def test_a_head_says_what_it_has_a_row_of_outputs_for(
+    tiny_model: mtf.MultiTaskModel, encode: str, space: str
+) -> None:
+    model = tiny_model.add_head("pair", mtf.PairClassification(["a", "b"], encode=encode))
+    (found,) = (info.space for info in model._core.outputs() if info.name == "pair")
+    assert model.heads["pair"].space == found == space

@@ -15,7 +15,7 @@ from mtfreeze.inputs.gguf_tokenizer import _post_processor, _pre_tokenizer
 from mtfreeze.inputs.sentencepiece_files import read_sentencepiece
 from mtfreeze.inputs.text import TextEncoder
 from support.sentencepiece_models import CONTROL, UNKNOWN, WORDS, sentencepiece_model
-from support.tiny_bert import write_json
+from support.tiny_bert import tiny_vocabulary, write_json
 from support.tiny_tokenizers import _MERGES, BYTES
 
 DEBERTA = [(f"[{one}]", 0.0, CONTROL) for one in ("PAD", "CLS", "SEP")]
@@ -114,6 +114,25 @@ def test_further_special_tokens_stand_for_themselves(tmp_path: Path) -> None:
     for settings in ({}, {"extra_special_tokens": ["[PAD]"]}):
         found = load(tmp_path, "DebertaV2Tokenizer", **settings)
         assert pieces(found, "the [CLS] cat").count("[CLS]") == 2
+
+
+def test_special_tokens_that_the_folder_names_itself(tmp_path: Path) -> None:
+    """As roles of its own: each is a token, whole and special, whatever stands around it."""
+    (tmp_path / "vocab.txt").write_text("\n".join(tiny_vocabulary()), "utf-8")
+    extra = {"extra_special_tokens": {"turn": "<turn>", "end": "<end>"}}
+    found = both(tmp_path, "BertTokenizer", **extra)
+    plain = load(tmp_path, "BertTokenizer")
+    assert pieces(found, "the<turn>food <end>") == [
+        "[CLS]",
+        "the",
+        "<turn>",
+        "food",
+        "<end>",
+        "[SEP]",
+    ]
+    assert "<turn>" not in pieces(plain, "the<turn>food")
+    added = found._tokenizer.get_added_tokens_decoder().values()
+    assert {one.content for one in added if one.special} >= {"<turn>", "<end>"}
 
 
 # ---- gguf ----------------------------------------------------------------------------------------

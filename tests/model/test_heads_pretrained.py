@@ -211,6 +211,44 @@ def test_another_backbone_is_said(tiny_model: mtf.MultiTaskModel, tmp_path: Path
         tiny_model.add_head("second", from_pretrained=one)
 
 
+@pytest.mark.parametrize(
+    ("changes", "n_other"),
+    [
+        ({"layer_norm_eps": 1e-5}, None),  # the same weights, and another function of them
+        ({"drop": ("bert.encoder.layer.2.output.dense.bias",)}, 1),
+        ({"drop": ("bert.encoder.layer.2.output.dense.bias",), "layer_norm_eps": 1e-5}, None),
+    ],
+)
+def test_a_backbone_that_computes_something_else_is_said(
+    tiny_model: mtf.MultiTaskModel, tmp_path: Path, changes: dict[str, Any], n_other: int | None
+) -> None:
+    folder = write_classifier(tmp_path / "ckpt", TOKEN, tuple(TAGS), **changes)
+    n = sum(key.startswith("backbone.") and "pooler" not in key for key in tiny_model.param_keys)
+    said = rf"\({n if n_other is None else n_other} of {n} tensors differ"
+    with pytest.warns(mtf.OtherBackboneWarning, match=said):
+        tiny_model.add_head("ner_head", from_pretrained=folder)
+
+
+def test_a_head_of_answers_names_no_labels(tiny_folder: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    found = {
+        "qa_outputs.weight": rng.standard_normal((2, 48)).astype(np.float32),
+        "qa_outputs.bias": rng.standard_normal(2).astype(np.float32),
+    }
+    folder = write_classifier(
+        tmp_path / "ckpt",
+        "BertForQuestionAnswering",
+        labels=("NOT", "READ"),
+        tensors=found,
+        drop=("classifier.weight", "classifier.bias"),
+    )
+    model = mtf.MultiTaskModel.from_pretrained(folder)
+    model.add_head("qa", from_pretrained=folder)
+    assert model.heads["qa"].spec == mtf.QuestionAnswering(dropout=0.0)
+    for part in ("weight", "bias"):
+        np.testing.assert_array_equal(model.parameters()[f"qa.{part}"], found[f"qa_outputs.{part}"])
+
+
 def test_a_taken_head_trains_and_comes_back(tmp_path: Path) -> None:
     folder = write_classifier(tmp_path / "ckpt")
     model = load(folder)
