@@ -134,6 +134,7 @@ set(_losses losses.c)
 set(_heads features.c layers.c)
 set(_plan
     batch.c
+    features.c
     forms.c
     grids.c
     places.c
