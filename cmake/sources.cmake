@@ -8,6 +8,7 @@ set(MTF_FAMILIES
     albert
     bert
     deberta_v2
+    detr
     dinov2
     distilbert
     electra
@@ -101,10 +102,12 @@ set(_ops
     pick.c
     pool.c
     relative.c
+    repeat_rows.c
     rmsnorm.c
     rotary.c
     row_pool.c
     scale_columns.c
+    sine_positions.c
     transitions.c
     windows.c
 )
@@ -121,6 +124,7 @@ set(_model
     program.c
     program_nodes.c
     registry.c
+    residual_net.c
     rotary_attention.c
     rotary_encoder.c
     sizes.c

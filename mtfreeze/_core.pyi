@@ -85,6 +85,7 @@ class SpaceInfo(NamedTuple):
     padding: int
     ceil: bool
     extra: int
+    fixed: int  # every sequence has so many rows; 0: they differ
 
 class InputInfo(NamedTuple):
     name: str  # "ids", "token_types"

@@ -119,6 +119,7 @@ typedef struct mtf_space_info {
     const char *of;
     int64_t kernel, stride, padding, extra;
     int ceil;
+    int64_t fixed; /* every sequence has so many rows; 0: they differ */
 } mtf_space_info;
 
 typedef struct mtf_input_info {

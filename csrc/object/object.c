@@ -217,7 +217,8 @@ void mtf_model_get_space(const mtf_model *model, size_t index, mtf_space_info *i
                          .stride = def->windows.stride,
                          .padding = def->windows.padding,
                          .extra = def->extra,
-                         .ceil = def->windows.ceil};
+                         .ceil = def->windows.ceil,
+                         .fixed = def->fixed};
 }
 
 void mtf_model_get_input(const mtf_model *model, size_t index, mtf_input_info *info)
