@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
     from .heads.causal_lm import CausalLM
+    from .heads.detection import Detection
     from .heads.masked_lm import MaskedLM
     from .heads.multi_label_classification import MultiLabelClassification
     from .heads.pair_classification import PairClassification
@@ -111,6 +112,7 @@ _HOME = {
     "DataCheck": "data_check",
     "DataError": "errors",
     "CrossEntropy": "losses.cross_entropy",
+    "Detection": "heads.detection",
     "Distillation": "losses.distillation",
     "EarlyStopping": "training.callbacks",
     "Error": "errors",
@@ -189,6 +191,7 @@ __all__ = [
     "CrossEntropy",
     "DataCheck",
     "DataError",
+    "Detection",
     "Distillation",
     "EarlyStopping",
     "Error",
