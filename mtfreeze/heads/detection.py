@@ -2,7 +2,14 @@
 """Detection: boxes of things in images, and what each is.
 
 A model with queries (DETR) answers every image with as many rows, each a label, or none, and a box.
-The loss matches queries to the boxes of the data (``csrc/losses/set.c``, `set_loss`).
+The loss matches queries to the boxes of the data (``csrc/losses/set.c``):
+
+    sum over layers of CE + (5 sum |b - b'| + 2 sum (1 - GIoU(b, b'))) / max(1, boxes)
+
+where every box b is matched to another query's b' so that the sum of -p(label) + 5 |b - b'| -
+2 GIoU is least, and CE, with a weight of 0.1 where a query is to answer none, divides by the sum of
+weights (N. Carion et al., End-to-end object detection with transformers, ECCV 2020). The divisors
+are those of a whole step; an evaluation is the mean over images, each by itself.
 """
 
 from __future__ import annotations
@@ -13,6 +20,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from ..checks import check_flag, check_integer, check_number
 from ..closest import counted
 from ..data.boxes import Box
@@ -28,7 +36,6 @@ from .boxes import DETECTED, LABEL, SCORE, BoxTargets, ImageBoxes
 from .kind import Float32, HeadSpec
 from .measure import Measure, RowCounts
 from .row_spaces import RowSpace, Targets
-from .set_loss import image_loss, split_outputs
 
 __all__ = ["Detection"]
 
@@ -65,10 +72,11 @@ class Detection(HeadSpec):
     Notes
     -----
     ``labels`` are linear, boxes come from a network of three layers as wide as the model, with
-    ReLU, and a sigmoid: the head of ``DetrForObjectDetection``. See `mtfreeze.heads.set_loss` for
-    the loss. `predict` returns a dictionary an image: ``scores`` (n,) float32, the largest first,
-    ``labels``, a list of n names, and ``boxes`` (n, 4) float32: left, top, right and bottom in
-    pixels of the image as it was given.
+    ReLU, and a sigmoid: the head of ``DetrForObjectDetection``, learned by DETR's loss.
+
+    `predict` returns a dictionary an image: ``scores`` (n,) float32, the largest first, ``labels``,
+    a list of n names, and ``boxes`` (n, 4) float32: left, top, right and bottom in pixels of the
+    image as it was given, right way up.
 
     Examples
     --------
@@ -193,7 +201,8 @@ class Detection(HeadSpec):
 
     def decoded(self, outputs: Float32) -> Float32:
         """Return the best label, its score, and the box of each query, (N, 6)."""
-        logits, boxes = (one[:, -1] for one in split_outputs(outputs, len(self.labels)))
+        last = outputs[:, -self.n_outputs :]
+        logits, boxes = last[:, :-4], last[:, -4:]
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares = shares[:, :-1] / shares.sum(axis=1, keepdims=True)
         best = shares.argmax(axis=1)
@@ -213,14 +222,11 @@ class Detection(HeadSpec):
 
     def loss_sum(self, outputs: Float32, targets: Any) -> tuple[float, int]:
         """Return the losses of labelled images, each by itself, summed, and their number."""
-        by_image = targets.reshape(-1, self.queries or 1, targets.shape[1])
-        answers = outputs.reshape(*by_image.shape[:2], -1)
-        total, n = 0.0, 0
-        for own, wanted in zip(answers, by_image, strict=True):
-            if not np.isnan(wanted[0, LABEL]):
-                total += image_loss(own, wanted[wanted[:, LABEL] >= 0], len(self.labels))
-                n += 1
-        return total, n
+        layers = outputs.shape[1] // self.n_outputs
+        offsets = np.arange(0, len(targets) + 1, self.queries or 1, dtype=np.int64)
+        losses = _core.loss_values("set", outputs, targets, offsets, layers)
+        known = ~np.isnan(losses)
+        return float(losses[known].sum()), int(known.sum())
 
     def scored(
         self, targets: Targets, encoded: Encoded, rows: NDArray[np.int64], outputs: Float32
