@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         UntrainedHeadWarning,
         UnusedDataWarning,
     )
+    from .pictures.boxes import plot_boxes
     from .planning.freeze_schedule import FreezeSchedule
     from .recommending import Advice, recommend
     from .runtime.threads import get_threads, set_threads, show_config
@@ -155,6 +156,7 @@ _HOME = {
     "fine_tune": "training.fine_tune",
     "fit": "training.fit",
     "get_threads": "runtime.threads",
+    "plot_boxes": "pictures.boxes",
     "plot_confusion": "evaluating.confusion",
     "read_coco": "data",
     "read_conll": "data",
@@ -237,6 +239,7 @@ __all__ = [
     "fine_tune",
     "fit",
     "get_threads",
+    "plot_boxes",
     "plot_confusion",
     "read_coco",
     "read_conll",

@@ -17,7 +17,6 @@ Reference: T.-Y. Lin et al., Microsoft COCO: Common objects in context, ECCV 201
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
