@@ -8,6 +8,7 @@ set(MTF_FAMILIES
     albert
     bert
     deberta_v2
+    detr
     dinov2
     distilbert
     electra
@@ -28,6 +29,7 @@ set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 set(MTF_FAMILIES_OF_vit vit deit)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
+    detection
     language_model
     multi_label_classification
     pair_classification
@@ -44,6 +46,7 @@ set(MTF_LOSSES
     crf
     cross_entropy
     mse
+    set
     soft_targets
     span
 )
@@ -99,10 +102,12 @@ set(_ops
     pick.c
     pool.c
     relative.c
+    repeat_rows.c
     rmsnorm.c
     rotary.c
     row_pool.c
     scale_columns.c
+    sine_positions.c
     transitions.c
     windows.c
 )
@@ -119,6 +124,7 @@ set(_model
     program.c
     program_nodes.c
     registry.c
+    residual_net.c
     rotary_attention.c
     rotary_encoder.c
     sizes.c
@@ -126,7 +132,7 @@ set(_model
     values.c
     vision_encoder.c
 )
-set(_losses losses.c)
+set(_losses assignment.c boxes.c losses.c values.c)
 set(_heads features.c layers.c)
 set(_plan
     batch.c
@@ -189,6 +195,7 @@ set(_python
     results.c
     runtime.c
     train.c
+    values.c
     watch.c
     whole.c
 )

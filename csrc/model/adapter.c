@@ -64,8 +64,10 @@ static mtf_status read_site(const adapter *a, const mtf_config *config, int64_t 
     *s = (site){.scale = 1, .down = -1, .up = -1};
     MTF_TRY(mtf_config_get_text(config, key_of(i, "site", key), &s->name, err));
     s->weight = -1;
-    if (s->name != NULL && snprintf(name, NAME, "backbone.%s.weight", s->name) < NAME) {
-        s->weight = mtf_program_find_param(a->program, name);
+    for (int f = 0; f < 2 && s->name != NULL && s->weight < 0; f++) {
+        if (snprintf(name, NAME, f == 0 ? "backbone.%s.weight" : "%s.weight", s->name) < NAME) {
+            s->weight = mtf_program_find_param(a->program, name);
+        }
     }
     const mtf_node *node = s->weight >= 0 ? find_layer(a->program, s->weight) : NULL;
     if (node == NULL) {

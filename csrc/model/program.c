@@ -292,6 +292,13 @@ void mtf_program_output(mtf_program *p, const char *name, mtf_tensor_id tensor)
     }
 }
 
+void mtf_program_parts(mtf_program *p, mtf_tensor_id tensor, int64_t parts)
+{
+    if (tensor != MTF_NO_TENSOR) {
+        p->tensors[tensor].parts = parts;
+    }
+}
+
 mtf_tensor_id mtf_program_find_input(const mtf_program *p, const char *name)
 {
     for (mtf_tensor_id t = 0; t < p->n_inputs; t++) {

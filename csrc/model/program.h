@@ -25,6 +25,7 @@ typedef struct mtf_tensor {
     char *name;    /* inputs: the name batches use; activations: NULL */
     int32_t space; /* index of its row space */
     int64_t width;
+    int64_t parts; /* equal groups of its columns, each an answer of its own; 0: it is one */
     int is_ids; /* input of int32 ids, each in 0 .. limit - 1; other inputs are rows of mtf_real */
     int64_t limit;
     int optional;    /* input that a batch may leave out: zeros */
@@ -75,6 +76,7 @@ typedef struct mtf_space_def {
     int32_t of;              /* the space that its rows follow from; 0: they stand for themselves */
     mtf_grid_window windows; /* of a grid: one row for each of them over `of` */
     int64_t extra;           /* of what is no grid: rows more than `of` has */
+    int64_t fixed;           /* every sequence has so many rows; 0: they differ */
 } mtf_space_def;
 
 typedef struct mtf_node {
@@ -138,6 +140,8 @@ void mtf_program_rows_per_token(mtf_program *program, int32_t space, int64_t row
 int32_t mtf_program_grid_after(mtf_program *program, const char *name, int32_t of,
                                mtf_grid_window windows);
 int32_t mtf_program_space_after(mtf_program *program, const char *name, int32_t of, int64_t extra);
+/* A row space in which every sequence has so many rows. */
+int32_t mtf_program_space_fixed(mtf_program *program, const char *name, int64_t rows);
 /* Windows along a side that long; below 1: none fits. */
 int64_t mtf_grid_side(const mtf_grid_window *windows, int64_t side);
 /* Inputs, declared before the first node: one id a row of the space, or `width` floats. */
@@ -160,6 +164,8 @@ int32_t mtf_program_buffer(mtf_program *program, const char *key, int64_t n, mtf
 /* Another key of a parameter; freezing either freezes it. */
 void mtf_program_alias(mtf_program *program, int32_t param, const char *key);
 void mtf_program_output(mtf_program *program, const char *name, mtf_tensor_id tensor);
+/* Losses of the tensor see so many answers side by side, each of width / parts columns. */
+void mtf_program_parts(mtf_program *program, mtf_tensor_id tensor, int64_t parts);
 
 /* ---- finding ---- */
 mtf_tensor_id mtf_program_find_input(const mtf_program *program, const char *name);
@@ -220,6 +226,13 @@ mtf_tensor_id mtf_node_attention(mtf_program *program, const char *label, mtf_te
 mtf_tensor_id mtf_node_distance_rows(mtf_program *program, const char *label, mtf_tensor_id ids,
                                      int32_t table, int64_t span, int64_t max_distance,
                                      int looks_back);
+/* Where the rows of the grid `grid` stand in it, `width` wide (a multiple of 4). */
+mtf_tensor_id mtf_node_sine_positions(mtf_program *program, const char *label, int32_t grid,
+                                      int64_t width, double theta);
+/* The rows of `table` (-1: zeros, `width` wide) for every sequence of `space`, which has a fixed number
+ * of rows, that of the table. */
+mtf_tensor_id mtf_node_repeat_rows(mtf_program *program, const char *label, int32_t table,
+                                   int32_t space, int64_t width);
 /* in (7): q, k, v, then rows of distances ahead and back that q is multiplied by, and those for k;
  * MTF_NO_TENSOR: a pair is absent. */
 mtf_tensor_id mtf_node_disentangled(mtf_program *program, const char *label,

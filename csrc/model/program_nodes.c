@@ -219,6 +219,36 @@ mtf_tensor_id mtf_node_distance_rows(mtf_program *p, const char *label, mtf_tens
     return add_node(p, label, &node);
 }
 
+mtf_tensor_id mtf_node_sine_positions(mtf_program *p, const char *label, int32_t grid,
+                                      int64_t width, double theta)
+{
+    mtf_node node = blank(&mtf_op_sine_positions, MTF_NO_TENSOR, MTF_NO_TENSOR);
+    if (p->failure.code == MTF_OK && !p->spaces[grid].is_grid) {
+        mtf_program_fail(p, MTF_ERR_CONFIG, "places of rows are those of a grid");
+    }
+    node.shape.attrs.row_space = grid;
+    node.shape.attrs.row_width = width;
+    node.shape.attrs.theta = theta;
+    return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_repeat_rows(mtf_program *p, const char *label, int32_t table, int32_t space,
+                                   int64_t width)
+{
+    mtf_node node = blank(&mtf_op_repeat_rows, MTF_NO_TENSOR, MTF_NO_TENSOR);
+    if (p->failure.code == MTF_OK &&
+        (p->spaces[space].fixed < 1 ||
+         (table >= 0 && p->params[table].shape[0] != p->spaces[space].fixed))) {
+        mtf_program_fail(p, MTF_ERR_CONFIG,
+                         "rows are repeated in a row space with as many for every sequence as the "
+                         "table has");
+    }
+    node.weight[0] = table;
+    node.shape.attrs.row_space = space;
+    node.shape.attrs.row_width = width;
+    return add_node(p, label, &node);
+}
+
 mtf_tensor_id mtf_node_disentangled(mtf_program *p, const char *label, const mtf_tensor_id *in,
                                     int32_t n_heads, double scale, double rate)
 {

@@ -1,4 +1,5 @@
-/* spaces.c: row spaces of pictures: grids, and spaces whose rows follow from another's.
+/* spaces.c: row spaces of pictures: grids, spaces whose rows follow from another's, and those with as
+ * many rows for every picture.
  *
  * A sequence of such a space is one picture at its own size. The widths that a batch brings say what
  * its grid is; the rules here say which grids belong together, and plan/grids.c holds batches to them.
@@ -83,6 +84,15 @@ int32_t mtf_program_grid_after(mtf_program *p, const char *name, int32_t of,
             mtf_program_fail(p, MTF_ERR_CONFIG,
                              "a window is larger than the grid that it goes over");
         }
+    }
+    return space;
+}
+
+int32_t mtf_program_space_fixed(mtf_program *p, const char *name, int64_t rows)
+{
+    const int32_t space = mtf_program_space(p, name, rows);
+    if (p->failure.code == MTF_OK) {
+        p->spaces[space].fixed = rows;
     }
     return space;
 }

@@ -30,6 +30,7 @@
     X(grid_lead)                                                                                   \
     X(antialias)                                                                                   \
     X(skip_rows)                                                                                   \
+    X(row_width)                                                                                   \
     X(mix_first)                                                                                   \
     X(position_offset)                                                                             \
     X(skips_pad)

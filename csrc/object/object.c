@@ -217,7 +217,8 @@ void mtf_model_get_space(const mtf_model *model, size_t index, mtf_space_info *i
                          .stride = def->windows.stride,
                          .padding = def->windows.padding,
                          .extra = def->extra,
-                         .ceil = def->windows.ceil};
+                         .ceil = def->windows.ceil,
+                         .fixed = def->fixed};
 }
 
 void mtf_model_get_input(const mtf_model *model, size_t index, mtf_input_info *info)
@@ -400,10 +401,10 @@ mtf_status mtf_model_get_loss(const mtf_model *model, const char *output, const 
     MTF_TRY(mtf_object_loss(model, output, kind, &loss, err));
     mtf_tensor_id tensor;
     MTF_TRY(mtf_object_output(model, output, &tensor, err));
-    const int64_t width = model->network->program->tensors[tensor].width + loss->more_columns;
-    *info = (mtf_loss_info){.kind = loss->name,
-                            .type = loss->targets,
-                            .width = loss->targets == MTF_TARGET_ROWS ? width : 0};
+    *info = (mtf_loss_info){
+        .kind = loss->name,
+        .type = loss->targets,
+        .width = mtf_loss_columns(loss, model->network->program->tensors[tensor].width)};
     return MTF_OK;
 }
 

@@ -25,6 +25,9 @@
 /* The row space of one row a sequence; a span may leave its offsets NULL. */
 #define MTF_SPACE_SEQUENCES 0
 
+/* A bit of mtf_op.grids beside those of the inputs: the grids of its first output. */
+#define MTF_GRID_OF_OUTPUT (1U << MTF_MAX_IN)
+
 /* How far rows look: a row alone, its whole sequence, it and the next one (where a row space joins
  * them, they are never parted), or the whole batch (then no splitting). */
 typedef enum mtf_locality {
@@ -53,7 +56,7 @@ typedef struct mtf_attrs {
     int32_t gate_last;         /* gated: of two halves the second is activated */
     int32_t n_rotated;         /* rotary: heads that are turned, */
     int64_t rotary_width;      /* and how many of these are turned */
-    double theta;              /* rotary: the base of the wavelengths */
+    double theta;              /* rotary, sine_positions: the base of the wavelengths */
     mtf_real rate;             /* dropout, attention, low_rank: probability of dropping */
     mtf_real scale;            /* attention, low_rank */
     int32_t n_heads;           /* attention */
@@ -73,9 +76,11 @@ typedef struct mtf_attrs {
     int32_t token_space;             /* and the row space of its output */
     int32_t skip_rows;               /* poolings: first rows of each sequence that are left out */
     int32_t pair_space;              /* pair_features: the row space of its output */
-    int32_t position_offset;         /* embedding: position of a sequence's first row */
-    int32_t mix_first;               /* layer_mix: number of its first layer */
-    int32_t skips_pad;               /* embedding: rows of id position_offset - 1 are not counted */
+    int32_t row_space;       /* sine_positions, repeat_rows: the row space of their output */
+    int64_t row_width;       /* and its width */
+    int32_t position_offset; /* embedding: position of a sequence's first row */
+    int32_t mix_first;       /* layer_mix: number of its first layer */
+    int32_t skips_pad;       /* embedding: rows of id position_offset - 1 are not counted */
 } mtf_attrs;
 
 /* Static facts of a node as the operation sees them. Slots that are absent have width 0. Spaces
@@ -185,7 +190,8 @@ typedef struct mtf_op {
     uint32_t factors;
     /* Bits of the weights of which backward reaches some rows only, and says which. */
     uint32_t by_rows;
-    /* Bits of the inputs whose grids it looks around in: a batch must say their widths. */
+    /* Bits of the inputs whose grids it looks around in, and MTF_GRID_OF_OUTPUT: a batch must say
+     * their widths. */
     uint32_t grids;
     int rounds_aux; /* 1: aux values may be kept in bfloat16; 0: they are statistics */
     int in_pairs;   /* 1: of the weights, output i depends on number 2i and 2i + 1 only */
@@ -230,6 +236,11 @@ extern const mtf_op mtf_op_grid_max_pool;
 /* in: ids (T), whose values are not read. w: table (2 span, C). out: by place in the sequence, the row of
  * that distance ahead or back (T,C). */
 extern const mtf_op mtf_op_distance_rows;
+/* No input: out: the places of rows in their grids, attrs.row_width wide in attrs.row_space (R,C). */
+extern const mtf_op mtf_op_sine_positions;
+/* No input; w: table (Q,C) or absent. out: its rows, or zeros, for every sequence in attrs.row_space,
+ * which has Q rows of each (R,C). */
+extern const mtf_op mtf_op_repeat_rows;
 /* in: q, k, v (R,C); rows of distances for q, ahead and back, and for k, ahead and back (R,C), each
  * pair or absent. out: (R,C); aux[0]: log-sum-exp (R, heads). */
 extern const mtf_op mtf_op_disentangled;

@@ -35,6 +35,21 @@ static mtf_status check_widths(const mtf_space_def *space, const mtf_view *view,
     return MTF_OK;
 }
 
+/* As many rows for every sequence. */
+static mtf_status check_fixed(const mtf_program *program, const mtf_view *view, int32_t s,
+                              mtf_error *err)
+{
+    const mtf_space_def *space = &program->spaces[s];
+    for (int64_t i = 0; i < view->n_sequences; i++) {
+        if (rows_of(view, s, i) != space->fixed) {
+            return mtf_fail(err, MTF_ERR_SHAPE, "sequence %lld has %lld %s; each has %lld",
+                            (long long)i, (long long)rows_of(view, s, i), space->name,
+                            (long long)space->fixed);
+        }
+    }
+    return MTF_OK;
+}
+
 /* Rows of a space that has `extra` more than another. */
 static mtf_status check_extra(const mtf_program *program, const mtf_view *view, int32_t s,
                               mtf_error *err)
@@ -109,6 +124,9 @@ mtf_status mtf_view_check_grids(const mtf_program *program, const mtf_batch *bat
         if (view->widths[s] != NULL) {
             MTF_TRY(check_widths(space, view, s, err));
         }
+        if (space->fixed > 0) {
+            MTF_TRY(check_fixed(program, view, s, err));
+        }
         if (space->of == 0) {
             continue;
         }
@@ -127,6 +145,14 @@ mtf_status mtf_view_check_grids(const mtf_program *program, const mtf_batch *bat
     return MTF_OK;
 }
 
+static mtf_status fail_widths(const mtf_program *program, int32_t space, mtf_error *err)
+{
+    return mtf_fail(err, MTF_ERR_VALUE,
+                    "the batch has no widths for its %s; say how many columns the grid of each "
+                    "sequence has",
+                    program->spaces[space].name);
+}
+
 mtf_status mtf_view_bind_grids(const mtf_plan *plan, const mtf_view *view, mtf_error *err)
 {
     const mtf_program *program = plan->program;
@@ -135,11 +161,12 @@ mtf_status mtf_view_bind_grids(const mtf_plan *plan, const mtf_view *view, mtf_e
         for (int k = 0; k < MTF_MAX_IN; k++) {
             const mtf_slot *in = &node->shape.in[k];
             if ((node->op->grids >> k & 1u) && in->width > 0 && view->widths[in->space] == NULL) {
-                return mtf_fail(err, MTF_ERR_VALUE,
-                                "the batch has no widths for its %s; say how many columns the "
-                                "grid of each sequence has",
-                                program->spaces[in->space].name);
+                return fail_widths(program, in->space, err);
             }
+        }
+        const int32_t made = node->shape.out[0].space;
+        if ((node->op->grids & MTF_GRID_OF_OUTPUT) != 0 && view->widths[made] == NULL) {
+            return fail_widths(program, made, err);
         }
     }
     return MTF_OK;

@@ -22,8 +22,9 @@ typedef struct draft {
     const mtf_freeze_mask *frozen; /* of the request */
     mtf_plan *plan;
     unsigned char *wanted, *given, *needs, *gets, *written, *in_prefix, *listed;
-    unsigned char *runs;    /* nodes */
-    unsigned char *adapted; /* units: an adapter changes what they compute, and trains */
+    unsigned char *constant; /* tensors made of no input: the same for every batch of these sizes */
+    unsigned char *runs;     /* nodes */
+    unsigned char *adapted;  /* units: an adapter changes what they compute, and trains */
 } draft;
 
 static int param_frozen(const draft *d, int32_t param)
@@ -165,11 +166,13 @@ static int extends_prefix(const draft *d, const mtf_node *node)
     return 1;
 }
 
-/* Notes a tensor that the prefix hands on. */
+/* Notes a tensor that the prefix hands on. One that no input is read for is made anew: nothing would be
+ * spared by keeping it for every sequence. */
 static void add_boundary(draft *d, mtf_tensor_id t)
 {
     mtf_plan *plan = d->plan;
-    if (d->in_prefix[t] && !d->listed[t] && plan->program->tensors[t].role != MTF_ROLE_INPUT) {
+    if (d->in_prefix[t] && !d->listed[t] && !d->constant[t] &&
+        plan->program->tensors[t].role != MTF_ROLE_INPUT) {
         d->listed[t] = 1;
         plan->boundary[plan->n_boundary++] = t;
     }
@@ -186,12 +189,15 @@ static void list_forward(draft *d)
         const mtf_node *node = &d->program->nodes[i];
         int prefix = extends_prefix(d, node);
         int needs = 0;
+        int constant = 1;
         for (int k = 0; k < MTF_MAX_IN; k++) {
             needs |= node->in[k] != MTF_NO_TENSOR && d->needs[plan->alias[node->in[k]]];
+            constant &= node->in[k] == MTF_NO_TENSOR || d->constant[node->in[k]];
         }
         for (int o = 0; o < MTF_MAX_OUT; o++) {
             if (node->out[o] != MTF_NO_TENSOR) {
                 d->in_prefix[node->out[o]] = (unsigned char)prefix;
+                d->constant[node->out[o]] = (unsigned char)constant;
                 d->needs[node->out[o]] = (unsigned char)(needs || output_trains(d, node, o));
             }
         }
@@ -344,7 +350,7 @@ static int draft_init(draft *d, const mtf_network *network, const mtf_freeze_mas
     const mtf_program *program = network->program;
     size_t tensors = (size_t)program->n_tensors, nodes = (size_t)program->n_nodes;
     *d = (draft){.network = network, .program = program, .frozen = frozen, .plan = plan};
-    d->wanted = mtf_alloc_zero(7 * tensors + nodes + (size_t)program->n_units);
+    d->wanted = mtf_alloc_zero(8 * tensors + nodes + (size_t)program->n_units);
     if (d->wanted == NULL) {
         return 0;
     }
@@ -354,7 +360,8 @@ static int draft_init(draft *d, const mtf_network *network, const mtf_freeze_mas
     d->written = d->gets + tensors;
     d->in_prefix = d->written + tensors;
     d->listed = d->in_prefix + tensors;
-    d->runs = d->listed + tensors;
+    d->constant = d->listed + tensors;
+    d->runs = d->constant + tensors;
     d->adapted = d->runs + nodes;
     return 1;
 }

@@ -21,7 +21,8 @@ static PyObject *space_result(mtf_py_model *self, size_t index)
                           PyLong_FromLongLong(info.stride),
                           PyLong_FromLongLong(info.padding),
                           PyBool_FromLong(info.ceil),
-                          PyLong_FromLongLong(info.extra)};
+                          PyLong_FromLongLong(info.extra),
+                          PyLong_FromLongLong(info.fixed)};
     return mtf_py_result(self->state, MTF_PY_SPACE_INFO, fields);
 }
 

@@ -20,7 +20,7 @@ static PyStructSequence_Field unit_info_fields[] = {
 };
 static PyStructSequence_Field space_info_fields[] = {
     FIELD(name), FIELD(max_length), FIELD(of_heads), FIELD(row_cost), FIELD(rows_per_token), FIELD(is_grid), FIELD(height),
-    FIELD(width), FIELD(of), FIELD(kernel), FIELD(stride), FIELD(padding), FIELD(ceil), FIELD(extra), END
+    FIELD(width), FIELD(of), FIELD(kernel), FIELD(stride), FIELD(padding), FIELD(ceil), FIELD(extra), FIELD(fixed), END
 };
 static PyStructSequence_Field input_info_fields[] = {
     FIELD(name), FIELD(space), FIELD(width), FIELD(limit), FIELD(optional), END

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Scenario", "read_modes", "usual_modes"]
 
 
-_BIAS = re.compile(r"backbone\..*\.bias")
-
-
 @dataclass(frozen=True)
 class Scenario:
     """One scenario; it replaces the freeze state of a model, pins included.
@@ -49,17 +45,22 @@ class Scenario:
         What trains when; nothing else is frozen then.
     way : Lora, IA3, BitFit or None
         What trains beside heads over a frozen backbone.
+    only_heads : bool
+        Freeze all but heads, whatever else the family has beside its backbone; `mode` names it.
     """
 
     name: str
     mode: tuple[str, ...] | None = None
     schedule: FreezeSchedule | None = None
     way: Way | None = None
+    only_heads: bool = False
 
     def apply(self, model: MultiTaskModel, seed: int = 0) -> None:
         """Freeze a model as the scenario begins; `seed` is that of fresh adapters."""
         model.unfreeze()
-        if self.mode is not None:
+        if self.only_heads:
+            model.freeze(model.index.body)
+        elif self.mode is not None:
             model.freeze(list(self.mode))
         if self.way is not None:
             _begin(model, self.way, seed)
@@ -95,13 +96,14 @@ class Scenario:
 
 def _begin(model: MultiTaskModel, way: Way, seed: int) -> None:
     """Freeze the backbone but for what a way of training few parameters trains."""
-    model.freeze("backbone")
+    model.freeze(model.index.body)
     if isinstance(way, Lora):
         model.add_lora(way.rank, way.alpha, way.dropout, way.targets, way.layers, seed=seed)
     elif isinstance(way, IA3):
         model.add_ia3(way.targets, way.layers)
     else:
-        biases = [key for key in model.param_keys if _BIAS.fullmatch(key)]
+        owns = model.index.family.owns
+        biases = [key for key in model.param_keys if owns(key) and key.endswith(".bias")]
         if not biases:
             raise ConfigError(
                 "BitFit trains the biases of the backbone; found none in models of the family "

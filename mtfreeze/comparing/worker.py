@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Interrupted", "run_job", "score_of", "starting_model"]
 
-HEADS_ONLY = Scenario(START, mode=("backbone",))
+HEADS_ONLY = Scenario(START, mode=("backbone",), only_heads=True)
 
 
 class Interrupted(TrainingError):
@@ -145,9 +145,10 @@ class _Job:
         if model.index.adapter is not None:
             model.freeze(model.index.adapter)
         if arguments is not None and tasks:
-            model.freeze([name for name in model.heads if name not in tasks] or "backbone")
+            model.freeze([name for name in model.heads if name not in tasks] or model.index.body)
             run = self._fit(model, tasks, arguments)
-        heads = {k: v for k, v in model.parameters().items() if not k.startswith("backbone.")}
+        own = model.index.family.owns
+        heads = {key: values for key, values in model.parameters().items() if not own(key)}
         self.place.save_start(self.seed, heads)
         return self._result(START, model, run, [(START, unit_states(model))])
 

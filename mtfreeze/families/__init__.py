@@ -17,6 +17,7 @@ from .albert import ALBERT
 from .bert import BERT
 from .config_keys import core_config
 from .deberta_v2 import DEBERTA_V2
+from .detr import DETR
 from .dinov2 import DINOV2, DINOV2_WITH_REGISTERS
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
@@ -66,6 +67,7 @@ FAMILIES: dict[str, Family] = {
         QWEN2,
         QWEN3,
         DEBERTA_V2,
+        DETR,
         VIT,
         DEIT,
         DINOV2,

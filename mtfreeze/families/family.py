@@ -4,7 +4,8 @@
 Selectors, words for parameters, loading and heads from the hub read these facts of the model's
 family and know no family themselves. How its units are called is stated by the family's file in
 ``csrc/families``: ``backbone.layers[i]`` for what is repeated, from the input upward, any other
-``backbone.<name>`` for what stands below and above it.
+``backbone.<name>`` for what stands below and above it. A family may have modules of its own beside
+the backbone, as DETR has an encoder and a decoder: ``encoder.layers[i]``, ``queries``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["IMAGES", "SIZES", "SPANS", "TEXTS", "Family", "HeadLayout"]
+__all__ = ["BACKBONE", "IMAGES", "SIZES", "SPANS", "TEXTS", "Family", "HeadLayout"]
+
+BACKBONE = "backbone."
+"""What keys of backbone parameters begin with, before the hub's names."""
 
 TEXTS, IMAGES = "texts", "images"
 """What a family may read."""
@@ -125,9 +129,15 @@ class Family:
         Whether tokens see what stands before them only.
     reads : {"texts", "images"}
         What a sequence of it is.
+    whole_names : tuple of str
+        Beginnings of plain names that are parameter keys as they stand, of modules beside the
+        backbone too; the keys of all other tensors are their plain names behind ``backbone.``.
     rename : callable, optional
         Takes a tensor's name without prefix and returns the hub's present one, where other
         programs write the same tensors under names of their own.
+    written : callable, optional
+        Takes a plain name and the whole ``config.json``; returns what transformers calls the tensor
+        in a file beside that configuration, where that is not the plain name.
     flat : callable, optional
         Takes the whole ``config.json`` and the file's name for messages; returns what the core
         needs and the file says in another form, such as a value inside of a nested key. Raises
@@ -157,7 +167,9 @@ class Family:
     pooler: str = ""
     causal: bool = False
     reads: str = TEXTS
+    whole_names: tuple[str, ...] = ()
     rename: Callable[[str], str] | None = None
+    written: Callable[[str, Mapping[str, Any]], str] | None = None
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
 
     def core_values(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -191,6 +203,38 @@ class Family:
         if layout is not None and layout.prefix:
             return layout.prefix
         return self.prefixes[0] if self.prefixes else ""
+
+    def key_of(self, name: str) -> str:
+        """Return the parameter key of the tensor of this plain name.
+
+        Examples
+        --------
+        >>> from mtfreeze.families import FAMILIES
+        >>> FAMILIES["bert"].key_of("pooler.dense.bias")
+        'backbone.pooler.dense.bias'
+        >>> FAMILIES["detr"].key_of("decoder.layernorm.bias")
+        'decoder.layernorm.bias'
+        """
+        return name if name.startswith(self.whole_names) else BACKBONE + name
+
+    def name_of(self, key: str) -> str:
+        """Return the plain name of the tensor of this parameter key; the inverse of `key_of`."""
+        return key if key.startswith(self.whole_names) else key.removeprefix(BACKBONE)
+
+    def owns(self, key: str) -> bool:
+        """Return whether this key is of the family's own parameters, not of a head or an adapter.
+
+        Examples
+        --------
+        >>> from mtfreeze.families import FAMILIES
+        >>> [FAMILIES[name].owns("decoder.layernorm.bias") for name in ("detr", "bert")]
+        [True, False]
+        """
+        return key.startswith((BACKBONE, *self.whole_names))
+
+    def written_name(self, name: str, config: Mapping[str, Any]) -> str:
+        """Return what the tensor of this plain name is called in a file beside `config`."""
+        return self.written(name, config) if self.written else name
 
     def is_buffer(self, name: str) -> bool:
         """Return whether the tensor of this plain name is no parameter.

@@ -33,7 +33,8 @@ def part_kind(family: Family, key: str) -> str:
     if key.endswith(".bias"):
         return "biases"
     part = key.removesuffix(".weight")
-    fitting = [end for end in family.part_kinds if part.endswith("." + end)]
+    whole = f".{part}" if family.owns(key) else part  # a head's name says nothing
+    fitting = [end for end in family.part_kinds if whole.endswith(f".{end}")]
     if fitting:
         return family.part_kinds[max(fitting, key=len)]
     if _HIDDEN_LAYER.search(part):

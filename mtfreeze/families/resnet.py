@@ -17,15 +17,20 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from .family import IMAGES, Family, HeadLayout
 
-__all__ = ["RESNET"]
+__all__ = ["RESNET", "from_torchvision", "to_torchvision"]
 
 _STEM = {"conv1": "convolution", "bn1": "normalization"}
 _BLOCK = re.compile(
     r"layer(?P<stage>[1-9])\.(?P<block>\d+)\.(?P<part>[a-z]+)(?:(?P<n>\d)|\.(?P<of>[01]))\."
 )
 
+_LAYER = re.compile(
+    r"encoder\.stages\.(?P<stage>\d)\.layers\.(?P<block>\d+)\."
+    r"(?:shortcut|layer\.(?P<n>\d))\.(?P<kind>convolution|normalization)\.(?P<end>\w+)"
+)
 
-def _from_torchvision(name: str) -> str:
+
+def from_torchvision(name: str) -> str:
     """Return transformers' name of a tensor that torchvision and timm call `name`; else `name`."""
     first, _, rest = name.partition(".")
     if first in _STEM:
@@ -42,6 +47,30 @@ def _from_torchvision(name: str) -> str:
         return name
     kind = "convolution" if found["part"] == "conv" else "normalization"
     return f"{block}.layer.{int(found['n']) - 1}.{kind}.{end}"
+
+
+def to_torchvision(name: str) -> str:
+    """Return torchvision's name of a tensor that transformers calls `name`; else `name`.
+
+    Examples
+    --------
+    >>> to_torchvision("encoder.stages.1.layers.0.layer.2.normalization.bias")
+    'layer2.0.bn3.bias'
+    >>> to_torchvision("embedder.embedder.convolution.weight")
+    'conv1.weight'
+    """
+    for theirs, ours in _STEM.items():
+        if name.startswith(f"embedder.embedder.{ours}."):
+            return name.replace(f"embedder.embedder.{ours}", theirs)
+    found = _LAYER.fullmatch(name)
+    if found is None:
+        return name
+    norm = found["kind"] == "normalization"
+    if found["n"] is None:
+        part = f"downsample.{int(norm)}"
+    else:
+        part = f"{'bn' if norm else 'conv'}{int(found['n']) + 1}"
+    return f"layer{int(found['stage']) + 1}.{found['block']}.{part}.{found['end']}"
 
 
 def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -81,7 +110,7 @@ RESNET = Family(
     harmless=frozenset({"out_features", "out_indices", "stage_names"}),  # of backbones in detectors
     prefixes=("resnet.",),
     renamed={},
-    rename=_from_torchvision,
+    rename=from_torchvision,
     buffers=frozenset({"*.num_batches_tracked"}),
     backbone_stems=("embedder.", "encoder."),
     layer_stem="encoder.stages.",

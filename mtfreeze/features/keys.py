@@ -134,7 +134,7 @@ def _digests(
             continue
         version, value = known.get(info.key, (None, ""))
         # A head or adapter that was removed and added again begins a new count of versions.
-        if version != info.version or not model.index.in_backbone[info.unit]:
+        if version != info.version or not model.index.in_body[info.unit]:
             value = digest(model._core.view(position))
             known[info.key] = (info.version, value)
         found.append((info.key, list(info.shape), value))

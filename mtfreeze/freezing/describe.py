@@ -21,13 +21,11 @@ __all__ = ["frozen_line", "frozen_names", "trained_names"]
 
 def _side(units: Sequence[UnitState], *, frozen: bool) -> list[str]:
     """Return one side as short selectors; partly frozen units end in `` (partly)``."""
-    backbone = [unit.path for unit in units if unit.in_backbone]
+    body = [unit.path for unit in units if unit.in_body]
     wanted = "frozen" if frozen else "trainable"
     whole = [unit.path for unit in units if unit.state == wanted]
     partly = [unit.path for unit in units if unit.state == "partly"]
-    return short_names(whole, backbone) + [
-        f"{name} (partly)" for name in short_names(partly, backbone)
-    ]
+    return short_names(whole, body) + [f"{name} (partly)" for name in short_names(partly, body)]
 
 
 def frozen_names(units: Sequence[UnitState]) -> list[str]:

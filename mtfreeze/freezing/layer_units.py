@@ -17,7 +17,7 @@ from ..closest import counted, name_list
 from ..errors import SelectorError
 from ..quoting import quoted
 
-__all__ = ["LayerUnits", "layer_range"]
+__all__ = ["LayerUnits", "layer_range", "modules_of"]
 
 _PATH = re.compile(
     r"backbone\.(?:layers\[(?P<first>\d+)(?::(?P<stop>\d+))?\]|stages\[(?P<stage>\d+)\]\.blocks\[\d+\])"
@@ -41,6 +41,18 @@ def layer_range(path: str) -> range | None:
         return None
     first = int(match["first"] or match["stage"])
     return range(first, int(match["stop"]) if match["stop"] else first + 1)
+
+
+def modules_of(body: Sequence[str]) -> tuple[str, ...]:
+    """Return what stands beside the backbone, of all units that are neither head nor adapter.
+
+    Examples
+    --------
+    >>> modules_of(["backbone.stem", "encoder.layers[0]", "encoder.layers[1]", "queries"])
+    ('encoder', 'queries')
+    """
+    names = [re.split(r"[.\[]", path, maxsplit=1)[0] for path in body]
+    return tuple(dict.fromkeys(name for name in names if name != "backbone"))
 
 
 @dataclass(frozen=True)

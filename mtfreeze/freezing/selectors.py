@@ -8,6 +8,8 @@
     embeddings, layers, layers[4], layers[2:5], pooler      units, also after "backbone."; layers
                                             that share their weights are one unit
     stages, stages[2], stages[1:3], stages[2].blocks[0]     the same of networks of convolutions
+    encoder, encoder.layers[1:3], queries   modules that a family has beside its backbone, whole or
+                                            in part; not part of "backbone"
     backbone.encoder.*.bias                 a glob over parameter keys (*, ?, [abc])
     re:query|key                            a regular expression found anywhere in a parameter key
     <parameter key>                         one tensor; tied tensors answer to each of their keys
@@ -32,7 +34,7 @@ from ..checks import as_items, typed
 from ..closest import did_you_mean, name_list
 from ..errors import SelectorError
 from ..quoting import quoted
-from .layer_units import LayerUnits
+from .layer_units import LayerUnits, modules_of
 from .spellings import is_layer, spellings
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ _LONGEST = 1_000
 _DEPTH = 20
 """Lists in lists of selectors."""
 
-_BRACKET = re.compile(r"(?P<name>backbone|layers|stages)\[(?P<inside>[^\[\]]*)\]")
+_BRACKET = re.compile(r"(?P<name>[a-z_.]+)\[(?P<inside>[^\[\]]*)\]")
 _LONGEST = 10_000
 """Characters of a selector."""
 
@@ -104,8 +106,10 @@ class ModelIndex:
         Names of the heads.
     adapter : str or None
         ``"lora"`` or ``"ia3"``, the unit of an adapter, if the model has one.
-    in_backbone : (n_units,) bool array
-        The units that are neither heads nor an adapter.
+    in_body : (n_units,) bool array
+        The units that are neither heads nor an adapter: the backbone's and those of `modules`.
+    modules : tuple of str
+        What the family has beside its backbone, such as ``"encoder"`` and ``"queries"``, in order.
     layers : LayerUnits
         The units that compute layers, from the input upward.
     unit_of : (n_params,) int array
@@ -127,7 +131,9 @@ class ModelIndex:
         self.is_head = np.array([unit.is_head for unit in units], dtype=bool)
         self.heads = tuple(unit.path for unit in units if unit.is_head)
         self.adapter = next((path for path in self.unit_paths if path in UNITS), None)
-        self.in_backbone = ~self.is_head & [path not in UNITS for path in self.unit_paths]
+        self.in_body = ~self.is_head & [path not in UNITS for path in self.unit_paths]
+        body = [path for path, own in zip(self.unit_paths, self.in_body, strict=True) if own]
+        self.modules = modules_of(body)
         self.layers = LayerUnits.of(self.unit_paths)
         self.unit_of = np.array([info.unit for info in params], dtype=np.int64)
 
@@ -135,6 +141,20 @@ class ModelIndex:
     def below(self) -> str:
         """What lies below all layers, in a word: embeddings, or the stem of convolutions."""
         return "stem" if self.layers.word == "stages" else "embeddings"
+
+    @property
+    def body(self) -> tuple[str, ...]:
+        """Selectors of all that is neither a head nor an adapter."""
+        return ("backbone", *self.modules)
+
+    def units_under(self, name: str) -> list[int]:
+        """Return the positions of the units whose paths are `name`, or begin with it."""
+        begins = (f"{name}.", f"{name}[")
+        return [
+            at
+            for at, path in enumerate(self.unit_paths)
+            if self.in_body[at] and (path == name or path.startswith(begins))
+        ]
 
     @property
     def n_layers(self) -> int:
@@ -174,7 +194,8 @@ class ModelIndex:
         """Return what a message may propose: parts, heads, units."""
         units = [path for path in self.unit_paths if path not in self.heads]
         short = [path.removeprefix("backbone.") for path in units]
-        return ["all", "none", "backbone", "heads", *self.heads, self.layers.word, *units, *short]
+        groups = [*self.modules, self.layers.word]
+        return ["all", "none", "backbone", "heads", *self.heads, *groups, *units, *short]
 
 
 def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Selection:
@@ -243,7 +264,7 @@ def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selecti
     if text == "none":
         return index.of_units(())
     if text == "backbone":
-        return index.of_units(np.flatnonzero(index.in_backbone))
+        return index.of_units(index.units_under("backbone"))
     if text == "heads":
         if not index.heads:
             raise SelectorError(
@@ -258,9 +279,13 @@ def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selecti
     inner = text.removeprefix("backbone.")
     if inner == index.layers.word:
         return index.of_units(index.layers.positions)
+    if text.partition(".")[0] in index.modules and index.units_under(text):
+        return index.of_units(index.units_under(text))
     match = _BRACKET.fullmatch(text if text.startswith("backbone[") else inner)
     if match and match["name"] in ("backbone", index.layers.word):
         return _resolve_bracket(index, text, match["name"], match["inside"])
+    if match and match["name"].partition(".")[0] in index.modules:
+        return _resolve_module(index, text, match["name"], match["inside"])
     if text.startswith("re:"):
         return _resolve_regex(index, text, hints)
     if any(mark in text for mark in "*?["):
@@ -270,14 +295,9 @@ def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selecti
 
 def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Selection:
     """Resolve ``backbone[:k]``, ``layers[i]``, ``layers[a:b]``, ``layers[a:b:step]``, or stages."""
-    word = index.layers.word
-    parts = [part.strip() for part in inside.split(":")]
-    try:
-        numbers = [int(part) if part else None for part in parts]
-    except ValueError:
-        numbers = []
-    n = index.n_layers
+    word, n = index.layers.word, index.n_layers
     if name == "backbone":
+        numbers = _numbers(inside)
         if len(numbers) != 2 or numbers[0] not in (None, 0) or numbers[1] is None:
             raise SelectorError(
                 f"{quoted(text)}: expected 'backbone[:k]', the {index.below} and the {word} below "
@@ -286,32 +306,55 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
         stop = _bounded(text, numbers[1], n, n, word)
         below = range(index.layers.positions[0] if n else 0)
         return index.of_units([*below, *index.layers.units_of(text, range(stop))])
-    if not 1 <= len(numbers) <= 3 or numbers == [None] or (len(numbers) == 3 and numbers[2] == 0):
-        raise SelectorError(
-            f"{quoted(text)}: expected a number or a slice, as in '{word}[4]', '{word}[2:5]', "
-            f"'{word}[-2:]'; the backbone has {word} 0 to {n - 1}"
-        )
-    if len(numbers) == 1:
-        assert numbers[0] is not None
-        number = _bounded(text, numbers[0], n, n - 1, word)
-        return index.of_units(index.layers.units_of(text, [number]))
-    for end in numbers[:2]:
-        if end is not None:
-            _bounded(text, end, n, n, word)
-    chosen = range(n)[slice(*numbers)]
-    if not chosen:
-        raise SelectorError(
-            f"{quoted(text)} selects no {word[:-1]}; the backbone has {word} 0 to {n - 1}, and the "
-            "end of a slice is not part of it"
-        )
+    chosen = _chosen(text, inside, n, word, "backbone")
     return index.of_units(index.layers.units_of(text, chosen))
 
 
-def _bounded(text: str, number: int, n: int, last: int, word: str) -> int:
+def _resolve_module(index: ModelIndex, text: str, name: str, inside: str) -> Selection:
+    """Resolve ``encoder.layers[i]`` and slices of it."""
+    units = [at for at in index.units_under(name) if index.unit_paths[at].startswith(f"{name}[")]
+    if not units:
+        raise SelectorError(_miss(index, text, True))
+    module, _, word = name.partition(".")
+    return index.of_units(units[at] for at in _chosen(text, inside, len(units), word, module))
+
+
+def _numbers(inside: str) -> list[int | None]:
+    """Return the numbers between brackets; none where they are something else."""
+    try:
+        return [int(part) if part.strip() else None for part in inside.split(":")]
+    except ValueError:
+        return []
+
+
+def _chosen(text: str, inside: str, n: int, word: str, of: str) -> Collection[int]:
+    """Return which of the `n` layers of `of`, called `word`, a number or a slice means."""
+    numbers = _numbers(inside)
+    if not 1 <= len(numbers) <= 3 or numbers == [None] or (len(numbers) == 3 and numbers[2] == 0):
+        raise SelectorError(
+            f"{quoted(text)}: expected a number or a slice, as in '{word}[4]', '{word}[2:5]', "
+            f"'{word}[-2:]'; the {of} has {word} 0 to {n - 1}"
+        )
+    if len(numbers) == 1:
+        assert numbers[0] is not None
+        return [_bounded(text, numbers[0], n, n - 1, word, of)]
+    for end in numbers[:2]:
+        if end is not None:
+            _bounded(text, end, n, n, word, of)
+    chosen = range(n)[slice(*numbers)]
+    if not chosen:
+        raise SelectorError(
+            f"{quoted(text)} selects no {word[:-1]}; the {of} has {word} 0 to {n - 1}, and the "
+            "end of a slice is not part of it"
+        )
+    return chosen
+
+
+def _bounded(text: str, number: int, n: int, last: int, word: str, of: str = "backbone") -> int:
     """Return `number` counted from 0; negative ones count from the top."""
     if not -n <= number <= last:
         raise SelectorError(
-            f"{quoted(text)}: expected a number from {-n} to {last}; found {number}; the backbone "
+            f"{quoted(text)}: expected a number from {-n} to {last}; found {number}; the {of} "
             f"has {word} 0 to {n - 1}"
         )
     return number + n if number < 0 else number
@@ -375,7 +418,8 @@ def _miss(index: ModelIndex, text: str, hints: bool) -> str:
     hint = ""
     if hints:
         hint = _respelled(index, text) or did_you_mean(text, [*index.names(), *index.keys])
-    expected = name_list(["all", "none", "backbone", "heads", *index.heads, "backbone[:k]"])
+    parts = ["backbone", *index.modules, "heads", *index.heads]
+    expected = name_list(["all", "none", *parts, "backbone[:k]"])
     return (
         f"selector {quoted(text)} matches nothing; expected {expected}, a unit such as "
         f"'backbone.{index.layers.word}[2:5]', a parameter key or a glob over keys; "

@@ -2,18 +2,22 @@
 """Units of a model named as shortly as selectors allow: ``backbone[:5]``, ``backbone.layers[2:4]``.
 
 What lies below all layers (the embeddings) and the first k of them are ``backbone[:k]``, a run of
-layers is one slice. Of a stage that is not there whole, the blocks are named.
+layers is one slice. Of a stage that is not there whole, the blocks are named. A module beside the
+backbone is named whole, or by runs of its layers.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from ..closest import counted
-from .layer_units import LayerUnits, layer_range
+from .layer_units import LayerUnits, layer_range, modules_of
 from .selectors import ModelIndex
 
 __all__ = ["short_names", "tensors_text", "unit_names"]
+
+_NUMBERED = re.compile(r"(?P<stem>.+)\[(?P<number>\d+)\]")
 
 
 def _runs(ranges: Sequence[range]) -> list[tuple[int, int]]:
@@ -27,15 +31,15 @@ def _runs(ranges: Sequence[range]) -> list[tuple[int, int]]:
     return runs
 
 
-def short_names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
+def short_names(paths: Sequence[str], body: Sequence[str]) -> list[str]:
     """Name units as shortly as selectors allow, in the model's order.
 
     Parameters
     ----------
     paths : sequence of str
         The units to name.
-    backbone : sequence of str
-        All units of the backbone, from the input upward.
+    body : sequence of str
+        All units that are neither heads nor an adapter, from the input upward.
 
     Examples
     --------
@@ -45,10 +49,43 @@ def short_names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
     >>> blocks = [f"backbone.stages[{s}].blocks[{b}]" for s in (0, 1) for b in (0, 1)]
     >>> short_names(blocks[:3], ["backbone.stem", *blocks])
     ['backbone.stages[0]', 'backbone.stages[1].blocks[0]']
+    >>> detr = ["backbone.stem", *(f"encoder.layers[{i}]" for i in range(3)), "queries"]
+    >>> short_names(detr, detr), short_names(detr[1:3], detr)
+    (['backbone', 'encoder', 'queries'], ['encoder.layers[0:2]'])
     """
+    modules = modules_of(body)
+    names = _backbone_names(paths, [path for path in body if path.startswith("backbone.")])
+    for module in modules:
+        own = [path for path in body if re.split(r"[.\[]", path, maxsplit=1)[0] == module]
+        names += _module_names(module, [path for path in own if path in paths], own)
+    return [*names, *(path for path in paths if path not in body)]
+
+
+def _module_names(module: str, chosen: Sequence[str], own: Sequence[str]) -> list[str]:
+    """Name units of a module beside the backbone: the module itself, runs of its layers."""
+    if len(chosen) == len(own):
+        return [module]
+    names: list[str] = []
+    runs: dict[str, list[range]] = {}
+    for path in chosen:
+        layer = _NUMBERED.fullmatch(path)
+        if layer is None:
+            names.append(path)
+        else:
+            number = int(layer["number"])
+            runs.setdefault(layer["stem"], []).append(range(number, number + 1))
+    slices = [
+        f"{stem}[{a}]" if b == a + 1 else f"{stem}[{a}:{b}]"
+        for stem, ranges in runs.items()
+        for a, b in _runs(ranges)
+    ]
+    return [*slices, *names]
+
+
+def _backbone_names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
     chosen = [path for path in paths if path in backbone]
     if len(chosen) == len(backbone) and backbone:
-        return ["backbone", *(path for path in paths if path not in backbone)]
+        return ["backbone"]
     first = next((i for i, path in enumerate(backbone) if layer_range(path) is not None), 0)
     below = [path for path in chosen if path in backbone[:first]]
     missing = {layer_range(path) for path in backbone if path not in chosen}
@@ -63,7 +100,7 @@ def short_names(paths: Sequence[str], backbone: Sequence[str]) -> list[str]:
     ]
     slices += [path for path, numbers in found.items() if numbers not in whole]
     above = [path for path in chosen if path in backbone[first:] and layer_range(path) is None]
-    return [*below, *slices, *above, *(path for path in paths if path not in backbone)]
+    return [*below, *slices, *above]
 
 
 def tensors_text(
@@ -106,6 +143,6 @@ def unit_names(index: ModelIndex, keys: Collection[str], heads: Collection[str] 
             whole.append(path)
         elif any(own):
             partly.append(path)
-    backbone = [path for path, own in zip(index.unit_paths, index.in_backbone, strict=True) if own]
-    names = short_names(whole, backbone)
-    return names + [f"{name} (partly)" for name in short_names(partly, backbone)]
+    body = [path for path, own in zip(index.unit_paths, index.in_body, strict=True) if own]
+    names = short_names(whole, body)
+    return names + [f"{name} (partly)" for name in short_names(partly, body)]

@@ -33,7 +33,7 @@ class UnitState:
     empty_frozen: bool = False
 
     @property
-    def in_backbone(self) -> bool:
+    def in_body(self) -> bool:
         """Whether it is neither a head nor an adapter."""
         return not self.is_head and self.path not in UNITS
 

@@ -2,8 +2,9 @@
 """How many rows a sequence has in each row space of a family.
 
 A text has rows in one space, its tokens. An image has them in several that follow from each other:
-patches and the tokens made of them, or one grid a resolution. The rules are the core's
-(``csrc/model/program.h``); this carries them out, for batches and for prices.
+patches and the tokens made of them, or one grid a resolution. Of queries every image has as many.
+The rules are the core's (``csrc/model/program.h``); this carries them out, for batches and for
+prices.
 
 The *length* of a sequence is how many rows it has in the family's *main* space: ``"tokens"`` where
 there is one, else the grid that all others follow from.
@@ -94,7 +95,10 @@ class RowLayout:
         known = np.asarray(lengths, dtype=np.int64)
         rows = known - self._more
         if not any(one.is_grid and one.of for one in self.spaces):
-            return {one.name: rows + one.extra for one in self.spaces}
+            return {
+                one.name: np.full_like(rows, one.fixed) if one.fixed else rows + one.extra
+                for one in self.spaces
+            }
         distinct, back = np.unique(rows, return_inverse=True)
         shapes = [_squarest(int(n)) for n in distinct]
         grids = self.grids([height for height, _ in shapes], [width for _, width in shapes])
@@ -115,6 +119,9 @@ class RowLayout:
         shapes: dict[str, tuple[Int64, Int64]] = {}
         found: dict[str, tuple[Int64, Int64 | None]] = {}
         for one in self.spaces:
+            if one.fixed:
+                found[one.name] = np.full(np.shape(heights), one.fixed, dtype=np.int64), None
+                continue
             if one.of is None:
                 height, width = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
             else:

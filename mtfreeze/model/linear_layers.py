@@ -19,11 +19,12 @@ def linear_paths(model: ModelState) -> list[str]:
     >>> linear_paths(model)[0]
     'encoder.layer.0.attention.self.query'
     """
+    family = model.index.family
     return [
-        info.key.removeprefix("backbone.").removesuffix(".weight")
+        family.name_of(info.key).removesuffix(".weight")
         for info in model._core.params()
         if info.in_products
         and len(info.shape) == 2  # not a convolution
-        and info.key.startswith("backbone.")
+        and family.owns(info.key)
         and info.key.endswith(".weight")
     ]

@@ -35,7 +35,7 @@ from .folder_kinds import warn_of_another_kind
 from .gguf_models import find_gguf, read_gguf_model
 from .hub import Base, base_of
 from .kept_files import read_kept
-from .promises import BACKBONE, SavedHead, check_promises, check_sizes
+from .promises import SavedHead, check_promises, check_sizes
 from .saved_adapter import SavedAdapter, read_saved_adapter
 from .sentence_files import WRITTEN, SentenceSettings, check_pooling, read_settings
 
@@ -178,7 +178,7 @@ def load_folder(
     else:
         files = gguf.tokenizer_files(folder) if gguf else None
         settings, encoder = _read_text(folder, core, family, settings, max_length, config, files)
-    unused = _fill(core, entries)
+    unused = _fill(core, family, entries)
     if gguf:
         gguf.say_types()
     if not own:
@@ -292,13 +292,15 @@ def _named_tensors(
     return named
 
 
-def _fill(core: CoreModel, entries: Mapping[str, TensorEntry]) -> dict[str, RawTensor]:
+def _fill(
+    core: CoreModel, family: Family, entries: Mapping[str, TensorEntry]
+) -> dict[str, RawTensor]:
     """Copy the weights, which `check_promises` has seen, into the core; return what it has no
     use for."""
     infos = core.params()
     for position, info in enumerate(infos):
-        core.set_param(position, entries[info.key.removeprefix(BACKBONE)].read_weights())
-    used = {key.removeprefix(BACKBONE) for info in infos for key in (info.key, *info.aliases)}
+        core.set_param(position, entries[family.name_of(info.key)].read_weights())
+    used = {family.name_of(key) for info in infos for key in (info.key, *info.aliases)}
     return {name: entry.read_raw() for name, entry in entries.items() if name not in used}
 
 

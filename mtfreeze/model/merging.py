@@ -71,7 +71,7 @@ def merge(model: ModelState, adapter: Adapter, detach: Callable[[Merged], None])
     after: dict[str, Float32] = {}
     values: dict[str, Float32] = {}
     for site in adapter.sites:
-        keys, weight = adapter.keys(site), f"backbone.{site.path}.weight"
+        keys, weight = adapter.keys(site), index.family.key_of(f"{site.path}.weight")
         down, up = (np.array(core.view(index.key_index[key])) for key in keys)
         values |= dict(zip(keys, (down, up), strict=True))
         before[weight] = np.array(core.view(index.key_index[weight]))

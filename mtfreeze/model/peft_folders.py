@@ -52,7 +52,7 @@ def _base_digest(model: ModelState) -> str:
     """Return one digest of all weights of the backbone."""
     state = hashlib.blake2b(digest_size=16)
     for key, value in snapshot(model).digests.items():
-        if key.startswith("backbone."):
+        if model.index.family.owns(key):
             state.update(f"{key}\0{value}\0".encode())
     return state.hexdigest()
 
@@ -106,7 +106,7 @@ def save_adapter(model: ModelState, adapter: Adapter, path: Path) -> Path:
     heads = {
         key: values
         for key, values in params.items()
-        if not key.startswith(("backbone.", f"{adapter.kind}."))
+        if not (family.owns(key) or key.startswith(f"{adapter.kind}."))
     }
     folder = user_path(path).resolve()
     begin = f"cannot save the adapter to {quoted(str(path))}"
@@ -189,10 +189,11 @@ def _values(
     where: str,
 ) -> dict[str, Float32]:
     """Read the adapter's parameters by our keys, of the shapes that the base asks for."""
-    transposed = model.index.family.model_type in IN_OUT_WEIGHTS
+    family, key_index = model.index.family, model.index.key_index
+    transposed = family.model_type in IN_OUT_WEIGHTS
     values: dict[str, Float32] = {}
     for site in adapter.sites:
-        weight = model._core.view(model.index.key_index[f"backbone.{site.path}.weight"])
+        weight = model._core.view(key_index[family.key_of(f"{site.path}.weight")])
         n, k = weight.shape[::-1] if transposed else weight.shape
         lora = adapter.kind == LORA_UNIT
         wanted = (

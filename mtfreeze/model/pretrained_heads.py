@@ -406,8 +406,8 @@ def _read_weights(
 def _compare_backbone(model: ModelState, folder: Path, *, pooler: bool) -> tuple[list[str], int]:
     """Return which of the backbone's parameters have other bits in `folder`, and of how many."""
     config = read_object(folder / "config.json")
-    keys = [key for key in model.param_keys if key.startswith("backbone.")]
     own = model.index.family
+    keys = [key for key in model.param_keys if own.owns(key)]
     if not pooler and own.pooler:  # the head does not read it, or brings its own
         keys = [key for key in keys if not key.startswith(f"backbone.{own.pooler}")]
     family = FAMILIES.get(str(config.get("model_type")))
@@ -422,7 +422,7 @@ def _compare_backbone(model: ModelState, folder: Path, *, pooler: bool) -> tuple
     params = model.parameters()
 
     def differs(key: str) -> bool:
-        entry = found.get(key.removeprefix("backbone."))
+        entry = found.get(own.name_of(key))
         if entry is None or entry.shape != params[key].shape:
             return True
         return entry.read_float32().tobytes() != params[key].tobytes()

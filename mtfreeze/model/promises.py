@@ -23,10 +23,7 @@ from ..files.tensor_files import TensorEntry
 from ..heads.kind import HeadSpec
 from ..quoting import quoted
 
-__all__ = ["BACKBONE", "SavedHead", "check_promises", "check_sizes"]
-
-BACKBONE = "backbone."
-"""What keys of backbone parameters begin with, before the hub's names."""
+__all__ = ["SavedHead", "check_promises", "check_sizes"]
 
 _MAX_LAYERS = 512
 """Building a program takes time by the square of its layers; the deepest encoders have some 50."""
@@ -118,9 +115,7 @@ def check_promises(
         If the core cannot build it.
     """
     params = outline(build, {head.name: head.spec.core_config() for head in heads})
-    _check_backbone(
-        family, [one for one in params if one.key.startswith(BACKBONE)], entries, folder
-    )
+    _check_backbone(family, [one for one in params if family.owns(one.key)], entries, folder)
     for head in heads:
         _check_head([one for one in params if one.key.startswith(head.name + ".")], head)
 
@@ -140,7 +135,7 @@ def _why_missing(name: str, entries: Collection[str]) -> str:
 def _check_backbone(
     family: Family, infos: Sequence[ParamInfo], entries: Mapping[str, TensorEntry], folder: Path
 ) -> None:
-    names = {info.key.removeprefix(BACKBONE): info for info in infos}
+    names = {family.name_of(info.key): info for info in infos}
     missing = [name for name in names if name not in entries]
     if missing:
         present = [name for name in entries if name not in names]
@@ -151,7 +146,7 @@ def _check_backbone(
             f"found: {name_list(missing, 5)}{hint}; config.json and weights belong to different "
             "models, or the file is incomplete"
         )
-    used = {*names, *(alias.removeprefix(BACKBONE) for info in infos for alias in info.aliases)}
+    used = {*names, *(family.name_of(alias) for info in infos for alias in info.aliases)}
     extra = [
         name
         for name in entries

@@ -24,7 +24,7 @@ from ..errors import CheckpointError, ConfigError
 from ..files.folder_swap import new_folder, take_over
 from ..files.inner_names import inner_path
 from ..files.json_files import to_json
-from ..files.tensor_files import n_not_finite, write_tensors
+from ..files.tensor_files import RawTensor, n_not_finite, write_tensors
 from ..files.user_paths import user_path
 from ..files.whole_file import explained, make_folder, write_synced
 from ..freezing.digests import snapshot
@@ -116,11 +116,8 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
         name: {key: array for key, array in params.items() if key.startswith(name + ".")}
         for name in model.heads
     }
-    backbone = {
-        key.removeprefix("backbone."): array
-        for key, array in params.items()
-        if key.startswith("backbone.")
-    }
+    family = model.index.family
+    backbone = {family.name_of(key): array for key, array in params.items() if family.owns(key)}
     settings, own = model._loaded.settings, _own_file(model)
     files = {
         "config.json": to_json(_config(model.config)),
@@ -133,7 +130,7 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
     saved_as = _digest(files)
     files["mtfreeze.json"] = to_json({**own, "saved_as": saved_as})
     main = {key: array for key, array in backbone.items() if not key.startswith(DENSE)}
-    write_tensors(folder / "model.safetensors", {**main, **model.unused}, saved_as)
+    write_tensors(folder / "model.safetensors", _written(model, main), saved_as)
     for number in range(len(settings.dense)):
         place = folder / dense_folder(number)
         place.mkdir()
@@ -151,6 +148,15 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
         write_synced(file, data)
     if settings.normalize and "modules.json" in files:
         (folder / f"{len(settings.dense) + 2}_Normalize").mkdir()
+
+
+def _written(
+    model: ModelState, tensors: Mapping[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32] | RawTensor]:
+    """Return the model's own tensors and those that it keeps by the names of its file."""
+    family, config = model.index.family, model.config
+    both: dict[str, NDArray[np.float32] | RawTensor] = {**tensors, **model.unused}
+    return {family.written_name(name, config): tensor for name, tensor in both.items()}
 
 
 def _kept(model: ModelState, place: Path | None) -> dict[str, bytes]:

@@ -41,7 +41,6 @@ _KINDS = {
 """Classes of transformers by kind of head, of families that read texts."""
 _OF_IMAGES = dict.fromkeys(PROBLEMS, "ForImageClassification")
 
-_BACKBONE = "backbone."
 _NO_NORM = {"norm_eps": None, "norm_bias": False}
 
 
@@ -223,9 +222,7 @@ def _with_backbone(
     """Return a head's tensors with the backbone's; of unused ones those that it or `stems` has."""
     family, params = model.index.family, model.parameters()
     backbone: dict[str, NDArray[np.float32] | RawTensor] = {
-        prefix + key.removeprefix(_BACKBONE): values
-        for key, values in params.items()
-        if key.startswith(_BACKBONE)
+        prefix + family.name_of(key): values for key, values in params.items() if family.owns(key)
     }
     kept = (*family.backbone_stems, *stems)
     unused = {prefix + key: tensor for key, tensor in model.unused.items() if key.startswith(kept)}

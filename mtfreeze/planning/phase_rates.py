@@ -13,6 +13,7 @@ from .rates import (
     ADAPTER_RATES,
     DEFAULT_RATES,
     FROZEN_BACKBONE_RATES,
+    MODULE_RATE,
     ParamLike,
     Rates,
     expand_decay,
@@ -52,6 +53,8 @@ def phase_rates(
         rate = FROZEN_BACKBONE_RATES
     else:
         rate = DEFAULT_RATES if own.usual_rate is None else own.usual_rate
+        if isinstance(rate, Mapping):
+            rate = {**dict.fromkeys(model.index.modules, MODULE_RATE), **rate}
         adapter = model.index.adapter
         if adapter is not None and isinstance(rate, Mapping):
             rate = {**rate, adapter: rate.get(adapter, ADAPTER_RATES[adapter])}

@@ -24,6 +24,7 @@ __all__ = [
     "ADAPTER_RATES",
     "DEFAULT_RATES",
     "FROZEN_BACKBONE_RATES",
+    "MODULE_RATE",
     "ParamLike",
     "Rates",
     "expand_decay",
@@ -39,6 +40,9 @@ FROZEN_BACKBONE_RATES: Mapping[str, float] = {"heads": 1e-2}
 """Where only heads train: linear in fixed features, they bear, and need, a far larger rate. On the
 demo's data, three epochs at 5e-5 leave them near chance, at 1e-3 far from done; from 1e-2 to 3e-2
 they are as good as they get."""
+
+MODULE_RATE = 1e-4
+"""Usual rate of what a family has beside its backbone: DETR's transformer was published with it."""
 
 ADAPTER_RATES: Mapping[str, float] = {"lora": 5e-4, "ia3": 5e-3}
 """Usual rates of adapters, by the unit that they are: fresh weights, but few."""
@@ -142,7 +146,7 @@ def layer_rates(index: ModelIndex, trains: NDArray[np.bool_], rates: Float64) ->
     found = {}
     for unit, path in enumerate(index.unit_paths):
         mine = trains & (index.unit_of == unit)
-        if mine.any() and index.in_backbone[unit]:
+        if mine.any() and index.in_body[unit]:
             found[path.removeprefix("backbone.")] = float(rates[mine].max())
     return found
 

@@ -221,7 +221,8 @@ def _check_pins(model: ModelState, phases: Sequence[Phase], states: Sequence[Fre
 def _gradual_stages(model: ModelState, rule: Gradual) -> list[tuple[Phase, FreezeState]]:
     """Return what a gradual schedule trains, stage after stage; pins may leave stages out."""
     n = model.index.n_layers
-    stages = [replace(rule.common, freeze="backbone", name="heads")]
+    body = model.index.body
+    stages = [replace(rule.common, freeze=body if len(body) > 1 else "backbone", name="heads")]
     for top in range(rule.per_step, n + rule.per_step, rule.per_step):
         below = model.index.layers.cut_at_most(n - min(top, n))
         name = f"layers[{below}:]" if below else "layers"

@@ -269,12 +269,12 @@ def _add_freeze_notes(model: ModelState, drafts: Sequence[_Draft]) -> None:
                     f"{unit.path}: frozen and never trained; its predictions are random"
                 )
         trained |= set(one.trained) - one.phase.freeze.frozen_heads
-        backbone = [unit for unit in one.phase.units if unit.in_backbone]
-        lowest = next((i for i, unit in enumerate(backbone) if not unit.frozen), len(backbone))
-        above = [unit.path for unit in backbone[lowest:] if unit.frozen]
+        body = [unit for unit in one.phase.units if unit.in_body]
+        lowest = next((i for i, unit in enumerate(body) if not unit.frozen), len(body))
+        above = [unit.path for unit in body[lowest:] if unit.frozen]
         if above:
             one.notes.append(
-                f"{above[-1]} is frozen while {backbone[lowest].path} below it trains: the "
+                f"{above[-1]} is frozen while {body[lowest].path} below it trains: the "
                 "backward pass still goes through it, and little is saved"
             )
 

@@ -85,7 +85,7 @@ def backbone_facts(model: MultiTaskModel) -> BackboneFacts:
     n_values = sum(
         view.size
         for key, view in model.parameters().items()
-        if index.in_backbone[index.unit_of[index.key_index[key]]]
+        if index.in_body[index.unit_of[index.key_index[key]]]
     )
     return BackboneFacts(
         name=model.name.rstrip("/").rpartition("/")[2] or model.name,

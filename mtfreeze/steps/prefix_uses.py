@@ -108,7 +108,8 @@ def _evaluated(
     times: int,
 ) -> list[PrefixUse]:
     # Where heads are frozen too, what they read still serves all of them.
-    frozen = masks(model, _backbone_only(freeze))
+    owns = model.index.family.owns
+    frozen = masks(model, FreezeState(frozenset(key for key in freeze.frozen if owns(key))))
     uses = []
     for group, encoded in evaluated:
         names = _boundary(model, group.tasks, frozen)
@@ -140,11 +141,6 @@ def _changes_inputs(model: ModelState, tasks: Sequence[str]) -> bool:
 
 def _joint(plan: RunPlan) -> bool:
     return plan.settings.mixing == "joint"
-
-
-def _backbone_only(freeze: FreezeState) -> FreezeState:
-    frozen = frozenset(key for key in freeze.frozen if key.startswith("backbone."))
-    return FreezeState(frozen)
 
 
 def _times(phase: PhasePlan, group: int, n_rows: int) -> int:

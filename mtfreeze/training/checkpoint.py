@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..closest import name_list
 from ..errors import CheckpointError
+from ..families import family_of
 from ..files.drafts import clear_abandoned, new_token, remove_folder
 from ..files.folder_swap import new_folder
 from ..files.inner_names import inner_path
@@ -114,8 +115,12 @@ class Checkpoint:
 
     def parameters(self) -> dict[str, TensorEntry]:
         """Return where every parameter lies, by its key."""
-        backbone = find_tensors(self.path)
-        found = {f"backbone.{name}": entry for name, entry in backbone.items()}
+        file = self.path / "config.json"
+        family = family_of(read_object(file), str(file))
+        found = {
+            family.key_of(family.plain_name(name)): entry
+            for name, entry in find_tensors(self.path).items()
+        }
         for head in self.trained_heads:
             file = inner_path(self.path, f"heads/{head}.safetensors", f"{_TRAINER}/{_STATE}")
             found |= read_entries(file)
