@@ -128,7 +128,7 @@ class _Detected(RowSpace):
         frames = frames_of(encoded, rows)
         for row, own, frame in zip(rows.tolist(), by_image, frames, strict=True):
             order = np.argsort(-own[:, SCORE], kind="stable")
-            corners = frame.corners(own[order, SCORE + 1 :])
+            corners = frame.corners(own[order, SCORE + 1 :]).astype(np.float32)
             found[row] = np.concatenate([own[order, : SCORE + 1], corners], axis=1)
 
     def each(self, found: Any, make: Callable[[Any], Any]) -> Any:

@@ -191,7 +191,10 @@ def _shown(name: str, boxes: Any) -> list[ShownBox]:
                 "give it as it is, or a list of mtf.Box"
             )
         rows = zip(boxes["labels"], boxes["boxes"], boxes["scores"], strict=True)
-        return [ShownBox(str(label), *map(float, box), float(score)) for label, box, score in rows]
+        return [
+            ShownBox(str(label), float(x0), float(y0), float(x1), float(y1), float(score))
+            for label, (x0, y0, x1, y1), score in rows
+        ]
     items = None if isinstance(boxes, str) else as_items(boxes)
     listed = None if items is None else list(items)
     if listed is None or not all(isinstance(one, Box) for one in listed):
