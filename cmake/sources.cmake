@@ -136,6 +136,7 @@ set(_losses assignment.c boxes.c losses.c values.c)
 set(_heads features.c layers.c)
 set(_plan
     batch.c
+    features.c
     forms.c
     grids.c
     places.c

@@ -172,6 +172,9 @@ mtf_tensor_id mtf_program_find_input(const mtf_program *program, const char *nam
 mtf_tensor_id mtf_program_find_output(const mtf_program *program, const char *name);
 /* Name of an output that is this tensor; NULL: none is. */
 const char *mtf_program_output_name(const mtf_program *program, mtf_tensor_id tensor);
+/* Marks in `constant` (n_tensors) what is made of no input, such as rows of a table for every sequence:
+ * the same for all batches of these sizes. */
+void mtf_program_mark_constant(const mtf_program *program, unsigned char *constant);
 int32_t mtf_program_find_param(const mtf_program *program, const char *key);
 /* The table that the first embedding looks words up in; -1: there is none. */
 int32_t mtf_program_word_table(const mtf_program *program);
