@@ -30,6 +30,7 @@ set(MTF_FAMILIES_OF_roberta roberta xlm_roberta camembert)
 set(MTF_FAMILIES_OF_vit vit deit)
 # Kinds of heads: csrc/heads/<name>.c defines mtf_head_<name>. A new kind is one line here.
 set(MTF_HEADS
+    detection
     language_model
     multi_label_classification
     pair_classification
@@ -46,6 +47,7 @@ set(MTF_LOSSES
     crf
     cross_entropy
     mse
+    set
     soft_targets
     span
 )
@@ -134,10 +136,11 @@ set(_model
     values.c
     vision_encoder.c
 )
-set(_losses losses.c)
+set(_losses assignment.c boxes.c losses.c values.c)
 set(_heads features.c layers.c)
 set(_plan
     batch.c
+    features.c
     forms.c
     grids.c
     places.c
@@ -198,6 +201,7 @@ set(_python
     results.c
     runtime.c
     train.c
+    values.c
     watch.c
     whole.c
 )

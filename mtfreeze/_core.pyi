@@ -29,7 +29,9 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Mask = NDArray[np.uint8] | NDArray[np.bool_]
 # (output, targets, weight) or (output, targets, weight, kind of loss); without a kind that of the
-# head. Targets: "cross_entropy" (N,) classes or IGNORE_LABEL, "mse" (N, width) values or NaN first.
+# head. Targets: "cross_entropy" (N,) classes or IGNORE_LABEL, "mse" (N, width) values or NaN first,
+# "set" (N, 5) boxes [label, centre x, centre y, width, height] in the first rows of a sequence,
+# label -1 behind them, NaN in all rows of one without a target.
 Targets = Int32 | Float32
 Settings = tuple[float, float, float, float, NDArray[np.float64] | None]
 Loss = (
@@ -190,6 +192,17 @@ def outline(
 ) -> list[ParamInfo]:
     """The parameters that Model(config) would have with these heads, in order; key, unit, shape,
     size, decays, in_products and aliases count. No memory is taken for them."""
+
+def loss_values(
+    kind: str, outputs: Float32, targets: Targets, offsets: Int64, parts: int = 1
+) -> NDArray[np.float64]:
+    """The mean loss of each sequence as if it were a step by itself, (B,), NaN where it has no
+    target. Outputs (N, width) are `parts` answers side by side, targets as the kind takes them;
+    offsets (B + 1,): where the rows of each sequence begin. ValueError: what a step refuses."""
+
+def assignment(costs: NDArray[np.float64]) -> Int64:
+    """Column of each row of costs (n, m), (n,): all different and of the least total cost; -1 for
+    rows without one, where n > m. ValueError: a cost is not finite, or beyond 1e300."""
 
 def fail_allocation_after(n: int) -> None:
     """Tests only: the n-th allocation from now fails once; 0 switches it off."""

@@ -27,7 +27,6 @@ from .heads.backbone_facts import BackboneFacts
 from .heads.head import Head, check_head_name
 from .heads.kind import HeadSpec
 from .heads.registry import descriptions
-from .inputs.packing import IDS
 from .model.adapter_methods import AdapterMethods
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
@@ -383,17 +382,8 @@ class MultiTaskModel(
 
     def _backbone_facts(self) -> BackboneFacts:
         """Return what a kind of head may ask about this model."""
-        n_words = next((one.limit for one in self._core.inputs() if one.name == IDS), 0)
-        shapes = [one.shape for one in self._core.params()]
-        tables = (shape for shape in shapes if len(shape) == 2 and shape[0] == n_words)
-        table = next(tables, (0, self.token_width))  # a backbone of images knows no words
-        return BackboneFacts(
-            self.index.family,
-            self.config,
-            n_words,
-            table[1],
-            partial(self.encoder.vocabulary, n_words),
-        )
+        core, vocabulary = self._core, self.encoder.vocabulary
+        return BackboneFacts.of(core, self.index.family, self.config, self.token_width, vocabulary)
 
     @exclusive
     def remove_head(self, name: str) -> MultiTaskModel:

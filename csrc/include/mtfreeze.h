@@ -300,6 +300,22 @@ typedef struct mtf_loss_info {
     int64_t width;        /* columns of targets that are rows; 0: labels */
 } mtf_loss_info;
 
+/* The kind of that name for outputs `n` wide. MTF_ERR_NAME lists those there are. */
+MTF_NODISCARD mtf_status mtf_loss_get(const char *kind, int64_t n, mtf_loss_info *info,
+                                      mtf_error *err);
+/* What each sequence's rows would have as their mean loss if they were the whole step: values
+ * (n_sequences), NaN for one without a target. y (m,n), of `parts` answers side by side; targets as a
+ * loss takes them; offsets (n_sequences+1), from 0 to m. */
+MTF_NODISCARD mtf_status mtf_loss_values(const mtf_loss *loss, const mtf_real *y, int64_t m,
+                                         int64_t n, int64_t parts, const int64_t *offsets,
+                                         int64_t n_sequences, double *values, mtf_error *err);
+
+#define MTF_MOST_COST 1e300
+/* Rows of a matrix of costs (n,m) to columns, one to one and as many as there can be, so that their
+ * costs add up to the least: columns (n), -1 for a row that has none. Any thread. */
+MTF_NODISCARD mtf_status mtf_assignment(const double *cost, int64_t n, int64_t m, int64_t *columns,
+                                        mtf_error *err);
+
 typedef struct mtf_injection {
     const char *output;
     const mtf_real *grad; /* (N, width): d loss / d output, added to what losses give */

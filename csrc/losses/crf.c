@@ -53,15 +53,15 @@ static mtf_status check(const char *output, const mtf_loss_rows *rows, mtf_loss_
         }
         labelled++;
     }
-    *counts = (mtf_loss_counts){labelled, (double)labelled};
+    *counts = (mtf_loss_counts){.n_labelled = labelled, .divisor = (double)labelled};
     return MTF_OK;
 }
 
 /* Forward sums of every row, then two rows of backward sums. */
-static size_t work(int64_t m, int64_t n)
+static size_t work(const mtf_loss_rows *rows)
 {
-    const int64_t k = labels_of(n);
-    return (size_t)((m + 2) * k);
+    const int64_t k = labels_of(rows->n);
+    return (size_t)((rows->m + 2) * k);
 }
 
 /* A chain of one sequence while it is walked. */

@@ -42,7 +42,7 @@ static mtf_status check(const char *output, const mtf_loss_rows *rows, mtf_loss_
                         mtf_error *err)
 {
     const int32_t *labels = rows->targets;
-    *counts = (mtf_loss_counts){0, 0};
+    *counts = (mtf_loss_counts){0};
     for (int64_t i = 0; i < rows->m; i++) {
         if (labels[i] == MTF_IGNORE_LABEL) {
             continue;

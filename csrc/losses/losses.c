@@ -21,12 +21,20 @@ mtf_status mtf_loss_find(const char *name, const mtf_loss_kind **kind, mtf_error
                     known.text);
 }
 
+int64_t mtf_loss_columns(const mtf_loss_kind *kind, int64_t n)
+{
+    if (kind->targets == MTF_TARGET_LABELS) {
+        return 0;
+    }
+    return kind->columns > 0 ? kind->columns : n + kind->more_columns;
+}
+
 const void *mtf_loss_target(const mtf_loss_kind *kind, const void *targets, int64_t row, int64_t n)
 {
     if (kind->targets == MTF_TARGET_LABELS) {
         return (const int32_t *)targets + row;
     }
-    return (const mtf_real *)targets + row * (n + kind->more_columns);
+    return (const mtf_real *)targets + row * mtf_loss_columns(kind, n);
 }
 
 const mtf_loss_settings MTF_LOSS_DEFAULTS = {.temperature = 1.0, .soft_share = 0.5};
@@ -115,6 +123,6 @@ mtf_status mtf_loss_check_rows(const char *output, const mtf_loss_rows *rows, in
             labelled++;
         }
     }
-    *counts = (mtf_loss_counts){labelled, (double)labelled};
+    *counts = (mtf_loss_counts){.n_labelled = labelled, .divisor = (double)labelled};
     return MTF_OK;
 }

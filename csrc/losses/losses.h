@@ -12,24 +12,27 @@
 
 #include "../include/mtfreeze.h"
 
-/* The rows of an output that a loss looks at: those of whole sequences. */
-typedef struct mtf_loss_rows {
-    mtf_real *dy;           /* (M,N), added to; NULL: only the value is wanted */
-    const mtf_real *y;      /* (M,N); NULL while targets are checked */
-    const void *targets;    /* of the M rows, see mtf_target_type */
-    int64_t m, n;           /* rows, and columns of the output */
-    const int64_t *offsets; /* (n_sequences+1) of the rows' space; row 0 is number offsets[0] */
-    int64_t n_sequences;
-    mtf_real scale;                    /* of the gradient */
-    const mtf_loss_settings *settings; /* checked; never NULL */
-    double *work; /* as many as the kind asks for; NULL while targets are checked */
-} mtf_loss_rows;
-
 /* What a mean over the rows of a whole step is made of. */
 typedef struct mtf_loss_counts {
     int64_t n_labelled; /* rows with a target */
     double divisor;     /* of the sum: n_labelled, or the sum of the rows' weights */
+    double totals[2];   /* that a kind with means of its own divides by; its file says of what */
 } mtf_loss_counts;
+
+/* The rows of an output that a loss looks at: those of whole sequences. */
+typedef struct mtf_loss_rows {
+    mtf_real *dy;        /* (M,N), added to; NULL: only the value is wanted */
+    const mtf_real *y;   /* (M,N); NULL while targets are checked */
+    const void *targets; /* of the M rows, see mtf_target_type */
+    int64_t m, n;        /* rows, and columns of the output */
+    int64_t parts;       /* equal groups of these columns, each an answer of its own; at least 1 */
+    const int64_t *offsets; /* (n_sequences+1) of the rows' space; row 0 is number offsets[0] */
+    int64_t n_sequences;
+    mtf_real scale;                    /* of the gradient */
+    const mtf_loss_settings *settings; /* checked; never NULL */
+    const mtf_loss_counts *counts;     /* of the step that they are part of */
+    double *work; /* heap, as much as the kind asks for. Both NULL while targets are checked */
+} mtf_loss_rows;
 
 /* Settings that a kind of loss reads; others must be as in MTF_LOSS_DEFAULTS. */
 enum {
@@ -42,10 +45,11 @@ enum {
 typedef struct mtf_loss_kind {
     const char *name;
     mtf_target_type targets;
-    int more_columns; /* of targets that are rows, beyond those of the output */
+    int columns;      /* of targets that are rows; 0: those of the output, */
+    int more_columns; /* and so many more */
     int settings;     /* MTF_READS_... */
-    /* Values of `work` for so many rows and columns; NULL: none. */
-    size_t (*work)(int64_t m, int64_t n);
+    /* Values of `work` for rows with checked targets, and for any sequences of them; NULL: none. */
+    size_t (*work)(const mtf_loss_rows *rows);
     /* Whether the targets can be used, and how much they count. MTF_ERR_VALUE names the row. */
     mtf_status (*check)(const char *output, const mtf_loss_rows *rows, mtf_loss_counts *counts,
                         mtf_error *err);
@@ -77,6 +81,8 @@ typedef mtf_status (*mtf_loss_row_check)(const char *output, const mtf_real *t, 
 MTF_NODISCARD mtf_status mtf_loss_check_rows(const char *output, const mtf_loss_rows *rows,
                                              int64_t width, mtf_loss_row_check check_row,
                                              mtf_loss_counts *counts, mtf_error *err);
+/* Columns of targets of an output of width `n`; 0: they are labels. */
+int64_t mtf_loss_columns(const mtf_loss_kind *kind, int64_t n);
 /* Where the target of row `row` of an output of width `n` begins. */
 const void *mtf_loss_target(const mtf_loss_kind *kind, const void *targets, int64_t row, int64_t n);
 

@@ -79,7 +79,7 @@ static mtf_status check_sequence(const char *output, const int32_t *marks, int64
 static mtf_status check(const char *output, const mtf_loss_rows *rows, mtf_loss_counts *counts,
                         mtf_error *err)
 {
-    *counts = (mtf_loss_counts){0, 0};
+    *counts = (mtf_loss_counts){0};
     if (rows->n != COLUMNS) {
         return mtf_fail(err, MTF_ERR_VALUE,
                         "\"%s\" has %lld columns: expected %d for the loss \"span\", of where an "

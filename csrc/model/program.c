@@ -304,6 +304,13 @@ void mtf_program_output(mtf_program *p, const char *name, mtf_tensor_id tensor)
     }
 }
 
+void mtf_program_parts(mtf_program *p, mtf_tensor_id tensor, int64_t parts)
+{
+    if (tensor != MTF_NO_TENSOR) {
+        p->tensors[tensor].parts = parts;
+    }
+}
+
 mtf_tensor_id mtf_program_find_input(const mtf_program *p, const char *name)
 {
     for (mtf_tensor_id t = 0; t < p->n_inputs; t++) {
@@ -332,6 +339,23 @@ const char *mtf_program_output_name(const mtf_program *p, mtf_tensor_id tensor)
         }
     }
     return NULL;
+}
+
+void mtf_program_mark_constant(const mtf_program *p, unsigned char *constant)
+{
+    memset(constant, 0, (size_t)p->n_tensors);
+    for (int32_t i = 0; i < p->n_nodes; i++) {
+        const mtf_node *node = &p->nodes[i];
+        int reads_input = 0;
+        for (int k = 0; k < MTF_MAX_IN; k++) {
+            reads_input |= node->in[k] != MTF_NO_TENSOR && !constant[node->in[k]];
+        }
+        for (int o = 0; o < MTF_MAX_OUT; o++) {
+            if (node->out[o] != MTF_NO_TENSOR) {
+                constant[node->out[o]] = !reads_input;
+            }
+        }
+    }
 }
 
 int32_t mtf_program_find_param(const mtf_program *p, const char *key)

@@ -25,6 +25,7 @@ typedef struct mtf_tensor {
     char *name;    /* inputs: the name batches use; activations: NULL */
     int32_t space; /* index of its row space */
     int64_t width;
+    int64_t parts; /* equal groups of its columns, each an answer of its own; 0: it is one */
     int is_ids; /* input of int32 ids, each in 0 .. limit - 1; other inputs are rows of mtf_real */
     int64_t limit;
     int optional;    /* input that a batch may leave out: zeros */
@@ -183,12 +184,17 @@ int32_t mtf_program_statistic(mtf_program *program, const char *key, int64_t n, 
 /* Another key of a parameter; freezing either freezes it. */
 void mtf_program_alias(mtf_program *program, int32_t param, const char *key);
 void mtf_program_output(mtf_program *program, const char *name, mtf_tensor_id tensor);
+/* Losses of the tensor see so many answers side by side, each of width / parts columns. */
+void mtf_program_parts(mtf_program *program, mtf_tensor_id tensor, int64_t parts);
 
 /* ---- finding ---- */
 mtf_tensor_id mtf_program_find_input(const mtf_program *program, const char *name);
 mtf_tensor_id mtf_program_find_output(const mtf_program *program, const char *name);
 /* Name of an output that is this tensor; NULL: none is. */
 const char *mtf_program_output_name(const mtf_program *program, mtf_tensor_id tensor);
+/* Marks in `constant` (n_tensors) what is made of no input, such as rows of a table for every sequence:
+ * the same for all batches of these sizes. */
+void mtf_program_mark_constant(const mtf_program *program, unsigned char *constant);
 int32_t mtf_program_find_param(const mtf_program *program, const char *key);
 /* The table that the first embedding looks words up in; -1: there is none. */
 int32_t mtf_program_word_table(const mtf_program *program);

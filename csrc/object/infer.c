@@ -86,17 +86,9 @@ mtf_status mtf_model_get_prefix(mtf_model *model, int training, size_t n_outputs
                                  .outputs = model->wanted,
                                  .frozen = frozen};
     MTF_TRY(mtf_plan_new(model->network, model->freeze_version, &request, &plan, err));
-    *n = 0;
-    for (int32_t b = 0; b < plan->n_boundary; b++) {
-        const char *name = mtf_plan_boundary_name(plan, b);
-        if (name == NULL || b == MTF_MAX_FEATURES) {
-            *n = 0;
-            break;
-        }
-        names[(*n)++] = name;
-    }
+    const mtf_status status = mtf_plan_features(plan, n, names, err);
     mtf_plan_free(plan);
-    return MTF_OK;
+    return status;
 }
 
 /* The outputs of a request's features in `given` (MTF_MAX_FEATURES). */

@@ -405,10 +405,10 @@ mtf_status mtf_model_get_loss(const mtf_model *model, const char *output, const 
     MTF_TRY(mtf_object_loss(model, output, kind, &loss, err));
     mtf_tensor_id tensor;
     MTF_TRY(mtf_object_output(model, output, &tensor, err));
-    const int64_t width = model->network->program->tensors[tensor].width + loss->more_columns;
-    *info = (mtf_loss_info){.kind = loss->name,
-                            .type = loss->targets,
-                            .width = loss->targets == MTF_TARGET_ROWS ? width : 0};
+    *info = (mtf_loss_info){
+        .kind = loss->name,
+        .type = loss->targets,
+        .width = mtf_loss_columns(loss, model->network->program->tensors[tensor].width)};
     return MTF_OK;
 }
 

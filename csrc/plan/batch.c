@@ -63,6 +63,10 @@ static mtf_status check_offsets(const mtf_space_def *space, const int64_t *offse
                             space->name);
         }
         int64_t length = offsets[i + 1] - offsets[i];
+        if (space->fixed > 0 && length != space->fixed) {
+            return mtf_fail(err, MTF_ERR_SHAPE, "sequence %lld has %lld %s; each has %lld",
+                            (long long)i, (long long)length, space->name, (long long)space->fixed);
+        }
         if (length > space->max_length) {
             return mtf_fail(err, MTF_ERR_SHAPE,
                             "sequence %lld has %lld %s, the model takes at most %lld; truncate it",

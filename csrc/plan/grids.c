@@ -35,21 +35,6 @@ static mtf_status check_widths(const mtf_space_def *space, const mtf_view *view,
     return MTF_OK;
 }
 
-/* As many rows for every sequence. */
-static mtf_status check_fixed(const mtf_program *program, const mtf_view *view, int32_t s,
-                              mtf_error *err)
-{
-    const mtf_space_def *space = &program->spaces[s];
-    for (int64_t i = 0; i < view->n_sequences; i++) {
-        if (rows_of(view, s, i) != space->fixed) {
-            return mtf_fail(err, MTF_ERR_SHAPE, "sequence %lld has %lld %s; each has %lld",
-                            (long long)i, (long long)rows_of(view, s, i), space->name,
-                            (long long)space->fixed);
-        }
-    }
-    return MTF_OK;
-}
-
 /* Rows of a space that has `extra` more than another. */
 static mtf_status check_extra(const mtf_program *program, const mtf_view *view, int32_t s,
                               mtf_error *err)
@@ -123,9 +108,6 @@ mtf_status mtf_view_check_grids(const mtf_program *program, const mtf_batch *bat
         const mtf_space_def *space = &program->spaces[s];
         if (view->widths[s] != NULL) {
             MTF_TRY(check_widths(space, view, s, err));
-        }
-        if (space->fixed > 0) {
-            MTF_TRY(check_fixed(program, view, s, err));
         }
         if (space->of == 0) {
             continue;

@@ -22,7 +22,7 @@ typedef struct draft {
     const mtf_freeze_mask *frozen; /* of the request */
     mtf_plan *plan;
     unsigned char *wanted, *given, *needs, *gets, *written, *in_prefix, *listed;
-    unsigned char *constant; /* tensors made of no input: the same for every batch of these sizes */
+    unsigned char *constant; /* tensors: mtf_program_mark_constant() */
     unsigned char *runs;     /* nodes */
     unsigned char *adapted;  /* units: an adapter changes what they compute, and trains */
 } draft;
@@ -203,15 +203,12 @@ static void list_forward(draft *d)
         }
         int prefix = extends_prefix(d, node);
         int needs = 0;
-        int constant = 1;
         for (int k = 0; k < MTF_MAX_IN; k++) {
             needs |= node->in[k] != MTF_NO_TENSOR && d->needs[plan->alias[node->in[k]]];
-            constant &= node->in[k] == MTF_NO_TENSOR || d->constant[node->in[k]];
         }
         for (int o = 0; o < MTF_MAX_OUT; o++) {
             if (node->out[o] != MTF_NO_TENSOR) {
                 d->in_prefix[node->out[o]] = (unsigned char)prefix;
-                d->constant[node->out[o]] = (unsigned char)constant;
                 d->needs[node->out[o]] = (unsigned char)(needs || output_trains(d, node, o));
             }
         }
@@ -379,6 +376,7 @@ static int draft_init(draft *d, const mtf_network *network, const mtf_freeze_mas
     d->listed = d->in_prefix + tensors;
     d->constant = d->listed + tensors;
     d->runs = d->constant + tensors;
+    mtf_program_mark_constant(program, d->constant);
     d->adapted = d->runs + nodes;
     return 1;
 }
@@ -452,17 +450,6 @@ mtf_status mtf_plan_new(const mtf_network *network, uint64_t freeze_version,
     }
     *out = plan;
     return MTF_OK;
-}
-
-const char *mtf_plan_boundary_name(const mtf_plan *plan, int32_t b)
-{
-    const char *name = NULL; /* the last one: "hidden" rather than "hidden_states.6" */
-    for (int32_t i = 0; i < plan->program->n_outputs; i++) {
-        if (plan->alias[plan->program->outputs[i].tensor] == plan->boundary[b]) {
-            name = plan->program->outputs[i].name;
-        }
-    }
-    return name;
 }
 
 void mtf_plan_free(mtf_plan *plan)

@@ -103,6 +103,10 @@ int mtf_plan_matches(const mtf_plan *plan, uint64_t freeze_version, const mtf_re
 
 /* Name of the output that boundary tensor `b` is; NULL: it has none, so it cannot be given. */
 const char *mtf_plan_boundary_name(const mtf_plan *plan, int32_t b);
+/* (features.c) The outputs (n of at most MTF_MAX_FEATURES) that stand for the boundary: each boundary tensor that has
+ * a name, and what the others are made of, as high as there are names; n 0: nothing can stand for it. */
+MTF_NODISCARD mtf_status mtf_plan_features(const mtf_plan *plan, size_t *n, const char **names,
+                                           mtf_error *err);
 /* mtf_real elements of an arena for `rows` of each space (regions rounded up to cache lines); fills
  * `starts` (n_regions) if not NULL. */
 size_t mtf_arena_layout(const mtf_arena *arena, const int64_t *rows, size_t *starts);

@@ -1,8 +1,8 @@
 /* NumPy arrays in and out.
  *
  * Integer arguments (ids, offsets, labels) index memory, so they are copied: nobody can change
- * them once they are checked. Float arguments are borrowed where dtype and layout fit and
- * converted once where not. Only real ndarrays are taken; subclasses are read as plain arrays.
+ * them once they are checked; so are targets, whose floats may be labels. Other float arguments are
+ * borrowed where dtype and layout fit and converted once where not. Only real ndarrays are taken; subclasses are read as plain arrays.
  * NumPy's own dtypes are there from the start: asking for one does not fail.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "binding.h"
@@ -161,8 +161,8 @@ static void raise_shape(PyArrayObject *array, const char *what, int n_dims, cons
     Py_XDECREF(found);
 }
 
-PyArrayObject *mtf_py_floats(PyObject *object, const char *what, int type, int n_dims,
-                             const npy_intp *shape)
+static PyArrayObject *floats(PyObject *object, const char *what, int type, int n_dims,
+                             const npy_intp *shape, int more_flags)
 {
     PyArrayObject *array = as_array(object, what);
     if (array == NULL) {
@@ -180,7 +180,19 @@ PyArrayObject *mtf_py_floats(PyObject *object, const char *what, int type, int n
     }
     return (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(type),
                                               NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST |
-                                                  NPY_ARRAY_ENSUREARRAY);
+                                                  NPY_ARRAY_ENSUREARRAY | more_flags);
+}
+
+PyArrayObject *mtf_py_floats(PyObject *object, const char *what, int type, int n_dims,
+                             const npy_intp *shape)
+{
+    return floats(object, what, type, n_dims, shape, 0);
+}
+
+PyArrayObject *mtf_py_floats_copy(PyObject *object, const char *what, int type, int n_dims,
+                                  const npy_intp *shape)
+{
+    return floats(object, what, type, n_dims, shape, NPY_ARRAY_ENSURECOPY);
 }
 
 static void param_shape(const mtf_param_info *info, npy_intp *shape)

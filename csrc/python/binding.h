@@ -190,6 +190,11 @@ PyObject *mtf_py_set_state(mtf_py_model *self, PyObject *args, PyObject *kwargs)
 PyObject *mtf_py_prefix(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_plan(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 
+/* ---- values.c: functions of the module -------------------------------------------------------- */
+
+PyObject *mtf_py_loss_values(PyObject *module, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_assignment(PyObject *module, PyObject *args, PyObject *kwargs);
+
 /* ---- errors.c -------------------------------------------------------------------------------- */
 
 int mtf_py_errors_init(mtf_py_state *state);
@@ -279,7 +284,10 @@ PyArrayObject *mtf_py_codes(PyObject *object, const char *what, size_t n);
  * it already is one, else one conversion (same-kind casting). */
 PyArrayObject *mtf_py_floats(PyObject *object, const char *what, int type, int n_dims,
                              const npy_intp *shape);
-/* The same in float32 with the shape of a parameter. */
+/* The same as a private copy. */
+PyArrayObject *mtf_py_floats_copy(PyObject *object, const char *what, int type, int n_dims,
+                                  const npy_intp *shape);
+/* The same in float32 with the shape of a parameter, borrowed. */
 PyArrayObject *mtf_py_param_floats(PyObject *object, const char *what, const mtf_param_info *info);
 /* Fresh float32 array of a parameter's shape with a copy of `values`. */
 PyObject *mtf_py_param_copy(const mtf_param_info *info, const mtf_real *values);

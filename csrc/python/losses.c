@@ -17,7 +17,7 @@ static PyArrayObject *read_targets(PyObject *object, const mtf_loss_info *loss,
     const npy_intp n_rows = mtf_py_output_rows(info, batch);
     if (loss->type == MTF_TARGET_ROWS) {
         const npy_intp shape[2] = {n_rows, (npy_intp)loss->width};
-        return mtf_py_floats(object, "targets", NPY_FLOAT32, 2, shape);
+        return mtf_py_floats_copy(object, "targets", NPY_FLOAT32, 2, shape);
     }
     PyArrayObject *labels = mtf_py_int32_copy(object, "labels");
     if (labels != NULL && PyArray_DIM(labels, 0) != n_rows) {

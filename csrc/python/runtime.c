@@ -227,6 +227,16 @@ PyDoc_STRVAR(fail_allocation_after_doc,
              "Tests only: the n-th allocation from now fails once; 0 switches it off.");
 
 PyDoc_STRVAR(
+    loss_values_doc,
+    "loss_values($module, /, kind, outputs, targets, offsets, parts=1)\n--\n\n"
+    "The mean loss of each sequence by itself, (B,) float64, NaN where it has no target.\n"
+    "outputs: float32 (N, width), `parts` answers side by side; targets: as the kind of loss\n"
+    "takes them; offsets: (B + 1,), where the rows of each sequence begin.");
+PyDoc_STRVAR(assignment_doc,
+             "assignment($module, /, costs)\n--\n\n"
+             "Column of each row, (n,) int64, all different and of the least total cost; -1 for\n"
+             "rows without one, where n > m. costs: (n, m), finite.");
+PyDoc_STRVAR(
     together_doc,
     "together($module, /, calls)\n--\n\n"
     "Calls functions without arguments one after another; returns what each gives. Where\n"
@@ -251,5 +261,7 @@ PyMethodDef mtf_py_module_functions[] = {
     {"flops", flops, METH_NOARGS, flops_doc},
     {"outline", WITH_KEYWORDS(mtf_py_outline), outline_doc},
     {"fail_allocation_after", WITH_KEYWORDS(fail_allocation_after), fail_allocation_after_doc},
+    {"loss_values", WITH_KEYWORDS(mtf_py_loss_values), loss_values_doc},
+    {"assignment", WITH_KEYWORDS(mtf_py_assignment), assignment_doc},
     {"together", WITH_KEYWORDS(mtf_py_together), together_doc},
     {NULL, NULL, 0, NULL}};

@@ -80,6 +80,7 @@ static mtf_loss_rows loss_rows(const mtf_loss *loss, const mtf_tensor *output, c
     return (mtf_loss_rows){.targets = targets,
                            .m = mtf_view_rows(view, output->space),
                            .n = output->width,
+                           .parts = output->parts > 0 ? output->parts : 1,
                            .offsets = view->offsets[output->space],
                            .n_sequences = view->n_sequences,
                            .settings =
@@ -104,7 +105,7 @@ static mtf_status reserve(void **buffer, size_t *max, size_t n, size_t size, mtf
 static mtf_status reserve_work(mtf_model *model, const mtf_loss_kind *kind,
                                const mtf_loss_rows *rows, mtf_error *err)
 {
-    const size_t n = kind->work != NULL ? kind->work(rows->m, rows->n) : 0;
+    const size_t n = kind->work != NULL ? kind->work(rows) : 0;
     void *room = model->loss_work;
     MTF_TRY(reserve(&room, &model->n_loss_work, n, sizeof *model->loss_work, err));
     model->loss_work = room;
@@ -134,8 +135,8 @@ static mtf_status check_loss(mtf_model *model, const mtf_loss *loss, mtf_tensor_
 /* A loss over the rows of the pending forward, whose targets begin at `targets`: adds its gradient
  * at the output number `place`, and its values to *sum. */
 static mtf_status add_loss(mtf_model *model, const mtf_loss *loss, const mtf_loss_kind *kind,
-                           size_t place, const void *targets, double scale, double *sum,
-                           mtf_error *err)
+                           const mtf_loss_counts *counts, size_t place, const void *targets,
+                           double scale, double *sum, mtf_error *err)
 {
     const mtf_session *session = &model->session;
     const mtf_plan *plan = session->plan;
@@ -144,6 +145,7 @@ static mtf_status add_loss(mtf_model *model, const mtf_loss *loss, const mtf_los
     rows.dy = mtf_run_output_gradient(plan, &model->workspace, place);
     rows.y = mtf_run_output_value(plan, &model->workspace, &session->view, place);
     rows.scale = (mtf_real)scale;
+    rows.counts = counts;
     rows.work = model->loss_work;
     const double found = kind->value_and_gradient(&rows);
     if (!isfinite(found)) {
@@ -203,8 +205,8 @@ static mtf_status train_backward(mtf_model *model, size_t n_losses, const mtf_lo
         MTF_TRY(check_loss(model, &losses[i], session->plan->outputs[place], &session->view, &kind,
                            &counts, err));
         loss_sums[i] = 0;
-        MTF_TRY(add_loss(model, &losses[i], kind, place, losses[i].targets, scale[i], &loss_sums[i],
-                         err));
+        MTF_TRY(add_loss(model, &losses[i], kind, &counts, place, losses[i].targets, scale[i],
+                         &loss_sums[i], err));
     }
     for (size_t i = 0; i < n_injections; i++) {
         MTF_TRY(add_injection(model, injections[i].output, injections[i].grad, err));
@@ -288,7 +290,7 @@ static mtf_status run_part(mtf_model *model, const whole_step *s, const mtf_view
         const mtf_tensor *tensor = &tensors[*wanted++];
         const void *targets = mtf_loss_target(
             step->kind, loss->targets, mtf_step_first_row(s->view, part, tensor), tensor->width);
-        MTF_TRY(add_loss(model, loss, step->kind, place, targets,
+        MTF_TRY(add_loss(model, loss, step->kind, &step->counts, place, targets,
                          loss->weight / step->counts.divisor, &step->sum, err));
     }
     for (size_t i = 0; i < s->n_injections; i++) {

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 # Of csrc/kernels/kernels.h.
-_NONE, _GELU, _GELU_NEW, _RELU, _TANH, _SILU, _QUICK_GELU = range(7)
+_NONE, _GELU, _GELU_NEW, _RELU, _TANH, _SILU, _QUICK_GELU, _SIGMOID = range(8)
 _IN_OUT = 1
 
 
@@ -58,6 +58,8 @@ def activated(graph: Graph, x: str, activation: int) -> str:
         return times(graph.add("Mul", x, plus_one(graph.add("Tanh", inner))), 0.5)
     if activation == _SILU:
         return graph.add("Mul", x, graph.add("Sigmoid", x))
+    if activation == _SIGMOID:
+        return graph.add("Sigmoid", x)
     assert activation == _QUICK_GELU, activation
     return graph.add("Mul", x, graph.add("Sigmoid", times(x, 1.702)))
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 _BLOCK = re.compile(r"backbone\.stages\[(\d+)\]\.blocks\[(\d+)\]")
+_MODULE_LAYER = re.compile(r"(?!backbone\.)([a-z_]+)\.layers\[(\d+)\]")
 
 _EPOCHS = 3
 """That the worth of a cache is told for: as many as `fit` takes by default."""
@@ -64,6 +65,8 @@ def unit_list(paths: Sequence[str]) -> str:
     'stem, stage 0 blocks 0-2'
     >>> unit_list(["backbone.blocks[0]", "backbone.blocks[1]", "backbone.classifier[0]"])
     'blocks 0-1, classifier[0]'
+    >>> unit_list([*(f"encoder.layers[{i}]" for i in range(6)), "queries", "decoder.layers[0]"])
+    'encoder layers 0-5, queries, decoder layer 0'
     """
     items: list[str] = []
     kind, run = "layer", list[int]()
@@ -74,14 +77,15 @@ def unit_list(paths: Sequence[str]) -> str:
             run.clear()
 
     for path in paths:
-        block = _BLOCK.fullmatch(path)
-        numbers = range(int(block[2]), int(block[2]) + 1) if block else layer_range(path)
+        part = _BLOCK.fullmatch(path) or _MODULE_LAYER.fullmatch(path)
+        numbers = range(int(part[2]), int(part[2]) + 1) if part else layer_range(path)
         if numbers is None:
             close()
             items.append(path.removeprefix("backbone."))
             continue
-        alone = "block" if path.startswith("backbone.blocks[") else "layer"
-        own = f"stage {block[1]} block" if block else alone
+        own = "block" if path.startswith("backbone.blocks[") else "layer"
+        if part:
+            own = f"stage {part[1]} block" if part.re is _BLOCK else f"{part[1]} layer"
         if run and (numbers.start != run[-1] + 1 or own != kind):
             close()
         kind = own

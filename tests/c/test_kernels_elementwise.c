@@ -4,10 +4,10 @@
 
 #include "base/random.h"
 
-static const mtf_activation activations[] = {MTF_ACT_NONE,      MTF_ACT_GELU, MTF_ACT_GELU_NEW,
-                                             MTF_ACT_RELU,      MTF_ACT_TANH, MTF_ACT_SILU,
-                                             MTF_ACT_QUICK_GELU};
-#define N_ACTIVATIONS 7
+static const mtf_activation activations[] = {MTF_ACT_NONE,       MTF_ACT_GELU,   MTF_ACT_GELU_NEW,
+                                             MTF_ACT_RELU,       MTF_ACT_TANH,   MTF_ACT_SILU,
+                                             MTF_ACT_QUICK_GELU, MTF_ACT_SIGMOID};
+#define N_ACTIVATIONS 8
 
 static void check_activation(const mtf_kernels *ref, const mtf_kernels *level, int64_t n,
                              mtf_activation act, int with_bias, int with_pre)

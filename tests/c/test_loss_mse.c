@@ -133,5 +133,5 @@ MTF_TEST(losses_are_found_by_name)
     }
     CHECK(mtf_loss_find("hinge", &kind, &err) == MTF_ERR_NAME);
     CHECK_TEXT(err.text, "there is no loss \"hinge\"; this build has: binary_cross_entropy, crf, "
-                         "cross_entropy, mse, soft_targets, span");
+                         "cross_entropy, mse, set, soft_targets, span");
 }

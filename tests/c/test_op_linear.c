@@ -5,9 +5,9 @@
 
 static const int64_t lengths[] = {3, 1, 7, 2, 5};
 
-static const mtf_activation activations[] = {MTF_ACT_NONE,      MTF_ACT_GELU, MTF_ACT_GELU_NEW,
-                                             MTF_ACT_RELU,      MTF_ACT_TANH, MTF_ACT_SILU,
-                                             MTF_ACT_QUICK_GELU};
+static const mtf_activation activations[] = {MTF_ACT_NONE,       MTF_ACT_GELU,   MTF_ACT_GELU_NEW,
+                                             MTF_ACT_RELU,       MTF_ACT_TANH,   MTF_ACT_SILU,
+                                             MTF_ACT_QUICK_GELU, MTF_ACT_SIGMOID};
 
 static void begin_linear(op_case *c, int64_t k, int64_t n, mtf_activation activation,
                          mtf_layout layout, int bias)
@@ -42,6 +42,8 @@ static double activate(double x, mtf_activation activation)
         return x / (1 + exp(-x));
     case MTF_ACT_QUICK_GELU:
         return x / (1 + exp(-1.702 * x));
+    case MTF_ACT_SIGMOID:
+        return 1 / (1 + exp(-x));
     default:
         return x;
     }

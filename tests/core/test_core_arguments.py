@@ -101,6 +101,14 @@ FUNCTIONS: dict[str, Arguments] = {
     "count_flops": {"on": False},
     "flops": {},
     "outline": {"config": cm.CONFIG, "heads": {"one": cm.TOKEN_HEAD}},
+    "loss_values": {
+        "kind": "set",
+        "outputs": np.full((4, 6), 0.5, np.float32),
+        "targets": np.array([[0, 0.5, 0.5, 0.5, 0.5], [-1] * 5] * 2, np.float32),
+        "offsets": np.array([0, 2, 4]),
+        "parts": 1,
+    },
+    "assignment": {"costs": np.eye(3)},
     "fail_allocation_after": {"n": 0},
     "together": {"calls": [dict]},
 }

@@ -71,6 +71,13 @@ MODULE: dict[str, Callable[[], Call]] = {
     "runtime_info": lambda: _core.runtime_info,
     "memory_info": lambda: _core.memory_info,
     "flops": lambda: _core.flops,
+    "loss_values": lambda: partial(
+        _core.loss_values, "mse", ONES, ONES.astype(np.float64), np.array([0, 1, 3])
+    ),
+    "loss_values, labels": lambda: partial(
+        _core.loss_values, "cross_entropy", ONES, np.zeros(3, np.int64), np.array([0, 3])
+    ),
+    "assignment": lambda: partial(_core.assignment, np.ones((30, 7), np.float32)),
     "set_threads": lambda: partial(_core.set_threads, n_threads=_core.get_threads()),
     "check_calls": lambda: partial(_core.check_calls, None),
     "load_blas": lambda: partial(_core.load_blas, "relative.so"),

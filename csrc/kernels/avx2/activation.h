@@ -76,6 +76,8 @@ static inline __m256 activate(__m256 x, mtf_activation act)
         const __m256 e = exp_f32x8(_mm256_mul_ps(F32X8(-QUICK_GELU), x));
         return _mm256_div_ps(x, _mm256_add_ps(F32X8(1.0F), e));
     }
+    case MTF_ACT_SIGMOID:
+        return logistic(x);
     case MTF_ACT_NONE:
         break;
     }
@@ -120,6 +122,10 @@ static inline __m256 derivative(__m256 x, mtf_activation act)
         const __m256 slower = _mm256_mul_ps(F32X8(QUICK_GELU), x);
         const __m256 s = logistic(slower);
         return _mm256_mul_ps(s, _mm256_fmadd_ps(slower, _mm256_sub_ps(one, s), one));
+    }
+    case MTF_ACT_SIGMOID: {
+        const __m256 s = logistic(x);
+        return _mm256_mul_ps(s, _mm256_sub_ps(one, s));
     }
     case MTF_ACT_NONE:
         break;

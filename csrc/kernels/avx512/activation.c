@@ -39,6 +39,10 @@ static inline __m512 derivative(__m512 x, mtf_activation act)
         const __m512 s = logistic_f32x16(slower);
         return _mm512_mul_ps(s, _mm512_fmadd_ps(slower, _mm512_sub_ps(one, s), one));
     }
+    case MTF_ACT_SIGMOID: {
+        const __m512 s = logistic_f32x16(x);
+        return _mm512_mul_ps(s, _mm512_sub_ps(one, s));
+    }
     case MTF_ACT_NONE:
         break;
     }
@@ -100,6 +104,9 @@ void mtf_bias_act_fwd_f32_avx512(float *y, float *pre, const float *b, int64_t m
     case MTF_ACT_QUICK_GELU:
         finish_rows(y, pre, b, m, n, MTF_ACT_QUICK_GELU);
         break;
+    case MTF_ACT_SIGMOID:
+        finish_rows(y, pre, b, m, n, MTF_ACT_SIGMOID);
+        break;
     }
 }
 
@@ -141,6 +148,9 @@ void mtf_act_bwd_f32_avx512(float *dpre, const float *dy, const float *pre, int6
         break;
     case MTF_ACT_QUICK_GELU:
         backward_row(dpre, dy, pre, n, MTF_ACT_QUICK_GELU);
+        break;
+    case MTF_ACT_SIGMOID:
+        backward_row(dpre, dy, pre, n, MTF_ACT_SIGMOID);
         break;
     }
 }

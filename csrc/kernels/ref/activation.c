@@ -3,6 +3,7 @@
  *   gelu      x/2 (1 + erf(x / sqrt 2))                               Hendrycks, Gimpel 2016
  *   gelu_new  x/2 (1 + tanh(s)), s = sqrt(2/pi) (x + 0.044715 x^3)    ditto, tanh form
  *   silu      x / (1 + exp(-x));  relu max(x, 0);  tanh;  quick_gelu x / (1 + exp(-1.702 x))
+ *   sigmoid   1 / (1 + exp(-x))
  *
  * Backward takes the value before the activation. relu'(0) = 0, as in PyTorch. Precision: that of
  * the C library's functions; tolerance family: elementwise.
@@ -32,6 +33,8 @@ static mtf_real activate(mtf_real x, mtf_activation act)
         return x / (1 + mtf_exp(-x));
     case MTF_ACT_QUICK_GELU:
         return x / (1 + mtf_exp(-QUICK_GELU * x));
+    case MTF_ACT_SIGMOID:
+        return 1 / (1 + mtf_exp(-x));
     case MTF_ACT_NONE:
         break;
     }
@@ -62,6 +65,10 @@ static mtf_real derivative(mtf_real x, mtf_activation act)
     case MTF_ACT_QUICK_GELU: {
         mtf_real s = 1 / (1 + mtf_exp(-QUICK_GELU * x));
         return s * (1 + QUICK_GELU * x * (1 - s));
+    }
+    case MTF_ACT_SIGMOID: {
+        mtf_real s = 1 / (1 + mtf_exp(-x));
+        return s * (1 - s);
     }
     case MTF_ACT_NONE:
         break;
