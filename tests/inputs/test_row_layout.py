@@ -15,7 +15,7 @@ from mtfreeze.inputs.row_layout import RowLayout
 def space(name: str, of: str | None = None, **rule: Any) -> Any:
     """Return what the core says of a row space."""
     usual = {"max_length": 4096, "is_grid": False, "height": 0, "width": 0, "kernel": 1}
-    usual |= {"stride": 1, "padding": 0, "ceil": False, "extra": 0, "of_heads": False}
+    usual |= {"stride": 1, "padding": 0, "ceil": False, "extra": 0, "of_heads": False, "fixed": 0}
     return SimpleNamespace(name=name, of=of, **(usual | rule))
 
 
