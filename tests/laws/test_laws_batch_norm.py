@@ -30,7 +30,12 @@ from support.vision_folders import coloured
 pytestmark = pytest.mark.laws
 
 ROWS = coloured(18)
-SETTINGS: dict[str, Any] = {"learning_rate": 5e-3, "batch_size": 6, "progress": False}
+SETTINGS: dict[str, Any] = {
+    "learning_rate": 5e-3,
+    "batch_size": 6,
+    "start": "cold",
+    "progress": False,
+}
 HEAD = {"kind": "sequence_classification", "n_labels": 3, "dropout": 0.0}
 LABELS = np.array([1, 0, 2], np.int32)
 
