@@ -27,6 +27,7 @@ from ..model.saving import check_target
 from ..planning.run_plan import RunPlan, plan_run
 from ..planning.settings import check_settings
 from ..steps.batch import TrainingRows, check_tasks
+from ..steps.norm_batches import check_norm_batches
 from .best_model import BestModel, make_judge
 from .callbacks import Callback, check_callbacks
 from .outcome import notes_of
@@ -126,6 +127,7 @@ def prepare(
         )
     # All rows and labels are checked, those of tasks that a freeze leaves out as well.
     rows = TrainingRows(model, checked, checked_settings.seed)
+    check_norm_batches(model, plan, rows)
     eval_data = EvalData(model, checked, checked_settings.batch_size, rows)
     scoring = Scoring(model, checked, eval_data, checked_settings.eval_every)
     best = None

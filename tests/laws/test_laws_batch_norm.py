@@ -173,6 +173,19 @@ def test_a_batch_of_one_row_is_refused() -> None:
     core.train_gradients(given, wanted)
 
 
+def test_a_run_that_would_come_to_such_a_step_does_not_begin(folder: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(folder, tmp_path / "small")
+    file = place / "preprocessor_config.json"
+    file.write_text(file.read_text().replace("24", "16"))
+    square = [(picture[:, :24], label) for picture, label in ROWS[:7]]
+    data = {"colour": mtf.Task(train=square)}
+    model = residual_model(place)
+    with pytest.raises(mtf.ConfigError, match=r"batch_size=6 leaves a step of one image, .* pixel"):
+        mtf.fit(model, data, epochs=1, **SETTINGS)
+    mtf.fit(model, data, epochs=1, **{**SETTINGS, "batch_size": 7})
+    mtf.fit(model.freeze("backbone"), data, epochs=1, **SETTINGS)
+
+
 # ---- bits ----------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,5 @@
 /* Sums of columns around a center, and what a normalisation by columns hands down, eight lanes at a
- * time.
+ * time, two lines of a row together.
  *
  * Precision: rows in order as the reference has them; products are fused with what they are added to.
  * Tolerance family: reduction; column_blend: elementwise.
@@ -91,24 +91,45 @@ void mtf_column_dots_f32_avx2(float *sum, float *dot, const float *g, const floa
     }
 }
 
+static inline __attribute__((always_inline)) void
+blend(float *y, const float *g, const float *x, const float *a, const float *b, const float *c,
+      const float *center, int64_t ld, int64_t m, int64_t n, int width, int add)
+{
+    __m256 of_g[WIDE];
+    __m256 of_x[WIDE];
+    __m256 constant[WIDE];
+    __m256 middle[WIDE];
+    for (int k = 0; k < width; k++) {
+        const int64_t left = n - LANES * k;
+        of_g[k] = load_lanes(a + LANES * k, left);
+        of_x[k] = load_lanes(b + LANES * k, left);
+        constant[k] = load_lanes(c + LANES * k, left);
+        middle[k] = load_lanes(center + LANES * k, left);
+    }
+    for (int64_t i = 0; i < m; i++) {
+        for (int k = 0; k < width; k++) {
+            const int64_t at = i * ld + LANES * k;
+            const int64_t left = n - LANES * k;
+            const __m256 d = _mm256_sub_ps(load_lanes(x + at, left), middle[k]);
+            __m256 value = _mm256_fmadd_ps(of_g[k], load_lanes(g + at, left),
+                                           _mm256_fmadd_ps(of_x[k], d, constant[k]));
+            if (add) {
+                value = _mm256_add_ps(load_lanes(y + at, left), value);
+            }
+            store_lanes(y + at, left, value);
+        }
+    }
+}
+
 void mtf_column_blend_f32_avx2(float *y, const float *g, const float *x, const float *a,
                                const float *b, const float *c, const float *center, int64_t m,
                                int64_t n, int add)
 {
-    for (int64_t j = 0; j < n; j += LANES) {
-        const int64_t left = n - j;
-        const __m256 of_g = load_lanes(a + j, left);
-        const __m256 of_x = load_lanes(b + j, left);
-        const __m256 constant = load_lanes(c + j, left);
-        const __m256 middle = load_lanes(center + j, left);
-        for (int64_t i = 0; i < m; i++) {
-            const __m256 d = _mm256_sub_ps(load_lanes(x + i * n + j, left), middle);
-            __m256 value = _mm256_fmadd_ps(of_g, load_lanes(g + i * n + j, left),
-                                           _mm256_fmadd_ps(of_x, d, constant));
-            if (add) {
-                value = _mm256_add_ps(load_lanes(y + i * n + j, left), value);
-            }
-            store_lanes(y + i * n + j, left, value);
-        }
+    int64_t j = 0;
+    for (; j + WIDE * LANES <= n; j += WIDE * LANES) {
+        blend(y + j, g + j, x + j, a + j, b + j, c + j, center + j, n, m, WIDE * LANES, WIDE, add);
+    }
+    for (; j < n; j += LANES) {
+        blend(y + j, g + j, x + j, a + j, b + j, c + j, center + j, n, m, n - j, 1, add);
     }
 }
