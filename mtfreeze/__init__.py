@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
     from .heads.causal_lm import CausalLM
+    from .heads.detection import Detection
     from .heads.masked_lm import MaskedLM
     from .heads.multi_label_classification import MultiLabelClassification
     from .heads.pair_classification import PairClassification
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
         UntrainedHeadWarning,
         UnusedDataWarning,
     )
+    from .pictures.boxes import plot_boxes
     from .planning.freeze_schedule import FreezeSchedule
     from .recommending import Advice, recommend
     from .runtime.threads import get_threads, set_threads, show_config
@@ -111,6 +113,7 @@ _HOME = {
     "DataCheck": "data_check",
     "DataError": "errors",
     "CrossEntropy": "losses.cross_entropy",
+    "Detection": "heads.detection",
     "Distillation": "losses.distillation",
     "EarlyStopping": "training.callbacks",
     "Error": "errors",
@@ -153,6 +156,7 @@ _HOME = {
     "fine_tune": "training.fine_tune",
     "fit": "training.fit",
     "get_threads": "runtime.threads",
+    "plot_boxes": "pictures.boxes",
     "plot_confusion": "evaluating.confusion",
     "read_coco": "data",
     "read_conll": "data",
@@ -189,6 +193,7 @@ __all__ = [
     "CrossEntropy",
     "DataCheck",
     "DataError",
+    "Detection",
     "Distillation",
     "EarlyStopping",
     "Error",
@@ -234,6 +239,7 @@ __all__ = [
     "fine_tune",
     "fit",
     "get_threads",
+    "plot_boxes",
     "plot_confusion",
     "read_coco",
     "read_conll",

@@ -30,8 +30,8 @@ Int64 = NDArray[np.int64]
 Mask = NDArray[np.uint8] | NDArray[np.bool_]
 # (output, targets, weight) or (output, targets, weight, kind of loss); without a kind that of the
 # head. Targets: "cross_entropy" (N,) classes or IGNORE_LABEL, "mse" (N, width) values or NaN first,
-# "set" (N, 5) boxes [label, centre x, centre y, width, height] in the first rows of a sequence, label
-# -1 behind them, NaN in all rows of one without a target.
+# "set" (N, 5) boxes [label, centre x, centre y, width, height] in the first rows of a sequence,
+# label -1 behind them, NaN in all rows of one without a target.
 Targets = Int32 | Float32
 Settings = tuple[float, float, float, float, NDArray[np.float64] | None]
 Loss = (

@@ -24,6 +24,7 @@ from .exporting.exporting_methods import ExportingMethods
 from .freezing.facts import publish
 from .freezing.selectors import ModelIndex
 from .heads.backbone_facts import BackboneFacts
+from .heads.boxes import QUERIES
 from .heads.head import Head, check_head_name
 from .heads.kind import HeadSpec
 from .heads.registry import descriptions
@@ -388,6 +389,7 @@ class MultiTaskModel(
             n_words,
             table[1],
             partial(self.encoder.vocabulary, n_words),
+            max((one.fixed for one in self._core.spaces() if one.name == QUERIES), default=0),
         )
 
     @exclusive

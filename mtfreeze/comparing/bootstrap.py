@@ -150,7 +150,7 @@ def draw(
         weights = _weights(rng, min(step, n_draws - begin), n_rows)
         totals = weights @ columns
         for at, one in enumerate(sums):
-            part = totals[:, ends[at] : ends[at + 1]]
+            part = weights if one.takes_weights else totals[:, ends[at] : ends[at + 1]]
             found[begin : begin + len(part), at] = one.values(part)
     drawn, at = {}, 0
     for name, by in scores.items():

@@ -5,9 +5,12 @@ A metric that a task is judged by follows from sums: a text adds one to a cell o
 matrix, a sentence adds its entities and words. So the metric of a redrawn evaluation set needs one
 product, weights (draws x rows) times what each row adds (rows x sums), and no text. What is summed
 stands with the kind of head, in its measure; a test holds it and the metrics themselves together.
+What depends on the order of all rows, average precision, is computed from the weights themselves.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from ..closest import unknown
 from ..errors import ConfigError
@@ -31,7 +34,10 @@ class RowSums:
     Attributes
     ----------
     columns : (n, k) float64
-        What each row adds to k sums. Sums of whole numbers are exact in any order.
+        What each row adds to k sums. Sums of whole numbers are exact in any order. None where
+        `takes_weights`: k = 0.
+    takes_weights : bool
+        Whether `values` takes the weights of rows, (b, n), in place of sums.
 
     Raises
     ------
@@ -45,7 +51,12 @@ class RowSums:
         if chosen not in measure.choices:
             what = f"counts of the kind {score.kind}"
             raise ConfigError(unknown("metric", chosen, measure.choices, of=what))
-        self.columns, self._values = measure.sums(score.counts, chosen)
+        of_weights = measure.by_weights(score.counts, chosen)
+        self.takes_weights, self._n_rows = of_weights is not None, len(score.counts)
+        if of_weights is None:
+            self.columns, self._values = measure.sums(score.counts, chosen)
+        else:
+            self.columns, self._values = np.zeros((self._n_rows, 0)), of_weights
 
     def values(self, sums: Floats) -> Floats:
         """Return the metric of each row of sums.
@@ -63,4 +74,6 @@ class RowSums:
 
     def whole(self) -> float:
         """Return the metric of the rows as they are, each once."""
+        if self.takes_weights:
+            return float(self.values(np.ones((1, self._n_rows)))[0])
         return float(self.values(self.columns.sum(axis=0, keepdims=True))[0])

@@ -8,7 +8,7 @@ both begin with where the row is.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -156,7 +156,7 @@ def _any_label(value: object, words: tuple[str, ...] | None, where: str) -> Labe
 
 def _from_pair(content: object, label: object, where: str) -> Example:
     if is_image(content):
-        return _of_image(content, _image_label(label, where), None, where)
+        return _of_image(content, _image_label(label, None, where), None, where)
     if isinstance(content, list | tuple):
         words = check_words(content, where)
         if len(words) == 2 and not _is_list(label) and any(" " in word for word in words):
@@ -231,10 +231,10 @@ def _of_image(
     return Example(None, None, label, labels, where, image=as_picture(image, where))
 
 
-def _image_label(value: object, where: str) -> Label:
+def _image_label(value: object, words: None, where: str) -> Label:
     """Check the label of an image: boxes, or what a text has for a label."""
     boxes = as_boxes(value)
-    return _any_label(value, None, where) if boxes is None else boxes
+    return _any_label(value, words, where) if boxes is None else boxes
 
 
 def _from_image(row: Mapping[str, object], key: str, where: str, unused: Unused) -> Example:
@@ -249,16 +249,21 @@ def _from_image(row: Mapping[str, object], key: str, where: str, unused: Unused)
     value = row[given[0]]
     unused.of_row(row, (key, given[0]), where)
     if given[0] == "labels" and isinstance(value, Mapping):
-        return _of_image(row[key], None, _by_task(value, None, where), where)
+        return _of_image(row[key], None, _by_task(value, None, where, _image_label), where)
     if given[0] == "boxes" and value != [] and as_boxes(value) is None:
         raise TypeError(
             f"{where}: expected 'boxes' to be a list of Box; found {typed(value)}; make them with "
             "Box(label, left, top, right, bottom)"
         )
-    return _of_image(row[key], _image_label(value, where), None, where)
+    return _of_image(row[key], _image_label(value, None, where), None, where)
 
 
-def _by_task(value: object, words: tuple[str, ...] | None, where: str) -> dict[str, Label]:
+def _by_task(
+    value: object,
+    words: tuple[str, ...] | None,
+    where: str,
+    checked: Callable[..., Label] = _any_label,
+) -> dict[str, Label]:
     """Return the labels of a row by task, those that are there."""
     if not isinstance(value, Mapping):
         raise TypeError(
@@ -270,7 +275,7 @@ def _by_task(value: object, words: tuple[str, ...] | None, where: str) -> dict[s
         if not isinstance(task, str):
             raise TypeError(f"{where}: expected task names (str) in 'labels'; found {typed(task)}")
         if label is not None:
-            labels[task] = _any_label(label, words, f"{where}, label of {quoted(task, 60)}")
+            labels[task] = checked(label, words, f"{where}, label of {quoted(task, 60)}")
     return labels
 
 

@@ -263,5 +263,6 @@ DETR = Family(
     },
     class_stem="Detr",
     head_layouts={},
+    detection={"labels": "class_labels_classifier", "boxes": "bbox_predictor.layers"},
     flat=_flat,
 )

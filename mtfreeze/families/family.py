@@ -129,6 +129,9 @@ class Family:
         Whether tokens see what stands before them only.
     reads : {"texts", "images"}
         What a sequence of it is.
+    detection : mapping of str to str
+        What names of a head that finds boxes begin with in its class of transformers, by
+        ``"labels"`` and ``"boxes"``; empty: there is no such class.
     whole_names : tuple of str
         Beginnings of plain names that are parameter keys as they stand, of modules beside the
         backbone too; the keys of all other tensors are their plain names behind ``backbone.``.
@@ -167,6 +170,7 @@ class Family:
     pooler: str = ""
     causal: bool = False
     reads: str = TEXTS
+    detection: Mapping[str, str] = field(default_factory=dict)
     whole_names: tuple[str, ...] = ()
     rename: Callable[[str], str] | None = None
     written: Callable[[str, Mapping[str, Any]], str] | None = None

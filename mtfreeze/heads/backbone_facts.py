@@ -26,6 +26,8 @@ class BackboneFacts:
         Size of its table of words; 0 where it reads no texts.
     vocabulary : callable
         Returns what its tokenizer knows; reading that takes a moment.
+    n_queries : int
+        Rows that it answers every image with; 0 where it has no queries.
     """
 
     family: Family
@@ -33,3 +35,4 @@ class BackboneFacts:
     n_words: int
     word_width: int
     vocabulary: Callable[[], Vocabulary]
+    n_queries: int = 0

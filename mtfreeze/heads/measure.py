@@ -99,6 +99,13 @@ class Measure(ABC):
     def sums(self, rows: RowCounts, metric: str) -> Sums:
         """Return one of the metrics that a task may be judged by as sums over rows."""
 
+    def by_weights(self, rows: RowCounts, metric: str) -> Callable[[Floats], Floats] | None:
+        """Return such a metric as a function of how often each row counts: (b, n) -> (b,).
+
+        For metrics that follow from no few sums, whose `sums` have a column a row; by default None.
+        """
+        return None
+
     def n_items(self, rows: RowCounts) -> int:
         """Return how many texts or words were scored; by default one a row."""
         return len(rows)

@@ -11,6 +11,7 @@ from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..quoting import quoted
 from .causal_lm import CausalLM
+from .detection import Detection
 from .kind import HeadSpec
 from .masked_lm import MaskedLM
 from .measure import LOSS, Measure, Metric
@@ -62,6 +63,7 @@ _OURS: tuple[type[HeadSpec], ...] = (
     QuestionAnswering,
     MaskedLM,
     CausalLM,
+    Detection,
 )
 for _kind in _OURS:
     register(_kind)

@@ -50,6 +50,10 @@ class Targets(ABC):
     def for_rows(self, encoded: Encoded, rows: Int64) -> Values:
         """Return the targets of a packed batch of these rows, one a row of the head's output."""
 
+    def in_epoch(self, encoded: Encoded, rows: Int64, epoch: int) -> Values:
+        """Return the same of what an epoch reads of these rows; mostly it is all one."""
+        return self.for_rows(encoded, rows)
+
     @abstractmethod
     def unlabelled(self, batch: PackedBatch) -> Values:
         """Return targets of a packed batch of other data, which has none for this head."""

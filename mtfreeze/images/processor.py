@@ -187,6 +187,13 @@ class Processor:
         target = short_side_to(size, int(side / self.crop_pct))
         return center_cropped(resized(pixels, target, self.resample, name), (side, side))
 
+    @property
+    def crops(self) -> bool:
+        """Whether a part of an image may be cut away, or zeros put around it."""
+        squashed = self.size.get("shortest_edge", 0) >= _SQUASHED
+        cut = self.kind == "ConvNext" and self.crop_pct is not None and not squashed
+        return (self.do_resize and cut) or (self.do_center_crop and self.crop_size is not None)
+
     def floats(self, pixels: Uint8) -> Float32:
         """Return what the model reads of pixels, uint8 (..., 3): float32 of the same shape.
 

@@ -23,6 +23,7 @@ from ..errors import DataError
 from ..images import Picture
 from ..images.augmentations import Augment
 from ..images.decoding import fitted_pictures
+from ..images.frames import Frame
 from ..images.processor import Processor
 from ..quoting import quoted
 from .packing import SEQUENCES, Encoded, PackedBatch
@@ -44,6 +45,9 @@ PIXELS = "pixels"
 
 _KEPT_BYTES = 1 << 30
 """Prepared pixels of one data set that are kept in memory."""
+
+_NO_FRAME = Frame.whole(0, 0)
+"""Of an image that is not prepared yet."""
 
 _USUAL_IMAGE = np.zeros((256, 256, 3), np.uint8)
 """An image where no data are known, before it is prepared."""
@@ -85,9 +89,11 @@ class EncodedImages(Encoded):
         Prepared images by number, those that are kept.
     digests : sequence of bytes
         Of every prepared image.
+    frames : sequence of Frame
+        What is seen of the picture in every prepared image.
     augment : Augment, optional
         What variants there are: those of an image stand together, the image itself first, and
-        epochs take them in turn. `shapes`, `kept` and `digests` then count variants.
+        epochs take them in turn. `shapes`, `kept`, `digests` and `frames` then count variants.
     """
 
     def __init__(
@@ -97,11 +103,12 @@ class EncodedImages(Encoded):
         shapes: Int64,
         kept: Mapping[int, Uint8],
         digests: Sequence[bytes],
+        frames: Sequence[Frame],
         augment: Augment | None = None,
     ) -> None:
         self._augment, self._variants = augment, 1 if augment is None else augment.variants
         self._encoder, self._pictures, self._kept = encoder, list(pictures), dict(kept)
-        self._digests = list(digests)
+        self._digests, self._frames = list(digests), list(frames)
         side = encoder.patch
         grids = encoder.layout.grids(shapes[:, 0] // side, shapes[:, 1] // side)
         self._counts = {name: count for name, (count, _) in grids.items()}
@@ -162,6 +169,22 @@ class EncodedImages(Encoded):
         """Return the columns of each image's grid in a row space, (n,) int64; None: no grid."""
         return self._widths.get(space)
 
+    def frames(self, sequences: ArrayLike) -> list[Frame]:
+        """Return what is seen of their pictures in prepared images of these numbers.
+
+        Raises
+        ------
+        DataError
+            If the processor cuts a part out of every image.
+        """
+        if self._encoder.processor.crops:
+            raise DataError(
+                f"expected a {PROCESSOR_FILE} that keeps the whole image, in which boxes are told "
+                "as shares of its sides; found one that cuts the middle out; take the crop out of "
+                "the file"
+            )
+        return [self._frames[at] for at in np.asarray(sequences, np.int64).tolist()]
+
     def contents(self, begin: int, end: int) -> list[bytes]:
         """Return all that a model reads of images: digests of their prepared pixels."""
         return [self._encoder.numbers + digest for digest in self._digests[begin:end]]
@@ -186,8 +209,7 @@ class EncodedImages(Encoded):
     def _read_again(self, at: int) -> Uint8:
         picture, variant = self._pictures[at // self._variants], at % self._variants
         pixels = picture.decode()
-        if self._augment is not None:
-            pixels = _varied(pixels, self._augment, variant)
+        pixels, _ = _varied(pixels, self._augment, variant)
         pixels = self._encoder.processor.fitted(pixels, picture.name)
         if _digest(pixels) != self._digests[at]:
             raise DataError(
@@ -296,21 +318,21 @@ class ImageEncoder:
         shapes = np.zeros((len(pictures) * each, 2), dtype=np.int64)
         kept: dict[int, Uint8] = {}
         digests: list[bytes] = []
+        frames = [_NO_FRAME] * len(shapes)
         n_bytes = 0
 
-        def vary(number: int, pixels: Uint8) -> Uint8:
-            assert augment is not None
-            return _varied(pixels, augment, number % each)
+        def vary(number: int, pixels: Uint8) -> Uint8:  # on several threads, each number once
+            pixels, frames[number] = _varied(pixels, augment, number % each)
+            return pixels
 
-        change = None if augment is None else vary
-        found = fitted_pictures(pictures, self.processor, change=change, times=each)
+        found = fitted_pictures(pictures, self.processor, change=vary, times=each)
         for at, pixels in enumerate(found):
             shapes[at] = self._checked(pixels, pictures[at // each])
             digests.append(_digest(pixels))
             n_bytes += pixels.nbytes
             if n_bytes <= _KEPT_BYTES:
                 kept[at] = pixels
-        return EncodedImages(self, pictures, shapes, kept, digests, augment)
+        return EncodedImages(self, pictures, shapes, kept, digests, frames, augment)
 
     def _checked(self, pixels: Uint8, picture: Picture) -> tuple[int, int]:
         height, width = pixels.shape[:2]
@@ -336,9 +358,14 @@ def _refuse(what: str) -> NoReturn:
     )
 
 
-def _varied(pixels: Uint8, augment: Augment, variant: int) -> Uint8:
-    """Return a variant of a picture, which depends on its pixels and on nothing else."""
-    return augment.apply(pixels, picture=_digest(pixels).hex(), variant=variant)
+def _varied(pixels: Uint8, augment: Augment | None, variant: int) -> tuple[Uint8, Frame]:
+    """Return a variant of a picture, which depends on its pixels alone, and what is seen there."""
+    height, width = pixels.shape[:2]
+    if augment is None:
+        return pixels, Frame.whole(height, width)
+    picture = _digest(pixels).hex()
+    drawn = augment.drawn((height, width), picture=picture, variant=variant)
+    return augment.apply(pixels, picture=picture, variant=variant), Frame.of(drawn, (height, width))
 
 
 def _digest(pixels: Uint8) -> bytes:

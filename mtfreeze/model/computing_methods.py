@@ -158,12 +158,15 @@ class ComputingMethods(ModelState):
         *,
         precision: str | None = None,
         words: bool = False,
+        threshold: float | None = None,
     ) -> Answers:
         """Return a head's answers: a label or a number a text, or a list of one tag a word.
 
         Word heads take lists of words, or texts that are split at SPACE, TAB and the ends of lines.
         A word that truncation cut off is ``O``. Heads of pairs take lists or tuples of two texts.
-        `precision` and `words` are those of `encode`.
+        `precision` and `words` are those of `encode`. Of an image a detection head gives a
+        dictionary, see `Detection`. `threshold` stands in for that of the head's description, of
+        heads that have one: `Detection` and `MultiLabelClassification`.
 
         Examples
         --------
@@ -174,7 +177,7 @@ class ComputingMethods(ModelState):
         """
         from .prediction import predict
 
-        return predict(self, [head], texts, precision, words)[head]
+        return predict(self, [head], texts, precision, words, threshold)[head]
 
     @reads
     def predict_proba(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..closest import counted, name_list
 from ..errors import Error
+from ..heads.boxes import QUERIES
 from ..quoting import quoted
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def check_finite(model: ModelState, head: str, outputs: NDArray[Any], error: typ
         if broken
         else "every weight is finite, but products of them are not; train with a lower rate"
     )
-    item = model.heads[head].spec.row_space.name.removesuffix("s")
+    rows = model.heads[head].spec.row_space.name
+    item = "row" if rows == QUERIES else rows.removesuffix("s")
     raise error(
         f"head {quoted(head)}: expected finite outputs; found NaN or infinity for "
         f"{n:,} of {counted(len(outputs), item)}; {culprit}"

@@ -8,6 +8,7 @@ sub-word; a word that truncation cut off, or that has no token, is ``O``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,13 +26,17 @@ from .finite import check_finite
 
 if TYPE_CHECKING:
     from ..heads.head import Head
+    from ..heads.kind import HeadSpec
     from .state import ModelState
 
 __all__ = ["predict", "predict_proba"]
 
 Float32 = NDArray[np.float32]
 Probabilities = Float32 | list[Float32]
-Answers = list[str] | list[list[str]] | Float32
+Answers = list[str] | list[list[str]] | list[dict[str, Any]] | Float32
+
+_THRESHOLD = "threshold"
+"""Field of descriptions of heads that tell what is sure enough."""
 
 
 def predict_proba(
@@ -93,22 +98,41 @@ def predict(
     texts: Sequence[Row],
     precision: str | None = None,
     words: bool = False,
+    threshold: float | None = None,
 ) -> dict[str, Answers]:
     """Return what each head says of each text, by head; see `predict_proba`.
+
+    Parameters
+    ----------
+    threshold : float, optional
+        Instead of that of the heads' descriptions, which must have one.
 
     Returns
     -------
     dict of str to list or array
         For text heads one label a text; for word heads a list of one tag a word; for heads that
-        give numbers an array with one a text.
+        give numbers an array with one a text; for heads that find boxes a dictionary an image.
     """
     heads = [_head(model, name) for name in names]
+    specs = {head.name: _with_threshold(head, threshold) for head in heads}
     kept = _kept(model, heads, texts, precision, words)
-    specs = {head.name: head.spec for head in heads}
     return {
         name: specs[name].row_space.each(found, specs[name].predictions)
         for name, found in kept.items()
     }
+
+
+def _with_threshold(head: Head, threshold: float | None) -> HeadSpec:
+    """Return the description of a head that answers with a threshold, if one is given."""
+    if threshold is None:
+        return head.spec
+    if not any(one.name == _THRESHOLD for one in fields(head.spec)):
+        raise ConfigError(
+            f"threshold= is of heads that tell what is sure enough; found {quoted(head.name)}, a "
+            f"{head.kind} head; leave it out"
+        )
+    changed: dict[str, Any] = {_THRESHOLD: threshold}
+    return replace(head.spec, **changed)
 
 
 def _kept(

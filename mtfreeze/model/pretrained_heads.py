@@ -18,7 +18,7 @@ A head works over the backbone that it was trained with; over other weights the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ from ..heads.token_classification import TokenClassification
 from ..notices import OtherBackboneWarning, warn
 from ..quoting import quoted
 from .checkpoint_labels import generic_labels, read_labels
+from .detection_folders import detection_head, is_detection_class
 from .hub import find_model_folder
 from .language_folders import language_class, language_head
 from .loading import read_own_file, read_saved_heads
@@ -194,6 +195,10 @@ def _hugging_face_head(
         tensors = _named(folder, language.name, model.index.family)
         of_language, own = language_head(model, language, config, tensors, folder)
         return [of_language], own
+    if is_detection_class(config):
+        tensors = _named(folder, "ForObjectDetection", model.index.family)
+        boxes, own = detection_head(model, config, tensors, folder, spec)
+        return [boxes], own
     kind, layout = _find_layout(config, where, spec)
     family = FAMILIES.get(config["model_type"])
     found = _named(folder, kind, family)
@@ -367,7 +372,8 @@ def _fitting(
         )
     # which biases it has, the checkpoint says
     found = candidates[wanted.index(facts)]
-    return replace(spec, **{name: getattr(found, name) for name in BIASES})
+    chosen = [one.name for one in fields(spec) if one.init and one.name in BIASES]
+    return replace(spec, **{name: getattr(found, name) for name in chosen})
 
 
 def _read_weights(

@@ -22,9 +22,11 @@ from ..families import IMAGES, Family, HeadLayout
 from ..files.json_files import to_json
 from ..files.tensor_files import RawTensor, write_tensors
 from ..files.whole_file import write_synced
+from ..heads.detection import Detection
 from ..heads.kind import LAST, HeadSpec, PooledHead
 from ..heads.language import LanguageHead
 from ..quoting import quoted
+from .detection_folders import check_detection_model, detection_config, detection_tensors
 from .language_folders import check_language_model, language_config, language_tensors
 from .problem_types import PROBLEMS, core_kind, problem_of
 
@@ -59,6 +61,9 @@ def check_task_model(model: ModelState, head: object) -> None:
     spec, family = model.heads[name].spec, model.index.family
     if isinstance(spec, LanguageHead):
         check_language_model(model, name, spec)
+        return
+    if isinstance(spec, Detection):
+        check_detection_model(model, name)
         return
     layout = _layout(family, spec)
     if layout is None:
@@ -153,6 +158,8 @@ def write_task_model(model: ModelState, name: str, folder: Path, kept: Mapping[s
         config = language_config(model, spec, language)
         head = language_tensors(model, name, spec, language)
         tensors = _with_backbone(model, head, (), model.index.family.task_prefix())
+    elif isinstance(spec, Detection):
+        config, tensors = detection_config(model, spec), detection_tensors(model, name)
     else:
         layout = _layout(family, spec)
         assert layout is not None

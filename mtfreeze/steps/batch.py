@@ -198,7 +198,11 @@ class TrainingRows:
             for name in part.tasks:
                 (targets, kind, settings), drawn_here = self._learned[name], own_targets[position]
                 pieces: list[Any] = [
-                    (targets.for_rows(encoded[at], part.rows) if drawn_here is None else drawn_here)
+                    (
+                        targets.in_epoch(encoded[at], part.rows, epoch)
+                        if drawn_here is None
+                        else drawn_here
+                    )
                     if at == position
                     else targets.unlabelled(one)
                     for at, one in enumerate(parts)

@@ -92,7 +92,11 @@ def test_a_kind_may_be_named() -> None:
 @pytest.mark.parametrize(
     ("loss", "error", "message"),
     [
-        (("score", ROWS, 1.0, "hinge"), SelectorError, "no loss .hinge.; .*_entropy, mse, set, soft"),
+        (
+            ("score", ROWS, 1.0, "hinge"),
+            SelectorError,
+            "no loss .hinge.; .*_entropy, mse, set, soft",
+        ),
         (("score", ROWS, 1.0, 3), TypeError, "kind of a loss"),
         (("score", ROWS, 1.0, "mse", None, 1), ValueError, "found 6 elements"),
         (("score", ROWS, 1.0, "mse", 1), TypeError, "settings of a loss"),

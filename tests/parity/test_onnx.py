@@ -178,6 +178,7 @@ def all_rows(model: mtf.MultiTaskModel, rows: Any) -> Any:
 CASES_OF_HEADS = [
     pytest.param(kind, i, id=f"{kind}-{i}")
     for kind, one in KINDS_OF_HEADS.items()
+    if one.families != ("detr",)  # models of images are not written
     for i in range(len(one.specs))
 ]
 

@@ -201,6 +201,11 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"model": s.model, "head": "classifier", "examples": ROWS[:4],
          "path": s.folder / "c.png", "label": None},
     ),
+    "plot_boxes": lambda s: Call(
+        mtf.plot_boxes,
+        {"image": np.zeros((8, 9, 3), np.uint8), "found": [mtf.Box("cat", 1, 2, 5, 6)],
+         "path": s.folder / "b.png", "right": [], "title": "Boxes"},
+    ),
     "check_data": _reads(mtf.check_data, "rows.tsv", model=None, label_map=None),
     "read_tsv": _reads(
         mtf.read_tsv, "rows.tsv", text=None, label=None, label_map=None, header=False,
@@ -252,6 +257,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.QuestionAnswering, hidden=(8,), dropout=0.0, activation="gelu", norm_eps=None,
         bias=True, hidden_bias=True, norm_bias=True, labels=["start", "end"], max_length=64,
         stride=16, max_answer_tokens=30, no_answer_threshold=0.0,
+    ),
+    "Detection": _plain(
+        mtf.Detection, labels=["cat", "dog"], queries=None, auxiliary=True, threshold=0.5
     ),
     "CausalLM": _plain(mtf.CausalLM, **LANGUAGE),
     "MaskedLM": _plain(mtf.MaskedLM, probability=0.15, whole_words=False, **LANGUAGE),

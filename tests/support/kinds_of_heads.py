@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import mtfreeze as mtf
 from mtfreeze.heads.kind import HeadSpec
+from support.detection import SHAPES, scenes
 from support.texts import LABELS, SENTENCES, TAGGED, TAGS
 
 __all__ = ["KINDS_OF_HEADS", "KindOfHead"]
@@ -30,7 +31,8 @@ class KindOfHead(NamedTuple):
     inputs : sequence
         What ``predict`` takes.
     families : collection of str
-        Of `support.families`, over which heads of this kind can stand.
+        Of `support.families`, over which heads of this kind can stand; of a kind that reads images
+        its own.
     """
 
     specs: Sequence[HeadSpec]
@@ -98,6 +100,12 @@ KINDS_OF_HEADS: dict[str, KindOfHead] = {
         [(text, "") for text in SENTENCES],
         TEXTS,
         families=("gpt2",),
+    ),
+    "detection": KindOfHead(
+        [mtf.Detection(SHAPES), mtf.Detection(SHAPES, auxiliary=False)],
+        scenes(4),
+        [picture for picture, _ in scenes(2)],
+        families=("detr",),
     ),
 }
 """By `HeadSpec.kind`."""

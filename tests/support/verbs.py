@@ -134,6 +134,9 @@ FUNCTIONS: dict[str, Call] = {
     "estimate": lambda m, _: mtf.estimate(m, ONE_TASK, **SHORT),
     "evaluate": lambda m, _: mtf.evaluate(m, two_tasks(), cache="memory"),
     "get_threads": lambda m, _: mtf.get_threads(),
+    "plot_boxes": lambda _, folder: mtf.plot_boxes(
+        np.zeros((8, 9, 3), np.uint8), [mtf.Box("cat", 1, 2, 5, 6)], folder / "boxes.svg"
+    ),
     "plot_confusion": lambda m, folder: mtf.plot_confusion(
         m, "classifier", ROWS, folder / "confusion.svg"
     ),
