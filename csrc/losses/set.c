@@ -4,11 +4,9 @@
  * centre y, width, height] as parts of the picture's sides. An output may have several answers side
  * by side, of several layers of a decoder; each is learned by itself, and their losses add up. A
  * sequence is a picture. Its rows are matched with its boxes, one to one, so that
- *
  *   sum over boxes  -p[label] + 5 L1 - 2 GIoU     is the smallest (assignment.c, boxes.c);
  *   loss = sum over rows  w (-log p[label, or none]) / sum over rows w     w: 0.1 for none, else 1
  *        + sum over boxes  (5 L1 + 2 (1 - GIoU))     / max(1, boxes)
- *
  * Both divisors are those of the whole step, known from its targets; the matching counts as constant.
  * Targets are rows of 5: [label, box] in the first rows of a picture, in any order, label -1 in those
  * behind them, NaN in all rows of a picture without a target. The sum that is returned is the loss
@@ -17,8 +15,7 @@
  * All in double. A cost that is not finite gives NaN, which the step then refuses. Answers of
  * pictures are shared among workers; their values are added in order, pictures first, so the sum is
  * one at any thread count. Tolerance family: reduction. Reference: Carion and others 2020, whose
- * factors these are. Derivation: docs/derivations/boxes.md.
- * SPDX-License-Identifier: Apache-2.0 */
+ * factors these are. Derivation: docs/derivations/boxes.md. SPDX-License-Identifier: Apache-2.0 */
 #include "losses.h"
 
 #include "../base/status.h"
