@@ -131,6 +131,13 @@ def test_words_for_a_frozen_encoder(model: mtf.MultiTaskModel) -> None:
             model.add_head(name, mtf.SequenceClassification(["a", "b"]))
 
 
+def test_recommend_knows_backbones_alone(model: mtf.MultiTaskModel) -> None:
+    with pytest.raises(
+        ConfigError, match="found a model with 'input_projection', 'encoder', 'quer"
+    ):
+        mtf.recommend(model, {"kind": mtf.Task(train=rows())}, progress=False)
+
+
 def test_runs_move_what_trains(model: mtf.MultiTaskModel) -> None:
     before = {key: values.tobytes() for key, values in model.parameters().items()}
     task = {"kind": mtf.Task(train=rows())}
