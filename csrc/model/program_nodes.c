@@ -232,10 +232,11 @@ mtf_tensor_id mtf_node_disentangled(mtf_program *p, const char *label, const mtf
     return add_node(p, label, &node);
 }
 
-mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor_id x,
-                                   mtf_tensor_id residual, const mtf_convolution_spec *spec)
+static mtf_tensor_id convolution(mtf_program *p, const mtf_op *op, const char *label,
+                                 mtf_tensor_id x, mtf_tensor_id residual,
+                                 const mtf_convolution_spec *spec)
 {
-    mtf_node node = blank(&mtf_op_convolution, x, residual);
+    mtf_node node = blank(op, x, residual);
     const int32_t weights[] = {spec->weight,    spec->bias, spec->norm_weight,
                                spec->norm_bias, spec->mean, spec->variance};
     memcpy(node.weight, weights, sizeof weights);
@@ -245,7 +246,20 @@ mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor
     node.shape.attrs.grid_space = spec->grid;
     node.shape.attrs.eps = (mtf_real)spec->eps;
     node.shape.attrs.activation = spec->activation;
+    node.shape.attrs.same = spec->same;
     return add_node(p, label, &node);
+}
+
+mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor_id x,
+                                   mtf_tensor_id residual, const mtf_convolution_spec *spec)
+{
+    return convolution(p, &mtf_op_convolution, label, x, residual, spec);
+}
+
+mtf_tensor_id mtf_node_depthwise(mtf_program *p, const char *label, mtf_tensor_id x,
+                                 const mtf_convolution_spec *spec)
+{
+    return convolution(p, &mtf_op_depthwise, label, x, MTF_NO_TENSOR, spec);
 }
 
 mtf_tensor_id mtf_node_grid_max_pool(mtf_program *p, const char *label, mtf_tensor_id x,

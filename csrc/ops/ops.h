@@ -46,28 +46,30 @@ typedef enum mtf_pooling {
 
 /* Options of a node; each operation reads its own. */
 typedef struct mtf_attrs {
-    mtf_activation activation; /* linear, gated, activation, convolution (none or relu) */
-    mtf_layout layout;         /* linear */
-    mtf_real eps;              /* layernorm, rmsnorm, normalize, convolution */
-    mtf_real weight_offset;    /* rmsnorm: added to the weight */
-    int32_t gate_last;         /* gated: of two halves the second is activated */
-    int32_t n_rotated;         /* rotary: heads that are turned, */
-    int64_t rotary_width;      /* and how many of these are turned */
-    double theta;              /* rotary: the base of the wavelengths */
-    mtf_real rate;             /* dropout, attention, low_rank: probability of dropping */
-    mtf_real scale;            /* attention, low_rank */
-    int32_t n_heads;           /* attention */
-    int32_t n_kv_heads;        /* attention: heads of k and v; 0: n_heads */
-    int64_t head_width;        /* attention; 0: width of q / n_heads */
-    int64_t left, right;       /* attention: keys seen before and after a query's place; -1: all */
-    int64_t max_distance;      /* attention: from here on the relative bias is one; distance_rows */
-    int64_t distance_span;     /* distance_rows: half the rows of its table */
-    int32_t looks_back;        /* distance_rows */
-    int64_t kernel, stride;    /* convolution, grid_max_pool: the side of a window, how far apart */
-    int64_t padding;           /* they are, the border around the grid, */
-    int32_t grid_space;        /* and the row space of their output */
-    int64_t bins;              /* adaptive_mean: how many down, and as many across */
-    mtf_pooling pooling;       /* mean_pool, row_pool, max_pool */
+    mtf_activation
+        activation;    /* linear, gated, activation; convolution, depthwise: none, relu, relu6 */
+    mtf_layout layout; /* linear */
+    mtf_real eps;      /* layernorm, rmsnorm, normalize, convolution */
+    mtf_real weight_offset; /* rmsnorm: added to the weight */
+    int32_t gate_last;      /* gated: of two halves the second is activated */
+    int32_t n_rotated;      /* rotary: heads that are turned, */
+    int64_t rotary_width;   /* and how many of these are turned */
+    double theta;           /* rotary: the base of the wavelengths */
+    mtf_real rate;          /* dropout, attention, low_rank: probability of dropping */
+    mtf_real scale;         /* attention, low_rank */
+    int32_t n_heads;        /* attention */
+    int32_t n_kv_heads;     /* attention: heads of k and v; 0: n_heads */
+    int64_t head_width;     /* attention; 0: width of q / n_heads */
+    int64_t left, right;    /* attention: keys seen before and after a query's place; -1: all */
+    int64_t max_distance;   /* attention: from here on the relative bias is one; distance_rows */
+    int64_t distance_span;  /* distance_rows: half the rows of its table */
+    int32_t looks_back;     /* distance_rows */
+    int64_t kernel, stride; /* convolution, grid_max_pool: the side of a window, how far apart */
+    int64_t padding;        /* they are, the border around the grid, */
+    int32_t grid_space;     /* and the row space of their output; */
+    int32_t same;           /* convolution, depthwise: borders as TensorFlow's SAME */
+    int64_t bins;           /* adaptive_mean: how many down, and as many across */
+    mtf_pooling pooling;    /* mean_pool, row_pool, max_pool */
     int64_t grid_height, grid_width; /* image_tokens: of the table of positions, */
     int32_t grid_lead;               /* its rows before them, */
     int32_t antialias;               /* how it is drawn over other grids, */
@@ -225,6 +227,9 @@ extern const mtf_op mtf_op_attention;
  * bias (O) or absent, and of a batch norm by its statistics all or none of weight, bias, mean, variance
  * (O). out: act(norm(windows W^T + bias) + residual) (S,O) in attrs.grid_space, the grid of windows. */
 extern const mtf_op mtf_op_convolution;
+/* in: x (R,C) of a grid; w as of a convolution, each column by itself: weight (C, kernel kernel), no bias,
+ * the norm's four (C). out: act(norm(windows * weight)) (S,C) in attrs.grid_space. */
+extern const mtf_op mtf_op_depthwise;
 /* in: x (R,C) of a grid. out: by columns the largest value of each window (S,C) in attrs.grid_space;
  * aux[0]: its place in the window (S,C). */
 extern const mtf_op mtf_op_grid_max_pool;

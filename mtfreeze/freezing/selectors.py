@@ -135,7 +135,9 @@ class ModelIndex:
     @property
     def below(self) -> str:
         """What lies below all layers, in a word: embeddings, a stem, or nothing."""
-        return {"stages": "stem", "blocks": ""}.get(self.layers.word, "embeddings")
+        if "backbone.stem" in self.unit_index:
+            return "stem"
+        return "" if self.layers.positions[:1] == (0,) else "embeddings"
 
     @property
     def n_layers(self) -> int:

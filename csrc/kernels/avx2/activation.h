@@ -76,6 +76,8 @@ static inline __m256 activate(__m256 x, mtf_activation act)
         const __m256 e = exp_f32x8(_mm256_mul_ps(F32X8(-QUICK_GELU), x));
         return _mm256_div_ps(x, _mm256_add_ps(F32X8(1.0F), e));
     }
+    case MTF_ACT_RELU6:
+        return _mm256_min_ps(F32X8(6.0F), _mm256_max_ps(_mm256_setzero_ps(), x));
     case MTF_ACT_NONE:
         break;
     }
@@ -120,6 +122,12 @@ static inline __m256 derivative(__m256 x, mtf_activation act)
         const __m256 slower = _mm256_mul_ps(F32X8(QUICK_GELU), x);
         const __m256 s = logistic(slower);
         return _mm256_mul_ps(s, _mm256_fmadd_ps(slower, _mm256_sub_ps(one, s), one));
+    }
+    case MTF_ACT_RELU6: {
+        const __m256 yes = _mm256_and_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ),
+                                         _mm256_cmp_ps(x, F32X8(6.0F), _CMP_LT_OQ));
+        const __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
+        return _mm256_or_ps(_mm256_and_ps(yes, one), _mm256_and_ps(nan, x));
     }
     case MTF_ACT_NONE:
         break;

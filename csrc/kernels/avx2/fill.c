@@ -13,6 +13,8 @@ void mtf_kernels_fill_avx2(mtf_kernels *table)
     table->packed_f32 = mtf_packed_f32_f32_avx2;
     table->bias_act_fwd = mtf_bias_act_fwd_f32_avx2;
     table->column_affine = mtf_column_affine_f32_avx2;
+    table->taps_sum = mtf_taps_sum_f32_avx2;
+    table->taps_add = mtf_taps_add_f32_avx2;
     table->act_bwd = mtf_act_bwd_f32_avx2;
     table->packed_bf16 = mtf_packed_bf16_f32_avx2;
     table->packed_int8 = mtf_packed_int8_f32_avx2;

@@ -126,6 +126,8 @@ static inline __m512 activate_f32x16(__m512 x, mtf_activation act)
         const __m512 e = exp_f32x16(_mm512_mul_ps(F32X16(-QUICK_GELU), x));
         return _mm512_div_ps(x, _mm512_add_ps(F32X16(1.0F), e));
     }
+    case MTF_ACT_RELU6:
+        return _mm512_min_ps(F32X16(6.0F), _mm512_max_ps(_mm512_setzero_ps(), x));
     case MTF_ACT_NONE:
         break;
     }

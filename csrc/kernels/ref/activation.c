@@ -3,8 +3,9 @@
  *   gelu      x/2 (1 + erf(x / sqrt 2))                               Hendrycks, Gimpel 2016
  *   gelu_new  x/2 (1 + tanh(s)), s = sqrt(2/pi) (x + 0.044715 x^3)    ditto, tanh form
  *   silu      x / (1 + exp(-x));  relu max(x, 0);  tanh;  quick_gelu x / (1 + exp(-1.702 x))
+ *   relu6     min(max(x, 0), 6)
  *
- * Backward takes the value before the activation. relu'(0) = 0, as in PyTorch. Precision: that of
+ * Backward takes the value before the activation. relu'(0) = relu6'(0) = relu6'(6) = 0, as in PyTorch. Precision: that of
  * the C library's functions; tolerance family: elementwise.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../../base/real.h"
@@ -32,6 +33,8 @@ static mtf_real activate(mtf_real x, mtf_activation act)
         return x / (1 + mtf_exp(-x));
     case MTF_ACT_QUICK_GELU:
         return x / (1 + mtf_exp(-QUICK_GELU * x));
+    case MTF_ACT_RELU6:
+        return x < 0 ? 0 : x > 6 ? 6 : x;
     case MTF_ACT_NONE:
         break;
     }
@@ -63,6 +66,8 @@ static mtf_real derivative(mtf_real x, mtf_activation act)
         mtf_real s = 1 / (1 + mtf_exp(-QUICK_GELU * x));
         return s * (1 + QUICK_GELU * x * (1 - s));
     }
+    case MTF_ACT_RELU6:
+        return x > 0 && x < 6 ? 1 : x <= 0 || x >= 6 ? 0 : x;
     case MTF_ACT_NONE:
         break;
     }
