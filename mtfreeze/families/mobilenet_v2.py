@@ -3,7 +3,7 @@
 
 ``csrc/families/mobilenet_v2.c`` builds the computation and checks the values of the `computed`
 keys. Batch norms use the statistics of the file: frozen or not, nothing moves them. Checkpoints of
-torchvision have the same tensors under other names, with a border of one on each side
+torchvision and timm have the same tensors under other names, with a border of one on each side
 (``tf_padding`` false) and ``layer_norm_eps`` 1e-5.
 """
 
@@ -29,7 +29,44 @@ _LATER = {
     ("2", None): "reduce_1x1.0",
     ("3", None): "reduce_1x1.1",
 }
-"""Places in the first block of torchvision and the others: which convolution, and 1 for its norm."""
+"""Places in torchvision's blocks, the first and others: which convolution, and 1 for its norm."""
+
+_OF_TIMM = re.compile(r"blocks\.([0-6])\.(\d)\.(\w+)\.(\w+)")
+_TOP_OF_TIMM = {
+    "conv_stem": "conv_stem.first_conv.convolution",
+    "bn1": "conv_stem.first_conv.normalization",
+    "conv_head": "conv_1x1.convolution",
+    "bn2": "conv_1x1.normalization",
+}
+_FIRST_OF_TIMM = {
+    "conv_dw": "conv_3x3.convolution",
+    "bn1": "conv_3x3.normalization",
+    "conv_pw": "reduce_1x1.convolution",
+    "bn2": "reduce_1x1.normalization",
+}
+_LATER_OF_TIMM = {
+    "conv_pw": "expand_1x1.convolution",
+    "bn1": "expand_1x1.normalization",
+    "conv_dw": "conv_3x3.convolution",
+    "bn2": "conv_3x3.normalization",
+    "conv_pwl": "reduce_1x1.convolution",
+    "bn3": "reduce_1x1.normalization",
+}
+_BEGINS = (0, 2, 5, 9, 12, 15)
+"""Numbers of the first block of each of timm's stages from 1 on."""
+
+
+def _from_timm(name: str) -> str:
+    """Return transformers' name of a tensor that timm calls `name`; else `name`."""
+    layer, _, kind = name.rpartition(".")
+    if layer in _TOP_OF_TIMM:
+        return f"{_TOP_OF_TIMM[layer]}.{kind}"
+    found = _OF_TIMM.fullmatch(name)
+    if found is None:
+        return name
+    stage, part = int(found[1]), (_LATER_OF_TIMM if found[1] != "0" else _FIRST_OF_TIMM)
+    block = f"layer.{_BEGINS[stage - 1] + int(found[2])}" if stage else "conv_stem"
+    return f"{block}.{part[found[3]]}.{found[4]}" if found[3] in part else name
 
 
 def _from_torchvision(name: str) -> str:
@@ -38,7 +75,7 @@ def _from_torchvision(name: str) -> str:
         return "classifier." + name.removeprefix("classifier.1.")
     found = _OF_TORCHVISION.fullmatch(name)
     if found is None:
-        return name
+        return _from_timm(name)
     number, place, kind = int(found[1]), (found[2], found[3]), found[4]
     if number in (0, _N_BLOCKS + 2):
         block, part = "conv_stem.first_conv" if number == 0 else "conv_1x1", found[2]
@@ -87,7 +124,7 @@ MOBILENET_V2 = Family(
     renamed={},
     rename=_from_torchvision,
     buffers=frozenset({"*.num_batches_tracked"}),
-    backbone_stems=("conv_stem.", "layer.", "conv_1x1.", "features."),
+    backbone_stems=("conv_stem.", "layer.", "conv_1x1.", "features.", "blocks."),
     layer_stem="layer.",
     layer_key="num_blocks",
     sizes={},

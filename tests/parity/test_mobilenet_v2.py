@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
 from mtfreeze import _core
@@ -49,7 +49,7 @@ def made(torch: Any, transformers: Any, case: str) -> Any:
         for name, values in [*model.named_buffers(), *model.named_parameters()]:
             if name.endswith("running_mean"):
                 values.normal_(0, 0.2)
-            elif name.endswith("running_var") or name.endswith("normalization.weight"):
+            elif name.endswith(("running_var", "normalization.weight")):
                 values.uniform_(0.5, 1.5)
             elif name.endswith("normalization.bias"):
                 values.normal_(1, 2)
@@ -218,6 +218,55 @@ def test_a_folder_of_transformers(torch: Any, transformers: Any, tmp_path: Path)
     names = [name.removeprefix("mobilenet_v2.") for name in old]
     assert [plain(torchvision_name(name)) for name in names] == names
     assert [plain(f"mobilenet_v2.{name}") for name in names] == names
+
+
+def timm_name(name: str) -> str:
+    """Return what timm calls a tensor of transformers'."""
+    words = name.removeprefix("mobilenet_v2.").split(".")
+    kind, norm = words[-1], words[-2] == "normalization"
+    if words[0] == "classifier":
+        return name
+    if words[0] == "conv_1x1":
+        return f"{'bn2' if norm else 'conv_head'}.{kind}"
+    if words[:2] == ["conv_stem", "first_conv"]:
+        return f"{'bn1' if norm else 'conv_stem'}.{kind}"
+    if words[0] == "conv_stem":
+        own = {"conv_3x3": ("conv_dw", "bn1"), "reduce_1x1": ("conv_pw", "bn2")}
+        return f"blocks.0.0.{own[words[1]][norm]}.{kind}"
+    stages = [(1, n) for n in range(2)] + [(2, n) for n in range(3)] + [(3, n) for n in range(4)]
+    stages += [(4, n) for n in range(3)] + [(5, n) for n in range(3)] + [(6, 0)]
+    stage, number = stages[int(words[1])]
+    own = {
+        "expand_1x1": ("conv_pw", "bn1"),
+        "conv_3x3": ("conv_dw", "bn2"),
+        "reduce_1x1": ("conv_pwl", "bn3"),
+    }
+    return f"blocks.{stage}.{number}.{own[words[2]][norm]}.{kind}"
+
+
+def test_a_folder_of_timm(torch: Any, transformers: Any, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    config = transformers.MobileNetV2Config(
+        depth_multiplier=0.35, tf_padding=False, layer_norm_eps=1e-5, num_labels=3
+    )
+    reference = transformers.MobileNetV2ForImageClassification(config).eval()
+    tensors = {
+        timm_name(name): np.ascontiguousarray(values.numpy())
+        for name, values in reference.state_dict().items()
+    }
+    save_file(tensors, tmp_path / "model.safetensors")
+    prepared = {"input_size": [3, 32, 32], "crop_pct": 1.0, "mean": [0.5] * 3, "std": [0.5] * 3}
+    timm = {"architecture": "mobilenetv2_035", "num_classes": 3, "pretrained_cfg": prepared}
+    (tmp_path / "config.json").write_text(json.dumps(timm))
+    model = mtf.MultiTaskModel.from_pretrained(tmp_path)
+    model.add_head("animal", from_pretrained=tmp_path)
+    random = np.random.default_rng(5)
+    pictures: Any = [random.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(2)]
+    given = (np.stack(pictures).astype(np.float32) / 255 - 0.5) / 0.5
+    with torch.no_grad():
+        x = torch.from_numpy(np.ascontiguousarray(given.transpose(0, 3, 1, 2)))
+        wanted = reference(x).logits.numpy()
+    assert difference(model.forward(pictures, ["animal"])["animal"], wanted) < CLOSE
 
 
 def test_a_run_moves_what_trains_and_no_statistics(
