@@ -16,6 +16,7 @@ set(MTF_FAMILIES
     gte
     llama
     modernbert
+    mobilenet_v2
     mpnet
     nomic_bert
     resnet
@@ -73,6 +74,7 @@ set(_kernels
     ref/reduce.c
     ref/rmsnorm.c
     ref/rotary.c
+    ref/taps.c
 )
 set(_ops
     activation.c
@@ -84,6 +86,8 @@ set(_ops
     concat.c
     convolution.c
     convolution_bwd.c
+    depthwise.c
+    depthwise_bwd.c
     disentangled.c
     disentangled_bwd.c
     distance_rows.c
@@ -173,6 +177,7 @@ set(_avx2
     reduce.c
     rmsnorm.c
     rotary.c
+    taps.c
 )
 set(_avx512 activation.c attention.c attention_bwd.c dropout.c elementary.c fill.c layernorm.c pack.c pack_reduced.c packed.c)
 set(_avx512vnni fill.c packed_int8.c)

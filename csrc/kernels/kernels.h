@@ -21,10 +21,11 @@ typedef enum mtf_activation {
     MTF_ACT_TANH,
     MTF_ACT_SILU,
     MTF_ACT_QUICK_GELU, /* x / (1 + exp(-1.702 x)) */
-    MTF_ACT_SIGMOID
+    MTF_ACT_SIGMOID,
+    MTF_ACT_RELU6 /* min(max(x, 0), 6) */
 } mtf_activation;
 
-#define MTF_N_ACTIVATIONS (MTF_ACT_SIGMOID + 1)
+#define MTF_N_ACTIVATIONS (MTF_ACT_RELU6 + 1)
 
 /* In double, as torch keeps them: 1 - beta and rate / correction1 are rounded to mtf_real once. */
 typedef struct mtf_adamw {

@@ -270,12 +270,17 @@ typedef struct mtf_convolution_spec {
     int by_batch;  /* 1: where they are not frozen, a training step goes by those of the batch, */
     int32_t count; /* and this counts (1) the steps that moved the stored ones */
     double eps;    /* of it */
-    mtf_activation activation; /* none or relu */
+    mtf_activation activation; /* none, relu or relu6 */
+    int same; /* borders as TensorFlow's SAME, where padding is half an odd kernel */
 } mtf_convolution_spec;
 /* act(norm(windows of x times weight) + residual); residual MTF_NO_TENSOR: none. A node that does all of
  * it, and with `by_batch` two more that take its place in training. */
 mtf_tensor_id mtf_node_convolution(mtf_program *program, const char *label, mtf_tensor_id x,
                                    mtf_tensor_id residual, const mtf_convolution_spec *spec);
+/* The same of each column by itself: weight (C, 1, kernel, kernel) in MTF_LAYOUT_OUT_IN, with a norm and
+ * without a bias. */
+mtf_tensor_id mtf_node_depthwise(mtf_program *program, const char *label, mtf_tensor_id x,
+                                 const mtf_convolution_spec *spec);
 /* By columns the largest value of each window; `grid` as above. */
 mtf_tensor_id mtf_node_grid_max_pool(mtf_program *program, const char *label, mtf_tensor_id x,
                                      int64_t kernel, int64_t stride, int64_t padding, int32_t grid);

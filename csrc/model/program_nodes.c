@@ -299,11 +299,12 @@ static mtf_tensor_id add_trained_convolution(mtf_program *p, const char *label,
     return add_node(p, label, &norm);
 }
 
-mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor_id x,
-                                   mtf_tensor_id residual, const mtf_convolution_spec *spec)
+static mtf_tensor_id convolution(mtf_program *p, const mtf_op *op, const char *label,
+                                 mtf_tensor_id x, mtf_tensor_id residual,
+                                 const mtf_convolution_spec *spec)
 {
     mtf_tensor_id trained = MTF_NO_TENSOR;
-    mtf_node node = blank(&mtf_op_convolution, x, residual);
+    mtf_node node = blank(op, x, residual);
     const int32_t weights[] = {spec->weight,    spec->bias, spec->norm_weight,
                                spec->norm_bias, spec->mean, spec->variance};
     memcpy(node.weight, weights, sizeof weights);
@@ -313,6 +314,7 @@ mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor
     node.shape.attrs.grid_space = spec->grid;
     node.shape.attrs.eps = (mtf_real)spec->eps;
     node.shape.attrs.activation = spec->activation;
+    node.shape.attrs.same = spec->same;
     if (spec->by_batch) {
         trained = add_trained_convolution(p, label, &node, spec);
         if (trained == MTF_NO_TENSOR) {
@@ -322,6 +324,18 @@ mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor
         node.statistics = spec->mean;
     }
     return add_node_for(p, label, &node, trained);
+}
+
+mtf_tensor_id mtf_node_convolution(mtf_program *p, const char *label, mtf_tensor_id x,
+                                   mtf_tensor_id residual, const mtf_convolution_spec *spec)
+{
+    return convolution(p, &mtf_op_convolution, label, x, residual, spec);
+}
+
+mtf_tensor_id mtf_node_depthwise(mtf_program *p, const char *label, mtf_tensor_id x,
+                                 const mtf_convolution_spec *spec)
+{
+    return convolution(p, &mtf_op_depthwise, label, x, MTF_NO_TENSOR, spec);
 }
 
 mtf_tensor_id mtf_node_grid_max_pool(mtf_program *p, const char *label, mtf_tensor_id x,

@@ -101,6 +101,18 @@ mtf_status mtf_check_rate(const mtf_node_shape *shape, const char *op, mtf_error
     return MTF_OK;
 }
 
+mtf_status mtf_check_clip(const mtf_node_shape *shape, const char *op, mtf_error *err)
+{
+    const mtf_activation act = shape->attrs.activation;
+    if (act != MTF_ACT_NONE && act != MTF_ACT_RELU && act != MTF_ACT_RELU6) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "%s: %s expects no activation, relu or relu6; give others a node of their "
+                        "own",
+                        shape->label, op);
+    }
+    return MTF_OK;
+}
+
 void mtf_set_output(mtf_node_shape *shape, int32_t space, int64_t width)
 {
     memset(shape->out, 0, sizeof shape->out);

@@ -36,6 +36,10 @@ MTF_NODISCARD mtf_status mtf_check_eps(const mtf_node_shape *shape, const char *
 MTF_NODISCARD mtf_status mtf_check_rate(const mtf_node_shape *shape, const char *op,
                                         mtf_error *err);
 
+/* Attribute activation is none, relu or relu6, whose slope their output says. */
+MTF_NODISCARD mtf_status mtf_check_clip(const mtf_node_shape *shape, const char *op,
+                                        mtf_error *err);
+
 /* Clears out[] and aux[] and gives out[0] this space and width. */
 void mtf_set_output(mtf_node_shape *shape, int32_t space, int64_t width);
 

@@ -2,11 +2,11 @@
  * (convolution_bwd.c: backward).
  *
  *   z = windows(x) W^T + b           a row of windows: kernel x kernel pixels, down, across, column
- *   y = relu(s z + t + residual)     s = norm weight / sqrt(variance + eps), t = norm bias - mean s
+ *   y = act(s z + t + residual)      s = norm weight / sqrt(variance + eps), t = norm bias - mean s
  *
- * Without the norm s = 1, t = 0. Mean and variance are constants: nothing moves them and they have no
+ * act is relu, relu6 or nothing. Without the norm s = 1, t = 0. Mean and variance are constants: nothing moves them and they have no
  * gradient. The weight is read over its packed form alone, whatever its size.
- * Saved for backward: y with a ReLU and anything that needs a gradient (its sign); x where the weight
+ * Saved for backward: y with an activation and anything that needs a gradient (where it passes on); x where the weight
  * or the norm's weight trains. z is not: see convolution_bwd.c.
  * Windows are gathered by pieces of rows that stay in the cache; where they are the pixels themselves,
  * x is read as it is. Operations are counted as if no window left the grid.
@@ -53,12 +53,7 @@ static mtf_status convolution_check(mtf_node_shape *shape, mtf_error *err)
                 shape->label, CONV_RESIDUAL);
         }
     }
-    if (shape->attrs.activation != MTF_ACT_NONE && shape->attrs.activation != MTF_ACT_RELU) {
-        return mtf_fail(err, MTF_ERR_VALUE,
-                        "%s: convolution expects no activation or relu; give others a node of "
-                        "their own",
-                        shape->label);
-    }
+    MTF_TRY(mtf_check_clip(shape, "convolution", err));
     mtf_set_output(shape, shape->attrs.grid_space, n);
     return MTF_OK;
 }

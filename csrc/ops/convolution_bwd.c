@@ -172,8 +172,8 @@ static void find_pixels(pixel *pixels, const mtf_windows *w, int64_t first, int6
             image = mtf_windows_image(w, ++sequence);
         }
         const int64_t place = first + r - image.in_begin;
-        pixels[r] = (pixel){.y = place / image.in_width + w->padding,
-                            .x = place % image.in_width + w->padding,
+        pixels[r] = (pixel){.y = place / image.in_width + image.top,
+                            .x = place % image.in_width + image.left,
                             .out_begin = image.out_begin,
                             .out_height = image.out_height,
                             .out_width = image.out_width};

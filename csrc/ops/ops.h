@@ -50,7 +50,7 @@ typedef enum mtf_pooling {
 /* Options of a node; each operation reads its own. */
 typedef struct mtf_attrs {
     mtf_activation
-        activation;         /* linear, gated, activation; convolution, batch_norm (none or relu) */
+        activation; /* linear, gated, activation; convolution, depthwise, batch_norm: none, relu, relu6 */
     mtf_layout layout;      /* linear */
     mtf_real eps;           /* layernorm, rmsnorm, normalize, convolution, batch_norm */
     mtf_real weight_offset; /* rmsnorm: added to the weight */
@@ -69,7 +69,8 @@ typedef struct mtf_attrs {
     int32_t looks_back;     /* distance_rows */
     int64_t kernel, stride; /* convolution, grid_max_pool: the side of a window, how far apart */
     int64_t padding;        /* they are, the border around the grid, */
-    int32_t grid_space;     /* and the row space of their output */
+    int32_t grid_space;     /* and the row space of their output; */
+    int32_t same;           /* convolution, depthwise: borders as TensorFlow's SAME */
     int64_t bins;           /* adaptive_mean: how many down, and as many across */
     mtf_pooling pooling;    /* mean_pool, row_pool, max_pool */
     int64_t grid_height, grid_width; /* image_tokens: of the table of positions, */
@@ -242,6 +243,9 @@ extern const mtf_op mtf_op_convolution;
  * last three. out: act(x normalised by the mean and variance of its own rows, times weight, + bias +
  * residual). */
 extern const mtf_op mtf_op_batch_norm;
+/* in: x (R,C) of a grid; w as of a convolution, each column by itself: weight (C, kernel kernel), no bias,
+ * the norm's four (C). out: act(norm(windows * weight)) (S,C) in attrs.grid_space. */
+extern const mtf_op mtf_op_depthwise;
 /* in: x (R,C) of a grid. out: by columns the largest value of each window (S,C) in attrs.grid_space;
  * aux[0]: its place in the window (S,C). */
 extern const mtf_op mtf_op_grid_max_pool;

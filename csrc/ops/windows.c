@@ -1,4 +1,8 @@
 /* windows.c: see windows.h.
+ *
+ * With `same` a side s has ceil(s / stride) windows, and of the border that they need the smaller half
+ * lies before the grid. For kernels of odd size and their half as padding there are as many windows
+ * either way, so only where they begin differs, and that by the side.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "windows.h"
 
@@ -16,12 +20,20 @@ mtf_windows mtf_windows_of(const mtf_op_call *call)
                          .width = shape->in[0].width,
                          .kernel = shape->attrs.kernel,
                          .stride = shape->attrs.stride,
-                         .padding = shape->attrs.padding};
+                         .padding = shape->attrs.padding,
+                         .same = shape->attrs.same};
 }
 
 static int64_t windows_along(const mtf_windows *w, int64_t side)
 {
     return (side + 2 * w->padding - w->kernel) / w->stride + 1;
+}
+
+/* The border before the first row of a side that has `windows` windows. */
+static int64_t border(const mtf_windows *w, int64_t side, int64_t windows)
+{
+    const int64_t whole = (windows - 1) * w->stride + w->kernel - side;
+    return !w->same ? w->padding : whole > 0 ? whole / 2 : 0;
 }
 
 mtf_image mtf_windows_image(const mtf_windows *w, int64_t sequence)
@@ -32,6 +44,8 @@ mtf_image mtf_windows_image(const mtf_windows *w, int64_t sequence)
                        .out_begin = mtf_span_start(w->span, w->out_space, sequence)};
     image.out_height = windows_along(w, image.in_height);
     image.out_width = windows_along(w, image.in_width);
+    image.top = border(w, image.in_height, image.out_height);
+    image.left = border(w, image.in_width, image.out_width);
     return image;
 }
 
@@ -45,6 +59,12 @@ mtf_status mtf_windows_check(const mtf_node_shape *shape, const char *op, mtf_er
                         "%lld; give others",
                         shape->label, op, (long long)a->kernel, (long long)a->stride,
                         (long long)a->padding);
+    }
+    if (a->same && (a->kernel % 2 == 0 || a->padding != a->kernel / 2)) {
+        return mtf_fail(err, MTF_ERR_VALUE,
+                        "%s: %s expects an odd kernel and half of it as padding where borders are "
+                        "those of SAME; found kernel %lld, padding %lld; give others",
+                        shape->label, op, (long long)a->kernel, (long long)a->padding);
     }
     if (a->grid_space <= MTF_SPACE_SEQUENCES || a->grid_space >= MTF_MAX_SPACES) {
         return mtf_fail(err, MTF_ERR_VALUE,
@@ -90,8 +110,8 @@ void mtf_windows_gather(mtf_real *to, int64_t ld, const mtf_real *x, const mtf_w
             image = mtf_windows_image(w, ++sequence);
         }
         const int64_t place = first + r - image.out_begin;
-        const int64_t y = place / image.out_width * w->stride - w->padding;
-        const int64_t left = place % image.out_width * w->stride - w->padding;
+        const int64_t y = place / image.out_width * w->stride - image.top;
+        const int64_t left = place % image.out_width * w->stride - image.left;
         for (int64_t down = k0 / run; down * run < k1; down++) {
             const int64_t a = k0 > down * run ? k0 - down * run : 0;
             const int64_t b = k1 < (down + 1) * run ? k1 - down * run : run;

@@ -15,6 +15,7 @@ typedef struct mtf_windows {
     int32_t in_space, out_space;
     int64_t width; /* of a row of pixels */
     int64_t kernel, stride, padding;
+    int same; /* borders as TensorFlow's SAME has them: see windows.c */
 } mtf_windows;
 
 /* Those of the node of a call; input 0 holds the pixels. */
@@ -24,6 +25,7 @@ mtf_windows mtf_windows_of(const mtf_op_call *call);
 typedef struct mtf_image {
     int64_t in_begin, in_height, in_width;
     int64_t out_begin, out_height, out_width;
+    int64_t top, left; /* rows and columns of the border before the grid */
 } mtf_image;
 
 mtf_image mtf_windows_image(const mtf_windows *w, int64_t sequence);

@@ -26,6 +26,7 @@ from .gguf_layout import GgufLayout
 from .gpt2 import GPT2
 from .gte import GTE, NEW
 from .llama import LLAMA, LLAMA_GGUF, QWEN2, QWEN2_GGUF, QWEN3, QWEN3_GGUF
+from .mobilenet_v2 import MOBILENET_V2
 from .modernbert import MODERNBERT
 from .mpnet import MPNET
 from .nomic_bert import NOMIC_BERT
@@ -74,6 +75,7 @@ FAMILIES: dict[str, Family] = {
         DEBERTA_V2,
         DETR,
         VGG,
+        MOBILENET_V2,
         VIT,
         DEIT,
         DINOV2,

@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..checks import as_integer, as_number
+from ..checks import as_integer
 from ..errors import CheckpointError, ConfigError
 from ..quoting import quoted
+from .timm_processors import timm_processor
 
 if TYPE_CHECKING:
     from .family import Shape
@@ -36,6 +37,7 @@ _SCALED = re.compile(
     r"(?:vit_(?P<size>small|base|large)_patch14(?:_reg4)?_dinov2"
     r"|deit3_(?P<deit3>small|medium|base|large|huge)_patch\d+_\d+(?:_in21ft1k)?)"
 )
+_MOBILENET = re.compile(r"mobilenetv2_(?P<percent>035|050|075|100|140)")
 _HEADS = {
     "tiny": 3,
     "small": 6,
@@ -61,6 +63,7 @@ _REASONS = (
     (r"wide_resnet", "blocks that are wider inside"),
     (r"(res2net|resnext|resnest)", "convolutions in groups or branches"),
     (r"(se|eca|gc|sk)(res|_res)", "attention over channels"),
+    (r"mobilenetv2_\w+d", "more blocks a stage"),
     (r"vit_\w*(clip|siglip|quickgelu)", "a norm before the blocks, another activation or pooling"),
     (r"vit_\w*(gap|rpn|rope|relpos|xp)", "another pooling, norm or kind of positions"),
 )
@@ -68,9 +71,6 @@ _REASONS = (
 
 _ARGS = ("img_size", "num_classes", "in_chans", "global_pool")
 """Arguments of a model that are checked or change nothing, beside those that are off."""
-
-_FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
-"""timm's names of Pillow's filters."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,8 @@ def read_timm(config: Mapping[str, Any], shapes: Shapes, where: str) -> TimmMode
         found = _resnet(shapes, where)
     elif vgg := _VGG.fullmatch(name):
         found = _vgg(shapes, vgg["depth"], vgg["norms"] is not None, where)
+    elif mobile := _MOBILENET.fullmatch(name):
+        found = _mobilenet(int(mobile["percent"]))
     elif vit := _VIT.fullmatch(name):
         found = _vit(shapes, _HEADS[vit["size"]], prepared, args, where)
     elif scaled := _SCALED.fullmatch(name):
@@ -139,13 +141,14 @@ def read_timm(config: Mapping[str, Any], shapes: Shapes, where: str) -> TimmMode
         found = _vit(shapes, heads, prepared, args, where)
     else:
         raise ConfigError(_unknown(name, where))
-    return TimmModel({**found, **_labels(config, prepared, found)}, _processor(prepared, where))
+    return TimmModel({**found, **_labels(config, prepared, found)}, timm_processor(prepared, where))
 
 
 def _unknown(name: str, where: str) -> str:
     why = next((text for pattern, text in _REASONS if re.match(pattern, name)), None)
     return (
         f"{where}: expected 'architecture' to be resnet18 to resnet200, vgg11 to vgg19 (_bn), "
+        "mobilenetv2_035 to mobilenetv2_140, "
         "vit_<size>_patch<n>_<size>, deit_, deit3_ or vit_<size>_patch14_dinov2 (_reg4) of timm; "
         f"found {quoted(name)}{', which has ' + why if why else ''}; that is not carried out: "
         "choose one of these"
@@ -166,7 +169,7 @@ def _check_args(args: object, config: Mapping[str, Any], name: str, where: str) 
                 "change what the model computes; expected none but the image's size; choose a "
                 "model without it"
             )
-    usual = ("avg",) if name.startswith(("resnet", "vgg")) else ("token",)
+    usual = ("avg",) if name.startswith(("resnet", "vgg", "mobilenet")) else ("token",)
     for place in (config, args):
         pool = place.get("global_pool")
         if pool not in (None, "", *usual):
@@ -226,6 +229,17 @@ def _vgg(shapes: Shapes, depth: str, norms: bool, where: str) -> dict[str, Any]:
         "classifier_sizes": [one[0] for one in wide],
         "pooled_size": wide[0][2],
         "dropout": 0.0,
+    }
+
+
+def _mobilenet(percent: int) -> dict[str, Any]:
+    return {
+        "model_type": "mobilenet_v2",
+        "depth_multiplier": percent / 100,
+        "tf_padding": False,
+        "layer_norm_eps": 1e-5,
+        "hidden_act": "relu6",
+        "classifier_dropout_prob": 0.0,
     }
 
 
@@ -300,6 +314,7 @@ _CLASSES = {
     "resnet": "ResNetForImageClassification",
     "vgg": "VGGForImageClassification",
     "vit": "ViTForImageClassification",
+    "mobilenet_v2": "MobileNetV2ForImageClassification",
     "deit": "DeiTForImageClassificationWithTeacher",
 }
 """What a model with a head is called. Over DINOv2's layers a head of timm reads the class token
@@ -323,46 +338,4 @@ def _labels(
     return {
         "architectures": [_CLASSES[found["model_type"]]],
         "id2label": {str(i): str(name) for i, name in enumerate(names)},
-    }
-
-
-def _processor(prepared: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return ``preprocessor_config.json``: the shorter side to floor(size / crop_pct), the middle.
-
-    ``crop_mode`` "squash" loses the aspect; what adds a border is refused.
-    """
-    size = prepared.get("input_size") or [3, 224, 224]
-    sides = [as_integer(one) for one in size] if isinstance(size, list) else []
-    if len(sides) != 3 or sides[0] != 3 or sides[1] != sides[2] or not sides[1] or sides[1] < 1:
-        raise ConfigError(
-            f"{where}: expected input_size as [3, n, n], square images of red, green and blue; "
-            f"found {quoted(size, 60)}; choose a model that reads such images"
-        )
-    share = as_number(0.875 if prepared.get("crop_pct") is None else prepared["crop_pct"])
-    if share is None or not 0.01 <= share <= 1:
-        raise ConfigError(
-            f"{where}: expected crop_pct as a number above 0 and at most 1; found "
-            f"{quoted(prepared['crop_pct'])}; correct the file"
-        )
-    mode, filter_name = prepared.get("crop_mode") or "center", prepared.get("interpolation")
-    if mode not in ("center", "squash"):
-        raise ConfigError(
-            f"{where}: expected crop_mode as 'center' or 'squash'; found {quoted(mode)}, which is "
-            "not carried out; write a preprocessor_config.json"
-        )
-    if filter_name not in (None, *_FILTERS):
-        raise ConfigError(
-            f"{where}: expected interpolation as one of {', '.join(_FILTERS)}; found "
-            f"{quoted(filter_name)}; correct the file"
-        )
-    whole = math.floor(sides[1] / share)
-    squash = mode == "squash"
-    return {
-        "image_processor_type": "DeiTImageProcessor" if squash else "BitImageProcessor",
-        "size": {"height": whole, "width": whole} if squash else {"shortest_edge": whole},
-        "resample": _FILTERS[filter_name or "bicubic"],
-        "do_center_crop": True,
-        "crop_size": {"height": sides[1], "width": sides[1]},
-        "image_mean": prepared.get("mean") or [0.485, 0.456, 0.406],
-        "image_std": prepared.get("std") or [0.229, 0.224, 0.225],
     }

@@ -46,7 +46,7 @@ class Processor:
     ----------
     kind : str
         Which image processor of transformers it is: ``"ViT"``, ``"DeiT"``, ``"Bit"``,
-        ``"ConvNext"`` or ``"Detr"``.
+        ``"ConvNext"``, ``"MobileNetV2"`` or ``"Detr"``.
     do_resize, do_center_crop, do_rescale, do_normalize : bool
         The steps, in this order.
     size : mapping
@@ -126,7 +126,7 @@ class Processor:
         ----------
         model_type : str
             ``"vit"``, ``"deit"``, ``"dinov2"``, ``"dinov2_with_registers"``, ``"resnet"``,
-            ``"vgg"`` or ``"detr"``.
+            ``"vgg"``, ``"mobilenet_v2"`` or ``"detr"``.
         image_size : int, optional
             Side of the square that the model reads, where it is not theirs. Where the middle is
             cut out, what it is cut from grows alike.

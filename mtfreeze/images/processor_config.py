@@ -61,6 +61,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "resample": _BICUBIC,
             "crop_pct": 224 / 256,
         },
+        "MobileNetV2": {"size": {"shortest_edge": 256}, **_CROP},
         "Detr": {"size": {"shortest_edge": 800, "longest_edge": 1333}, **_OF_IMAGENET},
     }
 )
@@ -75,6 +76,7 @@ PUBLISHED: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         "dinov2_with_registers": ("Bit", {"size": {"shortest_edge": 256}, **_OF_IMAGENET}),
         "resnet": ("ConvNext", {"size": {"shortest_edge": 224}, "crop_pct": 0.875, **_OF_IMAGENET}),
         "vgg": ("Bit", {"size": {"shortest_edge": 256}, "resample": _BILINEAR, **_OF_IMAGENET}),
+        "mobilenet_v2": ("MobileNetV2", {}),
         "detr": ("Detr", {}),
     }
 )

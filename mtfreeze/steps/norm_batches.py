@@ -31,7 +31,7 @@ def check_norm_batches(model: ModelState, plan: RunPlan, rows: TrainingRows) -> 
     index = model.index
     if not index.moving:
         return
-    top = index.unit_paths[int(np.flatnonzero(index.in_backbone)[-1])]
+    top = index.unit_paths[int(np.flatnonzero(index.in_body)[-1])]
     unit = index.unit_index[top]
     own = {key for key in index.moving if index.unit_of[index.key_index[key]] == unit}
     space = next(info.space for info in model._core.outputs() if info.name == "hidden")

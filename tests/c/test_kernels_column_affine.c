@@ -33,10 +33,9 @@ MTF_TEST(columns_match_the_reference)
     for (int l = 0; l < n_levels; l++) {
         for (int s = 0; s < N_TEST_SIZES; s++) {
             for (int parts = 0; parts < 8; parts++) {
-                check_affine(&tables[0], &tables[l], test_sizes[s], parts,
-                             parts % 3 == 0   ? MTF_ACT_NONE
-                             : parts % 3 == 1 ? MTF_ACT_RELU
-                                              : MTF_ACT_GELU);
+                static const mtf_activation kinds[] = {MTF_ACT_NONE, MTF_ACT_RELU, MTF_ACT_RELU6,
+                                                       MTF_ACT_GELU};
+                check_affine(&tables[0], &tables[l], test_sizes[s], parts, kinds[(s + parts) % 4]);
             }
         }
     }

@@ -4,10 +4,10 @@
 
 #include "base/random.h"
 
-static const mtf_activation activations[] = {MTF_ACT_NONE,       MTF_ACT_GELU,   MTF_ACT_GELU_NEW,
-                                             MTF_ACT_RELU,       MTF_ACT_TANH,   MTF_ACT_SILU,
-                                             MTF_ACT_QUICK_GELU, MTF_ACT_SIGMOID};
-#define N_ACTIVATIONS 8
+static const mtf_activation activations[] = {MTF_ACT_NONE,       MTF_ACT_GELU,    MTF_ACT_GELU_NEW,
+                                             MTF_ACT_RELU,       MTF_ACT_TANH,    MTF_ACT_SILU,
+                                             MTF_ACT_QUICK_GELU, MTF_ACT_SIGMOID, MTF_ACT_RELU6};
+#define N_ACTIVATIONS 9
 
 static void check_activation(const mtf_kernels *ref, const mtf_kernels *level, int64_t n,
                              mtf_activation act, int with_bias, int with_pre)
@@ -64,7 +64,7 @@ MTF_TEST(slopes_match_differences)
     const int n_levels = fill_levels(tables);
     for (int l = 0; l < n_levels; l++) {
         for (int a = 1; a < N_ACTIVATIONS; a++) {
-            for (double x = -4.03; x < 4.0; x += 0.25) {
+            for (double x = -4.03; x < 7.0; x += 0.25) { /* past both corners of relu6 */
                 const double h = 0x1p-7;
                 mtf_real at[3] = {(mtf_real)(x - h), (mtf_real)(x + h), (mtf_real)x};
                 mtf_real y[3] = {at[0], at[1], at[2]};

@@ -206,6 +206,35 @@ MTF_TEST(laws_with_relu)
     CHECK_MSG(n_checked == 3, "enough draws keep away from the corner");
 }
 
+/* Borders of SAME: of an even side the windows begin with it, of an odd one a row before. */
+MTF_TEST(laws_with_borders_of_same)
+{
+    op_case c;
+    begin(&c, N_IMAGES, 3, 4, 3, 2, 1, NORM);
+    c.shape.attrs.same = 1;
+    if (build(&c)) {
+        op_check_all(&c);
+        op_forward(&c, c.out, c.aux, 0, N_IMAGES);
+        const int64_t row = c.offsets[OP_KEYS][2]; /* of 8 x 4, whose first window lies within */
+        for (int64_t j = 0; j < 4; j++) {
+            double z = 0;
+            for (int64_t t = 0; t < 27; t++) {
+                const int64_t at = c.offsets[OP_TOKENS][2] + t % 9 / 3 * 4 + t % 3;
+                z += (double)c.in[0][at * 3 + t / 9] * (double)c.values[0][j * 27 + t];
+            }
+            z = (z - (double)c.values[4][j]) / sqrt((double)c.values[5][j] + 1e-5) *
+                    (double)c.values[2][j] +
+                (double)c.values[3][j];
+            CHECK_CLOSE(c.out[0][row * 4 + j], z, OP_CLOSE * 10);
+        }
+    }
+    op_end(&c);
+    begin(&c, 2, 3, 4, 2, 2, 1, NORM);
+    c.shape.attrs.same = 1;
+    op_check_refused(&c, MTF_ERR_VALUE, "odd kernel");
+    op_end(&c);
+}
+
 MTF_TEST(saves_only_what_is_read)
 {
     op_case c;

@@ -56,7 +56,8 @@ MTF_TEST(laws)
             op_case c;
             begin_gated(&c, form, (mtf_activation)a, a == MTF_ACT_GELU ? 8 : 5);
             /* differences must not straddle the corner at 0 */
-            for (int64_t i = 0; a == MTF_ACT_RELU && i < op_size(&c, &c.shape.in[0]); i++) {
+            const int corner = a == MTF_ACT_RELU || a == MTF_ACT_RELU6;
+            for (int64_t i = 0; corner && i < op_size(&c, &c.shape.in[0]); i++) {
                 c.in[0][i] += c.in[0][i] > 0 ? (mtf_real)0.1 : -(mtf_real)0.1;
             }
             if (op_build(&c)) {

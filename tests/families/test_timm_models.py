@@ -52,6 +52,7 @@ def read(name: str, shapes: dict[str, Any], **changes: Any) -> Any:
         ("vit_base_patch16_gap_224", "another pooling"),
         ("vit_giant_patch14_dinov2", "found 'vit_giant_patch14_dinov2'; that is not"),
         ("swin_tiny_patch4_window7_224", "found 'swin_tiny_patch4_window7_224'; that is not"),
+        ("mobilenetv2_120d", "more blocks a stage"),
         ("resnet50\nd", "that is not carried out"),
     ],
 )

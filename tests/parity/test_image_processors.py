@@ -40,6 +40,10 @@ CASES: dict[str, list[dict[str, object]]] = {
         {"size": 33, "crop_pct": 0.95},
         {"size": 48, "do_center_crop": True, "crop_size": 40},
     ],
+    "MobileNetV2": [
+        {},
+        {"size": {"shortest_edge": 36}, "crop_size": 32, "do_reduce_labels": False},
+    ],
     "Detr": [
         {"size": {"shortest_edge": 40, "longest_edge": 66}},
         {"size": 40, "max_size": 90},

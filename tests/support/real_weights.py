@@ -20,6 +20,7 @@ NAMES = {
     "antiberty": "AntiBERTy, a masked language model of antibodies",
     "smollm2": "SmolLM2-135M-Instruct as GGUF",
     "dinov2": "DINOv2 ViT-S/14, which tools/real_dinov2.py makes",
+    "mobilenet_v2": "MobileNetV2, which tools/real_mobilenet_v2.py makes",
 }
 
 

@@ -67,6 +67,9 @@ void mtf_bias_act_fwd_f32_avx2(float *y, float *pre, const float *b, int64_t m, 
     case MTF_ACT_SIGMOID:
         finish_rows(y, pre, b, m, n, MTF_ACT_SIGMOID);
         break;
+    case MTF_ACT_RELU6:
+        finish_rows(y, pre, b, m, n, MTF_ACT_RELU6);
+        break;
     }
 }
 
@@ -112,6 +115,9 @@ void mtf_act_bwd_f32_avx2(float *dpre, const float *dy, const float *pre, int64_
         break;
     case MTF_ACT_SIGMOID:
         backward_row(dpre, dy, pre, n, MTF_ACT_SIGMOID);
+        break;
+    case MTF_ACT_RELU6:
+        backward_row(dpre, dy, pre, n, MTF_ACT_RELU6);
         break;
     }
 }

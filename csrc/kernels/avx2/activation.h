@@ -78,6 +78,8 @@ static inline __m256 activate(__m256 x, mtf_activation act)
     }
     case MTF_ACT_SIGMOID:
         return logistic(x);
+    case MTF_ACT_RELU6:
+        return _mm256_min_ps(F32X8(6.0F), _mm256_max_ps(_mm256_setzero_ps(), x));
     case MTF_ACT_NONE:
         break;
     }
@@ -126,6 +128,12 @@ static inline __m256 derivative(__m256 x, mtf_activation act)
     case MTF_ACT_SIGMOID: {
         const __m256 s = logistic(x);
         return _mm256_mul_ps(s, _mm256_sub_ps(one, s));
+    }
+    case MTF_ACT_RELU6: {
+        const __m256 yes = _mm256_and_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ),
+                                         _mm256_cmp_ps(x, F32X8(6.0F), _CMP_LT_OQ));
+        const __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
+        return _mm256_or_ps(_mm256_and_ps(yes, one), _mm256_and_ps(nan, x));
     }
     case MTF_ACT_NONE:
         break;

@@ -62,6 +62,9 @@ void mtf_column_affine_f32_avx2(float *y, int64_t ldy, const float *scale, const
     case MTF_ACT_RELU:
         affine(y, ldy, scale, shift, residual, ldr, m, n, MTF_ACT_RELU);
         break;
+    case MTF_ACT_RELU6:
+        affine(y, ldy, scale, shift, residual, ldr, m, n, MTF_ACT_RELU6);
+        break;
     default:
         affine(y, ldy, scale, shift, residual, ldr, m, n, act);
         break;

@@ -16,6 +16,8 @@ void mtf_kernels_fill_avx2(mtf_kernels *table)
     table->column_moments = mtf_column_moments_f32_avx2;
     table->column_dots = mtf_column_dots_f32_avx2;
     table->column_blend = mtf_column_blend_f32_avx2;
+    table->taps_sum = mtf_taps_sum_f32_avx2;
+    table->taps_add = mtf_taps_add_f32_avx2;
     table->act_bwd = mtf_act_bwd_f32_avx2;
     table->packed_bf16 = mtf_packed_bf16_f32_avx2;
     table->packed_int8 = mtf_packed_int8_f32_avx2;

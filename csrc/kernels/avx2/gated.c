@@ -56,7 +56,8 @@ backward_rows(float *da, float *db, const float *dy, const float *a, int64_t lda
     CASE(MTF_ACT_TANH)                                                                             \
     CASE(MTF_ACT_SILU)                                                                             \
     CASE(MTF_ACT_QUICK_GELU)                                                                       \
-    CASE(MTF_ACT_SIGMOID)
+    CASE(MTF_ACT_SIGMOID)                                                                          \
+    CASE(MTF_ACT_RELU6)
 
 void mtf_gated_fwd_f32_avx2(float *y, const float *a, int64_t lda, const float *b, int64_t ldb,
                             int64_t m, int64_t n, mtf_activation act)

@@ -43,6 +43,12 @@ static inline __m512 derivative(__m512 x, mtf_activation act)
         const __m512 s = logistic_f32x16(x);
         return _mm512_mul_ps(s, _mm512_sub_ps(one, s));
     }
+    case MTF_ACT_RELU6: {
+        const __mmask16 yes = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ) &
+                              _mm512_cmp_ps_mask(x, F32X16(6.0F), _CMP_LT_OQ);
+        const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+        return _mm512_mask_mov_ps(_mm512_maskz_mov_ps(yes, one), nan, x);
+    }
     case MTF_ACT_NONE:
         break;
     }
@@ -107,6 +113,9 @@ void mtf_bias_act_fwd_f32_avx512(float *y, float *pre, const float *b, int64_t m
     case MTF_ACT_SIGMOID:
         finish_rows(y, pre, b, m, n, MTF_ACT_SIGMOID);
         break;
+    case MTF_ACT_RELU6:
+        finish_rows(y, pre, b, m, n, MTF_ACT_RELU6);
+        break;
     }
 }
 
@@ -151,6 +160,9 @@ void mtf_act_bwd_f32_avx512(float *dpre, const float *dy, const float *pre, int6
         break;
     case MTF_ACT_SIGMOID:
         backward_row(dpre, dy, pre, n, MTF_ACT_SIGMOID);
+        break;
+    case MTF_ACT_RELU6:
+        backward_row(dpre, dy, pre, n, MTF_ACT_RELU6);
         break;
     }
 }

@@ -128,6 +128,8 @@ static inline __m512 activate_f32x16(__m512 x, mtf_activation act)
     }
     case MTF_ACT_SIGMOID:
         return logistic_f32x16(x);
+    case MTF_ACT_RELU6:
+        return _mm512_min_ps(F32X16(6.0F), _mm512_max_ps(_mm512_setzero_ps(), x));
     case MTF_ACT_NONE:
         break;
     }

@@ -4,8 +4,10 @@
  *   gelu_new  x/2 (1 + tanh(s)), s = sqrt(2/pi) (x + 0.044715 x^3)    ditto, tanh form
  *   silu      x / (1 + exp(-x));  relu max(x, 0);  tanh;  quick_gelu x / (1 + exp(-1.702 x))
  *   sigmoid   1 / (1 + exp(-x))
+ *   relu6     min(max(x, 0), 6)
  *
- * Backward takes the value before the activation. relu'(0) = 0, as in PyTorch. Precision: that of
+ * Backward takes the value before the activation. relu'(0) = relu6'(0) = relu6'(6) = 0, as in PyTorch.
+ * Precision: that of
  * the C library's functions; tolerance family: elementwise.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../../base/real.h"
@@ -35,6 +37,8 @@ static mtf_real activate(mtf_real x, mtf_activation act)
         return x / (1 + mtf_exp(-QUICK_GELU * x));
     case MTF_ACT_SIGMOID:
         return 1 / (1 + mtf_exp(-x));
+    case MTF_ACT_RELU6:
+        return x < 0 ? 0 : x > 6 ? 6 : x;
     case MTF_ACT_NONE:
         break;
     }
@@ -70,6 +74,8 @@ static mtf_real derivative(mtf_real x, mtf_activation act)
         mtf_real s = 1 / (1 + mtf_exp(-x));
         return s * (1 - s);
     }
+    case MTF_ACT_RELU6:
+        return x > 0 && x < 6 ? 1 : x <= 0 || x >= 6 ? 0 : x;
     case MTF_ACT_NONE:
         break;
     }
