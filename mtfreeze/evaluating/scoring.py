@@ -57,9 +57,13 @@ class Scoring:
             for name, one in measures.items()
         }
 
-    def due(self, n_steps: int, ends_epoch: bool) -> bool:
-        """Say whether to evaluate after this many steps of the run."""
-        if self._every == "epoch":
+    def due(self, n_steps: int, ends_epoch: bool, before: bool = False) -> bool:
+        """Say whether to evaluate after this many steps of the run.
+
+        In what comes `before` its first epoch only at the end, or early stopping might end a run
+        whose backbone has not moved yet.
+        """
+        if self._every == "epoch" or (before and self._every is not None):
             return ends_epoch
         return isinstance(self._every, int) and n_steps % self._every == 0
 

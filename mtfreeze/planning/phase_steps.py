@@ -68,7 +68,7 @@ class PhaseSteps(Sequence[PlannedStep]):
         n_steps: int,
         before: bool = False,
     ) -> None:
-        self._draw, self._first_epoch, self._before = draw, first_epoch, before
+        self._draw, self._first_epoch, self.before = draw, first_epoch, before
         self._per_epoch, self._n_steps = per_epoch, n_steps
         self._epoch, self._drawn = -1, list[Step]()
 
@@ -80,7 +80,7 @@ class PhaseSteps(Sequence[PlannedStep]):
     @property
     def n_epochs(self) -> int:
         """Epochs that have steps in the phase; the last step of each ends it."""
-        return min(1, self._n_steps) if self._before else self._n_drawn
+        return min(1, self._n_steps) if self.before else self._n_drawn
 
     @property
     def _n_drawn(self) -> int:
@@ -111,8 +111,8 @@ class PhaseSteps(Sequence[PlannedStep]):
         epoch = self._first_epoch + number
         if epoch != self._epoch:
             self._drawn, self._epoch = self._draw(epoch), epoch
-        ends = place + 1 == self._n_steps or (within + 1 == self._per_epoch and not self._before)
-        return PlannedStep(epoch, self._drawn[within], ends, self._before)
+        ends = place + 1 == self._n_steps or (within + 1 == self._per_epoch and not self.before)
+        return PlannedStep(epoch, self._drawn[within], ends, self.before)
 
 
 def check_n_steps(n_epochs: int, n_steps: int) -> None:

@@ -142,7 +142,7 @@ class RunPlan:
     @property
     def starts(self) -> bool:
         """Whether it begins with a phase of its heads alone, which no schedule asked for."""
-        return bool(self.phases[0].steps) and self.phases[0].steps[0].before
+        return self.phases[0].steps.before
 
     @property
     def n_steps(self) -> int:

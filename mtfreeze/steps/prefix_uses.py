@@ -157,7 +157,7 @@ def evaluations_of(plan: RunPlan, phase: PhasePlan) -> int:
     """Return how many evaluations fall into a phase."""
     every = plan.settings.eval_every
     last = phase is plan.phases[-1]
-    if every == "epoch":
+    if every == "epoch" or (every is not None and phase.steps.before):
         return phase.steps.n_epochs + (last and not phase.steps)
     if isinstance(every, int):
         count = phase.last_step // every - phase.first_step // every

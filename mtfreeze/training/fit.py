@@ -173,7 +173,8 @@ def fit(
     betas, eps : (float, float), float
         Of AdamW.
     eval_every : None, "epoch" or int
-        Evaluate only at the end, after every epoch, or every so many steps.
+        Evaluate only at the end, after every epoch, or every so many steps; while new heads start
+        alone, with either only after their last step.
     save_every : None, "epoch" or int
         Save a checkpoint after every epoch or every so many steps, and after the last step; with
         either, or with `stop_after_steps`, Ctrl-C and SIGTERM save one too. They lie in

@@ -358,7 +358,7 @@ class Trainer:
     def _follow_up(self, planned: PlannedStep) -> None:
         """Do what is due after a step; leave it pending if the user asks for an end meanwhile."""
         state = self.state
-        if self._scoring.due(state.n_steps, planned.ends_epoch):
+        if self._scoring.due(state.n_steps, planned.ends_epoch, planned.before):
             epoch = planned.number
             if not self._evaluate(epoch):
                 return

@@ -40,7 +40,8 @@ def test_estimate_prints_the_table(command: Command, job: Path) -> None:
     assert code == 0, err
     lines = out.splitlines()
     assert lines[0].startswith("phase")
-    assert lines[2].startswith("1 backbone.layers[2], classifier")
+    assert lines[2].startswith("1 start")
+    assert lines[3].startswith("2 backbone.layers[2], classifier")
     assert any(line.startswith("frozen: backbone[:2] (") for line in lines)
     assert lines[-1].startswith("nothing has run yet")
 

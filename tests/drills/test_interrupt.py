@@ -284,7 +284,7 @@ def test_a_step_under_way_is_dropped(frozen: str, long_model: mtf.MultiTaskModel
     assert run.losses() == []
     assert changed(before, model.parameters()) == []
     short = {"classifier": mtf.Task(train=[(text, "positive") for text in SENTENCES])}
-    assert mtf.fit(model, short, epochs=1, progress=False).n_steps == 1
+    assert mtf.fit(model, short, epochs=1, start="cold", progress=False).n_steps == 1
 
 
 def test_evaluations_end_with_their_run(long_model: mtf.MultiTaskModel) -> None:

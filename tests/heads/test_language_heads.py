@@ -198,7 +198,8 @@ def test_cached_is_uncached(folder: Path, frozen: str) -> None:
 def test_a_run_taken_up_again_has_the_same_bits(folder: Path, tmp_path: Path) -> None:
     def fit(where: str, **more: Any) -> mtf.MultiTaskModel:
         model = load_family(folder, heads=False).add_head("mlm", mtf.MaskedLM(probability=0.4))
-        mtf.fit(model, {"mlm": task()}, epochs=3, output_dir=tmp_path / where, **SETTINGS, **more)
+        settings = {**SETTINGS, "start": "cold", **more}
+        mtf.fit(model, {"mlm": task()}, epochs=3, output_dir=tmp_path / where, **settings)
         return model
 
     whole = fit("whole", save_every=1, keep_checkpoints=100)
@@ -329,7 +330,7 @@ def test_a_head_of_another_form_is_no_class_of_transformers(folder: Path, tmp_pa
 
 def test_costs_and_estimates_count_the_head(masked: mtf.MultiTaskModel) -> None:
     tasks = {"mlm": task()}
-    settings = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3}
+    settings: dict[str, Any] = {"epochs": 2, "batch_size": 4, "start": "cold"}
     expected = mtf.estimate(masked, tasks, progress=False, **settings).phases[0]
     (cost,) = mtf.fit(masked, tasks, progress=False, **settings).costs
     assert expected.forward_flops == pytest.approx(cost.forward_flops, rel=0.015)
