@@ -2,12 +2,13 @@
 
 One `mtfreeze.compare` a set: a head is trained on the frozen backbone first, whose features are
 stored, and every way goes on from there over the same rows, with the rates that `fit` takes by
-itself. Beside them a logistic regression on the pixels as they are. Every image is made a square
-of `--side` pixels. Seconds are of the processor, one job: loading, training, evaluating; memory is
-what model and data held. Prints markdown.
+itself. Beside them a logistic regression on the pixels as they are, and with `--torch` the same
+recipe in PyTorch. Every image is made a square of `--side` pixels. Seconds are of the processor,
+one job: loading, training, evaluating, of PyTorch training alone; memory is what model and data
+held. Prints markdown. Defaults are small.
 
     python benchmarks/bench_images.py [--threads 2] [--seeds 1] [--rows 200] [--held-out 200]
-        [--epochs 2] [--side 112] [--only faces mnist digits] [--gradual]
+        [--epochs 2] [--side 112] [--only faces mnist digits] [--gradual] [--torch]
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -29,6 +30,9 @@ import mtfreeze as mtf
 
 START_EPOCHS = 20
 """Of the head on stored features, where an epoch costs next to nothing."""
+
+PER_STEP = 6
+"""Layers that an epoch of the gradual schedule thaws."""
 
 
 def from_pixels(train: Rows, held_out: Rows) -> float:
@@ -52,7 +56,7 @@ def compared(name: str, folder: Path, options: argparse.Namespace) -> None:
     half = f"backbone[:{model.index.n_layers // 2}]"
     modes: list[Any] = ["backbone", half, "none"]
     if options.gradual:
-        modes.append(("gradual", mtf.FreezeSchedule.gradual(per_step=6)))
+        modes.append(("gradual", mtf.FreezeSchedule.gradual(per_step=PER_STEP)))
     clock = Metered()
     found = mtf.compare(
         model, {"what": mtf.Task(train=train, eval=held_out)}, modes=modes, seeds=options.seeds,
@@ -90,6 +94,33 @@ def compared(name: str, folder: Path, options: argparse.Namespace) -> None:
         print(
             line(what, names.get(row.name, row.name), trained, score, seconds, memory), flush=True
         )
+    if options.torch:
+        in_torch(what, folder, (train, held_out), names, model.index.n_layers, options)
+
+
+def in_torch(
+    what: str,
+    folder: Path,
+    rows: tuple[Rows, Rows],
+    names: dict[str, str],
+    n_layers: int,
+    options: argparse.Namespace,
+) -> None:
+    """Print the lines of the same recipe in PyTorch."""
+    import torch
+    from parts.images_torch import TorchImages, ways_of
+
+    torch.set_num_threads(options.threads)
+    side = TorchImages(folder, *rows)
+    ways = ways_of(n_layers, PER_STEP if options.gradual else None)
+    runs = [side.ways(seed, START_EPOCHS, options.epochs, ways) for seed in range(options.seeds)]
+    for name in runs[0]:
+        scores = [run[name][0] for run in runs]
+        spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
+        seconds = statistics.mean(run[name][1] for run in runs)
+        took = "-" if name == "start" else f"{seconds:.0f}"
+        said = f"{names[name]}, PyTorch"
+        print(line(what, said, "", f"{statistics.mean(scores):.3f}{spread}", took, ""), flush=True)
 
 
 def main() -> None:
@@ -103,6 +134,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=112)
     parser.add_argument("--only", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--gradual", action="store_true", help="takes 4 epochs to reach everything")
+    parser.add_argument("--torch", action="store_true", help="the same recipe in PyTorch beside it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = dinov2_folder(Path(place), options.side)
