@@ -141,7 +141,7 @@ def each_label(examples: Examples, task: str) -> Iterator[tuple[Example, Label |
     if not have_labels(examples, task).any():
         raise DataError(
             f"{examples.name}: expected rows with labels for {quoted(task)}; found "
-            f"{len(examples)} rows and no label; add labels to the rows"
+            f"{counted(len(examples), 'row')} and no label; add labels to the rows"
         )
     return ((row, row.label_for(task)) for row in examples)
 

@@ -15,13 +15,12 @@ from ..checks import check_choice, check_text
 from ..closest import counted
 from ..data.examples import Rows, as_examples
 from ..data.labels import IGNORE
-from ..errors import DataError, SelectorError
+from ..errors import SelectorError
 from ..heads.classes import check_classes
 from ..images import Picture
 from ..metrics.scores import confusion_matrix
 from ..model.state import check_model
 from ..pictures.writing import check_ending, write_picture
-from ..quoting import quoted
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -67,11 +66,6 @@ def confusion(
     found = spec.row_space.joined(predicted)
     guesses = np.array([table.get(name, -1) for name in found], dtype=np.int64)
     labelled = gold != IGNORE
-    if not labelled.any():
-        raise DataError(
-            f"{data.name}: expected rows with labels for head {quoted(head)}; found "
-            f"{counted(len(data), 'row')} and no label; add labels to the rows"
-        )
     there = labelled & (guesses >= 0)
     return Confusion(
         names,

@@ -89,3 +89,21 @@ def test_the_smallest_pictures(sides: tuple[int, int]) -> None:
     }
     (pooled,) = model.forward(batch, ["pooled"])
     assert pooled.shape == (1, 12) and np.isfinite(pooled).all() and (pooled > 0).any()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("conv1.weight", "embedder.embedder.convolution.weight"),
+        ("bn1.running_var", "embedder.embedder.normalization.running_var"),
+        ("layer1.0.conv2.weight", "encoder.stages.0.layers.0.layer.1.convolution.weight"),
+        ("layer2.1.downsample.0.weight", "encoder.stages.1.layers.1.shortcut.convolution.weight"),
+        ("layer2.1.downsample.1.bias", "encoder.stages.1.layers.1.shortcut.normalization.bias"),
+        # What is named almost so is another model's, and keeps its name for the message.
+        ("layer1.0.conv.0.weight", None),
+        ("layer1.0.downsample1.weight", None),
+        ("layer1.0.se1.weight", None),
+    ],
+)
+def test_names_of_torchvision(theirs: str, ours: str | None) -> None:
+    assert FAMILIES["resnet"].plain_name(theirs) == (theirs if ours is None else ours)

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 import mtfreeze as mtf
-from mtfreeze import _core
+from mtfreeze import _core, multi_task_model
 from mtfreeze.families import FAMILIES, core_config
+from mtfreeze.model import adapter_methods
+from support.bits import bits
 from support.texts import SENTENCES
 from support.vision import seed
 
@@ -71,3 +75,33 @@ def test_outputs_of_several_row_spaces_say_where_each_begins(tmp_path: Path) -> 
 def test_an_option_of_images_is_refused_for_texts(tiny_folder: Path) -> None:
     with pytest.raises(mtf.ConfigError, match=r"is of models of images; found True .*'bert', whic"):
         mtf.MultiTaskModel.from_pretrained(tiny_folder, interpolate_positions=True)
+
+
+@pytest.mark.parametrize(
+    ("module", "add"),
+    [
+        (multi_task_model, lambda model: model.add_head("late", mtf.Regression())),
+        (adapter_methods, lambda model: model.add_lora(rank=2)),
+    ],
+)
+def test_what_fails_half_way_is_taken_back(
+    two_head_model: mtf.MultiTaskModel,
+    module: ModuleType,
+    add: Callable[[mtf.MultiTaskModel], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Memory that ends when the core has the new part already: it goes, and can be added again."""
+
+    def publish(*_: object) -> None:
+        raise MemoryError("no room for the names")
+
+    model = two_head_model
+    before = bits(model.parameters()), [unit.path for unit in model._core.units()], repr(model)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "publish", publish)
+        with pytest.raises(MemoryError, match="no room for the names"):
+            add(model)
+    after = bits(model.parameters()), [unit.path for unit in model._core.units()], repr(model)
+    assert after == before
+    add(model)
+    assert len(model._core.units()) == len(before[1]) + 1

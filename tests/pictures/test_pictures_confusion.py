@@ -18,6 +18,9 @@ from support.texts import LABELS, SENTENCES, TAGGED, TAGS
 ROWS = list(zip(SENTENCES, LABELS, strict=True))
 
 
+UNLABELLED = {"text": "good", "labels": {"mood": None}}
+
+
 def test_texts_are_counted(two_head_model: mtf.MultiTaskModel) -> None:
     found = confusion(two_head_model, "classifier", ROWS)
     predicted = two_head_model.predict("classifier", SENTENCES)
@@ -77,6 +80,9 @@ def test_bad_input_is_named(two_head_model: mtf.MultiTaskModel, tmp_path: Path) 
         mtf.plot_confusion(two_head_model, "classifier", [("good", "positiv")], path)
     with pytest.raises(DataError, match="at least one row; found none"):
         mtf.plot_confusion(two_head_model, "classifier", [], path)
+    for head, rows in (("ner_head", [(["a", "b"], [None, None])]), ("classifier", [UNLABELLED])):
+        with pytest.raises(DataError, match=r"examples: expected .* with (tags|labels) for '.*'; "):
+            mtf.plot_confusion(two_head_model, head, rows, path, label="mood")
     with pytest.raises(ConfigError, match=r"found the ending '\.jpg'"):
         mtf.plot_confusion(two_head_model, "classifier", ROWS, tmp_path / "picture.jpg")
     assert not list(tmp_path.iterdir())
