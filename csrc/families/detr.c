@@ -5,15 +5,16 @@
  *   t = 0; t = norm(t + attention(t + Q, t + Q, t)); t = norm(t + attention(t + Q, x + P, x))
  *   t = norm(t + ffn(t))                                                          decoder.layers
  *
- * P: sines and cosines of where a row stands in its grid, Q: the table "queries", one row for each object
- * that may be found. They are added to queries and keys in every layer, never to values. What each layer
- * of the decoder gives goes through one shared norm, "decoder.norm", before it is read: outputs
- * "queries.<i>", the last one "queries". The layer above reads it without that norm, as the published code has it
- * (transformers with auxiliary_loss normalises it). Dropout stands where the published code has it.
+ * P: sines and cosines of where a row stands in its grid, Q: the table "queries", one row for each
+ * object that may be found. They are added to queries and keys in every layer, never to values. What
+ * each layer of the decoder gives goes through one shared norm, "decoder.norm", before it is read:
+ * outputs "queries.<i>", the last one "queries". The layer above reads it without that norm, as the
+ * published code has it (transformers with auxiliary_loss normalises it). Dropout stands where the
+ * published code has it; transformers drops values of the projection besides.
  *
- * An image is alone at its own size: nothing is padded and nothing masked. Only the residual network is
- * the backbone; its units and keys, "backbone....", are beside those of modules of their own. Keys are the
- * hub's tensor names without "model.", the residual network's those of transformers.
+ * An image is alone at its own size: nothing is padded and nothing masked. Only the residual network
+ * is the backbone; its units and keys, "backbone....", are beside those of modules of their own. Keys
+ * are the hub's tensor names without "model.", the residual network's those of transformers.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../model/residual_net.h"
 #include "families.h"

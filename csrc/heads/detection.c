@@ -1,12 +1,14 @@
 /* detection.c: what object each query of a picture found, and where; for the loss of sets
  * (csrc/losses/set.c).
  *
- *   labels = W x + b, of n_labels and of "none";  box = sigmoid(W2 relu(W1 relu(W0 x + b0) + b1) + b2)
+ *   labels = W x + b, of n_labels and of "none"
+ *   box    = sigmoid(W2 relu(W1 relu(W0 x + b0) + b1) + b2)
  *
- * of the states x of the last layer of the backbone's decoder, "queries"; with key "auxiliary" of those of every
- * layer, "queries.0" and so on, by the same weights. A row has [labels, box] of each layer, the last one
- * last. Weights start uniform within 1 / sqrt(width of x), as those of the reference (Carion and others
- * 2020) do, so that boxes differ from the start; biases are zero. SPDX-License-Identifier: Apache-2.0 */
+ * of the states x of the last layer of the backbone's decoder, "queries"; with key "auxiliary" of
+ * those of every layer, "queries.0" and so on, by the same weights. A row has [labels, box] of each
+ * layer, the last one last. Weights start uniform within 1 / sqrt(width of x), as those of the
+ * reference (Carion and others 2020) do, so that boxes differ from the start; biases are zero.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "heads.h"
 
 #include <math.h>

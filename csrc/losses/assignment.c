@@ -39,8 +39,8 @@ size_t mtf_assign_work(int64_t n, int64_t m)
     return (size_t)n + 5 * (size_t)m;
 }
 
-/* Lengthens the ways to all columns by a step from row i, which is `so_far` away. Returns the nearest
- * column that is not settled, a free one first. */
+/* Lengthens the ways to all columns by a step from row i, which is `so_far` away. Returns the
+ * nearest column that is not settled, a free one first. */
 static int64_t look_further(const prices *p, int64_t i, double so_far)
 {
     const double *cost = p->cost + i * p->m;

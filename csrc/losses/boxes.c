@@ -4,8 +4,8 @@
  *   GIoU  I/U - (C - U)/C = I/U + U/C - 1
  *         I: area that both share, U: that either has, C: of the smallest box around both
  *
- * Reference: Rezatofighi and others 2019. At a corner of a function (equal sides, boxes that touch) the
- * derivative is PyTorch's: 0 of |x| at 0, half of a largest of two equal ones. All in double.
+ * Reference: Rezatofighi and others 2019. At a corner of a function (equal sides, boxes that touch)
+ * the derivative is PyTorch's: 0 of |x| at 0, half of a largest of two equal ones. All in double.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "boxes.h"
 
@@ -30,8 +30,8 @@ static double part_in_larger(double a, double b)
     return a > b ? 1 : a < b ? 0 : 0.5;
 }
 
-/* Along one side: the box's own length, the shared one, that around both, each with its derivatives by
- * where a begins and ends. */
+/* Along one side: the box's own length, the shared one, that around both, the latter two with their
+ * derivatives by where a begins and ends. */
 typedef struct side {
     double own, shared, around;
     double shared_first, shared_last, around_first, around_last;

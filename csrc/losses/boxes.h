@@ -9,8 +9,8 @@ enum { MTF_BOX = 4 };
 
 /* sum_i |a_i - b_i|; da (4) NULL, or receives its derivatives. a, b (4). */
 double mtf_box_l1(double *da, const double *a, const double *b);
-/* Generalized overlap of a and b (4), -1 .. 1; da (4) NULL, or receives its derivatives. b has a width
- * and a height above 0. */
+/* Generalized overlap of a and b (4), -1 .. 1; da (4) NULL, or receives its derivatives. b has a
+ * width and a height above 0. */
 double mtf_box_giou(double *da, const double *a, const double *b);
 
 #endif

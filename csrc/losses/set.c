@@ -1,23 +1,21 @@
 /* Sets of boxes: what objects a picture has and where, in no order; the loss and its gradient.
  *
- * A row is a query, which answers [logits of K labels and of "none", centre x, centre y, width, height],
- * lengths as parts of the picture's. An output may have several answers side by side, of several layers of
- * a decoder; each is learned by itself, and their losses add up. A sequence is a picture. Its Q rows are
- * matched with its boxes, one to one, so that
+ * A row is a query, which answers [logits of K labels and of "none", box]; a box is [centre x,
+ * centre y, width, height] as parts of the picture's sides. An output may have several answers side
+ * by side, of several layers of a decoder; each is learned by itself, and their losses add up. A
+ * sequence is a picture. Its rows are matched with its boxes, one to one, so that
+ *   sum over boxes  -p[label] + 5 L1 - 2 GIoU     is the smallest (assignment.c, boxes.c);
+ *   loss = sum over rows  w (-log p[label, or none]) / sum over rows w     w: 0.1 for none, else 1
+ *        + sum over boxes  (5 L1 + 2 (1 - GIoU))     / max(1, boxes)
+ * Both divisors are those of the whole step, known from its targets; the matching counts as constant.
+ * Targets are rows of 5: [label, box] in the first rows of a picture, in any order, label -1 in those
+ * behind them, NaN in all rows of a picture without a target. The sum that is returned is the loss
+ * times the step's rows with a target, as a mean divides by these.
  *
- *   sum over boxes  -p[label] + 5 L1 - 2 GIoU      is the smallest (assignment.c, boxes.c);
- *   loss = sum over rows  w (-log p[label, or none])  / sum over rows w         w: 0.1 for none, else 1
- *        + sum over boxes  (5 L1 + 2 (1 - GIoU))      / max(1, boxes)
- *
- * where both divisors are those of the whole step, known from its targets, and rows with a target. The
- * matching counts as constant. Targets are rows of 5: [label, centre x, centre y, width, height] in the
- * first rows of a picture, one a box, in any order; label -1 in those behind them; NaN in all: a picture without a
- * target. The sum that is returned is the loss times the step's rows with a target, as a mean divides by these.
- *
- * All in double. A cost that is not finite gives NaN, which the step then refuses. Answers of pictures are
- * shared among workers; their values are added in order, pictures first, so the sum is one at any thread count.
- * Tolerance family: reduction. Reference: Carion and others 2020, whose factors these are.
- * SPDX-License-Identifier: Apache-2.0 */
+ * All in double. A cost that is not finite gives NaN, which the step then refuses. Answers of
+ * pictures are shared among workers; their values are added in order, pictures first, so the sum is
+ * one at any thread count. Tolerance family: reduction. Reference: Carion and others 2020, whose
+ * factors these are. Derivation: docs/derivations/boxes.md. SPDX-License-Identifier: Apache-2.0 */
 #include "losses.h"
 
 #include "../base/status.h"
@@ -166,8 +164,8 @@ static mtf_status check(const char *output, const mtf_loss_rows *rows, mtf_loss_
     return MTF_OK;
 }
 
-/* What one answer works in: for each row -log of what its exponentials add up to, which box it has; costs
- * (boxes, rows) and what assigns them. */
+/* Values that one answer works in: two a row, one a box, their costs (boxes, rows), and what assigns
+ * them. */
 static size_t area(const mtf_loss_rows *rows)
 {
     size_t most = 0;

@@ -181,7 +181,7 @@ static mtf_tensor_id build_stages(mtf_program *p, const mtf_residual_net *c, con
                                   const grids *g, mtf_tensor_id x)
 {
     char unit[64];
-    char keys[MTF_PART_NAME];
+    char keys[128]; /* short enough that names of parts fit behind */
     char output[32];
     for (int64_t s = 0; s < c->n_stages; s++) {
         (void)snprintf(output, sizeof output, "hidden_states.%lld", (long long)s);

@@ -1,9 +1,9 @@
 /* features.c: the outputs that can stand for a frozen prefix.
  *
- * The boundary of a plan is what its prefix hands on. A tensor of it without a name cannot be given with a
- * batch (half of a stage is frozen; what a frozen layer of a decoder makes of the encoder's state while the
- * queries train): then what it is made of is given, as high as there are names, and the rest of the prefix
- * is computed from there.
+ * The boundary of a plan is what its prefix hands on. A tensor of it without a name cannot be given with
+ * a batch (half of a stage is frozen; what a frozen layer of a decoder makes of the encoder's state while
+ * the queries train): then what it is made of is given, as high as there are names, and the rest of the
+ * prefix is computed from there.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "plan.h"
 

@@ -44,7 +44,7 @@ _LOOKS: Mapping[str, dict[str, Any]] = {
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#7f7f7f")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1, 1.5)))
 _MARKERS = "osD^vPX*<"  # one more than colours: the two repeat together after 72 lines
-_LAYERS = re.compile(r"layers\[(\d+)(?::(\d+))?\]")
+_LAYERS = re.compile(r"(?:(?P<of>[a-z_]+)\.)?layers\[(?P<first>\d+)(?::(?P<stop>\d+))?\]")
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -114,9 +114,13 @@ def short_unit(path: str) -> str:
     ('layer 4', 'embeddings', 'ner_head')
     >>> short_unit("backbone.layers[0:12]")
     'layers 0-11'
+    >>> short_unit("decoder.layers[2]"), short_unit("decoder.norm")
+    ('decoder layer 2', 'decoder.norm')
     """
     return _LAYERS.sub(_layers, path.removeprefix("backbone."))
 
 
 def _layers(found: re.Match[str]) -> str:
-    return f"layers {found[1]}-{int(found[2]) - 1}" if found[2] else f"layer {found[1]}"
+    first, stop = found["first"], found["stop"]
+    numbers = f"layers {first}-{int(stop) - 1}" if stop else f"layer {first}"
+    return f"{found['of']} {numbers}" if found["of"] else numbers

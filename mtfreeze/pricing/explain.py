@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 _BLOCK = re.compile(r"backbone\.stages\[(\d+)\]\.blocks\[(\d+)\]")
+_MODULE_LAYER = re.compile(r"(?!backbone\.)([a-z_]+)\.layers\[(\d+)\]")
 
 _EPOCHS = 3
 """That the worth of a cache is told for: as many as `fit` takes by default."""
@@ -61,6 +62,8 @@ def unit_list(paths: Sequence[str]) -> str:
     'embeddings, layers 0-1, ner'
     >>> unit_list(["backbone.stem", *(f"backbone.stages[0].blocks[{b}]" for b in range(3))])
     'stem, stage 0 blocks 0-2'
+    >>> unit_list([*(f"encoder.layers[{i}]" for i in range(6)), "queries", "decoder.layers[0]"])
+    'encoder layers 0-5, queries, decoder layer 0'
     """
     items: list[str] = []
     kind, run = "layer", list[int]()
@@ -71,13 +74,15 @@ def unit_list(paths: Sequence[str]) -> str:
             run.clear()
 
     for path in paths:
-        block = _BLOCK.fullmatch(path)
-        numbers = range(int(block[2]), int(block[2]) + 1) if block else layer_range(path)
+        part = _BLOCK.fullmatch(path) or _MODULE_LAYER.fullmatch(path)
+        numbers = range(int(part[2]), int(part[2]) + 1) if part else layer_range(path)
         if numbers is None:
             close()
             items.append(path.removeprefix("backbone."))
             continue
-        own = f"stage {block[1]} block" if block else "layer"
+        own = "layer"
+        if part:
+            own = f"stage {part[1]} block" if part.re is _BLOCK else f"{part[1]} layer"
         if run and (numbers.start != run[-1] + 1 or own != kind):
             close()
         kind = own

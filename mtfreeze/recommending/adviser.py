@@ -84,6 +84,12 @@ def recommend(
             "recommend says what to freeze of a plain model; found one with an adapter "
             f"({model.adapter.kind}); remove_adapter() or merge_lora() first, or compare both ways"
         )
+    if model.index.modules:
+        raise ConfigError(
+            "recommend says what to freeze of a backbone that heads read; found a model with "
+            f"{name_list(model.index.modules)} between them; compare choices of them, e.g. "
+            'modes=["backbone", ["backbone", "encoder"], "none"]'
+        )
     reporter = Reporter(check_flag("progress", progress))
     found = find(model, tasks, reporter)
     _, ranking, reasons = decide(found)

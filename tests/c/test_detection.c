@@ -1,7 +1,7 @@
-/* The head that finds objects, on an invented backbone with queries: what it computes, gradients through it
- * and below, micro-batches and threads, backbones that it refuses.
+/* The head that finds objects, on an invented backbone with queries: what it computes, gradients
+ * through it and below, micro-batches and threads, backbones that it refuses.
  *
- *   s_0 = tanh(W_0 x),  s_1 = tanh(W_1 s_0)      one row for each of the queries: "queries.0", "queries.1"
+ *   s_0 = tanh(W_0 x),  s_1 = tanh(W_1 s_0)     a row for each query: "queries.0", "queries.1"
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../../csrc/base/status.h"

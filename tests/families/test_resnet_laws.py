@@ -110,6 +110,25 @@ def test_a_stored_stage_stands_for_what_lies_below() -> None:
     np.testing.assert_array_equal(core.forward(given, ["classifier"])[0], logits)
 
 
+def test_half_a_stage_is_computed_from_the_name_below() -> None:
+    """What a block hands on has no name; the frozen prefix is stored where there is one."""
+    core = made()
+    batch = batch_of(core, images(SIZES))
+    frozen = ("backbone.stem", "backbone.stages[0]", "backbone.stages[1].blocks[0]")
+    units = [unit.path.startswith(frozen) for unit in core.units()]
+    params = np.array([units[info.unit] or info.is_buffer for info in core.params()], np.uint8)
+    core.set_frozen(params, np.array(units, np.uint8))
+    assert core.prefix(["classifier"], training=True) == ["hidden_states.1"]
+    given = {"hidden_states.1": core.forward(batch, ["hidden_states.1"])[0]}
+
+    def gradients(one: dict[str, Any]) -> list[bytes]:
+        core.train_gradients(one, [("classifier", LABELS, 1.0)], token_budget=4096)
+        found = [core.gradient(index) for index in range(len(core.params()))]
+        return [values.tobytes() for values in found if values is not None]
+
+    assert gradients(batch) == gradients({**batch, "inputs": {}, "features": given})
+
+
 def test_gradients_depend_on_threads_not_at_all() -> None:
     core = made()
     batch = batch_of(core, images(SIZES))
