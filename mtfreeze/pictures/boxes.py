@@ -22,6 +22,7 @@ from ..data.boxes import Box
 from ..errors import ConfigError
 from ..images import Picture
 from ..printable import printable
+from ..quoting import cut
 from .style import EDGE, line_look, new_figure
 from .words import text_table
 from .writing import check_ending, write_picture
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ShownBox", "boxes_figure", "boxes_text", "plot_boxes"]
 
-_LONGER = 8.0
+_LONGER = 6.0
 """Inches of the longer side."""
+
+_LETTERS = 40
+"""Of a name that are shown."""
 
 _KEYS = ("scores", "labels", "boxes")
 
@@ -51,7 +55,7 @@ class ShownBox:
     @property
     def words(self) -> str:
         """Its name, and the score if it has one."""
-        name = printable(self.label)
+        name = printable(cut(self.label, _LETTERS))
         return name if self.score is None else f"{name} {self.score:.0%}"
 
 
@@ -170,7 +174,7 @@ def plot_boxes(
     'boxes.png'
     """
     place = check_ending(path)
-    title = check_text("title", title)
+    title = cut(check_text("title", title))
     told, there = _shown("found", found), _shown("right", right)
     picture = image if isinstance(image, Picture) else Picture(image)
     pixels = picture.decode()

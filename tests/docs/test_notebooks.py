@@ -115,6 +115,13 @@ CASES = [
         ("images_frozen.png", "images_errors.png"),
         needs="dinov2",
     ),
+    Case(
+        "10_detection.ipynb",
+        "SCENES = 4\nEPOCHS = 2",
+        ("20 images", "network frozen: mAP 1.000", "head alone: mAP", "the same boxes: True"),
+        ("4 images", "nothing frozen: mAP", "GFLOP", "the same boxes: True"),
+        ("detection_found.png", "detection_curves.png", "detr-of-shapes/model.safetensors"),
+    ),
 ]
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -26,7 +26,7 @@ NOT_CALLED = ("alone", "mark_trained", "read_by", "reading", "reread")
 """Methods that rooms of the package call for each other."""
 
 OF_HEADS = (
-    *("absent", "baseline", "check_sufficient", "class_counts", "core_config", "counted"),
+    *("absent", "baseline", "bound", "check_sufficient", "class_counts", "core_config", "counted"),
     *("decoded", "examples", "loss_sum", "lost", "pass_loss", "predictions", "probabilities"),
     *("picked", "read", "rows", "scored", "settings", "targets"),
 )
@@ -338,7 +338,8 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         words=False,
     ),
     "MultiTaskModel.predict": _of_model(
-        "predict", head="classifier", texts=SENTENCES[:2], precision=None, words=False
+        "predict", head="classifier", texts=SENTENCES[:2], precision=None, words=False,
+        threshold=None,
     ),
     "MultiTaskModel.predict_proba": _of_model(
         "predict_proba", head="ner_head", texts=SENTENCES[:2], precision=None, words=False
