@@ -181,9 +181,9 @@ def _check_args(args: object, config: Mapping[str, Any], name: str, where: str) 
 
 def _shape(shapes: Shapes, name: str, n_dims: int, where: str) -> Shape:
     shape = shapes.get(name)
-    if shape is None or len(shape) != n_dims:
+    if shape is None or len(shape) != n_dims or not all(shape):
         raise CheckpointError(
-            f"{where}: expected a tensor {quoted(name)} of {n_dims} dimensions; found "
+            f"{where}: expected a tensor {quoted(name)} of {n_dims} sizes above 0; found "
             f"{'none' if shape is None else quoted(shape)}; config.json and weights belong to "
             "different models"
         )
@@ -280,7 +280,7 @@ def _vit(
             "choose another model"
         )
     kind = "dinov2_with_registers" if registers else "dinov2"
-    more = {"num_register_tokens": shapes["reg_token"][-2]} if registers else {}
+    more = {"num_register_tokens": _shape(shapes, "reg_token", 3, where)[1]} if registers else {}
     return {**found, "model_type": kind, "mlp_ratio": ffn // width, "use_swiglu_ffn": False, **more}
 
 
@@ -296,7 +296,8 @@ def _image_size(
     rows = _shape(shapes, "pos_embed", 3, where)[1]
     side = math.isqrt(rows)
     patches = rows if side * side == rows else rows - n_tokens
-    stated = args.get("img_size") or (prepared.get("input_size") or [3, None])[1:]
+    size = prepared.get("input_size")
+    stated = args.get("img_size") or (size[1:] if isinstance(size, list) else None)
     both = stated if isinstance(stated, list) and len(stated) == 2 else [stated, stated]
     height, width = (as_integer(one) or 0 for one in both)
     if (height // patch) * (width // patch) == patches:

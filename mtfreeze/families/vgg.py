@@ -106,6 +106,7 @@ VGG = Family(
         "layers": "blocks",
         "stages": "blocks",
         "pre_logits": "classifier[0]",
+        "pooler": "backbone.classifier.*",
     },
     # W times what the wide layers give.
     head_layouts={

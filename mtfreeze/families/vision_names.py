@@ -117,7 +117,7 @@ def unpack_vision(name: str, shape: Shape) -> Mapping[str, Shape] | None:
     >>> unpack_vision("embeddings.pos_embed", (1, 9, 2))  # no row of the class token
     {'embeddings.position_embeddings': (1, 10, 2)}
     """
-    if name == "embeddings.pos_embed" and len(shape) == 3:
+    if name == "embeddings.pos_embed" and len(shape) == 3 and shape[1] > 0:
         n_rows = shape[1] + (isqrt(shape[1]) ** 2 == shape[1])
         return {"embeddings.position_embeddings": (shape[0], n_rows, shape[2])}
     stacked = _STACKED.fullmatch(name)

@@ -415,7 +415,7 @@ def _respelled(index: ModelIndex, text: str) -> str:
 
 
 def _miss(index: ModelIndex, text: str, hints: bool) -> str:
-    if text.removeprefix("backbone.") == "pooler":
+    if text.removeprefix("backbone.") == "pooler" and "pooler" not in index.family.spellings:
         return (
             f"{quoted(text)} matches nothing: this model does not use its pooler (pooling is not "
             "'pooler'), so there is nothing to freeze"

@@ -72,6 +72,7 @@ def test_architectures_that_are_refused(name: str, said: str) -> None:
         ({"pretrained_cfg": {**CFG, "crop_mode": "border"}}, ConfigError, "found 'border'"),
         ({"pretrained_cfg": {**CFG, "crop_pct": 0}}, ConfigError, "crop_pct as a number"),
         ({"pretrained_cfg": {**CFG, "interpolation": "random"}}, ConfigError, "found 'random'"),
+        ({"pretrained_cfg": {"input_size": 224}}, ConfigError, "input_size as"),
         ({"pretrained_cfg": {"input_size": [3, 224, 160]}}, ConfigError, "square images"),
         ({"pretrained_cfg": {"input_size": [1, 224, 224]}}, ConfigError, "square images"),
     ],
@@ -87,7 +88,19 @@ def test_settings_that_are_refused(
     ("name", "shapes", "error", "said"),
     [
         ("vit_tiny_patch16_224", {}, CheckpointError, "'patch_embed.proj.weight'"),
-        ("resnet18", VIT, CheckpointError, "'conv1.weight' of 4 dimensions; found none"),
+        ("resnet18", VIT, CheckpointError, "'conv1.weight' of 4 sizes above 0; found none"),
+        (
+            "vit_tiny_patch16_224",
+            {**VIT, "patch_embed.proj.weight": (192, 3, 0, 0)},
+            CheckpointError,
+            "of 4 sizes above 0",
+        ),
+        (
+            "vit_small_patch14_reg4_dinov2",
+            {**VIT, "blocks.0.ls1.gamma": (192,), "reg_token": (4,)},
+            CheckpointError,
+            "'reg_token' of 3 sizes",
+        ),
         ("vgg11", VIT, CheckpointError, "'features.0.weight'"),
         (
             "vit_tiny_patch16_224",

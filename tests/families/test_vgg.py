@@ -235,6 +235,8 @@ def test_a_head_of_the_folder(tmp_path: Path) -> None:
     weight = model._loaded.unused["classifier.6.weight"]
     values = np.frombuffer(weight.data, np.float32).reshape(weight.shape)
     np.testing.assert_allclose(given["answer"], given["pooled"] @ values.T, rtol=1e-5, atol=1e-6)
+    with pytest.raises(mtf.SelectorError, match=r"did you mean 'backbone\.classifier\.\*'"):
+        model.freeze("pooler")
     other = mtf.MultiTaskModel.from_pretrained(folder, pooling="mean")
     assert other.encode(pictures).shape == (1, 8)
     with pytest.raises(ConfigError, match="load the model with pooling='pooler'"):
