@@ -90,7 +90,8 @@ def write_scenes(folder: Path, n: int, seed: int = 0) -> Path:
     """Write scenes into ``folder/scenes`` and what is on them to ``folder/scenes.json``."""
     from PIL import Image
 
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     (folder / "scenes").mkdir(parents=True, exist_ok=True)
     for number, (pixels, boxes) in enumerate(scenes(n, seed)):
         name = f"{number:03}.png"

@@ -16,6 +16,7 @@ def space(name: str, of: str | None = None, **rule: Any) -> Any:
     """Return what the core says of a row space."""
     usual = {"max_length": 4096, "is_grid": False, "height": 0, "width": 0, "kernel": 1}
     usual |= {"stride": 1, "padding": 0, "ceil": False, "extra": 0, "of_heads": False}
+    usual |= {"fixed": 0}
     return SimpleNamespace(name=name, of=of, **(usual | rule))
 
 
@@ -49,6 +50,13 @@ def test_tokens_of_an_image_are_its_patches_and_some_more() -> None:
     assert grids["patches"][1].tolist() == [5, 1]
     assert grids["tokens"][0].tolist() == [12, 5]
     assert grids["tokens"][1] is None
+
+
+def test_of_queries_every_image_has_as_many() -> None:
+    layout = RowLayout((*GRIDS.spaces, space("queries", fixed=5)))
+    assert layout.grids([7, 9, 30], [8, 8, 8])["queries"][0].tolist() == [5, 5, 5]
+    assert layout.counts([56, 72])["queries"].tolist() == [5, 5]
+    assert layout.offsets([56, 72])["queries"].tolist() == [0, 5, 10]
 
 
 def test_every_resolution_follows_from_the_first() -> None:
