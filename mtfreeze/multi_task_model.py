@@ -287,17 +287,17 @@ class MultiTaskModel(
         ----------
         name : str
             New, not reserved; the name of its output, its parameters and its task.
-        spec : SequenceClassification or TokenClassification
+        spec : SequenceClassification, TokenClassification, Detection ...
             What it predicts. With `from_pretrained` it may be left out; given, it must fit, and
             its dropout counts (and its labels, where the checkpoint has no names for them).
         seed : int
             At least 0.
         from_pretrained : str or path, optional
             Take the head of this model, a folder or a hub name: a ``...ForSequenceClassification``
-            (of the kind that its ``problem_type`` says), ``...ForTokenClassification`` or
-            ``...ForQuestionAnswering`` checkpoint of Hugging Face (of a supported family;
-            safetensors only), or a folder that mtfreeze saved. Labels and dropout come with it,
-            and it counts as trained.
+            (of the kind that its ``problem_type`` says), ``...ForTokenClassification``,
+            ``...ForQuestionAnswering`` or ``DetrForObjectDetection`` checkpoint of Hugging Face (of
+            a supported family; safetensors only), or a folder that mtfreeze saved. Labels and
+            dropout come with it, and it counts as trained.
         head : str, optional
             Which head of a saved folder, if it has several.
 

@@ -7,6 +7,7 @@ changes no share; a crop and a flip do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +57,12 @@ class Frame(NamedTuple):
     def of(cls, drawn: Drawn, size: tuple[int, int]) -> Frame:
         """Return that of a variant of a picture of a size, (height, width)."""
         return cls(*size, drawn.top, drawn.left, drawn.height, drawn.width, drawn.flip)
+
+    @classmethod
+    def of_numbers(cls, numbers: Sequence[int]) -> Frame:
+        """Return a frame from what ``list(frame)`` gives, as an array of integers keeps it."""
+        picture_height, picture_width, top, left, height, width, flip = numbers
+        return cls(picture_height, picture_width, top, left, height, width, bool(flip))
 
     def shares(self, corners: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
         """Return where boxes lie in what is seen, as centre, width and height.

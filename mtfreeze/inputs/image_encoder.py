@@ -50,9 +50,6 @@ _KEPT_BYTES = 1 << 30
 _PIECE = 256
 """Images of one piece of `ImageEncoder.encode_pieces`."""
 
-_NO_FRAME = Frame.whole(0, 0)
-"""Of an image that is not prepared yet."""
-
 _USUAL_IMAGE = np.zeros((256, 256, 3), np.uint8)
 """An image where no data are known, before it is prepared."""
 
@@ -93,8 +90,8 @@ class EncodedImages(Encoded):
         Prepared images by number, those that are kept.
     digests : sequence of bytes
         Of every prepared image.
-    frames : sequence of Frame
-        What is seen of the picture in every prepared image.
+    frames : (n, 7) int64 array
+        What is seen of the picture in every prepared image, as `Frame` has it.
     augment : Augment, optional
         What variants there are: those of an image stand together, the image itself first, and
         epochs take them in turn. `shapes`, `kept`, `digests` and `frames` then count variants.
@@ -107,12 +104,12 @@ class EncodedImages(Encoded):
         shapes: Int64,
         kept: Mapping[int, Uint8],
         digests: Sequence[bytes],
-        frames: Sequence[Frame],
+        frames: Int64,
         augment: Augment | None = None,
     ) -> None:
         self._augment, self._variants = augment, 1 if augment is None else augment.variants
         self._encoder, self._pictures, self._kept = encoder, list(pictures), dict(kept)
-        self._digests, self._frames = list(digests), list(frames)
+        self._digests, self._frames = list(digests), frames
         side = encoder.patch
         grids = encoder.layout.grids(shapes[:, 0] // side, shapes[:, 1] // side)
         self._counts = {name: count for name, (count, _) in grids.items()}
@@ -198,7 +195,8 @@ class EncodedImages(Encoded):
                 "as shares of its sides; found one that cuts the middle out; take the crop out of "
                 "the file"
             )
-        return [self._frames[at] for at in np.asarray(sequences, np.int64).tolist()]
+        chosen = self._frames[np.asarray(sequences, np.int64)].tolist()
+        return [Frame.of_numbers(numbers) for numbers in chosen]
 
     def contents(self, begin: int, end: int) -> list[bytes]:
         """Return all that a model reads of images: digests of their prepared pixels."""
@@ -364,12 +362,13 @@ class ImageEncoder:
         shapes = np.zeros((len(pictures) * each, 2), dtype=np.int64)
         kept: dict[int, Uint8] = {}
         digests: list[bytes] = []
-        frames = [_NO_FRAME] * len(shapes)
+        frames = np.zeros((len(shapes), len(Frame._fields)), dtype=np.int64)
         n_bytes = 0
 
         def vary(number: int, pixels: Uint8) -> Uint8:  # on several threads, each number once
-            pixels, frames[number] = _varied(pixels, augment, number % each)
-            return pixels
+            changed, frame = _varied(pixels, augment, number % each)
+            frames[number] = frame
+            return changed
 
         found = fitted_pictures(pictures, self.processor, change=vary, times=each, notes=notes)
         for at, pixels in enumerate(found):

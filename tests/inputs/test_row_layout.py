@@ -51,6 +51,13 @@ def test_tokens_of_an_image_are_its_patches_and_some_more() -> None:
     assert grids["tokens"][1] is None
 
 
+def test_of_queries_every_image_has_as_many() -> None:
+    layout = RowLayout((*GRIDS.spaces, space("queries", fixed=5)))
+    assert layout.grids([7, 9, 30], [8, 8, 8])["queries"][0].tolist() == [5, 5, 5]
+    assert layout.counts([56, 72])["queries"].tolist() == [5, 5]
+    assert layout.offsets([56, 72])["queries"].tolist() == [0, 5, 10]
+
+
 def test_every_resolution_follows_from_the_first() -> None:
     grids = GRIDS.grids([224, 33, 5], [224, 20, 9])
     torch = pytest.importorskip("torch")

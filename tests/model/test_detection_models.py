@@ -170,3 +170,38 @@ def test_more_boxes_than_queries_end_a_run_before_it_begins(folder: Path) -> Non
     rows = [(PICTURES[0], [mtf.Box("red", i, i, i + 9, i + 9) for i in range(6)])]
     with pytest.raises(mtf.DataError, match="at most 5 boxes, as many as the model has queries"):
         mtf.fit(model, {"shapes": mtf.Task(train=rows)}, epochs=1, **SETTINGS)
+
+
+class PowerCut(mtf.Callback):
+    """Ends a run in its seventh step."""
+
+    n_steps = 0
+
+    def on_step_end(self, context: Any) -> None:
+        self.n_steps += 1
+        if self.n_steps == 7:
+            raise RuntimeError("the power went")
+
+
+def test_runs_over_files_go_on_and_read_them_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = pytest.importorskip("PIL.Image", reason="images need Pillow")
+    rows = []
+    for number, (picture, boxes) in enumerate(ROWS):
+        image.fromarray(picture).save(tmp_path / f"{number}.png")
+        rows.append((tmp_path / f"{number}.png", boxes))
+    augment = mtf.Augment(crop=(0.4, 0.9), variants=3)
+
+    def trained(**more: Any) -> dict[str, bytes]:
+        model = detector(folder).freeze("backbone")
+        task = mtf.Task(train=rows, eval=rows, augment=augment)
+        mtf.fit(model, {"shapes": task}, epochs=4, **SETTINGS, **more)
+        return bits(model.parameters())
+
+    whole = trained()
+    with pytest.raises(RuntimeError, match="the power went"):
+        trained(output_dir=tmp_path / "run", save_every=2, callbacks=[PowerCut()])
+    assert trained(output_dir=tmp_path / "run", save_every=2, resume=True) == whole
+    monkeypatch.setattr("mtfreeze.inputs.image_encoder._KEPT_BYTES", 0)
+    assert trained() == whole
