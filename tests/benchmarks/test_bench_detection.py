@@ -47,6 +47,7 @@ def test_boxes_hold_what_is_painted(benchmark: Any, tmp_path: Path) -> None:
             assert (middle == pixels[(top + bottom) // 2, (left + right) // 2]).all()
 
 
+@pytest.mark.long
 def test_it_says_that_nothing_was_learned(
     benchmark: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
