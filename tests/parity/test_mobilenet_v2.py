@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from image_reference import difference, packed, rows
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
@@ -19,7 +20,6 @@ import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.runtime import threads
-from parity.test_vgg import difference, packed, rows
 
 SIZES = [(40, 37), (32, 64), (75, 51), (5, 2)]
 TINY: dict[str, Any] = {

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from image_reference import difference, packed, rows, vgg
 from numpy.typing import NDArray
 
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
-from mtfreeze.inputs.row_layout import RowLayout, starts
 from mtfreeze.runtime import threads
 
 SIZES = [(40, 37), (32, 32), (75, 51)]
@@ -34,59 +34,6 @@ CASES: dict[str, dict[str, Any]] = {
 CLOSE = 1e-5
 
 
-def reference(torch: Any, config: dict[str, Any]) -> Any:
-    """Return torchvision's VGG of a configuration, without its head."""
-    nn = torch.nn
-    layers: list[Any] = []
-    inputs = 3
-    for depth, width in zip(config["depths"], config["hidden_sizes"], strict=True):
-        for _ in range(depth):
-            layers.append(nn.Conv2d(inputs, width, 3, padding=1))
-            layers += [nn.BatchNorm2d(width)] * bool(config.get("batch_norm"))
-            layers.append(nn.ReLU())
-            inputs = width
-        layers.append(nn.MaxPool2d(2))
-    wide: list[Any] = []
-    inputs *= config["pooled_size"] ** 2
-    for width in config["classifier_sizes"]:
-        wide += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(0.5)]
-        inputs = width
-    made = nn.Module()
-    made.features, made.classifier = nn.Sequential(*layers), nn.Sequential(*wide)
-    made.avgpool = nn.AdaptiveAvgPool2d(config["pooled_size"])
-    with torch.no_grad():
-        for name, values in [*made.named_buffers(), *made.named_parameters()]:
-            if name.endswith("running_mean"):
-                values.normal_(0, 0.2)
-            elif name.endswith("running_var"):
-                values.uniform_(0.5, 1.5)
-            elif values.is_floating_point() and values.ndim == 1:
-                values.add_(torch.randn_like(values) * 0.1)
-    return made.eval()
-
-
-def packed(core: Any, pictures: list[NDArray[np.float32]]) -> dict[str, Any]:
-    """Return pictures (H, W, 3) as a batch of the core."""
-    heights, widths = [p.shape[0] for p in pictures], [p.shape[1] for p in pictures]
-    grids = RowLayout.of(core).grids(heights, widths)
-    return {
-        "inputs": {"pixels": np.concatenate([p.reshape(-1, 3) for p in pictures])},
-        "offsets": {name: starts(count) for name, (count, _) in grids.items()},
-        "widths": {name: width for name, (_, width) in grids.items()},
-    }
-
-
-def rows(state: Any) -> Any:
-    """Return (1, C, H, W) as rows (H W, C)."""
-    return state[0].permute(1, 2, 0).reshape(-1, state.shape[1])
-
-
-def difference(found: NDArray[Any], wanted: NDArray[Any]) -> float:
-    """Return the largest difference relative to the largest value."""
-    assert found.shape == wanted.shape
-    return float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-3))
-
-
 def images() -> list[NDArray[np.float32]]:
     random = np.random.default_rng(5)
     return [random.normal(size=(h, w, 3)).astype(np.float32) for h, w in SIZES]
@@ -98,7 +45,7 @@ def pair(request: Any, torch: Any) -> tuple[Any, Any, Any]:
     torch.manual_seed(3)
     threads.initialize()
     config = CASES[request.param]
-    made = reference(torch, config)
+    made = vgg(torch, config)
     head = torch.nn.Linear(config["classifier_sizes"][-1], 3)
     build = core_config(FAMILIES["vgg"], config, "config.json")
     core = _core.Model({**build, "pooling": "pooler"})
