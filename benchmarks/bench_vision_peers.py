@@ -23,6 +23,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -110,15 +112,35 @@ def agree(worker: Worker, exact: np.ndarray, precision: str, what: str) -> None:
         )
 
 
-def alternate(ours: Worker, theirs: Worker, method: str, repeats: int) -> tuple[float, Spread]:
-    """Return our median seconds, and how many times longer the other took."""
+class Roofs:
+    """What the processor can do, measured in turn with what is timed, by the same clock."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.usual = machine.roofs(options.threads)
+        self.side = Worker(
+            "parts.family_sides:Roof", options.threads, threads=options.threads, clock=options.clock
+        )
+
+    def now(self, precision: str) -> float:
+        """Return the roof of a precision, in GFLOP/s; bf16's by its usual ratio to fp32's."""
+        return float(self.side("rate")) * self.usual[precision] / self.usual["fp32"]
+
+
+def alternate(
+    ours: Worker, theirs: Worker, method: str, repeats: int, roof: Callable[[], float]
+) -> tuple[float, Spread, float]:
+    """Return our median seconds, how many times longer the other took, and the median roof."""
     for side in (ours, theirs):
         side(method)
-    pairs = [(ours(method), theirs(method)) for _ in range(repeats)]
-    return statistics.median(own for own, _ in pairs), spread([b / a for a, b in pairs])
+    pairs, roofs = [], [roof()]
+    for _ in range(repeats):
+        pairs.append((ours(method), theirs(method)))
+        roofs.append(roof())
+    own = statistics.median(mine for mine, _ in pairs)
+    return own, spread([b / a for a, b in pairs]), statistics.median(roofs)
 
 
-def inference(options: argparse.Namespace, roofs: dict[str, float], found: Found) -> None:
+def inference(options: argparse.Namespace, roofs: Roofs, found: Found) -> None:
     """Print the table of forward passes."""
     print("\n### Inference\n")
     print(
@@ -144,8 +166,9 @@ def inference(options: argparse.Namespace, roofs: dict[str, float], found: Found
                         said = str(error).splitlines()[0]
                         print(line(name, precision, batch, "", NAMES[peer], said, "", ""))
                         continue
-                    own, ratio = alternate(ours, theirs, "forward", options.repeats)
-                    share = flops / own / 1e9 / roofs[precision]
+                    roof = partial(roofs.now, precision)
+                    own, ratio, most = alternate(ours, theirs, "forward", options.repeats, roof)
+                    share = flops / own / 1e9 / most
                     peaks = " / ".join(f"{one('peak') / 1e6:,.0f}" for one in (ours, theirs))
                     print(
                         line(name, precision, batch, f"{batch / own:.1f} ({share:.0%})",
@@ -157,7 +180,7 @@ def inference(options: argparse.Namespace, roofs: dict[str, float], found: Found
                 ours.close()
 
 
-def steps(options: argparse.Namespace, roofs: dict[str, float], found: Found) -> None:
+def steps(options: argparse.Namespace, roofs: Roofs, found: Found) -> None:
     """Print the table of optimizer steps, against PyTorch eager."""
     batch = max(options.batches)
     print(f"\n### Steps, batches of {batch}, against PyTorch\n")
@@ -173,8 +196,9 @@ def steps(options: argparse.Namespace, roofs: dict[str, float], found: Found) ->
                 trained = {one("freeze", what=what, stored=stored) for one in (ours, theirs)}
                 if len(trained) > 1:
                     raise SystemExit(f"{name}, {what}: the two train {trained} parameters")
-                own, ratio = alternate(ours, theirs, "step", options.repeats)
-                share = ours("flops", training=True, stored=stored) / own / 1e9 / roofs[precision]
+                roof = partial(roofs.now, precision)
+                own, ratio, most = alternate(ours, theirs, "step", options.repeats, roof)
+                share = ours("flops", training=True, stored=stored) / own / 1e9 / most
                 said = SAID[what] + (", the rest stored" if stored else "")
                 print(
                     line(name, precision, said, f"{trained.pop():,}",
@@ -232,7 +256,7 @@ def main() -> None:
         vm.folder_of(name)
         if {"openvino", "onnxruntime"} & set(options.peers) and "inference" in options.parts:
             vm.onnx_file(name)
-    roofs, found = machine.roofs(options.threads), Found()
+    roofs, found = Roofs(options), Found()
     print(f"## Images against peers, {options.threads} threads, {options.clock} seconds")
     if "inference" in options.parts:
         inference(options, roofs, found)
@@ -240,13 +264,12 @@ def main() -> None:
         steps(options, roofs, found)
     if "memory" in options.parts:
         memory(options, found)
-    roofs = machine.higher_roofs(roofs, options.threads)
     rows = [
         (said, f"{found[key]:.2f}x", target.said(found[key]))
         for key, (said, target) in TARGETS.items()
         if key in found
     ]
-    print(f"\n{machine.said_roofs(roofs)}" + (f"\n\n{verdicts(rows)}" if rows else ""))
+    print(f"\n{machine.said_roofs(roofs.usual)}" + (f"\n\n{verdicts(rows)}" if rows else ""))
 
 
 if __name__ == "__main__":

@@ -109,10 +109,24 @@ CASES = [
     ),
     Case(
         "09_images.ipynb",
-        "ROWS = 24\nEVAL_ROWS = 24\nHEAD_EPOCHS = 4\nEPOCHS = 1\nSIDE = 56",
-        ("150 images", "frozen: accuracy", "half frozen: accuracy", "tuned: accuracy", "wrong"),
-        ("24 images", "frozen: accuracy", "tuned: accuracy", "of 24 wrong", "TFLOP"),
-        ("images_frozen.png", "images_errors.png"),
+        "ROWS = 24\nEVAL_ROWS = 24\nHEAD_EPOCHS = 4\nEPOCHS = 1\nSIDE = 56\nRESNET_EPOCHS = 1",
+        (
+            "150 images",
+            "frozen: accuracy",
+            "half frozen: accuracy",
+            "tuned: accuracy",
+            "wrong",
+            "stage 2 block 0",
+            "pre-trained on the digits 0 1 2 3 4",
+        ),
+        ("24 images", "frozen: accuracy", "tuned: accuracy", "of 24 wrong", "TFLOP", "resnet:"),
+        (
+            "images_frozen.png",
+            "images_errors.png",
+            "images_resnet_frozen.png",
+            "images_resnet_errors.png",
+            "images-demo/pretrained/model.safetensors",
+        ),
         needs="dinov2",
     ),
     Case(
