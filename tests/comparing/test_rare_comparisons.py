@@ -134,6 +134,21 @@ def test_the_most_frequent_label_needs_training_data(two_head_model: mtf.MultiTa
     ]
 
 
+def test_scenarios_train_with_the_loss_that_the_task_asks_for(
+    two_head_model: mtf.MultiTaskModel,
+) -> None:
+    model = two_head_model
+    model.mark_trained(["classifier", "ner_head"])  # so that scenarios begin as `fit` does
+    tasks = two_tasks(loss=mtf.CrossEntropy(focal=2.0))
+    settings = {key: SETTINGS[key] for key in ("epochs", "batch_size", "learning_rate", "progress")}
+    found = mtf.compare(model, tasks, ["backbone[:1]"], seeds=[3], **settings).runs[-1]
+    run = mtf.fit(model.freeze("backbone[:1]"), tasks, seed=3, **settings)
+    assert [row["loss"] for row in found.history if "loss" in row] == run.losses()
+    for task, score in found.tasks.items():
+        for metric, value in score.metrics.items():
+            assert run.metrics[f"eval_{task}_{metric}"] == value
+
+
 def test_bitfit_needs_biases(tmp_path: Path) -> None:
     model = load_family(write_family(tmp_path / "qwen3", "qwen3"))
     with pytest.raises(mtf.ConfigError, match=r"trains the biases of the backbone; .* 'qwen3'"):

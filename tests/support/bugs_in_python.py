@@ -284,10 +284,10 @@ BUGS_IN_PYTHON = (
     ),
     # ---- comparing
     Bug(
-        "scenarios train with the usual loss and images as they are, whatever the task asks for",
-        "mtfreeze/comparing/worker.py",
-        "{name: copy(task) for",
-        "{name: Task(task.train) for",
+        "jobs of a comparison train on images as they are, whatever the task asks for",
+        "mtfreeze/comparing/task_files.py",
+        'augment=None if one.get("augment") is None else Augment(**one["augment"]),',
+        "augment=None,",
         "tests/comparing/test_tasks_of_images.py",
     ),
 )
