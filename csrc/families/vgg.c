@@ -68,7 +68,7 @@ static mtf_status read_config(vgg_config *c, const mtf_config *config, mtf_error
     MTF_TRY(read_numbers(config, "classifier_sizes", MTF_MOST_WIDE, MOST_WIDE_LAYERS, c->wide,
                          &c->n_wide, err));
     MTF_TRY(mtf_config_get_int(config, "pooled_size", 1, 64, 0, &c->bins, err));
-    MTF_TRY(mtf_config_get_bool(config, "batch_norm", &c->batch_norm, err));
+    MTF_TRY(mtf_config_get_bool(config, "use_batch_norm", &c->batch_norm, err));
     MTF_TRY(mtf_config_get_real(config, "dropout", 0, 0.999, &c->dropout, err));
     if (n_widths != c->n_blocks) {
         return mtf_fail(err, MTF_ERR_CONFIG,

@@ -225,7 +225,7 @@ def _vgg(shapes: Shapes, depth: str, norms: bool, where: str) -> dict[str, Any]:
         "model_type": "vgg",
         "depths": _DEPTHS[depth],
         "hidden_sizes": widths,
-        "batch_norm": norms,
+        "use_batch_norm": norms,
         "classifier_sizes": [one[0] for one in wide],
         "pooled_size": wide[0][2],
         "dropout": 0.0,

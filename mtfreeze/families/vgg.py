@@ -56,7 +56,7 @@ def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     depths = config["depths"]
     if not isinstance(depths, list) or not all(type(one) is int for one in depths):
         return {}
-    return {"num_feature_layers": sum(depths) * (2 if config.get("batch_norm") is True else 1)}
+    return {"num_feature_layers": sum(depths) * (2 if config.get("use_batch_norm") is True else 1)}
 
 
 VGG = Family(
@@ -73,7 +73,7 @@ VGG = Family(
         "hidden_sizes",
         "classifier_sizes",
         "pooled_size",
-        "batch_norm",
+        "use_batch_norm",
         "dropout",
         "num_feature_layers",  # from `flat`
     ),

@@ -101,9 +101,9 @@ def told_batch_norm(
         check_choice("batch_norm", asked, [STORED, BATCH])
         if not has_batch_norms(family):
             raise ConfigError(
-                f"batch_norm is of models with batch norms, such as ResNet; found {quoted(asked)} "
-                f"for a model of the family {quoted(family.model_type)}, which has none; leave it "
-                "out"
+                "batch_norm is of models whose batch norms can go by the batch, such as ResNet; "
+                f"found {quoted(asked)} for a model of the family {quoted(family.model_type)}, "
+                "which has none of them; leave it out"
             )
     if not has_batch_norms(family):
         return {}

@@ -44,9 +44,15 @@ MTF_TEST(an_activation_alone_has_the_bits_of_a_layers)
         op_begin(&c, &mtf_op_activation, lengths, 4);
         c.shape.attrs.activation = (mtf_activation)a;
         op_input(&c, 0, OP_TOKENS, 11);
-        /* differences must not straddle the corner at 0 */
-        for (int64_t i = 0; a == MTF_ACT_RELU && i < op_size(&c, &c.shape.in[0]); i++) {
-            c.in[0][i] += c.in[0][i] > 0 ? (mtf_real)0.1 : -(mtf_real)0.1;
+        /* differences must not straddle the corners, at 0 and at 6 */
+        const int has_corner = a == MTF_ACT_RELU || a == MTF_ACT_RELU6;
+        for (int64_t i = 0; has_corner && i < op_size(&c, &c.shape.in[0]); i++) {
+            mtf_real *x = &c.in[0][i];
+            *x += *x > 0 ? (mtf_real)0.1 : -(mtf_real)0.1;
+            if (a == MTF_ACT_RELU6) {
+                *x *= 6; /* so that some are above 6 */
+                *x += fabs((double)*x - 6) < 0.1 ? (mtf_real)0.25 : 0;
+            }
         }
         if (op_build(&c)) {
             op_forward(&c, c.out, c.aux, 0, 4);

@@ -119,7 +119,7 @@ def test_train_says_and_saves_it(command: Command, job: Path, tmp_path: Path) ->
     assert command("verify", tmp_path / "out")[0] == 0
 
 
-def test_estimate_prices_it(command: Command, job: Path) -> None:
+def test_estimate_prices_it(command: Command, job: Path, fresh_store: None) -> None:
     found = {}
     for name in ("fp32", "int8"):
         options = ["--freeze-precision", name, "--json"]

@@ -26,7 +26,7 @@ CONFIG: dict[str, Any] = {
     "hidden_sizes": [4, 6, 8],
     "classifier_sizes": [12, 10],
     "pooled_size": 3,
-    "batch_norm": True,
+    "use_batch_norm": True,
     "dropout": 0.25,
 }
 SIZES = [(33, 20), (16, 16), (9, 47)]
@@ -94,7 +94,7 @@ def test_units_and_parameters() -> None:
     assert convolutions == [f"features.{n}.weight" for n in (0, 4, 7, 11)]
     assert shapes["classifier.0.weight"] == (12, 8 * 9) and shapes["classifier.3.bias"] == (10,)
     assert {info.key.split(".")[-1] for info in core.params() if info.is_buffer} == {*STATISTICS}
-    plain = made("mean", batch_norm=False)
+    plain = made("mean", use_batch_norm=False)
     assert [unit.path for unit in plain.units()][3:] == ["animal"]
     assert not any(info.is_buffer for info in plain.params())
 

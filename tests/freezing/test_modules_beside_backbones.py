@@ -146,7 +146,7 @@ def test_runs_move_what_trains(model: mtf.MultiTaskModel) -> None:
     after = {key: values.tobytes() for key, values in model.parameters().items()}
     moved = {key.partition(".")[0] for key in before if before[key] != after[key]}
     assert moved == {"input_projection", "encoder", "kind"}  # what the head reads
-    rates = {key for key in run.history[0] if key.startswith("learning_rate.")}
+    rates = {key for row in run.history for key in row if key.startswith("learning_rate.")}
     assert {"learning_rate.encoder", "learning_rate.heads"} <= rates
     with pytest.raises(ConfigError, match=r"without a rate: 'input_projection\.weight'"):
         mtf.fit(model, task, epochs=1, learning_rate={"heads": 1e-3}, progress=False)

@@ -21,7 +21,7 @@ def vgg(torch: Any, config: dict[str, Any]) -> Any:
     for depth, width in zip(config["depths"], config["hidden_sizes"], strict=True):
         for _ in range(depth):
             layers.append(nn.Conv2d(inputs, width, 3, padding=1))
-            layers += [nn.BatchNorm2d(width)] * bool(config.get("batch_norm"))
+            layers += [nn.BatchNorm2d(width)] * bool(config.get("use_batch_norm"))
             layers.append(nn.ReLU())
             inputs = width
         layers.append(nn.MaxPool2d(2))

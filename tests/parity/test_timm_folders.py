@@ -292,7 +292,7 @@ VGG: dict[str, Any] = {
 def test_vgg(torch: Any, tmp_path: Path, norms: bool) -> None:
     """timm has the wide layers as convolutions, of 3 x 3 here."""
     torch.manual_seed(1)
-    made = vgg(torch, {**VGG, "batch_norm": norms})
+    made = vgg(torch, {**VGG, "use_batch_norm": norms})
     made.classifier.append(torch.nn.Linear(9, 3))
     tensors = {name: values.numpy() for name, values in made.state_dict().items()}
     for ours, theirs in (("0", "pre_logits.fc1"), ("3", "pre_logits.fc2"), ("6", "head.fc")):

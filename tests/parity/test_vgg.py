@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
 }
 CASES: dict[str, dict[str, Any]] = {
     "plain": SMALL,
-    "norms": {**SMALL, "batch_norm": True},
+    "norms": {**SMALL, "use_batch_norm": True},
     "five blocks": {**SMALL, "depths": [1, 1, 2, 1, 1], "hidden_sizes": [4, 6, 8, 8, 6]},
     "packed": {**SMALL, "depths": [1, 1], "hidden_sizes": [64, 130], "classifier_sizes": [40]},
 }
