@@ -350,7 +350,7 @@ def test_what_is_asked_for_must_be_known(folder: Path, tiny_folder: Path, tmp_pa
         load(folder, batch_norm="bach")
     with pytest.raises(TypeError, match="batch_norm"):
         load(folder, batch_norm=1)  # type: ignore[arg-type]
-    with pytest.raises(mtf.ConfigError, match="'bert', which has none; leave it out"):
+    with pytest.raises(mtf.ConfigError, match="'bert', which has none of them; leave it out"):
         load(tiny_folder, batch_norm="stored")
     place = residual_model(folder).save_pretrained(tmp_path / "saved")
     own = json.loads((place / "mtfreeze.json").read_text())
