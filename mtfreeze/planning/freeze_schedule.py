@@ -316,7 +316,7 @@ class FreezeSchedule:
         epochs, freeze_epochs : int
             With everything trainable; before it, with the backbone frozen (0: not at all).
         learning_rate : float or {selector: float}, optional
-            Of the second phase; by default that of the run, or else 2e-5 for the backbone's top
+            Of the second phase; by default that of the run, or else 5e-5 for the backbone's top
             layer and 1e-3 for heads.
         layer_decay : float or None
             Of the second phase: each layer's rate is the one above divided by it.

@@ -20,7 +20,7 @@ from ..freezing.layer_units import LayerUnits
 from ..planning.defaults import (
     ADVISED_BATCH_SIZE,
     ADVISED_HEAD_EPOCHS,
-    ADVISED_RATES,
+    DEFAULT_RATES,
     FINE_TUNE_LAYER_DECAY,
     FROZEN_BACKBONE_RATES,
     LEAST_EPOCHS,
@@ -109,7 +109,7 @@ def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
             FreezeSchedule().phase(
                 freeze=f"backbone[:{middle}]",
                 epochs=epochs,
-                learning_rate=ADVISED_RATES,
+                learning_rate=DEFAULT_RATES,
                 name="upper half",
             ),
         ),
@@ -117,7 +117,7 @@ def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
             "none",
             "train everything",
             FreezeSchedule().phase(
-                freeze="none", epochs=epochs, learning_rate=ADVISED_RATES, name="everything"
+                freeze="none", epochs=epochs, learning_rate=DEFAULT_RATES, name="everything"
             ),
         ),
         Candidate(
@@ -127,14 +127,14 @@ def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
                 ADVISED_HEAD_EPOCHS,
                 epochs,
                 probe_learning_rate=FROZEN_BACKBONE_RATES,
-                learning_rate=ADVISED_RATES,
+                learning_rate=DEFAULT_RATES,
             ),
         ),
         Candidate(
             "gradual",
             f"unfreeze from the top down, lower {layers.word} at lower rates",
             FreezeSchedule.gradual(
-                every, per_step, learning_rate=ADVISED_RATES, layer_decay=FINE_TUNE_LAYER_DECAY
+                every, per_step, learning_rate=DEFAULT_RATES, layer_decay=FINE_TUNE_LAYER_DECAY
             ),
         ),
     ]

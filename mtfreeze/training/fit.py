@@ -113,7 +113,7 @@ def fit(
     batch_size : int
         Sequences a step (with ``mixing="joint"`` of each task). The last, short batch is kept.
     learning_rate : float or {selector: float}, optional
-        Peak rate; later entries win. Every trainable tensor needs one. By default 2e-5 for the
+        Peak rate; later entries win. Every trainable tensor needs one. By default 5e-5 for the
         backbone and 1e-3 for heads; where the whole backbone is frozen 1e-2 for heads; where of
         the backbone only biases and norms train 1e-3 for them; for LoRA 5e-4, for IA3 5e-3, also
         where a mapping does not name the adapter.

@@ -124,7 +124,7 @@ MTF_TEST(laws)
 MTF_TEST(laws_with_relu6)
 {
     int n_checked = 0;
-    for (int i = 0; i < 200 && n_checked < 4; i++) {
+    for (int i = 0; i < 4000 && n_checked < 4; i++) {
         op_case c;
         begin(&c, 2, 2, 3, 1 + i % 2, i / 2 % 2, MTF_ACT_RELU6);
         c.values[2][0] *= 8;

@@ -199,7 +199,7 @@ def test_fine_tune_is_plain_composition(two_head_model: mtf.MultiTaskModel) -> N
         .phase(
             freeze="none",
             epochs=2,
-            learning_rate={"backbone": 2e-5, "heads": 1e-3},
+            learning_rate={"backbone": 5e-5, "heads": 1e-3},
             layer_decay=2.6,
         )
     )

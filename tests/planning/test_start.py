@@ -205,7 +205,7 @@ def test_biases_alone_and_adapters_have_rates_of_their_own(
     assert found.rates.groups == {"backbone": 1e-3, "heads": 1e-3}
     assert any("0.001, since of it only biases and norms train" in one for one in found.notes)
     two_head_model.unfreeze("layers[2]")
-    assert plan(two_head_model).own[0].rates.groups["backbone"] == 2e-5
+    assert plan(two_head_model).own[0].rates.groups["backbone"] == 5e-5
     # A mapping that a comparison shares need not name the adapter that one of its modes has.
     two_head_model.freeze("backbone")
     two_head_model.add_lora(rank=2)
