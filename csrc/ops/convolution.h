@@ -1,4 +1,4 @@
-/* convolution.h: what convolution.c and convolution_bwd.c share.
+/* convolution.h: what convolution.c, depthwise.c and their backward passes share.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_OPS_CONVOLUTION_H
 #define MTF_OPS_CONVOLUTION_H
@@ -48,6 +48,31 @@ static inline mtf_precision mtf_conv_precision(const mtf_node_shape *shape, mtf_
 static inline mtf_real mtf_conv_rstd(const mtf_op_call *call, int64_t j)
 {
     return 1 / mtf_sqrt(call->w[CONV_VARIANCE]->master[j] + call->shape->attrs.eps);
+}
+
+/* Where a part of the shared memory begins that a call does not have. */
+#define CONV_NOWHERE SIZE_MAX
+
+static inline mtf_real *mtf_conv_shared(const mtf_op_call *call, size_t start)
+{
+    return start == CONV_NOWHERE ? NULL : call->shared + start;
+}
+
+/* What of a backward call is asked for. */
+static inline mtf_need mtf_conv_need(const mtf_op_call *call)
+{
+    mtf_need need = {.dx = (uint32_t)(call->din[CONV_X] != NULL) << CONV_X};
+    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
+        need.dw |= (uint32_t)(call->dw[i] != NULL) << i;
+    }
+    return need;
+}
+
+/* Value number `at` of a weight's gradient. */
+static inline void mtf_conv_put(const mtf_op_call *call, int weight, int64_t at, mtf_real value)
+{
+    mtf_real *to = call->dw[weight] + at;
+    *to = call->dw_add[weight] ? *to + value : value;
 }
 
 void mtf_convolution_backward(const mtf_op_call *call);

@@ -32,8 +32,6 @@ enum {
     FINISH_OUTPUTS = 8
 };
 
-#define NOWHERE SIZE_MAX
-
 /* Where things begin in the shared scratch, in elements. */
 typedef struct layout {
     size_t g, panels, product, sums, size;
@@ -43,7 +41,7 @@ static size_t place(layout *l, int wanted, size_t size)
 {
     const size_t start = l->size;
     if (!wanted) {
-        return NOWHERE;
+        return CONV_NOWHERE;
     }
     l->size += (size + 15) / 16 * 16;
     return start;
@@ -304,12 +302,6 @@ static void second_item(void *context, int64_t item, int worker)
     }
 }
 
-static void put(const mtf_op_call *call, int weight, int64_t at, mtf_real value)
-{
-    mtf_real *to = call->dw[weight] + at;
-    *to = call->dw_add[weight] ? *to + value : value;
-}
-
 /* Everything of one output that follows from its row of G and its sum. */
 static void finish_output(const conv_job *job, int64_t o)
 {
@@ -325,21 +317,21 @@ static void finish_output(const conv_job *job, int64_t o)
         const int64_t at = p % job->inputs * taps + p / job->inputs;
         dot += (double)product[p] * (double)w[at];
         if (call->dw[CONV_WEIGHT] != NULL) {
-            put(call, CONV_WEIGHT, o * job->k + at, scale * product[p]);
+            mtf_conv_put(call, CONV_WEIGHT, o * job->k + at, scale * product[p]);
         }
     }
     if (call->dw[CONV_BIAS] != NULL) {
-        put(call, CONV_BIAS, o, scale * job->sums[o]);
+        mtf_conv_put(call, CONV_BIAS, o, scale * job->sums[o]);
     }
     if (call->dw[CONV_NORM_BIAS] != NULL) {
-        put(call, CONV_NORM_BIAS, o, job->sums[o]);
+        mtf_conv_put(call, CONV_NORM_BIAS, o, job->sums[o]);
     }
     if (call->dw[CONV_NORM_WEIGHT] != NULL) {
         const double mean =
             (double)call->w[CONV_MEAN]->master[o] -
             (call->w[CONV_BIAS] != NULL ? (double)call->w[CONV_BIAS]->master[o] : 0);
-        put(call, CONV_NORM_WEIGHT, o,
-            (mtf_real)((double)rstd * (dot - mean * (double)job->sums[o])));
+        mtf_conv_put(call, CONV_NORM_WEIGHT, o,
+                     (mtf_real)((double)rstd * (dot - mean * (double)job->sums[o])));
     }
 }
 
@@ -352,24 +344,10 @@ static void third_item(void *context, int64_t item, int worker)
     }
 }
 
-static mtf_need need_of(const mtf_op_call *call)
-{
-    mtf_need need = {.dx = (uint32_t)(call->din[CONV_X] != NULL) << CONV_X};
-    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
-        need.dw |= (uint32_t)(call->dw[i] != NULL) << i;
-    }
-    return need;
-}
-
-static mtf_real *at(const mtf_op_call *call, size_t start)
-{
-    return start == NOWHERE ? NULL : call->shared + start;
-}
-
 void mtf_convolution_backward(const mtf_op_call *call)
 {
     const mtf_node_shape *shape = call->shape;
-    const mtf_need need = need_of(call);
+    const mtf_need need = mtf_conv_need(call);
     conv_job job = {.call = call,
                     .windows = mtf_windows_of(call),
                     .precision = mtf_conv_precision(shape, call->grad_precision),
@@ -380,11 +358,11 @@ void mtf_convolution_backward(const mtf_op_call *call)
                     .inputs = shape->in[CONV_X].width,
                     .dx_rows = dx_rows_of(shape)};
     const layout l = lay_out(shape, job.rows, need, call->grad_precision);
-    job.own_g = at(call, l.g);
+    job.own_g = mtf_conv_shared(call, l.g);
     job.g = job.own_g != NULL ? job.own_g : call->dout[0];
-    job.product = at(call, l.product);
-    job.sums = at(call, l.sums);
-    job.own_form.panels = at(call, l.panels);
+    job.product = mtf_conv_shared(call, l.product);
+    job.sums = mtf_conv_shared(call, l.sums);
+    job.own_form.panels = mtf_conv_shared(call, l.panels);
     const int64_t product = 2 * job.rows * job.n * job.k;
     int64_t packs = 0;
     int64_t operations = 0;

@@ -17,8 +17,6 @@
 
 enum { G_ROWS = 64, PIXELS = 64, COLUMNS = 64 };
 
-#define NOWHERE SIZE_MAX
-
 /* Where things begin in the shared scratch, in elements. */
 typedef struct layout {
     size_t g, weights, product, sums, size;
@@ -28,7 +26,7 @@ static size_t place(layout *l, int wanted, int64_t size)
 {
     const size_t start = l->size;
     if (!wanted) {
-        return NOWHERE;
+        return CONV_NOWHERE;
     }
     l->size += (size_t)((size + 15) / 16 * 16);
     return start;
@@ -163,12 +161,6 @@ static void second_item(void *context, int64_t item, int worker)
     }
 }
 
-static void put(const mtf_op_call *call, int weight, int64_t at, mtf_real value)
-{
-    mtf_real *to = call->dw[weight] + at;
-    *to = call->dw_add[weight] ? *to + value : value;
-}
-
 /* Everything that follows from the sums of one column. */
 static void finish_column(const job *a, int64_t j)
 {
@@ -179,15 +171,16 @@ static void finish_column(const job *a, int64_t j)
         const mtf_real sum = a->product[t * a->c + j];
         dot += (double)sum * (double)w[t];
         if (call->dw[CONV_WEIGHT] != NULL) {
-            put(call, CONV_WEIGHT, j * a->taps + t, scale_of(call, j) * sum);
+            mtf_conv_put(call, CONV_WEIGHT, j * a->taps + t, scale_of(call, j) * sum);
         }
     }
     if (call->dw[CONV_NORM_BIAS] != NULL) {
-        put(call, CONV_NORM_BIAS, j, a->sums[j]);
+        mtf_conv_put(call, CONV_NORM_BIAS, j, a->sums[j]);
     }
     if (call->dw[CONV_NORM_WEIGHT] != NULL) {
         const double mean = (double)call->w[CONV_MEAN]->master[j];
-        put(call, CONV_NORM_WEIGHT, j,
+        mtf_conv_put(
+            call, CONV_NORM_WEIGHT, j,
             (mtf_real)((double)mtf_conv_rstd(call, j) * (dot - mean * (double)a->sums[j])));
     }
 }
@@ -201,24 +194,10 @@ static void third_item(void *context, int64_t item, int worker)
     }
 }
 
-static mtf_need need_of(const mtf_op_call *call)
-{
-    mtf_need need = {.dx = (uint32_t)(call->din[CONV_X] != NULL) << CONV_X};
-    for (int i = 0; i < MTF_MAX_WEIGHTS; i++) {
-        need.dw |= (uint32_t)(call->dw[i] != NULL) << i;
-    }
-    return need;
-}
-
-static mtf_real *at(const mtf_op_call *call, size_t start)
-{
-    return start == NOWHERE ? NULL : call->shared + start;
-}
-
 void mtf_depthwise_backward(const mtf_op_call *call)
 {
     const mtf_node_shape *shape = call->shape;
-    const mtf_need need = need_of(call);
+    const mtf_need need = mtf_conv_need(call);
     job a = {.call = call,
              .windows = mtf_windows_of(call),
              .rows = call->span->n_rows[shape->attrs.grid_space],
@@ -228,11 +207,11 @@ void mtf_depthwise_backward(const mtf_op_call *call)
     const layout l = lay_out(shape, a.rows, need);
     const int64_t product = 2 * a.rows * a.c * a.taps;
     int64_t operations = 0;
-    a.own_g = at(call, l.g);
+    a.own_g = mtf_conv_shared(call, l.g);
     a.g = a.own_g != NULL ? a.own_g : call->dout[0];
-    a.weights = at(call, l.weights);
-    a.product = at(call, l.product);
-    a.sums = at(call, l.sums);
+    a.weights = mtf_conv_shared(call, l.weights);
+    a.product = mtf_conv_shared(call, l.product);
+    a.sums = mtf_conv_shared(call, l.sums);
     a.n_columns = mtf_pieces(a.c, COLUMNS);
     a.n_g = a.own_g != NULL ? mtf_pieces(a.rows, G_ROWS) : 0;
     if (a.product != NULL) {

@@ -53,7 +53,7 @@ class Case:
 CASES = [
     Case(
         "01_freeze_modes.ipynb",
-        "ROWS = 16\nSEEDS = 1\nSTART_EPOCHS = 2\nEPOCHS = 1",
+        "ROWS = 16\nSEEDS = 1\nEPOCHS = 1",
         ("majority", "start", "backbone[:3]", "none"),
         ("unchanged",),
         ("freeze_modes_notebook.png", "report_notebook.html", "two-task-model/model.safetensors"),
