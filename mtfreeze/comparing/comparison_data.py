@@ -22,7 +22,7 @@ from .doubtful import doubtful
 from .figures import REFERENCES, ScenarioFigures, scenario_figures
 from .judging import Best, Judgement, judge
 from .results import MAJORITY, START, ScenarioRun
-from .words import few_rows, forgotten, troubles, verdict
+from .words import few_rows, forgotten, shorter_than_start, troubles, verdict
 
 __all__ = ["ComparisonData"]
 
@@ -237,6 +237,7 @@ class ComparisonData:
             for run in reversed(self.runs)
             for task, score in run.tasks.items()
         }
+        lines += shorter_than_start(self.runs)
         lines += few_rows({task: sizes[task] for task in self.tasks if task in sizes})
         lines += doubtful(self.runs, self.rows, self.tasks)
         n_seeds = len(self.settings.get("seeds", []))
