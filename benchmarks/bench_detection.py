@@ -49,7 +49,7 @@ def trained(folder: Path, rows: mtf.Examples, way: str, options: argparse.Namesp
     run = mtf.fit(
         model, {"shapes": mtf.Task(train=rows, eval=rows)}, epochs=options.epochs, batch_size=4,
         learning_rate=1e-3, eval_every=None, seed=options.seed, cache="memory",
-        progress=False,
+        start="cold", progress=False,
     )  # fmt: skip
     seconds = time.process_time() - begin
     if not run.verify_frozen():
