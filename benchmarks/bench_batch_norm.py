@@ -29,7 +29,13 @@ import mtfreeze as mtf
 
 MODES = ("batch", "stored")
 HELD_OUT = 500
-SETTINGS = {"batch_size": 32, "learning_rate": 1e-3, "weight_decay": 0.01, "progress": False}
+SETTINGS = {
+    "batch_size": 32,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.01,
+    "start": "cold",  # the backbone is as random as the head
+    "progress": False,
+}
 CONFIG = {
     "model_type": "resnet",
     "num_channels": 3,
