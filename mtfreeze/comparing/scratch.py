@@ -19,7 +19,7 @@ class Scratch:
     Examples
     --------
     >>> settings = {"seeds": 1, "epochs": 1, "progress": False}
-    >>> comparison = compare(model, tasks, modes=["backbone", Scratch()], **settings)
+    >>> comparison = mtf.compare(model, tasks, modes=["backbone", mtf.Scratch()], **settings)
     >>> comparison.scenarios
     ['majority', 'start', 'backbone', 'from scratch']
     """

@@ -79,7 +79,7 @@ def estimate(
     >>> model = model.freeze("backbone[:5]")
     >>> before = estimate(model, tasks, epochs=1, progress=False)
     >>> before.total.n_steps, before.total.parameters_trained
-    (2, 1780239)
+    (22, 1780239)
     >>> run = mtf.fit(model, tasks, epochs=1, progress=False)
     >>> before.beside(run).deviation("flops")
     0.0
