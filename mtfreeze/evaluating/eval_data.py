@@ -192,7 +192,7 @@ class EvalData:
                     batch = pack(encoded, encoded.sequences_of(rows))
                     made = specs[0].drawn(batch, encoded, rows, None)
                     batch = batch if made is None else made[0]
-                    if following is not None and not batch.features:
+                    if following is not None and encoded.rereads and not batch.features:
                         encoded.expect(encoded.sequences_of(group.rows[following]))
                     outputs = model._core.forward(batch.for_core(), list(scorers))
                     for (name, scorer), values in zip(scorers.items(), outputs, strict=True):

@@ -115,7 +115,7 @@ def run_pass(
             for at, following in pass_calls(lengths // texts.rows_per_token, stop):
                 chosen = [group.texts[n] for n in at.tolist()]
                 batch = _batch(texts, group, chosen, at)
-                if not batch.features:
+                if texts.rereads and not batch.features:
                     texts.expect([group.texts[n] for n in following.tolist()])
                 values = model._core.forward(batch.for_core(), list(group.names))
                 for name, rows in zip(group.names, values, strict=True):

@@ -94,6 +94,11 @@ class Texts:
             },
         )
 
+    @property
+    def rereads(self) -> bool:
+        """Whether `expect` is of use: some texts are read again when they are packed."""
+        return any(source.rereads for source in self._sources)
+
     def expect(self, texts: Sequence[bytes]) -> None:
         """Take note that these are packed next: what must be read for it is read meanwhile."""
         wanted: dict[int, list[int]] = {}

@@ -117,6 +117,7 @@ class EncodedImages(Encoded):
         self.spaces, self.rows_per_token = tuple(grids), encoder.layout.rows_per_token
         lengths = self._counts[encoder.layout.main.name]
         self._ahead = ReadAhead(self._read_again, default_readers())
+        self.rereads = len(self._kept) < len(self._digests)
         super().__init__({}, starts(lengths), np.zeros(len(lengths), np.bool_))
 
     def __getitem__(self, row: int) -> NDArray[Any]:  # type: ignore[override]

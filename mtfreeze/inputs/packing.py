@@ -312,6 +312,10 @@ class Encoded(Sequence[NDArray[np.int32]]):
         """Return `pack`, whose inputs may be missing because features will stand for them."""
         return self.pack(rows)
 
+    rereads: bool = False
+    """Whether there are sequences that packing reads again: only of these it helps to know which
+    come next."""
+
     waited_seconds: float = 0.0
     """What packing has waited for sequences that had to be read again."""
 

@@ -157,7 +157,7 @@ def _kept(
             assert at is not None
             some = rows[at]
             batch = asked[0].spec.asked(encoded.pack(encoded.sequences_of(some)))
-            if following is not None:
+            if following is not None and encoded.rereads:
                 encoded.expect(encoded.sequences_of(rows[following]))
             outputs = model._core.forward(batch.for_core(), [head.name for head in asked], **how)
             for head, values in zip(asked, outputs, strict=True):

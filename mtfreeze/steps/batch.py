@@ -164,12 +164,18 @@ class TrainingRows:
         """Return the tokens of the training data of a task, whose heads read them so."""
         return self._encoded[id(examples), encoding]
 
+    @property
+    def rereads(self) -> bool:
+        """Whether `expect` is of use: some rows are read again for every batch."""
+        return any(one.rereads for one in self._encoded.values())
+
     def expect(self, groups: Sequence[Group], step: Step, epoch: int = 0) -> None:
         """Take note of the next step, as `batch` takes it: what it reads is read meanwhile."""
         for part in step:
             group = groups[part.group]
             encoded = self.encoded(group.examples, group.encoding)
-            encoded.expect(encoded.sequences_of(part.rows, epoch))
+            if encoded.rereads:
+                encoded.expect(encoded.sequences_of(part.rows, epoch))
 
     def batch(
         self, groups: Sequence[Group], step: Step, pack: Pack = _pack, epoch: int = 0

@@ -351,7 +351,7 @@ class Trainer:
 
         The next epoch is drawn when this one is over.
         """
-        if not (planned.ends_epoch or data.batch.features):
+        if self._rows.rereads and not (planned.ends_epoch or data.batch.features):
             following = phase.steps[self.state.n_steps - phase.first_step + 1]
             self._rows.expect(phase.groups, following.step, following.epoch)
 
