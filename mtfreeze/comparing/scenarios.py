@@ -49,8 +49,6 @@ class Scenario:
         What trains beside heads over a frozen backbone.
     scratch : bool
         Whether it begins with random weights, of heads too; everything trains then.
-    only_heads : bool
-        Freeze all but heads, whatever else the family has beside its backbone; `mode` names it.
     """
 
     name: str
@@ -58,16 +56,13 @@ class Scenario:
     schedule: FreezeSchedule | None = None
     way: Way | None = None
     scratch: bool = False
-    only_heads: bool = False
 
     def apply(self, model: MultiTaskModel, seed: int = 0) -> None:
         """Freeze a model as the scenario begins; `seed` is that of what is drawn anew."""
         model.unfreeze()
         if self.scratch:
             draw_backbone(model, seed)
-        if self.only_heads:
-            model.freeze(model.index.body)
-        elif self.mode is not None:
+        if self.mode is not None:
             model.freeze(list(self.mode))
         if self.way is not None:
             _begin(model, self.way, seed)

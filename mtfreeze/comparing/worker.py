@@ -3,8 +3,8 @@
 
 A job is a row of the comparison and a seed. The row `START` is the phase of its heads alone that a
 run begins with, and keeps them; a scenario is a run of its own, which freezes heads as that row has
-them. Its bits depend on the folder alone, so they are the
-same wherever it runs, in any order, and beside any number of other jobs.
+them. Its bits depend on the folder alone, so they are the same wherever it runs, in any order, and
+beside any number of other jobs.
 """
 
 from __future__ import annotations
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from ..training.run import Run
 
 __all__ = ["Interrupted", "run_job", "score_of", "starting_model"]
-
-HEADS_ONLY = Scenario(START, mode=("backbone",), only_heads=True)
 
 _OF_THE_END = (
     "epochs",
@@ -157,14 +155,15 @@ class _Job:
         model = starting_model(self.place, self.seed)
         plan = plan_run(model, check_tasks(model, self.tasks), self._run_settings())
         run, tasks = None, dict[str, Task]()
-        HEADS_ONLY.apply(model)
+        model.freeze(model.index.body)
         if model.index.adapter is not None:
             model.freeze(model.index.adapter)
         if plan.starts:
             first = plan.phases[0]
             tasks = {name: self.tasks[name] for name in first.trained}
             alone = start_alone(plan.settings, list(tasks), len(first.steps))
-            model.freeze([name for name in model.heads if name not in tasks] or model.index.body)
+            if others := [name for name in model.heads if name not in tasks]:
+                model.freeze(others)
             run = self._fit(model, tasks, {**self._arguments(_OF_THE_END), **alone})
         own = model.index.family.owns
         heads = {key: values for key, values in model.parameters().items() if not own(key)}
@@ -184,7 +183,7 @@ class _Job:
             ready = model.copy()
             self._begin_with(ready, list(ready.heads))
             cosines = gradient_cosines(ready, self.tasks, size, self.seed)
-        if arguments["start"] != "cold":
+        if start != "cold":
             # A head is frozen when it already works.
             self._begin_with(model, _frozen_heads(phases[0][1]))
         if scenario.schedule is not None:
