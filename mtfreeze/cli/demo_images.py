@@ -24,7 +24,6 @@ from .build import build_model
 from .compare import scenario_arguments
 from .echo import echo
 from .job import Config, load_config
-from .random_resnet import write_random_resnet
 
 if TYPE_CHECKING:
     from ..data.examples import Rows
@@ -125,7 +124,7 @@ def pretrained(place: Path, into: Path, digits: Digits) -> MultiTaskModel | None
     from ..training.fit import fit
 
     config = load_config(place / PRETRAINING)
-    config.model["name"] = str(write_random_resnet(into))
+    config.model["name"] = str(into)
     model = build_model(config)
     tasks = digit_tasks(config, digits, TRAINED)
     n_values = sum(view.size for view in model.parameters().values())

@@ -53,10 +53,9 @@ def write_random_resnet(folder: Path, seed: int = 0) -> Path:
     core = _core.Model(core_config(FAMILIES["resnet"], CONFIG, "config.json"))
     random = np.random.default_rng(seed)
     tensors = {}
-    for info in core.params():
+    for index, info in enumerate(core.params()):
         name = info.key.removeprefix("backbone.")
-        one = name.endswith(("normalization.weight", "running_var"))
-        values = np.full(info.shape, 1.0 if one else 0.0, np.float32)
+        values = np.array(core.view(index))
         if name.endswith("convolution.weight"):
             spread = math.sqrt(2 / math.prod(info.shape[1:]))
             values = (spread * random.standard_normal(info.shape)).astype(np.float32)
