@@ -21,7 +21,7 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from .config_keys import core_config
 from .family import IMAGES, Family
-from .resnet import RESNET, from_torchvision, to_torchvision
+from .resnet import NETWORK_SPELLINGS, RESNET, from_torchvision, to_torchvision
 
 __all__ = ["DETR"]
 
@@ -141,37 +141,27 @@ def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {key: value for key, value in network.items() if key != "model_type"}
 
 
+_SIZES = (
+    "d_model",
+    "num_queries",
+    "encoder_layers",
+    "encoder_attention_heads",
+    "encoder_ffn_dim",
+    "decoder_layers",
+    "decoder_attention_heads",
+    "decoder_ffn_dim",
+)
+
+_RATES = ("dropout", "attention_dropout", "activation_dropout")
+
 DETR = Family(
     model_type="detr",
     encloses=False,
     pooling="mean",
     reads=IMAGES,
-    required=(
-        "d_model",
-        "num_queries",
-        "encoder_layers",
-        "encoder_attention_heads",
-        "encoder_ffn_dim",
-        "decoder_layers",
-        "decoder_attention_heads",
-        "decoder_ffn_dim",
-    ),
-    computed=(
-        "model_type",
-        "d_model",
-        "num_queries",
-        "encoder_layers",
-        "encoder_attention_heads",
-        "encoder_ffn_dim",
-        "decoder_layers",
-        "decoder_attention_heads",
-        "decoder_ffn_dim",
-        "activation_function",
-        "dropout",
-        "attention_dropout",
-        "activation_dropout",
-    ),
-    training_only=("dropout", "attention_dropout", "activation_dropout"),
+    required=_SIZES,
+    computed=("model_type", *_SIZES, "activation_function", *_RATES),
+    training_only=_RATES,
     fixed={
         "num_channels": (3, None),
         "position_embedding_type": ("sine", None),
@@ -248,12 +238,7 @@ DETR = Family(
         "resnet": "backbone",
         "conv_encoder": "backbone",
         "backbone.conv_encoder": "backbone",
-        "embedder": "stem",
-        "conv1": "stem",
-        "layer1": "stages[0]",
-        "layer2": "stages[1]",
-        "layer3": "stages[2]",
-        "layer4": "stages[3]",
+        **NETWORK_SPELLINGS,
         "input_proj": "input_projection",
         "query_embed": "queries",
         "query_position_embeddings": "queries",

@@ -18,7 +18,7 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from .family import IMAGES, Family, HeadLayout
 
-__all__ = ["RESNET", "from_torchvision", "to_torchvision"]
+__all__ = ["NETWORK_SPELLINGS", "RESNET", "from_torchvision", "to_torchvision"]
 
 _STEM = {"conv1": "convolution", "bn1": "normalization"}
 _BLOCK = re.compile(
@@ -87,6 +87,16 @@ def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {"num_stages": len(depths)} if isinstance(depths, list) else {}
 
 
+NETWORK_SPELLINGS = {
+    "embedder": "stem",
+    "conv1": "stem",
+    "layer1": "stages[0]",
+    "layer2": "stages[1]",
+    "layer3": "stages[2]",
+    "layer4": "stages[3]",
+}
+"""What parts of the network are called elsewhere, for all families that have one."""
+
 RESNET = Family(
     model_type="resnet",
     encloses=False,
@@ -133,12 +143,7 @@ RESNET = Family(
         "resnet": "backbone",
         "encoder": "stages",
         "encoder.stages": "stages",
-        "embedder": "stem",
-        "conv1": "stem",
-        "layer1": "stages[0]",
-        "layer2": "stages[1]",
-        "layer3": "stages[2]",
-        "layer4": "stages[3]",
+        **NETWORK_SPELLINGS,
     },
     class_stem="ResNet",
     # W times the mean over the pixels.

@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from ..errors import ConfigError
-from ..quoting import quoted
 from .family import IMAGES, Family, HeadLayout, Shape
 
 __all__ = ["VGG"]
@@ -48,11 +46,6 @@ def _unpack(name: str, shape: Shape) -> Mapping[str, Shape] | None:
 
 def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return how many tensors' numbers there are in ``features``, for the check against them."""
-    if config.get("num_channels", 3) != 3:
-        raise ConfigError(
-            f"{where}: expected num_channels as 3: images are red, green and blue; found "
-            f"{quoted(config['num_channels'])}; choose a model that reads such images"
-        )
     depths = config["depths"]
     if not isinstance(depths, list) or not all(type(one) is int for one in depths):
         return {}
@@ -79,7 +72,7 @@ VGG = Family(
     ),
     training_only=("dropout",),
     fixed={
-        "num_channels": (3, None),
+        "num_channels": (3,),
         "hidden_act": ("relu", None),
         "quantization_config": (None,),
         "auto_map": (None, {}),
