@@ -34,6 +34,7 @@ from .backbone_facts import BackboneFacts
 from .box_measure import BOXES, image_row
 from .boxes import DETECTED, LABEL, SCORE, BoxTargets, ImageBoxes
 from .kind import Float32, HeadSpec
+from .layerless import LayerlessHead
 from .measure import Measure, RowCounts
 from .row_spaces import RowSpace, Targets
 
@@ -46,7 +47,7 @@ _MOST_QUERIES = 10_000
 
 
 @dataclass(frozen=True)
-class Detection(HeadSpec):
+class Detection(LayerlessHead):
     """Boxes of things in images, over a model with queries (DETR).
 
     Rows carry a list of `Box` for each image, ``[]`` where there is nothing; None is no target. An
@@ -91,14 +92,6 @@ class Detection(HeadSpec):
     measures: ClassVar[tuple[Measure, ...]] = (BOXES,)
     size_key: ClassVar[str] = "n_labels"
     has_probabilities: ClassVar[bool] = False
-
-    hidden: tuple[int, ...] = field(default=(), init=False)
-    dropout: float = field(default=0.0, init=False)
-    activation: str = field(default="none", init=False)
-    norm_eps: float | None = field(default=None, init=False)
-    bias: bool = field(default=True, init=False)
-    hidden_bias: bool = field(default=True, init=False)
-    norm_bias: bool = field(default=True, init=False)
 
     queries: int | None = None
     auxiliary: bool = True

@@ -29,7 +29,8 @@ from ..losses.in_batch_negatives import DIRECTIONS, PARTITIONS
 from ..losses.own import LossFunction
 from ..quoting import quoted
 from .compared_texts import COMPARED, ComparedTargets
-from .kind import Float32, HeadSpec
+from .kind import Float32
+from .layerless import LayerlessHead
 from .measure import Measure, RowCounts
 from .row_spaces import RowSpace, Targets
 from .similarity_measures import RETRIEVED, SCORED, retrieved, scored_pairs
@@ -41,7 +42,7 @@ _LARGEST_WIDTH = 2**20
 
 
 @dataclass(frozen=True)
-class Similarity(HeadSpec):
+class Similarity(LayerlessHead):
     """Embeddings of texts, learned from how alike texts are.
 
     Parameters
@@ -97,13 +98,6 @@ class Similarity(HeadSpec):
     has_parameters: ClassVar[bool] = False
 
     labels: tuple[str, ...] = field(default=("cosine",), init=False)
-    hidden: tuple[int, ...] = field(default=(), init=False)
-    dropout: float = field(default=0.0, init=False)
-    activation: str = field(default="none", init=False)
-    norm_eps: float | None = field(default=None, init=False)
-    bias: bool = field(default=True, init=False)
-    hidden_bias: bool = field(default=True, init=False)
-    norm_bias: bool = field(default=True, init=False)
 
     loss: str = "cosine"
     dims: tuple[int, ...] | None = None

@@ -22,6 +22,7 @@ from ..files.tensor_files import RawTensor, TensorEntry
 from ..heads.detection import Detection
 from ..quoting import quoted
 from .checkpoint_labels import read_labels
+from .folder_kinds import check_same_family
 
 if TYPE_CHECKING:
     from .state import ModelState
@@ -79,11 +80,7 @@ def detection_head(
         If the folder is of another family than the model.
     """
     family = model.index.family
-    if family.model_type != config.get("model_type"):
-        raise ConfigError(
-            f"{folder}: expected a detection model of the family {quoted(family.model_type)}; "
-            f"found {quoted(config.get('model_type'))}; load that folder as the model"
-        )
+    check_same_family(family, config, folder, "detection model")
     names = _names(family)
     for ours, theirs in names.items():
         if theirs not in found:

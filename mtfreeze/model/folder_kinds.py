@@ -12,18 +12,47 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import ConfigError
+from ..families import Family
 from ..files.json_files import read_object
 from ..files.tensor_files import TensorEntry
 from ..notices import OtherKindWarning, warn
 from ..quoting import quoted
 
-__all__ = ["warn_of_another_kind"]
+__all__ = ["check_same_family", "warn_of_another_kind"]
 
 _CROSS_ENCODER = ("sentence_transformers", "sentence_ce_default_activation_function")
 """Keys that sentence-transformers writes into config.json of cross-encoders alone."""
 
 _OWN_KIND = "SentenceTransformer"
 _SENTENCE_FILE = "config_sentence_transformers.json"
+
+
+def check_same_family(family: Family, config: Mapping[str, Any], folder: Path, what: str) -> None:
+    """Refuse the head of a folder whose backbone is of another family than the model.
+
+    Parameters
+    ----------
+    family : Family
+        Of the model that the head is added to.
+    config : mapping
+        The folder's ``config.json``.
+    folder : Path
+        For messages.
+    what : str
+        What such folders are called: ``"language model"``.
+
+    Raises
+    ------
+    ConfigError
+        If it is.
+    """
+    ours, theirs = family.model_type, config.get("model_type")
+    if ours != theirs:
+        raise ConfigError(
+            f"{folder}: expected a {what} of the family {quoted(ours)}; found {quoted(theirs)}; "
+            "load that folder as the model"
+        )
 
 
 def warn_of_another_kind(

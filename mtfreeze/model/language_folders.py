@@ -21,6 +21,7 @@ from ..heads.causal_lm import CausalLM
 from ..heads.language import LanguageHead
 from ..heads.masked_lm import MaskedLM
 from ..quoting import quoted
+from .folder_kinds import check_same_family
 
 if TYPE_CHECKING:
     from .state import ModelState
@@ -71,11 +72,7 @@ def language_head(
         If the folder is of another family than the model.
     """
     family = model.index.family
-    if family.model_type != config.get("model_type"):
-        raise ConfigError(
-            f"{folder}: expected a language model of the family {quoted(family.model_type)}; found "
-            f"{quoted(config.get('model_type'))}; load that folder as the model"
-        )
+    check_same_family(family, config, folder, "language model")
     names = _names(layout)
     entries = {ours: found[theirs] for ours, theirs in names.items() if theirs in found}
     tied = "weight" not in entries or _is_table(model, entries["weight"])
