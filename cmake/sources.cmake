@@ -122,6 +122,7 @@ set(_ops
 set(_model
     activations.c
     adapter.c
+    batch_norm.c
     config.c
     dense.c
     encoder.c

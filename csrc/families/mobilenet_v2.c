@@ -70,15 +70,6 @@ typedef struct conv_part {
     int depthwise, clips;
 } conv_part;
 
-static int32_t norm_param(mtf_program *p, const char *keys, const char *kind, int64_t n, int buffer,
-                          mtf_init init)
-{
-    char key[MTF_PART_NAME];
-    (void)snprintf(key, sizeof key, "%s.normalization.%s", keys, kind);
-    return buffer ? mtf_program_buffer(p, key, n, init)
-                  : mtf_program_param(p, key, 1, &n, MTF_LAYOUT_OUT_IN, 0, init, 0);
-}
-
 /* The convolution "<block>.<part>" with its norm; residual MTF_NO_TENSOR: none. */
 static mtf_tensor_id build_conv(mtf_program *p, const mobilenet_config *c, const char *block,
                                 const char *part, mtf_tensor_id x, mtf_tensor_id residual,
@@ -91,20 +82,18 @@ static mtf_tensor_id build_conv(mtf_program *p, const mobilenet_config *c, const
     const int64_t inputs = x != MTF_NO_TENSOR ? p->tensors[x].width : 1;
     const int64_t shape[4] = {to->width, to->depthwise ? 1 : inputs, to->kernel, to->kernel};
     const mtf_layout layout = to->depthwise ? MTF_LAYOUT_OUT_IN : MTF_LAYOUT_TAPS;
-    const mtf_convolution_spec spec = {
+    mtf_convolution_spec spec = {
         .kernel = to->kernel,
         .stride = to->stride,
         .padding = to->kernel / 2,
         .grid = to->grid,
         .weight = mtf_program_param(p, key, 4, shape, layout, 1, MTF_INIT_ZERO, 0),
         .bias = -1,
-        .norm_weight = norm_param(p, keys, "weight", to->width, 0, MTF_INIT_ONE),
-        .norm_bias = norm_param(p, keys, "bias", to->width, 0, MTF_INIT_ZERO),
-        .mean = norm_param(p, keys, "running_mean", to->width, 1, MTF_INIT_ZERO),
-        .variance = norm_param(p, keys, "running_var", to->width, 1, MTF_INIT_ONE),
         .eps = c->eps,
         .activation = to->clips ? MTF_ACT_RELU6 : MTF_ACT_NONE,
         .same = c->same};
+    (void)snprintf(key, sizeof key, "%s.normalization", keys);
+    mtf_part_batch_norm(p, key, to->width, &spec);
     return to->depthwise ? mtf_node_depthwise(p, keys, x, &spec)
                          : mtf_node_convolution(p, keys, x, residual, &spec);
 }

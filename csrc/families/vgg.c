@@ -79,25 +79,16 @@ static mtf_status read_config(vgg_config *c, const mtf_config *config, mtf_error
     return MTF_OK;
 }
 
-static int32_t vector(mtf_program *p, int64_t number, const char *kind, int64_t n, int buffer,
-                      mtf_init init)
-{
-    char key[MTF_PART_NAME];
-    (void)snprintf(key, sizeof key, "backbone.features.%lld.%s", (long long)number, kind);
-    return buffer ? mtf_program_buffer(p, key, n, init)
-                  : mtf_program_param(p, key, 1, &n, MTF_LAYOUT_OUT_IN, 0, init, 0);
-}
-
 /* relu(norm(conv x)), the convolution being number `number` and its norm the next one. */
 static mtf_tensor_id build_conv(mtf_program *p, const vgg_config *c, int64_t number,
                                 mtf_tensor_id x, int64_t width, int32_t grid)
 {
-    char label[MTF_PART_NAME];
+    char label[64];
     char key[MTF_PART_NAME];
     const int64_t inputs = x != MTF_NO_TENSOR ? p->tensors[x].width : 1;
     const int64_t shape[4] = {width, inputs, KERNEL, KERNEL};
     (void)snprintf(label, sizeof label, "backbone.features.%lld", (long long)number);
-    (void)snprintf(key, sizeof key, "backbone.features.%lld.weight", (long long)number);
+    (void)snprintf(key, sizeof key, "%s.weight", label);
     mtf_convolution_spec spec = {.kernel = KERNEL,
                                  .stride = 1,
                                  .padding = KERNEL / 2,
@@ -109,12 +100,11 @@ static mtf_tensor_id build_conv(mtf_program *p, const vgg_config *c, int64_t num
                                  .eps = NORM_EPS,
                                  .activation = MTF_ACT_RELU};
     spec.weight = mtf_program_param(p, key, 4, shape, MTF_LAYOUT_TAPS, 1, MTF_INIT_ZERO, 0);
-    spec.bias = vector(p, number, "bias", width, 0, MTF_INIT_ZERO);
+    (void)snprintf(key, sizeof key, "%s.bias", label);
+    spec.bias = mtf_program_param(p, key, 1, &width, MTF_LAYOUT_OUT_IN, 0, MTF_INIT_ZERO, 0);
     if (c->batch_norm) {
-        spec.norm_weight = vector(p, number + 1, "weight", width, 0, MTF_INIT_ONE);
-        spec.norm_bias = vector(p, number + 1, "bias", width, 0, MTF_INIT_ZERO);
-        spec.mean = vector(p, number + 1, "running_mean", width, 1, MTF_INIT_ZERO);
-        spec.variance = vector(p, number + 1, "running_var", width, 1, MTF_INIT_ONE);
+        (void)snprintf(key, sizeof key, "backbone.features.%lld", (long long)(number + 1));
+        mtf_part_batch_norm(p, key, width, &spec);
     }
     return mtf_node_convolution(p, label, x, MTF_NO_TENSOR, &spec);
 }

@@ -123,6 +123,13 @@ MTF_NODISCARD mtf_status mtf_read_sizes(mtf_backbone_sizes *sizes, const mtf_con
 MTF_NODISCARD mtf_status mtf_check_heads(int64_t width, const char *width_key, int64_t n_heads,
                                          const char *heads_key, mtf_error *err);
 
+/* ---- batch_norm.c ---- */
+/* What `spec` has of a batch norm over `width` columns: parameters "<keys>.weight", ".bias" and its
+ * statistics "<keys>.running_mean", ".running_var". With spec->by_batch batches move these, which are
+ * frozen with the mean, and ".num_batches_tracked", which matters to no one but files. */
+void mtf_part_batch_norm(mtf_program *program, const char *keys, int64_t width,
+                         mtf_convolution_spec *spec);
+
 /* ---- activations.c ---- */
 /* The activation that a key names ("gelu", "gelu_new", "relu", ...); *activation stays when absent. */
 MTF_NODISCARD mtf_status mtf_read_activation(const mtf_config *config, const char *key,

@@ -21,8 +21,7 @@ enum { STEM_KERNEL = 7, POOL_KERNEL = 3, REDUCTION = 4 };
  * transformer does of as many tokens. */
 #define PIXELS_PER_TOKEN 64
 /* torch.nn.BatchNorm2d's, which configurations do not state. */
-#define NORM_EPS      1e-5
-#define NORM_MOMENTUM 0.1
+#define NORM_EPS 1e-5
 
 static mtf_status read_stages(mtf_residual_net *c, const mtf_config *config, mtf_error *err)
 {
@@ -94,39 +93,6 @@ typedef struct conv_part {
     int by_batch;
 } conv_part;
 
-static int32_t norm_param(mtf_program *p, const char *keys, const char *kind, int64_t n,
-                          mtf_init init)
-{
-    char key[MTF_PART_NAME];
-    (void)snprintf(key, sizeof key, "%s.normalization.%s", keys, kind);
-    return mtf_program_param(p, key, 1, &n, MTF_LAYOUT_OUT_IN, 0, init, 0);
-}
-
-static int32_t statistic(mtf_program *p, const char *keys, const char *kind, int64_t n,
-                         mtf_init init, int by_batch, int32_t moves_with)
-{
-    char key[MTF_PART_NAME];
-    (void)snprintf(key, sizeof key, "%s.normalization.%s", keys, kind);
-    return by_batch ? mtf_program_statistic(p, key, n, init, NORM_MOMENTUM, moves_with)
-                    : mtf_program_buffer(p, key, n, init);
-}
-
-/* The norm's parameters in "<keys>.normalization". What batches move is frozen with the mean; how many
- * steps did matters to no one but files. */
-static void build_norm(mtf_program *p, const char *keys, int64_t width, mtf_convolution_spec *spec)
-{
-    char key[MTF_PART_NAME];
-    spec->norm_weight = norm_param(p, keys, "weight", width, MTF_INIT_ONE);
-    spec->norm_bias = norm_param(p, keys, "bias", width, MTF_INIT_ZERO);
-    spec->mean = statistic(p, keys, "running_mean", width, MTF_INIT_ZERO, spec->by_batch, -1);
-    spec->variance =
-        statistic(p, keys, "running_var", width, MTF_INIT_ONE, spec->by_batch, spec->mean);
-    if (spec->by_batch) {
-        (void)snprintf(key, sizeof key, "%s.normalization.num_batches_tracked", keys);
-        spec->count = mtf_program_statistic(p, key, 1, MTF_INIT_ZERO, 0, spec->mean);
-    }
-}
-
 /* act(norm(conv x) + residual), its parameters in "<keys>.convolution" and "<keys>.normalization". */
 static mtf_tensor_id build_conv(mtf_program *p, const char *keys, mtf_tensor_id x,
                                 mtf_tensor_id residual, const conv_part *part)
@@ -146,7 +112,8 @@ static mtf_tensor_id build_conv(mtf_program *p, const char *keys, mtf_tensor_id 
                                  .by_batch = part->by_batch,
                                  .eps = NORM_EPS,
                                  .activation = part->activation};
-    build_norm(p, keys, part->width, &spec);
+    (void)snprintf(key, sizeof key, "%s.normalization", keys);
+    mtf_part_batch_norm(p, key, part->width, &spec);
     return mtf_node_convolution(p, keys, x, residual, &spec);
 }
 

@@ -53,6 +53,17 @@ static inline mtf_real mtf_conv_rstd(const mtf_op_call *call, int64_t j)
 /* Where a part of the shared memory begins that a call does not have. */
 #define CONV_NOWHERE SIZE_MAX
 
+/* Where `size` values begin in what is shared, *end values so far; CONV_NOWHERE unless wanted. */
+static inline size_t mtf_conv_place(size_t *end, int wanted, size_t size)
+{
+    const size_t start = *end;
+    if (!wanted) {
+        return CONV_NOWHERE;
+    }
+    *end += (size + 15) / 16 * 16;
+    return start;
+}
+
 static inline mtf_real *mtf_conv_shared(const mtf_op_call *call, size_t start)
 {
     return start == CONV_NOWHERE ? NULL : call->shared + start;

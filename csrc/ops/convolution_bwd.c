@@ -37,16 +37,6 @@ typedef struct layout {
     size_t g, panels, product, sums, size;
 } layout;
 
-static size_t place(layout *l, int wanted, size_t size)
-{
-    const size_t start = l->size;
-    if (!wanted) {
-        return CONV_NOWHERE;
-    }
-    l->size += (size + 15) / 16 * 16;
-    return start;
-}
-
 static layout lay_out(const mtf_node_shape *shape, int64_t rows, mtf_need need,
                       mtf_precision precision)
 {
@@ -54,12 +44,12 @@ static layout lay_out(const mtf_node_shape *shape, int64_t rows, mtf_need need,
     const int64_t k = shape->weight_cols[CONV_WEIGHT];
     const mtf_precision used = mtf_conv_precision(shape, precision);
     layout l = {0};
-    l.g = place(&l, shape->attrs.activation != MTF_ACT_NONE, (size_t)(rows * n));
-    l.panels =
-        place(&l, (need.dx >> CONV_X & 1U) && !mtf_keeps_dx_form(need.dw >> CONV_WEIGHT & 1U, used),
-              (size_t)mtf_conv_taps(shape) * mtf_packed_x_size(n, shape->in[CONV_X].width, used));
-    l.product = place(&l, (need.dw & CONV_BY_PRODUCT) != 0, (size_t)(n * k));
-    l.sums = place(&l, (need.dw & CONV_BY_SUMS) != 0, (size_t)n);
+    l.g = mtf_conv_place(&l.size, shape->attrs.activation != MTF_ACT_NONE, (size_t)(rows * n));
+    l.panels = mtf_conv_place(
+        &l.size, (need.dx >> CONV_X & 1U) && !mtf_keeps_dx_form(need.dw >> CONV_WEIGHT & 1U, used),
+        (size_t)mtf_conv_taps(shape) * mtf_packed_x_size(n, shape->in[CONV_X].width, used));
+    l.product = mtf_conv_place(&l.size, (need.dw & CONV_BY_PRODUCT) != 0, (size_t)(n * k));
+    l.sums = mtf_conv_place(&l.size, (need.dw & CONV_BY_SUMS) != 0, (size_t)n);
     return l;
 }
 

@@ -22,25 +22,16 @@ typedef struct layout {
     size_t g, weights, product, sums, size;
 } layout;
 
-static size_t place(layout *l, int wanted, int64_t size)
-{
-    const size_t start = l->size;
-    if (!wanted) {
-        return CONV_NOWHERE;
-    }
-    l->size += (size_t)((size + 15) / 16 * 16);
-    return start;
-}
-
 static layout lay_out(const mtf_node_shape *shape, int64_t rows, mtf_need need)
 {
     const int64_t c = shape->in[CONV_X].width;
     const int64_t taps = mtf_conv_taps(shape);
     layout l = {0};
-    l.g = place(&l, shape->attrs.activation != MTF_ACT_NONE, rows * c);
-    l.weights = place(&l, (need.dx >> CONV_X & 1U) != 0, (taps + 1) * c); /* and the scale */
-    l.product = place(&l, (need.dw & CONV_BY_PRODUCT) != 0, taps * c);
-    l.sums = place(&l, (need.dw & CONV_BY_SUMS) != 0, c);
+    l.g = mtf_conv_place(&l.size, shape->attrs.activation != MTF_ACT_NONE, (size_t)(rows * c));
+    l.weights = mtf_conv_place(&l.size, (need.dx >> CONV_X & 1U) != 0,
+                               (size_t)((taps + 1) * c)); /* and the scale */
+    l.product = mtf_conv_place(&l.size, (need.dw & CONV_BY_PRODUCT) != 0, (size_t)(taps * c));
+    l.sums = mtf_conv_place(&l.size, (need.dw & CONV_BY_SUMS) != 0, (size_t)c);
     return l;
 }
 

@@ -11,49 +11,9 @@ AVX2_COMPILED(column_statistics)
 /* Columns that are summed together: two cache lines of a row. */
 enum { WIDE = 4, LANES = 8 };
 
-/* Inlined with `width` known. Columns 0 .. n - 1 of `width` registers. */
-static inline __attribute__((always_inline)) void moments(float *sum, float *squares,
-                                                          const float *x, int64_t ldx,
-                                                          const float *center, int64_t m, int64_t n,
-                                                          int width)
-{
-    __m256 middle[WIDE];
-    __m256 first[WIDE];
-    __m256 second[WIDE];
-    for (int c = 0; c < width; c++) {
-        middle[c] = load_lanes(center + LANES * c, n - LANES * c);
-        first[c] = second[c] = _mm256_setzero_ps();
-    }
-    for (int64_t i = 0; i < m; i++) {
-        for (int c = 0; c < width; c++) {
-            const __m256 d =
-                _mm256_sub_ps(load_lanes(x + i * ldx + LANES * c, n - LANES * c), middle[c]);
-            first[c] = _mm256_add_ps(first[c], d);
-            second[c] = _mm256_fmadd_ps(d, d, second[c]);
-        }
-    }
-    for (int c = 0; c < width; c++) {
-        store_lanes(sum + LANES * c, n - LANES * c, first[c]);
-        if (squares != NULL) {
-            store_lanes(squares + LANES * c, n - LANES * c, second[c]);
-        }
-    }
-}
-
-void mtf_column_moments_f32_avx2(float *sum, float *squares, const float *x, int64_t ldx,
-                                 const float *center, int64_t m, int64_t n)
-{
-    int64_t j = 0;
-    for (; j + WIDE * LANES <= n; j += WIDE * LANES) {
-        moments(sum + j, squares != NULL ? squares + j : NULL, x + j, ldx, center + j, m,
-                WIDE * LANES, WIDE);
-    }
-    for (; j < n; j += LANES) {
-        moments(sum + j, squares != NULL ? squares + j : NULL, x + j, ldx, center + j, m, n - j, 1);
-    }
-}
-
-static inline __attribute__((always_inline)) void dots(float *sum, float *dot, const float *g,
+/* Inlined with `width` known, and whether there is g. Columns 0 .. n - 1 of `width` registers: sum of
+ * v, and of v (x - center), or NULL; v is g (m rows ld apart, as x has), or without g x - center. */
+static inline __attribute__((always_inline)) void sums(float *sum, float *product, const float *g,
                                                        const float *x, const float *center,
                                                        int64_t ld, int64_t m, int64_t n, int width)
 {
@@ -66,16 +26,32 @@ static inline __attribute__((always_inline)) void dots(float *sum, float *dot, c
     }
     for (int64_t i = 0; i < m; i++) {
         for (int c = 0; c < width; c++) {
-            const __m256 d =
-                _mm256_sub_ps(load_lanes(x + i * ld + LANES * c, n - LANES * c), middle[c]);
-            const __m256 value = load_lanes(g + i * ld + LANES * c, n - LANES * c);
-            first[c] = _mm256_add_ps(first[c], value);
-            second[c] = _mm256_fmadd_ps(value, d, second[c]);
+            const int64_t at = i * ld + LANES * c;
+            const __m256 d = _mm256_sub_ps(load_lanes(x + at, n - LANES * c), middle[c]);
+            const __m256 v = g != NULL ? load_lanes(g + at, n - LANES * c) : d;
+            first[c] = _mm256_add_ps(first[c], v);
+            second[c] = _mm256_fmadd_ps(v, d, second[c]);
         }
     }
     for (int c = 0; c < width; c++) {
         store_lanes(sum + LANES * c, n - LANES * c, first[c]);
-        store_lanes(dot + LANES * c, n - LANES * c, second[c]);
+        if (product != NULL) {
+            store_lanes(product + LANES * c, n - LANES * c, second[c]);
+        }
+    }
+}
+
+void mtf_column_moments_f32_avx2(float *sum, float *squares, const float *x, int64_t ldx,
+                                 const float *center, int64_t m, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + WIDE * LANES <= n; j += WIDE * LANES) {
+        sums(sum + j, squares != NULL ? squares + j : NULL, NULL, x + j, center + j, ldx, m,
+             WIDE * LANES, WIDE);
+    }
+    for (; j < n; j += LANES) {
+        sums(sum + j, squares != NULL ? squares + j : NULL, NULL, x + j, center + j, ldx, m, n - j,
+             1);
     }
 }
 
@@ -84,10 +60,10 @@ void mtf_column_dots_f32_avx2(float *sum, float *dot, const float *g, const floa
 {
     int64_t j = 0;
     for (; j + WIDE * LANES <= n; j += WIDE * LANES) {
-        dots(sum + j, dot + j, g + j, x + j, center + j, n, m, WIDE * LANES, WIDE);
+        sums(sum + j, dot + j, g + j, x + j, center + j, n, m, WIDE * LANES, WIDE);
     }
     for (; j < n; j += LANES) {
-        dots(sum + j, dot + j, g + j, x + j, center + j, n, m, n - j, 1);
+        sums(sum + j, dot + j, g + j, x + j, center + j, n, m, n - j, 1);
     }
 }
 
