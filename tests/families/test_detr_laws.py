@@ -12,8 +12,8 @@ from mtfreeze import _core
 from mtfreeze.errors import ConfigError
 from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.runtime import threads
-from support.detr import CONFIG, detr_batch, detr_core
-from support.vision import images
+from support.detr import CONFIG, detr_core
+from support.vision import grid_batch, images
 
 SIZES = [(64, 96), (70, 41), (1, 9)]
 LAST = [f"queries.{k}" for k in range(3)]
@@ -29,9 +29,9 @@ def frozen_in(core: _core.Model, *parts: str) -> tuple[Any, Any]:
 def test_an_image_has_the_same_bits_in_every_batch() -> None:
     core, pictures = detr_core(), images(SIZES)
     infos = {info.name: info for info in core.outputs()}
-    whole, batch = core.forward(detr_batch(core, pictures), list(infos)), detr_batch(core, pictures)
+    whole, batch = core.forward(grid_batch(core, pictures), list(infos)), grid_batch(core, pictures)
     for number, picture in enumerate(pictures):
-        alone = core.forward(detr_batch(core, [picture]), list(infos))
+        alone = core.forward(grid_batch(core, [picture]), list(infos))
         for name, one, all_of_them in zip(infos, alone, whole, strict=True):
             begin, end = batch["offsets"].get(infos[name].space, range(99))[number : number + 2]
             np.testing.assert_array_equal(one, all_of_them[begin:end], err_msg=name)
@@ -39,7 +39,7 @@ def test_an_image_has_the_same_bits_in_every_batch() -> None:
 
 def test_bits_depend_on_threads_not_at_all() -> None:
     core = detr_core()
-    batch = detr_batch(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     random = np.random.default_rng(4)
     given = {name: random.normal(size=(15, 24)).astype(np.float32) for name in LAST}
 
@@ -63,7 +63,7 @@ def test_bits_depend_on_threads_not_at_all() -> None:
 
 def test_a_stored_output_stands_for_what_lies_below() -> None:
     core = detr_core()
-    batch = detr_batch(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     below = ["hidden_states.1", "hidden_states.3", "encoder.0", "encoder.1", "hidden"]
     *states, wanted, last = core.forward(batch, [*below, "queries", "decoder.2"])
     for name, values in zip(below, states, strict=True):
@@ -101,7 +101,7 @@ def test_what_the_frozen_prefix_hands_on(parts: tuple[str, ...], handed_on: list
     assert set(found) == set(handed_on)
     if not handed_on:
         return
-    batch = detr_batch(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     core.set_frozen(*frozen_in(core, *parts))
     given = {"queries": np.ones((15, 24), np.float32)}
 
@@ -121,7 +121,7 @@ def test_what_the_frozen_prefix_hands_on(parts: tuple[str, ...], handed_on: list
 def test_prices_are_what_runs(parts: tuple[str, ...], output: str) -> None:
     core = detr_core()
     core.set_frozen(*frozen_in(core, *parts))
-    batch = detr_batch(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     shape = core.forward(batch, [output])[0].shape
     layout = {"offsets": batch["offsets"], "widths": batch["widths"], "token_budget": 1 << 40}
     price = core.plan([output], training=True, **layout)
@@ -143,7 +143,7 @@ def test_prices_are_what_runs(parts: tuple[str, ...], output: str) -> None:
 
 def test_what_batches_are_refused() -> None:
     core = detr_core()
-    batch = detr_batch(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     offsets = {**batch["offsets"], "queries": np.array([0, 5, 9, 15])}
     with pytest.raises(ValueError, match="sequence 1 has 4 queries; each has 5"):
         core.forward({**batch, "offsets": offsets}, ["queries"])

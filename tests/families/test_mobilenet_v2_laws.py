@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from mtfreeze import _core
 from mtfreeze.errors import ConfigError
 from mtfreeze.families import FAMILIES, core_config
-from mtfreeze.inputs.row_layout import RowLayout, starts
+from mtfreeze.inputs.row_layout import RowLayout
 from mtfreeze.runtime import threads
-from support.vision import images, seed
+from support.vision import grid_batch, images, seed
 
 CONFIG: dict[str, Any] = {
     "model_type": "mobilenet_v2",
@@ -41,17 +40,6 @@ def made(**changes: Any) -> _core.Model:
             core.set_param(position, random.uniform(0.5, 1.5, info.shape).astype(np.float32))
     core.add_head("animal", HEAD, 1)
     return core
-
-
-def batch_of(core: _core.Model, pictures: list[NDArray[np.float32]]) -> dict[str, Any]:
-    """Return images (H, W, 3) as a batch of the core."""
-    heights, widths = [p.shape[0] for p in pictures], [p.shape[1] for p in pictures]
-    grids = RowLayout.of(core).grids(heights, widths)
-    return {
-        "inputs": {"pixels": np.concatenate([p.reshape(-1, 3) for p in pictures])},
-        "offsets": {name: starts(count) for name, (count, _) in grids.items()},
-        "widths": {name: width for name, (_, width) in grids.items()},
-    }
 
 
 @pytest.mark.parametrize(
@@ -90,11 +78,11 @@ def test_units_and_widths_of_the_published_model() -> None:
 def test_an_image_has_the_same_bits_in_every_batch(same: bool) -> None:
     core, pictures = made(tf_padding=same), images(SIZES)
     names = ["hidden_states.3", "layers", "pooled", "animal"]
-    batch = batch_of(core, pictures)
+    batch = grid_batch(core, pictures)
     whole = core.forward(batch, names)
     spaces = {info.name: info.space for info in core.outputs()}
     for number, picture in enumerate(pictures):
-        alone = core.forward(batch_of(core, [picture]), names)
+        alone = core.forward(grid_batch(core, [picture]), names)
         for name, one, every in zip(names, alone, whole, strict=True):
             begin, end = batch["offsets"].get(spaces[name], range(99))[number : number + 2]
             np.testing.assert_array_equal(one, every[begin:end], name)
@@ -102,7 +90,7 @@ def test_an_image_has_the_same_bits_in_every_batch(same: bool) -> None:
 
 def test_statistics_never_move_and_all_else_does() -> None:
     core, batch = made(), {}
-    batch = batch_of(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     infos = core.params()
     before = [core.view(index).copy() for index in range(len(infos))]
     rates = np.full(len(infos), 1e-2)
@@ -116,7 +104,7 @@ def test_statistics_never_move_and_all_else_does() -> None:
 @pytest.mark.parametrize("name", ["hidden_states.0", "hidden_states.6", "layers", "pooled"])
 def test_what_is_stored_stands_for_what_lies_below(name: str) -> None:
     core = made()
-    batch = batch_of(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     states, logits = core.forward(batch, [name, "animal"])
     given = {**batch, "inputs": {}, "features": {name: states}}
     np.testing.assert_array_equal(core.forward(given, ["animal"])[0], logits)
@@ -124,7 +112,7 @@ def test_what_is_stored_stands_for_what_lies_below(name: str) -> None:
 
 def test_gradients_depend_on_threads_not_at_all() -> None:
     core = made()
-    batch = batch_of(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
 
     def gradients() -> list[Any]:
         core.train_gradients(batch, [("animal", LABELS, 1.0)], token_budget=4096)

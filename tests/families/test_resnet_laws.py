@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
-from mtfreeze.inputs.image_encoder import patches
-from mtfreeze.inputs.row_layout import RowLayout, starts
 from mtfreeze.runtime import threads
-from support.vision import images, seed
+from support.vision import grid_batch, images, seed
 
 SIZES = [(33, 20), (16, 16), (5, 47)]
 HEAD = {"kind": "sequence_classification", "n_labels": 3, "dropout": 0.0}
@@ -41,17 +39,6 @@ def made(layer_type: str = "basic") -> _core.Model:
     return core
 
 
-def batch_of(core: _core.Model, pictures: list[NDArray[np.float32]]) -> dict[str, Any]:
-    """Return the batch of these images in the form of the core."""
-    sides = np.array([one.shape[:2] for one in pictures])
-    grids = RowLayout.of(core).grids(sides[:, 0], sides[:, 1])
-    return {
-        "inputs": {"pixels": np.concatenate([patches(one, 1) for one in pictures])},
-        "offsets": {name: starts(rows) for name, (rows, _) in grids.items()},
-        "widths": {name: width for name, (_, width) in grids.items() if width is not None},
-    }
-
-
 def values_of(core: _core.Model) -> dict[str, NDArray[np.float32]]:
     return {info.key: core.view(index).copy() for index, info in enumerate(core.params())}
 
@@ -67,10 +54,10 @@ def step(core: _core.Model, batch: dict[str, Any]) -> None:
 def test_an_image_has_the_same_bits_in_every_batch(layer_type: str) -> None:
     core, pictures = made(layer_type), images(SIZES)
     names = ["hidden_states.1", "pooled", "classifier"]
-    whole, batch = core.forward(batch_of(core, pictures), names), batch_of(core, pictures)
+    whole, batch = core.forward(grid_batch(core, pictures), names), grid_batch(core, pictures)
     space = next(info.space for info in core.outputs() if info.name == names[0])
     for number, picture in enumerate(pictures):
-        alone = core.forward(batch_of(core, [picture]), names)
+        alone = core.forward(grid_batch(core, [picture]), names)
         rows = slice(*batch["offsets"][space][number : number + 2])
         np.testing.assert_array_equal(alone[0], whole[0][rows])
         np.testing.assert_array_equal(alone[1][0], whole[1][number])
@@ -79,7 +66,7 @@ def test_an_image_has_the_same_bits_in_every_batch(layer_type: str) -> None:
 
 def test_statistics_never_move_and_all_else_does() -> None:
     core, batch = made(), {}
-    batch = batch_of(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     before = values_of(core)
     for _ in range(2):
         step(core, batch)
@@ -90,7 +77,7 @@ def test_statistics_never_move_and_all_else_does() -> None:
 
 def test_what_is_frozen_stands_still() -> None:
     core = made("bottleneck")
-    batch = batch_of(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     infos = core.params()
     frozen = np.array([one.key.startswith("backbone.encoder.stages.1.") for one in infos], np.uint8)
     core.set_frozen(frozen, np.zeros(len(core.units()), np.uint8))
@@ -104,7 +91,7 @@ def test_what_is_frozen_stands_still() -> None:
 
 def test_a_stored_stage_stands_for_what_lies_below() -> None:
     core = made()
-    batch = batch_of(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     states, logits = core.forward(batch, ["hidden_states.2", "classifier"])
     given = {**batch, "inputs": {}, "features": {"hidden_states.2": states}}
     np.testing.assert_array_equal(core.forward(given, ["classifier"])[0], logits)
@@ -113,7 +100,7 @@ def test_a_stored_stage_stands_for_what_lies_below() -> None:
 def test_half_a_stage_is_computed_from_the_name_below() -> None:
     """What a block hands on has no name; the frozen prefix is stored where there is one."""
     core = made()
-    batch = batch_of(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     frozen = ("backbone.stem", "backbone.stages[0]", "backbone.stages[1].blocks[0]")
     units = [unit.path.startswith(frozen) for unit in core.units()]
     params = np.array([units[info.unit] or info.is_buffer for info in core.params()], np.uint8)
@@ -131,7 +118,7 @@ def test_half_a_stage_is_computed_from_the_name_below() -> None:
 
 def test_gradients_depend_on_threads_not_at_all() -> None:
     core = made()
-    batch = batch_of(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
 
     def gradients(budget: int) -> list[Any]:
         core.train_gradients(batch, [("classifier", LABELS, 1.0)], token_budget=budget)
@@ -154,7 +141,7 @@ def test_so_many_pixels_count_as_a_token() -> None:
     core = made()
     each = {one.name: one.rows_per_token for one in core.spaces()}
     assert each["pixels"] == 64
-    offsets = batch_of(core, images([(16, 16)] * 4))["offsets"]
+    offsets = grid_batch(core, images([(16, 16)] * 4))["offsets"]
 
     def kept(budget: int) -> int:
         plan = core.plan(["classifier"], training=True, offsets=offsets, token_budget=budget)

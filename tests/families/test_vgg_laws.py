@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.errors import CheckpointError, ConfigError
 from mtfreeze.families import FAMILIES, core_config
-from mtfreeze.inputs.row_layout import RowLayout, starts
 from mtfreeze.runtime import threads
-from support.vision import images, seed
+from support.vision import grid_batch, images, seed
 
 CONFIG: dict[str, Any] = {
     "model_type": "vgg",
@@ -47,17 +45,6 @@ def made(pooling: str = "pooler", head: str = "animal", **changes: Any) -> _core
             core.set_param(position, random.uniform(0.5, 1.5, info.shape).astype(np.float32))
     core.add_head(head, HEAD, 1)
     return core
-
-
-def batch_of(core: _core.Model, pictures: list[NDArray[np.float32]]) -> dict[str, Any]:
-    """Return images (H, W, 3) as a batch of the core."""
-    heights, widths = [p.shape[0] for p in pictures], [p.shape[1] for p in pictures]
-    grids = RowLayout.of(core).grids(heights, widths)
-    return {
-        "inputs": {"pixels": np.concatenate([p.reshape(-1, 3) for p in pictures])},
-        "offsets": {name: starts(count) for name, (count, _) in grids.items()},
-        "widths": {name: width for name, (_, width) in grids.items()},
-    }
 
 
 @pytest.mark.parametrize(
@@ -102,11 +89,11 @@ def test_units_and_parameters() -> None:
 def test_an_image_has_the_same_bits_in_every_batch() -> None:
     core, pictures = made(), images(SIZES)
     names = ["hidden_states.2", "grid_means", "pooled", "animal"]
-    batch = batch_of(core, pictures)
+    batch = grid_batch(core, pictures)
     whole = core.forward(batch, names)
     space = next(info.space for info in core.outputs() if info.name == names[0])
     for number, picture in enumerate(pictures):
-        alone = core.forward(batch_of(core, [picture]), names)
+        alone = core.forward(grid_batch(core, [picture]), names)
         rows = slice(*batch["offsets"][space][number : number + 2])
         np.testing.assert_array_equal(alone[0], whole[0][rows])
         for one, all_of_them in zip(alone[1:], whole[1:], strict=True):
@@ -119,7 +106,7 @@ def test_what_is_frozen_stands_still_and_statistics_do() -> None:
     frozen = np.array([one.key.startswith("backbone.features.4.") for one in infos], np.uint8)
     core.set_frozen(frozen, np.zeros(len(core.units()), np.uint8))
     before = [core.view(index).copy() for index in range(len(infos))]
-    core.train_gradients(batch_of(core, images(SIZES)), [("animal", LABELS, 1.0)])
+    core.train_gradients(grid_batch(core, images(SIZES)), [("animal", LABELS, 1.0)])
     rates = np.full(len(infos), 1e-2)
     core.train_apply(rates, rates)
     for index, info in enumerate(infos):
@@ -130,7 +117,7 @@ def test_what_is_frozen_stands_still_and_statistics_do() -> None:
 @pytest.mark.parametrize("name", ["hidden_states.2", "hidden_states.3", "grid_means", "pooled"])
 def test_what_is_stored_stands_for_what_lies_below(name: str) -> None:
     core = made()
-    batch = batch_of(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
     states, logits = core.forward(batch, [name, "animal"])
     given = {**batch, "inputs": {}, "features": {name: states}}
     np.testing.assert_array_equal(core.forward(given, ["animal"])[0], logits)
@@ -138,7 +125,7 @@ def test_what_is_stored_stands_for_what_lies_below(name: str) -> None:
 
 def test_gradients_depend_on_threads_not_at_all() -> None:
     core = made()
-    batch = batch_of(core, images(SIZES))
+    batch = grid_batch(core, images(SIZES))
 
     def gradients() -> list[Any]:
         core.train_gradients(batch, [("animal", LABELS, 1.0)], token_budget=4096, dropout=False)

@@ -19,12 +19,11 @@ from mtfreeze.runtime import threads
 from mtfreeze.training import trainer
 from support.residual import (
     STATISTICS,
-    grid_batch,
     residual_core,
     residual_model,
     write_residual_folder,
 )
-from support.vision import images
+from support.vision import grid_batch, images
 from support.vision_folders import coloured
 
 pytestmark = pytest.mark.laws

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtfreeze.inputs.row_layout import RowLayout, starts
+from mtfreeze import _core
 
-__all__ = ["difference", "packed", "rows", "vgg"]
+__all__ = ["check_prices", "difference", "rows", "vgg"]
 
 
 def vgg(torch: Any, config: dict[str, Any]) -> Any:
@@ -44,17 +44,6 @@ def vgg(torch: Any, config: dict[str, Any]) -> Any:
     return made.eval()
 
 
-def packed(core: Any, pictures: list[NDArray[np.float32]]) -> dict[str, Any]:
-    """Return pictures (H, W, 3) as a batch of the core."""
-    heights, widths = [p.shape[0] for p in pictures], [p.shape[1] for p in pictures]
-    grids = RowLayout.of(core).grids(heights, widths)
-    return {
-        "inputs": {"pixels": np.concatenate([p.reshape(-1, 3) for p in pictures])},
-        "offsets": {name: starts(count) for name, (count, _) in grids.items()},
-        "widths": {name: width for name, (_, width) in grids.items()},
-    }
-
-
 def rows(state: Any) -> Any:
     """Return (1, C, H, W) as rows (H W, C)."""
     return state[0].permute(1, 2, 0).reshape(-1, state.shape[1])
@@ -64,3 +53,27 @@ def difference(found: NDArray[Any], wanted: NDArray[Any]) -> float:
     """Return the largest difference relative to the largest value."""
     assert found.shape == wanted.shape
     return float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-3))
+
+
+def check_prices(core: Any, head: str, batch: dict[str, Any], **options: Any) -> None:
+    """Check that a plan's FLOPs of a training step are those that the step counts."""
+    labels = np.zeros(len(batch["widths"]["pixels"]), np.int32)
+    budget = 1 << 40
+    price = core.plan(
+        [head],
+        training=True,
+        offsets=batch["offsets"],
+        widths=batch["widths"],
+        token_budget=budget,
+    )
+    _core.count_flops(True)
+    try:
+        core.train_gradients(batch, [(head, labels, 1.0)], token_budget=budget, **options)
+        counted = _core.flops()
+    finally:
+        _core.count_flops(False)
+    assert (counted.forward, counted.dx, counted.dw) == (
+        price.forward_flops,
+        price.dx_flops,
+        price.dw_flops,
+    )

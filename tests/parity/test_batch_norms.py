@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.runtime import threads
-from support.residual import CONFIG, grid_batch
+from support.residual import CONFIG
+from support.vision import grid_batch
 
 CLOSE = 1e-5
 N_LABELS, N_STEPS, SIDE = 3, 10, 33

@@ -17,7 +17,8 @@ from tolerances import gradient_faults
 
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES
-from support.detr import CONFIG, detr_batch, detr_core, hugging_face_detr
+from support.detr import CONFIG, detr_core, hugging_face_detr
+from support.vision import grid_batch
 
 pytest.importorskip("scipy.optimize")
 SIZES = [(64, 96), (70, 41), (33, 33)]
@@ -107,7 +108,7 @@ def test_the_loss_of_one_picture_is_that_of_transformers(torch: Any, transformer
         if BOXES[i] == 0:  # their matching fails at none
             continue
         out = reference(tensor_of(torch, picture), labels=labels_of(torch, rows[i : i + 1]))
-        batch = detr_batch(core, [picture])
+        batch = grid_batch(core, [picture])
         (answers,) = core.forward(batch, ["found"])
         both = torch.cat([out.logits[0], out.pred_boxes[0]], 1).detach().numpy()
         assert np.abs(answers - both).max() < CLOSE * np.abs(both).max()
@@ -144,7 +145,7 @@ def test_a_step_of_several_pictures_with_all_layers(torch: Any, transformers: An
         loss = loss + parts["loss_ce"] + 5 * parts["loss_bbox"] + 2 * parts["loss_giou"]
     loss.backward()
     wanted = torch.cat(answers, 2).flatten(0, 1).detach().numpy()
-    batch = detr_batch(core, pictures)
+    batch = grid_batch(core, pictures)
     (outputs,) = core.forward(batch, ["found"])
     assert np.abs(outputs - wanted).max() < CLOSE * np.abs(wanted).max()
     for budget in (1, 1 << 40):  # a picture at a time, all at once
@@ -163,10 +164,10 @@ def test_a_picture_without_a_target_changes_nothing(torch: Any, transformers: An
     options: dict[str, Any] = {"token_budget": 1, "dropout": False}
     both = [pictures[0], pictures[2]]
     loss = [("found", rows[[0, 2]].reshape(-1, 5), 1.0)]
-    expected = core.train_gradients(detr_batch(core, both), loss, **options)
+    expected = core.train_gradients(grid_batch(core, both), loss, **options)
     gradients = [core.gradient(i) for i in range(len(core.params()))]
     loss = [("found", rows.reshape(-1, 5), 1.0)]
-    assert core.train_gradients(detr_batch(core, pictures), loss, **options) == expected
+    assert core.train_gradients(grid_batch(core, pictures), loss, **options) == expected
     for i, one in enumerate(gradients):
         other = core.gradient(i)
         assert (one is None) == (other is None)

@@ -20,7 +20,8 @@ import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES
 from mtfreeze.families.resnet import to_torchvision
-from support.detr import CONFIG, detr_batch, detr_core, hugging_face_detr
+from support.detr import CONFIG, detr_core, hugging_face_detr
+from support.vision import grid_batch
 
 SIZES = [(64, 96), (70, 41), (33, 33)]
 CLOSE = 1e-5
@@ -96,7 +97,7 @@ def test_states_and_gradients(torch: Any, transformers: Any, changes: dict[str, 
     wanted = states(torch, reference, pictures)
     top = len({**CONFIG, **changes}["backbone_config"]["depths"])
     wanted[f"hidden_states.{top}"] = wanted.pop("hidden_states.top")
-    batch = detr_batch(core, pictures)
+    batch = grid_batch(core, pictures)
     for name, found in zip(wanted, core.forward(batch, list(wanted)), strict=True):
         assert difference(found, wanted[name].detach().numpy()) < CLOSE, name
     random = np.random.default_rng(9)

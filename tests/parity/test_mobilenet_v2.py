@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_reference import difference, packed, rows
+from image_reference import check_prices, difference, rows
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
@@ -20,6 +20,7 @@ import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.runtime import threads
+from support.vision import grid_batch
 
 SIZES = [(40, 37), (32, 64), (75, 51), (5, 2)]
 TINY: dict[str, Any] = {
@@ -103,7 +104,7 @@ def outputs(torch: Any, reference: Any, pictures: list[Any]) -> dict[str, Any]:
 def test_outputs_and_gradients(torch: Any, pair: tuple[Any, Any]) -> None:
     reference, core = pair
     pictures = images()
-    batch = packed(core, pictures)
+    batch = grid_batch(core, pictures)
     wanted = outputs(torch, reference, pictures)
     for name, found in zip(wanted, core.forward(batch, list(wanted)), strict=True):
         assert difference(found, wanted[name].detach().numpy()) < CLOSE, name
@@ -141,7 +142,7 @@ def test_gradients_below_frozen_blocks(torch: Any, pair: tuple[Any, Any]) -> Non
     frozen = np.array([".layer." in info.key for info in infos], dtype=np.uint8)
     units = np.array(["blocks[" in unit.path for unit in core.units()], dtype=np.uint8)
     core.set_frozen(frozen, units)
-    core.train_gradients(packed(core, pictures), [("classifier", labels, 1.0)], dropout=False)
+    core.train_gradients(grid_batch(core, pictures), [("classifier", labels, 1.0)], dropout=False)
     for position, info in enumerate(infos):
         if ".conv_stem." in info.key and not info.is_buffer:
             found = core.gradient(position)
@@ -150,26 +151,7 @@ def test_gradients_below_frozen_blocks(torch: Any, pair: tuple[Any, Any]) -> Non
 
 def test_prices_are_what_runs(pair: tuple[Any, Any]) -> None:
     _, core = pair
-    batch = packed(core, images())
-    labels = np.zeros(len(SIZES), np.int32)
-    price = core.plan(
-        ["classifier"],
-        training=True,
-        offsets=batch["offsets"],
-        widths=batch["widths"],
-        token_budget=1 << 40,
-    )
-    _core.count_flops(True)
-    try:
-        core.train_gradients(batch, [("classifier", labels, 1.0)], token_budget=1 << 40)
-        counted = _core.flops()
-    finally:
-        _core.count_flops(False)
-    assert (counted.forward, counted.dx, counted.dw) == (
-        price.forward_flops,
-        price.dx_flops,
-        price.dw_flops,
-    )
+    check_prices(core, "classifier", grid_batch(core, images()))
 
 
 PROCESSOR = {

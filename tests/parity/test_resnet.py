@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from image_reference import check_prices, difference, rows
 from safetensors.numpy import load_file
 
 import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
-from mtfreeze.inputs.row_layout import RowLayout, starts
 from mtfreeze.runtime import threads
+from support.vision import grid_batch
 
 SIZES = [(33, 40), (32, 32), (47, 21)]
 SMALL = {"embedding_size": 10, "hidden_sizes": [8, 16, 36], "depths": [2, 1, 2]}
@@ -52,28 +52,6 @@ def moved(torch: Any, model: Any) -> Any:
             elif "normalization" in name and values.is_floating_point():
                 values.add_(torch.randn_like(values) * 0.2)
     return model.eval()
-
-
-def packed(core: Any, pictures: list[NDArray[np.float32]]) -> dict[str, Any]:
-    """Return pictures (H, W, 3) as a batch of the core."""
-    heights, widths = [p.shape[0] for p in pictures], [p.shape[1] for p in pictures]
-    grids = RowLayout.of(core).grids(heights, widths)
-    return {
-        "inputs": {"pixels": np.concatenate([p.reshape(-1, 3) for p in pictures])},
-        "offsets": {name: starts(count) for name, (count, _) in grids.items()},
-        "widths": {name: width for name, (_, width) in grids.items()},
-    }
-
-
-def rows(state: Any) -> Any:
-    """Return (1, C, H, W) as rows (H W, C)."""
-    return state[0].permute(1, 2, 0).reshape(-1, state.shape[1])
-
-
-def difference(found: NDArray[Any], wanted: NDArray[Any]) -> float:
-    """Return the largest difference relative to the largest value."""
-    assert found.shape == wanted.shape
-    return float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-3))
 
 
 @pytest.fixture(params=CASES)
@@ -118,7 +96,7 @@ def test_outputs_and_gradients(torch: Any, pair: tuple[Any, Any, Mapping[str, An
     reference, core, parts = pair
     random = np.random.default_rng(5)
     pictures = [random.normal(size=(h, w, 3)).astype(np.float32) for h, w in SIZES]
-    batch = packed(core, pictures)
+    batch = grid_batch(core, pictures)
     wanted = outputs(torch, reference, parts["head"], pictures)
     for name, found in zip(wanted, core.forward(batch, list(wanted)), strict=True):
         assert difference(found, wanted[name].detach().numpy()) < CLOSE, name
@@ -145,7 +123,7 @@ def test_gradients_below_frozen_blocks(torch: Any, pair: tuple[Any, Any, Any]) -
     reference, core, parts = pair
     random = np.random.default_rng(6)
     pictures = [random.normal(size=(h, w, 3)).astype(np.float32) for h, w in SIZES]
-    batch = packed(core, pictures)
+    batch = grid_batch(core, pictures)
     labels = np.arange(len(SIZES), dtype=np.int32) % 3
     logits = outputs(torch, reference, parts["head"], pictures)["classifier"]
     torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels).long()).backward()
@@ -164,27 +142,11 @@ def test_gradients_below_frozen_blocks(torch: Any, pair: tuple[Any, Any, Any]) -
 
 def test_prices_are_what_runs(pair: tuple[Any, Any, Any]) -> None:
     _, core, _ = pair
-    pictures = [np.ones((h, w, 3), np.float32) for h, w in SIZES]
-    batch = packed(core, pictures)
-    labels = np.zeros(len(SIZES), np.int32)
-    price = core.plan(
-        ["classifier"],
-        training=True,
-        offsets=batch["offsets"],
-        widths=batch["widths"],
-        token_budget=1 << 40,
-    )
-    _core.count_flops(True)
-    try:
-        losses = [("classifier", labels, 1.0)]
-        core.train_gradients(batch, losses, token_budget=1 << 40, dropout=False)
-        counted = _core.flops()
-    finally:
-        _core.count_flops(False)
-    assert (counted.forward, counted.dx, counted.dw) == (
-        price.forward_flops,
-        price.dx_flops,
-        price.dw_flops,
+    check_prices(
+        core,
+        "classifier",
+        grid_batch(core, [np.ones((h, w, 3), np.float32) for h, w in SIZES]),
+        dropout=False,
     )
 
 
@@ -201,11 +163,11 @@ def test_bfloat16_products(torch: Any, transformers: Any) -> None:
         core.set_param(position, np.ascontiguousarray(values))
     random = np.random.default_rng(5)
     pictures = [random.normal(size=(h, w, 3)).astype(np.float32) for h, w in SIZES]
-    batch = packed(core, pictures)
+    batch = grid_batch(core, pictures)
     exact, rounded, bytes_ = (core.forward(batch, ["hidden"], precision=p)[0] for p in (0, 1, 2))
     assert 0 < difference(rounded, exact) < 0.01
     assert 0 < difference(bytes_, exact) < 0.02
-    alone = packed(core, pictures[1:2])
+    alone = grid_batch(core, pictures[1:2])
     begin, end = batch["offsets"]["stages.1"][1:3]
     for precision, found in ((0, exact), (1, rounded), (2, bytes_)):
         one = core.forward(alone, ["hidden"], precision=precision)[0]

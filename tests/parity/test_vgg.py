@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_reference import difference, packed, rows, vgg
+from image_reference import check_prices, difference, rows, vgg
 from numpy.typing import NDArray
 
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
 from mtfreeze.runtime import threads
+from support.vision import grid_batch
 
 SIZES = [(40, 37), (32, 32), (75, 51)]
 SMALL: dict[str, Any] = {
@@ -80,7 +81,7 @@ def outputs(torch: Any, made: Any, head: Any, pictures: list[Any]) -> dict[str, 
 def test_outputs_and_gradients(torch: Any, pair: tuple[Any, Any, Any]) -> None:
     made, core, head = pair
     pictures = images()
-    batch = packed(core, pictures)
+    batch = grid_batch(core, pictures)
     wanted = outputs(torch, made, head, pictures)
     for name, found in zip(wanted, core.forward(batch, list(wanted)), strict=True):
         assert difference(found, wanted[name].detach().numpy()) < CLOSE, name
@@ -111,7 +112,7 @@ def test_gradients_below_frozen_wide_layers(torch: Any, pair: tuple[Any, Any, An
     frozen = np.array(["classifier" in info.key for info in infos], dtype=np.uint8)
     units = np.array(["classifier" in unit.path for unit in core.units()], dtype=np.uint8)
     core.set_frozen(frozen, units)
-    core.train_gradients(packed(core, pictures), [("animal", labels, 1.0)], dropout=False)
+    core.train_gradients(grid_batch(core, pictures), [("animal", labels, 1.0)], dropout=False)
     for position, info in enumerate(infos):
         if "features" in info.key and not info.is_buffer:
             assert difference(core.gradient(position), gradients[info.key]) < CLOSE, info.key
@@ -119,23 +120,4 @@ def test_gradients_below_frozen_wide_layers(torch: Any, pair: tuple[Any, Any, An
 
 def test_prices_are_what_runs(pair: tuple[Any, Any, Any]) -> None:
     _, core, _ = pair
-    batch = packed(core, images())
-    labels = np.zeros(len(SIZES), np.int32)
-    price = core.plan(
-        ["animal"],
-        training=True,
-        offsets=batch["offsets"],
-        widths=batch["widths"],
-        token_budget=1 << 40,
-    )
-    _core.count_flops(True)
-    try:
-        core.train_gradients(batch, [("animal", labels, 1.0)], token_budget=1 << 40)
-        counted = _core.flops()
-    finally:
-        _core.count_flops(False)
-    assert (counted.forward, counted.dx, counted.dw) == (
-        price.forward_flops,
-        price.dx_flops,
-        price.dw_flops,
-    )
+    check_prices(core, "animal", grid_batch(core, images()))

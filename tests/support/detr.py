@@ -6,16 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
-from mtfreeze.inputs.row_layout import RowLayout, starts
 from mtfreeze.runtime import threads
 
 from .vision import seed
 
-__all__ = ["CONFIG", "detr_batch", "detr_core", "hugging_face_detr"]
+__all__ = ["CONFIG", "detr_core", "hugging_face_detr"]
 
 RESNET: dict[str, Any] = {
     "model_type": "resnet",
@@ -53,17 +51,6 @@ def detr_core(number: int = 0, **changes: Any) -> _core.Model:
         elif info.key.startswith("query_position"):
             core.set_param(index, 10 * core.view(index))
     return core
-
-
-def detr_batch(core: _core.Model, pictures: list[NDArray[np.float32]]) -> dict[str, Any]:
-    """Return pictures (H, W, 3) as a batch of the core."""
-    heights, widths = [p.shape[0] for p in pictures], [p.shape[1] for p in pictures]
-    grids = RowLayout.of(core).grids(heights, widths)
-    return {
-        "inputs": {"pixels": np.concatenate([p.reshape(-1, 3) for p in pictures])},
-        "offsets": {name: starts(count) for name, (count, _) in grids.items()},
-        "widths": {name: width for name, (_, width) in grids.items() if width is not None},
-    }
 
 
 def hugging_face_detr(torch: Any, transformers: Any, **changes: Any) -> Any:

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.families import FAMILIES, core_config
-from mtfreeze.inputs.image_encoder import patches
-from mtfreeze.inputs.row_layout import RowLayout, starts
 from mtfreeze.runtime import threads
 
 from .vision import seed
@@ -24,7 +21,6 @@ from .vision_folders import COLOURS
 __all__ = [
     "CONFIG",
     "STATISTICS",
-    "grid_batch",
     "residual_core",
     "residual_model",
     "write_residual_folder",
@@ -58,17 +54,6 @@ def residual_core(batch_norm: str = "stored", **changes: Any) -> _core.Model:
         elif info.key.endswith("num_batches_tracked"):
             core.set_param(index, np.array([7], np.float32))
     return core
-
-
-def grid_batch(core: _core.Model, pictures: list[NDArray[np.float32]]) -> dict[str, Any]:
-    """Return the batch of these images (H, W, 3) in the form of the core."""
-    sides = np.array([one.shape[:2] for one in pictures])
-    grids = RowLayout.of(core).grids(sides[:, 0], sides[:, 1])
-    return {
-        "inputs": {"pixels": np.concatenate([patches(one, 1) for one in pictures])},
-        "offsets": {name: starts(rows) for name, (rows, _) in grids.items()},
-        "widths": {name: width for name, (_, width) in grids.items() if width is not None},
-    }
 
 
 def write_residual_folder(folder: Path, **changes: Any) -> Path:

@@ -88,16 +88,23 @@ def images(sizes: Sequence[tuple[int, int]], number: int = 0) -> list[NDArray[np
     return [random.normal(0, 1, (*size, 3)).astype(np.float32) for size in sizes]
 
 
-def image_batch(model: _core.Model, pictures: Sequence[NDArray[np.float32]]) -> dict[str, Any]:
-    """Return the batch of these images in the form of the core."""
-    heights = [one.shape[0] // PATCH for one in pictures]
-    widths = [one.shape[1] // PATCH for one in pictures]
+def image_batch(
+    model: _core.Model, pictures: Sequence[NDArray[np.float32]], side: int = PATCH
+) -> dict[str, Any]:
+    """Return the batch of these images (H, W, 3), cut into squares, in the form of the core."""
+    heights = [one.shape[0] // side for one in pictures]
+    widths = [one.shape[1] // side for one in pictures]
     grids = RowLayout.of(model).grids(heights, widths)
     return {
-        "inputs": {"pixels": np.concatenate([patches(one, PATCH) for one in pictures])},
+        "inputs": {"pixels": np.concatenate([patches(one, side) for one in pictures])},
         "offsets": {name: starts(rows) for name, (rows, _) in grids.items()},
         "widths": {name: width for name, (_, width) in grids.items() if width is not None},
     }
+
+
+def grid_batch(model: _core.Model, pictures: Sequence[NDArray[np.float32]]) -> dict[str, Any]:
+    """Return the same for a network that reads pixels."""
+    return image_batch(model, pictures, 1)
 
 
 def write_vision(folder: Path, name: str, number: int = 0, **changes: Any) -> Path:
