@@ -146,7 +146,7 @@ def load_folder(
     usual = usual_form(config, folder, where)
     config = usual.config
     family = family_of(config, where)
-    _check_pooler(family, pooling)
+    _check_pooling(family, pooling)
     settings = read_settings(folder, pooling, family.pooling)
     changed = settings.prompts.with_changes(prompts, default_prompt_name)
     settings = replace(settings, prompts=changed)
@@ -225,8 +225,15 @@ def _interpolates(family: Family, own: Mapping[str, Any], asked: bool | None) ->
     return {INTERPOLATES: own.get(INTERPOLATES) is True if asked is None else asked}
 
 
-def _check_pooler(family: Family, pooling: str | None) -> None:
+def _check_pooling(family: Family, pooling: str | None) -> None:
     """Refuse a pooling that models of this family do not have."""
+    at = set() if pooling is None else {"cls", "lasttoken"}.intersection(pooling.split("+"))
+    if family.cells and at:
+        raise ConfigError(
+            f"expected pooling='mean' or 'max': models of the family {quoted(family.model_type)} "
+            f"pool the cells of a grid, and {quoted(min(at))} would read a corner of the image "
+            f"alone; found {quoted(pooling)}; choose another"
+        )
     if pooling == "pooler" and not family.pooler:
         raise ConfigError(
             f"expected pooling as one of {name_list(POOLINGS, 6)}: models of the family "
