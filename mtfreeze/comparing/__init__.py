@@ -5,6 +5,6 @@ Called by the command line and the user; calls training, evaluation and pictures
 `scenarios` (what is frozen in each), `arguments`, `task_files` and `comparison_folder` (all that a
 worker needs, and all results), `worker` and `running` (a job alone; jobs here or on an executor),
 `results`, `baseline`, `drift` (what a job found), `sums` and `bootstrap` (rows drawn again),
-`judging`, `figures`, `comparison_data` (what it means), `grid`, `table`, `words`, `export`,
-`report` (how it is shown), `comparison` and `compare`.
+`judging`, `figures`, `comparison_data` (what it means), `race_rules` (who is dropped on the way),
+`grid`, `table`, `words`, `export`, `report` (how it is shown), `comparison` and `compare`.
 """
