@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Comparing: freeze scenarios run from one start, and which of their differences are real.
+"""Comparing: freeze scenarios run from one start, and which differences are significant.
 
 Called by the command line and the user; calls training, evaluation and pictures. From below:
 `scenarios` (what is frozen in each), `arguments`, `task_files` and `comparison_folder` (all that a
