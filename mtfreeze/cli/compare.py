@@ -111,7 +111,7 @@ def compare(
     gradients: bool,
     quiet: bool,
 ) -> int:
-    """Train every freeze scenario of a job from one start and say which differences are real.
+    """Train every freeze scenario of a job from one start; say which differences are significant.
 
     \b
     mtfreeze compare --config job.yaml --modes backbone,classifier,none --report report.html

@@ -68,7 +68,7 @@ class Comparison(ComparisonData):
     >>> best = comparison.best("texts")
     >>> best.name, best.wins, best.gained
     ('none', True, True)
-    >>> comparison.difference("texts", "backbone").real
+    >>> comparison.difference("texts", "backbone").significant
     False
     """
 

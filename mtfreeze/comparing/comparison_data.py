@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a comparison found: runs, figures, which differences are real, the verdicts in words.
+"""What a comparison found: runs, figures, which differences are significant, the verdicts in words.
 
 Everything but showing it; tables, pictures and the report read it from here.
 """

@@ -143,7 +143,7 @@ def _differences(data: ComparisonData) -> str:
             Column("95 % interval"),
             Column("p"),
             Column("p, judged together"),
-            Column("real", left=True),
+            Column("significant", left=True),
         ]
     )
     for row in data.rows:
@@ -158,7 +158,7 @@ def _differences(data: ComparisonData) -> str:
                         f"{change.low:+.4f} to {change.high:+.4f}",
                         f"{change.p:.4f}",
                         f"{change.adjusted:.4f}",
-                        "yes" if change.real else "",
+                        "yes" if change.significant else "",
                     ]
                 )
     if not grid.rows:

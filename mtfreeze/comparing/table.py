@@ -159,7 +159,7 @@ def _value(name: str, found: TaskFigures | None, best: Best | None) -> str:
 def _change(found: TaskFigures) -> str:
     if found.change is None:
         return ""
-    return f"{_signed(found.change.value)}{'*' if found.change.real else ' '}"
+    return f"{_signed(found.change.value)}{'*' if found.change.significant else ' '}"
 
 
 def _signed(value: float, digits: int = 3) -> str:
@@ -216,7 +216,7 @@ def _lost(found: TaskFigures | None) -> list[str]:
         return ["", ""]
     lost, drift = "", ""
     if found.forgetting is not None and found.change is not None:
-        lost = f"{_signed(found.forgetting)}{'*' if found.change.real else ' '}"
+        lost = f"{_signed(found.forgetting)}{'*' if found.change.significant else ' '}"
     if found.head_drift is not None:
         drift = _signed(found.head_drift)
     return [lost, drift]
@@ -227,11 +227,11 @@ def _legend(rows: Sequence[ScenarioFigures], best: Mapping[str, Best]) -> list[s
     lines = [
         "mean"
         + (" ± standard deviation over seeds" if spread else "")
-        + f"; change: against {START}; * real (paired bootstrap, 5 % for all rows)"
+        + f"; change: against {START}; * significant (paired bootstrap, 5 % for all rows)"
     ]
     marks = []
     if any(one.wins for one in best.values()):
-        marks.append("^ best, really better than every other row")
+        marks.append("^ best, significantly better than every other row")
     if any(one.tied for one in best.values()):
         marks.append("~ best, or cannot be told apart from it")
     if any(row.errors and row.seeds for row in rows):
