@@ -3,7 +3,8 @@
 
 All but Parquet are UTF-8. They take `label_map=` (what is written in the file -> the label's name)
 and raise `DataError` with file and line for a malformed line. TSV has no quoting: the label is the
-last TAB field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. CoNLL is in `conll`.
+last TAB field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. CoNLL is in
+`conll`.
 """
 
 from __future__ import annotations

@@ -21,13 +21,13 @@ from ..errors import DataError
 from ..quoting import quoted
 from .example import Example
 
-__all__ = ["arrow", "class_names", "named_rows", "parts_of", "plain_rows"]
+__all__ = ["LEARNED", "arrow", "class_names", "named_rows", "parts_of", "plain_rows"]
 
 _TO_ROWS = (("to_dicts", ()), ("to_pylist", ()), ("to_dict", ("records",)))
 """What gives the rows of a frame: of polars, pyarrow, pandas."""
 _TO_LIST = ("to_pylist", "to_list", "tolist")
 """What gives the values of a column: of pyarrow, polars and pandas, NumPy and torch."""
-_LEARNED = "train"
+LEARNED = "train"
 _JUDGED = ("validation", "valid", "val", "dev", "eval", "test")
 """Names that data sets give their parts; of those to judge by the first that is there is taken."""
 
@@ -93,7 +93,7 @@ def parts_of(data: object) -> tuple[Mapping[str, Any], str] | None:
     Parts are a mapping with the key ``train``, whose values are data sets, frames, columns or rows.
     The name is "" if there is no part to judge by.
     """
-    if not isinstance(data, Mapping) or _LEARNED not in data or _is_column(data[_LEARNED]):
+    if not isinstance(data, Mapping) or LEARNED not in data or _is_column(data[LEARNED]):
         return None
     return data, next((name for name in _JUDGED if name in data), "")
 

@@ -391,6 +391,12 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "Comparison.to_html": _writes("comparison", "to_html", ".html"),
     "Estimate.beside": lambda s: Call(s.estimate.beside, {"run": s.run}),
     "Example.label_for": _plain(EXAMPLES[0].label_for, task="t"),
+    "Task.from_table": _plain(
+        mtf.Task.from_table, table={"review": ["good", "bad"] * 2, "mood": ["a", "b"] * 2},
+        text="review", label="mood", eval=0.5, labels="auto", label_map=None, limit=4, seed=0,
+        weight=1.0,
+    ),
+    "Task.head": _plain(mtf.Task(train=ROWS).head, hidden=(4,), dropout=0.1),
     "Task.label_name": _plain(mtf.Task(train=ROWS).label_name, task="t"),
 }  # fmt: skip
 """Name -> the call on a stage."""
