@@ -8,10 +8,11 @@ from typing import Any
 
 from ..checks import check_path, typed
 from ..data import Examples
+from ..data.content import content_of
 from ..inputs.packing import Encoded
 from ..inputs.row_encoding import JOINT, PLAIN, SEPARATE
 from ..multi_task_model import MultiTaskModel
-from .facts import is_questions, labels_of, lengths_of, n_empty, repeats_of, spread_of
+from .facts import labels_of, lengths_of, n_empty, repeats_of, spread_of
 from .faults import fault_kinds
 from .reading import read_rows
 from .report import DataCheck
@@ -72,7 +73,7 @@ def check_data(
         )
     rows = read_rows(place, options)
     examples = rows.examples
-    content = _content(examples)
+    content = content_of(examples)
     labels = labels_of(examples) if examples else {}
     lengths, n_truncated = lengths_of(examples), 0
     if model is not None and examples:
@@ -93,17 +94,6 @@ def check_data(
         faults=fault_kinds(rows.faults, place),
         notes=tuple(rows.notes),
     )
-
-
-def _content(examples: Examples) -> str:
-    """Return what rows hold, in a word."""
-    if not examples:
-        return ""
-    if is_questions(examples):
-        return "questions"
-    n_texts = len(examples[0].texts or ())
-    one = {"words": "words", "image": "images"}.get(examples.kind, "texts")
-    return {2: "pairs", 3: "triplets"}.get(n_texts, one)
 
 
 def _encoded(model: MultiTaskModel, examples: Examples, content: str) -> Encoded:

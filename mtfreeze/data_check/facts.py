@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from ..closest import look_alikes
-from ..data import Answer, Box, Examples
+from ..data import Examples
+from ..data.content import NAMED, each_part, numbers_of, target_of
 from ..data.example import Example, Label
 from ..data.white_space import words_of
 
@@ -29,9 +29,6 @@ __all__ = [
 
 _MANY = 100
 """Labels among which those that look alike are searched for."""
-
-_NAMED = ("labels", "several labels", "tags")
-"""Targets that are names."""
 
 
 class Spread(NamedTuple):
@@ -151,21 +148,16 @@ def labels_of(examples: Examples) -> dict[str, Labels]:
     }
 
 
-def is_questions(examples: Examples) -> bool:
-    """Say whether rows are questions about contexts: some have answers."""
-    return any(isinstance(one, Answer) for row in examples for one in _each([row.label]))
-
-
 def _texts(row: Example) -> tuple[str, ...]:
     return row.texts or (row.text or "",)
 
 
 def _labels(kind: str, found: Sequence[Label | None]) -> Labels:
     there = [label for label in found if label is not None]
-    names = Counter(str(one) for one in _each(there) if one is not None)
-    numbers = _numbers(names)
-    target = _target(kind, there, numbers)
-    named = target in _NAMED
+    names = Counter(str(one) for one in each_part(there) if one is not None)
+    numbers = numbers_of(names)
+    target = target_of(kind, there, numbers)
+    named = target in NAMED
     if target == "answers":
         n_answered = sum(bool(label) for label in there)
         names = Counter({"answered": n_answered, "without an answer": len(there) - n_answered})
@@ -174,38 +166,9 @@ def _labels(kind: str, found: Sequence[Label | None]) -> Labels:
         target,
         dict(sorted(names.items())) if named else {},
         spread_of(numbers) if numbers and target != "tags" else None,
-        sum(one is None for one in (_each(found) if target == "tags" else found)),
+        sum(one is None for one in (each_part(found) if target == "tags" else found)),
         tuple(_alike(names)) if named else (),
     )
-
-
-def _target(kind: str, labels: Sequence[Label], numbers: Sequence[float] | None) -> str:
-    """Return which kind of target labels are."""
-    if not labels:
-        return "none"
-    if any(isinstance(one, Answer) for label in labels for one in _each([label])):
-        return "answers"
-    if isinstance(labels[0], tuple):
-        if kind == "words":
-            return "tags"
-        return "several labels" if numbers is None else "several numbers"
-    whole = numbers is None or all(one.is_integer() for one in numbers)
-    return "labels" if whole else "numbers"
-
-
-def _each(labels: Iterable[Label | None]) -> Iterator[str | int | float | Answer | None]:
-    for label in labels:
-        for one in label if isinstance(label, tuple) else (label,):
-            yield one.label if isinstance(one, Box) else one
-
-
-def _numbers(names: Mapping[str, int]) -> list[float] | None:
-    """Return the numbers that names are, each as often as it is there; None if one is none."""
-    try:
-        found = [float(name) for name, n in names.items() for _ in range(n)]
-    except ValueError:
-        return None
-    return found if all(map(math.isfinite, found)) else None
 
 
 def _alike(names: Iterable[str]) -> Iterator[tuple[str, str]]:

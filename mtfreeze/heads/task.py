@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from ..checks import as_number, check_choice, check_flag, typed
-from ..data.examples import Rows, as_examples
+from ..data.csv_rows import Column, Columns
+from ..data.examples import Examples, Rows, as_examples
+from ..data.label_map import LabelMap
+from ..data.label_names import check_label_names
+from ..data.task_tables import task_tables
 from ..errors import ConfigError
 from ..images.augmentations import Augment
 from ..inputs.row_encoding import PLAIN, RowEncoding
 from ..losses.described import DescribedLoss
 from ..losses.own import LossFunction, loss_name
+from ..quoting import quoted
 from .kind import HeadSpec
 from .registry import MEASURES
+from .suited import head_for, told
 
 __all__ = ["Task"]
 
@@ -130,8 +138,116 @@ class Task:
                 "images as they are"
             )
         self.augment = augment
+        self._labels: tuple[str, ...] | None = None
         self.encoding: RowEncoding = PLAIN
         self.distinct = False
+
+    @classmethod
+    def from_table(
+        cls,
+        table: object,
+        *,
+        text: Columns | None = None,
+        label: Column = "label",
+        eval: object = "auto",
+        labels: Sequence[str] | str = "auto",
+        label_map: LabelMap | None = None,
+        limit: int | None = None,
+        seed: int = 0,
+        **settings: Any,
+    ) -> Task:
+        """Make a task of a table: rows by named columns, a share of them to judge by.
+
+        Parameters
+        ----------
+        table : frame, data set, mapping, rows or path
+            As in `read_table`; or the parts of a data set by name, of which ``train`` is learned
+            from: a ``DatasetDict``, a mapping of tables.
+        text : str, or list of str, optional
+            Column of the text, or of the texts of a row, as in `read_table`.
+        label : str
+            Column of the label.
+        eval : number, table, str or None
+            What the task is judged by: a share of the rows, drawn by `Examples.split`, the same of
+            each label; another table; the name of a part. "auto": the part ``validation`` (or
+            ``dev``, ``test``, ...) of a data set that has one, else 0.2. None: nothing.
+        labels : list of str, or "auto"
+            Names of the labels in the order of a head's outputs, which `head` takes. "auto": those
+            in the data, as `labels` has them. With a list every row is held to it.
+        label_map, limit
+            As in `read_table`.
+        seed : int
+            Which rows a share takes.
+        **settings
+            Arguments of `Task`, such as ``weight=``, ``metric=``.
+
+        Raises
+        ------
+        TypeError, DataError, ConfigError, ImportError
+            As `read_table`, `Examples.split` and `Task` raise.
+
+        Examples
+        --------
+        >>> table = {"review": ["good", "bad", "fine", "slow"], "mood": ["glad", "sad"] * 2}
+        >>> task = Task.from_table(table, text="review", label="mood", eval=0.5)
+        >>> task
+        Task(train=2 rows, eval=2 rows, weight=1.0, labels=('glad', 'sad'))
+        >>> task.train
+        Examples(2 texts, name='table, first 50 %', labels: glad 1, sad 1)
+        >>> model = model.add_head("mood", task.head())
+        """
+        read = {"text": text, "label": label, "label_map": label_map, "limit": limit}
+        train, judged, order = task_tables(table, eval, seed, read)
+        task = cls(train, judged, **settings)
+        of_data = isinstance(labels, str) and labels == "auto"
+        given = None if of_data else check_label_names(labels)
+        task._labels = given or order or task.labels
+        if given is not None:
+            task._check_labels()
+        return task
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels in the data, rows of `eval` too; numbers by size, then names sorted.
+
+        Where a data set of the package datasets has names in an order (``ClassLabel``), they are in
+        that. Empty where numbers are told.
+        """
+        if self._labels is None:
+            return told(self._parts, self.label or "").names
+        return self._labels
+
+    def head(self, **settings: Any) -> HeadSpec:
+        """Return the description of a head for these data, of the kind and labels that they have.
+
+        Parameters
+        ----------
+        **settings
+            Arguments of that kind, such as ``hidden=(64,)``, ``dropout=0.2``.
+
+        Raises
+        ------
+        DataError
+            If no kind of head learns from such rows.
+        ConfigError, TypeError
+            If the kind has no such argument, or it cannot be used.
+
+        Examples
+        --------
+        >>> Task([("good", "glad"), ("bad", "sad")]).head(hidden=(64,)).labels
+        ('glad', 'sad')
+        """
+        return head_for(self._parts, self.label or "", self._labels, **settings)
+
+    @property
+    def _parts(self) -> list[Examples]:
+        return [one for one in (self.train, self.eval) if one is not None]
+
+    def _check_labels(self) -> None:
+        """Refuse a row whose label is none of those that were named."""
+        spec = self.head()
+        for part in self._parts:
+            spec.targets(spec.rows(part), self.label or "", "labels")
 
     def read_by(self, spec: HeadSpec) -> Task:
         """Return the task with its rows as heads of this description read them.
@@ -182,6 +298,8 @@ class Task:
         if self.loss is not None:
             loss = self.loss if isinstance(self.loss, DescribedLoss) else loss_name(self.loss)
             parts.append(f"loss={loss}")
+        if self._labels:
+            parts.append(f"labels={quoted(self._labels)}")
         return f"Task({', '.join(parts)})"
 
 
