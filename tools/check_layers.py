@@ -44,7 +44,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("checks", "notices"),
     ("notices",),
     ("families", "files", "losses", "metrics", "runtime"),
-    ("images",),
+    ("images", "sharing"),
     ("data",),
     ("inputs",),
     ("adapters", "heads"),

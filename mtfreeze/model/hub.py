@@ -13,7 +13,6 @@ import os
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 from ..checks import check_path
@@ -22,8 +21,16 @@ from ..files.gguf_files import GGUF
 from ..files.tensor_files import WEIGHT_FILES
 from ..files.user_paths import user_path
 from ..quoting import quoted
+from ..sharing.hub_library import hub_library
 
-__all__ = ["Base", "base_of", "find_model_folder", "is_path", "packaged_folder"]
+__all__ = [
+    "Base",
+    "base_of",
+    "find_model_folder",
+    "is_path",
+    "packaged_folder",
+    "packaged_name",
+]
 
 _REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
 """Branches, tags and commits; none of them is a way out of a cache folder."""
@@ -165,17 +172,6 @@ def _check_revision(revision: object) -> None:
         )
 
 
-def _hub() -> ModuleType:
-    """Import huggingface_hub, without tqdm's advice to install widgets in notebooks."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="IProgress not found")
-        import huggingface_hub
-        import huggingface_hub.utils.tqdm  # where the advice comes from
-    return huggingface_hub
-
-
 def _hub_cache() -> Path | None:
     """Return where huggingface_hub keeps models; if it is not imported, by its documentation.
 
@@ -208,7 +204,7 @@ def _cached_folder(name: str, revision: str | None) -> Path | None:
     try:
         if cache is None or not (cache / f"models--{name.replace('/', '--')}").is_dir():
             return None
-        config = _hub().try_to_load_from_cache(name, "config.json", revision=revision)
+        config = hub_library().try_to_load_from_cache(name, "config.json", revision=revision)
         if not isinstance(config, str):
             return None
         folder = Path(config).parent
@@ -234,9 +230,14 @@ def packaged_folder(name: str) -> Path | None:
     return None
 
 
+def packaged_name(folder: Path) -> str:
+    """Return the name on the hub of the model that a package carries in `folder`, or ``""``."""
+    return next((name for name in _PACKAGES if packaged_folder(name) == folder), "")
+
+
 def _download(text: str, names: list[str], revision: str | None) -> Path:
     """Fetch the model from the hub, the last resort."""
-    hub = _hub()
+    hub = hub_library()
     reason: Exception | None = None
     for name in names:
         try:

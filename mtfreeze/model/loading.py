@@ -34,8 +34,9 @@ from .batch_norms import BATCH, BATCH_NORM, told_batch_norm, with_counts
 from .dense_modules import core_keys, dense_entries
 from .folder_kinds import warn_of_another_kind
 from .gguf_models import find_gguf, read_gguf_model
-from .hub import Base, base_of
+from .hub import Base, base_of, packaged_name
 from .kept_files import read_kept
+from .last_run import LastRun, read_last_run
 from .named_tensors import named_tensors
 from .promises import SavedHead, check_promises, check_sizes
 from .saved_adapter import SavedAdapter, read_saved_adapter
@@ -60,6 +61,9 @@ FORMAT = 1
 
 INTERPOLATES = "interpolate_positions"
 """Key of ``mtfreeze.json``, and of the core, of models of images."""
+
+ORIGIN = "origin"
+"""Key of ``mtfreeze.json``: the model that training began from, where no commit is known."""
 
 _OWN_FILE = "mtfreeze.json"
 
@@ -96,6 +100,11 @@ class Loaded:
         The state of a model on the hub that training began from, where that is known.
     adapter : SavedAdapter or None
         The adapter that was saved with it.
+    origin : str
+        The name on the hub of the model that training began from, without a commit; ``""``: not
+        known.
+    last_run : LastRun or None
+        The run that left the weights; whether they are still so, `last_run.fingerprint` says.
     """
 
     core: CoreModel
@@ -111,6 +120,8 @@ class Loaded:
     tasks: dict[str, Any] = field(default_factory=dict)
     base: Base | None = None
     adapter: SavedAdapter | None = None
+    origin: str = ""
+    last_run: LastRun | None = None
 
 
 def load_folder(
@@ -209,6 +220,8 @@ def load_folder(
         dict(own.get("tasks") or {}),
         base_of(folder) or _read_base(own, folder / _OWN_FILE),
         adapter,
+        packaged_name(folder) or _read_origin(own, folder / _OWN_FILE),
+        read_last_run(own, folder / _OWN_FILE),
     )
 
 
@@ -253,6 +266,17 @@ def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:
             f"{quoted(str(saved)[:60])}; correct the file"
         )
     return Base(*(str(part)[:200] for part in parts))
+
+
+def _read_origin(own: Mapping[str, Any], path: Path) -> str:
+    """Return the name on the hub that a saved model says that it began as; ``""``: it says none."""
+    saved = own.get(ORIGIN, "")
+    if not isinstance(saved, str) or not saved.isprintable():
+        raise CheckpointError(
+            f"{path}: expected {quoted(ORIGIN)} to be the name of a model on the hub; found "
+            f"{quoted(saved, 60)}; correct the file"
+        )
+    return saved[:200]
 
 
 def _read_text(

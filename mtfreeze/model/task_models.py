@@ -34,7 +34,7 @@ from .problem_types import PROBLEMS, core_kind, problem_of
 if TYPE_CHECKING:
     from .state import ModelState
 
-__all__ = ["check_task_model", "head_names", "write_task_model"]
+__all__ = ["check_task_model", "class_name", "head_names", "write_task_model"]
 
 _KINDS = {
     **dict.fromkeys(PROBLEMS, "ForSequenceClassification"),
@@ -84,6 +84,16 @@ def check_task_model(model: ModelState, head: object) -> None:
             f"{ ({key: found.get(key) for key in differ}) }; save without head=, which keeps every "
             "head, or train a head of that form"
         )
+
+
+def class_name(model: ModelState, head: str) -> str:
+    """Return the class of transformers of a head that `check_task_model` lets pass."""
+    spec, family = model.heads[head].spec, model.index.family
+    if isinstance(spec, LanguageHead):
+        return check_language_model(model, head, spec).name
+    if isinstance(spec, Detection):
+        return str(detection_config(model, spec)["architectures"][0])
+    return family.class_stem + _class_end(family, spec)
 
 
 def _class_end(family: Family, spec: HeadSpec) -> str:
