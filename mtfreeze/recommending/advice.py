@@ -116,7 +116,7 @@ class Advice:
     Attributes
     ----------
     name : str
-        ``"heads"``, ``"half"``, ``"none"``, ``"probe_then_tune"`` or ``"gradual"``.
+        ``"heads"``, ``"half"`` or ``"none"``: what trains, as `says` has it.
     says : str
         What to do, as an order.
     schedule : FreezeSchedule

@@ -17,7 +17,7 @@ from ..quantities import in_seconds
 from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason
 from .budget import Priced, choose, possible
-from .candidates import make_candidates
+from .candidates import ADVISED, make_candidates
 from .findings import Findings, find
 from .rules import decide, trade_of
 
@@ -96,6 +96,7 @@ def recommend(
     _, ranking, reasons = decide(found)
     n_rows = sum(one.n_rows for one in found.data.values())
     candidates = make_candidates(model.index.layers, n_rows)
+    ranking = tuple(name for name in ranking if name in ADVISED)
     ranked = possible(model, [candidates[name] for name in ranking if name in candidates])
     arguments = {"batch_size": ADVISED_BATCH_SIZE}
     chosen, others = choose(model, tasks, ranked, arguments, limit, _ALTERNATIVES, reporter)

@@ -108,7 +108,7 @@ def choose(
                 # What a run would say of pins and heads is not news while schedules are priced.
                 warnings.simplefilter("ignore")
                 found = estimate(
-                    model,
+                    one.on(model),
                     tasks,
                     freeze_schedule=one.schedule,
                     progress=False,
