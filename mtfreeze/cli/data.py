@@ -11,20 +11,24 @@ from ..errors import ConfigError
 from ..files.fields import json_line
 from ..quoting import quoted
 from .echo import echo
+from .groups import WorkflowGroup
 from .guard import USAGE
-from .job import parse_setting
 from .once import OnceCommand
-from .options import debug_option
+from .options import common_options, json_option
 
-__all__ = ["data"]
+__all__ = ["check", "data", "reader_options"]
 
 
-@click.group()
+@click.group(
+    cls=WorkflowGroup,
+    module="data",
+    sections={"Commands": {"check": "Say what a file holds, and what of it cannot be read."}},
+)
 def data() -> None:
     """Look at files of data before a model learns from them."""
 
 
-@data.command(cls=OnceCommand)
+@click.command(cls=OnceCommand)
 @click.argument("path", metavar="FILE")
 @click.option("--model", metavar="MODEL", help="Count its tokens (a folder or a name).")
 @click.option(
@@ -34,9 +38,14 @@ def data() -> None:
     metavar="a=b",
     help="An argument of the reader, such as text=review, label=stars, scheme=iobes.",
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
-@debug_option
-def check(path: str, model: str | None, settings: tuple[str, ...], form: str) -> int:
+@json_option
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), help="json says the same as --json."
+)
+@common_options
+def check(
+    path: str, model: str | None, settings: tuple[str, ...], as_json: bool, form: str | None
+) -> int:
     """Say what a file holds: rows, labels, lengths, repetitions, and what cannot be read.
 
     Exit code 2 if there is a row that cannot be read.
@@ -47,13 +56,19 @@ def check(path: str, model: str | None, settings: tuple[str, ...], form: str) ->
     """
     from ..data_check import check_data
 
-    found = check_data(path, model=model, **_options(settings))
-    echo(json_line(found.to_dict()) if form == "json" else found)
+    if as_json and form == "text":
+        raise click.UsageError(
+            "expected --json or --format text; found both; leave one of them out"
+        )
+    found = check_data(path, model=model, **reader_options(settings))
+    echo(json_line(found.to_dict()) if as_json or form == "json" else found)
     return USAGE if found.faults else 0
 
 
-def _options(settings: tuple[str, ...]) -> dict[str, Any]:
+def reader_options(settings: tuple[str, ...]) -> dict[str, Any]:
     """Return arguments of a reader as they are written, each once."""
+    from .job import parse_setting
+
     options: dict[str, Any] = {}
     for text in settings:
         keys, value = parse_setting(text)

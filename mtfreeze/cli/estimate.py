@@ -3,22 +3,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .build import apply_freezing, build_model, build_tasks
-from .echo import echo
-from .job import Config
+from .echo import echo, echo_json
 from .once import OnceCommand
-from .options import JobOptions, job_options, training_precision_option
+from .options import (
+    JobOptions,
+    epochs_option,
+    job_argument,
+    job_options,
+    json_option,
+    training_precision_option,
+)
 
 if TYPE_CHECKING:
     from ..estimating import Estimate
     from ..heads.task import Task
     from ..multi_task_model import MultiTaskModel
+    from .job import Config
 
 __all__ = ["estimate", "estimate_job", "estimates_text"]
 
@@ -42,6 +47,7 @@ def estimate_job(
     """
     from ..estimating.earlier import EarlierRuns
     from ..estimating.estimator import estimate_after
+    from .build import apply_freezing
 
     found = {}
     before = EarlierRuns()  # the second part finds in the process what the first one stores
@@ -56,8 +62,10 @@ def estimate_job(
 
 @click.command(cls=OnceCommand)
 @job_options
+@job_argument
+@epochs_option
 @training_precision_option
-@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@json_option
 def estimate(
     job: JobOptions,
     as_json: bool,
@@ -67,8 +75,10 @@ def estimate(
     Times a few steps on the job's own data and trains nothing.
 
     \b
-    mtfreeze estimate --config job.yaml --mode "backbone[:3]"
+    mtfreeze estimate job.yaml --mode "backbone[:3]" --epochs 3
     """
+    from .build import apply_freezing, build_model, build_tasks
+
     config = job.read()
     model = build_model(config)
     apply_freezing(model, config.freezing)
@@ -77,7 +87,7 @@ def estimate(
         arguments["progress"] = False
     found = estimate_job(config, model, build_tasks(config, model), arguments)
     if as_json:
-        echo(json.dumps({part: one.to_dict() for part, one in found.items()}, indent=2))
+        echo_json({part: one.to_dict() for part, one in found.items()})
     else:
         echo(estimates_text(found))
 

@@ -3,24 +3,22 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from .build import apply_freezing, build_model, build_tasks
-from .echo import echo
+from .echo import echo, echo_json
 from .once import OnceCommand
-from .options import JobOptions, job_options
+from .options import JobOptions, job_argument, job_options, json_option
 
 __all__ = ["recommend"]
 
 
 @click.command(cls=OnceCommand)
 @job_options
+@job_argument
 @click.option(
     "--budget", type=float, metavar="SECONDS", help="Seconds that training may take at most."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
 def recommend(
     job: JobOptions,
     budget: float | None,
@@ -32,13 +30,17 @@ def recommend(
     the question and is left aside; what --mode, --freeze or --train freeze here stays frozen.
 
     \b
-    mtfreeze recommend --config job.yaml --budget 120
+    mtfreeze recommend job.yaml --budget 120
     """
     from ..recommending import recommend as recommend_for
+    from .build import apply_freezing, build_model, build_tasks
 
     config = job.read()
     model = build_model(config)
     if job.says_what_is_frozen:
         apply_freezing(model, config.freezing)
     advice = recommend_for(model, build_tasks(config, model), budget, progress=not as_json)
-    echo(json.dumps(advice.to_dict(), indent=2) if as_json else str(advice))
+    if as_json:
+        echo_json(advice.to_dict())
+    else:
+        echo(advice)
