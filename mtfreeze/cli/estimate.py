@@ -13,7 +13,7 @@ from .build import apply_freezing, build_model, build_tasks
 from .echo import echo
 from .job import Config
 from .once import OnceCommand
-from .options import JobOptions, job_options, training_precision_option
+from .options import JobOptions, job_options, memory_option, training_precision_option
 
 if TYPE_CHECKING:
     from ..estimating import Estimate
@@ -38,7 +38,7 @@ def estimate_job(
     model, tasks
         Built from it; the model is left frozen as ``training`` wants it.
     arguments : mapping
-        Those of `fit` for the part ``training``.
+        Those of `fit` for the part ``training``, and ``memory``.
     """
     from ..estimating.earlier import EarlierRuns
     from ..estimating.estimator import estimate_after
@@ -47,7 +47,8 @@ def estimate_job(
     before = EarlierRuns()  # the second part finds in the process what the first one stores
     if config.start is not None:
         apply_freezing(model, config.start_freezing)
-        start = {**config.start, "progress": arguments.get("progress", True)}
+        shared = {name: arguments[name] for name in ("progress", "memory") if name in arguments}
+        start = {**config.start, **shared}
         found["start"] = estimate_after(before, model, tasks, **start)
         apply_freezing(model, config.freezing)
     found["training"] = estimate_after(before, model, tasks, **arguments)
@@ -57,13 +58,16 @@ def estimate_job(
 @click.command(cls=OnceCommand)
 @job_options
 @training_precision_option
+@memory_option
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def estimate(
     job: JobOptions,
+    memory: int | None,
     as_json: bool,
 ) -> None:
     """Say what a job will take: seconds, memory, cache and FLOPs of each phase.
 
+    Also whether training and inference fit into memory and, if not, which other ways do.
     Times a few steps on the job's own data and trains nothing.
 
     \b
@@ -72,7 +76,7 @@ def estimate(
     config = job.read()
     model = build_model(config)
     apply_freezing(model, config.freezing)
-    arguments = dict(config.training)
+    arguments = {**config.training, "memory": memory}
     if as_json:
         arguments["progress"] = False
     found = estimate_job(config, model, build_tasks(config, model), arguments)
