@@ -16,6 +16,7 @@ from .options import (
     job_argument,
     job_options,
     json_option,
+    memory_option,
     training_precision_option,
 )
 
@@ -43,7 +44,7 @@ def estimate_job(
     model, tasks
         Built from it; the model is left frozen as ``training`` wants it.
     arguments : mapping
-        Those of `fit` for the part ``training``.
+        Those of `fit` for the part ``training``, and ``memory``.
     """
     from ..estimating.earlier import EarlierRuns
     from ..estimating.estimator import estimate_after
@@ -53,7 +54,8 @@ def estimate_job(
     before = EarlierRuns()  # the second part finds in the process what the first one stores
     if config.start is not None:
         apply_freezing(model, config.start_freezing)
-        start = {**config.start, "progress": arguments.get("progress", True)}
+        shared = {name: arguments[name] for name in ("progress", "memory") if name in arguments}
+        start = {**config.start, **shared}
         found["start"] = estimate_after(before, model, tasks, **start)
         apply_freezing(model, config.freezing)
     found["training"] = estimate_after(before, model, tasks, **arguments)
@@ -65,13 +67,16 @@ def estimate_job(
 @job_argument
 @epochs_option
 @training_precision_option
+@memory_option
 @json_option
 def estimate(
     job: JobOptions,
+    memory: int | None,
     as_json: bool,
 ) -> None:
     """Say what a job will take: seconds, memory, cache and FLOPs of each phase.
 
+    Also whether training and inference fit into memory and, if not, which other ways do.
     Times a few steps on the job's own data and trains nothing.
 
     \b
@@ -82,7 +87,7 @@ def estimate(
     config = job.read()
     model = build_model(config)
     apply_freezing(model, config.freezing)
-    arguments = dict(config.training)
+    arguments = {**config.training, "memory": memory}
     if as_json:
         arguments["progress"] = False
     found = estimate_job(config, model, build_tasks(config, model), arguments)

@@ -32,6 +32,7 @@ __all__ = [
     "job_file",
     "job_options",
     "json_option",
+    "memory_option",
     "no_job",
     "precision_option",
     "training_precision_option",
@@ -230,6 +231,16 @@ def precision_option(command: Callable[..., T]) -> Callable[..., T]:
         "--precision",
         metavar="|".join(PRECISIONS),
         help="What linear products are computed in; by default as the model's freezing says.",
+    )(command)
+
+
+def memory_option(command: Callable[..., T]) -> Callable[..., T]:
+    """Add ``--memory``, the bytes that a run may take in place of what is free."""
+    return click.option(
+        "--memory",
+        type=int,
+        metavar="BYTES",
+        help="Memory that the run may take; by default what this machine has free.",
     )(command)
 
 
