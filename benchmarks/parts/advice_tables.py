@@ -1,0 +1,284 @@
+"""The tables of the experiment on advice, in markdown, from a grid of trainings.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from .advice_races import Raced, races, rank_correlations
+from .advice_records import Cell, Grid, Record
+from .advice_regret import Interval, Rule, always, best_constant, luck, over_situations, regrets
+from .advice_situations import CALIBRATION, REPORT
+from .advice_training import CANDIDATES, MODES
+from .figures import Target, header, line, verdicts
+
+CORE = ("heads", "half", "none", "none cold")
+SEEDS = 3
+HALVES = (CALIBRATION, REPORT)
+
+
+def _points(values: Sequence[float], best: float) -> list[str]:
+    return [f"**{one:.1f}**" if one == best else f"{one:.1f}" for one in values]
+
+
+def cells_table(grid: Grid) -> str:
+    """Return every cell that counts: points by mode, the best of the first four bold."""
+    lines = [
+        header("situation", "backbone", "half", "rows", "labels", "metric", *CORE, "lora", "bitfit")
+    ]
+    for cell in sorted(grid.cells(CORE, SEEDS), key=lambda one: (grid.first(one).half, one)):
+        first, points = grid.first(cell), grid.means(cell, CORE)
+        others = []
+        for mode in ("lora", "bitfit"):
+            runs = grid.by_cell[cell].get(mode, {})
+            mean = 100 * statistics.mean(one.value for one in runs.values()) if runs else None
+            others.append("" if mean is None else f"{mean:.1f} ({len(runs)})")
+        cells = [*cell, first.half, first.n_rows, first.n_labels, first.primary]
+        lines.append(line(*cells, *_points(points.tolist(), float(points.max())), *others))
+    return "\n".join(lines)
+
+
+def always_table(
+    grid: Grid, modes: Sequence[str], seeds: int, rules: Mapping[str, Rule] | None = None
+) -> str:
+    """Return the regret of taking one mode everywhere, and of other rules, in both halves."""
+    lines = [
+        header(
+            "half", "rule", "cells", "mean regret (95 % over situations)", "largest", "the worst"
+        )
+    ]
+    for half in HALVES:
+        cells = grid.cells(modes, seeds, half)
+        if not cells:
+            continue
+        named = {f"always {mode}": always(mode) for mode in modes} | dict(rules or {})
+        for name, rule in named.items():
+            usable = [cell for cell in cells if rule(cell) in modes]
+            found = regrets(grid, usable, modes, rule)
+            worst = sum(
+                modes[int(np.argmin(grid.means(cell, modes)))] == rule(cell) for cell in usable
+            )
+            lines.append(
+                line(half, name, len(usable), over_situations(found), f"{max(found.values()):.1f}",
+                     worst)
+            )  # fmt: skip
+        lines.append(
+            line(half, "luck alone, all modes equal", len(cells), luck(grid, cells, modes), "", "")
+        )
+    return "\n".join(lines)
+
+
+def differences_table(grid: Grid, base: str, others: Sequence[str], seeds: int) -> str:
+    """Return by how many points other modes are ahead of one, on the seeds that both have."""
+    lines = [header("mode", "half", "cells", f"ahead of {base}", "ahead by 1", "behind by 1")]
+    for mode in others:
+        for half in (*HALVES, "both"):
+            cells = grid.cells((base, mode), seeds, None if half == "both" else half)
+            if not cells:
+                continue
+            found = {cell: _ahead(grid, cell, mode, base) for cell in cells}
+            ahead, behind = (sum(sign * one >= 1 for one in found.values()) for sign in (1, -1))
+            lines.append(line(mode, half, len(cells), over_situations(found), ahead, behind))
+    return "\n".join(lines)
+
+
+def _ahead(grid: Grid, cell: Cell, mode: str, base: str) -> float:
+    first, second = grid.means(cell, (mode, base))
+    return float(first - second)
+
+
+def groups_table(grid: Grid, base: str, modes: Sequence[str], seeds: int) -> str:
+    """Return the same by kind of situation."""
+    lines = [header("cells", "n", *(f"{mode} ahead of {base}" for mode in modes))]
+    for name, belongs in GROUPS.items():
+        cells = [one for one in grid.cells((base, *modes), seeds) if belongs(grid.first(one))]
+        if cells:
+            found = [
+                over_situations({cell: _ahead(grid, cell, mode, base) for cell in cells})
+                for mode in modes
+            ]
+            lines.append(line(name, len(cells), *found))
+    return "\n".join(lines)
+
+
+GROUPS: dict[str, Callable[[Record], bool]] = {
+    "at most 16 rows a label": lambda one: one.n_rows <= 16 * one.n_labels and one.kind != "token",
+    "more rows a label": lambda one: one.n_rows > 16 * one.n_labels and one.kind != "token",
+    "two labels": lambda one: one.n_labels == 2,
+    "three and more labels": lambda one: one.n_labels > 2 and one.kind != "token",
+    "words": lambda one: one.kind == "token",
+    "crossed domains": lambda one: "-to-" in one.situation,
+    "wrong labels": lambda one: one.situation.startswith("noise"),
+    "unequal labels": lambda one: "unequal" in one.situation,
+    "MiniLM": lambda one: one.backbone == "minilm",
+    "multilingual e5": lambda one: one.backbone == "e5",
+    "mpnet": lambda one: one.backbone == "mpnet",
+    "DINOv2, images": lambda one: one.backbone == "dinov2",
+}
+
+
+def costs_table(grid: Grid) -> str:
+    """Return seconds and memory of each mode beside those of training everything warm."""
+    lines = [header("backbone", "mode", "trainings", "seconds", "of none", "memory MB", "of none")]
+    for backbone in sorted({cell[1] for cell in grid.by_cell}):
+        for mode in MODES:
+            pairs = [
+                (one, by["none"][seed])
+                for cell, by in grid.by_cell.items()
+                if cell[1] == backbone
+                for seed, one in by.get(mode, {}).items()
+                if seed in by.get("none", {})
+            ]
+            if pairs:
+                seconds, others = (sum(p[i].seconds for p in pairs) for i in (0, 1))
+                cells = [len(pairs), f"{seconds / len(pairs):.1f}", f"{seconds / others:.2f}"]
+                lines.append(line(backbone, mode, *cells, *_memory(grid, backbone, mode)))
+    return "\n".join(lines)
+
+
+def _memory(grid: Grid, backbone: str, mode: str) -> tuple[str, str]:
+    """Return the memory of a mode, of trainings that nothing was asked on the way."""
+    pairs = []
+    for cell, by in grid.by_cell.items():
+        full = [one.peak_bytes for one in by.get("none", {}).values() if not one.rungs]
+        own = [one.peak_bytes for one in by.get(mode, {}).values() if not one.rungs]
+        if cell[1] == backbone and full:
+            pairs += [(one, statistics.mean(full)) for one in own]
+    if not pairs:
+        return "", ""
+    memory, most = (statistics.mean(pair[i] for pair in pairs) for i in (0, 1))
+    return f"{memory / 1e6:.0f}", f"{memory / most:.2f}"
+
+
+def forgetting_table(grid: Grid) -> str:
+    """Return how far embeddings drifted, and what is left of telling pairs of texts apart."""
+    lines = [header("backbone", "mode", "trainings", "drift", "largest", "rho before", "rho after")]
+    for backbone in sorted({cell[1] for cell in grid.by_cell}):
+        for mode in MODES:
+            runs = [
+                one
+                for cell, by in grid.by_cell.items()
+                if cell[1] == backbone
+                for one in by.get(mode, {}).values()
+            ]
+            if not runs:
+                continue
+            drifts = [one.drift for one in runs]
+            old = [one.old for one in runs if one.old is not None]
+            rho = [f"{statistics.mean(one[i] for one in old):.3f}" if old else "" for i in (0, 1)]
+            lines.append(
+                line(backbone, mode, len(runs), f"{statistics.mean(drifts):.3f}",
+                     f"{max(drifts):.3f}", *rho)
+            )  # fmt: skip
+    return "\n".join(lines)
+
+
+def seeds_table(grid: Grid) -> str:
+    """Return how much seeds vary each mode, in points."""
+    lines = [header("mode", "cells", "mean deviation over seeds", "largest")]
+    for mode in MODES:
+        cells = grid.cells((mode,), SEEDS)
+        spreads = [
+            100 * statistics.stdev(one.value for one in grid.by_cell[cell][mode].values())
+            for cell in cells
+        ]
+        if spreads:
+            cells_said = line(mode, len(cells), f"{statistics.mean(spreads):.2f}",
+                              f"{max(spreads):.1f}")  # fmt: skip
+            lines.append(cells_said)
+    return "\n".join(lines)
+
+
+def race_table(grid: Grid) -> str:
+    """Return what races of one seed came to, in both halves."""
+    lines = [header("half", "races", "finished of 5", "winner within a point kept",
+                    "cost of one seed", "of three seeds", "behind the best", "behind the winner",
+                    "chosen")]  # fmt: skip
+    for half in HALVES:
+        found = races(grid, grid.cells(CANDIDATES, 1, half))
+        if found:
+            lines.append(line(half, len(found), *_race_cells(found)))
+    return "\n".join(lines)
+
+
+def _race_cells(found: Sequence[Raced]) -> list[str]:
+    names = [one.chosen for one in found]
+    counted = ", ".join(f"{name} {names.count(name)}" for name in CANDIDATES if name in names)
+    return [
+        f"{statistics.mean(one.n_finished for one in found):.1f}",
+        f"{sum(one.kept for one in found)} of {len(found)}",
+        f"{_share(found):.0%}",
+        f"{_share(found) / 3:.0%}",
+        str(_by_cell(found, lambda one: one.behind)),
+        str(_by_cell(found, lambda one: one.behind_winner)),
+        counted,
+    ]
+
+
+def _share(found: Sequence[Raced]) -> float:
+    return sum(one.seconds for one in found) / sum(one.one_seed for one in found)
+
+
+def _by_cell(found: Sequence[Raced], figure: Callable[[Raced], float]) -> Interval:
+    cells = {one.cell for one in found}
+    return over_situations(
+        {cell: statistics.mean(figure(one) for one in found if one.cell == cell) for cell in cells}
+    )
+
+
+def ranks_table(grid: Grid) -> str:
+    """Return how the candidates' order on the way agrees with that of the end."""
+    lines = [header("share of the schedule", "cells", "Spearman's rho with the end")]
+    found = rank_correlations(grid, grid.cells(CANDIDATES))
+    for share, by in sorted(found.items()):
+        lines.append(line(f"{share:.0%}", len(by), over_situations(by)))
+    return "\n".join(lines)
+
+
+def targets_table(grid: Grid, default: str) -> str:
+    """Return the targets with their verdicts, on the half that is reported."""
+    cells = grid.cells(CORE, SEEDS, REPORT)
+    own = regrets(grid, cells, CORE, always(default))
+    best = best_constant(grid, cells, CORE)
+    other = regrets(grid, cells, CORE, always(best))
+    paired = over_situations({cell: other[cell] - own[cell] for cell in cells})
+    rows = [
+        ("mean regret of the default", str(over_situations(own)),
+         Target(0.5, at_most=True).said(over_situations(own).mean, "{:g} points")),
+        ("largest regret of the default", f"{max(own.values()):.1f}",
+         Target(2.0, at_most=True).said(max(own.values()), "{:g} points")),
+        (f"points ahead of always {best}, the best constant", str(paired),
+         Target(-0.3).said(paired.low, "lower end {:g}")),
+    ]  # fmt: skip
+    found = races(grid, grid.cells(CANDIDATES, 1, REPORT))
+    if found:
+        kept = sum(one.kept for one in found) / len(found)
+        behind = _by_cell(found, lambda one: one.behind)
+        constant = _constant_in_races(grid, found, default)
+        limit = f"{{:.2f}} of always {default}"
+        rows += [
+            ("race: mean regret, one seed", str(behind),
+             Target(constant.mean, at_most=True).said(behind.mean, limit)),
+            ("race: a winner within 1 point kept", f"{kept:.0%} of {len(found)}",
+             Target(0.95).said(kept, "{:.0%}")),
+            ("race: cost of a one-seed comparison", f"{_share(found):.0%}",
+             Target(0.5, at_most=True).said(_share(found), "{:.0%}")),
+            ("race: cost of one with three seeds", f"{_share(found) / 3:.0%}",
+             Target(0.2, at_most=True).said(_share(found) / 3, "{:.0%}")),
+        ]  # fmt: skip
+    return verdicts(rows)
+
+
+def _constant_in_races(grid: Grid, found: Sequence[Raced], default: str) -> Interval:
+    """Return the regret of a constant in the cells and seeds of the races."""
+    by: dict[Cell, list[float]] = {}
+    for one in found:
+        values = [100 * grid.by_cell[one.cell][m][one.seed].value for m in CANDIDATES]
+        own = 100 * grid.by_cell[one.cell][default][one.seed].value
+        by.setdefault(one.cell, []).append(max(values) - own)
+    return over_situations({cell: statistics.mean(own) for cell, own in by.items()})
