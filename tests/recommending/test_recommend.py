@@ -14,7 +14,7 @@ import pytest
 import mtfreeze as mtf
 from mtfreeze.comparing.scenarios import read_modes
 from mtfreeze.freezing.layer_units import LayerUnits
-from mtfreeze.recommending import adviser, rules
+from mtfreeze.recommending import adviser, budget, rules
 from mtfreeze.recommending.advice import Reason
 from mtfreeze.recommending.backbone_facts import backbone_facts
 from mtfreeze.recommending.candidates import (
@@ -27,6 +27,7 @@ from mtfreeze.recommending.candidates import (
 )
 from mtfreeze.recommending.data_facts import task_rows
 from mtfreeze.recommending.evidence import EVIDENCE, as_markdown, evidence
+from mtfreeze.recommending.factors import FACTORS
 from mtfreeze.recommending.findings import Findings
 from mtfreeze.recommending.rules import CASES, RANKING, RULES
 from support.families import load_family, write_family
@@ -155,6 +156,61 @@ def test_a_budget_picks_what_keeps_within_it(two_head_model: mtf.MultiTaskModel)
         assert tight.reasons[0].basis == "budget"
         assert "the fastest, and still above it" in tight.reasons[0].sentence
     assert advise(two_head_model, budget=1e6).name == free.name
+
+
+def test_what_a_budget_rules_out_brings_the_adapters(
+    two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = {"none": 9.0, "half": 5.0, "lora": 4.0, "bitfit": 20.0, "heads": 1.0}
+
+    def priced(_: Any, __: Any, one: Any, *___: Any) -> budget.Priced:
+        estimate = SimpleNamespace(seconds=prices[one.name], doubts=(), memory=None)
+        return budget.Priced(one, estimate)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(budget, "_price", priced)
+    free, tight = advise(two_head_model), advise(two_head_model, budget=6)
+    assert (free.name, [one.name for one in free.alternatives]) == ("none", ["half", "heads"])
+    assert tight.name == "half" and tight.reasons[0].basis == "budget"
+    assert [one.name for one in tight.alternatives] == ["none", "heads", "lora"]
+    (lora,) = (one for one in tight.alternatives if one.name == "lora")
+    assert lora.first_call == "model.add_lora(rank=8)"
+    assert "call model.add_lora(rank=8) first" in " ".join(str(tight).split())
+    assert [one.decides for one in free.factors] == [False] * 4
+    assert {one.name for one in tight.factors if one.decides} == {"compute"}
+
+
+def test_what_does_not_fit_is_not_advised(two_head_model: mtf.MultiTaskModel) -> None:
+    free = advise(two_head_model)
+    assert free.name == "none" and free.memory.fits
+    assert "training fits: needs" in str(free)
+    (half,) = (one for one in free.alternatives if one.name == "half")
+    most = mtf.estimate(
+        two_head_model, two_tasks(), freeze_schedule=half.schedule, progress=False, batch_size=16
+    ).peak_bytes
+    assert most < free.memory.training_bytes
+    tight = advise(two_head_model, memory=free.memory.training_bytes - 1)
+    assert tight.name == "half" and tight.memory.training_bytes == most
+    first = tight.reasons[0]
+    assert first.basis == "memory" and "none would be advised before half" in first.sentence
+    assert "does not fit: needs" in first.sentence and not first.other_kind
+    assert "none" not in {one.name for one in tight.alternatives}
+    with pytest.raises(MemoryError, match=r"none: training does not fit.*heads: training does"):
+        advise(two_head_model, memory=1000)
+    with pytest.raises(mtf.ConfigError, match="memory counts bytes"):
+        advise(two_head_model, memory=0)
+
+
+def test_factors_are_those_of_the_page(two_head_model: mtf.MultiTaskModel) -> None:
+    advice = advise(two_head_model)
+    assert [one.name for one in advice.factors] == [one.name for one in FACTORS]
+    found = {one.name: one.found for one in advice.factors}
+    assert "classifier: 10 rows, 5 examples of each of 2 labels" in found["size"]
+    assert "classifier: the probe reads accuracy" in found["similarity"]
+    assert "none " in found["compute"] and found["compute"].endswith("no budget")
+    page = (DOCS / "TRAINING_CONSIDERATIONS.md").read_text(encoding="utf-8")
+    for one in FACTORS:
+        cells = (one.name, one.looks_at, one.speaks_for, one.speaks_against)
+        assert f"| {' | '.join(cells)} |" in page
 
 
 def test_pins_are_kept(two_head_model: mtf.MultiTaskModel) -> None:
