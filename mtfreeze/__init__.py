@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         stream,
         words_and_tags,
     )
-    from .data_check import DataCheck, check_data
+    from .data_check import DataCheck, DataChecks, check_data
     from .errors import (
         CheckpointError,
         ConcurrencyError,
@@ -114,6 +114,7 @@ _HOME = {
     "ConcurrencyError": "errors",
     "ConfigError": "errors",
     "DataCheck": "data_check",
+    "DataChecks": "data_check",
     "DataError": "errors",
     "CrossEntropy": "losses.cross_entropy",
     "Detection": "heads.detection",
@@ -198,6 +199,7 @@ __all__ = [
     "ConfigError",
     "CrossEntropy",
     "DataCheck",
+    "DataChecks",
     "DataError",
     "Detection",
     "Distillation",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mtfreeze data check``: what is in a file of data, and what of it cannot be read."""
+"""``mtfreeze data check``: what is in files of data, and what of them cannot be read."""
 
 from __future__ import annotations
 
@@ -22,21 +22,27 @@ __all__ = ["check", "data", "reader_options"]
 @click.group(
     cls=WorkflowGroup,
     module="data",
-    sections={"Commands": {"check": "Say what a file holds, and what of it cannot be read."}},
+    sections={"Commands": {"check": "Say what files hold, and what of them cannot be read."}},
 )
 def data() -> None:
     """Look at files of data before a model learns from them."""
 
 
 @click.command(cls=OnceCommand)
-@click.argument("path", metavar="FILE")
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True)
 @click.option("--model", metavar="MODEL", help="Count its tokens (a folder or a name).")
+@click.option(
+    "--text", "texts", multiple=True, metavar="NAME", help="Column of the text; of several, each."
+)
+@click.option(
+    "--label", "labels", multiple=True, metavar="NAME", help="Column of the label; of tasks, each."
+)
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="a=b",
-    help="An argument of the reader, such as text=review, label=stars, scheme=iobes.",
+    help="An argument of the reader, such as delimiter=';', scheme=iobes.",
 )
 @json_option
 @click.option(
@@ -44,15 +50,22 @@ def data() -> None:
 )
 @common_options
 def check(
-    path: str, model: str | None, settings: tuple[str, ...], as_json: bool, form: str | None
+    paths: tuple[str, ...],
+    model: str | None,
+    texts: tuple[str, ...],
+    labels: tuple[str, ...],
+    settings: tuple[str, ...],
+    as_json: bool,
+    form: str | None,
 ) -> int:
-    """Say what a file holds: rows, labels, lengths, repetitions, and what cannot be read.
+    """Say what files hold: rows, labels, lengths, repetitions, and what cannot be read.
 
+    Of several files, such as those to learn from and to judge by, also what they have in common.
     Exit code 2 if there is a row that cannot be read.
 
     \b
     mtfreeze data check reviews.tsv
-    mtfreeze data check reviews.csv --set text=review --set label=stars --model outputs/reviews
+    mtfreeze data check train.csv eval.csv --text review --label stars --model outputs/reviews
     """
     from ..data_check import check_data
 
@@ -60,9 +73,19 @@ def check(
         raise click.UsageError(
             "expected --json or --format text; found both; leave one of them out"
         )
-    found = check_data(path, model=model, **reader_options(settings))
+    options = reader_options(settings)
+    for name, columns in (("text", texts), ("label", labels)):
+        if columns and name in options:
+            raise ConfigError(
+                f"expected the column of the {name} once; found --{name} and --set {name}=; leave "
+                "one of them out"
+            )
+        if columns:
+            options[name] = columns[0] if len(columns) == 1 else list(columns)
+    first, *others = paths
+    found: Any = check_data(first, *others, model=model, **options)
     echo(json_line(found.to_dict()) if as_json or form == "json" else found)
-    return USAGE if found.faults else 0
+    return USAGE if found.n_faults else 0
 
 
 def reader_options(settings: tuple[str, ...]) -> dict[str, Any]:

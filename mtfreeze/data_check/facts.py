@@ -17,15 +17,21 @@ from ..data.example import Example, Label
 from ..data.white_space import words_of
 
 __all__ = [
+    "USUAL_WORDS",
     "Labels",
     "Repeats",
     "Spread",
+    "content_key",
     "labels_of",
     "lengths_of",
     "n_empty",
+    "n_long",
     "repeats_of",
     "spread_of",
 ]
+
+USUAL_WORDS = 254
+"""What fits between the first and the last token of 256, the length that all-MiniLM-L6-v2 reads."""
 
 _MANY = 100
 """Labels among which those that look alike are searched for."""
@@ -69,6 +75,18 @@ class Labels(NamedTuple):
     numbers: Spread | None
     n_without: int
     alike: tuple[tuple[str, str], ...]
+
+    @property
+    def balance(self) -> tuple[tuple[str, float], tuple[str, float]] | None:
+        """The most and the least frequent label, each with its share of the labelled rows.
+
+        None where rows have several labels, tags or numbers, and where there are fewer than two.
+        """
+        if self.target != "labels" or len(self.counts) < 2:
+            return None
+        total = sum(self.counts.values())
+        most, least = (choose(self.counts, key=self.counts.__getitem__) for choose in (max, min))
+        return (most, self.counts[most] / total), (least, self.counts[least] / total)
 
 
 class Repeats(NamedTuple):
@@ -124,13 +142,28 @@ def n_empty(examples: Examples) -> int:
     )
 
 
+def n_long(examples: Examples) -> int:
+    """Count rows of more words than a model of 256 tokens reads, which has a token for each.
+
+    So many are cut at least: a word that the model does not know is several tokens. Images have no
+    words, and contexts of questions are read window by window.
+    """
+    return sum(n > USUAL_WORDS for n in _n_words(examples))
+
+
+def _n_words(examples: Examples) -> Iterator[int]:
+    for row in examples:
+        if row.image is None:
+            words = row.words
+            yield len(words) if words is not None else sum(len(words_of(t)) for t in _texts(row))
+
+
 def repeats_of(examples: Examples) -> Repeats:
     """Return what is known of rows whose content stands there already; of images, their bytes."""
     seen: dict[object, Example] = {}
     repeated, contrary = [], []
     for row in examples:
-        content = row.content if row.image is None else row.image.digest()
-        earlier = seen.setdefault(content, row)
+        earlier = seen.setdefault(content_key(row), row)
         if earlier is not row:
             repeated.append((row, earlier))
             if (row.label, row.labels) != (earlier.label, earlier.labels):
@@ -138,6 +171,11 @@ def repeats_of(examples: Examples) -> Repeats:
     pairs = contrary or repeated
     first = f"{pairs[0][0].source} as {pairs[0][1].source}" if pairs else ""
     return Repeats(len(repeated), len(contrary), first)
+
+
+def content_key(row: Example) -> object:
+    """Return what is equal for rows of equal content: of images their bytes."""
+    return row.content if row.image is None else row.image.digest()
 
 
 def labels_of(examples: Examples) -> dict[str, Labels]:
