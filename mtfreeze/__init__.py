@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from .training.few_shot import few_shot
     from .training.fine_tune import fine_tune
     from .training.fit import fit
+    from .training.loggers import MLflowLogger, TensorBoardLogger, TrackioLogger, WandbLogger
 
 _HOME = {
     "Advice": "recommending",
@@ -127,6 +128,7 @@ _HOME = {
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
     "ImageWarning": "notices",
+    "MLflowLogger": "training.loggers",
     "MaskedLM": "heads.masked_lm",
     "MultiLabelClassification": "heads.multi_label_classification",
     "MultiTaskModel": "multi_task_model",
@@ -147,11 +149,14 @@ _HOME = {
     "SequenceClassification": "heads.sequence_classification",
     "Similarity": "heads.similarity",
     "Task": "heads.task",
+    "TensorBoardLogger": "training.loggers",
     "TokenClassification": "heads.token_classification",
     "TrainingError": "errors",
     "TokenizerWarning": "notices",
+    "TrackioLogger": "training.loggers",
     "UntrainedHeadWarning": "notices",
     "UnusedDataWarning": "notices",
+    "WandbLogger": "training.loggers",
     "check_data": "data_check",
     "compare": "comparing.compare",
     "entity_types": "data",
@@ -213,6 +218,7 @@ __all__ = [
     "FreezeWarning",
     "ImageWarning",
     "Lora",
+    "MLflowLogger",
     "MaskedLM",
     "MultiLabelClassification",
     "MultiTaskModel",
@@ -233,11 +239,14 @@ __all__ = [
     "SequenceClassification",
     "Similarity",
     "Task",
+    "TensorBoardLogger",
     "TokenClassification",
     "TokenizerWarning",
+    "TrackioLogger",
     "TrainingError",
     "UntrainedHeadWarning",
     "UnusedDataWarning",
+    "WandbLogger",
     "__version__",
     "check_data",
     "compare",

@@ -291,6 +291,12 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "EarlyStopping": _plain(
         mtf.EarlyStopping, metric=None, patience=2, min_delta=0.0, greater_is_better=None
     ),
+    "MLflowLogger": _plain(
+        mtf.MLflowLogger, experiment="e", run_name=None, tracking_uri="file:///nowhere"
+    ),
+    "TensorBoardLogger": lambda s: Call(mtf.TensorBoardLogger, {"folder": s.folder / "events"}),
+    "TrackioLogger": _plain(mtf.TrackioLogger, project="p", name=None),
+    "WandbLogger": _plain(mtf.WandbLogger, project="p", name=None, mode="offline", folder=None),
     "FreezeSchedule.phase": _plain(SCHEDULE.phase, **PHASE),
     "FreezeSchedule.gradual": _plain(mtf.FreezeSchedule.gradual, every=1, per_step=1, **RATES),
     "FreezeSchedule.fine_tune": _plain(
@@ -376,6 +382,10 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "MultiTaskModel.save_pretrained": lambda s: Call(
         s.model.save_pretrained, {"path": s.folder / "saved", "tasks": None, "head": None}
+    ),
+    "MultiTaskModel.push_to_hub": _of_model(
+        "push_to_hub", repo="someone/tiny", head=None, private=None, token="hf_none",
+        endpoint="http://127.0.0.1:9",
     ),
     "MultiTaskModel.plot_trainability": _writes("model", "plot_trainability", ".svg"),
     "Comparison.load": _plain(mtf.Comparison.load, folder="nothing"),

@@ -17,6 +17,7 @@ import numpy as np
 import mtfreeze as mtf
 from mtfreeze.freezing.state import FreezeState
 from support.small_tasks import ROWS, quick_fit, two_tasks
+from support.stand_in_hub import TOKEN, stand_in_hub
 from support.texts import SENTENCES, TAGGED, TAGS
 from support.tiny_bert import write_tiny_bert
 
@@ -72,6 +73,11 @@ def _loaded(model: mtf.MultiTaskModel, folder: Path) -> None:
     base.load_adapter(_adapted(model).save_adapter(folder / "adapter"))
 
 
+def _pushed(model: mtf.MultiTaskModel) -> None:
+    with stand_in_hub() as hub:
+        model.push_to_hub("someone/tiny", token=TOKEN, endpoint=hub.endpoint)
+
+
 READS: dict[str, Call] = {
     "load_adapter": _loaded,
     "merge_lora": lambda m, _: _adapted(m).merge_lora(),
@@ -97,6 +103,7 @@ READS: dict[str, Call] = {
     "predict": lambda m, _: m.predict("classifier", SENTENCES),
     "predict_all": lambda m, _: m.predict_all(SENTENCES),
     "predict_proba": lambda m, _: m.predict_proba("classifier", SENTENCES),
+    "push_to_hub": lambda m, _: _pushed(m),
     "reading": lambda m, _: _held(m.reading()),
     "save_pretrained": lambda m, folder: m.save_pretrained(folder / "model"),
     "select": lambda m, _: m.select("backbone[:1]", "*.bias"),
@@ -165,8 +172,8 @@ FUNCTIONS: dict[str, Call] = {
 UNCALLED = ("read_parquet",)
 """Functions whose package, pyarrow, the tests do without; `tests/data/test_tables.py` has it."""
 
-SLOW = ("compare", "estimate", "recommend")
-"""What takes a second and more."""
+SLOW = ("compare", "estimate", "push_to_hub", "recommend")
+"""What takes a second and more, or talks to a server."""
 
 
 def missing() -> set[str]:
