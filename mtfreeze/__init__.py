@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         ResumeWarning,
         RoundedWeightsWarning,
         TokenizerWarning,
+        UndecidedWarning,
         UntrainedHeadWarning,
         UnusedDataWarning,
     )
@@ -147,6 +148,7 @@ _HOME = {
     "TokenClassification": "heads.token_classification",
     "TrainingError": "errors",
     "TokenizerWarning": "notices",
+    "UndecidedWarning": "notices",
     "UntrainedHeadWarning": "notices",
     "UnusedDataWarning": "notices",
     "check_data": "data_check",
@@ -230,6 +232,7 @@ __all__ = [
     "TokenClassification",
     "TokenizerWarning",
     "TrainingError",
+    "UndecidedWarning",
     "UntrainedHeadWarning",
     "UnusedDataWarning",
     "__version__",
