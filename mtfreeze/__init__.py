@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         ResumeWarning,
         RoundedWeightsWarning,
         TokenizerWarning,
+        UndecidedWarning,
         UntrainedHeadWarning,
         UnusedDataWarning,
     )
@@ -154,6 +155,7 @@ _HOME = {
     "TrainingError": "errors",
     "TokenizerWarning": "notices",
     "TrackioLogger": "training.loggers",
+    "UndecidedWarning": "notices",
     "UntrainedHeadWarning": "notices",
     "UnusedDataWarning": "notices",
     "WandbLogger": "training.loggers",
@@ -244,6 +246,7 @@ __all__ = [
     "TokenizerWarning",
     "TrackioLogger",
     "TrainingError",
+    "UndecidedWarning",
     "UntrainedHeadWarning",
     "UnusedDataWarning",
     "WandbLogger",

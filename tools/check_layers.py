@@ -59,7 +59,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("estimating",),
     ("comparing",),
     ("recommending",),
-    ("cli", "sklearn", "spacy"),
+    ("cli", "pytest_plugin", "sklearn", "spacy"),
     ("freeze_control", "__main__"),
     ("__init__",),
 )
