@@ -206,7 +206,7 @@ def check_plans(
         try:
             plan_run(tried, tasks, settings)
         except ConfigError as error:
-            raise type(error)(f"mode {quoted(scenario.name)}: {error}") from error
+            raise type(error)(f"mode {quoted(scenario.name)}: {error}") from None
 
 
 def describe(

@@ -195,7 +195,7 @@ def _errors_of(output_dir: Path | None) -> Iterator[None]:
             f"cannot write the comparison to {quoted(tempfile.gettempdir())}: "
             f"{os.strerror(error.errno)}; nothing of it is kept; free space there, or choose "
             "another disk with output_dir",
-        ) from error
+        ) from None
 
 
 def _fill(

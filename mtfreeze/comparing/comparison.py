@@ -91,7 +91,7 @@ class Comparison(ComparisonData):
             raise CheckpointError(
                 f"{place.path}: expected a comparison; found settings that are damaged "
                 f"({type(error).__name__}: {error}); repeat the call that began it elsewhere"
-            ) from error
+            ) from None
         whole = cls([run for run in found if run is not None], settings, place.path)
         whole.interrupted = whole.n_missing > 0
         return whole

@@ -180,7 +180,7 @@ class ComparisonFolder:
             raise CheckpointError(
                 f"{path}: expected a result of this comparison; found a damaged file "
                 f"({type(error).__name__}: {error}); delete it to run the scenario again"
-            ) from error
+            ) from None
 
     def _result(self, name: str, seed: int) -> Path:
         # Names may hold what file names may not, and differ in that alone.

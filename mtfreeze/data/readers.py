@@ -22,6 +22,7 @@ from ..checks import (
 )
 from ..closest import did_you_mean, name_list
 from ..errors import ConfigError, DataError
+from ..logs import logger
 from ..metrics.entities import SCHEMES
 from ..quoting import cut, quoted
 from .conll import NO_LABEL, read_sentences
@@ -50,12 +51,15 @@ __all__ = [
 
 PathLike = str | os.PathLike[str]
 
+_log = logger(__name__)
+
 
 def _finish(rows: Iterable[Example], path: PathLike, label_map: LabelMap | None) -> Examples:
     """Apply the label map; refuse a file without rows."""
     examples = Examples(rows, check_path("path", path).name)
     if not len(examples):
         raise DataError(f"{path}: expected rows of data; found none")
+    _log.debug("read %s: %d rows", path, len(examples))
     return examples if label_map is None else map_labels(examples, label_map)
 
 

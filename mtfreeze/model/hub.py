@@ -20,6 +20,7 @@ from ..errors import CheckpointError, ConfigError
 from ..files.gguf_files import GGUF
 from ..files.tensor_files import WEIGHT_FILES
 from ..files.user_paths import user_path
+from ..logs import logger
 from ..quoting import quoted
 from ..sharing.hub_library import hub_library
 
@@ -31,6 +32,8 @@ __all__ = [
     "packaged_folder",
     "packaged_name",
 ]
+
+_log = logger(__name__)
 
 _REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
 """Branches, tags and commits; none of them is a way out of a cache folder."""
@@ -153,6 +156,7 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
         if local is None and revision is None:
             local = packaged_folder(name)
         if local is not None:
+            _log.info("%s: found on this machine, in %s", name, local)
             return local
     return _download(text, names, revision)
 
@@ -240,6 +244,7 @@ def _download(text: str, names: list[str], revision: str | None) -> Path:
     hub = hub_library()
     reason: Exception | None = None
     for name in names:
+        _log.info("%s: not on this machine; the hub is asked", name)
         try:
             folder = hub.snapshot_download(
                 name, revision=revision, allow_patterns=_PATTERNS, ignore_patterns=_SKIPPED
@@ -247,6 +252,7 @@ def _download(text: str, names: list[str], revision: str | None) -> Path:
             return Path(folder)
         except Exception as error:  # of many kinds: names, network, offline mode, disk
             reason = error
+            _log.debug("%s: the hub gave none", name, exc_info=True)
     extra = next(
         (e for hub, (_, _, e) in _PACKAGES.items() if hub.casefold() in map(str.casefold, names)),
         None,
@@ -262,4 +268,4 @@ def _download(text: str, names: list[str], revision: str | None) -> Path:
         f"no model {quoted(wanted)}: expected it as a folder here, in the Hugging Face cache, in "
         f"an installed package or on the hub; found none ({type(reason).__name__}: {short}); "
         f"{advice}"
-    ) from reason
+    )

@@ -8,6 +8,7 @@ together is a `CheckpointError` or `ConfigError` and leaves nothing behind.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
 from ..inputs.tokenizer_files import TOKENIZER_FILES
+from ..logs import logger
 from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
@@ -55,6 +57,8 @@ __all__ = [
     "read_own_file",
     "read_saved_heads",
 ]
+
+_log = logger(__name__)
 
 FORMAT = 1
 """Version of ``mtfreeze.json``; a higher one is refused."""
@@ -145,6 +149,7 @@ def load_folder(
     ConfigError
         If the model needs a computation that is not supported, or an argument is wrong.
     """
+    began = time.perf_counter()
     if pooling is not None:
         pooling = check_pooling(pooling)
     normalize = check_optional_flag("normalize", normalize)
@@ -206,6 +211,14 @@ def load_folder(
     if not own:
         warn_of_another_kind(folder, config, entries)
     extra = read_kept(folder, [*WRITTEN, *TOKENIZER_FILES, *encoder.files])
+    _log.info(
+        "opened %s: %s, %d tensors, %d heads, in %.2f s",
+        where,
+        config.get("model_type"),
+        len(entries),
+        len(heads),
+        time.perf_counter() - began,
+    )
     return Loaded(
         core,
         family,
