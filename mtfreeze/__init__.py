@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
+    from .evaluating.top_losses import top_losses
     from .heads.causal_lm import CausalLM
     from .heads.detection import Detection
     from .heads.masked_lm import MaskedLM
@@ -186,6 +187,7 @@ _HOME = {
     "set_threads": "runtime.threads",
     "show_config": "runtime.threads",
     "stream": "data",
+    "top_losses": "evaluating.top_losses",
     "words_and_tags": "data",
 }
 """Public name -> module that has it."""
@@ -278,6 +280,7 @@ __all__ = [
     "set_threads",
     "show_config",
     "stream",
+    "top_losses",
     "words_and_tags",
 ]
 

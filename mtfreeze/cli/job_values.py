@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..adapters.descriptions import WAYS, way_from_dict
-from ..checks import as_integer, as_number, typed
+from ..checks import as_integer, as_number, check_choice, check_each, typed
 from ..closest import unknown
 from ..data.label_names import numbered_names
 from ..errors import ConfigError
@@ -32,6 +32,7 @@ __all__ = [
     "check_labels",
     "check_loss",
     "check_mapping",
+    "check_metric_names",
     "check_modes",
     "check_number",
     "check_precision_name",
@@ -290,6 +291,22 @@ def check_loss(path: str, value: object) -> DescribedLoss:
     from ..losses.from_dict import loss_from_dict
 
     return loss_from_dict(value, path)
+
+
+def check_metric_names(path: str, value: object) -> list[str]:
+    """Check for names of metrics; functions are for Python.
+
+    metrics: [roc_auc, precision_macro]
+    """
+    from ..heads.extra_metrics import NAMED
+
+    def name(where: str, one: object) -> str:
+        return check_choice(where, one, NAMED)
+
+    try:
+        return check_each(path, value, name, of="names of metrics", example="[roc_auc]")
+    except TypeError as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_augment(path: str, value: object) -> Augment | None:

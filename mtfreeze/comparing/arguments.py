@@ -26,6 +26,7 @@ from ..checks import (
     check_seed,
     typed,
 )
+from ..closest import name_list
 from ..errors import ConfigError
 from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
@@ -190,11 +191,20 @@ def check_plans(
             raise ConfigError(
                 f"old task {quoted(name)} needs data to evaluate on; pass Task(eval=...)"
             )
+    for name, task in {**tasks, **old_tasks}.items():
+        measure = model.heads[name].spec.measure
+        if task.judged_by(measure) not in measure.choices:
+            raise ConfigError(
+                f"task {quoted(name)}: a comparison judges by a metric of sums over rows, which it "
+                f"draws again: one of {name_list(measure.choices)}; found metric="
+                f"{quoted(task.metric)}; leave metric= out and name it in metrics=, which every "
+                "scenario reports"
+            )
     trial = model.copy()
     # Made for what they check, and not kept: every label must be one of its head's, every text
     # must become tokens.
     TrainingRows(trial, tasks)
-    EvalData(trial, {**tasks, **old_tasks})
+    EvalData(trial, {**tasks, **old_tasks}).try_metrics()
     given = {name: value for name, value in fit_settings.items() if name in RUN_SETTINGS}
     for scenario in scenarios:
         with warnings.catch_warnings():

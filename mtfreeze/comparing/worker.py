@@ -127,7 +127,7 @@ def starting_model(place: ComparisonFolder, seed: int, *, drawn: bool = False) -
 def score_of(model: MultiTaskModel, name: str, task: Task, outcome: Outcome) -> TaskScore:
     """Return an evaluation as it is kept."""
     spec = model.heads[name].spec
-    primary = spec.measure.choose(task.metric)
+    primary = task.measured_by(spec.measure)
     return TaskScore(outcome.kind, primary, spec.labels, outcome.counts, outcome.metrics)
 
 

@@ -23,9 +23,12 @@ from ..images.augmentations import Augment
 from ..inputs.row_encoding import PLAIN, RowEncoding
 from ..losses.described import DescribedLoss
 from ..losses.own import LossFunction, loss_name
+from ..metrics.own import MetricFunction
 from ..quoting import quoted
+from .extra_metrics import NAMED, check_metrics
 from .kind import HeadSpec
-from .registry import MEASURES
+from .measure import Measure
+from .registry import MEASURES, METRICS
 from .suited import head_for, told
 
 __all__ = ["Task"]
@@ -50,13 +53,18 @@ class Task:
     metric : str, optional
         The figure that the task is judged by: ``accuracy``, ``f1_macro``, ``mcc`` for labels of
         texts, ``f1``, ``precision``, ``recall``, ``accuracy`` for tags, ``pearson``, ``r2`` for
-        numbers; by default the first.
+        numbers; by default the first. Or one of `metrics`, of which more is then taken for better.
     label : str, optional
         Name of this task's label in rows that carry several; by default the task's own name.
     loss : CrossEntropy, Distillation or callable, optional
         Instead of the head's loss: one of the core's with settings, or one of your own; see below.
     augment : Augment, optional
         How training images vary from one epoch to the next.
+    metrics : sequence of str or callable
+        What is computed beside the figures of the head, as ``eval_<task>_<name>``: ``"roc_auc"``,
+        ``"average_precision"``, ``"precision_macro"``, ``"recall_macro"``, ``"f1_weighted"``,
+        ``"balanced_accuracy"`` (one label a text or word), ``"precision_micro"``,
+        ``"recall_micro"`` (sets of labels), or functions of your own; see below.
 
     Raises
     ------
@@ -65,7 +73,8 @@ class Task:
     DataError
         If data is empty or a row does not hold.
     ConfigError
-        If there is no data at all, the weight is negative or not finite, or the metric unknown.
+        If there is no data at all, the weight is negative or not finite, a metric unknown, or a
+        function of `metrics` without a name of its own.
 
     Notes
     -----
@@ -80,6 +89,14 @@ class Task:
     tokens than ``token_budget`` runs its forward pass twice, because all outputs have to be there
     first; `run.costs` counts the work of one. A checkpoint keeps the function's name: give the same
     function to resume. `compare`, whose jobs run from a folder, refuses it.
+
+    A metric ``metric(gold, predicted)`` gets the targets and the answers of all labelled texts or
+    words of the evaluation data, in their order, and returns a number, NaN where it is undefined:
+    (n,) int64 class indices of heads that choose one label (-1 for a word that was cut off, where
+    there is no ``O``); (n, n_labels) int64 of 0 and 1 for sets of labels; float64 for numbers. Its
+    name is that of the function. `fit` calls it once before the first step, with answers that are
+    all right; what it raises becomes a `ConfigError` that names it. Functions for `compare`, whose
+    jobs import them, must stand in a module.
 
     Examples
     --------
@@ -98,6 +115,14 @@ class Task:
     >>> task = Task(train=[("good", "positive"), ("bad", "negative")], loss=smoothed)
     >>> model.step({"classifier": task}, learning_rate=1e-4).losses["classifier"] > 0
     True
+
+    A metric of your own, by which the best model is chosen:
+
+    >>> def misses(gold, predicted):
+    ...     return -float((gold != predicted).sum())
+    >>> task = Task(eval=[("good", "positive")], metrics=["roc_auc", misses], metric="misses")
+    >>> task
+    Task(train=none, eval=1 rows, weight=1.0, metric='misses', metrics=['roc_auc', 'misses'])
     """
 
     def __init__(
@@ -111,6 +136,7 @@ class Task:
         label: str | None = None,
         loss: LossFunction | DescribedLoss | None = None,
         augment: Augment | None = None,
+        metrics: Sequence[str | MetricFunction] = (),
     ) -> None:
         if train is None and eval is None:
             raise ConfigError("a Task needs data; found neither train= nor eval=; pass one of them")
@@ -118,9 +144,13 @@ class Task:
         self.eval = None if eval is None else as_examples(eval, "eval")
         self.weight = _checked_weight(weight)
         self.train_through_frozen = check_flag("train_through_frozen", train_through_frozen)
-        metrics = tuple(dict.fromkeys(one for m in MEASURES.values() for one in m.choices))
+        self.metrics = check_metrics(metrics, tuple(METRICS))
+        own = tuple(one.name for one in self.metrics)
+        known = dict.fromkeys(one for m in MEASURES.values() for one in m.choices)
         if metric is not None:
-            check_choice("metric", metric, metrics)
+            check_choice("metric", metric, tuple(dict.fromkeys((*known, *own, *NAMED))))
+            if metric in NAMED and metric not in own:
+                self.metrics += (NAMED[metric],)
         self.metric = metric
         if label is not None and not isinstance(label, str):
             raise TypeError(f"label must be the name of a label (str); found {typed(label)}")
@@ -266,6 +296,26 @@ class Task:
             read.encoding.check(read.train)
         return read
 
+    @property
+    def extra_names(self) -> tuple[str, ...]:
+        """What `metrics` are called."""
+        return tuple(one.name for one in self.metrics)
+
+    def judged_by(self, measure: Measure) -> str:
+        """Return the short name of the figure that the task is judged by.
+
+        Raises
+        ------
+        ConfigError
+            If it is neither one of `metrics` nor one of the head's, which has this measure.
+        """
+        named = self.metric
+        return named if named is not None and named in self.extra_names else measure.choose(named)
+
+    def measured_by(self, measure: Measure) -> str:
+        """Return the same for those who count rows: the head's usual one for one of `metrics`."""
+        return measure.choose(None if self.metric in self.extra_names else self.metric)
+
     def only_evaluated(self) -> Task:
         """Return a task that trains on the evaluation rows, for those who group and read rows."""
         read = copy.copy(self)
@@ -295,6 +345,8 @@ class Task:
             for name, value in (("metric", self.metric), ("label", self.label))
             if value is not None
         ]
+        if self.metrics:
+            parts.append(f"metrics={list(self.extra_names)!r}")
         if self.loss is not None:
             loss = self.loss if isinstance(self.loss, DescribedLoss) else loss_name(self.loss)
             parts.append(f"loss={loss}")

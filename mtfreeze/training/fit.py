@@ -294,7 +294,8 @@ def _go_through(model: MultiTaskModel, ready: Prepared, reporter: Reporter, bega
         if not cut and not trainer.paused:
             data, scoring = ready.eval_data, ready.scoring
             doubts = doubts + result_doubts(model, plan, trainer.state, ready.rows, data, scoring)
-        run = make_run(model, plan, trainer, notes, doubts, cut, ready.best, features, meter)
+        left = ready.scored(model)
+        run = make_run(model, plan, trainer, notes, doubts, cut, ready.best, features, meter, left)
         for line in last_words(run, notes):
             reporter.say(line)
         remember(model, ready.tasks, plan, run, trainer.state.phase_before)

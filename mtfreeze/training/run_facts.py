@@ -72,6 +72,7 @@ def _task(task: Task) -> dict[str, Any]:
         "label": task.label,
         "loss": _loss(task.loss),
         **({} if task.augment is None else {"augment": _plain(asdict(task.augment))}),
+        **({"metrics": list(task.extra_names)} if task.metrics else {}),
     }
 
 
