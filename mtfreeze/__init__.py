@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .adapters.descriptions import IA3, BitFit, Lora
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
+    from .comparing.race_settings import Race
     from .comparing.scratch import Scratch
     from .data import (
         Box,
@@ -143,6 +144,7 @@ _HOME = {
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
     "QuestionAnswering": "heads.question_answering",
+    "Race": "comparing.race_settings",
     "Regression": "heads.regression",
     "ResumeWarning": "notices",
     "RoundedWeightsWarning": "notices",
@@ -235,6 +237,7 @@ __all__ = [
     "PictureWarning",
     "PrecisionWarning",
     "QuestionAnswering",
+    "Race",
     "Regression",
     "ResumeWarning",
     "RoundedWeightsWarning",

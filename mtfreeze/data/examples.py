@@ -332,22 +332,36 @@ class Examples(Sequence[Example]):
                 f"{self.name} has {len(self)} rows: a part of {fraction} would hold {n_first}; "
                 "use more rows or another fraction"
             )
+        chosen = self._draw(n_first, fraction, seed, stratify)
+        parts = self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
+        for part, which, of_all in zip(parts, ("first", "other"), (share, 1 - share), strict=True):
+            part.name = cut(f"{self.name}, {which} {100 * of_all:.3g} %")
+        return parts
+
+    def drawn(self, n_rows: int, seed: int = 0) -> NDArray[np.int64]:
+        """Return the numbers of rows drawn with their labels in proportion, in order.
+
+        The same rows as those of the first part of a `split`; all where there are no more.
+        """
+        if n_rows >= len(self):
+            return np.arange(len(self), dtype=np.int64)
+        return np.flatnonzero(self._draw(n_rows, n_rows / len(self), seed, stratify=True))
+
+    def _draw(self, n_rows: int, fraction: float, seed: int, stratify: bool) -> NDArray[np.bool_]:
+        """Return which rows are among `n_rows` drawn ones, a `fraction` of each label."""
         groups: dict[str, array[int]] = {}
         for position, row in enumerate(self._rows):
             groups.setdefault(_stratum(row) if stratify else "", array("q")).append(position)
         exact = [fraction * len(groups[key]) for key in sorted(groups)]
         taken = [int(share) for share in exact]
         by_remainder = sorted(range(len(exact)), key=lambda i: (taken[i] - exact[i], i))
-        for i in by_remainder[: n_first - sum(taken)]:
+        for i in by_remainder[: n_rows - sum(taken)]:
             taken[i] += 1
         chosen = np.zeros(len(self), dtype=bool)
         for key, count in zip(sorted(groups), taken, strict=True):
             order = permutation(len(groups[key]), seed, "split", key)[:count]
             chosen[np.asarray(groups[key])[order]] = True
-        parts = self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
-        for part, which, of_all in zip(parts, ("first", "other"), (share, 1 - share), strict=True):
-            part.name = cut(f"{self.name}, {which} {100 * of_all:.3g} %")
-        return parts
+        return chosen
 
     def _shown_task(self, task: str) -> str:
         """Return a task's name, with the number of its rows where not all rows have a label."""
