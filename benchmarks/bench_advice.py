@@ -36,10 +36,12 @@ from parts.advice_tables import (
     cells_table,
     costs_table,
     differences_table,
+    dropping_table,
     forgetting_table,
     groups_table,
     race_table,
     ranks_table,
+    rules_of,
     seeds_table,
     targets_table,
 )
@@ -113,13 +115,14 @@ def tables(grid: Grid) -> dict[str, str]:
     """Return all tables by the name of their marks."""
     return {
         "targets": targets_table(grid, DEFAULT),
-        "always": always_table(grid, CORE, SEEDS),
+        "always": always_table(grid, CORE, SEEDS, rules_of(grid, CORE, SEEDS)),
         "adapters": always_table(grid, CANDIDATES, 1),
         "ahead": differences_table(
             grid, DEFAULT, ("heads", "half", "none cold", "lora", "bitfit", "gradual"), 1
         ),
         "groups": groups_table(grid, DEFAULT, ("heads", "half", "none cold"), SEEDS),
         "race": race_table(grid),
+        "dropping": dropping_table(grid),
         "ranks": ranks_table(grid),
         "costs": costs_table(grid),
         "forgetting": forgetting_table(grid),
