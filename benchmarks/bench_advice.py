@@ -9,7 +9,7 @@ seeds of the modes that a cell is judged by; the other modes' seeds follow (`pla
 data sets in shared/data beside the checkout, and the weights of shared/weights/make.py.
 
     python benchmarks/bench_advice.py pack --output FOLDER --results FILE.jsonl
-    python benchmarks/bench_advice.py table --results FILE.jsonl [--page PAGE.md]
+    python benchmarks/bench_advice.py table --results FILE.jsonl [--page PAGE.md] [--picture FILE]
 
 `pack` puts a folder's trainings into the file of lines that is committed. `table` trains nothing:
 it prints every table, and with `--page` also puts each between its marks in a page.
@@ -27,6 +27,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from parts.advice_picture import draw_picture
 from parts.advice_records import Grid, read_folder, read_lines, write_lines
 from parts.advice_situations import BY_NAME, CELLS
 from parts.advice_tables import (
@@ -52,6 +53,8 @@ import mtfreeze as mtf
 
 DEFAULT = "none"
 """What is taken without trying."""
+
+OTHERS = tuple(mode for mode in MODES if mode != DEFAULT)
 
 FIRST = (*CORE, "lora", "bitfit")
 """What a cell's first seed is trained with at once."""
@@ -117,9 +120,7 @@ def tables(grid: Grid) -> dict[str, str]:
         "targets": targets_table(grid, DEFAULT),
         "always": always_table(grid, CORE, SEEDS, rules_of(grid, CORE, SEEDS)),
         "adapters": always_table(grid, CANDIDATES, 1),
-        "ahead": differences_table(
-            grid, DEFAULT, ("heads", "half", "none cold", "lora", "bitfit", "gradual"), 1
-        ),
+        "ahead": differences_table(grid, DEFAULT, OTHERS, 1),
         "groups": groups_table(grid, DEFAULT, ("heads", "half", "none cold"), SEEDS),
         "race": race_table(grid),
         "dropping": dropping_table(grid),
@@ -145,6 +146,8 @@ def table(options: argparse.Namespace) -> None:
                 before, _, rest = page.partition(begin)
                 page = f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
         options.page.write_text(page, encoding="utf-8")
+    if options.picture is not None:
+        draw_picture(grid, DEFAULT, OTHERS, options.picture)
 
 
 def parse() -> Any:
@@ -166,6 +169,7 @@ def parse() -> Any:
     showing = verbs.add_parser("table", help="print what the trainings say")
     showing.add_argument("--results", type=Path, required=True, help="the file of lines")
     showing.add_argument("--page", type=Path, help="a page with marks such as <!-- always -->")
+    showing.add_argument("--picture", type=Path, help="a file for the picture")
     return parser.parse_args()
 
 
