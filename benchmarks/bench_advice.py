@@ -4,8 +4,8 @@
         [--precision bf16] [--cells "sst2-32 minilm" ...] [--modes heads none ...] [--seeds 3]
 
 `run` trains: one JSON file a situation, backbone, mode and seed (`parts/advice_training.py`). What
-FOLDER holds is not trained again, so an interrupted run goes on. Cheap cells come first, with all
-seeds of the modes that a cell is judged by; the other modes' seeds follow (`plan`). Needs the full
+FOLDER holds is not trained again, so an interrupted run goes on. Cheap cells come first, with two
+seeds of the modes that a cell is judged by; other modes and seeds follow (`plan`). Needs the full
 data sets in shared/data beside the checkout, and the weights of shared/weights/make.py.
 
     python benchmarks/bench_advice.py pack --output FOLDER --results FILE.jsonl
@@ -29,7 +29,7 @@ from typing import Any
 
 from parts.advice_picture import draw_picture
 from parts.advice_records import Grid, read_folder, read_lines, write_lines
-from parts.advice_situations import BY_NAME, CELLS
+from parts.advice_situations import BY_NAME, CELLS, RACES
 from parts.advice_tables import (
     CORE,
     SEEDS,
@@ -56,8 +56,8 @@ DEFAULT = "none"
 
 OTHERS = tuple(mode for mode in MODES if mode != DEFAULT)
 
-FIRST = (*CORE, "lora", "bitfit")
-"""What a cell's first seed is trained with at once."""
+FURTHER = ("none cold", "lora", "bitfit")
+"""What a cell's first seed is trained with as well, in the cells of `RACES` at once."""
 
 
 def plan(cells: Sequence[tuple[str, ...]], modes: Sequence[str], seeds: int) -> Iterator[Job]:
@@ -68,12 +68,18 @@ def plan(cells: Sequence[tuple[str, ...]], modes: Sequence[str], seeds: int) -> 
         return [Job(BY_NAME[cell[0]], cell[1], mode, seed) for seed in which for mode in kept]
 
     for cell in cells:
-        yield from jobs(cell, FIRST, [0])
-        yield from jobs(cell, CORE, range(1, seeds))
+        yield from jobs(cell, CORE, [0])
+        yield from jobs(cell, CORE, range(1, min(2, seeds)))
+        if cell in RACES:
+            yield from jobs(cell, FURTHER, [0])
     for cell in cells:
-        yield from jobs(cell, FIRST[len(CORE) :], range(1, seeds))
+        yield from jobs(cell, CORE, range(2, seeds))
+        if cell not in RACES:
+            yield from jobs(cell, FURTHER, [0])
     for cell in cells:
-        yield from jobs(cell, [mode for mode in MODES if mode not in FIRST], range(seeds))
+        yield from jobs(cell, FURTHER, range(1, seeds))
+    for cell in cells:
+        yield from jobs(cell, [mode for mode in MODES if mode not in (*CORE, *FURTHER)], [0])
 
 
 def run(options: argparse.Namespace) -> None:
@@ -119,9 +125,9 @@ def tables(grid: Grid) -> dict[str, str]:
     return {
         "targets": targets_table(grid, DEFAULT),
         "always": always_table(grid, CORE, SEEDS, rules_of(grid, CORE, SEEDS)),
-        "adapters": always_table(grid, CANDIDATES, 1),
+        "adapters": always_table(grid, (*CANDIDATES, "none cold"), 1),
         "ahead": differences_table(grid, DEFAULT, OTHERS, 1),
-        "groups": groups_table(grid, DEFAULT, ("heads", "half", "none cold"), SEEDS),
+        "groups": groups_table(grid, DEFAULT, ("heads", "half", "none cold", "lora", "bitfit")),
         "race": race_table(grid),
         "dropping": dropping_table(grid),
         "ranks": ranks_table(grid),

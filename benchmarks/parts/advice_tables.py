@@ -27,8 +27,12 @@ from .advice_situations import CALIBRATION, REPORT
 from .advice_training import CANDIDATES, MODES
 from .figures import Target, header, line, verdicts
 
-CORE = ("heads", "half", "none", "none cold")
-SEEDS = 3
+CORE = ("heads", "half", "none")
+"""A cell counts where these have `SEEDS` seeds."""
+
+SEEDS = 2
+FULL = 3
+"""Seeds of a full comparison, which a race's cost is set against."""
 HALVES = (CALIBRATION, REPORT)
 
 
@@ -37,19 +41,20 @@ def _points(values: Sequence[float], best: float) -> list[str]:
 
 
 def cells_table(grid: Grid) -> str:
-    """Return every cell that counts: points by mode, the best of the first four bold."""
-    lines = [
-        header("situation", "backbone", "half", "rows", "labels", "metric", *CORE, "lora", "bitfit")
-    ]
+    """Return every cell that counts: points by mode, the best of the first three bold."""
+    others = [mode for mode in MODES if mode not in CORE]
+    lines = [header("situation", "backbone", "half", "rows", "labels", "seeds", *CORE, *others)]
     for cell in sorted(grid.cells(CORE, SEEDS), key=lambda one: (grid.first(one).half, one)):
         first, points = grid.first(cell), grid.means(cell, CORE)
-        others = []
-        for mode in ("lora", "bitfit"):
-            runs = grid.by_cell[cell].get(mode, {})
-            mean = 100 * statistics.mean(one.value for one in runs.values()) if runs else None
-            others.append("" if mean is None else f"{mean:.1f} ({len(runs)})")
-        cells = [*cell, first.half, first.n_rows, first.n_labels, first.primary]
-        lines.append(line(*cells, *_points(points.tolist(), float(points.max())), *others))
+        seeds = len(grid.shared(cell, CORE))
+        more = [
+            grid.means(cell, (one,))[0] if grid.shared(cell, (one,)) else None for one in others
+        ]
+        lines.append(
+            line(*cell, first.half, first.n_rows, first.n_labels, seeds,
+                 *_points(points.tolist(), float(points.max())),
+                 *(more.get(mode, "") for mode in others))
+        )  # fmt: skip
     return "\n".join(lines)
 
 
@@ -90,7 +95,7 @@ def rules_of(grid: Grid, modes: Sequence[str], seeds: int) -> dict[str, Rule]:
         return grid.first(cell).n_rows / grid.first(cell).n_labels
 
     def left_to_win(cell: Cell) -> float:
-        runs = grid.by_cell[cell]["heads"].values()
+        runs = [one for one in grid.by_cell[cell]["heads"].values() if one.choose is not None]
         return 100 * (1 - statistics.mean(one.chosen_by() for one in runs))
 
     cells = grid.cells(modes, seeds, CALIBRATION)
@@ -122,17 +127,17 @@ def _ahead(grid: Grid, cell: Cell, mode: str, base: str) -> float:
     return float(first - second)
 
 
-def groups_table(grid: Grid, base: str, modes: Sequence[str], seeds: int) -> str:
-    """Return the same by kind of situation."""
-    lines = [header("cells", "n", *(f"{mode} ahead of {base}" for mode in modes))]
+def groups_table(grid: Grid, base: str, modes: Sequence[str]) -> str:
+    """Return the same by kind of situation, and over how many cells."""
+    lines = [header("cells", *(f"{mode} ahead of {base}" for mode in modes))]
     for name, belongs in GROUPS.items():
-        cells = [one for one in grid.cells((base, *modes), seeds) if belongs(grid.first(one))]
-        if cells:
-            found = [
-                over_situations({cell: _ahead(grid, cell, mode, base) for cell in cells})
-                for mode in modes
-            ]
-            lines.append(line(name, len(cells), *found))
+        said = []
+        for mode in modes:
+            cells = [one for one in grid.cells((base, mode)) if belongs(grid.first(one))]
+            found = over_situations({cell: _ahead(grid, cell, mode, base) for cell in cells})
+            said.append(f"{found}, {len(cells)}" if cells else "")
+        if any(said):
+            lines.append(line(name, *said))
     return "\n".join(lines)
 
 
@@ -195,10 +200,11 @@ def forgetting_table(grid: Grid) -> str:
                 for cell, by in grid.by_cell.items()
                 if cell[1] == backbone
                 for one in by.get(mode, {}).values()
+                if one.drift is not None
             ]
             if not runs:
                 continue
-            drifts = [one.drift for one in runs]
+            drifts = [one.drift for one in runs if one.drift is not None]
             old = [one.old for one in runs if one.old is not None]
             rho = [f"{statistics.mean(one[i] for one in old):.3f}" if old else "" for i in (0, 1)]
             lines.append(
@@ -263,7 +269,7 @@ def dropping_table(grid: Grid) -> str:
             counted = ", ".join(f"{one} {names.count(one)}" for one in CANDIDATES if one in names)
             finished = statistics.mean(one.n_finished for one in own)
             kept = f"{sum(one.kept for one in own)} of {len(own)}"
-            costs = (f"{_share(own):.0%}", f"{_share(own) / SEEDS:.0%}")
+            costs = (f"{_share(own):.0%}", f"{_share(own) / FULL:.0%}")
             lines.append(line(name, len(own), f"{finished:.1f}", kept, *costs, counted))
     return "\n".join(lines)
 
@@ -316,7 +322,7 @@ def targets_table(grid: Grid, default: str) -> str:
              Target(0.95).said(kept, "{:.0%}")),
             ("race: cost of a one-seed comparison", f"{_share(found):.0%}",
              Target(0.5, at_most=True).said(_share(found), "{:.0%}")),
-            ("race: cost of one with three seeds", f"{_share(found) / 3:.0%}",
-             Target(0.2, at_most=True).said(_share(found) / 3, "{:.0%}")),
+            ("race: cost of one with three seeds", f"{_share(found) / FULL:.0%}",
+             Target(0.2, at_most=True).said(_share(found) / FULL, "{:.0%}")),
         ]  # fmt: skip
     return verdicts(rows)
