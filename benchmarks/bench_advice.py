@@ -4,12 +4,12 @@
         [--precision bf16] [--cells "sst2-32 minilm" ...] [--modes heads none ...] [--seeds 3]
 
 `run` trains: one JSON file a situation, backbone, mode and seed (`parts/advice_training.py`). What
-FOLDER holds is not trained again, so an interrupted run goes on. Cheap cells come first, with all
-seeds of the modes that a cell is judged by; the other modes' seeds follow (`plan`). Needs the full
+FOLDER holds is not trained again, so an interrupted run goes on. Cheap cells come first, with two
+seeds of the modes that a cell is judged by; other modes and seeds follow (`plan`). Needs the full
 data sets in shared/data beside the checkout, and the weights of shared/weights/make.py.
 
     python benchmarks/bench_advice.py pack --output FOLDER --results FILE.jsonl
-    python benchmarks/bench_advice.py table --results FILE.jsonl [--page PAGE.md]
+    python benchmarks/bench_advice.py table --results FILE.jsonl [--page PAGE.md] [--picture FILE]
 
 `pack` puts a folder's trainings into the file of lines that is committed. `table` trains nothing:
 it prints every table, and with `--page` also puts each between its marks in a page.
@@ -27,8 +27,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from parts.advice_picture import draw_picture
 from parts.advice_records import Grid, read_folder, read_lines, write_lines
-from parts.advice_situations import BY_NAME, CELLS
+from parts.advice_situations import BY_NAME, CELLS, RACES
 from parts.advice_tables import (
     CORE,
     SEEDS,
@@ -36,10 +37,12 @@ from parts.advice_tables import (
     cells_table,
     costs_table,
     differences_table,
+    dropping_table,
     forgetting_table,
     groups_table,
     race_table,
     ranks_table,
+    rules_of,
     seeds_table,
     targets_table,
 )
@@ -51,8 +54,10 @@ import mtfreeze as mtf
 DEFAULT = "none"
 """What is taken without trying."""
 
-FIRST = (*CORE, "lora", "bitfit")
-"""What a cell's first seed is trained with at once."""
+OTHERS = tuple(mode for mode in MODES if mode != DEFAULT)
+
+FURTHER = ("none cold", "lora", "bitfit")
+"""What a cell's first seed is trained with as well, in the cells of `RACES` at once."""
 
 
 def plan(cells: Sequence[tuple[str, ...]], modes: Sequence[str], seeds: int) -> Iterator[Job]:
@@ -63,12 +68,18 @@ def plan(cells: Sequence[tuple[str, ...]], modes: Sequence[str], seeds: int) -> 
         return [Job(BY_NAME[cell[0]], cell[1], mode, seed) for seed in which for mode in kept]
 
     for cell in cells:
-        yield from jobs(cell, FIRST, [0])
-        yield from jobs(cell, CORE, range(1, seeds))
+        yield from jobs(cell, CORE, [0])
+        yield from jobs(cell, CORE, range(1, min(2, seeds)))
+        if cell in RACES:
+            yield from jobs(cell, FURTHER, [0])
     for cell in cells:
-        yield from jobs(cell, FIRST[len(CORE) :], range(1, seeds))
+        yield from jobs(cell, CORE, range(2, seeds))
+        if cell not in RACES:
+            yield from jobs(cell, FURTHER, [0])
     for cell in cells:
-        yield from jobs(cell, [mode for mode in MODES if mode not in FIRST], range(seeds))
+        yield from jobs(cell, FURTHER, range(1, seeds))
+    for cell in cells:
+        yield from jobs(cell, [mode for mode in MODES if mode not in (*CORE, *FURTHER)], [0])
 
 
 def run(options: argparse.Namespace) -> None:
@@ -113,13 +124,12 @@ def tables(grid: Grid) -> dict[str, str]:
     """Return all tables by the name of their marks."""
     return {
         "targets": targets_table(grid, DEFAULT),
-        "always": always_table(grid, CORE, SEEDS),
-        "adapters": always_table(grid, CANDIDATES, 1),
-        "ahead": differences_table(
-            grid, DEFAULT, ("heads", "half", "none cold", "lora", "bitfit", "gradual"), 1
-        ),
-        "groups": groups_table(grid, DEFAULT, ("heads", "half", "none cold"), SEEDS),
+        "always": always_table(grid, CORE, SEEDS, rules_of(grid, CORE, SEEDS)),
+        "adapters": always_table(grid, (*CANDIDATES, "none cold"), 1),
+        "ahead": differences_table(grid, DEFAULT, OTHERS, 1),
+        "groups": groups_table(grid, DEFAULT, ("heads", "half", "none cold", "lora", "bitfit")),
         "race": race_table(grid),
+        "dropping": dropping_table(grid),
         "ranks": ranks_table(grid),
         "costs": costs_table(grid),
         "forgetting": forgetting_table(grid),
@@ -142,6 +152,8 @@ def table(options: argparse.Namespace) -> None:
                 before, _, rest = page.partition(begin)
                 page = f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
         options.page.write_text(page, encoding="utf-8")
+    if options.picture is not None:
+        draw_picture(grid, DEFAULT, OTHERS, options.picture)
 
 
 def parse() -> Any:
@@ -163,6 +175,7 @@ def parse() -> Any:
     showing = verbs.add_parser("table", help="print what the trainings say")
     showing.add_argument("--results", type=Path, required=True, help="the file of lines")
     showing.add_argument("--page", type=Path, help="a page with marks such as <!-- always -->")
+    showing.add_argument("--picture", type=Path, help="a file for the picture")
     return parser.parse_args()
 
 

@@ -38,10 +38,10 @@ class Raced(NamedTuple):
     seconds: float
     one_seed: float
     """Processor seconds of all five with one seed."""
-    behind: float
-    """Points that the chosen is behind the best of the five, on the rows to judge by."""
-    behind_winner: float
-    """Points that it is behind the winner there; below 0 where it is ahead."""
+    regrets: dict[str, float]
+    """Points behind the best of the five on the rows to judge by, of each candidate."""
+    costs: dict[str, float]
+    """Processor seconds of each candidate, trained to the end and scored there."""
 
 
 def race(cell: Cell, seed: int, runs: dict[str, Record]) -> Raced:
@@ -73,8 +73,8 @@ def race(cell: Cell, seed: int, runs: dict[str, Record]) -> Raced:
         len(racing),
         sum(spent.values()),
         sum(full.values()),
-        max(judged.values()) - judged[choice.name],
-        judged[winner] - judged[choice.name],
+        {name: max(judged.values()) - value for name, value in judged.items()},
+        full,
     )
 
 

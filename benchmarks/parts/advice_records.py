@@ -46,7 +46,7 @@ class Record(NamedTuple):
     scoring: float
     """Of the processor, scoring the rows to choose by, once."""
     peak_bytes: int
-    drift: float
+    drift: float | None
     old: tuple[float, float] | None
     """Spearman's rho on pairs that the backbone told apart before, and after."""
     rungs: tuple[tuple[float, float, str], ...]
@@ -119,7 +119,7 @@ def record_of(found: dict[str, Any]) -> Record:
         round(found["seconds"], 3),
         round(found["scoring_seconds"], 3),
         found["peak_bytes"],
-        round(found["drift"], 5),
+        None if found["drift"] is None else round(found["drift"], 5),
         None if found["old"] is None else tuple(round(one, 4) for one in found["old"]),
         tuple(
             (one["share"], round(one["seconds"], 3), packed(one["choose"]))

@@ -66,6 +66,40 @@ def always(mode: str) -> Rule:
     return lambda cell: mode
 
 
+class Threshold(NamedTuple):
+    """A rule that takes one mode up to a threshold of what is known of a cell, another beyond."""
+
+    what: str
+    known: Callable[[Cell], float]
+    limit: float
+    below: str
+    above: str
+
+    def __call__(self, cell: Cell) -> str:
+        return self.below if self.known(cell) <= self.limit else self.above
+
+    def __str__(self) -> str:
+        if math.isinf(self.limit):
+            only = self.above if self.limit < 0 else self.below
+            return f"{self.what}: no threshold, always {only}"
+        return f"{self.below} up to {self.limit:.3g} {self.what}, else {self.above}"
+
+
+def fitted(
+    grid: Grid,
+    cells: Sequence[Cell],
+    modes: Sequence[str],
+    rule: Threshold,
+) -> Threshold:
+    """Return a rule with the threshold that has the smallest mean regret in some cells.
+
+    Of equal ones the lowest; minus infinity where the threshold gains nothing.
+    """
+    known = sorted({rule.known(cell) for cell in cells})
+    tried = [rule._replace(limit=limit) for limit in (-math.inf, *known)]
+    return min(tried, key=lambda one: sum(regrets(grid, cells, modes, one).values()))
+
+
 def luck(grid: Grid, cells: Sequence[Cell], modes: Sequence[str], n_draws: int = 400) -> Interval:
     """Return the regret that a mode has on average where all are truly equal.
 

@@ -12,13 +12,27 @@ import numpy as np
 
 from .advice_races import Raced, races, rank_correlations
 from .advice_records import Cell, Grid, Record
-from .advice_regret import Interval, Rule, always, best_constant, luck, over_situations, regrets
+from .advice_regret import (
+    Interval,
+    Rule,
+    Threshold,
+    always,
+    best_constant,
+    fitted,
+    luck,
+    over_situations,
+    regrets,
+)
 from .advice_situations import CALIBRATION, REPORT
 from .advice_training import CANDIDATES, MODES
 from .figures import Target, header, line, verdicts
 
-CORE = ("heads", "half", "none", "none cold")
-SEEDS = 3
+CORE = ("heads", "half", "none")
+"""A cell counts where these have `SEEDS` seeds."""
+
+SEEDS = 2
+FULL = 3
+"""Seeds of a full comparison, which a race's cost is set against."""
 HALVES = (CALIBRATION, REPORT)
 
 
@@ -27,19 +41,20 @@ def _points(values: Sequence[float], best: float) -> list[str]:
 
 
 def cells_table(grid: Grid) -> str:
-    """Return every cell that counts: points by mode, the best of the first four bold."""
-    lines = [
-        header("situation", "backbone", "half", "rows", "labels", "metric", *CORE, "lora", "bitfit")
-    ]
+    """Return every cell that counts: points by mode, the best of the first three bold."""
+    others = [mode for mode in MODES if mode not in CORE]
+    lines = [header("situation", "backbone", "half", "rows", "labels", "seeds", *CORE, *others)]
     for cell in sorted(grid.cells(CORE, SEEDS), key=lambda one: (grid.first(one).half, one)):
         first, points = grid.first(cell), grid.means(cell, CORE)
-        others = []
-        for mode in ("lora", "bitfit"):
-            runs = grid.by_cell[cell].get(mode, {})
-            mean = 100 * statistics.mean(one.value for one in runs.values()) if runs else None
-            others.append("" if mean is None else f"{mean:.1f} ({len(runs)})")
-        cells = [*cell, first.half, first.n_rows, first.n_labels, first.primary]
-        lines.append(line(*cells, *_points(points.tolist(), float(points.max())), *others))
+        seeds = len(grid.shared(cell, CORE))
+        more = [
+            grid.means(cell, (one,))[0] if grid.shared(cell, (one,)) else None for one in others
+        ]
+        lines.append(
+            line(*cell, first.half, first.n_rows, first.n_labels, seeds,
+                 *_points(points.tolist(), float(points.max())),
+                 *(more.get(mode, "") for mode in others))
+        )  # fmt: skip
     return "\n".join(lines)
 
 
@@ -73,6 +88,26 @@ def always_table(
     return "\n".join(lines)
 
 
+def rules_of(grid: Grid, modes: Sequence[str], seeds: int) -> dict[str, Rule]:
+    """Return rules by what is known before the backbone trains, fixed on the calibration half."""
+
+    def per_label(cell: Cell) -> float:
+        return grid.first(cell).n_rows / grid.first(cell).n_labels
+
+    def left_to_win(cell: Cell) -> float:
+        runs = [one for one in grid.by_cell[cell]["heads"].values() if one.choose is not None]
+        return 100 * (1 - statistics.mean(one.chosen_by() for one in runs))
+
+    cells = grid.cells(modes, seeds, CALIBRATION)
+    rules = [
+        Threshold("rows a label", per_label, 0.0, "heads", "none"),
+        Threshold("rows a label", per_label, 0.0, "half", "none"),
+        Threshold("points left by the heads", left_to_win, 0.0, "heads", "none"),
+        Threshold("points left by the heads", left_to_win, 0.0, "half", "none"),
+    ]
+    return {str(one): one for one in (fitted(grid, cells, modes, rule) for rule in rules)}
+
+
 def differences_table(grid: Grid, base: str, others: Sequence[str], seeds: int) -> str:
     """Return by how many points other modes are ahead of one, on the seeds that both have."""
     lines = [header("mode", "half", "cells", f"ahead of {base}", "ahead by 1", "behind by 1")]
@@ -92,17 +127,17 @@ def _ahead(grid: Grid, cell: Cell, mode: str, base: str) -> float:
     return float(first - second)
 
 
-def groups_table(grid: Grid, base: str, modes: Sequence[str], seeds: int) -> str:
-    """Return the same by kind of situation."""
-    lines = [header("cells", "n", *(f"{mode} ahead of {base}" for mode in modes))]
+def groups_table(grid: Grid, base: str, modes: Sequence[str]) -> str:
+    """Return the same by kind of situation, and over how many cells."""
+    lines = [header("cells", *(f"{mode} ahead of {base}" for mode in modes))]
     for name, belongs in GROUPS.items():
-        cells = [one for one in grid.cells((base, *modes), seeds) if belongs(grid.first(one))]
-        if cells:
-            found = [
-                over_situations({cell: _ahead(grid, cell, mode, base) for cell in cells})
-                for mode in modes
-            ]
-            lines.append(line(name, len(cells), *found))
+        said = []
+        for mode in modes:
+            cells = [one for one in grid.cells((base, mode)) if belongs(grid.first(one))]
+            found = over_situations({cell: _ahead(grid, cell, mode, base) for cell in cells})
+            said.append(f"{found}, {len(cells)}" if cells else "")
+        if any(said):
+            lines.append(line(name, *said))
     return "\n".join(lines)
 
 
@@ -165,10 +200,11 @@ def forgetting_table(grid: Grid) -> str:
                 for cell, by in grid.by_cell.items()
                 if cell[1] == backbone
                 for one in by.get(mode, {}).values()
+                if one.drift is not None
             ]
             if not runs:
                 continue
-            drifts = [one.drift for one in runs]
+            drifts = [one.drift for one in runs if one.drift is not None]
             old = [one.old for one in runs if one.old is not None]
             rho = [f"{statistics.mean(one[i] for one in old):.3f}" if old else "" for i in (0, 1)]
             lines.append(
@@ -195,29 +231,47 @@ def seeds_table(grid: Grid) -> str:
 
 
 def race_table(grid: Grid) -> str:
-    """Return what races of one seed came to, in both halves."""
-    lines = [header("half", "races", "finished of 5", "winner within a point kept",
-                    "cost of one seed", "of three seeds", "behind the best", "behind the winner",
-                    "chosen")]  # fmt: skip
+    """Return what races of one seed came to beside what else could be done, in both halves."""
+    lines = [header("half", "rule", "races", "mean regret (95 % interval)", "largest", "cost")]
     for half in HALVES:
         found = races(grid, grid.cells(CANDIDATES, 1, half))
-        if found:
-            lines.append(line(half, len(found), *_race_cells(found)))
+        for name, choice in RACE_RULES.items() if found else ():
+            regret = [one.regrets[choice(one)] for one in found]
+            cost = sum(_cost(one, name) for one in found) / sum(one.one_seed for one in found)
+            mean = _by_cell(found, lambda one, choice=choice: one.regrets[choice(one)])
+            lines.append(line(half, name, len(found), mean, f"{max(regret):.1f}", f"{cost:.0%}"))
     return "\n".join(lines)
 
 
-def _race_cells(found: Sequence[Raced]) -> list[str]:
-    names = [one.chosen for one in found]
-    counted = ", ".join(f"{name} {names.count(name)}" for name in CANDIDATES if name in names)
-    return [
-        f"{statistics.mean(one.n_finished for one in found):.1f}",
-        f"{sum(one.kept for one in found)} of {len(found)}",
-        f"{_share(found):.0%}",
-        f"{_share(found) / 3:.0%}",
-        str(_by_cell(found, lambda one: one.behind)),
-        str(_by_cell(found, lambda one: one.behind_winner)),
-        counted,
-    ]
+RACE_RULES: dict[str, Callable[[Raced], str]] = {
+    "race": lambda one: one.chosen,
+    "all five trained, the best taken": lambda one: one.winner,
+    **{f"always {mode}": lambda one, mode=mode: mode for mode in CANDIDATES},
+}
+"""What is taken; those who know it before train nothing else."""
+
+
+def _cost(one: Raced, name: str) -> float:
+    if name == "race":
+        return one.seconds
+    return one.costs[name.removeprefix("always ")] if name.startswith("always") else one.one_seed
+
+
+def dropping_table(grid: Grid) -> str:
+    """Return what races dropped and kept, by how many rows there were to train on."""
+    lines = [header("training rows", "races", "finished of 5", "winner within a point kept",
+                    "cost of one seed", "of three seeds", "chosen")]  # fmt: skip
+    found = races(grid, grid.cells(CANDIDATES, 1))
+    for name, low, high in (("up to 64", 0, 64), ("more", 65, 10**9), ("all", 0, 10**9)):
+        own = [one for one in found if low <= grid.first(one.cell).n_rows <= high]
+        if own:
+            names = [one.chosen for one in own]
+            counted = ", ".join(f"{one} {names.count(one)}" for one in CANDIDATES if one in names)
+            finished = statistics.mean(one.n_finished for one in own)
+            kept = f"{sum(one.kept for one in own)} of {len(own)}"
+            costs = (f"{_share(own):.0%}", f"{_share(own) / FULL:.0%}")
+            lines.append(line(name, len(own), f"{finished:.1f}", kept, *costs, counted))
+    return "\n".join(lines)
 
 
 def _share(found: Sequence[Raced]) -> float:
@@ -225,10 +279,10 @@ def _share(found: Sequence[Raced]) -> float:
 
 
 def _by_cell(found: Sequence[Raced], figure: Callable[[Raced], float]) -> Interval:
-    cells = {one.cell for one in found}
-    return over_situations(
-        {cell: statistics.mean(figure(one) for one in found if one.cell == cell) for cell in cells}
-    )
+    by: dict[Cell, list[float]] = {}
+    for one in found:
+        by.setdefault(one.cell, []).append(figure(one))
+    return over_situations({cell: statistics.mean(own) for cell, own in by.items()})
 
 
 def ranks_table(grid: Grid) -> str:
@@ -258,8 +312,8 @@ def targets_table(grid: Grid, default: str) -> str:
     found = races(grid, grid.cells(CANDIDATES, 1, REPORT))
     if found:
         kept = sum(one.kept for one in found) / len(found)
-        behind = _by_cell(found, lambda one: one.behind)
-        constant = _constant_in_races(grid, found, default)
+        behind = _by_cell(found, lambda one: one.regrets[one.chosen])
+        constant = _by_cell(found, lambda one: one.regrets[default])
         limit = f"{{:.2f}} of always {default}"
         rows += [
             ("race: mean regret, one seed", str(behind),
@@ -268,17 +322,7 @@ def targets_table(grid: Grid, default: str) -> str:
              Target(0.95).said(kept, "{:.0%}")),
             ("race: cost of a one-seed comparison", f"{_share(found):.0%}",
              Target(0.5, at_most=True).said(_share(found), "{:.0%}")),
-            ("race: cost of one with three seeds", f"{_share(found) / 3:.0%}",
-             Target(0.2, at_most=True).said(_share(found) / 3, "{:.0%}")),
+            ("race: cost of one with three seeds", f"{_share(found) / FULL:.0%}",
+             Target(0.2, at_most=True).said(_share(found) / FULL, "{:.0%}")),
         ]  # fmt: skip
     return verdicts(rows)
-
-
-def _constant_in_races(grid: Grid, found: Sequence[Raced], default: str) -> Interval:
-    """Return the regret of a constant in the cells and seeds of the races."""
-    by: dict[Cell, list[float]] = {}
-    for one in found:
-        values = [100 * grid.by_cell[one.cell][m][one.seed].value for m in CANDIDATES]
-        own = 100 * grid.by_cell[one.cell][default][one.seed].value
-        by.setdefault(one.cell, []).append(max(values) - own)
-    return over_situations({cell: statistics.mean(own) for cell, own in by.items()})

@@ -58,6 +58,7 @@ def test_situations_alternate_between_halves_and_are_all_in_a_cell(bench: Any) -
     assert len(situations) == len(bench.situations.BY_NAME) >= 24
     assert abs(halves["calibration"] - halves["report"]) <= 1
     cells = bench.situations.CELLS
+    assert set(bench.situations.RACES) <= set(cells)
     assert len(set(cells)) == len(cells)
     assert {name for name, _ in cells} <= set(bench.situations.BY_NAME)
     assert {backbone for _, backbone in cells} == set(bench.training.BACKBONES)
@@ -116,6 +117,23 @@ def test_regret_is_what_the_best_has_more_over_shared_seeds(bench: Any) -> None:
     )
 
 
+def test_a_threshold_is_fixed_where_it_helps_and_nowhere_else(bench: Any) -> None:
+    grid = bench.records.Grid(
+        [
+            record(bench, name, mode, right, n_rows=rows)
+            for name, rows, heads, none in (("a", 10, 80, 70), ("b", 90, 70, 80), ("c", 60, 70, 71))
+            for mode, right in (("heads", heads), ("none", none))
+        ]
+    )
+    cells, modes = grid.cells(("heads", "none")), ("heads", "none")
+    rows = bench.regret.Threshold("rows", lambda cell: grid.first(cell).n_rows, 0, *modes)
+    found = bench.regret.fitted(grid, cells, modes, rows)
+    assert found.limit == 10 and str(found) == "heads up to 10 rows, else none"
+    assert sum(bench.regret.regrets(grid, cells, modes, found).values()) == 0
+    (never,) = [bench.regret.fitted(grid, cells[1:], modes, rows)]
+    assert str(never) == "rows: no threshold, always none"
+
+
 def test_backbones_of_a_situation_are_drawn_together(bench: Any) -> None:
     values = {("a", str(at)): 1.0 for at in range(50)} | {("b", "x"): 0.0}
     interval = bench.regret.over_situations(values)
@@ -143,7 +161,11 @@ def test_a_race_drops_who_is_behind_and_pays_for_what_it_trained(bench: Any) -> 
     assert raced.one_seed == pytest.approx(25.0)
     # heads whole, lora a quarter of 4 s and one scoring, three others with three scorings each
     assert raced.seconds == pytest.approx(5 + 1 + 1 + 3 * 7)
-    assert raced.chosen == "none" or raced.behind <= 1
+    # of equal costs the best
+    assert raced.chosen == "none" and raced.regrets["bitfit"] == pytest.approx(1.0)
+    table = bench.tables.race_table(grid)
+    assert "| report | race | 1 | 0.00 (0.00 to 0.00) | 0.0 | 112% |" in table
+    assert "| report | always lora | 1 | 40.00 (40.00 to 40.00) | 40.0 | 20% |" in table
     assert "| 50% | 1 | 1.00 (1.00 to 1.00) |" in bench.tables.ranks_table(grid)
 
 
@@ -171,6 +193,7 @@ def test_one_training_keeps_all_that_rules_need(
 
 def test_what_is_there_is_not_planned_twice(bench: Any) -> None:
     jobs = list(bench.script.plan([("sst2-32", "minilm")], bench.training.MODES, 3))
-    assert len({job.key for job in jobs}) == len(jobs) == 3 * len(bench.training.MODES)
-    first = [job.mode for job in jobs if job.seed == 0]
-    assert tuple(first[:4]) == bench.tables.CORE
+    assert len({job.key for job in jobs}) == len(jobs) == 3 * len(bench.training.MODES) - 4
+    core = bench.tables.CORE
+    begun = [(job.mode, job.seed) for job in jobs[: 2 * len(core)]]
+    assert begun == [(mode, seed) for seed in (0, 1) for mode in core]
