@@ -93,7 +93,7 @@ if TYPE_CHECKING:
     )
     from .pictures.boxes import plot_boxes
     from .planning.freeze_schedule import FreezeSchedule
-    from .recommending import Advice, recommend
+    from .recommending import Advice, BackboneRanking, recommend
     from .runtime.threads import get_threads, set_threads, show_config
     from .training.callbacks import Callback, EarlyStopping
     from .training.few_shot import few_shot
@@ -103,6 +103,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Advice": "recommending",
+    "BackboneRanking": "recommending",
     "BitFit": "adapters.descriptions",
     "IA3": "adapters.descriptions",
     "Lora": "adapters.descriptions",
@@ -198,6 +199,7 @@ __all__ = [
     "IA3",
     "Advice",
     "Augment",
+    "BackboneRanking",
     "BitFit",
     "Box",
     "BrokenTagsWarning",

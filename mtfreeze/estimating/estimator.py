@@ -32,7 +32,7 @@ from .walk import walk
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
 
-__all__ = ["estimate", "estimate_after"]
+__all__ = ["estimate", "estimate_after", "prepare_fit"]
 
 _DRIFT = 0.1
 """Share of the seconds that every band has at least: clocks change, caches and pages warm up."""
@@ -166,6 +166,15 @@ def _check_free(model: MultiTaskModel, prepared: Prepared, free: int | None) -> 
             f"{said}; nothing was timed; free memory, choose another way, or pass memory= bytes "
             "if more can be had than the system says"
         )
+
+
+def prepare_fit(
+    model: MultiTaskModel, tasks: Mapping[str, Task], epochs: int | None = None, **given: Any
+) -> Prepared:
+    """Check and plan the run of a call of `fit`, whose arguments these are; nothing is computed."""
+    arguments = _complete(epochs, given)
+    del arguments["progress"]
+    return prepare(model, tasks, **arguments)
 
 
 def _complete(epochs: int | None, given: Mapping[str, Any]) -> dict[str, Any]:

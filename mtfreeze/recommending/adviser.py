@@ -3,24 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 from ..checks import check_flag, check_number
 from ..closest import name_list
-from ..errors import ConfigError
 from ..evaluating.doubts import lines
+from ..heads.kind import HeadSpec
 from ..heads.task import Task
-from ..model.state import check_model
 from ..planning.defaults import ADVISED_BATCH_SIZE
 from ..quantities import in_seconds
 from ..runtime.memory import check_memory
 from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason
+from .backbone_ranking import BackboneRanking
 from .budget import Choice, Limits, choose, possible
 from .candidates import ADVISED, FURTHER, candidates_for
 from .factors import factors_of
 from .findings import Findings, find
+from .plain_models import check_plain
+from .rank_backbones import rank_backbones
 from .rules import decide, trade_of
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ __all__ = ["recommend"]
 _ALTERNATIVES = 2
 
 
+@overload
 def recommend(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
@@ -38,7 +42,30 @@ def recommend(
     *,
     memory: int | None = None,
     progress: bool = True,
-) -> Advice:
+) -> Advice: ...
+
+
+@overload
+def recommend(
+    *,
+    models: Sequence[str | os.PathLike[str] | MultiTaskModel],
+    tasks: Mapping[str, Task],
+    heads: Mapping[str, HeadSpec] | None = None,
+    memory: int | None = None,
+    progress: bool = True,
+) -> BackboneRanking: ...
+
+
+def recommend(
+    model: Any = None,
+    tasks: Any = None,
+    budget: float | None = None,
+    *,
+    models: Any = None,
+    heads: Any = None,
+    memory: int | None = None,
+    progress: bool = True,
+) -> Advice | BackboneRanking:
     """Say what to freeze for these data: a `FreezeSchedule`, its reasons, its price, alternatives.
 
     Heads first, then everything, unless the probe says that nothing is left to win, or time or
@@ -60,6 +87,12 @@ def recommend(
     budget : float, optional
         Seconds that training may take. The best schedule that keeps within it is advised; if none
         does, the fastest. LoRA and BitFit are among the alternatives then, if they keep within it.
+    models : list of str, path or MultiTaskModel, optional
+        Instead of `model`: backbones to choose from. Each is probed on the same rows, timed, and
+        priced in memory; nothing trains. Folders and names are loaded as `from_pretrained` does.
+    heads : mapping of str to head, optional
+        With `models`: descriptions by task, such as ``{"mood": SequenceClassification(...)}``, for
+        all of them that have no head of that name. Given models are copied for that.
     memory : int, optional
         Bytes that training may take; by default what this machine, or the container, has free.
         What does not fit is not advised.
@@ -68,8 +101,8 @@ def recommend(
 
     Returns
     -------
-    Advice
-        Prints as text, and as a list in notebooks.
+    Advice or BackboneRanking
+        Prints as text, and as a list in notebooks; a ranking is what `models` gives.
 
     Raises
     ------
@@ -94,19 +127,20 @@ def recommend(
         None if budget is None else check_number("budget", budget, above=True),
         check_memory(memory),
     )
-    check_model(model)
-    if model.adapter is not None:
-        raise ConfigError(
-            "recommend says what to freeze of a plain model; found one with an adapter "
-            f"({model.adapter.kind}); remove_adapter() or merge_lora() first, or compare both ways"
-        )
-    if model.index.modules:
-        raise ConfigError(
-            "recommend says what to freeze of a backbone that heads read; found a model with "
-            f"{name_list(model.index.modules)} between them; compare choices of them, e.g. "
-            'modes=["backbone", ["backbone", "encoder"], "none"]'
-        )
     reporter = Reporter(check_flag("progress", progress))
+    if models is not None:
+        if model is not None or budget is not None:
+            extra = "a model" if model is not None else "a budget"
+            raise TypeError(
+                f"recommend(models=...) ranks backbones; found {extra} as well; ask about one "
+                "model in a call of its own: recommend(model, tasks, budget)"
+            )
+        return rank_backbones(models, tasks, heads, limits.memory, reporter)
+    if heads is not None:
+        raise TypeError(
+            "heads= goes with models=[...]; found it with one model; model.add_head adds them"
+        )
+    check_plain(model)
     found = find(model, tasks, reporter)
     case, ranked_names, reasons = decide(found)
     n_rows = sum(one.n_rows for one in found.data.values())

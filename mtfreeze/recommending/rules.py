@@ -24,6 +24,9 @@ ENOUGH = 0.97
 """Probe of the top layer from which there is nothing to gain: above what any situation of the
 experiment reaches, so it rests on E7 alone (frozen within 2 points on easy labels)."""
 
+_MANY = 64
+"""Examples of a label from which E7 has frozen encoders behind on every set."""
+
 Say = Callable[[str, str], None]
 
 
@@ -111,7 +114,8 @@ def _say_tune(found: Findings, task: str, say: Say) -> None:
         "to it at every number of rows that was tried; no other rule did better.",
         "measured",
     )
-    say("From 64 examples of a label on, frozen encoders lose where labels are not easy.", "E7")
+    if found.data[task].per_label >= _MANY:
+        say("From 64 examples of a label on, frozen encoders lose where labels are not easy.", "E7")
 
 
 def _say_layers(found: Findings, task: str, say: Say) -> None:
