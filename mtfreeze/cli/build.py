@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["apply_freezing", "build_model", "build_tasks"]
 
-_TASK_KEYS = ("weight", "metric", "loss", "augment", "train_through_frozen")
+_TASK_KEYS = ("weight", "metric", "loss", "augment", "sampling", "train_through_frozen")
 _STREAM, _IMAGE = "stream", "image"
 """Keys of data that stay in their files, and of tables that hold paths of images."""
 

@@ -130,6 +130,7 @@ _DATA: dict[str, Check] = {
     "metric": check_text,
     "loss": check_loss,
     "augment": check_augment,
+    "sampling": check_text,
     "train_through_frozen": check_bool,
     "image": check_columns,
     "header": check_bool,

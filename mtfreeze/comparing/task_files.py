@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..data.answers import Answer
+from ..data.balanced import EACH_ROW
 from ..data.boxes import Box
 from ..data.example import Example, Label
 from ..data.examples import Examples
@@ -60,6 +61,7 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
             "loss": task.loss.to_dict() if isinstance(task.loss, DescribedLoss) else None,
             **{option: getattr(task, option) for option in _OPTIONS},
             "augment": None if task.augment is None else asdict(task.augment),
+            **({} if task.sampling == EACH_ROW else {"sampling": task.sampling}),
         }
         for name, task in tasks.items()
     }
@@ -105,6 +107,7 @@ def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
             loss=None if one["loss"] is None else loss_from_dict(one["loss"], f"loss of {name}"),
             **{option: one[option] for option in _OPTIONS},
             augment=None if one.get("augment") is None else Augment(**one["augment"]),
+            sampling=one.get("sampling", EACH_ROW),
         )
         for name, one in values["tasks"].items()
     }
