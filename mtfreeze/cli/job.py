@@ -33,8 +33,8 @@ from .job_values import (
     check_augment,
     check_bool,
     check_columns,
+    check_head_labels,
     check_label_map,
-    check_labels,
     check_loss,
     check_mapping,
     check_metric_names,
@@ -93,7 +93,7 @@ _MODEL: dict[str, Check] = {
 }
 _HEAD: dict[str, Check] = {
     "task": check_text,
-    "labels": check_labels,
+    "labels": check_head_labels,
     "hidden": check_anything,
     "activation": check_text,
     "norm_eps": check_number,
@@ -132,6 +132,7 @@ _DATA: dict[str, Check] = {
     "metrics": check_metric_names,
     "loss": check_loss,
     "augment": check_augment,
+    "sampling": check_text,
     "train_through_frozen": check_bool,
     "image": check_columns,
     "header": check_bool,

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from ..training.callbacks import EarlyStopping
 
 __all__ = [
+    "AUTO",
     "Check",
     "check_anything",
     "check_augment",
     "check_bool",
     "check_columns",
     "check_early_stopping",
+    "check_head_labels",
     "check_label_map",
     "check_labels",
     "check_loss",
@@ -48,6 +50,9 @@ __all__ = [
 
 Check = Callable[[str, object], Any]
 """(dotted path, value) -> the value as Python takes it; ConfigError if it does not hold."""
+
+AUTO = "auto"
+"""In the place of a head's labels: those in its data."""
 
 _RATES = ("learning_rate", "probe_learning_rate", "weight_decay")
 _NUMBERS = ("warmup_ratio", "layer_decay")
@@ -160,6 +165,11 @@ def _way(path: str, name: str, value: object) -> Any:
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     return way if name in WAYS else (name, way)
+
+
+def check_head_labels(path: str, value: object) -> list[str] | str:
+    """Check for a list of names of labels, or `AUTO`: those in the data."""
+    return AUTO if value == AUTO else check_labels(path, value)
 
 
 def check_labels(path: str, value: object) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..data.answers import Answer
+from ..data.balanced import EACH_ROW
 from ..data.boxes import Box
 from ..data.example import Example, Label
 from ..data.examples import Examples
@@ -64,6 +65,7 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
             "augment": None if task.augment is None else asdict(task.augment),
             # Not where there are none, so that comparisons of earlier versions go on.
             **({"metrics": _metrics(name, task)} if task.metrics else {}),
+            **({} if task.sampling == EACH_ROW else {"sampling": task.sampling}),
         }
         for name, task in tasks.items()
     }
@@ -114,6 +116,7 @@ def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
             **{option: one[option] for option in _OPTIONS},
             augment=None if one.get("augment") is None else Augment(**one["augment"]),
             metrics=metrics_from_values(one.get("metrics", ()), f"task {quoted(name)}"),
+            sampling=one.get("sampling", EACH_ROW),
         )
         for name, one in values["tasks"].items()
     }

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..checks import as_number, check_choice, check_flag, typed
+from ..data.balanced import BALANCED, EACH_ROW, check_row_sampling
 from ..data.csv_rows import Column, Columns
 from ..data.examples import Examples, Rows, as_examples
 from ..data.label_map import LabelMap
@@ -25,10 +26,12 @@ from ..losses.described import DescribedLoss
 from ..losses.own import LossFunction, loss_name
 from ..metrics.own import MetricFunction
 from ..quoting import quoted
+from .classes import Classification
 from .extra_metrics import NAMED, check_metrics
 from .kind import HeadSpec
 from .measure import Measure
 from .registry import MEASURES, METRICS
+from .row_spaces import TEXTS
 from .suited import head_for, told
 
 __all__ = ["Task"]
@@ -65,6 +68,9 @@ class Task:
         ``"average_precision"``, ``"precision_macro"``, ``"recall_macro"``, ``"f1_weighted"``,
         ``"balanced_accuracy"`` (one label a text or word), ``"precision_micro"``,
         ``"recall_micro"`` (sets of labels), or functions of your own; see below.
+    sampling : {"rows", "balanced"}
+        Which rows an epoch takes: each once, or as many rows in all, but of each label as many as
+        of another, those of rare labels several times. For heads that give a row one label.
 
     Raises
     ------
@@ -137,6 +143,7 @@ class Task:
         loss: LossFunction | DescribedLoss | None = None,
         augment: Augment | None = None,
         metrics: Sequence[str | MetricFunction] = (),
+        sampling: str = EACH_ROW,
     ) -> None:
         if train is None and eval is None:
             raise ConfigError("a Task needs data; found neither train= nor eval=; pass one of them")
@@ -168,6 +175,7 @@ class Task:
                 "images as they are"
             )
         self.augment = augment
+        self.sampling = check_row_sampling(sampling)
         self._labels: tuple[str, ...] | None = None
         self.encoding: RowEncoding = PLAIN
         self.distinct = False
@@ -286,7 +294,15 @@ class Task:
         ------
         DataError
             If a row cannot be read so; the row is named.
+        ConfigError
+            If such heads give a row no label, or several, of which none can be drawn evenly.
         """
+        if self.sampling == BALANCED and not (spec.space == TEXTS.name and _chooses(spec)):
+            raise ConfigError(
+                f"sampling={quoted(BALANCED)} draws each label of whole rows as often as another; "
+                f"found a head that has none, {type(spec).__name__}; leave it out, or weigh labels "
+                "in a loss"
+            )
         read = copy.copy(self)
         read.train = None if self.train is None else spec.rows(self.train)
         read.eval = None if self.eval is None else spec.rows(self.eval)
@@ -319,7 +335,7 @@ class Task:
     def only_evaluated(self) -> Task:
         """Return a task that trains on the evaluation rows, for those who group and read rows."""
         read = copy.copy(self)
-        read.train, read.eval = self.eval, None
+        read.train, read.eval, read.sampling = self.eval, None, EACH_ROW
         return read
 
     def only_trained(self) -> Task:
@@ -356,9 +372,15 @@ class Task:
         if self.loss is not None:
             loss = self.loss if isinstance(self.loss, DescribedLoss) else loss_name(self.loss)
             parts.append(f"loss={loss}")
+        if self.sampling != EACH_ROW:
+            parts.append(f"sampling={self.sampling!r}")
         if self._labels:
             parts.append(f"labels={quoted(self._labels)}")
         return f"Task({', '.join(parts)})"
+
+
+def _chooses(spec: HeadSpec) -> bool:
+    return isinstance(spec, Classification)
 
 
 def _checked_weight(weight: object) -> float:

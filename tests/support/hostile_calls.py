@@ -256,7 +256,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "Task": _plain(
         mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
-        label=None, loss=None,
+        label=None, loss=None, sampling="rows",
     ),
     "MultiLabelClassification": _plain(
         mtf.MultiLabelClassification, **POOLED, threshold=0.5, separator="|"
