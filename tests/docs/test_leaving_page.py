@@ -62,6 +62,15 @@ def test_a_head_of_another_form_is_told_ways_out(
         tiny_model.save_pretrained(tmp_path / "task", head="mood")
 
 
+def test_heads_for_words_leave_as_they_are_made() -> None:
+    end = "ForTokenClassification"
+    layouts = {name: family.head_layouts.get(end) for name, family in FAMILIES.items()}
+    made = mtf.TokenClassification(["O", "B-x"])
+    assert made.hidden == () and made.bias and layouts["bert"] is not None
+    other = {name for name, layout in layouts.items() if layout is not None and layout.hidden}
+    assert other == {"modernbert"}, "the page says so"
+
+
 def test_a_pooling_that_a_configuration_may_name(tmp_path: Any) -> None:
     """The class over ModernBERT takes two poolings, and no others by the same key."""
     model = load_family(write_family(tmp_path / "in", "modernbert"), heads=False)
