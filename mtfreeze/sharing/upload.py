@@ -45,11 +45,17 @@ def check_repo(repo: object) -> str:
 
 
 def check_token(token: object) -> str | None:
-    """Return the token, which no message repeats; TypeError if it is none."""
-    if token is not None and not isinstance(token, str):
-        raise TypeError(
-            f"token must be a token of the hub (str); found {typed(token)}; leave it out for the "
-            "one that `hf auth login` stored"
+    """Return the token, which no message repeats; TypeError or ConfigError if it is none."""
+    advice = "leave it out for the one that `hf auth login` stored"
+    if token is None:
+        return None
+    if not isinstance(token, str):
+        found = type(token).__name__
+        raise TypeError(f"token must be a token of the hub (str); found {found}; {advice}")
+    if not (token.isascii() and token.isprintable()) or not token or " " in token:
+        raise ConfigError(
+            f"token must be a token of the hub; found one of {len(token)} characters with some "
+            f"that no token has, such as spaces; copy it again, or {advice}"
         )
     return token
 
