@@ -104,7 +104,7 @@ class ExportingMethods(ModelState):
         earlier model there that this one does not have are deleted by the same commit.
         """
         from ..model.saving import save_model
-        from ..sharing.upload import check_repo, check_token, push_folder
+        from ..sharing.upload import check_online, check_repo, check_token, push_folder
 
         name, secret = check_repo(repo), check_token(token)
         if endpoint is not None and not isinstance(endpoint, str):
@@ -113,6 +113,7 @@ class ExportingMethods(ModelState):
                 "out for huggingface.co"
             )
         check_optional_flag("private", private)
+        check_online(name)
         with tempfile.TemporaryDirectory(prefix="mtfreeze-push-") as place:
             folder = Path(place, "model")
             # Only this reads the model; pushing may take its time.

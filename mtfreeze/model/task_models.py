@@ -44,6 +44,10 @@ _KINDS = {
 """Classes of transformers by kind of head, of families that read texts."""
 _OF_IMAGES = dict.fromkeys(PROBLEMS, "ForImageClassification")
 
+_TAKEN = {"pooling": ("cls", "mean")}
+"""What a class takes for an argument that its configuration decides, where that is not all of it:
+``classifier_pooling``."""
+
 _NO_NORM = {"norm_eps": None, "norm_bias": False}
 
 
@@ -81,8 +85,9 @@ def check_task_model(model: ModelState, head: object) -> None:
         raise ConfigError(
             f"head {quoted(name)} is not what {kind} computes: "
             f"expected { ({key: forms[0][key] for key in differ}) }; found "
-            f"{ ({key: found.get(key) for key in differ}) }; save without head=, which keeps every "
-            "head, or train a head of that form"
+            f"{ ({key: found.get(key) for key in differ}) }; train a head of that form "
+            f"to leave so; as it is, export_onnx(folder, heads=[{quoted(name)}]) takes it along, "
+            "and saving without head= keeps every head"
         )
 
 
@@ -137,7 +142,7 @@ def _forms(model: ModelState, layout: HeadLayout, spec: HeadSpec) -> list[dict[s
         if key in model.index.family.computed:  # the backbone reads it too
             form[name] = default if model.config.get(key) is None else model.config[key]
         else:
-            form[name] = facts[name]
+            form[name] = facts[name] if facts[name] in _TAKEN.get(name, [facts[name]]) else default
     if _is_pooler(model.index.family, layout):
         over = {"hidden": (), "hidden_bias": False, "activation": "none", "pooling": "pooler"}
         return [form, {**form, **over}]

@@ -18,7 +18,7 @@ from ..quoting import cut, quoted
 from .card import CARD, written_here
 from .hub_library import hub_library
 
-__all__ = ["check_repo", "check_token", "push_folder"]
+__all__ = ["check_online", "check_repo", "check_token", "push_folder"]
 
 _REPO = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.A)
 _OUTDATED = ["heads/*", "*.safetensors", "*.bin", "*.gguf", "onnx/*", "openvino/*"]
@@ -45,13 +45,31 @@ def check_repo(repo: object) -> str:
 
 
 def check_token(token: object) -> str | None:
-    """Return the token, which no message repeats; TypeError if it is none."""
-    if token is not None and not isinstance(token, str):
-        raise TypeError(
-            f"token must be a token of the hub (str); found {typed(token)}; leave it out for the "
-            "one that `hf auth login` stored"
+    """Return the token, which no message repeats; TypeError or ConfigError if it is none."""
+    advice = "leave it out for the one that `hf auth login` stored"
+    if token is None:
+        return None
+    if not isinstance(token, str):
+        found = type(token).__name__
+        raise TypeError(f"token must be a token of the hub (str); found {found}; {advice}")
+    if not (token.isascii() and token.isprintable()) or not token or " " in token:
+        raise ConfigError(
+            f"token must be a token of the hub; found one of {len(token)} characters with some "
+            f"that no token has, such as spaces; copy it again, or {advice}"
         )
     return token
+
+
+def check_online(repo: str) -> None:
+    """Check that the hub is not switched off; ConfigError otherwise. Nothing is asked of it."""
+    hub_library()
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise ConfigError(
+            f"expected a hub to push {quoted(repo)} to; found that it is switched off "
+            "(HF_HUB_OFFLINE); unset that, or save with save_pretrained(folder)"
+        )
 
 
 def push_folder(
@@ -91,15 +109,8 @@ def push_folder(
         If it cannot be reached, or fails.
     """
     hidden = check_optional_flag("private", private)
-    hub = hub_library()
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        raise ConfigError(
-            f"expected a hub to push {quoted(repo)} to; found that it is switched off "
-            "(HF_HUB_OFFLINE); unset that, or save with save_pretrained(folder)"
-        )
-    api = hub.HfApi(endpoint=endpoint, token=token)
+    check_online(repo)
+    api = hub_library().HfApi(endpoint=endpoint, token=token)
     try:
         api.create_repo(repo, private=hidden, exist_ok=True)
         kept = [CARD] if _has_another_card(api, repo) else None

@@ -98,6 +98,13 @@ def test_a_hub_that_refuses(tiny_model: mtf.MultiTaskModel, hub: StandInHub) -> 
     assert "hf_other" not in str(failed.value) and not hub.models
 
 
+@pytest.mark.parametrize("token", ["hf_secret\n", "hf_sécret", "hf secret", "", b"hf_secret"])
+def test_a_token_that_is_none_is_not_repeated(tiny_model: mtf.MultiTaskModel, token: Any) -> None:
+    with pytest.raises((TypeError, mtf.ConfigError), match="token must be a token of") as refused:
+        tiny_model.push_to_hub(REPO, token=token)
+    assert "cret" not in str(refused.value)
+
+
 def test_a_hub_that_fails(
     tiny_model: mtf.MultiTaskModel, hub: StandInHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
