@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from .training.few_shot import few_shot
     from .training.fine_tune import fine_tune
     from .training.fit import fit
+    from .training.fit_arguments import FitArguments
 
 _HOME = {
     "Advice": "recommending",
@@ -122,6 +123,7 @@ _HOME = {
     "Estimate": "training.estimate",
     "Example": "data",
     "Examples": "data",
+    "FitArguments": "training.fit_arguments",
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
     "ImageWarning": "notices",
@@ -205,6 +207,7 @@ __all__ = [
     "EvaluationWarning",
     "Example",
     "Examples",
+    "FitArguments",
     "FreezeSchedule",
     "FreezeWarning",
     "ImageWarning",

@@ -27,7 +27,10 @@ from .earlier import EarlierRuns
 from .walk import walk
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..multi_task_model import MultiTaskModel
+    from ..training.fit_arguments import EstimateArguments
 
 __all__ = ["estimate", "estimate_after"]
 
@@ -39,7 +42,7 @@ def estimate(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
     epochs: int | None = None,
-    **fit_arguments: Any,
+    **fit_arguments: Unpack[EstimateArguments],
 ) -> Estimate:
     """Say what ``fit(model, tasks, epochs=epochs, **fit_arguments)`` will take, without running it.
 
@@ -92,7 +95,7 @@ def estimate_after(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
     epochs: int | None = None,
-    **fit_arguments: Any,
+    **fit_arguments: Unpack[EstimateArguments],
 ) -> Estimate:
     """Estimate a run that other runs come before in the same process; see `estimate`.
 

@@ -61,7 +61,7 @@ def confusion(
     data = spec.rows(as_examples(examples, "examples"))
     gold = spec.targets(data, label or head, head).flat()
     predicted: Any = model.predict(head, [_content(row.content) for row in data])
-    names = spec.labels
+    names = tuple(spec.labels)
     table = {name: i for i, name in enumerate(names)}
     found = spec.row_space.joined(predicted)
     guesses = np.array([table.get(name, -1) for name in found], dtype=np.int64)

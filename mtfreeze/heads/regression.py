@@ -16,7 +16,7 @@ rows; spearman needs the ranks of all rows together, and errors shrink: these th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -150,7 +150,7 @@ class Regression(PooledHead):
     size_key: ClassVar[str] = "n_outputs"
     has_probabilities: ClassVar[bool] = False
 
-    labels: tuple[str, ...] = ("value",)
+    labels: Sequence[str] = ("value",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
