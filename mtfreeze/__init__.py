@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from .training.few_shot import few_shot
     from .training.fine_tune import fine_tune
     from .training.fit import fit
+    from .training.fit_arguments import FitArguments
     from .training.loggers import MLflowLogger, TensorBoardLogger, TrackioLogger, WandbLogger
 
 _HOME = {
@@ -129,6 +130,7 @@ _HOME = {
     "Estimate": "training.estimate",
     "Example": "data",
     "Examples": "data",
+    "FitArguments": "training.fit_arguments",
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
     "ImageWarning": "notices",
@@ -222,6 +224,7 @@ __all__ = [
     "EvaluationWarning",
     "Example",
     "Examples",
+    "FitArguments",
     "FreezeSchedule",
     "FreezeWarning",
     "ImageWarning",

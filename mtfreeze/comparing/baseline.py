@@ -31,7 +31,7 @@ def majority_scores(model: MultiTaskModel, tasks: Mapping[str, Task]) -> dict[st
         scores[name] = TaskScore(
             measure.name,
             task.measured_by(measure),
-            spec.labels,
+            tuple(spec.labels),
             counts,
             measure.figures(counts),
         )

@@ -43,7 +43,10 @@ from .task_files import probe_from_values, probe_to_values, tasks_to_values
 from .work import Work
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..multi_task_model import MultiTaskModel
+    from ..training.fit_arguments import CompareArguments
 
 __all__ = ["compare"]
 
@@ -63,7 +66,7 @@ def compare(
     threads: int | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     progress: bool = True,
-    **fit_arguments: Any,
+    **fit_arguments: Unpack[CompareArguments],
 ) -> Comparison:
     """Train every scenario from one starting point and compare what comes out.
 
@@ -150,8 +153,9 @@ def compare(
     gradients = check_flag("gradients", gradients)
     given = check_tasks(model, tasks)
     old = {} if not old_tasks else check_tasks(model, old_tasks)
-    begins = take_start(fit_arguments, start)
-    fit_settings = check_arguments({**fit_arguments, "start": begins})
+    given_settings: dict[str, Any] = {**fit_arguments}
+    begins = take_start(given_settings, start)
+    fit_settings = check_arguments({**given_settings, "start": begins})
     racing = read_race(race)
     numbers = check_seeds((3 if racing is None else 1) if seeds is None else seeds)
     if executor is not None:

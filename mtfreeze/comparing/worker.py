@@ -140,7 +140,7 @@ def score_of(model: MultiTaskModel, name: str, task: Task, outcome: Outcome) -> 
     """Return an evaluation as it is kept."""
     spec = model.heads[name].spec
     primary = task.measured_by(spec.measure)
-    return TaskScore(outcome.kind, primary, spec.labels, outcome.counts, outcome.metrics)
+    return TaskScore(outcome.kind, primary, tuple(spec.labels), outcome.counts, outcome.metrics)
 
 
 class _Job:

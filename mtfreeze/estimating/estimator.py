@@ -30,7 +30,10 @@ from .memory import available, memory_fit, training_peak
 from .walk import walk
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..multi_task_model import MultiTaskModel
+    from ..training.fit_arguments import EstimateArguments
 
 __all__ = ["estimate", "estimate_after", "prepare_fit"]
 
@@ -44,7 +47,7 @@ def estimate(
     epochs: int | None = None,
     *,
     memory: int | None = None,
-    **fit_arguments: Any,
+    **fit_arguments: Unpack[EstimateArguments],
 ) -> Estimate:
     """Say what ``fit(model, tasks, epochs=epochs, **fit_arguments)`` will take, without running it.
 
@@ -108,7 +111,7 @@ def estimate_after(
     epochs: int | None = None,
     *,
     memory: int | None = None,
-    **fit_arguments: Any,
+    **fit_arguments: Unpack[EstimateArguments],
 ) -> Estimate:
     """Estimate a run that other runs come before in the same process; see `estimate`.
 

@@ -245,7 +245,10 @@ def _answer(
     gold, predicted = told.gold[items], told.predicted[items]
     if spec.tells == LABELS:
         assert told.scores is not None
-        sets = [tuple(spec.labels[i] for i in np.flatnonzero(one[0])) for one in (gold, predicted)]
+        sets = [
+            tuple(spec.labels[i] for i in np.flatnonzero(one[0]).tolist())
+            for one in (gold, predicted)
+        ]
         shares = told.scores[items][0]
         return sets[0], sets[1], float(np.where(predicted[0], shares, 1 - shares).min())
     if spec.tells != LABEL:

@@ -117,8 +117,8 @@ class HeadSpec(ABC):
     fixed_labels: ClassVar[tuple[str, ...]] = ()
     """What the outputs of this kind are, where nobody may choose it."""
 
-    labels: tuple[str, ...]
-    hidden: tuple[int, ...] = ()
+    labels: Sequence[str]
+    hidden: Sequence[int] = ()
     dropout: float = 0.1
     activation: str = "gelu"
     norm_eps: float | None = field(default=None, kw_only=True)

@@ -145,7 +145,7 @@ class MultiLabelClassification(PooledHead):
     def predictions(self, kept: Float32) -> list[list[str]]:
         """Return the names of the labels that are probable enough, of each text."""
         chosen = kept >= np.float32(self.threshold)
-        return [[self.labels[at] for at in np.flatnonzero(row)] for row in chosen]
+        return [[self.labels[at] for at in np.flatnonzero(row).tolist()] for row in chosen]
 
     def loss_sum(self, outputs: Float32, targets: Float32) -> tuple[float, int]:
         """Return the sum of the rows' mean binary cross entropy, and how many have labels."""

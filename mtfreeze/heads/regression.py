@@ -16,7 +16,7 @@ rows; spearman needs the ranks of all rows together, and errors shrink: these th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -153,7 +153,7 @@ class Regression(PooledHead):
     has_probabilities: ClassVar[bool] = False
     tells: ClassVar[str] = NUMBERS_TOLD
 
-    labels: tuple[str, ...] = ("value",)
+    labels: Sequence[str] = ("value",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
