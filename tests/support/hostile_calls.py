@@ -249,7 +249,10 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "Task": _plain(
         mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
-        label=None, loss=None,
+        label=None, loss=None, metrics=["roc_auc"],
+    ),
+    "top_losses": _with_model(
+        mtf.top_losses, k=3, task="classifier", cache=False, progress=False
     ),
     "MultiLabelClassification": _plain(
         mtf.MultiLabelClassification, **POOLED, threshold=0.5, separator="|"
@@ -382,6 +385,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "Comparison.plot_modes": _writes("comparison", "plot_modes", ".svg"),
     "Comparison.to_csv": _writes("comparison", "to_csv", ".csv"),
     "Comparison.to_html": _writes("comparison", "to_html", ".html"),
+    "Run.report": _of("run", "report", task="classifier"),
+    "Run.confusion": _of("run", "confusion", task="classifier"),
+    "Run.top_losses": _of("run", "top_losses", k=3, task="classifier"),
     "Estimate.beside": lambda s: Call(s.estimate.beside, {"run": s.run}),
     "Example.label_for": _plain(EXAMPLES[0].label_for, task="t"),
     "Task.label_name": _plain(mtf.Task(train=ROWS).label_name, task="t"),
