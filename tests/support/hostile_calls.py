@@ -22,13 +22,16 @@ from support.tiny_bert import write_tiny_bert
 
 __all__ = ["CALLS", "Call", "Stage", "public_names"]
 
-NOT_CALLED = ("alone", "mark_trained", "read_by", "reading", "reread")
+NOT_CALLED = (
+    *("alone", "judged_by", "mark_trained", "measured_by", "read_by", "reading", "reread"),
+    "settled",
+)
 """Methods that rooms of the package call for each other."""
 
 OF_HEADS = (
     *("absent", "baseline", "bound", "check_sufficient", "class_counts", "core_config", "counted"),
     *("decoded", "examples", "loss_sum", "lost", "pass_loss", "predictions", "probabilities"),
-    *("picked", "read", "rows", "scored", "settings", "targets"),
+    *("picked", "read", "rows", "scored", "settings", "targets", "told"),
 )
 """What a description of a head or a loss offers to the rooms of the package."""
 
