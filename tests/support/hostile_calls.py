@@ -22,7 +22,10 @@ from support.tiny_bert import write_tiny_bert
 
 __all__ = ["CALLS", "Call", "Stage", "public_names"]
 
-NOT_CALLED = ("alone", "mark_trained", "read_by", "reading", "reread")
+NOT_CALLED = (
+    *("alone", "judged_by", "mark_trained", "measured_by", "read_by", "reading", "reread"),
+    "settled",
+)
 """Methods that rooms of the package call for each other."""
 
 UNCALLED = ("read_parquet",)
@@ -31,7 +34,7 @@ UNCALLED = ("read_parquet",)
 OF_HEADS = (
     *("absent", "baseline", "bound", "check_sufficient", "class_counts", "core_config", "counted"),
     *("decoded", "examples", "loss_sum", "lost", "pass_loss", "predictions", "probabilities"),
-    *("picked", "read", "rows", "scored", "settings", "targets"),
+    *("picked", "read", "rows", "scored", "settings", "targets", "told"),
 )
 """What a description of a head or a loss offers to the rooms of the package."""
 
@@ -256,7 +259,10 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "Task": _plain(
         mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
-        label=None, loss=None, sampling="rows",
+        label=None, loss=None, metrics=["roc_auc"], sampling="rows",
+    ),
+    "top_losses": _with_model(
+        mtf.top_losses, k=3, task="classifier", cache=False, progress=False
     ),
     "MultiLabelClassification": _plain(
         mtf.MultiLabelClassification, **POOLED, threshold=0.5, separator="|"
@@ -399,6 +405,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "Comparison.plot_modes": _writes("comparison", "plot_modes", ".svg"),
     "Comparison.to_csv": _writes("comparison", "to_csv", ".csv"),
     "Comparison.to_html": _writes("comparison", "to_html", ".html"),
+    "Run.report": _of("run", "report", task="classifier"),
+    "Run.confusion": _of("run", "confusion", task="classifier"),
+    "Run.top_losses": _of("run", "top_losses", k=3, task="classifier"),
     "Estimate.beside": lambda s: Call(s.estimate.beside, {"run": s.run}),
     "Example.label_for": _plain(EXAMPLES[0].label_for, task="t"),
     "Task.from_table": _plain(
