@@ -82,7 +82,12 @@ def _pool(workers: int) -> Iterator[Executor | None]:
 @click.option(
     "--mode", "single", multiple=True, metavar="SELECTOR", help="The same, one at a time."
 )
-@click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="How many.")
+@click.option(
+    "--seeds", type=int, metavar="N", help="How many; default: 3, in a race 1 for those that race."
+)
+@click.option(
+    "--race", is_flag=True, help="Drop on the way who is behind; choose the cheapest of the best."
+)
 @click.option("--report", metavar="FILE.html", help="Write the whole report, one page.")
 @click.option("--plot", metavar="FILE.png", help="Draw quality against time.")
 @click.option("--csv", "csv_path", metavar="FILE.csv", help="Write all figures.")
@@ -102,7 +107,8 @@ def compare(
     settings: tuple[str, ...],
     modes: str | None,
     single: tuple[str, ...],
-    seeds: int,
+    seeds: int | None,
+    race: bool,
     report: str | None,
     plot: str | None,
     csv_path: str | None,
@@ -116,6 +122,7 @@ def compare(
     \b
     mtfreeze compare --config job.yaml --modes backbone,classifier,none --report report.html
     mtfreeze compare --config job.yaml --seeds 5 --workers 8 --output outputs/comparison
+    mtfreeze compare --config job.yaml --race --output outputs/race
     """
     from ..comparing.compare import compare as compare_scenarios
 
@@ -134,6 +141,7 @@ def compare(
             chosen or None,
             seeds=seeds,
             gradients=gradients,
+            race=config.race or race,
             executor=executor,
             output_dir=output,
             progress=not quiet,

@@ -20,19 +20,23 @@ __all__ = ["recommend"]
 @click.option(
     "--budget", type=float, metavar="SECONDS", help="Seconds that training may take at most."
 )
+@click.option("--try-out", is_flag=True, help="Train the candidates in a race; advise the winner.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def recommend(
     job: JobOptions,
     budget: float | None,
+    try_out: bool,
     as_json: bool,
 ) -> None:
     """Advise what to freeze for a job's model and data.
 
-    Probes the frozen layers, prices schedules and trains nothing. What the job's file freezes is
-    the question and is left aside; what --mode, --freeze or --train freeze here stays frozen.
+    Probes the frozen layers, prices schedules and trains nothing unless it is to --try-out. What
+    the job's file freezes is the question and is left aside; what --mode, --freeze or --train
+    freeze here stays frozen.
 
     \b
     mtfreeze recommend --config job.yaml --budget 120
+    mtfreeze recommend --config job.yaml --try-out
     """
     from ..recommending import recommend as recommend_for
 
@@ -40,5 +44,6 @@ def recommend(
     model = build_model(config)
     if job.says_what_is_frozen:
         apply_freezing(model, config.freezing)
-    advice = recommend_for(model, build_tasks(config, model), budget, progress=not as_json)
+    tasks = build_tasks(config, model)
+    advice = recommend_for(model, tasks, budget, try_out=try_out, progress=not as_json)
     echo(json.dumps(advice.to_dict(), indent=2) if as_json else str(advice))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..comparing.race_result import RaceResult
 from ..planning.freeze_schedule import FreezeSchedule
 from ..printable import html_text, printable, printable_lines
 from ..quantities import in_seconds
@@ -19,7 +20,7 @@ from .findings import Findings
 __all__ = ["Advice", "Alternative", "Reason"]
 
 _WIDTH = 96
-_NO_ROWS = ("probe", "data", "budget", "measured")
+_NO_ROWS = ("probe", "data", "budget", "measured", "measured here")
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Reason:
     ----------
     sentence : str
     basis : str
-        ``"E6"``: a row of ``docs/evidence.md``. ``"probe"``, ``"data"``, ``"budget"``: measured on
-        this model and these data. ``"measured"``: `benchmarks/bench_advice.py`, see
+        ``"E6"``: a row of ``docs/evidence.md``. ``"probe"``, ``"data"``, ``"budget"``, ``"measured
+        here"``: on this model and these data. ``"measured"``: `benchmarks/bench_advice.py`, see
         ``docs/TRAINING_CONSIDERATIONS.md``.
     kind : str
         Of the backbone that the advice is for.
@@ -133,6 +134,8 @@ class Advice:
     budget : float or None
         Seconds, as given.
     notes : tuple of str
+    race : RaceResult or None
+        With ``recommend(try_out=True)``: what came out when the candidates were trained.
 
     Examples
     --------
@@ -151,6 +154,7 @@ class Advice:
     findings: Findings
     budget: float | None = None
     notes: tuple[str, ...] = ()
+    race: RaceResult | None = None
 
     @property
     def learning_rates(self) -> list[dict[str, Any]]:
@@ -185,6 +189,7 @@ class Advice:
             "alternatives": [one.to_dict() for one in self.alternatives],
             "findings": self.findings.to_dict(),
             "notes": list(self.notes),
+            **({} if self.race is None else {"race": self.race.to_dict()}),
         }
 
     def sections(self) -> Iterator[tuple[str, list[str]]]:
@@ -196,6 +201,8 @@ class Advice:
             f"Probes of the frozen {found.backbone.layers}, from {found.backbone.below} up",
             self._probe_lines(),
         )
+        if self.race is not None:
+            yield "Race", list(self.race.sentences)
         yield "Why", [str(one) for one in self.reasons]
         if self.alternatives:
             yield (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..checks import check_flag, check_number
 from ..closest import name_list
+from ..comparing.race_rules import TOLERANCE
 from ..errors import ConfigError
 from ..evaluating.doubts import lines
 from ..heads.task import Task
@@ -20,6 +21,7 @@ from .budget import Priced, choose, possible
 from .candidates import make_candidates
 from .findings import Findings, find
 from .rules import decide, trade_of
+from .try_out import tried_out
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -34,6 +36,8 @@ def recommend(
     tasks: Mapping[str, Task],
     budget: float | None = None,
     *,
+    try_out: bool = False,
+    tolerance: float = TOLERANCE,
     progress: bool = True,
 ) -> Advice:
     """Say what to freeze for these data: a `FreezeSchedule`, its reasons, its price, alternatives.
@@ -42,7 +46,7 @@ def recommend(
     linear probe reads off each of its layers (a sample of at most 1,000 texts or 200 sentences a
     task), at how far evaluation texts are from training texts and tasks from each other; labels of
     evaluation rows are not looked at. Then prices the best schedules with `estimate`. Takes some
-    ten seconds for a small model; nothing trains.
+    ten seconds for a small model; nothing trains, unless it is to try out.
 
     Parameters
     ----------
@@ -53,6 +57,12 @@ def recommend(
     budget : float, optional
         Seconds that training may take. The best schedule that keeps within it is advised; if none
         does, the fastest.
+    try_out : bool
+        Train the candidates on these data as well, in a race (``compare(race=True)``), and advise
+        the one that wins; with a budget those that keep within it. Takes as long as training some
+        of them; `Advice.race` says what came out.
+    tolerance : float
+        With `try_out`: the cheapest within so much of the best wins; 0.01 is a point.
     progress : bool
         Draw progress bars.
 
@@ -64,7 +74,8 @@ def recommend(
     Raises
     ------
     DataError
-        If a task has no training data, fewer rows than labels, or one class only.
+        If a task has no training data, fewer rows than labels, or one class only; with `try_out`
+        also if it has too few rows to judge by.
     ConfigError, TypeError
         If a task has no head (the closest name is in the message), everything is pinned, the
         model has an adapter, or the budget is no number above 0.
@@ -91,6 +102,8 @@ def recommend(
             f"{name_list(model.index.modules)} between them; compare choices of them, e.g. "
             'modes=["backbone", ["backbone", "encoder"], "none"]'
         )
+    trying = check_flag("try_out", try_out)
+    tolerance = check_number("tolerance", tolerance, 0.0, 1.0)
     reporter = Reporter(check_flag("progress", progress))
     found = find(model, tasks, reporter)
     _, ranking, reasons = decide(found)
@@ -111,7 +124,7 @@ def recommend(
             else f"trains what model.freeze() pinned; {chosen.candidate.name} keeps to the pins"
         )
         reasons = _against(found, ranking[0], first, hindrance, chosen, others, limit, reasons)
-    return Advice(
+    advice = Advice(
         name=chosen.candidate.name,
         says=chosen.candidate.says,
         schedule=chosen.candidate.schedule,
@@ -132,6 +145,7 @@ def recommend(
         budget=limit,
         notes=(*lines(chosen.estimate.doubts), *notes),
     )
+    return tried_out(advice, model, tasks, ranked, tolerance, reporter) if trying else advice
 
 
 def _against(
