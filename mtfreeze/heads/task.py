@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..checks import as_number, check_choice, check_flag, typed
@@ -342,12 +342,6 @@ class Task:
         """Return the task without its evaluation rows, for those who evaluate on their own."""
         left = copy.copy(self)
         left.eval = None
-        return left
-
-    def judged_on(self, rows: Iterable[int]) -> Task:
-        """Return the task with some of its evaluation rows, by number, and none to train on."""
-        left = copy.copy(self)
-        left.train, left.eval = None, None if self.eval is None else self.eval.select(rows)
         return left
 
     def label_name(self, task: str) -> str:

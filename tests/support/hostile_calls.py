@@ -185,7 +185,7 @@ AUGMENT = mtf.Augment()
 CALLS: dict[str, Callable[[Stage], Call]] = {
     "compare": _with_model(
         mtf.compare, modes=["backbone"], seeds=1, start="cold", old_tasks=None,
-        probe=["good"], gradients=False, executor=None, threads=1, output_dir=None,
+        probe=["good"], gradients=False, race=False, executor=None, threads=1, output_dir=None,
         **{k: v for k, v in FIT.items() if k in ("epochs", "batch_size", "progress", "betas")},
     ),
     "estimate": _with_model(mtf.estimate, **FIT),
@@ -200,7 +200,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.fine_tune, epochs=1, freeze_epochs=1, batch_size=4, progress=False
     ),
     "fit": _with_model(mtf.fit, **FIT),
-    "recommend": _with_model(mtf.recommend, budget=10.0, progress=False),
+    "recommend": _with_model(
+        mtf.recommend, budget=10.0, try_out=False, tolerance=0.01, progress=False
+    ),
     "get_threads": _plain(mtf.get_threads),
     "set_threads": _plain(mtf.set_threads, n=1),
     "show_config": _plain(mtf.show_config, mode="dict"),
@@ -324,6 +326,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "Examples.labels": _plain(EXAMPLES.labels, task=None),
     "Examples.select": _plain(EXAMPLES.select, rows=[0, 1]),
     "Examples.split": _plain(EXAMPLES.split, fraction=0.5, seed=0, stratify=True),
+    "Examples.drawn": _plain(EXAMPLES.drawn, n_rows=2, seed=0),
     "MultiTaskModel.from_pretrained": lambda s: Call(
         mtf.MultiTaskModel.from_pretrained,
         {"name_or_path": s.root / "tiny", "pooling": None, "normalize": None, "max_length": None,
@@ -346,6 +349,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"folder": s.model.copy().add_lora(2).save_adapter(s.root / "adapter")},
     ),
     "MultiTaskModel.add_ia3": _of_model("add_ia3", targets=["key"], layers=[0]),
+    "Race": _plain(mtf.Race, tolerance=0.01, rungs=[0.25, 0.5], rows=300, level=0.9),
     "Lora": _plain(mtf.Lora, rank=2, alpha=4.0, dropout=0.0, targets=["query"], layers=[0]),
     "IA3": _plain(mtf.IA3, targets=["key"], layers=[0]),
     "MultiTaskModel.encode": _of_model(
