@@ -47,9 +47,8 @@ def cells_table(grid: Grid) -> str:
     for cell in sorted(grid.cells(CORE, SEEDS), key=lambda one: (grid.first(one).half, one)):
         first, points = grid.first(cell), grid.means(cell, CORE)
         seeds = len(grid.shared(cell, CORE))
-        more = [
-            grid.means(cell, (one,))[0] if grid.shared(cell, (one,)) else None for one in others
-        ]
+        known = [mode for mode in others if grid.shared(cell, (mode,))]
+        more = {mode: f"{grid.means(cell, (mode,))[0]:.1f}" for mode in known}
         lines.append(
             line(*cell, first.half, first.n_rows, first.n_labels, seeds,
                  *_points(points.tolist(), float(points.max())),
