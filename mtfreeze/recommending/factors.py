@@ -153,7 +153,7 @@ def _similarity(found: Findings) -> str:
         for one in found.scores.values()
     ]
     parts += [
-        f"texts of {pair.tasks[0]} and {pair.tasks[1]} are {pair.distance:.2f} apart of 2"
+        f"rows of {pair.tasks[0]} and {pair.tasks[1]} are {pair.distance:.2f} apart of 2"
         for pair in found.likeness
         if pair.distance is not None
     ]
