@@ -8,7 +8,7 @@ are those of `benchmarks/bench_advice.py`, on the page in `SOURCE`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -113,6 +113,7 @@ def factors_of(
     seconds: Mapping[str, float],
     budget: float | None,
     limited: bool,
+    too_large: Sequence[str] = (),
 ) -> tuple[Factor, ...]:
     """Return every factor as it is here.
 
@@ -127,12 +128,15 @@ def factors_of(
         Seconds, as given.
     limited : bool
         Whether budget or memory decided.
+    too_large : sequence of str
+        Candidates that do not fit into memory.
     """
 
     def compute() -> str:
         times = ", ".join(f"{name} {in_seconds(one)}" for name, one in seconds.items())
         given = "no budget" if budget is None else f"a budget of {in_seconds(budget)}"
-        return f"{times}; {given}"
+        memory = f"too large for the memory: {', '.join(too_large)}" if too_large else ""
+        return "; ".join(filter(None, (times, given, memory)))
 
     here: Mapping[str, tuple[Callable[[], str], bool]] = {
         "similarity": (lambda: _similarity(found), case == "enough"),
