@@ -199,7 +199,14 @@ def recommend(
         findings=found,
         budget=limits.seconds,
         notes=(*lines(chosen.estimate.doubts), *_notes(model, absent, pinned)),
-        factors=factors_of(found, case, prices, limits.seconds, chosen.candidate is not ranked[0]),
+        factors=factors_of(
+            found,
+            case,
+            prices,
+            limits.seconds,
+            chosen.candidate is not ranked[0],
+            [one.name for one, _ in choice.too_large],
+        ),
         memory=chosen.estimate.memory,
         first_call=chosen.candidate.first_call,
     )

@@ -188,7 +188,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         probe=["good"], gradients=False, race=False, executor=None, threads=1, output_dir=None,
         **{k: v for k, v in FIT.items() if k in ("epochs", "batch_size", "progress", "betas")},
     ),
-    "estimate": _with_model(mtf.estimate, **FIT),
+    "estimate": _with_model(mtf.estimate, **FIT, memory=1 << 30),
     "evaluate": _with_model(mtf.evaluate, cache=False, progress=False, batch_size=4),
     "few_shot": lambda s: Call(
         mtf.few_shot,
@@ -201,7 +201,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "fit": _with_model(mtf.fit, **FIT),
     "recommend": _with_model(
-        mtf.recommend, budget=10.0, try_out=False, tolerance=0.01, progress=False
+        mtf.recommend, budget=10.0, memory=1 << 30, try_out=False, tolerance=0.01, progress=False
     ),
     "get_threads": _plain(mtf.get_threads),
     "set_threads": _plain(mtf.set_threads, n=1),
