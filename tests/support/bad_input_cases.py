@@ -24,6 +24,7 @@ from support.tiny_bert import tiny_config, tiny_tensors, write_json, write_tiny_
 
 ROWS = [("good", "positive"), ("bad", "negative")]
 TWO = ["negative", "positive"]
+TABLE: dict[str, list[Any]] = {"review": ["good", "bad"], "mood": ["glad", "sad"]}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ class Place:
 
 
 Case = Callable[[Place], object]
+
+
+def from_table(table: object = TABLE, **arguments: Any) -> mtf.Task:
+    """Make a task of a small table."""
+    return mtf.Task.from_table(table, **{"text": "review", "label": "mood", **arguments})
+
+
 load = mtf.MultiTaskModel.from_pretrained
 
 
@@ -369,6 +377,33 @@ CASES: dict[str, Case] = {
     "JSONL line without text": read(mtf.read_jsonl, '{"label": "b"}\n'),
     "CoNLL line without a tag": read(mtf.read_conll, "anna\tB-person\nsmith\n"),
     "CoNLL scheme unknown": read(mtf.read_conll, "anna\tO\n", scheme="iob3"),
+    "CSV without labels of any task": read(
+        mtf.read_csv, "text,mood,topic\na,,\n", label=["mood", "topic"]
+    ),
+    # tables
+    "table without its column": lambda _: mtf.read_table(TABLE, text="reviews", label="mood"),
+    "table with a text that is missing": lambda _: mtf.read_table(
+        {**TABLE, "review": ["good", float("nan")]}, text="review", label="mood"
+    ),
+    "table that is a number": lambda _: mtf.read_table(3),
+    "columns of a file of words": lambda p: mtf.read_table(
+        p.file("data.conll", "anna\tO\n"), text="words"
+    ),
+    "task of two labels": lambda _: from_table(label=["mood", "review"]),
+    "share of all rows": lambda _: from_table(eval=1.0),
+    "part that a data set has not": lambda _: from_table(
+        table={"train": TABLE, "test": TABLE}, eval="tests"
+    ),
+    "label that is none of those named": lambda _: from_table(eval=None, labels=["glad", "sat"]),
+    "labels of a head from no data": lambda _: mtf.SequenceClassification("auto"),  # type: ignore[arg-type]
+    "argument that a head has not": lambda _: from_table(eval=None).head(hiden=(4,)),
+    "rows of an unknown task": lambda _: mtf.read_table(
+        {"text": ["a"], "mood": ["x"], "topic": ["y"]}, label=["mood", "topic"]
+    )["mod"],
+    "rows drawn in an unknown way": fit(
+        lambda: {"classifier": mtf.Task(train=ROWS, sampling="balance")}
+    ),
+    "tags drawn evenly": fit(lambda: {"ner_head": mtf.Task(train=TAGGED, sampling="balanced")}),
     # rows and tasks
     "no rows": task([]),
     "row is a text": task(["good"]),
