@@ -1,17 +1,18 @@
-"""Is the advice good? `mtf.recommend` against everything that it chooses from, by `mtf.compare`.
+"""What to freeze: a grid of trainings, kept once, and every rule of choosing judged by it.
 
-In each data situation of `advice_situations.py` all candidate schedules are trained from the same
-fresh heads, and advice is asked without seeing any of it. Regret is what the best candidate has
-more than the advised one, in points of the task's metric (accuracy, entity F1), means over seeds.
-Thresholds of the rules were fixed on the calibration half; what counts is the other half.
-Prints markdown.
+    python benchmarks/bench_advice.py run --output FOLDER [--weights FOLDER] [--hours 2]
+        [--precision bf16] [--cells "sst2-32 minilm" ...] [--modes heads none ...] [--seeds 3]
 
-    python benchmarks/bench_advice.py --output FOLDER [--situations NAME ...] [--rows 2000]
-        [--seeds 2] [--threads 2] [--table]
+`run` trains: one JSON file a situation, backbone, mode and seed (`parts/advice_training.py`). What
+FOLDER holds is not trained again, so an interrupted run goes on. Cheap cells come first, with two
+seeds of the modes that a cell is judged by; other modes and seeds follow (`plan`). Needs the full
+data sets in shared/data beside the checkout, and the weights of shared/weights/make.py.
 
-`--rows` is the most training rows of a situation; 0 takes all. What FOLDER holds already is not
-run again, so an interrupted run goes on, and parts can be run one by one; `--table` runs nothing
-and prints what is there. Needs the full data sets in shared/data beside the checkout.
+    python benchmarks/bench_advice.py pack --output FOLDER --results FILE.jsonl
+    python benchmarks/bench_advice.py table --results FILE.jsonl [--page PAGE.md] [--picture FILE]
+
+`pack` puts a folder's trainings into the file of lines that is committed. `table` trains nothing:
+it prints every table, and with `--page` also puts each between its marks in a page.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -19,211 +20,176 @@ SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-import statistics
-import warnings
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from parts.advice_situations import ALL, CALIBRATION, REPORT, SITUATIONS, Situation
-from parts.figures import Target, header, line, verdicts
+from parts.advice_picture import draw_picture
+from parts.advice_records import Grid, read_folder, read_lines, write_lines
+from parts.advice_situations import BY_NAME, CELLS, RACES
+from parts.advice_tables import (
+    CORE,
+    SEEDS,
+    always_table,
+    cells_table,
+    costs_table,
+    differences_table,
+    dropping_table,
+    forgetting_table,
+    groups_table,
+    race_table,
+    ranks_table,
+    rules_of,
+    seeds_table,
+    targets_table,
+)
+from parts.advice_training import CANDIDATES, MODES, Job, Probe, backbone_folder, train
 from parts.two_tasks import DATA
 
 import mtfreeze as mtf
-from mtfreeze.planning.defaults import ADVISED_BATCH_SIZE
-from mtfreeze.recommending.candidates import NAMES, make_candidates
-from mtfreeze.recommending.findings import Findings
-from mtfreeze.recommending.rules import decide
 
-MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-TARGET = Target(1.5, at_most=True)
+DEFAULT = "none"
+"""What is taken without trying."""
 
+OTHERS = tuple(mode for mode in MODES if mode != DEFAULT)
 
-class Outcome(NamedTuple):
-    """What came out of one situation."""
-
-    situation: Situation
-    n_rows: int
-    n_seeds: int
-    metric: str
-    means: dict[str, float]
-    """By candidate."""
-    advised: str
-    case: str
-
-    @property
-    def best(self) -> str:
-        """The best candidate."""
-        return max(self.means, key=lambda name: self.means[name])
-
-    @property
-    def worst(self) -> str:
-        """The worst candidate."""
-        return min(self.means, key=lambda name: self.means[name])
-
-    def regret(self, name: str) -> float:
-        """Points by which a candidate is behind the best."""
-        return 100 * (self.means[self.best] - self.means[name])
+FURTHER = ("none cold", "lora", "bitfit")
+"""What a cell's first seed is trained with as well, in the cells of `RACES` at once."""
 
 
-def run_situation(situation: Situation, folder: Path, rows: int, seeds: int) -> None:
-    """Ask for advice, then train all candidates; what the folder has is not done again."""
-    model = mtf.MultiTaskModel.from_pretrained(MODEL)
-    model.add_head(situation.head, situation.spec())
-    tasks = {situation.head: situation.task(rows or ALL)}
-    train = tasks[situation.head].train
-    assert train is not None
-    place = folder / situation.name
+def plan(cells: Sequence[tuple[str, ...]], modes: Sequence[str], seeds: int) -> Iterator[Job]:
+    """Return what is to be trained, in order."""
+
+    def jobs(cell: tuple[str, ...], own: Sequence[str], which: Sequence[int]) -> list[Job]:
+        kept = [mode for mode in own if mode in modes]
+        return [Job(BY_NAME[cell[0]], cell[1], mode, seed) for seed in which for mode in kept]
+
+    for cell in cells:
+        yield from jobs(cell, CORE, [0])
+        yield from jobs(cell, CORE, range(1, min(2, seeds)))
+        if cell in RACES:
+            yield from jobs(cell, FURTHER, [0])
+    for cell in cells:
+        yield from jobs(cell, CORE, range(2, seeds))
+        if cell not in RACES:
+            yield from jobs(cell, FURTHER, [0])
+    for cell in cells:
+        yield from jobs(cell, FURTHER, range(1, seeds))
+    for cell in cells:
+        yield from jobs(cell, [mode for mode in MODES if mode not in (*CORE, *FURTHER)], [0])
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train what is not there yet, until the time is over."""
+    end = time.monotonic() + 3600 * options.hours
+    place: Path = options.output
     place.mkdir(parents=True, exist_ok=True)
-    if not (place / "advice.json").is_file():
-        advice = mtf.recommend(model, tasks, progress=False)
-        (place / "advice.json").write_text(json.dumps(advice.to_dict()), encoding="utf-8")
-    candidates = make_candidates(model.index.layers, len(train))
-    with warnings.catch_warnings():
-        # Candidates that begin with untrained heads are what is compared.
-        warnings.simplefilter("ignore", mtf.FreezeWarning)
-        comparison = mtf.compare(
-            model,
-            tasks,
-            modes=[(name, one.schedule) for name, one in candidates.items()],
-            seeds=seeds,
-            start="cold",
-            batch_size=ADVISED_BATCH_SIZE,
-            output_dir=place / "comparison",
-            progress=False,
+    cells = [tuple(one.split()) for one in options.cells] if options.cells else CELLS
+    missing = (
+        job
+        for job in plan(cells, options.modes, options.seeds)
+        if not (place / f"{job.key}.json").is_file()
+    )
+    for backbone, jobs in itertools.groupby(missing, key=lambda job: job.backbone):
+        model = mtf.MultiTaskModel.from_pretrained(
+            backbone_folder(backbone, options.weights, place)
         )
-    if comparison.failed:
-        raise RuntimeError(f"{situation.name}: {comparison.failed}")
-    found = [
-        {
-            "name": run.scenario,
-            "seed": run.seed,
-            "metric": run.tasks[situation.head].primary,
-            "value": run.tasks[situation.head].value,
-            "seconds": run.seconds + run.prefix_seconds,
-        }
-        for run in comparison.runs
-        if run.scenario in NAMES
-    ]
-    result = {"n_rows": len(train), "runs": found}
-    (place / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+        probes: list[Probe] = []
+        for job in jobs:
+            if time.monotonic() > end:
+                return
+            cache = place / f"features-{job.situation.name}-{backbone}"
+            try:
+                found = train(job, model, options.precision, cache, probes)
+            except mtf.Error as error:
+                print(f"{job.key} failed: {error}", flush=True)
+                continue
+            file = place / f"{job.key}.json"
+            file.with_suffix(".part").write_text(json.dumps(found), encoding="utf-8")
+            file.with_suffix(".part").rename(file)
+            print(f"{job.key}: {found['seconds']:.1f} s", flush=True)
 
 
-def read_outcomes(folder: Path, situations: Sequence[Situation]) -> list[Outcome]:
-    """Return the situations that have run; advice is drawn anew from what was found out then."""
-    outcomes = []
-    for situation in situations:
-        place = folder / situation.name
-        if not (place / "result.json").is_file():
-            continue
-        result = json.loads((place / "result.json").read_text("utf-8"))
-        advice = json.loads((place / "advice.json").read_text("utf-8"))
-        case, ranking, _ = decide(Findings.from_dict(advice["findings"]))
-        values: dict[str, list[float]] = {name: [] for name in NAMES}
-        for run in result["runs"]:
-            values[run["name"]].append(run["value"])
-        means = {name: statistics.mean(own) for name, own in values.items()}
-        metric = result["runs"][0]["metric"]
-        n_seeds = min(map(len, values.values()))
-        outcomes.append(
-            Outcome(situation, result["n_rows"], n_seeds, metric, means, ranking[0], case)
-        )
-    return outcomes
+def pack(options: argparse.Namespace) -> None:
+    """Put the trainings of a folder into one file."""
+    records = read_folder(options.output)
+    write_lines(records, options.results)
+    print(f"{len(records)} trainings in {options.results}")
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """Return the situations with the figures of every candidate."""
-    lines = [header("situation", "rows", "seeds", "metric", *NAMES, "advised (case)", "regret")]
-    for one in outcomes:
-        cells = [
-            f"**{100 * one.means[name]:.1f}**"
-            if name == one.best
-            else f"{100 * one.means[name]:.1f}"
-            for name in NAMES
-        ]
-        advised = f"{one.advised} ({one.case})"
-        regret = f"{one.regret(one.advised):.1f}"
-        if one.advised == one.worst:
-            regret += ", the worst"
-        lines.append(
-            line(
-                one.situation.name,
-                f"{one.n_rows:,}",
-                one.n_seeds,
-                one.metric,
-                *cells,
-                advised,
-                regret,
-            )
-        )
-    return "\n".join(lines)
+def tables(grid: Grid) -> dict[str, str]:
+    """Return all tables by the name of their marks."""
+    return {
+        "targets": targets_table(grid, DEFAULT),
+        "always": always_table(grid, CORE, SEEDS, rules_of(grid, CORE, SEEDS)),
+        "adapters": always_table(grid, (*CANDIDATES, "none cold"), 1),
+        "ahead": differences_table(grid, DEFAULT, OTHERS, 1),
+        "groups": groups_table(grid, DEFAULT, ("heads", "half", "none cold", "lora", "bitfit")),
+        "race": race_table(grid),
+        "dropping": dropping_table(grid),
+        "ranks": ranks_table(grid),
+        "costs": costs_table(grid),
+        "forgetting": forgetting_table(grid),
+        "seeds": seeds_table(grid),
+        "cells": cells_table(grid),
+    }
 
 
-def always(outcomes: Sequence[Outcome]) -> str:
-    """Return what always taking one candidate would give, beside the advice."""
-    lines = [header("always", "mean regret", "largest", "times the worst")]
-    rules = [("as advised", [one.advised for one in outcomes])]
-    rules += [(name, [name] * len(outcomes)) for name in NAMES]
-    for name, taken in rules:
-        regrets = [one.regret(which) for one, which in zip(outcomes, taken, strict=True)]
-        worst = sum(one.worst == which for one, which in zip(outcomes, taken, strict=True))
-        lines.append(line(name, f"{statistics.mean(regrets):.2f}", f"{max(regrets):.1f}", worst))
-    return "\n".join(lines)
-
-
-def judge(outcomes: Sequence[Outcome]) -> str:
-    """Return the targets with their verdicts, on the half that is reported."""
-    mean = statistics.mean(one.regret(one.advised) for one in outcomes)
-    n_worst = sum(one.advised == one.worst for one in outcomes)
-    return verdicts(
-        [
-            ("mean regret of the advice, report half", f"{mean:.2f} points",
-             TARGET.said(mean, "{:g} points")),
-            ("times the worst, report half", str(n_worst),
-             Target(0, at_most=True).said(n_worst, "{:g}")),
-        ]
-    )  # fmt: skip
-
-
-def print_tables(outcomes: Sequence[Outcome]) -> None:
-    """Print both halves and the verdicts."""
-    for half in (CALIBRATION, REPORT):
-        own = [one for one in outcomes if one.situation.half == half]
-        if own:
-            print(f"#### The {half} half\n\n{table(own)}\n\n{always(own)}\n")
-    reported = [one for one in outcomes if one.situation.half == REPORT]
-    if reported:
-        print(judge(reported))
+def table(options: argparse.Namespace) -> None:
+    """Print the tables, and put them where a page has their marks."""
+    grid = Grid(read_lines(options.results))
+    found = tables(grid)
+    for name, text in found.items():
+        print(f"### {name}\n\n{text}\n")
+    if options.page is not None:
+        page = options.page.read_text("utf-8")
+        for name, text in found.items():
+            begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+            if begin in page:
+                before, _, rest = page.partition(begin)
+                page = f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+        options.page.write_text(page, encoding="utf-8")
+    if options.picture is not None:
+        draw_picture(grid, DEFAULT, OTHERS, options.picture)
 
 
 def parse() -> Any:
     """Return the command line's options."""
-    names = [one.name for one in SITUATIONS]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True, help="where results are kept")
-    parser.add_argument("--situations", nargs="+", choices=names, default=names)
-    parser.add_argument("--rows", type=int, default=2000, help="most training rows; 0: all")
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    training = verbs.add_parser("run", help="train the grid")
+    training.add_argument("--output", type=Path, required=True, help="where results are kept")
+    training.add_argument("--weights", type=Path, default=Path("weights"), help="folders of models")
+    training.add_argument("--hours", type=float, default=2.0, help="no training begins after them")
+    training.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
+    training.add_argument("--cells", nargs="+", help='such as "sst2-32 minilm"; default: all')
+    training.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
+    training.add_argument("--seeds", type=int, default=3)
+    training.add_argument("--threads", type=int, default=1)
+    packing = verbs.add_parser("pack", help="put a folder's trainings into one file")
+    packing.add_argument("--output", type=Path, required=True, help="where results are kept")
+    packing.add_argument("--results", type=Path, required=True, help="the file of lines")
+    showing = verbs.add_parser("table", help="print what the trainings say")
+    showing.add_argument("--results", type=Path, required=True, help="the file of lines")
+    showing.add_argument("--page", type=Path, help="a page with marks such as <!-- always -->")
+    showing.add_argument("--picture", type=Path, help="a file for the picture")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Run the situations and print the tables."""
+    """Run the verb."""
     options = parse()
+    if options.verb != "run":
+        {"pack": pack, "table": table}[options.verb](options)
+        return
     if not (DATA / "sst2").is_dir():
         print("skipped: needs shared/data beside the checkout")
         return
     mtf.set_threads(options.threads)
-    chosen = [one for one in SITUATIONS if one.name in options.situations]
-    size = f"at most {options.rows:,} training rows" if options.rows else "all training rows"
-    print(f"### Advice against what it chooses from, {size}\n", flush=True)
-    if not options.table:
-        for situation in chosen:
-            run_situation(situation, options.output, options.rows, options.seeds)
-    print_tables(read_outcomes(options.output, chosen))
+    run(options)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..adapters.descriptions import WAYS, way_from_dict
-from ..checks import as_integer, as_number, typed
+from ..checks import as_integer, as_number, check_choice, check_each, typed
 from ..closest import unknown
 from ..data.label_names import numbered_names
 from ..errors import ConfigError
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
     from ..training.callbacks import EarlyStopping
 
 __all__ = [
+    "AUTO",
     "Check",
     "check_anything",
     "check_augment",
     "check_bool",
     "check_columns",
     "check_early_stopping",
+    "check_head_labels",
     "check_label_map",
     "check_labels",
     "check_loss",
     "check_mapping",
+    "check_metric_names",
     "check_modes",
     "check_number",
     "check_precision_name",
@@ -47,6 +50,9 @@ __all__ = [
 
 Check = Callable[[str, object], Any]
 """(dotted path, value) -> the value as Python takes it; ConfigError if it does not hold."""
+
+AUTO = "auto"
+"""In the place of a head's labels: those in its data."""
 
 _RATES = ("learning_rate", "probe_learning_rate", "weight_decay")
 _NUMBERS = ("warmup_ratio", "layer_decay")
@@ -159,6 +165,11 @@ def _way(path: str, name: str, value: object) -> Any:
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     return way if name in WAYS else (name, way)
+
+
+def check_head_labels(path: str, value: object) -> list[str] | str:
+    """Check for a list of names of labels, or `AUTO`: those in the data."""
+    return AUTO if value == AUTO else check_labels(path, value)
 
 
 def check_labels(path: str, value: object) -> list[str]:
@@ -290,6 +301,22 @@ def check_loss(path: str, value: object) -> DescribedLoss:
     from ..losses.from_dict import loss_from_dict
 
     return loss_from_dict(value, path)
+
+
+def check_metric_names(path: str, value: object) -> list[str]:
+    """Check for names of metrics; functions are for Python.
+
+    metrics: [roc_auc, precision_macro]
+    """
+    from ..heads.extra_metrics import NAMED
+
+    def name(where: str, one: object) -> str:
+        return check_choice(where, one, NAMED)
+
+    try:
+        return check_each(path, value, name, of="names of metrics", example="[roc_auc]")
+    except TypeError as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_augment(path: str, value: object) -> Augment | None:

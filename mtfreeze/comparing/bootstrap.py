@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which differences between scenarios are real: a paired bootstrap over rows, and over seeds.
+"""Which differences between scenarios are significant: a paired bootstrap over rows and seeds.
 
 The evaluation rows are drawn again with replacement (Efron & Tibshirani 1993, ch. 13), the same
 rows for every scenario and seed, so what makes a row hard cancels in the difference (Koehn 2004).
@@ -35,6 +35,7 @@ import numpy as np
 from ..errors import DataError
 from ..heads.measure import Floats
 from ..heads.registry import measure_named
+from ..notices import renamed
 from .results import TaskScore
 from .sums import RowSums
 
@@ -51,7 +52,7 @@ __all__ = [
 ]
 
 LEVEL = 0.05
-"""Share of false alarms that is accepted: a difference is real at an adjusted p below it."""
+"""Share of false alarms that is accepted: a difference is significant at an adjusted p below it."""
 
 N_DRAWS = 10_000
 """Evaluation sets drawn: p values down to 0.0002, ends of intervals steady to a few percent."""
@@ -111,9 +112,11 @@ class Difference:
     n_seeds: int
 
     @property
-    def real(self) -> bool:
+    def significant(self) -> bool:
         """Whether it is more than chance, at a level of 5 % for all that were judged together."""
         return self.adjusted < LEVEL
+
+    real = renamed("real", "significant")
 
 
 def draw(

@@ -17,6 +17,9 @@ from .comparison_data import ComparisonData
 from .comparison_folder import ComparisonFolder, described
 from .export import long_rows, to_csv_text, to_frame
 from .figures import REFERENCES
+from .race_settings import RaceFacts
+from .race_standing import Raced, read_rungs
+from .race_words import race_grid
 from .table import ComparisonTable, make_table
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ class Comparison(ComparisonData):
         Where its files lie.
     interrupted : bool
         Whether it was ended before all scenarios had run.
+    raced : Raced, optional
+        What is known of a race.
 
     Attributes
     ----------
@@ -45,6 +50,8 @@ class Comparison(ComparisonData):
     settings : dict
     folder : Path or None
     interrupted : bool
+    race : RaceResult or None
+        What a race came to.
 
     Raises
     ------
@@ -68,7 +75,7 @@ class Comparison(ComparisonData):
     >>> best = comparison.best("texts")
     >>> best.name, best.wins, best.gained
     ('none', True, True)
-    >>> comparison.difference("texts", "backbone").real
+    >>> comparison.difference("texts", "backbone").significant
     False
     """
 
@@ -87,18 +94,23 @@ class Comparison(ComparisonData):
             names = [*REFERENCES, *(mode["name"] for mode in settings["modes"])]
             jobs = [(name, seed) for name in names for seed in settings["seeds"]]
             found = [place.result(*job, described(settings, job[0])) for job in jobs]
+            raced = None
+            if (facts := place.race()) is not None:
+                known = RaceFacts.from_dict(facts)
+                raced = Raced(known, read_rungs(place, settings, known))
         except (KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{place.path}: expected a comparison; found settings that are damaged "
                 f"({type(error).__name__}: {error}); repeat the call that began it elsewhere"
-            ) from error
-        whole = cls([run for run in found if run is not None], settings, place.path)
+            ) from None
+        whole = cls([run for run in found if run is not None], settings, place.path, raced=raced)
         whole.interrupted = whole.n_missing > 0
         return whole
 
     def table(self) -> ComparisonTable:
         """Return the table; it prints as text, and as HTML in a notebook."""
-        return make_table(self.rows, self.tasks, self.old_tasks, self._best, self.sentences())
+        race = None if self.race is None else race_grid(self.race)
+        return make_table(self.rows, self.tasks, self.old_tasks, self._best, self.sentences(), race)
 
     def __repr__(self) -> str:
         return self.table().text()
@@ -124,6 +136,7 @@ class Comparison(ComparisonData):
                 for task, one in self._best.items()
             },
             "sentences": self.sentences(),
+            **({} if self.race is None else {"race": self.race.to_dict()}),
         }
 
     def to_pandas(self) -> pd.DataFrame:

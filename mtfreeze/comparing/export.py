@@ -35,7 +35,7 @@ COLUMNS = (
     "change_high",
     "change_p",
     "change_p_adjusted",
-    "change_real",
+    "change_significant",
     "trained",
     "forgetting",
     "head_drift",
@@ -96,7 +96,7 @@ def long_rows(
                     "change_high": change.high,
                     "change_p": change.p,
                     "change_p_adjusted": change.adjusted,
-                    "change_real": change.real,
+                    "change_significant": change.significant,
                 }
             found.append(_complete(common | values))
         if not row.tasks:

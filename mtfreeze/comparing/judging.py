@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which scenario is best on a task, and which cannot be told apart from it.
 
-The best is the one with the highest mean. It is the *winner* only if it is really better than every
-other and than `START`; otherwise those that cannot be told apart from it are tied with it. Since
-the best is chosen after looking, all pairs of scenarios are judged together (Holm 1979), not only
-those with the best: with seven equal scenarios the other way leaves one of them out too often.
+The best is the one with the highest mean. It is the *winner* only if it is significantly better
+than every other and than `START`; otherwise those that cannot be told apart from it are tied with
+it. Since the best is chosen after looking, all pairs of scenarios are judged together (Holm 1979),
+not only those with the best: with seven equal scenarios the other way leaves one of them out too
+often.
 Changes against `START` are a family of their own, and the same for the table and the verdict.
 """
 
@@ -34,7 +35,7 @@ class Best:
     tied : tuple of str
         Those that cannot be told apart from it, best first.
     gained : bool or None
-        Whether it is really better than `START`; None where there is no such row.
+        Whether it is significantly better than `START`; None where there is no such row.
     n_compared : int
         Scenarios that it was compared with, `START` among them.
     """
@@ -49,7 +50,7 @@ class Best:
 
     @property
     def wins(self) -> bool:
-        """Whether it is really better than all others."""
+        """Whether it is significantly better than all others."""
         return not self.tied and self.n_compared > 0
 
 
@@ -105,6 +106,6 @@ def judge(task: str, metric: str, judgement: Judgement) -> Best | None:
     ranked = sorted(means, key=lambda name: (-means[name], name != START))
     name, others = ranked[0], ranked[1:]
     apart = {other: judgement.between(name, other) for other in others}
-    tied = tuple(other for other, one in apart.items() if one is None or not one.real)
+    tied = tuple(other for other, one in apart.items() if one is None or not one.significant)
     gained = name != START and START not in tied if START in means else None
     return Best(task, metric, name, means[name], tied, gained, len(others))

@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from ..pictures.curves import curves_figure, curves_text
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
+from ..pictures.race import race_figure, race_text
 from ..pictures.writing import has_matplotlib, svg_text
 from ..printable import html_text
 from .comparison_data import ComparisonData
@@ -44,6 +45,7 @@ def report_page(data: ComparisonData, table: ComparisonTable) -> str:
         )
     parts += [
         section("In words", bullets(table.sentences)),
+        *_race(data, table),
         section("Quality", *shown, legend, _by_seed(data)),
         section("Quality against time", _quality(data)),
         section("What else changed", _effects_words(), *effects),
@@ -99,6 +101,26 @@ def _quality(data: ComparisonData) -> str:
     return _figure(quality_figure, quality_text, panels, **data.plot_arguments())
 
 
+def _race(data: ComparisonData, table: ComparisonTable) -> list[str]:
+    """Return the section of a race, if there was one."""
+    if data.race is None:
+        return []
+    grids = [f'<div class="scroll">{grid.html()}</div>' for grid in table.race]
+    rungs = [
+        f"{entry.name}, step {rung.step}: {rung.verdict.why}"
+        for entry in data.race.entries.values()
+        for rung in entry.rungs
+        if entry.raced
+    ]
+    how = (
+        "<p>Candidates pause at rungs and are judged on the same rows; one is dropped where it is "
+        "behind the leader on every task in 90 % of the rows drawn again.</p>"
+    )
+    picture = _figure(race_figure, race_text, data.race.picture_lines())
+    more = details("what each rung said", bullets(rungs)) if rungs else ""
+    return [section("The race", how, *grids, picture, more)]
+
+
 def _modes(data: ComparisonData) -> str:
     runs = data.first_runs()
     phases = {name: run.phases for name, run in runs.items() if run.phases}
@@ -143,7 +165,7 @@ def _differences(data: ComparisonData) -> str:
             Column("95 % interval"),
             Column("p"),
             Column("p, judged together"),
-            Column("real", left=True),
+            Column("significant", left=True),
         ]
     )
     for row in data.rows:
@@ -158,7 +180,7 @@ def _differences(data: ComparisonData) -> str:
                         f"{change.low:+.4f} to {change.high:+.4f}",
                         f"{change.p:.4f}",
                         f"{change.adjusted:.4f}",
-                        "yes" if change.real else "",
+                        "yes" if change.significant else "",
                     ]
                 )
     if not grid.rows:

@@ -54,7 +54,7 @@ def verdict(best: Best, rows: Mapping[str, ScenarioFigures]) -> str:
         others = (
             "every scenario made it worse"
             if best.wins
-            else f"not really better than {joined(best.tied)}"
+            else f"not significantly better than {joined(best.tied)}"
         )
         return f"{lead}nothing gained: {START} is best ({metric} {best.value:.3f}); {others}"
     change = rows[best.name].tasks[best.task].change
@@ -62,7 +62,7 @@ def verdict(best: Best, rows: Mapping[str, ScenarioFigures]) -> str:
     if change is not None:
         value += f", {interval(change)} against {START}"
     if best.wins:
-        return f"{lead}{best.name} is best: {value}; really better than every other row"
+        return f"{lead}{best.name} is best: {value}; significantly better than every other row"
     tied = [name for name in best.tied if name != START]
     if best.gained is False:
         also = f", nor from {joined(tied, 'or')}" if tied else ""
@@ -84,13 +84,13 @@ def _times(rows: Mapping[str, ScenarioFigures], fast: str, slow: str) -> str:
 
 
 def forgotten(task: str, rows: Sequence[ScenarioFigures]) -> list[str]:
-    """Say where a task that was not trained really lost, the greatest loss first."""
+    """Say where a task that was not trained lost significantly, the greatest loss first."""
     lost = []
     for row in rows:
         found = row.tasks.get(task)
         if found is None or found.forgetting is None or found.change is None:
             continue
-        if found.change.real and found.forgetting > 0:
+        if found.change.significant and found.forgetting > 0:
             lost.append((-found.forgetting, row.name))
     if not lost:
         return []
@@ -139,7 +139,9 @@ def troubles(
     """
     lines = []
     if n_seeds == 1:
-        lines.append("one seed: what is real holds for this seed's models; another may turn it")
+        lines.append(
+            "one seed: what is significant is so for this seed's models; another may turn it"
+        )
     for row in rows:
         if not row.frozen_ok:
             lines.append(f"{row.name}: FROZEN PARTS MOVED: {row.verdict}")

@@ -50,10 +50,13 @@ class Scoring:
     ) -> None:
         self._model, self._data, self._every = model, data, every
         measures = {name: model.heads[name].spec.measure for name in data.tasks}
-        self.short = {name: one.choose(tasks[name].metric) for name, one in measures.items()}
+        self.short = {name: tasks[name].judged_by(one) for name, one in measures.items()}
         self.primary = {name: metric_name(name, short) for name, short in self.short.items()}
         self.metric_names = {
-            name: {short: metric_name(name, short) for short in (LOSS.name, *one.names)}
+            name: {
+                short: metric_name(name, short)
+                for short in (LOSS.name, *one.names, *tasks[name].extra_names)
+            }
             for name, one in measures.items()
         }
 

@@ -3,22 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 from ..checks import check_flag, check_number
 from ..closest import name_list
-from ..errors import ConfigError
 from ..evaluating.doubts import lines
+from ..heads.kind import HeadSpec
 from ..heads.task import Task
-from ..model.state import check_model
 from ..planning.defaults import ADVISED_BATCH_SIZE
 from ..quantities import in_seconds
+from ..runtime.memory import check_memory
 from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason
-from .budget import Priced, choose, possible
-from .candidates import make_candidates
+from .backbone_ranking import BackboneRanking
+from .budget import Choice, Limits, choose, possible
+from .candidates import ADVISED, FURTHER, candidates_for
+from .factors import factors_of
 from .findings import Findings, find
+from .plain_models import check_plain
+from .rank_backbones import rank_backbones
 from .rules import decide, trade_of
 
 if TYPE_CHECKING:
@@ -29,14 +34,43 @@ __all__ = ["recommend"]
 _ALTERNATIVES = 2
 
 
+@overload
 def recommend(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
     budget: float | None = None,
     *,
+    memory: int | None = None,
     progress: bool = True,
-) -> Advice:
+) -> Advice: ...
+
+
+@overload
+def recommend(
+    *,
+    models: Sequence[str | os.PathLike[str] | MultiTaskModel],
+    tasks: Mapping[str, Task],
+    heads: Mapping[str, HeadSpec] | None = None,
+    memory: int | None = None,
+    progress: bool = True,
+) -> BackboneRanking: ...
+
+
+def recommend(
+    model: Any = None,
+    tasks: Any = None,
+    budget: float | None = None,
+    *,
+    models: Any = None,
+    heads: Any = None,
+    memory: int | None = None,
+    progress: bool = True,
+) -> Advice | BackboneRanking:
     """Say what to freeze for these data: a `FreezeSchedule`, its reasons, its price, alternatives.
+
+    Heads first, then everything, unless the probe says that nothing is left to win, or time or
+    memory does not allow it: that is what the experiment says
+    (``docs/TRAINING_CONSIDERATIONS.md``); how alike, large or shifted the data are is shown.
 
     Looks at the data (examples of a label, balance, lengths), the kind of backbone, and what a
     linear probe reads off each of its layers (a sample of at most 1,000 texts or 200 sentences a
@@ -52,14 +86,23 @@ def recommend(
         By head name, each with training data.
     budget : float, optional
         Seconds that training may take. The best schedule that keeps within it is advised; if none
-        does, the fastest.
+        does, the fastest. LoRA and BitFit are among the alternatives then, if they keep within it.
+    models : list of str, path or MultiTaskModel, optional
+        Instead of `model`: backbones to choose from. Each is probed on the same rows, timed, and
+        priced in memory; nothing trains. Folders and names are loaded as `from_pretrained` does.
+    heads : mapping of str to head, optional
+        With `models`: descriptions by task, such as ``{"mood": SequenceClassification(...)}``, for
+        all of them that have no head of that name. Given models are copied for that.
+    memory : int, optional
+        Bytes that training may take; by default what this machine, or the container, has free.
+        What does not fit is not advised.
     progress : bool
         Draw progress bars.
 
     Returns
     -------
-    Advice
-        Prints as text, and as a list in notebooks.
+    Advice or BackboneRanking
+        Prints as text, and as a list in notebooks; a ranking is what `models` gives.
 
     Raises
     ------
@@ -67,7 +110,9 @@ def recommend(
         If a task has no training data, fewer rows than labels, or one class only.
     ConfigError, TypeError
         If a task has no head (the closest name is in the message), everything is pinned, the
-        model has an adapter, or the budget is no number above 0.
+        model has an adapter, or budget or memory is no number above 0.
+    MemoryError
+        If no schedule fits into memory; the message says what would.
 
     Examples
     --------
@@ -78,31 +123,36 @@ def recommend(
     >>> bool(run.verify_frozen())
     True
     """
-    limit = None if budget is None else check_number("budget", budget, above=True)
-    check_model(model)
-    if model.adapter is not None:
-        raise ConfigError(
-            "recommend says what to freeze of a plain model; found one with an adapter "
-            f"({model.adapter.kind}); remove_adapter() or merge_lora() first, or compare both ways"
-        )
-    if model.index.modules:
-        raise ConfigError(
-            "recommend says what to freeze of a backbone that heads read; found a model with "
-            f"{name_list(model.index.modules)} between them; compare choices of them, e.g. "
-            'modes=["backbone", ["backbone", "encoder"], "none"]'
-        )
+    limits = Limits(
+        None if budget is None else check_number("budget", budget, above=True),
+        check_memory(memory),
+    )
     reporter = Reporter(check_flag("progress", progress))
+    if models is not None:
+        if model is not None or budget is not None:
+            extra = "a model" if model is not None else "a budget"
+            raise TypeError(
+                f"recommend(models=...) ranks backbones; found {extra} as well; ask about one "
+                "model in a call of its own: recommend(model, tasks, budget)"
+            )
+        return rank_backbones(models, tasks, heads, limits.memory, reporter)
+    if heads is not None:
+        raise TypeError(
+            "heads= goes with models=[...]; found it with one model; model.add_head adds them"
+        )
+    check_plain(model)
     found = find(model, tasks, reporter)
-    _, ranking, reasons = decide(found)
+    case, ranked_names, reasons = decide(found)
     n_rows = sum(one.n_rows for one in found.data.values())
-    candidates = make_candidates(model.index.layers, n_rows)
+    candidates = candidates_for(model, n_rows)
+    ranking = [name for name in ranked_names if name in ADVISED]
     ranked = possible(model, [candidates[name] for name in ranking if name in candidates])
+    further = [candidates[name] for name in ranked_names if name in {*FURTHER} & {*candidates}]
     arguments = {"batch_size": ADVISED_BATCH_SIZE}
-    chosen, others = choose(model, tasks, ranked, arguments, limit, _ALTERNATIVES, reporter)
-    first = ranked[0].name
+    choice = choose(model, tasks, ranked, arguments, limits, _ALTERNATIVES, reporter, further)
+    chosen, first = choice.chosen, ranked[0].name
     absent = [name for name in ranking if name not in candidates]
     pinned = [name for name in ranking if name in candidates and candidates[name] not in ranked]
-    notes = _notes(model, absent, pinned)
     if chosen.candidate.name != ranking[0]:
         # Reasons speak for the first of the ranking; say what stands against it.
         hindrance = (
@@ -110,7 +160,8 @@ def recommend(
             if ranking[0] in absent
             else f"trains what model.freeze() pinned; {chosen.candidate.name} keeps to the pins"
         )
-        reasons = _against(found, ranking[0], first, hindrance, chosen, others, limit, reasons)
+        reasons = [*_against(found, ranking[0], first, hindrance, choice, limits), *reasons]
+    prices = {one.candidate.name: one.seconds for one in (chosen, *choice.others)}
     return Advice(
         name=chosen.candidate.name,
         says=chosen.candidate.says,
@@ -125,54 +176,51 @@ def recommend(
                 one.candidate.schedule,
                 one.seconds,
                 trade_of(one.candidate.name, found, chosen.seconds, one.seconds),
+                one.candidate.first_call,
             )
-            for one in others
+            for one in choice.others
         ),
         findings=found,
-        budget=limit,
-        notes=(*lines(chosen.estimate.doubts), *notes),
+        budget=limits.seconds,
+        notes=(*lines(chosen.estimate.doubts), *_notes(model, absent, pinned)),
+        factors=factors_of(found, case, prices, limits.seconds, chosen.candidate is not ranked[0]),
+        memory=chosen.estimate.memory,
+        first_call=chosen.candidate.first_call,
     )
 
 
 def _against(
-    found: Findings,
-    wanted: str,
-    first: str,
-    hindrance: str,
-    chosen: Priced,
-    others: list[Priced],
-    limit: float | None,
-    reasons: list[Reason],
+    found: Findings, wanted: str, first: str, hindrance: str, choice: Choice, limits: Limits
 ) -> list[Reason]:
-    """Return the reasons with the one why the first of the ranking was not taken."""
-    kind = found.backbone.kind
+    """Return the reasons why the first of the ranking was not taken."""
+    kind, chosen = found.backbone.kind, choice.chosen
     if wanted != first:
-        why = Reason(
-            f"{wanted} would be advised, but {hindrance}.",
-            "data",
-            kind,
-        )
-        return [why, *reasons]
-    times = ", ".join(
-        f"{one.candidate.name} {in_seconds(one.seconds)}" for one in others if one is not chosen
-    )
-    fits = limit is not None and chosen.seconds <= limit
-    verdict = "the best that keeps within it" if fits else "the fastest, and still above it"
+        return [Reason(f"{wanted} would be advised, but {hindrance}.", "data", kind)]
     more = [
-        Reason(
-            f"The budget is {in_seconds(limit or 0.0)}: {chosen.candidate.name} "
-            f"({in_seconds(chosen.seconds)}) is {verdict}. Without it {first} would be advised "
-            f"({times}), for what follows.",
-            "budget",
-            kind,
-        )
+        Reason(f"{one.name} would be advised before {chosen.candidate.name}, but {why}.", "memory")
+        for one, why in choice.too_large
     ]
+    slower = [one for one in choice.others if not limits.allow(one)]
+    if slower:
+        times = ", ".join(f"{one.candidate.name} {in_seconds(one.seconds)}" for one in slower)
+        fits = limits.allow(chosen)
+        best = slower[0].candidate.name
+        verdict = "the best that keeps within it" if fits else "the fastest, and still above it"
+        more.append(
+            Reason(
+                f"The budget is {in_seconds(limits.seconds or 0.0)}: {chosen.candidate.name} "
+                f"({in_seconds(chosen.seconds)}) is {verdict}. Without it {best} would be "
+                f"advised ({times}), for what follows.",
+                "budget",
+                kind,
+            )
+        )
     if chosen.candidate.name == "heads":
         figures = ", ".join(
             f"{one.task} {one.metric} {one.top:.3f}" for one in found.scores.values()
         )
         more.append(Reason(f"Heads alone would reach the probes' {figures}.", "probe", kind))
-    return [*more, *reasons]
+    return more
 
 
 def _notes(model: MultiTaskModel, absent: list[str], pinned: list[str]) -> list[str]:

@@ -2,20 +2,29 @@
 """`Run`: what a training run hands back, for reading, printing and checking.
 
 It keeps the metrics, one row of figures a step, and digests of everything as it was before the
-first step, so that it can be proven at any later time that what was frozen did not move.
+first step, so that it can be proven at any later time that what was frozen did not move. It also
+keeps the model and the evaluation rows, not those of training, for reports on the model as it is.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
+from ..errors import DataError
+from ..evaluating.confusion_counts import Confusion
 from ..evaluating.doubts import Doubt
+from ..evaluating.evaluate import evaluate
+from ..evaluating.evaluation import Evaluation
+from ..evaluating.report import Report
+from ..evaluating.top_losses import TopLosses, top_losses
 from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, compare
+from ..heads.task import Task
 from ..notices import renamed
 from ..printable import html_text, printable
 
@@ -130,6 +139,7 @@ class Run:
     costs: list[PhaseCosts]
     _before: Snapshot = field(repr=False)
     _model: MultiTaskModel = field(repr=False)
+    _tasks: Mapping[str, Task] = field(repr=False)
 
     n_trained = renamed("n_trained", "parameters_trained")
 
@@ -147,6 +157,72 @@ class Run:
         >>> assert run.verify_frozen(), run.verify_frozen().moved
         """
         return compare(self._before, self._model)
+
+    def evaluate(self) -> Evaluation:
+        """Score the model as it is now on the evaluation rows of the run; see `mtfreeze.evaluate`.
+
+        Raises
+        ------
+        DataError
+            If no task of the run had evaluation data.
+        ConfigError
+            If a head of the run is no longer there.
+
+        Examples
+        --------
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> now = run.evaluate()
+        >>> now["eval_classifier_loss"] == run.metrics["eval_classifier_loss"]
+        True
+        """
+        return evaluate(self._model, self._evaluated())
+
+    def report(self, task: str | None = None) -> Report:
+        """Return precision, recall and F1 label by label, of the model as it is now.
+
+        The same as ``run.evaluate().report(task)``.
+
+        Examples
+        --------
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> list(run.report("classifier").labels)
+        ['negative', 'positive']
+        """
+        return self.evaluate().report(task)
+
+    def confusion(self, task: str | None = None) -> Confusion:
+        """Return how often each label is taken for which by the model as it is now.
+
+        The same as ``run.evaluate().confusion(task)``.
+
+        Examples
+        --------
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> run.confusion("classifier").unit
+        'texts'
+        """
+        return self.evaluate().confusion(task)
+
+    def top_losses(self, k: int = 10, task: str | None = None) -> TopLosses:
+        """Return the evaluation rows that the model, as it is now, gets most wrong.
+
+        See `mtfreeze.top_losses`.
+
+        Examples
+        --------
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> len(run.top_losses(3, task="classifier"))
+        3
+        """
+        return top_losses(self._model, self._evaluated(), k, task=task)
+
+    def _evaluated(self) -> Mapping[str, Task]:
+        if not self._tasks:
+            raise DataError(
+                "expected a run with evaluation data; found tasks with training data only; give "
+                "Task(eval=...) to fit, or call mtfreeze.evaluate(model, tasks)"
+            )
+        return self._tasks
 
     def beside(self, estimate: Estimate) -> Beside:
         """Return what was estimated before the run and what was measured, side by side.

@@ -85,10 +85,10 @@ def test_it_ends_with_table_pictures_and_advice(
     pytest.importorskip("matplotlib")
     out_folder = tmp_path / "outputs"
     given = ("demo", "--images", "--data", place, "--output", out_folder)
-    code, out, _ = command(*given, "--mode", "backbone", "--mode", "backbone[:2]")
+    code, out, err = command(*given, "--mode", "backbone", "--mode", "backbone[:2]")
     assert code == 0
-    assert "pre-trained on the digits 0 1 2 3 4" in out
-    assert "new_digit: 40 images to train on, 80 to evaluate on, 5 labels" in out
+    assert "pre-trained on the digits 0 1 2 3 4" in err
+    assert "new_digit: 40 images to train on, 80 to evaluate on, 5 labels" in err
     with (out_folder / "comparison.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["scenario"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["majority", "start", "backbone", "backbone[:2]"]

@@ -155,7 +155,7 @@ def test_equal_models_do_not_differ() -> None:
     (model,) = models(np.random.default_rng(1), 80, [(0.3, 0.3, 0.3)])
     found = difference(model, dict(model))
     assert (found.value, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
-    assert not found.real
+    assert not found.significant
 
 
 def test_shared_rows_make_it_sharper() -> None:
@@ -212,7 +212,13 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
     torn, same = models(rng, 400, [(0.0, 0.5, 1.0), (0.2, 0.2, 0.2)])
     sure, unsure = difference(steady, base), difference(torn, same)
     assert unsure.high - unsure.low > 2 * (sure.high - sure.low)
-    assert sure.real and not unsure.real
+    assert sure.significant and not unsure.significant
+
+
+def test_the_earlier_name_of_significant_answers_for_a_release() -> None:
+    one = Difference(0.1, 0.0, 0.2, 0.01, 0.01, 1)
+    with pytest.warns(DeprecationWarning, match=r"Difference\.real is now .*\.significant"):
+        assert one.real is True
 
 
 def test_seeds_are_paired() -> None:
@@ -248,7 +254,7 @@ def test_holm() -> None:
     found = holm({name: Difference(0.1, 0.0, 0.2, one, one, 1) for name, one in p.items()})
     expected = {"a": 0.04, "b": 0.09, "c": 0.09, "d": 0.9}
     assert {name: one.adjusted for name, one in found.items()} == pytest.approx(expected)
-    assert [name for name, one in found.items() if one.real] == ["a"]
+    assert [name for name, one in found.items() if one.significant] == ["a"]
     assert holm({}) == {}
 
 

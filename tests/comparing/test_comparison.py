@@ -77,7 +77,7 @@ def test_forgetting_and_head_drift_of_what_stood_still(usual: Comparison) -> Non
     still = usual.figures("classifier").tasks["classifier"]
     assert not still.trained and still.change is not None
     assert still.forgetting == pytest.approx(-still.change.value)
-    assert still.forgetting > 0.03 and still.change.real
+    assert still.forgetting > 0.03 and still.change.significant
     assert still.head_drift == pytest.approx(0.2)  # loss 0.7 after, 0.5 at the start
     moved = usual.figures("none").tasks["classifier"]
     assert moved.forgetting is None and moved.head_drift is None
@@ -145,7 +145,7 @@ def test_a_winner_is_named() -> None:
     assert whole.best("classifier").wins
     sentence = whole.sentences()[0]
     assert sentence.startswith("classifier: b is best: accuracy 0.")
-    assert sentence.endswith("really better than every other row")
+    assert sentence.endswith("significantly better than every other row")
     lines = str(whole).splitlines()
     assert next(line for line in lines if line.startswith("b ")).count("^") == 1
     assert any(line.startswith("^ best") for line in lines)
@@ -169,7 +169,7 @@ def test_equal_to_the_start_is_no_gain() -> None:
     whole = Comparison(found, settings(["all"], [0], 200))
     assert whole.best("classifier").name == START
     assert whole.best("classifier").tied == ("all",)
-    assert "not really better than all" in whole.sentences()[0]
+    assert "not significantly better than all" in whole.sentences()[0]
 
 
 def test_a_single_row() -> None:
@@ -185,7 +185,7 @@ def test_differences_between_scenarios(usual: Comparison) -> None:
     found = usual.difference("ner_head", "none", "backbone")
     turned = usual.difference("ner_head", "backbone", "none")
     assert found is not None and turned is not None
-    assert found.value == pytest.approx(-turned.value) and found.real and turned.real
+    assert found.value == pytest.approx(-turned.value) and found.significant and turned.significant
     start = usual.difference("ner_head", START, "none")
     assert start is not None and start.value < 0
     with pytest.raises(ConfigError, match=r"unknown scenario 'non'.*did you mean 'none'"):

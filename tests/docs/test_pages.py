@@ -46,7 +46,7 @@ WITHOUT_CODE = (
 docstrings (`test_docstrings`)."""
 
 
-NEEDS = {"spacy.md": "spacy"}
+NEEDS = {"searching.md": "optuna", "spacy.md": "spacy", "tracking.md": "tensorboardX"}
 """Pages about what not everyone has installed."""
 
 
@@ -54,7 +54,7 @@ NEEDS = {"spacy.md": "spacy"}
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page(page: Path, workplace: Path, minilm_folder: Path) -> None:
     if page.name in NEEDS:
-        pytest.importorskip(NEEDS[page.name], reason=f"needs the extra {NEEDS[page.name]}")
+        pytest.importorskip(NEEDS[page.name], reason=f"needs the package {NEEDS[page.name]}")
     check_page(page, {})
 
 

@@ -300,6 +300,13 @@ CASES: dict[str, Case] = {
     ),
     "saved head of unknown kind": saved(heads={"classifier": {"kind": "regresion"}}),
     "saved freeze state damaged": saved(freeze={"frozen": "all"}),
+    "saved model with a damaged run": saved(last_run={"fingerprint": 3}),
+    "saved model of no origin": saved(origin=["someone/tiny"]),
+    "pushing without a user": lambda p: p.model.push_to_hub("tiny"),
+    "pushing with a token of bytes": lambda p: p.model.push_to_hub("me/tiny", token=b"hf"),
+    "saving a head that is no class": lambda p: p.model.save_pretrained(
+        p.folder / "task", head="classifier"
+    ),
     "saving over a file": lambda p: p.model.save_pretrained(p.file("file", "")),
     "saving among other files": lambda p: p.model.save_pretrained(p.file("x", "").parent),
     # heads
@@ -407,6 +414,7 @@ CASES: dict[str, Case] = {
     "metric of a best model that is not kept": fit(metric_for_best_model="loss"),
     "early stopping without evaluations": fit(callbacks=[mtf.EarlyStopping()]),
     "early stopping without data": fit(callbacks=[mtf.EarlyStopping()], eval_every="epoch"),
+    "logger without a folder": lambda p: mtf.TensorBoardLogger(None),
     "no patience": lambda p: mtf.EarlyStopping(patience=0),
     "callback outside a list": fit(callbacks=mtf.EarlyStopping()),
     "callback that is a class": fit(callbacks=[mtf.Callback]),
