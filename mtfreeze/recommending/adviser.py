@@ -213,7 +213,8 @@ def recommend(
     if not trying:
         return advice
     state = model.freeze_state()
-    racing = ranked if state.pinned or state.pinned_heads else [*ranked, *further]
+    may = ranked if state.pinned or state.pinned_heads else [*ranked, *further]
+    racing = [one for one in candidates.values() if one in may]
     return tried_out(advice, model, tasks, racing, tolerance, reporter)
 
 

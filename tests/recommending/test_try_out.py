@@ -24,21 +24,21 @@ def model(tiny_model: mtf.MultiTaskModel) -> mtf.MultiTaskModel:
 
 @pytest.fixture(autouse=True)
 def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave two candidates, so that the race is short."""
-    make = adviser.make_candidates
+    """Leave three candidates, so that the race is short."""
+    make = adviser.candidates_for
 
-    def two(*given: Any) -> dict[str, Candidate]:
+    def three(*given: Any) -> dict[str, Candidate]:
         found = make(*given)
-        return {name: found[name] for name in ("heads", "none")}
+        return {name: found[name] for name in ("heads", "lora", "none")}
 
-    monkeypatch.setattr(adviser, "make_candidates", two)
+    monkeypatch.setattr(adviser, "candidates_for", three)
 
 
 def test_the_winner_is_advised(model: mtf.MultiTaskModel) -> None:
     tasks = {"classifier": mtf.Task(MANY, MANY)}
     advice = mtf.recommend(model, tasks, try_out=True, tolerance=0.0, progress=False)
     race = advice.race
-    assert race is not None and list(race.entries) == ["heads", "none"]
+    assert race is not None and list(race.entries) == ["heads", "lora", "none"]
     assert advice.name == race.chosen
     assert advice.seconds == race.entries[advice.name].seconds
     best = max(one.value for one in race.entries.values() if one.finished)
@@ -46,9 +46,10 @@ def test_the_winner_is_advised(model: mtf.MultiTaskModel) -> None:
     assert advice.reasons[0].sentence.startswith("In the race ")
     text = str(advice)
     assert f"race: {advice.name} is chosen" in text and "[measured here]" in text
-    assert [one.name for one in advice.alternatives] == [
+    assert {one.name for one in advice.alternatives} == {
         name for name, one in race.entries.items() if one.finished and name != advice.name
-    ]
+    }
+    assert {one.name: one.first_call for one in advice.alternatives}.get("lora", "(") != ""
     values = advice.to_dict()
     assert json.loads(json.dumps(values))["race"] == race.to_dict()
     run = mtf.fit(
