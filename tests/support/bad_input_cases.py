@@ -19,12 +19,12 @@ from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
 from mtfreeze.cli.job import load_config, parse_config
+from support.bad_table_cases import TABLE_CASES
 from support.texts import SENTENCES, TAGGED
 from support.tiny_bert import tiny_config, tiny_tensors, write_json, write_tiny_bert
 
 ROWS = [("good", "positive"), ("bad", "negative")]
 TWO = ["negative", "positive"]
-TABLE: dict[str, list[Any]] = {"review": ["good", "bad"], "mood": ["glad", "sad"]}
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,6 @@ class Place:
 
 
 Case = Callable[[Place], object]
-
-
-def from_table(table: object = TABLE, **arguments: Any) -> mtf.Task:
-    """Make a task of a small table."""
-    return mtf.Task.from_table(table, **{"text": "review", "label": "mood", **arguments})
 
 
 load = mtf.MultiTaskModel.from_pretrained
@@ -380,26 +375,7 @@ CASES: dict[str, Case] = {
     "CSV without labels of any task": read(
         mtf.read_csv, "text,mood,topic\na,,\n", label=["mood", "topic"]
     ),
-    # tables
-    "table without its column": lambda _: mtf.read_table(TABLE, text="reviews", label="mood"),
-    "table with a text that is missing": lambda _: mtf.read_table(
-        {**TABLE, "review": ["good", float("nan")]}, text="review", label="mood"
-    ),
-    "table that is a number": lambda _: mtf.read_table(3),
-    "columns of a file of words": lambda p: mtf.read_table(
-        p.file("data.conll", "anna\tO\n"), text="words"
-    ),
-    "task of two labels": lambda _: from_table(label=["mood", "review"]),
-    "share of all rows": lambda _: from_table(eval=1.0),
-    "part that a data set has not": lambda _: from_table(
-        table={"train": TABLE, "test": TABLE}, eval="tests"
-    ),
-    "label that is none of those named": lambda _: from_table(eval=None, labels=["glad", "sat"]),
-    "labels of a head from no data": lambda _: mtf.SequenceClassification("auto"),  # type: ignore[arg-type]
-    "argument that a head has not": lambda _: from_table(eval=None).head(hiden=(4,)),
-    "rows of an unknown task": lambda _: mtf.read_table(
-        {"text": ["a"], "mood": ["x"], "topic": ["y"]}, label=["mood", "topic"]
-    )["mod"],
+    **TABLE_CASES,
     "rows drawn in an unknown way": fit(
         lambda: {"classifier": mtf.Task(train=ROWS, sampling="balance")}
     ),
