@@ -111,7 +111,7 @@ def race_sentences(race: RaceResult) -> list[str]:
         if entry.error:
             lines.append(f"race: {entry.name} failed: {entry.error}; the others went on")
     lines += [_needed(one, race) for one in race.needs]
-    if race.full_seconds > 0:
+    if race.chosen is not None and race.full_seconds > 0:
         share = 100 * race.spent_seconds / race.full_seconds
         lines.append(
             f"race: all jobs took {in_seconds(race.spent_seconds)}, {share:.0f} % of about "
