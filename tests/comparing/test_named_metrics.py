@@ -39,6 +39,11 @@ def test_every_scenario_reports_them(two_head_model: mtf.MultiTaskModel, tmp_pat
         rows = {row.name: row.tasks["classifier"].metrics for row in kept.rows if row.tasks}
         assert 0 <= rows["backbone"]["roc_auc"] <= 1
         assert rows["backbone"]["right_share"] == pytest.approx(rows["backbone"]["accuracy"])
+    lines = found.to_csv(tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].endswith(",metric.roc_auc,metric.right_share")
+    assert {len(line.split(",")) for line in lines} == {lines[0].count(",") + 1}
+    last = found.to_rows()[-1]
+    assert last["metric.right_share"] == pytest.approx(last["value"])
 
 
 def test_what_a_comparison_refuses(two_head_model: mtf.MultiTaskModel) -> None:
