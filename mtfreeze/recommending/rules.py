@@ -148,14 +148,14 @@ RULES = (
         "enough",
         f"the probe of the frozen top layer reaches {ENOUGH}",
         lambda found, task: found.scores[task].top >= ENOUGH,
-        ("heads", "half", "none", "lora", "bitfit"),
+        ("heads", "half", "none", "bitfit", "lora"),
         _say_enough,
     ),
     Rule(
         "tune",
         "all else",
         lambda found, task: True,
-        ("none", "half", "lora", "bitfit", "heads"),
+        ("none", "half", "bitfit", "lora", "heads"),
         _say_tune,
     ),
 )
