@@ -8,10 +8,10 @@ FOLDER holds is not trained again, so an interrupted run goes on. Cheap cells co
 seeds of the modes that a cell is judged by; other modes and seeds follow (`plan`). Needs the full
 data sets in shared/data beside the checkout, and the weights of shared/weights/make.py.
 
-    python benchmarks/bench_advice.py pack --output FOLDER --results FILE.jsonl
+    python benchmarks/bench_advice.py pack --output FOLDER ... --results FILE.jsonl
     python benchmarks/bench_advice.py table --results FILE.jsonl [--page PAGE.md] [--picture FILE]
 
-`pack` puts a folder's trainings into the file of lines that is committed. `table` trains nothing:
+`pack` puts folders' trainings into the file of lines that is committed. `table` trains nothing:
 it prints every table, and with `--page` also puts each between its marks in a page.
 
 SPDX-License-Identifier: Apache-2.0
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from parts.advice_picture import draw_picture
+from parts.advice_race_tables import dropping_table, race_table, ranks_table, targets_table
 from parts.advice_records import Grid, read_folder, read_lines, write_lines
 from parts.advice_situations import BY_NAME, CELLS, RACES
 from parts.advice_tables import (
@@ -37,14 +38,11 @@ from parts.advice_tables import (
     cells_table,
     costs_table,
     differences_table,
-    dropping_table,
     forgetting_table,
     groups_table,
-    race_table,
-    ranks_table,
+    precision_table,
     rules_of,
     seeds_table,
-    targets_table,
 )
 from parts.advice_training import CANDIDATES, MODES, Job, Probe, backbone_folder, train
 from parts.two_tasks import DATA
@@ -53,6 +51,9 @@ import mtfreeze as mtf
 
 DEFAULT = "none"
 """What is taken without trying."""
+
+PRECISION = "bf16"
+"""Of the grid; trainings in another one are compared with it."""
 
 OTHERS = tuple(mode for mode in MODES if mode != DEFAULT)
 
@@ -114,8 +115,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def pack(options: argparse.Namespace) -> None:
-    """Put the trainings of a folder into one file."""
-    records = read_folder(options.output)
+    """Put the trainings of folders into one file."""
+    records = [one for folder in options.output for one in read_folder(folder)]
     write_lines(records, options.results)
     print(f"{len(records)} trainings in {options.results}")
 
@@ -140,8 +141,11 @@ def tables(grid: Grid) -> dict[str, str]:
 
 def table(options: argparse.Namespace) -> None:
     """Print the tables, and put them where a page has their marks."""
-    grid = Grid(read_lines(options.results))
+    records = read_lines(options.results)
+    grid = Grid([one for one in records if one.precision == PRECISION])
     found = tables(grid)
+    other = Grid([one for one in records if one.precision != PRECISION])
+    found["precision"] = precision_table(grid, other)
     for name, text in found.items():
         print(f"### {name}\n\n{text}\n")
     if options.page is not None:
@@ -164,13 +168,13 @@ def parse() -> Any:
     training.add_argument("--output", type=Path, required=True, help="where results are kept")
     training.add_argument("--weights", type=Path, default=Path("weights"), help="folders of models")
     training.add_argument("--hours", type=float, default=2.0, help="no training begins after them")
-    training.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
+    training.add_argument("--precision", choices=("fp32", "bf16"), default=PRECISION)
     training.add_argument("--cells", nargs="+", help='such as "sst2-32 minilm"; default: all')
     training.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
     training.add_argument("--seeds", type=int, default=3)
     training.add_argument("--threads", type=int, default=1)
     packing = verbs.add_parser("pack", help="put a folder's trainings into one file")
-    packing.add_argument("--output", type=Path, required=True, help="where results are kept")
+    packing.add_argument("--output", type=Path, nargs="+", required=True, help="the folders")
     packing.add_argument("--results", type=Path, required=True, help="the file of lines")
     showing = verbs.add_parser("table", help="print what the trainings say")
     showing.add_argument("--results", type=Path, required=True, help="the file of lines")

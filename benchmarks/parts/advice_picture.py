@@ -19,9 +19,13 @@ from .advice_records import Grid
 from .advice_regret import over_situations
 from .advice_situations import CALIBRATION
 
+LEAST_CELLS = 4
+"""Fewer have no interval worth drawing."""
+
 
 def draw_picture(grid: Grid, base: str, modes: Sequence[str], path: Path) -> None:
     """Draw the points that modes are ahead of `base`, on the seeds that each shares with it."""
+    modes = [mode for mode in modes if len(grid.cells((base, mode))) >= LEAST_CELLS]
     figure = new_figure(7.0, 0.5 * len(modes) + 1.0)
     axes = figure.subplots()
     rng = np.random.default_rng(0)

@@ -19,7 +19,7 @@ from support.places import ROOT
 from support.small_tasks import ROWS
 
 FOLDER = ROOT / "benchmarks"
-PARTS = ("sources", "situations", "records", "regret", "races", "tables", "training")
+PARTS = ("sources", "situations", "records", "regret", "races", "tables", "race_tables", "training")
 
 
 @pytest.fixture
@@ -163,10 +163,10 @@ def test_a_race_drops_who_is_behind_and_pays_for_what_it_trained(bench: Any) -> 
     assert raced.seconds == pytest.approx(5 + 1 + 1 + 3 * 7)
     # of equal costs the best
     assert raced.chosen == "none" and raced.regrets["bitfit"] == pytest.approx(1.0)
-    table = bench.tables.race_table(grid)
+    table = bench.race_tables.race_table(grid)
     assert "| report | race | 1 | 0.00 (0.00 to 0.00) | 0.0 | 112% |" in table
     assert "| report | always lora | 1 | 40.00 (40.00 to 40.00) | 40.0 | 20% |" in table
-    assert "| 50% | 1 | 1.00 (1.00 to 1.00) |" in bench.tables.ranks_table(grid)
+    assert "| 50% | 1 | 1.00 (1.00 to 1.00) |" in bench.race_tables.ranks_table(grid)
 
 
 def test_one_training_keeps_all_that_rules_need(
