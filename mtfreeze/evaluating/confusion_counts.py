@@ -88,7 +88,7 @@ class Confusion:
 
 def confusion_of(task: str, spec: HeadSpec, told: Told) -> Confusion:
     """Count the answers of a head that tells labels."""
-    names, unit = spec.labels, spec.row_space.items
+    names, unit = tuple(spec.labels), spec.row_space.items
     if told.gold.ndim == 2:
         gold, predicted = told.gold.astype(np.int64), told.predicted.astype(np.int64)
         each = [confusion_matrix(gold[:, i], predicted[:, i], 2) for i in range(len(names))]
