@@ -24,8 +24,10 @@ from typing import Any
 
 from mtfreeze.adapters.descriptions import WAYS
 from mtfreeze.cli import job, job_training, job_values
+from mtfreeze.data.balanced import ROW_SAMPLING
 from mtfreeze.data.batches import MIXING
 from mtfreeze.data.sampling import SAMPLING
+from mtfreeze.heads.extra_metrics import NAMED
 from mtfreeze.heads.registry import KINDS
 from mtfreeze.losses.from_dict import _KINDS as LOSSES
 from mtfreeze.losses.weighting import WEIGHTING
@@ -85,11 +87,16 @@ FORMS: dict[Any, Schema] = {
     job_values.check_number: ref("number"),
     job_values.check_anything: ANYTHING,
     job_values.check_mapping: {"type": "object"},
-    job_values.check_labels: {
-        "type": ["array", "object"],
-        "items": {"type": "string"},
+    job_values.check_labels: ref("labels"),
+    job_values.check_head_labels: {
+        "anyOf": [{"const": job_values.AUTO}, ref("labels")],
     },
     job_values.check_label_map: ref("label_map"),
+    job_values.check_metric_names: {
+        "type": "array",
+        "items": chosen(NAMED),
+        "uniqueItems": True,
+    },
     job_values.check_columns: ref("columns"),
     job_values.check_loss: ref("loss"),
     job_values.check_augment: {
@@ -115,14 +122,17 @@ FORMS: dict[Any, Schema] = {
 }
 """What a value looks like, by the check that it must pass."""
 
-CHOICES: dict[str, Schema] = {
-    "task": chosen(KINDS),
-    "lr_schedule": chosen(SCHEDULES),
-    "mixing": chosen(MIXING),
-    "sampling": chosen(SAMPLING),
-    "loss_weighting": chosen(WEIGHTING),
+CHOICES: dict[str, dict[str, Schema]] = {
+    "heads": {"task": chosen(KINDS)},
+    "data": {"sampling": chosen(ROW_SAMPLING)},
+    "training": {
+        "lr_schedule": chosen(SCHEDULES),
+        "mixing": chosen(MIXING),
+        "sampling": chosen(SAMPLING),
+        "loss_weighting": chosen(WEIGHTING),
+    },
 }
-"""Keys that take one of a few names, which their check leaves to `fit` or to the head."""
+"""Keys that take one of a few names, which their check leaves to others, by section."""
 
 # Spellings that say something in a way of their own, as `job_training` translates them.
 SPELLINGS: dict[str, Schema] = {
@@ -166,6 +176,7 @@ def definitions() -> dict[str, Schema]:
         "rate": {
             "anyOf": [ref("number"), {"type": "object", "additionalProperties": ref("number")}]
         },
+        "labels": {"type": ["array", "object"], "items": {"type": "string"}},
         "label_map": {
             "type": ["object", "array"],
             "items": {"type": "string"},
@@ -226,12 +237,12 @@ def from_fit() -> dict[str, str]:
     return found
 
 
-def described(table: dict[str, Any], said: dict[str, str]) -> dict[str, Schema]:
-    """Return the keys of a table, each with its form and its description."""
-    found = {}
+def described(name: str, table: dict[str, Any], said: dict[str, str]) -> dict[str, Schema]:
+    """Return the keys of a section's table, each with its form and its description."""
+    found, choices = {}, CHOICES.get(name, {})
     for key, check in table.items():
         # A new check without a form takes anything; a test names it.
-        form = CHOICES.get(key, FORMS.get(check, ANYTHING))
+        form = choices.get(key, FORMS.get(check, ANYTHING))
         # Draft 7 reads nothing beside a reference.
         whole = {"allOf": [form]} if "$ref" in form else dict(form)
         found[key] = {**({"description": said[key]} if key in said else {}), **whole}
@@ -242,7 +253,7 @@ def training() -> Schema:
     """Return the section `training`, and `start`, with the spellings that are understood there."""
     stopping = (inspect.getdoc(EarlyStopping) or "").splitlines()[0]
     said = {**from_fit(), **from_page("`training` and `start`"), "early_stopping": stopping}
-    keys = described(job_training.TRAINING_KEYS, said)
+    keys = described("training", job_training.TRAINING_KEYS, said)
     for theirs, ours in job_training.HF_SPELLINGS.items():
         form = {key: one for key, one in keys[ours].items() if key != "description"}
         turned = " turned round" if theirs == "disable_tqdm" else ""
@@ -257,15 +268,15 @@ def schema() -> Schema:
     """Return the whole schema."""
     sections = from_page("Sections")
     head = section(
-        described(job._HEAD, from_page("`heads`")),
+        described("heads", job._HEAD, from_page("`heads`")),
         anyOf=[{"required": ["task"]}, {"required": ["from_pretrained"]}],
     )
     data = section(
-        described(job._DATA, from_page("`data`")),
+        described("data", job._DATA, from_page("`data`")),
         anyOf=[{"required": ["train"]}, {"required": ["eval"]}],
     )
     forms: dict[str, Schema] = {
-        "model": section(described(job._MODEL, from_page("`model`")), required=["name"]),
+        "model": section(described("model", job._MODEL, from_page("`model`")), required=["name"]),
         "heads": {"type": "object", "additionalProperties": head},
         "data": {"type": "object", "additionalProperties": data},
         "training": training(),

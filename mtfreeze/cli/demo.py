@@ -2,20 +2,22 @@
 """``mtfreeze demo``: what each freeze mode costs and gives, on real weights and real data.
 
 A mode whose backbone trains begins with its heads alone (row ``start``), as `fit` does. It ends
-with the comparison, its report, and one sentence of advice. The recipe, its data and how they were
-split lie in one folder (examples/data of the repository; the package carries a copy). ``--images``
-compares on pictures instead (examples/images), on a small model that it trains first; see
-`demo_images`.
+with the comparison, its report, a sentence of advice, and the answer of a race. The recipe, its
+data and how they were split lie in one folder (examples/data of the repository; the package carries
+a copy). ``--images`` compares on pictures instead (examples/images), on a small model that it
+trains first; see `demo_images`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import click
 
+from ..closest import name_list
 from ..errors import DataError
 from .compare import check_comparison, job_arguments
 from .echo import echo, echo_json, note
@@ -135,29 +137,55 @@ def demo(
         **job_arguments(config),
     )
     if found.interrupted:
-        _show(found, {}, None, as_json)
+        _show(found, {}, {}, as_json)
         return INTERRUPTED
     files = {"figures": [str(found.to_csv(out / "comparison.csv"))]}
     if found.first_runs():
         pictures = found.plot(out / "comparison.png"), found.plot_modes(out / "trainability.png")
         files["pictures"] = [str(path) for path in pictures]
     files["report"] = [str(found.to_html(out / "report.html"))]
-    advice = recommend(model, tasks, progress=False)
-    _show(found, files, advice.sentence, as_json)
+    said = {"advice, before anything trains": recommend(model, tasks, progress=False).sentence}
+    if (answer := _answer(found)) is not None:
+        said["answer"] = answer
+    _show(found, files, said, as_json)
     return check_comparison(found)
 
 
+def _answer(found: Comparison) -> str | None:
+    """Return what a race over these modes would choose, in a sentence; None: nothing finished."""
+    from ..comparing.figures import REFERENCES
+    from ..comparing.race_rules import choose
+
+    values: dict[str, dict[str, list[float]]] = {}
+    costs: dict[str, float] = {}
+    for run in found.runs:
+        if run.error is None and run.scenario not in REFERENCES:
+            of_mode = values.setdefault(run.scenario, {task: [] for task in found.tasks})
+            for task in found.tasks:
+                of_mode[task].append(run.tasks[task].value)
+            costs[run.scenario] = costs.get(run.scenario, 0.0) + run.seconds + run.prefix_seconds
+    means = {
+        name: {task: fmean(each) for task, each in of_mode.items()}
+        for name, of_mode in values.items()
+    }
+    choice = choose(means, costs)
+    if choice is None:
+        return None
+    judged = f"by the mean of {name_list(found.tasks)}" if len(found.tasks) > 1 else "by its task"
+    return f"freeze {choice.name}: {choice.reasons[0]}, {judged}, as compare(race=True) chooses"
+
+
 def _show(
-    found: Comparison, files: Mapping[str, list[str]], advice: str | None, as_json: bool
+    found: Comparison, files: Mapping[str, list[str]], said: Mapping[str, str], as_json: bool
 ) -> None:
-    """Print the comparison, what was written, and the advice."""
+    """Print the comparison, what was written, and the sentences that end it."""
     if as_json:
-        echo_json({**found.to_dict(), "files": files, "advice": advice})
+        echo_json({**found.to_dict(), "files": files, "said": said})
         return
     echo(f"{found}\n")
     for name, paths in files.items():
         echo(f"{name}: {paths[0]}")
         for path in paths[1:]:
             echo(f"{' ' * len(name)}  {path}")
-    if advice is not None:
-        echo(f"\nadvice: {advice}")
+    for name, sentence in said.items():
+        echo(f"\n{name}: {sentence}")

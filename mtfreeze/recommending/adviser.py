@@ -214,7 +214,8 @@ def recommend(
         return advice
     state = model.freeze_state()
     may = ranked if state.pinned or state.pinned_heads else [*ranked, *further]
-    racing = [one for one in candidates.values() if one in may]
+    too_large = [one for one, _ in choice.too_large]
+    racing = [one for one in candidates.values() if one in may and one not in too_large]
     return tried_out(advice, model, tasks, racing, tolerance, reporter)
 
 

@@ -105,6 +105,7 @@ def tried_out(
             for one in others
         ),
         notes=(*slow, *advice.notes),
+        factors=(),  # they speak of the choice without trying
         memory=advice.memory if chosen.name == advice.name else None,
         first_call=chosen.first_call,
         race=found,

@@ -376,7 +376,8 @@ def test_demo_prints_table_and_writes_files(
     for picture in ("trainability.png", "comparison.png"):
         assert (out_folder / picture).read_bytes().startswith(b"\x89PNG")
     assert "<html" in (out_folder / "report.html").read_text("utf-8")
-    assert out.splitlines()[-1].startswith("advice: ")
+    assert out.splitlines()[-1].startswith("answer: freeze ")
+    assert "\nadvice, before anything trains: " in out
 
 
 def test_demo_checks_modes_first(command: Command, small_demo: Path) -> None:
