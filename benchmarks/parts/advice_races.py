@@ -38,6 +38,8 @@ class Raced(NamedTuple):
     seconds: float
     one_seed: float
     """Processor seconds of all five with one seed."""
+    trained: float
+    """Share of the five's training, without scoring, that the race did."""
     regrets: dict[str, float]
     """Points behind the best of the five on the rows to judge by, of each candidate."""
     costs: dict[str, float]
@@ -49,11 +51,13 @@ def race(cell: Cell, seed: int, runs: dict[str, Record]) -> Raced:
     racing = list(runs)
     spent = {name: runs[name].seconds + runs[name].scoring for name in runs}
     full = dict(spent)
+    trained = {name: runs[name].seconds for name in runs}
     for number in range(len(runs["none"].rungs)):
         scores = {name: runs[name].score(runs[name].rungs[number][2]) for name in racing}
         for name, verdict in judge_rung(scores, NEVER_DROPPED, seed=seed).items():
             if verdict.dropped:
                 racing.remove(name)
+                trained[name] = runs[name].rungs[number][1]
                 spent[name] = runs[name].rungs[number][1] + (number + 1) * runs[name].scoring
     for name in racing:
         if name not in NEVER_DROPPED:
@@ -73,6 +77,7 @@ def race(cell: Cell, seed: int, runs: dict[str, Record]) -> Raced:
         len(racing),
         sum(spent.values()),
         sum(full.values()),
+        sum(trained.values()) / sum(one.seconds for one in runs.values()),
         {name: max(judged.values()) - value for name, value in judged.items()},
         full,
     )

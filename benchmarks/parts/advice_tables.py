@@ -47,9 +47,8 @@ def cells_table(grid: Grid) -> str:
     for cell in sorted(grid.cells(CORE, SEEDS), key=lambda one: (grid.first(one).half, one)):
         first, points = grid.first(cell), grid.means(cell, CORE)
         seeds = len(grid.shared(cell, CORE))
-        more = [
-            grid.means(cell, (one,))[0] if grid.shared(cell, (one,)) else None for one in others
-        ]
+        known = [mode for mode in others if grid.shared(cell, (mode,))]
+        more = {mode: f"{grid.means(cell, (mode,))[0]:.1f}" for mode in known}
         lines.append(
             line(*cell, first.half, first.n_rows, first.n_labels, seeds,
                  *_points(points.tolist(), float(points.max())),
@@ -260,7 +259,7 @@ def _cost(one: Raced, name: str) -> float:
 def dropping_table(grid: Grid) -> str:
     """Return what races dropped and kept, by how many rows there were to train on."""
     lines = [header("training rows", "races", "finished of 5", "winner within a point kept",
-                    "cost of one seed", "of three seeds", "chosen")]  # fmt: skip
+                    "one seed's training", "with scoring", "of three", "chosen")]  # fmt: skip
     found = races(grid, grid.cells(CANDIDATES, 1))
     for name, low, high in (("up to 64", 0, 64), ("more", 65, 10**9), ("all", 0, 10**9)):
         own = [one for one in found if low <= grid.first(one.cell).n_rows <= high]
@@ -269,7 +268,8 @@ def dropping_table(grid: Grid) -> str:
             counted = ", ".join(f"{one} {names.count(one)}" for one in CANDIDATES if one in names)
             finished = statistics.mean(one.n_finished for one in own)
             kept = f"{sum(one.kept for one in own)} of {len(own)}"
-            costs = (f"{_share(own):.0%}", f"{_share(own) / FULL:.0%}")
+            trained = statistics.mean(one.trained for one in own)
+            costs = (f"{trained:.0%}", f"{_share(own):.0%}", f"{_share(own) / FULL:.0%}")
             lines.append(line(name, len(own), f"{finished:.1f}", kept, *costs, counted))
     return "\n".join(lines)
 

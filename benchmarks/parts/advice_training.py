@@ -136,11 +136,12 @@ def scenario_of(mode: str, model: mtf.MultiTaskModel, epochs: int) -> tuple[Scen
             layer_decay=FINE_TUNE_LAYER_DECAY,
         )
         return Scenario(name, schedule=schedule), epochs
+    targets = QUERY_AND_VALUE if model.index.family.model_type == "dinov2" else None
     found = {
         "heads": Scenario(name, mode=("backbone",)),
         "half": Scenario(name, mode=(half,)),
         "none": Scenario(name, mode=("none",)),
-        "lora": Scenario(name, way=mtf.Lora(rank=8)),
+        "lora": Scenario(name, way=mtf.Lora(rank=8, targets=targets)),
         "bitfit": Scenario(name, way=mtf.BitFit()),
     }[name]
     return found, max(ADVISED_HEAD_EPOCHS, epochs) if name == "heads" else epochs
@@ -187,6 +188,8 @@ def train(
             callbacks=[rungs],
             progress=False,
         )
+    if run.interrupted:
+        raise KeyboardInterrupt
     seconds = time.process_time() - rungs.begun - rungs.asked
     model = computing(model, precision)
     began = time.process_time()
@@ -233,6 +236,9 @@ def backbone_folder(name: str, weights: Path, into: Path) -> str:
         raise SystemExit(f"skipped: no {found}; shared/weights/make.py {name} {found} makes it")
     return str(found)
 
+
+QUERY_AND_VALUE = ("attention.attention.query", "attention.attention.value")
+"""Where LoRA stands in DINOv2, which has no usual places; those of the other families."""
 
 IMAGE_SIDE = 84
 """Pixels; 36 patches of 14."""

@@ -91,7 +91,12 @@ def _pool(workers: int) -> Iterator[Executor | None]:
     "--mode", "single", multiple=True, metavar="SELECTOR", help="The same, one at a time."
 )
 @epochs_option
-@click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="How many.")
+@click.option(
+    "--seeds", type=int, metavar="N", help="How many; default: 3, in a race 1 for those that race."
+)
+@click.option(
+    "--race", is_flag=True, help="Drop on the way who is behind; choose the cheapest of the best."
+)
 @click.option("--report", metavar="FILE.html", help="Write the whole report, one page.")
 @click.option("--plot", metavar="FILE.png", help="Draw quality against time.")
 @click.option("--csv", "csv_path", metavar="FILE.csv", help="Write all figures.")
@@ -114,7 +119,8 @@ def compare(
     modes: str | None,
     single: tuple[str, ...],
     epochs: int | None,
-    seeds: int,
+    seeds: int | None,
+    race: bool,
     report: str | None,
     plot: str | None,
     csv_path: str | None,
@@ -129,6 +135,7 @@ def compare(
     \b
     mtfreeze compare job.yaml --modes backbone,classifier,none --report report.html
     mtfreeze compare job.yaml --seeds 5 --workers 8 --output outputs/comparison
+    mtfreeze compare job.yaml --race --output outputs/race
     """
     from ..comparing.compare import compare as compare_scenarios
     from .build import build_model, build_tasks
@@ -154,6 +161,7 @@ def compare(
             chosen or None,
             seeds=seeds,
             gradients=gradients,
+            race=config.race or race,
             executor=executor,
             output_dir=output,
             progress=not quiet,

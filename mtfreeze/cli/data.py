@@ -14,7 +14,7 @@ from .echo import echo
 from .groups import WorkflowGroup
 from .guard import USAGE
 from .once import OnceCommand
-from .options import common_options, json_option
+from .options import PATH, common_options, json_option
 
 __all__ = ["check", "data", "reader_options"]
 
@@ -29,7 +29,7 @@ def data() -> None:
 
 
 @click.command(cls=OnceCommand)
-@click.argument("paths", metavar="FILE...", nargs=-1, required=True)
+@click.argument("paths", type=PATH, metavar="FILE...", nargs=-1, required=True)
 @click.option("--model", metavar="MODEL", help="Count its tokens (a folder or a name).")
 @click.option(
     "--text", "texts", multiple=True, metavar="NAME", help="Column of the text; of several, each."

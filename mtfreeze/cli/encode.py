@@ -16,7 +16,7 @@ from ..files.fields import json_line
 from ..runtime.precision import check_precision
 from .echo import echo, echo_json
 from .once import OnceCommand
-from .options import common_options, json_option, precision_option
+from .options import PATH, common_options, json_option, precision_option
 
 __all__ = ["encode"]
 
@@ -24,9 +24,11 @@ ROWS_AT_A_TIME = 1024
 
 
 @click.command(cls=OnceCommand)
-@click.argument("model")
+@click.argument("model", type=PATH)
 @click.argument("texts", nargs=-1)
-@click.option("--input", "path", metavar="FILE", help="One text, or path, a line; - is stdin.")
+@click.option(
+    "--input", "path", type=PATH, metavar="FILE", help="One text, or path, a line; - is stdin."
+)
 @click.option("--output", metavar="FILE.npy", help="Write all vectors here, as one array.")
 @click.option("--prompt", metavar="TEXT", help="Put this before every text.")
 @click.option(

@@ -13,7 +13,16 @@ from ..errors import ConfigError
 from .data import reader_options
 from .echo import echo, echo_json
 from .once import OnceCommand
-from .options import common_options, config_option, is_job, job_file, json_option, no_job
+from .options import (
+    PATH,
+    common_options,
+    config_option,
+    is_job,
+    job_argument,
+    job_file,
+    json_option,
+    no_job,
+)
 from .table import aligned
 
 if TYPE_CHECKING:
@@ -108,8 +117,8 @@ def _rows(
 
 
 @click.command(cls=OnceCommand)
-@click.argument("model", metavar="MODEL")
-@click.argument("job_path", required=False, metavar="[JOB.yaml]")
+@click.argument("model", type=PATH)
+@job_argument
 @config_option
 @click.option(
     "--data", "files", multiple=True, metavar="[HEAD=]FILE", help="Score on this; repeatable."

@@ -7,13 +7,13 @@ import click
 
 from .echo import echo, echo_json
 from .once import OnceCommand
-from .options import common_options, json_option
+from .options import PATH, common_options, json_option
 
 __all__ = ["export"]
 
 
 @click.command(cls=OnceCommand)
-@click.argument("model")
+@click.argument("model", type=PATH)
 @click.option(
     "--onnx",
     metavar="FOLDER",

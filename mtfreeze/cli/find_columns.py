@@ -37,6 +37,9 @@ _READ_ALIKE = ("text", "texts", "words", "label", "labels", "tags")
 _LOOKED_AT = 500
 """Rows by which a column is judged."""
 
+_ALIKE = 2
+"""How much longer one text of a pair may be than the other, all rows together."""
+
 _SEPARATORS = (",", ";", "\t", "|")
 
 
@@ -96,8 +99,45 @@ def _of_csv(path: Path, texts: list[str], label: str | None) -> FoundColumns:
     delimiter = max(_SEPARATORS, key=names.count)  # what cuts the names into most fields
     records = islice(csv_records(content, path, delimiter), _LOOKED_AT + 2)
     rows = [one for _, one in records if not one[0].lower().startswith("sep=")]
-    options = {} if delimiter == "," else {"delimiter": delimiter}
+    options: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
+    if not texts and label is None and _is_data(rows):
+        return _by_number(path, rows, options)
     return _chosen(path, rows[0] if rows else [], rows[1:], texts, label, options)
+
+
+def _is_data(rows: Sequence[Sequence[str]]) -> bool:
+    """Say whether the first record is a row as the others are: no names stand in it."""
+    first = rows[0] if rows else []
+    for at, name in enumerate(first):
+        others = {row[at] for row in rows[1:] if at < len(row)}
+        if _is_number(name) or (name in others and name.lower() not in (*_TEXTS, *_LABELS)):
+            return True
+    return False
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _by_number(path: Path, rows: Sequence[Sequence[str]], options: dict[str, Any]) -> FoundColumns:
+    """Choose among columns without names: all that are about as long as the longest are texts."""
+    columns = {str(at): [row[at] for row in rows if at < len(row)] for at in range(len(rows[0]))}
+    lengths = {name: sum(map(len, values)) for name, values in columns.items()}
+    texts = [name for name, n in lengths.items() if n * _ALIKE >= max(lengths.values())]
+    label = _label_of(columns, texts)
+    if label is None:
+        raise DataError(
+            f"{path}: expected a column of labels, with few values that come again; found "
+            f"{len(columns)} columns without names; write a first line with names"
+        )
+    numbers = [int(name) for name in texts]
+    what = f"no names, texts in column {name_list(numbers)}, labels in column {label}"
+    text = numbers[0] if len(numbers) == 1 else numbers
+    return FoundColumns({**options, "header": False, "text": text, "label": int(label)}, what)
 
 
 def _of_tabs(path: Path, texts: list[str], label: str | None) -> FoundColumns:

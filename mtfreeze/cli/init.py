@@ -17,7 +17,7 @@ from ..errors import ConfigError, DataError
 from .data import reader_options
 from .echo import echo, echo_json, note
 from .once import OnceCommand
-from .options import common_options, json_option
+from .options import PATH, common_options, json_option
 
 if TYPE_CHECKING:
     from ..data_check import DataCheck
@@ -112,7 +112,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 @click.command(cls=OnceCommand)
-@click.argument("data", metavar="DATA")
+@click.argument("data", type=PATH)
 @click.option("--eval", "eval_data", metavar="FILE", help="Rows to evaluate on.")
 @click.option("--text", "texts", multiple=True, metavar="COLUMN", help="Where the text stands.")
 @click.option("--label", metavar="COLUMN", help="Where the label stands.")

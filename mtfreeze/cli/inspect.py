@@ -9,13 +9,13 @@ import click
 
 from .echo import echo, echo_json
 from .once import OnceCommand
-from .options import JobOptions, is_job, job_options, json_option
+from .options import PATH, JobOptions, is_job, job_options, json_option
 
 __all__ = ["inspect"]
 
 
 @click.command(cls=OnceCommand)
-@click.argument("model", required=False, metavar="[MODEL | JOB.yaml]")
+@click.argument("model", type=PATH, required=False, metavar="[MODEL | JOB.yaml]")
 @job_options
 @click.option("--picture", metavar="FILE.png", help="Draw which parts train.")
 @json_option

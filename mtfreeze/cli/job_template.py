@@ -7,7 +7,7 @@ without the mark it holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -124,7 +124,7 @@ def job_text(
     lines += ["", "data:"]
     for head in known:
         lines += _data_lines(head, data)
-    lines += ["", "training:", *_training_lines()]
+    lines += ["", "training:", *_training_lines(known)]
     return "\n".join(lines) + "\n"
 
 
@@ -142,7 +142,7 @@ def _head_lines(head: JobHead) -> list[str]:
     defaults = {
         one.name: one.default for one in fields(KINDS[head.kind]) if one.default is not MISSING
     }
-    if "dropout" in defaults:
+    if "dropout" in defaults and KINDS[head.kind].has_parameters:
         lines += [
             "    # Before every linear layer of the head:",
             f"    # dropout: {yaml_value(defaults['dropout'])}",
@@ -174,12 +174,18 @@ def _data_lines(head: JobHead, data: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _training_lines() -> list[str]:
-    """Return the settings that are mostly changed, with their defaults."""
+def _training_lines(heads: Sequence[JobHead]) -> list[str]:
+    """Return the settings that are mostly changed, with their defaults.
+
+    Heads without weights learn nothing on a frozen backbone: there only its tables are frozen.
+    """
+    mode = Freezing().mode
+    if not any(KINDS[head.kind].has_parameters for head in heads):
+        mode = "backbone.embeddings"
     usual = {name: row.default for name, row in RUN_SETTINGS.items()}
     written = [
         ("What is FROZEN; the rest trains. none: nothing is frozen; backbone[:3]: the lowest three",
-         "freeze_mode", Freezing().mode),
+         "freeze_mode", mode),
         ("How often all rows are gone through:", "epochs", DEFAULT_EPOCHS),
         ("Rows a step:", "batch_size", usual["batch_size"]),
     ]  # fmt: skip

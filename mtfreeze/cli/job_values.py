@@ -38,6 +38,7 @@ __all__ = [
     "check_modes",
     "check_number",
     "check_precision_name",
+    "check_race",
     "check_rate",
     "check_schedule",
     "check_section",
@@ -120,6 +121,17 @@ def check_texts(path: str, value: object) -> list[str]:
             f"{path} must be a text or a list of texts; found {found_text(value)}; put it in quotes"
         )
     return [check_text(f"{path}[{i}]", one) for i, one in enumerate(value)]
+
+
+def check_race(path: str, value: object) -> bool | dict[str, Any]:
+    """Check for whether a comparison is a race: true, false, or settings of one.
+
+    race: {tolerance: 0.01, rungs: [0.25, 0.5], rows: 300, level: 0.9}
+    """
+    if not isinstance(value, Mapping):
+        return check_bool(path, value)
+    numbers = dict.fromkeys(("tolerance", "rows", "level"), check_number)
+    return check_section(path, value, {**numbers, "rungs": check_anything})
 
 
 def check_modes(path: str, value: object) -> list[Any]:

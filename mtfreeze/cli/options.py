@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .job_training import Freezing
 
 __all__ = [
+    "PATH",
     "JobOptions",
     "common_options",
     "config_option",
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+PATH = click.Path(readable=False)
+"""A file or a folder, by which shells complete; whether it is there is said by who reads it."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ def job_file(config: str | None, argument: str | None) -> str | None:
 
 def job_argument(command: Callable[..., T]) -> Callable[..., T]:
     """Add the file of the job as an argument, beside ``--config``; see `job_file`."""
-    return click.argument("job_path", required=False, metavar="[JOB.yaml]")(command)
+    return click.argument("job_path", type=PATH, required=False, metavar="[JOB.yaml]")(command)
 
 
 def job_options(command: Callable[..., T]) -> Callable[..., T]:
@@ -204,9 +208,9 @@ def job_options(command: Callable[..., T]) -> Callable[..., T]:
 
 def config_option(command: Callable[..., T]) -> Callable[..., T]:
     """Add ``--config``, the file of the job."""
-    return click.option("--config", "config_path", metavar="FILE.yaml", help="The job, as YAML.")(
-        command
-    )
+    return click.option(
+        "--config", "config_path", type=PATH, metavar="FILE.yaml", help="The job, as YAML."
+    )(command)
 
 
 def epochs_option(command: Callable[..., T]) -> Callable[..., T]:

@@ -19,7 +19,7 @@ from ..files.fields import json_line, tsv_field
 from ..runtime.precision import check_precision
 from .echo import echo
 from .once import OnceCommand
-from .options import common_options, json_option, precision_option
+from .options import PATH, common_options, json_option, precision_option
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -90,12 +90,13 @@ def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
 
 
 @click.command(cls=OnceCommand)
-@click.argument("model")
+@click.argument("model", type=PATH)
 @click.argument("texts", nargs=-1)
 @click.option("--head", "heads", multiple=True, help="Ask this head; by default all of them.")
 @click.option(
     "--input",
     "path",
+    type=PATH,
     metavar="FILE",
     help="One text a line, a pair with a TAB, or the path of an image; - is stdin.",
 )

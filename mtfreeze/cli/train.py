@@ -17,6 +17,7 @@ from .estimate import estimate_job, estimates_text
 from .guard import INTERRUPTED, FrozenChanged
 from .once import OnceCommand
 from .options import (
+    PATH,
     JobOptions,
     epochs_option,
     is_job,
@@ -90,7 +91,7 @@ def _show(run: Run, folder: str | None, as_json: bool) -> None:
 @job_argument
 @epochs_option
 @training_precision_option
-@click.option("--output", metavar="FOLDER", help="Save the trained model here.")
+@click.option("--output", type=PATH, metavar="FOLDER", help="Save the trained model here.")
 @click.option("--force", is_flag=True, help="Write over an earlier run in the output folder.")
 @click.option(
     "--resume",

@@ -197,8 +197,8 @@ def check_plans(
             raise ConfigError(
                 f"task {quoted(name)}: a comparison judges by a metric of sums over rows, which it "
                 f"draws again: one of {name_list(measure.choices)}; found metric="
-                f"{quoted(task.metric)}; leave metric= out and name it in metrics=, which every "
-                "scenario reports"
+                f"{quoted(task.metric)}; leave metric= out and name it in metrics=, which to_csv "
+                "reports of every scenario"
             )
     trial = model.copy()
     # Made for what they check, and not kept: every label must be one of its head's, every text

@@ -61,7 +61,7 @@ def compare(
     old_tasks: Mapping[str, Task] | None = None,
     probe: Sequence[str] | None = None,
     gradients: bool = False,
-    race: bool | Race = False,
+    race: bool | Race | Mapping[str, Any] = False,
     executor: Executor | None = None,
     threads: int | None = None,
     output_dir: str | os.PathLike[str] | None = None,
@@ -103,14 +103,15 @@ def compare(
         of the evaluation data.
     gradients : bool
         Compute the cosine between the tasks' gradients at each scenario's start.
-    race : bool or Race
-        Instead of all scenarios to their end, drop on the way those that are behind: all pause at
-        `Race.rungs`, a quarter and a half of their own steps, and are judged on the same evaluation
-        rows, at most `Race.rows` of each task. One is dropped where it is behind the leader on
-        every task with 90 % of the rows drawn again; scenarios that train heads alone never are.
-        Of those that finish, the cheapest within `Race.tolerance` (1 point) of the best is chosen:
-        ``comparison.race``. What finishes has the bits that it has without a race. A task without
-        evaluation rows holds out a quarter of its training rows.
+    race : bool, Race or mapping
+        Instead of all scenarios to their end, drop on the way those that are behind; a mapping has
+        settings of `Race`. All pause at `Race.rungs`, a quarter and a half of their own steps, and
+        are judged on the same evaluation rows, at most `Race.rows` of each task. One is dropped
+        where it is behind the leader on every task with 90 % of the rows drawn again; scenarios
+        that train heads alone never are. Of those that finish, the cheapest within
+        `Race.tolerance` (1 point) of the best is chosen: ``comparison.race``. What finishes has the
+        bits that it has without a race. A task without evaluation rows holds out a quarter of its
+        training rows.
     executor : concurrent.futures.Executor, optional
         Where jobs run: a process pool, loky, dask's ``client.get_executor()``. All workers must see
         `output_dir`. By default here, one after the other.

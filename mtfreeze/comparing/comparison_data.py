@@ -96,8 +96,8 @@ class ComparisonData:
         if self._raced is None:
             return None
         found = race_result(self._raced, self.runs, self._between)
-        lines = [*race_grid(found).lines(), *race_sentences(found)]
-        return replace(found, lines=tuple(lines))
+        table, words = race_grid(found).lines(), race_sentences(found)
+        return replace(found, table=tuple(table), sentences=tuple(words))
 
     def _between(self, task: str, scenario: str, other: str) -> Difference | None:
         return self._judgements[task].between(scenario, other)
@@ -249,7 +249,7 @@ class ComparisonData:
     def sentences(self) -> list[str]:
         """Return the verdicts in words."""
         by_name = {row.name: row for row in self.rows}
-        lines = [] if self.race is None else race_sentences(self.race)
+        lines = [] if self.race is None else list(self.race.sentences)
         lines += [verdict(best, by_name) for best in self._best.values()]
         for task in [*self.tasks, *self.old_tasks]:
             lines += forgotten(task, self.rows)

@@ -117,10 +117,13 @@ def judging_rows(
 
 def judging_tasks(tasks: Mapping[str, Task], rows: Mapping[str, Sequence[int]]) -> dict[str, Task]:
     """Return tasks with the evaluation rows that judge, none of them to train on."""
-    return {
-        name: tasks[name].judged_on(numbers or range(len(tasks[name].eval or ())))
-        for name, numbers in rows.items()
-    }
+    found = {}
+    for name, numbers in rows.items():
+        task = found[name] = copy.copy(tasks[name])
+        task.train = None
+        if numbers and task.eval is not None:
+            task.eval = task.eval.select(numbers)
+    return found
 
 
 def judged_at(facts: Mapping[str, Any], name: str, seed: int, stop: int | None) -> bool:

@@ -18,6 +18,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from ..pictures.race import RaceLine, race_figure, race_text
+from ..pictures.words import metric_words
 from ..pictures.writing import check_ending, write_picture
 from .bootstrap import Difference
 from .race_rules import RungVerdict, choose, mean_value
@@ -205,8 +206,10 @@ class RaceResult:
         their end with every seed.
     notes : tuple of str
         What was said of the data.
-    lines : tuple of str
-        All of it in sentences.
+    table : tuple of str
+        Lines of a table, one a candidate.
+    sentences : tuple of str
+        All of it in words.
     """
 
     chosen: str | None
@@ -218,7 +221,13 @@ class RaceResult:
     spent_seconds: float
     full_seconds: float
     notes: tuple[str, ...] = ()
-    lines: tuple[str, ...] = ()
+    table: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """The table and the sentences."""
+        return [*self.table, "", *self.sentences]
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -236,11 +245,20 @@ class RaceResult:
             "spent_seconds": self.spent_seconds,
             "full_seconds": self.full_seconds,
             "notes": list(self.notes),
-            "lines": list(self.lines),
+            "sentences": list(self.sentences),
         }
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
+
+    @property
+    def value_words(self) -> str:
+        """What candidates are compared by, in words: a metric, or the mean of several tasks."""
+        if len(self.n_rows) > 1:
+            return "mean over tasks"
+        rungs = [rung for entry in self.entries.values() for rung in entry.rungs]
+        metrics = [one.metric for rung in rungs for one in rung.verdict.tasks.values()]
+        return metric_words(metrics[0]) if metrics else "value"
 
     def picture_lines(self) -> list[RaceLine]:
         """Return what the picture draws: one line a candidate."""
@@ -277,8 +295,10 @@ class RaceResult:
             If it cannot be written.
         """
         check_ending(path)
-        lines = self.picture_lines()
-        return write_picture(lambda: race_figure(lines), lambda: race_text(lines), path)
+        lines, value = self.picture_lines(), self.value_words
+        return write_picture(
+            lambda: race_figure(lines, value=value), lambda: race_text(lines, value=value), path
+        )
 
 
 def _number(value: float) -> float | None:
@@ -290,7 +310,7 @@ def race_result(
     runs: Sequence[ScenarioRun],
     between: Callable[[str, str, str], Difference | None],
 ) -> RaceResult:
-    """Return what a race came to; `lines` are left to ``race_words.py``.
+    """Return what a race came to; the words are left to ``race_words.py``.
 
     Parameters
     ----------

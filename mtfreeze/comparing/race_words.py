@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 
 from ..closest import counted
-from ..pictures.words import metric_words
 from ..quantities import in_seconds, in_time
 from .grid import Column, Grid
 from .race_result import NeedsMore, RaceEntry, RaceResult
@@ -52,7 +51,7 @@ def race_grid(race: RaceResult) -> Grid:
     fractions = {one.number: one.fraction for entry in race.entries.values() for one in entry.rungs}
     tasks = list(race.n_rows)
     shown = tasks if len(tasks) <= _MOST_COLUMNS and race.chosen is not None else []
-    value = "mean of tasks" if len(tasks) > 1 else _metric(race)
+    value = race.value_words
     grid = Grid(
         [
             Column("race"),
@@ -84,14 +83,6 @@ def race_grid(race: RaceResult) -> Grid:
     return grid
 
 
-def _metric(race: RaceResult) -> str:
-    for entry in race.entries.values():
-        for rung in entry.rungs:
-            for one in rung.verdict.tasks.values():
-                return metric_words(one.metric)
-    return "value"
-
-
 def _three(value: float) -> str:
     return "-" if not math.isfinite(value) else f"{value:.3f}"
 
@@ -120,7 +111,7 @@ def race_sentences(race: RaceResult) -> list[str]:
         if entry.error:
             lines.append(f"race: {entry.name} failed: {entry.error}; the others went on")
     lines += [_needed(one, race) for one in race.needs]
-    if race.full_seconds > 0:
+    if race.chosen is not None and race.full_seconds > 0:
         share = 100 * race.spent_seconds / race.full_seconds
         lines.append(
             f"race: all jobs took {in_seconds(race.spent_seconds)}, {share:.0f} % of about "

@@ -116,7 +116,9 @@ def _race(data: ComparisonData, table: ComparisonTable) -> list[str]:
         "<p>Candidates pause at rungs and are judged on the same rows; one is dropped where it is "
         "behind the leader on every task in 90 % of the rows drawn again.</p>"
     )
-    picture = _figure(race_figure, race_text, data.race.picture_lines())
+    picture = _figure(
+        race_figure, race_text, data.race.picture_lines(), value=data.race.value_words
+    )
     more = details("what each rung said", bullets(rungs)) if rungs else ""
     return [section("The race", how, *grids, picture, more)]
 

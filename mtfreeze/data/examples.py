@@ -341,8 +341,29 @@ class Examples(Sequence[Example]):
     def drawn(self, n_rows: int, seed: int = 0) -> NDArray[np.int64]:
         """Return the numbers of rows drawn with their labels in proportion, in order.
 
-        The same rows as those of the first part of a `split`; all where there are no more.
+        Parameters
+        ----------
+        n_rows : int
+            How many; all where there are no more.
+        seed : int
+            The same seed draws the same rows on every machine.
+
+        Returns
+        -------
+        (n,) int64 array
+
+        Raises
+        ------
+        TypeError, ConfigError
+            If an argument does not hold.
+
+        Examples
+        --------
+        >>> data = Examples.from_rows([(f"text {i}", i % 2) for i in range(10)])
+        >>> data.select(data.drawn(4)).labels()
+        {0: 2, 1: 2}
         """
+        n_rows, seed = check_integer("n_rows", n_rows, 1), check_seed("seed", seed)
         if n_rows >= len(self):
             return np.arange(len(self), dtype=np.int64)
         return np.flatnonzero(self._draw(n_rows, n_rows / len(self), seed, stratify=True))

@@ -18,6 +18,8 @@ from .tables import LEARNED, parts_of
 __all__ = ["TaskTables", "task_tables"]
 
 _AUTO = "auto"
+_USUAL = ("label", "labels", "tags", "ner_tags")
+"""What columns of labels are called where no column is named."""
 _SHARE = 0.2
 """Of the rows, to judge by, where nothing else is said."""
 
@@ -56,7 +58,8 @@ def task_tables(table: object, judged: object, seed: int, read: Mapping[str, Any
     found = parts_of(table)
     learned = table if found is None else found[0][LEARNED]
     # Names that a map gives are in no order of the data set's.
-    order = _order(learned, label) if read["label_map"] is None else None
+    found_by_name = (label, *_USUAL) if read["text"] is None and label == _USUAL[0] else (label,)
+    order = _order(learned, found_by_name) if read["label_map"] is None else None
     if found is None:
         rows = read_table(table, **read)
         return TaskTables(*_judged(rows, _SHARE if _is_auto(judged) else judged, seed, read), order)
@@ -100,6 +103,8 @@ def _judged(
     return rows, read_table(judged, name=name, **read)
 
 
-def _order(table: object, label: object) -> tuple[str, ...] | None:
-    names = label_order(table, label) if isinstance(label, str) else None
+def _order(table: object, labels: tuple[object, ...]) -> tuple[str, ...] | None:
+    """Return the names of the first of these columns that has names."""
+    found = (label_order(table, one) for one in labels if isinstance(one, str))
+    names = next((names for names in found if names is not None), None)
     return None if names is None else tuple(names)

@@ -62,7 +62,7 @@ class Evaluation(dict[str, float]):
         --------
         >>> report = mtf.evaluate(model, tasks).report("classifier")
         >>> report.labels["positive"]["support"], 0 <= report.averages["macro"]["f1"] <= 1
-        (4.0, True)
+        (6.0, True)
         """
         name, spec, told = self._of(task, "a report")
         return report_of(name, spec, told)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluations of a run: when one is due, what it found, and the line that says so."""
+"""The evaluations of a run: when one is due, and what it found."""
 
 from __future__ import annotations
 
@@ -80,12 +80,3 @@ class Scoring:
             return self._data.score(self._model, reporter, stop, pack)
         except Stopped:
             return None
-
-    def text(self, metrics: Mapping[str, float]) -> str:
-        """Return the figure of each task that it is judged by."""
-        shown = [
-            f"{name} {short} {metrics[self.primary[name]]:.3f}"
-            for name, short in self.short.items()
-            if self.primary[name] in metrics
-        ]
-        return ", ".join(shown) or "no metrics"

@@ -22,6 +22,7 @@ from ..errors import ConfigError, SelectorError
 from ..heads.kind import HeadSpec
 from ..heads.told import LABEL, LABELS, Told
 from ..images import Picture
+from ..model.state import check_model
 from ..pictures.words import text_table
 from ..printable import html_text, printable
 from ..quoting import cut
@@ -187,6 +188,7 @@ def top_losses(
     >>> len(top), top[0].loss >= top[1].loss
     (3, True)
     """
+    check_model(model)
     n = check_integer("k", k, 1)
     read = check_tasks(model, tasks)
     telling = [

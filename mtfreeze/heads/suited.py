@@ -19,7 +19,7 @@ from ..errors import ConfigError, DataError
 from .kind import HeadSpec
 from .registry import KINDS
 
-__all__ = ["SUITED", "Told", "head_for", "told"]
+__all__ = ["SUITED", "Told", "check_named", "head_for", "told"]
 
 SUITED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("texts", "labels"): ("sequence_classification",),
@@ -83,6 +83,24 @@ def told(parts: Sequence[Examples], task: str) -> Told:
 
 def _in_order(name: str) -> tuple[bool, int, str]:
     return (not is_decimal(name), int(name) if is_decimal(name) else 0, name)
+
+
+def check_named(examples: Examples, task: str, labels: Sequence[str]) -> None:
+    """Refuse a row with the name of a label that is none of those named.
+
+    Raises
+    ------
+    DataError
+        The row is named, and the closest label. Numbers are left to the head, to which they may be
+        positions.
+    """
+    for row in examples:
+        for one in each_part([row.label_for(task)]):
+            if isinstance(one, str) and one not in labels:
+                raise DataError(
+                    f"{row.source}: {unknown('label', one, labels)}; add it to labels=, or correct "
+                    "the row"
+                )
 
 
 def head_for(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..checks import as_number, check_choice, check_flag, typed
@@ -32,7 +32,7 @@ from .kind import HeadSpec
 from .measure import Measure
 from .registry import MEASURES, METRICS
 from .row_spaces import TEXTS
-from .suited import head_for, told
+from .suited import check_named, head_for, told
 
 __all__ = ["Task"]
 
@@ -240,8 +240,8 @@ class Task:
         of_data = isinstance(labels, str) and labels == "auto"
         given = None if of_data else check_label_names(labels)
         task._labels = given or order or task.labels
-        if given is not None:
-            task._check_labels()
+        for part in task._parts if given is not None else ():
+            check_named(part, task.label or "", given or ())
         return task
 
     @property
@@ -280,12 +280,6 @@ class Task:
     @property
     def _parts(self) -> list[Examples]:
         return [one for one in (self.train, self.eval) if one is not None]
-
-    def _check_labels(self) -> None:
-        """Refuse a row whose label is none of those that were named."""
-        spec = self.head()
-        for part in self._parts:
-            spec.targets(spec.rows(part), self.label or "", "labels")
 
     def read_by(self, spec: HeadSpec) -> Task:
         """Return the task with its rows as heads of this description read them.
@@ -342,12 +336,6 @@ class Task:
         """Return the task without its evaluation rows, for those who evaluate on their own."""
         left = copy.copy(self)
         left.eval = None
-        return left
-
-    def judged_on(self, rows: Iterable[int]) -> Task:
-        """Return the task with some of its evaluation rows, by number, and none to train on."""
-        left = copy.copy(self)
-        left.train, left.eval = None, None if self.eval is None else self.eval.select(rows)
         return left
 
     def label_name(self, task: str) -> str:

@@ -94,7 +94,7 @@ class MemoryFit:
         least = min(variants, key=lambda one: one.n_bytes)
         return [
             f"nothing that was priced for {what} fits; the least is {least}; a smaller backbone "
-            "or shorter texts (max_length) would need less"
+            "or shorter rows would need less"
         ]
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..comparing.race_result import RaceResult
 from ..planning.freeze_schedule import FreezeSchedule
 from ..pricing.memory_fit import MemoryFit
 from ..printable import html_text, printable, printable_lines
@@ -21,7 +22,7 @@ from .findings import Findings
 __all__ = ["Advice", "Alternative", "Reason"]
 
 _WIDTH = 96
-_NO_ROWS = ("probe", "data", "budget", "memory", "measured")
+_NO_ROWS = ("probe", "data", "budget", "memory", "measured", "measured here")
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Reason:
     sentence : str
     basis : str
         ``"E6"``: a row of ``docs/evidence.md``. ``"probe"``, ``"data"``, ``"budget"``,
-        ``"memory"``: measured on this model, these data and this machine. ``"measured"``:
-        `benchmarks/bench_advice.py`, see ``docs/TRAINING_CONSIDERATIONS.md``.
+        ``"memory"``, ``"measured here"``: on this model, these data and this machine.
+        ``"measured"``: `benchmarks/bench_advice.py`, see ``docs/TRAINING_CONSIDERATIONS.md``.
     kind : str
         Of the backbone that the advice is for.
     """
@@ -151,6 +152,8 @@ class Advice:
         Whether training by the schedule, and inference, fit into memory.
     first_call : str
         What to call before `fit`, in Python; "" where the schedule says all.
+    race : RaceResult or None
+        With ``recommend(try_out=True)``: what came out when the candidates were trained.
 
     Examples
     --------
@@ -172,6 +175,7 @@ class Advice:
     factors: tuple[Factor, ...] = ()
     memory: MemoryFit | None = None
     first_call: str = ""
+    race: RaceResult | None = None
 
     @property
     def learning_rates(self) -> list[dict[str, Any]]:
@@ -209,6 +213,7 @@ class Advice:
             "factors": [one.to_dict() for one in self.factors],
             "memory": None if self.memory is None else self.memory.to_dict(),
             "first_call": self.first_call,
+            **({} if self.race is None else {"race": self.race.to_dict()}),
         }
 
     def sections(self) -> Iterator[tuple[str, list[str]]]:
@@ -220,6 +225,8 @@ class Advice:
             f"Probes of the frozen {found.backbone.layers}, from {found.backbone.below} up",
             self._probe_lines(),
         )
+        if self.race is not None:
+            yield "Race", list(self.race.sentences)
         yield "Why", [str(one) for one in self.reasons]
         if self.factors:
             yield "What else was looked at", [str(one) for one in self.factors]

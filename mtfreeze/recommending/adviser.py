@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..checks import check_flag, check_number
 from ..closest import name_list
+from ..comparing.race_rules import TOLERANCE
 from ..evaluating.doubts import lines
 from ..heads.kind import HeadSpec
 from ..heads.task import Task
@@ -25,6 +26,7 @@ from .findings import Findings, find
 from .plain_models import check_plain
 from .rank_backbones import rank_backbones
 from .rules import decide, trade_of
+from .try_out import tried_out
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -41,6 +43,8 @@ def recommend(
     budget: float | None = None,
     *,
     memory: int | None = None,
+    try_out: bool = False,
+    tolerance: float = TOLERANCE,
     progress: bool = True,
 ) -> Advice: ...
 
@@ -64,6 +68,8 @@ def recommend(
     models: Any = None,
     heads: Any = None,
     memory: int | None = None,
+    try_out: bool = False,
+    tolerance: float = TOLERANCE,
     progress: bool = True,
 ) -> Advice | BackboneRanking:
     """Say what to freeze for these data: a `FreezeSchedule`, its reasons, its price, alternatives.
@@ -76,7 +82,7 @@ def recommend(
     linear probe reads off each of its layers (a sample of at most 1,000 texts or 200 sentences a
     task), at how far evaluation texts are from training texts and tasks from each other; labels of
     evaluation rows are not looked at. Then prices the best schedules with `estimate`. Takes some
-    ten seconds for a small model; nothing trains.
+    ten seconds for a small model; nothing trains, unless it is to try out.
 
     Parameters
     ----------
@@ -96,6 +102,13 @@ def recommend(
     memory : int, optional
         Bytes that training may take; by default what this machine, or the container, has free.
         What does not fit is not advised.
+    try_out : bool
+        Train the candidates on these data as well, in a race (``compare(race=True)``), LoRA and
+        BitFit among them where nothing is pinned, and advise the one that wins; with a budget those
+        that keep within it. Takes as long as training some of them; `Advice.race` says what came
+        out.
+    tolerance : float
+        With `try_out`: the cheapest within so much of the best wins; 0.01 is a point.
     progress : bool
         Draw progress bars.
 
@@ -107,7 +120,8 @@ def recommend(
     Raises
     ------
     DataError
-        If a task has no training data, fewer rows than labels, or one class only.
+        If a task has no training data, fewer rows than labels, or one class only; with `try_out`
+        also if it has too few rows to judge by.
     ConfigError, TypeError
         If a task has no head (the closest name is in the message), everything is pinned, the
         model has an adapter, or budget or memory is no number above 0.
@@ -127,10 +141,12 @@ def recommend(
         None if budget is None else check_number("budget", budget, above=True),
         check_memory(memory),
     )
+    trying = check_flag("try_out", try_out)
+    tolerance = check_number("tolerance", tolerance, 0.0, 1.0)
     reporter = Reporter(check_flag("progress", progress))
     if models is not None:
-        if model is not None or budget is not None:
-            extra = "a model" if model is not None else "a budget"
+        if model is not None or budget is not None or trying:
+            extra = "a model" if model is not None else "try_out" if trying else "a budget"
             raise TypeError(
                 f"recommend(models=...) ranks backbones; found {extra} as well; ask about one "
                 "model in a call of its own: recommend(model, tasks, budget)"
@@ -162,7 +178,7 @@ def recommend(
         )
         reasons = [*_against(found, ranking[0], first, hindrance, choice, limits), *reasons]
     prices = {one.candidate.name: one.seconds for one in (chosen, *choice.others)}
-    return Advice(
+    advice = Advice(
         name=chosen.candidate.name,
         says=chosen.candidate.says,
         schedule=chosen.candidate.schedule,
@@ -183,10 +199,23 @@ def recommend(
         findings=found,
         budget=limits.seconds,
         notes=(*lines(chosen.estimate.doubts), *_notes(model, absent, pinned)),
-        factors=factors_of(found, case, prices, limits.seconds, chosen.candidate is not ranked[0]),
+        factors=factors_of(
+            found,
+            case,
+            prices,
+            limits.seconds,
+            chosen.candidate is not ranked[0],
+            [one.name for one, _ in choice.too_large],
+        ),
         memory=chosen.estimate.memory,
         first_call=chosen.candidate.first_call,
     )
+    if not trying:
+        return advice
+    state = model.freeze_state()
+    may = ranked if state.pinned or state.pinned_heads else [*ranked, *further]
+    racing = [one for one in candidates.values() if one in may]
+    return tried_out(advice, model, tasks, racing, tolerance, reporter)
 
 
 def _against(

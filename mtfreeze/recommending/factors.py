@@ -2,13 +2,13 @@
 """The factors of the rules of thumb, similarity, size, compute, domain, and what was measured.
 
 Advice shows what each of them is here, and what was measured for and against letting it decide. The
-table `FACTORS` is also that of ``docs/TRAINING_CONSIDERATIONS.md``; a test compares both. Figures
-are those of `benchmarks/bench_advice.py`, on the page in `SOURCE`.
+table `FACTORS` is also that of ``docs/TRAINING_CONSIDERATIONS.md``; a test compares both. The
+figures behind it are those of `benchmarks/bench_advice.py`, on the page in `SOURCE`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from .findings import Findings
 
 __all__ = ["FACTORS", "SOURCE", "Factor", "Measured", "factors_of"]
 
-SOURCE = "docs/TRAINING_CONSIDERATIONS.md"
+SOURCE = "docs/study.md"
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,25 @@ FACTORS = (
     Measured(
         "similarity",
         "the probe of the frozen top layer; between tasks, the proxy A-distance of their texts",
-        "the probe says what stopping at heads gives; from 0.97 on nothing is left to win (E7)",
-        "below that heads alone were the worst choice in every situation, whatever the probe said",
+        "where the probe reads 0.9 and more, heads alone were within a point of everything, at "
+        "times ahead of it; from 0.97 on nothing is left to win (E7)",
+        "no threshold of the probe that one half of the situations gave was better on the other "
+        "half; where less is read, and on words, heads alone were far behind",
     ),
     Measured(
         "size",
         "rows a label, and the number of labels",
         "few rows of a label make any choice uncertain (E12); at 8 of a label a frozen encoder "
         "beat tuning a large model (E7)",
-        "from 64 to 2,000 rows the order of heads, half and everything did not change",
+        "no threshold of rows a label that one half of the situations gave was better on the other "
+        "half; from 8 a label on, everything after the heads was the best or within a point of it",
     ),
     Measured(
         "compute",
         "the estimated time and memory of each candidate, the budget, and what is free",
         "a budget or the memory decides: half frozen is the next best, and costs less",
-        "without a limit it does not: half was behind by up to 8 points, heads by 3 to 21",
+        "without a limit it does not: half was behind by a point or two on average, heads by more, "
+        "LoRA and BitFit between them",
     ),
     Measured(
         "domain",
@@ -113,6 +117,7 @@ def factors_of(
     seconds: Mapping[str, float],
     budget: float | None,
     limited: bool,
+    too_large: Sequence[str] = (),
 ) -> tuple[Factor, ...]:
     """Return every factor as it is here.
 
@@ -127,12 +132,15 @@ def factors_of(
         Seconds, as given.
     limited : bool
         Whether budget or memory decided.
+    too_large : sequence of str
+        Candidates that do not fit into memory.
     """
 
     def compute() -> str:
         times = ", ".join(f"{name} {in_seconds(one)}" for name, one in seconds.items())
         given = "no budget" if budget is None else f"a budget of {in_seconds(budget)}"
-        return f"{times}; {given}"
+        memory = f"too large for the memory: {', '.join(too_large)}" if too_large else ""
+        return "; ".join(filter(None, (times, given, memory)))
 
     here: Mapping[str, tuple[Callable[[], str], bool]] = {
         "similarity": (lambda: _similarity(found), case == "enough"),
@@ -153,7 +161,7 @@ def _similarity(found: Findings) -> str:
         for one in found.scores.values()
     ]
     parts += [
-        f"texts of {pair.tasks[0]} and {pair.tasks[1]} are {pair.distance:.2f} apart of 2"
+        f"rows of {pair.tasks[0]} and {pair.tasks[1]} are {pair.distance:.2f} apart of 2"
         for pair in found.likeness
         if pair.distance is not None
     ]

@@ -105,7 +105,8 @@ def _checked_heads(heads: object, tasks: object) -> Mapping[str, HeadSpec]:
                 f"{typed(spec)}"
             )
         if isinstance(tasks, Mapping) and name not in tasks:
-            raise ConfigError(f"heads: {unknown('task', str(name), map(str, tasks))}")
+            shown = name if isinstance(name, str) else quoted(name)
+            raise ConfigError(f"heads: {unknown('task', shown, map(str, tasks))}")
     return heads
 
 

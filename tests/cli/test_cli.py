@@ -431,6 +431,12 @@ def test_compare_takes_modes_and_schedules_of_the_job(
         (("--set", "modes=[{a: [], b: []}]"), "modes[0] must have one name"),
         (("--set", "modes=[{a: graduall}]"), "gradual"),
         (("--set", "modes=3"), "modes must be a list"),
+        # That these are said shows that the flag and the key of the job are asked for a race.
+        (("--modes", "none", "--race"), "a race needs at least 40 evaluation rows"),
+        (("--modes", "none", "--set", "race=true"), "a race needs at least 40 evaluation rows"),
+        (("--set", "race={tolerence: 0.1}"), "tolerance"),
+        (("--modes", "none", "--set", "race={rungs: [2]}"), "rungs"),
+        (("--set", "race=3"), "race"),
     ],
 )
 def test_compare_says_what_is_wrong(

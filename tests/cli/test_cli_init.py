@@ -103,6 +103,11 @@ def _write(folder: Path, name: str, rows: list[str]) -> Path:
          "regression", ["score"]),
         ("a.csv", ["premise,hypothesis,label", "a b,c,x", "d,e,y"], "pair_classification",
          ["x", "y"]),
+        ("a.csv", ["a b,b c,1", "d a,e d,0", "f a,g d,1"], "pair_classification", ["0", "1"]),
+        ("a.csv", ["a long text,x", "another one,y", "the third,x"], "sequence_classification",
+         ["x", "y"]),
+        ("a.csv", ["sentence1,sentence2,score", "a b,c,0.5", "d,e,0.25", "f,g,0.5"], "similarity",
+         []),
         ("a.csv", ["sep=|", "text|label", "a b|x", "d|y"], "sequence_classification", ["x", "y"]),
         ("a.conll", ["anna\tI-PER", "runs\tO"], "token_classification", None),
         ("a.conll", ["anna\tB-PER", "runs\tO"], "token_classification", ["O", "B-PER", "I-PER"]),
@@ -119,6 +124,7 @@ def test_formats(
     assert code == 0, err
     config = load_config(job)
     ((_, head),) = config.heads.items()
+    assert config.freezing.mode == ("backbone" if kind != "similarity" else "backbone.embeddings")
     assert head["task"] == kind
     if labels is None:
         assert head["labels"] == ["O", "B-PER", "I-PER"]

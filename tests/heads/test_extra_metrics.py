@@ -142,6 +142,22 @@ def test_the_best_model_is_chosen_by_one(two_head_model: mtf.MultiTaskModel) -> 
     assert run.evaluate()["eval_classifier_miss_count"] == max(rows)
 
 
+def test_a_run_goes_on_with_the_same_ones(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Any
+) -> None:
+    model, again = two_head_model, two_head_model.copy()
+    told: dict[str, Any] = {"output_dir": tmp_path, "save_every": "epoch", "eval_every": "epoch"}
+    one = [("good", "positive")]  # of one label alone ROC-AUC is undefined, in checkpoints too
+    task = mtf.Task(train=ROWS, eval=one, metrics=["roc_auc", right_share])
+    other = mtf.Task(train=ROWS, eval=one, metrics=["roc_auc"])
+    quick_fit(model, {"classifier": task}, stop_after_steps=3, **told)
+    with pytest.raises(mtf.ConfigError, match=r"tasks\.classifier\.metrics: \['roc_auc', 'right"):
+        quick_fit(again.copy(), {"classifier": other}, resume=True, **told)
+    run = quick_fit(again, {"classifier": task}, resume=True, **told)
+    assert math.isnan(run.metrics["eval_classifier_roc_auc"])
+    assert run.metrics["eval_classifier_right_share"] in (0.0, 1.0)
+
+
 def test_one_that_is_named_as_the_metric_is_computed() -> None:
     task = mtf.Task(eval=ROWS, metric="roc_auc")
     assert task.extra_names == ("roc_auc",)

@@ -79,15 +79,20 @@ def test_parts_of_a_data_set_by_name() -> None:
 class DataSet(list[dict[str, Any]]):
     """Rows with features, whose numbers of moods have names in an order that is not sorted."""
 
+    key = "mood"
+
     @property
     def features(self) -> dict[str, Any]:
-        return {"mood": type("ClassLabel", (), {"names": ["sad", "glad", "wild"]})()}
+        return {self.key: type("ClassLabel", (), {"names": ["sad", "glad", "wild"]})()}
 
 
 def test_a_data_set_keeps_the_order_of_its_labels() -> None:
     rows = DataSet({"review": f"text {n}", "mood": n % 2} for n in range(10))
     task = from_table(rows)
     assert task.labels == ("sad", "glad", "wild") == task.head().labels
+    of_words = DataSet({"tokens": ["a"], "tags": [n % 2]} for n in range(4))
+    of_words.key = "tags"
+    assert mtf.Task.from_table(of_words, eval=None).labels == ("sad", "glad", "wild")
     mapped = from_table(rows, label_map={"sad": "down", "glad": "up"})
     assert mapped.labels == ("down", "up")
 

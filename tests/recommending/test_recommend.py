@@ -194,6 +194,8 @@ def test_what_does_not_fit_is_not_advised(two_head_model: mtf.MultiTaskModel) ->
     assert first.basis == "memory" and "none would be advised before half" in first.sentence
     assert "does not fit: needs" in first.sentence and not first.other_kind
     assert "none" not in {one.name for one in tight.alternatives}
+    (compute,) = (one for one in tight.factors if one.decides)
+    assert compute.found.endswith("no budget; too large for the memory: none")
     with pytest.raises(MemoryError, match=r"none: training does not fit.*heads: training does"):
         advise(two_head_model, memory=1000)
     with pytest.raises(mtf.ConfigError, match="memory counts bytes"):

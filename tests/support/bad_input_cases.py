@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
 from mtfreeze.cli.job import load_config, parse_config
+from support.bad_table_cases import TABLE_CASES
 from support.texts import SENTENCES, TAGGED
 from support.tiny_bert import tiny_config, tiny_tensors, write_json, write_tiny_bert
 
@@ -45,6 +46,8 @@ class Place:
 
 
 Case = Callable[[Place], object]
+
+
 load = mtf.MultiTaskModel.from_pretrained
 
 
@@ -369,6 +372,14 @@ CASES: dict[str, Case] = {
     "JSONL line without text": read(mtf.read_jsonl, '{"label": "b"}\n'),
     "CoNLL line without a tag": read(mtf.read_conll, "anna\tB-person\nsmith\n"),
     "CoNLL scheme unknown": read(mtf.read_conll, "anna\tO\n", scheme="iob3"),
+    "CSV without labels of any task": read(
+        mtf.read_csv, "text,mood,topic\na,,\n", label=["mood", "topic"]
+    ),
+    **TABLE_CASES,
+    "rows drawn in an unknown way": fit(
+        lambda: {"classifier": mtf.Task(train=ROWS, sampling="balance")}
+    ),
+    "tags drawn evenly": fit(lambda: {"ner_head": mtf.Task(train=TAGGED, sampling="balanced")}),
     # rows and tasks
     "no rows": task([]),
     "row is a text": task(["good"]),

@@ -22,7 +22,10 @@ from support.tiny_bert import write_tiny_bert
 
 __all__ = ["CALLS", "Call", "Stage", "public_names"]
 
-NOT_CALLED = ("alone", "mark_trained", "read_by", "reading", "reread")
+NOT_CALLED = (
+    *("alone", "judged_by", "mark_trained", "measured_by", "read_by", "reading", "reread"),
+    "settled",
+)
 """Methods that rooms of the package call for each other."""
 
 UNCALLED = ("read_parquet",)
@@ -31,7 +34,7 @@ UNCALLED = ("read_parquet",)
 OF_HEADS = (
     *("absent", "baseline", "bound", "check_sufficient", "class_counts", "core_config", "counted"),
     *("decoded", "examples", "loss_sum", "lost", "pass_loss", "predictions", "probabilities"),
-    *("picked", "read", "rows", "scored", "settings", "targets"),
+    *("picked", "read", "rows", "scored", "settings", "targets", "told"),
 )
 """What a description of a head or a loss offers to the rooms of the package."""
 
@@ -182,10 +185,10 @@ AUGMENT = mtf.Augment()
 CALLS: dict[str, Callable[[Stage], Call]] = {
     "compare": _with_model(
         mtf.compare, modes=["backbone"], seeds=1, start="cold", old_tasks=None,
-        probe=["good"], gradients=False, executor=None, threads=1, output_dir=None,
+        probe=["good"], gradients=False, race=False, executor=None, threads=1, output_dir=None,
         **{k: v for k, v in FIT.items() if k in ("epochs", "batch_size", "progress", "betas")},
     ),
-    "estimate": _with_model(mtf.estimate, **FIT),
+    "estimate": _with_model(mtf.estimate, **FIT, memory=1 << 30),
     "evaluate": _with_model(mtf.evaluate, cache=False, progress=False, batch_size=4),
     "few_shot": lambda s: Call(
         mtf.few_shot,
@@ -197,7 +200,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         mtf.fine_tune, epochs=1, freeze_epochs=1, batch_size=4, progress=False
     ),
     "fit": _with_model(mtf.fit, **FIT),
-    "recommend": _with_model(mtf.recommend, budget=10.0, progress=False),
+    "recommend": _with_model(
+        mtf.recommend, budget=10.0, memory=1 << 30, try_out=False, tolerance=0.01, progress=False
+    ),
     "get_threads": _plain(mtf.get_threads),
     "set_threads": _plain(mtf.set_threads, n=1),
     "show_config": _plain(mtf.show_config, mode="dict"),
@@ -256,7 +261,10 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "Task": _plain(
         mtf.Task, train=ROWS, eval=ROWS, weight=1.0, train_through_frozen=False, metric=None,
-        label=None, loss=None, sampling="rows",
+        label=None, loss=None, metrics=["roc_auc"], sampling="rows",
+    ),
+    "top_losses": _with_model(
+        mtf.top_losses, k=3, task="classifier", cache=False, progress=False
     ),
     "MultiLabelClassification": _plain(
         mtf.MultiLabelClassification, **POOLED, threshold=0.5, separator="|"
@@ -318,6 +326,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "Examples.labels": _plain(EXAMPLES.labels, task=None),
     "Examples.select": _plain(EXAMPLES.select, rows=[0, 1]),
     "Examples.split": _plain(EXAMPLES.split, fraction=0.5, seed=0, stratify=True),
+    "Examples.drawn": _plain(EXAMPLES.drawn, n_rows=2, seed=0),
     "MultiTaskModel.from_pretrained": lambda s: Call(
         mtf.MultiTaskModel.from_pretrained,
         {"name_or_path": s.root / "tiny", "pooling": None, "normalize": None, "max_length": None,
@@ -340,6 +349,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         {"folder": s.model.copy().add_lora(2).save_adapter(s.root / "adapter")},
     ),
     "MultiTaskModel.add_ia3": _of_model("add_ia3", targets=["key"], layers=[0]),
+    "Race": _plain(mtf.Race, tolerance=0.01, rungs=[0.25, 0.5], rows=300, level=0.9),
     "Lora": _plain(mtf.Lora, rank=2, alpha=4.0, dropout=0.0, targets=["query"], layers=[0]),
     "IA3": _plain(mtf.IA3, targets=["key"], layers=[0]),
     "MultiTaskModel.encode": _of_model(
@@ -399,6 +409,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "Comparison.plot_modes": _writes("comparison", "plot_modes", ".svg"),
     "Comparison.to_csv": _writes("comparison", "to_csv", ".csv"),
     "Comparison.to_html": _writes("comparison", "to_html", ".html"),
+    "Run.report": _of("run", "report", task="classifier"),
+    "Run.confusion": _of("run", "confusion", task="classifier"),
+    "Run.top_losses": _of("run", "top_losses", k=3, task="classifier"),
     "Estimate.beside": lambda s: Call(s.estimate.beside, {"run": s.run}),
     "Example.label_for": _plain(EXAMPLES[0].label_for, task="t"),
     "Task.from_table": _plain(

@@ -165,6 +165,7 @@ FUNCTIONS: dict[str, Call] = {
     "set_threads": lambda m, _: mtf.set_threads(mtf.get_threads()),
     "show_config": lambda m, _: mtf.show_config("dict"),
     "entity_types": lambda m, _: mtf.entity_types([(["anna"], ["B-person"])]),
+    "top_losses": lambda m, _: mtf.top_losses(m, two_tasks(), 3),
     "words_and_tags": lambda m, _: mtf.words_and_tags("Anna went", [(0, 4, "PER")]),
 }
 """Functions that leave a model as it was."""
