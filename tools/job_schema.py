@@ -275,6 +275,7 @@ def schema() -> Schema:
         described("data", job._DATA, from_page("`data`")),
         anyOf=[{"required": ["train"]}, {"required": ["eval"]}],
     )
+    numbers = {name: ref("number") for name in ("tolerance", "rows", "level")}
     forms: dict[str, Schema] = {
         "model": section(described("model", job._MODEL, from_page("`model`")), required=["name"]),
         "heads": {"type": "object", "additionalProperties": head},
@@ -282,6 +283,7 @@ def schema() -> Schema:
         "training": training(),
         "start": {"allOf": [{"$ref": "#/properties/training"}]},
         "modes": modes(),
+        "race": {"anyOf": [FLAG, section({**numbers, "rungs": ANYTHING})]},
     }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

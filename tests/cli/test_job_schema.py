@@ -107,6 +107,7 @@ BESIDE: dict[str, dict[str, Any]] = {
 
 
 def test_keys_are_those_of_the_parser() -> None:
+    assert set(SECTIONS) == set(job._SECTIONS)
     for section, table in TABLES.items():
         spelled = set(KEYS[section]) - set(table)
         assert set(table) <= set(KEYS[section])
@@ -149,6 +150,8 @@ BOTH_TAKE: list[dict[str, Any]] = [
     job_with("data", {"loss": {"class_weights": "balanced"}, "image": ["a", 1], "augment": True}),
     job_with("modes", ["none", {"g": {"gradual": {"every": 1}}}, {"lora": {"rank": 4}}]),
     job_with("modes", "none"),
+    job_with("race", {"tolerance": 0.01, "rungs": [0.5], "rows": 300, "level": 0.9}),
+    {"model": {"name": "m"}, "race": True},
 ]
 NEITHER_TAKES: list[Any] = [
     {},
@@ -181,6 +184,8 @@ NEITHER_TAKES: list[Any] = [
     job_with("start", {"epoch": 1}),
     job_with("modes", [{"a": "gradual", "b": "gradual"}]),
     job_with("modes", 3),
+    job_with("race", {"tolerances": 0.01}),
+    {"model": {"name": "m"}, "race": "yes"},
 ]
 
 
