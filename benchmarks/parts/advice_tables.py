@@ -28,6 +28,7 @@ CORE = ("heads", "half", "none")
 """A cell counts where these have `SEEDS` seeds."""
 
 SEEDS = 2
+LAYERS = {"minilm": 6, "e5": 12, "mpnet": 12, "dinov2": 12}
 HALVES = (CALIBRATION, REPORT)
 
 
@@ -92,8 +93,12 @@ def rules_of(grid: Grid, modes: Sequence[str], seeds: int) -> dict[str, Rule]:
         runs = [one for one in grid.by_cell[cell]["heads"].values() if one.choose is not None]
         return 100 * (1 - statistics.mean(one.chosen_by() for one in runs))
 
+    def layers(cell: Cell) -> float:
+        return LAYERS[cell[1]]
+
     cells = grid.cells(modes, seeds, CALIBRATION)
     rules = [
+        Threshold("layers", layers, 0.0, "none", "half"),
         Threshold("rows a label", per_label, 0.0, "heads", "none"),
         Threshold("rows a label", per_label, 0.0, "half", "none"),
         Threshold("points left by the heads", left_to_win, 0.0, "heads", "none"),
@@ -144,7 +149,8 @@ GROUPS: dict[str, Callable[[Record], bool]] = {
     "crossed domains": lambda one: "-to-" in one.situation,
     "wrong labels": lambda one: one.situation.startswith("noise"),
     "unequal labels": lambda one: "unequal" in one.situation,
-    "MiniLM": lambda one: one.backbone == "minilm",
+    "12 layers": lambda one: LAYERS[one.backbone] == 12,
+    "MiniLM, 6 layers": lambda one: one.backbone == "minilm",
     "multilingual e5": lambda one: one.backbone == "e5",
     "mpnet": lambda one: one.backbone == "mpnet",
     "DINOv2, images": lambda one: one.backbone == "dinov2",
