@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from ..checks import check_path
 from ..errors import CheckpointError
 from ..files.whole_file import check_output, write_output
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
-from ..pictures.writing import check_ending, write_picture
+from ..pictures.writing import check_place, give_picture
 from .comparison_data import ComparisonData
 from .comparison_folder import ComparisonFolder, described
 from .export import long_rows, to_csv_text, to_frame
@@ -24,6 +24,7 @@ from .table import ComparisonTable, make_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 __all__ = ["Comparison"]
 
@@ -159,35 +160,44 @@ class Comparison(ComparisonData):
         """
         return write_output(path, to_csv_text(self.to_rows()).encode("utf-8"))
 
-    def plot(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot(self, path: None = None) -> Figure: ...
+    @overload
+    def plot(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw quality against time: one point a scenario with its spread, and the Pareto front.
 
         Parameters
         ----------
-        path : path
+        path : path, optional
             The ending says the format: .png, .svg, .pdf.
 
         Returns
         -------
-        Path
-            The file; without matplotlib (extra ``viz``) a text file with the same facts, with a
+        Figure or Path
+            Without a path a figure of matplotlib, which a notebook shows; with one the file. That
+            is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
             PictureWarning.
 
         Raises
         ------
         ConfigError
-            For an unknown ending.
+            For an unknown ending; without a path, if matplotlib is not installed.
         OSError
             If it cannot be written.
         """
-        check_ending(path)
+        check_place(path)  # before anything is judged
         panels, words = self.points(), self.plot_arguments()
-        return write_picture(
+        return give_picture(
             lambda: quality_figure(panels, **words), lambda: quality_text(panels, **words), path
         )
 
-    def plot_modes(self, path: str | os.PathLike[str]) -> Path:
-        """Draw what each scenario trains: a row a scenario and phase, a column a unit.
+    @overload
+    def plot_modes(self, path: None = None) -> Figure: ...
+    @overload
+    def plot_modes(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot_modes(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
+        """Draw what each scenario trains: a row a scenario and phase, a column a unit; as `plot`.
 
         Raises
         ------
@@ -197,7 +207,7 @@ class Comparison(ComparisonData):
             If it cannot be written.
         """
         phases = {name: run.phases for name, run in self.first_runs().items() if run.phases}
-        return write_picture(lambda: modes_figure(phases), lambda: modes_text(phases), path)
+        return give_picture(lambda: modes_figure(phases), lambda: modes_text(phases), path)
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the report: one page that opens offline, and return its path.

@@ -15,17 +15,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from ..pictures.race import RaceLine, race_figure, race_text
 from ..pictures.words import metric_words
-from ..pictures.writing import check_ending, write_picture
+from ..pictures.writing import check_place, give_picture
 from .bootstrap import Difference
 from .race_rules import RungVerdict, choose, mean_value
 from .race_settings import Candidate
 from .race_standing import Raced, stand
 from .results import START, ScenarioRun
 from .running import Job
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["NeedsMore", "RaceEntry", "RaceResult", "RungFigures", "race_result"]
 
@@ -273,30 +276,35 @@ class RaceResult:
             for one in self.entries.values()
         ]
 
-    def plot(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot(self, path: None = None) -> Figure: ...
+    @overload
+    def plot(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw the race: one line a candidate over its steps; a cross where one was dropped.
 
         Parameters
         ----------
-        path : path
+        path : path, optional
             The ending says the format: .png, .svg, .pdf.
 
         Returns
         -------
-        Path
-            The file; without matplotlib (extra ``viz``) a text file with the same facts, with a
+        Figure or Path
+            Without a path a figure of matplotlib, which a notebook shows; with one the file. That
+            is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
             PictureWarning.
 
         Raises
         ------
         ConfigError
-            For an unknown ending.
+            For an unknown ending; without a path, if matplotlib is not installed.
         OSError
             If it cannot be written.
         """
-        check_ending(path)
+        check_place(path)
         lines, value = self.picture_lines(), self.value_words
-        return write_picture(
+        return give_picture(
             lambda: race_figure(lines, value=value), lambda: race_text(lines, value=value), path
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from ..checks import check_choice, check_text
 from ..data.examples import Rows, as_examples
@@ -13,12 +13,14 @@ from ..errors import ConfigError, SelectorError
 from ..heads.task import Task
 from ..heads.told import LABEL, LABELS
 from ..model.state import check_model
-from ..pictures.writing import check_ending
+from ..pictures.writing import check_place
 from ..quoting import quoted
 from .confusion_counts import Confusion, confusion_of
 from .evaluate import evaluate_rows
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ..multi_task_model import MultiTaskModel
 
 __all__ = ["confusion", "plot_confusion"]
@@ -43,6 +45,16 @@ def confusion(
     return confusion_of(head, spec, outcome.told)
 
 
+@overload
+def plot_confusion(
+    model: MultiTaskModel,
+    head: str,
+    examples: Rows,
+    path: None = None,
+    *,
+    label: str | None = None,
+) -> Figure: ...
+@overload
 def plot_confusion(
     model: MultiTaskModel,
     head: str,
@@ -50,7 +62,15 @@ def plot_confusion(
     path: str | os.PathLike[str],
     *,
     label: str | None = None,
-) -> Path:
+) -> Path: ...
+def plot_confusion(
+    model: MultiTaskModel,
+    head: str,
+    examples: Rows,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    label: str | None = None,
+) -> Figure | Path:
     """Predict labelled rows and draw which labels are taken for which.
 
     Parameters
@@ -62,15 +82,16 @@ def plot_confusion(
         counted), or of words (words are).
     examples : Examples or rows
         What a reader returns, or plain rows, as for `Task`. Those without a label are left out.
-    path : path
+    path : path, optional
         The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
     label : str, optional
         Under which name rows with several labels carry this one; by default the head's.
 
     Returns
     -------
-    Path
-        The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+    Figure or Path
+        Without a path a figure of matplotlib, which a notebook shows; with one the file. That is
+        without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
         PictureWarning.
 
     Raises
@@ -80,7 +101,7 @@ def plot_confusion(
     DataError
         If no row carries a label, or one is not the head's.
     ConfigError
-        If the ending is not that of a known format.
+        If the ending is not that of a known format; without a path, if matplotlib is missing.
 
     Examples
     --------
@@ -88,5 +109,6 @@ def plot_confusion(
     'confusion.png'
     """
     check_model(model)
-    place = check_ending(path)  # before anything is predicted
-    return confusion(model, head, examples, label=label).plot(place)
+    place = check_place(path)  # before anything is predicted
+    counts = confusion(model, head, examples, label=label)
+    return counts.plot() if place is None else counts.plot(place)

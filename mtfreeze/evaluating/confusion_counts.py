@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,10 @@ from ..heads.kind import HeadSpec
 from ..heads.told import Told
 from ..metrics.scores import confusion_matrix
 from ..pictures.confusion import confusion_figure, confusion_text
-from ..pictures.writing import write_picture
+from ..pictures.writing import give_picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Confusion", "confusion_of"]
 
@@ -51,24 +55,29 @@ class Confusion:
         lost = f" ({counted(self.n_lost, 'word')} cut off and left out)" if self.n_lost else ""
         return f"{self.task}: right and predicted labels{lost}"
 
-    def plot(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot(self, path: None = None) -> Figure: ...
+    @overload
+    def plot(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw it.
 
         Parameters
         ----------
-        path : path
+        path : path, optional
             The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
 
         Returns
         -------
-        Path
-            The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+        Figure or Path
+            Without a path a figure of matplotlib, which a notebook shows; with one the file. That
+            is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
             PictureWarning.
 
         Raises
         ------
         ConfigError
-            If the ending is not that of a known format.
+            If the ending is not that of a known format; without a path, if matplotlib is missing.
 
         Examples
         --------
@@ -76,7 +85,7 @@ class Confusion:
         'confusion.svg'
         """
         facts = {"title": self.title, "unit": self.unit}
-        return write_picture(
+        return give_picture(
             lambda: confusion_figure(self.counts, self.labels, **facts),
             lambda: confusion_text(self.counts, self.labels, **facts),
             path,

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from ..closest import counted
 from ..errors import DataError
@@ -29,6 +29,8 @@ from ..notices import renamed
 from ..printable import html_text, printable
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ..freezing.unit_states import UnitState
     from ..multi_task_model import MultiTaskModel
     from .costs import PhaseCosts
@@ -245,24 +247,30 @@ class Run:
         key = "loss" if task is None else f"{task}_loss"
         return [row[key] for row in self.history if key in row]
 
-    def plot_learning_curves(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot_learning_curves(self, path: None = None) -> Figure: ...
+    @overload
+    def plot_learning_curves(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot_learning_curves(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw each task's loss and metric over the steps, with the freeze changes marked.
 
         Parameters
         ----------
-        path : str or path
+        path : str or path, optional
             The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
 
         Returns
         -------
-        Path
-            The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+        Figure or Path
+            Without a path a figure of matplotlib, which a notebook shows; with one the file. That
+            is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
             PictureWarning.
 
         Raises
         ------
         ConfigError
-            If nothing was trained or evaluated, or the ending is not that of a known format.
+            If nothing was trained or evaluated, the ending is not that of a known format, or
+            matplotlib is missing and there is no path.
 
         Examples
         --------
@@ -271,12 +279,16 @@ class Run:
         'curves.svg'
         """
         from ..pictures.curves import curves_figure, curves_text
-        from ..pictures.writing import write_picture
+        from ..pictures.writing import give_picture
 
         runs = {"this run": self.history}
-        return write_picture(lambda: curves_figure(runs), lambda: curves_text(runs), path)
+        return give_picture(lambda: curves_figure(runs), lambda: curves_text(runs), path)
 
-    def plot_learning_rates(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot_learning_rates(self, path: None = None) -> Figure: ...
+    @overload
+    def plot_learning_rates(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot_learning_rates(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw the learning rate of each layer or part over the steps; as `plot_learning_curves`.
 
         Layers have lines of their own in a run with a layer decay.
@@ -284,7 +296,7 @@ class Run:
         Raises
         ------
         ConfigError
-            If no step was taken, or the ending is not that of a known format.
+            If no step was taken; for the path as `plot_learning_curves`.
 
         Examples
         --------
@@ -293,13 +305,17 @@ class Run:
         'rates.png'
         """
         from ..pictures.rates import rates_figure, rates_text
-        from ..pictures.writing import write_picture
+        from ..pictures.writing import give_picture
 
-        return write_picture(
+        return give_picture(
             lambda: rates_figure(self.history), lambda: rates_text(self.history), path
         )
 
-    def plot_unfreezing(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot_unfreezing(self, path: None = None) -> Figure: ...
+    @overload
+    def plot_unfreezing(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot_unfreezing(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw which unit was frozen in which phase, step by step; as `plot_learning_curves`.
 
         Examples
@@ -311,11 +327,11 @@ class Run:
         """
         from ..pictures.histories import epoch_ends
         from ..pictures.timeline import TimelinePhase, timeline_figure, timeline_text
-        from ..pictures.writing import write_picture
+        from ..pictures.writing import give_picture
 
         phases = [TimelinePhase(one.name, one.n_steps, one.units) for one in self.phases]
         epochs = epoch_ends(self.history)
-        return write_picture(
+        return give_picture(
             lambda: timeline_figure(phases, epochs=epochs),
             lambda: timeline_text(phases, epochs=epochs),
             path,
