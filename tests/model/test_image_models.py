@@ -68,6 +68,9 @@ def test_however_a_picture_is_given_it_is_the_same(
     ways = [PICTURES[0], drawn, tmp_path / "a.png", mtf.Picture(tmp_path / "a.png")]
     assert len({row.tobytes() for row in model.encode(ways)}) == 1
     assert len({tuple(row) for row in model.predict_proba("colour", ways)}) == 1
+    for alone in (str(tmp_path / "a.png"), mtf.Picture(PICTURES[0])):
+        assert np.array_equal(model.encode(alone), model.encode(ways)[0])
+        assert model.predict("colour", alone) == model.predict("colour", ways)[0]
 
 
 def test_images_of_another_grid_need_leave(folder: Path, tmp_path: Path) -> None:

@@ -351,7 +351,7 @@ CASES: dict[str, Case] = {
     "text is None": lambda p: p.model.encode(["good", None]),  # type: ignore[list-item]
     "text is bytes": lambda p: p.model.encode([b"good"]),  # type: ignore[list-item]
     "text is a number": lambda p: p.model.encode([1.5]),  # type: ignore[list-item]
-    "texts are one text": lambda p: p.model.encode("good"),
+    "texts are one text": lambda p: p.model.forward("good"),
     "texts are None": lambda p: p.model.encode(None),  # type: ignore[arg-type]
     "half a character": lambda p: p.model.encode(["good \ud83d"]),
     "word is a number": lambda p: p.model.predict("ner_head", [["anna", 3]]),  # type: ignore[list-item]
