@@ -9,7 +9,7 @@ apart, without the yellow one, which is too light on white.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "TRAINABLE",
     "bare",
     "line_look",
+    "line_looks",
     "new_figure",
     "short_unit",
     "state_legend",
@@ -90,6 +91,21 @@ def line_look(position: int) -> dict[str, Any]:
         "linestyle": _DASHES[(position + position // len(_COLOURS)) % len(_DASHES)],
         "marker": _MARKERS[position % len(_MARKERS)],
     }
+
+
+def line_looks(names: Iterable[str], order: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+    """Return the look of each line by its name.
+
+    Parameters
+    ----------
+    names : iterable of str
+        What is drawn.
+    order : iterable of str
+        Names whose places count, drawn or not, so that a name looks the same in several pictures;
+        names that are not in it come after them.
+    """
+    places = {name: number for number, name in enumerate(dict.fromkeys([*order, *names]))}
+    return {name: line_look(number) for name, number in places.items()}
 
 
 def bare(axes: Axes, sides: Sequence[str] = ("top", "right")) -> None:
