@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..printable import printable
 from .histories import (
     History,
+    epoch_ends,
     freeze_changes,
     last_step,
     metric_points,
@@ -24,7 +25,7 @@ from .histories import (
     tasks_of,
 )
 from .marks import change_handle, mark_changes
-from .style import bare, line_looks, new_figure, step_axis
+from .style import bare, epoch_axis, line_looks, new_figure, step_axis
 from .words import metric_words, text_table
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ Looks = Mapping[str, Mapping[str, Any]]
 """Colour, dashes and marker, by the name of the run."""
 
 _TITLE = "Learning curves"
+_EPOCHS_AT = -0.22
+"""Where the scale of epochs stands, below that of the steps, as a share of the axes' height."""
+
 _FEW_STEPS = 30
 """Up to this many steps of a task each of them is drawn as a dot, not as a faint line only."""
 
@@ -72,6 +76,7 @@ def curves_figure(
     n_rows = 2 if chosen else 1
     figure = new_figure(max(6.4, 4.9 * len(tasks)), 1.2 + 2.7 * n_rows)
     grid = figure.subplots(n_rows, len(tasks), squeeze=False, sharex=True)
+    epochs = epoch_ends(next(iter(histories.values())))
     n_steps = max(1, *(last_step(history) for history in histories.values()))
     for column, task in enumerate(tasks):
         above = grid[0][column]
@@ -90,6 +95,8 @@ def curves_figure(
             bare(axes)
             mark_changes(axes, changes, row == 0 and len(histories) == 1, looks)
         step_axis(grid[-1][column])
+        if len(histories) == 1:  # several runs may have other epochs
+            epoch_axis(grid[-1][column], epochs, _EPOCHS_AT)
     figure.suptitle(title, fontsize=11)
     _legend(figure, {name: looks[name] for name in histories}, bool(chosen), any(changes.values()))
     return figure

@@ -22,6 +22,7 @@ __all__ = [
     "PARTLY",
     "TRAINABLE",
     "bare",
+    "epoch_axis",
     "line_look",
     "line_looks",
     "new_figure",
@@ -121,6 +122,28 @@ def step_axis(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     axes.set_xlabel("optimizer step", fontsize=9)
     axes.tick_params(labelsize=8)
+
+
+def epoch_axis(axes: Axes, epochs: Sequence[tuple[int, int]], place: float) -> None:
+    """Add a scale of epochs below that of the steps, with ticks at the ends of whole epochs.
+
+    Parameters
+    ----------
+    axes : Axes
+        In steps.
+    epochs : sequence of (int, int)
+        Epochs, each with its last step. Of many some are left out, of fewer than two all.
+    place : float
+        Of the scale, as a share of the height of the axes; below them it is negative.
+    """
+    if len(epochs) < 2:
+        return
+    apart = -(-len(epochs) // 20)
+    shown = [(epoch, step) for epoch, step in epochs if epoch % apart == 0]
+    below = axes.secondary_xaxis(place)
+    below.set_xticks([step for _, step in shown], [str(epoch) for epoch, _ in shown], fontsize=8)
+    below.set_xlabel("end of epoch", fontsize=9)
+    below.spines["bottom"].set_visible(False)
 
 
 def short_unit(path: str) -> str:
