@@ -187,9 +187,11 @@ class Comparison(ComparisonData):
             If it cannot be written.
         """
         check_place(path)  # before anything is judged
-        panels, words = self.points(), self.plot_arguments()
+        panels, words, order = self.points(), self.plot_arguments(), self.mode_order
         return give_picture(
-            lambda: quality_figure(panels, **words), lambda: quality_text(panels, **words), path
+            lambda: quality_figure(panels, order=order, **words),
+            lambda: quality_text(panels, **words),
+            path,
         )
 
     @overload

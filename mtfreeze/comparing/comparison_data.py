@@ -61,6 +61,16 @@ class ComparisonData:
         return list(self._by_name)
 
     @property
+    def mode_order(self) -> list[str]:
+        """Names of the modes in the order that was asked for, those without a run among them.
+
+        A mode has the colour and marker of its place here in every picture.
+        """
+        asked = [mode["name"] for mode in self.settings.get("modes", [])]
+        known = dict.fromkeys([*asked, *self._by_name])
+        return [name for name in known if name not in REFERENCES]
+
+    @property
     def tasks(self) -> list[str]:
         """Names of the tasks that were given to train."""
         return list(self.settings.get("tasks", {}))
