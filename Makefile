@@ -18,7 +18,7 @@ BUILD_PY ?= build/py
 BUILD_C  ?= build/c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev docs test test-c test-py test-long drills coverage bench lint format clean
+.PHONY: help demo dev docs test test-c test-py test-long drills coverage bench wheel lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -86,6 +86,19 @@ docs: $(STAMP)-package $(STAMP)-docs ## the documentation site, into build/site;
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	@echo "open build/site/index.html; to search in it: $(PY) -m http.server -d build/site"
 
+# The wheel is built from the sdist, in isolation, and gets the lowest tag of manylinux that its symbols
+# allow; both are then installed into empty environments. WHEEL_ARGS=--tests runs the quick tests there.
+DIST := dist
+# Half of what is allowed is NumPy and OpenBLAS; it must not grow.
+MOST_MB := 155
+wheel: $(STAMP)-wheel ## the sdist and a wheel for this Python, into dist/, each tried in an empty environment
+	rm -rf $(DIST) build/dist
+	$(PY) -m build --outdir build/dist .
+	$(PY) -m auditwheel repair --exclude libscipy_openblas.so -w $(DIST) build/dist/*.whl
+	cp build/dist/*.tar.gz $(DIST)
+	$(PY) tools/try_wheel.py --most $(MOST_MB) $(WHEEL_ARGS) $(DIST)/*.whl
+	$(PY) tools/try_wheel.py $(DIST)/*.tar.gz
+
 format: $(STAMP)-dev ## let the formatters rewrite the tree
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
@@ -113,7 +126,7 @@ $(STAMP)-weights: $(STAMP)-venv
 	@touch $@
 
 # What to build with, and the extras: each is installed once and again when pyproject.toml changes.
-$(STAMP)-build $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-docs $(STAMP)-parity $(STAMP)-spacy $(STAMP)-bench: \
+$(STAMP)-build $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-docs $(STAMP)-parity $(STAMP)-spacy $(STAMP)-bench $(STAMP)-wheel: \
     $(STAMP)-%: $(STAMP)-venv pyproject.toml
 	$(PY) tools/requirements.py $* > $(VENV)/$*-requirements.txt
 	$(PIP) install -q -r $(VENV)/$*-requirements.txt

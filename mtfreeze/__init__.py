@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .adapters.descriptions import IA3, BitFit, Lora
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
+    from .comparing.race_settings import Race
     from .comparing.scratch import Scratch
     from .data import (
         Box,
@@ -33,14 +34,16 @@ if TYPE_CHECKING:
         read_images,
         read_jsonl,
         read_nli,
+        read_parquet,
         read_squad,
         read_sts,
+        read_table,
         read_text,
         read_tsv,
         stream,
         words_and_tags,
     )
-    from .data_check import DataCheck, check_data
+    from .data_check import DataCheck, DataChecks, check_data
     from .errors import (
         CheckpointError,
         ConcurrencyError,
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from .estimating import Estimate, estimate
     from .evaluating.confusion import plot_confusion
     from .evaluating.evaluate import evaluate
+    from .evaluating.top_losses import top_losses
     from .heads.causal_lm import CausalLM
     from .heads.detection import Detection
     from .heads.masked_lm import MaskedLM
@@ -83,20 +87,24 @@ if TYPE_CHECKING:
         ResumeWarning,
         RoundedWeightsWarning,
         TokenizerWarning,
+        UndecidedWarning,
         UntrainedHeadWarning,
         UnusedDataWarning,
     )
     from .pictures.boxes import plot_boxes
     from .planning.freeze_schedule import FreezeSchedule
-    from .recommending import Advice, recommend
+    from .recommending import Advice, BackboneRanking, recommend
     from .runtime.threads import get_threads, set_threads, show_config
     from .training.callbacks import Callback, EarlyStopping
     from .training.few_shot import few_shot
     from .training.fine_tune import fine_tune
     from .training.fit import fit
+    from .training.fit_arguments import FitArguments
+    from .training.loggers import MLflowLogger, TensorBoardLogger, TrackioLogger, WandbLogger
 
 _HOME = {
     "Advice": "recommending",
+    "BackboneRanking": "recommending",
     "BitFit": "adapters.descriptions",
     "IA3": "adapters.descriptions",
     "Lora": "adapters.descriptions",
@@ -112,6 +120,7 @@ _HOME = {
     "ConcurrencyError": "errors",
     "ConfigError": "errors",
     "DataCheck": "data_check",
+    "DataChecks": "data_check",
     "DataError": "errors",
     "CrossEntropy": "losses.cross_entropy",
     "Detection": "heads.detection",
@@ -121,9 +130,11 @@ _HOME = {
     "Estimate": "training.estimate",
     "Example": "data",
     "Examples": "data",
+    "FitArguments": "training.fit_arguments",
     "FreezeSchedule": "planning.freeze_schedule",
     "FreezeWarning": "notices",
     "ImageWarning": "notices",
+    "MLflowLogger": "training.loggers",
     "MaskedLM": "heads.masked_lm",
     "MultiLabelClassification": "heads.multi_label_classification",
     "MultiTaskModel": "multi_task_model",
@@ -136,6 +147,7 @@ _HOME = {
     "PictureWarning": "notices",
     "PrecisionWarning": "notices",
     "QuestionAnswering": "heads.question_answering",
+    "Race": "comparing.race_settings",
     "Regression": "heads.regression",
     "ResumeWarning": "notices",
     "RoundedWeightsWarning": "notices",
@@ -144,11 +156,15 @@ _HOME = {
     "SequenceClassification": "heads.sequence_classification",
     "Similarity": "heads.similarity",
     "Task": "heads.task",
+    "TensorBoardLogger": "training.loggers",
     "TokenClassification": "heads.token_classification",
     "TrainingError": "errors",
     "TokenizerWarning": "notices",
+    "TrackioLogger": "training.loggers",
+    "UndecidedWarning": "notices",
     "UntrainedHeadWarning": "notices",
     "UnusedDataWarning": "notices",
+    "WandbLogger": "training.loggers",
     "check_data": "data_check",
     "compare": "comparing.compare",
     "entity_types": "data",
@@ -166,7 +182,9 @@ _HOME = {
     "read_images": "data",
     "read_jsonl": "data",
     "read_nli": "data",
+    "read_parquet": "data",
     "read_sts": "data",
+    "read_table": "data",
     "read_squad": "data",
     "read_text": "data",
     "read_tsv": "data",
@@ -174,6 +192,7 @@ _HOME = {
     "set_threads": "runtime.threads",
     "show_config": "runtime.threads",
     "stream": "data",
+    "top_losses": "evaluating.top_losses",
     "words_and_tags": "data",
 }
 """Public name -> module that has it."""
@@ -182,6 +201,7 @@ __all__ = [
     "IA3",
     "Advice",
     "Augment",
+    "BackboneRanking",
     "BitFit",
     "Box",
     "BrokenTagsWarning",
@@ -194,6 +214,7 @@ __all__ = [
     "ConfigError",
     "CrossEntropy",
     "DataCheck",
+    "DataChecks",
     "DataError",
     "Detection",
     "Distillation",
@@ -203,10 +224,12 @@ __all__ = [
     "EvaluationWarning",
     "Example",
     "Examples",
+    "FitArguments",
     "FreezeSchedule",
     "FreezeWarning",
     "ImageWarning",
     "Lora",
+    "MLflowLogger",
     "MaskedLM",
     "MultiLabelClassification",
     "MultiTaskModel",
@@ -219,6 +242,7 @@ __all__ = [
     "PictureWarning",
     "PrecisionWarning",
     "QuestionAnswering",
+    "Race",
     "Regression",
     "ResumeWarning",
     "RoundedWeightsWarning",
@@ -227,11 +251,15 @@ __all__ = [
     "SequenceClassification",
     "Similarity",
     "Task",
+    "TensorBoardLogger",
     "TokenClassification",
     "TokenizerWarning",
+    "TrackioLogger",
     "TrainingError",
+    "UndecidedWarning",
     "UntrainedHeadWarning",
     "UnusedDataWarning",
+    "WandbLogger",
     "__version__",
     "check_data",
     "compare",
@@ -250,14 +278,17 @@ __all__ = [
     "read_images",
     "read_jsonl",
     "read_nli",
+    "read_parquet",
     "read_squad",
     "read_sts",
+    "read_table",
     "read_text",
     "read_tsv",
     "recommend",
     "set_threads",
     "show_config",
     "stream",
+    "top_losses",
     "words_and_tags",
 ]
 

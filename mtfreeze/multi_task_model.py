@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from . import _core
 from .checks import check_choice, check_path, check_seed, typed
@@ -36,6 +36,7 @@ from .steps.stepping_methods import SteppingMethods
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from .pricing.summary import Summary
@@ -442,19 +443,23 @@ class MultiTaskModel(
 
         return explain(self)
 
-    @reads
-    def plot_trainability(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot_trainability(self, path: None = None) -> Figure: ...
+    @overload
+    def plot_trainability(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot_trainability(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw which parts are frozen and which train.
 
         Parameters
         ----------
-        path : str or path
+        path : str or path, optional
             The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
 
         Returns
         -------
-        Path
-            The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+        Figure or Path
+            Without a path a figure of matplotlib, which a notebook shows; with one the file. That
+            is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
             PictureWarning.
 
         Examples
@@ -463,13 +468,11 @@ class MultiTaskModel(
         'trainability.svg'
         """
         from .pictures.trainability import trainability_figure, trainability_text
-        from .pictures.writing import write_picture
+        from .pictures.writing import give_picture
 
-        table = self.summary()
-        return write_picture(
-            lambda: trainability_figure(table),
-            lambda: trainability_text(table, self.explain()),
-            path,
+        table, words = self.reading().run(lambda: (self.summary(), self.explain()))
+        return give_picture(
+            lambda: trainability_figure(table), lambda: trainability_text(table, words), path
         )
 
     def __repr__(self) -> str:

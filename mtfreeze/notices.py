@@ -29,6 +29,7 @@ __all__ = [
     "ResumeWarning",
     "RoundedWeightsWarning",
     "TokenizerWarning",
+    "UndecidedWarning",
     "UntrainedHeadWarning",
     "UnusedDataWarning",
     "renamed",
@@ -101,6 +102,10 @@ class CacheWarning(UserWarning):
 
 class ResumeWarning(UserWarning):
     """A run goes on, but from an earlier checkpoint, or where other bits may come out."""
+
+
+class UndecidedWarning(UserWarning):
+    """An assertion about a comparison cannot be judged: rows or seeds are too few to tell."""
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -39,12 +39,12 @@ C_LAYERS: tuple[tuple[str, ...], ...] = (
 # Rooms of mtfreeze/, folders and the modules beside them, from the lowest to the highest; rooms on
 # one line do not import each other. Imports for typing count.
 PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
-    ("printable", "quoting"),
+    ("logs", "printable", "quoting"),
     ("_core", "closest", "errors", "quantities"),
     ("checks", "notices"),
     ("notices",),
     ("families", "files", "losses", "metrics", "runtime"),
-    ("images",),
+    ("images", "sharing"),
     ("data",),
     ("inputs",),
     ("adapters", "heads"),
@@ -59,7 +59,7 @@ PYTHON_LAYERS: tuple[tuple[str, ...], ...] = (
     ("estimating",),
     ("comparing",),
     ("recommending",),
-    ("cli", "sklearn", "spacy"),
+    ("cli", "pytest_plugin", "sklearn", "spacy"),
     ("freeze_control", "__main__"),
     ("__init__",),
 )

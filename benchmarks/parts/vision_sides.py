@@ -10,6 +10,7 @@ SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ WHOLE = 1 << 40
 """A budget of tokens that no batch reaches: the step is one batch, as it is in PyTorch."""
 
 
-class _Side:
+class _Side(ABC):
     """What all have in common.
 
     Parameters
@@ -41,9 +42,9 @@ class _Side:
         self.name, self.batch, self.threads = name, batch, threads
         self.precision, self.clock = precision, CLOCKS[clock]
 
+    @abstractmethod
     def compute(self) -> np.ndarray:
         """Return the pooled vectors, (batch, width) float32."""
-        raise NotImplementedError
 
     def pooled(self) -> list[list[float]]:
         """Return the pooled vectors as JSON holds them."""

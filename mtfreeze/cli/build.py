@@ -12,18 +12,20 @@ from ..data import read_file, read_images, stream
 from ..errors import ConfigError
 from ..heads.kind import HeadSpec
 from ..heads.registry import KINDS, spec_from_dict
+from ..heads.suited import told
 from ..heads.task import Task
 from ..notices import UntrainedHeadWarning
 from ..quoting import quoted
 from .job import Config
 from .job_training import Freezing
+from .job_values import AUTO
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
 
 __all__ = ["apply_freezing", "build_model", "build_tasks"]
 
-_TASK_KEYS = ("weight", "metric", "loss", "augment", "train_through_frozen")
+_TASK_KEYS = ("weight", "metric", "metrics", "loss", "augment", "sampling", "train_through_frozen")
 _STREAM, _IMAGE = "stream", "image"
 """Keys of data that stay in their files, and of tables that hold paths of images."""
 
@@ -43,6 +45,8 @@ def build_model(config: Config) -> MultiTaskModel:
     for name, entry in config.heads.items():
         options = dict(entry)
         seed = options.pop("seed", 0)
+        if options.get("labels") == AUTO:
+            options["labels"] = _labels_in_data(name, config)
         source, head = options.pop("from_pretrained", None), options.pop("head", None)
         spec = _head_spec(name, options)
         if name not in model.heads:
@@ -54,6 +58,29 @@ def build_model(config: Config) -> MultiTaskModel:
                 "another name"
             )
     return model
+
+
+def _labels_in_data(name: str, config: Config) -> list[str]:
+    """Return the labels of a head's data, in order; see `Task.labels`.
+
+    Raises
+    ------
+    ConfigError
+        If the job has no data for it, or they have no names of labels.
+    """
+    if name not in config.data:
+        raise ConfigError(
+            f"heads.{name}.labels: auto takes the labels from the data of {quoted(name)}; found "
+            "none; add them to the section data, or list the labels"
+        )
+    task = _task(name, config.data[name])
+    found = told([part for part in (task.train, task.eval) if part is not None], name).names
+    if not found:
+        raise ConfigError(
+            f"heads.{name}.labels: expected data with names of labels, which auto takes; found "
+            "numbers or none; list the labels, or give the head another task"
+        )
+    return list(found)
 
 
 def _head_spec(name: str, options: Mapping[str, Any]) -> HeadSpec | None:
@@ -83,13 +110,16 @@ def build_tasks(config: Config, model: MultiTaskModel) -> dict[str, Task]:
     for name, entry in config.data.items():
         if name not in model.heads:
             raise ConfigError(f"data: {unknown('head', name, model.heads)}")
-        options = dict(entry)
-        own = {key: options.pop(key) for key in _TASK_KEYS if key in options}
-        files = {part: options.pop(part) for part in ("train", "eval") if part in options}
-        tasks[name] = Task(
-            **{part: _read(path, options, f"data.{name}") for part, path in files.items()}, **own
-        )
+        tasks[name] = _task(name, entry)
     return tasks
+
+
+def _task(name: str, entry: Mapping[str, Any]) -> Task:
+    options = dict(entry)
+    own = {key: options.pop(key) for key in _TASK_KEYS if key in options}
+    files = {part: options.pop(part) for part in ("train", "eval") if part in options}
+    parts = {part: _read(path, options, f"data.{name}") for part, path in files.items()}
+    return Task(**parts, **own)
 
 
 def _read(path: str, options: Mapping[str, Any], where: str) -> Any:

@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..closest import counted
-from .build import build_model, build_tasks
-from .echo import echo
+from .echo import echo, echo_json, note
 from .guard import FAILED, INTERRUPTED, FrozenChanged
-from .job import Config, load_config
 from .once import OnceCommand
-from .options import debug_option
+from .options import (
+    common_options,
+    config_option,
+    epochs_option,
+    job_argument,
+    job_file,
+    json_option,
+    no_job,
+)
 
 if TYPE_CHECKING:
     from ..comparing.comparison import Comparison
+    from .job import Config
 
 __all__ = ["check_comparison", "compare", "job_arguments", "scenario_arguments"]
 
@@ -74,7 +81,8 @@ def _pool(workers: int) -> Iterator[Executor | None]:
 
 
 @click.command(cls=OnceCommand)
-@click.option("--config", "config_path", required=True, metavar="FILE.yaml", help="The job.")
+@config_option
+@job_argument
 @click.option("--set", "settings", multiple=True, metavar="a.b=c", help="Change a key of the job.")
 @click.option(
     "--modes", metavar="A,B,...", help="What is FROZEN in each scenario; default: the job's modes."
@@ -82,7 +90,13 @@ def _pool(workers: int) -> Iterator[Executor | None]:
 @click.option(
     "--mode", "single", multiple=True, metavar="SELECTOR", help="The same, one at a time."
 )
-@click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="How many.")
+@epochs_option
+@click.option(
+    "--seeds", type=int, metavar="N", help="How many; default: 3, in a race 1 for those that race."
+)
+@click.option(
+    "--race", is_flag=True, help="Drop on the way who is behind; choose the cheapest of the best."
+)
 @click.option("--report", metavar="FILE.html", help="Write the whole report, one page.")
 @click.option("--plot", metavar="FILE.png", help="Draw quality against time.")
 @click.option("--csv", "csv_path", metavar="FILE.csv", help="Write all figures.")
@@ -96,13 +110,17 @@ def _pool(workers: int) -> Iterator[Executor | None]:
 )
 @click.option("--gradients", is_flag=True, help="Also say whether the tasks pull together.")
 @click.option("--quiet", is_flag=True, help="Print the table only.")
-@debug_option
+@json_option
+@common_options
 def compare(
-    config_path: str,
+    config_path: str | None,
+    job_path: str | None,
     settings: tuple[str, ...],
     modes: str | None,
     single: tuple[str, ...],
-    seeds: int,
+    epochs: int | None,
+    seeds: int | None,
+    race: bool,
     report: str | None,
     plot: str | None,
     csv_path: str | None,
@@ -110,18 +128,27 @@ def compare(
     workers: int,
     gradients: bool,
     quiet: bool,
+    as_json: bool,
 ) -> int:
     """Train every freeze scenario of a job from one start; say which differences are significant.
 
     \b
-    mtfreeze compare --config job.yaml --modes backbone,classifier,none --report report.html
-    mtfreeze compare --config job.yaml --seeds 5 --workers 8 --output outputs/comparison
+    mtfreeze compare job.yaml --modes backbone,classifier,none --report report.html
+    mtfreeze compare job.yaml --seeds 5 --workers 8 --output outputs/comparison
+    mtfreeze compare job.yaml --race --output outputs/race
     """
     from ..comparing.compare import compare as compare_scenarios
+    from .build import build_model, build_tasks
+    from .job import load_config
 
     if modes is not None and single:
         raise click.UsageError("expected --modes A,B or --mode A --mode B; found both; leave one")
-    config = load_config(config_path, settings)
+    path = job_file(config_path, job_path)
+    if path is None:
+        raise no_job()
+    config = load_config(path, settings)
+    if epochs is not None:
+        config.training["epochs"] = epochs
     chosen = list(single) or config.modes
     if modes is not None:
         chosen = [one.strip() for one in modes.split(",")]
@@ -134,18 +161,33 @@ def compare(
             chosen or None,
             seeds=seeds,
             gradients=gradients,
+            race=config.race or race,
             executor=executor,
             output_dir=output,
             progress=not quiet,
             **job_arguments(config),
         )
-    echo(f"{'' if quiet else chr(10)}{found}")
-    if csv_path is not None:
-        echo(f"figures: {found.to_csv(csv_path)}")
-    if plot is not None:
-        echo(f"picture: {found.plot(plot)}")
-    if report is not None:
-        echo(f"report: {found.to_html(report)}")
+    files = _write_files(found, csv_path, plot, report)
+    if as_json:
+        echo_json({**found.to_dict(), "files": files})
+    else:
+        echo(found)
+        for name, path in files.items():
+            echo(f"{name}: {path}")
     if found.failed:
-        echo(f"{counted(len(found.failed), 'scenario')} failed; see the table", err=True)
+        note(f"{counted(len(found.failed), 'scenario')} failed; see the table")
     return check_comparison(found)
+
+
+def _write_files(
+    found: Comparison, figures: str | None, picture: str | None, report: str | None
+) -> dict[str, str]:
+    """Write what was asked for; return where it stands, by what it is."""
+    files = {}
+    if figures is not None:
+        files["figures"] = str(found.to_csv(figures))
+    if picture is not None:
+        files["picture"] = str(found.plot(picture))
+    if report is not None:
+        files["report"] = str(found.to_html(report))
+    return files

@@ -2,30 +2,31 @@
 """``mtfreeze demo``: what each freeze mode costs and gives, on real weights and real data.
 
 A mode whose backbone trains begins with its heads alone (row ``start``), as `fit` does. It ends
-with the comparison, its report, and one sentence of advice. The recipe, its data and how they were
-split lie in one folder (examples/data of the repository; the package carries a copy). ``--images``
-compares on pictures instead (examples/images), on a small model that it trains first; see
-`demo_images`.
+with the comparison, its report, a sentence of advice, and the answer of a race. The recipe, its
+data and how they were split lie in one folder (examples/data of the repository; the package carries
+a copy). ``--images`` compares on pictures instead (examples/images), on a small model that it
+trains first; see `demo_images`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import click
 
+from ..closest import name_list
 from ..errors import DataError
-from .build import build_model, build_tasks
 from .compare import check_comparison, job_arguments
-from .demo_images import FEW, digit_tasks, pretrained, read_digits
-from .echo import echo
+from .echo import echo, echo_json, note
 from .guard import INTERRUPTED
 from .once import OnceCommand
-from .options import debug_option
-from .random_resnet import write_random_resnet
+from .options import common_options, json_option
 
 if TYPE_CHECKING:
+    from ..comparing.comparison import Comparison
     from ..heads.task import Task
     from ..multi_task_model import MultiTaskModel
 
@@ -71,7 +72,7 @@ def _say_sizes(model: MultiTaskModel, tasks: dict[str, Task]) -> None:
     for name, task in tasks.items():
         unit = "images" if model.reads_images else model.heads[name].spec.row_space.data
         sizes = [0 if part is None else len(part) for part in (task.train, task.eval)]
-        echo(
+        note(
             f"{name}: {sizes[0]:,} {unit} to train on, {sizes[1]:,} to evaluate on, "
             f"{len(model.heads[name].labels)} labels"
         )
@@ -84,7 +85,8 @@ def _say_sizes(model: MultiTaskModel, tasks: dict[str, Task]) -> None:
 @click.option("--mode", "modes", multiple=True, metavar="SELECTOR", help="Only these modes.")
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="How many.")
 @click.option("--set", "settings", multiple=True, metavar="a.b=c", help="Change the recipe.")
-@debug_option
+@json_option
+@common_options
 def demo(
     images: bool,
     folder: str | None,
@@ -92,6 +94,7 @@ def demo(
     modes: tuple[str, ...],
     seeds: int,
     settings: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     """Compare freeze modes on all-MiniLM-L6-v2 with two heads (minutes, on real data).
 
@@ -100,7 +103,10 @@ def demo(
     from ..comparing.compare import compare
     from ..recommending import recommend
     from ..runtime.threads import show_config
+    from .build import build_model, build_tasks
+    from .demo_images import FEW, digit_tasks, pretrained, read_digits
     from .job import load_config
+    from .random_resnet import write_random_resnet
 
     place, out = find_data(folder, images), Path(output)
     config = load_config(place / RECIPE, settings)
@@ -118,11 +124,11 @@ def demo(
         model = build_model(config)
     else:
         tasks = build_tasks(config, model)
-        echo(f"model: {config.model['name']}")
-    echo(f"data: {place}, a fixed stratified split")
+        note(f"model: {config.model['name']}")
+    note(f"data: {place}, a fixed stratified split")
     _say_sizes(model, tasks)
     facts = show_config("dict") or {}
-    echo(f"computing with {facts['threads']} threads, {facts['isa']}, {facts['blas']}\n")
+    note(f"computing with {facts['threads']} threads, {facts['isa']}, {facts['blas']}\n")
     found = compare(
         model,
         tasks,
@@ -130,14 +136,56 @@ def demo(
         seeds=seeds,
         **job_arguments(config),
     )
-    echo(f"\n{found}\n")
     if found.interrupted:
+        _show(found, {}, {}, as_json)
         return INTERRUPTED
-    echo(f"figures: {found.to_csv(out / 'comparison.csv')}")
+    files = {"figures": [str(found.to_csv(out / "comparison.csv"))]}
     if found.first_runs():
-        echo(f"pictures: {found.plot(out / 'comparison.png')}")
-        echo(f"          {found.plot_modes(out / 'trainability.png')}")
-    echo(f"report: {found.to_html(out / 'report.html')}")
-    advice = recommend(model, tasks, progress=False)
-    echo(f"\nadvice: {advice.sentence}")
+        pictures = found.plot(out / "comparison.png"), found.plot_modes(out / "trainability.png")
+        files["pictures"] = [str(path) for path in pictures]
+    files["report"] = [str(found.to_html(out / "report.html"))]
+    said = {"advice, before anything trains": recommend(model, tasks, progress=False).sentence}
+    if (answer := _answer(found)) is not None:
+        said["answer"] = answer
+    _show(found, files, said, as_json)
     return check_comparison(found)
+
+
+def _answer(found: Comparison) -> str | None:
+    """Return what a race over these modes would choose, in a sentence; None: nothing finished."""
+    from ..comparing.figures import REFERENCES
+    from ..comparing.race_rules import choose
+
+    values: dict[str, dict[str, list[float]]] = {}
+    costs: dict[str, float] = {}
+    for run in found.runs:
+        if run.error is None and run.scenario not in REFERENCES:
+            of_mode = values.setdefault(run.scenario, {task: [] for task in found.tasks})
+            for task in found.tasks:
+                of_mode[task].append(run.tasks[task].value)
+            costs[run.scenario] = costs.get(run.scenario, 0.0) + run.seconds + run.prefix_seconds
+    means = {
+        name: {task: fmean(each) for task, each in of_mode.items()}
+        for name, of_mode in values.items()
+    }
+    choice = choose(means, costs)
+    if choice is None:
+        return None
+    judged = f"by the mean of {name_list(found.tasks)}" if len(found.tasks) > 1 else "by its task"
+    return f"freeze {choice.name}: {choice.reasons[0]}, {judged}, as compare(race=True) chooses"
+
+
+def _show(
+    found: Comparison, files: Mapping[str, list[str]], said: Mapping[str, str], as_json: bool
+) -> None:
+    """Print the comparison, what was written, and the sentences that end it."""
+    if as_json:
+        echo_json({**found.to_dict(), "files": files, "said": said})
+        return
+    echo(f"{found}\n")
+    for name, paths in files.items():
+        echo(f"{name}: {paths[0]}")
+        for path in paths[1:]:
+            echo(f"{' ' * len(name)}  {path}")
+    for name, sentence in said.items():
+        echo(f"\n{name}: {sentence}")

@@ -22,7 +22,7 @@ from ..quantities import in_seconds, in_values
 from ..quoting import cut, quoted
 from .build import build_model
 from .compare import scenario_arguments
-from .echo import echo
+from .echo import note
 from .job import Config, load_config
 
 if TYPE_CHECKING:
@@ -128,14 +128,14 @@ def pretrained(place: Path, into: Path, digits: Digits) -> MultiTaskModel | None
     model = build_model(config)
     tasks = digit_tasks(config, digits, TRAINED)
     n_values = sum(view.size for view in model.parameters().values())
-    echo(f"model: a narrow ResNet, {in_values(n_values)} parameters, from random weights")
+    note(f"model: a narrow ResNet, {in_values(n_values)} parameters, from random weights")
     began = time.perf_counter()
     run = fit(model, tasks, **scenario_arguments(config.training))
     if run.interrupted:
         return None
     for name, task in tasks.items():
         accuracy = run.metrics[f"eval_{name}_accuracy"]
-        echo(
+        note(
             f"pre-trained on the digits {' '.join(model.heads[name].labels)} in "
             f"{in_seconds(time.perf_counter() - began)}: accuracy {accuracy:.3f} on "
             f"{len(task.eval or ()):,} others of them\n"

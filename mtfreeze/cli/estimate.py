@@ -3,22 +3,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .build import apply_freezing, build_model, build_tasks
-from .echo import echo
-from .job import Config
+from .echo import echo, echo_json
 from .once import OnceCommand
-from .options import JobOptions, job_options, training_precision_option
+from .options import (
+    JobOptions,
+    epochs_option,
+    job_argument,
+    job_options,
+    json_option,
+    memory_option,
+    training_precision_option,
+)
 
 if TYPE_CHECKING:
     from ..estimating import Estimate
     from ..heads.task import Task
     from ..multi_task_model import MultiTaskModel
+    from .job import Config
 
 __all__ = ["estimate", "estimate_job", "estimates_text"]
 
@@ -38,16 +44,18 @@ def estimate_job(
     model, tasks
         Built from it; the model is left frozen as ``training`` wants it.
     arguments : mapping
-        Those of `fit` for the part ``training``.
+        Those of `fit` for the part ``training``, and ``memory``.
     """
     from ..estimating.earlier import EarlierRuns
     from ..estimating.estimator import estimate_after
+    from .build import apply_freezing
 
     found = {}
     before = EarlierRuns()  # the second part finds in the process what the first one stores
     if config.start is not None:
         apply_freezing(model, config.start_freezing)
-        start = {**config.start, "progress": arguments.get("progress", True)}
+        shared = {name: arguments[name] for name in ("progress", "memory") if name in arguments}
+        start = {**config.start, **shared}
         found["start"] = estimate_after(before, model, tasks, **start)
         apply_freezing(model, config.freezing)
     found["training"] = estimate_after(before, model, tasks, **arguments)
@@ -56,28 +64,35 @@ def estimate_job(
 
 @click.command(cls=OnceCommand)
 @job_options
+@job_argument
+@epochs_option
 @training_precision_option
-@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@memory_option
+@json_option
 def estimate(
     job: JobOptions,
+    memory: int | None,
     as_json: bool,
 ) -> None:
     """Say what a job will take: seconds, memory, cache and FLOPs of each phase.
 
+    Also whether training and inference fit into memory and, if not, which other ways do.
     Times a few steps on the job's own data and trains nothing.
 
     \b
-    mtfreeze estimate --config job.yaml --mode "backbone[:3]"
+    mtfreeze estimate job.yaml --mode "backbone[:3]" --epochs 3
     """
+    from .build import apply_freezing, build_model, build_tasks
+
     config = job.read()
     model = build_model(config)
     apply_freezing(model, config.freezing)
-    arguments = dict(config.training)
+    arguments = {**config.training, "memory": memory}
     if as_json:
         arguments["progress"] = False
     found = estimate_job(config, model, build_tasks(config, model), arguments)
     if as_json:
-        echo(json.dumps({part: one.to_dict() for part, one in found.items()}, indent=2))
+        echo_json({part: one.to_dict() for part, one in found.items()})
     else:
         echo(estimates_text(found))
 

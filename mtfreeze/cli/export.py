@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import click
 
-from .echo import echo
+from .echo import echo, echo_json
 from .once import OnceCommand
-from .options import debug_option
+from .options import PATH, common_options, json_option
 
 __all__ = ["export"]
 
 
 @click.command(cls=OnceCommand)
-@click.argument("model")
+@click.argument("model", type=PATH)
 @click.option(
     "--onnx",
     metavar="FOLDER",
@@ -23,8 +23,9 @@ __all__ = ["export"]
 @click.option(
     "--head", "heads", multiple=True, metavar="NAME", help="A head to export, too; repeatable."
 )
-@debug_option
-def export(model: str, onnx: str, heads: tuple[str, ...]) -> None:
+@json_option
+@common_options
+def export(model: str, onnx: str, heads: tuple[str, ...], as_json: bool) -> None:
     """Write the encoder of a model, and chosen heads, for programs that run ONNX.
 
     \b
@@ -33,5 +34,9 @@ def export(model: str, onnx: str, heads: tuple[str, ...]) -> None:
     from ..multi_task_model import MultiTaskModel
 
     folder = MultiTaskModel.from_pretrained(model).export_onnx(onnx, heads)
-    for path in sorted((folder / "onnx").iterdir()):
-        echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    sizes = {str(path): path.stat().st_size for path in sorted((folder / "onnx").iterdir())}
+    if as_json:
+        echo_json({"folder": str(folder), "bytes": sizes})
+        return
+    for path, n_bytes in sizes.items():
+        echo(f"{path}: {n_bytes / 1e6:.1f} MB")

@@ -8,10 +8,10 @@
 
 `freeze_schedule` in `training` is a list of phases or the name of a usual schedule; nothing else is
 frozen then unless it is named. `start` (keys of `training`) is trained before `training`, usually
-the heads on the frozen backbone; `modes` lists what is compared. Unknown keys are errors that
-name the closest one; Hugging Face's spellings of training arguments are accepted. Relative data
-paths are relative to the file. What only the model can judge (selectors, head names, labels) is
-checked where it is built.
+the heads on the frozen backbone; `modes` lists what is compared, and `race` (true, or settings of
+`mtf.Race`) drops on the way who is behind. Unknown keys are errors that name the closest one;
+Hugging Face's spellings of training arguments are accepted. Relative data paths are relative to the
+file. What only the model can judge (selectors, head names, labels) is checked where it is built.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ from .job_values import (
     check_augment,
     check_bool,
     check_columns,
+    check_head_labels,
     check_label_map,
-    check_labels,
     check_loss,
     check_mapping,
+    check_metric_names,
     check_modes,
     check_number,
+    check_race,
     check_section,
     check_text,
     found_text,
@@ -66,6 +68,8 @@ class Config:
         What is frozen in each.
     modes : list of str or (str, FreezeSchedule)
         What is to be compared: selectors of what is frozen, and named schedules.
+    race : bool or dict
+        Whether it is a race; settings of `Race`.
     """
 
     model: dict[str, Any]
@@ -76,9 +80,10 @@ class Config:
     start: dict[str, Any] | None = None
     start_freezing: Freezing = field(default_factory=Freezing)
     modes: list[Any] = field(default_factory=list)
+    race: bool | dict[str, Any] = False
 
 
-_SECTIONS = ("model", "heads", "data", "training", "start", "modes")
+_SECTIONS = ("model", "heads", "data", "training", "start", "modes", "race")
 _MODEL: dict[str, Check] = {
     "name": check_text,
     "pooling": check_text,
@@ -92,7 +97,7 @@ _MODEL: dict[str, Check] = {
 }
 _HEAD: dict[str, Check] = {
     "task": check_text,
-    "labels": check_labels,
+    "labels": check_head_labels,
     "hidden": check_anything,
     "activation": check_text,
     "norm_eps": check_number,
@@ -128,8 +133,10 @@ _DATA: dict[str, Check] = {
     "label_map": check_label_map,
     "weight": check_number,
     "metric": check_text,
+    "metrics": check_metric_names,
     "loss": check_loss,
     "augment": check_augment,
+    "sampling": check_text,
     "train_through_frozen": check_bool,
     "image": check_columns,
     "header": check_bool,
@@ -207,7 +214,8 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
     if "start" in top:
         start, start_freezing = read_training("start", top["start"], place)
     modes = check_modes("modes", top.get("modes", []))
-    return Config(model, heads, data, training, freezing, start, start_freezing, modes)
+    race = check_race("race", top.get("race", False))
+    return Config(model, heads, data, training, freezing, start, start_freezing, modes, race)
 
 
 def parse_setting(text: str) -> tuple[list[str], Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..adapters.descriptions import WAYS, way_from_dict
-from ..checks import as_integer, as_number, typed
+from ..checks import as_integer, as_number, check_choice, check_each, typed
 from ..closest import unknown
 from ..data.label_names import numbered_names
 from ..errors import ConfigError
@@ -22,19 +22,23 @@ if TYPE_CHECKING:
     from ..training.callbacks import EarlyStopping
 
 __all__ = [
+    "AUTO",
     "Check",
     "check_anything",
     "check_augment",
     "check_bool",
     "check_columns",
     "check_early_stopping",
+    "check_head_labels",
     "check_label_map",
     "check_labels",
     "check_loss",
     "check_mapping",
+    "check_metric_names",
     "check_modes",
     "check_number",
     "check_precision_name",
+    "check_race",
     "check_rate",
     "check_schedule",
     "check_section",
@@ -47,6 +51,9 @@ __all__ = [
 
 Check = Callable[[str, object], Any]
 """(dotted path, value) -> the value as Python takes it; ConfigError if it does not hold."""
+
+AUTO = "auto"
+"""In the place of a head's labels: those in its data."""
 
 _RATES = ("learning_rate", "probe_learning_rate", "weight_decay")
 _NUMBERS = ("warmup_ratio", "layer_decay")
@@ -116,6 +123,17 @@ def check_texts(path: str, value: object) -> list[str]:
     return [check_text(f"{path}[{i}]", one) for i, one in enumerate(value)]
 
 
+def check_race(path: str, value: object) -> bool | dict[str, Any]:
+    """Check for whether a comparison is a race: true, false, or settings of one.
+
+    race: {tolerance: 0.01, rungs: [0.25, 0.5], rows: 300, level: 0.9}
+    """
+    if not isinstance(value, Mapping):
+        return check_bool(path, value)
+    numbers = dict.fromkeys(("tolerance", "rows", "level"), check_number)
+    return check_section(path, value, {**numbers, "rungs": check_anything})
+
+
 def check_modes(path: str, value: object) -> list[Any]:
     """Check for a list of what is compared: selectors of what is frozen, and named schedules.
 
@@ -159,6 +177,11 @@ def _way(path: str, name: str, value: object) -> Any:
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     return way if name in WAYS else (name, way)
+
+
+def check_head_labels(path: str, value: object) -> list[str] | str:
+    """Check for a list of names of labels, or `AUTO`: those in the data."""
+    return AUTO if value == AUTO else check_labels(path, value)
 
 
 def check_labels(path: str, value: object) -> list[str]:
@@ -290,6 +313,22 @@ def check_loss(path: str, value: object) -> DescribedLoss:
     from ..losses.from_dict import loss_from_dict
 
     return loss_from_dict(value, path)
+
+
+def check_metric_names(path: str, value: object) -> list[str]:
+    """Check for names of metrics; functions are for Python.
+
+    metrics: [roc_auc, precision_macro]
+    """
+    from ..heads.extra_metrics import NAMED
+
+    def name(where: str, one: object) -> str:
+        return check_choice(where, one, NAMED)
+
+    try:
+        return check_each(path, value, name, of="names of metrics", example="[roc_auc]")
+    except TypeError as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_augment(path: str, value: object) -> Augment | None:

@@ -13,17 +13,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
-from ..checks import check_choice
 from ..closest import name_list
-from ..data.white_space import words_of
 from ..files.fields import json_line, tsv_field
 from ..runtime.precision import check_precision
 from .echo import echo
-from .input_lines import given_texts
 from .once import OnceCommand
-from .options import debug_option, precision_option
+from .options import PATH, common_options, json_option, precision_option
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -41,16 +37,26 @@ def _answers(
     precision: str | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield one answer a text, in order."""
+    from ..data.white_space import words_of
+    from ..model.prediction import predict_both
+
     for begin in range(0, len(texts), ROWS_AT_A_TIME):
         rows = texts[begin : begin + ROWS_AT_A_TIME]
         parted = [text.split("\t") for text in rows]
         several = [head for head in heads if model.heads[head].spec.encoding.several]
-        read: dict[str, Any] = {head: parted if head in several else rows for head in heads}
-        found = {head: model.predict(head, read[head], precision=precision) for head in heads}
-        shares = {
-            head: model.predict_proba(head, read[head], precision=precision)
-            for head in (heads if probabilities else ())
-        }
+        found: dict[str, Any] = {}
+        shares: dict[str, Any] = {}
+        # What a row is to a head says how many passes there are, not how many heads ask.
+        for asked, read in (
+            ([one for one in heads if one not in several], rows),
+            (several, parted),
+        ):
+            if probabilities and asked:
+                both = model.reading().run(predict_both, model, asked, read, precision)
+                found |= both[0]
+                shares |= both[1]
+            elif asked:
+                found |= model.predict_all(read, asked, precision=precision)
         for at, text in enumerate(rows):
             answer: dict[str, Any] = {model.noun: text}
             if any(model.heads[head].spec.row_space.splits for head in heads):
@@ -60,12 +66,16 @@ def _answers(
             for head in heads:
                 answer[head] = _plain(found[head][at])
                 if head in shares:
-                    answer[f"{head}_probabilities"] = shares[head][at].round(6).tolist()
+                    answer[f"{head}_probabilities"] = (
+                        shares[head][at].astype(float).round(6).tolist()
+                    )
             yield answer
 
 
 def _plain(value: Any) -> Any:
     """Return a prediction as JSON holds it, numbers with the digits that float32 has."""
+    import numpy as np
+
     if isinstance(value, np.ndarray):
         return [_plain(one) for one in value]
     return float(str(value)) if isinstance(value, np.floating) else value
@@ -80,25 +90,30 @@ def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
 
 
 @click.command(cls=OnceCommand)
-@click.argument("model")
+@click.argument("model", type=PATH)
 @click.argument("texts", nargs=-1)
 @click.option("--head", "heads", multiple=True, help="Ask this head; by default all of them.")
 @click.option(
     "--input",
     "path",
+    type=PATH,
     metavar="FILE",
     help="One text a line, a pair with a TAB, or the path of an image; - is stdin.",
 )
-@click.option("--format", "form", type=click.Choice(["tsv", "jsonl"]), default="tsv")
+@json_option
+@click.option(
+    "--format", "form", type=click.Choice(["tsv", "jsonl"]), help="jsonl says the same as --json."
+)
 @click.option("--probabilities", is_flag=True, help="Add every label's share (JSON lines only).")
 @precision_option
-@debug_option
+@common_options
 def predict(
     model: str,
     texts: tuple[str, ...],
     heads: tuple[str, ...],
     path: str | None,
-    form: str,
+    as_json: bool,
+    form: str | None,
     probabilities: bool,
     precision: str | None,
 ) -> None:
@@ -108,15 +123,21 @@ def predict(
 
     \b
     mtfreeze predict outputs/reviews "the food was great" "never again"
-    mtfreeze predict outputs/reviews --input texts.txt --format jsonl > answers.jsonl
+    mtfreeze predict outputs/reviews --input texts.txt --json > answers.jsonl
     """
+    from ..checks import check_choice
     from ..model.encoding import readers
     from ..multi_task_model import MultiTaskModel
+    from .input_lines import given_texts
+
+    if as_json and form == "tsv":
+        raise click.UsageError("expected --json or --format tsv; found both; leave one of them out")
+    as_json = as_json or form == "jsonl"
 
     if texts and path is not None:
         raise click.UsageError("expected texts as arguments or --input FILE; found both")
-    if probabilities and form != "jsonl":
-        raise click.UsageError("--probabilities needs --format jsonl")
+    if probabilities and not as_json:
+        raise click.UsageError("--probabilities needs --json (or --format jsonl)")
     if len(set(heads)) < len(heads):
         raise click.UsageError(f"expected each --head once; found {name_list(heads)}; leave one")
     if precision is not None:
@@ -128,7 +149,7 @@ def predict(
     for head in heads:
         check_choice("head", head, loaded.heads)
     asked = list(heads) or readers(loaded, list(loaded.heads), rows, words=False)
-    if form == "tsv":
+    if not as_json:
         echo("\t".join([loaded.noun, *asked]))
     for answer in _answers(loaded, asked, rows, probabilities, precision):
-        echo(json_line(answer) if form == "jsonl" else _tsv(answer, asked))
+        echo(json_line(answer) if as_json else _tsv(answer, asked))

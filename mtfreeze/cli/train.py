@@ -3,23 +3,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..closest import name_list
+from ..errors import ConfigError
 from ..files.fields import tsv_field
-from ..freezing.digests import FrozenReport
-from ..training.claiming import claimed
-from ..training.fit import fit
-from ..training.run import Run
-from .build import apply_freezing, build_model, build_tasks
-from .echo import echo
+from .echo import echo, echo_json, note
 from .estimate import estimate_job, estimates_text
 from .guard import INTERRUPTED, FrozenChanged
 from .once import OnceCommand
-from .options import JobOptions, job_options, training_precision_option
+from .options import (
+    PATH,
+    JobOptions,
+    epochs_option,
+    is_job,
+    job_argument,
+    job_options,
+    json_option,
+    training_precision_option,
+)
+
+if TYPE_CHECKING:
+    from ..freezing.digests import FrozenReport
+    from ..training.run import Run
 
 __all__ = ["check_unmoved", "train"]
+
+_HELD = ("config.json", "mtfreeze.json", "modules.json", "training_history.jsonl", "checkpoints")
+"""What a run would write over, or count as its own."""
 
 
 def check_unmoved(report: FrozenReport) -> None:
@@ -28,15 +43,56 @@ def check_unmoved(report: FrozenReport) -> None:
         raise FrozenChanged(f"expected frozen tensors to keep their bits; found {report}")
 
 
-def _show(run: Run) -> None:
+def _check_free(arguments: Mapping[str, Any], force: bool) -> None:
+    """Refuse an output folder that holds an earlier run, which the new one would write over.
+
+    Raises
+    ------
+    ConfigError
+        If it does, and the run neither goes on there nor was told to.
+    """
+    folder = arguments["output_dir"]
+    if folder is None or force or arguments.get("resume"):
+        return
+    held = [name for name in _HELD if (Path(folder) / name).exists()]
+    if held:
+        raise ConfigError(
+            f"expected a new or empty output folder; found {folder} with {name_list(held)} of an "
+            "earlier run; choose another folder, add --force to write over it, or --resume to go "
+            "on from its checkpoint"
+        )
+
+
+def _clear_checkpoints(folder: str | None) -> None:
+    """Remove the checkpoints of an earlier run, which the new one would refuse to replace."""
+    from ..training.checkpoint import list_checkpoints, remove_checkpoint
+    from ..training.claiming import claimed
+
+    with claimed(folder):
+        for path in [] if folder is None else list_checkpoints(Path(folder)):
+            remove_checkpoint(path)
+
+
+def _show(run: Run, folder: str | None, as_json: bool) -> None:
+    if as_json:
+        facts = {"metrics": run.metrics, "n_steps": run.n_steps, "n_planned": run.n_planned}
+        facts |= {"interrupted": run.interrupted, "paused": run.paused, "stopped": run.stopped}
+        facts |= {"frozen_ok": run.frozen.ok, "verdict": run.verdict, "notes": run.notes}
+        echo_json(facts | {"saved": folder})
+        return
     for name, value in run.metrics.items():
         echo(f"{name}\t{value:.6g}")
+    if folder is not None:
+        echo(f"saved\t{tsv_field(folder)}")
 
 
 @click.command(cls=OnceCommand)
 @job_options
+@job_argument
+@epochs_option
 @training_precision_option
-@click.option("--output", metavar="FOLDER", help="Save the trained model here.")
+@click.option("--output", type=PATH, metavar="FOLDER", help="Save the trained model here.")
+@click.option("--force", is_flag=True, help="Write over an earlier run in the output folder.")
 @click.option(
     "--resume",
     is_flag=False,
@@ -48,37 +104,60 @@ def _show(run: Run) -> None:
     "--dry-run", is_flag=True, help="Check everything, say what it will take, train nothing."
 )
 @click.option("--quiet", is_flag=True, help="Print the metrics only.")
+@json_option
 def train(
     job: JobOptions,
     output: str | None,
+    force: bool,
     resume: str | None,
     dry_run: bool,
     quiet: bool,
+    as_json: bool,
 ) -> int:
     """Train what the job does not freeze, evaluate every task, prove that the rest did not move.
 
     \b
-    mtfreeze train --config job.yaml --mode "backbone[:3]"
-    mtfreeze train --config job.yaml --train classifier --set training.epochs=2
-    mtfreeze train --config job.yaml --mode backbone --freeze-precision bf16
-    mtfreeze train --config job.yaml --dry-run
-    mtfreeze train --config job.yaml --set training.save_every=epoch --output out --resume
+    mtfreeze train job.yaml --epochs 2 --output out
+    mtfreeze train job.yaml --mode "backbone[:3]"
+    mtfreeze train job.yaml --train classifier --set training.batch_size=16
+    mtfreeze train job.yaml --mode backbone --freeze-precision bf16
+    mtfreeze train job.yaml --dry-run
+    mtfreeze train job.yaml --set training.save_every=epoch --output out --resume
     """
+    from ..training.claiming import claimed
+    from ..training.fit import fit
+    from .build import apply_freezing, build_model, build_tasks
+
+    if force and resume is not None:
+        raise click.UsageError(
+            "expected --resume, which goes on with a run, or --force, which writes over it; found "
+            "both; leave one of them out"
+        )
+    if job.config_path is None and is_job(resume):
+        raise click.UsageError(
+            f"expected a job; found {resume} behind --resume, which takes a folder; write the job "
+            "before the options"
+        )
     config = job.read()
-    model = build_model(config)
-    apply_freezing(model, config.freezing)  # a selector that matches nothing ends here
-    tasks = build_tasks(config, model)
     arguments = dict(config.training)
     arguments["output_dir"] = output if output is not None else arguments.get("output_dir")
     arguments["progress"] = not quiet and arguments.get("progress", True)
     if resume is not None:
         arguments["resume"] = resume or True
+    _check_free(arguments, force)
+    model = build_model(config)
+    apply_freezing(model, config.freezing)  # a selector that matches nothing ends here
+    tasks = build_tasks(config, model)
     if dry_run:
-        echo(estimates_text(estimate_job(config, model, tasks, arguments)))
+        found = estimate_job(config, model, tasks, arguments)
+        if as_json:
+            echo_json({part: one.to_dict() for part, one in found.items()})
+        else:
+            echo(estimates_text(found))
         return 0
     if config.start is not None:
         if arguments["progress"]:
-            echo("start:")
+            note("start:")
         apply_freezing(model, config.start_freezing)
         # Another run in the output folder is found now, unless `start` writes to it first.
         with claimed(None if "output_dir" in config.start else arguments["output_dir"]):
@@ -87,9 +166,10 @@ def train(
         if before.interrupted:
             return INTERRUPTED
         apply_freezing(model, config.freezing)
+    if force:
+        _clear_checkpoints(arguments["output_dir"])
     run = fit(model, tasks, **arguments)
-    _show(run)
-    if arguments["output_dir"] is not None:
-        echo(f"saved\t{tsv_field(str(Path(arguments['output_dir'])))}")
+    folder = arguments["output_dir"]
+    _show(run, None if folder is None else str(Path(folder)), as_json)
     check_unmoved(run.frozen)
     return INTERRUPTED if run.interrupted else 0

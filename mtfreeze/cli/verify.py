@@ -9,21 +9,20 @@ began from; the two need not have the same heads. Exit code 3 names what differs
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..closest import name_list
 from ..errors import CheckpointError
 from ..files.json_files import read_object
-from ..files.still_folder import read_still
-from ..freezing.digests import FrozenReport, Snapshot, compare, snapshot
-from ..model.batch_norms import BATCH_NORM
-from ..model.loading import read_own_file
-from .echo import echo
+from .echo import echo, echo_json
 from .guard import FrozenChanged
 from .once import OnceCommand
-from .options import debug_option
+from .options import common_options, json_option
+
+if TYPE_CHECKING:
+    from ..freezing.digests import FrozenReport, Snapshot
 
 __all__ = ["read_report", "verify"]
 
@@ -38,6 +37,8 @@ def read_report(folder: Path) -> Snapshot:
     CheckpointError
         If the report is missing or damaged.
     """
+    from ..freezing.digests import Snapshot
+
     path = folder / REPORT
     if not path.is_file():
         raise CheckpointError(
@@ -58,8 +59,10 @@ def read_report(folder: Path) -> Snapshot:
     return Snapshot(digests, frozen)
 
 
-def _against_itself(folder: Path) -> str:
-    """Compare the folder's tensors with its report."""
+def _against_itself(folder: Path) -> int:
+    """Compare the folder's tensors with its report; return how many have their bits."""
+    from ..files.still_folder import read_still
+    from ..freezing.digests import compare
     from ..multi_task_model import MultiTaskModel
 
     def read() -> tuple[Snapshot, FrozenReport]:
@@ -73,11 +76,14 @@ def _against_itself(folder: Path) -> str:
             f"{folder}: expected the bits that {REPORT} notes; found {len(differ)} tensors with "
             f"others: {name_list(differ, 5)}; the files were changed after saving"
         )
-    return f"{len(noted.digests)} tensors have the bits they were saved with"
+    return len(noted.digests)
 
 
-def _against_base(folder: Path, base: str) -> str:
-    """Compare what was frozen with the model that training began from."""
+def _against_base(folder: Path, base: str) -> int:
+    """Compare what was frozen with the model that training began from; return how many tensors."""
+    from ..freezing.digests import snapshot
+    from ..model.batch_norms import BATCH_NORM
+    from ..model.loading import read_own_file
     from ..multi_task_model import MultiTaskModel
 
     noted = read_report(folder)
@@ -91,19 +97,28 @@ def _against_base(folder: Path, base: str) -> str:
             f"others: {name_list(moved, 5)}; they were trained before they were frozen, or this is "
             "another base"
         )
-    if not shared:
-        return "nothing that was frozen is also in the base"
-    return f"{len(shared)} frozen tensors have the bits of {base}"
+    return len(shared)
 
 
 @click.command(cls=OnceCommand)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--base", metavar="MODEL", help="The model that training began from.")
-@debug_option
-def verify(folder: Path, base: str | None) -> None:
-    """Check a saved model against its own digests and, with --base, against where it began."""
+@json_option
+@common_options
+def verify(folder: Path, base: str | None, as_json: bool) -> None:
+    """Check a saved model against its own digests and, with --base, against where it began.
+
+    \b
+    mtfreeze verify outputs/reviews --base sentence-transformers/all-MiniLM-L6-v2
+    """
     if not folder.is_dir():
         raise CheckpointError(f"expected the folder of a saved model; found no folder {folder}")
-    echo(_against_itself(folder))
-    if base is not None:
-        echo(_against_base(folder, base))
+    n_saved = _against_itself(folder)
+    n_base = None if base is None else _against_base(folder, base)
+    if as_json:
+        echo_json({"folder": str(folder), "same_as_saved": n_saved, "same_as_base": n_base})
+        return
+    echo(f"{n_saved} tensors have the bits they were saved with")
+    if n_base is not None:
+        shared = f"{n_base} frozen tensors have the bits of {base}"
+        echo(shared if n_base else "nothing that was frozen is also in the base")

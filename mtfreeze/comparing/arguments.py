@@ -26,12 +26,13 @@ from ..checks import (
     check_seed,
     typed,
 )
+from ..closest import name_list
 from ..errors import ConfigError
 from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
 from ..heads.task import Task
 from ..notices import UntrainedHeadWarning, warn
-from ..planning.run_plan import plan_run
+from ..planning.run_plan import RunPlan, plan_run
 from ..planning.settings import RUN_SETTINGS, check_settings
 from ..planning.spellings import unknown_setting
 from ..planning.start import Start, check_start
@@ -173,8 +174,8 @@ def check_plans(
     old_tasks: Mapping[str, Task],
     scenarios: Sequence[Scenario],
     fit_settings: Mapping[str, Any],
-) -> None:
-    """Plan every scenario on a copy of the model, so that none fails after an hour.
+) -> dict[str, RunPlan]:
+    """Plan every scenario on a copy of the model, so that none fails after an hour; by name.
 
     Raises
     ------
@@ -190,23 +191,35 @@ def check_plans(
             raise ConfigError(
                 f"old task {quoted(name)} needs data to evaluate on; pass Task(eval=...)"
             )
+    for name, task in {**tasks, **old_tasks}.items():
+        measure = model.heads[name].spec.measure
+        if task.judged_by(measure) not in measure.choices:
+            raise ConfigError(
+                f"task {quoted(name)}: a comparison judges by a metric of sums over rows, which it "
+                f"draws again: one of {name_list(measure.choices)}; found metric="
+                f"{quoted(task.metric)}; leave metric= out and name it in metrics=, which to_csv "
+                "reports of every scenario"
+            )
     trial = model.copy()
     # Made for what they check, and not kept: every label must be one of its head's, every text
     # must become tokens.
     TrainingRows(trial, tasks)
-    EvalData(trial, {**tasks, **old_tasks})
+    EvalData(trial, {**tasks, **old_tasks}).try_metrics()
     given = {name: value for name, value in fit_settings.items() if name in RUN_SETTINGS}
+    plans = {}
     for scenario in scenarios:
         with warnings.catch_warnings():
             # Its heads were trained before, or the user wants it so.
             warnings.simplefilter("ignore", UntrainedHeadWarning)
             tried = trial.copy() if scenario.way is not None or scenario.scratch else trial
             scenario.apply(tried)
-        settings = check_settings(**given, freeze_schedule=scenario.schedule)
+        own = {"start": "cold"} if scenario.scratch else {}
+        settings = check_settings(**{**given, **own}, freeze_schedule=scenario.schedule)
         try:
-            plan_run(tried, tasks, settings)
+            plans[scenario.name] = plan_run(tried, tasks, settings)
         except ConfigError as error:
-            raise type(error)(f"mode {quoted(scenario.name)}: {error}") from error
+            raise type(error)(f"mode {quoted(scenario.name)}: {error}") from None
+    return plans
 
 
 def describe(

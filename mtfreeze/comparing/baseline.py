@@ -30,8 +30,8 @@ def majority_scores(model: MultiTaskModel, tasks: Mapping[str, Task]) -> dict[st
         counts, measure = spec.baseline(train, gold), spec.measure
         scores[name] = TaskScore(
             measure.name,
-            measure.choose(task.metric),
-            spec.labels,
+            task.measured_by(measure),
+            tuple(spec.labels),
             counts,
             measure.figures(counts),
         )

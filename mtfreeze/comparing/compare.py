@@ -23,7 +23,6 @@ from ..heads.task import Task
 from ..model.encoding import encode_rows
 from ..model.state import check_model
 from ..planning.start import Start
-from ..printable import printable
 from ..quoting import quoted
 from ..runtime.progress import Reporter
 from ..runtime.threads import get_threads
@@ -32,16 +31,22 @@ from ..steps.task_losses import with_logits
 from ..training.claiming import claimed
 from .arguments import check_arguments, check_plans, check_seeds, describe, take_start
 from .comparison import Comparison
-from .comparison_folder import ComparisonFolder, described
+from .comparison_folder import ComparisonFolder
 from .drift import probe_texts
-from .results import MAJORITY, START, ScenarioRun
-from .running import Job, check_executor, run_here, run_on
+from .race_data import check_judges, held_out
+from .race_plan import race_facts
+from .race_settings import Race, read_race
+from .race_words import first_lines
+from .running import Job, check_executor
 from .scenarios import read_modes, usual_modes
 from .task_files import probe_from_values, probe_to_values, tasks_to_values
-from .worker import Interrupted
+from .work import Work
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..multi_task_model import MultiTaskModel
+    from ..training.fit_arguments import CompareArguments
 
 __all__ = ["compare"]
 
@@ -51,16 +56,17 @@ def compare(
     tasks: Mapping[str, Task],
     modes: Iterable[Any] | None = None,
     *,
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int] | None = None,
     start: Start = "heads",
     old_tasks: Mapping[str, Task] | None = None,
     probe: Sequence[str] | None = None,
     gradients: bool = False,
+    race: bool | Race | Mapping[str, Any] = False,
     executor: Executor | None = None,
     threads: int | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     progress: bool = True,
-    **fit_arguments: Any,
+    **fit_arguments: Unpack[CompareArguments],
 ) -> Comparison:
     """Train every scenario from one starting point and compare what comes out.
 
@@ -84,8 +90,9 @@ def compare(
         pair. It replaces the model's freeze state, pins included. By default the backbone, each of
         several heads, the lower half of the backbone, and nothing. Layers that share their weights
         are frozen whole: where there is no lower half, that mode is left out, and said.
-    seeds : int or sequence of int
-        How many (0, 1, ...), or which: of data order, dropout and new heads.
+    seeds : int or sequence of int, optional
+        How many (0, 1, ...), or which: of data order, dropout and new heads. By default 3; in a
+        race 1, and further seeds are for those that finished with the first.
     start : {"heads", "cold"} or mapping
         As for `fit`: whether a scenario whose backbone trains begins with its new heads alone, and
         how. The row ``start`` is the heads after that phase (with ``"cold"`` as they are drawn).
@@ -96,6 +103,15 @@ def compare(
         of the evaluation data.
     gradients : bool
         Compute the cosine between the tasks' gradients at each scenario's start.
+    race : bool, Race or mapping
+        Instead of all scenarios to their end, drop on the way those that are behind; a mapping has
+        settings of `Race`. All pause at `Race.rungs`, a quarter and a half of their own steps, and
+        are judged on the same evaluation rows, at most `Race.rows` of each task. One is dropped
+        where it is behind the leader on every task with 90 % of the rows drawn again; scenarios
+        that train heads alone never are. Of those that finish, the cheapest within
+        `Race.tolerance` (1 point) of the best is chosen: ``comparison.race``. What finishes has the
+        bits that it has without a race. A task without evaluation rows holds out a quarter of its
+        training rows.
     executor : concurrent.futures.Executor, optional
         Where jobs run: a process pool, loky, dask's ``client.get_executor()``. All workers must see
         `output_dir`. By default here, one after the other.
@@ -138,9 +154,11 @@ def compare(
     gradients = check_flag("gradients", gradients)
     given = check_tasks(model, tasks)
     old = {} if not old_tasks else check_tasks(model, old_tasks)
-    begins = take_start(fit_arguments, start)
-    fit_settings = check_arguments({**fit_arguments, "start": begins})
-    numbers = check_seeds(seeds)
+    given_settings: dict[str, Any] = {**fit_arguments}
+    begins = take_start(given_settings, start)
+    fit_settings = check_arguments({**given_settings, "start": begins})
+    racing = read_race(race)
+    numbers = check_seeds((3 if racing is None else 1) if seeds is None else seeds)
     if executor is not None:
         check_executor(executor)
     if threads is not None:
@@ -149,9 +167,19 @@ def compare(
     if modes is None and (shared := model.index.layers.shared_text()):
         reporter.say(f"{shared}: no usual mode freezes a part of them")
     scenarios = read_modes(model, usual_modes(model) if modes is None else modes, epochs)
+    notes: list[str] = []
+    if racing is not None:
+        given, notes = held_out(given, numbers[0])
     check_sufficient(model, given)
+    if racing is not None:
+        check_judges(model, given)
     given, old = with_logits(model, given), with_logits(model, old)  # once, for all jobs
-    check_plans(model, given, old, scenarios, fit_settings)
+    plans = check_plans(model, given, old, scenarios, fit_settings)
+    facts = None
+    if racing is not None:
+        facts = race_facts(model, given, racing, plans, numbers[0], notes)
+        for line in first_lines(facts):
+            reporter.say(line)
     texts = probe_texts([*given.values(), *old.values()]) if probe is None else list(probe)
     encode_rows(model, cast(Any, texts))  # what is no text is said now
     values = {
@@ -162,15 +190,18 @@ def compare(
     settings = describe(model, values, scenarios, numbers, fit_settings, gradients)
     workers = threads if threads is not None or executor is None else 1
     settings["threads"] = workers or get_threads()
+    if racing is not None:
+        settings["race"] = racing.to_dict()
     with claimed(kept), _folder(kept) as path:
         folder = ComparisonFolder(path)
         with _errors_of(kept):
             _fill(folder, model, settings, values)
-        work = _Work(folder, settings, executor, workers, reporter)
+            folder.keep_race(None if facts is None else facts.to_dict())
+        work = Work(folder, settings, executor, workers, reporter, facts)
         interrupted = work.run([Job(one.name, seed) for seed in numbers for one in scenarios])
         if not interrupted and not any(run.error for run in work.found.values()):
             folder.forget_features()
-        return Comparison(work.in_order(), settings, kept, interrupted)
+        return Comparison(work.in_order(), settings, kept, interrupted, work.raced())
 
 
 @contextmanager
@@ -195,7 +226,7 @@ def _errors_of(output_dir: Path | None) -> Iterator[None]:
             f"cannot write the comparison to {quoted(tempfile.gettempdir())}: "
             f"{os.strerror(error.errno)}; nothing of it is kept; free space there, or choose "
             "another disk with output_dir",
-        ) from error
+        ) from None
 
 
 def _fill(
@@ -210,85 +241,3 @@ def _fill(
         model.save_pretrained(folder.model)
     if not folder.has_probe():
         folder.save_probe(model.encode(probe_from_values(values["probe"])))
-
-
-class _Work:
-    """The jobs of one call: what is there already, what is run, what failed."""
-
-    def __init__(
-        self,
-        folder: ComparisonFolder,
-        settings: Mapping[str, Any],
-        executor: Executor | None,
-        threads: int | None,
-        reporter: Reporter,
-    ) -> None:
-        self.folder, self.settings, self.executor = folder, settings, executor
-        self.threads, self.reporter = threads, reporter
-        self.found: dict[Job, ScenarioRun] = {}
-        self._n_jobs = 0
-
-    def run(self, jobs: Sequence[Job]) -> bool:
-        """Run what is not there yet; return whether Ctrl-C ended it."""
-        seeds = list(self.settings["seeds"])
-        starts = [Job(START, seed) for seed in seeds]
-        everything = [Job(MAJORITY, seeds[0]), *starts, *jobs]
-        for job in everything:
-            row = described(self.settings, job.name)
-            earlier = self.folder.result(job.name, job.seed, row)
-            if earlier is not None and (job.name != START or self.folder.has_start(job.seed)):
-                self.found[job] = earlier
-        self._n_jobs = len(everything)
-        if self.found:
-            self.reporter.say(
-                f"{len(self.found)} of {self._n_jobs} results are in {self.folder.path} already"
-            )
-        try:
-            with self.reporter.bar(self._n_jobs, "comparing", unit="run"):
-                self.reporter.advance(len(self.found))
-                # The first start fills the features that all others look for.
-                for batch in ([everything[0], starts[0]], starts[1:], jobs):
-                    self._run([job for job in batch if job not in self.found])
-        except Interrupted as error:
-            self.reporter.say(str(error))
-            return True
-        return False
-
-    def _run(self, jobs: Sequence[Job]) -> None:
-        ready = []
-        for job in jobs:
-            start = self.found.get(Job(START, job.seed))
-            if start is not None and start.error is not None and job.name != START:
-                self._take(ScenarioRun(job.name, job.seed, error=f"its start: {start.error}"))
-            else:
-                ready.append(job)
-        if not ready:
-            return
-        if self.executor is None:
-            done = run_here(self.folder, ready, self.threads)
-        else:
-            done = run_on(self.executor, self.folder, ready, self.threads or 1)
-        for run in done:
-            self._take(run)
-
-    def _take(self, run: ScenarioRun) -> None:
-        self.found[Job(run.scenario, run.seed)] = run
-        self.reporter.advance()
-        self.reporter.say(f"[{len(self.found)}/{self._n_jobs}] {_line(run)}")
-
-    def in_order(self) -> list[ScenarioRun]:
-        """Return the results by row, then by seed."""
-        names = [MAJORITY, START, *(one["name"] for one in self.settings["modes"])]
-        seeds = self.settings["seeds"]
-        order = [Job(name, seed) for name in names for seed in seeds]
-        return [self.found[job] for job in order if job in self.found]
-
-
-def _line(run: ScenarioRun) -> str:
-    """Return what is said of a finished job."""
-    what = f"{printable(run.scenario)}, seed {run.seed}"
-    if run.error is not None:
-        return f"{what}: FAILED: {printable(run.error)}"
-    scores = ", ".join(f"{name} {one.primary} {one.value:.3f}" for name, one in run.tasks.items())
-    seconds = run.seconds + run.prefix_seconds
-    return f"{what}: {scores}" + (f"; {seconds:.1f} s" if run.parameters_trained else "")

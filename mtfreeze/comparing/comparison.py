@@ -5,22 +5,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from ..checks import check_path
 from ..errors import CheckpointError
 from ..files.whole_file import check_output, write_output
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
-from ..pictures.writing import check_ending, write_picture
+from ..pictures.writing import check_place, give_picture
 from .comparison_data import ComparisonData
 from .comparison_folder import ComparisonFolder, described
 from .export import long_rows, to_csv_text, to_frame
 from .figures import REFERENCES
+from .race_settings import RaceFacts
+from .race_standing import Raced, read_rungs
+from .race_words import race_grid
 from .table import ComparisonTable, make_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 __all__ = ["Comparison"]
 
@@ -38,6 +42,8 @@ class Comparison(ComparisonData):
         Where its files lie.
     interrupted : bool
         Whether it was ended before all scenarios had run.
+    raced : Raced, optional
+        What is known of a race.
 
     Attributes
     ----------
@@ -45,6 +51,8 @@ class Comparison(ComparisonData):
     settings : dict
     folder : Path or None
     interrupted : bool
+    race : RaceResult or None
+        What a race came to.
 
     Raises
     ------
@@ -87,18 +95,23 @@ class Comparison(ComparisonData):
             names = [*REFERENCES, *(mode["name"] for mode in settings["modes"])]
             jobs = [(name, seed) for name in names for seed in settings["seeds"]]
             found = [place.result(*job, described(settings, job[0])) for job in jobs]
+            raced = None
+            if (facts := place.race()) is not None:
+                known = RaceFacts.from_dict(facts)
+                raced = Raced(known, read_rungs(place, settings, known))
         except (KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{place.path}: expected a comparison; found settings that are damaged "
                 f"({type(error).__name__}: {error}); repeat the call that began it elsewhere"
-            ) from error
-        whole = cls([run for run in found if run is not None], settings, place.path)
+            ) from None
+        whole = cls([run for run in found if run is not None], settings, place.path, raced=raced)
         whole.interrupted = whole.n_missing > 0
         return whole
 
     def table(self) -> ComparisonTable:
         """Return the table; it prints as text, and as HTML in a notebook."""
-        return make_table(self.rows, self.tasks, self.old_tasks, self._best, self.sentences())
+        race = None if self.race is None else race_grid(self.race)
+        return make_table(self.rows, self.tasks, self.old_tasks, self._best, self.sentences(), race)
 
     def __repr__(self) -> str:
         return self.table().text()
@@ -124,6 +137,7 @@ class Comparison(ComparisonData):
                 for task, one in self._best.items()
             },
             "sentences": self.sentences(),
+            **({} if self.race is None else {"race": self.race.to_dict()}),
         }
 
     def to_pandas(self) -> pd.DataFrame:
@@ -146,35 +160,44 @@ class Comparison(ComparisonData):
         """
         return write_output(path, to_csv_text(self.to_rows()).encode("utf-8"))
 
-    def plot(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot(self, path: None = None) -> Figure: ...
+    @overload
+    def plot(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw quality against time: one point a scenario with its spread, and the Pareto front.
 
         Parameters
         ----------
-        path : path
+        path : path, optional
             The ending says the format: .png, .svg, .pdf.
 
         Returns
         -------
-        Path
-            The file; without matplotlib (extra ``viz``) a text file with the same facts, with a
+        Figure or Path
+            Without a path a figure of matplotlib, which a notebook shows; with one the file. That
+            is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
             PictureWarning.
 
         Raises
         ------
         ConfigError
-            For an unknown ending.
+            For an unknown ending; without a path, if matplotlib is not installed.
         OSError
             If it cannot be written.
         """
-        check_ending(path)
+        check_place(path)  # before anything is judged
         panels, words = self.points(), self.plot_arguments()
-        return write_picture(
+        return give_picture(
             lambda: quality_figure(panels, **words), lambda: quality_text(panels, **words), path
         )
 
-    def plot_modes(self, path: str | os.PathLike[str]) -> Path:
-        """Draw what each scenario trains: a row a scenario and phase, a column a unit.
+    @overload
+    def plot_modes(self, path: None = None) -> Figure: ...
+    @overload
+    def plot_modes(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot_modes(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
+        """Draw what each scenario trains: a row a scenario and phase, a column a unit; as `plot`.
 
         Raises
         ------
@@ -184,7 +207,7 @@ class Comparison(ComparisonData):
             If it cannot be written.
         """
         phases = {name: run.phases for name, run in self.first_runs().items() if run.phases}
-        return write_picture(lambda: modes_figure(phases), lambda: modes_text(phases), path)
+        return give_picture(lambda: modes_figure(phases), lambda: modes_text(phases), path)
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the report: one page that opens offline, and return its path.

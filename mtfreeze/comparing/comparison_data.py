@@ -7,6 +7,7 @@ Everything but showing it; tables, pictures and the report read it from here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from .bootstrap import Difference, draw
 from .doubtful import doubtful
 from .figures import REFERENCES, ScenarioFigures, scenario_figures
 from .judging import Best, Judgement, judge
+from .race_result import RaceResult, race_result
+from .race_standing import Raced
+from .race_words import race_grid, race_sentences
 from .results import MAJORITY, START, ScenarioRun
 from .words import few_rows, forgotten, shorter_than_start, troubles, verdict
 
@@ -39,11 +43,13 @@ class ComparisonData:
         settings: Mapping[str, Any],
         folder: Path | None = None,
         interrupted: bool = False,
+        raced: Raced | None = None,
     ) -> None:
         self.runs = tuple(runs)
         self.settings = dict(settings)
         self.folder = folder
         self.interrupted = bool(interrupted)
+        self._raced = raced
         by_name: dict[str, list[ScenarioRun]] = {}
         for run in self.runs:
             by_name.setdefault(run.scenario, []).append(run)
@@ -79,8 +85,22 @@ class ComparisonData:
         """Scenarios and seeds that the settings name and that have no run."""
         there = {(run.scenario, run.seed) for run in self.runs}
         names = [mode["name"] for mode in self.settings.get("modes", [])]
+        if self.race is not None:  # those that a race dropped are not missed
+            names = [name for name in names if self.race.entries[name].dropped_at is None]
         seeds = self.settings.get("seeds", [])
         return sum((name, seed) not in there for name in names for seed in seeds)
+
+    @cached_property
+    def race(self) -> RaceResult | None:
+        """What the race came to; None without one."""
+        if self._raced is None:
+            return None
+        found = race_result(self._raced, self.runs, self._between)
+        table, words = race_grid(found).lines(), race_sentences(found)
+        return replace(found, table=tuple(table), sentences=tuple(words))
+
+    def _between(self, task: str, scenario: str, other: str) -> Difference | None:
+        return self._judgements[task].between(scenario, other)
 
     @cached_property
     def _judgements(self) -> dict[str, Judgement]:
@@ -229,7 +249,8 @@ class ComparisonData:
     def sentences(self) -> list[str]:
         """Return the verdicts in words."""
         by_name = {row.name: row for row in self.rows}
-        lines = [verdict(best, by_name) for best in self._best.values()]
+        lines = [] if self.race is None else list(self.race.sentences)
+        lines += [verdict(best, by_name) for best in self._best.values()]
         for task in [*self.tasks, *self.old_tasks]:
             lines += forgotten(task, self.rows)
         sizes = {

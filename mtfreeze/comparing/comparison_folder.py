@@ -7,6 +7,9 @@
     probe.npy           its embeddings of the probe texts
     start/              seed-0.safetensors ...: heads as every scenario of that seed begins
     results/            one file a scenario and seed
+    race.json           of a race: its rungs, by candidate, and the rows that judge
+    rungs/              of a race: one file a candidate, seed and rung
+    runs/               of a race: checkpoints of those that are on their way
     features/           what frozen prefixes give, shared by all; removed when all is done
 
 Every file is whole or absent, and the settings are the first: a folder that has them is taken up by
@@ -36,7 +39,7 @@ from .results import START, ScenarioRun
 
 __all__ = ["ComparisonFolder", "described"]
 
-_SETTINGS, _TASKS = "comparison.json", "tasks.json"
+_SETTINGS, _TASKS, _RACE = "comparison.json", "tasks.json", "race.json"
 _SLUG = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -107,7 +110,7 @@ class ComparisonFolder:
             write_whole(self.path / _SETTINGS, to_json(settings))
             if not (self.path / _TASKS).is_file():
                 write_whole(self.path / _TASKS, to_json(tasks))
-            for name in ("start", "results"):
+            for name in ("start", "results", "rungs", "runs"):
                 make_folder(self.path / name)
         return began
 
@@ -160,15 +163,20 @@ class ComparisonFolder:
     def _start(self, seed: int) -> Path:
         return self.path / "start" / f"seed-{seed}.safetensors"
 
-    def save_result(self, run: ScenarioRun, scenario: Any) -> None:
-        """Keep the result of a row and seed; `scenario` is what `described` says of the row."""
+    def save_result(self, run: ScenarioRun, scenario: Any, stop: int | None = None) -> None:
+        """Keep the result of a row and seed; `scenario` is what `described` says of the row.
+
+        `stop` is the step of the rung that it was judged at; None: it ran to its end.
+        """
         # One line: the counts of a thousand rows would be as many lines.
         text = json.dumps({"scenario": scenario, "run": run.to_dict()}, ensure_ascii=False)
-        write_whole(self._result(run.scenario, run.seed), text.encode("utf-8") + b"\n")
+        write_whole(self._result(run.scenario, run.seed, stop), text.encode("utf-8") + b"\n")
 
-    def result(self, name: str, seed: int, scenario: Any) -> ScenarioRun | None:
+    def result(
+        self, name: str, seed: int, scenario: Any, stop: int | None = None
+    ) -> ScenarioRun | None:
         """Return a result that is kept; None if there is none, or it is of another scenario."""
-        path = self._result(name, seed)
+        path = self._result(name, seed, stop)
         if not path.is_file():
             return None
         try:
@@ -180,17 +188,43 @@ class ComparisonFolder:
             raise CheckpointError(
                 f"{path}: expected a result of this comparison; found a damaged file "
                 f"({type(error).__name__}: {error}); delete it to run the scenario again"
-            ) from error
+            ) from None
 
-    def _result(self, name: str, seed: int) -> Path:
-        # Names may hold what file names may not, and differ in that alone.
-        mark = hashlib.blake2b(name.encode("utf-8"), digest_size=4).hexdigest()
-        slug = _SLUG.sub("-", name).strip("-")[:40] or "mode"
-        return self.path / "results" / f"{slug}-{mark}-seed-{seed}.json"
+    def _result(self, name: str, seed: int, stop: int | None) -> Path:
+        if stop is None:
+            return self.path / "results" / f"{_file_name(name, seed)}.json"
+        return self.path / "rungs" / f"{_file_name(name, seed)}-step-{stop}.json"
+
+    def keep_race(self, facts: Mapping[str, Any] | None) -> None:
+        """Keep what `RaceFacts.to_dict` says of a race; None: the comparison is none."""
+        if facts is None:
+            (self.path / _RACE).unlink(missing_ok=True)
+        else:
+            write_whole(self.path / _RACE, to_json(facts))
+
+    def race(self) -> dict[str, Any] | None:
+        """Return what `keep_race` kept; None if there is no race."""
+        path = self.path / _RACE
+        return read_object(path, own=True) if path.is_file() else None
+
+    def run_folder(self, name: str, seed: int) -> Path:
+        """Return where a run lies that pauses at rungs."""
+        return self.path / "runs" / _file_name(name, seed)
+
+    def forget_run(self, name: str, seed: int) -> None:
+        """Delete the checkpoints of a run that does not go on; its results stay."""
+        shutil.rmtree(self.run_folder(name, seed), ignore_errors=True)
 
     def forget_features(self) -> None:
         """Delete the features; the results stay."""
         shutil.rmtree(self.features, ignore_errors=True)
+
+
+def _file_name(name: str, seed: int) -> str:
+    # Names may hold what file names may not, and differ in that alone.
+    mark = hashlib.blake2b(name.encode("utf-8"), digest_size=4).hexdigest()
+    slug = _SLUG.sub("-", name).strip("-")[:40] or "mode"
+    return f"{slug}-{mark}-seed-{seed}"
 
 
 def described(settings: Mapping[str, Any], name: str) -> Any:

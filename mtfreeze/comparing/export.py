@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..files.fields import csv_cell
+from ..heads.registry import METRICS
 from .figures import ScenarioFigures
 from .judging import Best
 
@@ -50,7 +51,8 @@ COLUMNS = (
     "frozen_ok",
     "error",
 )
-"""Of `long_rows`. ``best`` is "winner", "tied" or "". ``trained`` says whether the task was."""
+"""Of `long_rows`. ``best`` is "winner", "tied" or "". ``trained`` says whether the task was. What
+``Task(metrics=...)`` names follows, as ``metric.<name>``."""
 
 
 def long_rows(
@@ -60,6 +62,12 @@ def long_rows(
 
     A scenario of which every seed failed has one row, without a task.
     """
+    rows = list(rows)
+    named = dict.fromkeys(
+        name for row in rows for one in row.tasks.values() for name in one.metrics
+    )
+    extra = [name for name in named if name not in METRICS]
+    columns = (*COLUMNS, *(f"metric.{name}" for name in extra))
     found: list[dict[str, Any]] = []
     for row in rows:
         common = {
@@ -89,6 +97,7 @@ def long_rows(
                 "head_drift": one.head_drift,
                 "loss": one.metrics.get("loss"),
             }
+            values |= {f"metric.{name}": one.metrics.get(name) for name in extra}
             if change is not None:
                 values |= {
                     "change": change.value,
@@ -98,9 +107,9 @@ def long_rows(
                     "change_p_adjusted": change.adjusted,
                     "change_significant": change.significant,
                 }
-            found.append(_complete(common | values))
+            found.append(_complete(common | values, columns))
         if not row.tasks:
-            found.append(_complete(common | {"frozen_ok": None}))
+            found.append(_complete(common | {"frozen_ok": None}, columns))
     return found
 
 
@@ -112,14 +121,20 @@ def _mark(name: str, verdict: Best | None) -> str:
     return "tied" if name in verdict.tied else ""
 
 
-def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: values.get(name) for name in COLUMNS}
+def _complete(values: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
+    return {name: values.get(name) for name in columns}
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of rows, which all have the same."""
+    return list(rows[0] if rows else COLUMNS)
 
 
 def to_csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return rows as CSV with a header; text is safe for spreadsheets, see `csv_cell`."""
+    rows = list(rows)
     out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, COLUMNS)
+    writer = csv.DictWriter(out, _columns(rows))
     writer.writeheader()
     writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
@@ -140,4 +155,5 @@ def to_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             "to_pandas needs pandas, which is not installed: run `pip install mtfreeze[data]`; "
             "to_csv and to_dict give the same rows without it"
         ) from None
-    return pd.DataFrame(list(rows), columns=list(COLUMNS))
+    rows = list(rows)
+    return pd.DataFrame(rows, columns=_columns(rows))

@@ -44,6 +44,7 @@ __all__ = [
     "choose",
     "judge_rung",
     "mean_value",
+    "points",
     "rung_steps",
 ]
 
@@ -305,18 +306,18 @@ def choose(
     best = max(means, key=lambda name: (means[name], -costs[name]))
     near = [name for name in means if means[name] >= means[best] - tolerance - _CLOSE]
     within = sorted(near, key=lambda name: (costs[name], -means[name]))
-    name, points = within[0], _points(tolerance)
+    name, step = within[0], points(tolerance)
     if len(means) == 1:
         reasons = [f"{name} is the only one with a figure: {means[name]:.3f}"]
     elif name == best:
         others = [one for one in within if one != name]
-        ending = f", and the cheapest of those within {points} ({joined(others)} too)"
+        ending = f", and the cheapest of those within {step} ({joined(others)} too)"
         reasons = [f"{name} is the best: {means[name]:.3f}{ending if others else ''}"]
         if not others:
-            reasons.append(f"no other is within {points} of it")
+            reasons.append(f"no other is within {step} of it")
     else:
         reasons = [
-            f"{name} is the cheapest within {points} of the best: {means[name]:.3f} against "
+            f"{name} is the cheapest within {step} of the best: {means[name]:.3f} against "
             f"{means[best]:.3f} of {best}"
         ]
     lost = [one for one in values if one not in means]
@@ -325,7 +326,14 @@ def choose(
     return Choice(name, best, tuple(within), tuple(reasons))
 
 
-def _points(tolerance: float) -> str:
+def points(tolerance: float) -> str:
+    """Return a share of a metric in words.
+
+    Examples
+    --------
+    >>> points(0.01), points(0.005), points(0.02)
+    ('1 point', '0.5 points', '2 points')
+    """
     number = f"{100 * tolerance:.3g}"
     return f"{number} point" if number == "1" else f"{number} points"
 

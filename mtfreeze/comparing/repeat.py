@@ -65,6 +65,8 @@ def python_call(settings: Mapping[str, Any]) -> str:
         lines.append("    old_tasks=old_tasks,")
     if settings.get("start", "heads") != "heads":
         lines.append(f"    start={settings['start']!r},")
+    if settings.get("race"):
+        lines.append(f"    race=mtf.Race({_named(settings['race'])}),")
     if settings.get("gradients"):
         lines.append("    gradients=True,")
     lines += [f"    {name}={value!r}," for name, value in settings.get("fit", {}).items()]
@@ -92,6 +94,10 @@ def _tasks(variable: str, tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 f"    {name!r}: mtf.Task(train=..., eval=...),  # {train:,} and {held:,} rows"
             )
     return [*lines, "}"]
+
+
+def _named(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
 
 
 def _mode(mode: Mapping[str, Any]) -> str:

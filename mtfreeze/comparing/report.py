@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from ..pictures.curves import curves_figure, curves_text
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
+from ..pictures.race import race_figure, race_text
 from ..pictures.writing import has_matplotlib, svg_text
 from ..printable import html_text
 from .comparison_data import ComparisonData
@@ -44,6 +45,7 @@ def report_page(data: ComparisonData, table: ComparisonTable) -> str:
         )
     parts += [
         section("In words", bullets(table.sentences)),
+        *_race(data, table),
         section("Quality", *shown, legend, _by_seed(data)),
         section("Quality against time", _quality(data)),
         section("What else changed", _effects_words(), *effects),
@@ -97,6 +99,28 @@ def _figure(make: Callable[..., Any], words: Callable[..., str], *data: Any, **n
 def _quality(data: ComparisonData) -> str:
     panels = {task: points for task, points in data.points().items() if points}
     return _figure(quality_figure, quality_text, panels, **data.plot_arguments())
+
+
+def _race(data: ComparisonData, table: ComparisonTable) -> list[str]:
+    """Return the section of a race, if there was one."""
+    if data.race is None:
+        return []
+    grids = [f'<div class="scroll">{grid.html()}</div>' for grid in table.race]
+    rungs = [
+        f"{entry.name}, step {rung.step}: {rung.verdict.why}"
+        for entry in data.race.entries.values()
+        for rung in entry.rungs
+        if entry.raced
+    ]
+    how = (
+        "<p>Candidates pause at rungs and are judged on the same rows; one is dropped where it is "
+        "behind the leader on every task in 90 % of the rows drawn again.</p>"
+    )
+    picture = _figure(
+        race_figure, race_text, data.race.picture_lines(), value=data.race.value_words
+    )
+    more = details("what each rung said", bullets(rungs)) if rungs else ""
+    return [section("The race", how, *grids, picture, more)]
 
 
 def _modes(data: ComparisonData) -> str:

@@ -105,6 +105,8 @@ class ScenarioRun:
         Parameters (values) that trained in some phase.
     seconds, prefix_seconds : float
         Optimizer steps; passes over the frozen prefix.
+    job_seconds : float
+        All of the job: loading, training, evaluating, keeping what came out.
     memory_bytes : int
         The most that model and data held; `PhaseCosts.peak_bytes`.
     n_computed, n_found : int
@@ -138,6 +140,7 @@ class ScenarioRun:
     parameters_trained: int = 0
     seconds: float = 0.0
     prefix_seconds: float = 0.0
+    job_seconds: float = 0.0
     memory_bytes: int = 0
     n_computed: int = 0
     n_found: int = 0

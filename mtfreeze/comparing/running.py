@@ -32,13 +32,15 @@ _N_LINES = 4
 
 
 class Job(NamedTuple):
-    """A row of the comparison and a seed."""
+    """A row of the comparison and a seed; with `stop`, as far as this step of a race."""
 
     name: str
     seed: int
+    stop: int | None = None
 
     def __str__(self) -> str:
-        return f"{printable(self.name)}, seed {self.seed}"
+        whole = f"{printable(self.name)}, seed {self.seed}"
+        return whole if self.stop is None else f"{whole}, step {self.stop}"
 
 
 def _failed(job: Job, error: BaseException | str) -> ScenarioRun:
@@ -48,8 +50,10 @@ def _failed(job: Job, error: BaseException | str) -> ScenarioRun:
 
 def run_here(
     folder: ComparisonFolder, jobs: Sequence[Job], threads: int | None
-) -> Iterator[ScenarioRun]:
-    """Run jobs in this process, in order; the caller's number of threads is put back.
+) -> Iterator[tuple[Job, ScenarioRun]]:
+    """Run jobs in this process, in order, and yield each with its result.
+
+    The caller's number of threads is put back.
 
     Raises
     ------
@@ -60,19 +64,20 @@ def run_here(
     try:
         for job in jobs:
             try:
-                yield run_job(str(folder.path), job.name, job.seed, threads)
+                found = run_job(str(folder.path), job.name, job.seed, threads, job.stop)
             except Interrupted:
                 raise
             except Exception as error:
-                yield _failed(job, error)
+                found = _failed(job, error)
+            yield job, found
     finally:
         set_threads(before)
 
 
 def run_on(
     executor: Executor, folder: ComparisonFolder, jobs: Sequence[Job], threads: int
-) -> Iterator[ScenarioRun]:
-    """Run jobs on an executor; results come as they are done.
+) -> Iterator[tuple[Job, ScenarioRun]]:
+    """Run jobs on an executor; they come with their results, as they are done.
 
     Raises
     ------
@@ -84,7 +89,9 @@ def run_on(
     try:
         for job in jobs:
             try:
-                sent = executor.submit(run_job, str(folder.path), job.name, job.seed, threads)
+                sent = executor.submit(
+                    run_job, str(folder.path), job.name, job.seed, threads, job.stop
+                )
             except (Broken, RuntimeError):
                 # The executor takes no more jobs: a worker died (broken), or it was shut down
                 # (RuntimeError). Those that it did not take run below, each in its own process.
@@ -97,9 +104,9 @@ def run_on(
             if found is None:
                 lost.append(job)
             else:
-                yield found
+                yield job, found
         for job in lost:
-            yield _alone(folder, job, threads)
+            yield job, _alone(folder, job, threads)
     except KeyboardInterrupt:
         raise Interrupted("Ctrl-C ended the comparison; call it again to go on") from None
     finally:
@@ -123,9 +130,11 @@ def _alone(folder: ComparisonFolder, job: Job, threads: int) -> ScenarioRun:
     """Run a job in a process of its own, which may die."""
     words = [sys.executable, "-m", f"{__package__}.worker"]
     words += [str(folder.path), job.name, str(job.seed), str(threads)]
+    words += [] if job.stop is None else [str(job.stop)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode == 0:
-        found = folder.result(job.name, job.seed, described(folder.settings(), job.name))
+        row = described(folder.settings(), job.name)
+        found = folder.result(job.name, job.seed, row, job.stop)
         if found is not None:
             return found
     said = "; ".join(done.stderr.strip().splitlines()[-_N_LINES:]) or "it said nothing"

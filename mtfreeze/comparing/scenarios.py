@@ -138,7 +138,7 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
     modes : iterable
         Selectors of what is frozen (a str or a list of them), `FreezeSchedule`, `Lora`, `IA3`,
         `BitFit` (or ``"lora"``, ``"ia3"``, ``"bitfit"``), `Scratch`, or pairs of a name and one of
-        these; a mapping of names to them is one too.
+        these; a mapping of names to them is one too. A `Scenario` is taken as it is.
     epochs : int or None
         ``fit(epochs=...)``; what schedules divide among their phases.
 
@@ -201,6 +201,8 @@ def _read(model: MultiTaskModel, given: Any, number: int) -> Scenario:
         name, given = given
         if not isinstance(name, str) or not name.strip():
             raise TypeError(f"the name of mode {number} must be a text; found {quoted(name)}")
+    if isinstance(given, Scenario):
+        return given
     if isinstance(given, FreezeSchedule):
         return Scenario(name or _schedule_name(given, number), schedule=given)
     if isinstance(given, Scratch):

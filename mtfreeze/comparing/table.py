@@ -7,7 +7,7 @@ Tasks stand side by side as long as 120 letters hold them; the others follow in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from textwrap import fill
 
 from ..pictures.words import metric_words
@@ -40,16 +40,20 @@ class ComparisonTable:
         What the marks mean.
     sentences : list of str
         Verdicts in words.
+    race : list of Grid
+        One line a candidate of a race; empty without one.
     """
 
     quality: list[Grid]
     effects: list[Grid]
     legend: list[str]
     sentences: list[str]
+    race: list[Grid] = field(default_factory=list)
 
     def text(self) -> str:
         """Return everything as text."""
-        blocks = ["\n".join(grid.lines(WIDTH)) for grid in (*self.quality, *self.effects)]
+        grids = (*self.quality, *self.effects, *self.race)
+        blocks = ["\n".join(grid.lines(WIDTH)) for grid in grids]
         blocks.insert(len(self.quality), _wrapped(self.legend))
         return "\n\n".join([*blocks, _wrapped(self.sentences)]).rstrip()
 
@@ -57,7 +61,7 @@ class ComparisonTable:
     __repr__ = text
 
     def _repr_html_(self) -> str:
-        grids = [grid.html() for grid in (*self.quality, *self.effects)]
+        grids = [grid.html() for grid in (*self.quality, *self.effects, *self.race)]
         grids.insert(len(self.quality), _small(self.legend))
         return "".join([*grids, *(f"<p>{html_text(line)}</p>" for line in self.sentences)])
 
@@ -78,6 +82,7 @@ def make_table(
     old_tasks: Sequence[str],
     best: Mapping[str, Best],
     sentences: Sequence[str],
+    race: Grid | None = None,
 ) -> ComparisonTable:
     """Lay out the rows of a comparison.
 
@@ -91,12 +96,15 @@ def make_table(
         By task.
     sentences : sequence of str
         To stand below.
+    race : Grid, optional
+        Of a race.
     """
     quality = _split(tasks, lambda part, first: _quality(rows, part, best, first))
     effects = _split(
         _touched(rows, [*tasks, *old_tasks]), lambda part, first: _effects(rows, part, first)
     )
-    return ComparisonTable(quality, effects, _legend(rows, best), list(sentences))
+    races = [] if race is None else [race]
+    return ComparisonTable(quality, effects, _legend(rows, best), list(sentences), races)
 
 
 def _split(tasks: Sequence[str], make: Callable[[Sequence[str], bool], Grid]) -> list[Grid]:

@@ -11,10 +11,12 @@ from dataclasses import asdict
 from typing import Any
 
 from ..data.answers import Answer
+from ..data.balanced import EACH_ROW
 from ..data.boxes import Box
 from ..data.example import Example, Label
 from ..data.examples import Examples
 from ..errors import ConfigError
+from ..heads.extra_metrics import metrics_from_values
 from ..heads.task import Task
 from ..images import Augment, Picture
 from ..images.telling import is_image
@@ -35,7 +37,8 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If a task has a loss of its own, which is a function and no value.
+        If a task has a loss of its own, which is a function and no value, or a metric of its own
+        that other processes cannot import.
     """
     for name, task in tasks.items():
         if task.loss is not None and not isinstance(task.loss, DescribedLoss):
@@ -60,11 +63,18 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
             "loss": task.loss.to_dict() if isinstance(task.loss, DescribedLoss) else None,
             **{option: getattr(task, option) for option in _OPTIONS},
             "augment": None if task.augment is None else asdict(task.augment),
+            # Not where there are none, so that comparisons of earlier versions go on.
+            **({"metrics": _metrics(name, task)} if task.metrics else {}),
+            **({} if task.sampling == EACH_ROW else {"sampling": task.sampling}),
         }
         for name, task in tasks.items()
     }
     rows = [{"name": one.name, "rows": [_row(row) for row in one]} for one in sets.values()]
     return {"sets": rows, "tasks": described}
+
+
+def _metrics(name: str, task: Task) -> list[str]:
+    return [one.to_value(f"task {quoted(name)}") for one in task.metrics]
 
 
 def _row(row: Example) -> list[Any]:
@@ -105,6 +115,8 @@ def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
             loss=None if one["loss"] is None else loss_from_dict(one["loss"], f"loss of {name}"),
             **{option: one[option] for option in _OPTIONS},
             augment=None if one.get("augment") is None else Augment(**one["augment"]),
+            metrics=metrics_from_values(one.get("metrics", ()), f"task {quoted(name)}"),
+            sampling=one.get("sampling", EACH_ROW),
         )
         for name, one in values["tasks"].items()
     }

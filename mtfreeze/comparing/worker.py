@@ -10,12 +10,13 @@ beside any number of other jobs.
 from __future__ import annotations
 
 import sys
+import time
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import TrainingError
+from ..errors import CheckpointError, ConfigError, TrainingError
 from ..evaluating.eval_data import EvalData
 from ..evaluating.evaluate import evaluate_rows
 from ..evaluating.row_doubts import row_doubts
@@ -28,10 +29,12 @@ from ..planning.settings import RUN_SETTINGS, FitSettings, check_settings
 from ..planning.start_phase import start_alone
 from ..runtime.threads import set_threads
 from ..steps.batch import TrainingRows, check_tasks
+from ..training.checkpoint import list_checkpoints
 from ..training.fit import fit
 from .baseline import majority_scores
 from .comparison_folder import ComparisonFolder, described
 from .drift import drift, gradient_cosines
+from .race_data import going_on, judged_at, judging_tasks, with_legs
 from .results import MAJORITY, START, ScenarioRun, TaskScore
 from .scenarios import Scenario
 from .task_files import probe_from_values, tasks_from_values
@@ -62,7 +65,9 @@ class Interrupted(TrainingError):
     """Ctrl-C ended a job; nothing of it is kept."""
 
 
-def run_job(folder: str, name: str, seed: int, threads: int | None) -> ScenarioRun:
+def run_job(
+    folder: str, name: str, seed: int, threads: int | None, stop: int | None = None
+) -> ScenarioRun:
     """Run one row of the comparison in `folder` with one seed, and keep its result there.
 
     Parameters
@@ -74,6 +79,9 @@ def run_job(folder: str, name: str, seed: int, threads: int | None) -> ScenarioR
     seed : int
     threads : int or None
         Threads of this process from now on; None leaves them.
+    stop : int, optional
+        Of a race: the scenario pauses after this step of its run, is scored on the rows that judge
+        and keeps a checkpoint, from which the next job of this name and seed goes on.
 
     Raises
     ------
@@ -82,6 +90,7 @@ def run_job(folder: str, name: str, seed: int, threads: int | None) -> ScenarioR
     Exception
         Whatever training raises.
     """
+    began = time.perf_counter()
     if threads is not None:
         set_threads(threads)
     place = ComparisonFolder(folder)
@@ -96,8 +105,11 @@ def run_job(folder: str, name: str, seed: int, threads: int | None) -> ScenarioR
         elif name == START:
             run = job.start()
         else:
-            run = job.scenario(Scenario.from_dict(row))
-    place.save_result(run, row)
+            run = job.scenario(Scenario.from_dict(row), stop)
+    run = replace(run, job_seconds=time.perf_counter() - began)
+    place.save_result(run, row, stop)
+    if stop is None:
+        place.forget_run(name, seed)
     return run
 
 
@@ -127,8 +139,8 @@ def starting_model(place: ComparisonFolder, seed: int, *, drawn: bool = False) -
 def score_of(model: MultiTaskModel, name: str, task: Task, outcome: Outcome) -> TaskScore:
     """Return an evaluation as it is kept."""
     spec = model.heads[name].spec
-    primary = spec.measure.choose(task.metric)
-    return TaskScore(outcome.kind, primary, spec.labels, outcome.counts, outcome.metrics)
+    primary = task.measured_by(spec.measure)
+    return TaskScore(outcome.kind, primary, tuple(spec.labels), outcome.counts, outcome.metrics)
 
 
 class _Job:
@@ -170,15 +182,15 @@ class _Job:
         self.place.save_start(self.seed, heads)
         return self._result(START, model, run, [(START, unit_states(model))])
 
-    def scenario(self, scenario: Scenario) -> ScenarioRun:
-        """Train one scenario from the start of its seed."""
+    def scenario(self, scenario: Scenario, stop: int | None = None) -> ScenarioRun:
+        """Train one scenario from the start of its seed, or from where it paused in a race."""
         start = "cold" if scenario.scratch else self.settings["start"]
         arguments = {**self._arguments(), "start": start}
         model = starting_model(self.place, self.seed, drawn=scenario.scratch)
         scenario.apply(model, self.seed)
         phases = scenario.phases(model, arguments.get("epochs"))
         cosines: dict[str, float] = {}
-        if self.settings["gradients"]:
+        if self.settings["gradients"] and stop is None:
             size = arguments.get("batch_size", FitSettings.batch_size)
             ready = model.copy()
             self._begin_with(ready, list(ready.heads))
@@ -188,8 +200,27 @@ class _Job:
             self._begin_with(model, _frozen_heads(phases[0][1]))
         if scenario.schedule is not None:
             arguments["freeze_schedule"] = scenario.schedule
-        run = self._fit(model, self.tasks, arguments)
-        return self._result(scenario.name, model, run, phases, cosines)
+        folder = self.place.run_folder(scenario.name, self.seed)
+        began = list_checkpoints(folder)
+        try:
+            run = self._fit(model, self.tasks, {**arguments, **going_on(folder, stop)})
+        except (CheckpointError, ConfigError):
+            if not began:
+                raise
+            # A damaged checkpoint, or one of another mode of this name: the run begins anew.
+            self.place.forget_run(scenario.name, self.seed)
+            return self.scenario(scenario, stop)
+        facts = self.place.race()
+        whole = stop is None
+        found = self._result(scenario.name, model, run, phases, cosines) if whole else None
+        if facts is not None and judged_at(facts, scenario.name, self.seed, stop):
+            judges = judging_tasks(self.tasks, facts["rows"])
+            judged = self._result(scenario.name, model, run, phases, judges=judges)
+            if found is None:
+                return judged
+            self.place.save_result(judged, scenario.to_dict(), run.n_steps)
+        assert found is not None
+        return with_legs(found, self.place) if began else found
 
     def _arguments(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Return the arguments of `fit` that scenarios share."""
@@ -229,8 +260,9 @@ class _Job:
         run: Run | None,
         phases: list[Any],
         cosines: Mapping[str, float] | None = None,
+        judges: Mapping[str, Task] | None = None,
     ) -> ScenarioRun:
-        everything = {**self.tasks, **self.old_tasks}
+        everything = {**self.tasks, **self.old_tasks} if judges is None else judges
         cache = self.settings["fit"].get("cache", str(self.place.features))
         outcomes = evaluate_rows(model, everything, cache=cache, on_cache_stats=self.stats.append)
         scores = {
@@ -243,7 +275,7 @@ class _Job:
             self.seed,
             scores,
             frozen_heads=tuple(h for h in model.heads if all(h in one for one in always)),
-            drift=self._drift(model, run),
+            drift=self._drift(model, run) if judges is None else None,
             gradient_cosines=dict(cosines or {}),
             phases=phases,
             n_computed=sum(one.n_texts for one in self.stats),
@@ -281,9 +313,9 @@ def _frozen_heads(units: list[Any]) -> list[str]:
 
 
 def main() -> None:
-    """Run one job in a process of its own: ``python -m ... FOLDER NAME SEED THREADS``."""
-    folder, name, seed, threads = sys.argv[1:]
-    run_job(folder, name, int(seed), int(threads))
+    """Run one job in a process of its own: ``python -m ... FOLDER NAME SEED THREADS [STOP]``."""
+    folder, name, seed, threads, *stop = sys.argv[1:]
+    run_job(folder, name, int(seed), int(threads), *map(int, stop))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from .label_map import map_labels
 from .label_sets import entity_types
 from .labels import IGNORE
 from .pair_files import read_nli, read_sts
-from .readers import read_conll, read_csv, read_file, read_jsonl, read_tsv
+from .readers import read_conll, read_csv, read_file, read_jsonl, read_parquet, read_tsv
 from .squad import read_squad
 from .stream import stream
+from .table_rows import read_table
 from .text_files import read_plain_text as read_text
 
 __all__ = [
@@ -43,8 +44,10 @@ __all__ = [
     "read_images",
     "read_jsonl",
     "read_nli",
+    "read_parquet",
     "read_squad",
     "read_sts",
+    "read_table",
     "read_text",
     "read_tsv",
     "steps_per_epoch",

@@ -9,6 +9,9 @@ taken up at any of them. The order of one task's rows does not depend on the oth
     round_robin   one task a step, in turn, as many steps each as the task with most batches has
     joint         a batch of every task in one step, as many steps as the largest has batches
 
+A pass takes every row, or of a task with ``sampling="balanced"`` each label as often as another
+(see ``balanced.py``).
+
 In the last two, a task with fewer batches starts over in a new order within the epoch. The last
 batch of a pass may be smaller; it is kept.
 """
@@ -26,6 +29,7 @@ from ..checks import check_choice, check_integer
 from ..closest import counted, unknown
 from ..errors import DataError
 from ..quoting import quoted
+from .balanced import BALANCED, balanced_order, classes
 from .distinct import without_repeats
 from .examples import Examples
 from .lengths import grouped_batches
@@ -64,6 +68,8 @@ class Group:
         How the heads read rows; that of all tasks of the group.
     distinct : bool
         Whether rows with a text in common are drawn into different batches.
+    classes : (n,) int64 array, optional
+        The class of each of `rows`, where each is drawn as often as another.
     """
 
     tasks: tuple[str, ...]
@@ -71,6 +77,7 @@ class Group:
     rows: NDArray[np.int64]
     encoding: Any
     distinct: bool = False
+    classes: NDArray[np.int64] | None = None
 
     @property
     def texts(self) -> Sequence[Sequence[Hashable]] | None:
@@ -124,6 +131,10 @@ class Learner(Protocol):
     def distinct(self) -> bool:
         """Whether its loss takes the other rows of a batch for negatives."""
 
+    @property
+    def sampling(self) -> str:
+        """Which rows a pass takes: one of `ROW_SAMPLING`."""
+
     def label_name(self, task: str) -> str:
         """Return the name of its label in rows that carry several."""
 
@@ -138,7 +149,7 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
     mixing : {"proportional", "round_robin", "joint"}
         In joint mixing tasks whose training data hold the same inputs in the same order (the same
         rows with several labels), and whose heads read rows alike, form one group, so that a row is
-        encoded once for all of them.
+        encoded once for all of them. A task whose labels are drawn evenly has a group of its own.
 
     Returns
     -------
@@ -150,10 +161,12 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
     ConfigError
         If `mixing` is unknown.
     DataError
-        If no row of a task's training data carries a label for it.
+        If no row of a task's training data carries a label for it, or its labels cannot be drawn
+        evenly.
     """
     _check_mixing(mixing)
     members: list[tuple[list[str], Examples, NDArray[np.bool_], Hashable, bool]] = []
+    balanced: dict[str, NDArray[np.int64]] = {}
     for name, task in tasks.items():
         if task.train is None:
             continue
@@ -168,7 +181,12 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
                 f"{advice or 'add labels to the rows'}"
             )
         reads = task.encoding, task.distinct
-        for names, examples, mask, *others in members if mixing == "joint" else ():
+        if task.sampling == BALANCED:
+            balanced[name] = classes(task.train, key, np.flatnonzero(labelled).astype(np.int64))
+        alone = mixing != "joint" or name in balanced
+        for names, examples, mask, *others in () if alone else members:
+            if names[0] in balanced:
+                continue
             if tuple(others) == reads and _same_inputs(examples, task.train):
                 names.append(name)
                 mask |= labelled
@@ -176,7 +194,14 @@ def group_tasks(tasks: Mapping[str, Learner], mixing: str = "proportional") -> l
         else:
             members.append(([name], task.train, labelled, *reads))
     return [
-        Group(tuple(names), examples, np.flatnonzero(mask).astype(np.int64), encoding, distinct)
+        Group(
+            tuple(names),
+            examples,
+            np.flatnonzero(mask).astype(np.int64),
+            encoding,
+            distinct,
+            balanced.get(names[0]),
+        )
         for names, examples, mask, encoding, distinct in members
     ]
 
@@ -190,6 +215,7 @@ def epoch_batches(
     n_batches: int | None = None,
     lengths: NDArray[np.int64] | None = None,
     texts: Sequence[Sequence[Hashable]] | None = None,
+    codes: NDArray[np.int64] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Cut ``range(n)``, in the random order of (seed, task, epoch), into batches.
 
@@ -208,6 +234,8 @@ def epoch_batches(
     texts : sequence of n sequences, optional
         Of each row, or what stands for them, to draw batches in which none repeats; see
         ``distinct.py``.
+    codes : (n,) int64 array, optional
+        The class of each row, to draw each class as often as another; see ``balanced.py``.
 
     Returns
     -------
@@ -217,8 +245,11 @@ def epoch_batches(
     per_pass = _n_batches(n, batch_size)
     wanted = per_pass if n_batches is None else n_batches
     batches: list[NDArray[np.int64]] = []
-    for again in range(-(-wanted // per_pass)):
+    n_passes = -(-wanted // per_pass)
+    for again in range(n_passes):
         order = permutation(n, seed, "rows", task, epoch, again)
+        if codes is not None:
+            order = balanced_order(codes, epoch * n_passes + again, seed, task)[order]
         if lengths is None:
             drawn = [order[i : i + batch_size] for i in range(0, n, batch_size)]
         else:
@@ -237,6 +268,7 @@ def _next_batches(
     n_batches: int,
     lengths: NDArray[np.int64] | None,
     texts: Sequence[Sequence[Hashable]] | None,
+    codes: NDArray[np.int64] | None,
 ) -> list[NDArray[np.int64]]:
     """Return batches number `first` and following of an endless row of passes over ``range(n)``.
 
@@ -246,7 +278,7 @@ def _next_batches(
     per_pass = _n_batches(n, batch_size)
     begin, end = first // per_pass, -(-(first + n_batches) // per_pass)
     passes = [
-        epoch_batches(n, batch_size, seed, task, number, lengths=lengths, texts=texts)
+        epoch_batches(n, batch_size, seed, task, number, lengths=lengths, texts=texts, codes=codes)
         for number in range(begin, end)
     ]
     batches = [batch for one in passes for batch in one]
@@ -318,9 +350,11 @@ def plan_epoch(
     def batches_of(i: int) -> list[NDArray[np.int64]]:
         n, name, share = len(groups[i].rows), groups[i].tasks[0], shares[i]
         own = None if lengths is None else lengths[i]
+        drawn = groups[i].texts, groups[i].classes
         if mixing == "proportional":
-            return _next_batches(n, size, seed, name, epoch * share, share, own, groups[i].texts)
-        return epoch_batches(n, size, seed, name, epoch, share, own, groups[i].texts)
+            first = epoch * share
+            return _next_batches(n, size, seed, name, first, share, own, *drawn)
+        return epoch_batches(n, size, seed, name, epoch, share, own, *drawn)
 
     parts = [
         [Part(i, group.tasks, group.rows[batch]) for batch in batches_of(i)]

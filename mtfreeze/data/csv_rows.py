@@ -33,6 +33,7 @@ __all__ = [
     "Column",
     "Columns",
     "FieldRows",
+    "Labels",
     "broken_csv",
     "columns_of",
     "csv_records",
@@ -45,6 +46,8 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 Column = str | int
 Columns = Column | Sequence[Column]
+Labels = Column | Sequence[Column] | None
+"""Column of a row's label; a list of them for labels of several tasks, by the columns' names."""
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SEP_LINE = re.compile(r'"?sep=(.)"?[;,\t|]*', re.IGNORECASE)
@@ -78,7 +81,7 @@ class FieldRows:
         self,
         path: PathLike,
         text: Columns,
-        label: Column | None,
+        label: Labels,
         header: object,
         delimiter: object = "\t",
         quoting: bool = True,
@@ -91,8 +94,15 @@ class FieldRows:
         self.delimiter, self._quoting = delimiter, quoting
         self._text, self._label = text, label
         self._columns: tuple[int, ...] | None = None
+        self._tasks: tuple[str, ...] | None = None if label is None else ()
         if not self.header:
             self._columns = columns_of(text, label, None, f"{path}:1", delimiter)
+            if _several(label):
+                raise ConfigError(
+                    f"labels of several tasks have the names of their columns; found "
+                    f"label={quoted(label)} and header=False; write a first line with names, and "
+                    "pass these"
+                )
         self._n_fields = 0
         self._verdicts: dict[int, str] = {}
         self.unused = Unused("column")
@@ -116,6 +126,9 @@ class FieldRows:
             verdicts = _look_at_the_rest(names, chosen, self.unused)
             self._verdicts = verdicts if self._quoting else {}
         self._columns = chosen
+        if _several(self._label):
+            n_labels = len(cast(Sequence[Column], self._label))
+            self._tasks = tuple(fields[column] for column in chosen[-n_labels:])
         return self.header
 
     def row(self, fields: Sequence[str], where: str) -> Example:
@@ -124,13 +137,13 @@ class FieldRows:
         _check_fields(fields, self._columns, self._n_fields, where, self.delimiter)
         for i, name in self._verdicts.items():
             check_verdict(name, fields[i], where)
-        return row_of_fields([fields[column] for column in self._columns], self._label, where)
+        return row_of_fields([fields[column] for column in self._columns], self._tasks, where)
 
 
 def csv_rows(
     path: PathLike,
     text: Columns,
-    label: Column | None,
+    label: Labels,
     header: bool,
     delimiter: str,
     on_fault: OnFault = raised,
@@ -144,7 +157,7 @@ def csv_rows(
 def tab_rows(
     path: PathLike,
     text: Columns,
-    label: Column | None,
+    label: Labels,
     header: bool,
     on_fault: OnFault = raised,
 ) -> list[Example]:
@@ -173,20 +186,35 @@ def _rows_of(
     return rows
 
 
-def row_of_fields(fields: Sequence[str], label: Column | None, where: str) -> Example:
-    """Return a row of its text or texts, the label last unless `label` is None.
+def row_of_fields(fields: Sequence[str], tasks: Sequence[str] | None, where: str) -> Example:
+    """Return a row of its text or texts, and what stands after them.
+
+    Parameters
+    ----------
+    fields : sequence of str
+        The text or texts, then the label, or one a task.
+    tasks : sequence of str, optional
+        Names of the tasks that have a label each, empty fields for none; without names there is one
+        label, None stands for no label.
+    where : str
+        What messages call the row.
 
     Raises
     ------
     DataError
-        If the label, or one of several texts, is empty.
+        If the label, all of several labels, or one of several texts is empty.
     """
-    texts, found = (fields, None) if label is None else (fields[:-1], fields[-1].strip(BLANKS))
-    if found == "":
-        raise DataError(f"{where}: expected a label; found an empty field; add it or drop the row")
+    n_labels = 0 if tasks is None else len(tasks) or 1
+    end = len(fields) - n_labels
+    texts, found = fields[:end], [one.strip(BLANKS) for one in fields[end:]]
+    if n_labels and not any(found):
+        what = "a label; found an empty field" if n_labels == 1 else "a label; found empty fields"
+        raise DataError(f"{where}: expected {what}; add it or drop the row")
+    label = found[0] if found and not tasks else None
+    labels = {task: one for task, one in zip(tasks, found, strict=True) if one} if tasks else None
     if len(texts) == 1:
-        return Example(texts[0], None, found, None, where)
-    return Example(None, None, found, None, where, check_texts(texts, where))
+        return Example(texts[0], None, label, labels, where)
+    return Example(None, None, label, labels, where, check_texts(texts, where))
 
 
 def csv_records(
@@ -248,21 +276,28 @@ def _is_separator_line(fields: Sequence[str], where: str, delimiter: str) -> boo
     return True
 
 
+def _several(label: object) -> bool:
+    """Say whether labels of several tasks are asked for."""
+    return isinstance(label, list | tuple)
+
+
 def columns_of(
     text: Columns,
-    label: Column | None,
+    label: Labels,
     names: Sequence[str] | None,
     where: str,
     delimiter: str,
 ) -> tuple[int, ...]:
-    """Return the numbers of the text columns, and of the label's, if there is one, at the end."""
+    """Return the numbers of the text columns, and of the labels', if there are any, at the end."""
     wanted = [*text] if isinstance(text, list | tuple) else [cast(Column, text)]
-    if not wanted or (label is None and len(wanted) < 2):
+    labels = [*cast(Sequence[Column], label)] if _several(label) else [cast(Column, label)]
+    labels = [] if label is None else labels
+    if not wanted or (not labels and (len(wanted) < 2 or label is not None)):
         raise ConfigError(
             "expected columns of several texts, or one text and a label; found "
             f"text={quoted(text)}, label={quoted(label)}; name them"
         )
-    named = [("text", one) for one in wanted] + ([] if label is None else [("label", label)])
+    named = [("text", one) for one in wanted] + [("label", one) for one in labels]
     found = [_column(argument, one, names, where, delimiter) for argument, one in named]
     n = len(names or ()) or LARGEST_INTEGER
     places = [number if names is None else number % n for number in found]
@@ -270,7 +305,7 @@ def columns_of(
         if place in places[:at]:
             what, first = named[at], named[places.index(place)]
             raise ConfigError(
-                f"{'text and label must be two' if what[0] != first[0] else 'texts must be'} "
+                f"{'text and label must be two' if what[0] != first[0] else f'{what[0]}s must be'} "
                 f"columns; found {quoted(first[1])} and {quoted(what[1])}, which are one; pass "
                 "another"
             )

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..images import Picture
 from .answers import Answer
 from .boxes import Box
 
-__all__ = ["IGNORE", "Example", "Label", "Tags"]
+__all__ = ["IGNORE", "Example", "Label", "Tags", "labelled_for"]
 
 IGNORE = -100
 """Class index of a row or token that has no label; the loss skips it."""
@@ -84,3 +84,8 @@ class Example:
         if self.texts is not None:
             return self.texts
         return self.text if self.text is not None else (self.words or ())
+
+
+def labelled_for(task: str, row: Example) -> Example:
+    """Return a row with its label for one task alone."""
+    return replace(row, label=row.label_for(task), labels=None)

@@ -14,6 +14,7 @@ import os
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import overload
 
 import numpy as np
@@ -28,14 +29,14 @@ from ..checks import (
     check_text,
     typed,
 )
-from ..closest import did_you_mean, name_list
+from ..closest import did_you_mean, name_list, unknown
 from ..errors import ConfigError, DataError
 from ..metrics.entities import OUTSIDE
 from ..printable import printable
 from ..quoting import cut, quoted
 from .answers import Answer
 from .boxes import Box
-from .example import Example, Label
+from .example import Example, Label, labelled_for
 from .lazy_rows import ChosenRows, JoinedRows, LazyRows, ReadRows, check_kind
 from .order import permutation
 from .tables import plain_rows
@@ -64,6 +65,12 @@ class Examples(Sequence[Example]):
     (2, 'good', {'negative': 1, 'positive': 1})
     >>> data[1:]
     Examples(1 text, name='train', labels: negative 1)
+
+    Where rows carry labels of several tasks, the name of one gives its rows:
+
+    >>> both = Examples.from_rows([{"text": "soup", "labels": {"mood": "happy", "topic": "food"}}])
+    >>> both["topic"]
+    Examples(1 text, name='data', labels: food 1)
     """
 
     def __init__(self, rows: Iterable[Example], name: str = "data") -> None:
@@ -183,8 +190,10 @@ class Examples(Sequence[Example]):
     @overload
     def __getitem__(self, index: int) -> Example: ...
     @overload
-    def __getitem__(self, index: slice) -> Examples: ...
-    def __getitem__(self, index: int | slice) -> Example | Examples:
+    def __getitem__(self, index: slice | str) -> Examples: ...
+    def __getitem__(self, index: int | slice | str) -> Example | Examples:
+        if isinstance(index, str):
+            return self._of_task(index)
         if isinstance(index, slice):
             return Examples(self._rows[index], self.name)
         return self._rows[operator.index(index)]
@@ -209,6 +218,19 @@ class Examples(Sequence[Example]):
         if isinstance(self._rows, LazyRows):
             return Examples(ChosenRows(self._rows, self._numbers_of(rows)), self.name)
         return Examples((self._rows[self._number(i)] for i in _items_of(rows, "rows")), self.name)
+
+    def _of_task(self, task: str) -> Examples:
+        """Return the rows that have a label for a task, with that label alone."""
+        if task not in self.tasks:
+            known = self.tasks
+            raise ConfigError(
+                f"{self.name}: {unknown('task', task, known)}"
+                if known
+                else f"{self.name}: expected labels by task, such as those of read_csv(label=[...])"
+                f"; found one label a row, and the task {quoted(task)}; use the rows as they are"
+            )
+        numbers = (i for i, row in enumerate(self._rows) if row.label_for(task) is not None)
+        return read_anew(self.select(numbers), partial(labelled_for, task))
 
     def reread(self, read: Callable[[Example], Example]) -> Examples:
         """Return the rows as `read` makes them, itself where it changes none.
@@ -271,7 +293,7 @@ class Examples(Sequence[Example]):
     def split(
         self, fraction: float, seed: int = 0, stratify: bool = True
     ) -> tuple[Examples, Examples]:
-        """Cut into two parts at random; rows keep their order within each part.
+        """Cut into two parts at random, named so; rows keep their order within each part.
 
         Parameters
         ----------
@@ -294,8 +316,8 @@ class Examples(Sequence[Example]):
         --------
         >>> data = Examples.from_rows([(f"text {i}", i % 2) for i in range(10)])
         >>> data.split(0.8)
-        (Examples(8 texts, name='data', labels: 0 4, 1 4),
-         Examples(2 texts, name='data', labels: 0 1, 1 1))
+        (Examples(8 texts, name='data, first 80 %', labels: 0 4, 1 4),
+         Examples(2 texts, name='data, other 20 %', labels: 0 1, 1 1))
         """
         share = as_number(fraction)
         if share is None:
@@ -310,19 +332,64 @@ class Examples(Sequence[Example]):
                 f"{self.name} has {len(self)} rows: a part of {fraction} would hold {n_first}; "
                 "use more rows or another fraction"
             )
+        chosen = self._draw(n_first, fraction, seed, stratify)
+        parts = self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
+        for part, which, of_all in zip(parts, ("first", "other"), (share, 1 - share), strict=True):
+            part.name = cut(f"{self.name}, {which} {100 * of_all:.3g} %")
+        return parts
+
+    def drawn(self, n_rows: int, seed: int = 0) -> NDArray[np.int64]:
+        """Return the numbers of rows drawn with their labels in proportion, in order.
+
+        Parameters
+        ----------
+        n_rows : int
+            How many; all where there are no more.
+        seed : int
+            The same seed draws the same rows on every machine.
+
+        Returns
+        -------
+        (n,) int64 array
+
+        Raises
+        ------
+        TypeError, ConfigError
+            If an argument does not hold.
+
+        Examples
+        --------
+        >>> data = Examples.from_rows([(f"text {i}", i % 2) for i in range(10)])
+        >>> data.select(data.drawn(4)).labels()
+        {0: 2, 1: 2}
+        """
+        n_rows, seed = check_integer("n_rows", n_rows, 1), check_seed("seed", seed)
+        if n_rows >= len(self):
+            return np.arange(len(self), dtype=np.int64)
+        return np.flatnonzero(self._draw(n_rows, n_rows / len(self), seed, stratify=True))
+
+    def _draw(self, n_rows: int, fraction: float, seed: int, stratify: bool) -> NDArray[np.bool_]:
+        """Return which rows are among `n_rows` drawn ones, a `fraction` of each label."""
         groups: dict[str, array[int]] = {}
         for position, row in enumerate(self._rows):
             groups.setdefault(_stratum(row) if stratify else "", array("q")).append(position)
         exact = [fraction * len(groups[key]) for key in sorted(groups)]
         taken = [int(share) for share in exact]
         by_remainder = sorted(range(len(exact)), key=lambda i: (taken[i] - exact[i], i))
-        for i in by_remainder[: n_first - sum(taken)]:
+        for i in by_remainder[: n_rows - sum(taken)]:
             taken[i] += 1
         chosen = np.zeros(len(self), dtype=bool)
         for key, count in zip(sorted(groups), taken, strict=True):
             order = permutation(len(groups[key]), seed, "split", key)[:count]
             chosen[np.asarray(groups[key])[order]] = True
-        return self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
+        return chosen
+
+    def _shown_task(self, task: str) -> str:
+        """Return a task's name, with the number of its rows where not all rows have a label."""
+        if not self.in_memory:
+            return printable(task)
+        n = sum(row.label_for(task) is not None for row in self._rows)
+        return printable(task) if n == len(self) else f"{printable(task)} ({n})"
 
     def __repr__(self) -> str:
         n_texts = len(self._rows[0].texts or ()) if len(self) else 0
@@ -330,7 +397,7 @@ class Examples(Sequence[Example]):
         unit = {2: "pair", 3: "triplet"}.get(n_texts, one)
         head = f"Examples({len(self)} {unit}{'' if len(self) == 1 else 's'}, name={self.name!r}"
         if self.tasks:
-            return f"{head}, labels of {', '.join(map(printable, self.tasks))})"
+            return f"{head}, labels of {', '.join(map(self._shown_task, self.tasks))})"
         if not self.in_memory:  # to count labels the whole file would be read
             return f"{head}, read as needed)"
         counts = self.labels()

@@ -13,6 +13,8 @@ from ..quoting import quoted
 
 __all__ = ["check_label_names", "is_decimal", "numbered_names"]
 
+_FROM_DATA = "auto"
+
 
 def is_decimal(text: object) -> bool:
     """Say whether a text is a number from 0 in decimal digits, as JSON has ids as keys."""
@@ -56,6 +58,12 @@ def check_label_names(labels: object) -> tuple[str, ...]:
     TypeError, ConfigError
         If they are no names, have no order, or do not differ.
     """
+    if isinstance(labels, str) and labels == _FROM_DATA:
+        raise ConfigError(
+            "labels must be a list of names when a head is described; found 'auto'; a task has "
+            "them from its data: add the head with model.add_head(name, task.head()), or pass "
+            "labels=task.labels"
+        )
     if isinstance(labels, Set) and not hasattr(labels, "mapping"):  # keys of a dict have an order
         raise TypeError(
             f"labels must be in an order, that of the outputs; found {typed(labels)}, "

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers of data files: TSV, CSV, JSON lines and CoNLL -> `Examples`.
+"""Readers of data files: TSV, CSV, JSON lines, Parquet and CoNLL -> `Examples`.
 
-All read UTF-8, take `label_map=` (what is written in the file -> the label's name) and raise
-`DataError` with file and line for a malformed line. TSV has no quoting: the label is the last TAB
-field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. CoNLL is in `conll`.
+All but Parquet are UTF-8. They take `label_map=` (what is written in the file -> the label's name)
+and raise `DataError` with file and line for a malformed line. TSV has no quoting: the label is the
+last TAB field, all before it is text. CSV follows RFC 4180 through the ``csv`` module. CoNLL is in
+`conll`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from ..checks import (
 )
 from ..closest import did_you_mean, name_list
 from ..errors import ConfigError, DataError
+from ..logs import logger
 from ..metrics.entities import SCHEMES
 from ..quoting import cut, quoted
 from .conll import NO_LABEL, read_sentences
-from .csv_rows import Column, Columns, csv_rows, tab_rows
+from .csv_rows import Columns, Labels, csv_rows, tab_rows
 from .entity_tags import check_entity_tags, in_iob2
 from .example import Example
 from .examples import Examples
@@ -32,13 +34,24 @@ from .faults import OnFault, check_on_fault
 from .files import read_lines
 from .image_files import read_images
 from .label_map import LabelMap, map_labels
+from .parquet import parquet_rows
 from .row_files import jsonl_rows, named_keys, tsv_rows
 from .squad import read_squad
 from .text_files import read_plain_text
 
-__all__ = ["read_conll", "read_csv", "read_file", "read_jsonl", "read_tsv", "reader_of"]
+__all__ = [
+    "read_conll",
+    "read_csv",
+    "read_file",
+    "read_jsonl",
+    "read_parquet",
+    "read_tsv",
+    "reader_of",
+]
 
 PathLike = str | os.PathLike[str]
+
+_log = logger(__name__)
 
 
 def _finish(rows: Iterable[Example], path: PathLike, label_map: LabelMap | None) -> Examples:
@@ -46,6 +59,7 @@ def _finish(rows: Iterable[Example], path: PathLike, label_map: LabelMap | None)
     examples = Examples(rows, check_path("path", path).name)
     if not len(examples):
         raise DataError(f"{path}: expected rows of data; found none")
+    _log.debug("read %s: %d rows", path, len(examples))
     return examples if label_map is None else map_labels(examples, label_map)
 
 
@@ -67,7 +81,7 @@ def read_tsv(
     path: PathLike,
     *,
     text: Columns | None = None,
-    label: Column | None = None,
+    label: Labels = None,
     label_map: LabelMap | None = None,
     header: bool = False,
     on_fault: OnFault | None = None,
@@ -81,8 +95,9 @@ def read_tsv(
     text : str, int, or list of them, optional
         Name (with `header`) or number of the text's column, or of the columns of several texts;
         every TAB then ends a field.
-    label : str, int or None
-        With `text`, that of the label; None where several texts have none.
+    label : str, int, list of them, or None
+        With `text`, that of the label; a list for several tasks, as in `read_csv`; None where
+        several texts have none.
     label_map : mapping or list of str, optional
         Label in the file -> label name, for instance ``{"0": "negative", "1": "positive"}``; see
         `map_labels`.
@@ -129,7 +144,7 @@ def read_csv(
     path: PathLike,
     *,
     text: Columns = "text",
-    label: Column | None = "label",
+    label: Labels = "label",
     header: bool = True,
     delimiter: str = ",",
     label_map: LabelMap | None = None,
@@ -144,15 +159,16 @@ def read_csv(
     text : str, int, or list of them
         Name or number (from 0; negative numbers count from the end) of the text's column, or of the
         columns of several texts, such as ``["premise", "hypothesis"]``.
-    label : str, int or None
-        That of the label; None where several texts have none.
+    label : str, int, list of them, or None
+        That of the label; None where several texts have none. Of a list, such as ``["sentiment",
+        "topic"]``, each column has the labels of a task of its name; an empty field is none.
     header : bool
         Whether the first row holds the columns' names.
     delimiter : str
         What separates the fields, one character. A first line such as ``sep=;``, by which
         spreadsheets are told, is left out.
     label_map : mapping, optional
-        As in `read_tsv`.
+        As in `read_tsv`; for several tasks as in `read_jsonl`.
     on_fault : callable, optional
         As in `read_tsv`.
 
@@ -176,6 +192,16 @@ def read_csv(
     >>> rows = read_csv("reviews.csv", text="review", label="stars")
     >>> rows[0].text, rows[0].label
     ('good, and cheap', '5')
+
+    Two tasks in one file; the second row has no topic:
+
+    >>> rows = "text,mood,topic\\ngood soup,happy,food\\nnever again,sad,\\n"
+    >>> n = Path("two.csv").write_text(rows)
+    >>> both = read_csv("two.csv", label=["mood", "topic"])
+    >>> both
+    Examples(2 texts, name='two.csv', labels of mood, topic (1))
+    >>> len(both["mood"]), both["topic"]
+    (2, Examples(1 text, name='two.csv', labels: food 1))
     """
     rows = csv_rows(path, text, label, header, delimiter, check_on_fault(on_fault))
     return _finish(rows, path, label_map)
@@ -185,7 +211,7 @@ def read_jsonl(
     path: PathLike,
     *,
     text: str | Sequence[str] | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     label_map: LabelMap | None = None,
     scheme: str = "iob2",
     on_fault: OnFault | None = None,
@@ -201,9 +227,10 @@ def read_jsonl(
     ----------
     path : path
         A UTF-8 file.
-    text, label : str or list of str, and str, optional
+    text, label : str or list of str, optional
         Keys of the text, or of several texts, and of the label, where they are called otherwise.
-        With `text` alone rows have no label.
+        With `text` alone rows have no label. A list of labels has those of several tasks, each by
+        its key.
     label_map : mapping, optional
         As in `read_tsv`; for several labels one map, or a map of maps by task name.
     scheme : str
@@ -306,6 +333,51 @@ def read_conll(
     return _of_entities(rows, path, scheme, label_map, on_fault)
 
 
+def read_parquet(
+    path: PathLike,
+    *,
+    text: str | Sequence[str] | None = None,
+    label: str | Sequence[str] | None = None,
+    label_map: LabelMap | None = None,
+    scheme: str = "iob2",
+    on_fault: OnFault | None = None,
+) -> Examples:
+    """Read the rows of a Parquet file, whose columns are as the keys of `read_jsonl`.
+
+    Needs pyarrow (extra ``data``). In files that the package datasets wrote, also those of its hub,
+    numbers stand for the names of a ``ClassLabel``; rows have the names.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    text, label, label_map, scheme, on_fault
+        As in `read_jsonl`.
+
+    Raises
+    ------
+    ImportError
+        If pyarrow is missing; the extra that brings it is named.
+    ConfigError
+        If the scheme is unknown.
+    DataError
+        If it is no Parquet file; for a missing column (with the closest name), and rows that
+        `read_jsonl` refuses, with their numbers.
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> read_parquet("reviews.parquet", text="review", label="stars")  # doctest: +SKIP
+    Examples(510 texts, name='reviews.parquet', labels: negative 255, positive 255)
+    """
+    check_choice("tag scheme", scheme, SCHEMES)
+    on_fault = check_on_fault(on_fault)
+    keys = None if text is None and label is None else named_keys(text, label)
+    rows = list(parquet_rows(path, keys, on_fault))
+    return _of_entities(rows, path, scheme, label_map, on_fault)
+
+
 _READERS: Mapping[str, Callable[..., Examples]] = {
     ".tsv": read_tsv,
     ".txt": read_tsv,
@@ -313,6 +385,7 @@ _READERS: Mapping[str, Callable[..., Examples]] = {
     ".csv": read_csv,
     ".jsonl": read_jsonl,
     ".json": read_squad,
+    ".parquet": read_parquet,
     ".conll": read_conll,
     ".iob2": read_conll,
     ".bio": read_conll,

@@ -6,20 +6,20 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..checks import check_each, check_flag
 from ..checks import check_text as check_name
-from ..closest import unknown
+from ..closest import name_list, unknown
 from ..errors import ConfigError, DataError
 from ..files.json_files import check_json_size
 from ..quoting import cut, quoted
 from .example import Example
 from .faults import OnFault, raised
 from .files import filled_lines, read_lines, read_text
-from .rows import example_from_row
-from .unused import Unused
+from .rows import example_from_row, is_list
+from .unused import Unused, is_missing
 from .white_space import BLANKS
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "jsonl_row",
     "jsonl_rows",
     "named_keys",
+    "renamed",
     "shown_line",
     "tsv_row",
     "tsv_rows",
@@ -99,37 +100,87 @@ def check_header(line: str, where: str) -> None:
         )
 
 
-Keys = tuple[tuple[str, ...], str | None]
-"""Keys of the text or texts of a row, and of its label."""
+Keys = tuple[tuple[str, ...], str | tuple[str, ...] | None]
+"""Keys of the text or texts of a row, and of its label, or of its labels by task."""
 
 
 def named_keys(text: object, label: object) -> Keys:
-    """Return the keys that the user names for text or texts, and label.
+    """Return the keys that the user names for text or texts, and label or labels.
 
     Raises
     ------
     TypeError, ConfigError
-        If they are no names, or there is no text among them.
+        If they are no names, there is no text among them, or one stands for two things.
     """
     listed = [text] if isinstance(text, str) else text
-    texts = check_each("text", listed, check_name, of="keys (str)", example='["a", "b"]')
-    if not texts or (label is None and len(texts) < 2):
+    texts = tuple(check_each("text", listed, check_name, of="keys (str)", example='["a", "b"]'))
+    labels: str | tuple[str, ...] | None = None
+    if isinstance(label, list | tuple):
+        example = '["sentiment", "topic"]'
+        labels = tuple(check_each("label", label, check_name, of="keys (str)", example=example))
+    elif label is not None:
+        labels = check_name("label", label)
+    if not texts or labels == () or (labels is None and len(texts) < 2):
         raise ConfigError(
             "expected keys of several texts, or of one text and a label; found "
             f"text={quoted(text)}, label={quoted(label)}; name them"
         )
-    return tuple(texts), None if label is None else check_name("label", label)
+    named = [*texts, *_each(labels)]
+    if len(set(named)) < len(named):
+        raise ConfigError(
+            f"texts and labels must have different keys; found {name_list(named)}; pass another"
+        )
+    return texts, labels
 
 
-def _renamed(row: dict[str, Any], keys: Keys, where: str) -> dict[str, Any]:
-    """Return a row with what the user named under the keys that are read."""
-    texts, label = keys
-    for key in (*texts, *([] if label is None else [label])):
+def _each(labels: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the keys of labels as a tuple."""
+    return (labels,) if isinstance(labels, str) else labels or ()
+
+
+def renamed(row: Mapping[str, Any], keys: Keys, where: str, what: str = "key") -> dict[str, Any]:
+    """Return a row with what the user named under the keys that are read.
+
+    Parameters
+    ----------
+    row : mapping
+        The row.
+    keys
+        From `named_keys`. A list under the only text's key is words, and its label their tags.
+    where, what : str
+        What messages call the row, and its keys.
+
+    Raises
+    ------
+    DataError
+        If a key is missing (names the closest), or no task has a label.
+    """
+    texts, labels = keys
+    for key in (*texts, *_each(labels)):
         if key not in row:
-            raise DataError(f"{where}: {unknown('key', key, row)}; write it into the row")
-    rest = {key: value for key, value in row.items() if key not in (*texts, label)}
-    content = {"text": row[texts[0]]} if len(texts) == 1 else {"texts": [row[k] for k in texts]}
-    return rest | content | ({} if label is None else {"label": row[label]})
+            advice = "write it into the row" if what == "key" else "pass its name"
+            raise DataError(f"{where}: {unknown(what, key, row)}; {advice}")
+    rest = {key: value for key, value in row.items() if key not in (*texts, *_each(labels))}
+    of_words = len(texts) == 1 and not isinstance(row[texts[0]], str) and is_list(row[texts[0]])
+    content = {"texts": [row[k] for k in texts]}
+    if len(texts) == 1:
+        content = {"words" if of_words else "text": row[texts[0]]}
+    if labels is None:
+        return rest | content
+    if isinstance(labels, str):
+        return rest | content | {"tags" if of_words else "label": row[labels]}
+    found = {key: row[key] for key in labels if not _is_none(row[key])}
+    if not found:
+        raise DataError(
+            f"{where}: expected a label under one of {name_list(labels)}; found none; add it or "
+            "leave the row out"
+        )
+    return rest | content | {"labels": found}
+
+
+def _is_none(label: object) -> bool:
+    """Say whether a task has no label here: nothing, or an empty field."""
+    return is_missing(label) or label == ""
 
 
 def jsonl_rows(
@@ -157,7 +208,7 @@ def jsonl_row(line: str, number: int, where: str, keys: Keys | None, unused: Unu
     """
     try:
         given = json_object(line, number, where)
-        given = given if keys is None else _renamed(given, keys, where)
+        given = given if keys is None else renamed(given, keys, where)
         row = example_from_row(given, where, unused)
     except TypeError as error:
         raise DataError(str(error)) from None

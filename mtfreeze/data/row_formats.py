@@ -18,7 +18,7 @@ from ..closest import name_list
 from ..errors import ConfigError
 from ..metrics.entities import SCHEMES
 from ..quoting import quoted
-from .csv_rows import Column, Columns, FieldRows, broken_csv, fields_up_to
+from .csv_rows import Columns, FieldRows, Labels, broken_csv, fields_up_to
 from .example import Example
 from .faults import OnFault
 from .line_cursor import LONGEST_RECORD, LineCursor
@@ -171,7 +171,7 @@ class TabColumns(_Lines):
     """See `read_tsv` with columns."""
 
     def __init__(
-        self, path: str, *, text: Columns, label: Column | None = None, header: bool = False
+        self, path: str, *, text: Columns, label: Labels = None, header: bool = False
     ) -> None:
         super().__init__(path)
         self._table = FieldRows(path, text, label, header, quoting=False)
@@ -234,7 +234,7 @@ class Csv(RowFormat[list[str]]):
         path: str,
         *,
         text: Columns = "text",
-        label: Column | None = "label",
+        label: Labels = "label",
         header: bool = True,
         delimiter: str = ",",
     ) -> None:

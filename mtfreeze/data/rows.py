@@ -25,7 +25,14 @@ from .image_rows import IMAGE_KEYS, as_boxes, as_picture, image_key, is_image
 from .text_rows import check_texts, text_keys
 from .unused import Unused, is_missing
 
-__all__ = ["check_label", "check_tags", "check_text", "check_words", "example_from_row"]
+__all__ = [
+    "check_label",
+    "check_tags",
+    "check_text",
+    "check_words",
+    "example_from_row",
+    "is_list",
+]
 
 _WORD_KEYS = ("words", "tokens")
 _TAG_KEYS = ("tags", "ner_tags")
@@ -131,7 +138,8 @@ def _as_numbers(values: Any) -> tuple[float, ...] | None:
     return numbers if len(numbers) == len(found) > 0 else None
 
 
-def _is_list(value: object) -> bool:
+def is_list(value: object) -> bool:
+    """Say whether a value is a list, a tuple or an array with axes."""
     return isinstance(value, list | tuple) or int(getattr(value, "ndim", 0)) > 0
 
 
@@ -145,7 +153,7 @@ def _label_set(values: Any, where: str) -> Label:
 
 def _any_label(value: object, words: tuple[str, ...] | None, where: str) -> Label:
     """Check a label of any kind: a list is tags of words, or numbers or labels of a text."""
-    if _is_list(value):
+    if is_list(value):
         if words is not None:
             return check_tags(value, len(words), where)
         numbers = _as_numbers(value)
@@ -159,7 +167,7 @@ def _from_pair(content: object, label: object, where: str) -> Example:
         return _of_image(content, _image_label(label, None, where), None, where)
     if isinstance(content, list | tuple):
         words = check_words(content, where)
-        if len(words) == 2 and not _is_list(label) and any(" " in word for word in words):
+        if len(words) == 2 and not is_list(label) and any(" " in word for word in words):
             texts = check_texts(words, where)
             return Example(None, None, _any_label(label, None, where), None, where, texts)
         return Example(None, words, _any_label(label, words, where), None, where)
@@ -176,7 +184,7 @@ def _content_key(row: Mapping[str, object], labels: object, where: str) -> str:
     if "text" not in row or not words:
         return "text" if "text" in row else words[0]
     several = labels.values() if isinstance(labels, Mapping) else (labels,)
-    return words[0] if any(map(_is_list, several)) else "text"
+    return words[0] if any(map(is_list, several)) else "text"
 
 
 def _from_mapping(row: Mapping[str, object], where: str, unused: Unused) -> Example:
@@ -349,7 +357,7 @@ def _of_several(row: Sequence[object], where: str) -> Example:
 
 def _texts_label(value: object, texts: tuple[str, ...], where: str) -> Label:
     """Check a label of several texts: answers in the second of them, none of them, or any other."""
-    if holds_answers(value) or (_is_list(value) and not len(cast(Any, value))):
+    if holds_answers(value) or (is_list(value) and not len(cast(Any, value))):
         return check_answers(value, texts[1], where)
     return _any_label(value, None, where)
 

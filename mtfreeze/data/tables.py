@@ -2,11 +2,13 @@
 """Frames, columns and data sets of other libraries -> plain rows.
 
 They are known by what they offer, not by their types: pandas, polars, pyarrow and datasets need not
-be installed. A data set whose labels are numbers with names (``ClassLabel``) gives the names.
+be installed. A data set whose labels are numbers with names (``ClassLabel``) gives the names. What
+offers its columns to Arrow alone (``__arrow_c_stream__``) is read with pyarrow.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
@@ -17,13 +19,17 @@ from ..checks import as_integer, typed
 from ..closest import name_list
 from ..errors import DataError
 from ..quoting import quoted
+from .example import Example
 
-__all__ = ["plain_rows"]
+__all__ = ["LEARNED", "arrow", "class_names", "named_rows", "parts_of", "plain_rows"]
 
 _TO_ROWS = (("to_dicts", ()), ("to_pylist", ()), ("to_dict", ("records",)))
 """What gives the rows of a frame: of polars, pyarrow, pandas."""
 _TO_LIST = ("to_pylist", "to_list", "tolist")
 """What gives the values of a column: of pyarrow, polars and pandas, NumPy and torch."""
+LEARNED = "train"
+_JUDGED = ("validation", "valid", "val", "dev", "eval", "test")
+"""Names that data sets give their parts; of those to judge by the first that is there is taken."""
 
 
 def plain_rows(data: object, name: str) -> object:
@@ -56,8 +62,54 @@ def plain_rows(data: object, name: str) -> object:
             if callable(give):
                 _check_columns(data, name)
                 return give(*arguments)
-    names = _class_names(getattr(data, "features", None))
-    return _with_names(data, names) if names else data
+    names = class_names(data)
+    if names:
+        return named_rows(data, names)
+    if hasattr(data, "__arrow_c_stream__") and not hasattr(data, "features"):
+        return arrow(name).table(data).to_pylist()
+    return data
+
+
+def arrow(name: str) -> Any:
+    """Return the module pyarrow, which reads the data called `name`.
+
+    Raises
+    ------
+    ImportError
+        If it is missing; the extra that brings it is named.
+    """
+    try:
+        return importlib.import_module("pyarrow")
+    except ImportError:
+        raise ImportError(
+            f"{name}: reading it needs pyarrow; run `pip install mtfreeze[data]`, or write the "
+            "rows as CSV or JSON lines"
+        ) from None
+
+
+def parts_of(data: object) -> tuple[Mapping[str, Any], str] | None:
+    """Return the parts of a data set by name, and which of them is to judge by; None if it is one.
+
+    Parts are a mapping with the key ``train``, whose values are data sets, frames, columns or rows.
+    The name is "" if there is no part to judge by.
+    """
+    if not isinstance(data, Mapping) or LEARNED not in data or _is_column(data[LEARNED]):
+        return None
+    return data, next((name for name in _JUDGED if name in data), "")
+
+
+def _is_column(values: object) -> bool:
+    """Say whether something holds values, not rows of several fields."""
+    if isinstance(values, Mapping) or hasattr(values, "columns") or hasattr(values, "features"):
+        return False
+    first = next(iter(values), None) if isinstance(values, Sequence) else None
+    of_rows = isinstance(first, Mapping | Example) or (isinstance(first, tuple) and len(first) > 1)
+    return not of_rows
+
+
+def class_names(data: object) -> dict[str, Sequence[str]]:
+    """Return the names of labels by column, of a data set that has them (``ClassLabel``)."""
+    return _class_names(getattr(data, "features", None))
 
 
 def _check_columns(frame: Any, name: str) -> None:
@@ -112,7 +164,7 @@ def _class_names(features: object) -> dict[str, Sequence[str]]:
     return found
 
 
-def _with_names(rows: Any, names: Mapping[str, Sequence[str]]) -> Iterator[object]:
+def named_rows(rows: Any, names: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
     """Yield rows with the names of their labels in the place of numbers."""
     for row in rows:
         if not isinstance(row, Mapping):

@@ -1,54 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`check_data`: read a file to its end and say what is in it."""
+"""`check_data`: read files to their end and say what is in them, and in more than one of them."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from itertools import combinations
+from typing import Any, overload
 
 from ..checks import check_path, typed
 from ..data import Examples
+from ..data.content import content_of
 from ..inputs.packing import Encoded
 from ..inputs.row_encoding import JOINT, PLAIN, SEPARATE
 from ..multi_task_model import MultiTaskModel
-from .facts import is_questions, labels_of, lengths_of, n_empty, repeats_of, spread_of
+from .facts import labels_of, lengths_of, n_empty, n_long, repeats_of, spread_of
 from .faults import fault_kinds
-from .reading import read_rows
-from .report import DataCheck
+from .overlaps import overlap_of
+from .reading import FileRows, read_rows
+from .report import DataCheck, DataChecks
 from .suits import suited
 
 __all__ = ["check_data"]
 
+Path = str | os.PathLike[str]
+
+
+@overload
+def check_data(
+    path: Path, *, model: MultiTaskModel | str | None = None, **options: Any
+) -> DataCheck: ...
+
+
+@overload
+def check_data(
+    path: Path,
+    *others: Path,
+    model: MultiTaskModel | str | None = None,
+    **options: Any,
+) -> DataChecks: ...
+
 
 def check_data(
-    path: str | os.PathLike[str], *, model: MultiTaskModel | str | None = None, **options: Any
-) -> DataCheck:
-    """Say what is in a file of data: rows, labels, lengths, repetitions, what cannot be read.
+    path: Path, *others: Path, model: MultiTaskModel | str | None = None, **options: Any
+) -> DataCheck | DataChecks:
+    """Say what is in files of data: rows, labels, lengths, repetitions, what cannot be read.
 
-    The file is read as training reads it, by the reader that its suffix names, but to its end:
-    rows that cannot be read are counted by what is wrong with them. A ``.txt`` file without a TAB
-    is text without labels, a row a line.
+    A file is read as training reads it, by the reader that its suffix names, but to its end: rows
+    that cannot be read are counted by what is wrong with them. A ``.txt`` file without a TAB is
+    text without labels, a row a line.
 
     Parameters
     ----------
     path : path
-        A UTF-8 file, or a folder of images (see `read_images`), each of which is decoded.
+        A file, or a folder of images (see `read_images`), each of which is decoded.
+    *others : path
+        More of them, such as the file to judge by after the one to learn from: it is said which of
+        their rows stand in an earlier file already, and which of their labels do not.
     model : MultiTaskModel or str, optional
-        Whose tokens are counted; a folder or a name is loaded.
+        Whose tokens are counted; a folder or a name is loaded. Without one, rows of more words than
+        a model of 256 tokens reads are counted.
     **options
         Arguments of the reader, such as ``text="review"``, ``label="stars"``, ``scheme="iobes"``.
 
     Returns
     -------
-    DataCheck
-        Printed, it says all of it in words.
+    DataCheck, or DataChecks of several files
+        Printed, it says all of it in words; in a notebook, as a table.
 
     Raises
     ------
     ConfigError, TypeError
         If no reader goes with the suffix, or an argument is none of the reader's.
     OSError
-        If the file cannot be read.
+        If a file cannot be read.
 
     Examples
     --------
@@ -63,22 +87,40 @@ def check_data(
     cannot be read: 1 row
       1 x expected text<TAB>label
         reviews.tsv:2: expected text<TAB>label; found no TAB in 'never again'; add the label, or ...
+    >>> n = Path("eval.tsv").write_text("good food\\tnegative\\n")
+    >>> check_data("reviews.tsv", "eval.tsv").overlaps[0].n_contrary
+    1
     """
-    place = str(check_path("path", path))
+    places = [str(check_path("path", one)) for one in (path, *others)]
     if not isinstance(model, MultiTaskModel | str | None):
         raise TypeError(
             f"model must be a MultiTaskModel, a folder or a name; found {typed(model)}; leave it "
             "out to count no tokens"
         )
-    rows = read_rows(place, options)
+    files = [read_rows(place, options) for place in places]
+    loaded = MultiTaskModel.from_pretrained(model) if isinstance(model, str) else model
+    found = [_checked(place, rows, loaded) for place, rows in zip(places, files, strict=True)]
+    if not others:
+        return found[0]
+    overlaps = [
+        overlap_of(
+            (places[a], places[b]),
+            (files[a].examples, files[b].examples),
+            (found[a].labels, found[b].labels),
+        )
+        for a, b in combinations(range(len(files)), 2)
+    ]
+    return DataChecks(tuple(found), tuple(overlaps))
+
+
+def _checked(place: str, rows: FileRows, model: MultiTaskModel | None) -> DataCheck:
     examples = rows.examples
-    content = _content(examples)
+    content = content_of(examples)
     labels = labels_of(examples) if examples else {}
     lengths, n_truncated = lengths_of(examples), 0
     if model is not None and examples:
-        loaded = MultiTaskModel.from_pretrained(model) if isinstance(model, str) else model
-        encoded = _encoded(loaded, examples, content)
-        lengths[f"{loaded.row_word}s"] = spread_of(encoded.row_lengths.tolist())
+        encoded = _encoded(model, examples, content)
+        lengths[f"{model.row_word}s"] = spread_of(encoded.row_lengths.tolist())
         n_truncated = encoded.n_truncated
     return DataCheck(
         path=place,
@@ -87,23 +129,13 @@ def check_data(
         labels=labels,
         lengths=lengths,
         n_truncated=n_truncated,
+        n_long=n_long(examples) if model is None and content != "questions" else 0,
         n_empty=n_empty(examples),
         repeats=repeats_of(examples),
         heads={task: suited(content, one) for task, one in labels.items()},
         faults=fault_kinds(rows.faults, place),
         notes=tuple(rows.notes),
     )
-
-
-def _content(examples: Examples) -> str:
-    """Return what rows hold, in a word."""
-    if not examples:
-        return ""
-    if is_questions(examples):
-        return "questions"
-    n_texts = len(examples[0].texts or ())
-    one = {"words": "words", "image": "images"}.get(examples.kind, "texts")
-    return {2: "pairs", 3: "triplets"}.get(n_texts, one)
 
 
 def _encoded(model: MultiTaskModel, examples: Examples, content: str) -> Encoded:

@@ -3,35 +3,38 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from ..closest import look_alikes
-from ..data import Answer, Box, Examples
+from ..data import Examples
+from ..data.content import NAMED, each_part, numbers_of, target_of
 from ..data.example import Example, Label
 from ..data.white_space import words_of
 
 __all__ = [
+    "USUAL_WORDS",
     "Labels",
     "Repeats",
     "Spread",
+    "content_key",
     "labels_of",
     "lengths_of",
     "n_empty",
+    "n_long",
     "repeats_of",
     "spread_of",
 ]
 
+USUAL_WORDS = 254
+"""What fits between the first and the last token of 256, the length that all-MiniLM-L6-v2 reads."""
+
 _MANY = 100
 """Labels among which those that look alike are searched for."""
-
-_NAMED = ("labels", "several labels", "tags")
-"""Targets that are names."""
 
 
 class Spread(NamedTuple):
@@ -72,6 +75,18 @@ class Labels(NamedTuple):
     numbers: Spread | None
     n_without: int
     alike: tuple[tuple[str, str], ...]
+
+    @property
+    def balance(self) -> tuple[tuple[str, float], tuple[str, float]] | None:
+        """The most and the least frequent label, each with its share of the labelled rows.
+
+        None where rows have several labels, tags or numbers, and where there are fewer than two.
+        """
+        if self.target != "labels" or len(self.counts) < 2:
+            return None
+        total = sum(self.counts.values())
+        most, least = (choose(self.counts, key=self.counts.__getitem__) for choose in (max, min))
+        return (most, self.counts[most] / total), (least, self.counts[least] / total)
 
 
 class Repeats(NamedTuple):
@@ -127,13 +142,28 @@ def n_empty(examples: Examples) -> int:
     )
 
 
+def n_long(examples: Examples) -> int:
+    """Count rows of more words than a model of 256 tokens reads, which has a token for each.
+
+    So many are cut at least: a word that the model does not know is several tokens. Images have no
+    words, and contexts of questions are read window by window.
+    """
+    return sum(n > USUAL_WORDS for n in _n_words(examples))
+
+
+def _n_words(examples: Examples) -> Iterator[int]:
+    for row in examples:
+        if row.image is None:
+            words = row.words
+            yield len(words) if words is not None else sum(len(words_of(t)) for t in _texts(row))
+
+
 def repeats_of(examples: Examples) -> Repeats:
     """Return what is known of rows whose content stands there already; of images, their bytes."""
     seen: dict[object, Example] = {}
     repeated, contrary = [], []
     for row in examples:
-        content = row.content if row.image is None else row.image.digest()
-        earlier = seen.setdefault(content, row)
+        earlier = seen.setdefault(content_key(row), row)
         if earlier is not row:
             repeated.append((row, earlier))
             if (row.label, row.labels) != (earlier.label, earlier.labels):
@@ -141,6 +171,11 @@ def repeats_of(examples: Examples) -> Repeats:
     pairs = contrary or repeated
     first = f"{pairs[0][0].source} as {pairs[0][1].source}" if pairs else ""
     return Repeats(len(repeated), len(contrary), first)
+
+
+def content_key(row: Example) -> object:
+    """Return what is equal for rows of equal content: of images their bytes."""
+    return row.content if row.image is None else row.image.digest()
 
 
 def labels_of(examples: Examples) -> dict[str, Labels]:
@@ -151,21 +186,16 @@ def labels_of(examples: Examples) -> dict[str, Labels]:
     }
 
 
-def is_questions(examples: Examples) -> bool:
-    """Say whether rows are questions about contexts: some have answers."""
-    return any(isinstance(one, Answer) for row in examples for one in _each([row.label]))
-
-
 def _texts(row: Example) -> tuple[str, ...]:
     return row.texts or (row.text or "",)
 
 
 def _labels(kind: str, found: Sequence[Label | None]) -> Labels:
     there = [label for label in found if label is not None]
-    names = Counter(str(one) for one in _each(there) if one is not None)
-    numbers = _numbers(names)
-    target = _target(kind, there, numbers)
-    named = target in _NAMED
+    names = Counter(str(one) for one in each_part(there) if one is not None)
+    numbers = numbers_of(names)
+    target = target_of(kind, there, numbers)
+    named = target in NAMED
     if target == "answers":
         n_answered = sum(bool(label) for label in there)
         names = Counter({"answered": n_answered, "without an answer": len(there) - n_answered})
@@ -174,38 +204,9 @@ def _labels(kind: str, found: Sequence[Label | None]) -> Labels:
         target,
         dict(sorted(names.items())) if named else {},
         spread_of(numbers) if numbers and target != "tags" else None,
-        sum(one is None for one in (_each(found) if target == "tags" else found)),
+        sum(one is None for one in (each_part(found) if target == "tags" else found)),
         tuple(_alike(names)) if named else (),
     )
-
-
-def _target(kind: str, labels: Sequence[Label], numbers: Sequence[float] | None) -> str:
-    """Return which kind of target labels are."""
-    if not labels:
-        return "none"
-    if any(isinstance(one, Answer) for label in labels for one in _each([label])):
-        return "answers"
-    if isinstance(labels[0], tuple):
-        if kind == "words":
-            return "tags"
-        return "several labels" if numbers is None else "several numbers"
-    whole = numbers is None or all(one.is_integer() for one in numbers)
-    return "labels" if whole else "numbers"
-
-
-def _each(labels: Iterable[Label | None]) -> Iterator[str | int | float | Answer | None]:
-    for label in labels:
-        for one in label if isinstance(label, tuple) else (label,):
-            yield one.label if isinstance(one, Box) else one
-
-
-def _numbers(names: Mapping[str, int]) -> list[float] | None:
-    """Return the numbers that names are, each as often as it is there; None if one is none."""
-    try:
-        found = [float(name) for name, n in names.items() for _ in range(n)]
-    except ValueError:
-        return None
-    return found if all(map(math.isfinite, found)) else None
 
 
 def _alike(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,8 @@ __all__ = ["FaultKind", "fault_kinds"]
 _FIRST = 3
 """Errors that are kept of each kind."""
 
-_PLACE = re.compile(r"(:\d+)?(, [^:]*)?: ")
+_PLACE = re.compile(r"(?:[/\\][^:]*)?(:\d+)?(, [^:]*)?: ")
+"""What stands between a path and what is wrong: a file of a folder, a line, a part of a row."""
 _VALUE = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\d+""")
 """What differs between errors of one kind: what is quoted, and numbers."""
 

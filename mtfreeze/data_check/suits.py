@@ -3,31 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ..heads.registry import KINDS
+from ..heads.suited import SUITED
 from .facts import Labels
 
-__all__ = ["suited"]
-
-_SUITED: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("texts", "labels"): ("sequence_classification",),
-    ("texts", "numbers"): ("regression",),
-    ("texts", "several numbers"): ("regression",),
-    ("texts", "several labels"): ("multi_label_classification",),
-    ("texts", "none"): ("masked_lm", "causal_lm"),
-    ("images", "labels"): ("sequence_classification",),
-    ("images", "numbers"): ("regression",),
-    ("images", "several numbers"): ("regression",),
-    ("images", "several labels"): ("multi_label_classification",),
-    ("words", "tags"): ("token_classification",),
-    ("pairs", "labels"): ("pair_classification",),
-    ("pairs", "numbers"): ("similarity",),
-    ("pairs", "none"): ("similarity",),
-    ("triplets", "none"): ("similarity",),
-    ("questions", "answers"): ("question_answering",),
-}
-"""(what rows hold, what is told of it) -> kinds of heads, by the names of the registry."""
+__all__ = ["suited", "suited_kinds"]
 
 
 def suited(content: str, labels: Labels) -> list[str]:
@@ -35,8 +15,13 @@ def suited(content: str, labels: Labels) -> list[str]:
 
     Labels that are numbers may be names or numbers; one label alone tells nothing apart.
     """
+    return [KINDS[kind].written for kind in suited_kinds(content, labels)]
+
+
+def suited_kinds(content: str, labels: Labels) -> list[str]:
+    """Return the same by the names of the registry."""
     targets = [] if len(labels.counts) == 1 and labels.target == "labels" else [labels.target]
     if labels.target == "labels" and labels.numbers is not None:
         targets.append("numbers")
-    kinds = [kind for target in targets for kind in _SUITED.get((content, target), ())]
-    return [KINDS[kind].written for kind in kinds if kind in KINDS]
+    kinds = [kind for target in targets for kind in SUITED.get((content, target), ())]
+    return [kind for kind in kinds if kind in KINDS]

@@ -4,50 +4,26 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, overload
 
 from ..checks import check_choice, check_text
-from ..closest import counted
 from ..data.examples import Rows, as_examples
-from ..data.labels import IGNORE
-from ..errors import SelectorError
-from ..heads.classes import check_classes
-from ..images import Picture
-from ..metrics.scores import confusion_matrix
+from ..errors import ConfigError, SelectorError
+from ..heads.task import Task
+from ..heads.told import LABEL, LABELS
 from ..model.state import check_model
-from ..pictures.writing import check_ending, write_picture
+from ..pictures.writing import check_place
+from ..quoting import quoted
+from .confusion_counts import Confusion, confusion_of
+from .evaluate import evaluate_rows
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ..multi_task_model import MultiTaskModel
 
-__all__ = ["Confusion", "confusion", "plot_confusion"]
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """Predictions of one head, counted.
-
-    Attributes
-    ----------
-    labels : tuple of str
-        Of the head.
-    counts : (n, n) int64 array
-        Right label in the row, predicted one in the column.
-    unit : {"texts", "words"}
-        What was counted.
-    n_lost : int
-        Words that truncation cut off, of a head without ``O`` to predict for them; not in `counts`.
-    """
-
-    labels: tuple[str, ...]
-    counts: NDArray[np.int64]
-    unit: str
-    n_lost: int
+__all__ = ["confusion", "plot_confusion"]
 
 
 def confusion(
@@ -57,28 +33,28 @@ def confusion(
     check_choice("head", head, model.heads, error=SelectorError)
     if label is not None:
         check_text("label", label)
-    spec = check_classes(model.heads[head].spec, head, "a picture of what is confused needs")
-    data = spec.rows(as_examples(examples, "examples"))
-    gold = spec.targets(data, label or head, head).flat()
-    predicted: Any = model.predict(head, [_content(row.content) for row in data])
-    names = spec.labels
-    table = {name: i for i, name in enumerate(names)}
-    found = spec.row_space.joined(predicted)
-    guesses = np.array([table.get(name, -1) for name in found], dtype=np.int64)
-    labelled = gold != IGNORE
-    there = labelled & (guesses >= 0)
-    return Confusion(
-        names,
-        confusion_matrix(gold[there].astype(np.int64), guesses[there], len(names)),
-        spec.row_space.items,
-        int((labelled & ~there).sum()),
-    )
+    spec = model.heads[head].spec
+    if spec.tells not in (LABEL, LABELS):
+        raise ConfigError(
+            "a picture of what is confused needs labels to tell apart; found "
+            f"{quoted(head)}, a {spec.kind} head, which has none; leave it out"
+        )
+    task = Task(eval=as_examples(examples, "examples"), label=label)
+    outcome = evaluate_rows(model, {head: task}, told=True)[head]
+    assert outcome.told is not None
+    return confusion_of(head, spec, outcome.told)
 
 
-def _content(content: str | tuple[str, ...] | Picture) -> Any:
-    return list(content) if isinstance(content, tuple) else content
-
-
+@overload
+def plot_confusion(
+    model: MultiTaskModel,
+    head: str,
+    examples: Rows,
+    path: None = None,
+    *,
+    label: str | None = None,
+) -> Figure: ...
+@overload
 def plot_confusion(
     model: MultiTaskModel,
     head: str,
@@ -86,7 +62,15 @@ def plot_confusion(
     path: str | os.PathLike[str],
     *,
     label: str | None = None,
-) -> Path:
+) -> Path: ...
+def plot_confusion(
+    model: MultiTaskModel,
+    head: str,
+    examples: Rows,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    label: str | None = None,
+) -> Figure | Path:
     """Predict labelled rows and draw which labels are taken for which.
 
     Parameters
@@ -94,18 +78,20 @@ def plot_confusion(
     model : MultiTaskModel
         Not changed.
     head : str
-        The head that predicts: of texts (rows are counted) or of words (words are).
+        The head that predicts: one label, or any number, of texts, pairs or images (rows are
+        counted), or of words (words are).
     examples : Examples or rows
         What a reader returns, or plain rows, as for `Task`. Those without a label are left out.
-    path : path
+    path : path, optional
         The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
     label : str, optional
         Under which name rows with several labels carry this one; by default the head's.
 
     Returns
     -------
-    Path
-        The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+    Figure or Path
+        Without a path a figure of matplotlib, which a notebook shows; with one the file. That is
+        without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
         PictureWarning.
 
     Raises
@@ -115,23 +101,14 @@ def plot_confusion(
     DataError
         If no row carries a label, or one is not the head's.
     ConfigError
-        If the ending is not that of a known format.
+        If the ending is not that of a known format; without a path, if matplotlib is missing.
 
     Examples
     --------
     >>> mtf.plot_confusion(model, "ner_head", tasks["ner_head"].eval, "confusion.png").name
     'confusion.png'
     """
-    from ..pictures.confusion import confusion_figure, confusion_text
-
     check_model(model)
-    place = check_ending(path)  # before anything is predicted
-    found = confusion(model, head, examples, label=label)
-    title = f"{head}: right and predicted labels"
-    if found.n_lost:
-        title += f" ({counted(found.n_lost, 'word')} cut off and left out)"
-    return write_picture(
-        lambda: confusion_figure(found.counts, found.labels, title=title, unit=found.unit),
-        lambda: confusion_text(found.counts, found.labels, title=title, unit=found.unit),
-        place,
-    )
+    place = check_place(path)  # before anything is predicted
+    counts = confusion(model, head, examples, label=label)
+    return counts.plot() if place is None else counts.plot(place)

@@ -108,8 +108,8 @@ def value_doubts(
         return [doubt("unscored", task)]
     if train is None:
         return []
-    base = spec.measure.figures(spec.baseline(train, gold))[metric]
-    return [below_baseline(task, metric, value, base)] if value <= base else []
+    base = spec.measure.figures(spec.baseline(train, gold)).get(metric)  # None: not of sums
+    return [] if base is None or value > base else [below_baseline(task, metric, value, base)]
 
 
 def below_baseline(task: str, metric: str, value: float, base: float, where: str = "") -> Doubt:

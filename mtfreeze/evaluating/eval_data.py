@@ -9,24 +9,30 @@ tokens: of -log p, or of ``Task.loss``. What nothing can be told about is NaN.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..closest import name_list
 from ..data.batches import Group, group_tasks
-from ..errors import TrainingError
+from ..errors import ConfigError, TrainingError
+from ..heads.extra_metrics import NAMED, ExtraMetric, tried
 from ..heads.kind import HeadSpec
 from ..heads.row_spaces import Targets
 from ..heads.task import Task
+from ..heads.told import LABEL, LABELS, NUMBERS
 from ..inputs.packing import Encoded, PackedBatch
 from ..losses.described import DescribedLoss
+from ..losses.own import labelled_rows
 from ..metrics.scores import metric_name
 from ..model.encoding import brief_tokens, calls
 from ..model.finite import check_finite
 from ..multi_task_model import MultiTaskModel
+from ..quoting import quoted
 from ..runtime.interrupt import Stopped
 from ..runtime.progress import Reporter
 from ..steps.batch import TrainingRows, encode_task
@@ -62,6 +68,17 @@ class EvalData:
     rows : TrainingRows, optional
         Of the same tasks; without it labels of training data are read here, where a loss asks for
         them.
+    told : bool
+        Keep what heads answer, item by item, where they tell items.
+    row_losses : bool
+        Compute the loss of each row, too.
+
+    Raises
+    ------
+    DataError
+        For a label that does not fit; the row is named.
+    ConfigError
+        If one of ``Task.metrics`` is not for the head.
     """
 
     def __init__(
@@ -70,9 +87,17 @@ class EvalData:
         tasks: Mapping[str, Task],
         batch_size: int = BATCH_SIZE,
         rows: TrainingRows | None = None,
+        *,
+        told: bool = False,
+        row_losses: bool = False,
     ) -> None:
-        self._batch_size = batch_size
+        self._batch_size, self._told, self._row_losses = batch_size, told, row_losses
         scored = {name: task for name, task in tasks.items() if task.eval is not None}
+        self._tells: dict[str, str] = {}
+        self._metrics = {name: task.metrics for name, task in scored.items()}
+        for name in scored:
+            self._tells[name] = model.heads[name].spec.tells
+            _check_metrics(name, model.heads[name].spec, self._metrics[name])
         self._targets = {
             name: encode_task(model, name, task, task.eval)
             for name, task in scored.items()
@@ -97,6 +122,21 @@ class EvalData:
             else:
                 known = rows.targets(name)
         return evaluation_loss(model.heads[name].spec, name, task, known)
+
+    def try_metrics(self) -> None:
+        """Call the metrics of the user's own once, with answers that are all right.
+
+        Raises
+        ------
+        ConfigError
+            If one raises, or returns no number.
+        """
+        for name, metrics in self._metrics.items():
+            values = self._targets[name].flat()
+            gold: NDArray[Any] = values[labelled_rows(values)]
+            if metrics and len(gold):
+                kind = {LABEL: np.int64, LABELS: np.bool_, NUMBERS: np.float64}[self._tells[name]]
+                tried(metrics, gold.astype(kind), f"task {quoted(name)}")
 
     @property
     def tasks(self) -> list[str]:
@@ -205,6 +245,28 @@ class EvalData:
     def _scorer(self, name: str, spec: HeadSpec, group: Group, encoded: Encoded) -> Scorer:
         own, targets = self._own[name], self._targets[name]
         if own is None or spec.batch_loss() is None:
-            return RowScorer(spec, targets, encoded, self._losses[name])
+            return RowScorer(
+                name,
+                spec,
+                targets,
+                encoded,
+                self._losses[name],
+                metrics=self._metrics[name],
+                told=self._told and bool(spec.tells),
+                row_losses=self._row_losses,
+            )
         size = self._batch_size
         return BatchScorer(name, spec, targets, encoded, own, group.rows, size)
+
+
+def _check_metrics(name: str, spec: HeadSpec, metrics: Sequence[ExtraMetric]) -> None:
+    """Check that a head gives what its task's metrics are computed of."""
+    for one in metrics:
+        if not one.fits(spec.tells):
+            fitting = [other.name for other in NAMED.values() if other.fits(spec.tells)]
+            instead = f"{name_list(fitting)}, or a function of your own" if fitting else ""
+            instead = instead or ("a function of your own" if spec.tells else "none")
+            raise ConfigError(
+                f"task {quoted(name)}: the metric {quoted(one.name)} is not for a head of the kind "
+                f"{spec.kind}; expected {instead}; leave it out of metrics="
+            )

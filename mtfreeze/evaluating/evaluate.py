@@ -16,7 +16,6 @@ from ..errors import DataError
 from ..features import CacheStats, open_cache
 from ..heads.registry import measure_named
 from ..heads.task import Task
-from ..metrics.scores import metric_name
 from ..model.state import check_model
 from ..notices import EvaluationWarning, warn
 from ..runtime.progress import Reporter
@@ -24,6 +23,7 @@ from ..steps.batch import check_tasks
 from ..steps.prefix_features import evaluation_features
 from .doubts import Doubt, doubt
 from .eval_data import BATCH_SIZE, EvalData
+from .evaluation import Evaluation
 from .scorers import Outcome
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def evaluate(
     cache: str | bool | os.PathLike[str] = "auto",
     progress: bool = False,
     batch_size: int = BATCH_SIZE,
-) -> dict[str, float]:
+) -> Evaluation:
     """Score the heads on the evaluation data of their tasks.
 
     Parameters
@@ -59,20 +59,22 @@ def evaluate(
 
     Returns
     -------
-    dict of str to float
-        ``eval_<task>_loss``; for heads of texts ``_accuracy``, ``_f1_macro`` and ``_mcc``; for
-        heads of words with IOB2 labels ``_f1``, ``_precision``, ``_recall`` (whole entities, strict
-        IOB2, micro-averaged) and ``_accuracy`` (of words); for other heads of words ``_accuracy``;
-        for heads of numbers ``_pearson``, ``_spearman``, ``_r2``, ``_rmse`` and ``_mae``; for
-        similarity ``_pearson_cosine`` and ``_spearman_cosine`` of pairs with scores, else
-        ``_mrr@10``, ``_ndcg@10`` and ``_recall@1``, ``@5``, ``@10``.
+    Evaluation
+        A dict of str to float, whose ``report(task)`` and ``confusion(task)`` say more of heads of
+        labels. ``eval_<task>_loss``; for heads of texts ``_accuracy``, ``_f1_macro`` and ``_mcc``;
+        for heads of words with IOB2 labels ``_f1``, ``_precision``, ``_recall`` (whole entities,
+        strict IOB2, micro-averaged) and ``_accuracy`` (of words); for other heads of words
+        ``_accuracy``; for heads of numbers ``_pearson``, ``_spearman``, ``_r2``, ``_rmse`` and
+        ``_mae``; for similarity ``_pearson_cosine`` and ``_spearman_cosine`` of pairs with scores,
+        else ``_mrr@10``, ``_ndcg@10`` and ``_recall@1``, ``@5``, ``@10``; and what
+        ``Task(metrics=)`` names.
 
     Raises
     ------
     DataError
         If no task has evaluation data, or a label is not one of the head's.
     ConfigError
-        If a task has no head.
+        If a task has no head, or one of its ``metrics`` is not for the head, or fails.
     TrainingError
         If outputs of a head are NaN or infinite; weights that are so are named.
 
@@ -87,14 +89,12 @@ def evaluate(
     >>> 0 <= metrics["eval_classifier_accuracy"] <= 1
     True
     """
-    found = evaluate_rows(model, tasks, cache=cache, progress=progress, batch_size=batch_size)
+    found = evaluate_rows(
+        model, tasks, cache=cache, progress=progress, batch_size=batch_size, told=True
+    )
     for one in _doubts(found):
         warn(one.text, EvaluationWarning)
-    return {
-        metric_name(name, metric): value
-        for name, outcome in found.items()
-        for metric, value in outcome.metrics.items()
-    }
+    return Evaluation({name: model.heads[name].spec for name in found}, found)
 
 
 def evaluate_rows(
@@ -105,15 +105,19 @@ def evaluate_rows(
     progress: bool = False,
     batch_size: int = BATCH_SIZE,
     on_cache_stats: Callable[[CacheStats], None] = lambda stats: None,
+    told: bool = False,
+    row_losses: bool = False,
 ) -> dict[str, Outcome]:
     """Do what `evaluate` does and keep each row's share in the figures, by task.
 
-    `on_cache_stats` is called once, with what the cache did.
+    `on_cache_stats` is called once, with what the cache did; `told` and `row_losses` as for
+    `EvalData`.
     """
     check_model(model)
     progress = check_flag("progress", progress)
     size = check_integer("batch_size", batch_size, 1)
-    data = EvalData(model, check_tasks(model, tasks), size)
+    checked = check_tasks(model, tasks)
+    data = EvalData(model, checked, size, told=told, row_losses=row_losses)
     if not data.tasks:
         raise DataError(
             "expected evaluation data; found tasks with training data only; pass Task(eval=...)"

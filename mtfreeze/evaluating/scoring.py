@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluations of a run: when one is due, what it found, and the line that says so."""
+"""The evaluations of a run: when one is due, and what it found."""
 
 from __future__ import annotations
 
@@ -50,10 +50,13 @@ class Scoring:
     ) -> None:
         self._model, self._data, self._every = model, data, every
         measures = {name: model.heads[name].spec.measure for name in data.tasks}
-        self.short = {name: one.choose(tasks[name].metric) for name, one in measures.items()}
+        self.short = {name: tasks[name].judged_by(one) for name, one in measures.items()}
         self.primary = {name: metric_name(name, short) for name, short in self.short.items()}
         self.metric_names = {
-            name: {short: metric_name(name, short) for short in (LOSS.name, *one.names)}
+            name: {
+                short: metric_name(name, short)
+                for short in (LOSS.name, *one.names, *tasks[name].extra_names)
+            }
             for name, one in measures.items()
         }
 
@@ -77,12 +80,3 @@ class Scoring:
             return self._data.score(self._model, reporter, stop, pack)
         except Stopped:
             return None
-
-    def text(self, metrics: Mapping[str, float]) -> str:
-        """Return the figure of each task that it is judged by."""
-        shown = [
-            f"{name} {short} {metrics[self.primary[name]]:.3f}"
-            for name, short in self.short.items()
-            if self.primary[name] in metrics
-        ]
-        return ", ".join(shown) or "no metrics"

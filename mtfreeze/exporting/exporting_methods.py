@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..checks import check_path
+from ..checks import check_optional_flag, check_path, typed
 from ..model.state import ModelState, reads
 
 __all__ = ["ExportingMethods"]
@@ -56,3 +57,65 @@ class ExportingMethods(ModelState):
         from .onnx_folder import export_onnx
 
         return export_onnx(self, check_path("folder", folder), heads)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        head: str | None = None,
+        private: bool | None = None,
+        token: str | None = None,
+        endpoint: str | None = None,
+    ) -> str:
+        """Save the model to the Hugging Face hub, as one commit, with its card.
+
+        Parameters
+        ----------
+        repo : str
+            ``"user/name"``; made if it is not there.
+        head : str, optional
+            Push this head with the backbone as a task model of transformers, as `save_pretrained`
+            writes it.
+        private : bool, optional
+            Whether a new model is private; by default as the user's settings on the hub say.
+        token : str, optional
+            Of somebody who may write there; by default the one that ``hf auth login`` stored.
+        endpoint : str, optional
+            Address of another hub than ``https://huggingface.co``.
+
+        Returns
+        -------
+        str
+            Where the commit is to be seen.
+
+        Raises
+        ------
+        TypeError, ConfigError
+            If an argument does not hold, the hub is switched off (``HF_HUB_OFFLINE``), or it
+            refuses the request.
+        CheckpointError
+            If a weight is infinite or NaN; nothing is pushed then.
+        ConnectionError
+            If the hub cannot be reached, or fails.
+
+        Notes
+        -----
+        A card on the hub that somebody else wrote, or changed, stays. Heads and weights of an
+        earlier model there that this one does not have are deleted by the same commit.
+        """
+        from ..model.saving import save_model
+        from ..sharing.upload import check_online, check_repo, check_token, push_folder
+
+        name, secret = check_repo(repo), check_token(token)
+        if endpoint is not None and not isinstance(endpoint, str):
+            raise TypeError(
+                f"endpoint must be the address of a hub (str); found {typed(endpoint)}; leave it "
+                "out for huggingface.co"
+            )
+        check_optional_flag("private", private)
+        check_online(name)
+        with tempfile.TemporaryDirectory(prefix="mtfreeze-push-") as place:
+            folder = Path(place, "model")
+            # Only this reads the model; pushing may take its time.
+            self.reading().run(save_model, self, folder, head, name)
+            return push_folder(folder, name, private=private, token=secret, endpoint=endpoint)

@@ -159,6 +159,7 @@ DETR = Family(
     encloses=False,
     pooling="mean",
     reads=IMAGES,
+    cells=True,
     required=_SIZES,
     computed=("model_type", *_SIZES, "activation_function", *_RATES),
     training_only=_RATES,

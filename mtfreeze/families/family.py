@@ -133,6 +133,8 @@ class Family:
         Whether tokens see what stands before them only.
     reads : {"texts", "images"}
         What a sequence of it is.
+    cells : bool
+        Whether what is pooled are cells of a grid, of which none stands for the whole image.
     detection : mapping of str to str
         What names of a head that finds boxes begin with in its class of transformers, by
         ``"labels"`` and ``"boxes"``; empty: there is no such class.
@@ -179,6 +181,7 @@ class Family:
     pooler_of: str = "cls"
     causal: bool = False
     reads: str = TEXTS
+    cells: bool = False
     detection: Mapping[str, str] = field(default_factory=dict)
     whole_names: tuple[str, ...] = ()
     rename: Callable[[str], str] | None = None

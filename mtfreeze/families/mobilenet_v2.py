@@ -98,6 +98,7 @@ MOBILENET_V2 = Family(
     encloses=False,
     pooling="mean",
     reads=IMAGES,
+    cells=True,
     required=(),
     computed=(
         "model_type",

@@ -102,6 +102,7 @@ RESNET = Family(
     encloses=False,
     pooling="mean",
     reads=IMAGES,
+    cells=True,
     required=("embedding_size", "hidden_sizes", "depths"),
     computed=(
         "model_type",

@@ -59,6 +59,7 @@ VGG = Family(
     pooler="classifier.",
     pooler_of="mean",
     reads=IMAGES,
+    cells=True,
     required=("depths", "hidden_sizes", "classifier_sizes"),
     computed=(
         "model_type",

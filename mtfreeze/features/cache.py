@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ..errors import Error
 from ..freezing.digests import Snapshot
 from ..inputs.packing import Encoded
+from ..logs import logger
 from .filling import run_pass
 from .folder import FeatureFolder
 from .gather import FeatureView
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from ..runtime.progress import Reporter
 
 __all__ = ["FeatureCache"]
+
+_log = logger(__name__)
 
 
 class FeatureCache:
@@ -165,6 +168,14 @@ class FeatureCache:
         )
         for name in ("n_texts", "n_tokens", "n_reused", "n_bytes", "seconds"):
             setattr(self._sums, name, getattr(self._sums, name) + getattr(report, name))
+        _log.info(
+            "features: computed for %d texts, found for %d, %d bytes kept in %s, %.2f s",
+            report.n_texts,
+            report.n_reused,
+            report.n_bytes,
+            "memory" if self.folder is None else self.folder.path,
+            report.seconds,
+        )
         return report
 
     def view(

@@ -48,7 +48,7 @@ def explained(begin: str, end: str) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(error.errno, f"{begin}: {error.strerror}; {end}") from error
+        raise OSError(error.errno, f"{begin}: {error.strerror}; {end}") from None
 
 
 @contextmanager

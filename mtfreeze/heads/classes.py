@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from ..closest import name_list
 from ..data.labels import IGNORE
 from ..errors import ConfigError, DataError
+from ..inputs.packing import Encoded
 from ..metrics.entities import OUTSIDE
 from ..quoting import quoted
 from .kind import Float32, HeadSpec
 from .measure import RowCounts
 from .row_spaces import Targets
+from .told import LABEL, Told
 
 __all__ = ["Classification", "Int64", "check_classes"]
 
@@ -37,6 +39,7 @@ class Classification(HeadSpec):
     """
 
     size_key: ClassVar[str] = "n_labels"
+    tells: ClassVar[str] = LABEL
 
     @property
     def chooses_by_itself(self) -> bool:
@@ -116,6 +119,17 @@ class Classification(HeadSpec):
         log_sum = np.log(np.exp(chosen - top).sum(axis=1)) + top[:, 0]
         right = chosen[np.arange(len(chosen)), targets[labelled]]
         return float((log_sum - right).sum()), len(chosen)
+
+    def told(self, targets: Targets, encoded: Encoded, rows: Int64, outputs: Float32) -> Told:
+        """Return classes and probabilities of the labelled texts."""
+        gold = targets.for_rows(encoded, rows)
+        known = gold != IGNORE
+        return Told(
+            rows[known],
+            gold[known].astype(np.int64),
+            outputs[known].argmax(axis=1),
+            self.decoded(outputs[known]),
+        )
 
     @abstractmethod
     def counted(self, gold: Int64, predicted: Int64, owner: Int64) -> RowCounts:

@@ -69,7 +69,7 @@ class Head:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the labels, in the order of the outputs."""
-        return self.spec.labels
+        return tuple(self.spec.labels)
 
     @property
     def kind(self) -> str:

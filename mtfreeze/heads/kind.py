@@ -31,6 +31,7 @@ from ..quoting import quoted
 from .backbone_facts import BackboneFacts
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets, Values
+from .told import Told
 
 __all__ = [
     "BIASES",
@@ -111,11 +112,13 @@ class HeadSpec(ABC):
     """Whether it has weights of its own, which are random until they are trained."""
     changes_inputs: ClassVar[bool] = False
     """Whether a draw changes what the backbone reads: nothing that was stored stands for it."""
+    tells: ClassVar[str] = ""
+    """What `told` says of an item: one of those in `told.py`; empty: no such answer."""
     fixed_labels: ClassVar[tuple[str, ...]] = ()
     """What the outputs of this kind are, where nobody may choose it."""
 
-    labels: tuple[str, ...]
-    hidden: tuple[int, ...] = ()
+    labels: Sequence[str]
+    hidden: Sequence[int] = ()
     dropout: float = 0.1
     activation: str = "gelu"
     norm_eps: float | None = field(default=None, kw_only=True)
@@ -331,6 +334,12 @@ class HeadSpec(ABC):
         self, targets: Targets, encoded: Encoded, rows: NDArray[np.int64], outputs: Float32
     ) -> RowCounts:
         """Return what each labelled row of a packed batch of these rows adds to the measure."""
+
+    def told(
+        self, targets: Targets, encoded: Encoded, rows: NDArray[np.int64], outputs: Float32
+    ) -> Told:
+        """Return gold, answers and probabilities of the items with a target, where it `tells`."""
+        raise NotImplementedError(f"{self.kind} heads tell nothing item by item")
 
     @abstractmethod
     def baseline(self, train: Targets, gold: Targets) -> RowCounts:

@@ -23,6 +23,7 @@ from ..quoting import quoted
 from .kind import Float32, PooledHead
 from .measure import Floats, Measure, Metric, RowCounts, Sums, ratio
 from .row_spaces import Targets, TextTargets
+from .told import LABELS, Told
 
 __all__ = ["MultiLabelClassification"]
 
@@ -96,6 +97,7 @@ class MultiLabelClassification(PooledHead):
     written: ClassVar[str] = "mtf.MultiLabelClassification(labels=[...])"
     measures: ClassVar[tuple[Measure, ...]] = (_Sets(),)
     size_key: ClassVar[str] = "n_labels"
+    tells: ClassVar[str] = LABELS
 
     threshold: float = field(default=0.5, kw_only=True)
     separator: str = field(default="|", kw_only=True)
@@ -143,7 +145,7 @@ class MultiLabelClassification(PooledHead):
     def predictions(self, kept: Float32) -> list[list[str]]:
         """Return the names of the labels that are probable enough, of each text."""
         chosen = kept >= np.float32(self.threshold)
-        return [[self.labels[at] for at in np.flatnonzero(row)] for row in chosen]
+        return [[self.labels[at] for at in np.flatnonzero(row).tolist()] for row in chosen]
 
     def loss_sum(self, outputs: Float32, targets: Float32) -> tuple[float, int]:
         """Return the sum of the rows' mean binary cross entropy, and how many have labels."""
@@ -156,10 +158,17 @@ class MultiLabelClassification(PooledHead):
         self, targets: Targets, encoded: Encoded, rows: NDArray[np.int64], outputs: Float32
     ) -> RowCounts:
         """Return gold and predicted labels of the texts that have some."""
+        told = self.told(targets, encoded, rows, outputs)
+        return np.concatenate([told.gold, told.predicted], axis=1).astype(np.int64)
+
+    def told(
+        self, targets: Targets, encoded: Encoded, rows: NDArray[np.int64], outputs: Float32
+    ) -> Told:
+        """Return the same with the probabilities."""
         gold = targets.for_rows(encoded, rows)
         known = labelled_rows(gold)
-        chosen = self.decoded(outputs[known]) >= np.float32(self.threshold)
-        return np.concatenate([gold[known] == 1, chosen], axis=1).astype(np.int64)
+        shares = self.decoded(outputs[known])
+        return Told(rows[known], gold[known] == 1, shares >= np.float32(self.threshold), shares)
 
     def baseline(self, train: Targets, gold: Targets) -> RowCounts:
         """Predict for every text the labels that at least half of the training data have."""

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from .causal_lm import CausalLM
 from .detection import Detection
+from .extra_metrics import NAMED
 from .kind import HeadSpec
 from .masked_lm import MaskedLM
 from .measure import LOSS, Measure, Metric
@@ -28,7 +29,9 @@ __all__ = [
     "MEASURES",
     "METRICS",
     "descriptions",
+    "is_greater",
     "measure_named",
+    "metric_words",
     "register",
     "required_keys",
     "spec_from_dict",
@@ -42,7 +45,7 @@ MEASURES: dict[str, Measure] = {}
 """By the name that results know."""
 
 METRICS: dict[str, Metric] = {LOSS.name: LOSS}
-"""All figures of evaluations, by their short names."""
+"""All figures that heads have of themselves, by their short names."""
 
 
 def register(kind: type[HeadSpec]) -> None:
@@ -116,6 +119,23 @@ def measure_named(name: str) -> Measure:
     if name not in MEASURES:
         raise ConfigError(unknown("measure of results", name, MEASURES))
     return MEASURES[name]
+
+
+def is_greater(name: str) -> bool:
+    """Say whether more of a figure is better; of a user's own it is."""
+    return METRICS[name].greater if name in METRICS else True
+
+
+def metric_words(name: str) -> str:
+    """Return how people write the name of a metric.
+
+    Examples
+    --------
+    >>> metric_words("f1"), metric_words("roc_auc"), metric_words("mine")
+    ('F1', 'ROC-AUC', 'mine')
+    """
+    known = METRICS.get(name) or NAMED.get(name)
+    return name if known is None else known.words
 
 
 def usual_metric(names: Collection[str]) -> str | None:

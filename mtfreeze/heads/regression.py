@@ -16,7 +16,7 @@ rows; spearman needs the ranks of all rows together, and errors shrink: these th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -34,6 +34,8 @@ from ..quoting import quoted
 from .kind import Float32, PooledHead
 from .measure import Floats, Measure, Metric, RowCounts, Sums, ratio
 from .row_spaces import Targets, TextTargets
+from .told import NUMBERS as NUMBERS_TOLD
+from .told import Told
 
 __all__ = ["NUMBERS", "Regression"]
 
@@ -149,8 +151,9 @@ class Regression(PooledHead):
     measures: ClassVar[tuple[Measure, ...]] = (NUMBERS,)
     size_key: ClassVar[str] = "n_outputs"
     has_probabilities: ClassVar[bool] = False
+    tells: ClassVar[str] = NUMBERS_TOLD
 
-    labels: tuple[str, ...] = ("value",)
+    labels: Sequence[str] = ("value",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -215,9 +218,16 @@ class Regression(PooledHead):
         self, targets: Targets, encoded: Encoded, rows: NDArray[np.int64], outputs: Float32
     ) -> RowCounts:
         """Return gold and predicted values of the labelled texts."""
+        told = self.told(targets, encoded, rows, outputs)
+        return np.concatenate([told.gold, told.predicted], axis=1)
+
+    def told(
+        self, targets: Targets, encoded: Encoded, rows: NDArray[np.int64], outputs: Float32
+    ) -> Told:
+        """Return them item by item."""
         gold = targets.for_rows(encoded, rows)
         known = labelled_rows(gold)
-        return np.concatenate([gold[known], outputs[known]], axis=1).astype(np.float64)
+        return Told(rows[known], gold[known].astype(np.float64), outputs[known].astype(np.float64))
 
     def baseline(self, train: Targets, gold: Targets) -> RowCounts:
         """Predict the mean of the training data for every text."""

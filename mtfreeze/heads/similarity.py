@@ -10,6 +10,7 @@ texts, each of which shall find the others of its label.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -100,8 +101,8 @@ class Similarity(LayerlessHead):
     labels: tuple[str, ...] = field(default=("cosine",), init=False)
 
     loss: str = "cosine"
-    dims: tuple[int, ...] | None = None
-    weights: tuple[float, ...] | None = field(default=None, kw_only=True)
+    dims: Sequence[int] | None = None
+    weights: Sequence[float] | None = field(default=None, kw_only=True)
     scale: float | None = field(default=None, kw_only=True)
     margin: float | None = field(default=None, kw_only=True)
     directions: tuple[str, ...] = field(default=("query_to_doc",), kw_only=True)
@@ -179,7 +180,7 @@ class Similarity(LayerlessHead):
 
     def batch_loss(self) -> LossFunction:
         """Return the loss over a batch."""
-        dims = self.dims or ()
+        dims = tuple(self.dims or ())
         return SimilarityLoss(
             self.loss,
             scale=self.scale or self.reads.scale or 1.0,
@@ -187,7 +188,7 @@ class Similarity(LayerlessHead):
             directions=self.directions,
             partition=self.partition,
             dims=dims,
-            weights=self.weights or (1.0,) * len(dims),
+            weights=tuple(self.weights or ()) or (1.0,) * len(dims),
         )
 
     def targets(self, examples: Examples, label: str, head: str) -> ComparedTargets:
@@ -283,7 +284,7 @@ def _check_dims(dims: object) -> tuple[int, ...] | None:
     return tuple(found)
 
 
-def _check_weights(weights: object, dims: tuple[int, ...] | None) -> tuple[float, ...] | None:
+def _check_weights(weights: object, dims: Sequence[int] | None) -> tuple[float, ...] | None:
     if weights is None:
         return None
     found = check_each(

@@ -41,6 +41,7 @@ from .measure import Measure, RowCounts
 from .row_spaces import WORDS, RowSpace, Targets, WordTargets
 from .tag_chains import best_tags, chain_loss, lost_word, tag_shares, token_tags
 from .tag_measures import ENTITIES, PLAIN_TAGS
+from .told import Told
 
 __all__ = ["TokenClassification", "encode_tags"]
 
@@ -171,12 +172,7 @@ class TokenClassification(Classification):
         self, targets: Targets, encoded: Encoded, rows: Int64, outputs: Float32
     ) -> RowCounts:
         """Return what the tagged sentences add; a lost word counts as predicted ``O``."""
-        # Without an O among the labels a lost word is wrong whatever its label: -1 is no class.
-        lost = self.labels.index(OUTSIDE) if OUTSIDE in self.labels else -1
-        codes = outputs.argmax(axis=1)
-        if self.crf:
-            codes = token_tags(encoded, rows.tolist(), outputs, len(self.labels))
-        words = word_values(encoded, rows.tolist(), codes, lost)
+        words = self._words(encoded, rows, outputs)
         tags = cast(WordTargets, targets).rows
         # A row of a shared pass may carry no tags of this task.
         pairs = [
@@ -185,6 +181,28 @@ class TokenClassification(Classification):
             if _has_tags(tags[row])
         ]
         return self._counted([gold for gold, _ in pairs], [found for _, found in pairs])
+
+    def told(self, targets: Targets, encoded: Encoded, rows: Int64, outputs: Float32) -> Told:
+        """Return tags and their probabilities of the tagged words, lost ones too."""
+        tags = cast(WordTargets, targets).rows
+        kept: dict[int, Float32] = {}  # by row of data, as `put` writes them
+        self.row_space.put(kept, encoded, rows, self.decoded(outputs), self.lost())
+        parts = []
+        for row, codes in zip(rows.tolist(), self._words(encoded, rows, outputs), strict=True):
+            known = np.flatnonzero(tags[row] != IGNORE)
+            owner = np.full(len(known), row, np.int64)
+            shares = self.probabilities(kept[row])[known]
+            parts.append(Told(owner, tags[row][known].astype(np.int64), codes[known], shares))
+        return Told.joined(parts)
+
+    def _words(self, encoded: Encoded, rows: Int64, outputs: Float32) -> list[Int64]:
+        """Return the class predicted for each word, row by row."""
+        # Without an O among the labels a lost word is wrong whatever its label: -1 is no class.
+        lost = self.labels.index(OUTSIDE) if OUTSIDE in self.labels else -1
+        codes = outputs.argmax(axis=1)
+        if self.crf:
+            codes = token_tags(encoded, rows.tolist(), outputs, len(self.labels))
+        return word_values(encoded, rows.tolist(), codes, lost)
 
     def baseline(self, train: Targets, gold: Targets) -> RowCounts:
         """Predict the most frequent tag everywhere; among equals ``O``, then the first."""

@@ -196,4 +196,4 @@ def guarded(where: object, call: Callable[[], Any]) -> Any:
         raise CheckpointError(
             f"{where}: expected a tokenizer that the tokenizers library reads; found a damaged or "
             f"unknown one ({reason}); restore the file"
-        ) from error
+        ) from None

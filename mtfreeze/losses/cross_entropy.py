@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -89,6 +89,13 @@ class CrossEntropy(DescribedLoss):
             "label_smoothing": self.label_smoothing,
             "focal": self.focal,
         }
+
+    def settled(self, labels: Sequence[str], codes: NDArray[np.int32], head: str) -> CrossEntropy:
+        """Return the same with the weights that ``"balanced"`` comes to; as `settings`."""
+        weights = self.settings(labels, codes, head).class_weights
+        if weights is None:
+            return self
+        return replace(self, class_weights=dict(zip(labels, weights.tolist(), strict=True)))
 
     def settings(self, labels: Sequence[str], codes: NDArray[np.int32], head: str) -> LossSettings:
         """Return what the core needs.

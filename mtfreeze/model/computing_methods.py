@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .state import ModelState, reads
 
 if TYPE_CHECKING:
+    from ..images import Picture
     from .encoding import Row
     from .prediction import Answers, Probabilities
 
@@ -81,7 +82,7 @@ class ComputingMethods(ModelState):
 
     def encode(
         self,
-        texts: Sequence[Row],
+        texts: Sequence[Row] | Picture,
         batch_size: int | None = None,
         *,
         normalize_embeddings: bool | None = None,
@@ -95,8 +96,9 @@ class ComputingMethods(ModelState):
 
         Parameters
         ----------
-        texts : sequence of str
-            ``""`` and ``[]`` are fine; longer ones than `max_length` are truncated.
+        texts : sequence of str, or str
+            ``""`` and ``[]`` are fine; longer ones than `max_length` are truncated. A single str,
+            or `Picture`, is one text or image: its vector comes back.
         batch_size : int, optional
             Most texts computed at a time; by default as many as make 8,192 tokens. The result does
             not depend on it.
@@ -116,7 +118,7 @@ class ComputingMethods(ModelState):
 
         Returns
         -------
-        (n, width) float32 array
+        (n, width) float32 array, or (width,)
             In the order of `texts`; the bits of a row do not depend on the other texts.
 
         Raises
@@ -135,12 +137,16 @@ class ComputingMethods(ModelState):
         ((3, 384), dtype('float32'))
         >>> bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2])
         True
+        >>> model.encode("good food").shape
+        (384,)
         """
+        from .alone import as_rows
         from .encoding import encode
 
-        return encode(
+        rows, alone = as_rows(texts)
+        found = encode(
             self,
-            texts,
+            rows,
             batch_size=batch_size,
             normalize_embeddings=normalize_embeddings,
             show_progress_bar=show_progress_bar,
@@ -149,8 +155,19 @@ class ComputingMethods(ModelState):
             prompt=prompt,
             prompt_name=prompt_name,
         )
+        return found[0] if alone else found
 
-    @reads
+    @overload
+    def predict(
+        self,
+        head: str,
+        texts: str | Picture,
+        *,
+        precision: str | None = None,
+        words: bool = False,
+        threshold: float | None = None,
+    ) -> Any: ...
+    @overload
     def predict(
         self,
         head: str,
@@ -159,14 +176,24 @@ class ComputingMethods(ModelState):
         precision: str | None = None,
         words: bool = False,
         threshold: float | None = None,
-    ) -> Answers:
+    ) -> Answers: ...
+    def predict(
+        self,
+        head: str,
+        texts: Sequence[Row] | Picture,
+        *,
+        precision: str | None = None,
+        words: bool = False,
+        threshold: float | None = None,
+    ) -> Any:
         """Return a head's answers: a label or a number a text, or a list of one tag a word.
 
         Word heads take lists of words, or texts that are split at SPACE, TAB and the ends of lines.
         A word that truncation cut off is ``O``. Heads of pairs take lists or tuples of two texts.
         `precision` and `words` are those of `encode`. Of an image a detection head gives a
         dictionary, see `Detection`. `threshold` stands in for that of the head's description, of
-        heads that have one: `Detection` and `MultiLabelClassification`.
+        heads that have one: `Detection` and `MultiLabelClassification`. A single str, or `Picture`,
+        is one text or image: its answer comes back.
 
         Examples
         --------
@@ -174,32 +201,51 @@ class ComputingMethods(ModelState):
         ['negative', 'positive']
         >>> model.predict("ner_head", ["Anna went to Paris"])
         [['B-person', 'B-corporation', 'I-location', 'I-creative-work']]
+        >>> model.predict("classifier", "good food")
+        'negative'
         """
+        from .alone import as_rows
         from .prediction import predict
 
-        return predict(self, [head], texts, precision, words, threshold)[head]
+        rows, alone = as_rows(texts)
+        found = self.reading().run(predict, self, [head], rows, precision, words, threshold)[head]
+        return found[0] if alone else found
 
     @reads
     def predict_proba(
         self,
         head: str,
-        texts: Sequence[Row],
+        texts: Sequence[Row] | Picture,
         *,
         precision: str | None = None,
         words: bool = False,
     ) -> Probabilities:
         """Return a head's probabilities: (n, n_labels), or a list of (n_words, n_labels).
 
+        Those of a single str, or `Picture`, are (n_labels,), or (n_words, n_labels).
+
         Examples
         --------
         >>> model.predict_proba("classifier", ["good food", "never again"]).sum(axis=1).round(5)
         array([1., 1.], dtype=float32)
         """
+        from .alone import as_rows
         from .prediction import predict_proba
 
-        return predict_proba(self, [head], texts, precision, words)[head]
+        rows, alone = as_rows(texts)
+        found = predict_proba(self, [head], rows, precision, words)[head]
+        return found[0] if alone else found
 
-    @reads
+    @overload
+    def predict_all(
+        self,
+        texts: str | Picture,
+        heads: Sequence[str] | None = None,
+        *,
+        precision: str | None = None,
+        words: bool = False,
+    ) -> dict[str, Any]: ...
+    @overload
     def predict_all(
         self,
         texts: Sequence[Row],
@@ -207,7 +253,15 @@ class ComputingMethods(ModelState):
         *,
         precision: str | None = None,
         words: bool = False,
-    ) -> dict[str, Answers]:
+    ) -> dict[str, Answers]: ...
+    def predict_all(
+        self,
+        texts: Sequence[Row] | Picture,
+        heads: Sequence[str] | None = None,
+        *,
+        precision: str | None = None,
+        words: bool = False,
+    ) -> dict[str, Any]:
         """Return the labels of several heads, by default all, in one pass through the backbone.
 
         Each head answers as in `predict`. A text whose words give other tokens than it does itself
@@ -220,8 +274,15 @@ class ComputingMethods(ModelState):
         >>> sorted(model.predict_all(["Anna went to Paris"]))
         ['classifier', 'ner_head']
         """
+        from .alone import as_rows
         from .encoding import read_once
         from .prediction import heads_of, predict
 
-        texts = read_once(texts)
-        return predict(self, heads_of(self, heads, texts, words), texts, precision, words)
+        listed, alone = as_rows(texts)
+        rows = read_once(listed)
+
+        def ask() -> dict[str, Any]:
+            return predict(self, heads_of(self, heads, rows, words), rows, precision, words)
+
+        found = self.reading().run(ask)
+        return {name: each[0] for name, each in found.items()} if alone else found

@@ -13,7 +13,6 @@ import os
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 from ..checks import check_path
@@ -21,9 +20,20 @@ from ..errors import CheckpointError, ConfigError
 from ..files.gguf_files import GGUF
 from ..files.tensor_files import WEIGHT_FILES
 from ..files.user_paths import user_path
+from ..logs import logger
 from ..quoting import quoted
+from ..sharing.hub_library import hub_library
 
-__all__ = ["Base", "base_of", "find_model_folder", "is_path", "packaged_folder"]
+__all__ = [
+    "Base",
+    "base_of",
+    "find_model_folder",
+    "is_path",
+    "packaged_folder",
+    "packaged_name",
+]
+
+_log = logger(__name__)
 
 _REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
 """Branches, tags and commits; none of them is a way out of a cache folder."""
@@ -146,6 +156,7 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
         if local is None and revision is None:
             local = packaged_folder(name)
         if local is not None:
+            _log.info("%s: found on this machine, in %s", name, local)
             return local
     return _download(text, names, revision)
 
@@ -163,17 +174,6 @@ def _check_revision(revision: object) -> None:
             "revision must be the name of a branch, tag or commit on the hub; found "
             f"{quoted(revision[:80])}; leave it out for the newest state"
         )
-
-
-def _hub() -> ModuleType:
-    """Import huggingface_hub, without tqdm's advice to install widgets in notebooks."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="IProgress not found")
-        import huggingface_hub
-        import huggingface_hub.utils.tqdm  # where the advice comes from
-    return huggingface_hub
 
 
 def _hub_cache() -> Path | None:
@@ -208,7 +208,7 @@ def _cached_folder(name: str, revision: str | None) -> Path | None:
     try:
         if cache is None or not (cache / f"models--{name.replace('/', '--')}").is_dir():
             return None
-        config = _hub().try_to_load_from_cache(name, "config.json", revision=revision)
+        config = hub_library().try_to_load_from_cache(name, "config.json", revision=revision)
         if not isinstance(config, str):
             return None
         folder = Path(config).parent
@@ -234,11 +234,17 @@ def packaged_folder(name: str) -> Path | None:
     return None
 
 
+def packaged_name(folder: Path) -> str:
+    """Return the name on the hub of the model that a package carries in `folder`, or ``""``."""
+    return next((name for name in _PACKAGES if packaged_folder(name) == folder), "")
+
+
 def _download(text: str, names: list[str], revision: str | None) -> Path:
     """Fetch the model from the hub, the last resort."""
-    hub = _hub()
+    hub = hub_library()
     reason: Exception | None = None
     for name in names:
+        _log.info("%s: not on this machine; the hub is asked", name)
         try:
             folder = hub.snapshot_download(
                 name, revision=revision, allow_patterns=_PATTERNS, ignore_patterns=_SKIPPED
@@ -246,6 +252,7 @@ def _download(text: str, names: list[str], revision: str | None) -> Path:
             return Path(folder)
         except Exception as error:  # of many kinds: names, network, offline mode, disk
             reason = error
+            _log.debug("%s: the hub gave none", name, exc_info=True)
     extra = next(
         (e for hub, (_, _, e) in _PACKAGES.items() if hub.casefold() in map(str.casefold, names)),
         None,
@@ -261,4 +268,4 @@ def _download(text: str, names: list[str], revision: str | None) -> Path:
         f"no model {quoted(wanted)}: expected it as a folder here, in the Hugging Face cache, in "
         f"an installed package or on the hub; found none ({type(reason).__name__}: {short}); "
         f"{advice}"
-    ) from reason
+    )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..files.reading import read_file
+from ..sharing.card import CARD, written_here
 
 __all__ = ["TEMPLATES", "WEIGHTS", "read_kept"]
 
@@ -71,6 +72,9 @@ def read_kept(folder: Path, known: Collection[str]) -> dict[str, bytes]:
             continue
         size = path.stat().st_size
         if size <= _LARGEST and total + size <= _MOST:
-            found[name] = read_file(path, CheckpointError, _LARGEST)
+            data = read_file(path, CheckpointError, _LARGEST)
+            if name == CARD and written_here(data):  # it is written anew
+                continue
+            found[name] = data
             total += size
     return found

@@ -8,6 +8,7 @@ together is a `CheckpointError` or `ConfigError` and leaves nothing behind.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
 from ..inputs.text import TextEncoder
 from ..inputs.tokenizer_files import TOKENIZER_FILES
+from ..logs import logger
 from ..quoting import quoted
 from ..runtime.precision import FP32, PRECISIONS
 from ..runtime.threads import initialize
@@ -34,8 +36,9 @@ from .batch_norms import BATCH, BATCH_NORM, told_batch_norm, with_counts
 from .dense_modules import core_keys, dense_entries
 from .folder_kinds import warn_of_another_kind
 from .gguf_models import find_gguf, read_gguf_model
-from .hub import Base, base_of
+from .hub import Base, base_of, packaged_name
 from .kept_files import read_kept
+from .last_run import LastRun, read_last_run
 from .named_tensors import named_tensors
 from .promises import SavedHead, check_promises, check_sizes
 from .saved_adapter import SavedAdapter, read_saved_adapter
@@ -55,11 +58,16 @@ __all__ = [
     "read_saved_heads",
 ]
 
+_log = logger(__name__)
+
 FORMAT = 1
 """Version of ``mtfreeze.json``; a higher one is refused."""
 
 INTERPOLATES = "interpolate_positions"
 """Key of ``mtfreeze.json``, and of the core, of models of images."""
+
+ORIGIN = "origin"
+"""Key of ``mtfreeze.json``: the model that training began from, where no commit is known."""
 
 _OWN_FILE = "mtfreeze.json"
 
@@ -96,6 +104,11 @@ class Loaded:
         The state of a model on the hub that training began from, where that is known.
     adapter : SavedAdapter or None
         The adapter that was saved with it.
+    origin : str
+        The name on the hub of the model that training began from, without a commit; ``""``: not
+        known.
+    last_run : LastRun or None
+        The run that left the weights; whether they are still so, `last_run.fingerprint` says.
     """
 
     core: CoreModel
@@ -111,6 +124,8 @@ class Loaded:
     tasks: dict[str, Any] = field(default_factory=dict)
     base: Base | None = None
     adapter: SavedAdapter | None = None
+    origin: str = ""
+    last_run: LastRun | None = None
 
 
 def load_folder(
@@ -134,6 +149,7 @@ def load_folder(
     ConfigError
         If the model needs a computation that is not supported, or an argument is wrong.
     """
+    began = time.perf_counter()
     if pooling is not None:
         pooling = check_pooling(pooling)
     normalize = check_optional_flag("normalize", normalize)
@@ -146,7 +162,7 @@ def load_folder(
     usual = usual_form(config, folder, where)
     config = usual.config
     family = family_of(config, where)
-    _check_pooler(family, pooling)
+    _check_pooling(family, pooling)
     settings = read_settings(folder, pooling, family.pooling)
     changed = settings.prompts.with_changes(prompts, default_prompt_name)
     settings = replace(settings, prompts=changed)
@@ -195,6 +211,14 @@ def load_folder(
     if not own:
         warn_of_another_kind(folder, config, entries)
     extra = read_kept(folder, [*WRITTEN, *TOKENIZER_FILES, *encoder.files])
+    _log.info(
+        "opened %s: %s, %d tensors, %d heads, in %.2f s",
+        where,
+        config.get("model_type"),
+        len(entries),
+        len(heads),
+        time.perf_counter() - began,
+    )
     return Loaded(
         core,
         family,
@@ -209,6 +233,8 @@ def load_folder(
         dict(own.get("tasks") or {}),
         base_of(folder) or _read_base(own, folder / _OWN_FILE),
         adapter,
+        packaged_name(folder) or _read_origin(own, folder / _OWN_FILE),
+        read_last_run(own, folder / _OWN_FILE),
     )
 
 
@@ -225,8 +251,15 @@ def _interpolates(family: Family, own: Mapping[str, Any], asked: bool | None) ->
     return {INTERPOLATES: own.get(INTERPOLATES) is True if asked is None else asked}
 
 
-def _check_pooler(family: Family, pooling: str | None) -> None:
+def _check_pooling(family: Family, pooling: str | None) -> None:
     """Refuse a pooling that models of this family do not have."""
+    at = set() if pooling is None else {"cls", "lasttoken"}.intersection(pooling.split("+"))
+    if family.cells and at:
+        raise ConfigError(
+            f"expected pooling='mean' or 'max': models of the family {quoted(family.model_type)} "
+            f"pool the cells of a grid, and {quoted(min(at))} would read a corner of the image "
+            f"alone; found {quoted(pooling)}; choose another"
+        )
     if pooling == "pooler" and not family.pooler:
         raise ConfigError(
             f"expected pooling as one of {name_list(POOLINGS, 6)}: models of the family "
@@ -246,6 +279,17 @@ def _read_base(own: Mapping[str, Any], path: Path) -> Base | None:
             f"{quoted(str(saved)[:60])}; correct the file"
         )
     return Base(*(str(part)[:200] for part in parts))
+
+
+def _read_origin(own: Mapping[str, Any], path: Path) -> str:
+    """Return the name on the hub that a saved model says that it began as; ``""``: it says none."""
+    saved = own.get(ORIGIN, "")
+    if not isinstance(saved, str) or not saved.isprintable():
+        raise CheckpointError(
+            f"{path}: expected {quoted(ORIGIN)} to be the name of a model on the hub; found "
+            f"{quoted(saved, 60)}; correct the file"
+        )
+    return saved[:200]
 
 
 def _read_text(

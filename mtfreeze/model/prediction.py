@@ -7,7 +7,7 @@ sub-word; a word that truncation cut off, or that has no token, is ``O``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..heads.kind import HeadSpec
     from .state import ModelState
 
-__all__ = ["predict", "predict_proba"]
+__all__ = ["predict", "predict_both", "predict_proba"]
 
 Float32 = NDArray[np.float32]
 Probabilities = Float32 | list[Float32]
@@ -77,20 +77,8 @@ def predict_proba(
     CheckpointError
         If outputs are NaN or infinite; weights that are so are named.
     """
-    heads = [_head(model, name) for name in names]
-    for head in heads:
-        if not head.spec.has_probabilities:
-            raise ConfigError(
-                f"probabilities are of labels; found {quoted(head.name)}, a {head.kind} head, "
-                "which has "
-                "none; call predict"
-            )
-    kept = _kept(model, heads, texts, precision, words)
-    specs = {head.name: head.spec for head in heads}
-    return {
-        name: specs[name].row_space.each(found, specs[name].probabilities)
-        for name, found in kept.items()
-    }
+    heads = _with_probabilities(model, names)
+    return _probabilities(heads, _kept(model, heads, texts, precision, words))
 
 
 def predict(
@@ -116,10 +104,42 @@ def predict(
     """
     heads = [_head(model, name) for name in names]
     specs = {head.name: _with_threshold(head, threshold) for head in heads}
-    kept = _kept(model, heads, texts, precision, words)
+    return _predictions(specs, _kept(model, heads, texts, precision, words))
+
+
+def predict_both(
+    model: ModelState, names: Sequence[str], texts: Sequence[Row], precision: str | None = None
+) -> tuple[dict[str, Answers], dict[str, Probabilities]]:
+    """Return what `predict` and `predict_proba` return, of one pass through the backbone."""
+    heads = _with_probabilities(model, names)
+    kept = _kept(model, heads, texts, precision, words=False)
+    return _predictions({head.name: head.spec for head in heads}, kept), _probabilities(heads, kept)
+
+
+def _with_probabilities(model: ModelState, names: Sequence[str]) -> list[Head]:
+    """Return heads that all give probabilities."""
+    heads = [_head(model, name) for name in names]
+    for head in heads:
+        if not head.spec.has_probabilities:
+            raise ConfigError(
+                f"probabilities are of labels; found {quoted(head.name)}, a {head.kind} head, "
+                "which has "
+                "none; call predict"
+            )
+    return heads
+
+
+def _predictions(specs: Mapping[str, HeadSpec], kept: Mapping[str, Any]) -> dict[str, Answers]:
     return {
         name: specs[name].row_space.each(found, specs[name].predictions)
         for name, found in kept.items()
+    }
+
+
+def _probabilities(heads: Sequence[Head], kept: Mapping[str, Any]) -> dict[str, Probabilities]:
+    return {
+        head.name: head.spec.row_space.each(kept[head.name], head.spec.probabilities)
+        for head in heads
     }
 
 

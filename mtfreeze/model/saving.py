@@ -27,14 +27,17 @@ from ..files.json_files import to_json
 from ..files.tensor_files import RawTensor, n_not_finite, write_tensors
 from ..files.user_paths import user_path
 from ..files.whole_file import explained, make_folder, write_synced
-from ..freezing.digests import snapshot
+from ..freezing.digests import digest_model, snapshot
 from ..freezing.unit_states import unit_states
 from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
+from ..sharing.card import BASE_CARD, CARD
 from .batch_norms import BATCH, BATCH_NORM, as_in_files
+from .card_facts import is_another, write_card
 from .dense_modules import DENSE, own_tensors
 from .kept_files import TEMPLATES, WEIGHTS
-from .loading import FORMAT, INTERPOLATES
+from .last_run import LAST_RUN, LastRun, fingerprint
+from .loading import FORMAT, INTERPOLATES, ORIGIN
 from .saved_adapter import ADAPTER_FILE, own_keys
 from .sentence_files import WRITTEN, dense_folder, settings_files
 from .task_models import check_task_model, write_task_model
@@ -54,8 +57,13 @@ _MODULE = re.compile(r"\d+_[A-Z]\w*")
 """Folders of modules of sentence-transformers, which the new ``modules.json`` does not name."""
 
 
-def save_model(model: ModelState, path: Path, head: str | None = None) -> Path:
-    """Write `model`, or one head as a task model, to `path`; see `save_pretrained`."""
+def save_model(
+    model: ModelState, path: Path, head: str | None = None, place: str | None = None
+) -> Path:
+    """Write `model`, or one head as a task model, to `path`; see `save_pretrained`.
+
+    Its card calls the folder `place`, by default ``"."``, so that it depends on the model alone.
+    """
     if head is not None:
         _check_plain(model)
         check_task_model(model, head)
@@ -67,10 +75,12 @@ def save_model(model: ModelState, path: Path, head: str | None = None) -> Path:
         make_folder(target.parent)
     with new_folder(target, begin, untouched) as draft:
         if head is None:
-            write_model(model, draft, keep=target)
+            known = write_model(model, draft, keep=target)
         else:
             _check_finite(model.parameters())
+            known = _as_left(model, digest_model(model)) is not None
             write_task_model(model, head, draft, _kept(model, target))
+        write_card(model, draft, target, "." if place is None else place, head, known)
         if target.is_dir():
             _carry_over(target, draft)
     return path
@@ -101,10 +111,11 @@ def check_target(target: Path, path: Path) -> None:
         )
 
 
-def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> None:
+def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> bool:
     """Write all files of a model into the new folder `folder`, each synced, names not yet.
 
-    What the folder `keep` has of the files that nobody here reads is not written.
+    What the folder `keep` has of the files that nobody here reads is not written. Returns whether
+    the model is as its last run left it.
 
     Raises
     ------
@@ -119,11 +130,14 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
     }
     family = model.index.family
     backbone = {family.name_of(key): array for key, array in params.items() if family.owns(key)}
-    settings, own = model._loaded.settings, _own_file(model)
+    report = _report(model)
+    digests = {key: str(one["blake2b"]) for key, one in report["tensors"].items()}
+    run = _as_left(model, digests)
+    settings, own = model._loaded.settings, _own_file(model, run)
     files = {
         "config.json": to_json(_config(model.config)),
         "mtfreeze.json": to_json(own),
-        "freeze_report.json": to_json(_report(model)),
+        "freeze_report.json": to_json(report),
         **settings_files(settings, model.token_width),
         **model.encoder.files,
         **_kept(model, keep),
@@ -149,6 +163,13 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> No
         write_synced(file, data)
     if settings.normalize and "modules.json" in files:
         (folder / f"{len(settings.dense) + 2}_Normalize").mkdir()
+    return run is not None
+
+
+def _as_left(model: ModelState, digests: Mapping[str, str]) -> LastRun | None:
+    """Return the last run if nothing has changed since; `digests` are those of the tensors."""
+    run = model._loaded.last_run
+    return run if run is not None and run.fingerprint == fingerprint(model, digests) else None
 
 
 def _written(
@@ -161,10 +182,16 @@ def _written(
 
 
 def _kept(model: ModelState, place: Path | None) -> dict[str, bytes]:
-    """Return the small files that the model was loaded with, but for those that lie in `place`."""
+    """Return the small files that the model was loaded with, but for those that lie in `place`.
+
+    The card of a model that is now another one is no longer the card.
+    """
+    files = dict(model._loaded.extra_files)
+    if CARD in files and is_another(model):
+        files = {BASE_CARD: files.pop(CARD), **files}
     return {
         name: data
-        for name, data in model._loaded.extra_files.items()
+        for name, data in files.items()
         if name in TEMPLATES or place is None or not os.path.lexists(place / name)
     }
 
@@ -197,7 +224,7 @@ def _digest(files: Mapping[str, bytes]) -> str:
     return state.hexdigest()
 
 
-def _own_file(model: ModelState) -> dict[str, Any]:
+def _own_file(model: ModelState, run: LastRun | None) -> dict[str, Any]:
     """Return ``mtfreeze.json``: what the other libraries' files have no place for."""
     from .._core import VERSION
 
@@ -224,6 +251,8 @@ def _own_file(model: ModelState) -> dict[str, Any]:
         "tasks": model.tasks,
         **({"adapter": model.adapter.to_dict()} if model.adapter else {}),
         **({"base": model.base._asdict()} if model.base else {}),
+        **({ORIGIN: model._loaded.origin} if model._loaded.origin and not model.base else {}),
+        **({LAST_RUN: run.to_dict()} if run else {}),
         **({BATCH_NORM: BATCH} if model.batch_norm == BATCH else {}),
         **({INTERPOLATES: True} if model._loaded.build_config.get(INTERPOLATES) else {}),
     }

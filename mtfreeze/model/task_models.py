@@ -34,7 +34,7 @@ from .problem_types import PROBLEMS, core_kind, problem_of
 if TYPE_CHECKING:
     from .state import ModelState
 
-__all__ = ["check_task_model", "head_names", "write_task_model"]
+__all__ = ["check_task_model", "class_name", "head_names", "write_task_model"]
 
 _KINDS = {
     **dict.fromkeys(PROBLEMS, "ForSequenceClassification"),
@@ -43,6 +43,10 @@ _KINDS = {
 }
 """Classes of transformers by kind of head, of families that read texts."""
 _OF_IMAGES = dict.fromkeys(PROBLEMS, "ForImageClassification")
+
+_TAKEN = {"pooling": ("cls", "mean")}
+"""What a class takes for an argument that its configuration decides, where that is not all of it:
+``classifier_pooling``."""
 
 _NO_NORM = {"norm_eps": None, "norm_bias": False}
 
@@ -81,9 +85,20 @@ def check_task_model(model: ModelState, head: object) -> None:
         raise ConfigError(
             f"head {quoted(name)} is not what {kind} computes: "
             f"expected { ({key: forms[0][key] for key in differ}) }; found "
-            f"{ ({key: found.get(key) for key in differ}) }; save without head=, which keeps every "
-            "head, or train a head of that form"
+            f"{ ({key: found.get(key) for key in differ}) }; train a head of that form "
+            f"to leave so; as it is, export_onnx(folder, heads=[{quoted(name)}]) takes it along, "
+            "and saving without head= keeps every head"
         )
+
+
+def class_name(model: ModelState, head: str) -> str:
+    """Return the class of transformers of a head that `check_task_model` lets pass."""
+    spec, family = model.heads[head].spec, model.index.family
+    if isinstance(spec, LanguageHead):
+        return check_language_model(model, head, spec).name
+    if isinstance(spec, Detection):
+        return str(detection_config(model, spec)["architectures"][0])
+    return family.class_stem + _class_end(family, spec)
 
 
 def _class_end(family: Family, spec: HeadSpec) -> str:
@@ -127,7 +142,7 @@ def _forms(model: ModelState, layout: HeadLayout, spec: HeadSpec) -> list[dict[s
         if key in model.index.family.computed:  # the backbone reads it too
             form[name] = default if model.config.get(key) is None else model.config[key]
         else:
-            form[name] = facts[name]
+            form[name] = facts[name] if facts[name] in _TAKEN.get(name, [facts[name]]) else default
     if _is_pooler(model.index.family, layout):
         over = {"hidden": (), "hidden_bias": False, "activation": "none", "pooling": "pooler"}
         return [form, {**form, **over}]

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from ..printable import printable
 from ..quoting import cut
 from .style import EDGE, line_look, new_figure
 from .words import text_table
-from .writing import check_ending, write_picture
+from .writing import check_place, give_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -128,6 +128,11 @@ def boxes_text(
     return "\n".join(lines)
 
 
+@overload
+def plot_boxes(
+    image: object, found: object, path: None = None, *, right: object = (), title: str = ""
+) -> Figure: ...
+@overload
 def plot_boxes(
     image: object,
     found: object,
@@ -135,7 +140,15 @@ def plot_boxes(
     *,
     right: object = (),
     title: str = "",
-) -> Path:
+) -> Path: ...
+def plot_boxes(
+    image: object,
+    found: object,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    right: object = (),
+    title: str = "",
+) -> Figure | Path:
     """Draw what was found on an image.
 
     Parameters
@@ -144,7 +157,7 @@ def plot_boxes(
         The image.
     found : dict or list of Box
         What ``predict`` of a detection head gave for it, or boxes.
-    path : path
+    path : path, optional
         The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
     right : dict or list of Box
         What there is, drawn in white beneath.
@@ -153,8 +166,9 @@ def plot_boxes(
 
     Returns
     -------
-    Path
-        The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+    Figure or Path
+        Without a path a figure of matplotlib, which a notebook shows; with one the file. That is
+        without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
         PictureWarning.
 
     Raises
@@ -164,7 +178,8 @@ def plot_boxes(
     DataError
         If the image cannot be read.
     ConfigError
-        If the ending is not that of a known format, or a dictionary is not one of ``predict``.
+        If the ending is not that of a known format, a dictionary is not one of ``predict``, or
+        matplotlib is missing and there is no path.
 
     Examples
     --------
@@ -173,12 +188,12 @@ def plot_boxes(
     >>> mtf.plot_boxes(scene, [mtf.Box("cat", 10, 10, 40, 50)], "boxes.png").name
     'boxes.png'
     """
-    place = check_ending(path)
+    place = check_place(path)
     title = cut(check_text("title", title))
     told, there = _shown("found", found), _shown("right", right)
     picture = image if isinstance(image, Picture) else Picture(image)
     pixels = picture.decode()
-    return write_picture(
+    return give_picture(
         lambda: boxes_figure(pixels, told[::-1], there, title=title),
         lambda: boxes_text(told, there, title=title),
         place,

@@ -51,9 +51,10 @@ _BLOCK = re.compile(r"stages\[(\d+)\]\.blocks\[(\d+)\]")
 def new_figure(width: float, height: float) -> Figure:
     """Return a figure of a size in inches that draws itself into memory, unknown to pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    from .notebook_figure import NotebookFigure
+
+    figure = NotebookFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

@@ -5,21 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..heads.registry import METRICS
+from ..heads.registry import metric_words
 from ..printable import printable
 
 __all__ = ["metric_words", "text_table"]
-
-
-def metric_words(metric: str) -> str:
-    """Return how people write the name of a metric.
-
-    Examples
-    --------
-    >>> metric_words("f1"), metric_words("accuracy")
-    ('F1', 'accuracy')
-    """
-    return METRICS[metric].words if metric in METRICS else metric
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A figure into a file, or into SVG text for a page: always the same bytes for the same facts.
+"""A figure as it is, in a file, or as SVG text for a page: the same bytes for the same facts.
 
 Figures are made and written under matplotlib's default style, whatever the user's own is. Without
 matplotlib the facts are written as text: a missing picture never ends a run.
@@ -11,10 +11,9 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from ..checks import check_path
 from ..closest import did_you_mean
@@ -23,11 +22,19 @@ from ..files.whole_file import write_output
 from ..notices import PictureWarning, warn
 from ..printable import printable, printable_lines
 from ..quoting import quoted
+from .default_style import default_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_ending", "has_matplotlib", "svg_text", "write_picture"]
+__all__ = [
+    "check_ending",
+    "check_place",
+    "give_picture",
+    "has_matplotlib",
+    "svg_text",
+    "write_picture",
+]
 
 _METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
@@ -62,6 +69,26 @@ def check_ending(path: str | os.PathLike[str]) -> Path:
     return place
 
 
+def check_place(path: str | os.PathLike[str] | None) -> Path | None:
+    """Return the path of a picture whose format is known, or None for a figure.
+
+    Called before what takes long, so that nothing is computed for a picture that cannot be.
+
+    Raises
+    ------
+    ConfigError
+        If the ending is not that of a format; without a path, if matplotlib is not installed.
+    """
+    if path is not None:
+        return check_ending(path)
+    if not has_matplotlib():
+        raise ConfigError(
+            "a figure needs matplotlib, which is not installed: run `pip install mtfreeze[viz]`, "
+            "or name a file with path=, which gets the same facts as text"
+        )
+    return None
+
+
 def has_matplotlib() -> bool:
     """Say whether figures can be made."""
     try:
@@ -69,6 +96,31 @@ def has_matplotlib() -> bool:
     except ImportError:
         return False
     return True
+
+
+@overload
+def give_picture(
+    make: Callable[[], Figure], text: Callable[[], str], path: None = None
+) -> Figure: ...
+@overload
+def give_picture(
+    make: Callable[[], Figure], text: Callable[[], str], path: str | os.PathLike[str]
+) -> Path: ...
+@overload
+def give_picture(
+    make: Callable[[], Figure], text: Callable[[], str], path: str | os.PathLike[str] | None
+) -> Figure | Path: ...
+def give_picture(
+    make: Callable[[], Figure],
+    text: Callable[[], str],
+    path: str | os.PathLike[str] | None = None,
+) -> Figure | Path:
+    """Return a figure, or with a path write it; see `check_place` and `write_picture`."""
+    place = check_place(path)
+    if place is not None:
+        return write_picture(make, text, place)
+    with default_style():
+        return _made(make)
 
 
 def write_picture(
@@ -126,33 +178,23 @@ def svg_text(make: Callable[[], Figure]) -> str | None:
     return _own_ids(whole[whole.index("<svg") :].strip())
 
 
-@contextmanager
-def _default_style() -> Iterator[None]:
-    import matplotlib.style
-
-    # A salt of one's own instead of a random one; words as paths look alike on every machine.
-    # Names are names: a dollar sign does not begin a formula.
-    fixed = {
-        "svg.hashsalt": "mtfreeze",
-        "svg.fonttype": "path",
-        "hatch.linewidth": 0.6,
-        "text.parse_math": False,
-    }
-    with matplotlib.style.context(["default", fixed]):
-        yield
-
-
 def _render(make: Callable[[], Figure], ending: str) -> bytes:
-    from matplotlib.text import Text
-
     data = io.BytesIO()
-    with _default_style():
-        figure = make()
-        for text in figure.findobj(Text):
-            lines = text.get_text().split("\n")
-            text.set_text("\n".join(map(printable, lines)))
+    with default_style():
+        figure = _made(make)
         figure.savefig(data, format=ending[1:], dpi=_DPI, metadata=_METADATA[ending])
     return data.getvalue()
+
+
+def _made(make: Callable[[], Figure]) -> Figure:
+    """Return a figure whose words can all be printed; called under the default style."""
+    from matplotlib.text import Text
+
+    figure = make()
+    for text in figure.findobj(Text):
+        lines = text.get_text().split("\n")
+        text.set_text("\n".join(map(printable, lines)))
+    return figure
 
 
 def _own_ids(svg: str) -> str:

@@ -14,7 +14,7 @@ from .freeze_schedule import FreezeSchedule
 from .phase import Phase
 from .resolving import ResolvedPhase, frozen_beside, resolved_phase
 from .settings import FitSettings
-from .start import start_settings
+from .start import StartSettings, start_settings
 
 if TYPE_CHECKING:
     from ..model.state import ModelState
@@ -56,16 +56,7 @@ def start_phase(
     heads = [name for name in new_heads(model, tasks) if name not in still]
     if not heads:
         return None
-    options = Phase(
-        freeze="backbone",
-        learning_rate=given.learning_rate,
-        weight_decay=given.weight_decay,
-        warmup_ratio=given.warmup_ratio,
-        warmup_steps=given.warmup_steps,
-        lr_schedule=given.lr_schedule,
-        usual_rate=FROZEN_BACKBONE_RATES,
-        name=START_NAME,
-    )
+    options = Phase(freeze="backbone", usual_rate=FROZEN_BACKBONE_RATES, **_of_the_phase(given))
     freeze = frozen_beside(model, first.freeze, heads)
     phase = resolved_phase(model, 1, START_NAME, freeze, given.epochs, given.steps, options)
     # What the user chose for the run is for the run: 5e-5, or a warm-up of 500 steps, is not meant
@@ -84,10 +75,23 @@ def start_phase(
     return phase, {name: tasks[name] for name in heads}, own
 
 
+def _of_the_phase(given: StartSettings) -> dict[str, Any]:
+    """Return what the phase says of itself, beside what trains and how long."""
+    return {
+        "learning_rate": given.learning_rate,
+        "weight_decay": given.weight_decay,
+        "warmup_ratio": given.warmup_ratio,
+        "warmup_steps": given.warmup_steps,
+        "lr_schedule": given.lr_schedule,
+        "name": START_NAME,
+    }
+
+
 def start_alone(settings: FitSettings, heads: Sequence[str], n_steps: int) -> dict[str, Any]:
     """Return the arguments of `fit` that run the heads' phase of a run by itself.
 
-    Its steps, rates and batches are those of the phase, so its heads have the same bits.
+    Its steps, rates and batches are those of the phase, so its heads have the same bits, where what
+    the phase does not say of itself is usual there too.
 
     Parameters
     ----------
@@ -98,23 +102,10 @@ def start_alone(settings: FitSettings, heads: Sequence[str], n_steps: int) -> di
     n_steps : int
         That it has in the run.
     """
-    given, usual = start_settings(settings.start), FitSettings()
+    given = start_settings(settings.start)
     assert given is not None
-
-    def or_usual(name: str) -> Any:
-        value = getattr(given, name)
-        return getattr(usual, name) if value is None else value
-
-    schedule = FreezeSchedule().phase(
-        train=list(heads),
-        steps=n_steps,
-        learning_rate=given.learning_rate or FROZEN_BACKBONE_RATES,
-        weight_decay=or_usual("weight_decay"),
-        warmup_ratio=or_usual("warmup_ratio"),
-        warmup_steps=given.warmup_steps,
-        lr_schedule=or_usual("lr_schedule"),
-        name=START_NAME,
-    )
+    own = {**_of_the_phase(given), "learning_rate": given.learning_rate or FROZEN_BACKBONE_RATES}
+    schedule = FreezeSchedule().phase(train=list(heads), steps=n_steps, **own)
     return {
         "freeze_schedule": schedule,
         "batch_size": given.batch_size or settings.batch_size,

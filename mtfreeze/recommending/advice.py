@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..comparing.race_result import RaceResult
 from ..planning.freeze_schedule import FreezeSchedule
+from ..pricing.memory_fit import MemoryFit
 from ..printable import html_text, printable, printable_lines
 from ..quantities import in_seconds
 from ..quoting import quoted
 from .backbone_facts import KINDS
 from .evidence import evidence
+from .factors import Factor
 from .findings import Findings
 
 __all__ = ["Advice", "Alternative", "Reason"]
 
 _WIDTH = 96
-_NO_ROWS = ("probe", "data", "budget", "measured")
+_NO_ROWS = ("probe", "data", "budget", "memory", "measured", "measured here")
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class Reason:
     ----------
     sentence : str
     basis : str
-        ``"E6"``: a row of ``docs/evidence.md``. ``"probe"``, ``"data"``, ``"budget"``: measured on
-        this model and these data. ``"measured"``: `benchmarks/bench_advice.py`, see
-        ``docs/TRAINING_CONSIDERATIONS.md``.
+        ``"E6"``: a row of ``docs/evidence.md``. ``"probe"``, ``"data"``, ``"budget"``,
+        ``"memory"``, ``"measured here"``: on this model, these data and this machine.
+        ``"measured"``: `benchmarks/bench_advice.py`, see ``docs/TRAINING_CONSIDERATIONS.md``.
     kind : str
         Of the backbone that the advice is for.
     """
@@ -68,6 +71,11 @@ class Reason:
         return f"{self.sentence} [{row.id}: {row.source}{shown}]"
 
 
+def _before(first_call: str) -> str:
+    """Return the words for what is to be called before `fit`."""
+    return f"; call {first_call} first" if first_call else ""
+
+
 _PLURAL = {
     "masked": "masked language models",
     "sentence": "sentence encoders",
@@ -90,6 +98,8 @@ class Alternative:
     seconds : float
         Estimated.
     trade : str
+    first_call : str
+        What to call before `fit`, in Python; "" where the schedule says all.
     """
 
     name: str
@@ -97,6 +107,7 @@ class Alternative:
     schedule: FreezeSchedule
     seconds: float
     trade: str
+    first_call: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -106,6 +117,7 @@ class Alternative:
             "schedule": self.schedule.to_dict(),
             "seconds": self.seconds,
             "trade": self.trade,
+            "first_call": self.first_call,
         }
 
 
@@ -116,7 +128,7 @@ class Advice:
     Attributes
     ----------
     name : str
-        ``"heads"``, ``"half"``, ``"none"``, ``"probe_then_tune"`` or ``"gradual"``.
+        ``"heads"``, ``"half"`` or ``"none"``: what trains, as `says` has it.
     says : str
         What to do, as an order.
     schedule : FreezeSchedule
@@ -133,6 +145,15 @@ class Advice:
     budget : float or None
         Seconds, as given.
     notes : tuple of str
+    factors : tuple of Factor
+        Similarity, size, compute and domain: what they are here, whether one of them decided, and
+        what was measured for and against letting them.
+    memory : MemoryFit or None
+        Whether training by the schedule, and inference, fit into memory.
+    first_call : str
+        What to call before `fit`, in Python; "" where the schedule says all.
+    race : RaceResult or None
+        With ``recommend(try_out=True)``: what came out when the candidates were trained.
 
     Examples
     --------
@@ -151,6 +172,10 @@ class Advice:
     findings: Findings
     budget: float | None = None
     notes: tuple[str, ...] = ()
+    factors: tuple[Factor, ...] = ()
+    memory: MemoryFit | None = None
+    first_call: str = ""
+    race: RaceResult | None = None
 
     @property
     def learning_rates(self) -> list[dict[str, Any]]:
@@ -185,6 +210,10 @@ class Advice:
             "alternatives": [one.to_dict() for one in self.alternatives],
             "findings": self.findings.to_dict(),
             "notes": list(self.notes),
+            "factors": [one.to_dict() for one in self.factors],
+            "memory": None if self.memory is None else self.memory.to_dict(),
+            "first_call": self.first_call,
+            **({} if self.race is None else {"race": self.race.to_dict()}),
         }
 
     def sections(self) -> Iterator[tuple[str, list[str]]]:
@@ -196,12 +225,19 @@ class Advice:
             f"Probes of the frozen {found.backbone.layers}, from {found.backbone.below} up",
             self._probe_lines(),
         )
+        if self.race is not None:
+            yield "Race", list(self.race.sentences)
         yield "Why", [str(one) for one in self.reasons]
+        if self.factors:
+            yield "What else was looked at", [str(one) for one in self.factors]
+        if self.memory is not None:
+            yield "Memory", [line.removeprefix("memory: ") for line in self.memory.lines()]
         if self.alternatives:
             yield (
                 "Next best",
                 [
-                    f"{one.name} ({in_seconds(one.seconds)}): {one.says}. {one.trade}"
+                    f"{one.name} ({in_seconds(one.seconds)}): {one.says}"
+                    f"{_before(one.first_call)}. {one.trade}"
                     for one in self.alternatives
                 ],
             )
@@ -234,7 +270,8 @@ class Advice:
 
     def _call(self) -> str:
         extra = "".join(f", {key}={quoted(value)}" for key, value in self.fit_arguments.items())
-        return f"mtf.fit(model, tasks, freeze_schedule=advice.schedule{extra})"
+        call = f"mtf.fit(model, tasks, freeze_schedule=advice.schedule{extra})"
+        return f"{self.first_call}\n{call}" if self.first_call else call
 
     def __str__(self) -> str:
         lines = [f"Advice: {printable(self.sentence)}", "", repr(self.schedule), self._call()]

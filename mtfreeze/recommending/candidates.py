@@ -1,27 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schedules that advice chooses from, each complete: what trains, how long, at which rates.
+"""The ways of training that advice chooses from, each complete: what trains, how long, which rates.
 
-    heads            only heads train, at a rate that a linear layer in fixed features needs
-    half             embeddings and lower half frozen
-    none             everything trains
-    probe_then_tune  heads on the frozen backbone, then everything (Kumar et al. 2022)
-    gradual          from the top down in three steps, lower layers slower (Howard, Ruder 2018)
+    heads    only heads train, at a rate that a linear layer in fixed features needs
+    bitfit   the backbone's biases, and heads (Ben Zaken et al. 2022)
+    lora     LoRA of rank 8 beside a frozen backbone, and heads (Hu et al. 2022)
+    half     embeddings and lower half frozen
+    none     everything trains
 
 They are written with what is *frozen*, so parts that the user pinned stay frozen in all of them.
-`fit` begins those whose backbone trains with new heads alone, as it begins every run.
+`fit` begins those whose backbone trains with new heads alone, as it begins every run, so ``none``
+is heads first, then everything. LoRA is more than a schedule: the model must have it, which
+`Candidate.way` says, `Candidate.on` does to a copy and `Candidate.first_call` puts into words.
 Rates and lengths are those that `benchmarks/bench_advice.py` ran with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ..adapters.descriptions import Lora, make_adapter
+from ..errors import ConfigError
 from ..freezing.layer_units import LayerUnits
+from ..model.linear_layers import linear_paths
 from ..planning.defaults import (
+    ADAPTER_RATES,
     ADVISED_BATCH_SIZE,
     ADVISED_HEAD_EPOCHS,
+    BIAS_RATE,
     DEFAULT_RATES,
-    FINE_TUNE_LAYER_DECAY,
     FROZEN_BACKBONE_RATES,
     LEAST_EPOCHS,
     LEAST_STEPS,
@@ -29,20 +37,40 @@ from ..planning.defaults import (
 )
 from ..planning.freeze_schedule import FreezeSchedule
 
+if TYPE_CHECKING:
+    from ..multi_task_model import MultiTaskModel
+
 __all__ = [
+    "ADVISED",
+    "FURTHER",
     "NAMES",
     "Candidate",
+    "candidates_for",
+    "further_of",
     "make_candidates",
     "training_epochs",
 ]
 
-NAMES = ("heads", "half", "none", "probe_then_tune", "gradual")
-"""From what trains least to what trains most, each schedule after its plain form."""
+NAMES = ("heads", "bitfit", "lora", "half", "none")
+"""From what trains least to what trains most."""
+
+FURTHER = ("bitfit", "lora")
+"""What not every family has; shown with their price, never advised by a rule."""
+
+ADVISED = tuple(name for name in NAMES if name not in FURTHER)
+"""What a rule may advise."""
+
+_LORA = Lora(rank=8)
+
+_HEADS_RATE = DEFAULT_RATES["heads"]
+
+_NOT_BIASES = r"re:^backbone\.(?!.*\.bias$)"
+"""Selects what BitFit freezes: every parameter of the backbone that is no bias."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A schedule that may be advised.
+    """A way of training that may be advised.
 
     Attributes
     ----------
@@ -51,11 +79,37 @@ class Candidate:
     says : str
         What to do, as an order.
     schedule : FreezeSchedule
+        ``fit(candidate.on(model), tasks, freeze_schedule=schedule)`` trains by it.
+    way : Lora or None
+        What the model must have first; the schedule alone says the rest.
     """
 
     name: str
     says: str
     schedule: FreezeSchedule
+    way: Lora | None = None
+
+    @property
+    def first_call(self) -> str:
+        """What to call before `fit`, in Python; "" where nothing is."""
+        return "" if self.way is None else f"model.add_lora(rank={self.way.rank})"
+
+    def on(self, model: MultiTaskModel, seed: int = 0) -> MultiTaskModel:
+        """Return what the schedule is for: the model, or a copy that has what `way` says.
+
+        Parameters
+        ----------
+        model : MultiTaskModel
+            Not changed; its pins hold in the copy.
+        seed : int
+            Of what is drawn anew.
+        """
+        if self.way is None:
+            return model
+        way = self.way
+        return model.copy().add_lora(
+            way.rank, way.alpha, way.dropout, way.targets, way.layers, seed=seed
+        )
 
 
 def training_epochs(n_rows: int, batch_size: int = ADVISED_BATCH_SIZE) -> int:
@@ -76,7 +130,48 @@ def _lower(layers: LayerUnits, middle: int) -> str:
     return f"{layers.bottom} and {below}" if layers.below else below
 
 
-def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
+def further_of(model: MultiTaskModel) -> tuple[str, ...]:
+    """Return which of `FURTHER` a model can have, by its family and its layers.
+
+    Examples
+    --------
+    >>> further_of(model)
+    ('bitfit', 'lora')
+    """
+    found, family = [], model.index.family
+    if any(family.owns(key) and key.endswith(".bias") for key in model.param_keys):
+        found.append("bitfit")
+    if model.adapter is None and _has_lora(model):
+        found.append("lora")
+    return tuple(found)
+
+
+def _has_lora(model: MultiTaskModel) -> bool:
+    try:
+        make_adapter(
+            _LORA, linear_paths(model), model.index.family.model_type, model.index.n_layers
+        )
+    except ConfigError:  # the family has no usual layers for it
+        return False
+    return True
+
+
+def candidates_for(model: MultiTaskModel, n_rows: int) -> dict[str, Candidate]:
+    """Return every candidate that a model can be trained by, by name.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        Not changed.
+    n_rows : int
+        Training rows of all tasks together.
+    """
+    return make_candidates(model.index.layers, n_rows, further_of(model))
+
+
+def make_candidates(
+    layers: LayerUnits, n_rows: int, further: Collection[str] = ()
+) -> dict[str, Candidate]:
     """Return the candidates by name, those that go between layers only where that can be done.
 
     Parameters
@@ -85,13 +180,11 @@ def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
         Of the backbone.
     n_rows : int
         Training rows of all tasks together.
+    further : collection of str
+        Which of `FURTHER` there are; see `further_of`.
     """
     epochs = training_epochs(n_rows)
-    n_layers = layers.n
-    middle = layers.cut_at_most(n_layers // 2)
-    # Three steps from the top to the bottom, before them the heads, after them the embeddings.
-    per_step = max(1, -(-n_layers // 3))
-    every = max(1, epochs // 3)
+    middle = layers.cut_at_most(layers.n // 2)
     found = [
         Candidate(
             "heads",
@@ -102,6 +195,27 @@ def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
                 learning_rate=FROZEN_BACKBONE_RATES,
                 name="heads only",
             ),
+        ),
+        Candidate(
+            "bitfit",
+            "train the biases of the backbone and the heads",
+            FreezeSchedule().phase(
+                freeze=_NOT_BIASES,
+                epochs=epochs,
+                learning_rate={**DEFAULT_RATES, "backbone": BIAS_RATE},
+                name="biases",
+            ),
+        ),
+        Candidate(
+            "lora",
+            f"train LoRA of rank {_LORA.rank} beside the frozen backbone, and the heads",
+            FreezeSchedule().phase(
+                freeze="backbone",
+                epochs=epochs,
+                learning_rate={_LORA.kind: ADAPTER_RATES[_LORA.kind], "heads": _HEADS_RATE},
+                name="LoRA",
+            ),
+            _LORA,
         ),
         Candidate(
             "half",
@@ -120,24 +234,9 @@ def make_candidates(layers: LayerUnits, n_rows: int) -> dict[str, Candidate]:
                 freeze="none", epochs=epochs, learning_rate=DEFAULT_RATES, name="everything"
             ),
         ),
-        Candidate(
-            "probe_then_tune",
-            "train the heads on the frozen backbone, then everything",
-            FreezeSchedule.probe_then_tune(
-                ADVISED_HEAD_EPOCHS,
-                epochs,
-                probe_learning_rate=FROZEN_BACKBONE_RATES,
-                learning_rate=DEFAULT_RATES,
-            ),
-        ),
-        Candidate(
-            "gradual",
-            f"unfreeze from the top down, lower {layers.word} at lower rates",
-            FreezeSchedule.gradual(
-                every, per_step, learning_rate=DEFAULT_RATES, layer_decay=FINE_TUNE_LAYER_DECAY
-            ),
-        ),
     ]
-    # Of layers that all share their weights there is no lower half, and no going down through them.
-    between = () if layers.inner_cuts or not layers.shared else ("half", "gradual")
-    return {one.name: one for one in found if one.name not in between}
+    # Of layers that all share their weights there is no lower half.
+    without = {name for name in FURTHER if name not in further}
+    if layers.shared and not layers.inner_cuts:
+        without.add("half")
+    return {one.name: one for one in found if one.name not in without}

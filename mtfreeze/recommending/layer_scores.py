@@ -102,7 +102,7 @@ def layer_scores(
     features : LayerFeatures
         Of its sampled rows.
     """
-    metric = spec.measure.choose(task.metric)
+    metric = task.measured_by(spec.measure)
     labels, n_classes = features.labels, len(spec.labels)
     n_groups = len(np.unique(features.rows))
     most_folds, strengths = _PROBING[spec.row_space.item]

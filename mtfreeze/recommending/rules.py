@@ -1,101 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From findings to a ranking of the candidates, with the reasons.
+"""From findings to a ranking of the candidates, with the reasons: one table, `RULES`.
 
-Each task is of one `CASES`; the backbone is shared, so the task that needs most decides. Every
-threshold says where it was fixed: by `benchmarks/bench_advice.py` on the calibration half of its
-situations, or by a row of ``docs/evidence.md``.
+The first rule that holds for a task is the task's; the backbone is shared, so the task whose rule
+trains most decides. What an experiment finds changes this table and nothing else: a rule that is
+not better than training everything after the heads, which is the last one, has no place in it.
+Every threshold says where it was fixed: by a script of `benchmarks/`, or by a row of
+``docs/evidence.md``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from .advice import Reason
 from .backbone_facts import KINDS
+from .candidates import NAMES
 from .findings import Findings
 
-__all__ = ["CASES", "RANKING", "case_of", "decide", "trade_of"]
+__all__ = ["CASES", "RANKING", "RULES", "Rule", "case_of", "decide", "trade_of"]
 
 ENOUGH = 0.97
 """Probe of the top layer from which there is nothing to gain: above what any situation of the
 experiment reaches, so it rests on E7 alone (frozen within 2 points on easy labels)."""
 
-FEW = 12
-"""Examples of a label up to which a frozen sentence encoder is better: between 8 of a label, where
-E7 has it ahead of tuning, and 16, where it was behind in a trial (32 rows of SST-2, one seed)."""
+_MANY = 64
+"""Examples of a label from which E7 has frozen encoders behind on every set."""
 
-SMALL = 500
-"""Examples of a label up to which half of a masked language model stays frozen: E6, whose largest
-set has 500. Not so for sentence encoders: at 100 of a label the calibration half has nothing frozen
-2 points ahead of half."""
+Say = Callable[[str, str], None]
 
-FAR = 0.8
-"""Proxy A-distance from which evaluation texts are of another domain: the calibration half has
-0.0 to 0.2 within a source of texts and 1.3 to 1.8 across."""
 
-CASES = ("enough", "few", "small", "tune", "shifted", "words")
-"""From what needs least to what needs most."""
+@dataclass(frozen=True)
+class Rule:
+    """When a ranking holds, and why.
 
-RANKING: dict[str, tuple[str, ...]] = {
-    "enough": ("heads", "half", "probe_then_tune", "none", "gradual"),
-    "few": ("heads", "half", "probe_then_tune", "none", "gradual"),
-    "small": ("half", "none", "probe_then_tune", "gradual", "heads"),
-    "tune": ("none", "probe_then_tune", "half", "gradual", "heads"),
-    "shifted": ("probe_then_tune", "none", "half", "gradual", "heads"),
-    "words": ("none", "probe_then_tune", "half", "gradual", "heads"),
-}
-"""Case -> candidates, the best first. "tune", "shifted" and "words": calibration half; "small": E6;
-"enough" and "few": E7."""
+    Attributes
+    ----------
+    case : str
+        What it is called.
+    when : str
+        In words, as the page has it.
+    holds : callable
+        Of findings and a task.
+    ranking : tuple of str
+        Candidates, the best first. Those of `FURTHER` are never taken by a rule: they show where
+        they stand among alternatives.
+    say : callable
+        Says the reasons, each with its basis, for findings and a task.
+    """
+
+    case: str
+    when: str
+    holds: Callable[[Findings, str], bool]
+    ranking: tuple[str, ...]
+    say: Callable[[Findings, str, Say], None]
 
 
 def case_of(findings: Findings, task: str) -> str:
-    """Return which of `CASES` a task is."""
-    data, scores = findings.data[task], findings.scores[task]
-    shift = findings.shifts[task]
-    if scores.top >= ENOUGH:
-        return "enough"
-    if data.kind == "word":
-        return "words"
-    if data.per_label <= FEW and findings.backbone.kind == "sentence":
-        return "few"
-    if shift is not None and shift >= FAR:
-        return "shifted"
-    if data.per_label <= SMALL and findings.backbone.kind != "sentence":
-        return "small"
-    return "tune"
+    """Return the case of the first rule that holds for a task."""
+    return _rule_of(findings, task).case
+
+
+def _rule_of(findings: Findings, task: str) -> Rule:
+    return next(rule for rule in RULES if rule.holds(findings, task))
 
 
 def decide(findings: Findings) -> tuple[str, tuple[str, ...], list[Reason]]:
     """Return the case that decides, the ranking, and the reasons for its first candidate."""
-    cases = {task: case_of(findings, task) for task in findings.data}
-    leading = max(cases, key=lambda task: CASES.index(cases[task]))
-    case = cases[leading]
+    rules = {task: _rule_of(findings, task) for task in findings.data}
+    leading = max(rules, key=lambda task: NAMES.index(rules[task].ranking[0]))
+    rule = rules[leading]
     reasons: list[Reason] = []
 
     def say(sentence: str, basis: str) -> None:
         reasons.append(Reason(sentence, basis, findings.backbone.kind))
 
-    _REASONS[case](findings, leading, say)
+    rule.say(findings, leading, say)
     _say_layers(findings, leading, say)
-    if findings.backbone.kind not in ("sentence", "vision") and case not in ("enough", "few"):
+    if findings.backbone.kind not in ("sentence", "vision") and rule.ranking[0] != "heads":
         say(
             f"The backbone is a {KINDS[findings.backbone.kind]}: its pooled vectors are a poor "
             "summary as they are, so a head on the frozen backbone stays far behind.",
             "E1",
         )
-    if len(cases) > 1:
-        _say_tasks(findings, cases, leading, say)
-    return case, RANKING[case], reasons
-
-
-Say = Callable[[str, str], None]
+    if len(rules) > 1:
+        _say_tasks({task: one.case for task, one in rules.items()}, leading, say)
+    return rule.case, rule.ranking, reasons
 
 
 def _points(value: float) -> str:
     return f"{100 * value:.1f} points"
 
 
-def _enough(found: Findings, task: str, say: Say) -> None:
+def _say_enough(found: Findings, task: str, say: Say) -> None:
     one = found.scores[task]
     say(
         f"{task}: a linear probe of the frozen top {found.backbone.layer} reaches {one.metric} "
@@ -105,71 +102,20 @@ def _enough(found: Findings, task: str, say: Say) -> None:
     say("On easy labels a frozen sentence encoder stays within about 2 points of tuning.", "E7")
 
 
-def _few(found: Findings, task: str, say: Say) -> None:
-    data = found.data[task]
-    say(
-        f"{task}: {data.per_label:.0f} examples of a label are few, and the backbone is a sentence "
-        "encoder: with 8 of a label a frozen one and a linear head beat tuning all of "
-        "RoBERTa-large on 5 of 6 sets.",
-        "E7",
-    )
-    say("Fine-tuning on few samples is unstable.", "E12")
-
-
-def _small(found: Findings, task: str, say: Say) -> None:
-    data, one = found.data[task], found.scores[task]
-    say(
-        f"{task}: {data.per_label:.0f} examples of a label; with 200 to 1,000 rows, freezing the "
-        "lower third to two thirds is never worse and steadier over seeds.",
-        "E6",
-    )
-    _say_frozen(one.metric, one.top, task, say)
-
-
-def _tune(found: Findings, task: str, say: Say) -> None:
-    data, one = found.data[task], found.scores[task]
-    _say_frozen(one.metric, one.top, task, say)
-    if found.backbone.kind == "sentence":
-        say(
-            f"{task} has {data.per_label:.0f} examples of a label; with 100 to 500 of them, "
-            "training everything was the best or within a point of it in the calibration half of "
-            "our situations, and 2 to 7 points ahead of a frozen backbone.",
-            "measured",
-        )
-    say("From 64 examples of a label on, frozen encoders lose where labels are not easy.", "E7")
-
-
-def _shifted(found: Findings, task: str, say: Say) -> None:
-    one, shift = found.scores[task], found.shifts[task]
-    say(
-        f"{task}: evaluation rows are of another domain than training rows (proxy A-distance "
-        f"{shift:.2f} of 2).",
-        "probe",
-    )
-    say(
-        "Where the test data are shifted, heads first and then everything keeps more of what the "
-        "backbone knew than tuning everything from the first step.",
-        "E5",
-    )
-    _say_frozen(one.metric, one.top, task, say)
-
-
-def _words(found: Findings, task: str, say: Say) -> None:
+def _say_tune(found: Findings, task: str, say: Say) -> None:
     one = found.scores[task]
     say(
-        f"{task} labels words, and a probe of the frozen top layer reaches {one.metric} "
-        f"{one.top:.3f} only.",
+        f"{task}: stopping at heads on the frozen backbone would give {one.metric} of about "
+        f"{one.top:.3f}, the probe's figure; {_points(one.headroom)} are left to win.",
         "probe",
     )
-    say("What tags of words need is not at the top of a frozen encoder of sentences.", "measured")
-
-
-def _say_frozen(metric: str, top: float, task: str, say: Say) -> None:
     say(
-        f"{task}: heads on the frozen backbone would give {metric} of about {top:.3f}, the "
-        "probe's figure.",
-        "probe",
+        "Heads first and then everything, which is how fit begins, was the best choice or close "
+        "to it at every number of rows that was tried; no other rule did better.",
+        "measured",
     )
+    if found.data[task].per_label >= _MANY:
+        say("From 64 examples of a label on, frozen encoders lose where labels are not easy.", "E7")
 
 
 def _say_layers(found: Findings, task: str, say: Say) -> None:
@@ -187,7 +133,7 @@ def _say_layers(found: Findings, task: str, say: Say) -> None:
         say("Middle layers of frozen transformers are often better features than the last.", "E22")
 
 
-def _say_tasks(found: Findings, cases: dict[str, str], leading: str, say: Say) -> None:
+def _say_tasks(cases: dict[str, str], leading: str, say: Say) -> None:
     others = [f"{task} ({case})" for task, case in cases.items() if task != leading]
     say(
         f"All tasks share the backbone; {leading} ({cases[leading]}) needs most of it to move and "
@@ -197,14 +143,29 @@ def _say_tasks(found: Findings, cases: dict[str, str], leading: str, say: Say) -
     say("Tuning one backbone on several tasks at once helped most of them.", "E16")
 
 
-_REASONS: dict[str, Callable[[Findings, str, Say], None]] = {
-    "enough": _enough,
-    "few": _few,
-    "small": _small,
-    "tune": _tune,
-    "shifted": _shifted,
-    "words": _words,
-}
+RULES = (
+    Rule(
+        "enough",
+        f"the probe of the frozen top layer reaches {ENOUGH}",
+        lambda found, task: found.scores[task].top >= ENOUGH,
+        ("heads", "half", "none", "bitfit", "lora"),
+        _say_enough,
+    ),
+    Rule(
+        "tune",
+        "all else",
+        lambda found, task: True,
+        ("none", "half", "bitfit", "lora", "heads"),
+        _say_tune,
+    ),
+)
+"""The first that holds is a task's; the last always does."""
+
+CASES = tuple(rule.case for rule in RULES)
+"""Of the rules, in order."""
+
+RANKING = {rule.case: rule.ranking for rule in RULES}
+"""Case -> candidates, the best first."""
 
 
 def trade_of(name: str, found: Findings, chosen_seconds: float, seconds: float) -> str:
@@ -220,11 +181,10 @@ def trade_of(name: str, found: Findings, chosen_seconds: float, seconds: float) 
 
 
 _TRADES = {
+    "bitfit": "one file of biases for each task; the whole backward pass is computed for them.",
+    "lora": "the backbone keeps its bits, and what trains is a small file beside it; gradients and "
+    "moments are those of few parameters.",
     "half": "lower {layers} keep their bits and are computed once; less can be learned and less "
     "forgotten.",
     "none": "everything can be learned and everything forgotten.",
-    "probe_then_tune": "heads fit before the backbone moves, which keeps more of what it knew; one "
-    "phase more.",
-    "gradual": "lower {layers} move late and little: safest of those that move all {layers}, and "
-    "often not trained to the end with little data.",
 }

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from ..checks import typed
 from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..quoting import quoted
@@ -60,6 +59,8 @@ def check_precision(
     'bf16'
     """
     if not isinstance(value, str):
+        from ..checks import typed  # brings NumPy, which names of precisions do without
+
         raise TypeError(f"{name} must be one of {name_list(known)}; found {typed(value)}")
     if value in known:
         return value

@@ -17,12 +17,26 @@ from typing import Any
 
 from ..printable import printable, printable_lines
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "lines_on_stderr"]
 
 _NO_FIGURES: Mapping[str, float] = MappingProxyType({})
 
 _SECONDS_SEEN, _SECONDS_LOGGED = 0.2, 10.0
 """Between two drawings, before someone's eyes and in a log file."""
+
+_lines = "stdout"
+"""The stream of `sys` that lines go to."""
+
+
+@contextmanager
+def lines_on_stderr() -> Iterator[None]:
+    """Have lines go to stderr during the block, as commands do, whose stdout holds results."""
+    global _lines
+    earlier, _lines = _lines, "stderr"
+    try:
+        yield
+    finally:
+        _lines = earlier
 
 
 def _is_open(stream: Any) -> bool:
@@ -41,7 +55,7 @@ def _shown(text: str, stream: Any) -> str:
 
 
 class Reporter:
-    """Bars and lines on stderr and stdout; nothing at all with ``enabled=False``.
+    """Bars on stderr, lines on stdout (see `lines_on_stderr`); nothing with ``enabled=False``.
 
     Parameters
     ----------
@@ -54,14 +68,15 @@ class Reporter:
         self._bar: Any = None
 
     def say(self, line: str) -> None:
-        """Print one line on stdout, above a bar that is being drawn."""
-        if not self.enabled or not _is_open(sys.stdout):
+        """Print one line, above a bar that is being drawn."""
+        stream = getattr(sys, _lines)
+        if not self.enabled or not _is_open(stream):
             return
-        line = _shown(printable_lines(line), sys.stdout)
+        line = _shown(printable_lines(line), stream)
         if self._bar is not None:
-            self._bar.write(line, file=sys.stdout)
+            self._bar.write(line, file=stream)
         else:
-            print(line, flush=True)
+            print(line, file=stream, flush=True)
 
     @contextmanager
     def bar(self, total: int, title: str, unit: str = "step") -> Iterator[Reporter]:

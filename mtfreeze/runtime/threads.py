@@ -15,6 +15,7 @@ from typing import Any
 from .. import _core
 from ..checks import LARGEST_INTEGER, check_choice, check_integer
 from ..errors import ConfigError
+from ..logs import logger
 from ..notices import warn
 from .precision import PRECISIONS
 
@@ -42,6 +43,7 @@ _HOW = {
 }
 """What the kernel of a level multiplies with."""
 
+_log = logger(__name__)
 _lock = threading.RLock()
 _ready = False
 
@@ -96,6 +98,8 @@ def initialize() -> None:
                     RuntimeWarning,
                 )
         _ready = True
+        info = _core.runtime_info()
+        _log.info("kernels %s, %s, %d threads", info.isa, info.blas, info.n_threads)
 
 
 def set_threads(n: int) -> None:

@@ -117,7 +117,7 @@ class HeadComponent:
     @property
     def labels(self) -> tuple[str, ...]:
         """What the head tells apart; nothing before there is a model and a head, as spaCy asks."""
-        return () if self._model is None or not self._has_head() else self._spec.labels
+        return () if self._model is None or not self._has_head() else tuple(self._spec.labels)
 
     @property
     def _spec(self) -> HeadSpec:

@@ -32,7 +32,15 @@ from ..quoting import quoted
 if TYPE_CHECKING:
     from ..model.state import ModelState
 
-__all__ = ["CoreLoss", "LossSum", "core_loss", "evaluation_loss", "own_loss", "with_logits"]
+__all__ = [
+    "CoreLoss",
+    "LossSum",
+    "core_loss",
+    "evaluation_loss",
+    "own_loss",
+    "scored_task",
+    "with_logits",
+]
 
 Int64 = NDArray[np.int64]
 LossSum = Callable[[Targets, Encoded, Int64, Float32], tuple[float, float]]
@@ -132,6 +140,26 @@ def evaluation_loss(spec: HeadSpec, name: str, task: Task, known: Targets) -> Lo
     return lambda targets, encoded, rows, outputs: loss_sum(
         own, outputs, targets.for_rows(encoded, rows), where
     )
+
+
+def scored_task(spec: HeadSpec, name: str, task: Task, known: Targets | None) -> Task:
+    """Return a task with its evaluation rows alone, which has the same loss in evaluations.
+
+    Parameters
+    ----------
+    spec, name, task
+        A task of this name, and of its head.
+    known : Targets or None
+        Of its training data, if it has some.
+    """
+    left = copy.copy(task)
+    left.train = None
+    if isinstance(task.loss, Distillation):
+        left.loss = None
+    elif isinstance(task.loss, CrossEntropy) and known is not None:
+        codes = cast(NDArray[np.int32], known.flat())
+        left.loss = task.loss.settled(spec.labels, codes, name)
+    return left
 
 
 def _codes(targets: Targets, encoded: Encoded, rows: Int64) -> NDArray[np.int32]:

@@ -20,7 +20,7 @@ from .._core import together
 from ..closest import unknown
 from ..errors import ConfigError
 from ..freezing.state import masks
-from ..heads.registry import METRICS
+from ..heads.registry import is_greater
 
 if TYPE_CHECKING:
     from ..evaluating.scoring import Scoring
@@ -96,7 +96,7 @@ def make_judge(scoring: Scoring, metric: str | None, greater: bool | None = None
             raise ConfigError(unknown("metric", metric, [*sorted(known), *alone]))
     if greater is None:
         figures = [one for names in scoring.metric_names.values() for one in names.items()]
-        greater = any(METRICS[short].greater for short, whole in figures if whole in parts)
+        greater = any(is_greater(short) for short, whole in figures if whole in parts)
     return Judge(name, parts, greater)
 
 

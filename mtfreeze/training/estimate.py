@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..checks import typed
 from ..closest import counted
 from ..evaluating.doubts import Doubt
+from ..pricing.memory_fit import MemoryFit
 from ..printable import html_text, printable, printable_lines
 from ..quantities import in_bytes, in_flops, in_seconds, in_values
 from .costs import PhaseCosts, total_costs
@@ -95,6 +96,8 @@ class Estimate:
     row_word : str
         What the ``n_tokens`` of the phases are: ``"token"``, or ``"pixel"`` where a model reads
         those.
+    memory : MemoryFit or None
+        Whether training and inference fit into memory, and what does where training does not.
 
     Examples
     --------
@@ -110,6 +113,7 @@ class Estimate:
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     row_word: str = "token"
+    memory: MemoryFit | None = None
 
     @property
     def total(self) -> PhaseCosts:
@@ -133,7 +137,8 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        return asdict(self) | {"total": asdict(self.total)}
+        memory = None if self.memory is None else self.memory.to_dict()
+        return asdict(self) | {"total": asdict(self.total), "memory": memory}
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the table's cells, header first, total last."""
@@ -156,6 +161,7 @@ class Estimate:
             f"{in_flops(total.forward_flops)}, backward to inputs {in_flops(total.dx_flops)}, to "
             f"weights {in_flops(total.dw_flops)}, evaluation {in_flops(total.eval_flops)}; "
             f"{counted(total.n_tokens, self.row_word)} in {counted(total.n_steps, 'step')}",
+            *(() if self.memory is None else self.memory.lines()),
             *self.notes,
             f"nothing has run yet; this took {in_seconds(self.calibration_seconds)}",
         ]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..heads.task import Task
@@ -13,7 +13,10 @@ from .fit import fit
 from .run import Run
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..multi_task_model import MultiTaskModel
+    from .fit_arguments import FineTuneArguments
 
 __all__ = ["fine_tune"]
 
@@ -23,7 +26,7 @@ def fine_tune(
     tasks: Mapping[str, Task],
     epochs: int,
     freeze_epochs: int = 1,
-    **fit_arguments: Any,
+    **fit_arguments: Unpack[FineTuneArguments],
 ) -> Run:
     """Train the heads on the frozen backbone, then everything, lower layers with lower rates.
 

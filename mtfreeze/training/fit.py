@@ -37,6 +37,7 @@ from .claiming import claimed
 from .costs import CostMeter
 from .outcome import last_words, make_run
 from .prepare import Prepared, prepare
+from .record import remember
 from .result_doubts import result_doubts
 from .resume import SaveEvery
 from .run import Run
@@ -293,9 +294,11 @@ def _go_through(model: MultiTaskModel, ready: Prepared, reporter: Reporter, bega
         if not cut and not trainer.paused:
             data, scoring = ready.eval_data, ready.scoring
             doubts = doubts + result_doubts(model, plan, trainer.state, ready.rows, data, scoring)
-        run = make_run(model, plan, trainer, notes, doubts, cut, ready.best, features, meter)
+        left = ready.scored(model)
+        run = make_run(model, plan, trainer, notes, doubts, cut, ready.best, features, meter, left)
         for line in last_words(run, notes):
             reporter.say(line)
+        remember(model, ready.tasks, plan, run, trainer.state.phase_before)
         if ready.folder is not None:
             model.save_pretrained(ready.folder)
             _write_history(ready.folder, run.history)

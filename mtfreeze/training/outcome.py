@@ -14,6 +14,7 @@ from ..evaluating.doubts import Doubt, lines
 from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, report, unused_keys
 from ..freezing.state import masks
+from ..heads.task import Task
 from ..planning.run_plan import PhasePlan, RunPlan
 from ..printable import printable
 from ..steps.prefix_features import PrefixFeatures
@@ -62,8 +63,9 @@ def make_run(
     best: BestModel | None,
     features: PrefixFeatures | None,
     meter: CostMeter,
+    tasks: Mapping[str, Task],
 ) -> Run:
-    """Put together what a run hands back."""
+    """Put together what a run hands back; `tasks` are those that it can evaluate again."""
     state = trainer.state
     cut = interrupted or trainer.paused
     metrics = {} if cut else dict(state.metrics)
@@ -108,6 +110,7 @@ def make_run(
         best_step=best_step,
         _before=before,
         _model=model,
+        _tasks=tasks,
     )
 
 

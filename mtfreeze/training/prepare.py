@@ -28,6 +28,7 @@ from ..planning.run_plan import RunPlan, plan_run
 from ..planning.settings import check_settings
 from ..steps.batch import TrainingRows, check_tasks
 from ..steps.norm_batches import check_norm_batches
+from ..steps.task_losses import scored_task
 from .best_model import BestModel, make_judge
 from .callbacks import Callback, check_callbacks
 from .outcome import notes_of
@@ -88,6 +89,19 @@ class Prepared:
         """The tokens of all data of the run."""
         return [*self.rows.data, *(encoded for _, encoded in self.eval_data.groups)]
 
+    def scored(self, model: MultiTaskModel) -> dict[str, Task]:
+        """Return the tasks that are evaluated, without their training data."""
+        known = {
+            name: self.rows.targets(name)
+            for name, one in self.tasks.items()
+            if one.train is not None
+        }
+        return {
+            name: scored_task(model.heads[name].spec, name, task, known.get(name))
+            for name, task in self.tasks.items()
+            if task.eval is not None
+        }
+
 
 def prepare(
     model: MultiTaskModel,
@@ -129,6 +143,7 @@ def prepare(
     rows = TrainingRows(model, checked, checked_settings.seed)
     check_norm_batches(model, plan, rows)
     eval_data = EvalData(model, checked, checked_settings.batch_size, rows)
+    eval_data.try_metrics()
     scoring = Scoring(model, checked, eval_data, checked_settings.eval_every)
     best = None
     if checked_settings.load_best_model_at_end:

@@ -2,24 +2,35 @@
 """`Run`: what a training run hands back, for reading, printing and checking.
 
 It keeps the metrics, one row of figures a step, and digests of everything as it was before the
-first step, so that it can be proven at any later time that what was frozen did not move.
+first step, so that it can be proven at any later time that what was frozen did not move. It also
+keeps the model and the evaluation rows, not those of training, for reports on the model as it is.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from ..closest import counted
+from ..errors import DataError
+from ..evaluating.confusion_counts import Confusion
 from ..evaluating.doubts import Doubt
+from ..evaluating.evaluate import evaluate
+from ..evaluating.evaluation import Evaluation
+from ..evaluating.report import Report
+from ..evaluating.top_losses import TopLosses, top_losses
 from ..features import CacheStats
 from ..freezing.digests import FrozenReport, Snapshot, compare
+from ..heads.task import Task
 from ..notices import renamed
 from ..printable import html_text, printable
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ..freezing.unit_states import UnitState
     from ..multi_task_model import MultiTaskModel
     from .costs import PhaseCosts
@@ -130,6 +141,7 @@ class Run:
     costs: list[PhaseCosts]
     _before: Snapshot = field(repr=False)
     _model: MultiTaskModel = field(repr=False)
+    _tasks: Mapping[str, Task] = field(repr=False)
 
     n_trained = renamed("n_trained", "parameters_trained")
 
@@ -147,6 +159,72 @@ class Run:
         >>> assert run.verify_frozen(), run.verify_frozen().moved
         """
         return compare(self._before, self._model)
+
+    def evaluate(self) -> Evaluation:
+        """Score the model as it is now on the evaluation rows of the run; see `mtfreeze.evaluate`.
+
+        Raises
+        ------
+        DataError
+            If no task of the run had evaluation data.
+        ConfigError
+            If a head of the run is no longer there.
+
+        Examples
+        --------
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> now = run.evaluate()
+        >>> now["eval_classifier_loss"] == run.metrics["eval_classifier_loss"]
+        True
+        """
+        return evaluate(self._model, self._evaluated())
+
+    def report(self, task: str | None = None) -> Report:
+        """Return precision, recall and F1 label by label, of the model as it is now.
+
+        The same as ``run.evaluate().report(task)``.
+
+        Examples
+        --------
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> list(run.report("classifier").labels)
+        ['negative', 'positive']
+        """
+        return self.evaluate().report(task)
+
+    def confusion(self, task: str | None = None) -> Confusion:
+        """Return how often each label is taken for which by the model as it is now.
+
+        The same as ``run.evaluate().confusion(task)``.
+
+        Examples
+        --------
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> run.confusion("classifier").unit
+        'texts'
+        """
+        return self.evaluate().confusion(task)
+
+    def top_losses(self, k: int = 10, task: str | None = None) -> TopLosses:
+        """Return the evaluation rows that the model, as it is now, gets most wrong.
+
+        See `mtfreeze.top_losses`.
+
+        Examples
+        --------
+        >>> run = mtf.fit(model.freeze("backbone"), tasks, epochs=1, progress=False)
+        >>> len(run.top_losses(3, task="classifier"))
+        3
+        """
+        return top_losses(self._model, self._evaluated(), k, task=task)
+
+    def _evaluated(self) -> Mapping[str, Task]:
+        if not self._tasks:
+            raise DataError(
+                "expected a run with evaluation data; found tasks with training data only; give "
+                "Task(eval=...) to fit, or call mtfreeze.evaluate(model, tasks)"
+            )
+        return self._tasks
 
     def beside(self, estimate: Estimate) -> Beside:
         """Return what was estimated before the run and what was measured, side by side.
@@ -169,24 +247,30 @@ class Run:
         key = "loss" if task is None else f"{task}_loss"
         return [row[key] for row in self.history if key in row]
 
-    def plot_learning_curves(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot_learning_curves(self, path: None = None) -> Figure: ...
+    @overload
+    def plot_learning_curves(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot_learning_curves(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw each task's loss and metric over the steps, with the freeze changes marked.
 
         Parameters
         ----------
-        path : str or path
+        path : str or path, optional
             The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
 
         Returns
         -------
-        Path
-            The file. Without matplotlib the same facts as text, in a .txt file beside it, with a
+        Figure or Path
+            Without a path a figure of matplotlib, which a notebook shows; with one the file. That
+            is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
             PictureWarning.
 
         Raises
         ------
         ConfigError
-            If nothing was trained or evaluated, or the ending is not that of a known format.
+            If nothing was trained or evaluated, the ending is not that of a known format, or
+            matplotlib is missing and there is no path.
 
         Examples
         --------
@@ -195,12 +279,16 @@ class Run:
         'curves.svg'
         """
         from ..pictures.curves import curves_figure, curves_text
-        from ..pictures.writing import write_picture
+        from ..pictures.writing import give_picture
 
         runs = {"this run": self.history}
-        return write_picture(lambda: curves_figure(runs), lambda: curves_text(runs), path)
+        return give_picture(lambda: curves_figure(runs), lambda: curves_text(runs), path)
 
-    def plot_learning_rates(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot_learning_rates(self, path: None = None) -> Figure: ...
+    @overload
+    def plot_learning_rates(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot_learning_rates(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw the learning rate of each layer or part over the steps; as `plot_learning_curves`.
 
         Layers have lines of their own in a run with a layer decay.
@@ -208,7 +296,7 @@ class Run:
         Raises
         ------
         ConfigError
-            If no step was taken, or the ending is not that of a known format.
+            If no step was taken; for the path as `plot_learning_curves`.
 
         Examples
         --------
@@ -217,13 +305,17 @@ class Run:
         'rates.png'
         """
         from ..pictures.rates import rates_figure, rates_text
-        from ..pictures.writing import write_picture
+        from ..pictures.writing import give_picture
 
-        return write_picture(
+        return give_picture(
             lambda: rates_figure(self.history), lambda: rates_text(self.history), path
         )
 
-    def plot_unfreezing(self, path: str | os.PathLike[str]) -> Path:
+    @overload
+    def plot_unfreezing(self, path: None = None) -> Figure: ...
+    @overload
+    def plot_unfreezing(self, path: str | os.PathLike[str]) -> Path: ...
+    def plot_unfreezing(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
         """Draw which unit was frozen in which phase, step by step; as `plot_learning_curves`.
 
         Examples
@@ -235,11 +327,11 @@ class Run:
         """
         from ..pictures.histories import epoch_ends
         from ..pictures.timeline import TimelinePhase, timeline_figure, timeline_text
-        from ..pictures.writing import write_picture
+        from ..pictures.writing import give_picture
 
         phases = [TimelinePhase(one.name, one.n_steps, one.units) for one in self.phases]
         epochs = epoch_ends(self.history)
-        return write_picture(
+        return give_picture(
             lambda: timeline_figure(phases, epochs=epochs),
             lambda: timeline_text(phases, epochs=epochs),
             path,

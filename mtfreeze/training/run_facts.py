@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..closest import name_list
+from ..data.balanced import EACH_ROW
 from ..data.examples import Examples
 from ..freezing.state import FreezeState
 from ..heads.registry import KINDS
@@ -72,6 +73,8 @@ def _task(task: Task) -> dict[str, Any]:
         "label": task.label,
         "loss": _loss(task.loss),
         **({} if task.augment is None else {"augment": _plain(asdict(task.augment))}),
+        **({"metrics": list(task.extra_names)} if task.metrics else {}),
+        **({} if task.sampling == EACH_ROW else {"sampling": task.sampling}),
     }
 
 

@@ -31,6 +31,7 @@ from ..steps.batch import StepBatch, TrainingRows
 from ..steps.step import run_step
 from .best_model import BestModel
 from .callbacks import Callback, Context
+from .epoch_table import EpochTable
 from .parts import Checkpointer, Features, Resume
 from .trainer_state import TrainerState
 
@@ -109,6 +110,7 @@ class Trainer:
         self._unused = unused_keys(model)
         self.state = TrainerState() if resume is None else resume.state
         self._context = Context(model, plan, self.state, scoring)
+        self._table = EpochTable(scoring, reporter.say)
         weights = {n: task.weight for phase in plan.phases for n, task in phase.trained.items()}
         self._weighting = make_weighting(plan.settings.loss_weighting, weights)
 
@@ -146,8 +148,8 @@ class Trainer:
                 if phase.number == self.state.phase or not self._ends():
                     self._run_phase(phase)
         whole = not self.paused
-        if whole and not self._stop():
-            self._evaluate(self._context.epoch)
+        if whole and not self._stop() and self._evaluate(self._context.epoch):
+            self._table.add(self.state, self._context.epoch)
         if whole and self._best is not None and self.state.best_step >= 0 and not self._stop():
             self._best.restore(self._model, self.state)
             self.state.metrics = dict(self.state.best_metrics)
@@ -243,6 +245,7 @@ class Trainer:
         """Note a change of what is frozen: a line, a row of the history, the callbacks."""
         n_phases = len(self._plan.phases)
         name = printable(phase.name)
+        self._table.interrupt()
         self._reporter.say(f'phase {phase.number}/{n_phases} "{name}": {phase.line}')
         for note in phase.notes:
             self._reporter.say(f"  {note}")
@@ -362,9 +365,10 @@ class Trainer:
             epoch = planned.number
             if not self._evaluate(epoch):
                 return
-            figures = self._scoring.text(state.metrics)
-            self._reporter.say(f"step {state.n_steps}, epoch {epoch}: {figures}")
+            self._table.add(state, epoch)
         if planned.ends_epoch:
+            if state.n_steps < self._plan.n_steps:  # the last row waits for the last evaluation
+                self._table.add(state, planned.number)
             self._call("on_epoch_end")
         state.pending = False
 

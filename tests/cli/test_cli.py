@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,41 +16,10 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze import freeze_control
-from mtfreeze.cli import train as train_module
-from mtfreeze.cli import verify as verify_module
-from support.texts import LABELS, SENTENCES, TAGGED, TAGS
+from mtfreeze.training import fit as fit_module
+from support.texts import SENTENCES
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def job(tiny_folder: Path, tmp_path: Path) -> Path:
-    """Return a YAML job on the tiny BERT with a text head and a word head."""
-    rows = zip(SENTENCES, LABELS, strict=True)
-    (tmp_path / "reviews.tsv").write_text(
-        "".join(f"{text}\t{label}\n" for text, label in rows), encoding="utf-8"
-    )
-    (tmp_path / "names.conll").write_text(
-        "\n".join(
-            "".join(f"{word}\t{tag}\n" for word, tag in zip(*row, strict=True)) for row in TAGGED
-        ),
-        encoding="utf-8",
-    )
-    path = tmp_path / "job.yaml"
-    path.write_text(
-        f"""
-model: {{name: {tiny_folder}}}
-heads:
-  classifier: {{task: sequence_classification, labels: [negative, positive]}}
-  ner_head: {{task: token_classification, labels: [{", ".join(TAGS)}]}}
-data:
-  classifier: {{train: reviews.tsv, eval: reviews.tsv}}
-  ner_head: {{train: names.conll, eval: names.conll, weight: 0.5}}
-training: {{epochs: 2, batch_size: 4, learning_rate: {{backbone: 1.0e-3, heads: 1.0e-2}}}}
-""",
-        encoding="utf-8",
-    )
-    return path
 
 
 @pytest.fixture
@@ -63,14 +32,14 @@ def saved(command: Command, job: Path, tmp_path: Path) -> Path:
 
 def test_train_prints_the_phases_of_a_schedule(command: Command, job: Path) -> None:
     setting = "training.freeze_schedule=[{train: heads, epochs: 1}, {freeze: embeddings}]"
-    code, out, err = command("train", "--config", job, "--set", setting)
+    code, _, err = command("train", "--config", job, "--set", setting)
     assert code == 0, err
-    lines = out.splitlines()
+    lines = err.splitlines()
     assert lines[0].startswith("freeze schedule: 2 phases, 2 epochs, 10 steps: heads -> all but")
     phases = [line for line in lines if line.startswith("phase ")]
     assert phases[0].startswith('phase 1/2 "heads": frozen: backbone (')
     assert phases[1].startswith('phase 2/2 "all but embeddings": frozen: backbone.embeddings (')
-    assert "in each of 2 phases" in out
+    assert "in each of 2 phases" in err
 
 
 def test_train_refuses_a_schedule_that_pins_forbid(command: Command, job: Path) -> None:
@@ -81,13 +50,13 @@ def test_train_refuses_a_schedule_that_pins_forbid(command: Command, job: Path) 
 
 
 def test_train_prints_freezing_first_and_metrics(command: Command, job: Path) -> None:
-    code, out, _ = command("train", "--config", job)
-    lines = out.splitlines()
+    code, out, err = command("train", "--config", job)
+    said = err.splitlines()[0]
     assert code == 0
-    assert lines[0].startswith("frozen: backbone (")
-    assert "| trained: classifier, ner_head (" in lines[0]
-    assert "frozen tensors unchanged, bit for bit" in out
-    metrics = dict(line.split("\t") for line in lines if "\t" in line)
+    assert said.startswith("frozen: backbone (")
+    assert "| trained: classifier, ner_head (" in said
+    assert "frozen tensors unchanged, bit for bit" in err
+    metrics = dict(line.split("\t") for line in out.splitlines())
     assert 0 <= float(metrics["eval_classifier_accuracy"]) <= 1
     assert 0 <= float(metrics["eval_ner_head_f1"]) <= 1
 
@@ -106,17 +75,17 @@ def test_train_prints_freezing_first_and_metrics(command: Command, job: Path) ->
     ],
 )
 def test_mode_freeze_and_train(command: Command, job: Path, options: list[str], first: str) -> None:
-    code, out, _ = command("train", "--config", job, "--set", "training.epochs=1", *options)
+    code, _, err = command("train", "--config", job, "--set", "training.epochs=1", *options)
     assert code == 0
-    assert out.splitlines()[0].startswith(first)
+    assert err.splitlines()[0].startswith(first)
 
 
 def test_start_is_trained_before(command: Command, job: Path) -> None:
     settings = ["--set", "start={epochs: 1, learning_rate: {heads: 0.01}}", "--mode", "all"]
-    code, out, _ = command("train", "--config", job, *settings)
+    code, _, err = command("train", "--config", job, *settings)
     assert code == 0
-    assert out.index("start:") < out.index("| trained: classifier, ner_head")
-    assert "nothing trains: everything is frozen" in out
+    assert err.index("start:") < err.index("| trained: classifier, ner_head")
+    assert "nothing trains: everything is frozen" in err
 
 
 def test_the_saved_model_predicts(command: Command, saved: Path) -> None:
@@ -217,7 +186,7 @@ def test_train_reports_a_moved_tensor(
     command: Command, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a frozen tensor ever moved, the command says so with exit code 3."""
-    real = train_module.fit
+    real = fit_module.fit
 
     def fit(model: Any, tasks: Any, **arguments: Any) -> Any:
         run = real(model, tasks, **arguments)
@@ -226,7 +195,7 @@ def test_train_reports_a_moved_tensor(
         run.frozen = run.verify_frozen()
         return run
 
-    monkeypatch.setattr(train_module, "fit", fit)
+    monkeypatch.setattr(fit_module, "fit", fit)
     code, _, err = command("train", "--config", job, "--quiet")
     assert code == 3
     assert "1 frozen tensor MOVED: 'backbone.embeddings.LayerNorm.bias'" in err
@@ -235,7 +204,7 @@ def test_train_reports_a_moved_tensor(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train"], "expected --config FILE.yaml"),
+        (["train"], "expected a job, FILE.yaml or --config FILE.yaml"),
         (["trian"], "No such command 'trian'"),
         (["train", "--config", "{job}", "--mode", "bakcbone"], "did you mean 'backbone'"),
         (["train", "--config", "{job}", "--freeze", "clasifier"], "did you mean 'classifier'"),
@@ -252,7 +221,7 @@ def test_train_reports_a_moved_tensor(
         ),
         (["train", "--config", "{job}s"], "No such file or directory"),
         (["train", "--config", "{job}", "--set", "model.name=./nowhere"], "nowhere"),
-        (["inspect"], "expected a model or --config"),
+        (["inspect"], "expected a model or a job"),
         (["inspect", "{tmp}/nothing"], "nothing"),
         (["inspect", "{tiny}", "--set", "training.epochs=1"], "--set changes a job; found no"),
         (["inspect", "{tiny}", "--freeze-precision", "bf16"], "found none of --mode"),
@@ -268,7 +237,7 @@ def test_train_reports_a_moved_tensor(
         (["verify", "{tmp}/nothing"], "found no folder"),
         (["predict", "{tiny}", "text"], "has no heads"),
         (["predict", "{tiny}", "text", "--input", "file"], "found both"),
-        (["predict", "{tiny}", "text", "--probabilities"], "needs --format jsonl"),
+        (["predict", "{tiny}", "text", "--probabilities"], "needs --json"),
         (["demo", "--data", "{tmp}"], "expected recipe.yaml"),
     ],
 )
@@ -335,57 +304,6 @@ def test_freeze_control_on_the_packages_own_job(
     assert (tmp_path / "outputs" / "trainability.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.fixture
-def small_demo(job: Path, tmp_path: Path) -> Path:
-    """Return a folder with a demo recipe on the tiny BERT."""
-    recipe = job.read_text("utf-8").replace("weight: 0.5", "weight: 1.0")
-    recipe += "start: {epochs: 4, batch_size: 4, learning_rate: {heads: 1.0e-2}}\n"
-    recipe += 'modes: [all, backbone, "backbone[:2]", none]\n'
-    (tmp_path / "recipe.yaml").write_text(recipe, encoding="utf-8")
-    return tmp_path
-
-
-def test_demo_prints_table_and_writes_files(
-    command: Command, small_demo: Path, tmp_path: Path
-) -> None:
-    pytest.importorskip("matplotlib")
-    out_folder = tmp_path / "outputs"
-    code, out, _ = command("demo", "--data", small_demo, "--output", out_folder)
-    assert code == 0
-    assert "classifier: 10 sentences to train on, 10 to evaluate on, 2 labels" in out
-    with (out_folder / "comparison.csv").open(newline="", encoding="utf-8") as file:
-        rows = {(row["scenario"], row["task"]): row for row in csv.DictReader(file)}
-    scenarios = ["majority", "start", "all", "backbone", "backbone[:2]", "none"]
-    assert list(dict.fromkeys(name for name, _ in rows)) == scenarios
-    # 6 of 10 rows are positive.
-    assert float(rows["majority", "classifier"]["value"]) == 0.6
-    assert float(rows["majority", "ner_head"]["value"]) == 0.0
-    for task in ("classifier", "ner_head"):
-        assert rows["all", task]["value"] == rows["start", task]["value"]
-        assert float(rows["all", task]["change"]) == 0.0
-        change = float(rows["none", task]["value"]) - float(rows["start", task]["value"])
-        assert float(rows["none", task]["change"]) == pytest.approx(change)
-    trained = {
-        name: int(float(rows[name, "classifier"]["parameters_trained"])) for name in scenarios[1:]
-    }
-    assert trained["all"] == 0
-    assert trained["start"] == trained["backbone"] == 2 * 49 + 5 * 49
-    assert trained["backbone"] < trained["backbone[:2]"] < trained["none"]
-    for name in scenarios:
-        assert any(line.startswith(name) for line in out.splitlines())
-    for picture in ("trainability.png", "comparison.png"):
-        assert (out_folder / picture).read_bytes().startswith(b"\x89PNG")
-    assert "<html" in (out_folder / "report.html").read_text("utf-8")
-    assert out.splitlines()[-1].startswith("advice: ")
-
-
-def test_demo_checks_modes_first(command: Command, small_demo: Path) -> None:
-    code, out, err = command("demo", "--data", small_demo, "--mode", "backbone[:9]")
-    assert code == 2
-    assert "start" not in out
-    assert "expected a number from -3 to 3" in err
-
-
 def compare_job(job: Path, *more: str) -> tuple[object, ...]:
     """Return the words of a short comparison of a job, of one seed unless told otherwise."""
     seeds = () if "--seeds" in more else ("--seeds", "1")
@@ -418,9 +336,9 @@ def test_compare_takes_modes_and_schedules_of_the_job(
     code, out, _ = command(*words)
     assert code == 0
     assert any(line.startswith("late") for line in out.splitlines())
-    code, out, _ = command(*words)
+    code, _, err = command(*words)
     assert code == 0
-    assert "results are in" in out
+    assert "results are in" in err
 
 
 @pytest.mark.parametrize(
@@ -431,6 +349,12 @@ def test_compare_takes_modes_and_schedules_of_the_job(
         (("--set", "modes=[{a: [], b: []}]"), "modes[0] must have one name"),
         (("--set", "modes=[{a: graduall}]"), "gradual"),
         (("--set", "modes=3"), "modes must be a list"),
+        # That these are said shows that the flag and the key of the job are asked for a race.
+        (("--modes", "none", "--race"), "a race needs at least 40 evaluation rows"),
+        (("--modes", "none", "--set", "race=true"), "a race needs at least 40 evaluation rows"),
+        (("--set", "race={tolerence: 0.1}"), "tolerance"),
+        (("--modes", "none", "--set", "race={rungs: [2]}"), "rungs"),
+        (("--set", "race=3"), "race"),
     ],
 )
 def test_compare_says_what_is_wrong(
@@ -474,13 +398,16 @@ def test_numbers_are_predicted_as_lists(
 
 
 def test_verify_needs_a_whole_report_and_a_base_that_shares_something(
-    command: Command, saved: Path, tiny_folder: Path
+    command: Command, saved: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    verify_module = import_module("mtfreeze.cli.verify")
     report = saved / "freeze_report.json"
     digests = {"head.weight": {"blake2b": "0", "frozen": True}}
     report.write_text(json.dumps({"tensors": digests}))
-    said = verify_module._against_base(saved, str(tiny_folder))
-    assert said == "nothing that was frozen is also in the base"
+    with monkeypatch.context() as patch:
+        patch.setattr(verify_module, "_against_itself", lambda folder: 1)
+        code, out, _ = command("verify", saved, "--base", tiny_folder)
+    assert code == 0 and out.endswith("nothing that was frozen is also in the base\n")
     for tensors, said in (({}, "expected digests of tensors"), ({"a": 1}, "found something else")):
         report.write_text(json.dumps({"tensors": tensors}))
         code, _, err = command("verify", saved)

@@ -39,6 +39,7 @@ def test_rows_that_cannot_be_read_are_wrong_input(command: Command, tmp_path: Pa
     ("given", "said"),
     [
         (("--set", "text"), "expected a setting such as"),
+        (("--text", "a", "--set", "text=b"), "found --text and --set text=; leave one"),
         (("--set", "text=a", "--set", "text=b"), "expected each argument of the reader once"),
         (("--set", "a.b=c"), "expected each argument of the reader once"),
         (("--set", "txt=a"), "unexpected keyword argument 'txt'"),
@@ -51,3 +52,22 @@ def test_wrong_usage(command: Command, tmp_path: Path, given: tuple[str, ...], s
     code, out, err = command("data", "check", path, *given)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_several_files_by_named_columns(command: Command, tmp_path: Path) -> None:
+    train, judged = tmp_path / "train.csv", tmp_path / "eval.csv"
+    train.write_text("review,mood,topic\ngood,glad,a\nbad,sad,b\n")
+    judged.write_text("review,mood,topic\ngood,sad,a\n")
+    columns = ("--text", "review", "--label", "mood", "--label", "topic")
+    code, out, err = command("data", "check", train, judged, *columns)
+    assert (code, err) == (0, "")
+    assert f"in both: 1 row, 1 with another label; for instance {judged}:2 as {train}:2" in out
+    code, out, _ = command("data", "check", train, judged, *columns, "--json")
+    found = json.loads(out)
+    assert list(found["files"][0]["labels"]) == ["mood", "topic"]
+    assert found["overlaps"][0]["n_rows"] == 1
+
+
+def test_no_file_is_wrong_usage(command: Command) -> None:
+    code, out, err = command("data", "check")
+    assert (code, out) == (2, "") and "FILE" in err

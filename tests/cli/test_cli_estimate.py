@@ -55,6 +55,14 @@ def test_estimate_prints_json(command: Command, job: Path) -> None:
     assert [one["phase"] for one in found["phases"]] == [1]
 
 
+def test_estimate_says_whether_it_fits(command: Command, job: Path) -> None:
+    code, out, err = command("estimate", "--config", job, "--mode", "none", "--memory", "1000")
+    assert code == 0, err
+    assert "memory: training does not fit: needs " in out and " of 1 kB free" in out
+    code, _, err = command("estimate", "--config", job, "--memory", "0")
+    assert code == 2 and "memory counts bytes" in err
+
+
 def test_a_job_with_a_start_has_two_tables(command: Command, job: Path) -> None:
     with job.open("a", encoding="utf-8") as file:
         file.write("start: {freeze_mode: backbone, epochs: 1, batch_size: 5}\n")

@@ -108,12 +108,12 @@ def test_wrong_jobs_are_said(training: dict[str, Any], message: str) -> None:
 
 def test_train_says_and_saves_it(command: Command, job: Path, tmp_path: Path) -> None:
     options = ["--mode", "backbone[:2]", "--freeze-precision", "int8", "--precision", "bf16"]
-    code, out, err = command("train", "--config", job, *options, "--output", tmp_path / "out")
+    code, _, err = command("train", "--config", job, *options, "--output", tmp_path / "out")
     assert code == 0, err
-    lines = out.splitlines()
+    lines = err.splitlines()
     assert lines[0].startswith("frozen: backbone[:2] (") and "M, int8) | trained" in lines[0]
     assert any(line.startswith("precision: products in bf16") for line in lines)
-    assert "unchanged, bit for bit" in out
+    assert "unchanged, bit for bit" in err
     model = mtf.MultiTaskModel.from_pretrained(tmp_path / "out")
     assert model.freeze_state().int8 == model.freeze_state().frozen
     assert command("verify", tmp_path / "out")[0] == 0

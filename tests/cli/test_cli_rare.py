@@ -31,9 +31,9 @@ training: {{epochs: 1, batch_size: 4, learning_rate: 1.0e-3}}
 def test_compare_says_how_many_scenarios_failed(command: Command, job: Path) -> None:
     rate = "training.learning_rate={backbone: 1.0e+38, heads: 1.0e-3}"
     words = ["--modes", "backbone,none", "--seeds", 1]
-    code, out, err = command("compare", "--config", job, *words, "--set", rate)
+    code, _, err = command("compare", "--config", job, *words, "--set", rate)
     assert code == 1 and "1 scenario failed; see the table" in err.splitlines(), err
-    assert "none, seed 0" in out and "TrainingError" in out
+    assert "none, seed 0" in err and "TrainingError" in err
 
 
 def test_demo_takes_the_recipe_of_the_working_folder(

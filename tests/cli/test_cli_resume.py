@@ -53,7 +53,7 @@ def stop_at(step: int, patch: pytest.MonkeyPatch) -> None:
 def test_a_job_goes_on_where_it_stopped(
     command: Command, job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, err = command("train", "--config", job, "--output", tmp_path / "whole")
+    code, _, err = command("train", "--config", job, "--output", tmp_path / "whole")
     assert code == 0, err
     with monkeypatch.context() as patch:
         stop_at(5, patch)
@@ -61,15 +61,15 @@ def test_a_job_goes_on_where_it_stopped(
     assert code == 1 and "the machine went away" in err
     assert [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()] == ["step-00000004"]
     code, _, err = command("train", "--config", job)
-    assert code == 2 and "pass resume=True to go on with it" in err
-    code, out, err = command("train", "--config", job, "--resume")
-    assert code == 0 and "going on after step 4 of 9" in out
+    assert code == 2 and "or --resume to go on from its checkpoint" in err
+    code, _, err = command("train", "--config", job, "--resume")
+    assert code == 0 and "going on after step 4 of 9" in err
     models = [mtf.MultiTaskModel.from_pretrained(tmp_path / name) for name in ("out", "whole")]
     assert bits(models[0].parameters()) == bits(models[1].parameters())
     assert models[0].heads["classifier"].spec.hidden == (48,)
     path = tmp_path / "whole" / "checkpoints" / "step-00000009"
-    code, out, err = command("train", "--config", job, "--resume", path, "--output", tmp_path / "b")
-    assert code == 0 and f"from {path}" in out, err
+    code, _, err = command("train", "--config", job, "--resume", path, "--output", tmp_path / "b")
+    assert code == 0 and f"from {path}" in err
 
 
 def test_yaml_of_checkpoints_and_heads(tmp_path: Path) -> None:

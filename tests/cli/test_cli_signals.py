@@ -68,20 +68,20 @@ def test_train_is_saved_and_goes_on(
     options = ["--config", job, "--set", "training.save_every=epoch", "--output", out]
     with monkeypatch.context() as patch:
         send_at_step(number, 4, patch)
-        code, said, err = command("train", *options)
-    assert code == CODES[number], err
+        code, _, said = command("train", *options)
+    assert code == CODES[number], said
     assert "interrupted after step 5 of 12" in said
     assert [one.name for one in (out / "checkpoints").iterdir()] == ["step-00000005"]
     assert mtf.MultiTaskModel.from_pretrained(out).heads["classifier"].trained
-    code, said, err = command("train", *options, "--resume")
-    assert code == 0 and "going on after step 5 of 12" in said, err
+    code, _, said = command("train", *options, "--resume")
+    assert code == 0 and "going on after step 5 of 12" in said
 
 
 def test_the_phase_before_training(
     command: Command, job: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send_at_step(number, 0, monkeypatch)
-    code, said, _ = command("train", "--config", job, "--set", "start={epochs: 1}")
+    code, _, said = command("train", "--config", job, "--set", "start={epochs: 1}")
     assert code == CODES[number]
     assert said.count("interrupted after step") == 1
 
@@ -113,7 +113,7 @@ def test_demo_says_what_it_has_and_writes_no_report(
     ("words", "verb"),
     [
         (["encode", "MODEL", "a text"], "encode"),
-        (["predict", "MODEL", "a text"], "predict"),
+        (["predict", "MODEL", "a text"], "predict_all"),
         (["verify", "MODEL"], "parameters"),
         (["inspect", "MODEL"], "explain"),
         (["estimate", "--config", "JOB"], "copy"),

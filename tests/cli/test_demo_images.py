@@ -85,10 +85,10 @@ def test_it_ends_with_table_pictures_and_advice(
     pytest.importorskip("matplotlib")
     out_folder = tmp_path / "outputs"
     given = ("demo", "--images", "--data", place, "--output", out_folder)
-    code, out, _ = command(*given, "--mode", "backbone", "--mode", "backbone[:2]")
+    code, out, err = command(*given, "--mode", "backbone", "--mode", "backbone[:2]")
     assert code == 0
-    assert "pre-trained on the digits 0 1 2 3 4" in out
-    assert "new_digit: 40 images to train on, 80 to evaluate on, 5 labels" in out
+    assert "pre-trained on the digits 0 1 2 3 4" in err
+    assert "new_digit: 40 images to train on, 80 to evaluate on, 5 labels" in err
     with (out_folder / "comparison.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["scenario"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["majority", "start", "backbone", "backbone[:2]"]
@@ -97,7 +97,8 @@ def test_it_ends_with_table_pictures_and_advice(
     for picture in ("trainability.png", "comparison.png"):
         assert (out_folder / picture).read_bytes().startswith(b"\x89PNG")
     assert "<html" in (out_folder / "report.html").read_text("utf-8")
-    assert out.splitlines()[-1].startswith("advice: ")
+    assert out.splitlines()[-1].startswith("answer: freeze ")
+    assert "\nadvice, before anything trains: " in out
     # what was pre-trained is there as any model is, without the head that taught it
     model = mtf.MultiTaskModel.from_pretrained(out_folder / "pretrained")
     assert not model.heads and model.reads_images

@@ -24,7 +24,10 @@ Command = Callable[..., tuple[int, str, str]]
 
 def all_commands(group: click.Group = cli, name: str = "") -> Iterator[tuple[str, click.Command]]:
     """Yield every command that is no group, by its words."""
-    for word, one in group.commands.items():
+    context = click.Context(group)
+    for word in group.list_commands(context):
+        one = group.get_command(context, word)
+        assert one is not None
         if isinstance(one, click.Group):
             yield from all_commands(one, f"{name}{word} ")
         else:

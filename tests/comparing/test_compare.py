@@ -273,7 +273,7 @@ def test_a_job_that_dies_twice_is_reported(
     folder = ComparisonFolder(tmp_path / "all")
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
-    (run,) = run_on(executor, folder, [Job("nonsense", 0)], threads=1)
+    ((_, run),) = run_on(executor, folder, [Job("nonsense", 0)], threads=1)
     assert run.error is not None
     assert "died twice" in run.error
     assert "exit status 1" in run.error

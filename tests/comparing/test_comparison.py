@@ -350,6 +350,13 @@ def test_plot(usual: Comparison, tmp_path: Path) -> None:
         usual.plot(tmp_path / "quality.pgn")
 
 
+def test_plots_without_a_path_are_figures(usual: Comparison) -> None:
+    figures = pytest.importorskip("matplotlib.figure")
+    for figure in (usual.plot(), usual.plot_modes()):
+        assert isinstance(figure, figures.Figure)
+        assert figure._repr_png_()[:4] == b"\x89PNG"
+
+
 def test_plot_without_matplotlib(
     usual: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,6 +366,9 @@ def test_plot_without_matplotlib(
         path = usual.plot(tmp_path / "quality.png")
     text = path.read_text("utf-8")
     assert "backbone[:1]" in text and "min to max over 3 seeds" in text
+    for draw in (usual.plot, usual.plot_modes):
+        with pytest.raises(ConfigError, match=r"pip install mtfreeze\[viz\]"):
+            draw()
 
 
 def stored(whole: Comparison, folder: Path) -> ComparisonFolder:

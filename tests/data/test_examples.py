@@ -55,7 +55,7 @@ def test_rows_with_several_labels() -> None:
     assert data.tasks == ("classifier", "topic")
     assert data.labels("topic") == {"film": 1, "food": 1}
     assert data.labels("classifier") == {"positive": 1}
-    assert repr(data) == "Examples(2 texts, name='data', labels of classifier, topic)"
+    assert repr(data) == "Examples(2 texts, name='data', labels of classifier (1), topic)"
     with pytest.raises(ConfigError, match="'topics'; did you mean 'topic'"):
         data.labels("topics")
     with pytest.raises(ConfigError, match=r"pass labels\('classifier'\)"):

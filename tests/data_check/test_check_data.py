@@ -49,6 +49,7 @@ def test_its_text_has_all_of_it(tmp_path: Path) -> None:
     assert said.splitlines() == [
         "a.tsv: 3 texts",
         "labels: no 2, yes 1",
+        "balance: most no 66.7 %, least yes 33.3 %",
         "characters: 0 to 3, median 3, 95 % up to 3",
         "words: 0 to 2, median 2, 95 % up to 2",
         "empty: 1 row",
@@ -264,3 +265,68 @@ def test_rows_of_columns_with_tabs_that_cannot_be_read(tmp_path: Path) -> None:
     )
     assert found.n_rows == 2 and found.labels[""].counts == {"yes": 2}
     assert [one.n for one in found.faults] == [1] and ":3: " in found.faults[0].first[0]
+
+
+def test_balance_is_of_labels_alone(tmp_path: Path) -> None:
+    found = mtf.check_data(write(tmp_path, "a.tsv", "a\tx\nb\ty\nc\ty\nd\ty\n"))
+    assert found.labels[""].balance == (("y", 0.75), ("x", 0.25))
+    assert found.to_dict()["labels"][""]["balance"] == [("y", 0.75), ("x", 0.25)]
+    assert "balance: most y 75 %, least x 25 %" in str(found)
+    even = mtf.check_data(write(tmp_path, "b.tsv", "a\tx\nb\ty\n"))
+    assert "balance: every label as often" in str(even)
+    for name, content in (("c.tsv", "a\tx\n"), ("d.conll", "a\tO\nb\tB-x\n")):
+        one = mtf.check_data(write(tmp_path, name, content))
+        assert one.labels[""].balance is None and "balance:" not in str(one)
+
+
+def test_rows_that_are_cut_at_least_are_said_without_a_model(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "a.tsv", f"{'a ' * 254}\tx\n{'b ' * 255}\ty\n")
+    found = mtf.check_data(path)
+    assert (found.n_long, found.n_truncated) == (1, 0)
+    assert "longer than 254 words: 1 row, which a model of 256 tokens cuts" in str(found)
+    counted = mtf.check_data(path, model=str(tiny_folder))
+    assert (counted.n_long, counted.n_truncated) == (0, 2)
+
+
+def test_what_two_files_have_in_common(tmp_path: Path) -> None:
+    train = write(tmp_path, "train.tsv", "a\tx\nb\ty\nb\ty\n")
+    judged = write(tmp_path, "eval.tsv", "b\tx\na\tx\nc\tz\nno tab\n")
+    found = mtf.check_data(train, judged)
+    assert [one.n_rows for one in found.files] == [3, 3]
+    assert found.files[0] == mtf.check_data(train)
+    assert found.n_faults == 1
+    (both,) = found.overlaps
+    assert (both.n_rows, both.n_contrary) == (2, 1)
+    assert both.example == f"{judged}:1 as {train}:2"
+    assert both.unseen == {"": ["z"]}
+    assert json.loads(json.dumps(found.to_dict()))["overlaps"][0]["n_contrary"] == 1
+    said = str(found).replace(f"{tmp_path}/", "").split("\n\n")
+    assert said[0].startswith("train.tsv: 3 texts") and said[1].startswith("eval.tsv: 3 texts")
+    assert said[2].splitlines() == [
+        "eval.tsv beside train.tsv",
+        "in both: 2 rows, 1 with another label; for instance eval.tsv:1 as train.tsv:2",
+        "labels that train.tsv does not have: 'z'",
+    ]
+    three = mtf.check_data(train, judged, write(tmp_path, "test.tsv", "d\tx\n"))
+    assert [one.n_rows for one in three.overlaps] == [2, 0, 0]
+    assert "test.tsv beside " in str(three) and "in both: no row" in str(three)
+
+
+def test_in_a_notebook_it_is_a_table(tmp_path: Path) -> None:
+    one = write(tmp_path, "a.tsv", "a\t<b>\nb\ty\nno tab\n")
+    table = mtf.check_data(one)._repr_html_()
+    assert "<caption>" in table and ": 2 texts</caption>" in table
+    assert "<td style='text-align:left'>labels</td>" in table
+    assert "&lt;b&gt; 1, y 1" in table and "<b>" not in table
+    both = mtf.check_data(one, one)._repr_html_()
+    assert both.count("<table>") == 3 and both.startswith(table)
+    assert "2 rows, 0 with another label" in both
+
+
+def test_labels_of_two_tasks_in_one_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "text,mood,topic\na,glad,x\nb,sad,\n")
+    found = mtf.check_data(path, label=["mood", "topic"])
+    assert found.labels["mood"].counts == {"glad": 1, "sad": 1}
+    assert found.labels["topic"].n_without == 1

@@ -21,8 +21,9 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     (tmp_path / "cat" / "notes.txt").touch()
     said = str(mtf.check_data(tmp_path)).replace(f"{tmp_path}/", "").splitlines()
-    assert said[1:6] == [
+    assert said[1:7] == [
         "labels: cat 2, dog 1",
+        "balance: most cat 66.7 %, least dog 33.3 %",
         "height: 8 to 8, median 8, 95 % up to 8",
         "width: 6 to 30, median 6, 95 % up to 30",
         "repeated: 1 row, 1 with another label; for instance dog/again.png as cat/a.png",
@@ -30,5 +31,6 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
         "'notes.txt'",
     ]
     assert said[0] == f"{tmp_path}: 3 images"
-    assert said[6:8] == ["for: mtf.SequenceClassification(labels=[...])", "cannot be read: 1 row"]
-    assert said[9].startswith("    dog/c.png: expected a whole image; found a damaged one")
+    assert said[7:9] == ["for: mtf.SequenceClassification(labels=[...])", "cannot be read: 1 row"]
+    assert said[9] == "  1 x expected a whole image"
+    assert said[10].startswith("    dog/c.png: expected a whole image; found a damaged one")

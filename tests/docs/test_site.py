@@ -144,5 +144,5 @@ def test_the_site_builds_strictly_and_needs_no_network(tmp_path: Path) -> None:
     commands = (site / "command-line.html").read_text(encoding="utf-8")
     from mtfreeze.cli.app import cli
 
-    assert all(f"mtfreeze {name}" in commands for name in cli.commands)
+    assert all(f"mtfreeze {name}" in commands for name in cli.list_commands())
     assert "Sentinel" not in commands

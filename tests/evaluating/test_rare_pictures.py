@@ -28,7 +28,7 @@ def test_words_that_are_cut_off_are_said(
     assert 0 < found.n_lost == 61 - int(found.counts.sum())
     told: list[str] = []
     monkeypatch.setattr(
-        sys.modules["mtfreeze.evaluating.confusion"],
+        sys.modules["mtfreeze.evaluating.confusion_counts"],
         "write_picture",
         lambda figure, text, path: told.append(text()) or Path(path),
     )

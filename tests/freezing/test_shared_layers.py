@@ -16,7 +16,7 @@ from mtfreeze.freezing.selectors import ModelIndex, resolve
 from mtfreeze.freezing.unit_names import unit_names
 from mtfreeze.planning.rates import layer_factors
 from mtfreeze.pricing.explain import unit_list
-from mtfreeze.recommending.candidates import NAMES, make_candidates
+from mtfreeze.recommending.candidates import ADVISED, make_candidates
 
 PATHS = (
     "backbone.embeddings",
@@ -135,10 +135,10 @@ def test_decay_takes_shared_layers_as_one(index: ModelIndex) -> None:
 @pytest.mark.parametrize(
     ("paths", "names", "half"),
     [
-        (("backbone.layers[0:4]", "backbone.layers[4:8]"), NAMES, "backbone[:4]"),
-        (("backbone.layers[0:2]", "backbone.layers[2:8]"), NAMES, "backbone[:2]"),
-        (("backbone.layers[0:8]",), ("heads", "none", "probe_then_tune"), None),
-        (("backbone.layers[0]",), NAMES, "backbone[:0]"),
+        (("backbone.layers[0:4]", "backbone.layers[4:8]"), ADVISED, "backbone[:4]"),
+        (("backbone.layers[0:2]", "backbone.layers[2:8]"), ADVISED, "backbone[:2]"),
+        (("backbone.layers[0:8]",), ("heads", "none"), None),
+        (("backbone.layers[0]",), ADVISED, "backbone[:0]"),
     ],
 )
 def test_candidates_of_advice_leave_out_what_cannot_be_split(

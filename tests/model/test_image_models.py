@@ -12,6 +12,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.images import Processor
+from support.residual import write_residual_folder
 from support.vision import image_batch
 from support.vision_folders import COLOURS, SIDE, coloured, vision_model, write_vision_folder
 
@@ -67,6 +68,9 @@ def test_however_a_picture_is_given_it_is_the_same(
     ways = [PICTURES[0], drawn, tmp_path / "a.png", mtf.Picture(tmp_path / "a.png")]
     assert len({row.tobytes() for row in model.encode(ways)}) == 1
     assert len({tuple(row) for row in model.predict_proba("colour", ways)}) == 1
+    for alone in (str(tmp_path / "a.png"), mtf.Picture(PICTURES[0])):
+        assert np.array_equal(model.encode(alone), model.encode(ways)[0])
+        assert model.predict("colour", alone) == model.predict("colour", ways)[0]
 
 
 def test_images_of_another_grid_need_leave(folder: Path, tmp_path: Path) -> None:
@@ -274,3 +278,11 @@ def test_a_comparison_varies_pictures_as_a_run_does(model: mtf.MultiTaskModel) -
     plain = mtf.fit(model.copy().unfreeze().freeze("backbone[:1]"), tasks(), **options)
     losses = [row["loss"] for row in comparison.runs[-1].history if "loss" in row]
     assert losses == run.losses() != plain.losses()
+
+
+@pytest.mark.parametrize("pooling", ["cls", "lasttoken", "mean+cls"])
+def test_no_cell_of_a_grid_stands_for_the_image(tmp_path: Path, pooling: str) -> None:
+    folder = write_residual_folder(tmp_path / "resnet")
+    with pytest.raises(mtf.ConfigError, match="would read a corner of the image alone"):
+        mtf.MultiTaskModel.from_pretrained(folder, pooling=pooling)
+    assert mtf.MultiTaskModel.from_pretrained(folder, pooling="max").pooling == "max"

@@ -87,3 +87,37 @@ def test_where_words_have_other_tokens_than_their_text(two_head_model: mtf.Multi
 @pytest.mark.parametrize("texts", [[], iter([])])
 def test_no_texts(two_head_model: mtf.MultiTaskModel, texts: list[str]) -> None:
     assert two_head_model.predict_all(texts) == {"classifier": [], "ner_head": []}
+
+
+def test_a_text_without_a_list_has_an_answer_without_one(
+    two_head_model: mtf.MultiTaskModel,
+) -> None:
+    model = two_head_model
+    for text in TEXTS:
+        assert np.array_equal(model.encode(text), model.encode([text])[0])
+        for head in ("classifier", "ner_head"):
+            assert model.predict(head, text) == model.predict(head, [text])[0]
+            alone, listed = model.predict_proba(head, text), model.predict_proba(head, [text])
+            assert np.array_equal(alone, listed[0])
+        each = {name: found[0] for name, found in model.predict_all([text]).items()}
+        assert model.predict_all(text) == each
+    assert model.encode("good").shape == (model.width,)
+    assert model.predict("classifier", "good") in ("negative", "positive")
+
+
+def test_a_number_without_a_list(two_head_model: mtf.MultiTaskModel) -> None:
+    two_head_model.add_head("score", mtf.Regression())
+    assert two_head_model.predict("score", "good") == two_head_model.predict("score", ["good"])[0]
+
+
+def test_only_a_text_stands_without_a_list(two_head_model: mtf.MultiTaskModel) -> None:
+    model = two_head_model
+    with pytest.raises(TypeError, match="pair of texts"):
+        model.encode([["anna", "smith"]])
+    with pytest.raises(TypeError, match="sentence 0"):
+        model.encode("anna smith", words=True)
+    for other in (b"good", 3, None):
+        with pytest.raises(TypeError):
+            model.encode(other)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            model.predict("classifier", other)  # type: ignore[call-overload]

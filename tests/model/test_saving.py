@@ -72,6 +72,7 @@ def test_the_files_of_a_folder(trained: mtf.MultiTaskModel, tmp_path: Path) -> N
     trained.save_pretrained(tmp_path / "out", tasks={"classifier": {"weight": 2.0}})
     assert set(tree(tmp_path / "out")) == {
         "1_Pooling/config.json",
+        "README.md",
         "config.json",
         "freeze_report.json",
         "heads/classifier.safetensors",

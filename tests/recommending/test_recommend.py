@@ -12,15 +12,24 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.comparing.scenarios import read_modes
 from mtfreeze.freezing.layer_units import LayerUnits
-from mtfreeze.recommending import adviser, rules
+from mtfreeze.recommending import adviser, budget, rules
 from mtfreeze.recommending.advice import Reason
 from mtfreeze.recommending.backbone_facts import backbone_facts
-from mtfreeze.recommending.candidates import NAMES, make_candidates
+from mtfreeze.recommending.candidates import (
+    ADVISED,
+    FURTHER,
+    NAMES,
+    candidates_for,
+    further_of,
+    make_candidates,
+)
 from mtfreeze.recommending.data_facts import task_rows
 from mtfreeze.recommending.evidence import EVIDENCE, as_markdown, evidence
+from mtfreeze.recommending.factors import FACTORS
 from mtfreeze.recommending.findings import Findings
-from mtfreeze.recommending.rules import CASES, RANKING
+from mtfreeze.recommending.rules import CASES, RANKING, RULES
 from support.families import load_family, write_family
 from support.places import DOCS
 from support.small_tasks import ROWS, two_tasks
@@ -99,24 +108,43 @@ def test_the_page_of_evidence_is_the_code_s() -> None:
 
 
 def test_rules_know_every_case_and_candidate() -> None:
-    assert set(RANKING) == set(CASES)
+    assert set(RANKING) == set(CASES) and len(set(CASES)) == len(RULES)
     for ranking in RANKING.values():
-        assert sorted(ranking) == sorted(NAMES)
+        assert sorted(ranking) == sorted(NAMES) and ranking[0] in ADVISED
     for n_layers in (1, 2, 6, 24):
         layers = LayerUnits.of([f"backbone.layers[{i}]" for i in range(n_layers)])
-        assert tuple(make_candidates(layers, 100)) == NAMES
+        assert tuple(make_candidates(layers, 100)) == ADVISED
+        assert tuple(make_candidates(layers, 100, FURTHER)) == NAMES
 
 
 def test_candidates_train_what_they_say(two_head_model: mtf.MultiTaskModel) -> None:
-    candidates = make_candidates(two_head_model.index.layers, 10)
-    phases = {name: one.schedule.resolve(two_head_model) for name, one in candidates.items()}
-    frozen = {name: [len(p.freeze.frozen) for p in found] for name, found in phases.items()}
-    backbone = len([key for key in two_head_model.param_keys if key.startswith("backbone.")])
-    assert frozen["heads"] == [backbone] and frozen["none"] == [0]
-    assert 0 < frozen["half"][0] < backbone
-    assert frozen["probe_then_tune"] == [backbone, 0]
-    assert frozen["gradual"] == sorted(frozen["gradual"], reverse=True)
-    assert frozen["gradual"][0] == backbone and frozen["gradual"][-1] == 0
+    candidates = candidates_for(two_head_model, 10)
+    assert tuple(candidates) == NAMES
+    frozen = {}
+    for name, one in candidates.items():
+        (phase,) = one.schedule.resolve(one.on(two_head_model))
+        frozen[name] = phase.freeze.frozen
+    backbone = {key for key in two_head_model.param_keys if key.startswith("backbone.")}
+    assert frozen["heads"] == frozen["lora"] == backbone and not frozen["none"]
+    assert set() < frozen["half"] < backbone
+    assert two_head_model.adapter is None
+
+
+def test_bitfit_is_that_of_a_comparison(two_head_model: mtf.MultiTaskModel) -> None:
+    (phase,) = candidates_for(two_head_model, 10)["bitfit"].schedule.resolve(two_head_model)
+    (scenario,) = read_modes(two_head_model, ["bitfit"], None)
+    scenario.apply(two_head_model)
+    assert phase.freeze.frozen == two_head_model.freeze_state().frozen != frozenset()
+
+
+def test_what_a_schedule_needs_first_is_said(two_head_model: mtf.MultiTaskModel) -> None:
+    lora = candidates_for(two_head_model, 10)["lora"]
+    with pytest.raises(mtf.SelectorError, match=r"call model\.add_lora\(\) first"):
+        mtf.fit(two_head_model, two_tasks(), freeze_schedule=lora.schedule, progress=False)
+    assert lora.first_call == "model.add_lora(rank=8)"
+    eval(lora.first_call, {"model": two_head_model})
+    assert {one.rank for one in two_head_model.adapter.sites} == {lora.way.rank}
+    assert further_of(two_head_model) == ("bitfit",)  # one adapter at a time
 
 
 def test_a_budget_picks_what_keeps_within_it(two_head_model: mtf.MultiTaskModel) -> None:
@@ -128,6 +156,63 @@ def test_a_budget_picks_what_keeps_within_it(two_head_model: mtf.MultiTaskModel)
         assert tight.reasons[0].basis == "budget"
         assert "the fastest, and still above it" in tight.reasons[0].sentence
     assert advise(two_head_model, budget=1e6).name == free.name
+
+
+def test_what_a_budget_rules_out_brings_the_adapters(
+    two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = {"none": 9.0, "half": 5.0, "lora": 4.0, "bitfit": 20.0, "heads": 1.0}
+
+    def priced(_: Any, __: Any, one: Any, *___: Any) -> budget.Priced:
+        estimate = SimpleNamespace(seconds=prices[one.name], doubts=(), memory=None)
+        return budget.Priced(one, estimate)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(budget, "_price", priced)
+    free, tight = advise(two_head_model), advise(two_head_model, budget=6)
+    assert (free.name, [one.name for one in free.alternatives]) == ("none", ["half", "heads"])
+    assert tight.name == "half" and tight.reasons[0].basis == "budget"
+    assert [one.name for one in tight.alternatives] == ["none", "heads", "lora"]
+    (lora,) = (one for one in tight.alternatives if one.name == "lora")
+    assert lora.first_call == "model.add_lora(rank=8)"
+    assert "call model.add_lora(rank=8) first" in " ".join(str(tight).split())
+    assert [one.decides for one in free.factors] == [False] * 4
+    assert {one.name for one in tight.factors if one.decides} == {"compute"}
+
+
+def test_what_does_not_fit_is_not_advised(two_head_model: mtf.MultiTaskModel) -> None:
+    free = advise(two_head_model)
+    assert free.name == "none" and free.memory.fits
+    assert "training fits: needs" in str(free)
+    (half,) = (one for one in free.alternatives if one.name == "half")
+    most = mtf.estimate(
+        two_head_model, two_tasks(), freeze_schedule=half.schedule, progress=False, batch_size=16
+    ).peak_bytes
+    assert most < free.memory.training_bytes
+    tight = advise(two_head_model, memory=free.memory.training_bytes - 1)
+    assert tight.name == "half" and tight.memory.training_bytes == most
+    first = tight.reasons[0]
+    assert first.basis == "memory" and "none would be advised before half" in first.sentence
+    assert "does not fit: needs" in first.sentence and not first.other_kind
+    assert "none" not in {one.name for one in tight.alternatives}
+    (compute,) = (one for one in tight.factors if one.decides)
+    assert compute.found.endswith("no budget; too large for the memory: none")
+    with pytest.raises(MemoryError, match=r"none: training does not fit.*heads: training does"):
+        advise(two_head_model, memory=1000)
+    with pytest.raises(mtf.ConfigError, match="memory counts bytes"):
+        advise(two_head_model, memory=0)
+
+
+def test_factors_are_those_of_the_page(two_head_model: mtf.MultiTaskModel) -> None:
+    advice = advise(two_head_model)
+    assert [one.name for one in advice.factors] == [one.name for one in FACTORS]
+    found = {one.name: one.found for one in advice.factors}
+    assert "classifier: 10 rows, 5 examples of each of 2 labels" in found["size"]
+    assert "classifier: the probe reads accuracy" in found["similarity"]
+    assert "none " in found["compute"] and found["compute"].endswith("no budget")
+    page = (DOCS / "TRAINING_CONSIDERATIONS.md").read_text(encoding="utf-8")
+    for one in FACTORS:
+        cells = (one.name, one.looks_at, one.speaks_for, one.speaks_against)
+        assert f"| {' | '.join(cells)} |" in page
 
 
 def test_pins_are_kept(two_head_model: mtf.MultiTaskModel) -> None:
@@ -267,21 +352,10 @@ data:
 
 def test_the_page_of_rules_is_the_code_s() -> None:
     page = (DOCS / "TRAINING_CONSIDERATIONS.md").read_text(encoding="utf-8")
-    decides = page.partition("## How `recommend` decides")[2]
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", decides, re.M))
-    assert set(rows) == set(CASES)
-    first = {
-        "heads": "heads only",
-        "half": "lower half frozen",
-        "none": "nothing frozen",
-        "probe_then_tune": "heads first, then everything",
-    }
-    for case, row in rows.items():
-        assert row.endswith(first[RANKING[case][0]]), case
-    assert f"reaches {rules.ENOUGH} " in rows["enough"]
-    assert f"at most {rules.FEW} examples" in rows["few"]
-    assert f"at most {rules.SMALL} examples" in rows["small"]
-    assert f"{rules.FAR} or more" in rows["shifted"]
+    decides = page.partition("## How `recommend` decides")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \|$", decides, re.M)
+    first = {"heads": "heads only", "half": "lower half frozen", "none": "nothing frozen"}
+    assert rows == [(one.case, one.when, first[one.ranking[0]]) for one in RULES]
     quoted = set(re.findall(r"\bE\d+\b", page))
     assert quoted <= {one.id for one in EVIDENCE} and len(quoted) > 10
 
@@ -330,25 +404,29 @@ def test_nothing_is_left_to_advise_on(two_head_model: mtf.MultiTaskModel) -> Non
         mtf.recommend(two_head_model, two_tasks(), progress=False)
 
 
-def shown(case: str, per_label: int, kind: str, shift: float | None) -> Findings:
-    """Return findings that lead to a case: a task with so many examples of a label."""
-    data = SimpleNamespace(kind="text", per_label=per_label)
-    layers = SimpleNamespace(top=0.5, metric="accuracy", headroom=0.5, layers=())
-    return Findings(SimpleNamespace(kind=kind), {case: data}, {case: layers}, {case: shift}, ())  # type: ignore[arg-type]
+def shown(**tops: float) -> Findings:
+    """Return findings of tasks of which the probes of the top layer give these figures."""
+    data = {task: SimpleNamespace(kind="text", per_label=300) for task in tops}
+    scores = {
+        task: SimpleNamespace(
+            top=top, metric="accuracy", headroom=1 - top, probe=(top,), best_layer=0, error=0.0
+        )
+        for task, top in tops.items()
+    }
+    backbone = SimpleNamespace(kind="sentence", layer="layer", n_layers=0, below="embeddings")
+    return Findings(backbone, data, scores, dict.fromkeys(tops), ())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("case", "findings", "said"),
+    ("findings", "case", "said"),
     [
-        ("tune", shown("tune", 300, "sentence", None), "300 examples of a label; with 100 to 500"),
-        ("tune", shown("tune", 3000, "masked", None), "From 64 examples of a label on"),
-        ("shifted", shown("shifted", 300, "sentence", 1.9), "another domain than training rows"),
+        (shown(easy=0.98), "enough", "2.0 points are left to win"),
+        (shown(hard=0.6), "tune", "stopping at heads on the frozen backbone would give"),
+        (shown(easy=0.98, hard=0.6), "tune", "hard (tune) needs most of it to move and decides"),
+        (shown(hard=0.6, easy=0.98), "tune", "easy (enough) would do with as much or less"),
     ],
 )
-def test_cases_give_their_reasons(
-    case: str, findings: Findings, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rules, "_say_layers", lambda *_: None)
+def test_cases_give_their_reasons(findings: Findings, case: str, said: str) -> None:
     found, ranking, reasons = rules.decide(findings)
     assert (found, ranking) == (case, RANKING[case])
     assert any(said in one.sentence for one in reasons)

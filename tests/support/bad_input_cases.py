@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
 from mtfreeze.cli.job import load_config, parse_config
+from support.bad_table_cases import TABLE_CASES
 from support.texts import SENTENCES, TAGGED
 from support.tiny_bert import tiny_config, tiny_tensors, write_json, write_tiny_bert
 
@@ -45,6 +46,8 @@ class Place:
 
 
 Case = Callable[[Place], object]
+
+
 load = mtf.MultiTaskModel.from_pretrained
 
 
@@ -300,6 +303,13 @@ CASES: dict[str, Case] = {
     ),
     "saved head of unknown kind": saved(heads={"classifier": {"kind": "regresion"}}),
     "saved freeze state damaged": saved(freeze={"frozen": "all"}),
+    "saved model with a damaged run": saved(last_run={"fingerprint": 3}),
+    "saved model of no origin": saved(origin=["someone/tiny"]),
+    "pushing without a user": lambda p: p.model.push_to_hub("tiny"),
+    "pushing with a token of bytes": lambda p: p.model.push_to_hub("me/tiny", token=b"hf"),
+    "saving a head that is no class": lambda p: p.model.save_pretrained(
+        p.folder / "task", head="classifier"
+    ),
     "saving over a file": lambda p: p.model.save_pretrained(p.file("file", "")),
     "saving among other files": lambda p: p.model.save_pretrained(p.file("x", "").parent),
     # heads
@@ -341,7 +351,7 @@ CASES: dict[str, Case] = {
     "text is None": lambda p: p.model.encode(["good", None]),  # type: ignore[list-item]
     "text is bytes": lambda p: p.model.encode([b"good"]),  # type: ignore[list-item]
     "text is a number": lambda p: p.model.encode([1.5]),  # type: ignore[list-item]
-    "texts are one text": lambda p: p.model.encode("good"),
+    "texts are one text": lambda p: p.model.forward("good"),
     "texts are None": lambda p: p.model.encode(None),  # type: ignore[arg-type]
     "half a character": lambda p: p.model.encode(["good \ud83d"]),
     "word is a number": lambda p: p.model.predict("ner_head", [["anna", 3]]),  # type: ignore[list-item]
@@ -362,6 +372,14 @@ CASES: dict[str, Case] = {
     "JSONL line without text": read(mtf.read_jsonl, '{"label": "b"}\n'),
     "CoNLL line without a tag": read(mtf.read_conll, "anna\tB-person\nsmith\n"),
     "CoNLL scheme unknown": read(mtf.read_conll, "anna\tO\n", scheme="iob3"),
+    "CSV without labels of any task": read(
+        mtf.read_csv, "text,mood,topic\na,,\n", label=["mood", "topic"]
+    ),
+    **TABLE_CASES,
+    "rows drawn in an unknown way": fit(
+        lambda: {"classifier": mtf.Task(train=ROWS, sampling="balance")}
+    ),
+    "tags drawn evenly": fit(lambda: {"ner_head": mtf.Task(train=TAGGED, sampling="balanced")}),
     # rows and tasks
     "no rows": task([]),
     "row is a text": task(["good"]),
@@ -407,6 +425,7 @@ CASES: dict[str, Case] = {
     "metric of a best model that is not kept": fit(metric_for_best_model="loss"),
     "early stopping without evaluations": fit(callbacks=[mtf.EarlyStopping()]),
     "early stopping without data": fit(callbacks=[mtf.EarlyStopping()], eval_every="epoch"),
+    "logger without a folder": lambda p: mtf.TensorBoardLogger(None),
     "no patience": lambda p: mtf.EarlyStopping(patience=0),
     "callback outside a list": fit(callbacks=mtf.EarlyStopping()),
     "callback that is a class": fit(callbacks=[mtf.Callback]),

@@ -87,8 +87,8 @@ start: {{epochs: 1}}
 training: {{epochs: 1, output_dir: out}}
 """)
     with claimed(tmp_path / "out"):
-        code, out, err = command("train", "--config", tmp_path / "job.yaml")
-    assert (code, out.count("trained: classifier")) == (2, 0)
+        code, _, err = command("train", "--config", tmp_path / "job.yaml")
+    assert (code, err.count("trained: classifier")) == (2, 0)
     assert "no other run writes to" in err
     code, _, err = command("train", "--config", tmp_path / "job.yaml")
     assert code == 0, err

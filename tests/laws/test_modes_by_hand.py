@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which parts should I freeze? The comparison of freeze modes as a test that you can copy.
+"""Every freeze mode by hand, on real weights: held to the law without the proof of the run itself.
 
 Starts where a comparison should start: a real backbone with two heads that already work. From there
 every mode trains a copy with other parts frozen, and is held to what freezing promises: what is
-frozen keeps its bits, what is not moves, and the scores stay sensible. To use it on your model, put
-your backbone, heads and data into `start` and run
-
-    pytest tests/laws/test_freeze_modes.py -s
-
-The data here are the first rows of examples/data, so the scores are rough; `mtfreeze demo` runs the
-same comparison on all of it.
+frozen keeps its bits, what is not moves, and the scores stay sensible. The data are the first rows
+of examples/data, so the scores are rough. ``tests/test_freeze_modes.py`` is the comparison as users
+write it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics that tasks name, in the jobs of a comparison and in job files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mtfreeze as mtf
+from mtfreeze.cli.build import build_tasks
+from mtfreeze.cli.job import parse_config
+from mtfreeze.comparing.task_files import tasks_from_values, tasks_to_values
+from support.small_tasks import ROWS, two_tasks
+from support.user_metrics import miss_count, right_share
+
+
+def test_a_folder_holds_their_names() -> None:
+    tasks = two_tasks(metrics=["roc_auc", right_share], metric="accuracy")
+    values = tasks_to_values(tasks)
+    assert values["tasks"]["classifier"]["metrics"] == [
+        "roc_auc",
+        "support.user_metrics:right_share",
+    ]
+    assert "metrics" not in values["tasks"]["ner_head"]  # as folders of earlier versions have it
+    again = tasks_from_values(values)["classifier"]
+    assert again.metrics == tasks["classifier"].metrics and again.metric == "accuracy"
+
+
+def test_every_scenario_reports_them(two_head_model: mtf.MultiTaskModel, tmp_path: Path) -> None:
+    tasks = {"classifier": two_tasks(metrics=["roc_auc", right_share])["classifier"]}
+    settings: dict[str, Any] = {"epochs": 1, "batch_size": 8, "progress": False}
+    folder = tmp_path / "kept"
+    found = mtf.compare(
+        two_head_model, tasks, ["backbone"], seeds=2, start="cold", output_dir=folder, **settings
+    )
+    for kept in (found, mtf.Comparison.load(folder)):
+        rows = {row.name: row.tasks["classifier"].metrics for row in kept.rows if row.tasks}
+        assert 0 <= rows["backbone"]["roc_auc"] <= 1
+        assert rows["backbone"]["right_share"] == pytest.approx(rows["backbone"]["accuracy"])
+    lines = found.to_csv(tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].endswith(",metric.roc_auc,metric.right_share")
+    assert {len(line.split(",")) for line in lines} == {lines[0].count(",") + 1}
+    last = found.to_rows()[-1]
+    assert last["metric.right_share"] == pytest.approx(last["value"])
+
+
+def test_what_a_comparison_refuses(two_head_model: mtf.MultiTaskModel) -> None:
+    def inside(gold: Any, predicted: Any) -> float:
+        return 0.0
+
+    for task, said in (
+        ({"metrics": [inside]}, "task 'classifier': jobs run in processes of their own"),
+        (
+            {"metrics": [miss_count], "metric": "miss_count"},
+            "one of 'accuracy', 'f1_macro', 'mcc'; found metric='miss_count'; leave metric= out",
+        ),
+    ):
+        tasks = {"classifier": two_tasks(**task)["classifier"]}
+        with pytest.raises(mtf.ConfigError, match=said):
+            mtf.compare(two_head_model, tasks, ["backbone"], seeds=1, progress=False, epochs=1)
+
+
+def test_job_files_name_them(two_head_model: mtf.MultiTaskModel, tmp_path: Path) -> None:
+    lines = "".join(f"{text}\t{label}\n" for text, label in ROWS if isinstance(label, str))
+    (tmp_path / "rows.tsv").write_text(lines, encoding="utf-8")
+    data = {"train": "rows.tsv", "metrics": ["roc_auc"], "metric": "roc_auc"}
+    loss = {"class_weights": "balanced", "label_smoothing": 0.1}
+    names = ["negative", "positive"]
+    raw = {
+        "model": {"name": "m"},
+        "heads": {"classifier": {"task": "sequence_classification", "labels": names}},
+        "data": {"classifier": {**data, "loss": loss}},
+    }
+    task = build_tasks(parse_config(raw, tmp_path), two_head_model)["classifier"]
+    assert task.extra_names == ("roc_auc",) and task.metric == "roc_auc"
+    assert task.loss == mtf.CrossEntropy(class_weights="balanced", label_smoothing=0.1)
+    for wrong, said in (
+        ("roc_auc", r"data\.classifier\.metrics must be a list of names of metrics"),
+        (["rocauc"], r"unknown data\.classifier\.metrics\[0\] 'rocauc'.*did you mean 'roc_auc'"),
+        (["os:system"], r"unknown data\.classifier\.metrics\[0\] 'os:system'"),
+    ):
+        raw["data"] = {"classifier": {**data, "metrics": wrong}}
+        with pytest.raises(mtf.ConfigError, match=said):
+            parse_config(raw, tmp_path)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a run fits into memory: priced before it as it is measured in it, and what does fit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import mtfreeze as mtf
+from mtfreeze.estimating import estimator
+from mtfreeze.estimating.memory import training_peak
+from mtfreeze.pricing.memory_fit import MemoryFit, MemoryVariant
+from mtfreeze.training.prepare import prepare
+from support.small_tasks import two_tasks
+
+RUN = {"epochs": 1, "batch_size": 4, "cache": False, "progress": False}
+
+
+def priced(model: mtf.MultiTaskModel, **options: Any) -> int:
+    """Return what plans alone say that a run takes."""
+    arguments = estimator._complete(1, {**RUN, **options})
+    del arguments["progress"]
+    return training_peak(model.copy(), prepare(model, two_tasks(), **arguments))
+
+
+@pytest.mark.parametrize("frozen", ["none", "backbone[:2]", "backbone"])
+def test_plans_say_what_a_run_takes(frozen: str, two_head_model: mtf.MultiTaskModel) -> None:
+    model = two_head_model if frozen == "none" else two_head_model.freeze(frozen)
+    before = priced(model)
+    run = mtf.fit(model, two_tasks(), **RUN)
+    measured = max(one.peak_bytes for one in run.costs)
+    # What plans themselves take, some 80 kB, is a tenth of so small a model.
+    assert before == pytest.approx(measured, rel=0.15) and before < measured
+
+
+def test_an_estimate_says_whether_it_fits(two_head_model: mtf.MultiTaskModel) -> None:
+    found = mtf.estimate(two_head_model, two_tasks(), **RUN)
+    assert found.memory.fits and found.memory.inference_fits and not found.memory.variants
+    assert found.memory.training_bytes == found.peak_bytes
+    assert "memory: training fits: needs" in str(found)
+    assert json.loads(json.dumps(found.to_dict()))["memory"]["fits"] is True
+
+
+def test_what_fits_is_priced_as_the_run_is(two_head_model: mtf.MultiTaskModel) -> None:
+    whole = priced(two_head_model)
+    half = priced(two_head_model.copy().freeze("backbone[:1]"))
+    assert half < whole
+    found = mtf.estimate(two_head_model, two_tasks(), memory=whole - 1, **RUN).memory
+    by_name = {one.says: one.n_bytes for one in found.variants}
+    assert found.fits is False and by_name["model.freeze('backbone[:1]')"] == half
+    assert by_name["fit(token_budget=256)"] == priced(two_head_model, token_budget=256)
+    adapted = two_head_model.copy().freeze("backbone").add_lora(rank=8)
+    assert by_name["model.freeze('backbone').add_lora(rank=8)"] == priced(adapted)
+    said = found.lines()
+    assert "training does not fit" in said[0] and "model.freeze('backbone[:1]')" in said[1]
+
+
+def test_nothing_fits_into_a_byte(two_head_model: mtf.MultiTaskModel) -> None:
+    found = mtf.estimate(two_head_model, two_tasks(), memory=1, **RUN).memory
+    assert found.inference_fits is False
+    assert [one.says for one in found.inference_variants] == ["model.freeze(precision='int8')"]
+    said = found.lines()
+    assert "nothing that was priced for training fits; the least is" in said[1]
+    assert "nothing that was priced for inference fits" in said[2]
+
+
+def test_no_step_is_timed_that_does_not_fit(
+    two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtfreeze.estimating.memory.free_memory", lambda: 1000)
+    with pytest.raises(MemoryError, match=r"does not fit: needs .*nothing was timed"):
+        mtf.estimate(two_head_model, two_tasks(), **RUN)
+    assert mtf.estimate(two_head_model, two_tasks(), memory=1000, **RUN).seconds > 0
+
+
+def test_where_nothing_is_known_it_is_said(
+    two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtfreeze.estimating.memory.free_memory", lambda: None)
+    found = mtf.estimate(two_head_model, two_tasks(), **RUN).memory
+    assert found.fits is None and found.inference_fits is None
+    assert "pass memory= bytes" in found.lines()[0]
+
+
+def test_words_of_what_fits() -> None:
+    variants = (MemoryVariant("a", 30), MemoryVariant("b", 10), MemoryVariant("c", 5))
+    found = MemoryFit(50, 5, 20, variants)
+    assert str(found) == (
+        "memory: training does not fit: needs 50 B of 20 B free; inference fits: 5 B; "
+        "training fits with b (10 B), or c (5 B)"
+    )
