@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from .advice_records import Cell, Grid, Record
 from .advice_regret import (
@@ -78,22 +79,25 @@ def rules_of(grid: Grid, modes: Sequence[str], seeds: int) -> dict[str, Rule]:
     def per_label(cell: Cell) -> float:
         return grid.first(cell).n_rows / grid.first(cell).n_labels
 
-    def left_to_win(cell: Cell) -> float:
-        runs = [one for one in grid.by_cell[cell]["heads"].values() if one.choose is not None]
-        return 100 * (1 - statistics.mean(one.chosen_by() for one in runs))
-
     def layers(cell: Cell) -> float:
         return LAYERS[cell[1]]
 
+    left = partial(_left_by_heads, grid)
     cells = grid.cells(modes, seeds, CALIBRATION)
     rules = [
         Threshold("layers", layers, 0.0, "none", "half"),
         Threshold("rows a label", per_label, 0.0, "heads", "none"),
         Threshold("rows a label", per_label, 0.0, "half", "none"),
-        Threshold("points left by the heads", left_to_win, 0.0, "heads", "none"),
-        Threshold("points left by the heads", left_to_win, 0.0, "half", "none"),
+        Threshold("points left by the heads", left, 0.0, "heads", "none"),
+        Threshold("points left by the heads", left, 0.0, "half", "none"),
     ]
     return {str(one): one for one in (fitted(grid, cells, modes, rule) for rule in rules)}
+
+
+def _left_by_heads(grid: Grid, cell: Cell) -> float:
+    """Return the points that heads alone leave on the rows to choose by, as a probe would say."""
+    runs = [one for one in grid.by_cell[cell]["heads"].values() if one.choose is not None]
+    return 100 * (1 - statistics.mean(one.chosen_by() for one in runs))
 
 
 def differences_table(grid: Grid, base: str, others: Sequence[str]) -> str:
@@ -118,7 +122,9 @@ def _ahead(grid: Grid, cell: Cell, mode: str, base: str) -> float:
 def groups_table(grid: Grid, base: str, modes: Sequence[str]) -> str:
     """Return the same by kind of situation, and over how many cells."""
     lines = [header("cells", *(f"{mode} ahead of {base}" for mode in modes))]
-    for name, belongs in GROUPS.items():
+    easy = {one for one in grid.cells(("heads", base)) if _left_by_heads(grid, one) <= EASY}
+    groups = {**GROUPS, f"heads leave at most {EASY} points": lambda one: one.cell in easy}
+    for name, belongs in groups.items():
         said = []
         for mode in modes:
             cells = [one for one in grid.cells((base, mode)) if belongs(grid.first(one))]
@@ -129,6 +135,7 @@ def groups_table(grid: Grid, base: str, modes: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+EASY = 10
 GROUPS: dict[str, Callable[[Record], bool]] = {
     "at most 16 rows a label": lambda one: one.n_rows <= 16 * one.n_labels and one.kind != "token",
     "more rows a label": lambda one: one.n_rows > 16 * one.n_labels and one.kind != "token",
