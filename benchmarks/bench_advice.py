@@ -29,7 +29,7 @@ from typing import Any
 
 from parts.advice_picture import draw_picture
 from parts.advice_race_tables import dropping_table, race_table, ranks_table, targets_table
-from parts.advice_records import Grid, read_folder, read_lines, write_lines
+from parts.advice_records import Grid, Record, read_folder, read_lines, write_lines
 from parts.advice_situations import BY_NAME, CELLS, RACES
 from parts.advice_tables import (
     CORE,
@@ -127,7 +127,7 @@ def tables(grid: Grid) -> dict[str, str]:
         "targets": targets_table(grid, DEFAULT),
         "always": always_table(grid, CORE, SEEDS, rules_of(grid, CORE, SEEDS)),
         "adapters": always_table(grid, (*CANDIDATES, "none cold"), 1),
-        "ahead": differences_table(grid, DEFAULT, OTHERS, 1),
+        "ahead": differences_table(grid, DEFAULT, OTHERS),
         "groups": groups_table(grid, DEFAULT, ("heads", "half", "none cold", "lora", "bitfit")),
         "race": race_table(grid),
         "dropping": dropping_table(grid),
@@ -139,10 +139,15 @@ def tables(grid: Grid) -> dict[str, str]:
     }
 
 
+def grid_of(records: Sequence[Record]) -> Grid:
+    """Return the trainings that rules are judged by."""
+    return Grid([one for one in records if one.precision == PRECISION])
+
+
 def table(options: argparse.Namespace) -> None:
     """Print the tables, and put them where a page has their marks."""
     records = read_lines(options.results)
-    grid = Grid([one for one in records if one.precision == PRECISION])
+    grid = grid_of(records)
     found = tables(grid)
     other = Grid([one for one in records if one.precision != PRECISION])
     found["precision"] = precision_table(grid, other)

@@ -12,7 +12,7 @@ from .advice_races import Raced, races, rank_correlations
 from .advice_records import Cell, Grid
 from .advice_regret import Interval, always, best_constant, over_situations, regrets
 from .advice_situations import REPORT
-from .advice_tables import CORE, HALVES, SEEDS
+from .advice_tables import CORE, HALVES, SEEDS, two_columns
 from .advice_training import CANDIDATES
 from .figures import Target, header, line, verdicts
 
@@ -22,14 +22,18 @@ FULL = 3
 
 def race_table(grid: Grid) -> str:
     """Return what races of one seed came to beside what else could be done, in both halves."""
-    lines = [header("half", "rule", "races", "mean regret (95 % interval)", "largest", "cost")]
-    for half in HALVES:
-        found = races(grid, grid.cells(CANDIDATES, 1, half))
-        for name, choice in RACE_RULES.items() if found else ():
-            regret = [one.regrets[choice(one)] for one in found]
-            cost = sum(_cost(one, name) for one in found) / sum(one.one_seed for one in found)
-            mean = mean_by_cell(found, lambda one, choice=choice: one.regrets[choice(one)])
-            lines.append(line(half, name, len(found), mean, f"{max(regret):.1f}", f"{cost:.0%}"))
+    cells = {half: grid.cells(CANDIDATES, 1, half) for half in HALVES}
+    found = {half: own for half in HALVES if (own := races(grid, cells[half]))}
+    both = [one for own in found.values() for one in own]
+    lines = [two_columns("rule", [f"{half}, {len(own)} races" for half, own in found.items()])]
+    lines[0] = lines[0].replace(" |\n", " | cost |\n", 1) + " --- |"
+    for name, choice in RACE_RULES.items():
+        said: list[object] = [name]
+        for own in found.values():
+            said.append(mean_by_cell(own, lambda one, choice=choice: one.regrets[choice(one)]))
+            said.append(f"{max(one.regrets[choice(one)] for one in own):.1f}")
+        cost = sum(_cost(one, name) for one in both) / sum(one.one_seed for one in both)
+        lines.append(line(*said, f"{cost:.0%}"))
     return "\n".join(lines)
 
 

@@ -34,6 +34,8 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
+        if not self.low < self.high:  # one situation, or none at all
+            return "" if math.isnan(self.mean) else f"{self.mean:.2f}"
         return f"{self.mean:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
+from functools import partial
 
 from .advice_records import Cell, Grid, Record
 from .advice_regret import (
@@ -57,30 +56,21 @@ def always_table(
     grid: Grid, modes: Sequence[str], seeds: int, rules: Mapping[str, Rule] | None = None
 ) -> str:
     """Return the regret of taking one mode everywhere, and of other rules, in both halves."""
-    lines = [
-        header(
-            "half", "rule", "cells", "mean regret (95 % over situations)", "largest", "the worst"
-        )
-    ]
-    for half in HALVES:
-        cells = grid.cells(modes, seeds, half)
-        if not cells:
-            continue
-        named = {f"always {mode}": always(mode) for mode in modes} | dict(rules or {})
-        for name, rule in named.items():
-            usable = [cell for cell in cells if rule(cell) in modes]
-            found = regrets(grid, usable, modes, rule)
-            worst = sum(
-                modes[int(np.argmin(grid.means(cell, modes)))] == rule(cell) for cell in usable
-            )
-            lines.append(
-                line(half, name, len(usable), over_situations(found), f"{max(found.values()):.1f}",
-                     worst)
-            )  # fmt: skip
-        lines.append(
-            line(half, "luck alone, all modes equal", len(cells), luck(grid, cells, modes), "", "")
-        )
+    by_half = {half: cells for half in HALVES if (cells := grid.cells(modes, seeds, half))}
+    named = {f"always {mode}": always(mode) for mode in modes} | dict(rules or {})
+    lines = [two_columns("rule", [f"{half}, {len(own)} cells" for half, own in by_half.items()])]
+    for name, rule in named.items():
+        found = [regrets(grid, cells, modes, rule) for cells in by_half.values()]
+        cells = [(over_situations(one), f"{max(one.values()):.1f}") for one in found]
+        lines.append(line(name, *(cell for pair in cells for cell in pair)))
+    chance = [(luck(grid, cells, modes), "") for cells in by_half.values()]
+    lines.append(line("luck alone, all modes equal", *(one for pair in chance for one in pair)))
     return "\n".join(lines)
+
+
+def two_columns(first: str, names: Sequence[str], second: str = "largest") -> str:
+    """Return the first lines of a table with two columns for each name."""
+    return header(first, *(cell for name in names for cell in (name, second)))
 
 
 def rules_of(grid: Grid, modes: Sequence[str], seeds: int) -> dict[str, Rule]:
@@ -89,35 +79,38 @@ def rules_of(grid: Grid, modes: Sequence[str], seeds: int) -> dict[str, Rule]:
     def per_label(cell: Cell) -> float:
         return grid.first(cell).n_rows / grid.first(cell).n_labels
 
-    def left_to_win(cell: Cell) -> float:
-        runs = [one for one in grid.by_cell[cell]["heads"].values() if one.choose is not None]
-        return 100 * (1 - statistics.mean(one.chosen_by() for one in runs))
-
     def layers(cell: Cell) -> float:
         return LAYERS[cell[1]]
 
+    left = partial(_left_by_heads, grid)
     cells = grid.cells(modes, seeds, CALIBRATION)
     rules = [
         Threshold("layers", layers, 0.0, "none", "half"),
         Threshold("rows a label", per_label, 0.0, "heads", "none"),
         Threshold("rows a label", per_label, 0.0, "half", "none"),
-        Threshold("points left by the heads", left_to_win, 0.0, "heads", "none"),
-        Threshold("points left by the heads", left_to_win, 0.0, "half", "none"),
+        Threshold("points left by the heads", left, 0.0, "heads", "none"),
+        Threshold("points left by the heads", left, 0.0, "half", "none"),
     ]
     return {str(one): one for one in (fitted(grid, cells, modes, rule) for rule in rules)}
 
 
-def differences_table(grid: Grid, base: str, others: Sequence[str], seeds: int) -> str:
+def _left_by_heads(grid: Grid, cell: Cell) -> float:
+    """Return the points that heads alone leave on the rows to choose by, as a probe would say."""
+    runs = [one for one in grid.by_cell[cell]["heads"].values() if one.choose is not None]
+    return 100 * (1 - statistics.mean(one.chosen_by() for one in runs))
+
+
+def differences_table(grid: Grid, base: str, others: Sequence[str]) -> str:
     """Return by how many points other modes are ahead of one, on the seeds that both have."""
-    lines = [header("mode", "half", "cells", f"ahead of {base}", "ahead by 1", "behind by 1")]
+    lines = [header("mode", "cells", f"ahead of {base}", *HALVES, "ahead by 1", "behind by 1")]
     for mode in others:
-        for half in (*HALVES, "both"):
-            cells = grid.cells((base, mode), seeds, None if half == "both" else half)
-            if not cells:
-                continue
-            found = {cell: _ahead(grid, cell, mode, base) for cell in cells}
-            ahead, behind = (sum(sign * one >= 1 for one in found.values()) for sign in (1, -1))
-            lines.append(line(mode, half, len(cells), over_situations(found), ahead, behind))
+        found = {cell: _ahead(grid, cell, mode, base) for cell in grid.cells((base, mode))}
+        halves = [
+            str(over_situations({c: v for c, v in found.items() if grid.first(c).half == half}))
+            for half in HALVES
+        ]
+        ahead, behind = (sum(sign * one >= 1 for one in found.values()) for sign in (1, -1))
+        lines.append(line(mode, len(found), over_situations(found), *halves, ahead, behind))
     return "\n".join(lines)
 
 
@@ -129,7 +122,9 @@ def _ahead(grid: Grid, cell: Cell, mode: str, base: str) -> float:
 def groups_table(grid: Grid, base: str, modes: Sequence[str]) -> str:
     """Return the same by kind of situation, and over how many cells."""
     lines = [header("cells", *(f"{mode} ahead of {base}" for mode in modes))]
-    for name, belongs in GROUPS.items():
+    easy = {one for one in grid.cells(("heads", base)) if _left_by_heads(grid, one) <= EASY}
+    groups = {**GROUPS, f"heads leave at most {EASY} points": lambda one: one.cell in easy}
+    for name, belongs in groups.items():
         said = []
         for mode in modes:
             cells = [one for one in grid.cells((base, mode)) if belongs(grid.first(one))]
@@ -140,6 +135,7 @@ def groups_table(grid: Grid, base: str, modes: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+EASY = 10
 GROUPS: dict[str, Callable[[Record], bool]] = {
     "at most 16 rows a label": lambda one: one.n_rows <= 16 * one.n_labels and one.kind != "token",
     "more rows a label": lambda one: one.n_rows > 16 * one.n_labels and one.kind != "token",
@@ -158,42 +154,50 @@ GROUPS: dict[str, Callable[[Record], bool]] = {
 
 
 def costs_table(grid: Grid) -> str:
-    """Return seconds and memory of each mode beside those of training everything warm."""
-    lines = [header("backbone", "mode", "trainings", "seconds", "of none", "memory MB", "of none")]
-    for backbone in sorted({cell[1] for cell in grid.by_cell}):
-        for mode in MODES:
-            pairs = [
-                (one, by["none"][seed])
-                for cell, by in grid.by_cell.items()
-                if cell[1] == backbone
-                for seed, one in by.get(mode, {}).items()
-                if seed in by.get("none", {})
-            ]
-            if pairs:
-                seconds, others = (sum(p[i].seconds for p in pairs) for i in (0, 1))
-                cells = [len(pairs), f"{seconds / len(pairs):.1f}", f"{seconds / others:.2f}"]
-                lines.append(line(backbone, mode, *cells, *_memory(grid, backbone, mode)))
+    """Return seconds and memory of each mode, and the share of those of training everything."""
+    lines = [header("backbone", *MODES)]
+    for backbone in _backbones(grid):
+        cells = [_cost(grid, backbone, mode) for mode in MODES]
+        lines.append(line(f"{backbone}, seconds", *(one for one, _ in cells)))
+        lines.append(line(f"{backbone}, MB", *(one for _, one in cells)))
     return "\n".join(lines)
 
 
-def _memory(grid: Grid, backbone: str, mode: str) -> tuple[str, str]:
-    """Return the memory of a mode, of trainings that nothing was asked on the way."""
-    pairs = []
+def _backbones(grid: Grid) -> list[str]:
+    return [name for name in LAYERS if any(cell[1] == name for cell in grid.by_cell)]
+
+
+def _cost(grid: Grid, backbone: str, mode: str) -> tuple[str, str]:
+    """Return mean seconds over the cells and seeds that everything has as well, and the memory of
+    those that nothing was asked on the way, each with its share."""
+    seconds, memory = [], []
     for cell, by in grid.by_cell.items():
-        full = [one.peak_bytes for one in by.get("none", {}).values() if not one.rungs]
-        own = [one.peak_bytes for one in by.get(mode, {}).values() if not one.rungs]
-        if cell[1] == backbone and full:
-            pairs += [(one, statistics.mean(full)) for one in own]
+        full, own = by.get("none", {}), by.get(mode, {})
+        if cell[1] != backbone or not full:
+            continue
+        seconds += [(own[seed].seconds, full[seed].seconds) for seed in own if seed in full]
+        most = [one.peak_bytes / 1e6 for one in full.values() if not one.rungs]
+        if most:
+            memory += [
+                (one.peak_bytes / 1e6, statistics.mean(most))
+                for one in own.values()
+                if not one.rungs
+            ]
+    return _shared(seconds, ".1f"), _shared(memory, ".0f")
+
+
+def _shared(pairs: Sequence[tuple[float, float]], shape: str) -> str:
     if not pairs:
-        return "", ""
-    memory, most = (statistics.mean(pair[i] for pair in pairs) for i in (0, 1))
-    return f"{memory / 1e6:.0f}", f"{memory / most:.2f}"
+        return ""
+    own, full = (sum(pair[i] for pair in pairs) for i in (0, 1))
+    return f"{own / len(pairs):{shape}} ({own / full:.0%})"
 
 
 def forgetting_table(grid: Grid) -> str:
     """Return how far embeddings drifted, and what is left of telling pairs of texts apart."""
-    lines = [header("backbone", "mode", "trainings", "drift", "largest", "rho before", "rho after")]
-    for backbone in sorted({cell[1] for cell in grid.by_cell}):
+    lines = [header("backbone", "before", *MODES)]
+    for backbone in _backbones(grid):
+        drifts, after, before = [], [], ""
         for mode in MODES:
             runs = [
                 one
@@ -202,21 +206,23 @@ def forgetting_table(grid: Grid) -> str:
                 for one in by.get(mode, {}).values()
                 if one.drift is not None
             ]
-            if not runs:
-                continue
-            drifts = [one.drift for one in runs if one.drift is not None]
             old = [one.old for one in runs if one.old is not None]
-            rho = [f"{statistics.mean(one[i] for one in old):.3f}" if old else "" for i in (0, 1)]
-            lines.append(
-                line(backbone, mode, len(runs), f"{statistics.mean(drifts):.3f}",
-                     f"{max(drifts):.3f}", *rho)
-            )  # fmt: skip
+            drifts.append(_mean([one.drift for one in runs if one.drift is not None]))
+            after.append(_mean([one for _, one in old]))
+            before = _mean([one for one, _ in old]) or before
+        lines.append(line(f"{backbone}, drift", "", *drifts))
+        if before:
+            lines.append(line(f"{backbone}, rho", before, *after))
     return "\n".join(lines)
 
 
+def _mean(values: Sequence[float]) -> str:
+    return f"{statistics.mean(values):.3f}" if values else ""
+
+
 def seeds_table(grid: Grid) -> str:
-    """Return how much seeds vary each mode, in points."""
-    lines = [header("mode", "cells", "mean deviation over seeds", "largest")]
+    """Return how much seeds vary each mode, in points, over cells with all seeds."""
+    found = {}
     for mode in MODES:
         cells = grid.cells((mode,), SEEDS)
         spreads = [
@@ -224,25 +230,26 @@ def seeds_table(grid: Grid) -> str:
             for cell in cells
         ]
         if spreads:
-            cells_said = line(mode, len(cells), f"{statistics.mean(spreads):.2f}",
-                              f"{max(spreads):.1f}")  # fmt: skip
-            lines.append(cells_said)
-    return "\n".join(lines)
+            found[mode] = (len(spreads), f"{statistics.mean(spreads):.2f}", f"{max(spreads):.1f}")
+    names = ("cells", "mean deviation over seeds", "largest")
+    rows = [line(name, *(one[at] for one in found.values())) for at, name in enumerate(names)]
+    return "\n".join([header("", *found), *rows])
 
 
 def precision_table(grid: Grid, other: Grid) -> str:
     """Return the same trainings in two precisions: points, and processor seconds."""
-    lines = [header("situation", "backbone", "mode", "seeds", "points", "in the other precision",
-                    "seconds", "in the other")]  # fmt: skip
+    lines = [header("situation", "backbone", *CORE, "seconds of none")]
     for cell, modes in other.by_cell.items():
-        for mode, runs in modes.items():
+        points, seconds = [], ""
+        for mode in CORE:
             pairs = [
                 (grid.by_cell[cell][mode][seed], one)
-                for seed, one in runs.items()
+                for seed, one in modes.get(mode, {}).items()
                 if seed in grid.by_cell.get(cell, {}).get(mode, {})
             ]
-            if pairs:
-                points = [f"{100 * statistics.mean(p[i].value for p in pairs):.1f}" for i in (0, 1)]
-                seconds = [f"{statistics.mean(p[i].seconds for p in pairs):.1f}" for i in (0, 1)]
-                lines.append(line(*cell, mode, len(pairs), *points, *seconds))
+            both = [[100 * pair[i].value for pair in pairs] for i in (0, 1)]
+            points.append(" / ".join(f"{statistics.mean(one):.1f}" for one in both if one))
+            took = [[pair[i].seconds for pair in pairs] for i in (0, 1)]
+            seconds = " / ".join(f"{statistics.mean(one):.1f}" for one in took if one)
+        lines.append(line(*cell, *points, seconds))
     return "\n".join(lines)

@@ -136,7 +136,7 @@ def scenario_of(mode: str, model: mtf.MultiTaskModel, epochs: int) -> tuple[Scen
             layer_decay=FINE_TUNE_LAYER_DECAY,
         )
         return Scenario(name, schedule=schedule), epochs
-    targets = QUERY_AND_VALUE if model.index.family.model_type == "dinov2" else None
+    targets = QUERY_AND_VALUE.get(model.index.family.model_type)
     found = {
         "heads": Scenario(name, mode=("backbone",)),
         "half": Scenario(name, mode=(half,)),
@@ -237,8 +237,11 @@ def backbone_folder(name: str, weights: Path, into: Path) -> str:
     return str(found)
 
 
-QUERY_AND_VALUE = ("attention.attention.query", "attention.attention.value")
-"""Where LoRA stands in DINOv2, which has no usual places; those of the other families."""
+QUERY_AND_VALUE = {
+    "dinov2": ("attention.attention.query", "attention.attention.value"),
+    "mpnet": ("attention.attn.q", "attention.attn.v"),
+}
+"""Where LoRA stands in families that have no usual places for it: as in the others."""
 
 IMAGE_SIDE = 84
 """Pixels; 36 patches of 14."""
