@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from ..runtime.progress import lines_on_stderr
+from .echo import echo
 from .groups import Sections, WorkflowGroup
 
 __all__ = ["cli"]
@@ -43,7 +44,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
         return
     from .._core import VERSION  # the core alone knows it, and takes longest to import
 
-    click.echo(f"mtfreeze {VERSION}")
+    echo(f"mtfreeze {VERSION}")
     ctx.exit()
 
 
