@@ -35,7 +35,7 @@ from .arguments import check_arguments, check_plans, check_seeds, describe, take
 from .comparison import Comparison
 from .comparison_folder import ComparisonFolder
 from .drift import probe_texts
-from .pilots import PILOTS, are_short, pilot_lines, pilot_tasks
+from .pilots import are_short, pilot_lines, pilot_tasks, pilots_of
 from .race_data import check_judges, held_out
 from .race_plan import race_facts
 from .race_settings import Race, read_race
@@ -231,7 +231,7 @@ def _by_pilots(
     kept: Path | None,
 ) -> Comparison:
     """Let candidates race on pilots, and train what is chosen on all rows."""
-    beside = None if kept is None else kept.with_name(f"{kept.name}{PILOTS}")
+    beside = None if kept is None else pilots_of(user_path(kept).resolve())
     short = replace(race, pilot_steps=0)
     first = run(pilots, scenarios, seeds=seeds[:1], race=short, output_dir=beside)
     chosen = [one for one in scenarios if first.race and one.name == first.race.chosen]

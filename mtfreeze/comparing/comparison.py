@@ -17,7 +17,7 @@ from .comparison_data import ComparisonData
 from .comparison_folder import ComparisonFolder, described
 from .export import long_rows, to_csv_text, to_frame
 from .figures import REFERENCES
-from .pilots import PILOTS
+from .pilots import pilots_of
 from .race_settings import RaceFacts
 from .race_standing import Raced, read_rungs
 from .race_words import race_grid
@@ -106,7 +106,7 @@ class Comparison(ComparisonData):
                 f"({type(error).__name__}: {error}); repeat the call that began it elsewhere"
             ) from None
         whole = cls([run for run in found if run is not None], settings, place.path, raced=raced)
-        beside = place.path.with_name(f"{place.path.name}{PILOTS}")
+        beside = pilots_of(place.path.resolve())
         if raced is None and beside.is_dir():
             whole.pilots = cls.load(beside)
         whole.interrupted = whole.n_missing > 0

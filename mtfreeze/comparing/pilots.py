@@ -11,21 +11,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 
 from ..heads.task import Task
 from ..planning.run_plan import RunPlan
 from .race_settings import Race, RaceFacts
 
-__all__ = ["PILOTS", "SHARE", "are_short", "pilot_lines", "pilot_tasks"]
-
-PILOTS = "-pilots"
-"""Ending of the folder beside ``output_dir`` that holds them."""
+__all__ = ["SHARE", "are_short", "pilot_lines", "pilot_tasks", "pilots_of"]
 
 SHARE = 0.1
 """Of the steps of the longest candidate: what all pilots together may take."""
 
 _LEAST_ROWS = 32
 """Training rows of a task below which a pilot says nothing."""
+
+
+def pilots_of(folder: Path) -> Path:
+    """Return the folder beside that of a comparison, which holds its pilots."""
+    return folder.with_name(f"{folder.name}-pilots")
 
 
 def pilot_tasks(tasks: Mapping[str, Task], race: Race, facts: RaceFacts) -> dict[str, Task] | None:
