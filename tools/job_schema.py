@@ -275,7 +275,7 @@ def schema() -> Schema:
         described("data", job._DATA, from_page("`data`")),
         anyOf=[{"required": ["train"]}, {"required": ["eval"]}],
     )
-    numbers = {name: ref("number") for name in ("tolerance", "rows", "level")}
+    numbers = {name: ref("number") for name in ("tolerance", "rows", "level", "pilot_steps")}
     forms: dict[str, Schema] = {
         "model": section(described("model", job._MODEL, from_page("`model`")), required=["name"]),
         "heads": {"type": "object", "additionalProperties": head},

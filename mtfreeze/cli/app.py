@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from ..runtime.progress import lines_on_stderr
+from .echo import echo
 from .groups import Sections, WorkflowGroup
 
 __all__ = ["cli"]
@@ -20,7 +21,7 @@ _COMMANDS: Sections = {
     },
     "Train": {
         "train": "Train what a job does not freeze, save it, prove the rest unmoved.",
-        "compare": "Train every freeze mode of a job, say which differences are real.",
+        "compare": "Train every freeze mode of a job, say which differences are significant.",
     },
     "Check": {
         "evaluate": "Score a saved model on data.",
@@ -43,7 +44,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
         return
     from .._core import VERSION  # the core alone knows it, and takes longest to import
 
-    click.echo(f"mtfreeze {VERSION}")
+    echo(f"mtfreeze {VERSION}")
     ctx.exit()
 
 

@@ -126,11 +126,11 @@ def check_texts(path: str, value: object) -> list[str]:
 def check_race(path: str, value: object) -> bool | dict[str, Any]:
     """Check for whether a comparison is a race: true, false, or settings of one.
 
-    race: {tolerance: 0.01, rungs: [0.25, 0.5], rows: 300, level: 0.9}
+    race: {tolerance: 0.01, rungs: [0.25, 0.5], rows: 300, level: 0.9, pilot_steps: 120}
     """
     if not isinstance(value, Mapping):
         return check_bool(path, value)
-    numbers = dict.fromkeys(("tolerance", "rows", "level"), check_number)
+    numbers = dict.fromkeys(("tolerance", "rows", "level", "pilot_steps"), check_number)
     return check_section(path, value, {**numbers, "rungs": check_anything})
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,12 +35,13 @@ from .arguments import check_arguments, check_plans, check_seeds, describe, take
 from .comparison import Comparison
 from .comparison_folder import ComparisonFolder
 from .drift import probe_texts
+from .pilots import are_short, pilot_lines, pilot_tasks, pilots_of
 from .race_data import check_judges, held_out
 from .race_plan import race_facts
 from .race_settings import Race, read_race
 from .race_words import first_lines
 from .running import Job, check_executor
-from .scenarios import read_modes, usual_modes
+from .scenarios import Scenario, read_modes, usual_modes
 from .task_files import probe_from_values, probe_to_values, tasks_to_values
 from .work import Work
 
@@ -178,6 +181,20 @@ def compare(
     facts = None
     if racing is not None:
         facts = race_facts(model, given, racing, plans, numbers[0], notes)
+        pilots = pilot_tasks(given, racing, facts)
+        if pilots is not None and are_short(
+            check_plans(model, pilots, old, scenarios, fit_settings), racing
+        ):
+            for line in pilot_lines(pilots, given, racing):
+                reporter.say(line)
+            return _by_pilots(
+                partial(
+                    compare, model, start=begins, old_tasks=old_tasks, probe=probe,
+                    gradients=gradients, executor=executor, threads=threads, progress=progress,
+                    **given_settings,
+                ),
+                pilots, given, scenarios, numbers, racing, kept,
+            )  # fmt: skip
         for line in first_lines(facts):
             reporter.say(line)
     texts = probe_texts([*given.values(), *old.values()]) if probe is None else list(probe)
@@ -202,6 +219,27 @@ def compare(
         if not interrupted and not any(run.error for run in work.found.values()):
             folder.forget_features()
         return Comparison(work.in_order(), settings, kept, interrupted, work.raced())
+
+
+def _by_pilots(
+    run: Callable[..., Comparison],
+    pilots: Mapping[str, Task],
+    tasks: Mapping[str, Task],
+    scenarios: Sequence[Scenario],
+    seeds: Sequence[int],
+    race: Race,
+    kept: Path | None,
+) -> Comparison:
+    """Let candidates race on pilots, and train what is chosen on all rows."""
+    beside = None if kept is None else pilots_of(user_path(kept).resolve())
+    short = replace(race, pilot_steps=0)
+    first = run(pilots, scenarios, seeds=seeds[:1], race=short, output_dir=beside)
+    chosen = [one for one in scenarios if first.race and one.name == first.race.chosen]
+    if first.interrupted or not chosen:
+        return first
+    whole = run(tasks, chosen, seeds=seeds, output_dir=kept)
+    whole.pilots = first
+    return whole
 
 
 @contextmanager

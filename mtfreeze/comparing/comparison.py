@@ -17,6 +17,7 @@ from .comparison_data import ComparisonData
 from .comparison_folder import ComparisonFolder, described
 from .export import long_rows, to_csv_text, to_frame
 from .figures import REFERENCES
+from .pilots import pilots_of
 from .race_settings import RaceFacts
 from .race_standing import Raced, read_rungs
 from .race_words import race_grid
@@ -105,6 +106,9 @@ class Comparison(ComparisonData):
                 f"({type(error).__name__}: {error}); repeat the call that began it elsewhere"
             ) from None
         whole = cls([run for run in found if run is not None], settings, place.path, raced=raced)
+        beside = pilots_of(place.path.resolve())
+        if raced is None and beside.is_dir():
+            whole.pilots = cls.load(beside)
         whole.interrupted = whole.n_missing > 0
         return whole
 
@@ -187,9 +191,11 @@ class Comparison(ComparisonData):
             If it cannot be written.
         """
         check_place(path)  # before anything is judged
-        panels, words = self.points(), self.plot_arguments()
+        panels, words, order = self.points(), self.plot_arguments(), self.mode_order
         return give_picture(
-            lambda: quality_figure(panels, **words), lambda: quality_text(panels, **words), path
+            lambda: quality_figure(panels, order=order, **words),
+            lambda: quality_text(panels, **words),
+            path,
         )
 
     @overload

@@ -50,6 +50,7 @@ class ComparisonData:
         self.folder = folder
         self.interrupted = bool(interrupted)
         self._raced = raced
+        self.pilots: ComparisonData | None = None
         by_name: dict[str, list[ScenarioRun]] = {}
         for run in self.runs:
             by_name.setdefault(run.scenario, []).append(run)
@@ -59,6 +60,16 @@ class ComparisonData:
     def scenarios(self) -> list[str]:
         """Names of the rows, `majority` and `start` among them."""
         return list(self._by_name)
+
+    @property
+    def mode_order(self) -> list[str]:
+        """Names of the modes in the order that was asked for, those without a run among them.
+
+        A mode has the colour and marker of its place here in every picture.
+        """
+        asked = [mode["name"] for mode in self.settings.get("modes", [])]
+        known = dict.fromkeys([*asked, *self._by_name])
+        return [name for name in known if name not in REFERENCES]
 
     @property
     def tasks(self) -> list[str]:
@@ -94,7 +105,7 @@ class ComparisonData:
     def race(self) -> RaceResult | None:
         """What the race came to; None without one."""
         if self._raced is None:
-            return None
+            return None if self.pilots is None else self.pilots.race
         found = race_result(self._raced, self.runs, self._between)
         table, words = race_grid(found).lines(), race_sentences(found)
         return replace(found, table=tuple(table), sentences=tuple(words))
@@ -250,6 +261,11 @@ class ComparisonData:
         """Return the verdicts in words."""
         by_name = {row.name: row for row in self.rows}
         lines = [] if self.race is None else list(self.race.sentences)
+        if self.pilots is not None and self.race is not None:
+            lines.append(
+                f"race: on pilots, at most {max(one.n_steps for one in self.race.entries.values())}"
+                " steps over a part of the rows; what was chosen was then trained on all of them"
+            )
         lines += [verdict(best, by_name) for best in self._best.values()]
         for task in [*self.tasks, *self.old_tasks]:
             lines += forgotten(task, self.rows)

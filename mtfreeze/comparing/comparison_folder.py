@@ -110,7 +110,7 @@ class ComparisonFolder:
             write_whole(self.path / _SETTINGS, to_json(settings))
             if not (self.path / _TASKS).is_file():
                 write_whole(self.path / _TASKS, to_json(tasks))
-            for name in ("start", "results", "rungs", "runs"):
+            for name in ("start", "results"):
                 make_folder(self.path / name)
         return began
 
@@ -199,8 +199,10 @@ class ComparisonFolder:
         """Keep what `RaceFacts.to_dict` says of a race; None: the comparison is none."""
         if facts is None:
             (self.path / _RACE).unlink(missing_ok=True)
-        else:
-            write_whole(self.path / _RACE, to_json(facts))
+            return
+        for name in ("rungs", "runs"):
+            make_folder(self.path / name)
+        write_whole(self.path / _RACE, to_json(facts))
 
     def race(self) -> dict[str, Any] | None:
         """Return what `keep_race` kept; None if there is no race."""

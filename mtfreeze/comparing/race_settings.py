@@ -39,6 +39,10 @@ class Race:
     level : float
         A candidate is dropped where this quantile of its difference to the leader over drawn rows
         lies below 0; from 0.5 to below 1.
+    pilot_steps : int
+        Where candidates train so long that pilots of so many steps cost at most a tenth of the
+        longest of them, they race on pilots: the same schedules over a part of the training rows.
+        What is chosen is then trained on all. 0: never.
 
     Raises
     ------
@@ -55,6 +59,7 @@ class Race:
     rungs: tuple[float, ...] = (0.25, 0.5)
     rows: int = _ROWS
     level: float = LEVEL
+    pilot_steps: int = 120
 
     def __post_init__(self) -> None:
         def keep(name: str, value: Any) -> None:
@@ -73,6 +78,7 @@ class Race:
         if level == 1.0:
             raise ConfigError("level must be below 1; found 1.0; give e.g. 0.9")
         keep("level", level)
+        keep("pilot_steps", check_integer("pilot_steps", self.pilot_steps, 0))
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""

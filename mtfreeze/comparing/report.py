@@ -98,7 +98,8 @@ def _figure(make: Callable[..., Any], words: Callable[..., str], *data: Any, **n
 
 def _quality(data: ComparisonData) -> str:
     panels = {task: points for task, points in data.points().items() if points}
-    return _figure(quality_figure, quality_text, panels, **data.plot_arguments())
+    make = partial(quality_figure, order=data.mode_order)
+    return _figure(make, quality_text, panels, **data.plot_arguments())
 
 
 def _race(data: ComparisonData, table: ComparisonTable) -> list[str]:
@@ -138,13 +139,12 @@ def _curves(data: ComparisonData) -> list[str]:
     metrics = {task: score.primary for run in runs.values() for task, score in run.tasks.items()}
     seed = next(iter(runs.values())).seed
     title = f"All scenarios, seed {seed}"
-    parts = [_figure(curves_figure, curves_text, histories, metrics=metrics, title=title)]
+    make = partial(curves_figure, order=data.mode_order)
+    parts = [_figure(make, curves_text, histories, metrics=metrics, title=title)]
     for name, history in histories.items():
         if len(histories) > 1 and any("task" in row for row in history):
             title = f"{name}, seed {runs[name].seed}"
-            alone = _figure(
-                curves_figure, curves_text, {name: history}, metrics=metrics, title=title
-            )
+            alone = _figure(make, curves_text, {name: history}, metrics=metrics, title=title)
             parts.append(details(title, alone))
     return parts
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..checks import check_choice, typed
 from ..errors import DataError
+from ..quoting import quoted
 from .examples import Examples
 from .order import permutation
 
@@ -66,7 +67,7 @@ def classes(examples: Examples, label: str, rows: Int64) -> Int64:
         if not isinstance(found, str | int):
             raise DataError(
                 f"{row.source}: expected one label to draw rows of each label as often; found "
-                f"{typed(found)}; leave Task(sampling={BALANCED!r}) out"
+                f"{typed(found)}; leave sampling={quoted(BALANCED)} out of the task"
             )
         names.append(str(found))
     return np.unique(names, return_inverse=True)[1].astype(np.int64).reshape(-1)

@@ -368,8 +368,7 @@ def read_parquet(
 
     Examples
     --------
-    >>> read_parquet("reviews.parquet", text="review", label="stars")  # doctest: +SKIP
-    Examples(510 texts, name='reviews.parquet', labels: negative 255, positive 255)
+    ``read_parquet("reviews.parquet", text="review", label="stars")``
     """
     check_choice("tag scheme", scheme, SCHEMES)
     on_fault = check_on_fault(on_fault)

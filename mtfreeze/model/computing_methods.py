@@ -86,6 +86,7 @@ class ComputingMethods(ModelState):
         batch_size: int | None = None,
         *,
         normalize_embeddings: bool | None = None,
+        truncate_dim: int | None = None,
         show_progress_bar: bool = False,
         precision: str | None = None,
         words: bool = False,
@@ -104,6 +105,10 @@ class ComputingMethods(ModelState):
             not depend on it.
         normalize_embeddings : bool, optional
             By default the model's `normalize`.
+        truncate_dim : int, optional
+            Keep so many values of each vector, from the first; then normalise. For models that were
+            trained for it (``Similarity(dims=...)``). As sentence-transformers gives them with
+            ``normalize_embeddings=True``; without, a Normalize module comes before the cut there.
         show_progress_bar : bool
             Draw one.
         precision : {"fp32", "bf16", "int8"}, optional
@@ -128,7 +133,7 @@ class ComputingMethods(ModelState):
             texts, without `words`; names the position.
         ConfigError
             If there is no such precision or prompt, with the closest name; if both a prompt and a
-            name are given.
+            name are given; if `truncate_dim` is not between 1 and the width.
 
         Examples
         --------
@@ -149,6 +154,7 @@ class ComputingMethods(ModelState):
             rows,
             batch_size=batch_size,
             normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
             show_progress_bar=show_progress_bar,
             precision=precision,
             words=words,
@@ -156,6 +162,40 @@ class ComputingMethods(ModelState):
             prompt_name=prompt_name,
         )
         return found[0] if alone else found
+
+    def similarity(self, embeddings1: object, embeddings2: object) -> Float32:
+        """Return how alike embeddings are, each of the first with each of the second.
+
+        By the cosine, unless the model's ``config_sentence_transformers.json`` names another
+        measure (``similarity_fn_name``): ``"dot"``, or ``"euclidean"`` and ``"manhattan"``, which
+        are negative distances. A larger value is more alike in all of them.
+
+        Parameters
+        ----------
+        embeddings1, embeddings2 : (n, width) and (m, width) array
+            What `encode` returns. A single vector, (width,), counts as one row.
+
+        Returns
+        -------
+        (n, m) float32 array
+
+        Raises
+        ------
+        TypeError
+            If they are no numbers.
+        ConfigError
+            If their widths differ, or the file names a measure that is not known.
+
+        Examples
+        --------
+        >>> vectors = model.encode(["good food", "tasty meal", "flat battery"])
+        >>> found = model.similarity(vectors[:1], vectors[1:])
+        >>> found.shape, bool(found[0, 0] > found[0, 1])
+        ((1, 2), True)
+        """
+        from .similarity import similarity
+
+        return similarity(self, embeddings1, embeddings2)
 
     @overload
     def predict(

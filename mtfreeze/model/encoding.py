@@ -246,6 +246,7 @@ def encode(
     *,
     batch_size: int | None = None,
     normalize_embeddings: bool | None = None,
+    truncate_dim: int | None = None,
     show_progress_bar: bool = False,
     precision: str | None = None,
     words: bool = False,
@@ -260,12 +261,17 @@ def encode(
     normalize = model.normalize
     if normalize_embeddings is not None:
         normalize = check_flag("normalize_embeddings", normalize_embeddings)
-    output = "embedding" if normalize and model.normalize else "pooled"
+    width = model.width
+    if truncate_dim is not None:
+        hint = f"this model's vectors have {width} values"
+        width = check_integer("truncate_dim", truncate_dim, 1, model.width, hint=hint)
+    whole = width == model.width
+    output = "embedding" if normalize and model.normalize and whole else "pooled"
     before = None
     if prompt is not None or prompt_name is not None:
         before = model._loaded.settings.prompts.choose(prompt, prompt_name)
     n_rows, pieces = _pieces(model, texts, words, before)
-    result = np.empty((n_rows, model.width), dtype=np.float32)
+    result = np.empty((n_rows, width), dtype=np.float32)
     reporter = _reporter(check_flag("show_progress_bar", show_progress_bar))
 
     def compute() -> None:
@@ -274,7 +280,8 @@ def encode(
             for encoded in pieces:
                 for rows in calls(encoded.lengths // encoded.rows_per_token, rows=limit):
                     batch = encoded.pack(rows).for_core()
-                    result[begin + rows] = model._core.forward(batch, [output], **how)[0]
+                    vectors = model._core.forward(batch, [output], **how)[0]
+                    result[begin + rows] = vectors[:, :width]
                     reporter.advance(len(rows))
                 begin += len(encoded)
 

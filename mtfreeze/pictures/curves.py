@@ -8,13 +8,14 @@ Several runs lie over one another, told apart by colour, dashes and markers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..printable import printable
 from .histories import (
     History,
+    epoch_ends,
     freeze_changes,
     last_step,
     metric_points,
@@ -24,7 +25,7 @@ from .histories import (
     tasks_of,
 )
 from .marks import change_handle, mark_changes
-from .style import bare, line_look, new_figure, step_axis
+from .style import bare, epoch_axis, line_looks, new_figure, step_axis
 from .words import metric_words, text_table
 
 if TYPE_CHECKING:
@@ -33,7 +34,13 @@ if TYPE_CHECKING:
 
 __all__ = ["curves_figure", "curves_text"]
 
+Looks = Mapping[str, Mapping[str, Any]]
+"""Colour, dashes and marker, by the name of the run."""
+
 _TITLE = "Learning curves"
+_EPOCHS_AT = -0.22
+"""Where the scale of epochs stands, below that of the steps, as a share of the axes' height."""
+
 _FEW_STEPS = 30
 """Up to this many steps of a task each of them is drawn as a dot, not as a faint line only."""
 
@@ -42,6 +49,7 @@ def curves_figure(
     histories: Mapping[str, History],
     *,
     metrics: Mapping[str, str] | None = None,
+    order: Sequence[str] = (),
     title: str = _TITLE,
 ) -> Figure:
     """Draw the learning curves of one run or several.
@@ -52,6 +60,8 @@ def curves_figure(
         `Run.history` by the name of the run.
     metrics : mapping of str to str, optional
         Which metric of a task is drawn; by default entity F1 where there is one, else accuracy.
+    order : sequence of str
+        Of all runs there are, for their looks; see `line_looks`.
     title : str
         Above everything.
 
@@ -61,31 +71,34 @@ def curves_figure(
         If no run trained or evaluated anything.
     """
     tasks = _check(histories)
-    chosen = _metrics(histories, metrics)
+    chosen, looks = _metrics(histories, metrics), line_looks(histories, order)
     changes = {name: freeze_changes(history) for name, history in histories.items()}
     n_rows = 2 if chosen else 1
     figure = new_figure(max(6.4, 4.9 * len(tasks)), 1.2 + 2.7 * n_rows)
     grid = figure.subplots(n_rows, len(tasks), squeeze=False, sharex=True)
+    epochs = epoch_ends(next(iter(histories.values())))
     n_steps = max(1, *(last_step(history) for history in histories.values()))
     for column, task in enumerate(tasks):
         above = grid[0][column]
         above.set_xlim(0, 1.02 * n_steps)
         above.set_title(task, fontsize=10)
         above.set_ylabel("loss", fontsize=9)
-        _draw_losses(above, histories, task)
+        _draw_losses(above, histories, task, looks)
         if n_rows == 2:
             below = grid[1][column]
             shown = f"evaluation: {metric_words(chosen[task])}" if task in chosen else ""
             below.set_ylabel(shown, fontsize=9)
-            _draw_metrics(below, histories, task, chosen.get(task))
+            _draw_metrics(below, histories, task, chosen.get(task), looks)
         for row in range(n_rows):
             axes = grid[row][column]
             axes.tick_params(labelsize=8)
             bare(axes)
-            mark_changes(axes, changes, labelled=row == 0 and len(histories) == 1)
+            mark_changes(axes, changes, row == 0 and len(histories) == 1, looks)
         step_axis(grid[-1][column])
+        if len(histories) == 1:  # several runs may have other epochs
+            epoch_axis(grid[-1][column], epochs, _EPOCHS_AT)
     figure.suptitle(title, fontsize=11)
-    _legend(figure, histories, bool(chosen), any(changes.values()))
+    _legend(figure, {name: looks[name] for name in histories}, bool(chosen), any(changes.values()))
     return figure
 
 
@@ -107,12 +120,12 @@ def _metrics(histories: Mapping[str, History], metrics: Mapping[str, str] | None
     return {task: (metrics or {}).get(task, metric) for task, metric in found.items()}
 
 
-def _draw_losses(axes: Axes, histories: Mapping[str, History], task: str) -> None:
-    for number, history in enumerate(histories.values()):
+def _draw_losses(axes: Axes, histories: Mapping[str, History], task: str, looks: Looks) -> None:
+    for name, history in histories.items():
         steps, losses = step_losses(history, task)
         if not steps.size:
             continue
-        look = line_look(number)
+        look = looks[name]
         alpha = 0.35 if len(histories) == 1 else 0.14
         axes.plot(steps, losses, color=look["color"], linewidth=0.7, alpha=alpha)
         if len(steps) <= _FEW_STEPS:
@@ -125,15 +138,19 @@ def _draw_losses(axes: Axes, histories: Mapping[str, History], task: str) -> Non
 
 
 def _draw_metrics(
-    axes: Axes, histories: Mapping[str, History], task: str, metric: str | None
+    axes: Axes,
+    histories: Mapping[str, History],
+    task: str,
+    metric: str | None,
+    looks: Looks,
 ) -> None:
-    for number, history in enumerate(histories.values()):
+    for name, history in histories.items():
         if metric is not None:
             axes.plot(
                 *metric_points(history, task, metric),
                 markersize=5,
                 linewidth=1.5,
-                **line_look(number),
+                **looks[name],
             )
     if metric is None:
         _say_nothing(axes, "not evaluated")
@@ -144,16 +161,12 @@ def _say_nothing(axes: Axes, words: str) -> None:
     axes.set_yticks([])
 
 
-def _legend(
-    figure: Figure, histories: Mapping[str, History], with_metric: bool, marked: bool
-) -> None:
+def _legend(figure: Figure, looks: Looks, with_metric: bool, marked: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles: list[Any] = [
-        Line2D(
-            [], [], label=printable(name), markersize=5 if with_metric else 0, **line_look(number)
-        )
-        for number, name in enumerate(histories)
+        Line2D([], [], label=printable(name), markersize=5 if with_metric else 0, **look)
+        for name, look in looks.items()
     ]
     handles.append(
         Line2D([], [], color="#777777", linewidth=0.8, alpha=0.6, label="loss of single steps")

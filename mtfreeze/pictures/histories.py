@@ -169,9 +169,12 @@ def learning_rates(history: History) -> tuple[Float64, dict[str, Float64]]:
 
 
 def epoch_ends(history: History) -> list[tuple[int, int]]:
-    """Return each epoch that steps were taken in, with the number of its last step."""
+    """Return each epoch that steps were taken in, with the number of its last step.
+
+    Rows that say nothing of epochs, as of a loop of one's own, have none.
+    """
     ends: dict[int, int] = {}
     for row in history:
-        if _is_step(row):
+        if _is_step(row) and "epoch" in row:
             ends[int(row["epoch"])] = int(row["step"])
     return list(ends.items())

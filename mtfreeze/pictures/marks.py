@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .histories import Change
-from .style import EDGE, line_look
+from .style import EDGE, line_looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,12 @@ _LABELS_APART = 0.035
 """Least distance of the names of two phases, as a share of the axis."""
 
 
-def mark_changes(axes: Axes, changes: Mapping[str, Sequence[Change]], labelled: bool) -> None:
+def mark_changes(
+    axes: Axes,
+    changes: Mapping[str, Sequence[Change]],
+    labelled: bool,
+    looks: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Draw a line at each change, in the run's colour where there are several runs.
 
     Parameters
@@ -30,18 +35,21 @@ def mark_changes(axes: Axes, changes: Mapping[str, Sequence[Change]], labelled: 
         By the name of the run.
     labelled : bool
         Write the names of the phases beside the lines, as far as there is room.
+    looks : mapping of str to mapping, optional
+        Of the runs; by default in their order.
     """
     from matplotlib.patheffects import withStroke
 
     rim = withStroke(linewidth=2.0, foreground="white")  # names can be read on curves
     apart = _LABELS_APART * axes.get_xlim()[1]
-    for number, name in enumerate(changes):
+    looks = line_looks(changes) if looks is None else looks
+    for name in changes:
         labelled_at = -apart
         for change in changes[name]:
             if change.step > 0:
                 axes.axvline(
                     change.step,
-                    color=EDGE if len(changes) == 1 else line_look(number)["color"],
+                    color=EDGE if len(changes) == 1 else looks[name]["color"],
                     linestyle=_DASHES,
                     linewidth=0.9,
                     zorder=0,

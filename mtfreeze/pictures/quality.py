@@ -16,7 +16,7 @@ from ..quantities import in_duration
 from .front import REFERENCES, QualityPoint, pareto_front
 from .labels import LabelledPanel, name_points
 from .places import Point
-from .style import bare, line_look, new_figure
+from .style import bare, line_looks, new_figure
 from .words import metric_words, text_table
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def quality_figure(
     metrics: Mapping[str, str] | None = None,
     references: Collection[str] = REFERENCES,
     spread: str = "",
+    order: Sequence[str] = (),
     title: str = "Quality against time, by what is frozen",
 ) -> Figure:
     """Draw one panel a task.
@@ -60,6 +61,8 @@ def quality_figure(
         Names of points that are drawn as level lines.
     spread : str
         What the error bars are, in words: ``"min to max over 3 seeds"``.
+    order : sequence of str
+        Of all scenarios, for their looks; see `line_looks`.
     title : str
         Above everything.
 
@@ -71,10 +74,9 @@ def quality_figure(
     _check(panels)
     figure = new_figure(max(6.4, 5.2 * len(panels)), 5.0)
     names = list(dict.fromkeys(p.name for points in panels.values() for p in points))
-    looks = {
-        name: line_look(number)
-        for number, name in enumerate(name for name in names if name not in references)
-    }
+    drawn_names = [name for name in names if name not in references]
+    looks = line_looks(drawn_names, order)
+    looks = {name: looks[name] for name in drawn_names}
     figure.suptitle(title, fontsize=11)
     drawn = []
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..printable import printable
-from .histories import Float64, History, freeze_changes, last_step, learning_rates
+from .histories import Float64, History, epoch_ends, freeze_changes, last_step, learning_rates
 from .marks import change_handle, mark_changes
-from .style import bare, line_look, new_figure, short_unit, step_axis
+from .style import bare, epoch_axis, line_look, new_figure, short_unit, step_axis
 from .words import text_table
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def rates_figure(history: History, *, title: str = _TITLE) -> Figure:
     axes.set_title(title, fontsize=11)
     bare(axes)
     step_axis(axes)
+    epoch_axis(axes, epoch_ends(history), -0.14)  # below the label of the steps
     figure.legend(
         handles=handles,
         loc="outside right upper" if len(layers) <= _MOST_NAMED else "outside lower center",

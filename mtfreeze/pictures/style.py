@@ -9,7 +9,7 @@ apart, without the yellow one, which is too light on white.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ __all__ = [
     "PARTLY",
     "TRAINABLE",
     "bare",
+    "epoch_axis",
     "line_look",
+    "line_looks",
     "new_figure",
     "short_unit",
     "state_legend",
@@ -92,6 +94,21 @@ def line_look(position: int) -> dict[str, Any]:
     }
 
 
+def line_looks(names: Iterable[str], order: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+    """Return the look of each line by its name.
+
+    Parameters
+    ----------
+    names : iterable of str
+        What is drawn.
+    order : iterable of str
+        Names whose places count, drawn or not, so that a name looks the same in several pictures;
+        names that are not in it come after them.
+    """
+    places = {name: number for number, name in enumerate(dict.fromkeys([*order, *names]))}
+    return {name: line_look(number) for name, number in places.items()}
+
+
 def bare(axes: Axes, sides: Sequence[str] = ("top", "right")) -> None:
     """Take away the lines on some sides of the axes."""
     for side in sides:
@@ -105,6 +122,28 @@ def step_axis(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     axes.set_xlabel("optimizer step", fontsize=9)
     axes.tick_params(labelsize=8)
+
+
+def epoch_axis(axes: Axes, epochs: Sequence[tuple[int, int]], place: float) -> None:
+    """Add a scale of epochs below that of the steps, with ticks at the ends of whole epochs.
+
+    Parameters
+    ----------
+    axes : Axes
+        In steps.
+    epochs : sequence of (int, int)
+        Epochs, each with its last step. Of many some are left out, of fewer than two all.
+    place : float
+        Of the scale, as a share of the height of the axes; below them it is negative.
+    """
+    if len(epochs) < 2:
+        return
+    apart = -(-len(epochs) // 20)
+    shown = [(epoch, step) for epoch, step in epochs if epoch % apart == 0]
+    below = axes.secondary_xaxis(place)
+    below.set_xticks([step for _, step in shown], [str(epoch) for epoch, _ in shown], fontsize=8)
+    below.set_xlabel("end of epoch", fontsize=9)
+    below.spines["bottom"].set_visible(False)
 
 
 def short_unit(path: str) -> str:

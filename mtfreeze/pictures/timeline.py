@@ -16,6 +16,7 @@ from .style import (
     PARTLY,
     TRAINABLE,
     bare,
+    epoch_axis,
     new_figure,
     short_unit,
     state_legend,
@@ -129,7 +130,7 @@ def timeline_figure(
     axes.tick_params(axis="y", length=0)
     if counts:
         step_axis(axes)
-        _add_epochs(axes, epochs, -0.55 / (row * len(units)))
+        epoch_axis(axes, epochs, -0.55 / (row * len(units)))
     else:
         axes.set_xticks([])
         axes.set_xlabel("no optimizer step was taken", fontsize=9)
@@ -179,18 +180,6 @@ def _name_phases(
             rotation_mode="anchor",
             fontsize=7.5,
         )
-
-
-def _add_epochs(axes: Axes, epochs: Sequence[tuple[int, int]], place: float) -> None:
-    """Add the scale of epochs; with many of them some numbers are left out."""
-    if len(epochs) < 2:
-        return
-    apart = -(-len(epochs) // 20)
-    shown = [(epoch, step) for epoch, step in epochs if epoch % apart == 0]
-    below = axes.secondary_xaxis(place)
-    below.set_xticks([step for _, step in shown], [str(epoch) for epoch, _ in shown], fontsize=8)
-    below.set_xlabel("end of epoch", fontsize=9)
-    below.spines["bottom"].set_visible(False)
 
 
 def timeline_text(

@@ -46,7 +46,7 @@ FACTORS = (
         "where the probe reads 0.9 and more, heads alone were within a point of everything, at "
         "times ahead of it; from 0.97 on nothing is left to win (E7)",
         "no threshold of the probe that one half of the situations gave was better on the other "
-        "half; where less is read, and on words, heads alone were far behind",
+        "half; where less is read, and where entities are tagged, heads alone were far behind",
     ),
     Measured(
         "size",

@@ -122,7 +122,7 @@ def push_folder(
             delete_patterns=_OUTDATED,
         )
     except Exception as error:  # of many kinds: names, rights, network, the hub itself
-        raise _explained(repo, error) from error
+        raise _explained(repo, error) from None
     return str(getattr(done, "commit_url", done))
 
 

@@ -137,11 +137,11 @@ def _library(module: str, package: str, who: str, extra: str) -> ModuleType:
     """Import the package of a tracker; ConfigError: it is not installed."""
     try:
         return importlib.import_module(module)
-    except ImportError as error:
+    except ImportError:
         raise ConfigError(
             f"{who} needs the package {package}, which is not installed; "
             f"pip install 'mtfreeze[{extra}]'"
-        ) from error
+        ) from None
 
 
 def _optional_text(name: str, value: object) -> str | None:

@@ -19,6 +19,8 @@ from mtfreeze.comparing.comparison import Comparison
 from mtfreeze.comparing.comparison_folder import ComparisonFolder, described
 from mtfreeze.comparing.results import MAJORITY, START, ScenarioRun
 from mtfreeze.errors import CheckpointError, ConfigError, DataError
+from mtfreeze.pictures.curves import curves_figure
+from mtfreeze.pictures.style import line_looks
 from support.failing_disk import failing_disk
 from support.made_up_comparisons import SCENARIOS, World, comparison, runs, sequence_score, settings
 
@@ -355,6 +357,36 @@ def test_plots_without_a_path_are_figures(usual: Comparison) -> None:
     for figure in (usual.plot(), usual.plot_modes()):
         assert isinstance(figure, figures.Figure)
         assert figure._repr_png_()[:4] == b"\x89PNG"
+
+
+def looks_in(found: Comparison) -> list[dict[str, tuple[Any, str]]]:
+    """Return colour and marker of each mode in the plot, and in the curves of the report."""
+    shown = []
+    for task, axes in zip(found.tasks, found.plot().axes, strict=True):
+        drawn = [one.lines[0] for one in axes.containers]
+        names = [one.name for one in found.points()[task] if one.name not in (MAJORITY, START)]
+        looks = [(line.get_color(), line.get_marker()) for line in drawn]
+        shown.append(dict(zip(names, looks, strict=True)))
+    histories = {name: run.history for name, run in found.first_runs().items()}
+    (legend,) = curves_figure(histories, order=found.mode_order).legends
+    lines = zip(legend.get_texts(), legend.get_lines(), strict=True)
+    shown.append({t.get_text(): (one.get_color(), one.get_marker()) for t, one in lines})
+    return shown
+
+
+def test_a_mode_looks_the_same_in_every_picture(usual: Comparison, tmp_path: Path) -> None:
+    """Also where one before it failed, and is not drawn."""
+    pytest.importorskip("matplotlib")
+    assert usual.mode_order == MODES
+    expected = {name: (look["color"], look["marker"]) for name, look in line_looks(MODES).items()}
+    for found in (usual, failed(usual, MODES[0])):
+        for looks in looks_in(found):
+            named = {name: look for name, look in looks.items() if name in MODES}
+            assert len(named) >= len(MODES) - 1
+            assert named == {name: expected[name] for name in named}
+    page = failed(usual, MODES[0]).to_html(tmp_path / "report.html").read_text("utf-8")
+    colours = [look["color"] for look in line_looks(MODES).values()]
+    assert [colour in page for colour in colours] == [False] + [True] * (len(MODES) - 1)
 
 
 def test_plot_without_matplotlib(

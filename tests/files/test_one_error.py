@@ -18,6 +18,7 @@ HELPS = {
     "exporting/onnx_model.py": "which part of a package is missing",
     "sklearn/__init__.py": "the same",
     "spacy/__init__.py": "the same",
+    "metrics/own.py": "where in the user's own function",
     "files/still_folder.py": "what the last of ten tries met",
 }
 """Where the cause is kept, and what it says that the message does not."""
@@ -56,7 +57,7 @@ def test_a_download_that_fails_is_told_in_one_line(
             except ConnectionError as error:
                 raise OSError("no such repository\nRequest ID: 1") from error
 
-    monkeypatch.setattr(hub, "_hub", Hub)
+    monkeypatch.setattr(hub, "hub_library", Hub)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(mtf.CheckpointError) as caught:
         mtf.MultiTaskModel.from_pretrained("nobody/nothing")

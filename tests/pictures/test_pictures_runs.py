@@ -116,6 +116,25 @@ def test_curves_of_one_run_mark_and_name_its_changes() -> None:
     assert tuple(step_losses(rows, "classifier")[1].tolist()) in shown
 
 
+def test_epochs_have_a_scale_of_their_own_at_whole_epochs() -> None:
+    pytest.importorskip("matplotlib")
+    rows = [{**row, "epoch": (max(1, row["step"]) - 1) // 8 + 1} for row in history(40)]
+
+    def scales(figure: Any) -> list[tuple[list[float], list[str]]]:
+        figure.draw_without_rendering()
+        found = [one.xaxis for axes in figure.axes for one in axes.child_axes]
+        return [
+            (list(axis.get_ticklocs()), [text.get_text() for text in axis.get_ticklabels()])
+            for axis in found
+        ]
+
+    whole = ([8, 16, 24, 32, 40], ["1", "2", "3", "4", "5"])
+    assert scales(curves_figure({"run": rows})) == [whole, whole]  # below each task
+    assert scales(rates_figure(rows)) == [whole]
+    assert scales(curves_figure({"run": rows, "other": rows})) == []
+    assert scales(rates_figure(history(40))) == []  # one epoch
+
+
 def test_curves_of_several_runs_differ_in_more_than_colour() -> None:
     pytest.importorskip("matplotlib")
     figure = curves_figure({f"run {i}": history(seed=i) for i in range(5)})

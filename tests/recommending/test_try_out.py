@@ -52,6 +52,8 @@ def test_the_winner_is_advised(model: mtf.MultiTaskModel) -> None:
     assert {one.name: one.first_call for one in advice.alternatives}.get("lora", "(") != ""
     values = advice.to_dict()
     assert json.loads(json.dumps(values))["race"] == race.to_dict()
+    if advice.first_call:
+        exec(advice.first_call, {"model": model})
     run = mtf.fit(
         model, tasks, freeze_schedule=advice.schedule, progress=False, **advice.fit_arguments
     )
@@ -87,13 +89,14 @@ def test_a_budget_leaves_out_what_takes_longer(
 
     def price(model: Any, tasks: Any, *, freeze_schedule: Any, **settings: Any) -> Priced:
         whole = "backbone" in str(freeze_schedule.to_dict()["phases"][0]["freeze"])
-        return Priced(1.0 if whole else 100.0)
+        return Priced(1.0 if whole and model.adapter is None else 100.0)
 
     monkeypatch.setattr(try_out, "estimate", price)
     tasks = {"classifier": mtf.Task(MANY, MANY)}
     advice = mtf.recommend(model, tasks, 50.0, try_out=True, progress=False)
     assert advice.race is not None and list(advice.race.entries) == ["heads"]
-    assert advice.notes[0].startswith("none did not race: about 100.0 s")
+    assert advice.notes[0].startswith("lora did not race: about 100.0 s")
+    assert advice.notes[1].startswith("none did not race: about 100.0 s")
     with pytest.raises(mtf.ConfigError, match=r"allows no candidate.*cheapest is heads"):
         mtf.recommend(model, tasks, 0.5, try_out=True, progress=False)
 

@@ -353,12 +353,15 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "Lora": _plain(mtf.Lora, rank=2, alpha=4.0, dropout=0.0, targets=["query"], layers=[0]),
     "IA3": _plain(mtf.IA3, targets=["key"], layers=[0]),
     "MultiTaskModel.encode": _of_model(
-        "encode", texts=SENTENCES[:2], batch_size=2, normalize_embeddings=True,
+        "encode", texts=SENTENCES[:2], batch_size=2, normalize_embeddings=True, truncate_dim=8,
         show_progress_bar=False, precision=None, words=False, prompt="query: ", prompt_name=None,
     ),
     "MultiTaskModel.forward": _of_model(
         "forward", texts=SENTENCES[:2], outputs=["pooled"], hidden_states=False, precision=None,
         words=False,
+    ),
+    "MultiTaskModel.similarity": _of_model(
+        "similarity", embeddings1=np.ones((2, 4)), embeddings2=np.ones((3, 4))
     ),
     "MultiTaskModel.predict": _of_model(
         "predict", head="classifier", texts=SENTENCES[:2], precision=None, words=False,

@@ -107,6 +107,7 @@ READS: dict[str, Call] = {
     "reading": lambda m, _: _held(m.reading()),
     "save_pretrained": lambda m, folder: m.save_pretrained(folder / "model"),
     "select": lambda m, _: m.select("backbone[:1]", "*.bias"),
+    "similarity": lambda m, _: m.similarity(m.encode(SENTENCES), m.encode("good")),
     "summary": lambda m, _: m.summary(),
     "trainable": lambda m, _: m.trainable("backbone"),
     "trainable_parameters": lambda m, _: m.trainable_parameters(),
