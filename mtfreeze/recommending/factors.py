@@ -43,8 +43,8 @@ FACTORS = (
     Measured(
         "similarity",
         "the probe of the frozen top layer; between tasks, the proxy A-distance of their texts",
-        "where the probe reads 0.9 and more, heads alone were within a point of everything, at "
-        "times ahead of it; from 0.97 on nothing is left to win (E7)",
+        "where heads alone reach 0.9 and more they were about a point behind everything, at times "
+        "ahead of it; from 0.97 on nothing is left to win (E7)",
         "no threshold of the probe that one half of the situations gave was better on the other "
         "half; where less is read, and where entities are tagged, heads alone were far behind",
     ),
