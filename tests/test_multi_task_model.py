@@ -157,7 +157,6 @@ def test_encode_empty_and_long(tiny_model: mtf.MultiTaskModel) -> None:
     ("texts", "message"),
     [
         (None, "expected a list of texts; found NoneType"),
-        ("text", "expected a list of texts; found one str; put it into a list"),
         (b"text", "found one bytes"),
         ({"good": 1}, "expected a list of texts; found dict"),
         ({"good", "bad"}, "expected a list of texts; found set, which has no order; write a list"),

@@ -29,7 +29,7 @@ def test_words_that_are_cut_off_are_said(
     told: list[str] = []
     monkeypatch.setattr(
         sys.modules["mtfreeze.evaluating.confusion_counts"],
-        "write_picture",
+        "give_picture",
         lambda figure, text, path: told.append(text()) or Path(path),
     )
     mtf.plot_confusion(two_head_model, "parts", rows, tmp_path / "a.png")

@@ -198,7 +198,7 @@ def test_texts_of_other_types_are_refused(
         ([("a", "b"), ("a",)], DataError, "text 1: expected two texts at least; found 1"),
         ([("a", None)], TypeError, "text 0: .*text 2 of 2 is None"),
         ([3], TypeError, "text 0"),
-        ("ab", TypeError, "put it into a list"),
+        ("ab", DataError, "give two texts a row"),
     ],
 )
 def test_questions_that_are_no_pairs_are_refused(

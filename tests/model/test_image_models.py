@@ -92,7 +92,7 @@ def test_images_of_another_grid_need_leave(folder: Path, tmp_path: Path) -> None
     [
         (["a text"], "a text: expected an image; found no such file"),
         ([["several", "words"]], "image 0: expected"),
-        ("alone.png", "put it into a list"),
+        ("alone.png", "found no such file"),
         (PICTURES[0], "put it into a list"),
         ([PICTURES[0].astype(np.float32)], "uint8"),
         ([PICTURES[0][:0]], "image 0"),
