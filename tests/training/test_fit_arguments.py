@@ -70,7 +70,7 @@ def test_the_code_of_the_readme_has_types(tmp_path: Path) -> None:
     code = [one.text for one in blocks(ROOT / "README.md") if one.language == "python"]
     path = tmp_path / "readme.py"
     path.write_text("\n".join(code), encoding="utf-8")
-    assert len(code) == 2 and mypy(path) == ""
+    assert len(code) == 1 and mypy(path) == ""
 
 
 USE = """
