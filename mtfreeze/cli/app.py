@@ -21,7 +21,7 @@ _COMMANDS: Sections = {
     },
     "Train": {
         "train": "Train what a job does not freeze, save it, prove the rest unmoved.",
-        "compare": "Train every freeze mode of a job, say which differences are significant.",
+        "compare": "Train every freeze mode of a job; say which differ significantly.",
     },
     "Check": {
         "evaluate": "Score a saved model on data.",
