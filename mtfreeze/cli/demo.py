@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import click
@@ -27,6 +26,7 @@ from .options import common_options, json_option
 
 if TYPE_CHECKING:
     from ..comparing.comparison import Comparison
+    from ..comparing.results import ScenarioRun
     from ..heads.task import Task
     from ..multi_task_model import MultiTaskModel
 
@@ -154,21 +154,14 @@ def demo(
 def _answer(found: Comparison) -> str | None:
     """Return what a race over these modes would choose, in a sentence; None: nothing finished."""
     from ..comparing.figures import REFERENCES
+    from ..comparing.race_result import means_of
     from ..comparing.race_rules import choose
 
-    values: dict[str, dict[str, list[float]]] = {}
-    costs: dict[str, float] = {}
+    done: dict[str, list[ScenarioRun]] = {}
     for run in found.runs:
         if run.error is None and run.scenario not in REFERENCES:
-            of_mode = values.setdefault(run.scenario, {task: [] for task in found.tasks})
-            for task in found.tasks:
-                of_mode[task].append(run.tasks[task].value)
-            costs[run.scenario] = costs.get(run.scenario, 0.0) + run.seconds + run.prefix_seconds
-    means = {
-        name: {task: fmean(each) for task, each in of_mode.items()}
-        for name, of_mode in values.items()
-    }
-    choice = choose(means, costs)
+            done.setdefault(run.scenario, []).append(run)
+    choice = choose(*means_of(done, found.tasks))
     if choice is None:
         return None
     judged = f"by the mean of {name_list(found.tasks)}" if len(found.tasks) > 1 else "by its task"

@@ -30,7 +30,7 @@ from .running import Job
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["NeedsMore", "RaceEntry", "RaceResult", "RungFigures", "race_result"]
+__all__ = ["NeedsMore", "RaceEntry", "RaceResult", "RungFigures", "means_of", "race_result"]
 
 _NORMAL = 1.96
 """Quantile of 97.5 % of the normal distribution."""
@@ -313,6 +313,26 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def means_of(
+    done: Mapping[str, Sequence[ScenarioRun]], tasks: Sequence[str]
+) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """Return what `choose` compares: values by scenario and task, and seconds, means over seeds.
+
+    Parameters
+    ----------
+    done : mapping of str to sequence of ScenarioRun
+        By scenario: the runs that finished; none for one that has no figure.
+    tasks : sequence of str
+    """
+    values = {
+        name: {task: fmean(run.tasks[task].value for run in own) for task in tasks}
+        for name, own in done.items()
+        if own
+    }
+    costs = {name: fmean(run.seconds + run.prefix_seconds for run in done[name]) for name in values}
+    return values, costs
+
+
 def race_result(
     raced: Raced,
     runs: Sequence[ScenarioRun],
@@ -336,12 +356,7 @@ def race_result(
         name: [r for r in runs if r.scenario == name and r.error is None]
         for name in facts.candidates
     }
-    values = {
-        name: {task: fmean(r.tasks[task].value for r in own) for task in tasks}
-        for name, own in done.items()
-        if own
-    }
-    costs = {name: fmean(r.seconds + r.prefix_seconds for r in done[name]) for name in values}
+    values, costs = means_of(done, tasks)
     choice = None if standing.waiting else choose(values, costs, facts.race.tolerance)
     chosen = None if choice is None else choice.name
     entries = {}

@@ -216,7 +216,7 @@ def recommend(
     may = ranked if state.pinned or state.pinned_heads else [*ranked, *further]
     too_large = [one for one, _ in choice.too_large]
     racing = [one for one in candidates.values() if one in may and one not in too_large]
-    return tried_out(advice, model, tasks, racing, tolerance, reporter)
+    return tried_out(advice, model, tasks, racing, tolerance, limits, reporter)
 
 
 def _against(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..estimating import Estimate
     from ..multi_task_model import MultiTaskModel
 
-__all__ = ["Choice", "Limits", "Priced", "choose", "possible"]
+__all__ = ["Choice", "Limits", "Priced", "choose", "possible", "price"]
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def choose(
         for one in ranked:
             if chosen is not None and len(priced) > n_alternatives:
                 break
-            found = _price(model, tasks, one, fit_arguments, limits.memory)
+            found = price(model, tasks, one, fit_arguments, limits.memory)
             if isinstance(found, str):
                 too_large.append((one, found))
             else:
@@ -167,12 +167,12 @@ def choose(
         chosen = min(priced, key=lambda one: one.seconds)
     others = [one for one in priced if one is not chosen][: max(n_alternatives, 0)]
     if chosen.candidate is not ranked[0]:
-        more = [_price(model, tasks, one, fit_arguments, limits.memory) for one in further]
+        more = [price(model, tasks, one, fit_arguments, limits.memory) for one in further]
         others += [one for one in more if isinstance(one, Priced) and limits.allow(one)]
     return Choice(chosen, others, too_large)
 
 
-def _price(
+def price(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
     one: Candidate,

@@ -7,7 +7,6 @@ with. Findings and their reasons stay; what the race says comes before them.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,11 @@ from ..comparing.compare import compare
 from ..comparing.race_settings import Race
 from ..comparing.scenarios import Scenario
 from ..errors import ConfigError, TrainingError
-from ..estimating.estimator import estimate
 from ..heads.task import Task
 from ..quantities import in_seconds
 from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason
+from .budget import Limits, price
 from .candidates import Candidate
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ def tried_out(
     tasks: Mapping[str, Task],
     candidates: Sequence[Candidate],
     tolerance: float,
+    limits: Limits,
     reporter: Reporter,
 ) -> Advice:
     """Return an advice with the winner of a race among candidates.
@@ -42,19 +42,23 @@ def tried_out(
     Parameters
     ----------
     advice : Advice
-        Without it; its budget leaves out the candidates that would take longer.
+        Without it.
     model, tasks
         As for `fit`; only copies train. A task without evaluation rows holds out a quarter.
     candidates : sequence of Candidate
         Those that can train something.
     tolerance : float
         The cheapest within so much of the best wins; 0.01 is a point.
+    limits : Limits
+        Its budget leaves out the candidates that would take longer, or more than the memory.
     reporter : Reporter
 
     Raises
     ------
     ConfigError
         If the budget leaves none; the message says the cheapest.
+    MemoryError
+        If none fits into memory.
     DataError
         If a task has too few rows to judge by.
     TrainingError
@@ -62,7 +66,7 @@ def tried_out(
     """
     race = Race(tolerance=tolerance)
     settings = advice.fit_arguments
-    racing, slow = _within(advice.budget, model, tasks, candidates, settings)
+    racing, slow = _within(limits, model, tasks, candidates, settings)
     scenarios = [_scenario(one, model) for one in racing]
     comparison = compare(
         model, tasks, scenarios, seeds=1, race=race, progress=reporter.enabled, **settings
@@ -113,24 +117,32 @@ def tried_out(
 
 
 def _within(
-    budget: float | None,
+    limits: Limits,
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
     candidates: Sequence[Candidate],
     settings: Mapping[str, Any],
 ) -> tuple[list[Candidate], list[str]]:
     """Return the candidates that a budget allows, and what is to be said of the others."""
-    if budget is None:
+    if limits.seconds is None:
         return list(candidates), []
-    prices = {}
+    budget, prices, left = limits.seconds, dict[str, float](), list[str]()
+    kept = []
     for one in candidates:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a run would say is not news here
-            priced = estimate(
-                one.on(model), tasks, freeze_schedule=one.schedule, progress=False, **settings
-            )
+        priced = price(model, tasks, one, settings, limits.memory)
+        if isinstance(priced, str):
+            left.append(f"{one.name} did not race: {priced}")
+            continue
         prices[one.name] = priced.seconds
-    kept = [one for one in candidates if prices[one.name] <= budget]
+        if limits.allow(priced):
+            kept.append(one)
+        else:
+            left.append(
+                f"{one.name} did not race: about {in_seconds(priced.seconds)}, above the budget of "
+                f"{in_seconds(budget)}"
+            )
+    if not prices:
+        raise MemoryError("; ".join(left))
     if not kept:
         cheapest = min(prices, key=lambda name: prices[name])
         raise ConfigError(
@@ -138,12 +150,6 @@ def _within(
             f"is {cheapest}, about {in_seconds(prices[cheapest])}; give more seconds, or call "
             "recommend without try_out=True"
         )
-    left = [
-        f"{one.name} did not race: about {in_seconds(prices[one.name])}, above the budget of "
-        f"{in_seconds(budget)}"
-        for one in candidates
-        if one not in kept
-    ]
     return kept, left
 
 

@@ -167,7 +167,7 @@ def test_what_a_budget_rules_out_brings_the_adapters(
         estimate = SimpleNamespace(seconds=prices[one.name], doubts=(), memory=None)
         return budget.Priced(one, estimate)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(budget, "_price", priced)
+    monkeypatch.setattr(budget, "price", priced)
     free, tight = advise(two_head_model), advise(two_head_model, budget=6)
     assert (free.name, [one.name for one in free.alternatives]) == ("none", ["half", "heads"])
     assert tight.name == "half" and tight.reasons[0].basis == "budget"

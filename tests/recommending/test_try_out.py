@@ -81,9 +81,11 @@ def test_what_is_pinned_stays_frozen_in_the_race(model: mtf.MultiTaskModel) -> N
 def test_a_budget_leaves_out_what_takes_longer(
     model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mtfreeze.recommending import try_out
+    from mtfreeze.recommending import budget
 
     class Priced:
+        memory, doubts = None, ()
+
         def __init__(self, seconds: float) -> None:
             self.seconds = seconds
 
@@ -91,7 +93,7 @@ def test_a_budget_leaves_out_what_takes_longer(
         whole = "backbone" in str(freeze_schedule.to_dict()["phases"][0]["freeze"])
         return Priced(1.0 if whole and model.adapter is None else 100.0)
 
-    monkeypatch.setattr(try_out, "estimate", price)
+    monkeypatch.setattr(budget, "estimate", price)
     tasks = {"classifier": mtf.Task(MANY, MANY)}
     advice = mtf.recommend(model, tasks, 50.0, try_out=True, progress=False)
     assert advice.race is not None and list(advice.race.entries) == ["heads"]
