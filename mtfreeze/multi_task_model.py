@@ -22,7 +22,7 @@ from .checks import check_choice, check_path, check_seed, typed
 from .errors import ConfigError, SelectorError
 from .exporting.exporting_methods import ExportingMethods
 from .freezing.facts import publish
-from .freezing.selectors import ModelIndex
+from .freezing.model_index import ModelIndex
 from .heads.backbone_facts import BackboneFacts
 from .heads.head import Head, check_head_name
 from .heads.kind import HeadSpec

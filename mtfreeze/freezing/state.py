@@ -36,7 +36,8 @@ from ..runtime.precision import (
     is_reduced,
 )
 from .facts import ModelFacts, publish
-from .selectors import ModelIndex, Selection, Selector, resolve
+from .model_index import ModelIndex, Selection
+from .selectors import Selector, resolve
 from .unit_names import tensors_text
 
 if TYPE_CHECKING:

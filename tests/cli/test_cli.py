@@ -68,6 +68,9 @@ def test_train_prints_freezing_first_and_metrics(command: Command, job: Path) ->
         (["--mode", "backbone[:2]"], "frozen: backbone[:2] ("),
         (["--freeze", "embeddings"], "frozen: backbone.embeddings ("),
         (["--train", "heads"], "frozen: backbone ("),
+        (["--freeze", "!heads"], "frozen: backbone ("),
+        (["--freeze", "backbone", "--freeze", "!layers[2]"], "frozen: backbone[:2] ("),
+        (["--train", "layers[2].output", "--train", "classifier"], "frozen: backbone[:2], ner_"),
         (
             ["--train", "backbone", "--freeze", "embeddings", "--train", "classifier"],
             "frozen: backbone.embeddings, ner_head (",
