@@ -147,7 +147,7 @@ class MultiTaskModel(
         """
         from .files.still_folder import read_still
         from .model.hub import find_model_folder
-        from .model.loading import fill_head, load_folder
+        from .model.loading import fill_head, load_folder, restore_freezing
 
         found = find_model_folder(name_or_path, revision)
 
@@ -170,7 +170,7 @@ class MultiTaskModel(
                 model.add_head(saved.name, saved.spec)
                 fill_head(model._core, saved)
                 model.mark_trained([saved.name], trained=saved.trained)
-            model.set_freeze_state(loaded.freeze)
+            restore_freezing(model, loaded.freeze, model.name)
             return model
 
         return read_still(found.parent if found.is_file() else found, read)
