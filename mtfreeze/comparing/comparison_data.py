@@ -21,6 +21,7 @@ from ..quoting import quoted
 from .bootstrap import Difference, draw
 from .doubtful import doubtful
 from .figures import REFERENCES, ScenarioFigures, scenario_figures
+from .given import Given
 from .judging import Best, Judgement, judge
 from .race_result import RaceResult, race_result
 from .race_standing import Raced
@@ -51,6 +52,7 @@ class ComparisonData:
         self.interrupted = bool(interrupted)
         self._raced = raced
         self.pilots: ComparisonData | None = None
+        self.given: Given | None = None
         by_name: dict[str, list[ScenarioRun]] = {}
         for run in self.runs:
             by_name.setdefault(run.scenario, []).append(run)
@@ -192,6 +194,32 @@ class ComparisonData:
                 f"{name_list(self.failed)}; correct what failed and compare again"
             )
         return self._best[task]
+
+    def _winner(self, task: str | None = None) -> str:
+        """Return the scenario whose model `Comparison.best_model` gives.
+
+        Parameters
+        ----------
+        task : str, optional
+            The best on it. Without it the one that a race chose, or that is best on every task.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such task, nothing was scored, or no one is best on every task.
+        """
+        if task is not None:
+            return self.best(task).name
+        if self.race is not None and self.race.chosen is not None:
+            return self.race.chosen
+        names = {one: self.best(one).name for one in self.tasks}
+        if len(set(names.values())) > 1:
+            each = ", ".join(f"{quoted(name)} on {quoted(one)}" for one, name in names.items())
+            raise ConfigError(
+                f"expected one scenario that is best on every task; found {each}; name a task: "
+                f"best_model({quoted(next(iter(names)))})"
+            )
+        return next(iter(names.values()))
 
     def difference(self, task: str, scenario: str, other: str = START) -> Difference | None:
         """Return by how much a scenario is better than another on a task.

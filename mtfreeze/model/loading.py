@@ -22,7 +22,7 @@ from ..families import IMAGES, Family, core_config, family_of
 from ..files.inner_names import inner_path
 from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
-from ..freezing.state import FreezeState
+from ..freezing.state import Freezable, FreezeState, get_state, pinned_names, set_state
 from ..heads.head import check_head_name
 from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
@@ -56,6 +56,7 @@ __all__ = [
     "load_folder",
     "read_own_file",
     "read_saved_heads",
+    "restore_freezing",
 ]
 
 _log = logger(__name__)
@@ -407,6 +408,17 @@ def fill_head(core: CoreModel, head: SavedHead) -> None:
     for position, info in enumerate(core.params()):
         if info.key in head.tensors:
             core.set_param(position, head.tensors[info.key].read_weights())
+
+
+def restore_freezing(model: Freezable, state: FreezeState, where: str) -> None:
+    """Give a model, whose heads are there, the freeze state that was saved with it."""
+    set_state(model, state)
+    if names := pinned_names(model.index, get_state(model)):
+        _log.info(
+            "%s was saved with pins: %s; a schedule trains them only in phases with unpin=True",
+            where,
+            ", ".join(names),
+        )
 
 
 def _read_freeze(own: Mapping[str, Any], path: Path) -> FreezeState:

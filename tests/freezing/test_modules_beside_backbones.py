@@ -14,7 +14,8 @@ from safetensors.numpy import save_file
 import mtfreeze as mtf
 from mtfreeze.errors import ConfigError, SelectorError
 from mtfreeze.families import FAMILIES
-from mtfreeze.freezing.selectors import ModelIndex, resolve
+from mtfreeze.freezing.model_index import ModelIndex
+from mtfreeze.freezing.selectors import resolve
 from mtfreeze.freezing.unit_names import unit_names
 from support.detr import CONFIG, detr_core
 

@@ -186,6 +186,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "compare": _with_model(
         mtf.compare, modes=["backbone"], seeds=1, start="cold", old_tasks=None,
         probe=["good"], gradients=False, race=False, executor=None, threads=1, output_dir=None,
+        keep_models=False,
         **{k: v for k, v in FIT.items() if k in ("epochs", "batch_size", "progress", "betas")},
     ),
     "estimate": _with_model(mtf.estimate, **FIT, memory=1 << 30),
@@ -403,6 +404,9 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "MultiTaskModel.plot_trainability": _writes("model", "plot_trainability", ".svg"),
     "Comparison.load": _plain(mtf.Comparison.load, folder="nothing"),
     "Comparison.best": _of("comparison", "best", task="classifier"),
+    "Comparison.best_model": _of(
+        "comparison", "best_model", task="classifier", seed=0, progress=False
+    ),
     "Comparison.difference": _of(
         "comparison", "difference", task="classifier", scenario="backbone", other="none"
     ),
