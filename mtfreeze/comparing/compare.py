@@ -35,6 +35,7 @@ from .arguments import check_arguments, check_plans, check_seeds, describe, take
 from .comparison import Comparison
 from .comparison_folder import ComparisonFolder
 from .drift import probe_texts
+from .job_facts import job_facts
 from .pilots import are_short, pilot_lines, pilot_tasks, pilots_of
 from .race_data import check_judges, held_out
 from .race_plan import race_facts
@@ -207,6 +208,7 @@ def compare(
     settings = describe(model, values, scenarios, numbers, fit_settings, gradients)
     workers = threads if threads is not None or executor is None else 1
     settings["threads"] = workers or get_threads()
+    settings["job"] = job_facts(model, tasks, old)
     if racing is not None:
         settings["race"] = racing.to_dict()
     with claimed(kept), _folder(kept) as path:

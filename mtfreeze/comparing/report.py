@@ -13,6 +13,7 @@ from ..printable import html_text, printable
 from .answer import chosen_mode, row_marks, what_now
 from .comparison_data import ComparisonData
 from .grid import Column, Grid
+from .job_file import job_text
 from .repeat import python_call, settings_yaml
 from .report_pictures import curve_pictures, modes_picture, quality_picture, race_picture
 from .report_style import bullets, details, jump_list, page, preformatted, scrolled, section
@@ -195,9 +196,18 @@ def _notes(data: ComparisonData) -> list[str]:
 
 
 def _repeat(data: ComparisonData) -> list[str]:
+    """Return the job that repeats it, the call in Python, and the settings to open."""
+    job = job_text(data.settings, data.folder)
+    parts = []
+    if job is not None:
+        parts = [
+            "<p>Save this job as <code>job.yaml</code> and run <code>mtfreeze compare job.yaml"
+            "</code>.</p>",
+            preformatted(job, "job"),
+        ]
     return [
-        "<p>The call, from your own data:</p>",
+        *parts,
+        f"<p>{'Or the' if parts else 'The'} call in Python, from your own data:</p>",
         preformatted(python_call(data.settings)),
-        "<p>The settings:</p>",
-        preformatted(settings_yaml(data.settings)),
+        details("the settings", preformatted(settings_yaml(data.settings))),
     ]
