@@ -206,12 +206,12 @@ def modes() -> Schema:
                 ref("schedule"),
                 {
                     "type": "object",
-                    "properties": {"kind": chosen(WAYS)},
+                    "properties": {"kind": chosen([*WAYS, job_values.SCRATCH]), "freeze": TEXTS},
                 },
             ]
         },
     }
-    return {"type": ["string", "array"], "items": {"anyOf": [TEXT, named]}}
+    return {"type": ["string", "array"], "items": {"anyOf": [TEXTS, named]}}
 
 
 def from_page(heading: str) -> dict[str, str]:
@@ -283,6 +283,7 @@ def schema() -> Schema:
         "training": training(),
         "start": {"allOf": [{"$ref": "#/properties/training"}]},
         "modes": modes(),
+        "seeds": {"type": ["integer", "array"], "items": {"type": "integer"}},
         "race": {"anyOf": [FLAG, section({**numbers, "rungs": ANYTHING})]},
     }
     return {

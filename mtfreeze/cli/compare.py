@@ -92,7 +92,10 @@ def _pool(workers: int) -> Iterator[Executor | None]:
 )
 @epochs_option
 @click.option(
-    "--seeds", type=int, metavar="N", help="How many; default: 3, in a race 1 for those that race."
+    "--seeds",
+    type=int,
+    metavar="N",
+    help="How many; default: the job's, else 3, in a race 1 for those that race.",
 )
 @click.option(
     "--race", is_flag=True, help="Drop on the way who is behind; choose the cheapest of the best."
@@ -163,7 +166,7 @@ def compare(
             model,
             tasks,
             chosen or None,
-            seeds=seeds,
+            seeds=config.seeds if seeds is None else seeds,
             gradients=gradients,
             race=config.race or race,
             executor=executor,

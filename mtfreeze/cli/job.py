@@ -8,10 +8,11 @@
 
 `freeze_schedule` in `training` is a list of phases or the name of a usual schedule; nothing else is
 frozen then unless it is named. `start` (keys of `training`) is trained before `training`, usually
-the heads on the frozen backbone; `modes` lists what is compared, and `race` (true, or settings of
-`mtf.Race`) drops on the way who is behind. Unknown keys are errors that name the closest one;
-Hugging Face's spellings of training arguments are accepted. Relative data paths are relative to the
-file. What only the model can judge (selectors, head names, labels) is checked where it is built.
+the heads on the frozen backbone; `modes` lists what is compared, `seeds` says with how many seeds,
+and `race` (true, or settings of `mtf.Race`) drops on the way who is behind. Unknown keys are errors
+that name the closest one; Hugging Face's spellings of training arguments are accepted. Relative
+data paths are relative to the file. What only the model can judge (selectors, head names, labels)
+is checked where it is built.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from .job_values import (
     check_number,
     check_race,
     check_section,
+    check_seeds,
     check_text,
     found_text,
 )
@@ -70,6 +72,8 @@ class Config:
         What is to be compared: selectors of what is frozen, and named schedules.
     race : bool or dict
         Whether it is a race; settings of `Race`.
+    seeds : int or list of int or None
+        How many seeds a comparison has, or which; None where the job does not say.
     """
 
     model: dict[str, Any]
@@ -81,9 +85,10 @@ class Config:
     start_freezing: Freezing = field(default_factory=Freezing)
     modes: list[Any] = field(default_factory=list)
     race: bool | dict[str, Any] = False
+    seeds: int | list[int] | None = None
 
 
-_SECTIONS = ("model", "heads", "data", "training", "start", "modes", "race")
+_SECTIONS = ("model", "heads", "data", "training", "start", "modes", "seeds", "race")
 _MODEL: dict[str, Check] = {
     "name": check_text,
     "pooling": check_text,
@@ -121,6 +126,12 @@ _HEAD: dict[str, Check] = {
     "tied": check_bool,
     "block": check_number,
     "n_words": check_number,
+    "max_length": check_number,
+    "stride": check_number,
+    "max_answer_tokens": check_number,
+    "no_answer_threshold": check_number,
+    "queries": check_number,
+    "auxiliary": check_bool,
     "probability": check_number,
     "whole_words": check_bool,
     "seed": check_number,
@@ -215,7 +226,9 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
         start, start_freezing = read_training("start", top["start"], place)
     modes = check_modes("modes", top.get("modes", []))
     race = check_race("race", top.get("race", False))
-    return Config(model, heads, data, training, freezing, start, start_freezing, modes, race)
+    seeds = check_seeds("seeds", top["seeds"]) if "seeds" in top else None
+    before = start, start_freezing
+    return Config(model, heads, data, training, freezing, *before, modes, race, seeds)
 
 
 def parse_setting(text: str) -> tuple[list[str], Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..adapters.descriptions import WAYS, way_from_dict
 from ..checks import as_integer, as_number, check_choice, check_each, typed
 from ..closest import unknown
+from ..comparing.scratch import Scratch
 from ..data.label_names import numbered_names
 from ..errors import ConfigError
 from ..quoting import cut, quoted
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AUTO",
+    "SCRATCH",
     "Check",
     "check_anything",
     "check_augment",
@@ -42,6 +44,7 @@ __all__ = [
     "check_rate",
     "check_schedule",
     "check_section",
+    "check_seeds",
     "check_start",
     "check_text",
     "check_texts",
@@ -54,6 +57,9 @@ Check = Callable[[str, object], Any]
 
 AUTO = "auto"
 """In the place of a head's labels: those in its data."""
+
+SCRATCH = "scratch"
+"""Kind of the mode without pre-training."""
 
 _RATES = ("learning_rate", "probe_learning_rate", "weight_decay")
 _NUMBERS = ("warmup_ratio", "layer_decay")
@@ -134,11 +140,25 @@ def check_race(path: str, value: object) -> bool | dict[str, Any]:
     return check_section(path, value, {**numbers, "rungs": check_anything})
 
 
+def check_seeds(path: str, value: object) -> int | list[int]:
+    """Check for how many seeds a comparison has, or for which: ``3``, ``[0, 1, 2]``."""
+    number = as_integer(value)
+    if number is not None:
+        return number
+    if not isinstance(value, list) or any(as_integer(one) is None for one in value):
+        raise ConfigError(
+            f"{path} must be how many seeds, or a list of them; found {found_text(value)}; write "
+            "3 or [0, 1, 2]"
+        )
+    return value
+
+
 def check_modes(path: str, value: object) -> list[Any]:
     """Check for a list of what is compared: selectors of what is frozen, and named schedules.
 
-    modes: [backbone, none, {gradual: {gradual: {every: 1}}}, {top first: [{train: heads}]},
-    lora, {lora: {rank: 4}}, {small: {kind: lora, rank: 2}}, bitfit]
+    modes: [backbone, none, [classifier, "backbone[:3]"], {lower: {freeze: "backbone[:3]"}},
+    {gradual: {gradual: {every: 1}}}, {top first: [{train: heads}]}, lora, {lora: {rank: 4}},
+    {small: {kind: lora, rank: 2}}, bitfit, {from scratch: {kind: scratch}}]
     """
     if isinstance(value, str):
         return [value]
@@ -148,7 +168,7 @@ def check_modes(path: str, value: object) -> list[Any]:
     for i, one in enumerate(value):
         where = f"{path}[{i}]"
         if not isinstance(one, Mapping):
-            modes.append(check_text(where, one))
+            modes.append((check_texts if isinstance(one, list) else check_text)(where, one))
             continue
         if len(one) != 1:
             raise ConfigError(
@@ -157,6 +177,10 @@ def check_modes(path: str, value: object) -> list[Any]:
             )
         ((name, schedule),) = one.items()
         name = check_text(where, name)
+        if isinstance(schedule, Mapping) and set(schedule) == {"freeze"}:
+            frozen = check_texts(f"{where}.{cut(name, 60)}.freeze", schedule["freeze"])
+            modes.append((name, frozen))
+            continue
         way = _way(f"{where}.{cut(name, 60)}", name, schedule)
         if way is not None:
             modes.append(way)
@@ -168,10 +192,13 @@ def check_modes(path: str, value: object) -> list[Any]:
 def _way(path: str, name: str, value: object) -> Any:
     """Return a way of training few parameters, with its name if it has one of its own.
 
-    ``{lora: {rank: 4}}``, or ``{small: {kind: lora, rank: 4}}``; None: it is none.
+    ``{lora: {rank: 4}}``, or ``{small: {kind: lora, rank: 4}}``; also ``{name: {kind: scratch}}``,
+    which trains everything from random weights. None: it is none.
     """
     if not isinstance(value, Mapping) or not (name in WAYS or "kind" in value):
         return None
+    if value == {"kind": SCRATCH}:
+        return name, Scratch()
     try:
         way = way_from_dict({"kind": name, **value})
     except (ConfigError, TypeError) as error:

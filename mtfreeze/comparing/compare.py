@@ -37,6 +37,7 @@ from .comparison import Comparison
 from .comparison_folder import ComparisonFolder
 from .drift import probe_texts
 from .given import Given
+from .job_facts import job_facts
 from .pilots import are_short, pilot_lines, pilot_tasks, pilots_of
 from .race_data import check_judges, held_out
 from .race_plan import race_facts
@@ -216,6 +217,7 @@ def compare(
     settings = describe(model, values, scenarios, numbers, fit_settings, gradients)
     workers = threads if threads is not None or executor is None else 1
     settings["threads"] = workers or get_threads()
+    settings["job"] = job_facts(model, tasks, old)
     if racing is not None:
         settings["race"] = racing.to_dict()
     if keep_models:

@@ -389,6 +389,15 @@ def test_a_mode_looks_the_same_in_every_picture(usual: Comparison, tmp_path: Pat
     assert [colour in page for colour in colours] == [False] + [True] * (len(MODES) - 1)
 
 
+def test_a_mode_keeps_its_look_after_a_race_of_pilots(usual: Comparison) -> None:
+    """Where it alone was trained on all rows."""
+    runs = [run for run in usual.runs if run.scenario in (START, MODES[2])]
+    found = Comparison(runs, {**usual.settings, "modes": [{"name": MODES[2]}]})
+    assert found.mode_order == [MODES[2]]
+    found.pilots = usual
+    assert found.mode_order == MODES
+
+
 def test_plot_without_matplotlib(
     usual: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
