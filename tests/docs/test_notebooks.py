@@ -85,6 +85,13 @@ CASES = [
         ("entity F1", "frozen parts", "entities"),
         ("multi_task.png",),
     ),
+    Case(
+        "05_your_own_data.ipynb",
+        "ROWS = 48\nSEEDS = 1\nEPOCHS = 1",
+        ("300 texts", "Advice: ", "backbone[:3]", "loss", "What was frozen", "predicted"),
+        ("48 texts", "Advice: ", "frozen: ", "What was frozen", "predicted"),
+        ("reviews.csv", "report_of_my_data.html", "my-model/README.md"),
+    ),
     Case(  # the backbones that are on every machine, and one that is on none
         "06_other_backbones.ipynb",
         "ROWS = 12\nEVAL_ROWS = 8\nHEAD_EPOCHS = 2\nEPOCHS = 1\n"
