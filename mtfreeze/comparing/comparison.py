@@ -174,7 +174,11 @@ class Comparison(ComparisonData):
     def table(self) -> ComparisonTable:
         """Return the table; it prints as text, and as HTML in a notebook."""
         race = None if self.race is None else race_grid(self.race)
-        return make_table(self.rows, self.tasks, self.old_tasks, self._best, self.sentences(), race)
+        words = self.sentences()
+        n_first = len(self.first_sentences())
+        return make_table(
+            self.rows, self.tasks, self.old_tasks, self._best, words, race, n_first=n_first
+        )
 
     def __repr__(self) -> str:
         return self.table().text()

@@ -27,7 +27,8 @@ from .race_result import RaceResult, race_result
 from .race_standing import Raced
 from .race_words import race_grid, race_sentences
 from .results import MAJORITY, START, ScenarioRun
-from .words import few_rows, forgotten, shorter_than_start, troubles, verdict
+from .too_short import shorter_than_start, too_short
+from .words import few_rows, forgotten, troubles, verdict
 
 __all__ = ["ComparisonData"]
 
@@ -286,10 +287,14 @@ class ComparisonData:
         spread = f"min to max over {n_seeds} seeds" if n_seeds > 1 else ""
         return {"metrics": titles, "spread": spread}
 
+    def first_sentences(self) -> list[str]:
+        """Return what has to be known before the figures: rows that trained too little for them."""
+        return too_short(self.runs, self.rows, cold=self.settings.get("start") == "cold")
+
     def sentences(self) -> list[str]:
-        """Return the verdicts in words."""
+        """Return the verdicts in words, after `first_sentences`."""
         by_name = {row.name: row for row in self.rows}
-        lines = [] if self.race is None else list(self.race.sentences)
+        lines = self.first_sentences() + ([] if self.race is None else list(self.race.sentences))
         if self.pilots is not None and self.race is not None:
             lines.append(
                 f"race: on pilots, at most {max(one.n_steps for one in self.race.entries.values())}"
@@ -303,7 +308,7 @@ class ComparisonData:
             for run in reversed(self.runs)
             for task, score in run.tasks.items()
         }
-        lines += shorter_than_start(self.runs)
+        lines += shorter_than_start(self.runs, self.rows)
         lines += few_rows({task: sizes[task] for task in self.tasks if task in sizes})
         lines += doubtful(self.runs, self.rows, self.tasks)
         n_seeds = len(self.settings.get("seeds", []))
