@@ -9,7 +9,8 @@
 `freeze_schedule` in `training` is a list of phases or the name of a usual schedule; nothing else is
 frozen then unless it is named. `start` (keys of `training`) is trained before `training`, usually
 the heads on the frozen backbone; `modes` lists what is compared, and `race` (true, or settings of
-`mtf.Race`) drops on the way who is behind. Unknown keys are errors that name the closest one;
+`mtf.Race`) drops on the way who is behind; `loggers` and `push_to` say where a trained model and
+its run are written besides. Unknown keys are errors that name the closest one;
 Hugging Face's spellings of training arguments are accepted. Relative data paths are relative to the
 file. What only the model can judge (selectors, head names, labels) is checked where it is built.
 """
@@ -26,6 +27,7 @@ from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..heads.registry import required_keys
 from ..quoting import cut, quoted
+from .job_results import Push, check_loggers, check_push
 from .job_training import Freezing, read_training
 from .job_values import (
     Check,
@@ -70,6 +72,10 @@ class Config:
         What is to be compared: selectors of what is frozen, and named schedules.
     race : bool or dict
         Whether it is a race; settings of `Race`.
+    loggers : list of (str, dict)
+        Trackers that the run is written to, with their arguments.
+    push_to : Push or None
+        Where the trained model is pushed.
     """
 
     model: dict[str, Any]
@@ -81,9 +87,14 @@ class Config:
     start_freezing: Freezing = field(default_factory=Freezing)
     modes: list[Any] = field(default_factory=list)
     race: bool | dict[str, Any] = False
+    loggers: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    push_to: Push | None = None
 
 
-_SECTIONS = ("model", "heads", "data", "training", "start", "modes", "race")
+_SECTIONS = (
+    *("model", "heads", "data", "training", "start", "modes", "race"),
+    *("loggers", "push_to"),
+)
 _MODEL: dict[str, Check] = {
     "name": check_text,
     "pooling": check_text,
@@ -215,7 +226,21 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
         start, start_freezing = read_training("start", top["start"], place)
     modes = check_modes("modes", top.get("modes", []))
     race = check_race("race", top.get("race", False))
-    return Config(model, heads, data, training, freezing, start, start_freezing, modes, race)
+    loggers = check_loggers("loggers", top.get("loggers", []), place)
+    push = check_push("push_to", top["push_to"]) if "push_to" in top else None
+    return Config(
+        model,
+        heads,
+        data,
+        training,
+        freezing,
+        start,
+        start_freezing,
+        modes,
+        race,
+        loggers,
+        push,
+    )
 
 
 def parse_setting(text: str) -> tuple[list[str], Any]:
