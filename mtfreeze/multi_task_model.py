@@ -235,7 +235,8 @@ class MultiTaskModel(
             Notes on the tasks (JSON values), kept in ``mtfreeze.json`` and in ``model.tasks``.
         head : str, optional
             Write this head with the backbone as a task model of transformers instead, such as
-            ``BertForSequenceClassification``: no other head, no freeze state.
+            ``BertForSequenceClassification``: no other head, no freeze state. The folder of a model
+            whose only head is of that form is one as it is.
 
         Returns
         -------

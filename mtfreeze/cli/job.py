@@ -13,6 +13,11 @@ and `race` (true, or settings of `mtf.Race`) drops on the way who is behind. Unk
 that name the closest one; Hugging Face's spellings of training arguments are accepted. Relative
 data paths are relative to the file. What only the model can judge (selectors, head names, labels)
 is checked where it is built.
+the heads on the frozen backbone; `modes` lists what is compared, and `race` (true, or settings of
+`mtf.Race`) drops on the way who is behind; `loggers` and `push_to` say where a trained model and
+its run are written besides. Unknown keys are errors that name the closest one;
+Hugging Face's spellings of training arguments are accepted. Relative data paths are relative to the
+file. What only the model can judge (selectors, head names, labels) is checked where it is built.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..heads.registry import required_keys
 from ..quoting import cut, quoted
+from .job_results import Push, check_loggers, check_push
 from .job_training import Freezing, read_training
 from .job_values import (
     Check,
@@ -74,6 +80,10 @@ class Config:
         Whether it is a race; settings of `Race`.
     seeds : int or list of int or None
         How many seeds a comparison has, or which; None where the job does not say.
+    loggers : list of (str, dict)
+        Trackers that the run is written to, with their arguments.
+    push_to : Push or None
+        Where the trained model is pushed.
     """
 
     model: dict[str, Any]
@@ -86,9 +96,14 @@ class Config:
     modes: list[Any] = field(default_factory=list)
     race: bool | dict[str, Any] = False
     seeds: int | list[int] | None = None
+    loggers: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    push_to: Push | None = None
 
 
-_SECTIONS = ("model", "heads", "data", "training", "start", "modes", "seeds", "race")
+_SECTIONS = (
+    *("model", "heads", "data", "training", "start", "modes", "seeds", "race"),
+    *("loggers", "push_to"),
+)
 _MODEL: dict[str, Check] = {
     "name": check_text,
     "pooling": check_text,
@@ -227,8 +242,22 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
     modes = check_modes("modes", top.get("modes", []))
     race = check_race("race", top.get("race", False))
     seeds = check_seeds("seeds", top["seeds"]) if "seeds" in top else None
-    before = start, start_freezing
-    return Config(model, heads, data, training, freezing, *before, modes, race, seeds)
+    loggers = check_loggers("loggers", top.get("loggers", []), place)
+    push = check_push("push_to", top["push_to"]) if "push_to" in top else None
+    return Config(
+        model,
+        heads,
+        data,
+        training,
+        freezing,
+        start,
+        start_freezing,
+        modes,
+        race,
+        seeds,
+        loggers,
+        push,
+    )
 
 
 def parse_setting(text: str) -> tuple[list[str], Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..adapters.descriptions import WAYS, way_from_dict
-from ..checks import as_integer, as_number, check_choice, check_each, typed
+from ..checks import as_integer, as_number, check_choice, check_each, check_integer, typed
 from ..closest import unknown
 from ..comparing.scratch import Scratch
 from ..data.label_names import numbered_names
@@ -49,6 +49,7 @@ __all__ = [
     "check_text",
     "check_texts",
     "check_training_precision",
+    "check_whole",
     "found_text",
 ]
 
@@ -97,6 +98,14 @@ def check_number(path: str, value: object) -> Any:
             f"{path} must be a number; found {found_text(value)}; write 2.0e-5 or 0.1"
         )
     return value
+
+
+def check_whole(path: str, value: object, lowest: int) -> int:
+    """Check for a whole number of at least `lowest`."""
+    try:
+        return check_integer(path, value, lowest)
+    except TypeError as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_precision_name(path: str, value: object) -> str:

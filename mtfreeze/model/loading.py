@@ -40,6 +40,7 @@ from .hub import Base, base_of, packaged_name
 from .kept_files import read_kept
 from .last_run import LastRun, read_last_run
 from .named_tensors import named_tensors
+from .only_head_files import without_head
 from .promises import SavedHead, check_promises, check_sizes
 from .saved_adapter import SavedAdapter, read_saved_adapter
 from .sentence_files import WRITTEN, SentenceSettings, check_pooling, read_settings
@@ -182,6 +183,7 @@ def load_folder(
     if not settings.include_prompt:  # else a model without prompts has an input that says nothing
         build["include_prompt"] = False
     found: Mapping[str, TensorEntry] = gguf.tensors if gguf else find_tensors(folder)
+    config, found = without_head(folder, own, config, found)
     _check_one_save(folder, own, found)
     dense = dense_entries(settings.dense)
     _check_one_save(folder, own, dense)

@@ -5,7 +5,8 @@ The folder is written under another name beside its place, every file synced, an
 so that whatever fails, the earlier folder is still whole. It is a Hugging Face and
 sentence-transformers folder; beside their files lie mtfreeze's own: ``mtfreeze.json`` (heads,
 freeze state, tasks), ``heads/<name>.safetensors``, ``freeze_report.json`` (what was frozen, and a
-digest of every tensor).
+digest of every tensor). The only head of a model lies in the main files too, if it is what a class
+of transformers computes (`only_head`).
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from .dense_modules import DENSE, own_tensors
 from .kept_files import TEMPLATES, WEIGHTS
 from .last_run import LAST_RUN, LastRun, fingerprint
 from .loading import FORMAT, INTERPOLATES, ORIGIN
+from .only_head import only_head, written_for_class
+from .only_head_files import ONLY_HEAD, UNUSED
 from .saved_adapter import ADAPTER_FILE, own_keys
 from .sentence_files import WRITTEN, dense_folder, settings_files
 from .task_models import check_task_model, write_task_model
@@ -75,7 +78,7 @@ def save_model(
         make_folder(target.parent)
     with new_folder(target, begin, untouched) as draft:
         if head is None:
-            known = write_model(model, draft, keep=target)
+            known = write_model(model, draft, keep=target, only=only_head(model))
         else:
             _check_finite(model.parameters())
             known = _as_left(model, digest_model(model)) is not None
@@ -111,11 +114,14 @@ def check_target(target: Path, path: Path) -> None:
         )
 
 
-def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> bool:
+def write_model(
+    model: ModelState, folder: Path, keep: Path | None = None, only: str | None = None
+) -> bool:
     """Write all files of a model into the new folder `folder`, each synced, names not yet.
 
-    What the folder `keep` has of the files that nobody here reads is not written. Returns whether
-    the model is as its last run left it.
+    What the folder `keep` has of the files that nobody here reads is not written. `only` is the
+    head that stands in the main files for a class of transformers. Returns whether the model is as
+    its last run left it.
 
     Raises
     ------
@@ -134,8 +140,13 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> bo
     digests = {key: str(one["blake2b"]) for key, one in report["tensors"].items()}
     run = _as_left(model, digests)
     settings, own = model._loaded.settings, _own_file(model, run)
+    main = {key: array for key, array in backbone.items() if not key.startswith(DENSE)}
+    config, tensors = _config(model.config), _written(model, main)
+    unused: dict[str, RawTensor] = {}
+    if only is not None:
+        config, tensors, unused, own[ONLY_HEAD] = written_for_class(model, only, main)
     files = {
-        "config.json": to_json(_config(model.config)),
+        "config.json": to_json(config),
         "mtfreeze.json": to_json(own),
         "freeze_report.json": to_json(report),
         **settings_files(settings, model.token_width),
@@ -144,8 +155,9 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> bo
     }
     saved_as = _digest(files)
     files["mtfreeze.json"] = to_json({**own, "saved_as": saved_as})
-    main = {key: array for key, array in backbone.items() if not key.startswith(DENSE)}
-    write_tensors(folder / "model.safetensors", as_in_files(_written(model, main)), saved_as)
+    write_tensors(folder / "model.safetensors", as_in_files(tensors), saved_as)
+    if unused:
+        write_tensors(folder / UNUSED, unused, saved_as)
     for number in range(len(settings.dense)):
         place = folder / dense_folder(number)
         place.mkdir()
@@ -154,9 +166,9 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> bo
     if adapter:
         write_tensors(folder / ADAPTER_FILE, adapter, saved_as)
     (folder / "heads").mkdir()
-    for name, tensors in heads.items():
+    for name, arrays in heads.items():
         file = inner_path(folder, f"heads/{name}.safetensors", f"head {quoted(name)}")
-        write_tensors(file, tensors, saved_as)
+        write_tensors(file, arrays, saved_as)
     for name, data in files.items():
         file = folder / name
         file.parent.mkdir(exist_ok=True)
