@@ -98,6 +98,7 @@ FORMS: dict[Any, Schema] = {
         "uniqueItems": True,
     },
     job_values.check_columns: ref("columns"),
+    job_values.check_folder: {"anyOf": [TEXT, section({"train": TEXT, "eval": TEXT})]},
     job_values.check_loss: ref("loss"),
     job_values.check_augment: {
         "anyOf": [{"type": ["boolean", "null"]}, arguments(job_values._AUGMENT)]

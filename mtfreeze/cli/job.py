@@ -40,6 +40,7 @@ from .job_values import (
     check_augment,
     check_bool,
     check_columns,
+    check_folder,
     check_head_labels,
     check_label_map,
     check_loss,
@@ -128,6 +129,8 @@ _HEAD: dict[str, Check] = {
     "crf": check_bool,
     "separator": check_text,
     "threshold": check_number,
+    "queries": check_number,
+    "auxiliary": check_bool,
     "features": check_text,
     "pooling": check_text,
     "encode": check_text,
@@ -165,6 +168,7 @@ _DATA: dict[str, Check] = {
     "sampling": check_text,
     "train_through_frozen": check_bool,
     "image": check_columns,
+    "folder": check_folder,
     "header": check_bool,
     "text": check_columns,
     "label": check_columns,
@@ -183,6 +187,21 @@ def _require(path: str, section: Mapping[str, Any], keys: Iterable[str]) -> None
             raise ConfigError(
                 f"{path} lacks the key {quoted(key)}; found {name_list(section)}; add it"
             )
+
+
+def _folders(path: str, entry: Mapping[str, Any], place: Path) -> dict[str, str]:
+    """Return the folder of the images of each file of a task."""
+    given = entry["folder"]
+    parts = [part for part in ("train", "eval") if part in entry]
+    if isinstance(given, str):
+        return {part: str(place / given) for part in parts}
+    for part in given:
+        if part not in entry:
+            raise ConfigError(
+                f"{path} names a folder for {part}; found no file for it; add {part}: FILE beside "
+                "folder, or leave it out"
+            )
+    return {part: str(place / one) for part, one in given.items()}
 
 
 def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
@@ -235,6 +254,8 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
             raise ConfigError(f"data.{cut(name, 60)} names no file; add train: FILE or eval: FILE")
         for part in {"train", "eval"} & set(entry):
             entry[part] = str(place / entry[part])
+        if "folder" in entry:
+            entry["folder"] = _folders(f"data.{cut(name, 60)}.folder", entry, place)
     training, freezing = read_training("training", top.get("training", {}), place)
     start, start_freezing = None, Freezing()
     if "start" in top:

@@ -31,6 +31,7 @@ __all__ = [
     "check_bool",
     "check_columns",
     "check_early_stopping",
+    "check_folder",
     "check_head_labels",
     "check_label_map",
     "check_labels",
@@ -396,6 +397,16 @@ _AUGMENT: dict[str, Check] = {
     "variants": check_number,
     "seed": check_number,
 }
+
+
+def check_folder(path: str, value: object) -> str | dict[str, str]:
+    """Check for a folder, or one for what is learned from and one for what is judged by.
+
+    folder: {train: train2017, eval: val2017}
+    """
+    if isinstance(value, Mapping):
+        return check_section(path, value, dict.fromkeys(("train", "eval"), check_text))
+    return check_text(path, value)
 
 
 def check_early_stopping(path: str, value: object) -> EarlyStopping | None:

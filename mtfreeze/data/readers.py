@@ -25,6 +25,7 @@ from ..errors import ConfigError, DataError
 from ..logs import logger
 from ..metrics.entities import SCHEMES
 from ..quoting import cut, quoted
+from .coco import holds_boxes, read_coco
 from .conll import NO_LABEL, read_sentences
 from .csv_rows import Columns, Labels, csv_rows, tab_rows
 from .entity_tags import check_entity_tags, in_iob2
@@ -402,18 +403,27 @@ _READERS: Mapping[str, Callable[..., Examples]] = {
     ".bio": read_conll,
 }
 
+_TWO_FORMATS = ".json"
+"""The suffix of SQuAD's questions and of COCO's boxes."""
+
 
 def reader_of(path: PathLike) -> Callable[..., Examples]:
     """Return the reader that a file's suffix names; of a folder that of images.
+
+    Two formats end in ``.json``: into such a file it looks.
 
     Raises
     ------
     ConfigError
         If no reader goes with the suffix.
+    OSError, DataError
+        If a file that has to be looked into cannot be read.
     """
     if os.path.isdir(path):
         return read_images
     suffix = Path(path).suffix.lower()
+    if suffix == _TWO_FORMATS and holds_boxes(path):
+        return read_coco
     if suffix not in _READERS:
         hint = did_you_mean(suffix, _READERS)
         raise ConfigError(
@@ -427,7 +437,8 @@ def reader_of(path: PathLike) -> Callable[..., Examples]:
 def read_file(path: PathLike, **options: Any) -> Examples:
     """Read a file with the reader that its suffix names, a folder with `read_images`.
 
-    `options` go to that reader.
+    `options` go to that reader. A ``.json`` file is one of `read_coco` or of `read_squad`, by what
+    is in it.
 
     Raises
     ------

@@ -23,6 +23,7 @@ from ..files.inner_names import inner_path
 from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
 from ..freezing.state import Freezable, FreezeState, get_state, pinned_names, set_state
+from ..heads.backbone_facts import check_cells
 from ..heads.head import check_head_name
 from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
@@ -171,6 +172,7 @@ def load_folder(
     own = read_own_file(folder)
     if own.get("pooling") is not None and pooling is None:
         settings = replace(settings, pooling=str(own["pooling"]))
+    check_cells(f"pooling in the files of {folder}", settings.pooling, family)
     if own.get("normalize") is not None:
         settings = replace(settings, normalize=own["normalize"] is True)
     if normalize is not None:
@@ -256,13 +258,7 @@ def _interpolates(family: Family, own: Mapping[str, Any], asked: bool | None) ->
 
 def _check_pooling(family: Family, pooling: str | None) -> None:
     """Refuse a pooling that models of this family do not have."""
-    at = set() if pooling is None else {"cls", "lasttoken"}.intersection(pooling.split("+"))
-    if family.cells and at:
-        raise ConfigError(
-            f"expected pooling='mean' or 'max': models of the family {quoted(family.model_type)} "
-            f"pool the cells of a grid, and {quoted(min(at))} would read a corner of the image "
-            f"alone; found {quoted(pooling)}; choose another"
-        )
+    check_cells("pooling", pooling, family)
     if pooling == "pooler" and not family.pooler:
         raise ConfigError(
             f"expected pooling as one of {name_list(POOLINGS, 6)}: models of the family "
