@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from mtfreeze.estimating.peaks import CorePeak
 from mtfreeze.pricing.memory_fit import MemoryFit, MemoryVariant
 from mtfreeze.training.prepare import prepare
 from support.small_tasks import two_tasks
+from support.texts import TAGS
 
 RUN = {"epochs": 1, "batch_size": 4, "cache": False, "progress": False}
 
@@ -115,3 +117,24 @@ def test_words_of_what_fits() -> None:
         "memory: training does not fit: needs 50 B of 20 B free; inference fits: 5 B; "
         "training fits with b (10 B), or c (5 B)"
     )
+
+
+def test_packed_weights_of_evaluation_count(wide_folder: Path) -> None:
+    """In another precision what is inferred has packed copies of its own."""
+    model = mtf.MultiTaskModel.from_pretrained(wide_folder)
+    model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    model.add_head("ner_head", mtf.TokenClassification(TAGS))
+    run = {**RUN, "precision": "bf16"}
+    with_eval = mtf.estimate(model, two_tasks(), **run).memory
+    without = {name: mtf.Task(one.train) for name, one in two_tasks().items()}
+    assert with_eval.training_bytes > mtf.estimate(model, without, **run).memory.training_bytes
+
+
+def test_what_a_pin_rules_out_is_not_said(two_head_model: mtf.MultiTaskModel) -> None:
+    """A schedule that trains what would be frozen is no run of the frozen model."""
+    schedule = mtf.FreezeSchedule().phase(train="backbone", epochs=1)
+    run = {**RUN, "freeze_schedule": schedule}
+    del run["epochs"]
+    found = mtf.estimate(two_head_model, two_tasks(), memory=1, **run).memory
+    said = [one.says for one in found.variants]
+    assert said and not [one for one in said if "freeze('backbone'" in one], said

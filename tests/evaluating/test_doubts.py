@@ -211,3 +211,16 @@ def test_nan_is_never_a_label(two_head_model: mtf.MultiTaskModel, key: str, valu
             call("classifier", ["good", "bad"])
     with pytest.raises(mtf.TrainingError, match=f"head 'classifier': .*'{key}'"):
         mtf.evaluate(two_head_model, texts(None))
+
+
+def test_rows_that_stay_in_a_file_are_known_again(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path
+) -> None:
+    files = {"train": TRAIN, "eval": [*TRAIN[:3], *EVAL]}
+    for name, rows in files.items():
+        lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), "utf-8")
+    train, held = (mtf.stream(tmp_path / f"{name}.jsonl") for name in files)
+    assert not held.in_memory
+    run = quick_fit(two_head_model, texts(train, held))
+    assert "3 of 13 evaluation rows stand also" in only(run, "repeated")

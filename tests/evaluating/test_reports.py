@@ -13,6 +13,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.evaluating.report import report_of
+from mtfreeze.evaluating.top_losses import TopLosses
 from mtfreeze.heads.told import Told
 from mtfreeze.pictures.confusion import confusion_figure
 from support.figure_parts import words_of
@@ -251,3 +252,8 @@ def test_what_has_no_such_rows(model: mtf.MultiTaskModel) -> None:
         mtf.top_losses(model, tasks, task="clasifier")
     with pytest.raises(mtf.ConfigError, match="k must be at least 1; found 0"):
         mtf.top_losses(model, tasks, 0)
+
+
+def test_no_row_has_a_target() -> None:
+    none = TopLosses([])
+    assert repr(none) == "no evaluation row with a target" and none.to_dicts() == []

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 import sys
 import threading
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mtfreeze.pytest_plugin import running
-from mtfreeze.pytest_plugin.kept import hold
+from mtfreeze.pytest_plugin.kept import forget_earlier, hold
 from support import made_up_comparisons
 from support.doc_pages import blocks
 from support.places import DOCS, EXAMPLES, ROOT, TESTS
@@ -151,6 +153,14 @@ def test_what_a_test_lacks_is_said(
     assert message in done.stdout.str()
 
 
+def test_settings_are_arguments_by_name(suite: pytest.Pytester) -> None:
+    settings = "import pytest\n@pytest.fixture\ndef freeze_settings(): return 3\n"
+    suite.makepyfile(test_modes=settings + SUITE.format(modes='"none"', seeds=1))
+    done = suite.runpytest_inprocess("-p", "mtfreeze_pytest")
+    done.assert_outcomes(errors=2)
+    assert "must give arguments of compare by name; found int 3" in done.stdout.str()
+
+
 def test_ctrl_c_ends_the_run(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     real = running.compare
 
@@ -182,6 +192,41 @@ def test_a_process_waits_for_another(tmp_path: Path) -> None:
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_results_that_a_process_holds_stay(tmp_path: Path) -> None:
+    """What an earlier key of a test left goes, unless another process computes there."""
+    keys = [tmp_path / name for name in ("first", "second", "third")]
+    for key in keys[:2]:
+        with hold(key):
+            forget_earlier(key, "test_it")
+            assert [one.is_dir() for one in keys[:2]] == [one == key for one in keys[:2]]
+    with hold(keys[1]), hold(keys[2]):
+        forget_earlier(keys[2], "test_it")
+    assert keys[1].is_dir()
+    with hold(keys[2]):
+        forget_earlier(keys[2], "test_it")
+    assert [one.is_dir() for one in keys] == [False, False, True]
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with hold(tmp_path / "key"):
+        assert (tmp_path / "key").is_dir()
+
+
+def test_without_pytests_cache_results_last_as_long_as_the_run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    config = SimpleNamespace()  # `-p no:cacheprovider`
+    asked = SimpleNamespace(config=config, getfixturevalue=request.getfixturevalue)
+    place = running._cache(asked)  # type: ignore[arg-type]
+    assert place == tmp_path_factory.getbasetemp() / "mtfreeze" and place.is_dir()
 
 
 COST = """

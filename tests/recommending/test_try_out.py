@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +33,11 @@ def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
         return {name: found[name] for name in ("heads", "lora", "none")}
 
     monkeypatch.setattr(adviser, "candidates_for", three)
+
+
+def three_of(model: mtf.MultiTaskModel) -> list[Candidate]:
+    """Return the three, for runs of one epoch."""
+    return list(adviser.candidates_for(model, 1).values())
 
 
 def test_the_winner_is_advised(model: mtf.MultiTaskModel) -> None:
@@ -116,3 +122,62 @@ def test_too_few_rows_to_judge_by(model: mtf.MultiTaskModel) -> None:
 def test_bad_settings_are_said(model: mtf.MultiTaskModel, changes: Any, error: Any) -> None:
     with pytest.raises(error, match=r"try_out|tolerance"):
         mtf.recommend(model, {"classifier": mtf.Task(MANY)}, progress=False, **changes)
+
+
+def test_what_does_not_fit_does_not_race(
+    model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtfreeze.recommending import budget, try_out
+
+    def price(model: Any, tasks: Any, **settings: Any) -> Any:
+        if model.adapter is not None:
+            raise MemoryError("memory: training does not fit: needs 9 GB of 1 GB free")
+        return SimpleNamespace(seconds=1.0, memory=None, doubts=())
+
+    given = three_of(model), {"epochs": 1}
+    tasks = {"classifier": mtf.Task(MANY, MANY)}
+    monkeypatch.setattr(budget, "estimate", price)
+    kept, left = try_out._within(budget.Limits(50.0), model, tasks, *given)
+    assert [one.name for one in kept] == ["heads", "none"]
+    assert left == ["lora did not race: training does not fit: needs 9 GB of 1 GB free"]
+    lora = [one for one in given[0] if one.name == "lora"]
+    with pytest.raises(MemoryError, match="^lora did not race: training does not fit"):
+        try_out._within(budget.Limits(50.0), model, tasks, lora, {})
+
+
+def test_no_more_is_priced_than_is_shown(
+    model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtfreeze.recommending import budget
+    from mtfreeze.runtime.progress import Reporter
+
+    priced: list[str] = []
+
+    def price(_: Any, __: Any, one: Candidate, *___: Any) -> budget.Priced:
+        priced.append(one.name)
+        return budget.Priced(one, SimpleNamespace(seconds=1.0))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(budget, "price", price)
+    ranked = three_of(model)
+    found = budget.choose(model, {}, ranked, {}, budget.Limits(), 1, Reporter(False))
+    assert priced == ["heads", "lora"] and found.chosen.candidate is ranked[0]
+    assert [one.candidate.name for one in found.others] == ["lora"]
+
+
+@pytest.mark.parametrize(
+    ("failed", "message"),
+    [({"heads": "no room"}, "found none: heads: no room;"), ({}, "found none: Ctrl-C ended it;")],
+)
+def test_a_race_that_nobody_finishes(
+    model: mtf.MultiTaskModel,
+    monkeypatch: pytest.MonkeyPatch,
+    failed: dict[str, str],
+    message: str,
+) -> None:
+    from mtfreeze.recommending import try_out
+
+    race = SimpleNamespace(race=SimpleNamespace(chosen=None), failed=failed)
+    monkeypatch.setattr(try_out, "compare", lambda *_, **__: race)
+    tasks = {"classifier": mtf.Task(MANY, MANY)}
+    with pytest.raises(mtf.TrainingError, match=message):
+        mtf.recommend(model, tasks, try_out=True, progress=False)

@@ -190,3 +190,14 @@ def test_odd_names_break_nothing() -> None:
     assert "and 5 more" in text and written_here(text.encode())
     (row,) = [line for line in text.splitlines() if line.startswith("| `x`")]
     assert row.replace("\\|", "").count("|") == 7
+
+
+def test_a_card_of_a_megabyte_is_somebody_elses(tiny_folder: Path, tmp_path: Path) -> None:
+    """It is neither read nor replaced."""
+    text = card_text(CardFacts(".", "bert", "texts", phases=["step 1", *["x" * 1000] * 1000]))
+    assert not written_here(text.encode())
+    model, _ = trained(tiny_folder, output_dir=tmp_path / "out")
+    place = tmp_path / "out" / CARD
+    place.write_text(text)
+    model.save_pretrained(tmp_path / "out")
+    assert place.read_text() == text
