@@ -129,8 +129,6 @@ _HEAD: dict[str, Check] = {
     "crf": check_bool,
     "separator": check_text,
     "threshold": check_number,
-    "queries": check_number,
-    "auxiliary": check_bool,
     "features": check_text,
     "pooling": check_text,
     "encode": check_text,

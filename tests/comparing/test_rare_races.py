@@ -51,7 +51,10 @@ def test_true_means_a_race_as_it_is_by_default() -> None:
 
 
 def test_the_earlier_name_of_start_does_not_contradict_it() -> None:
-    with pytest.warns(DeprecationWarning), pytest.raises(mtf.ConfigError, match="says start='cold'"):
+    with (
+        pytest.warns(DeprecationWarning),
+        pytest.raises(mtf.ConfigError, match="says start='cold'"),
+    ):
         take_start({"warm_start": None}, {"epochs": 1})
 
 
@@ -92,15 +95,20 @@ def test_no_rung_lies_in_the_warm_up_of_a_later_phase(model: mtf.MultiTaskModel)
 
 
 def test_a_run_without_steps_of_its_own_takes_what_it_took() -> None:
-    run = replace(runs(World())[0], seconds=3.0, history=[{"task": "mood", "step": 2, "seconds": 1.0}])
+    run = replace(
+        runs(World())[0], seconds=3.0, history=[{"task": "mood", "step": 2, "seconds": 1.0}]
+    )
     assert _whole_seconds(run, Candidate(10, 2, (2,))) == 3.0
     assert _whole_seconds(run, Candidate(10, 0, (2,))) == 10.0
 
 
 def test_words_of_a_race() -> None:
-    assert "chose nobody" in race_sentences(
-        result(chosen=None, entries={"one": entry("one", values={}, error="no room")})
-    )[0]
+    assert (
+        "chose nobody"
+        in race_sentences(
+            result(chosen=None, entries={"one": entry("one", values={}, error="no room")})
+        )[0]
+    )
     assert "is not over" in race_sentences(result(chosen=None))[0]
     needs = NeedsMore("mood", ("other",), 50, 0, 0)
     for rows, seeds, words in [
