@@ -15,7 +15,6 @@ from ..files.fields import tsv_field
 from .echo import echo, echo_json, note
 from .estimate import estimate_job, estimates_text
 from .guard import INTERRUPTED, FrozenChanged
-from .job_results import make_loggers
 from .once import OnceCommand
 from .options import (
     PATH,
@@ -191,6 +190,8 @@ def train(
     apply_freezing(model, config.freezing)  # a selector that matches nothing ends here
     tasks = build_tasks(config, model)
     _check_push(config, model, arguments["output_dir"])
+    from .job_results import make_loggers
+
     loggers = make_loggers(config.loggers)
     if dry_run:
         found = estimate_job(config, model, tasks, arguments)
