@@ -25,7 +25,8 @@ from .histories import (
     tasks_of,
 )
 from .marks import change_handle, mark_changes
-from .style import bare, epoch_axis, line_looks, new_figure, step_axis
+from .sheets import Sheet, new_sheet
+from .style import bare, epoch_axis, line_looks, step_axis
 from .words import metric_words, text_table
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def curves_figure(
     metrics: Mapping[str, str] | None = None,
     order: Sequence[str] = (),
     title: str = _TITLE,
+    ax: object = None,
 ) -> Figure:
     """Draw the learning curves of one run or several.
 
@@ -64,6 +66,8 @@ def curves_figure(
         Of all runs there are, for their looks; see `line_looks`.
     title : str
         Above everything.
+    ax : Axes or list of Axes, optional
+        The user's, the losses of all tasks before their metrics; see `new_sheet`.
 
     Raises
     ------
@@ -74,8 +78,10 @@ def curves_figure(
     chosen, looks = _metrics(histories, metrics), line_looks(histories, order)
     changes = {name: freeze_changes(history) for name, history in histories.items()}
     n_rows = 2 if chosen else 1
-    figure = new_figure(max(6.4, 4.9 * len(tasks)), 1.2 + 2.7 * n_rows)
-    grid = figure.subplots(n_rows, len(tasks), squeeze=False, sharex=True)
+    size = max(6.4, 4.9 * len(tasks)), 1.2 + 2.7 * n_rows
+    names = [f"{what} of {task}" for what in ("loss", "metric")[:n_rows] for task in tasks]
+    sheet = new_sheet(*size, names, ax, n_rows=n_rows, sharex=True)
+    grid = [sheet.axes[row * len(tasks) : (row + 1) * len(tasks)] for row in range(n_rows)]
     epochs = epoch_ends(next(iter(histories.values())))
     n_steps = max(1, *(last_step(history) for history in histories.values()))
     for column, task in enumerate(tasks):
@@ -86,6 +92,7 @@ def curves_figure(
         _draw_losses(above, histories, task, looks)
         if n_rows == 2:
             below = grid[1][column]
+            below.set_xlim(0, 1.02 * n_steps)
             shown = f"evaluation: {metric_words(chosen[task])}" if task in chosen else ""
             below.set_ylabel(shown, fontsize=9)
             _draw_metrics(below, histories, task, chosen.get(task), looks)
@@ -97,9 +104,9 @@ def curves_figure(
         step_axis(grid[-1][column])
         if len(histories) == 1:  # several runs may have other epochs
             epoch_axis(grid[-1][column], epochs, _EPOCHS_AT)
-    figure.suptitle(title, fontsize=11)
-    _legend(figure, {name: looks[name] for name in histories}, bool(chosen), any(changes.values()))
-    return figure
+    sheet.head(title)
+    _legend(sheet, {name: looks[name] for name in histories}, bool(chosen), any(changes.values()))
+    return sheet.figure
 
 
 def _check(histories: Mapping[str, History]) -> list[str]:
@@ -161,7 +168,7 @@ def _say_nothing(axes: Axes, words: str) -> None:
     axes.set_yticks([])
 
 
-def _legend(figure: Figure, looks: Looks, with_metric: bool, marked: bool) -> None:
+def _legend(sheet: Sheet, looks: Looks, with_metric: bool, marked: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles: list[Any] = [
@@ -173,8 +180,8 @@ def _legend(figure: Figure, looks: Looks, with_metric: bool, marked: bool) -> No
     )
     if marked:
         handles.append(change_handle())
-    figure.legend(
-        handles=handles,
+    sheet.legend(
+        handles,
         loc="outside lower center",
         ncols=min(len(handles), 5),
         fontsize=8,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..printable import printable
-from .style import bare, line_look, new_figure, step_axis
+from .sheets import new_sheet
+from .style import bare, line_look, step_axis
 from .words import text_table
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class RaceLine:
         return [(step, value) for step, value in known if isfinite(value)]
 
 
-def race_figure(lines: Sequence[RaceLine], *, value: str = "value", title: str = _TITLE) -> Figure:
+def race_figure(
+    lines: Sequence[RaceLine], *, value: str = "value", title: str = _TITLE, ax: object = None
+) -> Figure:
     """Draw a race.
 
     Parameters
@@ -66,6 +69,8 @@ def race_figure(lines: Sequence[RaceLine], *, value: str = "value", title: str =
     value : str
         What the values are, in words.
     title : str
+    ax : Axes, optional
+        The user's; see `new_sheet`.
 
     Raises
     ------
@@ -73,20 +78,20 @@ def race_figure(lines: Sequence[RaceLine], *, value: str = "value", title: str =
         If no candidate was judged.
     """
     _check(lines)
-    figure = new_figure(7.2, 4.6)
-    axes = figure.subplots()
+    sheet = new_sheet(7.2, 4.6, ["the race"], ax)
+    (axes,) = sheet.axes
     handles = [_draw(axes, line, number) for number, line in enumerate(lines) if line.points]
     _finish(axes, lines, value)
-    figure.suptitle(title, fontsize=11)
-    figure.legend(
-        handles=[*handles, *_marks(lines)],
+    sheet.head(title)
+    sheet.legend(
+        [*handles, *_marks(lines)],
         loc="outside lower center",
         ncols=3,
         fontsize=8,
         frameon=False,
         handlelength=3.5,
     )
-    return figure
+    return sheet.figure
 
 
 def _check(lines: Sequence[RaceLine]) -> None:
