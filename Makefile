@@ -24,7 +24,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(STAMP)-package $(STAMP)-viz $(STAMP)-weights ## install, then compare freeze modes on real weights and data
-	$(VENV)/bin/mtfreeze demo
+	$(VENV)/bin/mtfreeze demo --force
 
 test: test-c test-py ## install, then the tests of C and Python, all but the long ones
 

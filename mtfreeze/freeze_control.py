@@ -37,22 +37,26 @@ def _load() -> click.Command:
     import click
 
     from .cli.build import apply_freezing, build_model
-    from .cli.echo import echo
+    from .cli.inspect import show_freezing
     from .cli.once import OnceCommand
-    from .cli.options import JobOptions, job_options
-    from .freezing.describe import frozen_line
+    from .cli.options import JobOptions, job_options, json_option
 
     @click.command(cls=OnceCommand, context_settings={"help_option_names": ["-h", "--help"]})
     @job_options
-    @click.option("--picture", default="outputs/trainability.png", metavar="FILE.png")
-    def freeze_control(job: JobOptions, picture: str) -> None:
+    @click.option(
+        "--picture",
+        default="outputs/trainability.png",
+        show_default=True,
+        metavar="FILE.png",
+        help="Where the picture is written.",
+    )
+    @json_option
+    def freeze_control(job: JobOptions, picture: str, as_json: bool) -> None:
         """Show what a freeze mode leaves to train: table and picture."""
         config = job.read(usual=PRESET)
         model = build_model(config)
         apply_freezing(model, config.freezing)
-        echo(frozen_line(model))
-        echo(f"\n{model.summary()}\n\n{model.explain()}")
-        echo(f"\npicture: {model.plot_trainability(picture)}")
+        show_freezing(model, picture, as_json)
 
     return freeze_control
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from .pictures.writing import Ax, PicturePath
     from .pricing.summary import Summary
 
 __all__ = ["MultiTaskModel"]
@@ -433,12 +434,7 @@ class MultiTaskModel(
         Examples
         --------
         >>> print(model.freeze("backbone[:5]").explain())
-        Frozen: embeddings, layers 0-4 (20.8 M of 22.6 M parameters). Trains: layer 5, classifier,
-        ner_head (1.78 M).
-        Prefix: embeddings, layers 0-4. It is computed forward only, keeps nothing for a backward
-        pass, and gives the same for the same text as long as it stays frozen; it is 83% of the
-        forward work.
-        ...
+        Frozen: embeddings, layers 0-4 (20.8 M of 22.6 M parameters). Trains: layer 5, ...
         """
         from .pricing.explain import explain
 
@@ -447,21 +443,26 @@ class MultiTaskModel(
     @overload
     def plot_trainability(self, path: None = None) -> Figure: ...
     @overload
-    def plot_trainability(self, path: str | os.PathLike[str]) -> Path: ...
-    def plot_trainability(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
+    def plot_trainability(self, path: PicturePath) -> Path: ...
+    @overload
+    def plot_trainability(self, path: None = None, *, ax: Ax) -> Ax: ...
+    def plot_trainability(
+        self, path: str | os.PathLike[str] | None = None, *, ax: Any = None
+    ) -> Any:
         """Draw which parts are frozen and which train.
 
         Parameters
         ----------
         path : str or path, optional
             The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
+        ax : Axes, optional
+            To draw in; it is handed back.
 
         Returns
         -------
-        Figure or Path
-            Without a path a figure of matplotlib, which a notebook shows; with one the file. That
-            is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
-            PictureWarning.
+        Figure, Path or Axes
+            A figure, which a notebook shows; with a path the file: without matplotlib (extra
+            ``viz``) a .txt with the same facts, and a PictureWarning.
 
         Examples
         --------
@@ -472,9 +473,8 @@ class MultiTaskModel(
         from .pictures.writing import give_picture
 
         table, words = self.reading().run(lambda: (self.summary(), self.explain()))
-        return give_picture(
-            lambda: trainability_figure(table), lambda: trainability_text(table, words), path
-        )
+        text = partial(trainability_text, table, words)
+        return give_picture(lambda ax: trainability_figure(table, ax=ax), text, path, ax)
 
     def __repr__(self) -> str:
         return repr(self.summary())

@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mtfreeze.pictures.sheets import Sheet, state_legend
 from mtfreeze.pictures.style import (
     EDGE,
     FROZEN,
     TRAINABLE,
     new_figure,
-    state_legend,
     state_look,
 )
 
@@ -104,7 +104,7 @@ def ways() -> Any:
         top = stack(axes, x, states, "new head", TRAINABLE)
         axes.text(x, top + 0.2, title, ha="center", va="bottom", fontsize=10, weight="bold")
         words(axes, x, -0.25, said)
-    state_legend(figure, LEGEND, loc="outside lower center")
+    state_legend(Sheet(figure, [axes], own=True), LEGEND)
     return figure
 
 

@@ -22,6 +22,7 @@ from .echo import echo, echo_json, note
 from .guard import INTERRUPTED
 from .once import OnceCommand
 from .options import common_options, json_option
+from .overwriting import check_new_in, force_option
 
 if TYPE_CHECKING:
     from ..comparing.comparison import Comparison
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["demo", "find_data"]
 
 RECIPE = "recipe.yaml"
+
+RESULTS = ("comparison.csv", "comparison.png", "trainability.png", "report.html")
+"""What is written into the folder of ``--output``."""
 
 
 def find_data(folder: str | None, images: bool = False) -> Path:
@@ -80,6 +84,7 @@ def _say_sizes(model: MultiTaskModel, tasks: dict[str, Task]) -> None:
 @click.option("--images", is_flag=True, help="On pictures of digits and a small ResNet.")
 @click.option("--data", "folder", metavar="FOLDER", help="Where recipe.yaml and the data lie.")
 @click.option("--output", default="outputs", metavar="FOLDER", help="Where what is made goes.")
+@force_option
 @click.option("--mode", "modes", multiple=True, metavar="SELECTOR", help="Only these modes.")
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="How many.")
 @click.option("--set", "settings", multiple=True, metavar="a.b=c", help="Change the recipe.")
@@ -89,6 +94,7 @@ def demo(
     images: bool,
     folder: str | None,
     output: str,
+    force: bool,
     modes: tuple[str, ...],
     seeds: int,
     settings: tuple[str, ...],
@@ -108,6 +114,7 @@ def demo(
     from .random_resnet import write_random_resnet
 
     place, out = find_data(folder, images), Path(output)
+    check_new_in(output, RESULTS, force)
     config = load_config(place / RECIPE, settings)
     if images:
         config.model["name"] = str(write_random_resnet(out / "pretrained"))
@@ -138,11 +145,12 @@ def demo(
     if found.interrupted:
         _show(found, {}, {}, as_json)
         return INTERRUPTED
-    files = {"figures": [str(found.to_csv(out / "comparison.csv"))]}
+    figures, comparison, trainability, report = (out / name for name in RESULTS)
+    files = {"figures": [str(found.to_csv(figures))]}
     if found.first_runs():
-        pictures = found.plot(out / "comparison.png"), found.plot_modes(out / "trainability.png")
+        pictures = found.plot(comparison), found.plot_modes(trainability)
         files["pictures"] = [str(path) for path in pictures]
-    files["report"] = [str(found.to_html(out / "report.html"))]
+    files["report"] = [str(found.to_html(report))]
     said = {"advice, before anything trains": recommend(model, tasks, progress=False).sentence}
     if (said_last := answer(found)) is not None:
         said["answer"] = said_last

@@ -17,6 +17,7 @@ from ..runtime.precision import check_precision
 from .echo import echo, echo_json
 from .once import OnceCommand
 from .options import PATH, common_options, json_option, precision_option
+from .overwriting import check_new_file, force_option
 
 __all__ = ["encode"]
 
@@ -30,6 +31,7 @@ ROWS_AT_A_TIME = 1024
     "--input", "path", type=PATH, metavar="FILE", help="One text, or path, a line; - is stdin."
 )
 @click.option("--output", metavar="FILE.npy", help="Write all vectors here, as one array.")
+@force_option
 @click.option("--prompt", metavar="TEXT", help="Put this before every text.")
 @click.option(
     "--prompt-name", metavar="NAME", help="The same, by the name that the model has it by."
@@ -42,6 +44,7 @@ def encode(
     texts: tuple[str, ...],
     path: str | None,
     output: str | None,
+    force: bool,
     prompt: str | None,
     prompt_name: str | None,
     precision: str | None,
@@ -67,6 +70,7 @@ def encode(
         raise click.UsageError("expected texts as arguments or --input FILE; found both")
     if precision is not None:
         check_precision(precision, name="--precision")
+    check_new_file(output, force)
     loaded = MultiTaskModel.from_pretrained(model)
     rows = given_texts(texts, path)
     how: Any = {"precision": precision, "prompt": prompt, "prompt_name": prompt_name}

@@ -18,6 +18,7 @@ from .data import reader_options
 from .echo import echo, echo_json, note
 from .once import OnceCommand
 from .options import PATH, common_options, json_option
+from .overwriting import check_new_file, force_option
 
 if TYPE_CHECKING:
     from ..data_check import DataCheck
@@ -130,7 +131,7 @@ def _relative(path: Path, folder: Path) -> str:
 @click.option(
     "--output", default="job.yaml", show_default=True, metavar="JOB.yaml", help="Write here."
 )
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@force_option
 @json_option
 @common_options
 def init(
@@ -160,11 +161,7 @@ def init(
     from .job_template import job_text
 
     target, source = Path(output), Path(data)
-    if target.exists() and not force:
-        raise ConfigError(
-            f"expected a new file; found {output}; choose another with --output, or add --force to "
-            "write over it"
-        )
+    check_new_file(output, force)
     found = find_columns(source, texts, label)
     options = {**found.options, **reader_options(settings)}
     check = check_data(source, **options)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,10 @@ from .echo import echo, echo_json
 from .once import OnceCommand
 from .options import PATH, JobOptions, is_job, job_options, json_option
 
-__all__ = ["inspect"]
+if TYPE_CHECKING:
+    from ..multi_task_model import MultiTaskModel
+
+__all__ = ["inspect", "show_freezing"]
 
 
 @click.command(cls=OnceCommand)
@@ -32,7 +36,6 @@ def inspect(
     mtfreeze inspect sentence-transformers/all-MiniLM-L6-v2 --mode "backbone[:3]"
     mtfreeze inspect job.yaml
     """
-    from ..freezing.describe import frozen_line
     from ..multi_task_model import MultiTaskModel
     from .build import apply_freezing, build_model
     from .job_training import Freezing
@@ -58,12 +61,19 @@ def inspect(
             )
         if job.says_what_is_frozen:
             apply_freezing(loaded, job.freezing(Freezing()))
-    line, summary, reasons = frozen_line(loaded), loaded.summary(), loaded.explain()
-    drawn = None if picture is None else str(loaded.plot_trainability(picture))
+    show_freezing(loaded, picture, as_json)
+
+
+def show_freezing(model: MultiTaskModel, picture: str | None, as_json: bool) -> None:
+    """Print what is frozen in a model and what that saves, and draw it where `picture` says."""
+    from ..freezing.describe import frozen_line
+
+    line, summary, reasons = frozen_line(model), model.summary(), model.explain()
+    drawn = None if picture is None else str(model.plot_trainability(picture))
     if as_json:
         facts = {"state": line, **asdict(summary), "explanation": reasons.splitlines()}
         echo_json(facts | {"picture": drawn})
         return
     echo(f"{line}\n\n{summary}\n\n{reasons}")
     if drawn is not None:
-        echo(f"picture: {drawn}")
+        echo(f"\npicture: {drawn}")

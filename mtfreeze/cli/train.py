@@ -168,6 +168,7 @@ def train(
     from ..training.claiming import claimed
     from ..training.fit import fit
     from .build import apply_freezing, build_model, build_tasks
+    from .job_results import make_loggers
 
     if force and resume is not None:
         raise click.UsageError(
@@ -190,8 +191,6 @@ def train(
     apply_freezing(model, config.freezing)  # a selector that matches nothing ends here
     tasks = build_tasks(config, model)
     _check_push(config, model, arguments["output_dir"])
-    from .job_results import make_loggers
-
     loggers = make_loggers(config.loggers)
     if dry_run:
         found = estimate_job(config, model, tasks, arguments)

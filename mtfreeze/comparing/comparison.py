@@ -13,7 +13,7 @@ from ..errors import CheckpointError, ConfigError
 from ..files.whole_file import check_output, write_output
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
-from ..pictures.writing import check_place, give_picture
+from ..pictures.writing import Ax, check_place, give_picture
 from ..quoting import quoted
 from ..runtime.progress import Reporter
 from .comparison_data import ComparisonData
@@ -231,42 +231,53 @@ class Comparison(ComparisonData):
     def plot(self, path: None = None) -> Figure: ...
     @overload
     def plot(self, path: str | os.PathLike[str]) -> Path: ...
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
+    @overload
+    def plot(self, path: None = None, *, ax: Ax) -> Ax: ...
+    def plot(self, path: str | os.PathLike[str] | None = None, *, ax: Any = None) -> Any:
         """Draw quality against time: one point a scenario with its spread, and the Pareto front.
 
         Parameters
         ----------
         path : path, optional
             The ending says the format: .png, .svg, .pdf.
+        ax : Axes or list of Axes, optional
+            To draw in, one a task; their legends name the scenarios.
 
         Returns
         -------
-        Figure or Path
+        Figure, Path or `ax`
             Without a path a figure of matplotlib, which a notebook shows; with one the file. That
             is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
-            PictureWarning.
+            PictureWarning. Drawn in `ax`, that.
 
         Raises
         ------
         ConfigError
-            For an unknown ending; without a path, if matplotlib is not installed.
+            For an unknown ending, a path and `ax`, or not as many axes as tasks; without a path, if
+            matplotlib is not installed.
+        TypeError
+            If `ax` is something else.
         OSError
             If it cannot be written.
         """
-        check_place(path)  # before anything is judged
+        check_place(path, ax)  # before anything is judged
         panels, words, order = self.points(), self.plot_arguments(), self.mode_order
         return give_picture(
-            lambda: quality_figure(panels, order=order, **words),
+            lambda ax: quality_figure(panels, order=order, ax=ax, **words),
             lambda: quality_text(panels, **words),
             path,
+            ax,
         )
 
     @overload
     def plot_modes(self, path: None = None) -> Figure: ...
     @overload
     def plot_modes(self, path: str | os.PathLike[str]) -> Path: ...
-    def plot_modes(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
-        """Draw what each scenario trains: a row a scenario and phase, a column a unit; as `plot`.
+    @overload
+    def plot_modes(self, path: None = None, *, ax: Ax) -> Ax: ...
+    def plot_modes(self, path: str | os.PathLike[str] | None = None, *, ax: Any = None) -> Any:
+        """Draw what each scenario trains: a row a scenario and phase, a column a unit; as `plot`,
+        but `ax` is one.
 
         Raises
         ------
@@ -278,7 +289,10 @@ class Comparison(ComparisonData):
         phases = {name: run.phases for name, run in self.first_runs().items() if run.phases}
         order = self.mode_order
         return give_picture(
-            lambda: modes_figure(phases, order=order), lambda: modes_text(phases), path
+            lambda ax: modes_figure(phases, order=order, ax=ax),
+            lambda: modes_text(phases),
+            path,
+            ax,
         )
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:

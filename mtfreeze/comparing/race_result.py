@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..pictures.race import RaceLine, race_figure, race_text
 from ..pictures.words import metric_words
-from ..pictures.writing import check_place, give_picture
+from ..pictures.writing import Ax, check_place, give_picture
 from .bootstrap import Difference
 from .race_rules import RungVerdict, choose, mean_value
 from .race_settings import Candidate
@@ -280,32 +280,40 @@ class RaceResult:
     def plot(self, path: None = None) -> Figure: ...
     @overload
     def plot(self, path: str | os.PathLike[str]) -> Path: ...
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
+    @overload
+    def plot(self, path: None = None, *, ax: Ax) -> Ax: ...
+    def plot(self, path: str | os.PathLike[str] | None = None, *, ax: Any = None) -> Any:
         """Draw the race: one line a candidate over its steps; a cross where one was dropped.
 
         Parameters
         ----------
         path : path, optional
             The ending says the format: .png, .svg, .pdf.
+        ax : Axes, optional
+            To draw in.
 
         Returns
         -------
-        Figure or Path
+        Figure, Path or Axes
             Without a path a figure of matplotlib, which a notebook shows; with one the file. That
             is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
-            PictureWarning.
+            PictureWarning. Drawn in `ax`, that.
 
         Raises
         ------
         ConfigError
-            For an unknown ending; without a path, if matplotlib is not installed.
+            For an unknown ending, or a path and `ax`; without a path, if matplotlib is not
+            installed.
         OSError
             If it cannot be written.
         """
-        check_place(path)
+        check_place(path, ax)
         lines, value = self.picture_lines(), self.value_words
         return give_picture(
-            lambda: race_figure(lines, value=value), lambda: race_text(lines, value=value), path
+            lambda ax: race_figure(lines, value=value, ax=ax),
+            lambda: race_text(lines, value=value),
+            path,
+            ax,
         )
 
 

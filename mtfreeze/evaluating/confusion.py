@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from ..checks import check_choice, check_text
 from ..data.examples import Rows, as_examples
@@ -13,7 +13,7 @@ from ..errors import ConfigError, SelectorError
 from ..heads.task import Task
 from ..heads.told import LABEL, LABELS
 from ..model.state import check_model
-from ..pictures.writing import check_place
+from ..pictures.writing import Ax, check_place
 from ..quoting import quoted
 from .confusion_counts import Confusion, confusion_of
 from .evaluate import evaluate_rows
@@ -63,6 +63,16 @@ def plot_confusion(
     *,
     label: str | None = None,
 ) -> Path: ...
+@overload
+def plot_confusion(
+    model: MultiTaskModel,
+    head: str,
+    examples: Rows,
+    path: None = None,
+    *,
+    label: str | None = None,
+    ax: Ax,
+) -> Ax: ...
 def plot_confusion(
     model: MultiTaskModel,
     head: str,
@@ -70,7 +80,8 @@ def plot_confusion(
     path: str | os.PathLike[str] | None = None,
     *,
     label: str | None = None,
-) -> Figure | Path:
+    ax: Any = None,
+) -> Any:
     """Predict labelled rows and draw which labels are taken for which.
 
     Parameters
@@ -86,13 +97,15 @@ def plot_confusion(
         The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
     label : str, optional
         Under which name rows with several labels carry this one; by default the head's.
+    ax : Axes, optional
+        To draw in; the scale of colours takes a part of its room.
 
     Returns
     -------
-    Figure or Path
+    Figure, Path or Axes
         Without a path a figure of matplotlib, which a notebook shows; with one the file. That is
         without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
-        PictureWarning.
+        PictureWarning. Drawn in `ax`, that.
 
     Raises
     ------
@@ -101,7 +114,8 @@ def plot_confusion(
     DataError
         If no row carries a label, or one is not the head's.
     ConfigError
-        If the ending is not that of a known format; without a path, if matplotlib is missing.
+        If the ending is not that of a known format, or there are a path and `ax`; without a path,
+        if matplotlib is missing.
 
     Examples
     --------
@@ -109,6 +123,7 @@ def plot_confusion(
     'confusion.png'
     """
     check_model(model)
-    place = check_place(path)  # before anything is predicted
+    check_place(path, ax)  # before anything is predicted
     counts = confusion(model, head, examples, label=label)
-    return counts.plot() if place is None else counts.plot(place)
+    draw: Any = counts.plot
+    return draw(path, ax=ax)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ..heads.kind import HeadSpec
 from ..heads.told import Told
 from ..metrics.scores import confusion_matrix
 from ..pictures.confusion import confusion_figure, confusion_text
-from ..pictures.writing import give_picture
+from ..pictures.writing import Ax, give_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,25 +59,30 @@ class Confusion:
     def plot(self, path: None = None) -> Figure: ...
     @overload
     def plot(self, path: str | os.PathLike[str]) -> Path: ...
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
+    @overload
+    def plot(self, path: None = None, *, ax: Ax) -> Ax: ...
+    def plot(self, path: str | os.PathLike[str] | None = None, *, ax: Any = None) -> Any:
         """Draw it.
 
         Parameters
         ----------
         path : path, optional
             The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
+        ax : Axes, optional
+            To draw in; the scale of colours takes a part of its room.
 
         Returns
         -------
-        Figure or Path
+        Figure, Path or Axes
             Without a path a figure of matplotlib, which a notebook shows; with one the file. That
             is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
-            PictureWarning.
+            PictureWarning. Drawn in `ax`, that.
 
         Raises
         ------
         ConfigError
-            If the ending is not that of a known format; without a path, if matplotlib is missing.
+            If the ending is not that of a known format, or there are a path and `ax`; without a
+            path, if matplotlib is missing.
 
         Examples
         --------
@@ -86,9 +91,10 @@ class Confusion:
         """
         facts = {"title": self.title, "unit": self.unit}
         return give_picture(
-            lambda: confusion_figure(self.counts, self.labels, **facts),
+            lambda ax: confusion_figure(self.counts, self.labels, **facts, ax=ax),
             lambda: confusion_text(self.counts, self.labels, **facts),
             path,
+            ax,
         )
 
     def __repr__(self) -> str:

@@ -23,9 +23,10 @@ from ..errors import ConfigError
 from ..images import Picture
 from ..printable import printable
 from ..quoting import cut
-from .style import EDGE, line_look, new_figure
+from .sheets import new_sheet
+from .style import EDGE, line_look
 from .words import text_table
-from .writing import check_place, give_picture
+from .writing import Ax, check_place, give_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,6 +66,7 @@ def boxes_figure(
     right: Sequence[ShownBox] = (),
     *,
     title: str = "",
+    ax: object = None,
 ) -> Figure:
     """Draw an image, uint8 (height, width, 3), with boxes on it.
 
@@ -77,13 +79,16 @@ def boxes_figure(
         What there is.
     title : str
         Above the image.
+    ax : Axes, optional
+        The user's; see `new_sheet`.
     """
     from matplotlib.patches import Rectangle
 
     height, width = pixels.shape[:2]
     scale = _LONGER / max(height, width)
-    figure = new_figure(max(2.0, width * scale), max(2.0, height * scale) + 0.5 * bool(title))
-    axes = figure.add_subplot()
+    size = max(2.0, width * scale), max(2.0, height * scale) + 0.5 * bool(title)
+    sheet = new_sheet(*size, ["the image"], ax)
+    (axes,) = sheet.axes
     axes.imshow(pixels)
     axes.set_axis_off()
     for one in right:
@@ -109,7 +114,7 @@ def boxes_figure(
     axes.set_ylim(height - 0.5, -0.5)
     if title:
         axes.set_title(title, fontsize=10)
-    return figure
+    return sheet.figure
 
 
 def boxes_text(
@@ -141,6 +146,10 @@ def plot_boxes(
     right: object = (),
     title: str = "",
 ) -> Path: ...
+@overload
+def plot_boxes(
+    image: object, found: object, path: None = None, *, right: object = (), title: str = "", ax: Ax
+) -> Ax: ...
 def plot_boxes(
     image: object,
     found: object,
@@ -148,7 +157,8 @@ def plot_boxes(
     *,
     right: object = (),
     title: str = "",
-) -> Figure | Path:
+    ax: Any = None,
+) -> Any:
     """Draw what was found on an image.
 
     Parameters
@@ -163,13 +173,15 @@ def plot_boxes(
         What there is, drawn in white beneath.
     title : str
         Above the image.
+    ax : Axes, optional
+        To draw in.
 
     Returns
     -------
-    Figure or Path
+    Figure, Path or Axes
         Without a path a figure of matplotlib, which a notebook shows; with one the file. That is
         without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
-        PictureWarning.
+        PictureWarning. Drawn in `ax`, that.
 
     Raises
     ------
@@ -178,8 +190,8 @@ def plot_boxes(
     DataError
         If the image cannot be read.
     ConfigError
-        If the ending is not that of a known format, a dictionary is not one of ``predict``, or
-        matplotlib is missing and there is no path.
+        If the ending is not that of a known format, a dictionary is not one of ``predict``, there
+        are a path and `ax`, or matplotlib is missing and there is no path.
 
     Examples
     --------
@@ -188,15 +200,16 @@ def plot_boxes(
     >>> mtf.plot_boxes(scene, [mtf.Box("cat", 10, 10, 40, 50)], "boxes.png").name
     'boxes.png'
     """
-    place = check_place(path)
+    place = check_place(path, ax)
     title = cut(check_text("title", title))
     told, there = _shown("found", found), _shown("right", right)
     picture = image if isinstance(image, Picture) else Picture(image)
     pixels = picture.decode()
     return give_picture(
-        lambda: boxes_figure(pixels, told[::-1], there, title=title),
+        lambda ax: boxes_figure(pixels, told[::-1], there, title=title, ax=ax),
         lambda: boxes_text(told, there, title=title),
         place,
+        ax,
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..printable import printable
-from .style import new_figure
+from .sheets import new_sheet
 from .words import text_table
 
 if TYPE_CHECKING:
@@ -74,7 +74,12 @@ def _cut(label: str) -> str:
 
 
 def confusion_figure(
-    counts: Counts, labels: Sequence[str], *, title: str = _TITLE, unit: str = "examples"
+    counts: Counts,
+    labels: Sequence[str],
+    *,
+    title: str = _TITLE,
+    unit: str = "examples",
+    ax: object = None,
 ) -> Figure:
     """Draw the matrix.
 
@@ -89,6 +94,8 @@ def confusion_figure(
         Above the matrix.
     unit : str
         What was counted: ``"texts"``, ``"words"``.
+    ax : Axes, optional
+        The user's, from which the scale of colours takes room; see `new_sheet`.
 
     Raises
     ------
@@ -100,8 +107,9 @@ def confusion_figure(
     cell = 0.62 if n <= 8 else 0.5 if n <= _MOST_WRITTEN else max(0.12, 13.0 / n)
     size = max(3.2, cell * n)
     longest = max(len(_cut(label)) for label in [*labels, *columns])
-    figure = new_figure(2.4 + 0.075 * longest + size, 1.5 + 0.075 * longest + size)
-    axes = figure.add_subplot()
+    wide, high = 2.4 + 0.075 * longest + size, 1.5 + 0.075 * longest + size
+    sheet = new_sheet(wide, high, ["confusion matrix"], ax)
+    figure, (axes,) = sheet.figure, sheet.axes
     shares = _shares(table, sets)
     mesh = axes.pcolormesh(shares, cmap="Blues", vmin=0.0, vmax=1.0, edgecolors="white", lw=0.6)
     if n <= _MOST_WRITTEN:

@@ -25,7 +25,8 @@ from .histories import (
     tasks_of,
 )
 from .marks import change_handle, mark_changes
-from .style import bare, epoch_axis, line_looks, new_figure, step_axis, value_axis
+from .sheets import Sheet, new_sheet
+from .style import bare, epoch_axis, line_looks, step_axis, value_axis
 from .words import metric_words, text_table
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def curves_figure(
     metrics: Mapping[str, str] | None = None,
     order: Sequence[str] = (),
     title: str = _TITLE,
+    ax: object = None,
 ) -> Figure:
     """Draw the learning curves of one run or several.
 
@@ -61,6 +63,8 @@ def curves_figure(
         Of all runs there are, for their looks; see `line_looks`.
     title : str
         Above everything.
+    ax : Axes or list of Axes, optional
+        The user's, the losses of all tasks before their metrics; see `new_sheet`.
 
     Raises
     ------
@@ -71,8 +75,10 @@ def curves_figure(
     chosen, looks = _metrics(histories, metrics), line_looks(histories, order)
     changes = {name: freeze_changes(history) for name, history in histories.items()}
     n_rows = 2 if chosen else 1
-    figure = new_figure(max(6.4, 4.9 * len(tasks)), 1.2 + 2.7 * n_rows)
-    grid = figure.subplots(n_rows, len(tasks), squeeze=False, sharex=True)
+    size = max(6.4, 4.9 * len(tasks)), 1.2 + 2.7 * n_rows
+    names = [f"{what} of {task}" for what in ("loss", "metric")[:n_rows] for task in tasks]
+    sheet = new_sheet(*size, names, ax, n_rows=n_rows, sharex=True)
+    grid = [sheet.axes[row * len(tasks) : (row + 1) * len(tasks)] for row in range(n_rows)]
     ends = [epoch_ends(history) for history in histories.values()]
     n_steps = max(1, *(last_step(history) for history in histories.values()))
     for column, task in enumerate(tasks):
@@ -83,6 +89,7 @@ def curves_figure(
         _draw_losses(above, histories, task, looks)
         if n_rows == 2:
             below = grid[1][column]
+            below.set_xlim(0, 1.02 * n_steps)
             shown = f"evaluation: {metric_words(chosen[task])}" if task in chosen else ""
             below.set_ylabel(shown, fontsize=9)
             _draw_metrics(below, histories, task, chosen.get(task), looks)
@@ -94,10 +101,10 @@ def curves_figure(
         step_axis(grid[-1][column])
         if all(one == ends[0] for one in ends):  # several runs may have other epochs
             epoch_axis(grid[-1][column], ends[0])
-    figure.suptitle(title, fontsize=11)
+    sheet.head(title)
     named = {name: look for name, look in looks.items() if name in histories}
-    _legend(figure, named, bool(chosen), any(changes.values()))
-    return figure
+    _legend(sheet, named, bool(chosen), any(changes.values()))
+    return sheet.figure
 
 
 def _check(histories: Mapping[str, History]) -> list[str]:
@@ -158,7 +165,7 @@ def _say_nothing(axes: Axes, words: str) -> None:
     axes.set_yticks([])
 
 
-def _legend(figure: Figure, looks: Looks, with_metric: bool, marked: bool) -> None:
+def _legend(sheet: Sheet, looks: Looks, with_metric: bool, marked: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles: list[Any] = [
@@ -170,8 +177,8 @@ def _legend(figure: Figure, looks: Looks, with_metric: bool, marked: bool) -> No
     )
     if marked:
         handles.append(change_handle())
-    figure.legend(
-        handles=handles,
+    sheet.legend(
+        handles,
         loc="outside lower center",
         ncols=min(len(handles), 5),
         fontsize=8,

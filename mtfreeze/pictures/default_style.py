@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["default_style"]
+__all__ = ["default_style", "user_style"]
+
+_NAMES: dict[Any, Any] = {"hatch.linewidth": 0.6, "text.parse_math": False}
+"""Hatches can be told apart; names are names: a dollar sign does not begin a formula."""
 
 
 @contextmanager
@@ -15,12 +19,15 @@ def default_style() -> Iterator[None]:
     import matplotlib.style
 
     # A salt of one's own instead of a random one; words as paths look alike on every machine.
-    # Names are names: a dollar sign does not begin a formula.
-    fixed = {
-        "svg.hashsalt": "mtfreeze",
-        "svg.fonttype": "path",
-        "hatch.linewidth": 0.6,
-        "text.parse_math": False,
-    }
+    fixed = {"svg.hashsalt": "mtfreeze", "svg.fonttype": "path", **_NAMES}
     with matplotlib.style.context(["default", fixed]):
+        yield
+
+
+@contextmanager
+def user_style() -> Iterator[None]:
+    """Keep the user's style for a while, but for what the words and hatches of a picture need."""
+    import matplotlib
+
+    with matplotlib.rc_context(_NAMES):
         yield

@@ -17,15 +17,8 @@ from ..freezing.unit_states import UnitState
 from ..printable import printable
 from ..quantities import in_values
 from ..quoting import quoted
-from .style import (
-    FROZEN,
-    TRAINABLE,
-    line_looks,
-    new_figure,
-    short_unit,
-    state_legend,
-    state_look,
-)
+from .sheets import new_sheet, state_legend
+from .style import FROZEN, TRAINABLE, line_looks, short_unit, state_look
 from .words import text_table
 
 if TYPE_CHECKING:
@@ -53,7 +46,11 @@ _CELL = 0.9
 
 
 def modes_figure(
-    modes: Mapping[str, Phases], *, order: Sequence[str] = (), title: str = _TITLE
+    modes: Mapping[str, Phases],
+    *,
+    order: Sequence[str] = (),
+    title: str = _TITLE,
+    ax: object = None,
 ) -> Figure:
     """Draw the grid.
 
@@ -65,6 +62,8 @@ def modes_figure(
         Of all modes, for their looks; see `line_looks`.
     title : str
         Above the grid.
+    ax : Axes, optional
+        The user's; see `new_sheet`.
 
     Raises
     ------
@@ -78,8 +77,9 @@ def modes_figure(
     narrow = len(units) > _MANY_UNITS
     column = 0.30 if narrow else 0.72
     n_rows = sum(height for *_, height in rows)
-    figure = new_figure(max(6.4, 3.8 + column * len(units)), 1.7 + 0.46 * n_rows)
-    axes = figure.add_subplot()
+    size = max(6.4, 3.8 + column * len(units)), 1.7 + 0.46 * n_rows
+    sheet = new_sheet(*size, ["what each mode trains"], ax)
+    (axes,) = sheet.axes
     ticks: dict[str, list[float]] = {}
     top = 0.0
     for mode, phase, states, height in rows:
@@ -98,11 +98,11 @@ def modes_figure(
     _label(axes, ticks, units, top, title, narrow)
     _mark_modes(axes, ticks, order)
     state_legend(
-        figure,
+        sheet,
         {FROZEN: "frozen", TRAINABLE: "trainable"},
         title="partly trainable: both, in proportion",
     )
-    return figure
+    return sheet.figure
 
 
 def _rows(modes: Mapping[str, Phases]) -> list[tuple[str, str, Sequence[UnitState], float]]:

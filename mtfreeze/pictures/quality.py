@@ -12,11 +12,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..printable import printable
 from ..quantities import in_duration
 from .front import REFERENCES, QualityPoint, pareto_front
 from .labels import LabelledPanel, name_points
 from .places import Point
-from .style import bare, line_looks, new_figure, value_axis
+from .sheets import new_sheet
+from .style import bare, line_looks, value_axis
 from .words import metric_words, text_table
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def quality_figure(
     spread: str = "",
     order: Sequence[str] = (),
     title: str = "Quality against time, by what is frozen",
+    ax: object = None,
 ) -> Figure:
     """Draw one panel a task.
 
@@ -65,6 +68,8 @@ def quality_figure(
         Of all scenarios, for their looks; see `line_looks`.
     title : str
         Above everything.
+    ax : Axes or list of Axes, optional
+        The user's, one a panel; their legends name the points. See `new_sheet`.
 
     Raises
     ------
@@ -72,23 +77,23 @@ def quality_figure(
         If there is no panel.
     """
     _check(panels)
-    figure = new_figure(max(6.4, 5.2 * len(panels)), 5.0)
+    sheet = new_sheet(max(6.4, 5.2 * len(panels)), 5.0, list(panels), ax)
     names = list(dict.fromkeys(p.name for points in panels.values() for p in points))
     drawn_names = [name for name in names if name not in references]
     looks = line_looks(drawn_names, order)
     looks = {name: look for name, look in looks.items() if name in drawn_names}
-    figure.suptitle(title, fontsize=11)
+    sheet.head(title)
     drawn = []
-    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, (task, points) in zip(all_axes, panels.items(), strict=True):
+    for axes, (task, points) in zip(sheet.axes, panels.items(), strict=True):
         axes.set_title(task, fontsize=10)
         axes.set_ylabel(metric_words((metrics or {}).get(task, "value")), fontsize=9)
         axes.set_xlabel("seconds" + (f"   (bars: {spread})" if spread else ""), fontsize=9)
         axes.tick_params(labelsize=8)
         bare(axes)
-        drawn.append(_draw_panel(axes, *_split(points, references), looks))
-    name_points(figure, drawn, looks)
-    return figure
+        drawn.append(_draw_panel(axes, *_split(points, references), looks, named=not sheet.own))
+    if sheet.own:
+        name_points(sheet.figure, drawn, looks)
+    return sheet.figure
 
 
 def _draw_panel(
@@ -96,9 +101,11 @@ def _draw_panel(
     points: Sequence[QualityPoint],
     lines: Sequence[QualityPoint],
     looks: Mapping[str, dict[str, Any]],
+    named: bool,
 ) -> LabelledPanel:
-    """Draw everything but the names, and return what these have to keep clear of."""
-    _draw_points(axes, points, looks)
+    """Draw everything but the names, and return what these have to keep clear of; `named`: the
+    legend has the names."""
+    _draw_points(axes, points, looks, named)
     near = _near(points, lines)
     _draw_references(axes, lines, near)
     _set_limits(axes, points, near)
@@ -123,7 +130,10 @@ def _check(panels: Mapping[str, Sequence[QualityPoint]]) -> None:
 
 
 def _draw_points(
-    axes: Axes, points: Sequence[QualityPoint], looks: Mapping[str, dict[str, Any]]
+    axes: Axes,
+    points: Sequence[QualityPoint],
+    looks: Mapping[str, dict[str, Any]],
+    named: bool,
 ) -> None:
     front = pareto_front(points)
     axes.step(
@@ -151,6 +161,7 @@ def _draw_points(
             elinewidth=1.1,
             capsize=3,
             zorder=3,
+            label=printable(point.name) if named else None,
         )
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..printable import printable
-from .style import bare, line_looks, new_figure, step_axis, value_axis
+from .sheets import new_sheet
+from .style import bare, line_looks, step_axis, value_axis
 from .words import text_table
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def race_figure(
     value: str = "value",
     order: Sequence[str] = (),
     title: str = _TITLE,
+    ax: object = None,
 ) -> Figure:
     """Draw a race.
 
@@ -74,6 +76,8 @@ def race_figure(
     order : sequence of str
         Of all modes, for their looks; see `line_looks`.
     title : str
+    ax : Axes, optional
+        The user's; see `new_sheet`.
 
     Raises
     ------
@@ -81,22 +85,22 @@ def race_figure(
         If no candidate was judged.
     """
     _check(lines)
-    figure = new_figure(7.2, 4.6)
-    axes = figure.subplots()
+    sheet = new_sheet(7.2, 4.6, ["the race"], ax)
+    (axes,) = sheet.axes
     looks = line_looks([line.name for line in lines], order)
     drawn = {line.name: _draw(axes, line, looks[line.name]) for line in lines if line.points}
     handles = [drawn[name] for name in looks if name in drawn]
     _finish(axes, lines, value)
-    figure.suptitle(title, fontsize=11)
-    figure.legend(
-        handles=[*handles, *_marks(lines)],
+    sheet.head(title)
+    sheet.legend(
+        [*handles, *_marks(lines)],
         loc="outside lower center",
         ncols=3,
         fontsize=8,
         frameon=False,
         handlelength=3.5,
     )
-    return figure
+    return sheet.figure
 
 
 def _check(lines: Sequence[RaceLine]) -> None:

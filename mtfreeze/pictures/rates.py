@@ -16,7 +16,8 @@ from ..errors import ConfigError
 from ..printable import printable
 from .histories import Float64, History, epoch_ends, freeze_changes, last_step, learning_rates
 from .marks import change_handle, mark_changes
-from .style import bare, epoch_axis, line_look, new_figure, short_unit, step_axis
+from .sheets import new_sheet
+from .style import bare, epoch_axis, line_look, short_unit, step_axis
 from .words import text_table
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _series(history: History) -> tuple[Float64, dict[str, Float64], dict[int, Fl
     return steps, parts, dict(sorted(layers.items(), reverse=True))
 
 
-def rates_figure(history: History, *, title: str = _TITLE) -> Figure:
+def rates_figure(history: History, *, title: str = _TITLE, ax: object = None) -> Figure:
     """Draw the learning rates of a run.
 
     Parameters
@@ -59,6 +60,8 @@ def rates_figure(history: History, *, title: str = _TITLE) -> Figure:
         `Run.history`.
     title : str
         Above the picture.
+    ax : Axes, optional
+        The user's; see `new_sheet`.
 
     Raises
     ------
@@ -66,8 +69,8 @@ def rates_figure(history: History, *, title: str = _TITLE) -> Figure:
         If no step was taken.
     """
     steps, parts, layers = _series(history)
-    figure = new_figure(8.0, 4.4)
-    axes = figure.add_subplot()
+    sheet = new_sheet(8.0, 4.4, ["learning rates"], ax)
+    (axes,) = sheet.axes
     axes.set_xlim(0, 1.02 * max(1, last_step(history)))
     handles = _draw_parts(axes, steps, parts) + _draw_layers(axes, steps, layers)
     changes = freeze_changes(history)
@@ -81,15 +84,15 @@ def rates_figure(history: History, *, title: str = _TITLE) -> Figure:
     bare(axes)
     step_axis(axes)
     epoch_axis(axes, epoch_ends(history))
-    figure.legend(
-        handles=handles,
+    sheet.legend(
+        handles,
         loc="outside right upper" if len(layers) <= _MOST_NAMED else "outside lower center",
         ncols=1 if len(layers) <= _MOST_NAMED else 5,
         fontsize=8,
         frameon=False,
         handlelength=3.2,
     )
-    return figure
+    return sheet.figure
 
 
 def _draw_parts(axes: Axes, steps: Float64, parts: dict[str, Float64]) -> list[Any]:

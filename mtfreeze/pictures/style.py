@@ -28,7 +28,6 @@ __all__ = [
     "line_looks",
     "new_figure",
     "short_unit",
-    "state_legend",
     "state_look",
     "step_axis",
     "value_axis",
@@ -69,25 +68,6 @@ def new_figure(width: float, height: float) -> Figure:
 def state_look(state: str) -> dict[str, Any]:
     """Return colour, hatch and edge of a state, for patches."""
     return {"edgecolor": EDGE, "linewidth": 0.6, **_LOOKS[state]}
-
-
-def state_legend(
-    figure: Figure, labels: Mapping[str, str], title: str | None = None, **place: Any
-) -> None:
-    """Add the legend of the states that `labels` (state -> words) names, below the figure."""
-    from matplotlib.patches import Patch
-
-    figure.legend(
-        handles=[Patch(label=label, **state_look(state)) for state, label in labels.items()],
-        title=title,
-        title_fontsize=8,
-        fontsize=8,
-        ncols=len(labels),
-        handlelength=3.2,
-        handleheight=1.5,
-        frameon=False,
-        **{"loc": "outside lower center", **place},
-    )
 
 
 def line_look(position: int) -> dict[str, Any]:

@@ -12,15 +12,14 @@ from ..errors import ConfigError
 from ..printable import printable
 from ..quantities import in_values
 from ..quoting import cut
+from .sheets import new_sheet, state_legend
 from .style import (
     FROZEN,
     PARTLY,
     TRAINABLE,
     bare,
     epoch_axis,
-    new_figure,
     short_unit,
-    state_legend,
     state_look,
     step_axis,
 )
@@ -96,6 +95,7 @@ def timeline_figure(
     *,
     epochs: Sequence[tuple[int, int]] = (),
     title: str = _TITLE,
+    ax: object = None,
 ) -> Figure:
     """Draw the timeline of a run.
 
@@ -107,6 +107,8 @@ def timeline_figure(
         Epochs, each with its last step; a second scale below the steps.
     title : str
         Above the picture.
+    ax : Axes, optional
+        The user's; see `new_sheet`.
 
     Raises
     ------
@@ -119,8 +121,8 @@ def timeline_figure(
     row = 0.34 if len(units) <= 14 else 0.25 if len(units) <= 32 else 0.175
     names = [_phase_words(phase) for phase in phases if phase.n_steps or not counts]
     above = _LETTER * max(map(len, names)) if names else 0.0
-    figure = new_figure(8.4, 1.75 + above + row * len(units))
-    axes = figure.add_subplot()
+    sheet = new_sheet(8.4, 1.75 + above + row * len(units), ["what was frozen when"], ax)
+    (axes,) = sheet.axes
     for position in range(len(units)):
         for begin, end, state in _stretches(phases, position):
             axes.barh(
@@ -146,11 +148,11 @@ def timeline_figure(
     heads = [i for i, unit in enumerate(units) if unit.is_head]
     if heads:
         axes.axhline(heads[0] - 0.5, color="#333333", linewidth=0.8, linestyle=":")
-    figure.suptitle(title, fontsize=11)
+    sheet.head(title)
     states = {unit.state for phase in phases for unit in phase.units}
     words = {FROZEN: "frozen", PARTLY: "partly trainable", TRAINABLE: "trainable"}
-    state_legend(figure, {state: word for state, word in words.items() if state in states})
-    return figure
+    state_legend(sheet, {state: word for state, word in words.items() if state in states})
+    return sheet.figure
 
 
 def _stretches(phases: Sequence[TimelinePhase], position: int) -> list[tuple[int, int, str]]:

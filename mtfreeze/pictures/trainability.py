@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..quantities import in_bytes, in_values
-from .style import EDGE, FROZEN, PARTLY, TRAINABLE, new_figure, short_unit, state_legend, state_look
+from .sheets import Sheet, new_sheet, state_legend
+from .style import EDGE, FROZEN, PARTLY, TRAINABLE, short_unit, state_look
 from .words import text_table
 
 if TYPE_CHECKING:
@@ -52,13 +53,15 @@ class _Group:
     kinds: list[str]
 
 
-def trainability_figure(table: Summary) -> Figure:
+def trainability_figure(table: Summary, *, ax: object = None) -> Figure:
     """Draw the map of a model.
 
     Parameters
     ----------
     table : Summary
         Of ``model.summary()``; its rows and parts.
+    ax : Axes, optional
+        The user's; see `new_sheet`.
     """
     parts = _parts(table)
     groups = _groups(table, parts)
@@ -67,8 +70,8 @@ def trainability_figure(table: Summary) -> Figure:
     headers = [(_PADDING + _LINE * max(map(len, _headings(g, parts)))) / row for g in groups]
     n_columns = max(len(group.kinds) for group in groups)
     height = 1.45 + row * (len(table.rows) + sum(headers))
-    figure = new_figure(max(7.6, 3.9 + 0.78 * n_columns), height)
-    axes = figure.add_subplot()
+    sheet = new_sheet(max(7.6, 3.9 + 0.78 * n_columns), height, ["what is frozen"], ax)
+    (axes,) = sheet.axes
     widest = math.log10(1 + max(part.n_values for part in parts.values()))
     at, ticks = 0.0, []
     for group, header in zip(groups, headers, strict=True):
@@ -92,8 +95,8 @@ def trainability_figure(table: Summary) -> Figure:
     for side in axes.spines.values():
         side.set_visible(False)
     axes.set_title(_title(table), fontsize=9, loc="left", x=-0.02)
-    _legend(figure, table)
-    return figure
+    _legend(sheet, table)
+    return sheet.figure
 
 
 def _row_height(n_rows: int) -> tuple[float, float]:
@@ -202,11 +205,11 @@ def _title(table: Summary) -> str:
     )
 
 
-def _legend(figure: Figure, table: Summary) -> None:
+def _legend(sheet: Sheet, table: Summary) -> None:
     trained = table.n_values - table.n_frozen
     share = table.n_frozen / table.n_values if table.n_values else 0.0
     state_legend(
-        figure,
+        sheet,
         {
             FROZEN: f"frozen: {in_values(table.n_frozen)} ({share:.1%})",
             TRAINABLE: f"trainable: {in_values(trained)} ({1 - share:.1%})",

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A figure as it is, in a file, or as SVG text for a page: the same bytes for the same facts.
+"""A figure as it is, in a file, in the user's axes, or as SVG text for a page.
 
-Figures are made and written under matplotlib's default style, whatever the user's own is. Without
+The same facts give the same bytes: figures are made and written under matplotlib's default style,
+whatever the user's own is; what is drawn in axes of the user's has the user's style. Without
 matplotlib the facts are written as text: a missing picture never ends a run.
 """
 
@@ -13,7 +14,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..checks import check_path
 from ..closest import did_you_mean
@@ -22,12 +23,16 @@ from ..files.whole_file import write_output
 from ..notices import PictureWarning, warn
 from ..printable import printable, printable_lines
 from ..quoting import quoted
-from .default_style import default_style
+from .default_style import default_style, user_style
+from .sheets import axes_in
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 __all__ = [
+    "Ax",
+    "PicturePath",
     "check_ending",
     "check_place",
     "give_picture",
@@ -35,6 +40,12 @@ __all__ = [
     "svg_text",
     "write_picture",
 ]
+
+PicturePath = str | os.PathLike[str]
+"""Where a picture is written."""
+
+Ax = TypeVar("Ax")
+"""Axes of matplotlib, or a list or array of them, which are handed back as they came."""
 
 _METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
@@ -69,16 +80,24 @@ def check_ending(path: str | os.PathLike[str]) -> Path:
     return place
 
 
-def check_place(path: str | os.PathLike[str] | None) -> Path | None:
-    """Return the path of a picture whose format is known, or None for a figure.
+def check_place(path: str | os.PathLike[str] | None, ax: object = None) -> Path | None:
+    """Return the path of a picture whose format is known, or None for a figure or axes.
 
     Called before what takes long, so that nothing is computed for a picture that cannot be.
 
     Raises
     ------
     ConfigError
-        If the ending is not that of a format; without a path, if matplotlib is not installed.
+        If the ending is not that of a format; without a path, if matplotlib is not installed; if
+        there are a path and axes.
+    TypeError
+        If `ax` is neither axes nor a list of them.
     """
+    if path is not None and ax is not None:
+        raise ConfigError(
+            "expected path=, a file, or ax=, axes to draw in; found both; leave one out, and save "
+            "the figure of the axes by its savefig"
+        )
     if path is not None:
         return check_ending(path)
     if not has_matplotlib():
@@ -86,6 +105,8 @@ def check_place(path: str | os.PathLike[str] | None) -> Path | None:
             "a figure needs matplotlib, which is not installed: run `pip install mtfreeze[viz]`, "
             "or name a file with path=, which gets the same facts as text"
         )
+    if ax is not None:
+        axes_in(ax)
     return None
 
 
@@ -100,27 +121,44 @@ def has_matplotlib() -> bool:
 
 @overload
 def give_picture(
-    make: Callable[[], Figure], text: Callable[[], str], path: None = None
+    make: Callable[[Any], Figure], text: Callable[[], str], path: None = None, ax: None = None
 ) -> Figure: ...
 @overload
 def give_picture(
-    make: Callable[[], Figure], text: Callable[[], str], path: str | os.PathLike[str]
+    make: Callable[[Any], Figure],
+    text: Callable[[], str],
+    path: str | os.PathLike[str],
+    ax: None = None,
 ) -> Path: ...
 @overload
 def give_picture(
-    make: Callable[[], Figure], text: Callable[[], str], path: str | os.PathLike[str] | None
-) -> Figure | Path: ...
+    make: Callable[[Any], Figure],
+    text: Callable[[], str],
+    path: str | os.PathLike[str] | None,
+    ax: Any,
+) -> Any: ...
 def give_picture(
-    make: Callable[[], Figure],
+    make: Callable[[Any], Figure],
     text: Callable[[], str],
     path: str | os.PathLike[str] | None = None,
-) -> Figure | Path:
-    """Return a figure, or with a path write it; see `check_place` and `write_picture`."""
-    place = check_place(path)
+    ax: Any = None,
+) -> Any:
+    """Return a figure, or with a path write it, or draw in the user's axes and return those.
+
+    `make` takes the user's axes, or None for a figure of its own. See `check_place` and
+    `write_picture`.
+    """
+    place = check_place(path, ax)
     if place is not None:
-        return write_picture(make, text, place)
+        return write_picture(lambda: make(None), text, place)
+    if ax is not None:
+        with user_style():
+            make(ax)
+            for axes in axes_in(ax):
+                _print(axes)
+        return ax
     with default_style():
-        return _made(make)
+        return _made(lambda: make(None))
 
 
 def write_picture(
@@ -188,13 +226,18 @@ def _render(make: Callable[[], Figure], ending: str) -> bytes:
 
 def _made(make: Callable[[], Figure]) -> Figure:
     """Return a figure whose words can all be printed; called under the default style."""
+    figure = make()
+    _print(figure)
+    return figure
+
+
+def _print(drawn: Artist) -> None:
+    """Let all words of a figure, or of axes, be such that can be printed."""
     from matplotlib.text import Text
 
-    figure = make()
-    for text in figure.findobj(Text):
+    for text in drawn.findobj(Text):
         lines = text.get_text().split("\n")
         text.set_text("\n".join(map(printable, lines)))
-    return figure
 
 
 def _own_ids(svg: str) -> str:

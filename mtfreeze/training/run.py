@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ..freezing.unit_states import UnitState
     from ..multi_task_model import MultiTaskModel
+    from ..pictures.writing import Ax, PicturePath
     from .costs import PhaseCosts
     from .estimate import Beside, Estimate
 
@@ -250,27 +251,37 @@ class Run:
     @overload
     def plot_learning_curves(self, path: None = None) -> Figure: ...
     @overload
-    def plot_learning_curves(self, path: str | os.PathLike[str]) -> Path: ...
-    def plot_learning_curves(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
+    def plot_learning_curves(self, path: PicturePath) -> Path: ...
+    @overload
+    def plot_learning_curves(self, path: None = None, *, ax: Ax) -> Ax: ...
+    def plot_learning_curves(
+        self, path: str | os.PathLike[str] | None = None, *, ax: Any = None
+    ) -> Any:
         """Draw each task's loss and metric over the steps, with the freeze changes marked.
 
         Parameters
         ----------
         path : str or path, optional
             The picture; the ending (.png, .svg, .pdf) says the format. Folders are made.
+        ax : Axes or list of Axes, optional
+            To draw in: the loss of each task, then, of a run that was evaluated, the metric of
+            each, as ``plt.subplots(2, n_tasks)[1]`` has them.
 
         Returns
         -------
-        Figure or Path
+        Figure, Path or `ax`
             Without a path a figure of matplotlib, which a notebook shows; with one the file. That
             is without matplotlib (extra ``viz``) a .txt beside it with the same facts, with a
-            PictureWarning.
+            PictureWarning. Drawn in `ax`, that.
 
         Raises
         ------
         ConfigError
-            If nothing was trained or evaluated, the ending is not that of a known format, or
-            matplotlib is missing and there is no path.
+            If nothing was trained or evaluated, the ending is not that of a known format,
+            matplotlib is missing and there is no path, there are a path and `ax`, or `ax` are not
+            as many axes as the picture has, which the message names.
+        TypeError
+            If `ax` is something else.
 
         Examples
         --------
@@ -282,14 +293,21 @@ class Run:
         from ..pictures.writing import give_picture
 
         runs = {"this run": self.history}
-        return give_picture(lambda: curves_figure(runs), lambda: curves_text(runs), path)
+        return give_picture(
+            lambda ax: curves_figure(runs, ax=ax), lambda: curves_text(runs), path, ax
+        )
 
     @overload
     def plot_learning_rates(self, path: None = None) -> Figure: ...
     @overload
-    def plot_learning_rates(self, path: str | os.PathLike[str]) -> Path: ...
-    def plot_learning_rates(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
-        """Draw the learning rate of each layer or part over the steps; as `plot_learning_curves`.
+    def plot_learning_rates(self, path: PicturePath) -> Path: ...
+    @overload
+    def plot_learning_rates(self, path: None = None, *, ax: Ax) -> Ax: ...
+    def plot_learning_rates(
+        self, path: str | os.PathLike[str] | None = None, *, ax: Any = None
+    ) -> Any:
+        """Draw the learning rate of each layer or part over the steps; as `plot_learning_curves`,
+        but `ax` is one.
 
         Layers have lines of their own in a run with a layer decay.
 
@@ -307,16 +325,20 @@ class Run:
         from ..pictures.rates import rates_figure, rates_text
         from ..pictures.writing import give_picture
 
+        history = self.history
         return give_picture(
-            lambda: rates_figure(self.history), lambda: rates_text(self.history), path
+            lambda ax: rates_figure(history, ax=ax), lambda: rates_text(history), path, ax
         )
 
     @overload
     def plot_unfreezing(self, path: None = None) -> Figure: ...
     @overload
-    def plot_unfreezing(self, path: str | os.PathLike[str]) -> Path: ...
-    def plot_unfreezing(self, path: str | os.PathLike[str] | None = None) -> Figure | Path:
-        """Draw which unit was frozen in which phase, step by step; as `plot_learning_curves`.
+    def plot_unfreezing(self, path: PicturePath) -> Path: ...
+    @overload
+    def plot_unfreezing(self, path: None = None, *, ax: Ax) -> Ax: ...
+    def plot_unfreezing(self, path: PicturePath | None = None, *, ax: Any = None) -> Any:
+        """Draw which unit was frozen in which phase, step by step; as `plot_learning_curves`,
+        but `ax` is one.
 
         Examples
         --------
@@ -332,9 +354,10 @@ class Run:
         phases = [TimelinePhase(one.name, one.n_steps, one.units) for one in self.phases]
         epochs = epoch_ends(self.history)
         return give_picture(
-            lambda: timeline_figure(phases, epochs=epochs),
+            lambda ax: timeline_figure(phases, epochs=epochs, ax=ax),
             lambda: timeline_text(phases, epochs=epochs),
             path,
+            ax,
         )
 
     @property

@@ -307,6 +307,31 @@ def test_freeze_control_on_the_packages_own_job(
     assert (tmp_path / "outputs" / "trainability.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_freeze_control_prints_json(command: Command, job: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.svg"
+    words = ("--config", job, "--mode", "backbone[:2]", "--picture", picture, "--json")
+    code, out, err = command(*words, entry=freeze_control.main)
+    assert (code, err) == (0, "")
+    facts = json.loads(out)
+    assert facts["state"].startswith("frozen: backbone[:2] (")
+    assert [row["state"] for row in facts["rows"][:4]] == ["frozen"] * 3 + ["trainable"]
+    assert facts["picture"] == str(picture) and "<svg" in picture.read_text("utf-8")
+
+
+def test_encode_writes_over_a_file_only_by_force(
+    command: Command, tiny_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "vectors.npy"
+    path.write_text("mine")
+    words = ("encode", tiny_folder, "a text", "--output", path)
+    code, out, err = command(*words)
+    assert (code, out) == (2, "")
+    assert f"expected a new file; found {path}; choose another" in err
+    assert path.read_text() == "mine"
+    assert command(*words, "--force")[0] == 0
+    assert np.load(path).shape == (1, 48)
+
+
 def compare_job(job: Path, *more: str) -> tuple[object, ...]:
     """Return the words of a short comparison of a job, of one seed unless told otherwise."""
     seeds = () if "--seeds" in more else ("--seeds", "1")

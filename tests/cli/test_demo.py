@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,22 @@ def test_demo_prints_table_and_writes_files(
     assert "<html" in (out_folder / "report.html").read_text("utf-8")
     assert out.splitlines()[-1].startswith("answer: freeze ")
     assert "\nadvice, before anything trains: " in out
+
+
+def test_results_are_written_over_only_by_force(
+    command: Command, small_demo: Path, tmp_path: Path
+) -> None:
+    out_folder = tmp_path / "outputs"
+    out_folder.mkdir()
+    (out_folder / "report.html").write_text("mine")
+    words = ("demo", "--data", small_demo, "--output", out_folder)
+    code, out, err = command(*words)
+    assert (code, out) == (2, "")
+    assert f"found {out_folder} with 'report.html'; choose another with --output, or add" in err
+    assert os.listdir(out_folder) == ["report.html"]
+    code, _, err = command(*words, "--force", "--mode", "backbone", "--set", "training.epochs=1")
+    assert code == 0, err
+    assert (out_folder / "report.html").read_text("utf-8") != "mine"
 
 
 def test_demo_checks_modes_first(command: Command, small_demo: Path) -> None:

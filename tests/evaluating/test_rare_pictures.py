@@ -30,7 +30,7 @@ def test_words_that_are_cut_off_are_said(
     monkeypatch.setattr(
         sys.modules["mtfreeze.evaluating.confusion_counts"],
         "give_picture",
-        lambda figure, text, path: told.append(text()) or Path(path),
+        lambda figure, text, path, ax: told.append(text()) or Path(path),
     )
     mtf.plot_confusion(two_head_model, "parts", rows, tmp_path / "a.png")
     assert f"({found.n_lost} words cut off and left out)" in told[0]

@@ -340,6 +340,16 @@ CASES: dict[str, Case] = {
     "glob without a match": lambda p: p.model.freeze("*.gamma"),
     "bad regular expression": lambda p: p.model.freeze("re:["),
     "unused pooler": lambda p: p.model.freeze("pooler"),
+    "part that a layer does not have": lambda p: p.model.freeze("layers[0].attn"),
+    "exclusion of nothing that there is": lambda p: p.model.freeze("backbone", "!layer[1]"),
+    "exclusion that leaves nothing": lambda p: p.model.freeze("layers[0]", "!backbone"),
+    "selector in YAML without quotes": lambda p: load_config(
+        p.file("job.yaml", "training: {freeze: [backbone, !layers]}")
+    ),
+    "picture in what is no axes": lambda p: p.model.plot_trainability(ax="axes"),
+    "models kept nowhere": lambda p: mtf.compare(
+        p.model, {"classifier": mtf.Task(train=ROWS, eval=ROWS)}, keep_models=True, progress=False
+    ),
     "selector is a number": lambda p: p.model.freeze(3),  # type: ignore[arg-type]
     "freeze_to of a text": lambda p: p.model.freeze_to("3"),  # type: ignore[arg-type]
     "frozen in an unknown precision": lambda p: p.model.freeze("backbone", precision="bf61"),

@@ -171,8 +171,10 @@ def _reads(function: Callable[..., Any], name: str, /, **arguments: Any) -> Call
     return lambda stage: Call(function, {"path": stage.root / name, **arguments})
 
 
-def _writes(part: str, name: str, ending: str) -> Callable[[Stage], Call]:
-    return lambda s: Call(getattr(getattr(s, part), name), {"path": s.folder / f"out{ending}"})
+def _writes(part: str, name: str, ending: str, **arguments: Any) -> Callable[[Stage], Call]:
+    return lambda s: Call(
+        getattr(getattr(s, part), name), {"path": s.folder / f"out{ending}", **arguments}
+    )
 
 
 def _frozen(stage: Stage) -> Call:
@@ -224,12 +226,12 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "plot_confusion": lambda s: Call(
         mtf.plot_confusion,
         {"model": s.model, "head": "classifier", "examples": ROWS[:4],
-         "path": s.folder / "c.png", "label": None},
+         "path": s.folder / "c.png", "label": None, "ax": None},
     ),
     "plot_boxes": lambda s: Call(
         mtf.plot_boxes,
         {"image": np.zeros((8, 9, 3), np.uint8), "found": [mtf.Box("cat", 1, 2, 5, 6)],
-         "path": s.folder / "b.png", "right": [], "title": "Boxes"},
+         "path": s.folder / "b.png", "right": [], "title": "Boxes", "ax": None},
     ),
     "check_data": _reads(mtf.check_data, "rows.tsv", model=None, label_map=None),
     "read_tsv": _reads(
@@ -415,7 +417,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
         _pushes_nowhere(s.model), {"repo": "someone/tiny", "head": None, "private": None,
                                    "token": "hf_none", "endpoint": NOWHERE},
     ),
-    "MultiTaskModel.plot_trainability": _writes("model", "plot_trainability", ".svg"),
+    "MultiTaskModel.plot_trainability": _writes("model", "plot_trainability", ".svg", ax=None),
     "Comparison.load": _plain(mtf.Comparison.load, folder="nothing"),
     "Comparison.best": _of("comparison", "best", task="classifier"),
     "Comparison.best_model": _of(
@@ -426,8 +428,8 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     ),
     "Comparison.figures": _of("comparison", "figures", scenario="none"),
     "Comparison.pareto": _of("comparison", "pareto", task="classifier"),
-    "Comparison.plot": _writes("comparison", "plot", ".svg"),
-    "Comparison.plot_modes": _writes("comparison", "plot_modes", ".svg"),
+    "Comparison.plot": _writes("comparison", "plot", ".svg", ax=None),
+    "Comparison.plot_modes": _writes("comparison", "plot_modes", ".svg", ax=None),
     "Comparison.to_csv": _writes("comparison", "to_csv", ".csv"),
     "Comparison.to_html": _writes("comparison", "to_html", ".html"),
     "Run.report": _of("run", "report", task="classifier"),
