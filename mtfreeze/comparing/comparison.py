@@ -213,7 +213,10 @@ class Comparison(ComparisonData):
             If it cannot be written.
         """
         phases = {name: run.phases for name, run in self.first_runs().items() if run.phases}
-        return give_picture(lambda: modes_figure(phases), lambda: modes_text(phases), path)
+        order = self.mode_order
+        return give_picture(
+            lambda: modes_figure(phases, order=order), lambda: modes_text(phases), path
+        )
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the report: one page that opens offline, and return its path.

@@ -68,7 +68,8 @@ class ComparisonData:
         A mode has the colour and marker of its place here in every picture.
         """
         asked = [mode["name"] for mode in self.settings.get("modes", [])]
-        known = dict.fromkeys([*asked, *self._by_name])
+        raced = [] if self.pilots is None else self.pilots.mode_order
+        known = dict.fromkeys([*raced, *asked, *self._by_name])
         return [name for name in known if name not in REFERENCES]
 
     @property

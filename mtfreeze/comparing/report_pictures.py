@@ -76,14 +76,16 @@ def race_picture(data: ComparisonData) -> str:
         return ""
     title = "The race, one line a candidate"
     lines, value = data.race.picture_lines(), data.race.value_words
-    return _figure("picture-race", title, race_figure, race_text, lines, value=value)
+    make = partial(race_figure, order=data.mode_order)
+    return _figure("picture-race", title, make, race_text, lines, value=value)
 
 
 def modes_picture(data: ComparisonData) -> str:
     """Return what each mode trains."""
     phases = {name: run.phases for name, run in data.first_runs().items() if run.phases}
     title = "What each mode trains, one row a mode and phase"
-    return _figure("picture-modes", title, modes_figure, modes_text, phases)
+    make = partial(modes_figure, order=data.mode_order)
+    return _figure("picture-modes", title, make, modes_text, phases)
 
 
 def curve_pictures(data: ComparisonData) -> list[str]:
