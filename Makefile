@@ -89,7 +89,7 @@ lint: $(STAMP)-package $(STAMP)-dev ## formatters, linters, types, layers, C rul
 
 docs: $(STAMP)-package $(STAMP)-docs ## the documentation site, into build/site; any broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
-	@echo "open build/site/index.html; to search in it: $(PY) -m http.server -d build/site"
+	@echo "open build/site/index.html; it is searched from the disk too"
 
 # The wheel is built from the sdist, in isolation, and gets the lowest tag of manylinux that its symbols
 # allow; both are then installed into empty environments. WHEEL_ARGS=--tests runs the quick tests there.

@@ -2,13 +2,15 @@
 """What to do after a comparison: the mode that a race would choose, and what speaks for it.
 
 Everything said here is a statement of the comparison: of its race, of the rule that a race chooses
-by, of its verdicts and of what went wrong. Nothing is claimed that the table does not hold.
+by, of its verdicts, of what makes them say less, and of what went wrong. Nothing is claimed that
+the table does not hold.
 """
 
 from __future__ import annotations
 
 from ..closest import name_list
 from .comparison_data import ComparisonData
+from .doubtful import doubtful
 from .figures import REFERENCES
 from .judging import Best
 from .race_result import means_of
@@ -70,6 +72,7 @@ def what_now(data: ComparisonData) -> list[str]:
     """Return what to do now, the answer first; what stands in its way first where there is none."""
     rows = {row.name: row for row in data.rows}
     said = [verdict(best, rows) for best in _best(data).values()]
+    said += doubtful(data.runs, data.rows, data.tasks)
     n_seeds = len(data.settings.get("seeds", []))
     wrong = troubles(data.rows, n_seeds, data.n_missing, data.interrupted)
     if data.race is not None:

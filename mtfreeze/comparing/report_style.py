@@ -59,7 +59,7 @@ details { margin: .3rem 0; } summary { cursor: pointer; color: var(--dim); paddi
 @media (max-width: 40rem) {
   main { padding: 1rem .8rem 3rem; } h1 { font-size: 1.35rem; }
   th, td { padding: .28rem .5rem; }
-  tr > :first-child { max-width: 42vw; white-space: pre-wrap !important; overflow-wrap: anywhere; }
+  tr > :first-child { max-width: 42vw; white-space: pre-wrap !important; }
 }
 @media print { details, nav { display: none; } .picture { border: none; } }
 """

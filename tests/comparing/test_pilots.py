@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import mtfreeze as mtf
+from support.made_up_comparisons import SCENARIOS, comparison
 from support.small_tasks import ROWS
 
 MANY = [row for _ in range(13) for row in ROWS]
@@ -80,3 +81,12 @@ def test_no_pilots_where_they_would_not_pay(
         modes = ["backbone", ("steps", schedule)]
     with pytest.raises(Reached):
         mtf.compare(model, tasks(n_rows), modes, **settings)
+
+
+def test_a_mode_keeps_its_look_where_it_alone_is_trained_on_all_rows() -> None:
+    pilots = comparison(60, seeds=(0,))
+    runs = [run for run in pilots.runs if run.scenario in ("start", "none")]
+    found = mtf.Comparison(runs, {**pilots.settings, "modes": [{"name": "none"}]})
+    assert found.mode_order == ["none"]
+    found.pilots = pilots
+    assert found.mode_order == list(SCENARIOS)

@@ -17,6 +17,7 @@ from mtfreeze.comparing.answer import chosen_mode, row_marks, what_now
 from mtfreeze.comparing.comparison import Comparison
 from mtfreeze.comparing.repeat import python_call, settings_yaml
 from mtfreeze.comparing.results import ScenarioRun
+from mtfreeze.evaluating.doubts import Doubt
 from support.made_up_comparisons import SCENARIOS, World, comparison, runs, settings
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "col"}
@@ -195,6 +196,15 @@ def test_what_stands_in_the_way_of_advice_comes_first() -> None:
     assert chosen_mode(whole) is None
     assert not [line for line in what_now(whole) if line.startswith("freeze")]
     assert any("FROZEN PARTS MOVED" in line for line in what_now(whole)[:2])
+
+
+def test_what_makes_figures_doubtful_stands_beside_the_advice() -> None:
+    found = _made_of({"none": (0.6, 0.7, ("classifier", "ner_head"))})
+    doubt = Doubt("repeated", "classifier", "classifier: rows stand in both")
+    found[-1] = replace(found[-1], doubts=(doubt,))
+    said = what_now(Comparison(found, settings(["none"], [0], 300)))
+    assert said[0].startswith("freeze none") and said[-1].startswith("one seed")
+    assert "classifier: rows stand in both" in said[1:-1]
 
 
 def test_a_significant_winner_is_called_best() -> None:

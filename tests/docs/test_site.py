@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import html.parser
 import importlib.util
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +21,7 @@ import pytest
 import yaml
 
 import mtfreeze as mtf
-from support.places import DOCS, ROOT
+from support.places import DOCS, ROOT, TESTS
 
 
 def load_hook() -> Any:
@@ -118,11 +120,12 @@ class Loaded(html.parser.HTMLParser):
             self.found.append(values.get("href") or "")
 
 
-@pytest.mark.long
-def test_the_site_builds_strictly_and_needs_no_network(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the site, which takes half a minute; only read it."""
     for name in ("mkdocs", "material", "mkdocstrings", "mkdocs_click"):
         pytest.importorskip(name, reason="needs the extra docs")
-    site = tmp_path / "site"
+    site = tmp_path_factory.mktemp("site")
     run = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)],
         cwd=ROOT,
@@ -132,6 +135,11 @@ def test_the_site_builds_strictly_and_needs_no_network(tmp_path: Path) -> None:
     )
     # Not --quiet: it would hide warnings from --strict.
     assert run.returncode == 0, run.stderr
+    return site
+
+
+@pytest.mark.long
+def test_the_site_builds_strictly_and_needs_no_network(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > 20
     for page in pages:
@@ -146,3 +154,32 @@ def test_the_site_builds_strictly_and_needs_no_network(tmp_path: Path) -> None:
 
     assert all(f"mtfreeze {name}" in commands for name in cli.list_commands())
     assert "Sentinel" not in commands
+
+
+def test_the_first_page_has_a_picture_of_what_comes_out() -> None:
+    page = (DOCS / "index.md").read_text(encoding="utf-8")
+    assert hook.links(page)[0] == "demo.png"
+
+
+@pytest.mark.long
+def test_the_site_is_searched_from_the_disk(site: Path) -> None:
+    """The theme's worker, in the frame that stands for one, reads the index that lies there."""
+    index = (site / "index.html").read_text(encoding="utf-8")
+    scripts = re.findall(r'<script src="([^"]+)"', index)
+    assert scripts[0] == "iframe-worker.js" and not any("//" in one for one in scripts)
+    assert (
+        (site / "search" / "search_index.js").read_text(encoding="utf-8").startswith("var __index")
+    )
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node")
+    for query, expected in (
+        ("unfreezing schedule", "freezing.html#freeze-schedules"),
+        ("bitfit", "api/adapters.html#mtfreeze.BitFit"),
+        ("no_such_word_anywhere", None),
+    ):
+        words = [node, str(TESTS / "support" / "search_site.js"), str(site), query]
+        run = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert run.returncode == 0, run.stderr
+        found = json.loads(run.stdout)
+        assert found == [] if expected is None else expected in found
