@@ -70,7 +70,5 @@ def test_an_adapter_of_images_learns_beside_a_frozen_backbone(tmp_path: Path) ->
 def test_convolutions_have_no_place_for_one(tmp_path: Path) -> None:
     model = vision_model(write_resnet_folder(tmp_path / "resnet"))
     for add in (model.add_lora, model.add_ia3):
-        with pytest.raises(
-            mtf.ConfigError, match=r"linear layers; found none .*'resnet'"
-        ):
+        with pytest.raises(mtf.ConfigError, match=r"linear layers; found none .*'resnet'"):
             add()
