@@ -18,7 +18,7 @@ __all__ = ["export"]
     "--onnx",
     metavar="FOLDER",
     required=True,
-    help="Write ONNX files, a configuration, a tokenizer.",
+    help="Write ONNX files, a configuration, a tokenizer or processor.",
 )
 @click.option(
     "--head", "heads", multiple=True, metavar="NAME", help="A head to export, too; repeatable."

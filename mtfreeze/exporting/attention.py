@@ -94,7 +94,7 @@ def attention(at: At) -> list[str]:
             )
         scores = graph.add("Add", scores, bias)
     seen = at.texts.seen(at.count("left"), at.count("right"))
-    if group > 1:
+    if group > 1 and seen:
         seen = graph.axes_added(seen, 1)
     y = graph.add("MatMul", _probabilities(at, scores, seen), split(v, 1, rows))
     back = [0, 2, 1, 3] if group == 1 else [0, 3, 1, 2, 4]
@@ -110,8 +110,9 @@ def _queries_keys_values(at: At, width: int, kv_width: int) -> list[str]:
 
 
 def _probabilities(at: At, scores: str, seen: str) -> str:
-    kept = at.graph.add("Where", seen, scores, at.graph.constant(LOWEST))
-    return at.graph.add("Softmax", kept, axis=-1)
+    if seen:
+        scores = at.graph.add("Where", seen, scores, at.graph.constant(LOWEST))
+    return at.graph.add("Softmax", scores, axis=-1)
 
 
 def _relative_bias(at: At, table: int) -> str:

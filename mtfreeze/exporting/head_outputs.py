@@ -33,8 +33,10 @@ _TABLES = ("transitions", "start_transitions", "end_transitions")
 """Parameters of heads that score chains of labels: outputs, for whoever searches for the best."""
 
 
-def axes_of(info: OutputInfo, width: int | None = None) -> Axes:
-    """Return the axes of an output of the core, of its width or another."""
+def axes_of(info: OutputInfo, width: int | None = None, *, grid: bool = False) -> Axes:
+    """Return the axes of an output of the core, of its width or another; of a grid its columns."""
+    if grid:
+        return ["batch", info.width, "height", "width"]
     rows = _AXES.get(info.space, ["batch", "sequence"])
     return [*rows, info.width if width is None else width]
 

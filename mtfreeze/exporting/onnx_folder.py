@@ -3,7 +3,8 @@
 
 ``onnx/model.onnx`` and ``onnx/model_quantized.onnx``; beside them ``config.json``, the tokenizer
 and, for a model that was made for sentences, the files of sentence-transformers. Graphs are called
-with ``input_ids``, ``attention_mask`` and, where the family has them, ``token_type_ids``.
+with ``input_ids``, ``attention_mask`` and, where the family has them, ``token_type_ids``; those of
+images with ``pixel_values``, and ``preprocessor_config.json`` stands in the tokenizer's place.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..checks import as_items, check_choice, typed
 from ..errors import ConfigError
 from ..files.folder_swap import new_folder
 from ..files.json_files import to_json
 from ..files.user_paths import user_path
 from ..files.whole_file import explained, make_folder, write_synced
+from ..inputs.image_encoder import ImageEncoder
 from ..model.sentence_files import settings_files
 from ..model.state import ModelState
 from ..quoting import quoted
 from .head_outputs import axes_of, name_head
 from .onnx_model import check_onnx, write_onnx
+from .pixels import PIXELS
 from .texts import IDS, INPUTS, MASK
 from .translations import translate
 
@@ -39,16 +44,22 @@ _FOLDER = "onnx"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "mtfreeze.json")
 """Files of a model that can be trained on; a folder that has one is never replaced by an export."""
 
+_SHAPES = ((480, 640), (640, 480), (500, 500))
+"""Images that a processor brings to one size, or does not."""
+
 
 def export_onnx(model: ModelState, path: Path, heads: Sequence[str] = ()) -> Path:
     """Write `model` in ONNX; see `MultiTaskModel.export_onnx`."""
-    if model.reads_images:
+    family = model.index.family
+    if not family.in_onnx:
         raise ConfigError(
-            "expected a model that reads texts; found one of images, of which this version writes "
-            "no ONNX; save_pretrained() writes a folder that transformers loads"
+            f"expected a model of texts, a vision transformer or a ResNet to write in ONNX; found "
+            f"one of the family {quoted(family.model_type)}; save_pretrained() writes a folder "
+            "that transformers loads"
         )
     chosen = _chosen(model, heads)
     check_onnx()
+    size = _size(model)
     target = user_path(path).resolve()
     _check_target(target, path)
     begin = f"cannot export the model to {quoted(str(path))}"
@@ -63,8 +74,31 @@ def export_onnx(model: ModelState, path: Path, heads: Sequence[str] = ()) -> Pat
             write_synced(place, data)
         (draft / _FOLDER).mkdir()
         for name, int8 in FILES.items():
-            _write(model, draft / _FOLDER / name, chosen, int8=int8)
+            if not (int8 and model.index.family.cells):  # nothing in it is a product
+                _write(model, draft / _FOLDER / name, chosen, size, int8=int8)
     return path
+
+
+def _size(model: ModelState) -> tuple[int, int] | None:
+    """Return height and width of the images that a model's graph takes; None: any, or texts.
+
+    Raises
+    ------
+    ConfigError
+        If images have many sizes and the graph can take but one.
+    """
+    encoder: object = model.encoder
+    if not isinstance(encoder, ImageEncoder) or model.index.family.cells:
+        return None
+    read = {encoder.processor.fitted(np.zeros((*one, 3), np.uint8)).shape for one in _SHAPES}
+    if len(read) > 1:
+        raise ConfigError(
+            "expected images of one size, for which a graph holds positions; found a "
+            "preprocessor_config.json that leaves them as different as they are; add "
+            '"do_center_crop": true and "crop_size" to it, and load the model again'
+        )
+    height, width, _ = read.pop()
+    return height, width
 
 
 def _chosen(model: ModelState, heads: object) -> list[Head]:
@@ -91,25 +125,40 @@ def _check_target(target: Path, path: Path) -> None:
         )
 
 
-def _write(model: ModelState, path: Path, heads: Sequence[Head], *, int8: bool) -> None:
-    encoder = {"last_hidden_state": "hidden"}
-    if model._loaded.settings.has_modules:
+def _write(
+    model: ModelState,
+    path: Path,
+    heads: Sequence[Head],
+    size: tuple[int, int] | None,
+    *,
+    int8: bool,
+) -> None:
+    encoder, family, config = {"last_hidden_state": "hidden"}, model.index.family, model.config
+    if model.reads_images:
+        encoder["image_embedding"] = "embedding"
+    elif model._loaded.settings.has_modules:
         encoder = {"token_embeddings": "hidden", "sentence_embedding": "embedding"}
     wanted = [*encoder.values(), *(one.name for one in heads)]
-    translation = translate(model._core, wanted, int8=int8)
+    window = family.window
+    window_of = None if window is None else lambda label: window(label, config)
+    translation = translate(model._core, wanted, int8=int8, size=size, window_of=window_of)
     known = {info.name: info for info in model._core.outputs()}
     axes: dict[str, Sequence[str | int]] = {}
     for name, output in encoder.items():
         translation.graph.named(name, translation.values[output])
-        axes[name] = axes_of(known[output])
+        axes[name] = axes_of(known[output], grid=family.cells and output == "hidden")
     keys = [info.key for info in model._core.params()]
     for one in heads:
         alone = len(heads) == 1
         axes.update(name_head(translation, one, known[one.name], keys, alone=alone))
-    others = [INPUTS.get(name, name) for name in translation.inputs]
-    inputs = [IDS, MASK, *(name for name in others if name != IDS)]
     labels = {one.name: list(one.labels) for one in heads if one.labels}
     notes = {"labels": json.dumps(labels)} if labels else {}
+    if model.reads_images:
+        sides = ("height", "width") if size is None else size
+        write_onnx(path, translation.graph, [PIXELS], axes, notes, pixels=("batch", 3, *sides))
+        return
+    others = [INPUTS.get(name, name) for name in translation.inputs]
+    inputs = [IDS, MASK, *(name for name in others if name != IDS)]
     write_onnx(path, translation.graph, inputs, axes, notes)
 
 
@@ -121,9 +170,8 @@ def _files(model: ModelState, heads: Sequence[Head]) -> dict[str, bytes]:
         labels = heads[0].labels
         config["id2label"] = {str(i): label for i, label in enumerate(labels)}
         config["label2id"] = {label: i for i, label in enumerate(labels)}
-    files = {
-        **model.encoder.files,
-        "config.json": to_json(config),
-        "tokenizer.json": model.encoder.tokenizer_json(),
-    }
+    files = {**model.encoder.files, "config.json": to_json(config)}
+    if model.reads_images:
+        return files
+    files["tokenizer.json"] = model.encoder.tokenizer_json()
     return files | (settings_files(settings, model.token_width) if settings.has_modules else {})

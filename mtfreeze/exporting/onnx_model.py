@@ -54,6 +54,8 @@ def write_onnx(
     inputs: Sequence[str],
     outputs: Mapping[str, Sequence[str | int]],
     notes: Mapping[str, str],
+    *,
+    pixels: Sequence[str | int] | None = None,
 ) -> None:
     """Write a graph, synced.
 
@@ -69,13 +71,17 @@ def write_onnx(
         Their axes by name: a size, or the name of one that differs between batches.
     notes : mapping of str to str
         Written into the file's metadata.
+    pixels : sequence, optional
+        Axes of the only input of a model of images, float32.
     """
     from onnx import TensorProto, helper
 
     total = sum(values.nbytes for values in graph.constants.values())
     beside = path.with_name(f"{path.name}_data") if total > LARGEST else None
     constants = _constants(graph.constants, beside)
-    shapes: dict[str, list[Any]] = {name: ["batch", "sequence"] for name in inputs}
+    kind = TensorProto.INT64 if pixels is None else TensorProto.FLOAT
+    axes = ["batch", "sequence"] if pixels is None else pixels
+    shapes: dict[str, list[Any]] = {name: list(axes) for name in inputs}
     if PROMPT in shapes:  # may be left out: then no prompt is
         shapes[PROMPT] = [1]
         constants.append(_tensor(PROMPT, np.zeros(1, np.int64)))
@@ -86,10 +92,7 @@ def write_onnx(
                 for one in graph.nodes
             ],
             "mtfreeze",
-            [
-                helper.make_tensor_value_info(name, TensorProto.INT64, shapes[name])
-                for name in shapes
-            ],
+            [helper.make_tensor_value_info(name, kind, shapes[name]) for name in shapes],
             [
                 helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
                 for name, shape in outputs.items()

@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from . import attention, chosen, pooling, rows
 from .graph import Graph
+from .pixels import OF_IMAGES, Pixels
 from .texts import INPUTS, Texts
 from .walk import ABSENT, At
 from .weights import Weights
@@ -71,7 +72,14 @@ class Translation:
     weights: Weights
 
 
-def translate(core: _core.Model, outputs: Iterable[str], *, int8: bool = False) -> Translation:
+def translate(
+    core: _core.Model,
+    outputs: Iterable[str],
+    *,
+    int8: bool = False,
+    size: tuple[int, int] | None = None,
+    window_of: Callable[[str], tuple[int, int, int]] | None = None,
+) -> Translation:
     """Write what a model computes as a graph.
 
     Parameters
@@ -82,6 +90,8 @@ def translate(core: _core.Model, outputs: Iterable[str], *, int8: bool = False) 
         Its outputs that are wanted; what they do not need is left out.
     int8 : bool
         Whether the backbone's products and tables are in int8.
+    size, window_of : optional
+        Of a model of images, as `Pixels` takes them.
 
     Raises
     ------
@@ -92,13 +102,22 @@ def translate(core: _core.Model, outputs: Iterable[str], *, int8: bool = False) 
     wanted = {name: known[name] for name in outputs}
     inputs = core.inputs()
     graph = Graph()
-    length = next(info.max_length for info in core.spaces() if info.name == "tokens")
-    weights, texts = Weights(graph, core, int8=int8), Texts(graph, length)
-    names = {i: INPUTS.get(info.name, info.name) for i, info in enumerate(inputs)}
+    weights = Weights(graph, core, int8=int8)
+    of_images = any(info.is_grid for info in core.spaces())
+    if of_images:
+        table = {**TRANSLATIONS, **OF_IMAGES}
+        texts: Texts = Pixels(graph, core, size, window_of)
+        graph.label = "pixels"
+        names = {0: texts.given()} if isinstance(texts, Pixels) else {}
+    else:
+        table = dict(TRANSLATIONS)
+        length = next(info.max_length for info in core.spaces() if info.name == "tokens")
+        texts = Texts(graph, length)
+        names = {i: INPUTS.get(info.name, info.name) for i, info in enumerate(inputs)}
     widths = {i: info.width for i, info in enumerate(inputs)}
     read: set[int] = set()
     for node in _needed(core.nodes(), wanted.values()):
-        make = TRANSLATIONS.get(node.op)
+        make = table.get(node.op)
         if make is None:
             raise ConfigError(
                 f"expected operations that ONNX has words for; found {quoted(node.op)} in "
@@ -118,7 +137,9 @@ def _needed(nodes: list[_core.NodeInfo], tensors: Iterable[int]) -> list[_core.N
     """Return the nodes that make these tensors, and what they read, in order."""
     wanted, kept = set(tensors), []
     for node in reversed(nodes):
+        # What has two ways to be made, a batch norm, is made by the one that reads what is stored.
         if wanted & (set(node.outputs) - {ABSENT}):
             kept.append(node)
+            wanted -= set(node.outputs)
             wanted |= set(node.inputs)
     return kept[::-1]

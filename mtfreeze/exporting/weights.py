@@ -68,6 +68,8 @@ class Weights:
 
         def matrix() -> NDArray[np.float32]:
             values = self.values(index)
+            if values.ndim > 2:  # of patches, whose rows hold channels, then rows of pixels
+                values = values.reshape(len(values), -1)
             return values if in_out else np.ascontiguousarray(values.T)
 
         key = f"{self._keys[index]}{'' if in_out else '.transposed'}"
