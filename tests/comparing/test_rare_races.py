@@ -51,7 +51,10 @@ def test_true_means_a_race_as_it_is_by_default() -> None:
 
 
 def test_the_earlier_name_of_start_does_not_contradict_it() -> None:
-    with pytest.warns(DeprecationWarning), pytest.raises(mtf.ConfigError, match="says start='cold'"):
+    with (
+        pytest.warns(DeprecationWarning),
+        pytest.raises(mtf.ConfigError, match="says start='cold'"),
+    ):
         take_start({"warm_start": None}, {"epochs": 1})
 
 
@@ -92,15 +95,20 @@ def test_no_rung_lies_in_the_warm_up_of_a_later_phase(model: mtf.MultiTaskModel)
 
 
 def test_a_run_without_steps_of_its_own_takes_what_it_took() -> None:
-    run = replace(runs(World())[0], seconds=3.0, history=[{"task": "mood", "step": 2, "seconds": 1.0}])
+    run = replace(
+        runs(World())[0], seconds=3.0, history=[{"task": "mood", "step": 2, "seconds": 1.0}]
+    )
     assert _whole_seconds(run, Candidate(10, 2, (2,))) == 3.0
     assert _whole_seconds(run, Candidate(10, 0, (2,))) == 10.0
 
 
 def test_words_of_a_race() -> None:
-    assert "chose nobody" in race_sentences(
-        result(chosen=None, entries={"one": entry("one", values={}, error="no room")})
-    )[0]
+    assert (
+        "chose nobody"
+        in race_sentences(
+            result(chosen=None, entries={"one": entry("one", values={}, error="no room")})
+        )[0]
+    )
     assert "is not over" in race_sentences(result(chosen=None))[0]
     needs = NeedsMore("mood", ("other",), 50, 0, 0)
     for rows, seeds, words in [
@@ -152,3 +160,17 @@ def test_a_damaged_checkpoint_costs_its_steps_alone(
     found = mtf.compare(model, tasks, ["none"], output_dir=tmp_path / "out", **settings)
     assert not found.failed and found.runs[-1].scenario == "none"
     assert found.runs[-1].tasks["mood"].metrics == whole.runs[-1].tasks["mood"].metrics
+
+
+def test_what_fit_refuses_ends_a_run_that_has_not_begun(
+    model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a checkpoint there is nothing that could be damaged."""
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise mtf.ConfigError("no such setting")
+
+    monkeypatch.setattr(worker, "fit", refused)
+    tasks = {"mood": mtf.Task(MANY[:20], MANY[:20])}
+    found = mtf.compare(model, tasks, ["none"], seeds=1, **SETTINGS)
+    assert "no such setting" in found.failed["none"]

@@ -141,7 +141,7 @@ def test_what_does_not_fit_does_not_race(
     assert [one.name for one in kept] == ["heads", "none"]
     assert left == ["lora did not race: training does not fit: needs 9 GB of 1 GB free"]
     lora = [one for one in given[0] if one.name == "lora"]
-    with pytest.raises(MemoryError, match="^lora did not race: training does not fit"):
+    with pytest.raises(MemoryError, match=r"^lora did not race: training does not fit"):
         try_out._within(budget.Limits(50.0), model, tasks, lora, {})
 
 
