@@ -194,6 +194,7 @@ set(_python
     freezing.c
     inputs.c
     losses.c
+    memory.c
     methods.c
     model.c
     module.c

@@ -361,6 +361,11 @@ class Model:
 
     def set_state(self, index: int, moment1: Float32, moment2: Float32, n_steps: int) -> None: ...
     def train_reset(self) -> None: ...
+    def memory_info(self) -> MemoryInfo:
+        """What this model takes: weights, state, plans, arenas, packed weights; what other models
+        of the process take is not in it."""
+
+    def reset_peak_memory(self) -> None: ...
     def plan(
         self,
         outputs: Sequence[str],

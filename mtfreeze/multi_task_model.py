@@ -22,7 +22,7 @@ from .checks import check_choice, check_path, check_seed, typed
 from .errors import ConfigError, SelectorError
 from .exporting.exporting_methods import ExportingMethods
 from .freezing.facts import publish
-from .freezing.selectors import ModelIndex
+from .freezing.model_index import ModelIndex
 from .heads.backbone_facts import BackboneFacts
 from .heads.head import Head, check_head_name
 from .heads.kind import HeadSpec
@@ -147,7 +147,7 @@ class MultiTaskModel(
         """
         from .files.still_folder import read_still
         from .model.hub import find_model_folder
-        from .model.loading import fill_head, load_folder
+        from .model.loading import fill_head, load_folder, restore_freezing
 
         found = find_model_folder(name_or_path, revision)
 
@@ -170,7 +170,7 @@ class MultiTaskModel(
                 model.add_head(saved.name, saved.spec)
                 fill_head(model._core, saved)
                 model.mark_trained([saved.name], trained=saved.trained)
-            model.set_freeze_state(loaded.freeze)
+            restore_freezing(model, loaded.freeze, model.name)
             return model
 
         return read_still(found.parent if found.is_file() else found, read)
@@ -235,7 +235,8 @@ class MultiTaskModel(
             Notes on the tasks (JSON values), kept in ``mtfreeze.json`` and in ``model.tasks``.
         head : str, optional
             Write this head with the backbone as a task model of transformers instead, such as
-            ``BertForSequenceClassification``: no other head, no freeze state.
+            ``BertForSequenceClassification``: no other head, no freeze state. The folder of a model
+            whose only head is of that form is one as it is.
 
         Returns
         -------

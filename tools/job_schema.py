@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mtfreeze.adapters.descriptions import WAYS
-from mtfreeze.cli import job, job_training, job_values
+from mtfreeze.cli import job, job_results, job_training, job_values
 from mtfreeze.data.balanced import ROW_SAMPLING
 from mtfreeze.data.batches import MIXING
 from mtfreeze.data.sampling import SAMPLING
@@ -98,6 +98,7 @@ FORMS: dict[Any, Schema] = {
         "uniqueItems": True,
     },
     job_values.check_columns: ref("columns"),
+    job_values.check_folder: {"anyOf": [TEXT, section({"train": TEXT, "eval": TEXT})]},
     job_values.check_loss: ref("loss"),
     job_values.check_augment: {
         "anyOf": [{"type": ["boolean", "null"]}, arguments(job_values._AUGMENT)]
@@ -206,12 +207,34 @@ def modes() -> Schema:
                 ref("schedule"),
                 {
                     "type": "object",
-                    "properties": {"kind": chosen(WAYS)},
+                    "properties": {"kind": chosen([*WAYS, job_values.SCRATCH]), "freeze": TEXTS},
                 },
             ]
         },
     }
-    return {"type": ["string", "array"], "items": {"anyOf": [TEXT, named]}}
+    return {"type": ["string", "array"], "items": {"anyOf": [TEXTS, named]}}
+
+
+def loggers() -> Schema:
+    """Return the trackers: names, or a name each with its settings."""
+    named = {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "properties": {
+            name: section(dict.fromkeys(job_results.logger_keys(name), TEXT))
+            for name in job_results.LOGGERS
+        },
+        "additionalProperties": False,
+    }
+    one = {"anyOf": [chosen(job_results.LOGGERS), named]}
+    return {"anyOf": [chosen(job_results.LOGGERS), {"type": "array", "items": one}]}
+
+
+def push() -> Schema:
+    """Return the name of a model on the hub, or how it is pushed."""
+    whole = section({key: FORMS[one] for key, one in job_results.PUSH.items()}, required=["repo"])
+    return {"anyOf": [TEXT, whole]}
 
 
 def from_page(heading: str) -> dict[str, str]:
@@ -283,7 +306,10 @@ def schema() -> Schema:
         "training": training(),
         "start": {"allOf": [{"$ref": "#/properties/training"}]},
         "modes": modes(),
+        "seeds": {"type": ["integer", "array"], "items": {"type": "integer"}},
         "race": {"anyOf": [FLAG, section({**numbers, "rungs": ANYTHING})]},
+        "loggers": loggers(),
+        "push_to": push(),
     }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

@@ -3,17 +3,18 @@
 
     python tools/try_wheel.py FILE              install, measure, import, embed, run the demo's help
     python tools/try_wheel.py FILE --tests      and the quick tests, from a folder without sources
-    python tools/try_wheel.py FILE --most 150   fail where it takes more MB on the disk
+    python tools/try_wheel.py FILE --most 160   fail where it takes more MB on the disk than these
 
 A wheel is installed with no compiler in reach; an sdist is built by pip, in isolation. The size is
 what `du` says of everything that pip brought, byte code counted and pip itself not; weights are
-installed after it.
+installed after it. On Linux and x86-64 it may be `MOST_MB` when nothing else is said.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,9 @@ from requirements import ROOT, extra_requirements, read_toml
 
 NOT_THERE = ("docs", "tools", "benchmarks", "drills", "c")
 """Folders of tests that look at the sources; and those of C."""
+
+MOST_MB = 154.0
+"""Of which NumPy takes 72, the tree of tokenizers 46 and our OpenBLAS 24; it must not grow."""
 
 MB = 1 << 20
 """As `du -m` counts."""
@@ -119,6 +123,8 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="a wheel or an sdist")
     parser.add_argument("--tests", action="store_true", help="run the quick tests too")
     parser.add_argument("--most", type=float, help="MB on the disk that are allowed")
+    measured = (sys.platform, platform.machine()) == ("linux", "x86_64")
+    parser.set_defaults(most=MOST_MB if measured else None)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     file = options.file.resolve()

@@ -23,6 +23,9 @@ LABELS = [str(number) for number in range(10)]
 RATE, DECAY = 1e-5, 0.01
 WHOLE = 1 << 40
 """A budget of tokens that no batch reaches: the step is one batch, as it is in PyTorch."""
+LEAST = 0.05
+"""Seconds that steps are timed for: one of the head alone takes less than waking up does, and comes
+after others like it in an epoch."""
 
 
 class _Side(ABC):
@@ -102,13 +105,15 @@ class Ours(_Side):
         return sum(view.size for view in self.model.trainable_parameters().values())
 
     def step(self) -> float:
-        """Take an optimizer step and return the seconds."""
-        core, begin = self.model._core, self.clock()
-        core.train_gradients(
-            self.given, [("what", self.labels, 1.0)], token_budget=WHOLE, precision=self.code
-        )
-        core.train_apply(*self.rates)
-        return self.clock() - begin
+        """Take an optimizer step, or several short ones, and return the seconds of one."""
+        core, begin, n, taken = self.model._core, self.clock(), 0, 0.0
+        while taken < LEAST:
+            core.train_gradients(
+                self.given, [("what", self.labels, 1.0)], token_budget=WHOLE, precision=self.code
+            )
+            core.train_apply(*self.rates)
+            n, taken = n + 1, self.clock() - begin
+        return taken / n
 
     def flops(self, training: bool, stored: bool = False) -> float:
         """Return the floating-point operations of a forward pass, or of a step."""

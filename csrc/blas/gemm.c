@@ -167,11 +167,17 @@ void mtf_linear_dw(mtf_real *dw, const mtf_real *dy, const mtf_real *x, int64_t 
     const int64_t c0 = tile % by_col.n_parts * by_col.part;
     const int64_t tile_rows = rows - r0 < by_row.part ? rows - r0 : by_row.part;
     const int64_t tile_cols = cols - c0 < by_col.part ? cols - c0 : by_col.part;
+    mtf_real *out = dw + r0 * cols + c0;
+    if (m == 0) { /* there may be no arrays of rows either */
+        for (int64_t r = 0; r < tile_rows && !add; r++) {
+            memset(out + r * cols, 0, (size_t)tile_cols * sizeof *out);
+        }
+        return;
+    }
     const mtf_real *left = (out_in ? dy : x) + r0;
     const mtf_real *right = (out_in ? x : dy) + c0;
-    mtf_real *out = dw + r0 * cols + c0;
     mtf_flops_add(MTF_FLOPS_DW, 2 * m * tile_rows * tile_cols);
-    if (m > 0 && m <= INT_MAX && uses_blas(n, k)) {
+    if (m <= INT_MAX && uses_blas(n, k)) {
         mtf_openblas_gemm(out, cols, left, rows, 1, right, cols, 0, tile_rows, tile_cols, m,
                           add ? 1 : 0);
         return;

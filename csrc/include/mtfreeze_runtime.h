@@ -114,6 +114,20 @@ void mtf_stop_watch(mtf_stop_fn stop, void *context, int interval_ms);
 void mtf_memory_get(mtf_memory_info *info);
 void mtf_memory_reset_peak(void);
 
+/* What some blocks of the heap take, of one model for instance, whatever else the process holds: those
+ * that a thread allocates between mtf_account_enter() with the account and with another one. They stay on
+ * it until they are freed, on any thread. */
+typedef struct mtf_account mtf_account;
+/* MTF_ERR_MEMORY: none was made. */
+MTF_NODISCARD mtf_status mtf_account_new(mtf_account **account, mtf_error *err);
+/* The owner lets go of it; it goes with its last block. NULL is fine. */
+void mtf_account_free(mtf_account *account);
+/* From now on blocks of this thread are on `account`, NULL: on none. Returns the one before. */
+mtf_account *mtf_account_enter(mtf_account *account);
+void mtf_account_get(const mtf_account *account, mtf_memory_info *info);
+/* Starts its bytes_peak anew from bytes_now. */
+void mtf_account_reset_peak(mtf_account *account);
+
 typedef struct mtf_flops {
     double forward, dx, dw; /* floating-point operations, counted where they were done */
 } mtf_flops;

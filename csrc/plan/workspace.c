@@ -31,14 +31,14 @@ void mtf_workspace_clear(mtf_workspace *w)
 }
 
 /* Makes room for `wanted` elements of `element` bytes; `place` is where their pointer stands. Contents
- * are not kept. */
+ * are not kept. An arena of none has a place too, from which offsets of 0 may be taken. */
 static mtf_status reserve(void *place, size_t *size, size_t wanted, size_t element, mtf_error *err)
 {
     void *block;
-    if (wanted <= *size) {
+    memcpy(&block, place, sizeof block);
+    if (block != NULL && wanted <= *size) {
         return MTF_OK;
     }
-    memcpy(&block, place, sizeof block);
     mtf_free(block);
     block = mtf_alloc_array(wanted, element);
     memcpy(place, &block, sizeof block);

@@ -113,6 +113,8 @@ struct mtf_py_model {
     atomic_int use;        /* mtf_py_use; MTF_PY_FREE: nobody is in a method */
     atomic_ulong reader;   /* the thread in a reading method, else 0 */
     long process;          /* whose thread is in a method */
+    mtf_account *account;  /* of what the model takes */
+    mtf_account *outside;  /* the one of the thread in a method before it came in */
 };
 
 extern PyType_Spec mtf_py_model_spec;
@@ -144,6 +146,11 @@ PyObject *mtf_py_set_values(mtf_py_model *self, PyObject *args, PyObject *kwargs
 
 extern PyType_Spec mtf_py_bracket_spec;
 PyObject *mtf_py_together(PyObject *module, PyObject *args, PyObject *kwargs);
+
+/* ---- memory.c --------------------------------------------------------------------------------- */
+
+PyObject *mtf_py_process_memory(PyObject *module, PyObject *unused);
+PyObject *mtf_py_reset_process_peak(PyObject *module, PyObject *unused);
 
 /* ---- outputs.c ------------------------------------------------------------------------------- */
 
@@ -183,6 +190,8 @@ PyObject *mtf_py_train_backward(mtf_py_model *self, PyObject *args, PyObject *kw
 PyObject *mtf_py_train_gradients(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_train_apply(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_train_reset(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_memory_info(mtf_py_model *self, PyObject *args, PyObject *kwargs);
+PyObject *mtf_py_reset_peak_memory(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_gradient(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_set_gradient(mtf_py_model *self, PyObject *args, PyObject *kwargs);
 PyObject *mtf_py_get_state(mtf_py_model *self, PyObject *args, PyObject *kwargs);

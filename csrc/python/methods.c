@@ -46,6 +46,8 @@ LOCKED(set_gradient, MTF_PY_WORKS)
 LOCKED(get_state, MTF_PY_READS)
 LOCKED(set_state, MTF_PY_WORKS)
 LOCKED(train_reset, MTF_PY_WORKS)
+LOCKED(memory_info, MTF_PY_READS)
+LOCKED(reset_peak_memory, MTF_PY_READS)
 LOCKED(prefix, MTF_PY_READS)
 LOCKED(plan, MTF_PY_READS)
 
@@ -163,6 +165,12 @@ PyDoc_STRVAR(set_state_doc, "set_state($self, /, index, moment1, moment2, n_step
                             "Replaces the optimizer state of a trainable parameter.");
 PyDoc_STRVAR(train_reset_doc, "train_reset($self, /)\n--\n\n"
                               "Frees gradients and optimizer state of every parameter.");
+PyDoc_STRVAR(memory_info_doc,
+             "memory_info($self, /)\n--\n\n"
+             "MemoryInfo of what this model takes: weights, state, plans, arenas, packed weights.");
+PyDoc_STRVAR(reset_peak_memory_doc,
+             "reset_peak_memory($self, /)\n--\n\n"
+             "Starts memory_info().bytes_peak of this model anew from bytes_now.");
 PyDoc_STRVAR(prefix_doc,
              "prefix($self, /, outputs, training, frozen=None)\n--\n\n"
              "Names of what the frozen prefix hands on towards these outputs, so that a batch may\n"
@@ -213,6 +221,8 @@ PyMethodDef mtf_py_model_methods[] = {
     METHOD("state", get_state, get_state_doc),
     METHOD("set_state", set_state, set_state_doc),
     METHOD("train_reset", train_reset, train_reset_doc),
+    METHOD("memory_info", memory_info, memory_info_doc),
+    METHOD("reset_peak_memory", reset_peak_memory, reset_peak_memory_doc),
     METHOD("prefix", prefix, prefix_doc),
     METHOD("plan", plan, plan_doc),
     {NULL, NULL, 0, NULL}};

@@ -57,12 +57,14 @@ int mtf_py_enter(mtf_py_model *self, mtf_py_use use)
         return -1;
     }
     self->state->n_running = mtf_py_n_running(self->state) + 1;
+    self->outside = mtf_account_enter(self->account);
     return 0;
 }
 
 void mtf_py_leave(mtf_py_model *self)
 {
     self->state->n_running = mtf_py_n_running(self->state) - 1;
+    mtf_account_enter(self->outside);
     atomic_store(&self->reader, 0);
     atomic_store(&self->use, MTF_PY_FREE);
 }
@@ -139,7 +141,11 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->state = state;
     state->n_models++;
     int built = -1;
-    if (mtf_py_enter(self, MTF_PY_WORKS) == 0) {
+    mtf_error err = {MTF_OK, ""};
+    const mtf_status status = mtf_account_new(&self->account, &err);
+    if (status != MTF_OK) {
+        mtf_py_raise(state, status, &err);
+    } else if (mtf_py_enter(self, MTF_PY_WORKS) == 0) {
         built = build(self, mapping);
         mtf_py_leave(self);
     }
@@ -162,6 +168,7 @@ static void model_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     mtf_model_free(self->model);
+    mtf_account_free(self->account);
     mtf_py_batch_free(self->pending);
     self->state->n_models--;
     Py_DECREF(self->module);

@@ -134,25 +134,6 @@ static PyObject *check_calls(PyObject *module, PyObject *args, PyObject *kwargs)
     return earlier;
 }
 
-static PyObject *memory_info(PyObject *module, PyObject *unused)
-{
-    (void)unused;
-    mtf_memory_info info;
-    mtf_memory_get(&info);
-    PyObject *fields[] = {PyLong_FromUnsignedLongLong(info.n_allocations),
-                          PyLong_FromUnsignedLongLong(info.bytes_now),
-                          PyLong_FromUnsignedLongLong(info.bytes_peak)};
-    return mtf_py_result(PyModule_GetState(module), MTF_PY_MEMORY_INFO, fields);
-}
-
-static PyObject *reset_peak_memory(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    mtf_memory_reset_peak();
-    Py_RETURN_NONE;
-}
-
 static PyObject *count_flops(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"on", NULL};
@@ -255,8 +236,8 @@ PyMethodDef mtf_py_module_functions[] = {
     {"set_threads", WITH_KEYWORDS(set_threads), set_threads_doc},
     {"get_threads", get_threads, METH_NOARGS, get_threads_doc},
     {"check_calls", WITH_KEYWORDS(check_calls), check_calls_doc},
-    {"memory_info", memory_info, METH_NOARGS, memory_info_doc},
-    {"reset_peak_memory", reset_peak_memory, METH_NOARGS, reset_peak_memory_doc},
+    {"memory_info", mtf_py_process_memory, METH_NOARGS, memory_info_doc},
+    {"reset_peak_memory", mtf_py_reset_process_peak, METH_NOARGS, reset_peak_memory_doc},
     {"count_flops", WITH_KEYWORDS(count_flops), count_flops_doc},
     {"flops", flops, METH_NOARGS, flops_doc},
     {"outline", WITH_KEYWORDS(mtf_py_outline), outline_doc},

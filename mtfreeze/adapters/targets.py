@@ -109,7 +109,8 @@ def select_sites(
     layers : sequence of int, optional
         What `check_layers` gave; None: all of them, and what lies outside of layers.
     usual : sequence of str
-        The names that count where none are given; none where the family has no usual ones.
+        The names that count where none are given, those that fit: a family may call the same part
+        in two ways. None where the family has no usual ones.
     n_layers : int
         How many layers there are.
     family : str
@@ -121,7 +122,15 @@ def select_sites(
         If a name fits no layer (with the closest), or nothing is left; the message lists what
         there is.
     """
-    named = usual if targets is None else targets
+    if not paths:
+        raise ConfigError(
+            f"an adapter stands at linear layers; found none in a model of the family "
+            f"{quoted(family)}; freeze a part of it, or train its head alone"
+        )
+    if targets is None:
+        named: str | Collection[str] = [one for one in usual if _any_named(paths, one)]
+    else:
+        named = targets
     if not named:
         raise ConfigError(
             f"models of the family {quoted(family)} have no usual places for an adapter: expected "
@@ -160,12 +169,16 @@ def _fits(paths: Sequence[str], named: str | Collection[str]) -> Callable[[str],
                 f"{quoted(named)}: {error}"
             ) from None
     for name in named:
-        if not any(is_named(path, [name]) for path in paths):
+        if not _any_named(paths, name):
             hint = did_you_mean(name, _ends(paths))
             raise ConfigError(
                 f"target {quoted(name)} fits no linear layer; {hint or _there_are(paths)}"
             )
     return lambda path: is_named(path, named)
+
+
+def _any_named(paths: Sequence[str], name: str) -> bool:
+    return any(is_named(path, [name]) for path in paths)
 
 
 def _ends(paths: Sequence[str]) -> list[str]:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["apply_freezing", "build_model", "build_tasks"]
 
 _TASK_KEYS = ("weight", "metric", "metrics", "loss", "augment", "sampling", "train_through_frozen")
-_STREAM, _IMAGE = "stream", "image"
-"""Keys of data that stay in their files, and of tables that hold paths of images."""
+_STREAM, _IMAGE, _FOLDER = "stream", "image", "folder"
+"""Keys of data that stay in their files, of tables that hold paths of images, and of where the
+images lie that a file of boxes names."""
 
 
 def build_model(config: Config) -> MultiTaskModel:
@@ -118,7 +119,11 @@ def _task(name: str, entry: Mapping[str, Any]) -> Task:
     options = dict(entry)
     own = {key: options.pop(key) for key in _TASK_KEYS if key in options}
     files = {part: options.pop(part) for part in ("train", "eval") if part in options}
-    parts = {part: _read(path, options, f"data.{name}") for part, path in files.items()}
+    folders = options.pop(_FOLDER, {})
+    parts = {}
+    for part, path in files.items():
+        own_folder = {_FOLDER: folders[part]} if part in folders else {}
+        parts[part] = _read(path, options | own_folder, f"data.{name}")
     return Task(**parts, **own)
 
 

@@ -92,7 +92,10 @@ def _pool(workers: int) -> Iterator[Executor | None]:
 )
 @epochs_option
 @click.option(
-    "--seeds", type=int, metavar="N", help="How many; default: 3, in a race 1 for those that race."
+    "--seeds",
+    type=int,
+    metavar="N",
+    help="How many; default: the job's, else 3, in a race 1 for those that race.",
 )
 @click.option(
     "--race", is_flag=True, help="Drop on the way who is behind; choose the cheapest of the best."
@@ -101,6 +104,7 @@ def _pool(workers: int) -> Iterator[Executor | None]:
 @click.option("--plot", metavar="FILE.png", help="Draw quality against time.")
 @click.option("--csv", "csv_path", metavar="FILE.csv", help="Write all figures.")
 @click.option("--output", metavar="FOLDER", help="Keep results; the same call goes on from there.")
+@click.option("--keep-models", is_flag=True, help="Keep what each comes to, in FOLDER/models.")
 @click.option(
     "--workers",
     type=click.IntRange(0),
@@ -125,6 +129,7 @@ def compare(
     plot: str | None,
     csv_path: str | None,
     output: str | None,
+    keep_models: bool,
     workers: int,
     gradients: bool,
     quiet: bool,
@@ -143,6 +148,8 @@ def compare(
 
     if modes is not None and single:
         raise click.UsageError("expected --modes A,B or --mode A --mode B; found both; leave one")
+    if keep_models and output is None:
+        raise click.UsageError("--keep-models keeps them in --output FOLDER; found no --output")
     path = job_file(config_path, job_path)
     if path is None:
         raise no_job()
@@ -159,11 +166,12 @@ def compare(
             model,
             tasks,
             chosen or None,
-            seeds=seeds,
+            seeds=config.seeds if seeds is None else seeds,
             gradients=gradients,
             race=config.race or race,
             executor=executor,
             output_dir=output,
+            keep_models=keep_models,
             progress=not quiet,
             **job_arguments(config),
         )

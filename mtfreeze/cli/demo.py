@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..closest import name_list
 from ..errors import DataError
 from .compare import check_comparison, job_arguments
 from .echo import echo, echo_json, note
@@ -26,7 +25,6 @@ from .options import common_options, json_option
 
 if TYPE_CHECKING:
     from ..comparing.comparison import Comparison
-    from ..comparing.results import ScenarioRun
     from ..heads.task import Task
     from ..multi_task_model import MultiTaskModel
 
@@ -100,6 +98,7 @@ def demo(
 
     With --images, on a small ResNet that is trained on handwritten digits first (a minute).
     """
+    from ..comparing.answer import answer
     from ..comparing.compare import compare
     from ..recommending import recommend
     from ..runtime.threads import show_config
@@ -145,27 +144,10 @@ def demo(
         files["pictures"] = [str(path) for path in pictures]
     files["report"] = [str(found.to_html(out / "report.html"))]
     said = {"advice, before anything trains": recommend(model, tasks, progress=False).sentence}
-    if (answer := _answer(found)) is not None:
-        said["answer"] = answer
+    if (said_last := answer(found)) is not None:
+        said["answer"] = said_last
     _show(found, files, said, as_json)
     return check_comparison(found)
-
-
-def _answer(found: Comparison) -> str | None:
-    """Return what a race over these modes would choose, in a sentence; None: nothing finished."""
-    from ..comparing.figures import REFERENCES
-    from ..comparing.race_result import means_of
-    from ..comparing.race_rules import choose
-
-    done: dict[str, list[ScenarioRun]] = {}
-    for run in found.runs:
-        if run.error is None and run.scenario not in REFERENCES:
-            done.setdefault(run.scenario, []).append(run)
-    choice = choose(*means_of(done, found.tasks))
-    if choice is None:
-        return None
-    judged = f"by the mean of {name_list(found.tasks)}" if len(found.tasks) > 1 else "by its task"
-    return f"freeze {choice.name}: {choice.reasons[0]}, {judged}, as compare(race=True) chooses"
 
 
 def _show(

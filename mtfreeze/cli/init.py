@@ -37,6 +37,7 @@ _NAMES: Mapping[str, str] = {
     "similarity": "similarity",
     "question_answering": "answers",
     "masked_lm": "language",
+    "detection": "boxes",
 }
 """What a head is called, by its kind."""
 
@@ -169,12 +170,19 @@ def init(
     check = check_data(source, **options)
     if not check.n_rows:
         raise DataError(check.faults[0].first[0] if check.faults else f"{data}: found no rows")
+    if check.content == "images" and model == MODEL:
+        raise ConfigError(
+            f"{data}: expected a model that reads images; found {MODEL}, which reads texts; name a "
+            "folder of a ViT, DINOv2, ResNet or, for boxes, a DETR with --model"
+        )
     heads = _heads(check)
     other = Path(eval_data) if eval_data is not None else _eval_file(source)
     folder = target.parent
     entry: dict[str, Any] = {"train": _relative(source, folder)}
     if other is not None:
         entry["eval"] = _relative(other, folder)
+    if "folder" in options:  # of images, as seen from here
+        options["folder"] = _relative(Path(options["folder"]), folder)
     named = model if not Path(model).is_dir() else str(Path(model).resolve())
     command = f"mtfreeze init {shlex.quote(data)}"
     text = job_text(command, named, heads, {**entry, **options})

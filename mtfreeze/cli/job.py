@@ -8,8 +8,14 @@
 
 `freeze_schedule` in `training` is a list of phases or the name of a usual schedule; nothing else is
 frozen then unless it is named. `start` (keys of `training`) is trained before `training`, usually
+the heads on the frozen backbone; `modes` lists what is compared, `seeds` says with how many seeds,
+and `race` (true, or settings of `mtf.Race`) drops on the way who is behind. Unknown keys are errors
+that name the closest one; Hugging Face's spellings of training arguments are accepted. Relative
+data paths are relative to the file. What only the model can judge (selectors, head names, labels)
+is checked where it is built.
 the heads on the frozen backbone; `modes` lists what is compared, and `race` (true, or settings of
-`mtf.Race`) drops on the way who is behind. Unknown keys are errors that name the closest one;
+`mtf.Race`) drops on the way who is behind; `loggers` and `push_to` say where a trained model and
+its run are written besides. Unknown keys are errors that name the closest one;
 Hugging Face's spellings of training arguments are accepted. Relative data paths are relative to the
 file. What only the model can judge (selectors, head names, labels) is checked where it is built.
 """
@@ -26,6 +32,7 @@ from ..closest import name_list, unknown
 from ..errors import ConfigError
 from ..heads.registry import required_keys
 from ..quoting import cut, quoted
+from .job_results import Push, check_loggers, check_push
 from .job_training import Freezing, read_training
 from .job_values import (
     Check,
@@ -33,6 +40,7 @@ from .job_values import (
     check_augment,
     check_bool,
     check_columns,
+    check_folder,
     check_head_labels,
     check_label_map,
     check_loss,
@@ -42,6 +50,7 @@ from .job_values import (
     check_number,
     check_race,
     check_section,
+    check_seeds,
     check_text,
     found_text,
 )
@@ -70,6 +79,12 @@ class Config:
         What is to be compared: selectors of what is frozen, and named schedules.
     race : bool or dict
         Whether it is a race; settings of `Race`.
+    seeds : int or list of int or None
+        How many seeds a comparison has, or which; None where the job does not say.
+    loggers : list of (str, dict)
+        Trackers that the run is written to, with their arguments.
+    push_to : Push or None
+        Where the trained model is pushed.
     """
 
     model: dict[str, Any]
@@ -81,9 +96,15 @@ class Config:
     start_freezing: Freezing = field(default_factory=Freezing)
     modes: list[Any] = field(default_factory=list)
     race: bool | dict[str, Any] = False
+    seeds: int | list[int] | None = None
+    loggers: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    push_to: Push | None = None
 
 
-_SECTIONS = ("model", "heads", "data", "training", "start", "modes", "race")
+_SECTIONS = (
+    *("model", "heads", "data", "training", "start", "modes", "seeds", "race"),
+    *("loggers", "push_to"),
+)
 _MODEL: dict[str, Check] = {
     "name": check_text,
     "pooling": check_text,
@@ -121,6 +142,12 @@ _HEAD: dict[str, Check] = {
     "tied": check_bool,
     "block": check_number,
     "n_words": check_number,
+    "max_length": check_number,
+    "stride": check_number,
+    "max_answer_tokens": check_number,
+    "no_answer_threshold": check_number,
+    "queries": check_number,
+    "auxiliary": check_bool,
     "probability": check_number,
     "whole_words": check_bool,
     "seed": check_number,
@@ -139,6 +166,7 @@ _DATA: dict[str, Check] = {
     "sampling": check_text,
     "train_through_frozen": check_bool,
     "image": check_columns,
+    "folder": check_folder,
     "header": check_bool,
     "text": check_columns,
     "label": check_columns,
@@ -157,6 +185,21 @@ def _require(path: str, section: Mapping[str, Any], keys: Iterable[str]) -> None
             raise ConfigError(
                 f"{path} lacks the key {quoted(key)}; found {name_list(section)}; add it"
             )
+
+
+def _folders(path: str, entry: Mapping[str, Any], place: Path) -> dict[str, str]:
+    """Return the folder of the images of each file of a task."""
+    given = entry["folder"]
+    parts = [part for part in ("train", "eval") if part in entry]
+    if isinstance(given, str):
+        return {part: str(place / given) for part in parts}
+    for part in given:
+        if part not in entry:
+            raise ConfigError(
+                f"{path} names a folder for {part}; found no file for it; add {part}: FILE beside "
+                "folder, or leave it out"
+            )
+    return {part: str(place / one) for part, one in given.items()}
 
 
 def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
@@ -209,13 +252,31 @@ def parse_config(raw: object, folder: str | os.PathLike[str] = ".") -> Config:
             raise ConfigError(f"data.{cut(name, 60)} names no file; add train: FILE or eval: FILE")
         for part in {"train", "eval"} & set(entry):
             entry[part] = str(place / entry[part])
+        if "folder" in entry:
+            entry["folder"] = _folders(f"data.{cut(name, 60)}.folder", entry, place)
     training, freezing = read_training("training", top.get("training", {}), place)
     start, start_freezing = None, Freezing()
     if "start" in top:
         start, start_freezing = read_training("start", top["start"], place)
     modes = check_modes("modes", top.get("modes", []))
     race = check_race("race", top.get("race", False))
-    return Config(model, heads, data, training, freezing, start, start_freezing, modes, race)
+    seeds = check_seeds("seeds", top["seeds"]) if "seeds" in top else None
+    loggers = check_loggers("loggers", top.get("loggers", []), place)
+    push = check_push("push_to", top["push_to"]) if "push_to" in top else None
+    return Config(
+        model,
+        heads,
+        data,
+        training,
+        freezing,
+        start,
+        start_freezing,
+        modes,
+        race,
+        seeds,
+        loggers,
+        push,
+    )
 
 
 def parse_setting(text: str) -> tuple[list[str], Any]:

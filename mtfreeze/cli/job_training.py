@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..checks import as_integer, check_integer
+from ..checks import as_integer
 from ..closest import name_list
 from ..errors import ConfigError
 from ..planning.run_setting import Kind
@@ -35,6 +35,7 @@ from .job_values import (
     check_text,
     check_texts,
     check_training_precision,
+    check_whole,
 )
 
 __all__ = ["CHECKS", "HF_SPELLINGS", "TRAINING_KEYS", "Freezing", "read_training"]
@@ -161,7 +162,7 @@ def _translate_accumulation(path: str, given: dict[str, Any]) -> None:
     name = "gradient_accumulation_steps"
     if name not in given:
         return
-    times = check_integer(f"{path}.{name}", given.pop(name), 1)
+    times = check_whole(f"{path}.{name}", given.pop(name), 1)
     if times == 1:
         return
     rows = as_integer(given.get("batch_size"))
@@ -188,6 +189,8 @@ def _translate_half_precision(path: str, given: dict[str, Any]) -> None:
 def _translate_strategy(path: str, given: dict[str, Any], kind: str) -> None:
     """Turn ``eval_strategy: steps`` and ``eval_steps: 50`` into ``eval_every: 50``."""
     strategy, steps = given.pop(f"{kind}_strategy"), given.pop(f"{kind}_steps", None)
+    if steps is not None:
+        steps = check_whole(f"{path}.{kind}_steps", steps, 0)
     if f"{kind}_every" in given:
         raise _both(path, f"{kind}_every", f"{kind}_strategy")
     # YAML reads a bare `no` as false.

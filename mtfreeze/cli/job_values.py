@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..adapters.descriptions import WAYS, way_from_dict
-from ..checks import as_integer, as_number, check_choice, check_each, typed
+from ..checks import as_integer, as_number, check_choice, check_each, check_integer, typed
 from ..closest import unknown
+from ..comparing.scratch import Scratch
 from ..data.label_names import numbered_names
 from ..errors import ConfigError
 from ..quoting import cut, quoted
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AUTO",
+    "SCRATCH",
     "Check",
     "check_anything",
     "check_augment",
     "check_bool",
     "check_columns",
     "check_early_stopping",
+    "check_folder",
     "check_head_labels",
     "check_label_map",
     "check_labels",
@@ -42,10 +45,12 @@ __all__ = [
     "check_rate",
     "check_schedule",
     "check_section",
+    "check_seeds",
     "check_start",
     "check_text",
     "check_texts",
     "check_training_precision",
+    "check_whole",
     "found_text",
 ]
 
@@ -54,6 +59,9 @@ Check = Callable[[str, object], Any]
 
 AUTO = "auto"
 """In the place of a head's labels: those in its data."""
+
+SCRATCH = "scratch"
+"""Kind of the mode without pre-training."""
 
 _RATES = ("learning_rate", "probe_learning_rate", "weight_decay")
 _NUMBERS = ("warmup_ratio", "layer_decay")
@@ -91,6 +99,14 @@ def check_number(path: str, value: object) -> Any:
             f"{path} must be a number; found {found_text(value)}; write 2.0e-5 or 0.1"
         )
     return value
+
+
+def check_whole(path: str, value: object, lowest: int) -> int:
+    """Check for a whole number of at least `lowest`."""
+    try:
+        return check_integer(path, value, lowest)
+    except TypeError as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_precision_name(path: str, value: object) -> str:
@@ -134,11 +150,25 @@ def check_race(path: str, value: object) -> bool | dict[str, Any]:
     return check_section(path, value, {**numbers, "rungs": check_anything})
 
 
+def check_seeds(path: str, value: object) -> int | list[int]:
+    """Check for how many seeds a comparison has, or for which: ``3``, ``[0, 1, 2]``."""
+    number = as_integer(value)
+    if number is not None:
+        return number
+    if not isinstance(value, list) or any(as_integer(one) is None for one in value):
+        raise ConfigError(
+            f"{path} must be how many seeds, or a list of them; found {found_text(value)}; write "
+            "3 or [0, 1, 2]"
+        )
+    return value
+
+
 def check_modes(path: str, value: object) -> list[Any]:
     """Check for a list of what is compared: selectors of what is frozen, and named schedules.
 
-    modes: [backbone, none, {gradual: {gradual: {every: 1}}}, {top first: [{train: heads}]},
-    lora, {lora: {rank: 4}}, {small: {kind: lora, rank: 2}}, bitfit]
+    modes: [backbone, none, [classifier, "backbone[:3]"], {lower: {freeze: "backbone[:3]"}},
+    {gradual: {gradual: {every: 1}}}, {top first: [{train: heads}]}, lora, {lora: {rank: 4}},
+    {small: {kind: lora, rank: 2}}, bitfit, {from scratch: {kind: scratch}}]
     """
     if isinstance(value, str):
         return [value]
@@ -148,7 +178,7 @@ def check_modes(path: str, value: object) -> list[Any]:
     for i, one in enumerate(value):
         where = f"{path}[{i}]"
         if not isinstance(one, Mapping):
-            modes.append(check_text(where, one))
+            modes.append((check_texts if isinstance(one, list) else check_text)(where, one))
             continue
         if len(one) != 1:
             raise ConfigError(
@@ -157,6 +187,10 @@ def check_modes(path: str, value: object) -> list[Any]:
             )
         ((name, schedule),) = one.items()
         name = check_text(where, name)
+        if isinstance(schedule, Mapping) and set(schedule) == {"freeze"}:
+            frozen = check_texts(f"{where}.{cut(name, 60)}.freeze", schedule["freeze"])
+            modes.append((name, frozen))
+            continue
         way = _way(f"{where}.{cut(name, 60)}", name, schedule)
         if way is not None:
             modes.append(way)
@@ -168,10 +202,13 @@ def check_modes(path: str, value: object) -> list[Any]:
 def _way(path: str, name: str, value: object) -> Any:
     """Return a way of training few parameters, with its name if it has one of its own.
 
-    ``{lora: {rank: 4}}``, or ``{small: {kind: lora, rank: 4}}``; None: it is none.
+    ``{lora: {rank: 4}}``, or ``{small: {kind: lora, rank: 4}}``; also ``{name: {kind: scratch}}``,
+    which trains everything from random weights. None: it is none.
     """
     if not isinstance(value, Mapping) or not (name in WAYS or "kind" in value):
         return None
+    if value == {"kind": SCRATCH}:
+        return name, Scratch()
     try:
         way = way_from_dict({"kind": name, **value})
     except (ConfigError, TypeError) as error:
@@ -360,6 +397,16 @@ _AUGMENT: dict[str, Check] = {
     "variants": check_number,
     "seed": check_number,
 }
+
+
+def check_folder(path: str, value: object) -> str | dict[str, str]:
+    """Check for a folder, or one for what is learned from and one for what is judged by.
+
+    folder: {train: train2017, eval: val2017}
+    """
+    if isinstance(value, Mapping):
+        return check_section(path, value, dict.fromkeys(("train", "eval"), check_text))
+    return check_text(path, value)
 
 
 def check_early_stopping(path: str, value: object) -> EarlyStopping | None:

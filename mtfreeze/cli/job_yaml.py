@@ -28,6 +28,9 @@ _MAX_DEPTH = 50
 _LONGEST_NUMBER = 100
 _UNLIKELY = re.compile(r"[-+]?(0[0-9_]+$|.*:)")
 _TAG = "tag:yaml.org,2002:"
+_MARKED = re.compile(r"[:\[,-]\s*!\w")
+"""A selector that begins with an exclamation mark, which is the begin of a tag in YAML."""
+
 _KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
 
 
@@ -72,7 +75,11 @@ def parse_yaml(text: str, where: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         at = _place(where, mark) if mark is not None else where
         problem = cut(str(getattr(error, "problem", None) or "not YAML"))
-        raise ConfigError(f"{at}: expected YAML; {problem}; correct the line") from None
+        do = "correct the line"
+        line = "" if mark is None else "".join(text.splitlines()[mark.line : mark.line + 1])
+        if _MARKED.search(line):
+            do = 'a text that begins with ! stands in quotes, as "!heads"'
+        raise ConfigError(f"{at}: expected YAML; {problem}; {do}") from None
     except ConfigError:
         raise
     except Exception as error:  # a key or number that Python cannot make of the text

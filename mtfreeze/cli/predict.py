@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``mtfreeze predict``: texts in (arguments, a file, or stdin), labels out (TSV or JSON lines).
 
-TSV has the text and one column a head, tags of words joined by spaces; a TAB, a newline or a
-backslash in them is written as in a Python string (`files.fields`). JSON lines hold ``text``,
+TSV has the text and one column a head, tags of words joined by spaces, several facts (an answer and
+where it stands, boxes) as JSON; a TAB, a newline or a backslash in them is written as in a Python
+string (`files.fields`). JSON lines hold ``text``,
 ``words`` where a head labels words, ``texts`` where one reads several, and each head's answer; with
 ``--probabilities`` the share of every label as well. Heads of pairs get what TABs part in a line.
 """
@@ -76,7 +77,9 @@ def _plain(value: Any) -> Any:
     """Return a prediction as JSON holds it, numbers with the digits that float32 has."""
     import numpy as np
 
-    if isinstance(value, np.ndarray):
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray | list):
         return [_plain(one) for one in value]
     return float(str(value)) if isinstance(value, np.floating) else value
 
@@ -85,7 +88,10 @@ def _tsv(answer: dict[str, Any], heads: list[str]) -> str:
     cells = [next(iter(answer.values()))]  # the text, or the path of the image
     for head in heads:
         value = answer[head]
-        cells.append(" ".join(map(str, value)) if isinstance(value, list) else str(value))
+        if isinstance(value, dict):  # several facts, such as what was found, and where
+            cells.append(json_line(value))
+        else:
+            cells.append(" ".join(map(str, value)) if isinstance(value, list) else str(value))
     return "\t".join(map(tsv_field, cells))
 
 

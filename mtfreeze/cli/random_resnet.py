@@ -43,10 +43,9 @@ def write_random_resnet(folder: Path, seed: int = 0) -> Path:
     seed : int
         Of the weights.
     """
-    from safetensors.numpy import save_file
-
     from .. import _core
     from ..families import FAMILIES, core_config
+    from ..files.tensor_files import write_tensors
     from ..runtime import threads
 
     threads.initialize()
@@ -61,7 +60,7 @@ def write_random_resnet(folder: Path, seed: int = 0) -> Path:
             values = (spread * random.standard_normal(info.shape)).astype(np.float32)
         tensors[name] = values
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    write_tensors(folder / "model.safetensors", tensors)
     for name, found in (("config.json", CONFIG), ("preprocessor_config.json", _PROCESSOR)):
         (folder / name).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return folder

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..closest import name_list
-from ..errors import ConfigError
+from ..errors import ConfigError, Error
 from ..files.fields import tsv_field
 from .echo import echo, echo_json, note
 from .estimate import estimate_job, estimates_text
 from .guard import INTERRUPTED, FrozenChanged
+from .job_results import make_loggers
 from .once import OnceCommand
 from .options import (
     PATH,
@@ -29,7 +30,10 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..freezing.digests import FrozenReport
+    from ..multi_task_model import MultiTaskModel
     from ..training.run import Run
+    from .job import Config
+    from .job_results import Push
 
 __all__ = ["check_unmoved", "train"]
 
@@ -73,17 +77,55 @@ def _clear_checkpoints(folder: str | None) -> None:
             remove_checkpoint(path)
 
 
-def _show(run: Run, folder: str | None, as_json: bool) -> None:
+def _check_push(config: Config, model: MultiTaskModel, folder: str | None) -> None:
+    """Refuse before the run what would keep its model from the hub; nothing is asked of it.
+
+    Raises
+    ------
+    ConfigError
+        If the hub is switched off, the head is none of its form, or the model is saved nowhere.
+    ImportError
+        If the package that pushes is missing.
+    """
+    push = config.push_to
+    if push is None:
+        return
+    from ..model.task_models import check_task_model
+    from ..sharing.upload import check_online
+
+    if folder is None:
+        raise ConfigError(
+            "push_to sends the trained model to the hub, which may fail; found no folder that "
+            "keeps it; add training.output_dir, or --output"
+        )
+    check_online(push.repo)
+    if push.head is not None:
+        check_task_model(model, push.head)
+
+
+def _push(run: Run, push: Push | None, model: MultiTaskModel) -> str | None:
+    """Push the model of a whole run; return where it is to be seen."""
+    if push is None or not run.frozen.ok:
+        return None
+    if run.interrupted or run.paused:
+        note(f"not pushed to {push.repo}: the run is not over")
+        return None
+    return model.push_to_hub(push.repo, private=push.private, head=push.head)
+
+
+def _show(run: Run, folder: str | None, as_json: bool, pushed: str | None) -> None:
     if as_json:
         facts = {"metrics": run.metrics, "n_steps": run.n_steps, "n_planned": run.n_planned}
         facts |= {"interrupted": run.interrupted, "paused": run.paused, "stopped": run.stopped}
         facts |= {"frozen_ok": run.frozen.ok, "verdict": run.verdict, "notes": run.notes}
-        echo_json(facts | {"saved": folder})
+        echo_json(facts | {"saved": folder} | ({"pushed": pushed} if pushed else {}))
         return
     for name, value in run.metrics.items():
         echo(f"{name}\t{value:.6g}")
     if folder is not None:
         echo(f"saved\t{tsv_field(folder)}")
+    if pushed is not None:
+        echo(f"pushed\t{tsv_field(pushed)}")
 
 
 @click.command(cls=OnceCommand)
@@ -148,6 +190,8 @@ def train(
     model = build_model(config)
     apply_freezing(model, config.freezing)  # a selector that matches nothing ends here
     tasks = build_tasks(config, model)
+    _check_push(config, model, arguments["output_dir"])
+    loggers = make_loggers(config.loggers)
     if dry_run:
         found = estimate_job(config, model, tasks, arguments)
         if as_json:
@@ -168,8 +212,17 @@ def train(
         apply_freezing(model, config.freezing)
     if force:
         _clear_checkpoints(arguments["output_dir"])
+    if loggers:
+        arguments["callbacks"] = [*arguments.get("callbacks", []), *loggers]
     run = fit(model, tasks, **arguments)
     folder = arguments["output_dir"]
-    _show(run, None if folder is None else str(Path(folder)), as_json)
+    pushed, failed = None, None
+    try:
+        pushed = _push(run, config.push_to, model)
+    except (Error, OSError) as error:  # the run is over all the same, and its model saved
+        failed = error
+    _show(run, None if folder is None else str(Path(folder)), as_json, pushed)
     check_unmoved(run.frozen)
+    if failed is not None:
+        raise failed
     return INTERRUPTED if run.interrupted else 0

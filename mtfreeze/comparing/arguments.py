@@ -50,6 +50,7 @@ __all__ = [
     "check_plans",
     "check_seeds",
     "describe",
+    "identity_of",
     "take_start",
 ]
 
@@ -222,6 +223,14 @@ def check_plans(
     return plans
 
 
+def identity_of(model: MultiTaskModel) -> str:
+    """Return the digest of what scenarios begin from: weights, how rows are read, an adapter."""
+    facts = [digest_model(model), model._loaded.build_config, model.encoder.max_length]
+    if model.adapter is not None:
+        facts.append(model.adapter.to_dict())
+    return _digest(facts)
+
+
 def describe(
     model: MultiTaskModel,
     values: Mapping[str, Any],
@@ -232,12 +241,8 @@ def describe(
 ) -> dict[str, Any]:
     """Return the settings of a comparison, as JSON values."""
     runtime = _core.runtime_info()
-    parameters = digest_model(model)
-    facts = [parameters, model._loaded.build_config, model.encoder.max_length]
-    if model.adapter is not None:
-        facts.append(model.adapter.to_dict())
     identity = {
-        "model": _digest(facts),
+        "model": identity_of(model),
         "heads": _digest({name: repr(head.spec) for name, head in model.heads.items()}),
         "tasks": _digest(values["tasks"]),
         "old_tasks": _digest(values["old_tasks"]),

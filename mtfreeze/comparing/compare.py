@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..checks import check_flag, check_integer, check_path
+from ..errors import ConfigError
 from ..evaluating.sufficient import check_sufficient
 from ..files.user_paths import user_path
 from ..heads.task import Task
@@ -35,6 +36,8 @@ from .arguments import check_arguments, check_plans, check_seeds, describe, take
 from .comparison import Comparison
 from .comparison_folder import ComparisonFolder
 from .drift import probe_texts
+from .given import Given
+from .job_facts import job_facts
 from .pilots import are_short, pilot_lines, pilot_tasks, pilots_of
 from .race_data import check_judges, held_out
 from .race_plan import race_facts
@@ -42,7 +45,6 @@ from .race_settings import Race, read_race
 from .race_words import first_lines
 from .running import Job, check_executor
 from .scenarios import Scenario, read_modes, usual_modes
-from .task_files import probe_from_values, probe_to_values, tasks_to_values
 from .work import Work
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ def compare(
     executor: Executor | None = None,
     threads: int | None = None,
     output_dir: str | os.PathLike[str] | None = None,
+    keep_models: bool = False,
     progress: bool = True,
     **fit_arguments: Unpack[CompareArguments],
 ) -> Comparison:
@@ -123,6 +126,10 @@ def compare(
     output_dir : path, optional
         Keeps settings and results. The same call goes on where an interrupted one stopped, and may
         name more modes and seeds. By default a folder that is deleted at the end.
+    keep_models : bool
+        Save what each scenario and seed comes to as a model folder in ``output_dir/models``, each
+        as large as the model. Without it ``comparison.best_model()`` trains the winner again, to
+        the same bits.
     progress : bool
         A line a job and a bar, or silence.
     **fit_arguments
@@ -131,8 +138,9 @@ def compare(
     Returns
     -------
     Comparison
-        Prints as a table; ``.plot(path)``, ``.to_html(path)``, ``.to_pandas()``. A scenario that
-        failed says why in its row. After Ctrl-C it holds what was done.
+        Prints as a table; ``.plot(path)``, ``.to_html(path)``, ``.to_pandas()``; ``.best_model()``
+        is the winner's model. A scenario that failed says why in its row. After Ctrl-C it holds
+        what was done.
 
     Raises
     ------
@@ -154,6 +162,11 @@ def compare(
     check_model(model)
     reporter = Reporter(check_flag("progress", progress))
     kept = None if output_dir is None else check_path("output_dir", output_dir)
+    if check_flag("keep_models", keep_models) and kept is None:
+        raise ConfigError(
+            "keep_models=True keeps models in output_dir; found no output_dir; name a folder, or "
+            "leave keep_models out: best_model() trains the winner again"
+        )
     gradients = check_flag("gradients", gradients)
     given = check_tasks(model, tasks)
     old = {} if not old_tasks else check_tasks(model, old_tasks)
@@ -191,7 +204,7 @@ def compare(
                 partial(
                     compare, model, start=begins, old_tasks=old_tasks, probe=probe,
                     gradients=gradients, executor=executor, threads=threads, progress=progress,
-                    **given_settings,
+                    keep_models=keep_models, **given_settings,
                 ),
                 pilots, given, scenarios, numbers, racing, kept,
             )  # fmt: skip
@@ -199,26 +212,28 @@ def compare(
             reporter.say(line)
     texts = probe_texts([*given.values(), *old.values()]) if probe is None else list(probe)
     encode_rows(model, cast(Any, texts))  # what is no text is said now
-    values = {
-        "tasks": tasks_to_values(given),
-        "old_tasks": tasks_to_values(old),
-        "probe": probe_to_values(texts),
-    }
+    source = Given(model, given, old, texts)
+    values = source.values()
     settings = describe(model, values, scenarios, numbers, fit_settings, gradients)
     workers = threads if threads is not None or executor is None else 1
     settings["threads"] = workers or get_threads()
+    settings["job"] = job_facts(model, tasks, old)
     if racing is not None:
         settings["race"] = racing.to_dict()
+    if keep_models:
+        settings["keep_models"] = True
     with claimed(kept), _folder(kept) as path:
         folder = ComparisonFolder(path)
         with _errors_of(kept):
-            _fill(folder, model, settings, values)
+            source.fill(folder, settings, values)
             folder.keep_race(None if facts is None else facts.to_dict())
         work = Work(folder, settings, executor, workers, reporter, facts)
         interrupted = work.run([Job(one.name, seed) for seed in numbers for one in scenarios])
         if not interrupted and not any(run.error for run in work.found.values()):
             folder.forget_features()
-        return Comparison(work.in_order(), settings, kept, interrupted, work.raced())
+        found = Comparison(work.in_order(), settings, kept, interrupted, work.raced())
+        found.given = source
+        return found
 
 
 def _by_pilots(
@@ -265,17 +280,3 @@ def _errors_of(output_dir: Path | None) -> Iterator[None]:
             f"{os.strerror(error.errno)}; nothing of it is kept; free space there, or choose "
             "another disk with output_dir",
         ) from None
-
-
-def _fill(
-    folder: ComparisonFolder,
-    model: MultiTaskModel,
-    settings: Mapping[str, Any],
-    values: Mapping[str, Any],
-) -> None:
-    """Write what workers need; what an earlier call wrote stays."""
-    folder.begin(settings, values)
-    if not (folder.model / "config.json").is_file():
-        model.save_pretrained(folder.model)
-    if not folder.has_probe():
-        folder.save_probe(model.encode(probe_from_values(values["probe"])))

@@ -7,12 +7,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from ..checks import check_path
-from ..errors import CheckpointError
+from ..checks import check_flag, check_path, check_seed
+from ..closest import name_list
+from ..errors import CheckpointError, ConfigError
 from ..files.whole_file import check_output, write_output
 from ..pictures.modes import modes_figure, modes_text
 from ..pictures.quality import quality_figure, quality_text
 from ..pictures.writing import check_place, give_picture
+from ..quoting import quoted
+from ..runtime.progress import Reporter
 from .comparison_data import ComparisonData
 from .comparison_folder import ComparisonFolder, described
 from .export import long_rows, to_csv_text, to_frame
@@ -26,6 +29,8 @@ from .table import ComparisonTable, make_table
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from ..multi_task_model import MultiTaskModel
 
 __all__ = ["Comparison"]
 
@@ -112,10 +117,68 @@ class Comparison(ComparisonData):
         whole.interrupted = whole.n_missing > 0
         return whole
 
+    def best_model(
+        self, task: str | None = None, *, seed: int | None = None, progress: bool = True
+    ) -> MultiTaskModel:
+        """Return the model of the winner.
+
+        It is read where ``compare(keep_models=True)`` kept it, and else trained again, from the
+        folder or the model and the tasks of the call; a digest of weights and settings says that it
+        is the one that was judged, bit for bit.
+
+        Parameters
+        ----------
+        task : str, optional
+            ``best(task)`` is the winner, even where others cannot be told apart from it. Without it
+            the one that a race chose, or that is best on every task.
+        seed : int, optional
+            Which of its seeds; by default the first. Seeds are not chosen by their scores, which
+            would promise too much.
+        progress : bool
+            A line before it is trained again, or silence.
+
+        Returns
+        -------
+        MultiTaskModel
+            As its run left it: freeze state, adapter and heads included.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such task or seed, no one is best on every task, there is neither folder
+            nor model, or the model has changed since.
+        CheckpointError, TrainingError
+            If what was kept, or comes out, is not the model that was judged.
+
+        Examples
+        --------
+        >>> settings = {"seeds": 1, "epochs": 1, "start": "cold", "progress": False}
+        >>> comparison = mtf.compare(model, tasks, modes=["backbone"], **settings)
+        >>> best = comparison.best_model("classifier", progress=False)
+        >>> best.trainable("backbone"), list(best.heads)
+        (False, ['classifier', 'ner_head'])
+        """
+        from .winner import model_of
+
+        reporter = Reporter(check_flag("progress", progress))
+        name = self._winner(task)
+        runs = {run.seed: run for run in self.runs if run.scenario == name and run.error is None}
+        number = next(iter(runs)) if seed is None else check_seed("seed", seed)
+        if number not in runs:
+            raise ConfigError(
+                f"seed must be one that {quoted(name)} finished with, {name_list(runs)}; found "
+                f"{number}; choose one of them, or leave seed out"
+            )
+        return model_of(runs[number], self.settings, self.folder, self.given, reporter)
+
     def table(self) -> ComparisonTable:
         """Return the table; it prints as text, and as HTML in a notebook."""
         race = None if self.race is None else race_grid(self.race)
-        return make_table(self.rows, self.tasks, self.old_tasks, self._best, self.sentences(), race)
+        words = self.sentences()
+        n_first = len(self.first_sentences())
+        return make_table(
+            self.rows, self.tasks, self.old_tasks, self._best, words, race, n_first=n_first
+        )
 
     def __repr__(self) -> str:
         return self.table().text()
@@ -213,7 +276,10 @@ class Comparison(ComparisonData):
             If it cannot be written.
         """
         phases = {name: run.phases for name, run in self.first_runs().items() if run.phases}
-        return give_picture(lambda: modes_figure(phases), lambda: modes_text(phases), path)
+        order = self.mode_order
+        return give_picture(
+            lambda: modes_figure(phases, order=order), lambda: modes_text(phases), path
+        )
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the report: one page that opens offline, and return its path.

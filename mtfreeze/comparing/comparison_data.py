@@ -21,12 +21,14 @@ from ..quoting import quoted
 from .bootstrap import Difference, draw
 from .doubtful import doubtful
 from .figures import REFERENCES, ScenarioFigures, scenario_figures
+from .given import Given
 from .judging import Best, Judgement, judge
 from .race_result import RaceResult, race_result
 from .race_standing import Raced
 from .race_words import race_grid, race_sentences
 from .results import MAJORITY, START, ScenarioRun
-from .words import few_rows, forgotten, shorter_than_start, troubles, verdict
+from .too_short import shorter_than_start, too_short
+from .words import few_rows, forgotten, troubles, verdict
 
 __all__ = ["ComparisonData"]
 
@@ -51,6 +53,7 @@ class ComparisonData:
         self.interrupted = bool(interrupted)
         self._raced = raced
         self.pilots: ComparisonData | None = None
+        self.given: Given | None = None
         by_name: dict[str, list[ScenarioRun]] = {}
         for run in self.runs:
             by_name.setdefault(run.scenario, []).append(run)
@@ -68,7 +71,8 @@ class ComparisonData:
         A mode has the colour and marker of its place here in every picture.
         """
         asked = [mode["name"] for mode in self.settings.get("modes", [])]
-        known = dict.fromkeys([*asked, *self._by_name])
+        raced = [] if self.pilots is None else self.pilots.mode_order
+        known = dict.fromkeys([*raced, *asked, *self._by_name])
         return [name for name in known if name not in REFERENCES]
 
     @property
@@ -193,6 +197,32 @@ class ComparisonData:
             )
         return self._best[task]
 
+    def _winner(self, task: str | None = None) -> str:
+        """Return the scenario whose model `Comparison.best_model` gives.
+
+        Parameters
+        ----------
+        task : str, optional
+            The best on it. Without it the one that a race chose, or that is best on every task.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such task, nothing was scored, or no one is best on every task.
+        """
+        if task is not None:
+            return self.best(task).name
+        if self.race is not None and self.race.chosen is not None:
+            return self.race.chosen
+        names = {one: self.best(one).name for one in self.tasks}
+        if len(set(names.values())) > 1:
+            each = ", ".join(f"{quoted(name)} on {quoted(one)}" for one, name in names.items())
+            raise ConfigError(
+                f"expected one scenario that is best on every task; found {each}; name a task: "
+                f"best_model({quoted(next(iter(names)))})"
+            )
+        return next(iter(names.values()))
+
     def difference(self, task: str, scenario: str, other: str = START) -> Difference | None:
         """Return by how much a scenario is better than another on a task.
 
@@ -257,10 +287,14 @@ class ComparisonData:
         spread = f"min to max over {n_seeds} seeds" if n_seeds > 1 else ""
         return {"metrics": titles, "spread": spread}
 
+    def first_sentences(self) -> list[str]:
+        """Return what has to be known before the figures: rows that trained too little for them."""
+        return too_short(self.runs, self.rows, cold=self.settings.get("start") == "cold")
+
     def sentences(self) -> list[str]:
-        """Return the verdicts in words."""
+        """Return the verdicts in words, after `first_sentences`."""
         by_name = {row.name: row for row in self.rows}
-        lines = [] if self.race is None else list(self.race.sentences)
+        lines = self.first_sentences() + ([] if self.race is None else list(self.race.sentences))
         if self.pilots is not None and self.race is not None:
             lines.append(
                 f"race: on pilots, at most {max(one.n_steps for one in self.race.entries.values())}"
@@ -274,7 +308,7 @@ class ComparisonData:
             for run in reversed(self.runs)
             for task, score in run.tasks.items()
         }
-        lines += shorter_than_start(self.runs)
+        lines += shorter_than_start(self.runs, self.rows)
         lines += few_rows({task: sizes[task] for task in self.tasks if task in sizes})
         lines += doubtful(self.runs, self.rows, self.tasks)
         n_seeds = len(self.settings.get("seeds", []))

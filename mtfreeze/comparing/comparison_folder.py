@@ -10,6 +10,7 @@
     race.json           of a race: its rungs, by candidate, and the rows that judge
     rungs/              of a race: one file a candidate, seed and rung
     runs/               of a race: checkpoints of those that are on their way
+    models/             what scenarios came to, one folder a scenario and seed, if asked for
     features/           what frozen prefixes give, shared by all; removed when all is done
 
 Every file is whole or absent, and the settings are the first: a folder that has them is taken up by
@@ -212,6 +213,10 @@ class ComparisonFolder:
     def run_folder(self, name: str, seed: int) -> Path:
         """Return where a run lies that pauses at rungs."""
         return self.path / "runs" / _file_name(name, seed)
+
+    def kept_model(self, name: str, seed: int) -> Path:
+        """Return where the model lies that a scenario came to, if models are kept."""
+        return self.path / "models" / _file_name(name, seed)
 
     def forget_run(self, name: str, seed: int) -> None:
         """Delete the checkpoints of a run that does not go on; its results stay."""

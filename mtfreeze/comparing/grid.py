@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..printable import html_text, printable, printable_lines
@@ -120,36 +120,58 @@ class Grid:
         )
         return [*header, rule, *body]
 
-    def html(self) -> str:
-        """Return the table as HTML; all texts escaped."""
+    def html(self, caption: str = "", marks: Mapping[str, Sequence[str]] | None = None) -> str:
+        """Return the table as HTML; all texts escaped.
+
+        Parameters
+        ----------
+        caption : str
+            What the table shows.
+        marks : mapping of str to sequence of str, optional
+            Words to stand beside the names of rows, by the first cell.
+        """
         head = ""
         if any(column.group for column in self.columns):
             cells = "".join(
-                f'<th colspan="{n}" style="text-align:center">{html_text(group)}</th>'
+                f'<th colspan="{n}" scope="colgroup" style="text-align:center">'
+                f"{html_text(group)}</th>"
+                if group
+                else "<td></td>"
                 for group, _, n in self._groups()
             )
             head = f"<tr>{cells}</tr>"
         sides = ["left" if one.left or i == 0 else "right" for i, one in enumerate(self.columns)]
-        titles = [column.title for column in self.columns]
-        head += f"<tr>{_cells('th', titles, sides)}</tr>"
+        titles = [
+            _cell("th", one.title, side, "col")
+            for one, side in zip(self.columns, sides, strict=True)
+        ]
+        head += f"<tr>{''.join(titles)}</tr>"
         body = ""
         for cells_of, across in self.rows:
+            words = (marks or {}).get(cells_of[0], ())
+            first = _cell("th", cells_of[0], "left", "row", words)
             if across:
                 body += (
-                    f'<tr class="failed">{_cells("td", cells_of[:1], sides)}'
+                    f'<tr class="failed">{first}'
                     f'<td colspan="{len(self.columns) - 1}" style="text-align:left">'
                     f"{html_text(across)}</td></tr>"
                 )
-            else:
-                body += f"<tr>{_cells('td', cells_of, sides)}</tr>"
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+                continue
+            rest = [
+                _cell("td", one, side) for one, side in zip(cells_of[1:], sides[1:], strict=True)
+            ]
+            of_kind = ' class="marked"' if words else ""
+            body += f"<tr{of_kind}>{first}{''.join(rest)}</tr>"
+        said = f"<caption>{html_text(caption)}</caption>" if caption else ""
+        return f"<table>{said}<thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
-def _cells(tag: str, texts: Sequence[str], sides: Sequence[str]) -> str:
-    return "".join(
-        f'<{tag} style="text-align:{side};white-space:pre">{html_text(text)}</{tag}>'
-        for text, side in zip(texts, sides, strict=False)
-    )
+def _cell(tag: str, text: str, side: str, scope: str = "", words: Sequence[str] = ()) -> str:
+    """Return a cell; headers say what of, and `words` stand behind its text."""
+    of = f' scope="{scope}"' if scope else ""
+    more = "".join(f' <span class="mark">{html_text(word)}</span>' for word in words)
+    style = f"text-align:{side};white-space:pre"
+    return f'<{tag}{of} style="{style}">{html_text(text)}{more}</{tag}>'
 
 
 def _cut(text: str, limit: int | None) -> str:

@@ -11,18 +11,23 @@ import yaml
 from ..adapters.descriptions import way_from_dict
 from ..printable import printable_lines
 
-__all__ = ["python_call", "settings_yaml"]
+__all__ = ["python_call", "settings_yaml", "yaml_text"]
 
-_NOT_SHOWN = ("identity", "probe")
-"""Digests and texts: for the program, not for readers."""
+_NOT_SHOWN = ("identity", "probe", "job")
+"""Digests, texts and what is shown elsewhere: for the program, not for readers."""
 
 
 def settings_yaml(settings: Mapping[str, Any]) -> str:
     """Return the settings as YAML, in their own order."""
     shown = {name: value for name, value in settings.items() if name not in _NOT_SHOWN}
-    text: str = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
+    return yaml_text(shown)
+
+
+def yaml_text(values: Mapping[str, Any]) -> str:
+    """Return plain values as YAML that can be printed, in their own order."""
+    text: str = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)
     if printable_lines(text) != text:  # YAML writes these characters with escapes only beside ASCII
-        text = yaml.safe_dump(shown, sort_keys=False, allow_unicode=False, width=100)
+        text = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=False, width=100)
     return text
 
 

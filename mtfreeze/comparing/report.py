@@ -1,28 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report of a comparison: verdicts, tables, pictures and how to repeat it, in one HTML page.
 
-The page needs no network: style and pictures (SVG) stand in it. Each picture has its facts as text
-under it; without matplotlib the text is all there is, and the page says so.
+The page needs no network: style and pictures (SVG) stand in it. It begins with what to do now, and
+links to its sections. Without matplotlib the facts of the pictures are text, and the page says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
-
 from ..closest import counted
-from ..errors import ConfigError
-from ..pictures.curves import curves_figure, curves_text
-from ..pictures.modes import modes_figure, modes_text
-from ..pictures.quality import quality_figure, quality_text
-from ..pictures.race import race_figure, race_text
-from ..pictures.writing import has_matplotlib, svg_text
-from ..printable import html_text
+from ..pictures.writing import has_matplotlib
+from ..printable import html_text, printable
+from .answer import chosen_mode, row_marks, what_now
 from .comparison_data import ComparisonData
 from .grid import Column, Grid
+from .job_file import job_text
 from .repeat import python_call, settings_yaml
-from .report_style import bullets, details, page, preformatted, section
+from .report_pictures import curve_pictures, modes_picture, quality_picture, race_picture
+from .report_style import bullets, details, jump_list, page, preformatted, scrolled, section
 from .table import ComparisonTable
 
 __all__ = ["report_page"]
@@ -31,41 +25,42 @@ __all__ = ["report_page"]
 def report_page(data: ComparisonData, table: ComparisonTable) -> str:
     """Return the page of a comparison as HTML."""
     model = str(data.settings.get("model", "a model"))
-    shown = [f'<div class="scroll">{grid.html()}</div>' for grid in table.quality]
-    effects = [f'<div class="scroll">{grid.html()}</div>' for grid in table.effects]
-    legend = f"<p><small>{'<br>'.join(map(html_text, table.legend))}</small></p>"
+    now = what_now(data)
+    rest = [line for line in table.sentences if line not in now]
+    sections = {
+        "words": ("What else to know", [bullets(rest)] if rest else []),
+        "race": ("The race", _race(data, table)),
+        "quality": ("Quality", _quality(data, table)),
+        "time": ("Quality against time", [quality_picture(data)]),
+        "effects": ("What else changed", _effects(data, table)),
+        "changes": ("Changes against the start", [_differences(data)]),
+        "modes": ("What each mode trains", [modes_picture(data)]),
+        "curves": ("Learning curves", curve_pictures(data)),
+        "notes": ("What the runs said", _notes(data)),
+        "repeat": ("To repeat it", _repeat(data)),
+    }
+    there = {name: one for name, one in sections.items() if one[1]}
     parts = [
         f"<h1>What to freeze in {html_text(model)}</h1>",
         f'<p class="dim">{html_text(_facts(data))}</p>',
+        section("now", "What to do now", *_now(now), of_kind="now"),
+        jump_list({name: title for name, (title, _) in there.items()}),
     ]
     if not has_matplotlib():
         parts.append(
             "<p>Pictures need matplotlib, which was not installed; their facts stand as text. "
             "<code>pip install mtfreeze[viz]</code></p>"
         )
-    parts += [
-        section("In words", bullets(table.sentences)),
-        *_race(data, table),
-        section("Quality", *shown, legend, _by_seed(data)),
-        section("Quality against time", _quality(data)),
-        section("What else changed", _effects_words(), *effects),
-        section("Changes against the start", _differences(data)),
-        section("What each mode trains", _modes(data)),
-        section("Learning curves", *_curves(data)),
-    ]
-    notes = _notes(data)
-    if notes:
-        parts.append(section("What the runs said", notes))
-    parts.append(
-        section(
-            "To repeat it",
-            "<p>The call, from your own data:</p>",
-            preformatted(python_call(data.settings)),
-            "<p>The settings:</p>",
-            preformatted(settings_yaml(data.settings)),
-        )
-    )
+    parts += [section(name, title, *inside) for name, (title, inside) in there.items()]
     return page(f"What to freeze in {model}", parts)
+
+
+def _now(lines: list[str]) -> list[str]:
+    """Return the first sentence as a paragraph, and what speaks for or against it as a list."""
+    if not lines:
+        return ["<p>Nothing was compared.</p>"]
+    parts = [f"<p>{html_text(lines[0])}</p>"]
+    return [*parts, bullets(lines[1:])] if lines[1:] else parts
 
 
 def _facts(data: ComparisonData) -> str:
@@ -83,30 +78,33 @@ def _facts(data: ComparisonData) -> str:
     return "; ".join(facts)
 
 
-def _figure(make: Callable[..., Any], words: Callable[..., str], *data: Any, **named: Any) -> str:
-    """Return a picture with its facts under it; the facts alone where there is no picture."""
-    try:
-        svg = svg_text(partial(make, *data, **named))
-        text = words(*data, **named)
-    except ConfigError as error:  # nothing there to draw: all scenarios failed
-        return f"<p>{html_text(str(error))}</p>"
-    if svg is None:
-        return preformatted(text)
-    picture = f'<figure><div class="picture">{svg}</div></figure>'
-    return picture + details("the same in words", preformatted(text))
+def _marks(data: ComparisonData, least: bool = True) -> dict[str, list[str]]:
+    """Return the words beside the names of rows, by the cell that a table has for them.
+
+    The least is who is chosen; else also who is best or highest on which task.
+    """
+    chosen = chosen_mode(data)
+    said = {} if chosen is None else {chosen: ["chosen"]}
+    for name, words in () if least else row_marks(data).items():
+        said[name] = [*said.get(name, []), *words]
+    found = {printable(name): words for name, words in said.items()}
+    return found | {f"{cell} !": words for cell, words in found.items()}  # some seeds failed
 
 
-def _quality(data: ComparisonData) -> str:
-    panels = {task: points for task, points in data.points().items() if points}
-    make = partial(quality_figure, order=data.mode_order)
-    return _figure(make, quality_text, panels, **data.plot_arguments())
+def _quality(data: ComparisonData, table: ComparisonTable) -> list[str]:
+    """Return the tables of what was reached, and every seed."""
+    marks, caption = _marks(data, least=False), "What each mode reached"
+    grids = [scrolled("Quality", grid.html(caption, marks)) for grid in table.quality]
+    legend = f"<p><small>{'<br>'.join(map(html_text, table.legend))}</small></p>"
+    return [*grids, legend, _by_seed(data)]
 
 
 def _race(data: ComparisonData, table: ComparisonTable) -> list[str]:
     """Return the section of a race, if there was one."""
     if data.race is None:
         return []
-    grids = [f'<div class="scroll">{grid.html()}</div>' for grid in table.race]
+    caption = "Means over the tasks, by rung"
+    grids = [scrolled("The race", grid.html(caption, _marks(data))) for grid in table.race]
     rungs = [
         f"{entry.name}, step {rung.step}: {rung.verdict.why}"
         for entry in data.race.entries.values()
@@ -117,45 +115,19 @@ def _race(data: ComparisonData, table: ComparisonTable) -> list[str]:
         "<p>Candidates pause at rungs and are judged on the same rows; one is dropped where it is "
         "behind the leader on every task in 90 % of the rows drawn again.</p>"
     )
-    picture = _figure(
-        race_figure, race_text, data.race.picture_lines(), value=data.race.value_words
-    )
     more = details("what each rung said", bullets(rungs)) if rungs else ""
-    return [section("The race", how, *grids, picture, more)]
+    return [how, *grids, race_picture(data), more]
 
 
-def _modes(data: ComparisonData) -> str:
-    runs = data.first_runs()
-    phases = {name: run.phases for name, run in runs.items() if run.phases}
-    return _figure(modes_figure, modes_text, phases)
-
-
-def _curves(data: ComparisonData) -> list[str]:
-    """Return the curves of all scenarios over one another, then of each alone."""
-    runs = {name: run for name, run in data.first_runs().items() if run.history}
-    histories: Mapping[str, Any] = {name: run.history for name, run in runs.items()}
-    if not any("task" in row for history in histories.values() for row in history):
-        return ["<p>Nothing was trained.</p>"]
-    metrics = {task: score.primary for run in runs.values() for task, score in run.tasks.items()}
-    seed = next(iter(runs.values())).seed
-    title = f"All scenarios, seed {seed}"
-    make = partial(curves_figure, order=data.mode_order)
-    parts = [_figure(make, curves_text, histories, metrics=metrics, title=title)]
-    for name, history in histories.items():
-        if len(histories) > 1 and any("task" in row for row in history):
-            title = f"{name}, seed {runs[name].seed}"
-            alone = _figure(make, curves_text, {name: history}, metrics=metrics, title=title)
-            parts.append(details(title, alone))
-    return parts
-
-
-def _effects_words() -> str:
-    return (
+def _effects(data: ComparisonData, table: ComparisonTable) -> list[str]:
+    how = (
         "<p>Drift: 1 - mean cosine between the embeddings of probe rows after and before. Lost: "
         "what a task that was not trained lost against the start. Head drift: by how much the loss "
         "of a head grew that stood still over a backbone that moved. Prefixes: rows whose frozen "
         "part was found stored, and computed, over all seeds.</p>"
     )
+    caption, marks = "What each mode did to the rest", _marks(data)
+    return [how, *(scrolled("Effects", grid.html(caption, marks)) for grid in table.effects)]
 
 
 def _differences(data: ComparisonData) -> str:
@@ -192,7 +164,8 @@ def _differences(data: ComparisonData) -> str:
         "spread over seeds added as in a t test; p values of a task adjusted together (Holm "
         "1979).</p>"
     )
-    return f'{how}<div class="scroll">{grid.html()}</div>'
+    caption = "Changes of each task against the start"
+    return how + scrolled("Changes", grid.html(caption, _marks(data)))
 
 
 def _by_seed(data: ComparisonData) -> str:
@@ -207,10 +180,11 @@ def _by_seed(data: ComparisonData) -> str:
             continue
         values = [f"{run.tasks[task].value:.4f}" if task in run.tasks else "" for task in tasks]
         grid.add([run.scenario, str(run.seed), *values, f"{run.seconds + run.prefix_seconds:.2f}"])
-    return details("every seed", f'<div class="scroll">{grid.html()}</div>')
+    return details("every seed", scrolled("Every seed", grid.html("Every mode and seed")))
 
 
-def _notes(data: ComparisonData) -> str:
+def _notes(data: ComparisonData) -> list[str]:
+    """Return what the first run of each mode said, to open."""
     blocks = []
     in_words = {one.text for run in data.runs for one in run.doubts}
     for name, run in data.first_runs().items():
@@ -218,4 +192,22 @@ def _notes(data: ComparisonData) -> str:
         lines += [run.verdict] if run.verdict else []
         if lines:
             blocks.append(details(f"{name}, seed {run.seed}", bullets(lines)))
-    return "\n".join(blocks)
+    return blocks
+
+
+def _repeat(data: ComparisonData) -> list[str]:
+    """Return the job that repeats it, the call in Python, and the settings to open."""
+    job = job_text(data.settings, data.folder)
+    parts = []
+    if job is not None:
+        parts = [
+            "<p>Save this job as <code>job.yaml</code> and run <code>mtfreeze compare job.yaml"
+            "</code>.</p>",
+            preformatted(job, "job"),
+        ]
+    return [
+        *parts,
+        f"<p>{'Or the' if parts else 'The'} call in Python, from your own data:</p>",
+        preformatted(python_call(data.settings)),
+        details("the settings", preformatted(settings_yaml(data.settings))),
+    ]

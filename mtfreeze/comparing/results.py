@@ -128,6 +128,8 @@ class ScenarioRun:
         What the run said.
     doubts : list of Doubt
         About the rows (of `MAJORITY`, which stands for all), or about what the run came to.
+    fingerprint : str
+        Of the model that came out; `mtfreeze.model.last_run.fingerprint`.
     error : str or None
         Why there is no result; then all else is empty.
     """
@@ -152,6 +154,7 @@ class ScenarioRun:
     phases: list[tuple[str, list[UnitState]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
+    fingerprint: str = ""
     error: str | None = None
 
     n_trained = renamed("n_trained", "parameters_trained")

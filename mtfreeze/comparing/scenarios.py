@@ -178,8 +178,7 @@ def read_modes(model: MultiTaskModel, modes: object, epochs: int | None) -> list
     trial = model.copy()
     for one in scenarios:
         if one.mode is not None:
-            for selector in one.mode:
-                trial.select(selector)
+            trial.select(list(one.mode))
         elif one.way is not None or one.scratch:
             one.apply(model.copy())
         else:

@@ -42,6 +42,8 @@ class ComparisonTable:
         Verdicts in words.
     race : list of Grid
         One line a candidate of a race; empty without one.
+    n_first : int
+        How many of the sentences stand above the tables, the first of them.
     """
 
     quality: list[Grid]
@@ -49,13 +51,16 @@ class ComparisonTable:
     legend: list[str]
     sentences: list[str]
     race: list[Grid] = field(default_factory=list)
+    n_first: int = 0
 
     def text(self) -> str:
         """Return everything as text."""
         grids = (*self.quality, *self.effects, *self.race)
         blocks = ["\n".join(grid.lines(WIDTH)) for grid in grids]
         blocks.insert(len(self.quality), _wrapped(self.legend))
-        return "\n\n".join([*blocks, _wrapped(self.sentences)]).rstrip()
+        above, below = self.sentences[: self.n_first], self.sentences[self.n_first :]
+        parts = [_wrapped(above), *blocks, _wrapped(below)]
+        return "\n\n".join(part for part in parts if part).rstrip()
 
     __str__ = text
     __repr__ = text
@@ -63,7 +68,8 @@ class ComparisonTable:
     def _repr_html_(self) -> str:
         grids = [grid.html() for grid in (*self.quality, *self.effects, *self.race)]
         grids.insert(len(self.quality), _small(self.legend))
-        return "".join([*grids, *(f"<p>{html_text(line)}</p>" for line in self.sentences)])
+        words = [f"<p>{html_text(line)}</p>" for line in self.sentences]
+        return "".join([*words[: self.n_first], *grids, *words[self.n_first :]])
 
 
 def _wrapped(lines: Sequence[str]) -> str:
@@ -83,6 +89,8 @@ def make_table(
     best: Mapping[str, Best],
     sentences: Sequence[str],
     race: Grid | None = None,
+    *,
+    n_first: int = 0,
 ) -> ComparisonTable:
     """Lay out the rows of a comparison.
 
@@ -95,16 +103,18 @@ def make_table(
     best : mapping of str to Best
         By task.
     sentences : sequence of str
-        To stand below.
+        To stand below, but for the first of them.
     race : Grid, optional
         Of a race.
+    n_first : int
+        How many stand above.
     """
     quality = _split(tasks, lambda part, first: _quality(rows, part, best, first))
     effects = _split(
         _touched(rows, [*tasks, *old_tasks]), lambda part, first: _effects(rows, part, first)
     )
     races = [] if race is None else [race]
-    return ComparisonTable(quality, effects, _legend(rows, best), list(sentences), races)
+    return ComparisonTable(quality, effects, _legend(rows, best), list(sentences), races, n_first)
 
 
 def _split(tasks: Sequence[str], make: Callable[[Sequence[str], bool], Grid]) -> list[Grid]:

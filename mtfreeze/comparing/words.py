@@ -11,9 +11,9 @@ from ..quantities import in_time
 from .bootstrap import Difference
 from .figures import ScenarioFigures
 from .judging import Best
-from .results import START, ScenarioRun
+from .results import START
 
-__all__ = ["few_rows", "joined", "shorter_than_start", "troubles", "verdict"]
+__all__ = ["few_rows", "joined", "troubles", "verdict"]
 
 FEW_ROWS = 100
 """Evaluation rows below which intervals of a bootstrap are said to be rough."""
@@ -96,23 +96,6 @@ def forgotten(task: str, rows: Sequence[ScenarioFigures]) -> list[str]:
         return []
     words = [f"{name} (-{-value:.3f})" for value, name in sorted(lost)]
     return [f"{task}: forgotten where it was not trained: in mode {joined(words)}"]
-
-
-def shorter_than_start(runs: Sequence[ScenarioRun]) -> list[str]:
-    """Say which modes trained the heads of the row `START` alone, and for fewer steps than it.
-
-    Their backbone is frozen whole, so their run is all the training that their heads get, where
-    others go on from that row.
-    """
-    steps = {one.scenario: sum("task" in row for row in one.history) for one in runs}
-    begun = {one.scenario: one.parameters_trained for one in runs}
-    usual, trained = steps.get(START, 0), begun.get(START)
-    return [
-        f"{name}: {counted(n, 'step')} of the heads, fewer than the {usual} of the row {START}; "
-        f"{-(-usual // n)} times as many epochs would compare like with like"
-        for name, n in steps.items()
-        if name != START and 0 < n < usual and begun[name] == trained
-    ]
 
 
 def few_rows(sizes: Mapping[str, int]) -> list[str]:

@@ -21,8 +21,10 @@ from ..evaluating.eval_data import EvalData
 from ..evaluating.evaluate import evaluate_rows
 from ..evaluating.row_doubts import row_doubts
 from ..features import CacheStats
+from ..freezing.digests import digest_model
 from ..freezing.unit_states import unit_states
 from ..heads.task import Task
+from ..model.last_run import fingerprint
 from ..notices import FreezeWarning
 from ..planning.run_plan import plan_run
 from ..planning.settings import RUN_SETTINGS, FitSettings, check_settings
@@ -44,7 +46,14 @@ if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
     from ..training.run import Run
 
-__all__ = ["Interrupted", "run_job", "score_of", "starting_model"]
+__all__ = [
+    "Interrupted",
+    "fingerprint_of",
+    "run_job",
+    "score_of",
+    "starting_model",
+    "trained_again",
+]
 
 _OF_THE_END = (
     "epochs",
@@ -113,6 +122,28 @@ def run_job(
     return run
 
 
+def trained_again(place: ComparisonFolder, name: str, seed: int, row: Any) -> MultiTaskModel:
+    """Return the model that a row and seed come to, `START` too; nothing is kept in the folder but
+    features. `row` is what `described` says of it.
+
+    Raises
+    ------
+    Interrupted
+        If Ctrl-C ended it.
+    Exception
+        Whatever training raises.
+    """
+    job = _Job(place, place.settings(), seed)
+    if name == START:
+        return job.train_start()[0]
+    return job.train(Scenario.from_dict(row))
+
+
+def fingerprint_of(model: MultiTaskModel) -> str:
+    """Return the digest of all that a model answers by."""
+    return fingerprint(model, digest_model(model))
+
+
 def starting_model(place: ComparisonFolder, seed: int, *, drawn: bool = False) -> MultiTaskModel:
     """Return the model that was given, nothing frozen, heads never trained drawn for `seed`; with
     `drawn` all heads."""
@@ -164,6 +195,14 @@ class _Job:
 
     def start(self) -> ScenarioRun:
         """Train the heads that were never trained on the frozen backbone, and keep all heads."""
+        model, run = self.train_start()
+        own = model.index.family.owns
+        heads = {key: values for key, values in model.parameters().items() if not own(key)}
+        self.place.save_start(self.seed, heads)
+        return self._result(START, model, run, [(START, unit_states(model))])
+
+    def train_start(self) -> tuple[MultiTaskModel, Run | None]:
+        """Return the model that all scenarios of the seed begin from; None: nothing trained."""
         model = starting_model(self.place, self.seed)
         plan = plan_run(model, check_tasks(model, self.tasks), self._run_settings())
         run, tasks = None, dict[str, Task]()
@@ -177,29 +216,13 @@ class _Job:
             if others := [name for name in model.heads if name not in tasks]:
                 model.freeze(others)
             run = self._fit(model, tasks, {**self._arguments(_OF_THE_END), **alone})
-        own = model.index.family.owns
-        heads = {key: values for key, values in model.parameters().items() if not own(key)}
-        self.place.save_start(self.seed, heads)
-        return self._result(START, model, run, [(START, unit_states(model))])
+        return model, run
 
     def scenario(self, scenario: Scenario, stop: int | None = None) -> ScenarioRun:
         """Train one scenario from the start of its seed, or from where it paused in a race."""
-        start = "cold" if scenario.scratch else self.settings["start"]
-        arguments = {**self._arguments(), "start": start}
-        model = starting_model(self.place, self.seed, drawn=scenario.scratch)
-        scenario.apply(model, self.seed)
-        phases = scenario.phases(model, arguments.get("epochs"))
-        cosines: dict[str, float] = {}
-        if self.settings["gradients"] and stop is None:
-            size = arguments.get("batch_size", FitSettings.batch_size)
-            ready = model.copy()
-            self._begin_with(ready, list(ready.heads))
-            cosines = gradient_cosines(ready, self.tasks, size, self.seed)
-        if start != "cold":
-            # A head is frozen when it already works.
-            self._begin_with(model, _frozen_heads(phases[0][1]))
-        if scenario.schedule is not None:
-            arguments["freeze_schedule"] = scenario.schedule
+        model, phases, arguments, cosines = self._begun(
+            scenario, gradients=self.settings["gradients"] and stop is None
+        )
         folder = self.place.run_folder(scenario.name, self.seed)
         began = list_checkpoints(folder)
         try:
@@ -220,7 +243,38 @@ class _Job:
                 return judged
             self.place.save_result(judged, scenario.to_dict(), run.n_steps)
         assert found is not None
+        if self.settings.get("keep_models"):
+            model.save_pretrained(self.place.kept_model(scenario.name, self.seed))
         return with_legs(found, self.place) if began else found
+
+    def train(self, scenario: Scenario) -> MultiTaskModel:
+        """Return the model that a scenario comes to, without scoring it."""
+        model, _, arguments, _ = self._begun(scenario)
+        self._fit(model, self.tasks, arguments)
+        return model
+
+    def _begun(
+        self, scenario: Scenario, *, gradients: bool = False
+    ) -> tuple[MultiTaskModel, list[Any], dict[str, Any], dict[str, float]]:
+        """Return the model that a scenario begins with, its phases, the arguments of its `fit`, and
+        the cosines of its tasks' `gradients`."""
+        start = "cold" if scenario.scratch else self.settings["start"]
+        arguments = {**self._arguments(), "start": start}
+        model = starting_model(self.place, self.seed, drawn=scenario.scratch)
+        scenario.apply(model, self.seed)
+        phases = scenario.phases(model, arguments.get("epochs"))
+        cosines: dict[str, float] = {}
+        if gradients:
+            size = arguments.get("batch_size", FitSettings.batch_size)
+            ready = model.copy()
+            self._begin_with(ready, list(ready.heads))
+            cosines = gradient_cosines(ready, self.tasks, size, self.seed)
+        if start != "cold":
+            # A head is frozen when it already works.
+            self._begin_with(model, _frozen_heads(phases[0][1]))
+        if scenario.schedule is not None:
+            arguments["freeze_schedule"] = scenario.schedule
+        return model, phases, arguments, cosines
 
     def _arguments(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Return the arguments of `fit` that scenarios share."""
@@ -282,6 +336,7 @@ class _Job:
             n_found=sum(one.n_reused for one in self.stats),
             prefix_seconds=sum(one.seconds for one in self.stats),
             verdict="nothing was trained",
+            fingerprint=fingerprint_of(model) if judges is None else "",
         )
         if run is None:
             return result

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..checks import as_integer, as_number, check_flag, check_path
-from ..closest import name_list
+from ..closest import did_you_mean, name_list
 from ..errors import DataError
 from ..files.json_files import check_json_size
 from ..images import Picture
@@ -26,9 +27,9 @@ from .boxes import Box
 from .example import Example
 from .examples import Examples
 from .faults import OnFault, check_on_fault
-from .files import read_text
+from .files import read_raw, read_text
 
-__all__ = ["read_coco"]
+__all__ = ["holds_boxes", "read_coco"]
 
 PathLike = str | os.PathLike[str]
 Rows = list[Mapping[str, Any]]
@@ -36,10 +37,25 @@ Rows = list[Mapping[str, Any]]
 _CROWD, _EMPTY = "of crowds", "of no area on the image"
 """Boxes that are dropped."""
 
+_LISTS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+"""Of a file of COCO. Quotes within a text are escaped in JSON, so none looks like this."""
+
+
+def holds_boxes(path: PathLike) -> bool:
+    """Say whether a JSON file is one of COCO, by its lists of images and of what is on them.
+
+    Raises
+    ------
+    OSError, DataError
+        If the file cannot be read.
+    """
+    found = {*_LISTS.findall(read_raw(path))}
+    return b"images" in found and len(found) > 1
+
 
 def read_coco(
     path: PathLike,
-    folder: PathLike,
+    folder: PathLike | None = None,
     *,
     check_sizes: bool = True,
     on_fault: OnFault | None = None,
@@ -51,8 +67,9 @@ def read_coco(
     path : path
         A JSON file with ``images``, ``annotations`` and ``categories``, as of COCO's detection
         data.
-    folder : path
-        That of the images, from which their file names count.
+    folder : path, optional
+        That of the images, from which their file names count; by default the one that the file
+        lies in.
     check_sizes : bool
         Look into the header of each image, whether it has the size that the file says: boxes are
         wrong on an image that was resized, or is stored lying on its side.
@@ -93,7 +110,8 @@ def read_coco(
     >>> rows[0].label
     (Box(label='cat', left=10.0, top=5.0, right=30.0, bottom=35.0),)
     """
-    place, images = check_path("path", path), check_path("folder", folder)
+    place = check_path("path", path)
+    images = place.parent if folder is None else check_path("folder", folder)
     check_sizes = check_flag("check_sizes", check_sizes)
     fault = check_on_fault(on_fault)
     table = _parsed(place)
@@ -215,7 +233,7 @@ def _pictures(
                     f"{where}: expected a height and width of at least 1; found {size[0]} x "
                     f"{size[1]}; correct them"
                 )
-            real = picture.size() if check_sizes else size
+            real = _size_of(folder, name, picture, where) if check_sizes else size
             if real != size:
                 raise DataError(
                     f"{where}: expected {picture.name} to be {size[0]} x {size[1]} (height x "
@@ -227,6 +245,19 @@ def _pictures(
             continue
         found[number] = picture, size, f"{where} ({cut(name, 60)})"
     return found
+
+
+def _size_of(folder: Path, name: str, picture: Picture, where: str) -> tuple[int, int]:
+    """Return height and width of an image; say in which folder it is not."""
+    file = folder / name
+    if not file.exists():
+        near = sorted(os.listdir(file.parent)) if file.parent.is_dir() else []
+        hint = did_you_mean(file.name, near)
+        raise DataError(
+            f"{where}: expected {quoted(name, 60)} in the folder {quoted(str(folder), 120)}; found "
+            f"no such file; {hint or 'pass folder= with that of the images'}"
+        )
+    return picture.size()
 
 
 def _box(

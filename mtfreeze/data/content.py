@@ -13,7 +13,7 @@ from .examples import Examples
 
 __all__ = ["NAMED", "content_of", "each_part", "numbers_of", "target_of"]
 
-NAMED = ("labels", "several labels", "tags")
+NAMED = ("labels", "several labels", "tags", "boxes")
 """Targets that are names."""
 
 
@@ -39,6 +39,8 @@ def target_of(kind: str, labels: Sequence[Label], numbers: Sequence[float] | Non
         return "none"
     if any(isinstance(one, Answer) for label in labels for one in each_part([label])):
         return "answers"
+    if any(isinstance(one, Box) for label in labels if isinstance(label, tuple) for one in label):
+        return "boxes"
     if isinstance(labels[0], tuple):
         if kind == "words":
             return "tags"

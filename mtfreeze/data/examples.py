@@ -15,7 +15,7 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,9 @@ from .lazy_rows import ChosenRows, JoinedRows, LazyRows, ReadRows, check_kind
 from .order import permutation
 from .tables import plain_rows
 from .unused import Unused
+
+if TYPE_CHECKING:
+    from .origin import Origin
 
 __all__ = ["Examples", "Rows", "as_examples", "read_anew"]
 
@@ -77,6 +80,7 @@ class Examples(Sequence[Example]):
         self._rows: tuple[Example, ...] | LazyRows
         self._rows = rows if isinstance(rows, LazyRows) else tuple(_each_example(rows))
         self._read: dict[object, Examples] = {}
+        self._origin: Origin | None = None
         self.name = cut(check_text("name", name))
         for row in self._rows if self.in_memory else ():
             check_kind(row, self._rows[0])
@@ -239,6 +243,7 @@ class Examples(Sequence[Example]):
         """
         if read not in self._read:
             self._read[read] = read_anew(self, read)
+            self._read[read]._origin = self._origin  # whoever reads the file reads them so again
         return self._read[read]
 
     def _number(self, number: object) -> int:

@@ -25,6 +25,7 @@ from .examples import Examples
 from .faults import OnFault, check_on_fault
 from .files import filled_lines, read_raw, read_text
 from .label_map import LabelMap, map_labels
+from .origin import came_from
 from .row_files import json_object
 from .rows import example_from_row
 from .unused import Unused
@@ -115,7 +116,9 @@ def read_images(
     if not rows:
         raise DataError(f"{place}: expected images; found none; name the folder that holds them")
     examples = Examples(rows, place.name or str(place))
-    return examples if label_map is None else map_labels(examples, label_map)
+    made = examples if label_map is None else map_labels(examples, label_map)
+    options = {"image": image, "label": label, "label_map": label_map, "on_fault": on_fault}
+    return came_from(made, read_images, path, **options)
 
 
 def _of_folder(folder: Path, labelled: bool) -> list[Example]:

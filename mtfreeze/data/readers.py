@@ -25,6 +25,7 @@ from ..errors import ConfigError, DataError
 from ..logs import logger
 from ..metrics.entities import SCHEMES
 from ..quoting import cut, quoted
+from .coco import holds_boxes, read_coco
 from .conll import NO_LABEL, read_sentences
 from .csv_rows import Columns, Labels, csv_rows, tab_rows
 from .entity_tags import check_entity_tags, in_iob2
@@ -34,6 +35,7 @@ from .faults import OnFault, check_on_fault
 from .files import read_lines
 from .image_files import read_images
 from .label_map import LabelMap, map_labels
+from .origin import came_from
 from .parquet import parquet_rows
 from .row_files import jsonl_rows, named_keys, tsv_rows
 from .squad import read_squad
@@ -130,14 +132,17 @@ def read_tsv(
     Examples(510 texts, name='reviews_eval.tsv', labels: negative 255, positive 255)
     """
     on_fault = check_on_fault(on_fault)
+    options = {"text": text, "label": label, "label_map": label_map, "header": header}
     if text is not None:
-        return _finish(tab_rows(path, text, label, header, on_fault), path, label_map)
+        rows = _finish(tab_rows(path, text, label, header, on_fault), path, label_map)
+        return came_from(rows, read_tsv, path, on_fault=on_fault, **options)
     if label is not None:
         raise ConfigError(
             f"label= names a column beside those of text=; found label={quoted(label)} alone; pass "
             "text= as well, or leave both out: the label is then the last field"
         )
-    return _finish(tsv_rows(path, header, on_fault), path, label_map)
+    rows = _finish(tsv_rows(path, header, on_fault), path, label_map)
+    return came_from(rows, read_tsv, path, on_fault=on_fault, **options)
 
 
 def read_csv(
@@ -204,7 +209,9 @@ def read_csv(
     (2, Examples(1 text, name='two.csv', labels: food 1))
     """
     rows = csv_rows(path, text, label, header, delimiter, check_on_fault(on_fault))
-    return _finish(rows, path, label_map)
+    options = {"text": text, "label": label, "label_map": label_map, "header": header}
+    made = _finish(rows, path, label_map)
+    return came_from(made, read_csv, path, delimiter=delimiter, on_fault=on_fault, **options)
 
 
 def read_jsonl(
@@ -261,7 +268,9 @@ def read_jsonl(
     on_fault = check_on_fault(on_fault)
     keys = None if text is None and label is None else named_keys(text, label)
     rows = list(jsonl_rows(path, keys, on_fault))
-    return _of_entities(rows, path, scheme, label_map, on_fault)
+    options = {"text": text, "label": label, "label_map": label_map, "scheme": scheme}
+    made = _of_entities(rows, path, scheme, label_map, on_fault)
+    return came_from(made, read_jsonl, path, on_fault=on_fault, **options)
 
 
 def read_conll(
@@ -330,7 +339,9 @@ def read_conll(
         label = tags if any(tags) else None
         source = f"{path}:{sentence.line}"
         rows.append(Example(None, tuple(sentence.words), label, None, source))
-    return _of_entities(rows, path, scheme, label_map, on_fault)
+    options = {"column": column, "word_column": word_column, "label_map": label_map}
+    made = _of_entities(rows, path, scheme, label_map, on_fault)
+    return came_from(made, read_conll, path, scheme=scheme, on_fault=on_fault, **options)
 
 
 def read_parquet(
@@ -374,7 +385,9 @@ def read_parquet(
     on_fault = check_on_fault(on_fault)
     keys = None if text is None and label is None else named_keys(text, label)
     rows = list(parquet_rows(path, keys, on_fault))
-    return _of_entities(rows, path, scheme, label_map, on_fault)
+    options = {"text": text, "label": label, "label_map": label_map, "scheme": scheme}
+    made = _of_entities(rows, path, scheme, label_map, on_fault)
+    return came_from(made, read_parquet, path, on_fault=on_fault, **options)
 
 
 _READERS: Mapping[str, Callable[..., Examples]] = {
@@ -390,18 +403,27 @@ _READERS: Mapping[str, Callable[..., Examples]] = {
     ".bio": read_conll,
 }
 
+_TWO_FORMATS = ".json"
+"""The suffix of SQuAD's questions and of COCO's boxes."""
+
 
 def reader_of(path: PathLike) -> Callable[..., Examples]:
     """Return the reader that a file's suffix names; of a folder that of images.
+
+    Two formats end in ``.json``: into such a file it looks.
 
     Raises
     ------
     ConfigError
         If no reader goes with the suffix.
+    OSError, DataError
+        If a file that has to be looked into cannot be read.
     """
     if os.path.isdir(path):
         return read_images
     suffix = Path(path).suffix.lower()
+    if suffix == _TWO_FORMATS and holds_boxes(path):
+        return read_coco
     if suffix not in _READERS:
         hint = did_you_mean(suffix, _READERS)
         raise ConfigError(
@@ -415,7 +437,8 @@ def reader_of(path: PathLike) -> Callable[..., Examples]:
 def read_file(path: PathLike, **options: Any) -> Examples:
     """Read a file with the reader that its suffix names, a folder with `read_images`.
 
-    `options` go to that reader.
+    `options` go to that reader. A ``.json`` file is one of `read_coco` or of `read_squad`, by what
+    is in it.
 
     Raises
     ------

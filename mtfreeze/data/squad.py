@@ -26,6 +26,7 @@ from .answers import Answers, check_answers, misplaced, stands, where_not
 from .example import Example
 from .examples import Examples
 from .files import read_text
+from .origin import came_from
 
 __all__ = ["read_squad"]
 
@@ -81,7 +82,8 @@ def read_squad(path: Any, *, skip_misplaced: bool = False) -> Examples:
     kept = _in_place(rows, str(path), skip)
     if not kept:
         raise DataError(f"{path}: expected questions; found none" + _all_left_out(len(rows)))
-    return Examples(kept, name)
+    made = Examples(kept, name)
+    return came_from(made, read_squad, path, skip_misplaced=skip_misplaced)
 
 
 def _all_left_out(n: int) -> str:

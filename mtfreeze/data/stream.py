@@ -18,6 +18,7 @@ from .examples import Examples
 from .faults import OnFault, check_on_fault
 from .file_rows import FileRows
 from .label_map import LabelMap, map_labels
+from .origin import came_from
 from .row_formats import FORMATS, RowFormat
 
 __all__ = ["stream"]
@@ -104,7 +105,9 @@ def stream(
         examples = map_labels(examples, label_map)
     if rows.check_tags and examples.kind == "words":
         check_entity_tags(examples)
-    return examples
+    return came_from(
+        examples, stream, path, format=format, label_map=label_map, on_fault=on_fault, **options
+    )
 
 
 def _format_of(path: Path, given: str | None) -> str:

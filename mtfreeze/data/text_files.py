@@ -10,6 +10,7 @@ from ..errors import DataError
 from .example import Example
 from .examples import Examples
 from .files import read_lines
+from .origin import came_from
 
 __all__ = ["UNITS", "read_plain_text"]
 
@@ -72,4 +73,4 @@ def read_plain_text(path: PathLike, *, rows: str = "line") -> Examples:
     close()
     if not found:
         raise DataError(f"{name}: expected lines of text; found none that is not empty")
-    return Examples(found, name)
+    return came_from(Examples(found, name), read_plain_text, path, rows=rows)

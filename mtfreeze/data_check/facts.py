@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..closest import look_alikes
-from ..data import Examples
+from ..data import Box, Examples
 from ..data.content import NAMED, each_part, numbers_of, target_of
 from ..data.example import Example, Label
 from ..data.white_space import words_of
@@ -32,6 +32,8 @@ __all__ = [
 
 USUAL_WORDS = 254
 """What fits between the first and the last token of 256, the length that all-MiniLM-L6-v2 reads."""
+
+_BOXES = "boxes an image"
 
 _MANY = 100
 """Labels among which those that look alike are searched for."""
@@ -59,7 +61,7 @@ class Labels(NamedTuple):
     ----------
     target : str
         ``"labels"``, ``"numbers"``, ``"tags"``, ``"several labels"``, ``"several numbers"``,
-        ``"answers"``, or ``"none"``.
+        ``"answers"``, ``"boxes"``, or ``"none"``.
     counts : dict of str to int
         How often each label or tag is there, in their order; empty for numbers.
     numbers : Spread or None
@@ -115,14 +117,16 @@ def spread_of(numbers: Sequence[float]) -> Spread:
 def lengths_of(examples: Examples) -> dict[str, Spread]:
     """Return the spread of characters and of words of a row; rows of words have words alone.
 
-    Images have height and width, in pixels.
+    Images have height and width, in pixels; where things are marked on them, how many an image.
     """
-    found: dict[str, list[int]] = {"characters": [], "words": [], "height": [], "width": []}
+    units = ("characters", "words", "height", "width", _BOXES)
+    found: dict[str, list[int]] = {unit: [] for unit in units}
     for row in examples:
         if row.image is not None:
             height, width = row.image.size()
             found["height"].append(height)
             found["width"].append(width)
+            found[_BOXES] += _n_boxes(row)
             continue
         if row.words is not None:
             found["words"].append(len(row.words))
@@ -130,7 +134,16 @@ def lengths_of(examples: Examples) -> dict[str, Spread]:
         texts = _texts(row)
         found["characters"].append(sum(map(len, texts)))
         found["words"].append(sum(len(words_of(one)) for one in texts))
+    if not any(found[_BOXES]):  # nothing on any: these may be sets of labels that are empty
+        del found[_BOXES]
     return {unit: spread_of(numbers) for unit, numbers in found.items() if numbers}
+
+
+def _n_boxes(row: Example) -> list[int]:
+    """Return how many boxes an image has; nothing where it has labels of another kind."""
+    labels = [row.label, *(row.labels or {}).values()]
+    sets = [one for one in labels if isinstance(one, tuple)]
+    return [len(one) for one in sets if all(isinstance(box, Box) for box in one)]
 
 
 def n_empty(examples: Examples) -> int:

@@ -46,8 +46,8 @@ class DataCheck:
     labels : dict of str to Labels
         By task; the task is "" where rows carry one label.
     lengths : dict of str to Spread
-        Characters, words, and with a model tokens, of a row; height and width of an image, and
-        with a model the tokens or pixels that it reads of it.
+        Characters, words, and with a model tokens, of a row; height and width of an image, how many
+        boxes are on it, and with a model the tokens or pixels that it reads of it.
     n_truncated : int
         Rows that are longer than the model reads.
     n_long : int

@@ -34,8 +34,6 @@ class CorePeak:
     def __init__(self, core: _core.Model, token_budget: int, how: Mapping[str, Any]) -> None:
         self._core, self._budget, self._how = core, token_budget, how
         self._arenas = np.zeros(4, dtype=np.int64)
-        core.train_reset()
-        self._before = _core.memory_info().bytes_now
 
     def add_batches(
         self,
@@ -82,18 +80,17 @@ class CorePeak:
             self._arenas = np.maximum(self._arenas, found)
 
     def phase_bytes(self, heads: Sequence[str]) -> int:
-        """Return weights, state of what the heads' losses train now, and the arenas so far.
+        """Return what the model takes, state of what the heads' losses train now, and the arenas.
 
-        What the plans themselves take, and the packed copies of weights for products of every
-        precision that occurs, is measured on the model of this object, which lets go of its state
+        Weights, the plans themselves, and the packed copies of weights for products of every
+        precision that occurs are measured on the model of this object, which lets go of its state
         and arenas for that.
         """
         self._core.train_reset()
-        plans = max(0, _core.memory_info().bytes_now - self._before)
         layout = RowLayout.of(self._core)
         one = layout.offsets([layout.shortest])  # state does not depend on the batch
         training = bool(heads)
         outputs = list(heads) or [self._core.outputs()[0].name]
         plan = self._core.plan(outputs, training=training, offsets=one)
         state = plan.gradient_bytes + plan.moment_bytes + plan.row_bytes if training else 0
-        return int(plan.weight_bytes + state + self._arenas.sum()) + plans
+        return int(self._core.memory_info().bytes_now + state + self._arenas.sum())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -145,9 +145,9 @@ def _join(hashes: Sequence[bytes]) -> str:
     return hashlib.blake2b(b"".join(hashes), digest_size=_SIZE).hexdigest()
 
 
-def unused_keys(model: Digestible) -> frozenset[str]:
-    """Return the keys under which the digests of unused tensors stand."""
-    return frozenset(f"unused:{name}" for name in model.unused)
+def unused_keys(names: Iterable[str]) -> frozenset[str]:
+    """Return the keys under which the digests of unused tensors of these plain names stand."""
+    return frozenset(f"unused:{name}" for name in names)
 
 
 def digest_model(model: Digestible) -> dict[str, str]:
@@ -163,7 +163,7 @@ def digest_model(model: Digestible) -> dict[str, str]:
 
 def snapshot(model: Digestible) -> Snapshot:
     """Note the digest of every tensor, and which are frozen now."""
-    return Snapshot(digest_model(model), model.freeze_state().frozen | unused_keys(model))
+    return Snapshot(digest_model(model), model.freeze_state().frozen | unused_keys(model.unused))
 
 
 def report(before: Snapshot, now: Mapping[str, str]) -> FrozenReport:

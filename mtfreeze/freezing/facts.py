@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from .._core import together
 from ..adapters.adapter import Adapter
 from ..heads.head import Head
-from .selectors import ModelIndex
+from .model_index import ModelIndex
 
 __all__ = ["HasFacts", "ModelFacts", "publish"]
 

@@ -14,192 +14,48 @@
     backbone.encoder.*.bias                 a glob over parameter keys (*, ?, [abc])
     re:query|key                            a regular expression found anywhere in a parameter key
     <parameter key>                         one tensor; tied tensors answer to each of their keys
+    layers[0].attention, layers[2:5].*.bias parts of units, by the words of their keys
+                                            (``below_units.py``)
+    !classifier, !layers[-1]                an exclusion: all but it
 
-Lists mean everything that any of their items selects. A selector that matches nothing is an error
-that proposes the closest names.
+Lists mean everything that any of their items selects, less what any of their exclusions names,
+in whatever order they stand; a list of exclusions alone is everything less these. A selector that
+matches nothing is an error that proposes the closest names, and so is a list whose exclusions
+leave nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence, Set, Sized
-from dataclasses import dataclass
+from collections.abc import Collection, Set, Sized
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..adapters.adapter import UNITS
 from ..checks import as_items, typed
 from ..closest import did_you_mean, name_list
 from ..errors import SelectorError
 from ..quoting import quoted
-from .layer_units import LayerUnits, modules_of
+from .below_units import keys_below, parts_of, splits
+from .model_index import ModelIndex, Selection
 from .spellings import is_layer, spellings
 
-if TYPE_CHECKING:
-    from .._core import ParamInfo, UnitInfo
-    from ..families import Family
-
-__all__ = ["ModelIndex", "Selection", "Selector", "resolve", "selector_texts"]
+__all__ = ["Selector", "resolve", "selector_texts"]
 
 Selector = str | Collection[Any]
 """A str, or a collection of selectors."""
-
-_LONGEST = 1_000
-"""Characters of one selector."""
 
 _DEPTH = 20
 """Lists in lists of selectors."""
 
 _BRACKET = re.compile(r"(?P<name>[a-z_.]+)\[(?P<inside>[^\[\]]*)\]")
+_NOT = "!"
+"""What an exclusion begins with."""
+
 _LONGEST = 10_000
 """Characters of a selector."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What selectors chose.
-
-    Attributes
-    ----------
-    params : (n_params,) bool array
-        Parameters.
-    units : (n_units,) bool array
-        Units chosen as a whole; says which heads without parameters are meant.
-    """
-
-    params: NDArray[np.bool_]
-    units: NDArray[np.bool_]
-
-    def __or__(self, other: Selection) -> Selection:
-        return Selection(self.params | other.params, self.units | other.units)
-
-
-class ModelIndex:
-    """Names of a model's units and parameters, in the core's order.
-
-    Parameters
-    ----------
-    params : sequence of ParamInfo
-        From the core.
-    units : sequence of UnitInfo
-        From the core.
-    family : Family
-        Of the backbone.
-
-    Attributes
-    ----------
-    family : Family
-        What is told of the backbone's names beside those that the core knows.
-    keys : tuple of str
-        Parameter keys.
-    key_index : dict of str to int
-        Position by key, aliases of tied tensors included.
-    buffers : frozenset of str
-        Keys of those that are statistics: they have no gradient, and those that do not move are
-        frozen whatever a state says.
-    moving : mapping of str to tuple of str
-        Keys of statistics that steps move, and those of the same norm, which are frozen together.
-    unit_paths : tuple of str
-        ``"backbone.embeddings"``, ``"backbone.layers[0]"``, ..., head names.
-    unit_index : dict of str to int
-        Position by unit path.
-    heads : tuple of str
-        Names of the heads.
-    adapter : str or None
-        ``"lora"`` or ``"ia3"``, the unit of an adapter, if the model has one.
-    in_body : (n_units,) bool array
-        The units that are neither heads nor an adapter: the backbone's and those of `modules`.
-    modules : tuple of str
-        What the family has beside its backbone, such as ``"encoder"`` and ``"queries"``, in order.
-    layers : LayerUnits
-        The units that compute layers, from the input upward.
-    unit_of : (n_params,) int array
-        The unit in which each parameter lies.
-    """
-
-    def __init__(
-        self, params: Sequence[ParamInfo], units: Sequence[UnitInfo], family: Family
-    ) -> None:
-        self.family = family
-        self._params, self._units = params, units
-        self.keys = tuple(info.key for info in params)
-        self.key_index = {info.key: i for i, info in enumerate(params)}
-        for i, info in enumerate(params):
-            self.key_index.update(dict.fromkeys(info.aliases, i))
-        self.buffers = frozenset(info.key for info in params if info.is_buffer)
-        moving = [info.key for info in params if info.moves]
-        norms: dict[str, list[str]] = {}
-        for key in moving:
-            norms.setdefault(key.rpartition(".")[0], []).append(key)
-        self.moving = {key: tuple(norms[key.rpartition(".")[0]]) for key in moving}
-        self.unit_paths = tuple(unit.path for unit in units)
-        self.unit_index = {path: i for i, path in enumerate(self.unit_paths)}
-        self.is_head = np.array([unit.is_head for unit in units], dtype=bool)
-        self.heads = tuple(unit.path for unit in units if unit.is_head)
-        self.adapter = next((path for path in self.unit_paths if path in UNITS), None)
-        self.in_body = ~self.is_head & [path not in UNITS for path in self.unit_paths]
-        body = [path for path, own in zip(self.unit_paths, self.in_body, strict=True) if own]
-        self.modules = modules_of(body)
-        self.layers = LayerUnits.of(self.unit_paths)
-        self.unit_of = np.array([info.unit for info in params], dtype=np.int64)
-
-    @property
-    def body(self) -> tuple[str, ...]:
-        """Selectors of all that is neither a head nor an adapter."""
-        return ("backbone", *self.modules)
-
-    def units_under(self, name: str) -> list[int]:
-        """Return the positions of the units whose paths are `name`, or begin with it."""
-        begins = (f"{name}.", f"{name}[")
-        return [
-            at
-            for at, path in enumerate(self.unit_paths)
-            if self.in_body[at] and (path == name or path.startswith(begins))
-        ]
-
-    @property
-    def n_layers(self) -> int:
-        """Number of layers of the backbone."""
-        return self.layers.n
-
-    def without_unit(self, name: str) -> ModelIndex:
-        """Return the names that the core has once a head, or the adapter, is removed."""
-        gone = self.unit_index[name]
-        # By `unit_of`: what the core said of the units was before any other was removed.
-        stays = self.unit_of != gone
-        rest = ModelIndex(
-            [info for info, kept in zip(self._params, stays, strict=True) if kept],
-            [unit for unit in self._units if unit.path != name],
-            self.family,
-        )
-        rest.unit_of = self.unit_of[stays] - (self.unit_of[stays] > gone)
-        return rest
-
-    def of_units(self, positions: Iterable[int]) -> Selection:
-        """Select whole units."""
-        units = np.zeros(len(self.unit_paths), dtype=bool)
-        units[list(positions)] = True
-        return Selection(units[self.unit_of], units)
-
-    def of_params(self, positions: Iterable[int]) -> Selection:
-        """Select single parameters; units count as chosen where all of theirs are."""
-        params = np.zeros(len(self.keys), dtype=bool)
-        params[list(positions)] = True
-        units = [
-            bool(params[self.unit_of == unit].all()) and bool((self.unit_of == unit).any())
-            for unit in range(len(self.unit_paths))
-        ]
-        return Selection(params, np.array(units, dtype=bool))
-
-    def names(self) -> list[str]:
-        """Return what a message may propose: parts, heads, units."""
-        units = [path for path in self.unit_paths if path not in self.heads]
-        short = [path.removeprefix("backbone.") for path in units]
-        groups = [*self.modules, self.layers.word]
-        return ["all", "none", "backbone", "heads", *self.heads, *groups, *units, *short]
 
 
 def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Selection:
@@ -219,24 +75,44 @@ def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Select
     TypeError
         If something is neither str nor a collection.
     SelectorError
-        If a selector matches nothing, with the closest names.
+        If a selector matches nothing, with the closest names, or exclusions leave nothing.
     """
-    if isinstance(what, str):
-        if len(what) > _LONGEST:
+    texts = [text.strip() for text in selector_texts("a selector", what)]
+    excluded = [text for text in texts if text.startswith(_NOT)]
+    named = [text for text in texts if not text.startswith(_NOT)]
+    selection = index.of_units(range(len(index.unit_paths)) if excluded and not named else ())
+    for text in named:
+        selection = selection | _one(index, text, strict)
+    left = selection
+    for text in excluded:
+        inner = text.removeprefix(_NOT).lstrip()
+        if not inner or inner.startswith(_NOT):
             raise SelectorError(
-                f"a selector must have at most {_LONGEST:,} characters; found {len(what):,} that "
-                f"begin with {quoted(what, 60)}; give a list of shorter ones"
+                f"expected one selector behind one {_NOT!r}, as in '!heads'; found {quoted(text)}"
             )
-        try:
-            return _resolve_one(index, what.strip())
-        except SelectorError:
-            if strict:
-                raise
-            return index.of_units(())
-    selection = index.of_units(())
-    for text in selector_texts("a selector", what):
-        selection = selection | resolve(index, text, strict=strict)
-    return selection
+        left = index.without(left, _one(index, inner, strict))
+    if strict and selection and not left:
+        raise SelectorError(
+            f"{name_list(excluded)} {'leaves' if len(excluded) == 1 else 'leave'} nothing of "
+            f"{name_list(named or ['all'])}; expected exclusions that leave a part; leave them "
+            "out, or write 'none' to select nothing"
+        )
+    return left
+
+
+def _one(index: ModelIndex, text: str, strict: bool) -> Selection:
+    """Resolve one selector without an exclusion mark; see `resolve`."""
+    if len(text) > _LONGEST:
+        raise SelectorError(
+            f"a selector must have at most {_LONGEST:,} characters; found {len(text):,} that "
+            f"begin with {quoted(text, 60)}; give a list of shorter ones"
+        )
+    try:
+        return _resolve_one(index, text)
+    except SelectorError:
+        if strict:
+            raise
+        return index.of_units(())
 
 
 def selector_texts(name: str, what: object, depth: int = _DEPTH) -> list[str]:
@@ -289,12 +165,58 @@ def _resolve_one(index: ModelIndex, text: str, *, hints: bool = True) -> Selecti
     if match and match["name"] in ("backbone", index.layers.word):
         return _resolve_bracket(index, text, match["name"], match["inside"])
     if match and match["name"].partition(".")[0] in index.modules:
-        return _resolve_module(index, text, match["name"], match["inside"])
+        return _resolve_module(index, text, match["name"], match["inside"], hints)
     if text.startswith("re:"):
         return _resolve_regex(index, text, hints)
-    if any(mark in text for mark in "*?["):
-        return _matched(index, text, [k for k in index.key_index if fnmatchcase(k, text)], hints)
+    is_glob = any(mark in text for mark in "*?[")
+    keys = [key for key in index.key_index if fnmatchcase(key, text)] if is_glob else []
+    if not keys and (below := _resolve_below(index, text, hints)) is not None:
+        return below
+    if is_glob:
+        return _matched(index, text, keys, hints)
     raise SelectorError(_miss(index, text, hints))
+
+
+def _resolve_below(index: ModelIndex, text: str, hints: bool) -> Selection | None:
+    """Resolve a part of units, ``layers[0].attention``; None where no unit is named before it.
+
+    Raises
+    ------
+    SelectorError
+        If the units are there and the part is not.
+    """
+    missed = ""
+    for head, rest in splits(text):
+        bracket = _BRACKET.fullmatch(head.removeprefix("backbone."))
+        layered = bracket is not None and bracket["name"] in (index.layers.word, *index.body)
+        try:
+            units = np.flatnonzero(_resolve_one(index, head, hints=False).units)
+        except SelectorError:
+            if layered:
+                raise  # of layers that are not there
+            continue
+        named = [(index.unit_paths[at], index.keys_of(at)) for at in units.tolist()]
+        found = [key for path, keys in named for key in keys_below(path, keys, rest)]
+        if found:
+            return index.of_params(index.key_index[key] for key in found)
+        is_unit = layered or any(path in index.unit_index for path in (head, f"backbone.{head}"))
+        if is_unit and not missed and "[" not in rest:
+            parts = [part for path, keys in named for part in parts_of(path, keys)]
+            missed = _miss_below(index, text, head, list(dict.fromkeys(parts)), hints)
+    if missed:
+        raise SelectorError(missed)
+    return None
+
+
+def _miss_below(index: ModelIndex, text: str, head: str, parts: list[str], hints: bool) -> str:
+    hint = _respelled(index, text) if hints else ""
+    hint = hint or did_you_mean(text, [f"{head}.{part}" for part in parts])
+    first = [part for part in parts if "." not in part]
+    return (
+        f"{quoted(text)} matches nothing; expected a part of {quoted(head)}: "
+        f"{name_list(first or ['none: it has no parameters'])}, or one of theirs"
+        f"{f'; {hint}' if hint else ''}"
+    )
 
 
 def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Selection:
@@ -315,11 +237,11 @@ def _resolve_bracket(index: ModelIndex, text: str, name: str, inside: str) -> Se
     return index.of_units(index.layers.units_of(text, chosen))
 
 
-def _resolve_module(index: ModelIndex, text: str, name: str, inside: str) -> Selection:
+def _resolve_module(index: ModelIndex, text: str, name: str, inside: str, hints: bool) -> Selection:
     """Resolve ``encoder.layers[i]`` and slices of it."""
     units = [at for at in index.units_under(name) if index.unit_paths[at].startswith(f"{name}[")]
     if not units:
-        raise SelectorError(_miss(index, text, True))
+        raise SelectorError(_miss(index, text, hints))
     module, _, word = name.partition(".")
     return index.of_units(units[at] for at in _chosen(text, inside, len(units), word, module))
 

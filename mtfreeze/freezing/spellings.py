@@ -21,6 +21,9 @@ _LAYER = re.compile(
 _OTHER_NAMES = {"base_model": "backbone", "body": "backbone", "trunk": "backbone"}
 """What other libraries call the backbone of any family."""
 
+_LAYER_WORDS = 6
+"""Words between the dots of the longest way to write a layer, before a part of it."""
+
 _LIKENESS = 0.75
 """Least likeness of a word between the dots of a key: several are exchanged at once."""
 
@@ -57,13 +60,18 @@ def spellings(
 
     Examples
     --------
-    >>> next(spellings("Layer[2:5]", [], {}))
-    ['backbone.layers[2:5]']
+    >>> next(spellings("Layer[2:5]", [], {})), next(spellings("encoder.layer.2.attn", [], {}))
+    (['backbone.layers[2:5]'], ['backbone.layers[2].attn'])
     """
     low = text.casefold()
     layer = _LAYER.fullmatch(low)
     if layer is not None:
         yield [f"backbone.layers[{layer['inside']}]"]
+    words = text.split(".")
+    for n in range(1, min(len(words), _LAYER_WORDS + 1)):
+        of = _LAYER.fullmatch(".".join(words[:n]).casefold())
+        if of is not None:
+            yield [f"backbone.layers[{of['inside']}].{'.'.join(words[n:])}"]
     if text.startswith("re:"):
         yield [f"re:(?i){text.removeprefix('re:')}"]
         return

@@ -36,8 +36,9 @@ from ..runtime.precision import (
     is_reduced,
 )
 from .facts import ModelFacts, publish
-from .selectors import ModelIndex, Selection, Selector, resolve
-from .unit_names import tensors_text
+from .model_index import ModelIndex, Selection
+from .selectors import Selector, resolve
+from .unit_names import tensors_text, unit_names
 
 if TYPE_CHECKING:
     from .._core import Model as CoreModel
@@ -52,6 +53,7 @@ __all__ = [
     "get_state",
     "masks",
     "names_of",
+    "pinned_names",
     "reduced_keys",
     "set_state",
     "state_changes",
@@ -234,6 +236,13 @@ def names_of(index: ModelIndex, selection: Selection) -> tuple[frozenset[str], f
         key for key, chosen in zip(index.keys, selection.params, strict=True) if chosen
     )
     return keys, frozenset(name for name in index.heads if selection.units[index.unit_index[name]])
+
+
+def pinned_names(index: ModelIndex, state: FreezeState) -> list[str]:
+    """Return what a state pins as short selectors; parts of units end in `` (partly)``."""
+    if not state.pinned and not state.pinned_heads:
+        return []
+    return unit_names(index, state.pinned, state.pinned_heads)
 
 
 def freeze(

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 
 from ..closest import counted
 from .layer_units import LayerUnits, layer_range, modules_of
-from .selectors import ModelIndex
+from .model_index import ModelIndex
 
 __all__ = ["short_names", "tensors_text", "unit_names"]
 

@@ -8,15 +8,47 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..closest import name_list
+from ..errors import ConfigError
 from ..families import Family
 from ..inputs.packing import IDS
 from ..inputs.vocabulary import Vocabulary
+from ..quoting import quoted
 from .boxes import QUERIES
 
 if TYPE_CHECKING:
     from .._core import Model as CoreModel
 
-__all__ = ["BackboneFacts"]
+__all__ = ["BackboneFacts", "check_cells"]
+
+_ONE_CELL, _OF_CELLS = ("cls", "lasttoken"), ("mean", "max")
+"""Poolings that take one row for all, and those that every row of a grid has a part in."""
+
+
+def check_cells(what: str, pooling: str | None, family: Family) -> None:
+    """Refuse a pooling that takes one row for all where rows are the cells of a grid.
+
+    Parameters
+    ----------
+    what : str
+        Whose pooling it is, for the message.
+    pooling : str or None
+        One or several with ``+`` between them; None is no pooling of its own.
+    family : Family
+
+    Raises
+    ------
+    ConfigError
+        If a part of it would read a corner of the image alone.
+    """
+    named = () if pooling is None else pooling.split("+")
+    corner = next((one for one in _ONE_CELL if one in named), None)
+    if family.cells and corner is not None:
+        raise ConfigError(
+            f"expected {what} as one of {name_list(_OF_CELLS)}: models of the family "
+            f"{quoted(family.model_type)} pool the cells of a grid, and {quoted(corner)} would "
+            f"read a corner of the image alone; found {quoted(pooling)}; choose another"
+        )
 
 
 @dataclass(frozen=True)

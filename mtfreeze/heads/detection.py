@@ -185,10 +185,14 @@ class Detection(LayerlessHead):
                 f"{counted(n_rows, 'image')} without any; give rows (image, [mtf.Box(...), ...])"
             )
 
+    def examples(self, targets: Targets) -> dict[str, int]:
+        """Return how many boxes have each label."""
+        counts = np.bincount(targets.flat(), minlength=len(self.labels))
+        return dict(zip(self.labels, counts.tolist(), strict=True))
+
     def absent(self, targets: Targets) -> list[str]:
         """Return the labels that no box has."""
-        there = set(targets.flat().tolist())
-        return [name for code, name in enumerate(self.labels) if code not in there]
+        return [name for name, n in self.examples(targets).items() if not n]
 
     # ---- predicting ------------------------------------------------------------------------------
 

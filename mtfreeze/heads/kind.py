@@ -28,7 +28,7 @@ from ..inputs.packing import Encoded, PackedBatch
 from ..inputs.row_encoding import PLAIN, RowEncoding
 from ..losses.own import LossFunction
 from ..quoting import quoted
-from .backbone_facts import BackboneFacts
+from .backbone_facts import BackboneFacts, check_cells
 from .measure import Measure, RowCounts
 from .row_spaces import TEXTS, RowSpace, Targets, Values
 from .told import Told
@@ -381,6 +381,11 @@ class PooledHead(HeadSpec):
                 "features='embedding' reads the model's own pooling; found "
                 f"pooling={quoted(self.pooling)} as well; leave one of them out"
             )
+
+    def bound(self, facts: BackboneFacts) -> HeadSpec:
+        """Return the description after checking that its pooling fits the model."""
+        check_cells("pooling of a head", self.pooling, facts.family)
+        return super().bound(facts)
 
     def core_config(self) -> dict[str, Any]:
         """Return what the core needs to build the head."""

@@ -31,6 +31,7 @@ SUITED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("images", "numbers"): ("regression",),
     ("images", "several numbers"): ("regression",),
     ("images", "several labels"): ("multi_label_classification",),
+    ("images", "boxes"): ("detection",),
     ("words", "tags"): ("token_classification",),
     ("pairs", "labels"): ("pair_classification",),
     ("pairs", "numbers"): ("similarity",),

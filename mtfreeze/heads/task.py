@@ -360,6 +360,8 @@ class Task:
         if self.loss is not None:
             loss = self.loss if isinstance(self.loss, DescribedLoss) else loss_name(self.loss)
             parts.append(f"loss={loss}")
+        if self.augment is not None:
+            parts.append(f"augment={self.augment!r}")
         if self.sampling != EACH_ROW:
             parts.append(f"sampling={self.sampling!r}")
         if self._labels:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -185,8 +186,9 @@ class TextEncoder:
         """
         folder = Path(folder)
         files = read_tokenizer_files(folder) if files is None else files
-        tokenizer = load_tokenizer(files, folder, model_class)
-        guarded(folder, lambda: check_tokenizer(tokenizer, folder, n_embeddings, needs_special))
+        tokenizer, numbers = load_tokenizer(files, folder, model_class)
+        check = partial(check_tokenizer, tokenizer, folder, n_embeddings, needs_special, numbers)
+        guarded(folder, check)
         return cls(
             tokenizer,
             max_length,

@@ -10,7 +10,7 @@ the process there is refused before (`tokenizer_bounds.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
 
 def load_tokenizer(
     files: Mapping[str, bytes], folder: Path, model_class: str | None = None
-) -> Tokenizer:
+) -> tuple[Tokenizer, Collection[int] | None]:
     """Build the tokenizer from its files.
 
     Parameters
@@ -85,8 +85,10 @@ def load_tokenizer(
 
     Returns
     -------
-    tokenizers.Tokenizer
+    tokenizer : tokenizers.Tokenizer
         Without padding; its truncation has no limit, only the side from which it cuts.
+    numbers : collection of int or None
+        Those of its vocabulary where tokenizer.json lists them, without added tokens.
 
     Raises
     ------
@@ -111,11 +113,16 @@ def load_tokenizer(
         return build_tokenizer(settings, read_vocabulary(settings, files, folder))
 
     built: Tokenizer = guarded(folder, build)
-    return built
+    listed = whole["model"].get("vocab") if own is not None else None
+    return built, listed.values() if isinstance(listed, dict) else None
 
 
 def check_tokenizer(
-    tokenizer: Tokenizer, folder: Path, n_embeddings: int | None, needs_special: bool
+    tokenizer: Tokenizer,
+    folder: Path,
+    n_embeddings: int | None,
+    needs_special: bool,
+    numbers: Collection[int] | None = None,
 ) -> None:
     """Refuse a tokenizer that does not fit its model.
 
@@ -129,6 +136,8 @@ def check_tokenizer(
         Rows of the model's token embedding.
     needs_special : bool
         Whether each text must be enclosed in special tokens.
+    numbers : collection of int, optional
+        As `load_tokenizer` gave them; asking the tokenizer takes ten times as long.
 
     Raises
     ------
@@ -136,7 +145,7 @@ def check_tokenizer(
         If ids lie beyond the embedding, the vocabulary is empty, special tokens are not added, or
         the special tokens that are added have other ids in the vocabulary.
     """
-    largest = _largest_id(tokenizer)
+    largest = _largest_id(tokenizer, numbers)
     if largest < 0:
         raise CheckpointError(
             f"{folder}: expected a tokenizer with a vocabulary; found an empty one; "
@@ -169,10 +178,12 @@ def check_tokenizer(
             )
 
 
-def _largest_id(tokenizer: Tokenizer) -> int:
+def _largest_id(tokenizer: Tokenizer, numbers: Collection[int] | None) -> int:
     """Return the largest id of a vocabulary; -1 if there is none."""
     from tokenizers import models
 
+    if numbers is not None:
+        return max(max(numbers, default=-1), *tokenizer.get_added_tokens_decoder(), -1)
     if isinstance(tokenizer.model, models.Unigram):  # its pieces are numbered as they stand
         pieces = tokenizer.get_vocab_size(with_added_tokens=False)
         return max(pieces - 1, *tokenizer.get_added_tokens_decoder(), -1)

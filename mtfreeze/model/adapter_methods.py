@@ -15,7 +15,7 @@ from ..adapters.descriptions import IA3, Lora, make_adapter
 from ..checks import check_path, check_seed
 from ..errors import ConfigError, TrainingError
 from ..freezing.facts import publish
-from ..freezing.selectors import ModelIndex
+from ..freezing.model_index import ModelIndex
 from ..freezing.state import FreezeState, get_state, state_changes
 from ..quoting import quoted
 from .linear_layers import linear_paths

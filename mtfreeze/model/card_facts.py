@@ -30,6 +30,7 @@ from ..sharing.card import (
     license_of,
     written_here,
 )
+from .only_head import only_head
 from .task_models import check_task_model, class_name
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def card_facts(
         license=licenses[0] if licenses else "",
         heads=[_head_facts(model, name, known) for name in names],
         task_model=head is not None,
+        with_head=head is None and only_head(model) is not None,
         for_sentences=for_sentences,
         for_transformers=bool(family.class_stem) and "model_type" in model.config,
         adapter="" if model.adapter is None else model.adapter.kind,

@@ -37,7 +37,9 @@ class FreezingMethods(ModelState):
         ----------
         *what : selectors
             ``"backbone"``, ``"backbone[:3]"``, ``"backbone.layers[2:5]"``, a head, ``"heads"``,
-            ``"all"``, globs and ``re:`` on parameter keys, lists of them.
+            ``"all"``, parts of units (``"layers[0].attention"``), globs and ``re:`` on parameter
+            keys, lists of them. ``"!classifier"`` excludes: all of the others but it, and alone
+            everything but it.
         pin : bool
             Keep schedules from unfreezing it.
         strict : bool
@@ -56,7 +58,8 @@ class FreezingMethods(ModelState):
         Raises
         ------
         SelectorError
-            If a selector matches nothing, with the closest names; nothing is frozen then.
+            If a selector matches nothing, with the closest names, or exclusions leave nothing;
+            nothing is frozen then.
         TypeError, ConfigError
             If there is no such precision, with the closest name; nothing is frozen then.
 
@@ -73,6 +76,8 @@ class FreezingMethods(ModelState):
         --------
         >>> model.freeze("backbone[:3]").freeze_state()
         FreezeState(frozen: backbone[:3] (53 tensors), pinned: backbone[:3] (53 tensors))
+        >>> model.unfreeze().freeze("!heads", "!layers[5].attention").freeze_state()
+        FreezeState(frozen: backbone[:5], backbone.layers[5] (partly) (91 tensors), ...)
         >>> model.freeze("bakbone")
         Traceback (most recent call last):
             ...

@@ -120,6 +120,8 @@ def find_model_folder(name_or_path: str | os.PathLike[str], revision: str | None
         If a revision is asked of a path, or is no name of one.
     CheckpointError
         If nothing is found; the message lists where was looked and what to install.
+    ImportError
+        If only the hub can have it, and the package that asks it is not installed.
     """
     _check_revision(revision)
     if not isinstance(name_or_path, str | bytes | os.PathLike):
@@ -214,7 +216,8 @@ def _cached_folder(name: str, revision: str | None) -> Path | None:
         folder = Path(config).parent
         whole = any((folder / file).is_file() for file in WEIGHT_FILES)
         return folder if whole and Path(config).is_file() else None
-    except (ValueError, OSError):  # no name that the hub takes; a cache that cannot be read
+    # no name that the hub takes; a cache that cannot be read; no library to read it with
+    except (ValueError, OSError, ImportError):
         return None
 
 

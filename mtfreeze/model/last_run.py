@@ -17,9 +17,13 @@ from typing import Any, Protocol
 
 from ..checks import as_integer, as_number
 from ..errors import CheckpointError
+from ..files.tensor_files import RawTensor
+from ..freezing.digests import unused_keys
+from ..freezing.selectors import ModelIndex
 from ..freezing.state import FreezeState
 from ..heads.head import Head
 from ..quoting import cut, quoted
+from .replaced_heads import replaced
 
 __all__ = ["LAST_RUN", "LastRun", "TaskRecord", "fingerprint", "read_last_run"]
 
@@ -80,7 +84,10 @@ class Answering(Protocol):
     """What this file needs of a model."""
 
     _loaded: Any
+    unused: dict[str, RawTensor]
 
+    @property
+    def index(self) -> ModelIndex: ...
     def freeze_state(self) -> FreezeState: ...
     @property
     def heads(self) -> Mapping[str, Head]: ...
@@ -101,6 +108,9 @@ def fingerprint(model: Answering, digests: Mapping[str, str]) -> str:
         Of its tensors, as `digest_model` gives them.
     """
     settings = model._loaded.settings
+    # A saved folder is without them, and the model that is loaded from it the same one.
+    gone = unused_keys(replaced(model.index.family, model.heads.values(), model.unused))
+    digests = {key: one for key, one in digests.items() if key not in gone}
     lower = {name: sorted(keys) for name, keys in model.freeze_state().precisions.items()}
     read = [model.pooling, model.normalize, settings.max_length, settings.prompts.default_text]
     heads = {name: head.spec.to_dict() for name, head in model.heads.items()}

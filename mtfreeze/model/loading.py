@@ -22,7 +22,8 @@ from ..families import IMAGES, Family, core_config, family_of
 from ..files.inner_names import inner_path
 from ..files.json_files import read_object
 from ..files.tensor_files import RawTensor, TensorEntry, find_tensors, read_entries
-from ..freezing.state import FreezeState
+from ..freezing.state import Freezable, FreezeState, get_state, pinned_names, set_state
+from ..heads.backbone_facts import check_cells
 from ..heads.head import check_head_name
 from ..heads.kind import POOLINGS
 from ..heads.registry import spec_from_dict
@@ -40,6 +41,7 @@ from .hub import Base, base_of, packaged_name
 from .kept_files import read_kept
 from .last_run import LastRun, read_last_run
 from .named_tensors import named_tensors
+from .only_head_files import without_head
 from .promises import SavedHead, check_promises, check_sizes
 from .saved_adapter import SavedAdapter, read_saved_adapter
 from .sentence_files import WRITTEN, SentenceSettings, check_pooling, read_settings
@@ -56,6 +58,7 @@ __all__ = [
     "load_folder",
     "read_own_file",
     "read_saved_heads",
+    "restore_freezing",
 ]
 
 _log = logger(__name__)
@@ -169,6 +172,7 @@ def load_folder(
     own = read_own_file(folder)
     if own.get("pooling") is not None and pooling is None:
         settings = replace(settings, pooling=str(own["pooling"]))
+    check_cells(f"pooling in the files of {folder}", settings.pooling, family)
     if own.get("normalize") is not None:
         settings = replace(settings, normalize=own["normalize"] is True)
     if normalize is not None:
@@ -181,6 +185,7 @@ def load_folder(
     if not settings.include_prompt:  # else a model without prompts has an input that says nothing
         build["include_prompt"] = False
     found: Mapping[str, TensorEntry] = gguf.tensors if gguf else find_tensors(folder)
+    config, found = without_head(folder, own, config, found)
     _check_one_save(folder, own, found)
     dense = dense_entries(settings.dense)
     _check_one_save(folder, own, dense)
@@ -253,13 +258,7 @@ def _interpolates(family: Family, own: Mapping[str, Any], asked: bool | None) ->
 
 def _check_pooling(family: Family, pooling: str | None) -> None:
     """Refuse a pooling that models of this family do not have."""
-    at = set() if pooling is None else {"cls", "lasttoken"}.intersection(pooling.split("+"))
-    if family.cells and at:
-        raise ConfigError(
-            f"expected pooling='mean' or 'max': models of the family {quoted(family.model_type)} "
-            f"pool the cells of a grid, and {quoted(min(at))} would read a corner of the image "
-            f"alone; found {quoted(pooling)}; choose another"
-        )
+    check_cells("pooling", pooling, family)
     if pooling == "pooler" and not family.pooler:
         raise ConfigError(
             f"expected pooling as one of {name_list(POOLINGS, 6)}: models of the family "
@@ -407,6 +406,17 @@ def fill_head(core: CoreModel, head: SavedHead) -> None:
     for position, info in enumerate(core.params()):
         if info.key in head.tensors:
             core.set_param(position, head.tensors[info.key].read_weights())
+
+
+def restore_freezing(model: Freezable, state: FreezeState, where: str) -> None:
+    """Give a model, whose heads are there, the freeze state that was saved with it."""
+    set_state(model, state)
+    if names := pinned_names(model.index, get_state(model)):
+        _log.info(
+            "%s was saved with pins: %s; a schedule trains them only in phases with unpin=True",
+            where,
+            ", ".join(names),
+        )
 
 
 def _read_freeze(own: Mapping[str, Any], path: Path) -> FreezeState:

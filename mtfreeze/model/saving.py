@@ -5,7 +5,8 @@ The folder is written under another name beside its place, every file synced, an
 so that whatever fails, the earlier folder is still whole. It is a Hugging Face and
 sentence-transformers folder; beside their files lie mtfreeze's own: ``mtfreeze.json`` (heads,
 freeze state, tasks), ``heads/<name>.safetensors``, ``freeze_report.json`` (what was frozen, and a
-digest of every tensor).
+digest of every tensor). The only head of a model lies in the main files too, if it is what a class
+of transformers computes (`only_head`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ..files.json_files import to_json
 from ..files.tensor_files import RawTensor, n_not_finite, write_tensors
 from ..files.user_paths import user_path
 from ..files.whole_file import explained, make_folder, write_synced
-from ..freezing.digests import digest_model, snapshot
+from ..freezing.digests import digest_model, snapshot, unused_keys
 from ..freezing.unit_states import unit_states
 from ..inputs.tokenizer_files import TOKENIZER_FILES
 from ..quoting import quoted
@@ -38,6 +39,9 @@ from .dense_modules import DENSE, own_tensors
 from .kept_files import TEMPLATES, WEIGHTS
 from .last_run import LAST_RUN, LastRun, fingerprint
 from .loading import FORMAT, INTERPOLATES, ORIGIN
+from .only_head import only_head, written_for_class
+from .only_head_files import ONLY_HEAD, UNUSED
+from .replaced_heads import replaced, without_head
 from .saved_adapter import ADAPTER_FILE, own_keys
 from .sentence_files import WRITTEN, dense_folder, settings_files
 from .task_models import check_task_model, write_task_model
@@ -75,7 +79,9 @@ def save_model(
         make_folder(target.parent)
     with new_folder(target, begin, untouched) as draft:
         if head is None:
-            known = write_model(model, draft, keep=target)
+            only, family = only_head(model), model.index.family
+            gone = replaced(family, () if only else model.heads.values(), model.unused)
+            known = write_model(model, draft, target, only, gone)
         else:
             _check_finite(model.parameters())
             known = _as_left(model, digest_model(model)) is not None
@@ -111,11 +117,18 @@ def check_target(target: Path, path: Path) -> None:
         )
 
 
-def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> bool:
+def write_model(
+    model: ModelState,
+    folder: Path,
+    keep: Path | None = None,
+    only: str | None = None,
+    without: frozenset[str] = frozenset(),
+) -> bool:
     """Write all files of a model into the new folder `folder`, each synced, names not yet.
 
-    What the folder `keep` has of the files that nobody here reads is not written. Returns whether
-    the model is as its last run left it.
+    What the folder `keep` has of the files that nobody here reads is not written, nor are the
+    unused tensors `without`, those of a task model's head. `only` is the head that stands in the
+    main files for a class of transformers. Returns whether the model is as its last run left it.
 
     Raises
     ------
@@ -130,12 +143,17 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> bo
     }
     family = model.index.family
     backbone = {family.name_of(key): array for key, array in params.items() if family.owns(key)}
-    report = _report(model)
+    report = _report(model, without)
     digests = {key: str(one["blake2b"]) for key, one in report["tensors"].items()}
     run = _as_left(model, digests)
     settings, own = model._loaded.settings, _own_file(model, run)
+    main = {key: array for key, array in backbone.items() if not key.startswith(DENSE)}
+    config, tensors = _config(model, without), _written(model, main, without)
+    unused: dict[str, RawTensor] = {}
+    if only is not None:
+        config, tensors, unused, own[ONLY_HEAD] = written_for_class(model, only, main)
     files = {
-        "config.json": to_json(_config(model.config)),
+        "config.json": to_json(config),
         "mtfreeze.json": to_json(own),
         "freeze_report.json": to_json(report),
         **settings_files(settings, model.token_width),
@@ -144,8 +162,9 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> bo
     }
     saved_as = _digest(files)
     files["mtfreeze.json"] = to_json({**own, "saved_as": saved_as})
-    main = {key: array for key, array in backbone.items() if not key.startswith(DENSE)}
-    write_tensors(folder / "model.safetensors", as_in_files(_written(model, main)), saved_as)
+    write_tensors(folder / "model.safetensors", as_in_files(tensors), saved_as)
+    if unused:
+        write_tensors(folder / UNUSED, unused, saved_as)
     for number in range(len(settings.dense)):
         place = folder / dense_folder(number)
         place.mkdir()
@@ -154,9 +173,9 @@ def write_model(model: ModelState, folder: Path, keep: Path | None = None) -> bo
     if adapter:
         write_tensors(folder / ADAPTER_FILE, adapter, saved_as)
     (folder / "heads").mkdir()
-    for name, tensors in heads.items():
+    for name, arrays in heads.items():
         file = inner_path(folder, f"heads/{name}.safetensors", f"head {quoted(name)}")
-        write_tensors(file, tensors, saved_as)
+        write_tensors(file, arrays, saved_as)
     for name, data in files.items():
         file = folder / name
         file.parent.mkdir(exist_ok=True)
@@ -173,11 +192,12 @@ def _as_left(model: ModelState, digests: Mapping[str, str]) -> LastRun | None:
 
 
 def _written(
-    model: ModelState, tensors: Mapping[str, NDArray[np.float32]]
+    model: ModelState, tensors: Mapping[str, NDArray[np.float32]], without: frozenset[str]
 ) -> dict[str, NDArray[np.float32] | RawTensor]:
     """Return the model's own tensors and those that it keeps by the names of its file."""
     family, config = model.index.family, model.config
-    both: dict[str, NDArray[np.float32] | RawTensor] = {**tensors, **model.unused}
+    unused = {name: raw for name, raw in model.unused.items() if name not in without}
+    both: dict[str, NDArray[np.float32] | RawTensor] = {**tensors, **unused}
     return {family.written_name(name, config): tensor for name, tensor in both.items()}
 
 
@@ -207,8 +227,9 @@ def _check_finite(params: Mapping[str, NDArray[np.float32]]) -> None:
             )
 
 
-def _config(config: Mapping[str, Any]) -> dict[str, Any]:
+def _config(model: ModelState, without: frozenset[str]) -> dict[str, Any]:
     """Return ``config.json`` for weights in float32, which is what they are loaded in elsewhere."""
+    config = without_head(model.config, model.index.family) if without else model.config
     named = {key: "float32" for key in ("dtype", "torch_dtype") if config.get(key) is not None}
     return {**config, **named}
 
@@ -258,10 +279,10 @@ def _own_file(model: ModelState, run: LastRun | None) -> dict[str, Any]:
     }
 
 
-def _report(model: ModelState) -> dict[str, Any]:
+def _report(model: ModelState, without: frozenset[str]) -> dict[str, Any]:
     """Return ``freeze_report.json``: what is frozen, in which precision its products are computed
     if not in fp32, and the digest of every tensor."""
-    noted = snapshot(model)
+    noted, gone = snapshot(model), unused_keys(without)
     lower = {key: name for name, keys in model.freeze_state().precisions.items() for key in keys}
     units = unit_states(model)
     return {
@@ -277,6 +298,7 @@ def _report(model: ModelState) -> dict[str, Any]:
             key: {"frozen": key in noted.frozen, "blake2b": value}
             | ({"precision": lower[key]} if key in lower else {})
             for key, value in noted.digests.items()
+            if key not in gone
         },
     }
 

@@ -21,7 +21,8 @@ from ..errors import ConfigError, SelectorError, TrainingError
 from ..families import IMAGES
 from ..freezing import state as freezing
 from ..freezing.facts import ModelFacts, publish
-from ..freezing.selectors import ModelIndex, Selector, resolve
+from ..freezing.model_index import ModelIndex
+from ..freezing.selectors import Selector, resolve
 from ..freezing.state import FreezeState
 from ..inputs.row_layout import RowLayout
 from ..quoting import quoted

@@ -34,7 +34,14 @@ from .problem_types import PROBLEMS, core_kind, problem_of
 if TYPE_CHECKING:
     from .state import ModelState
 
-__all__ = ["check_task_model", "class_name", "head_names", "write_task_model"]
+__all__ = [
+    "check_task_model",
+    "class_name",
+    "class_parts",
+    "has_layout",
+    "head_names",
+    "write_task_model",
+]
 
 _KINDS = {
     **dict.fromkeys(PROBLEMS, "ForSequenceClassification"),
@@ -103,6 +110,11 @@ def class_name(model: ModelState, head: str) -> str:
 def _class_end(family: Family, spec: HeadSpec) -> str:
     """Return what the name of the class ends in; ``""``: there is none."""
     return (_OF_IMAGES if family.reads == IMAGES else _KINDS).get(core_kind(spec), "")
+
+
+def has_layout(model: ModelState, name: str) -> bool:
+    """Return whether a head is of a kind whose class has a layer or two of its own."""
+    return _layout(model.index.family, model.heads[name].spec) is not None
 
 
 def _layout(family: Family, spec: HeadSpec) -> HeadLayout | None:
@@ -187,6 +199,27 @@ def write_task_model(model: ModelState, name: str, folder: Path, kept: Mapping[s
         write_synced(place, data)
 
 
+def class_parts(
+    model: ModelState, name: str
+) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]], str]:
+    """Return what a head that `check_task_model` lets pass and that `has_layout` is as a class.
+
+    Returns
+    -------
+    config : dict
+        ``config.json``.
+    tensors : dict of str to float32 array
+        The head's, by the names of the class.
+    prefix : str
+        What stands before the backbone's names.
+    """
+    family, spec, params = model.index.family, model.heads[name].spec, model.parameters()
+    layout = _layout(family, spec)
+    assert layout is not None
+    head = {theirs: params[ours] for theirs, ours in _head_names(model, name, layout).items()}
+    return _config(model, spec, layout), head, family.task_prefix(layout)
+
+
 def _config(model: ModelState, spec: HeadSpec, layout: HeadLayout) -> dict[str, Any]:
     """Return ``config.json`` of the task model, for weights in float32."""
     family = model.index.family
@@ -232,10 +265,10 @@ def _tensors(
     model: ModelState, name: str, layout: HeadLayout
 ) -> Mapping[str, NDArray[np.float32] | RawTensor]:
     """Return the tensors of the task model by the names of its class."""
-    family, params = model.index.family, model.parameters()
-    head = {theirs: params[ours] for theirs, ours in _head_names(model, name, layout).items()}
+    family = model.index.family
+    _, head, prefix = class_parts(model, name)
     own_pooler = [family.pooler] if _is_pooler(family, layout) else []
-    return _with_backbone(model, head, own_pooler, family.task_prefix(layout))
+    return _with_backbone(model, head, own_pooler, prefix)
 
 
 def _with_backbone(

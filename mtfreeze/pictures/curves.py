@@ -25,7 +25,7 @@ from .histories import (
     tasks_of,
 )
 from .marks import change_handle, mark_changes
-from .style import bare, epoch_axis, line_looks, new_figure, step_axis
+from .style import bare, epoch_axis, line_looks, new_figure, step_axis, value_axis
 from .words import metric_words, text_table
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ Looks = Mapping[str, Mapping[str, Any]]
 """Colour, dashes and marker, by the name of the run."""
 
 _TITLE = "Learning curves"
-_EPOCHS_AT = -0.22
-"""Where the scale of epochs stands, below that of the steps, as a share of the axes' height."""
-
 _FEW_STEPS = 30
 """Up to this many steps of a task each of them is drawn as a dot, not as a faint line only."""
 
@@ -76,7 +73,7 @@ def curves_figure(
     n_rows = 2 if chosen else 1
     figure = new_figure(max(6.4, 4.9 * len(tasks)), 1.2 + 2.7 * n_rows)
     grid = figure.subplots(n_rows, len(tasks), squeeze=False, sharex=True)
-    epochs = epoch_ends(next(iter(histories.values())))
+    ends = [epoch_ends(history) for history in histories.values()]
     n_steps = max(1, *(last_step(history) for history in histories.values()))
     for column, task in enumerate(tasks):
         above = grid[0][column]
@@ -95,10 +92,11 @@ def curves_figure(
             bare(axes)
             mark_changes(axes, changes, row == 0 and len(histories) == 1, looks)
         step_axis(grid[-1][column])
-        if len(histories) == 1:  # several runs may have other epochs
-            epoch_axis(grid[-1][column], epochs, _EPOCHS_AT)
+        if all(one == ends[0] for one in ends):  # several runs may have other epochs
+            epoch_axis(grid[-1][column], ends[0])
     figure.suptitle(title, fontsize=11)
-    _legend(figure, {name: looks[name] for name in histories}, bool(chosen), any(changes.values()))
+    named = {name: look for name, look in looks.items() if name in histories}
+    _legend(figure, named, bool(chosen), any(changes.values()))
     return figure
 
 
@@ -144,16 +142,15 @@ def _draw_metrics(
     metric: str | None,
     looks: Looks,
 ) -> None:
-    for name, history in histories.items():
-        if metric is not None:
-            axes.plot(
-                *metric_points(history, task, metric),
-                markersize=5,
-                linewidth=1.5,
-                **looks[name],
-            )
     if metric is None:
         _say_nothing(axes, "not evaluated")
+        return
+    shown: list[float] = []
+    for name, history in histories.items():
+        steps, values = metric_points(history, task, metric)
+        axes.plot(steps, values, markersize=5, linewidth=1.5, **looks[name])
+        shown += values.tolist()
+    value_axis(axes, shown, 0.08)
 
 
 def _say_nothing(axes: Axes, words: str) -> None:

@@ -2,8 +2,8 @@
 """What freeze modes and schedules train: a grid, one row a mode, one column a unit.
 
 A mode that changes what is frozen has a thin row for each of its phases, the first on top. A
-partly trainable unit is cut in proportion, its frozen part to the left. Behind each row stands how
-many parameters train.
+partly trainable unit is cut in proportion, its frozen part to the left. Beside its name a mode has
+the marker of the other pictures; behind each row stands how many parameters train.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from ..freezing.unit_states import UnitState
 from ..printable import printable
 from ..quantities import in_values
 from ..quoting import quoted
-from .style import FROZEN, TRAINABLE, new_figure, short_unit, state_legend, state_look
+from .style import (
+    FROZEN,
+    TRAINABLE,
+    line_looks,
+    new_figure,
+    short_unit,
+    state_legend,
+    state_look,
+)
 from .words import text_table
 
 if TYPE_CHECKING:
@@ -44,13 +52,17 @@ _CELL = 0.9
 """Width of a cell; columns are 1 apart."""
 
 
-def modes_figure(modes: Mapping[str, Phases], *, title: str = _TITLE) -> Figure:
+def modes_figure(
+    modes: Mapping[str, Phases], *, order: Sequence[str] = (), title: str = _TITLE
+) -> Figure:
     """Draw the grid.
 
     Parameters
     ----------
     modes : mapping of str to phases
         By mode, from top to bottom; a mode without a schedule has one phase.
+    order : sequence of str
+        Of all modes, for their looks; see `line_looks`.
     title : str
         Above the grid.
 
@@ -84,6 +96,7 @@ def modes_figure(modes: Mapping[str, Phases], *, title: str = _TITLE) -> Figure:
         last = len(ticks[mode]) == len(modes[mode])
         top += height + (_GAP if several and last else 0.0)
     _label(axes, ticks, units, top, title, narrow)
+    _mark_modes(axes, ticks, order)
     state_legend(
         figure,
         {FROZEN: "frozen", TRAINABLE: "trainable"},
@@ -187,7 +200,7 @@ def _label(
     axes.set_ylabel("mode: what is frozen", fontsize=9)
     axes.set_ylim(bottom, 0)
     room = 2.6 if not narrow else 6.5
-    axes.set_xlim(-0.6, len(names) - 0.4 + room)
+    axes.set_xlim(-1.1, len(names) - 0.4 + room)
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
@@ -195,6 +208,14 @@ def _label(
     if first is not None:
         axes.axvline(first - 0.5, color="#333333", linewidth=0.8, linestyle=":")
     axes.set_title(title, fontsize=10)
+
+
+def _mark_modes(axes: Axes, ticks: Mapping[str, Sequence[float]], order: Sequence[str]) -> None:
+    """Draw the marker that each mode has in the other pictures beside its name."""
+    looks = line_looks(ticks, order)
+    for mode, at in ticks.items():
+        look = {**looks[mode], "linestyle": "none"}
+        axes.plot([-0.85], [sum(at) / len(at)], markersize=6, **look)
 
 
 def modes_text(modes: Mapping[str, Phases], *, title: str = _TITLE) -> str:

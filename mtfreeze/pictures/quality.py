@@ -16,7 +16,7 @@ from ..quantities import in_duration
 from .front import REFERENCES, QualityPoint, pareto_front
 from .labels import LabelledPanel, name_points
 from .places import Point
-from .style import bare, line_looks, new_figure
+from .style import bare, line_looks, new_figure, value_axis
 from .words import metric_words, text_table
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def quality_figure(
     names = list(dict.fromkeys(p.name for points in panels.values() for p in points))
     drawn_names = [name for name in names if name not in references]
     looks = line_looks(drawn_names, order)
-    looks = {name: looks[name] for name in drawn_names}
+    looks = {name: look for name, look in looks.items() if name in drawn_names}
     figure.suptitle(title, fontsize=11)
     drawn = []
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -197,9 +197,7 @@ def _set_limits(axes: Axes, points: Sequence[QualityPoint], lines: Sequence[Qual
     """Leave room for names around the points; far apart times stand on a logarithmic axis."""
     times = [point.seconds for point in points]
     ends = [end for point in (*points, *lines) for end in point.ends]
-    if ends:
-        room = 0.14 * (max(ends) - min(ends)) or 0.05
-        axes.set_ylim(min(ends) - room, max(ends) + room)
+    value_axis(axes, ends, 0.14)
     positive = [time for time in times if time > 0]
     if not positive:
         axes.set_xlim(-0.04, 1.0)

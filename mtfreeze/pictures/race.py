@@ -8,14 +8,14 @@ one point, at their end. Values at rungs are of the rows that judge, the last is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..printable import printable
-from .style import bare, line_look, new_figure, step_axis
+from .style import bare, line_looks, new_figure, step_axis, value_axis
 from .words import text_table
 
 if TYPE_CHECKING:
@@ -56,7 +56,13 @@ class RaceLine:
         return [(step, value) for step, value in known if isfinite(value)]
 
 
-def race_figure(lines: Sequence[RaceLine], *, value: str = "value", title: str = _TITLE) -> Figure:
+def race_figure(
+    lines: Sequence[RaceLine],
+    *,
+    value: str = "value",
+    order: Sequence[str] = (),
+    title: str = _TITLE,
+) -> Figure:
     """Draw a race.
 
     Parameters
@@ -65,6 +71,8 @@ def race_figure(lines: Sequence[RaceLine], *, value: str = "value", title: str =
         In the order of the modes.
     value : str
         What the values are, in words.
+    order : sequence of str
+        Of all modes, for their looks; see `line_looks`.
     title : str
 
     Raises
@@ -75,7 +83,9 @@ def race_figure(lines: Sequence[RaceLine], *, value: str = "value", title: str =
     _check(lines)
     figure = new_figure(7.2, 4.6)
     axes = figure.subplots()
-    handles = [_draw(axes, line, number) for number, line in enumerate(lines) if line.points]
+    looks = line_looks([line.name for line in lines], order)
+    drawn = {line.name: _draw(axes, line, looks[line.name]) for line in lines if line.points}
+    handles = [drawn[name] for name in looks if name in drawn]
     _finish(axes, lines, value)
     figure.suptitle(title, fontsize=11)
     figure.legend(
@@ -97,9 +107,8 @@ def _check(lines: Sequence[RaceLine]) -> None:
         )
 
 
-def _draw(axes: Axes, line: RaceLine, number: int) -> Any:
+def _draw(axes: Axes, line: RaceLine, look: Mapping[str, Any]) -> Any:
     """Draw one candidate, and return what stands for it in the legend."""
-    look = line_look(number)
     steps, values = zip(*line.points, strict=True)
     (drawn,) = axes.plot(
         steps,
@@ -137,7 +146,7 @@ def _draw(axes: Axes, line: RaceLine, number: int) -> Any:
 def _finish(axes: Axes, lines: Sequence[RaceLine], value: str) -> None:
     longest = max(step for line in lines for step, _ in line.points)
     axes.set_xlim(0, 1.06 * longest)
-    axes.margins(y=0.12)
+    value_axis(axes, [value for line in lines for _, value in line.points], 0.12)
     axes.set_ylabel(value, fontsize=9)
     bare(axes)
     step_axis(axes)

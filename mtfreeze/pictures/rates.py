@@ -80,7 +80,7 @@ def rates_figure(history: History, *, title: str = _TITLE) -> Figure:
     axes.set_title(title, fontsize=11)
     bare(axes)
     step_axis(axes)
-    epoch_axis(axes, epoch_ends(history), -0.14)  # below the label of the steps
+    epoch_axis(axes, epoch_ends(history))
     figure.legend(
         handles=handles,
         loc="outside right upper" if len(layers) <= _MOST_NAMED else "outside lower center",

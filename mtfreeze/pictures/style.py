@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "state_legend",
     "state_look",
     "step_axis",
+    "value_axis",
 ]
 
 EDGE = "#333333"
@@ -46,6 +48,9 @@ _LOOKS: Mapping[str, dict[str, Any]] = {
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#7f7f7f")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1, 1.5)))
 _MARKERS = "osD^vPX*<"  # one more than colours: the two repeat together after 72 lines
+_EPOCHS_BELOW = 31
+"""Points from the axis to the scale of epochs: the ticks of the steps, and what they are."""
+
 _LAYERS = re.compile(r"(?:(?P<of>[a-z_]+)\.)?layers\[(?P<first>\d+)(?::(?P<stop>\d+))?\]")
 _BLOCK = re.compile(r"stages\[(\d+)\]\.blocks\[(\d+)\]")
 
@@ -95,7 +100,7 @@ def line_look(position: int) -> dict[str, Any]:
 
 
 def line_looks(names: Iterable[str], order: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
-    """Return the look of each line by its name.
+    """Return the look of each line by its name, in the order that legends have.
 
     Parameters
     ----------
@@ -124,8 +129,29 @@ def step_axis(axes: Axes) -> None:
     axes.tick_params(labelsize=8)
 
 
-def epoch_axis(axes: Axes, epochs: Sequence[tuple[int, int]], place: float) -> None:
+def value_axis(axes: Axes, values: Sequence[float], share: float) -> None:
+    """Let the upright axis fit values, which may all be equal, with a share of room around them.
+
+    Where the values are shares themselves, no tick says more than all or less than nothing.
+    """
+    known = [value for value in values if isfinite(value)]
+    if not known:
+        return
+    low, high = min(known), max(known)
+    room = share * (high - low) or 0.05
+    limits = low - room, high + room
+    axes.set_ylim(limits)
+    if low >= 0 and high <= 1:
+        least, most = max(limits[0], 0.0), min(limits[1], 1.0)
+        axes.set_yticks([tick for tick in axes.get_yticks() if least <= tick <= most])
+        axes.set_ylim(limits)
+
+
+def epoch_axis(axes: Axes, epochs: Sequence[tuple[int, int]]) -> None:
     """Add a scale of epochs below that of the steps, with ticks at the ends of whole epochs.
+
+    It stands at a distance in points, so that it and what is below it stay apart whatever is left
+    of the figure for the axes.
 
     Parameters
     ----------
@@ -133,16 +159,16 @@ def epoch_axis(axes: Axes, epochs: Sequence[tuple[int, int]], place: float) -> N
         In steps.
     epochs : sequence of (int, int)
         Epochs, each with its last step. Of many some are left out, of fewer than two all.
-    place : float
-        Of the scale, as a share of the height of the axes; below them it is negative.
     """
     if len(epochs) < 2:
         return
     apart = -(-len(epochs) // 20)
     shown = [(epoch, step) for epoch, step in epochs if epoch % apart == 0]
-    below = axes.secondary_xaxis(place)
+    below = axes.secondary_xaxis("bottom")
+    below.spines["bottom"].set_position(("outward", _EPOCHS_BELOW))
     below.set_xticks([step for _, step in shown], [str(epoch) for epoch, _ in shown], fontsize=8)
     below.set_xlabel("end of epoch", fontsize=9)
+    below.minorticks_off()
     below.spines["bottom"].set_visible(False)
 
 

@@ -11,6 +11,7 @@ from ..closest import counted
 from ..errors import ConfigError
 from ..printable import printable
 from ..quantities import in_values
+from ..quoting import cut
 from .style import (
     FROZEN,
     PARTLY,
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["TimelinePhase", "timeline_figure", "timeline_text"]
 
 _TITLE = "What was frozen when"
+_LONGEST = 44
+"""Letters of a phase's name that are shown; the text has all."""
+
+_LETTER = 0.046
+"""Inches that a letter of a slanted name takes upward."""
+
 _NAMES_APART = 0.028
 """Least distance of the names of two phases, as a share of the axis."""
 
@@ -110,7 +117,9 @@ def timeline_figure(
     begins, ends, counts = _ends(phases)
     units = phases[0].units
     row = 0.34 if len(units) <= 14 else 0.25 if len(units) <= 32 else 0.175
-    figure = new_figure(8.4, 2.5 + row * len(units))
+    names = [_phase_words(phase) for phase in phases if phase.n_steps or not counts]
+    above = _LETTER * max(map(len, names)) if names else 0.0
+    figure = new_figure(8.4, 1.75 + above + row * len(units))
     axes = figure.add_subplot()
     for position in range(len(units)):
         for begin, end, state in _stretches(phases, position):
@@ -130,7 +139,7 @@ def timeline_figure(
     axes.tick_params(axis="y", length=0)
     if counts:
         step_axis(axes)
-        epoch_axis(axes, epochs, -0.55 / (row * len(units)))
+        epoch_axis(axes, epochs)
     else:
         axes.set_xticks([])
         axes.set_xlabel("no optimizer step was taken", fontsize=9)
@@ -156,6 +165,11 @@ def _stretches(phases: Sequence[TimelinePhase], position: int) -> list[tuple[int
     return found
 
 
+def _phase_words(phase: TimelinePhase) -> str:
+    """Return what stands above a phase."""
+    return f"{cut(phase.name, _LONGEST)} ({in_values(phase.n_trained)} train)"
+
+
 def _name_phases(
     axes: Axes, phases: Sequence[TimelinePhase], begins: Sequence[float], ends: Sequence[float]
 ) -> None:
@@ -171,7 +185,7 @@ def _name_phases(
             continue
         named_at = middle
         axes.annotate(
-            f"{phase.name} ({in_values(phase.n_trained)} train)",
+            _phase_words(phase),
             (middle, 1.0),
             (0, 3),
             xycoords=("data", "axes fraction"),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..closest import counted, name_list
 from ..errors import ConfigError
-from ..freezing.selectors import ModelIndex
+from ..freezing.model_index import ModelIndex
 from .checks import Rate, check_rate
 
 __all__ = [

@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 
+_SAVED_TOO = " (a saved model keeps its pins)"
+"""Pins of a folder surprise those who never called `freeze` in this program."""
+
+
 @dataclass(frozen=True, repr=False)
 class ResolvedPhase:
     """A phase of a schedule for one model.
@@ -155,9 +159,9 @@ def _freeze_state(model: ModelState, phase: Phase, where: str) -> FreezeState:
         if not phase.unpin and (stuck.frozen or stuck.frozen_heads):
             names = ", ".join(frozen_names(unit_states(model, stuck)))
             raise ConfigError(
-                f"{where} trains {names}, which model.freeze() pinned; write unpin=True in the "
-                "phase to train it all the same, freeze= instead of train= to leave pinned parts "
-                "frozen, or model.freeze(..., pin=False) before the run"
+                f"{where} trains {names}, which model.freeze() pinned{_SAVED_TOO}; write "
+                "unpin=True in the phase to train it all the same, freeze= instead of train= to "
+                "leave pinned parts frozen, or model.unfreeze(...) before the run"
             )
     elif not phase.unpin:
         keys, heads = keys | base.pinned, heads | base.pinned_heads
@@ -233,9 +237,9 @@ def _check_pins(model: ModelState, phases: Sequence[Phase], states: Sequence[Fre
     if same and len({phase.freeze for phase in phases}) > 1 and states[0].pinned:
         pinned = ", ".join(frozen_names(unit_states(model, FreezeState(states[0].pinned))))
         raise ConfigError(
-            f"the schedule would unfreeze nothing: model.freeze() pinned {pinned}, which every "
-            "phase therefore leaves frozen; write unpin=True in the phases, or "
-            "model.freeze(..., pin=False) before the run"
+            f"the schedule would unfreeze nothing: model.freeze() pinned {pinned}{_SAVED_TOO}, "
+            "which every phase therefore leaves frozen; write unpin=True in the phases, or "
+            "model.unfreeze(...) before the run"
         )
 
 
@@ -262,8 +266,9 @@ def _gradual_stages(model: ModelState, rule: Gradual) -> list[tuple[Phase, Freez
             frozen_names(unit_states(model, FreezeState(model.freeze_state().pinned)))
         )
         raise ConfigError(
-            f"gradual() would unfreeze nothing: model.freeze() pinned {pinned or 'everything'}; "
-            "write FreezeSchedule.gradual(unpin=True), or model.freeze(..., pin=False) before it"
+            f"gradual() would unfreeze nothing: model.freeze() pinned {pinned or 'everything'}"
+            f"{_SAVED_TOO}; write FreezeSchedule.gradual(unpin=True), or model.unfreeze(...) "
+            "before the run"
         )
     return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..families.part_kinds import part_kind
-from ..freezing.state import reduced_keys
+from ..freezing.state import pinned_names, reduced_keys
 from ..printable import html_text, printable
 from ..quantities import in_bytes, in_values
 from ..quoting import quoted
@@ -102,6 +102,9 @@ class Summary:
         The same parameters by kind, unit by unit.
     step : str
         The micro-batch, in words.
+    pinned : tuple of str
+        What no schedule trains unless it says ``unpin=True``, as short selectors; parts of units
+        end in `` (partly)``.
     """
 
     title: str
@@ -116,6 +119,7 @@ class Summary:
     form_bytes: int = 0
     parts: tuple[PartRow, ...] = ()
     step: str = ""
+    pinned: tuple[str, ...] = ()
 
     @property
     def n_values(self) -> int:
@@ -145,6 +149,11 @@ class Summary:
             f"({in_bytes(self.full_bytes)} if nothing were frozen) and takes {self.work:.0%} of "
             "the work",
         ]
+        if self.pinned:
+            lines.append(
+                f"pinned: {', '.join(self.pinned)}; a schedule trains what is pinned only in "
+                "phases with unpin=True"
+            )
         if self.unused:
             names = ", ".join(f"{name} ({in_values(n)})" for name, n in self.unused.items())
             lines.append(f"present, not used, not trained: {names}")
@@ -229,6 +238,7 @@ def summarize(model: ModelState) -> Summary:
         now.form_bytes,
         _parts(model),
         prices.step,
+        tuple(pinned_names(model.index, model.freeze_state())),
     )
 
 

@@ -22,7 +22,10 @@ from .findings import Findings
 __all__ = ["Advice", "Alternative", "Reason"]
 
 _WIDTH = 96
-_NO_ROWS = ("probe", "data", "budget", "memory", "measured", "measured here")
+_NO_ROWS = ("probe", "data", "budget", "memory", "measured", "measured on boxes", "measured here")
+
+_PAGES = {"measured": "docs/TRAINING_CONSIDERATIONS.md", "measured on boxes": "docs/images.md"}
+"""Where the figures of what was measured stand, and with which script."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Reason:
         ``"E6"``: a row of ``docs/evidence.md``. ``"probe"``, ``"data"``, ``"budget"``,
         ``"memory"``, ``"measured here"``: on this model, these data and this machine.
         ``"measured"``: `benchmarks/bench_advice.py`, see ``docs/TRAINING_CONSIDERATIONS.md``.
+        ``"measured on boxes"``: `benchmarks/bench_detection.py`, see ``docs/images.md``.
     kind : str
         Of the backbone that the advice is for.
     """
@@ -59,8 +63,8 @@ class Reason:
         return found
 
     def __str__(self) -> str:
-        if self.basis == "measured":
-            return f"{self.sentence} [measured: docs/TRAINING_CONSIDERATIONS.md]"
+        if self.basis in _PAGES:
+            return f"{self.sentence} [{self.basis}: {_PAGES[self.basis]}]"
         if self.basis in _NO_ROWS:
             return f"{self.sentence} [{self.basis}]"
         row = evidence(self.basis)
@@ -221,10 +225,12 @@ class Advice:
         found = self.findings
         yield "Model", [str(found.backbone)]
         yield "Data", [str(one) for one in found.data.values()]
-        yield (
-            f"Probes of the frozen {found.backbone.layers}, from {found.backbone.below} up",
-            self._probe_lines(),
-        )
+        probes = self._probe_lines()
+        if found.scores:
+            title = f"Probes of the frozen {found.backbone.layers}, from {found.backbone.below} up"
+            yield title, probes
+        elif probes:
+            yield "How far evaluation rows are from training rows", probes
         if self.race is not None:
             yield "Race", list(self.race.sentences)
         yield "Why", [str(one) for one in self.reasons]

@@ -20,7 +20,7 @@ from ..runtime.progress import Reporter
 from .advice import Advice, Alternative, Reason
 from .backbone_ranking import BackboneRanking
 from .budget import Choice, Limits, choose, possible
-from .candidates import ADVISED, FURTHER, candidates_for
+from .candidates import ADVISED, BOX_STEPS, FURTHER, candidates_for
 from .factors import factors_of
 from .findings import Findings, find
 from .plain_models import check_plain
@@ -77,6 +77,9 @@ def recommend(
     Heads first, then everything, unless the probe says that nothing is left to win, or time or
     memory does not allow it: that is what the experiment says
     (``docs/TRAINING_CONSIDERATIONS.md``); how alike, large or shifted the data are is shown.
+
+    Of heads that find boxes (DETR) no linear probe can tell: there what freezing costs is priced,
+    the ranking is that of one measured case, as the reasons say, and `try_out` decides.
 
     Looks at the data (examples of a label, balance, lengths), the kind of backbone, and what a
     linear probe reads off each of its layers (a sample of at most 1,000 texts or 200 sentences a
@@ -245,7 +248,7 @@ def _against(
                 kind,
             )
         )
-    if chosen.candidate.name == "heads":
+    if chosen.candidate.name == "heads" and found.scores:
         figures = ", ".join(
             f"{one.task} {one.metric} {one.top:.3f}" for one in found.scores.values()
         )
@@ -273,8 +276,13 @@ def _notes(model: MultiTaskModel, absent: list[str], pinned: list[str]) -> list[
             "where the backbone trains, fit begins with new heads alone (start='heads'), and that "
             "is in the price"
         )
+    measured = (
+        f"rates are those of fit, and lengths at least {BOX_STEPS:,} steps"
+        if model.index.modules
+        else "lengths and rates are those that the rules were measured with"
+    )
     notes.append(
-        "lengths and rates are those that the rules were measured with; "
-        "mtf.compare(model, tasks, modes=[...]) shows how the alternatives do on your data"
+        f"{measured}; mtf.compare(model, tasks, modes=[...]) shows how the alternatives do on your "
+        "data"
     )
     return notes

@@ -51,6 +51,8 @@ class BackboneFacts:
         What layers are called, and what stands below them: ``"stages"``, ``"the stem"``.
     narrowest : int or None
         The least width of a layer's states, where they differ.
+    modules : tuple of str
+        What stands between backbone and heads: ``("encoder", "queries", "decoder")``.
     """
 
     name: str
@@ -64,6 +66,7 @@ class BackboneFacts:
     layers: str = "layers"
     below: str = "the embeddings"
     narrowest: int | None = None
+    modules: tuple[str, ...] = ()
 
     @property
     def layer(self) -> str:
@@ -72,14 +75,19 @@ class BackboneFacts:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return asdict(self)
+        return asdict(self) | {"modules": list(self.modules)}
 
     def __str__(self) -> str:
         widths = f"{self.width}" if self.narrowest is None else f"{self.narrowest} to {self.width}"
         return (
             f"{self.name}: {KINDS[self.kind]} ({self.why}), "
             f"{counted(self.n_layers, self.layer)} of {widths}, {in_values(self.n_values)} "
-            f"parameters, {self.pooling} pooling"
+            f"parameters, "
+            + (
+                f"{', '.join(self.modules)} between it and the heads"
+                if self.modules
+                else f"{self.pooling} pooling"
+            )
         )
 
 
@@ -98,7 +106,7 @@ def backbone_facts(model: MultiTaskModel) -> BackboneFacts:
         kind, why = "sentence", "its folder has modules.json"
     else:
         kind, why = "unknown", "its folder has no sentence-transformers files"
-    widths = {output_info(model, f"hidden_states.{k + 1}").width for k in range(index.n_layers)}
+    widths = [output_info(model, f"hidden_states.{k + 1}").width for k in range(index.n_layers)]
     n_values = sum(
         view.size
         for key, view in model.parameters().items()
@@ -109,11 +117,12 @@ def backbone_facts(model: MultiTaskModel) -> BackboneFacts:
         kind=kind,
         why=why,
         n_layers=index.n_layers,
-        width=model.token_width,
+        width=widths[-1],
         n_values=int(n_values),
         pooling=model.pooling,
         normalize=model.normalize,
         layers=index.layers.word,
         below=index.layers.bottom,
-        narrowest=min(widths) if len(widths) > 1 else None,
+        narrowest=min(widths) if len({*widths}) > 1 else None,
+        modules=index.modules,
     )

@@ -12,11 +12,16 @@ They are written with what is *frozen*, so parts that the user pinned stay froze
 is heads first, then everything. LoRA is more than a schedule: the model must have it, which
 `Candidate.way` says, `Candidate.on` does to a copy and `Candidate.first_call` puts into words.
 Rates and lengths are those that `benchmarks/bench_advice.py` ran with.
+
+Where modules stand between backbone and heads (DETR's transformer), what goes between layers goes
+between these and the backbone: ``half`` freezes the backbone, ``heads`` the modules too. Queries
+need more steps to find what they are to look for, `BOX_STEPS`, as many as
+`benchmarks/bench_detection.py` takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +38,7 @@ from ..planning.defaults import (
     FROZEN_BACKBONE_RATES,
     LEAST_EPOCHS,
     LEAST_STEPS,
+    MODULE_RATE,
     MOST_EPOCHS,
 )
 from ..planning.freeze_schedule import FreezeSchedule
@@ -42,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADVISED",
+    "BOX_STEPS",
     "FURTHER",
     "NAMES",
     "Candidate",
@@ -63,6 +70,9 @@ ADVISED = tuple(name for name in NAMES if name not in FURTHER)
 _LORA = Lora(rank=8)
 
 _HEADS_RATE = DEFAULT_RATES["heads"]
+
+BOX_STEPS = 1000
+"""Fewer steps than these leave boxes unfound, with as many passes over the rows as that takes."""
 
 _NOT_BIASES = r"re:^backbone\.(?!.*\.bias$)"
 """Selects what BitFit freezes: every parameter of the backbone that is no bias."""
@@ -139,6 +149,8 @@ def further_of(model: MultiTaskModel) -> tuple[str, ...]:
     ('bitfit', 'lora')
     """
     found, family = [], model.index.family
+    if model.index.modules:  # biases and low ranks are of a backbone that heads read
+        return ()
     if any(family.owns(key) and key.endswith(".bias") for key in model.param_keys):
         found.append("bitfit")
     if model.adapter is None and _has_lora(model):
@@ -166,7 +178,50 @@ def candidates_for(model: MultiTaskModel, n_rows: int) -> dict[str, Candidate]:
     n_rows : int
         Training rows of all tasks together.
     """
-    return make_candidates(model.index.layers, n_rows, further_of(model))
+    index = model.index
+    if index.modules:
+        return {one.name: one for one in _between_modules(index.modules, n_rows)}
+    return make_candidates(index.layers, n_rows, further_of(model))
+
+
+def _between_modules(modules: Sequence[str], n_rows: int) -> list[Candidate]:
+    """Return the candidates of a model with modules between backbone and heads."""
+    between = ", ".join(modules)
+    steps = -(-n_rows // ADVISED_BATCH_SIZE)
+    epochs = max(training_epochs(n_rows), -(-BOX_STEPS // steps))
+    own = dict.fromkeys(modules, MODULE_RATE)
+    return [
+        Candidate(
+            "heads",
+            f"train the heads on frozen backbone, {between}",
+            FreezeSchedule().phase(
+                freeze=["backbone", *modules],
+                epochs=epochs,
+                learning_rate=FROZEN_BACKBONE_RATES,
+                name="heads only",
+            ),
+        ),
+        Candidate(
+            "half",
+            f"freeze the backbone, train {between} and the heads",
+            FreezeSchedule().phase(
+                freeze="backbone",
+                epochs=epochs,
+                learning_rate={**own, "heads": _HEADS_RATE},
+                name="above the backbone",
+            ),
+        ),
+        Candidate(
+            "none",
+            "train everything",
+            FreezeSchedule().phase(
+                freeze="none",
+                epochs=epochs,
+                learning_rate={**own, **DEFAULT_RATES},
+                name="everything",
+            ),
+        ),
+    ]
 
 
 def make_candidates(

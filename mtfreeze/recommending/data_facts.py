@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ..closest import counted, name_list
 from ..errors import DataError
+from ..heads.boxes import DETECTED
 from ..heads.classes import Classification, check_classes
+from ..heads.detection import Detection
 from ..heads.row_spaces import ROW_SPACES, Targets
 from ..heads.task import Task
 from ..inputs.packing import Encoded
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["DataFacts", "TaskRows", "task_rows"]
 
 
+_SPACES = {**ROW_SPACES, DETECTED.item: DETECTED}
+
+
 @dataclass(frozen=True)
 class DataFacts:
     """What a task's training data are like.
@@ -32,14 +37,14 @@ class DataFacts:
     Attributes
     ----------
     task : str
-    kind : {"text", "word"}
+    kind : {"text", "word", "box"}
         What carries a label.
     n_rows : int
         Rows with a label.
     n_labels : int
         Labels of the head; with IOB2 tags, types of entities.
     examples : dict of str to int
-        Rows of each label; with IOB2 tags, entities of each type; with other tags, words.
+        Rows of each label; with IOB2 tags, entities of each type; with other tags, words; boxes.
     balance : float
         Entropy of the labels that occur over the largest possible one of all the head's labels:
         1 if all are equally frequent, 0 if only one occurs.
@@ -87,12 +92,13 @@ class DataFacts:
         return asdict(self) | {"per_label": self.per_label}
 
     def __str__(self) -> str:
-        space = ROW_SPACES[self.kind]
+        space = _SPACES[self.kind]
         example = space.example if self.noun == "text" else self.noun
+        examples = space.items if self.kind == DETECTED.item else "examples"
         label, n = self.rarest
         parts = [
             f"{self.task}: {counted(self.n_rows, f'training {example}')}, {self.n_labels} "
-            f"{space.classes}, {self.per_label:.0f} examples of each on average, fewest of "
+            f"{space.classes}, {self.per_label:.0f} {examples} of each on average, fewest of "
             f"{label!r} ({n:,})",
             f"balance {self.balance:.2f}",
             f"{self.mean_tokens:,.0f} {self.row_word}s on average",
@@ -111,7 +117,7 @@ class TaskRows:
     facts : DataFacts
     encoded : Encoded
         All rows.
-    spec : Classification
+    spec : Classification or Detection
         The description of the head.
     targets : Targets
         Of all rows.
@@ -121,7 +127,7 @@ class TaskRows:
 
     facts: DataFacts
     encoded: Encoded
-    spec: Classification
+    spec: Classification | Detection
     targets: Targets
     rows: NDArray[np.int64]
 
@@ -135,7 +141,7 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
         If there is none, fewer rows than labels, or one class only; and for whatever does not fit
         the head, as `fit` raises.
     ConfigError
-        If the head does not choose among labels.
+        If the head neither chooses among labels nor finds boxes.
     """
     if task.train is None:
         raise DataError(
@@ -143,20 +149,23 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
             "pass "
             "Task(train=...), or leave the task out"
         )
-    spec = check_classes(
-        model.heads[name].spec, name, f"task {quoted(name)}: advice rests on probes of"
+    own = model.heads[name].spec
+    spec = (
+        own
+        if isinstance(own, Detection)
+        else check_classes(own, name, f"task {quoted(name)}: advice rests on probes of")
     )
     targets = encode_task(model, name, task, task.train)
     encoded = model.encoder.encode_examples(task.train, task.encoding.evaluated)
-    labelled, counts = targets.labelled_rows(), spec.class_counts(targets)
+    rows = targets.labelled_rows()
     # Entities are what a user counts; a tag's words say how balanced the classes of the probe are.
     examples = spec.examples(targets)
-    # What gives no token has no features to probe, whatever its label.
-    _, codes, owner = targets.items(encoded, labelled)
-    readable = np.bincount(codes, minlength=len(spec.labels))
-    what = f"{model.noun}s" if model.reads_images else spec.row_space.labelled
-    _check(name, what, readable, int(counts.sum()), spec.labels)
-    rows = labelled[np.unique(owner)]
+    if isinstance(spec, Detection):
+        spec.check_sufficient(name, targets, len(rows))
+        counts = np.array(list(examples.values()))
+    else:
+        counts = spec.class_counts(targets)
+        rows = _readable_rows(model, name, spec, targets, encoded, int(counts.sum()))
     lengths = encoded.row_lengths[rows]
     facts = DataFacts(
         task=name,
@@ -174,6 +183,24 @@ def task_rows(model: MultiTaskModel, name: str, task: Task) -> TaskRows:
         row_word=model.row_word,
     )
     return TaskRows(facts, encoded, spec, targets, rows)
+
+
+def _readable_rows(
+    model: MultiTaskModel,
+    name: str,
+    spec: Classification,
+    targets: Targets,
+    encoded: Encoded,
+    n_labelled: int,
+) -> NDArray[np.int64]:
+    """Return the rows that a probe can read, of labels that can be told apart."""
+    # What gives no token has no features to probe, whatever its label.
+    labelled = targets.labelled_rows()
+    _, codes, owner = targets.items(encoded, labelled)
+    readable = np.bincount(codes, minlength=len(spec.labels))
+    what = f"{model.noun}s" if model.reads_images else spec.row_space.labelled
+    _check(name, what, readable, n_labelled, spec.labels)
+    return np.asarray(labelled[np.unique(owner)])
 
 
 def _balance(counts: NDArray[np.int64]) -> float:

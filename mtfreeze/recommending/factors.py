@@ -119,7 +119,9 @@ def factors_of(
     limited: bool,
     too_large: Sequence[str] = (),
 ) -> tuple[Factor, ...]:
-    """Return every factor as it is here.
+    """Return every factor as it is here; none where no probe reads the tasks.
+
+    What was measured of them was of labels that are told apart.
 
     Parameters
     ----------
@@ -148,6 +150,8 @@ def factors_of(
         "compute": (compute, limited),
         "domain": (lambda: _domain(found), False),
     }
+    if not found.scores:
+        return ()
     return tuple(
         Factor(one.name, here[one.name][0](), here[one.name][1], one.speaks_for, one.speaks_against)
         for one in FACTORS

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..data.order import permutation
 from ..features.keys import output_info
+from ..heads.classes import Classification
 from ..inputs.packing import SKIP, Encoded, PackedBatch
 from ..model.encoding import calls
 from .data_facts import TaskRows
@@ -111,6 +112,8 @@ def _pooling_of(model: MultiTaskModel, head: str) -> str:
     Other means and the maximum are taken for the mean. "pooler" is a layer above the first token,
     or, as the family says, above all rows; below the top there are only these.
     """
+    if model.index.modules:  # the grid of a residual network, of which no row stands for all
+        return "mean"
     own = getattr(model.heads[head].spec, "pooling", None) or model.pooling
     named = own.split("+")
     pooler_of = model.index.family.pooler_of
@@ -128,9 +131,11 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
     name : str
         The task's head.
     task : TaskRows
-        Its data.
+        Its data; of a head that chooses among labels.
     """
-    per_token = task.spec.row_space.splits
+    spec = task.spec
+    assert isinstance(spec, Classification)  # nothing linear reads boxes
+    per_token = spec.row_space.splits
     most = MOST_SENTENCES if per_token else MOST_TEXTS
     lengths = task.encoded.row_lengths
     as_tokens = lengths[task.rows] // task.encoded.rows_per_token
@@ -162,7 +167,7 @@ def layer_features(model: MultiTaskModel, name: str, task: TaskRows) -> LayerFea
             for layer, (state, space) in zip(parts, spaced, strict=True):
                 vectors = state
                 if not per_token:
-                    vectors = task.spec.read(_pool(state, batch, how, space))
+                    vectors = spec.read(_pool(state, batch, how, space))
                 layer.append(vectors[keep])
             labels.append(codes.astype(np.int64))
             owners.append(at[owner])
@@ -188,8 +193,8 @@ def pooled_features(
     rows = sample(every, encoded.row_lengths // encoded.rows_per_token, most, f"{head} eval")
     how = "mean" if encoded.has_words else _pooling_of(model, head)
     output = f"hidden_states.{model.index.n_layers}"
-    space = output_info(model, output).space
-    found = np.empty((len(rows), model.token_width), dtype=np.float32)
+    info = output_info(model, output)
+    space, found = info.space, np.empty((len(rows), info.width), dtype=np.float32)
 
     def compute() -> None:
         for at in calls(encoded.row_lengths[rows] // encoded.rows_per_token):

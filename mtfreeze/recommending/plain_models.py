@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which models advice is about: a backbone that heads read, and nothing beside or between."""
+"""Which models advice is about: none with an adapter; which a probe can read: those that heads
+read straight, with nothing between."""
 
 from __future__ import annotations
 
@@ -12,7 +13,23 @@ from ..model.state import check_model
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
 
-__all__ = ["check_plain"]
+__all__ = ["check_plain", "check_read_straight"]
+
+
+def check_read_straight(model: MultiTaskModel) -> None:
+    """Check that heads read the backbone, as the probes by which backbones are ranked do.
+
+    Raises
+    ------
+    ConfigError
+        If there are modules between.
+    """
+    if model.index.modules:
+        raise ConfigError(
+            "models= ranks backbones by what a linear probe reads off them; found a model with "
+            f"{name_list(model.index.modules)} between backbone and heads, through which none "
+            "reads; ask about one model: recommend(model, tasks), or with try_out=True"
+        )
 
 
 def check_plain(model: MultiTaskModel) -> None:
@@ -23,17 +40,11 @@ def check_plain(model: MultiTaskModel) -> None:
     TypeError
         If it is no model.
     ConfigError
-        If it has an adapter, or modules between backbone and heads.
+        If it has an adapter.
     """
     check_model(model)
     if model.adapter is not None:
         raise ConfigError(
             "recommend says what to freeze of a plain model; found one with an adapter "
             f"({model.adapter.kind}); remove_adapter() or merge_lora() first, or compare both ways"
-        )
-    if model.index.modules:
-        raise ConfigError(
-            "recommend says what to freeze of a backbone that heads read; found a model with "
-            f"{name_list(model.index.modules)} between them; compare choices of them, e.g. "
-            'modes=["backbone", ["backbone", "encoder"], "none"]'
         )

@@ -29,7 +29,7 @@ from .backbone_ranking import BackboneRanking, BackboneScore, TaskProbe
 from .candidates import candidates_for
 from .findings import Findings, find
 from .layer_features import pooled_features
-from .plain_models import check_plain
+from .plain_models import check_plain, check_read_straight
 
 if TYPE_CHECKING:
     from ..multi_task_model import MultiTaskModel
@@ -119,6 +119,7 @@ def _with_heads(
     loaded = given if isinstance(given, ModelState) else MultiTaskModel.from_pretrained(given)
     assert isinstance(loaded, MultiTaskModel)
     check_plain(loaded)
+    check_read_straight(loaded)
     missing = {name: spec for name, spec in specs.items() if name not in loaded.heads}
     model = loaded.copy() if missing and loaded is given else loaded
     for name, spec in missing.items():

@@ -71,7 +71,8 @@ def decide(findings: Findings) -> tuple[str, tuple[str, ...], list[Reason]]:
         reasons.append(Reason(sentence, basis, findings.backbone.kind))
 
     rule.say(findings, leading, say)
-    _say_layers(findings, leading, say)
+    if leading in findings.scores:
+        _say_layers(findings, leading, say)
     if findings.backbone.kind not in ("sentence", "vision") and rule.ranking[0] != "heads":
         say(
             f"The backbone is a {KINDS[findings.backbone.kind]}: its pooled vectors are a poor "
@@ -85,6 +86,22 @@ def decide(findings: Findings) -> tuple[str, tuple[str, ...], list[Reason]]:
 
 def _points(value: float) -> str:
     return f"{100 * value:.1f} points"
+
+
+def _say_unread(found: Findings, task: str, say: Say) -> None:
+    say(
+        f"{task}: what heads answer is worked out between the backbone and them, so no linear "
+        "probe can say what a frozen part is worth; recommend(..., try_out=True) trains the "
+        "candidates on these data and judges by what comes out.",
+        "data",
+    )
+    say(
+        "A small model of random values learned boxes by heart with its backbone frozen, for an "
+        "eighth of the work of training everything, which at the same rate got less far, and none "
+        "with its head alone: queries look where they must only once the decoder is trained. What "
+        "is found in other pictures nobody measured.",
+        "measured on boxes",
+    )
 
 
 def _say_enough(found: Findings, task: str, say: Say) -> None:
@@ -140,6 +157,13 @@ def _say_tasks(cases: dict[str, str], leading: str, say: Say) -> None:
 
 RULES = (
     Rule(
+        "unread",
+        "no probe reads the task: modules stand between backbone and heads",
+        lambda found, task: task not in found.scores,
+        ("half", "none", "bitfit", "lora", "heads"),
+        _say_unread,
+    ),
+    Rule(
         "enough",
         f"the probe of the frozen top layer reaches {ENOUGH}",
         lambda found, task: found.scores[task].top >= ENOUGH,
@@ -167,6 +191,8 @@ def trade_of(name: str, found: Findings, chosen_seconds: float, seconds: float) 
     """Return what taking another candidate than the advised one would trade."""
     ratio = seconds / chosen_seconds if chosen_seconds else 1.0
     time = f"Takes {ratio:.2g}x the time"
+    if found.backbone.modules:
+        return f"{time}; {_BETWEEN[name]}"
     if name == "heads":
         figures = ", ".join(
             f"{one.task} {one.metric} about {one.top:.3f}" for one in found.scores.values()
@@ -174,6 +200,14 @@ def trade_of(name: str, found: Findings, chosen_seconds: float, seconds: float) 
         return f"{time}; expect the probes' figures ({figures}), and no other task can suffer."
     return f"{time}; {_TRADES[name].format(layers=found.backbone.layers)}"
 
+
+_BETWEEN = {
+    "heads": "queries look where they did, so new things are hardly found; no other task can "
+    "suffer.",
+    "half": "the backbone keeps its bits and is computed once an image.",
+    "none": "everything can be learned and everything forgotten; each step computes all of it.",
+}
+"""The same where modules stand between backbone and heads."""
 
 _TRADES = {
     "bitfit": "one file of biases for each task; the whole backward pass is computed for them.",

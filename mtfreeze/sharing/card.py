@@ -84,6 +84,8 @@ class CardFacts:
     heads : sequence of HeadFacts
     task_model : bool
         Whether the folder is a task model of transformers: one head, nothing of mtfreeze's own.
+    with_head : bool
+        Whether its main files hold the only head, for the class of transformers that it is.
     for_sentences, for_transformers : bool
         Whether sentence-transformers and ``AutoModel`` load the folder.
     adapter : str
@@ -106,6 +108,7 @@ class CardFacts:
     license: str = ""
     heads: Sequence[HeadFacts] = ()
     task_model: bool = False
+    with_head: bool = False
     for_sentences: bool = False
     for_transformers: bool = False
     adapter: str = ""
@@ -298,7 +301,10 @@ def _loading(facts: CardFacts) -> list[str]:
         lines += ["", "The backbone alone, in transformers:", ""]
         lines += _transformers(place, "AutoModel", facts.reads)[2:]
     for head in facts.heads:
-        if head.form:
+        if facts.with_head:
+            lines += ["", f"With the head {_code(head.name)}, as {_code(head.form)}:", ""]
+            lines += _transformers(place, head.auto_class, facts.reads)[2:]
+        elif head.form:
             saved = f'model.save_pretrained("folder", head={_quote(head.name)})'
             lines += ["", f"With the head {_code(head.name)}, as {_code(head.form)}:", ""]
             lines += _python(saved)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
 from ..inputs.packing import Encoded, PackedBatch
 from ..notices import renamed
 from ..pricing.plan_prices import Flops, PlanPrices, Sizes, form_bytes, sizes_of
@@ -157,9 +156,7 @@ class CostMeter:
         self._heads = {id(encoded): group.tasks for group, encoded in evaluated}
         model._core.train_reset()
         self._prices = PlanPrices(model._core)
-        weights = 4 * sum(info.size for info in model._core.params())
-        # What other models of the process hold is not this run's.
-        self._beside = weights + encoded_bytes(data) - _core.memory_info().bytes_now
+        self._beside = encoded_bytes(data)
         self._mark = began
         self._sums: dict[tuple[Any, ...], Sizes] = {}
         self._eval_seconds = 0.0
@@ -168,7 +165,7 @@ class CostMeter:
         self._data = list(data)
         self._waited = self._waited_seconds()
         self.phases: list[PhaseCosts] = []
-        _core.reset_peak_memory()
+        self._core.reset_peak_memory()
 
     def start(self, state: TrainerState) -> None:
         """Note how far a run that goes on got before; that is not measured again."""
@@ -226,7 +223,7 @@ class CostMeter:
                 dw_flops=steps.dw,
                 eval_flops=self._flops(training=False).forward,
                 cache_bytes=held,
-                peak_bytes=_core.memory_info().bytes_peak + self._beside + in_memory,
+                peak_bytes=self._core.memory_info().bytes_peak + self._beside + in_memory,
                 form_bytes=form_bytes(
                     self._core, list(phase.trained) if n_steps else (), self._how
                 ),
@@ -234,7 +231,7 @@ class CostMeter:
         )
         self._mark, self._eval_seconds, self._sums = now, 0.0, {}
         self._waited = waited
-        _core.reset_peak_memory()
+        self._core.reset_peak_memory()
 
     def _waited_seconds(self) -> float:
         return sum(one.waited_seconds for one in {id(one): one for one in self._data}.values())

@@ -88,7 +88,7 @@ def make_run(
     phases = _phase_results(plan, state.history, trainer.reports())
     begun = plan.phases[: max(1, len(phases))]
     always = frozenset.intersection(*(phase.freeze.frozen for phase in begun))
-    before = Snapshot(state.before, always | unused_keys(model))
+    before = Snapshot(state.before, always | unused_keys(model.unused))
     stepped = {phase.number for phase in phases if phase.n_steps}
     return Run(
         cache=CacheStats() if features is None else features.stats,

@@ -361,7 +361,7 @@ def _check_fit(checkpoint: Checkpoint, model: MultiTaskModel, facts: Mapping[str
     now = digest_model(model)
     others = [
         key
-        for key in (*sorted(always), *sorted(unused_keys(model)))
+        for key in (*sorted(always), *sorted(unused_keys(model.unused)))
         if isinstance(before, dict) and before.get(key) != now.get(key)
     ]
     if others:

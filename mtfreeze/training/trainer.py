@@ -107,7 +107,7 @@ class Trainer:
         self._features, self._checkpointer, self._resume = features, checkpointer, resume
         self._meter, self._measured = meter, 0
         self._pause_after = pause_after
-        self._unused = unused_keys(model)
+        self._unused = unused_keys(model.unused)
         self.state = TrainerState() if resume is None else resume.state
         self._context = Context(model, plan, self.state, scoring)
         self._table = EpochTable(scoring, reporter.say)

@@ -59,6 +59,43 @@ MTF_TEST(zeroed_grown_and_copied_blocks)
     mtf_free(block);
 }
 
+MTF_TEST(an_account_holds_the_blocks_of_its_owner_alone)
+{
+    mtf_account *one = NULL;
+    mtf_account *other = NULL;
+    mtf_memory_info start;
+    mtf_memory_info found;
+    mtf_memory_get(&start);
+    CHECK_INT(mtf_account_new(&one, NULL), MTF_OK);
+    CHECK_INT(mtf_account_new(&other, NULL), MTF_OK);
+    CHECK(mtf_account_enter(one) == NULL);
+    void *first = mtf_alloc(100);
+    void *grown = mtf_realloc(mtf_alloc(10), 40);
+    CHECK(mtf_account_enter(other) == one);
+    void *second = mtf_alloc(1000);
+    mtf_free(first); /* it stays on its own account */
+    mtf_account_get(one, &found);
+    CHECK_INT(found.n_allocations, 3);
+    CHECK_INT(found.bytes_now, 40);
+    CHECK_INT(found.bytes_peak, 150);
+    mtf_account_reset_peak(one);
+    mtf_account_get(one, &found);
+    CHECK_INT(found.bytes_peak, 40);
+    CHECK(mtf_account_enter(NULL) == other);
+    mtf_account_free(other); /* before its last block */
+    mtf_account_get(one, &found);
+    CHECK_INT(found.bytes_now, 40);
+    mtf_free(second);
+    mtf_free(grown);
+    mtf_account_free(one);
+    mtf_account_free(NULL);
+    mtf_memory_get(&found);
+    CHECK_INT(found.bytes_now, start.bytes_now);
+    mtf_memory_fail_after(1);
+    CHECK_INT(mtf_account_new(&one, NULL), MTF_ERR_MEMORY);
+    CHECK(one == NULL);
+}
+
 MTF_TEST(sizes_that_overflow_are_refused)
 {
     CHECK(mtf_alloc(SIZE_MAX) == NULL);

@@ -128,9 +128,11 @@ static void by_hand(const set_case *c, int s, int part, double *of_labels, doubl
         for (int b = 0; b < boxes_of[s]; b++) {
             box = best.of[b] == i ? b : box;
         }
-        const mtf_real *t = c->targets + (s * Q + box) * T;
-        *of_labels -= box < 0 ? 0.1 * log_p(y, LABELS) : log_p(y, (int)t[0]);
-        if (box >= 0) {
+        if (box < 0) {
+            *of_labels -= 0.1 * log_p(y, LABELS);
+        } else {
+            const mtf_real *t = c->targets + (s * Q + box) * T;
+            *of_labels -= log_p(y, (int)t[0]);
             *of_boxes += 5 * l1(y + LABELS + 1, t + 1) + 2 * (1 - giou(y + LABELS + 1, t + 1));
         }
     }

@@ -68,6 +68,9 @@ def test_train_prints_freezing_first_and_metrics(command: Command, job: Path) ->
         (["--mode", "backbone[:2]"], "frozen: backbone[:2] ("),
         (["--freeze", "embeddings"], "frozen: backbone.embeddings ("),
         (["--train", "heads"], "frozen: backbone ("),
+        (["--freeze", "!heads"], "frozen: backbone ("),
+        (["--freeze", "backbone", "--freeze", "!layers[2]"], "frozen: backbone[:2] ("),
+        (["--train", "layers[2].output", "--train", "classifier"], "frozen: backbone[:2], ner_"),
         (
             ["--train", "backbone", "--freeze", "embeddings", "--train", "classifier"],
             "frozen: backbone.embeddings, ner_head (",
@@ -336,9 +339,23 @@ def test_compare_takes_modes_and_schedules_of_the_job(
     code, out, _ = command(*words)
     assert code == 0
     assert any(line.startswith("late") for line in out.splitlines())
+    assert not (out_folder / "models").exists()
     code, _, err = command(*words)
     assert code == 0
     assert "results are in" in err
+
+
+def test_compare_keeps_models_that_predict(command: Command, job: Path, tmp_path: Path) -> None:
+    words = compare_job(job, "--modes", "backbone", "--quiet", "--keep-models")
+    code, _, err = command(*words)
+    assert code == 2
+    assert "--keep-models keeps them in --output FOLDER; found no --output" in err
+    code, _, err = command(*words, "--output", tmp_path / "out")
+    assert code == 0, err
+    (kept,) = (tmp_path / "out" / "models").iterdir()
+    code, out, _ = command("predict", kept, "the film was good", "--head", "classifier")
+    assert code == 0
+    assert out.splitlines()[1].split("\t")[1] in ("negative", "positive")
 
 
 @pytest.mark.parametrize(

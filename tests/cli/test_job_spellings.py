@@ -39,6 +39,18 @@ def test_accumulated_steps_are_one_step() -> None:
         training(gradient_accumulation_steps=0, batch_size=8)
 
 
+@pytest.mark.parametrize("value", [False, True, None, 1.5, "4", [4], {}])
+def test_whole_numbers_are_no_flags(value: Any) -> None:
+    """YAML's `no` and `null` are answered as every value of the wrong kind is."""
+    said = "gradient_accumulation_steps must be a whole number"
+    with pytest.raises(mtf.ConfigError, match=said):
+        training(gradient_accumulation_steps=value, batch_size=8)
+    for kind in ("eval", "save"):
+        if value is not None:
+            with pytest.raises(mtf.ConfigError, match=f"training.{kind}_steps must be a whole"):
+                training(**{f"{kind}_strategy": "steps", f"{kind}_steps": value})
+
+
 @pytest.mark.parametrize(
     ("given", "found"),
     [

@@ -44,8 +44,10 @@ def nested(levels: int, line: str, first: str) -> str:
         ("a: [1, -07]", "job:1:8: .*-07 is -7 in YAML"),
         ("a: 1:30", "1:30 is 90 in YAML"),
         ("a: 1:30.5", "1:30.5 is 90.5 in YAML"),
+        ("a: !heads", 'job:1:4: .*a text that begins with ! stands in quotes, as "!heads"'),
+        ("a: [backbone, !layers[1]]", "a text that begins with ! stands in quotes"),
     ],
-    ids=range(23),
+    ids=range(25),
 )
 def test_refused_at_once(text: str, found: str) -> None:
     began = time.process_time()
@@ -63,5 +65,6 @@ def test_what_a_job_may_hold() -> None:
         "2024-01-01",
         "2024-99-99 10:00:00",
     ]
+    assert parse_yaml('[backbone, "!heads"]', "job") == ["backbone", "!heads"]
     assert parse_yaml("", "job") is None
     assert parse_yaml("[0, -0, 0.5, 0x1F, 1_000, 08, 10]", "job") == [0, 0, 0.5, 31, 1000, "08", 10]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 import mtfreeze as mtf
+from mtfreeze.comparing.answer import chosen_mode, row_marks, what_now
 from mtfreeze.comparing.comparison import Comparison
 from mtfreeze.comparing.repeat import python_call, settings_yaml
 from mtfreeze.comparing.results import ScenarioRun
@@ -31,6 +33,8 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.loads: list[str] = []
         self.tags: list[str] = []
+        self.links: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -45,6 +49,9 @@ class Page(HTMLParser):
 
     def _look(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.elements.append((tag, dict(attrs)))
+        if tag == "a":
+            self.links.append(dict(attrs)["href"] or "")
         for name, value in attrs:
             if name == "id":
                 self.ids.append(value or "")
@@ -109,6 +116,96 @@ def test_the_page_says_what_the_table_says(usual: tuple[str, Page]) -> None:
     assert f"{whole.runs[-1].tasks['ner_head'].value:.4f}" in page.words  # every seed
 
 
+def check_readable(page: Page) -> None:
+    """What a reader on a phone, or one who hears the page, needs of any report."""
+    named = [(tag, attrs) for tag, attrs in page.elements if tag != "path"]
+    assert page.tags.count("h1") == 1 and page.tags.count("main") == 1
+    metas = [attrs for tag, attrs in named if tag == "meta" and attrs.get("name") == "viewport"]
+    assert [one["content"] for one in metas] == ["width=device-width, initial-scale=1"]
+    # Links and descriptions lead to what is there.
+    refers = ("aria-labelledby", "aria-describedby")
+    inner = [f"#{attrs[one]}" for _, attrs in named for one in refers if one in attrs]
+    assert page.links and {*page.links, *inner} <= {f"#{one}" for one in page.ids}
+    assert set(page.links) == {
+        f"#{attrs['id']}" for tag, attrs in named if tag == "section" and attrs["id"] != "now"
+    }
+    # Pictures say what they are, tables what they show and of what their headers are.
+    for tag, attrs in named:
+        if tag == "svg":
+            assert attrs["role"] == "img" and attrs["aria-label"] and attrs["aria-describedby"]
+            assert re.fullmatch(r"min-width:\d+pt", attrs["style"] or "")
+        if tag == "th":
+            assert attrs["scope"] in ("col", "row", "colgroup")
+    assert page.tags.count("caption") == page.tags.count("table") > 0
+    regions = [attrs for tag, attrs in named if attrs.get("class") == "scroll"]
+    assert len(regions) == page.tags.count("table")
+    assert all(one["aria-label"] and one["tabindex"] == "0" for one in regions)
+
+
+def test_the_page_reads_on_a_phone_and_aloud(usual: tuple[str, Page]) -> None:
+    text, page = usual
+    check_readable(page)
+    assert page.tags.count("tr") > page.tags.count("thead") + 10
+    # Names of rows stay in sight while their table scrolls.
+    assert re.search(r"tr > :first-child \{[^}]*position: sticky; left: 0", text)
+
+
+def test_the_page_begins_with_what_to_do(usual: tuple[str, Page]) -> None:
+    whole = comparison()
+    text, page = usual
+    first = "freeze none: none is the best"
+    assert page.words.index("What to do now") < page.words.index(first)
+    assert text.index(first) < text.index("<nav") < text.index("<table")
+    for task in whole.tasks:
+        said = next(line for line in whole.sentences() if line.startswith(f"{task}: none is"))
+        assert page.words.index(first) < page.words.index(said) < page.words.index("Quality")
+    # Once: what was said there is not said again.
+    assert all(page.words.count(line) == 1 for line in whole.sentences())
+    row = re.search(r'<tr class="marked"><th[^>]*>none(.*?)</th>', text)
+    assert row is not None
+    assert re.findall(r'<span class="mark">(.*?)</span>', row[1]) == [
+        "chosen",
+        "highest: classifier",
+        "highest: ner_head",
+    ]
+
+
+def _made_of(scenarios: dict[str, tuple[float, float, tuple[str, ...]]]) -> list[ScenarioRun]:
+    return runs(World(300), scenarios, seeds=[0])
+
+
+def test_nothing_is_advised_where_nothing_was_gained() -> None:
+    whole = Comparison(
+        _made_of({"none": (-2.0, 0.05, ("classifier", "ner_head"))}), settings(["none"], [0], 300)
+    )
+    assert chosen_mode(whole) is None
+    assert what_now(whole)[0].startswith("classifier: nothing gained: start is best")
+    assert row_marks(whole) == {"start": ["best: classifier", "best: ner_head"]}
+
+
+def test_what_stands_in_the_way_of_advice_comes_first() -> None:
+    found = _made_of({"none": (0.6, 0.7, ("classifier", "ner_head"))})
+    assert what_now(Comparison(found, settings(["none"], [0], 300)))[0].startswith("freeze none")
+    for missing in (["none", "all"], ["none"]):
+        whole = Comparison(found, settings(missing, [0, 1], 300))
+        assert chosen_mode(whole) is None
+        assert what_now(whole)[0].startswith("interrupted:")
+    moved = [*found[:-1], replace(found[-1], frozen_ok=False, verdict="1 tensor moved")]
+    whole = Comparison(moved, settings(["none"], [0], 300))
+    assert chosen_mode(whole) is None
+    assert not [line for line in what_now(whole) if line.startswith("freeze")]
+    assert any("FROZEN PARTS MOVED" in line for line in what_now(whole)[:2])
+
+
+def test_a_significant_winner_is_called_best() -> None:
+    skills = {
+        "backbone": (-1.0, 0.2, ("classifier", "ner_head")),
+        "none": (2.0, 0.95, ("classifier", "ner_head")),
+    }
+    whole = Comparison(_made_of(skills), settings(list(skills), [0], 300))
+    assert row_marks(whole) == {"none": ["best: classifier", "best: ner_head"]}
+
+
 def test_the_same_results_give_the_same_page(usual: tuple[str, Page], tmp_path: Path) -> None:
     first, _ = usual
     second, _ = report(comparison(), tmp_path)
@@ -119,6 +216,7 @@ def test_the_same_results_give_the_same_page(usual: tuple[str, Page], tmp_path: 
 def test_without_matplotlib_the_facts_stand_as_text(tmp_path: Path) -> None:
     _, page = report(comparison(), tmp_path)
     assert "svg" not in page.tags
+    check_readable(page)
     assert "pip install mtfreeze[viz]" in page.words
     assert "Pareto front" in page.words and "Learning curves" in page.words
     assert page.words.count("train") > 10
@@ -148,6 +246,8 @@ def test_a_comparison_in_which_all_failed_has_a_page(tmp_path: Path) -> None:
     _, page = report(whole, tmp_path)
     assert "TrainingError: nan" in page.words
     assert "svg" not in page.tags
+    check_readable(page)
+    assert "failed: TrainingError: nan" in page.words[: page.words.index("Quality")]
     assert "TrainingError: nan" in str(whole)
 
 

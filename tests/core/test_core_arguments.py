@@ -75,6 +75,8 @@ METHODS: dict[str, Arguments] = {
     "state": {"index": 0},
     "set_state": {"index": 0, "moment1": TABLE, "moment2": TABLE, "n_steps": 3},
     "train_reset": {},
+    "memory_info": {},
+    "reset_peak_memory": {},
     "prefix": {"outputs": ["pooled"], "training": True, "frozen": FROZEN},
     "plan": {
         "outputs": ["pooled"],

@@ -120,9 +120,9 @@ def test_state_takes_the_bytes_of_the_plan(name: str) -> None:
         plan = model.plan(heads, training=True, offsets=cm.OFFSETS)
         model.train_gradients(cm.BATCH, [(head, HEADS[head], 1.0) for head in heads])
         cm.apply(model)
-        before = _core.memory_info().bytes_now
+        before = model.memory_info().bytes_now
         cm.freeze_all(model)  # which lets gradients and moments go
-        freed = before - _core.memory_info().bytes_now
+        freed = before - model.memory_info().bytes_now
         assert freed == plan.gradient_bytes + plan.moment_bytes + plan.row_bytes
         assert plan.moment_bytes == 2 * plan.gradient_bytes
 

@@ -266,6 +266,27 @@ def test_heads_that_come_and_go_leave_no_memory_behind() -> None:
     assert _core.memory_info().bytes_now == start
 
 
+def test_a_model_knows_what_it_takes_whatever_others_do() -> None:
+    other = cm.make_model()
+    gc.collect()
+    start = _core.memory_info().bytes_now
+    model = cm.make_model()
+    assert model.memory_info().bytes_now == pytest.approx(
+        _core.memory_info().bytes_now - start, abs=200
+    )
+    alone = model.memory_info()
+    train_step(other)
+    del other
+    gc.collect()
+    assert model.memory_info() == alone
+    train_step(model)
+    model.train_reset()
+    trained = model.memory_info()
+    assert trained.bytes_peak > trained.bytes_now > alone.bytes_now
+    model.reset_peak_memory()
+    assert model.memory_info().bytes_peak == trained.bytes_now
+
+
 def resident_bytes() -> int:
     """Return the resident memory of this process."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])

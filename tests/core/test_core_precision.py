@@ -287,14 +287,14 @@ def test_gradients_below_a_frozen_layer_are_those_below_one_that_trains() -> Non
 def test_packed_copies_go_with_their_precision() -> None:
     model = make_model()
     freeze_in(model, F32)
-    start = _core.memory_info().bytes_now
+    start = model.memory_info().bytes_now
     model.set_precision(codes(model, BF16))
     rows(model)
-    held = _core.memory_info().bytes_now
+    held = model.memory_info().bytes_now
     plan = model.plan(cm.OUTPUTS, training=False, offsets=cm.OFFSETS)
     assert held - start >= plan.form_bytes > 0
     model.set_precision(codes(model, F32))
-    assert _core.memory_info().bytes_now <= held - plan.form_bytes
+    assert model.memory_info().bytes_now <= held - plan.form_bytes
 
 
 def test_many_changes_of_precision_keep_no_memory() -> None:
@@ -307,6 +307,6 @@ def test_many_changes_of_precision_keep_no_memory() -> None:
             with pytest.raises(ValueError):
                 model.set_precision(codes(model, 7))
         gc.collect()
-        return _core.memory_info().bytes_now
+        return model.memory_info().bytes_now
 
     assert many(30) == many(60)  # the core keeps some plans, so it fills up at first

@@ -157,6 +157,8 @@ CHANGES: dict[str, Callable[[_core.Model], Call]] = {
     ),
     "train_apply, as usual": lambda m: partial(with_gradients(m).train_apply, *rates(m)),
     "train_reset": lambda m: m.train_reset,
+    "a model's memory_info": lambda m: m.memory_info,
+    "a model's reset_peak_memory": lambda m: m.reset_peak_memory,
 }
 """Calls that are made ready anew each time."""
 

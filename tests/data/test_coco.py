@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from mtfreeze import Box, DataError, UnusedDataWarning, read_coco
+from mtfreeze import Box, DataError, Detection, Task, UnusedDataWarning, read_coco
+from mtfreeze.data import read_file
 from support.made_up_images import file_bytes, pixels
 
 pytest.importorskip("PIL", reason="Pillow is not installed")
@@ -123,3 +124,24 @@ def test_faults_are_handed_over(tmp_path: Path) -> None:
 def test_sizes_may_go_unchecked(tmp_path: Path) -> None:
     rows = read_coco(write(tmp_path, spoiled("images", 0, height=21)), tmp_path, check_sizes=False)
     assert len(rows) == 2
+
+
+def test_images_lie_beside_the_file_unless_it_is_said_otherwise(tmp_path: Path) -> None:
+    path = write(tmp_path, table())
+    assert read_coco(path)[0].image == read_coco(path, tmp_path)[0].image
+
+
+def test_a_json_file_is_read_by_what_is_in_it(tmp_path: Path) -> None:
+    """Questions about a text that quotes such a file are questions still."""
+    path = write(tmp_path, table())
+    assert [row.label for row in read_file(path)] == [row.label for row in read_coco(path)]
+    said = '{"images": [], "annotations": []}'
+    question = {"id": "1", "question": "What?", "answers": [{"text": "images", "answer_start": 2}]}
+    paragraphs = [{"context": said, "qas": [question]}]
+    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    assert read_file(path)[0].texts == ("What?", said)
+
+
+def test_rows_of_boxes_name_the_head_that_learns_them(tmp_path: Path) -> None:
+    task = Task(read_coco(write(tmp_path, table())))
+    assert task.head() == Detection(["person", "toothbrush"])

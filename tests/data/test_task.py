@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtfreeze import Task
+from mtfreeze import Augment, Task
 from mtfreeze.data import Examples
 from mtfreeze.errors import ConfigError, DataError
 
@@ -34,6 +34,11 @@ def test_label_name_and_repr() -> None:
     assert repr(task) == (
         "Task(train=1 rows, eval=none, weight=1.0, train_through_frozen=True, metric='mcc', "
         "label='topic')"
+    )
+    varied = Task(train=[(np.zeros((4, 4, 3), np.uint8), "a")], augment=Augment(crop=None))
+    assert repr(varied) == (
+        "Task(train=1 rows, eval=none, weight=1.0, augment=Augment(flip=True, crop=None, "
+        "colour=0.2, variants=8, seed=0))"
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 import mtfreeze as mtf
 from mtfreeze.estimating import estimator
 from mtfreeze.estimating.memory import training_peak
+from mtfreeze.estimating.peaks import CorePeak
 from mtfreeze.pricing.memory_fit import MemoryFit, MemoryVariant
 from mtfreeze.training.prepare import prepare
 from support.small_tasks import two_tasks
@@ -35,6 +36,29 @@ def test_plans_say_what_a_run_takes(frozen: str, two_head_model: mtf.MultiTaskMo
     measured = max(one.peak_bytes for one in run.costs)
     # What plans themselves take, some 80 kB, is a tenth of so small a model.
     assert before == pytest.approx(measured, rel=0.15) and before < measured
+
+
+def test_other_models_of_the_process_change_no_figure(
+    two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = priced(two_head_model)
+    measured = mtf.fit(two_head_model.copy(), two_tasks(), **RUN).costs[0].peak_bytes
+    others: list[mtf.MultiTaskModel] = [two_head_model.copy()]
+    add = CorePeak.add_batches
+
+    def beside(self: CorePeak, *args: Any, **options: Any) -> None:
+        others.clear()  # one goes while this one is looked at
+        add(self, *args, **options)
+
+    monkeypatch.setattr(CorePeak, "add_batches", beside)
+    assert priced(two_head_model) == alone
+
+    class Joins(mtf.Callback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            others.append(two_head_model.copy())
+
+    run = mtf.fit(two_head_model.copy(), two_tasks(), callbacks=[Joins()], **RUN)
+    assert others and run.costs[0].peak_bytes == measured
 
 
 def test_an_estimate_says_whether_it_fits(two_head_model: mtf.MultiTaskModel) -> None:

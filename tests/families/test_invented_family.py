@@ -11,7 +11,8 @@ import pytest
 from mtfreeze.errors import CheckpointError, ConfigError, SelectorError
 from mtfreeze.families import FAMILIES, HEAD_LAYOUTS, Family, HeadLayout, core_config
 from mtfreeze.families.part_kinds import part_kind
-from mtfreeze.freezing.selectors import ModelIndex, resolve
+from mtfreeze.freezing.model_index import ModelIndex
+from mtfreeze.freezing.selectors import resolve
 from mtfreeze.freezing.state import reduced_keys
 from mtfreeze.freezing.unit_names import unit_names
 

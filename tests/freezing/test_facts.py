@@ -10,7 +10,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.freezing.facts import publish
-from mtfreeze.freezing.selectors import ModelIndex
+from mtfreeze.freezing.model_index import ModelIndex
 from support.verbs import disagreement
 
 

@@ -14,7 +14,8 @@ from safetensors.numpy import save_file
 import mtfreeze as mtf
 from mtfreeze.errors import ConfigError, SelectorError
 from mtfreeze.families import FAMILIES
-from mtfreeze.freezing.selectors import ModelIndex, resolve
+from mtfreeze.freezing.model_index import ModelIndex
+from mtfreeze.freezing.selectors import resolve
 from mtfreeze.freezing.unit_names import unit_names
 from support.detr import CONFIG, detr_core
 
@@ -131,11 +132,13 @@ def test_words_for_a_frozen_encoder(model: mtf.MultiTaskModel) -> None:
             model.add_head(name, mtf.SequenceClassification(["a", "b"]))
 
 
-def test_recommend_knows_backbones_alone(model: mtf.MultiTaskModel) -> None:
-    with pytest.raises(
-        ConfigError, match="found a model with 'input_projection', 'encoder', 'quer"
-    ):
-        mtf.recommend(model, {"kind": mtf.Task(train=rows())}, progress=False)
+def test_recommend_knows_the_modules(model: mtf.MultiTaskModel) -> None:
+    advice = mtf.recommend(model, {"kind": mtf.Task(train=rows())}, progress=False)
+    assert advice.name == "half" and "no linear probe" in " ".join(str(advice).split())
+    (phase,) = advice.schedule.phases
+    assert phase.freeze == "backbone" and "decoder" in phase.learning_rate
+    (heads,) = [one for one in advice.alternatives if one.name == "heads"]
+    assert "decoder" in heads.schedule.phases[0].freeze
 
 
 def test_runs_move_what_trains(model: mtf.MultiTaskModel) -> None:

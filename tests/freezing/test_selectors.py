@@ -12,7 +12,8 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.families import FAMILIES
-from mtfreeze.freezing.selectors import ModelIndex, resolve
+from mtfreeze.freezing.model_index import ModelIndex
+from mtfreeze.freezing.selectors import resolve
 
 
 def keys(model: mtf.MultiTaskModel, *what: Any) -> set[str]:
@@ -153,9 +154,10 @@ def test_a_set_is_a_union_too(two_head_model: mtf.MultiTaskModel) -> None:
         ("layrs[1]", "did you mean 'layers[1]' or 'backbone.layers[1]'?"),
         ("encoder", "did you mean 'layers'?"),
         ("*.Biass", "did you mean '*.bias'?"),
+        ("encodr.layer.*.attention", "did you mean '*.encoder.layer.*.attention.*'?"),
         ("encoder.*.bias", "did you mean '*.encoder.*.bias'?"),
-        ("encoder.layer.2.attention", "did you mean '*.encoder.layer.2.attention.*'?"),
-        ("encodr.layer.2.attention", "did you mean '*.encoder.layer.2.attention.*'?"),
+        ("encoder.layer.2.attention", "did you mean 'backbone.layers[2].attention'?"),
+        ("encodr.layer.2.attention", "did you mean 'backbone.layers[2].attention'?"),
         ("re:QUERY", "did you mean 're:(?i)QUERY'?"),
     ],
 )

@@ -12,7 +12,8 @@ import pytest
 from mtfreeze.errors import SelectorError
 from mtfreeze.families import FAMILIES
 from mtfreeze.freezing.layer_units import LayerUnits
-from mtfreeze.freezing.selectors import ModelIndex, resolve
+from mtfreeze.freezing.model_index import ModelIndex
+from mtfreeze.freezing.selectors import resolve
 from mtfreeze.freezing.unit_names import unit_names
 from mtfreeze.planning.rates import layer_factors
 from mtfreeze.pricing.explain import unit_list

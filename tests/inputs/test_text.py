@@ -19,6 +19,7 @@ from mtfreeze.data import Examples, read_conll, read_tsv
 from mtfreeze.errors import CheckpointError, ConfigError, DataError
 from mtfreeze.inputs.row_encoding import PLAIN
 from mtfreeze.inputs.text import TextEncoder
+from mtfreeze.inputs.tokenizer_files import load_tokenizer, read_tokenizer_files
 from support.places import EXAMPLES, ROOT
 from support.texts import TAGGED
 from support.tiny_bert import tiny_vocabulary, write_tokenizer
@@ -257,6 +258,16 @@ def test_a_sparse_vocabulary_is_judged_by_its_largest_id(folder: Path, tmp_path:
     path = changed_tokenizer(folder, tmp_path, change)
     with pytest.raises(CheckpointError, match=r"found id 5000 \('film'\)"):
         TextEncoder.from_folder(path, max_length=12, n_embeddings=1000)
+
+
+def test_the_ids_of_a_vocabulary_come_from_its_file(folder: Path, tmp_path: Path) -> None:
+    """Asking the tokenizer for all of them takes longer than all the other checks."""
+    files = read_tokenizer_files(folder)
+    tokenizer, numbers = load_tokenizer(files, folder)
+    assert numbers is not None
+    assert sorted(numbers) == sorted(tokenizer.get_vocab(with_added_tokens=False).values())
+    lines = {"vocab.txt": b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n"}
+    assert load_tokenizer(lines, tmp_path)[1] is None
 
 
 def test_special_tokens_missing(folder: Path, tmp_path: Path) -> None:

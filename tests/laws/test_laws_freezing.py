@@ -22,7 +22,16 @@ BATCH: dict[str, Any] = {
     "classifier": list(zip(SENTENCES, LABELS, strict=True)),
     "ner_head": TAGGED,
 }
-MODES = ["backbone", "classifier", "ner_head", "backbone[:2]", "none", "layers[1:2]", "*.bias"]
+MODES: list[Any] = [
+    "backbone",
+    "classifier",
+    "ner_head",
+    "backbone[:2]",
+    "none",
+    "layers[1:2]",
+    "*.bias",
+]
+MODES += ["layers[1].attention", ["backbone", "!layers[1].output"]]
 QUIET = pytest.mark.filterwarnings("ignore::mtfreeze.FreezeWarning")
 
 
@@ -34,7 +43,7 @@ def train(model: mtf.MultiTaskModel, n: int = 3, **options: Any) -> None:
 @QUIET
 @pytest.mark.laws
 @pytest.mark.parametrize("mode", MODES)
-def test_frozen_bits_stay_and_the_rest_moves(two_head_model: mtf.MultiTaskModel, mode: str) -> None:
+def test_frozen_bits_stay_and_the_rest_moves(two_head_model: mtf.MultiTaskModel, mode: Any) -> None:
     two_head_model.freeze(mode)
     before = bits(two_head_model.parameters())
     frozen = two_head_model.freeze_state().frozen

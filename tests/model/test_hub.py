@@ -150,6 +150,44 @@ def test_where_the_cache_lies_is_known_without_the_hub(
     assert done.stdout.split() == ["True", str(tmp_path / below)]
 
 
+def test_folders_need_nothing_of_the_hub(tiny_folder: Path, tmp_path: Path) -> None:
+    """Nor the package safetensors: files are read and written here."""
+    code = (
+        "import sys\n"
+        "for name in ('huggingface_hub', 'hf_xet', 'httpx2', 'safetensors'):\n"
+        "    sys.modules[name] = None\n"
+        "import mtfreeze as mtf\n"
+        "from mtfreeze.cli.random_resnet import write_random_resnet\n"
+        "_, folder, out = sys.argv\n"
+        "model = mtf.MultiTaskModel.from_pretrained(folder)\n"
+        "model.add_head('h', mtf.SequenceClassification(labels=['a', 'b']))\n"
+        "model.step({'h': [('x', 'a'), ('y', 'b')]}, learning_rate=0.1)\n"
+        "again = mtf.MultiTaskModel.from_pretrained(model.save_pretrained(out + '/saved'))\n"
+        "assert (again.encode(['z']) == model.encode(['z'])).all()\n"
+        "mtf.MultiTaskModel.from_pretrained(write_random_resnet(mtf.model.hub.Path(out + '/r')))\n"
+        "for call in (lambda: mtf.MultiTaskModel.from_pretrained('someone/new'),\n"
+        "             lambda: model.push_to_hub('someone/new')):\n"
+        "    try:\n"
+        "        call()\n"
+        "    except ImportError as error:\n"
+        "        print(error)\n"
+    )
+    words = [sys.executable, "-c", code, str(tiny_folder), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.count("run `pip install huggingface-hub`, or work with the path") == 2
+
+
+def test_a_cache_without_the_package_that_reads_it(
+    asked: list[str], tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that carries the model is looked for all the same."""
+    in_cache(tmp_path / "cache", MINILM, tiny_folder)
+    monkeypatch.setattr(hub, "_hub_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(hub, "packaged_folder", lambda name: tiny_folder)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert hub.find_model_folder(MINILM) == tiny_folder
+
+
 # ---- revisions -----------------------------------------------------------------------------------
 
 

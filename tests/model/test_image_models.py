@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import mtfreeze as mtf
 from mtfreeze.images import Processor
 from support.residual import write_residual_folder
+from support.tiny_bert import write_json
 from support.vision import image_batch
 from support.vision_folders import COLOURS, SIDE, coloured, vision_model, write_vision_folder
 
@@ -285,6 +287,14 @@ def test_no_cell_of_a_grid_stands_for_the_image(tmp_path: Path, pooling: str) ->
     folder = write_residual_folder(tmp_path / "resnet")
     with pytest.raises(mtf.ConfigError, match="would read a corner of the image alone"):
         mtf.MultiTaskModel.from_pretrained(folder, pooling=pooling)
+    model = mtf.MultiTaskModel.from_pretrained(folder)
+    with pytest.raises(mtf.ConfigError, match=r"pooling of a head as one of 'mean', 'max'.*corner"):
+        model.add_head("own", mtf.SequenceClassification(["a", "b"], pooling=pooling))
+    model.save_pretrained(folder)
+    own = json.loads((folder / "mtfreeze.json").read_text("utf-8"))
+    write_json(folder / "mtfreeze.json", {**own, "pooling": pooling})
+    with pytest.raises(mtf.ConfigError, match=r"pooling in the files of .* would read a corner"):
+        mtf.MultiTaskModel.from_pretrained(folder)
     assert mtf.MultiTaskModel.from_pretrained(folder, pooling="max").pooling == "max"
 
 

@@ -88,6 +88,43 @@ def test_a_trained_head_is_read_by_transformers(folder: Path, tmp_path: Path) ->
     assert config["id2label"]["3"] == "dog"
 
 
+def test_a_saved_model_is_without_the_head_that_its_own_took_over_from(
+    folder: Path, tmp_path: Path, command: Any
+) -> None:
+    """transformers would find boxes with the old one, behind a transformer that is another now."""
+    loaded = mtf.MultiTaskModel.from_pretrained(folder)
+    old = {name for name in loaded.unused if name.startswith(("class_labels", "bbox_pred"))}
+    assert len(old) == 8
+    alone = mtf.MultiTaskModel.from_pretrained(loaded.save_pretrained(tmp_path / "alone"))
+    assert set(alone.unused) >= old  # there is no head in its place
+    model = loaded.add_head("found", mtf.Detection(["cat", "dog"]))
+    rows = [(PICTURES[0], [mtf.Box("cat", 3, 3, 30, 40)]), (PICTURES[1], [])]
+    mtf.fit(model, {"found": mtf.Task(train=rows)}, epochs=1, start="cold", progress=False)
+    assert set(model.unused) >= old
+    place = model.save_pretrained(tmp_path / "saved")
+    again = mtf.MultiTaskModel.from_pretrained(place)
+    assert not old & set(again.unused)
+    found = [one.predict("found", PICTURES, threshold=0.0) for one in (model, again)]
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours["boxes"], theirs["boxes"])
+    assert command("verify", place)[0] == 0
+    own = json.loads((place / "mtfreeze.json").read_text("utf-8"))
+    config = json.loads((place / "config.json").read_text("utf-8"))
+    assert own["last_run"] and config["architectures"] == ["DetrModel"]
+    assert not {"id2label", "label2id"} & set(config)
+    again.save_pretrained(tmp_path / "again")  # as the run left it, still
+    told = json.loads((tmp_path / "again" / "mtfreeze.json").read_text("utf-8"))
+    assert told["last_run"] == own["last_run"]
+
+    theirs_model, info = transformers.DetrModel.from_pretrained(place, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    processor = transformers.DetrImageProcessorPil.from_pretrained(place)
+    with torch.no_grad():
+        states = theirs_model.eval()(**processor(images=PICTURES[:1], return_tensors="pt"))
+    found = model.forward(PICTURES[:1], ["queries"])["queries"]
+    np.testing.assert_allclose(found, states.last_hidden_state[0].numpy(), atol=1e-4)
+
+
 def test_a_folder_without_its_head_is_refused(folder: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 

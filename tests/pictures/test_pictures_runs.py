@@ -131,7 +131,9 @@ def test_epochs_have_a_scale_of_their_own_at_whole_epochs() -> None:
     whole = ([8, 16, 24, 32, 40], ["1", "2", "3", "4", "5"])
     assert scales(curves_figure({"run": rows})) == [whole, whole]  # below each task
     assert scales(rates_figure(rows)) == [whole]
-    assert scales(curves_figure({"run": rows, "other": rows})) == []
+    assert scales(curves_figure({"run": rows, "other": rows})) == [whole, whole]
+    shorter = [row for row in rows if row["step"] <= 38]
+    assert scales(curves_figure({"run": rows, "other": shorter})) == []
     assert scales(rates_figure(history(40))) == []  # one epoch
 
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,6 +136,28 @@ def test_naming_a_pinned_part_is_an_error_that_names_it(
     single = FS().phase(train="*.layer.1.output.dense.bias", epochs=1)
     with pytest.raises(mtf.ConfigError, match=r"trains backbone\.layers\[1\] \(partly\)"):
         single.resolve(two_head_model)
+
+
+def test_pins_of_a_loaded_folder_are_said_and_can_be_taken_off(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = two_head_model.freeze("backbone").save_pretrained(tmp_path / "pinned")
+    with caplog.at_level(logging.INFO, "mtfreeze"):
+        model = mtf.MultiTaskModel.from_pretrained(folder)
+    said = [record.getMessage() for record in caplog.records if "with pins" in record.msg]
+    assert said == [
+        f"{folder} was saved with pins: backbone; a schedule trains them only in phases with "
+        "unpin=True"
+    ]
+    assert "pinned: backbone;" in repr(model)
+    for schedule in (FS.gradual(), FS.probe_then_tune(), FS().phase(train="all")):
+        with pytest.raises(mtf.ConfigError) as caught:
+            schedule.resolve(model, 3)
+        assert "a saved model keeps its pins" in str(caught.value)
+        assert "unpin=True" in str(caught.value)
+        assert "model.unfreeze(...) before the run" in str(caught.value)
+    model.unfreeze("backbone")  # what the message proposes
+    assert FS.gradual().resolve(model)[-1].freeze == FreezeState()
 
 
 @pytest.mark.parametrize("phase", [{"train": "all"}, {"freeze": "none"}])

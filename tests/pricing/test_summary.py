@@ -85,6 +85,15 @@ def test_text_and_html(two_head_model: mtf.MultiTaskModel) -> None:
 
 
 @QUIET
+def test_it_says_what_is_pinned(two_head_model: mtf.MultiTaskModel) -> None:
+    assert "pinned" not in repr(two_head_model.freeze("backbone", pin=False))
+    model = two_head_model.freeze("backbone[:2]", "ner_head", "layers[2].attention")
+    assert model.summary().pinned == ("backbone[:2]", "ner_head", "backbone.layers[2] (partly)")
+    line = "pinned: backbone[:2], ner_head, backbone.layers[2] (partly); a schedule trains what"
+    assert line in repr(model) and line in model._repr_html_()
+
+
+@QUIET
 @pytest.mark.parametrize(
     ("frozen", "said", "unsaid"),
     [

@@ -22,9 +22,23 @@ BUGS_IN_C = (
     Bug(
         "memory given back is not counted",
         "csrc/base/alloc.c",
-        "atomic_fetch_sub(&bytes_now, block_size(block));",
-        "(void)block_size(block);",
+        "atomic_fetch_sub(&process.bytes_now, header.size);",
+        ";",
         "c:test_base",
+    ),
+    Bug(
+        "a block stays on the account of a model after it is freed",
+        "csrc/base/alloc.c",
+        "atomic_fetch_sub(&header.account->counters.bytes_now, header.size);",
+        ";",
+        "c:test_base",
+    ),
+    Bug(
+        "what a model takes is not on its account",
+        "csrc/python/model.c",
+        "self->outside = mtf_account_enter(self->account);",
+        "self->outside = mtf_account_enter(NULL);",
+        "tests/core/test_core_memory.py",
     ),
     Bug(
         "growing a block loses what it held",

@@ -255,6 +255,8 @@ CALLS: dict[str, tuple[float, Call]] = {
     ),
     "train_apply": (8, _apply),
     "train_reset": (0.5, lambda d, m: m.train_reset()),
+    "memory_info": (0.5, lambda d, m: m.memory_info()),
+    "reset_peak_memory": (0.5, lambda d, m: m.reset_peak_memory()),
     "forward": (
         6,
         lambda d, m: m.forward(d.batch(m), d.outputs(m), d.choice([-1, 0, 1, 2, 16, 18, 99])),

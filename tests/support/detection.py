@@ -16,7 +16,7 @@ from mtfreeze.families import FAMILIES
 from .detr import CONFIG, detr_core
 from .tiny_bert import write_json
 
-__all__ = ["SHAPES", "detector", "scenes", "write_detr_folder"]
+__all__ = ["SHAPES", "detector", "scenes", "write_coco", "write_detr_folder"]
 
 SHAPES = ("blue", "red")
 """Labels of `scenes`."""
@@ -63,3 +63,33 @@ def detector(folder: Path, **settings: Any) -> mtf.MultiTaskModel:
     """Return the model of a folder with a head for `scenes`."""
     model = mtf.MultiTaskModel.from_pretrained(folder)
     return model.add_head("shapes", mtf.Detection(SHAPES, **settings))
+
+
+def write_coco(
+    folder: Path, name: str, rows: list[tuple[NDArray[np.uint8], list[mtf.Box]]]
+) -> Path:
+    """Write pictures into ``folder/name`` and their boxes to ``folder/name.json``, as COCO does."""
+    from PIL import Image
+
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    for number, (pixels, boxes) in enumerate(rows):
+        Image.fromarray(pixels).save(folder / name / f"{number}.png")
+        height, width = pixels.shape[:2]
+        images.append(
+            {"id": number, "file_name": f"{number}.png", "height": height, "width": width}
+        )
+        annotations += [
+            {
+                "image_id": number,
+                "category_id": SHAPES.index(str(box.label)),
+                "bbox": [box.left, box.top, box.width, box.height],
+            }
+            for box in boxes
+        ]
+    categories = [{"id": number, "name": shape} for number, shape in enumerate(SHAPES)]
+    table = {"images": images, "annotations": annotations, "categories": categories}
+    path = folder / f"{name}.json"
+    write_json(path, table)
+    return path

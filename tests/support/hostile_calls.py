@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
@@ -30,6 +31,9 @@ NOT_CALLED = (
 
 UNCALLED = ("read_parquet",)
 """Functions whose package, pyarrow, the tests do without; `tests/data/test_tables.py` has it."""
+
+NOWHERE = "nowhere://hub"
+"""An address that fails at once, before anything is asked of the network."""
 
 OF_HEADS = (
     *("absent", "baseline", "bound", "check_sufficient", "class_counts", "core_config", "counted"),
@@ -141,6 +145,16 @@ def _of_model(name: str, /, **arguments: Any) -> Callable[[Stage], Call]:
     return lambda stage: Call(getattr(stage.model, name), dict(arguments))
 
 
+def _pushes_nowhere(model: mtf.MultiTaskModel) -> Callable[..., str]:
+    """Return `push_to_hub` with another default than the hub, which no drill may ask."""
+
+    def push(**given: Any) -> str:
+        with patch("huggingface_hub.constants.ENDPOINT", NOWHERE):
+            return model.push_to_hub(**given)
+
+    return push
+
+
 def _of(part: str, name: str, /, **arguments: Any) -> Callable[[Stage], Call]:
     return lambda stage: Call(getattr(getattr(stage, part), name), dict(arguments))
 
@@ -186,6 +200,7 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "compare": _with_model(
         mtf.compare, modes=["backbone"], seeds=1, start="cold", old_tasks=None,
         probe=["good"], gradients=False, race=False, executor=None, threads=1, output_dir=None,
+        keep_models=False,
         **{k: v for k, v in FIT.items() if k in ("epochs", "batch_size", "progress", "betas")},
     ),
     "estimate": _with_model(mtf.estimate, **FIT, memory=1 << 30),
@@ -396,13 +411,16 @@ CALLS: dict[str, Callable[[Stage], Call]] = {
     "MultiTaskModel.save_pretrained": lambda s: Call(
         s.model.save_pretrained, {"path": s.folder / "saved", "tasks": None, "head": None}
     ),
-    "MultiTaskModel.push_to_hub": _of_model(
-        "push_to_hub", repo="someone/tiny", head=None, private=None, token="hf_none",
-        endpoint="http://127.0.0.1:9",
+    "MultiTaskModel.push_to_hub": lambda s: Call(
+        _pushes_nowhere(s.model), {"repo": "someone/tiny", "head": None, "private": None,
+                                   "token": "hf_none", "endpoint": NOWHERE},
     ),
     "MultiTaskModel.plot_trainability": _writes("model", "plot_trainability", ".svg"),
     "Comparison.load": _plain(mtf.Comparison.load, folder="nothing"),
     "Comparison.best": _of("comparison", "best", task="classifier"),
+    "Comparison.best_model": _of(
+        "comparison", "best_model", task="classifier", seed=0, progress=False
+    ),
     "Comparison.difference": _of(
         "comparison", "difference", task="classifier", scenario="backbone", other="none"
     ),

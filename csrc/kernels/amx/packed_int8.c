@@ -21,7 +21,6 @@ static void tile_pack(const dot_product *d, uint32_t *strip, int64_t s, int64_t 
 {
     float *gathered = (float *)(d->work + d->work_groups); /* behind the strips */
     for (int64_t r = 0; r < STRIP_ROWS; r++) {
-        const int64_t k = r < rows ? d->k : 0;
         const float *x = r < rows ? flat_row(d, s * STRIP_ROWS + r, gathered) : NULL;
         row_bytes bytes = {_mm512_setzero_ps(), _mm512_setzero_ps()};
         if (r < rows) {
@@ -29,7 +28,8 @@ static void tile_pack(const dot_product *d, uint32_t *strip, int64_t s, int64_t 
         }
         for (int64_t p = 0; p < d->k; p += 4 * STEP_GROUPS) {
             uint32_t *to = strip + p / (4 * STEP_GROUPS) * STEP_SIZE + r * STEP_GROUPS;
-            _mm512_storeu_si512(to, quantise(k > 0 ? x + p : NULL, k - p, &bytes));
+            _mm512_storeu_si512(to, x == NULL ? _mm512_setzero_si512()
+                                              : quantise(x + p, d->k - p, &bytes));
         }
     }
 }
