@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from ..errors import ConfigError
 from ..heads.registry import KINDS
 from ..planning.defaults import DEFAULT_EPOCHS, DEFAULT_RATES, FROZEN_BACKBONE_RATES
 from ..planning.settings import RUN_SETTINGS
@@ -65,12 +64,8 @@ def yaml_value(value: object) -> str:
 
 def _is_plain(text: str) -> bool:
     """Say whether a text needs no quotes, alone or in a list."""
-    if not text or not text[0].isalpha() or not set(text) <= _PLAIN:
-        return False
-    try:
-        return bool(parse_yaml(text, "a value") == text)
-    except ConfigError:
-        return False
+    plain = text[:1].isalpha() and set(text) <= _PLAIN
+    return plain and bool(parse_yaml(text, "a value") == text)
 
 
 _PLAIN = {*"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"}

@@ -50,9 +50,7 @@ def pilot_tasks(tasks: Mapping[str, Task], race: Race, facts: RaceFacts) -> dict
         return None
     found = {}
     for name, task in tasks.items():
-        found[name] = task
-        if task.train is None:
-            continue
+        assert task.train is not None  # by check_sufficient
         n_rows = int(len(task.train) * race.pilot_steps / longest)
         if n_rows < _LEAST_ROWS:
             return None

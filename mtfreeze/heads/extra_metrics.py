@@ -22,7 +22,6 @@ from ..metrics.own import MetricFunction, function_at, own_name, own_path, own_v
 from ..metrics.per_label import LabelCounts
 from ..metrics.ranking import average_precision, mean_defined, roc_auc
 from ..quoting import quoted
-from .measure import Metric
 from .told import LABEL, LABELS, Told
 
 __all__ = [
@@ -42,8 +41,7 @@ Value = Callable[[Told], float]
 def label_scores(measure: Callable[..., float], told: Told) -> list[float]:
     """Return `roc_auc` or `average_precision` of each label against all others, NaN undefined."""
     gold, scores = told.sets()[0], told.scores
-    if scores is None:
-        return []
+    assert scores is not None  # it is for heads of labels, which give them
     return [measure(gold[:, i], scores[:, i]) for i in range(told.n_labels)]
 
 
@@ -124,11 +122,6 @@ class NamedMetric(ExtraMetric):
 
     def to_value(self, where: str) -> str:
         return self.name
-
-    @property
-    def metric(self) -> Metric:
-        """As measures describe their metrics."""
-        return Metric(self.name, self.words)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ the words for both.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -235,10 +235,6 @@ class RowSpace(ABC):
         """Return what `make` makes of what is in `found`: of each row, or of all rows at once."""
         return [make(one) for one in found]
 
-    def joined(self, answers: Sequence[Any]) -> list[Any]:
-        """Return the answers for all items, one after another; by default a row is one."""
-        return list(answers)
-
 
 class ArrayRows(RowSpace):
     """Rows with one row of an array each."""
@@ -270,9 +266,6 @@ class _Words(RowSpace):
             found[row] = outputs[begin:end][np.where(gone, 0, first)]
             found[row][gone] = lost
             begin = end
-
-    def joined(self, answers: Sequence[Any]) -> list[Any]:
-        return [one for row in answers for one in row]
 
 
 TEXTS = ArrayRows(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError
 from ..families import Family
 from ..files.tensor_files import RawTensor, TensorEntry
 from ..heads.detection import Detection
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .state import ModelState
 
 __all__ = [
-    "check_detection_model",
     "detection_config",
     "detection_head",
     "detection_tensors",
@@ -125,15 +124,6 @@ def _names(family: Family) -> dict[str, str]:
 
 
 # ---- writing -------------------------------------------------------------------------------------
-
-
-def check_detection_model(model: ModelState, name: str) -> None:
-    """Check that a family has such a class; ConfigError: it has none."""
-    if not model.index.family.detection:
-        raise ConfigError(
-            f"head {quoted(name)} finds boxes; transformers has no class for it over the family "
-            f"{quoted(model.index.family.model_type)}; save without head=, which keeps every head"
-        )
 
 
 def detection_config(model: ModelState, spec: Detection) -> dict[str, Any]:

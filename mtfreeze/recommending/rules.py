@@ -18,7 +18,7 @@ from .backbone_facts import KINDS
 from .candidates import NAMES
 from .findings import Findings
 
-__all__ = ["CASES", "RANKING", "RULES", "Rule", "case_of", "decide", "trade_of"]
+__all__ = ["CASES", "RANKING", "RULES", "Rule", "decide", "trade_of"]
 
 ENOUGH = 0.97
 """Probe of the top layer from which there is nothing to gain: above what any situation of the
@@ -54,11 +54,6 @@ class Rule:
     holds: Callable[[Findings, str], bool]
     ranking: tuple[str, ...]
     say: Callable[[Findings, str, Say], None]
-
-
-def case_of(findings: Findings, task: str) -> str:
-    """Return the case of the first rule that holds for a task."""
-    return _rule_of(findings, task).case
 
 
 def _rule_of(findings: Findings, task: str) -> Rule:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -141,3 +142,20 @@ def test_info_says_that_runs_do_not_use_a_folder(command: Command, folder: Path)
     assert (
         "runs do not use it: other users may write to it (mode 0777)" in command("info", folder)[1]
     )
+
+
+def test_files_in_json(command: Command, folder: Path) -> None:
+    broken = next(path for path in shard_files(folder))
+    broken.write_bytes(broken.read_bytes()[:40])
+    said = json.loads(command("info", folder, "--json")[1])
+    by_name = {one["file"]: one for one in said["files"]}
+    assert by_name.keys() == {path.name for path in shard_files(folder)}
+    assert [one["fault"] is None for one in said["files"]].count(True) == 1
+    (whole,) = (one for one in said["files"] if one["fault"] is None)
+    assert whole["n_inputs"] == 10 and whole["dtype"] == "float32"
+    assert json.loads(command("clear", folder, "--json")[1]) == {
+        "folder": str(folder),
+        "removed": 2,
+        "freed_bytes": sum(one["n_bytes"] for one in said["files"]),
+        "kept": 0,
+    }

@@ -178,3 +178,44 @@ def test_columns_that_the_user_names_are_taken(reviews: Path) -> None:
 def test_values_are_read_back(value: object) -> None:
     assert parse_yaml(f"key: {yaml_value(value)}", "it") == {"key": value}
     assert parse_yaml(f"key: [{yaml_value(value)}, x]", "it") == {"key": [value, "x"]}
+
+
+def test_many_labels_stand_in_lines_of_a_bearable_length(command: Command, tmp_path: Path) -> None:
+    labels = [f"a label of some length {at:02}" for at in range(12)]
+    rows = [f"the text {at},{label}" for at, label in enumerate(labels * 2)]
+    job = tmp_path / "job.yaml"
+    data = _write(tmp_path, "a.csv", ["text,label", *rows])
+    code, _, err = command("init", data, "--output", job)
+    assert code == 0, err
+    assert load_config(job).heads["classifier"]["labels"] == labels
+    assert max(map(len, job.read_text("utf-8").splitlines())) <= 100
+
+
+def test_what_cannot_be_read_is_said_with_the_job(command: Command, tmp_path: Path) -> None:
+    rows = ["text,label", "a b,x", "c,y", "alone", "d e,x", "f,y"]
+    code, _, err = command(
+        "init", _write(tmp_path, "a.csv", rows), "--output", tmp_path / "job.yaml"
+    )
+    assert code == 0 and "1 row cannot be read, which ends training: see mtfreeze data" in err, err
+
+
+def test_columns_without_names_need_labels_that_come_again(
+    command: Command, tmp_path: Path
+) -> None:
+    rows = ["1,a first text", "2,a second text", "3,a third text"]
+    code, _, err = command(
+        "init", _write(tmp_path, "a.csv", rows), "--output", tmp_path / "job.yaml"
+    )
+    assert code == 2 and "2 columns without names; write a first line with names" in err, err
+
+
+def test_a_file_on_another_drive_is_named_from_its_root(
+    command: Command, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_drive(*_: object) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr("mtfreeze.cli.init.os.path.relpath", other_drive)
+    assert command("init", reviews, "--output", tmp_path / "job.yaml")[0] == 0
+    config = load_config(tmp_path / "job.yaml")
+    assert config.data["classifier"]["train"] == reviews.resolve().as_posix()

@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+import mtfreeze as mtf
+from mtfreeze.cli import demo, demo_images
+from mtfreeze.cli.job import load_config
+from mtfreeze.cli.job_schema import SCHEMA_FILE
+from mtfreeze.cli.signals import INTERRUPTED
+from support.made_up_comparisons import comparison
 from support.texts import LABELS, SENTENCES
 
 Command = Callable[..., tuple[int, str, str]]
@@ -54,3 +65,93 @@ def test_columns_that_a_reader_does_not_count(command: Command, job: Path, tmp_p
     job.write_text(job.read_text().replace("reviews.tsv", "reviews.jsonl"))
     code, _, err = command("train", "--config", job, "--set", "data.classifier.text=[0, 1]")
     assert (code, "text[0] must be a text (str); found int 0" in err) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("compare", "JOB", "--modes", "none", "--mode", "none"), "found both; leave one"),
+        (("data", "check", "JOB", "--json", "--format", "text"), "found both; leave one of them"),
+        (("predict", "out", "a text", "--json", "--format", "tsv"), "found both; leave one of"),
+    ],
+)
+def test_two_forms_at_once(command: Command, job: Path, words: tuple[str, ...], said: str) -> None:
+    code, _, err = command(*(job if one == "JOB" else one for one in words))
+    assert (code, said in err) == (2, True), err
+
+
+def test_a_job_without_evaluation_data_cannot_score(
+    command: Command, job: Path, tmp_path: Path, tiny_model: mtf.MultiTaskModel
+) -> None:
+    tiny_model.add_head("classifier", mtf.SequenceClassification(["negative", "positive"]))
+    saved = tiny_model.save_pretrained(tmp_path / "saved")
+    job.write_text(job.read_text().replace(", eval: reviews.tsv", ""))
+    code, _, err = command("evaluate", saved, job)
+    assert (code, "expected data with an eval file; found none" in err) == (2, True), err
+    # one head needs no name before its file
+    data = tmp_path / "reviews.tsv"
+    code, out, err = command("evaluate", saved, "--data", data, "--json", "--quiet")
+    assert code == 0 and json.loads(out).keys() >= {"eval_classifier_loss"}, err
+
+
+def test_the_schema_prints_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(SCHEMA_FILE.with_name("job_schema.py")), run_name="__main__")
+    assert json.loads(capfd.readouterr().out) == json.loads(SCHEMA_FILE.read_text("utf-8"))
+
+
+def test_demo_finds_images_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples" / "images").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert demo.find_data(None, True) != Path("examples/images")
+    (tmp_path / "examples" / "images" / "recipe.yaml").write_text("")
+    assert demo.find_data(None, True) == Path("examples/images")
+
+
+def test_ctrl_c_while_demo_trains_on_images(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "mtfreeze.training.fit.fit", lambda *_, **__: SimpleNamespace(interrupted=1)
+    )
+    code, out, err = command("demo", "--images", "--output", tmp_path / "out")
+    assert (code, out) == (INTERRUPTED, ""), err
+    assert "from random weights" in err and "pre-trained" not in err
+
+
+def test_demo_of_images_needs_heads(job: Path) -> None:
+    config = load_config(job)
+    config.heads.clear()
+    with pytest.raises(mtf.ConfigError, match="expected heads that read digits"):
+        demo_images.digit_tasks(config, {}, 1)
+
+
+def test_demo_in_json_and_without_an_answer(capfd: pytest.CaptureFixture[str]) -> None:
+    found = comparison(40, seeds=(0,))
+    answer = demo._answer(found)
+    assert answer is not None and answer.startswith("freeze ")
+    demo._show(found, {"report": ["a.html"]}, {"answer": answer}, True)
+    said = json.loads(capfd.readouterr().out)
+    assert said["files"] == {"report": ["a.html"]} and said["said"] == {"answer": answer}
+    failed: Any = SimpleNamespace(
+        runs=[replace(run, error="no room") for run in found.runs], tasks=found.tasks
+    )
+    assert demo._answer(failed) is None
+
+
+def test_compare_for_other_epochs(command: Command, job: Path) -> None:
+    words = ("--modes", "backbone", "--seeds", 1, "--epochs", 2, "--json")
+    code, out, err = command("compare", job, *words)
+    assert (code, json.loads(out)["settings"]["fit"]["epochs"]) == (0, 2), err
+
+
+def test_export_says_what_it_wrote(
+    command: Command, tmp_path: Path, two_head_model: mtf.MultiTaskModel
+) -> None:
+    pytest.importorskip("onnx")
+    saved = two_head_model.save_pretrained(tmp_path / "saved")
+    code, out, err = command("export", saved, "--onnx", tmp_path / "out")
+    assert code == 0, err
+    assert sorted(line.split(": ")[0] for line in out.splitlines()) == sorted(
+        map(str, (tmp_path / "out" / "onnx").iterdir())
+    )
+    assert all(line.endswith(" MB") for line in out.splitlines())

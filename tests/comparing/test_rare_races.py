@@ -160,3 +160,17 @@ def test_a_damaged_checkpoint_costs_its_steps_alone(
     found = mtf.compare(model, tasks, ["none"], output_dir=tmp_path / "out", **settings)
     assert not found.failed and found.runs[-1].scenario == "none"
     assert found.runs[-1].tasks["mood"].metrics == whole.runs[-1].tasks["mood"].metrics
+
+
+def test_what_fit_refuses_ends_a_run_that_has_not_begun(
+    model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a checkpoint there is nothing that could be damaged."""
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise mtf.ConfigError("no such setting")
+
+    monkeypatch.setattr(worker, "fit", refused)
+    tasks = {"mood": mtf.Task(MANY[:20], MANY[:20])}
+    found = mtf.compare(model, tasks, ["none"], seeds=1, **SETTINGS)
+    assert "no such setting" in found.failed["none"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import csv
 import gc
+import json
 import os
 import pickle
 import sys
@@ -409,3 +410,17 @@ def _n_open() -> int:
         return 0
     gc.collect()
     return len(os.listdir("/proc/self/fd"))
+
+
+def test_no_more_rows_are_drawn_than_there_are(tmp_path: Path) -> None:
+    path = _written(tmp_path, "a.csv", "text,label\nx,1\ny,2\n")
+    assert mtf.stream(path).drawn(5).tolist() == mtf.read_csv(path).drawn(2).tolist() == [0, 1]
+
+
+def test_rows_of_a_file_are_not_counted_by_label(tmp_path: Path) -> None:
+    """Which would read all of it; tasks are named alone."""
+    rows = [("x", {"mood": "a", "topic": "b"}), ("y", {"mood": "a"})]
+    lines = [json.dumps({"text": text, "labels": labels}) for text, labels in rows]
+    path = _written(tmp_path, "a.jsonl", "\n".join(lines))
+    assert "topic (1)" in repr(mtf.read_jsonl(path))
+    assert "topic" in repr(mtf.stream(path)) and "topic (1)" not in repr(mtf.stream(path))

@@ -217,6 +217,11 @@ def test_parquet(tmp_path: Path) -> None:
     assert str(faults[0]).startswith(f"{path}, row 1: expected a text (str); found None")
     with pytest.raises(DataError, match=r"row 0: unknown column 'review'"):
         mtf.read_parquet(path, text="review", label="label")
+    parquet.write_table(arrow.table({"text": ["good", "bad"], "label": ["x", "y"]}), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(20) + whole[24:])  # in the rows alone
+    with pytest.raises(DataError, match=r"expected a Parquet file; found one that pyarrow cannot"):
+        mtf.read_parquet(path)
     path.write_bytes(b"PAR1 and no more")
     with pytest.raises(DataError, match=r"expected a Parquet file; found one that pyarrow cannot"):
         mtf.read_parquet(path)
@@ -232,3 +237,12 @@ def test_polars() -> None:
     polars = pytest.importorskip("polars")
     frame = polars.DataFrame({"review": ["good"], "mood": ["glad"]})
     assert plain(mtf.read_table(frame, text="review", label="mood")) == [("good", "glad")]
+
+
+def test_columns_that_stand_for_two_things(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": "good", "mood": null, "topic": null}\n')
+    with pytest.raises(ConfigError, match="must have different keys; found 'a', 'a'"):
+        mtf.read_jsonl(path, text="a", label="a")
+    with pytest.raises(DataError, match="a label under one of 'mood', 'topic'; found none"):
+        mtf.read_jsonl(path, text="a", label=["mood", "topic"])

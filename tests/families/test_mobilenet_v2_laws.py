@@ -125,3 +125,8 @@ def test_gradients_depend_on_threads_not_at_all() -> None:
     finally:
         threads.set_threads(before)
     assert all(np.array_equal(one, other) for one, other in pairs if other is not None)
+
+
+@pytest.mark.parametrize("name", ["features.1.conv.9.0.weight", "features.20.conv.0.0.weight"])
+def test_what_is_named_almost_as_torchvision_does_keeps_its_name(name: str) -> None:
+    assert FAMILIES["mobilenet_v2"].plain_name(name) == name

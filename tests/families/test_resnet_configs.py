@@ -11,6 +11,7 @@ import pytest
 from mtfreeze import _core
 from mtfreeze.errors import CheckpointError, ConfigError
 from mtfreeze.families import FAMILIES, core_config
+from mtfreeze.families.resnet import to_torchvision
 from mtfreeze.inputs.row_layout import RowLayout, starts
 from mtfreeze.runtime import threads
 
@@ -107,3 +108,9 @@ def test_the_smallest_pictures(sides: tuple[int, int]) -> None:
 )
 def test_names_of_torchvision(theirs: str, ours: str | None) -> None:
     assert FAMILIES["resnet"].plain_name(theirs) == (theirs if ours is None else ours)
+
+
+def test_only_its_own_tensors_have_names_of_torchvision() -> None:
+    assert to_torchvision("encoder.stages.0.layers.0.other.weight") == (
+        "encoder.stages.0.layers.0.other.weight"
+    )

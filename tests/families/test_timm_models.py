@@ -101,6 +101,12 @@ def test_settings_that_are_refused(
             CheckpointError,
             "'reg_token' of 3 sizes",
         ),
+        (
+            "vit_small_patch14_reg4_dinov2",
+            {**VIT, "blocks.0.ls1.gamma": (192,), "blocks.0.mlp.fc1.weight": (500, 192)},
+            ConfigError,
+            "a multiple of 192; found 500",
+        ),
         ("vgg11", VIT, CheckpointError, "'features.0.weight'"),
         (
             "vit_tiny_patch16_224",

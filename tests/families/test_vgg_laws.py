@@ -51,6 +51,7 @@ def made(pooling: str = "pooler", head: str = "animal", **changes: Any) -> _core
     ("changes", "error", "said"),
     [
         ({"depths": [1, 2]}, ConfigError, "the same blocks, found 2 and 3"),
+        ({"depths": 3}, ConfigError, "depths"),
         ({"depths": []}, ConfigError, "1 to 6 numbers as depths, found 0"),
         ({"depths": [1, 0, 1]}, ConfigError, "depths from 1 to 64, found 0"),
         ({"hidden_sizes": [4, -1, 8]}, ConfigError, "hidden_sizes from 1 to .*, found -1"),

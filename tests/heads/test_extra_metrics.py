@@ -230,6 +230,9 @@ def test_how_another_process_finds_one(tmp_path: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr(inside, "__module__", "__main__")
     with pytest.raises(mtf.ConfigError, match="stands in the script or notebook itself"):
         own_path(inside, "task 'a'")
+    monkeypatch.setattr(inside, "__module__", None)
+    with pytest.raises(mtf.ConfigError, match="has no module and name"):
+        own_path(inside, "task 'a'")
     monkeypatch.setattr(inside, "__module__", "no_such_module_at_all")
     with pytest.raises(mtf.ConfigError, match="cannot be imported"):
         own_path(inside, "task 'a'")
@@ -239,3 +242,9 @@ def test_how_another_process_finds_one(tmp_path: Any, monkeypatch: pytest.Monkey
     ):
         with pytest.raises(mtf.ConfigError, match=said):
             function_at(wrong, "task 'a'")
+
+
+def test_heads_of_no_items_tell_nothing() -> None:
+    rows: Any = None
+    with pytest.raises(NotImplementedError, match="similarity heads tell nothing item by item"):
+        mtf.Similarity().told(rows, rows, rows, rows)

@@ -362,3 +362,9 @@ def test_a_head_says_what_it_has_a_row_of_outputs_for(
     model = tiny_model.add_head("pair", mtf.PairClassification(["a", "b"], encode=encode))
     (found,) = (info.space for info in model._core.outputs() if info.name == "pair")
     assert model.heads["pair"].space == found == space
+
+
+def test_one_pair_is_no_list_of_them(two_head_model: mtf.MultiTaskModel) -> None:
+    two_head_model.add_head("pairs", mtf.PairClassification(["no", "yes"]))
+    with pytest.raises(TypeError, match="expected a list"):
+        two_head_model.forward("one text", ["pairs"])

@@ -135,6 +135,15 @@ def test_special_tokens_that_the_folder_names_itself(tmp_path: Path) -> None:
     assert {one.content for one in added if one.special} >= {"<turn>", "<end>"}
 
 
+def test_the_earlier_name_of_further_special_tokens(tmp_path: Path) -> None:
+    """In tokenizer_config.json, and in older folders' special_tokens_map.json, where it is none."""
+    (tmp_path / "vocab.txt").write_text("\n".join([*tiny_vocabulary(), "<turn>"]), "utf-8")
+    named = load(tmp_path, "BertTokenizer", additional_special_tokens=["<turn>"])
+    assert "<turn>" in pieces(named, "the<turn>food")
+    write_json(tmp_path / "special_tokens_map.json", {"additional_special_tokens": ["<turn>"]})
+    assert "<turn>" in pieces(load(tmp_path, "BertTokenizer"), "the<turn>food")
+
+
 # ---- gguf ----------------------------------------------------------------------------------------
 
 

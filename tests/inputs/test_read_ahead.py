@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.evaluating import eval_data
+from mtfreeze.features import clear_memory, filling
 from mtfreeze.inputs import image_encoder
 from mtfreeze.inputs.read_ahead import ReadAhead
+from mtfreeze.model import prediction
 from support.vision_folders import coloured, vision_model, write_vision_folder
 
 
@@ -89,6 +95,41 @@ def test_images_that_are_not_kept_train_and_encode_to_the_same_bits(
         found.append((weights, model.encode(images).tobytes(), model.predict("colour", images)))
     assert found[0] == found[1]
     assert "mtfreeze-ahead" in threads and "mtfreeze-pictures" in threads
+
+
+def test_every_pass_says_what_comes_next(
+    tmp_path: Path, rows: list[tuple[Path, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scoring, answering and filling a cache, each in several calls of the core."""
+    folder = write_vision_folder(tmp_path / "vit")
+    images, tasks = [path for path, _ in rows], {"colour": mtf.Task(train=rows, eval=rows)}
+    expected: list[int] = []
+    expect = image_encoder.EncodedImages.expect
+
+    def noted(self: Any, sequences: Any) -> None:
+        expected.append(len(sequences))
+        expect(self, sequences)
+
+    monkeypatch.setattr(image_encoder.EncodedImages, "expect", noted)
+    monkeypatch.setattr(eval_data, "brief_tokens", lambda: 40)
+    monkeypatch.setattr(filling, "brief_tokens", lambda: 40)
+    monkeypatch.setattr(prediction, "calls", partial(prediction.calls, tokens=40))
+    found = []
+    for kept in (1 << 30, 0):
+        monkeypatch.setattr(image_encoder, "_KEPT_BYTES", kept)
+        model = vision_model(folder).freeze("backbone[:1]")
+        passes: tuple[Callable[[], Any], ...] = (
+            partial(mtf.evaluate, model, tasks, cache=False, progress=False),
+            partial(model.predict, "colour", images),
+            partial(mtf.fit, model, tasks, epochs=1, cache="memory", progress=False),
+        )
+        for one in passes:
+            expected.clear()
+            clear_memory()
+            answer = one()
+            found.append(answer.losses() if hasattr(answer, "losses") else answer)
+            assert bool(sum(expected)) == (not kept)
+    assert found[:3] == found[3:]
 
 
 def test_images_are_encoded_in_pieces(

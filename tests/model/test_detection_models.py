@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
 from support.bits import bits
@@ -107,6 +108,27 @@ def test_tasks_of_images_and_of_boxes_share_rows(folder: Path) -> None:
         model = detector(folder).add_head("any", mtf.SequenceClassification(["no", "yes"]))
         run = mtf.fit(model, tasks, epochs=2, mixing=mixing, **SETTINGS)
         assert {"eval_any_accuracy", "eval_shapes_map"} <= set(run.metrics)
+
+
+def test_tasks_of_other_images_share_a_step(folder: Path) -> None:
+    """An image of one task teaches the other nothing: the loss is that of its own images."""
+    losses = []
+    for more in ({}, {"any": mtf.Task(train=[(PICTURES[0], "no"), (PICTURES[1], "yes")])}):
+        model = detector(folder).add_head("any", mtf.SequenceClassification(["no", "yes"]))
+        tasks = {"shapes": mtf.Task(train=ROWS[:2]), **more}
+        run = mtf.fit(model, tasks, epochs=1, mixing="joint", **{**SETTINGS, "batch_size": 2})
+        losses.append(run.losses("shapes")[0])
+    assert losses[0] == losses[1]
+
+
+def test_a_head_of_no_labels_is_damaged(folder: Path, tmp_path: Path) -> None:
+    task_model = detector(folder).save_pretrained(tmp_path / "task", head="shapes")
+    file = task_model / "model.safetensors"
+    tensors = load_file(file)
+    (name,) = (one for one in tensors if one.endswith("class_labels_classifier.weight"))
+    save_file({**tensors, name: tensors[name][:1]}, file)
+    with pytest.raises(mtf.CheckpointError, match="a row for each label and one for none; found"):
+        mtf.MultiTaskModel.from_pretrained(folder).add_head("boxes", from_pretrained=task_model)
 
 
 def test_a_comparison_judges_by_map(folder: Path) -> None:

@@ -296,3 +296,16 @@ def test_no_cell_of_a_grid_stands_for_the_image(tmp_path: Path, pooling: str) ->
     with pytest.raises(mtf.ConfigError, match=r"pooling in the files of .* would read a corner"):
         mtf.MultiTaskModel.from_pretrained(folder)
     assert mtf.MultiTaskModel.from_pretrained(folder, pooling="max").pooling == "max"
+
+
+def test_rows_of_images_that_are_most_wrong_are_named(model: mtf.MultiTaskModel) -> None:
+    pixels, label = ROWS[0]
+    task = mtf.Task(eval=[(mtf.Picture(pixels, "sky.png"), label)])
+    (row,) = mtf.top_losses(model, {"colour": task}, progress=False)
+    assert row.text == "sky.png" and row.gold == label
+
+
+def test_one_image_is_no_list(model: mtf.MultiTaskModel) -> None:
+    for call in (model.forward, model.encoder.encode_images):
+        with pytest.raises(TypeError, match="expected a list of images; found one"):
+            call("sky.png")  # type: ignore[operator]

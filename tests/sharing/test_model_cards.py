@@ -92,7 +92,10 @@ def test_a_run_is_read_back_or_refused(tiny_folder: Path, tmp_path: Path) -> Non
     again = mtf.MultiTaskModel.from_pretrained(tmp_path / "out")
     assert again._loaded.last_run == model._loaded.last_run
     last = own["last_run"]
-    for broken in ([], {}, {**last, "tasks": {"mood": 1}}, {**last, "n_steps": -1}):
+    (task,) = last["tasks"].values()
+    unmeasured = {**last, "tasks": {"mood": {**task, "metrics": {"accuracy": "high"}}}}
+    others = {**last, "tasks": {"mood": 1}}, {**last, "n_steps": -1}, unmeasured
+    for broken in ([], {}, *others):
         place.write_text(json.dumps({**own, "last_run": broken}))
         with pytest.raises(mtf.CheckpointError, match="expected 'last_run' as a run of mtfreeze"):
             mtf.MultiTaskModel.from_pretrained(tmp_path / "out")
