@@ -23,6 +23,7 @@ from ..heads.extra_metrics import NAMED
 from ..heads.kind import HeadSpec
 from ..heads.task import Task
 from ..losses.cross_entropy import CrossEntropy
+from ..model.loading import INTERPOLATES
 from ..quoting import quoted
 
 if TYPE_CHECKING:
@@ -95,13 +96,20 @@ def job_facts(
 def _model(model: MultiTaskModel) -> dict[str, Any]:
     name = os.path.abspath(model.name) if Path(model.name).is_dir() else model.name
     if model.index.family.reads == IMAGES:
-        return {"name": name}
-    return {
+        interpolates = model._loaded.build_config.get(INTERPOLATES)
+        told = {"batch_norm": model.batch_norm, INTERPOLATES: interpolates}
+        return {"name": name, **{key: one for key, one in told.items() if one is not None}}
+    found = {
         "name": name,
         "pooling": model.pooling,
         "normalize": model.normalize,
         "max_length": model.max_length,
     }
+    if model.prompts:
+        found["prompts"] = dict(model.prompts)
+    if model.default_prompt_name is not None:
+        found["default_prompt_name"] = model.default_prompt_name
+    return found
 
 
 def _head(spec: HeadSpec) -> dict[str, Any]:

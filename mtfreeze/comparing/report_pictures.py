@@ -71,11 +71,11 @@ def quality_picture(data: ComparisonData) -> str:
 
 
 def race_picture(data: ComparisonData) -> str:
-    """Return the race; empty where there was none."""
-    if data.race is None:
-        return ""
+    """Return the race of a comparison that had one."""
+    race = data.race
+    assert race is not None
     title = "The race, one line a candidate"
-    lines, value = data.race.picture_lines(), data.race.value_words
+    lines, value = race.picture_lines(), race.value_words
     make = partial(race_figure, order=data.mode_order)
     return _figure("picture-race", title, make, race_text, lines, value=value)
 

@@ -27,8 +27,10 @@ from mtfreeze.errors import ConfigError
 from mtfreeze.heads.registry import KINDS
 from support.kinds_of_heads import KINDS_OF_HEADS
 from support.made_up_comparisons import settings as made_up
+from support.made_up_images import file_bytes
 from support.small_tasks import ROWS, two_tasks
 from support.texts import SENTENCES, TAGGED
+from support.vision_folders import coloured, vision_model, write_resnet_folder
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -237,6 +239,63 @@ def test_what_no_job_holds_is_said(
     assert parsed(given, tmp_path).model == {"name": str(tmp_path / "model")}
     del given["job"]  # of an earlier version
     assert job_text(given) is None
+
+
+def share_right(gold: Any, predicted: Any) -> float:
+    """Return a metric of one's own."""
+    return float((gold == predicted).mean())
+
+
+def test_settings_of_tasks_and_models_are_said(tiny_folder: Path) -> None:
+    model = mtf.MultiTaskModel.from_pretrained(
+        tiny_folder, pooling="cls", prompts={"ask": "ask: "}, default_prompt_name="ask"
+    )
+    model.add_head("mood", mtf.SequenceClassification(["negative", "positive"]))
+    rows = [{"text": text, "labels": {"other": label}} for text, label in ROWS]
+    task = mtf.Task(
+        train=rows,
+        label="other",
+        sampling="balanced",
+        metrics=["balanced_accuracy", share_right],
+        metric="balanced_accuracy",
+    )
+    given = settings_of(model, {"mood": task})
+    config = parsed(given)
+    assert config.data["mood"]["sampling"] == "balanced"
+    assert config.data["mood"]["metric"] == "balanced_accuracy"
+    assert config.data["mood"]["metrics"] == ["balanced_accuracy"]
+    text = job_text(given) or ""
+    assert "# Not in this job: task 'mood': metrics of your own need Python" in text
+    assert "# Not in this job: task 'mood' learns the label 'other' of rows with several" in text
+    again = build_model(config)
+    assert (again.pooling, again.default_prompt_name, dict(again.prompts)) == (
+        "cls",
+        "ask",
+        {"ask": "ask: "},
+    )
+
+
+def test_models_and_rows_of_images_are_said(tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    folder = write_resnet_folder(tmp_path / "resnet")
+    model = vision_model(folder, batch_norm="batch")
+    task = mtf.Task(train=coloured(4), augment=mtf.Augment(flip=False, crop=(0.5, 1.0)))
+    given = settings_of(model, {"colour": task})
+    assert "# 4 rows were given in memory: put the images into a folder" in (job_text(given) or "")
+    config = parsed(given)
+    assert config.model == {"name": str(folder), "batch_norm": "batch"}
+    assert config.data["colour"]["augment"] == task.augment
+    assert Path(config.data["colour"]["train"]).name == "colour_train"
+    for number, (pixels, _) in enumerate(coloured(2)):
+        (tmp_path / f"{number}.png").write_bytes(file_bytes(pixels, "png"))
+    table = tmp_path / "table.csv"
+    names = [label for _, label in coloured(2)]
+    table.write_text(f"shown,label\n0.png,{names[0]}\n1.png,{names[1]}\n", encoding="utf-8")
+    rows = mtf.read_images(table, image="shown")
+    config = parsed(settings_of(model, {"colour": mtf.Task(train=rows)}))
+    assert config.data["colour"] == {"train": str(table), "image": "shown"}
+    tasks = build_tasks(config, build_model(config))
+    assert len(tasks["colour"].train or ()) == 2
 
 
 def test_a_report_without_facts_for_a_job_shows_the_call() -> None:

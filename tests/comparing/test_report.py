@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import mtfreeze as mtf
-from mtfreeze.comparing.answer import chosen_mode, row_marks, what_now
+from mtfreeze.comparing.answer import answer, chosen_mode, row_marks, what_now
 from mtfreeze.comparing.comparison import Comparison
 from mtfreeze.comparing.repeat import python_call, settings_yaml
 from mtfreeze.comparing.results import ScenarioRun
@@ -259,6 +259,14 @@ def test_a_comparison_in_which_all_failed_has_a_page(tmp_path: Path) -> None:
     check_readable(page)
     assert "failed: TrainingError: nan" in page.words[: page.words.index("Quality")]
     assert "TrainingError: nan" in str(whole)
+
+
+def test_a_comparison_of_nothing_has_a_page(tmp_path: Path) -> None:
+    whole = Comparison([], settings([], [0, 1], 50))
+    assert answer(whole) is None and chosen_mode(whole) is None
+    assert what_now(whole) == []
+    _, page = report(whole, tmp_path)
+    assert "Nothing was compared." in page.words
 
 
 def test_a_seed_that_failed_is_named(tmp_path: Path) -> None:
