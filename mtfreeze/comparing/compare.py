@@ -232,7 +232,7 @@ def compare(
         if not interrupted and not any(run.error for run in work.found.values()):
             folder.forget_features()
         found = Comparison(work.in_order(), settings, kept, interrupted, work.raced())
-        found.given = source
+        found.given = source if kept is None else None  # a folder has it all
         return found
 
 

@@ -144,6 +144,12 @@ def fingerprint_of(model: MultiTaskModel) -> str:
     return fingerprint(model, digest_model(model))
 
 
+def _left_by(model: MultiTaskModel, run: Run | None) -> str:
+    """Return the same of a model as a run left it, which has taken its digests already."""
+    known = model._loaded.last_run
+    return fingerprint_of(model) if run is None or known is None else known.fingerprint
+
+
 def starting_model(place: ComparisonFolder, seed: int, *, drawn: bool = False) -> MultiTaskModel:
     """Return the model that was given, nothing frozen, heads never trained drawn for `seed`; with
     `drawn` all heads."""
@@ -336,7 +342,7 @@ class _Job:
             n_found=sum(one.n_reused for one in self.stats),
             prefix_seconds=sum(one.seconds for one in self.stats),
             verdict="nothing was trained",
-            fingerprint=fingerprint_of(model) if judges is None else "",
+            fingerprint=_left_by(model, run) if judges is None else "",
         )
         if run is None:
             return result
