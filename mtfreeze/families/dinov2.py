@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .family import HeadLayout
+from .module_names import OF_DINOV2
 from .vision import (
     VISION_COMPUTED,
     VISION_FIXED,
@@ -63,6 +64,7 @@ DINOV2 = replace(
             "classifier", (), default_dropout=0.0, pooling="cls+mean"
         )
     },
+    module_names=OF_DINOV2,
 )
 
 DINOV2_WITH_REGISTERS = replace(

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from .module_names import ModuleNames
+
 __all__ = ["BACKBONE", "IMAGES", "SIZES", "SPANS", "TEXTS", "Family", "HeadLayout"]
 
 BACKBONE = "backbone."
@@ -138,6 +140,8 @@ class Family:
     detection : mapping of str to str
         What names of a head that finds boxes begin with in its class of transformers, by
         ``"labels"`` and ``"boxes"``; empty: there is no such class.
+    module_names : ModuleNames, optional
+        What transformers calls layers in memory, where its files call them otherwise.
     window : callable, optional
         Takes the label of a convolution or a pooling over a grid and the whole ``config.json``;
         returns its kernel, stride and padding, which the core's list of operations does not say.
@@ -186,6 +190,7 @@ class Family:
     reads: str = TEXTS
     cells: bool = False
     detection: Mapping[str, str] = field(default_factory=dict)
+    module_names: ModuleNames | None = None
     window: Callable[[str, Mapping[str, Any]], tuple[int, int, int]] | None = None
     whole_names: tuple[str, ...] = ()
     rename: Callable[[str], str] | None = None

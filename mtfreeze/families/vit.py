@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .family import IMAGES, Family, HeadLayout
+from .module_names import OF_VIT
 from .vision import (
     VISION_COMPUTED,
     VISION_FIXED,
@@ -65,6 +66,7 @@ VIT = Family(
     # W h of the class token's vector h
     head_layouts={"ForImageClassification": HeadLayout("classifier", (), default_dropout=0.0)},
     flat=vision_sizes,
+    module_names=OF_VIT,
 )
 
 DEIT = replace(

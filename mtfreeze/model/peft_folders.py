@@ -9,7 +9,8 @@ with their descriptions, and the digest of the base, so that no other base is ta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from ..adapters.peft_config import (
 )
 from ..closest import name_list
 from ..errors import CheckpointError, ConfigError
+from ..families import Family
 from ..families.adapter_targets import IN_OUT_WEIGHTS
 from ..files.json_files import read_object, to_json
 from ..files.tensor_files import TensorEntry, read_entries, write_tensors_to
@@ -45,6 +47,7 @@ _STEM = "base_model.model."
 _OWN = "mtfreeze_adapter.json"
 _HEADS = "mtfreeze_heads.safetensors"
 _TASKS = {**dict.fromkeys(PROBLEMS, "SEQ_CLS"), "token_classification": "TOKEN_CLS"}
+_FEATURES = "FEATURE_EXTRACTION"
 _ENDS = (".lora_A.weight", ".lora_B.weight", ".ia3_l")
 
 
@@ -80,20 +83,20 @@ def save_adapter(model: ModelState, adapter: Adapter, path: Path) -> Path:
             values = np.array(model._core.view(model.index.key_index[key]))
             if adapter.kind != LORA_UNIT:  # PEFT has a column or, of inputs, a row
                 values = values[None, :] if site.input else values[:, None]
-            tensors[stem + key.partition(".")[2]] = values
+            part = key.partition(".")[2].removeprefix(site.path)
+            tensors[stem + _in_memory(family, site.path) + part] = values
     of_task = {} if head is None else head_names(model, head)
     params = model.parameters()
     tensors |= {_STEM + theirs: params[ours] for theirs, ours in of_task.items()}
     modules = list(dict.fromkeys(n.removeprefix(prefix).partition(".")[0] for n in of_task))
     unused = [n.removesuffix(".weight") for n, raw in model.unused.items() if len(raw.shape) == 2]
+    named = [replace(one, path=_in_memory(family, one.path)) for one in adapter.sites]
     config = peft_config(
-        adapter,
-        [*linear_paths(model), *unused],
+        replace(adapter, sites=tuple(named)),
+        [_in_memory(family, path) for path in (*linear_paths(model), *unused)],
         family=family.model_type,
         base=model.name,
-        task_type="FEATURE_EXTRACTION"
-        if head is None
-        else _TASKS[core_kind(model.heads[head].spec)],
+        task_type=_task_type(model, head),
         modules_to_save=modules,
     )
     own = {
@@ -120,6 +123,29 @@ def save_adapter(model: ModelState, adapter: Adapter, path: Path) -> Path:
     return path
 
 
+def _task_type(model: ModelState, head: str | None) -> str | None:
+    """Return PEFT's name of what the base is wrapped for; of images there is none."""
+    if model.reads_images:
+        return None
+    return _FEATURES if head is None else _TASKS[core_kind(model.heads[head].spec)]
+
+
+def _in_memory(family: Family, path: str) -> str:
+    return path if family.module_names is None else family.module_names.in_memory(path)
+
+
+def _called(family: Family, entries: Iterable[str], paths: Iterable[str]) -> dict[str, str]:
+    """Return paths by what the folder calls them: as in memory, or as older ones do as in files.
+
+    Patterns of ranks and alphas in its configuration are of these names.
+    """
+    names = family.module_names
+    plain = (family.plain_name(one.removeprefix(_STEM)) for one in entries)
+    if names is None or all(names.in_file(one) == one for one in plain):
+        return {path: path for path in paths}
+    return {names.in_memory(path): path for path in paths}
+
+
 def load_adapter(
     model: ModelState, path: Path, attach: Callable[[Adapter, int, Mapping[str, Float32]], None]
 ) -> None:
@@ -137,7 +163,11 @@ def load_adapter(
             f"trained with, {quoted(config.get('base_model_name_or_path'))}"
         )
     parts, rest = _sorted_out(model, entries, where)
-    adapter = peft_adapter(kind, config, {p: by["A"].shape for p, by in parts.items()}, where)
+    called = _called(model.index.family, entries, parts)
+    shapes = {name: parts[path]["A"].shape for name, path in called.items()}
+    adapter = peft_adapter(kind, config, shapes, where)
+    sites = tuple(replace(one, path=called[one.path]) for one in adapter.sites)
+    adapter = replace(adapter, sites=sites)
     values = _values(model, adapter, parts, where)
     heads = _head_values(model, folder, own, rest)
     attach(adapter, 0, values)
@@ -162,6 +192,8 @@ def _sorted_out(
         plain = name.removeprefix(_STEM)
         end = next((end for end in _ENDS if plain.endswith(end)), None)
         path = family.plain_name(plain.removesuffix(end or ""))
+        if family.module_names is not None:
+            path = family.module_names.in_file(path)
         if end is None:
             rest[plain] = entry
         elif path in paths:

@@ -98,10 +98,3 @@ def test_every_parameter_has_a_word(name: str, tmp_path: Path) -> None:
             part = key.removesuffix(".weight")
             assert any(part.endswith("." + end) for end in family.part_kinds), key
             assert part_kind(family, key)
-
-
-def test_no_onnx_of_images(tmp_path: Path) -> None:
-    model = load(tmp_path, "dinov2")
-    with pytest.raises(mtf.ConfigError, match="save_pretrained"):
-        model.export_onnx(tmp_path / "onnx")
-    assert not (tmp_path / "onnx").exists()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
+from support.vision_folders import coloured, write_vision_folder
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
@@ -149,3 +150,86 @@ def test_a_head_of_peft_is_not_lost(tiny_folder: Path, tmp_path: Path) -> None:
         logits = theirs(input_ids=ids).logits[0].numpy()
     ours = own.forward(TEXTS[:1], outputs=["tags"])["tags"]
     assert np.abs(ours - logits).max() < TOLERANCE * max(1, np.abs(logits).max())
+
+
+IMAGES: dict[str, str] = {
+    "vit": "ViTModel",
+    "deit": "DeiTModel",
+    "dinov2": "Dinov2Model",
+    "dinov2_with_registers": "Dinov2WithRegistersModel",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("vit", "lora"), ("deit", "ia3"), ("dinov2", "all"), ("dinov2_with_registers", "ia3")],
+)
+def test_adapters_of_images_are_called_as_in_memory(name: str, way: str, tmp_path: Path) -> None:
+    """Files have other names of layers than models of transformers that are loaded from them."""
+    folder = write_vision_folder(tmp_path / "model", name)
+    own = mtf.MultiTaskModel.from_pretrained(folder)
+    if way == "ia3":
+        own.add_ia3()
+    else:
+        own.add_lora(rank=3, alpha=7, targets="all-linear" if way == "all" else None)
+    _randomised(own).save_adapter(tmp_path / "adapter")
+    pictures = [picture for picture, _ in coloured(2)]
+    processor = own.encoder.processor  # type: ignore[attr-defined]
+    pixels = np.stack([processor.floats(processor.uint8(one)) for one in pictures])
+    base = getattr(transformers, IMAGES[name]).from_pretrained(folder)
+    theirs = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    with torch.no_grad():
+        states = theirs(torch.from_numpy(pixels.transpose(0, 3, 1, 2))).last_hidden_state
+    ours = own.forward(pictures, ["hidden"])["hidden"]
+    other = states.numpy().reshape(ours.shape)
+    assert np.abs(ours - other).max() < TOLERANCE * max(1, np.abs(other).max())
+    again = mtf.MultiTaskModel.from_pretrained(folder).load_adapter(tmp_path / "adapter")
+    assert np.array_equal(again.forward(pictures, ["hidden"])["hidden"], ours)
+    theirs.save_pretrained(tmp_path / "theirs")
+    back = mtf.MultiTaskModel.from_pretrained(folder).load_adapter(tmp_path / "theirs")
+    assert np.array_equal(back.forward(pictures, ["hidden"])["hidden"], ours)
+
+
+def test_patterns_of_images_are_read_in_either_spelling(tmp_path: Path) -> None:
+    folder = write_vision_folder(tmp_path / "model", "vit")
+    base = transformers.ViTModel.from_pretrained(folder)
+    config = peft.LoraConfig(
+        r=2, lora_alpha=4, target_modules=["q_proj"], alpha_pattern={"layers.1.attention.q_proj": 9}
+    )
+    peft.get_peft_model(base, config).save_pretrained(tmp_path / "adapter")
+    read = mtf.MultiTaskModel.from_pretrained(folder).load_adapter(tmp_path / "adapter").adapter
+    assert read is not None
+    alphas = {one.path: one.alpha for one in read.sites}
+    stem = "encoder.layer.{}.attention.attention.query"
+    assert alphas == {stem.format(0): 4.0, stem.format(1): 9.0}
+    # As transformers 4 called them.
+    from safetensors.numpy import load_file, save_file
+
+    file = tmp_path / "adapter" / "adapter_model.safetensors"
+    tensors = {
+        name.replace("model.layers.", "model.encoder.layer.").replace(
+            "attention.q_proj", "attention.attention.query"
+        ): values
+        for name, values in load_file(file).items()
+    }
+    save_file(tensors, file)
+    settings = tmp_path / "adapter" / "adapter_config.json"
+    text = settings.read_text("utf-8").replace("layers.1.attention.q_proj", stem.format(1))
+    settings.write_text(text.replace("q_proj", "query"), "utf-8")
+    older = mtf.MultiTaskModel.from_pretrained(folder).load_adapter(tmp_path / "adapter").adapter
+    assert older is not None and older.sites == read.sites
+
+
+def test_a_head_of_images_goes_with_its_adapter(tmp_path: Path) -> None:
+    folder = write_vision_folder(tmp_path / "model", "vit")
+    own = mtf.MultiTaskModel.from_pretrained(folder)
+    own.add_head("colour", mtf.SequenceClassification(["a", "b", "c"], dropout=0.0))
+    _randomised(own.add_lora(rank=2)).save_adapter(tmp_path / "adapter")
+    base = transformers.ViTForImageClassification.from_pretrained(folder, num_labels=3)
+    theirs = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    pictures = [picture for picture, _ in coloured(2)]
+    processor = own.encoder.processor  # type: ignore[attr-defined]
+    pixels = np.stack([processor.floats(processor.uint8(one)) for one in pictures])
+    with torch.no_grad():
+        logits = theirs(torch.from_numpy(pixels.transpose(0, 3, 1, 2))).logits.numpy()
+    assert np.abs(own.forward(pictures, ["colour"])["colour"] - logits).max() < 1e-5
