@@ -51,12 +51,13 @@ drills: $(STAMP)-package $(STAMP)-test $(STAMP)-weights ## every promise tried f
 # needs. All three figures are shown, then it fails where one is too small. Counting takes time, so that
 # a test of time may fail there, and the figures come all the same.
 COVERAGE := build/coverage
+COVERED := package dev weights parity spacy data tracking
 LEAST_BRANCHES := 90
 LEAST_BASE := 90
 LEAST_LINES := 100
 PY_COVERAGE := COVERAGE_FILE=$(CURDIR)/$(COVERAGE)/python $(PY) -m coverage
 # without assertions: those in the headers of Python are no branches of ours
-coverage: $(STAMP)-package $(STAMP)-dev $(STAMP)-parity $(STAMP)-spacy $(STAMP)-weights ## branches of the binding, lines of csrc/base and of Python that tests reach
+coverage: $(COVERED:%=$(STAMP)-%) ## branches of the binding, lines of csrc/base and of Python that tests reach
 	cmake -S . -B $(COVERAGE) -DMTF_PYTHON=ON -DMTF_TESTS=ON -DMTF_COVERAGE=ON -DCMAKE_BUILD_TYPE=Debug \
 	    -DCMAKE_C_FLAGS_DEBUG="-g -O0 -DNDEBUG" -DPython_EXECUTABLE=$(CURDIR)/$(PY)
 	cmake --build $(COVERAGE) -j $(JOBS)
@@ -129,7 +130,7 @@ $(STAMP)-weights: $(STAMP)-venv
 	@touch $@
 
 # What to build with, and the extras: each is installed once and again when pyproject.toml changes.
-$(STAMP)-build $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-docs $(STAMP)-parity $(STAMP)-spacy $(STAMP)-bench $(STAMP)-wheel: \
+$(STAMP)-build $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-docs $(STAMP)-parity $(STAMP)-spacy $(STAMP)-data $(STAMP)-tracking $(STAMP)-bench $(STAMP)-wheel: \
     $(STAMP)-%: $(STAMP)-venv pyproject.toml
 	$(PY) tools/requirements.py $* > $(VENV)/$*-requirements.txt
 	$(PIP) install -q -r $(VENV)/$*-requirements.txt

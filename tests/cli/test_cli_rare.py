@@ -149,9 +149,16 @@ def test_export_says_what_it_wrote(
 ) -> None:
     pytest.importorskip("onnx")
     saved = two_head_model.save_pretrained(tmp_path / "saved")
-    code, out, err = command("export", saved, "--onnx", tmp_path / "out")
+    words = ("export", saved, "--onnx", tmp_path / "out")
+    code, out, err = command(*words)
     assert code == 0, err
     assert sorted(line.split(": ")[0] for line in out.splitlines()) == sorted(
         map(str, (tmp_path / "out" / "onnx").iterdir())
     )
     assert all(line.endswith(" MB") for line in out.splitlines())
+    assert json.loads(command(*words[:3], tmp_path / "json", "--json")[1]) == {
+        "folder": str(tmp_path / "json"),
+        "bytes": {
+            str(path): path.stat().st_size for path in (tmp_path / "json" / "onnx").iterdir()
+        },
+    }

@@ -113,7 +113,7 @@ def test_tasks_of_images_and_of_boxes_share_rows(folder: Path) -> None:
 def test_tasks_of_other_images_share_a_step(folder: Path) -> None:
     """An image of one task teaches the other nothing: the loss is that of its own images."""
     losses = []
-    for more in ({}, {"any": mtf.Task(train=[(PICTURES[0], "no"), (PICTURES[1], "yes")])}):
+    for more in ({}, {"any": mtf.Task(train=[(PICTURES[2], "no"), (PICTURES[3], "yes")])}):
         model = detector(folder).add_head("any", mtf.SequenceClassification(["no", "yes"]))
         tasks = {"shapes": mtf.Task(train=ROWS[:2]), **more}
         run = mtf.fit(model, tasks, epochs=1, mixing="joint", **{**SETTINGS, "batch_size": 2})
