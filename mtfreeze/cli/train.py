@@ -15,7 +15,6 @@ from ..files.fields import tsv_field
 from .echo import echo, echo_json, note
 from .estimate import estimate_job, estimates_text
 from .guard import INTERRUPTED, FrozenChanged
-from .job_results import make_loggers
 from .once import OnceCommand
 from .options import (
     PATH,
@@ -169,6 +168,7 @@ def train(
     from ..training.claiming import claimed
     from ..training.fit import fit
     from .build import apply_freezing, build_model, build_tasks
+    from .job_results import make_loggers
 
     if force and resume is not None:
         raise click.UsageError(
