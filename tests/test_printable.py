@@ -16,7 +16,7 @@ import mtfreeze as mtf
 from mtfreeze.notices import warn
 from mtfreeze.printable import html_text, printable, printable_lines
 from support.nasty import BIDI, NASTY, assert_printable
-from support.places import ROOT
+from support.places import PACKAGE
 
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from("\n\t\r\x1b\x7f\x85\x9b\u2028" + BIDI)))
 
@@ -72,11 +72,10 @@ ONLY_PLACES = {
 @pytest.mark.parametrize("call", ONLY_PLACES)
 def test_there_is_one_way_out(call: str) -> None:
     """What writes to people goes through `printable`; a new way would be forgotten above."""
-    package = ROOT / "mtfreeze"
     pattern = re.compile(rf"^(?!\s*(>>>|\.\.\.)).*(?<![\w.`]){re.escape(call)}", re.MULTILINE)
     found = {
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*.py")
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
         if pattern.search(path.read_text("utf-8"))
     }
     # Examples in docstrings that have no prompt are no calls.

@@ -27,6 +27,12 @@ from requirements import ROOT, extra_requirements, read_toml
 NOT_THERE = ("docs", "tools", "benchmarks", "drills", "c")
 """Folders of tests that look at the sources; and those of C."""
 
+THERE = (
+    *("tests", "examples", "docs", "notebooks", "benchmarks", "tools", "csrc"),
+    *("pyproject.toml", "README.md", "Makefile"),
+)
+"""What of the checkout the other tests read; the package is the installed one."""
+
 MOST_MB = 154.0
 """Of which NumPy takes 72, the tree of tokenizers 46 and our OpenBLAS 24; it must not grow."""
 
@@ -108,13 +114,16 @@ def test(place: Place, project: dict[str, object], jobs: int) -> None:
     place.install(*extra_requirements(project, "test"))
     copy = place.folder / "checkout"
     copy.mkdir()
-    for name in ("tests", "examples", "docs", "features", "notebooks", "benchmarks"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / name, copy / name)
-    left_out = [f"--ignore={copy / 'tests' / name}" for name in NOT_THERE]
+    for name in THERE:
+        if (ROOT / name).is_dir():
+            left_out = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, copy / name, ignore=left_out)
+        else:
+            shutil.copy(ROOT / name, copy / name)
+    os.environ.setdefault("MTFREEZE_THREADS", "1")  # for each of the processes side by side
+    ignored = [f"--ignore={copy / 'tests' / name}" for name in NOT_THERE]
     words = ["-m", "pytest", "-q", "-m", "not long", "-n", str(jobs), "--dist", "loadfile"]
-    print(place.run(*words, "--rootdir", str(copy), str(copy / "tests"), *left_out)[-2000:])
+    print(place.run(*words, "--rootdir", str(copy), str(copy / "tests"), *ignored)[-2000:])
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from mtfreeze.cli.job_yaml import parse_yaml
 from mtfreeze.heads.registry import KINDS
 from mtfreeze.planning import spellings
 from support.doc_pages import blocks
-from support.places import DOCS, ROOT
+from support.places import DOCS, PACKAGE, ROOT
 
 
 def load_tool() -> Any:
@@ -47,9 +47,9 @@ TABLES["training"] = job_training.TRAINING_KEYS
 
 def jobs() -> list[Any]:
     """Return every job that the examples, the presets and the pages hold."""
-    folders = [ROOT / "examples", ROOT / "mtfreeze"]
+    folders = [ROOT / "examples", PACKAGE]
     found = {
-        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        path.relative_to(folder.parent).as_posix(): path.read_text(encoding="utf-8")
         for folder in folders
         for path in sorted(folder.rglob("*.yaml"))
     }

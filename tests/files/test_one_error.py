@@ -12,7 +12,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.model import hub
-from support.places import ROOT
+from support.places import PACKAGE
 
 HELPS = {
     "exporting/onnx_model.py": "which part of a package is missing",
@@ -38,10 +38,9 @@ def chained(tree: ast.AST, within: bool = False) -> Iterator[ast.Raise]:
 
 
 def test_causes_are_left_out_unless_they_help() -> None:
-    package = ROOT / "mtfreeze"
     found = {
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*.py")
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
         if list(chained(ast.parse(path.read_text(encoding="utf-8"))))
     }
     assert found == set(HELPS)

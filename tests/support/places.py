@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where tests find things: the checkout, its examples' data, and shared/ beside the checkout."""
+"""Where tests find things: the checkout, its examples' data, shared/ beside it, the package."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import mtfreeze
+
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
 DOCS = ROOT / "docs"
 EXAMPLES = ROOT / "examples" / "data"
+PACKAGE = Path(mtfreeze.__file__).parent
+"""As it was imported: of the checkout, or an installed wheel."""
 SHARED = ROOT.parent / "shared" / "data"
 
 
