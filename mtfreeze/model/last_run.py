@@ -19,7 +19,7 @@ from ..checks import as_integer, as_number
 from ..errors import CheckpointError
 from ..files.tensor_files import RawTensor
 from ..freezing.digests import unused_keys
-from ..freezing.selectors import ModelIndex
+from ..freezing.model_index import ModelIndex
 from ..freezing.state import FreezeState
 from ..heads.head import Head
 from ..quoting import cut, quoted
