@@ -18,6 +18,7 @@ from mtfreeze.cli import demo, demo_images
 from mtfreeze.cli.job import load_config
 from mtfreeze.cli.job_schema import SCHEMA_FILE
 from mtfreeze.cli.signals import INTERRUPTED
+from mtfreeze.comparing.answer import answer
 from support.made_up_comparisons import comparison
 from support.texts import LABELS, SENTENCES
 
@@ -127,15 +128,15 @@ def test_demo_of_images_needs_heads(job: Path) -> None:
 
 def test_demo_in_json_and_without_an_answer(capfd: pytest.CaptureFixture[str]) -> None:
     found = comparison(40, seeds=(0,))
-    answer = demo._answer(found)
-    assert answer is not None and answer.startswith("freeze ")
-    demo._show(found, {"report": ["a.html"]}, {"answer": answer}, True)
+    said_last = answer(found)
+    assert said_last is not None and said_last.startswith("freeze ")
+    demo._show(found, {"report": ["a.html"]}, {"answer": said_last}, True)
     said = json.loads(capfd.readouterr().out)
-    assert said["files"] == {"report": ["a.html"]} and said["said"] == {"answer": answer}
+    assert said["files"] == {"report": ["a.html"]} and said["said"] == {"answer": said_last}
     failed: Any = SimpleNamespace(
         runs=[replace(run, error="no room") for run in found.runs], tasks=found.tasks
     )
-    assert demo._answer(failed) is None
+    assert answer(failed) is None
 
 
 def test_compare_for_other_epochs(command: Command, job: Path) -> None:
