@@ -277,7 +277,8 @@ def _notes(model: MultiTaskModel, absent: list[str], pinned: list[str]) -> list[
             "is in the price"
         )
     measured = (
-        f"rates are those of fit, and lengths at least {BOX_STEPS:,} steps"
+        f"rates are those of fit, and lengths at least {BOX_STEPS:,} steps; a DETR that has "
+        "learned nothing yet takes hundreds of passes over the rows, so give it more epochs"
         if model.index.modules
         else "lengths and rates are those that the rules were measured with"
     )

@@ -72,7 +72,9 @@ _LORA = Lora(rank=8)
 _HEADS_RATE = DEFAULT_RATES["heads"]
 
 BOX_STEPS = 1000
-"""Fewer steps than these leave boxes unfound, with as many passes over the rows as that takes."""
+"""Fewer steps than these leave boxes unfound, with as many passes over the rows as that takes. They
+are enough for twenty scenes (`benchmarks/bench_detection.py`), and for a DETR of random values and
+more scenes by far too few."""
 
 _NOT_BIASES = r"re:^backbone\.(?!.*\.bias$)"
 """Selects what BitFit freezes: every parameter of the backbone that is no bias."""

@@ -144,6 +144,8 @@ CASES = [
     ),
 ]
 
+GUESS, TAKE = "**Guess first:**", "## What to take along"
+
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
@@ -176,6 +178,43 @@ def test_it_is_committed_with_its_outputs(case: Case) -> None:
     for words in case.committed:
         assert words in said
     assert not re.search(r"(?m)/(home|root|tmp|Users|work)/", said), "a path of some machine"
+
+
+def numbers(text: str) -> set[str]:
+    """Return the numbers of a text without signs and commas; those in code or links left out."""
+    plain = re.sub(r"`[^`]*`|\]\([^)]*\)", " ", text)
+    return {one.replace(",", "") for one in re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?", plain)}
+
+
+@cases
+def test_it_asks_has_guess_and_says_what_to_take_along(case: Case) -> None:
+    cells = read(case).cells
+    title = cells[0].source.partition("\n")[0]
+    assert title.startswith("# ") and title.endswith("?")
+    guesses = [i for i, c in enumerate(cells) if c.cell_type == "markdown" and GUESS in c.source]
+    assert guesses
+    for i in guesses:
+        assert "?" in cells[i].source.rpartition(GUESS)[2]
+        assert cells[i + 1].cell_type == "code", "a guess stands right before the cell that tells"
+    assert TAKE in cells[-1].source, "the last cell"
+    taken = re.findall(r"(?m)^- (.+)", cells[-1].source.partition(TAKE)[2])
+    assert 3 <= len(taken) <= 5
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    shown = "\n".join(map(texts, code)).replace("`", "") + code[0].source
+    missing = numbers(" ".join(taken)) - numbers(shown)
+    assert not missing, f"numbers that no output shows: {missing}"
+
+
+@cases
+def test_it_shows_pictures_of_the_library_and_plain_words(case: Case) -> None:
+    cells = read(case).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    drawn = [c.source for c in code if re.search(r"matplotlib|pyplot|\bplt\b", c.source)]
+    assert not drawn, "drawn by hand"
+    second = code[1].source + texts(code[1])
+    assert not re.search(r"(?i)show_config|threads|\bisa\b|blas|avx", second)
+    said = "\n".join([cell.source for cell in cells] + [texts(cell) for cell in code])
+    assert not re.search(r"\breally better|\* real\b|(what|differences) (is|are) real", said)
 
 
 @cases
