@@ -19,6 +19,7 @@ from mtfreeze.exporting.translations import TRANSLATIONS, translate
 from mtfreeze.exporting.weights import quantised
 from support.places import ROOT
 from support.texts import TAGS
+from support.vision_folders import write_vision_folder
 
 onnx = pytest.importorskip("onnx")
 
@@ -179,3 +180,11 @@ def test_whole_numbers_of_a_matrix() -> None:
         whole, scale = quantised(values, axis)
         assert whole.dtype == np.int8 and np.abs(whole.astype(int)).max() == 63
         assert np.abs(whole * scale - values).max() <= 0.51 * scale.max()
+
+
+def test_a_mean_that_is_of_texts_is_refused_for_images(tmp_path: Path) -> None:
+    folder = write_vision_folder(tmp_path / "vit")
+    model = mtf.MultiTaskModel.from_pretrained(folder, pooling="weightedmean")
+    with pytest.raises(mtf.ConfigError, match="expected images to be pooled by 'mean', 'max'"):
+        model.export_onnx(tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -177,6 +177,9 @@ def test_what_a_budget_rules_out_brings_the_adapters(
     assert "call model.add_lora(rank=8) first" in " ".join(str(tight).split())
     assert [one.decides for one in free.factors] == [False] * 4
     assert {one.name for one in tight.factors if one.decides} == {"compute"}
+    least = advise(two_head_model, budget=2)
+    assert least.name == "heads"
+    assert any("Heads alone would reach the probes'" in one.sentence for one in least.reasons)
 
 
 def test_what_does_not_fit_is_not_advised(two_head_model: mtf.MultiTaskModel) -> None:
