@@ -151,8 +151,6 @@ def further_of(model: MultiTaskModel) -> tuple[str, ...]:
     ('bitfit', 'lora')
     """
     found, family = [], model.index.family
-    if model.index.modules:  # biases and low ranks are of a backbone that heads read
-        return ()
     if any(family.owns(key) and key.endswith(".bias") for key in model.param_keys):
         found.append("bitfit")
     if model.adapter is None and _has_lora(model):

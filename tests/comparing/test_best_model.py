@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import mtfreeze as mtf
 from mtfreeze.comparing.comparison_folder import ComparisonFolder
 from mtfreeze.comparing.results import START
+from mtfreeze.comparing.worker import Interrupted
 from support.bits import bits
 from support.made_up_comparisons import comparison as made_up
 from support.small_tasks import ROWS
@@ -93,6 +95,11 @@ def test_which_one_is_the_winner() -> None:
         found.best_model("clasifier")
 
 
+def test_the_one_that_a_race_chose_is_the_winner() -> None:
+    raced: Any = SimpleNamespace(race=SimpleNamespace(chosen="none"))
+    assert mtf.Comparison._winner(raced) == "none"
+
+
 @LONG
 def test_a_race_says_it(two_head_model: mtf.MultiTaskModel, tmp_path: Path) -> None:
     race = {"rows": 50, "pilot_steps": 0}
@@ -140,14 +147,17 @@ def test_a_model_that_has_changed_since_is_noticed(two_head_model: mtf.MultiTask
         found.best_model("classifier")
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted])
 def test_ctrl_c_is_ctrl_c(
-    two_head_model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+    two_head_model: mtf.MultiTaskModel,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
 ) -> None:
     settings = {**SETTINGS, "seeds": 1, "start": "cold"}
     found = mtf.compare(two_head_model, TASK, ["none"], **settings)
 
     def interrupted(*args: object, **options: object) -> Any:
-        raise KeyboardInterrupt
+        raise error
 
     monkeypatch.setattr("mtfreeze.comparing.worker.fit", interrupted)
     with pytest.raises(KeyboardInterrupt):

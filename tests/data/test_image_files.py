@@ -208,3 +208,8 @@ def test_boxes_are_a_label() -> None:
     boxes = [Box("cat", 0, 1, 2, 3), Box("dog", 0, 0, 6, 4)]
     rows = Examples.from_rows([(pixels(4, 6), boxes), {"image": pixels(4, 6), "boxes": boxes[:1]}])
     assert rows[0].label == tuple(boxes) and rows.labels() == {"cat": 2, "dog": 1}
+
+
+def test_one_image_is_no_data() -> None:
+    with pytest.raises(TypeError, match=r"expected a list of images; .*; give \['a.png'\]"):
+        Examples.from_images("a.png")  # type: ignore[arg-type]

@@ -42,6 +42,10 @@ def freeze_settings():
     return {{"epochs": 1, "start": "cold", "batch_size": 4}}
 """
 
+ONE = "import pytest\nfreeze_model = pytest.fixture(lambda: 3, name='freeze_model')\n"
+BOTH = f"{ONE}freeze_tasks = pytest.fixture(lambda: 3, name='freeze_tasks')\n"
+"""Fixtures of a suite that give nothing of use."""
+
 SUITE = """
 import pytest
 
@@ -134,6 +138,8 @@ def test_without_pytests_cache(suite: pytest.Pytester) -> None:
     ("conftest", "test", "message"),
     [
         ("", '@pytest.mark.freeze_modes("none")', "needs a fixture freeze_model that returns"),
+        (ONE, '@pytest.mark.freeze_modes("none")', "needs a fixture freeze_tasks that returns"),
+        (BOTH, '@pytest.mark.freeze_modes("none")', "MultiTaskModel; found int 3"),
         (None, "", "needs the marker of what is frozen; found none; write @pytest.mark"),
         (None, '@pytest.mark.freeze_modes(modes=["none"])', "found modes=; leave it out"),
         (None, '@pytest.mark.freeze_modes("none", seed=1)', "compare does not take seed=: name"),
