@@ -32,9 +32,12 @@ def _choice(data: ComparisonData) -> Choice | None:
 
 
 def answer(data: ComparisonData) -> str | None:
-    """Return what a race over these modes would choose, in a sentence; None: nothing finished."""
+    """Return what a race over these modes would choose, in a sentence.
+
+    None: nothing finished, or every task is best where the modes began.
+    """
     choice = _choice(data)
-    if choice is None:
+    if choice is None or _gained_nothing(data):
         return None
     tasks = data.tasks
     judged = f"by the mean of {name_list(tasks)}" if len(tasks) > 1 else "by its task"

@@ -42,7 +42,7 @@ def confusion(
     task = Task(eval=as_examples(examples, "examples"), label=label)
     outcome = evaluate_rows(model, {head: task}, told=True)[head]
     assert outcome.told is not None
-    return confusion_of(head, spec, outcome.told)
+    return confusion_of(head, spec, outcome.told, model.noun)
 
 
 @overload

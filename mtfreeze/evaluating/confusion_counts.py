@@ -101,9 +101,9 @@ class Confusion:
         return confusion_text(self.counts, self.labels, title=self.title, unit=self.unit)
 
 
-def confusion_of(task: str, spec: HeadSpec, told: Told) -> Confusion:
-    """Count the answers of a head that tells labels."""
-    names, unit = tuple(spec.labels), spec.row_space.items
+def confusion_of(task: str, spec: HeadSpec, told: Told, noun: str = "text") -> Confusion:
+    """Count the answers of a head that tells labels; `noun` is what a row of the model is."""
+    names, unit = tuple(spec.labels), spec.row_space.items_of(noun)
     if told.gold.ndim == 2:
         gold, predicted = told.gold.astype(np.int64), told.predicted.astype(np.int64)
         each = [confusion_matrix(gold[:, i], predicted[:, i], 2) for i in range(len(names))]

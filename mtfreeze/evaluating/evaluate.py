@@ -94,7 +94,7 @@ def evaluate(
     )
     for one in _doubts(found):
         warn(one.text, EvaluationWarning)
-    return Evaluation({name: model.heads[name].spec for name in found}, found)
+    return Evaluation({name: model.heads[name].spec for name in found}, found, model.noun)
 
 
 def evaluate_rows(

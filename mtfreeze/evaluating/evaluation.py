@@ -28,7 +28,9 @@ class Evaluation(dict[str, float]):
     class and the probabilities of each labelled text or word.
     """
 
-    def __init__(self, specs: Mapping[str, HeadSpec], found: Mapping[str, Outcome]) -> None:
+    def __init__(
+        self, specs: Mapping[str, HeadSpec], found: Mapping[str, Outcome], noun: str = "text"
+    ) -> None:
         super().__init__(
             {
                 metric_name(name, metric): value
@@ -36,6 +38,7 @@ class Evaluation(dict[str, float]):
                 for metric, value in outcome.metrics.items()
             }
         )
+        self._noun = noun
         self._answers = {name: (specs[name], outcome.told) for name, outcome in found.items()}
 
     def report(self, task: str | None = None) -> Report:
@@ -65,7 +68,7 @@ class Evaluation(dict[str, float]):
         (6.0, True)
         """
         name, spec, told = self._of(task, "a report")
-        return report_of(name, spec, told)
+        return report_of(name, spec, told, self._noun)
 
     def confusion(self, task: str | None = None) -> Confusion:
         """Return how often each label was taken for which.
@@ -92,7 +95,7 @@ class Evaluation(dict[str, float]):
         (2, 2)
         """
         name, spec, told = self._of(task, "a confusion matrix")
-        return confusion_of(name, spec, told)
+        return confusion_of(name, spec, told, self._noun)
 
     def _of(self, task: str | None, what: str) -> tuple[str, HeadSpec, Told]:
         named = {

@@ -120,8 +120,8 @@ def _cell(column: str, value: float | None) -> str:
     return f"{int(value):,}" if column == _SUPPORT else f"{value:.3f}"
 
 
-def report_of(task: str, spec: HeadSpec, told: Told) -> Report:
-    """Return the report of the answers of a head that tells labels."""
+def report_of(task: str, spec: HeadSpec, told: Told, noun: str = "text") -> Report:
+    """Return the report of the answers of a head that tells labels; `noun` is what a row is."""
     if spec.measure is ENTITIES:
         return _of_entities(task, spec, told)
     sets = told.sets()
@@ -147,7 +147,7 @@ def report_of(task: str, spec: HeadSpec, told: Told) -> Report:
     averages["weighted"] = {**counts.weighted(), _SUPPORT: n}
     right = (sets[0] == sets[1]).all(axis=1) if not one_of else told.gold == told.predicted
     accuracy = float(right.mean()) if len(told) else math.nan
-    return Report(task, "label", spec.row_space.items, each, averages, accuracy)
+    return Report(task, "label", spec.row_space.items_of(noun), each, averages, accuracy)
 
 
 def _mean(values: list[float]) -> float:

@@ -209,6 +209,10 @@ class RowSpace(ABC):
     classes: str
     splits: bool
 
+    def items_of(self, noun: str) -> str:
+        """Return `items` as a user of a model calls them whose rows are this: images, not texts."""
+        return self.items.replace("text", noun)
+
     @abstractmethod
     def empty(self, n: int, width: int) -> Any:
         """Return room for what a head with `width` outputs gives for `n` rows of data."""

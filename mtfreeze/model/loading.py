@@ -185,7 +185,7 @@ def load_folder(
     if not settings.include_prompt:  # else a model without prompts has an input that says nothing
         build["include_prompt"] = False
     found: Mapping[str, TensorEntry] = gguf.tensors if gguf else find_tensors(folder)
-    config, found = without_head(folder, own, config, found)
+    config, found = without_head(folder, family, own, config, found)
     _check_one_save(folder, own, found)
     dense = dense_entries(settings.dense)
     _check_one_save(folder, own, dense)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from ..families import Family
 from ..files.tensor_files import TensorEntry, read_entries
 from ..quoting import quoted
 
@@ -28,6 +29,7 @@ UNUSED = "unused.safetensors"
 
 def without_head(
     folder: Path,
+    family: Family,
     own: Mapping[str, Any],
     config: Mapping[str, Any],
     found: Mapping[str, TensorEntry],
@@ -38,6 +40,8 @@ def without_head(
     ----------
     folder : Path
         The model.
+    family : Family
+        Of its backbone.
     own : mapping
         Its ``mtfreeze.json``.
     config : mapping
@@ -58,6 +62,8 @@ def without_head(
         told = isinstance(before, dict) and isinstance(names, list) and isinstance(keys, list)
     except (KeyError, TypeError):
         told = False
+    # What the backbone was built from stays.
+    told = told and not {"model_type", *family.computed} & set(before) and "model_type" not in keys
     if not told or not all(isinstance(one, str) for one in (*names, *keys)):
         raise CheckpointError(
             f"{folder / 'mtfreeze.json'}: expected {quoted(ONLY_HEAD)} to list tensors and keys of "

@@ -58,6 +58,7 @@ def test_demo_prints_table_and_writes_files(
     assert "\nadvice, before anything trains: " in out
 
 
+@pytest.mark.long
 def test_results_are_written_over_only_by_force(
     command: Command, small_demo: Path, tmp_path: Path
 ) -> None:

@@ -44,9 +44,8 @@ def facts(model: mtf.MultiTaskModel) -> tuple[Any, ...]:
     return bits(model.parameters()), model.freeze_state(), model.adapter, trained
 
 
-@pytest.mark.parametrize(
-    "mode", ["none", *(pytest.param(one, marks=LONG) for one in (LORA, GRADUAL))], ids=str
-)
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["none", LORA, GRADUAL], ids=str)
 def test_kept_or_trained_again_it_is_the_model_that_was_judged(
     two_head_model: mtf.MultiTaskModel, tmp_path: Path, mode: Any
 ) -> None:

@@ -371,6 +371,7 @@ def looks_in(found: Comparison) -> list[dict[str, tuple[Any, str]]]:
     return shown
 
 
+@pytest.mark.long
 def test_a_mode_looks_the_same_in_every_picture(usual: Comparison, tmp_path: Path) -> None:
     """Also where one before it failed, and is not drawn."""
     pytest.importorskip("matplotlib")

@@ -30,6 +30,7 @@ def stored(whole: Comparison, folder: Path) -> ComparisonFolder:
     return place
 
 
+@pytest.mark.long
 def test_a_folder_whose_begin_failed_is_taken_up(usual: Comparison, tmp_path: Path) -> None:
     """Whichever operation fails, the same call goes on there, and no other files are touched."""
     n, taken_up = 0, 0

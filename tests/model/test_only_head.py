@@ -87,7 +87,9 @@ def test_where_the_class_computes_something_else_nothing_is_added(tmp_path: Path
 @pytest.mark.parametrize(
     "note",
     [3, [], {}, {"tensors": "x", "config": {}, "keys": []},
-     {"tensors": [1], "config": {}, "keys": []}, {"tensors": [], "config": [], "keys": []}],
+     {"tensors": [1], "config": {}, "keys": []}, {"tensors": [], "config": [], "keys": []},
+     {"tensors": [], "config": {"hidden_size": 3}, "keys": []},
+     {"tensors": [], "config": {}, "keys": ["model_type"]}],
 )  # fmt: skip
 def test_a_damaged_note(tmp_path: Path, note: Any) -> None:
     saved = with_head(tmp_path, mtf.TokenClassification(TAGS)).save_pretrained(tmp_path / "out")
