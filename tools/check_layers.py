@@ -9,6 +9,7 @@
 * Each room says in the first lines of its ``__init__.py`` what lives there.
 * Every C file is named in ``cmake/sources.cmake`` or ``tests/c/CMakeLists.txt``.
 * No file is longer than 500 lines; each begins with its SPDX line.
+* No two files of tests have one name, which pytest would take for the same module.
 * Exceptions stand in ``EXCEPTIONS``, by path.
 
     tools/check_layers.py [ROOT]          prints ``path:line: what``, exits 1 when there is any
@@ -268,9 +269,18 @@ def check_files(root: Path) -> Iterator[str]:
             yield f"{relative}:1: no line '{SPDX}' at the top"
 
 
+def check_test_names(root: Path) -> Iterator[str]:
+    """Check that each file of tests has a name of its own."""
+    first: dict[str, Path] = {}
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        other = first.setdefault(path.name, path)
+        if other is not path:
+            yield f"{path.relative_to(root)}:1: has the name of {other.relative_to(root)}"
+
+
 def check(root: Path) -> list[str]:
     """Return every finding in the tree at `root`, as ``path:line: what``."""
-    checks = (check_includes, check_imports, check_lists, check_files)
+    checks = (check_includes, check_imports, check_lists, check_files, check_test_names)
     found = (finding for one in checks for finding in one(root))
     return [finding for finding in found if finding.partition(":")[0] not in EXCEPTIONS]
 

@@ -125,6 +125,14 @@ def test_layer_violations_are_found(tree: Path, path: str, text: str, expected: 
     assert any(re.search(expected, finding) for finding in layers.check(tree)), layers.check(tree)
 
 
+def test_one_name_for_two_files_of_tests_is_found(tree: Path) -> None:
+    write(tree, "tests/data/test_new.py", "")
+    assert not any("has the name of" in finding for finding in layers.check(tree))
+    write(tree, "tests/model/test_new.py", "")
+    said = "tests/model/test_new.py:1: has the name of tests/data/test_new.py"
+    assert said in layers.check(tree)
+
+
 def test_missing_licence_line_is_found(tree: Path) -> None:
     (tree / "mtfreeze" / "closest.py").write_text("x = 1\n", encoding="utf-8")
     assert [f for f in layers.check(tree) if "closest.py:1: no line" in f]
