@@ -32,13 +32,15 @@ def _choice(data: ComparisonData) -> Choice | None:
 
 
 def answer(data: ComparisonData) -> str | None:
-    """Return what a race over these modes would choose, in a sentence.
+    """Return what a race over these modes would choose, in a sentence; None: nothing finished.
 
-    None: nothing finished, or every task is best where the modes began.
+    Where every task is best before any mode has trained, that is the answer.
     """
     choice = _choice(data)
-    if choice is None or _gained_nothing(data):
+    if choice is None:
         return None
+    if _gained_nothing(data):
+        return f"keep the model of the row {START}: no mode is above it"
     tasks = data.tasks
     judged = f"by the mean of {name_list(tasks)}" if len(tasks) > 1 else "by its task"
     return f"freeze {choice.name}: {choice.reasons[0]}, {judged}, as compare(race=True) chooses"

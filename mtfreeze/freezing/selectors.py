@@ -88,7 +88,7 @@ def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Select
         inner = text.removeprefix(_NOT).lstrip()
         if not inner or inner.startswith(_NOT):
             raise SelectorError(
-                f"expected one selector behind one {_NOT!r}, as in '!heads'; found {quoted(text)}"
+                f"expected one selector behind one '{_NOT}', as in '!heads'; found {quoted(text)}"
             )
         left = index.without(left, _one(index, inner, strict))
     if strict and selection and not left:

@@ -180,7 +180,8 @@ def test_nothing_is_advised_where_nothing_was_gained() -> None:
         _made_of({"none": (-2.0, 0.05, ("classifier", "ner_head"))}), settings(["none"], [0], 300)
     )
     assert chosen_mode(whole) is None
-    assert answer(whole) is None and chosen_mode(whole) is None
+    assert answer(whole) == "keep the model of the row start: no mode is above it"
+    assert chosen_mode(whole) is None
     assert what_now(whole)[0].startswith("classifier: nothing gained: start is best")
     assert row_marks(whole) == {"start": ["best: classifier", "best: ner_head"]}
 

@@ -169,7 +169,7 @@ BUGS_IN_PYTHON = (
     ),
     Bug(
         "an alias of a tied tensor is not found",
-        "mtfreeze/freezing/selectors.py",
+        "mtfreeze/freezing/model_index.py",
         "self.key_index.update(dict.fromkeys(info.aliases, i))",
         "self.key_index.update({})",
         "tests/freezing/test_selectors.py",
