@@ -39,6 +39,7 @@ SLACK = 500
 MOST_GROWTH = 1_000_000
 """Bytes by which the process may grow in all (R16)."""
 ERRORS = (*cf.REFUSALS, mtf.Error)
+PROCESS = "bytes of the process"
 STATM = Path("/proc/self/statm")
 SPEC = mtf.SequenceClassification(["a", "b"], hidden=(8,))
 BATCH: dict[str, Any] = {"classifier": list(zip(SENTENCES, LABELS, strict=True))}
@@ -155,30 +156,39 @@ def measure(named: list[Any]) -> dict[str, int]:
         found["all references"] = sys.gettotalrefcount()
     if STATM.exists():
         pages = int(STATM.read_text("ascii").split()[1])
-        found["bytes of the process"] = pages * os.sysconf("SC_PAGE_SIZE")
+        found[PROCESS] = pages * os.sysconf("SC_PAGE_SIZE")
     return found
 
 
 def growth(call: Callable[[], Any], times: int, named: list[Any]) -> str | None:
-    """Make the call many times; return what grew, or None."""
+    """Make the call many times; return what grew, or None.
+
+    Pages of the process are given back when the allocator likes, so they have to grow twice: a leak
+    does.
+    """
 
     def repeat(n: int) -> None:
         for _ in range(n):
             with contextlib.suppress(*ERRORS):
                 call()
 
-    repeat(min(WARM, 2 * times))
-    before = measure(named)
-    repeat(times)
-    after = measure(named)
+    def grown() -> dict[str, int]:
+        before = measure(named)
+        repeat(times)
+        more = {kind: n - before[kind] for kind, n in measure(named).items()}
+        return {kind: n for kind, n in more.items() if n >= most.get(kind, times * 3 // 4)}
+
     most = {
         "bytes of the core": 1,
         "blocks of Python": times // 2 + SLACK,
-        "bytes of the process": MOST_GROWTH,
+        PROCESS: MOST_GROWTH,
     }
-    for kind, held in before.items():
-        if after[kind] - held >= most.get(kind, times * 3 // 4):
-            return f"{after[kind] - held:,} {kind} more after {times:,} calls"
+    repeat(min(WARM, 2 * times))
+    found = grown()
+    if list(found) == [PROCESS]:
+        found = grown()
+    for kind, n in found.items():
+        return f"{n:,} {kind} more after {times:,} calls"
     return None
 
 

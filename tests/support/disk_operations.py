@@ -376,7 +376,7 @@ class Output(Operation):
 def _write_vectors(path: Path) -> None:
     from mtfreeze.cli.encode import encode
 
-    words = [str(saved("new")), *SENTENCES[:3], "--output", str(path)]
+    words = [str(saved("new")), *SENTENCES[:3], "--output", str(path), "--force"]
     with redirect_stdout(io.StringIO()):
         encode.main(words, standalone_mode=False)
 
