@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ..closest import unknown
 from ..errors import ConfigError
 from ..quoting import quoted
-from .job_values import Check, check_bool, check_section, check_text, found_text
+from .job_values import Check, check_bool, check_named, check_section, check_text, found_text
 
 if TYPE_CHECKING:
     from ..training.loggers import TrackingLogger
@@ -88,15 +88,11 @@ def check_loggers(path: str, value: object, folder: Path) -> list[tuple[str, dic
 
 
 def _logger(path: str, value: object, folder: Path) -> tuple[str, dict[str, str]]:
-    settings: object = {}
     if isinstance(value, Mapping):
-        if len(value) != 1:
-            raise ConfigError(
-                f"{path} must have one name and its settings, such as {{tensorboard: {{folder: "
-                f"runs/one}}}}; found {found_text(value)}"
-            )
-        ((value, settings),) = value.items()
-    name = check_text(path, value)
+        example = "{tensorboard: {folder: runs/one}}"
+        name, settings = check_named(path, value, "settings", example)
+    else:
+        name, settings = check_text(path, value), {}
     if name not in LOGGERS:
         raise ConfigError(f"{path}: {unknown('tracker', name, LOGGERS)}")
     _, needed, usual = LOGGERS[name]

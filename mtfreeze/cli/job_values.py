@@ -39,6 +39,7 @@ __all__ = [
     "check_mapping",
     "check_metric_names",
     "check_modes",
+    "check_named",
     "check_number",
     "check_precision_name",
     "check_race",
@@ -163,6 +164,16 @@ def check_seeds(path: str, value: object) -> int | list[int]:
     return value
 
 
+def check_named(path: str, one: Mapping[Any, Any], what: str, example: str) -> tuple[str, Any]:
+    """Check for a mapping of one name to its `what`; return both."""
+    if len(one) != 1:
+        raise ConfigError(
+            f"{path} must have one name and its {what}, such as {example}; found {found_text(one)}"
+        )
+    ((name, value),) = one.items()
+    return check_text(path, name), value
+
+
 def check_modes(path: str, value: object) -> list[Any]:
     """Check for a list of what is compared: selectors of what is frozen, and named schedules.
 
@@ -180,13 +191,7 @@ def check_modes(path: str, value: object) -> list[Any]:
         if not isinstance(one, Mapping):
             modes.append((check_texts if isinstance(one, list) else check_text)(where, one))
             continue
-        if len(one) != 1:
-            raise ConfigError(
-                f"{where} must have one name and its schedule, such as {{gradual: {{gradual: "
-                f"{{every: 1}}}}}}; found {found_text(one)}"
-            )
-        ((name, schedule),) = one.items()
-        name = check_text(where, name)
+        name, schedule = check_named(where, one, "schedule", "{gradual: {gradual: {every: 1}}}")
         if isinstance(schedule, Mapping) and set(schedule) == {"freeze"}:
             frozen = check_texts(f"{where}.{cut(name, 60)}.freeze", schedule["freeze"])
             modes.append((name, frozen))

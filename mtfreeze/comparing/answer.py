@@ -12,10 +12,9 @@ from ..closest import name_list
 from .comparison_data import ComparisonData
 from .doubtful import doubtful
 from .figures import REFERENCES
-from .judging import Best
 from .race_result import means_of
 from .race_rules import Choice, choose
-from .results import MAJORITY, START, ScenarioRun
+from .results import START, ScenarioRun
 from .words import troubles, verdict
 
 __all__ = ["answer", "chosen_mode", "row_marks", "what_now"]
@@ -46,12 +45,6 @@ def answer(data: ComparisonData) -> str | None:
     return f"freeze {choice.name}: {choice.reasons[0]}, {judged}, as compare(race=True) chooses"
 
 
-def _best(data: ComparisonData) -> dict[str, Best]:
-    """Return the verdicts by task; without the tasks on which nothing was scored."""
-    scored = {task for row in data.rows if row.name != MAJORITY for task in row.tasks}
-    return {task: data.best(task) for task in data.tasks if task in scored}
-
-
 def _is_open(data: ComparisonData) -> bool:
     """Say whether nothing can be advised yet: runs are missing, or what was frozen moved."""
     return data.interrupted or data.n_missing > 0 or not data.frozen_ok
@@ -59,7 +52,7 @@ def _is_open(data: ComparisonData) -> bool:
 
 def _gained_nothing(data: ComparisonData) -> bool:
     """Say whether every task is best where the scenarios began."""
-    best = _best(data).values()
+    best = data._best.values()
     return bool(best) and all(one.name == START for one in best)
 
 
@@ -76,7 +69,7 @@ def chosen_mode(data: ComparisonData) -> str | None:
 def what_now(data: ComparisonData) -> list[str]:
     """Return what to do now, the answer first; what stands in its way first where there is none."""
     rows = {row.name: row for row in data.rows}
-    said = [verdict(best, rows) for best in _best(data).values()]
+    said = [verdict(best, rows) for best in data._best.values()]
     said += doubtful(data.runs, data.rows, data.tasks)
     n_seeds = len(data.settings.get("seeds", []))
     wrong = troubles(data.rows, n_seeds, data.n_missing, data.interrupted)
@@ -97,7 +90,7 @@ def row_marks(data: ComparisonData) -> dict[str, list[str]]:
     Best is who is significantly better than every other row.
     """
     found: dict[str, list[str]] = {}
-    for task, best in _best(data).items():
+    for task, best in data._best.items():
         if best.n_compared:
             found.setdefault(best.name, []).append(f"{'best' if best.wins else 'highest'}: {task}")
     return found
