@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from mtfreeze.cli import demo_images
 from mtfreeze.cli.demo_images import DIGITS, read_digits
 from mtfreeze.cli.random_resnet import write_random_resnet
 from support.places import ROOT
+from support.scripts import load_script
 
 pytest.importorskip("PIL.Image", reason="needs Pillow")
 
@@ -53,11 +53,7 @@ def test_the_sheet_has_a_picture_for_each_label() -> None:
 @pytest.mark.long
 def test_it_is_what_the_script_makes() -> None:
     pytest.importorskip("sklearn", reason="needs scikit-learn")
-    spec = importlib.util.spec_from_file_location("make_digits", ROOT / "tools/make_digits.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    assert script.main(["--check"]) == 0
+    assert load_script("tools/make_digits.py").main(["--check"]) == 0
 
 
 def test_every_file_is_described() -> None:

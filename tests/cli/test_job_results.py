@@ -16,7 +16,7 @@ from huggingface_hub import constants
 import mtfreeze as mtf
 from mtfreeze.cli.job import load_config, parse_config
 from mtfreeze.cli.job_results import Push
-from support.stand_in_hub import TOKEN, StandInHub, stand_in_hub
+from support.stand_in_hub import TOKEN, StandInHub, emptied, stand_in_hub
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -32,15 +32,11 @@ def server() -> Iterator[StandInHub]:
 @pytest.fixture
 def hub(server: StandInHub, monkeypatch: pytest.MonkeyPatch) -> StandInHub:
     """Return it empty; whoever names no address means it."""
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
     files = constants.HUGGINGFACE_CO_URL_TEMPLATE.removeprefix(constants.ENDPOINT)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.endpoint + files)
     monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    for held in (server.models, server.private, server.commits):
-        held.clear()
-    return server
+    return emptied(server, monkeypatch)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,9 @@ from mtfreeze.heads.registry import KINDS
 from mtfreeze.planning import spellings
 from support.doc_pages import blocks
 from support.places import DOCS, PACKAGE, ROOT
+from support.scripts import load_script
 
-
-def load_tool() -> Any:
-    """Import tools/job_schema.py."""
-    path = ROOT / "tools" / "job_schema.py"
-    spec = importlib.util.spec_from_file_location("write_job_schema", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOL = load_tool()
+TOOL = load_script("tools/job_schema.py")
 SCHEMA = json.loads(job_schema.SCHEMA_FILE.read_text(encoding="utf-8"))
 VALIDATOR = Draft7Validator(SCHEMA)
 SECTIONS = SCHEMA["properties"]

@@ -14,6 +14,7 @@ import pytest
 import mtfreeze as mtf
 from mtfreeze.comparing import worker
 from mtfreeze.comparing.race_data import held_out
+from support.damaging_runs import damage_checkpoints
 from support.small_tasks import ROWS
 
 MANY = [row for _ in range(5) for row in ROWS]
@@ -138,15 +139,7 @@ def test_a_damaged_checkpoint_costs_its_steps_alone(
     two_head_model: mtf.MultiTaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = raced(two_head_model, ["none"])
-    fit = worker.fit
-
-    def damaging(*given: Any, **named: Any) -> Any:
-        run = fit(*given, **named)
-        for path in (tmp_path / "out" / "runs").glob("*/checkpoints/*/trainer/state.json"):
-            path.write_text("{}", "utf-8")
-        return run
-
-    monkeypatch.setattr(worker, "fit", damaging)
+    damage_checkpoints(tmp_path / "out", monkeypatch)
     found = raced(two_head_model, ["none"], output_dir=tmp_path / "out")
     assert not found.failed
     assert [bits(run) for run in found.runs] == [bits(run) for run in whole.runs]

@@ -19,6 +19,7 @@ from mtfreeze.comparing.race_result import NeedsMore, RaceEntry, RaceResult, _wh
 from mtfreeze.comparing.race_settings import Candidate, read_race
 from mtfreeze.comparing.race_words import race_sentences
 from mtfreeze.comparing.scenarios import read_modes
+from support.damaging_runs import damage_checkpoints
 from support.made_up_comparisons import World, runs
 from support.small_tasks import ROWS
 from support.texts import TAGGED
@@ -148,15 +149,7 @@ def test_a_damaged_checkpoint_costs_its_steps_alone(
     tasks = {"mood": mtf.Task(MANY[:30], MANY[:50])}
     settings = {**SETTINGS, "race": mtf.Race(rungs=(0.5,), rows=50), "learning_rate": 1e-3}
     whole = mtf.compare(model, tasks, ["none"], **settings)
-    fit = worker.fit
-
-    def damaging(*given: Any, **named: Any) -> Any:
-        run = fit(*given, **named)
-        for path in (tmp_path / "out" / "runs").glob("*/checkpoints/*/trainer/state.json"):
-            path.write_text("{}", "utf-8")
-        return run
-
-    monkeypatch.setattr(worker, "fit", damaging)
+    damage_checkpoints(tmp_path / "out", monkeypatch)
     found = mtf.compare(model, tasks, ["none"], output_dir=tmp_path / "out", **settings)
     assert not found.failed and found.runs[-1].scenario == "none"
     assert found.runs[-1].tasks["mood"].metrics == whole.runs[-1].tasks["mood"].metrics

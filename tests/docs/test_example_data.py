@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 import mtfreeze as mtf
 from support.places import EXAMPLES, ROOT, SHARED, shared_file
+from support.scripts import load_script
 
 QUESTIONS = ROOT / "examples" / "xquad"
 DOMAINS = ("amazon", "imdb", "yelp")
@@ -68,10 +68,7 @@ def test_the_script_gives_the_same_files(
     name: str, given: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     shared_file(*(given or ("reviews", "yelp_labelled.txt")))
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"tools/{name}.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script(f"tools/{name}.py")
     assert script.main(["--source", str(SHARED.joinpath(*given)), "--check"]) == 0, (
         capsys.readouterr().err
     )

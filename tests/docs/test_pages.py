@@ -8,7 +8,6 @@ and lists of keys and names with the code that takes them.
 from __future__ import annotations
 
 import csv
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from mtfreeze import notices
 from mtfreeze.cli import job, job_training
 from support.doc_pages import API_INDEX, blocks, check_page, workplace
 from support.places import DOCS, EXAMPLES, ROOT
+from support.scripts import load_script
 
 __all__ = ["workplace"]
 
@@ -96,14 +96,9 @@ def test_every_public_name_is_on_an_api_page() -> None:
 
 @pytest.mark.real
 def test_the_table_of_prices_is_what_its_script_prints(minilm_folder: Path) -> None:
-    path = ROOT / "benchmarks" / "freeze_prices.py"
-    spec = importlib.util.spec_from_file_location("freeze_prices", path)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    assert f"<!-- table: benchmarks/{path.name} -->\n{script.table()}\n" in FREEZING.read_text(
-        "utf-8"
-    )
+    path = "benchmarks/freeze_prices.py"
+    script = load_script(path)
+    assert f"<!-- table: {path} -->\n{script.table()}\n" in FREEZING.read_text("utf-8")
 
 
 @pytest.mark.real

@@ -7,7 +7,6 @@ Links are checked here without mkdocs too, those of the repository's other pages
 from __future__ import annotations
 
 import html.parser
-import importlib.util
 import json
 import os
 import re
@@ -15,25 +14,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 import mtfreeze as mtf
 from support.places import DOCS, ROOT, TESTS
+from support.scripts import load_script
 
-
-def load_hook() -> Any:
-    """Import tools/docs_site.py."""
-    spec = importlib.util.spec_from_file_location("docs_site", ROOT / "tools" / "docs_site.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-hook = load_hook()
+hook = load_script("tools/docs_site.py")
 NAV = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "examples/data/README.md"]
 

@@ -12,7 +12,7 @@ from huggingface_hub import constants
 
 import mtfreeze as mtf
 from mtfreeze.sharing.card import CARD, written_here
-from support.stand_in_hub import TOKEN, StandInHub, stand_in_hub
+from support.stand_in_hub import TOKEN, StandInHub, emptied, stand_in_hub
 
 REPO = "someone/two-tasks"
 
@@ -25,12 +25,7 @@ def server() -> Iterator[StandInHub]:
 
 @pytest.fixture
 def hub(server: StandInHub, monkeypatch: pytest.MonkeyPatch) -> StandInHub:
-    """Return it empty, with nothing of this machine's settings in the way."""
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-    for held in (server.models, server.private, server.commits):
-        held.clear()
-    return server
+    return emptied(server, monkeypatch)
 
 
 def push(model: mtf.MultiTaskModel, hub: StandInHub, **settings: Any) -> str:

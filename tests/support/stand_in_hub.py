@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from huggingface_hub import constants
 
 TOKEN = "hf_may_write"
@@ -87,6 +88,15 @@ class StandInHub:
                 del files[value["path"]]
         commit = f"{len(self.commits):040x}"
         return 200, {"commitUrl": f"{self.endpoint}/{name}/commit/{commit}", "commitOid": commit}
+
+
+def emptied(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> StandInHub:
+    """Return a hub empty, with nothing of this machine's settings in the way."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+    for held in (hub.models, hub.private, hub.commits):
+        held.clear()
+    return hub
 
 
 @contextmanager

@@ -6,31 +6,19 @@ Cells run in a kernel, which takes seconds to start.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from support.places import ROOT
+from support.scripts import load_script
 
 nbformat = pytest.importorskip("nbformat", reason="needs the extra notebook")
 pytest.importorskip("nbclient", reason="needs the extra notebook")
 pytest.importorskip("ipykernel", reason="needs the extra notebook")
 
 
-def load() -> ModuleType:
-    """Import the tool by its path."""
-    path = ROOT / "tools" / "run_notebooks.py"
-    spec = importlib.util.spec_from_file_location("run_notebooks", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load()
+tool = load_script("tools/run_notebooks.py")
 
 
 def written(path: Path, *sources: str) -> Path:

@@ -3,33 +3,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from support.places import ROOT
+from support.scripts import load_script
 
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 
 
-def load(name: str) -> ModuleType:
-    """Import a script of tools/ by its path."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-layers = load("check_layers")
-c_rules = load("check_c_rules")
-requirements = load("requirements")
+layers = load_script("tools/check_layers.py")
+c_rules = load_script("tools/check_c_rules.py")
+requirements = load_script("tools/requirements.py")
 
 
 @pytest.fixture
