@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import gc
 import inspect
 import pickle
 import threading
@@ -24,6 +23,7 @@ from mtfreeze.errors import ConcurrencyError, Error, SelectorError, TrainingErro
 from mtfreeze.runtime import threads as _runtime
 from support import core_models as cm
 from support.own_process import run_lines
+from support.process_state import core_bytes, within
 
 STUB = ast.parse((Path(mtfreeze.__file__).parent / "_core.pyi").read_text(encoding="utf-8"))
 CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
@@ -143,20 +143,17 @@ def test_views_are_read_only_and_never_stale() -> None:
 
 
 def test_view_keeps_the_model_alive_and_gives_it_back() -> None:
-    gc.collect()
-    start = _core.memory_info().bytes_now
+    start = core_bytes()
     model = cm.make_model()
     view = model.view(0)
     expected = view.copy()
-    alive = _core.memory_info().bytes_now
+    alive = core_bytes()
     assert alive > start
     del model
-    gc.collect()
-    assert _core.memory_info().bytes_now == alive
+    assert core_bytes() == alive
     assert np.array_equal(view, expected)
     del view
-    gc.collect()
-    assert _core.memory_info().bytes_now == start
+    assert core_bytes() == start
 
 
 def test_view_of_a_removed_head_stays_readable() -> None:
@@ -341,20 +338,18 @@ def test_gil_is_released_during_a_forward_pass(slow: tuple) -> None:
 
 def test_second_caller_is_refused_and_never_waits(slow: tuple) -> None:
     model, batch = slow
-    refused, waited = 0, 0.0
+    refused = 0
 
     def beside() -> None:
-        nonlocal refused, waited
-        start = time.perf_counter()
+        nonlocal refused
         try:
             model.params()
         except ConcurrencyError as error:
             refused += 1
-            waited = max(waited, time.perf_counter() - start)
             assert "one call at a time" in str(error)
 
     run_beside(model, batch, beside)
-    assert refused >= 3 and waited < 0.1
+    assert refused >= 3  # during one pass: had a call waited for its end, it were one
     assert len(model.params()) > 0
 
 
@@ -401,10 +396,9 @@ def test_kernels_cannot_change_under_a_model() -> None:
 def test_initialize_again_is_cheap_and_changes_nothing() -> None:
     _runtime.initialize()
     before = _core.runtime_info()
-    start = time.perf_counter()
-    for _ in range(1000):
-        _runtime.initialize()
-    assert time.perf_counter() - start < 0.1
+    with within(0.5):
+        for _ in range(1000):
+            _runtime.initialize()
     assert _core.runtime_info() == before
 
 

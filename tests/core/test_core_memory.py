@@ -17,6 +17,8 @@ from mtfreeze import _core
 from mtfreeze.errors import Error
 from mtfreeze.losses.step_loss import LossSettings
 from support import core_models as cm
+from support.own_process import run_lines
+from support.process_state import core_bytes
 
 Call = Callable[[_core.Model], Any]
 
@@ -153,11 +155,9 @@ def test_failing_allocations_leak_nothing() -> None:
                 break
 
     all_failures()
-    gc.collect()
-    start = _core.memory_info().bytes_now
+    start = core_bytes()
     all_failures()
-    gc.collect()
-    assert _core.memory_info().bytes_now == start
+    assert core_bytes() == start
 
 
 def test_a_warm_step_allocates_nothing() -> None:
@@ -253,27 +253,24 @@ def test_heads_that_come_and_go_leave_no_memory_behind() -> None:
         return view
 
     expected = come_and_go().copy()
-    start = _core.memory_info().bytes_now
+    start = core_bytes()
     for _ in range(20):
         come_and_go()
-    assert _core.memory_info().bytes_now == start
+    assert core_bytes() == start
     part = come_and_go()[1:]  # a view of a view
     for _ in range(3):
         come_and_go()
-    assert _core.memory_info().bytes_now > start
+    assert core_bytes() > start
     assert np.array_equal(part, expected[1:])
     del part
-    assert _core.memory_info().bytes_now == start
+    assert core_bytes() == start
 
 
 def test_a_model_knows_what_it_takes_whatever_others_do() -> None:
     other = cm.make_model()
-    gc.collect()
-    start = _core.memory_info().bytes_now
+    start = core_bytes()
     model = cm.make_model()
-    assert model.memory_info().bytes_now == pytest.approx(
-        _core.memory_info().bytes_now - start, abs=200
-    )
+    assert model.memory_info().bytes_now == pytest.approx(core_bytes() - start, abs=200)
     alone = model.memory_info()
     train_step(other)
     del other
@@ -293,20 +290,42 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc, which Linux has")
+def many_calls(model: _core.Model, n: int = 10_000) -> None:
+    """Make so many calls, right and wrong."""
+    done = 0
+    while done < n:
+        done += every_call(model)
+    gc.collect()
+
+
 def test_ten_thousand_calls_leave_no_memory_behind() -> None:
     model = cm.make_model()
-    for _ in range(40):
-        every_call(model)
-    gc.collect()
+    many_calls(model, 2_000)
     arguments = [cm.IDS, cm.STARTS, cm.TYPES, cm.BATCH, cm.SEQUENCE_LABELS, cm.TOKEN_LABELS]
     arguments += [cm.CONFIG, cm.SEQUENCE_HEAD]
     counts = [sys.getrefcount(a) for a in arguments]
-    core, resident = _core.memory_info().bytes_now, resident_bytes()
-    n_calls = 0
-    while n_calls < 10_000:
-        n_calls += every_call(model)
-    gc.collect()
+    core = core_bytes()
+    many_calls(model)
     assert [sys.getrefcount(a) for a in arguments] == counts
-    assert _core.memory_info().bytes_now == core
-    assert resident_bytes() - resident < 1_000_000
+    assert core_bytes() == core
+
+
+PAGES = """
+from support import core_models as cm
+from support.scripts import load_script
+test = load_script("tests/core/test_core_memory.py")
+model = cm.make_model()
+test.many_calls(model)
+found = [test.resident_bytes()]
+for _ in range(2):
+    test.many_calls(model)
+    found.append(test.resident_bytes())
+print(*found)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc, which Linux has")
+def test_pages_of_a_process_do_not_grow_with_its_calls() -> None:
+    """An allocator takes pages when it likes; a leak takes them each time."""
+    first, second, third = (int(n) for n in run_lines(PAGES).split())
+    assert min(second - first, third - second) < 1_000_000

@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import pickle
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +22,7 @@ import mtfreeze as mtf
 from mtfreeze.data import line_cursor
 from mtfreeze.data.example import Example
 from mtfreeze.files import growing
+from support.process_state import n_open_files
 
 Reader = Callable[..., mtf.Examples]
 
@@ -247,13 +247,13 @@ def test_faults_are_told_as_by_the_reader_and_leave_nothing_open(case: str, tmp_
     path = _written(tmp_path, name, content)
     with pytest.raises(mtf.DataError) as of_reader:
         read(path, **options)
-    n_open = _n_open()
+    n_open = n_open_files()
     with pytest.raises(mtf.DataError) as of_stream:
         mtf.stream(path, **options)
     assert str(of_stream.value) == str(of_reader.value)
     of_stream.value.__traceback__ = None
     del of_stream
-    assert _n_open() == n_open
+    assert n_open_files() == n_open
 
 
 @pytest.mark.parametrize("bad", [b"caf\xe9", b"\xff\xfe", "é".encode("utf-16")])
@@ -392,7 +392,7 @@ def test_threads_read_at_the_same_time(tmp_path: Path) -> None:
 
 def test_rows_in_a_file_are_not_pickled_and_let_go_of_it(tmp_path: Path) -> None:
     path = _written(tmp_path, "a.text", "one\ntwo\n")
-    n_open = _n_open()
+    n_open = n_open_files()
     rows = mtf.stream(path)
     part = rows[1:]
     for make in (pickle.dumps, copy.deepcopy):
@@ -402,14 +402,7 @@ def test_rows_in_a_file_are_not_pickled_and_let_go_of_it(tmp_path: Path) -> None
     assert part[0].text == "two"
     del part
     gc.collect()
-    assert _n_open() == n_open
-
-
-def _n_open() -> int:
-    if not sys.platform.startswith("linux"):
-        return 0
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
+    assert n_open_files() == n_open
 
 
 def test_no_more_rows_are_drawn_than_there_are(tmp_path: Path) -> None:

@@ -23,16 +23,21 @@ from support.vision_folders import coloured, vision_model, write_vision_folder
 
 def test_what_is_expected_is_read_on_another_thread_once() -> None:
     seen: list[tuple[int, int]] = []
+    done: list[int] = []
 
     def read(number: int) -> int:
         seen.append((number, threading.get_ident()))
         time.sleep(0.05)
+        done.append(number)
         return 10 * number
 
     ahead = ReadAhead(read, 2)
     ahead.expect([1, 2])
     ahead.expect([2, 3])  # 1 is not wanted any more
-    time.sleep(0.2)
+    deadline = time.monotonic() + 60
+    while not {2, 3} <= set(done) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.05)  # until the thread has handed the last one over
     assert [ahead.take(2), ahead.take(3)] == [20, 30]
     assert ahead.waited_seconds < 0.04
     assert ahead.take(4) == 40

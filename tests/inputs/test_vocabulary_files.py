@@ -272,9 +272,9 @@ def test_many_pieces_load_soon(tmp_path: Path, file: str) -> None:
         path.unlink()
     best = 100.0
     for _ in range(2):
-        begin = time.process_time()
+        begin = time.thread_time()
         encoder(tmp_path, "XLMRobertaTokenizer")
-        best = min(best, time.process_time() - begin)
+        best = min(best, time.thread_time() - begin)
     assert best < 4 * 1.2  # several programs share the machine that tests run on
     print(f"{file}: {best:.2f} s")
 

@@ -168,7 +168,7 @@ def test_a_child_is_refused_what_another_thread_worked_on(
                     return False
             else:
                 return False
-        return time.monotonic() - began < 1
+        return time.monotonic() - began < 30
 
     with held_elsewhere(model.alone):
         assert in_child(told)
@@ -199,7 +199,7 @@ def test_a_child_reads_where_another_thread_was_in_a_read_of_the_core(
 
     def reads() -> bool:
         began = time.monotonic()
-        return len(core.params()) > 0 and time.monotonic() - began < 1
+        return len(core.params()) > 0 and time.monotonic() - began < 30
 
     try:
         assert inside.wait(60)

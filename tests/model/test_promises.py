@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 import mtfreeze as mtf
 from mtfreeze import _core
 from mtfreeze.training import checkpoint
+from support.process_state import core_bytes
 from support.tiny_bert import tiny_config, tiny_tensors, write_json, write_tiny_bert
 
 load = mtf.MultiTaskModel.from_pretrained
@@ -186,14 +187,14 @@ def test_an_outline_is_the_model(two_head_model: mtf.MultiTaskModel) -> None:
 def test_an_outline_without_memory(two_head_model: mtf.MultiTaskModel) -> None:
     config = two_head_model._loaded.build_config
     heads = {name: head.spec.core_config() for name, head in two_head_model.heads.items()}
-    n, before = 1, _core.memory_info().bytes_now
+    n, before = 1, core_bytes()
     while n < 10_000:
         _core.fail_allocation_after(n)
         try:
             _core.outline(config, heads)
             break
         except MemoryError:
-            assert _core.memory_info().bytes_now == before
+            assert core_bytes() == before
         n = n + 1 if n < 40 else n * 2
     _core.fail_allocation_after(0)
     assert 40 < n < 10_000

@@ -241,9 +241,9 @@ import pytest
 before, least = set(sys.modules), []
 for _ in range(5):
     sys.modules.pop("mtfreeze_pytest", None)
-    began = time.perf_counter()
+    began = time.thread_time()
     import mtfreeze_pytest
-    least.append(time.perf_counter() - began)
+    least.append(time.thread_time() - began)
 print(min(least), *sorted(set(sys.modules) - before - {"mtfreeze_pytest"}))
 """
 

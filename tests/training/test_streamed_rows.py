@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +26,7 @@ from mtfreeze.inputs.row_encoding import PLAIN
 from support.bits import bits
 from support.families import load_family, write_family
 from support.kinds_of_heads import KINDS_OF_HEADS
+from support.process_state import n_open_files
 from support.small_tasks import fresh, quick_fit, timeless
 from support.texts import LABELS, SENTENCES, TAGGED
 
@@ -187,7 +186,7 @@ def test_tokens_lie_in_files_that_go_with_the_rows(
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
-    n_open = _n_open()
+    n_open = n_open_files()
     model = fresh(tiny_folder)
     streamed, whole = mtf.stream(files["classifier"]), mtf.read_csv(files["classifier"])
     mine: Encoded = model.encoder.encode_examples(streamed, PLAIN)
@@ -200,7 +199,7 @@ def test_tokens_lie_in_files_that_go_with_the_rows(
     assert model.encoder.encode_examples(streamed, PLAIN) is mine
     del streamed, mine
     gc.collect()
-    assert _n_open() == n_open
+    assert n_open_files() == n_open
 
 
 def test_half_a_character_is_named_by_its_row(tiny_folder: Path, tmp_path: Path) -> None:
@@ -277,10 +276,3 @@ def test_no_room_for_temporary_files_says_where(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(OSError, match=r"TMPDIR.*missing"):
         quick_fit(fresh(tiny_folder), _tasks(files, True))
-
-
-def _n_open() -> int:
-    if not sys.platform.startswith("linux"):
-        return 0
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
