@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checks import as_integer, as_number, check_flag, check_path
+from ..checks import LARGEST_INTEGER, as_integer, as_number, check_flag, check_path
 from ..closest import did_you_mean, name_list
 from ..errors import DataError
 from ..files.json_files import check_json_size
@@ -179,7 +179,7 @@ def _parsed(place: Path) -> dict[str, Rows]:
 
 def _number(one: Mapping[str, Any], key: str, where: str) -> int:
     number = as_integer(one.get(key))
-    if number is None:
+    if number is None or abs(number) > LARGEST_INTEGER:
         raise DataError(
             f"{where}: expected a whole number under {quoted(key)}; found "
             f"{quoted(one.get(key), 60)}; correct it"
@@ -250,8 +250,8 @@ def _pictures(
 def _size_of(folder: Path, name: str, picture: Picture, where: str) -> tuple[int, int]:
     """Return height and width of an image; say in which folder it is not."""
     file = folder / name
-    if not file.exists():
-        near = sorted(os.listdir(file.parent)) if file.parent.is_dir() else []
+    if not os.path.exists(file):  # Path.exists raises where a name is too long for the system
+        near = sorted(os.listdir(file.parent)) if os.path.isdir(file.parent) else []
         hint = did_you_mean(file.name, near)
         raise DataError(
             f"{where}: expected {quoted(name, 60)} in the folder {quoted(str(folder), 120)}; found "

@@ -145,3 +145,17 @@ def test_a_json_file_is_read_by_what_is_in_it(tmp_path: Path) -> None:
 def test_rows_of_boxes_name_the_head_that_learns_them(tmp_path: Path) -> None:
     task = Task(read_coco(write(tmp_path, table())))
     assert task.head() == Detection(["person", "toothbrush"])
+
+
+def test_what_the_file_says_is_never_too_long_to_be_shown(tmp_path: Path) -> None:
+    names = {"file_name": ["x" * 300, "x" * 300 + "/a.png"]}
+    numbers = {"height": [10**300, -(10**300)], "width": [2**63], "id": [10**300]}
+    for key, values in {**names, **numbers}.items():
+        for value in values:
+            with pytest.raises(DataError, match=r"image 0: expected") as said:
+                read_coco(write(tmp_path, spoiled("images", 0, **{key: value})), tmp_path)
+            assert len(str(said.value)) < 400 + len(str(tmp_path))
+    for key in ("image_id", "category_id"):
+        with pytest.raises(DataError, match=r"annotation 0: expected") as said:
+            read_coco(write(tmp_path, spoiled("annotations", 0, **{key: 10**300})), tmp_path)
+        assert len(str(said.value)) < 400 + len(str(tmp_path))
