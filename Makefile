@@ -28,7 +28,7 @@ demo: $(STAMP)-package $(STAMP)-viz $(STAMP)-weights ## install, then compare fr
 
 test: test-c test-py ## install, then the tests of C and Python, all but the long ones
 
-test-c: $(STAMP)-build
+test-c: $(STAMP)-build $(STAMP)-openblas
 	cmake -S . -B $(BUILD_C) -DMTF_PYTHON=OFF -DMTF_TESTS=ON -DPython_EXECUTABLE=$(CURDIR)/$(PY)
 	cmake --build $(BUILD_C) -j $(JOBS)
 	ctest --test-dir $(BUILD_C) --output-on-failure -j $(JOBS)
@@ -98,7 +98,7 @@ DIST := dist
 wheel: $(STAMP)-wheel ## the sdist and a wheel for this Python, into dist/, each tried in an empty environment
 	rm -rf $(DIST) build/dist
 	$(PY) -m build --outdir build/dist .
-	$(PY) -m auditwheel repair --exclude libscipy_openblas.so -w $(DIST) build/dist/*.whl
+	$(PY) -m auditwheel repair -w $(DIST) build/dist/*.whl
 	cp build/dist/*.tar.gz $(DIST)
 	$(PY) tools/try_wheel.py $(WHEEL_ARGS) $(DIST)/*.whl
 	$(PY) tools/try_wheel.py $(DIST)/*.tar.gz
@@ -130,7 +130,7 @@ $(STAMP)-weights: $(STAMP)-venv
 	@touch $@
 
 # What to build with, and the extras: each is installed once and again when pyproject.toml changes.
-$(STAMP)-build $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-docs $(STAMP)-parity $(STAMP)-spacy $(STAMP)-data $(STAMP)-tracking $(STAMP)-bench $(STAMP)-wheel: \
+$(STAMP)-build $(STAMP)-openblas $(STAMP)-viz $(STAMP)-test $(STAMP)-dev $(STAMP)-docs $(STAMP)-parity $(STAMP)-spacy $(STAMP)-data $(STAMP)-tracking $(STAMP)-bench $(STAMP)-wheel: \
     $(STAMP)-%: $(STAMP)-venv pyproject.toml
 	$(PY) tools/requirements.py $* > $(VENV)/$*-requirements.txt
 	$(PIP) install -q -r $(VENV)/$*-requirements.txt

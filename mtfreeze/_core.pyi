@@ -42,6 +42,7 @@ Loss = (
 
 IGNORE_LABEL: int
 VERSION: str
+WITH_OPENBLAS: bool
 
 class ParamInfo(NamedTuple):
     key: str

@@ -26,9 +26,10 @@ def test_a_library_that_cannot_be_loaded_is_said_once(monkeypatch: pytest.Monkey
         raise OSError(f"{path}: invalid ELF header")
 
     monkeypatch.setattr(threads, "_ready", False)
+    monkeypatch.setattr(threads, "_needs_openblas", lambda info: True)
     monkeypatch.setattr(threads, "openblas_path", lambda: Path("libscipy_openblas.so"))
     monkeypatch.setattr(threads._core, "load_blas", refuse)
-    with pytest.warns(RuntimeWarning, match=r"OpenBLAS cannot be used.*ELF.*Reinstall mtfreeze"):
+    with pytest.warns(RuntimeWarning, match=r"OpenBLAS cannot be used.*ELF.*reinstall scipy"):
         threads.initialize()
     threads.initialize()  # says nothing more
 

@@ -1,6 +1,7 @@
 /* openblas.c: the only file that knows OpenBLAS (the build of scipy-openblas32: prefixed symbols,
  * 32-bit integers). It is opened by absolute path with local symbols, so that it never meets the
- * copy that NumPy carries, and runs on one thread: our pool works above it.
+ * copy that NumPy carries, and runs on one thread: our pool works above it. Only levels whose
+ * products packed.c leaves to it load it.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifdef __linux__
 #define _GNU_SOURCE /* sched_getcpu, sched_setaffinity */
@@ -87,7 +88,7 @@ mtf_status mtf_openblas_load(const char *path, mtf_error *err)
     if (library == NULL) {
         return mtf_fail(
             err, MTF_ERR_IO,
-            "OpenBLAS could not be loaded (%.400s); reinstall the package, or build with "
+            "OpenBLAS could not be loaded (%.400s); reinstall scipy-openblas32, or build with "
             "MTF_BLAS=ref",
             dlerror());
     }
@@ -100,7 +101,7 @@ mtf_status mtf_openblas_load(const char *path, mtf_error *err)
         (void)dlclose(library);
         return mtf_fail(err, MTF_ERR_IO,
                         "%.300s is no OpenBLAS of scipy-openblas32: it lacks scipy_cblas_sgemm; "
-                        "reinstall the package, or build with MTF_BLAS=ref",
+                        "reinstall it, or build with MTF_BLAS=ref",
                         path);
     }
     set_threads(1);

@@ -26,7 +26,9 @@ static int module_exec(PyObject *module)
     }
     if (PyModule_AddType(module, state->model_type) < 0 ||
         PyModule_AddIntConstant(module, "IGNORE_LABEL", MTF_IGNORE_LABEL) < 0 ||
-        PyModule_AddStringConstant(module, "VERSION", MTF_VERSION_TEXT) < 0) {
+        PyModule_AddStringConstant(module, "VERSION", MTF_VERSION_TEXT) < 0 ||
+        PyModule_AddObjectRef(module, "WITH_OPENBLAS", MTF_WITH_OPENBLAS ? Py_True : Py_False) <
+            0) {
         return -1;
     }
     return 0;

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runtime behind the models: kernels for this CPU, the packaged OpenBLAS, worker threads.
+"""The runtime behind the models: kernels for this CPU, OpenBLAS where they need it, worker threads.
 
-Nothing happens on import. Loading OpenBLAS takes longer than importing all of mtfreeze, so it waits
-for the first model: whoever makes one calls `initialize` before, which is cheap the second time.
+Nothing happens on import: whoever makes a model calls `initialize` before, which is cheap the
+second time. Where the kernels of a level make every product themselves, OpenBLAS is neither loaded
+nor asked for.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
 from pathlib import Path
@@ -21,9 +23,8 @@ from .precision import PRECISIONS
 
 __all__ = ["get_threads", "initialize", "openblas_path", "set_threads", "show_config"]
 
-UNTESTED = ("amx",)
-"""Levels that no machine of the project has run: they are compiled, and chosen where a CPU has
-them, but their tests have passed nowhere yet."""
+REFERENCE = "reference"
+"""What `RuntimeInfo.blas` says where no library is loaded."""
 
 _HOW = {
     "bf16": {
@@ -56,21 +57,53 @@ if hasattr(os, "register_at_fork"):
 
 
 def openblas_path() -> Path | None:
-    """Return where the packaged OpenBLAS lies: in ``_libs`` beside the compiled core.
+    """Return where the library of the package ``scipy-openblas32`` lies.
+
+    The package is found without being imported, since importing it loads the library for all.
 
     Returns
     -------
     pathlib.Path or None
-        Absolute path of the library; None in a build without one (``MTF_BLAS=ref``).
+        Absolute path of the library; None where the package is not installed.
     """
-    # Beside `_core`, not beside this file: an editable install keeps the two apart.
-    folder = Path(_core.__file__).resolve().parent / "_libs"
-    found = sorted(folder.glob("libscipy_openblas*"))
-    return found[0] if found else None
+    spec = importlib.util.find_spec("scipy_openblas32")
+    places = spec.submodule_search_locations if spec is not None else None
+    for folder in places or ():
+        found = sorted((Path(folder) / "lib").glob("libscipy_openblas*"))
+        libraries = [path.resolve() for path in found if path.suffix in (".so", ".dylib")]
+        if libraries:
+            return libraries[0]
+    return None
+
+
+def _needs_openblas(info: _core.RuntimeInfo) -> bool:
+    """Say whether this build leaves matrix products of the level in use to OpenBLAS."""
+    return _core.WITH_OPENBLAS and "blas" in info.product_isa
+
+
+def _load_openblas(isa: str) -> None:
+    """Load OpenBLAS, or say what it means that it cannot be."""
+    path = openblas_path()
+    if path is None:
+        warn(
+            f"The kernels of this CPU (level {isa}) leave matrix products to OpenBLAS, which is "
+            "not installed: they are right, and many times slower. Install it with "
+            "pip install 'mtfreeze[openblas]'.",
+            RuntimeWarning,
+        )
+        return
+    try:
+        _core.load_blas(os.fspath(path))
+    except OSError as error:
+        warn(
+            f"OpenBLAS cannot be used, so matrix products run on the slower built-in code "
+            f"({error}). Repair it with pip install --force-reinstall scipy-openblas32.",
+            RuntimeWarning,
+        )
 
 
 def initialize() -> None:
-    """Choose the kernels of this CPU and load OpenBLAS, once a process.
+    """Choose the kernels of this CPU, and load OpenBLAS where they need it, once a process.
 
     Raises
     ------
@@ -80,23 +113,15 @@ def initialize() -> None:
     Warns
     -----
     RuntimeWarning
-        If the packaged OpenBLAS cannot be loaded; matrix products are then slow but right.
+        If OpenBLAS is needed and cannot be loaded; matrix products are then slow but right.
     """
     global _ready
     with _lock:
         if _ready:
             return
-        _core.runtime_info()  # chooses the kernels, unless a model was there first
-        path = openblas_path()
-        if path is not None:
-            try:
-                _core.load_blas(os.fspath(path))
-            except OSError as error:
-                warn(
-                    f"The packaged OpenBLAS cannot be used, so matrix products run on the slower "
-                    f"built-in code ({error}). Reinstall mtfreeze to repair it.",
-                    RuntimeWarning,
-                )
+        info = _core.runtime_info()  # chooses the kernels, unless a model was there first
+        if _needs_openblas(info):
+            _load_openblas(info.isa)
         _ready = True
         info = _core.runtime_info()
         _log.info("kernels %s, %s, %d threads", info.isa, info.blas, info.n_threads)
@@ -165,10 +190,10 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     -------
     dict or None
         With ``mode="dict"``: ``version`` (str), ``isa``, ``isa_compiled``, ``isa_available`` (level
-        in use, levels of this build, those of them that this CPU has), ``blas``, ``blas_path``
-        (str or None), ``threads`` (int); ``fp32``, ``bf16``, ``int8`` (str): what makes the linear
-        products of each precision; ``isa_untested`` (list of str): levels of this build that no
-        machine of the project has run, whose results are therefore unproven.
+        in use, levels of this build, those of them that this CPU has), ``blas`` (what makes the
+        products that kernels of the level leave: an OpenBLAS, or plain C), ``blas_path`` (str, or
+        None where none is loaded), ``threads`` (int); ``fp32``, ``bf16``,
+        ``int8`` (str): what makes the linear products of each precision.
 
     Raises
     ------
@@ -184,14 +209,12 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     check_choice("mode", mode, ("print", "dict"))
     initialize()
     info = _core.runtime_info()
-    path = openblas_path()
-    compiled = info.isa_compiled.split()
+    path = openblas_path() if info.blas != REFERENCE else None
     config: dict[str, Any] = {
         "version": _core.VERSION,
         "isa": info.isa,
-        "isa_compiled": compiled,
+        "isa_compiled": info.isa_compiled.split(),
         "isa_available": info.isa_available.split(),
-        "isa_untested": [level for level in compiled if level in UNTESTED],
         **_products(info),
         "blas": info.blas,
         "blas_path": None if path is None else os.fspath(path),
@@ -212,5 +235,4 @@ def _products(info: _core.RuntimeInfo) -> dict[str, str]:
             found[name] = info.blas
         else:
             found[name] = _HOW.get(name, {}).get(level, f"{level} instructions")
-            found[name] += " (untested)" if level in UNTESTED else ""
     return found

@@ -39,6 +39,11 @@ METHODS = {
     if isinstance(node, ast.FunctionDef) and not node.decorator_list
 }
 
+needs_openblas = pytest.mark.skipif(
+    not _core.WITH_OPENBLAS or _runtime.openblas_path() is None,
+    reason="needs the extra openblas, and a build that may load it",
+)
+
 
 # ---- the stub tells the truth ----------------------------------------------------------------
 
@@ -448,14 +453,42 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     config = _runtime.show_config(mode="dict")
 assert config["blas"] == "reference", config
-assert ["Reinstall mtfreeze" in str(w.message) for w in caught] == [True], caught
+assert config["blas_path"] is None, config
+assert ["force-reinstall scipy-openblas32" in str(w.message) for w in caught] == [True], caught
 """
 
 
 def test_broken_openblas_is_an_os_error_and_the_runtime_goes_on(tmp_path: Path) -> None:
     broken = tmp_path / "libscipy_openblas.so"
     broken.write_bytes(b"not a library")
-    run_lines(BROKEN_OPENBLAS, str(broken))
+    run_lines(BROKEN_OPENBLAS, str(broken), MTFREEZE_ISA="ref")
+
+
+OPENBLAS_WHERE_NEEDED = """
+from pathlib import Path
+import mtfreeze as mtf
+config = mtf.show_config(mode="dict")
+there = Path("/proc/self/maps")
+named = config["blas_path"] is not None
+mapped = "scipy_openblas.so" in there.read_text() if there.exists() else named
+print(int(mapped), int(named), int("openblas" in config["fp32"]))
+"""
+
+
+@needs_openblas
+@pytest.mark.parametrize("level", _core.runtime_info().isa_available.split())
+def test_openblas_is_loaded_where_its_products_are_used(level: str) -> None:
+    found = run_lines(OPENBLAS_WHERE_NEEDED, MTFREEZE_ISA=level).split()
+    assert found == ["1" if level == "ref" else "0"] * 3
+
+
+def test_without_openblas_the_level_that_needs_it_says_so() -> None:
+    lines = "from mtfreeze.runtime import threads\nthreads.openblas_path = lambda: None\n"
+    lines += "import warnings, mtfreeze\nwith warnings.catch_warnings(record=True) as caught:\n"
+    lines += "    warnings.simplefilter('always')\n    mtfreeze.show_config()\n"
+    lines += "print(*(w.message for w in caught))"
+    said = run_lines(lines, MTFREEZE_ISA="ref")
+    assert ("pip install 'mtfreeze[openblas]'" in said) is _core.WITH_OPENBLAS
 
 
 def test_import_loads_no_blas_and_chooses_nothing() -> None:

@@ -256,6 +256,7 @@ def test_forking_while_another_thread_initializes() -> None:
             [sys.executable, "-W", "ignore", "-c", FORKS_WHILE_INITIALIZING],
             timeout=60,
             check=False,
+            env={**os.environ, "MTFREEZE_ISA": "ref"},  # which loads a library
         )
         assert done.returncode == 0
 

@@ -360,7 +360,6 @@ def test_show_config_says_what_runs_each(capsys: pytest.CaptureFixture[str]) -> 
         assert isinstance(config[name], str) and config[name]
     if config["isa"] == "avx512bf16":
         assert config["bf16"] == "avx512bf16 instructions"
-    assert config["isa_untested"] == [one for one in config["isa_compiled"] if one == "amx"]
     mtf.show_config()
     assert f"bf16           {config['bf16']}" in capsys.readouterr().out
 
