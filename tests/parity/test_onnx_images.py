@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 import mtfreeze as mtf
 from support.detection import SHAPES, detector, scenes, write_detr_folder
+from support.doc_pages import blocks, run_python
+from support.places import DOCS
 from support.vision import CASES
 from support.vision_folders import (
     coloured,
@@ -25,6 +27,7 @@ from support.vision_folders import (
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+PAGE = DOCS / "onnx.md"
 PICTURES = [picture for picture, _ in coloured(5)]
 TOLERANCE = 1e-5
 """Of the largest value of an output."""
@@ -276,23 +279,34 @@ def test_a_detector_answers_for_all_queries_at_any_size(auxiliary: bool, tmp_pat
     }
 
 
-def test_what_becomes_of_a_detectors_outputs(tmp_path: Path) -> None:
-    """As docs/onnx.md says: shares without that of none, centres and sizes to corners in pixels."""
+def test_what_the_page_makes_of_a_detectors_outputs_is_what_predict_makes(tmp_path: Path) -> None:
+    page: dict[str, Any] = {}
+    (block,) = (one for one in blocks(PAGE) if "def found(" in one.text)
+    run_python(block, PAGE, page)
     model = detector(write_detr_folder(tmp_path / "model"), threshold=0.0)
     file = model.export_onnx(tmp_path / "out", ["shapes"]) / "onnx" / "model.onnx"
     pictures = [pixels for pixels, _ in scenes(3)]
-    found = run(model, file, pictures)
-    logits, boxes = found["logits"], found["pred_boxes"]
-    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares = (shares / shares.sum(axis=-1, keepdims=True))[..., :-1]
-    middle, size = boxes[..., :2], boxes[..., 2:]
+    given = run(model, file, pictures)
     height, width = pictures[0].shape[:2]
-    corners = np.concatenate([middle - size / 2, middle + size / 2], axis=-1)
-    corners = np.clip(corners, 0, 1) * (width, height, width, height)
-    for i, answer in enumerate(model.predict("shapes", pictures)):
-        order = np.argsort(-shares[i].max(axis=-1), kind="stable")
-        np.testing.assert_allclose(shares[i].max(axis=-1)[order], answer["scores"], atol=1e-5)
-        assert [SHAPES[code] for code in shares[i].argmax(axis=-1)[order]] == answer["labels"]
-        np.testing.assert_allclose(corners[i][order], answer["boxes"], atol=1e-3)
+    answers = model.predict("shapes", pictures)
+    n_told = 0
+    between = float(answers[0]["scores"][1:3].mean())
+    for threshold in (0.0, between):
+        for logits, boxes, answer in zip(
+            given["logits"], given["pred_boxes"], answers, strict=True
+        ):
+            made = page["found"](logits, boxes, SHAPES, width, height, threshold)
+            n_told += len(made)
+            told = [one for one in answer["scores"] if one >= threshold]
+            scores, labels, corners = zip(*made, strict=True) if made else ((), (), ())
+            np.testing.assert_allclose(scores, told, atol=1e-5)
+            assert list(labels) == answer["labels"][: len(told)]
+            if made:
+                np.testing.assert_allclose(corners, answer["boxes"][: len(told)], atol=1e-3)
+    assert 0 < n_told < 2 * sum(len(one["labels"]) for one in answers)
+
+
+def test_the_card_of_a_detector_says_how_to_write_it(tmp_path: Path) -> None:
+    model = detector(write_detr_folder(tmp_path / "model"))
     card = (model.save_pretrained(tmp_path / "saved") / "README.md").read_text("utf-8")
-    assert "export_onnx(" in card
+    assert 'export_onnx("folder", heads=["shapes"])' in card
