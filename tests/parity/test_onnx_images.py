@@ -306,6 +306,26 @@ def test_what_the_page_makes_of_a_detectors_outputs_is_what_predict_makes(tmp_pa
     assert 0 < n_told < 2 * sum(len(one["labels"]) for one in answers)
 
 
+def test_a_detector_with_an_adapter_and_a_head_of_labels_beside(tmp_path: Path) -> None:
+    model = detector(write_detr_folder(tmp_path / "model")).add_lora(rank=2)
+    model.add_head("colour", mtf.SequenceClassification(["a", "b"], dropout=0.0))
+    for key, values in model.parameters().items():
+        if "lora_B" in key:
+            model.set_parameter(key, values + np.float32(0.1))
+    pictures = of_any_size()[1]
+    file = model.export_onnx(tmp_path / "out", ["colour", "shapes"]) / "onnx" / "model.onnx"
+    wanted = model.forward(pictures, ["hidden", "embedding", "colour", "shapes"])
+    last = wanted["shapes"][:, -len(SHAPES) - 5 :].reshape(len(pictures), -1, len(SHAPES) + 5)
+    names = {
+        "last_hidden_state": wanted["hidden"],
+        "image_embedding": wanted["embedding"],
+        "colour_logits": wanted["colour"],
+        "shapes_logits": last[..., :-4],
+        "shapes_pred_boxes": last[..., -4:],
+    }
+    near(run(model, file, pictures), names)
+
+
 def test_the_card_of_a_detector_says_how_to_write_it(tmp_path: Path) -> None:
     model = detector(write_detr_folder(tmp_path / "model"))
     card = (model.save_pretrained(tmp_path / "saved") / "README.md").read_text("utf-8")
