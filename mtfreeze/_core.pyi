@@ -111,6 +111,7 @@ class NodeInfo(NamedTuple):
     inputs: tuple[int, ...]  # tensors; -1: absent
     outputs: tuple[int, ...]  # likewise
     widths: tuple[int, ...]  # columns of the outputs; 0: absent
+    spaces: tuple[int, ...]  # their row spaces, numbers of spaces(); -1: absent
     params: tuple[int, ...]  # indexes of parameters; -1: absent
     attributes: dict[str, float]  # all that there are; an operation reads its own
 

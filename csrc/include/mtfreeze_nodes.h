@@ -29,6 +29,8 @@ size_t mtf_model_n_nodes(const mtf_model *model);
 void mtf_model_get_node(const mtf_model *model, size_t index, mtf_node_info *info);
 /* Columns of a tensor. */
 int64_t mtf_model_get_tensor_width(const mtf_model *model, int32_t tensor);
+/* The row space that it has a row a row of: its number, as mtf_model_get_space counts. */
+int32_t mtf_model_get_tensor_space(const mtf_model *model, int32_t tensor);
 /* Attributes: every node has all of them, an operation reads its own. */
 size_t mtf_n_attributes(void);
 const char *mtf_attribute_name(size_t attribute);

@@ -24,6 +24,11 @@
     X(max_distance)                                                                                \
     X(distance_span)                                                                               \
     X(looks_back)                                                                                  \
+    X(kernel)                                                                                      \
+    X(stride)                                                                                      \
+    X(padding)                                                                                     \
+    X(same)                                                                                        \
+    X(bins)                                                                                        \
     X(pooling)                                                                                     \
     X(grid_height)                                                                                 \
     X(grid_width)                                                                                  \
@@ -64,6 +69,11 @@ void mtf_model_get_node(const mtf_model *model, size_t index, mtf_node_info *inf
 int64_t mtf_model_get_tensor_width(const mtf_model *model, int32_t tensor)
 {
     return model->network->program->tensors[tensor].width;
+}
+
+int32_t mtf_model_get_tensor_space(const mtf_model *model, int32_t tensor)
+{
+    return model->network->program->tensors[tensor].space;
 }
 
 size_t mtf_n_attributes(void)

@@ -3,16 +3,24 @@
 #include "../include/mtfreeze_nodes.h"
 #include "binding.h"
 
-/* Tuple of n numbers; with a model the widths of tensors of these numbers, 0 for an absent one. */
-static PyObject *numbers(const int32_t *values, size_t n, const mtf_model *model)
+/* What is told of a tensor: its number, its width, its row space; of an absent one -1, 0, -1. */
+enum { NUMBER, WIDTH, SPACE };
+
+static int64_t told_of(const mtf_model *model, int32_t tensor, int what)
+{
+    if (what == NUMBER || tensor < 0) {
+        return what == WIDTH ? 0 : tensor;
+    }
+    return what == WIDTH ? mtf_model_get_tensor_width(model, tensor)
+                         : mtf_model_get_tensor_space(model, tensor);
+}
+
+/* Tuple of n numbers, or of what is told of the tensors that have them. */
+static PyObject *numbers(const int32_t *values, size_t n, const mtf_model *model, int what)
 {
     PyObject *tuple = PyTuple_New((Py_ssize_t)n);
     for (size_t i = 0; tuple != NULL && i < n; i++) {
-        int64_t number = values[i];
-        if (model != NULL) {
-            number = number < 0 ? 0 : mtf_model_get_tensor_width(model, values[i]);
-        }
-        PyObject *value = PyLong_FromLongLong(number);
+        PyObject *value = PyLong_FromLongLong(told_of(model, values[i], what));
         if (value == NULL) {
             Py_CLEAR(tuple);
         } else {
@@ -42,10 +50,11 @@ static PyObject *node_result(mtf_py_model *self, size_t index)
     mtf_model_get_node(self->model, index, &info);
     PyObject *fields[] = {PyUnicode_FromString(info.op),
                           PyUnicode_FromString(info.label),
-                          numbers(info.inputs, info.n_inputs, NULL),
-                          numbers(info.outputs, info.n_outputs, NULL),
-                          numbers(info.outputs, info.n_outputs, self->model),
-                          numbers(info.params, info.n_params, NULL),
+                          numbers(info.inputs, info.n_inputs, self->model, NUMBER),
+                          numbers(info.outputs, info.n_outputs, self->model, NUMBER),
+                          numbers(info.outputs, info.n_outputs, self->model, WIDTH),
+                          numbers(info.outputs, info.n_outputs, self->model, SPACE),
+                          numbers(info.params, info.n_params, self->model, NUMBER),
                           attributes_of(self->model, index)};
     return mtf_py_result(self->state, MTF_PY_NODE_INFO, fields);
 }

@@ -29,7 +29,7 @@ static PyStructSequence_Field output_info_fields[] = {
     FIELD(name), FIELD(space), FIELD(width), FIELD(tensor), END
 };
 static PyStructSequence_Field node_info_fields[] = {
-    FIELD(op), FIELD(label), FIELD(inputs), FIELD(outputs), FIELD(widths), FIELD(params), FIELD(attributes), END
+    FIELD(op), FIELD(label), FIELD(inputs), FIELD(outputs), FIELD(widths), FIELD(spaces), FIELD(params), FIELD(attributes), END
 };
 static PyStructSequence_Field unit_plan_fields[] = {
     FIELD(forward_flops), FIELD(dx_flops), FIELD(dw_flops), FIELD(saved_bytes), FIELD(runs),

@@ -26,9 +26,10 @@ class ExportingMethods(ModelState):
         ``input_ids``, ``attention_mask`` and, for families that have them, ``token_type_ids``.
         Outputs are ``last_hidden_state``, or ``token_embeddings`` and ``sentence_embedding`` of a
         model that was made for sentences; ``logits`` of one head, ``<head>_logits`` of several.
-        Models of images, vision transformers and ResNets, read ``pixel_values`` (batch, 3, height,
-        width), prepared, float32, and give ``last_hidden_state`` and ``image_embedding``; of a
-        ResNet there is no file in int8. What is larger than 2 GB has its weights in
+        Models of images read ``pixel_values`` (batch, 3, height, width), prepared, float32, and
+        give ``last_hidden_state`` and ``image_embedding``; a head that finds boxes gives ``logits``
+        and ``pred_boxes`` of all queries. Where no product of the backbone is in it, as of a
+        ResNet, there is no file in int8. What is larger than 2 GB has its weights in
         ``<name>_data``. Needs the package ``onnx``: the extra ``mtfreeze[onnx]``.
 
         Parameters
@@ -47,8 +48,7 @@ class ExportingMethods(ModelState):
         ------
         ConfigError
             If there is no such head; if the folder holds something else; if the package is missing;
-            if the model is a VGG, MobileNetV2 or DETR, or a vision transformer whose images have
-            no one size.
+            if the model is a vision transformer whose images have no one size.
         OSError
             If the disk is full or fails; an earlier export is then untouched.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..heads.detection import Detection
 from .translations import Translation
 
 if TYPE_CHECKING:
@@ -18,13 +19,20 @@ __all__ = ["axes_of", "name_head"]
 
 Axes = Sequence[str | int]
 
-_AXES: Mapping[str, Sequence[str]] = {"sequences": ["batch"], "pairs": ["pairs"]}
+_AXES: Mapping[str, Sequence[str]] = {
+    "sequences": ["batch"],
+    "pairs": ["pairs"],
+    "queries": ["batch", "queries"],
+}
 """By row space; all others have rows of tokens."""
 
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "question_answering": ("start_logits", "end_logits"),
 }
 """Kinds whose columns are outputs of their own, (batch, sequence), as transformers has them."""
+
+_BOX = 4
+"""Last columns of an answer of a head that finds boxes."""
 
 _NAMES: Mapping[str, str] = {"similarity": "embedding"}
 """Kinds whose output is called otherwise."""
@@ -36,7 +44,7 @@ _TABLES = ("transitions", "start_transitions", "end_transitions")
 def axes_of(info: OutputInfo, width: int | None = None, *, grid: bool = False) -> Axes:
     """Return the axes of an output of the core, of its width or another; of a grid its columns."""
     if grid:
-        return ["batch", info.width, "height", "width"]
+        return ["batch", info.width, "grid_height", "grid_width"]
     rows = _AXES.get(info.space, ["batch", "sequence"])
     return [*rows, info.width if width is None else width]
 
@@ -72,6 +80,13 @@ def name_head(
             one = graph.add("Gather", value, graph.constant(i, np.int64), axis=-1)
             graph.named(begin + name, one)
             yield begin + name, axes_of(info)[:-1]
+        return
+    if isinstance(head.spec, Detection):  # of several layers' answers the last one's
+        n = head.spec.n_outputs
+        ends = {"logits": (-n, -_BOX), "pred_boxes": (-_BOX, np.iinfo(np.int64).max)}
+        for name, (first, end) in ends.items():
+            graph.named(begin + name, graph.columns(value, first, end))
+            yield begin + name, axes_of(info, _BOX if first == -_BOX else n - _BOX)
         return
     tables = [f"{head.name}.{name}" for name in _TABLES]
     chained = tables[0] in params

@@ -50,13 +50,6 @@ _SHAPES = ((480, 640), (640, 480), (500, 500))
 
 def export_onnx(model: ModelState, path: Path, heads: Sequence[str] = ()) -> Path:
     """Write `model` in ONNX; see `MultiTaskModel.export_onnx`."""
-    family = model.index.family
-    if not family.in_onnx:
-        raise ConfigError(
-            f"expected a model of texts, a vision transformer or a ResNet to write in ONNX; found "
-            f"one of the family {quoted(family.model_type)}; save_pretrained() writes a folder "
-            "that transformers loads"
-        )
     chosen = _chosen(model, heads)
     check_onnx()
     size = _size(model)
@@ -74,13 +67,14 @@ def export_onnx(model: ModelState, path: Path, heads: Sequence[str] = ()) -> Pat
             write_synced(place, data)
         (draft / _FOLDER).mkdir()
         for name, int8 in FILES.items():
-            if not (int8 and model.index.family.cells):  # nothing in it is a product
-                _write(model, draft / _FOLDER / name, chosen, size, int8=int8)
+            _write(model, draft / _FOLDER / name, chosen, size, int8=int8)
     return path
 
 
 def _size(model: ModelState) -> tuple[int, int] | None:
     """Return height and width of the images that a model's graph takes; None: any, or texts.
+
+    Only a table of positions asks for one size.
 
     Raises
     ------
@@ -88,7 +82,9 @@ def _size(model: ModelState) -> tuple[int, int] | None:
         If images have many sizes and the graph can take but one.
     """
     encoder: object = model.encoder
-    if not isinstance(encoder, ImageEncoder) or model.index.family.cells:
+    if not isinstance(encoder, ImageEncoder) or not any(
+        node.op == "image_tokens" for node in model._core.nodes()
+    ):
         return None
     read = {encoder.processor.fitted(np.zeros((*one, 3), np.uint8)).shape for one in _SHAPES}
     if len(read) > 1:
@@ -133,20 +129,21 @@ def _write(
     *,
     int8: bool,
 ) -> None:
-    encoder, family, config = {"last_hidden_state": "hidden"}, model.index.family, model.config
+    """Write a file; none in int8 where there would be nothing in int8 in it."""
+    encoder = {"last_hidden_state": "hidden"}
     if model.reads_images:
         encoder["image_embedding"] = "embedding"
     elif model._loaded.settings.has_modules:
         encoder = {"token_embeddings": "hidden", "sentence_embedding": "embedding"}
     wanted = [*encoder.values(), *(one.name for one in heads)]
-    window = family.window
-    window_of = None if window is None else lambda label: window(label, config)
-    translation = translate(model._core, wanted, int8=int8, size=size, window_of=window_of)
+    translation = translate(model._core, wanted, int8=int8, size=size)
+    if int8 and not translation.weights.any_int8:
+        return
     known = {info.name: info for info in model._core.outputs()}
     axes: dict[str, Sequence[str | int]] = {}
     for name, output in encoder.items():
         translation.graph.named(name, translation.values[output])
-        axes[name] = axes_of(known[output], grid=family.cells and output == "hidden")
+        axes[name] = axes_of(known[output], grid=output in translation.grids)
     keys = [info.key for info in model._core.params()]
     for one in heads:
         alone = len(heads) == 1

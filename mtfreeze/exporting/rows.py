@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 # Of csrc/kernels/kernels.h.
-_NONE, _GELU, _GELU_NEW, _RELU, _TANH, _SILU, _QUICK_GELU, _SIGMOID = range(8)
+_NONE, _GELU, _GELU_NEW, _RELU, _TANH, _SILU, _QUICK_GELU, _SIGMOID, _RELU6 = range(9)
 _IN_OUT = 1
 
 
@@ -47,6 +47,8 @@ def activated(graph: Graph, x: str, activation: int) -> str:
         return x
     if activation == _RELU:
         return graph.add("Relu", x)
+    if activation == _RELU6:
+        return graph.add("Clip", x, graph.constant(0.0), graph.constant(6.0))
     if activation == _TANH:
         return graph.add("Tanh", x)
     if activation == _GELU:

@@ -39,6 +39,10 @@ class Texts:
     def __init__(self, graph: Graph, max_length: int) -> None:
         self._graph, self.max_length = graph, max_length
 
+    def by_rows(self, value: str) -> str:
+        """Return a value as rows, which all are."""
+        return value
+
     def real(self) -> str:
         """Return which cells hold tokens, (B, T) bool."""
         return self._graph.once("real", lambda: self._graph.cast(MASK, np.bool_))

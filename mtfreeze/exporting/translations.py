@@ -15,7 +15,8 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from . import attention, chosen, pooling, rows
 from .graph import Graph
-from .pixels import OF_IMAGES, Pixels
+from .of_images import OF_IMAGES
+from .pixels import Pixels
 from .texts import INPUTS, Texts
 from .walk import ABSENT, At
 from .weights import Weights
@@ -60,6 +61,8 @@ class Translation:
         What it computes.
     values : dict of str to str
         Names of the values of its outputs, by the core's names.
+    grids : set of str
+        Which of its outputs are grids, (B, C, H, W).
     inputs : list of str
         The core's names of the inputs that it reads.
     weights : Weights
@@ -68,6 +71,7 @@ class Translation:
 
     graph: Graph
     values: dict[str, str]
+    grids: set[str]
     inputs: list[str]
     weights: Weights
 
@@ -78,7 +82,6 @@ def translate(
     *,
     int8: bool = False,
     size: tuple[int, int] | None = None,
-    window_of: Callable[[str], tuple[int, int, int]] | None = None,
 ) -> Translation:
     """Write what a model computes as a graph.
 
@@ -90,8 +93,8 @@ def translate(
         Its outputs that are wanted; what they do not need is left out.
     int8 : bool
         Whether the backbone's products and tables are in int8.
-    size, window_of : optional
-        Of a model of images, as `Pixels` takes them.
+    size : optional
+        Of a model of images, as `Pixels` takes it.
 
     Raises
     ------
@@ -106,11 +109,11 @@ def translate(
     of_images = any(info.is_grid for info in core.spaces())
     if of_images:
         table = {**TRANSLATIONS, **OF_IMAGES}
-        texts: Texts = Pixels(graph, core, size, window_of)
-        graph.label = "pixels"
-        names = {0: texts.given()} if isinstance(texts, Pixels) else {}
+        texts: Texts = (pixels := Pixels(graph, core, size))
+        graph.label, grids = "pixels", pixels.grids
+        names = {0: pixels.given()}
     else:
-        table = dict(TRANSLATIONS)
+        table, grids = dict(TRANSLATIONS), {}
         length = next(info.max_length for info in core.spaces() if info.name == "tokens")
         texts = Texts(graph, length)
         names = {i: INPUTS.get(info.name, info.name) for i, info in enumerate(inputs)}
@@ -130,7 +133,8 @@ def translate(
     graph.label = "outputs"
     values = {name: names[tensor] for name, tensor in wanted.items()}
     used = [info.name for i, info in enumerate(inputs) if i in read]
-    return Translation(graph, values, used, weights)
+    drawn = {name for name, value in values.items() if value in grids}
+    return Translation(graph, values, drawn, used, weights)
 
 
 def _needed(nodes: list[_core.NodeInfo], tensors: Iterable[int]) -> list[_core.NodeInfo]:

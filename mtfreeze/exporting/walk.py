@@ -51,7 +51,11 @@ class At:
         return self.node.inputs[i] != ABSENT
 
     def value(self, i: int) -> str:
-        """Return the name of input `i`."""
+        """Return the name of input `i`, by rows."""
+        return self.texts.by_rows(self.grid(i))
+
+    def grid(self, i: int) -> str:
+        """Return the name of input `i` as it is: of a grid (B, C, H, W)."""
         self.read.add(self.node.inputs[i])
         return self.names[self.node.inputs[i]]
 

@@ -49,10 +49,16 @@ class Weights:
         Has them.
     int8 : bool
         Whether those of the backbone's products, and its tables, are in int8.
+
+    Attributes
+    ----------
+    any_int8 : bool
+        Whether anything is by now.
     """
 
     def __init__(self, graph: Graph, core: _core.Model, *, int8: bool) -> None:
         self._graph, self._core, self._int8 = graph, core, int8
+        self.any_int8 = False
         self._keys = [info.key for info in core.params()]
 
     def values(self, index: int) -> NDArray[np.float32]:
@@ -129,6 +135,7 @@ class Weights:
 
         def hold() -> str:
             self._graph.constants[whole], self._graph.constants[scale] = quantised(make(), axis)
+            self.any_int8 = True
             return name
 
         self._graph.once(("parameter in int8", name), hold)

@@ -142,9 +142,6 @@ class Family:
         ``"labels"`` and ``"boxes"``; empty: there is no such class.
     module_names : ModuleNames, optional
         What transformers calls layers in memory, where its files call them otherwise.
-    window : callable, optional
-        Takes the label of a convolution or a pooling over a grid and the whole ``config.json``;
-        returns its kernel, stride and padding, which the core's list of operations does not say.
     whole_names : tuple of str
         Beginnings of plain names that are parameter keys as they stand, of modules beside the
         backbone too; the keys of all other tensors are their plain names behind ``backbone.``.
@@ -191,17 +188,11 @@ class Family:
     cells: bool = False
     detection: Mapping[str, str] = field(default_factory=dict)
     module_names: ModuleNames | None = None
-    window: Callable[[str, Mapping[str, Any]], tuple[int, int, int]] | None = None
     whole_names: tuple[str, ...] = ()
     rename: Callable[[str], str] | None = None
     written: Callable[[str, Mapping[str, Any]], str] | None = None
     unpack: Callable[[str, Shape], Mapping[str, Shape] | None] | None = None
     flat: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
-
-    @property
-    def in_onnx(self) -> bool:
-        """Whether its models can be written in ONNX: what windows over grids are must be told."""
-        return not self.cells or self.window is not None
 
     def core_values(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:
         """Return what the core reads of a configuration whose keys were checked.

@@ -25,10 +25,6 @@ _BLOCK = re.compile(
     r"layer(?P<stage>[1-9])\.(?P<block>\d+)\.(?P<part>[a-z]+)(?:(?P<n>\d)|\.(?P<of>[01]))\."
 )
 
-_PART = re.compile(
-    r"encoder\.stages\.(?P<stage>\d+)\.layers\.(?P<block>\d+)\.(?:shortcut|layer\.(?P<n>\d))$"
-)
-
 _LAYER = re.compile(
     r"encoder\.stages\.(?P<stage>\d)\.layers\.(?P<block>\d+)\."
     r"(?:shortcut|layer\.(?P<n>\d))\.(?P<kind>convolution|normalization)\.(?P<end>\w+)"
@@ -91,32 +87,6 @@ def _flat(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {"num_stages": len(depths)} if isinstance(depths, list) else {}
 
 
-def _window(label: str, config: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return kernel, stride and padding of a part, as ``csrc/model/residual_net.c`` builds it.
-
-    Examples
-    --------
-    >>> _window("backbone.encoder.stages.1.layers.0.layer.1", {})
-    (3, 2, 1)
-    >>> _window("backbone.encoder.stages.1.layers.0.shortcut", {})
-    (1, 2, 0)
-    """
-    if label.endswith("embedder.embedder"):
-        return 7, 2, 3
-    if label.endswith("embedder.pooler"):
-        return 3, 2, 1
-    found = _PART.search(label)
-    assert found is not None, label
-    stage, block, n = int(found["stage"]), int(found["block"]), found["n"]
-    bottleneck = config.get("layer_type", "bottleneck") == "bottleneck"
-    halves = block == 0 and (stage > 0 or config.get("downsample_in_first_stage") is True)
-    if n is None:
-        return 1, 2 if halves else 1, 0
-    kernel = 1 if bottleneck and n != "1" else 3
-    first = "1" if bottleneck and not config.get("downsample_in_bottleneck") else "0"
-    return kernel, 2 if halves and n == first else 1, kernel // 2
-
-
 NETWORK_SPELLINGS = {
     "embedder": "stem",
     "conv1": "stem",
@@ -133,7 +103,6 @@ RESNET = Family(
     pooling="mean",
     reads=IMAGES,
     cells=True,
-    window=_window,
     required=("embedding_size", "hidden_sizes", "depths"),
     computed=(
         "model_type",

@@ -122,7 +122,6 @@ def card_facts(
         with_head=head is None and only_head(model) is not None,
         for_sentences=for_sentences,
         for_transformers=bool(family.class_stem) and "model_type" in model.config,
-        in_onnx=family.in_onnx,
         adapter="" if model.adapter is None else model.adapter.kind,
         state=frozen_line(model),
         phases=() if run is None else run.phases,

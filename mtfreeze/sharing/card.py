@@ -88,8 +88,6 @@ class CardFacts:
         Whether its main files hold the only head, for the class of transformers that it is.
     for_sentences, for_transformers : bool
         Whether sentence-transformers and ``AutoModel`` load the folder.
-    in_onnx : bool
-        Whether models of the family can be written in ONNX.
     adapter : str
         The kind of adapter that lies beside the weights; ``""``: none.
     state : str
@@ -113,7 +111,6 @@ class CardFacts:
     with_head: bool = False
     for_sentences: bool = False
     for_transformers: bool = False
-    in_onnx: bool = True
     adapter: str = ""
     state: str = ""
     phases: Sequence[str] = ()
@@ -311,8 +308,6 @@ def _loading(facts: CardFacts) -> list[str]:
             saved = f'model.save_pretrained("folder", head={_quote(head.name)})'
             lines += ["", f"With the head {_code(head.name)}, as {_code(head.form)}:", ""]
             lines += _python(saved)
-    if not facts.in_onnx:
-        return ["\n".join(lines)]
     named = ", ".join(_quote(head.name) for head in facts.heads)
     exported = f'model.export_onnx("folder", heads=[{named}])'
     lines += ["", "In ONNX, with any head:", "", *_python(exported)]

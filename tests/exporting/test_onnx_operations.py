@@ -117,6 +117,7 @@ def test_heads_of_a_group_share_keys_and_values(biased: bool) -> None:
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "none": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
     "tanh": np.tanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "silu": lambda x: x / (1 + np.exp(-x)),
@@ -130,8 +131,8 @@ def test_activations_have_the_numbers_of_the_core(name: str) -> None:
     listed = re.findall(r"^ +MTF_ACT_(\w+)", (ROOT / "csrc/kernels/kernels.h").read_text(), re.M)
     (x,) = drawn(5)
     number = [one.lower() for one in listed].index(name)
-    found = run(activation, {"x": 3 * x}, {"activation": number})
-    np.testing.assert_allclose(found, ACTIVATIONS[name](3 * x.astype(np.float64)), atol=1e-5)
+    found = run(activation, {"x": 5 * x}, {"activation": number})
+    np.testing.assert_allclose(found, ACTIVATIONS[name](5 * x.astype(np.float64)), atol=1e-5)
 
 
 @pytest.mark.parametrize("last", [False, True])

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 import mtfreeze as mtf
+from mtfreeze.families import FAMILIES
 
 from .vision import CASES, PATCH, core_of, seed
 
@@ -19,6 +21,7 @@ __all__ = [
     "SIDE",
     "coloured",
     "vision_model",
+    "write_network_folder",
     "write_resnet_folder",
     "write_vision_folder",
 ]
@@ -63,8 +66,13 @@ def write_resnet_folder(folder: Path, **changes: object) -> Path:
         "layer_type": "basic",
         **changes,
     }
+    return write_network_folder(folder, config)
+
+
+def write_network_folder(folder: Path, config: dict[str, Any], **processing: object) -> Path:
+    """Write a network over grids, seeded, its statistics those of what is positive."""
     folder.mkdir(parents=True)
-    core = core_of(config, "mean")
+    core = core_of(config, FAMILIES[config["model_type"]].pooling)
     seed(core, scale=0.2)
     tensors = {
         info.key.removeprefix("backbone."): np.array(core.view(index))
@@ -75,7 +83,11 @@ def write_resnet_folder(folder: Path, **changes: object) -> Path:
             tensors[name] = np.abs(values) + np.float32(0.5)
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
-    processor = {"image_processor_type": "ViTImageProcessor", "size": {"height": 24, "width": 24}}
+    processor = {
+        "image_processor_type": "ViTImageProcessor",
+        "size": {"height": 24, "width": 24},
+        **processing,
+    }
     (folder / "preprocessor_config.json").write_text(json.dumps(processor), "utf-8")
     return folder
 
