@@ -38,6 +38,7 @@ from .comparison_folder import ComparisonFolder
 from .drift import probe_texts
 from .given import Given
 from .job_facts import job_facts
+from .own_functions import OwnFunctions, check_carried, runs_here
 from .pilots import are_short, pilot_lines, pilot_tasks, pilots_of
 from .race_data import check_judges, held_out
 from .race_plan import race_facts
@@ -89,7 +90,9 @@ def compare(
         for each seed.
     tasks : mapping of str to Task
         By head name, each with data to train and to evaluate on. What a model teaches is computed
-        once, and kept as logits with the rows.
+        once, and kept as logits with the rows. Losses and metrics of your own are taken where jobs
+        run in this process; to others a metric goes by its name, and a loss cannot go. Verdicts
+        are by a metric of the head, which sums over rows; another ``metric`` is reported beside.
     modes : iterable, optional
         A scenario each: a selector of what is FROZEN (``"backbone"``, ``"backbone[:3]"``, a head,
         ``"all"``, ``"none"``, or a list of them), a `FreezeSchedule`, or a ``(name, schedule)``
@@ -177,6 +180,8 @@ def compare(
     numbers = check_seeds((3 if racing is None else 1) if seeds is None else seeds)
     if executor is not None:
         check_executor(executor)
+    here = runs_here(executor)
+    check_carried({**given, **old}, here=here)
     if threads is not None:
         threads = check_integer("threads", threads, 1)
     epochs = fit_settings.get("epochs")
@@ -212,7 +217,7 @@ def compare(
             reporter.say(line)
     texts = probe_texts([*given.values(), *old.values()]) if probe is None else list(probe)
     encode_rows(model, cast(Any, texts))  # what is no text is said now
-    source = Given(model, given, old, texts)
+    source = Given(model, given, old, texts, OwnFunctions() if here else None)
     values = source.values()
     settings = describe(model, values, scenarios, numbers, fit_settings, gradients)
     workers = threads if threads is not None or executor is None else 1
@@ -227,12 +232,13 @@ def compare(
         with _errors_of(kept):
             source.fill(folder, settings, values)
             folder.keep_race(None if facts is None else facts.to_dict())
-        work = Work(folder, settings, executor, workers, reporter, facts)
+        work = Work(folder, settings, executor, workers, reporter, facts, source.own)
         interrupted = work.run([Job(one.name, seed) for seed in numbers for one in scenarios])
         if not interrupted and not any(run.error for run in work.found.values()):
             folder.forget_features()
         found = Comparison(work.in_order(), settings, kept, interrupted, work.raced())
-        found.given = source if kept is None else None  # a folder has it all
+        # A folder has it all, but functions that stay here.
+        found.given = source if kept is None or source.own else None
         return found
 
 

@@ -13,6 +13,7 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..closest import name_list
 from ..data.balanced import EACH_ROW
 from ..data.examples import Examples
 from ..data.origin import Origin, origin_of
@@ -162,9 +163,11 @@ def _options(name: str, task: Task, unsaid: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if task.weight != 1.0:
         found["weight"] = task.weight
-    if task.metric is not None:
+    named = [one.name for one in task.metrics if one.name in NAMED]
+    own = [one.name for one in task.metrics if one.name not in named]
+    if task.metric is not None and task.metric not in own:
         found["metric"] = task.metric
-    if named := [one.name for one in task.metrics if one.name in NAMED]:
+    if named:
         found["metrics"] = named
     if task.train_through_frozen:
         found["train_through_frozen"] = True
@@ -179,8 +182,12 @@ def _options(name: str, task: Task, unsaid: list[str]) -> dict[str, Any]:
         found["loss"] = {k: v for k, v in task.loss.to_dict().items() if v is not None}
     elif task.loss is not None:
         unsaid.append(f"task {quoted(name)}: its loss needs Python: pass loss= there")
-    if len(named) < len(task.metrics):
-        unsaid.append(f"task {quoted(name)}: metrics of your own need Python: pass metrics= there")
+    if own:
+        what = "metrics= and metric=" if task.metric in own else "metrics="
+        unsaid.append(
+            f"task {quoted(name)}: metrics of your own, {name_list(own)}, need Python: pass {what} "
+            "there"
+        )
     if task.label is not None and task.label != name:
         unsaid.append(
             f"task {quoted(name)} learns the label {quoted(task.label)} of rows with several: call "

@@ -101,8 +101,8 @@ class Task:
     (n,) int64 class indices of heads that choose one label (-1 for a word that was cut off, where
     there is no ``O``); (n, n_labels) int64 of 0 and 1 for sets of labels; float64 for numbers. Its
     name is that of the function. `fit` calls it once before the first step, with answers that are
-    all right; what it raises becomes a `ConfigError` that names it. Functions for `compare`, whose
-    jobs import them, must stand in a module.
+    all right; what it raises becomes a `ConfigError` that names it. Where `compare` runs jobs in
+    other processes, they import it, so it must stand in a module.
 
     Examples
     --------

@@ -265,7 +265,7 @@ def test_settings_of_tasks_and_models_are_said(tiny_folder: Path) -> None:
     assert config.data["mood"]["metric"] == "balanced_accuracy"
     assert config.data["mood"]["metrics"] == ["balanced_accuracy"]
     text = job_text(given) or ""
-    assert "# Not in this job: task 'mood': metrics of your own need Python" in text
+    assert "# Not in this job: task 'mood': metrics of your own, 'share_right', need Python" in text
     assert "# Not in this job: task 'mood' learns the label 'other' of rows with several" in text
     again = build_model(config)
     assert (again.pooling, again.default_prompt_name, dict(again.prompts)) == (
