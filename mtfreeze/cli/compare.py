@@ -27,6 +27,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..comparing.comparison import Comparison
+    from ..heads.task import Task
     from .job import Config
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "mode_of",
     "modes_of",
     "scenario_arguments",
+    "split_watched",
 ]
 
 
@@ -70,6 +72,15 @@ def check_comparison(comparison: Comparison) -> int:
     if comparison.interrupted:
         return INTERRUPTED
     return FAILED if comparison.failed else 0
+
+
+def split_watched(tasks: Mapping[str, Task]) -> tuple[dict[str, Task], dict[str, Task]]:
+    """Return the tasks that train, and those that are only watched: they have data to evaluate on
+    and none to train, as in a run. Where none trains, all are handed on, to be refused."""
+    watched = {name: one for name, one in tasks.items() if one.train is None}
+    if len(watched) == len(tasks):
+        watched = {}
+    return {name: one for name, one in tasks.items() if name not in watched}, watched
 
 
 def modes_of(text: str) -> list[str | list[str]]:
@@ -210,7 +221,7 @@ def compare(
         config.training["epochs"] = epochs
     chosen = named or config.modes
     model = build_model(config)
-    tasks = build_tasks(config, model)
+    tasks, watched = split_watched(build_tasks(config, model))
     with _pool(workers) as executor:
         found = compare_scenarios(
             model,
@@ -219,6 +230,7 @@ def compare(
             seeds=config.seeds if seeds is None else seeds,
             gradients=gradients,
             race=config.race or race,
+            old_tasks=watched or None,
             executor=executor,
             output_dir=output,
             keep_models=keep_models,

@@ -44,6 +44,7 @@ from .race_data import check_judges, held_out
 from .race_plan import race_facts
 from .race_settings import Race, read_race
 from .race_words import first_lines
+from .repeat import ASKED_FOR
 from .running import Job, check_executor
 from .scenarios import Scenario, read_modes, usual_modes
 from .work import Work
@@ -196,6 +197,7 @@ def compare(
         check_judges(model, given)
     given, old = with_logits(model, given), with_logits(model, old)  # once, for all jobs
     plans = check_plans(model, given, old, scenarios, fit_settings)
+    facts_of_job = job_facts(model, tasks, old_tasks or {}, probe=probe is not None)
     facts = None
     if racing is not None:
         facts = race_facts(model, given, racing, plans, numbers[0], notes)
@@ -211,7 +213,7 @@ def compare(
                     gradients=gradients, executor=executor, threads=threads, progress=progress,
                     keep_models=keep_models, **given_settings,
                 ),
-                pilots, given, scenarios, numbers, racing, kept,
+                pilots, given, scenarios, numbers, racing, kept, facts_of_job,
             )  # fmt: skip
         for line in first_lines(facts):
             reporter.say(line)
@@ -222,7 +224,7 @@ def compare(
     settings = describe(model, values, scenarios, numbers, fit_settings, gradients)
     workers = threads if threads is not None or executor is None else 1
     settings["threads"] = workers or get_threads()
-    settings["job"] = job_facts(model, tasks, old)
+    settings["job"] = facts_of_job
     if racing is not None:
         settings["race"] = racing.to_dict()
     if keep_models:
@@ -250,6 +252,7 @@ def _by_pilots(
     seeds: Sequence[int],
     race: Race,
     kept: Path | None,
+    facts_of_job: Mapping[str, Any],
 ) -> Comparison:
     """Let candidates race on pilots, and train what is chosen on all rows."""
     beside = None if kept is None else pilots_of(user_path(kept).resolve())
@@ -260,6 +263,14 @@ def _by_pilots(
         return first
     whole = run(tasks, chosen, seeds=seeds, output_dir=kept)
     whole.pilots = first
+    # Whoever repeats it from the report repeats the call, not its last step.
+    whole.settings[ASKED_FOR] = {
+        "modes": [one.to_dict() for one in scenarios],
+        "race": race.to_dict(),
+        "job": facts_of_job,
+    }
+    if kept is not None:
+        ComparisonFolder(user_path(kept).resolve()).note(ASKED_FOR, whole.settings[ASKED_FOR])
     return whole
 
 

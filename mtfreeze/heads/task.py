@@ -338,6 +338,13 @@ class Task:
         left.eval = None
         return left
 
+    def only_judged(self) -> Task:
+        """Return the task as one that is only watched: its evaluation rows, and no loss."""
+        left = copy.copy(self)
+        left.train = left.loss = left.augment = None
+        left.weight, left.train_through_frozen, left.sampling = 1.0, False, EACH_ROW
+        return left
+
     def label_name(self, task: str) -> str:
         """Return the name of this task's label in rows that carry several."""
         return task if self.label is None else self.label
