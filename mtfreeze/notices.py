@@ -29,6 +29,7 @@ __all__ = [
     "ResumeWarning",
     "RoundedWeightsWarning",
     "TokenizerWarning",
+    "TrackingWarning",
     "UndecidedWarning",
     "UntrainedHeadWarning",
     "UnusedDataWarning",
@@ -102,6 +103,10 @@ class CacheWarning(UserWarning):
 
 class ResumeWarning(UserWarning):
     """A run goes on, but from an earlier checkpoint, or where other bits may come out."""
+
+
+class TrackingWarning(UserWarning):
+    """A tracker failed: the rest of the run is not written there; the run itself goes on."""
 
 
 class UndecidedWarning(UserWarning):

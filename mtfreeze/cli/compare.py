@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..closest import counted
+from ..quoting import quoted
 from .echo import echo, echo_json, note
 from .guard import FAILED, INTERRUPTED, FrozenChanged
 from .once import OnceCommand
@@ -26,9 +27,18 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..comparing.comparison import Comparison
+    from ..heads.task import Task
     from .job import Config
 
-__all__ = ["check_comparison", "compare", "job_arguments", "scenario_arguments"]
+__all__ = [
+    "check_comparison",
+    "compare",
+    "job_arguments",
+    "mode_of",
+    "modes_of",
+    "scenario_arguments",
+    "split_watched",
+]
 
 
 def scenario_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +74,56 @@ def check_comparison(comparison: Comparison) -> int:
     return FAILED if comparison.failed else 0
 
 
+def split_watched(tasks: Mapping[str, Task]) -> tuple[dict[str, Task], dict[str, Task]]:
+    """Return the tasks that train, and those that are only watched: they have data to evaluate on
+    and none to train, as in a run. Where none trains, all are handed on, to be refused."""
+    watched = {name: one for name, one in tasks.items() if one.train is None}
+    if len(watched) == len(tasks):
+        watched = {}
+    return {name: one for name, one in tasks.items() if name not in watched}, watched
+
+
+def modes_of(text: str) -> list[str | list[str]]:
+    """Return the modes that ``--modes`` lists: each a selector, or a list of them.
+
+    Commas stand between modes; where there is a semicolon, that does, and commas stand between the
+    parts of one. A last semicolon says that there is one mode.
+
+    Raises
+    ------
+    UsageError
+        If an exclusion stands behind a comma, which may be a part of the mode before it.
+
+    Examples
+    --------
+    >>> modes_of("backbone, none")
+    ['backbone', 'none']
+    >>> modes_of("backbone,!layers[-1]; none"), modes_of("heads,!ner_head;")
+    ([['backbone', '!layers[-1]'], 'none'], [['heads', '!ner_head']])
+    """
+    several = text.split(";")
+    if len(several) > 1:
+        if not several[-1].strip():
+            del several[-1]
+        return [mode_of(one) for one in several]
+    names = [one.strip() for one in text.split(",")]
+    if any(one.startswith("!") for one in names[1:]):
+        raise click.UsageError(
+            f"expected ; between modes where one has several parts; found --modes {quoted(text)}, "
+            f"which may be one mode or several; write {quoted(text + ';')} for one, "
+            f"{quoted('; '.join(names))} for {len(names)}"
+        )
+    return [*names]
+
+
+def mode_of(text: str) -> str | list[str]:
+    """Return one mode: a selector, or the list of those between commas."""
+    if text.strip().startswith("re:"):
+        return text.strip()
+    parts = [one.strip() for one in text.split(",")]
+    return parts[0] if len(parts) == 1 else parts
+
+
 @contextmanager
 def _pool(workers: int) -> Iterator[Executor | None]:
     if workers == 0:
@@ -85,10 +145,12 @@ def _pool(workers: int) -> Iterator[Executor | None]:
 @job_argument
 @click.option("--set", "settings", multiple=True, metavar="a.b=c", help="Change a key of the job.")
 @click.option(
-    "--modes", metavar="A,B,...", help="What is FROZEN in each scenario; default: the job's modes."
+    "--modes",
+    metavar="A,B,...",
+    help="What is FROZEN in each scenario, or A,!B;C where one has parts; default: the job's.",
 )
 @click.option(
-    "--mode", "single", multiple=True, metavar="SELECTOR", help="The same, one at a time."
+    "--mode", "single", multiple=True, metavar="SELECTOR", help="The same, one at a time: A,!B."
 )
 @epochs_option
 @click.option(
@@ -150,17 +212,16 @@ def compare(
         raise click.UsageError("expected --modes A,B or --mode A --mode B; found both; leave one")
     if keep_models and output is None:
         raise click.UsageError("--keep-models keeps them in --output FOLDER; found no --output")
+    named = [mode_of(one) for one in single] if modes is None else modes_of(modes)
     path = job_file(config_path, job_path)
     if path is None:
         raise no_job()
     config = load_config(path, settings)
     if epochs is not None:
         config.training["epochs"] = epochs
-    chosen = list(single) or config.modes
-    if modes is not None:
-        chosen = [one.strip() for one in modes.split(",")]
+    chosen = named or config.modes
     model = build_model(config)
-    tasks = build_tasks(config, model)
+    tasks, watched = split_watched(build_tasks(config, model))
     with _pool(workers) as executor:
         found = compare_scenarios(
             model,
@@ -169,6 +230,7 @@ def compare(
             seeds=config.seeds if seeds is None else seeds,
             gradients=gradients,
             race=config.race or race,
+            old_tasks=watched or None,
             executor=executor,
             output_dir=output,
             keep_models=keep_models,

@@ -33,8 +33,8 @@ __all__ = ["demo", "find_data"]
 
 RECIPE = "recipe.yaml"
 
-RESULTS = ("comparison.csv", "comparison.png", "trainability.png", "report.html")
-"""What is written into the folder of ``--output``."""
+RESULTS = ("comparison.csv", "comparison.png", "modes.png", "report.html")
+"""What is written into the folder of ``--output``; no name of what other commands write there."""
 
 
 def find_data(folder: str | None, images: bool = False) -> Path:
@@ -145,10 +145,10 @@ def demo(
     if found.interrupted:
         _show(found, {}, {}, as_json)
         return INTERRUPTED
-    figures, comparison, trainability, report = (out / name for name in RESULTS)
+    figures, comparison, trained, report = (out / name for name in RESULTS)
     files = {"figures": [str(found.to_csv(figures))]}
     if found.first_runs():
-        pictures = found.plot(comparison), found.plot_modes(trainability)
+        pictures = found.plot(comparison), found.plot_modes(trained)
         files["pictures"] = [str(path) for path in pictures]
     files["report"] = [str(found.to_html(report))]
     said = {"advice, before anything trains": recommend(model, tasks, progress=False).sentence}

@@ -8,6 +8,7 @@ import click
 from .echo import echo, echo_json
 from .once import OnceCommand
 from .options import PATH, common_options, json_option
+from .overwriting import check_new_in, force_option
 
 __all__ = ["export"]
 
@@ -23,9 +24,10 @@ __all__ = ["export"]
 @click.option(
     "--head", "heads", multiple=True, metavar="NAME", help="A head to export, too; repeatable."
 )
+@force_option
 @json_option
 @common_options
-def export(model: str, onnx: str, heads: tuple[str, ...], as_json: bool) -> None:
+def export(model: str, onnx: str, heads: tuple[str, ...], force: bool, as_json: bool) -> None:
     """Write the encoder of a model, and chosen heads, for programs that run ONNX.
 
     \b
@@ -33,6 +35,7 @@ def export(model: str, onnx: str, heads: tuple[str, ...], as_json: bool) -> None
     """
     from ..multi_task_model import MultiTaskModel
 
+    check_new_in(onnx, ("onnx",), force, option="--onnx")
     folder = MultiTaskModel.from_pretrained(model).export_onnx(onnx, heads)
     sizes = {str(path): path.stat().st_size for path in sorted((folder / "onnx").iterdir())}
     if as_json:

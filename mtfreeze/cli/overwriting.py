@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -37,17 +38,38 @@ def check_new_file(path: str | None, force: bool) -> None:
         )
 
 
-def check_new_in(folder: str, names: Sequence[str], force: bool) -> None:
-    """Refuse a folder that holds one of the files which a command writes there.
+def check_new_in(
+    folder: str | os.PathLike[str] | None,
+    names: Sequence[str],
+    force: bool,
+    *,
+    option: str = "--output",
+    instead: str = "",
+) -> None:
+    """Refuse a folder that holds one of the files which a command writes there; None: it writes
+    nowhere.
+
+    Parameters
+    ----------
+    folder : path or None
+    names : sequence of str
+        Of those files.
+    force : bool
+        Whether they are written over.
+    option : str
+        Which option names the folder.
+    instead : str
+        A third way, for the message.
 
     Raises
     ------
     ConfigError
         If it does, and there is no `force`.
     """
-    held = [name for name in names if (Path(folder) / name).exists()]
+    held = [] if folder is None else [name for name in names if (Path(folder) / name).exists()]
     if held and not force:
         raise ConfigError(
             f"expected a folder without the results of an earlier run; found {folder} with "
-            f"{name_list(held)}; choose another with --output, or add --force to write over them"
+            f"{name_list(held)}; choose another with {option}, {'' if instead else 'or '}add "
+            f"--force to write over them{f', or {instead}' if instead else ''}"
         )

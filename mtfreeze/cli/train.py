@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ..closest import name_list
 from ..errors import ConfigError, Error
 from ..files.fields import tsv_field
 from .echo import echo, echo_json, note
@@ -26,6 +24,7 @@ from .options import (
     json_option,
     training_precision_option,
 )
+from .overwriting import check_new_in
 
 if TYPE_CHECKING:
     from ..freezing.digests import FrozenReport
@@ -44,26 +43,6 @@ def check_unmoved(report: FrozenReport) -> None:
     """Raise `FrozenChanged`, exit code 3, if a frozen tensor moved."""
     if not report.ok:
         raise FrozenChanged(f"expected frozen tensors to keep their bits; found {report}")
-
-
-def _check_free(arguments: Mapping[str, Any], force: bool) -> None:
-    """Refuse an output folder that holds an earlier run, which the new one would write over.
-
-    Raises
-    ------
-    ConfigError
-        If it does, and the run neither goes on there nor was told to.
-    """
-    folder = arguments["output_dir"]
-    if folder is None or force or arguments.get("resume"):
-        return
-    held = [name for name in _HELD if (Path(folder) / name).exists()]
-    if held:
-        raise ConfigError(
-            f"expected a new or empty output folder; found {folder} with {name_list(held)} of an "
-            "earlier run; choose another folder, add --force to write over it, or --resume to go "
-            "on from its checkpoint"
-        )
 
 
 def _clear_checkpoints(folder: str | None) -> None:
@@ -186,7 +165,12 @@ def train(
     arguments["progress"] = not quiet and arguments.get("progress", True)
     if resume is not None:
         arguments["resume"] = resume or True
-    _check_free(arguments, force)
+    check_new_in(
+        arguments["output_dir"],
+        _HELD,
+        force or bool(arguments.get("resume")),
+        instead="--resume to go on from its checkpoint",
+    )
     model = build_model(config)
     apply_freezing(model, config.freezing)  # a selector that matches nothing ends here
     tasks = build_tasks(config, model)

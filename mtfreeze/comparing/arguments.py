@@ -26,7 +26,6 @@ from ..checks import (
     check_seed,
     typed,
 )
-from ..closest import name_list
 from ..errors import ConfigError
 from ..evaluating.eval_data import EvalData
 from ..freezing.digests import digest_model
@@ -39,6 +38,7 @@ from ..planning.start import Start, check_start
 from ..quoting import quoted
 from ..steps.batch import TrainingRows
 from ..training.fit import fit
+from .results import ASKED
 from .scenarios import Scenario
 
 if TYPE_CHECKING:
@@ -192,15 +192,6 @@ def check_plans(
             raise ConfigError(
                 f"old task {quoted(name)} needs data to evaluate on; pass Task(eval=...)"
             )
-    for name, task in {**tasks, **old_tasks}.items():
-        measure = model.heads[name].spec.measure
-        if task.judged_by(measure) not in measure.choices:
-            raise ConfigError(
-                f"task {quoted(name)}: a comparison judges by a metric of sums over rows, which it "
-                f"draws again: one of {name_list(measure.choices)}; found metric="
-                f"{quoted(task.metric)}; leave metric= out and name it in metrics=, which to_csv "
-                "reports of every scenario"
-            )
     trial = model.copy()
     # Made for what they check, and not kept: every label must be one of its head's, every text
     # must become tokens.
@@ -258,8 +249,8 @@ def describe(
         "start": fit_settings["start"],
         "fit": {name: value for name, value in fit_settings.items() if name != "start"},
         "gradients": bool(gradients),
-        "tasks": {name: _sizes(model, name, one) for name, one in _named(values["tasks"])},
-        "old_tasks": {name: _sizes(model, name, one) for name, one in _named(values["old_tasks"])},
+        "tasks": _told(model, values["tasks"]),
+        "old_tasks": _told(model, values["old_tasks"]),
         "version": _core.VERSION,
         "isa": runtime.isa,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -267,20 +258,20 @@ def describe(
     }
 
 
-def _named(tasks: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the tasks with the sizes of their data."""
+def _told(model: MultiTaskModel, tasks: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the sizes and labels of tasks, and a metric that rows drawn again cannot have."""
     sizes = [len(one["rows"]) for one in tasks["sets"]]
-    return [
-        (
-            name,
-            {part: None if one[part] is None else sizes[one[part]] for part in ("train", "eval")},
-        )
-        for name, one in tasks["tasks"].items()
-    ]
-
-
-def _sizes(model: MultiTaskModel, name: str, sizes: Mapping[str, Any]) -> dict[str, Any]:
-    return {**sizes, "labels": list(model.heads[name].labels)}
+    found = {}
+    for name, one in tasks["tasks"].items():
+        spec = model.heads[name].spec
+        found[name] = {
+            **{p: None if one[p] is None else sizes[one[p]] for p in ("train", "eval")},
+            "labels": list(spec.labels),
+        }
+        asked = one["metric"]
+        if asked is not None and asked not in spec.measure.choices:
+            found[name][ASKED] = asked
+    return found
 
 
 def _digest(values: object) -> str:

@@ -38,11 +38,13 @@ from .comparison_folder import ComparisonFolder
 from .drift import probe_texts
 from .given import Given
 from .job_facts import job_facts
+from .own_functions import OwnFunctions, check_carried, runs_here
 from .pilots import are_short, pilot_lines, pilot_tasks, pilots_of
 from .race_data import check_judges, held_out
 from .race_plan import race_facts
 from .race_settings import Race, read_race
 from .race_words import first_lines
+from .repeat import ASKED_FOR
 from .running import Job, check_executor
 from .scenarios import Scenario, read_modes, usual_modes
 from .work import Work
@@ -89,7 +91,9 @@ def compare(
         for each seed.
     tasks : mapping of str to Task
         By head name, each with data to train and to evaluate on. What a model teaches is computed
-        once, and kept as logits with the rows.
+        once, and kept as logits with the rows. Losses and metrics of your own are taken where jobs
+        run in this process; to others a metric goes by its name, and a loss cannot go. Verdicts
+        are by a metric of the head, which sums over rows; another ``metric`` is reported beside.
     modes : iterable, optional
         A scenario each: a selector of what is FROZEN (``"backbone"``, ``"backbone[:3]"``, a head,
         ``"all"``, ``"none"``, or a list of them), a `FreezeSchedule`, or a ``(name, schedule)``
@@ -177,6 +181,8 @@ def compare(
     numbers = check_seeds((3 if racing is None else 1) if seeds is None else seeds)
     if executor is not None:
         check_executor(executor)
+    here = runs_here(executor)
+    check_carried({**given, **old}, here=here)
     if threads is not None:
         threads = check_integer("threads", threads, 1)
     epochs = fit_settings.get("epochs")
@@ -191,6 +197,7 @@ def compare(
         check_judges(model, given)
     given, old = with_logits(model, given), with_logits(model, old)  # once, for all jobs
     plans = check_plans(model, given, old, scenarios, fit_settings)
+    facts_of_job = job_facts(model, tasks, old_tasks or {}, probe=probe is not None)
     facts = None
     if racing is not None:
         facts = race_facts(model, given, racing, plans, numbers[0], notes)
@@ -206,18 +213,18 @@ def compare(
                     gradients=gradients, executor=executor, threads=threads, progress=progress,
                     keep_models=keep_models, **given_settings,
                 ),
-                pilots, given, scenarios, numbers, racing, kept,
+                pilots, given, scenarios, numbers, racing, kept, facts_of_job,
             )  # fmt: skip
         for line in first_lines(facts):
             reporter.say(line)
     texts = probe_texts([*given.values(), *old.values()]) if probe is None else list(probe)
     encode_rows(model, cast(Any, texts))  # what is no text is said now
-    source = Given(model, given, old, texts)
+    source = Given(model, given, old, texts, OwnFunctions() if here else None)
     values = source.values()
     settings = describe(model, values, scenarios, numbers, fit_settings, gradients)
     workers = threads if threads is not None or executor is None else 1
     settings["threads"] = workers or get_threads()
-    settings["job"] = job_facts(model, tasks, old)
+    settings["job"] = facts_of_job
     if racing is not None:
         settings["race"] = racing.to_dict()
     if keep_models:
@@ -227,12 +234,13 @@ def compare(
         with _errors_of(kept):
             source.fill(folder, settings, values)
             folder.keep_race(None if facts is None else facts.to_dict())
-        work = Work(folder, settings, executor, workers, reporter, facts)
+        work = Work(folder, settings, executor, workers, reporter, facts, source.own)
         interrupted = work.run([Job(one.name, seed) for seed in numbers for one in scenarios])
         if not interrupted and not any(run.error for run in work.found.values()):
             folder.forget_features()
         found = Comparison(work.in_order(), settings, kept, interrupted, work.raced())
-        found.given = source if kept is None else None  # a folder has it all
+        # A folder has it all, but functions that stay here.
+        found.given = source if kept is None or source.own else None
         return found
 
 
@@ -244,6 +252,7 @@ def _by_pilots(
     seeds: Sequence[int],
     race: Race,
     kept: Path | None,
+    facts_of_job: Mapping[str, Any],
 ) -> Comparison:
     """Let candidates race on pilots, and train what is chosen on all rows."""
     beside = None if kept is None else pilots_of(user_path(kept).resolve())
@@ -254,6 +263,14 @@ def _by_pilots(
         return first
     whole = run(tasks, chosen, seeds=seeds, output_dir=kept)
     whole.pilots = first
+    # Whoever repeats it from the report repeats the call, not its last step.
+    whole.settings[ASKED_FOR] = {
+        "modes": [one.to_dict() for one in scenarios],
+        "race": race.to_dict(),
+        "job": facts_of_job,
+    }
+    if kept is not None:
+        ComparisonFolder(user_path(kept).resolve()).note(ASKED_FOR, whole.settings[ASKED_FOR])
     return whole
 
 

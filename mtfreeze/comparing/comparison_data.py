@@ -26,9 +26,9 @@ from .judging import Best, Judgement, judge
 from .race_result import RaceResult, race_result
 from .race_standing import Raced
 from .race_words import race_grid, race_sentences
-from .results import MAJORITY, START, ScenarioRun
+from .results import ASKED, MAJORITY, START, ScenarioRun
 from .too_short import shorter_than_start, too_short
-from .words import few_rows, forgotten, troubles, verdict
+from .words import few_rows, forgotten, judged_otherwise, troubles, verdict
 
 __all__ = ["ComparisonData"]
 
@@ -288,8 +288,14 @@ class ComparisonData:
         return {"metrics": titles, "spread": spread}
 
     def first_sentences(self) -> list[str]:
-        """Return what has to be known before the figures: rows that trained too little for them."""
-        return too_short(self.runs, self.rows, cold=self.settings.get("start") == "cold")
+        """Return what has to be known before the figures: rows that trained too little for them,
+        tasks that are not judged by the metric that they ask for."""
+        asked = {task: one.get(ASKED) for task, one in self.settings.get("tasks", {}).items()}
+        return [
+            judged_otherwise(task, asked[task], best.metric)
+            for task, best in self._best.items()
+            if asked[task] is not None
+        ] + too_short(self.runs, self.rows, cold=self.settings.get("start") == "cold")
 
     def sentences(self) -> list[str]:
         """Return the verdicts in words, after `first_sentences`."""

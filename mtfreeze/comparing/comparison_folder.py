@@ -129,6 +129,10 @@ class ComparisonFolder:
         """Return the settings; CheckpointError if there are none."""
         return read_object(self.path / _SETTINGS, own=True)
 
+    def note(self, name: str, value: Any) -> None:
+        """Add to the settings what nothing of the jobs depends on."""
+        write_whole(self.path / _SETTINGS, to_json({**self.settings(), name: value}))
+
     def tasks(self) -> dict[str, Any]:
         """Return the JSON values of the tasks."""
         return read_object(self.path / _TASKS, own=True)

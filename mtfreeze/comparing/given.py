@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..heads.task import Task
 from .comparison_folder import ComparisonFolder
+from .own_functions import OwnFunctions
 from .task_files import probe_from_values, probe_to_values, tasks_to_values
 
 if TYPE_CHECKING:
@@ -28,18 +29,21 @@ class Given:
     tasks, old_tasks : mapping of str to Task
     probe : sequence of str
         Texts, or images.
+    own : OwnFunctions or None
+        Takes functions of the tasks; None: jobs run in other processes.
     """
 
     model: MultiTaskModel
     tasks: Mapping[str, Task]
     old_tasks: Mapping[str, Task]
     probe: Sequence[Any]
+    own: OwnFunctions | None = None
 
     def values(self) -> dict[str, Any]:
         """Return the data as JSON values, for `ComparisonFolder.begin`."""
         return {
-            "tasks": tasks_to_values(self.tasks),
-            "old_tasks": tasks_to_values(self.old_tasks),
+            "tasks": tasks_to_values(self.tasks, self.own),
+            "old_tasks": tasks_to_values(self.old_tasks, self.own),
             "probe": probe_to_values(self.probe),
         }
 

@@ -13,6 +13,7 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..closest import name_list
 from ..data.balanced import EACH_ROW
 from ..data.examples import Examples
 from ..data.origin import Origin, origin_of
@@ -23,6 +24,7 @@ from ..heads.extra_metrics import NAMED
 from ..heads.kind import HeadSpec
 from ..heads.task import Task
 from ..losses.cross_entropy import CrossEntropy
+from ..losses.distillation import Distillation
 from ..model.loading import INTERPOLATES
 from ..quoting import quoted
 
@@ -47,8 +49,16 @@ READER_KEYS = (
 """Arguments of readers that a job can say."""
 
 
+_MOST_LOGITS = 2_000
+"""Of a teacher: each is a line of the job."""
+
+
 def job_facts(
-    model: MultiTaskModel, tasks: Mapping[str, Task], old_tasks: Mapping[str, Task]
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    old_tasks: Mapping[str, Task],
+    *,
+    probe: bool = False,
 ) -> dict[str, Any]:
     """Return the sections of a job, and what it cannot say.
 
@@ -57,7 +67,9 @@ def job_facts(
     model : MultiTaskModel
         That is compared.
     tasks, old_tasks : mapping of str to Task
-        As they were given.
+        As they were given. Those that are only watched are data to evaluate on, and none to train.
+    probe : bool
+        Whether texts were given to measure drift by.
 
     Returns
     -------
@@ -69,7 +81,8 @@ def job_facts(
     unsaid: list[str] = []
     data: dict[str, dict[str, Any]] = {}
     rows: dict[str, dict[str, Any]] = {}
-    for name, task in tasks.items():
+    watched = {name: one.only_judged() for name, one in old_tasks.items()}
+    for name, task in {**tasks, **watched}.items():
         parts = {"train": task.train, "eval": task.eval}
         there = {part: one for part, one in parts.items() if one is not None}
         data[name] = {**_files(there), **_options(name, task, unsaid)}
@@ -78,14 +91,11 @@ def job_facts(
             for part, one in there.items()
             if data[name][part] is None
         }
-    if old_tasks:
-        unsaid.append(
-            "a job has no tasks that are only watched: pass old_tasks= in Python for "
-            + ", ".join(map(quoted, old_tasks))
-        )
+    if probe:
+        unsaid.append("a job has no texts of its own to measure drift by: pass probe= in Python")
     return {
         "model": _model(model),
-        "heads": {name: _head(model.heads[name].spec) for name in tasks},
+        "heads": {name: _head(model.heads[name].spec) for name in data},
         "data": data,
         "rows": {name: one for name, one in rows.items() if one},
         "trained": model.adapter is not None or any(one.trained for one in model.heads.values()),
@@ -162,9 +172,11 @@ def _options(name: str, task: Task, unsaid: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if task.weight != 1.0:
         found["weight"] = task.weight
-    if task.metric is not None:
+    named = [one.name for one in task.metrics if one.name in NAMED]
+    own = [one.name for one in task.metrics if one.name not in named]
+    if task.metric is not None and task.metric not in own:
         found["metric"] = task.metric
-    if named := [one.name for one in task.metrics if one.name in NAMED]:
+    if named:
         found["metrics"] = named
     if task.train_through_frozen:
         found["train_through_frozen"] = True
@@ -177,13 +189,25 @@ def _options(name: str, task: Task, unsaid: list[str]) -> dict[str, Any]:
         }
     if isinstance(task.loss, CrossEntropy):
         found["loss"] = {k: v for k, v in task.loss.to_dict().items() if v is not None}
+    elif isinstance(task.loss, Distillation) and _is_small(task.loss):
+        found["loss"] = task.loss.to_dict()
     elif task.loss is not None:
-        unsaid.append(f"task {quoted(name)}: its loss needs Python: pass loss= there")
-    if len(named) < len(task.metrics):
-        unsaid.append(f"task {quoted(name)}: metrics of your own need Python: pass metrics= there")
+        what = f"loss=mtf.{task.loss!r}" if isinstance(task.loss, Distillation) else "loss="
+        unsaid.append(f"task {quoted(name)}: its loss needs Python: pass {what} there")
+    if own:
+        what = "metrics= and metric=" if task.metric in own else "metrics="
+        unsaid.append(
+            f"task {quoted(name)}: metrics of your own, {name_list(own)}, need Python: pass {what} "
+            "there"
+        )
     if task.label is not None and task.label != name:
         unsaid.append(
             f"task {quoted(name)} learns the label {quoted(task.label)} of rows with several: call "
             "the head so, or give a file with this label alone"
         )
     return found
+
+
+def _is_small(loss: Distillation) -> bool:
+    """Say whether a job can hold what a teacher says of the rows."""
+    return loss.has_logits and loss.teacher.size <= _MOST_LOGITS

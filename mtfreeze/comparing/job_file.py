@@ -14,7 +14,7 @@ from typing import Any
 
 from ..closest import counted
 from ..printable import printable
-from .repeat import yaml_text
+from .repeat import ASKED_FOR, as_asked, yaml_text
 
 __all__ = ["job_of", "job_text"]
 
@@ -33,6 +33,7 @@ def job_of(settings: Mapping[str, Any], folder: Path | None = None) -> dict[str,
     folder : Path, optional
         Where its files lie, the model among them.
     """
+    settings = as_asked(settings)
     facts = settings.get("job")
     if facts is None:
         return None
@@ -85,6 +86,7 @@ def job_text(settings: Mapping[str, Any], folder: Path | None = None) -> str | N
     job = job_of(settings, folder)
     if job is None:
         return None
+    settings = as_asked(settings)
     facts = settings["job"]
     command = "mtfreeze compare job.yaml" + (" --gradients" if settings.get("gradients") else "")
     version, date = settings.get("version", ""), settings.get("date", "")
@@ -94,6 +96,8 @@ def job_text(settings: Mapping[str, Any], folder: Path | None = None) -> str | N
         f"# `{command}` repeats it: the same scores, bit for bit with the same kernels,",
         "# once the files named below are written." if facts["rows"] else "# from the same files.",
     ]
+    if settings.get(ASKED_FOR):
+        lines += ["# That is the race on pilots, and what it chooses then on all rows."]
     if facts["trained"] and folder is None:
         lines += [
             "# The model had trained heads or an adapter: save it, model.save_pretrained(FOLDER),",
@@ -112,9 +116,10 @@ def job_text(settings: Mapping[str, Any], folder: Path | None = None) -> str | N
 def _data_lines(data: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of the section `data`, each task behind what is to be written for it."""
     rows = settings["job"]["rows"]
+    sizes = {**settings["tasks"], **(settings.get("old_tasks") or {})}
     for name, entry in data.items():
         for part, (kind, several) in rows.get(name, {}).items():
-            n_rows = settings["tasks"][name].get(part) or 0
+            n_rows = sizes[name].get(part) or 0
             yield f"  # {counted(n_rows, 'row')} were given in memory: {_what(kind, several)},"
             yield f"  # and name it behind {part}."
         yield from ("  " + line for line in yaml_text({name: entry}).rstrip("\n").split("\n"))

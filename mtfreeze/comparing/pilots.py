@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..heads.task import Task
+from ..losses.distillation import Distillation
 from ..planning.run_plan import RunPlan
 from .race_settings import Race, RaceFacts
 
@@ -55,7 +57,10 @@ def pilot_tasks(tasks: Mapping[str, Task], race: Race, facts: RaceFacts) -> dict
         if n_rows < _LEAST_ROWS:
             return None
         found[name] = copy.copy(task)
-        found[name].train = task.train.select(task.train.drawn(n_rows, facts.seed))
+        rows = task.train.drawn(n_rows, facts.seed)
+        found[name].train = task.train.select(rows)
+        if isinstance(task.loss, Distillation):  # what it teaches of these rows
+            found[name].loss = replace(task.loss, teacher=task.loss.teacher[rows])
     return found
 
 

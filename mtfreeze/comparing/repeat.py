@@ -11,15 +11,23 @@ import yaml
 from ..adapters.descriptions import way_from_dict
 from ..printable import printable_lines
 
-__all__ = ["python_call", "settings_yaml", "yaml_text"]
+__all__ = ["ASKED_FOR", "as_asked", "python_call", "settings_yaml", "yaml_text"]
 
-_NOT_SHOWN = ("identity", "probe", "job")
+ASKED_FOR = "asked_for"
+"""Key of what a call was told, where the comparison that it handed back is one step of it."""
+
+_NOT_SHOWN = ("identity", "probe", "job", ASKED_FOR)
 """Digests, texts and what is shown elsewhere: for the program, not for readers."""
+
+
+def as_asked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the call: after a race of pilots all that raced, and the race."""
+    return {**settings, **settings.get(ASKED_FOR, {})}
 
 
 def settings_yaml(settings: Mapping[str, Any]) -> str:
     """Return the settings as YAML, in their own order."""
-    shown = {name: value for name, value in settings.items() if name not in _NOT_SHOWN}
+    shown = {name: one for name, one in as_asked(settings).items() if name not in _NOT_SHOWN}
     return yaml_text(shown)
 
 
@@ -54,6 +62,7 @@ def python_call(settings: Mapping[str, Any]) -> str:
         epochs=2,
     )
     """
+    settings = as_asked(settings)
     lines = [
         "import mtfreeze as mtf",
         "",

@@ -20,10 +20,13 @@ from ..heads.measure import RowCounts
 from ..heads.registry import measure_named
 from ..notices import renamed
 
-__all__ = ["MAJORITY", "START", "ScenarioRun", "TaskScore", "UnitState"]
+__all__ = ["ASKED", "MAJORITY", "START", "ScenarioRun", "TaskScore", "UnitState"]
 
 START = "start"
 """Name of the row that all scenarios begin from."""
+
+ASKED = "metric"
+"""Key of a task's settings: the metric that it names, where verdicts are by another."""
 
 MAJORITY = "majority"
 """Name of the row of always predicting what is most frequent in the training data."""

@@ -19,6 +19,7 @@ from ..printable import printable
 from ..quoting import quoted
 from ..runtime.threads import get_threads, set_threads
 from .comparison_folder import ComparisonFolder, described
+from .own_functions import OwnFunctions, runs_here
 from .results import ScenarioRun
 from .worker import Interrupted, run_job
 
@@ -49,7 +50,10 @@ def _failed(job: Job, error: BaseException | str) -> ScenarioRun:
 
 
 def run_here(
-    folder: ComparisonFolder, jobs: Sequence[Job], threads: int | None
+    folder: ComparisonFolder,
+    jobs: Sequence[Job],
+    threads: int | None,
+    own: OwnFunctions | None = None,
 ) -> Iterator[tuple[Job, ScenarioRun]]:
     """Run jobs in this process, in order, and yield each with its result.
 
@@ -61,10 +65,11 @@ def run_here(
         At Ctrl-C.
     """
     before = get_threads()
+    more = {"own": own} if own else {}
     try:
         for job in jobs:
             try:
-                found = run_job(str(folder.path), job.name, job.seed, threads, job.stop)
+                found = run_job(str(folder.path), job.name, job.seed, threads, job.stop, **more)
             except Interrupted:
                 raise
             except Exception as error:
@@ -75,7 +80,11 @@ def run_here(
 
 
 def run_on(
-    executor: Executor, folder: ComparisonFolder, jobs: Sequence[Job], threads: int
+    executor: Executor,
+    folder: ComparisonFolder,
+    jobs: Sequence[Job],
+    threads: int,
+    own: OwnFunctions | None = None,
 ) -> Iterator[tuple[Job, ScenarioRun]]:
     """Run jobs on an executor; they come with their results, as they are done.
 
@@ -84,13 +93,14 @@ def run_on(
     Interrupted
         At Ctrl-C; jobs that have not begun are cancelled.
     """
+    more = {"own": own} if own and runs_here(executor) else {}  # none can be sent elsewhere
     waiting: dict[Future[ScenarioRun], Job] = {}
     lost: list[Job] = []
     try:
         for job in jobs:
             try:
                 sent = executor.submit(
-                    run_job, str(folder.path), job.name, job.seed, threads, job.stop
+                    run_job, str(folder.path), job.name, job.seed, threads, job.stop, **more
                 )
             except (Broken, RuntimeError):
                 # The executor takes no more jobs: a worker died (broken), or it was shut down

@@ -16,7 +16,7 @@ from ..data.boxes import Box
 from ..data.example import Example, Label
 from ..data.examples import Examples
 from ..errors import ConfigError
-from ..heads.extra_metrics import metrics_from_values
+from ..heads.extra_metrics import ExtraMetric, OwnMetric, metrics_from_values
 from ..heads.task import Task
 from ..images import Augment, Picture
 from ..images.telling import is_image
@@ -25,29 +25,28 @@ from ..losses.described import DescribedLoss
 from ..losses.from_dict import loss_from_dict
 from ..losses.own import loss_name
 from ..quoting import quoted
+from .own_functions import OwnFunctions, check_carried, is_key
 
 __all__ = ["probe_from_values", "probe_to_values", "tasks_from_values", "tasks_to_values"]
 
 _OPTIONS = ("weight", "train_through_frozen", "metric", "label")
 
 
-def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
+def tasks_to_values(tasks: Mapping[str, Task], own: OwnFunctions | None = None) -> dict[str, Any]:
     """Return JSON values of tasks: sets of rows, and which task uses which.
+
+    Parameters
+    ----------
+    tasks : mapping of str to Task
+    own : OwnFunctions, optional
+        Takes what other processes cannot import; None: the jobs run there.
 
     Raises
     ------
     ConfigError
-        If a task has a loss of its own, which is a function and no value, or a metric of its own
-        that other processes cannot import.
+        If there is such a function, and no `own`.
     """
-    for name, task in tasks.items():
-        if task.loss is not None and not isinstance(task.loss, DescribedLoss):
-            raise ConfigError(
-                f"task {quoted(name)} has a loss of its own, {loss_name(task.loss)}; the jobs of a "
-                "comparison run from a folder alone, in any process, and a folder cannot hold a "
-                "function; leave loss= out, describe it as mtf.CrossEntropy(...), or call fit for "
-                "each freeze schedule"
-            )
+    check_carried(tasks, here=own is not None)
     sets: dict[int, Examples] = {}
 
     def place(examples: Examples | None) -> int | None:
@@ -60,11 +59,11 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
         name: {
             "train": place(task.train),
             "eval": place(task.eval),
-            "loss": task.loss.to_dict() if isinstance(task.loss, DescribedLoss) else None,
+            "loss": _loss(name, task, own),
             **{option: getattr(task, option) for option in _OPTIONS},
             "augment": None if task.augment is None else asdict(task.augment),
             # Not where there are none, so that comparisons of earlier versions go on.
-            **({"metrics": _metrics(name, task)} if task.metrics else {}),
+            **({"metrics": _metrics(name, task, own)} if task.metrics else {}),
             **({} if task.sampling == EACH_ROW else {"sampling": task.sampling}),
         }
         for name, task in tasks.items()
@@ -73,8 +72,26 @@ def tasks_to_values(tasks: Mapping[str, Task]) -> dict[str, Any]:
     return {"sets": rows, "tasks": described}
 
 
-def _metrics(name: str, task: Task) -> list[str]:
-    return [one.to_value(f"task {quoted(name)}") for one in task.metrics]
+def _loss(name: str, task: Task, own: OwnFunctions | None) -> Any:
+    if task.loss is None:
+        return None
+    if isinstance(task.loss, DescribedLoss):
+        return task.loss.to_dict()
+    assert own is not None  # else it was refused
+    return own.keep(name, loss_name(task.loss), task.loss)
+
+
+def _metrics(name: str, task: Task, own: OwnFunctions | None) -> list[str]:
+    return [_metric(name, one, own) for one in task.metrics]
+
+
+def _metric(name: str, metric: ExtraMetric, own: OwnFunctions | None) -> str:
+    try:
+        return metric.to_value(f"task {quoted(name)}")
+    except ConfigError:
+        if own is None or not isinstance(metric, OwnMetric):
+            raise
+        return own.keep(name, metric.name, metric.function)
 
 
 def _row(row: Example) -> list[Any]:
@@ -101,8 +118,17 @@ def _label(label: Label | None) -> Any:
     return [asdict(one) if isinstance(one, Box) else one for one in label]
 
 
-def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
-    """Return the tasks that `tasks_to_values` gave the values of."""
+def tasks_from_values(
+    values: Mapping[str, Any], own: OwnFunctions | None = None
+) -> dict[str, Task]:
+    """Return the tasks that `tasks_to_values` gave the values of.
+
+    Raises
+    ------
+    ConfigError
+        If a function can neither be imported nor is one of `own`.
+    """
+    there = OwnFunctions() if own is None else own
     sets = [Examples(map(_example, one["rows"]), one["name"]) for one in values["sets"]]
 
     def rows(number: int | None) -> Examples | None:
@@ -112,14 +138,28 @@ def tasks_from_values(values: Mapping[str, Any]) -> dict[str, Task]:
         name: Task(
             rows(one["train"]),
             rows(one["eval"]),
-            loss=None if one["loss"] is None else loss_from_dict(one["loss"], f"loss of {name}"),
+            loss=_loss_of(one["loss"], name, there),
             **{option: one[option] for option in _OPTIONS},
             augment=None if one.get("augment") is None else Augment(**one["augment"]),
-            metrics=metrics_from_values(one.get("metrics", ()), f"task {quoted(name)}"),
+            metrics=_metrics_of(one.get("metrics", ()), name, there),
             sampling=one.get("sampling", EACH_ROW),
         )
         for name, one in values["tasks"].items()
     }
+
+
+def _loss_of(value: Any, name: str, own: OwnFunctions) -> Any:
+    if is_key(value):
+        return own.find(value, f"loss of task {quoted(name)}")
+    return None if value is None else loss_from_dict(value, f"loss of {name}")
+
+
+def _metrics_of(values: Iterable[str], name: str, own: OwnFunctions) -> list[Any]:
+    found: list[Any] = []
+    for one in values:
+        where = f"task {quoted(name)}"
+        found += [own.find(one, where)] if is_key(one) else metrics_from_values([one], where)
+    return found
 
 
 def _example(row: list[Any]) -> Example:

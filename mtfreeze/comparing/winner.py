@@ -24,6 +24,7 @@ from ..training.claiming import claimed
 from .arguments import identity_of
 from .comparison_folder import ComparisonFolder, described
 from .given import Given
+from .own_functions import OwnFunctions
 from .results import START, ScenarioRun
 from .worker import Interrupted, fingerprint_of, run_job, trained_again
 
@@ -51,7 +52,7 @@ def model_of(
     folder : Path or None
         Of the comparison.
     given : Given or None
-        What it was made from, in this process.
+        What it was made from, in this process; beside a folder its functions alone are asked for.
     reporter : Reporter
 
     Raises
@@ -65,6 +66,7 @@ def model_of(
     KeyboardInterrupt
         At Ctrl-C.
     """
+    own = None if given is None else given.own
     if folder is not None:
         place = ComparisonFolder(folder)
         kept = place.kept_model(run.scenario, run.seed)
@@ -72,7 +74,7 @@ def model_of(
             return _kept(kept, run)
         with claimed(folder):
             try:
-                return _again(place, run, settings, reporter)
+                return _again(place, run, settings, reporter, own)
             finally:
                 place.forget_features()
     if given is None:
@@ -88,7 +90,7 @@ def model_of(
     with tempfile.TemporaryDirectory(prefix="mtfreeze-winner-") as path:
         place = ComparisonFolder(path)
         given.fill(place, settings, given.values())
-        return _again(place, run, settings, reporter)
+        return _again(place, run, settings, reporter, own)
 
 
 def _kept(path: Path, run: ScenarioRun) -> MultiTaskModel:
@@ -105,7 +107,11 @@ def _kept(path: Path, run: ScenarioRun) -> MultiTaskModel:
 
 
 def _again(
-    place: ComparisonFolder, run: ScenarioRun, settings: Mapping[str, Any], reporter: Reporter
+    place: ComparisonFolder,
+    run: ScenarioRun,
+    settings: Mapping[str, Any],
+    reporter: Reporter,
+    own: OwnFunctions | None,
 ) -> MultiTaskModel:
     """Train a row again in a folder."""
     now = (_core.VERSION, _core.runtime_info().isa)
@@ -120,8 +126,9 @@ def _again(
         warnings.simplefilter("ignore", FreezeWarning)  # said by the comparison
         try:
             if run.scenario != START and not place.has_start(run.seed):
-                run_job(str(place.path), START, run.seed, None)
-            model = trained_again(place, run.scenario, run.seed, described(settings, run.scenario))
+                run_job(str(place.path), START, run.seed, None, own=own)
+            row = described(settings, run.scenario)
+            model = trained_again(place, run.scenario, run.seed, row, own)
         except Interrupted:
             raise KeyboardInterrupt from None
     if fingerprint_of(model) != run.fingerprint:

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from ..closest import counted
 from ..pictures.words import metric_words
+from ..printable import printable
 from ..quantities import in_time
 from .bootstrap import Difference
 from .figures import ScenarioFigures
 from .judging import Best
 from .results import START
 
-__all__ = ["few_rows", "joined", "troubles", "verdict"]
+__all__ = ["few_rows", "joined", "judged_otherwise", "troubles", "verdict"]
 
 FEW_ROWS = 100
 """Evaluation rows below which intervals of a bootstrap are said to be rough."""
@@ -35,6 +36,23 @@ def joined(names: Sequence[str], word: str = "and") -> str:
 def interval(change: Difference) -> str:
     """Return a difference with its 95 % interval."""
     return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+
+
+def judged_otherwise(task: str, asked: str, metric: str) -> str:
+    """Say that verdicts on a task are not by the metric that it asked for.
+
+    Parameters
+    ----------
+    task : str
+    asked : str
+        What ``Task(metric=)`` named.
+    metric : str
+        What verdicts are by.
+    """
+    return (
+        f"{task}: verdicts are by {metric_words(metric)}: {printable(asked)} is of all answers at "
+        f"once, and a verdict draws rows again; to_csv has it as metric.{printable(asked)}"
+    )
 
 
 def verdict(best: Best, rows: Mapping[str, ScenarioFigures]) -> str:

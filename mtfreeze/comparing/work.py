@@ -14,6 +14,7 @@ from typing import Any
 from ..printable import printable
 from ..runtime.progress import Reporter
 from .comparison_folder import ComparisonFolder, described
+from .own_functions import OwnFunctions
 from .race_settings import RaceFacts
 from .race_standing import Raced, Standing, read_rungs, stand
 from .race_words import drop_lines
@@ -40,6 +41,8 @@ class Work:
     reporter : Reporter
     facts : RaceFacts, optional
         Of a race.
+    own : OwnFunctions, optional
+        Functions that stay in this process.
     """
 
     def __init__(
@@ -50,9 +53,10 @@ class Work:
         threads: int | None,
         reporter: Reporter,
         facts: RaceFacts | None = None,
+        own: OwnFunctions | None = None,
     ) -> None:
         self.folder, self.settings, self.executor = folder, settings, executor
-        self.threads, self.reporter, self.facts = threads, reporter, facts
+        self.threads, self.reporter, self.facts, self.own = threads, reporter, facts, own
         self.found: dict[Job, ScenarioRun] = {}
         self._rungs: dict[Job, ScenarioRun] = {}
         self._n_jobs = 0
@@ -126,9 +130,9 @@ class Work:
         if not ready:
             return
         if self.executor is None:
-            done = run_here(self.folder, ready, self.threads)
+            done = run_here(self.folder, ready, self.threads, self.own)
         else:
-            done = run_on(self.executor, self.folder, ready, self.threads or 1)
+            done = run_on(self.executor, self.folder, ready, self.threads or 1, self.own)
         for job, run in done:
             self._take(job, run)
 

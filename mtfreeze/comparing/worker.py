@@ -36,6 +36,7 @@ from ..training.fit import fit
 from .baseline import majority_scores
 from .comparison_folder import ComparisonFolder, described
 from .drift import drift, gradient_cosines
+from .own_functions import OwnFunctions
 from .race_data import going_on, judged_at, judging_tasks, with_legs
 from .results import MAJORITY, START, ScenarioRun, TaskScore
 from .scenarios import Scenario
@@ -75,7 +76,13 @@ class Interrupted(TrainingError):
 
 
 def run_job(
-    folder: str, name: str, seed: int, threads: int | None, stop: int | None = None
+    folder: str,
+    name: str,
+    seed: int,
+    threads: int | None,
+    stop: int | None = None,
+    *,
+    own: OwnFunctions | None = None,
 ) -> ScenarioRun:
     """Run one row of the comparison in `folder` with one seed, and keep its result there.
 
@@ -91,6 +98,8 @@ def run_job(
     stop : int, optional
         Of a race: the scenario pauses after this step of its run, is scored on the rows that judge
         and keeps a checkpoint, from which the next job of this name and seed goes on.
+    own : OwnFunctions, optional
+        What the folder has keys of, in the process that made it.
 
     Raises
     ------
@@ -107,7 +116,7 @@ def run_job(
     with warnings.catch_warnings():
         # Said once by the comparison, not by each of its jobs.
         warnings.simplefilter("ignore", FreezeWarning)
-        job = _Job(place, settings, seed)
+        job = _Job(place, settings, seed, own)
         row = described(settings, name)
         if name == MAJORITY:
             run = job.majority()
@@ -122,7 +131,9 @@ def run_job(
     return run
 
 
-def trained_again(place: ComparisonFolder, name: str, seed: int, row: Any) -> MultiTaskModel:
+def trained_again(
+    place: ComparisonFolder, name: str, seed: int, row: Any, own: OwnFunctions | None = None
+) -> MultiTaskModel:
     """Return the model that a row and seed come to, `START` too; nothing is kept in the folder but
     features. `row` is what `described` says of it.
 
@@ -133,7 +144,7 @@ def trained_again(place: ComparisonFolder, name: str, seed: int, row: Any) -> Mu
     Exception
         Whatever training raises.
     """
-    job = _Job(place, place.settings(), seed)
+    job = _Job(place, place.settings(), seed, own)
     if name == START:
         return job.train_start()[0]
     return job.train(Scenario.from_dict(row))
@@ -183,11 +194,17 @@ def score_of(model: MultiTaskModel, name: str, task: Task, outcome: Outcome) -> 
 class _Job:
     """What the jobs of one folder and seed have in common."""
 
-    def __init__(self, place: ComparisonFolder, settings: Mapping[str, Any], seed: int) -> None:
+    def __init__(
+        self,
+        place: ComparisonFolder,
+        settings: Mapping[str, Any],
+        seed: int,
+        own: OwnFunctions | None,
+    ) -> None:
         self.place, self.settings, self.seed = place, settings, seed
         values = place.tasks()
-        self.tasks = tasks_from_values(values["tasks"])
-        self.old_tasks = tasks_from_values(values["old_tasks"])
+        self.tasks = tasks_from_values(values["tasks"], own)
+        self.old_tasks = tasks_from_values(values["old_tasks"], own)
         self.probe = probe_from_values(values["probe"])
         self.stats: list[CacheStats] = []
 

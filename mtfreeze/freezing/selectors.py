@@ -27,7 +27,7 @@ leave nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Set, Sized
+from collections.abc import Collection, Iterable, Sequence, Set, Sized
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -42,7 +42,7 @@ from .below_units import keys_below, parts_of, splits
 from .model_index import ModelIndex, Selection
 from .spellings import is_layer, spellings
 
-__all__ = ["Selector", "resolve", "selector_texts"]
+__all__ = ["Selector", "by_mark", "in_words", "resolve", "selector_texts"]
 
 Selector = str | Collection[Any]
 """A str, or a collection of selectors."""
@@ -77,9 +77,7 @@ def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Select
     SelectorError
         If a selector matches nothing, with the closest names, or exclusions leave nothing.
     """
-    texts = [text.strip() for text in selector_texts("a selector", what)]
-    excluded = [text for text in texts if text.startswith(_NOT)]
-    named = [text for text in texts if not text.startswith(_NOT)]
+    named, excluded = by_mark(selector_texts("a selector", what))
     selection = index.of_units(range(len(index.unit_paths)) if excluded and not named else ())
     for text in named:
         selection = selection | _one(index, text, strict)
@@ -98,6 +96,26 @@ def resolve(index: ModelIndex, what: Selector, *, strict: bool = True) -> Select
             "out, or write 'none' to select nothing"
         )
     return left
+
+
+def by_mark(texts: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return what selectors name, and their exclusions, with the mark."""
+    plain = [text.strip() for text in texts]
+    return [one for one in plain if one[:1] != _NOT], [one for one in plain if one[:1] == _NOT]
+
+
+def in_words(texts: Sequence[str]) -> str:
+    """Return selectors as a name of what they select together.
+
+    Examples
+    --------
+    >>> in_words(["backbone", "heads"]), in_words(["backbone", "!layers[5]"]), in_words(["!heads"])
+    ('backbone, heads', 'backbone except layers[5]', 'all except heads')
+    """
+    named, excluded = by_mark(texts)
+    without = ", ".join(one.removeprefix(_NOT).lstrip() for one in excluded)
+    words = ", ".join(named) or ("all" if excluded else "")
+    return f"{words} except {without}" if excluded else words
 
 
 def _one(index: ModelIndex, text: str, strict: bool) -> Selection:

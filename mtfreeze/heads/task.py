@@ -101,8 +101,8 @@ class Task:
     (n,) int64 class indices of heads that choose one label (-1 for a word that was cut off, where
     there is no ``O``); (n, n_labels) int64 of 0 and 1 for sets of labels; float64 for numbers. Its
     name is that of the function. `fit` calls it once before the first step, with answers that are
-    all right; what it raises becomes a `ConfigError` that names it. Functions for `compare`, whose
-    jobs import them, must stand in a module.
+    all right; what it raises becomes a `ConfigError` that names it. Where `compare` runs jobs in
+    other processes, they import it, so it must stand in a module.
 
     Examples
     --------
@@ -336,6 +336,13 @@ class Task:
         """Return the task without its evaluation rows, for those who evaluate on their own."""
         left = copy.copy(self)
         left.eval = None
+        return left
+
+    def only_judged(self) -> Task:
+        """Return the task as one that is only watched: its evaluation rows, and no loss."""
+        left = copy.copy(self)
+        left.train = left.loss = left.augment = None
+        left.weight, left.train_through_frozen, left.sampling = 1.0, False, EACH_ROW
         return left
 
     def label_name(self, task: str) -> str:

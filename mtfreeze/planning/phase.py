@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..checks import check_choice, check_flag, check_integer, check_number, typed
-from ..freezing.selectors import Selector, selector_texts
+from ..freezing.selectors import Selector, by_mark, in_words, selector_texts
 from ..runtime.precision import check_precision
 from .checks import Rate, check_layer_decay, check_rate
 from .rate_clock import SCHEDULES
@@ -85,12 +85,16 @@ class Phase:
         if self.name is not None:
             return self.name
         train, freeze = (
-            what if isinstance(what, str) or what is None else ", ".join(what)
+            [what] if isinstance(what, str) else list(what or ())
             for what in (self.train, self.freeze)
         )
-        if freeze in (None, "none", ""):
-            return train or "all"
-        return f"{train or 'all'} but {freeze}"
+        trained = in_words(train) or "all"
+        if freeze in ([], ["none"], [""]):
+            return trained
+        named, excluded = by_mark(freeze)
+        if not train and not named:  # all is frozen but these
+            return in_words([one[1:].lstrip() for one in excluded])
+        return f"{trained} but {in_words(freeze)}"
 
     @property
     def has_own_rates(self) -> bool:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from ..comparing.arguments import check_arguments, describe, take_start
+from ..comparing.own_functions import OwnFunctions, runs_here
 from ..comparing.task_files import tasks_to_values
 from ..steps.batch import check_tasks
 from ..steps.task_losses import with_logits
@@ -81,9 +82,11 @@ def key_of(
         As `compare` does.
     """
     old = own.get("old_tasks")
+    here = OwnFunctions() if runs_here(own.get("executor")) else None
+    watched = with_logits(model, check_tasks(model, old)) if old else {}
     values = {
-        "tasks": tasks_to_values(tasks),
-        "old_tasks": tasks_to_values(with_logits(model, check_tasks(model, old)) if old else {}),
+        "tasks": tasks_to_values(tasks, here),
+        "old_tasks": tasks_to_values(watched, here),
         "probe": [],
     }
     given = dict(of_fit)

@@ -5,8 +5,8 @@
 
 Each writes the same: settings of the run and what is frozen in each phase as parameters; the
 figures of each step below ``train/``, those of each evaluation below ``eval/``, by optimizer step.
-What is not finite is left out. The packages are extras and are imported when a logger is made. An
-error of a tracker ends the run as that of any callback does, with the weights of the last step.
+What is not finite is left out. The packages are extras and are imported when a logger is made. A
+tracker that raises is warned of once and left alone; the run goes on, to the same bits.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import math
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from ..checks import as_number, check_path, check_text
 from ..errors import CheckpointError, ConfigError
+from ..notices import TrackingWarning, warn
 from ..planning.settings import RUN_SETTINGS
 from ..quoting import cut, quoted
 from .callbacks import Callback, Context
@@ -35,6 +36,8 @@ _PLACES = ("step", "epoch", "phase")
 _NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")
 _LONGEST = 500
 """Characters of a parameter: the trackers' own bounds lie above."""
+_LONGEST_ERROR = 200
+"""Characters of what a tracker raised."""
 _RUN = "run"
 """Key of a checkpoint's note of which run it is."""
 
@@ -52,7 +55,7 @@ class TrackingLogger(Callback, ABC):
 
     def __init__(self) -> None:
         self.run_id: str | None = None
-        self._resumed = self._is_open = False
+        self._resumed = self._is_open = self._failed = False
 
     @abstractmethod
     def open(self, parameters: Mapping[str, Value], resumed_at: int | None) -> None:
@@ -67,18 +70,24 @@ class TrackingLogger(Callback, ABC):
         """End the run of the tracker."""
 
     def close(self) -> None:
-        """End the run of the tracker if one is open: after an error in `fit` nobody else does."""
+        """End the run of the tracker if one is open: after an error in `fit`, or of the tracker,
+        nobody else does. It raises what the tracker does."""
         if self._is_open:
             self._is_open = False
             self.finish()
 
     def on_train_begin(self, context: Context) -> None:
         """Begin a run with its parameters; go on with the earlier one after a checkpoint."""
+        self._failed = False
+        self._attempt(lambda: self._begin(context), context, "nothing of this run")
+
+    def _begin(self, context: Context) -> None:
+        resumed, self._resumed = self._resumed, False
         self.close()
-        if not self._resumed:
+        if not resumed:
             self.run_id = None
-        self.open(_parameters(context), context.step if self._resumed else None)
-        self._is_open, self._resumed = True, False
+        self.open(_parameters(context), context.step if resumed else None)
+        self._is_open = True
 
     def on_step_end(self, context: Context) -> None:
         """Write the figures of the step."""
@@ -86,16 +95,36 @@ class TrackingLogger(Callback, ABC):
         figures = {f"train/{key}": value for key, value in row.items() if key not in _PLACES}
         figures |= {"train/epoch": row["epoch"]}
         figures |= {"train/parameters_trained": context.phase.parameters_trained}
-        self.write(_finite(figures), context.step)
+        self._write(figures, context)
 
     def on_evaluate(self, context: Context) -> None:
         """Write the figures of the evaluation."""
         named = {f"eval/{key.removeprefix('eval_')}": v for key, v in context.metrics.items()}
-        self.write(_finite(named), context.step)
+        self._write(named, context)
+
+    def _write(self, figures: Mapping[str, Any], context: Context) -> None:
+        lost = f"no figures from step {context.step} on, and no end of the run"
+        self._attempt(lambda: self.write(_finite(figures), context.step), context, lost)
 
     def on_train_end(self, context: Context) -> None:
         """End the run."""
-        self.close()
+        self._attempt(self.close, context, "perhaps not the last figures, and no end of the run")
+
+    def _attempt(self, do: Callable[[], None], context: Context, lost: str) -> None:
+        """Call the tracker, unless it has failed; warn once where it does, and go on."""
+        if self._failed:
+            return
+        try:
+            do()
+        except Exception as error:
+            self._failed = True
+            said = cut(" ".join(str(error).split()), _LONGEST_ERROR)
+            warn(
+                f"{type(self).__name__} failed at step {context.step} of {context.n_steps} and is "
+                f"not called again: {type(error).__name__}{f': {said}' if said else ''}; the "
+                f"tracker has {lost}; training goes on, and run.history has all figures",
+                TrackingWarning,
+            )
 
     def get_state(self) -> dict[str, Any]:
         """Return which run it is."""

@@ -87,7 +87,7 @@ def test_an_earlier_run_is_written_over_by_force_alone(
 ) -> None:
     before = (saved / "training_history.jsonl").read_bytes()
     code, _, err = command("train", job, "--quiet", "--output", saved)
-    assert code == 2 and "add --force to write over it" in err, err
+    assert code == 2 and "add --force to write over them, or --resume" in err, err
     assert (saved / "training_history.jsonl").read_bytes() == before
     assert command("train", job, "--quiet", "--output", saved, "--resume", "--force")[0] == 2
     words = ("train", job, "--quiet", "--output", saved, "--force", "--epochs", 2)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mtfreeze import freeze_control
+
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -51,7 +53,7 @@ def test_demo_prints_table_and_writes_files(
     assert trained["backbone"] < trained["backbone[:2]"] < trained["none"]
     for name in scenarios:
         assert any(line.startswith(name) for line in out.splitlines())
-    for picture in ("trainability.png", "comparison.png"):
+    for picture in ("modes.png", "comparison.png"):
         assert (out_folder / picture).read_bytes().startswith(b"\x89PNG")
     assert "<html" in (out_folder / "report.html").read_text("utf-8")
     assert out.splitlines()[-1].startswith("answer: freeze ")
@@ -80,3 +82,16 @@ def test_demo_checks_modes_first(command: Command, small_demo: Path) -> None:
     assert code == 2
     assert "start" not in out
     assert "expected a number from -3 to 3" in err
+
+
+def test_the_picture_of_freeze_control_is_in_no_ones_way(
+    command: Command, small_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {one.name: one.default for one in freeze_control._load().params}
+    monkeypatch.chdir(tmp_path)
+    picture = Path(str(options["picture"]))
+    picture.parent.mkdir()
+    picture.write_text("mine")
+    code, _, err = command("demo", "--data", small_demo, "--mode", "backbone[:9]")
+    # What ends it is the mode; the folder of results, which both have by default, was taken.
+    assert code == 2 and "expected a number from -3 to 3" in err

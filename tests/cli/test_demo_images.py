@@ -90,7 +90,7 @@ def test_it_ends_with_table_pictures_and_advice(
     assert list(rows) == ["majority", "start", "backbone", "backbone[:2]"]
     trained = [int(float(rows[name]["parameters_trained"])) for name in list(rows)[1:]]
     assert trained[0] == trained[1] == 97 * 5 < trained[2]
-    for picture in ("trainability.png", "comparison.png"):
+    for picture in ("modes.png", "comparison.png"):
         assert (out_folder / picture).read_bytes().startswith(b"\x89PNG")
     assert "<html" in (out_folder / "report.html").read_text("utf-8")
     assert out.splitlines()[-1].startswith("answer: ")

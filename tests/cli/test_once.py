@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mtfreeze import freeze_control
 from mtfreeze.cli.app import cli
+from mtfreeze.cli.compare import mode_of, modes_of
 from mtfreeze.cli.job import load_config, parse_config
 from mtfreeze.cli.job_yaml import parse_yaml
 from mtfreeze.cli.once import OnceCommand
@@ -157,3 +158,30 @@ WORDS = st.sampled_from(["no", "yes", "on", "1", "01", "1.50", "null", "~", "a",
 def test_a_key_is_what_is_written(words: dict[str, str]) -> None:
     text = "\n".join(f"{key}: '{value}'" for key, value in words.items())
     assert parse_yaml(text, "job") == words
+
+
+@pytest.mark.parametrize(
+    ("text", "modes"),
+    [
+        ("backbone", ["backbone"]),
+        ("backbone, none", ["backbone", "none"]),
+        ("!classifier,none", ["!classifier", "none"]),
+        ("backbone,!layers[2];none", [["backbone", "!layers[2]"], "none"]),
+        ("backbone, !layers[2] ;", [["backbone", "!layers[2]"]]),
+        ("none; re:a{1,2}", ["none", "re:a{1,2}"]),
+    ],
+)
+def test_modes_of_several_parts(text: str, modes: list[str | list[str]]) -> None:
+    assert modes_of(text) == modes
+    assert [mode_of("re:a{1,2}"), mode_of("a, !b"), mode_of(" a")] == [
+        "re:a{1,2}",
+        ["a", "!b"],
+        "a",
+    ]
+
+
+def test_modes_that_may_be_one_or_several(command: Command) -> None:
+    code, out, err = command("compare", "--config", "a.yaml", "--modes", "backbone,!heads")
+    assert (code, out) == (2, "")
+    assert "expected ; between modes where one has several parts" in err
+    assert "write 'backbone,!heads;' for one, 'backbone; !heads' for 2" in err

@@ -10,11 +10,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
 import mtfreeze as mtf
 from mtfreeze.cli import job as jobs
 from mtfreeze.cli.build import build_model, build_tasks
+from mtfreeze.cli.compare import split_watched
 from mtfreeze.cli.job import load_config, parse_config
 from mtfreeze.comparing.comparison import Comparison
 from mtfreeze.comparing.job_facts import READER_KEYS, job_facts
@@ -232,13 +235,51 @@ def test_what_no_job_holds_is_said(
     )
     text = job_text(given) or ""
     assert "# Not in this job: task 'classifier': its loss needs Python" in text
-    assert "# Not in this job: a job has no tasks that are only watched" in text
+    assert "Not in this job: a job has no texts" not in text
+    config = parsed(given)
+    assert set(config.data["ner_head"]) == {"eval"} and "ner_head" in config.heads
+    tasks, watched = split_watched({"classifier": task, "ner_head": mtf.Task(eval=TAGGED)})
+    assert (list(tasks), list(watched)) == (["classifier"], ["ner_head"])
+    assert split_watched(watched) == (watched, {})  # refused, for what is missing
     assert "several" not in text and "save_pretrained" not in text
     given["job"]["trained"] = True
     assert "model.save_pretrained(FOLDER)" in (job_text(given) or "")
     assert parsed(given, tmp_path).model == {"name": str(tmp_path / "model")}
     del given["job"]  # of an earlier version
     assert job_text(given) is None
+
+
+def test_small_teachers_are_told(
+    two_head_model: mtf.MultiTaskModel, from_files: dict[str, mtf.Task]
+) -> None:
+    rows = from_files["classifier"].train
+    assert rows is not None
+    logits = np.random.default_rng(0).standard_normal((len(rows), 2)) * 1e-5
+
+    def told(teacher: Any) -> tuple[Any, str]:
+        loss = mtf.Distillation(teacher, temperature=3.0)
+        given = settings_of(two_head_model, {"classifier": mtf.Task(rows, rows, loss=loss)})
+        return parsed(given).data["classifier"].get("loss"), job_text(given) or ""
+
+    loss, text = told(logits)
+    assert (loss.teacher == logits.astype(np.float32)).all() and loss.temperature == 3.0
+    assert "Not in this job" not in text
+    for teacher in (np.zeros((1_001, 2)), two_head_model):
+        loss, text = told(teacher)
+        assert loss is None
+        assert "its loss needs Python: pass loss=mtf.Distillation(teacher=" in text
+
+
+def test_a_job_watches_what_it_does_not_train(command: Command, job: Path, tmp_path: Path) -> None:
+    words = ("compare", job, "--modes", "all", "--seeds", 1, "--epochs", 1, "--quiet", "--json")
+    path = tmp_path / "watched.yaml"
+    raw = yaml.safe_load(job.read_text("utf-8"))
+    del raw["data"]["ner_head"]["train"]
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    code, out, err = command(words[0], path, *words[2:])
+    assert code == 0, err
+    settings = json.loads(out)["settings"]
+    assert (list(settings["tasks"]), list(settings["old_tasks"])) == (["classifier"], ["ner_head"])
 
 
 def share_right(gold: Any, predicted: Any) -> float:
@@ -265,7 +306,7 @@ def test_settings_of_tasks_and_models_are_said(tiny_folder: Path) -> None:
     assert config.data["mood"]["metric"] == "balanced_accuracy"
     assert config.data["mood"]["metrics"] == ["balanced_accuracy"]
     text = job_text(given) or ""
-    assert "# Not in this job: task 'mood': metrics of your own need Python" in text
+    assert "# Not in this job: task 'mood': metrics of your own, 'share_right', need Python" in text
     assert "# Not in this job: task 'mood' learns the label 'other' of rows with several" in text
     again = build_model(config)
     assert (again.pooling, again.default_prompt_name, dict(again.prompts)) == (

@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mtfreeze as mtf
 from mtfreeze.cli.build import build_tasks
 from mtfreeze.cli.job import parse_config
+from mtfreeze.comparing.job_facts import job_facts
 from mtfreeze.comparing.task_files import tasks_from_values, tasks_to_values
+from mtfreeze.comparing.winner import model_of
+from mtfreeze.runtime.progress import Reporter
+from support.bits import bits
 from support.small_tasks import ROWS, two_tasks
 from support.user_metrics import miss_count, right_share
 
@@ -46,20 +52,80 @@ def test_every_scenario_reports_them(two_head_model: mtf.MultiTaskModel, tmp_pat
     assert last["metric.right_share"] == pytest.approx(last["value"])
 
 
-def test_what_a_comparison_refuses(two_head_model: mtf.MultiTaskModel) -> None:
+def always(outputs: Any, targets: Any) -> tuple[float, Any]:
+    """A loss whose gradient draws to the second label, whatever is right."""
+    gradient = np.zeros_like(outputs)
+    gradient[:, 1] = -1.0 / len(outputs)
+    return float(-outputs[:, 1].mean()), gradient
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_functions_of_this_process_are_taken_where_jobs_run_in_it(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path, threads: bool
+) -> None:
+    def inside(gold: Any, predicted: Any) -> float:
+        return float((gold == predicted).sum())
+
+    given = {"metrics": [inside], "metric": "inside", "loss": always}
+    tasks = {"classifier": two_tasks(**given)["classifier"]}
+    settings: dict[str, Any] = {"epochs": 1, "batch_size": 8, "start": "cold", "progress": False}
+    folder = tmp_path / "kept"
+    with ThreadPoolExecutor(1) as pool:
+        more = {"executor": pool} if threads else {}
+        found = mtf.compare(
+            two_head_model, tasks, ["backbone"], seeds=1, output_dir=folder, **settings, **more
+        )
+    row = next(row for row in found.rows if row.name == "backbone")
+    figures = row.tasks["classifier"].metrics
+    assert figures["inside"] == pytest.approx(figures["accuracy"] * len(ROWS))
+    assert row.tasks["classifier"].metric == "accuracy"
+    assert found.sentences()[0].startswith("classifier: verdicts are by accuracy: inside is of all")
+    alone = two_head_model.copy().freeze("backbone")
+    mtf.fit(alone, tasks, seed=0, **settings)
+    model = model_of(found.runs[-1], found.settings, folder, found.given, Reporter(False))
+    assert bits(model.parameters()) == bits(alone.parameters())
+    with pytest.raises(mtf.ConfigError, match="a function of the process that made the comparison"):
+        mtf.Comparison.load(folder).best_model(progress=False)
+
+    def other(gold: Any, predicted: Any) -> float:
+        return float((gold != predicted).sum())
+
+    other.__name__ = "inside"
+    tasks = {"classifier": two_tasks(**{**given, "metrics": [other]})["classifier"]}
+    with pytest.raises(mtf.ConfigError, match="holds another comparison: tasks differs"):
+        mtf.compare(two_head_model, tasks, ["backbone"], seeds=1, output_dir=folder, **settings)
+
+
+def test_other_processes_get_functions_of_modules_alone(
+    two_head_model: mtf.MultiTaskModel, tmp_path: Path
+) -> None:
     def inside(gold: Any, predicted: Any) -> float:
         return 0.0
 
-    for task, said in (
+    for given, said in (
         ({"metrics": [inside]}, "task 'classifier': jobs run in processes of their own"),
-        (
-            {"metrics": [miss_count], "metric": "miss_count"},
-            "one of 'accuracy', 'f1_macro', 'mcc'; found metric='miss_count'; leave metric= out",
-        ),
+        ({"loss": always}, "task 'classifier' has a loss of its own, .*always; jobs run in"),
     ):
-        tasks = {"classifier": two_tasks(**task)["classifier"]}
-        with pytest.raises(mtf.ConfigError, match=said):
-            mtf.compare(two_head_model, tasks, ["backbone"], seeds=1, progress=False, epochs=1)
+        tasks = {"classifier": two_tasks(**given)["classifier"]}
+        with (
+            ProcessPoolExecutor(1) as pool,
+            pytest.raises(mtf.ConfigError, match=said),
+        ):
+            mtf.compare(
+                two_head_model, tasks, ["backbone"], executor=pool, output_dir=tmp_path / "none"
+            )
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_job_says_which_metric_it_cannot_hold(two_head_model: mtf.MultiTaskModel) -> None:
+    tasks = two_tasks(metrics=["roc_auc", miss_count], metric="miss_count")
+    facts = job_facts(two_head_model, {"classifier": tasks["classifier"]}, {})
+    assert facts["data"]["classifier"]["metrics"] == ["roc_auc"]
+    assert "metric" not in facts["data"]["classifier"]
+    assert facts["unsaid"] == [
+        "task 'classifier': metrics of your own, 'miss_count', need Python: pass metrics= and "
+        "metric= there"
+    ]
 
 
 def test_job_files_name_them(two_head_model: mtf.MultiTaskModel, tmp_path: Path) -> None:

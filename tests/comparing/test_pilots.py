@@ -6,9 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mtfreeze as mtf
+from mtfreeze.comparing.job_file import job_of, job_text
+from mtfreeze.comparing.repeat import python_call
 from support.made_up_comparisons import SCENARIOS, comparison
 from support.small_tasks import ROWS
 
@@ -51,6 +54,37 @@ def test_the_chosen_one_alone_is_trained_on_all_rows(
     again = mtf.Comparison.load(tmp_path / "kept")
     assert again.race is not None and again.race.chosen == found.race.chosen
     assert again.n_missing == 0 and not again.interrupted
+    for one in (found, again):  # whoever repeats it repeats the race
+        job = job_of(one.settings)
+        assert job is not None
+        assert (job["modes"], job["race"]) == (["backbone", "none"], race.to_dict())
+        assert list(job["data"]["mood"]) == ["train", "eval"]
+        assert "# That is the race on pilots" in (job_text(one.settings) or "")
+        assert "pilot_steps=40" in python_call(one.settings)
+
+
+def test_a_teacher_teaches_pilots_their_own_rows(
+    model: mtf.MultiTaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtfreeze.comparing import compare as module
+
+    class Reached(Exception):
+        """Pilots begin."""
+
+    def begin(_: object, pilots: dict[str, mtf.Task], *__: object) -> Any:
+        raise Reached(pilots["mood"])
+
+    monkeypatch.setattr(module, "_by_pilots", begin)
+    rows = [(f"{text} {i}", label) for i, (text, label) in enumerate((MANY * 10)[:400])]
+    logits = np.arange(800, dtype=np.float32).reshape(400, 2)
+    task = mtf.Task(rows, MANY[:50], loss=mtf.Distillation(logits))
+    race = mtf.Race(pilot_steps=40, rows=40)
+    with pytest.raises(Reached) as caught:
+        mtf.compare(model, {"mood": task}, ["backbone", "none"], race=race, **SETTINGS)
+    (pilot,) = caught.value.args
+    assert len(pilot.train) == 40
+    numbers = [int(row.text.rpartition(" ")[2]) for row in pilot.train]
+    assert (pilot.loss.teacher == logits[numbers]).all()
 
 
 @pytest.mark.parametrize(

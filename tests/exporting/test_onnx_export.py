@@ -168,8 +168,15 @@ def test_the_command(
     saved = two_head_model.save_pretrained(tmp_path / "saved")
     code, out, _ = command("export", saved, "--onnx", tmp_path / "out", "--head", "classifier")
     assert code == 0 and len(out.splitlines()) == 2 and "model.onnx" in out
-    code, _, err = command("export", saved, "--onnx", tmp_path / "out", "--head", "x")
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "onnx").iterdir()}
+    words = ("export", saved, "--onnx", tmp_path / "out", "--head")
+    code, _, err = command(*words, "ner_head")
+    assert code == 2 and "with 'onnx'; choose another with --onnx, or add --force" in err
+    code, _, err = command(*words, "x", "--force")
     assert code == 2 and "head" in err
+    assert written == {path: path.stat().st_mtime_ns for path in written}
+    assert command(*words, "ner_head", "--force")[0] == 0
+    assert all(path.stat().st_mtime_ns > before for path, before in written.items())
     code, _, err = command("export", saved)
     assert code == 2 and "--onnx" in err
 

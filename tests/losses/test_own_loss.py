@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -221,12 +222,16 @@ def test_an_estimate_takes_it(two_head_model: mtf.MultiTaskModel) -> None:
     assert estimate.seconds > 0
 
 
-def test_a_comparison_refuses_it_before_anything_is_written(
+def test_other_processes_are_refused_it_before_anything_is_written(
     two_head_model: mtf.MultiTaskModel, tmp_path: Path
 ) -> None:
     folder = tmp_path / "comparison"
-    with pytest.raises(ConfigError, match=r"task 'classifier' has a loss of its own, .*hinge"):
-        mtf.compare(two_head_model, own_tasks(hinge), output_dir=folder, progress=False)
+    settings = {"output_dir": folder, "progress": False}
+    with (
+        ProcessPoolExecutor(1) as pool,
+        pytest.raises(ConfigError, match=r"task 'classifier' has a loss of its own, .*hinge"),
+    ):
+        mtf.compare(two_head_model, own_tasks(hinge), executor=pool, **settings)
     assert not folder.exists()
 
 

@@ -86,6 +86,13 @@ def frozen_of(model: mtf.MultiTaskModel, *selectors: Any) -> frozenset[str]:
         ({"train": "backbone", "freeze": "embeddings"}, ["heads", "embeddings"],
          "backbone but embeddings"),
         ({"freeze": "heads", "name": "mine"}, ["heads"], "mine"),
+        ({"freeze": "!classifier"}, ["backbone", "ner_head"], "classifier"),
+        ({"freeze": ["!classifier", "! ner_head"]}, ["backbone"], "classifier, ner_head"),
+        ({"freeze": ["backbone", "!layers[2]"]}, ["backbone[:2]"],
+         "all but backbone except layers[2]"),
+        ({"train": "!backbone"}, ["backbone"], "all except backbone"),
+        ({"train": ["heads", "!ner_head"], "freeze": "none"}, ["backbone", "ner_head"],
+         "heads except ner_head"),
     ],
 )  # fmt: skip
 def test_what_a_phase_freezes(

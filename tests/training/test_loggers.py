@@ -16,6 +16,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.training.loggers import TrackingLogger
+from support.bits import bits
 from support.small_tasks import fresh, quick_fit
 
 OF_REAL_LIBRARIES = pytest.mark.filterwarnings("ignore")
@@ -133,6 +134,65 @@ def test_after_an_error_close_ends_it(tiny_folder: Path) -> None:
     assert notebook.finished == 1
     with pytest.raises(mtf.CheckpointError, match="expected the state of Notebook"):
         notebook.set_state({"run": 3})
+
+
+class Away(Notebook):
+    """A tracker whose server is away at one of its calls, from the second on where it writes."""
+
+    def __init__(self, fails_in: str) -> None:
+        super().__init__()
+        self.fails_in, self.calls = fails_in, 0
+
+    def _called(self, name: str) -> None:
+        if name == self.fails_in:
+            self.calls += 1
+            if name != "write" or self.calls > 1:
+                raise ConnectionError("no route\nto the server")
+
+    def open(self, parameters: Mapping[str, Any], resumed_at: int | None) -> None:
+        self._called("open")
+        super().open(parameters, resumed_at)
+
+    def write(self, figures: Mapping[str, float], step: int) -> None:
+        self._called("write")
+        super().write(figures, step)
+
+    def finish(self) -> None:
+        self._called("finish")
+        super().finish()
+
+
+@pytest.mark.parametrize(
+    ("fails_in", "said", "n_calls", "n_written"),
+    [
+        ("open", "at step 0 of 5 .* the tracker has nothing of this run", 1, 0),
+        ("write", "at step 2 of 5 .* the tracker has no figures from step 2 on", 2, 1),
+        ("finish", "at step 5 of 5 .* the tracker has perhaps not the last figures", 1, None),
+    ],
+)
+def test_a_tracker_that_fails_does_not_end_the_run(
+    tiny_folder: Path, fails_in: str, said: str, n_calls: int, n_written: int | None
+) -> None:
+    plain, other, away = fresh(tiny_folder, "backbone[:2]"), Notebook(), Away(fails_in)
+    run = quick_fit(plain, epochs=1, eval_every="epoch")
+    model = fresh(tiny_folder, "backbone[:2]")
+    with pytest.warns(mtf.TrackingWarning, match="Away failed " + said) as warned:
+        found = quick_fit(model, epochs=1, eval_every="epoch", callbacks=[away, other])
+    (one,) = warned
+    assert "ConnectionError: no route to the server; " in str(one.message)
+    assert away.calls == n_calls
+    assert len(away.written) == (len(other.written) if n_written is None else n_written)
+    assert bits(model.parameters()) == bits(plain.parameters())
+    assert found.losses() == run.losses() and written(other) == expected(found)
+
+
+def test_a_tracker_that_failed_is_asked_again_by_the_next_run(tiny_folder: Path) -> None:
+    away = Away("open")
+    with pytest.warns(mtf.TrackingWarning):
+        run_of(tiny_folder, away)
+    away.fails_in = "none"
+    run = run_of(tiny_folder, away)
+    assert written(away) == expected(run) and away.finished == 1
 
 
 @pytest.mark.parametrize(
