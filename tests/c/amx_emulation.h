@@ -68,6 +68,12 @@ static inline void tile_load(int tile, const void *from, int64_t stride)
     }
 }
 
+static inline void tile_zero(int tile)
+{
+    emulated_usable(tile);
+    memset(emulated[tile].at, 0, sizeof emulated[tile].at);
+}
+
 static inline void tile_store(int tile, void *to, int64_t stride)
 {
     const emulated_tile *t = &emulated[tile];

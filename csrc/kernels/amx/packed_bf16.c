@@ -5,7 +5,7 @@
  * far; denormals count as zero. SPDX-License-Identifier: Apache-2.0 */
 #include "amx.h"
 
-#define TILE_SUMS_GO_ON      1 /* adding begins with what y holds */
+#define TILE_SUMS_ARE_VALUES 1 /* of y as they are: adding begins with what it holds */
 #define TILE_DOT(sums, x, w) tile_dot_bf16(sums, x, w)
 #include "tile_product.h"
 

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "amx.h"
 
-#define TILE_SUMS_GO_ON      0 /* sums are integers: what y holds is added at the end */
+#define TILE_SUMS_ARE_VALUES 0 /* but integers: what y holds is added at the end */
 #define TILE_DOT(sums, x, w) tile_dot_bytes(sums, x, w)
 #include "tile_product.h"
 

@@ -6,9 +6,10 @@
  *   four tiles hold the sums of 32 rows x 32 columns, two each x and the panel.
  *
  * The last step of k may reach past the end of a panel: it comes from a copy filled up with zeros.
- * Sums pass through a buffer on their way to y. Each tile instruction adds up its step by itself
- * and then to the sums: one chain of steps for each element, whatever M is.
- * Never run on hardware: tested with the instructions in plain C (tests/c/test_kernels_amx.c).
+ * Sums begin as zeroed tiles and go to y at once; through a buffer only at edges and where something is
+ * added on the way. Each tile instruction adds up its step by itself and then to the sums: one chain of
+ * steps for each element, whatever M is.
+ * Where no hardware has them the instructions are tested in plain C (tests/c/test_kernels_amx.c).
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MTF_KERNELS_AMX_TILE_PRODUCT_H
 #define MTF_KERNELS_AMX_TILE_PRODUCT_H
@@ -65,18 +66,29 @@ static inline void tile_step(const uint32_t *x, const uint32_t *w, int both)
     }
 }
 
-/* t's sums, on top of what `sums` holds; tail: the last step of the panel, filled up. */
-static void tile_multiply(tile_sums *sums, const dot_tile *t, int64_t rows, const uint32_t *tail)
+/* t's sums into `to` (rows,32), rows `stride` bytes apart; on top of what is there with `go_on`. Whole
+ * tiles are read and written. tail: the last step of the panel, filled up. */
+static void tile_multiply(void *to, int64_t stride, const dot_tile *t, int both, int go_on,
+                          const uint32_t *tail)
 {
-    const int both = rows > TILE_ROWS;
+    char *upper = to;
+    char *lower = upper + TILE_ROWS * stride;
     const uint32_t *x = t->x;
     const uint32_t *w = t->w;
     int64_t left = t->groups;
     tiles_fence();
-    tile_load(0, &sums->at[0][0], 2 * TILE_BYTES);
-    tile_load(1, &sums->at[0][16], 2 * TILE_BYTES);
-    tile_load(2, &sums->at[16][0], 2 * TILE_BYTES);
-    tile_load(3, &sums->at[16][16], 2 * TILE_BYTES);
+    tile_zero(0);
+    tile_zero(1);
+    tile_zero(2);
+    tile_zero(3);
+    if (go_on) {
+        tile_load(0, upper, stride);
+        tile_load(1, upper + TILE_BYTES, stride);
+    }
+    if (go_on && both) {
+        tile_load(2, lower, stride);
+        tile_load(3, lower + TILE_BYTES, stride);
+    }
     for (; left >= STEP_GROUPS; left -= STEP_GROUPS) {
         tile_step(x, w, both);
         x += STEP_SIZE;
@@ -85,10 +97,12 @@ static void tile_multiply(tile_sums *sums, const dot_tile *t, int64_t rows, cons
     if (left > 0) {
         tile_step(x, tail, both);
     }
-    tile_store(0, &sums->at[0][0], 2 * TILE_BYTES);
-    tile_store(1, &sums->at[0][16], 2 * TILE_BYTES);
-    tile_store(2, &sums->at[16][0], 2 * TILE_BYTES);
-    tile_store(3, &sums->at[16][16], 2 * TILE_BYTES);
+    tile_store(0, upper, stride);
+    tile_store(1, upper + TILE_BYTES, stride);
+    if (both) {
+        tile_store(2, lower, stride);
+        tile_store(3, lower + TILE_BYTES, stride);
+    }
     tiles_fence();
 }
 
@@ -99,13 +113,24 @@ static void tile_one(const dot_product *d, int64_t q, int64_t s, int64_t first, 
     const int64_t i = s * STRIP_ROWS;
     const int64_t rows = d->m - i < STRIP_ROWS ? d->m - i : STRIP_ROWS;
     const dot_tile t = dot_tile_at(d, q, i, first * STRIP_ROWS, d->work + (s - first) * strip_size);
-    tile_sums sums;
-    memset(&sums, 0, sizeof sums);
-    for (int64_t r = 0; TILE_SUMS_GO_ON && t.add && r < rows; r++) {
+    const int both = rows > TILE_ROWS;
+    const int whole = rows % TILE_ROWS == 0 && t.width == MTF_PANEL;
+    if (TILE_SUMS_ARE_VALUES && whole && t.bias == NULL && t.pre == NULL) {
+        tile_multiply(t.y, t.ldy * (int64_t)sizeof *t.y, &t, both, t.add, tail);
+        dot_activate(&t, rows, d->e);
+        return;
+    }
+    tile_sums sums; /* between tiles and y: an edge, or something is added on the way */
+    const int go_on = TILE_SUMS_ARE_VALUES && t.add;
+    for (int64_t r = 0; go_on && r < rows; r++) {
         _mm512_storeu_ps(&sums.at[r][0], dot_before(&t, r, 0));
         _mm512_storeu_ps(&sums.at[r][16], dot_before(&t, r, 16));
     }
-    tile_multiply(&sums, &t, rows, tail);
+    for (int64_t r = rows; go_on && r < STRIP_ROWS; r++) {
+        _mm512_storeu_ps(&sums.at[r][0], _mm512_setzero_ps());
+        _mm512_storeu_ps(&sums.at[r][16], _mm512_setzero_ps());
+    }
+    tile_multiply(&sums, 2 * TILE_BYTES, &t, both, go_on, tail);
     for (int64_t r = 0; r < rows; r++) {
         for (int column = 0; column < MTF_PANEL; column += 16) {
             const __m512 sixteen = _mm512_loadu_ps(&sums.at[r][column]);
