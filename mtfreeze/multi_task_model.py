@@ -2,9 +2,9 @@
 """`MultiTaskModel`: one pre-trained backbone, many heads, and which of their weights train.
 
 This is the user's view. Its methods come from the rooms that do the work: what a model holds
-(`model.state`), freezing and computing (`model`), stepping (`steps`), exporting; here are making,
-saving and showing. Each method hands on to the file that does the work. The weights live in the
-core; arrays handed out are read-only views of them.
+(`model.state`), freezing, heads, computing (`model`), stepping (`steps`), exporting; here are
+making, saving and showing. Each method hands on to the file that does the work. The weights live in
+the core; arrays handed out are read-only views of them.
 """
 
 from __future__ import annotations
@@ -18,26 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from . import _core
-from .checks import check_choice, check_path, check_seed, typed
-from .errors import ConfigError, SelectorError
+from .checks import check_path, typed
+from .errors import ConfigError
 from .exporting.exporting_methods import ExportingMethods
-from .freezing.facts import publish
-from .freezing.model_index import ModelIndex
-from .heads.backbone_facts import BackboneFacts
-from .heads.head import Head, check_head_name
-from .heads.kind import HeadSpec
-from .heads.registry import descriptions
 from .model.adapter_methods import AdapterMethods
 from .model.computing_methods import ComputingMethods
 from .model.freezing_methods import FreezingMethods
-from .model.state import exclusive, reads
-from .quoting import quoted
+from .model.head_methods import HeadMethods
+from .model.state import reads
 from .steps.stepping_methods import SteppingMethods
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from .pictures.writing import Ax, PicturePath
     from .pricing.summary import Summary
@@ -46,7 +38,12 @@ __all__ = ["MultiTaskModel"]
 
 
 class MultiTaskModel(
-    FreezingMethods, AdapterMethods, ComputingMethods, SteppingMethods, ExportingMethods
+    FreezingMethods,
+    HeadMethods,
+    AdapterMethods,
+    ComputingMethods,
+    SteppingMethods,
+    ExportingMethods,
 ):
     """A pre-trained backbone with task heads, any part of which can be frozen.
 
@@ -273,135 +270,6 @@ class MultiTaskModel(
                 )
             self.tasks = dict(tasks)
         return save_model(self, place, head)
-
-    @exclusive
-    def add_head(
-        self,
-        name: str,
-        spec: HeadSpec | None = None,
-        seed: int = 0,
-        *,
-        from_pretrained: str | os.PathLike[str] | None = None,
-        head: str | None = None,
-    ) -> MultiTaskModel:
-        """Add a head: a new one, its weights drawn from (seed, name), or one that already works.
-
-        Parameters
-        ----------
-        name : str
-            New, not reserved; the name of its output, its parameters and its task.
-        spec : SequenceClassification, TokenClassification, Detection ...
-            What it predicts. With `from_pretrained` it may be left out; given, it must fit, and
-            its dropout counts (and its labels, where the checkpoint has no names for them).
-        seed : int
-            At least 0.
-        from_pretrained : str or path, optional
-            Take the head of this model, a folder or a hub name: a ``...ForSequenceClassification``
-            (of the kind that its ``problem_type`` says), ``...ForTokenClassification``,
-            ``...ForQuestionAnswering`` or ``DetrForObjectDetection`` checkpoint of Hugging Face (of
-            a supported family; safetensors only), or a folder that mtfreeze saved. Labels and
-            dropout come with it, and it counts as trained.
-        head : str, optional
-            Which head of a saved folder, if it has several.
-
-        Returns
-        -------
-        MultiTaskModel
-            This model.
-
-        Raises
-        ------
-        TypeError, ConfigError
-            If name or description cannot be used, or the head does not fit this model.
-        CheckpointError
-            If the folder is not found, or its files are missing or damaged.
-
-        Warns
-        -----
-        OtherBackboneWarning
-            If the head was trained over other backbone weights than this model's.
-
-        Examples
-        --------
-        >>> list(model.add_head("topic", mtf.SequenceClassification(["film", "food"])).heads)
-        ['classifier', 'ner_head', 'topic']
-        >>> folder = model.save_pretrained("two-tasks")
-        >>> list(model.add_head("again", from_pretrained=folder, head="classifier").heads)
-        ['classifier', 'ner_head', 'topic', 'again']
-        """
-        check_head_name(name, list(self.heads))
-        if from_pretrained is not None:
-            return self._add_pretrained_head(name, spec, from_pretrained, head)
-        if head is not None:
-            raise ConfigError(
-                f"head= chooses one of the heads of from_pretrained=; found {quoted(head)} alone; "
-                "pass from_pretrained=folder too, or leave it out"
-            )
-        if not isinstance(spec, HeadSpec):
-            raise TypeError(
-                f"head {quoted(name)}: expected {descriptions()}; found {type(spec).__name__}"
-            )
-        number = check_seed("seed", seed)
-        self._attach(Head(name, spec, trained=not spec.has_parameters), number, {})
-        return self
-
-    def _add_pretrained_head(
-        self,
-        name: str,
-        spec: HeadSpec | None,
-        source: str | os.PathLike[str],
-        head: str | None,
-    ) -> MultiTaskModel:
-        """Read and check all of it, then add the head."""
-        from .model.pretrained_heads import read_pretrained_head, warn_of_another_backbone
-
-        if spec is not None and not isinstance(spec, HeadSpec):
-            raise TypeError(
-                f"head {quoted(name)}: expected {descriptions('None')}, to make it from "
-                f"the checkpoint; found {type(spec).__name__}"
-            )
-        found = read_pretrained_head(self, spec, source, head)
-        self._attach(Head(name, found.spec, found.trained), 0, found.weights)
-        warn_of_another_backbone(name, found)
-        return self
-
-    def _attach(self, head: Head, seed: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Make a head in the core and fill it; once that is done, the model has it."""
-        core, before, name = self._core, self._facts, head.name
-        head = replace(head, spec=head.spec.bound(self._backbone_facts()))
-
-        def make() -> None:
-            core.add_head(name, head.spec.core_config(), seed)
-            index = ModelIndex(core.params(), core.units(), before.index.family)
-            for part, values in weights.items():
-                core.set_param(index.key_index[f"{name}.{part}"], values)
-            publish(self, before.with_heads([*before.heads.values(), head], index))
-
-        def undo() -> None:
-            if name not in self.heads and any(unit.path == name for unit in core.units()):
-                core.remove_head(name)
-
-        _core.Bracket(None, undo).run(make)
-
-    def _backbone_facts(self) -> BackboneFacts:
-        """Return what a kind of head may ask about this model."""
-        core, vocabulary = self._core, self.encoder.vocabulary
-        return BackboneFacts.of(core, self.index.family, self.config, self.token_width, vocabulary)
-
-    @exclusive
-    def remove_head(self, name: str) -> MultiTaskModel:
-        """Remove a head with its weights; SelectorError with the closest name if there is none.
-
-        Examples
-        --------
-        >>> list(model.remove_head("ner_head").heads)
-        ['classifier']
-        """
-        check_choice("head", name, self.heads, error=SelectorError)
-        rest = [head for head in self.heads.values() if head.name != name]
-        facts = self._facts.with_heads(rest, self.index.without_unit(name))
-        publish(self, facts, partial(self._core.remove_head, name))
-        return self
 
     @reads
     def summary(self) -> Summary:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..adapters.descriptions import WAYS, way_from_dict
 from ..checks import as_integer, as_number, check_choice, check_each, check_integer, typed
-from ..closest import unknown
+from ..closest import name_list, unknown
 from ..comparing.scratch import Scratch
 from ..data.label_names import numbered_names
 from ..errors import ConfigError
@@ -365,6 +365,11 @@ def check_metric_names(path: str, value: object) -> list[str]:
     from ..heads.extra_metrics import NAMED
 
     def name(where: str, one: object) -> str:
+        if isinstance(one, str) and ":" in one:  # as folders of comparisons name functions
+            raise ConfigError(
+                f"{where}: expected one of {name_list(NAMED)}; found {quoted(one)}; a job runs no "
+                "code of others: pass functions in Python, Task(metrics=[function])"
+            )
         return check_choice(where, one, NAMED)
 
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from types import CodeType
 from typing import Any
 
@@ -21,6 +22,8 @@ from ..losses.own import loss_name
 from ..quoting import quoted
 
 __all__ = ["OwnFunctions", "check_carried", "is_key", "runs_here"]
+
+_PLAIN = (int, float, str, bytes, type(None))
 
 _HERE = "(here)"
 """How a key begins; no name of a metric does."""
@@ -101,11 +104,17 @@ def check_carried(tasks: Mapping[str, Task], *, here: bool) -> None:
 
 
 def _digest(function: Callable[..., Any]) -> str:
-    """Return a digest of what a function does, as far as its own code tells."""
+    """Return a digest of what a function does, as far as its own code and plain values tell."""
     method = function if hasattr(function, "__code__") else vars(type(function)).get("__call__")
     code = getattr(method, "__code__", None)
     text = _code_text(code) if isinstance(code, CodeType) else ""
-    return hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()
+    usual = [*(getattr(method, "__defaults__", None) or ())]
+    for cell in getattr(method, "__closure__", None) or ():
+        with suppress(ValueError):  # nothing is in it yet
+            usual.append(cell.cell_contents)
+    usual += (getattr(method, "__kwdefaults__", None) or {}).values()
+    plain = [repr(one) if isinstance(one, _PLAIN) else type(one).__name__ for one in usual]
+    return hashlib.blake2b(repr((text, plain)).encode("utf-8"), digest_size=8).hexdigest()
 
 
 def _code_text(code: CodeType) -> str:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..closest import counted
+from ..data.drawn_rows import drawn_rows
 from ..errors import DataError
 from ..heads.registry import measure_named
 from ..heads.task import Task
+from ..losses.distillation import Distillation
 from ..quoting import quoted
 from ..steps.batch import encode_task
 from ..training.checkpoint import checkpoint_step, list_checkpoints
@@ -53,9 +55,15 @@ def held_out(tasks: Mapping[str, Task], seed: int) -> tuple[dict[str, Task], lis
         found[name] = task
         if task.train is None or task.eval is not None or len(task.train) < 2:
             continue
-        train, kept = task.train.split(1 - _HELD_OUT, seed)
+        share = 1 - _HELD_OUT
+        train, kept = task.train.split(share, seed)
         found[name] = copy.copy(task)
         found[name].train, found[name].eval = train, kept
+        loss = task.loss
+        if isinstance(loss, Distillation) and loss.has_logits:
+            chosen = drawn_rows(task.train, len(train), share, seed, stratify=True)  # as split does
+            if len(loss.teacher) == len(chosen):  # else it is refused, for what was given
+                found[name].loss = replace(loss, teacher=loss.teacher[chosen])
         notes.append(
             f"{name}: no evaluation rows, so {len(kept):,} of its {len(task.train):,} training "
             "rows, drawn by label, are held out to judge by and do not train; Task(eval=...) "

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import operator
 import os
-import re
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, overload
@@ -31,14 +29,13 @@ from ..checks import (
 )
 from ..closest import did_you_mean, name_list, unknown
 from ..errors import ConfigError, DataError
-from ..metrics.entities import OUTSIDE
-from ..printable import printable
 from ..quoting import cut, quoted
 from .answers import Answer
 from .boxes import Box
-from .example import Example, Label, labelled_for
+from .drawn_rows import drawn_rows
+from .example import Example, labelled_for
 from .lazy_rows import ChosenRows, JoinedRows, LazyRows, ReadRows, check_kind
-from .order import permutation
+from .shown_rows import in_one_line
 from .tables import plain_rows
 from .unused import Unused
 
@@ -46,9 +43,6 @@ if TYPE_CHECKING:
     from .origin import Origin
 
 __all__ = ["Examples", "Rows", "as_examples", "read_anew"]
-
-_FRACTION = re.compile(r"[-+]?\d*\.\d+")
-"""A number that is no index, as files have it."""
 
 
 class Examples(Sequence[Example]):
@@ -337,7 +331,7 @@ class Examples(Sequence[Example]):
                 f"{self.name} has {len(self)} rows: a part of {fraction} would hold {n_first}; "
                 "use more rows or another fraction"
             )
-        chosen = self._draw(n_first, fraction, seed, stratify)
+        chosen = drawn_rows(self._rows, n_first, fraction, seed, stratify=stratify)
         parts = self.select(np.flatnonzero(chosen)), self.select(np.flatnonzero(~chosen))
         for part, which, of_all in zip(parts, ("first", "other"), (share, 1 - share), strict=True):
             part.name = cut(f"{self.name}, {which} {100 * of_all:.3g} %")
@@ -371,46 +365,13 @@ class Examples(Sequence[Example]):
         n_rows, seed = check_integer("n_rows", n_rows, 1), check_seed("seed", seed)
         if n_rows >= len(self):
             return np.arange(len(self), dtype=np.int64)
-        return np.flatnonzero(self._draw(n_rows, n_rows / len(self), seed, stratify=True))
-
-    def _draw(self, n_rows: int, fraction: float, seed: int, stratify: bool) -> NDArray[np.bool_]:
-        """Return which rows are among `n_rows` drawn ones, a `fraction` of each label."""
-        groups: dict[str, array[int]] = {}
-        for position, row in enumerate(self._rows):
-            groups.setdefault(_stratum(row) if stratify else "", array("q")).append(position)
-        exact = [fraction * len(groups[key]) for key in sorted(groups)]
-        taken = [int(share) for share in exact]
-        by_remainder = sorted(range(len(exact)), key=lambda i: (taken[i] - exact[i], i))
-        for i in by_remainder[: n_rows - sum(taken)]:
-            taken[i] += 1
-        chosen = np.zeros(len(self), dtype=bool)
-        for key, count in zip(sorted(groups), taken, strict=True):
-            order = permutation(len(groups[key]), seed, "split", key)[:count]
-            chosen[np.asarray(groups[key])[order]] = True
-        return chosen
-
-    def _shown_task(self, task: str) -> str:
-        """Return a task's name, with the number of its rows where not all rows have a label."""
-        if not self.in_memory:
-            return printable(task)
-        n = sum(row.label_for(task) is not None for row in self._rows)
-        return printable(task) if n == len(self) else f"{printable(task)} ({n})"
+        share = n_rows / len(self)
+        return np.flatnonzero(drawn_rows(self._rows, n_rows, share, seed, stratify=True))
 
     def __repr__(self) -> str:
-        n_texts = len(self._rows[0].texts or ()) if len(self) else 0
-        one = {"words": "sentence", "image": "image"}.get(self.kind, "text")
-        unit = {2: "pair", 3: "triplet"}.get(n_texts, one)
-        head = f"Examples({len(self)} {unit}{'' if len(self) == 1 else 's'}, name={self.name!r}"
-        if self.tasks:
-            return f"{head}, labels of {', '.join(map(self._shown_task, self.tasks))})"
-        if not self.in_memory:  # to count labels the whole file would be read
-            return f"{head}, read as needed)"
-        counts = self.labels()
-        shown = ", ".join(
-            f"{printable(label)} {count}" for label, count in list(counts.items())[:6]
+        return in_one_line(
+            self, self.name, self.kind, self.tasks, self.labels, in_memory=self.in_memory
         )
-        more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
-        return f"{head}, labels: {shown or 'none'}{more})"
 
 
 def read_anew(examples: Examples, read: Callable[[Example], Example]) -> Examples:
@@ -479,22 +440,3 @@ def _each_example(rows: object) -> Iterator[Example]:
                 "call Examples.from_rows"
             )
         yield row
-
-
-def _stratum(row: Example) -> str:
-    """Key of the group that a row is drawn from when splitting.
-
-    Numbers are one group: where each row has its own, groups of one row would be cut by their order
-    and not at random.
-    """
-
-    def one(label: Label | None) -> str:
-        if isinstance(label, float) or (isinstance(label, str) and _FRACTION.fullmatch(label)):
-            return "number"
-        if isinstance(label, tuple):
-            return "tagged" if any(tag not in (OUTSIDE, 0, None) for tag in label) else "untagged"
-        return repr(label)
-
-    if row.labels is None:
-        return one(row.label)
-    return "|".join(f"{task}={one(label)}" for task, label in sorted(row.labels.items()))

@@ -14,6 +14,7 @@ import mtfreeze as mtf
 from mtfreeze.cli.build import build_tasks
 from mtfreeze.cli.job import parse_config
 from mtfreeze.comparing.job_facts import job_facts
+from mtfreeze.comparing.own_functions import OwnFunctions, is_key
 from mtfreeze.comparing.task_files import tasks_from_values, tasks_to_values
 from mtfreeze.comparing.winner import model_of
 from mtfreeze.runtime.progress import Reporter
@@ -96,6 +97,29 @@ def test_functions_of_this_process_are_taken_where_jobs_run_in_it(
         mtf.compare(two_head_model, tasks, ["backbone"], seeds=1, output_dir=folder, **settings)
 
 
+def test_a_key_tells_what_a_function_does() -> None:
+    def scaled(by: float, more: Any = None) -> Any:
+        def metric(gold: Any, predicted: Any, power: int = 1) -> float:
+            return by * float((gold == predicted).mean()) ** power + (more is not None)
+
+        return metric
+
+    class Called:
+        def __call__(self, gold: Any, predicted: Any) -> float:
+            return 1.0
+
+    own = OwnFunctions()
+    keys = [own.keep("mood", "m", one) for one in (scaled(1.0), scaled(2.0), Called(), len)]
+    assert len(set(keys)) == 4 and all(map(is_key, keys))
+    assert own.keep("mood", "m", scaled(1.0)) == keys[0]
+    assert own.keep("other", "m", scaled(1.0)) not in keys
+    other = scaled(1.0)
+    other.__defaults__ = (2,)
+    assert own.keep("mood", "m", other) not in keys
+    with pytest.raises(mtf.ConfigError, match="task 'mood': 'm' is a function of the process"):
+        OwnFunctions().find(keys[0], "task 'mood'")
+
+
 def test_other_processes_get_functions_of_modules_alone(
     two_head_model: mtf.MultiTaskModel, tmp_path: Path
 ) -> None:
@@ -145,7 +169,10 @@ def test_job_files_name_them(two_head_model: mtf.MultiTaskModel, tmp_path: Path)
     for wrong, said in (
         ("roc_auc", r"data\.classifier\.metrics must be a list of names of metrics"),
         (["rocauc"], r"unknown data\.classifier\.metrics\[0\] 'rocauc'.*did you mean 'roc_auc'"),
-        (["os:system"], r"unknown data\.classifier\.metrics\[0\] 'os:system'"),
+        (
+            ["os:system"],
+            r"metrics\[0\]: expected one of 'roc_auc'.* found 'os:system'; .*in Python",
+        ),
     ):
         raw["data"] = {"classifier": {**data, "metrics": wrong}}
         with pytest.raises(mtf.ConfigError, match=said):

@@ -11,6 +11,7 @@ import pytest
 
 import mtfreeze as mtf
 from mtfreeze.comparing.job_file import job_of, job_text
+from mtfreeze.comparing.race_data import held_out
 from mtfreeze.comparing.repeat import python_call
 from support.made_up_comparisons import SCENARIOS, comparison
 from support.small_tasks import ROWS
@@ -85,6 +86,16 @@ def test_a_teacher_teaches_pilots_their_own_rows(
     assert len(pilot.train) == 40
     numbers = [int(row.text.rpartition(" ")[2]) for row in pilot.train]
     assert (pilot.loss.teacher == logits[numbers]).all()
+
+
+def test_a_teacher_teaches_what_a_race_does_not_hold_out() -> None:
+    rows = [(f"{text} {i}", label) for i, (text, label) in enumerate(MANY[:40])]
+    logits = np.arange(80, dtype=np.float32).reshape(40, 2)
+    found, _ = held_out({"mood": mtf.Task(rows, loss=mtf.Distillation(logits))}, seed=3)
+    task: Any = found["mood"]
+    numbers = [int(row.text.rpartition(" ")[2]) for row in task.train]
+    assert len(numbers) == 30 and len(task.eval) == 10
+    assert (task.loss.teacher == logits[numbers]).all()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 import mtfreeze as mtf
-from support.bad_input_cases import CASES, FOREIGN, Place
+from support.bad_input_cases import CASES, FOREIGN
+from support.bad_inputs import Place
 from support.bits import bits
 from support.texts import LABELS, SENTENCES, TAGS
 from support.tiny_bert import write_tiny_bert

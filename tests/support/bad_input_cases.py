@@ -8,218 +8,33 @@ itself), and a fresh folder. ``drills/test_bad_input.py`` runs them and compares
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
 import mtfreeze as mtf
-from mtfreeze.cli.job import load_config, parse_config
+from mtfreeze.cli.job import load_config
+from support.bad_inputs import (
+    ROWS,
+    TWO,
+    Case,
+    config,
+    file_bytes,
+    fit,
+    gone,
+    head,
+    header,
+    load,
+    other_tokenizer,
+    pickled,
+    read,
+    saved,
+    weights,
+    without_tokenizer,
+)
 from support.bad_table_cases import TABLE_CASES
+from support.bad_training_cases import TRAINING_CASES
 from support.texts import SENTENCES, TAGGED
-from support.tiny_bert import tiny_config, tiny_tensors, write_json, write_tiny_bert
 
-ROWS = [("good", "positive"), ("bad", "negative")]
-TWO = ["negative", "positive"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """What a case may use."""
-
-    model: mtf.MultiTaskModel
-    folder: Path
-
-    def bert(self, **options: Any) -> Path:
-        """Write a tiny model that the case may spoil."""
-        return write_tiny_bert(self.folder / "model", **options)
-
-    def file(self, name: str, content: str | bytes) -> Path:
-        """Write a file."""
-        path = self.folder / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-
-Case = Callable[[Place], object]
-
-
-load = mtf.MultiTaskModel.from_pretrained
-
-
-def config(**changes: Any) -> Case:
-    """Return a case that loads a model with these keys of config.json changed."""
-
-    def run(place: Place) -> object:
-        folder = place.bert()
-        write_json(folder / "config.json", tiny_config(**changes))
-        return load(folder)
-
-    return run
-
-
-def weights(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Case:
-    """Return a case that loads a model with changed tensors."""
-
-    def run(place: Place) -> object:
-        folder = place.bert()
-        path = folder / "model.safetensors"
-        save_file(change(load_file(str(path))), str(path))
-        return load(folder)
-
-    return run
-
-
-def file_bytes(change: Callable[[bytes], bytes], name: str = "model.safetensors") -> Case:
-    """Return a case that loads a model with the bytes of one file changed."""
-
-    def run(place: Place) -> object:
-        path = place.bert() / name
-        path.write_bytes(change(path.read_bytes()))
-        return load(path.parent if "/" not in name else path.parent.parent)
-
-    return run
-
-
-def gone(name: str) -> Case:
-    """Return a case that loads a model without one file."""
-
-    def run(place: Place) -> object:
-        folder = place.bert()
-        (folder / name).unlink()
-        return load(folder)
-
-    return run
-
-
-def header(**changes: Any) -> Case:
-    """Return a case that loads a model whose file lies about one tensor."""
-
-    def change(data: bytes) -> bytes:
-        n = int.from_bytes(data[:8], "little")
-        table = json.loads(data[8 : 8 + n])
-        table["embeddings.LayerNorm.bias"].update(changes)
-        text = json.dumps(table).encode()
-        return len(text).to_bytes(8, "little") + text + data[8 + n :]
-
-    return file_bytes(change)
-
-
-def saved(**changes: Any) -> Case:
-    """Return a case that loads a saved model with a changed mtfreeze.json."""
-
-    def run(place: Place) -> object:
-        path = place.model.save_pretrained(place.folder / "saved") / "mtfreeze.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-        return load(path.parent)
-
-    return run
-
-
-def other_tokenizer(place: Place) -> object:
-    folder = place.bert()
-    smaller = tiny_config(vocab_size=60)
-    write_json(folder / "config.json", smaller)
-    save_file(tiny_tensors(smaller), str(folder / "model.safetensors"))
-    return load(folder)
-
-
-def pickled(place: Place) -> object:
-    folder = place.bert()
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    return load(folder)
-
-
-def fit(tasks: Any = None, **options: Any) -> Case:
-    """Return a case that fits a copy of the model."""
-
-    def run(place: Place) -> object:
-        chosen = {"classifier": mtf.Task(train=ROWS)} if tasks is None else tasks()
-        return mtf.fit(place.model.copy(), chosen, **{"epochs": 1, "progress": False, **options})
-
-    return run
-
-
-def schedule(*phases: dict[str, Any], pin: str | None = None, **options: Any) -> Case:
-    """Return a case that fits a copy, some of it pinned, with a schedule of these phases."""
-
-    def run(place: Place) -> object:
-        model = place.model.copy()
-        if pin is not None:
-            model.freeze(pin)
-        chosen = mtf.FreezeSchedule()
-        for phase in phases:
-            chosen = chosen.phase(**phase)
-        given = {"freeze_schedule": chosen, "progress": False, **options}
-        return mtf.fit(model, {"classifier": mtf.Task(train=ROWS)}, **given)
-
-    return run
-
-
-def task(rows: Any) -> Case:
-    return fit(lambda: {"classifier": mtf.Task(train=rows)})
-
-
-def not_finite(place: Place) -> object:
-    model = place.model.copy()
-    values = model.parameters()["classifier.weight"].copy()
-    values[0, 0] = np.nan
-    return model.set_parameter("classifier.weight", values).step(
-        {"classifier": ROWS}, learning_rate=1e-3
-    )
-
-
-def head(name: Any = "new", **options: Any) -> Case:
-    """Return a case that adds a head."""
-    return lambda p: p.model.copy().add_head(
-        name, mtf.SequenceClassification(**{"labels": TWO, **options})
-    )
-
-
-def read(reader: Callable[..., Any], content: str | bytes, **options: Any) -> Case:
-    """Return a case that reads a data file."""
-    return lambda p: reader(p.file("data.txt", content), **options)
-
-
-def yaml(text: str) -> Case:
-    """Return a case that reads a YAML file."""
-    return lambda p: load_config(p.file("job.yaml", text))
-
-
-def settings(**training: Any) -> Case:
-    """Return a case that checks the training section of a configuration."""
-    return lambda p: parse_config({"model": {"name": "m"}, "training": training})
-
-
-def step(batch: Any = None, **options: Any) -> Case:
-    """Return a case that runs one step of a copy."""
-    return lambda p: p.model.copy().step(
-        {"classifier": ROWS} if batch is None else batch, **{"learning_rate": 1e-3, **options}
-    )
-
-
-def frozen_copy(place: Place) -> mtf.MultiTaskModel:
-    model = place.model.copy()
-    model.mark_trained(model.heads)
-    return model.freeze()
-
-
-def frozen_head(place: Place) -> mtf.MultiTaskModel:
-    model = place.model.copy()
-    model.mark_trained(model.heads)
-    return model.freeze("ner_head")
-
-
-def without_tokenizer(place: Place) -> object:
-    folder = place.bert()
-    for name in ("tokenizer.json", "vocab.txt"):
-        (folder / name).unlink()
-    return load(folder)
-
+__all__ = ["CASES", "FOREIGN"]
 
 LAYER = "encoder.layer.1.output.dense.weight"
 
@@ -390,111 +205,5 @@ CASES: dict[str, Case] = {
         lambda: {"classifier": mtf.Task(train=ROWS, sampling="balance")}
     ),
     "tags drawn evenly": fit(lambda: {"ner_head": mtf.Task(train=TAGGED, sampling="balanced")}),
-    # rows and tasks
-    "no rows": task([]),
-    "row is a text": task(["good"]),
-    "row of three": task([("a", "b", "c")]),
-    "label is unknown": task([("good", "positiv")]),
-    "label is a number out of range": task([("good", 2)]),
-    "label is None": task([("good", None)]),
-    "labels are numbers as text": task([("good", "1"), ("bad", "0")]),
-    "text of a row is None": task([(None, "positive")]),
-    "tags and words differ": fit(lambda: {"ner_head": mtf.Task(train=[(["a", "b"], ["O"])])}),
-    "tags that are not IOB2": fit(
-        lambda: {"ner_head": mtf.Task(train=[(["a", "b"], ["O", "I-person"])])}
-    ),
-    "task without data": fit(lambda: {"classifier": mtf.Task()}),
-    "task for an unknown head": fit(lambda: {"clasifier": mtf.Task(train=ROWS)}),
-    "no tasks": fit(dict),
-    "task is a list": fit(lambda: {"classifier": ROWS}),
-    "negative weight": fit(lambda: {"classifier": mtf.Task(train=ROWS, weight=-1.0)}),
-    # training
-    "learning rate NaN": fit(learning_rate=float("nan")),
-    "learning rate negative": fit(learning_rate=-1e-3),
-    "learning rate a text": fit(learning_rate="1e-3"),
-    "learning rate missing for a part": fit(learning_rate={"heads": 1e-3}),
-    "learning rate of an unknown part": fit(learning_rate={"backbone": 1e-5, "haeds": 1e-3}),
-    "negative epochs": fit(epochs=-1),
-    "batch size of -8": fit(batch_size=-8),
-    "unknown mixing": fit(mixing="proportionl"),
-    "unknown schedule": fit(lr_schedule="cosin"),
-    "warm-up above one": fit(warmup_ratio=1.5),
-    "layer decay below one": fit(layer_decay=0.95),
-    "unknown loss weighting": fit(loss_weighting="uncertain"),
-    "temperature without its sampling": fit(temperature=2.0),
-    "steps in int8": fit(precision="int8"),
-    "steps in an unknown precision": fit(precision="fp16"),
-    "activations kept in int8": fit(save_activations="int8"),
-    "best model without evaluations": fit(load_best_model_at_end=True),
-    "best model by an unknown metric": fit(
-        lambda: {"classifier": mtf.Task(train=ROWS, eval=ROWS)},
-        eval_every="epoch",
-        load_best_model_at_end=True,
-        metric_for_best_model="acuracy",
-    ),
-    "metric of a best model that is not kept": fit(metric_for_best_model="loss"),
-    "early stopping without evaluations": fit(callbacks=[mtf.EarlyStopping()]),
-    "early stopping without data": fit(callbacks=[mtf.EarlyStopping()], eval_every="epoch"),
-    "logger without a folder": lambda p: mtf.TensorBoardLogger(None),
-    "no patience": lambda p: mtf.EarlyStopping(patience=0),
-    "callback outside a list": fit(callbacks=mtf.EarlyStopping()),
-    "callback that is a class": fit(callbacks=[mtf.Callback]),
-    "loss is not finite": not_finite,
-    # schedules
-    "schedule is a text": fit(freeze_schedule="gradual"),
-    "schedule without phases": schedule(),
-    "phase that says nothing": schedule({"epochs": 1}),
-    "phase with two lengths": schedule({"train": "heads", "epochs": 1, "steps": 5}),
-    "phase of no epochs": schedule({"train": "heads", "epochs": 0}),
-    "phase of an unknown part": schedule({"train": "haeds", "epochs": 1}),
-    "phase of a number": schedule({"train": 3, "epochs": 1}),
-    "phase that trains nothing": schedule({"freeze": "all", "epochs": 1}),
-    "phase with a rate for nothing": schedule(
-        {"train": "heads", "epochs": 1, "learning_rate": {"backbone": 1e-3}}
-    ),
-    "phase that trains a pinned part": schedule(
-        {"train": "heads", "epochs": 1}, {"train": "all", "epochs": 1}, pin="backbone[:2]"
-    ),
-    "phases that pins make the same": schedule(
-        {"freeze": "backbone", "epochs": 1}, {"freeze": "none", "epochs": 1}, pin="backbone"
-    ),
-    "gradual on a pinned backbone": lambda p: mtf.FreezeSchedule.gradual().resolve(
-        p.model.copy().freeze("backbone")
-    ),
-    "phases of fewer epochs than the run": schedule({"train": "heads", "epochs": 2}, epochs=3),
-    "no epochs left for a phase": schedule(
-        {"train": "heads", "epochs": 3}, {"freeze": "none"}, epochs=3
-    ),
-    "two phases take what is left": schedule({"train": "heads"}, {"freeze": "none"}),
-    "steps that begin more epochs than the run": schedule(
-        {"train": "heads", "steps": 9}, {"freeze": "none"}, epochs=2
-    ),
-    "phase after gradual": lambda p: mtf.FreezeSchedule.gradual().phase(train="heads"),
-    "gradual after a phase": lambda p: mtf.FreezeSchedule().phase(train="heads").gradual(),
-    "gradual of no layers": lambda p: mtf.FreezeSchedule.gradual(per_step=0),
-    "fine_tune with a schedule": lambda p: mtf.fine_tune(
-        p.model, {}, 1, freeze_schedule=mtf.FreezeSchedule.gradual()
-    ),
-    "unknown schedule in YAML": settings(freeze_schedule="gradul"),
-    "unknown key of a phase in YAML": settings(freeze_schedule=[{"trian": "heads"}]),
-    "unknown argument of gradual in YAML": settings(freeze_schedule={"gradual": {"evry": 2}}),
-    "unknown key of early stopping in YAML": settings(early_stopping={"patients": 2}),
-    "step of a list": step(batch=ROWS),
-    "step with a rate for nothing": step(learning_rate={"ner_head": 1e-3}),
-    "step on nothing trainable": lambda p: frozen_copy(p).step(
-        {"classifier": ROWS}, learning_rate=1e-3
-    ),
-    "gradients of a frozen head alone": lambda p: frozen_head(p).gradients({"ner_head": TAGGED}),
-    # configuration files
-    "YAML without a model": yaml("training: {epochs: 1}\n"),
-    "YAML with an unknown section": yaml("model: {name: m}\ntrainig: {}\n"),
-    "YAML that is cut": yaml("model: {name: m\n"),
-    "YAML that is a list": yaml("- model\n"),
-    "unknown key of training": settings(epoch=1),
-    "unknown key of a head": lambda p: parse_config(
-        {"model": {"name": "m"}, "heads": {"h": {"task": "sequence_classification", "label": TWO}}}
-    ),
-    "training key of a wrong type": settings(epochs="many"),
-    "half precision of another library": settings(fp16=True),
-    "precision of nothing frozen": settings(freeze_precision="bf16", freeze_schedule="gradual"),
+    **TRAINING_CASES,
 }
